@@ -51,7 +51,7 @@ def measure(
     steps = -(-len(batches) // CASE_BATCH_SIZE)
     bar = tqdm(batches.iterate_in_order(CASE_BATCH_SIZE), total=steps, desc=f"{scope.part} {name}", mininterval=1)
     logits_NT, labels_NT = predict_logits(ranker.model, bar)
-    probability_NT = torch.sigmoid(logits_NT / torch.tensor(ranker.resolved_config.temperatures))
+    probability_NT = torch.sigmoid(logits_NT / torch.tensor(ranker.resolved_config.validation.temperatures))
     tables = [
         pl.DataFrame(
             {
@@ -72,7 +72,7 @@ def measure(
 
 
 @torch.no_grad()
-def position_effect(model: Ranker, train: RankingCases) -> dict[str, list[float]]:
+def position_effect(model: Ranker[RankerConfig], train: RankingCases) -> dict[str, list[float]]:
     """Logits that the bias tower adds to clicks, by position (from 1) with at least MIN_CASES_PER_POSITION training cases.
 
     Keys `places` and `logits`.

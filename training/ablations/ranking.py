@@ -18,10 +18,10 @@ RANKING_HISTORY = Ablation(
     question="What is the gain of matching the candidate with the user's history: by soft search (attention over recent events) or "
     "by hard search (exact match of track and artist in the long histories)?",
     cells=(
-        Cell("none", "sum_pooling", {"hard_search": False}),
-        Cell("soft", "target_attention", {"hard_search": False}),
-        Cell("hard", "sum_pooling", {"hard_search": True}),
-        Cell("soft + hard", "target_attention", {"hard_search": True}),
+        Cell("none", "sum_pooling", {"features.hard_search": False}),
+        Cell("soft", "target_attention", {"features.hard_search": False}),
+        Cell("hard", "sum_pooling", {"features.hard_search": True}),
+        Cell("soft + hard", "target_attention", {"features.hard_search": True}),
     ),
     pairs=(
         ("soft", "none"),
@@ -40,10 +40,10 @@ RANKING_ATTENTION = Ablation(
     f"authors, 36 is the width in the figure of their paper. {CASES:,} training cases each.",
     cells=(
         *(
-            Cell(name, "target_attention", {"cases": CASES, "attention": widths})
+            Cell(name, "target_attention", {"training.cases": CASES, "attention": widths})
             for name, widths in ATTENTION_WIDTHS.items()
         ),
-        Cell("none", "sum_pooling", {"cases": CASES, "hard_search": True}),
+        Cell("none", "sum_pooling", {"training.cases": CASES, "features.hard_search": True}),
     ),
     pairs=(("36", "80, 40"), ("36", "none"), ("80, 40", "none")),
 )
@@ -58,8 +58,8 @@ RANKING_PEERS = Ablation(
     f"torch-rechub? All are trained on the same plays, the newest of every user, {CASES:,} in total; torch-rechub reads the 50 "
     "newest tracks, the candidate and the hour, in one epoch, with the widths of these rankers.",
     cells=(
-        *(Cell(name, name, {"cases": CASES}) for name in RANKER_LEVELS),
-        Cell(WITHOUT_NEGATIVES, RANKER_LEVELS[-1], {"cases": CASES, "negative_feedback": False}),
+        *(Cell(name, name, {"training.cases": CASES}) for name in RANKER_LEVELS),
+        Cell(WITHOUT_NEGATIVES, RANKER_LEVELS[-1], {"training.cases": CASES, "features.negative_feedback": False}),
         *(Cell(name, name, {"cases": CASES}) for name in PEER_RANKERS),
     ),
     pairs=(
@@ -70,18 +70,18 @@ RANKING_PEERS = Ablation(
 )
 
 ABLATED_PARTS: Mapping[str, Mapping[str, Any]] = {
-    "negative domains": {"negative_feedback": False},
-    "unclicked impressions": {"impressions": 0},
-    "denoising of impressions": {"denoise_impressions": False},
-    "sessions": {"sessions": 0},
-    "genres": {"genres": False},
-    "wide skip connection": {"wide_skip_connection": False},
-    "experts": {"experts": 0},
-    "position bias": {"position_bias": False},
-    "epochs over dense features": {"dense_epochs": 0},
-    **{search: {"searches": tuple(name for name in SEARCHES if name != search)} for search in SEARCHES},
-    "further searches": {"searches": ()},
-    "trees": {"trees": 0, "searches": ()},
+    "negative domains": {"features.negative_feedback": False},
+    "unclicked impressions": {"features.impressions": 0},
+    "denoising of impressions": {"groups.denoise_impressions": False},
+    "sessions": {"groups.sessions": 0},
+    "genres": {"features.genres": False},
+    "wide skip connection": {"network.wide_skip_connection": False},
+    "experts": {"network.experts": 0},
+    "position bias": {"network.position_bias": False},
+    "epochs over dense features": {"training.dense_epochs": 0},
+    **{search: {"features.searches": tuple(name for name in SEARCHES if name != search)} for search in SEARCHES},
+    "further searches": {"features.searches": ()},
+    "trees": {"trees.count": 0, "features.searches": ()},
 }
 SEQUENCE_LENGTHS = (20, 50, 200, 500)
 
@@ -90,10 +90,10 @@ SESSION_DOMAINS = Ablation(
     question="What does each part of session_domains contribute, and what does self-attention within the domains add? All cells "
     f"are trained on the newest plays of every user, {CASES:,} in total.",
     cells=(
-        Cell("whole", FULL_MODEL, {"cases": CASES}),
-        *(Cell(f"without {part}", FULL_MODEL, {"cases": CASES, **changes}) for part, changes in ABLATED_PARTS.items()),
-        Cell("with self-attention", FULL_MODEL, {"cases": CASES, "self_attention": True}),
-        Cell("target_attention", "target_attention", {"cases": CASES}),
+        Cell("whole", FULL_MODEL, {"training.cases": CASES}),
+        *(Cell(f"without {part}", FULL_MODEL, {"training.cases": CASES, **changes}) for part, changes in ABLATED_PARTS.items()),
+        Cell("with self-attention", FULL_MODEL, {"training.cases": CASES, "groups.self_attention": True}),
+        Cell("target_attention", "target_attention", {"training.cases": CASES}),
     ),
     pairs=(
         *(("whole", f"without {part}") for part in ABLATED_PARTS),
@@ -107,7 +107,7 @@ SESSION_LENGTH = Ablation(
     question="What is the gain of longer sequences? The newest L plays are split into sessions, and each domain keeps its newest "
     "L events; attention passes gradients to every event directly, so that no gradient has to pass L recurrent steps.",
     cells=tuple(
-        Cell(f"L = {length}", FULL_MODEL, {"plays": length, "group_length": length}) for length in SEQUENCE_LENGTHS
+        Cell(f"L = {length}", FULL_MODEL, {"features.plays": length, "groups.length": length}) for length in SEQUENCE_LENGTHS
     ),
     pairs=tuple((f"L = {long}", f"L = {short}") for short, long in pairwise(SEQUENCE_LENGTHS)),
 )
@@ -120,10 +120,10 @@ SESSION_IMPRESSIONS = Ablation(
         Cell("sum_pooling", "sum_pooling", {}),
         Cell("target_attention", "target_attention", {}),
         Cell(FULL_MODEL, FULL_MODEL, {}),
-        Cell("without impressions", FULL_MODEL, {"impressions": 0}),
-        Cell("without denoising", FULL_MODEL, {"denoise_impressions": False}),
-        Cell("without position bias", FULL_MODEL, {"position_bias": False}),
-        Cell("without genres", FULL_MODEL, {"genres": False}),
+        Cell("without impressions", FULL_MODEL, {"features.impressions": 0}),
+        Cell("without denoising", FULL_MODEL, {"groups.denoise_impressions": False}),
+        Cell("without position bias", FULL_MODEL, {"network.position_bias": False}),
+        Cell("without genres", FULL_MODEL, {"features.genres": False}),
     ),
     pairs=(
         (FULL_MODEL, "sum_pooling"),

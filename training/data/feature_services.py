@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 REGISTRY_FILE, REGISTRY_CACHE_FILE = "registry.db", "feature_services.json"
 
 
+NUMERIC_TYPES = {"Bool", "Int32", "Int64", "Float32", "Float64"}
+"""Feast types of features that models read."""
+
+
 @dataclass(frozen=True)
 class ServiceContract:
     """Views and features that a Feast feature service holds."""
 
     sequence_views: tuple[str, ...]  # names of sequence views
-    features: tuple[str, ...] = ()  # ordinary features of the user, each as `view:feature`
+    features: tuple[str, ...] = ()  # numeric features of the user, each as `view:feature`
 
     @classmethod
     def of(cls, store: FeatureStore, service: str) -> ServiceContract:
@@ -49,7 +53,12 @@ class ServiceContract:
         of_user = [view for view in others if list(store.get_feature_view(view.name).entities) == ["user"]]
         return cls(
             sequence_views=tuple(view.name_to_use() for view in projections if view.name_to_use() in SEQUENCE_VIEWS),
-            features=tuple(f"{view.name_to_use()}:{feature.name}" for view in of_user for feature in view.features),
+            features=tuple(
+                f"{view.name_to_use()}:{feature.name}"
+                for view in of_user
+                for feature in view.features
+                if str(feature.dtype) in NUMERIC_TYPES
+            ),
         )
 
 

@@ -136,6 +136,6 @@ def list_fitted_models(workspace: Workspace, fit: str, kind: str) -> list[str]:
 @torch.no_grad()
 def _probabilities(ranker: FittedRanker, batch: Any) -> NDArray[np.float32]:
     logits_BT = ranker.model(ranker.model.encode_user(batch.users), batch.candidates)[:, 0]
-    temperatures = torch.tensor(ranker.resolved_config.temperatures or [1.0] * len(ranker.tasks))
+    temperatures = torch.tensor(ranker.resolved_config.validation.temperatures or [1.0] * len(ranker.tasks))
     probability_BT: NDArray[np.float32] = torch.sigmoid(logits_BT / temperatures).numpy()
     return probability_BT

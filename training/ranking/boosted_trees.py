@@ -1,8 +1,8 @@
-"""Boosted trees over a ranker's numbers: a second opinion on the first task, beside the network's.
+"""Boosted trees over a ranker's dense features, which predict the first task beside the network.
 
-Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS. Trees cut numbers wherever the
-labels change and never mind how many of them say nothing, so they read all further searches; ids and sequences are the
-network's. Written as text, never as a pickle. Shape letters: R rows, N numbers, B requests, C candidates, U user features.
+Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS. Trees are robust to uninformative
+features, so they read all further searches; ids and sequences are left to the network. Stored as text, never as a pickle.
+Shape letters: R rows, N dense features, B requests, C candidates, U user features, F candidate features, M match features.
 """
 
 from __future__ import annotations
@@ -36,27 +36,25 @@ LIGHTGBM_PARAMETERS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class BoostedTrees:
-    """Trees that say how likely the first task of a ranker is."""
+    """Trees that predict the logit of a ranker's first task."""
 
     booster: lightgbm.Booster
 
     @classmethod
-    def fit(cls, numbers_RN: Floats, label_R: Floats, trees: int, seed: int, threads: int) -> BoostedTrees | None:
-        """So many trees, from the rows whose label is known (not NaN); None where these have one class only."""
+    def fit(cls, features_RN: Floats, label_R: Floats, trees: int, seed: int, threads: int) -> BoostedTrees | None:
+        """Fit `trees` trees on the labeled rows (label not NaN); None if these have one class only."""
         label_R = np.ascontiguousarray(label_R)
         known_R = ~np.isnan(label_R)
         if len(np.unique(label_R[known_R])) < 2:
             return None
-        rows = (numbers_RN, label_R) if known_R.all() else (numbers_RN[known_R], label_R[known_R])
-        asked = {**LIGHTGBM_PARAMETERS, "seed": seed, "num_threads": threads}
-        return cls(lightgbm.train(asked, lightgbm.Dataset(*rows, params=asked), trees))
+        rows = (features_RN, label_R) if known_R.all() else (features_RN[known_R], label_R[known_R])
+        parameters = {**LIGHTGBM_PARAMETERS, "seed": seed, "num_threads": threads}
+        return cls(lightgbm.train(parameters, lightgbm.Dataset(*rows, params=parameters), trees))
 
     def predict_logits(self, context_BU: Floats, features_BCF: Floats, matches_BCM: Floats) -> Floats:
-        """Logits of each candidate [B, C], from the numbers in the order in which `fit` was given them; on the thread that
-        asks.
-        """
-        number_BCN = np.concatenate([features_BCF, matches_BCM], axis=2)
-        return self._scorer.predict(context_BU, number_BCN).astype(np.float32)
+        """Return the logit of each candidate [B, C]; features in the order of `fit`. Runs on the calling thread."""
+        feature_BCN = np.concatenate([features_BCF, matches_BCM], axis=2)
+        return self._scorer.predict(context_BU, feature_BCN).astype(np.float32)
 
     @cached_property
     def _scorer(self) -> RequestScorer:
@@ -68,6 +66,6 @@ class BoostedTrees:
 
     @classmethod
     def load(cls, folder: Path) -> BoostedTrees | None:
-        """What `save` wrote; None where there is nothing."""
+        """Read the file that `save` wrote; None if there is none."""
         path = folder / FILE
         return cls(lightgbm.Booster(model_file=path)) if path.exists() else None

@@ -1,12 +1,12 @@
-"""Cases to batches of tensors, one batch at a time: sequences are cut by offset, so nothing of size cases × L ever
-exists.
+"""Batches of ranking cases as tensors, built on demand, and precomputed dense features of all cases.
 
-Shape letters: R cases, B cases of a batch, T tasks, F profile features. Knows nothing about models.
+Sequences are sliced by offset, so no array of cases × L is ever held. Does not depend on models. Shape letters: R cases,
+B cases of a batch, T tasks, U user features, F candidate features, M match features, N dense features in all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,19 +18,63 @@ from torch import Tensor
 from training.data.user_batch import OfflineFeatures, UserBatch
 from training.engine import distributed
 from training.engine.parallel_map import parallel_map
-from training.ranking.case_features import CaseFeatures, Floats
 from training.ranking.cases import RankingCases
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.user_features import DAY_US
 from training.ranking.inputs import CandidateInputs, UserInputs, concatenate_inputs
 
 FEATURE_BATCH_SIZE = 64
-"""Cases whose numbers are made together: what is computed of them stays in the processor's cache."""
+"""Cases whose features are computed together; intermediate arrays of this size fit in the CPU cache."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CaseFeatures:
+    """Dense features of all cases, computed once: later passes and the trees read them here.
+
+    They are most of the cost of a batch and the same in every pass.
+
+    Args:
+        features_RN: One row per case: user features, candidate features, match features. Four bytes per value: 300 MB for
+            400,000 cases of 180 features.
+        widths: Numbers of columns of the three kinds.
+    """
+
+    features_RN: Floats
+    widths: tuple[int, ...]
+
+    @classmethod
+    def collect(cls, cases: int, parts: Iterable[tuple[Floats, ...]]) -> CaseFeatures:
+        """Return the features of `cases` cases from consecutive parts, each with one array per kind.
+
+        Raises:
+            ValueError: The parts have another number of rows.
+        """
+        features_RN, widths, begin = np.zeros((0, 0), np.float32), (0, 0, 0), 0
+        for part in parts:
+            if not begin:
+                widths = tuple(features.shape[1] for features in part)
+                features_RN = np.empty((cases, sum(widths)), np.float32)
+            end = begin + len(part[0])
+            np.concatenate(part, axis=1, out=features_RN[begin:end])
+            begin = end
+        if begin != cases:
+            raise ValueError(f"features of {begin} cases were computed, {cases} were expected; pass each case once")
+        return cls(features_RN, widths)
+
+    def take(self, rows: NDArray[np.int64]) -> list[Floats]:
+        """Return the features of some cases, one array per kind."""
+        return np.split(self.features_RN[rows], np.cumsum(self.widths)[:-1], axis=1)
+
+    def __len__(self) -> int:
+        """Return R."""
+        return len(self.features_RN)
 
 
 @dataclass(frozen=True)
 class CaseBatch:
-    """B cases with one candidate each; `position_B` as `RankingCases.position_R`."""
+    """B cases with one candidate each; `position_B` is a slice of `RankingCases.position_R`."""
 
     users: UserInputs
     candidates: CandidateInputs
@@ -38,18 +82,20 @@ class CaseBatch:
     position_B: Tensor
 
     def to(self, device: torch.device) -> CaseBatch:
-        """The same on a device."""
+        """Return a copy on a device."""
         return CaseBatch(
             self.users.to(device), self.candidates.to(device), self.labels_BT.to(device), self.position_B.to(device)
         )
 
 
 class CaseBatches:
-    """Cases by row numbers: `batches[[3, 1, 4]]` is one batch; `at(i, …)` is batch i of a shuffled training run.
+    """Batches of cases: `batches[[3, 1, 4]]` by row number, `training_batch(i, …)` as batch i of a shuffled run.
 
-    The profile of every case is asked of Feast once (point-in-time, a few numbers a case); the sequences of a batch
-    are read when the batch is. After `make_numbers` the numbers of every case are kept, so that passes over the cases read
-    the short sequences only, or, in `numbers_at`, none.
+    The profiles of all cases are read from Feast once (point-in-time, a few values per case); sequences are read with each
+    batch. After `precompute_dense_features`, batches read the short sequences only, or none (`dense_only_batch`).
+
+    Raises:
+        LookupError: The feature service lacks a sequence view that the features read.
     """
 
     def __init__(self, cases: RankingCases, offline: OfflineFeatures, service: str, features: RankingFeatures) -> None:
@@ -69,44 +115,47 @@ class CaseBatches:
         self._profile = load_profiles(offline, service, self.user_ids_R, cases.request_at_R)
 
     def __len__(self) -> int:
-        """R."""
+        """Return R."""
         return len(self.cases)
 
     def user_batch(
         self, rows: Sequence[int] | NDArray[np.int64], views: Mapping[str, int | None] | None = None
     ) -> UserBatch:
-        """What was known of the users of some cases at their requests: all views, or so many events of some.
+        """Return the user state at the requests of some cases.
 
-        Views that are searched only are as wide as their longest history.
+        Args:
+            rows: Row numbers of the cases.
+            views: Sequence views to read with their number of newest events (None: all events); default: all views.
+                Views that are only searched are as wide as their longest history.
         """
         index = np.asarray(rows, dtype=np.int64)
-        asked = dict.fromkeys(self._readers) if views is None else views
+        lengths = dict.fromkeys(self._readers) if views is None else views
         user_ids, times = self.user_ids_R[index].tolist(), self.cases.request_at_R[index]
         return UserBatch(
             user_ids=user_ids,
             request_at_B=times,
             views={
                 view: self._readers[view].read(user_ids, times, length, view not in self.features.sequence_views)
-                for view, length in asked.items()
+                for view, length in lengths.items()
             },
             scene_B=self.cases.scene_R[index].tolist(),
             profile={name: values_R[index] for name, values_R in self._profile.items()},
         )
 
     def __getitem__(self, rows: Sequence[int] | NDArray[np.int64]) -> CaseBatch:
-        """One batch."""
+        """Return the batch of some rows."""
         index = np.asarray(rows, dtype=np.int64)
         items_B1 = self.cases.item_R[index][:, None]
-        told = torch.from_numpy(self.cases.labels_RT[index]), torch.from_numpy(self.cases.position_R[index])
+        labels = torch.from_numpy(self.cases.labels_RT[index]), torch.from_numpy(self.cases.position_R[index])
         if self.dense_features is None:
             pieces = (
                 slice(start, start + FEATURE_BATCH_SIZE) for start in range(0, max(len(index), 1), FEATURE_BATCH_SIZE)
             )
-            made = [self._inputs(index[piece], items_B1[piece]) for piece in pieces]
-            users, candidates = map(concatenate_inputs, zip(*made, strict=True))
-            return CaseBatch(users, candidates, *told)
+            inputs = [self._inputs(index[piece], items_B1[piece]) for piece in pieces]
+            users, candidates = map(concatenate_inputs, zip(*inputs, strict=True))
+            return CaseBatch(users, candidates, *labels)
         return CaseBatch(
-            *self._precomputed_inputs(self.user_batch(index, self.features.sequence_views), items_B1, index), *told
+            *self._precomputed_inputs(self.user_batch(index, self.features.sequence_views), items_B1, index), *labels
         )
 
     def _inputs(self, index: NDArray[np.int64], items_B1: NDArray[np.int64]) -> tuple[UserInputs, CandidateInputs]:
@@ -114,71 +163,72 @@ class CaseBatches:
         return side.inputs, self.features.prepare_candidates(side, items_B1)
 
     def precompute_dense_features(self, processes: int) -> None:
-        """Make the numbers of every case, in so many processes; of several ranks each makes its share."""
+        """Compute the dense features of all cases in worker processes; in distributed training each rank computes a share."""
         own = distributed.rank_slice(len(self))
         starts = range(own.start, own.stop, FEATURE_BATCH_SIZE)
         pieces = [range(start, min(start + FEATURE_BATCH_SIZE, own.stop)) for start in starts]
-        made = CaseFeatures.collect(
-            own.stop - own.start, parallel_map(self._compute_dense_features, pieces, "numbers", processes)
+        computed = CaseFeatures.collect(
+            own.stop - own.start, parallel_map(self._compute_dense_features, pieces, "dense features", processes)
         )
         self.dense_features = replace(
-            made, features_RN=distributed.all_gather_rows(torch.from_numpy(made.features_RN))[0].numpy()
+            computed, features_RN=distributed.all_gather_rows(torch.from_numpy(computed.features_RN))[0].numpy()
         )
 
     def _compute_dense_features(self, rows: range) -> tuple[Floats, ...]:
-        one = self[rows]
-        made = one.users.context_BU, one.candidates.features_BCF[:, 0], one.candidates.matches_BCM[:, 0]
-        # As arrays: a tensor would come from another process through a file of its own.
-        return tuple(numbers.numpy() for numbers in made)
+        batch = self[rows]
+        dense = batch.users.context_BU, batch.candidates.features_BCF[:, 0], batch.candidates.matches_BCM[:, 0]
+        # Arrays, not tensors: each tensor would pass between processes through a file.
+        return tuple(features.numpy() for features in dense)
 
     def dense_only_batch(self, rows: Sequence[int] | NDArray[np.int64]) -> CaseBatch:
-        """One batch of numbers alone: users without events, and a candidate that is none; after `make_numbers`.
+        """Return a batch of dense features alone: without events, and with padding (0) as candidate.
 
-        What a ranker says of it is what its numbers say.
+        A ranker's logits for it depend on the dense features only. Requires `precompute_dense_features`.
         """
         index = np.asarray(rows, dtype=np.int64)
-        # One event is read to be left out: what columns a sequence has only its reader knows.
+        # One event is read and then dropped: only the reader has the columns of a sequence.
         users = self.user_batch(index, dict.fromkeys(self.features.sequence_views, 1))
         users = replace(users, views={view: batch.newest(0) for view, batch in users.views.items()})
-        told = torch.from_numpy(self.cases.labels_RT[index]), torch.from_numpy(self.cases.position_R[index])
-        return CaseBatch(*self._precomputed_inputs(users, np.zeros((len(index), 1), dtype=np.int64), index), *told)
+        labels = torch.from_numpy(self.cases.labels_RT[index]), torch.from_numpy(self.cases.position_R[index])
+        return CaseBatch(*self._precomputed_inputs(users, np.zeros((len(index), 1), dtype=np.int64), index), *labels)
 
     def _precomputed_inputs(
         self, users: UserBatch, items_B1: NDArray[np.int64], index: NDArray[np.int64]
     ) -> tuple[UserInputs, CandidateInputs]:
-        assert self.dense_features is not None  # noqa: S101  # whoever calls has seen to it
+        assert self.dense_features is not None  # noqa: S101  # both callers require it
         context_BU, own_BF, match_BM = self.dense_features.take(index)
         track_B1, artist_B1 = (torch.from_numpy(codes) for codes in self.features.track_artist_codes(items_B1))
-        numbers = torch.from_numpy(own_BF[:, None]), torch.from_numpy(match_BM[:, None])
-        return self.features.prepare_users(users, context_BU).inputs, CandidateInputs(track_B1, artist_B1, *numbers)
+        dense = torch.from_numpy(own_BF[:, None]), torch.from_numpy(match_BM[:, None])
+        return self.features.prepare_users(users, context_BU).inputs, CandidateInputs(track_B1, artist_B1, *dense)
 
     def iterate_in_order(self, batch_size: int) -> Iterator[CaseBatch]:
-        """Every case once, in order."""
+        """Yield each case once, in order."""
         for start in range(0, len(self), batch_size):
             yield self[range(start, min(start + batch_size, len(self)))]
 
     def training_batch(self, step: int, batch_size: int, seed: int) -> CaseBatch:
-        """Training batch `step`: every epoch goes over all cases, in an order of the seed and the epoch only. Of several
-        ranks each has its own rows.
+        """Return training batch `step`; each epoch visits all cases in an order that depends on seed and epoch only.
+
+        In distributed training each rank has its share of the rows.
         """
         return _select_rank_rows(self.__getitem__, self._rows(step, batch_size, seed))
 
     def dense_training_batch(self, step: int, batch_size: int, seed: int) -> CaseBatch:
-        """The same of numbers alone, in the same order; after `make_numbers`."""
+        """Return training batch `step` of dense features alone, in the same order (see `dense_only_batch`)."""
         return _select_rank_rows(self.dense_only_batch, self._rows(step, batch_size, seed))
 
     def _rows(self, step: int, batch_size: int, seed: int) -> NDArray[np.int64]:
         per_epoch = -(-len(self) // batch_size)
-        epoch, place = divmod(step, per_epoch)
+        epoch, number = divmod(step, per_epoch)
         if self._order[0] != (seed, epoch):
             self._order = ((seed, epoch), np.random.default_rng([seed, epoch]).permutation(len(self)))
-        # In the cases' order neighbours share their history in memory; within a batch the order means nothing.
-        rows: NDArray[np.int64] = np.sort(self._order[1][place * batch_size : (place + 1) * batch_size])
+        # Sorted, because neighboring cases share their history in memory; order within a batch has no effect.
+        rows: NDArray[np.int64] = np.sort(self._order[1][number * batch_size : (number + 1) * batch_size])
         return rows
 
 
 def _select_rank_rows(make: Callable[[NDArray[np.int64]], CaseBatch], rows: NDArray[np.int64]) -> CaseBatch:
-    """This rank's rows of a batch. Where there are fewer rows than ranks, one without a label keeps step with the others."""
+    """Return this rank's rows of a batch; if there are fewer rows than ranks, one unlabeled row keeps the ranks in step."""
     if len(own := rows[distributed.rank_slice(len(rows))]):
         return make(own)
     batch = make(rows[:1])
@@ -188,10 +238,9 @@ def _select_rank_rows(make: Callable[[NDArray[np.int64]], CaseBatch], rows: NDAr
 def load_profiles(
     offline: OfflineFeatures, service: str, user_ids: NDArray[Any], times: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float32]]:
-    """The ordinary features of a service for every (user, time), as known before it.
+    """Return the user features of a service for every (user, time in µs), as known before that time.
 
-    Every (user, day) is asked once: a profile's rows are known from midnights on, so all requests of a day see the
-    same.
+    Each (user, day) is read once: profiles change at midnight only, so all requests of a day have the same values.
     """
     if not offline.contract(service).features or not len(times):
         return {}
@@ -199,5 +248,5 @@ def load_profiles(
     _, first, inverse = np.unique(
         np.stack([np.unique(user_ids, return_inverse=True)[1], day]), axis=1, return_index=True, return_inverse=True
     )
-    asked = offline.load_profile(service, user_ids[first].tolist(), times[first])
-    return {name: values[inverse.ravel()] for name, values in asked.items()}
+    profile = offline.load_profile(service, user_ids[first].tolist(), times[first])
+    return {name: values[inverse.ravel()] for name, values in profile.items()}

@@ -1,8 +1,7 @@
-"""The rows a ranker learns from: a track, a user, the moment before, and what came of it.
+"""Training cases of rankers: a user, a track, the time of the request, and labels of several tasks.
 
-Every play is a case at its `request_at`; every impression, where the log has them, is one at `shown_at`. A task is a
-column of labels; NaN where a case says nothing about it. Shape letters: R cases, T tasks. Knows nothing about features
-or torch.
+Each play is a case at its `request_at`; each impression, if the log has them, is one at `shown_at`. A task is a column of
+labels, NaN where a case has no label for it. Does not depend on features or torch. Shape letters: R cases, T tasks.
 """
 
 from __future__ import annotations
@@ -19,17 +18,25 @@ from training.data.training_data import TrainingData
 
 TASKS = ("not_skipped", "full_play", "click", "like")
 LIKE_WINDOW_US = 30 * 60 * 1_000_000
+"""A play has a positive `like` label if its track was liked within this time after the request, µs."""
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class RankingCases:
-    """R cases sorted by user, then time. `user_R` indexes `TrainingData.user_ids_U`; `play_number_R` is -1 for an
-    impression.
+    """R cases sorted by user, then time.
 
-    `labels_RT` is 1, 0 or NaN (unknown), columns as `tasks`. `position_R`: the place in the answer in which an
-    impression stood, from 1; 0 for a play.
+    Args:
+        tasks: Names of the columns of `labels_RT`.
+        user_R: Index in `TrainingData.user_ids_U`.
+        request_at_R: Time of the request, µs UTC.
+        item_R: Vocabulary index of the track.
+        play_number_R: Number of the play; -1 for an impression.
+        part_R: Index in PARTS.
+        scene_R: Name of the scene; "" if none.
+        labels_RT: 1, 0 or NaN (unknown).
+        position_R: Position of an impression in the response, from 1; 0 for a play.
     """
 
     tasks: tuple[str, ...]
@@ -43,11 +50,11 @@ class RankingCases:
     position_R: Array
 
     def __len__(self) -> int:
-        """R."""
+        """Return R."""
         return len(self.user_R)
 
     def take(self, rows: Array) -> RankingCases:
-        """The cases of `rows`, in that order."""
+        """Return the cases of `rows`, in that order."""
         return RankingCases(
             self.tasks,
             self.user_R[rows],
@@ -61,21 +68,21 @@ class RankingCases:
         )
 
     def filter_part(self, part: str) -> RankingCases:
-        """The cases of one part."""
+        """Return the cases of one part."""
         return self.take(np.flatnonzero(self.part_R == PARTS.index(part)))
 
     def newest_per_user(self, cases: int) -> RankingCases:
-        """About `cases` of them: the same share of every user, the newest, which are the likest to what comes next."""
+        """Return about `cases` cases: the newest ones, which resemble future requests most, the same share of every user."""
         if len(self) <= cases:
             return self
         first, count = np.unique(self.user_R, return_index=True, return_counts=True)[1:]
-        kept = np.ceil(count * (cases / len(self))).astype(np.int64)
+        kept_count = np.ceil(count * (cases / len(self))).astype(np.int64)
         position = np.arange(len(self)) - np.repeat(first, count)
-        return self.take(np.flatnonzero(position >= np.repeat(count - kept, count)))
+        return self.take(np.flatnonzero(position >= np.repeat(count - kept_count, count)))
 
 
 def ranking_cases(data: TrainingData) -> RankingCases:
-    """Every case of the log, with the tasks it can teach; see `missing_tasks` for the others."""
+    """Return all cases of the log with the tasks that have a positive label; see `missing_tasks` for the others."""
     frames = [_plays(data), *_impressions(data)]
     rows = pl.concat(frames, how="diagonal").sort("user", "request_at", maintain_order=True)
     tasks = tuple(task for task in TASKS if task in rows.columns and rows[task].sum())
@@ -94,7 +101,7 @@ def ranking_cases(data: TrainingData) -> RankingCases:
 
 
 def missing_tasks(cases: RankingCases) -> tuple[str, ...]:
-    """Tasks that the log holds nothing about: trained without, and said so."""
+    """Return the tasks without labels in the log; rankers are fitted without them."""
     return tuple(task for task in TASKS if task not in cases.tasks)
 
 
@@ -122,7 +129,7 @@ def _plays(data: TrainingData) -> pl.DataFrame:
         item=pl.Series(data.vocabulary.encode(likes["target_id"].to_list())),
         liked_at=_microseconds("liked_at"),
     )
-    # A play is a liked one when its track was liked during it or soon after.
+    # A play is liked if its track was liked during the play or soon after.
     likes = likes.sort("liked_at")
     rows = rows.with_row_index("row").sort("request_at")
     rows = rows.join_asof(
@@ -152,7 +159,7 @@ def _impressions(data: TrainingData) -> list[pl.DataFrame]:
             part=part.replace_strict({name: code for code, name in enumerate(PARTS)}, return_dtype=pl.Int8),
             scene=pl.col("scene").cast(pl.String),
             position=pl.col("position").cast(pl.Int64).fill_null(-1) + 1,
-            # What began to play by itself says nothing about a click.
+            # A track that started without a click has no click label.
             click=pl.when(pl.col("is_clicked") | ~pl.col("is_played")).then(pl.col("is_clicked").cast(pl.Boolean)),
             like=pl.col("is_liked").cast(pl.Boolean),
         ).filter(pl.col("user") >= 0)
@@ -160,7 +167,7 @@ def _impressions(data: TrainingData) -> list[pl.DataFrame]:
 
 
 def _mart(data: TrainingData, name: str) -> pl.DataFrame | None:
-    """A mart that not every log fills; None when it is missing or empty."""
+    """Return an optional mart; None if it is missing or empty."""
     path = data.marts / f"{name}.parquet"
     if not path.exists():
         return None
@@ -173,6 +180,6 @@ def _microseconds(column: str) -> pl.Expr:
 
 
 def _user_index(data: TrainingData, user_ids: pl.Series) -> pl.Series:
-    """Index in `TrainingData.user_ids_U`; -1 for a user who never played anything."""
+    """Return indices in `TrainingData.user_ids_U`; -1 for a user without plays."""
     index = {user: code for code, user in enumerate(data.user_ids_U)}
     return user_ids.replace_strict(index, default=-1, return_dtype=pl.Int64)

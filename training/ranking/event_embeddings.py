@@ -1,9 +1,9 @@
-"""The two embeddings that every ranker starts from: of an event in the history, and of a candidate.
+"""Embeddings of history events and of candidates, shared by all rankers.
 
-An event is what was played, by whom, what came of it, how long ago and how much of it: the sum of five embeddings. A
-candidate has the first two, from the same tables, so that "the same track" is something a dot product can see.
+An event is the sum of five embeddings: track, artist, behavior, age and played ratio. A candidate is the sum of the first
+two, from the same tables, so a dot product can detect the same track.
 
-Shape letters: B requests, C candidates, L events, D width.
+Shape letters: B requests, C candidates, L events, D width, V tracks, A artists.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ BEHAVIOUR_CODES = 32
 
 @dataclass(frozen=True)
 class ItemFrequencies:
-    """How often training saw each track and artist: what decides who gets an embedding of its own."""
+    """Number of training cases of each track and artist, which decides whether it has its own embedding."""
 
     track_counts_V: Tensor
     artist_counts_A: Tensor
 
 
 class EventEmbedding(nn.Module):
-    """Events and candidates in one space."""
+    """Embeds events and candidates in one space."""
 
     def __init__(self, catalogue: ItemFrequencies, width: int, minimum: int, id_dropout: float) -> None:
         super().__init__()
@@ -41,29 +41,29 @@ class EventEmbedding(nn.Module):
             nn.init.normal_(table.weight, std=0.05)
             table._fill_padding_idx_with_zero()
 
-    def set_ids_trainable(self, do: bool) -> None:
-        """Whether training changes the vectors of tracks and artists."""
-        self.track.requires_grad_(do)
-        self.artist.requires_grad_(do)
+    def set_ids_trainable(self, is_trainable: bool) -> None:
+        """Enable or disable gradients of the track and artist embeddings."""
+        self.track.requires_grad_(is_trainable)
+        self.artist.requires_grad_(is_trainable)
 
     def embed_events(self, users: UserInputs) -> Tensor:
-        """[B, L, D]; zeros at padding."""
+        """Return the recent events [B, L, D]; zeros at padding."""
         identity_BLD = self.embed_tracks(users.event_track_BL, users.event_artist_BL)
         return self._event(identity_BLD, users.event_behaviour_BL, users.event_ratio_BL, users.event_gap_BL)
 
     def embed_sequence(self, events: EventInputs) -> Tensor:
-        """[B, L, D]; zeros at padding."""
+        """Return a further sequence of events [B, L, D]; zeros at padding."""
         identity_BLD = self.embed_tracks(events.track_BL, events.artist_BL)
         return self._event(identity_BLD, events.behaviour_BL, events.ratio_BL, events.gap_BL)
 
     def embed_candidates(self, candidates: CandidateInputs) -> Tensor:
-        """[B, C, D]."""
+        """Return the candidates [B, C, D]."""
         return self.embed_tracks(candidates.track_BC, candidates.artist_BC)
 
     def embed_tracks(self, track: Tensor, artist: Tensor) -> Tensor:
-        """[..., D] of tracks and their artists [...]."""
+        """Return [..., D] of tracks and their artists [...]."""
         return self.track(track) + self.artist(artist)  # type: ignore[no-any-return]
 
     def _event(self, identity_BLD: Tensor, behaviour_BL: Tensor, ratio_BL: Tensor, gap_BL: Tensor) -> Tensor:
-        what_BLD = self.behaviour(behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)) + self.ratio(ratio_BL)
-        return identity_BLD + what_BLD + self.gap(gap_BL)  # type: ignore[no-any-return]
+        outcome_BLD = self.behaviour(behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)) + self.ratio(ratio_BL)
+        return identity_BLD + outcome_BLD + self.gap(gap_BL)  # type: ignore[no-any-return]

@@ -1,7 +1,7 @@
-"""Training one ranker: the same cases, features and budget for every rung of the ladder.
+"""Fits one ranker: the same cases, features and budget for all of them.
 
-Knows nothing about which ranker it is given, and nothing about recall. Shape letters: B batch, T tasks, N validation
-cases.
+Does not depend on which ranker it fits, nor on recall. Shape letters: B batch, T tasks, N validation cases, R rows,
+V tracks, A artists.
 """
 
 from __future__ import annotations
@@ -28,15 +28,18 @@ from training.ranking.calibration import fit_blend_weight, fit_temperatures, tas
 from training.ranking.case_batches import CaseBatch, CaseBatches
 from training.ranking.cases import RankingCases, missing_tasks, ranking_cases
 from training.ranking.event_embeddings import ItemFrequencies
-from training.ranking.features.track_genres import TrackGenres
-from training.ranking.features.track_statistics import TrackStatistics
+from training.ranking.features.genre_search import TrackGenres
+from training.ranking.features.schema_fields import further_profile_fields, further_statistics_fields
+from training.ranking.features.track_statistics import COUNTS, TrackStatistics
 from training.ranking.fitted_ranker import FittedRanker, build_ranking_features
-from training.ranking.ranker import Ranker, RankerConfig
+from training.ranking.ranker import Ranker, RankerConfig, TreeConfig
 
 LOSS_WEIGHTS = {"not_skipped": 1.0, "full_play": 0.3, "click": 1.0, "like": 0.3}
 QUANTILE_SAMPLE_SIZE = 5_000
+VALIDATION_CASES = 20_000
+WEIGHT_DECAY = 1e-5
 DENSE_BATCH_SIZE = 512
-"""Cases of a batch of numbers alone, which are small."""
+"""Cases of a batch of the dense epochs, whose rows are small."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,69 +47,85 @@ logger = logging.getLogger(__name__)
 def fit_ranker(
     name: str, data: TrainingData, config: RankerConfig, folder: Path, offline: OfflineFeatures | None = None
 ) -> FittedRanker:
-    """A ranker learned from the `train` part; steps and temperatures are chosen on `validation` where `data` has one.
+    """Return a ranker fitted on the `train` part; steps, tree weights and temperatures are fitted on `validation`, if any.
 
-    `folder` is for checkpoints: a killed fit that is started again with the same arguments goes on from there.
+    Args:
+        name: Key of `RANKERS`.
+        data: Training data; of a `final` fit there is no validation part.
+        config: The recipe's config, or the resolved config of the `held_out` fit.
+        folder: Folder of checkpoints; an interrupted fit with the same arguments resumes from there.
+        offline: Point-in-time features; opened if not given.
 
     Raises:
-        ValueError: the log has no case to learn from.
+        ValueError: The log has no training case.
     """
     offline = offline or OfflineFeatures(data)
     service = RANKERS[name].feature_service
     cases = ranking_cases(data)
-    learned, held_out = cases.filter_part("train"), cases.filter_part("validation")
-    if not len(learned):
+    train_cases, validation_cases = cases.filter_part("train"), cases.filter_part("validation")
+    if not len(train_cases):
         raise ValueError(f"{data.marts} has no play in the part `train`; land some logs before training a ranker")
     if missing_tasks(cases):
-        logger.warning("%s trains without the heads %s: the log holds none", name, ", ".join(missing_tasks(cases)))
-    if config.impressions and not (cases.play_number_R < 0).any():
-        logger.warning("%s trains without impressions that were left alone: the log holds no impression", name)
-        config = replace(config, impressions=0)
-    kinds = TrackGenres.build(data.facets) if config.genres else None
-    if config.genres and kinds is None:
-        logger.warning("%s trains without kinds of music: no track has a language, a style or an emotion", name)
-        config = replace(config, genres=False)
-    features = build_ranking_features(config, data.vocabulary, load_track_statistics(data), kinds)
-    batches = CaseBatches(learned.newest_per_user(config.cases), offline, service, features)
+        logger.warning("%s is fitted without the tasks %s: the log has no labels", name, ", ".join(missing_tasks(cases)))
+    statistics = load_track_statistics(data)
+    genres = TrackGenres.build(data.facets) if config.features.genres else None
+    reads = replace(
+        config.features,
+        profile_fields=further_profile_fields(offline.contract(service)),
+        statistics_fields=statistics.names[len(COUNTS) :],
+    )
+    if reads.impressions and not (cases.play_number_R < 0).any():
+        logger.warning("%s is fitted without unclicked impressions: the log has no impressions", name)
+        reads = replace(reads, impressions=0)
+    if reads.genres and genres is None:
+        logger.warning("%s is fitted without genres: no track has a language, a style or an emotion", name)
+        reads = replace(reads, genres=False)
+    config = replace(config, features=reads)
+    features = build_ranking_features(config, data.vocabulary, statistics, genres)
+    training = config.training
+    batches = CaseBatches(train_cases.newest_per_user(training.cases), offline, service, features)
     threads = trainer.configure_threads()
-    if config.dense_epochs or config.trees or config.epochs > 1:
-        # Elsewhere a fork is not safe.
+    if training.dense_epochs or config.trees.count or training.epochs > 1:
+        # Forking is safe on Linux only.
         batches.precompute_dense_features(threads if sys.platform == "linux" else 1)
-    if config.trees and batches.dense_features is not None and distributed.is_rank0():
+    if config.trees.count and batches.dense_features is not None and distributed.is_rank0():
         label_R = batches.cases.labels_RT[:, 0]
-        trees = BoostedTrees.fit(batches.dense_features.features_RN, label_R, config.trees, config.seed, threads)
+        trees = BoostedTrees.fit(batches.dense_features.features_RN, label_R, config.trees.count, config.seed, threads)
         features = replace(features, trees=trees)
-    per_epoch = -(-len(batches) // config.batch_size)
-    number_steps = config.dense_epochs * -(-len(batches) // DENSE_BATCH_SIZE)
-    config = replace(config, steps=config.steps or number_steps + config.epochs * per_epoch)
+    steps_per_epoch = -(-len(batches) // training.batch_size)
+    dense_steps = training.dense_epochs * -(-len(batches) // DENSE_BATCH_SIZE)
+    training = replace(training, steps=training.steps or dense_steps + training.epochs * steps_per_epoch)
+    config = replace(config, training=training)
 
     torch.manual_seed(config.seed)
-    model = RANKERS[name](config, count_item_frequencies(learned, data), cases.tasks)
+    model = RANKERS[name](config, count_item_frequencies(train_cases, data), cases.tasks)
     sample = batches[_evenly_spaced_rows(len(batches), QUANTILE_SAMPLE_SIZE)]
     model.fit_quantiles(sample.users, sample.candidates)
-    module = RankerModule(model, config, range(number_steps, number_steps + config.id_epochs * per_epoch))
+    module = RankerModule(model, config, range(dense_steps, dense_steps + training.id_epochs * steps_per_epoch))
     validation = CaseBatches(
-        held_out.take(_evenly_spaced_rows(len(held_out), config.validation_cases)), offline, service, features
+        validation_cases.take(_evenly_spaced_rows(len(validation_cases), VALIDATION_CASES)), offline, service, features
     )
-    held = list(validation.iterate_in_order(config.batch_size)) if distributed.is_rank0() else []
+    held_out = list(validation.iterate_in_order(training.batch_size)) if distributed.is_rank0() else []
 
     def batch_at(step: int) -> CaseBatch:
-        if step < number_steps:
+        if step < dense_steps:
             return batches.dense_training_batch(step, DENSE_BATCH_SIZE, config.seed)
-        return batches.training_batch(step - number_steps, config.batch_size, config.seed)
+        return batches.training_batch(step - dense_steps, training.batch_size, config.seed)
 
     def validate() -> float:
-        return -float(task_losses(*predict_logits(model, held)) @ module.loss_weights_T)
+        return -float(task_losses(*predict_logits(model, held_out)) @ module.loss_weights_T)
 
-    schedule = trainer.Schedule(config.steps, config.validate_every, seed=config.seed)
+    schedule = trainer.Schedule(training.steps, config.validation.every, seed=config.seed)
     record = trainer.fit(module, batch_at, schedule, folder, validate if len(validation) else None)
     model.cpu()
-    settled = replace(config, steps=record.steps)
+    resolved = replace(config, training=replace(training, steps=record.steps))
     if features.trees is not None:
-        settled = replace(settled, **fit_tree_weights(model.eval(), held)) if held else settled
-        model.set_tree_ensemble(settled)
-    if held:
-        settled = replace(settled, temperatures=fit_temperatures(*predict_logits(model.eval(), held)))
+        if held_out:
+            resolved = replace(resolved, trees=fit_tree_weights(model.eval(), held_out, config.trees))
+        model.set_tree_weights(resolved.trees)
+    if held_out:
+        temperatures = fit_temperatures(*predict_logits(model.eval(), held_out))
+        resolved = replace(resolved, validation=replace(config.validation, temperatures=temperatures))
     measures: dict[str, Any] = {
         "cases": len(batches),
         "seconds": record.seconds,
@@ -115,17 +134,18 @@ def fit_ranker(
         "validation": record.history,
         "missing_tasks": missing_tasks(cases),
     }
-    return FittedRanker(model, features, settled, measures)
+    return FittedRanker(model, features, resolved, measures)
 
 
 class RankerModule(lightning.LightningModule):
-    """The sum of the task losses and of the ranker's own, AdamW, one cycle of the learning rate; ids learn in the steps
-    `id_steps` (None: always).
+    """Trains a ranker: task losses plus auxiliary loss, AdamW, one-cycle learning rate.
+
+    The embeddings of ids are trained in the steps `id_steps` (None: in all).
     """
 
     loss_weights_T: Tensor
 
-    def __init__(self, model: Ranker, config: RankerConfig, id_steps: range | None = None) -> None:
+    def __init__(self, model: Ranker[RankerConfig], config: RankerConfig, id_steps: range | None = None) -> None:
         super().__init__()
         self.model, self.config, self.id_steps = model, config, id_steps
         self.register_buffer(
@@ -133,14 +153,14 @@ class RankerModule(lightning.LightningModule):
         )
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """A parameter without a gradient is left alone by the optimizer."""
+        """Freeze or unfreeze the ids; the optimizer skips parameters without a gradient."""
         self.model.embedding.set_ids_trainable(self.id_steps is None or self.global_step in self.id_steps)
 
     def training_step(self, batch: CaseBatch, _: int) -> Tensor:
-        """Loss of one batch."""
+        """Return the loss of one batch."""
         state = self.model.encode_user(batch.users)
         logits_BT = self.model(state, batch.candidates)[:, 0] + self.model.position_bias(batch.position_B)
-        auxiliary = self.config.auxiliary_weight * self.model.auxiliary_loss(state, batch.users)
+        auxiliary = self.config.training.auxiliary_weight * self.model.auxiliary_loss(state, batch.users)
         known_T = (~batch.labels_BT.isnan()).sum(0)
         return (
             distributed.weight_for_global_mean(task_losses(logits_BT, batch.labels_BT), known_T) @ self.loss_weights_T
@@ -148,55 +168,58 @@ class RankerModule(lightning.LightningModule):
         )
 
     def transfer_batch_to_device(self, batch: CaseBatch, device: torch.device, dataloader_idx: int) -> CaseBatch:  # noqa: ARG002
-        """Lightning's own way cannot rebuild frozen dataclasses."""
+        """Move a batch; Lightning's default cannot rebuild frozen dataclasses."""
         return batch.to(device)
 
     def configure_optimizers(self) -> Any:
-        """One cycle over the planned steps: high rates early, almost none at the end."""
-        numbers = self.config
+        """Return AdamW with a one-cycle schedule over the planned steps."""
+        training = self.config.training
         optimizer = torch.optim.AdamW(
-            self.parameters(), lr=numbers.learning_rate, weight_decay=numbers.weight_decay, fused=True
+            self.parameters(), lr=training.learning_rate, weight_decay=WEIGHT_DECAY, fused=True
         )
         cycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, numbers.learning_rate, total_steps=max(numbers.steps, 2), pct_start=0.1
+            optimizer, training.learning_rate, total_steps=max(training.steps, 2), pct_start=0.1
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
 
 @torch.no_grad()
-def predict_logits(model: Ranker, batches: Iterable[CaseBatch]) -> tuple[Tensor, Tensor]:
-    """Logits [N, T] of the cases' own tracks, and their labels [N, T]."""
+def predict_logits(model: Ranker[RankerConfig], batches: Iterable[CaseBatch]) -> tuple[Tensor, Tensor]:
+    """Return the logits of the cases' tracks [N, T] and their labels [N, T]."""
     device = next(model.parameters()).device
-    moved = (one.to(device) for one in batches)
-    pairs = [(model(model.encode_user(one.users), one.candidates)[:, 0], one.labels_BT) for one in moved]
+    on_device = (batch.to(device) for batch in batches)
+    pairs = [(model(model.encode_user(batch.users), batch.candidates)[:, 0], batch.labels_BT) for batch in on_device]
     return torch.cat([logits for logits, _ in pairs]), torch.cat([labels for _, labels in pairs])
 
 
-def fit_tree_weights(model: Ranker, held: list[CaseBatch]) -> dict[str, Any]:
-    """What of a config says how much trees count: their share of each task's logit with the least log loss on the held-out
-    cases.
+def fit_tree_weights(model: Ranker[RankerConfig], held_out: list[CaseBatch], config: TreeConfig) -> TreeConfig:
+    """Return the config with the trees' share of each task's logit that minimizes the log loss on held-out cases.
 
-    They were grown for the first task. What pleases is listened to, clicked and liked alike, so that they know the others'
-    order too, but not how frequent they are: the shift keeps the network's mean.
+    The trees were grown for the first task. Tasks are correlated, so the trees order candidates for the further tasks too,
+    but with another base rate: the offset keeps the network's mean logit.
     """
-    logits_NT, labels_NT = predict_logits(model, held)
-    said_N = torch.cat(
-        [one.candidates.tree_logits_BC[:, 0] for one in held if one.candidates.tree_logits_BC is not None]
+    logits_NT, labels_NT = predict_logits(model, held_out)
+    tree_logit_N = torch.cat(
+        [batch.candidates.tree_logits_BC[:, 0] for batch in held_out if batch.candidates.tree_logits_BC is not None]
     )
     first, *further = range(len(model.tasks))
-    shares, shifts = [], []
+    weights, offsets = [], []
     for task in further:
         is_known_N = ~labels_NT[:, task].isnan()
-        gap_N = (logits_NT[:, task] - said_N)[is_known_N]
-        shift = float(gap_N.mean()) if len(gap_N) else 0.0
-        shares.append(fit_blend_weight(logits_NT[:, task], said_N + shift, labels_NT[:, task]) if len(gap_N) else 0.0)
-        shifts.append(round(shift, 4))
-    of_first = fit_blend_weight(logits_NT[:, first], said_N, labels_NT[:, first])
-    return {"tree_weight": of_first, "secondary_tree_weights": tuple(shares), "secondary_tree_offsets": tuple(shifts)}
+        gap_N = (logits_NT[:, task] - tree_logit_N)[is_known_N]
+        offset = float(gap_N.mean()) if len(gap_N) else 0.0
+        weights.append(
+            fit_blend_weight(logits_NT[:, task], tree_logit_N + offset, labels_NT[:, task]) if len(gap_N) else 0.0
+        )
+        offsets.append(round(offset, 4))
+    first_weight = fit_blend_weight(logits_NT[:, first], tree_logit_N, labels_NT[:, first])
+    return replace(
+        config, weight=first_weight, secondary_weights=tuple(weights), secondary_offsets=tuple(offsets)
+    )
 
 
 def count_item_frequencies(cases: RankingCases, data: TrainingData) -> ItemFrequencies:
-    """How often each track and artist occurs in the training cases."""
+    """Return how often each track and artist occurs in the training cases."""
     vocabulary = data.vocabulary
     counts_V = np.bincount(cases.item_R, minlength=len(vocabulary))
     counts_A = np.bincount(vocabulary.artist_of_track_V, weights=counts_V, minlength=vocabulary.artist_count)
@@ -204,13 +227,14 @@ def count_item_frequencies(cases: RankingCases, data: TrainingData) -> ItemFrequ
 
 
 def load_track_statistics(data: TrainingData) -> TrackStatistics:
-    """The mart, in the vocabulary's numbers."""
+    """Return the mart by vocabulary index, with all columns that rankers read."""
     rows = pl.read_parquet(data.marts / "track_statistics.parquet")
-    return TrackStatistics.build(rows, data.vocabulary.encode(rows["track_id"].to_list()))
+    further = further_statistics_fields(rows.schema)
+    return TrackStatistics.build(rows, data.vocabulary.encode(rows["track_id"].to_list()), further)
 
 
-def _evenly_spaced_rows(rows: int, wanted: int) -> np.ndarray:
-    """At most `wanted` row numbers at even distances."""
+def _evenly_spaced_rows(rows: int, count: int) -> np.ndarray:
+    """Return at most `count` row numbers at even distances."""
     return (
-        np.unique(np.linspace(0, rows - 1, min(rows, wanted)).astype(np.int64)) if rows else np.zeros(0, dtype=np.int64)
+        np.unique(np.linspace(0, rows - 1, min(rows, count)).astype(np.int64)) if rows else np.zeros(0, dtype=np.int64)
     )

@@ -1,6 +1,6 @@
-"""A trained ranker with all it needs to score: weights, features, temperatures. What a release holds and serving asks.
+"""A fitted ranker with everything it needs to score: weights, features, temperatures. Releases hold it; serving calls it.
 
-Knows nothing about training or HTTP. Shape letters: B requests, C candidates, T tasks.
+Does not depend on training or HTTP. Shape letters: B requests, C candidates, T tasks.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from safetensors.torch import load_file, save_file
 
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
+from training.engine.config_io import config_from_dict
 from training.ranking import RANKERS
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.event_embeddings import ItemFrequencies
+from training.ranking.features.genre_search import TrackGenres
 from training.ranking.features.ranking_features import RankingFeatures
-from training.ranking.features.track_genres import TrackGenres
 from training.ranking.features.track_statistics import TrackStatistics
 from training.ranking.listwise_head import LambdaMARTHead
 from training.ranking.ranker import Ranker, RankerConfig
@@ -31,22 +32,29 @@ MANIFEST, WEIGHTS = "ranker.json", "weights.safetensors"
 
 
 def build_ranking_features(
-    config: RankerConfig, vocabulary: Vocabulary, statistics: TrackStatistics, kinds: TrackGenres | None
+    config: RankerConfig, vocabulary: Vocabulary, statistics: TrackStatistics, genres: TrackGenres | None
 ) -> RankingFeatures:
-    """The features that a ranker of this config reads; `kinds` are needed where the config asks for them."""
-    read = (config.hard_search, config.plays, config.negative_feedback, config.searches, config.effective_impressions)
-    return RankingFeatures.from_vocabulary(vocabulary, statistics, *read, kinds if config.genres else None)
+    """Return the features that a ranker of this config reads; `genres` are required if `features.genres` is set."""
+    reads = config.features
+    switches = (reads.hard_search, reads.plays, reads.negative_feedback, reads.searches, reads.effective_impressions)
+    return RankingFeatures.from_vocabulary(
+        vocabulary, statistics, *switches, genres if reads.genres else None, reads.profile_fields
+    )
 
 
 @dataclass
 class FittedRanker:
-    """`settled` is the config with what the fit chose filled in (steps, temperatures): the `final` fit is given it.
+    """A fitted ranker.
 
-    `listened` is the head that was learned from whole requests, where there is one; it is kept beside rankers, not in them.
-    `measures` is what the fit is worth knowing by: seconds, steps, validation values, tasks the log could not teach.
+    Args:
+        model: Network with trained weights.
+        features: Computes its inputs.
+        resolved_config: Config with the values that the fit chose (steps, temperatures); input of the `final` fit.
+        measures: Measurements of the fit: seconds, steps, validation values, tasks without labels.
+        listwise_head: Head fitted on whole requests, if any; it is stored beside rankers, not in them.
     """
 
-    model: Ranker
+    model: Ranker[RankerConfig]
     features: RankingFeatures
     resolved_config: RankerConfig
     measures: dict[str, Any]
@@ -67,36 +75,39 @@ class FittedRanker:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """What it gives a probability of."""
+        """Tasks whose probability it predicts."""
         return self.model.tasks
 
     @torch.inference_mode()
     def score(self, users: UserBatch, items_BC: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-        """Calibrated probability [B, C] of each task, and of LISTENED where there is that head; vocabulary indices, 0 (no
-        candidate) gets a number that means nothing.
+        """Return the calibrated probability [B, C] of each task, and of LISTWISE_HEAD if there is that head.
+
+        Args:
+            users: B requests.
+            items_BC: Vocabulary indices of the candidates; the result of padding (0) is undefined.
 
         Raises:
-            ValueError: `items_BC` has not one row a request.
+            ValueError: `items_BC` does not have one row per request.
         """
         if items_BC.ndim != 2 or len(items_BC) != len(users):
-            raise ValueError(f"items have shape {items_BC.shape} for {len(users)} requests; give one row a request")
+            raise ValueError(f"items have shape {items_BC.shape} for {len(users)} requests; give one row per request")
         side = self.features.prepare_users(users)
         candidates = self.features.prepare_candidates(side, items_BC)
         logits_BCT = self.model(self.model.encode_user(side.inputs), candidates)
         probability_BCT = torch.sigmoid(
-            logits_BCT / torch.tensor(self.resolved_config.temperatures or [1.0] * len(self.tasks))
+            logits_BCT / torch.tensor(self.resolved_config.validation.temperatures or [1.0] * len(self.tasks))
         )
-        said = {task: probability_BCT[..., t].numpy() for t, task in enumerate(self.tasks)}
+        probability = {task: probability_BCT[..., t].numpy() for t, task in enumerate(self.tasks)}
         if self.listwise_head is not None:
-            said[LISTWISE_HEAD] = self.listwise_head.probability(side.inputs, candidates)
-        return said
+            probability[LISTWISE_HEAD] = self.listwise_head.probability(side.inputs, candidates)
+        return probability
 
     def with_listwise_head(self, head: LambdaMARTHead) -> FittedRanker:
-        """The ranker beside the head; one that makes no numbers by hard search has to do without."""
+        """Return the ranker with the head; a ranker without hard search cannot use it and is returned unchanged."""
         return replace(self, listwise_head=head) if self.features.hard_search else self
 
     def save(self, folder: Path) -> None:
-        """Write weights (safetensors), config (JSON), statistics and kinds of each track (Parquet), and trees (text)."""
+        """Write weights (safetensors), config (JSON), statistics and genres of each track (Parquet), and trees (text)."""
         folder.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}, folder / WEIGHTS)
         self.features.statistics.newest_per_track().save(folder)
@@ -113,11 +124,11 @@ class FittedRanker:
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> FittedRanker:
-        """What `save` wrote, for the vocabulary it was trained with.
+        """Read a saved ranker for the vocabulary that it was trained with.
 
         Raises:
-            FileNotFoundError: `folder` holds no ranker.
-            ValueError: the vocabulary is another one.
+            FileNotFoundError: `folder` has no ranker.
+            ValueError: The vocabulary is a different one.
         """
         if not (folder / MANIFEST).exists():
             raise FileNotFoundError(f"no {MANIFEST} in {folder}; run `python -m training.train ranker NAME` first")
@@ -126,16 +137,16 @@ class FittedRanker:
         rows = {name: weights[f"embedding.{name}.row_of_V"] for name in ("track", "artist")}
         if len(rows["track"]) != len(vocabulary) or len(rows["artist"]) != vocabulary.artist_count:
             raise ValueError(
-                f"the ranker in {folder} knows {len(rows['track'])} tracks, the vocabulary {len(vocabulary)}; "
+                f"the ranker in {folder} has {len(rows['track'])} tracks, the vocabulary {len(vocabulary)}; "
                 "load the vocabulary of the same release"
             )
-        # An id had a row of its own exactly where its row is not a reserved one; loading the weights restores which.
+        # An id has its own embedding if its row is not a reserved one (0, 1); loading the weights restores the rows.
         catalogue = ItemFrequencies(*(torch.where(row > 1, torch.iinfo(torch.int64).max, 0) for row in rows.values()))
-        config = RANKERS[parts["name"]].config_class(**parts["config"])
+        config = config_from_dict(RANKERS[parts["name"]].config_class, parts["config"])
         model = RANKERS[parts["name"]](config, catalogue, tuple(parts["tasks"]))
         model.load_state_dict(weights)
         if model.tree_weight is not None:
-            model.set_tree_ensemble(replace(config, tree_weight=float(model.tree_weight)))
+            model.set_tree_weights(replace(config.trees, weight=float(model.tree_weight)))
         statistics, trees = TrackStatistics.load(folder), BoostedTrees.load(folder)
         features = build_ranking_features(config, vocabulary, statistics, TrackGenres.load(folder))
         return cls(model, replace(features, trees=trees), config, parts["measures"])

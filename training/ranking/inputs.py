@@ -1,7 +1,7 @@
-"""What a ranker reads, as tensors: the user's side once a request, the candidates' side for each of them.
+"""Inputs of a ranker as tensors: user inputs once per request, candidate inputs once per candidate.
 
-Shape letters: B requests, C candidates, L events, U user features, F candidate features, M match
-features. Knows nothing about how the numbers are made: see `features.py`.
+`features/ranking_features.py` computes them. Shape letters: B requests, C candidates, L events, U user features,
+F candidate features, M match features.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class EventInputs:
-    """Events of B requests, oldest first, padded on the right with zeros: codes of track, artist, behaviour, age and
-    played ratio, and how many sessions ago each was (1 the newest session of the sequence; 0 padding).
+    """Events of B requests, oldest first, right-padded with zeros: codes of track, artist, behavior, age and played ratio.
+
+    `session_BL` numbers sessions from 1, the newest of the sequence; 0 is padding.
     """
 
     track_BL: Tensor
@@ -33,17 +34,16 @@ class EventInputs:
         return self.behaviour_BL > 0
 
     def to(self, device: torch.device) -> EventInputs:
-        """The same on a device."""
+        """Return a copy on a device."""
         return EventInputs(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 @dataclass(frozen=True)
 class UserInputs:
-    """One row a request; events oldest first, padded on the right with zeros. `listened_BL`: plays that were not skipped.
+    """User inputs, one row per request; recent events oldest first, right-padded with zeros.
 
-    `plays` reach further back than the events, `acts` are what was said of tracks without playing them; both for
-    rankers that read sessions and domains, None for the others. `left` is what was shown and left alone, for rankers that
-    read impressions.
+    `listened_BL` marks plays that were not skipped. `plays` (further back than the recent events), `explicit_feedback`
+    (events that are not plays) and `unclicked_impressions` are None for rankers that do not read them.
     """
 
     event_track_BL: Tensor
@@ -62,11 +62,11 @@ class UserInputs:
     unclicked_impressions: EventInputs | None = None
 
     def __len__(self) -> int:
-        """Number of requests, B."""
+        """Return B."""
         return len(self.hour_B)
 
     def to(self, device: torch.device) -> UserInputs:
-        """The same on a device."""
+        """Return a copy on a device."""
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         moved: dict[str, Any] = {name: part if part is None else part.to(device) for name, part in parts.items()}
         return UserInputs(**moved)
@@ -74,11 +74,10 @@ class UserInputs:
 
 @dataclass(frozen=True)
 class CandidateInputs:
-    """C candidates a request. Every number belongs to one candidate alone: none depends on the others.
+    """C candidates per request; the values of a candidate never depend on the other candidates.
 
-    `features_BCF` are about the candidate whoever asks; `matches_BCM` are where hard search found it in the user's
-    histories, for rankers that use it. `trees_BC`: what boosted trees say of the first task, as a logit, for rankers that
-    have some.
+    `features_BCF` depend on the track alone, `matches_BCM` on its occurrences in the user's histories (M = 0 without hard
+    search). `tree_logits_BC` are the boosted trees' logits of the first task; None for rankers without trees.
     """
 
     track_BC: Tensor
@@ -88,14 +87,14 @@ class CandidateInputs:
     tree_logits_BC: Tensor | None = None
 
     def to(self, device: torch.device) -> CandidateInputs:
-        """The same on a device."""
+        """Return a copy on a device."""
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         moved: dict[str, Any] = {name: part if part is None else part.to(device) for name, part in parts.items()}
         return CandidateInputs(**moved)
 
 
 def concatenate_inputs(parts: Sequence[Any]) -> Any:
-    """Several inputs of one kind as one, the rows of one after those of the other; B becomes their sum."""
+    """Return several inputs of one class concatenated along B."""
     first = parts[0]
     if first is None or len(parts) == 1:
         return first

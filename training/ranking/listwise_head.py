@@ -1,13 +1,13 @@
-"""The head `listened`: which of a request's candidates will be heard in the session that begins.
+"""Listwise head `listened` (LambdaMART): ranks candidates of a request by whether they are played in the next session.
 
-The other heads learn from tracks that somebody chose, so they cannot tell what nobody would choose. This one learns from
-whole requests of the past: of the candidates that the channels found for each, those that were listened to should
-stand before the others. Boosted trees with LambdaMART's gradients: Burges 2010, "From RankNet to LambdaRank to
-LambdaMART", MSR-TR-2010-82; Ke et al. 2017, LightGBM. They read the numbers that every ranker with hard search makes, and
-none of the recall scores, which would know more of the past than of what comes. One head for all rankers.
+The other heads are fitted on tracks that users chose, so they have no examples of tracks that users would not choose. This
+head is fitted on whole past requests: among the candidates of the recall channels, listened ones should rank first. Boosted
+trees with LambdaMART gradients: Burges 2010, "From RankNet to LambdaRank to LambdaMART", MSR-TR-2010-82; Ke et al. 2017,
+LightGBM. They read the dense features of any ranker with hard search, and no recall scores, because the channels have
+been fitted on the same past and would leak it. One head serves all rankers.
 
-Shape letters: B requests, C candidates, R rows (a candidate of a request each), Q requests of the rows, N numbers. Knows
-nothing about channels.
+Does not depend on channels. Shape letters: B requests, C candidates, R rows (one per candidate of a request), Q requests,
+N features, U user features, F candidate features.
 """
 
 from __future__ import annotations
@@ -22,18 +22,16 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
+from training.engine.config_io import config_from_dict
 from training.ranking.features.history_match import MATCH_FEATURES
-from training.ranking.features.search_registry import count_user_features
-from training.ranking.features.user_features import USER_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.quick_scorer import RequestScorer
 from training.ranking.task_weights import LISTWISE_HEAD, NoTrainingExamples
 
-LISTWISE_USER_FEATURES = USER_FEATURES + count_user_features(True, ())
 FILES = TREES, MANIFEST = "trees.txt", "listened.json"
 LIGHTGBM_PARAMETERS: dict[str, Any] = {
     "objective": "lambdarank",
-    "lambdarank_truncation_level": 30,  # places of a slate
+    "lambdarank_truncation_level": 30,  # positions of a slate
     "learning_rate": 0.1,
     "num_leaves": 31,
     "min_data_in_leaf": 200,
@@ -50,23 +48,20 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class LambdaMARTConfig:
-    """At most `requests` of the past, and of validation as many as `checked`; so many `trees`.
+    """Configuration of the listwise head."""
 
-    `scale` (slope, offset) makes a logit of what the trees say; none: fitted on validation.
-    """
-
-    requests: int = 6_000
-    validation_requests: int = 1_000
+    requests: int = 6_000  # largest number of past requests for training
+    validation_requests: int = 1_000  # largest number of requests of the validation part
     trees: int = 100
-    platt_scale: tuple[float, ...] = ()
+    platt_scale: tuple[float, ...] = ()  # slope and offset from raw score to logit; empty: fitted on validation
     seed: int = 0
 
     @staticmethod
     def from_recipe(recipe: str) -> LambdaMARTConfig:
-        """The numbers of a recipe.
+        """Return the config of a recipe.
 
         Raises:
-            ValueError: there is no such recipe.
+            ValueError: There is no such recipe.
         """
         if recipe not in CONFIGS:
             raise ValueError(f"recipe {recipe!r} is unknown; choose one of {', '.join(CONFIGS)}")
@@ -82,9 +77,7 @@ CONFIGS = {
 
 @dataclass(frozen=True)
 class ListwiseDataset:
-    """Rows of Q requests, request after request: `numbers_RN` of each candidate, whether it was `listened_R` to, and how
-    many candidates each request has, `count_Q`.
-    """
+    """Candidates of Q requests, grouped by request: features, whether each was listened to, and candidates per request."""
 
     features_RN: Floats
     listened_R: NDArray[np.bool_]
@@ -92,13 +85,13 @@ class ListwiseDataset:
 
     @property
     def has_both_classes(self) -> bool:
-        """Whether something can be learned: some candidates were listened to, and some were not."""
+        """Whether there are both listened and other candidates, as fitting requires."""
         return bool(self.listened_R.any() and not self.listened_R.all())
 
 
 @dataclass(frozen=True)
 class LambdaMARTHead:
-    """Trees, and what makes a probability of what they say."""
+    """Fitted trees with the scale that turns their scores into probabilities."""
 
     booster: lightgbm.Booster
     resolved_config: LambdaMARTConfig
@@ -106,52 +99,51 @@ class LambdaMARTHead:
 
     @classmethod
     def fit(
-        cls, learned: ListwiseDataset, checked: ListwiseDataset, config: LambdaMARTConfig, threads: int
+        cls, train: ListwiseDataset, validation: ListwiseDataset, config: LambdaMARTConfig, threads: int
     ) -> LambdaMARTHead:
-        """From requests of the past; the scale from those of validation, where there are some.
+        """Fit trees on past requests, and the scale on validation requests (on the former if `validation` is empty).
 
         Raises:
-            NothingToLearn: no candidate was listened to, or all of them.
+            NoTrainingExamples: No candidate was listened to, or all of them.
         """
-        if not learned.has_both_classes:
+        if not train.has_both_classes:
             raise NoTrainingExamples(
-                f"of {len(learned.listened_R)} candidates of {len(learned.count_Q)} past requests "
-                f"{int(learned.listened_R.sum())} were listened to, so nothing can be learned; land more sessions"
+                f"{int(train.listened_R.sum())} of {len(train.listened_R)} candidates of {len(train.count_Q)} past requests "
+                "were listened to, but fitting needs both listened and other candidates; land more sessions"
             )
-        asked = {**LIGHTGBM_PARAMETERS, "seed": config.seed, "num_threads": threads}
-        rows = lightgbm.Dataset(learned.features_RN, learned.listened_R, group=learned.count_Q, params=asked)
-        booster = lightgbm.train(asked, rows, config.trees)
+        parameters = {**LIGHTGBM_PARAMETERS, "seed": config.seed, "num_threads": threads}
+        rows = lightgbm.Dataset(train.features_RN, train.listened_R, group=train.count_Q, params=parameters)
+        booster = lightgbm.train(parameters, rows, config.trees)
         measures: dict[str, Any] = {
-            "requests": len(learned.count_Q),
-            "candidates": len(learned.listened_R),
-            "listened_share": float(learned.listened_R.mean()),
+            "requests": len(train.count_Q),
+            "candidates": len(train.listened_R),
+            "listened_share": float(train.listened_R.mean()),
         }
-        known = checked if checked.has_both_classes else learned
+        calibration = validation if validation.has_both_classes else train
         scale = config.platt_scale or _fit_platt_scale(
-            predict_raw_scores(booster, known.features_RN, threads), known.listened_R
+            predict_raw_scores(booster, calibration.features_RN, threads), calibration.listened_R
         )
         return cls(booster, replace(config, platt_scale=scale), measures)
 
-    def logits(self, numbers_RN: Floats, threads: int = 1) -> Floats:
-        """Of each row [R]."""
+    def logits(self, features_RN: Floats, threads: int = 1) -> Floats:
+        """Return the calibrated logit of each row [R]."""
         slope, offset = self.resolved_config.platt_scale
-        return slope * predict_raw_scores(self.booster, numbers_RN, threads) + offset
+        return slope * predict_raw_scores(self.booster, features_RN, threads) + offset
 
     def probability(self, users: UserInputs, candidates: CandidateInputs) -> Floats:
-        """That each candidate will be listened to, calibrated over candidates of requests [B, C]; on the thread that asks."""
-        numbers_BCN = build_listwise_features(users, candidates)
-        said_BC = self._scorer.predict(
-            users.context_BU.numpy()[:, :LISTWISE_USER_FEATURES], numbers_BCN[..., LISTWISE_USER_FEATURES:]
-        )
+        """Return the calibrated probability of each candidate being listened to [B, C]. Runs on the calling thread."""
+        U = self.booster.num_feature() - candidates.features_BCF.shape[-1] - MATCH_FEATURES
+        features_BCN = build_listwise_features(users, candidates, U)
+        score_BC = self._scorer.predict(users.context_BU.numpy()[:, :U], features_BCN[..., U:])
         slope, offset = self.resolved_config.platt_scale
-        return (1 / (1 + np.exp(-(slope * said_BC + offset)))).astype(np.float32)
+        return (1 / (1 + np.exp(-(slope * score_BC + offset)))).astype(np.float32)
 
     @cached_property
     def _scorer(self) -> RequestScorer:
         return RequestScorer(self.booster)
 
     def save(self, folder: Path) -> None:
-        """Write one text file and one of JSON."""
+        """Write a text file and a JSON file."""
         folder.mkdir(parents=True, exist_ok=True)
         self.booster.save_model(folder / TREES)
         parts = {"settled": asdict(self.resolved_config), "measures": self.measures}
@@ -159,10 +151,10 @@ class LambdaMARTHead:
 
     @classmethod
     def load(cls, folder: Path) -> LambdaMARTHead:
-        """What `save` wrote.
+        """Read the files that `save` wrote.
 
         Raises:
-            FileNotFoundError: `folder` holds no such head.
+            FileNotFoundError: `folder` has no such head.
         """
         for name in FILES:
             if not (folder / name).exists():
@@ -170,33 +162,39 @@ class LambdaMARTHead:
                     f"no {name} in {folder}; run `python -m training.train head {LISTWISE_HEAD}` first"
                 )
         parts = json.loads((folder / MANIFEST).read_text())
-        settled = LambdaMARTConfig(**{**parts["settled"], "platt_scale": tuple(parts["settled"]["platt_scale"])})
-        return cls(lightgbm.Booster(model_file=folder / TREES), settled, parts["measures"])
+        config = config_from_dict(LambdaMARTConfig, parts["settled"])
+        return cls(lightgbm.Booster(model_file=folder / TREES), config, parts["measures"])
 
 
-def build_listwise_features(users: UserInputs, candidates: CandidateInputs) -> Floats:
-    """What the trees read of every candidate [B, C, N]: the first numbers of any ranker with hard search, whatever else that
-    one makes.
+def build_listwise_features(users: UserInputs, candidates: CandidateInputs, user_features: int) -> Floats:
+    """Return the head's features [B, C, N]: the first `user_features` of the user, those of the candidate, the matches.
+
+    Every ranker with hard search computes these; features that only some rankers have come after them and are left out.
 
     Raises:
-        ValueError: the inputs were made without hard search.
+        ValueError: The inputs were made without hard search, or without some of the user features.
     """
     own_BCF, match_BCM = candidates.features_BCF.numpy(), candidates.matches_BCM.numpy()
     if match_BCM.shape[-1] < MATCH_FEATURES:
-        raise ValueError(f"the head {LISTWISE_HEAD} reads what hard search finds; give it to a ranker with hard_search")
-    context_BU = users.context_BU.numpy()[:, None, :LISTWISE_USER_FEATURES]
-    context_BCU = np.broadcast_to(context_BU, (*own_BCF.shape[:2], LISTWISE_USER_FEATURES))
+        raise ValueError(f"the head {LISTWISE_HEAD} reads match features; use it with a ranker with hard_search")
+    if not 0 < user_features <= users.context_BU.shape[1]:
+        raise ValueError(
+            f"the head {LISTWISE_HEAD} reads {user_features} user features, the ranker has {users.context_BU.shape[1]}; "
+            "fit the head and the ranker with the same feature services"
+        )
+    context_B1U = users.context_BU.numpy()[:, None, :user_features]
+    context_BCU = np.broadcast_to(context_B1U, (*own_BCF.shape[:2], user_features))
     return np.concatenate([context_BCU, own_BCF, match_BCM[..., :MATCH_FEATURES]], axis=2)
 
 
-def predict_raw_scores(booster: lightgbm.Booster, numbers_RN: Floats, threads: int) -> Floats:
-    """What trees say of each row [R], in no unit: only the order within a request means something."""
-    return np.asarray(booster.predict(numbers_RN, num_threads=threads), dtype=np.float32)
+def predict_raw_scores(booster: lightgbm.Booster, features_RN: Floats, threads: int) -> Floats:
+    """Return the trees' score of each row [R]; scores are comparable within a request only."""
+    return np.asarray(booster.predict(features_RN, num_threads=threads), dtype=np.float32)
 
 
-def _fit_platt_scale(said_R: Floats, listened_R: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and offset of the logit with the least log loss (Platt 1999)."""
-    from sklearn.linear_model import LogisticRegression  # learning's library, which who only scores does without
+def _fit_platt_scale(score_R: Floats, listened_R: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return slope and offset of the logit with the least log loss (Platt 1999)."""
+    from sklearn.linear_model import LogisticRegression  # imported here: scoring does not need it
 
-    fitted = LogisticRegression(C=np.inf).fit(said_R[:, None], listened_R)
-    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    model = LogisticRegression(C=np.inf).fit(score_R[:, None], listened_R)
+    return float(model.coef_[0, 0]), float(model.intercept_[0])

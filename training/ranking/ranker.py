@@ -1,24 +1,25 @@
-"""What every ranker is: a user encoded once a request, candidates scored beside each other and apart from each other.
+"""Base class of all rankers: the user is encoded once per request, then each candidate is scored independently.
 
-A rung of the ladder says how the history becomes an interest, and whether hard search stands beside it (a switch of the
-config); embeddings, features and head are the same for all.
+A subclass defines how the history becomes an interest in a candidate. Embeddings, dense features and the task head are the
+same for all; hard search in long histories is a switch of the config.
 
-Shape letters: B requests, C candidates, L events, D width, T tasks, H hidden. Knows nothing about files or training.
+Shape letters: B requests, C candidates, L events, D width, I interests, T tasks, H hidden, U user features, Y encoded
+dense features. Does not depend on files or training.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from training.nn.layers import Dice, MultilayerPerceptron, PiecewiseLinear
 from training.ranking.event_embeddings import EventEmbedding, ItemFrequencies
-from training.ranking.features.candidate_features import CANDIDATE_FEATURES
 from training.ranking.features.search_registry import count_match_features, count_user_features
+from training.ranking.features.track_statistics import CANDIDATE_FEATURES
 from training.ranking.features.user_features import USER_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.session_domains.layers import MultiGateExperts
@@ -27,84 +28,125 @@ SCENE_CODES, POSITIONS = 16, 64
 
 
 @dataclass(frozen=True)
-class RankerConfig:
-    """Numbers of a ranker and of its training.
+class NetworkConfig:
+    """Size and parts of the network."""
 
-    What is read: `hard_search` looks the candidate up in the long histories (`hard_search.py`), and with `kinds` asks them how
-    music of its kinds went (`kind_search.py`); `searches` say what else it
-    asks of them (names of `searches.SEARCHES`), which only trees read; `plays` of the newest plays are a sequence beside
-    the recent events (0: none), and of the tracks that were shown and left alone the newest `impressions` another (0: none);
-    without `negatives` there are no impressions, and neither the plays, nor what was said, nor the searched histories hold
-    a skip or a rejection. `minimum_count` plays in training earn a track or artist its own embedding.
-
-    What is computed: `lift` carries the numbers (long-term profile, statistics, matches) past the deep layers to the
-    logits; so many `trees` over all numbers have a say of the first task beside the network (0: none); `experts` share the
-    head's work (0: one network for all tasks); `position_bias` lets training explain a part of every label by the place in
-    which a track was shown.
-
-    What is learned: at most `cases` training rows, the newest share of every user; `number_epochs` passes over their numbers
-    alone, then `epochs` passes over everything, unless `steps` says how many batches in all; only the first `id_epochs` of
-    the latter teach the embeddings of ids, which over-fit in later ones.
-    The loss has `auxiliary_weight` of the ranker's `auxiliary_loss` in it. `tree_share` of the first task's logit is the
-    trees', the rest the network's (negative: chosen on validation). `temperatures` (one a task; none: chosen on validation)
-    divide the logits. `tree_shares` and `tree_shifts`: the same trees' share of the logit of each further task, and what
-    is added to what they say, since they were grown for the first one (none: chosen on validation).
-    """
-
-    width: int = 32
-    hidden: tuple[int, ...] = (128, 64)
-    pieces: int = 24
-    hard_search: bool = False
-    genres: bool = False
-    searches: tuple[str, ...] = ()
-    plays: int = 0
-    impressions: int = 0
-    negative_feedback: bool = True
-    wide_skip_connection: bool = False
-    trees: int = 0
-    experts: int = 0
-    position_bias: bool = False
-    minimum_count: int = 20
-    id_dropout: float = 0.2
+    width: int = 32  # D: embedding size
+    hidden: tuple[int, ...] = (128, 64)  # widths of the layers below the task logits
+    pieces: int = 24  # pieces of the piecewise-linear encoding of each dense feature
+    minimum_count: int = 20  # training cases from which a track or an artist has its own embedding
+    id_dropout: float = 0.2  # share of track and artist ids replaced by the shared vector of rare ids
     dropout: float = 0.1
-    auxiliary_weight: float = 0.5
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-5
-    batch_size: int = 256
-    cases: int = 400_000
-    dense_epochs: int = 0
-    epochs: int = 1
-    id_epochs: int = 1
-    steps: int = 0
-    tree_weight: float = -1.0
-    secondary_tree_weights: tuple[float, ...] = ()
-    secondary_tree_offsets: tuple[float, ...] = ()
-    temperatures: tuple[float, ...] = ()
-    validation_cases: int = 20_000
-    validate_every: int = 500
-    seed: int = 0
+    wide_skip_connection: bool = False  # linear path from the dense features to the logits
+    experts: int = 0  # experts of the multi-task head (MMoE); 0: one network for all tasks
+    position_bias: bool = False  # training explains a part of each label by the position of the impression
 
-    def __post_init__(self) -> None:
-        # JSON has lists only; a config read from it equals the one that was written.
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        object.__setattr__(self, "temperatures", tuple(self.temperatures))
-        for name in ("searches", "secondary_tree_weights", "secondary_tree_offsets"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        if self.searches and not self.trees:
-            raise ValueError(
-                f"searches {', '.join(self.searches)} are read by trees only; set trees, or searches to none"
-            )
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """Inputs of a ranker."""
+
+    hard_search: bool = False  # look the candidate up in the long histories (`features/history_match.py`)
+    genres: bool = False  # how plays of the candidate's genres went (`features/genre_search.py`); needs `hard_search`
+    searches: tuple[str, ...] = ()  # names in `features/search_registry.py`; only trees read them
+    plays: int = 0  # newest plays that are read as a sequence beside the recent events; 0: none
+    impressions: int = 0  # newest unclicked impressions that are read as a sequence; 0: none
+    negative_feedback: bool = True  # False: plays, histories and feedback without skips, rejections and impressions
+    profile_fields: tuple[str, ...] = ()  # further user features (`view__field`); the fit reads them from Feast
+    statistics_fields: tuple[str, ...] = ()  # further columns of the mart `track_statistics`; the fit reads them from its schema
 
     @property
     def effective_impressions(self) -> int:
-        """How many impressions are read."""
+        """Number of impressions that are read; 0 without negative feedback."""
         return self.impressions if self.negative_feedback else 0
 
 
 @dataclass(frozen=True)
+class TreeConfig:
+    """Boosted trees over all dense features, blended with the network's logits; weights are fitted on validation."""
+
+    count: int = 0  # number of trees; 0: network only
+    weight: float = -1.0  # share of the trees in the first task's logit, 0..1; negative: fitted
+    secondary_weights: tuple[float, ...] = ()  # the same for each further task; empty: fitted
+    secondary_offsets: tuple[float, ...] = ()  # added to the trees' logit for each further task; empty: fitted
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Training data, loss and optimizer."""
+
+    cases: int = 400_000  # largest number of training cases: the newest share of every user
+    batch_size: int = 256
+    dense_epochs: int = 0  # passes over the dense features alone, before those over all inputs
+    epochs: int = 1  # passes over all inputs
+    id_epochs: int = 1  # the first of these update the embeddings of ids, which overfit in later ones
+    steps: int = 0  # batches in total; 0: as many as the epochs have (the fit writes the best step here)
+    learning_rate: float = 2e-3  # peak of the one-cycle schedule
+    auxiliary_weight: float = 0.5  # weight of `Ranker.auxiliary_loss`
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """Validation during training, and calibration on the validation part."""
+
+    every: int = 500  # steps between validations
+    temperatures: tuple[float, ...] = ()  # divisor of each task's logit; empty: fitted
+
+
+@dataclass(frozen=True)
+class RankerConfig:
+    """Configuration of a ranker; one with its own parts extends this class by a field."""
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    trees: TreeConfig = field(default_factory=TreeConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.features.searches and not self.trees.count:
+            raise ValueError(
+                f"searches {', '.join(self.features.searches)} are read by trees only; set trees.count above 0, or "
+                "features.searches to ()"
+            )
+
+
+Config = TypeVar("Config", bound=RankerConfig)
+Config_co = TypeVar("Config_co", bound=RankerConfig, covariant=True)
+
+RECIPES: dict[str, RankerConfig] = {
+    "debug": RankerConfig(
+        NetworkConfig(width=8, hidden=(16, 8), pieces=4, minimum_count=2),
+        training=TrainingConfig(cases=20_000),
+        validation=ValidationConfig(every=250),
+    ),
+    "small": RankerConfig(),
+    "full": RankerConfig(training=TrainingConfig(cases=5_000_000)),
+}
+"""Sizes that all rankers share in a recipe, so that metrics differ by the model and not by its budget."""
+
+
+def ranker_config(recipe: str) -> RankerConfig:
+    """Return the config that all rankers share in a recipe.
+
+    Raises:
+        ValueError: There is no such recipe.
+    """
+    if recipe not in RECIPES:
+        raise ValueError(f"recipe {recipe!r} is unknown; choose one of {', '.join(RECIPES)}")
+    return RECIPES[recipe]
+
+
+def extend_config(config_class: type[Config], base: RankerConfig, **sections: Any) -> Config:
+    """Return a config of a subclass with the sections of `base`, of which `sections` replaces or adds some."""
+    return config_class(**{**vars(base), **sections})
+
+
+@dataclass(frozen=True)
 class UserState:
-    """What `encode_user` keeps for the candidates: events with their mask, the user's part of the first layer, and the
-    pieces of the user's numbers.
+    """Result of `encode_user`: embedded events with their mask, the user's part of the first layer, and the encoded user
+    features.
     """
 
     events_BLD: Tensor
@@ -113,10 +155,10 @@ class UserState:
     dense_features_BY: Tensor
 
 
-class Ranker(nn.Module, ABC):
-    """Logits of every task for every candidate of every request.
+class Ranker(nn.Module, ABC, Generic[Config_co]):
+    """Predicts a logit of every task for every candidate of every request.
 
-    A candidate's logits depend on the request and on itself, never on the other candidates.
+    The logits of a candidate depend on the request and on that candidate, never on the other candidates.
     """
 
     name: ClassVar[str]
@@ -130,80 +172,83 @@ class Ranker(nn.Module, ABC):
         self, config: RankerConfig, catalogue: ItemFrequencies, tasks: tuple[str, ...], interests: int = 1
     ) -> None:
         super().__init__()
-        width, (first, *rest) = config.width, config.hidden
-        self.tasks, self.hard_search = tasks, config.hard_search
-        self.embedding = EventEmbedding(catalogue, width, config.minimum_count, config.id_dropout)
+        network, reads = config.network, config.features
+        width, (first, *rest) = network.width, network.hidden
+        self.tasks, self.hard_search = tasks, reads.hard_search
+        self.embedding = EventEmbedding(catalogue, width, network.minimum_count, network.id_dropout)
         self.hour, self.weekday, self.scene = nn.Embedding(24, 8), nn.Embedding(7, 4), nn.Embedding(SCENE_CODES, 4)
-        # Further searches stand behind these, and are for trees.
-        self.user_feature_count = USER_FEATURES + count_user_features(config.hard_search, ())
-        self.match_feature_count = count_match_features(
-            config.hard_search, (), config.effective_impressions > 0, config.genres
+        # The columns of the further searches come after these; only trees read them.
+        self.user_feature_count = (
+            USER_FEATURES + count_user_features(reads.hard_search, ()) + len(reads.profile_fields)
         )
-        self.context = PiecewiseLinear(self.user_feature_count, config.pieces)
-        self.features = PiecewiseLinear(CANDIDATE_FEATURES, config.pieces)
-        self.matches = PiecewiseLinear(self.match_feature_count, config.pieces)
+        self.match_feature_count = count_match_features(
+            reads.hard_search, (), reads.effective_impressions > 0, reads.genres
+        )
+        self.context = PiecewiseLinear(self.user_feature_count, network.pieces)
+        self.features = PiecewiseLinear(CANDIDATE_FEATURES + len(reads.statistics_fields), network.pieces)
+        self.matches = PiecewiseLinear(self.match_feature_count, network.pieces)
         self.from_user = nn.Linear(self.context.width + 16, first)
         self.from_candidate = nn.Linear(self.features.width + self.matches.width + (1 + 2 * interests) * width, first)
-        if config.dense_epochs:
-            # Ids and histories begin with nothing to say beside numbers that have been learned.
+        if config.training.dense_epochs:
+            # Ids and histories start without influence on the network that the dense epochs train.
             with torch.no_grad():
                 begin, ids = self.features.width, (1 + 2 * interests) * width
                 self.from_candidate.weight[:, begin : begin + ids].zero_()
-        self.activation = nn.Sequential(Dice(first), nn.Dropout(config.dropout))
-        if config.experts:
+        self.activation = nn.Sequential(Dice(first), nn.Dropout(network.dropout))
+        if network.experts:
             self.head: nn.Module = MultiGateExperts(
-                first, config.hidden[-1], len(tasks), config.experts, config.dropout
+                first, network.hidden[-1], len(tasks), network.experts, network.dropout
             )
         else:
-            self.head = MultilayerPerceptron([first, *rest, len(tasks)], config.dropout)
-        self.position = nn.Embedding(POSITIONS, len(tasks), padding_idx=0) if config.position_bias else None
+            self.head = MultilayerPerceptron([first, *rest, len(tasks)], network.dropout)
+        self.position = nn.Embedding(POSITIONS, len(tasks), padding_idx=0) if network.position_bias else None
         if self.position is not None:
             nn.init.zeros_(self.position.weight)
-        numbers = self.context.width + self.features.width + self.matches.width
-        self.wide_skip_connection = nn.Linear(numbers, len(tasks), bias=False) if config.wide_skip_connection else None
-        # While the network learns it has no help; the fit sets the share.
-        self.register_buffer("tree_weight", torch.zeros(()) if config.trees else None)
+        dense = self.context.width + self.features.width + self.matches.width
+        self.wide_skip_connection = nn.Linear(dense, len(tasks), bias=False) if network.wide_skip_connection else None
+        # The network is trained without the trees; the fit sets their weight afterwards.
+        self.register_buffer("tree_weight", torch.zeros(()) if config.trees.count else None)
         for name in ("secondary_tree_weights", "secondary_tree_offsets"):
             self.register_buffer(name, torch.zeros(max(len(tasks) - 1, 0)), persistent=False)
 
-    @staticmethod
+    @classmethod
     @abstractmethod
-    def config(recipe: str) -> RankerConfig:
-        """The ranker's numbers in a recipe."""
+    def config(cls, recipe: str) -> Config_co:
+        """Return the ranker's config in a recipe."""
 
     @abstractmethod
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
-        """What the history says about each candidate [B, C, D]; zeros where there is no history.
+        """Return the interest of the history in each candidate [B, C, D]; zeros where there is no history.
 
-        A ranker with several `interests` gives them side by side: [B, C, interests · D].
+        A ranker with several `interests` concatenates them: [B, C, I · D].
         """
 
     def auxiliary_loss(self, state: UserState, users: UserInputs) -> Tensor:  # noqa: ARG002
-        """What training asks of the inside of a ranker, beside the tasks; zero where that is nothing."""
+        """Return an additional training loss, a scalar; 0 unless a ranker overrides it."""
         return state.hidden_BH.new_zeros(())
 
     def fit_quantiles(self, users: UserInputs, candidates: CandidateInputs) -> None:
-        """Place the pieces of numeric features on the quantiles of a sample of training rows; once, before training."""
+        """Set the breakpoints of the dense-feature encoding to quantiles of training rows; call once, before training."""
         self.context.fit_quantiles(users.context_BU[:, : self.user_feature_count])
         self.features.fit_quantiles(candidates.features_BCF.flatten(0, 1))
         if self.hard_search:
             self.matches.fit_quantiles(candidates.matches_BCM[..., : self.match_feature_count].flatten(0, 1))
 
     def encode_user(self, users: UserInputs) -> UserState:
-        """Everything that depends on the request alone, once for all of its candidates."""
+        """Return what depends on the request alone, computed once for all its candidates."""
         scene_B = users.scene_B.clamp(max=SCENE_CODES - 1)
-        when_B16 = torch.cat([self.hour(users.hour_B), self.weekday(users.weekday_B), self.scene(scene_B)], dim=-1)
-        numbers_BY = self.context(users.context_BU[:, : self.user_feature_count])
-        # Apart: beside what is learned, the gradient of the numbers would be computed, which nobody needs.
-        of_numbers, of_when = self.from_user.weight.tensor_split([numbers_BY.shape[-1]], dim=1)
-        hidden_BH = torch.addmm(self.from_user.bias, when_B16, of_when.T).addmm_(numbers_BY, of_numbers.T)
-        return UserState(self.embedding.embed_events(users), users.mask_BL, hidden_BH, numbers_BY)
+        time_B16 = torch.cat([self.hour(users.hour_B), self.weekday(users.weekday_B), self.scene(scene_B)], dim=-1)
+        dense_BY = self.context(users.context_BU[:, : self.user_feature_count])
+        # Two products instead of one over concatenated inputs, which would compute an unused gradient of dense_BY.
+        dense_weight, time_weight = self.from_user.weight.tensor_split([dense_BY.shape[-1]], dim=1)
+        hidden_BH = torch.addmm(self.from_user.bias, time_B16, time_weight.T).addmm_(dense_BY, dense_weight.T)
+        return UserState(self.embedding.embed_events(users), users.mask_BL, hidden_BH, dense_BY)
 
     def position_bias(self, position_B: Tensor) -> Tensor | float:
-        """What the place in an answer adds to the logits of what was shown there [B, T]; training only.
+        """Return the bias of each impression's position, added to its logits in training only [B, T].
 
-        Nobody looks at every place, so a track without a click at the end was perhaps not seen. Whoever ranks asks
-        without a place: the tower is dropped (Gu et al. 2020, DMT; there it also reads the neighbours' places).
+        Users do not look at every position, so a track at the end without a click may not have been seen. Scoring omits
+        the bias (Gu et al. 2020, DMT; there the bias network also reads the neighboring positions).
         """
         if self.position is None:
             return 0.0
@@ -211,50 +256,51 @@ class Ranker(nn.Module, ABC):
         return bias_BT
 
     def forward(self, state: UserState, candidates: CandidateInputs) -> Tensor:
-        """Logits [B, C, T], tasks in the order of `tasks`."""
+        """Return logits [B, C, T], tasks in the order of `tasks`."""
         item_BCD = self.embedding.embed_candidates(candidates)
         interest_BCX = self.interest(state, item_BCD)
         interests_BCID = interest_BCX.unflatten(-1, (-1, item_BCD.shape[-1]))
-        alike_BCX = (interests_BCID * item_BCD.unsqueeze(2)).flatten(2)
+        product_BCX = (interests_BCID * item_BCD.unsqueeze(2)).flatten(2)
         own_BCY, match_BCY = (
             self.features(candidates.features_BCF),
             self.matches(candidates.matches_BCM[..., : self.match_feature_count]),
         )
-        parts_BCY = torch.cat([item_BCD, interest_BCX, alike_BCX], dim=-1)
-        # The numbers are not copied beside the rest, and no gradient of them is computed.
+        parts_BCY = torch.cat([item_BCD, interest_BCX, product_BCX], dim=-1)
+        # Separate products avoid a copy of the dense features and the computation of their gradient.
         ends = [own_BCY.shape[-1], own_BCY.shape[-1] + parts_BCY.shape[-1]]
-        of_own, of_parts, of_match = self.from_candidate.weight.tensor_split(ends, dim=1)
-        hidden_BCH = parts_BCY @ of_parts.T + own_BCY @ of_own.T + match_BCY @ of_match.T
+        own_weight, parts_weight, match_weight = self.from_candidate.weight.tensor_split(ends, dim=1)
+        hidden_BCH = parts_BCY @ parts_weight.T + own_BCY @ own_weight.T + match_BCY @ match_weight.T
         hidden_BCH = hidden_BCH + (state.hidden_BH + self.from_candidate.bias).unsqueeze(1)
         logits_BCT: Tensor = self.head(self.activation(hidden_BCH))
         if self.wide_skip_connection is None:
             return self._blend_trees(logits_BCT, candidates)
         begin = state.dense_features_BY.shape[-1]
-        of_user, of_own, of_match = self.wide_skip_connection.weight.tensor_split(
+        user_weight, own_weight, match_weight = self.wide_skip_connection.weight.tensor_split(
             [begin, begin + own_BCY.shape[-1]], dim=1
         )
-        lifted_BCT: Tensor = (
-            own_BCY @ of_own.T + match_BCY @ of_match.T + (state.dense_features_BY @ of_user.T).unsqueeze(1)
+        wide_BCT: Tensor = (
+            own_BCY @ own_weight.T + match_BCY @ match_weight.T + (state.dense_features_BY @ user_weight.T).unsqueeze(1)
         )
-        return self._blend_trees(logits_BCT + lifted_BCT, candidates)
+        return self._blend_trees(logits_BCT + wide_BCT, candidates)
 
     def _blend_trees(self, logits_BCT: Tensor, candidates: CandidateInputs) -> Tensor:
-        share = self.tree_weight
-        if share is None or not share:
+        weight = self.tree_weight
+        if weight is None or not weight:
             return logits_BCT
         if candidates.tree_logits_BC is None:
             raise ValueError(f"{self.name} was fitted with trees; make its candidates with RankingFeatures(trees=…)")
-        said_BC1 = candidates.tree_logits_BC.unsqueeze(-1)
-        first_BC1 = torch.lerp(logits_BCT[..., :1], said_BC1, share)
+        tree_BC1 = candidates.tree_logits_BC.unsqueeze(-1)
+        first_BC1 = torch.lerp(logits_BCT[..., :1], tree_BC1, weight)
         further_BCT = torch.lerp(
-            logits_BCT[..., 1:], said_BC1 + self.secondary_tree_offsets, self.secondary_tree_weights
+            logits_BCT[..., 1:], tree_BC1 + self.secondary_tree_offsets, self.secondary_tree_weights
         )
         return torch.cat([first_BC1, further_BCT], dim=-1)
 
-    def set_tree_ensemble(self, config: RankerConfig) -> None:
-        """Give the trees the shares of a settled config."""
-        if self.tree_weight is not None:
-            self.tree_weight = self.tree_weight.new_tensor(max(config.tree_weight, 0.0))
-            for name in ("secondary_tree_weights", "secondary_tree_offsets"):
-                chosen = getattr(config, name) or [0.0] * len(self.secondary_tree_weights)
-                setattr(self, name, self.tree_weight.new_tensor(chosen))
+    def set_tree_weights(self, config: TreeConfig) -> None:
+        """Take over the blending weights of a resolved config; a ranker without trees ignores them."""
+        if self.tree_weight is None:
+            return
+        self.tree_weight = self.tree_weight.new_tensor(max(config.weight, 0.0))
+        zeros = [0.0] * len(self.secondary_tree_weights)
+        self.secondary_tree_weights = self.tree_weight.new_tensor(config.secondary_weights or zeros)
+        self.secondary_tree_offsets = self.tree_weight.new_tensor(config.secondary_offsets or zeros)

@@ -1,10 +1,8 @@
-"""The baseline of the ladder: the history is the mean of its events, whatever the candidate is.
+"""Sum-pooling ranker, the baseline: the interest is the mean of the history's events, the same for every candidate.
 
-No view of the history depends on the candidate: it has its own statistics and embedding, and the user's one interest.
-
-Covington, Adams, Sargin 2016, "Deep Neural Networks for YouTube Recommendations" (its ranking half averages the
-embeddings of what was watched). Differs: multi-task logits instead of weighted watch time, piecewise-linear numbers
-instead of their powers.
+Covington, Adams, Sargin 2016, "Deep Neural Networks for YouTube Recommendations" (its ranking network averages the
+embeddings of watched videos). Differs: multi-task logits instead of weighted watch time, piecewise-linear dense features
+instead of their powers. The candidate has its own statistics and embedding.
 """
 
 from __future__ import annotations
@@ -14,21 +12,20 @@ from typing import ClassVar
 from torch import Tensor
 
 from training.nn.layers import masked_mean
-from training.ranking.ranker import Ranker, RankerConfig, UserState
-from training.ranking.recipes import ranker_config
+from training.ranking.ranker import Ranker, RankerConfig, UserState, ranker_config
 
 
-class SumPooling(Ranker):
+class SumPooling(Ranker[RankerConfig]):
     """One interest for all candidates."""
 
     name: ClassVar[str] = "sum_pooling"
     feature_service: ClassVar[str] = "sum_pooling"
 
-    @staticmethod
-    def config(recipe: str) -> RankerConfig:
-        """The same numbers as every rung of the ladder."""
+    @classmethod
+    def config(cls, recipe: str) -> RankerConfig:
+        """Return the shared config, without hard search."""
         return ranker_config(recipe)
 
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
-        """The mean of the valid events, the same for every candidate."""
+        """Return the mean of the valid events, the same for every candidate."""
         return masked_mean(state.events_BLD, state.mask_BL).unsqueeze(1).expand_as(item_BCD)

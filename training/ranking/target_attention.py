@@ -1,36 +1,31 @@
-"""The candidate looks at the history: softly at the recent events, by exact match at the long ones.
+"""Target-attention ranker (DIN): each candidate attends to the recent events and is looked up in the long histories.
 
-Soft: each recent event weighs as much as it matters for this candidate. Zhou et al. 2018, "Deep Interest Network for
-Click-Through Rate Prediction", 1706.06978. Differs: the event carries its behaviour, its age and how much was played
-beside its ids; the candidate's features stand beside the interest. Hard: the config's `hard_search` (`hard_search.py`),
-without which this is DIN alone.
+Soft attention weighs each recent event by its relevance to the candidate: Zhou et al. 2018, "Deep Interest Network for
+Click-Through Rate Prediction", 1706.06978. Differs: an event carries its behavior, its age and its played ratio beside its
+ids; the candidate's dense features stand beside the interest. Hard search finds exact matches of track and artist
+(`features/history_match.py`); without `features.hard_search` this is DIN alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
 
 from training.nn.layers import AttentionUnit
 from training.ranking.event_embeddings import ItemFrequencies
-from training.ranking.ranker import Ranker, RankerConfig, UserState
-from training.ranking.recipes import ranker_config
+from training.ranking.ranker import Ranker, RankerConfig, UserState, extend_config, ranker_config
 
 
 @dataclass(frozen=True)
 class TargetAttentionConfig(RankerConfig):
-    """`attention`: hidden widths of the attention unit, 36 in the paper's figure and 80, 40 in its code."""
+    """Configuration of `target_attention`."""
 
-    attention: tuple[int, ...] = (36,)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "attention", tuple(self.attention))
+    attention: tuple[int, ...] = (36,)  # hidden widths of the attention unit: 36 in DIN's figure, 80 and 40 in its code
 
 
-class TargetAttention(Ranker):
+class TargetAttention(Ranker[TargetAttentionConfig]):
     """One interest for each candidate."""
 
     name: ClassVar[str] = "target_attention"
@@ -39,14 +34,15 @@ class TargetAttention(Ranker):
 
     def __init__(self, config: TargetAttentionConfig, catalogue: ItemFrequencies, tasks: tuple[str, ...]) -> None:
         super().__init__(config, catalogue, tasks)
-        self.attention = AttentionUnit(config.width, config.attention)
+        self.attention = AttentionUnit(config.network.width, config.attention)
 
-    @staticmethod
-    def config(recipe: str) -> TargetAttentionConfig:
-        """The same numbers as every rung of the ladder, and hard search."""
-        return TargetAttentionConfig(**(asdict(ranker_config(recipe)) | {"hard_search": True}))
+    @classmethod
+    def config(cls, recipe: str) -> TargetAttentionConfig:
+        """Return the shared config with hard search."""
+        base = ranker_config(recipe)
+        return extend_config(TargetAttentionConfig, base, features=replace(base.features, hard_search=True))
 
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
-        """The events summed by their weight for the candidate, on the scale of a mean."""
+        """Return the attention-weighted sum of the events, divided by their number [B, C, D]."""
         length_B11 = state.mask_BL.sum(1).clamp(min=1)[:, None, None]
         return self.attention(item_BCD, state.events_BLD, state.mask_BL) / length_B11  # type: ignore[no-any-return]

@@ -20,6 +20,7 @@ from training.engine import trainer
 from training.engine.parallel_map import parallel_map
 from training.ranking.case_batches import load_profiles
 from training.ranking.features.ranking_features import RankingFeatures
+from training.ranking.features.schema_fields import further_profile_fields
 from training.ranking.fit import load_track_statistics
 from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, ListwiseDataset, build_listwise_features
 from training.ranking.target_attention import TargetAttention
@@ -41,7 +42,13 @@ def fit_listwise_head(
     """
     offline = OfflineFeatures(data)
     threads = trainer.configure_threads()
-    features = RankingFeatures.from_vocabulary(data.vocabulary, load_track_statistics(data), hard_search=True)
+    contract = offline.contract(TargetAttention.feature_service)
+    features = RankingFeatures.from_vocabulary(
+        data.vocabulary,
+        load_track_statistics(data),
+        hard_search=True,
+        profile_fields=further_profile_fields(contract),
+    )
     train, validation = (
         _build_requests(sample_past_requests(data, part, max_sessions, config.seed), part, offline, features, channels)
         for part, max_sessions in (("train", config.requests), ("validation", config.validation_requests))
@@ -79,9 +86,8 @@ def _build_requests(
             service, batch.user_ids.tolist(), batch.request_at_C, case_scenes(batch), batch_profile
         )
         side = features.prepare_users(users)
-        return build_listwise_features(side.inputs, features.prepare_candidates(side, items_CK[rows]))[
-            items_CK[rows] > 0
-        ]
+        candidates = features.prepare_candidates(side, items_CK[rows])
+        return build_listwise_features(side.inputs, candidates, features.user_feature_count)[items_CK[rows] > 0]
 
     parts = list(parallel_map(build_batch, range(0, len(cases), CASE_BATCH_SIZE), f"features {part}"))
     count_C = (items_CK > 0).sum(1)

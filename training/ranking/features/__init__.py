@@ -1,1 +1,1 @@
-"""Features that rankers read."""
+"""Dense features of rankers and the searches in long histories that compute them."""

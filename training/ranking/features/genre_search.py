@@ -1,62 +1,127 @@
-"""How music of the candidate's kinds went: in this session, and among the newest plays.
+"""Genre search: genres of tracks, and how plays of the candidate's genres went in this session and among the newest plays.
 
-A track that was never played, by an artist who was never played, still has a style and an emotion; and a session has a
-mood. Shape letters: B requests, C candidates, N plays that are read, K values of a track, U values. Every row is computed
-from its own candidate alone; the same code offline and online.
+A track and an artist that were never played still have genres, and a session has a mood. A genre value is a style in its
+language (Cantonese pop) or an emotion: a user who likes a style in one language need not like it in another. A track that
+names only a language or only a style has that value. Each row is computed from its own candidate alone; the same code
+offline and online.
+
+Shape letters: V vocabulary, B requests, C candidates, N plays that are read, K values of a track, U values.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
 import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
+from training.data.ragged import Ragged
 from training.ranking.features.history_match import Array, History, Outcomes, smoothed_listen_rate
-from training.ranking.features.track_genres import GENRE_TYPES, TrackGenres
 
+STYLES, EMOTIONS = range(2)
+GENRE_TYPES = 2
+MAX_VALUES = 8
+"""Largest number of values of a track; further ones are dropped."""
+TRACK_GENRES_FILE = "track_kinds.parquet"
 RECENT_PLAYS = 500
 WINDOWS = 2
 GENRE_FEATURES = GENRE_TYPES * WINDOWS * 2
 
+Facets = Mapping[str, tuple[list[str], Ragged]]
+
+
+@dataclass(frozen=True)
+class TrackGenres:
+    """Genre values of tracks: `value_VK` holds codes from 1, 0 is padding; `genre_type_U` is the type of each value (0: -1)."""
+
+    value_VK: NDArray[np.int32]
+    genre_type_U: NDArray[np.int8]
+
+    @classmethod
+    def build(cls, facets: Facets) -> TrackGenres | None:
+        """Return the genres from the facets of the V tracks (`TrainingData.facets`); None if no track has any."""
+        languages, styles, emotions = (facets[name][1] for name in ("languages", "styles", "emotions"))
+        code_of: dict[tuple[int, ...], int] = {}
+        rows: list[list[int]] = []
+        for track in range(len(languages.count_C)):
+            track_languages, track_styles, track_emotions = (
+                facet[track].tolist() for facet in (languages, styles, emotions)
+            )
+            values: list[tuple[int, ...]] = [(EMOTIONS, emotion) for emotion in track_emotions]
+            if track_languages or track_styles:
+                pairs = product(track_languages or [-1], track_styles or [-1])
+                values = [(STYLES, *pair) for pair in pairs] + values
+            rows.append([code_of.setdefault(value, len(code_of) + 1) for value in values[:MAX_VALUES]])
+        if not code_of:
+            return None
+        value_VK = np.zeros((len(rows), max(map(len, rows))), dtype=np.int32)
+        for track, codes in enumerate(rows):
+            value_VK[track, : len(codes)] = codes
+        return cls(value_VK, np.array([-1, *(value[0] for value in code_of)], dtype=np.int8))
+
+    def save(self, folder: Path) -> None:
+        """Write one Parquet file."""
+        type_VK = self.genre_type_U[self.value_VK]
+        table = pl.DataFrame({"values": self.value_VK.tolist(), "kinds": type_VK.tolist()})
+        table.write_parquet(folder / TRACK_GENRES_FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> TrackGenres | None:
+        """Read the file that `save` wrote; None if there is none."""
+        if not (folder / TRACK_GENRES_FILE).exists():
+            return None
+        rows = pl.read_parquet(folder / TRACK_GENRES_FILE)
+        value_VK = np.array(rows["values"].to_list(), dtype=np.int32)
+        genre_type_U = np.full(int(value_VK.max()) + 1, -1, dtype=np.int8)
+        genre_type_U[value_VK] = np.array(rows["kinds"].to_list(), dtype=np.int8)
+        return cls(value_VK, genre_type_U)
+
 
 class GenreTallies:
-    """Plays and listens of each value [B, U], in two windows: this session, and the NEWEST plays."""
+    """Plays and listens of each genre value [B, U] in two windows: this session, and the RECENT_PLAYS newest plays."""
 
-    def __init__(self, kinds: TrackGenres, history: History, outcomes: Outcomes) -> None:
-        self.genres = kinds
+    def __init__(self, genres: TrackGenres, history: History, outcomes: Outcomes) -> None:
+        self.genres = genres
         B, L = history.track_BL.shape
-        U = len(kinds.genre_type_U)
-        place_BN = history.length_B[:, None] - 1 - np.arange(min(RECENT_PLAYS, L))
-        at_BN = np.maximum(place_BN, 0)
+        U = len(genres.genre_type_U)
+        position_BN = history.length_B[:, None] - 1 - np.arange(min(RECENT_PLAYS, L))
+        index_BN = np.maximum(position_BN, 0)
         track_BN, outcome_BN, session_BN = (
-            np.take_along_axis(of_BL, at_BN, axis=1)
-            for of_BL in (history.track_BL, outcomes.outcome_BL, outcomes.in_session_BL)
+            np.take_along_axis(values_BL, index_BN, axis=1)
+            for values_BL in (history.track_BL, outcomes.outcome_BL, outcomes.in_session_BL)
         )
-        value_BNK = kinds.value_VK[np.maximum(track_BN, 0)]
+        value_BNK = genres.value_VK[np.maximum(track_BN, 0)]
 
         def tally(is_counted_BN: Array) -> Array:
-            row, place = np.nonzero(is_counted_BN)
-            code_XK = row[:, None] * U + value_BNK[row, place]
+            row, position = np.nonzero(is_counted_BN)
+            code_XK = row[:, None] * U + value_BNK[row, position]
             counts_BU: Array = np.bincount(code_XK.ravel(), minlength=B * U).reshape(B, U)
             return counts_BU
 
-        is_play_BN = (place_BN >= 0) & (outcome_BN != 0)
+        is_play_BN = (position_BN >= 0) & (outcome_BN != 0)
         self.windows = [
             (is_in_BN.sum(1), tally(is_in_BN), tally(is_in_BN & (outcome_BN > 0)))
             for is_in_BN in (is_play_BN & session_BN, is_play_BN)
         ]
 
     def compute_candidate_features(self, items_BC: Array) -> list[Array]:
-        """KIND_NUMBERS columns [B, C], window by window and kind by kind: the share of plays that were of the candidate's
-        values, and the share of listens among them.
+        """Return GENRE_FEATURES columns [B, C], window by window and type by type.
+
+        For each: the share of plays that had the candidate's values, and the share of listens among those.
         """
         value_BCK = self.genres.value_VK[items_BC]
-        kind_BCK = self.genres.genre_type_U[value_BCK]
+        type_BCK = self.genres.genre_type_U[value_BCK]
         row_B11 = np.arange(len(items_BC))[:, None, None]
         columns: list[Array] = []
         for total_B, plays_BU, listens_BU in self.windows:
             plays_BCK, listens_BCK = plays_BU[row_B11, value_BCK], listens_BU[row_B11, value_BCK]
-            for kind in range(GENRE_TYPES):
-                is_of_BCK = kind_BCK == kind
-                plays_BC, listens_BC = (plays_BCK * is_of_BCK).sum(2), (listens_BCK * is_of_BCK).sum(2)
+            for genre_type in range(GENRE_TYPES):
+                is_type_BCK = type_BCK == genre_type
+                plays_BC, listens_BC = (plays_BCK * is_type_BCK).sum(2), (listens_BCK * is_type_BCK).sum(2)
                 share_BC = plays_BC / np.maximum(total_B, 1)[:, None]
                 columns += [share_BC, smoothed_listen_rate(listens_BC, plays_BC - listens_BC)]
         return columns

@@ -1,8 +1,8 @@
-"""A further search: numbers about candidates, and about the request, from the history of plays that hard search reads.
+"""Base class of further searches: features of candidates and requests from the history of plays that hard search reads.
 
-Whatever depends on the request alone is made once, when the search is made; candidates are asked after in the
-occurrences that hard search found. Shape letters: B requests, C candidates, L plays, P occurrences. Every number is
-computed from its own candidate alone, and from plays that had ended before the request.
+The constructor computes what depends on the request alone; candidate features reuse the occurrences that hard search
+found. Each value is computed from its own candidate alone, and from plays that ended before the request. Shape letters:
+B requests, C candidates, L plays, N newest plays, P occurrences.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 from training.ranking.features.history_match import Array, History, Matches, Outcomes, TrackArtistMatches
 
 MISSING_DISTANCE = 16.0
-"""log2 of a distance in plays, where there is none: further away than any history reaches."""
+"""log2 of the distance in plays if there is none: larger than any history."""
 
 
 class Search(ABC):
-    """One way to ask a history. `user_numbers`, `candidate_numbers`: how many columns it gives."""
+    """One search in a history; the class variables are its numbers of columns."""
 
     user_feature_count: ClassVar[int]
     candidate_feature_count: ClassVar[int]
@@ -28,26 +28,26 @@ class Search(ABC):
         self.history, self.outcomes, self.request_at_B = history, outcomes, request_at_B
 
     def newest_values(self, values_BL: Array, count: int) -> Array:
-        """The last `count` plays' values, the newest first [B, count]; 0 where there are none."""
-        place_BN = self.history.length_B[:, None] - 1 - np.arange(count)
-        values_BN = np.take_along_axis(values_BL, np.maximum(place_BN, 0), axis=1)
-        values_BN[place_BN < 0] = 0
+        """Return the values of the newest `count` plays, newest first [B, count]; 0 beyond the oldest."""
+        position_BN = self.history.length_B[:, None] - 1 - np.arange(count)
+        values_BN = np.take_along_axis(values_BL, np.maximum(position_BN, 0), axis=1)
+        values_BN[position_BN < 0] = 0
         return values_BN
 
     def plays_ago(self, match: Matches) -> Array:
-        """How many plays ago each occurrence was, 0 the newest play [P]."""
+        """Return how many plays ago each occurrence was, 0 for the newest play [P]."""
         ago_P: Array = self.history.length_B[match.user_P] - 1 - match.position_P
         return ago_P
 
     def is_listened(self, match: Matches) -> Array:
-        """Whether each occurrence was listened to [P]."""
+        """Return whether each occurrence was listened to [P]."""
         listened_P: Array = self.outcomes.outcome_BL[match.user_P, match.position_P] > 0
         return listened_P
 
     @abstractmethod
     def compute_user_features(self) -> list[Array]:
-        """`user_numbers` columns [B]."""
+        """Return `user_feature_count` columns [B]."""
 
     @abstractmethod
-    def compute_candidate_features(self, found: TrackArtistMatches) -> list[Array]:
-        """`candidate_numbers` columns [B, C]."""
+    def compute_candidate_features(self, matches: TrackArtistMatches) -> list[Array]:
+        """Return `candidate_feature_count` columns [B, C]."""

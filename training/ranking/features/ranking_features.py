@@ -1,7 +1,7 @@
-"""From a user batch and candidates to a ranker's inputs: the same code in training, evaluation and serving.
+"""Ranker inputs from a user batch and candidates: the same code in training, evaluation and serving.
 
-Shape letters: B requests, C candidates, L events, F candidate features, M match features, V vocabulary.
-Knows nothing about where the sequences were read or which ranker reads the result.
+Does not depend on where the sequences were read or which ranker reads the result. Shape letters: B requests, C candidates,
+L events, U user features, F candidate features, M match features, V vocabulary.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from sequences.sessions import sessionize as session_numbers
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.ranking.boosted_trees import BoostedTrees
-from training.ranking.features.candidate_features import encode_track_statistics
-from training.ranking.features.genre_search import GenreTallies
+from training.ranking.features.genre_search import GenreTallies, TrackGenres
 from training.ranking.features.history_match import (
     History,
     Outcomes,
@@ -32,12 +31,13 @@ from training.ranking.features.history_match import (
     match_history,
 )
 from training.ranking.features.history_search import Search
-from training.ranking.features.search_registry import select_searches
-from training.ranking.features.track_genres import TrackGenres
-from training.ranking.features.track_statistics import TrackStatistics
+from training.ranking.features.schema_fields import signed_log2
+from training.ranking.features.search_registry import count_user_features, select_searches
+from training.ranking.features.track_statistics import COUNTS, TrackStatistics, encode_track_statistics
 from training.ranking.features.user_features import (
     DAY_US,
     HOUR_US,
+    USER_FEATURES,
     BehaviourCodes,
     compute_user_features,
     gap_bucket,
@@ -55,13 +55,13 @@ RECENT_EVENTS, PLAYED_HISTORY, RECENT_NEGATIVES, UNCLICKED_IMPRESSIONS = (
     "impressions_left",
 )
 VIEWS = (RECENT_EVENTS, PLAYED_HISTORY, RECENT_NEGATIVES)
-"""What a ranker may read; without hard search it reads the first one only. LEFT is for those that read impressions."""
+"""Sequence views of a ranker; without hard search it reads the first one only. Some read UNCLICKED_IMPRESSIONS too."""
 UNKNOWN = 1
 
 
 @dataclass(frozen=True)
 class SearchHistories:
-    """The histories in which candidates are looked up, and what else is asked of the plays."""
+    """Histories in which candidates are looked up, and searches prepared on the plays."""
 
     plays: History
     outcomes: Outcomes
@@ -73,7 +73,7 @@ class SearchHistories:
 
 @dataclass(frozen=True)
 class PreparedUsers:
-    """A user batch prepared once: inputs of the ranker, and what matching candidates needs (None: they are not)."""
+    """A prepared user batch: inputs of the ranker, and the histories to match candidates with (None: no matching)."""
 
     inputs: UserInputs
     request_at_B: Array
@@ -82,14 +82,21 @@ class PreparedUsers:
 
 @dataclass(frozen=True)
 class RankingFeatures:
-    """How numbers are made, and what they are looked up in. `scene_code` numbers scenes from 2 (0 none, 1 unknown).
+    """Computes the inputs of a ranker; fields that a ranker does not read are switched off by its config.
 
-    Without `hard_search` the long histories are not read: there are no match features and no long run. `plays`: so many
-    of the newest plays are a sequence of their own, with sessions (0: none). Without `negatives` neither
-    these sequences nor the searched histories hold a skip or a rejection. `searches`: what hard search asks of the plays
-    beside its own questions, names of `searches.SEARCHES`. `impressions`: so many of the newest tracks that were shown and
-    left alone are a sequence too, and searched (0: none). `kinds`: what kind of music each track is, where candidates are
-    told how such music went. `trees` read all these numbers and say something of their own.
+    Args:
+        artist_of_track_V: Artist index of each track.
+        behaviours: Behavior codes in the sequences.
+        scene_code: Codes of scenes, from 2 (0 none, 1 unknown).
+        statistics: Popularity statistics of tracks.
+        hard_search: Match candidates in the long histories; without it there are no match features and no long windows.
+        plays: Newest plays that are a sequence of their own, with sessions; 0: none.
+        negative_feedback: False removes skips and rejections from these sequences and from the searched histories.
+        searches: Further searches in the plays, names of `search_registry.SEARCHES`.
+        impressions: Newest unclicked impressions that are a sequence and a searched history; 0: none.
+        genres: Genres of each track, for the genre features of candidates; None: no such features.
+        profile_fields: Further user features, `view__field` (see `schema_fields.py`).
+        trees: Boosted trees over all dense features, whose logits are an input.
     """
 
     artist_of_track_V: Array
@@ -102,6 +109,7 @@ class RankingFeatures:
     searches: tuple[str, ...] = ()
     impressions: int = 0
     genres: TrackGenres | None = None
+    profile_fields: tuple[str, ...] = ()
     trees: BoostedTrees | None = None
 
     @classmethod
@@ -115,36 +123,43 @@ class RankingFeatures:
         searches: tuple[str, ...] = (),
         impressions: int = 0,
         genres: TrackGenres | None = None,
+        profile_fields: tuple[str, ...] = (),
     ) -> RankingFeatures:
-        """With the numbering of a vocabulary."""
+        """Return features with the codes of a vocabulary."""
         encoders = vocabulary.encoders()
         codes = BehaviourCodes.from_encoder(encoders["behaviour"])
         artist_of_track_V, scene_code = vocabulary.artist_of_track_V, encoders["scene"]
-        numbers = (hard_search, plays, negative_feedback, searches, impressions, genres)
-        return cls(artist_of_track_V, codes, scene_code, statistics, *numbers)
+        reads = (hard_search, plays, negative_feedback, searches, impressions, genres, profile_fields)
+        return cls(artist_of_track_V, codes, scene_code, statistics, *reads)
 
     @property
     def views(self) -> tuple[str, ...]:
-        """The sequence views that are read."""
-        left = (UNCLICKED_IMPRESSIONS,) if self.impressions else ()
+        """Sequence views that are read."""
+        impressions = (UNCLICKED_IMPRESSIONS,) if self.impressions else ()
         if self.hard_search:
-            return VIEWS + left
-        return (VIEWS[:2] if self.plays else VIEWS[:1]) + left
+            return VIEWS + impressions
+        return (VIEWS[:2] if self.plays else VIEWS[:1]) + impressions
+
+    @property
+    def user_feature_count(self) -> int:
+        """Number of user features without those of further searches, which only trees read."""
+        return USER_FEATURES + count_user_features(self.hard_search, ()) + len(self.profile_fields)
 
     @property
     def sequence_views(self) -> dict[str, int | None]:
-        """Of the views, those that become sequences of events, and how many events of them are needed (None: all)."""
-        some = {PLAYED_HISTORY: self.plays, UNCLICKED_IMPRESSIONS: self.impressions}
-        return {RECENT_EVENTS: None} | {view: length for view, length in some.items() if length}
+        """Views that become event sequences, with the number of newest events that are needed (None: all)."""
+        optional = {PLAYED_HISTORY: self.plays, UNCLICKED_IMPRESSIONS: self.impressions}
+        return {RECENT_EVENTS: None} | {view: length for view, length in optional.items() if length}
 
     def prepare_users(self, users: UserBatch, context_BU: Array | None = None) -> PreparedUsers:
-        """Everything that depends on the request alone.
+        """Return what depends on the request alone.
 
-        `context_BU`: the user's numbers, where they were made before. Then nothing is searched, and only the views of
-        `sequence_views` are read.
+        Args:
+            users: B requests.
+            context_BU: Precomputed user features; then nothing is searched, and only `sequence_views` are read.
 
         Raises:
-            KeyError: the batch lacks one of the sequence views that are read.
+            KeyError: The batch lacks a sequence view that is read.
         """
         for view in self.views if context_BU is None else self.sequence_views:
             if view not in users.views:
@@ -157,15 +172,11 @@ class RankingFeatures:
         _, artist_BL = self.track_artist_codes(track_BL)
         gap_BL = request_at_B[:, None] - columns["ended_at"]
         codes = [self.scene_code.get(scene, UNKNOWN) if scene else 0 for scene in users.scene_B] or [0] * len(users)
-        searched = None
+        histories = None
         if context_BU is None:
-            context_BU = compute_user_features(self.behaviours, columns, mask_BL, request_at_B, users.profile)
-            searched = self._build_histories(users) if self.hard_search else None
-        if searched is not None:
-            run_BU = long_history_listen_rates(searched.outcomes.outcome_BL, searched.plays.length_B)
-            further = [column for search in searched.searches for column in search.compute_user_features()]
-            context_BU = np.column_stack([context_BU, run_BU, *further]).astype(np.float32)
-        plays, acts = self._event_sequences(users) if self.plays else (None, None)
+            histories = self._build_histories(users) if self.hard_search else None
+            context_BU = self._user_features(users, mask_BL, histories)
+        plays, feedback = self._event_sequences(users) if self.plays else (None, None)
         inputs = UserInputs(
             event_track_BL=_tensor(track_BL),
             event_artist_BL=_tensor(np.where(mask_BL, np.maximum(artist_BL, UNKNOWN), 0)),
@@ -179,56 +190,71 @@ class RankingFeatures:
             weekday_B=_tensor(request_at_B // DAY_US % 7),
             scene_B=_tensor(np.array(codes, dtype=np.int64)),
             plays=plays,
-            explicit_feedback=acts,
+            explicit_feedback=feedback,
             unclicked_impressions=self._impression_inputs(users.views[UNCLICKED_IMPRESSIONS], request_at_B)
             if self.impressions
             else None,
         )
-        return PreparedUsers(inputs, request_at_B, searched)
+        return PreparedUsers(inputs, request_at_B, histories)
+
+    def _user_features(self, users: UserBatch, mask_BL: Array, histories: SearchHistories | None) -> Array:
+        """Return [B, U]: recent events and profile, long windows, further profile fields, further searches."""
+        columns, request_at_B = users.views[RECENT_EVENTS].columns, users.request_at_B
+        parts = [compute_user_features(self.behaviours, columns, mask_BL, request_at_B, users.profile)]
+        if histories is not None:
+            parts.append(long_history_listen_rates(histories.outcomes.outcome_BL, histories.plays.length_B))
+        zeros_B = np.zeros(len(users), np.float32)
+        parts += [signed_log2(users.profile.get(name, zeros_B)) for name in self.profile_fields]
+        for search in histories.searches if histories is not None else ():
+            parts += search.compute_user_features()
+        return np.column_stack(parts).astype(np.float32) if len(parts) > 1 else parts[0]
 
     def track_artist_codes(self, items: Array) -> tuple[Array, Array]:
-        """Codes of tracks and of their artists [...]; an index outside the vocabulary counts as unknown, 0 as none."""
+        """Return codes of tracks and their artists [...]; an index outside the vocabulary counts as unknown, 0 as none."""
         is_inside = (items >= 0) & (items < len(self.artist_of_track_V))
         items = np.where(is_inside, items, UNKNOWN).astype(np.int64)
         return items, self.artist_of_track_V[items].astype(np.int64)
 
     def prepare_candidates(self, side: PreparedUsers, items_BC: Array) -> CandidateInputs:
-        """The candidates' numbers; an index outside the vocabulary counts as unknown, 0 as no candidate."""
+        """Return the candidates' inputs; an index outside the vocabulary counts as unknown, 0 as no candidate."""
         items_BC, artist_BC = self.track_artist_codes(items_BC)
-        # The unknown matches nothing: two unknown tracks need not be the same one.
+        # Unknown tracks match nothing: two of them need not be the same track.
         track_BC = np.where(items_BC > UNKNOWN, items_BC, -2).astype(np.int32)
-        maker_BC = np.where(artist_BC > UNKNOWN, artist_BC, -2).astype(np.int32)
-        at_B = side.request_at_B
-        own = [*encode_track_statistics(*self.statistics.lookup_before(items_BC, at_B)), items_BC <= UNKNOWN]
+        matched_artist_BC = np.where(artist_BC > UNKNOWN, artist_BC, -2).astype(np.int32)
+        request_at_B = side.request_at_B
+        counts_BCS, age_BC = self.statistics.lookup_before(items_BC, request_at_B)
+        own = [*encode_track_statistics(counts_BCS, age_BC), items_BC <= UNKNOWN]
+        own += list(np.moveaxis(signed_log2(counts_BCS[..., len(COUNTS) :]), -1, 0))
         matches_BCM = torch.zeros((*items_BC.shape, 0))
         if (histories := side.histories) is not None:
-            found = match_history(histories.plays, track_BC, maker_BC)
-            columns = encode_play_matches(histories.plays, histories.outcomes, found, at_B)
+            matches = match_history(histories.plays, track_BC, matched_artist_BC)
+            columns = encode_play_matches(histories.plays, histories.outcomes, matches, request_at_B)
             for history in (histories.negative_events, histories.unclicked_impressions):
                 if history is not None:
-                    columns += encode_event_matches(history, match_history(history, track_BC, maker_BC), at_B)
+                    event_matches = match_history(history, track_BC, matched_artist_BC)
+                    columns += encode_event_matches(history, event_matches, request_at_B)
             if histories.genre_tallies is not None:
                 columns += histories.genre_tallies.compute_candidate_features(items_BC)
             for search in histories.searches:
-                columns += search.compute_candidate_features(found)
-            matches_BCM = _stacked(columns)
-        own_BCF, trees_BC = _stacked(own), None
+                columns += search.compute_candidate_features(matches)
+            matches_BCM = _stack(columns)
+        own_BCF, tree_logits_BC = _stack(own), None
         if self.trees is not None:
-            numbers = side.inputs.context_BU, own_BCF, matches_BCM
-            trees_BC = torch.from_numpy(self.trees.predict_logits(*(part.numpy() for part in numbers)))
-        return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), own_BCF, matches_BCM, trees_BC)
+            dense = side.inputs.context_BU, own_BCF, matches_BCM
+            tree_logits_BC = torch.from_numpy(self.trees.predict_logits(*(part.numpy() for part in dense)))
+        return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), own_BCF, matches_BCM, tree_logits_BC)
 
     def _event_sequences(self, users: UserBatch) -> tuple[EventInputs, EventInputs]:
-        """The newest plays, and the recent events that are no plays: what domains and sessions are made of."""
+        """Return the newest plays, and the recent events that are not plays (explicit feedback)."""
         recent, request_at_B = users.views[RECENT_EVENTS], users.request_at_B
-        acts = recent.where(~np.isin(recent.columns["behaviour"], self.behaviours.play_codes))
+        feedback = recent.where(~np.isin(recent.columns["behaviour"], self.behaviours.play_codes))
         return (
             self._event_inputs(self._filter_feedback(users.views[PLAYED_HISTORY]).newest(self.plays), request_at_B),
-            self._event_inputs(self._filter_feedback(acts), request_at_B),
+            self._event_inputs(self._filter_feedback(feedback), request_at_B),
         )
 
     def _impression_inputs(self, batch: SequenceBatch, request_at_B: Array) -> EventInputs:
-        """What was shown and left alone: nothing of it was played, and it is in no session."""
+        """Return the unclicked impressions; their played ratio and session are 0."""
         batch = batch.newest(self.impressions)
         mask_BL, track_BL = _known_before(batch, request_at_B), batch.columns["track_id"]
         _, artist_BL = self.track_artist_codes(track_BL)
@@ -252,7 +278,7 @@ class RankingFeatures:
         return EventInputs(*(_tensor(np.where(mask_BL, part, 0)) for part in parts))
 
     def _filter_feedback(self, batch: SequenceBatch) -> SequenceBatch:
-        """The batch, or what is left of it for a ranker that sees no negative behaviour."""
+        """Return the batch, without negative behaviors if the ranker does not read them."""
         return (
             batch
             if self.negative_feedback
@@ -266,18 +292,16 @@ class RankingFeatures:
         outcome_BL = self.behaviours.outcome(behaviour_BL)
         ratio_BL = np.where(mask_BL, batch.columns["played_ratio"], 0)
         in_session_BL = is_in_current_session(batch, mask_BL.sum(1), request_at_B)
-        negative, left = (
-            self._filter_feedback(users.views[RECENT_NEGATIVES]),
-            users.views[UNCLICKED_IMPRESSIONS] if self.impressions else None,
-        )
-        played, outcomes = self._history(batch, mask_BL), Outcomes(outcome_BL, ratio_BL, in_session_BL)
+        negatives = self._filter_feedback(users.views[RECENT_NEGATIVES])
+        impressions = users.views[UNCLICKED_IMPRESSIONS] if self.impressions else None
+        plays, outcomes = self._history(batch, mask_BL), Outcomes(outcome_BL, ratio_BL, in_session_BL)
         return SearchHistories(
-            played,
+            plays,
             outcomes,
-            self._history(negative, _known_before(negative, request_at_B)),
-            None if left is None else self._history(left, _known_before(left, request_at_B)),
-            None if self.genres is None else GenreTallies(self.genres, played, outcomes),
-            tuple(search(played, outcomes, request_at_B) for search in select_searches(self.searches)),
+            self._history(negatives, _known_before(negatives, request_at_B)),
+            None if impressions is None else self._history(impressions, _known_before(impressions, request_at_B)),
+            None if self.genres is None else GenreTallies(self.genres, plays, outcomes),
+            tuple(search(plays, outcomes, request_at_B) for search in select_searches(self.searches)),
         )
 
     def _history(self, batch: SequenceBatch, mask_BL: Array) -> History:
@@ -291,8 +315,7 @@ class RankingFeatures:
 
 
 def _known_before(batch: SequenceBatch, request_at_B: Array) -> Array:
-    # The readers give nothing later; an event at or after the request would be the answer itself, so it is cut here
-    # again.
+    # The readers return nothing later; events at or after the request would leak the label, so they are masked again.
     mask_BL: Array = batch.mask_BL & (batch.columns["ended_at"] < request_at_B[:, None])
     return mask_BL
 
@@ -301,5 +324,5 @@ def _tensor(values: Array) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64))
 
 
-def _stacked(columns: list[Array]) -> torch.Tensor:
+def _stack(columns: list[Array]) -> torch.Tensor:
     return torch.from_numpy(np.stack([np.asarray(column, np.float32) for column in columns], axis=2))

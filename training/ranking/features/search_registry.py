@@ -1,4 +1,4 @@
-"""Further searches by name, in the order in which their numbers stand. A new one is a file beside this and a line here."""
+"""Further searches by name, in the order of their feature columns. To add one, write a file beside this and a line here."""
 
 from __future__ import annotations
 
@@ -22,27 +22,32 @@ SEARCHES: dict[str, type[Search]] = {
 
 
 def select_searches(names: Iterable[str]) -> tuple[type[Search], ...]:
-    """The searches of those names, in the table's order.
+    """Return the searches of the given names, in the order of the table.
 
     Raises:
-        ValueError: there is no such search.
+        ValueError: There is no such search.
     """
-    asked = set(names)
-    if unknown := asked - set(SEARCHES):
+    selected = set(names)
+    if unknown := selected - set(SEARCHES):
         raise ValueError(f"searches {sorted(unknown)} are unknown; choose from {', '.join(SEARCHES)}")
-    return tuple(search for name, search in SEARCHES.items() if name in asked)
+    return tuple(search for name, search in SEARCHES.items() if name in selected)
 
 
 def count_user_features(hard_search: bool, names: Iterable[str]) -> int:
-    """How many numbers of the user come from the long history."""
+    """Return the number of user features from the long history."""
     return len(LONG_WINDOWS) + sum(search.user_feature_count for search in select_searches(names)) if hard_search else 0
 
 
 def count_match_features(
     hard_search: bool, names: Iterable[str], impressions: bool = False, genres: bool = False
 ) -> int:
-    """How many numbers of a candidate come from the histories that are searched: impressions among them or not, by track
-    and artist alone or by kinds of music too.
+    """Return the number of candidate features from the searched histories.
+
+    Args:
+        hard_search: Whether histories are searched at all.
+        names: Further searches.
+        impressions: Whether unclicked impressions are searched too.
+        genres: Whether the genre features are computed.
     """
     if not hard_search:
         return 0

@@ -1,6 +1,6 @@
-"""Counts that fade: how often the candidate was played and listened to, where a play weighs less the longer ago it was.
+"""Time-decayed search: plays and listens of the candidate, weighted by their age.
 
-Shape letters: B requests, C candidates, P occurrences. See `search.py`.
+Shape letters: B requests, C candidates, N newest plays, P occurrences, W half-lives. See `history_search.py`.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from training.ranking.features.history_search import Search
 from training.ranking.features.user_features import DAY_US, HOUR_US
 
 PLAY_HALF_LIVES, DAY_HALF_LIVES = (20, 100, 500), (1, 7, 30)
-"""Half-lives of a play's weight."""
+"""Half-lives of a play's weight, in plays and in days."""
 USER_HALF_LIVES = (1, 2, 4, 8, 16, 32, 64, 128)
 MAX_HISTORY = 600
 HOUR_WINDOW = 2
 
 
 class TimeDecaySearch(Search):
-    """Counts with several half-lives, in plays and in days, and the plays at this time of the day."""
+    """Counts with several half-lives, in plays and in days, and counts of plays at this time of day."""
 
     user_feature_count: ClassVar[int] = len(USER_HALF_LIVES)
     candidate_feature_count: ClassVar[int] = 2 * 2 * (len(PLAY_HALF_LIVES) + len(DAY_HALF_LIVES) + 1)
 
     def compute_user_features(self) -> list[Array]:
-        """The share of listens among all plays, by half-life."""
+        """Return the share of listens among all plays, by half-life."""
         outcome_BN = self.newest_values(self.outcomes.outcome_BL, MAX_HISTORY)
         weight_NW = (0.5 ** (np.arange(MAX_HISTORY)[:, None] / np.array(USER_HALF_LIVES))).astype(np.float32)
         listens_BW, skips_BW = (is_BN.astype(np.float32) @ weight_NW for is_BN in (outcome_BN > 0, outcome_BN < 0))
         return list(smoothed_listen_rate(listens_BW, skips_BW).T)
 
-    def compute_candidate_features(self, found: TrackArtistMatches) -> list[Array]:
-        """For track and artist: count (log2 of 1 +) and share of listens, by half-life and within HOURS of this time of
-        the day.
+    def compute_candidate_features(self, matches: TrackArtistMatches) -> list[Array]:
+        """Return, for track and artist, log2(1 + count) and share of listens: by half-life, and within HOUR_WINDOW hours of
+        this time of day.
         """
         columns: list[Array] = []
-        for match in found:
+        for match in matches:
             listened_P, ago_P = self.is_listened(match), self.plays_ago(match)
             age_P = self.request_at_B[match.user_P] - self.history.ended_at_BL[match.user_P, match.position_P]
             weights = [0.5 ** (ago_P / half_life) for half_life in PLAY_HALF_LIVES]

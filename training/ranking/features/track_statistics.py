@@ -1,50 +1,66 @@
-"""How a track did with everybody, as known before a time.
+"""Popularity statistics of tracks, as known before a time, and the candidate features made of them.
 
-Offline it holds one row a track and day with activity; a release holds the newest row of each track. The look-up is the
-same code. Knows nothing about users.
+Offline there is one row per track and day with activity; a release holds the newest row of each track. The lookup is the
+same code. Does not depend on users. Shape letters: B requests, C candidates, R rows, S statistics.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 COUNTS = ("plays_total", "listens_total", "full_plays_total", "skips_total", "plays_7d", "plays_28d")
+"""Columns that `encode_track_statistics` reads; they come first in `TrackStatistics.names`."""
+CANDIDATE_FEATURES = 6 + 1
+"""Columns of `encode_track_statistics`, and whether the track is unknown."""
 DAY_US = 86_400_000_000
 DAY_BITS = 20
 FILE = "track_statistics.parquet"
 
+Array = NDArray[Any]
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class TrackStatistics:
-    """Rows by track, then day: `key_R` packs (vocabulary index, day since 1970 at whose midnight it was known)."""
+    """Rows sorted by track, then day: `key_R` packs vocabulary index and day since 1970 at whose midnight they were known.
+
+    `names`: columns of `counts_RS`; COUNTS first, then further columns of the mart.
+    """
 
     key_R: Ints
     counts_RS: NDArray[np.float32]
+    names: tuple[str, ...] = COUNTS
 
     @classmethod
-    def build(cls, rows: pl.DataFrame, items_R: Ints) -> TrackStatistics:
-        """From the mart `track_statistics` and the vocabulary index of each row; unknown tracks are left out."""
+    def build(cls, rows: pl.DataFrame, items_R: Ints, further: tuple[str, ...] = ()) -> TrackStatistics:
+        """Return the statistics of the mart `track_statistics`; unknown tracks are dropped, nulls of `further` are 0.
+
+        Args:
+            rows: Rows of the mart.
+            items_R: Vocabulary index of each row.
+            further: Columns that are read beside COUNTS.
+        """
         day_R = rows["known_at"].dt.epoch("d").to_numpy().astype(np.int64)
         key_R = (items_R << DAY_BITS) | day_R
         order = np.argsort(key_R, kind="stable")
         order = order[items_R[order] > 1]
-        return cls(key_R=key_R[order], counts_RS=rows.select(COUNTS).to_numpy().astype(np.float32)[order])
+        columns = rows.select(*COUNTS, *(pl.col(name).cast(pl.Float32).fill_null(0) for name in further))
+        return cls(key_R[order], columns.to_numpy().astype(np.float32)[order], (*COUNTS, *further))
 
     def lookup_before(self, items_BC: Ints, time_B: Ints) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Counts [B, C, S] of each candidate's newest row known before the time (µs UTC), and that row's age in days
-        [B, C].
+        """Return the newest row of each candidate that was known before a time (µs UTC).
 
-        Without such a row the counts are 0 and the age is -1.
+        Returns:
+            Statistics [B, C, S] and the row's age in days [B, C]; 0 and -1 without such a row.
         """
         if len(self.key_R) == 0:
-            return np.zeros((*items_BC.shape, len(COUNTS)), np.float32), np.full(items_BC.shape, -1, np.float32)
+            return np.zeros((*items_BC.shape, len(self.names)), np.float32), np.full(items_BC.shape, -1, np.float32)
         next_day_B1 = -(-time_B[:, None] // DAY_US)
         row_BC = np.searchsorted(self.key_R, (items_BC << DAY_BITS) | next_day_B1, side="left") - 1
         row_BC = np.maximum(row_BC, 0)
@@ -55,18 +71,37 @@ class TrackStatistics:
         return np.where(found_BC[..., None], self.counts_RS[row_BC], np.float32(0)), age_BC
 
     def newest_per_track(self) -> TrackStatistics:
-        """Only the newest row of each track: what a release needs."""
+        """Return the newest row of each track only: what a release needs."""
         item_R = self.key_R >> DAY_BITS
         last_R = np.append(item_R[1:] != item_R[:-1], True) if len(item_R) else np.zeros(0, bool)
-        return TrackStatistics(self.key_R[last_R], self.counts_RS[last_R])
+        return TrackStatistics(self.key_R[last_R], self.counts_RS[last_R], self.names)
 
     def save(self, folder: Path) -> None:
         """Write one Parquet file."""
-        columns = {"key": self.key_R} | {name: self.counts_RS[:, s] for s, name in enumerate(COUNTS)}
+        columns = {"key": self.key_R} | {name: self.counts_RS[:, s] for s, name in enumerate(self.names)}
         pl.DataFrame(columns).write_parquet(folder / FILE)
 
     @classmethod
     def load(cls, folder: Path) -> TrackStatistics:
-        """What `save` wrote."""
+        """Read the file that `save` wrote."""
         rows = pl.read_parquet(folder / FILE)
-        return cls(rows["key"].to_numpy(), rows.select(COUNTS).to_numpy().astype(np.float32))
+        names = tuple(name for name in rows.columns if name != "key")
+        return cls(rows["key"].to_numpy(), rows.select(names).to_numpy().astype(np.float32), names)
+
+
+def smoothed_rate(listens_BC: Array, skips_BC: Array, prior: float = 0.7, strength: float = 2) -> Array:
+    """Return the share of listens among listens and skips, shrunk to the prior where there are few."""
+    return (listens_BC + prior * strength) / (listens_BC + skips_BC + strength)
+
+
+def encode_track_statistics(counts_BCS: Array, age_BC: Array) -> list[Array]:
+    """Return a track's popularity as columns [B, C]; the first columns of `counts_BCS` are those of COUNTS."""
+    plays, listens, full_plays, skips, week, month = np.moveaxis(counts_BCS[..., : len(COUNTS)], -1, 0)
+    return [
+        np.log2(1 + plays),
+        smoothed_rate(listens, skips, strength=5),
+        smoothed_rate(full_plays, plays - full_plays, 0.5, 5),
+        np.log2(1 + week),
+        np.log2(1 + month),
+        np.log2(2 + age_BC),
+    ]

@@ -1,7 +1,7 @@
-"""The user's side of a request in numbers: the recent events as codes, and what they add up to.
+"""User features of a request: event codes, and dense features of the recent events and the profile.
 
-Shape letters: B requests, L events, U user features. All from the sequences and the profile known before the request;
-an event that ended at or after it counts as padding. Knows nothing about candidates.
+Everything is computed from the sequences and the profile as known before the request; an event that ended at or after it
+counts as padding. Does not depend on candidates. Shape letters: B requests, L events, U user features, W windows.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ from numpy.typing import NDArray
 from sequences.behaviours import load_behaviours, session_gap_us
 
 SECOND_US, HOUR_US, DAY_US = 1_000_000, 3_600_000_000, 86_400_000_000
-
 GAP_BUCKETS, RATIO_BUCKETS = 28, 12
 LAGS = 8
+"""Newest events whose outcome and played ratio are features of their own."""
 WINDOWS = (3, 5, 10, 20, 50)
 LONG_WINDOWS = (100, 200, 500, 2000)
+"""Numbers of newest events over which shares of listens are computed."""
 PROFILE_VIEW = "user_profile"
 PROFILE = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
+"""Fields of PROFILE_VIEW that `compute_user_features` encodes; for further ones see `schema_fields.py`."""
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class BehaviourCodes:
-    """Codes, in the sequences, of the behaviours that say whether a play was listened to, and of all negative ones."""
+    """Codes in the sequences of listened plays, of skipped plays, and of all negative behaviors."""
 
     listened: tuple[int, ...]
     skipped: tuple[int, ...]
@@ -37,36 +39,36 @@ class BehaviourCodes:
 
     @classmethod
     def from_encoder(cls, code_of: Mapping[str, int]) -> BehaviourCodes:
-        """From the vocabulary's encoder of behaviours."""
+        """Return the codes of the vocabulary's behavior encoder."""
         negative = tuple(code_of[name] for name in load_behaviours().with_polarity("negative"))
         return cls((code_of["full_play"], code_of["play"]), (code_of["skip"],), negative)
 
     @property
     def play_codes(self) -> tuple[int, ...]:
-        """What is a play, whatever came of it."""
+        """Codes of all plays, listened or skipped."""
         return self.listened + self.skipped
 
     def outcome(self, behaviour_BL: Array) -> Array:
-        """1 for a listen, -1 for a skip, 0 for anything else; float32."""
-        of_code = np.zeros(256, np.float32)
-        of_code[list(self.listened)], of_code[list(self.skipped)] = 1, -1
-        outcome_BL: Array = of_code.take(behaviour_BL)
+        """Return 1 for a listen, -1 for a skip, 0 for anything else; float32."""
+        outcome_by_code = np.zeros(256, np.float32)
+        outcome_by_code[list(self.listened)], outcome_by_code[list(self.skipped)] = 1, -1
+        outcome_BL: Array = outcome_by_code.take(behaviour_BL)
         return outcome_BL
 
 
 def gap_bucket(gap_us: Array) -> Array:
-    """1.. for the time since an event, one bucket a doubling from 30 s on; the last one starts after 63 years."""
+    """Return the bucket of the time since an event, from 1: one per doubling from 30 s on; the last starts at 63 years."""
     octaves = np.log2(1 + np.maximum(gap_us, 0) / (30 * SECOND_US))
     return np.clip(octaves.astype(np.int64) + 1, 1, GAP_BUCKETS - 1)
 
 
 def ratio_bucket(ratio: Array) -> Array:
-    """1.. for the share of a track that was played, in tenths."""
+    """Return the bucket of the played ratio, from 1, in tenths."""
     return np.clip((ratio * 10).astype(np.int64) + 1, 1, RATIO_BUCKETS - 1)
 
 
 def log_seconds(gap_us: Array) -> Array:
-    """log2 of (1 + seconds), never negative."""
+    """Return log2(1 + seconds), at least 0."""
     return np.log2(1 + np.maximum(gap_us, 0) / SECOND_US).astype(np.float32)
 
 
@@ -77,16 +79,20 @@ def compute_user_features(
     request_at_B: Array,
     profile: Mapping[str, Array],
 ) -> Array:
-    """User features [B, U], float32: outcomes of the last plays one by one and in windows, pace, session so far,
-    totals.
+    """Return user features [B, U], float32: last outcomes singly and in windows, pace, current session, profile totals.
 
-    `events` has behaviour, ended_at, played_ratio [B, L], oldest first and right-padded. An outcome is -1 for a skip,
-    1 for
-    a listen, 0 where there is no play.
+    An outcome is 1 for a listen, -1 for a skip, 0 where there is no play.
+
+    Args:
+        codes: Behavior codes.
+        events: behaviour, ended_at (µs UTC) and played_ratio [B, L], oldest first and right-padded.
+        mask_BL: True where there is an event.
+        request_at_B: Time of each request, µs UTC.
+        profile: Profile features [B] by `view__field`; a missing one counts as 0.
     """
     B, L = mask_BL.shape
     length_B = mask_BL.sum(1)
-    # Newest first and left-aligned: column k is k events ago.
+    # Newest first and left-aligned: column k holds the event k places before the newest.
     ago_BL = length_B[:, None] - 1 - np.arange(L)
     valid_BL = ago_BL >= 0
     at_BL = np.maximum(ago_BL, 0)
@@ -114,19 +120,19 @@ def compute_user_features(
 
 
 def long_history_listen_rates(outcome_BL: Array, length_B: Array) -> Array:
-    """Shares of listens among the last 100, 200, … plays of a long history [B, W], float32; 0 where there is none.
+    """Return shares of listens among the last LONG_WINDOWS plays of a long history [B, W], float32; 0 without plays.
 
     `outcome_BL` is 1 for a listen, -1 for a skip, oldest first and right-padded with 0.
     """
     B, L = outcome_BL.shape
-    # One running sum of both: plays in steps of 1, listens in steps of `one`, which is more than there can be plays.
-    one = 1 << L.bit_length()
+    # One running sum holds both counts: plays in units of 1, listens in units of `unit`, which exceeds any number of plays.
+    unit = 1 << L.bit_length()
     sums_BL1 = np.zeros((B, L + 1), dtype=np.int64)
-    np.cumsum((outcome_BL != 0) + one * (outcome_BL > 0), axis=1, out=sums_BL1[:, 1:])
+    np.cumsum((outcome_BL != 0) + unit * (outcome_BL > 0), axis=1, out=sums_BL1[:, 1:])
     row_B, shares = np.arange(B), []
     for window in LONG_WINDOWS:
         both_B = sums_BL1[row_B, length_B] - sums_BL1[row_B, np.maximum(length_B - window, 0)]
-        listens_B, plays_B = np.divmod(both_B, one)
+        listens_B, plays_B = np.divmod(both_B, unit)
         shares.append(listens_B / np.maximum(plays_B, 1))
     return np.stack(shares, axis=1).astype(np.float32)
 

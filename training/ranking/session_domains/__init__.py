@@ -1,1 +1,1 @@
-"""Ranker over sessions and behavior groups."""
+"""Ranker with one sequence per behavior (DMT, DFN) and pooled sessions (DSIN)."""
