@@ -110,7 +110,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
 
 def supports_distributed_training(config: DataclassInstance) -> bool:
     """Whether a model with this config is trained in steps, which several ranks can share."""
-    return hasattr(config, "steps") or hasattr(config, "optimizer")
+    return any(hasattr(part, "steps") for part in (config, *vars(config).values()))
 
 
 def is_unselected_ranker(workspace: Workspace, ranker: str) -> bool:

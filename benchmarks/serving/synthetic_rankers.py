@@ -5,6 +5,7 @@ Every recent event was listened to, so that no ranker may pass one over.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from sequences import behaviours
 from sequences.batch import SequenceBatch
 from training.data.user_batch import UserBatch
+from training.engine.config_io import change_config
 from training.ranking import RANKERS
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.event_embeddings import ItemFrequencies
+from training.ranking.features.genre_search import EMOTIONS, STYLES, TrackGenres
 from training.ranking.features.ranking_features import (
     PLAYED_HISTORY,
     RECENT_EVENTS,
@@ -25,7 +28,6 @@ from training.ranking.features.ranking_features import (
     UNCLICKED_IMPRESSIONS,
     RankingFeatures,
 )
-from training.ranking.features.track_genres import EMOTIONS, STYLES, TrackGenres
 from training.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from training.ranking.features.user_features import BehaviourCodes
 from training.ranking.fitted_ranker import FittedRanker
@@ -73,10 +75,12 @@ def make_user_batch(random: np.random.Generator, requests: int, events: int) -> 
     )
 
 
-def make_ranker(name: str, **changes: Any) -> FittedRanker:
-    """One with the numbers of its recipe `small` and random weights, in which every track has a vector of its own."""
+def make_ranker(name: str, changes: Mapping[str, Any] | None = None) -> FittedRanker:
+    """Return a ranker of recipe `small` with random weights, in which every track has its own embedding."""
     torch.manual_seed(0)
-    config = replace(RANKERS[name].config("small"), width=WIDTH, minimum_count=1, **changes)
+    base = {"network.width": WIDTH, "network.minimum_count": 1}
+    config = change_config(RANKERS[name].config("small"), base | dict(changes or {}))
+    reads = config.features
     catalogue = ItemFrequencies(torch.full((TRACKS,), 100), torch.full((ARTISTS,), 100))
     artist_of_track_V = np.array([0, 1, *(2 + track % (ARTISTS - 2) for track in range(TRACKS - 2))])
     statistics = TrackStatistics(
@@ -87,17 +91,17 @@ def make_ranker(name: str, **changes: Any) -> FittedRanker:
         BehaviourCodes.from_encoder(behaviours.load_behaviours().encoder),
         {"daily": 2},
         statistics,
-        config.hard_search,
-        config.plays,
-        config.negative_feedback,
-        config.searches,
-        config.effective_impressions,
-        make_track_genres(TRACKS) if config.genres else None,
+        reads.hard_search,
+        reads.plays,
+        reads.negative_feedback,
+        reads.searches,
+        reads.effective_impressions,
+        make_track_genres(TRACKS) if reads.genres else None,
     )
     model = RANKERS[name](config, catalogue, ("not_skipped", "full_play"))
-    if config.trees:
+    if config.trees.count:
         model.tree_weight = torch.tensor(0.3)
-        features = replace(features, trees=fit_random_trees(features, config.trees, TRACKS))
+        features = replace(features, trees=fit_random_trees(features, config.trees.count, TRACKS))
     return FittedRanker(model, features, config, {})
 
 

@@ -99,12 +99,12 @@ def _make_ranker(world: SyntheticWorld, recipe: str) -> FittedRanker:
     rows = yesterday.with_columns(pl.lit(9).alias(name) for name in COUNTS).cast({"known_at": pl.Datetime("us")})
     statistics = TrackStatistics.build(rows, world.catalog_items)
     features = build_ranking_features(
-        config, world.vocabulary, statistics, make_track_genres(items) if config.genres else None
+        config, world.vocabulary, statistics, make_track_genres(items) if config.features.genres else None
     )
     model = RANKERS[RANKER](config, catalogue, TASKS)
-    if config.trees:
+    if config.trees.count:
         model.tree_weight = torch.tensor(0.3)
-        features = replace(features, trees=fit_random_trees(features, config.trees, items))
+        features = replace(features, trees=fit_random_trees(features, config.trees.count, items))
     return FittedRanker(model, features, config, {})
 
 

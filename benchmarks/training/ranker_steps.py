@@ -65,7 +65,9 @@ def cases_per_second(name: str, folder: Path, steps: int) -> tuple[float, float]
     """Ours, in this process: by the clock, and by processor time."""
     from training.ranking.fit import RankerModule
 
-    ranker = synthetic_rankers.make_ranker(name, steps=step_rates.WARM_UP_STEPS + steps, batch_size=BATCH)
+    ranker = synthetic_rankers.make_ranker(
+        name, {"training.steps": step_rates.WARM_UP_STEPS + steps, "training.batch_size": BATCH}
+    )
     batches = _batches(ranker, np.load(folder / CASES))
     return step_rates.measure_rate(RankerModule(ranker.model.train(), ranker.resolved_config), batches, BATCH, steps)
 
@@ -78,10 +80,10 @@ def _batches(ranker: Any, cases: Any) -> list[Any]:
     for history_BL, item_B, label_B in zip(cases["history"], cases["item"], cases["label"], strict=True):
         users = synthetic_rankers.make_user_batch(random, *history_BL.shape)
         users.views["recent_events"].columns["track_id"][:] = history_BL
-        side = ranker.features.users(users)
+        side = ranker.features.prepare_users(users)
         labels_BT = torch.from_numpy(label_B)[:, None].repeat(1, len(ranker.tasks))
         candidates, position_B = (
-            ranker.features.candidates(side, item_B[:, None]),
+            ranker.features.prepare_candidates(side, item_B[:, None]),
             torch.zeros(len(item_B), dtype=torch.int64),
         )
         made.append(CaseBatch(side.inputs, candidates, labels_BT, position_B))

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures
+from training.data.user_batch import OfflineFeatures, ServiceContract
 from training.engine import distributed, trainer
 from training.ranking import RANKERS
 from training.ranking.boosted_trees import BoostedTrees
@@ -29,6 +29,7 @@ from training.ranking.case_batches import CaseBatch, CaseBatches
 from training.ranking.cases import RankingCases, missing_tasks, ranking_cases
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.genre_search import TrackGenres
+from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.schema_fields import further_profile_fields, further_statistics_fields
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics
 from training.ranking.fitted_ranker import FittedRanker, build_ranking_features
@@ -66,22 +67,10 @@ def fit_ranker(
     if not len(train_cases):
         raise ValueError(f"{data.marts} has no play in the part `train`; land some logs before training a ranker")
     if missing_tasks(cases):
-        logger.warning("%s is fitted without the tasks %s: the log has no labels", name, ", ".join(missing_tasks(cases)))
-    statistics = load_track_statistics(data)
-    genres = TrackGenres.build(data.facets) if config.features.genres else None
-    reads = replace(
-        config.features,
-        profile_fields=further_profile_fields(offline.contract(service)),
-        statistics_fields=statistics.names[len(COUNTS) :],
-    )
-    if reads.impressions and not (cases.play_number_R < 0).any():
-        logger.warning("%s is fitted without unclicked impressions: the log has no impressions", name)
-        reads = replace(reads, impressions=0)
-    if reads.genres and genres is None:
-        logger.warning("%s is fitted without genres: no track has a language, a style or an emotion", name)
-        reads = replace(reads, genres=False)
-    config = replace(config, features=reads)
-    features = build_ranking_features(config, data.vocabulary, statistics, genres)
+        logger.warning(
+            "%s is fitted without the tasks %s: the log has no labels", name, ", ".join(missing_tasks(cases))
+        )
+    config, features = _resolve_inputs(name, data, config, cases, offline.contract(service))
     training = config.training
     batches = CaseBatches(train_cases.newest_per_user(training.cases), offline, service, features)
     threads = trainer.configure_threads()
@@ -135,6 +124,27 @@ def fit_ranker(
         "missing_tasks": missing_tasks(cases),
     }
     return FittedRanker(model, features, resolved, measures)
+
+
+def _resolve_inputs(
+    name: str, data: TrainingData, config: RankerConfig, cases: RankingCases, contract: ServiceContract
+) -> tuple[RankerConfig, RankingFeatures]:
+    """Return the config with the inputs that the log and the schemas have, and the features that compute them."""
+    statistics = load_track_statistics(data)
+    genres = TrackGenres.build(data.facets) if config.features.genres else None
+    reads = replace(
+        config.features,
+        profile_fields=further_profile_fields(contract),
+        statistics_fields=statistics.names[len(COUNTS) :],
+    )
+    if reads.impressions and not (cases.play_number_R < 0).any():
+        logger.warning("%s is fitted without unclicked impressions: the log has no impressions", name)
+        reads = replace(reads, impressions=0)
+    if reads.genres and genres is None:
+        logger.warning("%s is fitted without genres: no track has a language, a style or an emotion", name)
+        reads = replace(reads, genres=False)
+    config = replace(config, features=reads)
+    return config, build_ranking_features(config, data.vocabulary, statistics, genres)
 
 
 class RankerModule(lightning.LightningModule):
@@ -213,9 +223,7 @@ def fit_tree_weights(model: Ranker[RankerConfig], held_out: list[CaseBatch], con
         )
         offsets.append(round(offset, 4))
     first_weight = fit_blend_weight(logits_NT[:, first], tree_logit_N, labels_NT[:, first])
-    return replace(
-        config, weight=first_weight, secondary_weights=tuple(weights), secondary_offsets=tuple(offsets)
-    )
+    return replace(config, weight=first_weight, secondary_weights=tuple(weights), secondary_offsets=tuple(offsets))
 
 
 def count_item_frequencies(cases: RankingCases, data: TrainingData) -> ItemFrequencies:

@@ -53,7 +53,9 @@ class FeatureConfig:
     impressions: int = 0  # newest unclicked impressions that are read as a sequence; 0: none
     negative_feedback: bool = True  # False: plays, histories and feedback without skips, rejections and impressions
     profile_fields: tuple[str, ...] = ()  # further user features (`view__field`); the fit reads them from Feast
-    statistics_fields: tuple[str, ...] = ()  # further columns of the mart `track_statistics`; the fit reads them from its schema
+    statistics_fields: tuple[
+        str, ...
+    ] = ()  # further columns of the mart `track_statistics`; the fit reads them from its schema
 
     @property
     def effective_impressions(self) -> int:
@@ -178,9 +180,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         self.embedding = EventEmbedding(catalogue, width, network.minimum_count, network.id_dropout)
         self.hour, self.weekday, self.scene = nn.Embedding(24, 8), nn.Embedding(7, 4), nn.Embedding(SCENE_CODES, 4)
         # The columns of the further searches come after these; only trees read them.
-        self.user_feature_count = (
-            USER_FEATURES + count_user_features(reads.hard_search, ()) + len(reads.profile_fields)
-        )
+        self.user_feature_count = USER_FEATURES + count_user_features(reads.hard_search, ()) + len(reads.profile_fields)
         self.match_feature_count = count_match_features(
             reads.hard_search, (), reads.effective_impressions > 0, reads.genres
         )

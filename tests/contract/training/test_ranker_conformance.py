@@ -12,9 +12,11 @@ import torch
 from tests.support.training.ranking_cases import LISTEN, MINUTE, NOW, SKIP, TRACKS, history, new_ranker, user_batch
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
+from training.engine.config_io import change_config
 from training.ranking import RANKERS
 from training.ranking.features.track_statistics import TrackStatistics
 from training.ranking.fitted_ranker import FittedRanker, build_ranking_features
+from training.ranking.ranker import TreeConfig
 
 
 @pytest.fixture(params=sorted(RANKERS))
@@ -78,7 +80,7 @@ def test_nothing_at_or_after_the_request_counts(ranker: FittedRanker, later: int
 
 @pytest.mark.parametrize("name", sorted(RANKERS))
 def test_without_hard_search_there_is_nothing_to_match(name: str) -> None:
-    ranker = new_ranker(name, hard_search=False)
+    ranker = new_ranker(name, changes={"features.hard_search": False})
     side = ranker.features.prepare_users(user_batch([history(6, 1)]))
     assert ranker.features.prepare_candidates(side, ITEMS[None]).matches_BCM.shape == (1, len(ITEMS), 0)
     read = {"recent_events", "played_history", "impressions_left"} if ranker.features.plays else {"recent_events"}
@@ -87,7 +89,7 @@ def test_without_hard_search_there_is_nothing_to_match(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(RANKERS))
 def test_hard_search_reads_the_matches(name: str) -> None:
-    ranker = new_ranker(name, hard_search=True)
+    ranker = new_ranker(name, changes={"features.hard_search": True})
     side = ranker.features.prepare_users(user_batch([history(6, 1)]))
     candidates = ranker.features.prepare_candidates(side, ITEMS[None])
     blind = replace(candidates, matches_BCM=torch.zeros_like(candidates.matches_BCM))
@@ -107,7 +109,7 @@ def test_pooling_has_one_interest_for_all_candidates() -> None:
     users = user_batch([[*history(5, 1), (rare, SKIP, NOW - MINUTE)]])
     found = scores(ranker, users, np.array([rare, rarer]))
     np.testing.assert_array_equal(found[:, 0], found[:, 1])
-    seeing = new_ranker("sum_pooling", hard_search=True)
+    seeing = new_ranker("sum_pooling", changes={"features.hard_search": True})
     seeing.features = replace(features, hard_search=True)
     assert np.abs(np.diff(scores(seeing, users, np.array([rare, rarer])), axis=1)).max() > 1e-3
 
@@ -133,7 +135,7 @@ def test_rare_tracks_share_the_vector_of_the_unknown(ranker: FittedRanker) -> No
 def test_temperatures_keep_the_order(ranker: FittedRanker) -> None:
     users = user_batch([history(6, 1)])
     plain = scores(ranker, users, ITEMS)[0, :, 0]
-    ranker.resolved_config = replace(ranker.resolved_config, temperatures=(2.0, 1.0))
+    ranker.resolved_config = change_config(ranker.resolved_config, {"validation.temperatures": (2.0, 1.0)})
     cooler = scores(ranker, users, ITEMS)[0, :, 0]
     logit = np.log(plain / (1 - plain))
     np.testing.assert_allclose(cooler, 1 / (1 + np.exp(-logit / 2)), atol=1e-4)
@@ -168,10 +170,8 @@ def test_trees_have_the_share_of_further_tasks_that_was_chosen() -> None:
     with torch.no_grad():
         state = ranker.model.encode_user(side.inputs)
         before = ranker.model(state, made)
-        ranker.model.set_tree_ensemble(
-            replace(
-                ranker.resolved_config, tree_weight=0.5, secondary_tree_weights=(0.25,), secondary_tree_offsets=(0.7,)
-            )
+        ranker.model.set_tree_weights(
+            TreeConfig(count=200, weight=0.5, secondary_weights=(0.25,), secondary_offsets=(0.7,))
         )
         after = ranker.model(state, made)
     np.testing.assert_array_equal(after[..., 0], before[..., 0])
@@ -181,11 +181,11 @@ def test_trees_have_the_share_of_further_tasks_that_was_chosen() -> None:
 
 def test_searches_without_trees_would_be_read_by_nobody() -> None:
     with pytest.raises(ValueError, match="lately are read by trees only"):
-        new_ranker("session_domains", trees=0, searches=("lately",))
+        new_ranker("session_domains", changes={"trees.count": 0, "features.searches": ("lately",)})
 
 
 def test_items_must_have_a_row_a_request(ranker: FittedRanker) -> None:
-    with pytest.raises(ValueError, match="one row a request"):
+    with pytest.raises(ValueError, match="one row per request"):
         ranker.score(user_batch([[], []]), np.array([[2, 3]]))
 
 
@@ -224,9 +224,8 @@ def test_save_and_load_give_the_same(ranker: FittedRanker, tmp_path: Path) -> No
     features = replace(
         build_ranking_features(ranker.resolved_config, vocabulary, made.statistics, made.genres), trees=made.trees
     )
-    written = FittedRanker(
-        ranker.model, features, replace(ranker.resolved_config, temperatures=(1.5, 1.0)), {"steps": 3}
-    )
+    config = change_config(ranker.resolved_config, {"validation.temperatures": (1.5, 1.0)})
+    written = FittedRanker(ranker.model, features, config, {"steps": 3})
     written.save(tmp_path)
     read = FittedRanker.load(tmp_path, vocabulary)
     np.testing.assert_array_equal(scores(written, user_batch(rows), ITEMS), scores(read, user_batch(rows), ITEMS))

@@ -10,7 +10,6 @@ import argparse
 import os
 import time
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,14 @@ RECALL = {
     "items.id_dropout": 0.0,
     "encoder.dropout": 0.0,
 }
-RANKING = {"batch_size": 47, "epochs": 3, "dense_epochs": 1, "validate_every": 4, "id_dropout": 0.0, "dropout": 0.0}
+RANKING = {
+    "training.batch_size": 47,
+    "training.epochs": 3,
+    "training.dense_epochs": 1,
+    "validation.every": 4,
+    "network.id_dropout": 0.0,
+    "network.dropout": 0.0,
+}
 MODELS: dict[str, dict[str, Any]] = {
     "realtime": {"items.content": "off", "sampling.positions_per_batch": 40},
     "realtime-full": {
@@ -47,9 +53,9 @@ MODELS: dict[str, dict[str, Any]] = {
     "multi_interest": {},
     "sum_pooling": {},
     "target_attention": {},
-    "session_domains": {"trees": 20, "searches": ()},
+    "session_domains": {"trees.count": 20, "features.searches": ()},
     # Without the auxiliary loss, whose negatives each rank draws by itself.
-    "interest_evolution": {"auxiliary_weight": 0.0},
+    "interest_evolution": {"training.auxiliary_weight": 0.0},
 }
 CHECKPOINT_EVERY = 5
 
@@ -73,7 +79,7 @@ def fit(name: str, marts: Path, out: Path, pause: float = 0.0) -> None:
             changed = {path: value for path, value in RECALL.items() if path in paths}
             CHANNELS[kind].fit(data, change_config(config, changed | changes), out / name)
         else:
-            fit_ranker(kind, data, replace(RANKERS[kind].config("debug"), **(RANKING | changes)), out / name)
+            fit_ranker(kind, data, change_config(RANKERS[kind].config("debug"), RANKING | changes), out / name)
     finally:
         distributed.rank_slice, trainer.Schedule = rank_slice, schedule
 

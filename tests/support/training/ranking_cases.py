@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -12,11 +12,12 @@ import torch
 
 from sequences.batch import SequenceBatch
 from training.data.user_batch import UserBatch
+from training.engine.config_io import change_config
 from training.ranking import RANKERS
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.event_embeddings import ItemFrequencies
+from training.ranking.features.genre_search import EMOTIONS, STYLES, TrackGenres
 from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
-from training.ranking.features.track_genres import EMOTIONS, STYLES, TrackGenres
 from training.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from training.ranking.features.user_features import BehaviourCodes
 from training.ranking.fitted_ranker import FittedRanker
@@ -124,17 +125,18 @@ def grown_trees(
     return trees
 
 
-def new_ranker(name: str, seed: int = 0, **changes: Any) -> FittedRanker:
-    """Random weights, large enough that differences show; `changes` to the `debug` config."""
+def new_ranker(name: str, seed: int = 0, changes: Mapping[str, Any] | None = None) -> FittedRanker:
+    """Return a ranker with random weights, large enough to show differences; `changes` to the `debug` config by path."""
     torch.manual_seed(seed)
-    config = replace(RANKERS[name].config("debug"), **changes)
+    config = change_config(RANKERS[name].config("debug"), changes or {})
     model = RANKERS[name](config, catalogue(), ("not_skipped", "full_play"))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2)
-    read = (config.negative_feedback, config.searches, config.effective_impressions, config.genres)
-    features = ranking_features(config.hard_search, config.plays, *read)
-    if config.trees:
+    reads = config.features
+    switches = (reads.negative_feedback, reads.searches, reads.effective_impressions, reads.genres)
+    features = ranking_features(reads.hard_search, reads.plays, *switches)
+    if config.trees.count:
         model.tree_weight = torch.tensor(0.5)
-        features = replace(features, trees=grown_trees(config.hard_search, *read))
+        features = replace(features, trees=grown_trees(reads.hard_search, *switches))
     return FittedRanker(model, features, config, {})

@@ -108,7 +108,9 @@ class _AUGRUFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, input_3PB1D: Tensor, scale_PBC: Tensor, weight_3DD: Tensor, return_sequence: bool) -> Tensor:
-        states_SBCD, buffer_4PBCD = _unroll(input_3PB1D, scale_PBC, weight_3DD, return_sequence, keep_intermediates=True)
+        states_SBCD, buffer_4PBCD = _unroll(
+            input_3PB1D, scale_PBC, weight_3DD, return_sequence, keep_intermediates=True
+        )
         ctx.save_for_backward(scale_PBC, weight_3DD, states_SBCD, buffer_4PBCD)
         return states_SBCD[1:] if return_sequence else states_SBCD[-1:]
 

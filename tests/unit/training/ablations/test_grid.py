@@ -24,11 +24,11 @@ from training.engine.workspace import Workspace
 from training.ranking.features.ranking_features import VIEWS
 from training.recall.realtime.channel import Realtime
 
-TINY = {"epochs": 1, "batch_size": 64, "width": 4}
+TINY = {"training.epochs": 1, "training.batch_size": 64, "network.width": 4}
 ABLATION = Ablation(
     name="tiny",
     question="Does it matter?",
-    cells=(Cell("off", "sum_pooling", TINY), Cell("on", "sum_pooling", {**TINY, "hard_search": True})),
+    cells=(Cell("off", "sum_pooling", TINY), Cell("on", "sum_pooling", {**TINY, "features.hard_search": True})),
     pairs=(("on", "off"),),
 )
 
@@ -51,7 +51,7 @@ def count_fits(monkeypatch: pytest.MonkeyPatch, fail_at: int | None = None) -> l
     original = ranker_trial.fit_ranker
 
     def fit_ranker(name, data, config, folder, offline):
-        fits.append(config.hard_search)
+        fits.append(config.features.hard_search)
         if len(fits) - 1 == fail_at:
             raise KeyboardInterrupt
         return original(name, data, config, folder, offline)

@@ -23,8 +23,7 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine import distributed
 from training.engine.prefetch import Prefetcher, StepBatchDataset
-from training.ranking.case_batches import CaseBatches
-from training.ranking.case_features import CaseFeatures
+from training.ranking.case_batches import CaseBatches, CaseFeatures
 from training.ranking.cases import ranking_cases
 from training.ranking.features.ranking_features import VIEWS, RankingFeatures
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from tests.support.training.tiny_world import START, random_plays, write_marts
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
+from training.engine.config_io import change_config
 from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
@@ -24,6 +24,12 @@ from training.ranking.fit import DENSE_BATCH_SIZE, fit_ranker
 from training.ranking.fitted_ranker import FittedRanker
 from training.recipes import recipe
 
+SHORT_FIT = {
+    "training.epochs": 3,
+    "training.dense_epochs": 1,
+    "training.batch_size": 64,
+    "validation.every": 4,
+}
 SERVICES = dict.fromkeys(RANKERS, ServiceContract(VIEWS))
 
 
@@ -110,7 +116,10 @@ def test_impressions_and_likes_become_tasks(marts: Path, tmp_path: Path) -> None
 def test_impressions_that_were_left_alone_are_read_where_there_are_some(
     marts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = replace(RANKERS["session_domains"].config("debug"), steps=2, dense_epochs=0, trees=0, searches=())
+    config = change_config(
+        RANKERS["session_domains"].config("debug"),
+        {"training.steps": 2, "training.dense_epochs": 0, "trees.count": 0, "features.searches": ()},
+    )
     folder = with_impressions(marts, tmp_path)
     data = TrainingData(
         folder,
@@ -122,25 +131,26 @@ def test_impressions_that_were_left_alone_are_read_where_there_are_some(
         ranker = fit_ranker("session_domains", data, config, tmp_path / "with")
     assert (
         UNCLICKED_IMPRESSIONS in ranker.features.views
-        and ranker.resolved_config.impressions == 50
+        and ranker.resolved_config.features.impressions == 50
         and "impressions" not in caplog.text
     )
     with caplog.at_level(logging.WARNING):
         ranker = fit_ranker("session_domains", open_data(marts), config, tmp_path / "without")
-    assert UNCLICKED_IMPRESSIONS not in ranker.features.views and ranker.resolved_config.impressions == 0
-    assert "without impressions that were left alone: the log holds no impression" in caplog.text
+    assert UNCLICKED_IMPRESSIONS not in ranker.features.views and ranker.resolved_config.features.impressions == 0
+    assert "without unclicked impressions: the log has no impressions" in caplog.text
 
 
 @pytest.mark.parametrize("name", sorted(RANKERS))
 def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
     name: str, marts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = replace(RANKERS[name].config("debug"), epochs=3, dense_epochs=1, batch_size=64, validate_every=4)
+    config = change_config(RANKERS[name].config("debug"), SHORT_FIT)
     data = open_data(marts)
     with caplog.at_level(logging.WARNING):
         ranker = fit_ranker(name, data, config, tmp_path / "a")
     assert "click, like" in caplog.text
-    assert 0 < ranker.resolved_config.steps <= 25 and len(ranker.resolved_config.temperatures) == 2
+    assert 0 < ranker.resolved_config.training.steps <= 25
+    assert len(ranker.resolved_config.validation.temperatures) == 2
     again = fit_ranker(name, data, config, tmp_path / "b")
     cases = ranking_cases(data).filter_part("validation")
     batches = CaseBatches(cases, OfflineFeatures(data), name, ranker.features)
@@ -149,11 +159,11 @@ def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
     for task, probability in again.score(users, items).items():
         # The same weights; kernels may round the last bit by where the arrays lie in memory.
         np.testing.assert_allclose(found[task], probability, rtol=1e-6)
-    assert (ranker.resolved_config.tree_weight >= 0) is bool(config.trees)
+    assert (ranker.resolved_config.trees.weight >= 0) is bool(config.trees.count)
     assert (
-        len(ranker.resolved_config.secondary_tree_weights)
-        == len(ranker.resolved_config.secondary_tree_offsets)
-        == bool(config.trees)
+        len(ranker.resolved_config.trees.secondary_weights)
+        == len(ranker.resolved_config.trees.secondary_offsets)
+        == bool(config.trees.count)
     )
     ranker.save(tmp_path / "saved")
     read = FittedRanker.load(tmp_path / "saved", data.vocabulary)
@@ -164,10 +174,17 @@ def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
 
 def test_ids_stand_still_after_their_epochs(marts: Path, tmp_path: Path) -> None:
     """The same fit cut after different steps: what learns differs, the ids of a fit without an epoch for them do not."""
-    config = RANKERS["session_domains"].config("debug")
-    config = replace(config, dense_epochs=0, id_epochs=0, batch_size=64, validate_every=0)
+    config = change_config(
+        RANKERS["session_domains"].config("debug"),
+        {"training.dense_epochs": 0, "training.id_epochs": 0, "training.batch_size": 64, "validation.every": 0},
+    )
     short, long = (
-        fit_ranker("session_domains", open_data(marts, "final"), replace(config, steps=steps), tmp_path / str(steps))
+        fit_ranker(
+            "session_domains",
+            open_data(marts, "final"),
+            change_config(config, {"training.steps": steps}),
+            tmp_path / str(steps),
+        )
         for steps in (2, 6)
     )
     ids, behaviours = (
@@ -179,12 +196,17 @@ def test_ids_stand_still_after_their_epochs(marts: Path, tmp_path: Path) -> None
 
 def test_passes_over_numbers_teach_nothing_of_ids_and_histories(marts: Path, tmp_path: Path) -> None:
     """After them the whole network says what its numbers say; the pass over everything makes the difference."""
-    config = replace(RANKERS["session_domains"].config("debug"), dense_epochs=2, validate_every=0, batch_size=64)
+    config = change_config(
+        RANKERS["session_domains"].config("debug"),
+        {"training.dense_epochs": 2, "validation.every": 0, "training.batch_size": 64},
+    )
     data = open_data(marts, "final")
     cases = ranking_cases(data)
     number_steps = 2 * -(-len(cases) // DENSE_BATCH_SIZE)
     for steps, is_level in ((number_steps, True), (number_steps + 4, False)):
-        ranker = fit_ranker("session_domains", data, replace(config, steps=steps), tmp_path / str(steps))
+        ranker = fit_ranker(
+            "session_domains", data, change_config(config, {"training.steps": steps}), tmp_path / str(steps)
+        )
         batches = CaseBatches(cases, OfflineFeatures(data), "session_domains", ranker.features)
         batches.precompute_dense_features(1)
         rows = np.arange(0, len(cases), 7)

@@ -41,7 +41,7 @@ def ranker(name: str = "target_attention") -> FittedRanker:
     torch.manual_seed(0)
     config = RANKERS[name].config("debug")
     model = RANKERS[name](config, catalogue(), ("not_skipped",))
-    return FittedRanker(model, ranking_features(config.hard_search), config, {})
+    return FittedRanker(model, ranking_features(config.features.hard_search), config, {})
 
 
 @cache
@@ -51,7 +51,7 @@ def beside_a_ranker() -> LambdaMARTHead:
     side = features.prepare_users(user_batch([history(40, seed) for seed in range(40)], length=64))
     items = np.tile(np.arange(2, TRACKS), (40, 1))
     made = features.prepare_candidates(side, items)
-    rows = build_listwise_features(side.inputs, made)
+    rows = build_listwise_features(side.inputs, made, features.user_feature_count)
     listened = made.matches_BCM[..., 0].numpy() > 1
     learned = ListwiseDataset(rows.reshape(-1, rows.shape[-1]), listened.ravel(), np.full(40, items.shape[1]))
     return LambdaMARTHead.fit(learned, learned, CONFIG, threads=1)

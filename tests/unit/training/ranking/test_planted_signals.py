@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
 from tests.support.training.ranking_cases import CODES, LISTEN, MINUTE, NOW, SKIP, TRACKS, ranking_features, user_batch
+from training.engine.config_io import change_config
 from training.ranking import RANKERS
 from training.ranking.calibration import task_losses
 from training.ranking.event_embeddings import ItemFrequencies
@@ -17,8 +16,16 @@ from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.inputs import CandidateInputs, UserInputs
 
 GROUPS = 4
-NUMBERS = {"width": 16, "hidden": (32,), "minimum_count": 1, "id_dropout": 0.0, "dropout": 0.0, "hard_search": False}
-NUMBERS |= {"impressions": 0, "genres": False}  # nothing was left alone here, and nobody knows a kind
+CHANGES = {
+    "network.width": 16,
+    "network.hidden": (32,),
+    "network.minimum_count": 1,
+    "network.id_dropout": 0.0,
+    "network.dropout": 0.0,
+    "features.hard_search": False,
+    "features.impressions": 0,
+    "features.genres": False,
+}
 
 Batch = tuple[UserInputs, CandidateInputs, torch.Tensor]
 
@@ -60,7 +67,7 @@ def learned_auc(name: str, signal: str, steps: int) -> float:
     """AUC on fresh users after some steps."""
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
-    config = replace(RANKERS[name].config("debug"), **NUMBERS)
+    config = change_config(RANKERS[name].config("debug"), CHANGES)
     model = RANKERS[name](
         config, ItemFrequencies(torch.full((TRACKS,), 9), torch.zeros(2, dtype=torch.int64)), ("listened",)
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from scipy.stats import spearmanr
 
 from tests.support.training.ranking_cases import TRACKS, catalogue, ranking_features, user_batch
+from training.engine.config_io import change_config
 from training.ranking.case_batches import CaseBatch
 from training.ranking.fit import RankerModule
 from training.ranking.session_domains.model import SessionDomains
@@ -31,18 +30,18 @@ def shown(generator: np.random.Generator, cases: int) -> CaseBatch:
 def test_the_place_is_explained_by_the_tower_and_the_track_by_the_rest() -> None:
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
-    numbers = {
-        "hard_search": False,
-        "plays": 4,
-        "impressions": 0,
-        "minimum_count": 1,
-        "learning_rate": 1e-2,
-        "steps": 300,
+    changes = {
+        "features.hard_search": False,
+        "features.plays": 4,
+        "features.impressions": 0,
+        "network.minimum_count": 1,
+        "training.learning_rate": 1e-2,
+        "training.steps": 300,
     }
-    config = replace(SessionDomains.config("debug"), **numbers)
-    module = RankerModule(SessionDomains(config, catalogue(), ("click",)), config, config.steps)
-    optimizer = torch.optim.Adam(module.parameters(), lr=config.learning_rate)
-    for step in range(config.steps):
+    config = change_config(SessionDomains.config("debug"), changes)
+    module = RankerModule(SessionDomains(config, catalogue(), ("click",)), config)
+    optimizer = torch.optim.Adam(module.parameters(), lr=config.training.learning_rate)
+    for step in range(config.training.steps):
         loss = module.training_step(shown(generator, 512), step)
         optimizer.zero_grad()
         loss.backward()

@@ -10,10 +10,9 @@ import pytest
 
 from tests.support.training.ranking_cases import KINDS, MINUTE, NOW, SKIP, TRACKS, history, ranking_features, user_batch
 from training.data.ragged import Ragged
-from training.ranking.features.genre_search import GENRE_FEATURES, WINDOWS
+from training.ranking.features.genre_search import EMOTIONS, GENRE_FEATURES, STYLES, WINDOWS, TrackGenres
+from training.ranking.features.genre_search import GENRE_TYPES as KIND_COUNT
 from training.ranking.features.history_match import MATCH_FEATURES
-from training.ranking.features.track_genres import EMOTIONS, STYLES, TrackGenres
-from training.ranking.features.track_genres import GENRE_TYPES as KIND_COUNT
 
 ITEMS = np.array([0, 1, 2, 7, 12, 35])
 

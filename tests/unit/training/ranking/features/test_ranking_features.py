@@ -16,9 +16,8 @@ from tests.support.training.ranking_cases import (
     ranking_features,
     user_batch,
 )
-from training.ranking.features.candidate_features import CANDIDATE_FEATURES
 from training.ranking.features.history_match import MATCH_FEATURES, MISSING_DISTANCE, NEVER_US, PLAY_MATCH_FEATURES
-from training.ranking.features.track_statistics import COUNTS, DAY_US, TrackStatistics
+from training.ranking.features.track_statistics import CANDIDATE_FEATURES, COUNTS, DAY_US, TrackStatistics
 from training.ranking.features.user_features import (
     LAGS,
     USER_FEATURES,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 from tests.support.training.ranking_cases import LISTEN, MINUTE, NOW, SKIP, Event, history, new_ranker, user_batch
+from training.engine.config_io import change_config
 from training.ranking.case_batches import CaseBatch
 from training.ranking.fit import RankerModule
 from training.ranking.fitted_ranker import FittedRanker
@@ -112,7 +111,9 @@ def test_training_adds_its_share_of_the_auxiliary_loss(loaded: FittedRanker) -> 
 
     def loss(weight: float) -> float:
         torch.manual_seed(2)
-        module = RankerModule(loaded.model, replace(loaded.resolved_config, auxiliary_weight=weight)).eval()
+        module = RankerModule(
+            loaded.model, change_config(loaded.resolved_config, {"training.auxiliary_weight": weight})
+        ).eval()
         return float(module.training_step(batch, 0))
 
     torch.manual_seed(2)

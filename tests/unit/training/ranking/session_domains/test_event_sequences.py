@@ -88,14 +88,14 @@ def test_each_part_of_the_session_model_is_a_switch() -> None:
     names = {name.split(".")[0] for name, _ in whole.model.named_parameters()}
     assert {"wide_skip_connection", "decoders", "sessions", "head"} <= names
     switches = (
-        {"sessions": 0},
-        {"negative_feedback": False},
-        {"impressions": 0},
-        {"denoise_impressions": False},
-        {"wide_skip_connection": False},
+        {"groups.sessions": 0},
+        {"features.negative_feedback": False},
+        {"features.impressions": 0},
+        {"groups.denoise_impressions": False},
+        {"network.wide_skip_connection": False},
     )
-    for switch in (*switches, {"genres": False}, {"experts": 0}, {"self_attention": True}):
-        other = new_ranker("session_domains", **switch)
+    for switch in (*switches, {"features.genres": False}, {"network.experts": 0}, {"groups.self_attention": True}):
+        other = new_ranker("session_domains", changes=switch)
         assert np.isfinite(other.score(users, items)["not_skipped"]).all()
         sizes = [sum(parameter.numel() for parameter in one.model.parameters()) for one in (whole, other)]
         assert sizes[0] != sizes[1], switch
