@@ -1,7 +1,7 @@
-"""`python -m benchmarks [--only NAME] [--rows N]`: our speed beside our peers', both sides in one run.
+"""`python -m benchmarks [--only NAME] [--rows N]`: performance compared with peers, both measured in the same run.
 
-Writes SEGUE_HOME/reports/benchmark.json after each benchmark, so that one that fails (a peer that cannot be installed)
-loses no other's figures; a run of one benchmark replaces its figures and keeps the others'.
+Writes SEGUE_HOME/reports/benchmark.json after each benchmark, so a failing benchmark (a peer that cannot be installed)
+loses no other results; running one benchmark replaces its results and keeps the others'.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from benchmarks.data import (
     event_freshness,
     event_streaming,
     landing,
-    landing_throughput,
     log_scaling,
     materialization,
     online_store_read,
@@ -43,7 +42,7 @@ from config import settings
 
 RANKERS = ("target_attention", "interest_evolution", "session_domains")
 BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
-    "land_events": (landing_throughput.run_throughput, 200_000),
+    "land_events": (landing.run_throughput, 200_000),
     **{f"land_memory_{name}": (partial(landing.run_memory, name), 3_000_000) for name in landing.FORMATS},
     "pit_join": (point_in_time_join.run, 200_000),
     "materialize_sqlite": (materialization.sqlite, 100),
@@ -108,14 +107,16 @@ BENCHMARK_OF_FIGURE = {
     **{f"scale_features_{name}": "scale_features" for name in ("as_of", "memory", "users")},
     "scale_spark_memory": "scale_spark",
 }
-"""Figures that another benchmark's run measures too."""
+"""Results that are measured by the run of another benchmark."""
 
 
 def main() -> None:
-    """Run the table, one of it, or those whose names begin alike."""
+    """Run all benchmarks, one, or those whose names share a prefix."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", default=None, help="a benchmark, one of its figures, or how names begin: scale, rank")
-    parser.add_argument("--rows", type=int, default=None, help="size (default: each benchmark's own)")
+    parser.add_argument(
+        "--only", default=None, help="a benchmark, one of its results, or a prefix of names: scale, rank"
+    )
+    parser.add_argument("--rows", type=int, default=None, help="size; each benchmark has its own default")
     options = parser.parse_args()
     names = select_benchmarks(options.only)
     if not names:
@@ -133,11 +134,11 @@ def main() -> None:
 
 
 def select_benchmarks(only: str | None) -> list[str]:
-    """The benchmarks that `--only` names; all for None."""
+    """Return the benchmarks that `--only` selects; all for None."""
     name = BENCHMARK_OF_FIGURE.get(only, only) if only else None
     if name is None or name in BENCHMARKS:
         return [name] if name else list(BENCHMARKS)
-    return [one for one in BENCHMARKS if one.startswith(f"{name}_")]
+    return [benchmark for benchmark in BENCHMARKS if benchmark.startswith(f"{name}_")]
 
 
 def _write(path: Path, results: list[dict[str, Any]]) -> None:
@@ -151,8 +152,10 @@ def _write(path: Path, results: list[dict[str, Any]]) -> None:
 
 
 def _format_result(result: Result) -> str:
-    beside = f"{result.peer}: {result.peer_value:,.4g}  (ratio {result.ratio:.2f})" if result.ratio is not None else ""
-    return f"{result.name:<20} {result.value:>14,.4g} {result.unit:<14} {beside}"
+    comparison = (
+        f"{result.peer}: {result.peer_value:,.4g}  (ratio {result.ratio:.2f})" if result.ratio is not None else ""
+    )
+    return f"{result.name:<20} {result.value:>14,.4g} {result.unit:<14} {comparison}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""`python -m benchmarks.compare_fits OLD_WORKSPACE NEW_WORKSPACE`: whether two training workspaces hold identical models.
+"""`python -m benchmarks.compare_fits OLD_WORKSPACE NEW_WORKSPACE`: whether two training workspaces hold identical
+models.
 
 Shows that a refactoring changed nothing: fit the same recipe on the same marts before and after it, and compare. A
 workspace is a folder SEGUE_HOME/training/<as_of>-<recipe>. Prints one line per model and exits 1 on any difference.

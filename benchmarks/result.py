@@ -1,4 +1,4 @@
-"""What a benchmark is and what it leaves behind."""
+"""Results of benchmarks, and measuring two alternatives in turns."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Result:
-    """One figure beside our peer's, measured in the same run; `ratio` > 1 means that ours is better.
+    """One measurement with that of a peer from the same run; `ratio` > 1 means that Segue is better.
 
-    A figure without a peer has none of the three, or names the limit that it must keep as its peer.
+    Without a peer the last three fields are None; a limit to keep is stored as a peer named "limit".
     """
 
     name: str
@@ -32,26 +32,26 @@ class Result:
         peer_value: float | None = None,
         lower_is_better: bool = False,
     ) -> Result:
-        """A figure with its ratio to the peer's, if it has one."""
+        """Return a result with its ratio to the peer's value, if there is one."""
         if peer_value is None:
             return cls(name, round(value, 3), unit)
-        # What rounds to nothing would have no ratio to it.
+        # Avoids division by 0 of values that round to 0.
         ratio = peer_value / max(value, 1e-9) if lower_is_better else value / peer_value
         return cls(name, round(value, 3), unit, peer, round(peer_value, 3), round(ratio, 3))
 
 
 def result_with_limit(name: str, unit: str, value: float, limit: float) -> Result:
-    """A figure that must stay under a limit: a ratio above 1 keeps it."""
+    """Return a result that must stay under a limit: the ratio is above 1 if it does."""
     return Result.from_values(name, unit, value, "limit", limit, lower_is_better=True)
 
 
 def compare_rates(
     name: str, unit: str, peer: str, amount: int, ours: Callable[[], Any], peers: Callable[[], Any]
 ) -> Result:
-    """`amount` a second of both, the better of two tries each, taken in turns so that a busy moment hits both."""
+    """Return `amount` per second of both, the better of two tries each, in turns so that other load affects both."""
     seconds = [(_time_call(ours), _time_call(peers)) for _ in range(2)]
-    value = amount / min(own for own, _ in seconds)
-    peer_value = amount / min(other for _, other in seconds)
+    value = amount / min(own_seconds for own_seconds, _ in seconds)
+    peer_value = amount / min(peer_seconds for _, peer_seconds in seconds)
     return Result.from_values(name, unit, value, peer, peer_value)
 
 

@@ -1,10 +1,10 @@
-"""From the moment a client sends `POST /events` until a read of the online store has the event.
+"""Latency from a client's `POST /events` until the event can be read from the online store.
 
-The real service on a free port, its own process and home, SQLite or Redis; users are `listeners`, materialised. Reports
-of one event leave on a clock, 200 a second, whether the ones before are answered or not, and time counts from the tick:
-a queue that builds up is in the figure. After the answer this process reads the user through the one reader, again and
-again until the event is there. It settles its heap first as the service does: a pause of the reading process would be
-taken for one of the service. Figures: `event_to_read_p99` (SQLite), `event_to_read_p99_redis`; both must stay under 50.
+The service runs in its own process and home on a free port, with SQLite or Redis; users are `synthetic_users`,
+materialized. Single events are sent on a clock, 200 per second, without waiting for earlier responses, and the latency
+counts from the tick, so queueing is included. After the response this process polls the user's features until the event
+is there. It freezes its garbage collector as the service does, so its own pauses are not measured. Results:
+`event_to_read_p99` (SQLite) and `event_to_read_p99_redis`, in ms; both must stay under 50.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WARM_UP_SHARE = 0.1
 
 
 def run(events: int) -> list[Result]:
-    """The 99th percentile of so many events, after a tenth more that are not counted."""
+    """Return the 99th percentile over `events` events, after a warm-up of a tenth more."""
     figures = []
     with valkey.running() as server:
         for name, store in (("event_to_read_p99", "sqlite"), ("event_to_read_p99_redis", "redis")):
@@ -56,7 +56,7 @@ def _write_users(home: Path) -> date:
 
 def _measure_p99_ms(port: int, events: int) -> float:
     reader, local, chance = OnlineReader(open_store()), threading.local(), random.Random(0)
-    whose = [f"u{chance.randrange(USERS):06d}" for _ in range(round(events * (1 + WARM_UP_SHARE)) + 1)]
+    user_ids = [f"u{chance.randrange(USERS):06d}" for _ in range(round(events * (1 + WARM_UP_SHARE)) + 1)]
     began = 0.0
 
     def report(number: int) -> float:
@@ -69,22 +69,22 @@ def _measure_p99_ms(port: int, events: int) -> float:
         event_id = f"bench{number}"
         event = {
             "event_id": event_id,
-            "user_id": whose[number],
+            "user_id": user_ids[number],
             "target_type": "track",
             "target_id": f"{number}",
             "action": "click",
         }
         body = json.dumps({"events": [event]})
         local.connection.request("POST", "/events", body, {"Content-Type": "application/json"})
-        answer = json.loads(local.connection.getresponse().read())
-        assert answer["accepted"] == 1, answer
-        while event_id not in reader.read(whose[number])["recent_clicks"]["event_id"]:
+        response = json.loads(local.connection.getresponse().read())
+        assert response["accepted"] == 1, response
+        while event_id not in reader.read(user_ids[number])["recent_clicks"]["event_id"]:
             time.sleep(0.001)
         return time.perf_counter() - tick
 
-    report(len(whose) - 1)  # whatever a first report opens
+    report(len(user_ids) - 1)  # opens connections
     garbage_collector.freeze_gc()
     began = time.perf_counter() + 0.5
     with ThreadPoolExecutor(CLIENTS) as clients:
-        seconds = list(clients.map(report, range(len(whose) - 1)))
+        seconds = list(clients.map(report, range(len(user_ids) - 1)))
     return float(np.quantile(seconds[round(events * WARM_UP_SHARE) :], 0.99)) * 1000

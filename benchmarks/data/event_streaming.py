@@ -1,15 +1,15 @@
-"""5,000 events a second through Redis Streams into Feast's online store: from an event's tick until it can be read.
+"""Latency and throughput of 5,000 events per second through Redis Streams into Feast's online store.
 
-A process publishes as the recommender does: an event each 200 µs, each a report of its own, those that are due handed over
-every 5 ms and sent with whatever waits together. `CONSUMERS` processes of `python -m sequences.streaming.consume` apply; this process
-looks for one event of a hundred in the online store, every 10 ms, and time counts from the tick. The first tick comes when
-everybody is ready: a publisher that is still being imported would publish late what was due. One server is broker and store.
-Of `USERS` listeners some have full sequences (`listeners`) and live events from before the last materialisation, which the
-consumers hold against them when the next event comes; the others come for the first time.
+One process publishes as the recommender does: one event every 200 µs, each as its own message; due events are handed
+over every 5 ms and sent in one batch. `CONSUMERS` processes of `python -m sequences.streaming.consume` apply them. This
+process polls the online store every 10 ms for one event in a hundred; latency counts from the tick. The first tick
+comes when all processes are ready, so import time is not measured. One server is both broker and online store. Some of
+the `USERS` users have full sequences (`synthetic_users`) and live events from before the last materialization, which
+the consumers compare with the batch part at the next event; the others are new.
 
-`event_broker`: the 99th percentile, which must stay under a second. `event_broker_rate`: events a second, from the first
-tick until the last event was applied; `event_broker_drained`: the same with everything published before a consumer runs.
-`event_broker_cores`: processor time of the consumers by the time that it took.
+Results: `event_broker` is the 99th percentile in seconds, which must stay under 1. `event_broker_rate` is events per
+second from the first tick until the last event was applied; `event_broker_drained` is the same with all events
+published before the consumers start. `event_broker_cores` is processor time of the consumers divided by elapsed time.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ TIMEOUT_S = 300.0
 
 
 def run(events: int) -> list[Result]:
-    """Figures of so many events at the asked rate, and of as many that wait already."""
+    """Return the results for `events` events at the target rate, and for a backlog of as many."""
     with valkey.running() as server, tempfile.TemporaryDirectory() as home:
         address = f"redis://{server.host}:{server.port}/2"
         with recommender_service.prepared(
@@ -106,7 +106,7 @@ def _write_users(home: Path) -> date:
 
 
 def _push_earlier_live_events() -> None:
-    """A live event of everybody with a history, and a materialisation that has ended since."""
+    """Write one live event of each user with a history, then record a later materialization."""
     store = open_store()
     writer = OnlineWriter(store, lambda _: 200_000)
     for number in range(USERS_WITH_HISTORY):
@@ -123,7 +123,7 @@ def _push_earlier_live_events() -> None:
 
 @contextlib.contextmanager
 def _run_consumers(place: recommender_service.Place, count: int) -> Iterator[list[psutil.Process]]:
-    """So many consumers, once they have all partitions."""
+    """Run consumers; yield when together they own all partitions."""
     programs = []
     for _ in range(count):
         variables = place.variables | {"SEGUE_CONSUMER_PORT": str(free_port())}
@@ -145,7 +145,7 @@ def _run_consumers(place: recommender_service.Place, count: int) -> Iterator[lis
 
 
 def _make_event(number: int) -> tuple[str, dict[str, Any]]:
-    # A random number generator for every event would cost more than its sending.
+    # Drawn in one call: a random number generator per event would cost more than sending it.
     chance, now_us = zlib.crc32(f"event {number}".encode()), time.time_ns() // 1000
     user, track = f"u{chance % USERS:06d}", f"{chance // USERS % synthetic_users.TRACKS}"
     columns = {"user_id": user, "target_type": "track", "target_id": track, "occurred_at": now_us, "ended_at": now_us}
@@ -154,7 +154,7 @@ def _make_event(number: int) -> tuple[str, dict[str, Any]]:
 
 
 def _publish_on_signal(address: str, told: Connection, events: int) -> None:
-    garbage_collector.freeze_gc()  # as the recommender does
+    garbage_collector.freeze_gc()  # same options as the recommender
     told.send("ready")
     _publish(address, told.recv(), events)
 
@@ -164,7 +164,7 @@ def _publish(address: str, began: float, events: int, offset: int = 0) -> None:
     writers = UserWriters(publisher.publish)
     answers: deque[Future[None]] = deque()
     for number in range(events):
-        # What is due goes together: a sleep for each would have this thread wait for the others' lock each time.
+        # Due events are sent together: sleeping for each would make this thread wait for the GIL each time.
         if began + number / EVENTS_PER_SECOND > time.perf_counter():
             time.sleep(SEND_INTERVAL_S)
         user, event = _make_event(offset + number)
@@ -178,7 +178,7 @@ def _publish(address: str, began: float, events: int, offset: int = 0) -> None:
 
 
 def _measure_latencies(rows: OnlineRowReader, began: float, events: int) -> list[float]:
-    """Seconds from its tick until each watched event was in its user's row."""
+    """Return the seconds from the tick of each watched event until it was in its user's row."""
     ticks = [(number, began + number / EVENTS_PER_SECOND) for number in range(0, events, PROBE_INTERVAL)]
     waiting: dict[int, tuple[str, float]] = {}
     found: dict[int, float] = {}

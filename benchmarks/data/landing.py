@@ -1,14 +1,18 @@
-"""Peak memory of landing a log, beside the limit that it must keep however long the log is.
+"""Throughput and peak memory of landing a log.
 
-    land_memory_<format>     `rows` made-up plays of 1,000 listeners in two months, in the exact shape of a public log
+    land_events              rows per second of Segue's own events, validated, deduplicated and partitioned, compared
+                             with polars, which only reads and writes the same file
+    land_memory_<format>     peak memory of `rows` synthetic plays of 1,000 users in two months, in the exact format of
+                             a public log; must stay under a limit however long the log is
 
-Two months, because what a month holds is looked through for what landed before. Each log is landed in a process of its own, whose
-peak memory is read from the kernel. Below a few million rows it still grows: what is staged may take its share of memory before it
-goes to the disk.
+Two months, because deduplication reads what a month already has. Each log is landed in its own process, whose peak
+memory is read from the kernel. Below a few million rows it still grows: staging may use its memory budget before it
+spills.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,8 +20,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
+import polars as pl
 
-from benchmarks.result import Result, result_with_limit
+from benchmarks.result import Result, compare_rates, result_with_limit
 from config import settings
 from ingestion.land import land
 from training.engine.process_memory import peak_bytes
@@ -56,8 +61,8 @@ def _thirty_music(folder: Path, rows: int) -> None:
 
 
 def _mapped_csv(folder: Path, rows: int) -> None:
-    says = "file: plays.csv\ncolumns: {user: who, time: when, title: song, artist: band, played: seconds}\nmeans: end\nplayed: s\n"
-    (folder / "segue-mapping.yaml").write_text(says, encoding="utf-8")
+    mapping = "file: plays.csv\ncolumns: {user: who, time: when, title: song, artist: band, played: seconds}\nmeans: end\nplayed: s\n"
+    (folder / "segue-mapping.yaml").write_text(mapping, encoding="utf-8")
     line = f"concat_ws(',', person, {TIME}, 'Song ' || track, 'Artist ' || artist, played_s)"
     _write_lines(folder / "plays.csv", line, rows, "who,when,song,band,seconds")
 
@@ -95,8 +100,33 @@ FORMATS: dict[str, Callable[[Path, int], None]] = {
 }
 
 
+def run_throughput(rows: int) -> Result:
+    """Return the rows per second for about `rows` events of a simulated log."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        world = ["--users", "400", "--tracks", "4000", "--days", "20", "--seed", "1", "--out", str(folder / "world")]
+        subprocess.run([sys.executable, "-m", "ingestion.simulate", *world], check=True, capture_output=True)
+        files = sorted((folder / "world").glob("**/listening_events/**/*.parquet"))
+        events = pl.read_parquet([str(file) for file in files], hive_partitioning=False).head(rows)
+        (folder / "log").mkdir()
+        events.write_parquet(folder / "log" / "listening_events.parquet")
+
+        def ours() -> None:
+            shutil.rmtree(folder / "home", ignore_errors=True)
+            counts = land(folder / "log", folder / "home")
+            landed = sum(count.landed for count in counts.values())
+            assert landed == events.height, f"{landed:,} of {events.height:,} rows landed"
+
+        def polars() -> None:
+            pl.read_parquet(folder / "log" / "listening_events.parquet").write_parquet(folder / "copy.parquet")
+
+        return compare_rates(
+            "land_events", "rows/s", "polars read_parquet + write_parquet", events.height, ours, polars
+        )
+
+
 def run_memory(name: str, rows: int) -> Result:
-    """Peak memory of landing `rows` plays in a format."""
+    """Return the peak memory of landing `rows` plays in a format."""
     return result_with_limit(f"land_memory_{name}", "MiB", _measure_peak_memory(name, rows), LIMIT_MIB)
 
 
@@ -138,7 +168,7 @@ def _write_parquet(path: Path, columns: str, rows: int) -> None:
 
 
 def main() -> None:
-    """Land what lies in a folder and print this process's peak resident bytes."""
+    """Land the log of a folder and print the peak resident bytes of this process."""
     log, home, rows = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     (counts,) = land(log, home).values()
     assert counts.quarantined == 0 and counts.landed >= rows, counts

@@ -1,19 +1,20 @@
-"""What marts and features cost as the log grows tenfold and tenfold again: the line's own commands on made landing zones.
+"""Cost of marts and features as the log grows: the pipeline's commands on synthetic landing zones.
 
-Sizes are 1 M, 10 M … up to `rows` events (`make bench ONLY=scale_dbt ROWS=100000000`). Each has a home of its own in
-`SEGUE_HOME/scale/<engine>/<events>`; what was measured there is in `measured.json` and is not measured again, so a run
-that was cut off goes on where it was. Delete the folder to measure anew. Figures:
+Sizes are 1 M, 10 M … up to `rows` events (`make bench ONLY=scale_dbt ROWS=100000000`). Each size has its own home in
+`SEGUE_HOME/scale/<engine>/<events>`; its measurements are stored in `measured.json` and not repeated, so an interrupted
+run resumes. Delete the folder to measure again. Results:
 
-    scale_dbt                 exponent with which the seconds of `dbt build` with all its tests grow with events
-    scale_dbt_processor       the same of processor seconds, which other work on the machine disturbs less
-    scale_dbt_memory, _rate   most memory of the largest size; events a second of it
-    scale_dbt_day             share of a whole build that the next day's build takes, at the largest size up to 10 M
-    scale_features            exponent of materialisation
-    scale_features_as_of      exponent of point-in-time features, a request for each 100 events
-    scale_features_memory     the larger of the two
-    scale_spark, _memory      seconds and most memory of the same build on Spark, whose executors share one JVM of `SEGUE_SPARK_MEMORY`
+    scale_dbt                 exponent of the seconds of `dbt build` with all tests against the number of events
+    scale_dbt_processor       the same for processor seconds, which other load on the machine affects less
+    scale_dbt_memory, _rate   peak memory and events per second of the largest size
+    scale_dbt_day             the next day's build as a share of a full build, at the largest size up to 10 M
+    scale_features            exponent of materialization
+    scale_features_as_of      exponent of point-in-time features, one request per 100 events
+    scale_features_memory     the larger peak memory of the two
+    scale_spark, _memory      seconds and peak memory of the same build on Spark, whose executors share one JVM of
+                              `SEGUE_SPARK_MEMORY`
 
-The first materialisation of a home is measured, with SQLite; `document` and the DAGs are not.
+Only the first materialization of a home is measured, with SQLite; documentation and DAGs are not.
 """
 
 from __future__ import annotations
@@ -45,13 +46,13 @@ EVENTS_PER_REQUEST = 100
 SERVICE = "target_attention"
 STEPS = {step.name: step.command for step in feature_steps(synthetic_log.AS_OF)}
 
-# Unit tests take the same few seconds whatever has landed.
+# Unit tests take a few seconds at any size.
 BUILD_COMMAND = [*STEPS["build_marts"], "--exclude-resource-type", "unit_test"]
 
 
 @dataclass(frozen=True)
 class ScaleHome:
-    """A home of one size and engine; `known` is what was measured in it, kept in `measured.json` stage by stage."""
+    """Home of one size and engine, with its measurements by stage (stored in `measured.json`)."""
 
     folder: Path
     variables: dict[str, str]
@@ -59,7 +60,7 @@ class ScaleHome:
 
     @classmethod
     def open(cls, engine: str, events: int) -> ScaleHome:
-        """The home of `events` on `engine`, with what is known already."""
+        """Return the home of `events` on `engine`, with its stored measurements."""
         folder, size = settings.load_settings().home / "scale" / engine / str(events), synthetic_log.LogSize(events)
         folder.mkdir(parents=True, exist_ok=True)
         on_this_machine: dict[str, Any] = {"tables_url": "", "online_store": "sqlite", "broker": ""}
@@ -70,28 +71,28 @@ class ScaleHome:
 
     @property
     def events(self) -> int:
-        """How many it was made for."""
+        """Number of events of the home."""
         return int(self.measurements["events"])
 
     @property
     def is_on_duckdb(self) -> bool:
-        """The engine."""
+        """Whether the engine is DuckDB (else Spark)."""
         return self.folder.parent.name == "duckdb"
 
     def measure_stage(self, name: str, command: list[str]) -> None:
-        """Measures a command of the line as the stage `name`."""
+        """Run a command of the pipeline and store its resource usage as stage `name`."""
         taken = resource_usage.run(command, self.variables, self.folder / "logs" / f"{name}.log")
         self.measurements["stages"][name] = asdict(taken)
         self.add_measurements(name)
 
     def add_measurements(self, name: str, **more: Any) -> None:
-        """Something more about a stage."""
+        """Store further measurements of a stage."""
         self.measurements["stages"][name].update(more)
         (self.folder / "measured.json").write_text(json.dumps(self.measurements, indent=1) + "\n")
 
 
 def dbt(rows: int) -> list[Result]:
-    """Figures of `dbt build` on DuckDB."""
+    """Return the results of `dbt build` on DuckDB."""
     sizes = [_measure_size("duckdb", events, _build_marts) for events in _event_counts(rows)]
     last, stages = sizes[-1]["events"], sizes[-1]["stages"]["build"]
     daily = [size["stages"] for size in sizes if "build_next_day" in size["stages"]][-1]
@@ -108,7 +109,7 @@ def dbt(rows: int) -> list[Result]:
 
 
 def features(rows: int) -> list[Result]:
-    """Figures of features over the marts that `dbt` left; builds them where they are not there."""
+    """Return the results of features over the marts that `dbt` left; build missing marts first."""
     for events in _event_counts(rows):
         _measure_size("duckdb", events, _build_marts)
     sizes = [
@@ -125,7 +126,7 @@ def features(rows: int) -> list[Result]:
 
 
 def spark(rows: int) -> list[Result]:
-    """Figures of one size on Spark."""
+    """Return the results of one size on Spark."""
     stages = _measure_size("spark", rows, _build_marts)["stages"]
     return [
         Result.from_values("scale_spark", "s", stages["build"]["seconds"]),
@@ -134,7 +135,7 @@ def spark(rows: int) -> list[Result]:
 
 
 def _event_counts(rows: int) -> list[int]:
-    """1 M and tenfold as often as `rows` allows; two at least, or there is nothing to compare."""
+    """Return 1 M and its multiples by ten up to `rows`, at least two sizes."""
     sizes = [MIN_EVENTS, 10 * MIN_EVENTS]
     while 10 * sizes[-1] <= rows:
         sizes.append(10 * sizes[-1])
@@ -144,7 +145,7 @@ def _event_counts(rows: int) -> list[int]:
 def _measure_size(
     engine: str, events: int, stages: Callable[[ScaleHome], None], required_stage: str = "validate_marts"
 ) -> dict[str, Any]:
-    """What is known of one size; `stages` are run if `needs` is not."""
+    """Return the measurements of one size; run `stages` unless `needs` was measured."""
     home = ScaleHome.open(engine, events)
     if required_stage not in home.measurements["stages"]:
         stages(home)
@@ -154,7 +155,7 @@ def _measure_size(
 
 
 def _build_marts(home: ScaleHome) -> None:
-    """Landed events to marts that passed. What only the build needs is removed afterwards: it is most of the disk."""
+    """Build published marts from landed events, then remove intermediate files, which take most of the disk space."""
     warehouse = [home.folder / name for name in ("landing", "spark", "warehouse.duckdb", "warehouse.spill")]
     _remove(*warehouse)
     began = time.perf_counter()
@@ -180,7 +181,7 @@ def _build_marts(home: ScaleHome) -> None:
 
 
 def _dbt_node_seconds(home: Path) -> dict[str, float]:
-    """Node of dbt ▸ seconds of its last run."""
+    """Return the seconds of each dbt node in its last run."""
     results = json.loads((home / "dbt" / "target" / "run_results.json").read_text())["results"]
     return {result["unique_id"].split(".", 1)[1]: round(result["execution_time"], 3) for result in results}
 
@@ -205,13 +206,13 @@ def _remove(*paths: Path) -> None:
 
 
 def _growth_exponent(sizes: list[dict[str, Any]], name: str, what: str) -> float:
-    """The slope of log time over log events, least squares."""
+    """Return the least-squares slope of log seconds over log events."""
     events, taken = zip(*((size["events"], size["stages"][name][what]) for size in sizes), strict=True)
     return float(np.polyfit(np.log(events), np.log(taken), 1)[0])
 
 
 def _print_slowest_nodes(sizes: list[dict[str, Any]]) -> None:
-    """The nodes that take longest at the largest size, each with its own exponent from the size before."""
+    """Print the slowest nodes at the largest size, each with its exponent from the previous size."""
     before, last = (size["stages"]["build"]["models"] for size in sizes[-2:])
     apart = np.log(sizes[-1]["events"] / sizes[-2]["events"])
     for node in sorted(last, key=last.__getitem__, reverse=True)[:15]:
@@ -227,7 +228,7 @@ def _format_stage(engine: str, events: int, name: str, taken: dict[str, Any]) ->
 
 
 def main() -> None:
-    """Ask the home's store for a feature service as of some requests, piece by piece."""
+    """Read a feature service for point-in-time requests, in chunks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("service")
     options = parser.parse_args()

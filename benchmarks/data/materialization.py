@@ -1,8 +1,8 @@
-"""Materialisation into SQLite and into a Redis-protocol server, beside Feast's own `materialize`, unmodified.
+"""Materialization into SQLite and a Redis-protocol server, compared with Feast's own `materialize`, unmodified.
 
-Same users, same views, same online store. Ours reads the whole event table and writes every row. Feast has no sequences:
-to be exact to the event it needs a row of lists for every event, and is handed those of the last day only, which is what
-a daily run must read; making that table is not counted. The run checks that both stores then answer the same.
+Same users, views and online store. Segue reads the whole event table and writes every row. Feast has no sequences: to
+be exact to the event it needs one row of lists per event, and gets those of the last day only, which is what a daily
+run must read; building that table is not counted. The run checks that both stores return the same features afterwards.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ FEATURE_REFS = [f"{view.name}:{name}" for view in SEQUENCE_VIEWS.values() for na
 
 
 def sqlite(users: int) -> Result:
-    """Users a second into SQLite files."""
+    """Return users per second into SQLite files."""
     with tempfile.TemporaryDirectory() as name:
         stores = [{"type": "sqlite", "path": f"{name}/{side}.db"} for side in ("ours", "feasts")]
         return _run("materialize_sqlite", Path(name), users, *stores)
 
 
 def redis(users: int) -> Result:
-    """Users a second into two databases of one server."""
+    """Return users per second into two databases of one server."""
     with tempfile.TemporaryDirectory() as name, valkey.running() as server:
         address = valkey.online_store(server)["connection_string"]
         stores = [{"type": "redis", "connection_string": f"{address},db={database}"} for database in (0, 1)]
@@ -46,7 +46,7 @@ def _run(name: str, folder: Path, users: int, our_online: dict[str, Any], feasts
     feasts = synthetic_users.build_feast_store(folder / "peer", events, feasts_online)
 
     def our_run() -> None:
-        (folder / "state.db").unlink(missing_ok=True)  # or it would find that nothing has changed
+        (folder / "state.db").unlink(missing_ok=True)  # otherwise the run would find nothing to do
         written = materialize(ours, synthetic_users.AS_OF, folder, folder / "state.db")
         assert written and all(rows == users for rows in written.values()), written
 
@@ -66,7 +66,7 @@ def _read_features(store: feast.FeatureStore, user: str) -> str:
 
 @contextlib.contextmanager
 def _suppress_output() -> Iterator[None]:
-    # Feast prints a bar and a line a view
+    # Feast prints a progress bar and a line per view
     with (
         Path("/dev/null").open("w") as nowhere,
         contextlib.redirect_stdout(nowhere),

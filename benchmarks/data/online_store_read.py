@@ -1,13 +1,13 @@
-"""Reading all of one user's features online: through Feast's call, and through our reader beside one raw pipeline.
+"""Latency of reading all features of a user online: through Feast, and through Segue's reader next to one raw pipeline.
 
-Users are `listeners`, materialised, with a session of live events each. The raw pipeline fetches the same bytes from the
-same server with the same client and decodes nothing. What our reader answers makes its lists, and merges both parts,
-when they are first looked at; so it is measured as it answers, and with every list made that a model looks at (all but
-the ids and numbers that only order events). The sides take turns. Figures, p50 in ms:
+Users are `synthetic_users`, materialized, with a session of live events each. The raw pipeline fetches the same bytes
+from the same server with the same client and decodes nothing. The reader builds lists and merges both parts lazily, so
+it is measured both without and with all lists that models read (all but the ids and numbers that only order events).
+The alternatives take turns. Results, p50 in ms:
 
     online_read, online_read_sqlite    `get_online_features` of the service `recommender`; must stay under 2
-    online_read_reader                 our reader, beside the raw pipeline: a ratio above 0.5 is within twice its time
-    online_read_lists                  the same with the lists made
+    online_read_reader                 Segue's reader against the raw pipeline: a ratio above 0.5 is within twice its
+    time online_read_lists                  the same with the lists built
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ UNREAD_ATTRIBUTES = {attribute.name for attribute in SORT_KEY_ATTRIBUTES} - {"en
 
 
 def run(reads: int) -> list[Result]:
-    """Medians of so many reads."""
+    """Return the medians over `reads` reads."""
     with tempfile.TemporaryDirectory() as name, valkey.running() as server:
         folder = Path(name)
         synthetic_users.write_events(folder, USERS)
@@ -104,7 +104,7 @@ def _read_through_feast(store: feast.FeatureStore) -> Callable[[int], Any]:
 
 
 def _measure_medians(count: int, works: Sequence[Callable[[int], Any]]) -> list[float]:
-    """p50 in ms of each, in turns; the first tenth is not counted."""
+    """Return the p50 of each alternative in ms, measured in turns; the first tenth is warm-up."""
     seconds: list[list[float]] = [[] for _ in works]
     for turn in range(count + count // 10):
         for work, taken in zip(works, seconds, strict=True):

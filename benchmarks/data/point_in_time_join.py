@@ -1,12 +1,12 @@
-"""Point-in-time sequences: our offline store beside Feast's own DuckDB store, unmodified.
+"""Point-in-time sequences: Segue's offline store compared with Feast's own DuckDB store, unmodified.
 
-Feast has no sequences, so its way is a table with one list-valued row an event; making that table is not counted. Both
-answer the same rows for the same users and times by the same call, and the run checks that they agree. Each answer is
-computed in a process of its own, whose peak memory is read from the kernel. Figures of `run(rows)`:
+Feast has no sequences, so it reads a table with one list-valued row per event; building that table is not counted. Both
+return the same rows for the same users and times through the same call, and the run checks that they agree. Each result
+is computed in its own process, whose peak memory is read from the kernel. Results of `run(rows)`:
 
     pit_join, pit_join_memory             `rows` entity rows × ten times as many events × 50, `to_arrow()`
-    pit_join_2m, pit_join_2m_memory       ours alone, ten times as many entity rows, streamed to Parquet
-    pit_join_scaling                      exponent with which our time grows between the two, both streamed to Parquet
+    pit_join_2m, pit_join_2m_memory       Segue alone, ten times as many entity rows, streamed to Parquet
+    pit_join_scaling                      exponent of Segue's time between the two, both streamed to Parquet
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from training.engine.process_memory import peak_bytes
 
 TRACKS, LENGTH = 5_000, 50
 EVENTS_PER_USER = 100
-"""Few, to the peer's advantage: it joins every row with all earlier rows of its user, and with 2,000 events a user it was
-killed for memory on a machine of 23 GiB.
+"""Small, in favor of Feast: it joins each row with all earlier rows of its user, and with 2,000 events per user it ran
+out of memory on a machine with 23 GiB.
 """
 TRIES = 3
 MIB = 2**20
@@ -49,7 +49,7 @@ USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
 
 
 def run(rows: int) -> list[Result]:
-    """All figures, for `rows` entity rows over ten times as many events."""
+    """Return all results, for `rows` entity rows over ten times as many events."""
     with tempfile.TemporaryDirectory() as folder:
         _run_subprocess("make", folder, rows)
         pairs = [(_run_subprocess("ours", folder, rows), _run_subprocess("feast", folder, rows)) for _ in range(TRIES)]
@@ -83,7 +83,7 @@ def _make_data(folder: Path, rows: int) -> dict[str, Any]:
     pq.write_table(events, folder / "events.parquet")
     _write_lists(events, folder / "lists.parquet")
     for count in (rows, 10 * rows):
-        # Strictly between two events, so that "before" and "up to" mean the same; in no order.
+        # Strictly between two events, so that "before" and "up to" are the same; unordered.
         asked = events.select(["user_id", "known_at"]).take(random.integers(0, events.num_rows, count))
         times = pc.add(asked["known_at"].cast(pa.int64()), 1).cast(pa.timestamp("us", "UTC"))
         pq.write_table(pa.table({"user_id": asked["user_id"], "event_timestamp": times}), folder / f"{count}.parquet")
@@ -91,7 +91,7 @@ def _make_data(folder: Path, rows: int) -> dict[str, Any]:
 
 
 def _make_events(random: np.random.Generator, count: int) -> pa.Table:
-    """Clicks on tracks, in the columns of the event table, sorted by user and time."""
+    """Return clicks on tracks, in the columns of the event table, sorted by user and time."""
     base = np.datetime64("2026-01-01T00:00:00", "us")
     user = np.sort(random.integers(0, count // EVENTS_PER_USER, count))
     at = base + np.arange(count).astype("timedelta64[s]") * 2
@@ -120,7 +120,7 @@ def _make_events(random: np.random.Generator, count: int) -> pa.Table:
 
 
 def _write_lists(events: pa.Table, path: Path) -> None:
-    """Feast's table: for every event the tracks of the last events up to it, written a piece at a time."""
+    """Write Feast's table in chunks: for each event the tracks of the last events up to it."""
     number_E, tracks = events["event_number"].to_numpy(), events["track_id"].combine_chunks()
     kind = pa.schema(
         [*(events.schema.field(name) for name in ("user_id", "known_at")), ("track_id", pa.list_(pa.string()))]
@@ -143,7 +143,7 @@ def _measure_join(folder: Path, rows: int, what: str) -> dict[str, Any]:
     def ask(frame: pd.DataFrame) -> Any:
         return store.get_historical_features(frame.copy(), features=["recent_clicks:track_id"])
 
-    ask(asked.head(10)).to_arrow()  # what is imported on first use is no part of the answer
+    ask(asked.head(10)).to_arrow()  # imports on first use are not measured
     if what == "streamed":
         with tempfile.TemporaryDirectory() as name:
             seconds, _ = _time_call(lambda: ask(asked).to_parquet(Path(name) / "answer.parquet"))
@@ -159,7 +159,7 @@ def _time_call(work: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def _digest(answer: pa.Table) -> str:
-    """The same for the same rows in any order."""
+    """Return a digest that does not depend on the order of the rows."""
     rows = answer.sort_by([("user_id", "ascending"), ("event_timestamp", "ascending")])
     digest = hashlib.sha256()
     for part in rows["track_id"].chunks:
@@ -196,7 +196,7 @@ def _open_store(folder: Path, is_ours: bool) -> FeatureStore:
 
 
 def main() -> None:
-    """One side, in its own process: prints what it measured as a line of JSON."""
+    """Run one alternative in its own process; print its measurements as a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["make", "ours", "feast", "streamed"])
     parser.add_argument("folder", type=Path)

@@ -1,4 +1,4 @@
-"""What one command takes: seconds, processor seconds, and the most memory of all its processes together."""
+"""Resource usage of a command: elapsed seconds, processor seconds, and peak memory of all its processes together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOG_TAIL_CHARACTERS = 3_000
 
 @dataclass(frozen=True)
 class ResourceUsage:
-    """Seconds on the clock and of the processor, and bytes of resident memory at their most."""
+    """Elapsed seconds, processor seconds, and peak resident memory in bytes."""
 
     seconds: float
     processor: float
@@ -26,10 +26,10 @@ class ResourceUsage:
 
 
 def run(command: list[str], variables: dict[str, str], log: Path) -> ResourceUsage:
-    """Runs a command of the line, its output into `log`.
+    """Run a command of the pipeline with its output in `log`, and return its resource usage.
 
     Raises:
-        RuntimeError: it failed; the message has the end of its log.
+        RuntimeError: The command failed; the message has the end of its log.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
@@ -48,7 +48,7 @@ def run(command: list[str], variables: dict[str, str], log: Path) -> ResourceUsa
 
 @dataclass(frozen=True)
 class ProcessSnapshot:
-    """A process at one look: who started it, its words, and its bytes of addresses and of resident memory."""
+    """State of a process: parent, command line, virtual and resident memory in bytes."""
 
     parent: int
     command_line: tuple[str, ...]
@@ -59,8 +59,8 @@ class ProcessSnapshot:
 def total_resident_bytes(seen: dict[int, ProcessSnapshot]) -> int:
     """Resident bytes of processes by their id.
 
-    A Java process has a child for each file whose rights it sets; between `vfork` and `exec` the child *is* its parent, with
-    all of its memory, which is counted once.
+    A Java process has a child for each file whose rights it sets; between `vfork` and `exec` the child *is* its parent,
+    with all of its memory, which is counted once.
     """
 
     def is_its_parent(one: ProcessSnapshot) -> bool:
@@ -74,7 +74,7 @@ def total_resident_bytes(seen: dict[int, ProcessSnapshot]) -> int:
 
 
 class _ProcessMonitor:
-    """Looks at a process and all that it started, until both are gone or `end`."""
+    """Samples a process and all its descendants until they have ended or `stop` is called."""
 
     def __init__(self, root: psutil.Process) -> None:
         self._root = root
@@ -86,11 +86,11 @@ class _ProcessMonitor:
 
     @property
     def processor(self) -> float:
-        """Seconds of all processes that were seen."""
+        """Return the processor seconds of all sampled processes."""
         return sum(self._processor.values())
 
     def stop(self) -> None:
-        """No more looks."""
+        """Stop sampling."""
         self._ended.set()
         self._thread.join()
 

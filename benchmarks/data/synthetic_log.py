@@ -1,9 +1,9 @@
-"""A landing zone of any size, written a day at a time: so many events that landing itself would be what is measured.
+"""Synthetic landing zone of any size, written day by day, fast enough that landing is not the bottleneck.
 
-`DAYS` days on which a user has `EVENTS_A_DAY` events on average, in one or two sittings; so users and tracks grow with the
-events and a user's history does not. Ids are as long and as random as real ones, tracks as popular as 1 / rank. What a
-listener likes is in no way like life: for that there is `ingestion.simulate`, which makes some thousand events a second
-with all that it knows of its listeners. Memory is bounded by a day. Legend: E events of a day, U users, V tracks.
+`DAYS` days on which a user has `EVENTS_PER_DAY` events on average, in one or two sessions; users and tracks grow with
+the number of events, and the history of a user does not. Ids are as long and as random as real ones, track popularity
+is 1 / rank. Preferences are not realistic: for that use `ingestion.simulate`, which generates a few thousand events per
+second. Memory is bounded by a day. Shape letters: E events of a day, U users, V tracks.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TRACKS_PER_ARTIST = 10
 ACTIONS = ("play", "impression", "click", "like", "dislike")
 ACTION_PROBABILITIES = (0.74, 0.18, 0.03, 0.04, 0.01)
 PLAY_AFTER_IMPRESSION_RATE = 0.4
-"""Share of impressions whose next event is the play of what was shown."""
+"""Share of impressions that are followed by a play of the shown track."""
 LANDED_AT = datetime(2026, 5, 1, tzinfo=UTC)
 ROWS_PER_FILE = 4_000_000
 
@@ -38,23 +38,23 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LogSize:
-    """What so many events are made of."""
+    """Size of the log."""
 
     events: int
 
     @property
     def users(self) -> int:
-        """U."""
+        """Number of users, U."""
         return max(1, self.events // (DAYS * EVENTS_PER_DAY))
 
     @property
     def tracks(self) -> int:
-        """V."""
+        """Number of tracks, V."""
         return max(TRACKS_PER_ARTIST, self.events // EVENTS_PER_TRACK)
 
 
 def write_landing_zone(home: Path, size: LogSize) -> int:
-    """Writes `home/landing` and returns how many events it has, which is `size.events` but for chance."""
+    """Write `home/landing` and return its number of events, `size.events` up to chance."""
     landing = home / "landing"
     for table, schema in contract.SCHEMAS.items():
         _write(schema.empty_table(), landing / table / "dt=1970-01-01" / "empty.parquet")
@@ -62,7 +62,7 @@ def write_landing_zone(home: Path, size: LogSize) -> int:
     _write(_artists(size), landing / "artists" / f"dt={FIRST_DAY}" / "made.parquet")
     users = pa.array([f"u{user:09d}" for user in range(size.users)])
     tracks = _numbered_ids("t", np.arange(size.tracks))
-    # The most popular tracks are no neighbours.
+    # Ids are independent of popularity.
     track_of_rank = np.random.default_rng(0).permutation(size.tracks)
     written = 0
     for number in range(DAYS):
@@ -89,50 +89,50 @@ def _make_day(
     total = int(counts_U.sum())
     user_E = np.repeat(np.arange(begin, end), counts_U)
     starts_U = np.cumsum(counts_U) - counts_U
-    place_E = np.arange(total) - np.repeat(starts_U, counts_U)
+    position_E = np.arange(total) - np.repeat(starts_U, counts_U)
 
     action_E = random.choice(len(ACTIONS), total, p=ACTION_PROBABILITIES).astype(np.int8)
     track_E = track_of_rank[_sample_ranks(random, total, len(track_of_rank))]
     is_shown_E = action_E == ACTIONS.index("impression")
-    # What follows an impression at once, by the same user, is about what was shown.
-    follows_E = np.r_[False, is_shown_E[:-1]] & (place_E > 0) & (random.random(total) < PLAY_AFTER_IMPRESSION_RATE)
+    # An event directly after an impression of the same user is a play of the shown track.
+    follows_E = np.r_[False, is_shown_E[:-1]] & (position_E > 0) & (random.random(total) < PLAY_AFTER_IMPRESSION_RATE)
     follows_E &= ~np.r_[False, follows_E[:-1]]
     action_E[follows_E] = ACTIONS.index("play")
     is_shown_E &= ~follows_E
     track_E[1:][follows_E[1:]] = track_E[:-1][follows_E[1:]]
     request_E = np.arange(total)
     request_E[follows_E] -= 1
-    is_asked_E = is_shown_E | follows_E
+    has_request_E = is_shown_E | follows_E
     is_play_E = action_E == ACTIONS.index("play")
 
     played_E = np.minimum(random.lognormal(11.6, 1.0, total), 300_000).astype(np.int64)
-    # A sitting begins anew at a user's first event and, by chance, once more.
+    # A session begins at a user's first event and, at random, once more.
     pause_E = np.where(is_play_E, played_E * 1_000, 2_000_000) + random.integers(0, 5_000_000, total)
-    pause_E += np.where((place_E > 0) & (random.random(total) < 1 / EVENTS_PER_DAY), 3 * 3_600_000_000, 0)
-    passed_E = np.cumsum(pause_E)
+    pause_E += np.where((position_E > 0) & (random.random(total) < 1 / EVENTS_PER_DAY), 3 * 3_600_000_000, 0)
+    elapsed_E = np.cumsum(pause_E)
     began_U = random.integers(6 * 3_600, 12 * 3_600, end - begin) * 1_000_000
-    before_U = np.where(
-        counts_U > 0, passed_E[np.minimum(starts_U, total - 1)] - pause_E[np.minimum(starts_U, total - 1)], 0
+    offset_U = np.where(
+        counts_U > 0, elapsed_E[np.minimum(starts_U, total - 1)] - pause_E[np.minimum(starts_U, total - 1)], 0
     )
     midnight = np.datetime64(FIRST_DAY + timedelta(days=number), "us").astype(np.int64)
-    within_E = np.repeat(began_U - before_U, counts_U) + passed_E
-    # Who would listen beyond midnight ends the day there: a partition holds the day's events.
+    within_E = np.repeat(began_U - offset_U, counts_U) + elapsed_E
+    # Cut at midnight: a partition holds the events of one day.
     ended_E = midnight + np.minimum(within_E, 86_399_000_000)
     arrays = {
         "user_id": users.take(pa.array(user_E)),
         "target_id": tracks.take(pa.array(track_E)),
         "action": _decode_names(action_E, ACTIONS),
-        "request_id": _numbered_ids(f"q{number:02d}-{begin:09d}-", request_E, ~is_asked_E),
+        "request_id": _numbered_ids(f"q{number:02d}-{begin:09d}-", request_E, ~has_request_E),
         "event_id": _random_ids(random, total),
-        "sequence_number": pa.array(number * 1_000 + place_E),
+        "sequence_number": pa.array(number * 1_000 + position_E),
         "target_type": _decode_names(np.zeros(total, np.int8), ("track",)),
         "occurred_at": pa.array(ended_E - np.where(is_play_E, played_E * 1_000, 0)).cast(contract.TIME),
         "ended_at": pa.array(ended_E).cast(contract.TIME),
         "played_ms": pa.array(played_E, mask=~is_play_E),
-        "scene": _decode_names(np.where(is_asked_E, 0, 1).astype(np.int8), ("daily", "library")),
+        "scene": _decode_names(np.where(has_request_E, 0, 1).astype(np.int8), ("daily", "library")),
         "context_id": pa.nulls(total, pa.string()),
-        "position": pa.array(random.integers(0, 30, total).astype(np.int32), mask=~is_asked_E),
-        "propensity": pa.array(np.ones(total), mask=~is_asked_E),
+        "position": pa.array(random.integers(0, 30, total).astype(np.int32), mask=~has_request_E),
+        "propensity": pa.array(np.ones(total), mask=~has_request_E),
         "device": _decode_names(random.integers(0, 3, total).astype(np.int8), ("phone", "desktop", "car")),
     }
     return pa.Table.from_arrays(
@@ -141,7 +141,7 @@ def _make_day(
 
 
 def _sample_ranks(random: np.random.Generator, count: int, tracks: int) -> Ints:
-    """Ranks from 0, each as probable as 1 / (rank + 1), by the inverse of their continuous distribution."""
+    """Return ranks from 0 with probability 1 / (rank + 1), by the inverse of their continuous distribution."""
     return np.minimum(np.exp(random.random(count) * np.log(tracks + 1)).astype(np.int64) - 1, tracks - 1)
 
 
@@ -171,7 +171,7 @@ def _tracks(size: LogSize) -> pa.Table:
         "title": pc.binary_join_element_wise("Song", number, " "),
         "artist_ids": lists,
         "album_id": _numbered_ids("b", np.arange(count) // TRACKS_PER_ARTIST),
-        # Every fifth track has no length, as in catalogues of life.
+        # Every fifth track has no duration, as in real catalogs.
         "duration_ms": pa.array(random.integers(120_000, 360_000, count), mask=np.arange(count) % 5 == 0),
         "landed_at": pa.array([LANDED_AT] * count, contract.TIME),
     }

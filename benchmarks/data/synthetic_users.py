@@ -1,7 +1,7 @@
-"""Users with full sequences, for the benchmarks of the online side: a made event table, and stores over it.
+"""Users with full sequences for benchmarks of the online store: a synthetic event table, and stores over it.
 
-A user has 2,900 listened plays, 1,100 skips, 60 clicks and 10 blocks, 29 events a day until `AS_OF`: every view but
-`exclusions` is full, and a user's rows are about 140 kB in the online store.
+A user has 2,900 listened plays, 1,100 skips, 60 clicks and 10 blocks, 29 events per day until `AS_OF`: every view but
+`exclusions` is full, and the rows of a user take about 140 kB in the online store.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EVENT_INTERVAL_S = 3_000
 
 
 def write_events(folder: Path, users: int) -> Path:
-    """`events.parquet` and `user_profiles.parquet` of so many users, sorted as dbt's are."""
+    """Write `events.parquet` and `user_profiles.parquet` of `users` users, sorted as dbt's are."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     each = int(EVENTS_PER_BEHAVIOUR.sum())
@@ -49,7 +49,7 @@ def write_events(folder: Path, users: int) -> Path:
     ratio = np.where(behaviour < 3, random.random(count, dtype=np.float32), np.nan)
     table = pa.table(
         {
-            "event_id": [ids[place : place + 32] for place in range(0, 32 * count, 32)],
+            "event_id": [ids[start : start + 32] for start in range(0, 32 * count, 32)],
             "user_id": np.repeat(np.array([f"u{user:06d}" for user in range(users)], dtype=object), each),
             "sequence_number": np.arange(count),
             "known_at": at,
@@ -75,14 +75,15 @@ def write_events(folder: Path, users: int) -> Path:
 
 
 def build_segue_store(folder: Path, online_store: dict[str, Any]) -> feast.FeatureStore:
-    """The sequence views, the live part and the profile over the event table of `folder`."""
+    """Return a store with the sequence views, the live part and the profile over the event table of `folder`."""
     return feature_store(folder, SEQUENCE_VIEWS, online_store)
 
 
 def build_feast_store(folder: Path, events: Path, online_store: dict[str, Any]) -> feast.FeatureStore:
-    """The same views as Feast has them, exact to the event: a table a view, its lists as of each event of the last day.
+    """Return a store with the same views as plain Feast has them, exact to the event: one table of lists per view.
 
-    That day is what a daily `materialize` has to read; rows of the days before would make Feast slower, not us.
+    It has one row per event of the last day, which is what a daily `materialize` must read; rows of earlier days would
+    slow Feast down.
     """
     folder.mkdir()
     views = [_list_feature_view(folder, events, name) for name in SEQUENCE_VIEWS]

@@ -1,12 +1,12 @@
-"""The recall of two checkouts in turns: a process of each answers the same requests, one after the other.
+"""Recall latency of two checkouts, measured in turns: one process of each answers the same requests.
 
     git worktree add /tmp/before REVISION
     python -m benchmarks.serving.compare_checkouts /tmp/before [--tracks 50000] [--recipe small] [--rounds 8]
 
-On a machine where others work, a figure of one run says little beside that of another; what disturbs two processes
-that take turns disturbs both. Prints the processor time of a request's recall (p50, ms) in the other checkout and in
-this one, and of each channel. Either finds the other's code in its caches gone, as a service does that has done
-something else since.
+On a shared machine, results of separate runs are hardly comparable; two processes that take turns are disturbed alike.
+Prints the processor time of a request's recall (p50, ms) in the other checkout and in this one, and of each channel.
+Each process finds its code evicted from the CPU caches by the other, as in a service that does other work between
+requests.
 """
 
 from __future__ import annotations
@@ -27,41 +27,41 @@ Times = list[dict[str, float]]
 
 
 def main() -> None:
-    """See the module."""
+    """Parse the command line and print both medians."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("checkout", type=Path)
     parser.add_argument("--tracks", type=int, default=50_000)
     parser.add_argument("--recipe", default="small")
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--answer", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.answer:
-        _serve_timings(given.tracks, given.recipe)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        _serve_timings(options.tracks, options.recipe)
         return
-    checkouts = given.checkout.resolve(), REPOSITORY
-    for checkout, times in zip(checkouts, _measure_alternating(checkouts, given), strict=True):
-        channels = {name: round(statistics.median(one[name] for one in times) * 1000, 2) for name in times[0]}
-        print(f"{checkout}: {statistics.median(sum(one.values()) for one in times) * 1000:.2f} ms {channels}")
+    checkouts = options.checkout.resolve(), REPOSITORY
+    for checkout, times in zip(checkouts, _measure_alternating(checkouts, options), strict=True):
+        channels = {name: round(statistics.median(row[name] for row in times) * 1000, 2) for name in times[0]}
+        print(f"{checkout}: {statistics.median(sum(row.values()) for row in times) * 1000:.2f} ms {channels}")
 
 
-def _measure_alternating(checkouts: tuple[Path, Path], given: argparse.Namespace) -> tuple[Times, Times]:
-    processes = [_start_process(checkout, given) for checkout in checkouts]
+def _measure_alternating(checkouts: tuple[Path, Path], options: argparse.Namespace) -> tuple[Times, Times]:
+    processes = [_start_process(checkout, options) for checkout in checkouts]
     times: tuple[Times, Times] = [], []
-    for turn in range(given.rounds + 1):
+    for turn in range(options.rounds + 1):
         for row in range(USERS):
-            # Who goes first changes, as the first finds the caches fuller.
+            # The order alternates, because the first finds warmer caches.
             for which in (0, 1) if (turn + row) % 2 else (1, 0):
-                took = _request_timings(processes[which], row)
+                elapsed = _request_timings(processes[which], row)
                 if turn:
-                    times[which].append(took)
+                    times[which].append(elapsed)
     for process in processes:
         process.communicate()
     return times
 
 
-def _start_process(checkout: Path, given: argparse.Namespace) -> subprocess.Popen[str]:
-    command = [sys.executable, __file__, str(checkout), "--answer"]
-    command += ["--tracks", str(given.tracks), "--recipe", given.recipe]
+def _start_process(checkout: Path, options: argparse.Namespace) -> subprocess.Popen[str]:
+    command = [sys.executable, __file__, str(checkout), "--serve"]
+    command += ["--tracks", str(options.tracks), "--recipe", options.recipe]
     environment = os.environ | {"PYTHONPATH": str(checkout)}
     process = subprocess.Popen(
         command, cwd=checkout, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -74,20 +74,20 @@ def _request_timings(process: subprocess.Popen[str], row: int) -> dict[str, floa
     assert process.stdin is not None
     process.stdin.write(f"{row}\n")
     process.stdin.flush()
-    took: dict[str, float] = json.loads(_read_line(process))
-    return took
+    elapsed: dict[str, float] = json.loads(_read_line(process))
+    return elapsed
 
 
 def _read_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        raise RuntimeError(f"{process.args!r} ended before it answered; its reason is above")
+        raise RuntimeError(f"{process.args!r} ended before it responded; see its error output above")
     return line
 
 
 def _serve_timings(tracks: int, recipe: str) -> None:
-    """Reads numbers of requests, one a line, and writes what each channel took, in seconds of processor time."""
+    """Read request numbers, one per line, and write the processor seconds of each channel."""
     import faiss
     import torch
     from threadpoolctl import threadpool_limits
@@ -103,12 +103,12 @@ def _serve_timings(tracks: int, recipe: str) -> None:
         users = world.requests(USERS, seed=2)
         print("ready", flush=True)
         for line in sys.stdin:
-            request, took = users.take([int(line)]), {}
+            request, elapsed = users.take([int(line)]), {}
             for name, channel in channels.items():
                 began = time.thread_time()
                 channel.recall(request, CANDIDATES_PER_CHANNEL)
-                took[name] = time.thread_time() - began
-            print(json.dumps(took), flush=True)
+                elapsed[name] = time.thread_time() - began
+            print(json.dumps(elapsed), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""A client in a process of its own: asks for lists of the day, each of another listener, and says what it saw as JSON.
+"""Load generator in its own process: requests daily lists, each of a different user, and prints measurements as JSON.
 
-`python -m benchmarks.serving.load_client PORT FIRST COUNT [--rate R] [--clients N]`: with a rate requests leave on a clock,
-whether the ones before are answered or not, and time counts from the tick; without one each client asks again as soon as
-it is answered.
+`python -m benchmarks.serving.load_client PORT FIRST COUNT [--rate R] [--clients N]`: with a rate, requests are sent on
+a clock without waiting for earlier responses, and latency counts from the tick (open loop); without one, each client
+sends its next request when it gets a response (closed loop).
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from typing import Any
 
 
 def send_requests(port: int, first: int, count: int, clients: int, rate: float | None) -> dict[str, Any]:
-    """Seconds and status of each request, the client's own processor seconds, and all in all seconds."""
+    """Return seconds, status and stage times of each request, the client's processor seconds, and elapsed seconds."""
     local = threading.local()
     began = time.perf_counter() + 0.2
 
-    def one(number: int) -> tuple[float, int, dict[str, float]]:
+    def send(number: int) -> tuple[float, int, dict[str, float]]:
         if not hasattr(local, "connection"):
             local.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         start = time.perf_counter() if rate is None else began + number / rate
         time.sleep(max(0.0, start - time.perf_counter()))
-        asked = {"user_id": f"u{first + number:06d}", "scene": "daily", "limit": 30, "debug": True}
-        local.connection.request("POST", "/recommend", json.dumps(asked), {"Content-Type": "application/json"})
-        answer = local.connection.getresponse()
-        body = json.loads(answer.read())
-        took = time.perf_counter() - start
-        if answer.status == 200 and len(body["items"]) < asked["limit"]:
-            raise AssertionError(f"{len(body['items'])} items for {asked}")
-        return took, answer.status, body.get("trace", {}).get("stage_ms", {})
+        request = {"user_id": f"u{first + number:06d}", "scene": "daily", "limit": 30, "debug": True}
+        local.connection.request("POST", "/recommend", json.dumps(request), {"Content-Type": "application/json"})
+        response = local.connection.getresponse()
+        body = json.loads(response.read())
+        elapsed = time.perf_counter() - start
+        if response.status == 200 and len(body["items"]) < request["limit"]:
+            raise AssertionError(f"{len(body['items'])} items for {request}")
+        return elapsed, response.status, body.get("trace", {}).get("stage_ms", {})
 
     with ThreadPoolExecutor(clients) as pool:
-        answers = list(pool.map(one, range(count)))
+        responses = list(pool.map(send, range(count)))
     return {
-        "seconds": [took for took, _, _ in answers],
-        "status": [status for _, status, _ in answers],
-        "stage_ms": [stages for _, _, stages in answers],
+        "seconds": [elapsed for elapsed, _, _ in responses],
+        "status": [status for _, status, _ in responses],
+        "stage_ms": [stages for _, _, stages in responses],
         "cpu_s": time.process_time(),
         "wall_s": time.perf_counter() - began,
     }
 
 
 def main() -> None:
-    """The command."""
+    """Parse the command line and print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
     parser.add_argument("first", type=int)
@@ -55,8 +55,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float)
     parser.add_argument("--clients", type=int, default=1)
     arguments = parser.parse_args()
-    told = send_requests(arguments.port, arguments.first, arguments.count, arguments.clients, arguments.rate)
-    print(json.dumps(told))
+    measurements = send_requests(arguments.port, arguments.first, arguments.count, arguments.clients, arguments.rate)
+    print(json.dumps(measurements))
 
 
 if __name__ == "__main__":

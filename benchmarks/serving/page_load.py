@@ -1,7 +1,7 @@
-"""The listening page in a real Chromium on this machine, nothing in its cache, over 50,000 tracks. `run(visits)`:
+"""Load time of the listening page in a real Chromium with an empty cache, over 50,000 tracks. Results of `run(visits)`:
 
-page_first_list      ms from the click on the address until the first list is drawn, median; must stay under 1,000
-page_transfer        KB that the browser fetched for it, heads and all; must stay under 300
+page_first_list      ms from navigation until the first list is drawn, median; must stay under 1,000
+page_transfer        KB that the browser fetched, headers included; must stay under 300
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WARM_UP_VISITS = 3
 
 
 def run(visits: int) -> list[Result]:
-    """Each visit is another listener's first of the day, in a browser context of its own."""
+    """Return both results; each visit is the first of the day of another user, in its own browser context."""
     with serve_release(SMALL, "small") as service, browser.launch() as opened:
         address = f"http://127.0.0.1:{service.port}/?user=u"
         seen = [visit(opened, f"{address}{number:06d}") for number in range(WARM_UP_VISITS + visits)]
@@ -37,12 +37,12 @@ def run(visits: int) -> list[Result]:
 
 
 def visit(opened: Browser, address: str) -> tuple[float, float]:
-    """Milliseconds until the first list is drawn, and KB that were fetched."""
+    """Return the milliseconds until the first list is drawn, and the KB fetched."""
     context = opened.new_context()
     page = context.new_page()
     page.add_init_script(FIRST_LIST_OBSERVER)
     fetched: list[Request] = []
-    page.on("requestfinished", lambda request: fetched.append(request))  # noqa: PLW0108 - it marks what it is given
+    page.on("requestfinished", lambda request: fetched.append(request))  # noqa: PLW0108 - Playwright sets attributes on the handler
     page.goto(address)
     page.locator(".song").first.wait_for()
     page.wait_for_load_state("networkidle")

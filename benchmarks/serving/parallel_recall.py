@@ -1,8 +1,9 @@
-"""The channels of one request asked side by side, as the service does, beside the same ones asked one after the other.
+"""Latency of the recall channels of one request in parallel, as the service runs them, compared with sequential.
 
-Channels as large as on the real logs: 293,000 tracks, 64 wide, a history of 2,000 plays, a graph with 16 neighbours a
-track. Their weights are random, for a search costs the same whatever it finds; each library has one thread. The median
-of the requests; and the longest where two are asked at once, which must stay under the default deadline.
+Channels have the size of those of real logs: 293,000 tracks, width 64, a history of 2,000 plays, a graph with 16
+neighbors per track. Weights are random, because the cost of a search does not depend on them; each library has one
+thread. Results of `run(requests)`: `recall_together`, the median in ms against sequential channels, and
+`recall_longest`, the longest of two concurrent requests, which must stay under the default deadline.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ DEADLINE_MS = Settings.recall_deadline_ms
 
 
 def run(requests: int) -> list[Result]:
-    """So many requests each way, in turns, so that a busy moment hits both."""
+    """Return both results; parallel and sequential requests alternate."""
     chance = np.random.default_rng(0)
     torch.manual_seed(0)
     with threadpool_limits(1):
@@ -59,19 +60,19 @@ def run(requests: int) -> list[Result]:
             users = [_make_user(vocabulary, chance) for _ in range(requests)]
             recall = Recall(Metrics(CollectorRegistry()), deadline_s=60, threads=CONCURRENT_REQUESTS)
 
-            def together(user: UserBatch) -> float:
+            def parallel(user: UserBatch) -> float:
                 return _elapsed_ms(
                     lambda: recall.run_channels(channels, lambda channel: channel.recall(user, CANDIDATES_PER_CHANNEL))
                 )
 
-            def apart(user: UserBatch) -> float:
+            def sequential(user: UserBatch) -> float:
                 return _elapsed_ms(
                     lambda: [channel.recall(user, CANDIDATES_PER_CHANNEL) for channel in channels.values()]
                 )
 
-            times = [(together(user), apart(user)) for user in [users[0], *users]][1:]
+            times = [(parallel(user), sequential(user)) for user in [users[0], *users]][1:]
             with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
-                longest = max(pool.map(together, users))
+                longest = max(pool.map(parallel, users))
         finally:
             torch.set_num_threads(before)
     ours, others = (statistics.median(column) for column in zip(*times, strict=True))

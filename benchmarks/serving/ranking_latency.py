@@ -1,9 +1,9 @@
-"""One ranking request, 300 candidates of a user with 200 recent events, all listened to, and 2,000 plays to search: p50.
+"""Latency of one ranking request: 300 candidates, a user with 200 recent listened events and 2,000 plays to search.
 
-What is measured is `LoadedRanker.score`, features included, on one thread: how long it takes, and (`…_core`) how much of a
-core's time, which other work on the machine hardly changes. `rank_interest_evolution` (which must stay under 40 ms) stands
-beside the same ranker with a recurrence that goes step by step as the paper writes it, every candidate projecting every
-event anew; the run checks that both give the same probabilities.
+Measures `FittedRanker.score`, features included, on one thread: p50 in ms elapsed, and (`…_core`) of processor time,
+which other load affects less. `rank_interest_evolution` (must stay under 40 ms) is compared with the same ranker with a
+step-by-step recurrence as in the paper, in which each candidate projects every event again; the run checks that both
+give the same probabilities.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LIMITS_MS = {"target_attention": 8.0, "session_domains": 15.0}
 
 
 def run(name: str, requests: int) -> list[Result]:
-    """p50 of so many requests, in ms, by the clock and of a core."""
+    """Return the p50 over `requests` requests, in ms, elapsed and of processor time."""
     random = np.random.default_rng(0)
     users = [synthetic_rankers.make_user_batch(random, 1, EVENTS) for _ in range(USERS)]
     items = [synthetic_rankers.sample_tracks(random, 1, CANDIDATES) for _ in range(USERS)]
@@ -54,14 +54,14 @@ def run(name: str, requests: int) -> list[Result]:
 
 
 class StepwiseRecurrence(nn.Module):
-    """The recurrence of a ranker, a product a gate and step."""
+    """AUGRU with one product per gate and step."""
 
     def __init__(self, recurrence: AUGRU) -> None:
         super().__init__()
         self.weights = recurrence
 
     def states(self, event_PBD: Tensor, scale_PBC: Tensor) -> Tensor:
-        """As `Recurrence.states`."""
+        """Return the same as `AUGRU.states`."""
         (input_u, input_r, input_n), (state_n, state_u, state_r) = self.weights.input_3DD, self.weights.state_3DD
         bias_u, bias_r, bias_n = self.weights.bias_31D
         state_BCD = event_PBD.new_zeros(*scale_PBC.shape[1:], event_PBD.shape[-1])
@@ -77,7 +77,7 @@ class StepwiseRecurrence(nn.Module):
         return torch.stack(states)
 
     def last_state(self, event_PBD: Tensor, scale_PBC: Tensor) -> Tensor:
-        """As `Recurrence.last_state`."""
+        """Return the same as `AUGRU.last_state`."""
         return self.states(event_PBD, scale_PBC)[-1]
 
 
@@ -91,7 +91,7 @@ def with_stepwise_recurrence(ranker: FittedRanker) -> FittedRanker | None:
 
 
 def _measure_medians(count: int, works: list[Callable[[int], Any]]) -> tuple[list[float], list[float]]:
-    """p50 in ms of each, in turns, by the clock and of a core; the first tenth is not counted."""
+    """Return the p50 of each alternative in ms, elapsed and of processor time, in turns; the first tenth is warm-up."""
     taken = np.zeros((2, len(works), count + -(-count // 10)))
     for turn in range(taken.shape[2]):
         for number, work in enumerate(works):

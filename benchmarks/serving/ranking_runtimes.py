@@ -1,10 +1,10 @@
-"""The network of `target_attention` for one request, 300 candidates × 200 events on one thread, by four ways to run it.
+"""Runtimes for the network of `target_attention`: one request, 300 candidates × 200 events, on one thread.
 
-As the service runs it (eager, inference mode), as `torch.export`'s graph, compiled ahead of time by Inductor, and by ONNX
-Runtime; features are made before the clock starts, sides take turns, and each must give what eager gives within 1e-4. The
-exported ones are for exactly this shape, which is more than a service could ask for: the best case for them.
+Compares eager inference mode (as the service), the graph of `torch.export`, ahead-of-time compilation by Inductor, and
+ONNX Runtime. Features are computed before the clock starts, the alternatives take turns, and each must equal eager
+within 1e-4. Exported graphs have exactly this shape, which a service could not assume: the best case for them.
 
-ONNX Runtime is installed into an environment of its own below SEGUE_HOME/peers.
+ONNX Runtime is installed in its own environment below SEGUE_HOME/peers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Runtime = Callable[[], Tensor]
 
 
 class ExportableRanker(nn.Module):
-    """User and candidates to logits, tensors in and tensor out; inputs that the ranker does not read are left out."""
+    """Network from user and candidate tensors to logits, without the inputs that the ranker does not read."""
 
     def __init__(self, ranker: FittedRanker) -> None:
         super().__init__()
@@ -50,43 +50,43 @@ class ExportableRanker(nn.Module):
         self.names = [field.name for field in fields(UserInputs) if field.name not in ("plays", "explicit_feedback")]
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        """Logits [B, C, T]."""
+        """Return logits [B, C, T]."""
         users = UserInputs(**cast(Any, dict(zip(self.names, tensors, strict=False))))
         logits: Tensor = self.model(self.model.encode_user(users), CandidateInputs(*tensors[len(self.names) :]))
         return logits
 
 
 def build_inputs(ranker: FittedRanker, whole: ExportableRanker) -> tuple[Tensor, ...]:
-    """The tensors of one request."""
+    """Return the tensors of one request."""
     random = np.random.default_rng(0)
     side = ranker.features.prepare_users(synthetic_rankers.make_user_batch(random, 1, EVENTS))
-    found = ranker.features.prepare_candidates(side, synthetic_rankers.sample_tracks(random, 1, CANDIDATES))
+    candidates = ranker.features.prepare_candidates(side, synthetic_rankers.sample_tracks(random, 1, CANDIDATES))
     return (
         *(getattr(side.inputs, name) for name in whole.names),
-        *(getattr(found, field.name) for field in fields(CandidateInputs)),
+        *(getattr(candidates, field.name) for field in fields(CandidateInputs)),
     )
 
 
 def export_graph(whole: ExportableRanker, inputs: tuple[Tensor, ...]) -> Runtime:
-    """The graph as torch runs it."""
+    """Return the exported graph, executed by torch."""
     program = torch.export.export(whole, inputs).module()
     return lambda: program(*inputs)
 
 
 def inductor(whole: ExportableRanker, inputs: tuple[Tensor, ...], folder: Path) -> Runtime:
-    """Native code made by Inductor; it needs a C++ compiler. It cuts the work into pieces itself."""
-    at_once, layers.PAIR_BATCH_SIZE = layers.PAIR_BATCH_SIZE, CANDIDATES * EVENTS
+    """Return native code compiled by Inductor, which needs a C++ compiler and chunks the work itself."""
+    batch_size, layers.PAIR_BATCH_SIZE = layers.PAIR_BATCH_SIZE, CANDIDATES * EVENTS
     try:
         program = torch.export.export(whole, inputs)
     finally:
-        layers.PAIR_BATCH_SIZE = at_once
+        layers.PAIR_BATCH_SIZE = batch_size
     path = torch._inductor.aoti_compile_and_package(program, package_path=str(folder / "ranker.pt2"))
     compiled = torch._inductor.aoti_load_package(path)
     return lambda: compiled(*inputs)
 
 
 def onnxruntime(whole: ExportableRanker, inputs: tuple[Tensor, ...], folder: Path) -> Runtime:
-    """ONNX Runtime on one thread."""
+    """Return an ONNX Runtime session on one thread."""
     import onnxruntime as runtime
 
     path = folder / "ranker.onnx"
@@ -94,28 +94,28 @@ def onnxruntime(whole: ExportableRanker, inputs: tuple[Tensor, ...], folder: Pat
     options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    given = {node.name for node in session.get_inputs()}
+    expected = {node.name for node in session.get_inputs()}
     names = [node.name for node in session.get_inputs()]
     values = [tensor.numpy() for tensor in inputs]
-    # The exporter drops inputs that nothing reads; the others keep their order and their shape.
+    # The exporter drops unused inputs; the others keep their order and shape.
     feed = dict(zip(names, _match_inputs(session, values), strict=True))
-    assert given == feed.keys()
+    assert expected == feed.keys()
     return lambda: torch.from_numpy(session.run(None, feed)[0])
 
 
 def _match_inputs(session: Any, values: list[np.ndarray]) -> list[np.ndarray]:
     if len(session.get_inputs()) == len(values):
         return values
-    left, kept = list(values), []
+    remaining, used = list(values), []
     for node in session.get_inputs():
-        while list(left[0].shape) != list(node.shape):
-            left.pop(0)
-        kept.append(left.pop(0))
-    return kept
+        while list(remaining[0].shape) != list(node.shape):
+            remaining.pop(0)
+        used.append(remaining.pop(0))
+    return used
 
 
 def measure(requests: int) -> dict[str, float]:
-    """p50 of each side, in ms of its thread's processor time: what else the machine does should not decide."""
+    """Return the p50 of each runtime, in ms of the thread's processor time."""
     torch.set_num_threads(1)
     ranker = synthetic_rankers.make_ranker("target_attention")
     whole = ExportableRanker(ranker).eval()
@@ -142,7 +142,7 @@ def _measure_medians(requests: int, sides: list[Runtime]) -> dict[str, float]:
 
 
 def run(requests: int) -> list[Result]:
-    """Each way beside eager."""
+    """Return the result of each runtime compared with eager."""
     command = [str(ensure_environment(*ONNX)), "-m", "benchmarks.serving.ranking_runtimes", str(requests)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, cwd=settings.ROOT, capture_output=True, text=True, check=False)
@@ -157,7 +157,7 @@ def run(requests: int) -> list[Result]:
 
 
 def main() -> None:
-    """All sides, in the environment that has ONNX Runtime."""
+    """Measure all runtimes, in the environment that has ONNX Runtime."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("requests", type=int)
     print(json.dumps(measure(parser.parse_args().requests)))

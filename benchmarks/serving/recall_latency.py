@@ -1,12 +1,12 @@
-"""What the recall of one request takes with all six channels, one after the other, on one thread.
+"""Latency of the recall of one request with all six channels, sequentially, on one thread.
 
-A made catalogue and made networks of a recipe's sizes (`made_channels`), listeners of 2,000 plays, no training. Figures,
-p50 in ms, of `run(name, recipe, limit)(tracks)`:
+A synthetic catalog and networks of a recipe's sizes (`synthetic_channels`), users with 2,000 plays, no training.
+Results of `run(name, recipe, limit)(tracks)`, p50 in ms:
 
-    recall_50k              50,000 tracks, recipe `small`, whose search is exact; must stay under 10
-    recall_1m               1,000,000 tracks, recipe `full`, whose search is approximate; must stay under 20
-    <name>_processor        the same in the thread's processor time, which other work on the machine stretches less
-    <name>_<channel>        what of the processor time each channel takes
+    recall_50k              50,000 tracks, recipe `small`, exact search; must stay under 10
+    recall_1m               1,000,000 tracks, recipe `full`, approximate search; must stay under 20
+    <name>_processor        the same in the thread's processor time, which other load affects less
+    <name>_<channel>        processor time of each channel
     <name>_found_<channel>  share of the exact first 200 that the channel's index finds
 """
 
@@ -32,9 +32,9 @@ Seconds = dict[str, list[float]]
 
 
 def run(name: str, recipe: str, limit_ms: float) -> Callable[[int], list[Result]]:
-    """A benchmark by the number of tracks."""
+    """Return a benchmark whose argument is the number of tracks."""
 
-    def measured(tracks: int) -> list[Result]:
+    def measure(tracks: int) -> list[Result]:
         threads = torch.get_num_threads(), faiss.omp_get_max_threads()
         torch.set_num_threads(1)
         try:
@@ -44,7 +44,7 @@ def run(name: str, recipe: str, limit_ms: float) -> Callable[[int], list[Result]
             torch.set_num_threads(threads[0])
             faiss.omp_set_num_threads(threads[1])
 
-    return measured
+    return measure
 
 
 def _measure_channels(name: str, world: SyntheticWorld, limit_ms: float) -> list[Result]:
@@ -55,20 +55,24 @@ def _measure_channels(name: str, world: SyntheticWorld, limit_ms: float) -> list
     return [
         result_with_limit(name, "ms", _total_ms(wall), limit_ms),
         result_with_limit(f"{name}_processor", "ms", _total_ms(processor), limit_ms),
-        *(Result.from_values(f"{name}_{one}", "ms", statistics.median(each) * 1000) for one, each in processor.items()),
-        *(Result.from_values(f"{name}_found_{one}", "of the best", share) for one, share in world.index_recall.items()),
+        *(
+            Result.from_values(f"{name}_{channel}", "ms", statistics.median(seconds) * 1000)
+            for channel, seconds in processor.items()
+        ),
+        *(
+            Result.from_values(f"{name}_found_{channel}", "of the best", share)
+            for channel, share in world.index_recall.items()
+        ),
     ]
 
 
 def _measure_seconds(channels: dict[str, RecallChannel], requests: list[UserBatch]) -> tuple[Seconds, Seconds]:
-    """Of each request by channel, by the clock and of the processor; the first round, which fills what is made once, is
-    not counted.
-    """
+    """Return the seconds of each request by channel, elapsed and of processor time, without the warm-up round."""
     wall: Seconds = {name: [] for name in channels}
     processor: Seconds = {name: [] for name in channels}
     for turn in range(ROUNDS + 1):
-        for asked in requests:
-            request = asked.take([0])  # what one round's channels read together is read again in the next
+        for user in requests:
+            request = user.take([0])  # a copy with an empty cache, so each round computes shared inputs again
             for name, channel in channels.items():
                 began, worked = time.perf_counter(), time.thread_time()
                 channel.recall(request, CANDIDATES_PER_CHANNEL)

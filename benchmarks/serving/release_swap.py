@@ -1,16 +1,16 @@
-"""Releases change under load: requests leave on a clock while the real commands activate, share and roll back.
+"""Release changes under load: requests are sent on a clock while commands activate, canary and roll back releases.
 
-Two releases of `served_world` in the model store, alike but for a mark at the end of every title. Each change is a command
-as a person would run it, the next one when the service says that the one before has happened. `run(seconds)`:
+Two synthetic releases in the model store differ by a mark at the end of every title. Each change is a command as an
+operator would run it; the next one follows when the service reports the one before as done. Results of `run(seconds)`:
 
-    release_swap_failed       requests without a whole answer of status 200; asked 0
-    release_swap_mixed        answers with a mark or an arm of another release than the one they name; asked 0
-    release_swap_of_two       answers that name two releases where none may, which is everywhere but in a list of the day; asked 0
-    release_swap_changes      changes that the service has made meanwhile
-    release_swap_memory       memory of the service after the last change, as a multiple of that after the first swap
+    release_swap_failed       requests without a complete response of status 200; required 0
+    release_swap_mixed        responses with a mark or an arm of another release than the one they name; required 0
+    release_swap_of_two       responses that name two releases, which only daily lists may; required 0
+    release_swap_changes      changes that the service made meanwhile
+    release_swap_memory       memory of the service after the last change, relative to that after the first
 
-Half of the requests are for daily lists, which users ask for again and again, longer each time: so lists begin under one
-release and go on under another.
+Half of the requests are for daily lists, which users request repeatedly, each time longer: so lists begin under one
+release and continue under another.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ CHANGES = (
 RELEASE_MARK = re.compile(r"\[(\w+)\]")
 REQUESTS_PER_SECOND, CLIENTS, TRACKS, USERS = 20.0, 32, 50_000, 2_000
 RETURNING_USERS = 120
-"""Users who ask again and again."""
+"""Users with repeated requests."""
 PUBLISH_SCRIPT = """
 import sys
 from pathlib import Path
@@ -64,7 +64,7 @@ for folder in map(Path, sys.argv[1:]):
 
 @dataclass
 class LoadObservations:
-    """What the clients saw, and the service's memory (bytes) after each change."""
+    """Observations of the clients, and the service's memory (bytes) after each change."""
 
     requests: int = 0
     failed_requests: list[str] = field(default_factory=list)
@@ -76,19 +76,21 @@ class LoadObservations:
 
 
 def run(seconds: int) -> list[Result]:
-    """Over 50,000 tracks at 20 requests a second, until `seconds` are over and every change was made."""
+    """Return the results over 50,000 tracks at 20 requests per second, for at least `seconds` seconds and all
+    changes.
+    """
     with tempfile.TemporaryDirectory() as home, start_service(Path(home), TRACKS, "small", USERS) as (place, started):
         seen = measure_changes(place, started, seconds)
     wrong = {"failed": seen.failed_requests, "mixed": seen.mismatched_responses, "of_two": seen.mixed_responses}
-    for told in wrong.values():
-        for one in told[:5]:
-            print(one)
-    print(f"{seen.continued_lists} lists of the day went on under another release than the one that began them")
+    for responses in wrong.values():
+        for response in responses[:5]:
+            print(response)
+    print(f"{seen.continued_lists} daily lists were continued under another release than the one that started them")
     return [
-        # Fewer than one.
+        # The required number is 0: fewer than one.
         *(
-            result_with_limit(f"release_swap_{name}", f"of {seen.requests} requests", len(of), 1)
-            for name, of in wrong.items()
+            result_with_limit(f"release_swap_{name}", f"of {seen.requests} requests", len(responses), 1)
+            for name, responses in wrong.items()
         ),
         Result.from_values("release_swap_changes", "changes", len(seen.memory_bytes)),
         Result.from_values("release_swap_memory", "times", seen.memory_bytes[-1] / seen.memory_bytes[0]),
@@ -97,7 +99,7 @@ def run(seconds: int) -> list[Result]:
 
 @contextmanager
 def start_service(home: Path, tracks: int, recipe: str, users: int) -> Iterator[tuple[Place, Service]]:
-    """A service with ONE in production and TWO in the store."""
+    """Run a service with RELEASE_A in production and RELEASE_B in the store."""
     with (
         prepare_service(home, tracks, recipe, users) as place,
         recommender_service.started(place, "/readyz") as started,
@@ -108,7 +110,7 @@ def start_service(home: Path, tracks: int, recipe: str, users: int) -> Iterator[
 def prepare_service(
     home: Path, tracks: int, recipe: str, users: int, extend_release: Callable[[Path], None] = lambda folder: None
 ) -> AbstractContextManager[Place]:
-    """Where such a service may be started; `more` adds to a made release what is not in it."""
+    """Return a prepared home for such a service; `extend_release` adds to each synthetic release."""
 
     def prepare(home: Path) -> date:
         for name in (RELEASE_A, RELEASE_B):
@@ -129,7 +131,7 @@ def measure_changes(
     rate: float = REQUESTS_PER_SECOND,
     changes: Sequence[tuple[str, ...]] = CHANGES,
 ) -> LoadObservations:
-    """Ask at the rate while every change is made, for `seconds` at least."""
+    """Send requests at the rate while all changes are made, for at least `seconds`."""
     seen, stop, lock = LoadObservations(), threading.Event(), threading.Lock()
     numbers, began, local = itertools.count(), time.monotonic(), threading.local()
 
@@ -138,9 +140,9 @@ def measure_changes(
             with lock:
                 number = next(numbers)
             time.sleep(max(0.0, began + number / rate - time.monotonic()))
-            told = _send_request(local, place.port, number)
+            exchange = _send_request(local, place.port, number)
             with lock:
-                _record_response(seen, told)
+                _record_response(seen, exchange)
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         clients = [pool.submit(client) for _ in range(CLIENTS)]
@@ -148,75 +150,79 @@ def measure_changes(
             for change in changes:
                 _run_command([sys.executable, "-m", "training.release", *change], place.variables)
                 _wait_until(lambda change=change: _is_applied(place, change))
-                time.sleep(max(1.5, seconds / len(changes) / 2))  # with users, and until the last one is let go
-                seen.memory_bytes.append(sum(one.memory_info().rss for one in started.process.members()))
+                time.sleep(
+                    max(1.5, seconds / len(changes) / 2)
+                )  # requests under this release, until the one before is unloaded
+                seen.memory_bytes.append(sum(process.memory_info().rss for process in started.process.members()))
             time.sleep(max(0.0, began + seconds - time.monotonic()))
         finally:
             stop.set()
-        for one in clients:
-            one.result()
+        for running in clients:
+            running.result()
     return seen
 
 
 def _send_request(local: threading.local, port: int, number: int) -> tuple[int, dict[str, Any], dict[str, Any]]:
-    """One of the requests: status, what was asked, what came."""
+    """Return status, request and response of one request."""
     user, turn = number % RETURNING_USERS, number // RETURNING_USERS
-    asked: dict[str, Any] = {"user_id": f"u{user:06d}", "scene": "private_fm", "limit": 3}
+    request: dict[str, Any] = {"user_id": f"u{user:06d}", "scene": "private_fm", "limit": 3}
     if number % 2:
-        asked |= {"scene": "daily", "limit": min(3 + 3 * turn, 30)}
+        request |= {"scene": "daily", "limit": min(3 + 3 * turn, 30)}
     try:
         if not hasattr(local, "connection"):
             local.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        local.connection.request("POST", "/recommend", json.dumps(asked), {"Content-Type": "application/json"})
-        answer = local.connection.getresponse()
-        return answer.status, asked, json.loads(answer.read())
+        local.connection.request("POST", "/recommend", json.dumps(request), {"Content-Type": "application/json"})
+        response = local.connection.getresponse()
+        return response.status, request, json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
         del local.connection
-        return 0, asked, {"error": str(error)}
+        return 0, request, {"error": str(error)}
 
 
-def _record_response(seen: LoadObservations, told: tuple[int, dict[str, Any], dict[str, Any]]) -> None:
-    status, asked, answer = told
+def _record_response(seen: LoadObservations, exchange: tuple[int, dict[str, Any], dict[str, Any]]) -> None:
+    status, request, response = exchange
     seen.requests += 1
-    if status != 200 or len(answer["items"]) < asked["limit"]:
-        seen.failed_requests.append(f"{status} {asked} {answer}")
+    if status != 200 or len(response["items"]) < request["limit"]:
+        seen.failed_requests.append(f"{status} {request} {response}")
         return
-    seen.releases.add(answer["release"])
-    if has_two_releases(answer):
-        if asked["scene"] == "daily" and is_continued_list(answer):
+    seen.releases.add(response["release"])
+    if has_two_releases(response):
+        if request["scene"] == "daily" and is_continued_list(response):
             seen.continued_lists += 1
         else:
-            seen.mixed_responses.append(json.dumps(answer))
-    if has_mismatched_release(answer):
-        seen.mismatched_responses.append(json.dumps(answer))
+            seen.mixed_responses.append(json.dumps(response))
+    if has_mismatched_release(response):
+        seen.mismatched_responses.append(json.dumps(response))
 
 
-def has_mismatched_release(answer: dict[str, Any]) -> bool:
-    """Whether anything of an answer is of another release than the one it names."""
-    for item in answer["items"]:
-        own = item.get("release", answer["release"])
+def has_mismatched_release(response: dict[str, Any]) -> bool:
+    """Return whether any item of a response is of another release than the one it names."""
+    for item in response["items"]:
+        own = item.get("release", response["release"])
         if set(RELEASE_MARK.findall(item["title"] + item["reason"])) != {own}:
             return True
     return False
 
 
-def has_two_releases(answer: dict[str, Any]) -> bool:
-    """Whether the items of an answer are of more than one release."""
-    return len({item.get("release", answer["release"]) for item in answer["items"]}) > 1
+def has_two_releases(response: dict[str, Any]) -> bool:
+    """Return whether the items of a response are of more than one release."""
+    return len({item.get("release", response["release"]) for item in response["items"]}) > 1
 
 
-def is_continued_list(answer: dict[str, Any]) -> bool:
-    """Whether an answer of two releases is a list as it may be: it names the release that made it longer, whose items are the last."""
-    return "release" not in answer["items"][-1]
+def is_continued_list(response: dict[str, Any]) -> bool:
+    """Return whether a response of two releases is a valid daily list: its last items are of the release that it
+    names.
+    """
+    return "release" not in response["items"][-1]
 
 
 def _is_applied(place: Place, change: tuple[str, ...]) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
     connection.request("GET", "/status")
     status = json.loads(connection.getresponse().read())
-    beside = [(one["release"], one["share"]) for one in status["beside"] if one["is_in_service"]]
+    canaries = [(row["release"], row["share"]) for row in status["beside"] if row["is_in_service"]]
     if change[0] == "canary":
-        return beside == ([(change[1], float(change[3]))] if float(change[3]) else [])
+        return canaries == ([(change[1], float(change[3]))] if float(change[3]) else [])
     return bool(status["release"] == (RELEASE_A if change[0] == "rollback" else change[1]) and not status["beside"])
 
 
@@ -224,7 +230,7 @@ def _wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"the service has not done within {seconds:g} s what it was told; see /status")
+            raise TimeoutError(f"the service did not apply the change within {seconds:g} s; see /status")
         time.sleep(0.2)
 
 

@@ -1,13 +1,13 @@
-"""A catalogue, networks and listeners of real sizes without any training, for the benchmarks of recall.
+"""Synthetic catalog, networks and users of realistic sizes without training, for the benchmarks of recall.
 
-Weights are drawn, but not evenly: a track's vector is its own, its artist's and its facets', as the item tower adds
-them; a third of the tracks have no vector of their own. Artists' numbers of tracks and the tracks that a listener
+Weights are random with structure: a track's vector is the sum of its own, its artist's and its facets' vectors, as the
+item tower computes it; a third of the tracks have no vector of their own. Tracks per artist and the tracks that a user
 returns to have long tails.
 
-Weights drawn evenly would point queries nowhere, and there is no searching less than everything for those. So artists
-of one style are near to each other, and a block adds less to a token than it would by chance. How much was chosen by
-what lists find for `realtime` trained on real logs, recipe `small` (docs/adr/0028-prefilter-exact-search-with-int8.md). Legend: V
-vocabulary, A artists, B listeners, D width.
+Unstructured weights would give queries without near neighbors, and approximate search cannot skip anything for those.
+So artists of one style are similar, and a transformer block changes a token less than it would at random. Both degrees
+were calibrated by what IVF lists find for `realtime` trained on real logs, recipe `small`
+(docs/adr/0028-prefilter-exact-search-with-int8.md). Shape letters: V vocabulary, A artists, B users, D width.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ BEHAVIOUR_PROBABILITIES = np.array(["full_play", "play", "skip"]), np.array([0.6
 
 
 class SyntheticWorld:
-    """`channels` over a catalogue of so many tracks with the numbers of a recipe, and `requests` of listeners with
-    2,000 plays. The same arguments give the same world.
+    """`channels` over a catalog of `tracks` tracks with a recipe's sizes, and `requests` of users with 2,000 plays.
+
+    The same arguments give the same world.
     """
 
     def __init__(self, tracks: int, recipe: str) -> None:
@@ -68,10 +69,10 @@ class SyntheticWorld:
         self.codes = self._codes()
         self.catalog_items = np.arange(FIRST_CODE, tracks + FIRST_CODE)
         self.index_recall: dict[str, float] = {}
-        """Of the exact index's first 200, the share that a channel's index finds."""
+        """Share of the exact first 200 that a channel's index finds, by channel."""
 
     def channels(self) -> dict[str, RecallChannel]:
-        """Every channel, its index chosen on other listeners' requests where there is a choice."""
+        """Return all channels; indexes are tuned on requests of other users where there is a choice."""
         makers: dict[str, Callable[[], RecallChannel]] = {
             "popularity": self._popularity,
             "favourites": lambda: Favourites(FavouritesConfig(0.5, 0.2), self.vocabulary),
@@ -83,7 +84,7 @@ class SyntheticWorld:
         return {name: make() for name, make in makers.items()}
 
     def requests(self, count: int, seed: int) -> UserBatch:
-        """Listeners who return to favourites by artists of a few tastes; all that any channel reads."""
+        """Return users who return to favorites by artists of a few styles, with all inputs of all channels."""
         random = np.random.default_rng(seed)
         taste_A = self.facet_A[:, 0]
         histories = []
@@ -123,7 +124,7 @@ class SyntheticWorld:
         )
 
     def _codes(self) -> ItemCodes:
-        """The first tracks, which are played most, have vectors of their own."""
+        """Return the item codes; the first tracks, which are played most, have their own vectors."""
         artist_V = self.vocabulary.artist_of_track_V
         track_V = np.full(self.tracks + FIRST_CODE, RARE_ROW)
         own = int(self.tracks * EMBEDDED_TRACK_SHARE)
@@ -179,7 +180,7 @@ class SyntheticWorld:
         return KnowledgeGraphWalks(config, graph, listeners_V, may_serve_V, heard, PathExplainer(graph, {}))
 
     def _graph(self) -> KnowledgeGraph:
-        """Performers, styles of artists, and for tracks with a vector of their own those played next to them."""
+        """Return performers, styles of artists, and co-occurrence edges between tracks with their own vectors."""
         V = self.tracks + FIRST_CODE
         track, first_artist = self.catalog_items, V
         artist = np.arange(FIRST_CODE, self.artists + FIRST_CODE)
@@ -192,7 +193,7 @@ class SyntheticWorld:
         strength = np.ones(rows.shape[1], dtype=np.float32)
         graph = KnowledgeGraph(self.vocabulary, styles, ("has_style", PERFORMED_BY), *rows, strength_T=strength)
         own = self.catalog_items[: int(self.tracks * EMBEDDED_TRACK_SHARE)]
-        # The neighbours of a track are by artists of one style with it: those next to it when sorted by style.
+        # The neighbors of a track are by artists of the same style: those next to it when sorted by style.
         by_style = own[np.argsort(self.facet_A[self.vocabulary.artist_of_track_V[own], 0], kind="stable")]
         near = by_style[np.minimum(np.arange(len(own))[:, None] + np.arange(1, GRAPH_NEIGHBORS + 1), len(own) - 1)]
         strengths = np.tile(np.linspace(20, 2, GRAPH_NEIGHBORS, dtype=np.float32), len(own))

@@ -1,6 +1,7 @@
-"""Requests for the benchmarks of rankers: users with full histories over a made catalogue, and rankers with random weights.
+"""Requests and rankers for the benchmarks of ranking: users with full histories over a synthetic catalog, random
+weights.
 
-Every recent event was listened to, so that no ranker may pass one over.
+All recent events were listened to, so that no ranker skips any.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ WIDTH = 32
 
 
 def sample_tracks(random: np.random.Generator, *shape: int) -> NDArray[np.int64]:
-    """Vocabulary indices of known tracks."""
+    """Return vocabulary indices of known tracks."""
     return random.integers(2, TRACKS, shape)
 
 
 def make_user_batch(random: np.random.Generator, requests: int, events: int) -> UserBatch:
-    """So many requests, each with so many recent events, all listened to, and full long histories."""
+    """Return requests with `events` recent listened events each, and full long histories."""
 
     def sequence(length: int, behaviour_BL: Any) -> SequenceBatch:
         ended_at_BL = np.broadcast_to(NOW - 1_000_000 * EVENT_INTERVAL_S * np.arange(length, 0, -1), (requests, length))
@@ -106,7 +107,7 @@ def make_ranker(name: str, changes: Mapping[str, Any] | None = None) -> FittedRa
 
 
 def make_track_genres(tracks: int) -> TrackGenres:
-    """Of each track two styles of a language and two emotions; of the first two, which are none, nothing."""
+    """Return two styles in a language and two emotions for each track but the first two (padding, unknown)."""
     random = np.random.default_rng(3)
     kind_U = np.repeat([-1, STYLES, EMOTIONS], [1, 60, 10]).astype(np.int8)
     columns = [random.integers(*bounds, tracks) for bounds in ((1, 61), (1, 61), (61, 71), (61, 71))]
@@ -116,7 +117,7 @@ def make_track_genres(tracks: int) -> TrackGenres:
 
 
 def fit_random_trees(features: RankingFeatures, trees: int, tracks: int) -> BoostedTrees | None:
-    """So many full-grown trees that learned chance by heart."""
+    """Return `trees` full-grown trees fitted on random labels."""
     random = np.random.default_rng(0)
     users = make_user_batch(random, 20, 50)
     users.views[PLAYED_HISTORY].columns["track_id"] %= tracks

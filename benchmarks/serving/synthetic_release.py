@@ -1,8 +1,8 @@
-"""A release and its listeners, made and not learned, large enough to load the real service with.
+"""Synthetic release and users, without training, large enough to load-test the real service.
 
-The channels and the catalogue are those of `made_channels`, the ranker is `session_domains` with drawn weights and the
-numbers of the recipe; every listener has 400 events, three in four of them listened to. Answers mean nothing; what they
-cost is that of a real release of these sizes.
+Channels and catalog are those of `synthetic_channels`; the ranker is `session_domains` with random weights and the
+recipe's sizes; each user has 400 events, three in four of them listened to. Responses are meaningless, but cost as much
+as those of a real release of these sizes.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ EMBEDDED_TRACK_SHARE = 0.2
 
 
 def write_release(home: Path, tracks: int, recipe: str) -> None:
-    """A release of all six channels over so many tracks, in service by `home`'s pointer."""
+    """Write a release of all six channels over `tracks` tracks and activate it in `home`."""
     folder, name = home / "made_release", f"made{tracks}"
     make_release(folder, tracks, recipe, name)
     Pointer(home / "bentoml" / "active.json").activate(name, folder)
 
 
 def make_release(folder: Path, tracks: int, recipe: str, name: str, mark: str = "") -> None:
-    """A release of all six channels over so many tracks; `mark` ends every title, so that answers show who gave them."""
+    """Write a release of all six channels; `mark` is appended to every title to identify the release in responses."""
     world = SyntheticWorld(tracks, recipe)
     world.vocabulary.titles_V[FIRST_CODE:] += mark
     channels = world.channels()
@@ -70,7 +70,7 @@ def make_release(folder: Path, tracks: int, recipe: str, name: str, mark: str = 
 
 
 def add_collections(folder: Path, count: int, tracks: int) -> None:
-    """So many playlists and mlogs for a made release, of `tracks` tracks each; a playlist was opened as often as its number."""
+    """Add `count` playlists and mlogs of `tracks` tracks each to a release; a playlist's popularity is its number."""
     vocabulary = Vocabulary.load(folder / "vocabulary")
     held = {"playlist": 1, "mlog": 2}
     names = {kind: np.array([f"{kind[0]}{number}" for number in range(count)], dtype=object) for kind in held}
@@ -92,7 +92,7 @@ def _make_ranker(world: SyntheticWorld, recipe: str) -> FittedRanker:
     torch.manual_seed(0)
     config = RANKERS[RANKER].config(recipe)
     items = len(world.vocabulary)
-    # Only what is played often has a row of its own.
+    # Only frequently played tracks have their own embedding.
     count_V = torch.from_numpy(np.where(np.arange(items) < items * EMBEDDED_TRACK_SHARE, 100, 0))
     catalogue = ItemFrequencies(count_V, torch.full((world.vocabulary.artist_count,), 100))
     yesterday = pl.DataFrame({"known_at": [datetime.now() - timedelta(days=1)] * world.tracks})
@@ -115,16 +115,16 @@ def _make_catalog(world: SyntheticWorld) -> pl.DataFrame:
         {
             "track_id": vocabulary.track_ids_V[FIRST_CODE:].tolist(),
             "title": vocabulary.titles_V[FIRST_CODE:].tolist(),
-            "artist_ids": [[one] for one in vocabulary.artist_ids_A[artist].tolist()],
-            "artist_names": [[one] for one in vocabulary.artist_names_A[artist].tolist()],
+            "artist_ids": [[value] for value in vocabulary.artist_ids_A[artist].tolist()],
+            "artist_names": [[value] for value in vocabulary.artist_names_A[artist].tolist()],
             "duration_ms": [200_000] * world.tracks,
         }
     )
 
 
 def write_users(marts: Path, users: int, tracks: int) -> date:
-    """`events.parquet` and `user_profiles.parquet` of so many listeners, each with favourites of their own; the day to
-    materialise as of, which is today.
+    """Write `events.parquet` and `user_profiles.parquet` of users with their own favorites; return today, to
+    materialize as of.
     """
     marts.mkdir(parents=True, exist_ok=True)
     today = date.today()

@@ -1,13 +1,13 @@
-"""Searching many vectors nearly as well as exactly: our lists beside the graph (HNSW) of the same library, and exactly.
+"""Approximate vector search: Segue's IVF lists compared with HNSW of the same library (faiss) and with exact search.
 
-Clustered vectors of width 64, as if of tracks around artists around styles, all different; a search asks for the best
-200 by 4 queries; one thread. Both indexes are tuned on the same searches until they find what `chosen_index` aims at.
-Figures of `run(vectors)`, each beside the graph's:
+Clustered vectors of width 64, as tracks around artists around styles, all different; a search returns the best 200 for
+4 queries, on one thread. Both indexes are tuned on the same searches to the target recall of `training.index.tuning`.
+Results of `run(vectors)`, each compared with HNSW:
 
     index_search        p50 in ms
-    index_build         seconds to make it
+    index_build         seconds to build
     index_found         share of the exact first 200 that is found
-    index_search_exact  p50 in ms of exact search, beside our lists' time
+    index_search_exact  p50 in ms of exact search, compared with the IVF lists' time
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ PEER = "HNSW (faiss)"
 
 @dataclass(frozen=True)
 class HNSWIndex(Index):
-    """faiss's graph of vectors, none of which is excluded or equals another."""
+    """Graph index of faiss, without excluded or duplicate vectors."""
 
     graph: Any
 
     @classmethod
     def from_exact(cls, exact: ExactIndex) -> HNSWIndex:
-        """The same vectors."""
+        """Return an index of the same vectors."""
         graph = faiss.IndexHNSWFlat(WIDTH, GRAPH_LINKS, faiss.METRIC_INNER_PRODUCT)
         graph.hnsw.efConstruction = EF_CONSTRUCTION
         graph.add(exact.vector_GD)
@@ -68,7 +68,7 @@ class HNSWIndex(Index):
 
 
 def run(vectors: int) -> list[Result]:
-    """All figures, for so many vectors."""
+    """Return all results for `vectors` vectors."""
     threads = faiss.omp_get_max_threads()
     try:
         with threadpool_limits(1):
@@ -102,7 +102,7 @@ def _measure_indexes(vectors: int) -> list[Result]:
 
 
 def _measure_medians(indexes: list[Index], query_BQD: torch.Tensor) -> list[float]:
-    """p50 in ms of each, in turns."""
+    """Return the p50 of each alternative in ms, in turns."""
     seconds: list[list[float]] = [[] for _ in indexes]
     for query_QD in query_BQD:
         for index, taken in zip(indexes, seconds, strict=True):
@@ -113,7 +113,7 @@ def _measure_medians(indexes: list[Index], query_BQD: torch.Tensor) -> list[floa
 
 
 def _clustered_vectors(random: np.random.Generator, count: int) -> np.ndarray:
-    """Directions around artists around styles; few artists have many."""
+    """Return directions around artists around styles; a few artists have many tracks."""
     artists = max(count // VECTORS_PER_ARTIST, 1)
     style_SD = random.standard_normal((STYLES, WIDTH), dtype=np.float32)
     artist_AD = style_SD[random.integers(0, STYLES, artists)]

@@ -1,13 +1,13 @@
-"""Training steps of neural recall channels beside torch-rechub's SASRec and MIND, unmodified, on the same made sequences.
+"""Training rates of recall channels and of torch-rechub's SASRec and MIND, unmodified, on the same synthetic sequences.
 
-Sequences of 64 tracks out of 50,000, width 64, batches of 64, dropout .1, tracks by their ids alone; `self_attention` is
-`realtime` with two blocks of two heads, as SASRec has them, `multi_interest` has four interests, as MIND. See
-`training_sides`.
+Sequences of 64 tracks out of 50,000, width 64, batches of 64, dropout 0.1, tracks by their ids alone; `self_attention`
+is `realtime` with two blocks of two heads, as in SASRec; `multi_interest` has four interests, as MIND. See
+`step_rates`.
 
-`self_attention` counts sequences. Both learn one task from them: SASRec every place against one drawn track, ours a fourth
-of the places, drawn anew in every step, against 1,024. `multi_interest` counts targets: MIND learns one of each history,
-against as many drawn tracks of its own as torch-rechub's example draws; ours the 16 that follow a history, each
-against the same 1,024.
+`self_attention` counts sequences, one task for both: SASRec trains every position against one sampled track, Segue a
+quarter of the positions, sampled in each step, against 1,024. `multi_interest` counts targets: MIND trains one target
+per history, against as many sampled tracks of its own as torch-rechub's example; Segue the 16 that follow a history,
+each against the same 1,024.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ SEQUENCES = "sequences.npz"
 
 
 def run(name: str, steps: int) -> list[Result]:
-    """Examples a second of so many steps, and a second of processor time."""
+    """Return examples per second of `steps` steps, elapsed and by processor time."""
     with tempfile.TemporaryDirectory() as folder:
         write_sequences(Path(folder))
         ours = [sys.executable, "-m", "benchmarks.training.channel_steps", name, folder, str(steps)]
         python = str(ensure_environment(*RECHUB))
-        peers = [python, "-m", "benchmarks.training.rechub_recall", PEERS[name], folder, str(steps)]
+        peers = [python, "-m", "benchmarks.training.rechub", PEERS[name], folder, str(steps)]
         unit = "sequences" if name == "self_attention" else "targets"
         return step_rates.compare_training_rates(f"train_{name}", unit, ours, f"{PEERS[name]} of {RECHUB[0]}", peers)
 
@@ -69,7 +69,7 @@ def write_sequences(folder: Path) -> None:
 
 
 def examples_per_second(name: str, folder: Path, steps: int) -> tuple[float, float]:
-    """Ours, in this process: by the clock, and by processor time."""
+    """Return the rates of a channel of Segue in this process, elapsed and by processor time."""
     made = np.load(folder / SEQUENCES)
     items = torch.from_numpy(made["item"])
     torch.manual_seed(0)
@@ -110,7 +110,7 @@ def _self_attention(
     network = RealtimeNetwork(config, codes)
 
     class Softmax(WindowLoss):
-        """The loss of windows that are made already."""
+        """Loss of precomputed windows."""
 
         def __init__(self) -> None:
             self.network, self.sampling, self.loss, self.tasks = network, config.sampling, config.loss, ("next",)
@@ -151,7 +151,7 @@ def _multi_interest(
     network = MultiInterestNetwork(config, codes)
 
     class Learner(MultiInterestLearner):
-        """What learns from windows that are made already."""
+        """Module that trains on precomputed windows."""
 
         def __init__(self) -> None:
             super(MultiInterestLearner, self).__init__()
@@ -172,7 +172,7 @@ def _multi_interest(
 
 
 def main() -> None:
-    """Our side, in its own process."""
+    """Measure Segue's channel, in its own process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(PEERS))
     parser.add_argument("folder", type=Path)

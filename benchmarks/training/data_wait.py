@@ -1,7 +1,7 @@
-"""How long a training step waits for its batch, of every neural model in every recipe, on a simulated world.
+"""Share of a training step spent waiting for its batch, of all neural models in all recipes, on a simulated log.
 
-`training_reads` is the worst share of them; it must stay under a tenth. Each model takes a few steps of its own recipe
-in a process of its own, and the figure is the one of its training log (`training.engine.trainer.FitRecord.data_wait_share`).
+`training_reads` is the largest share, which must stay under 0.1. Each model takes a few steps of its recipe in its own
+process; the share is that of its training log (`training.engine.trainer.FitRecord.data_wait_share`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIMULATION_ARGUMENTS = ("--users", "400", "--tracks", "4000", "--days", "20", "-
 
 
 def run(steps: int) -> list[Result]:
-    """One figure a model and recipe, and the worst."""
+    """Return one result per model and recipe, and the largest."""
     from training.recipes import RECIPES
 
     results = []
@@ -44,7 +44,7 @@ def run(steps: int) -> list[Result]:
 
 
 def _build_features(home: Path, environment: dict[str, str]) -> None:
-    """A simulated world up to marts and registered features."""
+    """Build a simulated log up to marts and registered features."""
     here = [sys.executable, "-m"]
     build = ["dbt", "build", "--quiet", "--project-dir", "dbt"]
     for command in (
@@ -78,7 +78,7 @@ def _run_subprocess(environment: dict[str, str], *arguments: str) -> Any:
 
 
 def _measure(kind: str, name: str, recipe_name: str, steps: int) -> float | None:
-    """The share of one model; None for one that does not learn in steps."""
+    """Return the share of one model; None for a model without training steps."""
     from training.data.training_data import TrainingData
     from training.engine.config_io import change_config, field_paths
     from training.engine.trainer import FIT_RECORD_FILE
@@ -89,7 +89,9 @@ def _measure(kind: str, name: str, recipe_name: str, steps: int) -> float | None
     workspace = Workspace.open(recipe=recipe_name)
     config, fit, _ = resolve_model(kind, name, workspace, "held_out")
     # A channel with a given early stopping step does not validate during training.
-    known = {"steps", "optimizer.steps", "validation.early_stopping_step"}.intersection(field_paths(config))
+    known = {"steps", "optimizer.steps", "training.steps", "validation.early_stopping_step"}.intersection(
+        field_paths(config)
+    )
     if not known:
         return None
     data = TrainingData(workspace.marts, "held_out", recipe(recipe_name))
@@ -100,7 +102,7 @@ def _measure(kind: str, name: str, recipe_name: str, steps: int) -> float | None
 
 
 def main() -> None:
-    """One model, in its own process."""
+    """Measure one model, in its own process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["measure"])
     parser.add_argument("kind", choices=["channel", "ranker"])

@@ -1,11 +1,11 @@
-"""What ten times as many events cost the training of a channel: one pass over all of them, from marts to weights.
+"""Cost of training a channel for ten times as many events: one pass over all of them, from marts to weights.
 
-The log grows by listeners, each with the same number of plays of a catalogue of the same size; the marts are written as
-they are published, without the line before them. `realtime` of recipe `small` reads them and takes as many steps as there
-are windows to go over every event once, in a process of its own, which says its time by the clock and on the processor, and
-the most memory that it held at once. `scale_train_epoch` is the exponent of processor time, t ~ events ** exponent. Memory is
-bounded by SEGUE_TRAINING_PLAYS: `scale_train_epoch_memory` is what a log ten times as large takes, where no more plays are held
-than the small one has, in multiples of what the small one takes.
+The log grows by users, each with the same number of plays from a catalog of fixed size; marts are written as they are
+published, without the pipeline before them. `realtime` of recipe `small` reads them and takes as many steps as one pass
+over all events needs, in its own process, which reports elapsed time, processor time and peak memory.
+`scale_train_epoch` is the exponent of processor time, t ~ events ** exponent. Memory is bounded by
+SEGUE_TRAINING_PLAYS: `scale_train_epoch_memory` is the peak memory of the large log, holding as many plays as the small
+one has, relative to that of the small one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MEMORY_LIMIT = "2GB"
 
 @dataclass(frozen=True)
 class EpochCost:
-    """Seconds of everything by the clock and on the processor, and of reading alone; most memory at once, MB."""
+    """Seconds in total (elapsed and of the processor) and of reading alone; peak memory, MB."""
 
     seconds: float
     processor: float
@@ -49,7 +49,7 @@ class EpochCost:
 
 
 def run(events: int) -> list[Result]:
-    """Of so many events and ten times as many."""
+    """Return the results for `events` events and ten times as many."""
     more = events * GROWTH_FACTOR
     (few,), (many, bounded) = _measure_epochs(events, [events]), _measure_epochs(more, [more, events])
     exponent = math.log(many.processor / few.processor) / math.log(GROWTH_FACTOR)
@@ -67,7 +67,9 @@ def run(events: int) -> list[Result]:
 
 
 def write_marts(folder: Path, events: int) -> None:
-    """Listeners who return to tracks of their own, the first of them often, in sessions of twenty; a fifth is skipped."""
+    """Listeners who return to tracks of their own, the first of them often, in sessions of twenty; a fifth is
+    skipped.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     day_us = HOURS_BETWEEN_SESSIONS * 3_600_000_000
     rows = f"""
@@ -111,7 +113,7 @@ def write_marts(folder: Path, events: int) -> None:
 
 
 def _measure_epochs(events: int, most_held: Sequence[int]) -> Iterator[EpochCost]:
-    """One for each number of plays that memory may hold."""
+    """Return the cost for each limit of plays held in memory."""
     with tempfile.TemporaryDirectory() as name:
         write_marts(Path(name), events)
         command = [sys.executable, "-m", "benchmarks.training.epoch_scaling", name]
@@ -131,7 +133,7 @@ def _measure_epochs(events: int, most_held: Sequence[int]) -> Iterator[EpochCost
 
 
 def _measure(marts: Path) -> EpochCost:
-    """In a process of its own, or its memory would be somebody else's too."""
+    """Return the cost, measured in its own process so that memory is not shared."""
     from training.data.feature_services import ServiceContract
     from training.data.training_data import TrainingData
     from training.engine.config_io import change_config
@@ -156,7 +158,7 @@ def _measure(marts: Path) -> EpochCost:
 
 
 def main() -> None:
-    """One pass."""
+    """Run one pass."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("marts", type=Path)
     options = parser.parse_args()

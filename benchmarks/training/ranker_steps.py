@@ -1,8 +1,8 @@
-"""Training steps of our rankers beside torch-rechub's, unmodified, at the same sizes and on the same made cases.
+"""Training rates of Segue's rankers and of torch-rechub's, unmodified, at the same sizes on the same synthetic cases.
 
-Width 32, batches of 256 cases with 50 events each, all listened to; see `training_sides`. Ours reads more of each case
-(behaviour, age and share played of an event, artists, what hard search found, two tasks); theirs, by its own `CTRTrainer`,
-the track, the history of tracks and the hour.
+Width 32, batches of 256 cases with 50 listened events each; see `step_rates`. Segue reads more of each case (behavior,
+age and played ratio of events, artists, hard search, two tasks); torch-rechub, with its own `CTRTrainer`, reads the
+track, the history of tracks and the hour.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from benchmarks.training import step_rates
 from training.ablations.peer_trial import RECHUB, ensure_environment
 
 PEERS = {"target_attention": "DIN", "interest_evolution": "DIEN"}
-"""Which model of torch-rechub stands beside a ranker; one that is not here has no peer."""
+"""Model of torch-rechub that a ranker is compared with; the others have no peer."""
 BATCH, EVENTS = 256, 50
 BATCHES = 8
 CASES = "cases.npz"
 
 
 def run(name: str, steps: int) -> list[Result]:
-    """Cases a second of so many steps, and a second of processor time; of each side the better of two tries."""
+    """Return cases per second of `steps` steps, elapsed and by processor time, the better of two tries each."""
     with tempfile.TemporaryDirectory() as folder:
         write_cases(Path(folder))
         ours = [sys.executable, "-m", "benchmarks.training.ranker_steps", name, folder, str(steps)]
@@ -39,7 +39,7 @@ def run(name: str, steps: int) -> list[Result]:
         peers = [
             str(ensure_environment(*RECHUB)),
             "-m",
-            "benchmarks.training.rechub_ranking",
+            "benchmarks.training.rechub",
             PEERS[name],
             folder,
             str(steps),
@@ -48,7 +48,7 @@ def run(name: str, steps: int) -> list[Result]:
 
 
 def write_cases(folder: Path) -> None:
-    """Tracks of the histories, of the candidates and of other histories (for the auxiliary loss), and labels."""
+    """Write tracks of the histories, of the candidates and of other histories (for the auxiliary loss), and labels."""
     random = np.random.default_rng(0)
     np.savez(
         folder / CASES,
@@ -62,7 +62,7 @@ def write_cases(folder: Path) -> None:
 
 
 def cases_per_second(name: str, folder: Path, steps: int) -> tuple[float, float]:
-    """Ours, in this process: by the clock, and by processor time."""
+    """Return the rates of a ranker of Segue in this process, elapsed and by processor time."""
     from training.ranking.fit import RankerModule
 
     ranker = synthetic_rankers.make_ranker(
@@ -76,7 +76,7 @@ def _batches(ranker: Any, cases: Any) -> list[Any]:
     from training.ranking.case_batches import CaseBatch
 
     random = np.random.default_rng(1)
-    made = []
+    batches = []
     for history_BL, item_B, label_B in zip(cases["history"], cases["item"], cases["label"], strict=True):
         users = synthetic_rankers.make_user_batch(random, *history_BL.shape)
         users.views["recent_events"].columns["track_id"][:] = history_BL
@@ -86,12 +86,12 @@ def _batches(ranker: Any, cases: Any) -> list[Any]:
             ranker.features.prepare_candidates(side, item_B[:, None]),
             torch.zeros(len(item_B), dtype=torch.int64),
         )
-        made.append(CaseBatch(side.inputs, candidates, labels_BT, position_B))
-    return made
+        batches.append(CaseBatch(side.inputs, candidates, labels_BT, position_B))
+    return batches
 
 
 def main() -> None:
-    """Our side, in its own process."""
+    """Measure Segue's ranker, in its own process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name")
     parser.add_argument("folder", type=Path)

@@ -1,8 +1,8 @@
-"""Two sides that train: each in a process of its own on two threads, in turns; by the clock, and (`…_core`) by processor
-time, which other work on the machine changes less.
+"""Training rates of two alternatives: each in its own process on two threads, in turns; elapsed and by processor time.
 
-Ours steps as every fit does (`training.engine.trainer`). torch-rechub, the peer, is installed into an environment of its own below
-SEGUE_HOME/peers, which sees the packages of ours, so that torch is there once. Knows nothing about models.
+Processor time (`…_core`) is affected less by other load. Segue steps as every fit does (`training.engine.trainer`).
+torch-rechub, the peer, is installed in its own environment below SEGUE_HOME/peers, which sees the packages of this one,
+so that torch is installed once. Does not depend on models.
 """
 
 from __future__ import annotations
@@ -25,42 +25,47 @@ from training.engine import trainer
 TRIES = 2
 THREADS = 2
 WARM_UP_STEPS = 5
-"""Steps of ours that are not counted."""
+"""Segue's steps that are not counted."""
 
 
 def compare_training_rates(
     name: str, unit: str, ours: list[str], peer: str | None = None, peers: list[str] | None = None
 ) -> list[Result]:
-    """Figures `name` and `name`_core of the command of ours and of the peer's, where there is one: of each side the better
-    of two tries.
+    """Return results `name` and `name`_core of Segue's command and of the peer's, if any: the better of two tries
+    each.
     """
     sides = [ours] if peers is None else [ours, peers]
     rates = [[_run_subprocess(side) for side in sides] for _ in range(TRIES)]
-    found = []
-    for by, (suffix, of) in enumerate((("", ""), ("_core", " of processor time"))):
-        best = [max(rate[side][by] for rate in rates) for side in range(len(sides))]
-        figure = (f"{name}{suffix}", f"{unit}/s{of}", best[0])
-        found.append(Result.from_values(*figure, peer, best[1] if peers else None))
-    return found
+    results = []
+    for clock, (suffix, unit_suffix) in enumerate((("", ""), ("_core", " of processor time"))):
+        best = [max(rate[side][clock] for rate in rates) for side in range(len(sides))]
+        figure = (f"{name}{suffix}", f"{unit}/s{unit_suffix}", best[0])
+        results.append(Result.from_values(*figure, peer, best[1] if peers else None))
+    return results
 
 
 def measure_rate(
     module: lightning.LightningModule, batches: Sequence[Any], examples: int, steps: int
 ) -> tuple[float, float]:
-    """Examples a second of ours, in this process, each batch of so many: by the clock, and by processor time. Batches are
-    made before the clock starts.
+    """Return the examples per second of a module in this process, elapsed and by processor time.
+
+    Args:
+        module: Module to train.
+        batches: Prepared batches, of which step n uses number n modulo their count.
+        examples: Examples per batch.
+        steps: Steps that are counted.
     """
-    ended: list[tuple[float, float]] = []
+    step_ends: list[tuple[float, float]] = []
 
     def on_train_batch_end(*_: Any) -> None:
-        ended.append((time.perf_counter(), time.process_time()))
+        step_ends.append((time.perf_counter(), time.process_time()))
 
-    timed: Any = module
-    timed.on_train_batch_end = on_train_batch_end
+    instrumented: Any = module
+    instrumented.on_train_batch_end = on_train_batch_end
     schedule = trainer.Schedule(WARM_UP_STEPS + steps, checkpoint_every=WARM_UP_STEPS + steps + 1)
     with tempfile.TemporaryDirectory() as checkpoints:
         trainer.fit(module, lambda step: batches[step % len(batches)], schedule, Path(checkpoints))
-    clock, core = (after - before for before, after in zip(ended[-1 - steps], ended[-1], strict=True))
+    clock, core = (after - before for before, after in zip(step_ends[-1 - steps], step_ends[-1], strict=True))
     return examples * steps / clock, examples * steps / core
 
 

@@ -1,8 +1,9 @@
 """Boosted trees over a ranker's dense features, which predict the first task beside the network.
 
-Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS. Trees are robust to uninformative
-features, so they read all further searches; ids and sequences are left to the network. Stored as text, never as a pickle.
-Shape letters: R rows, N dense features, B requests, C candidates, U user features, F candidate features, M match features.
+Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS. Trees are robust to
+uninformative features, so they read all further searches; ids and sequences are left to the network. Stored as text,
+never as a pickle. Shape letters: R rows, N dense features, B requests, C candidates, U user features, F candidate
+features, M match features.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 4.0
 
 
 def task_losses(logits_NT: Tensor, labels_NT: Tensor) -> Tensor:
-    """Return the mean binary cross-entropy of each task [T] over its labeled cases (label not NaN); 0 if there are none."""
+    """Return the mean binary cross-entropy of each task [T] over its labeled cases (label not NaN); 0 without any."""
     known_NT = ~labels_NT.isnan()
     loss_NT = F.binary_cross_entropy_with_logits(logits_NT, labels_NT.nan_to_num(0.0), reduction="none")
     return (loss_NT * known_NT).sum(0) / known_NT.sum(0).clamp(min=1)
@@ -28,7 +28,7 @@ def fit_blend_weight(logit_N: Tensor, other_N: Tensor, label_N: Tensor) -> float
 
 
 def fit_temperatures(logits_NT: Tensor, labels_NT: Tensor) -> tuple[float, ...]:
-    """Return each task's temperature with the least log loss, within 0.25..4; 1 for a task with fewer than two classes."""
+    """Return each task's temperature with the least log loss, within 0.25..4; 1 for a task without two classes."""
     grid = torch.logspace(
         torch.log10(torch.tensor(MIN_TEMPERATURE)), torch.log10(torch.tensor(MAX_TEMPERATURE)), 161
     ).tolist()

@@ -1,7 +1,7 @@
 """Batches of ranking cases as tensors, built on demand, and precomputed dense features of all cases.
 
-Sequences are sliced by offset, so no array of cases × L is ever held. Does not depend on models. Shape letters: R cases,
-B cases of a batch, T tasks, U user features, F candidate features, M match features, N dense features in all.
+Sequences are sliced by offset, so no array of cases × L is ever held. Does not depend on models. Shape letters: R
+cases, B cases of a batch, T tasks, U user features, F candidate features, M match features, N dense features in all.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class CaseFeatures:
     They are most of the cost of a batch and the same in every pass.
 
     Args:
-        features_RN: One row per case: user features, candidate features, match features. Four bytes per value: 300 MB for
-            400,000 cases of 180 features.
+        features_RN: One row per case: user features, candidate features, match features. Four bytes per value: 300 MB
+            for 400,000 cases of 180 features.
         widths: Numbers of columns of the three kinds.
     """
 
@@ -91,8 +91,8 @@ class CaseBatch:
 class CaseBatches:
     """Batches of cases: `batches[[3, 1, 4]]` by row number, `training_batch(i, …)` as batch i of a shuffled run.
 
-    The profiles of all cases are read from Feast once (point-in-time, a few values per case); sequences are read with each
-    batch. After `precompute_dense_features`, batches read the short sequences only, or none (`dense_only_batch`).
+    The profiles of all cases are read from Feast once (point-in-time, a few values per case); sequences are read with
+    each batch. After `precompute_dense_features`, batches read the short sequences only, or none (`dense_only_batch`).
 
     Raises:
         LookupError: The feature service lacks a sequence view that the features read.
@@ -163,7 +163,7 @@ class CaseBatches:
         return side.inputs, self.features.prepare_candidates(side, items_B1)
 
     def precompute_dense_features(self, processes: int) -> None:
-        """Compute the dense features of all cases in worker processes; in distributed training each rank computes a share."""
+        """Compute the dense features of all cases in worker processes; each distributed rank computes a share."""
         own = distributed.rank_slice(len(self))
         starts = range(own.start, own.stop, FEATURE_BATCH_SIZE)
         pieces = [range(start, min(start + FEATURE_BATCH_SIZE, own.stop)) for start in starts]
@@ -228,7 +228,7 @@ class CaseBatches:
 
 
 def _select_rank_rows(make: Callable[[NDArray[np.int64]], CaseBatch], rows: NDArray[np.int64]) -> CaseBatch:
-    """Return this rank's rows of a batch; if there are fewer rows than ranks, one unlabeled row keeps the ranks in step."""
+    """Return this rank's rows of a batch, at least one: without rows of its own, an unlabeled row keeps it in step."""
     if len(own := rows[distributed.rank_slice(len(rows))]):
         return make(own)
     batch = make(rows[:1])

@@ -1,7 +1,7 @@
 """Training cases of rankers: a user, a track, the time of the request, and labels of several tasks.
 
-Each play is a case at its `request_at`; each impression, if the log has them, is one at `shown_at`. A task is a column of
-labels, NaN where a case has no label for it. Does not depend on features or torch. Shape letters: R cases, T tasks.
+Each play is a case at its `request_at`; each impression, if the log has them, is one at `shown_at`. A task is a column
+of labels, NaN where a case has no label for it. Does not depend on features or torch. Shape letters: R cases, T tasks.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class RankingCases:
         return self.take(np.flatnonzero(self.part_R == PARTS.index(part)))
 
     def newest_per_user(self, cases: int) -> RankingCases:
-        """Return about `cases` cases: the newest ones, which resemble future requests most, the same share of every user."""
+        """Return about `cases` cases: the same share of every user, the newest, which resemble future requests most."""
         if len(self) <= cases:
             return self
         first, count = np.unique(self.user_R, return_index=True, return_counts=True)[1:]

@@ -1,7 +1,7 @@
 """Embeddings of history events and of candidates, shared by all rankers.
 
-An event is the sum of five embeddings: track, artist, behavior, age and played ratio. A candidate is the sum of the first
-two, from the same tables, so a dot product can detect the same track.
+An event is the sum of five embeddings: track, artist, behavior, age and played ratio. A candidate is the sum of the
+first two, from the same tables, so a dot product can detect the same track.
 
 Shape letters: B requests, C candidates, L events, D width, V tracks, A artists.
 """

@@ -19,8 +19,9 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures, ServiceContract
+from training.data.user_batch import OfflineFeatures
 from training.engine import distributed, trainer
 from training.ranking import RANKERS
 from training.ranking.boosted_trees import BoostedTrees
@@ -48,7 +49,8 @@ logger = logging.getLogger(__name__)
 def fit_ranker(
     name: str, data: TrainingData, config: RankerConfig, folder: Path, offline: OfflineFeatures | None = None
 ) -> FittedRanker:
-    """Return a ranker fitted on the `train` part; steps, tree weights and temperatures are fitted on `validation`, if any.
+    """Return a ranker fitted on the `train` part; steps, tree weights and temperatures are fitted on `validation`, if
+    any.
 
     Args:
         name: Key of `RANKERS`.
@@ -205,8 +207,8 @@ def predict_logits(model: Ranker[RankerConfig], batches: Iterable[CaseBatch]) ->
 def fit_tree_weights(model: Ranker[RankerConfig], held_out: list[CaseBatch], config: TreeConfig) -> TreeConfig:
     """Return the config with the trees' share of each task's logit that minimizes the log loss on held-out cases.
 
-    The trees were grown for the first task. Tasks are correlated, so the trees order candidates for the further tasks too,
-    but with another base rate: the offset keeps the network's mean logit.
+    The trees were grown for the first task. Tasks are correlated, so the trees order candidates for the further tasks
+    too, but with another base rate: the offset keeps the network's mean logit.
     """
     logits_NT, labels_NT = predict_logits(model, held_out)
     tree_logit_N = torch.cat(

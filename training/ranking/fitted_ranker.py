@@ -1,4 +1,5 @@
-"""A fitted ranker with everything it needs to score: weights, features, temperatures. Releases hold it; serving calls it.
+"""A fitted ranker with everything it needs to score: weights, features, temperatures. Releases hold it; serving calls
+it.
 
 Does not depend on training or HTTP. Shape letters: B requests, C candidates, T tasks.
 """
@@ -107,7 +108,9 @@ class FittedRanker:
         return replace(self, listwise_head=head) if self.features.hard_search else self
 
     def save(self, folder: Path) -> None:
-        """Write weights (safetensors), config (JSON), statistics and genres of each track (Parquet), and trees (text)."""
+        """Write weights (safetensors), config (JSON), statistics and genres of each track (Parquet), and trees
+        (text).
+        """
         folder.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}, folder / WEIGHTS)
         self.features.statistics.newest_per_track().save(folder)

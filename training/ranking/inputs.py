@@ -16,7 +16,8 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class EventInputs:
-    """Events of B requests, oldest first, right-padded with zeros: codes of track, artist, behavior, age and played ratio.
+    """Events of B requests, oldest first, right-padded with zeros: codes of track, artist, behavior, age and played
+    ratio.
 
     `session_BL` numbers sessions from 1, the newest of the sequence; 0 is padding.
     """
@@ -76,8 +77,8 @@ class UserInputs:
 class CandidateInputs:
     """C candidates per request; the values of a candidate never depend on the other candidates.
 
-    `features_BCF` depend on the track alone, `matches_BCM` on its occurrences in the user's histories (M = 0 without hard
-    search). `tree_logits_BC` are the boosted trees' logits of the first task; None for rankers without trees.
+    `features_BCF` depend on the track alone, `matches_BCM` on its occurrences in the user's histories (M = 0 without
+    hard search). `tree_logits_BC` are the boosted trees' logits of the first task; None for rankers without trees.
     """
 
     track_BC: Tensor

@@ -1,13 +1,13 @@
 """Listwise head `listened` (LambdaMART): ranks candidates of a request by whether they are played in the next session.
 
-The other heads are fitted on tracks that users chose, so they have no examples of tracks that users would not choose. This
-head is fitted on whole past requests: among the candidates of the recall channels, listened ones should rank first. Boosted
-trees with LambdaMART gradients: Burges 2010, "From RankNet to LambdaRank to LambdaMART", MSR-TR-2010-82; Ke et al. 2017,
-LightGBM. They read the dense features of any ranker with hard search, and no recall scores, because the channels have
-been fitted on the same past and would leak it. One head serves all rankers.
+The other heads are fitted on tracks that users chose, so they have no examples of tracks that users would not choose.
+This head is fitted on whole past requests: among the candidates of the recall channels, listened ones should rank
+first. Boosted trees with LambdaMART gradients: Burges 2010, "From RankNet to LambdaRank to LambdaMART", MSR-TR-2010-82;
+Ke et al. 2017, LightGBM. They read the dense features of any ranker with hard search, and no recall scores, because the
+channels have been fitted on the same past and would leak it. One head serves all rankers.
 
-Does not depend on channels. Shape letters: B requests, C candidates, R rows (one per candidate of a request), Q requests,
-N features, U user features, F candidate features.
+Does not depend on channels. Shape letters: B requests, C candidates, R rows (one per candidate of a request), Q
+requests, N features, U user features, F candidate features.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ CONFIGS = {
 
 @dataclass(frozen=True)
 class ListwiseDataset:
-    """Candidates of Q requests, grouped by request: features, whether each was listened to, and candidates per request."""
+    """Candidates of Q requests, grouped by request: features, whether each was listened to, and candidates per
+    request.
+    """
 
     features_RN: Floats
     listened_R: NDArray[np.bool_]

@@ -1,12 +1,13 @@
 """QuickScorer: evaluates boosted trees by bit masks instead of traversal, which avoids branch mispredictions.
 
-Lucchese et al. 2015, "QuickScorer: A Fast Algorithm to Rank Documents with Additive Ensembles of Regression Trees", SIGIR.
-The leaves of a tree are bits, left to right. A node whose feature is above its threshold excludes the leaves on its left;
-the first leaf that no node excludes is the exit leaf. Differs: the combined mask of all nodes of a tree that test one
-feature is looked up by the rank of the feature's value among the thresholds of all trees. Results equal LightGBM's.
+Lucchese et al. 2015, "QuickScorer: A Fast Algorithm to Rank Documents with Additive Ensembles of Regression Trees",
+SIGIR. The leaves of a tree are bits, left to right. A node whose feature is above its threshold excludes the leaves on
+its left; the first leaf that no node excludes is the exit leaf. Differs: the combined mask of all nodes of a tree that
+test one feature is looked up by the rank of the feature's value among the thresholds of all trees. Results equal
+LightGBM's.
 
-Shape letters: B requests, C candidates, R rows, N features, U user features, T trees, P trees of a round, X table entries,
-M thresholds, V leaves.
+Shape letters: B requests, C candidates, R rows, N features, U user features, T trees, P trees of a round, X table
+entries, M thresholds, V leaves.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Node:
-    """An inner node: a row whose feature is above the threshold exits in no leaf from `first_leaf` to before `end_leaf`."""
+    """An inner node: a row whose feature is above the threshold exits in no leaf from `first_leaf` to before
+    `end_leaf`.
+    """
 
     feature: int
     threshold: float
@@ -123,7 +126,9 @@ class QuickScorer:
 
     @classmethod
     def from_booster(cls, booster: lightgbm.Booster, user_features: int) -> QuickScorer | None:
-        """Return the scorer; None if a node is not a plain threshold test, or a tree has more than MAX_LEAVES leaves."""
+        """Return the scorer; None if a node is not a plain threshold test, or a tree has more than MAX_LEAVES
+        leaves.
+        """
         nodes_T, value_TV = [], []
         for tree in booster.dump_model()["tree_info"]:
             nodes: list[Node] = []

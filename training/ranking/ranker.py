@@ -1,7 +1,7 @@
 """Base class of all rankers: the user is encoded once per request, then each candidate is scored independently.
 
-A subclass defines how the history becomes an interest in a candidate. Embeddings, dense features and the task head are the
-same for all; hard search in long histories is a switch of the config.
+A subclass defines how the history becomes an interest in a candidate. Embeddings, dense features and the task head are
+the same for all; hard search in long histories is a switch of the config.
 
 Shape letters: B requests, C candidates, L events, D width, I interests, T tasks, H hidden, U user features, Y encoded
 dense features. Does not depend on files or training.
@@ -147,8 +147,8 @@ def extend_config(config_class: type[Config], base: RankerConfig, **sections: An
 
 @dataclass(frozen=True)
 class UserState:
-    """Result of `encode_user`: embedded events with their mask, the user's part of the first layer, and the encoded user
-    features.
+    """Result of `encode_user`: embedded events with their mask, the user's part of the first layer, and the encoded
+    user features.
     """
 
     events_BLD: Tensor
@@ -228,7 +228,9 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         return state.hidden_BH.new_zeros(())
 
     def fit_quantiles(self, users: UserInputs, candidates: CandidateInputs) -> None:
-        """Set the breakpoints of the dense-feature encoding to quantiles of training rows; call once, before training."""
+        """Set the breakpoints of the dense-feature encoding to quantiles of training rows; call once, before
+        training.
+        """
         self.context.fit_quantiles(users.context_BU[:, : self.user_feature_count])
         self.features.fit_quantiles(candidates.features_BCF.flatten(0, 1))
         if self.hard_search:

@@ -1,8 +1,8 @@
 """Sum-pooling ranker, the baseline: the interest is the mean of the history's events, the same for every candidate.
 
 Covington, Adams, Sargin 2016, "Deep Neural Networks for YouTube Recommendations" (its ranking network averages the
-embeddings of watched videos). Differs: multi-task logits instead of weighted watch time, piecewise-linear dense features
-instead of their powers. The candidate has its own statistics and embedding.
+embeddings of watched videos). Differs: multi-task logits instead of weighted watch time, piecewise-linear dense
+features instead of their powers. The candidate has its own statistics and embedding.
 """
 
 from __future__ import annotations

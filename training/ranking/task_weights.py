@@ -1,8 +1,8 @@
 """Task weights: combines the task probabilities of a ranker to one score, with weights by scene.
 
-`score = σ(Σ w_t · logit P_t)`, w ≥ 0 with sum 1: the weighted geometric mean of the tasks' odds. A single task keeps its
-probability. Slate evaluation and serving call the same function; `evaluation/task_weight_search.py` fits the weights. Does
-not depend on rankers or HTTP.
+`score = σ(Σ w_t · logit P_t)`, w ≥ 0 with sum 1: the weighted geometric mean of the tasks' odds. A single task keeps
+its probability. Slate evaluation and serving call the same function; `evaluation/task_weight_search.py` fits the
+weights. Does not depend on rankers or HTTP.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 ANY_SCENE = ""
 DEFAULT_TASK = "not_skipped"
 LISTWISE_HEAD = "listened"
-"""Task of the head that is fitted on whole requests (`listwise_head.py`); the other tasks are fitted on single cases."""
+"""Task of the head that is fitted on whole requests (`listwise_head.py`); the other tasks are fitted on single
+cases.
+"""
 PROBABILITY_EPSILON = 1e-6
 
 Floats = NDArray[np.floating]

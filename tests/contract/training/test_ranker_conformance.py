@@ -1,4 +1,4 @@
-"""What every ranker promises, whatever it is."""
+"""Guarantees of every ranker."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ITEMS = np.arange(2, TRACKS)
 
 
 def scores(ranker: FittedRanker, users: UserBatch, items: np.ndarray) -> np.ndarray:
-    """Probabilities [B, C, T] of the same candidates for every user."""
+    """Return the probabilities [B, C, T] of the same candidates for every user."""
     found = ranker.score(users, np.tile(items, (len(users), 1)))
     assert set(found) == set(ranker.tasks)
     stacked = np.stack([found[task] for task in ranker.tasks], axis=-1)
@@ -79,7 +79,7 @@ def test_nothing_at_or_after_the_request_counts(ranker: FittedRanker, later: int
 
 
 @pytest.mark.parametrize("name", sorted(RANKERS))
-def test_without_hard_search_there_is_nothing_to_match(name: str) -> None:
+def test_without_hard_search_there_are_no_match_features(name: str) -> None:
     ranker = new_ranker(name, changes={"features.hard_search": False})
     side = ranker.features.prepare_users(user_batch([history(6, 1)]))
     assert ranker.features.prepare_candidates(side, ITEMS[None]).matches_BCM.shape == (1, len(ITEMS), 0)
@@ -99,10 +99,10 @@ def test_hard_search_reads_the_matches(name: str) -> None:
     assert moved > 1e-3
 
 
-def test_pooling_has_one_interest_for_all_candidates() -> None:
-    """Two candidates that differ in nothing but what the user did with them get the same score."""
+def test_sum_pooling_has_one_interest_for_all_candidates() -> None:
+    """Two candidates that differ only in the user's history with them get the same score."""
     ranker = new_ranker("sum_pooling")
-    rare, rarer = 30, 39  # too rare for a vector of their own
+    rare, rarer = 30, 39  # too rare for an embedding of their own
     features = replace(ranker.features, statistics=TrackStatistics(np.zeros(0, np.int64), np.zeros((0, 6), np.float32)))
     features = replace(features, artist_of_track_V=np.ones(TRACKS, dtype=np.int64))
     ranker.features = features
@@ -114,7 +114,7 @@ def test_pooling_has_one_interest_for_all_candidates() -> None:
     assert np.abs(np.diff(scores(seeing, users, np.array([rare, rarer])), axis=1)).max() > 1e-3
 
 
-def test_hard_users_get_numbers(ranker: FittedRanker) -> None:
+def test_edge_case_users_get_finite_scores(ranker: FittedRanker) -> None:
     all_masked = [(5, LISTEN, NOW + MINUTE)] * 4
     unknown = [(1, LISTEN, NOW - MINUTE), (10_000, SKIP, NOW - 2)]
     rows = [[], history(1, 0), all_masked, unknown]
@@ -125,14 +125,14 @@ def test_hard_users_get_numbers(ranker: FittedRanker) -> None:
     scores(ranker, user_batch([history(10_000, 4)], length=10_000), ITEMS)
 
 
-def test_rare_tracks_share_the_vector_of_the_unknown(ranker: FittedRanker) -> None:
+def test_rare_tracks_share_the_embedding_of_unknown_ones(ranker: FittedRanker) -> None:
     rows = ranker.model.embedding.track(torch.tensor([0, 1, 30, 39, 5, 10_000]))
     assert rows[0].abs().sum() == 0
     assert torch.equal(rows[1], rows[2]) and torch.equal(rows[1], rows[3]) and torch.equal(rows[1], rows[5])
     assert not torch.equal(rows[1], rows[4])
 
 
-def test_temperatures_keep_the_order(ranker: FittedRanker) -> None:
+def test_temperatures_divide_the_logits(ranker: FittedRanker) -> None:
     users = user_batch([history(6, 1)])
     plain = scores(ranker, users, ITEMS)[0, :, 0]
     ranker.resolved_config = change_config(ranker.resolved_config, {"validation.temperatures": (2.0, 1.0)})
@@ -141,15 +141,15 @@ def test_temperatures_keep_the_order(ranker: FittedRanker) -> None:
     np.testing.assert_allclose(cooler, 1 / (1 + np.exp(-logit / 2)), atol=1e-4)
 
 
-def test_trees_have_their_share_of_the_first_task() -> None:
+def test_trees_are_blended_into_the_first_task() -> None:
     ranker = new_ranker("session_domains")
     side = ranker.features.prepare_users(user_batch([history(6, 1), []]))
     made = ranker.features.prepare_candidates(side, np.tile(ITEMS, (2, 1)))
     assert made.tree_logits_BC is not None and ranker.features.trees is not None
-    for b in range(2):  # asked one by one, from the numbers as they stand
+    for b in range(2):  # scored by LightGBM one row at a time
         rows = [np.r_[side.inputs.context_BU[b], made.features_BCF[b, c], made.matches_BCM[b, c]] for c in (0, 7)]
-        said = ranker.features.trees.booster.predict(np.array(rows), raw_score=True)
-        np.testing.assert_allclose(made.tree_logits_BC[b, [0, 7]], said, rtol=1e-5)
+        expected = ranker.features.trees.booster.predict(np.array(rows), raw_score=True)
+        np.testing.assert_allclose(made.tree_logits_BC[b, [0, 7]], expected, rtol=1e-5)
     with torch.no_grad():
         state = ranker.model.encode_user(side.inputs)
         half = ranker.model(state, made)
@@ -162,7 +162,7 @@ def test_trees_have_their_share_of_the_first_task() -> None:
             ranker.model(state, replace(made, tree_logits_BC=None))
 
 
-def test_trees_have_the_share_of_further_tasks_that_was_chosen() -> None:
+def test_trees_are_blended_into_further_tasks_by_their_weights() -> None:
     ranker = new_ranker("session_domains")
     side = ranker.features.prepare_users(user_batch([history(6, 1), []]))
     made = ranker.features.prepare_candidates(side, np.tile(ITEMS, (2, 1)))
@@ -179,12 +179,12 @@ def test_trees_have_the_share_of_further_tasks_that_was_chosen() -> None:
     np.testing.assert_allclose(after[..., 1], expected, atol=1e-5)
 
 
-def test_searches_without_trees_would_be_read_by_nobody() -> None:
+def test_searches_without_trees_are_rejected() -> None:
     with pytest.raises(ValueError, match="lately are read by trees only"):
         new_ranker("session_domains", changes={"trees.count": 0, "features.searches": ("lately",)})
 
 
-def test_items_must_have_a_row_a_request(ranker: FittedRanker) -> None:
+def test_items_must_have_one_row_per_request(ranker: FittedRanker) -> None:
     with pytest.raises(ValueError, match="one row per request"):
         ranker.score(user_batch([[], []]), np.array([[2, 3]]))
 
@@ -203,14 +203,14 @@ def test_a_missing_view_is_named(ranker: FittedRanker) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(RANKERS))
-def test_the_seed_decides(name: str) -> None:
+def test_results_depend_on_the_seed_only(name: str) -> None:
     users = user_batch([history(6, 1)])
     first, again, other = (scores(new_ranker(name, seed), users, ITEMS) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1e-3
 
 
-def test_save_and_load_give_the_same(ranker: FittedRanker, tmp_path: Path) -> None:
+def test_a_saved_ranker_gives_the_same_scores(ranker: FittedRanker, tmp_path: Path) -> None:
     vocabulary = Vocabulary(
         track_ids_V=np.array([f"t{n}" for n in range(TRACKS)], dtype=object),
         artist_of_track_V=ranker.features.artist_of_track_V,

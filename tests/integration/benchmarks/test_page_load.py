@@ -1,4 +1,4 @@
-"""The stopwatch of the page's benchmark, on a page that forbids what a browser's tools may want to do."""
+"""The timer of the page benchmark, on a page with a strict content security policy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Strict(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_visit_lasts_until_the_list_is_drawn_and_counts_what_was_fetched():
+def test_a_visit_measures_time_to_the_first_list_and_transferred_bytes():
     if browser.find_chromium() is None:
         pytest.skip("no Chromium here; install Debian's package chromium")
     with ThreadingHTTPServer(("127.0.0.1", 0), Strict) as server, browser.launch() as opened:

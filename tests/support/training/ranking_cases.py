@@ -1,4 +1,4 @@
-"""Users made by hand, and rankers with random weights over them."""
+"""Hand-made users, and rankers with random weights for them."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ KINDS = TrackGenres(
 )
 
 Event = tuple[int, int, int]
-"""Track, behaviour code, end in µs; oldest first."""
+"""Track, behavior code, end in µs; sequences are oldest first."""
 
 
 def sequence(rows: Sequence[Sequence[Event]], length: int) -> SequenceBatch:
-    """Events of each user, right-padded to `length`."""
+    """Return the events of each user, right-padded to `length`."""
     names = ("track_id", "behaviour", "occurred_at", "ended_at")
     columns = {name: np.zeros((len(rows), length), np.int64) for name in names}
     ratio = np.zeros((len(rows), length), np.float32)
@@ -53,8 +53,8 @@ def sequence(rows: Sequence[Sequence[Event]], length: int) -> SequenceBatch:
 
 
 def user_batch(rows: Sequence[Sequence[Event]], length: int = 8, request_at: int = NOW) -> UserBatch:
-    """One request a user; all events are plays, the negatives are those that were skipped, which were shown before too."""
-    kept = dict(
+    """Return one request per user; all events are plays, and skipped ones are negatives that were shown before."""
+    events_by_view = dict(
         zip(
             VIEWS,
             (
@@ -65,18 +65,20 @@ def user_batch(rows: Sequence[Sequence[Event]], length: int = 8, request_at: int
             strict=True,
         )
     )
-    kept[UNCLICKED_IMPRESSIONS] = [[(track, LEFT_ALONE, at) for track, _, at in events] for events in kept[VIEWS[2]]]
+    events_by_view[UNCLICKED_IMPRESSIONS] = [
+        [(track, LEFT_ALONE, at) for track, _, at in events] for events in events_by_view[VIEWS[2]]
+    ]
     return UserBatch(
         user_ids=[f"u{b}" for b in range(len(rows))],
         request_at_B=np.full(len(rows), request_at),
-        views={name: sequence(events, length) for name, events in kept.items()},
+        views={name: sequence(events, length) for name, events in events_by_view.items()},
         scene_B=["daily"] * len(rows),
         profile={"user_profile__plays_total": np.arange(len(rows), dtype=np.float32)},
     )
 
 
 def history(count: int, seed: int) -> list[Event]:
-    """Random events, three minutes apart, the newest three minutes ago."""
+    """Return random events at intervals of three minutes, the newest three minutes ago."""
     generator = np.random.default_rng(seed)
     tracks, skips = generator.integers(2, TRACKS, count), generator.random(count) < 0.4
     ends = NOW - 3 * MINUTE * np.arange(count, 0, -1)
@@ -93,16 +95,16 @@ def ranking_features(
     impressions: int = 0,
     kinds: bool = False,
 ) -> RankingFeatures:
-    """Statistics known since yesterday for every second track."""
+    """Return features with statistics known since yesterday for every second track."""
     items = np.arange(2, TRACKS, 2)
     counts = np.arange(len(items) * len(COUNTS), dtype=np.float32).reshape(len(items), -1)
     statistics = TrackStatistics((items << DAY_BITS) | 19_999, counts)
-    numbers = (hard_search, plays, negatives, searches, impressions, KINDS if kinds else None)
-    return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics, *numbers)
+    switches = (hard_search, plays, negatives, searches, impressions, KINDS if kinds else None)
+    return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics, *switches)
 
 
 def catalogue() -> ItemFrequencies:
-    """Tracks from 30 on are too rare for a vector of their own."""
+    """Return frequencies with which tracks from 30 on are too rare for their own embedding."""
     counts = torch.full((TRACKS,), 50)
     counts[30:] = 1
     return ItemFrequencies(counts, torch.full((ARTISTS,), 50))
@@ -112,7 +114,7 @@ def catalogue() -> ItemFrequencies:
 def grown_trees(
     hard_search: bool, negatives: bool, searches: tuple[str, ...], impressions: int, kinds: bool
 ) -> BoostedTrees:
-    """Trees that learned chance by heart from all numbers of some users."""
+    """Return trees fitted on random labels over the dense features of some users."""
     features = ranking_features(hard_search, 0, negatives, searches, impressions, kinds)
     side = features.prepare_users(user_batch([history(40, seed) for seed in range(20)], length=64))
     items = np.tile(np.arange(2, TRACKS), (20, 1))
@@ -126,7 +128,9 @@ def grown_trees(
 
 
 def new_ranker(name: str, seed: int = 0, changes: Mapping[str, Any] | None = None) -> FittedRanker:
-    """Return a ranker with random weights, large enough to show differences; `changes` to the `debug` config by path."""
+    """Return a ranker with random weights, large enough to show differences; `changes` to the `debug` config by
+    path.
+    """
     torch.manual_seed(seed)
     config = change_config(RANKERS[name].config("debug"), changes or {})
     model = RANKERS[name](config, catalogue(), ("not_skipped", "full_play"))

@@ -1,4 +1,4 @@
-"""The benchmarks of training channels run, on a few short sequences; what they find is no matter here."""
+"""The benchmarks of training channels run on a few short sequences; their results are not checked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.training import channel_steps
 
 
 @pytest.mark.parametrize("name", channel_steps.PEERS)
-def test_steps_are_counted(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_training_rate_is_positive(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for number, value in {"TRACKS": 30, "LENGTH": 8, "BATCH": 6, "TARGETS": 3, "BATCHES": 2}.items():
         monkeypatch.setattr(channel_steps, number, value)
     channel_steps.write_sequences(tmp_path)

@@ -1,4 +1,4 @@
-"""The made-up logs whose landing is measured are in the shape of the real ones: every row of them lands."""
+"""The synthetic logs of the landing benchmark have the format of real ones: every row lands."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.support.log_sources import landed
 
 
 @pytest.mark.parametrize("name", landing.FORMATS)
-def test_every_row_of_a_made_up_log_lands(tmp_path: Path, name: str) -> None:
+def test_every_row_of_a_synthetic_log_lands(tmp_path: Path, name: str) -> None:
     (tmp_path / "log").mkdir()
     landing.FORMATS[name](tmp_path / "log", 2_000)
     (counts,) = land(tmp_path / "log", tmp_path / "home").values()

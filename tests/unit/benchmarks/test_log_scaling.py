@@ -1,4 +1,4 @@
-"""The made landing zones keep the contract, and the exponent is the one that was put in."""
+"""The synthetic landing zones satisfy the contract, and the growth exponent is the slope."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def landed(home: Path, table: str, day: str = "2026-*") -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("table", ["listening_events", "tracks", "artists"])
-def test_every_row_keeps_the_contract(home: Path, table: str) -> None:
+def test_every_row_satisfies_the_contract(home: Path, table: str) -> None:
     rows = landed(home, table)
     checked = conform(table, rows.select(contract.source_schema(table).names), LATEST)
     assert checked["reason"].drop_nulls().to_list() == []
@@ -36,7 +36,7 @@ def test_every_row_keeps_the_contract(home: Path, table: str) -> None:
     assert rows.select(key).n_unique() == rows.height
 
 
-def test_a_partition_holds_the_events_of_its_day_in_order(home: Path) -> None:
+def test_a_partition_has_the_events_of_its_day_in_order(home: Path) -> None:
     days = sorted(path.name.removeprefix("dt=") for path in (home / "landing" / "listening_events").glob("dt=2026-*"))
     assert len(days) == synthetic_log.DAYS
     for day in days:
@@ -45,7 +45,7 @@ def test_a_partition_holds_the_events_of_its_day_in_order(home: Path) -> None:
         assert rows.equals(rows.sort("user_id", "ended_at", "sequence_number"))
 
 
-def test_some_of_what_was_shown_is_played_and_most_is_not(home: Path) -> None:
+def test_a_share_of_the_impressions_is_played(home: Path) -> None:
     rows = landed(home, "listening_events")
     shown = rows.filter(pl.col("action") == "impression")
     played = rows.filter((pl.col("action") == "play") & pl.col("request_id").is_not_null())
@@ -54,7 +54,7 @@ def test_some_of_what_was_shown_is_played_and_most_is_not(home: Path) -> None:
     assert 0.3 < both.height / shown.height < 0.5
 
 
-def test_the_exponent_is_the_slope() -> None:
+def test_growth_exponent_is_the_slope() -> None:
     sizes = [{"events": 10**n, "stages": {"build": {"seconds": 3 * 10 ** (1.2 * n)}}} for n in (3, 4, 5)]
     assert log_scaling._growth_exponent(sizes, "build", "seconds") == pytest.approx(1.2)
 
@@ -67,5 +67,5 @@ def test_the_exponent_is_the_slope() -> None:
         (50_000, [5_000, 50_000]),
     ],
 )
-def test_sizes_grow_tenfold(rows: int, sizes: list[int]) -> None:
+def test_sizes_grow_by_ten(rows: int, sizes: list[int]) -> None:
     assert log_scaling._event_counts(rows) == sizes

@@ -1,4 +1,4 @@
-"""The benchmarks of recall run, on sizes at which their figures say nothing."""
+"""The benchmarks of recall run at small sizes; their results are hardly meaningful."""
 
 import subprocess
 import sys
@@ -16,16 +16,16 @@ from training.recall.realtime.config import realtime_config
 
 @pytest.mark.parametrize("recipe", ["debug", "small"])
 def test_recall_of_a_request_by_channel(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recall_latency, "LISTENERS", 2)
-    results = {one.name: one for one in recall_latency.run("recall", recipe, 10.0)(3_000)}
+    monkeypatch.setattr(recall_latency, "USERS", 2)
+    results = {result.name: result for result in recall_latency.run("recall", recipe, 10.0)(3_000)}
     assert results["recall"].peer_value == 10
     assert all(results[f"recall_{name}"].value > 0 for name in CHANNELS)
-    assert {name: one.value for name, one in results.items() if "_found_" in name} == {
+    assert {name: result.value for name, result in results.items() if "_found_" in name} == {
         f"recall_found_{name}": 1.0 for name in ("realtime", "multi_interest", "long_short")
     }
 
 
-def test_every_channel_finds_something_for_a_made_listener() -> None:
+def test_every_channel_finds_candidates_for_a_synthetic_user() -> None:
     world = SyntheticWorld(3_000, "small")
     channels, users = world.channels(), world.requests(3, seed=5)
     assert channels.keys() == CHANNELS.keys()
@@ -35,27 +35,29 @@ def test_every_channel_finds_something_for_a_made_listener() -> None:
         assert (found < 3_002).all(), name
 
 
-def test_two_checkouts_in_turns() -> None:
+def test_compare_checkouts_measures_both() -> None:
     command = [sys.executable, "-m", "benchmarks.serving.compare_checkouts", str(compare_checkouts.REPOSITORY)]
     command += ["--tracks", "3000", "--rounds", "1"]
-    told = subprocess.run(command, cwd=compare_checkouts.REPOSITORY, text=True, capture_output=True, check=True).stdout
-    lines = told.splitlines()
+    output = subprocess.run(
+        command, cwd=compare_checkouts.REPOSITORY, text=True, capture_output=True, check=True
+    ).stdout
+    lines = output.splitlines()
     assert len(lines) == 2
     for line in lines:
         assert line.startswith(f"{compare_checkouts.REPOSITORY}: ")
         assert all(f"'{name}'" in line for name in CHANNELS)
 
 
-def test_lists_beside_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ivf_lists_are_compared_with_hnsw(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vector_search, "SEARCHES", 5)
-    results = {one.name: one for one in vector_search.run(4_000)}
+    results = {result.name: result for result in vector_search.run(4_000)}
     assert results.keys() == {"index_search", "index_build", "index_found", "index_search_exact"}
     assert results["index_found"].value >= 0.97
     assert results["index_found"].peer_value is not None and results["index_found"].peer_value > 0.9
 
 
-def test_a_made_catalogue_beyond_the_setting_is_searched_approximately(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Of so few tracks the first 200 lie in most lists.
+def test_a_large_synthetic_catalog_is_searched_approximately(monkeypatch: pytest.MonkeyPatch) -> None:
+    # In a small catalog the first 200 tracks are in most lists.
     monkeypatch.setattr("training.index.tuning.MAX_PROBED_FRACTION", 1.0)
     monkeypatch.setattr(
         Realtime, "config", lambda recipe: change_config(realtime_config(recipe), {"index.exact_up_to": 1_000})

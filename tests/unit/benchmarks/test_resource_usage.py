@@ -1,4 +1,4 @@
-"""What a stage takes: memory that two processes share for a moment is counted once, and what is theirs alone twice."""
+"""Resource usage of a process tree: memory shared right after a fork is counted once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.data.resource_usage import ProcessSnapshot, total_resident_bytes
 MIB = 2**20
 
 
-def test_a_child_that_is_still_its_parent_counts_once() -> None:
+def test_a_child_between_fork_and_exec_counts_once() -> None:
     java = ProcessSnapshot(1, ("java", "-Xmx4g"), 7 * MIB, 4 * MIB)
     dbt = ProcessSnapshot(0, ("dbt", "build"), 3 * MIB, MIB)
     assert total_resident_bytes({1: dbt, 2: java}) == 5 * MIB
@@ -23,13 +23,13 @@ def test_a_child_that_is_still_its_parent_counts_once() -> None:
         == 5 * MIB
     )
     assert total_resident_bytes({1: dbt, 2: java, 3: ProcessSnapshot(2, ("chmod",), MIB, MIB)}) == 6 * MIB
-    # Forked to work beside it: a process of its own, which soon has other addresses
+    # A forked worker: its virtual memory differs soon, so it counts
     assert (
         total_resident_bytes({1: dbt, 2: java, 3: ProcessSnapshot(2, java.command_line, 8 * MIB, 4 * MIB)}) == 9 * MIB
     )
 
 
-def test_memory_of_all_processes_is_seen(tmp_path: Path) -> None:
+def test_memory_of_all_processes_is_summed(tmp_path: Path) -> None:
     holds = "held = bytearray(64 * 2**20); import time; time.sleep(1)"
     both = f"import subprocess, sys; one = subprocess.Popen([sys.executable, '-c', {holds!r}]); {holds}; one.wait()"
     taken = resource_usage.run([sys.executable, "-c", both], dict(os.environ), tmp_path / "log")

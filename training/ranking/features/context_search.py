@@ -1,11 +1,11 @@
 """Context search: outcomes of the user's plays in the same context, for any track.
 
-The context of a play: how often its track had been played and its last outcome (familiarity), whether its artist is that
-of the play before, and the outcomes of the last two plays. Some users play new tracks to the end and skip known ones,
-others the reverse; their own plays in the same context show which.
+The context of a play: how often its track had been played and its last outcome (familiarity), whether its artist is
+that of the play before, and the outcomes of the last two plays. Some users play new tracks to the end and skip known
+ones, others the reverse; their own plays in the same context show which.
 
-Shape letters: B requests, C candidates, L plays, N newest plays, K familiarity codes. See `history_search.py`. Plays beyond
-the history count as never played.
+Shape letters: B requests, C candidates, L plays, N newest plays, K familiarity codes. See `history_search.py`. Plays
+beyond the history count as never played.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class ContextFeatures(Search):
         return list(smoothed_listen_rate(listens_BK, skips_BK).T)
 
     def compute_candidate_features(self, matches: TrackArtistMatches) -> list[Array]:
-        """Return, by half-life, log2(1 + weight) and share of listens of plays with the candidate's familiarity, and of those
-        in the same context.
+        """Return, by half-life, log2(1 + weight) and share of listens of plays with the candidate's familiarity, and of
+        those in the same context.
         """
         match, artist_match = matches
         familiarity_BC = familiarity_code(match.count_BC, match.kth_newest_value(self.outcomes.outcome_BL, 0))
@@ -83,13 +83,13 @@ def weighted_tally(context_BN: Array, outcome_BN: Array, half_life: float) -> Ar
 
 
 def familiarity_code(times: Array, last: Array) -> Array:
-    """Return 0 for a track that was never played, else a code of its number of plays and its last outcome (1 listened)."""
+    """Return 0 for a track that was never played, else a code of its number of plays and its last outcome."""
     count_code = sum((times >= bound).astype(np.int64) for bound in PLAY_COUNT_BOUNDS)
     return np.where(times > 0, 1 + count_code + (1 + len(PLAY_COUNT_BOUNDS)) * (last > 0), 0)
 
 
 def familiarity_before_plays(track_BL: Array, outcome_BL: Array) -> Array:
-    """Return the familiarity code of each play's track before the play [B, L]; plays oldest first, unknown tracks ≤ 0."""
+    """Return the familiarity code of each play's track before the play [B, L]; plays oldest first."""
     B, L = track_BL.shape
     bits = L.bit_length()
     # Sorted by track, then position; each unknown track counts as a distinct one.

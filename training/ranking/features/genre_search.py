@@ -1,9 +1,9 @@
-"""Genre search: genres of tracks, and how plays of the candidate's genres went in this session and among the newest plays.
+"""Genre search: genres of tracks, and outcomes of plays of the candidate's genres, in this session and recently.
 
-A track and an artist that were never played still have genres, and a session has a mood. A genre value is a style in its
-language (Cantonese pop) or an emotion: a user who likes a style in one language need not like it in another. A track that
-names only a language or only a style has that value. Each row is computed from its own candidate alone; the same code
-offline and online.
+A track and an artist that were never played still have genres, and a session has a mood. A genre value is a style in
+its language (Cantonese pop) or an emotion: a user who likes a style in one language need not like it in another. A
+track that names only a language or only a style has that value. Each row is computed from its own candidate alone; the
+same code offline and online.
 
 Shape letters: V vocabulary, B requests, C candidates, N plays that are read, K values of a track, U values.
 """
@@ -36,7 +36,7 @@ Facets = Mapping[str, tuple[list[str], Ragged]]
 
 @dataclass(frozen=True)
 class TrackGenres:
-    """Genre values of tracks: `value_VK` holds codes from 1, 0 is padding; `genre_type_U` is the type of each value (0: -1)."""
+    """Genre values of tracks: `value_VK` has codes from 1 (0: padding), `genre_type_U` the type of each value."""
 
     value_VK: NDArray[np.int32]
     genre_type_U: NDArray[np.int8]

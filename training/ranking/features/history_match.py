@@ -1,8 +1,9 @@
 """Hard search: occurrences of the candidate's track and artist in the user's histories, and their outcomes.
 
 Like attention, it reads the history from the candidate's point of view, but by exact match and so over thousands of
-events: the first stage (hard search) of SIM, Pi et al. 2020, "Search-based User Interest Modeling with Lifelong Sequential
-Behavior Data", 2006.05639. Differs: matches are aggregated to counts, ages and last outcomes instead of attended to.
+events: the first stage (hard search) of SIM, Pi et al. 2020, "Search-based User Interest Modeling with Lifelong
+Sequential Behavior Data", 2006.05639. Differs: matches are aggregated to counts, ages and last outcomes instead of
+attended to.
 
 The same code offline and online. Each row is computed from its own candidate alone. Shape letters: B requests,
 C candidates, R = B·C pairs of them, L events, P occurrences, M match features, W wanted candidates, V vocabulary.
@@ -56,8 +57,8 @@ def artist_lookup(artist_of_track_V: Array) -> Array:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Outcome of each play of a history (1 listened, -1 skipped, 0 padding), its played ratio, and whether it belongs to
-    the current session of the request.
+    """Outcome of each play of a history (1 listened, -1 skipped, 0 padding), its played ratio, and whether it belongs
+    to the current session of the request.
     """
 
     outcome_BL: Array
@@ -152,8 +153,9 @@ class Matches:
 class SuccessorEvents:
     """Events that followed earlier occurrences of the newest track (or artist) of a history.
 
-    Music is often played in an order in which it was played before: an album, a playlist. `is_successor_BL`: events right
-    after an occurrence of the newest track; `previous_position_B`: its occurrence before the newest, -1 if there is none.
+    Music is often played in an order in which it was played before: an album, a playlist. `is_successor_BL`: events
+    right after an occurrence of the newest track; `previous_position_B`: its occurrence before the newest, -1 if there
+    is none.
     """
 
     is_successor_BL: Array
@@ -199,9 +201,10 @@ def encode_play_matches(
     """Return the outcomes of track and artist in a long history of plays: PLAY_MATCH_FEATURES columns for each.
 
     Number of plays and share of listens; number among the RECENT_PLAYS newest, and whether it was the newest; outcomes,
-    ages and played ratios of its last plays; number of plays and share of listens in this session; and succession to the
-    newest play: number, share of listens, the distance in plays between the last earlier occurrence of the newest play and
-    its own last play (signed log2; MISSING_DISTANCE if either is missing), and whether it was the last successor.
+    ages and played ratios of its last plays; number of plays and share of listens in this session; and succession to
+    the newest play: number, share of listens, the distance in plays between the last earlier occurrence of the newest
+    play and its own last play (signed log2; MISSING_DISTANCE if either is missing), and whether it was the last
+    successor.
     """
     listened_BL, skipped_BL = outcomes.outcome_BL > 0, outcomes.outcome_BL < 0
     is_new_BL = np.arange(history.track_BL.shape[1]) >= history.length_B[:, None] - RECENT_PLAYS

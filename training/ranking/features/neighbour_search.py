@@ -2,8 +2,8 @@
 
 Tracks that are close in a history belong together: an album, a playlist, a mood. Each earlier play has a weight if its
 track is among the newest plays, by their outcome; the feature of a candidate is the sum of the weights around its own
-plays. This is item-to-item collaborative filtering (Sarwar et al. 2001, "Item-based Collaborative Filtering Recommendation
-Algorithms", WWW) over positions of one user's history instead of over users.
+plays. This is item-to-item collaborative filtering (Sarwar et al. 2001, "Item-based Collaborative Filtering
+Recommendation Algorithms", WWW) over positions of one user's history instead of over users.
 
 Shape letters: B requests, C candidates, L plays, N newest plays, P occurrences. See `history_search.py`.
 """
@@ -48,7 +48,8 @@ class NeighbourSearch(Search):
         return columns
 
     def _recent_play_weights(self, values_BL: Array) -> Array:
-        """Return the weight of each play [B, L, 2]: that of the newest play of the same track, if listened to or if skipped.
+        """Return the weight of each play [B, L, 2]: that of the newest play of the same track, if listened to or if
+        skipped.
 
         The newest plays themselves have weight 0.
         """

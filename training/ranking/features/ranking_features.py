@@ -1,7 +1,7 @@
 """Ranker inputs from a user batch and candidates: the same code in training, evaluation and serving.
 
-Does not depend on where the sequences were read or which ranker reads the result. Shape letters: B requests, C candidates,
-L events, U user features, F candidate features, M match features, V vocabulary.
+Does not depend on where the sequences were read or which ranker reads the result. Shape letters: B requests, C
+candidates, L events, U user features, F candidate features, M match features, V vocabulary.
 """
 
 from __future__ import annotations
@@ -210,7 +210,9 @@ class RankingFeatures:
         return np.column_stack(parts).astype(np.float32) if len(parts) > 1 else parts[0]
 
     def track_artist_codes(self, items: Array) -> tuple[Array, Array]:
-        """Return codes of tracks and their artists [...]; an index outside the vocabulary counts as unknown, 0 as none."""
+        """Return codes of tracks and their artists [...]; an index outside the vocabulary counts as unknown, 0 as
+        none.
+        """
         is_inside = (items >= 0) & (items < len(self.artist_of_track_V))
         items = np.where(is_inside, items, UNKNOWN).astype(np.int64)
         return items, self.artist_of_track_V[items].astype(np.int64)

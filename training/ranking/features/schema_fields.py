@@ -1,9 +1,10 @@
 """Columns that rankers read without code of their own: user features of Feast, and track statistics of the mart.
 
-The columns that `user_features.py` and `track_statistics.py` encode by name come first in the dense features. Each further
-numeric user feature of the ranker's feature service (a mart column and a Feast `Field`) and each further numeric column of
-the mart `track_statistics` follows, in the order of the schema, as signed log2. The fit stores their names in the config
-(`features.profile_fields`, `features.statistics_fields`), so a fitted ranker keeps its inputs when the schema grows.
+The columns that `user_features.py` and `track_statistics.py` encode by name come first in the dense features. Each
+further numeric user feature of the ranker's feature service (a mart column and a Feast `Field`) and each further
+numeric column of the mart `track_statistics` follows, in the order of the schema, as signed log2. The fit stores their
+names in the config (`features.profile_fields`, `features.statistics_fields`), so a fitted ranker keeps its inputs when
+the schema grows.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.data.user_batch import ServiceContract
+from training.data.feature_services import ServiceContract
 from training.ranking.features.track_statistics import COUNTS
 from training.ranking.features.user_features import PROFILE, PROFILE_VIEW
 

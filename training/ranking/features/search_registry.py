@@ -1,4 +1,6 @@
-"""Further searches by name, in the order of their feature columns. To add one, write a file beside this and a line here."""
+"""Further searches by name, in the order of their feature columns. To add one, write a file beside this and a line
+here.
+"""
 
 from __future__ import annotations
 

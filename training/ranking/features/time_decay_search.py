@@ -34,8 +34,8 @@ class TimeDecaySearch(Search):
         return list(smoothed_listen_rate(listens_BW, skips_BW).T)
 
     def compute_candidate_features(self, matches: TrackArtistMatches) -> list[Array]:
-        """Return, for track and artist, log2(1 + count) and share of listens: by half-life, and within HOUR_WINDOW hours of
-        this time of day.
+        """Return, for track and artist, log2(1 + count) and share of listens: by half-life, and within HOUR_WINDOW
+        hours of this time of day.
         """
         columns: list[Array] = []
         for match in matches:

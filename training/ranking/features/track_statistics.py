@@ -1,7 +1,7 @@
 """Popularity statistics of tracks, as known before a time, and the candidate features made of them.
 
-Offline there is one row per track and day with activity; a release holds the newest row of each track. The lookup is the
-same code. Does not depend on users. Shape letters: B requests, C candidates, R rows, S statistics.
+Offline there is one row per track and day with activity; a release holds the newest row of each track. The lookup is
+the same code. Does not depend on users. Shape letters: B requests, C candidates, R rows, S statistics.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TrackStatistics:
-    """Rows sorted by track, then day: `key_R` packs vocabulary index and day since 1970 at whose midnight they were known.
+    """Rows sorted by track, then day: `key_R` packs vocabulary index and day since 1970 at whose midnight they were
+    known.
 
     `names`: columns of `counts_RS`; COUNTS first, then further columns of the mart.
     """

@@ -1,7 +1,7 @@
 """User features of a request: event codes, and dense features of the recent events and the profile.
 
-Everything is computed from the sequences and the profile as known before the request; an event that ended at or after it
-counts as padding. Does not depend on candidates. Shape letters: B requests, L events, U user features, W windows.
+Everything is computed from the sequences and the profile as known before the request; an event that ended at or after
+it counts as padding. Does not depend on candidates. Shape letters: B requests, L events, U user features, W windows.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class BehaviourCodes:
 
 
 def gap_bucket(gap_us: Array) -> Array:
-    """Return the bucket of the time since an event, from 1: one per doubling from 30 s on; the last starts at 63 years."""
+    """Return the bucket of the time since an event, from 1: one per doubling from 30 s on; the last starts at 63
+    years.
+    """
     octaves = np.log2(1 + np.maximum(gap_us, 0) / (30 * SECOND_US))
     return np.clip(octaves.astype(np.int64) + 1, 1, GAP_BUCKETS - 1)
 

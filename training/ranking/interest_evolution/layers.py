@@ -37,8 +37,8 @@ def gather_positions(values_BLD: Tensor, position_PB: Tensor) -> Tensor:
 class AUGRU(nn.Module):
     """Gated recurrent unit whose update gate is scaled by attention: h ← h + a·u·(n − h).
 
-    u = σ(W_u x + U_u h + b_u), r = σ(W_r x + U_r h + b_r), n = tanh(W_n x + r·U_n h + b_n). The scale a is a scalar
-    per event and candidate: the attention weight (AUGRU, Zhou et al. 2019, 1809.03672), or 1 for a plain GRU. An event with
+    u = σ(W_u x + U_u h + b_u), r = σ(W_r x + U_r h + b_r), n = tanh(W_n x + r·U_n h + b_n). The scale a is a scalar per
+    event and candidate: the attention weight (AUGRU, Zhou et al. 2019, 1809.03672), or 1 for a plain GRU. An event with
     a = 0 does not change the state; padding is skipped this way.
     """
 
@@ -165,8 +165,8 @@ class CandidateAttention(nn.Module):
 def next_event_loss(state_PBD: Tensor, track_PBD: Tensor, negative_PBD: Tensor, is_used_PB: Tensor) -> Tensor:
     """Return the mean of −log σ(h·e) − log(1 − σ(h·e')) over the used steps: e is the next track, e' a negative one.
 
-    `track_PBD` and `negative_PBD` have the same positions: the state of row p − 1 predicts row p, so no state predicts the
-    first row. Returns 0 if no step is used.
+    `track_PBD` and `negative_PBD` have the same positions: the state of row p − 1 predicts row p, so no state predicts
+    the first row. Returns 0 if no step is used.
     """
     predicting_PBD, is_used_PB = state_PBD[:-1], is_used_PB[1:]
     loss_PB = F.softplus(-(predicting_PBD * track_PBD[1:]).sum(-1))
@@ -175,7 +175,9 @@ def next_event_loss(state_PBD: Tensor, track_PBD: Tensor, negative_PBD: Tensor, 
 
 
 def sample_positions(valid_PB: Tensor) -> Tensor:
-    """Return a random valid position for each element of [P, B], as an index into the flat array; 0 without valid ones."""
+    """Return a random valid position for each element of [P, B], as an index into the flat array; 0 without valid
+    ones.
+    """
     valid_X = valid_PB.flatten().nonzero().squeeze(1)
     if not len(valid_X):
         return torch.zeros_like(valid_PB, dtype=torch.int64)

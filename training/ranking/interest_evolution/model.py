@@ -1,15 +1,15 @@
 """Interest-evolution ranker (DIEN): a GRU over listened events, then a GRU whose update gate is scaled by attention.
 
-Zhou et al. 2019, "Deep Interest Evolution Network for Click-Through Rate Prediction", 1809.03672: a GRU reads the events
-(interest extractor), an auxiliary loss trains each of its states to tell the next event from a random one, and a second
-GRU, whose update gate is scaled by the candidate's attention (AUGRU), reads the states (interest evolution).
+Zhou et al. 2019, "Deep Interest Evolution Network for Click-Through Rate Prediction", 1809.03672: a GRU reads the
+events (interest extractor), an auxiliary loss trains each of its states to tell the next event from a random one, and a
+second GRU, whose update gate is scaled by the candidate's attention (AUGRU), reads the states (interest evolution).
 
-The sequence holds the listened plays among the recent events: plays that were not skipped, full or not. Full plays alone
-would be a cleaner signal, but logs without track durations have none; the event embedding encodes the kind of play.
-Differs: an event carries its behavior, its age and its played ratio beside its ids, and the auxiliary loss predicts the
-ids alone; its negatives are tracks of other events of the batch, so they are as popular as the positives; it is a mean
-over steps, not a sum; it uses the inner product of the paper's formula, not the network of its code. Hard search
-(`features/history_match.py`) stands beside it, as in `target_attention`.
+The sequence holds the listened plays among the recent events: plays that were not skipped, full or not. Full plays
+alone would be a cleaner signal, but logs without track durations have none; the event embedding encodes the kind of
+play. Differs: an event carries its behavior, its age and its played ratio beside its ids, and the auxiliary loss
+predicts the ids alone; its negatives are tracks of other events of the batch, so they are as popular as the positives;
+it is a mean over steps, not a sum; it uses the inner product of the paper's formula, not the network of its code. Hard
+search (`features/history_match.py`) stands beside it, as in `target_attention`.
 
 Shape letters: B requests, C candidates, L events, P listened events (time first), D width.
 """

@@ -1,8 +1,8 @@
 """Behavior groups: each behavior for or against a track is a sequence of its events.
 
-Each implicit behavior (full play, skip, unclicked impression, ...) is a group. Explicit behaviors are rare, so those of one
-polarity share a group. The groups are derived from the table of behaviors. Shape letters: B requests, L events, N events
-of a group, D width. Does not depend on models.
+Each implicit behavior (full play, skip, unclicked impression, ...) is a group. Explicit behaviors are rare, so those of
+one polarity share a group. The groups are derived from the table of behaviors. Shape letters: B requests, L events, N
+events of a group, D width. Does not depend on models.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Layers of the session-domains ranker: candidate attention, self-attention, session pooling, multi-gate experts.
 
-Shape letters: B requests, C candidates, N events (or sessions), S sessions, D width, H heads, d width of a head, E experts,
-T tasks. Padding never changes a result: it gets zero weight, and a row without events gives zeros.
+Shape letters: B requests, C candidates, N events (or sessions), S sessions, D width, H heads, d width of a head, E
+experts, T tasks. Padding never changes a result: it gets zero weight, and a row without events gives zeros.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class FeedForward(nn.Sequential):
 
 
 class Attention(nn.Module):
-    """Multi-head cross-attention to a masked sequence, without residual connection; zeros where a row's mask is empty."""
+    """Multi-head cross-attention to a masked sequence, without residual connection; zeros where a row's mask is
+    empty.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -77,7 +79,9 @@ class Encoder(nn.Module):
 
 
 class CandidateDecoder(nn.Module):
-    """Transformer block with the candidate as query: the interest of a sequence in each candidate, independent of others."""
+    """Transformer block with the candidate as query: the interest of a sequence in each candidate, independent of
+    others.
+    """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -102,8 +106,8 @@ class CandidateDecoder(nn.Module):
 class SessionPooling(nn.Module):
     """Mean-pools plays to sessions and applies self-attention over the sessions.
 
-    Each session has a learned bias by its recency (bias encoding of DSIN, Feng et al. 2019, 1905.06482). Differs: one block
-    over sessions replaces DSIN's self-attention within sessions and LSTM between them.
+    Each session has a learned bias by its recency (bias encoding of DSIN, Feng et al. 2019, 1905.06482). Differs: one
+    block over sessions replaces DSIN's self-attention within sessions and LSTM between them.
     """
 
     def __init__(self, width: int, sessions: int, heads: int, dropout: float) -> None:

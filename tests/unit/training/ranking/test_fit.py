@@ -1,4 +1,4 @@
-"""Cases from marts, and a whole fit on a tiny world."""
+"""Cases from marts, and complete fits on a tiny log."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SERVICES = dict.fromkeys(RANKERS, ServiceContract(VIEWS))
 
 @pytest.fixture(scope="module")
 def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny world of the training tests, with statistics of one track."""
+    """The tiny log of the training tests, with statistics of one track."""
     folder = write_marts(tmp_path_factory.mktemp("ranking_marts"), random_plays())
     counts = ("plays_total", "listens_total", "full_plays_total", "skips_total", "plays_7d", "plays_28d")
     rows = {"track_id": ["t3"], "known_at": [START], **{name: [2] for name in counts}}
@@ -46,7 +46,7 @@ def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def open_data(marts: Path, fit: str = "held_out") -> TrainingData:
-    """The world with both rankers' feature services."""
+    """Return the log with the rankers' feature services."""
     return TrainingData(marts, fit, recipe("debug"), services=SERVICES)
 
 
@@ -63,17 +63,17 @@ def test_every_play_is_a_case(marts: Path) -> None:
     assert counted == dict(plays.group_by("part").len().iter_rows())
 
 
-def test_the_newest_cases_are_a_share_of_every_user(marts: Path) -> None:
+def test_the_newest_cases_are_the_same_share_of_every_user(marts: Path) -> None:
     cases = ranking_cases(open_data(marts)).filter_part("train")
-    kept = cases.newest_per_user(len(cases) // 4)
+    newest = cases.newest_per_user(len(cases) // 4)
     for user in np.unique(cases.user_R):
-        mine, chosen = cases.request_at_R[cases.user_R == user], kept.request_at_R[kept.user_R == user]
+        mine, chosen = cases.request_at_R[cases.user_R == user], newest.request_at_R[newest.user_R == user]
         assert chosen.tolist() == mine[-len(chosen) :].tolist() and len(chosen) == len(mine) // 4
     assert cases.newest_per_user(10**9) is cases
 
 
 def with_impressions(marts: Path, folder: Path) -> Path:
-    """The same world, in which two listeners were shown something: clicked, left alone, and begun by itself."""
+    """Return the same log with impressions of two users: clicked, unclicked, and played without a click."""
     for path in marts.glob("*.parquet"):
         (folder / path.name).write_bytes(path.read_bytes())
     shown = {
@@ -101,7 +101,7 @@ def test_impressions_and_likes_become_tasks(marts: Path, tmp_path: Path) -> None
     cases = ranking_cases(open_data(tmp_path))
     assert cases.tasks == ("not_skipped", "full_play", "click", "like") and len(cases) == len(plays) + 3
     is_impression = cases.play_number_R == -1
-    expected = [[np.nan] * 2 + said for said in ([1, 0], [0, 0], [np.nan, 0])]
+    expected = [[np.nan] * 2 + labels for labels in ([1, 0], [0, 0], [np.nan, 0])]
     np.testing.assert_array_equal(cases.labels_RT[is_impression], expected)
     assert np.isnan(cases.labels_RT[~is_impression, 2]).all()
     assert cases.position_R[is_impression].tolist() == [1, 2, 3] and not cases.position_R[~is_impression].any()
@@ -110,10 +110,10 @@ def test_impressions_and_likes_become_tasks(marts: Path, tmp_path: Path) -> None
         user == "u0" and track == first["track_id"] and timedelta(0) <= at - request <= timedelta(minutes=30)
         for user, track, request in zip(plays["user_id"], tracks, plays["request_at"], strict=True)
     ]
-    assert cases.labels_RT[~is_impression, 3].tolist() == [float(one) for one in soon] and sum(soon) >= 1
+    assert cases.labels_RT[~is_impression, 3].tolist() == [float(is_liked) for is_liked in soon] and sum(soon) >= 1
 
 
-def test_impressions_that_were_left_alone_are_read_where_there_are_some(
+def test_unclicked_impressions_are_read_if_the_log_has_any(
     marts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = change_config(
@@ -141,7 +141,7 @@ def test_impressions_that_were_left_alone_are_read_where_there_are_some(
 
 
 @pytest.mark.parametrize("name", sorted(RANKERS))
-def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
+def test_a_fit_resolves_its_config_and_the_final_fit_keeps_it(
     name: str, marts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = change_config(RANKERS[name].config("debug"), SHORT_FIT)
@@ -157,7 +157,7 @@ def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
     users, items = batches.user_batch(range(len(cases))), cases.item_R[:, None]
     found = ranker.score(users, items)
     for task, probability in again.score(users, items).items():
-        # The same weights; kernels may round the last bit by where the arrays lie in memory.
+        # The same weights; kernels may round differently by memory alignment.
         np.testing.assert_allclose(found[task], probability, rtol=1e-6)
     assert (ranker.resolved_config.trees.weight >= 0) is bool(config.trees.count)
     assert (
@@ -172,8 +172,8 @@ def test_a_fit_settles_its_choices_and_the_final_one_keeps_them(
     assert final.resolved_config == ranker.resolved_config
 
 
-def test_ids_stand_still_after_their_epochs(marts: Path, tmp_path: Path) -> None:
-    """The same fit cut after different steps: what learns differs, the ids of a fit without an epoch for them do not."""
+def test_ids_are_frozen_after_their_epochs(marts: Path, tmp_path: Path) -> None:
+    """Fits of different length without id epochs have the same ids, and other weights differ."""
     config = change_config(
         RANKERS["session_domains"].config("debug"),
         {"training.dense_epochs": 0, "training.id_epochs": 0, "training.batch_size": 64, "validation.every": 0},
@@ -194,16 +194,16 @@ def test_ids_stand_still_after_their_epochs(marts: Path, tmp_path: Path) -> None
     assert not torch.equal(behaviours[0].weight, behaviours[1].weight)
 
 
-def test_passes_over_numbers_teach_nothing_of_ids_and_histories(marts: Path, tmp_path: Path) -> None:
-    """After them the whole network says what its numbers say; the pass over everything makes the difference."""
+def test_dense_epochs_do_not_train_ids_and_histories(marts: Path, tmp_path: Path) -> None:
+    """After them the logits depend on the dense features only; the pass over all inputs changes that."""
     config = change_config(
         RANKERS["session_domains"].config("debug"),
         {"training.dense_epochs": 2, "validation.every": 0, "training.batch_size": 64},
     )
     data = open_data(marts, "final")
     cases = ranking_cases(data)
-    number_steps = 2 * -(-len(cases) // DENSE_BATCH_SIZE)
-    for steps, is_level in ((number_steps, True), (number_steps + 4, False)):
+    dense_steps = 2 * -(-len(cases) // DENSE_BATCH_SIZE)
+    for steps, is_equal in ((dense_steps, True), (dense_steps + 4, False)):
         ranker = fit_ranker(
             "session_domains", data, change_config(config, {"training.steps": steps}), tmp_path / str(steps)
         )
@@ -211,15 +211,15 @@ def test_passes_over_numbers_teach_nothing_of_ids_and_histories(marts: Path, tmp
         batches.precompute_dense_features(1)
         rows = np.arange(0, len(cases), 7)
         with torch.no_grad():
-            whole, numbers = (
-                ranker.model(ranker.model.encode_user(one.users), one.candidates)
-                for one in (batches[rows], batches.dense_only_batch(rows))
+            logits, dense_logits = (
+                ranker.model(ranker.model.encode_user(batch.users), batch.candidates)
+                for batch in (batches[rows], batches.dense_only_batch(rows))
             )
-        assert torch.allclose(whole, numbers, atol=1e-6) is is_level
-        assert numbers.std() > 1e-3
+        assert torch.allclose(logits, dense_logits, atol=1e-6) is is_equal
+        assert dense_logits.std() > 1e-3
 
 
-def test_a_service_without_a_needed_view_is_named(marts: Path, tmp_path: Path) -> None:
+def test_a_missing_sequence_view_is_named(marts: Path, tmp_path: Path) -> None:
     data = TrainingData(marts, "held_out", recipe("debug"), services={"target_attention": ServiceContract(VIEWS[:1])})
     with pytest.raises(LookupError, match="played_history"):
         fit_ranker("target_attention", data, RANKERS["target_attention"].config("debug"), tmp_path)

@@ -1,4 +1,4 @@
-"""Planted signals are learned: one that every ranker must see, and two that no mean over the events shows."""
+"""Rankers learn planted signals: one that every ranker can learn, and two that no mean over the events shows."""
 
 from __future__ import annotations
 
@@ -31,18 +31,20 @@ Batch = tuple[UserInputs, CandidateInputs, torch.Tensor]
 
 
 def features() -> RankingFeatures:
-    """No artists and no statistics: only the ids can tell."""
+    """Return features without artists and statistics: only ids are informative."""
     made = ranking_features()
-    nobody = np.ones(TRACKS, dtype=np.int64)
-    return RankingFeatures(nobody, CODES, {}, made.statistics.newest_per_track(), hard_search=False, plays=GROUPS)
+    unknown_artists = np.ones(TRACKS, dtype=np.int64)
+    return RankingFeatures(
+        unknown_artists, CODES, {}, made.statistics.newest_per_track(), hard_search=False, plays=GROUPS
+    )
 
 
 def batch(generator: np.random.Generator, signal: str, size: int = 512) -> Batch:
-    """Each user heard one track of each group (track mod 4), two listened to and two skipped, in any order.
+    """Return users who played one track of each group (track mod 4), two listened to and two skipped, in random order.
 
-    `track`: even candidates are listened to. `binding`: a candidate shares the outcome of its group's event, another
-    track, so that no count of its own track, no rate and no mean over the events tells. `order`: of the two groups that
-    were listened to, it is the one that was so later.
+    `track`: even candidates are listened to. `binding`: a candidate has the outcome of its group's event, which is
+    another track, so no count of its own track, no rate and no mean over the events predicts it. `order`: of the two
+    groups that were listened to, the candidate is of the later one.
     """
     rows, items, labels = [], [], []
     for _ in range(size):
@@ -51,12 +53,12 @@ def batch(generator: np.random.Generator, signal: str, size: int = 512) -> Batch
         tracks = 4 + order + GROUPS * generator.integers(0, 9, GROUPS)
         ends = NOW - MINUTE * np.arange(GROUPS, 0, -1)
         rows.append([(int(t), int(outcome[g]), int(e)) for t, g, e in zip(tracks, order, ends, strict=True)])
-        heard = [int(group) for group in order if outcome[group] == LISTEN]
-        group = int(generator.choice(heard) if signal == "order" else generator.integers(GROUPS))
+        listened = [int(group) for group in order if outcome[group] == LISTEN]
+        group = int(generator.choice(listened) if signal == "order" else generator.integers(GROUPS))
         others = [t for t in range(4 + group, TRACKS, GROUPS) if t not in tracks]
         item = int(generator.choice(others))
         items.append([item])
-        answer = {"track": item % 2 == 0, "binding": outcome[group] == LISTEN, "order": group == heard[-1]}
+        answer = {"track": item % 2 == 0, "binding": outcome[group] == LISTEN, "order": group == listened[-1]}
         labels.append([float(answer[signal])])
     made = features()
     side = made.prepare_users(user_batch(rows, length=GROUPS))
@@ -64,7 +66,7 @@ def batch(generator: np.random.Generator, signal: str, size: int = 512) -> Batch
 
 
 def learned_auc(name: str, signal: str, steps: int) -> float:
-    """AUC on fresh users after some steps."""
+    """Return the AUC on new users after some training steps."""
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
     config = change_config(RANKERS[name].config("debug"), CHANGES)
@@ -88,20 +90,20 @@ def learned_auc(name: str, signal: str, steps: int) -> float:
 
 
 @pytest.mark.parametrize("name", sorted(RANKERS))
-def test_every_ranker_learns_which_tracks_are_liked(name: str) -> None:
+def test_every_ranker_learns_track_preferences(name: str) -> None:
     assert learned_auc(name, "track", 100) > 0.95
 
 
 @pytest.mark.parametrize("name", ["target_attention", "session_domains"])
-def test_attention_sees_what_came_of_the_event_that_matters(name: str) -> None:
+def test_attention_learns_the_outcome_of_the_relevant_event(name: str) -> None:
     assert learned_auc(name, "binding", 400) > 0.85
 
 
-def test_pooling_does_not_see_it() -> None:
+def test_sum_pooling_does_not_learn_it() -> None:
     assert learned_auc("sum_pooling", "binding", 400) < 0.6
 
 
-def test_evolution_sees_which_of_two_events_came_later() -> None:
+def test_interest_evolution_learns_the_order_of_events() -> None:
     evolution, pooling = (learned_auc(name, "order", 200) for name in ("interest_evolution", "sum_pooling"))
     assert evolution > 0.85, evolution
     assert pooling < 0.6, pooling

@@ -1,4 +1,4 @@
-"""The bias tower learns that late places are seldom looked at, and whoever ranks does not ask it."""
+"""The position bias learns that late positions are seldom looked at, and scoring ignores it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,26 @@ from training.ranking.case_batches import CaseBatch
 from training.ranking.fit import RankerModule
 from training.ranking.session_domains.model import SessionDomains
 
-PLACES = 10
-LIKED = 0.9
+POSITIONS = 10
+CLICK_RATE = 0.9
 
 
 def shown(generator: np.random.Generator, cases: int) -> CaseBatch:
-    """Even tracks are clicked when somebody looks, which the place decides: .8 at the first one, less at each next."""
+    """Return impressions: users look with probability 0.8 at the first position, less at each next, and click even
+    tracks.
+    """
     features = ranking_features(hard_search=False, plays=4)
     side = features.prepare_users(user_batch([[]] * cases, length=4))
-    items, places = generator.integers(4, 28, cases), generator.integers(1, PLACES + 1, cases)
-    looked_at = generator.random(cases) < 0.8 / places**0.7
-    clicked = looked_at & (generator.random(cases) < np.where(items % 2 == 0, LIKED, 1 - LIKED))
+    items, positions = generator.integers(4, 28, cases), generator.integers(1, POSITIONS + 1, cases)
+    looked_at = generator.random(cases) < 0.8 / positions**0.7
+    clicked = looked_at & (generator.random(cases) < np.where(items % 2 == 0, CLICK_RATE, 1 - CLICK_RATE))
     candidates = features.prepare_candidates(side, items[:, None])
-    return CaseBatch(side.inputs, candidates, torch.tensor(clicked[:, None], dtype=torch.float32), torch.tensor(places))
+    return CaseBatch(
+        side.inputs, candidates, torch.tensor(clicked[:, None], dtype=torch.float32), torch.tensor(positions)
+    )
 
 
-def test_the_place_is_explained_by_the_tower_and_the_track_by_the_rest() -> None:
+def test_position_and_track_effects_are_separated() -> None:
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
     changes = {
@@ -46,12 +50,12 @@ def test_the_place_is_explained_by_the_tower_and_the_track_by_the_rest() -> None
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    model, places = module.model.eval(), torch.arange(1, PLACES + 1)
+    model, positions = module.model.eval(), torch.arange(1, POSITIONS + 1)
     with torch.no_grad():
-        bias = model.position_bias(places)[:, 0]
+        bias = model.position_bias(positions)[:, 0]
         test = shown(generator, TRACKS)
         logits = model(model.encode_user(test.users), test.candidates)[:, 0, 0]
         assert (model.position_bias(torch.zeros(3, dtype=torch.int64)) == 0).all()
-    assert spearmanr(bias, -places).statistic >= 0.9
+    assert spearmanr(bias, -positions).statistic >= 0.9
     is_even = test.candidates.track_BC[:, 0] % 2 == 0
     assert logits[is_even].min() > logits[~is_even].max()

@@ -1,4 +1,4 @@
-"""Heads as one score: the formula by hand, and weights that are found where a scene's labels ask for them."""
+"""Task weights: the formula by hand, and weights fitted for scenes whose labels follow one task."""
 
 from __future__ import annotations
 
@@ -15,35 +15,37 @@ from training.slate.blend import Blend
 TASKS = ("not_skipped", "full_play", "like")
 
 
-def made(cases: int = 6_000) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Two scenes: in `daily` the labels follow the head `like`, in `private_fm` the first head; `rare` is too small."""
+def labeled_cases(cases: int = 6_000) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return two scenes: in `daily` the labels follow the task `like`, in `private_fm` the first task; `rare` is too
+    small.
+    """
     random = np.random.default_rng(0)
-    said = random.random((cases, 3)).astype(np.float32)
+    predicted = random.random((cases, 3)).astype(np.float32)
     scene = np.array(["daily", "private_fm"])[np.arange(cases) % 2].astype(object)
     scene[:50] = "rare"
-    told = np.where(scene == "private_fm", said[:, 0], said[:, 2])
-    labels = (random.random((cases, 3)) < told[:, None]).astype(np.float32)
-    return said, labels, np.arange(cases) % 20, scene
+    probability = np.where(scene == "private_fm", predicted[:, 0], predicted[:, 2])
+    labels = (random.random((cases, 3)) < probability[:, None]).astype(np.float32)
+    return predicted, labels, np.arange(cases) % 20, scene
 
 
-def test_the_formula_is_a_product_of_powers_of_odds() -> None:
-    said = {"not_skipped": np.array([[0.2, 0.9]]), "like": np.array([[0.5, 0.1]])}
+def test_the_score_is_a_weighted_geometric_mean_of_odds() -> None:
+    predicted = {"not_skipped": np.array([[0.2, 0.9]]), "like": np.array([[0.5, 0.1]])}
     odds = (0.25**0.75 * 1.0**0.25, 9.0**0.75 * (1 / 9) ** 0.25)
-    found = combine_log_odds(said, {"not_skipped": 3.0, "like": 1.0, "full_play": 0.0})
-    np.testing.assert_allclose(found[0], [one / (1 + one) for one in odds])
-    assert combine_log_odds(said, {"like": 1.0}) is said["like"], "a head alone is its own probability"
+    found = combine_log_odds(predicted, {"not_skipped": 3.0, "like": 1.0, "full_play": 0.0})
+    np.testing.assert_allclose(found[0], [value / (1 + value) for value in odds])
+    assert combine_log_odds(predicted, {"like": 1.0}) is predicted["like"], "a single task keeps its probability"
     extreme = combine_log_odds({"a": np.array([0.0, 1.0]), "b": np.array([1.0, 1.0])}, {"a": 1, "b": 1})
     assert np.isfinite(extreme).all() and (extreme >= 0).all() and (extreme <= 1).all()
-    with pytest.raises(KeyError, match="no head full_play"):
-        combine_log_odds(said, {"full_play": 1.0})
+    with pytest.raises(KeyError, match="no task full_play"):
+        combine_log_odds(predicted, {"full_play": 1.0})
 
 
-def test_a_scene_with_enough_cases_gets_weights_of_its_own(tmp_path: Path) -> None:
-    heads, table = fit_task_weights(*made()[:2], TASKS, *made()[2:])
+def test_a_scene_with_enough_cases_has_its_own_weights(tmp_path: Path) -> None:
+    heads, table = fit_task_weights(*labeled_cases()[:2], TASKS, *labeled_cases()[2:])
     assert set(heads.weights) == set(table) == {"", "daily", "private_fm"}
     assert max(heads.for_scene("daily"), key=heads.for_scene("daily").__getitem__) == "like"
     assert heads.for_scene("private_fm").get("not_skipped", 0) >= 0.75
-    assert heads.for_scene("rare") == heads.for_scene("") and heads.for_scene("nobody knows") == heads.for_scene("")
+    assert heads.for_scene("rare") == heads.for_scene("") and heads.for_scene("unknown") == heads.for_scene("")
     for row in table.values():
         worth = {
             name: sum(row["wants"][task] * value for task, value in values.items())
@@ -57,37 +59,37 @@ def test_a_scene_with_enough_cases_gets_weights_of_its_own(tmp_path: Path) -> No
         Blend.load(tmp_path / "blend.json")
 
 
-def test_a_log_of_two_heads_or_one_is_enough() -> None:
-    said, labels, users, scenes = made()
-    heads, _ = fit_task_weights(said[:, :2], labels[:, :2], TASKS[:2], users, scenes)
+def test_one_or_two_tasks_are_enough() -> None:
+    predicted, labels, users, scenes = labeled_cases()
+    heads, _ = fit_task_weights(predicted[:, :2], labels[:, :2], TASKS[:2], users, scenes)
     assert set(heads.for_scene("")) <= set(TASKS[:2])
-    alone, table = fit_task_weights(said[:, :1], labels[:, :1], ("click",), users, scenes)
-    assert alone.for_scene("") == {"click": 1.0} and table[""]["wants"] == {"click": 0.5}
-    unknown, empty = fit_task_weights(said, np.full_like(labels, np.nan), TASKS, users, scenes)
+    single, table = fit_task_weights(predicted[:, :1], labels[:, :1], ("click",), users, scenes)
+    assert single.for_scene("") == {"click": 1.0} and table[""]["wants"] == {"click": 0.5}
+    unknown, empty = fit_task_weights(predicted, np.full_like(labels, np.nan), TASKS, users, scenes)
     assert unknown.for_scene("daily") == {"not_skipped": 1.0} and empty == {}
 
 
-def test_every_head_alone_is_in_the_grid_and_weights_sum_to_one() -> None:
+def test_the_grid_has_every_single_task_and_weights_sum_to_one() -> None:
     found = weight_grid(("click", "not_skipped", "like"), "not_skipped")
     assert found[0] == {"not_skipped": 1.0}
     assert all({task: 1.0} in found for task in ("click", "not_skipped", "like"))
     assert len(found) == 15 and all(sum(weights.values()) == 1 for weights in found)
 
 
-def test_within_users_is_the_mean_auc_weighted_by_cases() -> None:
+def test_gauc_is_the_mean_auc_weighted_by_cases() -> None:
     score = np.array([0.1, 0.9, 0.5, 0.4, 0.3, 0.2, 0.7])
     label = np.array([0, 1, np.nan, 1, 0, 1, 1])
     found = gauc_by_task(score, {"a": label}, np.array([0, 0, 0, 1, 1, 1, 2]))
     assert found["a"] == pytest.approx((2 * 1.0 + 3 * 0.5) / 5)
 
 
-def test_weights_that_mean_nothing_are_refused() -> None:
+def test_invalid_weights_are_rejected() -> None:
     for weights in ({"daily": {"like": 1.0}}, {"": {"like": -1.0}}, {"": {"like": 0.0}}, {"": {}}):
         with pytest.raises(ValueError, match="scene"):
             TaskWeights(weights)
 
 
-def test_every_scene_of_the_service_wants_tasks_that_exist() -> None:
+def test_task_importance_names_existing_scenes_and_tasks() -> None:
     from training.ranking.cases import TASKS as KNOWN
     from training.slate.scenes import SCENES
 
@@ -95,7 +97,7 @@ def test_every_scene_of_the_service_wants_tasks_that_exist() -> None:
     assert all(set(wants) <= set(KNOWN) for wants in task_weight_search.TASK_IMPORTANCE.values())
 
 
-def test_the_head_of_whole_requests_takes_its_share_of_every_scene() -> None:
+def test_the_listwise_head_has_its_share_in_every_scene() -> None:
     heads = TaskWeights({ANY_SCENE: {"not_skipped": 1.0, "like": 3.0}, "daily": {"like": 1.0}})
     mixed = heads.with_listwise_share(0.6)
     assert mixed.weights[ANY_SCENE] == pytest.approx({"not_skipped": 0.1, "like": 0.3, LISTWISE_HEAD: 0.6})
@@ -106,6 +108,6 @@ def test_the_head_of_whole_requests_takes_its_share_of_every_scene() -> None:
         "not_skipped",
         "like",
     }
-    # The order of other heads does not change where it has no share.
-    said = {"not_skipped": np.array([0.2, 0.7]), "like": np.array([0.4, 0.1])}
-    assert heads.with_listwise_share(0.0).score(said, "") == pytest.approx(heads.score(said, ""))
+    # Without a share of the listwise head, scores do not change.
+    predicted = {"not_skipped": np.array([0.2, 0.7]), "like": np.array([0.4, 0.1])}
+    assert heads.with_listwise_share(0.0).score(predicted, "") == pytest.approx(heads.score(predicted, ""))

@@ -1,4 +1,4 @@
-"""How music of the candidate's kinds went, against the obvious loop over plays."""
+"""Genre features compared with a direct loop over plays."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import pytest
 
 from tests.support.training.ranking_cases import KINDS, MINUTE, NOW, SKIP, TRACKS, history, ranking_features, user_batch
 from training.data.ragged import Ragged
-from training.ranking.features.genre_search import EMOTIONS, GENRE_FEATURES, STYLES, WINDOWS, TrackGenres
-from training.ranking.features.genre_search import GENRE_TYPES as KIND_COUNT
+from training.ranking.features.genre_search import (
+    EMOTIONS,
+    GENRE_FEATURES,
+    GENRE_TYPES,
+    STYLES,
+    WINDOWS,
+    TrackGenres,
+)
 from training.ranking.features.history_match import MATCH_FEATURES
 
 ITEMS = np.array([0, 1, 2, 7, 12, 35])
@@ -22,18 +28,18 @@ def lists(*rows: list[int]) -> Ragged:
 
 
 def expected(events: list[tuple[int, int, int]], item: int) -> list[float]:
-    """Window by window, kind by kind: the share of plays, and the share of listens among them."""
-    numbers: list[float] = []
-    for _, kind in product(range(WINDOWS), range(KIND_COUNT)):  # three minutes apart: all are of one session
-        values = [value for value in KINDS.value_VK[item] if KINDS.genre_type_U[value] == kind]
-        alike = [event for event in events for value in values if value in KINDS.value_VK[event[0]]]
-        listens = sum(behaviour != SKIP for _, behaviour, _ in alike)
-        numbers += [len(alike) / max(len(events), 1), (listens + 0.7) / (len(alike) + 1)]
-    return numbers
+    """Return, window by window and type by type, the share of plays and the share of listens among them."""
+    columns: list[float] = []
+    for _, genre_type in product(range(WINDOWS), range(GENRE_TYPES)):  # plays are three minutes apart: one session
+        values = [value for value in KINDS.value_VK[item] if KINDS.genre_type_U[value] == genre_type]
+        plays = [event for event in events for value in values if value in KINDS.value_VK[event[0]]]
+        listens = sum(behaviour != SKIP for _, behaviour, _ in plays)
+        columns += [len(plays) / max(len(events), 1), (listens + 0.7) / (len(plays) + 1)]
+    return columns
 
 
 @pytest.mark.parametrize("count", [0, 1, 8, 70])
-def test_counts_are_the_loop(count: int) -> None:
+def test_genre_features_equal_direct_counting(count: int) -> None:
     features = ranking_features(kinds=True)
     rows = [history(count, 1), history(3, 2)]
     side = features.prepare_users(user_batch(rows, length=80))
@@ -44,36 +50,36 @@ def test_counts_are_the_loop(count: int) -> None:
             np.testing.assert_allclose(found[b, c], expected(events, item), rtol=1e-5)
 
 
-def test_what_ended_a_session_ago_is_not_of_this_one() -> None:
+def test_an_earlier_session_is_not_counted_in_this_one() -> None:
     features = ranking_features(kinds=True)
     old = [(track, behaviour, at - 100 * MINUTE) for track, behaviour, at in history(5, 3)]
     side = features.prepare_users(user_batch([old], length=8))
     found = features.prepare_candidates(side, ITEMS[None]).matches_BCM[0, :, MATCH_FEATURES:]
-    of_session, of_newest = found.reshape(len(ITEMS), WINDOWS, KIND_COUNT, 2)[..., 0].unbind(1)
+    of_session, of_newest = found.reshape(len(ITEMS), WINDOWS, GENRE_TYPES, 2)[..., 0].unbind(1)
     assert of_session.abs().max() == 0 and of_newest.max() > 0
     assert NOW - old[-1][2] > 30 * MINUTE
 
 
-def test_kinds_come_from_facets_and_survive_a_file(tmp_path: Path) -> None:
+def test_genres_come_from_facets_and_are_restored_from_a_file(tmp_path: Path) -> None:
     facets = {
         "languages": (["en", "yue"], lists([], [], [1], [0, 1], [])),
         "styles": (["pop", "rock"], lists([], [], [0], [0], [1])),
         "emotions": (["calm"], lists([], [], [0], [], [])),
     }
-    kinds = TrackGenres.build(facets)
-    assert kinds is not None and kinds.value_VK.shape[0] == 5
-    of = [sorted(kinds.genre_type_U[[value for value in row if value]].tolist()) for row in kinds.value_VK]
-    assert of == [[], [], [STYLES, EMOTIONS], [STYLES] * 2, [STYLES]]
-    (cantonese_pop,) = set(kinds.value_VK[2]) & set(kinds.value_VK[3]) - {0}
-    assert kinds.genre_type_U[cantonese_pop] == STYLES and kinds.value_VK[4][0] not in kinds.value_VK[[2, 3]]
-    kinds.save(tmp_path)
+    genres = TrackGenres.build(facets)
+    assert genres is not None and genres.value_VK.shape[0] == 5
+    types = [sorted(genres.genre_type_U[[value for value in row if value]].tolist()) for row in genres.value_VK]
+    assert types == [[], [], [STYLES, EMOTIONS], [STYLES] * 2, [STYLES]]
+    (cantonese_pop,) = set(genres.value_VK[2]) & set(genres.value_VK[3]) - {0}
+    assert genres.genre_type_U[cantonese_pop] == STYLES and genres.value_VK[4][0] not in genres.value_VK[[2, 3]]
+    genres.save(tmp_path)
     read = TrackGenres.load(tmp_path)
     assert read is not None
-    np.testing.assert_array_equal(read.value_VK, kinds.value_VK)
-    np.testing.assert_array_equal(read.genre_type_U, kinds.genre_type_U)
+    np.testing.assert_array_equal(read.value_VK, genres.value_VK)
+    np.testing.assert_array_equal(read.genre_type_U, genres.genre_type_U)
     assert TrackGenres.load(tmp_path / "nothing") is None
 
 
-def test_tracks_without_facets_are_of_no_kind() -> None:
+def test_tracks_without_facets_have_no_genres() -> None:
     nothing = ([], lists(*[[]] * TRACKS))
     assert TrackGenres.build({"languages": nothing, "styles": nothing, "emotions": nothing}) is None

@@ -1,4 +1,4 @@
-"""Features against counting by hand, one candidate at a time."""
+"""Dense features compared with direct counting, one candidate at a time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NEVER = np.log2(1 + NEVER_US / MINUTE)
 
 
 def by_hand(events: list[tuple[int, int, int]], track: int) -> list[float]:
-    """The columns from the plays of one candidate, event by event."""
+    """Return the columns of one candidate by looping over the plays."""
     columns: list[float] = []
     session = events
     for before, after in zip(events, [*events[1:], (0, 0, NOW)], strict=False):
@@ -65,11 +65,11 @@ def by_hand(events: list[tuple[int, int, int]], track: int) -> list[float]:
 
 
 def share(events: list[tuple[int, int, int]], places: list[int]) -> float:
-    """Share of listens, smoothed."""
+    """Return the smoothed share of listens."""
     return (sum(events[place][1] == LISTEN for place in places) + 0.7) / (len(places) + 1)
 
 
-def test_what_came_of_a_candidate_equals_looking_through_the_plays() -> None:
+def test_play_matches_equal_direct_counting() -> None:
     broken = [(track, outcome, end - 50 * MINUTE * (n < 20)) for n, (track, outcome, end) in enumerate(history(30, 1))]
     long = [(2 + n % 9, SKIP if n % 4 == 0 else LISTEN, NOW - (90 - n) * MINUTE) for n in range(80)]
     old = [(2, LISTEN, NOW - 40 * MINUTE)]
@@ -83,7 +83,7 @@ def test_what_came_of_a_candidate_equals_looking_through_the_plays() -> None:
             np.testing.assert_allclose(found[b, c, : 2 * PLAY_MATCH_FEATURES], by_hand(events, int(track)), rtol=1e-5)
 
 
-def test_negative_histories_are_counted_apart() -> None:
+def test_negative_histories_are_counted_separately() -> None:
     rows = [[(5, LISTEN, NOW - 9 * MINUTE), (5, SKIP, NOW - 7 * MINUTE), (5, SKIP, NOW - 3 * MINUTE)]]
     features = ranking_features()
     found = features.prepare_candidates(
@@ -95,9 +95,9 @@ def test_negative_histories_are_counted_apart() -> None:
     np.testing.assert_allclose(neither, [0, NEVER] * 2, rtol=1e-5)
 
 
-def test_the_order_in_which_tracks_were_heard_is_found() -> None:
-    heard = [5, 6, 9, 5, 6, 7, 8, 5]  # 6 came after 5 twice; the newest is 5, last heard at place 3 before
-    rows = [[(track, LISTEN, NOW - (9 - place) * MINUTE) for place, track in enumerate(heard)], [], [(5, LISTEN, 1)]]
+def test_successors_of_the_newest_play_are_found() -> None:
+    played = [5, 6, 9, 5, 6, 7, 8, 5]  # 6 came after 5 twice; the newest is 5, last played at place 3 before
+    rows = [[(track, LISTEN, NOW - (9 - place) * MINUTE) for place, track in enumerate(played)], [], [(5, LISTEN, 1)]]
     features = ranking_features()
     items = np.array([[6, 7, 9, 5, 30, 1]] * 3)
     found = features.prepare_candidates(features.prepare_users(user_batch(rows, length=12)), items).matches_BCM.numpy()
@@ -109,7 +109,7 @@ def test_the_order_in_which_tracks_were_heard_is_found() -> None:
     assert (follows[1:] == 0).all() and (stride[1:] == none).all() and (is_next[1:] == 0).all()
 
 
-def test_the_unknown_track_matches_nothing() -> None:
+def test_an_unknown_track_matches_nothing() -> None:
     features = ranking_features()
     side = features.prepare_users(user_batch([[(1, LISTEN, NOW - MINUTE)]]))
     candidates = features.prepare_candidates(side, np.array([[1, 10_000, 2]]))
@@ -119,7 +119,7 @@ def test_the_unknown_track_matches_nothing() -> None:
     np.testing.assert_array_equal(own[0], own[1])
 
 
-def test_statistics_are_those_known_before() -> None:
+def test_statistics_are_those_known_before_the_request() -> None:
     day = NOW // DAY_US
     rows = pl.DataFrame({"known_at": [day - 5, day - 2, day, day + 1, day - 1]}).with_columns(
         pl.from_epoch(pl.col("known_at") * DAY_US, "us"),
@@ -140,7 +140,7 @@ def test_statistics_are_those_known_before() -> None:
     assert counts[0, 0, 0] == 4 and len(statistics.newest_per_track().key_R) == 1
 
 
-def test_context_tells_outcomes_newest_first() -> None:
+def test_user_features_list_outcomes_newest_first() -> None:
     rows = [[(5, LISTEN, NOW - 90 * MINUTE), (5, LISTEN, NOW - 5 * MINUTE), (6, SKIP, NOW - MINUTE)], []]
     batch = user_batch(rows)
     view = batch.views["recent_events"]
@@ -158,7 +158,7 @@ def test_context_tells_outcomes_newest_first() -> None:
     assert np.isfinite(found[1]).all() and found[1, : 2 * LAGS].tolist() == [0] * 2 * LAGS
 
 
-def test_the_long_run_is_the_share_of_listens_among_the_last_plays() -> None:
+def test_long_windows_are_shares_of_listens_among_the_last_plays() -> None:
     outcomes = np.zeros((3, 2100), np.float32)
     outcomes[0, :2100] = np.where(np.arange(2100) < 1900, 1, -1)
     outcomes[1, :3] = [1, -1, 0]

@@ -1,4 +1,4 @@
-"""Further searches against counting by hand, one candidate at a time."""
+"""Further searches compared with direct counting, one candidate at a time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ITEMS = [5, 6, 7, 15, 30, 39, 1]
 
 
 def found(name: str, length: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """What a search adds: numbers of the user [B, ·] and of the candidates [B, C, ·]."""
+    """Return the columns that a search adds: user features [B, ·] and candidate features [B, C, ·]."""
     features = ranking_features(searches=(name,))
     side = features.prepare_users(user_batch(ROWS, length=length))
     candidates = features.prepare_candidates(side, np.tile(ITEMS, (len(ROWS), 1)))
@@ -44,19 +44,19 @@ def found(name: str, length: int = 64) -> tuple[np.ndarray, np.ndarray]:
     return side.inputs.context_BU.numpy()[:, before:], candidates.matches_BCM.numpy()[..., MATCH_FEATURES:]
 
 
-def known(events: Events) -> list[int]:
-    """The tracks, -1 for one that nobody knows."""
+def known_tracks(events: Events) -> list[int]:
+    """Return the tracks, -1 for an unknown one."""
     return [track if 1 < track < TRACKS else -1 for track, _, _ in events]
 
 
 def artists(tracks: list[int]) -> list[int]:
-    """Their artists, -1 for a track that nobody knows."""
+    """Return the artists of tracks, -1 for an unknown track."""
     return [int(ARTIST_OF_TRACK[track]) if track > 1 else -1 for track in tracks]
 
 
 def facets(events: Events, item: int) -> list[tuple[list[int], int, list[int]]]:
-    """For track and artist: the plays' values, the wanted one, and the places where it is."""
-    tracks = known(events)
+    """Return, for track and artist, the plays' values, the candidate's value, and the positions where it occurs."""
+    tracks = known_tracks(events)
     wanted = item if item > 1 else -2
     of_artists = artists(tracks), artists([wanted])[0] if wanted > 1 else -2
     return [
@@ -66,16 +66,16 @@ def facets(events: Events, item: int) -> list[tuple[list[int], int, list[int]]]:
 
 
 def share(listens: float, plays: float) -> float:
-    """Drawn to .7 where there are few."""
+    """Return the share of listens, shrunk to 0.7 where there are few plays."""
     return (listens + 0.7) / (plays + 1)
 
 
 def is_listen(events: Events, place: int) -> bool:
-    """Whether that play was listened to."""
+    """Return whether a play was listened to."""
     return events[place][1] == LISTEN
 
 
-def lately_by_hand(events: Events, item: int) -> list[float]:
+def recency_by_hand(events: Events, item: int) -> list[float]:
     columns: list[float] = []
     for _, _, places in facets(events, item):
         newest_first = [is_listen(events, place) for place in reversed(places)]
@@ -96,7 +96,7 @@ def lately_by_hand(events: Events, item: int) -> list[float]:
     return columns
 
 
-def fading_by_hand(events: Events, item: int) -> list[float]:
+def time_decay_by_hand(events: Events, item: int) -> list[float]:
     columns: list[float] = []
     for _, _, places in facets(events, item):
         day = 24 * 60 * MINUTE
@@ -128,15 +128,15 @@ def neighbours_by_hand(events: Events, item: int) -> list[float]:
                         newest = now[values[one]]
                         weight = 0.5 ** ((len(events) - 1 - newest) / neighbour_search.HALF_LIFE)
                         sums[place][0 if is_listen(events, newest) else 1] += weight
-            near, against = (sum(sums[place][side] for place in places) for side in (0, 1))
+            near_listened, near_skipped = (sum(sums[place][side] for place in places) for side in (0, 1))
             listens = sum(sums[place][0] for place in places if is_listen(events, place))
-            columns += [np.log2(1 + near), share(listens, near), np.log2(1 + against)]
+            columns += [np.log2(1 + near_listened), share(listens, near_listened), np.log2(1 + near_skipped)]
     return columns
 
 
-def situation(events: Events, place: int, item: int) -> tuple[tuple[int, bool], tuple[bool, int, int]]:
-    """How a track was known before that place, and what stood before it."""
-    tracks = known(events)
+def context_of(events: Events, place: int, item: int) -> tuple[tuple[int, bool], tuple[bool, int, int]]:
+    """Return the familiarity of a track before a play, and the context of the play."""
+    tracks = known_tracks(events)
     before = [p for p in range(place) if item > 1 and tracks[p] == item]
     often = sum(len(before) >= bound for bound in (1, *context_search.PLAY_COUNT_BOUNDS))
     artist, previous = (artists([one])[0] for one in (item, tracks[place - 1] if place else -1))
@@ -145,14 +145,14 @@ def situation(events: Events, place: int, item: int) -> tuple[tuple[int, bool], 
     return (often, bool(before) and is_listen(events, before[-1])), (artist == previous and artist > 0, one, two)
 
 
-def situations_by_hand(events: Events, item: int) -> list[float]:
-    tracks, columns = known(events), []
-    past = [situation(events, place, tracks[place]) for place in range(len(events))]
-    mine = situation(events, len(events), item)
+def context_by_hand(events: Events, item: int) -> list[float]:
+    tracks, columns = known_tracks(events), []
+    contexts = [context_of(events, place, tracks[place]) for place in range(len(events))]
+    mine = context_of(events, len(events), item)
     for half_life in context_search.HALF_LIVES:
         for same in (lambda one: one[0] == mine[0], lambda one: one == mine):
             weight = {
-                place: 0.5 ** ((len(events) - 1 - place) / half_life) for place, one in enumerate(past) if same(one)
+                place: 0.5 ** ((len(events) - 1 - place) / half_life) for place, one in enumerate(contexts) if same(one)
             }
             plays, listens = sum(weight.values()), sum(w for place, w in weight.items() if is_listen(events, place))
             columns += [np.log2(1 + plays), share(listens, plays)]
@@ -162,23 +162,23 @@ def situations_by_hand(events: Events, item: int) -> list[float]:
 @pytest.mark.parametrize(
     ("name", "by_hand"),
     [
-        ("lately", lately_by_hand),
-        ("fading", fading_by_hand),
+        ("lately", recency_by_hand),
+        ("fading", time_decay_by_hand),
         ("neighbours", neighbours_by_hand),
-        ("situations", situations_by_hand),
+        ("situations", context_by_hand),
     ],
 )
-def test_candidates_are_what_counting_finds(name: str, by_hand: Callable[[Events, int], list[float]]) -> None:
+def test_candidate_features_equal_direct_counting(name: str, by_hand: Callable[[Events, int], list[float]]) -> None:
     _, numbers = found(name)
     for b, events in enumerate(ROWS):
         for c, item in enumerate(ITEMS):
             np.testing.assert_allclose(
                 numbers[b, c], by_hand(events, item), rtol=1e-4, atol=1e-5, err_msg=f"{b} {item}"
             )
-    assert numbers.std((0, 1)).min() > 1e-3  # every column says something here
+    assert numbers.std((0, 1)).min() > 1e-3  # every column varies
 
 
-def test_the_newest_plays_that_ended_alike_are_counted() -> None:
+def test_the_current_streak_is_counted() -> None:
     runs, _ = found("lately")
     for events, (run,) in zip(ROWS, runs, strict=True):
         listens = [is_listen(events, place) for place in range(len(events))][::-1]
@@ -187,7 +187,7 @@ def test_the_newest_plays_that_ended_alike_are_counted() -> None:
         assert run == pytest.approx((1 if listens and listens[0] else -1) * np.log2(1 + length))
 
 
-def test_shares_of_the_user_fade() -> None:
+def test_user_shares_are_time_decayed() -> None:
     shares, _ = found("fading")
     for events, row in zip(ROWS, shares, strict=True):
         for half_life, value in zip(time_decay_search.USER_HALF_LIVES, row, strict=True):
@@ -196,15 +196,15 @@ def test_shares_of_the_user_fade() -> None:
             assert value == pytest.approx(share(listens, sum(weight)), rel=1e-4)
 
 
-def test_a_share_of_the_user_for_each_way_to_know_a_track() -> None:
+def test_user_shares_by_familiarity() -> None:
     shares, _ = found("situations")
     assert shares.shape == (len(ROWS), context_search.FAMILIARITY_CODES)
     np.testing.assert_allclose(shares[1], 0.7)
-    # One play, skipped, of a track that was new.
+    # One skipped play of a new track.
     np.testing.assert_allclose(shares[2], [0.35] + [0.7] * (context_search.FAMILIARITY_CODES - 1))
 
 
-def test_only_searches_of_the_table_can_be_asked_for() -> None:
+def test_unknown_searches_are_rejected() -> None:
     with pytest.raises(ValueError, match="choose from lately"):
         ranking_features(searches=("later",)).prepare_users(user_batch([[]]))
     assert count_user_features(False, tuple(SEARCHES)) == count_match_features(False, tuple(SEARCHES)) == 0

@@ -1,4 +1,4 @@
-"""The recurrence, its attention and its auxiliary loss, against one event and one candidate at a time."""
+"""AUGRU, candidate attention and next-event loss compared with one event and one candidate at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def by_hand(layer: AUGRU, events_PD: np.ndarray, scale_P: np.ndarray) -> list[np.ndarray]:
-    """The states of one user and candidate, by the formulas of the paper."""
+    """Return the states of one user and candidate, by the formulas of the paper."""
     input_u, input_r, input_n = (weight.detach().numpy().T for weight in layer.input_3DD)
     state_n, state_u, state_r = (weight.detach().numpy().T for weight in layer.state_3DD)
     bias_u, bias_r, bias_n = (bias.detach().numpy()[0] for bias in layer.bias_31D)
@@ -40,7 +40,7 @@ def by_hand(layer: AUGRU, events_PD: np.ndarray, scale_P: np.ndarray) -> list[np
 
 @pytest.fixture
 def layer() -> AUGRU:
-    """With weights that leave no gate near one half, and a bias."""
+    """An AUGRU with random weights and biases, large enough that no gate stays near one half."""
     torch.manual_seed(0)
     made = AUGRU(D).double()
     with torch.no_grad():
@@ -60,7 +60,7 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("learns", [True, False])
-def test_the_recurrence_is_its_formula(layer: AUGRU, inputs: tuple[torch.Tensor, torch.Tensor], learns: bool) -> None:
+def test_states_equal_the_formula(layer: AUGRU, inputs: tuple[torch.Tensor, torch.Tensor], learns: bool) -> None:
     events, scale = inputs
     with torch.set_grad_enabled(learns):
         states, last = layer.states(events, scale).detach(), layer.last_state(events, scale).detach()
@@ -73,20 +73,18 @@ def test_the_recurrence_is_its_formula(layer: AUGRU, inputs: tuple[torch.Tensor,
 
 
 @pytest.mark.parametrize("what", ["states", "last_state"])
-def test_the_gradient_is_that_of_small_differences(
+def test_the_gradient_equals_finite_differences(
     layer: AUGRU, inputs: tuple[torch.Tensor, torch.Tensor], what: str
 ) -> None:
     events, scale = (values.requires_grad_() for values in inputs)
     weights = tuple(layer.parameters())
     assert torch.autograd.gradcheck(lambda e, s, *_: getattr(layer, what)(e, s), (events, scale, *weights))
-    one = scale[:, :, :1].detach()  # the GRU's case: one candidate, and nothing asks for the scale's gradient
-    assert torch.autograd.gradcheck(lambda e, *_: getattr(layer, what)(e, one), (events, *weights))
+    constant = scale[:, :, :1].detach()  # plain GRU: one candidate, and no gradient of the scale
+    assert torch.autograd.gradcheck(lambda e, *_: getattr(layer, what)(e, constant), (events, *weights))
 
 
 @pytest.mark.parametrize("learns", [True, False])
-def test_a_scale_of_zero_passes_an_event_over(
-    layer: AUGRU, inputs: tuple[torch.Tensor, torch.Tensor], learns: bool
-) -> None:
+def test_a_scale_of_zero_skips_an_event(layer: AUGRU, inputs: tuple[torch.Tensor, torch.Tensor], learns: bool) -> None:
     events, scale = inputs
     padding = torch.full((4, B, D), 1e3, dtype=torch.double)
     padded, nothing = torch.cat([events, padding]), torch.zeros(4, B, C, dtype=torch.double)
@@ -108,13 +106,13 @@ def test_without_events_the_state_is_zero(layer: AUGRU, learns: bool) -> None:
         last.sum().backward()
 
 
-def test_marked_events_come_first_and_in_order() -> None:
+def test_masked_in_events_are_left_aligned_in_order() -> None:
     mask = torch.tensor([[False, True, False, True, True], [True, False, False, False, False], [False] * 5])
-    place, valid = left_align_positions(mask)
+    position, valid = left_align_positions(mask)
     assert valid.T.tolist() == [[True] * 3, [True, False, False], [False] * 3]
-    assert [row[keep].tolist() for row, keep in zip(place.T, valid.T, strict=True)] == [[1, 3, 4], [0], []]
+    assert [row[keep].tolist() for row, keep in zip(position.T, valid.T, strict=True)] == [[1, 3, 4], [0], []]
     values = torch.arange(3 * 5 * 2).view(3, 5, 2)
-    found = gather_positions(values, place)
+    found = gather_positions(values, position)
     assert found[:, 0].tolist() == values[0, [1, 3, 4]].tolist() and found[0, 1].tolist() == values[1, 0].tolist()
     assert left_align_positions(mask[2:])[0].shape == (0, 1) and left_align_positions(mask[:0])[0].shape == (0, 0)
 
@@ -136,7 +134,7 @@ def test_attention_is_a_softmax_over_the_valid_events() -> None:
     assert events.grad is not None and torch.isfinite(events.grad).all() and events.grad[:, 2].abs().sum() == 0
 
 
-def test_the_loss_of_the_next_event_is_a_mean_over_the_steps_that_count() -> None:
+def test_next_event_loss_is_the_mean_over_used_steps() -> None:
     generator = torch.Generator().manual_seed(0)
     states, tracks, others = torch.randn(3, P, B, D, generator=generator)
     counts = torch.rand(P, B, generator=generator) < 0.6
@@ -153,9 +151,9 @@ def test_the_loss_of_the_next_event_is_a_mean_over_the_steps_that_count() -> Non
     assert float(next_event_loss(states[:0], tracks[:0], others[:0], counts[:0])) == 0
 
 
-def test_places_are_drawn_among_the_valid_ones() -> None:
+def test_positions_are_sampled_among_valid_ones() -> None:
     torch.manual_seed(0)
     valid = torch.tensor([[True, False, True], [False, False, True]])
-    drawn = torch.stack([sample_positions(valid) for _ in range(200)])
-    assert drawn.shape == (200, 2, 3) and set(drawn.flatten().tolist()) == {0, 2, 5}
+    sampled = torch.stack([sample_positions(valid) for _ in range(200)])
+    assert sampled.shape == (200, 2, 3) and set(sampled.flatten().tolist()) == {0, 2, 5}
     assert sample_positions(valid & False).tolist() == [[0] * 3] * 2

@@ -1,4 +1,4 @@
-"""What is particular to `interest_evolution`: it reads listened events only and in order, and has a loss of its own."""
+"""Properties of `interest_evolution`: it reads listened events only and in order, and has an auxiliary loss."""
 
 from __future__ import annotations
 
@@ -16,61 +16,61 @@ from training.ranking.interest_evolution.layers import sample_positions
 from training.ranking.interest_evolution.model import EvolutionState, InterestEvolution
 
 SKIPPED = [(9, SKIP, NOW - (20 - place) * MINUTE) for place in range(12)]
-HEARD = [(track, LISTEN, NOW - (7 - place) * MINUTE) for place, track in enumerate((5, 6, 5, 8))]
+LISTENED = [(track, LISTEN, NOW - (7 - place) * MINUTE) for place, track in enumerate((5, 6, 5, 8))]
 
 
 @pytest.fixture
 def loaded() -> FittedRanker:
-    """In evaluation mode: no dropout."""
+    """A ranker in evaluation mode, without dropout."""
     return new_ranker("interest_evolution")
 
 
 def encoded(loaded: FittedRanker, rows: list[list[Event]], length: int = 30) -> tuple[UserInputs, EvolutionState]:
-    """Users and their state."""
+    """Return the user inputs and their state."""
     assert isinstance(loaded.model, InterestEvolution)
     users = loaded.features.prepare_users(user_batch(rows, length)).inputs
     return users, loaded.model.encode_user(users)
 
 
 def interest(loaded: FittedRanker, row: list[Event], length: int = 30) -> torch.Tensor:
-    """Of one user in some candidates [C, D]."""
+    """Return the interest of one user in some candidates [C, D]."""
     _, state = encoded(loaded, [row], length)
     with torch.no_grad():
         item = loaded.model.embedding.embed_tracks(torch.tensor([[5, 6, 20]]), torch.tensor([[3, 4, 5]]))
         return loaded.model.interest(state, item)[0]
 
 
-def test_skipped_events_cost_no_step_and_change_no_interest(loaded: FittedRanker) -> None:
-    _, state = encoded(loaded, [[*SKIPPED, *HEARD], SKIPPED])
-    assert state.interest_PBD.shape[:2] == (len(HEARD), 2) and state.valid_PB.sum(0).tolist() == [len(HEARD), 0]
-    torch.testing.assert_close(interest(loaded, [*SKIPPED, *HEARD]), interest(loaded, HEARD, length=4))
+def test_skipped_events_take_no_step_and_do_not_change_the_interest(loaded: FittedRanker) -> None:
+    _, state = encoded(loaded, [[*SKIPPED, *LISTENED], SKIPPED])
+    assert state.interest_PBD.shape[:2] == (len(LISTENED), 2) and state.valid_PB.sum(0).tolist() == [len(LISTENED), 0]
+    torch.testing.assert_close(interest(loaded, [*SKIPPED, *LISTENED]), interest(loaded, LISTENED, length=4))
     assert interest(loaded, SKIPPED).abs().sum() == 0
 
 
 def test_the_order_of_events_changes_the_interest(loaded: FittedRanker) -> None:
-    (_, _, first), *between, (_, _, last) = HEARD
+    (_, _, first), *between, (_, _, last) = LISTENED
     swapped = [(8, LISTEN, first), *between, (5, LISTEN, last)]
-    moved = (interest(loaded, swapped) - interest(loaded, HEARD)).abs()
+    moved = (interest(loaded, swapped) - interest(loaded, LISTENED)).abs()
     assert moved.max() > 1e-3
 
 
-def test_the_auxiliary_loss_equals_going_through_the_users(loaded: FittedRanker) -> None:
-    rows = [history(12, seed) for seed in range(6)] + [[], SKIPPED, HEARD[:1], HEARD]
+def test_the_auxiliary_loss_equals_a_loop_over_users(loaded: FittedRanker) -> None:
+    rows = [history(12, seed) for seed in range(6)] + [[], SKIPPED, LISTENED[:1], LISTENED]
     users, state = encoded(loaded, rows)
     torch.manual_seed(4)
     found = float(loaded.model.auxiliary_loss(state, users))
     torch.manual_seed(4)
-    drawn = sample_positions(state.valid_PB)
-    heard = [[event[0] for event in row if event[1] == LISTEN] for row in rows]
+    sampled = sample_positions(state.valid_PB)
+    listened = [[event[0] for event in row if event[1] == LISTEN] for row in rows]
     vector = {
         track: loaded.model.embedding.embed_tracks(torch.tensor(track), torch.tensor(artist))
         for track, artist in enumerate(loaded.features.artist_of_track_V)
     }
     losses, same = [], 0
-    for b, tracks in enumerate(heard):
+    for b, tracks in enumerate(listened):
         for p in range(1, len(tracks)):
-            from_p, from_b = divmod(int(drawn[p, b]), len(rows))
-            other = heard[from_b][from_p]
+            from_p, from_b = divmod(int(sampled[p, b]), len(rows))
+            other = listened[from_b][from_p]
             if other == tracks[p]:
                 same += 1
                 continue
@@ -80,7 +80,7 @@ def test_the_auxiliary_loss_equals_going_through_the_users(loaded: FittedRanker)
     assert same and found == pytest.approx(np.mean(losses), rel=1e-4)
 
 
-def test_the_auxiliary_loss_alone_teaches_the_extractor_and_nothing_after_it(loaded: FittedRanker) -> None:
+def test_the_auxiliary_loss_trains_the_extractor_and_the_embeddings_only(loaded: FittedRanker) -> None:
     users, state = encoded(loaded, [history(12, seed) for seed in range(6)])
     torch.manual_seed(0)
     loaded.model.auxiliary_loss(state, users).backward()
@@ -96,15 +96,15 @@ def test_the_auxiliary_loss_alone_teaches_the_extractor_and_nothing_after_it(loa
     assert not any(name.startswith(("attention", "evolution", "head", "from_")) for name in reached)
 
 
-def test_users_who_listened_to_nothing_have_no_auxiliary_loss(loaded: FittedRanker) -> None:
-    for rows in ([[]], [SKIPPED, []], [HEARD[:1]]):
+def test_users_without_listened_events_have_no_auxiliary_loss(loaded: FittedRanker) -> None:
+    for rows in ([[]], [SKIPPED, []], [LISTENED[:1]]):
         users, state = encoded(loaded, rows)
         loss = loaded.model.auxiliary_loss(state, users)
         loss.backward()
         assert float(loss) == 0
 
 
-def test_training_adds_its_share_of_the_auxiliary_loss(loaded: FittedRanker) -> None:
+def test_training_adds_the_weighted_auxiliary_loss(loaded: FittedRanker) -> None:
     side = loaded.features.prepare_users(user_batch([history(12, seed) for seed in range(6)], 30))
     candidates = loaded.features.prepare_candidates(side, np.arange(2, 8)[:, None])
     batch = CaseBatch(side.inputs, candidates, torch.ones(6, 2), torch.zeros(6, dtype=torch.int64))

@@ -1,4 +1,4 @@
-"""The sequences of domains and sessions, and what is left of them without negative behaviours."""
+"""Sequences of groups and sessions, with and without negative behaviors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ROW = [
 ]
 
 
-def test_plays_carry_their_session_and_acts_are_what_is_no_play() -> None:
+def test_plays_have_a_session_and_explicit_feedback_is_not_a_play() -> None:
     users = user_batch([ROW, []])
     plays_only = [event for event in ROW if event[1] != LIKE]
     users.views["played_history"] = user_batch([plays_only, []]).views["played_history"]
@@ -55,7 +55,7 @@ def test_an_event_at_the_request_is_in_no_sequence() -> None:
     assert inputs.plays is not None and inputs.plays.mask_BL.sum() == 3 and 9 not in inputs.plays.track_BL
 
 
-def test_without_negatives_a_skip_changes_no_sequence_and_no_match() -> None:
+def test_without_negative_feedback_a_skip_changes_nothing() -> None:
     features = ranking_features(plays=8, negatives=False)
     listens = [(5, LISTEN, NOW - 9 * MINUTE), (6, LISTEN, NOW - 6 * MINUTE)]
     with_skip = user_batch([[listens[0], (7, SKIP, NOW - 8 * MINUTE), listens[1]]])
@@ -81,7 +81,7 @@ def test_without_negatives_a_skip_changes_no_sequence_and_no_match() -> None:
     )
 
 
-def test_each_part_of_the_session_model_is_a_switch() -> None:
+def test_each_part_can_be_switched_off() -> None:
     users = user_batch([[*history(8, 1), (5, LIKE, NOW - MINUTE)]], length=16)
     items = np.arange(2, 20)[None]
     whole = new_ranker("session_domains")
@@ -101,7 +101,7 @@ def test_each_part_of_the_session_model_is_a_switch() -> None:
         assert sizes[0] != sizes[1], switch
 
 
-def test_what_was_left_alone_is_a_sequence_of_its_own_and_searched() -> None:
+def test_unclicked_impressions_are_a_sequence_and_a_searched_history() -> None:
     features = ranking_features(plays=4, impressions=2)
     users = user_batch([[]])
     left = [(5, LEFT_ALONE, NOW - 60 * MINUTE), (6, LEFT_ALONE, NOW - 50 * MINUTE), (7, LEFT_ALONE, NOW - 40 * MINUTE)]
@@ -110,7 +110,7 @@ def test_what_was_left_alone_is_a_sequence_of_its_own_and_searched() -> None:
     assert side.inputs.unclicked_impressions is not None
     assert side.inputs.unclicked_impressions.track_BL.tolist() == [
         [7, 0]
-    ]  # of the newest two the second is not known yet
+    ]  # the second of the newest two is not known yet
     users.views[UNCLICKED_IMPRESSIONS] = sequence([left], 8)
     side = features.prepare_users(users)
     assert side.inputs.unclicked_impressions is not None
@@ -123,8 +123,8 @@ def test_what_was_left_alone_is_a_sequence_of_its_own_and_searched() -> None:
     assert matches_CM[1, MATCH_FEATURES] == 0
 
 
-def test_feedback_cleans_what_was_left_alone() -> None:
-    """What is asked of the noisy domain depends on the feedback, and is nothing where there is none."""
+def test_feedback_denoises_unclicked_impressions() -> None:
+    """The denoised interest depends on the feedback, and is 0 without feedback."""
     ranker = new_ranker("session_domains")
     assert isinstance(ranker.model, SessionDomains) and len(ranker.model.denoising_groups) == 2
     left = sequence([[(track, LEFT_ALONE, NOW - 90 * MINUTE) for track in range(4, 12)]], 16)
@@ -140,15 +140,15 @@ def test_feedback_cleans_what_was_left_alone() -> None:
         items = ranker.features.prepare_candidates(side, np.arange(2, 20)[None])
         with torch.no_grad():
             state = ranker.model.encode_user(side.inputs)
-            told = ranker.model.interest(state, ranker.model.embedding.embed_candidates(items))
-        found.append(told.chunk(len(ranker.model.decoders), dim=-1)[-2:])
+            interest = ranker.model.interest(state, ranker.model.embedding.embed_candidates(items))
+        found.append(interest.chunk(len(ranker.model.decoders), dim=-1)[-2:])
     assert all(part.abs().max() == 0 for part in found[0])
-    (liked, unasked), (otherwise, _), (nothing, refused) = found[1:]
-    assert unasked.abs().max() == 0 and nothing.abs().max() == 0
-    assert (liked - otherwise).abs().max() > 1e-4 and refused.abs().max() > 1e-4
+    (played, no_dislike), (other_played, _), (no_play, disliked) = found[1:]
+    assert no_dislike.abs().max() == 0 and no_play.abs().max() == 0
+    assert (played - other_played).abs().max() > 1e-4 and disliked.abs().max() > 1e-4
 
 
-def test_the_codes_of_negative_behaviours_are_known() -> None:
+def test_negative_and_play_codes() -> None:
     assert SKIP in CODES.negative and LISTEN in CODES.play_codes
 
 

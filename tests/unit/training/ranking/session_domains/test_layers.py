@@ -1,4 +1,4 @@
-"""Each layer of the session model against the obvious loop."""
+"""Each layer of the session-domains ranker compared with a direct loop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sequences(seed: int) -> torch.Tensor:
     return torch.randn(B, N, D, generator=torch.Generator().manual_seed(seed))
 
 
-def test_attention_is_the_loop() -> None:
+def test_attention_equals_a_loop() -> None:
     torch.manual_seed(0)
     layer = Attention(D, HEADS)
     item, event, size = torch.randn(B, C, D), sequences(1), D // HEADS
@@ -32,12 +32,12 @@ def test_attention_is_the_loop() -> None:
         query, key_value = layer.query(item).numpy(), layer.keys_values(event).numpy()
         expected = np.zeros((B, C, D), np.float32)
         for b in range(B):
-            places = np.flatnonzero(MASK[b])
+            positions = np.flatnonzero(MASK[b])
             for c in range(C):
-                for h in range(HEADS if len(places) else 0):
+                for h in range(HEADS if len(positions) else 0):
                     part = slice(h * size, (h + 1) * size)
-                    score = [math.exp(query[b, c, part] @ key_value[b, n, part] / math.sqrt(size)) for n in places]
-                    values = [key_value[b, n, D + h * size : D + (h + 1) * size] for n in places]
+                    score = [math.exp(query[b, c, part] @ key_value[b, n, part] / math.sqrt(size)) for n in positions]
+                    values = [key_value[b, n, D + h * size : D + (h + 1) * size] for n in positions]
                     expected[b, c, part] = sum(s * v for s, v in zip(score, values, strict=True)) / sum(score)
         expected = expected @ layer.output.weight.numpy().T
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
@@ -50,14 +50,16 @@ def test_padding_changes_nothing_and_no_event_gives_zeros() -> None:
     other = torch.where(MASK[..., None], event, torch.full_like(event, 7.0))
     with torch.no_grad():
         encoded, encoded_other = encoder(event, MASK), encoder(other, MASK)
-        told, told_other = (decoder(item, decoder.project_keys_values(one), MASK) for one in (event, other))
+        interest, interest_other = (
+            decoder(item, decoder.project_keys_values(values), MASK) for values in (event, other)
+        )
     torch.testing.assert_close(encoded, encoded_other)
-    torch.testing.assert_close(told, told_other)
+    torch.testing.assert_close(interest, interest_other)
     assert encoded[~MASK].abs().max() == 0
-    assert told[1].abs().max() == 0 and told[0].abs().max() > 0
+    assert interest[1].abs().max() == 0 and interest[0].abs().max() > 0
 
 
-def test_a_row_without_events_leaves_gradients_finite() -> None:
+def test_gradients_are_finite_for_a_row_without_events() -> None:
     torch.manual_seed(0)
     decoder, event = CandidateDecoder(D, HEADS, 0.0), sequences(1).requires_grad_()
     item = torch.randn(B, C, D, requires_grad=True)
@@ -66,7 +68,7 @@ def test_a_row_without_events_leaves_gradients_finite() -> None:
         assert tensor.grad is not None and tensor.grad.isfinite().all()
 
 
-def test_sessions_are_means_of_their_plays_before_they_are_related() -> None:
+def test_sessions_are_means_of_their_plays_before_self_attention() -> None:
     torch.manual_seed(0)
     layer, seen = SessionPooling(D, 2, HEADS, 0.0).eval(), []
     layer.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
@@ -82,7 +84,7 @@ def test_sessions_are_means_of_their_plays_before_they_are_related() -> None:
     assert related[1].abs().max() == 0 and related[2, 1].abs().max() == 0
 
 
-def test_experts_are_mixed_for_each_task_by_its_own_gate() -> None:
+def test_experts_are_mixed_by_one_gate_per_task() -> None:
     torch.manual_seed(0)
     hidden, tasks, experts = 6, 3, 4
     layer, x = MultiGateExperts(D, hidden, tasks, experts, 0.5).eval(), torch.randn(B, D)
