@@ -25,7 +25,8 @@ EXCLUDED_STATISTICS = ("likes_total",)
 
 def signed_log2(values: NDArray[Any]) -> NDArray[np.float32]:
     """Return sign(x) · log2(1 + |x|), float32: compresses counts, and keeps the sign of other numbers."""
-    return (np.sign(values) * np.log2(1 + np.abs(values))).astype(np.float32)
+    compressed: NDArray[np.float32] = (np.sign(values) * np.log2(1 + np.abs(values))).astype(np.float32)
+    return compressed
 
 
 def further_profile_fields(contract: ServiceContract) -> tuple[str, ...]:
