@@ -91,7 +91,10 @@ SESSION_DOMAINS = Ablation(
     f"are trained on the newest plays of every user, {CASES:,} in total.",
     cells=(
         Cell("whole", FULL_MODEL, {"training.cases": CASES}),
-        *(Cell(f"without {part}", FULL_MODEL, {"training.cases": CASES, **changes}) for part, changes in ABLATED_PARTS.items()),
+        *(
+            Cell(f"without {part}", FULL_MODEL, {"training.cases": CASES, **changes})
+            for part, changes in ABLATED_PARTS.items()
+        ),
         Cell("with self-attention", FULL_MODEL, {"training.cases": CASES, "groups.self_attention": True}),
         Cell("target_attention", "target_attention", {"training.cases": CASES}),
     ),
@@ -107,7 +110,8 @@ SESSION_LENGTH = Ablation(
     question="What is the gain of longer sequences? The newest L plays are split into sessions, and each domain keeps its newest "
     "L events; attention passes gradients to every event directly, so that no gradient has to pass L recurrent steps.",
     cells=tuple(
-        Cell(f"L = {length}", FULL_MODEL, {"features.plays": length, "groups.length": length}) for length in SEQUENCE_LENGTHS
+        Cell(f"L = {length}", FULL_MODEL, {"features.plays": length, "groups.length": length})
+        for length in SEQUENCE_LENGTHS
     ),
     pairs=tuple((f"L = {long}", f"L = {short}") for short, long in pairwise(SEQUENCE_LENGTHS)),
 )
