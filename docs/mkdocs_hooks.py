@@ -1,7 +1,7 @@
-"""What the site needs beside the pages in `docs/` (mkdocs calls the functions by their names; `mkdocs.yml`, `make docs`).
+"""MkDocs hooks (`mkdocs.yml`): add pages from other folders and rewrite their links.
 
-Pages that lie with their code come with it, and links are made right for where the pages lie in the site. A link to a file that is no
-page of the site becomes its words, with the file's path when one points at them.
+MkDocs calls the functions by name. A link to a file that is not a page of the site becomes its text, with the file's path as
+tooltip.
 """
 
 import posixpath
@@ -16,18 +16,18 @@ LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])+)\]\((?!https?:|#)([^)#\s]+)
 
 
 def on_files(files: Files, config) -> Files:
-    """The pages that lie elsewhere."""
+    """Add the pages of other folders."""
     for name in EXTERNAL_PAGES:
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     return files
 
 
 def on_page_markdown(markdown: str, page, files: Files, **_) -> str:
-    """The text of a page with the links that lead somewhere."""
+    """Rewrite the links of a page."""
     here = page.file.src_uri
     in_repository = here if here in EXTERNAL_PAGES else f"docs/{here}"
 
-    def led(found: re.Match) -> str:
+    def rewrite(found: re.Match) -> str:
         words, target, anchor = found[1], found[2], found[3] or ""
         path = posixpath.normpath(posixpath.join(posixpath.dirname(in_repository), target))
         known = path.removeprefix("docs/") if path.startswith("docs/") else path if path in EXTERNAL_PAGES else None
@@ -35,4 +35,4 @@ def on_page_markdown(markdown: str, page, files: Files, **_) -> str:
             return f"[{words}]({posixpath.relpath(known, posixpath.dirname(here) or '.')}{anchor})"
         return f'<span title="{path}">{words}</span>'
 
-    return LINK.sub(led, markdown)
+    return LINK.sub(rewrite, markdown)
