@@ -1,4 +1,4 @@
-"""Recall: channels that each find candidates their own way. `CHANNELS` is the table; everything iterates over it."""
+"""Recall (candidate generation). `CHANNELS` is the registry of recall channels that all other code iterates over."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,18 +20,18 @@ CHANNELS: dict[str, type[RecallChannel]] = {
 }
 
 COLLECTIONS: dict[str, type[CollectionRecall]] = {kind.name: kind for kind in (Playlists, Mlogs)}
-"""What is recalled besides tracks: fitted after `realtime`, whose vectors they have."""
+"""Recall of playlists and mlogs. Fitted after the channel `realtime`, whose item vectors they use."""
 
 
 def load_channels(folders: Mapping[str, Path], vocabulary: Vocabulary) -> dict[str, RecallChannel]:
-    """What `save` wrote into each folder, by name."""
+    """The channels that were saved into these folders, by name."""
     return {name: CHANNELS[name].load(folder, vocabulary) for name, folder in folders.items()}
 
 
 def load_collection_recall(
     folders: Mapping[str, Path], channels: Mapping[str, RecallChannel]
 ) -> dict[str, CollectionRecall]:
-    """What `save` wrote into each folder, by name, with the `realtime` among the channels; none without it."""
+    """The collection recall that was saved into these folders, by name; empty without the channel `realtime`."""
     realtime = channels.get(Realtime.name)
     if not isinstance(realtime, Realtime):
         return {}
@@ -39,7 +39,7 @@ def load_collection_recall(
 
 
 def load_collection_indexes(folders: Mapping[str, Path]) -> dict[str, CollectionIndex]:
-    """The containers themselves, without what recalls them."""
+    """The collections that were saved into these folders, by name, without their recall models."""
     return {name: COLLECTIONS[name].load_collection_index(folder) for name, folder in folders.items()}
 
 

@@ -76,7 +76,8 @@ class CandidateSource(ABC, Generic[Config]):
     resolved_config: Config
     """The config with all values that the fit chose on validation (decay, steps …) filled in.
 
-    `training.train` stores it beside the model. The `final` fit gets it instead of `config(recipe)` and chooses nothing.
+    `training.train` stores it beside the model. The `final` fit gets it instead of `config(recipe)` and chooses
+    nothing.
     """
 
     @abstractmethod
@@ -93,7 +94,8 @@ class CandidateSource(ABC, Generic[Config]):
 
 
 class RecallChannel(CandidateSource[Config]):
-    """One way to retrieve tracks. To add one, write a file with a subclass and add a line to `training.recall.CHANNELS`.
+    """One way to retrieve tracks. To add one, write a file with a subclass and add a line to
+    `training.recall.CHANNELS`.
 
     The conformance suite (`tests/contract/training/test_channel_conformance.py`) checks these guarantees:
 
@@ -133,6 +135,8 @@ class RecallChannel(CandidateSource[Config]):
         """The channel that `save` wrote."""
 
     def similar_items(self, item: int, k: int) -> Candidates:
-        """The `k` items most similar to `item`, without `item` itself, [1, K]; empty if the channel has no item similarity."""
+        """The `k` items most similar to `item`, without `item` itself, [1, K]; empty if the channel has no item
+        similarity.
+        """
         del item
         return Candidates.pad_or_truncate(np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0), dtype=np.float32), k)

@@ -1,10 +1,11 @@
-"""Playlists and mlogs for a user: the nearest to what `realtime` asks for, where a container is the mean of its tracks.
+"""Recall of collections (playlists and mlogs): those whose mean track vector is nearest to the query of `realtime`.
 
-What was opened before pulls the query towards it, and what many open has a head start; both weights are chosen on
-validation. What was opened and not followed by anything played yet weighs as much as the query itself: a click counts in
-the very next answer, and once tracks were played, `realtime` knows better. Who has neither played nor opened anything
-gets what is opened most. Legend: B requests, N containers, C openings of a request, K candidates, D width.
-Knows nothing about training `realtime`.
+Collections that the user opened move the query towards them, and popular collections have an additive bonus; both
+weights are tuned on validation. A collection that was opened after the last play counts as much as the query itself, so
+that a click affects the next response; once tracks are played, the query of `realtime` reflects them. Users without
+plays and openings get the most opened collections.
+
+Legend: B requests, N collections, C openings of a request, K candidates, D width.
 """
 
 from __future__ import annotations
@@ -37,57 +38,56 @@ from training.recall.reason import Reason
 ITEMS_PER_CHUNK = 65_536
 MAX_OPENINGS = 10
 OPENING_DECAY = 0.7
-"""What an opening weighs, by how many came after it: 1, .7, .49 …, of the newest NEWEST."""
+"""Factor per later opening: the newest MAX_OPENINGS openings weigh 1, 0.7, 0.49, …"""
 FRESH_OPENING_WEIGHT = 1.0
-"""The weight of the newest opening as long as no track was played, liked or clicked since. Not fitted: logs have few requests
-that lie between, and there the click is all that is known of what is wanted now.
+"""Weight of an opening without any later event of the user.
+
+Not tuned, because logs have few requests directly after an opening, and at these the click is the only information on
+what the user wants now.
 """
 
 
 @dataclass(frozen=True)
 class CollectionConfig:
-    """`opened_weight`: of the newest opening that is not fresh any more, the query of `realtime` being 1; `popular_weight`: of the
-    logarithm of how often a container was opened, that of the most opened being 1. None: the ones that validation likes
-    best.
-    """
+    """Configuration of collection recall. Tuning maximizes the sum of recall@K over `eval_cutoffs`."""
 
-    opened_weight: float | None = None
-    popular_weight: float | None = None
+    opened_weight: float | None = None  # weight of the newest opening, relative to the query of `realtime`; None: tuned
+    popular_weight: float | None = None  # bonus of the most opened collection, others by log of openings; None: tuned
     opened_weight_grid: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 0.8)
     popular_weight_grid: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.4)
     eval_cutoffs: tuple[int, ...] = (10, 50)
 
     def __post_init__(self) -> None:
-        # JSON has lists only; a config read from it equals the one that was written.
+        # JSON has lists only.
         for name in ("opened_weight_grid", "popular_weight_grid", "eval_cutoffs"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
 
-class CollectionRecall(CandidateSource):
-    """Containers of one `kind`, out of an exact index of their vectors. Candidates are container numbers."""
+class CollectionRecall(CandidateSource[CollectionConfig]):
+    """Collections of one `kind`, from an exact index of their vectors. Candidates are collection numbers."""
 
     kind: ClassVar[str]
     requires_all_tracks: ClassVar[bool] = False
-    """See `Shelf`."""
+    """See `CollectionIndex`."""
 
     feature_service: ClassVar[str] = "realtime"
 
     def __init__(
-        self, config: CollectionConfig, containers: Collections, opened_N: np.ndarray, realtime: Realtime
+        self, config: CollectionConfig, collections: Collections, opened_N: np.ndarray, realtime: Realtime
     ) -> None:
         self.resolved_config = config
-        self.collection_index = CollectionIndex(self.name, containers, opened_N, self.requires_all_tracks)
-        self.collections, self.opening_count_N, self.realtime = containers, opened_N, realtime
-        self.vector_ND = _mean_track_vectors(containers, realtime)
+        self.collection_index = CollectionIndex(self.name, collections, opened_N, self.requires_all_tracks)
+        self.collections, self.opening_count_N, self.realtime = collections, opened_N, realtime
+        self.vector_ND = _mean_track_vectors(collections, realtime)
         code = realtime.vocabulary.collection_code
         self._number_of_code = np.zeros(len(code) + FIRST_CODE, dtype=np.int64)
-        for name, number in containers.number_by_id.items():
+        for name, number in collections.number_by_id.items():
             self._number_of_code[code[name]] = number
         self._measures: dict[str, Any] = {}
         self.rebuild_index()
 
     def rebuild_index(self) -> None:
-        """Index the vectors with the head start that `settled` gives: one number more, which every query asks for once."""
+        """Index the vectors with the popularity bonus as an additional dimension, whose query component is 1."""
         log_N = np.log1p(self.opening_count_N[FIRST_CODE:].astype(np.float32))
         start_N = (self.resolved_config.popular_weight or 0.0) * log_N / max(log_N.max(initial=0.0), 1e-9)
         start_N1 = torch.from_numpy(start_N.astype(np.float32))[:, None]
@@ -97,18 +97,18 @@ class CollectionRecall(CandidateSource):
 
     @classmethod
     def config(cls, recipe: str) -> CollectionConfig:
-        """The same for every recipe."""
+        """The default config, for every recipe."""
         del recipe
         return CollectionConfig()
 
     @classmethod
     def fit(cls, data: TrainingData, config: CollectionConfig, realtime: Realtime) -> Self:
-        """Count what was opened in `train`; choose the weights that are not given by the openings of `validation`."""
-        containers = Collections.of(data, cls.kind)
-        opened = build_collection_cases(data, containers, PARTS[0]).items["targets"].items
-        opened_N = np.bincount(opened, minlength=len(containers)).astype(np.int64)
-        found = cls(config, containers, opened_N, realtime)
-        cases = build_collection_cases(data, containers, "validation")
+        """Count the openings in `train`; tune the weights that are not given on the openings in `validation`."""
+        collections = Collections.of(data, cls.kind)
+        opened = build_collection_cases(data, collections, PARTS[0]).items["targets"].items
+        opened_N = np.bincount(opened, minlength=len(collections)).astype(np.int64)
+        fitted = cls(config, collections, opened_N, realtime)
+        cases = build_collection_cases(data, collections, "validation")
         batches = load_user_batches(data, cases, cls.feature_service) if len(cases) else []
         tables = {}
         for opened_weight, popular_weight in product(
@@ -120,46 +120,47 @@ class CollectionRecall(CandidateSource):
                 )
             )
         ):
-            found.resolved_config = replace(config, opened_weight=opened_weight, popular_weight=popular_weight)
-            found.rebuild_index()
+            fitted.resolved_config = replace(config, opened_weight=opened_weight, popular_weight=popular_weight)
+            fitted.rebuild_index()
             if not batches:
                 break
-            items = np.concatenate([found.recall(users, max(config.eval_cutoffs)).items_BK for users in batches])
-            tables[found.resolved_config] = recall_table(items, cases, config.eval_cutoffs)
+            items = np.concatenate([fitted.recall(users, max(config.eval_cutoffs)).items_BK for users in batches])
+            tables[fitted.resolved_config] = recall_table(items, cases, config.eval_cutoffs)
         if tables:
-            found.resolved_config = max(
-                tables, key=lambda one: round(sum(tables[one][f"recall_at_{k}/all"] for k in config.eval_cutoffs), 9)
+            fitted.resolved_config = max(
+                tables,
+                key=lambda trial: round(sum(tables[trial][f"recall_at_{k}/all"] for k in config.eval_cutoffs), 9),
             )
-            found.rebuild_index()
-        found._measures = {
-            "containers": len(containers) - FIRST_CODE,
+            fitted.rebuild_index()
+        fitted._measures = {
+            "containers": len(collections) - FIRST_CODE,
             "openings": {"train": len(opened), "validation": len(cases)},
-            "validation": tables.get(found.resolved_config, {}),
+            "validation": tables.get(fitted.resolved_config, {}),
         }
-        return found
+        return fitted
 
     def measures(self) -> dict[str, Any]:
-        """How many containers and openings there are, and validation recall."""
+        """Numbers of collections and openings, and validation recall."""
         return self._measures
 
     @torch.inference_mode()
     def recall(self, users: UserBatch, k: int) -> Candidates:
-        """The nearest `k`; the most opened for a request that knows no play and no opening."""
+        """The nearest `k` collections; the most opened ones for a request without plays and openings."""
         query_BD = self._encode_queries(users)
-        asks_B = query_BD.abs().sum(1).numpy() > 0
+        has_query_B = query_BD.abs().sum(1).numpy() > 0
         items_BK = np.zeros((len(users), k), dtype=np.int64)
         scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
-        if asks_B.any():
-            items_BK[asks_B], scores_BK[asks_B] = self.index.search(
-                functional.pad(query_BD[torch.from_numpy(asks_B)], (0, 1), value=1.0), k
+        if has_query_B.any():
+            items_BK[has_query_B], scores_BK[has_query_B] = self.index.search(
+                functional.pad(query_BD[torch.from_numpy(has_query_B)], (0, 1), value=1.0), k
             )
         popular_K = self.collection_index.popular_K[:k]
-        items_BK[~asks_B, : len(popular_K)] = popular_K
-        scores_BK[~asks_B, : len(popular_K)] = -np.arange(len(popular_K), dtype=np.float32)
+        items_BK[~has_query_B, : len(popular_K)] = popular_K
+        scores_BK[~has_query_B, : len(popular_K)] = -np.arange(len(popular_K), dtype=np.float32)
         return Candidates.pad_or_truncate(items_BK, scores_BK, k)
 
     def _encode_queries(self, users: UserBatch) -> Tensor:
-        """What `realtime` asks for next and what was opened, [B, D] of length 1, or of 0 where nothing is known."""
+        """Unit-length queries [B, D] from the query of `realtime` and the openings; zeros where there are neither."""
         query_BD = torch.zeros(len(users), self.vector_ND.shape[1])
         rows, query = self.realtime.encode_queries(users)
         if len(rows):
@@ -173,18 +174,18 @@ class CollectionRecall(CandidateSource):
         return functional.normalize(query_BD, dim=-1)
 
     def recent_openings(self, users: UserBatch) -> tuple[np.ndarray, np.ndarray]:
-        """What each request's user clicked, the newest first, [B, NEWEST], 0 where there is no more; and whether nothing was done with a
-        track since.
+        """The newest opened collections of each request [B, C], newest first, 0 = none; and whether each was opened
+        after the last event with a track.
         """
         newest_BC, is_fresh_BC = (
             np.zeros((len(users), MAX_OPENINGS), dtype=np.int64),
             np.zeros((len(users), MAX_OPENINGS), dtype=bool),
         )
         clicks = users.views["recent_clicks"]
-        if "target_id" not in clicks.columns:  # the vocabulary knows no containers
+        if "target_id" not in clicks.columns:  # the vocabulary has no collections
             return newest_BC, is_fresh_BC
-        is_mine_BL = clicks.columns["target_type"] == FIRST_CODE + TARGET_TYPES.index(self.kind)
-        number_BL = np.where(is_mine_BL, self._number_of_code[clicks.columns["target_id"]], 0)
+        is_kind_BL = clicks.columns["target_type"] == FIRST_CODE + TARGET_TYPES.index(self.kind)
+        number_BL = np.where(is_kind_BL, self._number_of_code[clicks.columns["target_id"]], 0)
         last_B = users.views["recent_events"].columns["ended_at"].max(axis=1)
         for row, number_L in enumerate(number_BL):
             place = np.flatnonzero(number_L >= FIRST_CODE)[::-1][:MAX_OPENINGS]
@@ -194,7 +195,7 @@ class CollectionRecall(CandidateSource):
 
     @torch.inference_mode()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
-        """By what was opened where that is nearer than any track that was played lately, else by that track."""
+        """The opened collection or recently played track that is nearest to each item."""
         opened = self.recent_openings(user)[0][0]
         opened = opened[opened >= FIRST_CODE]
         played = self.realtime.recent_listens(user)
@@ -220,7 +221,7 @@ class CollectionRecall(CandidateSource):
         return self.realtime.explain_by_track(int(played[nearest - len(opened)]), just_now)
 
     def save(self, folder: Path) -> None:
-        """Config as JSON, the containers as Parquet, the counts as one array; the vectors are made anew from `realtime`."""
+        """Write config as JSON, collections as Parquet and counts as one array; `load` recomputes the vectors."""
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "config.json", asdict(self.resolved_config))
         self.collections.save(folder)
@@ -228,14 +229,14 @@ class CollectionRecall(CandidateSource):
 
     @classmethod
     def load(cls, folder: Path, realtime: Realtime) -> Self:
-        """What `save` wrote, with the vectors of the `realtime` that it is served with."""
+        """The recall model that `save` wrote, with the item vectors of `realtime`."""
         config = CollectionConfig(**json.loads((folder / "config.json").read_text()))
-        shelf = cls.load_collection_index(folder)
-        return cls(config, shelf.collections, shelf.open_count_N, realtime)
+        index = cls.load_collection_index(folder)
+        return cls(config, index.collections, index.open_count_N, realtime)
 
     @classmethod
     def load_collection_index(cls, folder: Path) -> CollectionIndex:
-        """What `save` wrote, as far as it is no model."""
+        """The collections and counts that `save` wrote, without vectors."""
         opened_N = np.load(folder / "opened.npy", allow_pickle=False)
         return CollectionIndex(cls.name, Collections.load(folder, cls.kind), opened_N, cls.requires_all_tracks)
 
@@ -248,7 +249,7 @@ class Playlists(CollectionRecall):
 
 
 class Mlogs(CollectionRecall):
-    """Short videos, each with the tracks it is tied to."""
+    """Short videos (mlogs), with the tracks that they use."""
 
     name: ClassVar[str] = "mlogs"
     kind: ClassVar[str] = "mlog"
@@ -256,12 +257,12 @@ class Mlogs(CollectionRecall):
 
 
 @torch.no_grad()
-def _mean_track_vectors(containers: Collections, realtime: Realtime) -> Tensor:
-    """The mean of each container's tracks, all vectors of length 1, [N, D]; zeros for the reserved two."""
-    total_ND = torch.zeros(len(containers), realtime.resolved_config.items.width)
-    number = torch.from_numpy(containers.tracks.case_per_item)
-    items = torch.from_numpy(containers.tracks.items)
-    for some, of in zip(items.split(ITEMS_PER_CHUNK), number.split(ITEMS_PER_CHUNK), strict=True):
-        if len(some):
-            total_ND.index_add_(0, of, functional.normalize(realtime.vectors(some), dim=-1))
+def _mean_track_vectors(collections: Collections, realtime: Realtime) -> Tensor:
+    """Unit-length mean of the unit-length track vectors of each collection [N, D]; zeros for the two reserved numbers."""
+    total_ND = torch.zeros(len(collections), realtime.resolved_config.items.width)
+    number = torch.from_numpy(collections.tracks.case_per_item)
+    items = torch.from_numpy(collections.tracks.items)
+    for chunk, owner in zip(items.split(ITEMS_PER_CHUNK), number.split(ITEMS_PER_CHUNK), strict=True):
+        if len(chunk):
+            total_ND.index_add_(0, owner, functional.normalize(realtime.vectors(chunk), dim=-1))
     return functional.normalize(total_ND, dim=-1)

@@ -1,12 +1,14 @@
-"""Songs the user comes back to: how present each known track is in memory, by how often and how lately it was heard.
+"""The favourites channel: repeat consumption by ACT-R base-level activation of the user's own tracks.
 
-Base-level activation of ACT-R: `activation = Σ (seconds since each play) ** -decay`. Anderson, Bothell, Byrne,
-Douglass, Lebiere, Qin:
-"An Integrated Theory of the Mind" (2004), section on declarative memory; used for music by Tran, Tricard, Hennequin,
-"Transformers Meet ACT-R: Repeat-Aware and Sequential Listening Session Recommendation" (2024), arXiv 2408.16578.
-Different here: no logarithm (it does not change the order), only the last L plays, a skip counts as a share of a listen,
-ages below a minute count as a minute; decay and share are chosen on validation. Legend: B requests, L plays, K
-candidates. Nothing is learned from other users.
+`activation = Σ (seconds since each play) ** -decay`: Anderson, Bothell, Byrne, Douglass, Lebiere, Qin, "An Integrated
+Theory of the Mind" (2004), section on declarative memory; used for music by Tran, Tricard, Hennequin, "Transformers
+Meet ACT-R: Repeat-Aware and Sequential Listening Session Recommendation" (2024), arXiv 2408.16578.
+
+Differences: no logarithm for ranking (it does not change the order), only the last L plays, a skip counts as a fraction
+of a listen, ages below a minute count as a minute, decay and skip weight are tuned on validation. Nothing is learned
+from other users.
+
+Legend: B requests, L plays, K candidates, V vocabulary.
 """
 
 from __future__ import annotations
@@ -39,22 +41,18 @@ DEFAULT_DECAY, DEFAULT_SKIP_WEIGHT = 0.5, 0.2
 
 @dataclass(frozen=True)
 class FavouritesConfig:
-    """`decay`, then `skip` (what a skip counts, a listen being 1), where None: choose among DECAYS, SKIPS the one with
-    the best recall@50 + recall@200 on `cases_per_user` validation cases a user.
-    """
+    """Configuration of the favourites channel. Tuning maximizes recall@50 + recall@200."""
 
-    decay: float | None = None
-    skip: float | None = None
-    cases_per_user: int = 10
-    seed: int = 0
+    decay: float | None = None  # exponent of the age; None: tuned over DECAY_GRID
+    skip: float | None = None  # weight of a skip relative to a listen; None: tuned over SKIP_WEIGHT_GRID, after `decay`
+    cases_per_user: int = 10  # validation cases per user
+    seed: int = 0  # of the sample of validation cases
 
 
-class Favourites(RecallChannel):
-    """The known tracks with the highest base-level activation, best first. Deterministic; has nothing for a user with
-    no history.
+class Favourites(RecallChannel[FavouritesConfig]):
+    """Tracks of the user's history with the highest base-level activation; empty for a user without a history.
 
-    What a user has listened to may be recommended again whether or not it is in the catalogue of the fit: that it was
-    heard before the request is known at the request.
+    Played tracks are candidates even if they are not in the catalog of the fit.
     """
 
     name: ClassVar[str] = "favourites"
@@ -67,12 +65,12 @@ class Favourites(RecallChannel):
 
     @classmethod
     def config(cls, recipe: str) -> FavouritesConfig:
-        """Fewer cases to choose on for `debug`."""
+        """The config of a recipe; recipes differ in the number of validation cases."""
         return FavouritesConfig(cases_per_user={"debug": 3, "small": 10}.get(recipe, 30))
 
     @classmethod
     def fit(cls, data: TrainingData, config: FavouritesConfig, folder: Path) -> Favourites:
-        """Choose decay and share of a skip; there is nothing else to learn."""
+        """Tune decay and skip weight; there is nothing else to fit."""
         del folder
         if config.decay is not None and config.skip is not None:
             return cls(config, data.vocabulary)
@@ -99,21 +97,21 @@ class Favourites(RecallChannel):
         return fitted
 
     def measures(self) -> dict[str, Any]:
-        """The decays and shares tried and the validation recall of the chosen ones."""
+        """The tried decays and skip weights, and the validation recall of the best ones."""
         return self._measures
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
-        """The `k` most active tracks of each user at the request's time."""
+        """The `k` tracks with the highest activation at request time, ties by smaller item code."""
         history = users.views[HISTORY_VIEW]
         track_BL, ended_BL = history.columns["track_id"], history.columns["ended_at"]
         V = len(self.vocabulary)
         decay = DEFAULT_DECAY if self.resolved_config.decay is None else self.resolved_config.decay
         skip = DEFAULT_SKIP_WEIGHT if self.resolved_config.skip is None else self.resolved_config.skip
-        present_BL = np.where(is_listened(history), 1.0, skip)
-        row, column = np.nonzero(history.mask_BL & (track_BL >= FIRST_CODE) & (track_BL < V) & (present_BL > 0))
+        weight_BL = np.where(is_listened(history), 1.0, skip)
+        row, column = np.nonzero(history.mask_BL & (track_BL >= FIRST_CODE) & (track_BL < V) & (weight_BL > 0))
         age_s = np.maximum((users.request_at_B[row] - ended_BL[row, column]) / 1e6, MIN_AGE_S)
         key, place = unique_inverse(row * np.int64(V) + track_BL[row, column])
-        activation = np.bincount(place, weights=present_BL[row, column] * age_s**-decay, minlength=len(key))
+        activation = np.bincount(place, weights=weight_BL[row, column] * age_s**-decay, minlength=len(key))
         row, item = np.divmod(key, V)
         order = np.lexsort((item, -activation, row))
         row, item, activation = row[order], item[order], activation[order]
@@ -126,19 +124,19 @@ class Favourites(RecallChannel):
         return Candidates(items_BK, scores_BK)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
-        """How often each song was heard lately."""
+        """How often each track was listened to within the history view."""
         history = user.views[HISTORY_VIEW]
         times = Counter(history.columns["track_id"][0][is_listened(history)[0]].tolist())
         return [_play_count_reason(times[item]) for item in items]
 
     def save(self, folder: Path) -> None:
-        """The config as JSON."""
+        """Write the config as JSON."""
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "favourites.json", asdict(self.resolved_config))
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
-        """What `save` wrote."""
+        """The channel that `save` wrote."""
         return cls(FavouritesConfig(**json.loads((folder / "favourites.json").read_text())), vocabulary)
 
 

@@ -1,9 +1,9 @@
-"""What most people play lately: the answer for somebody nothing is known of, and beside every other channel.
+"""The popularity channel: the most played tracks, with exponential time decay. It also serves users without a history.
 
-Each user counts once a track and day, so that one listener's endless repeat is not a hit; days fade with a half-life.
-Where a user's recent tracks have a language, songs in the languages they hear rank higher, and where the request has a
-scene, songs of that scene. Legend: B requests, V vocabulary, N catalogue items kept, K candidates. Nothing is learned
-but the counts.
+Each user counts once per track and day, so that one user's repeats do not make a hit; a day's weight decays with a
+half-life. Tracks in the languages of the user's recent tracks, and tracks of the scene of the request, rank higher.
+
+Legend: B requests, V vocabulary, N stored catalog items, K candidates, L events.
 """
 
 from __future__ import annotations
@@ -28,22 +28,20 @@ from training.recall.reason import Reason
 DAY_US = 86_400_000_000
 BOOSTED_FACETS = ("languages", "scenes")
 COUNT_ARRAYS = ("people_N", "times_N")
-"""How many people listened to each kept item in `train`, and how often: what the reasons say."""
+"""Number of users who listened to each stored item in `train`, and number of listens; used by the reasons."""
 
 
 @dataclass(frozen=True)
 class PopularityConfig:
-    """`half_life_days` after which a play counts half; `kept`: how many tracks are remembered; `boost`: how much a
-    matching language or scene multiplies a track's count at most (1 + boost).
-    """
+    """Configuration of the popularity channel."""
 
-    half_life_days: float = 60.0
-    max_tracks: int = 5000
-    boost: float = 4.0
+    half_life_days: float = 60.0  # age at which a play counts half
+    max_tracks: int = 5000  # N: most played tracks that are stored
+    boost: float = 4.0  # a fully matching language or scene multiplies a track's weight by 1 + boost
 
 
-class Popularity(RecallChannel):
-    """The catalogue's most played tracks, best first, reordered by language and scene where they are known."""
+class Popularity(RecallChannel[PopularityConfig]):
+    """The most played tracks of the catalog, reordered by language and scene where these are known."""
 
     name: ClassVar[str] = "popularity"
     feature_service: ClassVar[str] = "popularity"
@@ -62,25 +60,25 @@ class Popularity(RecallChannel):
 
     @classmethod
     def config(cls, recipe: str) -> PopularityConfig:
-        """The same for every recipe."""
+        """The default config, for every recipe."""
         del recipe
         return PopularityConfig()
 
     @classmethod
     def fit(cls, data: TrainingData, config: PopularityConfig, folder: Path) -> Popularity:
-        """Count the `train` plays; the newest of them is today."""
+        """Count the `train` plays. Ages are relative to the newest of them."""
         del folder
         plays = data.plays
         rows = np.flatnonzero((plays.part_P == PARTS.index("train")) & plays.is_listened_P)
         day = plays.known_at_P[rows] // DAY_US
-        # One number a (track, user, day): sorting numbers is many times faster than sorting rows.
+        # One integer per (track, user, day): sorting integers is many times faster than sorting rows.
         users, first = np.int64(len(data.user_ids_U)), day.min(initial=day.max(initial=0))
         days = day.max(initial=0) - first + 1
         key = np.unique((plays.track_P[rows] * users + plays.user_P[rows]) * days + day - first)
         track, age = key // (users * days), days - 1 - key % days
         weight = 0.5 ** (age / config.half_life_days)
         weight_V = np.bincount(track, weights=weight, minlength=len(data.vocabulary))
-        # Tracks nobody plays any more still come before those nobody ever played, which come in the vocabulary's order.
+        # Tracks with old plays only still come before tracks without plays, which are in vocabulary order.
         order = np.lexsort((np.arange(len(weight_V)), -weight_V))
         item_N = order[data.catalog_V[order]][: config.max_tracks]
         people_V = np.bincount(np.unique(key // days) // users, minlength=len(weight_V))
@@ -88,7 +86,7 @@ class Popularity(RecallChannel):
         return cls(config, item_N, weight_V[item_N], _FacetMatcher.of(data, item_N), people_V[item_N], times_V[item_N])
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
-        """The same `k` for everybody of the same languages and scene."""
+        """The `k` most popular items; equal for users with the same languages and scene."""
         matching_BN = self.facets.match_scores(users)
         score_BN = (self.weight_N + 1e-9) * (1 + self.resolved_config.boost * matching_BN)
         place_BK = np.stack([_top_k(score_N, k) for score_N in score_BN])
@@ -96,7 +94,9 @@ class Popularity(RecallChannel):
         return Candidates.pad_or_truncate(self.item_N[place_BK], scores_BK, k)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
-        """How many people have listened to each song; where one has, how often, for that may be the very one who asks."""
+        """The number of users who listened to each track; if it is one, the number of listens, because it may be this
+        user.
+        """
         del user
         return [_listen_count_reason(*self._counts.get(item, (0, 0))) for item in items]
 
@@ -106,7 +106,7 @@ class Popularity(RecallChannel):
         return dict(zip(self.item_N.tolist(), counts, strict=True))
 
     def save(self, folder: Path) -> None:
-        """Config and facet values as JSON, counts as arrays."""
+        """Write config and facet values as JSON, counts as arrays."""
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "popularity.json", asdict(self.resolved_config) | {"values": self.facets.values})
         arrays: dict[str, Any] = {name: getattr(self, name) for name in ("item_N", "weight_N", *COUNT_ARRAYS)}
@@ -115,11 +115,11 @@ class Popularity(RecallChannel):
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
-        """What `save` wrote."""
+        """The channel that `save` wrote."""
         del vocabulary
         stored = json.loads((folder / "popularity.json").read_text())
         values = stored.pop("values")
-        stored.pop("listeners", None)  # a release from before has them, and no counts
+        stored.pop("listeners", None)  # releases of older versions have this key, and no counts
         with np.load(folder / "popularity.npz", allow_pickle=False) as arrays:
             has = {name: arrays[f"has_{name}"] for name in BOOSTED_FACETS}
             facets = _FacetMatcher(arrays["item_N"], values, has)
@@ -137,7 +137,7 @@ def _listen_count_reason(people: int, times: int) -> Reason:
 
 
 def _top_k(score_N: np.ndarray, k: int) -> np.ndarray:
-    """Places of the `k` best, best first, ties by smaller place; few are sorted."""
+    """Positions of the `k` best scores, best first, ties by smaller position."""
     place = np.arange(len(score_N))
     if len(score_N) > k:
         place = np.flatnonzero(score_N >= np.partition(score_N, len(score_N) - k)[len(score_N) - k])
@@ -146,7 +146,7 @@ def _top_k(score_N: np.ndarray, k: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _FacetMatcher:
-    """Which values of language and scene the kept items have: `has[facet]` bool [N, values]."""
+    """Languages and scenes of the stored items: `has[facet]` is bool [N, values], `values[facet]` the names."""
 
     item_N: np.ndarray
     values: dict[str, list[str]]
@@ -172,17 +172,17 @@ class _FacetMatcher:
         return order, self.item_N[order]
 
     def match_scores(self, users: UserBatch) -> np.ndarray:
-        """How well items fit, [B, N] in 0..1: the share of the user's recent events in the item's languages, or the
-        request's scene.
+        """Match of items with requests, [B, N] in 0..1: the fraction of the user's recent events in the languages of
+        the item, plus 1 if the item has the scene of the request, clipped to 1.
         """
         match_BN = np.zeros((len(users), len(self.item_N)))
         languages = self._languages
         if "recent_events" in users.views and languages.shape[1]:
             recent, (order, ascending) = users.views["recent_events"].columns["track_id"], self._ascending
             row_BL = order[np.minimum(np.searchsorted(ascending, recent), len(order) - 1)]
-            is_kept_BL = self.item_N[row_BL] == recent
-            heard = (languages[row_BL] * is_kept_BL[:, :, None]).sum(1)
-            match_BN += heard / np.maximum(heard.sum(1, keepdims=True), 1) @ languages.T
+            is_stored_BL = self.item_N[row_BL] == recent
+            count = (languages[row_BL] * is_stored_BL[:, :, None]).sum(1)
+            match_BN += count / np.maximum(count.sum(1, keepdims=True), 1) @ languages.T
         scenes = {scene: number for number, scene in enumerate(self.values["scenes"])}
         for row, scene in enumerate(users.scene_B):
             if scene in scenes:

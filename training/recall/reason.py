@@ -9,7 +9,8 @@ from typing import Any, Union
 from training.data.vocabulary import Vocabulary
 
 ReasonParameter = Union[str, int, tuple[str, ...], "Reason", tuple["Reason", ...]]
-"""A name as text, a number, facet values (genres, styles, ...; translated and joined), a phrase, or a list of phrases."""
+"""A name as text, a number, facet values (genres, styles, ...; translated and joined), a phrase, or a list of phrases.
+"""
 
 
 @dataclass(frozen=True)

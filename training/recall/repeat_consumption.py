@@ -1,12 +1,12 @@
-"""What a user remembers: every track of a history of plays with how present it is, in numbers that a network can weigh.
+"""Features of repeat consumption: for each track of a user's history, how likely it is to be played again.
 
-The numbers are those that memory research and re-listening studies name: frequency, recency, spacing over sessions and
-days, the hour of the day, the artist, what used to be heard next to what has just been heard, and what was skipped. Base-level
-activation: Anderson et al., "An Integrated Theory of the Mind" (2004); re-consumption: Anderson, Kumar, Tomkins,
-Vassilvitskii, "The Dynamics of Repeat Consumption" (WWW 2014); with music sessions: Tran, Tricard, Hennequin,
-"Transformers Meet ACT-R" (2024), arXiv 2408.16578.
+The features follow memory research and studies of repeated listening: frequency, recency, spacing over sessions and
+days, hour of the day, artist, co-occurrence with the newest listens, and skips. Base-level activation: Anderson et al.,
+"An Integrated Theory of the Mind" (2004); repeat consumption: Anderson, Kumar, Tomkins, Vassilvitskii, "The Dynamics of
+Repeat Consumption" (WWW 2014); music sessions: Tran, Tricard, Hennequin, "Transformers Meet ACT-R" (2024), arXiv
+2408.16578.
 
-Legend: B requests, N plays of one user, M remembered tracks, F numbers, D decays. Knows nothing about networks.
+Legend: B requests, N plays of one user, M distinct tracks of the history, A artists, S sessions, F features.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ MIN_AGE_S = 60.0
 DAY_S, HOUR_S = 86_400.0, 3_600.0
 DAY_US, HOUR_US = 86_400_000_000, 3_600_000_000
 RECENT_LISTENS = 10
-"""How many of the newest listens say what usually comes next."""
+"""Number of newest listens whose usual successors and predecessors are looked up."""
 COOCCURRENCE_KERNEL = 1.0 / (4 + np.arange(1, 21))
-"""Weight of a listen that came 1, 2, … 20 places after (or before) an earlier hearing of what has just been heard."""
+"""Weight of a listen 1, 2, … 20 positions after (or before) an earlier play of one of the newest tracks."""
 SESSION_START_PLAYS = 8
 SKIP_WEIGHT = 0.3
-"""How present a skip keeps a track, a listen being 1."""
+"""Weight of a skip in activations, relative to a listen."""
 
 TRACK_FEATURES = (
     *(f"activation_{decay}" for decay in DECAYS),
@@ -69,8 +69,10 @@ LOG_SMOOTHING = 1e-3
 
 @dataclass(frozen=True)
 class RepeatConsumptionFeatures:
-    """The M most present tracks of each of B users, most present first: `item_BM` int64 (0 none), `numbers_BMF`
-    float32 in the order of NUMBERS (0 where none).
+    """Up to M tracks of each of B users, by descending activation.
+
+    `item_BM`: int64, 0 = no track. `feature_BMF`: float32, features in the order of FEATURE_NAMES, 0 where there is no
+    track.
     """
 
     item_BM: Array
@@ -78,7 +80,7 @@ class RepeatConsumptionFeatures:
 
     @property
     def mask_BM(self) -> Array:
-        """Where there is a track."""
+        """True where there is a track."""
         mask: Array = self.item_BM > 0
         return mask
 
@@ -86,9 +88,16 @@ class RepeatConsumptionFeatures:
 def repeat_consumption_features(
     history: SequenceBatch, request_at_B: Array, artist_of_track_V: Array, max_items: int
 ) -> RepeatConsumptionFeatures:
-    """The `most` tracks of each history of plays with the highest activation (decay .7), ties by smaller item.
+    """The `max_items` tracks of each history with the highest activation (decay 0.7), with their features.
 
-    A track that was only skipped is remembered too, though less: it counts SKIP of a listen there, and nothing elsewhere.
+    Skipped plays count SKIP_WEIGHT of a listen in activations and do not count as listens, so tracks that were only
+    skipped are included.
+
+    Args:
+        history: The plays of each request, oldest first.
+        request_at_B: Request time in µs.
+        artist_of_track_V: Artist code of each track.
+        max_items: Maximum number of tracks per user. Ties are broken by smaller item code.
     """
     rows = []
     is_listened_BL = is_listened(history)
@@ -100,17 +109,17 @@ def repeat_consumption_features(
         rows.append(_features_of_user(track_N[known], ended_N, listened_N, now, artist_of_track_V, max_items))
     width = max((len(items) for items, _ in rows), default=0)
     item_BM = np.zeros((len(rows), width), dtype=np.int64)
-    numbers_BMF = np.zeros((len(rows), width, len(FEATURE_NAMES)), dtype=np.float32)
-    for row, (items, numbers) in enumerate(rows):
+    feature_BMF = np.zeros((len(rows), width, len(FEATURE_NAMES)), dtype=np.float32)
+    for row, (items, features) in enumerate(rows):
         item_BM[row, : len(items)] = items
-        numbers_BMF[row, : len(items)] = numbers
-    return RepeatConsumptionFeatures(item_BM, numbers_BMF)
+        feature_BMF[row, : len(items)] = features
+    return RepeatConsumptionFeatures(item_BM, feature_BMF)
 
 
 def _features_of_user(
-    track_N: Array, ended_N: Array, listened_N: Array, now_us: int, artist_of_track_V: Array, most: int
+    track_N: Array, ended_N: Array, listened_N: Array, now_us: int, artist_of_track_V: Array, max_items: int
 ) -> tuple[Array, Array]:
-    """Items [m], their numbers [m, F]."""
+    """Items [M] and their features [M, F] of one user."""
     if not listened_N.any():
         return np.zeros(0, dtype=np.int64), np.zeros((0, len(FEATURE_NAMES)), dtype=np.float32)
     N, ended_s, now_s = len(track_N), ended_N / 1e6, now_us / 1e6
@@ -123,16 +132,16 @@ def _features_of_user(
     last_M[of_N] = place_N
     first_M[of_N[::-1]] = place_N[::-1]
 
-    begins_N = np.ones(N, dtype=bool)
-    begins_N[1:] = ended_s[1:] - ended_s[:-1] > session_gap_us() / 1e6
-    session_N = np.cumsum(begins_N) - 1
-    day_N, in_day_N = np.divmod(ended_N, DAY_US)
-    is_start_N = place_N - np.flatnonzero(begins_N)[session_N] < SESSION_START_PLAYS
+    is_session_start_N = np.ones(N, dtype=bool)
+    is_session_start_N[1:] = ended_s[1:] - ended_s[:-1] > session_gap_us() / 1e6
+    session_N = np.cumsum(is_session_start_N) - 1
+    day_N, time_of_day_N = np.divmod(ended_N, DAY_US)
+    is_start_N = place_N - np.flatnonzero(is_session_start_N)[session_N] < SESSION_START_PLAYS
     hour = now_s % DAY_S / HOUR_S
-    apart_N = np.abs(in_day_N / HOUR_US - hour)
-    at_hour_N = np.exp(-(np.minimum(apart_N, 24 - apart_N) ** 2) / 8)
-    present_N = np.where(listened_N, 1.0, SKIP_WEIGHT)
-    weight = dict(zip(DECAYS, present_N * np.exp(np.outer(DECAYS, -log_age_N)), strict=True))
+    hours_apart_N = np.abs(time_of_day_N / HOUR_US - hour)
+    at_hour_N = np.exp(-(np.minimum(hours_apart_N, 24 - hours_apart_N) ** 2) / 8)
+    play_weight_N = np.where(listened_N, 1.0, SKIP_WEIGHT)
+    weight = dict(zip(DECAYS, play_weight_N * np.exp(np.outer(DECAYS, -log_age_N)), strict=True))
     listens = np.flatnonzero(listened_N)
 
     def total(values_N: Array) -> Array:
@@ -140,8 +149,8 @@ def _features_of_user(
 
     listens_M, skips_M = total(listened_N), total(~listened_N)
     activation = {decay: total(weight[decay]) for decay in DECAYS}
-    next_M, before_M = (np.bincount(of_N[listens], beside_N, M) for beside_N in _cooccurrence_weights(of_N[listens], M))
-    session_M, together_M = _session_features(of_N[listens], session_N[listens], M)
+    next_M, before_M = (np.bincount(of_N[listens], weight_N, M) for weight_N in _cooccurrence_weights(of_N[listens], M))
+    session_M, session_similarity_M = _session_features(of_N[listens], session_N[listens], M)
     next_log_M = np.log(next_M + LOG_SMOOTHING)
     outcome_N = np.where(listened_N, 1.0, -1.0)
     columns = [
@@ -160,7 +169,7 @@ def _features_of_user(
         next_log_M,
         np.log(before_M + LOG_SMOOTHING),
         next_log_M - np.log1p(listens_M),
-        np.log(together_M + LOG_SMOOTHING),
+        np.log(session_similarity_M + LOG_SMOOTHING),
         np.log1p(skips_M),
         np.log(total(~listened_N * age_N**-0.5) + 1e-6),
         outcome_N[last_M],
@@ -175,14 +184,14 @@ def _features_of_user(
         np.cos(hour / 24 * 2 * np.pi),
         np.log1p(N),
     )
-    best = np.lexsort((item_M, -activation[0.7]))[:most]
-    numbers_MF = np.empty((len(best), len(FEATURE_NAMES)), dtype=np.float32)
-    numbers_MF[:, : len(columns)], numbers_MF[:, len(columns) :] = np.stack(columns)[:, best].T, request
-    return item_M[best], numbers_MF
+    best = np.lexsort((item_M, -activation[0.7]))[:max_items]
+    feature_MF = np.empty((len(best), len(FEATURE_NAMES)), dtype=np.float32)
+    feature_MF[:, : len(columns)], feature_MF[:, len(columns) :] = np.stack(columns)[:, best].T, request
+    return item_M[best], feature_MF
 
 
 def _second_last_outcome(of_N: Array, outcome_N: Array, last_M: Array) -> Array:
-    """What came of the last play but one of each track; 0 where there was none."""
+    """Outcome (1 listened, -1 skipped) of the second-last play of each track; 0 if there is none."""
     found_M = np.zeros(len(last_M))
     earlier = np.flatnonzero(np.arange(len(of_N)) != last_M[of_N])
     found_M[of_N[earlier]] = outcome_N[earlier]
@@ -190,45 +199,49 @@ def _second_last_outcome(of_N: Array, outcome_N: Array, last_M: Array) -> Array:
 
 
 def _cooccurrence_weights(of_N: Array, count: int) -> Iterator[Array]:
-    """How much each listen came after earlier hearings of what the newest listens were of, [N], then before them."""
+    """Co-occurrence with the newest tracks: weight of each listen [N] as a successor of an earlier play of one of them,
+    then as a predecessor.
+    """
     recent_R = of_N[-RECENT_LISTENS:][::-1]
     earlier = of_N[: -len(recent_R)]
-    just_heard_M = np.bincount(recent_R, 1 / (1 + 0.1 * np.arange(len(recent_R))), count)
+    recency_M = np.bincount(recent_R, 1 / (1 + 0.1 * np.arange(len(recent_R))), count)
     signal_N = np.zeros(len(of_N))
-    signal_N[: len(earlier)] = just_heard_M[earlier]
+    signal_N[: len(earlier)] = recency_M[earlier]
     yield np.convolve(signal_N, np.concatenate([[0], COOCCURRENCE_KERNEL]))[: len(of_N)]
     yield np.convolve(signal_N[::-1], np.concatenate([[0], COOCCURRENCE_KERNEL]))[: len(of_N)][::-1]
 
 
 def _count_distinct_groups(of_N: Array, group_N: Array, count: int) -> Array:
-    """In how many groups each thing occurs."""
+    """Number of distinct groups in which each of `count` things occurs."""
     pairs = unique_values(of_N * (group_N[-1] - group_N[0] + 1) + group_N - group_N[0])
     return np.bincount(pairs // (group_N[-1] - group_N[0] + 1), minlength=count)
 
 
 def _session_features(of_N: Array, session_N: Array, count: int) -> tuple[Array, Array]:
-    """Sessions in which each track was heard; and how much they resemble the newest one, itself left out (cosine)."""
+    """Number of sessions with each track, and the summed cosine similarity of these sessions to the newest one
+    (excluded).
+    """
     sessions = int(session_N[-1]) + 1
     track_P, session_P = np.divmod(unique_values(of_N * np.int64(sessions) + session_N), sessions)
     size_S = np.bincount(session_P, minlength=sessions)
     in_newest_M = np.zeros(count)
     in_newest_M[track_P[session_P == sessions - 1]] = 1
     shared_S = np.bincount(session_P, in_newest_M[track_P], sessions)
-    # A session in which nothing was listened to has no size, and nobody asks for its likeness.
-    likeness_S = shared_S / np.sqrt(np.maximum(size_S, 1) * size_S[-1])
-    likeness_S[-1] = 0
-    return np.bincount(track_P, minlength=count), np.bincount(track_P, likeness_S[session_P], count)
+    # Sessions without a listen have size 0; their similarity is not used.
+    similarity_S = shared_S / np.sqrt(np.maximum(size_S, 1) * size_S[-1])
+    similarity_S[-1] = 0
+    return np.bincount(track_P, minlength=count), np.bincount(track_P, similarity_S[session_P], count)
 
 
 def _artist_features(artist_M: Array, of_N: Array, listens: Array, weight: dict[float, Array]) -> list[Array]:
-    """OF_THE_ARTIST for each track; tracks whose artist nobody knows count as one artist with nothing to its name."""
+    """ARTIST_FEATURES of each track; 0 for tracks with an unknown artist."""
     artist_A, artist_of_M = unique_inverse(artist_M)
     artist_of_N = artist_of_M[of_N]
-    A, heard = len(artist_A), artist_of_N[listens]
-    next_A = np.bincount(heard, next(_cooccurrence_weights(heard, A)), A)
+    A, listened = len(artist_A), artist_of_N[listens]
+    next_A = np.bincount(listened, next(_cooccurrence_weights(listened, A)), A)
     columns_A = [
         *(np.log(np.bincount(artist_of_N, weight[decay], A)) for decay in (0.5, 1.0)),
-        np.log1p(np.bincount(heard, minlength=A)),
+        np.log1p(np.bincount(listened, minlength=A)),
         np.log(next_A + 1e-2),
     ]
     is_known_A = artist_A >= FIRST_CODE

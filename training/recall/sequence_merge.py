@@ -22,8 +22,8 @@ EVENT_COLUMNS = ("track_id", "behaviour", "occurred_at", "ended_at")
 class MergedSequences:
     """B event sequences, oldest first, padded right with 0.
 
-    `columns`: [B, L] each: track_id, behaviour, ended_at (µs), and `gap`, µs since the previous event (0 for the first).
-    `length_B`: number of events.
+    `columns`: [B, L] each: track_id, behaviour, ended_at (µs), and `gap`, µs since the previous event (0 for the
+    first). `length_B`: number of events.
     """
 
     columns: dict[str, np.ndarray]
@@ -35,7 +35,8 @@ class MergedSequences:
 
 
 def merge_clicks(users: UserBatch, length: int) -> MergedSequences:
-    """The newest `length` events: `recent_events`, preceded by older clicks on tracks from `recent_clicks` if there is space.
+    """The newest `length` events: `recent_events`, preceded by older clicks on tracks from `recent_clicks` if there is
+    space.
 
     `recent_events` holds the newest events of every behavior, so a click that is not in it is older than all of it.
     """
@@ -87,8 +88,8 @@ def listened_histories(merged: MergedSequences) -> Histories:
 def interleave(first_BK: np.ndarray, second_BK: np.ndarray, share: float, k: int) -> np.ndarray:
     """One ranked list of `k` items per row, with about `share` of the positions, evenly spaced, from the second list.
 
-    An item in both lists keeps its better position. 0 = no item, at the end of the inputs and of the result. With `share`
-    1 the whole second list comes first.
+    An item in both lists keeps its better position. 0 = no item, at the end of the inputs and of the result. With
+    `share` 1 the whole second list comes first.
     """
     first_position = (np.arange(first_BK.shape[1]) + 0.5) / max(1 - share, 1e-9)
     second_position = (np.arange(second_BK.shape[1]) + 0.5) / max(share, 1e-9)

@@ -1,8 +1,8 @@
 """Training batches of sequence models: windows of the event table in which every position may have targets.
 
-Targets of a position: `next`, one of the next `horizon` listened tracks; `new`, one of the next `horizon` tracks that the
-user listens to for the first time; `skip`, one of the next `horizon` skipped tracks. 0 = no target. Skipped tracks are
-inputs, but never `next` or `new` targets.
+Targets of a position: `next`, one of the next `horizon` listened tracks; `new`, one of the next `horizon` tracks that
+the user listens to for the first time; `skip`, one of the next `horizon` skipped tracks. 0 = no target. Skipped tracks
+are inputs, but never `next` or `new` targets.
 
 Legend: E events, M marked events, U users, B windows, L events of a window, V vocabulary.
 """
@@ -27,8 +27,8 @@ POSITIVE_BEHAVIOURS = ("full_play", "play", "like", "collect", "share", "downloa
 class Windows:
     """B windows of L events, padded right with 0.
 
-    `item_BL`, `behaviour_BL`: codes. `gap_BL`: µs since the previous event (0 for a user's first). `query_gap_BL`: µs until
-    the next event begins, which is when the target is predicted. `next_BL`, `new_BL`, `skip_BL`: target items.
+    `item_BL`, `behaviour_BL`: codes. `gap_BL`: µs since the previous event (0 for a user's first). `query_gap_BL`: µs
+    until the next event begins, which is when the target is predicted. `next_BL`, `new_BL`, `skip_BL`: target items.
     """
 
     item_BL: np.ndarray

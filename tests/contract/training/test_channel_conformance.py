@@ -1,4 +1,4 @@
-"""Every recall channel keeps these promises: see `RecallChannel`."""
+"""Conformance suite: guarantees of every recall channel; see `RecallChannel`."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -35,7 +35,7 @@ VARIANTS = [f"{name} without content" for name in WITH_CONTENT]
 
 @pytest.fixture(scope="module", params=[*CHANNELS, *VARIANTS, "realtime with transitions"])
 def channel(request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory: pytest.TempPathFactory):
-    """A fitted channel of each kind."""
+    """A fitted channel of each kind and variant."""
     name = request.param.split()[0]
     config = CHANNELS[name].config("debug")
     if request.param.endswith("without content"):
@@ -47,31 +47,31 @@ def channel(request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory
 
 @pytest.fixture
 def requests(channel: RecallChannel, data: TrainingData) -> UserBatch:
-    """Known users at the end, in the middle and before their first event, and a stranger."""
+    """Known users after, within and before their history, and an unknown user."""
     middle = int(np.median(data.plays.request_at_P))
     users = ["u0", "u1", "u2", "u3", "u0", "nobody"]
     return users_at(data, channel.feature_service, users, [NEVER, NEVER, middle, middle, 0, NEVER])
 
 
-def test_content_is_there_unless_it_is_off(channel: RecallChannel, data: TrainingData) -> None:
+def test_content_gives_cold_item_thresholds_unless_it_is_off(channel: RecallChannel, data: TrainingData) -> None:
     assert (~np.isin(np.flatnonzero(data.catalog_V), data.plays.track_P)).any(), "nobody has played some tracks"
     if channel.name in WITH_CONTENT:
         boundaries = channel.resolved_config.index.cold_item_thresholds
         assert boundaries is None if channel.resolved_config.items.content == "off" else "new" in boundaries
 
 
-def test_candidates_are_in_the_catalogue_once_and_padded_at_the_end(
+def test_candidates_are_in_the_catalog_without_duplicates_and_padded_at_the_end(
     channel: RecallChannel, requests: UserBatch, data: TrainingData
 ) -> None:
     found = channel.recall(requests, K)
     assert found.items_BK.shape == found.scores_BK.shape == (len(requests), K)
     assert found.items_BK.dtype == np.int64
     assert found.scores_BK.dtype == np.float32
-    heard_BL = requests.views["played_history"].columns["track_id"] if "played_history" in requests.views else None
+    played_BL = requests.views["played_history"].columns["track_id"] if "played_history" in requests.views else None
     for row, (items, scores) in enumerate(zip(found.items_BK, found.scores_BK, strict=True)):
         real = items[items > 0]
-        is_heard = np.isin(real, heard_BL[row]) if heard_BL is not None else False
-        assert (data.catalog_V[real] | is_heard).all()
+        is_played = np.isin(real, played_BL[row]) if played_BL is not None else False
+        assert (data.catalog_V[real] | is_played).all()
         assert len(set(real.tolist())) == len(real)
         assert (items[len(real) :] == 0).all()
         assert np.isneginf(scores[len(real) :]).all()
@@ -79,7 +79,7 @@ def test_candidates_are_in_the_catalogue_once_and_padded_at_the_end(
     assert (found.items_BK[:2] > 0).any(1).all(), "a user with a history gets something"
 
 
-def test_same_request_same_answer(channel: RecallChannel, requests: UserBatch) -> None:
+def test_recall_is_deterministic(channel: RecallChannel, requests: UserBatch) -> None:
     first, second = channel.recall(requests, K), channel.recall(requests, K)
     assert np.array_equal(first.items_BK, second.items_BK)
     assert np.array_equal(first.scores_BK, second.scores_BK)
@@ -101,20 +101,20 @@ def test_save_and_load_equal(channel: RecallChannel, requests: UserBatch, data: 
     assert not list(tmp_path.rglob("*.pkl"))
 
 
-def test_more_than_the_catalogue_may_be_asked(channel: RecallChannel, requests: UserBatch, data: TrainingData) -> None:
+def test_k_may_exceed_the_catalog(channel: RecallChannel, requests: UserBatch, data: TrainingData) -> None:
     found = channel.recall(requests, 5000)
     assert found.items_BK.shape == (len(requests), 5000)
     assert (found.items_BK > 0).sum(1).max() <= len(data.vocabulary) - 2
 
 
-def test_unknown_tracks_are_no_error(channel: RecallChannel, requests: UserBatch) -> None:
+def test_unknown_tracks_raise_no_error(channel: RecallChannel, requests: UserBatch) -> None:
     views = {name: _all_unknown(batch) for name, batch in requests.views.items()}
     found = channel.recall(UserBatch(requests.user_ids, requests.request_at_B, views, requests.scene_B), K)
     assert found.items_BK.shape == (len(requests), K)
     assert (found.items_BK != 1).all()
 
 
-def test_reasons_are_sentences_whatever_else_is_asked(channel: RecallChannel, requests: UserBatch) -> None:
+def test_reasons_can_be_rendered_and_do_not_depend_on_other_items(channel: RecallChannel, requests: UserBatch) -> None:
     for row in range(len(requests)):
         single = requests.take([row])
         items = [item for item in channel.recall(single, 3).items_BK[0].tolist() if item]
@@ -125,12 +125,10 @@ def test_reasons_are_sentences_whatever_else_is_asked(channel: RecallChannel, re
     assert channel.reasons(requests.take([0]), []) == []
 
 
-def test_nothing_was_just_now_for_a_listener_who_comes_back_after_months(
-    channel: RecallChannel, requests: UserBatch
-) -> None:
-    def said(request_at_B: np.ndarray) -> list[Reason]:
-        asked = UserBatch(requests.user_ids, request_at_B, requests.views, requests.scene_B)
-        singles = [asked.take([row]) for row in range(len(asked))]
+def test_no_reason_says_just_now_months_after_the_last_event(channel: RecallChannel, requests: UserBatch) -> None:
+    def all_reasons(request_at_B: np.ndarray) -> list[Reason]:
+        later = UserBatch(requests.user_ids, request_at_B, requests.views, requests.scene_B)
+        singles = [later.take([row]) for row in range(len(later))]
         return [
             reason
             for single in singles
@@ -140,13 +138,13 @@ def test_nothing_was_just_now_for_a_listener_who_comes_back_after_months(
         ]
 
     months = 60 * 86_400_000_000
-    assert not any("just_now" in reason.code for reason in said(requests.request_at_B + months))
+    assert not any("just_now" in reason.code for reason in all_reasons(requests.request_at_B + months))
     if channel.name == "realtime":
         newest_B = requests.views["recent_events"].columns["ended_at"].max(axis=1)
-        assert any("just_now" in reason.code for reason in said(newest_B + 1_000_000))
+        assert any("just_now" in reason.code for reason in all_reasons(newest_B + 1_000_000))
 
 
-def test_what_is_near_a_track_is_in_the_catalogue_once_and_not_the_track(
+def test_similar_items_are_in_the_catalog_without_duplicates_and_without_the_item(
     channel: RecallChannel, data: TrainingData, tmp_path: Path
 ) -> None:
     channel.save(tmp_path)
@@ -163,10 +161,8 @@ def test_what_is_near_a_track_is_in_the_catalogue_once_and_not_the_track(
     assert (finds > 0) == (type(channel).similar_items is not RecallChannel.similar_items)
 
 
-def test_nothing_known_at_or_after_the_request_matters(
-    channel: RecallChannel, data: TrainingData, tmp_path: Path
-) -> None:
-    """Another world with the same past: the fitted channel, asked at the same moment, answers the same."""
+def test_recall_does_not_depend_on_later_events(channel: RecallChannel, data: TrainingData, tmp_path: Path) -> None:
+    """With data that differs only after the request time, the fitted channel returns the same candidates."""
     cut = sorted(play[2] for play in random_plays())[200]
     changed = [
         play if play[2] < cut else (play[0], "t39" if play[1] != "t39" else "t1", play[2], 180_000)

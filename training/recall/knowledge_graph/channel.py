@@ -1,12 +1,14 @@
-"""Unheard tracks that the music graph links to what the user listens to, each with the path that reached it.
+"""The knowledge_graph channel: new tracks linked to the user's tracks in a music knowledge graph, with the linking
+path.
 
-Explicit walks of at most three hops (see `knowledge_graph_walk.py`) over the triples of the catalogue and of curated
-files, over links that the log adds (`knowledge_graph_near.py`), and over links between artists whose graph embeddings
-are close (`knowledge_graph_embeddings.py`): near to RippleNet's ripples (Wang et al. 2018, arXiv 1803.03467), but every
-candidate can name its path. Different there: preferences spread by learned attention; here by resource allocation with
-a weight a relation, chosen on validation. Tracks that nobody has played yet are reached like any other. What the user
-has heard before is left to the memories.
-Legend: B requests, K candidates, S starts, V vocabulary.
+Walks of at most three hops (`walk.py`) over the triples of the catalog and of curated files, co-occurrence edges from
+the log (`cooccurrence_edges.py`), and edges between artists with similar graph embeddings (`embeddings.py`). This is
+similar to RippleNet (Wang et al. 2018, arXiv 1803.03467), where preferences spread by learned attention; here they
+spread by resource allocation with a weight per relation that is tuned on validation, and every candidate can be
+explained by its path. Unplayed tracks are reached like any other. Tracks that the user has played are excluded; other
+channels recommend them.
+
+Legend: B requests, K candidates, S start nodes, L listens, V vocabulary.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.user_history import HISTORY_VIEW, select_listens
 from training.data.vocabulary import Vocabulary
+from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.knowledge_graph.config import HEARD_NEAR, RESEMBLES, KnowledgeGraphConfig, knowledge_graph_config
@@ -41,8 +44,11 @@ RECENT_EVENTS = "recent_events"
 MIN_AGE_S = 60.0
 
 
-class KnowledgeGraphWalks(RecallChannel):
-    """The most active unheard tracks of the catalogue. Nothing for a user without a listened track in the graph."""
+class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
+    """Tracks of the catalog with the highest activation that are new to the user.
+
+    Empty for a user without a listened track in the graph.
+    """
 
     name: ClassVar[str] = "knowledge_graph"
     feature_service: ClassVar[str] = "knowledge_graph"
@@ -53,12 +59,12 @@ class KnowledgeGraphWalks(RecallChannel):
         graph: KnowledgeGraph,
         listeners_V: np.ndarray,
         is_servable_V: np.ndarray,
-        heard: UserItemHistory,
-        words: PathExplainer,
+        user_item_history: UserItemHistory,
+        path_explainer: PathExplainer,
     ) -> None:
         self.resolved_config = config
         self.graph, self.listeners_V, self.is_servable_V = graph, listeners_V, is_servable_V
-        self.user_item_history, self.path_explainer = heard, words
+        self.user_item_history, self.path_explainer = user_item_history, path_explainer
         self.walk_graph = WalkGraph.build(graph, listeners_V, config.walk)
         self._measures: dict[str, Any] = {}
 
@@ -69,18 +75,18 @@ class KnowledgeGraphWalks(RecallChannel):
 
     @classmethod
     def fit(cls, data: TrainingData, config: KnowledgeGraphConfig, folder: Path) -> KnowledgeGraphWalks:
-        """Read the triples, add what the log and the embeddings know, choose the walk's numbers on validation.
+        """Build the graph, add edges from embeddings and from the log, and tune the walk on validation.
 
         Raises:
-            FileNotFoundError: there is no mart of triples.
+            FileNotFoundError: The mart of triples does not exist.
         """
         del folder
         path = data.marts / "knowledge_triples.parquet"
         if not path.exists():
             raise FileNotFoundError(f"no knowledge_triples.parquet in {data.marts}; run `dbt build` first")
         graph = KnowledgeGraph.build(pl.read_parquet(path), data.vocabulary)
-        words = PathExplainer.of(graph, data.marts)
-        # Imported here: whoever asks a trained channel, as the service does, need not wait for what trains one.
+        titles = PathExplainer.of(graph, data.marts).titles
+        # Imported here because serving loads channels without needing the training code.
         from training.recall.knowledge_graph.embeddings import fit_embedding, similar_artist_edges
 
         embedding = fit_embedding(graph, config.embedding, config.seed)
@@ -93,9 +99,8 @@ class KnowledgeGraphWalks(RecallChannel):
             graph = graph.with_edges(
                 HEARD_NEAR, *build_cooccurrence_edges(data, config.cooccurrence_window, config.cooccurrence_neighbors)
             )
-        words = PathExplainer(graph, words.titles)
-        heard = UserItemHistory.of(data, config.max_history_per_user)
-        channel = cls(config, graph, _count_listeners(data), data.catalog_V, heard, words)
+        history = UserItemHistory.of(data, config.max_history_per_user)
+        channel = cls(config, graph, _count_listeners(data), data.catalog_V, history, PathExplainer(graph, titles))
         channel._measures = {
             "relations": dict(zip(graph.relations, np.bincount(graph.relation_T).tolist(), strict=False))
         }
@@ -106,16 +111,16 @@ class KnowledgeGraphWalks(RecallChannel):
         return channel
 
     def apply_config(self, config: KnowledgeGraphConfig) -> None:
-        """Walk by other numbers from now on."""
+        """Replace the config and rebuild the walk graph."""
         self.resolved_config = config
         self.walk_graph = WalkGraph.build(self.graph, self.listeners_V, config.walk)
 
     def measures(self) -> dict[str, Any]:
-        """Triples by relation, the embedding chosen, the walks tried and their validation recall."""
+        """Triples by relation, the selected embedding, the tried walk parameters and their validation recall."""
         return self._measures
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
-        """The `k` tracks where most arrives, ties by smaller code."""
+        """The `k` new tracks with the highest activation, ties by smaller item code."""
         items_BK = np.zeros((len(users), k), dtype=np.int64)
         scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
         listens = select_listens(users.views[HISTORY_VIEW], ("track_id", "ended_at"))
@@ -123,13 +128,13 @@ class KnowledgeGraphWalks(RecallChannel):
             start, activation = self.start_nodes(listens, int(users.request_at_B[row]), row)
             if not len(start):
                 continue
-            heard = self.user_item_history.items_before(users.user_ids[row], int(users.request_at_B[row]))
-            item, arrived = self._top_k(start, activation, np.concatenate([_items_in_views(users, row), heard]), k)
+            played = self.user_item_history.items_before(users.user_ids[row], int(users.request_at_B[row]))
+            item, arrived = self._top_k(start, activation, np.concatenate([_items_in_views(users, row), played]), k)
             items_BK[row, : len(item)], scores_BK[row, : len(item)] = item, arrived
         return Candidates.pad_or_truncate(items_BK, scores_BK, k)
 
     def similar_items(self, item: int, k: int) -> Candidates:
-        """Where most arrives of a walk from the track and its artists."""
+        """The tracks with the highest activation of a walk that starts at the track and its artists."""
         track, one = np.array([item], dtype=np.int64), np.ones(1)
         artist, activation = self.walk_graph.performers(track, one)
         start = np.concatenate([one, activation / max(len(artist), 1)])
@@ -137,20 +142,25 @@ class KnowledgeGraphWalks(RecallChannel):
         return Candidates.pad_or_truncate(found[None, :], arrived.astype(np.float32)[None, :], k)
 
     def _top_k(
-        self, start: np.ndarray, activation: np.ndarray, left_out: np.ndarray, k: int
+        self, start: np.ndarray, activation: np.ndarray, excluded: np.ndarray, k: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The `k` servable tracks where most arrives, most first, ties by smaller code; and what arrives there."""
+        """The `k` servable tracks with the highest activation, best first, ties by smaller item code; and their
+        activation.
+        """
         item, arrived = self.walk_graph.spread_activation(start, activation)
         is_kept = self.is_servable_V[item]
-        is_kept[self.walk_graph.segment_sum.positions_of(item, left_out)] = False
+        is_kept[self.walk_graph.segment_sum.positions_of(item, excluded)] = False
         item, arrived = item[is_kept], arrived[is_kept]
         most = top_k_positions(arrived, k)
         best = most[np.argsort(-arrived[most], kind="stable")]
         return item[best], arrived[best]
 
     def start_nodes(self, listens: SequenceBatch, now_us: int, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """The tracks that one user listened to and the artists of all of them, the `starts` most active of each, and
-        their activation: Σ (seconds since a listen) ** -decay, 1 in all for tracks and 1 for artists.
+        """Start nodes of one user, and their activation.
+
+        Start nodes are the `max_start_nodes` most active tracks that the user listened to, and as many of their
+        artists. The activation of a track is Σ (seconds since a listen) ** -decay; all tracks are normalized to a sum
+        of 1, and so are all artists, before the limit is applied.
         """
         walk, count = self.resolved_config.walk, int(listens.length_B[row])
         track_L = listens.columns["track_id"][row, :count]
@@ -172,7 +182,7 @@ class KnowledgeGraphWalks(RecallChannel):
         return [self.path_explainer.explain(path) if path else Reason("near_interests") for path in paths]
 
     def save(self, folder: Path) -> None:
-        """Config and titles as JSON, the graph and who heard what as arrays and Parquet."""
+        """Write config and titles as JSON, the graph and the users' histories as arrays and Parquet."""
         folder.mkdir(parents=True, exist_ok=True)
         write_json(
             folder / "knowledge_graph.json", asdict(self.resolved_config) | {"titles": self.path_explainer.titles}
@@ -183,13 +193,13 @@ class KnowledgeGraphWalks(RecallChannel):
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
-        """What `save` wrote."""
+        """The channel that `save` wrote."""
         stored = json.loads((folder / "knowledge_graph.json").read_text())
         titles = stored.pop("titles")
         graph = KnowledgeGraph.load(folder, vocabulary)
         with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
             listeners_V, is_servable_V = tracks["listeners_V"], tracks["is_servable_V"]
-        config = KnowledgeGraphConfig(**stored)
+        config = config_from_dict(KnowledgeGraphConfig, stored)
         channel = cls(
             config, graph, listeners_V, is_servable_V, UserItemHistory.load(folder), PathExplainer(graph, titles)
         )
@@ -198,7 +208,7 @@ class KnowledgeGraphWalks(RecallChannel):
 
 
 def _count_listeners(data: TrainingData) -> np.ndarray:
-    """How many users listened to each track in `train`, [V]."""
+    """Number of users who listened to each track in `train`, [V]."""
     plays = data.plays
     rows = (plays.part_P == PARTS.index("train")) & plays.is_listened_P
     key = np.unique(plays.user_P[rows] * np.int64(len(data.vocabulary)) + plays.track_P[rows])
@@ -206,6 +216,6 @@ def _count_listeners(data: TrainingData) -> np.ndarray:
 
 
 def _items_in_views(users: UserBatch, row: int) -> np.ndarray:
-    """Every item that the views show the user to know already."""
+    """All items of the views of one request."""
     views: list[SequenceBatch] = [users.views[name] for name in (HISTORY_VIEW, RECENT_EVENTS) if name in users.views]
     return np.concatenate([view.columns["track_id"][row, : int(view.length_B[row])] for view in views])

@@ -1,4 +1,4 @@
-"""The numbers of the knowledge graph channel, by recipe."""
+"""Config of the knowledge_graph channel, and its recipes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,16 @@ EMBEDDING_MODELS = ("TransE", "RotatE", "ComplEx")
 
 @dataclass(frozen=True)
 class EmbeddingConfig:
-    """How the graph is embedded. `models`: tried, the one with the best mean reciprocal rank on `held_out` of the
-    triples stays; `resembling`: nearest artists that become edges of each artist, 0 for none. `epochs` 0: no
-    embeddings.
-    """
+    """Embedding of the graph, for edges between similar artists."""
 
-    models: tuple[str, ...] = EMBEDDING_MODELS
+    models: tuple[str, ...] = EMBEDDING_MODELS  # models to try; the one with the best mean reciprocal rank is used
     width: int = 32
-    epochs: int = 8
-    batch: int = 2048
+    epochs: int = 8  # 0: no embeddings
+    batch: int = 2048  # triples
     learning_rate: float = 0.02
-    held_out_fraction: float = 0.05
+    held_out_fraction: float = 0.05  # fraction of the triples that models are compared on
     max_held_out_triples: int = 100
-    neighbors_per_artist: int = 10
+    neighbors_per_artist: int = 10  # nearest artists that become edges of an artist; 0: no edges
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "models", tuple(self.models))
@@ -30,23 +27,17 @@ class EmbeddingConfig:
 
 @dataclass(frozen=True)
 class WalkConfig:
-    """How activation spreads. `hops`: triples that a walk follows at most; `fan_out`: edges of a relation kept at a
-    node, the weightiest; `frontier`: nodes that a hop goes on from; `starts`: tracks of the user, and as many artists,
-    that walks start at. `decay`: a listen t seconds ago starts with t ** -decay. `popularity`: an edge to a track or an
-    artist weighs (listeners + 1/2) ** popularity; `damping`: a node's edges of a relation share 1 / (their total weight)
-    ** damping, so that what everybody is linked to says little. `relations`: weight of each relation, in both
-    directions; one that is not there has `other_relations`.
-    """
+    """Spreading activation from the user's tracks and artists."""
 
-    hops: int = 3
-    fan_out: int = 128
-    frontier: int = 256
-    max_start_nodes: int = 64
-    decay: float = 1.0
-    popularity: float = 1.0
-    damping: float = 1.0
-    default_relation_weight: float = 0.1
-    relation_weights: tuple[tuple[str, float], ...] = ((PERFORMED_BY, 1.0), (HEARD_NEAR, 0.3))
+    hops: int = 3  # maximum number of triples of a walk
+    fan_out: int = 128  # edges with the largest weight that are kept per node and relation
+    frontier: int = 256  # most active tracks, and as many other nodes, that pass activation on after each hop
+    max_start_nodes: int = 64  # tracks of the user, and as many artists, at which walks start
+    decay: float = 1.0  # initial activation of a listen t seconds ago is t ** -decay
+    popularity: float = 1.0  # an edge to a track or artist weighs (listeners + 1/2) ** popularity
+    damping: float = 1.0  # edges of a node and relation are divided by (their total weight) ** damping; damps hubs
+    default_relation_weight: float = 0.1  # weight of a relation that `relation_weights` does not name
+    relation_weights: tuple[tuple[str, float], ...] = ((PERFORMED_BY, 1.0), (HEARD_NEAR, 0.3))  # both directions
 
     def __post_init__(self) -> None:
         pairs = tuple((str(name), float(weight)) for name, weight in self.relation_weights)
@@ -57,30 +48,27 @@ class WalkConfig:
         return dict(self.relation_weights).get(relation, self.default_relation_weight)
 
     def with_relation_weight(self, relation: str, weight: float) -> WalkConfig:
-        """This, with another weight of one relation."""
+        """A copy with another weight for one relation."""
         return replace(self, relation_weights=tuple(sorted((dict(self.relation_weights) | {relation: weight}).items())))
 
 
 @dataclass(frozen=True)
 class KnowledgeGraphConfig:
-    """`near`: tracks that others heard just before or after, kept as edges of each track (0: the log adds no edges);
-    `is_tuned`: the walk's numbers are given; else they are chosen on `cases_per_user` validation cases a user and
-    `most_cases` in all, one number at a time, `rounds` times over. `heard_per_user`: tracks of a user remembered as heard, the newest.
-    """
+    """Configuration of the knowledge_graph channel."""
 
     walk: WalkConfig = field(default_factory=WalkConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
-    cooccurrence_neighbors: int = 16
-    cooccurrence_window: int = 5
-    max_history_per_user: int = 20_000
-    cases_per_user: int = 3
+    cooccurrence_neighbors: int = 16  # tracks played next to a track that become its edges; 0: no edges from the log
+    cooccurrence_window: int = 5  # maximum distance of such plays, in listens of one session
+    max_history_per_user: int = 20_000  # newest distinct tracks per user that are excluded as already played
+    cases_per_user: int = 3  # validation cases per user
     max_validation_cases: int = 400
-    tuning_rounds: int = 1
-    is_tuned: bool = False
+    tuning_rounds: int = 1  # passes of the coordinate search over the walk's parameters
+    is_tuned: bool = False  # True: use `walk` as it is; False: tune it on validation
     seed: int = 0
 
     def __post_init__(self) -> None:
-        # A config that was written as JSON comes back as plain dictionaries.
+        # A config read from JSON has plain dictionaries.
         if isinstance(self.walk, dict):
             object.__setattr__(self, "walk", WalkConfig(**self.walk))
         if isinstance(self.embedding, dict):
@@ -88,7 +76,9 @@ class KnowledgeGraphConfig:
 
 
 def knowledge_graph_config(recipe: str) -> KnowledgeGraphConfig:
-    """`debug` only shows that it runs; `full` chooses on more cases and embeds longer."""
+    """The config of a recipe. `debug` checks that the code runs; `full` tunes on more cases and trains embeddings
+    longer.
+    """
     small = KnowledgeGraphConfig()
     if recipe == "debug":
         return replace(

@@ -1,8 +1,9 @@
-"""The music graph as arrays: typed nodes, triples as edges that can be followed both ways.
+"""The music knowledge graph as arrays: typed nodes and triples (head, relation, tail).
 
-Legend: N nodes, E edges, V vocabulary, A artists. Nodes 0..V are the tracks by their codes in the vocabulary, the next
-A the artists by theirs, then everything else (`genre:rock`, `work:…`) in the order of its text; a reserved code is a
-node without edges. Knows nothing about users or weights.
+Nodes 0..V-1 are the tracks by their vocabulary codes, the next A nodes the artists by theirs, then all other entities
+(`genre:rock`, `work:…`) in the order of their text. Reserved codes are nodes without edges.
+
+Legend: N nodes, T triples, M directed edges, G groups of edges, V vocabulary, A artists.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from training.data.vocabulary import Vocabulary
 from training.recall.knowledge_graph.config import HEARD_NEAR, RESEMBLES
 
 ONE_WAY_RELATIONS = (HEARD_NEAR, RESEMBLES)
-"""Derived relations: each node has its own list of neighbours, with strengths of their own."""
+"""Derived relations. Each node has its own list of neighbors with strengths, so edges are followed forward only."""
 
 TRIPLES_FILE = "triples.npz"
 ENTITIES_FILE = "entities.parquet"
@@ -28,9 +29,9 @@ ENTITIES_FILE = "entities.parquet"
 
 @dataclass(frozen=True)
 class DirectedEdges:
-    """M edges by source, then `code_M` (2 · relation, + 1 for a triple read backward), then target.
+    """M edges, sorted by source, `relation_code_M` (2 · relation, + 1 for a triple read backward) and target.
 
-    A group is a node's edges of one code: group g begins at edge `group_G[g]`, edge m is in group `group_M[m]`.
+    A group is the edges of one source and code: group g begins at edge `group_G[g]`, edge m is in group `group_M[m]`.
     """
 
     source_M: np.ndarray
@@ -43,9 +44,9 @@ class DirectedEdges:
 
 @dataclass(frozen=True)
 class KnowledgeGraph:
-    """Each triple once: `head_T`, `relation_T` (number into `relations`), `tail_T`, sorted and distinct.
+    """Distinct triples `head_T`, `relation_T` (position in `relations`), `tail_T`, sorted.
 
-    `entities` are the texts of the nodes that are neither a track nor an artist of the vocabulary.
+    `entities` are the texts of the nodes that are neither tracks nor artists of the vocabulary.
     """
 
     vocabulary: Vocabulary
@@ -55,14 +56,14 @@ class KnowledgeGraph:
     relation_T: np.ndarray
     tail_T: np.ndarray
     strength_T: np.ndarray
-    """How strong an edge is in itself, above 0; 1 for what the catalogue says."""
+    """Strength of each triple, above 0; 1 for triples of the catalog."""
 
     @classmethod
     def build(cls, triples: pl.DataFrame, vocabulary: Vocabulary) -> KnowledgeGraph:
-        """From rows `head, relation, tail` of typed texts, as the mart `knowledge_triples` has them.
+        """The graph of the rows `head, relation, tail` (typed texts) of the mart `knowledge_triples`.
 
         Raises:
-            ValueError: a head or tail has no type (`type:name`).
+            ValueError: A head or tail has no type (`type:name`).
         """
         texts = pl.concat([triples["head"], triples["tail"]]).unique()
         untyped = texts.filter(~texts.str.contains(":", literal=True)).sort()
@@ -83,7 +84,7 @@ class KnowledgeGraph:
         )
 
     def __len__(self) -> int:
-        """N."""
+        """N: number of nodes."""
         return self.first_entity + len(self.entities)
 
     @property
@@ -98,14 +99,14 @@ class KnowledgeGraph:
 
     @cached_property
     def entity_node(self) -> dict[str, int]:
-        """Text → node, of the nodes that are neither track nor artist."""
+        """Text → node, for nodes that are neither tracks nor artists."""
         return {text: node for node, text in enumerate(self.entities, start=self.first_entity)}
 
     def node(self, text: str) -> int:
         """The node of a typed text.
 
         Raises:
-            KeyError: the graph has no such node.
+            KeyError: The graph has no such node.
         """
         kind, _, name = text.partition(":")
         if kind == "track" and name in self.vocabulary.track_code:
@@ -121,7 +122,7 @@ class KnowledgeGraph:
 
     @cached_property
     def directed_edges(self) -> DirectedEdges:
-        """Every triple both ways, those of one-way relations forward only."""
+        """Every triple in both directions; triples of one-way relations forward only."""
         back = ~np.isin(self.relation_T, self.one_way_relations)
         source = np.concatenate([self.head_T, self.tail_T[back]])
         target = np.concatenate([self.tail_T, self.head_T[back]])
@@ -143,10 +144,10 @@ class KnowledgeGraph:
     def with_edges(
         self, relation: str, head_T: np.ndarray, tail_T: np.ndarray, strength_T: np.ndarray
     ) -> KnowledgeGraph:
-        """This graph and one more relation, between nodes it has already.
+        """A copy with the edges of one more relation between existing nodes.
 
         Raises:
-            ValueError: it has that relation.
+            ValueError: The graph already has this relation.
         """
         if relation in self.relations:
             raise ValueError(f"the triples have a relation {relation!r} already; give the derived one another name")
@@ -162,17 +163,17 @@ class KnowledgeGraph:
         )
 
     def save(self, folder: Path) -> None:
-        """Texts as Parquet, numbers as arrays; the vocabulary is kept elsewhere."""
+        """Write texts as Parquet and numbers as arrays; the vocabulary is not included."""
         texts = pl.DataFrame({"text": self.entities}, schema={"text": pl.String})
         texts.write_parquet(folder / ENTITIES_FILE)
-        # Half the space, and node numbers are far below 2 billion.
+        # int32 halves the size; node numbers are far below 2 billion.
         numbers = {name: getattr(self, name).astype(np.int32) for name in ("head_T", "relation_T", "tail_T")}
         relations = np.array(self.relations, dtype=np.str_)
         np.savez_compressed(folder / TRIPLES_FILE, relations=relations, strength_T=self.strength_T, **numbers)
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> KnowledgeGraph:
-        """What `save` wrote, for the same vocabulary."""
+        """The graph that `save` wrote, with the same vocabulary."""
         texts = tuple(pl.read_parquet(folder / ENTITIES_FILE)["text"].to_list())
         with np.load(folder / TRIPLES_FILE, allow_pickle=False) as arrays:
             head, relation, tail = (arrays[name].astype(np.int64) for name in ("head_T", "relation_T", "tail_T"))
@@ -181,7 +182,7 @@ class KnowledgeGraph:
 
 
 def _assign_nodes(texts: pl.Series, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Each text with its node: the vocabulary's first, the others in order of text."""
+    """Columns `text` and `node`: nodes of the vocabulary, then the others in the order of their text."""
     known = pl.concat(
         [
             _typed_nodes("track", vocabulary.track_ids_V[FIRST_CODE:].tolist(), FIRST_CODE),

@@ -1,7 +1,9 @@
-"""Sums by node in the time that the values take, however many nodes there are.
+"""Sums of values by node, in time proportional to the number of values instead of the number of nodes.
 
-A table by node says where each stands among a call's own. It is never cleared: what an earlier call has left there is
-known by not standing where it says. Legend: N nodes, M values, A distinct nodes of them. Knows nothing about edges.
+A scratch table maps each node to its position among the nodes of a call. The table is never cleared: entries of earlier
+calls are recognized because the position does not hold that node.
+
+Legend: N nodes, M values, A distinct nodes among them.
 """
 
 from __future__ import annotations
@@ -11,34 +13,35 @@ import threading
 import numpy as np
 
 DENSE_FACTOR = 8
-"""With fewer nodes than so many times the values, looking at all of them is faster."""
+"""With fewer than DENSE_FACTOR nodes per value, a dense sum over all nodes is faster."""
 
 
 class SegmentSum:
-    """Over nodes 0 .. N - 1; for any thread, each has a table of its own."""
+    """Sums over nodes 0..N-1. Thread-safe: each thread has its own scratch table."""
 
     def __init__(self, nodes: int) -> None:
         self._nodes = nodes
         self._local = threading.local()
 
     def sum_by_node(self, node_M: np.ndarray, value_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Distinct nodes [A], ascending, and the sum of the values of each, added in the order given; those whose sum is
-        not above 0 are left out.
+        """Distinct nodes [A], ascending, and the sum of the values of each, added in the given order.
+
+        Nodes whose sum is not positive are left out.
         """
         if self._nodes < DENSE_FACTOR * len(node_M):
             sum_N = np.bincount(node_M, value_M, self._nodes)
-            node_A = np.flatnonzero(sum_N > 0)  # of truth values: ten times as fast
+            node_A = np.flatnonzero(sum_N > 0)  # `flatnonzero` of booleans is ten times as fast
             return node_A, sum_N[node_A]
         node_M = node_M.astype(np.int64)
         table, number_M = self._table(), np.arange(len(node_M), dtype=np.int32)
-        table[node_M] = number_M  # of equal nodes the last one stays
+        table[node_M] = number_M  # of equal nodes the last position remains
         node_A = np.sort(node_M[table[node_M] == number_M])
         table[node_A] = number_M[: len(node_A)]
         sum_A = np.bincount(table[node_M], value_M, len(node_A))
         return node_A[sum_A > 0], sum_A[sum_A > 0]
 
     def positions_of(self, node_A: np.ndarray, query_nodes: np.ndarray) -> np.ndarray:
-        """Where the nodes `asked` for stand among distinct ones, those that are not there left out."""
+        """Positions of `query_nodes` in the distinct nodes `node_A`; query nodes that are not in it are left out."""
         table = self._table()
         table[node_A] = np.arange(len(node_A), dtype=np.int32)
         place: np.ndarray = table[query_nodes]

@@ -1,7 +1,9 @@
-"""Choosing the walk's numbers on validation sessions, one number at a time.
+"""Tuning of the walk's parameters on validation sessions by coordinate search.
 
-Another value must gain more than chance does: than the standard error of its gain over users. Only tracks that could be
-known before (`TrainingData.known_V`) are looked for and brought here. Knows nothing about how a walk works.
+A value is accepted if its mean gain over users exceeds the standard error of the gain. Only tracks that were available
+before validation (`TrainingData.validation_catalog_V`) are targets and candidates.
+
+Legend: C cases, U users, K candidates, V vocabulary.
 """
 
 from __future__ import annotations
@@ -25,15 +27,16 @@ DECAY_GRID = (0.7, 1.0, 1.3, 1.6)
 POPULARITY_GRID = (0.5, 1.0, 1.5)
 DAMPING_GRID = (0.75, 1.0)
 RELATION_WEIGHT_GRID = (0.03, 0.1, 0.3, 1.0)
-"""None is 0: what the catalogue says reaches tracks that nobody has played yet, and no validation session asks for one."""
+"""0 is not tried: catalog relations reach unplayed tracks, which never are targets of validation sessions."""
 DERIVED_RELATION_WEIGHT_GRID = (0.0, *RELATION_WEIGHT_GRID)
 MIN_GAIN = 1e-4
 
 
 def tune_walk(channel: KnowledgeGraphWalks, data: TrainingData) -> dict[str, Any]:
-    """Give `channel` the numbers with the most unheard tracks found: recall@50 + recall@200 of reachable targets.
+    """Set the walk parameters of `channel` that maximize recall@50 + recall@200 of reachable discoveries.
 
-    Returns what was tried and the recall of the choice.
+    Returns:
+        `tried`: the tried parameters with their recall; `validation`: number of cases and the best objective.
     """
     cases = data.recall_cases("validation")
     cases = cases.take(np.flatnonzero(cases.items["reachable"].count_C > 0))
@@ -44,46 +47,46 @@ def tune_walk(channel: KnowledgeGraphWalks, data: TrainingData) -> dict[str, Any
     if not len(cases):
         channel.apply_config(config)
         return {}
-    wanted = cases.items["reachable"]
+    targets = cases.items["reachable"]
     batches = load_user_batches(data, cases, channel.feature_service)
     serving_V, channel.is_servable_V = channel.is_servable_V, channel.is_servable_V & data.validation_catalog_V
     tried: list[dict[str, Any]] = []
 
-    def worth(trial: KnowledgeGraphConfig) -> np.ndarray:
+    def objective(trial: KnowledgeGraphConfig) -> np.ndarray:
         channel.apply_config(trial)
         items_CK = np.concatenate([channel.recall(users, 200).items_BK for users in batches])
-        found = {k: mean_per_user(recall_at_k(items_CK, wanted, k), cases.user_C) for k in (50, 200)}
+        found = {k: mean_per_user(recall_at_k(items_CK, targets, k), cases.user_C) for k in (50, 200)}
         tried.append(
             {"walk": _walk_parameters(trial), **{f"recall_at_{k}": float(one.mean()) for k, one in found.items()}}
         )
-        worth_U: np.ndarray = found[50] + found[200]
-        return worth_U
+        objective_U: np.ndarray = found[50] + found[200]
+        return objective_U
 
-    best, worth_U = config, worth(config)
+    best, best_U = config, objective(config)
     for _ in range(config.tuning_rounds):
         before = best
         for number in range(_count_parameters(channel)):
             for trial in list(_trials(best, channel, number)):
-                gained_U = worth(trial)
-                if is_significant_gain(gained_U - worth_U):
-                    best, worth_U = trial, gained_U
+                trial_U = objective(trial)
+                if is_significant_gain(trial_U - best_U):
+                    best, best_U = trial, trial_U
         if best is before:
             break
     channel.is_servable_V = serving_V
     channel.apply_config(best)
-    return {"validation": {"cases": len(cases), "worth": float(worth_U.mean())}, "tried": tried}
+    return {"validation": {"cases": len(cases), "worth": float(best_U.mean())}, "tried": tried}
 
 
 def is_significant_gain(difference_U: np.ndarray) -> bool:
-    """Whether users gain, on average, by more than the standard error; one user alone by anything."""
+    """Whether the mean gain over users exceeds its standard error and MIN_GAIN; for one user, MIN_GAIN only."""
     error = difference_U.std(ddof=1) / np.sqrt(len(difference_U)) if len(difference_U) > 1 else 0.0
     return bool(difference_U.mean() > max(error, MIN_GAIN))
 
 
 def _sample_cases(cases: RecallCases, config: KnowledgeGraphConfig) -> RecallCases:
-    """Some of the cases, drawn: with many users a few each are more than it takes to choose a number."""
-    drawn = np.random.default_rng(config.seed).permutation(len(cases))[: config.max_validation_cases]
-    return cases.take(np.sort(drawn))
+    """At most `max_validation_cases` of the cases, sampled uniformly, in their order."""
+    sampled = np.random.default_rng(config.seed).permutation(len(cases))[: config.max_validation_cases]
+    return cases.take(np.sort(sampled))
 
 
 def _count_parameters(channel: KnowledgeGraphWalks) -> int:
@@ -91,7 +94,9 @@ def _count_parameters(channel: KnowledgeGraphWalks) -> int:
 
 
 def _trials(best: KnowledgeGraphConfig, channel: KnowledgeGraphWalks, number: int) -> Iterator[KnowledgeGraphConfig]:
-    """The config with other values of one of its numbers: weights of relations first, rarest relation first."""
+    """The config with each other value of parameter `number`: relation weights first, by ascending frequency of the
+    relation.
+    """
     walk, graph = best.walk, channel.graph
     count = np.bincount(graph.relation_T, minlength=len(graph.relations))
     names = [graph.relations[place] for place in np.argsort(count, kind="stable")]

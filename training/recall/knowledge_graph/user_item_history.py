@@ -1,7 +1,9 @@
-"""Which tracks a user has heard, and since when: a channel for discoveries must not bring them again.
+"""Tracks that each user has played, with the time of the first play, to exclude them from discoveries.
 
-Sequence views end after so many events; whoever played ten thousand songs is offered old ones as new without this.
-Every play counts, at any length. Legend: U users, F first plays. Knows nothing about candidates.
+Sequence views have a maximum length, so a user with ten thousand songs would otherwise be offered old songs as new.
+Plays of any duration count.
+
+Legend: U users, F first plays.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ HISTORY_FILE = "heard.parquet"
 
 @dataclass(frozen=True)
 class UserItemHistory:
-    """First plays by user and time: `item_F` known at `known_at_F` (µs), user u's at `offset_U1[u]:offset_U1[u + 1]`."""
+    """First plays by user and time: `item_F`, known at `known_at_F` (µs); those of user u are `offset_U1[u]:offset_U1[u
+    + 1]`.
+    """
 
     user_ids: tuple[str, ...]
     offset_U1: np.ndarray
@@ -30,14 +34,14 @@ class UserItemHistory:
     known_at_F: np.ndarray
 
     @classmethod
-    def of(cls, data: TrainingData, most: int) -> UserItemHistory:
-        """Of the `train` plays, the newest `most` first plays of each user."""
+    def of(cls, data: TrainingData, max_items: int) -> UserItemHistory:
+        """The newest `max_items` first plays of each user in `train`."""
         plays = data.plays
         is_first = data.first_play_row_P == np.arange(len(plays))
         rows = np.flatnonzero(is_first & (plays.part_P == PARTS.index("train")))
         users = len(data.user_ids_U)
         end_U = np.cumsum(np.bincount(plays.user_P[rows], minlength=users))
-        rows = rows[end_U[plays.user_P[rows]] - np.arange(len(rows)) <= most]
+        rows = rows[end_U[plays.user_P[rows]] - np.arange(len(rows)) <= max_items]
         offset = np.concatenate([[0], np.cumsum(np.bincount(plays.user_P[rows], minlength=users))])
         ids = tuple(str(user) for user in data.user_ids_U)
         return cls(ids, offset.astype(np.int64), plays.track_P[rows].astype(np.int32), plays.known_at_P[rows])
@@ -47,16 +51,16 @@ class UserItemHistory:
         return {user: number for number, user in enumerate(self.user_ids)}
 
     def items_before(self, user_id: str, time_us: int) -> np.ndarray:
-        """Items that the user had heard before a time; none for a user who is not remembered."""
+        """Items that the user had played before a time (µs); empty for an unknown user."""
         number = self._row_of_user.get(user_id)
         if number is None:
             return np.zeros(0, dtype=np.int32)
-        mine = slice(self.offset_U1[number], self.offset_U1[number + 1])
-        items: np.ndarray = self.item_F[mine][self.known_at_F[mine] < time_us]
+        own = slice(self.offset_U1[number], self.offset_U1[number + 1])
+        items: np.ndarray = self.item_F[own][self.known_at_F[own] < time_us]
         return items
 
     def save(self, folder: Path) -> None:
-        """One row a user."""
+        """Write a Parquet file with one row per user."""
         columns = [
             pl.Series("user_id", list(self.user_ids), dtype=pl.String),
             _lists("item", self.item_F, self.offset_U1),
@@ -66,7 +70,7 @@ class UserItemHistory:
 
     @classmethod
     def load(cls, folder: Path) -> UserItemHistory:
-        """What `save` wrote."""
+        """The histories that `save` wrote."""
         rows = pl.read_parquet(folder / HISTORY_FILE)
         offset = np.concatenate([[0], np.cumsum(rows["item"].list.len().to_numpy())]).astype(np.int64)
         item, known_at = (rows[name].explode(empty_as_null=False).to_numpy() for name in ("item", "known_at"))
@@ -74,5 +78,5 @@ class UserItemHistory:
 
 
 def _lists(name: str, values: np.ndarray, offset_U1: np.ndarray) -> pl.Series:
-    """A list a user. Made by offsets: of arrays of one length, as one user's is, polars makes another type than lists."""
+    """One list per user. Built from offsets, because polars turns arrays of equal length into another type than lists."""
     return pl.Series(name, pa.LargeListArray.from_arrays(pa.array(offset_U1), pa.array(values)))

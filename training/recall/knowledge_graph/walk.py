@@ -1,11 +1,13 @@
-"""Walks over the music graph: which tracks are reached from what a user listens to, and by which shortest path.
+"""Spreading activation over the knowledge graph, and the shortest path to a track.
 
-A *hop* is one triple, followed in either direction. A walk starts at a track that the user listens to, or at an artist
-who performs one, and ends at a track after at most three hops: artist ▸ track, track ▸ album ▸ track, or
-artist ▸ genre ▸ artist ▸ track. Activation spreads as resource allocation does (Zhou, Lü, Zhang, "Predicting missing
-links via local information", 2009, arXiv 0901.0553): what a node passes on through a relation is divided among its
-neighbours there, so a hub says little. Different here: the division is by the neighbours' popularity, to a power, and
-every relation has a weight. Legend: N nodes, M directed edges, S starts, V vocabulary. Knows nothing about users.
+A hop is one triple, followed in either direction. A walk starts at a track that the user listens to, or at its artist,
+and ends at a track after at most three hops: artist ▸ track, track ▸ album ▸ track, or artist ▸ genre ▸ artist ▸ track.
+Activation spreads by resource allocation (Zhou, Lü, Zhang, "Predicting missing links via local information", 2009,
+arXiv 0901.0553): the activation that a node passes on through a relation is divided among its neighbors, so hubs
+contribute little. Differences: the division is proportional to a power of the neighbors' popularity, and every relation
+has a weight.
+
+Legend: N nodes, M directed edges, G groups of edges, S start nodes, V vocabulary, A artists.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True)
 class WalkGraph:
-    """The bounded, weighted, directed edges that walks follow, by source node; `code_M` is 2 · relation, + 1 backward."""
+    """Pruned and weighted directed edges, sorted by source; `relation_code_M` is 2 · relation, + 1 for backward edges."""
 
     graph: KnowledgeGraph
     config: WalkConfig
@@ -45,9 +47,12 @@ class WalkGraph:
 
     @classmethod
     def build(cls, graph: KnowledgeGraph, listeners_V: np.ndarray, config: WalkConfig) -> WalkGraph:
-        """`listeners_V`: how many listened to each track, by which edges to tracks and artists are weighed.
+        """The `fan_out` heaviest edges of each node, relation and direction, ties by smaller node.
 
-        Of a node's edges of one relation and direction the `fan_out` weightiest stay, ties by smaller node.
+        Args:
+            graph: The knowledge graph.
+            listeners_V: Number of users who listened to each track, for the weights of edges to tracks and artists.
+            config: Weights and limits.
         """
         edges = graph.directed_edges
         weight = edges.strength_M * _node_weights(graph, listeners_V, config.popularity, config.damping)[edges.target_M]
@@ -63,12 +68,12 @@ class WalkGraph:
         return cls(graph, config, offset, edges.target_M[kept], flow[kept], edges.relation_code_M[kept])
 
     def prepare(self) -> None:
-        """Sort the edges by target now, so that the first `shortest_path` does not wait for it."""
+        """Sort the edges by target in advance, so that the first `shortest_path` is not slower."""
         _ = self._reverse_edges
 
     @cached_property
     def segment_sum(self) -> SegmentSum:
-        """Adds up by node of the graph."""
+        """Sums by node of the graph."""
         return SegmentSum(len(self.graph))
 
     @cached_property
@@ -77,7 +82,7 @@ class WalkGraph:
         return 2 * relations.index(PERFORMED_BY) if PERFORMED_BY in relations else -1
 
     def performers(self, track_S: np.ndarray, activation_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Artists of tracks, ascending, and what all their tracks give them; an artist gets as much as the track has."""
+        """Artists of tracks, ascending, and the summed activation of their tracks."""
         edge, place = self._edges(track_S)
         is_performer = self.relation_code_M[edge] == self._to_performer
         artist, given = self.segment_sum.sum_by_node(
@@ -86,16 +91,16 @@ class WalkGraph:
         return artist.astype(np.int64), given
 
     def spread_activation(self, start_S: np.ndarray, activation_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Tracks, ascending, and what arrives at each, above 0, summed over all walks of 1 to `hops` hops from the starts.
+        """Tracks, ascending, and the positive activation that reaches each, summed over all walks of 1 to `hops` hops.
 
-        After each hop only the `frontier` most active tracks, and as many other nodes, pass anything on.
+        After each hop only the `frontier` most active tracks, and as many other nodes, pass activation on.
         """
         tracks, flows = [], []
         node, activation = start_S, activation_S
         for hop in range(self.config.hops):
             edge, place = self._edges(node)
             if hop == 0:
-                # The artists of the user's tracks are starts themselves.
+                # The artists of the user's tracks are start nodes themselves.
                 on = self.relation_code_M[edge] != self._to_performer
                 edge, place = edge[on], place[on]
             flow = self.weight_M[edge] * activation[place]
@@ -111,9 +116,12 @@ class WalkGraph:
         return self.segment_sum.sum_by_node(np.concatenate(tracks), np.concatenate(flows))
 
     def shortest_path(self, start_S: np.ndarray, activation_S: np.ndarray, item: int) -> list[Step]:
-        """The path with the fewest hops from a start to `item`, of those the one that carries most; [] if none.
+        """The path with the fewest hops from a start node to `item`, of these the one that carries most activation.
 
-        Searched backward from the item, which seldom has many neighbours.
+        The search goes backward from the item, because items rarely have many neighbors.
+
+        Returns:
+            The steps from the start node to the item; empty if there is no path.
         """
         starts = dict(zip(start_S.tolist(), activation_S.tolist(), strict=True))
         carried: dict[int, float] = {item: 1.0}
@@ -123,8 +131,8 @@ class WalkGraph:
             value = np.array([carried[one] for one in node.tolist()])
             edge, place, source = self._edges_into(node)
             on = self.relation_code_M[edge] != self._to_performer
-            # The artist of a start is a start, so a path never begins by walking there; in between it may.
-            on |= [one not in starts for one in source.tolist()]  # `np.isin` takes ten times as long
+            # The artist of a start node is a start node, so a path does not begin with that step.
+            on |= [one not in starts for one in source.tolist()]  # ten times faster than `np.isin`
             edge, place, source = edge[on], place[on], source[on]
             gives = self.weight_M[edge] * value[place]
             order = np.lexsort((node[place], -gives, source))
@@ -146,7 +154,7 @@ class WalkGraph:
         return []
 
     def _edges(self, node: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Edges out of the nodes, and for each the place of its node."""
+        """Edges out of the nodes, and for each edge the position of its source in `node`."""
         return concatenate_ranges(self.offset_N1[node], self.offset_N1[node + 1])
 
     @cached_property
@@ -157,7 +165,7 @@ class WalkGraph:
         return np.concatenate([[0], np.cumsum(counts)]), order, source
 
     def _edges_into(self, node: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Edges into the nodes, for each the place of its node, and where it comes from."""
+        """Edges into the nodes, and for each edge the position of its target in `node` and its source."""
         offset_N1, order_M, source_M = self._reverse_edges
         position, place = concatenate_ranges(offset_N1[node], offset_N1[node + 1])
         edge = order_M[position]
@@ -165,7 +173,7 @@ class WalkGraph:
 
 
 def top_k_positions(activation: np.ndarray, count: int) -> np.ndarray:
-    """Places, ascending, of the `count` highest activations, ties by smaller place."""
+    """Positions, ascending, of the `count` highest activations, ties by smaller position."""
     if len(activation) <= count:
         return np.arange(len(activation))
     floor = np.partition(activation, len(activation) - count)[len(activation) - count]
@@ -183,25 +191,25 @@ def _reconstruct_path(steps: list[dict[int, Step]], start: int) -> list[Step]:
     return path
 
 
-def _top_weight_mask(weight_M: np.ndarray, group_G: np.ndarray, group_M: np.ndarray, most: int) -> np.ndarray:
-    """Which edges are among the `most` weightiest of their group, ties by smaller target, bool [M]."""
+def _top_weight_mask(weight_M: np.ndarray, group_G: np.ndarray, group_M: np.ndarray, count: int) -> np.ndarray:
+    """Whether each edge is among the `count` heaviest of its group, ties by smaller target, bool [M]."""
     kept_M = np.ones(len(weight_M), dtype=bool)
     size_G = np.diff(np.append(group_G, len(weight_M)))
-    # Few groups are that large, and only their edges have to be sorted.
-    large = np.flatnonzero(size_G[group_M] > most) if len(weight_M) else np.zeros(0, dtype=np.int64)
+    # Only the edges of the few large groups have to be sorted.
+    large = np.flatnonzero(size_G[group_M] > count) if len(weight_M) else np.zeros(0, dtype=np.int64)
     order = large[np.lexsort((-weight_M[large], group_M[large]))]
     group = group_M[order]
-    kept_M[order[np.arange(len(order)) - np.searchsorted(group, group) >= most]] = False
+    kept_M[order[np.arange(len(order)) - np.searchsorted(group, group) >= count]] = False
     return kept_M
 
 
 def _node_weights(graph: KnowledgeGraph, listeners_V: np.ndarray, power: float, damping: float) -> np.ndarray:
-    """What an edge to a node weighs, [N]: by listeners for tracks and artists, by 1 / degree for everything else."""
+    """Weight [N] of an edge to each node: by listeners for tracks and artists, by 1 / degree for all others."""
     degree_N = np.bincount(np.concatenate([graph.head_T, graph.tail_T]), minlength=len(graph))
     weight_N = np.maximum(degree_N, 1.0) ** -damping
     artist = graph.vocabulary.artist_of_track_V
     listeners_A = np.bincount(artist, weights=listeners_V, minlength=graph.vocabulary.artist_count)
-    # Half a listener more, so that what nobody has heard yet can be reached.
+    # Half a listener is added so that unplayed tracks can be reached.
     weight_N[: graph.first_artist] = (listeners_V + 0.5) ** power
     weight_N[graph.first_artist : graph.first_entity] = (listeners_A + 0.5) ** power
     return weight_N

@@ -1,8 +1,9 @@
-"""The long_short channel: repeated tracks by a learned repeat score, and new tracks by gated long- and short-term interest.
+"""The long_short channel: repeated tracks by a learned repeat score, and new tracks by gated long- and short-term
+interest.
 
 The network and its papers are described in `model.py`, the features of the repeat score in
-`training.recall.repeat_consumption`. A fraction of the candidates, tuned on validation, is new to the user; the rest are
-tracks of the history by repeat score.
+`training.recall.repeat_consumption`. A fraction of the candidates, tuned on validation, is new to the user; the rest
+are tracks of the history by repeat score.
 
 Legend: B requests, K candidates, M repeat items, H items of the history.
 """

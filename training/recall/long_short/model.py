@@ -1,9 +1,9 @@
 """Network of the long_short channel: two interests, a gate between them, a repeat score and a query for new tracks.
 
 The short-term interest is the state of a `NextItemNetwork` over the most recent events. The long-term interest attends
-with a user vector over the tracks of the history, as one set per facet (tracks, artists, other facets), each with its own
-projection: Lv et al., "SDM: Sequential Deep Matching Model for Online Large-scale Recommender System" (CIKM 2019), arXiv
-1909.00385. Gate: G = σ(W[short; long; user]), output = G · short + (1 − G) · long.
+with a user vector over the tracks of the history, as one set per facet (tracks, artists, other facets), each with its
+own projection: Lv et al., "SDM: Sequential Deep Matching Model for Online Large-scale Recommender System" (CIKM 2019),
+arXiv 1909.00385. Gate: G = σ(W[short; long; user]), output = G · short + (1 − G) · long.
 
 Information lifting carries slow, strong signals past the deep layers of the repeat score:
 
@@ -188,7 +188,8 @@ class LongShortNetwork(RecallNetwork):
     def _repeat_item_vectors(self, requests: RequestBatch, facets: dict[str, Tensor]) -> Tensor:
         """Unit-length vectors of the repeat items [B, M, D].
 
-        The sum of the facets equals the item tower's output except in training, when the tower treats some tracks as cold.
+        The sum of the facets equals the item tower's output except in training, when the tower treats some tracks as
+        cold.
         """
         if self.training:
             return self.vectors(requests.repeat_item_BM)

@@ -1,1 +1,1 @@
-"""Recall channel with interest capsules."""
+"""The multi_interest channel: several interest vectors per user (capsule routing or self-attention)."""

@@ -2,8 +2,8 @@
 
 The network and its papers are described in `model.py`. Differences from MIND and ComiRec: a target is one of the next
 `horizon` listened tracks instead of the very next one; interests with similar vectors are merged and searched once; and
-every interest has a second query for tracks that are new to the user, which fill `discovery_share` of the candidates, as
-in the realtime channel.
+every interest has a second query for tracks that are new to the user, which fill `discovery_share` of the candidates,
+as in the realtime channel.
 
 Legend: B requests, L listens, K interests (and k candidates), H items of the history, D width.
 """

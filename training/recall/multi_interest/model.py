@@ -41,7 +41,8 @@ class Interests:
     """Interests of B users.
 
     `vector_BKD`: interest vectors. `share_BKL`: membership of each listen in each interest; sums to 1 over K, 0 where
-    there is no listen. `is_active_BK`: whether the interest exists; a short history has fewer than K, an empty one none.
+    there is no listen. `is_active_BK`: whether the interest exists; a short history has fewer than K, an empty one
+    none.
     """
 
     vector_BKD: Tensor
@@ -149,7 +150,8 @@ class MultiInterestNetwork(RecallNetwork):
 
 
 class DynamicRouting(nn.Module):
-    """Capsule routing: interests are squashed weighted sums of listens, and listens move to the interests they agree with.
+    """Capsule routing: interests are squashed weighted sums of listens, and listens move to the interests they agree
+    with.
 
     Gradients flow through the last iteration only. All restarts are routed in parallel, and for each user the one whose
     interests agree best with their listens is kept, because three iterations rarely recover from a bad initialization.
@@ -173,7 +175,7 @@ class DynamicRouting(nn.Module):
         # Logit of a missing interest: its share is 0 whatever is added. -inf would give NaN for a user without listens.
         min_logit = torch.finfo(item_BLD.dtype).min
 
-        # Restarts and interests are rows of one matrix per user; a product that broadcasts over S would copy the listens.
+        # Restarts and interests are rows of one matrix per user; broadcasting over S would copy the listens.
         def interests(logit_BSKL: Tensor) -> Tensor:
             share_BSKL = logit_BSKL.softmax(2) * weight_B11L
             return _squash(share_BSKL.flatten(1, 2) @ mapped_BLD).unflatten(1, (-1, K))  # type: ignore[no-any-return]

@@ -1,4 +1,5 @@
-"""Training module of the multi_interest channel: the first events of a window are the history, later listens are targets.
+"""Training module of the multi_interest channel: the first events of a window are the history, later listens are
+targets.
 
 Legend: B windows, L events, M targets, V vocabulary.
 """

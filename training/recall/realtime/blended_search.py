@@ -1,7 +1,7 @@
 """Search by the sum of network scores and transition scores.
 
-Both scores are standardized over the items of a request, and the transition scores are multiplied by a weight. Every item
-is scored, so the index has to be exact.
+Both scores are standardized over the items of a request, and the transition scores are multiplied by a weight. Every
+item is scored, so the index has to be exact.
 
 Legend: B requests, N items, K results, X excluded items, D width.
 """
@@ -55,7 +55,8 @@ class BlendedSearch:
         warm, cold = self.index.warm, self.index.cold
         if not isinstance(warm, ExactIndex):
             raise TypeError(
-                f"transitions need a score for every item, which {type(warm).__name__} does not give; set index.probes=None"
+                f"transitions need a score for every item, which {type(warm).__name__} does not provide; "
+                "set index.probes=None"
             )
         network_BN = warm.scores(query_BD)
         mean_B1, deviation_B1 = _mean_and_deviation(network_BN)

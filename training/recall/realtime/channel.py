@@ -1,7 +1,7 @@
 """The realtime channel: user vectors computed at request time from the most recent plays and clicks.
 
-A user tower (SASRec-style; see `user_tower.py`) encodes the recent events, and two query heads retrieve tracks that will
-be listened to and tracks that are new to the user (`next_item_network.py`), trained with a sampled softmax
+A user tower (SASRec-style; see `user_tower.py`) encodes the recent events, and two query heads retrieve tracks that
+will be listened to and tracks that are new to the user (`next_item_network.py`), trained with a sampled softmax
 (`window_loss.py`). Differences from SASRec: a target is one of the next `horizon` listened tracks instead of the very
 next play, because whole sessions are predicted; a second query retrieves tracks that the user has not heard before,
 which fill `discovery_share` of the candidates. With `transitions.is_enabled` both lists are ranked by the sum of the
@@ -196,7 +196,9 @@ class Realtime(NeuralChannel[RealtimeConfig]):
         return set(merged.columns["track_id"][0][:length][is_recent].tolist())
 
     def recent_listens(self, user: UserBatch) -> np.ndarray:
-        """Known items of the recent events of the single request `user`, oldest first; skips only if there is nothing else."""
+        """Known items of the recent events of the single request `user`, oldest first; skips only if there is nothing
+        else.
+        """
         merged = self._merged_sequences(user)
         item_L: np.ndarray = merged.columns["track_id"][0][: merged.length_B[0]]
         skip = behaviours.load_behaviours().encoder["skip"]

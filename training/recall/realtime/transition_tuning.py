@@ -69,8 +69,8 @@ def tune_and_fit_transitions(
         return config, None, {}
     if (count := len(histories.items)) > transitions.max_items:
         logger.warning(
-            "%d listened tracks exceed transitions.max_items=%d: %s is fitted without linear transitions, whose weights "
-            "would take %.1f GB. Increase transitions.max_items if there is enough memory.",
+            "%d listened tracks exceed transitions.max_items=%d: %s is fitted without linear transitions, whose "
+            "weights would take %.1f GB. Increase transitions.max_items if there is enough memory.",
             *(count, transitions.max_items, name, 4e-9 * count**2),
         )
         return config, None, {}

@@ -3,15 +3,15 @@
 Choi, Kim, Lee, Shim, Lee, "Session-aware Linear Item-Item Models for Session-based Recommendation" (WWW 2021), arXiv
 2103.16424. It combines two parts in one ridge regression:
 
-- SLIT: every split of a history into a past S and a future T; listens decay with the distance from the split, and splits
-  with their age.
+- SLIT: every split of a history into a past S and a future T; listens decay with the distance from the split, and
+  splits with their age.
 - SLIS: whole histories X, where all items of a history predict each other.
 
 `B = (a·X'X + (1 − a)·S'S + λI)⁻¹ (a·X'X₀ + (1 − a)·S'T)`, where X'X₀ is X'X without its diagonal.
 
 Differences: SLIS keeps an item from predicting itself by a bound on the diagonal of B, after Steck (WWW 2019), arXiv
-1905.03251, which needs the whole inverse; here the diagonal of the target is removed. λ is an absolute number there; here
-it is a multiple of the mean diagonal of the Gram matrix.
+1905.03251, which needs the whole inverse; here the diagonal of the target is removed. λ is an absolute number there;
+here it is a multiple of the mean diagonal of the Gram matrix.
 
 Memory is I² and time I³, hence `transitions.max_items` of the config.
 
@@ -41,7 +41,9 @@ TRANSITIONS_FILE = "transitions.safetensors"
 
 @dataclass(frozen=True)
 class Transitions:
-    """Fitted weights: `weight_II[i, j]` is the contribution of item `item_I[i]` in a history to the score of `item_I[j]`."""
+    """Fitted weights: `weight_II[i, j]` is the contribution of item `item_I[i]` in a history to the score of
+    `item_I[j]`.
+    """
 
     config: TransitionConfig
     item_I: Array
@@ -105,8 +107,8 @@ def normal_equations(histories: Histories, config: TransitionConfig, length: int
 def _splits(
     histories: Histories, config: TransitionConfig, length: int, count: int
 ) -> Iterator[tuple[csr_array, csr_array, Array]]:
-    """Pasts [S, I], futures [S, I] and weights [S] of all splits, in chunks. There is a split after each listen of a user
-    except the last.
+    """Pasts [S, I], futures [S, I] and weights [S] of all splits, in chunks. There is a split after each listen of a
+    user except the last.
     """
     column_P = np.searchsorted(histories.items, histories.item_P)
     sizes_U = np.diff(histories.offset_U1)

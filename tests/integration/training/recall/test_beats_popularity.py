@@ -1,4 +1,4 @@
-"""On later sessions of a simulated world, a channel that learned for a few hundred steps finds more than popularity."""
+"""On validation sessions of a simulated world, channels exceed the recall of popularity after a few hundred steps."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def found(world: PlantedWorld, channel: RecallChannel) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(("fit", "kind", "margin"), [(realtime, "reachable", 1.5), (long_short, "repeat", 1.5)])
-def test_more_is_found_than_by_popularity(planted: PlantedWorld, tmp_path: Path, fit, kind: str, margin: float) -> None:
-    """Of what the channel is for: `realtime` finds what is new, `long_short` what comes again."""
+def test_recall_exceeds_popularity(planted: PlantedWorld, tmp_path: Path, fit, kind: str, margin: float) -> None:
+    """For the targets of the channel: discoveries for `realtime`, repeats for `long_short`."""
     mine = found(planted, fit(planted, tmp_path / "channel"))
     popular = found(planted, Popularity.fit(planted.data, Popularity.config("small"), tmp_path))
     assert mine[f"recall_at_20/{kind}"] > margin * popular[f"recall_at_20/{kind}"]

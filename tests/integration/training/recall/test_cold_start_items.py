@@ -1,4 +1,4 @@
-"""A new artist's first track on a simulated world: who gets it, and who does not."""
+"""Recall of the first tracks of new artists on a simulated world."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> PlantedWorld:
 
 @pytest.fixture(scope="module")
 def is_new_V(world: PlantedWorld) -> np.ndarray:
-    """Which tracks are by an artist whom nobody has heard."""
+    """Tracks by artists without any play, bool [V]."""
     vocabulary = world.data.vocabulary
     artists = vocabulary.artist_ids_A[vocabulary.artist_of_track_V]
     is_new_V = np.array([bool(artist) and int(artist[1:]) % NEW_ARTISTS == 0 for artist in artists])
@@ -43,7 +43,7 @@ def is_new_V(world: PlantedWorld) -> np.ndarray:
 
 
 def realtime(world: PlantedWorld, folder: Path, content: ContentUse = "described") -> Realtime:
-    """The `small` numbers at half the width and length, 300 steps."""
+    """The recipe `small` with half the width and history length, 300 steps."""
     small = change_config(
         realtime_config("small"),
         {
@@ -73,7 +73,7 @@ def channel(world: PlantedWorld, tmp_path_factory: pytest.TempPathFactory) -> Re
 
 
 def listeners(world: PlantedWorld, is_new_V: np.ndarray) -> list[tuple[int, UserBatch]]:
-    """Of every planted interest some who listened to eight of its known tracks."""
+    """For every planted interest, some users who listened to eight of its played tracks."""
     found = []
     for interest in range(len(world.names)):
         known = np.flatnonzero((world.interest_V == interest) & ~is_new_V)
@@ -88,7 +88,7 @@ def listeners(world: PlantedWorld, is_new_V: np.ndarray) -> list[tuple[int, User
 
 
 def reached(world: PlantedWorld, channel: Realtime, is_new_V: np.ndarray) -> tuple[float, float]:
-    """Share of the new tracks that those get whose interest it is, and of those that others get."""
+    """Recall of new tracks for users with their interest, and for other users."""
     right, wrong = [], []
     for interest, user in listeners(world, is_new_V):
         got = np.isin(np.flatnonzero(is_new_V), channel.recall(user, FOUND).items_BK[0])
@@ -98,7 +98,7 @@ def reached(world: PlantedWorld, channel: Realtime, is_new_V: np.ndarray) -> tup
     return float(np.mean(right)), float(np.mean(wrong))
 
 
-def test_a_new_artists_tracks_are_recalled_by_the_right_listeners_and_lost_without_content(
+def test_new_artists_are_recalled_for_matching_users_and_only_with_content(
     world: PlantedWorld, channel: Realtime, is_new_V: np.ndarray, tmp_path: Path
 ) -> None:
     right, wrong = reached(world, channel, is_new_V)
@@ -107,7 +107,7 @@ def test_a_new_artists_tracks_are_recalled_by_the_right_listeners_and_lost_witho
     assert reached(world, realtime(world, tmp_path, content="off"), is_new_V)[0] < 0.05
 
 
-def test_a_track_without_plays_is_nearest_to_tracks_of_its_own_interest(
+def test_unplayed_track_is_nearest_to_tracks_of_its_interest(
     world: PlantedWorld, channel: Realtime, is_new_V: np.ndarray
 ) -> None:
     with torch.no_grad():
@@ -118,7 +118,7 @@ def test_a_track_without_plays_is_nearest_to_tracks_of_its_own_interest(
     assert (world.interest_V[nearest] == world.interest_V[is_new_V][:, None]).mean() > 0.9
 
 
-def test_the_boundary_decides_how_much_of_an_answer_is_cold(
+def test_threshold_controls_the_share_of_cold_items(
     world: PlantedWorld, channel: Realtime, is_new_V: np.ndarray
 ) -> None:
     users = [user for _, user in listeners(world, is_new_V)]
@@ -141,7 +141,7 @@ def test_the_boundary_decides_how_much_of_an_answer_is_cold(
     [(MultiInterest, multi_interest_config("debug")), (LongShort, long_short_config("debug"))],
     ids=["multi_interest", "long_short"],
 )
-def test_the_other_channels_bound_cold_tracks_as_well(
+def test_other_channels_apply_thresholds_to_cold_items(
     kind: type, config, world: PlantedWorld, is_new_V: np.ndarray, tmp_path: Path
 ) -> None:
     config = change_config(config, {"discovery_share": 1.0, "validation.early_stopping_step": config.optimizer.steps})
@@ -157,7 +157,7 @@ def test_the_other_channels_bound_cold_tracks_as_well(
     assert share[0] == 0 < share[1]
 
 
-def test_final_fits_keep_the_boundaries_that_validation_chose(
+def test_final_fits_keep_the_thresholds_of_the_held_out_fit(
     world: PlantedWorld, channel: Realtime, tmp_path: Path
 ) -> None:
     again = Realtime.fit(

@@ -1,4 +1,4 @@
-"""Playlists and mlogs: what there is of them, who opened them when, and which are recalled, by hand and on a simulated world."""
+"""Collections, their openings and their recall, on small examples and on a simulated world."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NOON = datetime(2024, 1, 20, 12)
 
 
 def shown(data: TrainingData, containers: Collections, part: str) -> list[tuple[str, str, bool, datetime]]:
-    """User, id, whether it is a repeat, and when it was asked for."""
+    """User, collection id, whether it is a repeat, and request time of each case."""
     cases = build_collection_cases(data, containers, part)
     epoch = datetime(1970, 1, 1)
     return [
@@ -50,7 +50,7 @@ def shown(data: TrainingData, containers: Collections, part: str) -> list[tuple[
     ]
 
 
-def test_containers_hold_tracks_of_the_catalogue(tmp_path: Path) -> None:
+def test_collections_hold_catalog_tracks(tmp_path: Path) -> None:
     data = of(container_marts(tmp_path / "marts", []))
     found = Collections.of(data, "playlist")
     code = data.vocabulary.track_code
@@ -67,7 +67,7 @@ def test_containers_hold_tracks_of_the_catalogue(tmp_path: Path) -> None:
     ]
 
 
-def test_an_opening_is_what_was_clicked_and_played_from_until_a_sessions_gap(tmp_path: Path) -> None:
+def test_opening_is_a_click_or_play_until_a_session_gap(tmp_path: Path) -> None:
     minute, just_before = timedelta(minutes=1), timedelta(microseconds=1)
     opened = [
         ("u0", "impression", "playlist:p0", NOON, ""),
@@ -92,7 +92,7 @@ def test_an_opening_is_what_was_clicked_and_played_from_until_a_sessions_gap(tmp
 
 
 @pytest.mark.parametrize("split", ["user_time", "global_time"])
-def test_an_opening_is_in_the_part_of_its_request(tmp_path: Path, split: str) -> None:
+def test_opening_belongs_to_the_part_of_its_request(tmp_path: Path, split: str) -> None:
     data = of(marts := container_marts(tmp_path / "marts", [], split))
     if split == "user_time":
         plays = pl.read_parquet(marts / "plays.parquet").filter(user_id="u2")
@@ -113,7 +113,7 @@ def test_an_opening_is_in_the_part_of_its_request(tmp_path: Path, split: str) ->
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingData, Realtime]:
-    """The tiny world in which p3 was opened often, p4 once, and everybody opened p5 last; u0 played nothing since."""
+    """The tiny world, where p3 was opened often, p4 once, and p5 last by all users; u0 played nothing since."""
     folder = tmp_path_factory.mktemp("containers")
     after = max(play[2] for play in random_plays() if play[0] == "u0") + timedelta(minutes=1)
     opened = [("u1", "click", "playlist:p3", NOON - timedelta(days=18, hours=-2 * n), "") for n in range(3)]
@@ -122,7 +122,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingData, Realt
     return data, Realtime.fit(data, realtime_config("debug"), folder / "realtime")
 
 
-def test_the_nearest_to_what_realtime_asks_for_and_to_what_was_opened(small: tuple[TrainingData, Realtime]) -> None:
+def test_recall_is_nearest_to_realtime_query_and_openings(small: tuple[TrainingData, Realtime]) -> None:
     data, realtime = small
     settled = CollectionConfig(opened_weight=0.3, popular_weight=0.2)
     recaller = Playlists.fit(data, settled, realtime)
@@ -156,7 +156,7 @@ def test_the_nearest_to_what_realtime_asks_for_and_to_what_was_opened(small: tup
         np.testing.assert_allclose(found.scores_BK[row][: len(expected)], [score[name] for name in expected], rtol=1e-4)
 
 
-def test_a_stranger_gets_what_is_opened_most_and_is_told_so(small: tuple[TrainingData, Realtime]) -> None:
+def test_unknown_user_gets_most_opened_collections_with_reason(small: tuple[TrainingData, Realtime]) -> None:
     data, realtime = small
     recaller = Playlists.fit(data, Playlists.config("debug"), realtime)
     stranger = users_at(data, "realtime", ["nobody"], [NEVER])
@@ -166,7 +166,7 @@ def test_a_stranger_gets_what_is_opened_most_and_is_told_so(small: tuple[Trainin
     assert recaller.reasons(stranger, []) == []
 
 
-def test_every_answer_is_the_users_own_and_survives_saving(
+def test_recall_does_not_depend_on_batch_and_survives_saving(
     small: tuple[TrainingData, Realtime], tmp_path: Path
 ) -> None:
     data, realtime = small
@@ -188,7 +188,7 @@ def test_every_answer_is_the_users_own_and_survives_saving(
     assert first.reasons(u0, [first.collections.number_by_id["p5"]]) == [Reason("opened_recently")]
 
 
-def test_without_containers_there_is_nothing_and_no_error(data: TrainingData, tmp_path: Path) -> None:
+def test_without_collections_recall_is_empty(data: TrainingData, tmp_path: Path) -> None:
     realtime = Realtime.fit(
         data, change_config(realtime_config("debug"), {"validation.early_stopping_step": 1}), tmp_path
     )
@@ -200,7 +200,7 @@ def test_without_containers_there_is_nothing_and_no_error(data: TrainingData, tm
 
 @pytest.fixture(scope="module")
 def opened_world(planted: PlantedWorld, tmp_path_factory: pytest.TempPathFactory) -> tuple[PlantedWorld, Realtime]:
-    """The simulated world with its playlists and mlogs and what was clicked of them, and `realtime` after a hundred steps."""
+    """The simulated world with collections and clicks on them, and `realtime` after 100 steps."""
     folder, simulated = tmp_path_factory.mktemp("opened"), planted.data.marts.parent / "simulated"
     marts = shutil.copytree(planted.data.marts, folder / "marts")
     for mart in ("playlists", "mlogs"):
@@ -231,10 +231,10 @@ def opened_world(planted: PlantedWorld, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.parametrize("kind", [Playlists, Mlogs])
-def test_what_is_opened_next_is_found_more_often_than_by_popularity(
+def test_recall_of_openings_exceeds_popularity(
     opened_world: tuple[PlantedWorld, Realtime], kind: type[Playlists | Mlogs]
 ) -> None:
-    """Of a few dozen there are, so that the first five of what is opened most find a third."""
+    """There are only a few dozen collections, so the five most opened ones already reach a recall of one third."""
     world, realtime = opened_world
     recaller = kind.fit(world.data, kind.config("small"), realtime)
     held_out = HeldOutModels(world.data, OfflineFeatures(world.data), {}, {}, {kind.name: recaller})
@@ -254,10 +254,10 @@ def test_what_is_opened_next_is_found_more_often_than_by_popularity(
     assert "last_opened" in measured["recall"]
 
 
-def test_a_click_on_an_electronic_playlist_changes_the_very_next_answer(
+def test_click_on_electronic_playlist_changes_the_next_response(
     opened_world: tuple[PlantedWorld, Realtime], tmp_path: Path
 ) -> None:
-    """A listener of Cantonese pop opens one electronic playlist and has played nothing of it yet."""
+    """A user with a history of Cantonese pop opens one electronic playlist without playing a track of it."""
     world, realtime = opened_world
     recaller = Playlists.fit(world.data, Playlists.config("small"), realtime)
     truth = [

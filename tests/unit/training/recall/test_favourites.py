@@ -7,7 +7,7 @@ from training.data.training_data import TrainingData
 from training.recall.favourites import DECAY_GRID, SKIP_WEIGHT_GRID, Favourites, FavouritesConfig
 
 
-def test_equals_activation_by_hand(data: TrainingData, tmp_path: Path) -> None:
+def test_scores_equal_activation_by_hand(data: TrainingData, tmp_path: Path) -> None:
     channel = Favourites.fit(data, FavouritesConfig(decay=0.6, skip=0.2), tmp_path)
     plays = data.plays
     now = int(plays.request_at_P[120])
@@ -24,7 +24,7 @@ def test_equals_activation_by_hand(data: TrainingData, tmp_path: Path) -> None:
     np.testing.assert_allclose(np.exp(found.scores_BK[0]), [activation[item] for item in expected], rtol=1e-4)
 
 
-def test_decay_and_what_a_skip_counts_are_chosen_on_validation(data: TrainingData, tmp_path: Path) -> None:
+def test_decay_and_skip_weight_are_tuned_on_validation(data: TrainingData, tmp_path: Path) -> None:
     channel = Favourites.fit(data, FavouritesConfig(), tmp_path)
     for name, values in (("decay", DECAY_GRID), ("skip", SKIP_WEIGHT_GRID)):
         tried = channel.measures()[f"{name}s"]

@@ -1,4 +1,4 @@
-"""What `popularity` says of itself."""
+"""Counts and reasons of the popularity channel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def fitted(marts: Path, plays: list) -> tuple[Popularity, TrainingData]:
     return Popularity.fit(data, PopularityConfig(), marts), data
 
 
-def test_a_reason_says_how_many_people_listened_and_of_one_how_often(tmp_path: Path) -> None:
+def test_reason_gives_number_of_users_and_for_one_user_number_of_listens(tmp_path: Path) -> None:
     said = [("u0", "t1"), ("u1", "t1"), ("u0", "t1"), ("u0", "t2"), ("u0", "t2"), ("u1", "t3")]
     plays = [(user, track, START + timedelta(hours=hour), HEARD) for hour, (user, track) in enumerate(said)]
     plays.append(("u1", "t2", START + timedelta(hours=9), SKIPPED))
@@ -51,9 +51,7 @@ def test_counts_are_those_of_plain_python(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("people", "times"), [(0, 0), (1, 1), (1, 37), (20_000, 90_000)])
-def test_a_release_says_what_its_channel_said_and_one_from_before_says_nothing_of_numbers(
-    tmp_path: Path, people: int, times: int
-) -> None:
+def test_reasons_survive_saving_and_older_releases_have_no_counts(tmp_path: Path, people: int, times: int) -> None:
     items, nothing = np.array([2, 3]), {name: np.zeros((2, 0), dtype=bool) for name in BOOSTED_FACETS}
     facets = _FacetMatcher(items, {name: [] for name in BOOSTED_FACETS}, nothing)
     weight = np.array([2.0, 1.0])

@@ -1,4 +1,4 @@
-"""Index, merging and loss against plain loops."""
+"""Index, merging and loss, compared with loops."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from training.nn.user_tower import GAP_BUCKETS, BlockKind, GatedBlock, HSTUBlock
 from training.recall.sequence_merge import interleave, merge_clicks
 
 
-def test_index_equals_argsort_without_the_excluded() -> None:
+def test_index_equals_argsort_without_excluded_items() -> None:
     generator = torch.Generator().manual_seed(0)
     vectors, queries = torch.randn(50, 4, generator=generator), torch.randn(3, 4, generator=generator)
     items = np.arange(10, 60)
@@ -25,7 +25,7 @@ def test_index_equals_argsort_without_the_excluded() -> None:
         np.testing.assert_allclose(scores[row], inner[np.array(expected) - 10], rtol=1e-5)
 
 
-def test_equal_items_are_found_as_if_each_stood_alone() -> None:
+def test_duplicate_vectors_are_found_like_distinct_ones() -> None:
     generator = torch.Generator().manual_seed(0)
     distinct = torch.randn(12, 4, generator=generator)
     of_item = torch.randint(0, 12, (60,), generator=generator)
@@ -43,8 +43,8 @@ def test_equal_items_are_found_as_if_each_stood_alone() -> None:
         assert (np.diff(scores[row, : len(expected)]) <= 0).all()
 
 
-def test_equal_scores_at_the_last_place_are_given_by_smaller_item() -> None:
-    """Vectors that differ and score the same, and items of the same vector, some left out; whole numbers, so exactly."""
+def test_ties_at_the_last_position_are_broken_by_smaller_item() -> None:
+    """Different vectors with equal scores, and items with equal vectors, some excluded; integers, so scores are exact."""
     vectors = torch.tensor([[1.0, float(number)] for number in (5, 3, 5, 4, 3, 1, 2, 0)] * 5)
     items = np.arange(2, 42)
     index = ExactIndex.of(items, vectors)
@@ -57,7 +57,7 @@ def test_equal_scores_at_the_last_place_are_given_by_smaller_item() -> None:
                 assert scores[row].tolist() == [score] * len(expected) + [-np.inf] * (k - len(expected))
 
 
-def test_many_rows_are_searched_as_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batch_search_equals_single_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.index.exact.GROUPS_PER_CHUNK", 7)
     monkeypatch.setattr("training.index.exact.SCORES_PER_CHUNK", 100)
     generator = torch.Generator().manual_seed(0)
@@ -71,7 +71,7 @@ def test_many_rows_are_searched_as_each_alone(monkeypatch: pytest.MonkeyPatch) -
         assert found[row].tolist() == index.items.item_N[best.topk(6).indices.numpy()].tolist()
 
 
-def test_nothing_indexed_gives_nothing() -> None:
+def test_empty_index_returns_no_items() -> None:
     found, scores = ExactIndex.of(np.zeros(0, dtype=np.int64), torch.zeros(0, 4)).search(
         torch.zeros(2, 4), 3, np.array([[1], [2]])
     )
@@ -79,13 +79,13 @@ def test_nothing_indexed_gives_nothing() -> None:
     assert np.isneginf(scores).all()
 
 
-def test_no_query_finds_nothing() -> None:
+def test_search_without_queries_is_empty() -> None:
     found, scores = ExactIndex.of(np.arange(2, 12), torch.ones(10, 4)).search_best(torch.zeros(2, 0, 4), 3)
     assert found.tolist() == [[0] * 3] * 2
     assert np.isneginf(scores).all()
 
 
-def test_best_of_several_queries_against_searches_of_each_alone() -> None:
+def test_search_best_equals_maximum_over_single_queries() -> None:
     generator = torch.Generator().manual_seed(0)
     vectors, queries = torch.randn(50, 4, generator=generator), torch.randn(3, 2, 4, generator=generator)
     index = ExactIndex.of(np.arange(10, 60), vectors)
@@ -118,7 +118,7 @@ def _sequence(items: list[int], ends: list[int], length: int) -> SequenceBatch:
     return SequenceBatch(columns | {"ended_at": row(ends)}, np.array([len(items)]))
 
 
-def test_older_clicks_come_first_and_newer_ones_are_not_repeated() -> None:
+def test_older_clicks_come_first_and_newer_ones_are_not_duplicated() -> None:
     recent = _sequence([10, 11], [100, 130], 4)
     clicks = _sequence([7, 8, 11], [50, 60, 130], 4)
     users = UserBatch(["u"], np.array([200]), {"recent_events": recent, "recent_clicks": clicks})
@@ -128,8 +128,8 @@ def test_older_clicks_come_first_and_newer_ones_are_not_repeated() -> None:
     assert merged.length_B.tolist() == [3]
 
 
-def test_sampled_softmax_over_everything_is_the_softmax() -> None:
-    """Every item drawn exactly once, so there is nothing to correct: the full cross-entropy."""
+def test_sampled_softmax_over_all_items_equals_full_softmax() -> None:
+    """With every item sampled exactly once, the correction is zero."""
     generator = torch.Generator().manual_seed(1)
     items, query = torch.randn(6, 3, generator=generator), torch.randn(2, 3, generator=generator)
     positive = torch.tensor([4, 0])
@@ -141,7 +141,7 @@ def test_sampled_softmax_over_everything_is_the_softmax() -> None:
     torch.testing.assert_close(loss, full)
 
 
-def test_a_hard_negative_is_one_more_item_of_its_own_position() -> None:
+def test_hard_negative_is_an_additional_item_of_its_position() -> None:
     generator = torch.Generator().manual_seed(1)
     items, query = (torch.randn(rows, 3, generator=generator, requires_grad=True) for rows in (9, 3))
     positive, drawn, hard = torch.tensor([4, 3, 2]), torch.arange(6), torch.tensor([7, 0, 2])
@@ -166,7 +166,7 @@ def test_a_hard_negative_is_one_more_item_of_its_own_position() -> None:
     torch.testing.assert_close(*slopes)
 
 
-def test_a_position_whose_negatives_are_all_its_positive_has_nothing_to_learn() -> None:
+def test_loss_is_zero_if_all_negatives_are_accidental_hits() -> None:
     items = torch.ones(2, 3, requires_grad=True)
     one = torch.tensor([1])
     loss = sampled_softmax(items[one], items[one], items[one], one, one, logq_V=torch.zeros(2), scale=torch.ones(()))
@@ -175,12 +175,12 @@ def test_a_position_whose_negatives_are_all_its_positive_has_nothing_to_learn() 
     assert torch.equal(slope, torch.zeros(2, 3))
 
 
-def test_rarely_drawn_items_are_raised() -> None:
+def test_logq_correction_raises_rarely_sampled_items() -> None:
     log_draws = logq_correction(torch.tensor([0.9, 0.1]), torch.tensor([True, True]), 10, 2)
     torch.testing.assert_close(log_draws.exp(), torch.tensor([10.0, 2.0]))
 
 
-def test_full_softmax_is_the_cross_entropy_of_positives_that_are_items() -> None:
+def test_full_softmax_ignores_positives_outside_the_items() -> None:
     generator = torch.Generator().manual_seed(1)
     vectors, query = torch.randn(4, 3, generator=generator), torch.randn(3, 3, generator=generator)
     items, positive = torch.tensor([2, 5, 6, 9]), torch.tensor([9, 7, 2])
@@ -194,8 +194,8 @@ def test_full_softmax_is_the_cross_entropy_of_positives_that_are_items() -> None
     assert float(none) == 0
 
 
-def test_a_gated_block_against_its_formula() -> None:
-    """A single position reads itself alone, so that attention is the value's projection."""
+def test_gated_block_equals_its_formula() -> None:
+    """With a single position, attention is the value projection."""
     torch.manual_seed(0)
     block = GatedBlock(4, 2, 0.0).eval()
     token = torch.randn(1, 1, 4)
@@ -205,13 +205,13 @@ def test_a_gated_block_against_its_formula() -> None:
     torch.testing.assert_close(block(token), after)
 
 
-def test_worth_is_recall_at_both_cutoffs_and_of_reachable_discoveries() -> None:
+def test_validation_objective_is_recall_at_both_cutoffs_plus_reachable_discoveries() -> None:
     table = {"recall_at_10/all": 0.1, "recall_at_20/all": 0.2, "recall_at_20/reachable": 0.4}
     assert validation_objective(table, (10, 20)) == pytest.approx(0.7)
     assert validation_objective(table | {"recall_at_20/reachable": float("nan")}, (10, 20)) == pytest.approx(0.3)
 
 
-def test_a_pointwise_block_against_loops() -> None:
+def test_hstu_block_equals_loops() -> None:
     torch.manual_seed(0)
     block = HSTUBlock(4, 2, 0.0).eval()
     torch.nn.init.normal_(block.distance.weight)
@@ -229,7 +229,7 @@ def test_a_pointwise_block_against_loops() -> None:
 
 
 @pytest.mark.parametrize("block", ["residual", "gated", "pointwise"])
-def test_states_do_not_see_the_future(block: BlockKind) -> None:
+def test_states_do_not_depend_on_later_events(block: BlockKind) -> None:
     for pooling in ("average", "attention"):
         torch.manual_seed(0)
         tower = UserTower(8, 6, pooling, layers=2, heads=2, dropout=0.0, block=block).eval()
@@ -244,7 +244,7 @@ def test_states_do_not_see_the_future(block: BlockKind) -> None:
 
 @pytest.mark.parametrize("block", ["residual", "gated", "pointwise"])
 @pytest.mark.parametrize("pooling", ["average", "attention"])
-def test_the_last_state_is_the_one_that_all_states_end_with(block: BlockKind, pooling: Pooling) -> None:
+def test_last_state_equals_last_of_all_states(block: BlockKind, pooling: Pooling) -> None:
     torch.manual_seed(0)
     tower = UserTower(16, 9, pooling, layers=2, heads=2, dropout=0.1, block=block).eval()
     items, codes, gaps = torch.randn(4, 9, 16), torch.randint(0, 5, (4, 9)), torch.randint(0, 9, (4, 9))
@@ -256,7 +256,7 @@ def test_the_last_state_is_the_one_that_all_states_end_with(block: BlockKind, po
     torch.testing.assert_close(tower.forward_at(items, codes, gaps, row_M, place_M), expected)
 
 
-def test_a_gap_has_one_code_more_a_doubling_of_the_seconds() -> None:
+def test_gap_bucket_increases_by_one_per_doubling_of_seconds() -> None:
     generator = np.random.default_rng(0)
     edges = [(2**power - 1) * 1_000_000 + beside for power in range(40) for beside in (-1, 0, 1)]
     gap = np.concatenate([[-5, 0, 1], edges, 10 ** generator.uniform(0, 17, 1000)]).astype(np.int64)

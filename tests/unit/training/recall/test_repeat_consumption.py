@@ -1,4 +1,4 @@
-"""A memory's numbers against counting by hand."""
+"""Repeat-consumption features, compared with counts by hand."""
 
 import math
 
@@ -24,7 +24,7 @@ ARTISTS = np.array([0, 1, 5, 5, 6, 7, 8, 9, 10, 11, 12])
 
 
 def history(*plays: tuple[int, int], skipped: tuple[int, ...] = ()) -> SequenceBatch:
-    """One user's (track, µs ago), oldest first, with a padded place at the end; `skipped` are places in it."""
+    """One user's plays (track, age in µs), oldest first, with padding at the end; `skipped`: positions of skips."""
     columns = {
         "track_id": np.array([[*(track for track, _ in plays), 0]]),
         "ended_at": np.array([[*(NOW - ago for _, ago in plays), 0]]),
@@ -51,7 +51,7 @@ def test_activation_is_the_sum_over_listens_of_age_to_the_decay() -> None:
     assert found["listens_7d"] == pytest.approx(math.log(4))
 
 
-def test_sessions_days_and_places_are_counted() -> None:
+def test_sessions_days_and_positions_are_counted() -> None:
     listens = history((2, 3 * DAY_US), (2, 3 * DAY_US - HOUR_US // 4), (3, 2 * DAY_US), (2, DAY_US), (4, HOUR_US))
     found = numbers(listens, 2)
     assert found["sessions"] == pytest.approx(math.log(3), rel=1e-5)
@@ -62,7 +62,7 @@ def test_sessions_days_and_places_are_counted() -> None:
     assert found["history_length"] == pytest.approx(math.log(6), rel=1e-5)
 
 
-def test_what_used_to_be_heard_beside_the_newest_listens_is_summed_by_distance() -> None:
+def test_cooccurrence_with_newest_listens_is_summed_by_distance() -> None:
     tracks = np.random.default_rng(1).integers(2, 9, 60).tolist()
     listens = history(*((track, (60 - n) * 200_000_000) for n, track in enumerate(tracks)))
     newest = tracks[::-1][:RECENT_LISTENS]
@@ -80,14 +80,14 @@ def test_what_used_to_be_heard_beside_the_newest_listens_is_summed_by_distance()
         assert found["came_before"] == pytest.approx(math.log(before + LOG_SMOOTHING), rel=1e-5)
 
 
-def test_the_same_session_again_is_remembered_together() -> None:
+def test_similar_sessions_have_cosine_similarity() -> None:
     listens = history((2, 5 * DAY_US), (3, 5 * DAY_US - 1), (4, 3 * DAY_US), (2, 1_000))
     alike, other = numbers(listens, 3), numbers(listens, 4)
     assert alike["with_this_session"] == pytest.approx(math.log(1 / math.sqrt(2 * 1) + LOG_SMOOTHING), rel=1e-5)
     assert other["with_this_session"] == pytest.approx(math.log(LOG_SMOOTHING), rel=1e-5)
 
 
-def test_skips_keep_a_track_present_a_little_and_are_told() -> None:
+def test_skips_count_a_fraction_and_have_features() -> None:
     plays = history((2, 4 * DAY_US), (3, 3 * DAY_US), (2, 2 * DAY_US), (4, DAY_US), skipped=(1, 2))
     found, only_skipped, never_skipped = (numbers(plays, track) for track in (2, 3, 4))
     mixed = (4 * 86_400) ** -0.5 + SKIP_WEIGHT * (2 * 86_400) ** -0.5
@@ -100,14 +100,14 @@ def test_skips_keep_a_track_present_a_little_and_are_told() -> None:
     assert (only_skipped["sessions"], only_skipped["days"], only_skipped["share_at_hour"]) == (0, 0, 0)
 
 
-def test_who_skipped_everything_remembers_nothing() -> None:
+def test_history_of_skips_only_has_no_items() -> None:
     memory = repeat_consumption_features(
         history((2, DAY_US), (3, HOUR_US), skipped=(0, 1)), np.array([NOW]), ARTISTS, 9
     )
     assert memory.item_BM.shape == (1, 0)
 
 
-def test_artists_share_what_their_tracks_have() -> None:
+def test_artist_features_sum_over_tracks() -> None:
     listens = history((2, 4 * DAY_US), (3, 3 * DAY_US), (4, 2 * DAY_US))
     assert ARTISTS[2] == ARTISTS[3]
     both = math.log((4 * 86_400) ** -0.5 + (3 * 86_400) ** -0.5)
@@ -116,7 +116,7 @@ def test_artists_share_what_their_tracks_have() -> None:
     assert numbers(listens, 4)["artist_listens"] == pytest.approx(math.log(2))
 
 
-def test_most_present_first_cut_and_padded() -> None:
+def test_items_are_sorted_by_activation_truncated_and_padded() -> None:
     columns = {
         "track_id": np.array([[2, 3, 3, 1], [0, 0, 0, 0]]),
         "ended_at": NOW - np.array([[9, 8, 7, 6], [0, 0, 0, 0]]) * HOUR_US,
@@ -133,7 +133,7 @@ def test_most_present_first_cut_and_padded() -> None:
     ]
 
 
-def test_a_request_alone_has_the_numbers_it_has_in_a_batch() -> None:
+def test_features_do_not_depend_on_the_batch() -> None:
     generator = np.random.default_rng(0)
     tracks = generator.integers(2, 11, (6, 40))
     ended = NOW - np.sort(generator.integers(1, 90 * DAY_US, (6, 40)), axis=1)[:, ::-1]

@@ -1,4 +1,4 @@
-"""What is near a track, against slow oracles: every pair of item vectors, and every walk of a small graph."""
+"""Similar items, compared with slow oracles: all pairs of item vectors, and all walks of a small graph."""
 
 import numpy as np
 import polars as pl
@@ -18,7 +18,7 @@ K = 5
 
 
 @pytest.mark.parametrize("kind", [Realtime, MultiInterest])
-def test_item_vectors_are_compared_with_all_others(kind, data, tmp_path):
+def test_similar_items_are_nearest_by_vector(kind, data, tmp_path):
     channel = kind.fit(data, kind.config("debug"), tmp_path)
     for item in (2, 7, 30):
         with torch.no_grad():
@@ -35,7 +35,7 @@ def test_item_vectors_are_compared_with_all_others(kind, data, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [Realtime, MultiInterest])
-def test_what_nobody_has_played_is_near_to_nothing_by_vectors(kind, described_data, tmp_path):
+def test_cold_items_are_not_similar_by_vector(kind, described_data, tmp_path):
     channel = kind.fit(described_data, kind.config("debug"), tmp_path)
     cold = set(np.flatnonzero(channel.codes.is_cold_V.numpy() & described_data.catalogue_V).tolist())
     assert cold and channel.resolved_config.index.cold_item_thresholds
@@ -44,7 +44,7 @@ def test_what_nobody_has_played_is_near_to_nothing_by_vectors(kind, described_da
         assert set(found[found > 0].tolist()) == set(channel.catalogue.tolist()) - cold - {item}
 
 
-def test_walks_begin_at_the_track_and_at_its_artist():
+def test_walks_start_at_the_track_and_its_artist():
     tracks = pl.DataFrame(
         {
             "track_id": ["t0", "t1", "t2", "t3"],

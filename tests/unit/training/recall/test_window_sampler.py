@@ -1,4 +1,4 @@
-"""What stands after a position, against a plain loop over the user's events."""
+"""Targets of windows, compared with a loop over the user's events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from training.data.training_data import TrainingData
 from training.recall.window_sampler import POSITIVE_BEHAVIOURS, WindowSampler
 
 
-def test_targets_and_skips_are_the_next_ones_of_their_kind(data: TrainingData) -> None:
+def test_targets_are_among_the_next_events_of_their_kind(data: TrainingData) -> None:
     sampler = WindowSampler(data, length=12, horizon=1, user_sampling_exponent=0.5)
     windows = sampler.windows(0, 0, 40)
     code = behaviours.load_behaviours().encoder
@@ -31,7 +31,7 @@ def test_targets_and_skips_are_the_next_ones_of_their_kind(data: TrainingData) -
 
 
 def place(reader, sampler: WindowSampler, items: np.ndarray, behaviour: np.ndarray) -> tuple[int, int]:
-    """The user and the last event of the only place where these events follow each other."""
+    """The user and the last event of the only position with this sequence of events."""
     found = []
     for user in range(len(reader.users)):
         for last in range(int(sampler.first_U[user]) + len(items) - 1, int(sampler.end_U[user])):

@@ -1,4 +1,4 @@
-"""The channel on the simulated world, whose soundtracks are planted, and on the tiny world by hand."""
+"""The knowledge_graph channel on a simulated world with known soundtracks, and on the tiny world."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ HOUR_US = 3_600_000_000
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small simulated world; `truth/` is read by tests only."""
+    """A small simulated world; only tests read `truth/`."""
     folder = tmp_path_factory.mktemp("world") / "sim"
     simulate(WorldSize(users=5, tracks=800, days=1, seed=3), folder)
     return folder
@@ -54,7 +54,7 @@ def tracks(world: Path) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def triples(world: Path, tracks: pl.DataFrame) -> pl.DataFrame:
-    """The curated soundtracks, and the catalogue's own triples as dbt derives them."""
+    """The curated soundtracks, and the triples of the catalog as dbt derives them."""
     heads = pl.lit("track:") + pl.col("track_id")
     lists = {"performed_by": ("artist", "artist_ids")} | {f"has_{name[:-1]}": (name[:-1], name) for name in FACETS}
     derived = [
@@ -70,7 +70,7 @@ def triples(world: Path, tracks: pl.DataFrame) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def channel(tracks: pl.DataFrame, triples: pl.DataFrame) -> KnowledgeGraphWalks:
-    """Nobody has played anything in this world yet: every candidate is a cold track."""
+    """A channel in a world without plays, where every candidate is cold."""
     rows = tracks.select("track_id", "title", artist_id=pl.col("artist_ids").list.first(), artist_names="artist_ids")
     vocabulary = Vocabulary.build(rows, pl.DataFrame({"track_id": []}, schema={"track_id": pl.String}))
     graph = KnowledgeGraph.build(triples, vocabulary)
@@ -82,13 +82,13 @@ def channel(tracks: pl.DataFrame, triples: pl.DataFrame) -> KnowledgeGraphWalks:
 
 
 def listener_of(item: int) -> UserBatch:
-    """Somebody who listened to one track an hour ago, and to nothing else."""
+    """A user who listened to one track one hour ago."""
     full_play = behaviours.load_behaviours().encoder["full_play"]
     columns = {"track_id": np.array([[item]]), "ended_at": np.array([[0]]), "behaviour": np.array([[full_play]])}
     return UserBatch(["u"], np.array([HOUR_US]), {"played_history": SequenceBatch(columns, np.array([1]))})
 
 
-def test_artists_who_share_only_a_soundtrack_are_reached_and_the_answer_says_so(
+def test_artists_with_a_common_soundtrack_are_reached_and_explained(
     world: Path, tracks: pl.DataFrame, channel: KnowledgeGraphWalks
 ) -> None:
     """For every two artists of a planted soundtrack: from a song of one to a song of the other that has nothing in
@@ -124,8 +124,8 @@ def test_artists_who_share_only_a_soundtrack_are_reached_and_the_answer_says_so(
     assert checked >= 5
 
 
-def test_without_the_soundtracks_they_are_out_of_reach(channel: KnowledgeGraphWalks, triples: pl.DataFrame) -> None:
-    """What the sentence names is what does it: no soundtrack, no such candidate."""
+def test_without_soundtracks_these_artists_are_not_reached(channel: KnowledgeGraphWalks, triples: pl.DataFrame) -> None:
+    """The explanation is causal: without the soundtrack the candidate is not found."""
     curated = triples.filter(pl.col("relation") == "sang_ost_of")
     sung = curated.join(curated, on="tail").filter(pl.col("head") != pl.col("head_right"))
     bare = KnowledgeGraph.build(triples.filter(pl.col("relation").is_in(["performed_by"])), channel.graph.vocabulary)
@@ -151,7 +151,7 @@ def test_without_the_soundtracks_they_are_out_of_reach(channel: KnowledgeGraphWa
     assert not reached(bare)
 
 
-def test_what_was_heard_is_left_to_the_memories(data: TrainingData) -> None:
+def test_played_tracks_are_excluded(data: TrainingData) -> None:
     fitted = KnowledgeGraphWalks.fit(data, knowledge_graph_config("debug"), Path())
     users = users_at(data, fitted.feature_service, ["u0", "u1", "u2", "u3"], [NEVER] * 4)
     found = fitted.recall(users, 40).items_BK
@@ -164,7 +164,7 @@ def test_what_was_heard_is_left_to_the_memories(data: TrainingData) -> None:
     assert (found > 0).any(1).all()
 
 
-def test_heard_is_remembered_point_in_time_and_the_newest_only(data: TrainingData, tmp_path: Path) -> None:
+def test_user_item_history_is_point_in_time_and_limited_to_the_newest(data: TrainingData, tmp_path: Path) -> None:
     plays = data.plays
     UserItemHistory.of(data, 10_000).save(tmp_path)
     everything, last = UserItemHistory.load(tmp_path), UserItemHistory.of(data, 3)
@@ -179,7 +179,7 @@ def test_heard_is_remembered_point_in_time_and_the_newest_only(data: TrainingDat
 
 
 @pytest.mark.parametrize("lengths", [(3,), (2, 2), (2, 0), ()])
-def test_heard_is_kept_whoever_heard_how_much(lengths: tuple[int, ...], tmp_path: Path) -> None:
+def test_user_item_history_survives_saving(lengths: tuple[int, ...], tmp_path: Path) -> None:
     offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     item, known = np.arange(2, 2 + sum(lengths), dtype=np.int32), np.arange(sum(lengths), dtype=np.int64)
     users = tuple(f"u{user}" for user in range(len(lengths)))
@@ -191,7 +191,7 @@ def test_heard_is_kept_whoever_heard_how_much(lengths: tuple[int, ...], tmp_path
 
 
 @pytest.mark.parametrize("window", [1, 3])
-def test_near_tracks_against_counting_by_hand(data: TrainingData, window: int) -> None:
+def test_cooccurrence_edges_equal_counts_by_hand(data: TrainingData, window: int) -> None:
     plays = data.plays
     by: dict[tuple[int, int], set[int]] = {}
     rows = np.flatnonzero((plays.part_P == 0) & plays.is_listened_P)
@@ -209,8 +209,8 @@ def test_near_tracks_against_counting_by_hand(data: TrainingData, window: int) -
     assert list(zip(*(column.tolist() for column in found), strict=True)) == expected
 
 
-def test_embeddings_place_artists_of_one_scene_together() -> None:
-    """Two scenes that share no node: an artist's nearest ones are those of its scene."""
+def test_embeddings_of_artists_of_one_scene_are_similar() -> None:
+    """With two scenes that share no node, the nearest artists are of the same scene."""
     artists = [f"a{number}" for number in range(12)]
     rows = {"track_id": [f"t{a}" for a in artists], "artist_id": artists, "title": artists}
     vocabulary = Vocabulary.build(
@@ -237,7 +237,7 @@ def test_embeddings_place_artists_of_one_scene_together() -> None:
     assert np.mean(same) > 0.8
 
 
-def test_choosing_never_brings_what_only_validation_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tuning_does_not_recall_tracks_of_validation_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plays = random_plays()
     user, _, ended, _ = plays[125]
     plays[125] = (user, "t99", ended, 180_000)
@@ -259,14 +259,14 @@ def test_choosing_never_brings_what_only_validation_knows(tmp_path: Path, monkey
     assert HEARD_NEAR in fitted.graph.relations
 
 
-def test_another_number_must_gain_more_than_chance() -> None:
+def test_significant_gain_exceeds_the_standard_error() -> None:
     assert is_significant_gain(np.array([0.02, 0.01, 0.03])) and is_significant_gain(np.array([0.01]))
     assert not is_significant_gain(np.array([0.3, -0.1, -0.15])), "one user's luck"
     assert not is_significant_gain(np.array([0.0, 0.0])) and not is_significant_gain(np.array([-0.01]))
 
 
-def test_a_settled_config_comes_back_from_json_and_chooses_nothing(data: TrainingData) -> None:
-    """What `training.train` writes after the held-out fit and gives to the final one."""
+def test_resolved_config_survives_json_and_is_not_tuned_again(data: TrainingData) -> None:
+    """`training.train` writes this config after the held-out fit and passes it to the final fit."""
     fitted = KnowledgeGraphWalks.fit(data, knowledge_graph_config("debug"), Path())
     given = KnowledgeGraphConfig(**json.loads(json.dumps(asdict(fitted.resolved_config))))
     assert given == fitted.resolved_config

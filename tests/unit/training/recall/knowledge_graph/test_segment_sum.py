@@ -1,11 +1,11 @@
-"""Sums by node against a table of all nodes."""
+"""Sums by node, compared with a dense table."""
 
 import numpy as np
 
 from training.recall.knowledge_graph.segment_sum import SegmentSum
 
 
-def test_sums_and_places_whatever_was_asked_before() -> None:
+def test_sums_and_positions_do_not_depend_on_earlier_calls() -> None:
     random, sums = np.random.default_rng(0), SegmentSum(50)
     for count in (200, 3, 0, 5, 40, 1):
         node, value = random.integers(0, 50, count), random.integers(0, 3, count) / 7

@@ -1,4 +1,4 @@
-"""Walks over a tiny graph made by hand, against an enumeration of every path."""
+"""Walks over a small graph, compared with an enumeration of all paths."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WALK = WalkConfig(
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:
-    """Nobody has played anything: every track is cold."""
+    """A vocabulary where every track is cold."""
     rows = {
         "track_id": list(ARTIST_OF),
         "artist_id": list(ARTIST_OF.values()),
@@ -47,7 +47,7 @@ def vocabulary() -> Vocabulary:
 
 @pytest.fixture(scope="module")
 def graph(vocabulary: Vocabulary) -> KnowledgeGraph:
-    """The triples above and one link of the log."""
+    """The triples above and one co-occurrence edge."""
     table = pl.DataFrame(TRIPLES, schema=["head", "relation", "tail"], orient="row")
     built = KnowledgeGraph.build(table, vocabulary)
     near = [built.node("track:t3")], [built.node("track:t4")], [3.0]
@@ -60,7 +60,7 @@ def listeners_V(vocabulary: Vocabulary) -> np.ndarray:
 
 
 def every_edge(graph: KnowledgeGraph, listeners_V: np.ndarray, config: WalkConfig) -> list[tuple[int, int, str, float]]:
-    """Source, target, relation, weight of each directed edge, one at a time from the definition."""
+    """Source, target, relation and weight of each directed edge, by definition."""
     ends = [(h, t) for h, t in zip(graph.head_T.tolist(), graph.tail_T.tolist(), strict=True)]
     degree = {node: sum(node in pair for pair in ends) for node in range(len(graph))}
 
@@ -94,7 +94,7 @@ def every_edge(graph: KnowledgeGraph, listeners_V: np.ndarray, config: WalkConfi
 
 
 def every_path(edges, starts: dict[int, float], hops: int):
-    """Each walk of at most `hops` edges from a start: its nodes and what it carries."""
+    """Nodes and activation of each walk of at most `hops` edges from a start node."""
     reached = []
     for start, activation in starts.items():
         alive = [((start,), activation)]
@@ -110,7 +110,7 @@ def every_path(edges, starts: dict[int, float], hops: int):
 
 
 def arrived_V(walks: WalkGraph, start: np.ndarray, activation: np.ndarray) -> np.ndarray:
-    """What arrives at each track, 0 where nothing."""
+    """Activation of each track [V]."""
     item, arrived = walks.spread_activation(start, activation)
     assert (np.diff(item) > 0).all() and (arrived > 0).all()
     all_V = np.zeros(walks.graph.first_artist)
@@ -120,7 +120,7 @@ def arrived_V(walks: WalkGraph, start: np.ndarray, activation: np.ndarray) -> np
 
 @pytest.mark.parametrize("hops", [1, 2, 3])
 @pytest.mark.parametrize("damping", [0.5, 1.0])
-def test_spread_is_the_sum_over_every_path(graph, listeners_V, hops: int, damping: float) -> None:
+def test_spread_activation_is_the_sum_over_all_paths(graph, listeners_V, hops: int, damping: float) -> None:
     config = replace(WALK, hops=hops, damping=damping)
     starts = {graph.node("track:t0"): 0.7, graph.node("track:t2"): 0.3, graph.node("artist:a0"): 0.6}
     walks = WalkGraph.build(graph, listeners_V, config)
@@ -133,7 +133,7 @@ def test_spread_is_the_sum_over_every_path(graph, listeners_V, hops: int, dampin
     np.testing.assert_allclose(arrived, expected, rtol=1e-6)
 
 
-def test_shortest_path_is_the_shortest_of_all_and_of_those_carries_most(graph, listeners_V) -> None:
+def test_shortest_path_has_fewest_hops_and_most_activation(graph, listeners_V) -> None:
     starts = {graph.node("track:t0"): 0.7, graph.node("artist:a0"): 0.6}
     walks = WalkGraph.build(graph, listeners_V, WALK)
     paths = every_path(every_edge(graph, listeners_V, WALK), starts, 3)
@@ -151,7 +151,7 @@ def test_shortest_path_is_the_shortest_of_all_and_of_those_carries_most(graph, l
     assert 0 < reached < len(ARTIST_OF), "some are out of reach"
 
 
-def test_artists_who_share_only_a_soundtrack_reach_each_other_and_the_sentence_says_so(graph, listeners_V) -> None:
+def test_artists_with_a_common_soundtrack_are_reached_and_explained(graph, listeners_V) -> None:
     walks, words = WalkGraph.build(graph, listeners_V, WALK), PathExplainer(graph, {})
     item = graph.node("track:t2")
     start = np.array([graph.node("track:t0"), graph.node("artist:a0")])
@@ -160,7 +160,7 @@ def test_artists_who_share_only_a_soundtrack_reach_each_other_and_the_sentence_s
     assert sentence == ("because you listen to Band a0: Band a0 and Band a1 both sang for the soundtrack of Moon River")
 
 
-def test_own_artist_album_log_and_unnamed_relations_in_words(graph, listeners_V) -> None:
+def test_explanations_of_artist_album_cooccurrence_and_unnamed_relations(graph, listeners_V) -> None:
     walks, words = WalkGraph.build(graph, listeners_V, WALK), PathExplainer(graph, {"album:l1": "Blue"})
 
     def said(start: str, item: str) -> str:
@@ -183,14 +183,14 @@ def test_own_artist_album_log_and_unnamed_relations_in_words(graph, listeners_V)
     assert sentence == "because you listen to Band a0: Band a0 toured with Band a3"
 
 
-def test_fan_out_keeps_the_weightiest_edges(graph, listeners_V) -> None:
+def test_fan_out_keeps_the_heaviest_edges(graph, listeners_V) -> None:
     walks = WalkGraph.build(graph, listeners_V, replace(WALK, fan_out=1, hops=1))
     arrived = arrived_V(walks, np.array([graph.node("artist:a0")]), np.ones(1))
     tracks = sorted((graph.node("track:t0"), graph.node("track:t1")), key=lambda track: listeners_V[track])
     assert arrived[tracks[0]] == 0 < arrived[tracks[1]]
 
 
-def test_most_active_against_sorting() -> None:
+def test_top_k_positions_equals_sorting() -> None:
     random = np.random.default_rng(0)
     for _ in range(20):
         activation = random.integers(0, 5, 30).astype(float)
@@ -199,7 +199,7 @@ def test_most_active_against_sorting() -> None:
             assert top_k_positions(activation, count).tolist() == expected
 
 
-def test_a_node_without_a_type_is_an_error(vocabulary: Vocabulary) -> None:
+def test_node_without_a_type_raises(vocabulary: Vocabulary) -> None:
     table = pl.DataFrame([("Radiohead", "has_genre", "genre:rock")], schema=["head", "relation", "tail"], orient="row")
     with pytest.raises(ValueError, match="Radiohead"):
         KnowledgeGraph.build(table, vocabulary)

@@ -1,4 +1,4 @@
-"""What long- and short-term interest, lifting and the gate do, on histories made by hand."""
+"""Long- and short-term interest, information lifting and gate, on histories made by hand."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def codes(tracks: int) -> ItemCodes:
 
 
 def favourite_of_a_year_ago() -> UserBatch:
-    """Track 2 was heard 60 times over a month a year ago; since then 300 other tracks twice each."""
+    """A user who played track 2 60 times in a month a year ago, and 300 other tracks twice each since."""
     old = [(2, 365 * DAY_US - n * DAY_US // 2) for n in range(60)]
     since = [(3 + n % 300, 200 * DAY_US - n * DAY_US // 4) for n in range(600)]
     track = np.array([[one for one, _ in old + since]])
@@ -46,7 +46,7 @@ def favourite_of_a_year_ago() -> UserBatch:
     )
 
 
-def place_of_the_favourite(lifting: Lifting) -> int:
+def rank_of_the_favourite(lifting: Lifting) -> int:
     torch.manual_seed(0)
     config = change_config(
         LongShortConfig(), {"items.width": 16, "repeats.hidden": 8, "repeats.lifting": lifting, "discovery_share": 0.0}
@@ -60,10 +60,10 @@ def place_of_the_favourite(lifting: Lifting) -> int:
     return order.index(2)
 
 
-def test_lifting_brings_a_favourite_of_a_year_ago_back_before_anything_is_learned() -> None:
-    assert place_of_the_favourite("dormant") < 30
-    assert place_of_the_favourite("both") < 30
-    assert place_of_the_favourite("off") > 30
+def test_untrained_lifting_ranks_an_old_favourite_high() -> None:
+    assert rank_of_the_favourite("dormant") < 30
+    assert rank_of_the_favourite("both") < 30
+    assert rank_of_the_favourite("off") > 30
 
 
 def test_activation_is_a_mixture_of_power_laws() -> None:
@@ -104,7 +104,7 @@ def test_repeat_loss_by_hand() -> None:
 
 
 @pytest.mark.parametrize("nothing", ["events", "memory"])
-def test_half_a_past_is_no_nan(nothing: str) -> None:
+def test_missing_events_or_repeat_items_give_finite_interests(nothing: str) -> None:
     requests = build_requests(favourite_of_a_year_ago(), LongShortConfig(), np.maximum(np.arange(310) // 2 + 1, 0))
     given = vars(requests) | (
         {"length_B": torch.zeros(1, dtype=torch.int64)}
@@ -121,7 +121,7 @@ def test_half_a_past_is_no_nan(nothing: str) -> None:
     assert not (found.short_BD if nothing == "events" else found.long_BD).any()
 
 
-def test_training_sessions_know_nothing_of_themselves(data: TrainingData) -> None:
+def test_training_sessions_do_not_contain_their_own_events(data: TrainingData) -> None:
     config = change_config(long_short_config("debug"), {"sampling.min_history_plays": 3})
     sampler = SessionSampler(data, config, LongShort.feature_service)
     assert len(sampler) > 0
@@ -138,7 +138,7 @@ def test_training_sessions_know_nothing_of_themselves(data: TrainingData) -> Non
         assert not new & set(remembered[row].tolist())
 
 
-def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> None:
+def test_discovery_share_of_candidates_is_new(data: TrainingData, tmp_path: Path) -> None:
     config = change_config(long_short_config("debug"), {"discovery_share": 0.5})
     channel = LongShort.fit(data, config, tmp_path)
     users = users_at(data, "long_short", ["u0", "u1"], [NEVER, NEVER])
@@ -152,7 +152,7 @@ def test_share_of_the_answer_that_is_new(data: TrainingData, tmp_path: Path) -> 
             assert least <= unheard <= most
 
 
-def test_lists_of_any_width_become_one_of_k() -> None:
+def test_lists_of_any_width_are_merged_into_k() -> None:
     lists = _CandidateLists(np.array([[3, 4]]), np.array([[5, 6, 7]]))
     assert lists.merge(0.0, 4).tolist() == [[3, 4, 0, 0]]
     assert lists.merge(0.5, 4).tolist() == [[3, 5, 4, 6]]

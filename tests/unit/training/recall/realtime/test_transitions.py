@@ -1,4 +1,4 @@
-"""Linear transitions against a ridge regression by hand, and in one list with vectors."""
+"""Linear transitions, compared with a ridge regression by hand, and blended search."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LENGTH = 4
 
 
 def histories(seed: int = 0, users: int = 12) -> tuple[Histories, list[list[int]]]:
-    """Of items 3, 6, 9, …, some of them more than once."""
+    """Random histories of items 3, 6, 9, …, some of them repeated."""
     generator = np.random.default_rng(seed)
     lists = [(3 * generator.integers(1, 9, size)).tolist() for size in generator.integers(0, 9, users)]
     counts = [len(items) for items in lists]
@@ -37,7 +37,7 @@ def histories(seed: int = 0, users: int = 12) -> tuple[Histories, list[list[int]
 
 
 def by_hand(lists: list[list[int]], items: list[int]) -> np.ndarray:
-    """Rows of a regression: whole histories that tell of other items, and every split's past that tells of its future."""
+    """Weights of a regression with one row per whole history and one per split of a history."""
     seen, said = [], []
     whole = np.array([[float(item in mine) for item in items] for mine in lists])
     for mine in lists:
@@ -59,7 +59,7 @@ def by_hand(lists: list[list[int]], items: list[int]) -> np.ndarray:
     )
 
 
-def test_weights_are_those_of_a_ridge_regression(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_equal_a_ridge_regression(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.recall.realtime.transitions.SPLITS_PER_CHUNK", 7)
     known, lists = histories()
     found = fit_transitions(known, NUMBERS, LENGTH)
@@ -67,7 +67,7 @@ def test_weights_are_those_of_a_ridge_regression(monkeypatch: pytest.MonkeyPatch
     np.testing.assert_allclose(found.weight_II, by_hand(lists, found.item_I.tolist()), atol=1e-5)
 
 
-def test_scores_add_the_weights_of_what_was_heard(tmp_path: Path) -> None:
+def test_scores_are_sums_of_weights_over_the_history(tmp_path: Path) -> None:
     known, _ = histories()
     transitions = fit_transitions(known, NUMBERS, LENGTH)
     items, item_N = transitions.item_I.tolist(), np.array([2, *transitions.item_I[1:].tolist(), 99])
@@ -84,7 +84,7 @@ def test_scores_add_the_weights_of_what_was_heard(tmp_path: Path) -> None:
     assert np.array_equal(loaded.scores(asked, item_N), transitions.scores(asked, item_N))
 
 
-def test_histories_of_the_same_items_are_the_same_key() -> None:
+def test_histories_with_equal_items_are_equal_keys() -> None:
     (one, lists), (same, _), (other, _) = histories(), histories(), histories(1)
     assert one == same and hash(one) == hash(same) and one != other
     assert fit_transitions(one, NUMBERS, LENGTH) is fit_transitions(same, NUMBERS, LENGTH)
@@ -95,7 +95,7 @@ def test_histories_of_the_same_items_are_the_same_key() -> None:
 
 
 @pytest.mark.parametrize("most", [4, 100])
-def test_what_chooses_scores_as_what_is_learned_and_takes_the_best(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+def test_tuning_scores_like_the_fitted_model_and_returns_the_best(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     monkeypatch.setattr(transition_tuning, "MAX_ITEMS", most)
     known, lists = histories()
     heard = sorted(
@@ -122,7 +122,7 @@ def test_what_chooses_scores_as_what_is_learned_and_takes_the_best(monkeypatch: 
 
 
 @pytest.mark.parametrize("least", [np.inf, 0.1, 99.0])
-def test_blended_scores_are_a_sum_of_standard_scores(least: float) -> None:
+def test_blended_scores_are_sums_of_standardized_scores(least: float) -> None:
     known, _ = histories()
     transitions = fit_transitions(known, NUMBERS, LENGTH)
     generator = np.random.default_rng(2)
@@ -151,7 +151,7 @@ def test_blended_scores_are_a_sum_of_standard_scores(least: float) -> None:
         assert (items_BK[row, len(order) :] == 0).all()
 
 
-def test_a_catalogue_too_large_goes_without_and_says_so(
+def test_too_many_items_disable_transitions_with_a_warning(
     described_data: TrainingData, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = change_config(
@@ -169,12 +169,12 @@ def test_a_catalogue_too_large_goes_without_and_says_so(
     assert "exceed transitions.max_items=5" in caplog.text
 
 
-def test_an_index_that_may_become_approximate_is_refused() -> None:
+def test_transitions_with_approximate_index_raise() -> None:
     with pytest.raises(ValueError, match="exact_up_to=100 allows approximate search"):
         change_config(Realtime.config("debug"), {"transitions.is_enabled": True, "index.exact_up_to": 100})
 
 
-def test_numbers_and_weight_are_chosen_once(described_data: TrainingData, tmp_path: Path) -> None:
+def test_parameters_and_weight_are_tuned_once(described_data: TrainingData, tmp_path: Path) -> None:
     config = change_config(
         Realtime.config("debug"), {"optimizer.steps": 2, "validation.validate_every": 2, "transitions.is_enabled": True}
     )
