@@ -54,7 +54,7 @@ def requests(channel: RecallChannel, data: TrainingData) -> UserBatch:
 
 
 def test_content_gives_cold_item_thresholds_unless_it_is_off(channel: RecallChannel, data: TrainingData) -> None:
-    assert (~np.isin(np.flatnonzero(data.catalog_V), data.plays.track_P)).any(), "nobody has played some tracks"
+    assert (~np.isin(np.flatnonzero(data.catalog_V), data.plays.track_P)).any(), "some tracks are unplayed"
     if channel.name in WITH_CONTENT:
         boundaries = channel.resolved_config.index.cold_item_thresholds
         assert boundaries is None if channel.resolved_config.items.content == "off" else "new" in boundaries

@@ -3,7 +3,7 @@
 A user tower (SASRec-style; see `user_tower.py`) encodes the recent events, and two query heads retrieve tracks that
 will be listened to and tracks that are new to the user (`next_item_network.py`), trained with a sampled softmax
 (`window_loss.py`). Differences from SASRec: a target is one of the next `horizon` listened tracks instead of the very
-next play, because whole sessions are predicted; a second query retrieves tracks that the user has not heard before,
+next play, because whole sessions are predicted; a second query retrieves tracks that are new to the user,
 which fill `discovery_share` of the candidates. With `transitions.is_enabled` both lists are ranked by the sum of the
 network's scores and those of a linear transition model (`blended_search.py`).
 

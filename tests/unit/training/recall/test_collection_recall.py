@@ -35,7 +35,7 @@ NEVER = 4_000_000_000_000_000
 NOON = datetime(2024, 1, 20, 12)
 
 
-def shown(data: TrainingData, containers: Collections, part: str) -> list[tuple[str, str, bool, datetime]]:
+def describe_cases(data: TrainingData, containers: Collections, part: str) -> list[tuple[str, str, bool, datetime]]:
     """User, collection id, whether it is a repeat, and request time of each case."""
     cases = build_collection_cases(data, containers, part)
     epoch = datetime(1970, 1, 1)
@@ -81,12 +81,12 @@ def test_opening_is_a_click_or_play_until_a_session_gap(tmp_path: Path) -> None:
         ("u1", "click", "playlist:p1", NOON + 2 * minute, ""),
     ]
     data = of(container_marts(tmp_path / "marts", opened), "final")
-    assert shown(data, Collections.of(data, "playlist"), "train") == [
+    assert describe_cases(data, Collections.of(data, "playlist"), "train") == [
         ("u0", "p1", False, NOON + minute - just_before),
         ("u0", "p1", True, NOON + 80 * minute - just_before),
         ("u1", "p1", False, NOON + 2 * minute - just_before),
     ]
-    assert [row[:2] for row in shown(data, Collections.of(data, "mlog"), "train")] == [("u0", "p1")]
+    assert [row[:2] for row in describe_cases(data, Collections.of(data, "mlog"), "train")] == [("u0", "p1")]
     with pytest.raises(ValueError, match="part='later' is unknown"):
         build_collection_cases(data, Collections.of(data, "mlog"), "later")
 
@@ -100,14 +100,16 @@ def test_opening_belongs_to_the_part_of_its_request(tmp_path: Path, split: str) 
     else:
         validation, test = datetime(2024, 1, 19), datetime(2024, 1, 21)
     moment = timedelta(microseconds=1)
-    # The request lies a microsecond before the event.
+    # The request is one microsecond before the event.
     opened = [
         ("u2", "click", f"playlist:p{n}", at, "")
         for n, at in enumerate([validation, validation + moment, test, test + moment])
     ]
     data = of(container_marts(tmp_path / "again", opened, split))
     containers = Collections.of(data, "playlist")
-    parts = {part: [row[1] for row in shown(data, containers, part)] for part in ("train", "validation", "test")}
+    parts = {
+        part: [row[1] for row in describe_cases(data, containers, part)] for part in ("train", "validation", "test")
+    }
     assert parts == {"train": ["p0"], "validation": ["p1", "p2"], "test": ["p3"]}
 
 
@@ -124,9 +126,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingData, Realt
 
 def test_recall_is_nearest_to_realtime_query_and_openings(small: tuple[TrainingData, Realtime]) -> None:
     data, realtime = small
-    settled = CollectionConfig(opened_weight=0.3, popular_weight=0.2)
-    recaller = Playlists.fit(data, settled, realtime)
-    assert recaller.resolved_config == settled
+    config = CollectionConfig(opened_weight=0.3, popular_weight=0.2)
+    recaller = Playlists.fit(data, config, realtime)
+    assert recaller.resolved_config == config
     users = users_at(data, "realtime", ["u0", "u1", "u2"], [NEVER] * 3)
     found = recaller.recall(users, 20)
     _, query = realtime.encode_queries(users)
@@ -146,9 +148,9 @@ def test_recall_is_nearest_to_realtime_query_and_openings(small: tuple[TrainingD
     weights = {0: {"p5": 1.0}, 1: {"p3": 0.3 * (1 + OPENING_DECAY + OPENING_DECAY**2)}, 2: {"p4": 0.3}}
     times = {"p3": 3, "p4": 1}
     for row, weight in weights.items():
-        asked = unit(query["next"][row, 0].numpy()) + sum(one * vector_of(name) for name, one in weight.items())
+        blended = unit(query["next"][row, 0].numpy()) + sum(one * vector_of(name) for name, one in weight.items())
         score = {
-            name: unit(asked) @ vector_of(name) + 0.2 * np.log1p(times.get(name, 0)) / np.log1p(3)
+            name: unit(blended) @ vector_of(name) + 0.2 * np.log1p(times.get(name, 0)) / np.log1p(3)
             for name in recaller.collections.number_by_id
         }
         expected = sorted(score, key=lambda name: -score[name])
@@ -195,7 +197,7 @@ def test_without_collections_recall_is_empty(data: TrainingData, tmp_path: Path)
     recaller = Mlogs.fit(data, Mlogs.config("debug"), realtime)
     found = recaller.recall(users_at(data, "realtime", ["u0", "nobody"], [NEVER] * 2), 5)
     assert found.items_BK.tolist() == [[0] * 5] * 2
-    assert "target_id" not in data.vocabulary.encoders(), "nobody pays for what is not there"
+    assert "target_id" not in data.vocabulary.encoders(), "no codes without collections"
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from training.recall.reason import Reason
 from training.recipes import recipe
 
 EMPTY = Vocabulary(*[np.array([""])] * 5)
-HEARD, SKIPPED = 180_000, 10_000
+LISTENED_MS, SKIPPED = 180_000, 10_000
 
 
 def fitted(marts: Path, plays: list) -> tuple[Popularity, TrainingData]:
@@ -27,8 +27,8 @@ def fitted(marts: Path, plays: list) -> tuple[Popularity, TrainingData]:
 
 
 def test_reason_gives_number_of_users_and_for_one_user_number_of_listens(tmp_path: Path) -> None:
-    said = [("u0", "t1"), ("u1", "t1"), ("u0", "t1"), ("u0", "t2"), ("u0", "t2"), ("u1", "t3")]
-    plays = [(user, track, START + timedelta(hours=hour), HEARD) for hour, (user, track) in enumerate(said)]
+    listens = [("u0", "t1"), ("u1", "t1"), ("u0", "t1"), ("u0", "t2"), ("u0", "t2"), ("u1", "t3")]
+    plays = [(user, track, START + timedelta(hours=hour), LISTENED_MS) for hour, (user, track) in enumerate(listens)]
     plays.append(("u1", "t2", START + timedelta(hours=9), SKIPPED))
     channel, data = fitted(tmp_path, plays)
     assert channel.reasons(None, [data.vocabulary.track_code[f"t{number}"] for number in (1, 2, 3, 4)]) == [

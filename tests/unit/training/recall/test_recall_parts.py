@@ -258,7 +258,7 @@ def test_last_state_equals_last_of_all_states(block: BlockKind, pooling: Pooling
 
 def test_gap_bucket_increases_by_one_per_doubling_of_seconds() -> None:
     generator = np.random.default_rng(0)
-    edges = [(2**power - 1) * 1_000_000 + beside for power in range(40) for beside in (-1, 0, 1)]
+    edges = [(2**power - 1) * 1_000_000 + offset for power in range(40) for offset in (-1, 0, 1)]
     gap = np.concatenate([[-5, 0, 1], edges, 10 ** generator.uniform(0, 17, 1000)]).astype(np.int64)
     # In whole numbers: the first code whose longest gap is not exceeded.
     expected = [

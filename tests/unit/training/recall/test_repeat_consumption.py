@@ -68,13 +68,13 @@ def test_cooccurrence_with_newest_listens_is_summed_by_distance() -> None:
     newest = tracks[::-1][:RECENT_LISTENS]
     for track in range(2, 9):
         after = before = 0.0
-        for place, heard in enumerate(tracks[:-RECENT_LISTENS]):
-            likeness = sum(1 / (1 + 0.1 * k) for k, recent in enumerate(newest) if recent == heard)
+        for place, played in enumerate(tracks[:-RECENT_LISTENS]):
+            similarity = sum(1 / (1 + 0.1 * k) for k, recent in enumerate(newest) if recent == played)
             for distance, weight in enumerate(COOCCURRENCE_KERNEL, start=1):
                 if place + distance < 60 and tracks[place + distance] == track:
-                    after += likeness * weight
+                    after += similarity * weight
                 if place - distance >= 0 and tracks[place - distance] == track:
-                    before += likeness * weight
+                    before += similarity * weight
         found = numbers(listens, track)
         assert found["comes_next"] == pytest.approx(math.log(after + LOG_SMOOTHING), rel=1e-5)
         assert found["came_before"] == pytest.approx(math.log(before + LOG_SMOOTHING), rel=1e-5)

@@ -58,13 +58,15 @@ def test_walks_start_at_the_track_and_its_artist():
     rows += [("track:t2", PERFORMED_BY, "artist:b"), ("track:t3", PERFORMED_BY, "artist:b")]
     rows += [("track:t1", "on_album", "album:x"), ("track:t2", "on_album", "album:x")]
     graph = KnowledgeGraph.build(pl.DataFrame(rows, schema=["head", "relation", "tail"], orient="row"), vocabulary)
-    nobody = UserItemHistory((), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
+    no_history = UserItemHistory(
+        (), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
+    )
     may_serve_V = np.array([False, False, True, True, True, True])
     config = KnowledgeGraphWalks.config("small")
 
     def near(track, may_serve_V=may_serve_V):
         channel = KnowledgeGraphWalks(
-            config, graph, np.ones(6, dtype=np.float32), may_serve_V, nobody, PathExplainer(graph, {})
+            config, graph, np.ones(6, dtype=np.float32), may_serve_V, no_history, PathExplainer(graph, {})
         )
         found = channel.similar_items(vocabulary.track_code[track], K).items_BK[0]
         return vocabulary.decode(found[found > 0])

@@ -75,10 +75,12 @@ def channel(tracks: pl.DataFrame, triples: pl.DataFrame) -> KnowledgeGraphWalks:
     vocabulary = Vocabulary.build(rows, pl.DataFrame({"track_id": []}, schema={"track_id": pl.String}))
     graph = KnowledgeGraph.build(triples, vocabulary)
     may_serve_V = np.arange(len(vocabulary)) >= 2
-    nobody = UserItemHistory((), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
+    no_history = UserItemHistory(
+        (), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
+    )
     config = replace(knowledge_graph_config("debug"), is_tuned=True)
     nothing_V = np.zeros(len(vocabulary), dtype=np.float32)
-    return KnowledgeGraphWalks(config, graph, nothing_V, may_serve_V, nobody, PathExplainer(graph, {}))
+    return KnowledgeGraphWalks(config, graph, nothing_V, may_serve_V, no_history, PathExplainer(graph, {}))
 
 
 def listener_of(item: int) -> UserBatch:
@@ -155,12 +157,12 @@ def test_played_tracks_are_excluded(data: TrainingData) -> None:
     fitted = KnowledgeGraphWalks.fit(data, knowledge_graph_config("debug"), Path())
     users = users_at(data, fitted.feature_service, ["u0", "u1", "u2", "u3"], [NEVER] * 4)
     found = fitted.recall(users, 40).items_BK
-    plays, heard = data.plays, 0
+    plays, played_count = data.plays, 0
     for user in range(4):
         mine = np.unique(plays.track_P[plays.user_P == user])
-        heard += len(mine)
+        played_count += len(mine)
         assert not np.isin(found[user], mine).any()
-    assert heard
+    assert played_count
     assert (found > 0).any(1).all()
 
 
@@ -246,15 +248,15 @@ def test_tuning_does_not_recall_tracks_of_validation_only(tmp_path: Path, monkey
     brought: list[np.ndarray] = []
     recall = KnowledgeGraphWalks.recall
 
-    def noted(channel: KnowledgeGraphWalks, users: UserBatch, k: int) -> Candidates:
+    def recording_recall(channel: KnowledgeGraphWalks, users: UserBatch, k: int) -> Candidates:
         brought.append(recall(channel, users, k).items_BK)
         return recall(channel, users, k)
 
-    monkeypatch.setattr(KnowledgeGraphWalks, "recall", noted)
+    monkeypatch.setattr(KnowledgeGraphWalks, "recall", recording_recall)
     fitted = KnowledgeGraphWalks.fit(data, knowledge_graph_config("debug"), Path())
     assert any(items_BK.any() for items_BK in brought)
     assert not any((items_BK == only_there).any() for items_BK in brought)
-    assert (fitted.is_servable_V == data.catalog_V).all(), "what is chosen on is not what is served"
+    assert (fitted.is_servable_V == data.catalog_V).all(), "the tuning catalog is not the served catalog"
     assert fitted.resolved_config.is_tuned
     assert HEARD_NEAR in fitted.graph.relations
 

@@ -13,5 +13,7 @@ def test_sums_and_positions_do_not_depend_on_earlier_calls() -> None:
         expected = np.bincount(node, value, 50)
         assert found.tolist() == np.flatnonzero(expected).tolist()
         assert total.tolist() == expected[found].tolist()
-        asked = random.integers(0, 50, 30)
-        assert found[sums.positions_of(found, asked)].tolist() == [one for one in asked.tolist() if expected[one] > 0]
+        query_nodes = random.integers(0, 50, 30)
+        assert found[sums.positions_of(found, query_nodes)].tolist() == [
+            one for one in query_nodes.tolist() if expected[one] > 0
+        ]

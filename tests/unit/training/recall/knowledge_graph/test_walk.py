@@ -163,15 +163,15 @@ def test_artists_with_a_common_soundtrack_are_reached_and_explained(graph, liste
 def test_explanations_of_artist_album_cooccurrence_and_unnamed_relations(graph, listeners_V) -> None:
     walks, words = WalkGraph.build(graph, listeners_V, WALK), PathExplainer(graph, {"album:l1": "Blue"})
 
-    def said(start: str, item: str) -> str:
+    def explain(start: str, item: str) -> str:
         reason = words.explain(walks.shortest_path(np.array([graph.node(start)]), np.ones(1), graph.node(item)))
         return render_reason(reason, "en")
 
-    assert said("artist:a0", "track:t1") == "because you listen to Band a0"
-    assert said("track:t2", "track:t3") == (
+    assert explain("artist:a0", "track:t1") == "because you listen to Band a0"
+    assert explain("track:t2", "track:t3") == (
         "because you listen to Song t2 by Band a1: Song t2 by Band a1 and Song t3 by Band a2 are both on Blue"
     )
-    assert said("track:t3", "track:t4").endswith("people play Song t4 by Band a3 next to Song t3 by Band a2")
+    assert explain("track:t3", "track:t4").endswith("people play Song t4 by Band a3 next to Song t3 by Band a2")
     table = pl.DataFrame([("artist:a0", "toured_with", "artist:a3")], schema=["head", "relation", "tail"], orient="row")
     curated = KnowledgeGraph.build(
         pl.concat([table, pl.DataFrame(TRIPLES, schema=table.columns, orient="row")]), graph.vocabulary

@@ -142,14 +142,14 @@ def test_discovery_share_of_candidates_is_new(data: TrainingData, tmp_path: Path
     config = change_config(long_short_config("debug"), {"discovery_share": 0.5})
     channel = LongShort.fit(data, config, tmp_path)
     users = users_at(data, "long_short", ["u0", "u1"], [NEVER, NEVER])
-    heard = users.views["played_history"].columns["track_id"]
-    for share, least, most in ((0.0, 0, 0), (0.5, 3, 5)):
+    played_BL = users.views["played_history"].columns["track_id"]
+    for share, minimum, maximum in ((0.0, 0, 0), (0.5, 3, 5)):
         channel.resolved_config = change_config(channel.resolved_config, {"discovery_share": share})
         found = channel.recall(users, 8).items_BK
         for row in range(2):
             some = found[row][found[row] > 0]
-            unheard = int((~np.isin(some, heard[row])).sum())
-            assert least <= unheard <= most
+            new_count = int((~np.isin(some, played_BL[row])).sum())
+            assert minimum <= new_count <= maximum
 
 
 def test_lists_of_any_width_are_merged_into_k() -> None:

@@ -78,7 +78,7 @@ def test_user_with_three_interests_gets_three_and_candidates_for_each(
 ) -> None:
     planted = [world.number(*one) for one in THREE]
     threes = [user for user in listeners if len(channel.interests(user)) == len(THREE)]
-    # Somebody may get a fourth interest, of tracks that lie apart from their own.
+    # A user may get a fourth interest, of outlier tracks.
     assert len(threes) > len(listeners) / 2
     for user in threes:
         found = channel.interests(user)
@@ -273,7 +273,7 @@ def test_similar_interests_are_merged_and_small_ones_dropped() -> None:
     torch.testing.assert_close(found.vector_BKD[0, 1], vector[0, 1])
     of_listen = found.listen_interest_BL[0].tolist()
     assert of_listen[:11] == [0] * 5 + [1] * 4 + [0] * 2
-    assert of_listen[11] in (0, 1), "what is left belongs to an interest that is there"
+    assert of_listen[11] in (0, 1), "remaining listens belong to an active interest"
 
 
 def test_merging_is_transitive() -> None:
@@ -314,10 +314,10 @@ def test_windows_are_split_into_history_and_targets() -> None:
     from sequences import behaviours
 
     code = behaviours.load_behaviours().encoder
-    heard = [code["full_play"], code["skip"], code["like"], code["click"], code["play"], code["full_play"]]
+    played = [code["full_play"], code["skip"], code["like"], code["click"], code["play"], code["full_play"]]
     windows = {
         "item_BL": np.array([[11, 12, 13, 14, 15, 16], [21, 22, 0, 0, 0, 0]]),
-        "behaviour_BL": np.array([heard, [*heard[:1] * 2, 0, 0, 0, 0]]),
+        "behaviour_BL": np.array([played, [*played[:1] * 2, 0, 0, 0, 0]]),
         "next_BL": np.array([[31, 32, 33, 34, 35, 0], [41, 42, 0, 0, 0, 0]]),
         "new_BL": np.array([[0, 52, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]]),
         "skip_BL": np.array([[12, 0, 0, 71, 0, 0], [0, 72, 0, 0, 0, 0]]),
@@ -354,13 +354,13 @@ def test_recent_listens_are_plays_and_positive_feedback_in_order(data: TrainingD
 def test_discovery_share_of_candidates_is_new(data: TrainingData, tmp_path: Path) -> None:
     channel = MultiInterest.fit(data, multi_interest_config("debug"), tmp_path)
     users = users_at(data, "multi_interest", ["u0", "u1"], [NEVER, NEVER])
-    heard = concat_history_items(users.views)
+    played = concat_history_items(users.views)
     for share, least, most in ((0.0, 0, 3), (0.5, 3, 5), (1.0, 8, 8)):
         channel.resolved_config = change_config(channel.resolved_config, {"discovery_share": share})
         found = channel.recall(users, 8).items_BK
         for row in range(2):
             assert len(set(found[row].tolist()) - {0}) == 8
-            assert least <= int((~np.isin(found[row], heard[row])).sum()) <= most
+            assert least <= int((~np.isin(found[row], played[row])).sum()) <= most
 
 
 @pytest.mark.parametrize("extractor", ["routing", "attention"])

@@ -38,7 +38,7 @@ def histories(seed: int = 0, users: int = 12) -> tuple[Histories, list[list[int]
 
 def by_hand(lists: list[list[int]], items: list[int]) -> np.ndarray:
     """Weights of a regression with one row per whole history and one per split of a history."""
-    seen, said = [], []
+    input_rows, target_rows = [], []
     whole = np.array([[float(item in mine) for item in items] for mine in lists])
     for mine in lists:
         for split in range(1, len(mine)):
@@ -48,14 +48,14 @@ def by_hand(lists: list[list[int]], items: list[int]) -> np.ndarray:
             for ahead, item in enumerate(mine[split:][:LENGTH]):
                 future[items.index(item)] += np.exp(-NUMBERS.future_decay * ahead)
             weight = np.exp(-NUMBERS.split_age_decay * (len(mine) - 1 - split)) ** 0.5
-            seen.append(weight * past)
-            said.append(weight * future)
-    S, T = np.array(seen), np.array(said)
-    beside = whole.T @ whole - np.diag((whole.T @ whole).diagonal())
+            input_rows.append(weight * past)
+            target_rows.append(weight * future)
+    S, T = np.array(input_rows), np.array(target_rows)
+    off_diagonal = whole.T @ whole - np.diag((whole.T @ whole).diagonal())
     gram = NUMBERS.consistency_weight * whole.T @ whole + (1 - NUMBERS.consistency_weight) * S.T @ S
     ridge = NUMBERS.ridge * gram.diagonal().mean() * np.eye(len(items))
     return np.linalg.solve(
-        gram + ridge, NUMBERS.consistency_weight * beside + (1 - NUMBERS.consistency_weight) * S.T @ T
+        gram + ridge, NUMBERS.consistency_weight * off_diagonal + (1 - NUMBERS.consistency_weight) * S.T @ T
     )
 
 
@@ -71,17 +71,17 @@ def test_scores_are_sums_of_weights_over_the_history(tmp_path: Path) -> None:
     known, _ = histories()
     transitions = fit_transitions(known, NUMBERS, LENGTH)
     items, item_N = transitions.item_I.tolist(), np.array([2, *transitions.item_I[1:].tolist(), 99])
-    asked = Histories(np.array([items[2], 98, items[0], items[1]]), np.array([0, 3, 3, 4]))
+    queries = Histories(np.array([items[2], 98, items[0], items[1]]), np.array([0, 3, 3, 4]))
     expected = np.zeros((3, len(item_N)))
     for column, item in enumerate(item_N.tolist()):
         if item in items:
             to = items.index(item)
             expected[0, column] = np.exp(-1.0) * transitions.weight_II[2, to] + transitions.weight_II[0, to]
             expected[2, column] = transitions.weight_II[1, to]
-    np.testing.assert_allclose(transitions.scores(asked, item_N), expected, atol=1e-6)
+    np.testing.assert_allclose(transitions.scores(queries, item_N), expected, atol=1e-6)
     transitions.save(tmp_path)
     loaded = Transitions.load(tmp_path, NUMBERS)
-    assert np.array_equal(loaded.scores(asked, item_N), transitions.scores(asked, item_N))
+    assert np.array_equal(loaded.scores(queries, item_N), transitions.scores(queries, item_N))
 
 
 def test_histories_with_equal_items_are_equal_keys() -> None:
@@ -94,16 +94,18 @@ def test_histories_with_equal_items_are_equal_keys() -> None:
     assert both.item_P.tolist() == lists[3] + histories(1)[1][0]
 
 
-@pytest.mark.parametrize("most", [4, 100])
-def test_tuning_scores_like_the_fitted_model_and_returns_the_best(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-    monkeypatch.setattr(transition_tuning, "MAX_ITEMS", most)
+@pytest.mark.parametrize("max_items", [4, 100])
+def test_tuning_scores_like_the_fitted_model_and_returns_the_best(
+    monkeypatch: pytest.MonkeyPatch, max_items: int
+) -> None:
+    monkeypatch.setattr(transition_tuning, "MAX_ITEMS", max_items)
     known, lists = histories()
-    heard = sorted(
+    by_frequency = sorted(
         {item for mine in lists for item in mine}, key=lambda item: (-known.item_P.tolist().count(item), item)
     )
-    looked_at = known.restrict_to(np.array(sorted(heard[:most])))
+    restricted = known.restrict_to(np.array(sorted(by_frequency[:max_items])))
     users = [user for user, mine in enumerate(lists) if len(mine) > 2]
-    asked, targets = known.take(np.array(users)), Ragged(np.full(len(users), 24), np.arange(len(users) + 1))
+    queries, targets = known.take(np.array(users)), Ragged(np.full(len(users), 24), np.arange(len(users) + 1))
     none = Ragged(np.zeros(0, dtype=np.int64), np.zeros(len(users) + 1, dtype=np.int64))
     kinds = {"targets": targets, "repeat": none, "discovery": targets, "reachable": targets}
     names, code = np.array(users).astype(str), np.arange(len(users))
@@ -111,18 +113,18 @@ def test_tuning_scores_like_the_fitted_model_and_returns_the_best(monkeypatch: p
     given = []
     monkeypatch.setattr(transition_tuning, "recall_table", lambda items_CK, *_: given.append(items_CK) or len(given))
     monkeypatch.setattr(transition_tuning, "validation_objective", lambda table, _: -abs(table - 4))
-    best, tried = transition_tuning.tune_transitions(known, asked, cases, np.arange(30) != 6, LENGTH, (2, 3), False)
+    best, tried = transition_tuning.tune_transitions(known, queries, cases, np.arange(30) != 6, LENGTH, (2, 3), False)
     assert vars(best) == {name: value for name, value in tried[3].items() if name != "value"}
     for items_CK, point in zip(given, tried, strict=True):
         numbers = TransitionConfig(**{name: value for name, value in point.items() if name != "value"})
-        score_BI = fit_transitions(looked_at, numbers, LENGTH).scores(asked, looked_at.items)
-        score_BI[:, looked_at.items == 6] = -np.inf
-        expected_CK = looked_at.items[np.argsort(-score_BI, axis=1)[:, :3]]
+        score_BI = fit_transitions(restricted, numbers, LENGTH).scores(queries, restricted.items)
+        score_BI[:, restricted.items == 6] = -np.inf
+        expected_CK = restricted.items[np.argsort(-score_BI, axis=1)[:, :3]]
         np.testing.assert_array_equal(items_CK[expected_CK != 6], expected_CK[expected_CK != 6])
 
 
-@pytest.mark.parametrize("least", [np.inf, 0.1, 99.0])
-def test_blended_scores_are_sums_of_standardized_scores(least: float) -> None:
+@pytest.mark.parametrize("threshold", [np.inf, 0.1, 99.0])
+def test_blended_scores_are_sums_of_standardized_scores(threshold: float) -> None:
     known, _ = histories()
     transitions = fit_transitions(known, NUMBERS, LENGTH)
     generator = np.random.default_rng(2)
@@ -130,18 +132,18 @@ def test_blended_scores_are_sums_of_standardized_scores(least: float) -> None:
     vectors = torch.from_numpy(generator.normal(size=(len(warm) + 2, 5)).astype(np.float32))
     index = ColdStartIndex(ExactIndex.of(warm, vectors[:-2]), ExactIndex.of(cold, vectors[-2:]))
     query = torch.from_numpy(generator.normal(size=(2, 5)).astype(np.float32))
-    asked = Histories(np.array([3, 9, 12]), np.array([0, 2, 3]))
+    queries = Histories(np.array([3, 9, 12]), np.array([0, 2, 3]))
     excluded = np.array([[3, 5], [9, 0]])
     items_BK, scores_BK = BlendedSearch(index, transitions, 0.4).search_best(
-        query, asked, 35, excluded, np.full(2, least)
+        query, queries, 35, excluded, np.full(2, threshold)
     )
     for row in range(2):
         near = (vectors @ query[row]).numpy()
         near_warm = near[:-2]
         item = np.concatenate([warm, cold])
-        is_in = np.concatenate([np.ones(len(warm), dtype=bool), near[-2:] >= least])
-        item = item if least < np.inf else warm
-        likely = transitions.scores(asked, item)[row]
+        is_in = np.concatenate([np.ones(len(warm), dtype=bool), near[-2:] >= threshold])
+        item = item if threshold < np.inf else warm
+        likely = transitions.scores(queries, item)[row]
         near = (near[: len(item)] - near_warm.mean()) / near_warm.std()
         score = near + 0.4 * (likely - likely.mean()) / likely.std()
         score[~is_in[: len(item)] | np.isin(item, excluded[row])] = -np.inf
@@ -179,9 +181,9 @@ def test_parameters_and_weight_are_tuned_once(described_data: TrainingData, tmp_
         Realtime.config("debug"), {"optimizer.steps": 2, "validation.validate_every": 2, "transitions.is_enabled": True}
     )
     channel = Realtime.fit(described_data, config, tmp_path / "first")
-    settled, told = channel.resolved_config, channel.measures()["transitions"]
-    assert settled.transitions.weight == max(told["weights"], key=told["weights"].__getitem__)
-    assert settled.transitions.parameters is not None and len(told["tried"]) > 1
-    again = Realtime.fit(described_data, settled, tmp_path / "again")
-    assert again.resolved_config == settled
+    resolved_config, results = channel.resolved_config, channel.measures()["transitions"]
+    assert resolved_config.transitions.weight == max(results["weights"], key=results["weights"].__getitem__)
+    assert resolved_config.transitions.parameters is not None and len(results["tried"]) > 1
+    again = Realtime.fit(described_data, resolved_config, tmp_path / "again")
+    assert again.resolved_config == resolved_config
     assert again.measures()["transitions"]["tried"] == []
