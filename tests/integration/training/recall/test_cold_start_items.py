@@ -125,9 +125,9 @@ def test_threshold_controls_the_share_of_cold_items(
     chosen, share = channel.resolved_config, {}
     for name, boundaries in (
         ("none", {}),
-        ("strict", {task: least + 0.2 for task, least in chosen.boundaries.items()}),
-        ("chosen", chosen.boundaries),
-        ("all", dict.fromkeys(chosen.boundaries, -1.0)),
+        ("strict", {task: least + 0.2 for task, least in chosen.index.cold_item_thresholds.items()}),
+        ("chosen", chosen.index.cold_item_thresholds),
+        ("all", dict.fromkeys(chosen.index.cold_item_thresholds, -1.0)),
     ):
         channel.resolved_config = change_config(chosen, {"index.cold_item_thresholds": boundaries})
         items = np.concatenate([channel.recall(user, FOUND).items_BK for user in users])

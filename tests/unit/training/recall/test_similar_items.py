@@ -23,11 +23,11 @@ def test_similar_items_are_nearest_by_vector(kind, data, tmp_path):
     for item in (2, 7, 30):
         with torch.no_grad():
             vector = {
-                int(one): channel.network.vectors(torch.tensor([int(one)]))[0] for one in (item, *channel.catalogue)
+                int(one): channel.network.vectors(torch.tensor([int(one)]))[0] for one in (item, *channel.catalog)
             }
         score = {other: float(vector[other] @ vector[item]) for other in vector if other != item}
         best = sorted(score, key=lambda other: (-round(score[other], 5), other))[:K]
-        found = channel.near(item, K)
+        found = channel.similar_items(item, K)
         assert [round(score[other], 5) for other in found.items_BK[0].tolist()] == [
             round(score[one], 5) for one in best
         ]
@@ -37,11 +37,11 @@ def test_similar_items_are_nearest_by_vector(kind, data, tmp_path):
 @pytest.mark.parametrize("kind", [Realtime, MultiInterest])
 def test_cold_items_are_not_similar_by_vector(kind, described_data, tmp_path):
     channel = kind.fit(described_data, kind.config("debug"), tmp_path)
-    cold = set(np.flatnonzero(channel.codes.is_cold_V.numpy() & described_data.catalogue_V).tolist())
+    cold = set(np.flatnonzero(channel.item_codes.is_cold_V.numpy() & described_data.catalog_V).tolist())
     assert cold and channel.resolved_config.index.cold_item_thresholds
-    for item in channel.catalogue.tolist():
-        found = channel.near(item, len(channel.catalogue)).items_BK[0]
-        assert set(found[found > 0].tolist()) == set(channel.catalogue.tolist()) - cold - {item}
+    for item in channel.catalog.tolist():
+        found = channel.similar_items(item, len(channel.catalog)).items_BK[0]
+        assert set(found[found > 0].tolist()) == set(channel.catalog.tolist()) - cold - {item}
 
 
 def test_walks_start_at_the_track_and_its_artist():
