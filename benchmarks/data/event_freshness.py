@@ -38,15 +38,15 @@ WARM_UP_SHARE = 0.1
 
 def run(events: int) -> list[Result]:
     """Return the 99th percentile over `events` events, after a warm-up of a tenth more."""
-    figures = []
+    results = []
     with valkey.running() as server:
         for name, store in (("event_to_read_p99", "sqlite"), ("event_to_read_p99_redis", "redis")):
             with (
                 tempfile.TemporaryDirectory() as home,
                 recommender_service.running(Path(home), store, server.port, _write_users) as service,
             ):
-                figures.append(result_with_limit(name, "ms", _measure_p99_ms(service.port, events), LIMIT_MS))
-    return figures
+                results.append(result_with_limit(name, "ms", _measure_p99_ms(service.port, events), LIMIT_MS))
+    return results
 
 
 def _write_users(home: Path) -> date:

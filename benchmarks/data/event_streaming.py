@@ -94,8 +94,8 @@ def run(events: int) -> list[Result]:
     return [
         result_with_limit("event_broker", "ms", p99, LIMIT_MS),
         Result.from_values("event_broker_p50", "ms", float(np.median(seconds)) * 1000),
-        Result.from_values("event_broker_rate", "events/s", events / took, "asked", EVENTS_PER_SECOND),
-        Result.from_values("event_broker_drained", "events/s", drained, "asked", EVENTS_PER_SECOND),
+        Result.from_values("event_broker_rate", "events/s", events / took, "required", EVENTS_PER_SECOND),
+        Result.from_values("event_broker_drained", "events/s", drained, "required", EVENTS_PER_SECOND),
         Result.from_values("event_broker_cores", "cores", used / took),
     ]
 
@@ -153,10 +153,10 @@ def _make_event(number: int) -> tuple[str, dict[str, Any]]:
     return user, {"event_id": f"bench{number}", "sequence_number": number, **columns, **played}
 
 
-def _publish_on_signal(address: str, told: Connection, events: int) -> None:
+def _publish_on_signal(address: str, signal: Connection, events: int) -> None:
     garbage_collector.freeze_gc()  # same options as the recommender
-    told.send("ready")
-    _publish(address, told.recv(), events)
+    signal.send("ready")
+    _publish(address, signal.recv(), events)
 
 
 def _publish(address: str, began: float, events: int, offset: int = 0) -> None:

@@ -235,15 +235,15 @@ def main() -> None:
     from sequences.feast_store import local_marts_folder, open_store
 
     count = int(os.environ["SEGUE_HOME"].rsplit("/", 1)[-1]) // EVENTS_PER_REQUEST
-    asked = duckdb.sql(f"""
+    entities = duckdb.sql(f"""
         select user_id, request_at as event_timestamp
         from (from '{local_marts_folder()}/plays.parquet' select user_id, request_at using sample reservoir({count} rows) repeatable (0))
         order by all
     """).df()
-    asked["event_timestamp"] = asked["event_timestamp"].dt.tz_localize("UTC")
+    entities["event_timestamp"] = entities["event_timestamp"].dt.tz_localize("UTC")
     store = open_store()
     answer: Any = store.get_historical_features(
-        asked, store.get_feature_service(options.service), full_feature_names=True
+        entities, store.get_feature_service(options.service), full_feature_names=True
     )
     print(sum(piece.num_rows for piece in answer.to_batches()))
 

@@ -84,9 +84,11 @@ def _make_data(folder: Path, rows: int) -> dict[str, Any]:
     _write_lists(events, folder / "lists.parquet")
     for count in (rows, 10 * rows):
         # Strictly between two events, so that "before" and "up to" are the same; unordered.
-        asked = events.select(["user_id", "known_at"]).take(random.integers(0, events.num_rows, count))
-        times = pc.add(asked["known_at"].cast(pa.int64()), 1).cast(pa.timestamp("us", "UTC"))
-        pq.write_table(pa.table({"user_id": asked["user_id"], "event_timestamp": times}), folder / f"{count}.parquet")
+        entities = events.select(["user_id", "known_at"]).take(random.integers(0, events.num_rows, count))
+        times = pc.add(entities["known_at"].cast(pa.int64()), 1).cast(pa.timestamp("us", "UTC"))
+        pq.write_table(
+            pa.table({"user_id": entities["user_id"], "event_timestamp": times}), folder / f"{count}.parquet"
+        )
     return {}
 
 
@@ -138,17 +140,17 @@ def _write_lists(events: pa.Table, path: Path) -> None:
 
 def _measure_join(folder: Path, rows: int, what: str) -> dict[str, Any]:
     store = _open_store(folder, is_ours=what != "feast")
-    asked = pd.read_parquet(folder / f"{rows}.parquet")
+    entities = pd.read_parquet(folder / f"{rows}.parquet")
 
-    def ask(frame: pd.DataFrame) -> Any:
+    def read(frame: pd.DataFrame) -> Any:
         return store.get_historical_features(frame.copy(), features=["recent_clicks:track_id"])
 
-    ask(asked.head(10)).to_arrow()  # imports on first use are not measured
+    read(entities.head(10)).to_arrow()  # imports on first use are not measured
     if what == "streamed":
         with tempfile.TemporaryDirectory() as name:
-            seconds, _ = _time_call(lambda: ask(asked).to_parquet(Path(name) / "answer.parquet"))
+            seconds, _ = _time_call(lambda: read(entities).to_parquet(Path(name) / "answer.parquet"))
         return {"seconds": seconds, "memory": peak_bytes()}
-    seconds, answer = _time_call(lambda: ask(asked).to_arrow())
+    seconds, answer = _time_call(lambda: read(entities).to_arrow())
     return {"seconds": seconds, "memory": peak_bytes(), "answer": _digest(answer)}
 
 

@@ -114,13 +114,15 @@ def _make_channels(vocabulary: Vocabulary, chance: np.random.Generator) -> dict[
     near = chance.integers(2, V, len(source))
     graph = KnowledgeGraph.build(triples, vocabulary)
     graph = graph.with_edges(HEARD_NEAR, source, near, chance.random(len(source)).astype(np.float32) + 0.1)
-    nobody = UserItemHistory((), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
+    empty_history = UserItemHistory(
+        (), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
+    )
     walks = KnowledgeGraphWalks(
         KnowledgeGraphWalks.config("small"),
         graph,
         chance.integers(0, 50, V).astype(np.float32),
         np.arange(V) >= 2,
-        nobody,
+        empty_history,
         PathExplainer(graph, {}),
     )
     return {

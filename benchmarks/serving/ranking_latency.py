@@ -37,19 +37,19 @@ def run(name: str, requests: int) -> list[Result]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        answers = [side.score(users[0], items[0]) for side in sides]
-        for task, probability in answers[0].items():
-            np.testing.assert_allclose(answers[-1][task], probability, atol=1e-5)
-        by_clock, of_core = _measure_medians(
+        probabilities = [side.score(users[0], items[0]) for side in sides]
+        for task, probability in probabilities[0].items():
+            np.testing.assert_allclose(probabilities[-1][task], probability, atol=1e-5)
+        elapsed, processor = _measure_medians(
             requests, [lambda turn, side=side: side.score(users[turn], items[turn]) for side in sides]
         )
     finally:
         torch.set_num_threads(threads)
     return [
-        Result.from_values(figure, "ms", ours_ms, "step by step", others_ms[0], lower_is_better=True)
+        Result.from_values(result_name, "ms", ours_ms, "step by step", others_ms[0], lower_is_better=True)
         if plain
-        else result_with_limit(figure, "ms", ours_ms, LIMITS_MS[name])
-        for figure, (ours_ms, *others_ms) in ((f"rank_{name}", by_clock), (f"rank_{name}_core", of_core))
+        else result_with_limit(result_name, "ms", ours_ms, LIMITS_MS[name])
+        for result_name, (ours_ms, *others_ms) in ((f"rank_{name}", elapsed), (f"rank_{name}_core", processor))
     ]
 
 
@@ -82,12 +82,12 @@ class StepwiseRecurrence(nn.Module):
 
 
 def with_stepwise_recurrence(ranker: FittedRanker) -> FittedRanker | None:
-    """The same ranker with plain recurrences; None where it has none."""
+    """Return the ranker with stepwise recurrences; None if it has no recurrence."""
     model = copy.deepcopy(ranker.model)
-    found = [name for name, module in model.named_children() if isinstance(module, AUGRU)]
-    for name in found:
+    recurrences = [name for name, module in model.named_children() if isinstance(module, AUGRU)]
+    for name in recurrences:
         setattr(model, name, StepwiseRecurrence(getattr(model, name)))
-    return FittedRanker(model, ranker.features, ranker.resolved_config, {}) if found else None
+    return FittedRanker(model, ranker.features, ranker.resolved_config, {}) if recurrences else None
 
 
 def _measure_medians(count: int, works: list[Callable[[int], Any]]) -> tuple[list[float], list[float]]:
@@ -98,5 +98,5 @@ def _measure_medians(count: int, works: list[Callable[[int], Any]]) -> tuple[lis
             began = time.perf_counter(), time.thread_time()
             work(turn % USERS)
             taken[:, number, turn] = time.perf_counter() - began[0], time.thread_time() - began[1]
-    by_clock, of_core = np.median(taken[:, :, -count:], axis=2) * 1000
-    return by_clock.tolist(), of_core.tolist()
+    elapsed, processor = np.median(taken[:, :, -count:], axis=2) * 1000
+    return elapsed.tolist(), processor.tolist()

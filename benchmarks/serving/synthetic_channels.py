@@ -174,10 +174,10 @@ class SyntheticWorld:
         graph = self._graph()
         listeners_V = np.concatenate([[0, 0], 1e4 / (1.0 + np.arange(self.tracks))]).astype(np.float32)
         may_serve_V = np.arange(self.tracks + FIRST_CODE) >= FIRST_CODE
-        heard = UserItemHistory(
+        user_items = UserItemHistory(
             (), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
         )
-        return KnowledgeGraphWalks(config, graph, listeners_V, may_serve_V, heard, PathExplainer(graph, {}))
+        return KnowledgeGraphWalks(config, graph, listeners_V, may_serve_V, user_items, PathExplainer(graph, {}))
 
     def _graph(self) -> KnowledgeGraph:
         """Return performers, styles of artists, and co-occurrence edges between tracks with their own vectors."""

@@ -39,8 +39,8 @@ def compare_training_rates(
     results = []
     for clock, (suffix, unit_suffix) in enumerate((("", ""), ("_core", " of processor time"))):
         best = [max(rate[side][clock] for rate in rates) for side in range(len(sides))]
-        figure = (f"{name}{suffix}", f"{unit}/s{unit_suffix}", best[0])
-        results.append(Result.from_values(*figure, peer, best[1] if peers else None))
+        fields = (f"{name}{suffix}", f"{unit}/s{unit_suffix}", best[0])
+        results.append(Result.from_values(*fields, peer, best[1] if peers else None))
     return results
 
 

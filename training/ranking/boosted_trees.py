@@ -1,4 +1,4 @@
-"""Boosted trees over a ranker's dense features, which predict the first task beside the network.
+"""Boosted trees over a ranker's dense features, blended with the network's logits.
 
 Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS. Trees are robust to
 uninformative features, so they read all further searches; ids and sequences are left to the network. Stored as text,

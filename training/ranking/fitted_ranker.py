@@ -52,7 +52,7 @@ class FittedRanker:
         features: Computes its inputs.
         resolved_config: Config with the values that the fit chose (steps, temperatures); input of the `final` fit.
         measures: Measurements of the fit: seconds, steps, validation values, tasks without labels.
-        listwise_head: Head fitted on whole requests, if any; it is stored beside rankers, not in them.
+        listwise_head: Head fitted on whole requests, if any; it is stored separately from rankers.
     """
 
     model: Ranker[RankerConfig]

@@ -148,7 +148,7 @@ class LambdaMARTHead:
         """Write a text file and a JSON file."""
         folder.mkdir(parents=True, exist_ok=True)
         self.booster.save_model(folder / TREES)
-        parts = {"settled": asdict(self.resolved_config), "measures": self.measures}
+        parts = {"config": asdict(self.resolved_config), "measures": self.measures}
         (folder / MANIFEST).write_text(json.dumps(parts, indent=2, sort_keys=True) + "\n")
 
     @classmethod
@@ -164,7 +164,7 @@ class LambdaMARTHead:
                     f"no {name} in {folder}; run `python -m training.train head {LISTWISE_HEAD}` first"
                 )
         parts = json.loads((folder / MANIFEST).read_text())
-        config = config_from_dict(LambdaMARTConfig, parts["settled"])
+        config = config_from_dict(LambdaMARTConfig, parts["config"])
         return cls(lightgbm.Booster(model_file=folder / TREES), config, parts["measures"])
 
 

@@ -49,7 +49,7 @@ class FeatureConfig:
     hard_search: bool = False  # look the candidate up in the long histories (`features/history_match.py`)
     genres: bool = False  # how plays of the candidate's genres went (`features/genre_search.py`); needs `hard_search`
     searches: tuple[str, ...] = ()  # names in `features/search_registry.py`; only trees read them
-    plays: int = 0  # newest plays that are read as a sequence beside the recent events; 0: none
+    plays: int = 0  # newest plays that are read as a further sequence; 0: none
     impressions: int = 0  # newest unclicked impressions that are read as a sequence; 0: none
     negative_feedback: bool = True  # False: plays, histories and feedback without skips, rejections and impressions
     profile_fields: tuple[str, ...] = ()  # further user features (`view__field`); the fit reads them from Feast

@@ -1,8 +1,8 @@
 """Target-attention ranker (DIN): each candidate attends to the recent events and is looked up in the long histories.
 
 Soft attention weighs each recent event by its relevance to the candidate: Zhou et al. 2018, "Deep Interest Network for
-Click-Through Rate Prediction", 1706.06978. Differs: an event carries its behavior, its age and its played ratio beside
-its ids; the candidate's dense features stand beside the interest. Hard search finds exact matches of track and artist
+Click-Through Rate Prediction", 1706.06978. Differs: an event carries its behavior, its age and its played ratio in
+addition to its ids; the candidate's dense features are concatenated with the interest. Hard search finds exact matches of track and artist
 (`features/history_match.py`); without `features.hard_search` this is DIN alone.
 """
 

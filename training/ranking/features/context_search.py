@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from training.ranking.features.history_match import Array, History, Outcomes, TrackArtistMatches, smoothed_listen_rate
-from training.ranking.features.history_search import Search
+from training.ranking.features.history_search import HistorySearch
 
 PLAY_COUNT_BOUNDS = (2, 4, 10)
 """Bounds of the number of earlier plays: 1, 2 to 3, 4 to 9, 10 and more."""
@@ -25,7 +25,7 @@ HALF_LIVES = (50, 400)
 MAX_HISTORY = 1200
 
 
-class ContextFeatures(Search):
+class ContextFeatures(HistorySearch):
     """Shares of listens among the user's plays in the same context, with two half-lives."""
 
     user_feature_count: ClassVar[int] = FAMILIARITY_CODES

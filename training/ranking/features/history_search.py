@@ -18,7 +18,7 @@ MISSING_DISTANCE = 16.0
 """log2 of the distance in plays if there is none: larger than any history."""
 
 
-class Search(ABC):
+class HistorySearch(ABC):
     """One search in a history; the class variables are its numbers of columns."""
 
     user_feature_count: ClassVar[int]

@@ -15,14 +15,14 @@ from typing import ClassVar
 import numpy as np
 
 from training.ranking.features.history_match import Array, Matches, TrackArtistMatches
-from training.ranking.features.history_search import Search
+from training.ranking.features.history_search import HistorySearch
 
 RECENT_PLAYS = 20
 HALF_LIFE = 5.0
 WINDOWS = (1, 5)
 
 
-class NeighbourSearch(Search):
+class NeighbourSearch(HistorySearch):
     """Co-occurrence of the candidate's earlier plays with the newest plays."""
 
     user_feature_count: ClassVar[int] = 0

@@ -30,7 +30,7 @@ from training.ranking.features.history_match import (
     encode_play_matches,
     match_history,
 )
-from training.ranking.features.history_search import Search
+from training.ranking.features.history_search import HistorySearch
 from training.ranking.features.schema_fields import signed_log2
 from training.ranking.features.search_registry import count_user_features, select_searches
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics, encode_track_statistics
@@ -68,7 +68,7 @@ class SearchHistories:
     negative_events: History
     unclicked_impressions: History | None
     genre_tallies: GenreTallies | None
-    searches: tuple[Search, ...] = ()
+    searches: tuple[HistorySearch, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from training.ranking.features.history_match import Array, Matches, TrackArtistMatches
-from training.ranking.features.history_search import MISSING_DISTANCE, Search
+from training.ranking.features.history_search import MISSING_DISTANCE, HistorySearch
 
 OWN_WINDOWS = (3, 10)
 RECENT_WINDOWS = (10, 200, 500)
@@ -18,7 +18,7 @@ RATIO_WINDOW = 5
 MAX_STREAK = 100
 
 
-class RecencyFeatures(Search):
+class RecencyFeatures(HistorySearch):
     """Shares of listens among the last plays of a track (or artist), and among the newest plays."""
 
     user_feature_count: ClassVar[int] = 1

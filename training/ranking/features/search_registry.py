@@ -1,4 +1,4 @@
-"""Further searches by name, in the order of their feature columns. To add one, write a file beside this and a line
+"""Further searches by name, in the order of their feature columns. To add one, write a file in this folder and a line
 here.
 """
 
@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from training.ranking.features.context_search import ContextFeatures
 from training.ranking.features.genre_search import GENRE_FEATURES
 from training.ranking.features.history_match import EVENT_MATCH_FEATURES, MATCH_FEATURES
-from training.ranking.features.history_search import Search
+from training.ranking.features.history_search import HistorySearch
 from training.ranking.features.neighbour_search import NeighbourSearch
 from training.ranking.features.recency_search import RecencyFeatures
 from training.ranking.features.time_decay_search import TimeDecaySearch
 from training.ranking.features.user_features import LONG_WINDOWS
 
-SEARCHES: dict[str, type[Search]] = {
+SEARCHES: dict[str, type[HistorySearch]] = {
     "lately": RecencyFeatures,
     "fading": TimeDecaySearch,
     "neighbours": NeighbourSearch,
@@ -23,7 +23,7 @@ SEARCHES: dict[str, type[Search]] = {
 }
 
 
-def select_searches(names: Iterable[str]) -> tuple[type[Search], ...]:
+def select_searches(names: Iterable[str]) -> tuple[type[HistorySearch], ...]:
     """Return the searches of the given names, in the order of the table.
 
     Raises:

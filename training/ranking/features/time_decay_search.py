@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from training.ranking.features.history_match import Array, TrackArtistMatches, smoothed_listen_rate
-from training.ranking.features.history_search import Search
+from training.ranking.features.history_search import HistorySearch
 from training.ranking.features.user_features import DAY_US, HOUR_US
 
 PLAY_HALF_LIVES, DAY_HALF_LIVES = (20, 100, 500), (1, 7, 30)
@@ -20,7 +20,7 @@ MAX_HISTORY = 600
 HOUR_WINDOW = 2
 
 
-class TimeDecaySearch(Search):
+class TimeDecaySearch(HistorySearch):
     """Counts with several half-lives, in plays and in days, and counts of plays at this time of day."""
 
     user_feature_count: ClassVar[int] = len(USER_HALF_LIVES)

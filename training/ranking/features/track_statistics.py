@@ -45,7 +45,7 @@ class TrackStatistics:
         Args:
             rows: Rows of the mart.
             items_R: Vocabulary index of each row.
-            further: Columns that are read beside COUNTS.
+            further: Columns that are read in addition to COUNTS.
         """
         day_R = rows["known_at"].dt.epoch("d").to_numpy().astype(np.int64)
         key_R = (items_R << DAY_BITS) | day_R

@@ -6,10 +6,10 @@ second GRU, whose update gate is scaled by the candidate's attention (AUGRU), re
 
 The sequence holds the listened plays among the recent events: plays that were not skipped, full or not. Full plays
 alone would be a cleaner signal, but logs without track durations have none; the event embedding encodes the kind of
-play. Differs: an event carries its behavior, its age and its played ratio beside its ids, and the auxiliary loss
+play. Differs: an event carries its behavior, its age and its played ratio in addition to its ids, and the auxiliary loss
 predicts the ids alone; its negatives are tracks of other events of the batch, so they are as popular as the positives;
 it is a mean over steps, not a sum; it uses the inner product of the paper's formula, not the network of its code. Hard
-search (`features/history_match.py`) stands beside it, as in `target_attention`.
+search (`features/history_match.py`) adds match features, as in `target_attention`.
 
 Shape letters: B requests, C candidates, L events, P listened events (time first), D width.
 """

@@ -9,7 +9,7 @@ Network for Click-Through Rate Prediction", 1905.06482. Differs:
 - Explicit behaviors of one polarity share a group.
 - Unclicked impressions are denoised by attention from full plays and explicit feedback (as in DFN) with the same block.
 - Sessions are means of plays, which one block relates to each other.
-- The dense features of `target_attention` stand beside the interests and have a linear path to the logits; passes over
+- The dense features of `target_attention` are concatenated with the interests and have a linear path to the logits; passes over
   them alone come before the one pass that trains the ids.
 - Boosted trees over these features and those of all further searches are blended into the logits.
 

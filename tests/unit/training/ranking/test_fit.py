@@ -77,7 +77,7 @@ def with_impressions(marts: Path, folder: Path) -> Path:
     for path in marts.glob("*.parquet"):
         (folder / path.name).write_bytes(path.read_bytes())
     shown = {
-        "user_id": ["u1", "u1", "u1", "nobody"],
+        "user_id": ["u1", "u1", "u1", "unknown"],
         "track_id": ["t5", "t6", "t7", "t5"],
         "shown_at": [START + timedelta(seconds=n) for n in range(4)],
         "is_clicked": [True, False, False, True],
