@@ -21,7 +21,7 @@ RULES = [
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_a_rule_names_metrics_and_labels_that_there_are(rule):
+def test_rules_use_existing_metrics_and_labels(rule):
     assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
     assert rule["labels"]["severity"] in ("page", "ticket") and set(rule["annotations"]) == {"summary", "description"}
     assert re.fullmatch(r"\d+[smh]", rule.get("for", "0s"))
@@ -29,7 +29,7 @@ def test_a_rule_names_metrics_and_labels_that_there_are(rule):
     assert set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) <= promql.grouped(rule["expr"])
 
 
-def test_what_was_asked_for_is_watched():
+def test_required_alerts_exist():
     text = " ".join(rule["expr"] for rule in RULES)
     for what in (
         "outcome!~",
@@ -41,7 +41,7 @@ def test_what_was_asked_for_is_watched():
         assert what in text
 
 
-def test_what_changes_without_a_request_is_measured(tmp_path):
+def test_monitor_updates_metrics_without_requests(tmp_path):
     registry, waiting = CollectorRegistry(), [7]
     of = release(tracks(2), [ListChannel("popularity", [2])], as_of="2026-05-04")
     watch = ServiceMonitor(Metrics(registry), tmp_path / "skew.json", lambda: waiting[0], lambda: of)

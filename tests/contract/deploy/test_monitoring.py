@@ -35,7 +35,7 @@ def mounted(service):
 
 
 @pytest.mark.parametrize(("board", "panel"), PANELS)
-def test_a_panel_asks_for_metrics_and_labels_that_there_are(board, panel):
+def test_panels_use_existing_metrics_and_labels(board, panel):
     variables = {variable["name"] for variable in board["templating"]["list"]}
     for target in panel["targets"]:
         expression = target["expr"]
@@ -48,12 +48,12 @@ def test_a_panel_asks_for_metrics_and_labels_that_there_are(board, panel):
 
 @pytest.mark.parametrize("wrong", ["segue_gone_total", "rate(segue_events_total{scene=\"x\"}[5m])",
                                    "sum by (channel) (segue_events_total)", "sum(segue_events_total"])  # fmt: skip
-def test_what_there_is_not_is_found(wrong):
+def test_unknown_metrics_and_labels_are_detected(wrong):
     assert promql.unknown(wrong, promql.registered()) != []
 
 
 @pytest.mark.parametrize(("board", "panel"), PANELS)
-def test_a_panel_is_one_that_grafana_can_draw(board, panel):
+def test_panels_are_valid(board, panel):
     assert panel["type"] in ("timeseries", "stat")
     assert panel["datasource"] == {"type": SOURCE["type"], "uid": SOURCE["uid"]}
     refs = [target["refId"] for target in panel["targets"]]
@@ -63,7 +63,7 @@ def test_a_panel_is_one_that_grafana_can_draw(board, panel):
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_a_dashboard_has_the_shape_that_provisioning_expects(name):
+def test_dashboards_have_the_provisioned_structure(name):
     board = DASHBOARDS[name]
     assert board["title"].startswith("Segue: ") and board["schemaVersion"] >= 39
     assert "id" not in board  # Grafana gives it; a file that brings one may meet another's
@@ -108,14 +108,14 @@ def _lost(ours, theirs, path):
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_grafanas_own_types_know_everything_that_a_dashboard_says(name):
+def test_dashboards_match_grafana_types(name):
     assert unknown_to_grafana(DASHBOARDS[name]) == []
 
 
 @pytest.mark.parametrize(
     "where", [("titel",), ("options", "legned"), ("fieldConfig", "defaults", "units"),
               ("fieldConfig", "defaults", "custom", "lineWidht"), ("targets", 0, "exprr")])  # fmt: skip
-def test_a_word_that_grafana_does_not_know_is_found(where):
+def test_unknown_dashboard_fields_are_detected(where):
     board = copy.deepcopy(DASHBOARDS["recommender"])
     place = next(panel for panel in board["panels"] if panel["type"] == "timeseries")
     for key in where[:-1]:
@@ -124,18 +124,18 @@ def test_a_word_that_grafana_does_not_know_is_found(where):
     assert [path.rpartition(".")[2] for path in unknown_to_grafana(board)] == [where[-1]]
 
 
-def test_every_metric_of_the_service_is_on_a_dashboard():
+def test_every_metric_is_on_a_dashboard():
     shown = json.dumps(DASHBOARDS)
     families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in promql.registered() if "_broker_" not in name}
     assert [family for family in sorted(families) if family not in shown] == []
 
 
-def test_a_panel_that_names_an_alert_names_one_that_there_is():
+def test_panels_name_existing_alerts():
     named = set(re.findall(r"\bSegue[A-Z]\w+", json.dumps(DASHBOARDS)))
     assert named and named <= set(ALERTS)
 
 
-def test_prometheus_scrapes_the_recommender_under_the_name_that_rules_and_panels_use():
+def test_prometheus_job_name_matches_rules_and_panels():
     inside = mounted("prometheus")
     assert inside["/etc/prometheus/prometheus.yml"] == FOLDER / "prometheus.yml"
     assert [inside[path] for path in SCRAPED["rule_files"]] == [settings.ROOT / "serving" / "alerts.yaml"]
@@ -152,7 +152,7 @@ def test_prometheus_scrapes_the_recommender_under_the_name_that_rules_and_panels
     assert f"--config.file={'/etc/prometheus/prometheus.yml'}" in COMPOSE["prometheus"]["command"]
 
 
-def test_grafana_finds_its_data_source_and_dashboards():
+def test_grafana_provisioning_paths_match():
     inside = mounted("grafana")
     assert inside["/etc/grafana/provisioning"] == GRAFANA / "provisioning"
     assert inside[PROVIDER["options"]["path"]] == GRAFANA / "dashboards"
@@ -160,7 +160,7 @@ def test_grafana_finds_its_data_source_and_dashboards():
     assert SOURCE["jsonData"]["timeInterval"] == SCRAPED["global"]["scrape_interval"]
 
 
-def test_grafana_has_no_password_of_its_own_and_reports_nothing():
+def test_grafana_has_no_default_password_and_no_telemetry():
     environment = COMPOSE["grafana"]["environment"]
     assert environment["GF_SECURITY_ADMIN_PASSWORD"].startswith("${GRAFANA_PASSWORD:?")
     assert environment["GF_ANALYTICS_REPORTING_ENABLED"] == environment["GF_USERS_ALLOW_SIGN_UP"] == "false"

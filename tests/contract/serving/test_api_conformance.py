@@ -34,7 +34,7 @@ def cases():
     return st.one_of(strategies)
 
 
-def test_no_case_is_answered_by_an_error_of_the_server(client):  # noqa: F811
+def test_generated_requests_cause_no_server_error(client):  # noqa: F811
     asked = []
 
     @settings(

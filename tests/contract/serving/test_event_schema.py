@@ -21,13 +21,13 @@ CLICK = {"event_id": "e1", "user_id": "u", "target_type": "track", "target_id": 
 PLAY = CLICK | {"action": "play", "played_ms": 200_000}
 
 
-def test_enums_and_columns_are_those_of_the_landing_contract():
+def test_enums_and_columns_match_the_landing_contract():
     assert set(allowed_actions()) == set(contract.ACTIONS)
     assert TARGET_TYPES == contract.TARGET_TYPES
     assert list(COLUMNS) == contract.source_schema("listening_events").names
 
 
-def test_missing_times_are_now_and_a_play_began_before_it_ended():
+def test_missing_times_default_to_now():
     assert read_event(CLICK, NOW)["occurred_at"] == read_event(CLICK, NOW)["ended_at"] == NOW
     assert read_event(PLAY, NOW)["occurred_at"] == NOW - 200 * MICROSECONDS_PER_SECOND
     assert (
@@ -50,7 +50,7 @@ def test_times_are_iso_or_microseconds():
     )
 
 
-def test_a_row_without_id_is_one_event_however_often_it_is_sent():
+def test_row_without_id_is_deduplicated_by_content():
     row = {name: value for name, value in PLAY.items() if name != "event_id"} | {"ended_at": NOW}
     first = read_event(row, NOW)["event_id"]
     assert first == read_event(row, NOW + 5 * MICROSECONDS_PER_SECOND)["event_id"]
@@ -86,12 +86,12 @@ def test_a_row_without_id_is_one_event_however_often_it_is_sent():
         (PLAY | {"occurred_at": NOW, "ended_at": NOW - 1}, "occurred_at is after ended_at"),
     ],
 )
-def test_a_broken_row_is_rejected_with_a_reason_that_names_it(row, reason):
+def test_invalid_row_is_rejected_with_a_reason(row, reason):
     with pytest.raises(EventRejected, match=reason):
         read_event(row, NOW)
 
 
-def test_what_passes_here_passes_the_landing_contract():
+def test_valid_rows_pass_the_landing_contract():
     rows = [
         CLICK,
         PLAY | {"event_id": "e2", "occurred_at": NOW - 9 * MICROSECONDS_PER_SECOND},

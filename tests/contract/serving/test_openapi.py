@@ -36,7 +36,7 @@ def spec():
     return openapi.build_openapi_document(Recommender.openapi_spec.asdict())
 
 
-def test_every_route_that_people_call_is_described_with_a_summary_and_a_tag(spec):
+def test_every_route_has_summary_and_tag(spec):
     assert set(spec["paths"]) == {*PATHS, "/livez", "/readyz", "/status", "/metrics"}
     tags = {tag["name"] for tag in spec["tags"]}
     for path in spec["paths"].values():
@@ -45,7 +45,7 @@ def test_every_route_that_people_call_is_described_with_a_summary_and_a_tag(spec
     assert {f"/{name}" for name in Recommender.apis} == set(PATHS)
 
 
-def test_it_speaks_of_segue_only_and_loads_nothing_from_elsewhere(spec):
+def test_document_has_no_external_references(spec):
     text = json.dumps(spec)
     assert "http://" not in text and "https://" not in text
     assert "bentoml" not in json.dumps(spec["info"]).lower()
@@ -53,12 +53,12 @@ def test_it_speaks_of_segue_only_and_loads_nothing_from_elsewhere(spec):
         assert f"`{scene}`" in spec["info"]["description"]
 
 
-def test_every_reference_leads_to_a_schema_and_every_schema_is_referred_to(spec):
+def test_references_and_schemas_match(spec):
     text = json.dumps(spec)
     assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) == set(spec["components"]["schemas"])
 
 
-def test_the_examples_are_what_the_service_takes_and_gives(spec):
+def test_examples_are_valid(spec):
     for path, answered in PATHS.items():
         (operation,) = spec["paths"][path].values()
         examples = operation["requestBody"]["content"]["application/json"]["examples"]
@@ -79,11 +79,11 @@ def test_the_examples_are_what_the_service_takes_and_gives(spec):
 
 
 @pytest.mark.parametrize("model", [RecommendedPlaylist, RecommendedMlog])
-def test_what_holds_tracks_has_an_example_of_its_own(spec, model):
+def test_collections_have_valid_examples(spec, model):
     example = spec["components"]["schemas"][model.__name__]["example"]
     assert model.model_validate(example).model_dump() == example
     assert model in [type(item) for item in Recommendation(request_id="r", release="r1", items=[example]).items]
 
 
-def test_the_schema_of_an_event_has_the_contracts_columns():
+def test_event_schema_has_the_columns_of_the_contract():
     assert tuple(openapi.event_schema()["properties"]) == COLUMNS

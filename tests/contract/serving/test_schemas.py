@@ -37,7 +37,7 @@ def item(release: str) -> TrackItem:
     ],
     ids=["track", "track of an earlier release", "playlist", "mlog"],
 )
-def test_all_of_an_answer_is_sent_and_none_of_it_changed(shown: ResponseItem) -> None:
+def test_rendering_keeps_all_fields_and_does_not_modify_the_response(shown: ResponseItem) -> None:
     answer = RecommendationResponse(
         "id", "r1", [shown], Trace("r1", 0.3, stage_ms={"recall": 1.0}, removed={"explicit": 2}), "arm"
     )

@@ -87,7 +87,7 @@ def ids(answer):
     return [item["track_id"] for item in answer["items"]]
 
 
-def test_an_answer_has_what_it_always_had(client):
+def test_response_fields(client):
     answer = ask(client, limit=2)
     assert list(answer) == ["request_id", "release", "items"]
     assert answer["items"][0] == {
@@ -104,14 +104,14 @@ def test_an_answer_has_what_it_always_had(client):
     assert "audio_url" not in answer["items"][1]
 
 
-def test_the_share_of_discoveries_may_be_asked_for(client):
+def test_discovery_parameter(client):
     assert ids(ask(client, scene="private_fm", limit=1, discovery=0)) == ["t0"]
     assert ids(ask(client, scene="private_fm", limit=1, discovery=1)) == ["t2"]
     refused = client.post("/recommend", json={"user_id": "u", "discovery": 1.5})
     assert refused.status_code == 400 and "less than or equal to 1" in refused.text
 
 
-def test_where_the_listener_is_and_whether_explicit_tracks_are_wanted_may_be_said(client):
+def test_territory_and_explicit_parameters(client):
     asked = {"scene": "private_fm", "limit": 4, "user_id": "traveller"}
     assert ids(ask(client, **asked)) == ["t0", "t2", "t4", "t6"]
     assert ids(ask(client, **asked, territory="de")) == ["t0", "t2", "t4", "t6"]
@@ -122,7 +122,7 @@ def test_where_the_listener_is_and_whether_explicit_tracks_are_wanted_may_be_sai
     assert refused.status_code == 400 and "territory" in refused.text
 
 
-def test_reasons_come_in_the_language_that_is_asked_for(client):
+def test_language_parameter(client):
     (near,) = ask(client, "/similar", user_id="u", track_id="t0", limit=1, language="zh")["items"]
     assert near["reason"] == "因为它与 Artist 0 的《Song 0》 相近"
     (unknown,) = ask(client, limit=1, language="zh")["items"]
@@ -131,14 +131,14 @@ def test_reasons_come_in_the_language_that_is_asked_for(client):
     assert refused.status_code == 400 and "language" in refused.text
 
 
-def test_an_operator_sees_what_is_in_service(client):
+def test_status(client):
     answer = client.get("/status")
     expected = {"is_ready": True, "release": "r1", "experiment": None, "beside": [], "refused": []}
     assert (answer.status_code, answer.json()) == (200, expected)
     assert client.head("/status").content == b""
 
 
-def test_in_an_experiment_an_answer_names_the_arm(client, monkeypatch):
+def test_response_has_the_arm_of_an_experiment(client, monkeypatch):
     these = TrafficSplit("colours", (CanaryRelease("r1", "made by hand", 1.0),))
     holder = bentoml.get_current_service()._runtime._release_manager
     monkeypatch.setattr(holder, "_now", replace(holder._now, traffic_split=these, canaries={"r1": holder.current}))
@@ -148,7 +148,7 @@ def test_in_an_experiment_an_answer_names_the_arm(client, monkeypatch):
     assert "arm" not in ask(client, scene="private_fm")
 
 
-def test_a_debugging_client_gets_the_trace(client):
+def test_debug_parameter_adds_a_trace(client):
     trace = ask(client, limit=2, discovery=0.5, debug=True)["trace"]
     assert (trace["release"], trace["discovery"]) == ("r1", 0.5)
     assert (trace["candidates"], trace["left_out"]) == ({"popularity": 8}, {"realtime": "failed"})
@@ -157,7 +157,7 @@ def test_a_debugging_client_gets_the_trace(client):
     assert list(trace["stage_ms"]) == ["hydrate", "recall", "fuse", "filter", "rank", "select", "side_effects"]
 
 
-def test_tracks_like_one(client):
+def test_similar(client):
     answer = client.post("/similar", json={"track_id": "t0", "limit": 2})
     assert answer.status_code == 200 and list(answer.json()) == ["request_id", "release", "items"]
     assert ids(answer.json()) == ["t7", "t6"]
@@ -168,7 +168,7 @@ def test_tracks_like_one(client):
     assert client.post("/similar", json={"track_id": "t0", "limit": 101}).status_code == 400
 
 
-def test_a_listener_may_be_looked_at(client):
+def test_listener_profile(client):
     known = client.post("/listener", json={"user_id": "u"}).json()
     assert known["is_known"] and known["release"] == "r1"
     assert sorted(known["long_term"]["titles"]) == ["Song 0", "Song 1"]
@@ -177,7 +177,7 @@ def test_a_listener_may_be_looked_at(client):
     assert refused.status_code == 400 and "printable" in refused.json()["error"]
 
 
-def test_tracks_may_be_searched_by_words(client):
+def test_search_by_words(client):
     found = client.post("/search", json={"words": "artist 1"}).json()["items"]
     assert found == [
         {"track_id": "t2", "title": "Song 2", "artists": ["Artist 1"]},
@@ -186,22 +186,22 @@ def test_tracks_may_be_searched_by_words(client):
     assert client.post("/search", json={"limit": 51}).status_code == 400
 
 
-def test_before_anything_was_materialised_there_are_no_listeners(client):
+def test_no_listeners_before_materialization(client):
     assert client.post("/listeners", json={}).json() == {"user_ids": []}
 
 
-def test_the_page_is_at_the_root_and_the_api_beside_it(client):
+def test_page_and_api_documentation_are_served(client):
     assert "./page/app.js" in client.get("/").text
     assert "swagger" in client.get("/docs").text
 
 
-def test_the_list_of_the_day_stays_and_grows(client):
+def test_daily_list_is_stable_and_grows(client):
     first = ask(client, limit=2, user_id="somebody")["items"]
     assert ask(client, limit=4, user_id="somebody", debug=True)["trace"]["listed"] == 2
     assert ask(client, limit=4, user_id="somebody")["items"][:2] == first
 
 
-def test_what_is_blocked_leaves_the_list_of_the_day_at_once_though_the_store_knows_nothing_of_it(client):
+def test_blocked_track_leaves_the_daily_list_before_the_store_has_the_event(client):
     first = ids(ask(client, limit=3, user_id="w"))
     event = {"user_id": "w", "action": "block", "target_type": "track", "target_id": first[0]}
     assert client.post("/events", json={"events": [event]}).json()["accepted"] == 1
@@ -209,7 +209,7 @@ def test_what_is_blocked_leaves_the_list_of_the_day_at_once_though_the_store_kno
     assert after[:2] == first[1:] and first[0] not in after
 
 
-def test_a_request_is_one_line_of_the_log_and_what_failed_names_it(client, log):
+def test_request_and_failures_are_logged_with_the_request_id(client, log):
     answer = ask(client, scene="private_fm")
     failed, line = log()
     assert failed["message"].startswith("channel realtime failed") and "out of order" in failed["traceback"]
@@ -219,7 +219,7 @@ def test_a_request_is_one_line_of_the_log_and_what_failed_names_it(client, log):
     assert "user_id" not in line
 
 
-def test_a_body_that_does_not_fit_hears_what_is_wrong_and_leaves_no_traceback(client, caplog):
+def test_invalid_body_gets_readable_errors_without_traceback(client, caplog):
     wrong = {"user_id": "u", "limit": 0, "territory": "Germany"}
     answer = client.post("/recommend", json=wrong)
     assert answer.status_code == 400
@@ -239,7 +239,7 @@ def test_a_body_that_does_not_fit_hears_what_is_wrong_and_leaves_no_traceback(cl
     assert not [record for record in caplog.records if record.name.startswith("bentoml") and record.exc_info]
 
 
-def test_a_full_house_says_when_to_come_back(client, monkeypatch):
+def test_full_queue_responds_with_retry_after(client, monkeypatch):
     app = client.app
     while not isinstance(app, Admission):
         app = getattr(app, "app", None) or getattr(app, "_app", None) or app.middleware_stack

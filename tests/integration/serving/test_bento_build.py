@@ -50,7 +50,7 @@ def source(home, environment):
     return latest
 
 
-def test_nothing_that_the_service_imports_is_missing(source, environment):
+def test_bento_contains_all_imports(source, environment):
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED, str(source)],
         cwd=source,
@@ -67,7 +67,7 @@ def test_nothing_that_the_service_imports_is_missing(source, environment):
     assert "# The recommender" in (source.parent / "README.md").read_text()
 
 
-def test_it_starts_takes_events_and_says_that_it_has_no_release(source, home, environment):
+def test_bento_starts_and_accepts_events_without_a_release(source, home, environment):
     port = free_port()
     command = [PROGRAM, "serve", "segue:latest", "--host", "127.0.0.1", "--port", str(port)]
     with (home / "serve.log").open("w") as log:

@@ -70,7 +70,7 @@ def at_one_moment(place, folder):
     return replace(place, variables=place.variables | {"PYTHONPATH": path})
 
 
-def test_three_services_answer_as_one_does(tmp_path):
+def test_three_services_respond_like_one(tmp_path):
     with release_swap.prepare_service(
         tmp_path, tracks=400, recipe="debug", users=USERS, extend_release=with_containers
     ) as prepared:

@@ -55,7 +55,7 @@ def serve_until_killed(store, home, kill_at, is_written, answered):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("is_written", [False, True], ids=["before the write", "before the answer"])
-def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice(tmp_path, kind, is_written):
+def test_acknowledged_events_are_stored_exactly_once(tmp_path, kind, is_written):
     with opened(kind, tmp_path, SEQUENCE_VIEWS) as store:
         reads, writes = os.pipe()
         child = os.fork()

@@ -24,14 +24,14 @@ def served(tmp_path_factory):
 
 
 @pytest.mark.timeout(600)
-def test_no_request_fails_and_no_answer_is_of_two_releases(served):
+def test_swap_without_failed_or_mixed_requests(served):
     seen = release_swap.measure_changes(*served, seconds=6, rate=10, changes=CHANGES[:3])
     assert seen.releases == {RELEASE_A, RELEASE_B} and len(seen.memory_bytes) == 3
     assert seen.requests > 50
     assert (seen.failed_requests, seen.mismatched_responses, seen.mixed_responses) == ([], [], [])
 
 
-def test_a_mixed_answer_would_be_seen():
+def test_mixed_response_would_be_detected():
     item = {"title": f"Song [{RELEASE_A}]", "reason": "because it is among the most played tracks"}
     assert not has_mismatched_release({"release": RELEASE_A, "items": [item]})
     assert has_mismatched_release({"release": RELEASE_B, "items": [item]})
@@ -50,7 +50,7 @@ def test_a_mixed_answer_would_be_seen():
         ("daily", (RELEASE_B, RELEASE_A), True),
     ],
 )
-def test_only_a_list_of_the_day_may_go_on_under_another_release(scene, of, is_wrong):
+def test_only_daily_lists_may_have_two_releases(scene, of, is_wrong):
     """An item of each of these releases, in this order; a list that goes on (`is_continued`) ends with the release it names."""
     items = [{"title": f"Song [{one}]", "reason": "", "release": one} for one in of]
     answer = {"release": of[0] if scene == "private_fm" else RELEASE_B, "items": items}
@@ -94,7 +94,7 @@ def counted(port):
 
 
 @pytest.mark.timeout(600)
-def test_told_to_stop_it_finishes_what_it_has_begun_and_what_it_acknowledged_is_on_the_disk(served):
+def test_sigterm_finishes_requests_and_keeps_acknowledged_events(served):
     place, service = served
     _, before = counted(place.port)
     connections = [connected(place.port) for _ in range(REPORTS + ANSWERS)]

@@ -178,7 +178,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
         yield done
 
 
-def test_the_day_had_every_kind_of_arrival(replayed: Replayed) -> None:
+def test_simulated_day_has_every_kind_of_arrival(replayed: Replayed) -> None:
     assert len(replayed.requests) == REQUESTS
     assert replayed.late > 10 and replayed.early > 5 and replayed.duplicate > 5
     lengths = [len(request.views["recent_events"]["event_id"]) for request in replayed.requests]
@@ -197,7 +197,7 @@ def compared(replayed: Replayed, requests: list[LoggedRequest]) -> compare.SkewR
     return compare.compare_requests(open_store(), requests, replayed.home / "marts", replayed.home)
 
 
-def test_no_value_differs(found: compare.SkewReport) -> None:
+def test_no_feature_value_differs(found: compare.SkewReport) -> None:
     assert found.unequal == 0, found.examples
     assert found.compared == found.requests == REQUESTS
     assert found.values > 50_000
@@ -205,7 +205,7 @@ def test_no_value_differs(found: compare.SkewReport) -> None:
     assert found.restated == found.pending == found.unread == found.stale == 0
 
 
-def test_only_what_came_late_or_lies_ahead_is_not_the_definition_read_aloud(
+def test_only_late_and_future_events_differ_from_the_definition(
     replayed: Replayed, found: compare.SkewReport
 ) -> None:
     rows = pl.read_parquet(replayed.home / "marts" / "events.parquet").to_dicts()
@@ -238,7 +238,7 @@ def changed(request: LoggedRequest, change: Callable[[dict[str, list[Any]]], dic
     return replace(request, views=request.views | {"recent_events": change(request.views["recent_events"])})
 
 
-def test_what_a_wrong_reader_would_give_is_found(replayed: Replayed) -> None:
+def test_wrong_reader_is_detected(replayed: Replayed) -> None:
     request = with_history(replayed)
     attributes = len(request.views["recent_events"])
     without_newest = changed(request, lambda view: {name: values[:-1] for name, values in view.items()})
@@ -256,7 +256,7 @@ def test_what_a_wrong_reader_would_give_is_found(replayed: Replayed) -> None:
     assert dict(compared(replayed, [wrong_profile]).by_feature) == {"user_profile:plays_total": 1}
 
 
-def test_the_command_reports_and_fails_on_skew_only(replayed: Replayed, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_fails_on_skew_only(replayed: Replayed, capsys: pytest.CaptureFixture[str]) -> None:
     report = replayed.home / "reports" / "skew.json"
     tomorrow = str(DAY + timedelta(days=1))
     assert skew_command.main(["--as-of", tomorrow]) == 0

@@ -100,7 +100,7 @@ def asked():
     yield read_similar("t0", 3, None, NOW, "q")
 
 
-def test_answers_over_a_hop_are_those_without_one(tmp_path, remote):
+def test_remote_responses_equal_local_ones(tmp_path, remote):
     here, there = Bench(tmp_path / "here"), Bench(tmp_path / "there")
     there.path = TrackPipeline(there.hydrate, remote[0], there.lists, there.shown, there.metrics, remote[1])
     for bench in (here, there):
@@ -118,7 +118,7 @@ def loaded_elsewhere(release):
 
 
 @pytest.mark.parametrize("scene", list(SCENES))
-def test_every_scene_is_answered_over_a_hop_as_without_one(tmp_path, remote, opened, scene):
+def test_remote_responses_equal_local_ones_in_every_scene(tmp_path, remote, opened, scene):
     answers = []
     for name, recall, served in (
         ("here", Recall(Metrics(CollectorRegistry()), 60, 1), opened),
@@ -140,7 +140,7 @@ def test_every_scene_is_answered_over_a_hop_as_without_one(tmp_path, remote, ope
     assert all(items and not left_out for _, items, _, _, left_out in answers)
 
 
-def test_a_listener_is_described_over_a_hop_as_without_one(remote, opened):
+def test_remote_profile_equals_the_local_one(remote, opened):
     told = []
     for recall, served in (
         (Recall(Metrics(CollectorRegistry()), 60, 1), opened),
@@ -160,7 +160,7 @@ def test_a_listener_is_described_over_a_hop_as_without_one(remote, opened):
     )
 
 
-def test_a_listener_is_described_without_interests_where_nobody_names_them(opened):
+def test_profile_without_interest_names(opened):
     store = MemoryStore()
     store.users["u"] = history("t0")
     hydrate = Hydrator(store, Metrics(CollectorRegistry()))
@@ -174,7 +174,7 @@ def test_a_listener_is_described_without_interests_where_nobody_names_them(opene
     assert (told.interests, told.long_term.titles, told.long_term.name) == ([], ["Song t0"], " · ".join(artists))
 
 
-def test_a_warm_up_over_a_hop_names_the_part_that_fails(remote):
+def test_remote_warm_up_names_the_failing_part(remote):
     with pytest.raises(RemoteCallError, match="release r1 fails in long_short: long_short is out of order"):
         warm_up(WHOLE, NOW, *remote)
     with pytest.raises(WarmUpFailed, match="fails in long_short"):
@@ -186,7 +186,7 @@ def silent(name, content, timeout_s):
 
 
 @pytest.mark.parametrize(("hop_s", "why"), [(1.0, "failed"), (0.1, "late")])
-def test_a_service_that_does_not_answer_costs_its_part_and_no_answer(tmp_path, monkeypatch, hop_s, why):
+def test_failing_service_degrades_the_response(tmp_path, monkeypatch, hop_s, why):
     monkeypatch.setattr("serving.remote.client.RECALL_GRACE_S", hop_s)
     bench = Bench(tmp_path)
     lost = RemoteRecall(silent, bench.metrics, 0.4), RemoteRanking(silent)
@@ -200,7 +200,7 @@ def test_a_service_that_does_not_answer_costs_its_part_and_no_answer(tmp_path, m
     assert [item.track_id for item in answer.items] == ["t0", "t2", "t4"]
 
 
-def test_what_a_service_logs_has_the_id_of_the_request(remote):
+def test_service_logs_have_the_request_id(remote):
     logger, stream = logging.getLogger(structured_log.PACKAGE), io.StringIO()
     before = logger.handlers, logger.propagate, logger.level
     structured_log.configure_logging(stream)
@@ -214,7 +214,7 @@ def test_what_a_service_logs_has_the_id_of_the_request(remote):
     assert line["request_id"] == "q7" and line["message"].startswith("channel long_short failed")
 
 
-def test_a_service_that_hangs_is_not_waited_for_longer_than_it_may():
+def test_hanging_service_times_out():
     asked = []
 
     def hangs(request):
@@ -238,7 +238,7 @@ class Runs:
         return print, ("this must not run",)
 
 
-def test_neither_service_unpickles_or_reads_more_than_it_should(clients, capsys):
+def test_services_neither_unpickle_nor_read_oversized_bodies(clients, capsys):
     for client, path in zip(clients, ("/recall_for_users", "/score"), strict=True):
         for kind in ("application/vnd.bentoml+pickle", "multipart/form-data", "text/plain"):
             answer = client.post(path, content=pickle.dumps(Runs()), headers={"content-type": kind})
@@ -250,7 +250,7 @@ def test_neither_service_unpickles_or_reads_more_than_it_should(clients, capsys)
     assert "must not run" not in capsys.readouterr().out
 
 
-def test_only_this_machine_is_answered_without_a_key(clients):
+def test_without_keys_only_local_calls_are_answered(clients):
     for service in (distributed.RecallService, distributed.RankingService):
         stranger = client_of(service, "10.0.0.7")
         assert stranger.post("/recall_for_users", json={}).status_code == 403
@@ -267,7 +267,7 @@ def test_only_this_machine_is_answered_without_a_key(clients):
         ({"users": None}, 400),
     ],
 )
-def test_what_is_no_question_is_refused(clients, change, status):
+def test_invalid_calls_are_rejected(clients, change, status):
     content = {"release": "r1", "k": 3, "only": ["popularity"], "users": array_json.encode_users(users())}
     assert clients[0].post("/recall_for_users", json={"content": content}).status_code == 200
     answer = clients[0].post("/recall_for_users", json={"content": content | change})
@@ -282,7 +282,7 @@ def users():
     )
 
 
-def test_users_come_over_as_they_were():
+def test_users_round_trip():
     before = users()
     after = array_json.decode_users(json.loads(json.dumps(array_json.encode_users(before))))
     assert (after.user_ids, after.scene_B) == (before.user_ids, before.scene_B)
@@ -312,13 +312,13 @@ def test_users_come_over_as_they_were():
         None,
     ],
 )
-def test_what_is_no_array_is_refused(content):
+def test_invalid_arrays_are_rejected(content):
     with pytest.raises(InvalidPayload):
         array_json.decode_array(content)
     assert array_json.decode_array({"type": "<i8", "shape": [1], "bytes": "AQAAAAAAAAA="}).tolist() == [1]
 
 
-def test_the_recommender_has_the_same_calls_and_the_same_doors():
+def test_distributed_recommender_has_the_same_api_and_middleware():
     assert set(distributed.Recommender.apis) == set(distributed.service.Recommender.apis)
     assert [kind for kind, _ in distributed.Recommender.middlewares] == [
         kind for kind, _ in distributed.service.Recommender.middlewares

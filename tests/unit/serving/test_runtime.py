@@ -43,7 +43,7 @@ def started(tmp_path, monkeypatch):
     started.stop()
 
 
-def test_without_a_release_it_takes_events_and_says_how_to_get_one(started):
+def test_without_a_release_events_are_accepted(started):
     runtime = started.start()
     assert runtime.is_alive and not runtime.is_ready
     with pytest.raises(NotReady, match="make run"):
@@ -56,7 +56,7 @@ def test_without_a_release_it_takes_events_and_says_how_to_get_one(started):
     assert runtime.report([EVENT, {"user_id": "u"}]).accepted == 1
 
 
-def test_every_request_is_a_line_of_the_log(started, caplog):
+def test_every_request_is_logged(started, caplog):
     caplog.set_level("INFO", logger="serving")
     runtime = started.start()
     for call in (lambda: runtime.recommend("u", "shower", None), lambda: runtime.similar("t", None, None)):
@@ -68,7 +68,7 @@ def test_every_request_is_a_line_of_the_log(started, caplog):
     assert (early["outcome"], early["scene"]) == ("NotReady", "similar") and "ms" in early
 
 
-def test_what_was_accepted_is_on_the_disk_and_a_restart_knows_it(started):
+def test_accepted_events_survive_a_restart(started):
     assert started.start().report([EVENT]).accepted == 1
     started.stop()
     (file,) = started.home.glob("live/dt=*/events-*.jsonl")
@@ -77,14 +77,14 @@ def test_what_was_accepted_is_on_the_disk_and_a_restart_knows_it(started):
     assert (report.accepted, report.duplicate) == (0, 1)
 
 
-def test_what_the_online_store_did_not_take_is_counted_until_it_does(started):
+def test_unpushed_reports_are_counted_until_pushed(started):
     started.start().report([EVENT])
     assert started.registry.get_sample_value("segue_unpushed_reports") == 1
     started.start().report([EVENT | {"event_id": "f"}])
     assert started.registry.get_sample_value("segue_unpushed_reports") == 2
 
 
-def test_a_closed_one_takes_no_more_events(started):
+def test_closed_runtime_rejects_events(started):
     runtime = started.start()
     started.stop()
     with pytest.raises(LogBusy):

@@ -5,14 +5,14 @@ import json
 from serving.events.deduplication import RecentEventIds
 
 
-def test_the_oldest_ids_are_forgotten():
+def test_oldest_ids_are_evicted():
     ids = RecentEventIds(capacity=3)
     assert [ids.add(name) for name in "abcd"] == [True] * 4
     assert len(ids) == 3
     assert [ids.add("d"), ids.add("c"), ids.add("a")] == [False, False, True]
 
 
-def test_a_discarded_id_is_new_again_and_lives_as_long_as_any():
+def test_discarded_id_is_new_again():
     ids = RecentEventIds(capacity=2)
     ids.add("a")
     ids.discard("a")
@@ -21,7 +21,7 @@ def test_a_discarded_id_is_new_again_and_lives_as_long_as_any():
     assert not ids.add("a")
 
 
-def test_the_newest_ids_of_the_logs_are_loaded(tmp_path):
+def test_newest_ids_of_log_files_are_loaded(tmp_path):
     names = ["plain", 'quo"te', "back\\slash", "é", "last"]
     paths = [tmp_path / "1.jsonl", tmp_path / "2.jsonl"]
     for path, part in zip(paths, (names[:3], names[3:]), strict=True):

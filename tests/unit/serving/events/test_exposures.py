@@ -40,7 +40,7 @@ def written(folder, *exposures):
     return [json.loads(line) for path in sorted(folder.glob("dt=*/exposures-*")) for line in path.open()]
 
 
-def test_one_answer_is_one_record_and_an_empty_one_is_none(tmp_path):
+def test_one_record_per_non_empty_response(tmp_path):
     explored = item("t2", [], propensity=0.1, is_exploration=True)
     first, second = written(tmp_path, exposure("q", item("t1"), explored), exposure("p"), exposure("o", item("t1")))
     assert (first["request_id"], second["request_id"]) == ("q", "o")
@@ -54,7 +54,7 @@ def test_one_answer_is_one_record_and_an_empty_one_is_none(tmp_path):
     ]
 
 
-def test_a_disk_that_refuses_once_is_asked_again(tmp_path, monkeypatch):
+def test_failed_write_is_retried_with_the_next_record(tmp_path, monkeypatch):
     monkeypatch.setattr("serving.events.exposures.SYNC_INTERVAL_S", 0.0)
     tried, again = [], threading.Event()
 
@@ -70,19 +70,19 @@ def test_a_disk_that_refuses_once_is_asked_again(tmp_path, monkeypatch):
     log.close()
 
 
-def test_an_experiment_says_the_arm(tmp_path):
+def test_record_has_the_arm(tmp_path):
     (record,) = written(tmp_path, exposure("q", item("t1"), arm="r2"))
     assert (record["release"], record["arm"]) == ("r1", "r2")
 
 
-def test_a_place_of_a_list_that_another_release_began_is_its_own(tmp_path):
+def test_item_of_another_release_names_it(tmp_path):
     (record,) = written(tmp_path / "live", exposure("q", item("t1", release="r0"), item("t2", release="r1")))
     assert [shown.get("release") for shown in record["items"]] == ["r0", None]
     land(tmp_path / "live", tmp_path)
     assert landed(tmp_path, "exposures").sort("position")["release"].to_list() == ["r0", "r1"]
 
 
-def test_items_land_once_as_impressions_and_as_exposures(tmp_path):
+def test_items_are_landed_as_impressions_and_exposures(tmp_path):
     explored = item("t2", ["popularity", "realtime"], propensity=0.25, is_exploration=True)
     written(tmp_path / "live", exposure("q", item("t1"), explored), exposure("o", item("t1")))
     for times in (1, 2):
@@ -105,7 +105,7 @@ def test_items_land_once_as_impressions_and_as_exposures(tmp_path):
     assert events.select(same).equals(shown.select(same).sort("event_id"))
 
 
-def test_broken_records_are_quarantined_with_the_reason_and_the_others_land(tmp_path):
+def test_invalid_records_are_quarantined(tmp_path):
     written(tmp_path / "live", exposure("q", item("t1"), item("t2", propensity=2.0)))
     (log,) = (tmp_path / "live").glob("dt=*/exposures-*")
     with log.open("a") as file:
@@ -122,7 +122,7 @@ def test_broken_records_are_quarantined_with_the_reason_and_the_others_land(tmp_
     }
 
 
-def test_the_path_records_its_release_features_and_channels(tmp_path):
+def test_pipeline_records_release_features_and_channels(tmp_path):
     bench = Bench(tmp_path)
     bench.store.users["u"] = history("t0", "t1")
     answer = bench.answer(release(tracks(8), [POPULARITY]), limit=2)
@@ -135,7 +135,7 @@ def test_the_path_records_its_release_features_and_channels(tmp_path):
     assert record.features_hash == hash_features(users)
 
 
-def test_the_hash_is_of_what_models_read_and_not_of_padding(tmp_path):
+def test_feature_hash_ignores_padding(tmp_path):
     bench, of = Bench(tmp_path), release(tracks(8), [POPULARITY])
 
     def hashed(*track_ids, padding=0):
@@ -151,7 +151,7 @@ def test_the_hash_is_of_what_models_read_and_not_of_padding(tmp_path):
     assert len({hashed(), hashed("t0"), hashed("t1"), hashed("t0", "t1"), hashed("t1", "t0")}) == 5
 
 
-def test_chance_stays_with_a_candidate_whatever_is_done_to_the_others():
+def test_propensity_is_kept_by_candidate_operations():
     def candidates(*items, **chance):
         return RequestCandidates(np.array(items), np.zeros(len(items)), [["popularity"]] * len(items), **chance)
 
@@ -165,7 +165,7 @@ def test_chance_stays_with_a_candidate_whatever_is_done_to_the_others():
     assert fused.concatenate(candidates(9, exploration_propensity={9: 0.5})).exploration_propensity == {3: 0.2, 9: 0.5}
 
 
-def test_the_list_of_the_day_remembers_what_chance_gave(tmp_path):
+def test_daily_list_keeps_propensities(tmp_path):
     bench, of = Bench(tmp_path), release(tracks(8), [POPULARITY])
     given = [ListedTrack("t1", 0.5, ["popularity"], None), ListedTrack("t2", 0.4, [], None, 0.1, True)]
     bench.lists.write("u", NOW, None, given, 7)

@@ -42,7 +42,7 @@ def bench(tmp_path):
     return Bench(tmp_path / "requests")
 
 
-def test_a_request_comes_back_with_what_it_read(bench):
+def test_logged_request_round_trip(bench):
     views = {"recent_events": {"event_id": ["a", "b"], "played_ratio": [0.5, float("nan")]}}
     request = bench.write(views, {"user_profile__plays_total": None})
     (logged,) = bench.written()
@@ -52,7 +52,7 @@ def test_a_request_comes_back_with_what_it_read(bench):
 
 
 @pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (0.25, 130, 270), (1.0, 800, 800)])
-def test_the_share_is_of_the_requests_and_the_same_for_the_same_id(tmp_path, share, low, high):
+def test_sampling_is_deterministic_by_request_id(tmp_path, share, low, high):
     log = Bench(tmp_path, share).log
     requests = [read_request("u", "daily", 3, NOON) for _ in range(800)]
     sample = [log.is_sampled(request) for request in requests]
@@ -61,7 +61,7 @@ def test_the_share_is_of_the_requests_and_the_same_for_the_same_id(tmp_path, sha
     log.close()
 
 
-def test_an_hour_takes_so_many_bytes_and_the_next_hour_again(tmp_path):
+def test_byte_limit_per_hour(tmp_path):
     bench = Bench(tmp_path, max_bytes_per_hour=1)
     first = bench.write()
     bench.write()
@@ -72,7 +72,7 @@ def test_an_hour_takes_so_many_bytes_and_the_next_hour_again(tmp_path):
     assert [logged.request_id for logged in bench.written()] == [first.request_id, third.request_id]
 
 
-def test_old_days_are_removed_and_the_last_week_is_kept(tmp_path):
+def test_old_days_are_removed(tmp_path):
     for day in ("2026-04-20", "2026-04-27"):
         (tmp_path / f"dt={day}").mkdir()
     bench = Bench(tmp_path)
@@ -81,7 +81,7 @@ def test_old_days_are_removed_and_the_last_week_is_kept(tmp_path):
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["dt=2026-04-27", "dt=2026-05-04"]
 
 
-def test_a_disk_that_refuses_is_no_matter_for_the_request(tmp_path, caplog):
+def test_failed_write_does_not_fail_the_request(tmp_path, caplog):
     (tmp_path / "requests").write_text("a file where the folder should be")
     bench = Bench(tmp_path / "requests")
     bench.write()
@@ -89,7 +89,7 @@ def test_a_disk_that_refuses_is_no_matter_for_the_request(tmp_path, caplog):
     assert "could not be written" in caplog.text
 
 
-def test_what_does_not_fit_the_queue_is_left_out_at_once(bench, monkeypatch):
+def test_full_queue_drops_requests(bench, monkeypatch):
     busy, go = threading.Event(), threading.Event()
     write = bench.log._write
 
@@ -107,7 +107,7 @@ def test_what_does_not_fit_the_queue_is_left_out_at_once(bench, monkeypatch):
     assert len(bench.written()) == 1 + MAX_QUEUED_REQUESTS
 
 
-def test_a_torn_last_line_of_a_killed_process_is_cut(tmp_path):
+def test_incomplete_last_line_of_a_killed_process_is_removed(tmp_path):
     bench = Bench(tmp_path)
     bench.write()
     assert len(bench.written()) == 1
@@ -119,7 +119,7 @@ def test_a_torn_last_line_of_a_killed_process_is_cut(tmp_path):
     again.log.close()
 
 
-def test_hydrate_logs_what_the_models_get_and_when_they_get_nothing(bench):
+def test_hydrator_logs_model_inputs_and_store_failures(bench):
     store = MemoryStore()
     store.users["u"] = history("t0", "t1") | {"a view that the contract does not name": {"event_id": ["x"]}}
     hydrate = Hydrator(store, Metrics(CollectorRegistry()), bench.log)

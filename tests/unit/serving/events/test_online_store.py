@@ -40,7 +40,7 @@ def registry(tmp_path, monkeypatch):
     return registry
 
 
-def test_it_fails_until_there_is_a_registry_and_then_works(registry):
+def test_fails_until_a_registry_exists(registry):
     store = OnlineStore(lambda track: 200_000)
     for call in (lambda: store.read("u"), lambda: store.apply({"u": [EVENT]})):
         with pytest.raises(FileNotFoundError, match="feast apply"):
@@ -51,7 +51,7 @@ def test_it_fails_until_there_is_a_registry_and_then_works(registry):
     assert list(store.read("u")["recent_events"]["behaviour"]) == ["full_play"]
 
 
-def test_a_writer_and_a_reader_have_a_connection_each_and_keep_it(registry):
+def test_writer_and_reader_keep_their_connections(registry):
     registry.is_applied = True
     store = OnlineStore(lambda track: None)
     for _ in range(3):
@@ -60,7 +60,7 @@ def test_a_writer_and_a_reader_have_a_connection_each_and_keep_it(registry):
     assert registry.opened == 2
 
 
-def test_the_contract_has_the_sequences_and_the_profile_and_not_the_live_part(registry):
+def test_contract_excludes_the_live_part(registry):
     registry.is_applied = True
     contract = OnlineStore(lambda track: None).contract()
     assert contract.sequence_views == tuple(SEQUENCE_VIEWS)

@@ -61,7 +61,7 @@ def wait_until(is_so) -> None:
     raise AssertionError("it never was so")
 
 
-def test_a_list_waits_for_the_turns_that_see_the_one_of_before(place: Place) -> None:
+def test_new_version_waits_for_snapshots_of_the_previous_one(place: Place) -> None:
     following = place.follow()
     assert place.is_acknowledged
     with ExitStack() as older:
@@ -76,7 +76,7 @@ def test_a_list_waits_for_the_turns_that_see_the_one_of_before(place: Place) -> 
     following.close()
 
 
-def test_a_start_acknowledges_what_it_read_and_a_damaged_list_is_refused(place: Place) -> None:
+def test_start_acknowledges_the_list_and_rejects_a_damaged_one(place: Place) -> None:
     place.forget("u")
     SuppressionListFollower(place.file, place.state).close()
     assert place.is_acknowledged
@@ -86,7 +86,7 @@ def test_a_start_acknowledges_what_it_read_and_a_damaged_list_is_refused(place: 
             SuppressionListFollower(place.file, place.state)
 
 
-def test_a_list_that_breaks_later_leaves_the_one_of_before(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_update_keeps_the_previous_version(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     place.forget("u")
     following = place.follow()
     place.file.write_text("{")
@@ -96,7 +96,7 @@ def test_a_list_that_breaks_later_leaves_the_one_of_before(place: Place, caplog:
     following.close()
 
 
-def test_memory_that_cannot_be_dropped_is_not_acknowledged_until_it_is(place: Place) -> None:
+def test_no_acknowledgement_until_caches_are_dropped(place: Place) -> None:
     following, tries = SuppressionListFollower(place.file, place.state), []
 
     def drop(_: SuppressionList) -> None:
@@ -111,7 +111,7 @@ def test_memory_that_cannot_be_dropped_is_not_acknowledged_until_it_is(place: Pl
     following.close()
 
 
-def test_nothing_is_erased_before_the_running_service_knows(place: Place, tmp_path: Path) -> None:
+def test_erasure_waits_for_the_running_service(place: Place, tmp_path: Path) -> None:
     place.forget("u")
     wait_for_acknowledgement(place.file, place.state, 0)  # nobody runs
     log = EventLog(tmp_path / "live", place.state, lambda: NOW)
@@ -126,7 +126,7 @@ def test_nothing_is_erased_before_the_running_service_knows(place: Place, tmp_pa
     wait_for_acknowledgement(place.file, place.state, 0)
 
 
-def test_what_is_kept_in_memory_of_a_user_is_dropped(tmp_path: Path) -> None:
+def test_cached_user_state_is_dropped(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     known: Hydrator = bench.hydrate
     served = release(tracks(8), [ListChannel("popularity", range(2, 10))])

@@ -45,7 +45,7 @@ def logged(home: Path) -> list[dict]:
     ]
 
 
-def test_an_event_is_logged_once_within_a_report_between_reports_and_over_restarts(tmp_path):
+def test_events_are_deduplicated_within_and_across_reports_and_restarts(tmp_path):
     log = open_log(tmp_path)
     assert [len(log.append([event("a"), event("b"), event("a")]).events), log.append([event("b")]).duplicate] == [2, 1]
     log.close()
@@ -56,7 +56,7 @@ def test_an_event_is_logged_once_within_a_report_between_reports_and_over_restar
     assert [row["event_id"] for row in logged(tmp_path)] == ["a", "b", "c"]
 
 
-def test_numbers_grow_in_log_order_and_a_given_number_is_kept(tmp_path):
+def test_sequence_numbers_increase_and_given_ones_are_kept(tmp_path):
     log = open_log(tmp_path)
     log.append([event("a"), event("b", sequence_number=7)])
     log.append([event("c")])
@@ -66,7 +66,7 @@ def test_numbers_grow_in_log_order_and_a_given_number_is_kept(tmp_path):
     assert numbers[0] < numbers[2]
 
 
-def test_concurrent_reports_share_a_sync(tmp_path, monkeypatch):
+def test_group_commit_shares_a_sync(tmp_path, monkeypatch):
     syncs = []
     held = threading.Event()
     sync = DailyJsonlFile.sync
@@ -91,7 +91,7 @@ def test_concurrent_reports_share_a_sync(tmp_path, monkeypatch):
     assert {row["event_id"] for row in logged(tmp_path)} == {f"e{number}" for number in range(40)}
 
 
-def test_a_torn_last_line_is_cut_and_the_rest_kept(tmp_path):
+def test_incomplete_last_line_is_removed(tmp_path):
     log = open_log(tmp_path)
     log.append([event("a")])
     log.close()
@@ -106,7 +106,7 @@ def test_a_torn_last_line_is_cut_and_the_rest_kept(tmp_path):
 
 
 @pytest.mark.parametrize("text", [b"", b"torn", b"a\n", b"a\nb", b"a\n" + b"x" * (daily_jsonl.TAIL_BYTES + 9)])
-def test_repair_leaves_exactly_the_whole_lines(tmp_path, text):
+def test_repair_keeps_exactly_the_whole_lines(tmp_path, text):
     path = tmp_path / "log"
     path.write_bytes(text)
     cut = daily_jsonl.truncate_torn_line(path)
@@ -115,7 +115,7 @@ def test_repair_leaves_exactly_the_whole_lines(tmp_path, text):
     assert cut == len(text) - len(whole)
 
 
-def test_a_new_day_is_a_new_file(tmp_path):
+def test_each_day_has_its_own_file(tmp_path):
     days = iter([NOW] * 4 + [NOW + DAY] * 9)
     log = open_log(tmp_path, lambda: next(days))
     for name in ("a", "b", "c", "d"):
@@ -125,7 +125,7 @@ def test_a_new_day_is_a_new_file(tmp_path):
     assert folders == {"dt=2027-01-15", "dt=2027-01-16"}
 
 
-def test_a_refusing_disk_acknowledges_nothing_and_the_report_can_be_repeated(tmp_path, monkeypatch):
+def test_failed_write_acknowledges_nothing_and_can_be_repeated(tmp_path, monkeypatch):
     log = open_log(tmp_path)
     log.append([event("a")])
     with monkeypatch.context() as broken:
@@ -136,7 +136,7 @@ def test_a_refusing_disk_acknowledges_nothing_and_the_report_can_be_repeated(tmp
     log.close()
 
 
-def test_a_log_has_one_writer(tmp_path):
+def test_log_has_a_single_writer(tmp_path):
     log = open_log(tmp_path)
     with pytest.raises(LogLocked, match=str(os.getpid())):
         open_log(tmp_path)
@@ -159,7 +159,7 @@ class Store:
                 self.events[one["event_id"]] = one
 
 
-def test_events_that_were_not_pushed_are_replayed_at_the_next_start(tmp_path):
+def test_unpushed_events_are_replayed_at_the_next_start(tmp_path):
     store = Store()
     log = open_log(tmp_path)
     push = EventPusher(log, UserWriters(store.apply))
@@ -184,7 +184,7 @@ def test_events_that_were_not_pushed_are_replayed_at_the_next_start(tmp_path):
     log.close()
 
 
-def test_events_are_pushed_again_when_the_store_comes_back(tmp_path, monkeypatch):
+def test_events_are_pushed_when_the_store_recovers(tmp_path, monkeypatch):
     monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 0.01)
     store = Store()
     log = open_log(tmp_path)
@@ -224,7 +224,7 @@ def test_events_are_pushed_again_when_the_store_comes_back(tmp_path, monkeypatch
     log.close()
 
 
-def test_a_user_is_applied_by_one_thread_in_order():
+def test_events_of_a_user_are_applied_in_order_by_one_thread():
     seen, threads = {}, {}
 
     def apply(events_of):
@@ -241,7 +241,7 @@ def test_a_user_is_applied_by_one_thread_in_order():
     assert seen == {f"u{user}": [str(number) for number in range(300) if number % 7 == user] for user in range(7)}
 
 
-def test_users_that_wait_are_applied_together_and_one_bad_event_fails_alone():
+def test_queued_users_are_batched_and_an_invalid_event_fails_alone():
     calls, is_busy, held = [], threading.Event(), threading.Event()
 
     def apply(events_of):
@@ -279,7 +279,7 @@ with ThreadPoolExecutor(8) as clients:
 """
 
 
-def test_kill_9_loses_no_acknowledged_event_and_doubles_none(tmp_path):
+def test_kill_9_loses_and_duplicates_no_acknowledged_event(tmp_path):
     acknowledged = set()
     for round_number in range(3):
         # The second round begins before where the first ended: the client sends again what nobody acknowledged.

@@ -44,14 +44,14 @@ class House:
 @pytest.mark.parametrize(
     "server", [("127.0.0.1", 3000), ("::1", 3000), ("127.8.8.8", 1), ("/run/segue.sock", None), None]
 )
-def test_without_keys_this_machine_is_answered(server):
+def test_without_keys_local_requests_are_answered(server):
     assert House().ask(server=server)[0] == 200
 
 
 @pytest.mark.parametrize(
     "server", [("10.0.0.7", 3000), ("::ffff:10.0.0.7", 3000), ("0.0.0.0", 3000), ("testserver", 80)]
 )
-def test_without_keys_nobody_else_is_answered_wherever_the_server_listens(server):
+def test_without_keys_remote_requests_are_rejected_on_any_address(server):
     house = House()
     status, _, body = house.ask(server=server)
     assert (status, house.came, house.away) == (403, [], ["not_local"])
@@ -62,7 +62,7 @@ def test_without_keys_nobody_else_is_answered_wherever_the_server_listens(server
     "path",
     ["/livez", "/readyz", "/metrics", "/", "/docs", "/page/app.js", "/docs.json", "/static_content/swagger-ui.css"],
 )
-def test_probes_prometheus_and_the_page_need_no_key_and_only_where_they_are_read(path):
+def test_public_paths_need_no_key_for_reads_only(path):
     house = House([KEY])
     assert house.ask(path, "GET", server=("10.0.0.7", 3000))[0] == 200
     assert house.ask(path, "HEAD")[0] == 200
@@ -70,7 +70,7 @@ def test_probes_prometheus_and_the_page_need_no_key_and_only_where_they_are_read
 
 
 @pytest.mark.parametrize("shown", [f"Bearer {KEY}", f"bearer  {OTHER} ", f"BEARER {KEY}"])
-def test_each_key_opens(shown):
+def test_each_key_is_accepted(shown):
     assert House([KEY, OTHER]).ask(key=shown.encode(), server=("10.0.0.7", 3000))[0] == 200
 
 
@@ -79,14 +79,14 @@ def test_each_key_opens(shown):
     "shown",
     [None, b"", b"Bearer", f"Basic {KEY}".encode(), KEY.encode(), f"Bearer {KEY}x".encode(), b"Bearer \xff\xe9"],
 )
-def test_without_a_right_key_nothing_else_opens(path, shown):
+def test_other_paths_reject_missing_and_wrong_keys(path, shown):
     house = House([KEY])
     status, headers, body = house.ask(path, "GET", key=shown)
     assert (status, headers[b"www-authenticate"], house.came) == (401, b"Bearer", [])
     assert "Authorization: Bearer" in json.loads(body)["error"] and KEY not in body.decode()
 
 
-def test_each_key_and_each_address_has_a_bucket_of_its_own_and_is_told_when_to_come_back():
+def test_rate_limit_per_key_and_address_with_retry_after():
     now = [0.0]
     house = House([KEY, OTHER], per_s=2, now_s=lambda: now[0])
     mine, others = f"Bearer {KEY}".encode(), f"Bearer {OTHER}".encode()
@@ -101,14 +101,14 @@ def test_each_key_and_each_address_has_a_bucket_of_its_own_and_is_told_when_to_c
     assert house.away.count("too_often") == 4 and house.away.count("no_key") == 5
 
 
-def test_other_connections_pass():
+def test_non_http_connections_pass():
     house = House([KEY])
     asyncio.run(house.clients({"type": "lifespan"}, None, lambda message: asyncio.sleep(0)))
     assert house.came == [None]
 
 
 @given(st.floats(0.1, 50), st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 3)), max_size=60))
-def test_a_client_gets_what_its_bucket_holds_and_no_more(per_s, story):
+def test_token_bucket_matches_oracle(per_s, story):
     """Held against a bucket that is filled in small steps; who waits as long as told is let in."""
     now = [0.0]
     limit, tokens, at = RateLimit(per_s, clock_s=lambda: now[0]), {}, {}
@@ -124,7 +124,7 @@ def test_a_client_gets_what_its_bucket_holds_and_no_more(per_s, story):
             assert has + wait * per_s >= 1 - 1e-6 > has + (wait - 1) * per_s - 1e-3
 
 
-def test_buckets_are_bounded_and_the_oldest_goes_first():
+def test_bucket_count_is_bounded_with_lru_eviction():
     limit = RateLimit(1, max_clients=3, clock_s=lambda: 0.0)
     for client in "abcd":
         assert [limit.take(client) > 0 for _ in range(3)] == [False, False, True]
@@ -132,14 +132,14 @@ def test_buckets_are_bounded_and_the_oldest_goes_first():
     assert limit.take("d") > 0 and limit.take("a") == 0
 
 
-def test_a_key_that_is_no_secret_is_refused_and_not_told():
+def test_short_key_is_rejected_without_revealing_it():
     with pytest.raises(ValueError, match=r"API key 2 of 2 has less than 16") as error:
         ApiKeys([KEY, "short"])
     assert "short" not in str(error.value)
     assert KEY not in repr(vars(ApiKeys([KEY])))
 
 
-def test_keys_come_from_the_environment_and_from_a_file(monkeypatch, tmp_path):
+def test_keys_are_read_from_environment_and_file(monkeypatch, tmp_path):
     assert settings.load_api_keys() == ()
     (tmp_path / "keys").write_text(f"{OTHER}\n\n")
     monkeypatch.setenv("SEGUE_API_KEYS", f"{KEY}, ")
@@ -151,7 +151,7 @@ def test_keys_come_from_the_environment_and_from_a_file(monkeypatch, tmp_path):
         settings.load_api_keys()
 
 
-def test_a_limit_stands_where_others_can_ask(monkeypatch):
+def test_rate_limit_applies_on_public_addresses(monkeypatch):
     assert settings.load_settings().requests_per_s == 0
     monkeypatch.setenv("SEGUE_HOST", "0.0.0.0")
     assert settings.load_settings().requests_per_s == settings.DEFAULT_REQUESTS_PER_S
@@ -159,7 +159,7 @@ def test_a_limit_stands_where_others_can_ask(monkeypatch):
     assert settings.load_settings().requests_per_s == 7
 
 
-def test_it_listens_to_others_only_with_keys():
+def test_public_address_requires_keys():
     check_host("127.0.0.1", ApiKeys([]))
     check_host("0.0.0.0", ApiKeys([KEY]))
     for host in ("0.0.0.0", "::", "10.0.0.7", "recommender"):
@@ -167,7 +167,7 @@ def test_it_listens_to_others_only_with_keys():
             check_host(host, ApiKeys([]))
 
 
-def test_the_command_refuses_to_start_for_others_without_keys(monkeypatch, tmp_path):
+def test_command_does_not_start_on_public_address_without_keys(monkeypatch, tmp_path):
     monkeypatch.setenv("SEGUE_HOST", "0.0.0.0")
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     done = subprocess.run(

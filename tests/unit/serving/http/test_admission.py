@@ -45,7 +45,7 @@ async def settled():
         await asyncio.sleep(0)
 
 
-def test_beyond_those_at_work_and_those_waiting_the_next_is_sent_away_at_once():
+def test_request_beyond_capacity_is_rejected_immediately():
     async def scene():
         house = House()
         inside = [house.ask("a"), house.ask("b", path="/similar"), house.ask("c")]
@@ -65,7 +65,7 @@ def test_beyond_those_at_work_and_those_waiting_the_next_is_sent_away_at_once():
     asyncio.run(scene())
 
 
-def test_those_who_wait_come_in_the_order_they_came():
+def test_queued_requests_run_in_order_of_arrival():
     async def scene():
         house = House()
         house.admission = Admission(house.app, lambda: [RequestQueue(("/recommend",), 1, 9)], house.refused.append)
@@ -79,7 +79,7 @@ def test_those_who_wait_come_in_the_order_they_came():
     asyncio.run(scene())
 
 
-def test_paths_of_other_queues_methods_and_connections_do_not_wait():
+def test_other_paths_methods_and_connections_are_not_queued():
     async def scene():
         house = House()
         for name in "abc":
@@ -95,7 +95,7 @@ def test_paths_of_other_queues_methods_and_connections_do_not_wait():
     asyncio.run(scene())
 
 
-def test_a_request_that_fails_gives_its_turn_back():
+def test_failing_request_releases_its_slot():
     async def scene():
         house = House()
         for number in range(5):

@@ -44,36 +44,36 @@ def server():
     return Server()
 
 
-def test_a_body_in_parts_reaches_the_service_whole(server):
+def test_chunked_body_is_reassembled(server):
     assert server.ask("POST", body=(b"12345", b"", b"67890"))[::2] == (200, b"1234567890")
 
 
-def test_a_body_that_is_too_large_is_refused_without_being_read_to_its_end(server):
+def test_oversized_body_is_rejected_early(server):
     status, headers, body = server.ask("POST", body=(b"123456", b"78901", b"never read"))
     assert (status, headers[b"content-type"], server.seen) == (413, b"application/json", [])
     assert "larger than 10 bytes" in json.loads(body)["error"]
 
 
 @pytest.mark.parametrize("kind", [b"text/plain", b"multipart/form-data; boundary=x", b"", b"\xff\xfe"])
-def test_only_json_passes(server, kind):
+def test_other_content_types_are_rejected(server, kind):
     status, _, body = server.ask("POST", kind=kind)
     assert (status, server.seen) == (415, [])
     assert json.loads(body)["error"].endswith("send application/json")
 
 
 @pytest.mark.parametrize("kind", [b"application/json", b"Application/JSON; charset=utf-8", None])
-def test_json_passes_however_it_is_said(server, kind):
+def test_json_content_type_variants_pass(server, kind):
     assert server.ask("POST", body=(b"{}",), kind=kind)[::2] == (200, b"{}")
 
 
-def test_other_methods_paths_and_connections_pass_untouched(server):
+def test_other_requests_pass_unchanged(server):
     assert server.ask("GET", "/readyz", kind=b"text/plain")[0] == 200
     assert server.ask("DELETE", "/")[0] == 200
     server.ask("POST", scope_type="lifespan")
     assert [kind for kind, _ in server.seen] == ["http", "http", "lifespan"]
 
 
-def test_the_page_and_its_document_are_the_guards_own_and_load_nothing_from_elsewhere(server):
+def test_api_page_has_no_external_resources(server):
     status, headers, page = server.ask("GET", "/docs")
     assert status == 200 and headers[b"content-type"].startswith(b"text/html")
     loaded = re.findall(rb'(?:src|href|url)[=:]\s*"([^"]+)"', page)

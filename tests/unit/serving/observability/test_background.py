@@ -5,7 +5,7 @@ import threading
 from serving.observability.background import PeriodicTask
 
 
-def test_what_fails_is_tried_again(caplog):
+def test_failing_work_is_retried(caplog):
     calls, twice = [], threading.Event()
 
     def work():
@@ -21,7 +21,7 @@ def test_what_fails_is_tried_again(caplog):
     assert "sync failed; retrying in 0 s" in caplog.text and "no space left" in caplog.text
 
 
-def test_closing_waits_for_what_is_being_done_and_is_told_to_it():
+def test_close_signals_and_waits_for_running_work():
     begun, seen = threading.Event(), []
 
     def work():
@@ -37,5 +37,5 @@ def test_closing_waits_for_what_is_being_done_and_is_told_to_it():
     assert seen == [True]
 
 
-def test_it_may_be_closed_before_it_began():
+def test_close_before_start():
     PeriodicTask("watch", 3600, list).close()

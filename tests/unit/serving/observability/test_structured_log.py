@@ -23,7 +23,7 @@ def lines(stream):
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_a_line_has_its_request_its_fields_and_its_traceback(stream):
+def test_line_has_request_id_fields_and_traceback(stream):
     logger = logging.getLogger("serving.pipeline.track_pipeline")
     told = structured_log.REQUEST_ID.set("r1")
     try:
@@ -44,6 +44,6 @@ def test_a_line_has_its_request_its_fields_and_its_traceback(stream):
     assert (second["message"], "request_id" in second, "traceback" in second) == ("later", False, False)
 
 
-def test_other_packages_write_where_they_always_did(stream):
+def test_other_packages_keep_their_handlers(stream):
     logging.getLogger("somebody.else").warning("not ours")
     assert lines(stream) == []

@@ -9,7 +9,7 @@ import pytest
 from serving.pipeline.bulkhead import BulkheadExecutor
 
 
-def test_work_is_done_side_by_side_and_errors_come_back():
+def test_calls_run_in_parallel_and_propagate_errors():
     lane, both = BulkheadExecutor("side", 2), threading.Barrier(2, timeout=30)
     meetings = [lane.submit(both.wait) for _ in range(2)]
     assert sorted(meeting.result() for meeting in meetings) == [0, 1]
@@ -17,7 +17,7 @@ def test_work_is_done_side_by_side_and_errors_come_back():
         lane.submit(lambda: 1 / 0).result()
 
 
-def test_what_is_abandoned_before_it_began_never_begins():
+def test_abandoned_queued_call_never_starts():
     lane, go, begun = BulkheadExecutor("order", 1), threading.Event(), []
     first = lane.submit(go.wait)
     second = lane.submit(lambda: begun.append(2))
@@ -28,7 +28,7 @@ def test_what_is_abandoned_before_it_began_never_begins():
     assert first.result() and begun == [3]
 
 
-def test_it_takes_nothing_while_what_was_abandoned_goes_on_and_then_it_does():
+def test_rejects_calls_until_abandoned_ones_end():
     lane, begun, go = BulkheadExecutor("hang", 2), threading.Event(), threading.Event()
     hanging = lane.submit(lambda: (begun.set(), go.wait()))
     assert begun.wait(30)
@@ -41,7 +41,7 @@ def test_it_takes_nothing_while_what_was_abandoned_goes_on_and_then_it_does():
     assert later.result() == 2
 
 
-def test_its_threads_end_with_it_and_hold_nothing_of_their_last_work():
+def test_threads_end_with_the_executor_and_keep_no_references():
     class Release:
         pass
 

@@ -40,7 +40,7 @@ def ask(bench, source, scene, user_id="u", limit=10, catalogue=None, **wanted):
     return path.recommend(read_request(user_id, scene, limit, NOW, **wanted), of_release)
 
 
-def test_a_playlist_says_why_and_names_the_tracks_that_may_be_played(bench):
+def test_playlist_has_reason_and_playable_tracks(bench):
     source = ListSource("playlist", [[2, 3], [4, 5, 6, 7, 8, 9], [9]], [3, 2])
     bench.store.users["u"] = excluded(("track", "t2"), ("artist", "a3"))
     answer = ask(bench, source, "playlists")
@@ -60,7 +60,7 @@ def test_a_playlist_says_why_and_names_the_tracks_that_may_be_played(bench):
     assert (record["scene"], record["items"][0]["channels"]) == ("playlists", ["playlists"])
 
 
-def test_an_mlog_with_a_track_that_may_not_be_played_is_not_shown(bench):
+def test_mlog_with_unplayable_track_is_excluded(bench):
     source = ListSource("mlog", [[2, 3], [4], [5]], [2, 3, 4])
     bench.store.users["u"] = excluded(("track", "t1"))
     assert [item.mlog_id for item in ask(bench, source, "mlog").items] == ["m3", "m4"]
@@ -70,7 +70,7 @@ def test_an_mlog_with_a_track_that_may_not_be_played_is_not_shown(bench):
 
 
 @pytest.mark.parametrize("kind", ["playlist", "mlog"])
-def test_what_was_blocked_never_comes_back_and_only_of_its_own_kind(bench, kind):
+def test_blocked_collections_are_excluded_by_kind(bench, kind):
     source = ListSource(kind, [[2], [3], [4]], [2, 3, 4])
     other = {"playlist": "mlog", "mlog": "playlist"}[kind]
     bench.store.users["u"] = excluded((kind, f"{kind[0]}3"), (other, f"{kind[0]}2"), ("track", f"{kind[0]}4"))
@@ -79,7 +79,7 @@ def test_what_was_blocked_never_comes_back_and_only_of_its_own_kind(bench, kind)
     assert answer.trace.removed == {f"excluded_{kind}s": 1}
 
 
-def test_where_the_source_fails_what_is_opened_most_answers(bench):
+def test_most_opened_is_returned_when_the_source_fails(bench):
     source = ListSource("playlist", [[2], [3], [4]], [], is_failing=True)
     answer = ask(bench, source, "playlists", limit=2)
     assert [item.playlist_id for item in answer.items] == ["p2", "p3"]
@@ -87,13 +87,13 @@ def test_where_the_source_fails_what_is_opened_most_answers(bench):
     assert answer.trace.left_out == {"playlists": "failed"}
 
 
-def test_with_the_store_away_there_is_an_answer(bench):
+def test_store_failure_still_gives_a_response(bench):
     bench.store.is_away = True
     answer = ask(bench, ListSource("mlog", [[2], [3]], [3, 2]), "mlog")
     assert [item.mlog_id for item in answer.items] == ["m3", "m2"]
 
 
-def test_a_release_without_any_says_so_and_discovery_is_for_tracks(bench):
+def test_release_without_collections_and_discovery_are_rejected(bench):
     for source in (ListSource("mlog", [], []), ListSource("playlist", [[2]], [2])):
         with pytest.raises(NoCollections, match="release r1 has no mlogs; land and train some"):
             ask(bench, source, "mlog")
@@ -131,7 +131,7 @@ def served(tmp_path_factory):
     return opened_release(tmp_path_factory.mktemp("marts"))
 
 
-def test_a_click_changes_the_very_next_answer_over_http(served, tmp_path, monkeypatch):
+def test_click_changes_the_next_response_over_http(served, tmp_path, monkeypatch):
     warm_up(served, NOW, Recall(Metrics(CollectorRegistry()), 60.0, threads=1), Ranking())
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")

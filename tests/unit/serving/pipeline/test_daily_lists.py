@@ -33,7 +33,7 @@ def bench(tmp_path):
 EARLY, LATER = popular(*range(20)), popular(*reversed(range(COUNT)), release_id="r2")
 
 
-def test_it_stays_within_the_utc_day_whatever_happens_and_is_new_the_next(bench):
+def test_list_is_stable_within_the_utc_day(bench):
     bench.now = NOW // DAY * DAY
     first = bench.answer(EARLY, limit=3)
     assert [item.track_id for item in first.items] == ["t0", "t1", "t2"]
@@ -47,7 +47,7 @@ def test_it_stays_within_the_utc_day_whatever_happens_and_is_new_the_next(bench)
     assert bench.ask(EARLY, limit=3, user_id="v") == ["t0", "t1", "t2"]
 
 
-def test_it_survives_a_restart(bench):
+def test_list_survives_a_restart(bench):
     first = bench.answer(EARLY, limit=3)
     bench.start()
     assert bench.answer(LATER, limit=3).items == first.items
@@ -56,7 +56,7 @@ def test_it_survives_a_restart(bench):
     assert bench.ask(EARLY, limit=3) == ["t3", "t4", "t5"]
 
 
-def test_it_grows_at_its_end_and_never_changes(bench):
+def test_list_only_grows_at_the_end(bench):
     first = bench.answer(EARLY, limit=2).items
     grown = bench.answer(LATER, limit=4)
     assert grown.items[:2] == first
@@ -67,7 +67,7 @@ def test_it_grows_at_its_end_and_never_changes(bench):
     assert bench.answer(EARLY, limit=4).items == grown.items
 
 
-def test_every_place_names_the_release_that_gave_it_in_the_words_of_then(bench):
+def test_listed_tracks_keep_their_release_and_texts(bench):
     first = bench.answer(EARLY, limit=2)
     renamed = popular(*reversed(range(COUNT)), release_id="r2", title=[f"Renamed {n}" for n in range(COUNT)])
     grown = bench.answer(renamed, limit=3)
@@ -79,14 +79,14 @@ def test_every_place_names_the_release_that_gave_it_in_the_words_of_then(bench):
     assert [exposure.release for exposure in bench.shown.exposures] == ["r1", "r2", "r1"]
 
 
-def test_what_was_blocked_leaves_at_once_and_the_rest_stays_in_its_order(bench):
+def test_blocked_track_leaves_the_list_immediately(bench):
     assert bench.ask(EARLY, limit=4) == ["t0", "t1", "t2", "t3"]
     bench.store.users["u"] = history("t9") | excluded(("track", "t1"), ("artist", "a2"))
     assert bench.ask(EARLY, limit=4)[:2] == ["t0", "t3"]
     assert not {"t1", "t2"} & set(bench.ask(EARLY, limit=20))
 
 
-def test_the_lists_of_seven_days_rest_and_the_eighth_may_come_back(bench):
+def test_tracks_of_seven_days_are_excluded(bench):
     for day in range(8):
         bench.now = NOW + day * DAY
         assert bench.ask(EARLY, limit=2) == [f"t{2 * day}", f"t{2 * day + 1}"]
@@ -94,7 +94,7 @@ def test_the_lists_of_seven_days_rest_and_the_eighth_may_come_back(bench):
     assert bench.ask(EARLY, limit=2) == ["t0", "t1"]
 
 
-def test_another_release_of_a_resting_recording_rests_too(bench):
+def test_other_releases_of_an_excluded_recording_are_excluded(bench):
     of = popular(*range(5), recording_id=["x", "y", "x", "z", "w"] + [None] * (COUNT - 5))
     assert bench.ask(of, limit=1) == ["t0"]
     bench.now += DAY
@@ -103,7 +103,7 @@ def test_another_release_of_a_resting_recording_rests_too(bench):
     assert bench.ask(of, limit=1) == ["t3"]
 
 
-def test_who_wants_to_hear_again_gets_what_was_heard_again_but_no_discovery_twice(bench):
+def test_repeat_requests_get_played_tracks_but_no_discovery_twice(bench):
     bench.store.users["u"] = history("t0", "t1")
     yesterday = bench.ask(EARLY, limit=4, discovery=0.4)
     assert yesterday == ["t0", "t1", "t2", "t3"]
@@ -113,7 +113,7 @@ def test_who_wants_to_hear_again_gets_what_was_heard_again_but_no_discovery_twic
     assert not set(bench.ask(EARLY, limit=4)) & set(yesterday)
 
 
-def test_another_share_of_discoveries_is_another_list(bench):
+def test_each_discovery_share_has_its_own_list(bench):
     bench.store.users["u"] = history("t0", "t1")
     new = bench.ask(EARLY, limit=2, discovery=1)
     assert new == ["t2", "t3"]
@@ -121,7 +121,7 @@ def test_another_share_of_discoveries_is_another_list(bench):
     assert bench.ask(LATER, limit=2, discovery=1) == new
 
 
-def test_a_list_made_while_the_store_was_away_is_not_kept(bench):
+def test_list_computed_during_store_failure_is_not_stored(bench):
     bench.store.users["u"] = history("t9")
     bench.store.is_away = True
     assert bench.ask(EARLY, limit=2) == ["t0", "t1"]
@@ -129,12 +129,12 @@ def test_a_list_made_while_the_store_was_away_is_not_kept(bench):
     assert bench.ask(EARLY, limit=2)[0] == "t9"
 
 
-def test_streams_have_no_list(bench):
+def test_streams_have_no_daily_list(bench):
     assert bench.ask(EARLY, limit=2, scene="private_fm") == ["t0", "t1"]
     assert bench.ask(LATER, limit=2, scene="private_fm") == ["t29", "t28"]
 
 
-def test_two_requests_at_once_get_one_list(bench):
+def test_concurrent_requests_get_the_same_list(bench):
     both, answers = threading.Barrier(2, timeout=30), []
 
     def ask(of):
@@ -149,13 +149,13 @@ def test_two_requests_at_once_get_one_list(bench):
     assert answers[0] == answers[1]
 
 
-def test_a_file_that_cannot_be_used_costs_the_lists_and_no_answer(bench):
+def test_unusable_file_does_not_fail_requests(bench):
     bench.lists.close()
     assert bench.ask(EARLY, limit=2) == ["t0", "t1"]
     assert bench.count("segue_skipped", part="daily_lists") == 2
 
 
-def test_old_days_are_deleted_and_shares_are_told_apart_to_a_hundredth(tmp_path):
+def test_old_days_are_deleted_and_shares_have_two_decimals(tmp_path):
     lists = DailyLists(tmp_path)
     for day in range(10):
         lists.write("u", day * DAY, 0.25, listed(f"t{day}"), 7)
@@ -167,7 +167,7 @@ def test_old_days_are_deleted_and_shares_are_told_apart_to_a_hundredth(tmp_path)
     lists.close()
 
 
-def test_a_broken_file_is_replaced(tmp_path, caplog):
+def test_damaged_file_is_replaced(tmp_path, caplog):
     (tmp_path / DAILY_LISTS_FILE).write_bytes(b"no database" * 1000)
     lists = DailyLists(tmp_path)
     assert "daily lists are generated again" in caplog.text

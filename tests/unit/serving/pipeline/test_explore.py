@@ -48,7 +48,7 @@ def draws(shares, new, chosen=4, per_artist=15, first=0, **columns):
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.4, 0.7])
-def test_a_track_is_shown_in_a_place_as_often_as_its_propensity_says(share):
+def test_empirical_frequency_matches_propensity(share):
     seen, said = draws(share, new=(1, 5, 6, 8))
     assert {item for item, _ in seen} == {7, 8, 10}  # track 1 is chosen without chance
     for at, propensity in said.items():
@@ -58,7 +58,7 @@ def test_a_track_is_shown_in_a_place_as_often_as_its_propensity_says(share):
     assert {place for _, place in seen} == {1: {3}, 2: {3, 2}, 3: {3, 2, 1}}[int(np.ceil(share * 4))]
 
 
-def test_equal_requests_draw_alike_and_others_do_not():
+def test_draws_depend_on_the_seed_only():
     of, candidates = catalogue((5, 6, 7, 8)), fused()
     again = [explore(candidates.top_k(4), candidates, of, 15, 0.25, 0, "same").items_C.tolist() for _ in range(5)]
     assert all(items == again[0] for items in again)
@@ -69,16 +69,16 @@ def test_equal_requests_draw_alike_and_others_do_not():
 @pytest.mark.parametrize(
     ("share", "new", "first"), [(0.0, (5, 6), 0), (0.5, (), 0), (0.5, (6,), 0), (0.5, (0, 1), 0), (0.5, (5, 6), 4)]
 )
-def test_where_there_is_nothing_to_draw_from_or_for_the_answer_stays(share, new, first):
+def test_no_exploration_without_pool_or_slots(share, new, first):
     assert not draws(share, new, first=first)[0]
 
 
-def test_what_stands_already_is_not_drawn_for():
+def test_leading_slots_are_not_explored():
     seen, _ = draws(0.5, new=(5, 6, 7), first=2)
     assert {place for _, place in seen} == {3}
 
 
-def test_no_artist_gets_more_places_than_it_may_have_by_chance_either():
+def test_exploration_respects_the_artist_cap():
     artists = [["a"], ["a"], ["b"], ["c"], ["a"], ["b"], ["b"], ["d"], ["d"]]
     seen, said = draws(0.5, new=(4, 5, 6, 7, 8), per_artist=2, artist_ids=artists)
     # a has its two; of b and of d the better one may come.
@@ -86,7 +86,7 @@ def test_no_artist_gets_more_places_than_it_may_have_by_chance_either():
     assert set(said.values()) == {0.5}
 
 
-def test_an_answer_says_what_chance_did_and_the_list_of_the_day_keeps_it(tmp_path, monkeypatch):
+def test_daily_list_keeps_explored_tracks_and_propensities(tmp_path, monkeypatch):
     monkeypatch.setitem(SCENES, "daily", replace(SCENES["daily"], exploration_rate=0.25))
     bench = Bench(tmp_path)
     bench.store.users["u"] = history("t0")
@@ -104,7 +104,7 @@ def test_an_answer_says_what_chance_did_and_the_list_of_the_day_keeps_it(tmp_pat
     assert bench.answer(of, user_id="u", limit=4, discovery=0.0).trace.explored == 0
 
 
-def test_a_policy_is_judged_by_what_the_service_draws():
+def test_off_policy_estimate_on_served_draws():
     """Of the new tracks one earns four times as much as the others; a policy that always drew it would earn that."""
     new, best = (5, 6, 7, 8), 10
     of, candidates, random = catalogue(new), fused(), np.random.default_rng(1)

@@ -84,7 +84,7 @@ def may_be_shown(catalogue, item, territory, is_explicit_wanted):
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(worlds(), days(), st.lists(st.sampled_from(TRACKS), max_size=4))
-def test_no_answer_holds_what_must_not_be_shown(bench, of, story, heard):
+def test_no_response_contains_excluded_tracks(bench, of, story, heard):
     user, gone, lists, catalogue, code = uuid.uuid4().hex, [], {}, of.catalog, of.vocabulary.track_code
     artist = {number: name for name, number in catalogue.artist_code.items()}
     artists = {track: {artist[number] for number in catalogue.artists_of(code[track]).tolist()} for track in TRACKS}
@@ -155,7 +155,7 @@ WANTED = st.tuples(st.sampled_from(["", "DE", "us"]), st.booleans())
     st.integers(1, 5),
     WANTED,
 )
-def test_no_playlist_or_mlog_is_shown_that_must_not_be(
+def test_no_response_contains_excluded_collections(
     bench, of, held, found, is_failing, gone, liked, known_as, limit, wanted
 ):
     """What is blocked or disliked stays away, read from the store or only reported, and takes nothing of another kind along; what
@@ -208,7 +208,7 @@ def test_no_playlist_or_mlog_is_shown_that_must_not_be(
     bench.store.is_away = False
 
 
-def test_what_was_said_of_a_playlist_is_not_said_of_its_tracks(bench):
+def test_playlist_feedback_does_not_apply_to_its_tracks(bench):
     of = release(tracks(4), [ListChannel("popularity", range(2, 6))])
     bench.store.is_away = False
     bench.store.users["a reader"] = history("t0") | excluded(("playlist", "t1"), ("mlog", "t2"))

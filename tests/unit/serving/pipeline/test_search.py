@@ -13,7 +13,7 @@ def found(words, limit=10, **columns):
     return [one.track_id for one in search(words, limit, served, shown)]
 
 
-def test_every_word_stands_in_title_or_artists_and_capitals_do_not_matter():
+def test_every_word_matches_title_or_artists_case_insensitively():
     titles = ["Hey Jude", "Hey You", "Yesterday", "夜曲", "Straße", "Jude Law"]
     assert found("jude", title=titles) == ["t0", "t5"]
     assert found("ARTIST 0 hey", title=titles) == ["t0", "t1"]
@@ -22,12 +22,12 @@ def test_every_word_stands_in_title_or_artists_and_capitals_do_not_matter():
     assert found("hey nobody", title=titles) == []
 
 
-def test_no_word_finds_everything_up_to_the_limit():
+def test_empty_query_returns_tracks_up_to_the_limit():
     assert found("") == [f"t{n}" for n in range(6)]
     assert found("  ", limit=2) == ["t0", "t1"]
 
 
-def test_what_may_not_be_served_is_not_found():
+def test_unplayable_tracks_are_not_found():
     assert found("song", is_in_catalogue=[False, *[True] * 5]) == [f"t{n}" for n in range(1, 6)]
     assert found("song", territories=[["DE"], *[None] * 5]) == [f"t{n}" for n in range(1, 6)]
     assert found("song", recording_id=["r", "r", *[None] * 4]) == ["t0", *[f"t{n}" for n in range(2, 6)]]

@@ -27,7 +27,7 @@ def ids(answer):
     return [item.track_id for item in answer.items]
 
 
-def test_channels_that_know_what_is_near_are_fused_by_rank_and_named(bench):
+def test_similar_items_of_channels_are_fused_by_rank(bench):
     answer = similar(bench, release(tracks(8), [POPULARITY, VECTORS, GRAPH], ranker=FavourRanker(3), blend=Blend(1.0)))
     # By hand: t7 has 1/61 + 1/63, t5 1/61, t0 and t6 1/62 (the smaller number first), t1 1/63. The ranker is not asked.
     assert ids(answer) == ["t7", "t5", "t0", "t6", "t1"]
@@ -40,7 +40,7 @@ def test_channels_that_know_what_is_near_are_fused_by_rank_and_named(bench):
     assert ids(similar(bench, release(tracks(8), [VECTORS, GRAPH]), limit=2)) == ["t7", "t5"]
 
 
-def test_nothing_is_written_down_for_nobody_and_impressions_for_a_user(bench):
+def test_exposures_are_recorded_with_a_user_only(bench):
     of = release(tracks(8), [VECTORS])
     similar(bench, of)
     assert bench.shown.rows == []
@@ -48,7 +48,7 @@ def test_nothing_is_written_down_for_nobody_and_impressions_for_a_user(bench):
     assert bench.shown.rows == [(answer.request_id, ["t5", "t6", "t7"])]
 
 
-def test_what_the_user_blocked_other_releases_of_the_track_and_what_is_not_served_stay_away(bench):
+def test_blocked_duplicate_and_unserved_tracks_are_excluded(bench):
     bench.store.users["u"] = history("t0") | excluded(("track", "t5"), ("artist", "a0"))
     table = tracks(8, recording_id=[None, None, None, "x", None, None, None, "x"])
     of = release(table, [VECTORS, GRAPH])
@@ -58,11 +58,11 @@ def test_what_the_user_blocked_other_releases_of_the_track_and_what_is_not_serve
     assert ids(similar(bench, gone)) == ["t5", "t6"]
 
 
-def test_where_little_is_near_the_answer_is_short_and_not_what_is_popular(bench):
+def test_short_response_is_not_filled_with_popular_tracks(bench):
     assert ids(similar(bench, release(tracks(8), [POPULARITY, VECTORS]), track_id="t2")) == []
 
 
-def test_a_track_that_the_release_does_not_know_is_named(bench):
+def test_unknown_track_is_rejected(bench):
     with pytest.raises(UnknownTrack, match="track 'nowhere' is not in release r1; use the id of another track"):
         similar(bench, release(tracks(8), [VECTORS]), track_id="nowhere")
 
@@ -76,6 +76,6 @@ def test_a_track_that_the_release_does_not_know_is_named(bench):
         ("t", 101, None, "limit 101"),
     ],
 )
-def test_a_request_that_makes_no_sense_is_refused(track_id, limit, user_id, message):
+def test_invalid_request_is_rejected(track_id, limit, user_id, message):
     with pytest.raises(RequestRejected, match=message):
         read_similar(track_id, limit, user_id, NOW)

@@ -32,7 +32,7 @@ POPULARITY, REALTIME = ListChannel("popularity", range(2, 10)), ListChannel("rea
 ONLY_REALTIME = ReciprocalRank({"popularity": 0.0, "realtime": 1.0})
 
 
-def test_channels_are_fused_by_rank_and_each_track_says_who_found_it(bench):
+def test_channels_are_fused_by_rank_and_named(bench):
     bench.store.users["u"] = history("t0")
     answer = bench.answer(release(tracks(8), [POPULARITY, REALTIME]), limit=4)
     # By hand: t0 is a repeat and first. Of the others t7 has 1/61 + 1/67, t6 1/62 + 1/66, t5 1/63 + 1/65, t1 only 1/61.
@@ -44,19 +44,19 @@ def test_channels_are_fused_by_rank_and_each_track_says_who_found_it(bench):
     assert bench.shown.rows == [(answer.request_id, ["t0", "t7", "t6", "t5"])]
 
 
-def test_an_unknown_user_gets_popularity_even_where_it_weighs_nothing(bench):
+def test_unknown_user_gets_popularity_with_zero_weight(bench):
     of = release(tracks(8), [POPULARITY, REALTIME], fusion=Fusion(discoveries=ONLY_REALTIME))
     assert bench.ask(of, limit=3) == ["t0", "t1", "t2"]
 
 
-def test_a_failing_channel_is_left_out_and_counted(bench):
+def test_failing_channel_is_left_out_and_counted(bench):
     bench.store.users["u"] = history("t0")
     of = release(tracks(8), [POPULARITY, ListChannel("realtime", [9], is_failing=True)])
     assert bench.ask(of, limit=2) == ["t0", "t1"]
     assert bench.count("segue_skipped", part="realtime") == 1
 
 
-def test_with_every_channel_gone_there_are_the_most_played_tracks(bench):
+def test_most_played_tracks_when_all_channels_fail(bench):
     bench.store.users["u"] = history("t0")
     failing = [ListChannel(name, [], is_failing=True) for name in ("popularity", "realtime")]
     answer = bench.answer(release(tracks(4), failing))
@@ -64,7 +64,7 @@ def test_with_every_channel_gone_there_are_the_most_played_tracks(bench):
     assert answer.items[0].reason == Reason("most_played")
 
 
-def test_a_late_channel_is_cut_off_counted_and_left_alone_until_it_has_ended(tmp_path):
+def test_late_channel_is_left_out_until_its_call_ends(tmp_path):
     bench, until = Bench(tmp_path, deadline_s=1.0), threading.Event()
     bench.store.users["u"] = history("t0")
     late = ListChannel("realtime", [9, 8, 7], until=until)
@@ -79,13 +79,13 @@ def test_a_late_channel_is_cut_off_counted_and_left_alone_until_it_has_ended(tmp
         pass
 
 
-def test_popularity_that_hangs_costs_an_answer_its_channel_and_nothing_else(tmp_path):
+def test_hanging_popularity_is_left_out(tmp_path):
     bench = Bench(tmp_path, deadline_s=1.0)
     of = release(tracks(4), [ListChannel("popularity", [5], until=threading.Event())])
     assert bench.ask(of) == bench.ask(of) == ["t0", "t1", "t2", "t3"]
 
 
-def test_the_ranker_moves_the_order_by_its_share(bench):
+def test_ranker_changes_the_order_by_its_weight(bench):
     bench.store.users["u"] = history("t0")
     channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
     for share, best in ((0.0, "t0"), (0.9, "t4")):
@@ -93,7 +93,7 @@ def test_the_ranker_moves_the_order_by_its_share(bench):
         assert bench.ask(of, limit=1, scene="private_fm") == [best]
 
 
-def test_a_scene_orders_by_its_own_weights_of_the_heads(bench):
+def test_scene_uses_its_task_weights(bench):
     class TwoHeads(FavourRanker):
         def score(self, users, items_BC):
             return super().score(users, items_BC) | {"like": (items_BC == 7).astype(np.float32)}
@@ -109,21 +109,21 @@ def test_a_scene_orders_by_its_own_weights_of_the_heads(bench):
         warm_up(without, NOW, RECALL, Ranking())
 
 
-def test_a_failing_ranker_leaves_the_fused_order_and_is_counted(bench):
+def test_failing_ranker_keeps_the_fused_order_and_is_counted(bench):
     bench.store.users["u"] = history("t0")
     of = release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2, is_failing=True), blend=Blend(0.5))
     assert bench.ask(of, limit=2) == ["t0", "t7"]
     assert bench.count("segue_skipped", part="ranker") == 1
 
 
-def test_excluded_tracks_and_artists_do_not_come_back_and_popularity_fills_up(bench):
+def test_excluded_tracks_are_replaced_by_popular_ones(bench):
     bench.store.users["u"] = history("t0") | excluded(("track", "t7"), ("artist", "a2"))
     of = release(tracks(8), [POPULARITY, ListChannel("realtime", [9, 7, 6])])
     assert bench.ask(of) == ["t0", "t1", "t2", "t3", "t6"]
     assert bench.count("segue_removed", filter="excluded_artists") > 0
 
 
-def test_what_a_user_excluded_is_remembered_while_the_store_is_away(bench):
+def test_exclusions_are_cached_when_the_store_fails(bench):
     bench.store.users["u"] = history("t0") | excluded(("track", "t0"))
     of = release(tracks(8), [POPULARITY])
     assert "t0" not in bench.ask(of)
@@ -132,7 +132,7 @@ def test_what_a_user_excluded_is_remembered_while_the_store_is_away(bench):
     assert bench.count("segue_skipped", part="online_store") == 1
 
 
-def test_what_is_blocked_while_the_store_is_away_leaves_at_once_and_stays_away(bench):
+def test_block_takes_effect_while_the_store_fails(bench):
     of = release(tracks(8), [POPULARITY])
     bench.store.users["u"] = history("t0") | excluded(("track", "t5"))
     assert bench.ask(of)[:2] == ["t0", "t1"]
@@ -152,7 +152,7 @@ def test_what_is_blocked_while_the_store_is_away_leaves_at_once_and_stays_away(b
     assert "t0" in bench.ask(of, user_id="v")
 
 
-def test_the_artist_cap_is_the_scenes(bench):
+def test_artist_cap_depends_on_the_scene(bench):
     many = MAX_TRACKS_PER_ARTIST + 2
     table = tracks(many + 2, artist_ids=[["a"]] * many + [["b"], ["b"]])
     of = release(table, [ListChannel("popularity", range(2, many + 4))])
@@ -161,7 +161,7 @@ def test_the_artist_cap_is_the_scenes(bench):
         assert sum(track not in (f"t{many}", f"t{many + 1}") for track in answer) == most
 
 
-def test_a_stream_does_not_come_back_to_a_track_in_the_session_that_goes_on(bench):
+def test_stream_excludes_tracks_of_the_current_session(bench):
     minute = 60_000_000
     happened = [("t0", "full_play", 300), ("t1", "skip", 20), ("t2", "full_play", 10), ("t3", "like", 5)]  # minutes ago
     bench.store.users["u"] = {
@@ -189,7 +189,7 @@ def test_stages_are_timed(bench):
         assert bench.registry.get_sample_value("segue_stage_seconds_count", {"stage": stage}) == 1
 
 
-def test_a_request_may_ask_for_its_own_share_of_discoveries(bench):
+def test_request_overrides_the_discovery_share(bench):
     bench.store.users["u"] = history("t0", "t1", "t2", "t3")
     of = release(tracks(8), [POPULARITY], fusion=Fusion(shares={"": 0.0, "private_fm": 1.0}))
     known, new = ["t0", "t1", "t2", "t3"], ["t4", "t5", "t6", "t7"]
@@ -199,7 +199,7 @@ def test_a_request_may_ask_for_its_own_share_of_discoveries(bench):
         assert bench.answer(of, scene=scene, discovery=asked).trace.discovery == used
 
 
-def test_the_trace_says_what_became_of_the_candidates(bench):
+def test_trace_counts_candidates(bench):
     bench.store.users["u"] = history("t0") | excluded(("track", "t1"), ("artist", "a2"))
     table = tracks(8, recording_id=["x", *"abcdef", "x"])
     channels = [POPULARITY, ListChannel("realtime", [9, 8, 7]), ListChannel("favourites", [], is_failing=True)]
@@ -214,7 +214,7 @@ def test_the_trace_says_what_became_of_the_candidates(bench):
 
 
 @pytest.mark.parametrize("discovery", [-0.1, 1.1, float("nan")])
-def test_a_share_that_is_none_is_refused(discovery):
+def test_invalid_discovery_is_rejected(discovery):
     with pytest.raises(RequestRejected, match=r"discovery .* is not between 0"):
         read_request("u", "daily", None, NOW, discovery)
 
@@ -230,21 +230,21 @@ def test_a_share_that_is_none_is_refused(discovery):
         ("\ud800", "daily", 1, "user_id"),
     ],
 )
-def test_a_request_that_makes_no_sense_is_refused_with_the_remedy(user_id, scene, limit, message):
+def test_invalid_request_is_rejected_with_a_remedy(user_id, scene, limit, message):
     with pytest.raises(RequestRejected, match=message):
         read_request(user_id, scene, limit, NOW)
 
 
-def test_the_scene_gives_the_limit():
+def test_default_limit_is_that_of_the_scene():
     assert read_request("u", "private_fm", None, NOW).limit == 3
 
 
-def test_warm_up_passes_a_release_whose_fusion_gives_popularity_no_weight():
+def test_warm_up_accepts_zero_popularity_weight():
     fusion = Fusion(ONLY_REALTIME, ONLY_REALTIME)
     warm_up(release(tracks(8), [POPULARITY, ListChannel("realtime", [])], fusion=fusion), NOW, RECALL, Ranking())
 
 
-def test_warm_up_passes_a_good_release_and_names_the_part_that_fails():
+def test_warm_up_names_the_failing_part():
     warm_up(release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2)), NOW, RECALL, Ranking())
     with pytest.raises(WarmUpFailed, match="fails in realtime"):
         warm_up(release(tracks(8), [POPULARITY, ListChannel("realtime", [], is_failing=True)]), NOW, RECALL, Ranking())

@@ -39,7 +39,7 @@ def seen(**views):
     return describe_user(hydrate.load_user_state(read_request("u", "daily", 3, NOW), served), served, recall)
 
 
-def test_events_are_told_in_order_with_their_sessions():
+def test_events_are_ordered_with_sessions():
     told = seen(**recent(("t0", "full_play", 0), ("t2", "skip", 1), ("t4", "full_play", 500)))
     assert [(one.track_id, one.title, one.behaviour, one.session) for one in told.events] == [
         ("t0", "Song 0", "full_play", 1),
@@ -50,23 +50,23 @@ def test_events_are_told_in_order_with_their_sessions():
     assert told.is_known and told.release == "r1" and told.interests == []
 
 
-def test_short_term_is_the_last_session_without_what_was_not_wanted():
+def test_short_term_is_the_latest_session_without_negative_events():
     told = seen(**recent(("t0", "full_play", 0), ("t4", "full_play", 500), ("t6", "skip", 501)))
     assert told.short_term.titles == ["Song 4"] and told.short_term.artists == ["Artist 2"]
 
 
-def test_long_term_is_everything_that_was_listened_to_most_first():
+def test_long_term_summarizes_all_listens():
     told = seen(**history("t0", "t2", "t2", "t6"))
     assert told.long_term.titles == ["Song 2", "Song 0", "Song 6"]
     assert told.long_term.name == "Artist 1 · Artist 0 · Artist 3"
 
 
-def test_a_stranger_has_nothing():
+def test_unknown_user_has_an_empty_profile():
     told = seen()
     assert (told.is_known, told.events, told.interests, told.short_term, told.long_term) == (False, [], [], None, None)
 
 
-def test_a_track_the_release_does_not_know_is_an_event_without_a_name():
+def test_unknown_track_is_an_event_without_title():
     told = seen(**recent(("elsewhere", "full_play", 0)))
     assert [(one.title, one.artists) for one in told.events] == [("", [])]
     assert told.short_term is None

@@ -23,7 +23,7 @@ def users(bench, user_id, *track_ids) -> UserBatch:
     return Hydrator(bench.store, bench.metrics).load_user_state(read_request(user_id, "daily", None, NOW), OF).users
 
 
-def test_with_the_store_away_a_user_is_as_they_were_last_read(bench):
+def test_cached_state_is_used_when_the_store_fails(bench):
     bench.store.users["u"] = history("t3", "t5") | excluded(("track", "t3"))
     hydrate = Hydrator(bench.store, bench.metrics)
     read = hydrate.load_user_state(read_request("u", "daily", None, NOW), OF)
@@ -49,7 +49,7 @@ def test_with_the_store_away_a_user_is_as_they_were_last_read(bench):
         assert (nobody.state_from, nobody.is_known) == ("nothing", False)
 
 
-def test_an_answer_from_memory_is_the_answer_from_the_store(bench):
+def test_response_from_cached_state_equals_that_from_the_store(bench):
     bench.store.users["u"] = history("t3", "t5")
     before = bench.ask(OF, scene="private_fm")
     bench.store.is_away = True
@@ -59,7 +59,7 @@ def test_an_answer_from_memory_is_the_answer_from_the_store(bench):
     assert bench.count("segue_skipped", part="online_store") == 1
 
 
-def test_memory_is_bounded_and_the_one_read_longest_ago_is_forgotten(bench):
+def test_cache_is_bounded_and_evicts_the_oldest(bench):
     some = {name: users(bench, name, "t1", "t2") for name in "abc"}
     size = 0
     for most in range(0, 20_000, 50):
@@ -76,7 +76,7 @@ def test_memory_is_bounded_and_the_one_read_longest_ago_is_forgotten(bench):
     assert [last.get("r1", name, NOW, "daily") is not None for name in "abc"] == [True, False, True]
 
 
-def test_what_was_read_later_takes_the_place_of_what_was_before(bench):
+def test_newer_state_replaces_older(bench):
     last = UserStateCache()
     for track_ids in (("t1", "t2"), ("t4",)):
         last.put("r1", users(bench, "u", *track_ids))

@@ -59,7 +59,7 @@ def held(tmp_path):
     return Held(tmp_path)
 
 
-def test_a_release_is_served_swapped_and_kept_when_the_next_one_fails(held):
+def test_release_is_served_and_kept_when_the_next_fails(held):
     holder = held.holder
     assert (holder.poll(), holder.current) == (False, None)
     assert (held.point("one"), holder.poll(), holder.current.release_id) == (True, False, "one")
@@ -79,7 +79,7 @@ def test_a_release_is_served_swapped_and_kept_when_the_next_one_fails(held):
     assert held.number("segue_releases_refused") == 0
 
 
-def test_the_pointer_is_followed_in_the_background(tmp_path):
+def test_pointer_is_polled_in_the_background(tmp_path):
     held = Held(tmp_path, poll_s=0.01)
     held.holder.start()
     held.pointer.write_text(json.dumps({"release": "one", "path": "/releases/one"}))
@@ -90,7 +90,7 @@ def test_the_pointer_is_followed_in_the_background(tmp_path):
     assert held.holder.current.release_id == "one"
 
 
-def test_a_share_of_the_users_gets_another_release_and_the_arm_says_so(held):
+def test_canary_serves_its_share_and_sets_the_arm(held):
     held.point("one")
     assert held.of("u1") == ("one", "")
     assert held.share(two=0.3) and not held.holder.poll()
@@ -105,7 +105,7 @@ def test_a_share_of_the_users_gets_another_release_and_the_arm_says_so(held):
     assert held.holder.status()["beside"] == [{"release": "two", "share": 0.3, "is_in_service": True}]
 
 
-def test_a_share_changes_and_ends_without_loading_anything(held):
+def test_changing_a_share_loads_nothing(held):
     held.point("one")
     held.share(two=0.3)
     assert held.share(two=1.0) and {held.of(user)[0] for user in USERS} == {"two"}
@@ -114,7 +114,7 @@ def test_a_share_changes_and_ends_without_loading_anything(held):
     assert held.number("segue_release_share", release="two") == 0
 
 
-def test_what_was_in_a_share_becomes_production_without_being_loaded_again(held):
+def test_promoted_canary_is_not_loaded_again(held):
     held.point("one")
     held.share(two=0.3)
     assert held.point("two") and held.share()
@@ -122,7 +122,7 @@ def test_what_was_in_a_share_becomes_production_without_being_loaded_again(held)
 
 
 @pytest.mark.parametrize("name", ["broken", "missing"])
-def test_users_of_a_share_that_was_refused_get_production_and_are_in_no_arm(held, name):
+def test_users_of_a_rejected_canary_get_production_without_arm(held, name):
     held.point("one")
     held.share(**{name: 0.5, "two": 0.2})
     wanted = traffic_split.read(held.shares)
@@ -134,7 +134,7 @@ def test_users_of_a_share_that_was_refused_get_production_and_are_in_no_arm(held
     assert held.number("segue_release_share", release="one") == pytest.approx(0.8)
 
 
-def test_a_file_of_shares_that_cannot_be_read_leaves_them_as_they_are(held):
+def test_invalid_shares_file_keeps_the_split(held):
     held.point("one")
     held.share(two=1.0)
     for text in ("{", json.dumps({"experiment": "x", "beside": [{"release": "two", "path": "/two", "share": 2}]})):
@@ -144,7 +144,7 @@ def test_a_file_of_shares_that_cannot_be_read_leaves_them_as_they_are(held):
         assert held.number("segue_releases_refused") == 1
 
 
-def test_what_has_left_service_is_gone_from_memory_though_it_refers_to_itself(held):
+def test_dropped_release_with_cycles_is_freed(held):
     held.point("one")
     held.share(two=0.3)
     gone = []
