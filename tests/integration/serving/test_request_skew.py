@@ -205,9 +205,7 @@ def test_no_feature_value_differs(found: compare.SkewReport) -> None:
     assert found.restated == found.pending == found.unread == found.stale == 0
 
 
-def test_only_late_and_future_events_differ_from_the_definition(
-    replayed: Replayed, found: compare.SkewReport
-) -> None:
+def test_only_late_and_future_events_differ_from_the_definition(replayed: Replayed, found: compare.SkewReport) -> None:
     rows = pl.read_parquet(replayed.home / "marts" / "events.parquet").to_dicts()
     of_user: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
