@@ -47,7 +47,7 @@ DEFAULT_REQUESTS_PER_S = 100
 
 
 def remote_folder(url: str) -> Path:
-    """The folder at `s3://bucket/prefix`: an object with `Path`'s interface (`/`, `exists`, `open`, `stat`, `unlink`)."""
+    """The folder `s3://bucket/prefix` as an object with `Path`'s interface (`/`, `exists`, `open`, `stat`, `unlink`)."""
     from upath import UPath  # optional dependency
 
     # Other processes write there too, so listings must not be cached.
@@ -67,10 +67,10 @@ class Settings:
 
     home: Path  # folder of everything that Segue writes
     host: str  # address that the services listen on; loopback by default
-    airflow_port: int
-    recommender_port: int
-    mlflow_port: int
-    console_port: int
+    airflow_port: int  # Airflow's web server
+    recommender_port: int  # recommender service and listening page
+    mlflow_port: int  # MLflow's tracking server
+    console_port: int  # operator console
     feature_log_share: float = 1.0  # fraction of requests whose features are logged, 0 to 1
     engine: str = "duckdb"  # one of ENGINES
     spark_master: str = "local[*]"  # URL of the Spark master
@@ -94,7 +94,6 @@ class Settings:
         """Root of landing zone, quarantine and marts: the home folder or a folder on object storage."""
         if not self.tables_url:
             return self.home
-
         return remote_folder(self.tables_url)
 
     @property

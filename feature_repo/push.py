@@ -1,7 +1,7 @@
 """Live events: one row per user with the newest events, which the marts may not contain yet.
 
-Only the single writer of a user (`sequences/online/reader_writer.py`) pushes rows; the row's timestamp is the time of the
-write, not of an event. Readers merge the row with the batch part of each sequence. There is no offline data: live
+Only the single writer of a user (`sequences/online/reader_writer.py`) pushes rows; the row's timestamp is the time of
+the write, not of an event. Readers merge the row with the batch part of each sequence. There is no offline data: live
 events reach the marts through the landing zone.
 """
 

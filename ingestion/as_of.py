@@ -1,4 +1,4 @@
-"""`python -m ingestion.as_of`: print the day after the newest landed event (YYYY-MM-DD), the default `as_of` of a run."""
+"""`python -m ingestion.as_of`: print the day after the newest landed event (YYYY-MM-DD), the default `as_of`."""
 
 from __future__ import annotations
 

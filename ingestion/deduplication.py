@@ -1,9 +1,9 @@
 """Index of landed event ids, used to deduplicate new events.
 
 Each file is read once. For each id the index holds a hash and the number of its file (12 bytes) in a few sorted runs of
-doubling size (as in a log-structured merge tree), so that the cost of a lookup depends on the number of queried ids, not
-on the number of landed ones. Large runs are spilled to disk and loaded for each lookup, so that memory is bounded. Ids
-whose hash is found are compared with the ids in the files, so hash collisions cause no false duplicates.
+doubling size (as in a log-structured merge tree), so that the cost of a lookup depends on the number of queried ids,
+not on the number of landed ones. Large runs are spilled to disk and loaded for each lookup, so that memory is bounded.
+Ids whose hash is found are compared with the ids in the files, so hash collisions cause no false duplicates.
 """
 
 from __future__ import annotations

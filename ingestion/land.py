@@ -34,8 +34,9 @@ def land(
 ) -> dict[str, LandingCounts]:
     """Land a file, folder or zip; return the row counts by format. Rows of erased users are dropped.
 
-    The recommender's event log, `home/live` or a path below it, is landed as live events: it may be missing or empty, and
-    its events must not be in the future. Of the whole `home/live`, only files modified since its last landing are read.
+    The recommender's event log, `home/live` or a path below it, is landed as live events: it may be missing or empty,
+    and its events must not be in the future. Of the whole `home/live`, only files modified since its last landing are
+    read.
 
     Args:
         path: File, folder or zip.

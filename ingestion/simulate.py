@@ -1,8 +1,8 @@
 """`python -m ingestion.simulate --users --tracks --days --seed --out FOLDER`: simulate a listening log with catalog.
 
-Writes the contract tables as Parquet. Equal arguments give equal content. One day is simulated and written at a time, so
-memory grows with the number of users and tracks, not of days. The ground truth goes to `FOLDER/truth/`, which landing
-ignores.
+Writes the contract tables as Parquet. Equal arguments give equal content. One day is simulated and written at a time,
+so memory grows with the number of users and tracks, not of days. The ground truth goes to `FOLDER/truth/`, which
+landing ignores.
 """
 
 from __future__ import annotations

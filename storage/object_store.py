@@ -1,9 +1,9 @@
 """Access to tables on disk or on object storage (`SEGUE_TABLES=s3://bucket/prefix`).
 
-Remote folders support pathlib's interface (`/`, `exists`, `open`, `stat`, `unlink`) but neither rename nor locks. Both are
-unnecessary: writing an object is atomic, and reading an object that is replaced meanwhile fails instead of returning
-mixed content. Marts are read from local copies, which are refreshed when their ETag changes; Spark also reads the landing
-zone from local copies. Server and credentials come from AWS's standard configuration: `AWS_ENDPOINT_URL`,
+Remote folders support pathlib's interface (`/`, `exists`, `open`, `stat`, `unlink`) but neither rename nor locks. Both
+are unnecessary: writing an object is atomic, and reading an object that is replaced meanwhile fails instead of
+returning mixed content. Marts are read from local copies, which are refreshed when their ETag changes; Spark also reads
+the landing zone from local copies. Server and credentials come from AWS's standard configuration: `AWS_ENDPOINT_URL`,
 `AWS_ACCESS_KEY_ID`, `~/.aws`, …
 
 For local folders all functions use pathlib.
@@ -207,7 +207,7 @@ def _etag_file(copy: Path) -> Path:
 
 
 def _etags(under: Path, prefix: str = "") -> dict[str, str]:
-    """ETags of the objects below a folder by relative path, optionally filtered by prefix; "." is the object `under`."""
+    """ETags of the objects below a folder by relative path, optionally with a prefix; "." is the object `under`."""
     with _storage_errors(under):
         objects = _filesystem(under).find(_key(under), prefix=prefix, detail=True)
     return {str(PurePosixPath(key).relative_to(_key(under))): info["ETag"] for key, info in objects.items()}

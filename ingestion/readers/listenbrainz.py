@@ -2,16 +2,17 @@
 
 Dump of listens: `listenbrainz-listens-dump-ID-DATE-full` or `-incremental`, as `.tar.zst`, `.tar.xz` or `.tar`, or the
 unpacked folder, or some of its files `listens/YEAR/MONTH.listens`. One JSON object per line: `user_id, user_name,
-timestamp` (or `listened_at`; start of the play in seconds since 1970, UTC), `track_metadata` with `artist_name, track_name,
-release_name, additional_info` (`recording_mbid, artist_mbids` …). Archives are streamed, not unpacked to disk.
+timestamp` (or `listened_at`; start of the play in seconds since 1970, UTC), `track_metadata` with `artist_name,
+track_name, release_name, additional_info` (`recording_mbid, artist_mbids` …). Archives are streamed, not unpacked to
+disk.
 
 Account export: the zip from the account settings, `user.json` with `listens/YEAR/MONTH.jsonl` (the same objects without
 the user; `track_metadata.mbid_mapping` has the ids that ListenBrainz matched) and `feedback.jsonl` (`recording_mbid,
 recording_msid, score` of 1 or -1, `created`). User ids are the same as in the dump.
 
 Differences from the data: a listen has no duration, so `StartTimestampStager` derives one; the track length that some
-clients send is ignored, because a listen does not say how much of the track was played. Pinned recordings, tags and user
-names are not read.
+clients send is ignored, because a listen does not say how much of the track was played. Pinned recordings, tags and
+user names are not read.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Segue's own format: Parquet or JSON lines of any contract table, and the recommender's event log.
 
-The table is the name of a folder in the path (`tracks/…/x.parquet`) or of the file (`tracks.parquet`). Other files whose
-rows have `event_id, user_id, action` hold listening events. Folders `truth/` hold the ground truth of simulated logs
-and are never read.
+The table is the name of a folder in the path (`tracks/…/x.parquet`) or of the file (`tracks.parquet`). Other files
+whose rows have `event_id, user_id, action` hold listening events. Folders `truth/` hold the ground truth of simulated
+logs and are never read.
 """
 
 from __future__ import annotations

@@ -77,9 +77,8 @@ def _plays(
     """Stage the plays of one file and yield the rejected ones.
 
     Args:
-        member: The file.
-        user_id: User of the file.
-        covered_until: Newest minute ("YYYY-MM-DD HH:MM") of each user's extended files; updated by extended files. Plays
+        member: The file. user_id: User of the file. covered_until: Newest minute ("YYYY-MM-DD HH:MM") of each user's
+        extended files; updated by extended files. Plays
             of basic files up to that minute are dropped as duplicates.
         stager: Receives the plays.
         catalog: Receives tracks, artists and albums.

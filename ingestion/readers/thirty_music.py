@@ -1,9 +1,9 @@
-"""30Music (Turrin et al., "30Music listening and playlists dataset", RecSys 2015): 31 million plays of 45,000 Last.fm users.
+"""30Music (Turrin et al., "30Music listening and playlists dataset", RecSys 2015): 31 million plays from Last.fm.
 
 Get `ThirtyMusic.tar.gz` from recsys.deib.polimi.it/datasets, unpack it and land the folder, or some of its files:
 `relations/events.idomaar` (plays), `relations/love.idomaar` (likes), `entities/tracks.idomaar`, `persons`, `albums`,
-`playlist`. A line is `type, id, timestamp` (seconds since 1970, UTC; -1: none) and two JSON objects, the properties and the
-links; they are separated by tabs or, in some files, by spaces. A play has `playtime` in seconds (-1 or 0: unknown),
+`playlist`. A line is `type, id, timestamp` (seconds since 1970, UTC; -1: none) and two JSON objects, the properties and
+the links; they are separated by tabs or, in some files, by spaces. A play has `playtime` in seconds (-1 or 0: unknown),
 `subjects` (the user) and `objects` (the track).
 
 Differences from the data: a timestamp is the start of a play, as in Last.fm, and `StartTimestampStager` derives unknown

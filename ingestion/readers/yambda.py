@@ -1,14 +1,14 @@
 """Yambda (Ploshkin et al., "Yambda-5B", 2025, arXiv 2505.22238): listens and likes of a streaming service, Apache-2.0.
 
-Flat form: `multi_event.parquet`, or `listens.parquet` with `likes.parquet` and `dislikes.parquet`. Columns `uid, timestamp`
-(seconds in steps of five since an undisclosed day), `item_id, is_organic`; listens have `played_ratio_pct,
-track_length_seconds`, and `multi_event` has `event_type`. Get one size (`flat/50m`, `flat/500m`, `flat/5b`) from the dataset
-yandex/yambda on the Hugging Face hub, put `artist_item_mapping.parquet` and `album_item_mapping.parquet` into the same
-folder for artists and albums, and land the folder.
+Flat form: `multi_event.parquet`, or `listens.parquet` with `likes.parquet` and `dislikes.parquet`. Columns `uid,
+timestamp` (seconds in steps of five since an undisclosed day), `item_id, is_organic`; listens have `played_ratio_pct,
+track_length_seconds`, and `multi_event` has `event_type`. Get one size (`flat/50m`, `flat/500m`, `flat/5b`) from the
+dataset yandex/yambda on the Hugging Face hub, put `artist_item_mapping.parquet` and `album_item_mapping.parquet` into
+the same folder for artists and albums, and land the folder.
 
 Differences from the data: day 0 is assumed to be 2024-01-01. The time of a listen is assumed to be its end, because its
-played ratio is known. Unlikes and undislikes are not actions of the contract and are quarantined. The data has no names;
-artists and albums are named by their ids.
+played ratio is known. Unlikes and undislikes are not actions of the contract and are quarantined. The data has no
+names; artists and albums are named by their ids.
 """
 
 from __future__ import annotations

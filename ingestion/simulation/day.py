@@ -52,11 +52,11 @@ def simulate_day(world: World, users: SimulatedUsers, day: int, seed: int) -> Co
     )
 
     kind_N, user_N = sessions.product_scene_S[session_N], sessions.user_S[session_N]
-    answer_N = np.where(kind_N == session.PRIVATE_FM, number_N // FM_TRACKS, 0)
-    request_N = session_N * 16 + answer_N
+    response_N = np.where(kind_N == session.PRIVATE_FM, number_N // FM_TRACKS, 0)
+    request_N = session_N * 16 + response_N
     is_valid = (track_N >= 0) & available.is_available_V[track_N] & ~users.is_rejected(user_N, np.maximum(track_N, 0))
-    is_ours_N = np.isin(kind_N, (session.PRIVATE_FM, session.DAILY, session.SIMILAR))
-    is_valid &= _first_in_response(np.where(is_ours_N, request_N, -1), track_N, world.tracks)
+    is_recommended_N = np.isin(kind_N, (session.PRIVATE_FM, session.DAILY, session.SIMILAR))
+    is_valid &= _first_in_response(np.where(is_recommended_N, request_N, -1), track_N, world.tracks)
     session_N, number_N, track_N, request_N = (
         session_N[is_valid],
         number_N[is_valid],
@@ -64,27 +64,27 @@ def simulate_day(world: World, users: SimulatedUsers, day: int, seed: int) -> Co
         request_N[is_valid],
     )
     moods = Moods(moods.interest_N[is_valid], moods.emotion_N[is_valid])
-    kind_N, user_N, is_ours_N = kind_N[is_valid], user_N[is_valid], is_ours_N[is_valid]
+    kind_N, user_N, is_recommended_N = kind_N[is_valid], user_N[is_valid], is_recommended_N[is_valid]
 
     memory_N = users.repeat_probability(user_N, track_N)
     share_N = interest_share(users, weights_UI, user_N, world.interest_V[track_N])
     affinity_N = affinity(world, users, user_N, track_N, share_N, memory_N > 0, moods)
     position_N = np.where(kind_N == session.PRIVATE_FM, number_N % FM_TRACKS, number_N)
-    is_looked_at = random.random(len(affinity_N)) < examination(position_N) * sigmoid(1.2 * affinity_N)
-    is_played_N = (kind_N != session.DAILY) | is_looked_at
+    is_examined_N = random.random(len(affinity_N)) < examination(position_N) * sigmoid(1.2 * affinity_N)
+    is_played_N = (kind_N != session.DAILY) | is_examined_N
     played_ms, outcome_N = play_lengths(random, affinity_N, world.duration_ms_V[track_N])
-    begin_N = _start_times(random, sessions, session_N, kind_N, np.where(is_played_N, played_ms * 1000, -1))
+    start_N = _start_times(random, sessions, session_N, kind_N, np.where(is_played_N, played_ms * 1000, -1))
 
-    is_valid = begin_N - sessions.start_S[session_N] < MAX_SESSION_US
+    is_valid = start_N - sessions.start_S[session_N] < MAX_SESSION_US
     slots: Columns = {
         "user": user_N,
         "target": track_N,
-        "begin": begin_N,
+        "begin": start_N,
         "played_ms": played_ms,
         "outcome": outcome_N,
         "scene": kind_N,
-        "request": np.where(is_ours_N, request_N, -1),
-        "position": np.where(is_ours_N, position_N, -1),
+        "request": np.where(is_recommended_N, request_N, -1),
+        "position": np.where(is_recommended_N, position_N, -1),
         "propensity": _propensities(world, users, available, sessions, session_N, kind_N, track_N, share_N, memory_N),
         "device": sessions.device_S[session_N],
         "context_type": _context_types(kind_N),
@@ -160,10 +160,10 @@ def _choose_tracks(
     usual_N = available.sample_by_interest(
         random, users.interest_UI[user_N, np.minimum(drawn_I, weights_UI.shape[1] - 1)]
     )
-    ours_N = np.where(drawn_N < EXPLORATION_SHARE, available.sample_uniform(random, N), usual_N)
+    recommended_N = np.where(drawn_N < EXPLORATION_SHARE, available.sample_uniform(random, N), usual_N)
     recalled_N = users.sample_repeat(random, user_N)
     repeats_N = _repeat_share(kind_N)
-    ours_N = np.where((drawn_N >= 1 - repeats_N) & (recalled_N >= 0), recalled_N, ours_N)
+    recommended_N = np.where((drawn_N >= 1 - repeats_N) & (recalled_N >= 0), recalled_N, recommended_N)
 
     # Similar tracks: of the seed's artist or interest.
     seed_N = sessions.seed_S[session_N]
@@ -179,7 +179,7 @@ def _choose_tracks(
     return np.select(
         [kind_N == session.LIBRARY, is_list_N, is_video_N, kind_N == session.SIMILAR],
         [library_N, listed_N, world.track_M[np.where(is_video_N, opened_N, 0)], similar_N],
-        ours_N,
+        recommended_N,
     )
 
 
@@ -201,7 +201,7 @@ def _propensities(
     within_N = available.probability_in_interest(track_N)
     has_memory_N = users.plays_U[sessions.user_S[session_N]] > 0
     repeats_N = _repeat_share(kind_N) * has_memory_N
-    ours_N = (
+    recommended_N = (
         EXPLORATION_SHARE / available.size
         + (1 - EXPLORATION_SHARE - repeats_N) * share_N * within_N
         + repeats_N * memory_N
@@ -211,24 +211,24 @@ def _propensities(
     artist_N = world.artist_V[track_N]
     similar_N = 0.5 * (world.artist_V[seed_N] == artist_N) / songs_A[artist_N]
     similar_N = similar_N + 0.5 * (world.interest_V[seed_N] == world.interest_V[track_N]) * within_N
-    is_ours_N = np.isin(kind_N, (session.PRIVATE_FM, session.DAILY))
-    return np.where(is_ours_N, ours_N, np.where(kind_N == session.SIMILAR, similar_N, np.nan))
+    is_recommended_N = np.isin(kind_N, (session.PRIVATE_FM, session.DAILY))
+    return np.where(is_recommended_N, recommended_N, np.where(kind_N == session.SIMILAR, similar_N, np.nan))
 
 
 def _start_times(
     random: np.random.Generator, sessions: Sessions, session_N: Ints, kind_N: Ints, length_N: Ints
 ) -> Ints:
-    """Start of each track in microseconds after midnight [N]: consecutive with short gaps; unplayed slots (-1) take no time."""
-    gap_N = 2 * SECOND + random.integers(0, 3 * SECOND, len(session_N))
-    takes_N = np.where(length_N >= 0, length_N + gap_N, 0)
-    total_N = takes_N.cumsum() - takes_N
+    """Start of each track in microseconds after midnight [N]: consecutive with short pauses; unplayed slots (-1) are empty."""
+    pause_N = 2 * SECOND + random.integers(0, 3 * SECOND, len(session_N))
+    elapsed_N = np.where(length_N >= 0, length_N + pause_N, 0)
+    total_N = elapsed_N.cumsum() - elapsed_N
     is_first_N = np.r_[True, session_N[1:] != session_N[:-1]] if len(session_N) else np.zeros(0, bool)
     base_N = np.maximum.accumulate(np.where(is_first_N, total_N, 0))
     lead_N = np.where(
         kind_N == session.MLOG, 150 * SECOND, np.where(kind_N == session.PLAYLISTS, 6 * SECOND, 3 * SECOND)
     )
-    begins: Ints = sessions.start_S[session_N] + lead_N + total_N - base_N
-    return begins
+    start_N: Ints = sessions.start_S[session_N] + lead_N + total_N - base_N
+    return start_N
 
 
 def _emit(
@@ -236,11 +236,11 @@ def _emit(
 ) -> None:
     """Add impressions, clicks, plays and feedback of slots ordered by session and time."""
     track = TARGET["track"]
-    ours = slots["request"] >= 0
-    shown = {name: slots[name][ours] for name in slots}
+    is_recommended = slots["request"] >= 0
+    shown = {name: slots[name][is_recommended] for name in slots}
     # A response is shown one second before its first track starts, so that no timestamps are equal.
-    answer, inverse = np.unique(shown["request"], return_inverse=True)
-    first_at = np.full(len(answer), np.iinfo(np.int64).max)
+    request, inverse = np.unique(shown["request"], return_inverse=True)
+    first_at = np.full(len(request), np.iinfo(np.int64).max)
     np.minimum.at(first_at, inverse, shown["begin"])
     truth = ("affinity", "mood_interest", "mood_emotion")
     shared = ("target", "scene", "context_type", "context", "request", "position", "propensity", "device", *truth)
@@ -253,13 +253,13 @@ def _emit(
     )
     played = {name: values[slots["is_played"]] for name, values in slots.items()}
     played["end"] = played["begin"] + played["played_ms"] * 1000
-    chosen = played["scene"] == session.DAILY
+    clicked = played["scene"] == session.DAILY
     buffer.add(
-        played["user"][chosen],
+        played["user"][clicked],
         action=ACTION["click"],
         target_type=track,
-        begin=played["begin"][chosen] - SECOND // 4,
-        **{name: played[name][chosen] for name in shared},
+        begin=played["begin"][clicked] - SECOND // 4,
+        **{name: played[name][clicked] for name in shared},
     )
     buffer.add(
         played["user"],

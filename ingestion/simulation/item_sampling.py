@@ -64,7 +64,7 @@ class InterestGroups:
         self._interest_P = interest_P
 
     def draw(self, random: np.random.Generator, interest_N: Ints, explore: float) -> Ints:
-        """Sample a collection of each interest [N]; any collection with probability `explore` or if the interest has none."""
+        """Sample a collection of each interest [N], or any with probability `explore` or if the interest has none."""
         own_N = self._bounds_K[interest_N] + (random.random(len(interest_N)) * self._count_K[interest_N]).astype(
             np.int64
         )

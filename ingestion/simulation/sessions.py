@@ -1,7 +1,7 @@
 """Sessions of a simulated day: user, time, situation, product scene and mood.
 
-Shape letters: S sessions, N slots (positions of tracks in all sessions), G segments with the same mood, U users, P parts
-of the day, I interests of a user, K interests, E emotions.
+Shape letters: S sessions, N slots (positions of tracks in all sessions), G segments with the same mood, U users, P
+parts of the day, I interests of a user, K interests, E emotions.
 """
 
 from __future__ import annotations

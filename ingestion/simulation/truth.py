@@ -1,4 +1,4 @@
-"""Ground truth of a simulation: the latent variables that a model should recover. For tests only; landing ignores it."""
+"""Ground truth of a simulation: latent variables that a model should recover. For tests only; landing ignores it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Simulated users: drifting interests, habits and play history.
 
-Shape letters: U users, I interests of a user, H plays in the history, K interests of the world, P parts of the day, N slots.
+Shape letters: U users, I interests of a user, H plays in the history, K interests of the world, P parts of the day, N
+slots.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class SimulatedUsers:
         return np.where(known_N > 0, self.play_history_UH[user_N, slot_N], -1).astype(np.int64)
 
     def repeat_probability(self, user_N: Ints, track_N: Ints) -> Floats:
-        """Probability with which `sample_repeat` returns the track [N]; positive if and only if it is in the history."""
+        """Probability with which `sample_repeat` returns the track [N]; positive only for tracks in the history."""
         known_N = np.minimum(self.plays_U[user_N], HISTORY_LENGTH)
         is_same_NH = self.play_history_UH[user_N] == track_N[:, None].astype(np.int32)
         rows, slots = np.nonzero(is_same_NH)

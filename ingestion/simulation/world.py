@@ -1,8 +1,9 @@
-"""Catalog of the simulation as index arrays: interests, artists, tracks, albums, playlists, mlogs, works with soundtracks.
+"""Catalog of the simulation as index arrays: interests, artists, tracks, albums, playlists, mlogs, soundtracks.
 
-An *interest* is a language and a style with typical emotions and scenes. Artists belong to an interest, tracks usually to
-that of their artist; a soundtrack connects artists of different interests. `catalog.py` adds ids and names. Shape
-letters: K interests, A artists, V tracks, P playlists, M mlogs, W works, E emotions, S scenes, L list length, D vector width.
+An *interest* is a language and a style with typical emotions and scenes. Artists belong to an interest, tracks usually
+to that of their artist; a soundtrack connects artists of different interests. `catalog.py` adds ids and names. Shape
+letters: K interests, A artists, V tracks, P playlists, M mlogs, W works, E emotions, S scenes, L list length, D vector
+width.
 """
 
 from __future__ import annotations

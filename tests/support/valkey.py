@@ -17,5 +17,5 @@ def running(**settings: Any) -> Iterator[ValkeyServer]:
 
 
 def online_store(server: ValkeyServer) -> dict[str, Any]:
-    """Feast's `online_store` for it, as `feature_repo/feature_store_redis.yaml` has it."""
+    """Feast's `online_store` for it, as in `feature_repo/feature_store.yaml`."""
     return {"type": "redis", "connection_string": f"{server.host}:{server.port}", "skip_dedup": True}

@@ -166,9 +166,9 @@ class StartTimestampStager:
     """Contract events from plays of which the source logs the start.
 
     A play ends after its logged duration if there is one. Scrobbles have none: a scrobble only says that the track was
-    played for half its length or four minutes. Its play is assumed to end when the user's next play starts, but after 30
-    seconds at the earliest (a shorter play would count as a skip) and after four minutes at the latest (also before a
-    break and for the user's last play).
+    played for half its length or four minutes. Its play is assumed to end when the user's next play starts, but after
+    30 seconds at the earliest (a shorter play would count as a skip) and after four minutes at the latest (also before
+    a break and for the user's last play).
     """
 
     def __init__(self, scratch: Path) -> None:

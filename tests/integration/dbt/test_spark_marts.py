@@ -1,7 +1,7 @@
 """DuckDB and Spark build equal marts, also incrementally.
 
-The data are a simulation of 20,000 events (500,000 with SEGUE_ACCEPTANCE) and handmade rows for cases that the simulation
-lacks.
+The data are a simulation of 20,000 events (500,000 with SEGUE_ACCEPTANCE) and handmade rows for cases that the
+simulation lacks.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LOOKBACK = 2
 
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Engine to home. The first build covers the events of some days; the second all days, a late event and a deleted file."""
+    """Engine to home. The first build covers some days; the second all days, a late event and a deleted file."""
     folder = tmp_path_factory.mktemp("engines")
     homes = {engine: folder / engine for engine in ("duckdb", "spark")}
     events = simulate(SIZE, folder / "world")

@@ -1,4 +1,4 @@
-"""An invalid table fails the task of its stage in the DAG, which logs the expectation; the task of the other stage passes."""
+"""An invalid table fails the task of its stage in the DAG, which logs the expectation; other stages pass."""
 
 from __future__ import annotations
 
