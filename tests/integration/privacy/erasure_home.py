@@ -1,4 +1,4 @@
-"""A small home in which one listener has left something everywhere, and the question where they still are."""
+"""A small home with data of one user in every store, and a search for remaining traces of a user."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from training.release.pointer import Pointer
 LAST_DAY = date(2026, 6, 30)
 AS_OF = date(2026, 7, 1)
 LOG = "simulated/tiny"
-"""Where the log lies below the home."""
+"""Folder of the log, relative to the home."""
 
 
 def landed(home: Path) -> None:
-    """Some listeners and their marts; a broken row of each of the first three lies in quarantine."""
+    """Land a simulated log and build its marts; each of the first three users has invalid rows in quarantine."""
     size = ["--users=24", "--tracks=120", "--days=6", "--seed=3", f"--last-day={LAST_DAY}"]
     simulate.main([*size, f"--out={home / LOG}"])
     for file in (home / LOG).rglob("*.parquet"):
@@ -40,7 +40,7 @@ def landed(home: Path) -> None:
 
 
 def broken(path: Path, users: list[str]) -> Path:
-    """A log with a row of each user that breaks the contract, and one that is not even JSON."""
+    """A log with two invalid rows per user: one violates the contract, the other is not JSON."""
     row = {
         "event_id": "x",
         "target_type": "track",
@@ -53,13 +53,13 @@ def broken(path: Path, users: list[str]) -> Path:
 
 
 def listeners(home: Path) -> list[str]:
-    """Ids of those with landed events, the most active first."""
+    """Ids of users with landed events, most active first."""
     events = pl.read_parquet(home / "landing" / "listening_events" / "dt=*" / "*.parquet", hive_partitioning=False)
     return events.group_by("user_id").len().sort("len", "user_id", descending=[True, False])["user_id"].to_list()
 
 
 def with_models(home: Path) -> Path:
-    """What training leaves of listeners: cases in a workspace, and a release in service that remembers who heard what."""
+    """Add files of training with user ids: cases in a workspace, and an active release with user histories."""
     users = sorted(listeners(home))
     cases = pl.DataFrame({"user_id": users, "request_at": range(len(users)), "targets": [["t1"]] * len(users)})
     workspace = home / "training" / f"{AS_OF}-debug" / "held_out"
@@ -78,7 +78,7 @@ def with_models(home: Path) -> Path:
 
 
 def places(home: Path, user: str) -> list[str]:
-    """Every file below the home that has the id in its bytes or, packed as Parquet is, in its values."""
+    """All files below the home that contain the id in their bytes or, for Parquet, in their values."""
     return sorted(str(file.relative_to(home)) for file in home.rglob("*") if file.is_file() and _has(file, user))
 
 
@@ -89,11 +89,11 @@ def _has(file: Path, user: str) -> bool:
 
 
 def rows_of_others(home: Path, user: str) -> dict[str, list[Any]]:
-    """Every row of every table and line that is not the user's, table by table, wherever in it the rows lie."""
+    """All rows and lines of other users, by table or file, independent of file names and order."""
     found: dict[str, list[Any]] = {}
     for file in sorted(home.rglob("*.parquet")):
         rows = [row for row in pl.read_parquet(file, hive_partitioning=False).rows() if user not in repr(row)]
-        # Landed files are named by their content: the partition is what they keep.
+        # Landed files are named by their content; only the partition is stable.
         name = file.parent if "landing" in file.parts else file
         found.setdefault(str(name.relative_to(home)), []).extend(rows)
     for file in sorted([*home.glob("live/*/*.jsonl"), *home.glob("requests/*/*.jsonl")]):
@@ -117,5 +117,5 @@ def _tables(file: Path, user: str) -> Iterator[tuple[str, list[Any]]]:
 
 
 def users_in(mart: Path) -> set[str]:
-    """Whose rows a mart has."""
+    """Ids of the users in a mart."""
     return {user for (user,) in duckdb.execute("select distinct user_id from read_parquet(?)", [str(mart)]).fetchall()}

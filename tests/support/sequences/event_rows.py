@@ -1,4 +1,4 @@
-"""A tiny event table, and the ten-line oracle that every reader of sequences must agree with."""
+"""A tiny event table, and the oracle that every sequence reader must equal."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ EPOCH_US = int(EPOCH.replace(tzinfo=UTC).timestamp()) * 1_000_000
 
 
 def at(second: float) -> datetime:
-    """A naive UTC time `second` seconds into the tests' world."""
+    """The naive UTC time `second` seconds after `EPOCH`."""
     return EPOCH + timedelta(seconds=second)
 
 
 def us(second: float) -> int:
-    """The same in µs since 1970."""
+    """The time `second` seconds after `EPOCH` in µs since 1970 UTC."""
     return EPOCH_US + round(second * 1_000_000)
 
 
 def event_rows(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the event table from loose events (user_id, second, behaviour, …): what dbt does, in the obvious way."""
+    """Rows of the event table from partial events (user_id, second, behaviour, …): a simple version of dbt's models."""
     unique = {event["event_id"]: event for event in reversed(list(events))}.values()
     rows: list[dict[str, Any]] = []
     last: dict[str, datetime] = {}
@@ -87,16 +87,16 @@ def event_rows(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def write_events(path: Path, rows: list[dict[str, Any]]) -> Path:
-    """The rows as `events.parquet`, in small row groups so that users straddle them."""
+    """Write the rows as `events.parquet`, in small row groups so that users span several of them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows, schema=EVENT_SCHEMA), path, row_group_size=7)
     return path
 
 
 def oracle(rows: list[dict[str, Any]], view: SequenceView, user_id: str, time_us: int) -> list[dict[str, Any]]:
-    """The definition, read aloud: the last L events of the user known before the time, oldest first.
+    """The definition of a view in plain Python: the user's last L events known before the time, oldest first.
 
-    Of a daily view, before the midnight before it.
+    For a daily view: known before the last midnight before the time.
     """
     if view.is_daily:
         time_us -= time_us % 86_400_000_000
@@ -112,7 +112,7 @@ def oracle(rows: list[dict[str, Any]], view: SequenceView, user_id: str, time_us
 
 
 def oracle_values(rows: list[dict[str, Any]], view: SequenceView, user_id: str, time_us: int) -> dict[str, list[Any]]:
-    """The oracle's events as attribute ▸ list, in the types that readers give ("" and NaN for missing)."""
+    """The oracle's events as attribute ▸ list, with the types of the readers ("" and NaN for missing values)."""
     found = oracle(rows, view, user_id, time_us)
     return {a.name: [_value(a.kind, row[a.name]) for row in found] for a in view.attributes}
 
@@ -128,5 +128,5 @@ def _value(kind: str, value: Any) -> Any:
 
 
 def to_us(time: datetime) -> int:
-    """µs since 1970 of a naive UTC time."""
+    """A naive UTC time as µs since 1970."""
     return (time.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

@@ -20,7 +20,7 @@ KIND = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "r
 
 
 def sqlite_store(folder: Path, views: dict[str, SequenceView], extra: list[Any] | None = None) -> feast.FeatureStore:
-    """`feature_store` with an SQLite file under the folder."""
+    """`feature_store` with a SQLite file in the folder."""
     return feature_store(folder, views, {"type": "sqlite", "path": str(folder / "online.db")}, extra)
 
 
@@ -39,7 +39,7 @@ def feature_store(
     extra: list[Any] | None = None,
     engine: dict[str, Any] = DUCKDB,
 ) -> feast.FeatureStore:
-    """The views (and the live part, the profile, the service) applied to an online store."""
+    """A store with the views, the live events, the profile and the feature service applied."""
     config = RepoConfig(
         project="tests",
         provider="local",

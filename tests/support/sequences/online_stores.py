@@ -1,4 +1,4 @@
-"""The online stores that a test of the online side runs on: SQLite, and Redis's protocol on a real server."""
+"""Online stores for tests: SQLite, and a real Redis-protocol server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = ("sqlite", "redis")
 
 @contextmanager
 def opened(kind: str, folder: Path, views: dict[str, SequenceView]) -> Iterator[feast.FeatureStore]:
-    """The views over an empty event table in `folder`, applied to an online store of this kind."""
+    """A store of the given kind with the views applied over an empty event table in `folder`."""
     write_events(folder / "events.parquet", [])
     if kind == "sqlite":
         yield feature_store(folder, views, {"type": "sqlite", "path": str(folder / "online.db")})

@@ -1,6 +1,6 @@
-"""Random histories and views for hypothesis: ties, late and repeated events, several users, any definition.
+"""Hypothesis strategies for histories and views: ties, late and repeated events, several users, any view.
 
-What each should give is `conftest.oracle_values`. Counts are small in `make test` and full with SEGUE_ACCEPTANCE=1.
+Expected values come from `event_rows.oracle_values`. Example counts are reduced unless SEGUE_ACCEPTANCE=1.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ ENCODERS = {
     "behaviour": behaviours.load_behaviours().encoder,
     "scene": {"": 2, "daily": 3},
 }
-"""For every attribute that is text; some of the texts are not among them."""
+"""Encoders of all string attributes; some texts are intentionally missing."""
 
 ACTIONS = ("play", "play", "play", "click", "like", "collect", "dislike", "block")
-ON_OTHERS = ("click", "collect", "dislike", "block")
+NON_TRACK_ACTIONS = ("click", "collect", "dislike", "block")
 MICROSECOND = 1e-6
 
 
 def examples(reduced: int, full: int) -> settings:
-    """How many examples a property gets: `reduced` of them, or `full` with SEGUE_ACCEPTANCE=1."""
+    """Settings with `reduced` examples per property, or `full` with SEGUE_ACCEPTANCE=1."""
     return settings(
         max_examples=full if os.environ.get("SEGUE_ACCEPTANCE") == "1" else reduced,
         deadline=None,
@@ -51,10 +51,10 @@ def examples(reduced: int, full: int) -> settings:
 def histories(
     draw: st.DrawFn, prefix: str = "e", impressions: bool = False, shift: float = 0, max_size: int = 25
 ) -> list[Event]:
-    """Events as they arrive: in any order, of few users and few moments, so that they tie or nearly tie, some twice.
+    """Events in arrival order: unsorted, of few users and times so that many tie or nearly tie, some duplicated.
 
-    An event is what `conftest.event_rows` and `contract_row` read, `second` its end. `prefix` keeps the ids of two
-    histories apart, `shift` (seconds) their moments.
+    Events have the columns that `event_rows` and `contract_row` read; `second` is the end. `prefix` separates the ids of two
+    histories, `shift` (seconds) their times.
     """
     actions = (*ACTIONS, "impression") if impressions else ACTIONS
     events = []
@@ -69,18 +69,20 @@ def histories(
             "sequence_number": draw(st.integers(0, 3)),
             "action": action,
             "played_ms": draw(st.sampled_from([1_000, 50_000, 95_000, 150_000])) if action == "play" else None,
-            "target_type": draw(st.sampled_from(["track", "artist", "playlist"])) if action in ON_OTHERS else "track",
+            "target_type": draw(st.sampled_from(["track", "artist", "playlist"]))
+            if action in NON_TRACK_ACTIONS
+            else "track",
             "target_id": draw(st.sampled_from(["t0", "t1", "t2", "new"])),
             "scene": draw(st.sampled_from([None, "daily"])),
         }
-        events.append(event | _meaning(event))
+        events.append(event | _derived_columns(event))
     again = draw(st.lists(st.sampled_from(events), max_size=4))
     return [dict(event) for event in draw(st.permutations([*events, *again]))]
 
 
 @st.composite
 def views(draw: st.DrawFn) -> SequenceView:
-    """Any definition: some behaviours, on tracks or on anything, of any attributes, 1 to 7 events long, daily or not."""
+    """Any valid view: some behaviors, any target types and attributes, 1 to 7 events long, daily or not."""
     reported = sorted(behaviours.load_behaviours().ids.keys() - {*INFERRED_BEHAVIOURS})
     choices = (st.lists(st.sampled_from(reported), min_size=1, unique=True), st.just(list(INFERRED_BEHAVIOURS)))
     chosen_behaviours = tuple(draw(st.one_of(*choices)))
@@ -96,17 +98,17 @@ def views(draw: st.DrawFn) -> SequenceView:
     )
 
 
-def moments(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
-    """(user, µs) at, just before and just after everything that happened, and of a user who never did anything.
+def query_times(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    """(user, µs) at, just before and just after every event, also for a user without events.
 
-    `rows` are the event table's. The order is not that of time, and some moments come twice.
+    `rows` are those of the event table. The result is unsorted and contains duplicates.
     """
     times = {us(0), us(DAY) - 1, us(DAY), us(DAY) + 1}
     for row in rows:
         known = to_us(row["known_at"])
         times.update((known - 1, known, known + 1))
-    asked = [(user, time) for time in sorted(times, key=lambda time: time % 7) for user in (*USERS, "nobody")]
-    return asked + asked[:3]
+    queries = [(user, time) for time in sorted(times, key=lambda time: time % 7) for user in (*USERS, "nobody")]
+    return queries + queries[:3]
 
 
 def contract_row(event: Event) -> dict[str, Any]:
@@ -116,8 +118,8 @@ def contract_row(event: Event) -> dict[str, Any]:
     return {**{name: event[name] for name in keep}, "occurred_at": us(began), "ended_at": us(event["second"])}
 
 
-def _meaning(event: Event) -> dict[str, Any]:
-    """What dbt derives of an event; an impression here is one that nobody clicked."""
+def _derived_columns(event: Event) -> dict[str, Any]:
+    """The columns that dbt derives from an event; impressions are without click."""
     duration = DURATION_MS if event["action"] == "play" else None
     behaviour = behaviours.behaviour_of(event["action"], event["played_ms"], duration)
     ratio = behaviours.played_ratio(event["played_ms"], duration)

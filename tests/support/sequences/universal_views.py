@@ -1,4 +1,4 @@
-"""The world of Feast's universal offline-store tests, small: drivers, customers, orders, places, one global view.
+"""A small version of the data of Feast's universal offline-store tests: drivers, customers, orders, places, globals.
 
 Feast keeps it in `sdk/python/tests/integration/feature_repos` of its repository (not in its wheel). Rows are random with
 a fixed seed; what each entity row should get is `expected`, which looks at every row of a view.
@@ -31,7 +31,7 @@ ENTITIES = [driver, customer, location]
 
 @dataclass
 class Universal:
-    """A view with its rows: `keys` are its join keys, `mapping` renames columns of the file."""
+    """A view with its rows; `keys` are the join keys, `mapping` renames columns of the file."""
 
     name: str
     frame: pd.DataFrame
@@ -48,7 +48,7 @@ class Universal:
     def view(self, folder: Path) -> FeatureView:
         """The Feast view over a file of the rows."""
         path = folder / f"{self.name}.parquet"
-        self.frame.to_parquet(path, coerce_timestamps="us")  # Spark reads no nanoseconds
+        self.frame.to_parquet(path, coerce_timestamps="us")  # Spark cannot read nanoseconds
         return FeatureView(
             name=self.name,
             entities=list(self.entities),
@@ -65,7 +65,7 @@ class Universal:
         )
 
     def expected(self, row: dict[str, Any], feature: str, keys: dict[str, str] | None = None) -> Any:
-        """The newest value that had not expired at the row's time; of equal times the one created last."""
+        """The expected value: the newest one that has not expired at the row's time; of equal times, the one created last."""
         keys = keys or {key: key for key in self.keys}
         column = {new: old for old, new in self.mapping.items()}.get(feature, feature)
         best, time = None, row["event_timestamp"]
@@ -80,7 +80,7 @@ class Universal:
 
 
 def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows with plain datetimes: comparing pandas' own takes most of a test."""
+    """The rows with plain datetimes, because comparing pandas timestamps is slow."""
     return [
         {name: getattr(value, "to_pydatetime", lambda v=value: v)() for name, value in row.items()}
         for row in frame.to_dict("records")
@@ -94,7 +94,7 @@ def world(has_time_to_live: bool = True) -> dict[str, Universal]:
 
     def frame(count: int, **columns: Any) -> pd.DataFrame:
         times = [NOW - timedelta(minutes=30 * int(n)) for n in random.integers(0, 150, count)]
-        late = [timedelta(minutes=int(n)) for n in random.permutation(count)]  # distinct: no tie is left open
+        late = [timedelta(minutes=int(n)) for n in random.permutation(count)]  # distinct, so that there are no ties
         return pd.DataFrame(
             {
                 "event_timestamp": times,
@@ -157,7 +157,7 @@ def world(has_time_to_live: bool = True) -> dict[str, Universal]:
 
 
 def entity_rows(count: int = 60) -> pd.DataFrame:
-    """Who is asked about, and when: some of them unknown, times equal and out of order."""
+    """Entity rows: some unknown entities, equal and unsorted times."""
     random = np.random.default_rng(12)
     return pd.DataFrame(
         {
@@ -172,7 +172,7 @@ def entity_rows(count: int = 60) -> pd.DataFrame:
 
 
 def on_demand(driver_view: FeatureView) -> OnDemandFeatureView:
-    """`conv_rate_plus_100`: from a stored feature and from what only the request holds."""
+    """`conv_rate_plus_100`: computed from a stored feature and from request data."""
     request = RequestSource(name="conv_rate_input", schema=[Field(name="val_to_add", dtype=Int64)])
 
     @on_demand_feature_view(
@@ -197,7 +197,7 @@ def on_demand(driver_view: FeatureView) -> OnDemandFeatureView:
 def open_world(
     folder: Path, universals: dict[str, Universal], engine: dict[str, Any] | None = None
 ) -> tuple[feast.FeatureStore, dict[str, FeatureView]]:
-    """A store that answers from our offline store (`engine`: or from another), with every view applied."""
+    """A store with the offline store of `engine` (DuckDB by default) and every view applied."""
     duckdb = {"type": "sequences.offline.duckdb_store.SequenceOfflineStore", "staging_location": str(folder / "staged")}
     store = feast.FeatureStore(
         config=RepoConfig(

@@ -1,4 +1,4 @@
-"""What `privacy.erase` says and does in a home without a recommender: who is known, who stays away, and after a kill."""
+"""`privacy.erase` in a home without a recommender: output, suppression of users, and interrupted runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ import os, sys
 from pathlib import Path
 from privacy.erase import main
 left = [int(sys.argv[1])]
-def dying(name):
+def die_after(name):
     real = getattr(Path, name)
     def call(self, *arguments, **more):
         left[0] -= 1
@@ -38,7 +38,7 @@ def dying(name):
             os._exit(9)
         return real(self, *arguments, **more)
     setattr(Path, name, call)
-dying("replace"), dying("unlink")
+die_after("replace"), die_after("unlink")
 main(["ann"])
 """
 
@@ -51,7 +51,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def filled(home: Path) -> Path:
-    """Landed plays of three users, a broken row of each, a mart, and a warehouse."""
+    """Create landed plays of three users, an invalid row of two of them, a mart and a warehouse."""
     log = play_log(home.parent / "log", [*ROWS, *(f"{user},never,1,1,5" for user in ("ann", "bob"))])
     land(log, home)
     (home / "marts").mkdir()
@@ -83,13 +83,13 @@ def test_user_is_erased_from_every_table_and_others_are_unchanged(
         name: sorted(map(str, table)) for name, table in others(before).items()
     }
     assert after["plays"] == others(before)["plays"]
-    told = capsys.readouterr().out
-    assert "landed events" in told and "15" in told and "ann: erased, 31 rows" in told
+    printed = capsys.readouterr().out
+    assert "landed events" in printed and "15" in printed and "ann: erased, 31 rows" in printed
     assert not (home / "warehouse.duckdb").exists()
-    # Another content is another name, and it counts as landed when it was.
-    (anew,) = (home / "landing" / "listening_events").glob("dt=2017-07/*.parquet")
-    assert anew.name != file.name and anew.stat().st_mtime == 1_000_000_000
-    assert pq.read_schema(anew).equals(contract.LISTENING_EVENTS, check_metadata=True)
+    # The changed file has a new name but keeps its landing time.
+    (rewritten,) = (home / "landing" / "listening_events").glob("dt=2017-07/*.parquet")
+    assert rewritten.name != file.name and rewritten.stat().st_mtime == 1_000_000_000
+    assert pq.read_schema(rewritten).equals(contract.LISTENING_EVENTS, check_metadata=True)
     kept = tree(home)
     counts = land(log, home)["play_log"]
     assert (counts.read, counts.landed, counts.quarantined, counts.suppressed) == (52, 0, 1, 16)
@@ -101,9 +101,9 @@ def test_user_is_erased_from_every_table_and_others_are_unchanged(
 def test_unknown_user_is_an_error_without_anyway(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = filled(home)
     assert main(["zoe", "bob"]) == 2
-    told = capsys.readouterr()
-    assert "bob: erased, 31 rows" in told.out
-    assert "no data of zoe in" in told.err and "--anyway" in told.err
+    printed = capsys.readouterr()
+    assert "bob: erased, 31 rows" in printed.out
+    assert "no data of zoe in" in printed.err and "--anyway" in printed.err
     assert suppression_list.read_suppression_list(home / "forgotten.json").intersection(["zoe", "bob", "ann"]) == {
         "bob"
     }

@@ -1,4 +1,4 @@
-"""Lines become blanks where they lie, rows leave every page of their file, and others do not notice."""
+"""Erasers of JSON-lines and SQLite files: in place, complete, and without disturbing other processes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_concurrent_appends_are_not_disturbed(tmp_path: Path) -> None:
 
 
 def filled(path: Path) -> sqlite3.Connection:
-    """A file with a log, and a row of the user that was already deleted where a database does not wipe it."""
+    """A file with a write-ahead log, and a deleted row whose bytes are still in a free page."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.executescript("pragma journal_mode = wal; pragma secure_delete = off;")
     connection.execute("create table lists (user_id text, tracks text)")

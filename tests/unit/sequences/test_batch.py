@@ -1,4 +1,4 @@
-"""Encoding of readers' lists into arrays, on cases made by hand."""
+"""Encoding of lists into arrays, on hand-made cases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The behaviour of an action: the thresholds of dbt's vars, at their edges."""
+"""Behavior of an action: boundary cases of the thresholds in dbt's vars."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from sequences import behaviours
 
 SEED = """behaviour_id,behaviour,action,polarity,is_explicit,description
-1,full_play,play,positive,false,heard to the end
+1,full_play,play,positive,false,played to the end
 2,play,play,neutral,false,a partial listen
 3,skip,play,negative,false,cut off
 4,like,like,positive,true,red heart

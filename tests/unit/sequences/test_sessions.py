@@ -1,4 +1,4 @@
-"""Sessions of a sequence against the rule read aloud."""
+"""Sessions of a sequence compared with a simple oracle."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def row(timed: list[Event]) -> dict[str, list[object]]:
 
 
 def timed(steps: list[Event]) -> list[Event]:
-    """(behaviour, idle minutes before it, minutes long) as (behaviour, began, ended), one after the other."""
+    """Convert (behaviour, idle minutes before, length in minutes) to (behaviour, start, end), one after the other."""
     now, found = 1_700_000_000_000_000, []
     for behaviour, idle, length in steps:
         began = now + idle * MINUTE

@@ -1,4 +1,4 @@
-"""The declared views and their way into the registry and back."""
+"""The declared views and their round trip through the registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feast on Spark answers what it answers on DuckDB, element by element, and materialises it into Redis."""
+"""The Spark offline store equals the DuckDB store element by element, and materializes into Redis."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def history() -> list[dict[str, Any]]:
-    """1,500 events of few users: ties, unknown ratios and scenes, targets of several types; longer than the views."""
+    """1,500 events of few users with ties, unknown ratios and scenes, several target types; longer than the views."""
     random = np.random.default_rng(5)
     events = []
     for n in range(1_500):
@@ -72,7 +72,7 @@ def profiles() -> pa.Table:
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, feast.FeatureStore]:
-    """The same views over the same files, on either engine."""
+    """The same views over the same files, on both engines."""
     folder = tmp_path_factory.mktemp("features")
     pq.write_table(profiles(), folder / "user_profiles.parquet")
     write_events(folder / "events.parquet", history())
@@ -83,8 +83,8 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, feast.FeatureS
     }
 
 
-def asked() -> pd.DataFrame:
-    """Moments at, just before and just after events, of everybody and nobody, out of order and twice."""
+def query_frame() -> pd.DataFrame:
+    """Entity rows at, just before and just after events, of known and unknown users, unsorted and with duplicates."""
     moments = [at(60 * n) + timedelta(microseconds=shift) for n in (0, 3, 200, 399, 800) for shift in (-1, 0, 1)]
     rows = [(user, moment) for user in (*USERS, "nobody", None) for moment in moments]
     order = np.random.default_rng(6).permutation(len(rows))
@@ -99,7 +99,7 @@ def asked() -> pd.DataFrame:
 
 
 def plain_rows(table: pa.Table) -> list[str]:
-    """Rows of which NaN equals itself."""
+    """Rows as text, so that NaN equals NaN."""
     times = [name for name in table.column_names if pa.types.is_timestamp(table.schema.field(name).type)]
     for name in times:
         moments = table[name].cast(pa.timestamp("us")).cast(pa.int64())
@@ -110,35 +110,35 @@ def plain_rows(table: pa.Table) -> list[str]:
 @pytest.mark.parametrize("full_feature_names", [True])
 def test_sequences_and_ordinary_views_equal_duckdbs(stores: Any, full_feature_names: bool) -> None:
     features = [*FEATURES, "user_profile:plays_total"]
-    answers = {
-        engine: store.get_historical_features(asked(), features, full_feature_names=full_feature_names).to_arrow()
+    results = {
+        engine: store.get_historical_features(query_frame(), features, full_feature_names=full_feature_names).to_arrow()
         for engine, store in stores.items()
     }
-    assert answers["spark"].column_names == answers["duckdb"].column_names
-    assert plain_rows(answers["spark"]) == plain_rows(answers["duckdb"])
-    longest = max(len(one) for one in answers["spark"]["recent_events__event_id"].to_pylist())
+    assert results["spark"].column_names == results["duckdb"].column_names
+    assert plain_rows(results["spark"]) == plain_rows(results["duckdb"])
+    longest = max(len(one) for one in results["spark"]["recent_events__event_id"].to_pylist())
     assert longest == SEQUENCE_VIEWS["recent_events"].length
-    assert answers["spark"]["user_profile__plays_total"].null_count > 10
-    for name in answers["duckdb"].column_names[3:]:
-        assert answers["spark"][name].cast(answers["duckdb"][name].type).type == answers["duckdb"][name].type
+    assert results["spark"]["user_profile__plays_total"].null_count > 10
+    for name in results["duckdb"].column_names[3:]:
+        assert results["spark"][name].cast(results["duckdb"][name].type).type == results["duckdb"][name].type
 
 
 def test_sequences_equal_the_oracle(stores: Any) -> None:
-    rows, frame_asked = history(), asked().dropna()
+    rows, queries = history(), query_frame().dropna()
     view = SEQUENCE_VIEWS["recent_negatives"]
     features = [f"{view.name}:{name}" for name in view.attribute_names]
-    answer = stores["spark"].get_historical_features(frame_asked, features).to_arrow().to_pylist()
-    for given, got in zip(frame_asked.to_dict("records"), answer, strict=True):
+    result = stores["spark"].get_historical_features(queries, features).to_arrow().to_pylist()
+    for given, got in zip(queries.to_dict("records"), result, strict=True):
         time_us = to_us(given["event_timestamp"].to_pydatetime().replace(tzinfo=None))
         wanted = oracle_values(rows, view, given["user_id"], time_us)
         assert repr({name: got[name] for name in view.attribute_names}) == repr(wanted)
 
 
 def test_entity_rows_of_spark_sql_and_of_a_frame_on_spark(stores: Any, session: Any) -> None:
-    rows = session.createDataFrame(asked()[["user_id", "event_timestamp", "kept"]])
-    rows.createOrReplaceTempView("asked_rows")
-    wanted = stores["duckdb"].get_historical_features(asked(), ["recent_events:event_id"]).to_df()
-    for entity_rows_given in (rows, "select * from asked_rows"):
+    rows = session.createDataFrame(query_frame()[["user_id", "event_timestamp", "kept"]])
+    rows.createOrReplaceTempView("query_rows")
+    wanted = stores["duckdb"].get_historical_features(query_frame(), ["recent_events:event_id"]).to_df()
+    for entity_rows_given in (rows, "select * from query_rows"):
         got = stores["spark"].get_historical_features(entity_rows_given, ["recent_events:event_id"]).to_df()
         assert got.sort_values("kept")["event_id"].map(list).tolist() == wanted["event_id"].map(list).tolist()
 
@@ -148,7 +148,7 @@ def test_unsupported_requests_name_the_reason(stores: Any) -> None:
     with pytest.raises(ValueError, match="entity rows are needed"):
         store.get_historical_features(None, ["recent_events:event_id"], start_date=NOW, end_date=NOW)
     with pytest.raises(FeastEntityDFMissingColumnsError, match="user_id"):
-        store.get_historical_features(asked().rename(columns={"user_id": "who"}), ["recent_events:event_id"])
+        store.get_historical_features(query_frame().rename(columns={"user_id": "who"}), ["recent_events:event_id"])
     source = store.get_feature_view("recent_events").batch_source
     offline = store._get_provider().offline_store
     with pytest.raises(SequenceViewError, match="has no rows to pull"):
@@ -156,9 +156,9 @@ def test_unsupported_requests_name_the_reason(stores: Any) -> None:
 
 
 def test_persist_writes_a_file(stores: Any, tmp_path: Path) -> None:
-    job = stores["spark"].get_historical_features(asked(), ["user_profile:plays_total"])
+    job = stores["spark"].get_historical_features(query_frame(), ["user_profile:plays_total"])
     job.persist(SavedDatasetFileStorage(path=str(tmp_path / "saved.parquet")))
-    assert pq.read_table(tmp_path / "saved.parquet")["kept"].to_pylist() == list(range(len(asked())))
+    assert pq.read_table(tmp_path / "saved.parquet")["kept"].to_pylist() == list(range(len(query_frame())))
 
 
 def test_spark_materializes_the_same_as_duckdb_into_redis(tmp_path: Path) -> None:
@@ -182,8 +182,8 @@ def test_spark_materializes_the_same_as_duckdb_into_redis(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", CASES)
 def test_ordinary_view(tmp_path: Path, name: str) -> None:
-    asked_rows, ttl, expected = CASES[name]
-    assert values(store_with(tmp_path, ttl, engine=SPARK), *asked_rows) == expected
+    query_rows, ttl, expected = CASES[name]
+    assert values(store_with(tmp_path, ttl, engine=SPARK), *query_rows) == expected
 
 
 def test_filter_by_created_timestamp_hides_later_rows(tmp_path: Path) -> None:
@@ -198,16 +198,16 @@ def test_no_entity_rows_give_no_rows(tmp_path: Path) -> None:
 
 
 def test_feasts_universal_cases(tmp_path: Path) -> None:
-    """Several views, two keys, none, renamed columns, times to live, views computed on demand, one view twice."""
+    """Several views, two keys or none, renamed columns, times to live, on-demand views, one view joined twice."""
     universals = world()
     store, views = open_world(tmp_path, universals, SPARK)
     store.apply([cases.on_demand(views["driver_stats"])])
     rows = entity_rows().assign(val_to_add=range(60))
     on_demand = ["conv_rate_plus_100:conv_rate_plus_100", "conv_rate_plus_100:conv_rate_plus_val_to_add"]
-    answer = store.get_historical_features(rows, [*cases.FEATURES, *on_demand]).to_df()
-    cases.checked(answer, universals, rows, cases.FEATURES, full_feature_names=False)
+    result = store.get_historical_features(rows, [*cases.FEATURES, *on_demand]).to_df()
+    cases.assert_result(result, universals, rows, cases.FEATURES, full_feature_names=False)
     rates = [universals["driver_stats"].expected(row, "conv_rate") for row in plain(rows)]
-    cases.same(answer["conv_rate_plus_100"], [None if rate is None else rate + 100 for rate in rates])
+    cases.assert_equal_values(result["conv_rate_plus_100"], [None if rate is None else rate + 100 for rate in rates])
 
     twice = [
         views["location"].with_name(name).with_join_key_map({"location_id": f"{name}_id"})
@@ -215,10 +215,10 @@ def test_feasts_universal_cases(tmp_path: Path) -> None:
     ]
     service = feast.FeatureService(name="entity_mapping", features=twice)
     store.apply([service])
-    answer = store.get_historical_features(entity_rows(), service, full_feature_names=True).to_df()
+    result = store.get_historical_features(entity_rows(), service, full_feature_names=True).to_df()
     for name in ("origin", "destination"):
         keys = {"location_id": f"{name}_id"}
         wanted = [universals["location"].expected(row, "temperature", keys) for row in plain(entity_rows())]
-        cases.same(answer[f"{name}__temperature"], wanted)
+        cases.assert_equal_values(result[f"{name}__temperature"], wanted)
     with pytest.raises(FeatureNameCollisionError):
         store.get_historical_features(entity_rows(), service, full_feature_names=False)

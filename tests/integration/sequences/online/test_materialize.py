@@ -1,4 +1,4 @@
-"""Materialisation: what it writes and leaves alone, that a killed run goes on where it was, and Feast's own command."""
+"""Materialization: which rows it writes, resuming killed runs, and equality with Feast's own command."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FIRST, SECOND = date(2024, 1, 2), date(2024, 1, 3)
 
 
 def events(users: str = "abc", seconds: tuple[int, ...] = (10, 20, 90_000)) -> list[dict[str, Any]]:
-    """Three plays a user, the last of them on the second day."""
+    """Three plays per user, the last one on the second day."""
     return [
         {"event_id": f"{user}{n}", "user_id": user, "second": second, "sequence_number": n}
         for user in users
@@ -46,7 +46,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every user is a piece, and every row a write."""
+    """One user per chunk and one row per write."""
     monkeypatch.setattr(batch_rows, "EVENTS_PER_CHUNK", 1)
     monkeypatch.setattr(module, "MAX_WRITE_BYTES", 1)
     monkeypatch.setattr(batch_rows.encode_batch_rows, "__defaults__", (1,))

@@ -1,4 +1,4 @@
-"""The writer and the reader on SQLite and on a real Redis-protocol server: nothing lost, no order but the contract's."""
+"""Online writer and reader on SQLite and on a real Redis-protocol server: no lost events, contract order."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ example = itertools.count()
 
 @pytest.fixture(scope="module", params=KINDS)
 def short(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
-    """A store of views of length 4, and its folder; every test has users of its own."""
+    """A store with views of length 4, and its folder; tests use different users."""
     folder = tmp_path_factory.mktemp("short")
     with opened(request.param, folder, VIEWS) as store:
         yield store, folder
@@ -46,19 +46,19 @@ def short(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module", params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[feast.FeatureStore]:
-    """A store of the views as they are."""
+    """A store with the real views."""
     with opened(request.param, tmp_path_factory.mktemp("whole"), SEQUENCE_VIEWS) as store:
         yield store
 
 
 @pytest.fixture
 def user() -> str:
-    """A user whom no other test has."""
+    """A user id that no other test uses."""
     return f"someone{next(example)}"
 
 
 def contract_row(number: int, user: str, **columns: Any) -> dict[str, Any]:
-    """A contract row, a play to the end unless said otherwise; `second` is when it ended."""
+    """A contract row, by default a full play; `second` is the time of its end."""
     row = {
         "event_id": f"e{(number * 7919) % 9973:04d}",
         "user_id": user,
@@ -76,7 +76,7 @@ def contract_row(number: int, user: str, **columns: Any) -> dict[str, Any]:
 
 
 def mart_row(row: dict[str, Any]) -> dict[str, Any]:
-    """What dbt derives of a contract row, for `event_rows`."""
+    """The columns that dbt derives from a contract row, for `event_rows`."""
     duration = DURATION_MS if row["action"] == "play" else None
     ratio = behaviours.played_ratio(row["played_ms"], duration)
     return row | {
@@ -104,7 +104,7 @@ happenings = st.lists(
     st.fixed_dictionaries(
         {
             "user": st.sampled_from(USERS),
-            # Few moments and numbers: most events tie with others, landed or not.
+            # Few times and numbers, so that most events tie with others.
             "second": st.integers(0, 3),
             "sequence_number": st.integers(0, 2),
             "action": st.sampled_from(["play", "play", "play", "click", "dislike", "block"]),
@@ -138,7 +138,7 @@ def test_reads_equal_the_oracle_for_any_order_of_reports_landings_and_materializ
     writer, reader = OnlineWriter(store, lambda _: DURATION_MS, VIEWS), OnlineReader(store, VIEWS)
     reported: dict[str, dict[str, Any]] = {}
     landed: dict[str, dict[str, Any]] = {}
-    # Some come in a file and were never reported; the others come as reports, now and then twice, in any order.
+    # Some events arrive only in a file; the others are reported in any order, some twice.
     filed = data.draw(st.lists(st.sampled_from(history), max_size=5))
     waiting = data.draw(st.permutations([*history, *data.draw(st.lists(st.sampled_from(history), max_size=4))]))
     while waiting or filed:
@@ -150,7 +150,7 @@ def test_reads_equal_the_oracle_for_any_order_of_reports_landings_and_materializ
         writer.apply_batch(by_user)
         reported.update({row["event_id"]: row for row in together})
         if data.draw(st.booleans()) or not waiting:
-            # Landing takes what it finds: not always everything that was reported.
+            # A landing may miss events that were reported.
             taken = data.draw(st.lists(st.sampled_from(list(reported.values())), max_size=10)) if reported else []
             landed.update({row["event_id"]: row for row in [*taken, *filed]})
             filed = []
@@ -175,7 +175,7 @@ def test_fifty_concurrent_clients_of_one_user_lose_no_event(store: feast.Feature
 
 
 def test_sqlite_reads_are_serialized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str) -> None:
-    # A read that begins beside another one on the same connection would see the state that the other began with, and so
+    # A read that overlaps another one on the same connection would share its snapshot and
     # miss an event that was acknowledged in between.
     with opened("sqlite", tmp_path, VIEWS) as store:
         reader, online = OnlineReader(store, VIEWS), store._get_provider().online_store
@@ -225,14 +225,14 @@ def test_apply_time_increases_when_the_clock_is_set_back_and_no_write_is_dropped
     writer, reader = OnlineWriter(store, lambda _: DURATION_MS), OnlineReader(store)
     rows = OnlineRowReader(store, {LIVE_SOURCE: LIVE_FEATURES})
     now, times = datetime(2026, 1, 1, tzinfo=UTC), []
-    for number, seconds in ((9, 0), (8, 5), (7, 3), (6, -90)):  # the last two find the clock set back
+    for number, seconds in ((9, 0), (8, 5), (7, 3), (6, -90)):  # the clock is set back before the last two
         with mock.patch("sequences.online.reader_writer.datetime") as clock:
             clock.now.return_value = now + timedelta(seconds=seconds)
             writer.apply(user, [contract_row(number, user)])
         times.append(rows.read([user])[0][LIVE_SOURCE].written_at)
     assert list(reader.read(user)["recent_events"]["track_id"]) == ["t6", "t7", "t8", "t9"]
     assert times == sorted(times)
-    if store.config.online_store.type == "redis":  # SQLite keeps whole seconds, and takes every write
+    if store.config.online_store.type == "redis":  # SQLite stores whole seconds and accepts every write
         assert len(set(times)) == 4
 
 
@@ -246,7 +246,7 @@ def test_delayed_writer_does_not_overwrite_its_successor(
 
     def slowly(user_ids: Any) -> Any:
         found = read(user_ids)
-        for number in others:  # once: what is read again is the newest
+        for number in others:  # once: rereading would return the newest state
             next_one.apply(user, [contract_row(number, user)])
         return found
 
@@ -293,12 +293,14 @@ def test_live_part_keeps_only_uncovered_events(short: tuple[Any, Path], user: st
     store, folder = short
     writer = OnlineWriter(store, lambda _: DURATION_MS, VIEWS)
     rows = [contract_row(number, user, second=number) for number in range(8)]
-    writer.apply(user, rows[:6])  # of four in a view, six are more than any shows
+    writer.apply(user, rows[:6])  # six events exceed the views' length of four
     assert live_ids(store, user) == [row["event_id"] for row in rows[2:6]]
-    landed = [row for row in rows[:5] if row is not rows[3]]  # one of those that are shown is late to land
+    landed = [row for row in rows[:5] if row is not rows[3]]  # one visible event is landed late
     write_events(folder / "events.parquet", event_rows(map(mart_row, landed)))
     materialize(store, date(2024, 1, 2), folder, folder / "state.db", tuple(VIEWS.values()))
-    assert live_ids(store, user) == [row["event_id"] for row in rows[2:6]]  # only the user's writer writes here
+    assert live_ids(store, user) == [
+        row["event_id"] for row in rows[2:6]
+    ]  # only the user's writer changes the live part
     writer.apply(user, rows[:1])
     assert live_ids(store, user) == [rows[3]["event_id"], rows[5]["event_id"]]
     writer.apply(user, rows[6:])
@@ -315,7 +317,7 @@ def test_first_live_event_does_not_read_the_batch_part_and_is_not_duplicated(
     writer, looks = OnlineWriter(store, lambda _: DURATION_MS, VIEWS), []
     read = writer._batch.read
     monkeypatch.setattr(writer._batch, "read", lambda users: looks.append(users) or read(users))
-    writer.apply(user, [row])  # landed already: it comes again
+    writer.apply(user, [row])  # a duplicate of a landed event
     assert looks == []
     assert list(OnlineReader(store, VIEWS).read(user)["played_history"]["event_id"]) == [row["event_id"]]
     materialize(store, date(2024, 1, 3), folder, folder / "state.db", tuple(VIEWS.values()))

@@ -1,4 +1,4 @@
-"""Events of a few users, what they come to without a broker, and consumers in processes of their own."""
+"""Events of a few users, the state that they result in without a broker, and consumers in separate processes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from tests.support.sequences.online_stores import opened
 TOPIC = Topic("tests", partitions=4)
 LEASE_MS = 500
 SESSION_MS = 5000
-"""More than the three seconds for which the server of `tests.support.kafka` waits for a group to gather."""
+"""More than the three seconds for which the server of `tests.support.kafka` waits for group members."""
 PATIENCE_S = 120
 NOW_US = 1_800_000_000_000_000
 FORK = multiprocessing.get_context("fork")
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    """Returns when it is so."""
+    """Wait until the condition is true."""
     deadline = time.monotonic() + PATIENCE_S
     while not is_so():
         assert time.monotonic() < deadline, "it never came to be"
@@ -43,13 +43,13 @@ def until(is_so: Callable[[], bool]) -> None:
 
 
 def duration_of(track_id: str) -> int | None:
-    """Every third track's length is not known."""
+    """Length of a track, unknown for every third track."""
     number = int(track_id[1:])
     return None if number % 3 == 0 else 100_000 + number
 
 
 def event(number: int, user: str, **columns: Any) -> dict[str, Any]:
-    """A contract row as the event log has it."""
+    """A contract row as in the event log."""
     chance = random.Random(number)
     action = chance.choice(["play", "play", "play", "click", "like", "dislike", "block", "impression"])
     ended = NOW_US + chance.randrange(60) * 1_000_000
@@ -69,22 +69,22 @@ def event(number: int, user: str, **columns: Any) -> dict[str, Any]:
 
 
 def reports(count: int, users: int) -> list[dict[str, list[dict[str, Any]]]]:
-    """So many reports, user ▸ events; some come twice."""
-    chance, told, number = random.Random(1), [], 0
+    """Random reports (user ▸ events), some of them duplicated."""
+    chance, batches, number = random.Random(1), [], 0
     for _ in range(count):
         events_of = {}
         for user in chance.sample(range(users), chance.randint(1, 3)):
             size = chance.randint(1, 3)
             events_of[f"u{user}"] = [event(number + one, f"u{user}") for one in range(size)]
             number += size
-        told.append(events_of)
+        batches.append(events_of)
         if chance.random() < 0.1:
-            told.append(chance.choice(told))
-    return told
+            batches.append(chance.choice(batches))
+    return batches
 
 
 def same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
-    """Whether two reads of a user are equal, element by element."""
+    """Whether two reads of a user are equal, element by element (NaN equals NaN)."""
     return found.keys() == expected.keys() and all(
         found[view].keys() == expected[view].keys()
         and all(_equal(found[view][name], expected[view][name]) for name in expected[view])
@@ -100,7 +100,7 @@ def _equal(left: Sequence[Any], right: Sequence[Any]) -> bool:
 
 
 def of_broker(url: str, applying: EventApplier, metrics: ConsumerMetrics, registry: CollectorRegistry) -> Any:
-    """A consumer of either broker, whose lease or session is short."""
+    """A consumer for either broker, with a short lease or session."""
     if url.startswith("kafka://"):
         from sequences.streaming.kafka import TopicConsumer
 
@@ -111,7 +111,7 @@ def of_broker(url: str, applying: EventApplier, metrics: ConsumerMetrics, regist
 
 
 class Noting:
-    """A writer that notes in a file what it is about to apply, so that what a killed one did is known. An event named
+    """A writer that records events in a file before it applies them, also if it is killed. An event named
     `deadly…` kills its process.
     """
 
@@ -120,15 +120,15 @@ class Noting:
         self._file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def apply_batch(self, events_of: Mapping[str, list[Mapping[str, Any]]]) -> int:
-        told = ids_of(events_of)
-        os.write(self._file, json.dumps(told).encode() + b"\n")
-        if any(one.startswith("deadly") for ids in told.values() for one in ids):
+        batches = ids_of(events_of)
+        os.write(self._file, json.dumps(batches).encode() + b"\n")
+        if any(one.startswith("deadly") for ids in batches.values() for one in ids):
             os.kill(os.getpid(), signal.SIGKILL)
         return self._writer.apply_batch(events_of)
 
 
 def consumer(url: str, store: feast.FeatureStore, folder: Path) -> BaseProcess:
-    """A consumer in a process of its own, until it is killed or told to end."""
+    """A consumer in a separate process, until it is killed or terminated."""
     process = FORK.Process(target=_consume, args=(url, store, folder))
     process.start()
     return process
@@ -153,16 +153,16 @@ def _consume(url: str, store: feast.FeatureStore, folder: Path) -> None:
 
 
 def publish_among_deaths(
-    told: Sequence[Mapping[str, Sequence[Mapping[str, Any]]]],
+    batches: Sequence[Mapping[str, Sequence[Mapping[str, Any]]]],
     publish: Callable[[Mapping[str, Sequence[Mapping[str, Any]]]], None],
     start: Callable[[], BaseProcess],
     is_applied: Callable[[], bool],
 ) -> None:
-    """Publish everything while consumers are killed, held up and added, and wait until it is applied."""
+    """Publish all reports while consumers are killed, suspended and added, and wait until they are applied."""
     chance, consumers = random.Random(2), [start() for _ in range(2)]
     held_up: BaseProcess | None = None
     try:
-        for number, events_of in enumerate(told):
+        for number, events_of in enumerate(batches):
             publish(events_of)
             time.sleep(0.01)
             if number % 50 == 25:
@@ -186,35 +186,35 @@ def publish_among_deaths(
                 one.join()
 
 
-def assert_as_one_process_leaves_it(
-    told: Sequence[Mapping[str, list[Mapping[str, Any]]]], store: feast.FeatureStore, folder: Path
+def assert_same_state_as_one_process(
+    batches: Sequence[Mapping[str, list[Mapping[str, Any]]]], store: feast.FeatureStore, folder: Path
 ) -> None:
-    """The store has what one writer without a broker would have left, and each user's events were applied in order."""
+    """Check that the store equals that of one writer without a broker, and that events were applied in order per user."""
     (folder / "plain").mkdir()
     with opened("sqlite", folder / "plain", SEQUENCE_VIEWS) as plain:
         writer = OnlineWriter(plain, duration_of)
-        for events_of in told:
+        for events_of in batches:
             writer.apply_batch(events_of)
-        users = sorted({user for events_of in told for user in events_of})
+        users = sorted({user for events_of in batches for user in events_of})
         left, right = OnlineReader(store), OnlineReader(plain)
         assert [user for user in users if not same(left.read(user), right.read(user))] == []
-    assert applied_in_order(folder / "notes") == in_order(map(ids_of, told))
+    assert applied_in_order(folder / "notes") == in_order(map(ids_of, batches))
 
 
-def in_order(told: Iterable[Mapping[str, Iterable[str]]]) -> dict[str, list[str]]:
-    """user ▸ ids in the order in which they came first."""
+def in_order(batches: Iterable[Mapping[str, Iterable[str]]]) -> dict[str, list[str]]:
+    """user ▸ event ids in the order of their first occurrence."""
     order: dict[str, dict[str, None]] = {}
-    for some in told:
+    for some in batches:
         for user, ids in some.items():
             order.setdefault(user, {}).update(dict.fromkeys(ids))
     return {user: list(ids) for user, ids in order.items()}
 
 
 def ids_of(events_of: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[str]]:
-    """user ▸ ids of the events."""
+    """user ▸ event ids."""
     return {user: [one["event_id"] for one in events] for user, events in events_of.items()}
 
 
 def applied_in_order(notes: Path) -> dict[str, list[str]]:
-    """user ▸ ids in the order in which they were applied first."""
+    """user ▸ event ids in the order in which they were first applied."""
     return in_order(map(json.loads, notes.read_text().splitlines()))

@@ -1,4 +1,4 @@
-"""The recommender publishes, a consumer applies: whole programs, one after the other and the broker away at first."""
+"""End to end with real processes: the recommender publishes and a consumer applies, the broker unavailable at first."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def a_few(home: Path) -> date:
 
 @contextlib.contextmanager
 def consumer(place: Place) -> Iterator[int]:
-    """A consumer; the port of its metrics."""
+    """Start a consumer process; yields the port of its metrics."""
     port, log = free_port(), (place.home / "consumer.log").open("wb")
     program = subprocess.Popen(
         [sys.executable, "-m", "sequences.streaming.consume"],
@@ -78,10 +78,10 @@ def test_acknowledged_events_are_applied_by_a_consumer(tmp_path: Path) -> None:
             assert "e0" not in reader.read("u000001")["recent_clicks"]["event_id"]
             with consumer(place) as port:
                 until(lambda: client.xlen(stream) == 0)
-                told = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+                metrics_text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
             assert list(reader.read("u000001")["recent_clicks"]["event_id"])[-3:] == ["e0", "e1", "e2"]
-            assert 'segue_broker_events_total{outcome="applied"} 3.0' in told
-            assert "faststream_received_messages_total" in told
+            assert 'segue_broker_events_total{outcome="applied"} 3.0' in metrics_text
+            assert "faststream_received_messages_total" in metrics_text
             assert client.exists(f"{stream}:owner") == 0  # released
 
 

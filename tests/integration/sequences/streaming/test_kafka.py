@@ -1,4 +1,4 @@
-"""Consumers of a topic of Kafka's protocol are killed, held up and added; nothing is lost, doubled or out of order."""
+"""Kafka-protocol consumers are killed, suspended and added without loss, duplication or reordering of events."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def publisher(url: str) -> Iterator[Publisher]:
 
 @pytest.fixture
 def looker(url: str) -> Iterator[Any]:
-    """Asks for offsets, and is no member of the group."""
+    """A client that reads offsets without joining the group."""
     client = confluent.Consumer({"bootstrap.servers": ",".join(parse_servers(url)), "group.id": TOPIC.group})
     yield client
     client.close()
 
 
 def waiting(looker: Any) -> int:
-    """Messages that the group has not finished."""
+    """Number of messages that the group has not committed."""
     partitions = [confluent.TopicPartition(TOPIC.name, number) for number in range(TOPIC.partitions)]
     return sum(
         looker.get_watermark_offsets(one, timeout=10)[1] - max(0, one.offset)
@@ -68,7 +68,7 @@ def waiting(looker: Any) -> int:
 
 
 def letters(looker: Any) -> list[bytes]:
-    """The contents of the topic of dead letters."""
+    """The contents of the dead-letter topic."""
     found = []
     for number in range(kafka.PARTITIONS):
         partition = confluent.TopicPartition(TOPIC.dead_letter_name, number, 0)
@@ -79,7 +79,7 @@ def letters(looker: Any) -> list[bytes]:
 
 
 class Away:
-    """A store that takes nothing."""
+    """A store that rejects all writes."""
 
     def apply_batch(self, events_of: Any) -> int:
         raise ConnectionError("store is away")
@@ -88,7 +88,7 @@ class Away:
 def with_a_consumer(
     url: str, store: feast.FeatureStore | None, folder: Path, check: Callable[[CollectorRegistry], Any]
 ) -> None:
-    """`check` of its metrics, in another thread, while a consumer runs in this process."""
+    """Run a consumer in this process and `check` (of its metrics) in another thread."""
 
     async def run() -> None:
         registry = CollectorRegistry()
@@ -107,8 +107,8 @@ def with_a_consumer(
     asyncio.run(run())
 
 
-def told(registry: CollectorRegistry, name: str) -> list[float]:
-    """A metric of each partition."""
+def metric_values(registry: CollectorRegistry, name: str) -> list[float]:
+    """Values of a metric, by partition."""
     partitions = [{"partition": str(number)} for number in range(TOPIC.partitions)]
     return [registry.get_sample_value(name, partition) or 0.0 for partition in partitions]
 
@@ -120,11 +120,11 @@ def test_server_list_of_a_url() -> None:
 def test_killed_suspended_and_added_consumers_end_in_the_same_state_as_one_process(
     tmp_path: Path, url: str, store: feast.FeatureStore, publisher: Publisher, looker: Any
 ) -> None:
-    told = consumers.reports(300, USERS)
+    reports = consumers.reports(300, USERS)
     consumers.publish_among_deaths(
-        told, publisher.publish, lambda: consumers.consumer(url, store, tmp_path), lambda: waiting(looker) == 0
+        reports, publisher.publish, lambda: consumers.consumer(url, store, tmp_path), lambda: waiting(looker) == 0
     )
-    consumers.assert_as_one_process_leaves_it(told, store, tmp_path)
+    consumers.assert_same_state_as_one_process(reports, store, tmp_path)
 
 
 def test_dead_letters_are_stored_and_counted_and_do_not_block_others(
@@ -159,14 +159,14 @@ def test_unapplied_messages_are_reported_as_lag_and_kept(
         publisher.publish({user: [event(number, user, event_id=f"{user}:{number}", action="like")] for user in users})
 
     def is_told(registry: CollectorRegistry) -> bool:
-        is_late = max(told(registry, "segue_broker_oldest_seconds")) > 0.2
-        return is_late and sum(told(registry, "segue_broker_waiting_messages")) == 3 * USERS
+        is_late = max(metric_values(registry, "segue_broker_oldest_seconds")) > 0.2
+        return is_late and sum(metric_values(registry, "segue_broker_waiting_messages")) == 3 * USERS
 
     with_a_consumer(url, None, tmp_path, lambda registry: until(lambda: is_told(registry)))
     assert waiting(looker) == 3 * USERS
 
     def is_done(registry: CollectorRegistry) -> bool:
-        return waiting(looker) == 0 and not any(told(registry, "segue_broker_oldest_seconds"))
+        return waiting(looker) == 0 and not any(metric_values(registry, "segue_broker_oldest_seconds"))
 
     with_a_consumer(url, store, tmp_path, lambda registry: until(lambda: is_done(registry)))
     for user in users:

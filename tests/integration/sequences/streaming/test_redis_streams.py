@@ -1,4 +1,4 @@
-"""Consumers on a real Redis-protocol server are killed, held up and added; nothing is lost, doubled or out of order."""
+"""Redis-protocol consumers are killed, suspended and added without loss, duplication or reordering of events."""
 
 from __future__ import annotations
 
@@ -71,28 +71,28 @@ def waiting(client: Any) -> int:
 def test_killed_suspended_and_added_consumers_end_in_the_same_state_as_one_process(
     tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
 ) -> None:
-    told = consumers.reports(300, USERS)
+    reports = consumers.reports(300, USERS)
     consumers.publish_among_deaths(
-        told, publisher.publish, lambda: consumers.consumer(url, store, tmp_path), lambda: waiting(client) == 0
+        reports, publisher.publish, lambda: consumers.consumer(url, store, tmp_path), lambda: waiting(client) == 0
     )
     assert client.xlen(TOPIC.dead_letter_name) == 0
-    consumers.assert_as_one_process_leaves_it(told, store, tmp_path)
+    consumers.assert_same_state_as_one_process(reports, store, tmp_path)
 
 
 def with_consumers(
     url: str, store: feast.FeatureStore, folder: Path, count: int, check: Callable[[list[Any]], Any]
 ) -> None:
-    """`check` of (metrics, ending) of each, in another thread, while so many consumers run in this process."""
+    """Run `count` consumers in this process and `check` (of metrics and stop event of each) in another thread."""
 
     async def run() -> None:
         running, seen = [], []
         for _ in range(count):
             registry = CollectorRegistry()
-            metrics, ending = ConsumerMetrics(registry), asyncio.Event()
-            applying = EventApplier(lambda length: OnlineWriter(store, length), folder / "forgotten.json", metrics)
-            one = redis_streams.StreamConsumer(url, applying, metrics, registry, TOPIC, LEASE_MS)
-            running.append(asyncio.create_task(one.run(ending)))
-            seen.append((registry, partial(asyncio.get_running_loop().call_soon_threadsafe, ending.set)))
+            metrics, stop_event = ConsumerMetrics(registry), asyncio.Event()
+            applier = EventApplier(lambda length: OnlineWriter(store, length), folder / "forgotten.json", metrics)
+            one = redis_streams.StreamConsumer(url, applier, metrics, registry, TOPIC, LEASE_MS)
+            running.append(asyncio.create_task(one.run(stop_event)))
+            seen.append((registry, partial(asyncio.get_running_loop().call_soon_threadsafe, stop_event.set)))
         try:
             await asyncio.to_thread(check, seen)
         finally:
@@ -131,7 +131,7 @@ def test_suspended_owner_reads_no_messages_after_a_takeover(
 
         def check(_: list[Any]) -> None:
             until(lambda: groups() != [before] and before not in groups())
-            # What it would do next, had it gone on before it knew.
+            # What it would do next if it resumed before noticing the lost lease.
             with pytest.raises(redis.ResponseError, match="NOGROUP"):
                 client.xreadgroup(before, "held up", {stream: ">"})
             publisher.publish({"u1": [event(1, "u1", action="click", played_ms=None)]})
@@ -200,7 +200,7 @@ def test_only_the_poison_message_becomes_a_dead_letter(
         ids = [one for one in consumers.applied_in_order(tmp_path / "notes")[user] if one != "deadly"]
         assert ids == [f"{user}:{number}" for number in range(3)]
         assert sorted(OnlineReader(store).read(user)["recent_events"]["event_id"]) == ids
-    assert client.keys("*:tries") == []  # nothing is counted any more
+    assert client.keys("*:tries") == []  # all attempt counters are deleted
 
 
 def test_harmless_suspect_is_applied(
@@ -230,7 +230,7 @@ def test_redelivered_messages_change_nothing(
             outcome: seen[0][0].get_sample_value("segue_broker_events_total", {"outcome": outcome})
             for outcome in ("applied", "nothing_new")
         }
-        # Together or one after the other: what is new is new once.
+        # Whether batched or not, an event counts as new once.
         assert count["applied"] == 3
 
     with_consumers(url, store, tmp_path, 1, check)
@@ -244,32 +244,32 @@ def test_lag_is_reported_while_the_store_is_unavailable(
     registry = CollectorRegistry()
     metrics = ConsumerMetrics(registry)
 
-    class Away:
+    class UnavailableWriter:
         def apply_batch(self, events_of: Any) -> int:
             raise ConnectionError("store is away")
 
-    applying = EventApplier(lambda _: Away(), tmp_path / "forgotten.json", metrics)
+    applier = EventApplier(lambda _: UnavailableWriter(), tmp_path / "forgotten.json", metrics)
 
     async def run() -> None:
-        ending = asyncio.Event()
+        stop_event = asyncio.Event()
         running = asyncio.create_task(
-            redis_streams.StreamConsumer(url, applying, metrics, registry, TOPIC, LEASE_MS).run(ending)
+            redis_streams.StreamConsumer(url, applier, metrics, registry, TOPIC, LEASE_MS).run(stop_event)
         )
         partition = {"partition": str(TOPIC.partition_of("u1"))}
 
-        def is_told() -> bool:
+        def is_reported() -> bool:
             age = registry.get_sample_value("segue_broker_oldest_seconds", partition)
             retries = registry.get_sample_value("segue_broker_retries_total")
             return bool(age and age > 0.2 and retries)
 
-        await asyncio.to_thread(until, is_told)
+        await asyncio.to_thread(until, is_reported)
         assert registry.get_sample_value("segue_broker_waiting_messages", partition) >= 1
-        applying.stop()
-        ending.set()
+        applier.stop()
+        stop_event.set()
         await running
 
     asyncio.run(run())
-    assert waiting(client) == 2  # the broker keeps what was not applied
+    assert waiting(client) == 2  # the broker keeps unapplied messages
 
 
 def test_sender_preserves_the_order_per_user(url: str, client: Any) -> None:
@@ -298,7 +298,7 @@ def test_users_are_erased_from_the_broker(
     suppression_list.SuppressionList().with_users(["u1"]).write(here.suppression_list)
     assert erase_users(["u1"], here, TOPIC) == {"u1": 2}
     assert (waiting(client), client.xlen(TOPIC.dead_letter_name)) == (1, 1)
-    # A message that was under way all the same is dropped by whoever takes it.
+    # A message that arrives later is dropped by the consumer.
     publisher.publish({"u1": [event(5, "u1")]})
     with_consumers(url, store, tmp_path, 1, lambda _: until(lambda: waiting(client) == 0))
     assert list(OnlineReader(store).read("u1")["recent_events"]["event_id"]) == []

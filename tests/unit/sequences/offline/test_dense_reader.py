@@ -22,7 +22,7 @@ def history(user: str, count: int, start: float = 0) -> list[dict[str, object]]:
         {
             "event_id": f"{user}-{n}",
             "user_id": user,
-            "second": start + 60 * (n // 2),  # every second event ties with the one before
+            "second": start + 60 * (n // 2),  # every second event ties with the previous one
             "sequence_number": n,
             "behaviour": ("full_play", "skip", "impression_without_click")[n % 3],
             "target_id": f"t{1 + n % 7}",
@@ -40,11 +40,11 @@ def rows() -> list[dict[str, object]]:
 def test_dense_reader_equals_the_oracle(tmp_path: Path, rows: list[dict[str, object]]) -> None:
     view = replace(SEQUENCE_VIEWS["recent_events"], length=4)
     reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
-    asked = [(user, us(second) + 1) for user in ("c", "a", "nobody", "b") for second in range(-60, 2000, 60)]
-    batch = reader.read([user for user, _ in asked], [time for _, time in asked])
+    queries = [(user, us(second) + 1) for user in ("c", "a", "nobody", "b") for second in range(-60, 2000, 60)]
+    batch = reader.read([user for user, _ in queries], [time for _, time in queries])
 
     assert set(batch.columns) == {"track_id", "behaviour", "occurred_at", "ended_at", "played_ratio"}
-    for b, (user, time) in enumerate(asked):
+    for b, (user, time) in enumerate(queries):
         expected = oracle(rows, view, user, time)
         n = len(expected)
         assert batch.length_B[b] == n
@@ -116,14 +116,14 @@ def test_cached_arrays_equal_the_table_and_are_reused(tmp_path: Path, rows: list
     path.unlink()
     again = DenseReader(path, view, ENCODERS, cache_folder=kept)
     assert again.users == read.users
-    asked = ["c", "a", "nobody"], [us(1e6), us(70), us(1e6)]
-    lengths = again.read(*asked).length_B
+    queries = ["c", "a", "nobody"], [us(1e6), us(70), us(1e6)]
+    lengths = again.read(*queries).length_B
     assert (lengths > 0).tolist() == [True, True, False]
-    np.testing.assert_array_equal(lengths, read.read(*asked).length_B)
+    np.testing.assert_array_equal(lengths, read.read(*queries).length_B)
     for name, column in read.columns.items():
         assert again.columns[name].dtype == column.dtype
         np.testing.assert_array_equal(again.columns[name], column)
-        np.testing.assert_array_equal(again.read(*asked).columns[name], read.read(*asked).columns[name])
+        np.testing.assert_array_equal(again.read(*queries).columns[name], read.read(*queries).columns[name])
     again.columns["track_id"][:] = 0
     assert DenseReader(path, view, ENCODERS, cache_folder=kept).columns["track_id"].any(), "the file is not written to"
     assert [one.name for one in kept.parent.iterdir()] == ["b"]

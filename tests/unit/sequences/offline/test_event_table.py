@@ -1,4 +1,4 @@
-"""What is held of the event table while it is read does not grow with the table."""
+"""Memory while reading the event table does not grow with the table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ USERS, EVENTS_OF_A_USER, ROWS_OF_A_GROUP = 12, 10, 20
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Row groups of two users, and no track is heard twice: too many texts for a dictionary in the file, as tracks are."""
+    """An event table with two users per row group and distinct tracks, so that the file has no dictionary of tracks."""
     rows = event_rows(
         {
             "event_id": f"{user}-{n}",
@@ -58,5 +58,5 @@ def test_chunk_dictionaries_contain_only_texts_of_their_row_groups(
     monkeypatch.setattr("sequences.online.batch_rows.fill_missing", watched)
     pieces = list(encode_batch_rows(path, [VIEW], at(1_000), events_of_a_piece))
     assert sum(len(piece.rows[VIEW.name]) for piece in pieces) == USERS
-    # A piece ends with the row group that makes it so large; of that a user at most is left for the next.
+    # A chunk ends with the row group that reaches the limit; at most one user of it remains for the next chunk.
     assert max(texts) <= min(events_of_a_piece + ROWS_OF_A_GROUP + EVENTS_OF_A_USER, USERS * EVENTS_OF_A_USER)

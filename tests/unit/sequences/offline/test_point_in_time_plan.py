@@ -1,4 +1,4 @@
-"""How DuckDB joins an ordinary view: by sorting both sides, never by comparing every row with every other."""
+"""DuckDB's plan of the point-in-time join: a sort-merge join, not a nested loop."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def test_join_plan_has_no_nested_loop(tmp_path: Path) -> None:
     rows = [(f"u{user}", DAY + timedelta(days=day), day) for user in range(users) for day in range(days)]
     pl.DataFrame(rows, schema=["user_id", "at", "n"], orient="row").write_parquet(tmp_path / "n.parquet")
     view = OrdinaryView(path=str(tmp_path / "n.parquet"), **VIEW)
-    asked = [(f"u{user}", DAY + timedelta(days=day, hours=1)) for user in range(users) for day in range(-1, days)]
+    queries = [(f"u{user}", DAY + timedelta(days=day, hours=1)) for user in range(users) for day in range(-1, days)]
     entities = pa.table(
-        {ROW: range(len(asked)), TIME: [time for _, time in asked], "user_id": [user for user, _ in asked]}
+        {ROW: range(len(queries)), TIME: [time for _, time in queries], "user_id": [user for user, _ in queries]}
     )
     with connect(entities, view) as connection:
         plan = connection.execute(f"explain {as_of_sql(view)}", [view.path]).fetchall()[0][1]
     assert "ASOF_JOIN" in plan and "LOOP" not in plan
-    answer = join(entities, view)["n"].to_pylist()
-    assert answer == [day if day >= 0 else None for _ in range(users) for day in range(-1, days)]
+    values = join(entities, view)["n"].to_pylist()
+    assert values == [day if day >= 0 else None for _ in range(users) for day in range(-1, days)]

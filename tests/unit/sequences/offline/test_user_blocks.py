@@ -1,4 +1,4 @@
-"""Rows in the order of users are answered from a block of them at a time, with the lists that all events at once give."""
+"""BlockReader equals ListReader and holds one block of users at a time if the rows are sorted by user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.sequences.event_rows import event_rows, us, write_events
 VIEW = replace(SEQUENCE_VIEWS["recent_events"], length=5)
 NAMES = ["track_id", "behaviour", "ended_at", "played_ratio"]
 COUNTS = {"a": 3, "b": 1, "c": 17, "d": 2, "e": 40, "g": 1, "h": 2}
-"""User ▸ events; f has none."""
+"""user ▸ number of events; f has none."""
 
 
 def history(user: str, count: int) -> list[dict[str, object]]:
@@ -42,7 +42,7 @@ def path(tmp_path: Path) -> str:
     return str(write_events(tmp_path / "events.parquet", rows))
 
 
-def asked(users: str) -> tuple[pa.Array, np.ndarray]:
+def make_queries(users: str) -> tuple[pa.Array, np.ndarray]:
     rows = [(user, us(second)) for user in users for second in (-1, 30, 500, 5000)]
     return pa.array([user for user, _ in rows], pa.string()), np.array([time for _, time in rows])
 
@@ -52,49 +52,49 @@ def as_lists(columns: list[pa.Array]) -> list[object]:
 
 
 @pytest.mark.parametrize("users", ["abcdefgh", "0bfz", "hgfedcba", "eeaabbe", "f", "", "z"])
-@pytest.mark.parametrize("piece", [1, 3, 100])
-@pytest.mark.parametrize("at_least", [1, 4, 30, 1_000])
-def test_block_reader_equals_list_reader(path: str, users: str, piece: int, at_least: int) -> None:
-    of_rows, times_us = asked(users)
-    reader = BlockReader(path, VIEW, NAMES, of_rows, min_events=at_least)
+@pytest.mark.parametrize("rows_per_read", [1, 3, 100])
+@pytest.mark.parametrize("block_events", [1, 4, 30, 1_000])
+def test_block_reader_equals_list_reader(path: str, users: str, rows_per_read: int, block_events: int) -> None:
+    of_rows, times_us = make_queries(users)
+    reader = BlockReader(path, VIEW, NAMES, of_rows, min_events=block_events)
     whole = ListReader.from_file(path, VIEW, NAMES)
-    for start in [*range(0, len(of_rows), piece), 0, len(of_rows) // 2]:
-        some = times_us[start : start + piece]
-        expected = whole.read(of_rows[start : start + piece].to_pylist(), some)
+    for start in [*range(0, len(of_rows), rows_per_read), 0, len(of_rows) // 2]:
+        some = times_us[start : start + rows_per_read]
+        expected = whole.read(of_rows[start : start + rows_per_read].to_pylist(), some)
         found = reader.read(start, some)
         assert as_lists(found) == as_lists(expected)
         assert [column.type for column in found] == reader.types == whole.types
 
 
 def test_sorted_users_are_read_one_block_at_a_time(path: str) -> None:
-    of_rows, times_us = asked("abcdefgh")
+    of_rows, times_us = make_queries("abcdefgh")
     reader = BlockReader(path, VIEW, NAMES, of_rows, min_events=4)
     held = set()
     for row in range(len(of_rows)):
         reader.read(row, times_us[row : row + 1])
         held.add(tuple(reader._reader.timeline.users))
-    # One batch of the file has them all; what is beyond a block is held no longer than until the next.
+    # The file has a single batch; events beyond a block are held only until the next one.
     assert sorted(sum(held, ())) == sorted(COUNTS) and len(held) > 1
 
 
-@pytest.mark.parametrize("rows_a_batch", [1, 2, 5, 100])
-@pytest.mark.parametrize("at_least", [1, 4, 30])
-def test_blocks_contain_whole_users(path: str, rows_a_batch: int, at_least: int) -> None:
+@pytest.mark.parametrize("rows_per_batch", [1, 2, 5, 100])
+@pytest.mark.parametrize("block_events", [1, 4, 30])
+def test_blocks_contain_whole_users(path: str, rows_per_batch: int, block_events: int) -> None:
     users = pa.array([user for user, count in COUNTS.items() for _ in range(count)]).dictionary_encode()
     table = pa.table({"user_id": users, "n": range(len(users))})
-    found = [pa.Table.from_batches(one) for one in split_into_blocks(table.to_batches(rows_a_batch), at_least)]
+    found = [pa.Table.from_batches(one) for one in split_into_blocks(table.to_batches(rows_per_batch), block_events)]
     assert [n for block in found for n in block["n"].to_pylist()] == list(range(len(users)))
     of_block = [set(block["user_id"].to_pylist()) for block in found]
     assert sum(len(one) for one in of_block) == len(COUNTS)
-    assert all(block.num_rows + rows_a_batch > at_least for block in found[:-1])
+    assert all(block.num_rows + rows_per_batch > block_events for block in found[:-1])
 
 
 def test_unsorted_table_is_rejected(tmp_path: Path) -> None:
     rows = event_rows([row for user in "ab" for row in history(user, 3)])
     path = str(write_events(tmp_path / "events.parquet", rows[3:] + rows[:3]))
-    for at_least in (1, 1_000):
+    for block_events in (1, 1_000):
         with pytest.raises(EventTableError, match="not sorted"):
-            _all(BlockReader(path, VIEW, NAMES, pa.array(["a", "b"]), min_events=at_least))
+            _all(BlockReader(path, VIEW, NAMES, pa.array(["a", "b"]), min_events=block_events))
 
 
 def _all(reader: BlockReader) -> None:

@@ -1,4 +1,4 @@
-"""The bytes of stored lists are those of Feast's own classes, and come back as the same values."""
+"""Encoded lists equal those of Feast's protobuf classes and decode to the same values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ numbers = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 127, 128, -1, 2
 ratios = st.floats(width=32, allow_infinity=False)
 
 
-def cut(kind: str, lists: list[list[Any]], column: pa.Array) -> list[bytes]:
+def encode_all(kind: str, lists: list[list[Any]], column: pa.Array) -> list[bytes]:
     bounds = np.cumsum([0, *map(len, lists)])
     return EncodedColumn.from_arrow(kind, column).encode_lists(np.arange(bounds[-1]), bounds)
 
@@ -28,8 +28,8 @@ def cut(kind: str, lists: list[list[Any]], column: pa.Array) -> list[bytes]:
 def test_string_lists(lists: list[list[str]]) -> None:
     flat = pa.array([value for one in lists for value in one], pa.string())
     expected = [Value(string_list_val=StringList(val=one)).SerializeToString() for one in lists]
-    assert cut("string", lists, flat) == expected
-    assert cut("string", lists, flat.dictionary_encode()) == expected
+    assert encode_all("string", lists, flat) == expected
+    assert encode_all("string", lists, flat.dictionary_encode()) == expected
     assert [decode_values(one) for one in expected] == lists
     assert [encode_list("string", one) for one in lists] == expected
     assert decode_values(b"".join(expected)) == [value for one in lists for value in one]
@@ -39,7 +39,7 @@ def test_string_lists(lists: list[list[str]]) -> None:
 def test_integer_lists(lists: list[list[int]]) -> None:
     flat = pa.array([value for one in lists for value in one], pa.int64())
     expected = [Value(int64_list_val=Int64List(val=one)).SerializeToString() for one in lists]
-    assert cut("time", lists, flat) == expected
+    assert encode_all("time", lists, flat) == expected
     assert [decode_values(one) for one in expected] == lists
     assert [encode_list("time", one) for one in lists] == expected
     assert decode_values(b"".join(expected)) == [value for one in lists for value in one]
@@ -48,8 +48,8 @@ def test_integer_lists(lists: list[list[int]]) -> None:
 @given(st.lists(st.lists(ratios, max_size=5), max_size=4))
 def test_float_lists(lists: list[list[float]]) -> None:
     flat = pa.array([value for one in lists for value in one], pa.float32())
-    # Value for value, for there is more than one NaN.
-    for encoded, one in zip(cut("ratio", lists, flat), lists, strict=True):
+    # Compared value by value, because NaN has several encodings.
+    for encoded, one in zip(encode_all("ratio", lists, flat), lists, strict=True):
         assert len(encoded) == len(Value(float_list_val=FloatList(val=one)).SerializeToString())
         for found, given_value in zip(decode_values(encoded), one, strict=True):
             assert found == given_value or (math.isnan(found) and math.isnan(given_value))

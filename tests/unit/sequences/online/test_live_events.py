@@ -1,4 +1,4 @@
-"""A row with events laid behind it is the row of all of them; whatever needs more is left to be made anew."""
+"""Appending to a stored live row equals recomputing it, and is refused when it would not."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def stored(values: Any) -> OnlineRow:
     return OnlineRow(None, {name: value.encoded for name, value in values.items()})
 
 
-def naively(events: list[live_events.Event], views: tuple[SequenceView, ...]) -> list[live_events.Event]:
-    """What is in the last L of some view, by looking at each view."""
+def visible_events(events: list[live_events.Event], views: tuple[SequenceView, ...]) -> list[live_events.Event]:
+    """Events visible in some view, computed view by view."""
     ordered = sorted({one["event_id"]: one for one in reversed(events)}.values(), key=live_events.sort_key)
     members = [[one for one in ordered if view.matches(one["behaviour"], one["target_type"])] for view in views]
     kept = [one["event_id"] for of_view, view in zip(members, views, strict=True) for one in of_view[-view.length :]]
@@ -59,14 +59,14 @@ events = st.builds(
 def test_appending_equals_recomputing_the_row(
     batches: list[list[live_events.Event]], views: tuple[SequenceView, ...]
 ) -> None:
-    row, held = EMPTY, []
+    row, expected = EMPTY, []
     for new in batches:
-        held = naively([*held, *new], views)
+        expected = visible_events([*expected, *new], views)
         values = append_events(row, new, views)
         if values is None:
             values = encode_live_row(live_events.apply_events(decode_live_events(row), new, views))
         row = stored(values)
-        assert decode_live_events(row) == held
+        assert decode_live_events(row) == expected
 
 
 FULL = stored(encode_live_row([event("a", 1), event("b", 2), event("c", 3)]))
@@ -77,12 +77,12 @@ FULL = stored(encode_live_row([event("a", 1), event("b", 2), event("c", 3)]))
     [
         ([event("d", 4, "click")], True),
         ([event("e", 5, "click"), event("d", 4, "click")], True),
-        ([event("d", 3, "click")], True),  # equal times go by the id
+        ([event("d", 3, "click")], True),  # equal times are ordered by id
         ([event("d", 2, "click")], False),
         ([event("c", 3)], False),
         ([event("d", 4, "click"), event("d", 4, "click")], False),
-        ([event("d", 4)], False),  # a fourth play: the first one goes
-        ([event("d", 4, "like", "artist")], False),  # no view shows it
+        ([event("d", 4)], False),  # a fourth play displaces the first one
+        ([event("d", 4, "like", "artist")], False),  # not visible in any view
     ],
 )
 def test_only_ordered_events_that_displace_none_are_appended(

@@ -1,4 +1,4 @@
-"""What counts as skew and what does not, case by case on a history made by hand."""
+"""Classification of online/offline differences, case by case on a hand-made history."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PROFILES = [("u", at(DAY), 2), ("u", at(2 * DAY), 5)]
 
 
 class World:
-    """A home whose events of the first day were landed and materialised at one, and those of the second reported."""
+    """A home in which the first day's events were landed and materialized at 1:00, and the second day's were reported."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.rows = home, event_rows([*BATCH, *LIVE])
@@ -63,7 +63,7 @@ class World:
         os.utime(folder / f"{name}.parquet", (us(second) / 1e6, us(second) / 1e6))
 
     def report(self, event_ids: list[str]) -> None:
-        """The live log: these events, a hundred bytes each."""
+        """Write the live log with these events, 100 bytes per line."""
         path = self.home / "live" / FILE
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = [json.dumps({"event_id": event_id, "user_id": "u"}) for event_id in event_ids]
@@ -76,7 +76,7 @@ class World:
     def request(
         self, second: float, *, without: tuple[str, ...] = (), applied: LogPosition | None = (FILE, 300)
     ) -> Any:
-        """What a request reads when everything but `without` is there."""
+        """A request that read all events except `without`."""
         rows = [row for row in self.rows if row["event_id"] not in without]
         views = {}
         for name, view in SEQUENCE_VIEWS.items():
@@ -89,8 +89,8 @@ class World:
         return compare_requests(self.store, requests, self.marts, self.home)
 
 
-OF_A_LISTEN = sum(len(view.attributes) for view in SEQUENCE_VIEWS.values() if view.matches("full_play", "track"))
-"""How many values one listen is, in all the views that show it."""
+VALUES_PER_PLAY = sum(len(view.attributes) for view in SEQUENCE_VIEWS.values() if view.matches("full_play", "track"))
+"""Number of values of one full play, over all views that contain it."""
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_equal_requests_have_no_skew_and_all_values_are_counted(world: World) ->
     request = world.request(NOON)
     found = world.compare(request, request)
     assert (found.requests, found.compared, found.unequal, found.late) == (2, 2, 0, 0)
-    assert found.values == 2 * (5 * OF_A_LISTEN + 1) == 2 * count_values(request)
+    assert found.values == 2 * (5 * VALUES_PER_PLAY + 1) == 2 * count_values(request)
 
 
 def test_missing_event_is_late_after_the_log_position_and_skew_before_it(world: World) -> None:
@@ -110,9 +110,9 @@ def test_missing_event_is_late_after_the_log_position_and_skew_before_it(world: 
     assert (late.unequal, late.late, late.compared) == (0, 1, 1)
     nothing_yet = world.compare(world.request(NOON, without=("l1", "l2", "l3"), applied=None))
     assert (nothing_yet.unequal, nothing_yet.late) == (0, 1)
-    lost = world.compare(world.request(NOON, without=("l2", "l3"), applied=(FILE, 200)))
-    assert lost.late == 1 and lost.unequal > 0
-    assert lost.by_feature["recent_events:event_id"] == 4
+    skewed = world.compare(world.request(NOON, without=("l2", "l3"), applied=(FILE, 200)))
+    assert skewed.late == 1 and skewed.unequal > 0
+    assert skewed.by_feature["recent_events:event_id"] == 4
 
 
 def test_event_applied_after_the_recorded_log_position_may_be_read(world: World) -> None:
@@ -124,15 +124,15 @@ def test_event_dated_after_the_request_is_early(world: World) -> None:
     request = replace(world.request(NOON), at_us=us(DAY + 2.5 * HOUR))
     found = world.compare(request)
     assert (found.unequal, found.early, found.late) == (0, 1, 0)
-    assert found.values == count_values(request) - OF_A_LISTEN
+    assert found.values == count_values(request) - VALUES_PER_PLAY
 
 
 def test_event_from_a_file_is_late_until_it_is_materialized(world: World) -> None:
-    world.report(["l2", "l3"])  # l1 came in a file, at the end of its day
+    world.report(["l2", "l3"])  # l1 arrived in a file, at the end of its day
     assert world.compare(world.request(NOON, without=("l1",))).unequal == 0
-    lost = world.compare(world.request(NOON, without=("b2",)))
-    assert lost.unequal > 0 and lost.late == 0
-    world.land("first", BATCH, DAY + 2 * HOUR)  # after the event table that was materialised
+    skewed = world.compare(world.request(NOON, without=("b2",)))
+    assert skewed.unequal > 0 and skewed.late == 0
+    world.land("first", BATCH, DAY + 2 * HOUR)  # after the materialized event table was published
     assert world.compare(world.request(NOON, without=("b2",))).unequal == 0
 
 
@@ -165,15 +165,19 @@ def test_profile_changed_by_late_events_is_late(world: World) -> None:
     assert (found.unequal, found.late) == (0, 1)
 
 
-def left(event_id: str, second: float) -> dict[str, Any]:
+def unclicked_impression(event_id: str, second: float) -> dict[str, Any]:
     row = play(event_id, second, action="impression", behaviour="impression_without_click")
     return row | {"played_ms": None, "played_ratio": None}
 
 
 @pytest.fixture
 def shown(world: World) -> World:
-    """With two tracks left alone on the first day and one on the second."""
-    more = [left("i1", 0.6 * DAY), left("i2", 0.7 * DAY), left("i3", 1.4 * DAY)]
+    """A world with two unclicked impressions on the first day and one on the second."""
+    more = [
+        unclicked_impression("i1", 0.6 * DAY),
+        unclicked_impression("i2", 0.7 * DAY),
+        unclicked_impression("i3", 1.4 * DAY),
+    ]
     world.rows = event_rows([*BATCH, *more, *LIVE])
     write_events(world.marts / "events.parquet", world.rows)
     world.land("third", more[:2], DAY + 0.5 * HOUR)
@@ -185,8 +189,8 @@ def test_unclicked_impressions_are_known_from_midnight(shown: World) -> None:
     request = shown.request(NOON)
     assert request.views["impressions_left"]["event_id"] == ["i1", "i2"]
     assert shown.compare(request).unequal == 0
-    lost = shown.compare(shown.request(NOON, without=("i1",)))
-    assert lost.late == 0 and set(lost.by_feature) == {
+    skewed = shown.compare(shown.request(NOON, without=("i1",)))
+    assert skewed.late == 0 and set(skewed.by_feature) == {
         f"impressions_left:{name}" for name in request.views["impressions_left"]
     }
 
@@ -207,14 +211,14 @@ def test_late_outcome_invalidates_an_unclicked_impression(shown: World) -> None:
     shown.rows = [row for row in shown.rows if row["event_id"] != "i1"]
     write_events(shown.marts / "events.parquet", shown.rows)
     found = shown.compare(request)
-    assert found.unequal > 0 and found.late == 0  # nothing came that could have undone it
-    shown.land("first", BATCH, DAY + 2 * HOUR)  # after the event table that was materialised
+    assert found.unequal > 0 and found.late == 0  # no late event could have invalidated it
+    shown.land("first", BATCH, DAY + 2 * HOUR)  # after the materialized event table was published
     found = shown.compare(request)
     assert (found.unequal, found.late) == (0, 1)
-    lost = shown.compare(
+    skewed = shown.compare(
         replace(request, views=request.views | {"impressions_left": shown.request(0).views["impressions_left"]})
     )
-    assert lost.unequal > 0  # i2 had landed in time
+    assert skewed.unequal > 0  # i2 had landed in time
 
 
 def with_ratio(request: LoggedRequest, place: int, ratio: float) -> LoggedRequest:

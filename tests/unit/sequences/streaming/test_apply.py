@@ -1,4 +1,4 @@
-"""Applying: together, once more where the store is away, one by one where a row is at fault."""
+"""EventApplier: batching, retries while the store is unavailable, and isolation of invalid events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from storage import suppression_list
 
 
 class Store:
-    """What a writer was given; fails as often as it is told, and always where a row says so."""
+    """A writer that records its calls; fails `failures` times, and for every event named `bad…`."""
 
     def __init__(self, failures: int = 0) -> None:
         self.calls: list[dict[str, list[Any]]] = []
@@ -40,29 +40,32 @@ def content(user: str, *ids: str, **duration_ms: int) -> bytes:
     return Message(user, [{"event_id": one} for one in ids], duration_ms).to_bytes()
 
 
-def made(store: Any, folder: Path) -> tuple[EventApplier, CollectorRegistry]:
+def make_applier(store: Any, folder: Path) -> tuple[EventApplier, CollectorRegistry]:
     registry = CollectorRegistry()
     return EventApplier(lambda _: store, folder / "forgotten.json", ConsumerMetrics(registry)), registry
 
 
-def all_of(work: EventApplier, *jobs: list[bytes]) -> list[list[DeadLetter]]:
+def apply_all(applier: EventApplier, *jobs: list[bytes]) -> list[list[DeadLetter]]:
     async def run() -> list[list[DeadLetter]]:
-        return await asyncio.gather(*map(work.apply, jobs))
+        return await asyncio.gather(*map(applier.apply, jobs))
 
     return asyncio.run(run())
 
 
 def test_batches_of_several_partitions_are_applied_together_in_order_per_user(tmp_path: Path) -> None:
     store = Store()
-    work, _ = made(store, tmp_path)
-    assert all_of(work, [content("u", "1"), content("v", "2")], [content("w", "3"), content("w", "4", "5")]) == [[], []]
+    applier, _ = make_applier(store, tmp_path)
+    assert apply_all(applier, [content("u", "1"), content("v", "2")], [content("w", "3"), content("w", "4", "5")]) == [
+        [],
+        [],
+    ]
     assert store.calls == [{"u": ["1"], "v": ["2"], "w": ["3", "4", "5"]}]
 
 
 def test_an_invalid_row_becomes_a_dead_letter_of_its_job_and_others_are_applied(tmp_path: Path) -> None:
     store = Store()
-    work, registry = made(store, tmp_path)
-    first, second = all_of(work, [content("u", "1", "bad2", "3")], [content("v", "4"), b"{}", b"\xff"])
+    applier, registry = make_applier(store, tmp_path)
+    first, second = apply_all(applier, [content("u", "1", "bad2", "3")], [content("v", "4"), b"{}", b"\xff"])
     assert [letter.reason for letter in first] == ["ValueError('what is bad2?')"]
     assert first[0].user_id == "u" and "bad2" in first[0].content
     assert len(second) == 2
@@ -74,31 +77,31 @@ def test_an_invalid_row_becomes_a_dead_letter_of_its_job_and_others_are_applied(
 def test_writes_to_an_unavailable_store_are_retried_without_loss(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(apply, "RETRY_S", 0.001)
     store = Store(failures=5)
-    work, registry = made(store, tmp_path)
-    assert all_of(work, [content("u", "1")]) == [[]]
+    applier, registry = make_applier(store, tmp_path)
+    assert apply_all(applier, [content("u", "1")]) == [[]]
     assert store.calls == [{"u": ["1"]}]
     assert registry.get_sample_value("segue_broker_retries_total") == 5
 
 
 def test_stopping_while_the_store_is_unavailable_raises(tmp_path: Path) -> None:
-    work, _ = made(Store(failures=1_000_000), tmp_path)
-    work.stop()
+    applier, _ = make_applier(Store(failures=1_000_000), tmp_path)
+    applier.stop()
     with pytest.raises(ConsumerStopped):
-        all_of(work, [content("u", "1")])
+        apply_all(applier, [content("u", "1")])
 
 
 def test_opening_the_store_is_retried(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(apply, "RETRY_S", 0.001)
     store, tries = Store(), []
 
-    def opened(duration_of: Any) -> Store:
+    def open_writer(duration_of: Any) -> Store:
         tries.append(1)
         if len(tries) < 3:
             raise LookupError("no such feature view")
         return store
 
-    work = EventApplier(opened, tmp_path / "forgotten.json", ConsumerMetrics(CollectorRegistry()))
-    assert all_of(work, [content("u", "1")]) == [[]]
+    applier = EventApplier(open_writer, tmp_path / "forgotten.json", ConsumerMetrics(CollectorRegistry()))
+    assert apply_all(applier, [content("u", "1")]) == [[]]
     assert store.calls == [{"u": ["1"]}]
 
 
@@ -106,40 +109,40 @@ def test_opening_the_store_is_retried(tmp_path: Path, monkeypatch: Any) -> None:
 def test_store_can_be_opened_before_the_first_events(tmp_path: Path, failures: int) -> None:
     store, tries = Store(), []
 
-    def opened(duration_of: Any) -> Store:
+    def open_writer(duration_of: Any) -> Store:
         tries.append(1)
         if len(tries) <= failures:
             raise LookupError("no such feature view")
         return store
 
-    work = EventApplier(opened, tmp_path / "forgotten.json", ConsumerMetrics(CollectorRegistry()))
-    work.open()
+    applier = EventApplier(open_writer, tmp_path / "forgotten.json", ConsumerMetrics(CollectorRegistry()))
+    applier.open()
     assert len(tries) == 1
-    assert all_of(work, [content("u", "1")], [content("u", "2")]) == [[], []]
+    assert apply_all(applier, [content("u", "1")], [content("u", "2")]) == [[], []]
     assert len(tries) == failures + 1 and store.calls == [{"u": ["1", "2"]}]
 
 
 def test_track_lengths_come_with_the_message(tmp_path: Path) -> None:
     known = {}
 
-    def opened(duration_of: Any) -> Any:
-        class Asking(Store):
+    def open_writer(duration_of: Any) -> Any:
+        class DurationRecorder(Store):
             def apply_batch(self, events_of: Mapping[str, list[Mapping[str, Any]]]) -> int:
                 known.update({track: duration_of(track) for track in ("t1", "t2")})
                 return super().apply_batch(events_of)
 
-        return Asking()
+        return DurationRecorder()
 
-    work = EventApplier(opened, tmp_path / "forgotten.json", ConsumerMetrics(CollectorRegistry()))
-    all_of(work, [content("u", "1", t1=5)])
+    applier = EventApplier(open_writer, tmp_path / "forgotten.json", ConsumerMetrics(CollectorRegistry()))
+    apply_all(applier, [content("u", "1", t1=5)])
     assert known == {"t1": 5, "t2": None}
 
 
 def test_events_of_suppressed_users_are_dropped_and_the_digest_is_reported(tmp_path: Path) -> None:
     store = Store()
-    work, registry = made(store, tmp_path)
+    applier, registry = make_applier(store, tmp_path)
     suppression_list.SuppressionList().with_users(["u"]).write(tmp_path / "forgotten.json")
-    assert all_of(work, [content("u", "1"), content("v", "2")]) == [[]]
+    assert apply_all(applier, [content("u", "1"), content("v", "2")]) == [[]]
     assert store.calls == [{"v": ["2"]}]
     assert registry.get_sample_value("segue_broker_events_total", {"outcome": "forgotten"}) == 1
-    assert work.suppression_digest() == suppression_list.content_digest((tmp_path / "forgotten.json").read_bytes())
+    assert applier.suppression_digest() == suppression_list.content_digest((tmp_path / "forgotten.json").read_bytes())
