@@ -193,5 +193,5 @@ def test_precomputed_dense_features_equal_computed_ones(data: TrainingData, batc
 
 
 def test_missing_cases_raise() -> None:
-    with pytest.raises(ValueError, match="every case once"):
+    with pytest.raises(ValueError, match="pass each case once"):
         CaseFeatures.collect(3, [tuple(np.zeros((2, 1), np.float32) for _ in range(3))])
