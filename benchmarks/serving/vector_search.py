@@ -49,14 +49,14 @@ class HNSWIndex(Index):
         return cls(exact.items, graph)
 
     def tune(self, watched: RecordingIndex) -> HNSWIndex:
-        """Looks around as widely as it must to find AIM, or as it may."""
+        """Search as widely as needed for the target recall, up to the limit."""
         self.graph.hnsw.efSearch = RECALL_CUTOFF
         while recall_against_exact(self, watched.searches) < TARGET_RECALL and self.graph.hnsw.efSearch < MAX_EF_SEARCH:
             self.graph.hnsw.efSearch = min(self.graph.hnsw.efSearch * 3 // 2, MAX_EF_SEARCH)
         return self
 
     def with_items(self, items: np.ndarray, vector_ND: torch.Tensor) -> HNSWIndex:
-        """Not measured."""
+        """Not supported; exclusions are not measured."""
         raise NotImplementedError
 
     def _best(

@@ -67,9 +67,7 @@ def run(events: int) -> list[Result]:
 
 
 def write_marts(folder: Path, events: int) -> None:
-    """Listeners who return to tracks of their own, the first of them often, in sessions of twenty; a fifth is
-    skipped.
-    """
+    """Write marts of users who return to a few tracks each, in sessions of twenty plays; a fifth is skipped."""
     folder.mkdir(parents=True, exist_ok=True)
     day_us = HOURS_BETWEEN_SESSIONS * 3_600_000_000
     rows = f"""
