@@ -1,4 +1,4 @@
-"""The real recommender on a free port, its own process and home, for tests and benchmarks that ask it over HTTP."""
+"""Starts the real recommender in its own process and home on a free port, for tests and benchmarks over HTTP."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ START_S = 180.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a service may be started, again and again: its home, port and variables."""
+    """Home, port and environment of a service that can be started repeatedly."""
 
     home: Path
     port: int
@@ -33,7 +33,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Service:
-    """A service that answers, and seconds from its start until it did."""
+    """A running service, and the seconds until it answered."""
 
     port: int
     start_s: float
@@ -44,7 +44,7 @@ class Service:
 def running(
     home: Path, store: str, redis_port: int, prepare: Callable[[Path], date], probe: str = "/livez", **variables: str
 ) -> Iterator[Service]:
-    """A service over materialised features, once it answers `probe`."""
+    """A service over materialized features that answers `probe`."""
     with prepared(home, store, redis_port, prepare, **variables) as place, started(place, probe) as service:
         yield service
 
@@ -53,7 +53,7 @@ def running(
 def prepared(
     home: Path, store: str, redis_port: int, prepare: Callable[[Path], date], **variables: str
 ) -> Iterator[Place]:
-    """Materialised features in a home; this process's settings are those of the home meanwhile.
+    """Materialize features in a home. Until the end of the context, the settings of this process are those of the home.
 
     `prepare` writes marts below `home` (and a release, if there should be one) and says as of which day to materialise.
     """
@@ -83,7 +83,7 @@ def prepared(
 
 @contextlib.contextmanager
 def started(place: Place, probe: str = "/livez", *options: str) -> Iterator[Service]:
-    """A service of its own process, once it answers `probe`; it is stopped in the end if it still runs. `options` are those of
+    """A service process that answers `probe`; stopped at the end if it still runs. `options` are those of
     `python -m serving`.
     """
     log = place.home / "service.log"

@@ -1,4 +1,4 @@
-"""The rules that Prometheus is given: whole, and about metrics and labels that the service has."""
+"""Alert rules: complete, with existing metrics and labels."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What Prometheus and Grafana are given: files where they look for them, and panels about what the service really says."""
+"""Prometheus and Grafana configuration: file locations, and panels with existing metrics."""
 
 import copy
 import json
@@ -28,7 +28,7 @@ BY_GRAFANA = {"$__rate_interval": "5m", "$__range": "6h"}
 
 
 def mounted(service):
-    """Where each file or folder of ours lies in a container, by its path there."""
+    """Path in a container → mounted file or folder of the repository."""
     volumes = [volume.split(":") for volume in COMPOSE[service]["volumes"] if volume.startswith("./")]
     assert all(mode == ["ro"] for _, _, *mode in volumes)
     return {inside: settings.ROOT / ours for ours, inside, *_ in volumes}
@@ -66,7 +66,7 @@ def test_panels_are_valid(board, panel):
 def test_dashboards_have_the_provisioned_structure(name):
     board = DASHBOARDS[name]
     assert board["title"].startswith("Segue: ") and board["schemaVersion"] >= 39
-    assert "id" not in board  # Grafana gives it; a file that brings one may meet another's
+    assert "id" not in board  # assigned by Grafana; an id in the file could collide
     assert re.fullmatch(r"[a-z-]{1,40}", board["uid"])
     ids = [panel["id"] for panel in board["panels"]]
     assert len(set(ids)) == len(ids)
@@ -85,7 +85,7 @@ def test_dashboards_have_the_provisioned_structure(name):
 
 
 def unknown_to_grafana(board):
-    """Paths in a dashboard that Grafana's own types of it, which it generates for programs, do not know or read otherwise."""
+    """Paths in a dashboard that are unknown to Grafana's generated types, or have another type there."""
     pytest.importorskip("grafana_foundation_sdk", reason="make setup installs grafana-foundation-sdk")
     from grafana_foundation_sdk.cog import encoder, plugins
     from grafana_foundation_sdk.models.dashboard import Dashboard

@@ -1,4 +1,4 @@
-"""The check at the door: the same enums and rules as the landing contract, and a reason that names the column."""
+"""Validation of reported events: the enums and rules of the landing contract, with reasons that name the column."""
 
 from datetime import UTC, datetime
 

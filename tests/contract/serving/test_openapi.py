@@ -1,4 +1,4 @@
-"""The API's description of itself: whole, ours, and its examples work as they stand."""
+"""OpenAPI document: complete, self-contained, with valid examples."""
 
 import json
 import re

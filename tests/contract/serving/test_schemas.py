@@ -1,4 +1,4 @@
-"""An answer on its way to the client: everything that is in it, in the client's language, and nothing of it changed."""
+"""Rendering of responses: all fields, in the requested language, without modifying the response."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_rendering_keeps_all_fields_and_does_not_modify_the_response(shown: Resp
     if expected.pop("release") == "r0":
         expected["release"] = "r0"
     for one in [expected, *expected.get("tracks", [])]:
-        if "audio_url" in one and one["audio_url"] is None:  # left out where nobody knows
+        if "audio_url" in one and one["audio_url"] is None:  # absent if unknown
             del one["audio_url"]
     assert told == expected
     assert "trace" not in render_recommendation(answer, "en", False).model_dump()

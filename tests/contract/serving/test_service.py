@@ -1,4 +1,4 @@
-"""The service as its clients meet it, over ASGI, on a release made by hand."""
+"""The HTTP API over ASGI, with a hand-made release."""
 
 import io
 import json
@@ -20,7 +20,7 @@ from training.release.traffic_split import CanaryRelease, TrafficSplit
 
 
 class Store(MemoryStore):
-    """The store as the runtime opens it; what is reported is not read back."""
+    """A store as the runtime opens it; ignores reported events."""
 
     def __init__(self, duration_of):
         super().__init__()
@@ -71,7 +71,7 @@ def client(tmp_path_factory):
 
 @pytest.fixture
 def log(client):
-    """What the service writes to its log during a test."""
+    """The log lines of the service during a test."""
     stream = io.StringIO()
     structured_log.configure_logging(stream)
     return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
@@ -152,7 +152,7 @@ def test_debug_parameter_adds_a_trace(client):
     trace = ask(client, limit=2, discovery=0.5, debug=True)["trace"]
     assert (trace["release"], trace["discovery"]) == ("r1", 0.5)
     assert (trace["candidates"], trace["left_out"]) == ({"popularity": 8}, {"realtime": "failed"})
-    assert (trace["fused"], trace["ranked"]) == (8, 7)  # t1 is for Germany only
+    assert (trace["fused"], trace["ranked"]) == (8, 7)  # t1 is available in Germany only
     assert set(trace["removed"]) >= {"unavailable", "excluded_tracks", "duplicate_recordings"}
     assert list(trace["stage_ms"]) == ["hydrate", "recall", "fuse", "filter", "rank", "select", "side_effects"]
 

@@ -1,4 +1,4 @@
-"""`bentoml build` as a person runs it: the bento is whole, and starts."""
+"""`bentoml build`: the bento is complete and starts."""
 
 import os
 import signal

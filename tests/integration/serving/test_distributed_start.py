@@ -1,4 +1,4 @@
-"""Three real services instead of one: the same answers, and nobody but this machine can reach any of them."""
+"""Three real services instead of one: equal responses, reachable from this machine only."""
 
 import http.client
 import json
@@ -20,7 +20,7 @@ USERS = 12
 
 
 def answers(port):
-    """What is asked of both: every scene and what is like a track, for users and for a stranger, and how they are described.
+    """Requests to both: every scene and similar tracks, for known users and an unknown one, and their profiles.
     Chance has the last places of a stream, unless nothing new is wanted, and of a list.
     """
     users = [f"u{user:06d}" for user in range(USERS)]
@@ -48,7 +48,7 @@ def answers(port):
 
 
 def described(port):
-    """Listeners in words."""
+    """Profiles of users."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     for user in ("u000000", "u000001", "a stranger"):
         connection.request("POST", "/listener", json.dumps({"user_id": user}), {"Content-Type": "application/json"})
@@ -63,7 +63,7 @@ def with_containers(folder):
 
 
 def at_one_moment(place, folder):
-    """The place, with a wall clock that stands still for every process: scores depend on when something is asked."""
+    """The home with a fixed clock for every process: scores depend on the time of the request."""
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(f"import time\ntime.time_ns = lambda: {time.time_ns()}\n")
     path = f"{folder}{os.pathsep}{place.variables.get('PYTHONPATH', '')}"
@@ -78,7 +78,7 @@ def test_three_services_respond_like_one(tmp_path):
         with recommender_service.started(place, "/readyz") as one:
             expected, listeners = list(answers(place.port)), list(described(place.port))
             alone = len(one.process.members())
-        shutil.rmtree(tmp_path / "serving")  # the daily lists that the one has begun
+        shutil.rmtree(tmp_path / "serving")  # the daily lists of the single service
         with recommender_service.started(place, "/readyz", "--composed") as three:
             assert list(answers(place.port)) == expected
             assert list(described(place.port)) == listeners
@@ -94,4 +94,6 @@ def test_three_services_respond_like_one(tmp_path):
             assert place.port in {address.port for address in listening}
     assert all(len(items) in (3, 10) and not left_out for _, items, _, left_out in expected)
     assert listeners[0]["interests"] and listeners[0]["long_term"] and not listeners[2]["is_known"]
-    assert {len(candidates) for _, _, candidates, _ in expected} > {1}  # every channel, and popularity for a stranger
+    assert {len(candidates) for _, _, candidates, _ in expected} > {
+        1
+    }  # all channels, and popularity for an unknown user

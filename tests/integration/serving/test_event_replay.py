@@ -1,4 +1,4 @@
-"""A writer process that is killed between the log and the push: the next one replays, and nothing acknowledged is lost."""
+"""A process killed between log and push: the next one replays, and no acknowledged event is lost."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def click(number):
 
 
 def serve_until_killed(store, home, kill_at, is_written, answered):
-    """Takes reports from four clients at once; dies in the write number `kill_at`, before it or right after it."""
+    """Takes reports of four concurrent clients; dies immediately before or after write number `kill_at`."""
     writer, writes = OnlineWriter(store, lambda _: None), []
 
     def apply(events_of):
@@ -72,7 +72,7 @@ def test_acknowledged_events_are_stored_exactly_once(tmp_path, kind, is_written)
         writer = OnlineWriter(store, lambda _: None)
         push = EventPusher(log, UserWriters(writer.apply_batch))
         assert push.start() == len(logged)
-        # Who was not answered reports again.
+        # Clients without a response report again.
         for number in range(EVENTS):
             if number not in answered:
                 assert push.push(log.append([click(number)]))

@@ -1,4 +1,4 @@
-"""The real service while releases are swapped, shared and rolled back by the real commands, and while it is told to stop."""
+"""The real service during release swaps, canaries and rollbacks by the real commands, and during SIGTERM."""
 
 import http.client
 import json
@@ -51,7 +51,7 @@ def test_mixed_response_would_be_detected():
     ],
 )
 def test_only_daily_lists_may_have_two_releases(scene, of, is_wrong):
-    """An item of each of these releases, in this order; a list that goes on (`is_continued`) ends with the release it names."""
+    """A response with items of these releases, in this order; a continued list (`is_continued`) ends with its own release."""
     items = [{"title": f"Song [{one}]", "reason": "", "release": one} for one in of]
     answer = {"release": of[0] if scene == "private_fm" else RELEASE_B, "items": items}
     for item in items:
@@ -82,7 +82,7 @@ def report(number):
 
 
 def counted(port):
-    """Requests for events and tracks that are being answered, and those that were."""
+    """Running and finished requests for events and tracks."""
     connection = connected(port)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()

@@ -1,4 +1,4 @@
-"""A simulated day through the real request path, then landed, built and asked of the offline store: no value differs."""
+"""A simulated day through the real pipeline, landed, built and read from the offline store: no value differs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def us(moment: datetime) -> int:
 
 @dataclass(frozen=True)
 class Replayed:
-    """The home after the day: what was logged, and how the events came."""
+    """The home after the day, the logged requests, and how events arrived."""
 
     home: Path
     requests: list[LoggedRequest]
@@ -67,7 +67,7 @@ class Replayed:
 
 
 def reports_of(rows: list[dict[str, Any]], chance: random.Random) -> list[tuple[int, dict[str, Any]]]:
-    """(when it is reported, contract row): in time, hours late, twice, before it happened by the device's clock, tied."""
+    """(report time, contract row): in time, hours late, duplicate, ahead of the clock, tied."""
     reports, last = [], {}
     for row in rows:
         event = {name: value for name, value in row.items() if value is not None}
@@ -92,7 +92,7 @@ def reports_of(rows: list[dict[str, Any]], chance: random.Random) -> list[tuple[
 
 
 def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
-    """Reports and requests in time order, each alone, through the parts that the service wires."""
+    """Sends reports and requests in time order through the parts of the service."""
     chance, clock, metrics = random.Random(7), [us(MIDNIGHT)], Metrics(CollectorRegistry())
     tracks = pl.read_parquet(home / "marts" / "tracks.parquet")
     served = release(tracks, [ListChannel("popularity", range(2, 40))])
@@ -138,7 +138,7 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
 
 
 def landed_at(home: Path, known: set[Path], moment: datetime) -> set[Path]:
-    """Stamps the files that a landing added, as if it had run then."""
+    """Sets the times of landed files as if landing had run at that time."""
     files = set((home / "landing").glob("*/dt=*/*.parquet"))
     for path in files - known:
         os.utime(path, (moment.timestamp(), moment.timestamp()))
@@ -221,7 +221,7 @@ def test_only_late_and_future_events_differ_from_the_definition(replayed: Replay
 
 
 def with_history(replayed: Replayed) -> LoggedRequest:
-    """A request after which nothing came late, of somebody with reported events in their history."""
+    """A request of a user with reported events, after which no event arrived late."""
     return next(
         request
         for request in replayed.requests

@@ -1,4 +1,4 @@
-"""The service in this process, over ASGI."""
+"""Test client of the service in this process, over ASGI."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 @contextmanager
 def client_of(app) -> Iterator[TestClient]:
-    """A client of an app from its own machine, from start to shutdown; the app's metrics go with it, so that another may start."""
+    """A local client of an app, from start to shutdown. Unregisters the app's metrics, so that another app can start."""
     before = set(REGISTRY._collector_to_names)
     try:
         with TestClient(app, base_url="http://127.0.0.1") as client:

@@ -22,7 +22,7 @@ CONTRACT = ServiceContract(("recent_events", "recent_clicks", "played_history", 
 
 
 def opened_release(folder: Path, release_id: str = "r1") -> ServedRelease:
-    """Fitted into `folder` in a few seconds."""
+    """Fit the models into `folder`; takes a few seconds."""
     data = of(container_marts(folder, []), "final")
     realtime = Realtime.fit(data, realtime_config("debug"), folder / "realtime")
     interests = MultiInterest.fit(data, multi_interest_config("debug"), folder / "multi_interest")

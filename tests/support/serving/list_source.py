@@ -1,4 +1,4 @@
-"""Playlists or mlogs that are found as a list says."""
+"""Candidate source of playlists or mlogs with a fixed list."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from training.recall.reason import Reason
 
 
 class ListSource(CandidateSource):
-    """Finds the same containers for everybody, the first of `found` best; `held` are the items of each, by number from 2."""
+    """Finds fixed collections for every user, `found[0]` best; `held` are the items of each, by number from 2."""
 
     feature_service = "recommender"
 

@@ -1,4 +1,4 @@
-"""The request path over a store in memory, with a clock that is set by hand."""
+"""Track pipeline over an in-memory store, with a manual clock."""
 
 from prometheus_client import CollectorRegistry
 
@@ -15,7 +15,7 @@ DAY = 86_400_000_000
 
 
 class Shown:
-    """Keeps what was shown."""
+    """Exposure writer that keeps records in memory."""
 
     def __init__(self):
         self.rows, self.exposures = [], []
@@ -26,7 +26,7 @@ class Shown:
 
 
 class Bench:
-    """Starts a path; `ask` answers with track ids."""
+    """Starts a pipeline; `ask` returns track ids."""
 
     def __init__(self, folder, deadline_s=60.0):
         self.folder, self.deadline_s = folder, deadline_s
@@ -34,7 +34,7 @@ class Bench:
         self.start()
 
     def start(self):
-        """A process of its own: nothing but the disk and the store is as before."""
+        """Restart: only the disk and the store keep their state."""
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
         self.lists = DailyLists(self.folder / "serving")

@@ -1,4 +1,4 @@
-"""What Prometheus may be asked about the recommender: its metrics with their labels, and what an expression names beside them."""
+"""PromQL checks: the registered metrics with their labels, and unknown names in expressions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SELECTOR = re.compile(r"([a-z_]+)\{([^}]*)\}")
 
 
 def registered() -> dict[str, set[str]]:
-    """Sample name ▸ labels, of everything that the service and the broker's consumers may say."""
+    """Sample name → labels, for all metrics of the service and of the broker's consumers."""
     return _samples(vars(Metrics(CollectorRegistry()))) | _samples(vars(broker.ConsumerMetrics(CollectorRegistry())))
 
 
@@ -36,13 +36,13 @@ def _samples(metrics: dict[str, Any]) -> dict[str, set[str]]:
 
 
 def grouped(expression: str) -> set[str]:
-    """The labels that the whole expression's answers have, by its first `by`."""
+    """Labels of the result of an expression, from its first `by`."""
     found = re.search(r"\bby \(([^)]*)\)", expression)
     return set(found[1].replace(" ", "").split(",")) if found else set()
 
 
 def unknown(expression: str, metrics: dict[str, set[str]]) -> list[str]:
-    """Metrics and labels that an expression names and the service does not have; unbalanced brackets, too."""
+    """Unknown metrics and labels in an expression, and unbalanced brackets."""
     known = metrics | PROMETHEUS_OWN
     wrong = [
         f"{name}{{{label}}}"

@@ -1,4 +1,4 @@
-"""A release small enough to check by eye: channels that say a fixed list, the real fusion and blend."""
+"""A small hand-made release: channels with fixed lists, real fusion and blend."""
 
 import threading
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ CONTRACT = ServiceContract(("recent_events", "played_history", "exclusions"), ("
 
 
 def tracks(count: int, **columns) -> pl.DataFrame:
-    """`count` tracks t0 …, track n by artist a(n // 2) alone, unless a column says otherwise."""
+    """`count` tracks t0 …, track n by artist a(n // 2), unless `columns` overrides a column."""
     rows = {
         "track_id": [f"t{n}" for n in range(count)],
         "title": [f"Song {n}" for n in range(count)],
@@ -32,7 +32,7 @@ def tracks(count: int, **columns) -> pl.DataFrame:
 
 
 class ListChannel(RecallChannel):
-    """Finds the same tracks for everybody; can be told to fail, to wait until an event is set, and what is near a track."""
+    """Finds fixed tracks for every user. Optionally fails, waits for an event, or has similar items."""
 
     feature_service = "recommender"
 
@@ -78,7 +78,7 @@ class ListChannel(RecallChannel):
 
 
 class FavourRanker:
-    """Believes in one item."""
+    """Prefers one item."""
 
     def __init__(self, item: int, is_failing: bool = False):
         self.item, self.is_failing = item, is_failing
@@ -112,7 +112,7 @@ def release(table: pl.DataFrame, channels: Sequence[RecallChannel], **parts) -> 
 
 
 class MemoryStore:
-    """An online store in memory: views by user."""
+    """An in-memory online store: user → views."""
 
     def __init__(self):
         self.users, self.is_away = {}, False
@@ -124,7 +124,7 @@ class MemoryStore:
 
 
 def history(*track_ids: str) -> dict:
-    """A user's plays, all of them listened to."""
+    """Views of a user with these full plays."""
     count = len(track_ids)
     return {
         "played_history": {
@@ -139,7 +139,7 @@ def history(*track_ids: str) -> dict:
 
 
 def clicked(*targets: tuple[str, str]) -> dict:
-    """A user's clicks on playlists and mlogs, (type, id) each, after everything else."""
+    """Views of a user with clicks on these (type, id) targets, after all other events."""
     count = len(targets)
     return {
         "recent_clicks": {
@@ -157,7 +157,7 @@ def clicked(*targets: tuple[str, str]) -> dict:
 
 
 def excluded(*targets: tuple[str, str]) -> dict:
-    """A user's exclusions, (type, id) each."""
+    """Views of a user who blocked these (type, id) targets."""
     return {
         "exclusions": {
             "event_id": [f"x{n}" for n in range(len(targets))],

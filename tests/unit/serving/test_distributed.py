@@ -1,4 +1,4 @@
-"""Recall and ranking over a hop give what they give without one, and read nothing but our JSON."""
+"""Remote recall and ranking equal local ones, and accept only valid JSON."""
 
 import io
 import json
@@ -57,7 +57,7 @@ WHOLE = release(
 
 
 class Store(dict):
-    """Has these releases."""
+    """A release cache with these releases."""
 
     def get(self, release_id):
         if release_id not in self:
@@ -66,7 +66,7 @@ class Store(dict):
 
 
 def client_of(service, host="127.0.0.1"):
-    """BentoML's own metrics can be registered once a process: they are left out."""
+    """A client without BentoML's metrics, which can be registered once per process."""
     service.inject_config()
     return TestClient(ServiceAppFactory(service, is_main=False, enable_metrics=False)(), base_url=f"http://{host}")
 
@@ -78,7 +78,7 @@ def opened(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def clients(opened):
-    """Both services as BentoML serves what another depends on."""
+    """Both inner services as BentoML serves dependencies."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
         patch.setattr(distributed, "_releases", lambda parts: Store(r1=WHOLE, opened=opened))
@@ -113,7 +113,7 @@ def test_remote_responses_equal_local_ones(tmp_path, remote):
 
 
 def loaded_elsewhere(release):
-    """As a process has it that loads no model."""
+    """The release as a process without models has it."""
     return replace(release, channels=dict.fromkeys(release.channels, REMOTE_MODEL), collection_channels={})
 
 
@@ -232,7 +232,7 @@ def test_hanging_service_times_out():
 
 
 class Runs:
-    """Something that would run when it is unpickled."""
+    """Runs code when unpickled."""
 
     def __reduce__(self):
         return print, ("this must not run",)

@@ -1,4 +1,4 @@
-"""A whole recommender in one process, without a release and without a registry: what still holds, and what it says."""
+"""A complete recommender in one process, without a release and without a registry."""
 
 import json
 
@@ -15,7 +15,7 @@ EVENT = {"event_id": "e", "user_id": "u", "target_type": "track", "target_id": "
 
 
 class Started:
-    """Starts runtimes in one home, one after the other."""
+    """Starts runtimes in one home, one after another."""
 
     def __init__(self, home):
         self.home, self.running = home, None

@@ -1,4 +1,4 @@
-"""Bounded memory of event ids."""
+"""Deduplication with bounded memory."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a request showed is one record, and each of its items lands as an impression and as an exposure."""
+"""Exposure log: one record per response, landed as impressions and exposures."""
 
 import json
 import threading
@@ -174,5 +174,5 @@ def test_daily_list_keeps_propensities(tmp_path):
     assert [(one.track_id, one.propensity, one.is_exploration) for one in record.items] == [
         ("t1", 1.0, False), ("t2", 0.1, True), ("t0", 1.0, False),
     ]  # fmt: skip
-    bench.start()  # what was written down with the grown list
+    bench.start()  # the records written with the extended list
     assert bench.answer(of, limit=3).items == list(record.items)

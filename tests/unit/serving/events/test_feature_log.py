@@ -1,4 +1,4 @@
-"""The log of what requests read: which requests, how much, and that no request ever feels it."""
+"""Feature log: sampling, limits, and independence of requests."""
 
 import threading
 from datetime import UTC, date, datetime
@@ -20,7 +20,7 @@ MARK = ("dt=2026-05-04/events-1.jsonl", 120)
 
 
 class Bench:
-    """A feature log with a clock that is set by hand."""
+    """A feature log with a manual clock."""
 
     def __init__(self, folder, share=1.0, **limits):
         self.folder, self.now = folder, NOON

@@ -1,4 +1,4 @@
-"""The service's two connections to the online store: opened when first needed, and what its registry lets models see."""
+"""Connections to the online store, opened on first use, and the feature contract of its registry."""
 
 import pytest
 
@@ -21,7 +21,7 @@ EVENT = {
 
 
 class Registry:
-    """Stands for `open_store`: away until somebody applied, then a store of its own for each call."""
+    """Replaces `open_store`: fails until applied, then returns a new store for each call."""
 
     def __init__(self, folder):
         self.folder, self.is_applied, self.opened = folder, False, 0

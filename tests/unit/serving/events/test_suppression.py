@@ -1,4 +1,4 @@
-"""A list of forgotten users is taken up when no turn sees the one of before, and only then acknowledged."""
+"""A new suppression list is acknowledged when no operation uses the previous version."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WAIT_S = 60
 
 
 class Place:
-    """A list, and who follows it."""
+    """A suppression list and its followers."""
 
     def __init__(self, home: Path) -> None:
         self.file, self.state = home / "forgotten.json", home / "serving"
@@ -113,7 +113,7 @@ def test_no_acknowledgement_until_caches_are_dropped(place: Place) -> None:
 
 def test_erasure_waits_for_the_running_service(place: Place, tmp_path: Path) -> None:
     place.forget("u")
-    wait_for_acknowledgement(place.file, place.state, 0)  # nobody runs
+    wait_for_acknowledgement(place.file, place.state, 0)  # no service is running
     log = EventLog(tmp_path / "live", place.state, lambda: NOW)
     here = settings.Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
     with pytest.raises(SuppressionNotAcknowledged, match=r"process \d+ runs the recommender.*make stop"):

@@ -1,4 +1,4 @@
-"""Durability: what was acknowledged is in the log once, whatever kills the process."""
+"""Durability: acknowledged events are in the log exactly once, even after a crash."""
 
 import json
 import os
@@ -145,7 +145,7 @@ def test_log_has_a_single_writer(tmp_path):
 
 
 class Store:
-    """An online store that keeps events by id, and can be away."""
+    """An online store that keeps events by id and can fail."""
 
     def __init__(self):
         self.events, self.is_away = {}, False
@@ -282,7 +282,7 @@ with ThreadPoolExecutor(8) as clients:
 def test_kill_9_loses_and_duplicates_no_acknowledged_event(tmp_path):
     acknowledged = set()
     for round_number in range(3):
-        # The second round begins before where the first ended: the client sends again what nobody acknowledged.
+        # The second round begins before where the first ended: the client repeats unacknowledged events.
         first = max((int(name[1:]) for name in acknowledged), default=0)
         process = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(tmp_path), str(max(0, first - 50))], stdout=subprocess.PIPE, text=True

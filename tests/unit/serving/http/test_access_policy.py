@@ -1,4 +1,4 @@
-"""Who is let in and how often: keys, addresses and buckets, over ASGI and against a slow oracle."""
+"""Access control over ASGI: keys, addresses, and token buckets against a slow oracle."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ KEY, OTHER = "k" * 20, "o" * 20
 
 
 class House:
-    """An app that answers everything, behind the door; `ask` gives status, headers and body."""
+    """An app behind access control; `ask` returns status, headers and body."""
 
     def __init__(self, keys=(), per_s=0, now_s=lambda: 0.0):
         self.away, self.came = [], []
@@ -109,7 +109,7 @@ def test_non_http_connections_pass():
 
 @given(st.floats(0.1, 50), st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 3)), max_size=60))
 def test_token_bucket_matches_oracle(per_s, story):
-    """Held against a bucket that is filled in small steps; who waits as long as told is let in."""
+    """Compared with a bucket refilled in small steps; a client that waits for Retry-After is accepted."""
     now = [0.0]
     limit, tokens, at = RateLimit(per_s, clock_s=lambda: now[0]), {}, {}
     full = max(1.0, per_s * BURST_S)

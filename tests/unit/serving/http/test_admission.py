@@ -1,4 +1,4 @@
-"""Who gets a turn, who waits and who is sent away, over ASGI."""
+"""Admission control over ASGI: concurrent, queued and rejected requests."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from serving.http.admission import Admission, RequestQueue
 
 
 class House:
-    """An app whose requests stay until they are let go, behind an admission."""
+    """An app behind admission control whose requests block until released."""
 
     def __init__(self):
         self.refused, self.begun, self.go = [], [], {}

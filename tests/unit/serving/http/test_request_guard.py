@@ -1,4 +1,4 @@
-"""The guard in front of the service: what it refuses, what it passes on, and the page it gives."""
+"""Request guard: rejected and accepted requests, and the API page."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from serving.http.request_guard import RequestGuard
 
 
 class Server:
-    """Calls a guard as an ASGI server would; `app` echoes the body it was given."""
+    """Calls a guard like an ASGI server; `app` echoes the body."""
 
     def __init__(self, most_bytes=10):
         self.seen = []

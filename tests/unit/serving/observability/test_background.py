@@ -1,4 +1,4 @@
-"""What is done in the background goes on after it failed, and ends when it is told to."""
+"""Periodic tasks continue after failures and stop on close."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""A line is one JSON object, whatever was logged, and names its request."""
+"""The log has one JSON object per line, with the id of the request."""
 
 import io
 import json

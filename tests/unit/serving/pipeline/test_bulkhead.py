@@ -1,4 +1,4 @@
-"""A channel's threads: what they take on, what a hanging one costs, and that they end."""
+"""Bulkhead of a channel: accepted and rejected calls, hanging calls, and the end of its threads."""
 
 import gc
 import threading

@@ -47,7 +47,7 @@ def test_playlist_has_reason_and_playable_tracks(bench):
     first, second = answer.items
     assert (first.playlist_id, first.title, first.channels) == ("p3", "p3", ["playlists"])
     assert first.reason == Reason("verbatim", {"text": "because p3 fits"})
-    # Of p3 track t2 is blocked and t6 and t7 are by a3; p4 has only t7 and is left out, though it is opened much.
+    # Of p3 track t2 is blocked and t6 and t7 are by a3; p4 has only t7 and is excluded, although it is opened often.
     assert [track.track_id for track in first.tracks] == ["t3", "t4", "t5"]
     assert second.playlist_id == "p2" and [track.title for track in second.tracks] == ["Song 0", "Song 1"]
     assert answer.trace.removed == {"unplayable_playlists": 1}
@@ -104,7 +104,7 @@ def test_release_without_collections_and_discovery_are_rejected(bench):
 
 
 class LiveStore(MemoryStore):
-    """The store as the runtime opens it; it keeps the clicks that are reported."""
+    """A store as the runtime opens it; stores reported clicks."""
 
     def __init__(self, duration_of):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The list of a day: it stays, it grows, it rests afterwards, and what may not be shown leaves it."""
+"""Daily lists: stability, growth, cooldown, and removal of excluded tracks."""
 
 import threading
 from dataclasses import replace
@@ -18,7 +18,7 @@ def listed(*track_ids):
 
 
 def popular(*numbers, release_id="r1", **columns):
-    """Popularity finds tracks of these numbers, in this order; every track is of an artist of its own."""
+    """A release whose popularity channel finds these tracks in this order, each by its own artist."""
     table = tracks(COUNT, artist_ids=[[f"a{n}"] for n in range(COUNT)], **columns)
     whole = release(table, [ListChannel("popularity", [])], release_id=release_id)
     items = [whole.vocabulary.track_code[f"t{n}"] for n in numbers]

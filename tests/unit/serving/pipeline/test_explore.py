@@ -1,4 +1,4 @@
-"""What chance puts into an answer: only new tracks, in the last places, as often as it says."""
+"""Exploration: new tracks in the last slots, with the frequency of their propensity."""
 
 from collections import Counter
 from dataclasses import replace
@@ -32,7 +32,7 @@ def fused(count=COUNT):
 
 
 def draws(shares, new, chosen=4, per_artist=15, first=0, **columns):
-    """Item ▸ place ▸ how often of DRAWS it was explored there, and how likely each said it was."""
+    """Item → slot → number of explorations in DRAWS draws, and the propensities."""
     of, candidates = catalogue(new, **columns), fused()
     seen, said = Counter(), {}
     for seed in range(DRAWS):
@@ -50,7 +50,7 @@ def draws(shares, new, chosen=4, per_artist=15, first=0, **columns):
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.4, 0.7])
 def test_empirical_frequency_matches_propensity(share):
     seen, said = draws(share, new=(1, 5, 6, 8))
-    assert {item for item, _ in seen} == {7, 8, 10}  # track 1 is chosen without chance
+    assert {item for item, _ in seen} == {7, 8, 10}  # track 1 is chosen without exploration
     for at, propensity in said.items():
         # Four standard errors: one of some dozen comparisons fails by chance once in a thousand runs, and seeds are fixed.
         assert seen[at] / DRAWS == pytest.approx(propensity, abs=4 * np.sqrt(propensity / DRAWS))
@@ -105,7 +105,7 @@ def test_daily_list_keeps_explored_tracks_and_propensities(tmp_path, monkeypatch
 
 
 def test_off_policy_estimate_on_served_draws():
-    """Of the new tracks one earns four times as much as the others; a policy that always drew it would earn that."""
+    """One new track has four times the reward of the others: the value of a policy that always shows it."""
     new, best = (5, 6, 7, 8), 10
     of, candidates, random = catalogue(new), fused(), np.random.default_rng(1)
     users, rewards, propensities, probabilities = [], [], [], []
@@ -115,7 +115,7 @@ def test_off_policy_estimate_on_served_draws():
             users.append(f"u{seed % 200}")
             rewards.append(float(random.random() < (0.8 if item == best else 0.2)))
             propensities.append(propensity)
-            # The place is left to chance as often as before: 0.15 of four places.
+            # Exploration rate of the logged data: 0.15 of four slots.
             probabilities.append(0.6 if item == best else 0.0)
     found = estimate_off_policy(users, np.array(rewards), np.array(propensities), np.array(probabilities))
     assert np.mean(rewards) == pytest.approx(0.35, abs=0.05)

@@ -1,4 +1,4 @@
-"""Tracks by words."""
+"""Track search."""
 
 from serving.pipeline.search import search
 from tests.support.serving.small_release import release, tracks

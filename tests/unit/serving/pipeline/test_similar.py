@@ -1,4 +1,4 @@
-"""Tracks like a given one: who finds them, what is filtered, and what is not answered."""
+"""Similar tracks: channels, filters and rejected requests."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def ids(answer):
 
 def test_similar_items_of_channels_are_fused_by_rank(bench):
     answer = similar(bench, release(tracks(8), [POPULARITY, VECTORS, GRAPH], ranker=FavourRanker(3), blend=Blend(1.0)))
-    # By hand: t7 has 1/61 + 1/63, t5 1/61, t0 and t6 1/62 (the smaller number first), t1 1/63. The ranker is not asked.
+    # By hand: t7 has 1/61 + 1/63, t5 1/61, t0 and t6 1/62 (the smaller number first), t1 1/63. The ranker is not called.
     assert ids(answer) == ["t7", "t5", "t0", "t6", "t1"]
     assert answer.items[0].channels == ["knowledge_graph", "realtime"]
     assert {render_reason(item.reason, "en") for item in answer.items} == {"because it is close to Song 3 by Artist 1"}

@@ -1,4 +1,4 @@
-"""The request path on a release made by hand: order, reasons, failures left out, exclusions."""
+"""Track pipeline on a hand-made release: order, reasons, failing parts, exclusions."""
 
 import threading
 
@@ -147,7 +147,7 @@ def test_block_takes_effect_while_the_store_fails(bench):
         [dict(zip(("user_id", "action", "target_type", "target_id"), ("u", *one), strict=True)) for one in events]
     )
     assert set(bench.ask(of)) == {"t1", "t4", "t6", "t7"}
-    bench.store.is_away = False  # and it has not heard of them yet
+    bench.store.is_away = False  # and does not have the events yet
     assert set(bench.ask(of)) == {"t1", "t4", "t6", "t7"}
     assert "t0" in bench.ask(of, user_id="v")
 
@@ -180,7 +180,10 @@ def test_stream_excludes_tracks_of_the_current_session(bench):
     assert {"t0", "t3"} <= set(bench.ask(of, scene="daily", limit=8)) and "t1" not in stream and "t2" not in stream
     assert stream[0] == "t0"
     bench.now = NOW + 60 * minute  # the session has ended
-    assert bench.ask(of, scene="private_fm", limit=8)[:2] == ["t0", "t2"]  # one track an artist: t1 is of t0's
+    assert bench.ask(of, scene="private_fm", limit=8)[:2] == [
+        "t0",
+        "t2",
+    ]  # one track per artist: t0 and t1 have the same
 
 
 def test_stages_are_timed(bench):

@@ -1,4 +1,4 @@
-"""What people see of a listener: the events as they were, the sessions between them, and what is long and short."""
+"""User profile: events, sessions, short- and long-term summaries."""
 
 import numpy as np
 from prometheus_client import CollectorRegistry
@@ -15,7 +15,7 @@ NOW = 10_000 * MINUTE
 
 
 def recent(*events: tuple[str, str, int]) -> dict:
-    """(track, behaviour, minute it began) each; everything takes a minute."""
+    """Events as (track, behaviour, start minute), one minute each."""
     count = len(events)
     return {
         "recent_events": {

@@ -1,4 +1,4 @@
-"""What is remembered of users while the store is away, and how much."""
+"""Cached user states during failures of the online store, and the bound of the cache."""
 
 import numpy as np
 import pytest

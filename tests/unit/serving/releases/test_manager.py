@@ -1,4 +1,4 @@
-"""New releases are swapped in whole, for everybody or for a share; one that fails is refused and the old one goes on."""
+"""Releases are swapped atomically, for all users or a share; a failing one is rejected and the previous one stays."""
 
 import gc
 import json
@@ -19,7 +19,7 @@ USERS = [f"u{number}" for number in range(300)]
 
 
 class Held:
-    """A holder over a folder, a number of what it measures, and which releases it loaded."""
+    """A release manager over a folder, with its metrics and the releases it loaded."""
 
     def __init__(self, folder, poll_s=60.0):
         self.pointer, self.shares = folder / "active.json", folder / "shares.json"
@@ -156,7 +156,7 @@ def test_dropped_release_with_cycles_is_freed(held):
     held.holder.poll()
     for leave, left in ((held.share, gone[1]), (lambda: held.point("three"), gone[0])):
         leave()
-        assert left() is not None  # frozen: no collection of the collector's own sees it
+        assert left() is not None  # frozen: automatic garbage collection does not see it
         held.holder.poll()
         assert left() is None
     gc.unfreeze()
