@@ -18,8 +18,11 @@ START_S = 120
 IMPORTED = """
 import sys
 sys.path[0] = sys.argv[1]
-import serving.service, serving.load_release, training.release.bundle, sequences.online
-ours = ("settings", "sequences", "serving", "training")
+import serving.service, serving.releases.served_release, training.release.bundle, sequences.online.reader_writer
+from serving.http import openapi
+from serving.reasons import messages
+openapi.load_examples(), [messages.load_messages(language) for language in messages.LANGUAGES]
+ours = ("config", "sequences", "serving", "training")
 print("\\n".join(m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ours and m.__file__))
 """
 
@@ -64,7 +67,7 @@ def test_bento_contains_all_imports(source, environment):
     assert outside == []
     assert (source / "feature_repo" / "feature_store.yaml").exists()
     assert (source / "dbt" / "seeds" / "behaviours.csv").exists()
-    assert "# The recommender" in (source.parent / "README.md").read_text()
+    assert "# Serving" in (source.parent / "README.md").read_text()
 
 
 def test_bento_starts_and_accepts_events_without_a_release(source, home, environment):

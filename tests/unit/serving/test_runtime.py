@@ -53,7 +53,7 @@ def test_without_a_release_events_are_accepted(started):
     for outcome in ("NotReady", "RequestRejected"):
         labels = {"scene": "", "outcome": outcome, "release": ""}
         assert started.registry.get_sample_value("segue_recommend_requests_total", labels) == 1
-    assert runtime.report([EVENT, {"user_id": "u"}]).accepted == 1
+    assert runtime.ingest_events([EVENT, {"user_id": "u"}]).accepted == 1
 
 
 def test_every_request_is_logged(started, caplog):
@@ -69,18 +69,18 @@ def test_every_request_is_logged(started, caplog):
 
 
 def test_accepted_events_survive_a_restart(started):
-    assert started.start().report([EVENT]).accepted == 1
+    assert started.start().ingest_events([EVENT]).accepted == 1
     started.stop()
     (file,) = started.home.glob("live/dt=*/events-*.jsonl")
     assert [json.loads(line)["event_id"] for line in file.read_text().splitlines()] == ["e"]
-    report = started.start().report([EVENT])
+    report = started.start().ingest_events([EVENT])
     assert (report.accepted, report.duplicate) == (0, 1)
 
 
 def test_unpushed_reports_are_counted_until_pushed(started):
-    started.start().report([EVENT])
+    started.start().ingest_events([EVENT])
     assert started.registry.get_sample_value("segue_unpushed_reports") == 1
-    started.start().report([EVENT | {"event_id": "f"}])
+    started.start().ingest_events([EVENT | {"event_id": "f"}])
     assert started.registry.get_sample_value("segue_unpushed_reports") == 2
 
 
@@ -88,5 +88,5 @@ def test_closed_runtime_rejects_events(started):
     runtime = started.start()
     started.stop()
     with pytest.raises(LogBusy):
-        runtime.report([EVENT])
+        runtime.ingest_events([EVENT])
     assert not runtime.is_alive
