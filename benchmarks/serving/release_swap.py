@@ -76,9 +76,7 @@ class LoadObservations:
 
 
 def run(seconds: int) -> list[Result]:
-    """Return the results over 50,000 tracks at 20 requests per second, for at least `seconds` seconds and all
-    changes.
-    """
+    """Return the results over 50,000 tracks at 20 requests per second, for at least `seconds` seconds."""
     with tempfile.TemporaryDirectory() as home, start_service(Path(home), TRACKS, "small", USERS) as (place, started):
         seen = measure_changes(place, started, seconds)
     wrong = {"failed": seen.failed_requests, "mixed": seen.mismatched_responses, "of_two": seen.mixed_responses}
@@ -210,9 +208,7 @@ def has_two_releases(response: dict[str, Any]) -> bool:
 
 
 def is_continued_list(response: dict[str, Any]) -> bool:
-    """Return whether a response of two releases is a valid daily list: its last items are of the release that it
-    names.
-    """
+    """Return whether a response of two releases is a valid daily list: its last items are of the named release."""
     return "release" not in response["items"][-1]
 
 

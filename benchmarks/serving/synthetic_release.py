@@ -123,9 +123,7 @@ def _make_catalog(world: SyntheticWorld) -> pl.DataFrame:
 
 
 def write_users(marts: Path, users: int, tracks: int) -> date:
-    """Write `events.parquet` and `user_profiles.parquet` of users with their own favorites; return today, to
-    materialize as of.
-    """
+    """Write `events.parquet` and `user_profiles.parquet` of users with their own favorites; return today."""
     marts.mkdir(parents=True, exist_ok=True)
     today = date.today()
     last_us = int(datetime(today.year, today.month, today.day).timestamp()) * 1_000_000

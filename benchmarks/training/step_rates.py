@@ -31,9 +31,7 @@ WARM_UP_STEPS = 5
 def compare_training_rates(
     name: str, unit: str, ours: list[str], peer: str | None = None, peers: list[str] | None = None
 ) -> list[Result]:
-    """Return results `name` and `name`_core of Segue's command and of the peer's, if any: the better of two tries
-    each.
-    """
+    """Return results `name` and `name`_core of Segue's command and of the peer's, the better of two tries each."""
     sides = [ours] if peers is None else [ours, peers]
     rates = [[_run_subprocess(side) for side in sides] for _ in range(TRIES)]
     results = []

@@ -108,9 +108,7 @@ class FittedRanker:
         return replace(self, listwise_head=head) if self.features.hard_search else self
 
     def save(self, folder: Path) -> None:
-        """Write weights (safetensors), config (JSON), statistics and genres of each track (Parquet), and trees
-        (text).
-        """
+        """Write weights (safetensors), config (JSON), track statistics and genres (Parquet), and trees (text)."""
         folder.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}, folder / WEIGHTS)
         self.features.statistics.newest_per_track().save(folder)

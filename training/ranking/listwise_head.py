@@ -77,9 +77,7 @@ CONFIGS = {
 
 @dataclass(frozen=True)
 class ListwiseDataset:
-    """Candidates of Q requests, grouped by request: features, whether each was listened to, and candidates per
-    request.
-    """
+    """Candidates of Q requests, grouped by request: features, outcomes, and number of candidates per request."""
 
     features_RN: Floats
     listened_R: NDArray[np.bool_]

@@ -32,9 +32,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Node:
-    """An inner node: a row whose feature is above the threshold exits in no leaf from `first_leaf` to before
-    `end_leaf`.
-    """
+    """Inner node: a row with the feature above the threshold exits in no leaf from `first_leaf` to `end_leaf` - 1."""
 
     feature: int
     threshold: float
@@ -126,9 +124,7 @@ class QuickScorer:
 
     @classmethod
     def from_booster(cls, booster: lightgbm.Booster, user_features: int) -> QuickScorer | None:
-        """Return the scorer; None if a node is not a plain threshold test, or a tree has more than MAX_LEAVES
-        leaves.
-        """
+        """Return the scorer; None for nodes other than threshold tests, or trees with more than MAX_LEAVES leaves."""
         nodes_T, value_TV = [], []
         for tree in booster.dump_model()["tree_info"]:
             nodes: list[Node] = []

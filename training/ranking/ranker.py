@@ -147,9 +147,7 @@ def extend_config(config_class: type[Config], base: RankerConfig, **sections: An
 
 @dataclass(frozen=True)
 class UserState:
-    """Result of `encode_user`: embedded events with their mask, the user's part of the first layer, and the encoded
-    user features.
-    """
+    """Result of `encode_user`: embedded events and mask, user part of the first layer, encoded user features."""
 
     events_BLD: Tensor
     mask_BL: Tensor
@@ -228,9 +226,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         return state.hidden_BH.new_zeros(())
 
     def fit_quantiles(self, users: UserInputs, candidates: CandidateInputs) -> None:
-        """Set the breakpoints of the dense-feature encoding to quantiles of training rows; call once, before
-        training.
-        """
+        """Set the breakpoints of the dense-feature encoding to quantiles of training rows; call before training."""
         self.context.fit_quantiles(users.context_BU[:, : self.user_feature_count])
         self.features.fit_quantiles(candidates.features_BCF.flatten(0, 1))
         if self.hard_search:

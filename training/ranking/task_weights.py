@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 ANY_SCENE = ""
 DEFAULT_TASK = "not_skipped"
 LISTWISE_HEAD = "listened"
-"""Task of the head that is fitted on whole requests (`listwise_head.py`); the other tasks are fitted on single
-cases.
-"""
+"""Task of the listwise head, which is fitted on whole requests; the other tasks are fitted on single cases."""
 PROBABILITY_EPSILON = 1e-6
 
 Floats = NDArray[np.floating]

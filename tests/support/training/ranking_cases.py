@@ -128,9 +128,7 @@ def grown_trees(
 
 
 def new_ranker(name: str, seed: int = 0, changes: Mapping[str, Any] | None = None) -> FittedRanker:
-    """Return a ranker with random weights, large enough to show differences; `changes` to the `debug` config by
-    path.
-    """
+    """Return a ranker with large random weights; `changes` to the `debug` config by path."""
     torch.manual_seed(seed)
     config = change_config(RANKERS[name].config("debug"), changes or {})
     model = RANKERS[name](config, catalogue(), ("not_skipped", "full_play"))

@@ -210,9 +210,7 @@ class RankingFeatures:
         return np.column_stack(parts).astype(np.float32) if len(parts) > 1 else parts[0]
 
     def track_artist_codes(self, items: Array) -> tuple[Array, Array]:
-        """Return codes of tracks and their artists [...]; an index outside the vocabulary counts as unknown, 0 as
-        none.
-        """
+        """Return codes of tracks and their artists [...]; an index outside the vocabulary counts as unknown."""
         is_inside = (items >= 0) & (items < len(self.artist_of_track_V))
         items = np.where(is_inside, items, UNKNOWN).astype(np.int64)
         return items, self.artist_of_track_V[items].astype(np.int64)

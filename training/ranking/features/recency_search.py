@@ -25,9 +25,7 @@ class RecencyFeatures(HistorySearch):
     candidate_feature_count: ClassVar[int] = 2 * (len(OWN_WINDOWS) + 1 + 2 * len(RECENT_WINDOWS) + 3 + 1)
 
     def compute_user_features(self) -> list[Array]:
-        """Return log2(1 + number of plays in a row with the outcome of the newest), at most MAX_STREAK, negative for
-        skips.
-        """
+        """Return log2(1 + current streak of equal outcomes), at most MAX_STREAK plays, negative for skips."""
         outcome_BN = self.newest_values(self.outcomes.outcome_BL, MAX_STREAK + 1)
         streak_B = (outcome_BN != outcome_BN[:, :1]).argmax(axis=1)
         streak_B = np.where(outcome_BN[:, -1] == outcome_BN[:, 0], MAX_STREAK, streak_B)
@@ -61,9 +59,7 @@ class RecencyFeatures(HistorySearch):
 
 
 def newest_value(match: Matches, values_P: Array, is_selected_P: Array, otherwise: float | Array) -> Array:
-    """Return the value at the newest selected occurrence [B, C]; `otherwise` (a scalar, or one per row) if there is
-    none.
-    """
+    """Return the value at the newest selected occurrence [B, C]; `otherwise` (scalar, or per row) without any."""
     value_R = np.full(len(match.count_R), otherwise, dtype=np.float64)
     # Occurrences are sorted, oldest first: the newest value of a row is written last.
     value_R[match.row_P[is_selected_P]] = values_P[is_selected_P]

@@ -1,6 +1,4 @@
-"""Further searches by name, in the order of their feature columns. To add one, write a file in this folder and a line
-here.
-"""
+"""Further searches by name, in the order of their columns; to add one, write a file here and a line below."""
 
 from __future__ import annotations
 

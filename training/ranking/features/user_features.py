@@ -57,9 +57,7 @@ class BehaviourCodes:
 
 
 def gap_bucket(gap_us: Array) -> Array:
-    """Return the bucket of the time since an event, from 1: one per doubling from 30 s on; the last starts at 63
-    years.
-    """
+    """Return the bucket of the time since an event, from 1: one per doubling from 30 s on; the last from 63 years."""
     octaves = np.log2(1 + np.maximum(gap_us, 0) / (30 * SECOND_US))
     return np.clip(octaves.astype(np.int64) + 1, 1, GAP_BUCKETS - 1)
 

@@ -175,9 +175,7 @@ def next_event_loss(state_PBD: Tensor, track_PBD: Tensor, negative_PBD: Tensor, 
 
 
 def sample_positions(valid_PB: Tensor) -> Tensor:
-    """Return a random valid position for each element of [P, B], as an index into the flat array; 0 without valid
-    ones.
-    """
+    """Return a random valid position for each element of [P, B], as a flat index; 0 without valid positions."""
     valid_X = valid_PB.flatten().nonzero().squeeze(1)
     if not len(valid_X):
         return torch.zeros_like(valid_PB, dtype=torch.int64)

@@ -30,9 +30,7 @@ class FeedForward(nn.Sequential):
 
 
 class Attention(nn.Module):
-    """Multi-head cross-attention to a masked sequence, without residual connection; zeros where a row's mask is
-    empty.
-    """
+    """Multi-head cross-attention to a masked sequence, without residual connection; zeros for an empty mask."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -79,9 +77,7 @@ class Encoder(nn.Module):
 
 
 class CandidateDecoder(nn.Module):
-    """Transformer block with the candidate as query: the interest of a sequence in each candidate, independent of
-    others.
-    """
+    """Transformer block with the candidate as query: the interest of a sequence in each candidate."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()

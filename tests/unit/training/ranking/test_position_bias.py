@@ -17,9 +17,7 @@ CLICK_RATE = 0.9
 
 
 def shown(generator: np.random.Generator, cases: int) -> CaseBatch:
-    """Return impressions: users look with probability 0.8 at the first position, less at each next, and click even
-    tracks.
-    """
+    """Return impressions of users who look less at late positions, and click even tracks when they look."""
     features = ranking_features(hard_search=False, plays=4)
     side = features.prepare_users(user_batch([[]] * cases, length=4))
     items, positions = generator.integers(4, 28, cases), generator.integers(1, POSITIONS + 1, cases)

@@ -16,9 +16,7 @@ TASKS = ("not_skipped", "full_play", "like")
 
 
 def labeled_cases(cases: int = 6_000) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return two scenes: in `daily` the labels follow the task `like`, in `private_fm` the first task; `rare` is too
-    small.
-    """
+    """Return two scenes whose labels follow `like` (`daily`) and the first task (`private_fm`); `rare` is small."""
     random = np.random.default_rng(0)
     predicted = random.random((cases, 3)).astype(np.float32)
     scene = np.array(["daily", "private_fm"])[np.arange(cases) % 2].astype(object)

@@ -1,6 +1,4 @@
-"""A new column reaches every ranker without code: user features by the feature service, track statistics by the
-mart.
-"""
+"""New columns reach every ranker without code: user features by feature service, track statistics by mart."""
 
 from __future__ import annotations
 
