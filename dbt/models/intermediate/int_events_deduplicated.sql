@@ -1,4 +1,4 @@
--- Each CTE reads the table itself, because DuckDB materializes a CTE that is used more than once.
+-- Each CTE reads the table itself, because a CTE that is used more than once is materialized.
 with
 
 -- An event may be landed more than once, late or in two partitions. Only these few events are sorted.

@@ -1,4 +1,4 @@
--- Impressions and responses each read the events, because DuckDB materializes a CTE that is used more than once.
+-- Impressions and responses each read the events, because a CTE that is used more than once is materialized.
 with
 
 behaviours as (

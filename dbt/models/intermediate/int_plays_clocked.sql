@@ -1,4 +1,4 @@
--- Plays and event times each read the events, because DuckDB materializes a CTE that is used more than once.
+-- Plays and event times each read the events, because a CTE that is used more than once is materialized.
 with
 
 plays as (
