@@ -1,0 +1,1 @@
+"""Lands listening logs and catalogs as tables of the data contract."""

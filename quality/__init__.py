@@ -1,0 +1,1 @@
+"""Validates landed events and published marts with Great Expectations."""

@@ -1,1 +1,1 @@
-"""A listening world with planted structure: who likes what is known, so that tests can ask whether a model found it."""
+"""Simulates a listening log with known ground truth, so that tests can check what a model recovers."""
