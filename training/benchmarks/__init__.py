@@ -1,4 +1,4 @@
-"""Published protocols on public data: `python -m training.benchmarks NAME`. A new one is a module here and a line below."""
+"""Benchmarks by published protocols on public data, run by `python -m training.benchmarks NAME`."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from types import ModuleType
 from training.benchmarks import knowledge_graph, sequences
 
 BENCHMARKS: dict[str, ModuleType] = {"knowledge_graph": knowledge_graph, "sequences": sequences}
-"""Each module has `add_arguments(parser)` and `run(arguments)`, which returns a result that JSON can hold."""
+"""Modules with `add_arguments(parser)` and `run(arguments)`, which returns a JSON-serializable result."""

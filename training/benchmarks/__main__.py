@@ -1,4 +1,4 @@
-"""`python -m training.benchmarks NAME …`: a published protocol, with the spread over seeds. Ctrl-C stops it cleanly."""
+"""`python -m training.benchmarks NAME …`: run a benchmark with several seeds. Ctrl-C stops it without output."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from training.engine.workspace import write_json
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 2 for an input that is not there or not as expected, 130 when interrupted."""
+    """Run the command; return 0, 2 for a missing or invalid input, or 130 if interrupted."""
     parser = argparse.ArgumentParser(prog="python -m training.benchmarks", description=__doc__)
     names = parser.add_subparsers(dest="name", required=True)
     for name, module in BENCHMARKS.items():
-        own = names.add_parser(name, help=(module.__doc__ or "").splitlines()[0], description=module.__doc__)
-        module.add_arguments(own)
-        own.add_argument("--json", type=Path, help="write the result there too")
+        subparser = names.add_parser(name, help=(module.__doc__ or "").splitlines()[0], description=module.__doc__)
+        module.add_arguments(subparser)
+        subparser.add_argument("--json", type=Path, help="also write the result to this file")
     options = parser.parse_args(arguments)
     try:
         result = BENCHMARKS[options.name].run(options)

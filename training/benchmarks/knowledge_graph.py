@@ -1,10 +1,10 @@
 """Last.FM (HetRec 2011) with a knowledge graph: AUC and F1 of likes, by the protocol of KGCN.
 
 KGCN (Wang, Zhao, Xie, Li, Guo, "Knowledge Graph Convolutional Networks for Recommender Systems", WWW 2019, arXiv
-1904.12575): every play count is a like, as many items that the user has not heard are drawn as dislikes, pairs are
-split 6 : 2 : 2 at random. A seed draws dislikes, split and weights anew. Everything is chosen on the eval split; test
-is scored once. `mcclk` is the same on MCCLK's file, whose dislikes are drawn already. Popularity, the number of likes
-in train, stands beside: dislikes are drawn uniformly, so that it alone goes far.
+1904.12575): every play count is a like, the same number of items without plays is sampled as dislikes, pairs are split
+6 : 2 : 2 at random. A seed determines dislikes, split and initial weights. Everything is chosen on the eval split; test is
+scored once. `mcclk` is the same on MCCLK's file, which contains sampled dislikes. Popularity (the number of likes in train)
+is reported as a baseline: it is strong, because dislikes are sampled uniformly.
 """
 
 from __future__ import annotations
@@ -27,25 +27,26 @@ PUBLISHED = {
     "kgcn": {"RippleNet": (0.780, 0.702), "KGCN": (0.796, 0.721)},
     "mcclk": {"KGIN": (0.849, 0.760), "MCCLK": (0.876, 0.801)},
 }
-"""AUC and F1 that others report; the ones on MCCLK's file are quoted from MCCLK and not confirmed."""
+"""Published AUC and F1; those on MCCLK's file are quoted from MCCLK and were not reproduced."""
 
 METRICS = ("auc", "f1", "f1_at_chosen", "popularity_auc")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where the data are, and how often to repeat."""
+    """Add the options of the benchmark."""
     parser.add_argument("--folder", type=Path, required=True, help="folder of user_artists.dat, kg.txt …")
     parser.add_argument("--seeds", type=int, default=3)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Prints and returns, for each protocol, mean, standard deviation and every seed of AUC and F1.
+    """Run all protocols; print and return mean, standard deviation and all seeds of AUC and F1.
 
     Raises:
-        FileNotFoundError: a file of the benchmark is missing. ValueError: no seed is asked for.
+        FileNotFoundError: A file of the benchmark is missing.
+        ValueError: The number of seeds is below 1.
     """
     if options.seeds < 1:
-        raise ValueError(f"--seeds {options.seeds} gives no result; ask for at least 1")
+        raise ValueError(f"--seeds {options.seeds} is too small; use at least 1")
     trainer.configure_threads()
     config = LightGCNConfig()
     triples = read_triples(options.folder / "kg.txt")
@@ -61,18 +62,18 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_seed(
-    pairs: LabeledPairs, triples_T2: np.ndarray, config: LightGCNConfig, seed: int, what: str
+    pairs: LabeledPairs, triples_T2: np.ndarray, config: LightGCNConfig, seed: int, description: str
 ) -> dict[str, float]:
-    """Split by `seed`, fit, and score the test pairs once."""
+    """Split, fit, and score the test pairs once."""
     train, evaluation, test = split(pairs, seed)
     users, items = int(pairs.user_P.max()) + 1, int(pairs.item_P.max()) + 1
     entities = max(items, int(triples_T2.max()) + 1)
     liked = train.take(np.flatnonzero(train.label_P == 1))
     torch.manual_seed(seed)
     network = LightGCN(users, entities, np.stack([liked.user_P, liked.item_P], axis=1), triples_T2, config)
-    with tqdm(total=config.epochs, desc=what, unit="epoch", mininterval=1, disable=None) as bar:
+    with tqdm(total=config.epochs, desc=description, unit="epoch", mininterval=1, disable=None) as bar:
 
-        def tell(epoch: int, value: float | None) -> None:
+        def update_progress(epoch: int, value: float | None) -> None:
             bar.update(epoch - bar.n)
             if value is not None:
                 bar.set_postfix(eval_auc=f"{value:.4f}")
@@ -80,74 +81,74 @@ def run_seed(
         def validate() -> float:
             return float(roc_auc_score(evaluation.label_P, network.score(evaluation)))
 
-        eval_auc = fit_light_gcn(network, train, items, seed, validate, tell)
+        eval_auc = fit_light_gcn(network, train, items, seed, validate, update_progress)
     logit_P, liked_I = network.score(test), np.bincount(liked.item_P, minlength=items)
-    cut = best_f1_threshold(network.score(evaluation), evaluation.label_P)
+    threshold = best_f1_threshold(network.score(evaluation), evaluation.label_P)
     return {
         "eval_auc": eval_auc,
         "auc": float(roc_auc_score(test.label_P, logit_P)),
         "f1": float(f1_score(test.label_P, logit_P >= 0)),
-        "f1_at_chosen": float(f1_score(test.label_P, logit_P >= cut)),
+        "f1_at_chosen": float(f1_score(test.label_P, logit_P >= threshold)),
         "popularity_auc": float(roc_auc_score(test.label_P, liked_I[test.item_P])),
     }
 
 
-def format_table(protocol: str, found: dict[str, Any]) -> str:
-    """The result for a person."""
-    lines = [f"{protocol} ({len(found['runs'])} seeds)"]
+def format_table(protocol: str, summary: dict[str, Any]) -> str:
+    """The result as text."""
+    lines = [f"{protocol} ({len(summary['runs'])} seeds)"]
     for name in METRICS:
-        lines.append(f"  {name:16} {format_mean_std(found[name])}")
-    lines += [f"  {name:16} AUC {auc:.3f}  F1 {f1:.3f} (published)" for name, (auc, f1) in found["published"].items()]
+        lines.append(f"  {name:16} {format_mean_std(summary[name])}")
+    lines += [f"  {name:16} AUC {auc:.3f}  F1 {f1:.3f} (published)" for name, (auc, f1) in summary["published"].items()]
     return "\n".join(lines)
 
 
 def read_triples(path: Path) -> np.ndarray:
-    """Pairs (head, tail) of a file `head ▸ relation ▸ tail`, [T, 2], distinct.
+    """Distinct pairs (head, tail) [T, 2] of a tab-separated file `head relation tail`.
 
-    Items keep the numbers they have in `item_index2entity_id.txt`: 0.. in the order of its lines.
+    Items have the numbers of `item_index2entity_id.txt`: 0.. in the order of its lines.
     """
     rows = [line.split("\t") for line in _lines(path)]
     return np.unique(np.array([(int(head), int(tail)) for head, _, tail in rows], dtype=np.int64), axis=0)
 
 
 def kgcn_pairs(folder: Path, seed: int) -> LabeledPairs:
-    """Every artist of the knowledge graph that a user played, and as many that the user did not, drawn by `seed`."""
+    """All played artists of the knowledge graph as likes, and the same number of sampled dislikes per user."""
     entity = dict(line.split() for line in _lines(folder / "item_index2entity_id.txt"))
-    items = np.sort(np.array([int(one) for one in entity.values()]))
-    heard: dict[int, set[int]] = {}
+    items = np.sort(np.array([int(number) for number in entity.values()]))
+    played: dict[int, set[int]] = {}
     for line in _lines(folder / "user_artists.dat")[1:]:
         user, artist, _ = line.split("\t")
         if artist in entity:
-            heard.setdefault(int(user), set()).add(int(entity[artist]))
+            played.setdefault(int(user), set()).add(int(entity[artist]))
     random = np.random.default_rng(seed)
-    users, drawn, labels = [], [], []
-    for number, (_, artists) in enumerate(sorted(heard.items())):
+    users, sampled, labels = [], [], []
+    for number, (_, artists) in enumerate(sorted(played.items())):
         liked = np.array(sorted(artists))
-        others = random.choice(np.setdiff1d(items, liked), size=len(liked), replace=False)
+        disliked = random.choice(np.setdiff1d(items, liked), size=len(liked), replace=False)
         users.append(np.full(2 * len(liked), number))
-        drawn.append(np.concatenate([liked, others]))
+        sampled.append(np.concatenate([liked, disliked]))
         labels.append(np.repeat([1, 0], len(liked)))
-    return LabeledPairs(*(np.concatenate(part).astype(np.int64) for part in (users, drawn, labels)))
+    return LabeledPairs(*(np.concatenate(part).astype(np.int64) for part in (users, sampled, labels)))
 
 
 def mcclk_pairs(folder: Path) -> LabeledPairs:
-    """The pairs of MCCLK's file."""
+    """Pairs of MCCLK's file."""
     rows = np.loadtxt(_require_file(folder / "mcclk_ratings_final.txt"), dtype=np.int64)
     return LabeledPairs(rows[:, 0].copy(), rows[:, 1].copy(), rows[:, 2].copy())
 
 
 def split(pairs: LabeledPairs, seed: int) -> tuple[LabeledPairs, LabeledPairs, LabeledPairs]:
-    """Train, eval and test: 6 : 2 : 2, at random."""
+    """Random split into train, eval and test, 6 : 2 : 2."""
     order = np.random.default_rng([seed, 1]).permutation(len(pairs))
     fifth = len(order) // 5
     return pairs.take(order[2 * fifth :]), pairs.take(order[:fifth]), pairs.take(order[fifth : 2 * fifth])
 
 
 def best_f1_threshold(logit_P: np.ndarray, label_P: np.ndarray) -> float:
-    """The logit from which on to say "liked" for the best F1 on these pairs."""
+    """Threshold of the logit with the best F1 on these pairs."""
     order = np.argsort(-logit_P, kind="stable")
-    found = np.cumsum(label_P[order])
-    f1 = 2 * found / (np.arange(1, len(order) + 1) + label_P.sum())
+    true_positives = np.cumsum(label_P[order])
+    f1 = 2 * true_positives / (np.arange(1, len(order) + 1) + label_P.sum())
     return float(logit_P[order[int(f1.argmax())]])
 
 

@@ -1,10 +1,10 @@
-"""Who will like what, from likes and a knowledge graph in one graph: light convolution over both.
+"""LightGCN on a collaborative knowledge graph: light graph convolution over likes and knowledge triples.
 
 LightGCN (He et al. 2020, arXiv 2002.02126) on the collaborative knowledge graph of KGAT (Wang et al. 2019, arXiv
-1905.07854): users, items and entities are nodes, likes and triples are edges, and a node's vector is the mean of its
-own and those that one, two, … convolutions bring. Different from both: no attention and no relation vectors, every
-relation counts the same; likes and triples are normalised apart, so that neither drowns the other; a bias a user and a
-node carries popularity; binary cross-entropy with `negatives` drawn items a like beside the given ones.
+1905.07854): users, items and entities are nodes, likes and triples are edges, and the vector of a node is the mean of its
+embedding and its vectors after each convolution. Differs from both: no attention and no relation vectors, all relations have
+equal weight; likes and triples are normalized separately, so that neither dominates; user and node biases model popularity;
+binary cross-entropy with `negatives` sampled items per like in addition to the given ones.
 Legend: U users, N nodes (users first, then entities), P pairs, W width.
 """
 
@@ -21,43 +21,49 @@ from torch_geometric.nn import LGConv
 from torch_geometric.utils import to_torch_csr_tensor
 
 LOGIT_SCALE = 5.0
-"""A unit of the inner product in logits: small initial vectors would otherwise learn nothing at first."""
+"""Scale of the inner product: without it, the gradients of small initial vectors vanish."""
 
 
 @dataclass(frozen=True)
 class LightGCNConfig:
-    """`negatives` are drawn anew for each like and epoch; `dropout` of the vectors before the first convolution."""
+    """Hyperparameters of the network and its training."""
 
-    width: int = 64
+    width: int = 64  # W
     layers: int = 3
-    dropout: float = 0.3
-    negatives: int = 8
+    dropout: float = 0.3  # of the vectors before the first convolution
+    negatives: int = 8  # sampled per like in every epoch
     learning_rate: float = 5e-3
     epochs: int = 300
-    validate_every: int = 5
-    patience: int = 8
+    validate_every: int = 5  # epochs
+    patience: int = 8  # validations without improvement before stopping
 
 
 @dataclass(frozen=True)
 class LabeledPairs:
-    """P judged pairs: `user_P`, `item_P` int64, `label_P` 1 liked, 0 not."""
+    """P user-item pairs with labels, all int64."""
 
     user_P: np.ndarray
     item_P: np.ndarray
-    label_P: np.ndarray
+    label_P: np.ndarray  # 1: liked, 0: not
 
     def __len__(self) -> int:
-        """P."""
+        """Number of pairs."""
         return len(self.user_P)
 
     def take(self, rows: np.ndarray) -> LabeledPairs:
-        """The pairs of `rows`, in that order."""
+        """The pairs at `rows`, in that order."""
         return LabeledPairs(self.user_P[rows], self.item_P[rows], self.label_P[rows])
 
 
 class LightGCN(nn.Module):
-    """`forward(user_P, item_P)` gives logits [P]. Items are the entities 0..; `likes_P2` and `triples_T2` are pairs
-    (user, item) and (head, tail).
+    """Network that predicts likes; the first entities are the items.
+
+    Args:
+        users: Number of users.
+        entities: Number of entities, including the items.
+        likes_P2: Pairs (user, item).
+        triples_T2: Pairs (head, tail).
+        config: Hyperparameters.
     """
 
     adjacency: Tensor
@@ -77,17 +83,16 @@ class LightGCN(nn.Module):
         self.register_buffer("adjacency", _adjacency([likes, triples_T2 + users], nodes), persistent=False)
 
     def vectors(self) -> Tensor:
-        """All nodes' vectors [N, W]."""
-        own = here = self.vector.weight
-        here = dropout(here, self.config.dropout, self.training)
-        total = own
+        """Vectors of all nodes [N, W]."""
+        total = self.vector.weight
+        hidden = dropout(self.vector.weight, self.config.dropout, self.training)
         for _ in range(self.config.layers):
-            here = self.convolution(here, self.adjacency)
-            total = total + here
+            hidden = self.convolution(hidden, self.adjacency)
+            total = total + hidden
         return total / (self.config.layers + 1)
 
     def forward(self, user_P: Tensor, item_P: Tensor) -> Tensor:
-        """Logits of liking."""
+        """Logits of likes [P]."""
         vector_NW, node_P = self.vectors(), item_P + self.users
         bias_P = self.bias(user_P) + self.bias(node_P)
         logit_P: Tensor = LOGIT_SCALE * (vector_NW[user_P] * vector_NW[node_P]).sum(1) + bias_P.squeeze(1)
@@ -109,10 +114,18 @@ def fit_light_gcn(
     validate: Callable[[], float],
     on_epoch: Callable[[int, float | None], None],
 ) -> float:
-    """Learn from `train` until `validate` (higher is better) stops growing; the network keeps its best weights.
+    """Fit with early stopping and restore the best weights; every epoch is one full-batch step.
 
-    Every epoch is one step on all pairs. `on_epoch` hears of each epoch and, where it was validated, the value.
-    Returns the best value.
+    Args:
+        network: Network to fit.
+        train: Training pairs.
+        items: Number of items.
+        seed: Seed of the negative sampling.
+        validate: Returns the validation metric, higher is better.
+        on_epoch: Called after every epoch with its number and the validation metric, if it was computed.
+
+    Returns:
+        The best validation metric.
     """
     config, random = network.config, np.random.default_rng(seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
@@ -144,12 +157,12 @@ def fit_light_gcn(
 def _add_sampled_negatives(
     train: LabeledPairs, liked: LabeledPairs, known: np.ndarray, items: int, negatives: int, random: np.random.Generator
 ) -> tuple[LabeledPairs, np.ndarray]:
-    """The pairs and drawn dislikes, none of which is a known like; likes weigh as much as all dislikes together."""
+    """Training pairs with sampled negatives that are not known likes, and weights that balance likes and negatives."""
     user = np.repeat(liked.user_P, negatives)
     item = random.integers(0, items, len(user))
-    place = np.minimum(np.searchsorted(known, user * items + item), max(len(known) - 1, 0))
-    kept = known[place] != user * items + item if len(known) else np.ones(len(user), dtype=bool)
-    user, item = user[kept], item[kept]
+    position = np.minimum(np.searchsorted(known, user * items + item), max(len(known) - 1, 0))
+    is_negative = known[position] != user * items + item if len(known) else np.ones(len(user), dtype=bool)
+    user, item = user[is_negative], item[is_negative]
     pairs = LabeledPairs(
         np.concatenate([train.user_P, user]),
         np.concatenate([train.item_P, item]),
@@ -160,7 +173,7 @@ def _add_sampled_negatives(
 
 
 def _adjacency(edges: list[np.ndarray], nodes: int) -> Tensor:
-    """Sum of the symmetrically normalised adjacencies of each list of pairs, both ways, as a sparse matrix [N, N]."""
+    """Sum of the symmetrically normalized, undirected adjacency matrices of each list of edges, sparse [N, N]."""
     index, weight = [], []
     for pairs in edges:
         source, target = np.concatenate([pairs, pairs[:, ::-1]]).T

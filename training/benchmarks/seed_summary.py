@@ -1,4 +1,4 @@
-"""A figure over seeds: mean, standard deviation and every run. Knows nothing about what is measured."""
+"""Mean and standard deviation of metrics over seeds."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 
 
 def summarize_seeds(runs: list[dict[str, float]]) -> dict[str, Any]:
-    """Mean and standard deviation (of one run, n − 1; none of a single run) over the runs, and the runs."""
-    found: dict[str, Any] = {"runs": runs}
+    """Mean and sample standard deviation (None for a single run) of each metric, and the runs."""
+    summary: dict[str, Any] = {"runs": runs}
     for name in runs[0]:
-        values = np.array([one[name] for one in runs])
+        values = np.array([run[name] for run in runs])
         spread = float(values.std(ddof=1)) if len(values) > 1 else None
-        found[name] = {"mean": float(values.mean()), "standard_deviation": spread}
-    return found
+        summary[name] = {"mean": float(values.mean()), "standard_deviation": spread}
+    return summary
 
 
-def format_mean_std(figure: dict[str, Any]) -> str:
-    """`0.1234 ± 0.0012` of a figure of `summary`."""
-    spread = figure["standard_deviation"]
-    return f"{figure['mean']:.4f}" + (f" ± {spread:.4f}" if spread is not None else "")
+def format_mean_std(metric: dict[str, Any]) -> str:
+    """A metric of `summarize_seeds` as text, e.g. `0.1234 ± 0.0012`."""
+    spread = metric["standard_deviation"]
+    return f"{metric['mean']:.4f}" + (f" ± {spread:.4f}" if spread is not None else "")

@@ -1,7 +1,7 @@
-"""A plain sequence file as the world that recall channels learn from: marts in a folder, and requests.
+"""Conversion of a plain sequence file to marts for fitting recall channels, and to requests.
 
-Every item is a track that is played to its end, one a minute, each play a session of its own, so that a case of a part
-is one item to predict. The gap before a request is the gap between plays. Knows nothing about channels.
+Every item becomes a track with full plays, one per minute, each in a separate session, so that a case is one item to predict.
+The gap before a request equals the gap between plays. Legend: R requests, P plays, U users.
 """
 
 from __future__ import annotations
@@ -20,29 +20,28 @@ from training.recall import CHANNELS
 from training.recipes import recipe
 
 MINUTE_US, GAP_US = 60_000_000, 1_000_000
-START_US = 1_577_836_800_000_000
-"""2020-01-01, UTC: when every sequence begins."""
+START_US = 1_577_836_800_000_000  # 2020-01-01 UTC, start of every sequence
 
 ATTRIBUTE_FACET = "styles"
 
 
 @dataclass(frozen=True)
 class Requests:
-    """R requests: who asks and when (µs), the items asked for, and what was listened to before (all as V codes)."""
+    """R requests for the next item."""
 
     user_ids: list[str]
-    request_at_R: np.ndarray
-    target_R: np.ndarray
-    histories: list[np.ndarray]
+    request_at_R: np.ndarray  # µs
+    target_R: np.ndarray  # vocabulary codes
+    histories: list[np.ndarray]  # vocabulary codes of all earlier items
 
     def __len__(self) -> int:
-        """R."""
+        """Number of requests."""
         return len(self.user_ids)
 
 
 @dataclass(frozen=True)
 class SequenceDataset:
-    """What a channel learns from, and what it is asked."""
+    """Training data of a channel and its requests."""
 
     data: TrainingData
     validation: Requests
@@ -56,7 +55,14 @@ class SequenceDataset:
         attributes: dict[str, list[str]] | None = None,
         is_final: bool = False,
     ) -> SequenceDataset:
-        """Writes the marts into `folder` and reads them; `is_final`: the validation items are learned from as well."""
+        """Write the marts to `folder` and read them.
+
+        Args:
+            sequences: Sequences.
+            folder: Folder of the marts.
+            attributes: Attributes by item, used as a facet and as knowledge triples.
+            is_final: Whether the validation items are part of the training data.
+        """
         users = [
             [*items, last, *([target] if sequences.is_leave_one_out else [])]
             for items, last, (_, target) in zip(
@@ -73,27 +79,35 @@ class SequenceDataset:
             for items in sequences.train
         ]
         names = [f"user-{number:07d}" for number in range(len(users))]
-        others = [] if sequences.is_leave_one_out else [history for history, _ in sequences.test]
-        asking = names if sequences.is_leave_one_out else [f"test-{number:07d}" for number in range(len(others))]
+        test_histories = [] if sequences.is_leave_one_out else [history for history, _ in sequences.test]
+        request_users = (
+            names if sequences.is_leave_one_out else [f"test-{number:07d}" for number in range(len(test_histories))]
+        )
         plays = _plays(names, users).with_columns(
-            part=pl.Series([part for of_user in parts for part in of_user], dtype=pl.String)
+            part=pl.Series([part for user_parts in parts for part in user_parts], dtype=pl.String)
         )
         folder.mkdir(parents=True, exist_ok=True)
         plays.write_parquet(folder / "plays.parquet")
-        # Whoever only asks has events and no plays of a part: nothing is learned from them.
-        events = pl.concat([plays.drop("part"), _plays(asking, others)]) if others else plays.drop("part")
+        # Users of a test file have events but no plays of a part, so that no channel is fitted on them.
+        events = (
+            pl.concat([plays.drop("part"), _plays(request_users, test_histories)])
+            if test_histories
+            else plays.drop("part")
+        )
         events.sort("user_id", "known_at").write_parquet(folder / "events.parquet")
         _tracks(sequences.items, attributes or {}).write_parquet(folder / "tracks.parquet")
         triples = [
-            (f"track:{item}", "has_style", f"style:{one}") for item, of in (attributes or {}).items() for one in of
+            (f"track:{item}", "has_style", f"style:{value}")
+            for item, values in (attributes or {}).items()
+            for value in values
         ]
         schema = {"head": pl.String, "relation": pl.String, "tail": pl.String}
         pl.DataFrame(triples, schema=schema, orient="row").write_parquet(folder / "knowledge_triples.parquet")
         contract = ServiceContract(("recent_events", "played_history"))
         services = {channel.feature_service: contract for channel in CHANNELS.values()}
         data = TrainingData(folder, "held_out", recipe("small"), services=services)
-        before = [(items, last) for items, last in zip(sequences.train, sequences.validation, strict=True)]
-        return cls(data, _requests(data, names, before), _requests(data, asking, sequences.test))
+        validation = [(items, last) for items, last in zip(sequences.train, sequences.validation, strict=True)]
+        return cls(data, _requests(data, names, validation), _requests(data, request_users, sequences.test))
 
 
 def _requests(data: TrainingData, names: list[str], pairs: list[tuple[list[str], str]]) -> Requests:
@@ -107,12 +121,12 @@ def _requests(data: TrainingData, names: list[str], pairs: list[tuple[list[str],
 
 
 def _request_at(number: Any) -> Any:
-    """When play number 0, 1, … of a sequence is asked for, µs."""
+    """Request time of play number 0, 1, … of a sequence, µs."""
     return START_US + MINUTE_US * number + GAP_US
 
 
 def _plays(names: list[str], sequences: list[list[str]]) -> pl.DataFrame:
-    """The rows of both marts, sorted as they are."""
+    """Rows of the marts `plays` and `events`, in the order of the sequences."""
     length_U = np.array([len(items) for items in sequences], dtype=np.int64)
     number_P = np.concatenate([np.arange(length) for length in length_U]) if len(length_U) else np.zeros(0, np.int64)
     user_id = pl.Series(np.repeat(np.array(names, dtype=object), length_U).tolist(), dtype=pl.String)
@@ -147,7 +161,7 @@ def _plays(names: list[str], sequences: list[list[str]]) -> pl.DataFrame:
 
 
 def _tracks(items: list[str], attributes: dict[str, list[str]]) -> pl.DataFrame:
-    """The mart `tracks`: the catalogue, with attributes as one facet."""
+    """Mart `tracks`: the catalog, with the attributes as one facet."""
     facets = {facet: pl.Series([[] for _ in items], dtype=pl.List(pl.String)) for facet in FACETS}
     facets[ATTRIBUTE_FACET] = pl.Series([attributes.get(item, []) for item in items], dtype=pl.List(pl.String))
     return pl.DataFrame({"track_id": items} | facets, schema_overrides={"track_id": pl.String}).with_columns(

@@ -1,8 +1,8 @@
-"""Plain sequence files: `id item item …`, a user a line, items in the order of time. Knows nothing about models.
+"""Parser of plain sequence files: one line `id item item …` per user, items in temporal order.
 
 Leave-one-out (the files of S3-Rec: Zhou et al., "S3-Rec: Self-Supervised Learning for Sequential Recommendation with
-Mutual Information Maximization", CIKM 2020, arXiv 2008.07873): a line's last item is test, the one before it
-validation. With a test file of its own, whose lines are `item item …<TAB>target`, a line's last item is validation.
+Mutual Information Maximization", CIKM 2020, arXiv 2008.07873): the last item of a line is test, the one before it
+validation. With a separate test file, whose lines are `item item …<TAB>target`, the last item of a line is validation.
 """
 
 from __future__ import annotations
@@ -16,53 +16,50 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Sequences:
-    """`learned[u]`: what may be learned from, oldest first; `validation[u]`: the item after it; `test`: pairs of a
-    history and the item after it. `continues`: history u of `test` is that of user u, with `validation[u]` at its end.
-    """
+    """Split sequences of all users."""
 
-    train: list[list[str]]
-    validation: list[str]
-    test: list[tuple[list[str], str]]
-    is_leave_one_out: bool
+    train: list[list[str]]  # training items of each user, oldest first
+    validation: list[str]  # next item of each user
+    test: list[tuple[list[str], str]]  # (history, next item)
+    is_leave_one_out: bool  # whether history u of `test` is `train[u]` followed by `validation[u]`
 
     @property
     def items(self) -> list[str]:
-        """The catalogue, sorted: every item of the sequence file, as in the published protocol; none that only a test
-        file has.
-        """
-        known = {item for items in self.train for item in items} | set(self.validation)
-        return sorted(known | ({target for _, target in self.test} if self.is_leave_one_out else set()))
+        """The catalog, sorted: all items of the sequence file, as in the published protocol, but not those of a test file."""
+        catalog = {item for items in self.train for item in items} | set(self.validation)
+        return sorted(catalog | ({target for _, target in self.test} if self.is_leave_one_out else set()))
 
     @property
     def has_repeats(self) -> bool:
-        """Whether somebody came back to an item in what may be learned from."""
+        """Whether a training sequence contains an item more than once."""
         return any(len(set(items)) < len(items) for items in self.train)
 
 
 def read_sequences(path: Path, test: Path | None = None) -> Sequences:
-    """The sequences of a file, and the requests of its test file where it has one.
+    """Read the sequences of a file and, if there is one, the requests of its test file.
 
     Raises:
-        FileNotFoundError: a file is missing. ValueError: a line is not as it should be; the message names it.
+        FileNotFoundError: A file is missing.
+        ValueError: A line is invalid; the message names it.
     """
-    needed, why = (2, "one to learn from, one to validate") if test else (3, "one to learn from, two held out")
-    seen: dict[str, int] = {}
+    minimum, reason = (2, "one to train on, one to validate") if test else (3, "one to train on, two held out")
+    line_of_id: dict[str, int] = {}
     rows = []
     for number, line in _lines(path):
         name, *items = line.split()
-        if name in seen:
+        if name in line_of_id:
             raise ValueError(
-                f"{path}, line {number}: id {name!r} was on line {seen[name]} already; join the two lines, a user has one"
+                f"{path}, line {number}: id {name!r} is already on line {line_of_id[name]}; join the two lines, each user has one line"
             )
-        if len(items) < needed:
+        if len(items) < minimum:
             raise ValueError(
-                f"{path}, line {number}: {len(items)} items after id {name!r}, at least {needed} are needed ({why}); "
-                "drop the line, and see that lines are `id item item …`"
+                f"{path}, line {number}: {len(items)} items after id {name!r}, at least {minimum} are required ({reason}); "
+                "remove the line, and check that lines are `id item item …`"
             )
-        seen[name] = number
+        line_of_id[name] = number
         rows.append(items)
     if not rows:
-        raise ValueError(f"{path} has no line; write `id item item …`, a user a line")
+        raise ValueError(f"{path} has no line; write one line `id item item …` per user")
     if test is None:
         pairs = [(items[:-1], items[-1]) for items in rows]
         return Sequences([items[:-2] for items in rows], [items[-2] for items in rows], pairs, is_leave_one_out=True)
@@ -72,21 +69,23 @@ def read_sequences(path: Path, test: Path | None = None) -> Sequences:
 
 
 def read_attributes(path: Path, items: list[str]) -> dict[str, list[str]]:
-    """Item ▸ its distinct attributes, the most often named first, for the `items` that have any, from JSON
-    `{item: [attribute, …]}`.
+    """Distinct attributes of each item that has any, most frequent first, from JSON `{item: [attribute, …]}`.
 
     Raises:
-        FileNotFoundError: there is no such file. ValueError: it is not such JSON, or knows none of the items.
+        FileNotFoundError: The file is missing.
+        ValueError: It is not JSON of this form, or has none of the items.
     """
     try:
-        found = json.loads(_require_file(path).read_text(encoding="utf-8"))
-        lists = {str(item): [str(one) for one, _ in Counter(of_item).most_common()] for item, of_item in found.items()}
+        content = json.loads(_require_file(path).read_text(encoding="utf-8"))
+        lists = {
+            str(item): [str(value) for value, _ in Counter(values).most_common()] for item, values in content.items()
+        }
     except (ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"{path} is not JSON of the form {{item: [attribute, …]}}: {error}") from error
-    known = {item: lists[item] for item in items if lists.get(item)}
-    if not known:
+    attributes = {item: lists[item] for item in items if lists.get(item)}
+    if not attributes:
         raise ValueError(f"{path} has attributes for none of the {len(items)} items; give the file of the same data")
-    return known
+    return attributes
 
 
 def _pairs(path: Path) -> list[tuple[list[str], str]]:
@@ -97,12 +96,12 @@ def _pairs(path: Path) -> list[tuple[list[str], str]]:
             raise ValueError(f"{path}, line {number}: no single item after a tab; write `item item …<TAB>target`")
         pairs.append((history.split(), target.strip()))
     if not pairs:
-        raise ValueError(f"{path} has no line; write `item item …<TAB>target`, a request a line")
+        raise ValueError(f"{path} has no line; write one line `item item …<TAB>target` per request")
     return pairs
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Number and text of the lines that are not blank."""
+    """Number and text of each line that is not blank."""
     try:
         text = _require_file(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

@@ -1,12 +1,10 @@
-"""Next item of plain sequences: recall, NDCG and MRR of a recall channel on the full catalogue.
+"""Next-item prediction on plain sequences: recall, NDCG and MRR of a recall channel on the full catalog.
 
-The channel is the one of `training.recall`, with its recipe `sequences`; the file becomes the tables that it learns
-from. Learned from: what comes before the validation item, that alone. Chosen (steps, linear transitions …): on the
-item before the last one, or before the test file's. Then the channel learns anew with what was chosen, from the
-validation items as well, and is asked for test once, with everything before it as history; `--no-refit` asks what was
-learned without them, as the code of BSARec does. Both stand in the result. Every item of the file is a candidate; as in
-that code what was heard before is not, unless somebody comes back to an item in what is learned from: then a repeat may
-be the answer.
+The channel is one of `training.recall` with its recipe `sequences`; the file is converted to marts. The channel is fitted on
+the items before the validation item, and hyperparameters (steps, linear transitions …) are chosen on the validation item. Then
+it is fitted again with the chosen values, including the validation items, and evaluated on test once, with everything before
+the test item as history; `--no-refit` evaluates the first fit, as the code of BSARec does. The result has both. All items of the
+file are candidates except, as in that code, items of the user's history, unless the training sequences contain repeats.
 """
 
 from __future__ import annotations
@@ -34,26 +32,28 @@ RECIPE = "sequences"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The files, the channel, and how often to repeat."""
+    """Add the options of the benchmark."""
     parser.add_argument("--file", type=Path, required=True, help="lines `id item item …`, oldest first")
-    parser.add_argument("--test", type=Path, help="lines `item item …<TAB>target`; default: leave one out")
+    parser.add_argument("--test", type=Path, help="lines `item item …<TAB>target`; default: leave-one-out")
     parser.add_argument("--attributes", type=Path, help="JSON {item: [attribute, …]}, facets of the items")
     parser.add_argument("--channel", choices=sorted(CHANNELS), required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--part", choices=("validation", "test"), default="test", help="validation: leave test alone")
-    parser.add_argument("--no-refit", action="store_true", help="never learn from the validation items")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another number in the config")
+    parser.add_argument(
+        "--part", choices=("validation", "test"), default="test", help="validation: do not evaluate test"
+    )
+    parser.add_argument("--no-refit", action="store_true", help="do not fit on the validation items")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the config")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Prints and returns mean, standard deviation and every seed of each metric, for validation and for `--part`.
+    """Print and return mean, standard deviation and all seeds of each metric, for validation and `--part`.
 
     Raises:
-        FileNotFoundError: a file is missing. ValueError: a line of one is wrong, the config has no such number, or no
-        seed is asked for.
+        FileNotFoundError: A file is missing.
+        ValueError: A line of a file, a changed field or the number of seeds is invalid.
     """
     if options.seeds < 1:
-        raise ValueError(f"--seeds {options.seeds} gives no result; ask for at least 1")
+        raise ValueError(f"--seeds {options.seeds} is too small; use at least 1")
     trainer.configure_threads()
     channel = CHANNELS[options.channel]
     sequences = read_sequences(options.file, options.test)
@@ -69,47 +69,52 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "attributes": attributes is not None,
     }
     result["refit"] = refits = options.part == "test" and not options.no_refit
-    result["settled"] = []
+    result["resolved_configs"] = []
     runs: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory(prefix="segue-sequences-") as folder:
         world = SequenceDataset.build(sequences, Path(folder) / "marts", attributes)
         final = SequenceDataset.build(sequences, Path(folder) / "final", attributes, is_final=True) if refits else None
         for seed in range(options.seeds):
-            what = f"{channel.name} seed {seed}"
+            description = f"{channel.name} seed {seed}"
             fitted = fit_channel(channel, world, _with_seed(config, seed), Path(folder) / f"seed-{seed}")
-            found = {"validation": evaluate_part(fitted, world, "validation", sequences.has_repeats, what)}
+            metrics_by_part = {
+                "validation": evaluate_part(fitted, world, "validation", sequences.has_repeats, description)
+            }
             if options.part == "test":
                 name = "test_without_refit" if refits else "test"
-                found[name] = evaluate_part(fitted, world, "test", sequences.has_repeats, what)
+                metrics_by_part[name] = evaluate_part(fitted, world, "test", sequences.has_repeats, description)
             if final is not None:
                 again = fit_channel(channel, final, fitted.resolved_config, Path(folder) / f"final-{seed}")
-                found["test"] = evaluate_part(again, final, "test", sequences.has_repeats, f"{what}, refitted")
-            for part, one in found.items():
-                runs.setdefault(part, []).append(one)
-            print(f"{what}: " + ", ".join(f"{part} {_short_metrics(one)}" for part, one in found.items()), flush=True)
-            result["settled"].append(asdict(fitted.resolved_config))
+                metrics_by_part["test"] = evaluate_part(
+                    again, final, "test", sequences.has_repeats, f"{description}, refitted"
+                )
+            for part, values in metrics_by_part.items():
+                runs.setdefault(part, []).append(values)
+            summary = ", ".join(f"{part} {_short_metrics(values)}" for part, values in metrics_by_part.items())
+            print(f"{description}: {summary}", flush=True)
+            result["resolved_configs"].append(asdict(fitted.resolved_config))
             config = change_config(
                 config, {path: get_field(fitted.resolved_config, path) for path in channel.seed_independent_fields}
             )
-    for part, of_part in runs.items():
-        result[part] = summarize_seeds(of_part)
+    for part, part_runs in runs.items():
+        result[part] = summarize_seeds(part_runs)
         print(format_table(part, result[part]), flush=True)
     return result
 
 
 def evaluate_part(
-    channel: RecallChannel, world: SequenceDataset, part: str, repeats: bool, what: str
+    channel: RecallChannel, world: SequenceDataset, part: str, repeats: bool, description: str
 ) -> dict[str, float]:
-    """The metrics of a part's requests; without `repeats` what was heard takes no place."""
+    """Metrics of the requests of a part; without `repeats`, items of the history are not candidates."""
     requests: Requests = getattr(world, part)
-    return metrics(target_ranks(channel, world, requests, not repeats, f"{what}, {part}"))
+    return metrics(target_ranks(channel, world, requests, not repeats, f"{description}, {part}"))
 
 
 def build_config(channel: type[RecallChannel], repeats: bool, changes: list[str]) -> Any:
     """The channel's config for plain sequences, with `NAME=VALUE` changes.
 
     Raises:
-        ValueError: there is no such number, or the value is not of its kind.
+        ValueError: A name is unknown or ambiguous, or a value has the wrong type.
     """
     config = channel.config(RECIPE)
     paths = field_paths(config)
@@ -126,58 +131,58 @@ def build_config(channel: type[RecallChannel], repeats: bool, changes: list[str]
 
 
 def fit_channel(channel: type[RecallChannel], world: SequenceDataset, config: Any, folder: Path) -> RecallChannel:
-    """The channel, fitted.
+    """Fit the channel.
 
     Raises:
-        KeyboardInterrupt: somebody pressed Ctrl-C.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     try:
         return channel.fit(world.data, config, folder)
     except SystemExit as end:
-        # Lightning answers Ctrl-C by leaving the process; this command has a word to say first.
+        # Lightning exits the process on Ctrl-C; this command prints a message first.
         raise KeyboardInterrupt from end
 
 
 def target_ranks(
-    channel: RecallChannel, world: SequenceDataset, asked: Requests, leave_heard: bool, what: str
+    channel: RecallChannel, world: SequenceDataset, requests: Requests, exclude_history: bool, description: str
 ) -> np.ndarray:
-    """Place of each request's target among the candidates [R], 0 the first; infinite beyond the last cutoff.
+    """Rank of the target of each request [R], starting at 0; infinite beyond the last cutoff.
 
-    `leave_heard`: items heard before the request take no place.
+    With `exclude_history`, items of the history are not candidates.
     """
-    features, most = OfflineFeatures(world.data), max(CUTOFFS)
-    found_R = np.full(len(asked), np.inf)
-    with tqdm(total=len(asked), desc=what, unit="request", mininterval=1, disable=None) as bar:
-        for rows in iterate_chunks(len(asked)):
-            heard = [asked.histories[row] if leave_heard else asked.histories[row][:0] for row in rows]
+    features, depth = OfflineFeatures(world.data), max(CUTOFFS)
+    rank_R = np.full(len(requests), np.inf)
+    with tqdm(total=len(requests), desc=description, unit="request", mininterval=1, disable=None) as bar:
+        for rows in iterate_chunks(len(requests)):
+            excluded = [requests.histories[row] if exclude_history else requests.histories[row][:0] for row in rows]
             users = features.load_user_batch(
-                channel.feature_service, [asked.user_ids[row] for row in rows], asked.request_at_R[rows]
+                channel.feature_service, [requests.user_ids[row] for row in rows], requests.request_at_R[rows]
             )
-            items_BK = channel.recall(users, most + max(len(items) for items in heard)).items_BK
-            for row, items_K, left in zip(rows, items_BK, heard, strict=True):
-                kept = items_K[(items_K > 0) & ~np.isin(items_K, left)][:most]
-                place = np.flatnonzero(kept == asked.target_R[row])
-                if len(place):
-                    found_R[row] = place[0]
+            items_BK = channel.recall(users, depth + max(len(items) for items in excluded)).items_BK
+            for row, items_K, history in zip(rows, items_BK, excluded, strict=True):
+                candidates = items_K[(items_K > 0) & ~np.isin(items_K, history)][:depth]
+                position = np.flatnonzero(candidates == requests.target_R[row])
+                if len(position):
+                    rank_R[row] = position[0]
             bar.update(len(rows))
-    return found_R
+    return rank_R
 
 
 def metrics(rank_R: np.ndarray) -> dict[str, float]:
-    """Recall, NDCG and MRR at each cutoff, of one target a request."""
-    found = {}
+    """Recall, NDCG and MRR at each cutoff, with one target per request."""
+    values = {}
     for k in CUTOFFS:
         is_hit_R = rank_R < k
-        found[f"recall_at_{k}"] = float(is_hit_R.mean())
-        found[f"ndcg_at_{k}"] = float(np.where(is_hit_R, 1 / np.log2(rank_R + 2), 0).mean())
-        found[f"mrr_at_{k}"] = float(np.where(is_hit_R, 1 / (rank_R + 1), 0).mean())
-    return found
+        values[f"recall_at_{k}"] = float(is_hit_R.mean())
+        values[f"ndcg_at_{k}"] = float(np.where(is_hit_R, 1 / np.log2(rank_R + 2), 0).mean())
+        values[f"mrr_at_{k}"] = float(np.where(is_hit_R, 1 / (rank_R + 1), 0).mean())
+    return values
 
 
-def format_table(part: str, found: dict[str, Any]) -> str:
-    """The result for a person."""
-    lines = [f"{part} ({len(found['runs'])} seeds)"]
-    lines += [f"  {name:16} {format_mean_std(found[name])}" for name in found["runs"][0]]
+def format_table(part: str, summary: dict[str, Any]) -> str:
+    """The result as text."""
+    lines = [f"{part} ({len(summary['runs'])} seeds)"]
+    lines += [f"  {name:16} {format_mean_std(summary[name])}" for name in summary["runs"][0]]
     return "\n".join(lines)
 
 
@@ -189,14 +194,14 @@ def _with_seed(config: Any, seed: int) -> Any:
     return change_config(config, {"seed": seed}) if "seed" in field_paths(config) else config
 
 
-def _parse_value(change: str, text: str, present: Any) -> Any:
-    """`text` as the kind of value that `present` is."""
+def _parse_value(change: str, text: str, current: Any) -> Any:
+    """`text` converted to the type of the current value."""
     try:
-        if isinstance(present, bool):
+        if isinstance(current, bool):
             return {"true": True, "false": False}[text.lower()]
-        return type(present)(text) if isinstance(present, int | float | str) else _parse_number(text)
+        return type(current)(text) if isinstance(current, int | float | str) else _parse_number(text)
     except (KeyError, ValueError) as error:
-        raise ValueError(f"--set {change}: {text!r} is not like the present {present!r}") from error
+        raise ValueError(f"--set {change}: {text!r} does not have the type of the current value {current!r}") from error
 
 
 def _parse_number(text: str) -> float:

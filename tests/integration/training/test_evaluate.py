@@ -1,4 +1,4 @@
-"""The evaluation of a small world, end to end: its files, its shape, and that the anchor's script gets the same figures."""
+"""Evaluation of a small world: files, content, and equality with the reference metrics and the service."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from training.slate.scenes import SCENES
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]:
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]:
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as monkeypatch:
         here = workspace(home, monkeypatch)
         assert evaluate(here)
-        assert not evaluate(here), "the same inputs are not measured again"
+        assert not evaluate(here), "the same inputs are not evaluated again"
     return here, home
 
 
-def content(measured: tuple[Workspace, Path]) -> dict[str, dict]:
-    return json.loads((measured[1] / "reports" / "evaluation.json").read_text())
+def content(evaluated: tuple[Workspace, Path]) -> dict[str, dict]:
+    return json.loads((evaluated[1] / "reports" / "evaluation.json").read_text())
 
 
-def test_shape(measured: tuple[Workspace, Path]) -> None:
-    found = content(measured)
+def test_content_of_evaluation_json(evaluated: tuple[Workspace, Path]) -> None:
+    found = content(evaluated)
     assert found["as_of"] == "2024-02-09" and found["split"] == "user_time"
     assert set(found["recall"]) == {"popularity", "favourites", "realtime", "fused", *BASELINES, *HEURISTIC_BASELINES}
     for table in found["recall"].values():
@@ -73,8 +73,8 @@ def test_shape(measured: tuple[Workspace, Path]) -> None:
     assert sum(one["sessions"] for one in found["by_scene"].values()) == found["cases"]["test_sessions"]
 
 
-def test_the_anchor_gives_the_same_recall(measured: tuple[Workspace, Path]) -> None:
-    here, _ = measured
+def test_recall_against_the_reference(evaluated: tuple[Workspace, Path]) -> None:
+    here, _ = evaluated
     data = TrainingData(here.marts, "held_out", recipe("debug"))
     cases, ids = data.recall_cases("test"), data.vocabulary.track_ids_V
     for name in ("fused", "favourites", "base_level_activation", "item_knn", "ials"):
@@ -87,16 +87,16 @@ def test_the_anchor_gives_the_same_recall(measured: tuple[Workspace, Path]) -> N
             ]
             by_user = reference_metrics.recall_by_user(plain, 50)
             values = np.array([by_user[user] for user in sorted(by_user)])
-            assert content(measured)["recall"][name]["recall_at_50"][part] == pytest.approx(
+            assert content(evaluated)["recall"][name]["recall_at_50"][part] == pytest.approx(
                 reference_metrics.interval(values, np.ones(len(values)))
             )
 
 
-def test_the_anchor_script_gives_the_same_figures(measured: tuple[Workspace, Path]) -> None:
+def test_metrics_against_the_reference_script(evaluated: tuple[Workspace, Path]) -> None:
     script = reference_metrics.script()
     if script is None:
-        pytest.skip("the anchor's score.py is not beside the repository")
-    here, _ = measured
+        pytest.skip("the reference script score.py is not available")
+    here, _ = evaluated
     data = TrainingData(here.marts, "held_out", recipe("debug"))
     cases = data.recall_cases("test")
     columns = {
@@ -113,7 +113,7 @@ def test_the_anchor_script_gives_the_same_figures(measured: tuple[Workspace, Pat
         metric, part = name.replace("@", "_at_").split()
         ordered = users.sort("user_id")
         theirs = script.interval(ordered["value"].to_numpy(), ordered["weight"].to_numpy())
-        assert content(measured)["recall"]["fused"][metric][part] == pytest.approx(theirs)
+        assert content(evaluated)["recall"]["fused"][metric][part] == pytest.approx(theirs)
 
     ranking = ranking_cases(data).filter_part("test")
     label = ranking.labels_RT[:, ranking.tasks.index("not_skipped")].astype(int)
@@ -122,12 +122,12 @@ def test_the_anchor_script_gives_the_same_figures(measured: tuple[Workspace, Pat
     scores = pl.read_parquet(here.folder / "evaluation" / "ranking_sum_pooling_not_skipped.parquet")
     users = script.auc_by_user(rows, scores)["gauc"].sort("user_id")
     theirs = script.interval(users["value"].to_numpy(), users["weight"].to_numpy())
-    assert content(measured)["ranking"]["sum_pooling"]["not_skipped"]["gauc"] == pytest.approx(theirs)
+    assert content(evaluated)["ranking"]["sum_pooling"]["not_skipped"]["gauc"] == pytest.approx(theirs)
 
 
-def test_the_service_fuses_the_same(measured: tuple[Workspace, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """One request at a time, from what that request read, gives the list that was evaluated."""
-    here, _ = measured
+def test_service_fuses_the_same(evaluated: tuple[Workspace, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fusing each request separately, as the service does, gives the evaluated list."""
+    here, _ = evaluated
     monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
     monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
     held_out = HeldOutModels.open(here)
@@ -138,20 +138,20 @@ def test_the_service_fuses_the_same(measured: tuple[Workspace, Path], monkeypatc
     fusion = replace(chosen, shares={"": 0.3, "daily": 0.1}, scenes={"private_fm": remembering})
     served = release(tracks(4), [], fusion=fusion)
     cases = held_out.data.recall_cases("test")
-    evaluated = fusion.fuse(
+    expected = fusion.fuse(
         held_out.recall(cases, "test"), held_out.read_user_history(cases), CANDIDATES_PER_CHANNEL, case_scenes(cases)
     )
     for case in range(0, len(cases), 7):
         users = held_out.offline.load_user_batch("recommender", [cases.user_ids[case]], cases.request_at_C[[case]])
         found = {name: channel.recall(users, CANDIDATES_PER_CHANNEL) for name, channel in held_out.channels.items()}
         fused = fuse(served, SCENES[cases.scenes[case]], users, found).top_k(CANDIDATES_PER_CHANNEL)
-        items = evaluated.items_BK[case]
+        items = expected.items_BK[case]
         assert fused.items_C.tolist() == items[items > 0].tolist()
-        assert fused.scores_C.tolist() == evaluated.scores_BK[case][items > 0].tolist()
+        assert fused.scores_C.tolist() == expected.scores_BK[case][items > 0].tolist()
 
 
-def test_the_page_needs_nothing_from_elsewhere(measured: tuple[Workspace, Path]) -> None:
-    page = (measured[1] / "reports" / "evaluation.html").read_text()
+def test_report_has_all_sections_and_no_external_resources(evaluated: tuple[Workspace, Path]) -> None:
+    page = (evaluated[1] / "reports" / "evaluation.html").read_text()
     for word in (
         "recall@200",
         "Slate",
@@ -159,7 +159,7 @@ def test_the_page_needs_nothing_from_elsewhere(measured: tuple[Workspace, Path])
         "base_level_activation",
         "item_knn",
         "with_heard",
-        "Newcomers",
+        "New-item exposure",
         "By scene",
         "Heads in one score",
         "Ranking by slice",
@@ -168,56 +168,56 @@ def test_the_page_needs_nothing_from_elsewhere(measured: tuple[Workspace, Path])
         "<svg",
     ):
         assert word in page
-    for remote in ("http://", "https://", "<script", "<link", "@import", "url("):
+    for remote in ("http://", "https://", "<script", '<link rel="stylesheet', "@import", "url("):
         assert remote not in page
 
 
-def test_a_blend_is_never_worse_than_the_fused_order_on_validation(measured: tuple[Workspace, Path]) -> None:
-    chosen = content(measured)["chosen"]
+def test_blend_is_not_worse_than_the_fused_order_on_validation(evaluated: tuple[Workspace, Path]) -> None:
+    chosen = content(evaluated)["chosen"]
     table = {float(weight): sum(figures.values()) for weight, figures in chosen["blend_table"].items()}
     assert table[chosen["blend"]["weight"]] >= table[0.0] - 1e-6
 
 
-def test_the_run_is_in_mlflow(measured: tuple[Workspace, Path]) -> None:
+def test_run_is_logged_to_mlflow(evaluated: tuple[Workspace, Path]) -> None:
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{measured[1]}/mlflow/mlflow.db")
+    client = MlflowClient(f"sqlite:///{evaluated[1]}/mlflow/mlflow.db")
     experiment = client.get_experiment_by_name("segue")
     assert experiment is not None
     (run,) = [
         one for one in client.search_runs([experiment.experiment_id]) if one.info.run_name.startswith("evaluation")
     ]
-    value = content(measured)["recall"]["fused"]["recall_at_200"]["all"][0]
+    value = content(evaluated)["recall"]["fused"]["recall_at_200"]["all"][0]
     assert run.data.metrics["recall/fused/recall_at_200/all"] == pytest.approx(value)
 
 
-def test_a_log_without_anything_to_learn_from_goes_on_without_the_head(
+def test_log_without_listens_has_no_listwise_head(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     here = workspace(tmp_path, monkeypatch)
     assert here.list_fitted("head", "held_out", ["listened"]) == ["listened"]
-    # Nothing is listened to any more: the head of the log before must not stay.
+    # Without listens in the new log, the head of the old log must be removed.
     marts = here.marts / "plays.parquet"
     pl.read_parquet(marts).with_columns(is_listened=pl.lit(False)).write_parquet(marts)
     for fit in ("held_out", "final"):
         monkeypatch.setattr("sys.argv", ["train", "head", "listened", "--recipe", "debug", "--fit", fit])
         train_module.main()
         assert here.list_fitted("head", "held_out", ["listened"]) == []
-    said = capsys.readouterr().out
-    assert "not fitted: listened; of 0 candidates of 0 past requests" in said
-    assert "not refitted: listened" in said
+    printed = capsys.readouterr().out
+    assert "not fitted: listened; of 0 candidates of 0 past requests" in printed
+    assert "not refitted: listened" in printed
 
 
-def test_every_ranker_orders_the_same_slates_beside_the_fused_order(measured: tuple[Workspace, Path]) -> None:
-    found = content(measured)["slates_by_ranker"]
-    assert found["requests"] > 20 and set(found["rankers"]) == set(content(measured)["ranking"])
+def test_slates_by_ranker_are_compared_with_the_fused_order(evaluated: tuple[Workspace, Path]) -> None:
+    found = content(evaluated)["slates_by_ranker"]
+    assert found["requests"] > 20 and set(found["rankers"]) == set(content(evaluated)["ranking"])
     orders = found["rankers"]["sum_pooling"]
-    # sum_pooling makes no numbers by hard search: the head of whole requests is not for it.
+    # sum_pooling has no hard-search features, which the listwise head requires.
     assert set(orders) == {"fused", "case heads alone"}
     fused = orders["fused"]
     for metrics in orders.values():
         for metric, one in metrics.items():
             assert one["value"][0] == pytest.approx(one["difference"][0] + fused[metric]["value"][0])
     assert fused["recall_at_30"]["difference"] == [0, 0, 0]
-    page = (measured[1] / "reports" / "evaluation.html").read_text()
+    page = (evaluated[1] / "reports" / "evaluation.html").read_text()
     assert "Each ranker's order of the same slates" in page

@@ -1,4 +1,4 @@
-"""Marts of a few users, written by hand, in the columns that training reads."""
+"""Hand-made marts of a few users with the columns that training reads."""
 
 from __future__ import annotations
 
@@ -13,27 +13,23 @@ FIRST = datetime(2024, 1, 1)
 
 @dataclass(frozen=True)
 class Play:
-    """One play: when it ended (hours from the first day), what, how long, which session and part it is in, where, and
-    from what.
-    """
+    """One play."""
 
     user: str
-    hours: float
+    hours: float  # end of the play, from FIRST
     track: str
     session: int
     part: str = "train"
     played_ms: int = 60_000
     scene: str | None = None
-    context: str | None = None
+    context: str | None = None  # playlist or other context
 
 
 def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
-    """`plays`, `events`, `tracks` and `track_statistics`; every track is in the catalogue that is played before a test
-    part.
-    """
+    """Write `plays`, `events`, `tracks` and `track_statistics`; tracks played outside the test part are in the catalog."""
     folder.mkdir(parents=True, exist_ok=True)
     rows, numbers = [], dict.fromkeys({play.user for play in plays}, 0)
-    for play in sorted(plays, key=lambda one: (one.user, one.hours)):
+    for play in sorted(plays, key=lambda play: (play.user, play.hours)):
         ended = FIRST + timedelta(hours=play.hours)
         number = numbers[play.user]
         numbers[play.user] += 1
@@ -87,7 +83,7 @@ def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
         "request_id",
         "position",
     ).write_parquet(folder / "events.parquet")
-    known = {play.track for play in plays if play.part != "test"}
+    played = {play.track for play in plays if play.part != "test"}
     facets = {name: [] for name in ("languages", "styles", "scenes", "emotions", "themes", "territories")}
     pl.DataFrame(
         [
@@ -105,7 +101,7 @@ def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
                 "available_from": None,
                 "available_until": None,
                 "released_on": None,
-                "is_in_catalogue": track in known,
+                "is_in_catalogue": track in played,
                 **facets,
             }
             for track, artist in sorted(artist_of.items())

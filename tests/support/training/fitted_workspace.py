@@ -1,4 +1,4 @@
-"""A workspace with fitted models over a few dozen listeners' random plays: the smallest line from marts to a release."""
+"""A workspace with models fitted on random plays of a few dozen users: the smallest pipeline from marts to a release."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ VIEWS = ("recent_events", "recent_clicks", "recent_negatives", "played_history")
 
 
 def plays(seed: int) -> list[Play]:
-    """Listeners who return to a few favourites; sessions of four plays, two days apart, in two scenes by turns; the last ones
-    are held out.
-    """
+    """Plays of users with a few favorites: sessions of four plays every two days in alternating scenes; the last are held out."""
     random = np.random.default_rng(seed)
     rows = []
     for user in range(USERS):
@@ -53,9 +51,10 @@ def plays(seed: int) -> list[Play]:
 def workspace(
     home: Path, monkeypatch: pytest.MonkeyPatch, seed: int = 0, rankers: tuple[str, ...] = ("sum_pooling",)
 ) -> Workspace:
-    """Marts, three channels, five playlists and rankers fitted both ways in `home`.
+    """Marts, and both fits of three channels, playlists, mlogs, rankers and the listwise head in `home`.
 
-    Features come from the dense reader alone, without a Feast registry."""
+    Features are read by the dense reader only, without a Feast registry.
+    """
     for name in [name for name in os.environ if name.startswith(("SEGUE_", "MLFLOW_", "BENTOML_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SEGUE_HOME", str(home))

@@ -1,4 +1,4 @@
-"""A tiny listening world, made by hand."""
+"""Hand-made recall cases."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from training.data.recall_cases import RecallCases
 
 
 def ragged(*lists: list[int]) -> Ragged:
-    """Lists of items as one flat array."""
-    flat = np.array([item for one in lists for item in one], dtype=np.int64)
-    return Ragged(flat, np.concatenate([[0], np.cumsum([len(one) for one in lists])]).astype(np.int64))
+    """Ragged array of lists of items."""
+    flat = np.array([item for items in lists for item in items], dtype=np.int64)
+    return Ragged(flat, np.concatenate([[0], np.cumsum([len(items) for items in lists])]).astype(np.int64))
 
 
 @dataclass(frozen=True)
 class Case:
-    """A session to predict."""
+    """A session to predict, with its targets by part."""
 
     user: str
     repeat: list[int]
@@ -29,7 +29,7 @@ class Case:
 
 
 def recall_cases(cases: list[Case]) -> RecallCases:
-    """Cases as columns."""
+    """The cases as RecallCases."""
     names = sorted({case.user for case in cases})
     return RecallCases(
         user_ids=np.array([case.user for case in cases], dtype=object),

@@ -1,7 +1,4 @@
-"""The anchor's scoring code: the script itself where it is at hand, else the same formulas restated.
-
-`interval` and `recall_by_user`, `auc_by_user` below say in plain Python what a figure is.
-"""
+"""Reference implementation of the metrics in plain Python, and the external reference script if it is available."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ SCRIPT = settings.ROOT.parent / "shared" / "anchors" / "score.py"
 
 
 def script() -> ModuleType | None:
-    """The anchor's `score.py` as a module; None where it is not beside the repository."""
+    """The external script `score.py` as a module; None if it is not available."""
     if not SCRIPT.exists():
         return None
     spec = importlib.util.spec_from_file_location("anchor_score", SCRIPT)
@@ -27,7 +24,7 @@ def script() -> ModuleType | None:
 
 
 def interval(values: np.ndarray, weights: np.ndarray) -> tuple[float, float, float]:
-    """Weighted mean over users and its 95 % bootstrap interval: 1,000 draws, seed 0."""
+    """Weighted mean over users and its 95 % bootstrap interval: 1,000 samples, seed 0."""
     draws = np.random.default_rng(0).integers(len(values), size=(1000, len(values)))
     means = (values[draws] * weights[draws]).sum(1) / weights[draws].sum(1)
     low, high = np.percentile(means, [2.5, 97.5])
@@ -35,7 +32,7 @@ def interval(values: np.ndarray, weights: np.ndarray) -> tuple[float, float, flo
 
 
 def recall_by_user(cases: list[tuple[str, set[int], list[int]]], k: int) -> dict[str, float]:
-    """Each user's mean recall@k over (user, targets, list) cases that have a target."""
+    """Mean recall@k per user over cases (user, targets, list) with a target."""
     shares: dict[str, list[float]] = {}
     for user, targets, items in cases:
         if targets:
@@ -44,13 +41,13 @@ def recall_by_user(cases: list[tuple[str, set[int], list[int]]], k: int) -> dict
 
 
 def auc_by_user(rows: list[tuple[str, int, float]]) -> dict[str, tuple[float, int]]:
-    """Each user's AUC over all pairs, ties a half, with the number of plays; users with one class are left out."""
-    found = {}
+    """AUC per user over all pairs (ties count half) and the number of plays; users with one class are excluded."""
+    auc = {}
     for user in sorted({user for user, _, _ in rows}):
-        mine = [(label, score) for one, label, score in rows if one == user]
-        above = [score for label, score in mine if label]
-        below = [score for label, score in mine if not label]
+        plays = [(label, score) for owner, label, score in rows if owner == user]
+        above = [score for label, score in plays if label]
+        below = [score for label, score in plays if not label]
         pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in above for b in below]
         if pairs:
-            found[user] = (sum(pairs) / len(pairs), len(mine))
-    return found
+            auc[user] = (sum(pairs) / len(pairs), len(plays))
+    return auc

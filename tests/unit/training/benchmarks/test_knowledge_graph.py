@@ -1,4 +1,4 @@
-"""The Last.FM protocol on tiny files, and the published figure where the data are at hand."""
+"""Last.FM protocol on tiny files, and the published size of the data if they are available."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ REAL = settings.ROOT.parent / "shared" / "data" / "lastfm_knowledge_graph"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two tastes of 30 users and 20 artists each; artists of a taste share an entity. One artist is not in the graph."""
+    """Two groups of 30 users and 20 artists each; artists of a group share an entity. One artist is not in the graph."""
     random = np.random.default_rng(0)
-    heard, triples = [], []
+    plays, triples = [], []
     for user in range(60):
         for artist in random.choice(20, size=6, replace=False):
-            heard.append(f"{user + 100}\t{1000 + artist + 20 * (user % 2)}\t5")
-        heard.append(f"{user + 100}\t9\t1")
+            plays.append(f"{user + 100}\t{1000 + artist + 20 * (user % 2)}\t5")
+        plays.append(f"{user + 100}\t9\t1")
     triples = [f"{artist}\tmusic.artist.genre\t{40 + artist // 20}" for artist in range(40)]
-    (tmp_path / "user_artists.dat").write_text("\n".join(["userID\tartistID\tweight", *heard]) + "\n")
+    (tmp_path / "user_artists.dat").write_text("\n".join(["userID\tartistID\tweight", *plays]) + "\n")
     (tmp_path / "kg.txt").write_text("\n".join(triples) + "\n")
-    (tmp_path / "item_index2entity_id.txt").write_text("".join(f"{1000 + one}\t{one}\n" for one in range(40)))
+    (tmp_path / "item_index2entity_id.txt").write_text("".join(f"{1000 + number}\t{number}\n" for number in range(40)))
     pairs = benchmark.kgcn_pairs(tmp_path, 0)
     rows = np.stack([pairs.user_P, pairs.item_P, pairs.label_P], axis=1)
     np.savetxt(tmp_path / "mcclk_ratings_final.txt", rows, fmt="%d", delimiter="\t")
     return tmp_path
 
 
-def test_pairs_are_all_likes_and_as_many_unheard_artists(folder: Path) -> None:
+def test_pairs_are_all_likes_and_the_same_number_of_unplayed_artists(folder: Path) -> None:
     pairs = benchmark.kgcn_pairs(folder, 1)
     for user in range(60):
-        mine = pairs.user_P == user
-        liked, drawn = (set(pairs.item_P[mine & (pairs.label_P == label)].tolist()) for label in (1, 0))
-        assert len(liked) == len(drawn) == 6
-        assert not liked & drawn
+        rows = pairs.user_P == user
+        liked, sampled = (set(pairs.item_P[rows & (pairs.label_P == label)].tolist()) for label in (1, 0))
+        assert len(liked) == len(sampled) == 6
+        assert not liked & sampled
         assert (np.array(sorted(liked)) // 20 == user % 2).all()
-    assert not np.array_equal(pairs.item_P, benchmark.kgcn_pairs(folder, 2).item_P), "a seed draws anew"
+    assert not np.array_equal(pairs.item_P, benchmark.kgcn_pairs(folder, 2).item_P), "another seed gives other dislikes"
 
 
-def test_split_is_six_two_two_and_covers_everything_once(folder: Path) -> None:
+def test_split_is_six_two_two_and_a_partition(folder: Path) -> None:
     pairs = benchmark.kgcn_pairs(folder, 0)
     parts = benchmark.split(pairs, 3)
     assert [len(part) for part in parts] == [len(pairs) - 2 * (len(pairs) // 5), *[len(pairs) // 5] * 2]
@@ -56,25 +56,25 @@ def test_split_is_six_two_two_and_covers_everything_once(folder: Path) -> None:
     assert rows == sorted(zip(pairs.user_P, pairs.item_P, pairs.label_P, strict=True))
 
 
-def test_best_cut_against_trying_every_value() -> None:
+def test_best_threshold_against_exhaustive_search() -> None:
     random = np.random.default_rng(0)
     logit, label = random.normal(size=80), random.integers(0, 2, 80)
-    tried = max(f1_score(label, logit >= value) for value in logit)
-    assert f1_score(label, logit >= benchmark.best_f1_threshold(logit, label)) == pytest.approx(tried)
+    best = max(f1_score(label, logit >= value) for value in logit)
+    assert f1_score(label, logit >= benchmark.best_f1_threshold(logit, label)) == pytest.approx(best)
 
 
-def test_network_vectors_against_dense_matrices() -> None:
+def test_vectors_against_dense_matrices() -> None:
     """Two users, three items, one entity: the mean of the layers, by plain matmul."""
     likes, triples = np.array([[0, 0], [1, 1], [1, 2]]), np.array([[0, 3], [1, 3]])
     torch.manual_seed(0)
     network = LightGCN(2, 4, likes, triples, LightGCNConfig(width=5, layers=2)).eval()
     total = np.zeros((6, 6))
     for edges in (likes + np.array([0, 2]), triples + 2):
-        one = np.zeros((6, 6))
+        matrix = np.zeros((6, 6))
         for source, target in edges:
-            one[source, target] = one[target, source] = 1
-        degree = np.maximum(one.sum(1), 1)
-        total += one / np.sqrt(degree[:, None] * degree[None, :])
+            matrix[source, target] = matrix[target, source] = 1
+        degree = np.maximum(matrix.sum(1), 1)
+        total += matrix / np.sqrt(degree[:, None] * degree[None, :])
     own = network.vector.weight.detach().numpy()
     expected = (own + total @ own + total @ total @ own) / 3
     np.testing.assert_allclose(network.vectors().detach().numpy(), expected, rtol=1e-4, atol=1e-6)
@@ -82,7 +82,7 @@ def test_network_vectors_against_dense_matrices() -> None:
     assert score[0] == pytest.approx(5 * expected[1] @ expected[4], rel=1e-4)
 
 
-def test_command_learns_the_tastes_and_writes_the_spread(folder: Path, tmp_path: Path) -> None:
+def test_command_fits_both_groups_and_writes_mean_and_deviation(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "result.json"
     assert main(["knowledge_graph", "--folder", str(folder), "--seeds", "2", "--json", str(out)]) == 0
     result = json.loads(out.read_text())
@@ -102,7 +102,7 @@ def test_interrupting_writes_nothing(folder: Path, tmp_path: Path, monkeypatch: 
     assert not out.exists()
 
 
-def test_a_missing_file_and_no_seed_are_errors_with_a_remedy(
+def test_missing_file_and_invalid_seeds_are_errors_with_a_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["knowledge_graph", "--folder", str(tmp_path)]) == 2

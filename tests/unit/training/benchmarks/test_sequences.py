@@ -1,4 +1,4 @@
-"""Next item of plain sequences: the parser, the metrics and the command on planted sequences."""
+"""Next-item prediction on plain sequences: parser, metrics and command on simulated sequences."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CYCLE = 8
 
 @pytest.fixture
 def cycle(tmp_path: Path) -> Path:
-    """Forty users go around eight items, so that everybody comes back to each."""
+    """Forty users repeat a cycle of eight items."""
     lines = [f"u{user} " + " ".join(f"i{(user + step) % CYCLE}" for step in range(10 + user % 5)) for user in range(40)]
     (tmp_path / "cycle.txt").write_text("\n".join(lines) + "\n")
     return tmp_path / "cycle.txt"
@@ -37,23 +37,23 @@ def cycle(tmp_path: Path) -> Path:
 def test_leave_one_out_holds_out_the_last_two(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("7 a b c d\n\n9 d e f\n")
-    found = read_sequences(path)
-    assert found.train == [["a", "b"], ["d"]]
-    assert found.validation == ["c", "e"]
-    assert found.test == [(["a", "b", "c"], "d"), (["d", "e"], "f")]
-    assert found.items == ["a", "b", "c", "d", "e", "f"], "the published catalogue is the whole file"
-    assert not found.has_repeats
+    sequences = read_sequences(path)
+    assert sequences.train == [["a", "b"], ["d"]]
+    assert sequences.validation == ["c", "e"]
+    assert sequences.test == [(["a", "b", "c"], "d"), (["d", "e"], "f")]
+    assert sequences.items == ["a", "b", "c", "d", "e", "f"], "the published catalog is the whole file"
+    assert not sequences.has_repeats
 
 
-def test_a_test_file_has_its_own_requests_and_adds_no_items(tmp_path: Path) -> None:
+def test_test_file_has_requests_and_adds_no_items(tmp_path: Path) -> None:
     path, test = tmp_path / "file.txt", tmp_path / "test.txt"
     path.write_text("7 a b a c\n")
     test.write_text("a b\tz\n\ta\n")
-    found = read_sequences(path, test)
-    assert (found.train, found.validation) == ([["a", "b", "a"]], ["c"])
-    assert found.test == [(["a", "b"], "z"), ([], "a")]
-    assert found.items == ["a", "b", "c"]
-    assert found.has_repeats
+    sequences = read_sequences(path, test)
+    assert (sequences.train, sequences.validation) == ([["a", "b", "a"]], ["c"])
+    assert sequences.test == [(["a", "b"], "z"), ([], "a")]
+    assert sequences.items == ["a", "b", "c"]
+    assert sequences.has_repeats
 
 
 @pytest.mark.parametrize(
@@ -61,45 +61,43 @@ def test_a_test_file_has_its_own_requests_and_adds_no_items(tmp_path: Path) -> N
     [
         ("1 a b c\n2 a b\n", None, "line 2: 2 items after id '2'"),
         ("1 a b c\n2\n", None, "line 2: 0 items after id '2'"),
-        ("1 a b c\n1 a b c\n", None, "line 2: id '1' was on line 1 already; join"),
-        ("\n", None, "has no line; write `id item"),
+        ("1 a b c\n1 a b c\n", None, "line 2: id '1' is already on line 1; join"),
+        ("\n", None, "has no line; write one line `id item"),
         ("1 a b\n", "a b c\n", "line 1: no single item after a tab; write `item item"),
         ("1 a b\n", "a\tb\na\tb c\n", "line 2: no single item after a tab"),
-        ("1 a b\n", "", "has no line; write `item item"),
+        ("1 a b\n", "", "has no line; write one line `item item"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said_with_line_and_remedy(
+def test_invalid_files_are_reported_with_line_and_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, test: str | None, message: str
 ) -> None:
     path, other = tmp_path / "file.txt", tmp_path / "test.txt"
     path.write_text(text)
-    asked = ["sequences", "--file", str(path), "--channel", "realtime"]
+    arguments = ["sequences", "--file", str(path), "--channel", "realtime"]
     if test is not None:
         other.write_text(test)
-        asked += ["--test", str(other)]
-    assert main(asked) == 2
+        arguments += ["--test", str(other)]
+    assert main(arguments) == 2
     assert message in capsys.readouterr().err
 
 
-def test_missing_and_binary_files_no_seed_and_unknown_numbers_are_errors(
-    cycle: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_invalid_files_seeds_and_fields_are_errors(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     binary = cycle.with_name("binary")
     binary.write_bytes(b"\xff\xfe\x00")
-    good = ["sequences", "--channel", "realtime", "--file", str(cycle)]
-    for asked, message in (
-        ([*good[:3], "--file", str(cycle) + "x"], "no file"),
-        ([*good[:3], "--file", str(binary)], "not UTF-8"),
-        ([*good, "--seeds", "0"], "--seeds 0"),
-        ([*good, "--set", "wdth=3"], "no 'wdth'"),
-        ([*good, "--set", "width=wide"], "'wide' is not like the present 64"),
-        ([*good, "--attributes", str(cycle)], "not JSON"),
+    valid = ["sequences", "--channel", "realtime", "--file", str(cycle)]
+    for arguments, message in (
+        ([*valid[:3], "--file", str(cycle) + "x"], "no file"),
+        ([*valid[:3], "--file", str(binary)], "not UTF-8"),
+        ([*valid, "--seeds", "0"], "--seeds 0"),
+        ([*valid, "--set", "wdth=3"], "no 'wdth'"),
+        ([*valid, "--set", "width=wide"], "'wide' does not have the type of the current value 64"),
+        ([*valid, "--attributes", str(cycle)], "not JSON"),
     ):
-        assert main(asked) == 2
+        assert main(arguments) == 2
         assert message in capsys.readouterr().err
 
 
-def test_attributes_are_of_the_files_items_and_distinct_most_named_first(tmp_path: Path) -> None:
+def test_attributes_of_the_items_are_distinct_and_ordered_by_frequency(tmp_path: Path) -> None:
     path = tmp_path / "attributes.json"
     path.write_text(json.dumps({"a": [3, 1, 1], "b": [], "z": [1]}))
     assert read_attributes(path, ["a", "b"]) == {"a": ["1", "3"]}
@@ -117,8 +115,8 @@ def test_metrics_against_an_oracle() -> None:
         assert found[f"mrr_at_{k}"] == pytest.approx(sum(1 / (rank + 1) for rank in hit) / 5)
 
 
-def test_ranks_count_places_with_and_without_what_was_heard(tmp_path: Path) -> None:
-    """A channel that always says the items of the vocabulary in order."""
+def test_ranks_with_and_without_items_of_the_history(tmp_path: Path) -> None:
+    """With a channel that always returns the items in vocabulary order."""
     path = tmp_path / "file.txt"
     path.write_text(
         "".join(f"{user} " + " ".join(f"i{(user + step) % 9}" for step in range(5)) + "\n" for user in range(9))
@@ -127,11 +125,11 @@ def test_ranks_count_places_with_and_without_what_was_heard(tmp_path: Path) -> N
 
     class InOrder(CHANNELS["popularity"]):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.asked: list[list[str]] = []
+            self.histories: list[list[str]] = []
 
         def recall(self, users: object, k: int) -> Candidates:
             history = users.views["recent_events"]  # type: ignore[attr-defined]
-            self.asked += [
+            self.histories += [
                 world.data.vocabulary.decode(row[:length])
                 for row, length in zip(history.columns["track_id"], history.length_B, strict=True)
             ]
@@ -139,72 +137,72 @@ def test_ranks_count_places_with_and_without_what_was_heard(tmp_path: Path) -> N
             return Candidates.pad_or_truncate(items_BK, -np.arange(9.0)[None].repeat(len(items_BK), 0), k)
 
     order = world.data.vocabulary.track_ids_V[2:].tolist()
-    for leave_heard in (False, True):
+    for exclude_history in (False, True):
         channel = InOrder()
-        found_R = benchmark.target_ranks(channel, world, world.test, leave_heard, "test")
+        rank_R = benchmark.target_ranks(channel, world, world.test, exclude_history, "test")
         for user in range(9):
             history = [f"i{(user + step) % 9}" for step in range(4)]
-            assert channel.asked[user] == history, "everything before the last item, and that alone"
-            candidates = [item for item in order if not (leave_heard and item in history)]
-            assert found_R[user] == candidates.index(f"i{(user + 4) % 9}")
+            assert channel.histories[user] == history, "exactly the items before the last one"
+            candidates = [item for item in order if not (exclude_history and item in history)]
+            assert rank_R[user] == candidates.index(f"i{(user + 4) % 9}")
 
 
-def test_nothing_of_the_held_out_items_is_learned(cycle: Path, tmp_path: Path) -> None:
+def test_held_out_items_are_not_in_the_training_data(cycle: Path, tmp_path: Path) -> None:
     from training.recall.window_sampler import WindowSampler
 
-    found = read_sequences(cycle)
-    sampler = WindowSampler(SequenceDataset.build(found, tmp_path / "marts").data, 50, 1, 0.5, "full")
-    assert sampler.count_V.sum() == sum(len(items) for items in found.train)
+    sequences = read_sequences(cycle)
+    sampler = WindowSampler(SequenceDataset.build(sequences, tmp_path / "marts").data, 50, 1, 0.5, "full")
+    assert sampler.count_V.sum() == sum(len(items) for items in sequences.train)
     windows = sampler.windows(0, 0, 200)
-    longest = max(len(items) for items in found.train)
+    longest = max(len(items) for items in sequences.train)
     assert (windows.item_BL > 0).sum(1).max() == (windows.next_BL > 0).sum(1).max() + 1 == longest
 
 
-def test_a_refit_learns_from_validation_items_and_never_from_test(cycle: Path, tmp_path: Path) -> None:
+def test_refit_includes_validation_items_but_not_test(cycle: Path, tmp_path: Path) -> None:
     from training.recall.window_sampler import WindowSampler
 
-    found, test = read_sequences(cycle), tmp_path / "test.txt"
+    original, test = read_sequences(cycle), tmp_path / "test.txt"
     test.write_text("i0 i1\ti2\n")
-    for sequences in (found, read_sequences(cycle, test)):
+    for sequences in (original, read_sequences(cycle, test)):
         world = SequenceDataset.build(sequences, tmp_path / "marts", is_final=True)
         sampler = WindowSampler(world.data, 50, 1, 0.5, "full")
-        learned = [[*items, last] for items, last in zip(sequences.train, sequences.validation, strict=True)]
+        expected = [[*items, last] for items, last in zip(sequences.train, sequences.validation, strict=True)]
         histories = sampler.histories
-        told = [
+        train = [
             world.data.vocabulary.decode(histories.item_P[histories.offset_U1[user] : histories.offset_U1[user + 1]])
             for user in range(len(histories.offset_U1) - 1)
         ]
-        assert [items for items in told if items] == learned, "whoever only asks teaches nothing"
+        assert [items for items in train if items] == expected, "users of the test file are not in it"
         assert len(world.data.recall_cases("validation")) == 0
 
 
-def test_refitted_and_not_are_both_told_and_no_refit_leaves_one(cycle: Path, tmp_path: Path) -> None:
+def test_result_has_metrics_with_and_without_refit(cycle: Path, tmp_path: Path) -> None:
     out = tmp_path / "result.json"
-    asked = ["sequences", "--file", str(cycle), "--channel", "realtime", "--seeds", "1", "--json", str(out)]
+    arguments = ["sequences", "--file", str(cycle), "--channel", "realtime", "--seeds", "1", "--json", str(out)]
     changes = ["--set=width=16", "--set=steps=4", "--set=validate_every=2"]
-    assert main([*asked, *changes]) == 0
+    assert main([*arguments, *changes]) == 0
     both = json.loads(out.read_text())
     assert both["refit"] and {"validation", "test", "test_without_refit"} <= set(both)
-    assert main([*asked, *changes, "--no-refit"]) == 0
+    assert main([*arguments, *changes, "--no-refit"]) == 0
     one = json.loads(out.read_text())
     assert not one["refit"] and "test_without_refit" not in one
     assert one["test"] == both["test_without_refit"]
 
 
-def test_full_windows_reach_back_as_far_as_they_may(cycle: Path, tmp_path: Path) -> None:
+def test_full_windows_have_the_maximum_length(cycle: Path, tmp_path: Path) -> None:
     from training.recall.window_sampler import WindowSampler
 
     data = SequenceDataset.build(read_sequences(cycle), tmp_path / "marts").data
     lengths = {
         kind: (WindowSampler(data, 9, 1, 0.5, kind).windows(0, 0, 300).item_BL > 0).sum(1) for kind in ("any", "full")
     }
-    assert set(lengths["full"].tolist()) == {8, 9}, "a user with eight events gives all of them"
+    assert set(lengths["full"].tolist()) == {8, 9}, "all events of a user with eight events"
     assert lengths["any"].min() == 1
 
 
 @pytest.mark.parametrize("softmax", ["full", "sampled"])
 @pytest.mark.parametrize("block", ["residual", "gated", "pointwise"])
-def test_realtime_finds_what_comes_next_in_a_cycle(cycle: Path, tmp_path: Path, block: str, softmax: str) -> None:
+def test_realtime_predicts_the_next_item_of_a_cycle(cycle: Path, tmp_path: Path, block: str, softmax: str) -> None:
     out = tmp_path / "result.json"
     changes = [
         "width=16",
@@ -214,8 +212,8 @@ def test_realtime_finds_what_comes_next_in_a_cycle(cycle: Path, tmp_path: Path, 
         f"block={block}",
         f"softmax={softmax}",
     ]
-    asked = ["sequences", "--file", str(cycle), "--channel", "realtime", "--seeds", "2", "--json", str(out)]
-    assert main([*asked, *(f"--set={one}" for one in changes)]) == 0
+    arguments = ["sequences", "--file", str(cycle), "--channel", "realtime", "--seeds", "2", "--json", str(out)]
+    assert main([*arguments, *(f"--set={change}" for change in changes)]) == 0
     result = json.loads(out.read_text())
     assert result["heard_are_candidates"] is True
     assert len(result["test"]["runs"]) == 2
@@ -223,54 +221,64 @@ def test_realtime_finds_what_comes_next_in_a_cycle(cycle: Path, tmp_path: Path, 
     assert result["test"]["mrr_at_5"]["standard_deviation"] is not None
 
 
-def test_a_test_file_is_asked_and_validation_alone_leaves_it(cycle: Path, tmp_path: Path) -> None:
+def test_test_file_is_evaluated_unless_part_is_validation(cycle: Path, tmp_path: Path) -> None:
     test, out = tmp_path / "test.txt", tmp_path / "result.json"
     test.write_text("".join(f"i{item} i{(item + 1) % CYCLE}\ti{(item + 2) % CYCLE}\n" for item in range(CYCLE)))
-    asked = ["sequences", "--file", str(cycle), "--test", str(test), "--channel", "realtime", "--seeds", "1"]
+    arguments = ["sequences", "--file", str(cycle), "--test", str(test), "--channel", "realtime", "--seeds", "1"]
     changes = ["--json", str(out), "--set=width=16", "--set=steps=80", "--set=validate_every=40"]
-    assert main([*asked, *changes]) == 0
+    assert main([*arguments, *changes]) == 0
     result = json.loads(out.read_text())
     assert (result["requests"], result["test"]["recall_at_5"]["mean"]) == (CYCLE, 1.0)
-    assert main([*asked, *changes, "--part", "validation"]) == 0
+    assert main([*arguments, *changes, "--part", "validation"]) == 0
     assert "test" not in json.loads(out.read_text())
 
 
 @pytest.mark.parametrize("name", sorted(CHANNELS))
-def test_every_channel_takes_plain_sequences(cycle: Path, tmp_path: Path, name: str) -> None:
-    asked = ["sequences", "--file", str(cycle), "--channel", name, "--seeds", "1", "--json", str(tmp_path / "out.json")]
-    assert main([*asked, *(["--set=steps=4", "--set=width=16"] if name in ("realtime", "long_short") else [])]) == 0
+def test_all_channels_accept_plain_sequences(cycle: Path, tmp_path: Path, name: str) -> None:
+    arguments = [
+        "sequences",
+        "--file",
+        str(cycle),
+        "--channel",
+        name,
+        "--seeds",
+        "1",
+        "--json",
+        str(tmp_path / "out.json"),
+    ]
+    assert main([*arguments, *(["--set=steps=4", "--set=width=16"] if name in ("realtime", "long_short") else [])]) == 0
     assert set(json.loads((tmp_path / "out.json").read_text())["test"]) >= {"recall_at_10", "ndcg_at_10", "mrr_at_20"}
 
 
-def test_ctrl_c_in_the_middle_of_a_fit_leaves_no_traceback(cycle: Path, tmp_path: Path) -> None:
+def test_ctrl_c_during_a_fit_prints_no_traceback(cycle: Path, tmp_path: Path) -> None:
     out = tmp_path / "result.json"
     command = [sys.executable, "-m", "training.benchmarks", "sequences", "--channel", "realtime", "--seeds", "1"]
     command += ["--file", str(cycle), "--json", str(out), "--set=steps=100000", "--set=validate_every=1"]
     command += ["--set=patience=100000", "--set=width=16"]
-    # What a shell starts in the background ignores Ctrl-C, and so would all that it starts.
+    # Background processes of a shell ignore Ctrl-C, and their children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         command, cwd=settings.ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
     )
     assert process.stderr is not None
-    told = ""
-    while "step 2:" not in told and (line := process.stderr.readline()):
-        told += line
+    output = ""
+    while "step 2:" not in output and (line := process.stderr.readline()):
+        output += line
     process.send_signal(signal.SIGINT)
-    told += process.stderr.read()
-    assert process.wait() == 130, told
-    assert "stopped; nothing was written" in told
-    assert "Traceback" not in told
+    output += process.stderr.read()
+    assert process.wait() == 130, output
+    assert "stopped; nothing was written" in output
+    assert "Traceback" not in output
     assert not out.exists()
-    assert not list(tmp_path.glob("segue-sequences-*")), "what it worked in is gone"
+    assert not list(tmp_path.glob("segue-sequences-*")), "the temporary folder is removed"
 
 
-def test_a_config_that_json_held_equals_the_one_that_was_written() -> None:
+def test_config_survives_a_json_round_trip() -> None:
     config = Realtime.config("sequences")
     assert config_from_dict(type(config), json.loads(json.dumps(asdict(config)))) == config
 
 
-def test_trimmed_windows_give_the_same_loss(cycle: Path, tmp_path: Path) -> None:
+def test_length_bucketing_does_not_change_the_loss(cycle: Path, tmp_path: Path) -> None:
     from training.nn.item_tower import ItemCodes
     from training.recall.realtime.model import RealtimeNetwork
     from training.recall.window_loss import WindowLoss

@@ -1,4 +1,4 @@
-"""What validation may choose by."""
+"""Candidates used for model selection."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from training.evaluation.model_selection import filter_known_items
 from training.recall.channel import Candidates
 
 
-def test_only_what_could_be_known_or_was_heard_is_fused_to_choose_by() -> None:
+def test_fusion_is_fitted_on_known_or_played_items() -> None:
     known_V = np.array([False, False, True, True, False, False])
-    heard = Ragged(np.array([4]), np.array([0, 1, 1]))  # item 4, by the first user alone
-    found = {"one": Candidates.from_ranking(np.array([[5, 4, 3, 2], [4, 3, 0, 0]]))}
-    kept = filter_known_items(found, heard, known_V)["one"]
-    assert kept.items_BK.tolist() == [[4, 3, 2, 0], [3, 0, 0, 0]]
-    assert kept.scores_BK.tolist() == [[-1, -2, -3, -np.inf], [-1, -np.inf, -np.inf, -np.inf]]
+    history = Ragged(np.array([4]), np.array([0, 1, 1]))  # item 4, played by the first user only
+    candidates = {"one": Candidates.from_ranking(np.array([[5, 4, 3, 2], [4, 3, 0, 0]]))}
+    filtered = filter_known_items(candidates, history, known_V)["one"]
+    assert filtered.items_BK.tolist() == [[4, 3, 2, 0], [3, 0, 0, 0]]
+    assert filtered.scores_BK.tolist() == [[-1, -2, -3, -np.inf], [-1, -np.inf, -np.inf, -np.inf]]

@@ -1,4 +1,4 @@
-"""What the slate shows, what may be shown, and that the service would have filtered the same."""
+"""Slates: order, caps, diversity and filters, which must be the same as those of the service."""
 
 from __future__ import annotations
 
@@ -36,54 +36,54 @@ def small_slate() -> Slate:
     return Slate(cases, items, fused, np.array([[0.1, 0.2, 0.3, 0.9], [0.1, 0.9, 1.0, 1.0]]), np.zeros(9, np.int64))
 
 
-def test_shown_is_the_fused_order_without_and_the_rankers_with_all_the_weight() -> None:
+def test_weight_zero_is_the_fused_order_and_one_the_order_of_the_ranker() -> None:
     assert small_slate().select_items(0.0)[:, :4].tolist() == [[2, 3, 4, 5], [2, 3, 0, 0]]
     assert small_slate().select_items(1.0)[:, :4].tolist() == [[5, 4, 3, 2], [3, 2, 0, 0]]
 
 
-def test_an_artist_fills_no_more_than_its_share() -> None:
+def test_tracks_per_artist_are_capped() -> None:
     items = np.arange(2, 42)[None, :]
     artist_of_track_V = np.where(np.arange(42) < 27, 7, np.arange(42))
-    one = Slate(
+    full_slate = Slate(
         recall_cases([Case("a", [5], [], [])]),
         items,
         np.linspace(1, 0.1, 40)[None, :],
         np.zeros((1, 40)),
         artist_of_track_V,
     )
-    shown = [item for item in one.select_items(0.0)[0].tolist() if item]
+    shown = [item for item in full_slate.select_items(0.0)[0].tolist() if item]
     assert shown == [*range(2, 2 + MAX_TRACKS_PER_ARTIST), *range(27, 42)]
 
 
-def test_the_price_of_a_cap_is_what_the_tail_of_an_artist_was_worth() -> None:
+def test_artist_caps_reduce_recall_of_the_artist() -> None:
     items = np.arange(2, 42)[None, :]
-    one = Slate(
+    full_slate = Slate(
         recall_cases([Case("a", [2, 6], [], [])]),
         items,
         np.linspace(1, 0.1, 40)[None, :],
         np.zeros((1, 40)),
         np.where(np.arange(42) < 27, 7, np.arange(42)),
     )
-    price = one.measure_artist_caps(0.0)
-    assert [price[most]["recall_at_30"] for most in (2, 3, 5, slate.LENGTH)] == [0.5, 0.5, 1.0, 1.0]
+    metrics = full_slate.measure_artist_caps(0.0)
+    assert [metrics[cap]["recall_at_30"] for cap in (2, 3, 5, slate.LENGTH)] == [0.5, 0.5, 1.0, 1.0]
 
 
-@pytest.mark.parametrize("most", [1, 3, 10])
-def test_the_service_would_cap_the_same(data: TrainingData, most: int) -> None:
+@pytest.mark.parametrize("cap", [1, 3, 10])
+def test_service_applies_the_same_cap(data: TrainingData, cap: int) -> None:
     catalogue = Catalog.build(data.track_rows, data.vocabulary)
-    items = np.random.default_rng(most).permutation(np.arange(2, 12))
-    places = cap_tracks_per_artist(data.vocabulary.artist_of_track_V[items], most)
-    assert places[:8].tolist() == select(items, catalogue, 8, most)
+    items = np.random.default_rng(cap).permutation(np.arange(2, 12))
+    places = cap_tracks_per_artist(data.vocabulary.artist_of_track_V[items], cap)
+    assert places[:8].tolist() == select(items, catalogue, 8, cap)
 
 
 @pytest.mark.parametrize("strength", [0.05, 0.3, 1.0])
-def test_the_service_would_keep_tracks_that_are_alike_apart_the_same(data: TrainingData, strength: float) -> None:
+def test_service_applies_the_same_diversity(data: TrainingData, strength: float) -> None:
     facets = {"styles": [["rock", "pop", "folk"][n % 3 : n % 3 + 1] for n in range(len(data.track_rows))]}
     catalogue = Catalog.build(
         data.track_rows.with_columns(**{k: pl.Series(v) for k, v in facets.items()}), data.vocabulary
     )
     items, scores = np.random.default_rng(1).permutation(np.arange(2, 12)), np.linspace(1, 0.2, 10)
-    one = Slate(
+    full_slate = Slate(
         recall_cases([Case("a", [5], [], [])]),
         items[None, :],
         scores[None, :],
@@ -91,17 +91,17 @@ def test_the_service_would_keep_tracks_that_are_alike_apart_the_same(data: Train
         data.vocabulary.artist_of_track_V,
         catalogue.facets,
     )
-    shown = one.select_items(0.0, 3, strength)[0]
+    shown = full_slate.select_items(0.0, 3, strength)[0]
     places = select_diverse(items, scores, catalogue, slate.LENGTH, 3, strength, 0)
     assert shown[shown > 0].tolist() == items[places].tolist()
 
 
-def test_diversity_is_as_strong_as_it_may_be_for_nothing() -> None:
-    # Ten users wanted the first thirty, which are all rock; the ten after them are folk.
+def test_diversity_is_the_largest_without_loss() -> None:
+    # The targets of nine of ten users are the first thirty tracks, all rock; the next ten are folk.
     items = np.tile(np.arange(2, 42), (10, 1))
     rows = pl.DataFrame({"styles": [[], [], *[["rock"]] * 30, *[["folk"]] * 10]})
     cases = recall_cases([Case(f"u{n}", [*range(2, 32)] if n else [2], [], []) for n in range(10)])
-    one = Slate(
+    full_slate = Slate(
         cases,
         items,
         np.tile(np.linspace(1, 0.9, 40), (10, 1)),
@@ -109,13 +109,13 @@ def test_diversity_is_as_strong_as_it_may_be_for_nothing() -> None:
         np.zeros(42, np.int64),
         TrackFacets.build(rows),
     )
-    chosen, table = one.choose_diversity(0.0)
+    chosen, table = full_slate.choose_diversity(0.0)
     assert (chosen, table[0.0]["diversity"]) == (0.0, 0.0)
     assert table[0.5]["diversity"] > 0.3 and table[0.5]["recall_at_30"] < 1
-    # Where only the first track was wanted, nothing is lost.
-    free = replace(one, cases=recall_cases([Case(f"u{n}", [2], [], []) for n in range(10)]))
+    # If only the first track is a target, diversity costs nothing.
+    free = replace(full_slate, cases=recall_cases([Case(f"u{n}", [2], [], []) for n in range(10)]))
     assert free.choose_diversity(0.0)[0] == slate.DIVERSITY_STRENGTHS[-1]
-    assert replace(one, facets=None).choose_diversity(0.0)[1].keys() == {0.0}
+    assert replace(full_slate, facets=None).choose_diversity(0.0)[1].keys() == {0.0}
     nothing = replace(free, facets=TrackFacets.build(pl.DataFrame({"styles": [[]] * 42})))
     assert nothing.choose_diversity(0.0)[0] == 0.0
 
@@ -131,33 +131,33 @@ def test_blend_by_hand() -> None:
         )
 
 
-def test_choose_takes_the_smallest_of_equally_good_weights() -> None:
+def test_ties_between_weights_go_to_the_smallest() -> None:
     chosen, table = small_slate().choose_weight()
-    figures = {weight: sum(row.values()) for weight, row in table.items()}
-    assert chosen == min(weight for weight in figures if figures[weight] == pytest.approx(max(figures.values())))
-    useless = Slate(
+    totals = {weight: sum(row.values()) for weight, row in table.items()}
+    assert chosen == min(weight for weight in totals if totals[weight] == pytest.approx(max(totals.values())))
+    constant = Slate(
         small_slate().cases, small_slate().items_CK, small_slate().fused_CK, np.full((2, 4), 0.5), np.zeros(9, np.int64)
     )
-    assert useless.choose_weight()[0] == 0.0
+    assert constant.choose_weight()[0] == 0.0
 
 
-def test_a_moving_window_keeps_its_sample() -> None:
+def test_sample_is_stable_when_the_window_moves() -> None:
     users = [Case(f"u{n % 3}", [2], [], [], request_at=n * HOUR) for n in range(300)]
     before, after = recall_cases(users[:270]), recall_cases(users[30:])
-    picked = {(before.user_ids[row], before.request_at_C[row]) for row in slate.sample_rows(before, 20)}
-    again = {(after.user_ids[row], after.request_at_C[row]) for row in slate.sample_rows(after, 20)}
-    assert len(picked) == 60
-    assert len(picked & again) > 40
+    sample = {(before.user_ids[row], before.request_at_C[row]) for row in slate.sample_rows(before, 20)}
+    moved_sample = {(after.user_ids[row], after.request_at_C[row]) for row in slate.sample_rows(after, 20)}
+    assert len(sample) == 60
+    assert len(sample & moved_sample) > 40
 
 
-def test_sample_keeps_every_case_of_a_light_user() -> None:
-    cases = recall_cases([Case("light", [2], [], [], request_at=n) for n in range(3)])
+def test_sample_has_all_cases_of_a_user_with_few() -> None:
+    cases = recall_cases([Case("few", [2], [], [], request_at=n) for n in range(3)])
     assert slate.sample_rows(cases, 5).tolist() == [0, 1, 2]
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> TrainingData:
-    """Ten tracks by three artists; two are one recording, one is withdrawn, one not yet out; u blocks an artist and dislikes a track."""
+    """Ten tracks by three artists: two are the same recording, one is withdrawn, one unreleased; u has a block and dislikes."""
     tracks = [f"{n}" for n in range(10)]
     folder = write(
         tmp_path, [Play("u", n, track, 0) for n, track in enumerate(tracks)], {t: f"a{int(t) % 3}" for t in tracks}
@@ -182,11 +182,11 @@ def data(tmp_path: Path) -> TrainingData:
 
 
 @pytest.mark.parametrize("hours", [1, 11.5, 24, 400])
-def test_the_service_would_filter_the_same(data: TrainingData, hours: float) -> None:
+def test_service_applies_the_same_filters(data: TrainingData, hours: float) -> None:
     at = START + int(hours * HOUR)
     items = np.random.default_rng(int(hours)).permutation(np.arange(2, 12))[None, :]
     scores = np.linspace(1, 0.1, 10)[None, :]
-    left, left_scores = ServingFilter.from_data(data).filter_candidates(
+    items_left, scores_left = ServingFilter.from_data(data).filter_candidates(
         items, recall_cases([Case("u", [2], [], [], request_at=at)]), scores
     )
 
@@ -200,49 +200,51 @@ def test_the_service_would_filter_the_same(data: TrainingData, hours: float) -> 
         frozenset(name for _, kind, name in before if kind == "artist"),
     )
     tracks = data.track_rows
-    shown = FilterContext(Catalog.build(tracks, data.vocabulary), exclusions, data.vocabulary.track_code, at)
-    places, _ = apply_filters(items[0], shown)
-    assert left[0, : len(places)].tolist() == items[0, places].tolist()
-    assert not left[0, len(places) :].any()
-    assert left_scores[0, : len(places)] == pytest.approx(scores[0, places])
+    context = FilterContext(Catalog.build(tracks, data.vocabulary), exclusions, data.vocabulary.track_code, at)
+    places, _ = apply_filters(items[0], context)
+    assert items_left[0, : len(places)].tolist() == items[0, places].tolist()
+    assert not items_left[0, len(places) :].any()
+    assert scores_left[0, : len(places)] == pytest.approx(scores[0, places])
 
 
-def test_filters_remove_what_they_should(data: TrainingData) -> None:
+def test_filters_remove_excluded_tracks(data: TrainingData) -> None:
     items = np.arange(2, 12)[None, :]
     at = START + 24 * HOUR
     left, _ = ServingFilter.from_data(data).filter_candidates(
         items, recall_cases([Case("u", [2], [], [], request_at=at)]), np.ones((1, 10))
     )
     ids = set(data.vocabulary.decode(left[0][left[0] > 0]))
-    # Gone: a2's 2, 5, 8; the disliked recording's 1 and 8; 3 is withdrawn and 4 not out. 6 is disliked only later.
+    # Removed: 2, 5, 8 of artist a2; 1 and 8, the disliked recording; 3 (withdrawn), 4 (unreleased). 6 is disliked later.
     assert ids == {"0", "6", "7", "9"}
 
 
-def test_a_head_that_knows_the_slate_gets_the_share_that_validation_gives_it() -> None:
-    # The case head wants the wrong track first, the head of whole requests the right one.
-    one = replace(
+def test_listwise_head_gets_the_share_chosen_on_validation() -> None:
+    # The pointwise head ranks a wrong track first, the listwise head the target.
+    two_heads = replace(
         small_slate(),
         task_probabilities={
             "not_skipped": np.array([[0.9, 0.5, 0.4, 0.1], [0.9, 0.2, 0.1, 0.1]], np.float32),
             LISTWISE_HEAD: np.array([[0.1, 0.2, 0.3, 0.8], [0.1, 0.8, 0.1, 0.1]], np.float32),
         },
     )
-    why: dict[str, Any] = {}
-    served, heads, weight = model_selection._tune_listwise_head(one, TaskWeights(), why)
+    notes: dict[str, Any] = {}
+    served, heads, weight = model_selection._tune_listwise_head(two_heads, TaskWeights(), notes)
     assert heads.for_scene("")[LISTWISE_HEAD] >= 0.5 and weight > 0
     assert served.select_items(weight)[:, 0].tolist() == [5, 3]
-    assert set(why["listened_table"]) == {str(share) for share in model_selection.LISTWISE_HEAD_SHARES}
-    assert why["listened_table"]["0.0"]["ndcg_at_10"] < why["listened_table"]["1.0"]["ndcg_at_10"]
-    # Without it nothing is asked of it.
+    assert set(notes["listened_table"]) == {str(share) for share in model_selection.LISTWISE_HEAD_SHARES}
+    assert notes["listened_table"]["0.0"]["ndcg_at_10"] < notes["listened_table"]["1.0"]["ndcg_at_10"]
+    # Without a listwise head, its share is 0.
     _, heads, _ = model_selection._tune_listwise_head(
-        replace(one, task_probabilities={"not_skipped": one.task_probabilities["not_skipped"]}), TaskWeights(), why
+        replace(two_heads, task_probabilities={"not_skipped": two_heads.task_probabilities["not_skipped"]}),
+        TaskWeights(),
+        notes,
     )
-    assert heads.active_tasks == {"not_skipped"} and set(why["listened_table"]) == {"0.0"}
+    assert heads.active_tasks == {"not_skipped"} and set(notes["listened_table"]) == {"0.0"}
 
 
-def test_a_higher_rung_is_served_where_it_is_worth_what_it_costs() -> None:
-    climb = {"sum_pooling": 0.8101, "target_attention": 0.8235, "interest_evolution": 0.8240, "session_domains": 0.8319}
-    assert model_selection.select_ranker(climb) == "session_domains"
-    assert model_selection.select_ranker({name: climb[name] for name in list(climb)[:3]}) == "target_attention"
+def test_complex_ranker_is_selected_if_the_gain_is_sufficient() -> None:
+    gauc = {"sum_pooling": 0.8101, "target_attention": 0.8235, "interest_evolution": 0.8240, "session_domains": 0.8319}
+    assert model_selection.select_ranker(gauc) == "session_domains"
+    assert model_selection.select_ranker({name: gauc[name] for name in list(gauc)[:3]}) == "target_attention"
     assert model_selection.select_ranker({"sum_pooling": float("nan"), "target_attention": 0.6}) == "target_attention"
     assert model_selection.select_ranker({"sum_pooling": float("nan")}) == "sum_pooling"

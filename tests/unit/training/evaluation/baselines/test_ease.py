@@ -1,11 +1,11 @@
-"""EASE over users against the paper's own form over tracks."""
+"""EASE solved over users against the formula of the paper over tracks."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tests.unit.training.evaluation.baselines.listen_matrices import asked, listens, random_counts
+from tests.unit.training.evaluation.baselines.listen_matrices import listens, random_counts, user_history
 from training.evaluation.baselines import ease
 from training.evaluation.baselines.ease import EaseConfig
 
@@ -15,7 +15,7 @@ from training.evaluation.baselines.ease import EaseConfig
 def test_against_the_inverse_over_tracks(power: float, users: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ease, "TRACK_BATCH_SIZE", 6)
     counts_UI = random_counts(users, tracks=16, seed=users)
-    columns_T, counts_CT, counts_CI = asked(16, seed=1)
+    columns_T, counts_CT, counts_CI = user_history(16, seed=1)
     strength_UI = np.where(counts_UI > 0, counts_UI.astype(float) ** power, 0)
     past_CI = np.where(counts_CI > 0, counts_CI.astype(float) ** power, 0)
 

@@ -1,4 +1,4 @@
-"""The memories against lists worked out by hand on one listener's past."""
+"""Heuristic baselines against lists by hand for the history of one user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.recipes import recipe
 
 SKIPPED = 5_000
 PLAYS = [
-    # Heard twice long ago: C. Once a day before: A. An hour before: B. Only skipped: D.
+    # C: two listens long ago. A: one listen a day before. B: an hour before. D: skipped only.
     Play("u", 0, "C", 0),
     Play("u", 1, "C", 0),
     Play("u", 1000, "A", 1),
@@ -21,7 +21,7 @@ PLAYS = [
     Play("u", 1023, "B", 2, part="validation"),
     Play("u", 1024, "E", 3, part="test"),
     Play("u", 1030, "A", 4, part="test"),
-    # Another listener makes F, by A's artist, the most popular track.
+    # Another user makes F, by the artist of A, the most popular track.
     Play("v", 10, "F", 0),
     Play("v", 11, "F", 0),
     Play("v", 12, "F", 0),
@@ -50,13 +50,13 @@ def test_last_played(data: TrainingData) -> None:
 
 
 def test_base_level_activation(data: TrainingData) -> None:
-    # At the first request: B was heard 1 h before, C twice 1,024 h before, A 24 h before.
+    # At the first request: B was played 1 h before, C twice 1,024 h before, A 24 h before.
     # In seconds^-0.5: B 1/sqrt(3600)=.0167, A 1/sqrt(86400)=.0034, C 2/sqrt(3.7e6)=.0010.
     assert lists(data, "base_level_activation")[0] == ["B", "A", "C"]
 
 
-def test_own_artists_unheard_is_by_others_favourites_and_never_from_the_future(data: TrainingData) -> None:
-    # The artist of A also made F (popular, unheard) and D (listened to by nobody); artist four's E is heard only later.
+def test_own_artists_unheard_is_popular_and_ignores_the_future(data: TrainingData) -> None:
+    # The artist of A also has F (popular, unplayed) and D (no listens); E of artist four is played later.
     assert lists(data, "own_artists_unheard")[0] == ["F"]
 
 
@@ -65,10 +65,10 @@ def test_popularity_counts_listens_before_the_test_parts(data: TrainingData) -> 
     assert not {"D", "E", "G"} & set(lists(data, "popularity")[0])
 
 
-def test_lists_are_cut(data: TrainingData) -> None:
+def test_lists_are_truncated(data: TrainingData) -> None:
     assert lists(data, "last_played", k=2)[0] == ["B", "A"]
 
 
-def test_unknown_memory(data: TrainingData) -> None:
+def test_unknown_baseline_is_an_error(data: TrainingData) -> None:
     with pytest.raises(ValueError, match="most_played"):
         heuristics.recall(data, data.recall_cases("test"), 5, ["photographic"])

@@ -1,33 +1,33 @@
-"""Item-kNN against all similarities, written out."""
+"""Item-kNN against the explicit similarity matrix."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tests.unit.training.evaluation.baselines.listen_matrices import asked, listens, random_counts
+from tests.unit.training.evaluation.baselines.listen_matrices import listens, random_counts, user_history
 from training.evaluation.baselines.item_knn import ItemKNNConfig
 
 
 @pytest.mark.parametrize("config", [ItemKNNConfig(0, 0), ItemKNNConfig(5, 0.5), ItemKNNConfig(30, 1)])
 def test_against_all_similarities(config: ItemKNNConfig) -> None:
     counts_UI = random_counts(users=8, tracks=30, seed=0)
-    columns_T, counts_CT, counts_CI = asked(30, seed=1)
+    columns_T, counts_CT, counts_CI = user_history(30, seed=1)
     strength_UI, past_CI = (
         np.where(counts > 0, counts.astype(float) ** config.power, 0) for counts in (counts_UI, counts_CI)
     )
-    near_II = np.zeros((30, 30))
-    for one in range(30):
-        for other in range(30):
-            left, right = strength_UI[:, one], strength_UI[:, other]
-            near_II[one, other] = (
+    similarity_II = np.zeros((30, 30))
+    for row in range(30):
+        for column in range(30):
+            left, right = strength_UI[:, row], strength_UI[:, column]
+            similarity_II[row, column] = (
                 left @ right / np.sqrt((left @ left + config.shrink) * (right @ right + config.shrink))
             )
     scores_IC = config.fit(listens(counts_UI)).scores(columns_T, counts_CT)
-    np.testing.assert_allclose(scores_IC.T, past_CI @ near_II, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(scores_IC.T, past_CI @ similarity_II, rtol=1e-5, atol=1e-6)
 
 
-def test_few_listens_make_no_near_neighbours() -> None:
+def test_tracks_with_few_listens_have_low_similarity() -> None:
     counts_UI = np.array([[1, 1, 1], [1, 1, 0], [1, 1, 0], [0, 0, 4]])
     scores_IC = ItemKNNConfig(5, 0).fit(listens(counts_UI)).scores(np.array([0]), np.array([[1]]))
     assert scores_IC[1, 0] == pytest.approx(3 / 8)

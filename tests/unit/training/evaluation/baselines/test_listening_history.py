@@ -1,4 +1,4 @@
-"""A past, counted play by play."""
+"""Listening history counted play by play."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def test_counts_are_of_earlier_listens(tmp_path: Path) -> None:
         Play("v", 0, "C", 0),
     ]
     data = TrainingData(write(tmp_path, plays, dict.fromkeys("ABC", "one")), "held_out", recipe("debug"))
-    past = ListeningHistory(data, 0)
-    assert data.vocabulary.decode(past.tracks_T) == ["A", "B", "C"]
+    history = ListeningHistory(data, 0)
+    assert data.vocabulary.decode(history.tracks_T) == ["A", "B", "C"]
     expected = [[0, 0, 0], [1, 0, 0], [1, 0, 0], [1, 0, 1], [2, 0, 1], [2, 1, 1], [2, 1, 1]]
-    assert past.play_counts(np.array([0, 1, 2, 3, 4, 5, 9])).tolist() == expected
-    assert past.play_counts(np.array([3, 3, 5])).tolist() == [expected[3], expected[3], expected[5]]
-    assert past.count_before(3) == 2
-    assert past.played_mask(2).tolist() == [True, False, True]
+    assert history.play_counts(np.array([0, 1, 2, 3, 4, 5, 9])).tolist() == expected
+    assert history.play_counts(np.array([3, 3, 5])).tolist() == [expected[3], expected[3], expected[5]]
+    assert history.count_before(3) == 2
+    assert history.played_mask(2).tolist() == [True, False, True]

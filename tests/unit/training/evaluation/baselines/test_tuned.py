@@ -1,4 +1,4 @@
-"""Item-kNN, iALS and EASE on a small world: what they learn from, what they leave out, and what chooses."""
+"""Tuned baselines on a small world: training data, excluded tracks, selection on validation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ARTISTS = {f"{track:03}": f"a{track % 9}" for track in range(TRACKS)}
 
 
 def world(folder: Path, change: str | None = None) -> TrainingData:
-    """The small world; with `change` every play of that part is of another track."""
+    """The small world; all plays of the part `change` have another track."""
     rows = [
         replace(play, track=f"{(int(play.track) + 7) % TRACKS:03}") if play.part == change else play
         for play in plays(seed=0)
@@ -31,7 +31,7 @@ def world(folder: Path, change: str | None = None) -> TrainingData:
     return TrainingData(write(folder, rows, ARTISTS), "held_out", recipe("debug"))
 
 
-def test_the_matrix_holds_the_listens_of_the_train_part(tmp_path: Path) -> None:
+def test_matrix_has_the_listens_of_the_train_part(tmp_path: Path) -> None:
     rows = [
         *(Play("u", hour, track, 0) for hour, track in enumerate("AABABC")),
         *(Play("v", hour, track, 0, played_ms=60_000 if track == "B" else 5_000) for hour, track in enumerate("BDB")),
@@ -46,45 +46,45 @@ def test_the_matrix_holds_the_listens_of_the_train_part(tmp_path: Path) -> None:
     assert listens.column_V[data.vocabulary.encode(list("ABCDEF"))].tolist() == [1, 0, 2, -1, -1, -1]
 
 
-def test_lists_are_what_the_past_before_each_case_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_use_the_history_before_each_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuned, "CASE_BATCH_SIZE", 2)
     data, config = world(tmp_path), EaseConfig(5, 0.5)
     listens, cases, listened = ListenMatrix.from_data(data), data.recall_cases("test"), data.plays
     found = Baselines(data, listens, {"ease": config}, {}, 0).recall(cases, K)["ease"]
-    learned = config.fit(listens)
+    model = config.fit(listens)
     for case in range(len(cases)):
         rows = (listened.user_P == cases.user_C[case]) & (listened.play_number_P < cases.play_number_C[case])
         past = listened.track_P[rows & listened.is_listened_P]
         counts_I = np.bincount(listens.column_V[past][listens.column_V[past] >= 0], minlength=len(listens.tracks_I))
-        score_I = learned.scores(np.arange(len(counts_I)), counts_I[None])[:, 0]
+        score_I = model.scores(np.arange(len(counts_I)), counts_I[None])[:, 0]
         order = [
             column for column in np.argsort(-score_I, kind="stable") if score_I[column] > 0 and not counts_I[column]
         ]
         assert found[case].tolist() == [*listens.tracks_I[order[:K]], *[0] * (K - len(order))]
 
 
-def test_the_best_of_the_grid_on_validation_is_chosen(tmp_path: Path) -> None:
+def test_best_grid_member_on_validation_is_chosen(tmp_path: Path) -> None:
     data = world(tmp_path)
     tuned = Baselines.tune(data, K)
     assert tuned.configs.keys() == BASELINES.keys()
     for name, grid in BASELINES.items():
-        figures = {config: table["recall_at_200/reachable"] for config, table in tuned.table[name].items()}
-        assert list(figures) == list(grid)
-        assert figures[tuned.configs[name]] == max(figures.values())
+        metrics = {config: table["recall_at_200/reachable"] for config, table in tuned.table[name].items()}
+        assert list(metrics) == list(grid)
+        assert metrics[tuned.configs[name]] == max(metrics.values())
 
 
-def test_figures_on_validation_are_of_the_sample(tmp_path: Path) -> None:
+def test_validation_metrics_are_those_of_the_sample(tmp_path: Path) -> None:
     data = world(tmp_path)
     tuned = Baselines.tune(data, K)
     cases = data.recall_cases("validation").sample(VALIDATION_CASES_PER_USER, data.recipe.seed)
     for name, items_CK in tuned.recall(cases, K).items():
-        figures = tuned.table[name][tuned.configs[name]]
-        assert recall_table(items_CK, cases).items() <= figures.items()
-        assert figures["recall_at_200/repeat/with_heard"] > figures["recall_at_200/repeat"]
+        metrics = tuned.table[name][tuned.configs[name]]
+        assert recall_table(items_CK, cases).items() <= metrics.items()
+        assert metrics["recall_at_200/repeat/with_heard"] > metrics["recall_at_200/repeat"]
 
 
 @pytest.mark.parametrize(("part", "is_same"), [("test", True), ("validation", False), ("train", False)])
-def test_the_test_part_has_no_say(tmp_path: Path, part: str, is_same: bool) -> None:
+def test_test_part_does_not_influence_the_choice(tmp_path: Path, part: str, is_same: bool) -> None:
     tuned = [
         Baselines.tune(data, K).notes() for data in (world(tmp_path / "as it is"), world(tmp_path / "changed", part))
     ]

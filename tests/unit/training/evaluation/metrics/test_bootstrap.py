@@ -1,4 +1,4 @@
-"""Intervals are the anchor's, number by number, and differences are paired."""
+"""Bootstrap intervals equal those of the reference implementation; differences are paired."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ RANDOM = np.random.default_rng(7)
 
 
 @pytest.mark.parametrize("users", [1, 2, 37, 500])
-def test_mean_is_the_restated_anchor(users: int) -> None:
+def test_mean_against_the_reference(users: int) -> None:
     values, weights = RANDOM.random(users), RANDOM.integers(1, 900, users).astype(float)
     assert bootstrap.mean(values, weights).interval() == pytest.approx(
         reference_metrics.interval(values, weights), abs=1e-12
     )
 
 
-def test_mean_is_the_anchor_script() -> None:
+def test_mean_against_the_reference_script() -> None:
     script = reference_metrics.script()
     if script is None:
-        pytest.skip("the anchor's score.py is not beside the repository")
+        pytest.skip("the reference script score.py is not available")
     values, weights = RANDOM.random(138), RANDOM.random(138)
     assert bootstrap.mean(values, weights).interval() == pytest.approx(script.interval(values, weights), abs=1e-12)
 
 
-def test_users_without_a_value_are_in_no_draw() -> None:
+def test_users_without_a_value_are_excluded() -> None:
     values = np.array([0.1, np.nan, 0.7, 0.4, np.nan])
     weights = np.array([1.0, 50.0, 2.0, 3.0, 50.0])
-    kept = ~np.isnan(values)
+    is_valid = ~np.isnan(values)
     assert bootstrap.mean(values, weights).interval() == pytest.approx(
-        reference_metrics.interval(values[kept], weights[kept])
+        reference_metrics.interval(values[is_valid], weights[is_valid])
     )
 
 
-def test_difference_is_the_interval_of_the_users_differences() -> None:
-    mine, other, weights = RANDOM.random(60), RANDOM.random(60), RANDOM.integers(1, 50, 60).astype(float)
-    paired = (bootstrap.mean(mine, weights) - bootstrap.mean(other, weights)).interval()
-    assert paired == pytest.approx(reference_metrics.interval(mine - other, weights))
+def test_interval_of_a_difference_is_that_of_the_differences_per_user() -> None:
+    first, second, weights = RANDOM.random(60), RANDOM.random(60), RANDOM.integers(1, 50, 60).astype(float)
+    paired = (bootstrap.mean(first, weights) - bootstrap.mean(second, weights)).interval()
+    assert paired == pytest.approx(reference_metrics.interval(first - second, weights))
 
 
-def test_a_constant_lead_is_certain_when_paired() -> None:
-    mine = RANDOM.random(40)
-    paired = (bootstrap.mean(mine + 0.01) - bootstrap.mean(mine)).interval()
+def test_constant_difference_has_no_variance() -> None:
+    values = RANDOM.random(40)
+    paired = (bootstrap.mean(values + 0.01) - bootstrap.mean(values)).interval()
     assert paired == pytest.approx([0.01, 0.01, 0.01])
 
 
-def test_statistic_counts_users_as_often_as_they_are_drawn() -> None:
+def test_statistic_weights_users_by_their_count_in_the_sample() -> None:
     values = RANDOM.random(25)
     by_statistic = bootstrap.statistic(lambda counts: counts @ values / counts.sum(1), 25)
     assert by_statistic.interval() == pytest.approx(bootstrap.mean(values).interval())
 
 
-def test_nobody_measured_is_not_a_number() -> None:
+def test_mean_without_values_is_nan() -> None:
     assert np.isnan(bootstrap.mean(np.array([np.nan])).interval()).all()

@@ -1,4 +1,4 @@
-"""Overlap, unique hits and history lengths by hand."""
+"""Overlap, unique hits and recall by history, scene and facet, against values by hand."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from training.data.ragged import Ragged
 from training.evaluation.metrics import channel_overlap
 
 
-def test_overlap_is_a_share_of_the_row() -> None:
+def test_overlap_is_relative_to_the_first_list() -> None:
     lists = {"one": np.array([[2, 3, 4, 5], [9, 0, 0, 0]]), "other": np.array([[3, 7, 0, 0], [9, 8, 7, 6]])}
     found = channel_overlap.overlap(lists)
     assert found["one"] == {"one": 1.0, "other": pytest.approx(2 / 5)}
     assert found["other"]["one"] == pytest.approx(2 / 6)
 
 
-def test_the_same_item_of_another_case_does_not_overlap() -> None:
+def test_same_item_in_another_case_is_no_overlap() -> None:
     found = channel_overlap.overlap({"one": np.array([[2], [3]]), "other": np.array([[3], [2]])})
     assert found["one"]["other"] == 0
 
@@ -34,10 +34,12 @@ def test_unique_hits() -> None:
 def test_by_history_groups_cases_by_earlier_plays() -> None:
     cases = recall_cases([Case("a", [2], [], [], play_number=n) for n in (3, 99, 100, 30_000)])
     found = channel_overlap.recall_by_history(np.array([0.2, 0.4, 0.6, 0.9]), cases)
-    assert {name: one[0] for name, one in found.items()} == pytest.approx({"0-99": 0.3, "100-999": 0.6, "20000+": 0.9})
+    assert {name: interval[0] for name, interval in found.items()} == pytest.approx(
+        {"0-99": 0.3, "100-999": 0.6, "20000+": 0.9}
+    )
 
 
-def test_by_scene_is_what_a_scene_gains_by_its_own_fusion() -> None:
+def test_recall_by_scene_and_difference_from_one_fusion() -> None:
     cases = recall_cases(
         [Case("a", [2, 3], [], []), Case("b", [4], [5], [5]), Case("b", [6], [], []), Case("a", [7], [], [])]
     )
@@ -45,8 +47,8 @@ def test_by_scene_is_what_a_scene_gains_by_its_own_fusion() -> None:
     found = channel_overlap.recall_by_scene(
         np.array([[2, 3], [5, 9], [6, 0], [0, 0]]), np.array([[3, 9], [4, 9], [6, 0], [7, 0]]), cases
     )
-    assert {scene: one["sessions"] for scene, one in found.items()} == {"daily": 2, "mlog": 1}
-    # Of a's two targets both are found, and one by the other list; of b's two one each; only the own list finds the new one.
+    assert {scene: row["sessions"] for scene, row in found.items()} == {"daily": 2, "mlog": 1}
+    # Own list: both targets of a and the discovery of b. Overall list: one target of a and the repeat of b.
     daily = found["daily"]
     assert (daily["found"]["recall_at_50/all"][0], daily["difference"]["recall_at_50/all"][0]) == (0.75, 0.25)
     assert (daily["found"]["recall_at_200/reachable"][0], daily["difference"]["recall_at_200/reachable"][0]) == (
@@ -56,13 +58,16 @@ def test_by_scene_is_what_a_scene_gains_by_its_own_fusion() -> None:
     assert found["mlog"]["difference"]["recall_at_200/all"] == [0.0, 0.0, 0.0]
 
 
-def test_by_facet_is_the_recall_of_the_targets_that_have_a_value() -> None:
-    """Items 2 and 3 are Cantonese, 3 and 4 English, 5 neither; nobody listened to anything French."""
+def test_recall_by_facet_counts_targets_with_the_value() -> None:
+    """Items 2 and 3 are Cantonese, 3 and 4 English, 5 neither; no target is French."""
     cases = recall_cases([Case("a", [2, 3, 5], [], []), Case("a", [4], [], []), Case("b", [3], [], [])])
     language = Ragged(np.array([0, 0, 1, 1, 2]), np.array([0, 0, 0, 1, 3, 4, 4, 5]))
-    nothing = Ragged(np.zeros(0, dtype=np.int64), np.zeros(8, dtype=np.int64))
-    facets = {"languages": (["Cantonese", "English", "French"], language), "styles": ([], nothing)}
+    empty = Ragged(np.zeros(0, dtype=np.int64), np.zeros(8, dtype=np.int64))
+    facets = {"languages": (["Cantonese", "English", "French"], language), "styles": ([], empty)}
     found = channel_overlap.FacetRecall(cases, facets).measure(np.array([[2, 5, 0], [3, 4, 6], [5, 2, 0]]))
-    # Cantonese: a found 1 of 2 in one case, b none; English: a none and 1 of 1, b none.
-    assert {name: one[0] for name, one in found.items()} == {"languages: Cantonese": 0.25, "languages: English": 0.25}
-    assert channel_overlap.FacetRecall(cases, {"styles": ([], nothing)}).measure(np.array([[2], [3], [4]])) == {}
+    # Cantonese: 1 of 2 for a in one case, 0 for b. English: 0 and 1 of 1 for a, 0 for b.
+    assert {name: interval[0] for name, interval in found.items()} == {
+        "languages: Cantonese": 0.25,
+        "languages: English": 0.25,
+    }
+    assert channel_overlap.FacetRecall(cases, {"styles": ([], empty)}).measure(np.array([[2], [3], [4]])) == {}

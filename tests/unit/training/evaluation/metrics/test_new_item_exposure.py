@@ -1,4 +1,4 @@
-"""Newcomers against plain loops over the plays."""
+"""New-item exposure on hand-made plays."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     return TrainingData(write(tmp_path_factory.mktemp("marts"), plays, ARTISTS), "held_out", recipe("debug"))
 
 
-def test_what_nobody_played_in_train_is_new(data: TrainingData) -> None:
-    newcomers = NewItemExposure.from_data(data)
+def test_items_without_plays_in_train_are_new(data: TrainingData) -> None:
+    exposure = NewItemExposure.from_data(data)
     codes = data.vocabulary.track_code
-    assert {track: bool(newcomers.is_new_V[codes[track]]) for track in ARTISTS} == {
+    assert {track: bool(exposure.is_new_V[codes[track]]) for track in ARTISTS} == {
         "1": False,
         "2": True,
         "3": True,
         "4": True,
     }
-    assert {track for track in ARTISTS if newcomers.is_by_new_artist_V[codes[track]]} == {"3", "4"}
-    assert not newcomers.is_new_V[:2].any()
+    assert {track for track in ARTISTS if exposure.is_by_new_artist_V[codes[track]]} == {"3", "4"}
+    assert not exposure.is_new_V[:2].any()
 
 
-def test_shares_leave_out_what_is_not_there(data: TrainingData) -> None:
-    newcomers, codes = NewItemExposure.from_data(data), data.vocabulary.track_code
+def test_shares_exclude_padding(data: TrainingData) -> None:
+    exposure, codes = NewItemExposure.from_data(data), data.vocabulary.track_code
     shown = np.array([[codes["1"], codes["2"], 0], [codes["1"], codes["3"], 0]])
-    assert newcomers.shares(shown) == {"new_tracks": 0.5, "by_new_artists": 0.25}
-    assert newcomers.shares(np.zeros((2, 3), dtype=np.int64)) == {"new_tracks": 0.0, "by_new_artists": 0.0}
+    assert exposure.shares(shown) == {"new_tracks": 0.5, "by_new_artists": 0.25}
+    assert exposure.shares(np.zeros((2, 3), dtype=np.int64)) == {"new_tracks": 0.0, "by_new_artists": 0.0}

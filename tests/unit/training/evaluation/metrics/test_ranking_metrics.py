@@ -1,4 +1,4 @@
-"""AUC, GAUC, log loss and calibration error against pairs counted one by one."""
+"""AUC, GAUC, log loss and calibration error against scikit-learn and explicit pairs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def world(plays: int = 4000, users: int = 30) -> tuple[np.ndarray, np.ndarray, n
     return label, probability, user
 
 
-def test_gauc_is_each_users_pairs_weighted_by_plays() -> None:
+def test_gauc_against_explicit_pairs() -> None:
     label, probability, user = world(600, 12)
     by_user = reference_metrics.auc_by_user(
         [(f"{u:02}", int(y), float(p)) for u, y, p in zip(user, label, probability, strict=True)]
@@ -34,19 +34,19 @@ def test_gauc_is_each_users_pairs_weighted_by_plays() -> None:
     )
 
 
-def test_auc_and_logloss_are_sklearns() -> None:
+def test_auc_and_logloss_against_sklearn() -> None:
     label, probability, user = world()
     measured = ranking_metrics.measure(label, probability, user)
     assert measured["auc"].value == pytest.approx(roc_auc_score(label, probability))
     assert measured["logloss"].value == pytest.approx(log_loss(label, np.clip(probability, 1e-7, 1 - 1e-7)))
 
 
-def test_auc_draws_are_aucs_of_the_drawn_users() -> None:
+def test_auc_of_bootstrap_samples() -> None:
     label, probability, user = world()
     draws = ranking_metrics.measure(label, probability, user)["auc"].draws_R
-    drawn = np.random.default_rng(0).integers(30, size=(1000, 30))
+    samples = np.random.default_rng(0).integers(30, size=(1000, 30))
     for row in (0, 1, 999):
-        rows = np.concatenate([np.flatnonzero(user == one) for one in drawn[row]])
+        rows = np.concatenate([np.flatnonzero(user == number) for number in samples[row]])
         assert draws[row] == pytest.approx(roc_auc_score(label[rows], probability[rows]), abs=1e-4)
 
 
@@ -55,11 +55,11 @@ def test_calibration_error_by_hand() -> None:
     probability = np.array([0.30, 0.31, 0.95, 0.99])  # bins of 1/15: 0.30 and 0.31 share one, 0.95 and 0.99 the last
     measured = ranking_metrics.measure(label, probability, np.zeros(4, dtype=int))
     assert measured["ece"].value == pytest.approx((abs(0.61 - 1) + abs(1.94 - 2)) / 4)
-    said = ranking_metrics.calibration_curve(label, probability)
-    assert said == [pytest.approx((0.305, 0.5, 2)), pytest.approx((0.97, 1.0, 2))]
+    curve = ranking_metrics.calibration_curve(label, probability)
+    assert curve == [pytest.approx((0.305, 0.5, 2)), pytest.approx((0.97, 1.0, 2))]
 
 
-def test_certainty_that_was_wrong_is_finite() -> None:
+def test_logloss_of_wrong_certain_predictions_is_finite() -> None:
     measured = ranking_metrics.measure(np.array([1, 0]), np.array([0.0, 1.0]), np.array([0, 0]))
     assert measured["logloss"].value == pytest.approx(-log(1e-7), rel=1e-3)
 
@@ -69,15 +69,15 @@ def test_one_class_has_no_auc() -> None:
     assert np.isnan(measured["auc"].interval()).all() and np.isnan(measured["gauc"].interval()).all()
 
 
-def test_a_logit_is_not_a_probability() -> None:
+def test_values_outside_of_zero_and_one_are_refused() -> None:
     with pytest.raises(ValueError, match=r"outside \[0, 1\]"):
         ranking_metrics.measure(np.array([1, 0]), np.array([2.5, 0.1]), np.array([0, 0]))
 
 
-def test_of_one_user_there_is_no_interval() -> None:
-    label, said = np.array([1, 0, 1, 1, 0]), np.array([0.9, 0.2, 0.6, 0.3, 0.4])
-    alone = ranking_metrics.measure(label, said, np.zeros(5, dtype=np.int64))
-    for name, estimate in alone.items():
+def test_single_user_has_no_interval() -> None:
+    label, probability = np.array([1, 0, 1, 1, 0]), np.array([0.9, 0.2, 0.6, 0.3, 0.4])
+    metrics = ranking_metrics.measure(label, probability, np.zeros(5, dtype=np.int64))
+    for name, estimate in metrics.items():
         value, low, high = estimate.interval()
         assert np.isfinite(value) and np.isnan([low, high]).all(), name
-    assert alone["auc"].value == pytest.approx(5 / 6)
+    assert metrics["auc"].value == pytest.approx(5 / 6)

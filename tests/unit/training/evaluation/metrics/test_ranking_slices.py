@@ -1,4 +1,4 @@
-"""Slices against a walk over the plays, case by case."""
+"""Slices against an explicit loop over the plays."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     return TrainingData(folder, "held_out", recipe("debug"))
 
 
-def test_slices_are_what_a_walk_over_the_plays_finds(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_against_a_loop_over_the_plays(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking_slices, "HISTORY_EDGES", (0, 60, 70))
     cases = ranking_cases(data)
     cases = cases.take(np.random.default_rng(0).permutation(len(cases)))
     masks = slice_masks(data, cases)
     log = data.plays
     for row in range(0, len(cases), 7):
-        mine = np.flatnonzero(log.user_P == cases.user_R[row])
-        before = mine[log.request_at_P[mine] < cases.request_at_R[row]]
-        train = mine[log.part_P[mine] == 0]
+        user_rows = np.flatnonzero(log.user_P == cases.user_R[row])
+        before = user_rows[log.request_at_P[user_rows] < cases.request_at_R[row]]
+        train = user_rows[log.part_P[user_rows] == 0]
         expected = {
             "plays 0-59": len(before) < 60,
             "plays 60-69": 60 <= len(before) < 70,
@@ -46,16 +46,20 @@ def test_slices_are_what_a_walk_over_the_plays_finds(data: TrainingData, monkeyp
     assert masks["track played before"].any() and masks["track new to the user"].any()
 
 
-def test_a_slice_is_measured_like_any_cases_and_rankers_are_subtracted() -> None:
+def test_metrics_of_a_slice_and_differences_of_rankers() -> None:
     random = np.random.default_rng(0)
     user, label = np.arange(2000) % 10, (random.random(2000) < 0.5).astype(np.float32)
     label[:100] = np.nan
-    said = {name: random.random(2000).astype(np.float32) for name in ("low", "middle", "high")}
+    probabilities = {name: random.random(2000).astype(np.float32) for name in ("low", "middle", "high")}
     mask = np.arange(2000) < 900
-    found = measure_by_slice({"some": mask, "few": np.arange(2000) < 150, "none": mask & False}, label, said, user)
+    found = measure_by_slice(
+        {"some": mask, "few": np.arange(2000) < 150, "none": mask & False}, label, probabilities, user
+    )
     assert set(found) == {"some"}
     rows = np.arange(100, 900)
-    measured = {name: ranking_metrics.measure(label[rows], one[rows], user[rows]) for name, one in said.items()}
+    measured = {
+        name: ranking_metrics.measure(label[rows], values[rows], user[rows]) for name, values in probabilities.items()
+    }
     some = found["some"]
     assert (some["cases"], some["users"]) == (800, 10)
     assert some["rankers"]["low"]["gauc"] == measured["low"]["gauc"].interval()
