@@ -1,4 +1,5 @@
-"""`python -m training.ablations [NAME]`: run an ablation and write its report to `SEGUE_HOME/reports/ablation_<name>.md`.
+"""`python -m training.ablations [NAME]`: run an ablation and write its report to
+`SEGUE_HOME/reports/ablation_<name>.md`.
 
 A killed run resumes: finished cells are cached, see `grid.py`.
 """

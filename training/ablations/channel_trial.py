@@ -26,8 +26,8 @@ def measure(name: str, offline: OfflineFeatures, config: Any, folder: Path) -> t
     """Fit and measure.
 
     Returns:
-        One row per case (at most CASES_PER_USER per user) with `user` and `<metric>/<part>` (NaN without targets of the part),
-        the resolved config, and the measures of the fit.
+        One row per case (at most CASES_PER_USER per user) with `user` and `<metric>/<part>` (NaN without targets of the
+        part), the resolved config, and the measures of the fit.
     """
     data = offline.data
     channel = CHANNELS[name].fit(data, config, folder)

@@ -1,4 +1,5 @@
-"""Gradient-boosted trees (LightGBM) on 26 features of the play log: outcomes of the last plays, of the track and its artist.
+"""Gradient-boosted trees (LightGBM) on 26 features of the play log: outcomes of the last plays, of the track and its
+artist.
 
 A strong baseline without embeddings or sequence models. All features of a play are from earlier plays of the same user.
 Legend: P plays, R cases.

@@ -1,8 +1,8 @@
 """Ablations: grids of cells with different hyperparameters, each fitted once and measured on the validation part.
 
-The result of a cell is cached in a folder named by the hash of its model, config and data, so that a finished cell is shared by
-all ablations; a killed cell resumes from its last checkpoint. The code is not part of the name, so that long ablations survive
-edits: its hash is stored with the result, and the report names cells computed by other code.
+The result of a cell is cached in a folder named by the hash of its model, config and data, so that a finished cell is
+shared by all ablations; a killed cell resumes from its last checkpoint. The code is not part of the name, so that long
+ablations survive edits: its hash is stored with the result, and the report names cells computed by other code.
 """
 
 from __future__ import annotations

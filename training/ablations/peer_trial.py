@@ -1,4 +1,5 @@
-"""Rankers of other libraries on the same cases: LightGBM on features of the log, unmodified DIN and DIEN of torch-rechub.
+"""Rankers of other libraries on the same cases: LightGBM on features of the log, unmodified DIN and DIEN of
+torch-rechub.
 
 They are fitted on the plays that a ranker with the same number of `cases` is fitted on, and predict the same plays.
 Legend: R cases, L events.

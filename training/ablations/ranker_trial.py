@@ -42,8 +42,8 @@ def measure(
     """Fit and predict.
 
     Returns:
-        The predictions (user, task, label, probability; one row per labeled case and task), the resolved config, and the
-        measures of the fit, including the `position_effect` of the bias tower on clicks.
+        The predictions (user, task, label, probability; one row per labeled case and task), the resolved config, and
+        the measures of the fit, including the `position_effect` of the bias tower on clicks.
     """
     ranker = fit_ranker(name, offline.data, config, folder, offline)
     cases = ranking_cases(offline.data).filter_part(scope.part)
@@ -73,7 +73,7 @@ def measure(
 
 @torch.no_grad()
 def position_effect(model: Ranker[RankerConfig], train: RankingCases) -> dict[str, list[float]]:
-    """Logits that the bias tower adds to clicks, by position (from 1) with at least MIN_CASES_PER_POSITION training cases.
+    """Logits that the bias tower adds to clicks, by position (from 1) with enough training cases.
 
     Keys `places` and `logits`.
     """

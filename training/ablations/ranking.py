@@ -15,8 +15,8 @@ FULL_MODEL = "session_domains"
 
 RANKING_HISTORY = Ablation(
     name="ranking_history",
-    question="What is the gain of matching the candidate with the user's history: by soft search (attention over recent events) or "
-    "by hard search (exact match of track and artist in the long histories)?",
+    question="What is the gain of matching the candidate with the user's history: by soft search (attention over recent "
+    "events) or by hard search (exact match of track and artist in the long histories)?",
     cells=(
         Cell("none", "sum_pooling", {"features.hard_search": False}),
         Cell("soft", "target_attention", {"features.hard_search": False}),
@@ -36,8 +36,8 @@ ATTENTION_WIDTHS = {"80, 40": (80, 40), "36": (36,)}
 
 RANKING_ATTENTION = Ablation(
     name="ranking_attention",
-    question="How large does the attention unit of target_attention need to be? 80, 40 are the hidden widths in the code of DIN's "
-    f"authors, 36 is the width in the figure of their paper. {CASES:,} training cases each.",
+    question="How large does the attention unit of target_attention need to be? 80, 40 are the hidden widths in the code of "
+    f"DIN's authors, 36 is the width in the figure of their paper. {CASES:,} training cases each.",
     cells=(
         *(
             Cell(name, "target_attention", {"training.cases": CASES, "attention": widths})
@@ -54,9 +54,9 @@ WITHOUT_NEGATIVES = "session_domains without negative domains"
 
 RANKING_PEERS = Ablation(
     name="ranking_peers",
-    question="How do the rankers compare with LightGBM on 26 features of the play log and with unmodified DIN and DIEN of "
-    f"torch-rechub? All are trained on the same plays, the newest of every user, {CASES:,} in total; torch-rechub reads the 50 "
-    "newest tracks, the candidate and the hour, in one epoch, with the widths of these rankers.",
+    question="How do the rankers compare with LightGBM on 26 features of the play log and with unmodified DIN and DIEN "
+    f"of torch-rechub? All are trained on the same plays, the newest of every user, {CASES:,} in total; torch-rechub "
+    "reads the 50 newest tracks, the candidate and the hour, in one epoch, with the widths of these rankers.",
     cells=(
         *(Cell(name, name, {"training.cases": CASES}) for name in RANKER_LEVELS),
         Cell(WITHOUT_NEGATIVES, RANKER_LEVELS[-1], {"training.cases": CASES, "features.negative_feedback": False}),
@@ -87,8 +87,8 @@ SEQUENCE_LENGTHS = (20, 50, 200, 500)
 
 SESSION_DOMAINS = Ablation(
     name="session_domains",
-    question="What does each part of session_domains contribute, and what does self-attention within the domains add? All cells "
-    f"are trained on the newest plays of every user, {CASES:,} in total.",
+    question="What does each part of session_domains contribute, and what does self-attention within the domains add? "
+    f"All cells are trained on the newest plays of every user, {CASES:,} in total.",
     cells=(
         Cell("whole", FULL_MODEL, {"training.cases": CASES}),
         *(
@@ -107,8 +107,8 @@ SESSION_DOMAINS = Ablation(
 
 SESSION_LENGTH = Ablation(
     name="session_length",
-    question="What is the gain of longer sequences? The newest L plays are split into sessions, and each domain keeps its newest "
-    "L events; attention passes gradients to every event directly, so that no gradient has to pass L recurrent steps.",
+    question="What is the gain of longer sequences? The newest L plays are split into sessions, and each domain keeps its "
+    "newest L events; attention passes gradients to every event directly, so that no gradient has to pass L recurrent steps.",
     cells=tuple(
         Cell(f"L = {length}", FULL_MODEL, {"features.plays": length, "groups.length": length})
         for length in SEQUENCE_LENGTHS
@@ -118,8 +118,8 @@ SESSION_LENGTH = Ablation(
 
 SESSION_IMPRESSIONS = Ablation(
     name="session_impressions",
-    question="For logs with impressions: how do the rankers compare on clicks and full plays, what do unclicked impressions "
-    "contribute, and does the bias tower learn the effect of the position?",
+    question="For logs with impressions: how do the rankers compare on clicks and full plays, what do unclicked "
+    "impressions contribute, and does the bias tower learn the effect of the position?",
     cells=(
         Cell("sum_pooling", "sum_pooling", {}),
         Cell("target_attention", "target_attention", {}),

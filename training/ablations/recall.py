@@ -12,7 +12,8 @@ AVERAGE_POOLING_LENGTHS = {"average pooling": 64, "average pooling, L = 128": 12
 
 RECALL_BLOCK = Ablation(
     name="recall_block",
-    question="Which user tower has the highest recall, how much history does it need, and does longer training change the order?",
+    question="Which user tower has the highest recall, how much history does it need, and does longer training change the "
+    "order?",
     cells=(
         *(
             Cell(name, "realtime", {"encoder.pooling": "average", "encoder.history_length": length})

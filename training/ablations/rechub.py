@@ -1,4 +1,5 @@
-"""Unmodified DIN or DIEN of torch-rechub: `python -m training.ablations.rechub NAME FOLDER`, in an environment that has it.
+"""Unmodified DIN or DIEN of torch-rechub: `python -m training.ablations.rechub NAME FOLDER`, in an environment that has
+it.
 
 Fits on FOLDER/cases.npz and writes the probabilities of its validation cases to FOLDER/predictions.npy.
 """

@@ -58,7 +58,7 @@ def render_markdown(ablation: Ablation, results: Results, seeds: Sequence[int], 
     if outdated:
         lines += [
             "",
-            f"Computed by an earlier version of the code (remove SEGUE_HOME/ablations to repeat): {', '.join(outdated)}.",
+            f"Computed by earlier code (remove SEGUE_HOME/ablations to repeat): {', '.join(outdated)}.",
         ]
     return "\n".join(lines) + "\n"
 

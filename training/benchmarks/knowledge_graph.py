@@ -2,9 +2,9 @@
 
 KGCN (Wang, Zhao, Xie, Li, Guo, "Knowledge Graph Convolutional Networks for Recommender Systems", WWW 2019, arXiv
 1904.12575): every play count is a like, the same number of items without plays is sampled as dislikes, pairs are split
-6 : 2 : 2 at random. A seed determines dislikes, split and initial weights. Everything is chosen on the eval split; test is
-scored once. `mcclk` is the same on MCCLK's file, which contains sampled dislikes. Popularity (the number of likes in train)
-is reported as a baseline: it is strong, because dislikes are sampled uniformly.
+6 : 2 : 2 at random. A seed determines dislikes, split and initial weights. Everything is chosen on the eval split; test
+is scored once. `mcclk` is the same on MCCLK's file, which contains sampled dislikes. Popularity (the number of likes in
+train) is reported as a baseline: it is strong, because dislikes are sampled uniformly.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """LightGCN on a collaborative knowledge graph: light graph convolution over likes and knowledge triples.
 
 LightGCN (He et al. 2020, arXiv 2002.02126) on the collaborative knowledge graph of KGAT (Wang et al. 2019, arXiv
-1905.07854): users, items and entities are nodes, likes and triples are edges, and the vector of a node is the mean of its
-embedding and its vectors after each convolution. Differs from both: no attention and no relation vectors, all relations have
-equal weight; likes and triples are normalized separately, so that neither dominates; user and node biases model popularity;
-binary cross-entropy with `negatives` sampled items per like in addition to the given ones.
+1905.07854): users, items and entities are nodes, likes and triples are edges, and the vector of a node is the mean of
+its embedding and its vectors after each convolution. Differs from both: no attention and no relation vectors, all
+relations have equal weight; likes and triples are normalized separately, so that neither dominates; user and node
+biases model popularity; binary cross-entropy with `negatives` sampled items per like in addition to the given ones.
 Legend: U users, N nodes (users first, then entities), P pairs, W width.
 """
 

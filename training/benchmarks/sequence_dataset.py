@@ -1,7 +1,7 @@
 """Conversion of a plain sequence file to marts for fitting recall channels, and to requests.
 
-Every item becomes a track with full plays, one per minute, each in a separate session, so that a case is one item to predict.
-The gap before a request equals the gap between plays. Legend: R requests, P plays, U users.
+Every item becomes a track with full plays, one per minute, each in a separate session, so that a case is one item to
+predict. The gap before a request equals the gap between plays. Legend: R requests, P plays, U users.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Leave-one-out (the files of S3-Rec: Zhou et al., "S3-Rec: Self-Supervised Learning for Sequential Recommendation with
 Mutual Information Maximization", CIKM 2020, arXiv 2008.07873): the last item of a line is test, the one before it
-validation. With a separate test file, whose lines are `item item …<TAB>target`, the last item of a line is validation.
+validation. With a separate test file of lines `item item …<TAB>target`, the last item of a line is validation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ class Sequences:
 
     @property
     def items(self) -> list[str]:
-        """The catalog, sorted: all items of the sequence file, as in the published protocol, but not those of a test file."""
+        """The catalog, sorted: all items of the sequence file, as in the published protocol, but not those of a test
+        file.
+        """
         catalog = {item for items in self.train for item in items} | set(self.validation)
         return sorted(catalog | ({target for _, target in self.test} if self.is_leave_one_out else set()))
 
@@ -49,12 +51,13 @@ def read_sequences(path: Path, test: Path | None = None) -> Sequences:
         name, *items = line.split()
         if name in line_of_id:
             raise ValueError(
-                f"{path}, line {number}: id {name!r} is already on line {line_of_id[name]}; join the two lines, each user has one line"
+                f"{path}, line {number}: id {name!r} is already on line {line_of_id[name]}; join the two lines, "
+                "each user has one line"
             )
         if len(items) < minimum:
             raise ValueError(
-                f"{path}, line {number}: {len(items)} items after id {name!r}, at least {minimum} are required ({reason}); "
-                "remove the line, and check that lines are `id item item …`"
+                f"{path}, line {number}: {len(items)} items after id {name!r}, at least {minimum} are required "
+                f"({reason}); remove the line, and check that lines are `id item item …`"
             )
         line_of_id[name] = number
         rows.append(items)

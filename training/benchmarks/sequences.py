@@ -1,10 +1,11 @@
 """Next-item prediction on plain sequences: recall, NDCG and MRR of a recall channel on the full catalog.
 
-The channel is one of `training.recall` with its recipe `sequences`; the file is converted to marts. The channel is fitted on
-the items before the validation item, and hyperparameters (steps, linear transitions …) are chosen on the validation item. Then
-it is fitted again with the chosen values, including the validation items, and evaluated on test once, with everything before
-the test item as history; `--no-refit` evaluates the first fit, as the code of BSARec does. The result has both. All items of the
-file are candidates except, as in that code, items of the user's history, unless the training sequences contain repeats.
+The channel is one of `training.recall` with its recipe `sequences`; the file is converted to marts. The channel is
+fitted on the items before the validation item, and hyperparameters (steps, linear transitions …) are chosen on the
+validation item. Then it is fitted again with the chosen values, including the validation items, and evaluated on test
+once, with everything before the test item as history; `--no-refit` evaluates the first fit, as the code of BSARec does.
+The result has both. All items of the file are candidates except, as in that code, items of the user's history, unless
+the training sequences contain repeats.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ def measure_collections(held_out: HeldOutModels) -> dict[str, Any]:
     """Section `containers` of `evaluation.json`, by kind of collection.
 
     Returns:
-        Numbers of collections, openings and users, the chosen weights, `recall` (list → metric → part → [value, low, high])
-        and `difference` (baseline → metric → part → paired difference of the recalled list from it).
+        Numbers of collections, openings and users, the chosen weights, `recall` (list → metric → part → [value, low,
+        high]) and `difference` (baseline → metric → part → paired difference of the recalled list from it).
     """
     return {name: _measure_collection(held_out, recaller) for name, recaller in held_out.collection_recallers.items()}
 

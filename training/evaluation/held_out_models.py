@@ -1,6 +1,7 @@
 """Models fitted without the validation and test parts, and their predictions for these parts.
 
-Features are point-in-time, read in the same way as in training. Legend: C cases, K candidates, R ranking cases, T tasks.
+Features are point-in-time, read in the same way as in training. Legend: C cases, K candidates, R ranking cases, T
+tasks.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class HeldOutModels:
         data = TrainingData(
             workspace.marts, "held_out", recipe(workspace.recipe), cache_folder=workspace.cache_folder("held_out")
         )
-        # A saved ranker has the newest statistics of each track, for serving. Here every request gets those of its own day.
+        # A saved ranker has the newest statistics of each track, for serving. Here every request gets those of its own
+        # day.
         statistics = load_track_statistics(data)
         rankers = {}
         for name in list_fitted_models(workspace, "held_out", "ranker"):

@@ -25,7 +25,9 @@ from training.slate.fusion import CANDIDATES_PER_CHANNEL, Fusion
 
 VALIDATION_RANKING_CASES = 100_000
 MIN_GAUC_GAIN = 0.001
-"""GAUC that a ranker must gain over a simpler one to be served; each level takes two to three times as long per request."""
+"""GAUC that a ranker must gain over a simpler one to be served; each level takes two to three times as long per
+request.
+"""
 LISTWISE_HEAD_SHARES = (0.0, 0.5, 0.75, 0.9, 1.0)
 
 
@@ -42,7 +44,9 @@ class Choice:
 
 
 def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
-    """Choose fusion, ranker and blend on samples of the validation cases (sizes from the recipe), and tune the baselines."""
+    """Choose fusion, ranker and blend on samples of the validation cases (sizes from the recipe), and tune the
+    baselines.
+    """
     recipe = held_out.data.recipe
     all_cases = held_out.data.recall_cases("validation")
     cases = all_cases.take(sample_rows(all_cases, recipe.fusion_cases_per_user))
@@ -106,8 +110,8 @@ def select_ranker(gauc: Mapping[str, float]) -> str:
 def _tune_listwise_head(slate: Slate, heads: TaskWeights, notes: dict[str, Any]) -> tuple[Slate, TaskWeights, float]:
     """Choose the share of the listwise head (if there is one) and the ranker weight jointly; ties go to smaller values.
 
-    Adds the tables of candidates to `notes`. Returns the slate with the chosen task weights, these weights and the ranker
-    weight.
+    Adds the tables of candidates to `notes`. Returns the slate with the chosen task weights, these weights and the
+    ranker weight.
     """
     candidates = {}
     for share in LISTWISE_HEAD_SHARES if LISTWISE_HEAD in slate.task_probabilities else (0.0,):

@@ -48,8 +48,8 @@ def measure_ranking(
 ) -> None:
     """Measure all rankers on the test plays and impressions.
 
-    Adds to `result` the metrics, calibration curves, metrics of DEFAULT_TASK by slice and the GAUC of the combined score of
-    the `served` ranker, and writes scores by play (`ranking_<ranker>_<task>.parquet`) to `folder`.
+    Adds to `result` the metrics, calibration curves, metrics of DEFAULT_TASK by slice and the GAUC of the combined
+    score of the `served` ranker, and writes scores by play (`ranking_<ranker>_<task>.parquet`) to `folder`.
     """
     cases = ranking_cases(held_out.data).filter_part("test")
     curves: dict[str, dict[str, list[tuple[float, float, int]]]] = {}

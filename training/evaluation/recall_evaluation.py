@@ -37,8 +37,8 @@ def measure_recall(
 ) -> None:
     """Measure channels, fused order and baselines on every test case, and slates on a sample of the cases.
 
-    Adds the metrics to `result` and writes the recommended lists (`recall_<name>.parquet`) and the metrics of the slates by
-    request (`slate.parquet`) to `folder`.
+    Adds the metrics to `result` and writes the recommended lists (`recall_<name>.parquet`) and the metrics of the
+    slates by request (`slate.parquet`) to `folder`.
     """
     candidates = held_out.recall(cases, "test")
     lists = {name: channel.items_BK for name, channel in candidates.items()}
@@ -112,8 +112,8 @@ def compare_ranker_slates(
     """Section `slates_by_ranker` of `evaluation.json`.
 
     Returns:
-        `requests`: their number. `rankers`: ranker → order → metric → {"value", "difference"}, both [value, low, high]; the
-        difference from the fused order is paired over users.
+        `requests`: their number. `rankers`: ranker → order → metric → {"value", "difference"}, both [value, low, high];
+        the difference from the fused order is paired over users.
     """
     rows = sample_rows(cases, RANKER_SLATES_PER_USER)
     sample = _select_rows(candidates, rows)

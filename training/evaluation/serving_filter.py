@@ -1,6 +1,7 @@
 """Serving filters applied to the candidates of past requests.
 
-Uses the filters of the service (`training/slate/filters.py`) with the dislikes and blocks of the user before the request.
+Uses the filters of the service (`training/slate/filters.py`) with the dislikes and blocks of the user before the
+request.
 Legend: C cases, K candidates.
 """
 
@@ -32,7 +33,9 @@ class ServingFilter:
 
     @classmethod
     def from_data(cls, data: TrainingData) -> ServingFilter:
-        """From the marts `tracks` and `events`. Catalog membership is not filtered, because the channels already respect it."""
+        """From the marts `tracks` and `events`. Catalog membership is not filtered, because the channels already
+        respect it.
+        """
         tracks = data.track_rows.with_columns(is_in_catalogue=pl.lit(True))
         return cls(Catalog.build(tracks, data.vocabulary), data.vocabulary.track_code, _load_exclusions(data))
 

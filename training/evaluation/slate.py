@@ -1,8 +1,9 @@
-"""Slates of held-out requests: fused candidates → filters → ranker → blend → first LENGTH with a cap per artist.
+"""Slates of held-out requests: fused candidates, filters, ranker, blend, first LENGTH with a cap per artist.
 
-Fusion and blend are the functions that the service calls. `served` is the blended order, `fused` the same path without the
-ranker, `ranker` the order of the ranker alone. Slates are computed for a sample of each user's requests, selected by a hash
-of user and time: requests stay in the sample when the time window moves, so that releases can be compared on common ones.
+Fusion and blend are the functions that the service calls. `served` is the blended order, `fused` the same path without
+the ranker, `ranker` the order of the ranker alone. Slates are computed for a sample of each user's requests, selected
+by a hash of user and time: requests stay in the sample when the time window moves, so that releases can be compared on
+common ones.
 Legend: C cases, K candidates, L slate length.
 """
 
@@ -148,8 +149,8 @@ class Slate:
         """Largest diversity strength up to which no metric drops significantly or by more than MAX_RELATIVE_LOSS.
 
         Returns:
-            The strength (0 if no facets are known), and by strength: METRICS, the paired change of each [value, low, high]
-            over users, and the intra-list diversity of facets.
+            The strength (0 if no facets are known), and by strength: METRICS, the paired change of each [value, low,
+            high] over users, and the intra-list diversity of facets.
         """
         table: dict[float, dict[str, Any]] = {}
         chosen, is_acceptable = 0.0, True
@@ -184,7 +185,9 @@ def nanmean_or_none(values: NDArray[np.float64]) -> float | None:
 
 
 def sample_rows(cases: RecallCases, per_user: int) -> Ints:
-    """Rows of at most `per_user` cases of each user, selected by the smallest hash of user and time, in ascending order."""
+    """Rows of at most `per_user` cases of each user, selected by the smallest hash of user and time, in ascending
+    order.
+    """
     names = [f"{user}-{time}" for user, time in zip(cases.user_ids.tolist(), cases.request_at_C.tolist(), strict=True)]
     hash_C = np.array(
         [int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") for name in names],
@@ -197,7 +200,9 @@ def sample_rows(cases: RecallCases, per_user: int) -> Ints:
 
 
 def measure_by_request(items_CK: Ints, cases: RecallCases, track_ids_V: NDArray[np.object_]) -> pl.DataFrame:
-    """One row per request for the release gate: user_id, request_at (µs), a hash of its targets, METRICS of all targets."""
+    """One row per request for the release gate: user_id, request_at (µs), a hash of its targets, METRICS of all
+    targets.
+    """
     metrics = recall_metrics.measure_by_case(items_CK, cases, METRICS)
     targets = cases.items["targets"]
     hashes = [

@@ -34,7 +34,8 @@ def fit_task_weights(
 ) -> tuple[TaskWeights, dict[str, Any]]:
     """Fit the weights of all scenes together and of each scene with at least MIN_CASES cases.
 
-    Labels with fewer than MIN_CASES_PER_CLASS cases of a class are ignored; if none is left, the score is the first task.
+    Labels with fewer than MIN_CASES_PER_CLASS cases of a class are ignored; if none is left, the score is the first
+    task.
 
     Args:
         probability_RT: Probabilities of the ranker.
@@ -44,8 +45,8 @@ def fit_task_weights(
         scene_R: Scene of each case, "" if unknown.
 
     Returns:
-        The weights, and by scene: number of cases, importance of the tasks, chosen weights, and the GAUC of every label for
-        the combined score and for each head alone.
+        The weights, and by scene: number of cases, importance of the tasks, chosen weights, and the GAUC of every label
+        for the combined score and for each head alone.
     """
     fitted: dict[str, WeightByTask] = {}
     table: dict[str, Any] = {}

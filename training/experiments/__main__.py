@@ -5,12 +5,12 @@
 
 `compare` writes `reports/experiment.json` and `experiment.html`: the metrics of every arm of an experiment (without an
 experiment: of the releases of the last four weeks), their differences, and the check for a sample-ratio mismatch.
-`off_policy` writes `reports/off_policy.json`: the estimated reward of a policy in the exploration slots. FILE is Parquet with
-the `event_id` of each such exposure and the `probability` with which the policy would have shown that item in that slot. Like
-the logged `propensity`, it includes the probability that the slot is used for exploration.
+`off_policy` writes `reports/off_policy.json`: the estimated reward of a policy in the exploration slots. FILE is
+Parquet with the `event_id` of each such exposure and the `probability` with which the policy would have shown that item
+in that slot. Like the logged `propensity`, it includes the probability that the slot is used for exploration.
 
-Exit code 0: done, or there are no exposures yet. 1: sample-ratio mismatch, or the effective sample size is too small for the
-policy. 2: an earlier task has not run, or invalid arguments.
+Exit code 0: done, or there are no exposures yet. 1: sample-ratio mismatch, or the effective sample size is too small
+for the policy. 2: an earlier task has not run, or invalid arguments.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ METRICS = {
 def ratio(numerator_U: NDArray[np.float64], denominator_U: NDArray[np.float64], scale: float = 1) -> Estimate:
     """`scale` * sum of the numerator / sum of the denominator; NaN if the denominator is zero.
 
-    All ratios over the same number of units use the same bootstrap samples, so differences of two ratios are paired over
-    units that count in both; units that count in only one are as good as resampled independently.
+    All ratios over the same number of units use the same bootstrap samples, so differences of two ratios are paired
+    over units that count in both; units that count in only one are as good as resampled independently.
     """
 
     def ratio_of_samples(counts_RU: Floats) -> Floats:

@@ -1,9 +1,9 @@
 """Off-policy evaluation: the expected reward of a policy that was not served, from exploration slots.
 
-Inverse propensity scoring weights each reward by the policy's probability divided by the logged propensity. IPS (Horvitz &
-Thompson, 1952) is unbiased with a high variance; SNIPS (Swaminathan & Joachims, 2015, "The Self-Normalized Estimator for
-Counterfactual Learning", NeurIPS) divides by the sum of the weights, which is consistent and has a lower variance. Only
-exploration slots count: all other slots are deterministic, so no weight could correct them.
+Inverse propensity scoring weights each reward by the policy's probability divided by the logged propensity. IPS
+(Horvitz & Thompson, 1952) is unbiased with a high variance; SNIPS (Swaminathan & Joachims, 2015, "The Self-Normalized
+Estimator for Counterfactual Learning", NeurIPS) divides by the sum of the weights, which is consistent and has a lower
+variance. Only exploration slots count: all other slots are deterministic, so no weight could correct them.
 Legend: N slots, U users.
 """
 
@@ -32,8 +32,8 @@ class EffectiveSampleTooSmall(ValueError):
 class OffPolicyEstimate:
     """Mean reward per slot under the policy, by two estimators.
 
-    The expected `mean_weight` is 1 if the policy shows only items that exploration could have shown in the same slots. Below
-    1, IPS counts the policy's other items with reward 0; above 1, the probabilities do not belong to these slots.
+    The expected `mean_weight` is 1 if the policy shows only items that exploration could have shown in the same slots.
+    Below 1, IPS counts the policy's other items with reward 0; above 1, the probabilities do not belong to these slots.
     """
 
     ips: Estimate
@@ -58,7 +58,7 @@ def estimate_off_policy(
     Args:
         user_N: User of each slot.
         reward_N: Reward of each slot.
-        propensity_N: Logged probability of showing the item in the slot, in (0, 1], including the probability of exploration.
+        propensity_N: Logged probability of showing the item in the slot, in (0, 1], including that of exploration.
         probability_N: Probability under the policy, in [0, 1], including the same probability of exploration.
         max_units: Maximum number of users or groups of users to bootstrap over.
 
@@ -76,8 +76,8 @@ def estimate_off_policy(
     if effective < MIN_EFFECTIVE_SAMPLE_SIZE:
         raise EffectiveSampleTooSmall(
             f"the effective sample size of the {len(weights_N):,} exploration slots is {effective:.1f}, "
-            f"{MIN_EFFECTIVE_SAMPLE_SIZE} is required; wait for more exposures, explore more, or evaluate a policy that is closer to "
-            "the logged one"
+            f"{MIN_EFFECTIVE_SAMPLE_SIZE} is required; wait for more exposures, explore more, or evaluate a policy "
+            "that is closer to the logged one"
         )
     users, number_N = np.unique(np.asarray(user_N), return_inverse=True)
     units = min(len(users), max_units)

@@ -1,4 +1,6 @@
-"""The report of an experiment: one HTML file without external resources, or lines for a log, from the JSON of `compare`."""
+"""The report of an experiment: one HTML file without external resources, or lines for a log, from the JSON of
+`compare`.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Sample-ratio mismatch test: whether the arms have the planned shares of users.
 
-After a mismatch the assignment was not random, and differences between the arms are not valid. Pearson's chi-square test
-with the strict significance level that is usual for this check, because it is repeated often (Fabijan et al., 2019,
-"Diagnosing Sample Ratio Mismatch in Online Controlled Experiments", KDD).
+After a mismatch the assignment was not random, and differences between the arms are not valid. Pearson's chi-square
+test with the strict significance level that is usual for this check, because it is repeated often (Fabijan et al.,
+2019, "Diagnosing Sample Ratio Mismatch in Online Controlled Experiments", KDD).
 """
 
 from __future__ import annotations

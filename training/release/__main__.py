@@ -6,8 +6,8 @@
     python -m training.release rollback                           return to the previous release; ends all canaries
     python -m training.release list                               show the active release, the shares and the stored releases
 
-Exit code 0: done, or unchanged. 1: refused by the gate, production is unchanged. 2: an earlier task has not run, or invalid
-arguments; nothing is changed.
+Exit code 0: done, or unchanged. 1: refused by the gate, production is unchanged. 2: an earlier task has not run, or
+invalid arguments; nothing is changed.
 """
 
 from __future__ import annotations

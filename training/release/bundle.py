@@ -1,8 +1,8 @@
 """A release as one folder: everything that serving needs, without executable content.
 
-`manifest.json, vocabulary/, catalogue.parquet, channels/<name>/, containers/<name>/, ranker/, heads/<name>/, fusion.json,
-blend.json` and the held-out slate by request (`slate.parquet`) for the gate of the next release. Files are JSON, Parquet,
-safetensors, NumPy arrays and LightGBM trees as text; there are no pickles.
+`manifest.json, vocabulary/, catalogue.parquet, channels/<name>/, containers/<name>/, ranker/, heads/<name>/,
+fusion.json, blend.json` and the held-out slate by request (`slate.parquet`) for the gate of the next release. Files are
+JSON, Parquet, safetensors, NumPy arrays and LightGBM trees as text; there are no pickles.
 """
 
 from __future__ import annotations

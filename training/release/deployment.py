@@ -1,7 +1,7 @@
 """Active release and canaries: activate, roll back, change shares.
 
-The service follows both files within a second. Activating a release and rolling back end all canaries, so that no user keeps
-a release that was meant to be removed.
+The service follows both files within a second. Activating a release and rolling back end all canaries, so that no user
+keeps a release that was meant to be removed.
 """
 
 from __future__ import annotations

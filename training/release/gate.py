@@ -2,21 +2,22 @@
 
 Two rules on `recall_at_30` of all targets, averaged over the requests of a user and then over users:
 
-1. **No worse than the best heuristic baseline**: the metric of the slate is at least that of the best baseline on the same
-   requests with lists of the same length, minus 1 % of it. The point estimate decides, not the lower bound, because this
-   rule also applies to the first release, which may have few users: a lower bound would refuse a release for the size of
-   its data. The best of several baselines is selected on the test requests, which already favors the baselines.
+1. **No worse than the best heuristic baseline**: the metric of the slate is at least that of the best baseline on the
+   same requests with lists of the same length, minus 1 % of it. The point estimate decides, not the lower bound,
+   because this rule also applies to the first release, which may have few users: a lower bound would refuse a release
+   for the size of its data. The best of several baselines is selected on the test requests, which already favors the
+   baselines.
 2. **Not inferior to production**: the lower bound of the paired difference from the active release is above -1 % of its
    metric.
 
-Production is compared on the requests that both releases were held out from. Its models were trained on everything up to
-its `as_of`, which overlaps the new test part, so running them again would be biased in their favor. Instead each release
-contains its held-out slate by request, and the two are paired by user, time and targets. Requests are sampled by a hash of
-user and time, so most requests of a moving window stay common from day to day. Without a common request (other logs, another
-split) no valid comparison exists, and only rule 1 decides, which the manifest states.
+Production is compared on the requests that both releases were held out from. Its models were trained on everything up
+to its `as_of`, which overlaps the new test part, so running them again would be biased in their favor. Instead each
+release contains its held-out slate by request, and the two are paired by user, time and targets. Requests are sampled
+by a hash of user and time, so most requests of a moving window stay common from day to day. Without a common request
+(other logs, another split) no valid comparison exists, and only rule 1 decides, which the manifest states.
 
-Fewer than MIN_BOOTSTRAP_USERS users (for example one person with a personal export) do not allow conclusions about other
-users: requests are resampled instead, and both rules also hold if the paired difference is not significant.
+Fewer than MIN_BOOTSTRAP_USERS users (for example one person with a personal export) do not allow conclusions about
+other users: requests are resampled instead, and both rules also hold if the paired difference is not significant.
 Legend: U users.
 """
 
@@ -45,7 +46,8 @@ class Verdict:
 
 
 def judge(slate: pl.DataFrame, baselines: dict[str, pl.DataFrame], production: pl.DataFrame | None) -> Verdict:
-    """Apply both rules to held-out slates with one row per request: `user_id`, `request_at`, `targets` (a hash), METRIC.
+    """Apply both rules to held-out slates with one row per request: `user_id`, `request_at`, `targets` (a hash),
+    METRIC.
 
     Args:
         slate: Slate of the release.
@@ -57,7 +59,7 @@ def judge(slate: pl.DataFrame, baselines: dict[str, pl.DataFrame], production: p
     """
     if slate.is_empty() or not baselines:
         raise ValueError(
-            "the gate needs a held-out slate and at least one heuristic baseline; run `python -m training.evaluate` first"
+            "the gate needs a held-out slate and a heuristic baseline; run `python -m training.evaluate` first"
         )
     rules = [_compare_with_heuristics(slate, baselines), _compare_with_production(slate, production)]
     figures = {name: interval for rule in rules for name, interval in rule.figures.items()}
@@ -94,9 +96,7 @@ def _compare_with_production(slate: pl.DataFrame, production: pl.DataFrame | Non
     if common.is_empty():
         return Verdict(
             True,
-            (
-                "passes: production and this release have no common held-out request, so only the heuristic baseline decides",
-            ),
+            ("passes: production and this release have no common held-out request; only the baseline decides",),
             {},
         )
     production_metric = _estimate(common.select("user_id", pl.col(f"{METRIC}_other").alias(METRIC)))
@@ -122,7 +122,9 @@ def _is_insignificant_with_few_users(rows: pl.DataFrame, difference: list[float]
 
 
 def _estimate(rows: pl.DataFrame) -> Estimate:
-    """Mean over users of their means, bootstrapped over users; with few users, mean over requests, bootstrapped over requests."""
+    """Mean over users of their means, bootstrapped over users; with few users, mean over requests, bootstrapped over
+    requests.
+    """
     if _has_few_users(rows):
         return bootstrap.mean(rows[METRIC].sort().to_numpy())
     by_user = rows.group_by("user_id").agg(pl.col(METRIC).mean()).sort("user_id")

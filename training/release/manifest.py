@@ -162,9 +162,9 @@ def lineage(workspace: Workspace, models: Iterable[str]) -> dict[str, Any]:
         models: `kind/name` of its `final` models.
 
     Returns:
-        `logs`: landings that the marts were built from, oldest first, without file names (the name of a personal export may
-        identify its user). `marts_published_at` and `fitted_at` by model: ISO 8601, UTC. `feature_definitions`: hash of the
-        code that defines the features.
+        `logs`: landings that the marts were built from, oldest first, without file names (the name of a personal export
+        may identify its user). `marts_published_at` and `fitted_at` by model: ISO 8601, UTC. `feature_definitions`:
+        hash of the code that defines the features.
     """
     fits = {model: workspace.model_folder(*_kind_fit_name(model)) / INPUTS_FILE for model in models}
     return {

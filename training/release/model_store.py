@@ -1,7 +1,7 @@
 """Storage of releases in BentoML's model store; the only file of training that imports bentoml.
 
-A release is the model `segue:<release id>`, immutable once it is complete. A process uses one store because BentoML reads
-BENTOML_HOME only once.
+A release is the model `segue:<release id>`, immutable once it is complete. A process uses one store because BentoML
+reads BENTOML_HOME only once.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ CHECKSUM_FILE = "files.sha256"
 def publish(folder: Path, version: str, labels: Mapping[str, str]) -> Path:
     """Copy `folder` into the store as `segue:<version>` and return its folder there.
 
-    A complete version is not changed. An incomplete one, without a matching list of checksums (which is written last), is
-    removed and written again.
+    A complete version is not changed. An incomplete one, without a matching list of checksums (which is written last),
+    is removed and written again.
 
     Raises:
         OSError: The copy is incomplete.
@@ -42,9 +42,7 @@ def publish(folder: Path, version: str, labels: Mapping[str, str]) -> Path:
         (home / CHECKSUM_FILE).write_text(checksum_listing(folder))
     published = find_version(version)
     if published is None:
-        raise OSError(
-            f"{tag} was not written completely to {settings.load_settings().releases}; check the free space and run again"
-        )
+        raise OSError(f"{tag} is incomplete in {settings.load_settings().releases}; check the free space and run again")
     return published
 
 

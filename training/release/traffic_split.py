@@ -1,12 +1,13 @@
 """Traffic split of an A/B test: canary releases and their shares of the users, in `bentoml/shares.json`.
 
-`{"experiment", "beside": [{"release", "path", "share"}], "since", "history": [{"experiment", "beside", "since", "until"}]}`,
-newest last, replaced atomically. `beside` lists the canaries; if it is empty, all users get production. The history has the
-planned shares of earlier periods.
+`{"experiment", "beside": [{"release", "path", "share"}], "since", "history": [{"experiment", "beside", "since",
+"until"}]}`, newest last, replaced atomically. `beside` lists the canaries; if it is empty, all users get production.
+The history has the planned shares of earlier periods.
 
-Users are assigned by a salted hash, uniform over [0, 1): the shares are consecutive intervals from 0 in their order, and
-production has the rest. The salt is the name of the experiment, so that experiments assign users independently of each other.
-Users stay in a share that grows; with several shares, changing an earlier one moves users between the later ones.
+Users are assigned by a salted hash, uniform over [0, 1): the shares are consecutive intervals from 0 in their order,
+and production has the rest. The salt is the name of the experiment, so that experiments assign users independently of
+each other. Users stay in a share that grows; with several shares, changing an earlier one moves users between the later
+ones.
 """
 
 from __future__ import annotations

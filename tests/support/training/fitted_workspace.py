@@ -21,7 +21,9 @@ VIEWS = ("recent_events", "recent_clicks", "recent_negatives", "played_history")
 
 
 def plays(seed: int) -> list[Play]:
-    """Plays of users with a few favorites: sessions of four plays every two days in alternating scenes; the last are held out."""
+    """Plays of users with a few favorites: sessions of four plays every two days in alternating scenes; the last are
+    held out.
+    """
     random = np.random.default_rng(seed)
     rows = []
     for user in range(USERS):

@@ -1,9 +1,9 @@
 """Heuristic baselines without fitted parameters: repeat consumption from the user's history, and popularity.
 
-`most_played`, `last_played`; `base_level_activation`: the ACT-R sum over past listens of (seconds ago)^-0.5, with at least one
-minute (Anderson and Schooler 1991; for music Reiter-Haas et al. 2021); `own_artists_unheard`: the most popular tracks that the
-user has not listened to, of the artists that the user listened to most; `popularity`: tracks by number of listens before the
-test part. A listen lasts at least 30 s. The history is everything before the request.
+`most_played`, `last_played`; `base_level_activation`: the ACT-R sum over past listens of (seconds ago)^-0.5, with at
+least one minute (Anderson and Schooler 1991; for music Reiter-Haas et al. 2021); `own_artists_unheard`: the most
+popular tracks that the user has not listened to, of the artists that the user listened to most; `popularity`: tracks by
+number of listens before the test part. A listen lasts at least 30 s. The history is everything before the request.
 Legend: C cases, K candidates, N past listens, T tracks of one user.
 """
 

@@ -1,10 +1,10 @@
 """iALS: matrix factorization of implicit feedback by alternating least squares.
 
-Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets" (ICDM 2008): every user-track pair counts, with
-confidence `1 + α·strength` for listened pairs and 1 for all others. Differs from the paper: strength is the number of listens
-raised to a power. The library `implicit` fits the same model by conjugate gradients, for many users; here tracks outnumber
-users by a thousand to one and most have one listener, so the vector of a track is the solution of as many equations as it has
-listeners, solved exactly and in batches (docs/adr/0019).
+Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets" (ICDM 2008): every user-track pair counts,
+with confidence `1 + α·strength` for listened pairs and 1 for all others. Differs from the paper: strength is the number
+of listens raised to a power. The library `implicit` fits the same model by conjugate gradients, for many users; here
+tracks outnumber users by a thousand to one and most have one listener, so the vector of a track is the solution of as
+many equations as it has listeners, solved exactly and in batches (docs/adr/0019).
 Legend: U users, I tracks, D width, T tracks of one user, C cases, J tracks with N listeners.
 """
 

@@ -1,7 +1,7 @@
 """Listens of one user in order, and those before a request.
 
-A listen lasts at least 30 s; the history consists of the earlier rows of any part. Legend: N listens, T distinct tracks of the
-user, C cases.
+A listen lasts at least 30 s; the history consists of the earlier rows of any part. Legend: N listens, T distinct tracks
+of the user, C cases.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Collaborative-filtering baselines tuned on the validation part: item-kNN, iALS and EASE.
 
-Each is fitted on the train part and recommends for a case from all listens of the user before it. Candidates are catalog tracks
-that the user has not listened to, as is usual for these models and needed for their comparison on discoveries. Recall with
-played tracks among the candidates is measured on the validation part only, for each member of the grids.
+Each is fitted on the train part and recommends for a case from all listens of the user before it. Candidates are
+catalog tracks that the user has not listened to, as is usual for these models and needed for their comparison on
+discoveries. Recall with played tracks among the candidates is measured on the validation part only, for each member of
+the grids.
 Legend: C cases, K candidates, T tracks of one user, I tracks of the listen matrix.
 """
 

@@ -1,8 +1,9 @@
 """Bootstrap confidence intervals of per-user means: 95 % percentile intervals of 1,000 samples, and paired differences.
 
-Users are resampled, not cases, because the cases of a user are correlated. With fewer than MIN_BOOTSTRAP_USERS users (e.g. a
-single personal export), cases are resampled instead (`recall_metrics.mean_over_users`). All estimates over the same users use
-the same samples (seed 0), so the difference of two estimates is paired by construction. Legend: R samples, U users.
+Users are resampled, not cases, because the cases of a user are correlated. With fewer than MIN_BOOTSTRAP_USERS users
+(e.g. a single personal export), cases are resampled instead (`recall_metrics.mean_over_users`). All estimates over the
+same users use the same samples (seed 0), so the difference of two estimates is paired by construction. Legend: R
+samples, U users.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Estimate:
         return Estimate(self.value - other.value, self.draws_R - other.draws_R)
 
     def interval(self) -> list[float]:
-        """[value, low, high] of the 95 % percentile interval; all NaN without a case, low and high NaN without an interval."""
+        """[value, low, high] of the 95 % percentile interval; all NaN without a case, low and high NaN without an
+        interval.
+        """
         if len(self.draws_R) == 0:
             return [float("nan")] * 3
         low, high = np.percentile(self.draws_R, INTERVAL_PERCENTILES)

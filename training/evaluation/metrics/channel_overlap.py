@@ -34,7 +34,9 @@ def overlap(lists: Mapping[str, Ints]) -> dict[str, dict[str, float]]:
 
 
 def unique_hits(lists: Mapping[str, Ints], cases: RecallCases) -> dict[str, dict[str, float]]:
-    """Fraction of all hits (targets found by any list) that each list finds (`share`) and that only it finds (`unique`)."""
+    """Fraction of all hits (targets found by any list) that each list finds (`share`) and that only it finds
+    (`unique`).
+    """
     hit_keys = {}
     for name, items_CK in lists.items():
         hits_CK = cases.items["targets"].contains(items_CK)

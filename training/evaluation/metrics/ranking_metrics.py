@@ -1,9 +1,9 @@
 """Ranking metrics of predicted probabilities, with confidence intervals over users.
 
-`auc`: probability that a random positive is ranked above a random negative, over all plays. `gauc`: AUC per user, weighted by
-plays; users with one class are excluded. `logloss`: mean negative log likelihood (nats). `ece`: expected calibration error
-over 15 bins of equal width. A single user has no intervals. Legend: N plays, U users, Q quantile bins, R bootstrap samples, B
-calibration bins.
+`auc`: probability that a random positive is ranked above a random negative, over all plays. `gauc`: AUC per user,
+weighted by plays; users with one class are excluded. `logloss`: mean negative log likelihood (nats). `ece`: expected
+calibration error over 15 bins of equal width. A single user has no intervals. Legend: N plays, U users, Q quantile
+bins, R bootstrap samples, B calibration bins.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from training.evaluation.metrics.bootstrap import Estimate
 
 METRICS = ("auc", "gauc", "logloss", "ece")
 CALIBRATION_BINS = 15
-# Bootstrap samples of `auc` use quantile bins of the score (ties count half), which changes it by less than 1e-4; its value is exact.
+# Bootstrap samples of `auc` use quantile bins of the score (ties count half), which changes it by less than 1e-4; its
+# value is exact.
 QUANTILE_BINS = 2048
 
 Floats = NDArray[np.float64]
@@ -112,7 +113,8 @@ def calibration_error(label_N: Floats, probability_N: Floats, user_N: NDArray[np
     """Expected calibration error: mean |predicted probability - observed rate| over bins, weighted by plays."""
     bins_N = _bins(probability_N)
     cell, size = user_N * CALIBRATION_BINS + bins_N, users * CALIBRATION_BINS
-    # In a bin, plays * |predicted - observed| = |sum of predictions - sum of labels|, so one sum per user and bin suffices.
+    # In a bin, plays * |predicted - observed| = |sum of predictions - sum of labels|, so one sum per user and bin
+    # suffices.
     excess_UB = np.bincount(cell, weights=probability_N - label_N, minlength=size).reshape(users, CALIBRATION_BINS)
     plays_U = np.bincount(user_N, minlength=users)
     return bootstrap.statistic(lambda counts_RU: np.abs(counts_RU @ excess_UB).sum(1) / (counts_RU @ plays_U), users)

@@ -1,8 +1,9 @@
 """Recall and NDCG of candidate lists by part of the targets, with confidence intervals.
 
-Parts: `all` targets of a session, `repeat` (played before), `discovery` (not played before), `reachable` (discovery in the
-catalog). Lists are drawn from the full catalog; there are no sampled metrics. A case counts for a part if it has such a target;
-values are averaged over the cases of a user and then over users. Intervals resample users, or cases if there are few users.
+Parts: `all` targets of a session, `repeat` (played before), `discovery` (not played before), `reachable` (discovery in
+the catalog). Lists are drawn from the full catalog; there are no sampled metrics. A case counts for a part if it has
+such a target; values are averaged over the cases of a user and then over users. Intervals resample users, or cases if
+there are few users.
 Legend: C cases, K candidates, U users, V vocabulary.
 """
 
@@ -76,7 +77,8 @@ def mean_by_user(values_C: Floats, user_C: NDArray[np.generic], users: int) -> F
 def mean_over_users(values_C: Floats, user_C: NDArray[np.generic]) -> Estimate:
     """Mean over users of their means, bootstrapped over users.
 
-    With fewer than MIN_BOOTSTRAP_USERS users, bootstrapped over cases: the variation between samples of their own sessions.
+    With fewer than MIN_BOOTSTRAP_USERS users, bootstrapped over cases: the variation between samples of their own
+    sessions.
     """
     users, user = np.unique(user_C, return_inverse=True)
     if len(users) >= MIN_BOOTSTRAP_USERS:

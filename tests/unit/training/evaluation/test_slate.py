@@ -157,7 +157,9 @@ def test_sample_has_all_cases_of_a_user_with_few() -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> TrainingData:
-    """Ten tracks by three artists: two are the same recording, one is withdrawn, one unreleased; u has a block and dislikes."""
+    """Ten tracks by three artists: two are the same recording, one is withdrawn, one unreleased; u has a block and
+    dislikes.
+    """
     tracks = [f"{n}" for n in range(10)]
     folder = write(
         tmp_path, [Play("u", n, track, 0) for n, track in enumerate(tracks)], {t: f"a{int(t) % 3}" for t in tracks}
@@ -214,7 +216,8 @@ def test_filters_remove_excluded_tracks(data: TrainingData) -> None:
         items, recall_cases([Case("u", [2], [], [], request_at=at)]), np.ones((1, 10))
     )
     ids = set(data.vocabulary.decode(left[0][left[0] > 0]))
-    # Removed: 2, 5, 8 of artist a2; 1 and 8, the disliked recording; 3 (withdrawn), 4 (unreleased). 6 is disliked later.
+    # Removed: 2, 5, 8 of artist a2; 1 and 8, the disliked recording; 3 (withdrawn), 4 (unreleased). 6 is disliked
+    # later.
     assert ids == {"0", "6", "7", "9"}
 
 

@@ -1,4 +1,4 @@
-"""Recall, NDCG and coverage against figures worked out by hand and the anchor's own formulas."""
+"""Recall, NDCG and coverage against values by hand and the reference implementation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.evaluation.metrics import recall_metrics
 
 @pytest.fixture
 def three_cases() -> RecallCases:
-    """User a has two sessions, user b one; track 9 is in nobody's catalogue."""
+    """User a has two sessions, user b one; track 9 is not in the catalog."""
     return recall_cases(
         [
             Case("a", repeat=[2, 3], discovery=[4, 9], reachable=[4]),
@@ -37,7 +37,7 @@ def test_recall_by_hand(three_cases: RecallCases) -> None:
     assert found["recall_at_3"]["reachable"] == pytest.approx([1, np.nan, 0], nan_ok=True)
 
 
-def test_averages_cases_of_a_user_then_users(three_cases: RecallCases) -> None:
+def test_mean_over_cases_of_a_user_then_over_users(three_cases: RecallCases) -> None:
     measured = recall_metrics.measure(ITEMS, three_cases, ["recall_at_3"])["recall_at_3"]
     assert measured["all"].value == pytest.approx(((0.5 + 1) / 2 + 0) / 2)
     assert measured["repeat"].value == pytest.approx((0.5 + 1) / 2)
@@ -50,18 +50,18 @@ def test_ndcg_by_hand(three_cases: RecallCases) -> None:
     assert found["all"] == pytest.approx([(1 + 1 / log2(4)) / best_of_four, 1 / log2(3), 0])
 
 
-def test_ndcg_of_a_perfect_list_is_one_however_many_targets() -> None:
+def test_ndcg_of_a_perfect_list_is_one_for_any_number_of_targets() -> None:
     cases = recall_cases([Case("a", repeat=list(range(2, 2 + n)), discovery=[], reachable=[]) for n in (1, 3, 25)])
     items = np.tile(np.arange(2, 32), (3, 1))
     assert recall_metrics.measure_by_case(items, cases, ["ndcg_at_10"])["ndcg_at_10"]["all"] == pytest.approx([1, 1, 1])
 
 
-def test_none_is_never_a_hit() -> None:
+def test_padding_is_never_a_hit() -> None:
     assert not ragged([1, 2]).contains(np.zeros((1, 5), dtype=np.int64)).any()
     assert not ragged([]).contains(np.array([[5, 6]])).any()
 
 
-def test_equals_the_anchor_on_random_lists() -> None:
+def test_random_lists_against_the_reference() -> None:
     random = np.random.default_rng(3)
     rows, items = [], []
     for number in range(200):
@@ -82,7 +82,7 @@ def test_equals_the_anchor_on_random_lists() -> None:
 
 
 @pytest.mark.parametrize("users", [1, 2, 9])
-def test_of_few_users_their_sessions_are_drawn(users: int) -> None:
+def test_few_users_resample_sessions(users: int) -> None:
     random = np.random.default_rng(users)
     user_C = np.sort(random.integers(users, size=60))
     values_C = np.where(random.random(60) < 0.2, np.nan, random.random(60))
@@ -94,14 +94,14 @@ def test_of_few_users_their_sessions_are_drawn(users: int) -> None:
     assert low < value - 0.01 and value + 0.01 < high
 
 
-def test_of_more_users_the_users_are_drawn() -> None:
+def test_many_users_resample_users() -> None:
     values_C, user_C = np.tile(np.arange(10) / 10, 50), np.tile(np.arange(10), 50)
     assert recall_metrics.mean_over_users(values_C, user_C).interval() == pytest.approx(
         reference_metrics.interval(np.arange(10) / 10, np.ones(10))
     )
 
 
-def test_coverage_counts_catalogue_tracks_once() -> None:
+def test_coverage_counts_each_catalog_track_once() -> None:
     catalogue = np.zeros(12, dtype=bool)
     catalogue[[3, 4, 5, 10]] = True
     assert recall_metrics.coverage(ITEMS, catalogue) == pytest.approx(3 / 4)
