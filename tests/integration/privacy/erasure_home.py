@@ -25,7 +25,7 @@ LOG = "simulated/tiny"
 """Folder of the log, relative to the home."""
 
 
-def landed(home: Path) -> None:
+def land_simulated_log(home: Path) -> None:
     """Land a simulated log and build its marts; each of the first three users has invalid rows in quarantine."""
     size = ["--users=24", "--tracks=120", "--days=6", "--seed=3", f"--last-day={LAST_DAY}"]
     simulate.main([*size, f"--out={home / LOG}"])
@@ -35,11 +35,11 @@ def landed(home: Path) -> None:
             named = pl.col("user_id").str.replace("u", "listener-").str.replace(r"-(\d)$", "-0$1")
             table.with_columns(named).write_parquet(file)
     land(home / LOG, home)
-    land(broken(home.parent / "broken.jsonl", listeners(home)[:3]), home)
+    land(write_invalid_rows(home.parent / "broken.jsonl", active_users(home)[:3]), home)
     built(home, as_of=str(AS_OF))
 
 
-def broken(path: Path, users: list[str]) -> Path:
+def write_invalid_rows(path: Path, users: list[str]) -> Path:
     """A log with two invalid rows per user: one violates the contract, the other is not JSON."""
     row = {
         "event_id": "x",
@@ -52,15 +52,15 @@ def broken(path: Path, users: list[str]) -> Path:
     return json_lines(path, [*whole, *(f'{{"user_id": "{user}", "event' for user in users)])
 
 
-def listeners(home: Path) -> list[str]:
+def active_users(home: Path) -> list[str]:
     """Ids of users with landed events, most active first."""
     events = pl.read_parquet(home / "landing" / "listening_events" / "dt=*" / "*.parquet", hive_partitioning=False)
     return events.group_by("user_id").len().sort("len", "user_id", descending=[True, False])["user_id"].to_list()
 
 
-def with_models(home: Path) -> Path:
+def add_models(home: Path) -> Path:
     """Add files of training with user ids: cases in a workspace, and an active release with user histories."""
-    users = sorted(listeners(home))
+    users = sorted(active_users(home))
     cases = pl.DataFrame({"user_id": users, "request_at": range(len(users)), "targets": [["t1"]] * len(users)})
     workspace = home / "training" / f"{AS_OF}-debug" / "held_out"
     workspace.mkdir(parents=True)
@@ -77,7 +77,7 @@ def with_models(home: Path) -> Path:
     return folder
 
 
-def places(home: Path, user: str) -> list[str]:
+def files_with_user(home: Path, user: str) -> list[str]:
     """All files below the home that contain the id in their bytes or, for Parquet, in their values."""
     return sorted(str(file.relative_to(home)) for file in home.rglob("*") if file.is_file() and _has(file, user))
 
@@ -116,6 +116,6 @@ def _tables(file: Path, user: str) -> Iterator[tuple[str, list[Any]]]:
     connection.close()
 
 
-def users_in(mart: Path) -> set[str]:
+def mart_users(mart: Path) -> set[str]:
     """Ids of the users in a mart."""
     return {user for (user,) in duckdb.execute("select distinct user_id from read_parquet(?)", [str(mart)]).fetchall()}

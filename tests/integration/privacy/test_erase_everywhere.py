@@ -33,7 +33,7 @@ def built_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("built") / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGUE_HOME", str(home))
-        erasure_home.landed(home)
+        erasure_home.land_simulated_log(home)
     return home
 
 
@@ -85,11 +85,11 @@ def home(request: pytest.FixtureRequest, built_home: Path, tmp_path_factory: pyt
     shutil.copytree(built_home, folder)
 
     def prepare(home: Path) -> Any:
-        erasure_home.with_models(home)
+        erasure_home.add_models(home)
         return erasure_home.AS_OF
 
     with valkey.running() as server, prepared(folder, request.param, server.port, prepare) as place:
-        users = erasure_home.listeners(folder)
+        users = erasure_home.active_users(folder)
         home = Home(place, server, users[1], [users[0], users[2]])
         with started(place, "/readyz"):
             for number, user in enumerate([home.others[0], home.user, home.others[1], home.user]):
@@ -110,7 +110,10 @@ LEFT = {
 @pytest.mark.timeout(900)
 def test_user_is_erased_everywhere_and_others_are_unchanged(home: Home) -> None:
     kind = home.place.variables["SEGUE_ONLINE_STORE"]
-    before, others = erasure_home.places(home.path, home.user), erasure_home.rows_of_others(home.path, home.user)
+    before, others = (
+        erasure_home.files_with_user(home.path, home.user),
+        erasure_home.rows_of_others(home.path, home.user),
+    )
     assert {place.removesuffix("-wal") for place in before} >= LEFT
     tops = {place.split("/")[0] for place in before}
     assert tops == {"bentoml", "training", "serving", "marts", "landing", "quarantine", "live", "requests", "simulated",
@@ -120,7 +123,7 @@ def test_user_is_erased_everywhere_and_others_are_unchanged(home: Home) -> None:
     done = home.forget(home.user)
     assert done.returncode == 0, done.stderr
     assert f"{home.user}: erased" in done.stdout and "run this again" not in done.stdout
-    assert erasure_home.places(home.path, home.user) == []
+    assert erasure_home.files_with_user(home.path, home.user) == []
     assert not home.in_redis(home.user) and (kind == "sqlite" or home.in_redis(home.others[0]))
     now = erasure_home.rows_of_others(home.path, home.user)
     assert {name for name in others.keys() | now.keys() if others.get(name) != now.get(name)} == set()
@@ -133,7 +136,7 @@ def test_user_is_erased_everywhere_and_others_are_unchanged(home: Home) -> None:
     assert home.listen(home.others[0], 9)["accepted"] == 3
     assert home.ask("/listener", user_id=home.user)[1]["events"] == []
     assert home.ask("/listener", user_id=home.others[0])[1]["is_known"]
-    assert erasure_home.places(home.path, home.user) == []
+    assert erasure_home.files_with_user(home.path, home.user) == []
 
     again = home.forget(home.user)
     assert again.returncode == 0 and "already erased, no data found" in again.stdout
@@ -142,18 +145,20 @@ def test_user_is_erased_everywhere_and_others_are_unchanged(home: Home) -> None:
 @pytest.mark.timeout(900)
 def test_erased_users_stay_erased_when_their_log_is_landed_again(home: Home, built_home: Path) -> None:
     assert home.forget(home.user).returncode == 0
-    others = len(erasure_home.listeners(home.path))
+    others = len(erasure_home.active_users(home.path))
     counts = land(built_home / erasure_home.LOG, home.path)["own_events"]
     assert counts.landed == 0 and counts.suppressed > 50
-    counts = land(erasure_home.broken(home.path.parent / "broken.jsonl", [home.user]), home.path)["own_events"]
+    counts = land(erasure_home.write_invalid_rows(home.path.parent / "broken.jsonl", [home.user]), home.path)[
+        "own_events"
+    ]
     assert (counts.read, counts.quarantined, counts.suppressed) == (2, 0, 2)
     land(home.path / "live", home.path)
     built(home.path, as_of=str(erasure_home.AS_OF))
-    assert erasure_home.places(home.path, home.user) == []
-    assert len(erasure_home.listeners(home.path)) == others
+    assert erasure_home.files_with_user(home.path, home.user) == []
+    assert len(erasure_home.active_users(home.path)) == others
     done = home.run("sequences.online.materialize", "--as-of", str(erasure_home.AS_OF))
     assert done.returncode == 0, done.stderr
-    assert erasure_home.places(home.path, home.user) == [] and not home.in_redis(home.user)
+    assert erasure_home.files_with_user(home.path, home.user) == [] and not home.in_redis(home.user)
     # The next training uses only the other users.
     data = TrainingData(home.path / "marts", "final", recipe("debug"))
     assert home.user not in data.user_ids_U.tolist() and home.others[0] in data.user_ids_U.tolist()

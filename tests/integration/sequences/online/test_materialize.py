@@ -45,7 +45,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
 
 
 @pytest.fixture
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """One user per chunk and one row per write."""
     monkeypatch.setattr(batch_rows, "EVENTS_PER_CHUNK", 1)
     monkeypatch.setattr(module, "MAX_WRITE_BYTES", 1)
@@ -94,7 +94,7 @@ def test_profiles_are_written_when_they_change(store: Any, tmp_path: Path) -> No
     assert [list(reader.read(user)["user_profile"]["plays_total"]) for user in "abc"] == [[2], [3], []]
 
 
-def test_rows_of_users_without_events_are_emptied(store: Any, tmp_path: Path, small_pieces: None) -> None:
+def test_rows_of_users_without_events_are_emptied(store: Any, tmp_path: Path, small_chunks: None) -> None:
     run(store, tmp_path, FIRST)
     write_events(tmp_path / "events.parquet", event_rows(events("ad")))
     assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
@@ -134,15 +134,15 @@ def test_rows_are_written_when_the_clock_is_set_back(store: Any, tmp_path: Path)
 
 
 @pytest.mark.parametrize("kill_at", [1, 3, 5])
-@pytest.mark.parametrize("is_noted", [True, False], ids=["row and note", "row without note"])
-def test_killed_run_resumes(store: Any, tmp_path: Path, small_pieces: None, kill_at: int, is_noted: bool) -> None:
+@pytest.mark.parametrize("is_recorded", [True, False], ids=["row and digest", "row without digest"])
+def test_killed_run_resumes(store: Any, tmp_path: Path, small_chunks: None, kill_at: int, is_recorded: bool) -> None:
     child = os.fork()
     if not child:
-        _materialize_until_killed(store, tmp_path, kill_at, is_noted)
+        _materialize_until_killed(store, tmp_path, kill_at, is_recorded)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     rest = run(store, tmp_path, FIRST)
     assert rest is not None
-    assert sum(rest.values()) == 6 - (kill_at if is_noted else kill_at - 1)
+    assert sum(rest.values()) == 6 - (kill_at if is_recorded else kill_at - 1)
     found = everything(store)
     (tmp_path / "state.db").unlink()
     assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
@@ -150,12 +150,12 @@ def test_killed_run_resumes(store: Any, tmp_path: Path, small_pieces: None, kill
     assert [ids(store, user) for user in "abc"] == [[f"{user}0", f"{user}1"] for user in "abc"]
 
 
-def _materialize_until_killed(store: Any, folder: Path, kill_at: int, is_noted: bool) -> None:
+def _materialize_until_killed(store: Any, folder: Path, kill_at: int, is_recorded: bool) -> None:
     written, calls = MaterializationState.record_written, []
 
     def kill(self: MaterializationState, *arguments: Any) -> None:
         calls.append(arguments)
-        if is_noted or len(calls) < kill_at:
+        if is_recorded or len(calls) < kill_at:
             written(self, *arguments)
         if len(calls) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -37,7 +37,7 @@ example = itertools.count()
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def short(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
+def short_views(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
     """A store with views of length 4, and its folder; tests use different users."""
     folder = tmp_path_factory.mktemp("short")
     with opened(request.param, folder, VIEWS) as store:
@@ -85,7 +85,7 @@ def mart_row(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def same(found: Any, expected: dict[str, list[Any]]) -> None:
+def assert_equal_lists(found: Any, expected: dict[str, list[Any]]) -> None:
     assert found.keys() == expected.keys()
     for name, values in expected.items():
         pairs = zip(found[name], values, strict=True)
@@ -100,7 +100,7 @@ def live_ids(store: feast.FeatureStore, user: str) -> list[str]:
     return [event["event_id"] for event in decode_live_events(row[LIVE_SOURCE])]
 
 
-happenings = st.lists(
+event_specs = st.lists(
     st.fixed_dictionaries(
         {
             "user": st.sampled_from(USERS),
@@ -121,14 +121,14 @@ happenings = st.lists(
 @settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
-@given(happenings=happenings, data=st.data())
+@given(event_specs=event_specs, data=st.data())
 def test_reads_equal_the_oracle_for_any_order_of_reports_landings_and_materializations(
-    short: tuple[Any, Path], happenings: list[dict[str, Any]], data: st.DataObject
+    short_views: tuple[Any, Path], event_specs: list[dict[str, Any]], data: st.DataObject
 ) -> None:
-    store, folder = short
+    store, folder = short_views
     prefix = f"x{next(example)}"
     history = []
-    for number, one in enumerate(happenings):
+    for number, one in enumerate(event_specs):
         target_type = "track" if one["action"] == "play" else one["target_type"]
         event_id = f"{prefix}e{(number * 7919) % 997:03d}"
         columns = {name: one[name] for name in ("second", "sequence_number", "action", "played_ms", "scene")}
@@ -160,7 +160,7 @@ def test_reads_equal_the_oracle_for_any_order_of_reports_landings_and_materializ
         for user in USERS:
             found = reader.read(prefix + user)
             for view in VIEWS.values():
-                same(found[view.name], oracle_values(rows, view, prefix + user, us(DAY)))
+                assert_equal_lists(found[view.name], oracle_values(rows, view, prefix + user, us(DAY)))
 
 
 def test_fifty_concurrent_clients_of_one_user_lose_no_event(store: feast.FeatureStore, user: str) -> None:
@@ -179,20 +179,20 @@ def test_sqlite_reads_are_serialized(tmp_path: Path, monkeypatch: pytest.MonkeyP
     # miss an event that was acknowledged in between.
     with opened("sqlite", tmp_path, VIEWS) as store:
         reader, online = OnlineReader(store, VIEWS), store._get_provider().online_store
-        read, inside, most = online.online_read, [], []
+        read, inside, concurrency = online.online_read, [], []
 
-        def slowly(*arguments: Any, **options: Any) -> Any:
+        def delayed_read(*arguments: Any, **options: Any) -> Any:
             inside.append(1)
-            most.append(len(inside))
+            concurrency.append(len(inside))
             time.sleep(0.002)
             found = read(*arguments, **options)
             inside.pop()
             return found
 
-        monkeypatch.setattr(online, "online_read", slowly)
+        monkeypatch.setattr(online, "online_read", delayed_read)
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(reader.read, [user] * 16))
-    assert max(most) == 1
+    assert max(concurrency) == 1
 
 
 def test_state_is_independent_of_arrival_order(store: feast.FeatureStore, user: str) -> None:
@@ -214,9 +214,9 @@ def test_state_is_independent_of_arrival_order(store: feast.FeatureStore, user: 
 
 def test_batched_writes_equal_single_writes(store: feast.FeatureStore, user: str) -> None:
     writer = OnlineWriter(store, lambda _: DURATION_MS)
-    of_user = {f"{user}-{n}": [contract_row(n, user), contract_row(n + 1, user)] for n in range(5)}
-    assert writer.apply_batch({**of_user, f"{user}-quiet": []}) == 10
-    for name, rows in of_user.items():
+    rows_of_user = {f"{user}-{n}": [contract_row(n, user), contract_row(n + 1, user)] for n in range(5)}
+    assert writer.apply_batch({**rows_of_user, f"{user}-quiet": []}) == 10
+    for name, rows in rows_of_user.items():
         assert sorted(live_ids(store, name)) == sorted(row["event_id"] for row in rows)
     assert live_ids(store, f"{user}-quiet") == []
 
@@ -241,17 +241,17 @@ def test_delayed_writer_does_not_overwrite_its_successor(
 ) -> None:
     if store.config.online_store.type == "sqlite":
         pytest.skip("the file is for the writers of one process, and those take turns")
-    held_up, next_one = (OnlineWriter(store, lambda _: DURATION_MS) for _ in range(2))
-    read, others = held_up._live.read, iter(range(2, 4))
+    delayed_writer, successor = (OnlineWriter(store, lambda _: DURATION_MS) for _ in range(2))
+    read, others = delayed_writer._live.read, iter(range(2, 4))
 
-    def slowly(user_ids: Any) -> Any:
+    def delayed_read(user_ids: Any) -> Any:
         found = read(user_ids)
         for number in others:  # once: rereading would return the newest state
-            next_one.apply(user, [contract_row(number, user)])
+            successor.apply(user, [contract_row(number, user)])
         return found
 
-    monkeypatch.setattr(held_up._live, "read", slowly)
-    assert held_up.apply_batch({user: [contract_row(1, user)], f"{user}-other": [contract_row(9, user)]}) == 2
+    monkeypatch.setattr(delayed_writer._live, "read", delayed_read)
+    assert delayed_writer.apply_batch({user: [contract_row(1, user)], f"{user}-other": [contract_row(9, user)]}) == 2
     assert live_ids(store, user) == [contract_row(number, user)["event_id"] for number in (1, 2, 3)]
     assert live_ids(store, f"{user}-other") == [contract_row(9, user)["event_id"]]
 
@@ -264,12 +264,12 @@ def test_persistent_write_conflicts_raise(
     one, other = (OnlineWriter(store, lambda _: DURATION_MS) for _ in range(2))
     read, numbers = one._live.read, itertools.count(100)
 
-    def slowly(user_ids: Any) -> Any:
+    def delayed_read(user_ids: Any) -> Any:
         found = read(user_ids)
         other.apply(user, [contract_row(next(numbers), user)])
         return found
 
-    monkeypatch.setattr(one._live, "read", slowly)
+    monkeypatch.setattr(one._live, "read", delayed_read)
     with pytest.raises(WriteConflict, match="one writer"):
         one.apply(user, [contract_row(1, user)])
 
@@ -289,8 +289,8 @@ def test_an_invalid_row_rejects_the_whole_call(store: feast.FeatureStore, user: 
     assert list(OnlineReader(store).read(user)["recent_events"]["event_id"]) == []
 
 
-def test_live_part_keeps_only_uncovered_events(short: tuple[Any, Path], user: str) -> None:
-    store, folder = short
+def test_live_part_keeps_only_uncovered_events(short_views: tuple[Any, Path], user: str) -> None:
+    store, folder = short_views
     writer = OnlineWriter(store, lambda _: DURATION_MS, VIEWS)
     rows = [contract_row(number, user, second=number) for number in range(8)]
     writer.apply(user, rows[:6])  # six events exceed the views' length of four
@@ -308,26 +308,26 @@ def test_live_part_keeps_only_uncovered_events(short: tuple[Any, Path], user: st
 
 
 def test_first_live_event_does_not_read_the_batch_part_and_is_not_duplicated(
-    short: tuple[Any, Path], user: str, monkeypatch: pytest.MonkeyPatch
+    short_views: tuple[Any, Path], user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, folder = short
+    store, folder = short_views
     row = contract_row(1, user)
     write_events(folder / "events.parquet", event_rows([mart_row(row)]))
     materialize(store, date(2024, 1, 2), folder, folder / "state.db", tuple(VIEWS.values()))
-    writer, looks = OnlineWriter(store, lambda _: DURATION_MS, VIEWS), []
+    writer, batch_reads = OnlineWriter(store, lambda _: DURATION_MS, VIEWS), []
     read = writer._batch.read
-    monkeypatch.setattr(writer._batch, "read", lambda users: looks.append(users) or read(users))
+    monkeypatch.setattr(writer._batch, "read", lambda users: batch_reads.append(users) or read(users))
     writer.apply(user, [row])  # a duplicate of a landed event
-    assert looks == []
+    assert batch_reads == []
     assert list(OnlineReader(store, VIEWS).read(user)["played_history"]["event_id"]) == [row["event_id"]]
     materialize(store, date(2024, 1, 3), folder, folder / "state.db", tuple(VIEWS.values()))
     writer.apply(user, [contract_row(2, user)])
-    assert looks == [[user]]
+    assert batch_reads == [[user]]
     assert live_ids(store, user) == [contract_row(2, user)["event_id"]]
 
 
-def test_feast_api_reads_both_parts(short: tuple[Any, Path], user: str) -> None:
-    store, folder = short
+def test_feast_api_reads_both_parts(short_views: tuple[Any, Path], user: str) -> None:
+    store, folder = short_views
     write_events(folder / "events.parquet", event_rows([mart_row(contract_row(1, user))]))
     materialize(store, date(2024, 1, 3), folder, folder / "state.db", tuple(VIEWS.values()))
     OnlineWriter(store, lambda _: DURATION_MS, VIEWS).apply(user, [contract_row(2, user)])

@@ -50,16 +50,16 @@ def duration_of(track_id: str) -> int | None:
 
 def event(number: int, user: str, **columns: Any) -> dict[str, Any]:
     """A contract row as in the event log."""
-    chance = random.Random(number)
-    action = chance.choice(["play", "play", "play", "click", "like", "dislike", "block", "impression"])
-    ended = NOW_US + chance.randrange(60) * 1_000_000
-    played_ms = chance.choice([1_000, 50_000, 99_000]) if action == "play" else None
+    generator = random.Random(number)
+    action = generator.choice(["play", "play", "play", "click", "like", "dislike", "block", "impression"])
+    ended = NOW_US + generator.randrange(60) * 1_000_000
+    played_ms = generator.choice([1_000, 50_000, 99_000]) if action == "play" else None
     return {
         "event_id": f"e{number}",
         "user_id": user,
         "sequence_number": number,
         "target_type": "track",
-        "target_id": f"t{chance.randrange(50)}",
+        "target_id": f"t{generator.randrange(50)}",
         "occurred_at": ended - (played_ms or 0) * 1000,
         "ended_at": ended,
         "action": action,
@@ -70,16 +70,16 @@ def event(number: int, user: str, **columns: Any) -> dict[str, Any]:
 
 def reports(count: int, users: int) -> list[dict[str, list[dict[str, Any]]]]:
     """Random reports (user ▸ events), some of them duplicated."""
-    chance, batches, number = random.Random(1), [], 0
+    generator, batches, number = random.Random(1), [], 0
     for _ in range(count):
         events_of = {}
-        for user in chance.sample(range(users), chance.randint(1, 3)):
-            size = chance.randint(1, 3)
+        for user in generator.sample(range(users), generator.randint(1, 3)):
+            size = generator.randint(1, 3)
             events_of[f"u{user}"] = [event(number + one, f"u{user}") for one in range(size)]
             number += size
         batches.append(events_of)
-        if chance.random() < 0.1:
-            batches.append(chance.choice(batches))
+        if generator.random() < 0.1:
+            batches.append(generator.choice(batches))
     return batches
 
 
@@ -99,25 +99,25 @@ def _equal(left: Sequence[Any], right: Sequence[Any]) -> bool:
     )
 
 
-def of_broker(url: str, applying: EventApplier, metrics: ConsumerMetrics, registry: CollectorRegistry) -> Any:
+def make_consumer(url: str, applier: EventApplier, metrics: ConsumerMetrics, registry: CollectorRegistry) -> Any:
     """A consumer for either broker, with a short lease or session."""
     if url.startswith("kafka://"):
         from sequences.streaming.kafka import TopicConsumer
 
-        return TopicConsumer(url, applying, metrics, registry, TOPIC, SESSION_MS)
+        return TopicConsumer(url, applier, metrics, registry, TOPIC, SESSION_MS)
     from sequences.streaming.redis_streams import StreamConsumer
 
-    return StreamConsumer(url, applying, metrics, registry, TOPIC, LEASE_MS)
+    return StreamConsumer(url, applier, metrics, registry, TOPIC, LEASE_MS)
 
 
-class Noting:
+class RecordingWriter:
     """A writer that records events in a file before it applies them, also if it is killed. An event named
     `deadly…` kills its process.
     """
 
-    def __init__(self, writer: OnlineWriter, notes: Path) -> None:
+    def __init__(self, writer: OnlineWriter, record_file: Path) -> None:
         self._writer = writer
-        self._file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._file = os.open(record_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def apply_batch(self, events_of: Mapping[str, list[Mapping[str, Any]]]) -> int:
         batches = ids_of(events_of)
@@ -137,50 +137,50 @@ def consumer(url: str, store: feast.FeatureStore, folder: Path) -> BaseProcess:
 def _consume(url: str, store: feast.FeatureStore, folder: Path) -> None:
     registry = CollectorRegistry()
     metrics = ConsumerMetrics(registry)
-    applying = EventApplier(
-        lambda duration_of: Noting(OnlineWriter(store, duration_of), folder / "notes"),
+    applier = EventApplier(
+        lambda duration_of: RecordingWriter(OnlineWriter(store, duration_of), folder / "notes"),
         folder / "forgotten.json",
         metrics,
     )
 
     async def run() -> None:
-        ending = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
-        await of_broker(url, applying, metrics, registry).run(ending)
+        stop_event = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop_event.set)
+        await make_consumer(url, applier, metrics, registry).run(stop_event)
 
     asyncio.run(run())
     os._exit(0)
 
 
-def publish_among_deaths(
+def publish_with_failures(
     batches: Sequence[Mapping[str, Sequence[Mapping[str, Any]]]],
     publish: Callable[[Mapping[str, Sequence[Mapping[str, Any]]]], None],
     start: Callable[[], BaseProcess],
     is_applied: Callable[[], bool],
 ) -> None:
     """Publish all reports while consumers are killed, suspended and added, and wait until they are applied."""
-    chance, consumers = random.Random(2), [start() for _ in range(2)]
-    held_up: BaseProcess | None = None
+    generator, consumers = random.Random(2), [start() for _ in range(2)]
+    suspended: BaseProcess | None = None
     try:
         for number, events_of in enumerate(batches):
             publish(events_of)
             time.sleep(0.01)
             if number % 50 == 25:
-                if held_up is not None:
-                    os.kill(held_up.pid, signal.SIGCONT)
-                    consumers.append(held_up)
-                held_up = consumers.pop(0)
-                os.kill(held_up.pid, signal.SIGSTOP)
+                if suspended is not None:
+                    os.kill(suspended.pid, signal.SIGCONT)
+                    consumers.append(suspended)
+                suspended = consumers.pop(0)
+                os.kill(suspended.pid, signal.SIGSTOP)
             if number % 50 == 49:
-                killed = consumers.pop(chance.randrange(len(consumers)))
+                killed = consumers.pop(generator.randrange(len(consumers)))
                 killed.kill()
                 killed.join()
                 consumers += [start() for _ in range(3 - len(consumers))]
-        if held_up is not None:
-            os.kill(held_up.pid, signal.SIGCONT)
+        if suspended is not None:
+            os.kill(suspended.pid, signal.SIGCONT)
         until(is_applied)
     finally:
-        for one in (*consumers, held_up):
+        for one in (*consumers, suspended):
             if one is not None:
                 one.kill()
                 one.join()
@@ -215,6 +215,6 @@ def ids_of(events_of: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, li
     return {user: [one["event_id"] for one in events] for user, events in events_of.items()}
 
 
-def applied_in_order(notes: Path) -> dict[str, list[str]]:
+def applied_in_order(record_file: Path) -> dict[str, list[str]]:
     """user ▸ event ids in the order in which they were first applied."""
-    return in_order(map(json.loads, notes.read_text().splitlines()))
+    return in_order(map(json.loads, record_file.read_text().splitlines()))

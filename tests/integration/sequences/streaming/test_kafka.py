@@ -51,30 +51,30 @@ def publisher(url: str) -> Iterator[Publisher]:
 
 
 @pytest.fixture
-def looker(url: str) -> Iterator[Any]:
+def offset_client(url: str) -> Iterator[Any]:
     """A client that reads offsets without joining the group."""
     client = confluent.Consumer({"bootstrap.servers": ",".join(parse_servers(url)), "group.id": TOPIC.group})
     yield client
     client.close()
 
 
-def waiting(looker: Any) -> int:
+def waiting(offset_client: Any) -> int:
     """Number of messages that the group has not committed."""
     partitions = [confluent.TopicPartition(TOPIC.name, number) for number in range(TOPIC.partitions)]
     return sum(
-        looker.get_watermark_offsets(one, timeout=10)[1] - max(0, one.offset)
-        for one in looker.committed(partitions, timeout=10)
+        offset_client.get_watermark_offsets(one, timeout=10)[1] - max(0, one.offset)
+        for one in offset_client.committed(partitions, timeout=10)
     )
 
 
-def letters(looker: Any) -> list[bytes]:
+def letters(offset_client: Any) -> list[bytes]:
     """The contents of the dead-letter topic."""
     found = []
     for number in range(kafka.PARTITIONS):
         partition = confluent.TopicPartition(TOPIC.dead_letter_name, number, 0)
-        _, end = looker.get_watermark_offsets(partition, timeout=10)
-        looker.assign([partition])
-        found += [looker.poll(10).value() for _ in range(end)]
+        _, end = offset_client.get_watermark_offsets(partition, timeout=10)
+        offset_client.assign([partition])
+        found += [offset_client.poll(10).value() for _ in range(end)]
     return found
 
 
@@ -92,16 +92,16 @@ def with_a_consumer(
 
     async def run() -> None:
         registry = CollectorRegistry()
-        metrics, ending = ConsumerMetrics(registry), asyncio.Event()
-        applying = EventApplier(
+        metrics, stop_event = ConsumerMetrics(registry), asyncio.Event()
+        applier = EventApplier(
             lambda length: OnlineWriter(store, length) if store else Away(), folder / "forgotten.json", metrics
         )
-        running = asyncio.create_task(consumers.of_broker(url, applying, metrics, registry).run(ending))
+        running = asyncio.create_task(consumers.make_consumer(url, applier, metrics, registry).run(stop_event))
         try:
             await asyncio.to_thread(check, registry)
         finally:
-            applying.stop()
-            ending.set()
+            applier.stop()
+            stop_event.set()
             await running
 
     asyncio.run(run())
@@ -118,17 +118,20 @@ def test_server_list_of_a_url() -> None:
 
 
 def test_killed_suspended_and_added_consumers_end_in_the_same_state_as_one_process(
-    tmp_path: Path, url: str, store: feast.FeatureStore, publisher: Publisher, looker: Any
+    tmp_path: Path, url: str, store: feast.FeatureStore, publisher: Publisher, offset_client: Any
 ) -> None:
     reports = consumers.reports(300, USERS)
-    consumers.publish_among_deaths(
-        reports, publisher.publish, lambda: consumers.consumer(url, store, tmp_path), lambda: waiting(looker) == 0
+    consumers.publish_with_failures(
+        reports,
+        publisher.publish,
+        lambda: consumers.consumer(url, store, tmp_path),
+        lambda: waiting(offset_client) == 0,
     )
     consumers.assert_same_state_as_one_process(reports, store, tmp_path)
 
 
 def test_dead_letters_are_stored_and_counted_and_do_not_block_others(
-    tmp_path: Path, url: str, store: feast.FeatureStore, publisher: Publisher, looker: Any
+    tmp_path: Path, url: str, store: feast.FeatureStore, publisher: Publisher, offset_client: Any
 ) -> None:
     good = [event(number, "u1", action="click", played_ms=None) for number in range(4)]
     publisher.publish({"u1": [*good[:2], event(8, "u1", action="hum", played_ms=None)]})
@@ -138,7 +141,7 @@ def test_dead_letters_are_stored_and_counted_and_do_not_block_others(
     publisher.publish({"u1": good[2:]})
 
     def check(registry: CollectorRegistry) -> None:
-        until(lambda: waiting(looker) == 0)
+        until(lambda: waiting(offset_client) == 0)
         assert registry.get_sample_value("segue_broker_events_total", {"outcome": "dead"}) == 2
         assert registry.get_sample_value("segue_broker_events_total", {"outcome": "applied"}) == 4
         assert registry.get_sample_value("segue_broker_owned_partitions") == TOPIC.partitions
@@ -146,13 +149,13 @@ def test_dead_letters_are_stored_and_counted_and_do_not_block_others(
     with_a_consumer(url, store, tmp_path, check)
     ids = list(OnlineReader(store).read("u1")["recent_clicks"]["event_id"])
     assert sorted(ids) == [one["event_id"] for one in good]
-    kept = sorted(map(str, letters(looker)))
+    kept = sorted(map(str, letters(offset_client)))
     assert len(kept) == 2
     assert any("hum" in letter for letter in kept) and any("what is this" in letter for letter in kept)
 
 
 def test_unapplied_messages_are_reported_as_lag_and_kept(
-    tmp_path: Path, url: str, store: feast.FeatureStore, publisher: Publisher, looker: Any
+    tmp_path: Path, url: str, store: feast.FeatureStore, publisher: Publisher, offset_client: Any
 ) -> None:
     users = [f"u{number}" for number in range(USERS)]
     for number in range(3):
@@ -163,10 +166,10 @@ def test_unapplied_messages_are_reported_as_lag_and_kept(
         return is_late and sum(metric_values(registry, "segue_broker_waiting_messages")) == 3 * USERS
 
     with_a_consumer(url, None, tmp_path, lambda registry: until(lambda: is_told(registry)))
-    assert waiting(looker) == 3 * USERS
+    assert waiting(offset_client) == 3 * USERS
 
     def is_done(registry: CollectorRegistry) -> bool:
-        return waiting(looker) == 0 and not any(metric_values(registry, "segue_broker_oldest_seconds"))
+        return waiting(offset_client) == 0 and not any(metric_values(registry, "segue_broker_oldest_seconds"))
 
     with_a_consumer(url, store, tmp_path, lambda registry: until(lambda: is_done(registry)))
     for user in users:

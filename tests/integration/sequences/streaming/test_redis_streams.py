@@ -72,7 +72,7 @@ def test_killed_suspended_and_added_consumers_end_in_the_same_state_as_one_proce
     tmp_path: Path, url: str, client: Any, store: feast.FeatureStore, publisher: Publisher
 ) -> None:
     reports = consumers.reports(300, USERS)
-    consumers.publish_among_deaths(
+    consumers.publish_with_failures(
         reports, publisher.publish, lambda: consumers.consumer(url, store, tmp_path), lambda: waiting(client) == 0
     )
     assert client.xlen(TOPIC.dead_letter_name) == 0
@@ -123,11 +123,11 @@ def test_suspended_owner_reads_no_messages_after_a_takeover(
     def groups() -> list[bytes]:
         return [one["name"] for one in client.xinfo_groups(stream)]
 
-    held_up = consumers.consumer(url, store, tmp_path)
+    suspended = consumers.consumer(url, store, tmp_path)
     try:
         until(lambda: client.exists(stream) and len(groups()) == 1)
         before = groups()[0]
-        os.kill(held_up.pid, signal.SIGSTOP)
+        os.kill(suspended.pid, signal.SIGSTOP)
 
         def check(_: list[Any]) -> None:
             until(lambda: groups() != [before] and before not in groups())
@@ -139,8 +139,8 @@ def test_suspended_owner_reads_no_messages_after_a_takeover(
 
         with_consumers(url, store, tmp_path, 1, check)
     finally:
-        held_up.kill()
-        held_up.join()
+        suspended.kill()
+        suspended.join()
 
 
 def test_dead_letters_are_stored_and_counted_and_do_not_block_others(
@@ -185,7 +185,7 @@ def test_only_the_poison_message_becomes_a_dead_letter(
         if number == 1:
             publisher.publish({"u1": [event(9, "u1", event_id="deadly", action="like")]})
 
-    def dies() -> bool:
+    def crashes() -> bool:
         one = consumers.consumer(url, store, tmp_path)
         until(lambda: not one.is_alive() or not waiting(client))
         if one.is_alive():
@@ -193,7 +193,7 @@ def test_only_the_poison_message_becomes_a_dead_letter(
         one.join(PATIENCE_S)
         return one.exitcode == -signal.SIGKILL
 
-    assert [dies() for _ in range(4)] == [True, True, True, False]
+    assert [crashes() for _ in range(4)] == [True, True, True, False]
     ((_, letter),) = client.xrange(TOPIC.dead_letter_name)
     assert "3 consumers crashed" in str(letter) and "deadly" in str(letter)
     for user in users:
