@@ -41,6 +41,7 @@ ELSEWHERE = {
     "python -m privacy.erase USER": "unit/privacy/test_erase_user.py",
     "python -m privacy.erase USER --anyway": "unit/privacy/test_erase_user.py",
     "python -m privacy.erase USER --lift": "unit/privacy/test_erase_user.py",
+    "python -m local.migrate": "unit/local/test_migrate.py",
     "python -m local.publish": "integration/storage/test_tables.py",
     "make run": "e2e/test_pipeline.py",
     "make run RECIPE=debug": "e2e/test_pipeline.py",

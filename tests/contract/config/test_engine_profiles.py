@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ import pytest
 from feast.repo_config import load_repo_config
 
 from config import settings
-from tests.support import spark
 
 ROOT = settings.ROOT
 OFFLINE_STORES = {
@@ -25,33 +22,6 @@ BATCH_ENGINES = {"duckdb": "local", "spark": "spark.engine"}
 
 def settings_of(home: Path, **options: Any) -> settings.Settings:
     return settings.Settings(home, "127.0.0.1", 1, 1, 1, 1, **options)
-
-
-def dbt_nodes(home: Path, variables: dict[str, str]) -> dict[str, tuple[str, str]]:
-    """Node of dbt's manifest to its file and the text before macros are expanded."""
-    command = [str(Path(sys.executable).parent / "dbt"), "parse", "--project-dir", "dbt", "--no-partial-parse"]
-    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:]
-    manifest = json.loads((home / "dbt" / "target" / "manifest.json").read_text())
-    nodes = {**manifest["nodes"], **manifest["sources"], **manifest["macros"]}
-    return {
-        name: (node["original_file_path"], node.get("raw_code") or node.get("macro_sql") or "")
-        for name, node in nodes.items()
-        if node["package_name"] == "segue"
-    }
-
-
-@spark.needs_spark
-def test_dbt_loads_the_same_files_with_both_engines(tmp_path: Path) -> None:
-    base = {"PATH": str(Path(sys.executable).parent), "HOME": str(tmp_path)}
-    nodes = {
-        engine: dbt_nodes(
-            tmp_path / engine, base | settings.tool_environment(settings_of(tmp_path / engine, engine=engine))
-        )
-        for engine in settings.ENGINES
-    }
-    assert nodes["spark"] == nodes["duckdb"]
-    assert len(nodes["spark"]) > 100
 
 
 def test_no_model_seed_or_test_depends_on_the_engine() -> None:

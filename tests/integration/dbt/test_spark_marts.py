@@ -17,7 +17,7 @@ import pytest
 from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
 from local.publish import publish
-from tests.contract.dbt.test_marts import world
+from tests.integration.dbt.test_marts import world
 from tests.support import spark
 from tests.support.landing_zone import at, built, event, write
 

@@ -16,7 +16,7 @@ import pytest
 
 from local.ports import free_port
 from local.publish import publish
-from tests.contract.dbt.test_marts import world
+from tests.integration.dbt.test_marts import world
 from tests.integration.dbt.test_spark_marts import assert_equal, fields
 from tests.support import spark
 from tests.support.landing_zone import built, event, write, write_empty_tables

@@ -1,11 +1,8 @@
 """The benchmarks of recall run at small sizes; their results are hardly meaningful."""
 
-import subprocess
-import sys
-
 import pytest
 
-from benchmarks.serving import compare_checkouts, recall_latency, vector_search
+from benchmarks.serving import recall_latency, vector_search
 from benchmarks.serving.synthetic_channels import SyntheticWorld
 from training.engine.config_io import change_config
 from training.index.ivf import IVFIndex
@@ -33,19 +30,6 @@ def test_every_channel_finds_candidates_for_a_synthetic_user() -> None:
         found = channel.recall(users, 50).items_BK
         assert (found > 0).all(), name
         assert (found < 3_002).all(), name
-
-
-def test_compare_checkouts_measures_both() -> None:
-    command = [sys.executable, "-m", "benchmarks.serving.compare_checkouts", str(compare_checkouts.REPOSITORY)]
-    command += ["--tracks", "3000", "--rounds", "1"]
-    output = subprocess.run(
-        command, cwd=compare_checkouts.REPOSITORY, text=True, capture_output=True, check=True
-    ).stdout
-    lines = output.splitlines()
-    assert len(lines) == 2
-    for line in lines:
-        assert line.startswith(f"{compare_checkouts.REPOSITORY}: ")
-        assert all(f"'{name}'" in line for name in CHANNELS)
 
 
 def test_ivf_lists_are_compared_with_hnsw(monkeypatch: pytest.MonkeyPatch) -> None:
