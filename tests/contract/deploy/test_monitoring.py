@@ -143,9 +143,9 @@ def test_prometheus_job_name_matches_rules_and_panels():
     assert f"{consumers['dns_sd_configs'][0]['port']}" in json.dumps(COMPOSE["consumer"]["healthcheck"])
     port = COMPOSE["recommender"]["environment"]["SEGUE_RECOMMENDER_PORT"]
     assert job["static_configs"] == [{"targets": [f"recommender:{port}"]}]
-    asked = set(re.findall(r'job="(\w+)"', json.dumps(DASHBOARDS).replace("\\", "")))
+    job_names = set(re.findall(r'job="(\w+)"', json.dumps(DASHBOARDS).replace("\\", "")))
     assert (
-        asked
+        job_names
         == {job["job_name"]}
         == set(re.findall(r'job="(\w+)"', (settings.ROOT / "serving/alerts.yaml").read_text()))
     )

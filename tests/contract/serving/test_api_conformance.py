@@ -35,7 +35,7 @@ def cases():
 
 
 def test_generated_requests_cause_no_server_error(client):  # noqa: F811
-    asked = []
+    responses = []
 
     @settings(
         max_examples=CASES,
@@ -48,11 +48,11 @@ def test_generated_requests_cause_no_server_error(client):  # noqa: F811
     @given(cases())
     def ask(case):
         answer = client.request(**case.as_transport_kwargs(base_url="http://127.0.0.1"))
-        asked.append((case.path, answer.status_code))
+        responses.append((case.path, answer.status_code))
         case.validate_response(answer, checks=CHECKS)
 
     ask()
-    statuses = {path: {status for where, status in asked if where == path} for path in POSTED}
+    statuses = {path: {status for where, status in responses if where == path} for path in POSTED}
     # The test is meaningful only if some cases are accepted and some rejected.
     assert all(found & {200, 404} and 400 in found for found in statuses.values()), statuses
-    assert len(asked) >= CASES * 0.9
+    assert len(responses) >= CASES * 0.9

@@ -45,7 +45,7 @@ def test_rendering_keeps_all_fields_and_does_not_modify_the_response(shown: Resp
     sent = render_recommendation(answer, "zh", True).model_dump()
     assert answer == before
     assert sent["trace"] == asdict(answer.trace)
-    (told,) = sent["items"]
+    (item_sent,) = sent["items"]
     expected = asdict(shown) | {"reason": "因为你听过它"}
     del expected["propensity"], expected["is_exploration"]
     if expected.pop("release") == "r0":
@@ -53,5 +53,5 @@ def test_rendering_keeps_all_fields_and_does_not_modify_the_response(shown: Resp
     for one in [expected, *expected.get("tracks", [])]:
         if "audio_url" in one and one["audio_url"] is None:  # absent if unknown
             del one["audio_url"]
-    assert told == expected
+    assert item_sent == expected
     assert "trace" not in render_recommendation(answer, "en", False).model_dump()

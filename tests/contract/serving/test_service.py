@@ -112,10 +112,10 @@ def test_discovery_parameter(client):
 
 
 def test_territory_and_explicit_parameters(client):
-    asked = {"scene": "private_fm", "limit": 4, "user_id": "traveller"}
-    assert ids(ask(client, **asked)) == ["t0", "t2", "t4", "t6"]
-    assert ids(ask(client, **asked, territory="de")) == ["t0", "t2", "t4", "t6"]
-    assert ids(ask(client, **asked, territory="DE", explicit=False)) == ["t0", "t3", "t4", "t6"]
+    body = {"scene": "private_fm", "limit": 4, "user_id": "traveller"}
+    assert ids(ask(client, **body)) == ["t0", "t2", "t4", "t6"]
+    assert ids(ask(client, **body, territory="de")) == ["t0", "t2", "t4", "t6"]
+    assert ids(ask(client, **body, territory="DE", explicit=False)) == ["t0", "t3", "t4", "t6"]
     assert "t1" in ids(ask(client, user_id="at home", territory="DE"))
     assert "t1" not in ids(ask(client, user_id="nowhere"))
     refused = client.post("/recommend", json={"user_id": "u", "territory": "Germany"})
@@ -196,9 +196,9 @@ def test_page_and_api_documentation_are_served(client):
 
 
 def test_daily_list_is_stable_and_grows(client):
-    first = ask(client, limit=2, user_id="somebody")["items"]
-    assert ask(client, limit=4, user_id="somebody", debug=True)["trace"]["listed"] == 2
-    assert ask(client, limit=4, user_id="somebody")["items"][:2] == first
+    first = ask(client, limit=2, user_id="another user")["items"]
+    assert ask(client, limit=4, user_id="another user", debug=True)["trace"]["listed"] == 2
+    assert ask(client, limit=4, user_id="another user")["items"][:2] == first
 
 
 def test_blocked_track_leaves_the_daily_list_before_the_store_has_the_event(client):
@@ -228,9 +228,9 @@ def test_invalid_body_gets_readable_errors_without_traceback(client, caplog):
     assert limit == "limit: Input should be greater than or equal to 1" and territory.startswith(
         "territory: String should"
     )
-    for body, told in ((b"{", "the body: Invalid JSON"), (b"[]", "the body: Input should be an object")):
-        error = client.post("/recommend", content=body).json()["error"]
-        assert error.startswith(told)
+    for content, message in ((b"{", "the body: Invalid JSON"), (b"[]", "the body: Input should be an object")):
+        error = client.post("/recommend", content=content).json()["error"]
+        assert error.startswith(message)
     listed = client.post("/events", json={"events": [], **{f"x{n}": 1 for n in range(9)}})
     assert listed.status_code == 400 and "events: List should have at least 1 item" in listed.json()["error"]
     assert (

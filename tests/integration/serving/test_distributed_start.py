@@ -40,11 +40,11 @@ def answers(port):
     for path, body in questions:
         connection.request("POST", path, json.dumps(body | {"debug": True}), {"Content-Type": "application/json"})
         answer = connection.getresponse()
-        told = json.loads(answer.read())
-        assert answer.status == 200, told
+        content = json.loads(answer.read())
+        assert answer.status == 200, content
         is_by_chance = body.get("discovery") or body.get("scene") == "daily"
-        certain = told["items"][: 3 if is_by_chance else 10]
-        yield told["release"], certain, told["trace"]["candidates"], told["trace"]["left_out"]
+        certain = content["items"][: 3 if is_by_chance else 10]
+        yield content["release"], certain, content["trace"]["candidates"], content["trace"]["left_out"]
 
 
 def described(port):
@@ -53,9 +53,9 @@ def described(port):
     for user in ("u000000", "u000001", "a stranger"):
         connection.request("POST", "/listener", json.dumps({"user_id": user}), {"Content-Type": "application/json"})
         answer = connection.getresponse()
-        told = json.loads(answer.read())
-        assert answer.status == 200, told
-        yield told
+        content = json.loads(answer.read())
+        assert answer.status == 200, content
+        yield content
 
 
 def with_containers(folder):

@@ -69,7 +69,7 @@ def connected(port):
     return connection
 
 
-def asked(connection, path, body):
+def send(connection, path, body):
     connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
     answer = connection.getresponse()
     return answer.status, json.loads(answer.read())
@@ -99,9 +99,9 @@ def test_sigterm_finishes_requests_and_keeps_acknowledged_events(served):
     _, before = counted(place.port)
     connections = [connected(place.port) for _ in range(REPORTS + ANSWERS)]
     with ThreadPoolExecutor(REPORTS + ANSWERS) as pool:
-        reports = [pool.submit(asked, connections.pop(), "/events", report(number)) for number in range(REPORTS)]
+        reports = [pool.submit(send, connections.pop(), "/events", report(number)) for number in range(REPORTS)]
         wanted = [{"user_id": f"u{number:06d}", "scene": "private_fm"} for number in range(ANSWERS)]
-        answers = [pool.submit(asked, connections.pop(), "/recommend", body) for body in wanted]
+        answers = [pool.submit(send, connections.pop(), "/recommend", body) for body in wanted]
         deadline = time.monotonic() + 60
         while sum(now := counted(place.port)) - before < REPORTS + ANSWERS and time.monotonic() < deadline:
             pass

@@ -117,16 +117,16 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
     for _ in range(REQUESTS // 2):
         steps.append((us(MIDNIGHT) + chance.randrange(25 * MINUTE, 1439 * MINUTE), chance.choice(users)))
     for at, event in chance.sample(steps[: -REQUESTS // 2], REQUESTS // 2):
-        asked = min(max(at, us(MIDNIGHT) + 25 * MINUTE), us(MIDNIGHT) + 1438 * MINUTE) + chance.randrange(MINUTE)
-        steps.append((asked, event["user_id"]))
+        request_time = min(max(at, us(MIDNIGHT) + 25 * MINUTE), us(MIDNIGHT) + 1438 * MINUTE) + chance.randrange(MINUTE)
+        steps.append((request_time, event["user_id"]))
     counts = {"late": 0, "early": 0, "duplicate": 0}
     for clock[0], step in sorted(steps, key=lambda one: one[0]):
         if isinstance(step, str):
             path.recommend(read_request(step, "daily", 5, clock[0]), served)
         else:
-            told = reporter.ingest([step])
-            assert told.rejected == []
-            counts["duplicate"] += told.duplicate
+            result = reporter.ingest([step])
+            assert result.rejected == []
+            counts["duplicate"] += result.duplicate
             counts["late"] += clock[0] > step["ended_at"] + 10 * MINUTE
             counts["early"] += clock[0] < step["ended_at"]
     push.close()

@@ -93,7 +93,7 @@ def remote(clients):
     return RemoteRecall(recall, Metrics(CollectorRegistry()), 60), RemoteRanking(ranking)
 
 
-def asked():
+def sample_requests():
     for user in ("u", "nobody"):
         yield read_request(user, "private_fm", 3, NOW, None, "q")
         yield read_request(user, "daily", 8, NOW, 0.5, "q")
@@ -105,7 +105,7 @@ def test_remote_responses_equal_local_ones(tmp_path, remote):
     there.path = TrackPipeline(there.hydrate, remote[0], there.lists, there.shown, there.metrics, remote[1])
     for bench in (here, there):
         bench.store.users["u"] = history("t0", "t1")
-    for request in asked():
+    for request in sample_requests():
         plain, hopped = here.path.recommend(request, WHOLE), there.path.recommend(request, WHOLE)
         assert len(plain.items) >= 2 and plain.items == hopped.items
         assert (plain.trace.candidates, plain.trace.left_out) == (hopped.trace.candidates, hopped.trace.left_out)
@@ -141,7 +141,7 @@ def test_remote_responses_equal_local_ones_in_every_scene(tmp_path, remote, open
 
 
 def test_remote_profile_equals_the_local_one(remote, opened):
-    told = []
+    profiles = []
     for recall, served in (
         (Recall(Metrics(CollectorRegistry()), 60, 1), opened),
         (remote[0], loaded_elsewhere(opened)),
@@ -149,13 +149,13 @@ def test_remote_profile_equals_the_local_one(remote, opened):
         store = MemoryStore()
         store.users["u"] = history("t0", "t1", "t2", "t0")
         hydrate = Hydrator(store, Metrics(CollectorRegistry()))
-        told += [
+        profiles += [
             describe_user(hydrate.load_user_state(read_request(user, "daily", 3, NOW), served), served, recall)
             for user in "ux"
         ]
-    assert told[:2] == told[2:]
-    assert sum(one.share for one in told[0].interests) == pytest.approx(1, abs=0.01)
-    assert told[0].long_term.name == opened.channels["multi_interest"].interest_names.name(
+    assert profiles[:2] == profiles[2:]
+    assert sum(one.share for one in profiles[0].interests) == pytest.approx(1, abs=0.01)
+    assert profiles[0].long_term.name == opened.channels["multi_interest"].interest_names.name(
         opened.vocabulary.encode(["t0", "t1", "t2", "t0"])
     )
 
@@ -165,13 +165,17 @@ def test_profile_without_interest_names(opened):
     store.users["u"] = history("t0")
     hydrate = Hydrator(store, Metrics(CollectorRegistry()))
     served = loaded_elsewhere(opened)
-    told = describe_user(
+    profiles = describe_user(
         hydrate.load_user_state(read_request("u", "daily", 3, NOW), served),
         served,
         RemoteRecall(silent, Metrics(CollectorRegistry()), 60),
     )
-    artists = told.long_term.artists
-    assert (told.interests, told.long_term.titles, told.long_term.name) == ([], ["Song t0"], " · ".join(artists))
+    artists = profiles.long_term.artists
+    assert (profiles.interests, profiles.long_term.titles, profiles.long_term.name) == (
+        [],
+        ["Song t0"],
+        " · ".join(artists),
+    )
 
 
 def test_remote_warm_up_names_the_failing_part(remote):
@@ -204,21 +208,21 @@ def test_service_logs_have_the_request_id(remote):
     logger, stream = logging.getLogger(structured_log.PACKAGE), io.StringIO()
     before = logger.handlers, logger.propagate, logger.level
     structured_log.configure_logging(stream)
-    told = structured_log.REQUEST_ID.set("q7")
+    token = structured_log.REQUEST_ID.set("q7")
     try:
         assert remote[0].recall_for_users(WHOLE, users(), 3).left_out == {"long_short": "failed"}
     finally:
-        structured_log.REQUEST_ID.reset(told)
+        structured_log.REQUEST_ID.reset(token)
         logger.handlers, logger.propagate, logger.level = before
     (line,) = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert line["request_id"] == "q7" and line["message"].startswith("channel long_short failed")
 
 
 def test_hanging_service_times_out():
-    asked = []
+    timeouts = []
 
     def hangs(request):
-        asked.append(request.extensions["timeout"]["read"])
+        timeouts.append(request.extensions["timeout"]["read"])
         raise httpx.ReadTimeout("nothing came", request=request)
 
     client = httpx.Client(transport=httpx.MockTransport(hangs), base_url="http://127.0.0.1", timeout=30)
@@ -228,7 +232,7 @@ def test_hanging_service_times_out():
     assert recalled.left_out == dict.fromkeys(WHOLE.channels, "late") and recalled.candidates == {}
     with pytest.raises(RemoteCallError):
         RemoteRanking(distributed._make_call(client)).score(WHOLE, users(), np.array([2]))
-    assert asked == [1.4, 5]
+    assert timeouts == [1.4, 5]
 
 
 class Runs:

@@ -28,8 +28,8 @@ def item(track_id, channels=("popularity",), **chance):
 
 
 def exposure(request_id, *items, **request):
-    asked = replace(read_request("u", "daily", None, AT, request_id=request_id), **request)
-    return Exposure(asked, "r1", "f" * 32, items)
+    shown_request = replace(read_request("u", "daily", None, AT, request_id=request_id), **request)
+    return Exposure(shown_request, "r1", "f" * 32, items)
 
 
 def written(folder, *exposures):

@@ -25,12 +25,12 @@ def lines(stream):
 
 def test_line_has_request_id_fields_and_traceback(stream):
     logger = logging.getLogger("serving.pipeline.track_pipeline")
-    told = structured_log.REQUEST_ID.set("r1")
+    token = structured_log.REQUEST_ID.set("r1")
     try:
         raise ValueError("two\nlines")
     except ValueError:
         logger.exception("channel %s failed", "realtime", extra={"fields": {"ms": 1.5, "folder": stream}})
-    structured_log.REQUEST_ID.reset(told)
+    structured_log.REQUEST_ID.reset(token)
     logger.info("later")
     first, second = lines(stream)
     assert (first["level"], first["logger"], first["message"]) == (
@@ -45,5 +45,5 @@ def test_line_has_request_id_fields_and_traceback(stream):
 
 
 def test_other_packages_keep_their_handlers(stream):
-    logging.getLogger("somebody.else").warning("not ours")
+    logging.getLogger("another.package").warning("not ours")
     assert lines(stream) == []

@@ -65,7 +65,7 @@ def test_mlog_with_unplayable_track_is_excluded(bench):
     bench.store.users["u"] = excluded(("track", "t1"))
     assert [item.mlog_id for item in ask(bench, source, "mlog").items] == ["m3", "m4"]
     explicit = tracks(8, is_explicit=[False, False, True, *[False] * 5])
-    shown = ask(bench, source, "mlog", "somebody", catalogue=explicit, is_explicit_wanted=False).items
+    shown = ask(bench, source, "mlog", "another user", catalogue=explicit, is_explicit_wanted=False).items
     assert [item.mlog_id for item in shown] == ["m2", "m4"]
 
 
@@ -148,25 +148,25 @@ def test_click_changes_the_next_response_over_http(served, tmp_path, monkeypatch
     before = logger.handlers, logger.propagate, logger.level
     with client_of(service.Recommender.to_asgi()) as client:
 
-        def asked(scene):
+        def recommend_scene(scene):
             answer = client.post("/recommend", json={"user_id": "u", "scene": scene, "limit": 4, "debug": True})
             assert answer.status_code == 200, answer.text
             return answer.json()
 
-        first = asked("playlists")
+        first = recommend_scene("playlists")
         assert {item["reason"] for item in first["items"]} == {"because many open it"}
         opened = next(name for name in PLAYLISTS if name not in [item["playlist_id"] for item in first["items"]])
         event = {"user_id": "u", "action": "click", "target_type": "playlist", "target_id": opened}
         assert client.post("/events", json={"events": [event]}).json()["accepted"] == 1
-        second = asked("playlists")
+        second = recommend_scene("playlists")
         assert second["items"][0]["playlist_id"] == opened
         assert second["items"][0]["reason"] == "because you opened it not long ago"
         assert set(second["items"][0]) == {"playlist_id", "title", "score", "channels", "reason", "tracks"}
         assert [track["track_id"] for track in second["items"][0]["tracks"]] == PLAYLISTS[opened]
-        assert asked("mlog")["items"] and all("mlog_id" in item for item in asked("mlog")["items"])
+        assert recommend_scene("mlog")["items"] and all("mlog_id" in item for item in recommend_scene("mlog")["items"])
         event |= {"action": "dislike"}
         client.post("/events", json={"events": [event]})
-        assert opened not in [item["playlist_id"] for item in asked("playlists")["items"]]
+        assert opened not in [item["playlist_id"] for item in recommend_scene("playlists")["items"]]
         refused = client.post("/recommend", json={"user_id": "u", "scene": "shower"})
         assert (refused.status_code, refused.json()["error"]) == (
             400,

@@ -34,28 +34,28 @@ def fused(count=COUNT):
 def draws(shares, new, chosen=4, per_artist=15, first=0, **columns):
     """Item → slot → number of explorations in DRAWS draws, and the propensities."""
     of, candidates = catalogue(new, **columns), fused()
-    seen, said = Counter(), {}
+    frequencies, propensities = Counter(), {}
     for seed in range(DRAWS):
         answer = explore(candidates.top_k(chosen), candidates, of, per_artist, shares, first, f"r{seed}")
         assert len(set(answer.items_C.tolist())) == len(answer) == chosen
         for item, propensity in answer.exploration_propensity.items():
             place = answer.items_C.tolist().index(item)
-            seen[item, place] += 1
-            said[item, place] = propensity
+            frequencies[item, place] += 1
+            propensities[item, place] = propensity
         kept = [item for item in answer.items_C.tolist() if item not in answer.exploration_propensity]
         assert kept == candidates.items_C[: len(kept)].tolist()
-    return seen, said
+    return frequencies, propensities
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.4, 0.7])
 def test_empirical_frequency_matches_propensity(share):
-    seen, said = draws(share, new=(1, 5, 6, 8))
-    assert {item for item, _ in seen} == {7, 8, 10}  # track 1 is chosen without exploration
-    for at, propensity in said.items():
+    frequencies, propensities = draws(share, new=(1, 5, 6, 8))
+    assert {item for item, _ in frequencies} == {7, 8, 10}  # track 1 is chosen without exploration
+    for at, propensity in propensities.items():
         # Four standard errors: one of some dozen comparisons fails by chance once in a thousand runs, and seeds are fixed.
-        assert seen[at] / DRAWS == pytest.approx(propensity, abs=4 * np.sqrt(propensity / DRAWS))
-    assert sum(seen.values()) / DRAWS == pytest.approx(share * 4, abs=0.05)
-    assert {place for _, place in seen} == {1: {3}, 2: {3, 2}, 3: {3, 2, 1}}[int(np.ceil(share * 4))]
+        assert frequencies[at] / DRAWS == pytest.approx(propensity, abs=4 * np.sqrt(propensity / DRAWS))
+    assert sum(frequencies.values()) / DRAWS == pytest.approx(share * 4, abs=0.05)
+    assert {place for _, place in frequencies} == {1: {3}, 2: {3, 2}, 3: {3, 2, 1}}[int(np.ceil(share * 4))]
 
 
 def test_draws_depend_on_the_seed_only():
@@ -74,16 +74,16 @@ def test_no_exploration_without_pool_or_slots(share, new, first):
 
 
 def test_leading_slots_are_not_explored():
-    seen, _ = draws(0.5, new=(5, 6, 7), first=2)
-    assert {place for _, place in seen} == {3}
+    frequencies, _ = draws(0.5, new=(5, 6, 7), first=2)
+    assert {place for _, place in frequencies} == {3}
 
 
 def test_exploration_respects_the_artist_cap():
     artists = [["a"], ["a"], ["b"], ["c"], ["a"], ["b"], ["b"], ["d"], ["d"]]
-    seen, said = draws(0.5, new=(4, 5, 6, 7, 8), per_artist=2, artist_ids=artists)
+    frequencies, propensities = draws(0.5, new=(4, 5, 6, 7, 8), per_artist=2, artist_ids=artists)
     # a has its two; of b and of d the better one may come.
-    assert {item for item, _ in seen} == {7, 9}
-    assert set(said.values()) == {0.5}
+    assert {item for item, _ in frequencies} == {7, 9}
+    assert set(propensities.values()) == {0.5}
 
 
 def test_daily_list_keeps_explored_tracks_and_propensities(tmp_path, monkeypatch):

@@ -84,7 +84,7 @@ def may_be_shown(catalogue, item, territory, is_explicit_wanted):
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(worlds(), days(), st.lists(st.sampled_from(TRACKS), max_size=4))
-def test_no_response_contains_excluded_tracks(bench, of, story, heard):
+def test_no_response_contains_excluded_tracks(bench, of, story, played):
     user, gone, lists, catalogue, code = uuid.uuid4().hex, [], {}, of.catalog, of.vocabulary.track_code
     artist = {number: name for name, number in catalogue.artist_code.items()}
     artists = {track: {artist[number] for number in catalogue.artists_of(code[track]).tolist()} for track in TRACKS}
@@ -95,7 +95,7 @@ def test_no_response_contains_excluded_tracks(bench, of, story, heard):
     for day, (excluding, asks) in enumerate(story):
         gone += excluding
         tracks_gone, artists_gone = ({target for kind, target in gone if kind == one} for one in ("track", "artist"))
-        bench.store.users[user], now = history(*heard) | excluded(*gone), NOW + day * DAY
+        bench.store.users[user], now = history(*played) | excluded(*gone), NOW + day * DAY
         first = ("private_fm", 1, None, False, "DE", True)
         for scene, limit, discovery, bench.store.is_away, *wanted in [first, *asks]:
             is_similar = scene == "similar"
@@ -127,7 +127,7 @@ def test_no_response_contains_excluded_tracks(bench, of, story, heard):
             assert shown[: len(before)] == before[:limit]
             earlier = {track for (when, _), listed in lists.items() if when < day for track in listed}
             again = recordings(earlier) & recordings(shown)
-            assert not again - (recordings(heard) if request.prefers_repeats else set())
+            assert not again - (recordings(played) if request.prefers_repeats else set())
             if len(shown) > len(before) and answer.trace.state_from != "nothing":
                 lists[day, discovery] = shown
 

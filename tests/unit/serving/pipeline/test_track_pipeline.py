@@ -198,8 +198,8 @@ def test_request_overrides_the_discovery_share(bench):
     known, new = ["t0", "t1", "t2", "t3"], ["t4", "t5", "t6", "t7"]
     assert bench.ask(of) == bench.ask(of, discovery=0.0) == known + new
     assert bench.ask(of, discovery=1.0) == new + known
-    for scene, asked, used in (("daily", None, 0.0), ("private_fm", None, 1.0), ("private_fm", 0.3, 0.3)):
-        assert bench.answer(of, scene=scene, discovery=asked).trace.discovery == used
+    for scene, requested, used in (("daily", None, 0.0), ("private_fm", None, 1.0), ("private_fm", 0.3, 0.3)):
+        assert bench.answer(of, scene=scene, discovery=requested).trace.discovery == used
 
 
 def test_trace_counts_candidates(bench):

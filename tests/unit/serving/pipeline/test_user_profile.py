@@ -40,36 +40,42 @@ def seen(**views):
 
 
 def test_events_are_ordered_with_sessions():
-    told = seen(**recent(("t0", "full_play", 0), ("t2", "skip", 1), ("t4", "full_play", 500)))
-    assert [(one.track_id, one.title, one.behaviour, one.session) for one in told.events] == [
+    profile = seen(**recent(("t0", "full_play", 0), ("t2", "skip", 1), ("t4", "full_play", 500)))
+    assert [(one.track_id, one.title, one.behaviour, one.session) for one in profile.events] == [
         ("t0", "Song 0", "full_play", 1),
         ("t2", "Song 2", "skip", 1),
         ("t4", "Song 4", "full_play", 2),
     ]
-    assert [one.played_ratio for one in told.events] == [1.0, 0.1, 1.0]
-    assert told.is_known and told.release == "r1" and told.interests == []
+    assert [one.played_ratio for one in profile.events] == [1.0, 0.1, 1.0]
+    assert profile.is_known and profile.release == "r1" and profile.interests == []
 
 
 def test_short_term_is_the_latest_session_without_negative_events():
-    told = seen(**recent(("t0", "full_play", 0), ("t4", "full_play", 500), ("t6", "skip", 501)))
-    assert told.short_term.titles == ["Song 4"] and told.short_term.artists == ["Artist 2"]
+    profile = seen(**recent(("t0", "full_play", 0), ("t4", "full_play", 500), ("t6", "skip", 501)))
+    assert profile.short_term.titles == ["Song 4"] and profile.short_term.artists == ["Artist 2"]
 
 
 def test_long_term_summarizes_all_listens():
-    told = seen(**history("t0", "t2", "t2", "t6"))
-    assert told.long_term.titles == ["Song 2", "Song 0", "Song 6"]
-    assert told.long_term.name == "Artist 1 · Artist 0 · Artist 3"
+    profile = seen(**history("t0", "t2", "t2", "t6"))
+    assert profile.long_term.titles == ["Song 2", "Song 0", "Song 6"]
+    assert profile.long_term.name == "Artist 1 · Artist 0 · Artist 3"
 
 
 def test_unknown_user_has_an_empty_profile():
-    told = seen()
-    assert (told.is_known, told.events, told.interests, told.short_term, told.long_term) == (False, [], [], None, None)
+    profile = seen()
+    assert (profile.is_known, profile.events, profile.interests, profile.short_term, profile.long_term) == (
+        False,
+        [],
+        [],
+        None,
+        None,
+    )
 
 
 def test_unknown_track_is_an_event_without_title():
-    told = seen(**recent(("elsewhere", "full_play", 0)))
-    assert [(one.title, one.artists) for one in told.events] == [("", [])]
-    assert told.short_term is None
+    profile = seen(**recent(("elsewhere", "full_play", 0)))
+    assert [(one.title, one.artists) for one in profile.events] == [("", [])]
+    assert profile.short_term is None
 
 
 def test_artists_of_an_item_by_id():
