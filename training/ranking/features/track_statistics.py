@@ -28,8 +28,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TrackStatistics:
-    """Rows sorted by track, then day: `key_R` packs vocabulary index and day since 1970 at whose midnight they were
-    known.
+    """Rows sorted by track, then day: `key_R` packs vocabulary index and day since 1970 (known from its midnight on).
 
     `names`: columns of `counts_RS`; COUNTS first, then further columns of the mart.
     """
@@ -51,7 +50,7 @@ class TrackStatistics:
         key_R = (items_R << DAY_BITS) | day_R
         order = np.argsort(key_R, kind="stable")
         order = order[items_R[order] > 1]
-        columns = rows.select(*COUNTS, *(pl.col(name).cast(pl.Float32).fill_null(0) for name in further))
+        columns = rows.select(*COUNTS, *(pl.col(name).cast(pl.Float32).fill_nan(0).fill_null(0) for name in further))
         return cls(key_R[order], columns.to_numpy().astype(np.float32)[order], (*COUNTS, *further))
 
     def lookup_before(self, items_BC: Ints, time_B: Ints) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
