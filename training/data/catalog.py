@@ -142,6 +142,6 @@ def _encode_territories(column: pl.Series) -> tuple[np.ndarray, list[frozenset[s
 def _encode_recordings(column: pl.Series) -> np.ndarray:
     # A track without a recording id gets a unique code: its negative item number.
     V = len(column)
-    known = column.cast(pl.Categorical).to_physical().cast(pl.Int64)
-    codes: np.ndarray = known.fill_null(pl.Series(-np.arange(V) - 1)).to_numpy()
+    physical = column.cast(pl.Categorical).to_physical().cast(pl.Int64)
+    codes: np.ndarray = physical.fill_null(pl.Series(-np.arange(V) - 1)).to_numpy()
     return codes

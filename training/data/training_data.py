@@ -207,8 +207,8 @@ class TrainingData:
         first.sort()
         listen, case, track = listen[first], case[first], track[first]
         is_repeat = self.first_play_row_P[listen] < rows[case]
-        kept, case = np.unique(case, return_inverse=True)
-        begins = rows[kept]
+        nonempty, case = np.unique(case, return_inverse=True)
+        begins = rows[nonempty]
         is_kind = {
             "targets": np.ones(len(listen), dtype=bool),
             "repeat": is_repeat,

@@ -74,7 +74,7 @@ def _imported(source: bytes, name: str, root: Path) -> Iterator[str]:
     for base, attributes in _import_statements(source):
         for parent in (base, _sibling(base, name, root)):
             found = [f"{parent}.{attribute}" for attribute in attributes]
-            submodules = [one for one in found if _source(one, root)]
+            submodules = [name for name in found if _source(name, root)]
             yield from submodules
             if len(submodules) < len(attributes) or not attributes:
                 yield from [parent] if _source(parent, root) else []

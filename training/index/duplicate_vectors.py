@@ -34,11 +34,13 @@ class DuplicateVectorGroups:
     def _grouped(
         cls, item_N: np.ndarray, group_N: np.ndarray, groups: int, is_kept_N: np.ndarray
     ) -> DuplicateVectorGroups:
-        kept = np.flatnonzero(is_kept_N)
-        member_M = kept[np.argsort(group_N[kept], kind="stable")]
-        offset_G1 = np.concatenate([[0], np.cumsum(np.bincount(group_N[kept], minlength=groups))]).astype(np.int64)
+        position_M = np.flatnonzero(is_kept_N)
+        member_M = position_M[np.argsort(group_N[position_M], kind="stable")]
+        offset_G1 = np.concatenate([[0], np.cumsum(np.bincount(group_N[position_M], minlength=groups))]).astype(
+            np.int64
+        )
         position_V = np.full(int(item_N.max(initial=0)) + 2, -1, dtype=np.int32)
-        position_V[item_N[kept]] = kept
+        position_V[item_N[position_M]] = position_M
         return cls(item_N, group_N, member_M, offset_G1, position_V)
 
     def with_items(self, items: np.ndarray, row_ND: np.ndarray) -> tuple[DuplicateVectorGroups, np.ndarray]:

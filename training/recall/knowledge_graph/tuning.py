@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from training.data.recall_at_k import load_user_batches, mean_per_user, recall_at_k
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
+from training.data.user_batch import UserBatch
+from training.recall.channel import Candidates
 from training.recall.knowledge_graph.config import PERFORMED_BY, KnowledgeGraphConfig
-from training.recall.knowledge_graph.graph import ONE_WAY_RELATIONS
-
-if TYPE_CHECKING:
-    from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
+from training.recall.knowledge_graph.graph import ONE_WAY_RELATIONS, KnowledgeGraph
 
 DECAY_GRID = (0.7, 1.0, 1.3, 1.6)
 POPULARITY_GRID = (0.5, 1.0, 1.5)
@@ -32,7 +31,22 @@ DERIVED_RELATION_WEIGHT_GRID = (0.0, *RELATION_WEIGHT_GRID)
 MIN_GAIN = 1e-4
 
 
-def tune_walk(channel: KnowledgeGraphWalks, data: TrainingData) -> dict[str, Any]:
+class TunableWalk(Protocol):
+    """The part of the channel `knowledge_graph` that tuning uses."""
+
+    feature_service: ClassVar[str]
+    resolved_config: KnowledgeGraphConfig
+    graph: KnowledgeGraph
+    is_servable_V: np.ndarray
+
+    def apply_config(self, config: KnowledgeGraphConfig) -> None:
+        """Replace the config and rebuild the walk graph."""
+
+    def recall(self, users: UserBatch, k: int) -> Candidates:
+        """The `k` best candidates of each request."""
+
+
+def tune_walk(channel: TunableWalk, data: TrainingData) -> dict[str, Any]:
     """Set the walk parameters of `channel` that maximize recall@50 + recall@200 of reachable discoveries.
 
     Returns:
@@ -89,11 +103,11 @@ def _sample_cases(cases: RecallCases, config: KnowledgeGraphConfig) -> RecallCas
     return cases.take(np.sort(sampled))
 
 
-def _count_parameters(channel: KnowledgeGraphWalks) -> int:
+def _count_parameters(channel: TunableWalk) -> int:
     return 3 + len([name for name in channel.graph.relations if name != PERFORMED_BY])
 
 
-def _trials(best: KnowledgeGraphConfig, channel: KnowledgeGraphWalks, number: int) -> Iterator[KnowledgeGraphConfig]:
+def _trials(best: KnowledgeGraphConfig, channel: TunableWalk, number: int) -> Iterator[KnowledgeGraphConfig]:
     """The config with each other value of parameter `number`: relation weights first, by ascending frequency of the
     relation.
     """
