@@ -59,7 +59,7 @@ class HNSWIndex(Index):
         """Not supported; exclusions are not measured."""
         raise NotImplementedError
 
-    def _best(
+    def _best_groups(
         self, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for query_QD in query_BQD:
