@@ -132,7 +132,7 @@ def test_user_is_erased_everywhere_and_others_are_unchanged(home: Home) -> None:
 
     # The recommender keeps running, treats the user as unknown and rejects their events.
     response = home.listen(home.user, 9)
-    assert response["accepted"] == 0 and "was forgotten" in response["rejected"][0]["reason"]
+    assert response["accepted"] == 0 and "was erased" in response["rejected"][0]["reason"]
     assert home.listen(home.others[0], 9)["accepted"] == 3
     assert home.ask("/listener", user_id=home.user)[1]["events"] == []
     assert home.ask("/listener", user_id=home.others[0])[1]["is_known"]
