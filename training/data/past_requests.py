@@ -35,6 +35,6 @@ def sample_past_requests(data: TrainingData, part: str, max_sessions: int, seed:
     rows = np.flatnonzero(position >= np.repeat(count - sampled, count))
     begins, ends = begins[rows], ends[rows]
     random = np.random.default_rng(seed)
-    is_mid_session, position = random.random(len(rows)) < MID_SESSION_SHARE, random.random(len(rows))
-    mid_session = begins + (position * (ends - begins)).astype(np.int64)
+    is_mid_session, fraction = random.random(len(rows)) < MID_SESSION_SHARE, random.random(len(rows))
+    mid_session = begins + (fraction * (ends - begins)).astype(np.int64)
     return data.recall_cases_from_rows(np.where(is_mid_session, mid_session, begins))
