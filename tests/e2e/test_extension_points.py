@@ -1,0 +1,351 @@
+"""Each documented extension (docs/extending.md) reaches the evaluation report and the service without further changes.
+
+A copy of the tree gets a recall channel, a ranker, a user feature, a track feature, a scene, a log format, an
+expectation and a text; the pipeline runs in it once, with recipe `debug`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config import settings
+
+pytestmark = [pytest.mark.timeout(1200)]
+NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", "*.egg-info", "target", "logs")
+
+CHANNEL = '''"""Recall channel of the extension test: the tracks of the user's history, by item code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+from training.data.training_data import TrainingData
+from training.data.user_batch import UserBatch
+from training.data.vocabulary import Vocabulary
+from training.engine.workspace import write_json
+from training.recall.channel import Candidates, RecallChannel
+from training.recall.reason import Reason
+
+
+@dataclass(frozen=True)
+class CodeOrderConfig:
+    """Configuration of the channel `code_order`."""
+
+    max_tracks: int = 50  # most candidates of a request
+
+
+class CodeOrder(RecallChannel[CodeOrderConfig]):
+    """The user's tracks in the order of their item codes."""
+
+    name: ClassVar[str] = "code_order"
+    feature_service: ClassVar[str] = "favourites"
+
+    def __init__(self, config: CodeOrderConfig) -> None:
+        self.resolved_config = config
+
+    @classmethod
+    def config(cls, recipe: str) -> CodeOrderConfig:
+        return CodeOrderConfig()
+
+    @classmethod
+    def fit(cls, data: TrainingData, config: CodeOrderConfig, folder: Path) -> Self:
+        return cls(config)
+
+    def recall(self, users: UserBatch, k: int) -> Candidates:
+        ranking = Candidates.from_ranking(users.history_items_BH[:, : self.resolved_config.max_tracks])
+        return Candidates.pad_or_truncate(ranking.items_BK, ranking.scores_BK, k)
+
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
+        return [Reason("in_code_order", {"position": position}) for position, _ in enumerate(items, 1)]
+
+    def save(self, folder: Path) -> None:
+        write_json(folder / "code_order.json", asdict(self.resolved_config))
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
+        return cls(CodeOrderConfig(**json.loads((folder / "code_order.json").read_text())))
+'''
+
+RANKER = '''"""Ranker of the extension test: the interest is the sum of the history instead of its mean."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from training.ranking.ranker import UserState
+from training.ranking.sum_pooling import SumPooling
+
+
+class PlainSum(SumPooling):
+    """The sum of the valid events."""
+
+    name: ClassVar[str] = "plain_sum"
+
+    def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
+        return (state.events_BLD * state.mask_BL[..., None]).sum(1, keepdim=True).expand_as(item_BCD) / 50
+'''
+
+READER = '''"""Log format of the extension test: `*.pipe` files with a header `user|track|second|ms` and one play per line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from ingestion.readers.parsing import delimited
+from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
+from ingestion.sources import Member
+
+COLUMNS = ["user", "track", "second", "ms"]
+
+
+def _select_files(files: list[Member]) -> list[Member]:
+    return [member for member in files if member.file.endswith(".pipe")]
+
+
+def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
+    for member in files:
+        for rows, _ in delimited.stream_blocks(member, "|", COLUMNS, context.report_progress):
+            ended_us = pl.col("second").cast(pl.Int64) * 1_000_000
+            yield Rows(
+                "listening_events",
+                rows.select(
+                    event_id=pl.format("pipe-{}-{}", "user", "second"),
+                    user_id="user",
+                    sequence_number=pl.col("source_line"),
+                    target_type=pl.lit("track"),
+                    target_id="track",
+                    occurred_at=ended_us // 600_000_000 * 600_000_000,
+                    ended_at=ended_us,
+                    action=pl.lit("play"),
+                    played_ms=pl.col("ms").cast(pl.Int64),
+                    source_file=pl.lit(member.name),
+                    source_line="source_line",
+                ),
+            )
+
+
+READER = Reader(select_files=_select_files, read=_read, period="day", split="global_time")
+'''
+
+ASK = """
+import json, sys, time
+from prometheus_client import CollectorRegistry
+from config import settings
+from serving.observability.metrics import Metrics
+from serving.runtime import Runtime
+
+runtime = Runtime(settings.load_settings(), Metrics(CollectorRegistry()))
+try:
+    until = time.monotonic() + 120
+    while not runtime.is_ready and time.monotonic() < until:
+        time.sleep(0.2)
+    answer = runtime.recommend(sys.argv[1], "workout", None)
+    items = [vars(item) for item in answer.items]
+    print(json.dumps({"items": items, "trace": vars(answer.trace), "status": runtime.status()}, default=str))
+finally:
+    runtime.close()
+"""
+
+
+class Extended:
+    """A copy of the tree with the extensions, and a home of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tree, self.home = folder / "tree", folder / "home"
+        shutil.copytree(settings.ROOT, self.tree, ignore=NOT_COPIED)
+        self.environment = {**os.environ, "SEGUE_HOME": str(self.home), "PYTHONPATH": str(self.tree)}
+
+    def write(self, path: str, text: str) -> None:
+        (self.tree / path).write_text(text, encoding="utf-8")
+
+    def insert(self, path: str, anchor: str, text: str) -> None:
+        """Insert `text` before the only occurrence of `anchor`."""
+        file = self.tree / path
+        content = file.read_text(encoding="utf-8")
+        assert content.count(anchor) == 1, f"{path} has {anchor!r} {content.count(anchor)} times"
+        file.write_text(content.replace(anchor, text + anchor), encoding="utf-8")
+
+    def run(self, *arguments: str) -> str:
+        process = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.tree,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        logs = "".join(file.read_text()[-3000:] for file in (self.home / "logs").rglob("*.log") if process.returncode)
+        assert process.returncode == 0, f"{process.stdout[-3000:]}\n{process.stderr[-3000:]}\n{logs[-6000:]}"
+        return process.stdout
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Extended]:
+    copy = Extended(tmp_path_factory.mktemp("extended"))
+    add_channel(copy)
+    add_ranker(copy)
+    add_features(copy)
+    add_scene(copy)
+    add_log_format(copy)
+    add_expectation(copy)
+    copy.run("-m", "local.land", "--recipe", "debug")
+    log = copy.home / "more.pipe"
+    lines = [f"pipe_user|t{number % 7}|{1_782_000_000 + 300 * number}|200000" for number in range(40)]
+    log.write_text("\n".join(["user|track|second|ms", *lines]) + "\n")
+    copy.run("-m", "ingestion.land", str(log))
+    copy.run("-m", "local.pipeline", "--recipe", "debug", "--channels", "popularity,code_order")
+    yield copy
+
+
+def add_channel(copy: Extended) -> None:
+    copy.write("training/recall/code_order.py", CHANNEL)
+    registry = "training/recall/__init__.py"
+    copy.insert(
+        registry, "from training.recall.collection_recall import", "from training.recall.code_order import CodeOrder\n"
+    )
+    copy.insert(registry, "Popularity, Realtime, LongShort", "CodeOrder, ")
+    for language, text in (("en", "number {position} of your tracks"), ("zh", "你的第 {position} 首歌")):
+        file = copy.tree / "serving" / "reasons" / "messages" / f"{language}.json"
+        messages = json.loads(file.read_text(encoding="utf-8"))
+        messages["reasons"]["in_code_order"] = text
+        messages["scenes"]["workout"] = text
+        file.write_text(json.dumps(messages, ensure_ascii=False, indent=2), encoding="utf-8")
+
+
+def add_ranker(copy: Extended) -> None:
+    copy.write("training/ranking/plain_sum.py", RANKER)
+    registry = "training/ranking/__init__.py"
+    copy.insert(
+        registry,
+        "from training.ranking.ranker import Ranker",
+        "from training.ranking.plain_sum import PlainSum\n",
+    )
+    copy.insert(registry, "SumPooling, TargetAttention, InterestEvolution", "PlainSum, ")
+    others = '("sum_pooling", "target_attention", "interest_evolution", "session_domains")'
+    recipes = copy.tree / "training" / "recipes.py"
+    line = '"debug": Recipe("debug", seed=0, '
+    assert recipes.read_text().count(line) == 1
+    recipes.write_text(recipes.read_text().replace(line, f"{line}excluded_rankers={others}, "))
+
+
+def add_features(copy: Extended) -> None:
+    profiles = "dbt/models/marts/user_profiles"
+    copy.insert(f"{profiles}.sql", "count(*) as plays,", "count(distinct session_id) as sessions,\n        ")
+    total = "(sum(sessions) over until_then)::bigint as sessions_total,\n        "
+    copy.insert(f"{profiles}.sql", "(sum(plays) over until_then)", total)
+    column = '      - name: {}\n        description: "A column of the test"\n        data_type: bigint\n'
+    copy.insert(f"{profiles}.yml", "      - name: plays_total\n", column.format("sessions_total"))
+    copy.insert(
+        "feature_repo/profile_views.py",
+        'Field(name="plays_total"',
+        'Field(name="sessions_total", dtype=Int64),\n        ',
+    )
+    statistics = "dbt/models/marts/track_statistics"
+    total = "(sum(full_plays) over until_then - sum(skips) over until_then)::bigint as balance_total,\n        "
+    copy.insert(f"{statistics}.sql", "(sum(plays) over until_then)", total)
+    copy.insert(f"{statistics}.yml", "      - name: plays_total\n", column.format("balance_total"))
+
+
+def add_scene(copy: Extended) -> None:
+    copy.insert(
+        "training/slate/scenes.py",
+        'Scene(name="playlists"',
+        'Scene(name="workout", limit=4, max_limit=20),\n        ',
+    )
+
+
+def add_log_format(copy: Extended) -> None:
+    copy.write("ingestion/readers/pipe_plays.py", READER)
+    registry = "ingestion/readers/__init__.py"
+    copy.insert(registry, "    play_log,\n", "    pipe_plays,\n")
+    copy.insert(registry, '    "play_log": play_log.READER', '    "pipe_plays": pipe_plays.READER,\n')
+
+
+def add_expectation(copy: Extended) -> None:
+    copy.insert(
+        "quality/suites.py", 'between("artists_total", 0, None)', 'between("sessions_total", 1, None),\n            '
+    )
+
+
+@pytest.fixture(scope="module")
+def evaluation(extended: Extended) -> dict:
+    return json.loads((extended.home / "reports" / "evaluation.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def manifest(extended: Extended) -> dict:
+    (file,) = (extended.home / "bentoml").rglob("manifest.json")
+    return json.loads(file.read_text())
+
+
+@pytest.fixture(scope="module")
+def answer(extended: Extended) -> dict:
+    users = json.loads(
+        extended.run(
+            "-c",
+            "import json, polars as pl; from config.settings import load_settings;"
+            "print(json.dumps(pl.read_parquet(load_settings().marts / 'plays.parquet')['user_id'].unique().sort().to_list()))",
+        )
+    )
+    user = next(name for name in users if name != "pipe_user")
+    return json.loads(extended.run("-m", "local.environment", "python", "-c", ASK, user).splitlines()[-1])
+
+
+def test_the_channel_is_in_the_report_and_answers_requests(extended, evaluation, manifest, answer):
+    assert "code_order" in evaluation["recall"]
+    assert "code_order" in manifest["channels"]
+    assert answer["trace"]["candidates"]["code_order"] > 0
+    page = (extended.home / "reports" / "evaluation.html").read_text()
+    assert "code_order" in page
+
+
+def test_the_ranker_is_in_the_report_and_in_the_release(evaluation, manifest):
+    assert "plain_sum" in evaluation["ranking"]
+    assert manifest["ranker"] == "plain_sum"
+
+
+def test_the_features_are_inputs_of_the_served_ranker(extended):
+    (file,) = (extended.home / "bentoml").rglob("ranker.json")
+    text = file.read_text()
+    assert "user_profile__sessions_total" in text
+    assert "balance_total" in text
+
+
+def test_the_scene_is_in_the_api_and_answers_requests(extended, answer):
+    assert len(answer["items"]) == 4
+    openapi = extended.run("-c", "from training.slate.scenes import SCENES; print(list(SCENES))")
+    assert "workout" in openapi
+
+
+def test_the_log_format_is_landed_and_in_the_lineage_of_the_release(manifest):
+    assert "pipe_plays" in {row["format"] for row in manifest["lineage"]["logs"]}
+
+
+def test_the_expectation_is_in_the_data_docs(extended):
+    outcome = (extended.home / "reports" / "data_docs" / "marts" / "outcome.json").read_text()
+    assert "sessions_total" in outcome
+
+
+@pytest.mark.parametrize(("language", "text"), [("en", "number 1 of your tracks"), ("zh", "你的第 1 首歌")])
+def test_the_text_is_shown_in_each_language(extended, language, text):
+    program = (
+        "from serving.reasons.messages import render_reason; from training.recall.reason import Reason;"
+        f"print(render_reason(Reason('in_code_order', {{'position': 1}}), {language!r}))"
+    )
+    assert extended.run("-c", program).strip() == text
