@@ -1,9 +1,17 @@
 """Shared fixtures, and the import order that all tests rely on."""
 
+import os
+import sys
+
 # prometheus_client chooses the storage of its metrics at import. If BentoML is imported first, all registries of the process
 # share files; tests need separate registries.
 import prometheus_client  # noqa: F401
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ and not hasattr(sys, "ps1"):
+    # The main module of a worker has no file. PySpark takes that for a run of its doctests and exits, unless the
+    # interpreter is interactive.
+    sys.ps1 = ""
 
 pytest.register_assert_rewrite("tests.support")
 pytest_plugins = ["tests.support.training.tiny_world"]
