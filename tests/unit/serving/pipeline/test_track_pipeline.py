@@ -105,7 +105,7 @@ def test_scene_uses_its_task_weights(bench):
     assert bench.ask(of, limit=1, scene="private_fm") == ["t5"]
     assert bench.ask(of, limit=1, scene="daily") == ["t4"]
     without = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(0.9, TaskWeights({"": {"like": 1.0}})))
-    with pytest.raises(WarmUpFailed, match="no head like"):
+    with pytest.raises(WarmUpFailed, match="no task like"):
         warm_up(without, NOW, RECALL, Ranking())
 
 
