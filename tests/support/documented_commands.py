@@ -37,10 +37,10 @@ QUICK = (
 
 ELSEWHERE = {
     "python -m sequences.streaming.consume": "integration/sequences/streaming/test_consume.py",
-    "python -m privacy.erase": "unit/privacy/test_erase_user.py",
-    "python -m privacy.erase USER": "unit/privacy/test_erase_user.py",
-    "python -m privacy.erase USER --anyway": "unit/privacy/test_erase_user.py",
-    "python -m privacy.erase USER --lift": "unit/privacy/test_erase_user.py",
+    "python -m privacy.erase": "integration/privacy/test_erase_user.py",
+    "python -m privacy.erase USER": "integration/privacy/test_erase_user.py",
+    "python -m privacy.erase USER --anyway": "integration/privacy/test_erase_user.py",
+    "python -m privacy.erase USER --lift": "integration/privacy/test_erase_user.py",
     "python -m local.migrate": "unit/local/test_migrate.py",
     "python -m local.publish": "integration/storage/test_tables.py",
     "make run": "e2e/test_pipeline.py",
