@@ -56,9 +56,9 @@ RETURNING_USERS = 120
 PUBLISH_SCRIPT = """
 import sys
 from pathlib import Path
-from training import store
+from training.release import model_store
 for folder in map(Path, sys.argv[1:]):
-    store.publish(folder, folder.name, {})
+    model_store.publish(folder, folder.name, {})
 """
 
 

@@ -204,7 +204,7 @@ def test_log_without_listens_has_no_listwise_head(
         train_module.main()
         assert here.list_fitted("head", "held_out", ["listened"]) == []
     printed = capsys.readouterr().out
-    assert "not fitted: listened; of 0 candidates of 0 past requests" in printed
+    assert "not fitted: listened; 0 of 0 candidates of 0 past requests" in printed
     assert "not refitted: listened" in printed
 
 
