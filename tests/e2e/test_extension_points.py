@@ -209,7 +209,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Extended]:
     lines = [f"pipe_user|t{number % 7}|{1_782_000_000 + 300 * number}|200000" for number in range(40)]
     log.write_text("\n".join(["user|track|second|ms", *lines]) + "\n")
     copy.run("-m", "ingestion.land", str(log))
-    copy.run("-m", "local.pipeline", "--recipe", "debug", "--channels", "popularity,code_order")
+    copy.run("-m", "local.pipeline", "--recipe", "debug", "--channels", "popularity code_order")
     yield copy
 
 
