@@ -239,7 +239,7 @@ class CheckpointAndEarlyStop(Callback):
 
 
 def clip_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
-    """Scale gradients, sparse ones included, down to a total norm of MAX_GRAD_NORM."""
+    """Gradient clipping: scale all gradients, sparse ones included, to a total norm of at most MAX_GRAD_NORM."""
     gradients = []
     for parameter in parameters:
         if parameter.grad is not None and parameter.grad.is_sparse:
