@@ -49,7 +49,7 @@ PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --
 check: lint ## Lint, types, unit and contract tests
 	@$(PYTEST_PARALLEL) tests/unit tests/contract
 
-test: check .venv/spark ## check, then integration and end-to-end tests (Spark, Airflow, browser, databases)
+test: .venv/spark check ## check, then integration and end-to-end tests (Spark, Airflow, browser, databases)
 	@$(PYTEST_PARALLEL) tests/integration
 	@$(BIN)/python -m pytest tests/e2e
 
