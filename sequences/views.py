@@ -158,18 +158,7 @@ class SequenceView:
         )
 
 
-_ALL_ATTRIBUTES = (
-    EVENT_ID,
-    TARGET_TYPE,
-    TARGET_ID,
-    TRACK_ID,
-    BEHAVIOUR,
-    OCCURRED_AT,
-    ENDED_AT,
-    SEQUENCE_NUMBER,
-    PLAYED_RATIO,
-    SCENE,
-)
+_ALL_ATTRIBUTES = tuple(ATTRIBUTES.values())
 
 SEQUENCE_VIEWS: dict[str, SequenceView] = {
     view.name: view

@@ -1,7 +1,7 @@
 """Suppression list of erased users: salted hashes of user ids in `SEGUE_HOME/forgotten.json`.
 
 `privacy.erase` writes the list; landing and the recommender enforce it, so that erased data does not return. The file
-contains no ids, but allows whoever has it to test guesses: there are too few ids for a hash to hide them.
+contains no ids, but allows anyone who has it to test guesses: there are too few ids for a hash to hide them.
 """
 
 from __future__ import annotations
