@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,8 +34,8 @@ def code_hash(*modules: str, root: Path = settings.ROOT) -> str:
     """
     definitions = (f"{FEATURE_REPOSITORY}.{path.stem}" for path in (root / FEATURE_REPOSITORY).glob("*.py"))
     digest = hashlib.sha256()
-    for name, path in sorted(import_closure(*modules, *definitions, root=root).items()):
-        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for name, (_, source) in sorted(_read_closure((*modules, *definitions), root).items()):
+        digest.update(name.encode() + b"\0" + source + b"\0")
     return digest.hexdigest()[:16]
 
 
@@ -48,7 +48,12 @@ def import_closure(*modules: str, root: Path = settings.ROOT) -> dict[str, Path]
     Raises:
         ModuleNotFoundError: one of `modules` is not below `root`.
     """
-    closure: dict[str, Path] = {}
+    return {name: path for name, (path, _) in _read_closure(modules, root).items()}
+
+
+def _read_closure(modules: Sequence[str], root: Path) -> dict[str, tuple[Path, bytes]]:
+    """The modules of `import_closure`: name to file and source."""
+    closure: dict[str, tuple[Path, bytes]] = {}
     to_visit = list(modules)
     while to_visit:
         name = to_visit.pop()
@@ -57,8 +62,9 @@ def import_closure(*modules: str, root: Path = settings.ROOT) -> dict[str, Path]
         path = _source(name, root)
         if path is None:
             raise ModuleNotFoundError(f"no module {name} in {root}; cache keys are made of modules that are there")
-        closure[name] = path
-        to_visit += (found for found in _imported(path.read_bytes(), name, root) if found not in closure)
+        source = path.read_bytes()
+        closure[name] = path, source
+        to_visit += (found for found in _imported(source, name, root) if found not in closure)
     return closure
 
 
@@ -69,15 +75,18 @@ def _source(name: str, root: Path) -> Path | None:
     return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
 
 
-def _imported(source: bytes, name: str, root: Path) -> Iterator[str]:
+@lru_cache(maxsize=4096)
+def _imported(source: bytes, name: str, root: Path) -> tuple[str, ...]:
     """The modules below `root` that the import statements of module `name` refer to."""
+    imported: list[str] = []
     for base, attributes in _import_statements(source):
         for parent in (base, _sibling(base, name, root)):
             found = [f"{parent}.{attribute}" for attribute in attributes]
             submodules = [name for name in found if _source(name, root)]
-            yield from submodules
-            if len(submodules) < len(attributes) or not attributes:
-                yield from [parent] if _source(parent, root) else []
+            imported += submodules
+            if (len(submodules) < len(attributes) or not attributes) and _source(parent, root):
+                imported.append(parent)
+    return tuple(imported)
 
 
 def _sibling(base: str, importer: str, root: Path) -> str:
@@ -87,17 +96,14 @@ def _sibling(base: str, importer: str, root: Path) -> str:
     return base if is_package else f"{package}.{base}"
 
 
-@lru_cache(maxsize=4096)
-def _import_statements(source: bytes) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _import_statements(source: bytes) -> Iterator[tuple[str, tuple[str, ...]]]:
     """`(module, names)` of each import statement; without names for `import module`."""
-    statements: list[tuple[str, tuple[str, ...]]] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            statements += ((alias.name, ()) for alias in node.names)
+            yield from ((alias.name, ()) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             if node.level or node.module is None:
                 raise ImportError(
                     f"line {node.lineno}: relative import; import by the full name, which cache keys follow"
                 )
-            statements.append((node.module, tuple(alias.name for alias in node.names)))
-    return tuple(statements)
+            yield node.module, tuple(alias.name for alias in node.names)

@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,11 @@ MODULES = sorted(
         *(file for package in PACKAGES for file in (settings.ROOT / package).rglob("*.py")),
     )
 )
+DEFINITIONS = [f"feature_repo.{path.stem}" for path in (settings.ROOT / "feature_repo").glob("*.py")]
+IN_A_CLOSURE = sorted(
+    str(path.relative_to(settings.ROOT))
+    for path in import_closure(*chain.from_iterable(PRODUCERS.values()), *DEFINITIONS).values()
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,23 +69,34 @@ def unchanged(tree) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def closures(tree) -> dict[str, set[str]]:
     """The files in the closure of each producer; all depend on the feature definitions."""
-    definitions = [f"feature_repo.{path.stem}" for path in (tree / "feature_repo").glob("*.py")]
     return {
-        name: {str(path.relative_to(tree)) for path in import_closure(*modules, *definitions, root=tree).values()}
+        name: {str(path.relative_to(tree)) for path in import_closure(*modules, *DEFINITIONS, root=tree).values()}
         for name, modules in PRODUCERS.items()
     }
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_changed_modules_change_exactly_the_keys_that_depend_on_them(module, tree, unchanged, closures):
-    path = tree / module
-    source = path.read_bytes()
-    path.write_bytes(source + b"\n# changed\n")
+def changed_keys(tree: Path, unchanged: dict[str, str], modules: Collection[str]) -> set[str]:
+    """The producers whose key changes when `modules` change."""
+    sources = {tree / module: (tree / module).read_bytes() for module in modules}
     try:
-        changed = {name for name, modules in PRODUCERS.items() if code_hash(*modules, root=tree) != unchanged[name]}
+        for path, source in sources.items():
+            path.write_bytes(source + b"\n# changed\n")
+        return {name for name, modules in PRODUCERS.items() if code_hash(*modules, root=tree) != unchanged[name]}
     finally:
-        path.write_bytes(source)
-    assert changed == {name for name, files in closures.items() if module in files}
+        for path, source in sources.items():
+            path.write_bytes(source)
+
+
+@pytest.mark.parametrize("module", IN_A_CLOSURE)
+def test_changed_modules_change_exactly_the_keys_that_depend_on_them(module, tree, unchanged, closures):
+    assert changed_keys(tree, unchanged, [module]) == {name for name, files in closures.items() if module in files}
+
+
+def test_modules_outside_all_closures_change_no_key(tree, unchanged, closures):
+    outside = set(MODULES) - set().union(*closures.values())
+    assert any(module.startswith("serving/") for module in outside)
+    assert outside == set(MODULES) - set(IN_A_CLOSURE)
+    assert changed_keys(tree, unchanged, outside) == set()
 
 
 @pytest.mark.parametrize("name", ["evaluation", "cached arrays", "channel realtime", "ranker session_domains"])
