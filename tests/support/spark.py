@@ -53,17 +53,24 @@ def environment(home: Path, memory: str = "1g", is_interpreted: bool = True) -> 
     return variables
 
 
+_jvm_environments: list[dict[str, str]] = []  # of the JVM of this process; empty before it starts
+
+
 @contextmanager
 def session(home: Path) -> Iterator[Any]:
-    """Run a Spark session in this process with the settings of `environment`."""
+    """Run a Spark session in this process with the settings of `environment`.
+
+    The first caller's home is the home of all: a process has one JVM, which reads its options only when it starts.
+    The JVM lives until the process ends.
+    """
     from pyspark.sql import SparkSession
 
     before = dict(os.environ)
-    os.environ.update(environment(home))
-    opened = SparkSession.builder.getOrCreate()
+    if not _jvm_environments:
+        _jvm_environments.append(environment(home))
+    os.environ.update(_jvm_environments[0])
     try:
-        yield opened
+        yield SparkSession.builder.getOrCreate()
     finally:
-        opened.stop()
         os.environ.clear()
         os.environ.update(before)
