@@ -24,7 +24,7 @@ quoted = '$(subst ','\'',$(1))'
 PARAMETERS = --logs $(call quoted,$(LOGS)) --recipe $(call quoted,$(RECIPE)) --as-of $(call quoted,$(AS_OF)) --channels $(call quoted,$(CHANNELS))
 
 .DEFAULT_GOAL := help
-.PHONY: setup simulate run pipeline serve stop check test lint acceptance bench ablation study docs screenshots clean lock help
+.PHONY: setup simulate run pipeline serve stop check unit test lint acceptance bench ablation study docs screenshots clean lock help
 
 setup: .venv/stamp ## Create .venv from requirements.lock (does nothing if it is up to date)
 
@@ -43,15 +43,18 @@ serve: setup ## Start the services that are not running: Airflow, recommender, M
 stop: ## Stop the services of SEGUE_HOME and all their processes
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local.services stop; fi
 
-# Two workers; a test file runs in one of them, because module fixtures are expensive. One thread per worker and core.
-PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# A test file runs in one worker, because module fixtures are expensive. One thread per worker.
+PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadfile
 
-check: lint ## Lint, types, unit and contract tests
-	@$(PYTEST_PARALLEL) tests/unit tests/contract
+check: setup ## Lint, types, unit and contract tests
+	@$(MAKE) --no-print-directory --jobs 2 lint unit
 
+unit: setup
+	@$(PYTEST_PARALLEL) --numprocesses 2 tests/unit tests/contract
+
+# Three workers on two cores, because many of these tests wait for servers. Long files first.
 test: .venv/spark check ## check, then integration and end-to-end tests (Spark, Airflow, browser, databases)
-	@$(PYTEST_PARALLEL) tests/integration
-	@$(BIN)/python -m pytest tests/e2e
+	@$(PYTEST_PARALLEL) --numprocesses 3 --no-loadscope-reorder tests/e2e tests/integration
 
 lint: setup ## Format, style, types, import layers, SQL and the compose file
 	@$(BIN)/ruff format --check .
@@ -66,7 +69,7 @@ lint: setup ## Format, style, types, import layers, SQL and the compose file
 
 ACCEPTANCE := tests/e2e/test_acceptance.py tests/e2e/test_pipeline_kills.py tests/e2e/test_airflow_kills.py tests/e2e/test_service_kills.py \
 	tests/e2e/test_celery.py tests/e2e/test_event_changes_response.py tests/contract/serving/test_api_conformance.py tests/e2e/test_real_log_marts.py \
-	tests/integration/dbt/test_spark_marts.py
+	tests/integration/dbt/test_spark_marts.py tests/integration/dbt/test_spark_thrift.py tests/integration/storage/test_spark_tables.py
 
 acceptance: setup .venv/spark ## Slow tests on real logs and at full size; resumable, skipped with a reason if data is missing
 	@SEGUE_ACCEPTANCE=1 $(BIN)/python -m pytest -p tests.support.acceptance_plugin --override-ini timeout=7200 $(ACCEPTANCE)

@@ -21,7 +21,7 @@ from tests.integration.dbt.test_spark_marts import assert_equal, fields
 from tests.support import spark
 from tests.support.landing_zone import built, event, write, write_empty_tables
 
-pytestmark = [spark.needs_spark]
+pytestmark = [spark.needs_spark, spark.is_slow]
 
 SERVER = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
 SECONDS = 300

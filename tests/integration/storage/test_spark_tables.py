@@ -20,7 +20,7 @@ from tests.support import spark
 from tests.support.landing_zone import built
 from tests.support.log_sources import event, json_lines
 
-pytestmark = [spark.needs_spark, pytest.mark.timeout(1800)]
+pytestmark = [spark.needs_spark, spark.is_slow, pytest.mark.timeout(1800)]
 
 AS_OF = date(2026, 7, 1)
 MARTS = ("events", "plays", "tracks", "user_profiles")
