@@ -49,7 +49,7 @@ NO_RETRIES = {"params": PARAMS, "default_args": {**DAG_ARGUMENTS["default_args"]
 
 with DAG("set_release", schedule=None, doc_md=__doc__, **DAG_ARGUMENTS | NO_RETRIES) as dag:
 
-    @task(task_id="asked", doc_md=format_task_documentation("asked"))
+    @task(doc_md=format_task_documentation("read_parameters"))
     def read_parameters(params: Any = None) -> dict[str, str]:
         return {name.upper(): "" if params[name] is None else str(params[name]) for name in PARAMS}
 

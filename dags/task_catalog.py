@@ -221,7 +221,7 @@ _TASKS = (
         short="release gate and model store",
     ),
     Task(
-        "asked",
+        "read_parameters",
         "Reads ACTION, RELEASE and SHARE for the environment of the command; empty if not given.",
         "A Param is not valid; the table in the documentation of the DAG lists valid values.",
         XCOM_PAGE,

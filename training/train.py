@@ -37,7 +37,7 @@ from training.recipes import RECIPES, recipe
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-RESOLVED_CONFIG_FILE, MEASURES_FILE = "settled.json", "measures.json"
+RESOLVED_CONFIG_FILE, MEASURES_FILE = "resolved_config.json", "measures.json"
 MODEL_TABLES = ("channels", "containers", "rankers", "heads")
 ALL = "all"
 MODEL_KINDS = ("channel", "container", "ranker", "head")

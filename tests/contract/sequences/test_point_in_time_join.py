@@ -85,7 +85,7 @@ CASES = {
     "before the first value": ([("a", 99.9)], FOREVER, [None]),
     "at the very moment": ([("a", 100)], FOREVER, [1]),
     "of equal timestamps the one created last": ([("a", 200), ("a", 250)], FOREVER, [3, 3]),
-    "missing entity": ([("nobody", 500), ("a", 500)], FOREVER, [None, 4]),
+    "missing entity": ([("unknown_user", 500), ("a", 500)], FOREVER, [None, 4]),
     "null entity": ([(None, 500), ("b", 500)], FOREVER, [None, 5]),
     "rows out of order and twice": ([("a", 300), ("b", 300), ("a", 100), ("a", 300)], FOREVER, [4, 5, 1, 4]),
     "time to live, its last moment": ([("b", 210)], timedelta(seconds=60), [5]),
@@ -108,7 +108,7 @@ def test_filter_by_created_timestamp_hides_later_rows(tmp_path: Path) -> None:
 
 
 def test_equals_feasts_duckdb_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    queries = [(artist, second) for second in range(80, 400, 10) for artist in ("a", "b", "nobody")]
+    queries = [(artist, second) for second in range(80, 400, 10) for artist in ("a", "b", "unknown_user")]
     store = store_with(tmp_path, timedelta(seconds=60))
     actual = values(store, *queries)
     feast_method = staticmethod(DuckDBOfflineStore.get_historical_features)
@@ -127,7 +127,7 @@ def values_of_feast(store: Any, queries: list[tuple[str, float]]) -> list[Any]:
 
 def test_sequences_and_ordinary_views_in_one_call_with_full_names(tmp_path: Path) -> None:
     store = store_with(tmp_path, FOREVER)
-    queries = frame(("a", 300), ("b", 10)).assign(user_id=["u", "nobody"], kept=[1, 2])
+    queries = frame(("a", 300), ("b", 10)).assign(user_id=["u", "unknown_user"], kept=[1, 2])
     job = store.get_historical_features(
         queries, ["recent_events:event_id", "values:value", "played_history:event_id"], full_feature_names=True
     )

@@ -90,7 +90,7 @@ def test_offline_dense_and_materialized_equal_the_oracle(history: list[dict[str,
             dense_equals(events, view, queries, expected)
         materialize(store, date(2024, 1, 2), folder, folder / "progress.json", tuple(VIEWS.values()))
         reader = OnlineReader(store, VIEWS)
-        for user in (*USERS, "nobody"):
+        for user in (*USERS, "unknown_user"):
             found = reader.read(user)
             for view in VIEWS.values():
                 assert_equal_lists(found[view.name], oracle_values(rows, view, user, us(DAY)))

@@ -172,7 +172,7 @@ def test_listener_profile(client):
     known = client.post("/listener", json={"user_id": "u"}).json()
     assert known["is_known"] and known["release"] == "r1"
     assert sorted(known["long_term"]["titles"]) == ["Song 0", "Song 1"]
-    assert client.post("/listener", json={"user_id": "nobody"}).json()["is_known"] is False
+    assert client.post("/listener", json={"user_id": "unknown_user"}).json()["is_known"] is False
     refused = client.post("/listener", json={"user_id": "\u0007"})
     assert refused.status_code == 400 and "printable" in refused.json()["error"]
 

@@ -49,7 +49,7 @@ def channel(request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory
 def requests(channel: RecallChannel, data: TrainingData) -> UserBatch:
     """Known users after, within and before their history, and an unknown user."""
     middle = int(np.median(data.plays.request_at_P))
-    users = ["u0", "u1", "u2", "u3", "u0", "nobody"]
+    users = ["u0", "u1", "u2", "u3", "u0", "unknown_user"]
     return users_at(data, channel.feature_service, users, [NEVER, NEVER, middle, middle, 0, NEVER])
 
 

@@ -303,7 +303,7 @@ def test_set_release_is_only_triggered_manually(bag):
     ],
 )
 def test_set_release_passes_its_params_to_the_command(set_release, tmp_path, params, words):
-    variables = set_release.dag.get_task("asked").python_callable(params=params)
+    variables = set_release.dag.get_task("read_parameters").python_callable(params=params)
     command = set_release.dag.get_task("set_release").bash_command
     fake = tmp_path / "python"
     fake.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")

@@ -107,7 +107,7 @@ def query_times(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
     for row in rows:
         known = to_us(row["known_at"])
         times.update((known - 1, known, known + 1))
-    queries = [(user, time) for time in sorted(times, key=lambda time: time % 7) for user in (*USERS, "nobody")]
+    queries = [(user, time) for time in sorted(times, key=lambda time: time % 7) for user in (*USERS, "unknown_user")]
     return queries + queries[:3]
 
 

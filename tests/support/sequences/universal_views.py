@@ -163,7 +163,7 @@ def entity_rows(count: int = 60) -> pd.DataFrame:
         {
             "order_id": np.arange(count),
             "driver_id": random.choice([5001, 5002, 5003, 9999], count),
-            "customer_id": random.choice(["c1", "c2", "c3", "c4", "nobody"], count),
+            "customer_id": random.choice(["c1", "c2", "c3", "c4", "unknown_user"], count),
             "origin_id": random.choice([1, 2, 3], count),
             "destination_id": random.choice([1, 2, 3, 4], count),
             "event_timestamp": [NOW - timedelta(minutes=30 * int(n)) for n in random.integers(-20, 160, count)],

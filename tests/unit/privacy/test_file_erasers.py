@@ -27,7 +27,7 @@ def test_only_the_users_lines_are_blanked_in_place(tmp_path: Path) -> None:
     lines = [line(USER, 0), others[0], unescaped, others[1], torn, others[2], others[3], others[4]]
     path.write_bytes(b"".join(lines))
     inode = path.stat().st_ino
-    assert json_lines.erase(path, [USER, "nobody"]) == {USER: 3}
+    assert json_lines.erase(path, [USER, "unknown_user"]) == {USER: 3}
     found = path.read_bytes().splitlines(keepends=True)
     assert [len(one) for one in found] == [len(one) for one in lines]
     assert [one for one in found if one.strip() or one == b"\n"] == others
@@ -75,7 +75,7 @@ def test_rows_are_erased_from_file_and_wal_while_another_connection_is_open(tmp_
     path = tmp_path / "lists.sqlite"
     connection = filled(path)
     assert USER.encode() in bytes_of(path) and b"gone:" in bytes_of(path)
-    assert sqlite.erase(path, "user_id", {USER: USER, "nobody": "nobody"}) == {USER: 2}
+    assert sqlite.erase(path, "user_id", {USER: USER, "unknown_user": "unknown_user"}) == {USER: 2}
     assert USER.encode() not in bytes_of(path) and b"gone:" not in bytes_of(path)
     assert [user for (user,) in connection.execute("select user_id from lists")] == ["bob"]
     assert connection.execute("select * from others").fetchall() == [("kept",)]

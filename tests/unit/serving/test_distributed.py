@@ -94,7 +94,7 @@ def remote(clients):
 
 
 def sample_requests():
-    for user in ("u", "nobody"):
+    for user in ("u", "unknown_user"):
         yield read_request(user, "private_fm", 3, NOW, None, "q")
         yield read_request(user, "daily", 8, NOW, 0.5, "q")
     yield read_similar("t0", 3, None, NOW, "q")
@@ -132,7 +132,7 @@ def test_remote_responses_equal_local_ones_in_every_scene(tmp_path, remote, open
             else CollectionPipeline(bench.hydrate, recall, bench.shown, bench.metrics)
         )
         bench.store.users["u"] = history("t0", "t1") | clicked(("playlist", "p3")) | excluded(("mlog", "m0"))
-        for user in ("u", "nobody"):
+        for user in ("u", "unknown_user"):
             answer = path.recommend(read_request(user, scene, 4, NOW, None, "q"), served)
             answers.append((name, answer.items, answer.trace.candidates, answer.trace.removed, answer.trace.left_out))
     half = len(answers) // 2
@@ -186,7 +186,7 @@ def test_remote_warm_up_names_the_failing_part(remote):
 
 
 def silent(name, content, timeout_s):
-    raise RemoteCallError("nobody there", is_timeout=timeout_s is not None and timeout_s < 1)
+    raise RemoteCallError("no answer", is_timeout=timeout_s is not None and timeout_s < 1)
 
 
 @pytest.mark.parametrize(("hop_s", "why"), [(1.0, "failed"), (0.1, "late")])

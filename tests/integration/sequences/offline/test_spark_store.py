@@ -86,7 +86,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, feast.FeatureS
 def query_frame() -> pd.DataFrame:
     """Entity rows at, just before and just after events, of known and unknown users, unsorted and with duplicates."""
     moments = [at(60 * n) + timedelta(microseconds=shift) for n in (0, 3, 200, 399, 800) for shift in (-1, 0, 1)]
-    rows = [(user, moment) for user in (*USERS, "nobody", None) for moment in moments]
+    rows = [(user, moment) for user in (*USERS, "unknown_user", None) for moment in moments]
     order = np.random.default_rng(6).permutation(len(rows))
     rows = [rows[place] for place in order] + rows[:3]
     return pd.DataFrame(
@@ -174,7 +174,7 @@ def test_spark_materializes_the_same_as_duckdb_into_redis(tmp_path: Path) -> Non
             reader = OnlineReader(store, SEQUENCE_VIEWS)
             read[engine] = [
                 repr({view: {name: list(one) for name, one in of.items()} for view, of in reader.read(user).items()})
-                for user in (*USERS, "nobody")
+                for user in (*USERS, "unknown_user")
             ]
     assert read["spark"] == read["duckdb"]
     assert "e0" in read["spark"][0]

@@ -93,7 +93,7 @@ def test_round_trip(released_workspace: Workspace) -> None:
     loaded = Release.load(path)
     data = TrainingData(released_workspace.marts, "final", recipe("debug"))
     features = OfflineFeatures(data)
-    users = features.load_user_batch("recommender", ["00", "07", "nobody"], np.full(3, 2_000_000_000_000_000))
+    users = features.load_user_batch("recommender", ["00", "07", "unknown_user"], np.full(3, 2_000_000_000_000_000))
     assert set(loaded.channels) == {"popularity", "favourites", "realtime"}
     assert loaded.manifest["containers"] == list(loaded.collection_recallers) == ["playlists", "mlogs"]
     assert loaded.collection_recallers["playlists"].collections.ids_N[2:].tolist() == [

@@ -55,7 +55,7 @@ def test_head_is_released_if_it_has_a_weight(measured: Workspace, tmp_path: Path
     assert manifest["heads"] == ([LISTWISE_HEAD] if share else []) == [path.name for path in tmp_path.glob("heads/*")]
     assert (loaded.ranker.listwise_head is not None) == bool(share)
     users = OfflineFeatures(TrainingData(measured.marts, "final", recipe("debug"))).load_user_batch(
-        "recommender", ["00", "07", "nobody"], np.full(3, 2_000_000_000_000_000)
+        "recommender", ["00", "07", "unknown_user"], np.full(3, 2_000_000_000_000_000)
     )
     items = np.tile(np.arange(2, 12), (3, 1))
     probabilities = loaded.ranker.score(users, items)

@@ -157,7 +157,7 @@ def test_invalid_rows_are_quarantined_with_their_reason(tmp_path: Path) -> None:
             "unknown keys shape; valid keys are file",
         ),
         ("file: other.csv\ncolumns: {user: u, time: t, track: x}", "but there is no such file"),
-        ("file: plays.csv\ncolumns: {user: nobody, time: t, track: x}", "has no column nobody"),
+        ("file: plays.csv\ncolumns: {user: unknown_user, time: t, track: x}", "has no column unknown_user"),
     ],
 )
 def test_invalid_mapping_is_an_error_with_the_remedy(tmp_path: Path, says: str, message: str) -> None:

@@ -40,7 +40,7 @@ def rows() -> list[dict[str, object]]:
 def test_dense_reader_equals_the_oracle(tmp_path: Path, rows: list[dict[str, object]]) -> None:
     view = replace(SEQUENCE_VIEWS["recent_events"], length=4)
     reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
-    queries = [(user, us(second) + 1) for user in ("c", "a", "nobody", "b") for second in range(-60, 2000, 60)]
+    queries = [(user, us(second) + 1) for user in ("c", "a", "unknown_user", "b") for second in range(-60, 2000, 60)]
     batch = reader.read([user for user, _ in queries], [time for _, time in queries])
 
     assert set(batch.columns) == {"track_id", "behaviour", "occurred_at", "ended_at", "played_ratio"}
@@ -82,7 +82,7 @@ def test_read_with_a_shorter_length(tmp_path: Path, rows: list[dict[str, object]
 def test_trimmed_batch_is_as_wide_as_its_longest_sequence(tmp_path: Path, rows: list[dict[str, object]]) -> None:
     view = SEQUENCE_VIEWS["played_history"]
     reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
-    for users in (["a"], ["b", "c"], ["nobody"]):
+    for users in (["a"], ["b", "c"], ["unknown_user"]):
         times = [us(9999)] * len(users)
         whole, trimmed = reader.read(users, times), reader.read(users, times, is_trimmed=True)
         width = max(int(whole.length_B.max()), 1)
@@ -116,7 +116,7 @@ def test_cached_arrays_equal_the_table_and_are_reused(tmp_path: Path, rows: list
     path.unlink()
     again = DenseReader(path, view, ENCODERS, cache_folder=kept)
     assert again.users == read.users
-    queries = ["c", "a", "nobody"], [us(1e6), us(70), us(1e6)]
+    queries = ["c", "a", "unknown_user"], [us(1e6), us(70), us(1e6)]
     lengths = again.read(*queries).length_B
     assert (lengths > 0).tolist() == [True, True, False]
     np.testing.assert_array_equal(lengths, read.read(*queries).length_B)

@@ -40,7 +40,7 @@ class House:
         self.go.setdefault(name, asyncio.Event()).set()
 
 
-async def settled():
+async def run_pending_tasks():
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -49,13 +49,13 @@ def test_request_beyond_capacity_is_rejected_immediately():
     async def scene():
         house = House()
         inside = [house.ask("a"), house.ask("b", path="/similar"), house.ask("c")]
-        await settled()
+        await run_pending_tasks()
         status, body = await house.ask("d")
         assert (status["status"], dict(status["headers"])[b"retry-after"]) == (503, b"1")
         assert json.loads(body["body"])["error"] == "3 requests are in progress or queued; retry in 1 s"
         assert (house.begun, house.refused) == (["a", "b"], ["/recommend"])
         house.let_go("b")
-        await settled()
+        await run_pending_tasks()
         assert house.begun == ["a", "b", "c"] and inside[1].done() and not inside[0].done()
         house.let_go("a"), house.let_go("c"), house.let_go("e")
         assert (await house.ask("e"))[0]["status"] == 200
@@ -86,7 +86,7 @@ def test_other_paths_methods_and_connections_are_not_queued():
             house.ask(name)
         others = [house.ask("events", path="/events"), house.ask("ready", path="/readyz")]
         others += [house.ask("get", method="GET"), house.ask("life", scope_type="lifespan")]
-        await settled()
+        await run_pending_tasks()
         assert house.begun == ["a", "b", "events", "ready", "get", "life"] and house.refused == []
         for name in ("a", "b", "c", "events", "ready", "get", "life"):
             house.let_go(name)

@@ -19,7 +19,7 @@ def test_every_word_matches_title_or_artists_case_insensitively():
     assert found("ARTIST 0 hey", title=titles) == ["t0", "t1"]
     assert found("夜", title=titles) == ["t3"]
     assert found("STRASSE", title=titles) == ["t4"]
-    assert found("hey nobody", title=titles) == []
+    assert found("hey unknown_user", title=titles) == []
 
 
 def test_empty_query_returns_tracks_up_to_the_limit():

@@ -45,8 +45,8 @@ def test_cached_state_is_used_when_the_store_fails(bench):
             assert again.dtype == values.dtype and np.array_equal(again, values)
     other = release(tracks(8), [ListChannel("popularity", [2])], release_id="r2")
     for asking, of in ((request, other), (read_request("v", "daily", None, NOW), OF)):
-        nobody = hydrate.load_user_state(asking, of)
-        assert (nobody.state_from, nobody.is_known) == ("nothing", False)
+        unknown_user = hydrate.load_user_state(asking, of)
+        assert (unknown_user.state_from, unknown_user.is_known) == ("nothing", False)
 
 
 def test_response_from_cached_state_equals_that_from_the_store(bench):

@@ -161,7 +161,7 @@ def test_recall_is_nearest_to_realtime_query_and_openings(small: tuple[TrainingD
 def test_unknown_user_gets_most_opened_collections_with_reason(small: tuple[TrainingData, Realtime]) -> None:
     data, realtime = small
     recaller = Playlists.fit(data, Playlists.config("debug"), realtime)
-    stranger = users_at(data, "realtime", ["nobody"], [NEVER])
+    stranger = users_at(data, "realtime", ["unknown_user"], [NEVER])
     items = recaller.recall(stranger, 3).items_BK[0].tolist()
     assert [recaller.collections.ids_N[number] for number in items[:2]] == ["p3", "p4"]
     assert recaller.reasons(stranger, items) == [Reason("often_opened")] * 3
@@ -174,7 +174,7 @@ def test_recall_does_not_depend_on_batch_and_survives_saving(
     data, realtime = small
     for kind in (Playlists, Mlogs):
         recaller = kind.fit(data, kind.config("debug"), realtime)
-        users = users_at(data, "realtime", ["u0", "nobody", "u1", "u3"], [NEVER] * 4)
+        users = users_at(data, "realtime", ["u0", "unknown_user", "u1", "u3"], [NEVER] * 4)
         together = recaller.recall(users, 40)
         recaller.save(tmp_path / kind.name)
         loaded = kind.load(tmp_path / kind.name, realtime)
@@ -195,7 +195,7 @@ def test_without_collections_recall_is_empty(data: TrainingData, tmp_path: Path)
         data, change_config(realtime_config("debug"), {"validation.early_stopping_step": 1}), tmp_path
     )
     recaller = Mlogs.fit(data, Mlogs.config("debug"), realtime)
-    found = recaller.recall(users_at(data, "realtime", ["u0", "nobody"], [NEVER] * 2), 5)
+    found = recaller.recall(users_at(data, "realtime", ["u0", "unknown_user"], [NEVER] * 2), 5)
     assert found.items_BK.tolist() == [[0] * 5] * 2
     assert "target_id" not in data.vocabulary.encoders(), "no codes without collections"
 

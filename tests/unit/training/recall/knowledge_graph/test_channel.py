@@ -177,7 +177,7 @@ def test_user_item_history_is_point_in_time_and_limited_to_the_newest(data: Trai
         assert set(everything.items_before(str(name), time).tolist()) == set(plays.track_P[before].tolist())
         in_order = list(dict.fromkeys(plays.track_P[rows].tolist()))
         assert last.items_before(str(name), NEVER).tolist() == in_order[-3:]
-    assert not len(everything.items_before("nobody", NEVER))
+    assert not len(everything.items_before("unknown_user", NEVER))
 
 
 @pytest.mark.parametrize("lengths", [(3,), (2, 2), (2, 0), ()])

@@ -330,7 +330,7 @@ def test_windows_are_split_into_history_and_targets() -> None:
 
 
 def test_recent_listens_are_plays_and_positive_feedback_in_order(data: TrainingData) -> None:
-    users = users_at(data, "multi_interest", ["u0", "u1", "nobody"], [NEVER, NEVER, NEVER])
+    users = users_at(data, "multi_interest", ["u0", "u1", "unknown_user"], [NEVER, NEVER, NEVER])
     found = recent_listens(users, 30)
     assert found.shape == (3, 30)
     plays = data.plays
