@@ -1,35 +1,60 @@
 """Fit of the listwise head: past requests, the channels' candidates for each, and the features of the candidates.
 
+Past requests are sampled at the start of a session, and within it, where the previous slate was played through; their
+targets are the listens from then on. Trained on session starts only, the head could not distinguish tracks played a
+minute ago from tracks played in the previous session.
+
 The channels were fitted on the same past, so their candidates contain a few more hits than those of future requests.
-Their scores, which would reveal the hits, are not used as features. Legend: C cases, K candidates, R rows, F features.
+Their scores, which would reveal the hits, are not used as features.
+
+Legend: P plays, C cases, K candidates, R rows, F features.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
 from typing import Any
 
 import numpy as np
+
 from sklearn.metrics import roc_auc_score
 
-from training.data.past_requests import sample_past_requests
+from training.data.plays import PARTS
+
 from training.data.recall_cases import RecallCases
+
 from training.data.training_data import TrainingData
+
 from training.data.user_batch import OfflineFeatures
+
 from training.engine import trainer
+
 from training.engine.parallel_map import parallel_map
+
 from training.ranking.case_batches import load_profiles
+
 from training.ranking.features.ranking_features import RankingFeatures
+
 from training.ranking.features.schema_fields import further_profile_fields
+
 from training.ranking.fit import load_track_statistics
+
 from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, ListwiseDataset, build_listwise_features
+
 from training.ranking.target_attention import TargetAttention
+
 from training.recall.channel import RecallChannel
+
 from training.slate.candidate_lists import case_scenes, load_case_history, recall_candidates
+
 from training.slate.fusion import Fusion
 
 CANDIDATES_PER_REQUEST = 150  # training candidates per request; lower ones hardly ever reach the top of a slate
+
 CASE_BATCH_SIZE = 16
+
+MID_SESSION_SHARE = 0.5  # share of sessions that are sampled at a random play rather than at their start
 
 
 def fit_listwise_head(
@@ -58,6 +83,29 @@ def fit_listwise_head(
         auc = roc_auc_score(validation.listened_R, head.logits(validation.features_RN, threads))
         head.measures["validation"] = {"auc": float(auc)}
     return head
+
+
+def sample_past_requests(data: TrainingData, part: str, max_sessions: int, seed: int) -> RecallCases:
+    """About `max_sessions` sessions of a part: of every user the same share, the newest ones.
+
+    Requests after which nothing was listened to are left out.
+    """
+    plays = data.plays
+    begins = np.unique(plays.session_start_P)
+    ends = np.append(begins[1:], len(plays))
+    is_in_part = plays.part_P[begins] == PARTS.index(part)
+    begins, ends = begins[is_in_part], ends[is_in_part]
+    if not len(begins):
+        return data.recall_cases_from_rows(begins)
+    first, count = np.unique(plays.user_P[begins], return_index=True, return_counts=True)[1:]
+    sampled = np.ceil(count * min(1.0, max_sessions / len(begins))).astype(np.int64)
+    position = np.arange(len(begins)) - np.repeat(first, count)
+    rows = np.flatnonzero(position >= np.repeat(count - sampled, count))
+    begins, ends = begins[rows], ends[rows]
+    random = np.random.default_rng(seed)
+    is_mid_session, fraction = random.random(len(rows)) < MID_SESSION_SHARE, random.random(len(rows))
+    mid_session = begins + (fraction * (ends - begins)).astype(np.int64)
+    return data.recall_cases_from_rows(np.where(is_mid_session, mid_session, begins))
 
 
 def _build_requests(

@@ -1,4 +1,4 @@
-"""Sampling of past requests and their targets."""
+"""Past requests that the listwise head is fitted on, and their targets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.support.training.tiny_world import START, write_marts
-from training.data import past_requests as module
-from training.data.past_requests import sample_past_requests
 from training.data.training_data import TrainingData
 from training.recipes import recipe
+from training.slate import listwise_training
+from training.slate.listwise_training import sample_past_requests
 
 SESSIONS, LENGTH = 20, 6
 
@@ -35,7 +35,7 @@ def sessions(tmp_path: Path) -> TrainingData:
 
 
 def test_targets_are_the_listens_from_the_request_on(sessions: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MID_SESSION_SHARE", 1.0)
+    monkeypatch.setattr(listwise_training, "MID_SESSION_SHARE", 1.0)
     cases, plays = sample_past_requests(sessions, "train", 1_000, seed=3), sessions.plays
     positions = set()
     for case in range(len(cases)):
@@ -51,7 +51,7 @@ def test_targets_are_the_listens_from_the_request_on(sessions: TrainingData, mon
 
 
 def test_repeats_were_played_before_the_request(sessions: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MID_SESSION_SHARE", 0.0)
+    monkeypatch.setattr(listwise_training, "MID_SESSION_SHARE", 0.0)
     cases = sample_past_requests(sessions, "train", 1_000, seed=0)
     # 40 tracks, six per session: the first six sessions have only new tracks, the eighth returns to the first tracks.
     assert [len(cases.items["repeat"][case]) for case in (0, 5, 8)] == [0, 0, LENGTH - 1]
