@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from tqdm import tqdm
 
-from training.data.recall_at_k import iterate_chunks
+from training.data.recall_cases import iterate_chunks
 from training.data.user_batch import OfflineFeatures
 from training.evaluation.metrics import recall_metrics
 from training.recall import CHANNELS

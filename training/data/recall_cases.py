@@ -1,10 +1,15 @@
-"""Recall cases: one per session, with the tracks listened to in it as targets. See `TrainingData.recall_cases`.
+"""Recall cases, one per session with the tracks listened to in it as targets, and recall at k on them.
 
-Legend: C cases.
+`TrainingData.recall_cases` builds the cases. Recall at k is the metric of recall channels: averaged over the cases of a
+user, then over users, so that heavy listeners count as much as others. Confidence intervals and reports are in
+`training.evaluation`.
+
+Legend: C cases, K candidates, U users.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +17,7 @@ import numpy as np
 from training.data.ragged import Ragged
 
 CASE_KINDS = ("targets", "repeat", "discovery", "reachable")
+CASES_PER_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -50,3 +56,64 @@ class RecallCases:
         if max_cases is not None:
             sampled = np.random.default_rng(seed).permutation(sampled)[:max_cases]
         return self.take(np.sort(sampled))
+
+
+def recall_at_k(items_CK: np.ndarray, targets: Ragged, k: int) -> np.ndarray:
+    """Recall at k of each case from its candidates and targets, [C]."""
+    return recall_from_hits(k, targets.contains(items_CK[:, :k]), targets.count_C)
+
+
+def recall_from_hits(k: int, hits_CK: np.ndarray, targets_C: np.ndarray) -> np.ndarray:
+    """Recall at k of each case [C], NaN for a case without targets.
+
+    Args:
+        k: Cutoff.
+        hits_CK: Whether each candidate, best first, is a target.
+        targets_C: Number of targets of each case.
+    """
+    hits_C, nan_C = hits_CK[:, :k].sum(1), np.full(len(targets_C), np.nan)
+    recall_C: np.ndarray = np.divide(hits_C, targets_C, out=nan_C, where=targets_C > 0)
+    return recall_C
+
+
+def recall_table(items_CK: np.ndarray, cases: RecallCases, cutoffs: tuple[int, ...] = (50, 200)) -> dict[str, float]:
+    """Recall by `recall_at_<k>/<kind>` for each cutoff and kind (all, repeat, discovery, reachable)."""
+    return {
+        f"recall_at_{k}/{'all' if kind == 'targets' else kind}": mean_over_users(
+            recall_at_k(items_CK, cases.items[kind], k), cases.user_C
+        )
+        for k in cutoffs
+        for kind in CASE_KINDS
+    }
+
+
+def validation_objective(table: dict[str, float], cutoffs: tuple[int, int] = (50, 200)) -> float:
+    """Objective of tuning on validation.
+
+    The sum of the recall of all targets at both cutoffs and the recall of reachable discoveries at the larger one.
+    Four of five plays are repeats, so recall of all targets alone would push discoveries out. The term for discoveries
+    is 0 if no case has a reachable one.
+    """
+    first, second = cutoffs
+    parts = (f"recall_at_{first}/all", f"recall_at_{second}/all", f"recall_at_{second}/reachable")
+    return float(sum(np.nan_to_num(table[part]) for part in parts))
+
+
+def mean_over_users(value_C: np.ndarray, user_C: np.ndarray) -> float:
+    """Mean over the cases of each user, then over users, without NaN cases; NaN if all cases are NaN."""
+    value_U = mean_per_user(value_C, user_C)
+    return float(value_U.mean()) if len(value_U) else float("nan")
+
+
+def mean_per_user(value_C: np.ndarray, user_C: np.ndarray) -> np.ndarray:
+    """Mean over the cases of each user, by user [U]; NaN cases and users with only NaN cases are left out."""
+    is_valid_C = ~np.isnan(value_C)
+    user = np.unique(user_C[is_valid_C], return_inverse=True)[1]
+    value_U: np.ndarray = np.bincount(user, weights=value_C[is_valid_C]) / np.bincount(user)
+    return value_U
+
+
+def iterate_chunks(count: int, size: int = CASES_PER_CHUNK) -> Iterator[np.ndarray]:
+    """Row numbers 0..count in chunks of `size`."""
+    for start in range(0, count, size):
+        yield np.arange(start, min(start + size, count))

@@ -19,6 +19,7 @@ from sequences.batch import FIRST_CODE, SequenceBatch, encode
 from sequences.views import SEQUENCE_VIEWS
 from training.data.feature_services import ServiceContract, read_cached_registry
 from training.data.ragged import Ragged
+from training.data.recall_cases import RecallCases, iterate_chunks
 from training.data.training_data import TrainingData
 from training.data.user_history import unique_history_items
 from training.data.vocabulary import Vocabulary
@@ -163,6 +164,13 @@ class OfflineFeatures:
         found = self.store.get_historical_features(entity_df=rows, features=features, full_feature_names=True).to_df()
         found = found.sort_values("request", kind="stable")
         return {_column_name(feature): _to_floats(found[_column_name(feature)]) for feature in features}
+
+
+def load_user_batches(data: TrainingData, cases: RecallCases, service: str) -> list[UserBatch]:
+    """The requests of the cases with their features, in chunks."""
+    features = OfflineFeatures(data)
+    chunks = [cases.take(rows) for rows in iterate_chunks(len(cases))]
+    return [features.load_user_batch(service, chunk.user_ids.tolist(), chunk.request_at_C) for chunk in chunks]
 
 
 def user_batch_from_online(

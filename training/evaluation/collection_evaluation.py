@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sequences.batch import FIRST_CODE
 from training.data.collections import build_collection_cases
-from training.data.recall_at_k import load_user_batches
+from training.data.user_batch import load_user_batches
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import recall_metrics
 from training.recall import CollectionRecall

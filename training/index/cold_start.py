@@ -18,8 +18,7 @@ import numpy as np
 import torch
 
 from training.data.ragged import Ragged
-from training.data.recall_at_k import iterate_chunks
-from training.data.recall_cases import RecallCases
+from training.data.recall_cases import RecallCases, iterate_chunks
 from training.data.user_batch import UserBatch
 from training.index.exact import ExactIndex, Index
 from training.nn.item_tower import ItemCodes

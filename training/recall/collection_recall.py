@@ -25,9 +25,9 @@ from torch.nn import functional
 from sequences.batch import FIRST_CODE
 from training.data.collections import CollectionIndex, Collections, build_collection_cases
 from training.data.plays import PARTS
-from training.data.recall_at_k import load_user_batches, recall_table
+from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
-from training.data.user_batch import UserBatch
+from training.data.user_batch import UserBatch, load_user_batches
 from training.data.vocabulary import TARGET_TYPES
 from training.engine.workspace import write_json
 from training.index.exact import ExactIndex

@@ -23,10 +23,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from sequences.batch import FIRST_CODE
-from training.data.recall_at_k import load_user_batches, recall_table
+from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
 from training.data.unique_keys import unique_inverse
-from training.data.user_batch import UserBatch
+from training.data.user_batch import UserBatch, load_user_batches
 from training.data.user_history import HISTORY_VIEW, is_listened
 from training.data.vocabulary import Vocabulary
 from training.engine.workspace import write_json

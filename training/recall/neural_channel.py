@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from training.data.recall_at_k import load_user_batches, recall_table, validation_objective
-from training.data.recall_cases import RecallCases
+from training.data.recall_cases import RecallCases, recall_table, validation_objective
 from training.data.training_data import TrainingData
-from training.data.user_batch import UserBatch
+from training.data.user_batch import UserBatch, load_user_batches
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config, config_from_dict
 from training.engine.workspace import write_json

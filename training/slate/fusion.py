@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.ragged import Ragged
-from training.data.recall_at_k import recall_table, validation_objective
-from training.data.recall_cases import RecallCases
+from training.data.recall_cases import RecallCases, recall_table, validation_objective
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
 from training.slate.discovery_share import interleave_discoveries

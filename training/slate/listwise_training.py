@@ -13,41 +13,25 @@ Legend: P plays, C cases, K candidates, R rows, F features.
 from __future__ import annotations
 
 from collections.abc import Mapping
-
 from typing import Any
 
 import numpy as np
-
 from sklearn.metrics import roc_auc_score
 
 from training.data.plays import PARTS
-
 from training.data.recall_cases import RecallCases
-
 from training.data.training_data import TrainingData
-
 from training.data.user_batch import OfflineFeatures
-
 from training.engine import trainer
-
 from training.engine.parallel_map import parallel_map
-
 from training.ranking.case_batches import load_profiles
-
 from training.ranking.features.ranking_features import RankingFeatures
-
 from training.ranking.features.schema_fields import further_profile_fields
-
 from training.ranking.fit import load_track_statistics
-
 from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, ListwiseDataset, build_listwise_features
-
 from training.ranking.target_attention import TargetAttention
-
 from training.recall.channel import RecallChannel
-
 from training.slate.candidate_lists import case_scenes, load_case_history, recall_candidates
-
 from training.slate.fusion import Fusion
 
 CANDIDATES_PER_REQUEST = 150  # training candidates per request; lower ones hardly ever reach the top of a slate

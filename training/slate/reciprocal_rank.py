@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.ragged import Ragged
-from training.data.recall_at_k import mean_over_users
+from training.data.recall_cases import mean_over_users
 from training.recall.channel import Candidates
 
 RANK_CONSTANT_GRID = (5.0, 20.0, 60.0)

@@ -16,8 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.recall_at_k import recall_table
-from training.data.recall_cases import RecallCases
+from training.data.recall_cases import RecallCases, recall_table
 from training.data.training_data import TrainingData
 from training.engine.parallel_map import parallel_map
 from training.evaluation.baselines.ease import EaseConfig

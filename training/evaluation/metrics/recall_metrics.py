@@ -14,8 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.recall_at_k import recall_from_hits
-from training.data.recall_cases import RecallCases
+from training.data.recall_cases import RecallCases, recall_from_hits
 from training.evaluation.metrics import bootstrap
 from training.evaluation.metrics.bootstrap import MIN_BOOTSTRAP_USERS, Estimate
 

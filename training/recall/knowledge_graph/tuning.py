@@ -14,10 +14,9 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from training.data.recall_at_k import load_user_batches, mean_per_user, recall_at_k
-from training.data.recall_cases import RecallCases
+from training.data.recall_cases import RecallCases, mean_per_user, recall_at_k
 from training.data.training_data import TrainingData
-from training.data.user_batch import UserBatch
+from training.data.user_batch import UserBatch, load_user_batches
 from training.recall.channel import Candidates
 from training.recall.knowledge_graph.config import PERFORMED_BY, KnowledgeGraphConfig
 from training.recall.knowledge_graph.graph import ONE_WAY_RELATIONS, KnowledgeGraph

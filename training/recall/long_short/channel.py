@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from sequences.batch import FIRST_CODE
-from training.data.recall_at_k import recall_table
+from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.user_history import HISTORY_VIEW, select_listens

@@ -19,8 +19,7 @@ from scipy.linalg import cho_solve
 from scipy.sparse import csr_array
 from tqdm import tqdm
 
-from training.data.recall_at_k import recall_table, validation_objective
-from training.data.recall_cases import RecallCases
+from training.data.recall_cases import RecallCases, recall_table, validation_objective
 from training.engine.config_io import change_config
 from training.recall.histories import Array, Histories, concatenate_histories
 from training.recall.realtime.blended_search import top_k_items

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.training.planted_world import PlantedWorld
-from training.data.recall_at_k import recall_table
+from training.data.recall_cases import recall_table
 from training.data.user_batch import OfflineFeatures
 from training.engine.config_io import change_config
 from training.recall.channel import RecallChannel

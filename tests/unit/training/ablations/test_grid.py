@@ -18,7 +18,7 @@ from training.ablations.grid import Ablation, Cell, CellResult, Grid
 from training.ablations.ranker_trial import EvaluationScope
 from training.ablations.table import render_markdown
 from training.data.feature_services import ServiceContract
-from training.data.recall_at_k import recall_table
+from training.data.recall_cases import recall_table
 from training.data.user_batch import OfflineFeatures
 from training.engine.workspace import Workspace
 from training.ranking.features.ranking_features import VIEWS

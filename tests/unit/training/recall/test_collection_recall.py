@@ -20,9 +20,9 @@ from tests.support.training.collection_world import MLOGS, PLAYLISTS, add_events
 from tests.support.training.planted_world import PlantedWorld
 from tests.support.training.tiny_world import random_plays, users_at
 from training.data.collections import Collections, build_collection_cases
-from training.data.recall_at_k import load_user_batches, recall_table
+from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures
+from training.data.user_batch import OfflineFeatures, load_user_batches
 from training.engine.config_io import change_config
 from training.evaluation.collection_evaluation import measure_collections
 from training.evaluation.held_out_models import HeldOutModels

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sequences.batch import SequenceBatch
-from training.data.recall_at_k import validation_objective
+from training.data.recall_cases import validation_objective
 from training.data.user_batch import UserBatch
 from training.index.exact import ExactIndex
 from training.nn.sampled_softmax import full_softmax, logq_correction, sampled_softmax

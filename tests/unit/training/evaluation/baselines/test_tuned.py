@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.training.evaluation_marts import Play, write
 from tests.support.training.fitted_workspace import TRACKS, plays
-from training.data.recall_at_k import recall_table
+from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
 from training.evaluation.baselines import tuned
 from training.evaluation.baselines.ease import EaseConfig

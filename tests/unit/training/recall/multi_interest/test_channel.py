@@ -15,7 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from tests.support.training.planted_world import PlantedWorld, listener_of
 from tests.support.training.tiny_world import NEVER, users_at
-from training.data.recall_at_k import recall_table
+from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures, UserBatch
 from training.data.user_history import concat_history_items
