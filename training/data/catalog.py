@@ -1,4 +1,6 @@
-"""Catalog of a release: metadata of every servable track as arrays by item, read by the filters.
+"""Catalog of a release: metadata of every servable track as arrays by item, and the similarity of tracks by facets.
+
+The filters read the metadata; reranking for diversity uses the similarity.
 
 Legend: V vocabulary (0 padding, 1 unknown), A artists of the catalog, F artists of all tracks together. Times are int64
 µs UTC.
@@ -8,12 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from sequences.batch import FIRST_CODE, UNKNOWN
-from training.data.track_facets import TrackFacets
 from training.data.training_data import FACETS
 from training.data.vocabulary import Vocabulary
 
@@ -21,6 +24,8 @@ NO_START_LIMIT, NO_END_LIMIT = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 NEW_TRACK_PLAY_THRESHOLD = 10
 """A track with fewer plays by all users is new: its rank is not yet reliable."""
+
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,68 @@ class Catalog:
         return [self._artist_ids[code] for code in self.artists_of(item).tolist()]
 
 
+@dataclass(frozen=True)
+class TrackFacets:
+    """Facet values (language, styles, scenes of life, emotions, themes) of all tracks.
+
+    Item v has the values `value_N[offset_V1[v]:offset_V1[v + 1]]`. Legend: C candidates, N facet values of all tracks,
+    U values of the candidates, F facets.
+    """
+
+    value_N: NDArray[np.int32]
+    facet_N: NDArray[np.int8]  # index into FACETS of each value
+    offset_V1: NDArray[np.int64]
+
+    @classmethod
+    def build(cls, rows: pl.DataFrame) -> Self:
+        """From one row per item with a list column for each of FACETS, which may be null or missing."""
+        V = len(rows)
+        facet_tables = [
+            _facet_values(rows, name).with_columns(facet=pl.lit(number)) for number, name in enumerate(FACETS)
+        ]
+        values = pl.concat(facet_tables).unique().sort("item", "facet", "value")
+        codes = values.select("facet", "value").unique(maintain_order=True).with_row_index("code")
+        values = values.join(codes, on=["facet", "value"], how="left", maintain_order="left")
+        return cls(
+            value_N=values["code"].cast(pl.Int32).to_numpy(),
+            facet_N=values["facet"].cast(pl.Int8).to_numpy(),
+            offset_V1=np.searchsorted(values["item"].to_numpy(), np.arange(V + 1)).astype(np.int64),
+        )
+
+    def similarity(self, items_C: NDArray[np.int64]) -> Floats:
+        """Similarity of each pair of items, [C, C] in 0..1.
+
+        The cosine similarity of two tracks' values of a facet, averaged over the facets that both tracks have; NaN if
+        there is no such facet.
+        """
+        C = len(items_C)
+        count_C = self.offset_V1[items_C + 1] - self.offset_V1[items_C]
+        row_N = np.repeat(np.arange(C), count_C)
+        position_N = np.arange(len(row_N)) - np.repeat(np.cumsum(count_C) - count_C, count_C)
+        position_N += np.repeat(self.offset_V1[items_C], count_C)
+        values_CF = np.bincount(row_N * len(FACETS) + self.facet_N[position_N], minlength=C * len(FACETS))
+        _, column_N = np.unique(self.value_N[position_N], return_inverse=True)
+        weight_CU = np.zeros((C, int(column_N.max(initial=-1)) + 1), dtype=np.float32)
+        facet_size_N = values_CF[row_N * len(FACETS) + self.facet_N[position_N]]
+        weight_CU[row_N, column_N] = 1 / np.sqrt(facet_size_N)
+        has_CF = (values_CF.reshape(C, len(FACETS)) > 0).astype(np.float32)
+        both_CC = has_CF @ has_CF.T
+        unknown = np.full((C, C), np.nan, dtype=np.float32)
+        similarity_CC: Floats = np.divide(weight_CU @ weight_CU.T, both_CC, out=unknown, where=both_CC > 0)
+        return similarity_CC
+
+    def intra_list_diversity(self, items_CL: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Intra-list diversity of C lists (0: padding): mean of 1 - similarity over pairs with a similarity; else NaN."""
+        diversity_C = np.full(len(items_CL), np.nan)
+        for case, row in enumerate(items_CL):
+            items = row[row > 0]
+            pairs = self.similarity(items)[np.triu_indices(len(items), 1)]
+            valid = pairs[~np.isnan(pairs)]
+            if len(valid):
+                diversity_C[case] = 1 - valid.mean()
+        return diversity_C
+
+
 _DEFAULTS: dict[str, pl.Expr] = {
     "title": pl.lit(None, pl.String),
     "audio_url": pl.lit(None, pl.String),
@@ -145,3 +212,10 @@ def _encode_recordings(column: pl.Series) -> np.ndarray:
     physical = column.cast(pl.Categorical).to_physical().cast(pl.Int64)
     codes: np.ndarray = physical.fill_null(pl.Series(-np.arange(V) - 1)).to_numpy()
     return codes
+
+
+def _facet_values(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Columns `item` and `value` of a facet, without nulls."""
+    lists = rows[name].cast(pl.List(pl.String)) if name in rows.columns else pl.Series([None] * len(rows))
+    table = pl.DataFrame({"item": np.arange(len(rows)), "value": lists.cast(pl.List(pl.String))})
+    return table.explode("value").drop_nulls("value")

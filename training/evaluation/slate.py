@@ -18,8 +18,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from training.data.catalog import TrackFacets
 from training.data.recall_cases import RecallCases
-from training.data.track_facets import TrackFacets
 from training.engine.parallel_map import parallel_map
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import recall_metrics

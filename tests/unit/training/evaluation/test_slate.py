@@ -13,8 +13,7 @@ import pytest
 from serving.pipeline.track_pipeline import select, select_diverse
 from tests.support.training.evaluation_marts import FIRST, Play, write
 from tests.support.training.recall_cases import Case, recall_cases
-from training.data.catalog import Catalog
-from training.data.track_facets import TrackFacets
+from training.data.catalog import Catalog, TrackFacets
 from training.data.training_data import TrainingData
 from training.evaluation import model_selection, slate
 from training.evaluation.serving_filter import ServingFilter

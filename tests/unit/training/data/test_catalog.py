@@ -7,7 +7,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data.track_facets import TrackFacets
+from training.data.catalog import TrackFacets
 from training.data.training_data import FACETS
 from training.slate.diversity import rerank_mmr
 
