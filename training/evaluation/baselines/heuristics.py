@@ -18,7 +18,7 @@ from tqdm import tqdm
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
-from training.evaluation.baselines.listening_history import ListeningHistory
+from training.evaluation.baselines.listen_matrix import ListeningHistory
 
 HEURISTIC_BASELINES = ("most_played", "last_played", "base_level_activation", "own_artists_unheard", "popularity")
 MIN_AGE_US = 60_000_000

@@ -1,6 +1,10 @@
-"""Sparse matrix of the number of listens per user and track in the train part, from which the baselines are fitted.
+"""Listens that the baselines read: a matrix of the train part to fit them, and the history of one user before a request.
 
-Legend: U users, V vocabulary, I tracks of the catalog with a listen in the train part.
+A listen lasts at least 30 s. The matrix counts the listens per user and track in the train part; the history of a user
+consists of the earlier rows of any part.
+
+Legend: U users, V vocabulary, I tracks of the catalog with a listen in the train part, N listens of one user,
+T distinct tracks of one user, C cases.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ListenMatrix:
-    """Listens of the train part."""
+    """Number of listens per user and track in the train part."""
 
     counts_UI: csr_array
     tracks_I: Ints  # track code of each column, by descending number of listens
@@ -27,7 +31,7 @@ class ListenMatrix:
 
     @classmethod
     def from_data(cls, data: TrainingData) -> ListenMatrix:
-        """From the listens (at least 30 s) of the train part."""
+        """From the listens of the train part."""
         plays = data.plays
         is_counted_P = plays.is_listened_P & (plays.part_P == PARTS.index("train")) & data.catalog_V[plays.track_P]
         listens_V = np.bincount(plays.track_P[is_counted_P], minlength=len(data.vocabulary))
@@ -50,6 +54,37 @@ class ListenMatrix:
         raised = self.counts_UI.copy()
         raised.data **= power
         return raised
+
+
+class ListeningHistory:
+    """Listens of one user in order.
+
+    `tracks_T` and `artists` are in vocabulary order; `track_N` and `artist_N` are the indexes of each listen into them.
+    """
+
+    def __init__(self, data: TrainingData, user: int) -> None:
+        plays, rows = data.plays, slice(data.plays.offset_U1[user], data.plays.offset_U1[user + 1])
+        is_listen = plays.is_listened_P[rows]
+        self.play_number_N = plays.play_number_P[rows][is_listen]
+        self.known_at_N = plays.known_at_P[rows][is_listen]
+        self.tracks_T, self.track_N = np.unique(plays.track_P[rows][is_listen], return_inverse=True)
+        self.artists, self.artist_N = np.unique(plays.artist_P[rows][is_listen], return_inverse=True)
+
+    def count_before(self, play_number: int) -> int:
+        """Number of listens before a play."""
+        return int(np.searchsorted(self.play_number_N, play_number))
+
+    def played_mask(self, listens: int) -> NDArray[np.bool_]:
+        """Mask [T] of the tracks among the first `listens` listens."""
+        return np.bincount(self.track_N[:listens], minlength=len(self.tracks_T)) > 0
+
+    def play_counts(self, play_number_C: Ints) -> Ints:
+        """Number of listens of each track before each of some plays [C, T]; the plays must be in ascending order."""
+        cases, tracks = len(play_number_C), len(self.tracks_T)
+        first_N = np.searchsorted(play_number_C, self.play_number_N, side="right")
+        listens = np.bincount(first_N * tracks + self.track_N, minlength=(cases + 1) * tracks)
+        counts_CT: Ints = listens.reshape(cases + 1, tracks)[:cases].cumsum(0)
+        return counts_CT
 
 
 def raise_counts(counts: NDArray[np.number], power: float) -> NDArray[np.float32]:

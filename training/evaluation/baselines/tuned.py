@@ -22,8 +22,7 @@ from training.engine.parallel_map import parallel_map
 from training.evaluation.baselines.ease import EaseConfig
 from training.evaluation.baselines.ials import IALSConfig
 from training.evaluation.baselines.item_knn import ItemKNNConfig
-from training.evaluation.baselines.listen_matrix import ListenMatrix
-from training.evaluation.baselines.listening_history import ListeningHistory
+from training.evaluation.baselines.listen_matrix import ListeningHistory, ListenMatrix
 from training.index.top_k import top_k
 
 VALIDATION_CASES_PER_USER = 10

@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.support.training.evaluation_marts import Play, write
 from training.data.training_data import TrainingData
-from training.evaluation.baselines.listening_history import ListeningHistory
+from training.evaluation.baselines.listen_matrix import ListeningHistory
 from training.recipes import recipe
 
 
