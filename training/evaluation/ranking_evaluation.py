@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import ranking_metrics
 from training.evaluation.metrics.bootstrap import Estimate
-from training.evaluation.metrics.ranking_slices import measure_by_slice, slice_masks
 from training.evaluation.result import Result
 from training.ranking.cases import RankingCases, ranking_cases
 from training.ranking.task_weights import DEFAULT_TASK, TaskWeights
@@ -90,7 +89,9 @@ def _measure_slices(held_out: HeldOutModels, cases: RankingCases, metrics: dict[
     }
     probabilities = {name: metrics[name][1][:, index] for name, index in column.items()}
     label_R = cases.labels_RT[:, cases.tasks.index(DEFAULT_TASK)]
-    return measure_by_slice(slice_masks(held_out.data, cases), label_R, probabilities, cases.user_R)
+    return ranking_metrics.measure_by_slice(
+        ranking_metrics.slice_masks(held_out.data, cases), label_R, probabilities, cases.user_R
+    )
 
 
 def _combined_score_gauc(

@@ -10,8 +10,8 @@ import pytest
 from tests.support.training.evaluation_marts import write
 from tests.support.training.fitted_workspace import TRACKS, plays
 from training.data.training_data import TrainingData
-from training.evaluation.metrics import ranking_metrics, ranking_slices
-from training.evaluation.metrics.ranking_slices import measure_by_slice, slice_masks
+from training.evaluation.metrics import ranking_metrics
+from training.evaluation.metrics.ranking_metrics import measure_by_slice, slice_masks
 from training.ranking.cases import ranking_cases
 from training.recipes import recipe
 
@@ -24,7 +24,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 
 
 def test_slices_against_a_loop_over_the_plays(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranking_slices, "HISTORY_EDGES", (0, 60, 70))
+    monkeypatch.setattr(ranking_metrics, "HISTORY_EDGES", (0, 60, 70))
     cases = ranking_cases(data)
     cases = cases.take(np.random.default_rng(0).permutation(len(cases)))
     masks = slice_masks(data, cases)
