@@ -15,7 +15,6 @@ from training.data.training_data import TrainingData
 from training.evaluation.baselines import heuristics
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import channel_overlap, recall_metrics
-from training.evaluation.metrics.new_item_exposure import NewItemExposure
 from training.evaluation.model_selection import Choice
 from training.evaluation.result import Result
 from training.evaluation.serving_filter import ServingFilter
@@ -88,7 +87,7 @@ def measure_recall(
     result.notes["diversity"] = {
         name: nanmean_or_none(facets.intra_list_diversity(items)) for name, items in shown.items()
     }
-    exposure = NewItemExposure.from_data(held_out.data)
+    exposure = recall_metrics.NewItemExposure.from_data(held_out.data)
     result.notes["exposure"] = {
         "catalogue": exposure.shares(np.flatnonzero(held_out.data.catalog_V)),
         "recall": {name: exposure.shares(items) for name, items in lists.items()},

@@ -1,25 +1,30 @@
-"""Recall and NDCG of candidate lists by part of the targets, with confidence intervals.
+"""Metrics of candidate lists: recall and NDCG by part of the targets, coverage of the catalog, exposure of new items.
 
 Parts: `all` targets of a session, `repeat` (played before), `discovery` (not played before), `reachable` (discovery in
 the catalog). Lists are drawn from the full catalog; there are no sampled metrics. A case counts for a part if it has
 such a target; values are averaged over the cases of a user and then over users. Intervals resample users, or cases if
 there are few users.
-Legend: C cases, K candidates, U users, V vocabulary.
+
+Legend: C cases, K candidates, U users, V vocabulary, A artists.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sequences.batch import FIRST_CODE
+from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases, recall_from_hits
+from training.data.training_data import TrainingData
 from training.evaluation.metrics import bootstrap
 from training.evaluation.metrics.bootstrap import MIN_BOOTSTRAP_USERS, Estimate
 
 TARGETS_OF_PART = {"all": "targets", "repeat": "repeat", "discovery": "discovery", "reachable": "reachable"}
-PARTS = tuple(TARGETS_OF_PART)
 
 EstimateByPart = dict[str, Estimate]
 Ints = NDArray[np.int64]
@@ -105,3 +110,31 @@ def coverage(items_CK: Ints, catalog_V: NDArray[np.bool_]) -> float:
     shown[items_CK.ravel()] = True
     size = int(catalog_V.sum())
     return float((shown[: len(catalog_V)] & catalog_V).sum() / size) if size else 0.0
+
+
+@dataclass(frozen=True)
+class NewItemExposure:
+    """Exposure of items without plays in the train part."""
+
+    is_new_V: NDArray[np.bool_]
+    is_by_new_artist_V: NDArray[np.bool_]  # False for an unknown artist
+
+    @classmethod
+    def from_data(cls, data: TrainingData) -> Self:
+        """From the plays of the train part."""
+        artist_V = data.vocabulary.artist_of_track_V
+        played = data.plays.track_P[data.plays.part_P == PARTS.index("train")]
+        is_new_V = np.ones(len(data.vocabulary), dtype=bool)
+        is_new_V[:FIRST_CODE] = is_new_V[played] = False
+        is_played_A = np.zeros(data.vocabulary.artist_count, dtype=bool)
+        is_played_A[artist_V[played]] = True
+        return cls(is_new_V, is_new_V & (artist_V >= FIRST_CODE) & ~is_played_A[artist_V])
+
+    def shares(self, items: NDArray[np.int64]) -> dict[str, float]:
+        """Fractions `new_tracks` and `by_new_artists` of all items except padding (0); 0 without items."""
+        shown = items[items > 0]
+        count = max(len(shown), 1)
+        return {
+            "new_tracks": float(self.is_new_V[shown].sum() / count),
+            "by_new_artists": float(self.is_by_new_artist_V[shown].sum() / count),
+        }

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.training.evaluation_marts import Play, write
 from training.data.training_data import TrainingData
-from training.evaluation.metrics.new_item_exposure import NewItemExposure
+from training.evaluation.metrics.recall_metrics import NewItemExposure
 from training.recipes import recipe
 
 ARTISTS = {"1": "old", "2": "old", "3": "new", "4": "new"}
