@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.evaluation.report import cells, charts
+from training.evaluation.report import charts, page
 from training.evaluation.report.charts import Bar
 from web import create_environment
 
@@ -22,7 +22,7 @@ from web import create_environment
 def test_interval_cell(interval: list[float | None] | None, shown: str) -> None:
     template = create_environment(charts.TEMPLATES)
     template.filters |= dict.fromkeys(("group_names", "order_rows", "row_class", "weights"), str)
-    template.filters["decimal"] = cells.format_decimal
+    template.filters["decimal"] = page.format_decimal
     call = "{% from 'elements.html' import interval_cell %}{{ interval_cell(interval) }}"
     assert template.from_string(call).render(interval=interval).strip() == shown
 
@@ -34,8 +34,8 @@ def test_bar_without_interval_is_a_dot() -> None:
 
 
 def test_difference_without_interval_is_not_significant() -> None:
-    assert not cells.is_significant([0.5, None, None])
-    assert cells.has_few_users({"cases": {"test_users": 9}}) and not cells.has_few_users({"cases": {"test_users": 10}})
+    assert not page.is_significant([0.5, None, None])
+    assert page.has_few_users({"cases": {"test_users": 9}}) and not page.has_few_users({"cases": {"test_users": 10}})
 
 
 def test_chart_labels_are_escaped() -> None:
