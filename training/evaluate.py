@@ -29,11 +29,10 @@ from training.engine.tracking import open_experiment
 from training.engine.workspace import MissingInput, Workspace, is_unchanged, mark_done, write_json
 from training.evaluation.baselines import heuristics
 from training.evaluation.baselines.tuned import BASELINES
-from training.evaluation.collection_evaluation import measure_collections
 from training.evaluation.held_out_models import HeldOutModels, list_fitted_models
 from training.evaluation.model_selection import choose
 from training.evaluation.ranking_evaluation import measure_ranking
-from training.evaluation.recall_evaluation import measure_recall
+from training.evaluation.recall_evaluation import measure_collections, measure_recall
 from training.evaluation.report import page
 from training.evaluation.result import Result
 from training.evaluation.serving_filter import ServingFilter

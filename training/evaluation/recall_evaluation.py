@@ -1,4 +1,9 @@
-"""Recall on the test sessions: channels, fused order, baselines and slates."""
+"""Recall on the test part: channels, fused order, baselines and slates on its sessions; collections on their openings.
+
+The recall of collections (playlists and mlogs) is compared with two baselines: most and last opened.
+
+Legend: C sessions or openings, K candidates, O recently opened collections.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +15,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sequences.batch import FIRST_CODE
+from training.data.collections import build_collection_cases
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
+from training.data.user_batch import load_user_batches
 from training.evaluation.baselines import heuristics
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import channel_overlap, recall_metrics
@@ -21,6 +29,7 @@ from training.evaluation.serving_filter import ServingFilter
 from training.evaluation.slate import METRICS as SLATE_METRICS
 from training.evaluation.slate import Slate, measure_by_request, nanmean_or_none, sample_rows
 from training.ranking.task_weights import LISTWISE_HEAD
+from training.recall import CollectionRecall
 from training.recall.channel import Candidates
 from training.slate.candidate_lists import case_scenes
 from training.slate.fusion import CANDIDATES_PER_CHANNEL
@@ -29,6 +38,9 @@ RECALL_METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")
 TEST_SLATES_PER_USER = 20
 RANKER_SLATES_PER_USER = 5
 FUSED, POINTWISE_HEADS, SERVED = "fused", "case heads alone", "as served"
+COLLECTION_METRICS = ("recall_at_10", "recall_at_50", "ndcg_at_10")
+COLLECTION_PARTS = ("all", "repeat", "discovery")
+MOST_OPENED, LAST_OPENED = "most_opened", "last_opened"
 
 
 def measure_recall(
@@ -136,12 +148,71 @@ def compare_ranker_slates(
     return {"requests": len(rows), "rankers": table}
 
 
-def _select_rows(candidates: Mapping[str, Candidates], rows: NDArray[np.int64]) -> dict[str, Candidates]:
-    return {name: type(lists)(lists.items_BK[rows], lists.scores_BK[rows]) for name, lists in candidates.items()}
-
-
 def predictions(data: TrainingData, cases: RecallCases, items_CK: NDArray[np.int64]) -> pl.DataFrame:
     """Recommended lists as a table: `user_id`, `sequence_number`, `tracks` (ids, best first)."""
     tracks = [data.vocabulary.decode(row[row > 0]) for row in items_CK]
     columns = {"user_id": cases.user_ids.tolist(), "sequence_number": cases.play_number_C, "tracks": tracks}
     return pl.DataFrame(columns, schema_overrides={"user_id": pl.String, "tracks": pl.List(pl.String)})
+
+
+def measure_collections(held_out: HeldOutModels) -> dict[str, Any]:
+    """Section `containers` of `evaluation.json`, by kind of collection.
+
+    Returns:
+        Numbers of collections, openings and users, the chosen weights, `recall` (list → metric → part → [value, low,
+        high]) and `difference` (baseline → metric → part → paired difference of the recalled list from it).
+    """
+    return {name: _measure_collection(held_out, recaller) for name, recaller in held_out.collection_recallers.items()}
+
+
+def _select_rows(candidates: Mapping[str, Candidates], rows: NDArray[np.int64]) -> dict[str, Candidates]:
+    return {name: type(lists)(lists.items_BK[rows], lists.scores_BK[rows]) for name, lists in candidates.items()}
+
+
+def _measure_collection(held_out: HeldOutModels, recaller: CollectionRecall) -> dict[str, Any]:
+    cases = build_collection_cases(held_out.data, recaller.collections, "test")
+    config = recaller.resolved_config
+    content: dict[str, Any] = {
+        "containers": len(recaller.collections) - FIRST_CODE,
+        "openings": len(cases),
+        "users": len(np.unique(cases.user_C)),
+        "chosen": {"opened_weight": config.opened_weight, "popular_weight": config.popular_weight},
+    }
+    if not len(cases):
+        return content | {"recall": {}, "difference": {}}
+    lists = _collection_lists(held_out, recaller, cases)
+    metrics = {name: recall_metrics.measure(items, cases, COLLECTION_METRICS) for name, items in lists.items()}
+    return content | {
+        "recall": {
+            name: {
+                metric: {part: row[metric][part].interval() for part in COLLECTION_PARTS}
+                for metric in COLLECTION_METRICS
+            }
+            for name, row in metrics.items()
+        },
+        "difference": {
+            other: {
+                metric: {
+                    part: (metrics[recaller.name][metric][part] - row[metric][part]).interval()
+                    for part in COLLECTION_PARTS
+                }
+                for metric in COLLECTION_METRICS
+            }
+            for other, row in metrics.items()
+            if other != recaller.name
+        },
+    }
+
+
+def _collection_lists(held_out: HeldOutModels, recaller: CollectionRecall, cases: Any) -> dict[str, NDArray[np.int64]]:
+    """Candidates [C, K] of each list, by name."""
+    k = max(int(metric.rpartition("_")[2]) for metric in COLLECTION_METRICS)
+    batches = load_user_batches(held_out.data, cases, recaller.feature_service)
+    popular_CK = np.tile(recaller.collection_index.popular_K[:k], (len(cases), 1))
+    opened_CO = np.concatenate([recaller.recent_openings(users)[0] for users in batches])
+    last_CK = np.zeros((len(cases), k), dtype=np.int64)
+    for row, both in enumerate(np.concatenate([opened_CO, popular_CK], axis=1)):
+        distinct = list(dict.fromkeys(both[both > 0].tolist()))[:k]
+        last_CK[row, : len(distinct)] = distinct
+    recalled_CK = np.concatenate([recaller.recall(users, k).items_BK for users in batches])
+    return {recaller.name: recalled_CK, MOST_OPENED: popular_CK, LAST_OPENED: last_CK}

@@ -24,8 +24,8 @@ from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures, load_user_batches
 from training.engine.config_io import change_config
-from training.evaluation.collection_evaluation import measure_collections
 from training.evaluation.held_out_models import HeldOutModels
+from training.evaluation.recall_evaluation import measure_collections
 from training.recall.collection_recall import OPENING_DECAY, CollectionConfig, Mlogs, Playlists
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.config import realtime_config
