@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import chisquare
 
 from training.data.user_sampling import hash_bucket
-from training.experiments.sample_ratio import check_sample_ratio
+from training.experiments.compare import check_sample_ratio
 
 HALVES = {"x/r1": 0.5, "x/production": 0.5}
 
