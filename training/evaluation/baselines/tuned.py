@@ -4,7 +4,8 @@ Each is fitted on the train part and recommends for a case from all listens of t
 catalog tracks that the user has not listened to, as is usual for these models and needed for their comparison on
 discoveries. Recall with played tracks among the candidates is measured on the validation part only, for each member of
 the grids.
-Legend: C cases, K candidates, T tracks of one user, I tracks of the listen matrix.
+
+Legend: C cases, K candidates, T tracks of one user, I tracks of the listen matrix, G groups of tracks.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from training.evaluation.baselines.ease import EaseConfig
 from training.evaluation.baselines.ials import IALSConfig
 from training.evaluation.baselines.item_knn import ItemKNNConfig
 from training.evaluation.baselines.listen_matrix import ListeningHistory, ListenMatrix
-from training.index.top_k import top_k
 
 VALIDATION_CASES_PER_USER = 10
 CASE_BATCH_SIZE = 32
+GROUPS = 2048  # disjoint groups of tracks; their maxima bound the top scores, so that few scores are sorted
+MIN_SCORE = np.finfo(np.float32).tiny
 
 Ints = NDArray[np.int64]
 
@@ -132,6 +134,21 @@ def describe_config(config: Any) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in asdict(config).items())
 
 
+def top_k(scores_IC: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """The `k` highest scoring items of each case [C, k], ties by smaller item; -1 if fewer score above 0.
+
+    Not all of the scores, which are very many, are sorted.
+    """
+    item, case = np.divmod(np.flatnonzero(scores_IC >= _score_threshold(scores_IC, k)), scores_IC.shape[1])
+    order = np.lexsort((item, -scores_IC[item, case], case))
+    item, case = item[order], case[order]
+    rank = np.arange(len(case)) - np.searchsorted(case, case)
+    is_top = rank < k
+    top_CK = np.full((scores_IC.shape[1], k), -1, dtype=np.int64)
+    top_CK[case[is_top], rank[is_top]] = item[is_top]
+    return top_CK
+
+
 def _user_batches(cases: RecallCases) -> Iterator[Ints]:
     """Rows of the cases of one user, at most CASE_BATCH_SIZE at a time."""
     for user in np.unique(cases.user_C):
@@ -167,3 +184,15 @@ def _top_tracks(listens: ListenMatrix, scores_IC: NDArray[np.float32], k: int) -
     """Tracks with the highest scores [C, K], padded with 0."""
     column_CK = top_k(scores_IC, k)
     return np.where(column_CK >= 0, listens.tracks_I[column_CK], 0)
+
+
+def _score_threshold(scores_IC: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """A score that at least `k` items of each case reach: the k-th best maximum of disjoint groups, or MIN_SCORE."""
+    items, cases = scores_IC.shape
+    size = items // GROUPS
+    if not size or k > GROUPS:
+        return np.full(cases, MIN_SCORE, dtype=np.float32)
+    best_GC = scores_IC[: size * GROUPS].reshape(size, GROUPS, cases).max(0)
+    kth_C = np.partition(best_GC.T, GROUPS - k, axis=1)[:, GROUPS - k]
+    floor_C: NDArray[np.float32] = np.maximum(kth_C, MIN_SCORE)
+    return floor_C

@@ -1,4 +1,4 @@
-"""Tuned baselines on a small world: training data, excluded tracks, selection on validation."""
+"""Tuned baselines on a small world: training data, excluded tracks, selection on validation, top k."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.data.training_data import TrainingData
 from training.evaluation.baselines import tuned
 from training.evaluation.baselines.ease import EaseConfig
 from training.evaluation.baselines.listen_matrix import ListenMatrix
-from training.evaluation.baselines.tuned import BASELINES, VALIDATION_CASES_PER_USER, Baselines
+from training.evaluation.baselines.tuned import BASELINES, GROUPS, VALIDATION_CASES_PER_USER, Baselines, top_k
 from training.recipes import recipe
 
 K = 10
@@ -89,3 +89,20 @@ def test_test_part_does_not_influence_the_choice(tmp_path: Path, part: str, is_s
         Baselines.tune(data, K).notes() for data in (world(tmp_path / "as it is"), world(tmp_path / "changed", part))
     ]
     assert (tuned[0] == tuned[1]) == is_same
+
+
+@pytest.mark.parametrize("items", [3, 500, 2 * GROUPS, 3 * GROUPS + 7])
+@pytest.mark.parametrize("kind", ["distinct", "ties", "few", "none"])
+def test_top_k_equals_a_full_sort(items: int, kind: str) -> None:
+    random = np.random.default_rng(items)
+    scores_IC = random.normal(size=(items, 5)).astype(np.float32)
+    if kind == "ties":
+        scores_IC = np.round(scores_IC)
+    if kind == "few":
+        scores_IC[10:] = -np.inf
+    if kind == "none":
+        scores_IC = -np.abs(scores_IC)
+    found = top_k(scores_IC, 20)
+    for case, column in enumerate(scores_IC.T):
+        best = [item for item in np.argsort(-column, kind="stable").tolist() if column[item] > 0][:20]
+        assert found[case].tolist() == best + [-1] * (20 - len(best))
