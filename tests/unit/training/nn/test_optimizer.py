@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from training.engine.trainer import clip_gradients
-from training.nn.sparse_adamw import SparseAdamW
+from training.nn.optimizer import SparseAdamW
 
 RATE = 0.01
 
