@@ -2,11 +2,11 @@
 path.
 
 Walks of at most three hops (`walk.py`) over the triples of the catalog and of curated files, co-occurrence edges from
-the log (`cooccurrence_edges.py`), and edges between artists with similar graph embeddings (`embeddings.py`). This is
-similar to RippleNet (Wang et al. 2018, arXiv 1803.03467), where preferences spread by learned attention; here they
-spread by resource allocation with a weight per relation that is tuned on validation, and every candidate can be
-explained by its path. Unplayed tracks are reached like any other. Tracks that the user has played are excluded; other
-channels recommend them.
+the log (`graph.py`), and edges between artists with similar graph embeddings (`embeddings.py`). This is similar to
+RippleNet (Wang et al. 2018, arXiv 1803.03467), where preferences spread by learned attention; here they spread by
+resource allocation with a weight per relation that is tuned on validation, and every candidate can be explained by its
+path. Unplayed tracks are reached like any other. Tracks that the user has played are excluded; other channels recommend
+them.
 
 Legend: B requests, K candidates, S start nodes, L listens, V vocabulary.
 """
@@ -32,8 +32,7 @@ from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.knowledge_graph.config import HEARD_NEAR, RESEMBLES, KnowledgeGraphConfig, knowledge_graph_config
-from training.recall.knowledge_graph.cooccurrence_edges import build_cooccurrence_edges
-from training.recall.knowledge_graph.graph import KnowledgeGraph
+from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges
 from training.recall.knowledge_graph.path_explanations import PathExplainer
 from training.recall.knowledge_graph.tuning import tune_walk
 from training.recall.knowledge_graph.user_item_history import UserItemHistory

@@ -27,9 +27,8 @@ from training.recall.knowledge_graph.config import (
     KnowledgeGraphConfig,
     knowledge_graph_config,
 )
-from training.recall.knowledge_graph.cooccurrence_edges import build_cooccurrence_edges
 from training.recall.knowledge_graph.embeddings import fit_embedding, similar_artist_edges
-from training.recall.knowledge_graph.graph import KnowledgeGraph
+from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges
 from training.recall.knowledge_graph.path_explanations import PathExplainer
 from training.recall.knowledge_graph.tuning import is_significant_gain
 from training.recall.knowledge_graph.user_item_history import UserItemHistory
