@@ -1,4 +1,4 @@
-"""Walks over a small graph, compared with an enumeration of all paths."""
+"""Walks over a small graph, compared with an enumeration of all paths, and sums by node with a dense table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.data.vocabulary import Vocabulary
 from training.recall.knowledge_graph.config import HEARD_NEAR, WalkConfig
 from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.walk import WalkGraph, top_k_positions
+from training.recall.knowledge_graph.walk import SegmentSum, WalkGraph, top_k_positions
 
 ARTIST_OF = {"t0": "a0", "t1": "a0", "t2": "a1", "t3": "a2", "t4": "a3", "t5": "a1"}
 TRIPLES = [
@@ -203,3 +203,17 @@ def test_node_without_a_type_raises(vocabulary: Vocabulary) -> None:
     table = pl.DataFrame([("Radiohead", "has_genre", "genre:rock")], schema=["head", "relation", "tail"], orient="row")
     with pytest.raises(ValueError, match="Radiohead"):
         KnowledgeGraph.build(table, vocabulary)
+
+
+def test_sums_and_positions_by_node_do_not_depend_on_earlier_calls() -> None:
+    random, sums = np.random.default_rng(0), SegmentSum(50)
+    for count in (200, 3, 0, 5, 40, 1):
+        node, value = random.integers(0, 50, count), random.integers(0, 3, count) / 7
+        found, total = sums.sum_by_node(node, value)
+        expected = np.bincount(node, value, 50)
+        assert found.tolist() == np.flatnonzero(expected).tolist()
+        assert total.tolist() == expected[found].tolist()
+        query_nodes = random.integers(0, 50, 30)
+        assert found[sums.positions_of(found, query_nodes)].tolist() == [
+            one for one in query_nodes.tolist() if expected[one] > 0
+        ]
