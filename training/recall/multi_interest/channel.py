@@ -1,11 +1,12 @@
-"""The multi_interest channel: several interest vectors per user from a long history, and candidates for each.
+"""The multi_interest channel: several interest vectors per user from a long history, candidates and a name for each.
 
 The network and its papers are described in `model.py`. Differences from MIND and ComiRec: a target is one of the next
 `horizon` listened tracks instead of the very next one; interests with similar vectors are merged and searched once; and
 every interest has a second query for tracks that are new to the user, which fill `discovery_share` of the candidates,
 as in the realtime channel.
 
-Legend: B requests, L listens, K interests (and k candidates), H items of the history, D width.
+Legend: B requests, L listens, K interests (and k candidates), H items of the history, D width, V vocabulary, F facet
+values, N tracks.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ from training.data.user_history import HISTORY_VIEW, LISTEN_BEHAVIOURS, has_beha
 from training.data.vocabulary import Vocabulary
 from training.recall.channel import Candidates
 from training.recall.multi_interest.config import MultiInterestConfig, multi_interest_config
-from training.recall.multi_interest.interest_names import InterestNames
 from training.recall.multi_interest.model import Interests, MultiInterestNetwork
 from training.recall.neural_channel import NeuralChannel
 from training.recall.next_item_network import TASKS
 from training.recall.reason import Reason
 from training.recall.sequence_merge import interleave
 from training.recall.window_sampler import POSITIVE_BEHAVIOURS, WindowSampler
+
+MAX_NAME_WORDS = 3
+MIN_FACET_SHARE = 0.3
+"""A facet value is used in the name of an interest only if at least this fraction of the tracks has it."""
 
 
 @dataclass(frozen=True)
@@ -167,11 +171,53 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
         return [Reason("listens_to_interest", {"interest": names[best]}) for best in best_N]
 
 
-def _fill_missing_interests(interests: Interests) -> torch.Tensor:
-    """Interest vectors [B, K, D], where an inactive interest repeats the first active one of its user."""
-    first_B = interests.is_active_BK.int().argmax(1)
-    first_B1D = interests.vector_BKD[torch.arange(len(first_B)), first_B][:, None]
-    return interests.vector_BKD.where(interests.is_active_BK[..., None], first_B1D)
+class InterestNames:
+    """Display names of interests (sets of tracks) by facet values, e.g. "Cantonese · britpop · electronic".
+
+    Args:
+        value_F: Values of all facets.
+        facet_VF: Facet values of each track as positions in `value_F` plus 1; 0 = none.
+        vocabulary: Names of artists and tracks.
+    """
+
+    def __init__(self, value_F: list[str], facet_VF: np.ndarray, vocabulary: Vocabulary) -> None:
+        self.value_F, self.facet_VF, self.vocabulary = value_F, facet_VF, vocabulary
+        self._catalog_share_F = self._shares(np.arange(FIRST_CODE, len(facet_VF)))
+
+    @classmethod
+    def of(cls, data: TrainingData, facet_VF: np.ndarray) -> InterestNames:
+        """The names for the item codes that `ItemCodes.of` builds from the same data."""
+        return cls([value for facet in FACETS for value in data.facets[facet][0]], facet_VF, data.vocabulary)
+
+    def name(self, item_N: np.ndarray) -> str:
+        """The name in English, e.g. "Cantonese · britpop"."""
+        return " · ".join(self.name_parts(item_N))
+
+    def name_parts(self, item_N: np.ndarray) -> tuple[str, ...]:
+        """Facet values that are more frequent here than in the catalog, language first; without facets, the most
+        frequent artists.
+        """
+        share_F = self._shares(item_N)
+        score_F = np.where(
+            share_F >= MIN_FACET_SHARE, share_F * np.log(np.maximum(share_F / self._catalog_share_F, 1e-9)), 0
+        )
+        best = np.argsort(-score_F, kind="stable")[:MAX_NAME_WORDS]
+        words = [self.value_F[value] for value in np.sort(best) if score_F[value] > 0]
+        return tuple(words or self._artists(item_N))
+
+    def _shares(self, item_N: np.ndarray) -> np.ndarray:
+        """Fraction of the tracks with any facet that has each value [F]; slightly above 0 for a value that none has."""
+        facet_NF = self.facet_VF[item_N]
+        count_F = np.bincount(facet_NF[facet_NF > 0], minlength=len(self.value_F) + 1)[1:]
+        share_F: np.ndarray = (count_F + 1e-9) / max(int((facet_NF > 0).any(1).sum()), 1)
+        return share_F
+
+    def _artists(self, item_N: np.ndarray) -> list[str]:
+        artist_N = self.vocabulary.artist_of_track_V[item_N]
+        artist, count = np.unique(artist_N[artist_N >= FIRST_CODE], return_counts=True)
+        best = artist[np.argsort(-count, kind="stable")[:MAX_NAME_WORDS]]
+        names = [str(self.vocabulary.artist_names_A[one]) for one in best]
+        return [name for name in names if name] or [self.vocabulary.describe(int(item_N[-1]))]
 
 
 def recent_listens(users: UserBatch, length: int) -> np.ndarray:
@@ -188,3 +234,10 @@ def recent_listens(users: UserBatch, length: int) -> np.ndarray:
     is_kept_BL = is_positive_BL & (item_BL >= FIRST_CODE)
     newest_BL = np.argsort(np.where(is_kept_BL, ended_BL, -1), axis=1, kind="stable")[:, -length:]
     return np.take_along_axis(np.where(is_kept_BL, item_BL, 0), newest_BL, axis=1)
+
+
+def _fill_missing_interests(interests: Interests) -> torch.Tensor:
+    """Interest vectors [B, K, D], where an inactive interest repeats the first active one of its user."""
+    first_B = interests.is_active_BK.int().argmax(1)
+    first_B1D = interests.vector_BKD[torch.arange(len(first_B)), first_B][:, None]
+    return interests.vector_BKD.where(interests.is_active_BK[..., None], first_B1D)

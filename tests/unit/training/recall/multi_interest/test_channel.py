@@ -22,9 +22,8 @@ from training.data.user_history import concat_history_items
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config, config_from_dict
 from training.nn.item_tower import ItemCodes
-from training.recall.multi_interest.channel import MultiInterest, recent_listens
+from training.recall.multi_interest.channel import InterestNames, MultiInterest, recent_listens
 from training.recall.multi_interest.config import MultiInterestConfig, multi_interest_config
-from training.recall.multi_interest.interest_names import InterestNames
 from training.recall.multi_interest.model import DynamicRouting, Interests, MultiInterestNetwork, count_distinct
 from training.recall.multi_interest.objective import split_windows
 from training.recall.popularity import Popularity
