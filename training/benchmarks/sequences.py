@@ -20,8 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from training.benchmarks.seed_summary import format_mean_std, summarize_seeds
-from training.benchmarks.sequence_dataset import Requests, SequenceDataset
-from training.benchmarks.sequence_file import read_attributes, read_sequences
+from training.benchmarks.sequence_dataset import Requests, SequenceDataset, read_attributes, read_sequences
 from training.data.recall_cases import iterate_chunks
 from training.data.user_batch import OfflineFeatures
 from training.engine import trainer

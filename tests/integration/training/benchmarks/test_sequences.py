@@ -17,8 +17,7 @@ import torch
 from config import settings
 from training.benchmarks import sequences as benchmark
 from training.benchmarks.__main__ import main
-from training.benchmarks.sequence_dataset import SequenceDataset
-from training.benchmarks.sequence_file import read_attributes, read_sequences
+from training.benchmarks.sequence_dataset import SequenceDataset, read_attributes, read_sequences
 from training.engine.config_io import change_config, config_from_dict
 from training.recall import CHANNELS, Candidates
 from training.recall.realtime.channel import Realtime
