@@ -5,6 +5,10 @@ listened to. Repeats and discoveries are therefore fused separately, each by the
 number sets the share of positions for discoveries. All parameters are tuned on validation sessions, per scene if it has
 enough of them.
 
+The first repeats are many times more likely to be listened to than any discovery, the hundredth repeat is not.
+Discoveries therefore become denser further down: at position x they have `share * min(1, x / FULL_DENSITY_POSITION) **
+(1 - share)` of the positions, which is none for share 0 and all for share 1.
+
 Legend: B requests, K candidates, M candidates of all requests, H channels.
 """
 
@@ -23,7 +27,6 @@ from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases, recall_table, validation_objective
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
-from training.slate.discovery_share import interleave_discoveries
 from training.slate.reciprocal_rank import CandidatePool, ReciprocalRank
 
 CANDIDATES_PER_CHANNEL = 200  # candidates of each channel that are fused, in evaluation and serving
@@ -32,6 +35,7 @@ MAX_RANKED_CANDIDATES = 300  # fused candidates of a request that are ranked, in
 ANY_SCENE = ""
 DEFAULT_DISCOVERY_SHARE = 0.2
 DISCOVERY_SHARE_GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
+FULL_DENSITY_POSITION = 100
 CUTOFFS = (50, 200)
 MIN_SCENE_CASES = 200
 SCORE_HALF_LIFE = 60.0
@@ -191,6 +195,42 @@ class Fusion(ChannelWeights):
         content = json.loads(path.read_text())
         scenes = {scene: ChannelWeights(*_parse_weights(part)) for scene, part in content.get("scenes", {}).items()}
         return cls(*_parse_weights(content), content["shares"], scenes)
+
+
+def discovery_slot_mask(share: float, k: int) -> NDArray[np.bool_]:
+    """Which of the first `k` positions are for discoveries, bool [k]; independent of `k` for a given position.
+
+    Raises:
+        ValueError: `share` is outside [0, 1].
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"discovery share {share} is outside [0, 1]")
+    density_K = share * np.minimum(1, (np.arange(k) + 0.5) / FULL_DENSITY_POSITION) ** (1 - share)
+    count_K = np.floor(density_K.cumsum() + 0.5)
+    is_discovery_K: NDArray[np.bool_] = np.diff(count_K, prepend=0) > 0
+    return is_discovery_K
+
+
+def interleave_discoveries(repeats_BK: Ints, discoveries_BK: Ints, share: float, k: int) -> Ints:
+    """One list of `k` items from two disjoint lists, padded with 0; if one ends, the other fills the rest."""
+    is_discovery_K = discovery_slot_mask(share, k)
+    position_2K = np.concatenate(
+        [
+            _slot_positions(~is_discovery_K, repeats_BK.shape[1]),
+            _slot_positions(is_discovery_K, discoveries_BK.shape[1]),
+        ]
+    )
+    both_BK = np.concatenate([repeats_BK, discoveries_BK], axis=1)
+    order_BK = np.argsort(np.where(both_BK > 0, position_2K, np.iinfo(np.int64).max), axis=1, kind="stable")[:, :k]
+    merged_BK = np.zeros((len(both_BK), k), dtype=np.int64)
+    merged_BK[:, : order_BK.shape[1]] = np.take_along_axis(both_BK, order_BK, axis=1)
+    return merged_BK
+
+
+def _slot_positions(is_own_K: NDArray[np.bool_], count: int) -> Ints:
+    """Positions of the first `count` items of a list: its own slots, then after all slots."""
+    slots = np.flatnonzero(is_own_K)[:count]
+    return np.concatenate([slots, len(is_own_K) + np.arange(len(slots), count)])
 
 
 def _parse_weights(content: Mapping[str, Any]) -> tuple[ReciprocalRank, ReciprocalRank]:

@@ -11,8 +11,14 @@ import pytest
 from tests.support.training.recall_cases import Case, ragged, recall_cases
 from training.data.recall_cases import recall_table
 from training.recall import Candidates
-from training.slate.discovery_share import FULL_DENSITY_POSITION, discovery_slot_mask
-from training.slate.fusion import CANDIDATES_PER_CHANNEL, DISCOVERY_SHARE_GRID, ChannelWeights, Fusion
+from training.slate.fusion import (
+    CANDIDATES_PER_CHANNEL,
+    DISCOVERY_SHARE_GRID,
+    FULL_DENSITY_POSITION,
+    ChannelWeights,
+    Fusion,
+    discovery_slot_mask,
+)
 from training.slate.reciprocal_rank import (
     ZERO_WEIGHT_EPSILON,
     CandidatePool,
