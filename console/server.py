@@ -13,7 +13,7 @@ from pathlib import Path
 from config.settings import Settings, load_settings
 from console.data_page import render_data_page
 from console.index_page import render_index, render_release
-from console.report_pages import render_missing_report, render_report
+from console.reports import render_missing_report, render_report
 
 
 class Handler(SimpleHTTPRequestHandler):
