@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from config.settings import Settings
-from console.lineage_page import build_lineage
-from console.releases import Release, landed_source_names, list_releases
+from console.releases import Release, build_lineage, landed_source_names, list_releases
 from console.reports import REPORTS, Report, list_ablations
 from console.templates import render
 

@@ -1,11 +1,14 @@
-"""Releases in BentoML's store and their states, read from manifests, the active pointer and the traffic split.
+"""Releases in BentoML's store: their states and their lineage.
 
-Does not load any model.
+States are read from manifests, the active pointer and the traffic split; no model is loaded. The lineage (logs, marts,
+features, models, release) comes from the manifest of the release, except the names of landed files, which only the landing
+zone has. Values that a manifest lacks are shown as not recorded.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,14 @@ from config.settings import Settings
 from storage import object_store
 
 FOLDER = "models/segue"
+
+REPORT_LINKS = {
+    "landed": ("reports/data_docs/landed/outcome.html", "/reports/data_docs/landed/outcome.html", "data docs"),
+    "marts": ("reports/data_docs/marts/outcome.html", "/reports/data_docs/marts/outcome.html", "data docs"),
+    "dbt": ("dbt/target/static_index.html", "/dbt/target/static_index.html", "dbt docs"),
+    "skew": ("reports/skew.json", "/read/skew", "skew"),
+}
+"""Name → file below SEGUE_HOME, URL path, link text."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,50 @@ def landed_source_names(settings: Settings) -> dict[str, str]:
     return {str(landing): str(source) for landing, source in rows}
 
 
+def build_lineage(release: Release, settings: Settings, source_names: Mapping[str, str]) -> dict[str, Any]:
+    """Lineage of a release, as the context of the macro `lineage_steps`.
+
+    Args:
+        release: The release.
+        settings: Settings whose host is the one that the client reached.
+        source_names: Landing id → name of the landed file or folder.
+    """
+    manifest = release.manifest
+    lineage, gate, forced = (manifest.get(key) or {} for key in ("lineage", "gate", "forced"))
+    has_evaluation, is_own = _compare_evaluation(manifest, settings)
+    model_links = [_link("/reports/evaluation.html", "evaluation")] if has_evaluation and is_own else []
+    return {
+        "landings": _landings(lineage["logs"], source_names) if "logs" in lineage else None,
+        "as_of": manifest.get("as_of"),
+        "marts_published_at": lineage.get("marts_published_at"),
+        "inputs": manifest.get("inputs"),
+        "marts": sorted(manifest.get("marts", {}).items()),
+        "feature_services": _feature_services(manifest.get("feature_services", {})),
+        "feature_definitions": lineage.get("feature_definitions"),
+        "recipe": manifest.get("recipe"),
+        "ranker": manifest.get("ranker"),
+        "vocabulary": manifest.get("vocabulary"),
+        "models": _models(manifest, lineage.get("fitted_at", {})),
+        "is_evaluation_of_others": has_evaluation and not is_own,
+        "release_id": release.release_id,
+        "released_at": manifest.get("released_at"),
+        "state": release.state,
+        "revision": manifest.get("revision"),
+        "compared_with": gate.get("compared_with"),
+        "forced_reason": forced.get("reason"),
+        "gate_reasons": gate.get("reasons", []),
+        "links": {
+            "logs": _report_links(settings, "landed"),
+            "marts": _report_links(settings, "marts", "dbt"),
+            "features": _report_links(settings, "skew"),
+            "models": [*model_links, _link(f"http://{settings.host}:{settings.mlflow_port}", "MLflow")],
+            "release": [
+                _link(f"http://{settings.host}:{settings.recommender_port}/status", "status of the recommender")
+            ],
+        },
+    }
+
+
 def _state(name: str, pointer: dict[str, Any], shares: dict[str, Any]) -> ReleaseState:
     if name == pointer.get("release"):
         return ReleaseState("in service since", str(pointer["activated_at"]))
@@ -77,3 +132,52 @@ def _read_json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _landings(rows: list[dict[str, Any]], source_names: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [{**row, "source": source_names.get(row["landing_id"], "")} for row in rows]
+
+
+def _feature_services(services: Mapping[str, str]) -> str:
+    """Feature services with the models that read them, as text."""
+    models_by_service: dict[str, list[str]] = {}
+    for model, service in services.items():
+        models_by_service.setdefault(service, []).append(model)
+    return ", ".join(
+        service if models == [service] else f"{service} (read by {', '.join(models)})"
+        for service, models in sorted(models_by_service.items())
+    )
+
+
+def _models(manifest: Mapping[str, Any], fitted_at: Mapping[str, str]) -> list[dict[str, Any]]:
+    final, held_out = (manifest.get("models", {}).get(fit, {}) for fit in ("final", "held_out"))
+    return [
+        {
+            "name": name.replace("/", " "),
+            "final": digest,
+            "held_out": held_out.get(name),
+            "fitted_at": fitted_at.get(name),
+        }
+        for name, digest in sorted(final.items())
+    ]
+
+
+def _compare_evaluation(manifest: Mapping[str, Any], settings: Settings) -> tuple[bool, bool]:
+    """Whether there is an evaluation report, and whether its slate metrics are those that the gate of this release used."""
+    try:
+        slate = json.loads((settings.reports / "evaluation.json").read_text())["slate"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False, False
+    return True, slate == manifest.get("metrics", {}).get("slate")
+
+
+def _report_links(settings: Settings, *names: str) -> list[dict[str, str]]:
+    return [
+        _link(url, text)
+        for file, url, text in (REPORT_LINKS[name] for name in names)
+        if (settings.home / file).exists()
+    ]
+
+
+def _link(url: str, text: str) -> dict[str, str]:
+    return {"url": url, "text": text}
