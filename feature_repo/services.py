@@ -1,15 +1,15 @@
 """One feature service per model: the features that it may read."""
 
 from feast import FeatureService
-from profile_views import user_profile
-from push import live_events
-from sequence_views import (
+from views import (
     exclusions,
     impressions_left,
+    live_events,
     played_history,
     recent_clicks,
     recent_events,
     recent_negatives,
+    user_profile,
 )
 
 popularity = FeatureService(name="popularity", features=[recent_events])

@@ -1,10 +1,14 @@
-"""Feast sources: the marts in Parquet files, timestamps in UTC without time zone."""
+"""Feast entities and sources: the marts in Parquet files, timestamps in UTC without time zone, and the live events."""
 
-from feast import FileSource
+from feast import Entity, FileSource, PushSource
 from feast.data_format import ParquetFormat
+from feast.value_type import ValueType
 
 from sequences.feast_store import published_marts
-from sequences.views import SEQUENCE_TAG, SEQUENCE_VIEWS
+from sequences.views import LIVE_SOURCE, SEQUENCE_TAG, SEQUENCE_VIEWS
+
+# Features of tracks are read in process, not through Feast: a request ranks hundreds of candidates.
+user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING, description="A user.")
 
 user_profiles = FileSource(
     name="user_profiles",
@@ -24,3 +28,7 @@ event_sources = {
     )
     for name, view in SEQUENCE_VIEWS.items()
 }
+
+# Only the single writer of a user (`sequences/online/reader_writer.py`) pushes rows. There is no offline data: live events
+# reach the marts through the landing zone.
+live_source = PushSource(name=LIVE_SOURCE, batch_source=event_sources["recent_events"])

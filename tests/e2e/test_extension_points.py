@@ -252,7 +252,7 @@ def add_features(copy: Extended) -> None:
     column = '      - name: {}\n        description: "A column of the test"\n        data_type: bigint\n'
     copy.insert(f"{profiles}.yml", "      - name: plays_total\n", column.format("sessions_total"))
     copy.insert(
-        "feature_repo/profile_views.py",
+        "feature_repo/views.py",
         'Field(name="plays_total"',
         'Field(name="sessions_total", dtype=Int64),\n        ',
     )

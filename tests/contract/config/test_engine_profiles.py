@@ -55,7 +55,7 @@ def test_one_feast_file_serves_every_engine_and_online_store(
 def test_feature_definitions_do_not_depend_on_the_engine() -> None:
     files = list((ROOT / "feature_repo").glob("*.py"))
     assert [path.name for path in files if re.search("spark|SEGUE_ENGINE", path.read_text(), re.IGNORECASE)] == []
-    assert len(files) > 5
+    assert len(files) > 2
 
 
 def test_the_engine_setting_reaches_every_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,68 @@
+"""Feature views: totals of a user, sequences of events, and live events.
+
+Feast registers the global variables of a module, so each view is assigned to one.
+"""
+
+from datetime import timedelta
+
+from feast import FeatureView, Field
+from feast.types import Array, Float32, Int64, String
+from sources import event_sources, live_source, user, user_profiles
+
+from sequences.views import LIVE_ATTRIBUTES, LIVE_SOURCE, SEQUENCE_VIEWS
+
+FEAST_TYPES = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "ratio": Array(Float32)}
+
+# Totals at midnight after each day with activity.
+user_profile = FeatureView(
+    name="user_profile",
+    entities=[user],
+    schema=[
+        Field(name="user_id", dtype=String),
+        Field(name="plays_total", dtype=Int64, description="Plays before that midnight."),
+        Field(name="listens_total", dtype=Int64, description="Plays of at least 30 seconds."),
+        Field(name="full_plays_total", dtype=Int64),
+        Field(name="skips_total", dtype=Int64),
+        Field(name="tracks_total", dtype=Int64, description="Distinct tracks ever played."),
+        Field(name="artists_total", dtype=Int64, description="Distinct artists ever played."),
+    ],
+    source=user_profiles,
+    ttl=timedelta(0),
+)
+
+
+def build_sequence_view(name: str) -> FeatureView:
+    """Feature view of a sequence declared in `sequences/views.py`: one array per attribute, oldest event first."""
+    view = SEQUENCE_VIEWS[name]
+    return FeatureView(
+        name=name,
+        entities=[user],
+        schema=[
+            Field(name="user_id", dtype=String),
+            *(Field(name=a.name, dtype=FEAST_TYPES[a.kind]) for a in view.attributes),
+        ],
+        source=event_sources[name],
+        ttl=timedelta(0),
+        description=f"The last {view.length} events of the user with behaviour {', '.join(view.behaviours)}.",
+    )
+
+
+recent_events = build_sequence_view("recent_events")
+recent_clicks = build_sequence_view("recent_clicks")
+recent_negatives = build_sequence_view("recent_negatives")
+played_history = build_sequence_view("played_history")
+exclusions = build_sequence_view("exclusions")
+impressions_left = build_sequence_view("impressions_left")
+
+# One row per user with the newest events, which the marts may not contain yet; readers merge it with the batch part of each
+# sequence. The row's timestamp is the time of the write, not of an event.
+live_events = FeatureView(
+    name=LIVE_SOURCE,
+    entities=[user],
+    schema=[
+        Field(name="user_id", dtype=String),
+        *(Field(name=a.name, dtype=FEAST_TYPES[a.kind]) for a in LIVE_ATTRIBUTES),
+    ],
+    source=live_source,
+    ttl=timedelta(0),
+)
