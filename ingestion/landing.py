@@ -24,7 +24,6 @@ import pyarrow.parquet as pq
 
 from ingestion import contract
 from ingestion.deduplication import EventIdIndex
-from ingestion.quarantined_users import extract_user_ids
 from ingestion.readers.parsing.reader import Period, Rows
 from ingestion.validation import LATEST, conform
 from storage import object_store
@@ -243,7 +242,7 @@ class Landing:
             return is_suppressed
         has_no_user = checked["user_id"].is_null() & checked["reason"].is_not_null() & checked["raw"].is_not_null()
         is_named = [
-            check_raw and bool(self._suppression_list.intersection(extract_user_ids(raw)))
+            check_raw and bool(self._suppression_list.intersection(contract.extract_user_ids(raw)))
             for check_raw, raw in zip(has_no_user, checked["raw"], strict=True)
         ]
         return is_suppressed | pl.Series(is_named, dtype=pl.Boolean)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from ingestion.quarantined_users import extract_user_ids
+from ingestion.contract import extract_user_ids
 from storage import object_store
 
 USER_COLUMN, RAW_COLUMN = "user_id", "raw"

@@ -14,9 +14,9 @@ import pytest
 
 from config import settings
 from ingestion import contract
+from ingestion.contract import extract_user_ids
 from ingestion.land import land
 from ingestion.land import main as land_command
-from ingestion.quarantined_users import extract_user_ids
 from privacy import parquet
 from privacy.erase import main
 from storage import suppression_list
