@@ -9,8 +9,7 @@ import numpy as np
 
 from ingestion.simulation import sessions as session
 from ingestion.simulation.event_buffer import Columns, EventBuffer
-from ingestion.simulation.exposures import show_collections
-from ingestion.simulation.item_sampling import AvailableTracks, InterestGroups
+from ingestion.simulation.exposures import AvailableTracks, InterestGroups, show_collections
 from ingestion.simulation.outcomes import (
     ACTION,
     SECOND,

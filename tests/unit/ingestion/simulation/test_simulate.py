@@ -10,7 +10,7 @@ import pytest
 
 from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
-from ingestion.simulation.item_sampling import AvailableTracks
+from ingestion.simulation.exposures import AvailableTracks
 from ingestion.simulation.outcomes import examination
 from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import build_world
