@@ -24,8 +24,7 @@ from tqdm import tqdm
 from ingestion import contract
 from ingestion.simulation import catalog, truth
 from ingestion.simulation.day import simulate_day
-from ingestion.simulation.event_buffer import Columns
-from ingestion.simulation.rows import RowWriter
+from ingestion.simulation.event_buffer import Columns, RowWriter
 from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import Ints, build_world
 

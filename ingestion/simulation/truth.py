@@ -11,10 +11,9 @@ import pyarrow.compute as pc
 from ingestion import contract
 from ingestion.simulation import facets
 from ingestion.simulation.catalog import make_ids
-from ingestion.simulation.event_buffer import Columns
+from ingestion.simulation.event_buffer import Columns, RowWriter
 from ingestion.simulation.exposures import EXPLORATION_SHARE
 from ingestion.simulation.outcomes import ACTION, examination
-from ingestion.simulation.rows import RowWriter
 from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import World
 
