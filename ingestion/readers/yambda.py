@@ -23,8 +23,7 @@ import pyarrow.parquet as pq
 
 from ingestion.readers.parsing.named_plays import name_id
 from ingestion.readers.parsing.play_timestamps import EndTimestampStager
-from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
-from ingestion.readers.parsing.staging import BATCH_ROWS, open_staging_database
+from ingestion.readers.parsing.reader import BATCH_ROWS, ReadContext, Reader, Rows, open_staging_database
 from ingestion.sources import Member, SourceError
 
 DAY_0_S = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())

@@ -15,8 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from ingestion.readers.parsing.play_timestamps import EndTimestampStager, StartTimestampStager
-from ingestion.readers.parsing.reader import Rows
-from ingestion.readers.parsing.staging import BATCH_ROWS, open_staging_database
+from ingestion.readers.parsing.reader import BATCH_ROWS, Rows, open_staging_database
 from ingestion.validation import conform
 
 EVENTS = "listening_events"

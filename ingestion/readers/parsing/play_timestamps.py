@@ -12,8 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from config.dbt_variables import load_dbt_variables
-from ingestion.readers.parsing.reader import Rows
-from ingestion.readers.parsing.staging import BATCH_ROWS, open_staging_database
+from ingestion.readers.parsing.reader import BATCH_ROWS, Rows, open_staging_database
 from ingestion.validation import conform
 
 MAX_SCROBBLE_MS, MIN_SCROBBLE_MS = 240_000, 30_000

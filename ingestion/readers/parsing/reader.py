@@ -1,4 +1,7 @@
-"""Interface of the log readers: which files a reader selects, how it reads them, and how landing treats the rows."""
+"""Interface of the log readers: which files a reader selects, how it reads them, and how landing treats the rows.
+
+Readers that can only process rows after they have seen the whole log keep them in a staging database on disk.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import duckdb
 import polars as pl
 
 from ingestion.sources import Member
 
 Period = Literal["month", "day"]
 Split = Literal["global_time", "user_time"]
+
+STAGING_MEMORY_LIMIT = "500MB"
+BATCH_ROWS = 122_880
+"""Number of rows per batch that is read back from a staging database."""
 
 
 @dataclass(frozen=True)
@@ -44,3 +52,12 @@ class Reader:
     read: Callable[[list[Member], ReadContext], Iterator[Rows]]  # converts the files to contract rows
     period: Period  # partition length: historical loads land by month, running services by day
     split: Split | None  # train/test split: by global time or by each user's own time; None: the format has no events
+
+
+def open_staging_database(scratch: Path, name: str) -> duckdb.DuckDBPyConnection:
+    """Open a new, empty database in folder `scratch`. Query results are unordered unless the query orders them."""
+    connection = duckdb.connect(str(scratch / f"{name}.duckdb"))
+    connection.execute(f"set memory_limit = '{STAGING_MEMORY_LIMIT}'")
+    connection.execute(f"set temp_directory = '{scratch / f'spill_{name}'}'")
+    connection.execute("set preserve_insertion_order = false")
+    return connection
