@@ -1,6 +1,7 @@
 """`python -m local.run`: starts the services, runs the pipeline through Airflow's REST API, and prints one recommendation.
 
-This is `make run`. A repeated run reuses running services and the finished work of earlier runs.
+This is `make run`. It follows the triggered run, and the runs that its assets trigger, task by task. A repeated run reuses
+running services and the finished work of earlier runs.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import duckdb
@@ -17,13 +19,25 @@ from config.settings import SettingError, Settings, load_api_keys, load_settings
 from console.reports import REPORTS
 from dags.task_catalog import PIPELINE_DAGS
 from local import airflow_server, services
-from local.airflow_api import AirflowClient, AirflowError
+from local.airflow_api import AirflowClient, AirflowError, DagRun, RunQueuedError, TaskState
 from local.environment import environment
 from local.home import DiskSpaceError, HomeFormatError
 from local.pipeline import RunParameters, StepError, check_channels, parse_run_parameters
 from local.ports import PortTakenError
-from local.progress import PipelineError, follow_pipeline
 from storage import object_store
+
+STATE_LABELS = {
+    "running": "running",
+    "success": "done",
+    "failed": "FAILED",
+    "up_for_retry": "failed, will be retried",
+    "up_for_reschedule": "waiting",
+    "skipped": "skipped",
+}
+
+
+class PipelineError(RuntimeError):
+    """The pipeline stopped; the message contains the task, the end of its log and its URL in the UI."""
 
 
 class RecommendationError(RuntimeError):
@@ -100,6 +114,28 @@ def wait_for_dags(airflow: AirflowClient, timeout_s: float = 120) -> None:
         time.sleep(1)
 
 
+def follow_pipeline(airflow: AirflowClient, first: DagRun, say: Callable[[str], None], timeout_s: float = 90) -> None:
+    """Return when the run of the last DAG, triggered by `first` through the other DAGs, has succeeded.
+
+    Args:
+        airflow: Client of the Airflow server.
+        first: Run of the first DAG.
+        say: Receives lines of progress.
+        timeout_s: Maximum time between the end of a run and the start of the next.
+
+    Raises:
+        PipelineError: A run failed, or its asset event did not start the next DAG in time.
+    """
+    dag_run = first
+    for number, dag_id in enumerate(PIPELINE_DAGS):
+        if number:
+            dag_run = _wait_for_triggered_run(airflow, dag_id, dag_run, say, timeout_s)
+        say(f"{dag_id}  {airflow.url}/dags/{dag_id}/runs/{dag_run.run_id}")
+        dag_run = _wait_until_finished(airflow, dag_run, say)
+        if dag_run.state == "failed":
+            raise PipelineError(_failure_reason(airflow, dag_run))
+
+
 def wait_for_recommender(settings: Settings, timeout_s: float = 120) -> None:
     """Return when the recommender serves a release.
 
@@ -153,6 +189,58 @@ def format_recommendations(user_id: str, response: dict[str, Any]) -> str:
         lines.append(f"  {rank}. {item['title']} — {', '.join(item['artists'])}")
         lines.append(f"     {item['reason']}")
     return "\n".join(lines)
+
+
+def _wait_for_triggered_run(
+    airflow: AirflowClient, dag_id: str, cause: DagRun, say: Callable[[str], None], timeout_s: float
+) -> DagRun:
+    deadline, is_queued = time.monotonic() + timeout_s, False
+    while time.monotonic() < deadline:
+        try:
+            if run := airflow.find_triggered_run(dag_id, cause):
+                return run
+        except RunQueuedError:
+            if not is_queued:
+                say(f"{dag_id}  queued")
+            deadline, is_queued = time.monotonic() + timeout_s, True
+        time.sleep(1)
+    raise PipelineError(
+        f"{cause.dag_id} succeeded but {dag_id} was not started within {timeout_s:.0f} s; "
+        f"is it paused? See {airflow.url}/dags/{dag_id}"
+    )
+
+
+def _wait_until_finished(airflow: AirflowClient, dag_run: DagRun, say: Callable[[str], None]) -> DagRun:
+    printed: dict[tuple[str, int], str | None] = {}
+    while True:
+        # Before its tasks, so that the last list of tasks is complete.
+        dag_run = airflow.get_run(dag_run.dag_id, dag_run.run_id)
+        for task in airflow.list_tasks(dag_run):
+            if task.state == "running" and not task.is_named:
+                continue  # it has a name at the next poll
+            key = (task.task_id, task.map_index)
+            if task.state in STATE_LABELS and printed.get(key) != task.state:
+                say(f"  {task.name:<44} {STATE_LABELS[task.state]}{_format_duration(task)}")
+            printed[key] = task.state
+        if dag_run.is_finished:
+            return dag_run
+        time.sleep(1)
+
+
+def _format_duration(task: TaskState) -> str:
+    is_finished = task.state in ("success", "failed")
+    return f" ({task.duration_s:.0f} s)" if is_finished and task.duration_s is not None else ""
+
+
+def _failure_reason(airflow: AirflowClient, dag_run: DagRun) -> str:
+    failed = [task for task in airflow.list_tasks(dag_run) if task.state == "failed"]
+    if not failed:
+        return f"{dag_run.dag_id} failed without a failed task; see {airflow.url}/dags/{dag_run.dag_id}/runs/{dag_run.run_id}"
+    task = failed[0]
+    log = "\n".join(f"    {line}" for line in airflow.read_log_tail(dag_run, task))
+    return (
+        f"{dag_run.dag_id}: task {task.name} failed. Its log ends with:\n{log}\n  see {airflow.task_url(dag_run, task)}"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -17,8 +17,7 @@ from local import process, services
 from local.airflow_api import AirflowClient, DagRun
 from local.pipeline import RunParameters
 from local.ports import free_port
-from local.progress import follow_pipeline
-from local.run import build_dag_conf, wait_for_dags
+from local.run import build_dag_conf, follow_pipeline, wait_for_dags
 
 TIMEOUT_S = 900
 

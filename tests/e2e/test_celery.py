@@ -15,7 +15,7 @@ import pytest
 
 from dags.task_catalog import PIPELINE_DAGS
 from local.airflow_api import AirflowClient, DagRun
-from local.progress import follow_pipeline
+from local.run import follow_pipeline
 from tests.e2e.celery_cluster import Cluster, TaskName, running
 from tests.e2e.installation import wait_until
 from tests.e2e.process_kills import landed

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from config import settings
-from local import airflow_api, progress, run
+from local import airflow_api, run
 from local.airflow_api import AirflowClient, AirflowError, DagRun
 
 
@@ -73,7 +73,7 @@ def task(index, name, state):
 
 
 def test_a_mapped_task_is_first_printed_once_it_has_a_name(connect, monkeypatch):
-    monkeypatch.setattr(progress.time, "sleep", lambda _: None)
+    monkeypatch.setattr(run.time, "sleep", lambda _: None)
     polls = ([("0", "running")], [("target_attention", "running")], [("target_attention", "success")])
     responses = []
     for number, tasks in enumerate(polls):
@@ -81,7 +81,7 @@ def test_a_mapped_task_is_first_printed_once_it_has_a_name(connect, monkeypatch)
         responses.append({"task_instances": [task(0, *one) for one in tasks]})
     airflow, _ = connect(*responses)
     lines = []
-    progress._wait_until_finished(airflow, DagRun("train_models", "one", "running"), lines.append)
+    run._wait_until_finished(airflow, DagRun("train_models", "one", "running"), lines.append)
     assert [line.split() for line in lines] == [
         ["rankers.train_ranker", "target_attention", "running"],
         ["rankers.train_ranker", "target_attention", "done"],
@@ -91,7 +91,7 @@ def test_a_mapped_task_is_first_printed_once_it_has_a_name(connect, monkeypatch)
 def test_a_mapped_task_that_ended_without_a_name_is_printed_with_its_index(connect):
     airflow, _ = connect(RUN, {"task_instances": [task(3, "3", "failed")]})
     lines = []
-    progress._wait_until_finished(airflow, DagRun("train_models", "one", "running"), lines.append)
+    run._wait_until_finished(airflow, DagRun("train_models", "one", "running"), lines.append)
     assert [line.split() for line in lines] == [["rankers.train_ranker", "3", "FAILED"]]
 
 
