@@ -42,7 +42,7 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
         StorageError: Object storage failed.
     """
     # Imported here: they load the service and Feast, which takes seconds.
-    from privacy import broker, online_store, recommender_files, request_log
+    from privacy import broker, online_store, recommender_files
 
     if object_store.is_versioned(here.tables):
         raise ErasureError(
@@ -61,7 +61,7 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
         # Before the online store, to which consumers would apply waiting messages.
         counts["broker"] = broker.erase_users(user_ids, here)
     counts |= online_store.erase_users(user_ids, here)
-    counts["feature log"] = request_log.erase_users(user_ids, here)
+    counts["feature log"] = recommender_files.erase_request_log(user_ids, here)
     marts.remove_sequence_cache(here)
     for name in PARQUET_FOLDERS:
         counts[name] = parquet.erase_from_files(sorted((here.home / name).rglob("*.parquet")), user_ids, name)

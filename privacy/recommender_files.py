@@ -1,4 +1,4 @@
-"""Erasure of users from the files of the recommender: event log, exposure log and daily lists.
+"""Erasure of users from the files of the recommender: event log, exposure log, daily lists and request log.
 
 Run it after the users were added to the suppression list. A running service continues; it must have acknowledged the list,
 so that it writes nothing new of the users.
@@ -7,6 +7,7 @@ so that it writes nothing new of the users.
 from __future__ import annotations
 
 import fcntl
+import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from config import settings
 from privacy import json_lines, sqlite
 from privacy.errors import ErasureError
+from sequences.skew.request_log import REQUEST_LOG_PREFIX
 from serving.events import daily_jsonl, exposures, write_ahead_log
 from serving.events.suppression import read_acknowledgement
 from serving.pipeline import daily_lists
@@ -30,7 +32,7 @@ class SuppressionNotAcknowledged(ErasureError):
 def erase_users(
     user_ids: Sequence[str], here: settings.Settings, timeout_s: float = ACKNOWLEDGEMENT_TIMEOUT_S
 ) -> dict[str, Counter[str]]:
-    """Erase the users from the files of the recommender; returns file ▸ number of rows per user.
+    """Erase the users from event log, exposure log and daily lists; returns file ▸ number of rows per user.
 
     Raises:
         SuppressionNotAcknowledged: A running service has not acknowledged the list within `timeout_s` seconds.
@@ -44,6 +46,22 @@ def erase_users(
         "exposure log": _erase_from_logs(user_ids, here.event_log, exposures.EXPOSURE_LOG_PREFIX),
         "daily lists": lists,
     }
+
+
+def erase_request_log(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
+    """Erase the users from the request log (features of sampled requests); returns the number of lines per user.
+
+    All examples of the skew report, which is made of the log, are removed, because they do not name their users.
+    """
+    erased: Counter[str] = Counter()
+    report = here.reports / "skew.json"
+    if report.exists():
+        draft = report.with_suffix(".partial")
+        draft.write_text(json.dumps(json.loads(report.read_text()) | {"examples": []}, indent=2) + "\n")
+        draft.replace(report)
+    for path in sorted(here.request_log.glob(f"dt=*/{REQUEST_LOG_PREFIX}-*.jsonl")):
+        erased += json_lines.erase(path, user_ids)
+    return erased
 
 
 def wait_for_acknowledgement(file: Path, state: Path, timeout_s: float) -> None:
