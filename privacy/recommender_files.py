@@ -2,19 +2,23 @@
 
 Run it after the users were added to the suppression list. A running service continues; it must have acknowledged the list,
 so that it writes nothing new of the users.
+
+The logs are JSON-lines files. The users' lines are overwritten in place with blanks of the same length: the service may append
+meanwhile, and recorded offsets (low watermark, log position of a request) stay valid. Readers skip blank lines.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from config import settings
-from privacy import json_lines, sqlite
+from privacy import sqlite
 from privacy.errors import ErasureError
 from sequences.skew.request_log import REQUEST_LOG_PREFIX
 from serving.events import daily_jsonl, exposures, write_ahead_log
@@ -23,6 +27,9 @@ from serving.pipeline import daily_lists
 from storage import suppression_list
 
 ACKNOWLEDGEMENT_TIMEOUT_S = 60.0
+
+ERASED_PREFIX = b" "
+"""First byte of erased lines only; a line that an interrupted run erased partially is completed by the next run."""
 
 
 class SuppressionNotAcknowledged(ErasureError):
@@ -60,7 +67,33 @@ def erase_request_log(user_ids: Sequence[str], here: settings.Settings) -> Count
         draft.write_text(json.dumps(json.loads(report.read_text()) | {"examples": []}, indent=2) + "\n")
         draft.replace(report)
     for path in sorted(here.request_log.glob(f"dt=*/{REQUEST_LOG_PREFIX}-*.jsonl")):
-        erased += json_lines.erase(path, user_ids)
+        erased += erase_lines(path, user_ids)
+    return erased
+
+
+def erase_lines(path: Path, user_ids: Collection[str]) -> Counter[str]:
+    """Blank the users' lines of a file: those with their `user_id`, and invalid lines that contain it as a JSON string.
+
+    A line that is being appended is not touched unless it contains one of the users.
+
+    Returns:
+        The number of lines per user.
+    """
+    spellings = {user: _spellings(user) for user in user_ids}
+    erased: Counter[str] = Counter()
+    with path.open("rb+", buffering=0) as file:
+        offset = 0
+        with path.open("rb") as lines:
+            for line in lines:
+                text = line.rstrip(b"\n")
+                if text.startswith(ERASED_PREFIX):
+                    if text.strip():
+                        _overwrite_with_blanks(file.fileno(), offset, len(text))
+                elif (user := _user_of(text, spellings)) is not None:
+                    _overwrite_with_blanks(file.fileno(), offset, len(text))
+                    erased[user] += 1
+                offset += len(line)
+        os.fsync(file.fileno())
     return erased
 
 
@@ -103,5 +136,29 @@ def running_process(state: Path) -> str | None:
 def _erase_from_logs(user_ids: Sequence[str], folder: Path, prefix: str) -> Counter[str]:
     erased: Counter[str] = Counter()
     for path in daily_jsonl.list_files(folder, prefix):
-        erased += json_lines.erase(path, user_ids)
+        erased += erase_lines(path, user_ids)
     return erased
+
+
+def _spellings(user_id: str) -> tuple[bytes, ...]:
+    """Encodings of the id as a JSON string, with non-ASCII characters escaped and unescaped."""
+    texts = {json.dumps(user_id), json.dumps(user_id, ensure_ascii=False)}
+    return tuple(text.encode("utf-8", "surrogatepass") for text in sorted(texts))
+
+
+def _user_of(line: bytes, spellings: dict[str, tuple[bytes, ...]]) -> str | None:
+    mentioned = [user for user, texts in spellings.items() if any(text in line for text in texts)]
+    if not mentioned:
+        return None
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return mentioned[0]
+    user_id = row.get("user_id") if isinstance(row, dict) else None
+    return user_id if user_id in mentioned else None
+
+
+def _overwrite_with_blanks(descriptor: int, offset: int, length: int) -> None:
+    written = 0
+    while written < length:
+        written += os.pwrite(descriptor, b" " * (length - written), offset + written)

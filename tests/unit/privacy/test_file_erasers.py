@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from privacy import json_lines, sqlite
+from privacy import recommender_files, sqlite
 from privacy.sqlite import FileBusy
 
 USER = "ann-é"
@@ -27,20 +27,20 @@ def test_only_the_users_lines_are_blanked_in_place(tmp_path: Path) -> None:
     lines = [line(USER, 0), others[0], unescaped, others[1], torn, others[2], others[3], others[4]]
     path.write_bytes(b"".join(lines))
     inode = path.stat().st_ino
-    assert json_lines.erase(path, [USER, "unknown_user"]) == {USER: 3}
+    assert recommender_files.erase_lines(path, [USER, "unknown_user"]) == {USER: 3}
     found = path.read_bytes().splitlines(keepends=True)
     assert [len(one) for one in found] == [len(one) for one in lines]
     assert [one for one in found if one.strip() or one == b"\n"] == others
     assert path.stat().st_ino == inode
     before = path.read_bytes()
-    assert json_lines.erase(path, [USER]) == {} and path.read_bytes() == before
+    assert recommender_files.erase_lines(path, [USER]) == {} and path.read_bytes() == before
 
 
 def test_partially_erased_line_is_completed(tmp_path: Path) -> None:
     path = tmp_path / "requests.jsonl"
     whole = line(USER, 0, views={"recent_events": ["t1", "t2"]})
     path.write_bytes(b" " * 40 + whole[40:] + line("bob", 1))
-    json_lines.erase(path, [USER])
+    recommender_files.erase_lines(path, [USER])
     assert path.read_bytes() == b" " * (len(whole) - 1) + b"\n" + line("bob", 1)
 
 
@@ -48,7 +48,7 @@ def test_concurrent_appends_are_not_disturbed(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     writer = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(writer, line(USER, 0) + line("bob", 1))
-    json_lines.erase(path, [USER])
+    recommender_files.erase_lines(path, [USER])
     os.write(writer, line("bob", 2))
     os.close(writer)
     assert path.read_bytes().strip() == (line("bob", 1) + line("bob", 2)).strip()
