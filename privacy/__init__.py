@@ -1,5 +1,9 @@
-"""Erasure of users from every store: `erase.py` is the entry point, every store has one file. Nothing imports this package.
+"""Erasure of users from every store: `erase.py` is the entry point, every store has one file. No other package imports this one.
 
 Erasers of stores: `landing_zone`, `marts`, `recommender_files`, `broker`, `online_store`. Erasers of file formats: `parquet`,
 `sqlite`.
 """
+
+
+class ErasureError(RuntimeError):
+    """A step of an erasure failed; the message names the cause and the remedy. Completed steps stay completed."""

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from config import settings
-from privacy.errors import ErasureError
+from privacy import ErasureError
 from sequences.streaming.leases import LEASE_MS, consumers_key, suppression_digests_key
 from sequences.streaming.message import TOPIC, Topic
 from storage import suppression_list

@@ -14,8 +14,7 @@ from collections.abc import Sequence
 
 from config import settings
 from ingestion.landing import landing_lock
-from privacy import landing_zone, marts, parquet
-from privacy.errors import ErasureError
+from privacy import ErasureError, landing_zone, marts, parquet
 from privacy.locks import file_lock, print_progress, running_tasks
 from storage import object_store, suppression_list
 from storage.object_store import StorageError

@@ -12,8 +12,7 @@ from pathlib import Path
 import duckdb
 
 from config import settings
-from privacy import parquet
-from privacy.errors import ErasureError
+from privacy import ErasureError, parquet
 from privacy.locks import file_lock, print_progress
 from storage import object_store
 

@@ -14,8 +14,7 @@ import feast
 from feast.infra.key_encoding_utils import serialize_entity_key
 
 from config import settings
-from privacy import sqlite
-from privacy.errors import ErasureError
+from privacy import ErasureError, sqlite
 from sequences.feast_store import open_store
 from sequences.online.materialization_state import digests_file, materialization_lock
 from sequences.online.row import user_key

@@ -18,8 +18,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from config import settings
-from privacy import sqlite
-from privacy.errors import ErasureError
+from privacy import ErasureError, sqlite
 from sequences.skew.request_log import REQUEST_LOG_PREFIX
 from serving.events import daily_jsonl, exposures, write_ahead_log
 from serving.events.suppression import read_acknowledgement

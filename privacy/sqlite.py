@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from privacy.errors import ErasureError
+from privacy import ErasureError
 
 WAIT_S = 60.0
 
