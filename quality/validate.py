@@ -9,11 +9,72 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from config import settings
+from web.environment import create_environment
+
+if TYPE_CHECKING:
+    from quality.validation import MeasuredMetric, SuiteResult
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render_page(stage: str, as_of: str, results: Sequence[SuiteResult], error: str | None = None) -> str:
+    """Self-contained HTML page with one row per suite (expectations, failures, notes) and one per table metric with its limits.
+
+    Great Expectations' own pages load style sheets and table code from the network and are empty without it.
+
+    Args:
+        stage: Name of the validated stage.
+        as_of: First unknown day, YYYY-MM-DD.
+        results: Results of the suites that were run.
+        error: Message if a table was missing.
+    """
+    metrics = [
+        (result.suite, name.replace("_", " "), _format_value(metric), _format_limits(metric))
+        for result in results
+        for name, metric in result.measured.items()
+        if metric.minimum != metric.maximum  # a metric with a single allowed value is listed as a failure if it differs
+    ]
+    failures = sum(len(result.failed) for result in results)
+    return (
+        create_environment(TEMPLATES)
+        .get_template("validation.html")
+        .render(stage=stage, as_of=as_of, results=results, error=error, failures=failures, metrics=metrics)
+    )
+
+
+def render_json(stage: str, as_of: str, results: Sequence[SuiteResult], error: str | None = None) -> str:
+    """The content of the page as JSON."""
+    return json.dumps(
+        {"stage": stage, "as_of": as_of, "error": error, "suites": [asdict(result) for result in results]}, indent=1
+    )
+
+
+def write_page(site: Path, page: str, data: str) -> Path:
+    """Write the page and its JSON into the folder of Great Expectations' pages; return the path of the page."""
+    site.mkdir(parents=True, exist_ok=True)
+    (site / "outcome.json").write_text(data + "\n")
+    (site / "outcome.html").write_text(page)
+    return site / "outcome.html"
+
+
+def _format_value(metric: MeasuredMetric) -> str:
+    return "not known" if metric.value is None else f"{metric.value:.4g}"
+
+
+def _format_limits(metric: MeasuredMetric) -> str:
+    if metric.minimum is None or metric.maximum is None:
+        return f"at most {metric.maximum:g}" if metric.maximum is not None else f"at least {metric.minimum:g}"
+    return f"{metric.minimum:g} to {metric.maximum:g}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,7 +88,6 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.update(settings.tool_environment(home))
 
     # Imported after the environment is set: Great Expectations reads its telemetry setting at import.
-    from quality import page
     from quality.engine_factory import create_engine
     from quality.tables import TableError
     from quality.validation import STAGES, SuiteError, SuiteResult, Validator
@@ -51,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
                 if options.suite is None:
                     validator.build_docs()
                     content = (stage, options.as_of.isoformat(), stage_results, error_message)
-                    pages.append(page.write(site, page.render_page(*content), page.render_json(*content)))
+                    pages.append(write_page(site, render_page(*content), render_json(*content)))
             results += stage_results
         if not results:
             raise SuiteError(f"there is no suite {options.suite!r} in stage {options.stage}; see quality/suites.py")
