@@ -1,7 +1,7 @@
 """Interface of the engines that read tables for validation: DuckDB with pandas on one machine, or Spark.
 
 Queries are written once; an engine supplies the few expressions in which the two SQL dialects differ.
-`quality.engine_factory` creates the engine that the settings choose.
+`quality.validate.create_engine` creates the one that the settings choose.
 """
 
 from __future__ import annotations

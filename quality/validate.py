@@ -22,9 +22,26 @@ from config import settings
 from web.environment import create_environment
 
 if TYPE_CHECKING:
+    from quality.engine import Engine
     from quality.validation import MeasuredMetric, SuiteResult
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+
+def create_engine(name: str, tables: Path | None = None) -> Engine:
+    """Return a new engine of the kind that the settings choose.
+
+    Args:
+        name: Value of `SEGUE_ENGINE`: "duckdb" or "spark".
+        tables: Root folder of the tables, which may be on object storage; None for the local disk. Spark ignores it.
+    """
+    if name == "spark":
+        from quality.spark_engine import SparkEngine  # PySpark is an optional dependency
+
+        return SparkEngine()
+    from quality.duckdb_engine import DuckDBEngine  # pandas takes long to import
+
+    return DuckDBEngine(tables)
 
 
 def render_page(stage: str, as_of: str, results: Sequence[SuiteResult], error: str | None = None) -> str:
@@ -88,9 +105,8 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.update(settings.tool_environment(home))
 
     # Imported after the environment is set: Great Expectations reads its telemetry setting at import.
-    from quality.engine_factory import create_engine
     from quality.tables import TableError
-    from quality.validation import STAGES, SuiteError, SuiteResult, Validator
+    from quality.validation import STAGES, SuiteError, Validator
     from storage.object_store import StorageError
 
     results: list[SuiteResult] = []
