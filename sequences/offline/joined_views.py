@@ -20,7 +20,7 @@ from feast.infra.offline_stores.file_source import FileSource
 from config import settings
 from sequences.offline import point_in_time_join
 from sequences.offline.entity_rows import EntityRows
-from sequences.offline.user_blocks import BlockReader
+from sequences.offline.list_reader import BlockReader
 from sequences.views import SEQUENCE_TAG, SequenceView
 from storage import object_store
 

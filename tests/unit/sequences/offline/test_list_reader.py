@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sequences.offline.list_reader import ListReader
-from sequences.offline.user_blocks import BlockReader, split_into_blocks
+from sequences.offline.list_reader import BlockReader, ListReader, split_into_blocks
 from sequences.timeline import EventTableError
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import event_rows, us, write_events
