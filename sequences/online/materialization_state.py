@@ -1,19 +1,24 @@
-"""State of materialization: a digest of every row in the online store, so that only changed rows are written.
+"""State of materialization: a digest of every row in the online store, and the log of finished runs.
 
-A digest is recorded after its row is written, so an interrupted run can resume. The store contains a marker row with a
-random id that must equal the recorded one; otherwise the store was replaced or emptied and the digests are discarded. The
-marker row is rewritten when a run finishes, which tells writers of live events that the batch part has changed.
-Independent of sequences.
+Only rows whose digest has changed are written. A digest is recorded after its row is written, so an interrupted run can
+resume. The store contains a marker row with a random id that must equal the recorded one; otherwise the store was replaced or
+emptied and the digests are discarded. The marker row is rewritten when a run finishes, which tells writers of live events that
+the batch part has changed.
+
+The log has one JSON line per run. The skew comparison reads it to determine what the online store contained at the time of a
+request. Independent of sequences.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +28,7 @@ from sequences.online.codec import decode_values
 from sequences.online.row import STORE_MARKER_USER, OnlineRow, OnlineRowReader, to_list_value, write_rows
 from sequences.views import LIVE_SOURCE
 
+MATERIALIZATION_LOG = "materialized.jsonl"
 STORE_MARKER_FEATURE = "event_id"
 MIN_TIMESTAMP_STEP = timedelta(milliseconds=1)
 
@@ -171,3 +177,37 @@ def row_digest(values: Mapping[str, bytes]) -> bytes:
         digest.update(f"{name}\0{len(value)}\0".encode())
         digest.update(value)
     return digest.digest()
+
+
+@dataclass(frozen=True)
+class MaterializationRun:
+    """One finished materialization run; times in µs UTC."""
+
+    as_of_us: int  # events known before this time were written
+    events_us: int  # publication time of the event table that was read
+    finished_us: int
+
+
+def record_materialization(feast_folder: Path, as_of: date, events: Path) -> None:
+    """Append a run that has just finished.
+
+    Args:
+        feast_folder: Feast's folder, which contains the log.
+        as_of: Day before which the events were known (UTC midnight).
+        events: Path of the event table that was read; its modification time is recorded.
+    """
+    midnight = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC)
+    line = {
+        "as_of_us": int(midnight.timestamp()) * 1_000_000,
+        "events_us": events.stat().st_mtime_ns // 1000,
+        "finished_us": int(datetime.now(UTC).timestamp() * 1_000_000),
+    }
+    with (feast_folder / MATERIALIZATION_LOG).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def read_materializations(feast_folder: Path) -> list[MaterializationRun]:
+    """The finished runs, oldest first."""
+    path = feast_folder / MATERIALIZATION_LOG
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [MaterializationRun(**json.loads(line)) for line in lines]

@@ -22,8 +22,13 @@ from config import settings
 from sequences.feast_store import local_marts_folder, open_store
 from sequences.online.batch_rows import EncodedRow, encode_batch_rows
 from sequences.online.codec import StoredValue
-from sequences.online.materialization_log import record_materialization
-from sequences.online.materialization_state import MaterializationState, digests_file, materialization_lock, row_digest
+from sequences.online.materialization_state import (
+    MaterializationState,
+    digests_file,
+    materialization_lock,
+    record_materialization,
+    row_digest,
+)
 from sequences.online.row import to_int_value, write_rows
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from sequences.online.materialization_log import MaterializationRun, read_materializations
+from sequences.online.materialization_state import MaterializationRun, read_materializations
 from sequences.skew.request_log import LoggedRequest, LogPosition
 from storage import object_store
 

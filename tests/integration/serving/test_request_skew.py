@@ -22,7 +22,7 @@ from ingestion import simulate
 from ingestion.land import land
 from sequences.feast_store import open_store
 from sequences.online import materialize
-from sequences.online.materialization_log import MATERIALIZATION_LOG
+from sequences.online.materialization_state import MATERIALIZATION_LOG
 from sequences.skew import __main__ as skew_command
 from sequences.skew import compare, request_log
 from sequences.skew.request_log import LoggedRequest, nan_to_none

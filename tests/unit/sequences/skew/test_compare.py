@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sequences.online.materialization_log import MATERIALIZATION_LOG
+from sequences.online.materialization_state import MATERIALIZATION_LOG
 from sequences.skew import request_log
 from sequences.skew.compare import SkewReport, compare_requests, count_values
 from sequences.skew.request_log import LoggedRequest, LogPosition, nan_to_none
