@@ -1,10 +1,23 @@
-"""Benchmarks by published protocols on public data, run by `python -m training.benchmarks NAME`."""
+"""Benchmarks by published protocols on public data (`python -m training.benchmarks NAME`), and summaries over seeds."""
 
 from __future__ import annotations
 
-from types import ModuleType
+from typing import Any
 
-from training.benchmarks import knowledge_graph, sequences
+import numpy as np
 
-BENCHMARKS: dict[str, ModuleType] = {"knowledge_graph": knowledge_graph, "sequences": sequences}
-"""Modules with `add_arguments(parser)` and `run(arguments)`, which returns a JSON-serializable result."""
+
+def summarize_seeds(runs: list[dict[str, float]]) -> dict[str, Any]:
+    """Mean and sample standard deviation (None for a single run) of each metric, and the runs."""
+    summary: dict[str, Any] = {"runs": runs}
+    for name in runs[0]:
+        values = np.array([run[name] for run in runs])
+        spread = float(values.std(ddof=1)) if len(values) > 1 else None
+        summary[name] = {"mean": float(values.mean()), "standard_deviation": spread}
+    return summary
+
+
+def format_mean_std(metric: dict[str, Any]) -> str:
+    """A metric of `summarize_seeds` as text, e.g. `0.1234 ± 0.0012`."""
+    spread = metric["standard_deviation"]
+    return f"{metric['mean']:.4f}" + (f" ± {spread:.4f}" if spread is not None else "")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from types import ModuleType
 
-from training.benchmarks import BENCHMARKS
+from training.benchmarks import knowledge_graph, sequences
 from training.engine.workspace import write_json
+
+BENCHMARKS: dict[str, ModuleType] = {"knowledge_graph": knowledge_graph, "sequences": sequences}
+"""Modules with `add_arguments(parser)` and `run(arguments)`, which returns a JSON-serializable result."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -19,8 +19,8 @@ import torch
 from sklearn.metrics import f1_score, roc_auc_score
 from tqdm import tqdm
 
+from training.benchmarks import format_mean_std, summarize_seeds
 from training.benchmarks.light_gcn import LabeledPairs, LightGCN, LightGCNConfig, fit_light_gcn
-from training.benchmarks.seed_summary import format_mean_std, summarize_seeds
 from training.engine import trainer
 
 PUBLISHED = {

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from training.benchmarks.seed_summary import format_mean_std, summarize_seeds
+from training.benchmarks import format_mean_std, summarize_seeds
 from training.benchmarks.sequence_dataset import Requests, SequenceDataset, read_attributes, read_sequences
 from training.data.recall_cases import iterate_chunks
 from training.data.user_batch import OfflineFeatures
