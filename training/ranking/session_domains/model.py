@@ -6,39 +6,35 @@ al. 2020, "Deep Feedback Network for Recommendation" (DFN), IJCAI. Sessions: Fen
 Network for Click-Through Rate Prediction", 1905.06482. Differs:
 
 - Events of a group do not attend to each other unless `groups.self_attention` is set.
-- Explicit behaviors of one polarity share a group.
+- Each implicit behavior (full play, skip, unclicked impression, ...) is a group, derived from the table of behaviors;
+  explicit behaviors are rare, so those of one polarity share a group.
 - Unclicked impressions are denoised by attention from full plays and explicit feedback (as in DFN) with the same block.
 - Sessions are means of plays, which one block relates to each other.
-- The dense features of `target_attention` are concatenated with the interests and have a linear path to the logits; passes over
-  them alone come before the one pass that trains the ids.
+- The dense features of `target_attention` are concatenated with the interests and have a linear path to the logits;
+  passes over them alone come before the one pass that trains the ids.
 - Boosted trees over these features and those of all further searches are blended into the logits.
 
-Shape letters: B requests, C candidates, N events of a group, S sessions, D width.
+Shape letters: B requests, C candidates, L events, N events of a group, S sessions, D width.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
+from sequences import behaviours
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.search_registry import SEARCHES
-from training.ranking.inputs import UserInputs
+from training.ranking.inputs import EventInputs, UserInputs
 from training.ranking.ranker import Ranker, RankerConfig, TreeConfig, UserState, extend_config, ranker_config
-from training.ranking.session_domains.behaviour_groups import (
-    EXPLICIT_NEGATIVE,
-    EXPLICIT_POSITIVE,
-    FULL_PLAY,
-    UNCLICKED_IMPRESSION,
-    BehaviorGroup,
-    list_behaviour_groups,
-    select_group_events,
-)
 from training.ranking.session_domains.layers import CandidateDecoder, Encoder, SessionPooling
 
+PLAY_BEHAVIOURS, UNCLICKED_IMPRESSION = ("full_play", "play", "skip"), "impression_without_click"
+FULL_PLAY, EXPLICIT_POSITIVE, EXPLICIT_NEGATIVE = "full_play", "explicit_positive", "explicit_negative"
+MAX_EXPLICIT_EVENTS = 20
 ATTENTION_HEADS = 2
 DENOISING_GROUPS = ((FULL_PLAY, EXPLICIT_POSITIVE), (EXPLICIT_NEGATIVE,))
 """Groups whose interests, added to the candidate, query the unclicked impressions."""
@@ -59,6 +55,17 @@ class SessionDomainsConfig(RankerConfig):
     """Configuration of `session_domains`."""
 
     groups: BehaviourGroupConfig = field(default_factory=BehaviourGroupConfig)
+
+
+@dataclass(frozen=True)
+class BehaviorGroup:
+    """A sequence of one or more behaviors: their newest `length` events, taken from the input sequence `sequence`."""
+
+    name: str
+    codes: tuple[int, ...]
+    length: int
+    is_negative: bool
+    sequence: Literal["plays", "explicit_feedback", "unclicked_impressions"]
 
 
 @dataclass(frozen=True)
@@ -171,3 +178,40 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
             denoised_BCD = decoder(query_BCD, encoded.keys_values, encoded.mask_BN)
             interests.append(denoised_BCD * has_feedback_B[:, None, None])
         return torch.cat(interests, dim=-1)
+
+
+def list_behaviour_groups(length: int) -> tuple[BehaviorGroup, ...]:
+    """Return the groups of all behaviors, positive ones first; explicit ones have at most MAX_EXPLICIT_EVENTS events."""
+    table = behaviours.load_behaviours()
+    members_by_group: dict[tuple[str, bool], list[str]] = {}
+    for row in table.rows:
+        key = (row.behaviour if not row.is_explicit else row.polarity, row.is_explicit)
+        members_by_group.setdefault(key, []).append(row.behaviour)
+    groups = []
+    for (name, is_explicit), members in members_by_group.items():
+        sequence: Literal["plays", "explicit_feedback", "unclicked_impressions"] = (
+            "unclicked_impressions" if members == [UNCLICKED_IMPRESSION] else "explicit_feedback"
+        )
+        sequence = "plays" if members[0] in PLAY_BEHAVIOURS else sequence
+        groups.append(
+            BehaviorGroup(
+                name=f"explicit_{name}" if is_explicit else name,
+                codes=tuple(table.encoder[member] for member in members),
+                length=min(length, MAX_EXPLICIT_EVENTS) if sequence == "explicit_feedback" else length,
+                is_negative=members[0] in table.with_polarity("negative"),
+                sequence=sequence,
+            )
+        )
+    return tuple(sorted(groups, key=lambda group: group.is_negative))
+
+
+def select_group_events(events: EventInputs, group: BehaviorGroup) -> tuple[Tensor, Tensor]:
+    """Return the positions of a group's newest events, newest first [B, N], and which of them hold an event [B, N].
+
+    N is the number of events of the fullest row, at most `group.length`, to avoid padding for absent events.
+    """
+    is_member_BL = torch.isin(events.behaviour_BL, torch.tensor(group.codes, device=events.behaviour_BL.device))
+    N = min(group.length, int(is_member_BL.sum(1).max())) if is_member_BL.numel() else 0
+    position_L = torch.arange(1, is_member_BL.shape[1] + 1, device=is_member_BL.device)
+    newest_BN, index_BN = (is_member_BL * position_L).topk(N, dim=1)
+    return index_BN, newest_BN > 0

@@ -6,7 +6,7 @@ import torch
 
 from sequences import behaviours
 from training.ranking.inputs import EventInputs
-from training.ranking.session_domains.behaviour_groups import BehaviorGroup, list_behaviour_groups, select_group_events
+from training.ranking.session_domains.model import BehaviorGroup, list_behaviour_groups, select_group_events
 
 
 def events(behaviour_BL: list[list[int]]) -> EventInputs:
