@@ -25,6 +25,6 @@ with DAG(
 ):
     run_parameters = create_parameters_task(are_events_landed=True)
     release = create_command_task("release", run_parameters)
-    channels, containers, rankers, heads = create_all_training_tasks(run_parameters, fit="final")
+    channels, collections, rankers, heads = create_all_training_tasks(run_parameters, fit="final")
     chain(run_parameters, [channels, rankers], release, create_asset_event_task(RELEASE, run_parameters))
-    chain(channels, [containers, heads], release)
+    chain(channels, [collections, heads], release)

@@ -12,7 +12,7 @@ PIPELINE_DAGS = ("ingest_listening_logs", "build_features", "train_models", "rel
 """The DAGs of the pipeline in order; each triggers the next through an asset."""
 
 RECIPES = ("debug", "small", "full")
-MODEL_KINDS = ("channel", "container", "ranker", "head")
+MODEL_KINDS = ("channel", "collection", "ranker", "head")
 """Kinds of models that `python -m training.train` fits."""
 
 XCOM_PAGE = "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcom"

@@ -1,7 +1,7 @@
 """### Train recall channels and rankers, and evaluate them
 
-One mapped task per recall channel, kind of container (playlists, mlogs) and ranker, from the tables in `training/recall` and
-`training/ranking`, without the rankers that the recipe excludes. Containers and heads run after the channels: containers use
+One mapped task per recall channel, kind of collection (playlists, mlogs) and ranker, from the tables in `training/recall` and
+`training/ranking`, without the rankers that the recipe excludes. Collections and heads run after the channels: collections use
 the vectors of a channel, heads learn from the channels' candidates.
 Models are fitted on the train part and tuned on validation; `evaluate` scores the test part once and writes the report.
 `report_experiment` compares the releases that were shown to users.
@@ -27,6 +27,6 @@ with DAG(
     evaluate = create_command_task("evaluate", run_parameters)
     # A leaf: a fault in the served experiment must not block the models that may correct it.
     run_parameters >> create_command_task("report_experiment", run_parameters)
-    channels, containers, rankers, heads = create_all_training_tasks(run_parameters, fit="held_out")
+    channels, collections, rankers, heads = create_all_training_tasks(run_parameters, fit="held_out")
     chain(run_parameters, prepare, [channels, rankers], evaluate, create_asset_event_task(MODELS, run_parameters))
-    chain(channels, [containers, heads], evaluate)
+    chain(channels, [collections, heads], evaluate)

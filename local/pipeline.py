@@ -86,7 +86,7 @@ def model_steps(parameters: RunParameters, as_of: str, tables: dict[str, Sequenc
     Args:
         parameters: Parameters of the run.
         as_of: ISO date.
-        tables: "channels", "containers", "rankers" and "heads" → names of the models to train.
+        tables: "channels", "collections", "rankers" and "heads" → names of the models to train.
     """
     values = {"AS_OF": as_of, "RECIPE": parameters.recipe}
     models = [(kind, name) for kind in MODEL_KINDS for name in tables.get(f"{kind}s", ())]
@@ -140,7 +140,7 @@ def run(settings: Settings, parameters: RunParameters) -> None:
 
 
 def read_model_tables(parameters: RunParameters, variables: dict[str, str]) -> dict[str, list[str]]:
-    """Names of the channels, containers, rankers and heads that the recipe trains."""
+    """Names of the channels, collections, rankers and heads that the recipe trains."""
     tables: dict[str, list[str]] = json.loads(
         read_last_output_line(["training.train", "list", "all", "--recipe", parameters.recipe], variables)
     )

@@ -92,10 +92,10 @@ def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
 
 
 def model_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
-    """Hash of the inputs of each fitted model, by `channel/NAME`, `container/NAME`, `ranker/NAME` or `head/NAME`."""
+    """Hash of the inputs of each fitted model, by `channel/NAME`, `collection/NAME`, `ranker/NAME` or `head/NAME`."""
     return {
         f"{kind}/{name}": workspace.input_hash(kind, fit, name)
-        for kind in ("channel", "container", "ranker", "head")
+        for kind in ("channel", "collection", "ranker", "head")
         for name in list_fitted_models(workspace, fit, kind)
     }
 

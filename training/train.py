@@ -1,6 +1,6 @@
 """`python -m training.train`: fit one model of the workspace.
 
-Usage: `channel NAME | container NAME | ranker NAME | head NAME | list TABLE | list all`.
+Usage: `channel NAME | collection NAME | ranker NAME | head NAME | list TABLE | list all`.
 
 The tables CHANNELS, COLLECTIONS and RANKERS define the models. Collections (playlists, mlogs) are fitted after the
 channel `realtime`, whose vectors they use; the listwise head after the channels, whose candidates it learns from. A
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 RESOLVED_CONFIG_FILE, MEASURES_FILE = "resolved_config.json", "measures.json"
-MODEL_TABLES = ("channels", "containers", "rankers", "heads")
+MODEL_TABLES = ("channels", "collections", "rankers", "heads")
 ALL = "all"
-MODEL_KINDS = ("channel", "container", "ranker", "head")
+MODEL_KINDS = ("channel", "collection", "ranker", "head")
 
 
 class FittedModel(Protocol):
@@ -123,7 +123,7 @@ def model_names(kind: str, recipe_name: str | None = None) -> list[str]:
     """Names in a table (one of MODEL_TABLES); with a recipe, only those that it trains."""
     if kind == "heads":
         return [LISTWISE_HEAD]
-    if kind in ("channels", "containers"):
+    if kind in ("channels", "collections"):
         from training.recall import CHANNELS, COLLECTIONS
 
         return list(CHANNELS if kind == "channels" else COLLECTIONS)
@@ -161,7 +161,7 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
         from training.recall import CHANNELS
 
         return CHANNELS[name].config(recipe_name), CHANNELS[name].fit
-    if kind == "container":
+    if kind == "collection":
         from training.recall import COLLECTIONS
         from training.recall.realtime.channel import Realtime
 
@@ -200,7 +200,7 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
 
 def _upstream_input_hashes(workspace: Workspace, kind: str, name: str, fit: str) -> dict[str, Any]:
     """Hashes of the inputs of all models that this one is built on."""
-    if kind == "container":
+    if kind == "collection":
         return {"realtime": _realtime_input_hash(workspace, fit)}
     if kind == "head" and fit == "final":
         return {"held_out": workspace.input_hash(kind, "held_out", name)}
@@ -223,7 +223,7 @@ def _realtime_input_hash(workspace: Workspace, fit: str) -> str:
     """Hash of the inputs of the channel `realtime`, whose vectors collections use."""
     if not workspace.list_fitted("channel", fit, ["realtime"]):
         raise MissingInput(
-            "containers use the vectors of channel realtime, and "
+            "collections use the vectors of channel realtime, and "
             f"{workspace.channel_folder(fit, 'realtime')} has none; train it first"
         )
     return workspace.input_hash("channel", fit, "realtime")
@@ -289,7 +289,7 @@ def _skip_reason(workspace: Workspace, kind: str, name: str, fit: str) -> str:
     """Why the model is not fitted; "" if it is."""
     if fit == "final" and kind == "ranker" and is_unselected_ranker(workspace, name):
         return f"not refitted: evaluation selected another ranker than {name}"
-    if kind == "container" and not workspace.list_fitted("channel", fit, ["realtime"]):
+    if kind == "collection" and not workspace.list_fitted("channel", fit, ["realtime"]):
         return f"not fitted: {name} use the vectors of channel realtime, which was not trained"
     if kind == "head" and fit == "final" and not workspace.list_fitted("head", "held_out", [name]):
         return f"not refitted: {name} has no examples in the train part"

@@ -65,7 +65,7 @@ def make_release(folder: Path, tracks: int, recipe: str, name: str, mark: str = 
     world.vocabulary.save(folder / "vocabulary")
     _make_catalog(world).write_parquet(folder / bundle.CATALOG)
     services = {name: CHANNELS[name].feature_service for name in channels} | {RANKER: RANKERS[RANKER].feature_service}
-    manifest = {"format": FORMAT, "release": name, "channels": list(channels), "containers": [], "ranker": RANKER}
+    manifest = {"format": FORMAT, "release": name, "channels": list(channels), "collections": [], "ranker": RANKER}
     write_json(folder / MANIFEST, manifest | {"feature_services": services})
 
 
@@ -81,11 +81,11 @@ def add_collections(folder: Path, count: int, tracks: int) -> None:
         items = FIRST_CODE + np.arange(count * tracks) * held[recaller.kind] % (len(vocabulary) - FIRST_CODE)
         offset = np.concatenate([[0, 0], np.arange(count + 1) * tracks])
         ids = np.concatenate([["", ""], names[recaller.kind]]).astype(object)
-        containers = Collections(recaller.kind, ids, ids, Ragged(items, offset))
-        found = recaller(CollectionConfig(0.2, 0.1), containers, np.arange(count + FIRST_CODE), realtime)
-        found.save(folder / "containers" / recaller.name)
+        collections = Collections(recaller.kind, ids, ids, Ragged(items, offset))
+        found = recaller(CollectionConfig(0.2, 0.1), collections, np.arange(count + FIRST_CODE), realtime)
+        found.save(folder / "collections" / recaller.name)
     manifest = json.loads((folder / MANIFEST).read_text())
-    write_json(folder / MANIFEST, manifest | {"containers": list(COLLECTIONS)})
+    write_json(folder / MANIFEST, manifest | {"collections": list(COLLECTIONS)})
 
 
 def _make_ranker(world: SyntheticWorld, recipe: str) -> FittedRanker:

@@ -37,7 +37,7 @@ MANIFEST: dict[str, Any] = {
     "inputs": "99aa88bb77cc66dd",
     "marts": {"events": "e0e1e2e3e4e5e6e7", "plays": "d0d1d2d3d4d5d6d7"},
     "channels": ["realtime"],
-    "containers": [],
+    "collections": [],
     "ranker": "sum_pooling",
     "feature_services": {"realtime": "recall_realtime", "sum_pooling": "ranking"},
     "models": {

@@ -20,7 +20,7 @@ from training.data.ragged import Ragged
 from training.data.recall_cases import CASE_KINDS, RecallCases
 from training.data.training_data import COLLECTION_MARTS, TrainingData
 
-COLLECTIONS_FILE = "containers.parquet"
+COLLECTIONS_FILE = "collections.parquet"
 
 
 @dataclass(frozen=True)

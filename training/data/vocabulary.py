@@ -123,8 +123,10 @@ class Vocabulary:
         artists = {"artist_id": self.artist_ids_A, "artist_name": self.artist_names_A}
         pl.DataFrame(_to_lists(tracks)).write_parquet(folder / VOCABULARY_FILE)
         pl.DataFrame(_to_lists(artists)).write_parquet(folder / f"artists_of_{VOCABULARY_FILE}")
-        collections = pl.DataFrame({"container_id": self.collection_ids_N.tolist()}, schema={"container_id": pl.String})
-        collections.write_parquet(folder / f"containers_of_{VOCABULARY_FILE}")
+        collections = pl.DataFrame(
+            {"collection_id": self.collection_ids_N.tolist()}, schema={"collection_id": pl.String}
+        )
+        collections.write_parquet(folder / f"collections_of_{VOCABULARY_FILE}")
 
     @classmethod
     def load(cls, folder: Path) -> Vocabulary:
@@ -139,8 +141,8 @@ class Vocabulary:
             pl.read_parquet(folder / VOCABULARY_FILE),
             pl.read_parquet(folder / f"artists_of_{VOCABULARY_FILE}"),
         )
-        path = folder / f"containers_of_{VOCABULARY_FILE}"  # missing in old releases
-        collections = pl.read_parquet(path)["container_id"].to_list() if path.exists() else ["", ""]
+        path = folder / f"collections_of_{VOCABULARY_FILE}"  # missing in old releases
+        collections = pl.read_parquet(path)["collection_id"].to_list() if path.exists() else ["", ""]
         return cls(
             track_ids_V=_object_array(tracks["track_id"].to_list()),
             artist_of_track_V=tracks["artist"].to_numpy().astype(np.int64),

@@ -1,7 +1,7 @@
 """Workspace: folder of a training run, and cache keys that avoid repeating unchanged work.
 
 `SEGUE_HOME/training/<as_of>-<recipe>/` holds one folder per fit (`held_out`, `final`) with `vocabulary/`,
-`channels/<name>/`, `containers/<name>/`, `rankers/<name>/` and `heads/<name>/`. Every finished output contains
+`channels/<name>/`, `collections/<name>/`, `rankers/<name>/` and `heads/<name>/`. Every finished output contains
 `inputs.json` with the hash of all its inputs; an output with an equal hash is reused.
 """
 
@@ -112,7 +112,7 @@ class Workspace:
         return self.folder.parent / CACHE_FOLDER / f"{fit}-{key}"
 
     def model_folder(self, kind: str, fit: str, name: str) -> Path:
-        """Folder of a fitted model; `kind` is `channel`, `container`, `ranker` or `head`."""
+        """Folder of a fitted model; `kind` is `channel`, `collection`, `ranker` or `head`."""
         return self.fit_folder(fit) / f"{kind}s" / name
 
     def list_fitted(self, kind: str, fit: str, names: Iterable[str]) -> list[str]:

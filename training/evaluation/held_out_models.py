@@ -76,8 +76,8 @@ class HeldOutModels:
                 f"no channel in {workspace.fit_folder('held_out')}; run `python -m training.train channel NAME`"
             )
         folders = {
-            name: workspace.model_folder("container", "held_out", name)
-            for name in list_fitted_models(workspace, "held_out", "container")
+            name: workspace.model_folder("collection", "held_out", name)
+            for name in list_fitted_models(workspace, "held_out", "collection")
         }
         return cls(data, OfflineFeatures(data), channels, rankers, load_collection_recall(folders, channels))
 
@@ -125,10 +125,10 @@ class HeldOutModels:
 
 
 def list_fitted_models(workspace: Workspace, fit: str, kind: str) -> list[str]:
-    """Names of the finished models of a fit; `kind` is `channel`, `container`, `ranker` or `head`."""
+    """Names of the finished models of a fit; `kind` is `channel`, `collection`, `ranker` or `head`."""
     tables: dict[str, Iterable[str]] = {
         "channel": CHANNELS,
-        "container": COLLECTIONS,
+        "collection": COLLECTIONS,
         "ranker": RANKERS,
         "head": (LISTWISE_HEAD,),
     }

@@ -1,6 +1,6 @@
 """A release as one folder: everything that serving needs, without executable content.
 
-`manifest.json, vocabulary/, catalogue.parquet, channels/<name>/, containers/<name>/, ranker/, heads/<name>/,
+`manifest.json, vocabulary/, catalogue.parquet, channels/<name>/, collections/<name>/, ranker/, heads/<name>/,
 fusion.json, blend.json` and the held-out slate by request (`slate.parquet`) for the gate of the next release. Files are
 JSON, Parquet, safetensors, NumPy arrays and LightGBM trees as text; there are no pickles.
 """
@@ -92,7 +92,7 @@ class Release:
             name: CHANNELS[name].load(folder / "channels" / name, vocabulary)
             for name in (manifest["channels"] if has_channels else [])
         }
-        folders = {name: folder / "containers" / name for name in manifest["containers"]}
+        folders = {name: folder / "collections" / name for name in manifest["collections"]}
         recallers = load_collection_recall(folders, channels)
         indexes = (
             {name: recaller.collection_index for name, recaller in recallers.items()}
@@ -128,8 +128,8 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in list_fitted_models(workspace, "held_out", "channel"):
         _copy(workspace.channel_folder("final", name), folder / "channels" / name, f"channel {name}")
-    for name in list_fitted_models(workspace, "held_out", "container"):
-        _copy(workspace.model_folder("container", "final", name), folder / "containers" / name, f"container {name}")
+    for name in list_fitted_models(workspace, "held_out", "collection"):
+        _copy(workspace.model_folder("collection", "final", name), folder / "collections" / name, f"collection {name}")
     if ranker:
         _copy(workspace.ranker_folder("final", ranker), folder / "ranker", f"ranker {ranker}")
     active_tasks = Blend.load(evaluation / BLEND).heads.active_tasks

@@ -104,7 +104,7 @@ def build(
         "inputs": hashlib.sha256(json.dumps(workspace.mart_hashes, sort_keys=True).encode()).hexdigest(),
         "marts": workspace.mart_hashes,
         "channels": channels,
-        "containers": [name.removeprefix("container/") for name in inputs["final"] if name.startswith("container/")],
+        "collections": [name.removeprefix("collection/") for name in inputs["final"] if name.startswith("collection/")],
         "ranker": ranker,
         "heads": [name.removeprefix("head/") for name in inputs["final"] if name.startswith("head/")],
         "fusion": inputs["fusion"],

@@ -185,8 +185,8 @@ def test_checks_of_served_requests_do_not_block_the_pipeline(bag, dag, task, aft
 
 
 @pytest.mark.parametrize(("dag", "last"), [("train_models", "evaluate"), ("release_models", "release")])
-@pytest.mark.parametrize("kind", ["container", "head"])
-def test_containers_and_heads_wait_for_channels_but_not_for_rankers(bag, kind, dag, last):
+@pytest.mark.parametrize("kind", ["collection", "head"])
+def test_collections_and_heads_wait_for_channels_but_not_for_rankers(bag, kind, dag, last):
     upstream = bag["dags"][dag]["upstream"]
     assert "channels.train_channel" in upstream[f"{kind}s.train_{kind}"]
     assert "rankers.train_ranker" not in upstream[f"{kind}s.train_{kind}"]
@@ -196,7 +196,7 @@ def test_containers_and_heads_wait_for_channels_but_not_for_rankers(bag, kind, d
 @pytest.mark.parametrize("dag", ["train_models", "release_models"])
 def test_tables_are_read_before_anything_is_trained_and_channels_are_trained_first(bag, dag):
     upstream, weight = bag["dags"][dag]["upstream"], bag["dags"][dag]["weights"]
-    kinds = ("channel", "container", "ranker", "head")
+    kinds = ("channel", "collection", "ranker", "head")
     assert upstream["list_models"] == ["request"]
     assert all(upstream[f"{kind}s.list_{kind}s"] == ["list_models", "request"] for kind in kinds)
     assert weight["channels.train_channel"] > weight["heads.train_head"] > weight["rankers.train_ranker"]

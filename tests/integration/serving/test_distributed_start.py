@@ -58,7 +58,7 @@ def described(port):
         yield content
 
 
-def with_containers(folder):
+def with_collections(folder):
     synthetic_release.add_collections(folder, count=20, tracks=5)
 
 
@@ -72,7 +72,7 @@ def at_one_moment(place, folder):
 
 def test_three_services_respond_like_one(tmp_path):
     with release_swap.prepare_service(
-        tmp_path, tracks=400, recipe="debug", users=USERS, extend_release=with_containers
+        tmp_path, tracks=400, recipe="debug", users=USERS, extend_release=with_collections
     ) as prepared:
         place = at_one_moment(prepared, tmp_path / "clock")
         with recommender_service.started(place, "/readyz") as one:

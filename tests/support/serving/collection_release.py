@@ -1,5 +1,5 @@
 """A release of small fitted models over the tiny world with playlists and mlogs: `realtime`, interests with names, and what
-recalls containers.
+recalls collections.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import polars as pl
 
 from serving.releases.served_release import ServedRelease
 from tests.support.serving.small_release import ListChannel, release
-from tests.support.training.collection_world import container_marts, of
+from tests.support.training.collection_world import collection_marts, of
 from training.data.feature_services import ServiceContract
 from training.recall.collection_recall import Mlogs, Playlists
 from training.recall.multi_interest.channel import MultiInterest
@@ -23,7 +23,7 @@ CONTRACT = ServiceContract(("recent_events", "recent_clicks", "played_history", 
 
 def opened_release(folder: Path, release_id: str = "r1") -> ServedRelease:
     """Fit the models into `folder`; takes a few seconds."""
-    data = of(container_marts(folder, []), "final")
+    data = of(collection_marts(folder, []), "final")
     realtime = Realtime.fit(data, realtime_config("debug"), folder / "realtime")
     interests = MultiInterest.fit(data, multi_interest_config("debug"), folder / "multi_interest")
     table = pl.read_parquet(folder / "tracks.parquet").with_columns(artist_ids=pl.concat_list("artist_id"))

@@ -20,11 +20,11 @@ class ListSource(CandidateSource):
         names = [f"{kind[0]}{number}" for number in range(2, len(held) + 2)]
         ids = np.array(["", "", *names], dtype=object)
         offset = np.cumsum([0, 0, 0, *(len(items) for items in held)])
-        containers = Collections(
+        collections = Collections(
             kind, ids, ids, Ragged(np.array([item for one in held for item in one], dtype=np.int64), offset)
         )
         self.collection_index = CollectionIndex(
-            self.name, containers, np.zeros(len(ids), dtype=np.int64), kind == "mlog"
+            self.name, collections, np.zeros(len(ids), dtype=np.int64), kind == "mlog"
         )
 
     def recall(self, users, k):

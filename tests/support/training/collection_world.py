@@ -19,7 +19,7 @@ PLAYLISTS = {f"p{n}": [f"t{n}", f"t{n + 3}", f"t{n + 6}"] for n in range(12)} | 
 MLOGS = {f"m{n}": [f"t{3 * n}"] for n in range(6)} | {"p1": ["t2"]}
 
 
-def container_marts(folder: Path, opened: list[tuple[str, str, str, datetime, str]], split: str = "user_time") -> Path:
+def collection_marts(folder: Path, opened: list[tuple[str, str, str, datetime, str]], split: str = "user_time") -> Path:
     """Marts of the tiny world with PLAYLISTS, MLOGS and events `opened`: (user, action, target, time, context)."""
     marts = write_marts(folder, random_plays())
     for mart, table in (("playlists", PLAYLISTS), ("mlogs", MLOGS)):

@@ -73,8 +73,8 @@ def workspace(
     for fit in ("held_out", "final"):
         for channel in ("popularity", "favourites", "realtime"):
             train(here, "channel", channel, fit)
-        for container in COLLECTIONS:
-            train(here, "container", container, fit)
+        for collection in COLLECTIONS:
+            train(here, "collection", collection, fit)
         for ranker in rankers:
             train(here, "ranker", ranker, fit)
         train(here, "head", "listened", fit)

@@ -36,12 +36,12 @@ def test_models_are_trained_evaluated_refitted_and_released_in_that_order():
     assert all(step.command[-4:] == ["--as-of", "2026-07-01", "--recipe", "debug"] for step in steps)
     tables = {
         **{"heads": ["listened"], "rankers": ["sum_pooling"]},
-        **{"containers": ["playlists"], "channels": ["realtime"]},
+        **{"collections": ["playlists"], "channels": ["realtime"]},
     }
     steps = pipeline.model_steps(RunParameters(), "2026-07-01", tables)
     order = ["realtime", "playlists", "sum_pooling", "listened"]
     assert [step.name for step in steps][1:5] == [f"held_out_{name}" for name in order]
-    assert steps[2].command[2:7] == ["training.train", "container", "playlists", "--fit", "held_out"]
+    assert steps[2].command[2:7] == ["training.train", "collection", "playlists", "--fit", "held_out"]
 
 
 def test_parameters_are_single_words_of_a_command():

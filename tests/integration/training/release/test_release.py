@@ -95,7 +95,7 @@ def test_round_trip(released_workspace: Workspace) -> None:
     features = OfflineFeatures(data)
     users = features.load_user_batch("recommender", ["00", "07", "unknown_user"], np.full(3, 2_000_000_000_000_000))
     assert set(loaded.channels) == {"popularity", "favourites", "realtime"}
-    assert loaded.manifest["containers"] == list(loaded.collection_recallers) == ["playlists", "mlogs"]
+    assert loaded.manifest["collections"] == list(loaded.collection_recallers) == ["playlists", "mlogs"]
     assert loaded.collection_recallers["playlists"].collections.ids_N[2:].tolist() == [
         f"p{number}" for number in range(5)
     ]
@@ -119,7 +119,7 @@ def test_round_trip(released_workspace: Workspace) -> None:
     assert loaded.manifest["release"] == open_pointer().active
     assert set(loaded.manifest["models"]["final"]) == {
         *(f"channel/{name}" for name in loaded.channels),
-        *(f"container/{name}" for name in loaded.collection_recallers),
+        *(f"collection/{name}" for name in loaded.collection_recallers),
         "ranker/sum_pooling",
     }
     assert set(loaded.manifest["models"]["held_out"]) == set(loaded.manifest["models"]["final"])

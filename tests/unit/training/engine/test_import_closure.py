@@ -25,7 +25,7 @@ PRODUCERS = {
         f"{kind} {name}": producer_modules(kind, name)
         for kind, names in {
             "channel": ("popularity", "favourites", "realtime", "multi_interest", "long_short", "knowledge_graph"),
-            "container": ("playlists", "mlogs"),
+            "collection": ("playlists", "mlogs"),
             "ranker": ("sum_pooling", "target_attention", "interest_evolution", "session_domains"),
             "head": ("listened",),
         }.items()

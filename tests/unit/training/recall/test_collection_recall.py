@@ -16,7 +16,7 @@ import torch
 from sequences import behaviours
 from sequences.batch import SequenceBatch
 from serving.reasons.messages import render_reason
-from tests.support.training.collection_world import MLOGS, PLAYLISTS, add_events, container_marts, of
+from tests.support.training.collection_world import MLOGS, PLAYLISTS, add_events, collection_marts, of
 from tests.support.training.planted_world import PlantedWorld
 from tests.support.training.tiny_world import random_plays, users_at
 from training.data.collections import Collections, build_collection_cases
@@ -35,14 +35,14 @@ NEVER = 4_000_000_000_000_000
 NOON = datetime(2024, 1, 20, 12)
 
 
-def describe_cases(data: TrainingData, containers: Collections, part: str) -> list[tuple[str, str, bool, datetime]]:
+def describe_cases(data: TrainingData, collections: Collections, part: str) -> list[tuple[str, str, bool, datetime]]:
     """User, collection id, whether it is a repeat, and request time of each case."""
-    cases = build_collection_cases(data, containers, part)
+    cases = build_collection_cases(data, collections, part)
     epoch = datetime(1970, 1, 1)
     return [
         (
             cases.user_ids[case],
-            containers.ids_N[cases.items["targets"][case][0]],
+            collections.ids_N[cases.items["targets"][case][0]],
             bool(len(cases.items["repeat"][case])),
             epoch + timedelta(microseconds=int(cases.request_at_C[case])),
         )
@@ -51,7 +51,7 @@ def describe_cases(data: TrainingData, containers: Collections, part: str) -> li
 
 
 def test_collections_hold_catalog_tracks(tmp_path: Path) -> None:
-    data = of(container_marts(tmp_path / "marts", []))
+    data = of(collection_marts(tmp_path / "marts", []))
     found = Collections.of(data, "playlist")
     code = data.vocabulary.track_code
     for name, number in found.number_by_id.items():
@@ -80,7 +80,7 @@ def test_opening_is_a_click_or_play_until_a_session_gap(tmp_path: Path) -> None:
         ("u0", "click", "playlist:p91", NOON + 84 * minute, ""),
         ("u1", "click", "playlist:p1", NOON + 2 * minute, ""),
     ]
-    data = of(container_marts(tmp_path / "marts", opened), "final")
+    data = of(collection_marts(tmp_path / "marts", opened), "final")
     assert describe_cases(data, Collections.of(data, "playlist"), "train") == [
         ("u0", "p1", False, NOON + minute - just_before),
         ("u0", "p1", True, NOON + 80 * minute - just_before),
@@ -93,7 +93,7 @@ def test_opening_is_a_click_or_play_until_a_session_gap(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("split", ["user_time", "global_time"])
 def test_opening_belongs_to_the_part_of_its_request(tmp_path: Path, split: str) -> None:
-    data = of(marts := container_marts(tmp_path / "marts", [], split))
+    data = of(marts := collection_marts(tmp_path / "marts", [], split))
     if split == "user_time":
         plays = pl.read_parquet(marts / "plays.parquet").filter(user_id="u2")
         validation, test = (plays.filter(part=part)["request_at"].min() for part in ("validation", "test"))
@@ -105,10 +105,10 @@ def test_opening_belongs_to_the_part_of_its_request(tmp_path: Path, split: str) 
         ("u2", "click", f"playlist:p{n}", at, "")
         for n, at in enumerate([validation, validation + moment, test, test + moment])
     ]
-    data = of(container_marts(tmp_path / "again", opened, split))
-    containers = Collections.of(data, "playlist")
+    data = of(collection_marts(tmp_path / "again", opened, split))
+    collections = Collections.of(data, "playlist")
     parts = {
-        part: [row[1] for row in describe_cases(data, containers, part)] for part in ("train", "validation", "test")
+        part: [row[1] for row in describe_cases(data, collections, part)] for part in ("train", "validation", "test")
     }
     assert parts == {"train": ["p0"], "validation": ["p1", "p2"], "test": ["p3"]}
 
@@ -116,11 +116,11 @@ def test_opening_belongs_to_the_part_of_its_request(tmp_path: Path, split: str) 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingData, Realtime]:
     """The tiny world, where p3 was opened often, p4 once, and p5 last by all users; u0 played nothing since."""
-    folder = tmp_path_factory.mktemp("containers")
+    folder = tmp_path_factory.mktemp("collections")
     after = max(play[2] for play in random_plays() if play[0] == "u0") + timedelta(minutes=1)
     opened = [("u1", "click", "playlist:p3", NOON - timedelta(days=18, hours=-2 * n), "") for n in range(3)]
     opened += [("u2", "click", "playlist:p4", NOON - timedelta(days=18), ""), ("u0", "click", "playlist:p5", after, "")]
-    data = of(container_marts(folder / "marts", opened))
+    data = of(collection_marts(folder / "marts", opened))
     return data, Realtime.fit(data, realtime_config("debug"), folder / "realtime")
 
 
