@@ -17,9 +17,8 @@ from starlette.responses import JSONResponse, Response
 from config import garbage_collector, settings
 from serving.events.write_ahead_log import LogBusy
 from serving.http import openapi
-from serving.http.access_policy import AccessControl, AccessPolicy, RateLimit
+from serving.http.access_policy import AccessControl, AccessPolicy, ApiKeys, RateLimit, check_host
 from serving.http.admission import Admission, RequestQueue
-from serving.http.api_keys import ApiKeys, check_host
 from serving.http.request_guard import RequestGuard
 from serving.http.static_page import ListeningPage
 from serving.http.validation_errors import ValidationErrorFormatter, ValidationLogFilter
