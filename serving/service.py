@@ -19,9 +19,8 @@ from serving.events.write_ahead_log import LogBusy
 from serving.http import openapi
 from serving.http.access_policy import AccessControl, AccessPolicy, ApiKeys, RateLimit, check_host
 from serving.http.admission import Admission, RequestQueue
-from serving.http.request_guard import RequestGuard
+from serving.http.request_guard import RequestGuard, ValidationErrorFormatter, ValidationLogFilter
 from serving.http.static_page import ListeningPage
-from serving.http.validation_errors import ValidationErrorFormatter, ValidationLogFilter
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import NoCollections

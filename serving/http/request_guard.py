@@ -1,17 +1,24 @@
-"""Request guard: accepts JSON bodies of bounded size only. Also serves the API page, its OpenAPI document and `/status`.
+"""Request guard: accepts JSON bodies of bounded size only, and describes invalid ones in one sentence per field.
 
-BentoML's own page loads a tag manager and badges from the network; this one is the same Swagger UI from the installed package
-without external resources. ASGI middleware; knows nothing about recommendations.
+Also serves the API page, its OpenAPI document and `/status`. BentoML's own page loads a tag manager and badges from the
+network; this one is the same Swagger UI from the installed package without external resources. ASGI middleware; knows nothing
+about recommendations.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 MAX_BODY_BYTES = 1 << 20
 JSON_MEDIA_TYPE = b"application/json"
+MAX_LISTED_ERRORS = 5
+REQUEST_MODEL_NAME = "Input"
+"""BentoML's name of request models. A response that does not match its model is a server error."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -97,6 +104,70 @@ class RequestGuard:
                 return bytes(body)
 
 
+class ValidationErrorFormatter:
+    """Replaces the body of a 400 response that lists errors by readable text; passes other responses unchanged.
+
+    BentoML returns pydantic's list of errors.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start: Message | None = None
+        body = bytearray()
+
+        async def forward(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start" and message["status"] == 400:
+                start = message
+                return
+            if start is None or message["type"] != "http.response.body":
+                await send(message)
+                return
+            body.extend(message.get("body", b""))
+            if message.get("more_body", False):
+                return
+            error = _format_errors(bytes(body))
+            if error is None:
+                await send(start)
+                await send({"type": "http.response.body", "body": bytes(body)})
+            else:
+                await send_response(send, 400, JSON_MEDIA_TYPE, error_body(error))
+
+        await self._app(scope, receive, forward)
+
+
+class ValidationLogFilter(logging.Filter):
+    """Drops log records of errors caused by an invalid request body.
+
+    BentoML logs a traceback for each such request, with which a client could fill the log.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is logged."""
+        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        return not (isinstance(error, ValidationError) and error.title == REQUEST_MODEL_NAME)
+
+
+def error_body(error: str) -> bytes:
+    """The JSON body of an error response."""
+    return json.dumps({"error": error}).encode()
+
+
+async def send_response(
+    send: Send, status: int, kind: bytes, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    """Send a complete response, with `more` headers."""
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
 def _replay_body(body: bytes, receive: Receive) -> Receive:
     waiting = [body]
 
@@ -112,15 +183,16 @@ async def _refuse(send: Send, status: int, error: str) -> None:
     await send_response(send, status, JSON_MEDIA_TYPE, error_body(error))
 
 
-def error_body(error: str) -> bytes:
-    """The JSON body of an error response."""
-    return json.dumps({"error": error}).encode()
+def _format_errors(body: bytes) -> str | None:
+    """The errors as sentences; None if the body does not list errors."""
+    try:
+        errors = json.loads(body)["detail"]
+        sentences = [f"{_error_location(one)}{one['msg']}" for one in errors]
+    except (ValueError, TypeError, KeyError):
+        return None
+    more = f"; and {len(sentences) - MAX_LISTED_ERRORS} more" if len(sentences) > MAX_LISTED_ERRORS else ""
+    return "; ".join(sentences[:MAX_LISTED_ERRORS]) + more if sentences else None
 
 
-async def send_response(
-    send: Send, status: int, kind: bytes, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()
-) -> None:
-    """Send a complete response, with `more` headers."""
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *more]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _error_location(error: dict[str, Any]) -> str:
+    return ".".join(str(one) for one in error.get("loc", ()))[:64] + ": " if error.get("loc") else "the body: "
