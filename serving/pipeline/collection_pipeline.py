@@ -19,8 +19,7 @@ from serving.observability.metrics import Metrics
 from serving.pipeline.hydrate import Hydrator, UserState
 from serving.pipeline.recall import Recall
 from serving.pipeline.request import Request
-from serving.pipeline.response import CollectionTrack, MlogItem, PlaylistItem, RecommendationResponse
-from serving.pipeline.trace import Trace
+from serving.pipeline.response import CollectionTrack, MlogItem, PlaylistItem, RecommendationResponse, Trace
 from serving.pipeline.track_pipeline import ExposureWriter
 from serving.releases.served_release import ServedRelease
 from training.data.collections import CollectionIndex

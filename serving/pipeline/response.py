@@ -1,18 +1,19 @@
-"""Response to a request: items with source channels and reasons."""
+"""Response to a request: items with source channels and reasons, and the trace of the request through the pipeline."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from serving.observability.metrics import Metrics
 from serving.pipeline.daily_lists import ListedTrack
 from serving.pipeline.fuse import RequestCandidates
-from serving.pipeline.recall import Recall
-from serving.pipeline.trace import Trace
+from serving.pipeline.recall import Recall, RecallResult
 from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch
 from training.recall.reason import Reason, track_phrase
@@ -95,6 +96,44 @@ class MlogItem(CollectionItem):
 
 
 ResponseItem = TrackItem | PlaylistItem | MlogItem
+
+
+@dataclass
+class Trace:
+    """Counts and times of one request, filled in by the stages, for debugging clients and the log."""
+
+    release: str  # release that computed the response
+    discovery: float | None  # fraction of new tracks requested from fusion, 0..1; None if not applicable
+    state_from: str = ""  # source of the user state: `store`, or if it failed `memory` or `nothing`
+    stage_ms: dict[str, float] = field(default_factory=dict)  # stage → milliseconds, in pipeline order
+    candidates: dict[str, int] = field(default_factory=dict)  # channel → number of candidates
+    left_out: dict[str, str] = field(default_factory=dict)  # channel → why it was skipped: `failed`, `late` or `busy`
+    fused: int = 0  # distinct candidates of all channels
+    removed: dict[str, int] = field(default_factory=dict)  # filter → number of candidates removed, fallback ones too
+    ranked: int = 0  # candidates that were ranked
+    listed: int = 0  # tracks taken from today's list
+    explored: int = 0  # tracks that exploration added in this request
+
+    @contextmanager
+    def time_stage(self, stage: str, metrics: Metrics) -> Iterator[None]:
+        """Record the duration of a stage, also of a failing one, here and in the metrics."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - began
+            metrics.stage_seconds.labels(stage).observe(seconds)
+            self.stage_ms[stage] = round(seconds * 1000, 3)
+
+    def record_recall(self, recalled: RecallResult) -> None:
+        """Record the candidate count of each channel and the channels left out."""
+        self.candidates = {name: int((one.items_BK > 0).sum()) for name, one in recalled.candidates.items()}
+        self.left_out = dict(recalled.left_out)
+
+    def record_removed(self, removed: Mapping[str, int]) -> None:
+        """Add counts of removed candidates per filter."""
+        for name, count in removed.items():
+            self.removed[name] = self.removed.get(name, 0) + count
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ from serving.pipeline.hydrate import STATE_UNAVAILABLE, Hydrator, UserState
 from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import POPULARITY, Recall, RecallResult
 from serving.pipeline.request import Request
-from serving.pipeline.response import RecommendationResponse, TrackItem
-from serving.pipeline.trace import Trace
+from serving.pipeline.response import RecommendationResponse, Trace, TrackItem
 from serving.releases.served_release import ServedRelease
 from training.data.catalog import Catalog
 from training.data.user_history import current_session_items

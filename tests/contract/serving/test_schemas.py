@@ -13,9 +13,9 @@ from serving.pipeline.response import (
     PlaylistItem,
     RecommendationResponse,
     ResponseItem,
+    Trace,
     TrackItem,
 )
-from serving.pipeline.trace import Trace
 from serving.schemas import render_recommendation
 from training.recall.reason import Reason
 
