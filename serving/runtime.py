@@ -17,11 +17,10 @@ from serving.events.event_schema import Event
 from serving.events.exposures import ExposureLog
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor, IngestResult
-from serving.events.low_watermark import LogPosition
 from serving.events.online_store import OnlineStore
 from serving.events.suppression import SuppressionListFollower
 from serving.events.user_writers import UserWriters
-from serving.events.write_ahead_log import EventLog
+from serving.events.write_ahead_log import EventLog, LogPosition
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from serving.observability.monitors import ServiceMonitor

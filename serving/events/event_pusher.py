@@ -13,9 +13,8 @@ from concurrent.futures import wait
 from dataclasses import dataclass
 
 from serving.events.event_schema import Event
-from serving.events.low_watermark import LogPosition
 from serving.events.user_writers import UserWriters
-from serving.events.write_ahead_log import AppendResult, EventLog
+from serving.events.write_ahead_log import AppendResult, EventLog, LogPosition
 from serving.observability.background import PeriodicTask
 
 PUSH_TIMEOUT_S = 5.0
