@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
 from serving import distributed
+from serving.distributed import NoSuchRelease
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
@@ -23,7 +24,6 @@ from serving.pipeline.recall import Recall, WarmUpFailed
 from serving.pipeline.request import read_request, read_similar
 from serving.pipeline.track_pipeline import TrackPipeline
 from serving.pipeline.user_profile import describe_user
-from serving.releases.cache import NoSuchRelease
 from serving.releases.served_release import REMOTE_MODEL
 from serving.releases.warm_up import warm_up
 from serving.remote import array_json
