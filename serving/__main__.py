@@ -10,7 +10,7 @@ import os
 import sys
 
 from config import settings
-from serving.http.access_policy import ApiKeys, ApiKeysRequired, check_host
+from serving.http.api_keys import ApiKeys, ApiKeysRequired, check_host
 
 SERVICE, DISTRIBUTED_SERVICE = "serving.service:Recommender", "serving.distributed:Recommender"
 # Requests run in parallel, so multi-threaded numeric kernels would compete for the same cores.

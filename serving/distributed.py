@@ -24,7 +24,8 @@ from starlette.responses import JSONResponse
 from config import garbage_collector, settings
 from config.settings import Settings
 from serving import service
-from serving.http.access_policy import AccessControl, AccessPolicy, ApiKeys
+from serving.http.access_policy import AccessControl, AccessPolicy
+from serving.http.api_keys import ApiKeys
 from serving.http.request_guard import RequestGuard
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics

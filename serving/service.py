@@ -17,8 +17,10 @@ from starlette.responses import JSONResponse, Response
 from config import garbage_collector, settings
 from serving.events.write_ahead_log import LogBusy
 from serving.http import openapi
-from serving.http.access_policy import AccessControl, AccessPolicy, ApiKeys, RateLimit, check_host
+from serving.http.access_policy import AccessControl, AccessPolicy
 from serving.http.admission import Admission, RequestQueue
+from serving.http.api_keys import ApiKeys, check_host
+from serving.http.rate_limit import RateLimit
 from serving.http.request_guard import RequestGuard, ValidationErrorFormatter, ValidationLogFilter
 from serving.http.static_page import ListeningPage
 from serving.observability import structured_log

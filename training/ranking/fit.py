@@ -1,10 +1,7 @@
 """Fits one ranker: the same cases, features and budget for all of them.
 
-Does not depend on which ranker it fits, nor on recall. Afterwards the probabilities are calibrated by temperature
-scaling: one temperature per task, fitted on validation, divides its logits (Guo et al. 2017, "On Calibration of Modern
-Neural Networks", 1706.04599). The order of candidates does not change.
-
-Shape letters: B batch, T tasks, N validation cases, R rows, V tracks, A artists, G grid points of temperatures.
+Does not depend on which ranker it fits, nor on recall. Shape letters: B batch, T tasks, N validation cases, R rows,
+V tracks, A artists.
 """
 
 from __future__ import annotations
@@ -21,7 +18,6 @@ import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
@@ -29,6 +25,7 @@ from training.data.user_batch import OfflineFeatures
 from training.engine import distributed, trainer
 from training.ranking import RANKERS
 from training.ranking.boosted_trees import BoostedTrees
+from training.ranking.calibration import fit_blend_weight, fit_temperatures, task_losses
 from training.ranking.case_batches import CaseBatch, CaseBatches
 from training.ranking.cases import RankingCases, missing_tasks, ranking_cases
 from training.ranking.event_embeddings import ItemFrequencies
@@ -45,8 +42,6 @@ VALIDATION_CASES = 20_000
 WEIGHT_DECAY = 1e-5
 DENSE_BATCH_SIZE = 512
 """Cases of a batch of the dense epochs, whose rows are small."""
-
-MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 4.0
 
 logger = logging.getLogger(__name__)
 
@@ -231,31 +226,6 @@ def fit_tree_weights(model: Ranker[RankerConfig], held_out: list[CaseBatch], con
         offsets.append(round(offset, 4))
     first_weight = fit_blend_weight(logits_NT[:, first], tree_logit_N, labels_NT[:, first])
     return replace(config, weight=first_weight, secondary_weights=tuple(weights), secondary_offsets=tuple(offsets))
-
-
-def task_losses(logits_NT: Tensor, labels_NT: Tensor) -> Tensor:
-    """Return the mean binary cross-entropy of each task [T] over its labeled cases (label not NaN); 0 without any."""
-    known_NT = ~labels_NT.isnan()
-    loss_NT = F.binary_cross_entropy_with_logits(logits_NT, labels_NT.nan_to_num(0.0), reduction="none")
-    return (loss_NT * known_NT).sum(0) / known_NT.sum(0).clamp(min=1)
-
-
-def fit_blend_weight(logit_N: Tensor, other_N: Tensor, label_N: Tensor) -> float:
-    """Return the weight of `other_N`, a multiple of 0.05, that minimizes the log loss; labels may be NaN."""
-    weights = torch.linspace(0, 1, 21)
-    losses = [task_losses(torch.lerp(logit_N, other_N, weight)[:, None], label_N[:, None])[0] for weight in weights]
-    return round(float(weights[int(torch.stack(losses).argmin())]), 2)
-
-
-def fit_temperatures(logits_NT: Tensor, labels_NT: Tensor) -> tuple[float, ...]:
-    """Return each task's temperature with the least log loss, within 0.25..4; 1 for a task without two classes."""
-    grid = torch.logspace(
-        torch.log10(torch.tensor(MIN_TEMPERATURE)), torch.log10(torch.tensor(MAX_TEMPERATURE)), 161
-    ).tolist()
-    losses_GT = torch.stack([task_losses(logits_NT / temperature, labels_NT) for temperature in grid])
-    best_T = losses_GT.argmin(0)
-    has_both_T = (labels_NT == 0).any(0) & (labels_NT == 1).any(0)
-    return tuple(grid[best] if both else 1.0 for best, both in zip(best_T.tolist(), has_both_T.tolist(), strict=True))
 
 
 def count_item_frequencies(cases: RankingCases, data: TrainingData) -> ItemFrequencies:

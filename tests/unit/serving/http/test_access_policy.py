@@ -10,15 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import settings
-from serving.http.access_policy import (
-    BURST_S,
-    AccessControl,
-    AccessPolicy,
-    ApiKeys,
-    ApiKeysRequired,
-    RateLimit,
-    check_host,
-)
+from serving.http.access_policy import AccessControl, AccessPolicy
+from serving.http.api_keys import ApiKeys, ApiKeysRequired, check_host
+from serving.http.rate_limit import BURST_S, RateLimit
 
 KEY, OTHER = "k" * 20, "o" * 20
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from training.nn import layers
 from training.nn.layers import AttentionUnit, Dice, FrequencyCutEmbedding, Lookup, PiecewiseLinear, masked_mean
+from training.ranking.calibration import fit_temperatures, task_losses
 
 
 @pytest.mark.parametrize("hidden", [(6,), (6, 3)])
@@ -122,3 +124,19 @@ def test_masked_mean_of_an_empty_row_is_zero() -> None:
     values = torch.tensor([[[1.0], [3.0], [99.0]], [[9.0], [9.0], [9.0]]])
     mask = torch.tensor([[True, True, False], [False, False, False]])
     assert masked_mean(values, mask).tolist() == [[2.0], [0.0]]
+
+
+def test_unknown_labels_do_not_contribute_to_the_loss() -> None:
+    logits = torch.tensor([[0.0, 3.0], [2.0, -3.0]])
+    labels = torch.tensor([[1.0, float("nan")], [0.0, float("nan")]])
+    expected = (np.log(2) + np.log(1 + np.exp(2))) / 2
+    np.testing.assert_allclose(task_losses(logits, labels), [expected, 0], rtol=1e-5)
+
+
+def test_temperatures_are_recovered() -> None:
+    generator = torch.Generator().manual_seed(0)
+    calibrated = torch.randn(40_000, generator=generator) * 2
+    labels = (torch.rand(40_000, generator=generator) < torch.sigmoid(calibrated)).float()
+    logits = torch.stack([calibrated * 2, calibrated], dim=1)
+    first, second = fit_temperatures(logits, torch.stack([labels, torch.ones_like(labels)], dim=1))
+    assert abs(first - 2) < 0.1 and second == 1.0

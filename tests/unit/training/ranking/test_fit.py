@@ -1,4 +1,4 @@
-"""Cases from marts, complete fits on a tiny log, losses and temperatures."""
+"""Cases from marts, and complete fits on a tiny log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
 from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS
-from training.ranking.fit import DENSE_BATCH_SIZE, fit_ranker, fit_temperatures, task_losses
+from training.ranking.fit import DENSE_BATCH_SIZE, fit_ranker
 from training.ranking.fitted_ranker import FittedRanker
 from training.recipes import recipe
 
@@ -223,19 +223,3 @@ def test_a_missing_sequence_view_is_named(marts: Path, tmp_path: Path) -> None:
     data = TrainingData(marts, "held_out", recipe("debug"), services={"target_attention": ServiceContract(VIEWS[:1])})
     with pytest.raises(LookupError, match="played_history"):
         fit_ranker("target_attention", data, RANKERS["target_attention"].config("debug"), tmp_path)
-
-
-def test_unknown_labels_do_not_contribute_to_the_loss() -> None:
-    logits = torch.tensor([[0.0, 3.0], [2.0, -3.0]])
-    labels = torch.tensor([[1.0, float("nan")], [0.0, float("nan")]])
-    expected = (np.log(2) + np.log(1 + np.exp(2))) / 2
-    np.testing.assert_allclose(task_losses(logits, labels), [expected, 0], rtol=1e-5)
-
-
-def test_temperatures_are_recovered() -> None:
-    generator = torch.Generator().manual_seed(0)
-    calibrated = torch.randn(40_000, generator=generator) * 2
-    labels = (torch.rand(40_000, generator=generator) < torch.sigmoid(calibrated)).float()
-    logits = torch.stack([calibrated * 2, calibrated], dim=1)
-    first, second = fit_temperatures(logits, torch.stack([labels, torch.ones_like(labels)], dim=1))
-    assert abs(first - 2) < 0.1 and second == 1.0

@@ -1,0 +1,63 @@
+"""API keys of clients, and the rule that a service on a public address needs them.
+
+Only hashes of keys are stored, so that no log or traceback can reveal one. Knows nothing about HTTP.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+from config.settings import is_loopback
+
+MIN_KEY_LENGTH = 16
+
+
+class ApiKeysRequired(RuntimeError):
+    """The service would be open to other machines without API keys; the message names the remedy."""
+
+
+class ApiKeys:
+    """The accepted keys. An empty set accepts no key.
+
+    Raises:
+        ValueError: A key is too short to be secret; the message does not contain it.
+    """
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        all_keys = list(keys)
+        short = [str(place) for place, key in enumerate(all_keys, start=1) if len(key) < MIN_KEY_LENGTH]
+        if short:
+            raise ValueError(
+                f"API key {', '.join(short)} of {len(all_keys)} has less than {MIN_KEY_LENGTH} characters; generate each with "
+                "python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"
+            )
+        self._digests = [_digest(key) for key in all_keys]
+
+    def __bool__(self) -> bool:
+        """Whether there are any keys."""
+        return bool(self._digests)
+
+    def identify_client(self, key: str) -> str | None:
+        """A client name derived from a valid key by hashing; None for a wrong key. Compares in constant time."""
+        digest = _digest(key)
+        found = [hmac.compare_digest(digest, one) for one in self._digests]
+        return digest.hex()[:12] if any(found) else None
+
+
+def check_host(host: str, keys: ApiKeys) -> None:
+    """Check that the service may listen on this host.
+
+    Raises:
+        ApiKeysRequired: Other machines could reach the service, and it has no keys.
+    """
+    if not keys and not is_loopback(host):
+        raise ApiKeysRequired(
+            f"without API keys the service would be open to every machine that reaches {host}; set SEGUE_API_KEYS (separated by "
+            "commas), SEGUE_API_KEYS_FILE (one key per line), or SEGUE_HOST=127.0.0.1"
+        )
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
