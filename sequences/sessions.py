@@ -2,7 +2,9 @@
 
 The session number of the `sessions` mart counts all earlier sessions of the user and changes when a late play arrives,
 so an online read cannot provide it (docs/adr/0013-derive-sessions-from-sequences.md). Session boundaries can be derived from the
-events that were read. Legend: B sequences, L events.
+events that were read. The gap between sessions is the variable `session_gap_minutes` of `dbt/dbt_project.yml`.
+
+Legend: B sequences, L events.
 """
 
 from __future__ import annotations
