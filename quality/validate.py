@@ -23,7 +23,7 @@ from web.environment import create_environment
 
 if TYPE_CHECKING:
     from quality.engine import Engine
-    from quality.validation import MeasuredMetric, SuiteResult
+    from quality.suite_runner import MeasuredMetric, SuiteResult
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -105,8 +105,8 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.update(settings.tool_environment(home))
 
     # Imported after the environment is set: Great Expectations reads its telemetry setting at import.
+    from quality.suite_runner import STAGES, SuiteError, Validator
     from quality.tables import TableError
-    from quality.validation import STAGES, SuiteError, Validator
     from storage.object_store import StorageError
 
     results: list[SuiteResult] = []

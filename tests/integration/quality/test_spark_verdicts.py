@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from config import settings
+from quality.suite_runner import STAGES, Validator
 from quality.validate import create_engine
-from quality.validation import STAGES, Validator
 from tests.support import spark
 from tests.support.quality_home import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
 

@@ -11,8 +11,8 @@ import pytest
 from markupsafe import escape
 
 from quality.duckdb_engine import DuckDBEngine
+from quality.suite_runner import SuiteResult
 from quality.validate import main, render_page
-from quality.validation import SuiteResult
 from tests.support.quality_home import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
 
 
