@@ -23,7 +23,7 @@ RECALL_BLOCK = Ablation(
             Cell(
                 name, "realtime", {"encoder.pooling": "attention", "encoder.history_length": 64, "encoder.block": block}
             )
-            for name, block in (("SASRec", "residual"), ("LiGR", "gated"), ("HSTU", "pointwise"))
+            for name, block in (("SASRec", "residual"), ("LiGR", "gated"))
         ),
         *(
             Cell(
@@ -47,7 +47,6 @@ RECALL_BLOCK = Ablation(
         (f"SASRec, {LONG_STEPS:,} steps", "SASRec"),
         ("average pooling, L = 128", "average pooling"),
         ("LiGR", "SASRec"),
-        ("HSTU", "SASRec"),
         ("SASRec, L = 32", "SASRec, L = 16"),
         ("SASRec", "SASRec, L = 32"),
         ("SASRec, L = 128", "SASRec"),

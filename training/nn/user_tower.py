@@ -3,7 +3,7 @@
 Event tokens are the sum of item vector, behavior, time since the previous event and, for attention, position.
 Self-attention: Kang, McAuley, "Self-Attentive Sequential Recommendation" (ICDM 2018), arXiv 1808.09781, with pre-norm
 and with behaviors and gaps in the tokens. Averaging: Covington, Adams, Sargin, "Deep Neural Networks for YouTube
-Recommendations" (RecSys 2016). For other blocks see `GatedBlock` and `HSTUBlock`.
+Recommendations" (RecSys 2016). For another block see `GatedBlock`.
 
 Legend: B users, L events, D width, H heads, M positions.
 """
@@ -19,10 +19,9 @@ from torch.nn import functional
 from training.nn.byte_dropout import ByteDropout
 
 Pooling = Literal["average", "attention"]
-BlockKind = Literal["residual", "gated", "pointwise"]
+BlockKind = Literal["residual", "gated"]
 MAX_BEHAVIOURS = 32
 GAP_BUCKETS = 28
-DISTANCE_BUCKETS = 16
 
 GAP_BUCKET_BOUNDS = (2 ** torch.arange(GAP_BUCKETS - 1) - 1) * 1_000_000
 """Longest gap (µs) of each code except the last."""
@@ -185,46 +184,4 @@ class GatedBlock(TransformerBlock):
         return token + self.feed_gate(token).sigmoid() * self.feed(self.feed_norm(token))  # type: ignore[no-any-return]
 
 
-class HSTUBlock(nn.Module):
-    """Pointwise attention: SiLU of the similarity instead of a softmax, and a gate instead of the feed-forward layer.
-
-    Zhai et al., "Actions Speak Louder than Words: Trillion-Parameter Sequential Transducers for Generative
-    Recommendations" (ICML 2024), arXiv 2402.17152 (HSTU). Differences: sums are divided by the number of visible
-    positions rather than by the maximum length, so that padding has no influence; the position bias has one number per
-    logarithmic bucket of distances rather than per distance; time gaps are part of the tokens rather than of the bias.
-    """
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm, self.read_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.projections, self.output = nn.Linear(width, 4 * width), nn.Linear(width, width)
-        self.distance = nn.Embedding(DISTANCE_BUCKETS, 1)
-        nn.init.zeros_(self.distance.weight)
-        self.dropout = ByteDropout(dropout)
-
-    def forward(self, token_BLD: Tensor) -> Tensor:
-        B, L, D = token_BLD.shape
-        gate_BLD, *parts = functional.silu(self.projections(self.norm(token_BLD))).chunk(4, dim=-1)
-        query, key, value = (part.view(B, L, self.heads, D // self.heads).transpose(1, 2) for part in parts)
-        position_L = torch.arange(L, device=token_BLD.device)
-        distance_LL = (position_L[:, None] - position_L).clamp(min=0)
-        bias_LL = self.distance((distance_LL + 1).double().log2().long().clamp(max=DISTANCE_BUCKETS - 1)).squeeze(-1)
-        weight_BHLL = functional.silu(query @ key.transpose(2, 3) + bias_LL).tril() / (position_L + 1)[:, None]
-        read_BLD = (weight_BHLL @ value).transpose(1, 2).reshape(B, L, D)
-        return token_BLD + self.output(self.dropout(self.read_norm(read_BLD) * gate_BLD))  # type: ignore[no-any-return]
-
-    def forward_at(self, token_BLD: Tensor, row_M: Tensor, position_M: Tensor) -> Tensor:
-        """Output of `forward` at M positions [M, D]."""
-        return self(token_BLD)[row_M, position_M]  # type: ignore[no-any-return]
-
-    def forward_last(self, token_BLD: Tensor, position_B: Tensor) -> Tensor:
-        """Output of `forward` at one position of each row [B, D]."""
-        return self.forward_at(token_BLD, torch.arange(len(token_BLD), device=token_BLD.device), position_B)
-
-
-BLOCKS: dict[BlockKind, type[TransformerBlock | HSTUBlock]] = {
-    "residual": TransformerBlock,
-    "gated": GatedBlock,
-    "pointwise": HSTUBlock,
-}
+BLOCKS: dict[BlockKind, type[TransformerBlock]] = {"residual": TransformerBlock, "gated": GatedBlock}

@@ -200,7 +200,7 @@ def test_full_windows_have_the_maximum_length(cycle: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("softmax", ["full", "sampled"])
-@pytest.mark.parametrize("block", ["residual", "gated", "pointwise"])
+@pytest.mark.parametrize("block", ["residual", "gated"])
 def test_realtime_predicts_the_next_item_of_a_cycle(cycle: Path, tmp_path: Path, block: str, softmax: str) -> None:
     out = tmp_path / "result.json"
     changes = [
