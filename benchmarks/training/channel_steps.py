@@ -123,7 +123,7 @@ def _self_attention(
     apart, none = torch.full_like(history[0], PLAY_INTERVAL_US), torch.zeros_like(history[0])
     batches = [
         {"item_BL": history[n], "behaviour_BL": played, "gap_BL": apart, "query_gap_BL": apart}
-        | {"next_BL": items[n, :, 1 : LENGTH + 1], "new_BL": none, "skip_BL": none}
+        | {"next_BL": items[n, :, 1 : LENGTH + 1], "new_BL": none}
         for n in range(len(items))
     ]
     return RealtimeLearner(network.train(), config.optimizer, Softmax()), batches, BATCH
@@ -166,7 +166,7 @@ def _multi_interest(
         listened[:, :LENGTH] = item_BL[:, :LENGTH]
         following[:, LENGTH - 1 : -1] = item_BL[:, LENGTH:]
         none = torch.zeros_like(item_BL)
-        batches.append({"listened": listened, "next": following, "new": none, "skipped": none})
+        batches.append({"listened": listened, "next": following, "new": none})
     network.train()
     return Learner(), batches, BATCH * TARGETS
 

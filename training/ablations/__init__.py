@@ -11,7 +11,7 @@ from training.ablations.ranking import (
     SESSION_IMPRESSIONS,
     SESSION_LENGTH,
 )
-from training.ablations.recall import RECALL_BLOCK, RECALL_CONTENT, RECALL_INTERESTS, RECALL_LIFTING, RECALL_SKIPS
+from training.ablations.recall import RECALL_BLOCK, RECALL_CONTENT, RECALL_INTERESTS, RECALL_LIFTING
 
 ABLATIONS: dict[str, Ablation] = {
     ablation.name: ablation
@@ -20,7 +20,6 @@ ABLATIONS: dict[str, Ablation] = {
         RECALL_INTERESTS,
         RECALL_LIFTING,
         RECALL_CONTENT,
-        RECALL_SKIPS,
         RANKING_HISTORY,
         RANKING_ATTENTION,
         RANKING_PEERS,

@@ -1,4 +1,4 @@
-"""Ablations of the recall channels: user tower and history length, interest extraction, lifting, content, skips."""
+"""Ablations of the recall channels: user tower and history length, interest extraction, lifting, content."""
 
 from __future__ import annotations
 
@@ -90,18 +90,4 @@ RECALL_CONTENT = Ablation(
     question="What is the gain of content features in the item tower: none, descriptions only, or also names?",
     cells=tuple(Cell(f"content {use}", "realtime", {"items.content": use}) for use in ("off", "described", "all")),
     pairs=(("content described", "content off"), ("content all", "content off")),
-)
-
-RECALL_SKIPS = Ablation(
-    name="recall_skips",
-    question="Do skips shortly afterwards help as additional negatives?",
-    cells=tuple(
-        Cell(f"{channel}, {'with' if on else 'without'} skips", channel, {"loss.skip_negatives": on})
-        for channel in ("realtime", "multi_interest", "long_short")
-        for on in (False, True)
-    ),
-    pairs=tuple(
-        (f"{channel}, with skips", f"{channel}, without skips")
-        for channel in ("realtime", "multi_interest", "long_short")
-    ),
 )

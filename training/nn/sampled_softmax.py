@@ -43,8 +43,6 @@ def sampled_softmax(
     *,
     logq_V: Tensor,
     scale: Tensor,
-    hard_MD: Tensor | None = None,
-    hard_M: Tensor | None = None,
 ) -> Tensor:
     """Mean cross-entropy of the positives against sampled negatives.
 
@@ -58,9 +56,6 @@ def sampled_softmax(
         negative_N: Items of the negatives.
         logq_V: Correction by item (`logq_correction`).
         scale: Factor of the inner products, 1 / temperature for normalized vectors.
-        hard_MD: Vectors of the hard negatives, one per position. They are not sampled, so their logits are not
-            corrected.
-        hard_M: Items of the hard negatives; 0: none.
     """
     positive_logit_M = scale * (query_MD * positive_MD).sum(-1) - logq_V[positive_M]
     is_hit_MN = positive_M[:, None] == negative_N
@@ -68,9 +63,6 @@ def sampled_softmax(
     extended_query_MY = functional.pad(scale * query_MD, (0, 1), value=1.0)
     extended_negative_NY = torch.cat([negative_ND, -logq_V[negative_N, None]], dim=1)
     logits = [positive_logit_M, _LogSumExp.apply(extended_query_MY, extended_negative_NY, is_hit_MN)]
-    if hard_MD is not None and hard_M is not None:
-        hard_logit_M = scale * (query_MD * hard_MD).sum(-1)
-        logits.append(hard_logit_M.masked_fill((hard_M == 0) | (hard_M == positive_M), -torch.inf))
     return functional.cross_entropy(torch.stack(logits, dim=1), torch.zeros_like(positive_M))
 
 
@@ -101,7 +93,6 @@ def full_softmax(
     item_N: Tensor,
     *,
     scale: Tensor,
-    label_smoothing: float,
 ) -> Tensor:
     """Mean cross-entropy of the positives over all N items (`item_N` ascending), for small catalogs.
 
@@ -114,7 +105,7 @@ def full_softmax(
     logit_MN = (scale * query_MD[is_item_M]) @ item_ND.T
     if not len(logit_MN):
         return query_MD.sum() * 0
-    return functional.cross_entropy(logit_MN, index_M[is_item_M], label_smoothing=label_smoothing)
+    return functional.cross_entropy(logit_MN, index_M[is_item_M])
 
 
 class TwoTowerModel(Protocol):
@@ -151,9 +142,7 @@ class SampledSoftmaxLoss:
         share = torch.from_numpy(share_V.astype(np.float32))
         self._logq_V = logq_correction(share, torch.from_numpy(is_item_V), in_batch, uniform)
 
-    def __call__(
-        self, task: str, query_MD: Tensor, positive_M: Tensor, target_T: Tensor, hard_M: Tensor | None = None
-    ) -> Tensor:
+    def __call__(self, task: str, query_MD: Tensor, positive_M: Tensor, target_T: Tensor) -> Tensor:
         """Scalar loss.
 
         Args:
@@ -161,14 +150,13 @@ class SampledSoftmaxLoss:
             query_MD: Queries of this rank.
             positive_M: Their target items.
             target_T: Target items of all ranks.
-            hard_M: Hard negatives, see `sampled_softmax`.
         """
         device = query_MD.device
         in_batch = torch.randint(len(target_T), (self.in_batch,), generator=distributed.shared_generator())
         uniform = torch.randint(len(self._catalog), (self.uniform,), generator=distributed.shared_generator())
         negative_N = torch.cat([target_T[in_batch], self._catalog[uniform].to(device)])
-        # One lookup for all, since every lookup makes a gradient of the size of the table.
-        items = [positive_M, negative_N] if hard_M is None else [positive_M, negative_N, hard_M]
+        # One lookup for both, since every lookup makes a gradient of the size of the table.
+        items = positive_M, negative_N
         vectors = self.network.vectors(torch.cat(items)).split([len(part) for part in items])
         # Exponentials are summed in float32 even under mixed precision.
         with torch.autocast(device.type, enabled=False):
@@ -180,8 +168,6 @@ class SampledSoftmaxLoss:
                 negative_N,
                 logq_V=self._logq_V.to(device),
                 scale=self.network.scale(task),
-                hard_MD=vectors[2].float() if hard_M is not None else None,
-                hard_M=hard_M,
             )
         return distributed.weight_for_global_mean(loss, len(positive_M))
 
@@ -189,16 +175,14 @@ class SampledSoftmaxLoss:
 class FullSoftmaxLoss:
     """Softmax loss over the whole catalog; see `full_softmax`."""
 
-    def __init__(self, network: TwoTowerModel, is_item_V: np.ndarray, label_smoothing: float) -> None:
-        self.network, self.label_smoothing = network, label_smoothing
+    def __init__(self, network: TwoTowerModel, is_item_V: np.ndarray) -> None:
+        self.network = network
         self._is_item_V = torch.from_numpy(is_item_V)
         self._catalog = torch.from_numpy(np.flatnonzero(is_item_V))
 
-    def __call__(
-        self, task: str, query_MD: Tensor, positive_M: Tensor, target_T: Tensor, hard_M: Tensor | None = None
-    ) -> Tensor:
-        """Scalar loss; targets of other ranks and hard negatives are ignored, since all items are negatives already."""
-        del target_T, hard_M
+    def __call__(self, task: str, query_MD: Tensor, positive_M: Tensor, target_T: Tensor) -> Tensor:
+        """Scalar loss; targets of other ranks are ignored, since all items are negatives already."""
+        del target_T
         item_N = self._catalog.to(query_MD.device)
         loss = full_softmax(
             query_MD,
@@ -206,6 +190,5 @@ class FullSoftmaxLoss:
             positive_M,
             item_N,
             scale=self.network.scale(task),
-            label_smoothing=self.label_smoothing,
         )
         return distributed.weight_for_global_mean(loss, self._is_item_V[positive_M.cpu()].sum())

@@ -63,7 +63,6 @@ class SampledSoftmaxConfig:
     temperature: float = 0.07  # initial temperature of the cosine logits; learned
     in_batch_negatives: int = 512  # negatives drawn from the targets of the batch
     uniform_negatives: int = 512  # negatives drawn uniformly from the catalog
-    skip_negatives: bool = False  # add a track that the user skips soon after as a hard negative of each position
     discovery_weight: float = 0.5  # weight of the loss of the task `new` relative to `next`
 
 

@@ -46,7 +46,7 @@ class WindowLoss:
         self.network, self.sampling, self.loss, self.seed, self.tasks = network, sampling, loss, seed, tuple(tasks)
         self._sampler = sampler
         self.item_loss: SampledSoftmaxLoss | FullSoftmaxLoss = (
-            FullSoftmaxLoss(network, is_item_V, label_smoothing=0.0)
+            FullSoftmaxLoss(network, is_item_V)
             if loss.softmax == "full"
             else SampledSoftmaxLoss(
                 network, sampler.target_share_V, is_item_V, loss.in_batch_negatives, loss.uniform_negatives
@@ -73,8 +73,7 @@ class WindowLoss:
             if not len(target_T):
                 continue
             query_MD = self.network.query(task, state_PD[own_M], flat["query_gap_BL"][place_M])
-            hard_M = flat["skip_BL"][place_M] if self.loss.skip_negatives else None
-            loss = loss + weights[task] * self.item_loss(task, query_MD, flat[f"{task}_BL"][place_M], target_T, hard_M)
+            loss = loss + weights[task] * self.item_loss(task, query_MD, flat[f"{task}_BL"][place_M], target_T)
         return loss
 
     def _sample_positions(self, target_F: Tensor) -> tuple[Tensor, Tensor]:

@@ -28,7 +28,7 @@ class Windows:
     """B windows of L events, padded right with 0.
 
     `item_BL`, `behaviour_BL`: codes. `gap_BL`: µs since the previous event (0 for a user's first). `query_gap_BL`: µs
-    until the next event begins, which is when the target is predicted. `next_BL`, `new_BL`, `skip_BL`: target items.
+    until the next event begins, which is when the target is predicted. `next_BL`, `new_BL`: target items.
     """
 
     item_BL: np.ndarray
@@ -37,7 +37,6 @@ class Windows:
     query_gap_BL: np.ndarray
     next_BL: np.ndarray
     new_BL: np.ndarray
-    skip_BL: np.ndarray
 
 
 class WindowSampler:
@@ -74,13 +73,11 @@ class WindowSampler:
             & is_train_E
             & (self.item_E >= FIRST_CODE)
         )
-        is_skip_E = (self.behaviour_E == code["skip"]) & is_train_E & (self.item_E >= FIRST_CODE)
         user_item_E = user_E * np.int64(len(data.vocabulary)) + self.item_E
         is_first_E = np.zeros(len(user_item_E), dtype=bool)
         is_first_E[np.unique(user_item_E, return_index=True)[1]] = True
         self.listen_targets = FutureTargetSampler(is_positive_E)
         self.discovery_targets = FutureTargetSampler(is_positive_E & is_first_E)
-        self.skip_targets = FutureTargetSampler(is_skip_E)
         events_U = self.end_U - self.first_U
         weight_U = np.where(events_U > 1, events_U.astype(np.float64) ** user_sampling_exponent, 0)
         self.probability_U = weight_U / max(weight_U.sum(), 1e-12)
@@ -109,7 +106,7 @@ class WindowSampler:
         # The last event of a window is drawn uniformly; the window extends back as far as possible.
         min_last_B = np.minimum(first_B + self.length, end_B) - 1 if self.kind == "full" else first_B
         last_B = min_last_B + (generator.random(batch) * (end_B - min_last_B)).astype(np.int64)
-        pick = [generator.random((batch, self.length))[rows] for _ in range(3)]
+        pick = [generator.random((batch, self.length))[rows] for _ in range(2)]
         first_B, end_B, last_B = first_B[rows], end_B[rows], last_B[rows]
         start_B = np.maximum(first_B, last_B - self.length + 1)
         position_BL = start_B[:, None] + np.arange(self.length)
@@ -118,7 +115,6 @@ class WindowSampler:
         following_BL = np.minimum(safe_BL + 1, len(self.item_E) - 1)
         next_BL = self.listen_targets.sample_target(safe_BL, end_B[:, None], self.horizon, pick[0], self.item_E)
         new_BL = self.discovery_targets.sample_target(safe_BL, end_B[:, None], self.horizon, pick[1], self.item_E)
-        skip_BL = self.skip_targets.sample_target(safe_BL, end_B[:, None], self.horizon, pick[2], self.item_E)
         columns = (
             self.item_E[safe_BL],
             self.behaviour_E[safe_BL],
@@ -126,7 +122,6 @@ class WindowSampler:
             self.gap_E[following_BL],
             next_BL,
             new_BL,
-            skip_BL,
         )
         return Windows(*(np.where(is_event_BL, column, np.int64(0)) for column in columns))
 

@@ -47,7 +47,6 @@ MODELS: dict[str, dict[str, Any]] = {
         "items.content": "off",
         "loss.softmax": "full",
         "sampling.length_bucketing": True,
-        "loss.skip_negatives": True,
     },
     "long_short": {"items.content": "off"},
     "multi_interest": {},

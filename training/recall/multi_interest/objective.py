@@ -54,8 +54,7 @@ class MultiInterestLearner(lightning.LightningModule):
             if not len(target_M):
                 continue
             query_MD = self.network.label_aware_query(task, interests, row_M, positive_M)
-            hard_M = batch["skipped"][is_target_BL] if self.settings.loss.skip_negatives else None
-            loss = loss + weight * self._loss(task, query_MD, positive_M, target_M, hard_M)
+            loss = loss + weight * self._loss(task, query_MD, positive_M, target_M)
         return loss
 
     def configure_optimizers(self) -> Any:
@@ -72,7 +71,7 @@ def split_windows(windows: dict[str, np.ndarray], targets: int) -> dict[str, np.
 
     Returns:
         Columns [B, L], 0 = none: `listened`, the positive events of the history; for each task its targets at the last
-        history event and at the events after it; `skipped`, a track skipped soon after each of these positions.
+        history event and at the events after it.
     """
     item_BL = windows["item_BL"]
     place_L = np.arange(item_BL.shape[1])
@@ -82,5 +81,4 @@ def split_windows(windows: dict[str, np.ndarray], targets: int) -> dict[str, np.
     has_target_BL = place_L >= history_length_B1 - 1
     return {
         "listened": np.where(is_positive_BL & (place_L < history_length_B1), item_BL, 0),
-        "skipped": np.where(has_target_BL, windows["skip_BL"], 0),
     } | {task: np.where(has_target_BL, windows[f"{task}_BL"], 0) for task in TASKS}

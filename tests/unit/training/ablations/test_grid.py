@@ -150,8 +150,8 @@ def test_channel_is_measured_on_validation_sessions(
     monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: SERVICES[service]))
     ablation = Ablation(
         name="tiny",
-        question="Do skips teach anything?",
-        cells=(Cell("without", "realtime", {}), Cell("with", "realtime", {"loss.skip_negatives": True})),
+        question="Do longer histories help?",
+        cells=(Cell("without", "realtime", {}), Cell("with", "realtime", {"encoder.history_length": 32})),
         pairs=(("with", "without"),),
     )
     grid = Grid(workspace, tmp_path / "ablations")
@@ -165,7 +165,7 @@ def test_channel_is_measured_on_validation_sessions(
     by_user = rows.with_columns(pl.col("recall_at_50/all").fill_nan(None)).group_by("user").mean()
     assert by_user["recall_at_50/all"].mean() == pytest.approx(table["recall_at_50/all"])
     line = next(line for line in page.splitlines() if line.startswith("| with |"))
-    assert f"| {table['recall_at_50/all']:.4f} [" in line and "skip_negatives True" in line
+    assert f"| {table['recall_at_50/all']:.4f} [" in line and "history_length 32" in line
     assert "| with − without |" in page and "@200 all by seed" in page
 
 

@@ -319,13 +319,11 @@ def test_windows_are_split_into_history_and_targets() -> None:
         "behaviour_BL": np.array([played, [*played[:1] * 2, 0, 0, 0, 0]]),
         "next_BL": np.array([[31, 32, 33, 34, 35, 0], [41, 42, 0, 0, 0, 0]]),
         "new_BL": np.array([[0, 52, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]]),
-        "skip_BL": np.array([[12, 0, 0, 71, 0, 0], [0, 72, 0, 0, 0, 0]]),
     }
     found = split_windows(windows, targets=3)
     assert found["listened"].tolist() == [[11, 0, 13, 0, 0, 0], [21, 0, 0, 0, 0, 0]]
     assert found["next"].tolist() == [[0, 0, 0, 34, 35, 0], [41, 42, 0, 0, 0, 0]]
     assert found["new"].tolist() == [[0, 0, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]]
-    assert found["skipped"].tolist() == [[0, 0, 0, 71, 0, 0], [0, 72, 0, 0, 0, 0]]
 
 
 def test_recent_listens_are_plays_and_positive_feedback_in_order(data: TrainingData) -> None:
