@@ -87,7 +87,7 @@ SEQUENCE_LENGTHS = (20, 50, 200, 500)
 
 SESSION_DOMAINS = Ablation(
     name="session_domains",
-    question="What does each part of session_domains contribute, and what does self-attention within the domains add? "
+    question="What does each part of session_domains contribute? "
     f"All cells are trained on the newest plays of every user, {CASES:,} in total.",
     cells=(
         Cell("whole", FULL_MODEL, {"training.cases": CASES}),
@@ -95,12 +95,10 @@ SESSION_DOMAINS = Ablation(
             Cell(f"without {part}", FULL_MODEL, {"training.cases": CASES, **changes})
             for part, changes in ABLATED_PARTS.items()
         ),
-        Cell("with self-attention", FULL_MODEL, {"training.cases": CASES, "groups.self_attention": True}),
         Cell("target_attention", "target_attention", {"training.cases": CASES}),
     ),
     pairs=(
         *(("whole", f"without {part}") for part in ABLATED_PARTS),
-        ("with self-attention", "whole"),
         ("whole", "target_attention"),
     ),
 )

@@ -5,7 +5,7 @@ Multi-objective Ranking in Large-Scale E-commerce Recommender Systems" (DMT), CI
 al. 2020, "Deep Feedback Network for Recommendation" (DFN), IJCAI. Sessions: Feng et al. 2019, "Deep Session Interest
 Network for Click-Through Rate Prediction", 1905.06482. Differs:
 
-- Events of a group do not attend to each other unless `groups.self_attention` is set.
+- Events of a group do not attend to each other.
 - Each implicit behavior (full play, skip, unclicked impression, ...) is a group, derived from the table of behaviors;
   explicit behaviors are rare, so those of one polarity share a group.
 - Unclicked impressions are denoised by attention from full plays and explicit feedback (as in DFN) with the same block.
@@ -30,7 +30,7 @@ from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.search_registry import SEARCHES
 from training.ranking.inputs import EventInputs, UserInputs
 from training.ranking.ranker import Ranker, RankerConfig, TreeConfig, UserState, extend_config, ranker_config
-from training.ranking.session_domains.layers import CandidateDecoder, Encoder, SessionPooling
+from training.ranking.session_domains.layers import CandidateDecoder, SessionPooling
 
 PLAY_BEHAVIOURS, UNCLICKED_IMPRESSION = ("full_play", "play", "skip"), "impression_without_click"
 FULL_PLAY, EXPLICIT_POSITIVE, EXPLICIT_NEGATIVE = "full_play", "explicit_positive", "explicit_negative"
@@ -46,7 +46,6 @@ class BehaviourGroupConfig:
 
     length: int = 50  # newest events of a group
     sessions: int = 10  # newest sessions among the plays that are read; 0: none
-    self_attention: bool = False  # events of a group attend to each other before the candidate attends to them
     denoise_impressions: bool = False  # full plays and explicit feedback query the unclicked impressions
 
 
@@ -109,8 +108,6 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
         super().__init__(config, catalogue, tasks, interests=interests)
         width, heads, dropout = config.network.width, ATTENTION_HEADS, config.network.dropout
         self.decoders = nn.ModuleList(CandidateDecoder(width, heads, dropout) for _ in range(interests))
-        encoders = len(self.groups) if own.self_attention else 0
-        self.encoders = nn.ModuleList(Encoder(width, heads, dropout) for _ in range(encoders))
         self.sessions = SessionPooling(width, own.sessions, heads, dropout) if has_sessions else None
 
     @classmethod
@@ -146,8 +143,6 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
             events, event_BLD = inputs[group.sequence], embedded[group.sequence]
             index_BN, mask_BN = select_group_events(events, group)
             event_BND = event_BLD.gather(1, index_BN[..., None].expand(-1, -1, event_BLD.shape[-1]))
-            if len(self.encoders):
-                event_BND = self.encoders[number](event_BND, mask_BN)
             sequences.append(self._encode_sequence(number, event_BND, mask_BN))
             impressions = (event_BND, mask_BN) if group.name == UNCLICKED_IMPRESSION else impressions
         if self.sessions is not None:

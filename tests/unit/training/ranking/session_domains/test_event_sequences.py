@@ -94,7 +94,7 @@ def test_each_part_can_be_switched_off() -> None:
         {"groups.denoise_impressions": False},
         {"network.wide_skip_connection": False},
     )
-    for switch in (*switches, {"features.genres": False}, {"network.experts": 0}, {"groups.self_attention": True}):
+    for switch in (*switches, {"features.genres": False}, {"network.experts": 0}):
         other = new_ranker("session_domains", changes=switch)
         assert np.isfinite(other.score(users, items)["not_skipped"]).all()
         sizes = [sum(parameter.numel() for parameter in one.model.parameters()) for one in (whole, other)]
