@@ -80,6 +80,7 @@ ABLATED_PARTS: Mapping[str, Mapping[str, Any]] = {
     "position bias": {"network.position_bias": False},
     "epochs over dense features": {"training.dense_epochs": 0},
     **{search: {"features.searches": tuple(name for name in SEARCHES if name != search)} for search in SEARCHES},
+    "three searches and experts": {"features.searches": ("situations",), "network.experts": 0},
     "further searches": {"features.searches": ()},
     "trees": {"trees.count": 0, "features.searches": ()},
 }
