@@ -57,7 +57,7 @@ class SessionDomainsConfig(RankerConfig):
 
 
 @dataclass(frozen=True)
-class BehaviorGroup:
+class BehaviourGroup:
     """A sequence of one or more behaviors: their newest `length` events, taken from the input sequence `sequence`."""
 
     name: str
@@ -91,7 +91,7 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
 
     def __init__(self, config: SessionDomainsConfig, catalogue: ItemFrequencies, tasks: tuple[str, ...]) -> None:
         own, reads = config.groups, config.features
-        self.groups: tuple[BehaviorGroup, ...] = tuple(
+        self.groups: tuple[BehaviourGroup, ...] = tuple(
             group
             for group in list_behaviour_groups(own.length)
             if (reads.negative_feedback or not group.is_negative)
@@ -175,7 +175,7 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
         return torch.cat(interests, dim=-1)
 
 
-def list_behaviour_groups(length: int) -> tuple[BehaviorGroup, ...]:
+def list_behaviour_groups(length: int) -> tuple[BehaviourGroup, ...]:
     """Return the groups of all behaviors, positive ones first; explicit ones have at most MAX_EXPLICIT_EVENTS events."""
     table = behaviours.load_behaviours()
     members_by_group: dict[tuple[str, bool], list[str]] = {}
@@ -189,7 +189,7 @@ def list_behaviour_groups(length: int) -> tuple[BehaviorGroup, ...]:
         )
         sequence = "plays" if members[0] in PLAY_BEHAVIOURS else sequence
         groups.append(
-            BehaviorGroup(
+            BehaviourGroup(
                 name=f"explicit_{name}" if is_explicit else name,
                 codes=tuple(table.encoder[member] for member in members),
                 length=min(length, MAX_EXPLICIT_EVENTS) if sequence == "explicit_feedback" else length,
@@ -200,7 +200,7 @@ def list_behaviour_groups(length: int) -> tuple[BehaviorGroup, ...]:
     return tuple(sorted(groups, key=lambda group: group.is_negative))
 
 
-def select_group_events(events: EventInputs, group: BehaviorGroup) -> tuple[Tensor, Tensor]:
+def select_group_events(events: EventInputs, group: BehaviourGroup) -> tuple[Tensor, Tensor]:
     """Return the positions of a group's newest events, newest first [B, N], and which of them hold an event [B, N].
 
     N is the number of events of the fullest row, at most `group.length`, to avoid padding for absent events.

@@ -6,7 +6,7 @@ import torch
 
 from sequences import behaviours
 from training.ranking.inputs import EventInputs
-from training.ranking.session_domains.model import BehaviorGroup, list_behaviour_groups, select_group_events
+from training.ranking.session_domains.model import BehaviourGroup, list_behaviour_groups, select_group_events
 
 
 def events(behaviour_BL: list[list[int]]) -> EventInputs:
@@ -39,13 +39,13 @@ def test_polarity_and_explicitness_come_from_the_table_of_behaviours() -> None:
 
 
 def test_members_are_the_newest_events_of_the_group() -> None:
-    group = BehaviorGroup("some", (3, 5), length=2, is_negative=False, sequence="plays")
+    group = BehaviourGroup("some", (3, 5), length=2, is_negative=False, sequence="plays")
     index_BN, mask_BN = select_group_events(events([[3, 4, 5, 3, 0], [4, 3, 0, 0, 0], [4, 4, 4, 0, 0]]), group)
     chosen = [sorted(index[mask].tolist()) for index, mask in zip(index_BN, mask_BN, strict=True)]
     assert chosen == [[2, 3], [1], []]
 
 
 def test_a_group_without_events_has_no_columns() -> None:
-    group = BehaviorGroup("some", (9,), length=20, is_negative=False, sequence="plays")
+    group = BehaviourGroup("some", (9,), length=20, is_negative=False, sequence="plays")
     index_BN, mask_BN = select_group_events(events([[3, 4], [4, 0]]), group)
     assert index_BN.shape == mask_BN.shape == (2, 0)
