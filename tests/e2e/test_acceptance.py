@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -18,13 +17,14 @@ from local.ports import free_port
 from tests.e2e import pipeline_runs
 from tests.support import acceptance_plugin
 from tests.support.acceptance_plugin import HOME, IS_FULL_SIZE, LOGS, RECIPE, ROWS, report
+from tests.support.tiers import acceptance_only
 
 ANCHORS = acceptance_plugin.ROOT.parent / "shared" / "anchors"
 PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_PAGES_PORT")
 BASELINES = ("most_played", "last_played", "base_level_activation", "own_artists_unheard", "popularity")
 pytestmark = [
     pytest.mark.timeout(4 * 3600),
-    pytest.mark.skipif(not os.environ.get("SEGUE_ACCEPTANCE"), reason="slow; run it by: make acceptance"),
+    acceptance_only,
 ]
 needs_logs = pytest.mark.skipif(
     not (LOGS / "events.csv.gz").exists(),

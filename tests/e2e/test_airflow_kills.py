@@ -1,6 +1,5 @@
 """Airflow or a task is killed during the pipeline: the restarted run succeeds with the same marts. `make acceptance`."""
 
-import os
 import shutil
 import signal
 import sys
@@ -11,10 +10,11 @@ import pytest
 from local import land, services
 from tests.e2e.installation import Installation, wait_until
 from tests.e2e.process_kills import home_environment, marts, run_to_end
+from tests.support.tiers import acceptance_only
 
 pytestmark = [
     pytest.mark.timeout(3600),
-    pytest.mark.skipif(not os.environ.get("SEGUE_ACCEPTANCE"), reason="slow; run it by: make acceptance"),
+    acceptance_only,
 ]
 AS_OF, EARLIER = "2026-07-01", "2026-06-28"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from tests.e2e.celery_cluster import Cluster, TaskName, running
 from tests.e2e.installation import wait_until
 from tests.e2e.process_kills import landed
 from tests.support.log_sources import event
+from tests.support.tiers import acceptance_only
 
 pytestmark = [pytest.mark.timeout(900)]
 
@@ -62,7 +62,7 @@ def cluster(home: Path) -> Iterator[Cluster]:
 
 
 @pytest.mark.timeout(7200)
-@pytest.mark.skipif(not os.environ.get("SEGUE_ACCEPTANCE"), reason="slow; run it by: make acceptance")
+@acceptance_only
 def test_a_worker_killed_in_every_task_leaves_a_release(cluster: Cluster) -> None:
     """Observes the workers instead of one DAG after the other, because tasks of two DAGs alternate."""
     killed: set[TaskName] = set()

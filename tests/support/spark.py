@@ -34,7 +34,6 @@ def missing() -> str | None:
 
 
 needs_spark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
-is_slow = pytest.mark.skipif(not os.environ.get("SEGUE_ACCEPTANCE"), reason="slow; run it by: make acceptance")
 
 
 def environment(home: Path, memory: str = "1g", is_interpreted: bool = True) -> dict[str, str]:

@@ -20,8 +20,9 @@ from tests.integration.dbt.test_marts import world
 from tests.integration.dbt.test_spark_marts import assert_equal, fields
 from tests.support import spark
 from tests.support.landing_zone import built, event, write, write_empty_tables
+from tests.support.tiers import acceptance_only
 
-pytestmark = [spark.needs_spark, spark.is_slow]
+pytestmark = [spark.needs_spark, acceptance_only]
 
 SERVER = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
 SECONDS = 300

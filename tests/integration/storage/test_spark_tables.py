@@ -19,8 +19,9 @@ from tests.integration.storage.pipeline_commands import command
 from tests.support import spark
 from tests.support.landing_zone import built
 from tests.support.log_sources import event, json_lines
+from tests.support.tiers import acceptance_only
 
-pytestmark = [spark.needs_spark, spark.is_slow, pytest.mark.timeout(1800)]
+pytestmark = [spark.needs_spark, acceptance_only, pytest.mark.timeout(1800)]
 
 AS_OF = date(2026, 7, 1)
 MARTS = ("events", "plays", "tracks", "user_profiles")
