@@ -141,8 +141,7 @@ class Vocabulary:
             pl.read_parquet(folder / VOCABULARY_FILE),
             pl.read_parquet(folder / f"artists_of_{VOCABULARY_FILE}"),
         )
-        path = folder / f"collections_of_{VOCABULARY_FILE}"  # missing in old releases
-        collections = pl.read_parquet(path)["collection_id"].to_list() if path.exists() else ["", ""]
+        collections = pl.read_parquet(folder / f"collections_of_{VOCABULARY_FILE}")["collection_id"].to_list()
         return cls(
             track_ids_V=_object_array(tracks["track_id"].to_list()),
             artist_of_track_V=tracks["artist"].to_numpy().astype(np.int64),
