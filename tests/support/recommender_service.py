@@ -55,7 +55,7 @@ def prepared(
 ) -> Iterator[Place]:
     """Materialize features in a home. Until the end of the context, the settings of this process are those of the home.
 
-    `prepare` writes marts below `home` (and a release, if there should be one) and says as of which day to materialise.
+    `prepare` writes marts below `home`, and a release if needed, and returns the day to materialize.
     """
     port = free_port()
     chosen = {

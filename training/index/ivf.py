@@ -29,7 +29,7 @@ UNIT_NORM_TOLERANCE = 1e-3
 MIN_SCANNED_FOR_PQ = 50_000  # a query that reads more vectors reads product-quantization codes instead
 DIMENSIONS_PER_PQ_CODE, PQ_BITS = 2, 4
 RERANK_FACTOR = 12
-"""Of so many times what is wanted, best by their codes, the scores are taken again."""
+"""The approximate search keeps this multiple of `k`, and exact scores rank them again."""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ CHART: dict[str, Any] = {
 
 
 def find_unknown(values: Any, chart: Any, path: str = "") -> list[str]:
-    """Paths whose key is not in the chart, or whose value has another type."""
+    """Paths of keys that the chart does not have, and of values of another type."""
     if isinstance(chart, type):
         return [] if type(values) is chart else [f"{path} is not {chart.__name__}"]
     if isinstance(chart, list):

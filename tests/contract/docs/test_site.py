@@ -1,4 +1,4 @@
-"""The documentation as a site: every page is there, its links lead somewhere, and nothing comes from elsewhere."""
+"""The documentation as a site: every page is there, no link is broken, and no file is loaded from another site."""
 
 import re
 import subprocess

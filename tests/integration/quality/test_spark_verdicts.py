@@ -41,7 +41,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def verdicts(home: Path, engine: str, as_of: str = AS_OF) -> dict[str, Any]:
-    """Suite ▸ what was found, without examples of rows and traces of errors, which are an engine's own."""
+    """Results by suite, without row examples and error traces, which differ between engines."""
     here = settings.Settings(home, "127.0.0.1", 1, 1, 1, 1)
     judge = create_engine(engine)
     try:

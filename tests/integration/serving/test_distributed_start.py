@@ -20,11 +20,12 @@ USERS = 12
 
 
 def answers(port):
-    """Requests to both: every scene and similar tracks, for known users and an unknown one, and their profiles.
-    Chance has the last places of a stream, unless nothing new is wanted, and of a list.
+    """Yield the deterministic part of each response: every scene and similar tracks, for known users and an unknown one.
+
+    Exploration fills the last positions of a daily list, and of a stream that allows discoveries, with random tracks.
     """
     users = [f"u{user:06d}" for user in range(USERS)]
-    streams = [(user, discovery) for user in [*users, "a stranger"] for discovery in (0.0, 0.5)]
+    streams = [(user, discovery) for user in [*users, "unknown"] for discovery in (0.0, 0.5)]
     questions: list[tuple[str, dict[str, object]]] = [
         ("/recommend", {"user_id": user, "scene": "private_fm", "limit": 10, "discovery": discovery})
         for user, discovery in streams
@@ -32,7 +33,7 @@ def answers(port):
     others = [scene for scene in SCENES if scene != "private_fm"]
     questions += [
         ("/recommend", {"user_id": user, "scene": scene, "limit": 10})
-        for user in (*users[:3], "a stranger")
+        for user in (*users[:3], "unknown")
         for scene in others
     ]
     questions += [("/similar", {"track_id": f"t{track}", "limit": 10}) for track in range(3)]
@@ -42,15 +43,15 @@ def answers(port):
         answer = connection.getresponse()
         content = json.loads(answer.read())
         assert answer.status == 200, content
-        is_by_chance = body.get("discovery") or body.get("scene") == "daily"
-        certain = content["items"][: 3 if is_by_chance else 10]
-        yield content["release"], certain, content["trace"]["candidates"], content["trace"]["left_out"]
+        has_exploration = body.get("discovery") or body.get("scene") == "daily"
+        deterministic = content["items"][: 3 if has_exploration else 10]
+        yield content["release"], deterministic, content["trace"]["candidates"], content["trace"]["left_out"]
 
 
-def described(port):
+def profiles(port):
     """Profiles of users."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    for user in ("u000000", "u000001", "a stranger"):
+    for user in ("u000000", "u000001", "unknown"):
         connection.request("POST", "/listener", json.dumps({"user_id": user}), {"Content-Type": "application/json"})
         answer = connection.getresponse()
         content = json.loads(answer.read())
@@ -62,7 +63,7 @@ def with_collections(folder):
     synthetic_release.add_collections(folder, count=20, tracks=5)
 
 
-def at_one_moment(place, folder):
+def with_fixed_clock(place, folder):
     """The home with a fixed clock for every process: scores depend on the time of the request."""
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(f"import time\ntime.time_ns = lambda: {time.time_ns()}\n")
@@ -74,14 +75,14 @@ def test_three_services_respond_like_one(tmp_path):
     with release_swap.prepare_service(
         tmp_path, tracks=400, recipe="debug", users=USERS, extend_release=with_collections
     ) as prepared:
-        place = at_one_moment(prepared, tmp_path / "clock")
+        place = with_fixed_clock(prepared, tmp_path / "clock")
         with recommender_service.started(place, "/readyz") as one:
-            expected, listeners = list(answers(place.port)), list(described(place.port))
+            expected, listeners = list(answers(place.port)), list(profiles(place.port))
             alone = len(one.process.members())
         shutil.rmtree(tmp_path / "serving")  # the daily lists of the single service
         with recommender_service.started(place, "/readyz", "--composed") as three:
             assert list(answers(place.port)) == expected
-            assert list(described(place.port)) == listeners
+            assert list(profiles(place.port)) == listeners
             members = three.process.members()
             listening = [
                 connection.laddr

@@ -1,4 +1,4 @@
-"""What `adapter.dispatch` is to sqlfluff, which renders models without dbt: the implementation for DuckDB."""
+"""`adapter.dispatch` for sqlfluff, which renders models without dbt: the implementation for DuckDB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""30Music, made by hand in its exact shape; and public logs of KKBox, which are refused with the reason.
+"""30Music reader on handmade files in their exact format; KKBox logs are rejected with the reason.
 
 The shape of the lines was checked with the dataset's paper and public programs that read it: tabs in most of the files,
 a space between the two objects in `love`, `-1` for what is not known, addresses for names, empty lists among the

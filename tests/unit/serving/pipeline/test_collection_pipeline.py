@@ -1,4 +1,4 @@
-"""Scenes of playlists and mlogs: what may be shown, what answers when the source does not, and a click that changes the next
+"""Scenes of playlists and mlogs: filters, fallback when the source fails, and a click that changes the next
 answer, over HTTP on a release of small fitted models.
 """
 
