@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import feast
-from feast.infra.key_encoding_utils import serialize_entity_key
+from typing import TYPE_CHECKING, Any
 
 from config import settings
 from privacy import ErasureError, sqlite
 from sequences.feast_store import open_store
 from sequences.online.materialization_state import digests_file, materialization_lock
 from sequences.online.row import user_key
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
 
 ENTITY_KEY_VERSION = 3
 """`entity_key_serialization_version` of feature_repo/feature_store.yaml."""
@@ -52,7 +52,7 @@ def _erase_redis(user_ids: Sequence[str], here: settings.Settings) -> Counter[st
         return erase_redis_hashes(store, user_ids)
 
 
-def erase_redis_hashes(store: feast.FeatureStore, user_ids: Sequence[str]) -> Counter[str]:
+def erase_redis_hashes(store: FeatureStore, user_ids: Sequence[str]) -> Counter[str]:
     """Delete the users' hashes in Feast's Redis store (one per user, with all views); returns the fields per user.
 
     Raises:
@@ -74,6 +74,8 @@ def erase_redis_hashes(store: feast.FeatureStore, user_ids: Sequence[str]) -> Co
 
 
 def _entity_key(user_id: str) -> bytes:
+    from feast.infra.key_encoding_utils import serialize_entity_key
+
     return serialize_entity_key(user_key(user_id), entity_key_serialization_version=ENTITY_KEY_VERSION)
 
 

@@ -22,9 +22,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import feast
 import numpy as np
 import pandas as pd
 
@@ -32,6 +31,9 @@ from sequences.online.reader_writer import FEATURE_SERVICE
 from sequences.skew.causes import Difference, SkewClassifier
 from sequences.skew.request_log import LoggedRequest, nan_to_none
 from sequences.views import LIVE_SOURCE
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
 
 REQUESTS_PER_BATCH = 256
 MAX_EXAMPLES = 20
@@ -89,7 +91,7 @@ class SkewReport:
 
 
 def compare_requests(
-    store: feast.FeatureStore,
+    store: FeatureStore,
     requests: Iterable[LoggedRequest],
     marts_folder: Path,
     home: Path,
@@ -127,7 +129,7 @@ def count_values(request: LoggedRequest) -> int:
     return len(request.profile) + sum(len(values) for view in request.views.values() for values in view.values())
 
 
-def _feature_refs(store: feast.FeatureStore) -> list[str]:
+def _feature_refs(store: FeatureStore) -> list[str]:
     # Live events are merged into the sequences online; offline sequences contain them already.
     projections = store.get_feature_service(FEATURE_SERVICE).feature_view_projections
     return [
@@ -138,7 +140,7 @@ def _feature_refs(store: feast.FeatureStore) -> list[str]:
     ]
 
 
-def _read_offline(store: feast.FeatureStore, refs: list[str], requests: list[LoggedRequest]) -> list[LoggedRequest]:
+def _read_offline(store: FeatureStore, refs: list[str], requests: list[LoggedRequest]) -> list[LoggedRequest]:
     """The same requests with the features of the offline store."""
     if not requests:
         return []

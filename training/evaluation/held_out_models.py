@@ -24,7 +24,7 @@ from training.engine.workspace import MissingInput, Workspace
 from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import RankingCases
-from training.ranking.fit import load_track_statistics
+from training.ranking.features.schema_fields import load_track_statistics
 from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.listwise_head import LambdaMARTHead
 from training.ranking.task_weights import LISTWISE_HEAD

@@ -15,7 +15,6 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import numpy as np
-import polars as pl
 import torch
 from torch import Tensor
 
@@ -31,8 +30,8 @@ from training.ranking.cases import RankingCases, missing_tasks, ranking_cases
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.genre_search import TrackGenres
 from training.ranking.features.ranking_features import RankingFeatures
-from training.ranking.features.schema_fields import further_profile_fields, further_statistics_fields
-from training.ranking.features.track_statistics import COUNTS, TrackStatistics
+from training.ranking.features.schema_fields import further_profile_fields, load_track_statistics
+from training.ranking.features.track_statistics import COUNTS
 from training.ranking.fitted_ranker import FittedRanker, build_ranking_features
 from training.ranking.ranker import Ranker, RankerConfig, TreeConfig
 
@@ -234,13 +233,6 @@ def count_item_frequencies(cases: RankingCases, data: TrainingData) -> ItemFrequ
     counts_V = np.bincount(cases.item_R, minlength=len(vocabulary))
     counts_A = np.bincount(vocabulary.artist_of_track_V, weights=counts_V, minlength=vocabulary.artist_count)
     return ItemFrequencies(torch.from_numpy(counts_V), torch.from_numpy(counts_A.astype(np.int64)))
-
-
-def load_track_statistics(data: TrainingData) -> TrackStatistics:
-    """Return the mart by vocabulary index, with all columns that rankers read."""
-    rows = pl.read_parquet(data.marts / "track_statistics.parquet")
-    further = further_statistics_fields(rows.schema)
-    return TrackStatistics.build(rows, data.vocabulary.encode(rows["track_id"].to_list()), further)
 
 
 def _evenly_spaced_rows(rows: int, count: int) -> np.ndarray:

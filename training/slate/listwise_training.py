@@ -26,8 +26,7 @@ from training.engine import trainer
 from training.engine.parallel_map import parallel_map
 from training.ranking.case_batches import load_profiles
 from training.ranking.features.ranking_features import RankingFeatures
-from training.ranking.features.schema_fields import further_profile_fields
-from training.ranking.fit import load_track_statistics
+from training.ranking.features.schema_fields import further_profile_fields, load_track_statistics
 from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, ListwiseDataset, build_listwise_features
 from training.ranking.target_attention import TargetAttention
 from training.recall.channel import RecallChannel

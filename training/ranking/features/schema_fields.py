@@ -16,7 +16,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from training.data.feature_services import ServiceContract
-from training.ranking.features.track_statistics import COUNTS
+from training.data.training_data import TrainingData
+from training.ranking.features.track_statistics import COUNTS, TrackStatistics
 from training.ranking.features.user_features import PROFILE, PROFILE_VIEW
 
 EXCLUDED_STATISTICS = ("likes_total",)
@@ -40,3 +41,10 @@ def further_statistics_fields(schema: pl.Schema) -> tuple[str, ...]:
     """Return the numeric columns of the mart `track_statistics` that `encode_track_statistics` does not encode."""
     excluded = {*COUNTS, *EXCLUDED_STATISTICS}
     return tuple(name for name, dtype in schema.items() if dtype.is_numeric() and name not in excluded)
+
+
+def load_track_statistics(data: TrainingData) -> TrackStatistics:
+    """Return the mart by vocabulary index, with all columns that rankers read."""
+    rows = pl.read_parquet(data.marts / "track_statistics.parquet")
+    further = further_statistics_fields(rows.schema)
+    return TrackStatistics.build(rows, data.vocabulary.encode(rows["track_id"].to_list()), further)
