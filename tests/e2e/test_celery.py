@@ -21,7 +21,7 @@ from tests.e2e.process_kills import landed
 from tests.support.log_sources import event
 from tests.support.tiers import acceptance_only
 
-pytestmark = [pytest.mark.timeout(900)]
+pytestmark = [acceptance_only, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -62,7 +62,6 @@ def cluster(home: Path) -> Iterator[Cluster]:
 
 
 @pytest.mark.timeout(7200)
-@acceptance_only
 def test_a_worker_killed_in_every_task_leaves_a_release(cluster: Cluster) -> None:
     """Observes the workers instead of one DAG after the other, because tasks of two DAGs alternate."""
     killed: set[TaskName] = set()

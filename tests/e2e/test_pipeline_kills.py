@@ -1,6 +1,5 @@
 """Landing and building, killed at many moments and repeated, give the same landed files and marts."""
 
-import os
 import shutil
 import sys
 import time
@@ -9,15 +8,15 @@ import pytest
 
 from ingestion.simulate import WorldSize, simulate
 from tests.e2e.process_kills import home_environment, landed, marts, run_and_kill, run_to_end
+from tests.support.tiers import acceptance_only
 
 AS_OF = "2026-07-01"
-FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
 # Progress of a command when it is killed: landed files, started steps of dbt (first for half the days, then for all),
-# published marts. `make acceptance` tests all of them.
-LANDED_FILES = range(1, 9) if FULL else (1, 8)
-STARTED_STEPS = (range(1, 37), range(1, 37)) if FULL else ((20,), (5,))
-PUBLISHED_MARTS = range(1, 18) if FULL else (4,)
-pytestmark = [pytest.mark.timeout(7200 if FULL else 600)]
+# published marts.
+LANDED_FILES = range(1, 9)
+STARTED_STEPS = (range(1, 37), range(1, 37))
+PUBLISHED_MARTS = range(1, 18)
+pytestmark = [acceptance_only, pytest.mark.timeout(7200)]
 
 BUILD = ["dbt", "build", "--project-dir", "dbt", "--vars", f"{{as_of: '{AS_OF}'}}"]
 BUILD += ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]

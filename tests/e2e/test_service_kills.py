@@ -15,6 +15,7 @@ from benchmarks.data import synthetic_users
 from sequences.feast_store import open_store
 from sequences.online.reader_writer import OnlineReader
 from tests.support import recommender_service, valkey
+from tests.support.tiers import acceptance_only
 
 FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
 KILLS = 20 if FULL else 1
@@ -69,7 +70,7 @@ class Clients:
         self._pool.shutdown()
 
 
-@pytest.mark.parametrize("store", ["sqlite", "redis"])
+@pytest.mark.parametrize("store", ["sqlite", pytest.param("redis", marks=acceptance_only)])
 def test_acknowledged_events_are_stored_exactly_once(tmp_path, store):
     def prepare(home):
         synthetic_users.write_events(home / "marts", 1)

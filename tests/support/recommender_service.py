@@ -20,6 +20,15 @@ from local.ports import free_port
 from local.process import BackgroundProcess
 
 START_S = 180.0
+APPLY_AND_MATERIALIZE = """
+from sequences.feast_store import import_feast
+import_feast()
+from feast.cli.cli import cli
+cli(["-c", "feature_repo", "apply"], standalone_mode=False)
+from sequences.online.materialize import main
+main()
+"""
+"""`feast apply` and `python -m sequences.online.materialize` in one process, because importing Feast takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +79,7 @@ def prepared(
     try:
         as_of = prepare(home)
         known = environment(settings.load_settings())
-        for command in (
-            ["feast", "-c", "feature_repo", "apply"],
-            ["python", "-m", "sequences.online.materialize", "--as-of", f"{as_of}"],
-        ):
-            _run(command, known)
+        _run([sys.executable, "-c", APPLY_AND_MATERIALIZE, "--as-of", f"{as_of}"], known)
         yield Place(home, port, known)
     finally:
         os.environ.clear()
@@ -97,10 +102,7 @@ def started(place: Place, probe: str = "/livez", *options: str) -> Iterator[Serv
 
 
 def _run(command: list[str], variables: dict[str, str]) -> None:
-    program = str(Path(sys.executable).parent / command[0])
-    done = subprocess.run(
-        [program, *command[1:]], cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -22,6 +22,8 @@ SMALL = (
 )
 INTERPRETED = ("spark.sql.codegen.wholeStage=false", "spark.sql.codegen.factoryMode=NO_CODEGEN")
 """Without code generation: for a few thousand rows, compiling a query takes longer than running it."""
+SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Only the fast compiler of the JVM, for the same reason."""
 
 
 def missing() -> str | None:
@@ -42,7 +44,7 @@ def environment(home: Path, memory: str = "1g", is_interpreted: bool = True) -> 
     Args:
         home: Home folder.
         memory: Memory of the driver.
-        is_interpreted: Disable code generation.
+        is_interpreted: Disable code generation and the optimizing compiler of the JVM.
     """
     here = settings.Settings(
         home, "127.0.0.1", 1, 1, 1, 1, engine="spark", spark_master="local[2]", spark_memory=memory
@@ -50,6 +52,8 @@ def environment(home: Path, memory: str = "1g", is_interpreted: bool = True) -> 
     variables = settings.tool_environment(here)
     options = " ".join(f"--conf {option}" for option in (*SMALL, *(INTERPRETED if is_interpreted else ())))
     variables["PYSPARK_SUBMIT_ARGS"] = f"{options} {variables['PYSPARK_SUBMIT_ARGS']}"
+    if is_interpreted:
+        variables["JDK_JAVA_OPTIONS"] = SHORT_LIVED_JVM
     return variables
 
 

@@ -245,7 +245,8 @@ def test_all_channels_accept_plain_sequences(cycle: Path, tmp_path: Path, name: 
         "--json",
         str(tmp_path / "out.json"),
     ]
-    assert main([*arguments, *(["--set=steps=4", "--set=width=16"] if name in ("realtime", "long_short") else [])]) == 0
+    changes = ["--set=steps=4", "--set=width=16"] if name in ("realtime", "long_short", "multi_interest") else []
+    assert main([*arguments, *changes]) == 0
     assert set(json.loads((tmp_path / "out.json").read_text())["test"]) >= {"recall_at_10", "ndcg_at_10", "mrr_at_20"}
 
 

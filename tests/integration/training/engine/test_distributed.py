@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from config import settings
+from tests.support.tiers import acceptance_only
 from tests.support.training import distributed_fits
 from tests.support.training.tiny_world import START, random_plays, write_marts
 from training import train
@@ -102,6 +103,7 @@ def test_two_ranks_have_the_losses_of_one_process(model: str, single_process: Pa
     np.testing.assert_allclose([row["value"] for row in two], [row["value"] for row in one], rtol=2e-3)
 
 
+@acceptance_only
 def test_killed_rank_is_restarted_without_changing_losses(marts: Path, tmp_path: Path, single_process: Path) -> None:
     out, last = tmp_path / "out", tmp_path / "out" / "realtime" / trainer.LAST_CHECKPOINT_FILE
     process = start_fits(marts, out, "realtime", before=(*TORCHRUN, "2", "--max-restarts", "1"), pause=0.2)
@@ -117,6 +119,7 @@ def test_killed_rank_is_restarted_without_changing_losses(marts: Path, tmp_path:
     np.testing.assert_allclose([row["loss"] for row in two], [row["loss"] for row in one], rtol=1e-5)
 
 
+@acceptance_only
 def test_ranks_end_with_torchrun_and_one_process_resumes(marts: Path, tmp_path: Path, single_process: Path) -> None:
     out = tmp_path / "out"
     process = start_fits(marts, out, "realtime", before=(*TORCHRUN, "2"), pause=0.5)
