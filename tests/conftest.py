@@ -8,6 +8,10 @@ import sys
 import prometheus_client  # noqa: F401
 import pytest
 
+from sequences.feast_store import import_feast
+
+import_feast()  # before test modules import Feast, because it takes half the time
+
 if "PYTEST_XDIST_WORKER" in os.environ and not hasattr(sys, "ps1"):
     # The main module of a worker has no file. PySpark takes that for a run of its doctests and exits, unless the
     # interpreter is interactive.

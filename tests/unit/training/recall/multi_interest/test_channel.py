@@ -1,4 +1,4 @@
-"""The multi_interest channel on a simulated world with known interests, and its parts on small examples."""
+"""Parts of the multi_interest channel on small examples."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from sklearn.metrics import adjusted_rand_score
 
-from tests.support.training.planted_world import PlantedWorld, listener_of
+from tests.support.training.planted_world import listener_of
 from tests.support.training.tiny_world import NEVER, users_at
-from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures, UserBatch
 from training.data.user_history import concat_history_items
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config, config_from_dict
@@ -26,132 +23,9 @@ from training.recall.multi_interest.channel import InterestNames, MultiInterest,
 from training.recall.multi_interest.config import MultiInterestConfig, multi_interest_config
 from training.recall.multi_interest.model import DynamicRouting, Interests, MultiInterestNetwork, count_distinct
 from training.recall.multi_interest.objective import split_windows
-from training.recall.popularity import Popularity
 
 THREE = [("Cantonese", "pop"), ("Western", "britpop"), ("Western", "electronic")]
 DRAWN = 10
-
-
-@pytest.fixture(scope="module")
-def world(planted: PlantedWorld) -> PlantedWorld:
-    return planted
-
-
-@pytest.fixture(scope="module")
-def channel(world: PlantedWorld, tmp_path_factory: pytest.TempPathFactory) -> MultiInterest:
-    """The recipe `small` with half the width and history length, 300 steps."""
-    config = change_config(
-        multi_interest_config("small"),
-        {
-            "items.width": 32,
-            "encoder.history_length": 128,
-            "sampling.batch": 32,
-            "optimizer.warmup": 10,
-            "optimizer.steps": 300,
-            "validation.early_stopping_step": 300,
-        },
-    )
-    config = change_config(config, {"loss.in_batch_negatives": 256, "loss.uniform_negatives": 256})
-    return MultiInterest.fit(world.data, config, tmp_path_factory.mktemp("multi_interest"))
-
-
-@pytest.fixture(scope="module")
-def listeners(world: PlantedWorld) -> list[UserBatch]:
-    """Users with twelve Cantonese songs, twelve britpop and twelve western electronic tracks."""
-    return [world.listener([world.number(*one) for one in THREE], 12, seed) for seed in range(DRAWN)]
-
-
-def rand_index(world: PlantedWorld, channel: MultiInterest, user: UserBatch) -> float:
-    """Adjusted Rand index between extracted and planted interests of the user's tracks; 1 = the same partition."""
-    found = channel.interests(user)
-    item_N = np.concatenate([one.items for one in found])
-    assert sorted(item_N.tolist()) == sorted(set(concat_history_items(user.views)[0].tolist()) - {0}), (
-        "a track in no interest"
-    )
-    label_N = np.repeat(np.arange(len(found)), [len(one.items) for one in found])
-    return float(adjusted_rand_score(world.interest_V[item_N], label_N))
-
-
-def test_user_with_three_interests_gets_three_and_candidates_for_each(
-    world: PlantedWorld, channel: MultiInterest, listeners: list[UserBatch]
-) -> None:
-    planted = [world.number(*one) for one in THREE]
-    threes = [user for user in listeners if len(channel.interests(user)) == len(THREE)]
-    # A user may get a fourth interest, of outlier tracks.
-    assert len(threes) > len(listeners) / 2
-    for user in threes:
-        found = channel.interests(user)
-        names = [" · ".join(one.name.split(" · ")[:2]) for one in found]
-        assert sorted(names) == sorted(" · ".join(one) for one in THREE)
-        assert sum(one.share for one in found) == pytest.approx(1)
-    user = threes[0]
-    items = channel.recall(user, 60).items_BK[0]
-    new = items[~np.isin(items, concat_history_items(user.views))]
-    for one in planted:
-        assert (world.interest_V[items] == one).sum() >= 6
-        assert (world.interest_V[new] == one).sum() >= 3
-    assert np.isin(world.interest_V[items], planted).mean() > 0.8
-
-
-def test_extracted_interests_match_the_planted_ones(
-    world: PlantedWorld, channel: MultiInterest, listeners: list[UserBatch]
-) -> None:
-    found = [rand_index(world, channel, user) for user in listeners]
-    assert np.mean(found) >= 0.7
-    counts = [len(channel.interests(user)) for user in listeners]
-    assert np.median(counts) == len(THREE)
-
-
-def test_reason_names_the_interest_of_the_track(
-    world: PlantedWorld, channel: MultiInterest, listeners: list[UserBatch]
-) -> None:
-    user = listeners[0]
-    names = [one.name for one in channel.interests(user)]
-    fits = []
-    items = channel.recall(user, 30).items_BK[0].tolist()
-    for item, reason in zip(items, channel.reasons(user, items), strict=True):
-        name = " · ".join(reason.parameters["interest"])
-        assert name in names
-        fits.append(name.split(" · ")[:2] == list(world.names[world.interest_V[item]]))
-    assert np.mean(fits) > 0.8
-
-
-def test_loaded_channel_caches_interests_between_recall_and_reasons(
-    world: PlantedWorld,
-    channel: MultiInterest,
-    listeners: list[UserBatch],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    channel.save(tmp_path)
-    loaded = MultiInterest.load(tmp_path, world.data.vocabulary)
-    found_by = MultiInterestNetwork.interests
-    looked: list[object] = []
-    monkeypatch.setattr(
-        MultiInterestNetwork, "interests", lambda self, item_BL: looked.append(self) or found_by(self, item_BL)
-    )
-    reasons = []
-    for one in (channel, loaded):
-        user = replace(listeners[0])
-        items = one.recall(user, 30).items_BK[0].tolist()
-        reasons.append(one.reasons(user, items))
-    assert reasons[0] == reasons[1]
-    assert looked == [channel.network, channel.network, loaded.network]
-
-
-def test_recall_exceeds_popularity(world: PlantedWorld, channel: MultiInterest, tmp_path: Path) -> None:
-    """On validation sessions: recall of discoveries is 1.5 times, and of all targets 1.14 times, that of popularity."""
-    cases = world.data.recall_cases("validation")
-    tables = {}
-    for one in (channel, Popularity.fit(world.data, Popularity.config("small"), tmp_path)):
-        users = OfflineFeatures(world.data).load_user_batch(
-            one.feature_service, cases.user_ids.tolist(), cases.request_at_C
-        )
-        tables[one.name] = recall_table(one.recall(users, 50).items_BK, cases, cutoffs=(20, 50))
-    mine, popular = tables["multi_interest"], tables["popularity"]
-    for k in (20, 50):
-        assert mine[f"recall_at_{k}/reachable"] > 1.5 * popular[f"recall_at_{k}/reachable"]
-        assert mine[f"recall_at_{k}/all"] > 1.15 * popular[f"recall_at_{k}/all"]
 
 
 def codes(tracks: int) -> ItemCodes:

@@ -1,0 +1,26 @@
+"""Cache keys cover every module that Python loads."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from config import settings
+from tests.unit.training.engine.test_import_closure import MODULES, PRODUCERS
+from training.engine.import_closure import import_closure
+
+
+@pytest.mark.parametrize("name", ["evaluation", "cached arrays", "channel realtime", "ranker session_domains"])
+def test_closure_contains_all_modules_that_python_loads(name):
+    """The oracle is Python: modules loaded by importing the producers, except the `__init__` of packages."""
+    show = "import importlib, json, sys; [importlib.import_module(m) for m in sys.argv[1:]]; "
+    show += "print(json.dumps(list(sys.modules)))"
+    command = [sys.executable, "-c", show, *PRODUCERS[name]]
+    result = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, check=True)
+    files = {module.replace(".", "/") + ".py": module for module in json.loads(result.stdout.splitlines()[-1])}
+    loaded = {files[file] for file in MODULES if file in files}
+    assert loaded
+    registries = "training.recall", "training.ranking"
+    reached_by_registries = set(import_closure(*registries)) if name.startswith(("channel", "ranker")) else set()
+    assert loaded - reached_by_registries <= set(import_closure(*PRODUCERS[name]))
