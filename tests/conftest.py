@@ -10,12 +10,14 @@ import pytest
 
 from sequences.feast_store import import_feast
 
-import_feast()  # before test modules import Feast, because it takes half the time
-
-if "PYTEST_XDIST_WORKER" in os.environ and not hasattr(sys, "ps1"):
-    # The main module of a worker has no file. PySpark takes that for a run of its doctests and exits, unless the
-    # interpreter is interactive.
-    sys.ps1 = ""
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before test modules import Feast, because it takes half the time. Not in the main process: Feast sets environment
+    # variables of prometheus_client, which the workers would inherit.
+    import_feast()
+    if not hasattr(sys, "ps1"):
+        # The main module of a worker has no file. PySpark takes that for a run of its doctests and exits, unless the
+        # interpreter is interactive.
+        sys.ps1 = ""
 
 pytest.register_assert_rewrite("tests.support")
 pytest_plugins = ["tests.support.training.tiny_world"]
