@@ -199,8 +199,8 @@ def load_settings() -> Settings:
         spark_server=os.environ.get("SEGUE_SPARK_SERVER") or "",
         online_store=_choice("SEGUE_ONLINE_STORE", ONLINE_STORES),
         redis=os.environ.get("SEGUE_REDIS") or "127.0.0.1:6379",
-        recall_deadline_ms=_number("SEGUE_RECALL_DEADLINE_MS", 400, 1, 30_000),
-        concurrent_requests=_number(
+        recall_deadline_ms=read_number("SEGUE_RECALL_DEADLINE_MS", 400, 1, 30_000),
+        concurrent_requests=read_number(
             "SEGUE_ANSWERED_AT_ONCE",
             min(max(2, os.cpu_count() or 2), MAX_CONCURRENT_REQUESTS),
             1,
@@ -208,13 +208,13 @@ def load_settings() -> Settings:
         ),
         territory=_country("SEGUE_TERRITORY"),
         explicit=_choice("SEGUE_EXPLICIT", ("yes", "no")) == "yes",
-        requests_per_s=_number(
+        requests_per_s=read_number(
             "SEGUE_REQUESTS_PER_S", 0 if is_loopback(host) else DEFAULT_REQUESTS_PER_S, 0, 1_000_000
         ),
         broker=_broker("SEGUE_BROKER"),
         consumer_port=_port("SEGUE_CONSUMER_PORT", 9180),
-        training_ranks=_number("SEGUE_TRAINING_RANKS", 1, 1, MAX_TRAINING_RANKS),
-        training_plays=_number("SEGUE_TRAINING_PLAYS", 20_000_000, 1, 1_000_000_000),
+        training_ranks=read_number("SEGUE_TRAINING_RANKS", 1, 1, MAX_TRAINING_RANKS),
+        training_plays=read_number("SEGUE_TRAINING_PLAYS", 20_000_000, 1, 1_000_000_000),
         tables_url=_object_store_url("SEGUE_TABLES"),
     )
 
@@ -242,11 +242,25 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_loopback_authority(authority: str) -> bool:
+    """Whether a `Host` header, with or without a port, names this machine: localhost, 127.0.0.0/8 or [::1].
+
+    A name that somebody else's DNS resolves to this machine does not count: pages of that name would be in the same origin.
+    """
+    match = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::\d{1,5})?", authority.lower(), re.ASCII)
+    return match is not None and is_loopback(match[1] or match[2])
+
+
 def _port(name: str, default: int) -> int:
-    return _number(name, default, 1, 65535, "port")
+    return read_number(name, default, 1, 65535, "port")
 
 
-def _number(name: str, default: int, minimum: int, maximum: int, kind: str = "number in range") -> int:
+def read_number(name: str, default: int, minimum: int, maximum: int, kind: str = "number in range") -> int:
+    """Return the whole number in the environment variable `name`, `default` without it.
+
+    Raises:
+        SettingError: It is not a number from `minimum` to `maximum`.
+    """
     text = os.environ.get(name) or str(default)
     if not text.isdecimal() or not minimum <= int(text) <= maximum:
         raise SettingError(

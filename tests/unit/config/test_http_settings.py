@@ -1,0 +1,58 @@
+"""Settings of the HTTP layer: limits, origins, proxies and the internal token."""
+
+from __future__ import annotations
+
+import pytest
+
+from config.http_settings import HttpSettings, load_http_settings, load_internal_token
+from config.settings import SettingError
+
+
+def test_without_settings_no_proxy_and_no_other_site_is_trusted() -> None:
+    assert load_http_settings() == HttpSettings()
+    assert HttpSettings().allowed_origins == HttpSettings().trusted_proxies == ()
+
+
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGUE_ALLOWED_ORIGINS", "https://music.example.org, http://[::1]:8090,")
+    monkeypatch.setenv("SEGUE_TRUSTED_PROXIES", "10.0.0.7, 10.1.0.0/16, ::1")
+    monkeypatch.setenv("SEGUE_BODY_TIMEOUT_S", "7")
+    assert load_http_settings() == HttpSettings(
+        body_timeout_s=7,
+        allowed_origins=("https://music.example.org", "http://[::1]:8090"),
+        trusted_proxies=("10.0.0.7", "10.1.0.0/16", "::1"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("SEGUE_ALLOWED_ORIGINS", "*"),
+        ("SEGUE_ALLOWED_ORIGINS", "null"),
+        ("SEGUE_ALLOWED_ORIGINS", "music.example.org"),
+        ("SEGUE_ALLOWED_ORIGINS", "https://music.example.org/"),
+        ("SEGUE_ALLOWED_ORIGINS", "https://Music.example.org"),
+        ("SEGUE_TRUSTED_PROXIES", "*"),
+        ("SEGUE_TRUSTED_PROXIES", "proxy"),
+        ("SEGUE_TRUSTED_PROXIES", "10.0.0.7/8"),
+        ("SEGUE_MAX_HEADER_BYTES", "10"),
+        ("SEGUE_MAX_BODY_BYTES", "1MB"),
+        ("SEGUE_HEADER_TIMEOUT_S", "0"),
+        ("SEGUE_BODY_TIMEOUT_S", "301"),
+        ("SEGUE_CLIENT_CONNECTIONS", "0"),
+        ("SEGUE_CLIENT_REQUESTS", "-1"),
+    ],
+)
+def test_invalid_value_is_an_error_that_names_the_setting(monkeypatch: pytest.MonkeyPatch, name: str, bad: str) -> None:
+    monkeypatch.setenv(name, bad)
+    with pytest.raises(SettingError, match=name):
+        load_http_settings()
+
+
+@pytest.mark.parametrize("token", ["", "short"])
+def test_missing_or_short_token_names_the_remedy(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    monkeypatch.setenv("SEGUE_INTERNAL_TOKEN", token)
+    with pytest.raises(SettingError, match=r"SEGUE_INTERNAL_TOKEN.*--composed"):
+        load_internal_token()
+    monkeypatch.setenv("SEGUE_INTERNAL_TOKEN", "t" * 32)
+    assert load_internal_token() == "t" * 32
