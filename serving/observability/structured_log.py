@@ -1,12 +1,14 @@
 """Structured log: one JSON object per line, with the id of the current request.
 
-`extra={"fields": {...}}` adds fields to the line. Knows nothing about requests except their id.
+`extra={"fields": {...}}` adds fields to the line. Knows nothing about requests except their id. The lines of BentoML and uvicorn
+stay text; control characters in them are escaped, so that a client cannot forge a line with the path of a request.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -16,6 +18,8 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the request that this thread handles; empty without one."""
 
 PACKAGE = "serving"
+SERVER_LOGGERS = ("bentoml", "uvicorn.error")
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class JsonLineFormatter(logging.Formatter):
@@ -33,12 +37,29 @@ class JsonLineFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class EscapeControlCharacters(logging.Filter):
+    """Escapes control characters and line separators in the message of a record, but not in its traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Escape the message; every record is logged."""
+        message = record.getMessage().rstrip("\n")
+        record.msg, record.args = CONTROL_CHARACTERS.sub(_escape, message), ()
+        return True
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
+
+
 def configure_logging(stream: TextIO | None = None) -> logging.Handler:
-    """Write the log of the package `serving` as JSON lines to `stream` (default: standard error)."""
+    """Write the log of the package `serving` as JSON lines to `stream` (default: standard error); escape that of the server."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLineFormatter())
     logger = logging.getLogger(PACKAGE)
     logger.handlers = [handler]  # a second call replaces the first handler
     logger.propagate = False
     logger.setLevel(logging.INFO)
+    for server_handler in {one for name in SERVER_LOGGERS for one in logging.getLogger(name).handlers}:
+        if not any(isinstance(one, EscapeControlCharacters) for one in server_handler.filters):
+            server_handler.addFilter(EscapeControlCharacters())
     return handler

@@ -47,3 +47,21 @@ def test_line_has_request_id_fields_and_traceback(stream):
 def test_other_packages_keep_their_handlers(stream):
     logging.getLogger("another.package").warning("not ours")
     assert lines(stream) == []
+
+
+def test_control_characters_in_lines_of_the_server_are_escaped():
+    logger, output = logging.getLogger("bentoml"), io.StringIO()
+    before = logger.handlers, logger.propagate, logger.level
+    logger.handlers, logger.propagate = [logging.StreamHandler(output)], False
+    package = logging.getLogger(structured_log.PACKAGE)
+    package_before = package.handlers, package.propagate, package.level
+    try:
+        logger.setLevel(logging.INFO)
+        structured_log.configure_logging(io.StringIO())
+        structured_log.configure_logging(io.StringIO())
+        logging.getLogger("bentoml.access").info("(path=%s) %d", "/a\nforged\r\x1b[31m\x9b\u2028", 404)
+        logging.getLogger("bentoml.access").info("(path=%s)", "/Ünïcode")
+    finally:
+        logger.handlers, logger.propagate, logger.level = before
+        package.handlers, package.propagate, package.level = package_before
+    assert output.getvalue() == "(path=/a\\nforged\\r\\x1b[31m\\x9b\\u2028) 404\n(path=/Ünïcode)\n"
