@@ -10,7 +10,7 @@ from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from config.settings import Settings, load_settings
+from config.settings import Settings, is_loopback, is_loopback_authority, load_settings
 from console.data_page import render_data_page
 from console.index_page import render_index, render_release
 from console.reports import render_missing_report, render_report
@@ -35,6 +35,10 @@ class Handler(SimpleHTTPRequestHandler):
 
     def _respond(self, has_body: bool) -> bool:
         """Send a generated page or an error; False if the path is a public file."""
+        # A site could point its name at this machine and read the pages as its own (DNS rebinding).
+        if is_loopback(self.settings.host) and not is_loopback_authority(self.headers.get("Host", "")):
+            self.send_error(403, explain="On a loopback address the console answers to localhost and 127.0.0.1 only")
+            return True
         page = self._render()
         if self.path == "/favicon.ico":  # browsers request it for reports without an icon
             self._send(204, "", has_body=False)

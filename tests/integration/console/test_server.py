@@ -2,6 +2,7 @@
 
 import re
 import socket
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -38,6 +39,13 @@ def test_the_index_links_reports_and_names_the_command_of_missing_ones(here, con
     assert ">dbt docs</a>" not in index
     assert re.search(r"<h3>dbt docs</h3><p>[^<]+</p>\s*<p><small>not generated yet: <code>make run</code>", index)
     assert httpx.get(f"{console}/reports/evaluation.html").text == "the report"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8090", "localhost.evil.example", ""])
+def test_a_loopback_console_does_not_answer_to_other_names(here, console, host):
+    assert httpx.get(console, headers={"Host": host}).status_code == 403
+    assert httpx.get(f"{console}/reports/evaluation.html", headers={"Host": host}).status_code == 403
+    assert httpx.get(console, headers={"Host": "localhost:1"}).status_code == 200
 
 
 def test_the_index_of_a_new_home_names_the_commands(here):
@@ -129,12 +137,14 @@ def test_a_malformed_report_does_not_break_other_pages(here, console, broken):
 )
 def test_files_that_are_not_reports_are_private(console, path):
     with socket.create_connection(console.removeprefix("http://").split(":")) as raw:  # httpx would normalize the path
-        raw.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        raw.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
         assert b"404" in raw.recv(1000).splitlines()[0]
 
 
 def test_services_are_linked_with_the_host_of_the_request(here, console):
-    index = httpx.get(console, headers={"Host": 'segue.example"><script>:8090'}).text
+    assert f"http://localhost:{here.airflow_port}" in httpx.get(console, headers={"Host": "localhost:8090"}).text
+    with console_home.serve_console(replace(here, host="0.0.0.0")) as url:  # as in a container
+        index = httpx.get(url, headers={"Host": 'segue.example"><script>:8090'}).text
     assert str(escape(f'http://segue.example"><script>:{here.airflow_port}')) in index
     assert "<script>" not in index
 
