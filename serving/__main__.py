@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import sys
 
-from config import settings
+from config import http_settings, settings
 from serving.http.api_keys import ApiKeys, ApiKeysRequired, check_host
 
 SERVICE, DISTRIBUTED_SERVICE = "serving.service:Recommender", "serving.distributed:Recommender"
@@ -25,9 +26,12 @@ def main() -> None:
     current = settings.load_settings()
     try:
         check_host(current.host, ApiKeys(settings.load_api_keys()))
+        http_settings.load_http_settings()
     except (ApiKeysRequired, ValueError) as error:
         raise SystemExit(str(error)) from error
-    environment = {**KERNEL_THREADS, **os.environ, **settings.tool_environment(current)}
+    # A new token for each start; the processes inherit it.
+    token = {http_settings.INTERNAL_TOKEN: secrets.token_urlsafe(32)}
+    environment = {**KERNEL_THREADS, **token, **os.environ, **settings.tool_environment(current)}
     address = ["--host", current.host, "--port", str(current.recommender_port)]
     command = [sys.executable, "-m", "bentoml", "serve", service, *address, "--working-dir", str(settings.ROOT)]
     os.execve(sys.executable, command, environment)  # noqa: S606

@@ -2,12 +2,13 @@
 
 `python -m serving --composed` starts the three on one machine. Responses equal those of `service.py`, which calls the same
 classes in one process and is the right choice for a single machine. The services exchange JSON (`remote/array_json.py`):
-BentoML would pickle, so its own serialization is not used, and both inner services accept only JSON of bounded size, from
-the same machine or with an API key.
+BentoML would pickle, so its own serialization is not used, and both inner services accept only JSON within limits, with the
+token that the processes share (`SEGUE_INTERNAL_TOKEN`).
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections import OrderedDict
@@ -21,7 +22,7 @@ import bentoml
 import httpx
 from starlette.responses import JSONResponse
 
-from config import garbage_collector, settings
+from config import garbage_collector, http_settings, settings
 from config.settings import Settings
 from serving import service
 from serving.http.access_policy import AccessControl, AccessPolicy
@@ -44,8 +45,6 @@ from training.release import model_store, traffic_split
 
 MAX_BODY_BYTES = 8 << 20
 MAX_CANDIDATES = 1 << 16
-TIMEOUT_S = 30
-TRAFFIC: Any = {"timeout": TIMEOUT_S, "max_concurrency": service.MAX_CONCURRENCY}
 CONNECTIONS = httpx.Limits(max_connections=service.THREADS, max_keepalive_connections=service.THREADS)
 PERMANENT_ERROR_STATUSES = (400, 404, 409)
 NO_FEATURES = ServiceContract((), ())
@@ -114,7 +113,13 @@ def _releases(parts: ReleaseParts) -> ReleaseCache:
     return ReleaseCache(lambda folder: load_release(folder, NO_FEATURES, parts), settings.load_settings().releases)
 
 
-@bentoml.service(name="Recall", threads=settings.MAX_CONCURRENT_REQUESTS, workers=1, traffic=TRAFFIC)
+@bentoml.service(
+    name="Recall",
+    threads=settings.MAX_CONCURRENT_REQUESTS,
+    workers=1,
+    traffic=service.TRAFFIC,
+    service_class=service.LimitedService,
+)
 class RecallService:
     """Calls the channels of a release, see `serving.pipeline.recall.Recall`."""
 
@@ -184,7 +189,13 @@ class RecallService:
         return self._release(content), array_json.decode_users(content["users"])
 
 
-@bentoml.service(name="Ranking", threads=settings.MAX_CONCURRENT_REQUESTS, workers=1, traffic=TRAFFIC)
+@bentoml.service(
+    name="Ranking",
+    threads=settings.MAX_CONCURRENT_REQUESTS,
+    workers=1,
+    traffic=service.TRAFFIC,
+    service_class=service.LimitedService,
+)
 class RankingService:
     """Calls the ranker of a release, see `serving.pipeline.rank.Ranking`."""
 
@@ -203,7 +214,13 @@ class RankingService:
         return dict(self._ranking.score(release, users, array_json.decode_array(content["items"])))
 
 
-@bentoml.service(name="Recommender", threads=service.THREADS, workers=1, traffic=TRAFFIC)
+@bentoml.service(
+    name="Recommender",
+    threads=service.THREADS,
+    workers=1,
+    traffic=service.TRAFFIC,
+    service_class=service.LimitedService,
+)
 class Recommender(service.Recommender.inner):  # type: ignore[name-defined]  # the class: it is a Service now
     """The recommender of `service.py`, using the other two services."""
 
@@ -219,12 +236,13 @@ class Recommender(service.Recommender.inner):  # type: ignore[name-defined]  # t
 
 
 def _access_policy() -> AccessPolicy:
-    return AccessPolicy(ApiKeys(settings.load_api_keys()), None)
+    return AccessPolicy(ApiKeys([http_settings.load_internal_token()]), None)
 
 
 def _add_middleware(inner: Any) -> None:
     inner.add_asgi_middleware(AccessControl, load_policy=_access_policy, on_rejected=lambda _: None)
-    inner.add_asgi_middleware(RequestGuard, description=dict, max_body_bytes=MAX_BODY_BYTES)
+    load_limits = functools.partial(service.load_body_limits, MAX_BODY_BYTES)
+    inner.add_asgi_middleware(RequestGuard, description=dict, load_limits=load_limits)
 
 
 _add_middleware(RecallService)
@@ -242,18 +260,17 @@ def _connect(proxy: Any) -> httpx.Client:
     url = urlparse(proxy.to_async.url)
     if url.scheme == "file":
         transport = httpx.HTTPTransport(uds=url2pathname(url.path), limits=CONNECTIONS)
-        return httpx.Client(base_url="http://127.0.0.1", transport=transport, timeout=TIMEOUT_S)
+        return httpx.Client(base_url="http://127.0.0.1", transport=transport, timeout=service.TIMEOUT_S)
     address = f"http://{url.netloc}" if url.scheme == "tcp" else url.geturl()
-    return httpx.Client(base_url=address, limits=CONNECTIONS, timeout=TIMEOUT_S)
+    return httpx.Client(base_url=address, limits=CONNECTIONS, timeout=service.TIMEOUT_S)
 
 
 def _make_call(client: httpx.Client) -> RemoteCall:
     """A function that calls one service as JSON over its own connection; BentoML's proxy would pickle."""
-    keys = settings.load_api_keys()
-    headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
+    headers = {"Authorization": f"Bearer {http_settings.load_internal_token()}"}
 
     def call(name: str, content: Json, timeout_s: float | None) -> Json:
-        timeout = TIMEOUT_S if timeout_s is None else timeout_s
+        timeout = service.TIMEOUT_S if timeout_s is None else timeout_s
         body = {"content": content | {"request_id": structured_log.REQUEST_ID.get()}}
         try:
             response = client.post(f"/{name}", json=body, headers=headers, timeout=timeout)

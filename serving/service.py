@@ -13,14 +13,18 @@ from typing import Annotated, Any
 import bentoml
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
 
-from config import garbage_collector, settings
+from config import garbage_collector, http_settings, settings
 from serving.events.write_ahead_log import LogBusy
 from serving.http import openapi
 from serving.http.access_policy import AccessControl, AccessPolicy
 from serving.http.admission import Admission, RequestQueue
 from serving.http.api_keys import ApiKeys, check_host
+from serving.http.connection_limits import configure_uvicorn
+from serving.http.cross_origin import CrossOriginSharing
 from serving.http.rate_limit import RateLimit
+from serving.http.request_body import BodyLimits
 from serving.http.request_guard import RequestGuard, ValidationErrorFormatter, ValidationLogFilter
 from serving.http.static_page import ListeningPage
 from serving.observability import structured_log
@@ -44,13 +48,25 @@ from training.slate.scenes import SCENES, SIMILAR
 
 MAX_CONCURRENT_REPORTS = 16
 THREADS = settings.MAX_CONCURRENT_REQUESTS + MAX_CONCURRENT_REPORTS
-MAX_CONCURRENCY = 256
-MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS = 64, 128  # together below MAX_CONCURRENCY, where BentoML answers 429
+TIMEOUT_S = 30
+# Without `max_concurrency`: BentoML would count requests before they are authenticated and before their body has arrived.
+TRAFFIC: Any = {"timeout": TIMEOUT_S}
+MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS = 64, 128
 MAX_EVENTS = 1000
 MAX_LISTED, MAX_QUERY_LENGTH = 50, 100
 
 
-@bentoml.service(threads=THREADS, workers=1, traffic={"timeout": 30, "max_concurrency": MAX_CONCURRENCY})
+class LimitedService(bentoml.Service[Any]):
+    """A BentoML service whose server has the connection limits of the settings."""
+
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        """The ASGI application; BentoML's workers call it before they configure uvicorn."""
+        configure_uvicorn(http_settings.load_http_settings())
+        app: ASGIApp = super().to_asgi(is_main)
+        return app
+
+
+@bentoml.service(threads=THREADS, workers=1, traffic=TRAFFIC, service_class=LimitedService)
 class Recommender:
     """Recommends tracks and logs the events that follow.
 
@@ -237,7 +253,7 @@ def _metrics() -> Metrics:
 
 def _queues() -> list[RequestQueue]:
     recommendations = RequestQueue(
-        ("/recommend", "/similar", "/listener", "/search"),
+        ("/recommend", "/similar", "/listener", "/listeners", "/search"),
         settings.load_settings().concurrent_requests,
         MAX_WAITING_REQUESTS,
     )
@@ -250,19 +266,43 @@ def _count_shed_request(path: str) -> None:
 
 def _access_policy() -> AccessPolicy:
     per_s = settings.load_settings().requests_per_s
-    return AccessPolicy(ApiKeys(settings.load_api_keys()), RateLimit(per_s) if per_s else None)
+    rate_limit = RateLimit(per_s) if per_s else None
+    return AccessPolicy(ApiKeys(settings.load_api_keys()), rate_limit, _allowed_origins())
+
+
+def _allowed_origins() -> tuple[str, ...]:
+    return http_settings.load_http_settings().allowed_origins
+
+
+def _client_requests() -> int:
+    return http_settings.load_http_settings().client_requests
+
+
+def load_body_limits(max_bytes: int | None = None) -> BodyLimits:
+    """The limits of request bodies in the settings, with another size if `max_bytes` is given."""
+    http = http_settings.load_http_settings()
+    return BodyLimits(max_bytes or http.max_body_bytes, http.body_timeout_s, http.client_connections)
 
 
 def _count_denied_request(reason: str) -> None:
     _metrics().turned_away.labels(reason).inc()
 
 
-# The first middleware is the outermost.
-Recommender.add_asgi_middleware(AccessControl, load_policy=_access_policy, on_rejected=_count_denied_request)  # type: ignore[attr-defined]
-Recommender.add_asgi_middleware(ListeningPage)  # type: ignore[attr-defined]
-Recommender.add_asgi_middleware(RequestGuard, description=_openapi_document, status=_status)  # type: ignore[attr-defined]  # it is a Service now
-Recommender.add_asgi_middleware(Admission, queues=_queues, on_rejected=_count_shed_request)  # type: ignore[attr-defined]
-Recommender.add_asgi_middleware(ValidationErrorFormatter)  # type: ignore[attr-defined]
+def _add_middleware(recommender: Any) -> None:
+    # The first middleware is the outermost.
+    recommender.add_asgi_middleware(CrossOriginSharing, load_origins=_allowed_origins)
+    recommender.add_asgi_middleware(AccessControl, load_policy=_access_policy, on_rejected=_count_denied_request)
+    recommender.add_asgi_middleware(ListeningPage)
+    recommender.add_asgi_middleware(
+        RequestGuard, description=_openapi_document, load_limits=load_body_limits, status=_status
+    )
+    recommender.add_asgi_middleware(
+        Admission, load_queues=_queues, load_client_requests=_client_requests, on_rejected=_count_shed_request
+    )
+    recommender.add_asgi_middleware(ValidationErrorFormatter)
+
+
+_add_middleware(Recommender)
 
 
 def _error(status: int, error: Exception) -> Response:

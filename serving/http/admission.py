@@ -1,16 +1,17 @@
-"""Admission control: limits for concurrent and for queued requests; more are shed with 503.
+"""Admission control: limits for concurrent and for queued requests; more are shed with 503, more of one client with 429.
 
-Without limits, all requests would share the processor and become slower together. ASGI middleware inside the request guard,
-so a slot is taken only after the body has arrived; knows nothing about recommendations.
+Without limits, all requests would share the processor and become slower together, and one client could fill the queue. ASGI
+middleware inside the request guard, so a slot is taken only after the body has arrived; knows nothing about recommendations.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from serving.http.request_guard import JSON_MEDIA_TYPE, App, Message, Receive, Send, error_body, send_response
+from serving.http.asgi import App, Message, Receive, Send, get_client, send_error
 
 RETRY_AFTER_S = 1
 
@@ -32,36 +33,52 @@ class _Slots:
 
 
 class Admission:
-    """Responds immediately with 503 and Retry-After if a queue is full.
+    """Responds immediately with Retry-After: 503 if a queue is full, 429 if a client has all the places that one may have.
 
     Args:
         app: The wrapped application.
-        queues: Called at the first request, so that nothing is read from the environment at import.
+        load_queues: Called when the server starts, so that nothing is read from the environment at import.
+        load_client_requests: The same; the largest number of requests of one client that run or wait, over all queues.
         on_rejected: Called with the path of each rejected request.
     """
 
-    def __init__(self, app: App, queues: Callable[[], list[RequestQueue]], on_rejected: Callable[[str], None]) -> None:
-        self._app, self._queues, self._on_rejected = app, queues, on_rejected
-        self._slots: Mapping[str, _Slots] | None = None
+    def __init__(
+        self,
+        app: App,
+        load_queues: Callable[[], list[RequestQueue]],
+        load_client_requests: Callable[[], int],
+        on_rejected: Callable[[str], None],
+    ) -> None:
+        self._app, self._on_rejected = app, on_rejected
+        queues = [(queue, _Slots(queue)) for queue in load_queues()]
+        self._slots = {path: slots for queue, slots in queues for path in queue.paths}
+        self._max_per_client = load_client_requests()
+        self._in_flight: Counter[str] = Counter()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        if self._slots is None:
-            queues = [(queue, _Slots(queue)) for queue in self._queues()]
-            self._slots = {path: slots for queue, slots in queues for path in queue.paths}
         slots = self._slots.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if slots is None:
             await self._app(scope, receive, send)
         elif slots.in_flight >= slots.capacity:
-            self._on_rejected(scope["path"])
-            error = f"{slots.capacity} requests are in progress or queued; retry in {RETRY_AFTER_S} s"
-            await send_response(
-                send, 503, JSON_MEDIA_TYPE, error_body(error), [(b"retry-after", str(RETRY_AFTER_S).encode())]
-            )
+            await self._shed(scope, send, 503, f"{slots.capacity} requests are in progress or queued")
+        elif self._in_flight[get_client(scope)] >= self._max_per_client:
+            why = f"{self._max_per_client} requests of this client are in progress or queued"
+            await self._shed(scope, send, 429, why)
         else:
+            client = get_client(scope)
             slots.in_flight += 1
+            self._in_flight[client] += 1
             try:
                 async with slots.semaphore:
                     await self._app(scope, receive, send)
             finally:
                 slots.in_flight -= 1
+                self._in_flight[client] -= 1
+                if not self._in_flight[client]:
+                    del self._in_flight[client]
+
+    async def _shed(self, scope: Message, send: Send, status: int, why: str) -> None:
+        self._on_rejected(scope["path"])
+        retry_after = (b"retry-after", str(RETRY_AFTER_S).encode())
+        await send_error(send, status, f"{why}; retry in {RETRY_AFTER_S} s", retry_after)

@@ -72,10 +72,11 @@ OPERATIONS_DOCS = {
 ERROR_DESCRIPTIONS = {
     400: "Invalid request",
     401: "Missing or unknown API key, if the service has keys",
-    403: "The service has no keys, and the request does not come from its own machine",
+    403: "The service has no keys, and the request does not come from its own machine or from an allowed page",
     404: "The release does not have the track, or has no items of the scene's type",
+    408: "The body arrived too slowly",
     413: "The body is too large",
-    415: "The body is not JSON",
+    415: "The content type is not application/json",
     429: "Too many requests from this client; see Retry-After",
     503: "No release in service yet, or too many requests are queued; see Retry-After",
 }

@@ -1,4 +1,4 @@
-"""Request guard: accepts JSON bodies of bounded size only, and describes invalid ones in one sentence per field.
+"""Request guard: accepts JSON bodies within limits only, and describes invalid ones in one sentence per field.
 
 Also serves the API page, its OpenAPI document and `/status`. BentoML's own page loads a tag manager and badges from the
 network; this one is the same Swagger UI from the installed package without external resources. ASGI middleware; knows nothing
@@ -9,21 +9,28 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import ValidationError
 
-MAX_BODY_BYTES = 1 << 20
-JSON_MEDIA_TYPE = b"application/json"
+from serving.http.asgi import (
+    JSON_MEDIA_TYPE,
+    App,
+    Message,
+    Receive,
+    Send,
+    error_body,
+    header_values,
+    send_error,
+    send_response,
+)
+from serving.http.request_body import BodyLimits, BodyReader, BodyTooLarge, ClientDisconnected
+
+CLOSE_CONNECTION = (b"connection", b"close")
 MAX_LISTED_ERRORS = 5
 REQUEST_MODEL_NAME = "Input"
 """BentoML's name of request models. A response that does not match its model is a server error."""
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 PAGE = b"""<!DOCTYPE html>
 <html lang="en">
@@ -47,23 +54,26 @@ PAGE = b"""<!DOCTYPE html>
 
 
 class RequestGuard:
-    """Responds with 413 and 415; passes other requests on after reading the body.
+    """Responds with 400, 408, 413 and 415; passes other requests on after reading the body, as plain JSON.
+
+    BentoML chooses the deserializer by the content type, and one of them is pickle. So a request passes on with the content
+    type that was checked, and no other.
 
     Args:
         app: The wrapped application.
         description: Returns the OpenAPI document.
+        load_limits: Called when the server starts, so that nothing is read from the environment at import.
         status: Returns the content of `/status`.
-        max_body_bytes: Largest accepted body.
     """
 
     def __init__(
         self,
         app: App,
         description: Callable[[], dict[str, Any]],
+        load_limits: Callable[[], BodyLimits],
         status: Callable[[], dict[str, Any]] = dict,
-        max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
-        self._app, self._max_body_bytes = app, max_body_bytes
+        self._app, self._bodies = app, BodyReader(load_limits())
         self._documents = {"/docs.json": description, "/status": status}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -81,27 +91,25 @@ class RequestGuard:
         if scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        kind = dict(scope["headers"]).get(b"content-type", JSON_MEDIA_TYPE).split(b";")[0].strip().lower()
-        if kind != JSON_MEDIA_TYPE:
-            await _refuse(send, 415, f"content type {kind.decode('latin-1')[:80]!r}; send application/json")
+        if error := _describe_content_type(scope):
+            await send_error(send, *error)
             return
-        body = await self._body(receive)
-        if body is None:
-            await _refuse(
-                send, 413, f"the body is larger than {self._max_body_bytes} bytes; send fewer events per request"
+        limits = self._bodies.limits
+        try:
+            body = await self._bodies.read(scope, receive)
+        except BodyTooLarge:
+            why = f"the body is larger than {limits.max_bytes} bytes; send fewer events per request"
+            await send_error(send, 413, why)
+        except TimeoutError:
+            why = (
+                f"the body did not arrive within {limits.timeout_s:g} s, or before {limits.max_incomplete} newer bodies of "
+                "this client began"
             )
-            return
-        await self._app(scope, _replay_body(body, receive), send)
-
-    async def _body(self, receive: Receive) -> bytes | None:
-        body = bytearray()
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if len(body) > self._max_body_bytes:
-                return None
-            if message["type"] != "http.request" or not message.get("more_body", False):
-                return bytes(body)
+            await send_error(send, 408, why, CLOSE_CONNECTION)
+        except ClientDisconnected:
+            await send_error(send, 400, "the connection was closed before the end of the body", CLOSE_CONNECTION)
+        else:
+            await self._app(_with_json_content_type(scope), _replay_body(body, receive), send)
 
 
 class ValidationErrorFormatter:
@@ -154,18 +162,29 @@ class ValidationLogFilter(logging.Filter):
         return not (isinstance(error, ValidationError) and error.title == REQUEST_MODEL_NAME)
 
 
-def error_body(error: str) -> bytes:
-    """The JSON body of an error response."""
-    return json.dumps({"error": error}).encode()
+def _describe_content_type(scope: Message) -> tuple[int, str] | None:
+    """Status and message for a content type that is not accepted; None if it is JSON, or if there is no body."""
+    types = header_values(scope, b"content-type")
+    if len(types) > 1:
+        return 400, f"{len(types)} headers Content-Type; send one"
+    if not types:
+        return (415, "no content type; send Content-Type: application/json") if _has_body(scope) else None
+    if not types[0].isascii():
+        return 400, "header Content-Type has bytes outside ASCII; send application/json"
+    media_type = types[0].split(b";")[0].strip().lower()
+    if media_type != JSON_MEDIA_TYPE:
+        return 415, f"content type {media_type.decode()[:80]!r}; send application/json"
+    return None
 
 
-async def send_response(
-    send: Send, status: int, kind: bytes, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()
-) -> None:
-    """Send a complete response, with `more` headers."""
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *more]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _has_body(scope: Message) -> bool:
+    lengths = header_values(scope, b"content-length")
+    return bool(header_values(scope, b"transfer-encoding")) or any(length.strip(b" 0") for length in lengths)
+
+
+def _with_json_content_type(scope: Message) -> Message:
+    others = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-type"]
+    return {**scope, "headers": [*others, (b"content-type", JSON_MEDIA_TYPE)]}
 
 
 def _replay_body(body: bytes, receive: Receive) -> Receive:
@@ -177,10 +196,6 @@ def _replay_body(body: bytes, receive: Receive) -> Receive:
         return await receive()
 
     return replay
-
-
-async def _refuse(send: Send, status: int, error: str) -> None:
-    await send_response(send, status, JSON_MEDIA_TYPE, error_body(error))
 
 
 def _format_errors(body: bytes) -> str | None:

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from serving.http.request_guard import App, Message, Receive, Send
+from serving.http.asgi import App, Message, Receive, Send
 from serving.reasons.messages import MESSAGES_FOLDER
 from training.slate.scenes import SCENES
 

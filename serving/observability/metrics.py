@@ -52,7 +52,7 @@ class Metrics:
             "segue_refused", "Requests rejected because the queue was full", ["path"], registry=registry
         )
         self.turned_away = Counter(
-            "segue_turned_away", "Requests rejected for a missing key or the rate limit", ["why"], registry=registry
+            "segue_turned_away", "Requests rejected by access control, by reason", ["why"], registry=registry
         )
         self.events = Counter("segue_events", "Reported events by outcome", ["outcome"], registry=registry)
         self.event_seconds = Histogram(

@@ -219,6 +219,9 @@ def test_request_and_failures_are_logged_with_the_request_id(client, log):
     assert "user_id" not in line
 
 
+JSON = {"Content-Type": "application/json"}
+
+
 def test_invalid_body_gets_readable_errors_without_traceback(client, caplog):
     wrong = {"user_id": "u", "limit": 0, "territory": "Germany"}
     answer = client.post("/recommend", json=wrong)
@@ -229,7 +232,7 @@ def test_invalid_body_gets_readable_errors_without_traceback(client, caplog):
         "territory: String should"
     )
     for content, message in ((b"{", "the body: Invalid JSON"), (b"[]", "the body: Input should be an object")):
-        error = client.post("/recommend", content=content).json()["error"]
+        error = client.post("/recommend", content=content, headers=JSON).json()["error"]
         assert error.startswith(message)
     listed = client.post("/events", json={"events": [], **{f"x{n}": 1 for n in range(9)}})
     assert listed.status_code == 400 and "events: List should have at least 1 item" in listed.json()["error"]

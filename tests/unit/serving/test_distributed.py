@@ -13,6 +13,7 @@ from _bentoml_impl.server.app import ServiceAppFactory
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
+from config.settings import SettingError
 from serving import distributed
 from serving.distributed import NoSuchRelease
 from serving.observability import structured_log
@@ -65,10 +66,15 @@ class Store(dict):
         return self[release_id]
 
 
-def client_of(service, host="127.0.0.1"):
+TOKEN = "t" * 40
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def client_of(service):
     """A client without BentoML's metrics, which can be registered once per process."""
     service.inject_config()
-    return TestClient(ServiceAppFactory(service, is_main=False, enable_metrics=False)(), base_url=f"http://{host}")
+    app = ServiceAppFactory(service, is_main=False, enable_metrics=False)()
+    return TestClient(app, base_url="http://127.0.0.1", headers=AUTHORIZED)
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +87,16 @@ def clients(opened):
     """Both inner services as BentoML serves dependencies."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
+        patch.setenv("SEGUE_INTERNAL_TOKEN", TOKEN)
         patch.setattr(distributed, "_releases", lambda parts: Store(r1=WHOLE, opened=opened))
         patch.setattr(distributed, "Metrics", lambda: Metrics(CollectorRegistry()))
         with client_of(distributed.RecallService) as recall, client_of(distributed.RankingService) as ranking:
             yield recall, ranking
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch):
+    monkeypatch.setenv("SEGUE_INTERNAL_TOKEN", TOKEN)
 
 
 @pytest.fixture
@@ -247,6 +259,9 @@ def test_services_neither_unpickle_nor_read_oversized_bodies(clients, capsys):
         for kind in ("application/vnd.bentoml+pickle", "multipart/form-data", "text/plain"):
             answer = client.post(path, content=pickle.dumps(Runs()), headers={"content-type": kind})
             assert answer.status_code == 415
+            both = [("content-type", kind), ("content-type", "application/json")]
+            for headers in (both, both[::-1]):
+                assert client.post(path, content=pickle.dumps(Runs()), headers=headers).status_code == 400
         large = client.post(
             path, content=b" " * (distributed.MAX_BODY_BYTES + 1), headers={"content-type": "application/json"}
         )
@@ -254,10 +269,17 @@ def test_services_neither_unpickle_nor_read_oversized_bodies(clients, capsys):
     assert "must not run" not in capsys.readouterr().out
 
 
-def test_without_keys_only_local_calls_are_answered(clients):
-    for service in (distributed.RecallService, distributed.RankingService):
-        stranger = client_of(service, "10.0.0.7")
-        assert stranger.post("/recall_for_users", json={}).status_code == 403
+def test_services_accept_their_token_only(clients):
+    for client, path in zip(clients, ("/recall_for_users", "/score"), strict=True):
+        for given in ("", "Bearer", f"Bearer {TOKEN[1:]}", f"Basic {TOKEN}"):
+            assert client.post(path, json={}, headers={"Authorization": given}).status_code == 401
+        assert client.post(path, json={}).status_code == 400
+
+
+def test_services_do_not_start_without_a_token(monkeypatch):
+    monkeypatch.delenv("SEGUE_INTERNAL_TOKEN")
+    with pytest.raises(SettingError, match="SEGUE_INTERNAL_TOKEN"), client_of(distributed.RankingService):
+        raise AssertionError("the service started")
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ KEY, OTHER = "k" * 20, "o" * 20
 class House:
     """An app behind access control; `ask` returns status, headers and body."""
 
-    def __init__(self, keys=(), per_s=0, now_s=lambda: 0.0):
+    def __init__(self, keys=(), per_s=0, now_s=lambda: 0.0, origins=()):
         self.away, self.came = [], []
-        door = AccessPolicy(ApiKeys(keys), RateLimit(per_s, clock_s=now_s) if per_s else None)
+        door = AccessPolicy(ApiKeys(keys), RateLimit(per_s, clock_s=now_s) if per_s else None, origins)
         self.clients = AccessControl(self.app, lambda: door, self.away.append)
 
     async def app(self, scope, receive, send):
@@ -30,8 +30,16 @@ class House:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    def ask(self, path="/recommend", method="POST", key=None, server=("127.0.0.1", 3000), client=("10.0.0.1", 5)):
-        sent, headers = [], [] if key is None else [(b"authorization", key)]
+    def ask(
+        self,
+        path="/recommend",
+        method="POST",
+        key=None,
+        server=("127.0.0.1", 3000),
+        client=("10.0.0.1", 5),
+        headers=((b"host", b"localhost:3000"),),
+    ):
+        sent, headers = [], [*headers, *([] if key is None else [(b"authorization", key)])]
 
         async def send(message):
             sent.append(message)
@@ -56,6 +64,79 @@ def test_without_keys_remote_requests_are_rejected_on_any_address(server):
     status, _, body = house.ask(server=server)
     assert (status, house.came, house.away) == (403, [], ["not_local"])
     assert "SEGUE_API_KEYS" in json.loads(body)["error"]
+
+
+@pytest.mark.parametrize(
+    "host", [b"localhost:3000", b"LOCALHOST", b"127.0.0.1:3000", b"127.8.8.8", b"[::1]:3000", b"[::1]"]
+)
+def test_without_keys_hosts_of_this_machine_are_answered(host):
+    assert House().ask(headers=[(b"host", host)])[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/recommend", "/listener", "/", "/metrics"])
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        [b"evil.example:3000"],
+        [b"localhost.evil.example"],
+        [b"127.0.0.1.evil.example"],
+        [b"127.0.0.1@evil.example"],
+        [b"10.0.0.7:3000"],
+        [b"[::1"],
+        [b"::1"],
+        [b"\xff"],
+        [b""],
+        [],
+        [b"localhost", b"evil.example"],
+    ],
+)
+def test_without_keys_other_hosts_are_rejected(path, hosts):
+    house = House()
+    status, _, body = house.ask(path, "GET", headers=[(b"host", host) for host in hosts])
+    assert (status, house.came, house.away) == (403, [], ["foreign_host"])
+    assert "header Host is" in json.loads(body)["error"]
+
+
+def test_with_keys_any_host_is_answered():
+    assert House([KEY]).ask(key=f"Bearer {KEY}".encode(), headers=[(b"host", b"music.example")])[0] == 200
+
+
+@pytest.mark.parametrize("host", [b"localhost:3000", b"127.0.0.1:3000", b"[::1]:3000"])
+def test_without_keys_own_pages_are_answered(host):
+    assert House().ask(headers=[(b"host", host), (b"origin", b"http://" + host)])[0] == 200
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        [b"https://evil.example"],
+        [b"http://localhost:8090"],
+        [b"http://127.0.0.1:3000"],
+        [b"null"],
+        [b""],
+        [b"http://[::1"],
+        [b"http://localhost:3000", b"https://evil.example"],
+    ],
+)
+def test_without_keys_other_pages_are_rejected(origins):
+    house = House()
+    headers = [(b"host", b"localhost:3000"), *((b"origin", origin) for origin in origins)]
+    status, _, body = house.ask("/events", headers=headers)
+    assert (status, house.came, house.away) == (403, [], ["foreign_origin"])
+    assert "SEGUE_ALLOWED_ORIGINS" in json.loads(body)["error"]
+
+
+def test_without_keys_pages_of_allowed_origins_are_answered():
+    house = House(origins=("https://music.example",))
+    host = (b"host", b"localhost:3000")
+    assert house.ask(headers=[host, (b"origin", b"https://music.example")])[0] == 200
+    assert house.ask(headers=[host, (b"origin", b"http://music.example")])[0] == 403
+
+
+def test_several_authorization_headers_are_no_key():
+    headers = [(b"authorization", f"Bearer {KEY}".encode())]
+    assert House([KEY]).ask(headers=headers)[0] == 200
+    assert House([KEY]).ask(headers=headers * 2)[0] == 401
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from serving.http.admission import Admission, RequestQueue
 class House:
     """An app behind admission control whose requests block until released."""
 
-    def __init__(self):
+    def __init__(self, client_requests=100):
         self.refused, self.begun, self.go = [], [], {}
         queues = [RequestQueue(("/recommend", "/similar"), 2, 1), RequestQueue(("/events",), 1, 0)]
-        self.admission = Admission(self.app, lambda: queues, self.refused.append)
+        self.admission = Admission(self.app, lambda: queues, lambda: client_requests, self.refused.append)
 
     async def app(self, scope, receive, send):
         self.begun.append(scope["name"])
@@ -65,10 +65,32 @@ def test_request_beyond_capacity_is_rejected_immediately():
     asyncio.run(scene())
 
 
+def test_one_client_cannot_take_every_place():
+    async def scene():
+        house = House(client_requests=2)
+        mine, other = {"state": {"client": "mine"}}, {"client": ("10.0.0.2", 5)}
+        inside = [house.ask("a", **mine), house.ask("b", path="/events", **mine)]
+        await run_pending_tasks()
+        status, body = await house.ask("c", **mine)
+        assert (status["status"], dict(status["headers"])[b"retry-after"]) == (429, b"1")
+        assert "2 requests of this client" in json.loads(body["body"])["error"]
+        inside.append(house.ask("d", **other))
+        await run_pending_tasks()
+        assert (house.begun, house.refused) == (["a", "b", "d"], ["/recommend"])
+        for name in "abde":
+            house.let_go(name)
+        assert [(await one)[0]["status"] for one in inside] == [200, 200, 200]
+        assert (await house.ask("e", **mine))[0]["status"] == 200
+        assert house.admission._in_flight == {}
+
+    asyncio.run(scene())
+
+
 def test_queued_requests_run_in_order_of_arrival():
     async def scene():
         house = House()
-        house.admission = Admission(house.app, lambda: [RequestQueue(("/recommend",), 1, 9)], house.refused.append)
+        queues = [RequestQueue(("/recommend",), 1, 9)]
+        house.admission = Admission(house.app, lambda: queues, lambda: 100, house.refused.append)
         names = list("abcde")
         inside = [house.ask(name) for name in names]
         for name in names:

@@ -1,0 +1,55 @@
+"""Types and small functions that the ASGI middlewares share: headers of requests, complete responses, the client's name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+JSON_MEDIA_TYPE = b"application/json"
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+def header_values(scope: Message, name: bytes) -> list[bytes]:
+    """All values of a header of a request, in order; `name` in lower case."""
+    return [value for key, value in scope["headers"] if key.lower() == name]
+
+
+def client_address(scope: Message) -> str:
+    """The address that a request came from; "" on a Unix socket."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def set_client(scope: Message, client: str) -> None:
+    """Store the name of the authenticated client for the middlewares inside."""
+    scope.setdefault("state", {})["client"] = client
+
+
+def get_client(scope: Message) -> str:
+    """The name of the authenticated client; its address without authentication."""
+    client: str = scope.get("state", {}).get("client") or client_address(scope)
+    return client
+
+
+def error_body(error: str) -> bytes:
+    """The JSON body of an error response."""
+    return json.dumps({"error": error}).encode()
+
+
+async def send_response(
+    send: Send, status: int, kind: bytes, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    """Send a complete response, with `more` headers."""
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_error(send: Send, status: int, error: str, *more: tuple[bytes, bytes]) -> None:
+    """Send an error response as JSON, with `more` headers."""
+    await send_response(send, status, JSON_MEDIA_TYPE, error_body(error), more)

@@ -1,0 +1,66 @@
+"""Pages of other sites: CORS for allowed origins, and the checks that stop all others on a service without API keys.
+
+A browser sends requests of any page to this machine (cross-site request forgery), and a site can point its own name at
+127.0.0.1 (DNS rebinding). Without keys nothing else tells such a request from one of the listening page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from urllib.parse import urlsplit
+
+from starlette.middleware.cors import CORSMiddleware
+
+from config.settings import is_loopback_authority
+from serving.http.asgi import App, Message, header_values
+
+
+class CrossOriginSharing(CORSMiddleware):
+    """Starlette's CORS middleware with the origins of the settings; answers preflight requests.
+
+    Args:
+        app: The wrapped application.
+        load_origins: Called when the server starts, so that nothing is read from the environment at import.
+    """
+
+    def __init__(self, app: App, load_origins: Callable[[], Collection[str]]) -> None:
+        super().__init__(
+            app,
+            allow_origins=load_origins(),
+            allow_methods=("GET", "POST"),
+            allow_headers=("Authorization", "Content-Type"),
+            expose_headers=("Retry-After",),
+            # Chromium asks before a public site calls this machine or the local network.
+            allow_private_network=True,
+        )
+
+
+def describe_foreign_host(scope: Message) -> str | None:
+    """Why the `Host` header does not name this machine; None if it does."""
+    hosts = header_values(scope, b"host")
+    if len(hosts) == 1 and is_loopback_authority(hosts[0].decode("latin-1")):
+        return None
+    shown = ", ".join(repr(host.decode("latin-1")[:80]) for host in hosts) or "missing"
+    return (
+        f"header Host is {shown}; without API keys this service answers to localhost and 127.0.0.1 only; call it by one of "
+        "these, or start it with SEGUE_API_KEYS"
+    )
+
+
+def describe_foreign_origin(scope: Message, allowed_origins: Collection[str]) -> str | None:
+    """Why the page that sent a request may not send it; None if it may, or if no page sent it."""
+    origins = header_values(scope, b"origin")
+    if not origins:
+        return None
+    origin = origins[0].decode("latin-1")
+    hosts = [host.decode("latin-1").lower() for host in header_values(scope, b"host")]
+    if len(origins) == 1 and (origin in allowed_origins or [_authority(origin)] == hosts):
+        return None
+    return f"a page of {origin[:80]!r} may not call this service; add its origin to SEGUE_ALLOWED_ORIGINS to allow it"
+
+
+def _authority(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # an invalid IPv6 address
+        return ""

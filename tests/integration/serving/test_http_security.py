@@ -1,0 +1,336 @@
+"""Attacks on really running recommenders of three services: over Unix sockets without API keys, and over TCP with keys."""
+
+import contextlib
+import http.client
+import http.server
+import json
+import pathlib
+import pickle
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psutil
+import pytest
+
+from config import settings
+from local.environment import environment
+from local.ports import free_port
+from tests.support import browser, recommender_service
+from tests.support.recommender_service import Place
+
+pytestmark = [pytest.mark.timeout(600)]
+KEYS = ("k" * 20, "o" * 20)
+TOKEN = "t" * 40
+PICKLE = "application/vnd.bentoml+pickle"
+SLOW_CLIENTS = 300
+PATIENCE_S = 60
+NO_RELEASE = "no release is in service yet"
+FETCH = """async ([url, options, type]) => {
+  try {
+    const body = options.body && new Blob([options.body], type ? { type } : {});
+    const response = await fetch(url, { ...options, body });
+    return [response.status, await response.text()];
+  } catch (error) {
+    return [0, error.name];
+  }
+}"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running recommender without a release, and addresses of its inner services: paths of Unix sockets, or ports."""
+
+    place: Place
+    inner: list[str | int]
+    allowed_origin: str
+
+    def log(self) -> str:
+        return (self.place.home / "service.log").read_text()
+
+
+@contextlib.contextmanager
+def composed(home, **variables) -> Iterator[Running]:
+    port, page_port = free_port(), free_port()
+    allowed_origin = f"http://localhost:{page_port}"
+    chosen = {"SEGUE_HOME": str(home), "SEGUE_RECOMMENDER_PORT": str(port), "SEGUE_ALLOWED_ORIGINS": allowed_origin}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (chosen | variables | {"SEGUE_INTERNAL_TOKEN": TOKEN}).items():
+            patch.setenv(name, value)
+        place = Place(home, port, environment(settings.load_settings()))
+    with recommender_service.started(place, "/livez", "--composed") as service:
+        found: set[str | int] = set()
+        deadline = time.monotonic() + PATIENCE_S
+        while len(found) < 2 and time.monotonic() < deadline:
+            found = set(find_inner_services(service.process, port))
+        assert len(found) == 2
+        yield Running(place, sorted(found, key=str), allowed_origin)
+
+
+def find_inner_services(process, port):
+    """Addresses on which worker processes listen, other than the recommender's, once both respond."""
+    for member in process.members():
+        if not any("_bentoml_impl.worker" in word for word in member.cmdline()):
+            continue
+        for connection in member.net_connections("all"):
+            address = None
+            if connection.family == socket.AF_UNIX and str(connection.laddr).endswith(".sock"):
+                address = connection.laddr
+            elif connection.status == psutil.CONN_LISTEN and connection.laddr.port != port:
+                address = connection.laddr.port
+            if address is not None and is_alive(address):
+                yield address
+
+
+def is_alive(address):
+    with contextlib.suppress(OSError):
+        return send(address, b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")[0] == 200
+    return False
+
+
+def connect(address):
+    if isinstance(address, int):
+        return socket.create_connection(("127.0.0.1", address), timeout=PATIENCE_S)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(PATIENCE_S)
+    connection.connect(address)
+    return connection
+
+
+def send(address, request):
+    """Status and body of the response to raw bytes."""
+    with connect(address) as connection:
+        connection.sendall(request)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        return response.status, response.read()
+
+
+def post(address, path, body, *headers):
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Connection: close", f"Content-Length: {len(body)}", *headers]
+    return send(address, "\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+
+
+def recommend(port, *headers):
+    """Status and error of a correct request."""
+    status, body = post(port, "/recommend", b'{"user_id": "u"}', "Content-Type: application/json", *headers)
+    return status, json.loads(body).get("error", "")
+
+
+@contextlib.contextmanager
+def slow_bodies(port, *headers):
+    """Many connections that have sent headers and the first byte of a body."""
+    lines = ["POST /recommend HTTP/1.1", "Host: localhost", "Content-Type: application/json", "Content-Length: 99"]
+    request = "\r\n".join([*lines, *headers, "", "{"]).encode()
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(connect(port)) for _ in range(SLOW_CLIENTS)]
+        for connection in connections:
+            with contextlib.suppress(OSError):  # closed already
+                connection.sendall(request)
+        yield connections
+
+
+@pytest.fixture(scope="module")
+def without_keys(tmp_path_factory):
+    with composed(tmp_path_factory.mktemp("uds")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def with_keys(tmp_path_factory):
+    with composed(tmp_path_factory.mktemp("tcp"), BENTOML_NO_UDS="1", SEGUE_API_KEYS=",".join(KEYS)) as running:
+        yield running
+
+
+class Touch:
+    """Creates a file when unpickled."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def __reduce__(self):
+        return pathlib.Path.touch, (self._path,)
+
+
+@pytest.mark.parametrize("kind", ["without_keys", "with_keys"])
+def test_inner_services_do_not_execute_pickles(kind, request, tmp_path):
+    running = request.getfixturevalue(kind)
+    assert all(isinstance(address, int if kind == "with_keys" else str) for address in running.inner)
+    executed = tmp_path / "executed"
+    body = pickle.dumps({"content": Touch(executed)})
+    json_type, pickle_type = "Content-Type: application/json", f"Content-Type: {PICKLE}"
+    client_key, token = f"Authorization: Bearer {KEYS[0]}", f"Authorization: Bearer {TOKEN}"
+    attacks = [
+        ((pickle_type, json_type), 400),
+        ((json_type, pickle_type), 400),
+        ((pickle_type,), 415),
+        ((f"Content-Type: application/json; {PICKLE}",), 400),
+    ]
+    for address in running.inner:
+        for path in ("/recall_for_users", "/score"):
+            for headers, status in attacks:
+                found = [post(address, path, body, *headers, *key)[0] for key in ((), (client_key,), (token,))]
+                assert not executed.exists(), (address, path, headers)
+                assert found[:2] == [401, 401] and found[2] in (status, 404), (address, path, headers)
+    for headers, status in attacks:
+        assert post(running.place.port, "/events", body, *headers, client_key)[0] == status
+    assert not executed.exists()
+
+
+@pytest.mark.parametrize("kind", ["without_keys", "with_keys"])
+def test_inner_services_accept_their_token_only(kind, request):
+    running = request.getfixturevalue(kind)
+    call = json.dumps({"content": {"release": "r"}}).encode()
+    json_type = "Content-Type: application/json"
+    for address in running.inner:
+        statuses = [
+            max(post(address, path, call, json_type, *headers)[0] for path in ("/reasons", "/score"))
+            for headers in ([], ["Authorization: Bearer " + "x" * 40], [f"Authorization: Bearer {KEYS[0]}"])
+        ]
+        assert statuses == [401, 401, 401]
+        token = f"Authorization: Bearer {TOKEN}"
+        errors = [post(address, path, call, json_type, token)[1] for path in ("/reasons", "/score")]
+        assert any(b"NoSuchRelease" in error for error in errors), errors
+
+
+@pytest.mark.parametrize("kind", ["without_keys", "with_keys"])
+def test_workers_of_every_service_limit_headers(kind, request):
+    running = request.getfixturevalue(kind)
+    for address in [*running.inner, running.place.port]:
+        large = "X: " + "x" * (20 << 10)
+        assert post(address, "/recommend", b"", large)[0] == 431
+
+
+def read_blocks(home):
+    """Users of the logged `block` events."""
+    lines = [line for file in (home / "live").rglob("*.jsonl") for line in file.read_text().splitlines()]
+    return {event["user_id"] for event in map(json.loads, lines) if event.get("action") == "block"}
+
+
+@contextlib.contextmanager
+def page_server(origin):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    port = int(origin.rpartition(":")[2])
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield port
+        server.shutdown()
+        thread.join()
+
+
+def block_event(user):
+    event = {"user_id": user, "action": "block", "target_type": "track", "target_id": "t1"}
+    return json.dumps({"events": [event]})
+
+
+def test_pages_of_other_origins_neither_write_nor_read(without_keys):
+    if browser.find_chromium() is None:
+        pytest.skip("Chromium is not installed; install Debian's package chromium")
+    port, origin = without_keys.place.port, without_keys.allowed_origin
+    service = f"http://127.0.0.1:{port}"
+    with page_server(origin) as page_port, browser.launch() as chromium:
+        page = chromium.new_page()
+
+        def write(user, media_type, **options):
+            options |= {"method": "POST", "body": block_event(user)}
+            return page.evaluate(FETCH, [f"{service}/events", options, media_type])
+
+        def read(path):
+            options = {"method": "POST", "body": '{"limit": 5}'}
+            return page.evaluate(FETCH, [f"{service}{path}", options, "application/json"])
+
+        page.goto(f"http://127.0.0.1:{page_port}/")
+        assert write("foreign-untyped", None, mode="no-cors") == [0, ""]  # an opaque response
+        assert write("foreign-text", "text/plain", mode="no-cors") == [0, ""]
+        assert write("foreign-json", "application/json") == [0, "TypeError"]
+        assert write("foreign-cors", None) == [0, "TypeError"]
+        assert read("/listeners") == [0, "TypeError"]
+        assert page.evaluate(FETCH, [f"{service}/status", {}, None]) == [0, "TypeError"]
+
+        assert read_blocks(without_keys.place.home) == set()
+
+        page.goto(f"{origin}/")
+        assert write("allowed-untyped", None)[0] == 415
+        assert write("allowed-json", "application/json")[0] == 200
+        status, text = page.evaluate(FETCH, [f"{service}/status", {}, None])
+        assert status == 200 and json.loads(text)["is_ready"] is False
+
+        # A name of another site that leads to this machine: the page would have the service's own origin.
+        assert page.goto(f"http://evil.localhost:{port}/").status == 403
+        assert page.goto(f"http://localhost:{port}/").status == 200
+    assert read_blocks(without_keys.place.home) == {"allowed-json"}
+
+
+def test_preflight_names_the_allowed_origin_only(without_keys):
+    asked = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type,authorization"
+    for origin, status in ((without_keys.allowed_origin, 200), ("https://evil.example", 400)):
+        request = f"OPTIONS /events HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n{asked}\r\n\r\n"
+        with connect(without_keys.place.port) as connection:
+            connection.sendall(request.encode())
+            response = http.client.HTTPResponse(connection, method="OPTIONS")
+            response.begin()
+            assert response.status == status
+            assert response.getheader("Access-Control-Allow-Origin") == (origin if status == 200 else None)
+
+
+def test_slow_bodies_do_not_block_requests_of_the_same_address(without_keys):
+    port = without_keys.place.port
+    with slow_bodies(port) as connections:
+        status, error = recommend(port)
+        assert status == 503 and error.startswith(NO_RELEASE)
+        assert connections[0].recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+def test_slow_clients_without_a_key_are_rejected_before_their_body(with_keys):
+    port = with_keys.place.port
+    with slow_bodies(port) as connections:
+        assert connections[-1].recv(100).startswith(b"HTTP/1.1 401 ")
+        status, error = recommend(port, f"Authorization: Bearer {KEYS[0]}")
+        assert status == 503 and error.startswith(NO_RELEASE)
+
+
+def test_slow_client_does_not_block_another_client(with_keys):
+    port = with_keys.place.port
+    with slow_bodies(port, f"Authorization: Bearer {KEYS[0]}"):
+        for key in (KEYS[1], KEYS[0]):
+            status, error = recommend(port, f"Authorization: Bearer {key}")
+            assert status == 503 and error.startswith(NO_RELEASE)
+
+
+def wait_for_log(running, text):
+    deadline = time.monotonic() + PATIENCE_S
+    while text not in running.log():
+        assert time.monotonic() < deadline, running.log()[-2000:]
+        time.sleep(0.05)
+
+
+def test_clients_cannot_forge_the_log(without_keys):
+    port = without_keys.place.port
+    forwarded = "X-Forwarded-For: 203.0.113.9"
+    assert post(port, "/forged%0Aline%1b[31m%0d", b"{}", forwarded, "Content-Type: application/json")[0] == 404
+    wait_for_log(without_keys, "path=/forged")
+    (line,) = [line for line in without_keys.log().splitlines() if "path=/forged" in line]
+    assert r"path=/forged\nline\x1b[31m\r" in line and " 127.0.0.1:" in line
+    assert "203.0.113.9" not in without_keys.log()
+
+
+def test_content_type_with_invalid_bytes_leaves_no_traceback(without_keys):
+    port = without_keys.place.port
+    for content_type in ("Content-Type: \xff\xfe", "Content-Type: application/json; \xc3"):
+        assert post(port, "/listeners", b"{}", content_type)[0] == 400
+    utf8 = "Content-Type: application/é".encode().decode("latin-1")
+    assert post(port, "/listeners", b"{}", utf8)[0] == 400
+    assert recommend(port)[0] == 503
+    wait_for_log(without_keys, "path=/listeners")
+    assert "UnicodeDecodeError" not in without_keys.log()
