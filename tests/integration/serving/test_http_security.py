@@ -224,9 +224,11 @@ def page_server(origin):
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield port
-        server.shutdown()
-        thread.join()
+        try:
+            yield port
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def block_event(user):
