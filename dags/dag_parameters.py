@@ -21,7 +21,7 @@ PARAMS = {
         format="date",
         pattern=r"^\d{4}-\d{2}-\d{2}$",
         title="As of",
-        description="UTC day; data of this day and later is not used. Empty: the day after the newest landed event.",
+        description="UTC day, at most tomorrow; data of this day and later is not used. Empty: the day after the newest landed event.",
     ),
     "recipe": Param(
         "small",

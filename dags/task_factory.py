@@ -17,7 +17,7 @@ from typing import Any
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset, BaseOperatorLink, TaskGroup, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from dag_parameters import PARAMS
+from dag_parameters import EVENTS, PARAMS
 from task_catalog import MODEL_KINDS, TASKS, format_task_documentation
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -148,9 +148,12 @@ def read_last_output_line(name: str, *arguments: str) -> str:
 
 
 def resolve_as_of(requested: str, dag_run: Any, name: str) -> str:
-    """The requested day, else the day after the newest landed event, limited to a scheduled or backfilled run's own day."""
+    """The requested day, else the day after the newest landed event, limited to a scheduled or backfilled run's own day.
+
+    A requested day in the future fails the task; its log names the latest possible day.
+    """
     if requested:
-        return requested
+        return read_last_output_line(name, "ingestion.as_of", "--requested", requested)
     newest = read_last_output_line(name, "ingestion.as_of")
     is_scheduled = dag_run.run_type in ("scheduled", "backfill")
     return min(newest, dag_run.logical_date.date().isoformat()) if is_scheduled else newest
@@ -173,8 +176,9 @@ def resolve_run_parameters(
     extra = max(events, key=lambda event: event.timestamp).extra if events else {}
     values = {name: (dag_run.conf or {}).get(name) or extra.get(name) or params[name] for name in PARAMS}
     as_of = values["as_of"] or ""
+    is_resolved = bool(as_of) and as_of == extra.get("as_of")
     return {
-        "AS_OF": resolve_as_of(as_of, dag_run, "request") if are_events_landed else as_of,
+        "AS_OF": resolve_as_of(as_of, dag_run, "request") if are_events_landed and not is_resolved else as_of,
         "RECIPE": values["recipe"],
         "CHANNELS": " ".join(values["channels"] or []),
         "LOGS": values["logs"] or "",
@@ -188,7 +192,8 @@ def create_asset_event_task(asset: Asset, parameters: Any) -> Any:
     @task(task_id=name, outlets=[asset], doc_md=format_task_documentation(name))
     def emit(parameters: dict[str, str], dag_run: Any = None, outlet_events: Any = None) -> None:
         recipe, channels = parameters["RECIPE"], parameters["CHANNELS"].split()
-        as_of = resolve_as_of(parameters["AS_OF"], dag_run, name)
+        # The parameters of all DAGs after landing have a resolved day.
+        as_of = resolve_as_of(parameters["AS_OF"], dag_run, name) if asset == EVENTS else parameters["AS_OF"]
         extra = {"as_of": as_of, "recipe": recipe, "channels": channels or None, "logs": parameters["LOGS"] or None}
         outlet_events[asset].extra = extra
         outlet_events[asset].add_partitions("/".join([as_of, recipe, *channels]))

@@ -1,14 +1,22 @@
-"""`python -m ingestion.as_of`: print the day after the newest landed event (YYYY-MM-DD), the default `as_of`."""
+"""`python -m ingestion.as_of [--requested DAY]`: print the `as_of` of a run (YYYY-MM-DD).
+
+The default is the day after the newest landed event. A requested day must not be in the future, where no event is known:
+the latest one is tomorrow, so that today's events are used, or the default.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from config import settings
 from storage import object_store
+
+
+class FutureDayError(ValueError):
+    """A requested day is in the future; the message names it and the latest day that is allowed."""
 
 
 def default_as_of(tables: Path) -> date:
@@ -30,15 +38,39 @@ def default_as_of(tables: Path) -> date:
     return day + timedelta(days=1)
 
 
+def resolve_as_of(tables: Path, requested: date | None = None, now: datetime | None = None) -> date:
+    """Return the requested day if it is not in the future, or the default.
+
+    Args:
+        tables: Folder of the landing zone; may be on object storage.
+        requested: First unknown day (UTC); None: the default.
+        now: Current time; None: the clock.
+
+    Raises:
+        LookupError: No event has been landed.
+        FutureDayError: The requested day is after tomorrow and after the default, which simulated events may put later.
+    """
+    default = default_as_of(tables)
+    latest = max(default, (now or datetime.now(UTC)).date() + timedelta(days=1))
+    if requested is not None and requested > latest:
+        raise FutureDayError(
+            f"as_of {requested} is in the future: events until then are not known yet; use a day up to {latest}, or omit it "
+            f"to use {default}, the day after the newest landed event"
+        )
+    return requested or default
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ingestion.as_of", description=__doc__)
     parser.add_argument("--home", type=Path, default=None, help="where Segue writes (default: SEGUE_HOME)")
+    parser.add_argument("--requested", type=date.fromisoformat, default=None, help="check this day, YYYY-MM-DD")
     options = parser.parse_args(arguments)
     try:
         here = settings.load_settings()
-        print(default_as_of(here.tables if here.tables_url else options.home or here.home).isoformat())
-    except (LookupError, object_store.StorageError, settings.SettingError) as error:
+        tables = here.tables if here.tables_url else options.home or here.home
+        print(resolve_as_of(tables, options.requested).isoformat())
+    except (LookupError, FutureDayError, object_store.StorageError, settings.SettingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -110,7 +110,8 @@ def run(settings: Settings, parameters: RunParameters) -> None:
     """Run every step in order and print one line per step.
 
     Raises:
-        StepError: A step failed, so the remaining steps were not started; or a requested channel does not exist.
+        StepError: A step failed, so the remaining steps were not started; a requested channel does not exist; or `as_of`
+            is in the future.
         DiskSpaceError: The disk is too full for the output.
         HomeFormatError: Another version wrote the home.
     """
@@ -131,7 +132,8 @@ def run(settings: Settings, parameters: RunParameters) -> None:
                 raise
 
     run_all(landing_steps(parameters))
-    as_of = parameters.as_of or read_last_output_line(["ingestion.as_of"], variables)
+    requested = ["--requested", parameters.as_of] if parameters.as_of else []
+    as_of = read_last_output_line(["ingestion.as_of", *requested], variables)
     print(f"  as_of {as_of}, recipe {parameters.recipe}")
     run_all(feature_steps(as_of))
     tables = read_model_tables(parameters, variables)

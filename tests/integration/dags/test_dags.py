@@ -17,8 +17,10 @@ import pytest
 
 from config import settings
 from dags.task_catalog import TASKS
+from ingestion.land import land
 from local import pipeline
 from tests.support import console_home
+from tests.support.log_sources import event, json_lines
 
 DAGS = Path(__file__).parents[3] / "dags"
 PIPELINE_DAGS = ["ingest_listening_logs", "build_features", "train_models", "release_models"]
@@ -277,10 +279,19 @@ def test_the_newest_of_several_events_of_a_partition_is_used(task_factory):
     ("run_type", "as_of"), [("manual", "2026-07-05"), ("scheduled", "2026-07-03"), ("backfill", "2026-07-03")]
 )
 def test_a_backfilled_run_uses_no_data_after_its_day(task_factory, monkeypatch, run_type, as_of):
-    monkeypatch.setattr(task_factory, "read_last_output_line", lambda *_: "2026-07-05")
+    answers = {(): "2026-07-05", ("--requested", "2026-06-01"): "2026-06-01"}
+    monkeypatch.setattr(task_factory, "read_last_output_line", lambda name, module, *requested: answers[requested])
     run = SimpleNamespace(run_type=run_type, logical_date=datetime(2026, 7, 3, tzinfo=UTC))
     assert task_factory.resolve_as_of("", run, "request") == as_of
     assert task_factory.resolve_as_of("2026-06-01", run, "request") == "2026-06-01"
+
+
+def test_a_requested_day_in_the_future_fails_the_task(task_factory, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    land(json_lines(tmp_path / "log" / "listening_events.jsonl", [event(1)]), tmp_path)
+    with pytest.raises(Exception, match=r"exit code 2: see the log lines above\. What to do: The log names the value"):
+        task_factory.resolve_as_of("2999-01-01", SimpleNamespace(run_type="manual"), "request")
+    assert "as_of 2999-01-01 is in the future: events until then are not known yet" in capfd.readouterr().err
 
 
 def test_all_tasks_but_those_of_set_release_are_retried(bag):
