@@ -25,10 +25,18 @@ class DuckDBEngine:
         spill = settings.load_settings().home / "quality.spill"
         config = {"threads": 2, "memory_limit": "1GB", "temp_directory": str(spill)}
         self._connection = object_store.connect_duckdb(tables or Path(), config=config)
+        self._views = 0
 
     def parquet_relation(self, paths: Sequence[str]) -> str:
         """See `Engine`."""
         return "read_parquet([{}], union_by_name = true)".format(", ".join(f"'{path}'" for path in paths))
+
+    def create_view(self, query: str) -> str:
+        """See `Engine`. Creates a temporary view."""
+        self._views += 1
+        name = f"quality_{self._views}"
+        self._connection.execute(f"create temporary view {name} as {query}")
+        return name
 
     def epoch_micros(self, column: str) -> str:
         """See `Engine`."""

@@ -20,6 +20,9 @@ class Engine(Protocol):
     def parquet_relation(self, paths: Sequence[str]) -> str:
         """SQL relation over Parquet files or globs, columns matched by name."""
 
+    def create_view(self, query: str) -> str:
+        """SQL relation of a query over other relations."""
+
     def epoch_micros(self, column: str) -> str:
         """SQL expression of a timestamp, with or without time zone, as microseconds since 1970 UTC."""
 

@@ -22,9 +22,16 @@ class SparkEngine:
 
     def parquet_relation(self, paths: Sequence[str]) -> str:
         """See `Engine`. Registers a temporary view."""
+        return self._register(self._session.read.option("mergeSchema", True).parquet(*paths))
+
+    def create_view(self, query: str) -> str:
+        """See `Engine`. Registers a temporary view."""
+        return self._register(self._session.sql(query))
+
+    def _register(self, rows: DataFrame) -> str:
         self._views += 1
         name = f"quality_{self._views}"
-        self._session.read.option("mergeSchema", True).parquet(*paths).createOrReplaceTempView(name)
+        rows.createOrReplaceTempView(name)
         return name
 
     def epoch_micros(self, column: str) -> str:

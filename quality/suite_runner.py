@@ -13,7 +13,7 @@ import great_expectations as gx
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from config import settings
-from quality import suites, table_metrics, tables
+from quality import bots, suites, table_metrics, tables
 from quality.engine import Engine
 from quality.suites import Suite
 from quality.tables import Table
@@ -104,7 +104,7 @@ class Validator:
 def validate_landed(
     home: settings.Settings, as_of: date, validator: Validator, only: str | None = None
 ) -> list[SuiteResult]:
-    """Validate the newest landed partition; the list is empty if `only` names another suite.
+    """Validate the newest landed partition without the events of bots; the list is empty if `only` names another suite.
 
     Raises:
         tables.TableError: No event has been landed.
@@ -112,14 +112,16 @@ def validate_landed(
     if only not in (None, LANDED_SUITE):
         return []
     engine = validator.engine
-    landed = tables.find_landed_events(engine, object_store.fetch_landing(home))
+    landed, excluded = bots.find_landed_events(engine, object_store.fetch_landing(home))
     metrics = (
         table_metrics.historical_load_metrics()
         if landed.is_historical
         else table_metrics.trailing_week_metrics(engine, landed.week)
     )
     age_hours = None if landed.is_historical else table_metrics.hours_since_newest(engine, landed.table, as_of)
-    metrics.values["hours_before_as_of"] = age_hours
+    metrics.values |= {"hours_before_as_of": age_hours, "excluded_user_share": excluded.share}
+    if excluded.users:
+        metrics.notes.append(excluded.describe())
     frame = _frame(engine, landed.table, suites.LANDED_EVENTS, metrics)
     return [validator.run(LANDED_SUITE, frame, suites.LANDED_EVENTS, metrics)]
 

@@ -87,6 +87,7 @@ LANDED_EVENTS = Suite(
         between("table_volume_ratio", 0.2, 5),
         between("table_action_drift", 0, 0.2),
         between("table_length_drift", 0, 0.25),
+        between("table_excluded_user_share", 0, 0.05),
     ),
 )
 
@@ -241,6 +242,16 @@ MARTS: dict[str, Suite] = {
             not_after("full_plays_total", "listens_total"),
             not_after("tracks_total", "plays_total"),
             between("artists_total", 0, None),
+        ),
+    ),
+    "excluded_user_days": Suite(
+        ("user_id", "event_date"),
+        None,
+        (
+            unique_key(),
+            in_set("reason", ["actions_per_minute", "events_per_day"]),
+            between("events", 1, None),
+            *not_null("reason", "most_actions_per_minute"),
         ),
     ),
     "landings": Suite(

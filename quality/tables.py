@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,19 +50,24 @@ def find_landed_events(engine: Engine, landing: Path) -> LandedEvents:
     Raises:
         TableError: No event has been landed.
     """
+    for landed in landed_partitions(engine, landing):
+        return landed
+    raise TableError(f"{landing / 'listening_events'} holds no events; run `python -m ingestion.land PATH` first")
+
+
+def landed_partitions(engine: Engine, landing: Path) -> Iterator[LandedEvents]:
+    """Yield the partitions of the landed events that have rows, the newest first."""
     folder = landing / "listening_events"
     # A month sorts before its days, so the last name is the newest partition in either case.
     partitions = sorted({path.parent for path in object_store.list_files(folder, "dt=*/*.parquet")}, key=str)
-    newest = next((path for path in reversed(partitions) if engine.has_rows(path)), None)
-    if newest is None:
-        raise TableError(f"{folder} holds no events; run `python -m ingestion.land PATH` first")
-    is_historical = len(newest.name) == len("dt=2026-06")
-    days = [path for path in partitions if len(path.name) == len("dt=2026-06-30")][-8:]
-    return LandedEvents(
-        table=Table("listening_events", _partition_relation(engine, [newest]), "ended_at"),
-        week=Table("listening_events", _partition_relation(engine, days or [newest]), "ended_at"),
-        is_historical=is_historical,
-    )
+    for number, newest in reversed(list(enumerate(partitions))):
+        if engine.has_rows(newest):
+            days = [path for path in partitions[: number + 1] if len(path.name) == len("dt=2026-06-30")][-8:]
+            yield LandedEvents(
+                table=Table("listening_events", _partition_relation(engine, [newest]), "ended_at"),
+                week=Table("listening_events", _partition_relation(engine, days or [newest]), "ended_at"),
+                is_historical=len(newest.name) == len("dt=2026-06"),
+            )
 
 
 def _partition_relation(engine: Engine, partitions: list[Path]) -> str:

@@ -70,6 +70,9 @@ ROWS = {
     "user_profiles": """
         select 'u' as user_id, timestamp '2026-06-03' as known_at, 9 as plays_total, 8 as listens_total,
             7 as full_plays_total, 1 as skips_total, 3 as tracks_total, 2 as artists_total""",
+    "excluded_user_days": """
+        select 'bot' as user_id, date '2026-06-03' as event_date, 'actions_per_minute' as reason, 2000000 as events,
+            2000000 as most_actions_per_minute""",
     "landings": """
         select 'l' as landing_id, 'play_log' as format, 9 as landed, 0 as quarantined,
             timestamp '2026-06-09' as landed_at""",

@@ -47,26 +47,33 @@ known as (
 
 ),
 
+excluded as (
+
+    select * from {{ ref("int_excluded_user_days") }}
+
+),
+
 deduplicated as (
 
     select
-        event_id,
-        user_id,
-        sequence_number,
-        target_type,
-        target_id,
-        occurred_at,
-        ended_at,
-        action,
-        played_ms,
-        scene,
-        context_id,
-        request_id,
-        position,
-        propensity,
-        device
+        known.event_id,
+        known.user_id,
+        known.sequence_number,
+        known.target_type,
+        known.target_id,
+        known.occurred_at,
+        known.ended_at,
+        known.action,
+        known.played_ms,
+        known.scene,
+        known.context_id,
+        known.request_id,
+        known.position,
+        known.propensity,
+        known.device
     from known
-    where copy_number = 1
+    left join excluded on known.user_id = excluded.user_id and known.ended_at::date = excluded.event_date
+    where known.copy_number = 1 and excluded.user_id is null
 
 )
 

@@ -1,13 +1,20 @@
 with
 
+excluded as (
+
+    select * from {{ ref("int_excluded_user_days") }}
+
+),
+
 shown as (
 
     select
-        *,
-        case when target_type = 'track' then target_id end as track_id,
-        shown_at + interval {{ var("exposure_outcome_hours") }} hour as outcome_at
-    from {{ ref("stg_exposures") }}
-    where shown_at < {{ as_of() }}
+        staged.*,
+        case when staged.target_type = 'track' then staged.target_id end as track_id,
+        staged.shown_at + interval {{ var("exposure_outcome_hours") }} hour as outcome_at
+    from {{ ref("stg_exposures") }} as staged
+    left join excluded on staged.user_id = excluded.user_id and staged.shown_at::date = excluded.event_date
+    where staged.shown_at < {{ as_of() }} and excluded.user_id is null
 
 ),
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,17 @@ def world() -> list[dict[str, Any]]:
     ]
 
 
+def bot() -> list[dict[str, Any]]:
+    """One click more within a minute than `bot_actions_per_minute` allows."""
+    return [event(f"bot{n}", "bot", "click", "1", 61 + n / 2_000, sequence_number=n) for n in range(1_001)]
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("marts")
     write_empty_tables(home)
     write(home, "listening_events", "2026-06-01", "a", world())
+    write(home, "listening_events", "2026-06-01", "bot", bot())
     write(home, "listening_events", "2026-06-05", "late", world()[:1])
     tracks = [
         {
@@ -67,6 +73,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shown |= {"target_type": "track", "propensity": 1.0, "is_exploration": False}
     given = [{"event_id": "h", "target_id": "1", "position": 0, "channels": ["popularity", "realtime"]}]
     given += [{"event_id": "i", "target_id": "2", "position": 1, "channels": []}] * 2
+    given += [{"event_id": "j", "target_id": "2", "position": 1, "channels": [], "user_id": "bot"}]
     write(home, "exposures", "2026-06-01", "a", [shown | one for one in given])
     pooled = {"landing_id": "l", "format": "play_log", "source": "logs", "split": "user_time"}
     counts = {"read": 1, "landed": 1, "duplicate": 0, "quarantined": 0}
@@ -153,6 +160,16 @@ def test_landings_have_no_file_names(home: Path) -> None:
 
 def test_artists_have_the_genres_of_their_normalized_name(home: Path) -> None:
     assert rows(home, "select * from '{marts}/artists.parquet'") == [("x", "Ｅｘ", ["folk"]), ("y", "Why", [])]
+
+
+def test_a_bot_is_only_in_the_mart_of_excluded_users(home: Path) -> None:
+    assert rows(home, "select * from '{marts}/excluded_user_days.parquet'") == [
+        ("bot", date(2026, 6, 1), "actions_per_minute", 1_001, 1_001)
+    ]
+    for mart in sorted((home / "marts").glob("*.parquet")):
+        columns = {row[0] for row in rows(home, f"describe select * from '{mart}'")}
+        if "user_id" in columns and mart.stem != "excluded_user_days":
+            assert rows(home, f"select * from '{mart}' where user_id = 'bot'") == [], mart.name
 
 
 def test_failed_run_keeps_the_previous_marts(home: Path) -> None:

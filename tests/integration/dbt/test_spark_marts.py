@@ -17,7 +17,7 @@ import pytest
 from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
 from local.publish import publish
-from tests.integration.dbt.test_marts import world
+from tests.integration.dbt.test_marts import bot, world
 from tests.support import spark
 from tests.support.landing_zone import at, built, event, write
 
@@ -78,7 +78,7 @@ def by_hand() -> dict[str, list[dict[str, object]]]:
     shown |= {"target_type": "track", "propensity": 0.3, "is_exploration": False}
     names = ["Ｅｘ", "Beyoncé", "Beyonce\u0301", "ΟΔΟΣ", "ﾊﾞｯｸ", "バック", "Straße", "Ấn Độ", "naïve…", "Ё", " spaced "]
     return {
-        "listening_events": world(),
+        "listening_events": [*world(), *bot()],
         "tracks": [
             {
                 "track_id": "1",
@@ -106,6 +106,7 @@ def by_hand() -> dict[str, list[dict[str, object]]]:
         "exposures": [
             shown | {"event_id": "h", "target_id": "1", "position": 0, "channels": ["popularity", "realtime"]},
             shown | {"event_id": "i", "target_id": "2", "position": 1, "channels": []},
+            shown | {"event_id": "j", "target_id": "2", "position": 1, "channels": [], "user_id": "bot"},
         ],
     }
 
@@ -129,6 +130,8 @@ def test_data_covers_the_differences_between_the_engines(homes: dict[str, Path])
     assert count("events", "behaviour", "impression_without_click") > 10
     assert count("events", "event_id", "late") == 1
     assert count("events", "event_id", "gone") == 0
+    assert count("excluded_user_days", "user_id", "bot") == 1
+    assert count("events", "user_id", "bot") == count("exposures", "user_id", "bot") == 0
     assert count("knowledge_triples", "relation", "has_genre") == 11
     assert pq.read_table(homes["spark"] / "marts" / "events.parquet").num_rows > SIZE.users
 

@@ -117,6 +117,33 @@ def test_events_must_be_recent_and_before_as_of(home: Path, capsys: pytest.Captu
     assert "failed: expect_column_values_to_be_between(table_hours_before_as_of) " in capsys.readouterr().out
 
 
+BOT = """
+    select event_id, user_id, ended_at, occurred_at, sequence_number, action, target_type, target_id, played_ms, position, propensity
+    from ({events})
+    union all
+    select
+        'bot' || i, 'bot' || i % {bots}, {at} + interval (i) millisecond, {at} + interval (i) millisecond,
+        i, 'click', 'track', 't', null, null, null
+    from range({bots} * 60000) as t(i)
+"""
+
+
+@pytest.mark.parametrize("at", ["2026-06-09 12:00:00", "2026-06-05 12:00:00", "2026-06-10 00:10:00"])
+def test_a_bot_is_left_out_and_reported(home: Path, capsys: pytest.CaptureFixture[str], at: str) -> None:
+    write_landing(home, BOT.format(events=EVENTS, at=f"timestamp '{at}'", bots=1))
+    assert main(["--as-of", "2026-06-11", "--stage", "landed"]) == 0, capsys.readouterr().out
+    note = "bots: 60,000 events of 1 of 51 users are left out here and in the marts"
+    assert note in capsys.readouterr().out
+    assert note in (home / "reports" / "data_docs" / "landed" / "outcome.html").read_text()
+
+
+def test_a_large_share_of_bots_fails(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events = EVENTS.replace("i % 50", "i % 200")
+    write_landing(home, BOT.format(events=events, at="timestamp '2026-06-09 12:00:00'", bots=12))
+    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
+    assert "failed: expect_column_values_to_be_between(table_excluded_user_share)" in capsys.readouterr().out
+
+
 def test_drift_needs_a_minimum_number_of_events(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_landing(home, f"select * from ({EVENTS}) where event_number % 10 = 0")
     assert main(["--as-of", AS_OF, "--stage", "landed"]) == 0
