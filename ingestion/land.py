@@ -7,6 +7,7 @@ the command again.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,9 +25,11 @@ from storage import object_store, suppression_list
 from storage.object_store import StorageError
 from storage.suppression_list import SuppressionList, SuppressionListError
 
-CLOCK_SKEW = timedelta(days=1)
+CLOCK_SKEW = timedelta(days=1)  # later events are quarantined, as their time is wrong
 HOST_CLOCK_SKEW = timedelta(hours=1)  # maximum clock skew between the machines of an installation
-SIMULATION_FILES = ("truth", "world.json")  # files of a simulation that are not landed
+SIMULATION_MANIFEST = "world.json"  # written by `ingestion.simulate`
+SIMULATION_KEYS = {"seed", "days", "last_day", "version"}
+SIMULATION_FILES = ("truth", SIMULATION_MANIFEST)  # files of a simulation that are not landed
 
 
 def land(
@@ -34,9 +37,9 @@ def land(
 ) -> dict[str, LandingCounts]:
     """Land a file, folder or zip; return the row counts by format. Rows of erased users are dropped.
 
-    The recommender's event log, `home/live` or a path below it, is landed as live events: it may be missing or empty,
-    and its events must not be in the future. Of the whole `home/live`, only files modified since its last landing are
-    read.
+    Events later than `CLOCK_SKEW` from now are quarantined, except for those of a simulation, which has its own clock. The
+    recommender's event log, `home/live` or a path below it, is landed as live events: it may be missing or empty. Of the
+    whole `home/live`, only files modified since its last landing are read.
 
     Args:
         path: File, folder or zip.
@@ -46,7 +49,8 @@ def land(
         tables: Root of the landing zone; None: `home`.
 
     Raises:
-        SourceError: The path holds no known format or a damaged file; the message names the file and the remedy.
+        SourceError: The path holds no known format, a damaged file, or too many lines that cannot be parsed; the message
+            names the file and the remedy.
         SuppressionListError: The suppression list is damaged.
         StorageError: Object storage is not available.
     """
@@ -63,10 +67,11 @@ def land(
         print(f"ignored files of unknown format: {_format_files(ignored)}", file=sys.stderr)
     counts: dict[str, LandingCounts] = {}
     tables = tables or home
+    latest = LATEST if _is_simulation(files) and not is_live else now + CLOCK_SKEW
     with landing_lock(home):
         suppressed = suppression_list.read_suppression_list(home / "forgotten.json")
         for name, selected in by_format.items():
-            counts[name] = _land_format(name, selected, path, home, user_id, now, is_live, suppressed, tables)
+            counts[name] = _land_format(name, selected, path, home, user_id, now, latest, is_live, suppressed, tables)
         if not by_format:
             Landing(tables, "day", now).finish()
     return counts
@@ -77,6 +82,18 @@ def _is_live(path: Path, home: Path) -> bool:
     return live in (path, *path.parents)
 
 
+def _is_simulation(files: list[Member]) -> bool:
+    """Whether the files are the folder of a simulation."""
+    manifest = next((member for member in files if member.name == SIMULATION_MANIFEST), None)
+    if manifest is None:
+        return False
+    try:
+        content = json.loads(manifest.peek())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.keys() >= SIMULATION_KEYS
+
+
 def _land_format(
     name: str,
     files: list[Member],
@@ -84,6 +101,7 @@ def _land_format(
     home: Path,
     user_id: str | None,
     now: datetime,
+    latest: datetime,
     is_live: bool,
     suppressed: SuppressionList,
     tables: Path,
@@ -91,19 +109,24 @@ def _land_format(
     reader = READERS[name]
     scratch = home / "landing" / ".scratch" / name
     scratch.mkdir(parents=True)
-    # Service logs and simulations may contain any time; events of personal logs cannot be in the future.
-    latest = now + CLOCK_SKEW if is_live or reader.split == "user_time" else LATEST
     landing = Landing(tables, reader.period, now, latest, suppressed, scratch)
     if path == home.resolve() / "live" and (last := landing.last_live_landed_at(path.name, name)):
         files = [member for member in files if member.written_at > last - HOST_CLOCK_SKEW]
     landing_id = sources.content_digest(files)
     size = sum(member.size for member in files)
     with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
-        for rows in reader.read(files, ReadContext(scratch, bar.update, path.stem, user_id)):
+        context = ReadContext(scratch, bar.update, sources.printable_name(path.stem), user_id, latest)
+        for rows in reader.read(files, context):
             landing.add(rows)
             bar.set_postfix_str(f"{landing.counts.read:,} rows", refresh=False)
+        if not is_live:
+            landing.check_unparsable_share(path.name)
         counts = landing.finish()
-    source = path.name if path.stem not in suppressed and path.name not in suppressed else "forgotten"
+    source = (
+        sources.printable_name(path.name)
+        if path.stem not in suppressed and path.name not in suppressed
+        else "forgotten"
+    )
     landing.record(landing_id, source, name, None if is_live else reader.split)
     return counts
 

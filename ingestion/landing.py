@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import io
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,14 +23,20 @@ import pyarrow.parquet as pq
 
 from ingestion import contract
 from ingestion.deduplication import EventIdIndex
+from ingestion.readers.parsing.json_rows import to_text
 from ingestion.readers.parsing.reader import Period, Rows
-from ingestion.validation import LATEST, conform
+from ingestion.sources import SourceError
+from ingestion.validation import DAY_US, LATEST, MAX_TIME_US, MIN_TIME_US, conform
 from storage import object_store
 from storage.suppression_list import SuppressionList
 
 FLUSH_ROWS = 400_000
 MAX_IDS_IN_MEMORY = 8_000_000  # event ids in memory, 12 bytes each; the others are spilled to disk
 EMPTY_PARTITION = "dt=1970-01-01"  # holds a zero-row file per table, so that globs over the table never fail
+MAX_UNPARSABLE_SHARE = 0.1
+"""A log with a larger share of lines that are not rows of its format is an error: it is damaged or misread."""
+MIN_UNPARSABLE_ROWS = 100
+"""Fewer unparsable lines never make a log an error; they are only quarantined."""
 REJECTED_COLUMNS = ("source_file", "source_line", "reason", "raw", "user_id")
 
 
@@ -86,6 +91,7 @@ class Landing:
         scratch: Path | None = None,
     ) -> None:
         self.counts, self._scratch = LandingCounts(), scratch
+        self._unparsable = 0
         self._suppression_list = suppressed_users or SuppressionList()
         self._landing, self._quarantine = tables / "landing", tables / "quarantine"
         self._period, self._landed_at, self._latest = period, landed_at, latest
@@ -97,6 +103,7 @@ class Landing:
         """Validate rows and buffer them; write the buffer when it is large enough."""
         self.counts.read += rows.frame.height + rows.duplicate
         self.counts.duplicate += rows.duplicate
+        self._unparsable += rows.unparsable
         if rows.frame.height == 0:
             return
         checked, read = conform(rows.table, rows.frame, self._latest), rows.frame
@@ -113,6 +120,22 @@ class Landing:
         self._pending.setdefault(rows.table, []).append(valid)
         if sum(frame.height for frame in self._pending[rows.table]) >= FLUSH_ROWS:
             self._flush(rows.table)
+
+    def check_unparsable_share(self, source: str) -> None:
+        """Check that most lines of the source were rows of its format. Call it before `finish`.
+
+        Args:
+            source: Name of the source for the error message.
+
+        Raises:
+            SourceError: More than `MAX_UNPARSABLE_SHARE` of the rows could not be parsed.
+        """
+        if self._unparsable > max(MIN_UNPARSABLE_ROWS, MAX_UNPARSABLE_SHARE * self.counts.read):
+            raise SourceError(
+                f"{source}: {self._unparsable:,} of {self.counts.read:,} rows cannot be parsed, more than "
+                f"{MAX_UNPARSABLE_SHARE:.0%}; the first rejected one is {self.counts.first_rejected}. Check its delimiter, "
+                "quotes and encoding, and land the corrected log"
+            )
 
     def finish(self) -> LandingCounts:
         """Write all buffered rows, and a zero-row file for every table without files or with missing columns."""
@@ -249,14 +272,12 @@ class Landing:
 
     def _reject(self, table: str, rows: pl.DataFrame, checked: pl.DataFrame) -> None:
         if not self.counts.quarantined:
-            first = rows.row(0, named=True)
-            self.counts.first_rejected = f"{first['source_file']}, row {first['source_line']}: {first['reason']}"
+            file, line, reason = rows.select("source_file", "source_line", "reason").row(0)
+            self.counts.first_rejected = f"{file}, row {line}: {reason}"
         self.counts.quarantined += rows.height
         if "raw" not in rows.columns:
             columns = [name for name in rows.columns if name not in ("source_file", "source_line", "reason")]
-            raw = [
-                json.dumps(row, default=str, ensure_ascii=False) for row in rows.select(columns).iter_rows(named=True)
-            ]
+            raw = [to_text(row) for row in _printable(rows.select(columns)).iter_rows(named=True)]
             rows = rows.with_columns(pl.Series("raw", raw, pl.String))
         users = checked["user_id"] if "user_id" in checked.columns else pl.lit(None)
         rows = rows.with_columns(user_id=users).cast({"user_id": pl.String})
@@ -293,6 +314,18 @@ def write_parquet(folder: Path, table: pa.Table) -> Path:
 
 def _files(folder: Path, days: str) -> list[Path]:
     return object_store.list_files(folder, f"dt={days}/*.parquet")
+
+
+def _printable(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with whole numbers instead of the times of a column that has times out of Python's range."""
+    units = {pl.Datetime("ms"): 1_000, pl.Datetime("us"): 1, pl.Date(): DAY_US}  # nanoseconds are always in range
+    for name, data_type in rows.schema.items():
+        unit = units.get(pl.Datetime(data_type.time_unit) if isinstance(data_type, pl.Datetime) else data_type)
+        if unit is not None:
+            ticks = rows[name].to_physical()
+            if not ticks.is_between(MIN_TIME_US // unit, MAX_TIME_US // unit).all():
+                rows = rows.with_columns(ticks)
+    return rows
 
 
 def _schema(file: Path) -> pa.Schema:

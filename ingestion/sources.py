@@ -1,7 +1,11 @@
-"""Lists and opens the files of a source: a folder, a zip or a single file. Zips are read in place with size limits."""
+"""Lists and opens the files of a source: a folder, a zip or a single file.
+
+Zips are read in place. Sizes and compression ratios are limited, and links do not lead out of the source.
+"""
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import io
@@ -17,6 +21,8 @@ MAX_MEMBER_BYTES = 1 << 30  # uncompressed size of one file of a zip; real expor
 MAX_ZIP_BYTES = 8 << 30
 MAX_MEMBERS = 100_000
 MAX_COMPRESSION_RATIO = 200  # uncompressed by compressed size; JSON of listening logs reaches 30
+RATIO_GRACE_BYTES = 1 << 16  # compressed sizes below this count as this, because small files may compress better
+MAX_LINE_BYTES = 4 << 20  # longer lines are quarantined; a playlist of 100,000 ids has 4 MB
 PEEK_BYTES = 64 << 10
 READ_ERRORS = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
 """Exceptions that reading a truncated or damaged file raises."""
@@ -63,8 +69,9 @@ class Member:
             raise SourceError(
                 f"{self.name} cannot be opened ({error}); check that it is readable and not encrypted"
             ) from error
-        stream: IO[bytes] = io.BufferedReader(_ProgressReader(raw, report_progress, self), 1 << 20)
-        return gzip.open(stream) if self.name.endswith(".gz") else stream  # type: ignore[return-value]
+        compressed = _ProgressReader(raw, report_progress, self)
+        stream: IO[bytes] = io.BufferedReader(compressed, 1 << 20)
+        return bound_expansion(gzip.open(stream), stream, self) if self.name.endswith(".gz") else stream  # type: ignore[arg-type]
 
     def read(self, report_progress: Callable[[int], object] | None = None) -> bytes:
         """Return the content of the file.
@@ -84,7 +91,7 @@ class Member:
         return data
 
     def peek(self) -> bytes:
-        """The first PEEK_BYTES bytes of the file, or as many as can be read."""
+        """The first PEEK_BYTES bytes of the file, or as many as can be read, without a UTF-8 byte-order mark."""
         first = b""
         try:
             with self.open() as stream:
@@ -92,14 +99,15 @@ class Member:
                     first += block
         except (*READ_ERRORS, SourceError):
             pass  # reading the whole file will report the error
-        return first
+        return first.removeprefix(codecs.BOM_UTF8)
 
 
 class _ProgressReader(io.RawIOBase):
     """Stream that reports progress and stops reading a file of a zip that exceeds its declared size."""
 
     def __init__(self, raw: IO[bytes], report_progress: Callable[[int], object] | None, member: Member) -> None:
-        self._raw, self._report_progress, self._member, self._read = raw, report_progress, member, 0
+        self._raw, self._report_progress, self._member = raw, report_progress, member
+        self.bytes_read = 0
 
     def readable(self) -> bool:
         return True
@@ -107,8 +115,8 @@ class _ProgressReader(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         data = self._raw.read(len(buffer))
         buffer[: len(data)] = data
-        self._read += len(data)
-        if self._member.max_bytes is not None and self._read > self._member.max_bytes:
+        self.bytes_read += len(data)
+        if self._member.max_bytes is not None and self.bytes_read > self._member.max_bytes:
             raise SourceError(f"{self._member.name} is larger than its zip declares; the zip is damaged, get it again")
         if self._report_progress is not None:
             self._report_progress(len(data))
@@ -119,12 +127,55 @@ class _ProgressReader(io.RawIOBase):
         super().close()
 
 
+class _BoundedReader(io.RawIOBase):
+    """Decompressed stream that stops when it is much larger than what was read of the compressed file."""
+
+    def __init__(self, stream: IO[bytes], compressed: _ProgressReader, member: Member) -> None:
+        self._stream, self._compressed, self._member, self._bytes = stream, compressed, member, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data: bytes = self._stream.read1(len(buffer))  # type: ignore[attr-defined]
+        buffer[: len(data)] = data
+        self._bytes += len(data)
+        limit = MAX_COMPRESSION_RATIO * max(self._compressed.bytes_read, RATIO_GRACE_BYTES)
+        if self._member.max_bytes is not None:
+            limit = min(limit, MAX_ZIP_BYTES)  # the file is compressed twice
+        if self._bytes > limit:
+            raise SourceError(
+                f"{self._member.name} unpacks to more than {limit >> 20} MB from {self._compressed.bytes_read:,} bytes; it is "
+                "not a listening log. If it is, unpack it and land the unpacked file"
+            )
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def bound_expansion(decompressed: IO[bytes], compressed: IO[bytes], member: Member) -> IO[bytes]:
+    """Limit the size of a decompressed stream relative to the compressed bytes that were read.
+
+    Args:
+        decompressed: Stream that decompresses `compressed`.
+        compressed: Uncompressed-mode stream of `Member.open`.
+        member: The compressed file.
+
+    Returns:
+        A stream that raises `SourceError` above `MAX_COMPRESSION_RATIO`.
+    """
+    reader: _ProgressReader = compressed.raw  # type: ignore[attr-defined]
+    return io.BufferedReader(_BoundedReader(decompressed, reader, member), 1 << 20)
+
+
 def list_members(path: Path) -> list[Member]:
     """Return all files of a path, sorted by name; a zip in a folder is treated as a folder with its name.
 
     Raises:
-        SourceError: The path does not exist or is an unfinished download, or a zip is damaged, encrypted or exceeds the
-            size limits.
+        SourceError: The path does not exist or is an unfinished download, a link leads out of the folder, or a zip is
+            damaged, encrypted or exceeds the size limits.
     """
     if not path.exists():
         raise SourceError(f"{path} does not exist; give a file, a folder or a zip of listening logs")
@@ -139,7 +190,14 @@ def list_members(path: Path) -> list[Member]:
     members: list[Member] = []
     for file in sorted(path.rglob("*")):
         relative = file.relative_to(path)
-        if not file.is_file() or any(part.startswith(".") for part in relative.parts):
+        if any(part.startswith(".") for part in relative.parts):
+            continue
+        if file.is_symlink() and not file.resolve().is_relative_to(path.resolve()):
+            raise SourceError(
+                f"{file} is a symbolic link to {file.resolve()}, which is outside {path}; copy the file into the folder or "
+                "land the original"
+            )
+        if not file.is_file():
             continue
         if file.suffix == ".zip":
             if not zipfile.is_zipfile(file):
@@ -169,8 +227,13 @@ def content_digest(files: list[Member]) -> str:
     return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()[:32]
 
 
+def printable_name(name: str) -> str:
+    """File name in which bytes that are not UTF-8 (lone surrogates in Python) are replaced by their code, as in `\\udce9`."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def _file_member(file: Path, name: str) -> Member:
-    return Member(name, file.stat().st_size, lambda: file.open("rb"), _written_at(file))
+    return Member(printable_name(name), file.stat().st_size, lambda: file.open("rb"), _written_at(file))
 
 
 def _written_at(file: Path) -> datetime:
@@ -181,14 +244,14 @@ def _zip_members(path: Path, below: PurePosixPath) -> list[Member]:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
         raise SourceError(f"{path} is not a readable zip ({error}); download it again") from error
     if len(infos) > MAX_MEMBERS or sum(info.file_size for info in infos) > MAX_ZIP_BYTES:
         raise SourceError(f"{path} would unpack to more than {MAX_ZIP_BYTES >> 30} GB; it is not a listening export")
     members = []
     for info in infos:
         if info.file_size > MAX_MEMBER_BYTES or info.file_size > MAX_COMPRESSION_RATIO * max(
-            info.compress_size, 1 << 16
+            info.compress_size, RATIO_GRACE_BYTES
         ):
             raise SourceError(
                 f"{info.filename} in {path} would unpack to {info.file_size >> 20} MB; it is not a listening export"
@@ -200,7 +263,7 @@ def _zip_members(path: Path, below: PurePosixPath) -> list[Member]:
         # Nothing is extracted, but names become part of user ids, so parent folders are removed from the path.
         safe = [part for part in PurePosixPath(info.filename.replace("\\", "/")).parts if part not in ("/", "..", ".")]
         if safe and not any(part.startswith((".", "__MACOSX")) for part in safe):
-            name = below.joinpath(*safe).as_posix()
+            name = printable_name(below.joinpath(*safe).as_posix())
             members.append(
                 Member(name, info.file_size, _zip_opener(path, info), _written_at(path), max_bytes=info.file_size)
             )

@@ -16,6 +16,8 @@ from ingestion import contract
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # no listening log is older; a timestamp of 0 is a missing value
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+MIN_TIME_US, MAX_TIME_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999, as in Python
+DAY_US = 86_400_000_000
 MAX_PLAY_MS = 24 * 3600 * 1000
 MAX_ID_BYTES = 256
 MAX_URL_BYTES = 2_000
@@ -46,12 +48,7 @@ def conform(table: str, rows: pl.DataFrame, latest: datetime = LATEST) -> pl.Dat
         value, cast_failed = _cast(rows, field)
         casts.append(value.alias(field.name))
         if cast_failed is not None:
-            checks.append(
-                (
-                    cast_failed,
-                    _reason_with_values(f"{field.name} %s is not {_type_description(field.type)}", field.name),
-                )
-            )
+            checks.append((cast_failed, _cast_reason(field, rows.schema[field.name])))
     cast_reason = pl.coalesce([*(pl.when(failed).then(reason) for failed, reason in checks), pl.lit(None, pl.String)])
     earlier = [pl.col("reason")] if "reason" in rows.columns else []
     typed = rows.select(*casts, *additional, pl.coalesce([*earlier, cast_reason]).alias("reason"))
@@ -66,8 +63,10 @@ def _cast(rows: pl.DataFrame, field: pa.Field) -> tuple[pl.Expr, pl.Expr | None]
     if field.name not in rows.columns:
         return pl.lit(None, target), None
     source, column = rows.schema[field.name], pl.col(field.name)
-    if source in (target, pl.Null):
+    if source == pl.Null or (source == target and not target.is_temporal()):
         return column.cast(target), None
+    if not _is_convertible(source, target):
+        return pl.lit(None, target), column.is_not_null()
     if source == pl.String:
         column = column.str.strip_chars()
         column = pl.when(column != "").then(column)
@@ -75,13 +74,39 @@ def _cast(rows: pl.DataFrame, field: pa.Field) -> tuple[pl.Expr, pl.Expr | None]
     return value, value.is_null() & column.is_not_null()
 
 
+def _is_convertible(source: pl.DataType, target: pl.DataType) -> bool:
+    """Whether values of a type may be converted at all."""
+    if isinstance(target, pl.List):
+        if not isinstance(source, pl.List | pl.Array):
+            return False
+        is_text = target.inner == pl.String
+        return source.inner.is_numeric() or (is_text and source.inner == pl.String)  # type: ignore[union-attr]
+    if isinstance(source, pl.Datetime | pl.Date):
+        return target in (TIME, pl.Date)
+    if source == pl.Boolean:
+        return target not in (TIME, pl.Date)
+    return source == pl.String or source.is_integer() or (source.is_numeric() and target != pl.Date)
+
+
+def _cast_reason(field: pa.Field, source: pl.DataType) -> pl.Expr:
+    description = _type_description(field.type)
+    if source.is_nested() or source == pl.Binary:
+        return pl.lit(f"{field.name} is of type {source}, not {description}")
+    if source.is_temporal():  # times that are out of range have no text
+        return pl.format(f"{field.name} {{}} ({source}) is not {description}", pl.col(field.name).to_physical())
+    return _reason_with_values(f"{field.name} %s is not {description}", field.name)
+
+
 def _as_value(column: pl.Expr, source: pl.DataType, target: pl.DataType) -> pl.Expr:
     if target == pl.Boolean and source == pl.String:
         return column.str.to_lowercase().replace_strict(
             {"true": True, "false": False}, default=None, return_dtype=target
         )
-    if target == pl.Date and source == pl.String:
-        return column.str.to_date("%Y-%m-%d", strict=False)
+    if target == pl.Date:
+        if isinstance(source, pl.Datetime):
+            return _as_time(column, source).cast(pl.Date)
+        days = (column.str.to_date("%Y-%m-%d", strict=False) if source == pl.String else column).cast(pl.Int64)
+        return pl.when(days.is_between(MIN_TIME_US // DAY_US, MAX_TIME_US // DAY_US)).then(days).cast(pl.Date)
     if target.is_integer() and source.is_float():
         return pl.when(column == column.round()).then(column).cast(target, strict=False)
     if target.is_float() and source == pl.String:
@@ -93,17 +118,26 @@ def _as_value(column: pl.Expr, source: pl.DataType, target: pl.DataType) -> pl.E
 def _as_time(column: pl.Expr, source: pl.DataType) -> pl.Expr:
     """UTC microseconds from a datetime, integer microseconds since 1970, or ISO 8601 text (UTC if it has no offset)."""
     if isinstance(source, pl.Datetime):
-        utc = column.dt.replace_time_zone("UTC") if source.time_zone is None else column.dt.convert_time_zone("UTC")
-        return utc.dt.cast_time_unit("us")
+        ticks = column.cast(pl.Int64)  # since 1970 UTC with any time zone; without one, the time is UTC
+        if source.time_unit == "ms":
+            ticks = pl.when(ticks.is_between(MIN_TIME_US // 1_000, MAX_TIME_US // 1_000)).then(ticks) * 1_000
+        elif source.time_unit == "ns":
+            ticks = ticks // 1_000
+        return _time_of_micros(ticks)
+    if source == pl.Date:
+        return _time_of_micros(column.cast(pl.Int64) * DAY_US)
     if source.is_numeric():
-        return column.cast(pl.Int64, strict=False).cast(TIME, strict=False)
+        return _time_of_micros(column.cast(pl.Int64, strict=False))
     iso = column.str.replace(" ", "T", literal=True).str.replace(r"[zZ]$", "+00:00")
     iso = pl.when(iso.str.contains(r"T.*[+-]\d\d:?\d\d$")).then(iso).otherwise(iso + "+00:00")
     microseconds = pl.when(column.str.contains(r"^-?\d+$")).then(column).cast(pl.Int64, strict=False)
-    return pl.coalesce(
-        microseconds.cast(TIME, strict=False),
-        *(iso.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False) for form in ISO_WITH_ZONE),
-    )
+    times = (iso.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False) for form in ISO_WITH_ZONE)
+    return _time_of_micros(pl.coalesce(microseconds, *(time.cast(pl.Int64) for time in times)))
+
+
+def _time_of_micros(microseconds: pl.Expr) -> pl.Expr:
+    """Times; null outside of the years 1 to 9999, in which neither Polars nor Python can print a time."""
+    return pl.when(microseconds.is_between(MIN_TIME_US, MAX_TIME_US)).then(microseconds).cast(TIME)
 
 
 def _column_rules(schema: pa.Schema) -> list[Check]:

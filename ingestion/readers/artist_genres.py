@@ -32,7 +32,9 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
         columns = ["artist_name", *relation[:1], "genre_or_tag"]
         for rows, broken in delimited.stream_blocks(member, "\t", columns, context.report_progress):
             if broken.height:
-                yield Rows("knowledge_triples", broken.with_columns(source_file=pl.lit(member.name)))
+                yield Rows(
+                    "knowledge_triples", broken.with_columns(source_file=pl.lit(member.name)), unparsable=broken.height
+                )
             if rows.height:
                 yield Rows(
                     "knowledge_triples", _triples(rows, relation[:1]).with_columns(source_file=pl.lit(member.name))

@@ -6,16 +6,15 @@ channels that selected it. Both have the id `<request_id>-<position>`, so that l
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from ingestion.readers.parsing import json_rows
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
-from ingestion.sources import Member, SourceError
+from ingestion.sources import Member
 
 FILE_PATTERN = re.compile(r"exposures-\d+-\d+\.jsonl")
 BATCH_RECORDS = 5_000  # with up to 100 items each
@@ -35,23 +34,14 @@ def _has_records(member: Member) -> bool:
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
     for member in files:
-        lines: list[tuple[int, str]] = []
-        try:
-            with member.open(context.report_progress) as stream:
-                for number, line in enumerate(stream, start=1):
-                    text = line.decode("utf-8", "replace").strip()
-                    if text:
-                        lines.append((number, text))
-                    if len(lines) == BATCH_RECORDS:
-                        yield from _tables(member.name, lines)
-                        lines = []
-        except (OSError, EOFError) as error:
-            raise SourceError(f"{member.name} is damaged ({error}); get the file again") from error
-        yield from _tables(member.name, lines)
+        with member.open(context.report_progress) as stream:
+            for lines in json_rows.read_line_blocks(stream, member.name, BATCH_RECORDS):
+                yield from _tables(member.name, lines)
 
 
 def _tables(source: str, lines: list[tuple[int, str]]) -> Iterator[Rows]:
     shown: list[tuple[int, dict[str, Any]]] = []
+    rejected: list[tuple[int, str, str]] = []
     for number, text in lines:
         record, reason = json_rows.parse_object(text)
         items = record.get("items")
@@ -60,18 +50,23 @@ def _tables(source: str, lines: list[tuple[int, str]]) -> Iterator[Rows]:
         if reason is None:
             shown += [(number, _exposure_row(record, item)) for item in items or []]
         else:
-            yield Rows("exposures", _frame("exposures", source, [(number, {})], reason, text))
+            rejected.append((number, reason, text))
+    if rejected:
+        numbers, reasons, texts = map(list, zip(*rejected, strict=True))
+        frame = _frame("exposures", source, numbers, [{}] * len(rejected), texts, reasons)
+        yield Rows("exposures", frame, unparsable=len(rejected))
     if shown:
-        yield Rows(
-            "listening_events", _frame("listening_events", source, [(at, _impression_row(row)) for at, row in shown])
-        )
-        yield Rows("exposures", _frame("exposures", source, shown))
+        numbers, rows = [number for number, _ in shown], [row for _, row in shown]
+        impressions = [_impression_row(row) for row in rows]
+        for table, objects in (("listening_events", impressions), ("exposures", rows)):
+            yield Rows(table, _frame(table, source, numbers, objects, list(map(json_rows.to_text, objects))))
 
 
 def _exposure_row(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
     row = {name: value for name, value in record.items() if name != "items"} | dict(item)
     request_id, position = record.get("request_id"), item.get("position")
-    row["event_id"] = None if request_id is None or position is None else f"{request_id}-{position}"
+    is_identified = isinstance(request_id, str | int) and isinstance(position, str | int)
+    row["event_id"] = f"{request_id}-{position}" if is_identified else None
     return row
 
 
@@ -87,12 +82,16 @@ def _impression_row(shown: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _frame(
-    table: str, source: str, rows: list[tuple[int, dict[str, Any]]], reason: str | None = None, raw: str | None = None
+    table: str,
+    source: str,
+    numbers: list[int],
+    objects: Objects,
+    texts: list[str],
+    reasons: Sequence[str | None] | None = None,
 ) -> pl.DataFrame:
-    objects = [row for _, row in rows]
-    return json_rows.to_frame(table, objects, [reason] * len(rows)).with_columns(
-        pl.Series("source_line", [number for number, _ in rows], pl.Int64),
-        pl.Series("raw", [raw or json.dumps(row, ensure_ascii=False) for row in objects], pl.String),
+    return json_rows.to_frame(table, objects, reasons or [None] * len(objects)).with_columns(
+        pl.Series("source_line", numbers, pl.Int64),
+        pl.Series("raw", texts, pl.String),
         source_file=pl.lit(source),
     )
 

@@ -17,7 +17,6 @@ user names are not read.
 
 from __future__ import annotations
 
-import json
 import lzma
 import tarfile
 from collections.abc import Iterator
@@ -29,7 +28,7 @@ import pyarrow as pa
 from ingestion.readers.parsing import json_rows
 from ingestion.readers.parsing.named_plays import COLUMNS, NamedPlays
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
-from ingestion.sources import Member, SourceError
+from ingestion.sources import Member, SourceError, bound_expansion, printable_name
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tar.xz", ".tar.zst")
 DUMP_SUFFIX, EXPORT_SUFFIX, FEEDBACK_FILE, USER_FILE = ".listens", ".jsonl", "feedback.jsonl", "user.json"
@@ -74,16 +73,16 @@ def _open_tar(raw: IO[bytes], member: Member) -> tarfile.TarFile:
     """Open the archive as a stream, whose members can be read once, in order."""
     stream: Any = raw  # `Member.open` decompresses `.gz`
     if member.file.endswith(".xz"):
-        stream = lzma.LZMAFile(raw)  # noqa: SIM115 - closed together with `raw`
+        stream = bound_expansion(lzma.open(raw), raw, member)  # type: ignore[arg-type]  # noqa: SIM115 - closed with it
     elif member.file.endswith(".zst"):
-        stream = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
+        stream = bound_expansion(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd"), raw, member)
     return tarfile.open(fileobj=stream, mode="r|")
 
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
     users = {member.parts[:-1]: _read_user_id(member, context) for member in files if member.file == USER_FILE}
     default_user = context.user_id or context.source_name
-    plays = NamedPlays(context.scratch, "begin")
+    plays = NamedPlays(context.scratch, "begin", context.latest)
     recordings: Recordings = {}
     try:
         for member in files:
@@ -110,9 +109,11 @@ def _read_dump(member: Member, plays: NamedPlays, context: ReadContext) -> Itera
     try:
         with member.open(context.report_progress) as raw, _open_tar(raw, member) as archive:
             for entry in archive:
-                listens = archive.extractfile(entry) if entry.isfile() and entry.name.endswith(DUMP_SUFFIX) else None
+                # A sparse file could declare any number of zeros; dumps have none.
+                is_listens = entry.isfile() and not entry.issparse() and entry.name.endswith(DUMP_SUFFIX)
+                listens = archive.extractfile(entry) if is_listens else None
                 if listens is not None:
-                    name = f"{member.name}/{entry.name}"
+                    name = printable_name(f"{member.name}/{entry.name}")
                     for block in json_rows.read_line_blocks(listens, name):
                         yield from plays.add(_listens(block, name), _raw_lines(block))
     except (*json_rows.READ_ERRORS, tarfile.TarError) as error:
@@ -164,7 +165,7 @@ def _feedback(block: list[tuple[int, str]], name: str, user: str, recordings: Re
         score, time = feedback.get("score"), feedback.get("created")
         action, at_us = FEEDBACK_ACTIONS.get(score) if isinstance(score, int) else None, _microseconds(time)
         if action is None:
-            reason = reason or f"score {json.dumps(score)[:80]} is neither 1 nor -1"
+            reason = reason or f"score {json_rows.to_text(score)[:80]} is neither 1 nor -1"
         message = _clean_text(feedback.get("recording_msid"))
         track = _clean_text(feedback.get("recording_mbid"))
         recording = {"track": track} if track else recordings.get(message or "", {})
@@ -193,7 +194,7 @@ def _clean_text(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = str(value)
-    return text.encode("utf-8", "replace").decode().strip() or None  # a lone surrogate cannot be written as UTF-8
+    return text.strip() or None
 
 
 def _microseconds(seconds: Any) -> int | None:
@@ -207,7 +208,7 @@ def _microseconds(seconds: Any) -> int | None:
 def _time_problem(key: str, value: Any, at_us: int | None) -> str | None:
     if at_us is not None:
         return None
-    return f"{key} {json.dumps(value)[:80]} is not a number of seconds since 1970"
+    return f"{key} {json_rows.to_text(value)[:80]} is not a number of seconds since 1970"
 
 
 def _export_folder(member: Member) -> tuple[str, ...]:
@@ -216,7 +217,7 @@ def _export_folder(member: Member) -> tuple[str, ...]:
 
 
 def _read_user_id(member: Member, context: ReadContext) -> str | None:
-    row, _ = json_rows.parse_object(member.read(context.report_progress).decode("utf-8", "replace"))
+    row, _ = json_rows.parse_object(member.read(context.report_progress).decode("utf-8-sig", "replace"))
     return _clean_text(row.get("user_id"))
 
 

@@ -36,7 +36,7 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
 
 def read_mapped_files(files: list[Member], mapping: ColumnMapping, context: ReadContext) -> Iterator[Rows]:
     """Yield events, tracks, artists and albums of delimited files with a column mapping."""
-    plays = NamedPlays(context.scratch, mapping.means)
+    plays = NamedPlays(context.scratch, mapping.means, context.latest)
     columns = list(dict.fromkeys(mapping.columns.values()))
     raw = pl.concat_str(columns, separator=mapping.delimiter)
     try:
@@ -45,7 +45,7 @@ def read_mapped_files(files: list[Member], mapping: ColumnMapping, context: Read
                 member, mapping.delimiter, columns, context.report_progress, mapping.header
             ):
                 if broken.height:
-                    yield Rows(EVENTS, broken.with_columns(source_file=pl.lit(member.name)))
+                    yield Rows(EVENTS, broken.with_columns(source_file=pl.lit(member.name)), unparsable=broken.height)
                 if rows.height:
                     yield from plays.add(
                         _rename_columns(rows, mapping, member), rows.lazy().select("source_line", raw=raw)

@@ -8,7 +8,6 @@ logs and are never read.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 
 import polars as pl
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion import contract
-from ingestion.readers.parsing import json_rows
+from ingestion.readers.parsing import json_rows, parquet_rows
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.sources import Member, SourceError
 
@@ -44,11 +43,8 @@ def _columns(member: Member) -> set[str]:
                 return set(pq.read_schema(file).names)
         except (OSError, pa.ArrowInvalid):
             return set()
-    try:
-        first = json.loads(member.peek().split(b"\n", 1)[0])
-    except ValueError:
-        return set()
-    return set(first) if isinstance(first, dict) else set()
+    first, _ = json_rows.parse_object(member.peek().split(b"\n", 1)[0].decode("utf-8", "replace"))
+    return set(first)
 
 
 def _select_files(files: list[Member]) -> list[Member]:
@@ -60,40 +56,44 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
         table = contract_table(member)
         if table is None:
             continue
-        blocks = _parquet(member, context) if member.file.endswith(PARQUET) else _json_lines(member, table, context)
-        for frame in blocks:
-            yield Rows(table, frame.with_columns(source_file=pl.lit(member.name)))
+        if member.file.endswith(PARQUET):
+            yield from _parquet(member, table, context)
+        else:
+            yield from _json_lines(member, table, context)
 
 
-def _parquet(member: Member, context: ReadContext) -> Iterator[pl.DataFrame]:
+def _parquet(member: Member, table: str, context: ReadContext) -> Iterator[Rows]:
+    line = 1
+    columns = contract.source_schema(table).names
     try:
         with member.opener() as file:
             parquet = pq.ParquetFile(file if member.max_bytes is None else io.BytesIO(member.read()))
-            line = 1
-            for batch in parquet.iter_batches(BATCH_ROWS):
-                frame = pl.DataFrame(pa.Table.from_batches([batch]))
-                yield frame.with_row_index("source_line", offset=line).with_columns(
-                    pl.col("source_line").cast(pl.Int64)
-                )
+            for frame in parquet_rows.read_blocks(parquet, columns, BATCH_ROWS):
+                numbers = pl.int_range(line, line + frame.height, dtype=pl.Int64)
+                yield Rows(table, frame.with_columns(source_line=numbers, source_file=pl.lit(member.name)))
                 line += frame.height
             context.report_progress(member.size)
     except (OSError, pa.ArrowInvalid) as error:
-        raise SourceError(f"{member.name} is not a readable Parquet file ({error}); write it again") from error
+        raise SourceError(
+            f"{member.name} is not a readable Parquet file after row {line - 1:,} ({error}); write it again"
+        ) from error
 
 
-def _json_lines(member: Member, table: str, context: ReadContext) -> Iterator[pl.DataFrame]:
+def _json_lines(member: Member, table: str, context: ReadContext) -> Iterator[Rows]:
     with member.open(context.report_progress) as stream:
         for block in json_rows.read_line_blocks(stream, member.name):
-            yield _rows(table, block)
+            yield _rows(member, table, block)
 
 
-def _rows(table: str, block: list[tuple[int, str]]) -> pl.DataFrame:
+def _rows(member: Member, table: str, block: list[tuple[int, str]]) -> Rows:
     """One row per line: the contract's columns, `raw`, and `reason` if the line is not a JSON object."""
     objects, reasons = zip(*(json_rows.parse_object(text) for _, text in block), strict=True)
-    return json_rows.to_frame(table, objects, reasons).with_columns(
+    frame = json_rows.to_frame(table, objects, reasons).with_columns(
         pl.Series("source_line", [number for number, _ in block], pl.Int64),
         pl.Series("raw", [text for _, text in block], pl.String),
+        source_file=pl.lit(member.name),
     )
+    return Rows(table, frame, unparsable=len(reasons) - reasons.count(None))
 
 
 READER = Reader(select_files=_select_files, read=_read, period="day", split="global_time")

@@ -34,7 +34,7 @@ def _select_files(files: list[Member]) -> list[Member]:
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
     has_tracks = any(member.file.startswith("tracks.tsv") for member in files)
-    stager = EndTimestampStager(context.scratch)
+    stager = EndTimestampStager(context.scratch, context.latest)
     try:
         for member in files:
             if member.file.startswith("events.csv"):
@@ -53,7 +53,9 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
 def _read_plays(member: Member, stager: EndTimestampStager, context: ReadContext) -> Iterator[Rows]:
     for rows, broken in delimited.stream_blocks(member, ",", EVENTS, context.report_progress):
         if broken.height:
-            yield Rows("listening_events", broken.with_columns(source_file=pl.lit(member.name)))
+            yield Rows(
+                "listening_events", broken.with_columns(source_file=pl.lit(member.name)), unparsable=broken.height
+            )
         if rows.height == 0:
             continue
         seconds = pl.col("ts").cast(pl.Int64, strict=False)
@@ -75,7 +77,7 @@ def _read_plays(member: Member, stager: EndTimestampStager, context: ReadContext
 def _read_catalog(member: Member, table: str, columns: list[str], context: ReadContext) -> Iterator[Rows]:
     for rows, broken in delimited.stream_blocks(member, "\t", columns, context.report_progress):
         if broken.height:
-            yield Rows(table, broken.with_columns(source_file=pl.lit(member.name)))
+            yield Rows(table, broken.with_columns(source_file=pl.lit(member.name)), unparsable=broken.height)
         if rows.height:
             named = rows.with_columns(source_file=pl.lit(member.name))
             yield Rows(table, _contract_tracks(named) if table == "tracks" else named.rename({"artist_name": "name"}))

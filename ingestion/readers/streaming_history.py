@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import polars as pl
 
+from ingestion.readers.parsing import json_rows
 from ingestion.readers.parsing.named_plays import name_id
 from ingestion.readers.parsing.play_timestamps import EndTimestampStager
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
@@ -36,6 +37,9 @@ COLUMNS = [
     "source_line",
     "reason",
 ]
+UNREADABLE = object()
+"""An element of the array that is not JSON, is nested too deeply, or is not valid Unicode."""
+NOT_READABLE = "the row is not JSON, is nested too deeply, or has an unpaired surrogate"
 Play = dict[str, Any]
 
 
@@ -44,7 +48,7 @@ def _select_files(files: list[Member]) -> list[Member]:
 
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
-    stager = EndTimestampStager(context.scratch)
+    stager = EndTimestampStager(context.scratch, context.latest)
     catalog: dict[str, dict[str, Play]] = {"tracks": {}, "artists": {}, "albums": {}}
     covered_until: dict[str, str] = {}
     try:
@@ -84,17 +88,15 @@ def _plays(
         catalog: Receives tracks, artists and albums.
         context: Context of the run.
     """
-    rows = _array(member, context)
+    texts, rows = _elements(member, context)
     is_extended = EXTENDED_PATTERN.match(member.file) is not None
     plays = [(_extended if is_extended else _basic)(row) for row in rows]
     for line, play in enumerate(plays, start=1):
         play |= {"user_id": user_id, "source_file": member.name, "source_line": line}
     duplicate = 0
-    if is_extended:
-        ends = [play["ended_at"] for play in plays if play["ended_at"]]
-        covered_until[user_id] = max([covered_until.get(user_id, ""), *(end[:16].replace("T", " ") for end in ends)])
-    else:
-        new = [play for play in plays if play["reason"] or play["ended_at"][:16] > covered_until.get(user_id, "")]
+    if not is_extended:
+        covered = covered_until.get(user_id, "")
+        new = [play for play in plays if play["reason"] or not play["ended_at"] or play["ended_at"][:16] > covered]
         duplicate, plays = len(plays) - len(new), new
     for play in plays:
         _add_ids(play, catalog)
@@ -103,26 +105,54 @@ def _plays(
     rejected = stager.add(
         frame.select("user_id", "ended_at", "track_id", "played_ms", "source_file", "source_line", "reason")
     )
-    raw = [json.dumps(rows[line - 1], ensure_ascii=False) for line in rejected["source_line"]]
+    if is_extended:
+        # Not the ends of rejected plays: one with a wrong year would cover every play of the basic form.
+        valid = frame.join(rejected.select("source_line"), on="source_line", how="anti")
+        ends = valid["ended_at"].str.slice(0, 16).str.replace("T", " ", literal=True)
+        covered_until[user_id] = max([covered_until.get(user_id, ""), *ends])
     rejects = rejected.select("source_file", "source_line", "reason", "user_id").with_columns(
-        pl.Series("raw", raw, pl.String)
+        pl.Series("raw", [texts(line - 1) for line in rejected["source_line"]], pl.String)
     )
-    yield Rows("listening_events", rejects, duplicate)
+    yield Rows("listening_events", rejects, duplicate, sum(row is UNREADABLE for row in rows))
 
 
-def _array(member: Member, context: ReadContext) -> list[Any]:
+def _elements(member: Member, context: ReadContext) -> tuple[Callable[[int], str], list[Any]]:
+    """Elements of the file's JSON array.
+
+    Returns:
+        A function from the number of an element to its text, and the parsed elements. An element that cannot be parsed
+        is UNREADABLE, if the array itself is complete.
+
+    Raises:
+        SourceError: The file is not a complete JSON array; the message names the line.
+    """
+    text = member.read(context.report_progress).decode("utf-8-sig", "replace")
     try:
-        rows = json.loads(member.read(context.report_progress).decode("utf-8-sig"))
+        rows = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise SourceError(f"{member.name} is not valid JSON ({error}); download the export again") from error
+        elements = json_rows.split_array(text.strip())
+        if elements is None:
+            raise SourceError(f"{member.name} is not valid JSON ({error}); download the export again") from error
+        return lambda number: elements[number][: json_rows.KEPT_CHARACTERS], list(map(_parse_element, elements))
     if not isinstance(rows, list):
         raise SourceError(f"{member.name} is not a list of plays; download the export again")
-    return rows
+    parsed = rows
+    if json_rows.SURROGATE_ESCAPE.search(text):
+        parsed = [UNREADABLE if json_rows.has_unpaired_surrogate(row) else row for row in rows]
+    return lambda number: json_rows.to_text(rows[number]), parsed
+
+
+def _parse_element(text: str) -> Any:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        return UNREADABLE
+    return UNREADABLE if json_rows.has_unpaired_surrogate(row) else row
 
 
 def _basic(row: Any) -> Play:
     if not isinstance(row, dict):
-        return _invalid_row()
+        return _invalid_row(row)
     return {
         "ended_at": _text(row.get("endTime")),
         "artist": _text(row.get("artistName")),
@@ -136,7 +166,7 @@ def _basic(row: Any) -> Play:
 
 def _extended(row: Any) -> Play:
     if not isinstance(row, dict):
-        return _invalid_row()
+        return _invalid_row(row)
     title = _text(row.get("master_metadata_track_name"))
     other = _text(row.get("episode_name")) or _text(row.get("spotify_episode_uri")) or _text(row.get("audiobook_title"))
     return {
@@ -150,9 +180,9 @@ def _extended(row: Any) -> Play:
     }
 
 
-def _invalid_row() -> Play:
+def _invalid_row(row: Any) -> Play:
     empty: Play = dict.fromkeys(("ended_at", "artist", "title", "uri", "album", "played_ms"), None)
-    return empty | {"ended_at": "", "reason": "the row is not a JSON object"}
+    return empty | {"reason": NOT_READABLE if row is UNREADABLE else "the row is not a JSON object"}
 
 
 def _add_ids(play: Play, catalog: dict[str, dict[str, Play]]) -> None:
@@ -185,7 +215,7 @@ def _text(value: Any) -> str | None:
     if value is None or isinstance(value, dict | list):
         return None
     text = value if isinstance(value, str) else json.dumps(value)
-    return text.encode("utf-8", "replace").decode().strip() or None  # a lone surrogate cannot be written as UTF-8
+    return text.strip() or None
 
 
 def _user_id(member: Member, files: list[Member], default: str) -> str:

@@ -29,6 +29,7 @@ from ingestion.sources import Member
 FILE_SUFFIXES = (".idomaar", ".idomaar.gz")
 LINE_PATTERN = re.compile(r"([^\t]+)\t([^\t]+)\t(-?\d+)\s+(?=\{)")
 DECODE_JSON = json.JSONDecoder().raw_decode
+MAX_DIGITS = 20
 Line = tuple[str, int, dict[str, Any], dict[str, Any]]
 """Id, timestamp in seconds, properties, links."""
 
@@ -46,7 +47,7 @@ def _name(member: Member) -> str:
 
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
-    plays = NamedPlays(context.scratch, "begin")
+    plays = NamedPlays(context.scratch, "begin", context.latest)
     try:
         for member in files:
             with member.open(context.report_progress) as stream:
@@ -69,6 +70,8 @@ def parse_line(text: str) -> tuple[Line, str | None]:
     match = LINE_PATTERN.match(text)
     if match is None:
         return empty, "the line is not type, id, timestamp and properties"
+    if len(match[3]) > MAX_DIGITS:
+        return empty, f"timestamp {match[3][:MAX_DIGITS]}... is out of range"
     try:
         properties, end = DECODE_JSON(text, match.end())
         rest = text[end:].strip()
@@ -77,6 +80,8 @@ def parse_line(text: str) -> tuple[Line, str | None]:
         return empty, "properties or links are not JSON"
     if not isinstance(properties, dict) or not isinstance(links, dict):
         return empty, "properties or links are not a JSON object"
+    if "\\u" in text and json_rows.has_unpaired_surrogate([properties, links]):
+        return empty, json_rows.NOT_UNICODE
     return (match[2], int(match[3]), properties, links), None
 
 
@@ -84,7 +89,8 @@ def _ids(links: dict[str, Any], key: str) -> list[str]:
     """Ids of linked objects. Some lists of the dataset are null or contain empty lists."""
     value = links.get(key)
     linked = value if isinstance(value, list) else []
-    return [str(item["id"]) for item in linked if isinstance(item, dict) and item.get("id") is not None]
+    ids = (item.get("id") for item in linked if isinstance(item, dict))
+    return [str(one) for one in ids if isinstance(one, str | int | float)]
 
 
 def _events(block: list[tuple[int, str]], member: Member) -> pl.DataFrame:
@@ -133,15 +139,15 @@ def _decode_text(text: Any) -> str | None:
     if not isinstance(text, str):
         return None
     plain = text if " " in text else unquote_plus(text, errors="replace")
-    return plain.encode("utf-8", "replace").decode().strip() or None
+    return plain.strip() or None
 
 
 def _track(line: Line) -> dict[str, Any]:
     track, _, properties, links = line
-    length, albums = properties.get("duration"), _ids(links, "albums")
+    name, length, albums = properties.get("name"), properties.get("duration"), _ids(links, "albums")
     return {
         "track_id": track,
-        "title": _decode_text(str(properties.get("name") or "").split("/_/", 1)[-1]),
+        "title": _decode_text(name.split("/_/", 1)[-1] if isinstance(name, str) else None),
         "artist_ids": _ids(links, "artists"),
         "album_id": albums[0] if albums else None,
         "duration_ms": length if isinstance(length, int) and length > 0 else None,

@@ -21,6 +21,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ingestion.readers.parsing import parquet_rows
 from ingestion.readers.parsing.named_plays import name_id
 from ingestion.readers.parsing.play_timestamps import EndTimestampStager
 from ingestion.readers.parsing.reader import BATCH_ROWS, ReadContext, Reader, Rows, open_staging_database
@@ -46,6 +47,8 @@ CATALOG_QUERIES = {
         where track_id in (select track_id from played) order by album_id""",
 }
 LISTEN_COLUMNS = ("played_ratio_pct", "track_length_seconds")
+COLUMNS = ["uid", "timestamp", "item_id", "event_type", *LISTEN_COLUMNS, *MAPPINGS.values()]
+MAX_EPOCH_S = 10_000_000_000
 
 
 def _select_files(files: list[Member]) -> list[Member]:
@@ -67,7 +70,7 @@ def _is_flat(member: Member) -> bool:
 
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
-    stager = EndTimestampStager(context.scratch)
+    stager = EndTimestampStager(context.scratch, context.latest)
     catalog = _CatalogStager(context)
     try:
         for member in files:
@@ -87,46 +90,62 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
 
 def _blocks(member: Member, context: ReadContext) -> Iterator[tuple[int, pl.DataFrame]]:
     """Yield blocks of bounded size as (number of the first row, from 1; rows)."""
+    first_row = 1
     try:
         with member.opener() as opened:
             file: IO[bytes] = opened
-            parquet, first_row = pq.ParquetFile(file), 1
-            for batch in parquet.iter_batches(BATCH_ROWS):
-                yield first_row, pl.DataFrame(pa.Table.from_batches([batch]))
-                first_row += batch.num_rows
-                context.report_progress(member.size * batch.num_rows // max(parquet.metadata.num_rows, 1))
+            parquet = pq.ParquetFile(file)
+            required = (
+                ("item_id", MAPPINGS[member.file]) if member.file in MAPPINGS else ("uid", "timestamp", "item_id")
+            )
+            if missing := [name for name in required if name not in parquet.schema_arrow.names]:
+                raise SourceError(f"{member.name} has no column {', '.join(missing)}; get the file again")
+            for rows in parquet_rows.read_blocks(parquet, COLUMNS, BATCH_ROWS):
+                yield first_row, rows
+                first_row += rows.height
+                context.report_progress(member.size * rows.height // max(parquet.metadata.num_rows, 1))
     except (OSError, pa.ArrowInvalid) as error:
+        reason = str(error).splitlines()[0][:200]
         raise SourceError(
-            f"{member.name} is damaged ({str(error).splitlines()[0][:200]}); get the file again"
+            f"{member.name} is damaged after row {first_row - 1:,} ({reason}); get the file again"
         ) from error
 
 
 def _rename_columns(member: Member, first_row: int, rows: pl.DataFrame) -> pl.DataFrame:
     """Rename columns as in the contract, convert times to µs and ms, and add `length_ms` of the track."""
-    kind = pl.lit(ACTION_FILES[member.file]) if member.file in ACTION_FILES else pl.col("event_type").cast(pl.String)
-    length = [
-        pl.col(name).cast(pl.Float64) if name in rows.columns else pl.lit(None, pl.Float64).alias(name)
-        for name in LISTEN_COLUMNS
-    ]
-    return (
-        rows.with_columns(length)
-        .select(
-            user_id=pl.col("uid").cast(pl.String),
-            at_us=(pl.col("timestamp").cast(pl.Int64) + DAY_0_S) * 1_000_000,
-            track_id=pl.col("item_id").cast(pl.String),
-            kind=kind,
-            length_ms=(pl.col("track_length_seconds") * 1000).round().cast(pl.Int64),
-            # The ratio exceeds 100 % if parts of the track were replayed.
-            played_ms=(pl.col("played_ratio_pct") * pl.col("track_length_seconds") * 10).round().cast(pl.Int64),
-            source_file=pl.lit(member.name),
-        )
-        .with_columns(source_line=pl.int_range(first_row, first_row + rows.height, dtype=pl.Int64))
-    )
+    timestamp = _number(rows, "timestamp")
+    is_time = timestamp.is_between(-MAX_EPOCH_S, MAX_EPOCH_S)
+    kind = pl.lit(ACTION_FILES[member.file]) if member.file in ACTION_FILES else _text(rows, "event_type")
+    seconds, percent = (_number(rows, name, pl.Float64) for name in ("track_length_seconds", "played_ratio_pct"))
+    not_a_time = pl.format("timestamp {} is not a number of seconds", _text(rows, "timestamp").fill_null("null"))
+    return rows.select(
+        user_id=_text(rows, "uid"),
+        at_us=pl.when(is_time).then((timestamp + DAY_0_S) * 1_000_000),
+        track_id=_text(rows, "item_id"),
+        kind=kind,
+        length_ms=(seconds * 1000).round().cast(pl.Int64, strict=False),
+        # The ratio exceeds 100 % if parts of the track were replayed.
+        played_ms=(percent * seconds * 10).round().cast(pl.Int64, strict=False),
+        source_file=pl.lit(member.name),
+        reason=pl.coalesce("reason", pl.when(~is_time.fill_null(False)).then(not_a_time)),
+    ).with_columns(source_line=pl.int_range(first_row, first_row + rows.height, dtype=pl.Int64))
+
+
+def _number(rows: pl.DataFrame, name: str, data_type: type[pl.DataType] = pl.Int64) -> pl.Expr:
+    """A column as numbers; null where it has none."""
+    is_number = name in rows.columns and rows.schema[name].is_numeric()
+    return pl.col(name).cast(data_type, strict=False) if is_number else pl.lit(None, data_type)
+
+
+def _text(rows: pl.DataFrame, name: str) -> pl.Expr:
+    """A column of numbers or text as text; null for other types."""
+    is_single = name in rows.columns and (rows.schema[name].is_numeric() or rows.schema[name] == pl.String)
+    return pl.col(name).cast(pl.String) if is_single else pl.lit(None, pl.String)
 
 
 def _events(named: pl.DataFrame, stager: EndTimestampStager) -> Iterator[Rows]:
-    is_listen = pl.col("kind") == "listen"
-    listens = named.filter(is_listen).with_columns(ended_at="at_us", reason=pl.lit(None, pl.String))
+    is_listen = (pl.col("kind") == "listen").fill_null(False)
+    listens = named.filter(is_listen).with_columns(ended_at="at_us")
     rejected = stager.add(listens) if listens.height else listens
     others = named.filter(~is_listen)
     is_action = pl.col("kind").is_in(list(ACTIONS))
@@ -135,7 +154,7 @@ def _events(named: pl.DataFrame, stager: EndTimestampStager) -> Iterator[Rows]:
         [
             rejected.select("source_file", "source_line", "reason", "user_id", raw=_raw()),
             others.filter(~is_action.fill_null(False)).select(
-                "source_file", "source_line", unknown.alias("reason"), "user_id", raw=_raw()
+                "source_file", "source_line", pl.coalesce("reason", unknown).alias("reason"), "user_id", raw=_raw()
             ),
         ]
     )
@@ -155,6 +174,7 @@ def _events(named: pl.DataFrame, stager: EndTimestampStager) -> Iterator[Rows]:
                 pl.col("at_us").alias("occurred_at"),
                 pl.col("at_us").alias("ended_at"),
                 pl.col("kind").replace_strict(ACTIONS, return_dtype=pl.String).alias("action"),
+                "reason",
                 "source_file",
                 "source_line",
             ),
@@ -175,7 +195,8 @@ class _CatalogStager:
             self._connection.execute(f"create table track_{column} (track_id varchar, {column} varchar)")
 
     def add_tracks(self, named: pl.DataFrame) -> None:
-        block = named.group_by("track_id").agg(pl.col("length_ms").max()).to_arrow()  # noqa: F841 - DuckDB reads it by name
+        tracks = named.filter(pl.col("track_id").is_not_null()).group_by("track_id")
+        block = tracks.agg(pl.col("length_ms").max()).to_arrow()  # noqa: F841 - DuckDB reads it by name
         self._connection.execute("insert into played select * from block")
 
     def add_mapping(self, column: str, rows: pl.DataFrame) -> None:

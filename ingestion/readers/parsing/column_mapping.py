@@ -35,7 +35,17 @@ from ingestion.sources import SourceError
 MAPPING_FILE = "segue-mapping.yaml"
 COLUMNS = ("user", "time", "title", "artist", "track", "artist_id", "album", "played", "action", "audio_url")
 CHOICES = {"delimiter": (",", "\t"), "time": ("iso", "s", "ms"), "means": ("begin", "end"), "played": ("s", "ms")}
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 10  # of nested lists and mappings; a valid mapping file has 2
 KEYS = ("file", "columns", "header", "actions", *CHOICES)
+
+OPENING_TOKENS = (
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)
+CLOSING_TOKENS = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
 
 @dataclass(frozen=True)
@@ -66,9 +76,14 @@ def parse_mapping(text: bytes, name: str) -> ColumnMapping:
     Raises:
         SourceError: The mapping is invalid; the message names the file, the key and the allowed values.
     """
+    if len(text) > MAX_BYTES:
+        raise SourceError(f"{name} has more than {MAX_BYTES >> 20} MB; it is not a mapping of columns")
     try:
+        _check_structure(text, name)
         mapping = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except SourceError:
+        raise
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # also of dates that do not exist
         raise SourceError(
             f"{name} is not YAML ({str(error).splitlines()[0]}); see ingestion/readers/parsing/column_mapping.py"
         ) from error
@@ -94,6 +109,23 @@ def parse_mapping(text: bytes, name: str) -> ColumnMapping:
     if header is not None and not (isinstance(header, list) and all(isinstance(item, str) for item in header)):
         raise SourceError(f"{name} has a header that is not a list of names; list all columns in order")
     return ColumnMapping(**{**mapping, "columns": columns, "actions": actions})
+
+
+def _check_structure(text: bytes, name: str) -> None:
+    """Reject aliases, which may expand a few lines to gigabytes, and nesting that exceeds the parser's recursion."""
+    depth = 0
+    for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        line = token.start_mark.line + 1
+        if isinstance(token, yaml.AnchorToken | yaml.AliasToken):
+            raise SourceError(f"{name}, line {line}: anchors and aliases are not supported; write the value out")
+        if isinstance(token, OPENING_TOKENS):
+            depth += 1
+        elif isinstance(token, CLOSING_TOKENS):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise SourceError(
+                f"{name}, line {line}: nested more than {MAX_DEPTH} levels; it needs 2, see column_mapping.py"
+            )
 
 
 def _check_columns(columns: Map[str, str], mapping: Map[str, Any], name: str) -> None:

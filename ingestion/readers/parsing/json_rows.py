@@ -7,16 +7,24 @@ from __future__ import annotations
 
 import json
 import lzma
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import IO, Any
 
 import polars as pl
 import pyarrow as pa
 
 from ingestion import contract, sources
-from ingestion.sources import SourceError
+from ingestion.sources import MAX_LINE_BYTES, SourceError
 
 LINES_PER_BLOCK = 100_000
+MAX_NUMBER = 3.4e38  # of a vector, whose elements have 32 bits
+KEPT_CHARACTERS = 1_000  # of a line that is too long
+TOO_LONG = f"… (longer than {MAX_LINE_BYTES >> 20} MB)"
+SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+NOT_UNICODE = "the row has an unpaired surrogate (such as \\ud800), which is not valid Unicode"
+ARRAY_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
 READ_ERRORS = (*sources.READ_ERRORS, lzma.LZMAError, pa.ArrowInvalid)
 """Exceptions that reading a truncated or damaged file raises."""
 
@@ -24,34 +32,96 @@ Problems = dict[int, str]
 """Row number to the problem with its value."""
 
 
-def read_line_blocks(stream: IO[bytes], name: str) -> Iterator[list[tuple[int, str]]]:
-    """Yield the non-empty lines as (line number from 1, text) in blocks; invalid UTF-8 bytes become U+FFFD.
+def read_line_blocks(
+    stream: IO[bytes], name: str, lines_per_block: int = LINES_PER_BLOCK
+) -> Iterator[list[tuple[int, str]]]:
+    """Yield the non-empty lines as (line number from 1, text) in blocks.
+
+    Invalid UTF-8 bytes become U+FFFD, a byte-order mark is removed. Of a line above `MAX_LINE_BYTES` only the beginning is
+    kept, followed by `TOO_LONG`, so that it is not valid in any format.
 
     Raises:
-        SourceError: The file `name` is damaged.
+        SourceError: The file `name` is damaged; the message names the last line that was read.
     """
     lines: list[tuple[int, str]] = []
+    number = 0
     try:
-        for number, line in enumerate(stream, start=1):
-            text = line.decode("utf-8", "replace").strip()
+        for number, line in enumerate(iter(partial(stream.readline, MAX_LINE_BYTES + 1), b""), start=1):
+            text = line.decode("utf-8", "replace")
+            text = text.removeprefix("\ufeff").strip() if number == 1 else text.strip()
+            if len(line) > MAX_LINE_BYTES:
+                text = text[:KEPT_CHARACTERS] + TOO_LONG
+                _skip_line(stream, line)
             if text:
                 lines.append((number, text))
-            if len(lines) == LINES_PER_BLOCK:
+            if len(lines) == lines_per_block:
                 yield lines
                 lines = []
     except READ_ERRORS as error:
-        raise SourceError(f"{name} is damaged ({error}); get the file again") from error
+        raise SourceError(f"{name} is damaged after line {number:,} ({error}); get the file again") from error
     if lines:
         yield lines
+
+
+def _skip_line(stream: IO[bytes], piece: bytes) -> None:
+    """Skip the rest of a line of which `piece` has been read."""
+    while piece and not piece.endswith(b"\n"):
+        piece = stream.readline(MAX_LINE_BYTES)
 
 
 def parse_object(text: str) -> tuple[dict[str, Any], str | None]:
     """The JSON object of a line, or an empty object and the reason why the line is not one."""
     try:
         row = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}, "the line is not JSON"
-    return (row, None) if isinstance(row, dict) else ({}, "the line is not a JSON object")
+    except ValueError:
+        is_too_long = text.endswith(TOO_LONG)
+        return {}, f"the line is longer than {MAX_LINE_BYTES >> 20} MB" if is_too_long else "the line is not JSON"
+    except RecursionError:
+        return {}, "the line is nested too deeply"
+    if not isinstance(row, dict):
+        return {}, "the line is not a JSON object"
+    if "\\u" in text and SURROGATE_ESCAPE.search(text) and has_unpaired_surrogate(row):
+        return {}, NOT_UNICODE
+    return row, None
+
+
+def has_unpaired_surrogate(row: Any) -> bool:
+    """Whether a text of the row cannot be encoded as UTF-8."""
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return True
+    return False
+
+
+def to_text(value: Any) -> str:
+    """JSON of a value for messages and for the raw text of quarantined rows; never fails."""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace").decode()
+    except RecursionError:
+        return "(nested too deeply)"
+
+
+def split_array(text: str) -> list[str] | None:
+    """The texts of the elements of a JSON array, which need not be valid JSON; None if the array is not complete."""
+    if not text.startswith("["):
+        return None
+    elements, depth, begin, end = [], 0, 1, 0
+    for token in ARRAY_TOKEN.finditer(text):
+        character = token[0]
+        if character in "[{":
+            depth += 1
+        elif character in "]}":
+            depth -= 1
+        if (character == "," and depth == 1) or depth == 0:
+            elements.append(text[begin : token.start()].strip())
+            begin = token.end()
+        if depth == 0:
+            end = token.end()
+            break
+    if end == 0 or text[end:].strip():
+        return None
+    return elements if elements != [""] else []
 
 
 def to_frame(table: str, objects: Sequence[Mapping[str, Any]], reasons: Sequence[str | None]) -> pl.DataFrame:
@@ -101,7 +171,7 @@ def _list(value: Any, field: pa.Field) -> tuple[list[Any] | None, str | None]:
         return None, f"{field.name} is not a list of values"
     if pa.types.is_string(field.type.value_type):
         return [str(item) for item in value], None
-    if not all(isinstance(item, int | float) for item in value):
+    if not all(isinstance(item, int | float) and abs(item) <= MAX_NUMBER for item in value):
         return None, f"{field.name} is not a list of numbers"
     return [float(item) for item in value], None
 

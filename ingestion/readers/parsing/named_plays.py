@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 
 from ingestion.readers.parsing.play_timestamps import EndTimestampStager, StartTimestampStager
 from ingestion.readers.parsing.reader import BATCH_ROWS, Rows, open_staging_database
-from ingestion.validation import conform
+from ingestion.validation import LATEST, conform
 
 EVENTS = "listening_events"
 COLUMNS = ("user", "at_us", "track", "title", "artist", "artist_id", "album", "action", "played_ms")
@@ -94,10 +95,12 @@ class NamedPlays:
     Args:
         scratch: Folder of the staging databases.
         timestamp_kind: Whether `at_us` is the start ("begin") or the end of a play.
+        latest: Events at or after this time are rejected.
     """
 
-    def __init__(self, scratch: Path, timestamp_kind: Literal["begin", "end"]) -> None:
-        self._stager = EndTimestampStager(scratch) if timestamp_kind == "end" else StartTimestampStager(scratch)
+    def __init__(self, scratch: Path, timestamp_kind: Literal["begin", "end"], latest: datetime = LATEST) -> None:
+        self._latest = latest
+        self._stager = EndTimestampStager(scratch, latest) if timestamp_kind == "end" else StartTimestampStager(scratch)
         self._catalog = NamedCatalog(scratch)
 
     def add(self, named: pl.DataFrame, raw_lines: pl.LazyFrame) -> Iterator[Rows]:
@@ -130,7 +133,7 @@ class NamedPlays:
             if others.height:
                 yield Rows(EVENTS, _instant_events(others))
         else:
-            reason = conform(EVENTS, _instant_events(named))["reason"]
+            reason = conform(EVENTS, _instant_events(named), self._latest)["reason"]
             named = named.with_columns(reason=pl.coalesce(pl.col("reason"), reason))
             rejected, valid = named.filter(pl.col("reason").is_not_null()), named.filter(pl.col("reason").is_null())
             self._stager.add(valid.rename({"user": "user_id", "at_us": "start_us"}))

@@ -6,6 +6,7 @@ Rows are staged in DuckDB, which spills to disk, so memory does not grow with th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from config.dbt_variables import load_dbt_variables
 from ingestion.readers.parsing.reader import BATCH_ROWS, Rows, open_staging_database
-from ingestion.validation import conform
+from ingestion.validation import LATEST, conform
 
 MAX_SCROBBLE_MS, MIN_SCROBBLE_MS = 240_000, 30_000
 """Limits of the assumed duration of a play whose source does not log one."""
@@ -97,9 +98,14 @@ class EndTimestampStager:
     leakage). `occurred_at` is therefore the end of the user's previous play if that was less than
     `clock_granularity_minutes` earlier, otherwise the start rounded down to a multiple of that granularity. (dbt later
     moves it after the time at which the previous play became known.)
+
+    Args:
+        scratch: Folder of the staging database.
+        latest: Plays that end at or after this time are rejected.
     """
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, latest: datetime = LATEST) -> None:
+        self._latest = latest
         self._connection = open_staging_database(scratch, "plays")
         self._connection.execute(
             "create table staged (user_id varchar, ended_us bigint, track_id varchar, artist_id varchar, played_ms bigint, "
@@ -123,7 +129,7 @@ class EndTimestampStager:
             sequence_number=pl.lit(0, pl.Int64),
             event_id=pl.lit("-"),
         )
-        checked = conform("listening_events", candidates)
+        checked = conform("listening_events", candidates, self._latest)
         is_invalid = checked["reason"].is_not_null()
         valid = checked.filter(~is_invalid).with_row_index("row_number", offset=self._rows)
         artist = pl.col("artist_id") if "artist_id" in valid.columns else pl.lit(None, pl.String).alias("artist_id")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ import duckdb
 import polars as pl
 
 from ingestion.sources import Member
+from ingestion.validation import LATEST
 
 Period = Literal["month", "day"]
 Split = Literal["global_time", "user_time"]
@@ -32,6 +34,7 @@ class Rows:
         pl.DataFrame
     )  # contract columns, `source_file`, `source_line` (from 1); optionally `reason` and `raw` of rejects
     duplicate: int = 0  # number of repeated rows that the reader dropped; they are not in `frame`
+    unparsable: int = 0  # number of rejects in `frame` that are not rows of the format at all, as torn lines
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class ReadContext:
     report_progress: Callable[[int], object]  # called with the number of bytes read
     source_name: str  # name of the landed path
     user_id: str | None = None  # user id requested on the command line; None: from the source, or the source's name
+    latest: datetime = LATEST  # events at or after this time are rejected
 
 
 @dataclass(frozen=True)

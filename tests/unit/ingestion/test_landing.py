@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ingestion import contract
-from ingestion.as_of import default_as_of
+from ingestion.as_of import FutureDayError, default_as_of, resolve_as_of
+from ingestion.as_of import main as print_as_of
 from ingestion.land import land, main
 from tests.support.log_sources import event, json_lines, landed, play_log, quarantined, tree
 
@@ -159,6 +160,48 @@ def test_live_events_from_the_future_are_quarantined(tmp_path: Path) -> None:
     assert (counts.landed, counts.quarantined) == (1, 1)
     assert "is not before 2026-05-02 12:00" in quarantined(home)["reason"].item()
     assert default_as_of(home) == date(2026, 5, 2)
+
+
+def test_events_from_the_future_are_quarantined_unless_they_are_simulated(tmp_path: Path) -> None:
+    now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    late = {"occurred_at": "2099-05-02T12:00:00Z", "ended_at": "2099-05-02T12:00:00Z"}
+    skewed = {"occurred_at": "2026-05-02T11:59:59Z", "ended_at": "2026-05-02T11:59:59Z"}
+    log = json_lines(
+        tmp_path / "log" / "listening_events.jsonl", [event(1), event(2, **late), event(3, **skewed)]
+    ).parent
+    counts = land(log, tmp_path / "home", now=now)["own_events"]
+    assert (counts.landed, counts.quarantined) == (2, 1)
+    assert "ended_at 2099-05-02 12:00:00" in quarantined(tmp_path / "home")["reason"].item()
+    assert default_as_of(tmp_path / "home") == date(2026, 5, 3)
+    (log / "world.json").write_text("[]")  # not the file of a simulation
+    assert land(log, tmp_path / "home", now=now)["own_events"].quarantined == 1
+    (log / "world.json").write_text('{"seed": 7, "days": 60, "last_day": "2099-05-02", "version": 1}')
+    assert land(log, tmp_path / "simulated", now=now)["own_events"].landed == 3
+
+
+def test_future_plays_of_a_log_with_ends_are_quarantined_with_the_line(tmp_path: Path) -> None:
+    rows = ["1,1500000000,1,1,5000", "1,4000000000,2,1,5000", "1,1500000120,3,1,5000"]
+    land(play_log(tmp_path / "log", rows), tmp_path / "home")
+    assert quarantined(tmp_path / "home").select("source_line", "raw").rows() == [(3, "1,4000000000,2,1,5000")]
+    assert landed(tmp_path / "home").height == 2
+
+
+def test_a_requested_day_may_not_be_in_the_future(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    now = datetime(2026, 5, 10, 12, tzinfo=UTC)
+    land(json_lines(tmp_path / "log" / "listening_events.jsonl", [event(1)]), tmp_path, now=now)
+    assert resolve_as_of(tmp_path, now=now) == date(2026, 5, 2)
+    assert resolve_as_of(tmp_path, date(2026, 5, 11), now) == date(2026, 5, 11)
+    with pytest.raises(FutureDayError, match=r"as_of 2026-05-12 is in the future.* use a day up to 2026-05-11"):
+        resolve_as_of(tmp_path, date(2026, 5, 12), now)
+    # The clock of a simulation may be ahead.
+    before = datetime(2026, 4, 1, tzinfo=UTC)
+    assert resolve_as_of(tmp_path, date(2026, 5, 2), before) == date(2026, 5, 2)
+    with pytest.raises(FutureDayError, match="use a day up to 2026-05-02"):
+        resolve_as_of(tmp_path, date(2026, 5, 3), before)
+    assert print_as_of(["--home", str(tmp_path), "--requested", "2999-01-01"]) == 2
+    assert "error: as_of 2999-01-01 is in the future" in capsys.readouterr().err
+    assert print_as_of(["--home", str(tmp_path), "--requested", "2026-05-01"]) == 0
+    assert capsys.readouterr().out == "2026-05-01\n"
 
 
 def test_quarantine_keeps_row_reason_and_line(tmp_path: Path) -> None:

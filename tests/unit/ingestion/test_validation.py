@@ -30,6 +30,8 @@ VIOLATIONS: list[tuple[dict[str, Any], str]] = [
     ({"action": "play", "played_ms": "9", "ended_at": "2026-05-01T09:00:00Z"}, "is before occurred_at"),
     ({"occurred_at": "0", "ended_at": "0"}, "occurred_at 1970-01-01"),
     ({"occurred_at": "2300-01-01T00:00:00Z", "ended_at": "2300-01-01T00:00:00Z"}, "is not before 2100"),
+    ({"ended_at": "9223372036854775807"}, "ended_at 9223372036854775807 is not a time"),
+    ({"ended_at": "+262142-12-31T00:00:00Z"}, "ended_at +262142-12-31T00:00:00Z is not a time"),
     ({"position": "-1"}, "position -1 is negative"),
     ({"propensity": "0"}, "propensity 0.0 is not in (0, 1]"),
     ({"propensity": "1.5"}, "propensity 1.5 is not in (0, 1]"),
@@ -74,6 +76,21 @@ def test_typed_columns_keep_their_values_and_microseconds() -> None:
     assert row["reason"].to_list() == [None]
     assert row["ended_at"].to_list() == [at.replace(tzinfo=UTC)]
     assert row["played_ms"].to_list() == [31_000]
+
+
+def test_numeric_times_out_of_range_have_a_reason() -> None:
+    times = [1_777_629_600_000_000, 9 * 10**18, -9 * 10**18, None]
+    for column in (pl.Series(times, dtype=pl.Int64), pl.Series(times, dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))):
+        frame = pl.DataFrame([event(n) for n in range(4)]).with_columns(occurred_at=column, ended_at=column)
+        found = conform("listening_events", frame)
+        assert found["ended_at"].null_count() == 3
+        expected = [
+            None,
+            "occurred_at 9000000000000000000",
+            "occurred_at -9000000000000000000",
+            "occurred_at is missing",
+        ]
+        assert [reason and reason.split(" is not")[0].split(" (")[0] for reason in found["reason"]] == expected
 
 
 def test_every_column_of_the_contract_is_described() -> None:

@@ -1,0 +1,306 @@
+"""A damaged row is quarantined with a reason, and all other rows of the log land."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ingestion.land import land, main
+from ingestion.readers.parsing import json_rows
+from ingestion.readers.parsing.column_mapping import parse_mapping
+from ingestion.readers.parsing.line_filter import CLOSED_QUOTES
+from ingestion.sources import MAX_LINE_BYTES, SourceError
+from tests.support.log_sources import event, json_lines, landed, play_log, quarantined
+
+DEEP = "[" * 100_000 + "]" * 100_000
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+BOM = b"\xef\xbb\xbf"
+LISTEN = {
+    "user_id": 1,
+    "listened_at": 1_600_000_000,
+    "track_metadata": {"artist_name": "Ghost", "track_name": "Cirice"},
+}
+SHOWN = {
+    "request_id": "r",
+    "user_id": "u",
+    "scene": "daily",
+    "shown_at": "2026-05-01T10:00:00Z",
+    "release": "v1",
+    "arm": "v1",
+    "items": [{"target_type": "track", "target_id": "t", "position": 0, "propensity": 1.0, "is_exploration": False}],
+}
+
+
+def reasons(home: Path, table: str = "listening_events") -> list[str]:
+    return quarantined(home, table).sort("source_line")["reason"].to_list()
+
+
+def play(minute: int, **columns: Any) -> dict[str, Any]:
+    return {"endTime": f"2021-03-01 10:{minute:02d}", "artistName": "A", "trackName": "B", "msPlayed": 40_000} | columns
+
+
+def export(folder: Path, text: str) -> Path:
+    folder.mkdir()
+    (folder / "StreamingHistory0.json").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (json.dumps(event(2, target_id="\ud800")), json_rows.NOT_UNICODE),
+        (json.dumps(event(2, device="\udfff")), json_rows.NOT_UNICODE),
+        ('{"event_id": ' + DEEP + "}", "the line is nested too deeply"),
+        (json.dumps(event(2, occurred_at=9 * 10**18)), "occurred_at 9000000000000000000 is not a time"),
+        (
+            json.dumps(event(2, occurred_at="+262142-01-01T00:00:00Z")),
+            "occurred_at +262142-01-01T00:00:00Z is not a time",
+        ),
+        (json.dumps(event(2)) + " " * MAX_LINE_BYTES + "x", "the line is longer than 4 MB"),
+        ('{"event_id": ' + "9" * 5_000 + "}", "the line is not JSON"),
+    ],
+    ids=["surrogate", "surrogate in an optional column", "nesting", "integer time", "text time", "length", "digits"],
+)
+def test_a_damaged_json_line_is_quarantined(tmp_path: Path, line: str, reason: str) -> None:
+    log = json_lines(tmp_path / "log" / "listening_events.jsonl", [event(1), line, event(3)])
+    counts = land(log, tmp_path / "home")["own_events"]
+    assert (counts.read, counts.landed, counts.quarantined) == (3, 2, 1)
+    assert reasons(tmp_path / "home")[0].startswith(reason)
+    assert quarantined(tmp_path / "home")["source_line"].to_list() == [2]
+
+
+def test_numbers_that_are_too_large_for_a_vector_are_quarantined(tmp_path: Path) -> None:
+    rows = [{"track_id": "a", "audio_vector": [1, 10**400]}, {"track_id": "b", "audio_vector": [1]}]
+    land(json_lines(tmp_path / "log" / "tracks.jsonl", rows), tmp_path / "home")
+    assert reasons(tmp_path / "home", "tracks") == ["audio_vector is not a list of numbers"]
+
+
+def test_a_damaged_exposure_record_is_quarantined(tmp_path: Path) -> None:
+    live = tmp_path / "home" / "live"
+    deep = "[" * 900 + "]" * 900  # can be parsed, but not printed
+    lines = [json.dumps(SHOWN), json.dumps(SHOWN | {"request_id": "\ud800"}), '{"items": ' + DEEP + "}"]
+    lines.append(json.dumps(SHOWN)[:-1] + f', "request_id": {deep}, "scene": {deep}}}')
+    json_lines(live / "dt=2026-05-01" / "exposures-1-1.jsonl", lines)
+    counts = land(live, tmp_path / "home", now=NOW)["exposure_log"]
+    assert landed(tmp_path / "home", "exposures")["event_id"].to_list() == ["r-0"]
+    assert reasons(tmp_path / "home", "exposures")[:2] == [json_rows.NOT_UNICODE, "the line is nested too deeply"]
+    assert counts.read == counts.landed + counts.quarantined + counts.duplicate
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        json.dumps(play(2, trackName="\ud800")),
+        json.dumps(play(2, artistName=None, other="\ud800")),
+        DEEP,
+        "{torn}",
+        json.dumps({key: value for key, value in play(2).items() if key != "endTime"}),
+        json.dumps(play(2, endTime=None)),
+        json.dumps(play(2, endTime=["2021-03-01 10:02"])),
+    ],
+    ids=["surrogate", "surrogate in another key", "nesting", "not JSON", "no end", "null end", "list as end"],
+)
+def test_a_damaged_play_of_an_export_is_quarantined(tmp_path: Path, damaged: str) -> None:
+    folder = export(tmp_path / "anna", f"[{json.dumps(play(1))}, {damaged}, {json.dumps(play(3))}]")
+    counts = land(folder, tmp_path / "home")["streaming_history"]
+    assert landed(tmp_path / "home").height == 2
+    assert counts.quarantined == 1 and quarantined(tmp_path / "home")["source_line"].to_list() == [2]
+
+
+def test_a_wrong_year_of_an_extended_export_hides_no_plays_of_the_basic_form(tmp_path: Path) -> None:
+    folder = export(tmp_path / "anna", json.dumps([play(1), play(2)]))
+    row = {"ts": "2098-01-01T10:00:00Z", "ms_played": 40_000, "master_metadata_track_name": "B"}
+    row |= {"master_metadata_album_artist_name": "A"}
+    (folder / "endsong_0.json").write_text(json.dumps([row]))
+    counts = land(folder, tmp_path / "home")["streaming_history"]
+    assert (landed(tmp_path / "home").height, counts.quarantined, counts.duplicate) == (2, 1, 0)
+
+
+def parquet(folder: Path, **columns: pa.Array) -> Path:
+    valid = pa.table({name: [event(n)[name] for n in range(3)] for name in event()})
+    for name, column in columns.items():
+        number = valid.schema.get_field_index(name)
+        valid = valid.set_column(number, name, column) if number >= 0 else valid.append_column(name, column)
+    folder.mkdir()
+    pq.write_table(valid, folder / "listening_events.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"user_id": pa.array([b"u1", b"\xff", b"u1"])}, r"user_id .*xff.* is not UTF-8"),
+        ({"target_id": pa.array(["t", "t", "t"]).dictionary_encode()}, None),
+        ({"user_id": pa.array([b"aa", b"\xff\xff", b"bb"], pa.binary(2))}, r"user_id .* is not UTF-8"),
+        ({"device": pa.array([None, ["x"], None])}, r"device is of type List\(String\), not text"),
+        ({"device": pa.array([None, {"x": 1}, None])}, r"device has the Parquet type struct<x: int64>"),
+        ({"device": pa.array([None, 1, None], pa.time64("us"))}, r"device has the Parquet type time64\[us\]"),
+        ({"position": pa.array([0, 2**62, 1])}, r"position 4611686018427387904 is not a whole number"),
+        ({"propensity": pa.array([0.5, np.nan, None])}, r"propensity NaN is not in"),
+        (
+            {
+                "ended_at": pa.array([1_777_629_600_000_000, 9 * 10**18, 1_777_629_720_000_000]).view(
+                    pa.timestamp("us", "UTC")
+                )
+            },
+            r"ended_at 9000000000000000000 \(Datetime",
+        ),
+        (
+            {"ended_at": pa.array([1_777_629_600_000, 9 * 10**18, 1_777_629_720_000]).view(pa.timestamp("ms"))},
+            r"ended_at 9000000000000000000 \(Datetime",
+        ),
+    ],
+    ids=["binary", "dictionary", "fixed binary", "list", "struct", "time of day", "range", "NaN", "µs", "ms"],
+)
+def test_a_parquet_value_of_a_wrong_type_is_quarantined(
+    tmp_path: Path, columns: dict[str, pa.Array], reason: str | None
+) -> None:
+    counts = land(parquet(tmp_path / "log", **columns), tmp_path / "home")["own_events"]
+    if reason is None:
+        assert counts.landed == 3
+        return
+    assert (counts.read, counts.landed, counts.quarantined) == (3, 2, 1)
+    (found,) = reasons(tmp_path / "home")
+    assert re.match(reason, found), found
+
+
+def test_a_parquet_text_that_is_not_utf8_is_quarantined(tmp_path: Path) -> None:
+    buffers = pa.array([b"u1", b"\xff\xfe", b"u1"]).buffers()
+    counts = land(parquet(tmp_path / "log", user_id=pa.Array.from_buffers(pa.string(), 3, buffers)), tmp_path / "home")
+    assert (counts["own_events"].landed, counts["own_events"].quarantined) == (2, 1)
+
+
+def test_a_parquet_file_with_a_column_twice_is_quarantined_and_other_files_land(tmp_path: Path) -> None:
+    folder = parquet(tmp_path / "log")
+    table = pq.read_table(folder / "listening_events.parquet")
+    twice = pa.Table.from_arrays([*table.columns, table["user_id"]], names=[*table.column_names, "user_id"])
+    (folder / "more").mkdir()
+    pq.write_table(twice, folder / "more" / "listening_events.parquet")
+    counts = land(folder, tmp_path / "home")["own_events"]
+    assert (counts.landed, counts.quarantined) == (3, 3)
+    assert set(reasons(tmp_path / "home")) == {"the file has more than one column user_id"}
+
+
+def test_parquet_columns_with_the_names_of_the_readers_own_are_ignored(tmp_path: Path) -> None:
+    names = ("source_line", "source_file", "reason", "raw")
+    counts = land(parquet(tmp_path / "log", **{name: pa.array(["x"] * 3) for name in names}), tmp_path / "home")
+    assert counts["own_events"].landed == 3
+
+
+def test_a_stray_quote_loses_no_other_row(tmp_path: Path) -> None:
+    rows = [f"7,{1_600_000_000 + 60 * n},{n},1,5000" for n in range(2_000)]
+    rows[50] = '7,1600003000,"50,1,5000'
+    counts = land(play_log(tmp_path / "log", rows, names=False), tmp_path / "home")["play_log"]
+    assert (landed(tmp_path / "home").height, counts.quarantined) == (1_999, 1)
+    kept = quarantined(tmp_path / "home").row(0, named=True)
+    assert (kept["source_line"], kept["reason"], kept["raw"]) == (52, "a quoted field is not closed", rows[50] + ",,,,")
+
+
+def test_line_numbers_count_empty_lines_and_broken_lines(tmp_path: Path) -> None:
+    rows = ["7,1600000000,1,1,5000", "", "7,1", "", "", '7,"', "7,1600000060,,1,5000", "7,1600000120,2,1,5000"]
+    land(play_log(tmp_path / "log", rows, names=False), tmp_path / "home")
+    found = quarantined(tmp_path / "home").sort("source_line").select("source_line", "reason").rows()
+    assert found == [
+        (4, "2 fields where the header has 9"),
+        (7, "a quoted field is not closed"),
+        (8, "target_id is missing"),
+    ]
+    assert landed(tmp_path / "home").height == 2
+
+
+def test_quoted_fields_and_headers_are_read(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    header = '"user_id","ts","track_id","artist_id","ms_played"\n'
+    lines = ['"7","1600000000","a,""b""","1","5000"', '7,1600000060,c"d,"",5000', "7,1600000120,e,1,5000"]
+    (tmp_path / "log" / "events.csv").write_text(header + "\r\n".join(lines))
+    counts = land(tmp_path / "log", tmp_path / "home")["play_log"]
+    assert counts.quarantined == 0
+    assert sorted(landed(tmp_path / "home")["target_id"]) == ['a,"b"', 'c"d', "e"]
+
+
+@pytest.mark.parametrize("line", ['"a,b', 'a,"b', 'a,"b""', '"a""b,c', 'a"b,"c', '"', ',"'])
+def test_open_quotes_are_found(line: str) -> None:
+    assert not CLOSED_QUOTES.fullmatch(line.encode())
+
+
+@pytest.mark.parametrize("line", ["", "a,b", '"a","b"', 'a"b,c', '"a""b",c', '"a"b,c', '"",""', ',"a,b",', '"a""",b'])
+def test_closed_quotes_are_accepted(line: str) -> None:
+    assert CLOSED_QUOTES.fullmatch(line.encode())
+
+
+def test_a_line_that_is_too_long_is_quarantined(tmp_path: Path) -> None:
+    rows = ["7,1600000000,1,1,5000", "7,1600000060,2,1," + "x" * (3 * MAX_LINE_BYTES), "7,1600000120,3,1,5000"]
+    counts = land(play_log(tmp_path / "log", rows, names=False), tmp_path / "home")["play_log"]
+    assert (landed(tmp_path / "home").height, counts.quarantined) == (2, 1)
+    kept = quarantined(tmp_path / "home").row(0, named=True)
+    assert (kept["source_line"], kept["reason"]) == (3, "the line is longer than 4 MB")
+    assert len(kept["raw"]) <= 1_000
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_a_log_with_many_unparsable_lines_is_an_error_that_names_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], share: float
+) -> None:
+    good = [f"7,{1_600_000_000 + 60 * n},{n},1,5000" for n in range(1_000)]
+    log = play_log(tmp_path / "log", [*good, *['7,"x'] * int(1_000 * share / (1 - share))], names=False)
+    code = main([str(log), "--home", str(tmp_path / "home")])
+    error = capsys.readouterr().err
+    assert code == (0 if share < 0.1 else 2)
+    assert ("cannot be parsed, more than 10%; the first rejected one is events.csv.gz, row 1002" in error) == (
+        code == 2
+    )
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "listens", "json", "tsv"])
+def test_a_byte_order_mark_is_ignored(tmp_path: Path, suffix: str) -> None:
+    texts = {
+        "csv": ("events.csv", "user_id,ts,track_id,artist_id,ms_played\n7,1600000000,1,1,5000\n"),
+        "jsonl": ("log.jsonl", json.dumps(event(1)) + "\n"),
+        "listens": ("1.listens", json.dumps(LISTEN) + "\n"),
+        "json": ("StreamingHistory0.json", json.dumps([play(1)])),
+        "tsv": ("userid-timestamp-artid-artname-traid-traname.tsv", "u\t2009-05-01T10:00:00Z\ta\tA\tt\tT\n"),
+    }
+    name, text = texts[suffix]
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / name).write_bytes(BOM + text.encode())
+    (counts,) = land(tmp_path / "log", tmp_path / "home").values()
+    assert counts.quarantined == 0
+    assert landed(tmp_path / "home").height == 1
+    assert landed(tmp_path / "home")["user_id"].item() in ("7", "u1", "1", "log", "u")
+
+
+MAPPING = b"file: plays.csv\ncolumns: {user: who, time: at, track: what}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MAPPING + b"actions: &a {x: like}\nplayed: *a\n", r"line 3: anchors and aliases are not supported"),
+        (MAPPING + b"actions: " + b"[" * 5_000, r"line 3: nested more than 10 levels"),
+        (MAPPING + b"#" * (2 << 20), r"more than 1 MB"),
+        (MAPPING + b"actions: {x: 2026-13-45}\n", r"is not YAML \(month must be in"),
+    ],
+    ids=["alias", "nesting", "size", "date"],
+)
+def test_a_harmful_mapping_is_an_error(text: bytes, message: str) -> None:
+    with pytest.raises(SourceError, match=r"segue-mapping\.yaml.*" + message):
+        parse_mapping(text, "segue-mapping.yaml")
+
+
+def test_elements_of_an_array_are_split() -> None:
+    assert json_rows.split_array('[{"a": [1, "]"]}, [2, 3], "x\\"," , {oops}]') == [
+        '{"a": [1, "]"]}',
+        "[2, 3]",
+        '"x\\","',
+        "{oops}",
+    ]
+    assert json_rows.split_array("[]") == []
+    assert [json_rows.split_array(text) for text in ("", "{}", "[1", "[1]]", "[1] x", '["a]')] == [None] * 5 + [['"a']]

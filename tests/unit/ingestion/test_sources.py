@@ -1,0 +1,87 @@
+"""Limits of sources: expansion of compressed files, symbolic links, names that are not UTF-8."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import lzma
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from ingestion import sources
+from ingestion.land import land
+from ingestion.sources import MAX_COMPRESSION_RATIO, RATIO_GRACE_BYTES, SourceError
+from tests.support.log_sources import event, json_lines, landed, play_log
+
+BOMB_BYTES = MAX_COMPRESSION_RATIO * RATIO_GRACE_BYTES * 2
+
+
+def test_a_gzip_bomb_is_an_error_before_it_is_unpacked(tmp_path: Path) -> None:
+    bomb = tmp_path / "log" / "listening_events.jsonl.gz"
+    bomb.parent.mkdir()
+    bomb.write_bytes(gzip.compress(json.dumps(event(1)).encode() + b" " * BOMB_BYTES))
+    with pytest.raises(SourceError, match=r"listening_events\.jsonl\.gz unpacks to more than 12 MB from [\d,]+ bytes"):
+        land(bomb, tmp_path / "home")
+
+
+def test_a_gzip_bomb_of_a_table_is_an_error(tmp_path: Path) -> None:
+    log = play_log(tmp_path / "log", ["7,1600000000,1,1,5000"])
+    with gzip.open(log / "events.csv.gz", "wt") as file:
+        file.write("user_id,ts,track_id,artist_id,ms_played\n" + "7,1600000000,1,1,5000\n" * (BOMB_BYTES // 22))
+    with pytest.raises(SourceError, match=r"events\.csv\.gz unpacks to more than"):
+        land(log, tmp_path / "home")
+
+
+def test_an_xz_bomb_in_a_dump_is_an_error(tmp_path: Path) -> None:
+    content = json.dumps({"track_metadata": {}}).encode() + b" " * BOMB_BYTES
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        entry = tarfile.TarInfo("listens/2020/1.listens")
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    (tmp_path / "listenbrainz-listens-dump.tar.xz").write_bytes(lzma.compress(packed.getvalue(), preset=0))
+    with pytest.raises(SourceError, match=r"dump\.tar\.xz unpacks to more than"):
+        land(tmp_path / "listenbrainz-listens-dump.tar.xz", tmp_path / "home")
+
+
+def test_a_compressed_log_is_read_completely(tmp_path: Path) -> None:
+    log = tmp_path / "log" / "listening_events.jsonl.gz"
+    log.parent.mkdir()
+    log.write_bytes(
+        gzip.compress("".join(json.dumps(event(n % 60, event_id=f"e{n}")) + "\n" for n in range(50_000)).encode())
+    )
+    assert land(log, tmp_path / "home")["own_events"].landed == 50_000
+
+
+def test_a_link_out_of_the_source_is_an_error(tmp_path: Path) -> None:
+    outside = json_lines(tmp_path / "private" / "listening_events.jsonl", [event(1)])
+    (tmp_path / "log").mkdir()
+    for target in (outside, outside.parent):
+        link = tmp_path / "log" / target.name
+        link.symlink_to(target)
+        with pytest.raises(SourceError, match=rf"{target.name} is a symbolic link to .*/private.*; copy the file"):
+            land(tmp_path / "log", tmp_path / "home")
+        link.unlink()
+
+
+def test_links_within_the_source_and_a_linked_source_are_read(tmp_path: Path) -> None:
+    json_lines(tmp_path / "log" / "listening_events" / "a.jsonl", [event(1)])
+    (tmp_path / "log" / "listening_events" / "b.jsonl").symlink_to("a.jsonl")
+    (tmp_path / "linked").symlink_to(tmp_path / "log")
+    counts = land(tmp_path / "linked", tmp_path / "home")["own_events"]
+    assert (counts.landed, counts.duplicate) == (1, 1)
+
+
+def test_a_file_name_that_is_not_utf8_is_printed_with_the_code_of_its_bytes(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        json_lines(folder / "listening_events" / (os.fsdecode(b"\xe9") + ".jsonl"), [event(1), "torn"])
+    except OSError:
+        pytest.skip("this file system has only names in UTF-8")
+    land(folder, tmp_path / "home")
+    assert landed(tmp_path / "home", "landings")["source"].item() == "caf\\udce9"
+    assert [member.name for member in sources.list_members(folder)] == ["listening_events/\\udce9.jsonl"]
