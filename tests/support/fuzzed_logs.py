@@ -1,0 +1,327 @@
+"""Writers of logs of every format with mutated rows, and the number of rows in them, counted without the readers."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingestion import contract
+
+ROWS = 1_000_000 if os.environ.get("SEGUE_ACCEPTANCE") else 400
+"""Number of rows of each log, about."""
+MUTATED_SHARE = 0.08  # below the share of unparsable rows that rejects a log
+ERASED_USER = "u7"
+START = datetime(2020, 1, 1, tzinfo=UTC)
+TOKENS = [
+    *(
+        b'"',
+        b'""',
+        b"'",
+        b",",
+        b"\t",
+        b"\r",
+        b"\r\n",
+        b"\n",
+        b"\n\n",
+        b"\x00",
+        b"\xff",
+        b"\xed\xa0\x80",
+        b"\xef\xbb\xbf",
+    ),
+    *(
+        b"\\ud800",
+        b"\\",
+        b"\\u0000",
+        b"null",
+        b"NaN",
+        b"1e999",
+        b"-1",
+        b"9" * 19,
+        b"9" * 40,
+        b"9" * 5_000,
+        b"2099-01-01T00:00:00Z",
+    ),
+    *(b"[" * 2_000, b"{" * 2_000, b"{}", b"[]", b"}", b"]", b" ", b"\xe2\x80\xa8", "é".encode(), b"x" * 300),
+]
+VALUES: list[Any] = [
+    *(None, "", " ", "x", "\ud800", "\x00", "x" * 300, 0, -1, 5, 1.5, 10**18, 10**30, -(10**18), 1e308, float("nan")),
+    *(float("inf"), True, [], [1], {}, {"a": 1}, "2099-01-01T00:00:00Z", "2021-03-01", "1e5", "\ufffd"),
+]
+
+
+def mutate(line: bytes, chance: random.Random) -> bytes:
+    """The line with one to three changes of its bytes."""
+    for _ in range(chance.choice((1, 1, 2, 3))):
+        at, length = chance.randrange(len(line) + 1), chance.choice((0, 0, 1, 5, 20))
+        change = chance.choice((b"", bytes([chance.randrange(256)]), line[at : at + length] * 2, chance.choice(TOKENS)))
+        line = line[:at] + change + line[at + length :]
+    return line
+
+
+def lines(of: Callable[[int], bytes], chance: random.Random) -> Iterator[bytes]:
+    for number in range(ROWS):
+        yield mutate(of(number), chance) if chance.random() < MUTATED_SHARE else of(number)
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content, 1) if path.suffix == ".gz" else content)
+    return path
+
+
+def count_table_rows(content: bytes) -> int:
+    return sum(line != b"" for line in content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"))
+
+
+def count_json_lines(content: bytes) -> int:
+    return sum(line.decode("utf-8", "replace").strip() != "" for line in content.split(b"\n"))
+
+
+def json_line(row: dict[str, Any]) -> bytes:
+    return json.dumps(row, ensure_ascii=bool(len(row) % 2)).encode()
+
+
+def time_of(number: int) -> datetime:
+    return START + timedelta(seconds=61 * number)
+
+
+def second_of(number: int) -> int:
+    return int(time_of(number).timestamp())
+
+
+def user_of(number: int) -> str:
+    return f"u{number % 10}"
+
+
+def play_log(folder: Path, chance: random.Random) -> int:
+    def of(number: int) -> bytes:
+        title = '"a, ""b"""' if number % 3 else "c"
+        return f"{user_of(number)},{second_of(number)},{title},{number % 5},{number % 300_000}".encode()
+
+    rows = b"\n".join(lines(of, chance))
+    write(folder / "events.csv.gz", b"user_id,ts,track_id,artist_id,ms_played\n" + rows)
+    return count_table_rows(rows)
+
+
+def mapped_csv(folder: Path, chance: random.Random) -> int:
+    mapping = "file: plays.csv\ncolumns: {user: who, time: at, title: song, artist: by, played: ms, action: what}\n"
+    write(folder / "segue-mapping.yaml", mapping.encode())
+
+    def of(number: int) -> bytes:
+        action = ("play", "like")[number % 7 == 0]
+        return (
+            f'{user_of(number)},{time_of(number).isoformat()},"s, {number % 9}",b,{number % 200_000},{action}'.encode()
+        )
+
+    rows = b"\r\n".join(lines(of, chance))
+    write(folder / "plays.csv", b"who,at,song,by,ms,what\r\n" + rows)
+    return count_table_rows(rows)
+
+
+def lastfm_1k(folder: Path, chance: random.Random) -> int:
+    def of(number: int) -> bytes:
+        return f'{user_of(number)}\t{time_of(number):%Y-%m-%dT%H:%M:%SZ}\ta{number % 3}\tGhost\tt{number % 9}\tSay "Hi"'.encode()
+
+    rows = b"\n".join(lines(of, chance))
+    write(folder / "userid-timestamp-artid-artname-traid-traname.tsv", rows)
+    return count_table_rows(rows)
+
+
+def artist_genres(folder: Path, chance: random.Random) -> int:
+    def of(number: int) -> bytes:
+        return f"artist {number}\thas_genre\trock\tx".encode()
+
+    rows = b"\n".join(lines(of, chance))
+    write(folder / "artist_genre.tsv", b"artist_name\trelation\tgenre_or_tag\tsources\n" + rows)
+    return count_table_rows(rows)
+
+
+def listenbrainz(folder: Path, chance: random.Random) -> int:
+    def of(number: int) -> bytes:
+        metadata = {"artist_name": "Ghøst", "track_name": f"t{number % 9}", "additional_info": {"artist_mbids": ["a"]}}
+        return json_line({"user_id": user_of(number), "listened_at": second_of(number), "track_metadata": metadata})
+
+    content = b"\n".join([of(0), *lines(of, chance)])
+    write(folder / "listens" / "2020" / "1.listens", content)
+    return count_json_lines(content)
+
+
+def thirty_music(folder: Path, chance: random.Random) -> int:
+    def of(number: int) -> bytes:
+        links = {"subjects": [{"id": user_of(number)}], "objects": [{"id": number % 9}]}
+        return f'event.play\t{number}\t{second_of(number)}\t{{"playtime":{number % 400}}}\t{json.dumps(links)}'.encode()
+
+    content = b"\n".join(lines(of, chance))
+    write(folder / "relations" / "events.idomaar", content)
+    return count_json_lines(content)
+
+
+def event(number: int) -> dict[str, Any]:
+    row = {"event_id": f"e{number}", "user_id": user_of(number), "sequence_number": number, "target_type": "track"}
+    row |= {
+        "target_id": f"t{number % 9}",
+        "occurred_at": time_of(number).isoformat(),
+        "ended_at": time_of(number).isoformat(),
+    }
+    return row | {"action": "like", "scene": "daily"}
+
+
+def own_events(folder: Path, chance: random.Random) -> int:
+    def changed(number: int) -> bytes:
+        row = event(number)
+        if chance.random() < MUTATED_SHARE / 2:
+            row[chance.choice(list(row))] = chance.choice(VALUES)
+        return json_line(row)
+
+    content = b"\n".join(lines(changed, chance))
+    write(folder / "listening_events" / "log.jsonl", content)
+    return count_json_lines(content) + parquet_events(folder / "listening_events")
+
+
+def parquet_columns(number: int) -> list[pa.Array]:
+    """Arrays of `number` values of many types."""
+    odd: list[Any] = [
+        *((["x", None], pa.string()), ([b"u1", b"\xff"], pa.binary()), ([b"a\xff", b"bb"], pa.binary(2))),
+        *(([1, -1], pa.int8()), ([2**64 - 1, 0], pa.uint64()), ([9 * 10**18, -(9 * 10**18)], pa.int64())),
+        *(([1.5, float("nan")], pa.float32()), ([float("inf"), -0.0], pa.float64()), ([True, None], pa.bool_())),
+        *(
+            ([["a"], None], pa.list_(pa.string())),
+            ([[1], [2]], pa.list_(pa.int64())),
+            ([[[1]], []], pa.list_(pa.list_(pa.int8()))),
+        ),
+        *(([{"a": 1}, None], pa.struct({"a": pa.int64()})), ([[("a", 1)], []], pa.map_(pa.string(), pa.int64()))),
+        *(
+            ([1, 2], pa.time32("s")),
+            ([1, 2], pa.duration("us")),
+            ([None, None], pa.null()),
+            ([["a"], ["b"]], pa.list_(pa.string(), 1)),
+        ),
+    ]
+    arrays = [pa.array([values[row % 2] for row in range(number)], data_type) for values, data_type in odd]
+    ticks = [(9 * 10**18, -(9 * 10**18), 0, 1_600_000_000_000)[row % 4] for row in range(number)]
+    for unit in ("s", "ms", "us", "ns"):  # Parquet has no seconds; they must fit into milliseconds
+        values = pa.array([tick // 1_000 for tick in ticks] if unit == "s" else ticks, pa.int64())
+        arrays += [values.view(pa.timestamp(unit, zone)) for zone in (None, "UTC", "Asia/Tokyo")]
+    arrays.append(pa.array([(2**31 - 1, -(2**31))[row % 2] for row in range(number)], pa.int32()).view(pa.date32()))
+    arrays += [arrays[0].dictionary_encode(), arrays[0].cast(pa.large_string()), arrays[5].cast(pa.decimal128(38, 2))]
+    return [*arrays, pa.Array.from_buffers(pa.string(), number, arrays[1].buffers())]
+
+
+def parquet_events(folder: Path) -> int:
+    """Write one Parquet file for each combination of a column and a type; return the number of rows."""
+    names = [field.name for field in contract.LISTENING_EVENTS]
+    rows = max(4, ROWS // 1_000)
+    arrays = parquet_columns(rows)
+    for number in range(len(arrays) * len(names) if ROWS > 1_000 else len(arrays)):
+        table = pa.table({name: [event(row)[name] for row in range(rows)] for name in event(0)})
+        table = table.set_column(0, "event_id", pa.array([f"p{number}-{row}" for row in range(rows)]))
+        name, array = names[(number // len(arrays) + number) % len(names)], arrays[number % len(arrays)]
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, array) if at >= 0 else table.append_column(name, array)
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, folder / f"p{number}.parquet")
+    return rows * (number + 1)
+
+
+def exposure_log(folder: Path, chance: random.Random) -> int:
+    def of(number: int) -> bytes:
+        items = [{"target_type": "track", "target_id": f"t{row}", "position": row, "propensity": 1.0, "is_exploration": False}
+                 for row in range(number % 3)]  # fmt: skip
+        shown = {"request_id": f"r{number}", "user_id": user_of(number), "scene": "daily", "release": "v", "arm": "v"}
+        return json_line(shown | {"shown_at": time_of(number).isoformat(), "items": items})
+
+    content = b"\n".join([of(2), *lines(of, chance)])
+    write(folder / "exposures-1-1.jsonl", content)
+    return sum(map(count_exposure_rows, content.split(b"\n")))
+
+
+def count_exposure_rows(line: bytes) -> int:
+    """An impression and an exposure per item; one row for a line that is not a record."""
+    text = line.decode("utf-8", "replace").strip()
+    try:
+        items = json.loads(text)["items"]
+        json.dumps(json.loads(text), ensure_ascii=False).encode()
+        return 2 * sum(isinstance(item, dict) or 1 // 0 for item in items) if isinstance(items, list) else 1
+    except (ValueError, LookupError, TypeError, RecursionError, ZeroDivisionError):
+        return int(text != "")
+
+
+def streaming_history(folder: Path, chance: random.Random) -> int:
+    def basic(number: int) -> dict[str, Any]:
+        return {
+            "endTime": f"{time_of(number):%Y-%m-%d %H:%M}",
+            "artistName": "A",
+            "trackName": f"t{number % 9}",
+            "msPlayed": 40_000,
+        }
+
+    def extended(number: int) -> dict[str, Any]:
+        row = {
+            "ts": f"{time_of(number):%Y-%m-%dT%H:%M:%SZ}",
+            "ms_played": 40_000,
+            "master_metadata_track_name": f"t{number % 9}",
+        }
+        return row | {"master_metadata_album_artist_name": "A", "spotify_track_uri": "spotify:track:x"}
+
+    for form, name, half in (
+        (basic, "StreamingHistory0", range(ROWS // 2)),
+        (extended, "endsong_0", range(ROWS // 4, ROWS * 3 // 4)),
+    ):
+        elements = []
+        for number in half:
+            row: Any = form(number)
+            if chance.random() < MUTATED_SHARE:
+                row[chance.choice(list(row))] = chance.choice(VALUES)
+                row = chance.choice((row, row, row, {}, [], None, "x", {name: row}))
+            elements.append(json.dumps(row))
+        if name == "endsong_0":
+            elements += ["[" * 5_000 + "]" * 5_000, "{oops}"]
+        write(folder / f"{ERASED_USER}x" / f"{name}.json", f"[{', '.join(elements)}]".encode())
+    return 2 * (ROWS // 2) + 2
+
+
+def yambda(folder: Path, chance: random.Random) -> int:
+    folder.mkdir(parents=True)
+    kinds = ("listen", "listen", "listen", "like", "dislike", "unlike", None, "x")
+    columns: dict[str, list[Any]] = {
+        "uid": [number % 10 if number % 101 else None for number in range(ROWS)],
+        "timestamp": [chance.choice((*[number * 5] * 9, None, 10**18, -1)) for number in range(ROWS)],
+        "item_id": [number % 9 if number % 103 else None for number in range(ROWS)],
+        "played_ratio_pct": [chance.choice((*[50.0] * 9, None, float("nan"), 1e300, -1.0)) for _ in range(ROWS)],
+        "track_length_seconds": [chance.choice((200, 200, 200, None)) for _ in range(ROWS)],
+        "event_type": [kinds[number % len(kinds)] for number in range(ROWS)],
+    }
+    pq.write_table(pa.table(columns), folder / "multi_event.parquet")
+    return ROWS
+
+
+@dataclass(frozen=True)
+class FuzzedFormat:
+    """Writer of a log, and the tables that its rows become."""
+
+    write: Callable[[Path, random.Random], int]  # returns the number of rows
+    tables: tuple[str, ...] = ("listening_events",)
+
+
+FORMATS = {
+    "own_events": FuzzedFormat(own_events),
+    "exposure_log": FuzzedFormat(exposure_log, ("listening_events", "exposures")),
+    "play_log": FuzzedFormat(play_log),
+    "streaming_history": FuzzedFormat(streaming_history),
+    "artist_genres": FuzzedFormat(artist_genres, ("knowledge_triples",)),
+    "lastfm_1k": FuzzedFormat(lastfm_1k),
+    "listenbrainz": FuzzedFormat(listenbrainz),
+    "mapped_csv": FuzzedFormat(mapped_csv),
+    "yambda": FuzzedFormat(yambda),
+    "thirty_music": FuzzedFormat(thirty_music),
+}
