@@ -18,6 +18,7 @@ from local import run, services
 from local.ports import free_port
 from tests.e2e import listening_page
 from tests.support import browser, documented_commands, screenshots
+from tests.support.log_sources import json_lines
 from tests.support.tiers import acceptance_only
 
 pytestmark = [pytest.mark.timeout(900)]
@@ -208,16 +209,27 @@ def test_a_second_run_reuses_models(home, here):
     assert "unchanged" in logs
 
 
-def test_a_failed_expectation_stops_the_pipeline_and_the_release_stays_in_service(home, here):
+def test_a_day_in_the_future_is_rejected(home, here):
+    later = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
+    process = home.run("local.run", "--recipe", "debug", "--as-of", later)
+    assert process.returncode == 1
+    assert "task announce_events_ready failed" in process.stderr
+    assert f"as_of {later} is in the future: events until then are not known yet; use a day up to" in process.stderr
+
+
+def test_a_failed_expectation_stops_the_pipeline_and_the_release_stays_in_service(home, here, tmp_path):
     user_id = run.find_recent_user(here)
     release = run.recommend(here, user_id)["release"]
     pids = service_pids(here)
-    # For an as_of weeks after the newest event, landed events are stale.
-    stale = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
-    process = home.run("local.run", "--recipe", "debug", "--as-of", stale)
+    # The contract allows any position from 0, the expectations on the newest events do not.
+    now = datetime.now(UTC).isoformat()
+    event = {"event_id": uuid.uuid4().hex, "user_id": user_id, "sequence_number": 10**9 + 1, "target_type": "track"}
+    event |= {"target_id": "1", "occurred_at": now, "ended_at": now, "action": "click", "position": 20_000}
+    log = json_lines(tmp_path / "log" / "listening_events.jsonl", [event])
+    process = home.run("local.run", "--recipe", "debug", "--logs", str(log))
     assert process.returncode == 1
     assert "task validate_landed failed" in process.stderr
-    assert "failed: expect_column_values_to_be_between(table_hours_before_as_of)" in process.stderr
+    assert "failed: expect_column_values_to_be_between(position)" in process.stderr
     assert "What to do: The log and the data docs list every failed expectation" in process.stderr
     assert "build_marts" not in process.stdout
     assert run.recommend(here, user_id)["release"] == release
