@@ -318,7 +318,11 @@ def _files(folder: Path, days: str) -> list[Path]:
 
 def _printable(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows with whole numbers instead of the times of a column that has times out of Python's range."""
-    units = {pl.Datetime("ms"): 1_000, pl.Datetime("us"): 1, pl.Date(): DAY_US}  # nanoseconds are always in range
+    units: dict[pl.DataType, int] = {
+        pl.Datetime("ms"): 1_000,
+        pl.Datetime("us"): 1,
+        pl.Date(): DAY_US,
+    }  # nanoseconds are always in range
     for name, data_type in rows.schema.items():
         unit = units.get(pl.Datetime(data_type.time_unit) if isinstance(data_type, pl.Datetime) else data_type)
         if unit is not None:

@@ -80,7 +80,7 @@ def _is_convertible(source: pl.DataType, target: pl.DataType) -> bool:
         if not isinstance(source, pl.List | pl.Array):
             return False
         is_text = target.inner == pl.String
-        return source.inner.is_numeric() or (is_text and source.inner == pl.String)  # type: ignore[union-attr]
+        return source.inner.is_numeric() or (is_text and source.inner == pl.String)
     if isinstance(source, pl.Datetime | pl.Date):
         return target in (TIME, pl.Date)
     if source == pl.Boolean:

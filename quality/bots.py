@@ -64,17 +64,17 @@ class ExcludedUsers:
 
 
 def find_landed_events(engine: Engine, landing: Path) -> tuple[LandedEvents, ExcludedUsers]:
-    """Return the newest partition that has events of users, without the events of bots.
+    """Return the newest partition that has other events than those of bots, without the latter; and the excluded users.
 
     Raises:
         tables.TableError: No event has been landed.
     """
     newest: tuple[LandedEvents, ExcludedUsers] | None = None
-    for landed in tables.landed_partitions(engine, landing):
-        found = _exclude(engine, landed)
-        newest = newest or found
-        if found[1].users == 0 or engine.first_row(f"select 1 from {found[0].table.source} limit 1"):  # noqa: S608
-            return found
+    for partition in tables.landed_partitions(engine, landing):
+        landed, excluded = _exclude(engine, partition)
+        newest = newest or (landed, excluded)
+        if excluded.users == 0 or engine.first_row(f"select 1 from {landed.table.source} limit 1"):  # noqa: S608
+            return landed, newest[1]
     if newest is None:
         return tables.find_landed_events(engine, landing), ExcludedUsers()  # raises the error
     return newest

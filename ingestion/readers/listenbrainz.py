@@ -73,7 +73,7 @@ def _open_tar(raw: IO[bytes], member: Member) -> tarfile.TarFile:
     """Open the archive as a stream, whose members can be read once, in order."""
     stream: Any = raw  # `Member.open` decompresses `.gz`
     if member.file.endswith(".xz"):
-        stream = bound_expansion(lzma.open(raw), raw, member)  # type: ignore[arg-type]  # noqa: SIM115 - closed with it
+        stream = bound_expansion(lzma.open(raw), raw, member)  # noqa: SIM115 - closed with it
     elif member.file.endswith(".zst"):
         stream = bound_expansion(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd"), raw, member)
     return tarfile.open(fileobj=stream, mode="r|")
