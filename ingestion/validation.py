@@ -137,7 +137,17 @@ def _as_time(column: pl.Expr, source: pl.DataType) -> pl.Expr:
 
 def _time_of_micros(microseconds: pl.Expr) -> pl.Expr:
     """Times; null outside of the years 1 to 9999, in which neither Polars nor Python can print a time."""
-    return pl.when(microseconds.is_between(MIN_TIME_US, MAX_TIME_US)).then(microseconds).cast(TIME)
+    # An expression with `when` would parse the text twice.
+    return microseconds.map_batches(_times_in_range, return_dtype=TIME)
+
+
+def _times_in_range(microseconds: pl.Series) -> pl.Series:
+    is_in_range = microseconds.is_between(MIN_TIME_US, MAX_TIME_US)
+    if not is_in_range.all():
+        microseconds = microseconds.zip_with(
+            is_in_range, pl.repeat(None, len(microseconds), dtype=pl.Int64, eager=True)
+        )
+    return microseconds.cast(TIME)
 
 
 def _column_rules(schema: pa.Schema) -> list[Check]:
