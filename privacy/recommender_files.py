@@ -20,10 +20,10 @@ from pathlib import Path
 from config import settings
 from privacy import ErasureError, sqlite
 from sequences.skew.request_log import REQUEST_LOG_PREFIX
-from serving.events import daily_jsonl, exposures, write_ahead_log
+from serving.events import exposures, write_ahead_log
 from serving.events.suppression import read_acknowledgement
 from serving.pipeline import daily_lists
-from storage import suppression_list
+from storage import daily_files, suppression_list
 
 ACKNOWLEDGEMENT_TIMEOUT_S = 60.0
 
@@ -134,7 +134,7 @@ def running_process(state: Path) -> str | None:
 
 def _erase_from_logs(user_ids: Sequence[str], folder: Path, prefix: str) -> Counter[str]:
     erased: Counter[str] = Counter()
-    for path in daily_jsonl.list_files(folder, prefix):
+    for path in daily_files.list_files(folder, prefix):
         erased += erase_lines(path, user_ids)
     return erased
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sequences.online.materialization_state import MaterializationRun, read_materializations
 from sequences.skew.request_log import LoggedRequest, LogPosition
-from storage import object_store
+from storage import daily_files, object_store
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Arrivals:
         """
         position = self.live_positions.get(event_id)
         if position is not None:
-            return request.applied is None or position > request.applied
+            return request.applied is None or _order(position) > _order(request.applied)
         run = self.materialization_for(request)
         return run is None or known_us >= run.as_of_us or self.landed_us.get(event_id, 0) > run.events_us
 
@@ -64,9 +64,14 @@ class Arrivals:
         return event_id in self.landed_us
 
 
+def _order(position: LogPosition) -> tuple[tuple[int, str], int]:
+    file, offset = position
+    return daily_files.sort_key(file), offset
+
+
 def _live_positions(users: set[str], folder: Path, since: date) -> dict[str, LogPosition]:
     positions: dict[str, LogPosition] = {}
-    for path in sorted(folder.glob("dt=*/events-*.jsonl"), key=lambda path: (path.parent.name, path.name)):
+    for path in daily_files.list_files(folder, "events"):
         if path.parent.name < f"dt={since}":
             continue
         name, offset = path.relative_to(folder).as_posix(), 0

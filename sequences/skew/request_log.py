@@ -18,7 +18,7 @@ from sequences.views import ATTRIBUTES
 REQUEST_LOG_PREFIX = "requests"
 
 LogPosition = tuple[str, int]
-"""Position in the live event log: file name relative to its folder, and the offset after the line. Sorted by time."""
+"""Position in the live event log: file name relative to its folder, and the offset after the line."""
 
 FeatureLists = dict[str, list[Any]]
 

@@ -1,6 +1,7 @@
-"""Append-only JSON Lines files, one per day and process: `dt=<YYYY-MM-DD>/<name>-<started µs>-<pid>.jsonl`.
+"""Append-only JSON Lines files, one per day and process, named as in `storage.daily_files`.
 
-The day is the UTC day of writing, so a file does not grow after its day. Not thread-safe: a single owner writes.
+The day is the UTC day of writing, so a file does not grow after its day. The number is the start time in µs, or one more than
+that of the newest file if the clock was set back. Not thread-safe: a single owner writes.
 Knows nothing about events.
 """
 
@@ -10,6 +11,8 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+
+from storage import daily_files
 
 TAIL_BYTES = 1 << 20
 
@@ -71,18 +74,15 @@ class DailyJsonlFile:
         self.close()
         folder = self._folder / f"dt={day}"
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"{self._name}-{now_us:017d}-{os.getpid()}.jsonl"
+        earlier = daily_files.list_files(self._folder, self._name)
+        number = max(now_us, daily_files.number_of(earlier[-1].name) + 1 if earlier else 0)
+        self.path = folder / f"{self._name}-{number:017d}-{os.getpid()}.jsonl"
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         self._size = os.fstat(self._descriptor).st_size
         self._day = day
         # A new file is durable only after its folders are synced.
         for parent in (folder, self._folder):
             _sync_folder(parent)
-
-
-def list_files(folder: Path, name: str) -> list[Path]:
-    """All files that a `DailyJsonlFile` of this name wrote, oldest first."""
-    return sorted(folder.glob(f"dt=*/{name}-*.jsonl"), key=lambda path: (path.parent.name, path.name))
 
 
 def truncate_torn_line(path: Path) -> int:

@@ -20,6 +20,7 @@ from serving.events.daily_jsonl import DailyJsonlFile
 from serving.observability.background import PeriodicTask
 from serving.pipeline.request import Request
 from serving.pipeline.response import ResponseItem
+from storage import daily_files
 from training.data.user_batch import UserBatch
 
 EXPOSURE_LOG_PREFIX = "exposures"
@@ -67,7 +68,7 @@ class ExposureLog:
 
     def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in daily_jsonl.list_files(folder, EXPOSURE_LOG_PREFIX):
+        for path in daily_files.list_files(folder, EXPOSURE_LOG_PREFIX):
             daily_jsonl.truncate_torn_line(path)
         self._file = DailyJsonlFile(folder, EXPOSURE_LOG_PREFIX, now_us)
         self._lock = threading.Lock()

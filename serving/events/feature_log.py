@@ -21,6 +21,7 @@ from sequences.skew.request_log import REQUEST_LOG_PREFIX, LoggedRequest, LogPos
 from serving.events import daily_jsonl
 from serving.events.daily_jsonl import DailyJsonlFile
 from serving.pipeline.request import Request
+from storage import daily_files
 
 MAX_BYTES_PER_HOUR = 8 << 20
 MAX_QUEUED_REQUESTS = 64
@@ -52,7 +53,7 @@ class FeatureLog:
         self._folder, self._sampling_rate, self._now_us, self.read_applied_position = folder, share, now_us, applied
         self._max_bytes_per_hour = max_bytes_per_hour
         self._hour, self._written = -1, 0
-        for path in daily_jsonl.list_files(folder, REQUEST_LOG_PREFIX):
+        for path in daily_files.list_files(folder, REQUEST_LOG_PREFIX):
             daily_jsonl.truncate_torn_line(path)
         self._file = DailyJsonlFile(folder, REQUEST_LOG_PREFIX, now_us)
         self._requests: queue.Queue[LoggedRequest | threading.Event | None] = queue.Queue(maxsize=MAX_QUEUED_REQUESTS)

@@ -25,6 +25,7 @@ from serving.events import daily_jsonl
 from serving.events.daily_jsonl import DailyJsonlFile
 from serving.events.deduplication import RecentEventIds
 from serving.events.event_schema import Event
+from storage import daily_files
 
 EVENT_LOG_PREFIX = "events"
 LOCK_FILE = "writer.lock"
@@ -82,8 +83,9 @@ class EventLog:
         self._file = DailyJsonlFile(folder, EVENT_LOG_PREFIX, now_us)
         self._ids = RecentEventIds()
         self.low_watermark = LowWatermark(state / "pushed.json")
-        self._number = 0
-        paths = daily_jsonl.list_files(folder, EVENT_LOG_PREFIX)
+        paths = daily_files.list_files(folder, EVENT_LOG_PREFIX)
+        # Events are numbered by the clock, which may have been set back: continue after those of earlier processes.
+        self._number = max((path.stat().st_mtime_ns // 1000 for path in paths), default=0)
         self.repaired_files = [path for path in paths if daily_jsonl.truncate_torn_line(path)]
         self._ids.load(paths)
         self._reports: queue.Queue[_AppendRequest | None] = queue.Queue(maxsize=MAX_QUEUED_REPORTS)
@@ -115,15 +117,15 @@ class EventLog:
         return report.future.result()
 
     def read_unpushed(self) -> Iterator[tuple[Event, LogPosition]]:
-        """Events of earlier processes after the low watermark, in log order; call before the first append.
+        """Events after the low watermark, in log order; also those that are being appended.
 
         Lines without a valid event (disk errors) are skipped; ingestion quarantines them.
         """
         mark = self.low_watermark.position
-        for path in daily_jsonl.list_files(self._folder, EVENT_LOG_PREFIX):
+        for path in daily_files.list_files(self._folder, EVENT_LOG_PREFIX):
             name, start = self._name_of(path), 0
             if mark is not None:
-                if (path.parent.name, path.name) < _sort_key(mark[0]):
+                if daily_files.sort_key(name) < daily_files.sort_key(mark[0]):
                     continue
                 start = mark[1] if name == mark[0] else 0
             for line, offset in daily_jsonl.read_lines(path, start):
@@ -243,6 +245,16 @@ class LowWatermark:
             while self._pending and self._pending[next(iter(self._pending))]:
                 self._position, _ = self._pending.popitem(last=False)
 
+    def mark_pushed_through(self, position: LogPosition) -> None:
+        """Record that all commits up to this position of the log are in the online store."""
+        last = daily_files.sort_key(position[0]), position[1]
+        with self._lock:
+            for file, offset in self._pending:
+                if (daily_files.sort_key(file), offset) <= last:
+                    self._pending[file, offset] = True
+            while self._pending and self._pending[next(iter(self._pending))]:
+                self._position, _ = self._pending.popitem(last=False)
+
     def save(self) -> None:
         """Write the watermark atomically."""
         position = self._position
@@ -253,11 +265,6 @@ class LowWatermark:
         draft.write_text(json.dumps({"file": position[0], "offset": position[1]}), encoding="utf-8")
         os.replace(draft, self._path)  # noqa: PTH105
         self._saved_position = position
-
-
-def _sort_key(name: str) -> tuple[str, str]:
-    day, _, file = name.partition("/")
-    return day, file
 
 
 def _read_watermark(path: Path) -> LogPosition | None:
