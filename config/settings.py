@@ -87,6 +87,8 @@ class Settings:
     consumer_port: int = 9180  # metrics port of the event consumer
     training_ranks: int = 1  # number of data-parallel training processes
     training_plays: int = 20_000_000  # maximum number of plays that one training process holds in memory
+    release_public_key: str = ""  # PEM file of the key that signs releases; empty: signatures are not checked
+    release_private_key: str = ""  # PEM file of the key to sign releases with; empty: releases are not signed
     tables_url: str = ""  # s3:// URL of landing zone, quarantine and marts; empty: below `home`
 
     @property
@@ -115,6 +117,11 @@ class Settings:
     def event_log(self) -> Path:
         """The recommender's durable event log, JSON lines in the contract: `live/dt=*/*.jsonl`."""
         return self.home / "live"
+
+    @property
+    def event_log_lock(self) -> Path:
+        """Lock of the process that writes the event log and the online store."""
+        return self.home / "serving" / "writer.lock"
 
     @property
     def request_log(self) -> Path:
@@ -182,7 +189,8 @@ def load_settings() -> Settings:
 
     Raises:
         SettingError: A number is out of range, the territory is not a country code, a choice is not among the
-            alternatives, a URL has an unsupported scheme, or `SEGUE_TABLES` requires a package that is not installed.
+            alternatives, a URL has an unsupported scheme, a key file does not exist, or `SEGUE_TABLES` requires a package
+            that is not installed.
     """
     host = os.environ.get("SEGUE_HOST") or "127.0.0.1"
     return Settings(
@@ -215,6 +223,8 @@ def load_settings() -> Settings:
         consumer_port=_port("SEGUE_CONSUMER_PORT", 9180),
         training_ranks=read_number("SEGUE_TRAINING_RANKS", 1, 1, MAX_TRAINING_RANKS),
         training_plays=read_number("SEGUE_TRAINING_PLAYS", 20_000_000, 1, 1_000_000_000),
+        release_public_key=_file("SEGUE_RELEASE_PUBLIC_KEY"),
+        release_private_key=_file("SEGUE_RELEASE_PRIVATE_KEY"),
         tables_url=_object_store_url("SEGUE_TABLES"),
     )
 
@@ -312,6 +322,13 @@ def _object_store_url(name: str) -> str:
     if importlib.util.find_spec("s3fs") is None:
         raise SettingError(f"{name}={text!r} needs s3fs; run: pip install -c requirements.lock -e '.[s3]', or unset it")
     return text
+
+
+def _file(name: str) -> str:
+    text = os.environ.get(name) or ""
+    if text and not Path(text).is_file():
+        raise SettingError(f"{name}={text!r} is not a file; set it to the path of a PEM file, or unset it")
+    return str(Path(text).resolve()) if text else ""
 
 
 def _choice(name: str, choices: tuple[str, ...]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,21 @@ def open_store(repository: Path = FEATURE_REPOSITORY) -> FeatureStore:
     return store
 
 
+def create_missing_tables(store: FeatureStore) -> None:
+    """Create the online tables of registered views that a SQLite online store lacks; other stores have no tables."""
+    if store.config.online_store.type != "sqlite":
+        return
+    views = store.list_batch_feature_views()
+    store._get_provider().online_store.update(
+        config=store.config,
+        tables_to_delete=[],
+        tables_to_keep=views,
+        entities_to_delete=[],
+        entities_to_keep=[],
+        partial=True,
+    )
+
+
 def import_feast() -> Any:
     """The `feast` module, imported without typeguard's instrumentation, which takes longer than the rest of the import.
 
@@ -89,7 +105,10 @@ def import_feast() -> Any:
 
 
 def _enable_wal(store: FeatureStore) -> None:
-    """Switch a SQLite online store to WAL mode (persistent in the file), so that a commit does not wait for readers."""
+    """Switch a SQLite online store to WAL mode (persistent in the file), so that a commit does not wait for readers.
+
+    A damaged file fails when rows are read; the registry can be used without it.
+    """
     if store.config.online_store.type != "sqlite":
         return
     path = Path(store.config.online_store.path)
@@ -97,6 +116,7 @@ def _enable_wal(store: FeatureStore) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path)
     try:
-        connection.execute("pragma journal_mode = wal")
+        with suppress(sqlite3.DatabaseError):
+            connection.execute("pragma journal_mode = wal")
     finally:
         connection.close()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import gc
+import sqlite3
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -19,7 +21,7 @@ import feast
 from tqdm import tqdm
 
 from config import settings
-from sequences.feast_store import local_marts_folder, open_store
+from sequences.feast_store import create_missing_tables, local_marts_folder, open_store
 from sequences.online.batch_rows import EncodedRow, encode_batch_rows
 from sequences.online.codec import StoredValue
 from sequences.online.materialization_state import (
@@ -73,6 +75,7 @@ def _materialize(
     is_forced: bool,
 ) -> dict[str, int] | None:
     midnight = datetime(as_of.year, as_of.month, as_of.day)
+    create_missing_tables(store)
     state = MaterializationState(state_file, store)
     try:
         if not is_forced and state.as_of is not None and as_of < state.as_of:
@@ -168,25 +171,35 @@ def _stored_values(values: Mapping[str, bytes]) -> dict[str, Any]:
     return {name: StoredValue(value) for name, value in values.items()}
 
 
-def main() -> None:
-    """Run the command."""
+def main() -> int:
+    """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(description="Write every user's newest features to the online store.")
     parser.add_argument(
         "--as-of", required=True, type=date.fromisoformat, help="YYYY-MM-DD: write the features known before this day"
     )
     parser.add_argument("--force", action="store_true", help="set the store back to an earlier day")
     arguments = parser.parse_args()
-    store = open_store()
     folder = settings.load_settings().feast
-    state_file = digests_file(folder, store.config.online_store.type)
-    written = materialize(store, arguments.as_of, local_marts_folder(), state_file, is_forced=arguments.force)
+    try:
+        store = open_store()
+        state_file = digests_file(folder, store.config.online_store.type)
+        written = materialize(store, arguments.as_of, local_marts_folder(), state_file, is_forced=arguments.force)
+    except sqlite3.DatabaseError as error:
+        print(
+            f"error: the online store in {folder} is damaged or locked ({error}); stop the recommender and rebuild the store: "
+            "python -m local.environment python -m sequences.online.rebuild",
+            file=sys.stderr,
+        )
+        return 1
     if written is None:
         print(f"the online store already has a later day than {arguments.as_of}; use --force to set it back")
-        return
+        return 0
     record_materialization(folder, arguments.as_of, local_marts_folder() / "events.parquet")
     print("materialized " + ", ".join(f"{name} {rows:,}" for name, rows in written.items()))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    code = main()
     gc.freeze()  # otherwise the interpreter scans all imported objects for garbage before it exits
+    sys.exit(code)

@@ -1,0 +1,101 @@
+"""Feast's registry in a copied or moved home: its paths are those of the home that contains it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from feast.infra.registry.file import FileRegistryStore
+from feast.protos.feast.core.Registry_pb2 import Registry
+from feast.repo_config import RegistryConfig
+
+from sequences.registry_store import HomeRegistryStore
+
+TABLE = "segue_recent_events"
+
+
+def store(home: Path, kind: type[FileRegistryStore] = HomeRegistryStore) -> FileRegistryStore:
+    return kind(RegistryConfig(path=str(home / "feast" / "registry.db")), home)
+
+
+def registry(home: Path) -> Registry:
+    """A registry with absolute paths, as Feast makes it: one table, and one mart as a source of its own and of two views."""
+    made = Registry()
+    table = made.infra.infra_objects.add()
+    table.infra_object_class_type = "feast.infra.online_stores.sqlite.SqliteTable"
+    table.sqlite_table.path, table.sqlite_table.name = str(home / "feast" / "online.db"), TABLE
+    mart = str(home / "marts" / "events.parquet")
+    made.data_sources.add().file_options.uri = mart
+    made.feature_views.add().spec.batch_source.file_options.uri = mart
+    made.feature_views.add().spec.stream_source.batch_source.file_options.uri = mart
+    return made
+
+
+def paths(found: Registry) -> list[str]:
+    first, second = found.feature_views
+    return [
+        *(one.sqlite_table.path for one in found.infra.infra_objects),
+        found.data_sources[0].file_options.uri,
+        first.spec.batch_source.file_options.uri,
+        second.spec.stream_source.batch_source.file_options.uri,
+    ]
+
+
+@pytest.fixture(autouse=True)
+def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """The folder of a home and that of its copy, each with the online table."""
+    monkeypatch.delenv("SEGUE_MARTS", raising=False)
+    for name in ("home", "copy"):
+        (tmp_path / name / "feast").mkdir(parents=True)
+        connection = sqlite3.connect(tmp_path / name / "feast" / "online.db")
+        connection.execute(f"create table {TABLE} (entity_key blob)")
+        connection.close()
+    return tmp_path / "home", tmp_path / "copy"
+
+
+@pytest.mark.parametrize("kind", [HomeRegistryStore, FileRegistryStore], ids=["this version", "an earlier version"])
+def test_paths_are_those_of_the_home_of_the_file(homes: tuple[Path, Path], kind: type[FileRegistryStore]) -> None:
+    home, copy = homes
+    store(home, kind).update_registry_proto(registry(home))
+    content = (home / "feast" / "registry.db").read_bytes()
+    assert (str(home).encode() in content) == (kind is FileRegistryStore)
+    (copy / "feast" / "registry.db").write_bytes(content)
+    for folder in homes:
+        assert paths(store(folder).get_registry_proto()) == paths(registry(folder))
+
+
+def test_writing_does_not_change_the_registry_in_memory(homes: tuple[Path, Path]) -> None:
+    home, _ = homes
+    made = registry(home)
+    store(home).update_registry_proto(made)
+    assert paths(made) == paths(registry(home))
+    assert made.version_id == store(home).get_registry_proto().version_id
+
+
+def test_marts_outside_the_home_are_those_of_the_settings(
+    homes: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, _ = homes
+    monkeypatch.setenv("SEGUE_MARTS", "/data/marts")
+    made = registry(home)
+    made.data_sources[0].file_options.uri = "s3://bucket/marts/events.parquet"
+    made.feature_views[0].spec.batch_source.file_options.uri = "/elsewhere/marts/events.parquet"
+    store(home).update_registry_proto(made)
+    _, remote, foreign, own = paths(store(home).get_registry_proto())
+    assert remote == "s3://bucket/marts/events.parquet"
+    assert foreign == "/data/marts/events.parquet"
+    assert own == str(home / "marts" / "events.parquet")
+
+
+def test_missing_tables_are_not_listed(homes: tuple[Path, Path]) -> None:
+    home, _ = homes
+    store(home).update_registry_proto(registry(home))
+    connection = sqlite3.connect(home / "feast" / "online.db")
+    connection.execute(f"drop table {TABLE}")
+    connection.close()
+    assert not store(home).get_registry_proto().infra.infra_objects
+    (home / "feast" / "online.db").unlink()
+    assert not store(home).get_registry_proto().infra.infra_objects
+    (home / "feast" / "online.db").write_bytes(b"not a database" * 100)
+    assert len(store(home).get_registry_proto().infra.infra_objects) == 1
