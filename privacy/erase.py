@@ -1,5 +1,6 @@
 """`python -m privacy.erase USER ...`: erase all data of these users from SEGUE_HOME, the tables and the online store.
 
+`python -m privacy.erase --suppressed` erases what is there of users who were erased before, as after restoring a backup.
 The recommender keeps running. The command is idempotent, and an interrupted run is completed by running it again. The users
 are first added to the suppression list, so that neither landing, nor the recommender, nor an interrupted run can add data of
 them again. Limits: docs/operations.md.
@@ -16,9 +17,12 @@ from config import settings
 from ingestion.landing import landing_lock
 from privacy import ErasureError, landing_zone, marts, parquet
 from privacy.locks import file_lock, print_progress, running_tasks
+from privacy.suppressed_users import find_suppressed_users
 from storage import object_store, suppression_list
 from storage.object_store import StorageError
 from storage.suppression_list import SuppressionListError
+from training.release import integrity
+from training.release.pointer import STORE_FOLDER
 
 ERASE_LOCK = "forget"
 PARQUET_FOLDERS = ("simulated", "training", "bentoml", "study", "ablations", "peers", "reports")
@@ -64,13 +68,33 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
     marts.remove_sequence_cache(here)
     for name in PARQUET_FOLDERS:
         counts[name] = parquet.erase_from_files(sorted((here.home / name).rglob("*.parquet")), user_ids, name)
+    _sign_changed_releases(here)
     return counts
+
+
+def _sign_changed_releases(here: settings.Settings) -> None:
+    """Sign releases whose checksums were changed by the erasure; without the private key, name them."""
+    for signature in sorted(here.releases.glob(f"{STORE_FOLDER}/*/{integrity.SIGNATURE_FILE}")):
+        folder = signature.parent
+        if (folder / integrity.CHECKSUM_FILE).stat().st_mtime_ns <= signature.stat().st_mtime_ns:
+            continue
+        if here.release_private_key:
+            integrity.sign(folder, here.release_private_key)
+        else:
+            print_progress(
+                f"release {folder.name} was changed; sign it again: python -m training.release sign {folder.name}"
+            )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command: prints the number of erased rows per store; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m privacy.erase", description=__doc__)
-    parser.add_argument("users", nargs="+", metavar="USER", help="user ids as in the log")
+    parser.add_argument("users", nargs="*", metavar="USER", help="user ids as in the log")
+    parser.add_argument(
+        "--suppressed",
+        action="store_true",
+        help="instead of USER: everybody in the suppression list of whom data is found",
+    )
     parser.add_argument("--anyway", action="store_true", help="also suppress users without data, in case data arrives")
     parser.add_argument(
         "--lift", action="store_true", help="remove users from the suppression list; erased data is not restored"
@@ -79,13 +103,26 @@ def main(arguments: list[str] | None = None) -> int:
     users = list(dict.fromkeys(options.users))
     if any(user.strip() != user or not user for user in users):
         parser.error("a user id must not be empty or have leading or trailing whitespace")
+    if bool(users) == options.suppressed:
+        parser.error("give the users to erase, or --suppressed")
     try:
         here = settings.load_settings()
         with file_lock(here.home / "run" / f"{ERASE_LOCK}.lock", "python -m privacy.erase"):
+            if options.suppressed:
+                return _erase_suppressed(here)
             return _lift_suppression(users, here) if options.lift else _run_erasure(users, here, options.anyway)
     except (settings.SettingError, SuppressionListError, ErasureError, StorageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _erase_suppressed(here: settings.Settings) -> int:
+    """Erase users of the suppression list; their ids are not printed, because the list does not contain them."""
+    users = find_suppressed_users(here, PARQUET_FOLDERS)
+    if users:
+        print(_format_counts(erase_users(users, here)))
+    print(f"{len(users)} erased users had data here")
+    return 0
 
 
 def _run_erasure(users: Sequence[str], here: settings.Settings, keep_unknown: bool) -> int:

@@ -20,11 +20,9 @@ from tqdm import tqdm
 
 from ingestion.contract import extract_user_ids
 from storage import object_store
+from training.release.integrity import CHECKSUM_FILE, DRAFT_SUFFIX
 
 USER_COLUMN, RAW_COLUMN = "user_id", "raw"
-DRAFT_SUFFIX = ".forgetting"
-CHECKSUM_FILE = "files.sha256"
-"""List of file hashes of a release; if it does not match the files, the release is considered damaged."""
 
 
 def erase_from_file(path: Path, user_ids: Collection[str]) -> Counter[str]:

@@ -42,6 +42,7 @@ from training.data.feature_services import ServiceContract
 from training.data.user_batch import UserBatch
 from training.recall.reason import Reason
 from training.release import model_store, traffic_split
+from training.release.integrity import DamagedRelease
 
 MAX_BODY_BYTES = 8 << 20
 MAX_CANDIDATES = 1 << 16
@@ -54,7 +55,7 @@ logger = logging.getLogger(__name__)
 
 
 class NoSuchRelease(LookupError):
-    """The model store does not have the release, or not completely."""
+    """The model store does not have the release."""
 
 
 class ReleaseCache:
@@ -79,6 +80,7 @@ class ReleaseCache:
 
         Raises:
             NoSuchRelease: The store does not have it.
+            DamagedRelease: Its files do not match its checksums, or it has no valid signature.
         """
         found = self._lookup(release_id)
         if found is not None:
@@ -95,9 +97,9 @@ class ReleaseCache:
             return found
 
     def _read(self, release_id: str) -> ServedRelease:
-        path = model_store.find_version(release_id) if model_store.is_valid_version(release_id) else None
+        path = model_store.version_folder(release_id) if model_store.is_valid_version(release_id) else None
         if path is None:
-            raise NoSuchRelease(f"release {release_id[:80]!r} is not in the store, or not whole")
+            raise NoSuchRelease(f"release {release_id[:80]!r} is not in the store")
         release = self._load(path)
         capacity = 2 + len(traffic_split.read(self._traffic_split_file).canaries)
         with self._lock:
@@ -110,7 +112,8 @@ class ReleaseCache:
 
 def _releases(parts: ReleaseParts) -> ReleaseCache:
     structured_log.configure_logging()
-    return ReleaseCache(lambda folder: load_release(folder, NO_FEATURES, parts), settings.load_settings().releases)
+    here = settings.load_settings()
+    return ReleaseCache(lambda folder: load_release(folder, NO_FEATURES, parts, here.release_public_key), here.releases)
 
 
 @bentoml.service(
@@ -300,7 +303,7 @@ def _respond(content: Json, work: Callable[[], Json]) -> Json:
         return work()
     except NoSuchRelease as error:
         return _error(404, error)
-    except WarmUpFailed as error:
+    except (WarmUpFailed, DamagedRelease) as error:
         return _error(409, error)
     except (InvalidPayload, KeyError, TypeError) as error:
         return _error(400, error)

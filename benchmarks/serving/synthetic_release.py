@@ -31,7 +31,7 @@ from training.ranking.fitted_ranker import FittedRanker, build_ranking_features
 from training.recall import CHANNELS, COLLECTIONS
 from training.recall.collection_recall import CollectionConfig
 from training.recall.realtime.channel import Realtime
-from training.release import bundle
+from training.release import bundle, integrity
 from training.release.pointer import MANIFEST, Pointer
 from training.slate.blend import Blend
 from training.slate.fusion import Fusion
@@ -67,6 +67,7 @@ def make_release(folder: Path, tracks: int, recipe: str, name: str, mark: str = 
     services = {name: CHANNELS[name].feature_service for name in channels} | {RANKER: RANKERS[RANKER].feature_service}
     manifest = {"format": FORMAT, "release": name, "channels": list(channels), "collections": [], "ranker": RANKER}
     write_json(folder / MANIFEST, manifest | {"feature_services": services})
+    (folder / integrity.CHECKSUM_FILE).write_text(integrity.checksum_listing(folder))
 
 
 def add_collections(folder: Path, count: int, tracks: int) -> None:
@@ -86,6 +87,7 @@ def add_collections(folder: Path, count: int, tracks: int) -> None:
         found.save(folder / "collections" / recaller.name)
     manifest = json.loads((folder / MANIFEST).read_text())
     write_json(folder / MANIFEST, manifest | {"collections": list(COLLECTIONS)})
+    (folder / integrity.CHECKSUM_FILE).write_text(integrity.checksum_listing(folder))
 
 
 def _make_ranker(world: SyntheticWorld, recipe: str) -> FittedRanker:

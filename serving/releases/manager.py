@@ -17,9 +17,11 @@ from typing import Any
 
 from config import garbage_collector
 from serving.observability.background import PeriodicTask
+from serving.observability.degradation import RELEASE, Degradation
 from serving.observability.metrics import Metrics
 from serving.releases.served_release import ServedRelease
 from training.release import traffic_split
+from training.release.pointer import release_folder
 from training.release.traffic_split import PRODUCTION, TrafficSplit
 
 POLL_INTERVAL_S = 1.0
@@ -62,6 +64,7 @@ class ReleaseManager:
         load: Loads a release from its folder.
         warm_up: Raises if the release cannot answer requests.
         metrics: Metrics of the service.
+        degradation: Where rejected releases are reported.
         poll_interval_s: Seconds between looks at the files.
     """
 
@@ -71,10 +74,12 @@ class ReleaseManager:
         load: LoadRelease,
         warm_up: WarmUp,
         metrics: Metrics,
+        degradation: Degradation,
         poll_interval_s: float = POLL_INTERVAL_S,
     ) -> None:
         self._active, self._traffic_split_file = active, active.with_name(traffic_split.TRAFFIC_SPLIT_FILE)
         self._load, self._warm_up, self._metrics = load, warm_up, metrics
+        self._degradation = degradation
         self._now = ActiveReleases()
         self._loaded: dict[tuple[str, str], ServedRelease] = {}
         self._rejected: dict[str, dict[str, Any]] = {}
@@ -137,7 +142,7 @@ class ReleaseManager:
             return
         try:
             pointer = json.loads(text)
-            key = str(pointer["release"]), str(pointer["path"])
+            key = self._key(str(pointer["release"]), str(pointer["path"]))
         except Exception as error:
             self._reject(str(self._active), error)
             return
@@ -154,7 +159,7 @@ class ReleaseManager:
         except Exception as error:
             self._reject(str(self._traffic_split_file), error)
             return
-        keys = {one.release: (one.release, one.path) for one in wanted.canaries}
+        keys = {one.release: self._key(one.release, one.path) for one in wanted.canaries}
         warm = {name: self._loaded[key] for name, key in keys.items() if key in self._loaded}
         if wanted != self._now.traffic_split:
             logger.info("the traffic split is now %s", {one.release: one.share for one in wanted.canaries})
@@ -164,6 +169,10 @@ class ReleaseManager:
             release = self._warm(key)
             if release is not None:
                 self._now = replace(self._now, canaries={**self._now.canaries, name: release})
+
+    def _key(self, release: str, path: str) -> tuple[str, str]:
+        """Id and folder of a release that one of the files names."""
+        return release, str(release_folder(self._active.parent, release, path))
 
     def _warm(self, key: tuple[str, str]) -> ServedRelease | None:
         """The release of an id and a folder, loaded if necessary; None if it is rejected."""
@@ -211,6 +220,13 @@ class ReleaseManager:
             self._metrics.release_share.labels(release).set(share)
         self._reported_shares = shares
         self._metrics.releases_refused.set(len(self._rejected))
+        if self._rejected:
+            first = next(iter(self._rejected.values()))
+            serving = now.production.release_id if now.production else "no release"
+            why = f"{first['release']} was rejected; {serving} stays in service"
+            self._degradation.report(RELEASE, why, str(first["why"]))
+        else:
+            self._degradation.clear(RELEASE)
 
 
 def _text(file: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +13,11 @@ from training.data.catalog import Catalog
 from training.data.collections import CollectionIndex
 from training.data.feature_services import ServiceContract
 from training.data.vocabulary import Vocabulary
+from training.release import integrity
 from training.slate.blend import Blend
 from training.slate.fusion import Fusion
+
+logger = logging.getLogger(__name__)
 
 REMOTE_MODEL = "elsewhere"
 """Placeholder for a model that another process has loaded."""
@@ -57,17 +61,30 @@ class ReleaseParts:
 ALL_PARTS = ReleaseParts()
 
 
-def load_release(folder: Path, contract: ServiceContract, parts: ReleaseParts = ALL_PARTS) -> ServedRelease:
-    """Load the release in `folder`.
+def load_release(
+    folder: Path, contract: ServiceContract, parts: ReleaseParts = ALL_PARTS, public_key: str = ""
+) -> ServedRelease:
+    """Verify and load the release in `folder`.
 
     Args:
         folder: Release folder that `training.release` wrote.
         contract: Features that the models may see.
         parts: Models to load.
+        public_key: PEM file of the key that must have signed the release; empty: signatures are not checked.
 
     Raises:
+        DamagedRelease: A file does not match its checksum, or there is no valid signature.
         FileNotFoundError: A part is missing; the message names it.
     """
+    verified = integrity.verify(folder, public_key)
+    logger.info(
+        "release in %s: %d files (%.1f MB) verified in %.3f s, signature %s",
+        folder,
+        verified.files,
+        verified.megabytes,
+        verified.seconds,
+        "checked" if verified.is_signed else "not checked",
+    )
     import torch  # imported late: the service answers /livez before it needs a release
 
     from training.release.bundle import Release

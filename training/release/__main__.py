@@ -4,6 +4,7 @@
     python -m training.release canary ID --share S                give a release to a share of the users; 0 ends it
     python -m training.release activate ID                        give one release to all users; ends all canaries
     python -m training.release rollback                           return to the previous release; ends all canaries
+    python -m training.release sign ID                            sign a stored release with SEGUE_RELEASE_PRIVATE_KEY
     python -m training.release list                               show the active release, the shares and the stored releases
 
 Exit code 0: done, or unchanged. 1: refused by the gate, production is unchanged. 2: an earlier task has not run, or
@@ -16,14 +17,16 @@ import argparse
 import gc
 import sys
 
+from config.settings import SettingError
 from training.engine.workspace import MissingInput, Workspace
 from training.recipes import RECIPES
 from training.release import deployment
 from training.release.deployment import UnknownRelease, open_pointer
+from training.release.integrity import DamagedRelease
 from training.release.pointer import NothingToRollBack
 from training.release.traffic_split import InvalidTrafficSplit
 
-ACTIONS = ("release", "canary", "activate", "rollback", "list")
+ACTIONS = ("release", "canary", "activate", "rollback", "sign", "list")
 
 
 def main() -> int:
@@ -38,9 +41,18 @@ def main() -> int:
             lines = deployment.canary(arguments.release, arguments.share, arguments.experiment)
         elif arguments.action == "activate":
             lines = deployment.activate(arguments.release)
+        elif arguments.action == "sign":
+            lines = deployment.sign(arguments.release)
         else:
             lines = deployment.rollback() if arguments.action == "rollback" else deployment.describe_releases()
-    except (MissingInput, NothingToRollBack, UnknownRelease, InvalidTrafficSplit) as error:
+    except (
+        MissingInput,
+        NothingToRollBack,
+        UnknownRelease,
+        DamagedRelease,
+        InvalidTrafficSplit,
+        SettingError,
+    ) as error:
         print(error.args[0], file=sys.stderr)
         return 2
     print(*lines, sep="\n")
@@ -52,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m training.release", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("action", nargs="?", choices=ACTIONS, default="release")
-    parser.add_argument("release", nargs="?", metavar="ID", help="release to activate or to give a share")
+    parser.add_argument("release", nargs="?", metavar="ID", help="release to activate, sign or give a share")
     parser.add_argument("--share", type=float, help="fraction of the users, 0 to 1; 0 ends the canary")
     parser.add_argument("--experiment", help="name of the experiment; users are assigned again for another name")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
@@ -66,7 +78,7 @@ def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
     action, has_id = arguments.action, arguments.release is not None
     if arguments.force != bool((arguments.reason or "").strip()):
         parser.error("--force and --reason must be used together: give the reason for overruling the gate")
-    if has_id != (action in ("canary", "activate")):
+    if has_id != (action in ("canary", "activate", "sign")):
         parser.error(
             f"{action} {'takes no' if has_id else 'needs an'} ID; `python -m training.release list` lists them"
         )

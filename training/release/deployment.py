@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from config import settings
-from training.release import model_store, traffic_split
-from training.release.pointer import Pointer, check_format
+from training.release import integrity, model_store, traffic_split
+from training.release.pointer import Pointer, check_format, relative_path
 from training.release.traffic_split import InvalidTrafficSplit, TrafficSplit
 
 ACTIVE_FILE = "active.json"
@@ -39,6 +39,7 @@ def activate(release: str) -> list[str]:
 
     Raises:
         UnknownRelease: It is not in the store.
+        DamagedRelease: Its files do not match its checksums, or it has no valid signature.
         OutdatedFormat: It was written by another version of Segue.
     """
     path = _path_of(release)
@@ -55,10 +56,12 @@ def rollback() -> list[str]:
 
     Raises:
         NothingToRollBack: There is no previous release, or it is no longer in the store; the shares are unchanged.
+        DamagedRelease: Its files do not match its checksums, or it has no valid signature; the shares are unchanged.
         OutdatedFormat: It was written by another version of Segue; the shares are unchanged.
     """
     pointer = open_pointer()
     _, path = pointer.previous()
+    _verify(path)
     check_format(path)
     ended = _end_traffic_split()
     return [f"rolled back: {pointer.rollback()} is active for all users", *ended]
@@ -72,6 +75,7 @@ def canary(release: str, share: float, experiment: str | None = None) -> list[st
 
     Raises:
         UnknownRelease: It is not in the store.
+        DamagedRelease: Its files do not match its checksums, or it has no valid signature.
         OutdatedFormat: It was written by another version of Segue.
         InvalidTrafficSplit: A share is out of range, the total exceeds 1, another experiment is active, or there is no
             active release.
@@ -90,9 +94,33 @@ def canary(release: str, share: float, experiment: str | None = None) -> list[st
             )
         if release == active:
             raise InvalidTrafficSplit(f"{release} is already the active release; name another")
-    changed = split.with_share(release, path, share, experiment)
+    stored = relative_path(traffic_split_file().parent, path)
+    changed = split.with_share(release, stored, share, experiment)
     traffic_split.write(traffic_split_file(), changed)
     return [_describe_split(changed)]
+
+
+def sign(release: str) -> list[str]:
+    """Sign a stored release with the private key of the settings, after checking its files.
+
+    Returns:
+        Lines that describe the change.
+
+    Raises:
+        UnknownRelease: It is not in the store.
+        DamagedRelease: Its files do not match its checksums.
+        SettingError: There is no private key, or it is not an Ed25519 key.
+    """
+    key = settings.load_settings().release_private_key
+    if not key:
+        raise settings.SettingError("SEGUE_RELEASE_PRIVATE_KEY is empty; set it to the PEM file of an Ed25519 key")
+    path = _stored_path(release)
+    integrity.verify(path)
+    try:
+        integrity.sign(path, key)
+    except ValueError as error:
+        raise settings.SettingError(f"SEGUE_RELEASE_PRIVATE_KEY: {error}") from error
+    return [f"{release} is signed"]
 
 
 def describe_releases() -> list[str]:
@@ -113,14 +141,24 @@ def _describe_split(split: TrafficSplit) -> str:
 
 
 def _path_of(release: str) -> Path:
-    path = model_store.find_version(release) if model_store.is_valid_version(release) else None
-    if path is None:
+    path = _stored_path(release)
+    _verify(path)
+    check_format(path)
+    return path
+
+
+def _stored_path(release: str) -> Path:
+    path = model_store.version_folder(release) if model_store.is_valid_version(release) else None
+    if path is None or not (path / integrity.CHECKSUM_FILE).exists():
         stored = ", ".join(model_store.list_versions()[:MAX_LISTED]) or "none, run `python -m training.release` first"
         raise UnknownRelease(
             f"release {release[:80]!r} is not in the store or is incomplete; stored releases: {stored}"
         )
-    check_format(path)
     return path
+
+
+def _verify(path: Path) -> None:
+    integrity.verify(path, settings.load_settings().release_public_key)
 
 
 def _end_traffic_split() -> list[str]:

@@ -6,7 +6,6 @@ reads BENTOML_HOME only once.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -15,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from config import settings
+from training.release import integrity
+from training.release.integrity import DamagedRelease
 
 MODEL_NAME = "segue"
-CHECKSUM_FILE = "files.sha256"
 
 
 def publish(folder: Path, version: str, labels: Mapping[str, str]) -> Path:
@@ -39,7 +39,10 @@ def publish(folder: Path, version: str, labels: Mapping[str, str]) -> Path:
     with models.create(tag, labels=dict(labels)) as model:
         home = Path(model.path)
         shutil.copytree(folder, home, dirs_exist_ok=True)
-        (home / CHECKSUM_FILE).write_text(checksum_listing(folder))
+        # Of the source, so that an incomplete copy is detected.
+        (home / integrity.CHECKSUM_FILE).write_text(integrity.checksum_listing(folder))
+        if key := settings.load_settings().release_private_key:
+            integrity.sign(home, key)
     published = find_version(version)
     if published is None:
         raise OSError(f"{tag} is incomplete in {settings.load_settings().releases}; check the free space and run again")
@@ -47,14 +50,22 @@ def publish(folder: Path, version: str, labels: Mapping[str, str]) -> Path:
 
 
 def find_version(version: str) -> Path | None:
-    """Folder of a complete version; None if it is missing or incomplete."""
+    """Folder of a complete version; None if it is missing, incomplete or damaged. Reads every file."""
+    home = version_folder(version)
+    try:
+        if home is not None:
+            integrity.verify(home)
+    except DamagedRelease:
+        return None
+    return home
+
+
+def version_folder(version: str) -> Path | None:
+    """Folder of a version, complete or not; None if it is missing."""
     tag = f"{MODEL_NAME}:{version}"
     if not _version_exists(tag):
         return None
-    home = Path(_bentoml_models().get(tag).path)
-    record = home / CHECKSUM_FILE
-    is_complete = record.exists() and record.read_text() == checksum_listing(home)
-    return home if is_complete else None
+    return Path(_bentoml_models().get(tag).path)
 
 
 def list_versions() -> list[str]:
@@ -72,20 +83,6 @@ def list_versions() -> list[str]:
 def is_valid_version(text: str) -> bool:
     """Whether `text` is a valid version; the store interprets `latest` and paths differently."""
     return re.fullmatch("[A-Za-z0-9_-]{1,64}", text) is not None and text != "latest"
-
-
-def checksum_listing(folder: Path) -> str:
-    """`<sha256>  <path>` of every file, sorted, without the files that the store adds."""
-    excluded = {CHECKSUM_FILE, "model.yaml"}
-    files = sorted(
-        path for path in folder.rglob("*") if path.is_file() and str(path.relative_to(folder)) not in excluded
-    )
-    return "".join(f"{_hash(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _version_exists(tag: str) -> bool:

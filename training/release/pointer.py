@@ -1,6 +1,7 @@
 """Pointer to the active release: `bentoml/active.json`, replaced atomically, with the history of active releases.
 
 `{"release", "path", "activated_at", "history": [{"release", "path", "activated_at", "left_at", "why"}]}`, newest last.
+Paths are relative to the folder of the file, so that a copied home refers to its own releases.
 """
 
 from __future__ import annotations
@@ -15,10 +16,29 @@ from training.engine.workspace import FORMAT, OutdatedFormat
 
 MAX_HISTORY = 50  # entries
 MANIFEST = "manifest.json"
+STORE_FOLDER = "models/segue"  # of the releases in BentoML's home
 
 
 class NothingToRollBack(RuntimeError):
     """There is no previous release, or it is no longer in the store."""
+
+
+def release_folder(home: Path, release: str, path: str) -> Path:
+    """Folder of a release, given its path in a file of BentoML's home.
+
+    Args:
+        home: BentoML's home.
+        release: Id of the release.
+        path: Relative to `home`. An absolute path, as earlier versions wrote it, is used if the store of `home` does not have
+            the release: in a copied home it is that of the original.
+    """
+    folder, own = home / path, home / STORE_FOLDER / release
+    return own if Path(path).is_absolute() and own.is_dir() else folder
+
+
+def relative_path(home: Path, folder: Path) -> str:
+    """The path of a release folder as `release_folder` expects it; absolute if the folder is outside BentoML's home."""
+    return str(folder.relative_to(home) if folder.is_relative_to(home) else folder)
 
 
 def check_format(folder: Path) -> None:
@@ -55,7 +75,7 @@ class Pointer:
     def path(self) -> Path | None:
         """Folder of the active release; None before the first release."""
         content = self.read()
-        return Path(content["path"]) if content else None
+        return release_folder(self.file.parent, content["release"], content["path"]) if content else None
 
     def was_rolled_back(self, release: str) -> bool:
         """Whether the release was rolled back and has not been active since."""
@@ -84,11 +104,10 @@ class Pointer:
         if not earlier:
             raise NothingToRollBack(f"{content['release']} is the first release; there is no previous one")
         target = earlier[-1]
-        if not Path(target["path"]).is_dir():
-            raise NothingToRollBack(
-                f"release {target['release']} is no longer in {target['path']}; train and release again"
-            )
-        return str(target["release"]), Path(target["path"])
+        folder = release_folder(self.file.parent, target["release"], target["path"])
+        if not folder.is_dir():
+            raise NothingToRollBack(f"release {target['release']} is no longer in {folder}; train and release again")
+        return str(target["release"]), folder
 
     def rollback(self) -> str:
         """Activate the previous release and return its id.
@@ -110,8 +129,8 @@ class Pointer:
             history = [*history, left | {"left_at": now, "why": why}][-MAX_HISTORY:]
         self.file.parent.mkdir(parents=True, exist_ok=True)
         draft = self.file.with_name(self.file.name + ".writing")
+        stored = relative_path(self.file.parent, path)
         draft.write_text(
-            json.dumps({"release": release, "path": str(path), "activated_at": now, "history": history}, indent=2)
-            + "\n"
+            json.dumps({"release": release, "path": stored, "activated_at": now, "history": history}, indent=2) + "\n"
         )
         draft.replace(self.file)

@@ -36,7 +36,7 @@ class CanaryRelease:
     """A release for a share of the users."""
 
     release: str  # id
-    path: str
+    path: str  # relative to BentoML's home, see `pointer.release_folder`
     share: float  # of the users, above 0 and at most 1
 
 
@@ -83,7 +83,7 @@ class TrafficSplit:
                 return canary.release
         return None
 
-    def with_share(self, release: str, path: Path, share: float, experiment: str | None = None) -> TrafficSplit:
+    def with_share(self, release: str, path: Path | str, share: float, experiment: str | None = None) -> TrafficSplit:
         """A copy with another share of `release`, which keeps its position or becomes the last; 0 removes it.
 
         The first canary starts an experiment, named `experiment` or, without a name, like the release.

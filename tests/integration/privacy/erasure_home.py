@@ -16,7 +16,7 @@ from ingestion import simulate
 from ingestion.land import land
 from tests.support.landing_zone import built
 from tests.support.log_sources import json_lines
-from training.release import model_store
+from training.release import integrity, model_store
 from training.release.pointer import Pointer
 
 LAST_DAY = date(2026, 6, 30)
@@ -72,7 +72,7 @@ def add_models(home: Path) -> Path:
     known_at = pl.Series("known_at", [[5, 6]] * len(users), pl.List(pl.Int64))
     heard = pl.DataFrame([pl.Series("user_id", users), item, known_at])
     heard.write_parquet(folder / "channels" / "knowledge_graph" / "heard.parquet")
-    (folder / model_store.CHECKSUM_FILE).write_text(model_store.checksum_listing(folder))
+    (folder / integrity.CHECKSUM_FILE).write_text(integrity.checksum_listing(folder))
     Pointer(home / "bentoml" / "active.json").activate("made", folder)
     return folder
 

@@ -23,7 +23,7 @@ from tests.support.landing_zone import built
 from tests.support.recommender_service import Place, prepared, started
 from training.data.training_data import TrainingData
 from training.recipes import recipe
-from training.release import model_store
+from training.release import integrity, model_store
 
 EVENT = {"target_type": "track", "target_id": "t1", "action": "like"}
 
@@ -128,7 +128,7 @@ def test_user_is_erased_everywhere_and_others_are_unchanged(home: Home) -> None:
     now = erasure_home.rows_of_others(home.path, home.user)
     assert {name for name in others.keys() | now.keys() if others.get(name) != now.get(name)} == set()
     release = home.path / "bentoml" / "models" / model_store.MODEL_NAME / "made"
-    assert (release / model_store.CHECKSUM_FILE).read_text() == model_store.checksum_listing(release)
+    assert (release / integrity.CHECKSUM_FILE).read_text() == integrity.checksum_listing(release)
 
     # The recommender keeps running, treats the user as unknown and rejects their events.
     response = home.listen(home.user, 9)

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tests.support.training.fitted_workspace import workspace
 from training.data.training_data import TrainingData
@@ -237,7 +239,9 @@ def test_release_gets_a_share_and_then_all_users(
     printed = capsys.readouterr().out
     (canary,) = traffic_split.read(traffic_split_file()).canaries
     assert printed.startswith(f"released: {canary.release}") and f"{canary.release} 10.0%, the rest {before}" in printed
-    assert open_pointer().active == before and Path(canary.path) == model_store.find_version(canary.release)
+    assert open_pointer().active == before and open_pointer().file.parent / canary.path == model_store.find_version(
+        canary.release
+    )
     assert command(monkeypatch, "canary", canary.release, "--share", "0.25") == 0
     assert [entry.share for entry in traffic_split.read(traffic_split_file()).canaries] == [0.25]
     capsys.readouterr()
@@ -292,6 +296,39 @@ def test_missing_parts_are_named(released_workspace: Workspace, tmp_path: Path) 
     mark_done(released_workspace.channel_folder("held_out", "popularity"), {"hash": "another fit"})
     with pytest.raises(MissingInput, match=r"training\.evaluate"):
         release(released_workspace)
+
+
+def test_damaged_and_unsigned_releases_are_not_activated(
+    released_workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    active = open_pointer()
+    before, other = active.file.read_text(), "imported"
+    assert active.path is not None
+    shutil.copytree(active.path, tmp_path / other)
+    manifest = json.loads((tmp_path / other / "manifest.json").read_text()) | {"release": other}
+    (tmp_path / other / "manifest.json").write_text(json.dumps(manifest))
+    path = model_store.publish(tmp_path / other, other, {})
+    assert command(monkeypatch, "sign", other) == 2
+    assert "SEGUE_RELEASE_PRIVATE_KEY is empty" in capsys.readouterr().err
+    private, public = tmp_path / "release.pem", tmp_path / "release.pub.pem"
+    key = Ed25519PrivateKey.generate()
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    monkeypatch.setenv("SEGUE_RELEASE_PUBLIC_KEY", str(public))
+    for arguments in (("activate", other), ("canary", other, "--share", "0.1")):
+        assert command(monkeypatch, *arguments) == 2
+        assert "is not signed" in capsys.readouterr().err
+    monkeypatch.setenv("SEGUE_RELEASE_PRIVATE_KEY", str(private))
+    assert command(monkeypatch, "sign", other) == 0
+    assert command(monkeypatch, "canary", other, "--share", "0.1") == 0
+    assert command(monkeypatch, "canary", other, "--share", "0") == 0
+    monkeypatch.delenv("SEGUE_RELEASE_PUBLIC_KEY")
+    content = (path / "catalogue.parquet").read_bytes()
+    (path / "catalogue.parquet").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    for arguments in (("activate", other), ("sign", other)):
+        assert command(monkeypatch, *arguments) == 2
+        assert "catalogue.parquet differs from files.sha256" in capsys.readouterr().err
+    assert active.file.read_text() == before
 
 
 def test_release_of_another_version_is_not_loaded_or_activated(

@@ -9,9 +9,11 @@ import weakref
 import pytest
 from prometheus_client import CollectorRegistry
 
+from serving.observability.degradation import Degradation
 from serving.observability.metrics import Metrics
 from serving.releases.manager import ReleaseManager
-from tests.support.serving.small_release import ListChannel, release, tracks
+from serving.releases.served_release import load_release
+from tests.support.serving.small_release import CONTRACT, ListChannel, release, tracks
 from training.release import traffic_split
 from training.release.traffic_split import CanaryRelease, TrafficSplit
 
@@ -24,7 +26,9 @@ class Held:
     def __init__(self, folder, poll_s=60.0):
         self.pointer, self.shares = folder / "active.json", folder / "shares.json"
         self.registry, self.loaded = CollectorRegistry(), []
-        self.holder = ReleaseManager(self.pointer, self.load, self.warm_up, Metrics(self.registry), poll_s)
+        metrics = Metrics(self.registry)
+        self.degradation = Degradation(metrics)
+        self.holder = ReleaseManager(self.pointer, self.load, self.warm_up, metrics, self.degradation, poll_s)
 
     def load(self, folder):
         self.loaded.append(folder.name)
@@ -77,6 +81,25 @@ def test_release_is_served_and_kept_when_the_next_fails(held):
     assert held.number("segue_releases_total", outcome="refused") == 4
     assert held.number("segue_releases_total", outcome="served") == 2
     assert held.number("segue_releases_refused") == 0
+
+
+def test_damaged_release_is_rejected_and_the_previous_one_stays(held, tmp_path):
+    damaged = tmp_path / "models" / "segue" / "two"
+    damaged.mkdir(parents=True)
+    (damaged / "manifest.json").write_text("{}")
+    (damaged / "files.sha256").write_text(f"{'0' * 64}  manifest.json\n")
+    held.point("one")
+    load, held.holder._load = held.holder._load, lambda folder: load_release(folder, CONTRACT)
+    held.pointer.write_text(json.dumps({"release": "two", "path": "models/segue/two"}))
+    assert (held.holder.poll(), held.holder.current.release_id) == (False, "one")
+    (refused,) = held.holder.status()["refused"]
+    assert "manifest.json differs from files.sha256" in refused["why"] and str(damaged) in refused["why"]
+    assert held.number("segue_releases_refused") == held.number("segue_degraded", part="release") == 1
+    degraded = held.degradation.parts["release"]
+    assert (degraded.why, degraded.error) == ("two was rejected; one stays in service", refused["why"])
+    held.holder._load = load
+    assert held.point("three") and not held.degradation.parts
+    assert held.number("segue_degraded", part="release") == 0
 
 
 def test_pointer_is_polled_in_the_background(tmp_path):

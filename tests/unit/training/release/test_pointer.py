@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from training.engine.workspace import FORMAT, OutdatedFormat
-from training.release.pointer import MANIFEST, NothingToRollBack, Pointer, check_format
+from training.release.pointer import MANIFEST, STORE_FOLDER, NothingToRollBack, Pointer, check_format
 
 
 @pytest.fixture
@@ -79,3 +80,19 @@ def test_release_of_another_version_is_refused_with_the_remedy(tmp_path: Path, m
         check_format(tmp_path)
     (tmp_path / MANIFEST).write_text(json.dumps(manifest | {"format": FORMAT}))
     check_format(tmp_path)
+
+
+@pytest.mark.parametrize("is_absolute", [False, True], ids=["this version", "an earlier version"])
+def test_copied_home_refers_to_its_own_releases(tmp_path: Path, is_absolute: bool) -> None:
+    original = tmp_path / "original"
+    for name in ("one", "two"):
+        (original / STORE_FOLDER / name).mkdir(parents=True)
+        Pointer(original / "active.json").activate(name, original / STORE_FOLDER / name)
+    if is_absolute:
+        text = (original / "active.json").read_text()
+        (original / "active.json").write_text(text.replace(STORE_FOLDER, str(original / STORE_FOLDER)))
+    shutil.copytree(original, tmp_path / "copy")
+    pointer = Pointer(tmp_path / "copy" / "active.json")
+    assert pointer.path == tmp_path / "copy" / STORE_FOLDER / "two"
+    assert pointer.previous() == ("one", tmp_path / "copy" / STORE_FOLDER / "one")
+    assert Pointer(original / "active.json").path == original / STORE_FOLDER / "two"

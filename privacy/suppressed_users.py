@@ -1,0 +1,90 @@
+"""Users of the suppression list whose data is in a home nevertheless, as after restoring a backup.
+
+The list has hashes only, so the ids are found by hashing those in the data.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from config import settings
+from ingestion.contract import extract_user_ids
+from privacy.parquet import RAW_COLUMN, USER_COLUMN
+from storage import object_store, suppression_list
+
+SQLITE_FILES = ("feast/materialized-*.db", "serving/daily_lists.sqlite")
+
+
+def find_suppressed_users(here: settings.Settings, folders: tuple[str, ...]) -> list[str]:
+    """Sorted ids of suppressed users in tables, logs and state of a home.
+
+    Args:
+        here: The settings.
+        folders: Further folders of the home that may contain Parquet files with users.
+
+    Raises:
+        SuppressionListError: The list is damaged.
+        StorageError: Object storage failed.
+    """
+    suppressed = suppression_list.read_suppression_list(here.suppression_list)
+    if not suppressed:
+        return []
+    found: set[str] = set()
+    for ids in _user_ids(here, folders):
+        found |= suppressed.intersection(ids)
+    return sorted(found)
+
+
+def _user_ids(here: settings.Settings, folders: tuple[str, ...]) -> Iterator[set[str]]:
+    for path in (
+        *object_store.list_files(here.landing, "*/dt=*/*.parquet"),
+        *object_store.list_files(here.quarantine, "*/dt=*/*.parquet"),
+        *object_store.list_files(here.marts, "*.parquet"),
+        *(path for name in folders for path in sorted((here.home / name).rglob("*.parquet"))),
+    ):
+        yield from _ids_of_table(path)
+    for folder in (here.event_log, here.request_log):
+        for path in sorted(folder.glob("dt=*/*.jsonl")):
+            yield set(_ids_of_log(path))
+    for pattern in SQLITE_FILES:
+        for path in sorted(here.home.glob(pattern)):
+            yield set(_ids_of_database(path))
+
+
+def _ids_of_table(path: Path) -> Iterator[set[str]]:
+    with pq.ParquetFile(object_store.open_arrow_source(path)) as file:
+        columns = [name for name in (USER_COLUMN, RAW_COLUMN) if name in file.schema_arrow.names]
+        for group in range(file.num_row_groups if columns else 0):
+            rows = file.read_row_group(group, columns=columns)
+            if USER_COLUMN in columns:
+                yield {str(user) for user in rows[USER_COLUMN].unique().to_pylist() if user is not None}
+            if RAW_COLUMN in columns:
+                yield set().union(*(extract_user_ids(text or "") for text in rows[RAW_COLUMN].to_pylist()))
+
+
+def _ids_of_log(path: Path) -> Iterator[str]:
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict) and isinstance(row.get(USER_COLUMN), str):
+                yield row[USER_COLUMN]
+
+
+def _ids_of_database(path: Path) -> Iterator[str]:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        query = """
+            select tables.name from sqlite_master as tables, pragma_table_info(tables.name) as columns
+            where tables.type = 'table' and columns.name = 'user_id'
+        """
+        for (table,) in connection.execute(query).fetchall():
+            for (user,) in connection.execute(f'select distinct user_id from "{table}"'):  # noqa: S608
+                yield str(user)

@@ -1,0 +1,87 @@
+"""A release is accepted only with the files of its checksums, and with a public key only if that key's owner signed it."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from training.release import integrity
+from training.release.integrity import DamagedRelease, UntrustedRelease
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "r1"
+    (folder / "channels" / "realtime").mkdir(parents=True)
+    (folder / "manifest.json").write_text('{"release": "r1"}')
+    (folder / "channels" / "realtime" / "model.safetensors").write_bytes(bytes(range(256)) * 100)
+    (folder / integrity.CHECKSUM_FILE).write_text(integrity.checksum_listing(folder))
+    (folder / "model.yaml").write_text("written by BentoML")
+    return folder
+
+
+def keys(folder: Path, name: str) -> tuple[str, str]:
+    """Paths of a new private and public key."""
+    private = Ed25519PrivateKey.generate()
+    files = folder / f"{name}.pem", folder / f"{name}.pub.pem"
+    files[0].write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    files[1].write_bytes(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return str(files[0]), str(files[1])
+
+
+def test_complete_release_is_accepted(folder: Path) -> None:
+    verified = integrity.verify(folder)
+    assert (verified.files, verified.is_signed) == (2, False)
+    assert verified.megabytes == pytest.approx(0.0256, abs=1e-4)
+
+
+def test_flipped_byte_missing_and_added_files_are_named(folder: Path) -> None:
+    weights = folder / "channels" / "realtime" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[1000] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(DamagedRelease, match=r"realtime/model.safetensors differs from files.sha256; activate another"):
+        integrity.verify(folder)
+    weights.unlink()
+    (folder / "extra.npy").write_bytes(b"")
+    with pytest.raises(DamagedRelease, match=r"model.safetensors is missing \(and 1 other files\)"):
+        integrity.verify(folder)
+    (folder / "channels" / "realtime" / "model.safetensors").write_bytes(bytes(range(256)) * 100)
+    with pytest.raises(DamagedRelease, match=r"extra.npy is not in files.sha256"):
+        integrity.verify(folder)
+
+
+def test_release_without_checksums_is_not_complete(folder: Path) -> None:
+    (folder / integrity.CHECKSUM_FILE).unlink()
+    with pytest.raises(DamagedRelease, match="not complete"):
+        integrity.verify(folder)
+
+
+def test_public_key_requires_a_valid_signature(folder: Path, tmp_path: Path) -> None:
+    private, public = keys(tmp_path, "ours")
+    other_private, _ = keys(tmp_path, "other")
+    with pytest.raises(UntrustedRelease, match=r"not signed.*training.release sign"):
+        integrity.verify(folder, public)
+    integrity.sign(folder, other_private)
+    with pytest.raises(UntrustedRelease, match="does not match"):
+        integrity.verify(folder, public)
+    integrity.sign(folder, private)
+    assert integrity.verify(folder, public).is_signed
+    (folder / "manifest.json").write_text('{"release": "r2"}')
+    (folder / integrity.CHECKSUM_FILE).write_text(integrity.checksum_listing(folder))
+    assert not integrity.verify(folder).is_signed
+    with pytest.raises(UntrustedRelease, match="does not match"):
+        integrity.verify(folder, public)
+    (folder / integrity.SIGNATURE_FILE).write_bytes(b"no signature")
+    with pytest.raises(UntrustedRelease, match="does not match"):
+        integrity.verify(folder, public)
+
+
+def test_key_of_another_kind_is_rejected(folder: Path, tmp_path: Path) -> None:
+    private, public = keys(tmp_path, "ours")
+    integrity.sign(folder, private)
+    with pytest.raises(UntrustedRelease, match="cannot be read"):
+        integrity.verify(folder, private)
+    with pytest.raises(ValueError, match=r"PEM|private"):
+        integrity.sign(folder, public)

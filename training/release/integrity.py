@@ -1,0 +1,157 @@
+"""Checksums and signature of a release: a release is verified before it is served or activated.
+
+`files.sha256` lists the SHA-256 of every file. With a private key (`SEGUE_RELEASE_PRIVATE_KEY`), the list is signed with
+Ed25519 in `files.sha256.sig`; with a public key (`SEGUE_RELEASE_PUBLIC_KEY`), releases without a valid signature are rejected.
+Checksums detect damage; only a signature detects a deliberate change.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKSUM_FILE = "files.sha256"
+SIGNATURE_FILE = "files.sha256.sig"
+UNLISTED_FILES = frozenset({CHECKSUM_FILE, SIGNATURE_FILE, "model.yaml"})
+"""Files that the list does not contain: the list itself, its signature, and the file that BentoML's store adds."""
+DRAFT_SUFFIX = ".forgetting"
+"""Suffix of a file that the erasure of a user is writing."""
+
+
+class DamagedRelease(RuntimeError):
+    """Files of a release do not match its checksums; the message names them and the remedy."""
+
+
+class UntrustedRelease(DamagedRelease):
+    """A release has no valid signature although a public key is configured."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A successful verification."""
+
+    files: int
+    megabytes: float
+    seconds: float
+    is_signed: bool  # whether a signature was checked
+
+
+def verify(folder: Path, public_key: str = "") -> Verification:
+    """Check the files of the release in `folder` against its checksums, and the signature of the checksums.
+
+    Reads every file; hashing releases the GIL, so requests continue meanwhile.
+
+    Args:
+        folder: The release.
+        public_key: PEM file of the Ed25519 public key; empty: signatures are not checked.
+
+    Raises:
+        DamagedRelease: A file was changed, is missing, or was added.
+        UntrustedRelease: There is no valid signature.
+    """
+    began = time.perf_counter()
+    listing = _read_listing(folder)
+    if public_key:
+        _check_signature(folder, listing, Path(public_key))
+    expected, paths = _entries(listing), _listed_files(folder)
+    wrong = {
+        **dict.fromkeys(expected.keys() - paths.keys(), "is missing"),
+        **dict.fromkeys(paths.keys() - expected.keys(), f"is not in {CHECKSUM_FILE}"),
+        **{
+            name: f"differs from {CHECKSUM_FILE}"
+            for name in expected.keys() & paths.keys()
+            if _hash(paths[name]) != expected[name]
+        },
+    }
+    if wrong:
+        name = min(wrong)
+        others = f" (and {len(wrong) - 1} other files)" if len(wrong) > 1 else ""
+        raise DamagedRelease(f"the release in {folder} is damaged: {name} {wrong[name]}{others}; {_remedy()}")
+    size = sum(path.stat().st_size for path in paths.values())
+    return Verification(len(paths), size / 1e6, time.perf_counter() - began, bool(public_key))
+
+
+def checksum_listing(folder: Path) -> str:
+    """`<sha256>  <path>` of every file, sorted by path."""
+    return "".join(f"{_hash(path)}  {name}\n" for name, path in _listed_files(folder).items())
+
+
+def sign(folder: Path, private_key: str) -> None:
+    """Sign the list of checksums with the Ed25519 private key in a PEM file.
+
+    Raises:
+        DamagedRelease: There is no list of checksums.
+        ValueError: The file is not an Ed25519 private key.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    key = load_pem_private_key(Path(private_key).read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError(f"{private_key} is not an Ed25519 key; create one: openssl genpkey -algorithm ed25519")
+    signature = key.sign(_read_listing(folder).encode())
+    draft = folder / (SIGNATURE_FILE + DRAFT_SUFFIX)
+    draft.write_bytes(base64.b64encode(signature) + b"\n")
+    draft.replace(folder / SIGNATURE_FILE)
+
+
+def _check_signature(folder: Path, listing: str, public_key: Path) -> None:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        key = load_pem_public_key(public_key.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UntrustedRelease(f"SEGUE_RELEASE_PUBLIC_KEY={public_key} cannot be read: {error}") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise UntrustedRelease(f"SEGUE_RELEASE_PUBLIC_KEY={public_key} is not an Ed25519 public key")
+    try:
+        key.verify(base64.b64decode((folder / SIGNATURE_FILE).read_bytes(), validate=False), listing.encode())
+    except FileNotFoundError:
+        raise UntrustedRelease(
+            f"the release in {folder} is not signed, and SEGUE_RELEASE_PUBLIC_KEY requires a signature; sign it on the machine "
+            "with the private key: `python -m training.release sign ID`"
+        ) from None
+    except (InvalidSignature, binascii.Error):
+        raise UntrustedRelease(
+            f"the signature of the release in {folder} does not match {public_key}: it was changed, or signed with another key; "
+            f"{_remedy()}"
+        ) from None
+
+
+def _read_listing(folder: Path) -> str:
+    try:
+        return (folder / CHECKSUM_FILE).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DamagedRelease(
+            f"the release in {folder} has no readable {CHECKSUM_FILE}, so it is not complete ({error}); {_remedy()}"
+        ) from error
+
+
+def _entries(listing: str) -> dict[str, str]:
+    """Path ▸ SHA-256."""
+    pairs = (line.split("  ", 1) for line in listing.splitlines())
+    return {pair[-1]: pair[0] for pair in pairs}
+
+
+def _listed_files(folder: Path) -> dict[str, Path]:
+    """Name ▸ path of every file that the list contains, sorted by path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    return {name: path for name, path in names.items() if name not in UNLISTED_FILES and path.suffix != DRAFT_SUFFIX}
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remedy() -> str:
+    return (
+        "activate another release (`python -m training.release list`), restore this one from a backup, or release again"
+    )
