@@ -1,11 +1,16 @@
-"""Runtime: the parts of a running recommender, wired once per process. Knows nothing about HTTP."""
+"""Runtime: the parts of a running recommender, wired once per process. Knows nothing about HTTP.
+
+One process per home accepts events and writes data of users: the one with the lock of the event log. A second process answers
+requests without writing anything, and takes over when the first one ends.
+"""
 
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +19,16 @@ from sequences.online import materialization_state
 from sequences.streaming.publisher import Publisher
 from serving.events.event_pusher import EventPusher
 from serving.events.event_schema import Event
-from serving.events.exposures import ExposureLog
+from serving.events.exposures import Exposure, ExposureLog
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor, IngestResult
 from serving.events.online_store import OnlineStore
 from serving.events.suppression import SuppressionListFollower
 from serving.events.user_writers import UserWriters
-from serving.events.write_ahead_log import EventLog, LogPosition
+from serving.events.write_ahead_log import LOCK_TIMEOUT_S, EventLog, LogBusy, LogLocked, LogPosition
 from serving.observability import structured_log
+from serving.observability.background import PeriodicTask
+from serving.observability.degradation import EVENT_LOG, ONLINE_STORE, Degradation
 from serving.observability.metrics import Metrics
 from serving.observability.monitors import ServiceMonitor
 from serving.pipeline.collection_pipeline import CollectionPipeline
@@ -32,7 +39,7 @@ from serving.pipeline.recall import Recall
 from serving.pipeline.request import Request, new_request_id, read_request, read_similar
 from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchResult, search
-from serving.pipeline.track_pipeline import TrackPipeline
+from serving.pipeline.track_pipeline import ExposureWriter, TrackPipeline
 from serving.pipeline.user_profile import UserProfile, describe_user
 from serving.releases.manager import ReleaseManager
 from serving.releases.served_release import ALL_PARTS, ReleaseParts, ServedRelease, load_release
@@ -41,6 +48,10 @@ from storage.suppression_list import SuppressionList
 from training.slate.filters import Exclusions, FilterContext
 from training.slate.scenes import SCENES, SIMILAR, TRACKS
 
+TAKEOVER_INTERVAL_S = 1.0
+RECENT_FAILURE_S = 60.0
+"""Time after its last failure during which a part without its own check is reported as degraded."""
+OTHER_RECOMMENDER = "another recommender writes the event log of this home; this one answers, but accepts no events"
 NO_RELEASE_MESSAGE = "no release is in service yet; `make run` or the DAG release_models creates one"
 
 logger = logging.getLogger(__name__)
@@ -48,6 +59,31 @@ logger = logging.getLogger(__name__)
 
 class NotReady(RuntimeError):
     """No release is in service yet."""
+
+
+@dataclass(frozen=True)
+class EventWriting:
+    """What only the process with the lock of the event log may do: accept events, and write data of users to the disk."""
+
+    log: EventLog
+    pusher: EventPusher
+    ingestor: EventIngestor
+    exposures: ExposureLog
+    feature_log: FeatureLog
+
+    def close(self) -> None:
+        """Push and write what is pending, and release the lock."""
+        self.pusher.close()
+        self.log.close()
+        self.exposures.close()
+        self.feature_log.close()
+
+
+class _NoExposures:
+    """The exposure log of a process that must not write."""
+
+    def write(self, exposure: Exposure) -> None:
+        """Nothing."""
 
 
 def now_us() -> int:
@@ -77,52 +113,104 @@ class Runtime:
         self._metrics, self._settings, self._parts = metrics, settings, parts
         self._recall = recall or Recall(metrics, settings.recall_deadline_ms / 1000, settings.concurrent_requests)
         self._ranking = ranking or Ranking()
-        self._online = OnlineStore(self._duration_of)
+        self._degradation = Degradation(metrics)
+        self._online = OnlineStore(self._duration_of, self._degradation)
         self._online.open()
         self._publisher = Publisher(settings.broker, self._duration_of) if settings.broker else None
-        self._log = EventLog(settings.event_log, settings.home / "serving", now_us)
+        log = self._open_log(LOCK_TIMEOUT_S)
         # Start after taking the log lock: an eraser that holds the lock does not have to notify the service.
         self._suppression = SuppressionListFollower(settings.suppression_list, settings.home / "serving")
-        for path in self._log.repaired_files:
-            logger.warning("removed an incomplete, unacknowledged last line of %s", path)
-        self._release_manager = ReleaseManager(settings.releases / "active.json", self._load, self._warm_up, metrics)
+        self._release_manager = ReleaseManager(
+            settings.releases / "active.json", self._load, self._warm_up, metrics, self._degradation
+        )
         # Before the replay: full plays are recognized by the track durations of the release.
         self._release_manager.poll()
-        self._pusher = EventPusher(self._log, UserWriters(self._apply))
-        replayed = self._pusher.start()
-        logger.info("%d logged events were replayed to the online store", replayed)
-        self._exposures = ExposureLog(settings.event_log, now_us)
-        self._feature_log = FeatureLog(settings.request_log, settings.feature_log_share, now_us, self._applied_position)
         self._lists = DailyLists(settings.home / "serving")
-        self._hydrator = Hydrator(self._online, metrics, self._feature_log)
-        self._track_pipeline = TrackPipeline(
-            self._hydrator, self._recall, self._lists, self._exposures, metrics, self._ranking
-        )
-        self._collection_pipeline = CollectionPipeline(self._hydrator, self._recall, self._exposures, metrics)
-        self._ingestor = EventIngestor(self._log, self._pusher, self._hydrator.record_exclusions, metrics, now_us)
+        self._hydrator = Hydrator(self._online, metrics)
+        self._writing: EventWriting | None = None
+        self._build_pipelines(_NoExposures())
+        if log is not None:
+            self._start_writing(log)
         self._monitor = ServiceMonitor(
             metrics,
             settings.reports / "skew.json",
-            lambda: self._pusher.pending_reports,
+            self._pending_reports,
             lambda: self._release_manager.current,
+            self._degradation,
         )
+        self._takeover_task = PeriodicTask("event-log-takeover", TAKEOVER_INTERVAL_S, self._take_over)
         self._suppression.start(self._erase_users)
         self._release_manager.start()
         self._monitor.start()
+        self._online.start()
+        self._takeover_task.start()
+
+    def _open_log(self, lock_timeout_s: float) -> EventLog | None:
+        """The event log; None if another process has its lock."""
+        here = self._settings
+        try:
+            log = EventLog(here.event_log, here.home / "serving", now_us, lock_timeout_s)
+        except LogLocked as error:
+            self._degradation.report(EVENT_LOG, OTHER_RECOMMENDER, error)
+            return None
+        for path in log.repaired_files:
+            logger.warning("removed an incomplete, unacknowledged last line of %s", path)
+        return log
+
+    def _start_writing(self, log: EventLog) -> None:
+        """Replay events that the online store lacks, then accept events and write data of users."""
+        settings, metrics = self._settings, self._metrics
+        self._suppression.acknowledge()
+        pusher = EventPusher(log, UserWriters(self._apply), self._degradation)
+        replayed = pusher.start()
+        logger.info("%d logged events were replayed to the online store", replayed)
+        self._writing = EventWriting(
+            log=log,
+            pusher=pusher,
+            ingestor=EventIngestor(log, pusher, self._hydrator.record_exclusions, metrics, now_us),
+            exposures=ExposureLog(settings.event_log, now_us),
+            feature_log=FeatureLog(
+                settings.request_log, settings.feature_log_share, now_us, lambda: self._applied_position(log)
+            ),
+        )
+        self._hydrator.log = self._writing.feature_log
+        self._build_pipelines(self._writing.exposures)
+        self._degradation.clear(EVENT_LOG)
+
+    def _build_pipelines(self, exposures: ExposureWriter) -> None:
+        metrics = self._metrics
+        self._track_pipeline = TrackPipeline(
+            self._hydrator, self._recall, self._lists, exposures, metrics, self._ranking
+        )
+        self._collection_pipeline = CollectionPipeline(self._hydrator, self._recall, exposures, metrics)
+
+    def _take_over(self) -> None:
+        """Become the writer when the process that had the lock of the event log has ended."""
+        if self._writing is not None or (log := self._open_log(lock_timeout_s=0)) is None:
+            return
+        try:
+            self._start_writing(log)
+        except BaseException:
+            log.close()
+            raise
+
+    def _pending_reports(self) -> int:
+        return self._writing.pusher.pending_reports if self._writing else 0
 
     @property
     def is_ready(self) -> bool:
         """Whether a warm release is in service and events can be logged."""
-        return self._release_manager.current is not None and self._log.is_alive
+        return self._release_manager.current is not None and self._writing is not None and self._writing.log.is_alive
 
     @property
     def is_alive(self) -> bool:
-        """Whether the event log can commit; if not, only a restart helps."""
-        return self._log.is_alive
+        """Whether the event log can commit or is another process's; if not, only a restart helps."""
+        return self._writing is None or self._writing.log.is_alive
 
     def status(self) -> dict[str, Any]:
-        """Releases in service with their shares, and rejected releases with reasons."""
-        return {"is_ready": self.is_ready, **self._release_manager.status()}
+        """Releases in service with their shares, rejected releases and degraded parts with reasons."""
+        degraded = [part.to_json() for part in self._degradation.parts.values()]
+        return {"is_ready": self.is_ready, "degraded": degraded, **self._release_manager.status()}
 
     def recommend(
         self,
@@ -180,7 +268,8 @@ class Runtime:
                 if release is None:
                     raise NotReady(NO_RELEASE_MESSAGE)
                 pipeline = self._track_pipeline if request.scene.item_type == TRACKS else self._collection_pipeline
-                response = pipeline.recommend(replace(request, arm=arm), release)
+                response = pipeline.recommend(replace(request, arm=arm), release, is_shown=self._writing is not None)
+            self._record_degraded(response)
             self._metrics.requests.labels(scene, "answered", release.release_id).inc()
             line |= {request.scene.item_type: len(response.items), **vars(response.trace)}
         except Exception as error:
@@ -193,6 +282,15 @@ class Runtime:
             line["ms"] = round((time.perf_counter() - began) * 1000, 3)
             logger.info("request", extra={"fields": line})
             structured_log.REQUEST_ID.reset(token)
+
+    def _record_degraded(self, response: RecommendationResponse) -> None:
+        """Report parts that failed for a response, and add those that concern every response."""
+        degraded = response.trace.degraded
+        for part, why in degraded.items():
+            if part != ONLINE_STORE:  # it reports itself
+                self._degradation.report(part, why, lasting_s=RECENT_FAILURE_S)
+        if self._writing is None:
+            degraded[EVENT_LOG] = OTHER_RECOMMENDER
 
     def describe_user(self, user_id: str) -> UserProfile:
         """The profile of a user, by the release that serves them.
@@ -228,10 +326,14 @@ class Runtime:
         return search(words, limit, release, context)
 
     def list_users(self, limit: int) -> list[str]:
-        """At most `limit` ids of users whose features were materialized."""
-        return materialization_state.materialized_users(
-            materialization_state.digests_file(self._settings.feast, self._settings.online_store), limit
-        )
+        """At most `limit` ids of users whose features were materialized; none if their record cannot be read."""
+        try:
+            return materialization_state.materialized_users(
+                materialization_state.digests_file(self._settings.feast, self._settings.online_store), limit
+            )
+        except sqlite3.DatabaseError:
+            logger.exception("the record of materialized users cannot be read")
+            return []
 
     def _release_for(self, user_id: str) -> ServedRelease:
         release, _ = self._release_manager.release_for(user_id)
@@ -240,21 +342,28 @@ class Runtime:
         return release
 
     def ingest_events(self, rows: list[object]) -> IngestResult:
-        """See `EventIngestor.ingest`."""
+        """See `EventIngestor.ingest`.
+
+        Raises:
+            LogBusy: Too many reports are queued, or another recommender writes the event log.
+            OSError: The write failed; nothing was accepted.
+        """
+        if self._writing is None:
+            raise LogBusy(OTHER_RECOMMENDER)
         with self._suppression.snapshot() as erased:
-            return self._ingestor.ingest(rows, erased)
+            return self._writing.ingestor.ingest(rows, erased)
 
     def close(self) -> None:
         """Stop the background tasks, write and push pending events, and close the files."""
+        self._takeover_task.close()
         self._monitor.close()
         self._suppression.close()
         self._release_manager.close()
-        self._pusher.close()
+        self._online.close()
+        if self._writing:
+            self._writing.close()
         if self._publisher:
             self._publisher.close()
-        self._log.close()
-        self._exposures.close()
-        self._feature_log.close()
         self._lists.close()
 
     def _apply(self, events_of: Mapping[str, list[Event]]) -> None:
@@ -263,14 +372,15 @@ class Runtime:
         with self._suppression.snapshot() as erased:
             apply({user: events for user, events in events_of.items() if user not in erased})
 
-    def _applied_position(self) -> LogPosition | None:
+    def _applied_position(self, log: EventLog) -> LogPosition | None:
         """Position up to which the live log is in the online store; None with a broker, where it is unknown."""
-        return None if self._publisher else self._log.low_watermark.position
+        return None if self._publisher else log.low_watermark.position
 
     def _erase_users(self, erased: SuppressionList) -> None:
         """Drop cached data of erased users, and flush the feature log so that the eraser finds its records on the disk."""
         self._hydrator.erase_users(erased)
-        self._feature_log.flush()
+        if self._writing:
+            self._writing.feature_log.flush()
 
     def _duration_of(self, track_id: str) -> int | None:
         release = self._release_manager.current
@@ -278,7 +388,7 @@ class Runtime:
         return int(release.catalog.duration_ms_V[item]) or None if release and item is not None else None
 
     def _load(self, folder: Path) -> ServedRelease:
-        return load_release(folder, self._online.contract(), self._parts)
+        return load_release(folder, self._online.contract(), self._parts, self._settings.release_public_key)
 
     def _warm_up(self, release: ServedRelease) -> None:
         warm_up(release, now_us(), self._recall, self._ranking)

@@ -115,6 +115,9 @@ class Trace(BaseModel):
     ranked: int = Field(description="Candidates that were ranked")
     listed: int = Field(description="Tracks already in today's list; if they suffice, no channel is called")
     explored: int = Field(description="Random new tracks in the response")
+    degraded: dict[str, str] = Field(
+        default_factory=dict, description="Part that failed for this response → what it lacks"
+    )
 
 
 class Recommendation(BaseModel):
@@ -129,6 +132,11 @@ class Recommendation(BaseModel):
     )
     items: list[RecommendedTrack | RecommendedPlaylist | RecommendedMlog] = Field(
         description="Playlists in the scene `playlists`, mlogs in `mlog`, tracks in all other scenes"
+    )
+    degraded: dict[str, str] | None = Field(
+        default=None,
+        exclude_if=lambda degraded: not degraded,
+        description="Part of the service that failed for this response → what the response lacks; absent if all parts work",
     )
     trace: Trace | None = Field(
         default=None, exclude_if=lambda trace: trace is None, description='Only if the request has `"debug": true`'
@@ -186,4 +194,4 @@ def render_recommendation(response: RecommendationResponse, language: Language, 
         for item in response.items
     ]
     trace = vars(response.trace) if has_trace else None
-    return Recommendation(**vars(response) | {"items": items, "trace": trace})
+    return Recommendation(**vars(response) | {"items": items, "trace": trace, "degraded": response.trace.degraded})

@@ -1,8 +1,9 @@
 """Pushes logged events to the online store: before the response if possible, otherwise with retries.
 
 A report is acknowledged when its events are on the disk and in the online store, so the next request sees them. If the store
-fails, the events are safe in the log: they are pushed later, or replayed at the next start. With a broker, events are
-published to it instead, and requests see them when a consumer has applied them. Knows nothing about HTTP.
+fails, the events are safe in the log: they are pushed later, or replayed at the next start. After a failure, reports do not wait
+for the store: a background thread pushes their events when it responds again. With a broker, events are published to it instead,
+and requests see them when a consumer has applied them. Knows nothing about HTTP.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from serving.events.event_schema import Event
 from serving.events.user_writers import UserWriters
 from serving.events.write_ahead_log import AppendResult, EventLog, LogPosition
 from serving.observability.background import PeriodicTask
+from serving.observability.degradation import EVENT_PUSH, Degradation
+from serving.pipeline.hydrate import StoreUnavailable
 
 PUSH_TIMEOUT_S = 5.0
 RETRY_INTERVAL_S = 1.0
@@ -29,14 +32,17 @@ logger = logging.getLogger(__name__)
 class _PendingPush:
     events: list[Event]
     position: LogPosition
+    is_replay: bool = False  # whether the position is that of the last event of several commits
 
 
 class EventPusher:
     """Pushes appended events and advances the log's low watermark; a background thread retries and saves the watermark."""
 
-    def __init__(self, log: EventLog, writers: UserWriters) -> None:
-        self._log, self._writers = log, writers
+    def __init__(self, log: EventLog, writers: UserWriters, degradation: Degradation) -> None:
+        self._log, self._writers, self._degradation = log, writers, degradation
         self._deferred: deque[_PendingPush] = deque()
+        self._is_failing = False
+        self._has_overflowed = False
         self._retry_task = PeriodicTask("event-push", RETRY_INTERVAL_S, self._retry)
 
     @property
@@ -61,14 +67,16 @@ class EventPusher:
         return replayed
 
     def push(self, appended: AppendResult) -> bool:
-        """Push events; return whether the next read of their users sees them (False: later)."""
+        """Push events; return whether the next read of their users sees them (False: later).
+
+        Returns at once while the store is failing.
+        """
         if appended.position is None:
             return True
         push = _PendingPush(appended.events, appended.position)
-        if self._try_push(push):
+        if not self._is_failing and self._try_push(push):
             return True
-        if len(self._deferred) < MAX_DEFERRED_REPORTS:  # others are replayed from the log at the next start
-            self._deferred.append(push)
+        self._defer(push)
         return False
 
     def close(self) -> None:
@@ -79,8 +87,14 @@ class EventPusher:
 
     def _replay(self, push: _PendingPush) -> None:
         self._log.low_watermark.mark_logged(push.position)
-        if not self._try_push(push):
+        if self._is_failing or not self._try_push(push):
+            self._defer(push)
+
+    def _defer(self, push: _PendingPush) -> None:
+        if len(self._deferred) < MAX_DEFERRED_REPORTS:
             self._deferred.append(push)
+        else:
+            self._has_overflowed = True  # read from the log when the others are pushed
 
     def _try_push(self, push: _PendingPush) -> bool:
         by_user: dict[str, list[Event]] = {}
@@ -89,15 +103,33 @@ class EventPusher:
         waiting = [self._writers.submit(user_id, events) for user_id, events in by_user.items()]
         done, late = wait(waiting, timeout=PUSH_TIMEOUT_S)
         errors = [error for answer in done if (error := answer.exception()) is not None]
-        if errors:
+        if late:
+            errors.append(TimeoutError(f"no response within {PUSH_TIMEOUT_S:g} s"))
+        if not errors:
+            if push.is_replay:
+                self._log.low_watermark.mark_pushed_through(push.position)
+            else:
+                self._log.low_watermark.mark_pushed(push.position)
+            self._record_success()
+            return True
+        # An invalid event fails alone; every other error is that of the store.
+        failures = [error for error in errors if not isinstance(error, ValueError)]
+        if failures:
+            self._is_failing = True
+            self._degradation.report(
+                EVENT_PUSH, "events are on the disk and reach the online store or the broker later", str(failures[0])
+            )
+        if not failures or not isinstance(failures[0], StoreUnavailable):
             logger.error(
                 "the online store or the broker rejected events: %r; they are in the log and will be pushed again",
                 errors[0],
             )
-        if errors or late:
-            return False
-        self._log.low_watermark.mark_pushed(push.position)
-        return True
+        return False
+
+    def _record_success(self) -> None:
+        if self._is_failing:
+            self._is_failing = False
+            self._degradation.clear(EVENT_PUSH)
 
     def _retry(self) -> None:
         failures = 0
@@ -107,6 +139,22 @@ class EventPusher:
                 self._deferred.append(push)
                 failures += 1
             # One failure may be caused by the report itself; a second one means that the store is unavailable.
-            if failures == 2 or self._retry_task.is_closing:
+            if failures == 2 or self._is_failing or self._retry_task.is_closing:
                 break
+        if self._has_overflowed and not self._deferred and not self._is_failing:
+            self._replay_overflow()
         self._log.low_watermark.save()
+
+    def _replay_overflow(self) -> None:
+        """Push the logged events after the low watermark, among them those that were not kept in memory."""
+        self._has_overflowed = False
+        chunk: list[Event] = []
+        for event, position in self._log.read_unpushed():
+            chunk.append(event)
+            if len(chunk) == REPLAY_BATCH_SIZE:
+                if not self._try_push(_PendingPush(chunk, position, is_replay=True)):
+                    self._has_overflowed = True
+                    return
+                chunk = []
+        if chunk and not self._try_push(_PendingPush(chunk, position, is_replay=True)):
+            self._has_overflowed = True

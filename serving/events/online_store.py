@@ -1,35 +1,59 @@
 """Access of the service to Feast's online store: one connection for writes and one for reads, opened at the start.
 
 Before the first `feast apply` the store cannot be opened: every call retries and fails until then, and failed writes are
-pushed again later. Knows nothing about tensors or HTTP.
+pushed again later. A store that does not respond is not asked again until a check in the background succeeds, so that no
+further request waits for a timeout. Knows nothing about tensors or HTTP.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import feast
 
 from sequences.feast_store import open_store
 from sequences.online.reader_writer import OnlineReader, OnlineWriter
+from sequences.online.row import STORE_MARKER_USER
 from sequences.views import LIVE_SOURCE
 from serving.events.event_schema import Event
-from serving.pipeline.hydrate import FeatureRows
+from serving.observability.background import PeriodicTask
+from serving.observability.degradation import ONLINE_STORE, Degradation
+from serving.pipeline.hydrate import FeatureRows, StoreUnavailable
 from training.data.feature_services import ServiceContract
 
 SERVICE = "recommender"
+CHECK_INTERVAL_S = 1.0
 
 logger = logging.getLogger(__name__)
 
 
-class OnlineStore:
-    """Feast's online store; thread-safe. `duration_of(track_id)` is in ms, None if unknown."""
+class DamagedRows(ValueError):
+    """Rows of these users cannot be written, or the store lacks tables. Like an invalid event, it may not concern others."""
 
-    def __init__(self, duration_of: Callable[[str], int | None]) -> None:
-        self._duration_of = duration_of
+
+class OnlineStore:
+    """Feast's online store; thread-safe.
+
+    Args:
+        duration_of: track_id ▸ length in ms, None if unknown.
+        degradation: Where failures are reported.
+    """
+
+    def __init__(self, duration_of: Callable[[str], int | None], degradation: Degradation) -> None:
+        self._duration_of, self._degradation = duration_of, degradation
         self._open_lock = threading.Lock()
         self._reader: OnlineReader | None = None
         self._writer: OnlineWriter | None = None
+        self._file: Path | None = None
+        self._inode = 0
+        self._unavailable = ""
+        self._failed_user = STORE_MARKER_USER
+        self._check_task = PeriodicTask("online-store-check", CHECK_INTERVAL_S, self.check)
 
     def open(self) -> None:
         """Open the connections, so that the first request and the first event do not have to."""
@@ -39,13 +63,58 @@ class OnlineStore:
         except Exception as error:
             logger.warning("the online store cannot be opened; run `feast apply` if it has not run yet: %s", error)
 
+    def start(self) -> None:
+        """Start checking the store in the background."""
+        self._check_task.start()
+
+    def close(self) -> None:
+        """Stop checking the store."""
+        self._check_task.close()
+
     def apply(self, events_of: Mapping[str, list[Event]]) -> None:
-        """Apply events (user → events), so that reads see them."""
-        self._get_writer().apply_batch(events_of)
+        """Apply events (user → events), so that reads see them.
+
+        Raises:
+            StoreUnavailable: The store did not respond a moment ago.
+            DamagedRows: Rows of these users are damaged.
+            ValueError: An event is invalid.
+        """
+        self._require_available()
+        try:
+            self._get_writer().apply_batch(events_of)
+        except ValueError:
+            raise
+        except Exception as error:
+            self._record_failure(error, next(iter(events_of), STORE_MARKER_USER))
+            if _is_damage(error):
+                raise DamagedRows(f"the rows of some of {len(events_of)} users cannot be written: {error}") from error
+            raise
 
     def read(self, user_id: str) -> FeatureRows:
-        """All views of the user, with the batch and live parts merged."""
-        return self._get_reader().read(user_id)
+        """All views of the user, with the batch and live parts merged.
+
+        Raises:
+            StoreUnavailable: The store did not respond a moment ago.
+        """
+        self._require_available()
+        try:
+            return self._get_reader().read(user_id)
+        except Exception as error:
+            self._record_failure(error, user_id)
+            raise
+
+    def check(self) -> None:
+        """Read the store's marker, and the user whose read or write failed last; report the result."""
+        self._reopen_replaced_file()
+        try:
+            reader = self._get_reader()
+            for user_id in dict.fromkeys((STORE_MARKER_USER, self._failed_user)):
+                reader.read(user_id)
+        except Exception as error:
+            self._record_failure(error, self._failed_user)
+        else:
+            self._failed_user, self._unavailable = STORE_MARKER_USER, ""
+            self._degradation.clear(ONLINE_STORE)
 
     def contract(self) -> ServiceContract:
         """The features that the registry lets models see. Read once per release, which picks up a changed registry."""
@@ -56,14 +125,70 @@ class OnlineStore:
         features = tuple(one for one in registered.features if not one.startswith(f"{LIVE_SOURCE}:"))
         return ServiceContract(registered.sequence_views, features)
 
+    def _require_available(self) -> None:
+        if self._unavailable:
+            raise StoreUnavailable(f"the online store does not respond: {self._unavailable}")
+
+    def _record_failure(self, error: Exception, user_id: str) -> None:
+        self._failed_user = user_id
+        if _is_connection_error(error):
+            self._unavailable = str(error) or type(error).__name__
+            why = "the online store does not respond; answers use cached states of users, and events wait in the log"
+        elif _is_damage(error):
+            why = (
+                "the online store is damaged or lacks tables; users whose rows cannot be read get answers from cached states; "
+                "stop the service and run python -m sequences.online.rebuild"
+            )
+        else:
+            why = "the online store cannot be read; run `feast apply` if it has not run yet"
+        self._degradation.report(ONLINE_STORE, why, error)
+
     def _get_writer(self) -> OnlineWriter:
-        if self._writer is None:
+        writer = self._writer
+        if writer is None:
             with self._open_lock:
-                self._writer = self._writer or OnlineWriter(open_store(), self._duration_of)
-        return self._writer
+                self._writer = writer = self._writer or OnlineWriter(open_store(), self._duration_of)
+        return writer
 
     def _get_reader(self) -> OnlineReader:
-        if self._reader is None:
+        reader = self._reader
+        if reader is None:
             with self._open_lock:
-                self._reader = self._reader or OnlineReader(open_store())
-        return self._reader
+                if self._reader is None:
+                    store = open_store()
+                    self._file = _sqlite_file(store)
+                    self._inode = _inode(self._file)
+                    self._reader = OnlineReader(store)
+                reader = self._reader
+        return reader
+
+    def _reopen_replaced_file(self) -> None:
+        """Open a SQLite file again that was deleted or replaced: the open connections read the deleted file."""
+        if self._file is not None and _inode(self._file) != self._inode:
+            logger.warning("%s was replaced; opening it again", self._file)
+            with self._open_lock:
+                self._reader = self._writer = self._file = None
+
+
+def _is_connection_error(error: Exception) -> bool:
+    """Whether the server of the store does not respond. Errors of Redis are recognized without importing its client."""
+    return isinstance(error, (ConnectionError, TimeoutError)) or type(error).__module__.startswith("redis.")
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether a SQLite file is damaged or lacks tables; not if another process locks it."""
+    return isinstance(error, sqlite3.DatabaseError) and "locked" not in str(error)
+
+
+def _sqlite_file(store: feast.FeatureStore) -> Path | None:
+    online = store.config.online_store
+    return Path(online.path) if online.type == "sqlite" else None
+
+
+def _inode(file: Path | None) -> int:
+    if file is None:
+        return 0
+    try:
+        return os.stat(file).st_ino  # noqa: PTH116
+    except FileNotFoundError:
+        return 0

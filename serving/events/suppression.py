@@ -36,7 +36,7 @@ class SuppressionListFollower:
 
     Args:
         file: The list, `SEGUE_HOME/forgotten.json`.
-        state: Folder of the acknowledgement; the version found at the start is acknowledged immediately.
+        state: Folder of the acknowledgement.
 
     Raises:
         SuppressionListError: The list is damaged at the start. Later, the previous version stays in use.
@@ -50,7 +50,8 @@ class SuppressionListFollower:
         self._thread = threading.Thread(target=self._poll_forever, name="forgetting", daemon=True)
         self._content = suppression_list.read_content(file)
         self._version = _ListVersion(suppression_list.parse_content(self._content, file))
-        self._acknowledge()
+        self._reload_lock = threading.Lock()
+        self._is_acknowledging = False
 
     @contextmanager
     def snapshot(self) -> Iterator[SuppressionList]:
@@ -64,6 +65,17 @@ class SuppressionListFollower:
             with self._readers_changed:
                 version.readers -= 1
                 self._readers_changed.notify_all()
+
+    def acknowledge(self) -> None:
+        """Acknowledge the current version and every later one; call when this process may write data of users.
+
+        Raises:
+            SuppressionListError, OSError: The list cannot be read.
+        """
+        self.reload()
+        with self._reload_lock:
+            self._is_acknowledging = True
+            self._acknowledge()
 
     def start(self, drop: Callable[[SuppressionList], None]) -> None:
         """Start following; `drop` is called with each new version once no operation uses an older one."""
@@ -84,6 +96,10 @@ class SuppressionListFollower:
         Raises:
             SuppressionListError, OSError: The list cannot be read; the previous version stays in use.
         """
+        with self._reload_lock:
+            self._reload()
+
+    def _reload(self) -> None:
         content = suppression_list.read_content(self._file)
         if content == self._content:
             return
@@ -102,6 +118,8 @@ class SuppressionListFollower:
         )
 
     def _acknowledge(self) -> None:
+        if not self._is_acknowledging:
+            return
         draft = self._acknowledgement_file.with_suffix(".writing")
         draft.write_text(json.dumps({"process": os.getpid(), "list": suppression_list.content_digest(self._content)}))
         draft.replace(self._acknowledgement_file)

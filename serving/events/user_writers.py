@@ -70,7 +70,7 @@ class UserWriters:
                 {user: [event for _, events, _ in user_jobs for event in events] for user, user_jobs in by_user.items()}
             )
         except ValueError as error:
-            # An invalid event, not a failing store: apply the other jobs one by one.
+            # An invalid event or damaged rows, not a failing store: apply the other jobs one by one.
             if len(jobs) > 1:
                 for job in jobs:
                     self._apply_together([job])

@@ -67,6 +67,13 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=registry,
         )
+        self.degraded = Gauge(
+            "segue_degraded",
+            "1 for a part of the service that does not work at the moment",
+            ["part"],
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         self.releases = Counter("segue_releases", "Releases loaded, by outcome", ["outcome"], registry=registry)
         self.releases_refused = Gauge(
             "segue_releases_refused",

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from serving.observability.background import PeriodicTask
+from serving.observability.degradation import Degradation
 from serving.observability.metrics import Metrics
 from serving.releases.served_release import ServedRelease
 
@@ -28,12 +29,19 @@ class ServiceMonitor:
         skew: Report of `python -m sequences.skew`; may not exist yet.
         waiting: Returns the number of reports that are not in the online store.
         release: Returns the production release, None before the first.
+        degradation: Degraded parts, whose expired entries are removed.
     """
 
     def __init__(
-        self, metrics: Metrics, skew: Path, waiting: Callable[[], int], release: Callable[[], ServedRelease | None]
+        self,
+        metrics: Metrics,
+        skew: Path,
+        waiting: Callable[[], int],
+        release: Callable[[], ServedRelease | None],
+        degradation: Degradation,
     ) -> None:
         self._metrics, self._skew, self._pending_reports, self._release = metrics, skew, waiting, release
+        self._degradation = degradation
         self._task = PeriodicTask("watch", POLL_INTERVAL_S, self.update_metrics)
 
     def start(self) -> None:
@@ -47,6 +55,7 @@ class ServiceMonitor:
     def update_metrics(self) -> None:
         """Update all metrics; unknown values stay unchanged."""
         self._metrics.unpushed.set(self._pending_reports())
+        self._degradation.remove_expired()
         release = self._release()
         if release is not None and release.as_of:
             self._metrics.release_as_of.set(_seconds(release.as_of))

@@ -122,6 +122,7 @@ function Listening({ userId, language, texts, onError }) {
           : html`<p class="hint">${holdsTracks ? texts.nothingOpen : texts.nothingPlays}</p>`}
       </div>
       <p class="changed" role="status">${isHere && before ? (isNew ? format(texts.changed, { count: isNew }) : texts.unchanged) : ""}</p>
+      ${isHere && answer.degraded && html`<p class="hint" role="status" title=${Object.values(answer.degraded).join("; ")}>${texts.degraded}</p>`}
       ${isHere &&
       (holdsTracks
         ? html`<${Collections} items=${answer.items} before=${before} playing=${opened} texts=${texts}

@@ -20,7 +20,7 @@ from serving.pipeline.hydrate import Hydrator, UserState
 from serving.pipeline.recall import Recall
 from serving.pipeline.request import Request
 from serving.pipeline.response import CollectionTrack, MlogItem, PlaylistItem, RecommendationResponse, Trace
-from serving.pipeline.track_pipeline import ExposureWriter
+from serving.pipeline.track_pipeline import EXPOSURES_FAILED, ExposureWriter
 from serving.releases.served_release import ServedRelease
 from training.data.collections import CollectionIndex
 from training.recall.reason import Reason
@@ -53,8 +53,13 @@ class CollectionPipeline:
     def __init__(self, hydrate: Hydrator, recall: Recall, exposures: ExposureWriter, metrics: Metrics) -> None:
         self._hydrator, self._recall, self._exposures, self._metrics = hydrate, recall, exposures, metrics
 
-    def recommend(self, request: Request, release: ServedRelease) -> RecommendationResponse:
+    def recommend(self, request: Request, release: ServedRelease, is_shown: bool = True) -> RecommendationResponse:
         """At most `request.limit` collections of the scene's type, best first.
+
+        Args:
+            request: The request.
+            release: Release that answers it.
+            is_shown: Whether to write the exposure record.
 
         Raises:
             NoCollections: The release has none.
@@ -69,7 +74,7 @@ class CollectionPipeline:
         with metrics.request_seconds.labels(scene.name, release.release_id).time():
             with trace.time_stage("hydrate", metrics):
                 user = self._hydrator.load_user_state(request, release)
-                trace.state_from = user.state_from
+                trace.record_state(user.state_from)
             with trace.time_stage("recall", metrics):
                 recalled = self._recall.recall_for_users(
                     release, user.users, scene.candidates_per_channel, [index.name]
@@ -84,8 +89,9 @@ class CollectionPipeline:
                 selected = list(self._select(items, scores, index, user, request, release, trace))
             with trace.time_stage("select", metrics):
                 response_items = self._items(selected, index, user, release)
-            with trace.time_stage("side_effects", metrics):
-                self._side_effects(request, release, user, response_items)
+            if is_shown:
+                with trace.time_stage("side_effects", metrics):
+                    self._side_effects(request, release, user, response_items, trace)
         return RecommendationResponse(request.request_id, release.release_id, response_items, trace, request.arm)
 
     def _select(
@@ -146,7 +152,12 @@ class CollectionPipeline:
         ]
 
     def _side_effects(
-        self, request: Request, release: ServedRelease, user: UserState, items: list[AnyCollectionItem]
+        self,
+        request: Request,
+        release: ServedRelease,
+        user: UserState,
+        items: list[AnyCollectionItem],
+        trace: Trace,
     ) -> None:
         self._metrics.exposures.labels(request.scene.name, release.release_id).inc(len(items))
         try:
@@ -155,6 +166,7 @@ class CollectionPipeline:
             # A response without an exposure record is better than no response; the metric counts missing records.
             logger.exception("could not write the exposure record of %s", request.request_id)
             self._metrics.skipped.labels("exposures").inc()
+            trace.degraded["exposures"] = EXPOSURES_FAILED
 
 
 def _item(

@@ -18,19 +18,27 @@ from sequences.views import SEQUENCE_VIEWS
 from serving.events.feature_log import FeatureLog
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request
-from serving.pipeline.user_state_cache import UserStateCache
+from serving.pipeline.user_state_cache import (
+    STATE_FROM_CACHE,
+    STATE_FROM_STORE,
+    STATE_UNAVAILABLE,
+    UserStateCache,
+)
 from serving.releases.served_release import ServedRelease
 from training.data.feature_services import ServiceContract
 from training.data.user_batch import UserBatch, user_batch_from_online
 from training.slate.filters import EXCLUSIONS_VIEW, Exclusions
 
 MAX_CACHED_EXCLUSIONS = 100_000
-STATE_FROM_STORE, STATE_FROM_CACHE, STATE_UNAVAILABLE = "store", "memory", "nothing"
 
 FeatureRows = Mapping[str, Mapping[str, Sequence[Any]]]
 """View → attribute → values, oldest first; an ordinary view has one value per attribute, or none."""
 
 logger = logging.getLogger(__name__)
+
+
+class StoreUnavailable(RuntimeError):
+    """The online store failed a moment ago and is not asked again until it responds to a check in the background."""
 
 
 class OnlineFeatureReader(Protocol):
@@ -54,18 +62,20 @@ class Hydrator:
     """Reads and encodes user state.
 
     If the online store fails, uses the cached user state, else treats the user as new. Exclusions are cached separately and
-    longer. Features of sampled requests are written to the feature log.
+    longer. Features of sampled requests are written to the feature log, if there is one.
     """
 
     def __init__(self, online: OnlineFeatureReader, metrics: Metrics, log: FeatureLog | None = None) -> None:
-        self._online, self._metrics, self._log = online, metrics, log
+        self._online, self._metrics, self.log = online, metrics, log
         self._state_cache = UserStateCache()
         self._excluded: OrderedDict[str, Exclusions] = OrderedDict()
         self._lock = Lock()
 
     def load_user_state(self, request: Request, release: ServedRelease) -> UserState:
         """The state of the request's user before the request, with item numbers of the release."""
-        log = self._log if self._log is not None and request.user_id and self._log.is_sampled(request) else None
+        log = self.log
+        if log is not None and not (request.user_id and log.is_sampled(request)):
+            log = None
         # Before reading: everything up to this position must be part of the features.
         applied = log.read_applied_position() if log is not None else None
         known = self._read(request.user_id)
@@ -97,6 +107,9 @@ class Hydrator:
             return {}
         try:
             return self._online.read(user_id)
+        except StoreUnavailable:
+            self._metrics.skipped.labels("online_store").inc()
+            return None
         except Exception:
             logger.exception("The online store failed; using the cached user state, or treating the user as new.")
             self._metrics.skipped.labels("online_store").inc()

@@ -14,11 +14,17 @@ from serving.observability.metrics import Metrics
 from serving.pipeline.daily_lists import ListedTrack
 from serving.pipeline.fuse import RequestCandidates
 from serving.pipeline.recall import Recall, RecallResult
+from serving.pipeline.user_state_cache import STATE_FROM_CACHE, STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch
 from training.recall.reason import Reason, track_phrase
 
 MOST_PLAYED = Reason("most_played")
+DEGRADED_STATES = {
+    STATE_FROM_CACHE: "the online store failed; the state of the user is from an earlier request",
+    STATE_UNAVAILABLE: "the online store failed; the user is answered like an unknown one",
+}
+"""Source of the user state → what the response lacks."""
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +119,7 @@ class Trace:
     ranked: int = 0  # candidates that were ranked
     listed: int = 0  # tracks taken from today's list
     explored: int = 0  # tracks that exploration added in this request
+    degraded: dict[str, str] = field(default_factory=dict)  # part that failed for this response → what it lacks
 
     @contextmanager
     def time_stage(self, stage: str, metrics: Metrics) -> Iterator[None]:
@@ -124,6 +131,12 @@ class Trace:
             seconds = time.perf_counter() - began
             metrics.stage_seconds.labels(stage).observe(seconds)
             self.stage_ms[stage] = round(seconds * 1000, 3)
+
+    def record_state(self, state_from: str) -> None:
+        """Record the source of the user state."""
+        self.state_from = state_from
+        if state_from in DEGRADED_STATES:
+            self.degraded["online_store"] = DEGRADED_STATES[state_from]
 
     def record_recall(self, recalled: RecallResult) -> None:
         """Record the candidate count of each channel and the channels left out."""

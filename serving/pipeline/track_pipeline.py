@@ -21,11 +21,12 @@ from serving.pipeline import fuse, rank, response
 from serving.pipeline.daily_lists import DailyListHistory, DailyLists, ListedTrack
 from serving.pipeline.explore import explore
 from serving.pipeline.fuse import RequestCandidates
-from serving.pipeline.hydrate import STATE_UNAVAILABLE, Hydrator, UserState
+from serving.pipeline.hydrate import Hydrator, UserState
 from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import POPULARITY, Recall, RecallResult
 from serving.pipeline.request import Request
 from serving.pipeline.response import RecommendationResponse, Trace, TrackItem
+from serving.pipeline.user_state_cache import STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
 from training.data.catalog import Catalog
 from training.data.user_history import current_session_items
@@ -33,6 +34,8 @@ from training.slate.diversity import cap_tracks_per_artist, rerank_mmr
 from training.slate.filters import FilterContext, apply_filters
 
 FALLBACK_CANDIDATES = 1000
+DAILY_LISTS_FAILED = "the daily lists cannot be read or written; the list of today may change"
+EXPOSURES_FAILED = "the exposure record was not written"
 
 logger = logging.getLogger(__name__)
 
@@ -125,11 +128,11 @@ class TrackPipeline:
                 f"track {request.track_id!r} is not in release {release.release_id}; use the id of another track"
             )
         user = self._hydrator.load_user_state(request, release)
-        trace.state_from = user.state_from
+        trace.record_state(user.state_from)
         if seed_item is not None:
             excluded = np.array([seed_item], dtype=np.int64)
             return RequestContext(request, release, user, trace, seed_item, excluded_items=excluded)
-        lists = self._read_lists(request)
+        lists = self._read_lists(request, trace)
         excluded = np.array(sorted(code[track] for track in lists.recent_track_ids if track in code), dtype=np.int64)
         if request.prefers_repeats:
             # Repeated tracks are wanted: exclude only tracks that were listed and never played.
@@ -233,7 +236,7 @@ class TrackPipeline:
         items_C = np.arange(FIRST_CODE, min(len(release.vocabulary), FIRST_CODE + FALLBACK_CANDIDATES))
         return RequestCandidates(items_C, np.zeros(len(items_C)), [[] for _ in items_C])
 
-    def _read_lists(self, request: Request) -> DailyListHistory:
+    def _read_lists(self, request: Request, trace: Trace) -> DailyListHistory:
         if not request.scene.repeat_cooldown_days:
             return DailyListHistory()
         try:
@@ -243,6 +246,7 @@ class TrackPipeline:
         except sqlite3.Error:
             logger.exception("Could not read the stored daily lists of this user; generating a new list.")
             self._metrics.skipped.labels("daily_lists").inc()
+            trace.degraded["daily_lists"] = DAILY_LISTS_FAILED
             return DailyListHistory()
 
     def _side_effects(self, context: RequestContext, items: list[TrackItem]) -> None:
@@ -258,6 +262,7 @@ class TrackPipeline:
             # A response without an exposure record is better than no response; the metric counts missing records.
             logger.exception("could not write the exposure record of %s", request.request_id)
             self._metrics.skipped.labels("exposures").inc()
+            context.trace.degraded["exposures"] = EXPOSURES_FAILED
         # A list generated without the user's state must not be kept for the rest of the day.
         if cooldown_days and context.user.state_from != STATE_UNAVAILABLE and len(items) > context.trace.listed:
             tracks = [
@@ -268,6 +273,7 @@ class TrackPipeline:
             except sqlite3.Error:
                 logger.exception("could not write the daily list of %s; the next one may differ", request.request_id)
                 self._metrics.skipped.labels("daily_lists").inc()
+                context.trace.degraded["daily_lists"] = DAILY_LISTS_FAILED
 
 
 def select(items_C: np.ndarray, catalog: Catalog, limit: int, max_per_artist: int) -> list[int]:

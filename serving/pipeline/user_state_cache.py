@@ -16,6 +16,8 @@ import numpy as np
 from sequences.batch import SequenceBatch
 from training.data.user_batch import UserBatch
 
+STATE_FROM_STORE, STATE_FROM_CACHE, STATE_UNAVAILABLE = "store", "memory", "nothing"
+"""Sources of the state of a user."""
 MAX_BYTES = 128 << 20
 ENTRY_OVERHEAD_BYTES = 2048
 """Approximate size of an entry without its arrays."""

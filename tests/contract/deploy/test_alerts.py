@@ -8,6 +8,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from serving.observability.degradation import Degradation
 from serving.observability.metrics import Metrics
 from serving.observability.monitors import ServiceMonitor
 from tests.support.serving import promql
@@ -44,7 +45,8 @@ def test_required_alerts_exist():
 def test_monitor_updates_metrics_without_requests(tmp_path):
     registry, waiting = CollectorRegistry(), [7]
     of = release(tracks(2), [ListChannel("popularity", [2])], as_of="2026-05-04")
-    watch = ServiceMonitor(Metrics(registry), tmp_path / "skew.json", lambda: waiting[0], lambda: of)
+    metrics = Metrics(registry)
+    watch = ServiceMonitor(metrics, tmp_path / "skew.json", lambda: waiting[0], lambda: of, Degradation(metrics))
     watch.update_metrics()
     assert registry.get_sample_value("segue_unpushed_reports") == 7
     assert registry.get_sample_value("segue_release_as_of_seconds") == 1_777_852_800

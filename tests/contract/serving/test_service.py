@@ -22,11 +22,17 @@ from training.release.traffic_split import CanaryRelease, TrafficSplit
 class Store(MemoryStore):
     """A store as the runtime opens it; ignores reported events."""
 
-    def __init__(self, duration_of):
+    def __init__(self, duration_of, degradation):
         super().__init__()
         self.users["u"] = history("t0", "t1")
 
     def open(self):
+        pass
+
+    def start(self):
+        pass
+
+    def close(self):
         pass
 
     def apply(self, events_of):

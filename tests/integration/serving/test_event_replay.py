@@ -14,6 +14,7 @@ from serving.events.event_schema import read_event
 from serving.events.user_writers import UserWriters
 from serving.events.write_ahead_log import EventLog
 from tests.support.sequences.online_stores import KINDS, opened
+from tests.support.serving.small_release import degradation
 
 EVENTS = 60
 
@@ -39,7 +40,7 @@ def serve_until_killed(store, home, kill_at, is_written, answered):
             os.kill(os.getpid(), signal.SIGKILL)
 
     log = EventLog(home / "live", home / "serving", now_us)
-    push = EventPusher(log, UserWriters(apply))
+    push = EventPusher(log, UserWriters(apply), degradation())
     push.start()
 
     def report(number):
@@ -70,7 +71,7 @@ def test_acknowledged_events_are_stored_exactly_once(tmp_path, kind, is_written)
         log = EventLog(tmp_path / "live", tmp_path / "serving", now_us)
         logged = [event["event_id"] for event, _ in log.read_unpushed()]
         writer = OnlineWriter(store, lambda _: None)
-        push = EventPusher(log, UserWriters(writer.apply_batch))
+        push = EventPusher(log, UserWriters(writer.apply_batch), degradation())
         assert push.start() == len(logged)
         # Clients without a response report again.
         for number in range(EVENTS):

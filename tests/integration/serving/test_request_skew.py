@@ -42,7 +42,7 @@ from serving.pipeline.request import read_request
 from serving.pipeline.track_pipeline import TrackPipeline
 from tests.support.landing_zone import built
 from tests.support.sequences.event_rows import oracle_values
-from tests.support.serving.small_release import ListChannel, release
+from tests.support.serving.small_release import ListChannel, degradation, release
 
 DAY = date(2026, 6, 30)
 MIDNIGHT = datetime(2026, 6, 30, tzinfo=UTC)
@@ -97,10 +97,13 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
     tracks = pl.read_parquet(home / "marts" / "tracks.parquet")
     served = release(tracks, [ListChannel("popularity", range(2, 40))])
     code = served.vocabulary.track_code
-    online = OnlineStore(lambda track: int(served.catalog.duration_ms_V[code[track]]) if track in code else None)
+    online = OnlineStore(
+        lambda track: int(served.catalog.duration_ms_V[code[track]]) if track in code else None,
+        degradation(),
+    )
     served = replace(served, contract=online.contract())
     log = EventLog(home / "live", home / "serving", lambda: clock[0])
-    push = EventPusher(log, UserWriters(online.apply))
+    push = EventPusher(log, UserWriters(online.apply), degradation())
     push.start()
     features = FeatureLog(
         home / "requests", 1.0, lambda: clock[0], lambda: log.low_watermark.position, max_bytes_per_hour=1 << 30

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+from prometheus_client import CollectorRegistry
 
+from serving.observability.degradation import Degradation
+from serving.observability.metrics import Metrics
 from serving.releases.served_release import ServedRelease
 from training.data.catalog import Catalog
 from training.data.feature_services import ServiceContract
@@ -109,6 +112,11 @@ def release(table: pl.DataFrame, channels: Sequence[RecallChannel], **parts) -> 
         name: source.collection_index for name, source in parts.get("collection_channels", {}).items()
     }
     return ServedRelease(**(whole | parts))
+
+
+def degradation() -> Degradation:
+    """An empty record of degraded parts, with its own metrics."""
+    return Degradation(Metrics(CollectorRegistry()))
 
 
 class MemoryStore:

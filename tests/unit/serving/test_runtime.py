@@ -1,15 +1,18 @@
 """A complete recommender in one process, without a release and without a registry."""
 
 import json
+import threading
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from serving import runtime as runtime_module
 from serving.events.write_ahead_log import LogBusy
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import RequestRejected
 from serving.runtime import NotReady, Runtime
+from tests.support.serving.small_release import ListChannel, release, tracks
 
 EVENT = {"event_id": "e", "user_id": "u", "target_type": "track", "target_id": "t", "action": "like"}
 
@@ -82,6 +85,39 @@ def test_unpushed_reports_are_counted_until_pushed(started):
     assert started.registry.get_sample_value("segue_unpushed_reports") == 1
     started.start().ingest_events([EVENT | {"event_id": "f"}])
     assert started.registry.get_sample_value("segue_unpushed_reports") == 2
+
+
+def test_second_recommender_answers_without_writing_and_takes_over(started, monkeypatch):
+    of = release(tracks(8), [ListChannel("popularity", range(2, 10))])
+    monkeypatch.setattr(runtime_module, "LOCK_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(runtime_module, "TAKEOVER_INTERVAL_S", 0.01)
+    monkeypatch.setattr(runtime_module, "warm_up", lambda *_: None)
+    monkeypatch.setattr(Runtime, "_load", lambda self, folder: of)
+    (started.home / "bentoml").mkdir()
+    (started.home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
+    first = started.start()
+    second = Runtime(settings.Settings(started.home, "127.0.0.1", 1, 1, 1, 1), Metrics(CollectorRegistry()))
+    try:
+        answer = second.recommend("u", "daily", 3)
+        assert len(answer.items) == 3 and "another recommender" in answer.trace.degraded["event_log"]
+        assert (second.is_alive, second.is_ready, first.is_ready) == (True, False, True)
+        (part,) = [one for one in second.status()["degraded"] if one["part"] == "event_log"]
+        assert "writer.lock" in part["error"]
+        with pytest.raises(LogBusy, match="another recommender"):
+            second.ingest_events([EVENT])
+        assert not list(started.home.glob("live/dt=*/exposures-*.jsonl"))
+        assert "event_log" not in first.recommend("u", "daily", 3).trace.degraded
+        assert len(list(started.home.glob("live/dt=*/exposures-*.jsonl"))) == 1
+        first.close()
+        waiting = threading.Event()
+        for _ in range(3000):
+            if second.is_ready:
+                break
+            waiting.wait(0.01)
+        assert second.ingest_events([EVENT]).accepted == 1
+        assert "event_log" not in second.recommend("u", "daily", 3).trace.degraded
+    finally:
+        second.close()
 
 
 def test_closed_runtime_rejects_events(started):

@@ -32,6 +32,7 @@ from serving.events.write_ahead_log import EventLog
 from tests.integration.sequences.streaming.consumers import until
 from tests.support import valkey
 from tests.support.recommender_service import Place, prepared, started
+from tests.support.serving.small_release import degradation
 
 
 def a_few(home: Path) -> date:
@@ -109,7 +110,7 @@ def test_events_wait_in_the_log_while_the_broker_is_unavailable(
     port = free_port()
     publisher = Publisher(f"redis://127.0.0.1:{port}/2", lambda _: None)
     log = EventLog(tmp_path / "live", tmp_path / "serving", now_us)
-    push = EventPusher(log, UserWriters(publisher.publish))
+    push = EventPusher(log, UserWriters(publisher.publish), degradation())
     push.start()
     assert not push.push(log.append([click(1)]))
     assert push.pending_reports == 1

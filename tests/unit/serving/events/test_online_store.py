@@ -1,11 +1,16 @@
 """Connections to the online store, opened on first use, and the feature contract of its registry."""
 
+import sqlite3
+
 import pytest
+import redis
 
 from sequences.views import SEQUENCE_VIEWS
 from serving.events import online_store
-from serving.events.online_store import OnlineStore
+from serving.events.online_store import DamagedRows, OnlineStore
+from serving.pipeline.hydrate import StoreUnavailable
 from tests.support.sequences.feast_stores import sqlite_store
+from tests.support.serving.small_release import degradation
 
 EVENT = {
     "event_id": "e",
@@ -41,7 +46,7 @@ def registry(tmp_path, monkeypatch):
 
 
 def test_fails_until_a_registry_exists(registry):
-    store = OnlineStore(lambda track: 200_000)
+    store = OnlineStore(lambda track: 200_000, degradation())
     for call in (lambda: store.read("u"), lambda: store.apply({"u": [EVENT]})):
         with pytest.raises(FileNotFoundError, match="feast apply"):
             call()
@@ -53,7 +58,7 @@ def test_fails_until_a_registry_exists(registry):
 
 def test_writer_and_reader_keep_their_connections(registry):
     registry.is_applied = True
-    store = OnlineStore(lambda track: None)
+    store = OnlineStore(lambda track: None, degradation())
     for _ in range(3):
         store.apply({"u": [EVENT]})
         store.read("u")
@@ -62,6 +67,105 @@ def test_writer_and_reader_keep_their_connections(registry):
 
 def test_contract_excludes_the_live_part(registry):
     registry.is_applied = True
-    contract = OnlineStore(lambda track: None).contract()
+    contract = OnlineStore(lambda track: None, degradation()).contract()
     assert contract.sequence_views == tuple(SEQUENCE_VIEWS)
     assert contract.features == ("user_profile:plays_total",)
+
+
+class Rows:
+    """Replaces the reader of the store: fails with a given error, for one user or for all."""
+
+    def __init__(self):
+        self.error, self.user, self.reads = None, None, []
+
+    def read(self, user_id):
+        self.reads.append(user_id)
+        if self.error is not None and self.user in (None, user_id):
+            raise self.error
+        return {}
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionError("refused"), TimeoutError("late"), redis.TimeoutError("late")], ids=str
+)
+def test_unavailable_store_is_not_asked_again_until_a_check_succeeds(registry, error):
+    registry.is_applied = True
+    parts = degradation()
+    store, rows = OnlineStore(lambda track: None, parts), Rows()
+    store._reader, rows.error = rows, error
+    with pytest.raises(type(error)):
+        store.read("u")
+    for call in (lambda: store.read("v"), lambda: store.apply({"u": [EVENT]})):
+        with pytest.raises(StoreUnavailable, match=str(error)):
+            call()
+    assert rows.reads == ["u"]
+    assert "does not respond" in parts.parts["online_store"].why
+    store.check()
+    assert "online_store" in parts.parts
+    rows.error = None
+    store.check()
+    assert not parts.parts and store.read("v") == {}
+
+
+def test_damaged_rows_concern_their_user_only_and_are_reported_until_they_can_be_read(registry):
+    registry.is_applied = True
+    parts = degradation()
+    store, rows = OnlineStore(lambda track: None, parts), Rows()
+    store._reader, rows.error, rows.user = rows, sqlite3.DatabaseError("database disk image is malformed"), "u"
+    with pytest.raises(sqlite3.DatabaseError):
+        store.read("u")
+    assert store.read("v") == {}
+    store.check()
+    part = parts.parts["online_store"]
+    assert "sequences.online.rebuild" in part.why and "malformed" in part.error
+    rows.error = None
+    store.check()
+    assert not parts.parts
+
+
+def test_missing_tables_are_reported_and_events_can_be_pushed_later(registry, tmp_path):
+    registry.is_applied = True
+    parts = degradation()
+    store = OnlineStore(lambda track: None, parts)
+    store.open()
+    store.check()
+    assert not parts.parts
+    connection = sqlite3.connect(tmp_path / "online.db")
+    connection.execute("alter table tests_live_events rename to elsewhere")
+    connection.commit()
+    store.check()
+    assert "no such table" in parts.parts["online_store"].error
+    with pytest.raises(DamagedRows, match="no such table"):
+        store.apply({"u": [EVENT]})
+    connection.execute("alter table elsewhere rename to tests_live_events")
+    connection.commit()
+    connection.close()
+    store.check()
+    store.apply({"u": [EVENT]})
+    assert not parts.parts and list(store.read("u")["recent_events"]["event_id"]) == ["e"]
+
+
+def test_damaged_file_is_reported(registry, tmp_path):
+    registry.is_applied = True
+    parts = degradation()
+    store = OnlineStore(lambda track: None, parts)
+    (tmp_path / "online.db").write_bytes(b"damaged " * 1024)
+    for suffix in ("-wal", "-shm"):
+        (tmp_path / f"online.db{suffix}").unlink(missing_ok=True)
+    store.check()
+    assert "sequences.online.rebuild" in parts.parts["online_store"].why
+
+
+def test_replaced_file_is_opened_again(registry, tmp_path):
+    registry.is_applied = True
+    store = OnlineStore(lambda track: None, degradation())
+    store.apply({"u": [EVENT]})
+    assert list(store.read("u")["recent_events"]["event_id"]) == ["e"]
+    for file in tmp_path.glob("online.db*"):
+        file.unlink()
+    (tmp_path / "registry.db").unlink()
+    sqlite_store(tmp_path, SEQUENCE_VIEWS)
+    store.check()
+    assert list(store.read("u")["recent_events"]["event_id"]) == []
+    store.apply({"u": [EVENT]})
+    assert list(store.read("u")["recent_events"]["event_id"]) == ["e"]

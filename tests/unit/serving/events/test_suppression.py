@@ -36,6 +36,7 @@ class Place:
 
     def follow(self) -> SuppressionListFollower:
         following = SuppressionListFollower(self.file, self.state)
+        following.acknowledge()
         following.start(self.dropped.append)
         return following
 
@@ -78,8 +79,11 @@ def test_new_version_waits_for_snapshots_of_the_previous_one(place: Place) -> No
 
 def test_start_acknowledges_the_list_and_rejects_a_damaged_one(place: Place) -> None:
     place.forget("u")
-    SuppressionListFollower(place.file, place.state).close()
+    following = SuppressionListFollower(place.file, place.state)
+    assert not place.is_acknowledged  # this process may not write yet
+    following.acknowledge()
     assert place.is_acknowledged
+    following.close()
     for damaged in ("", "{", '{"salt": "xyz", "users": []}'):
         place.file.write_text(damaged)
         with pytest.raises(SuppressionListError, match=r"forgotten.json is damaged.*backup"):
@@ -104,6 +108,7 @@ def test_no_acknowledgement_until_caches_are_dropped(place: Place) -> None:
         if len(tries) < 3:
             raise RuntimeError("not now")
 
+    following.acknowledge()
     following.start(drop)
     place.forget("u")
     wait_until(lambda: place.is_acknowledged)

@@ -18,6 +18,8 @@ from serving.events.event_pusher import EventPusher
 from serving.events.event_schema import MICROSECONDS_PER_SECOND, read_event
 from serving.events.user_writers import UserWriters
 from serving.events.write_ahead_log import EVENT_LOG_PREFIX, EventLog, LogLocked
+from storage import daily_files
+from tests.support.serving.small_release import degradation
 
 NOW = 1_800_000_000 * MICROSECONDS_PER_SECOND
 DAY = 86_400 * MICROSECONDS_PER_SECOND
@@ -41,7 +43,7 @@ def open_log(home: Path, now_us=lambda: NOW) -> EventLog:
 def logged(home: Path) -> list[dict]:
     return [
         json.loads(line)
-        for path in daily_jsonl.list_files(home / "live", EVENT_LOG_PREFIX)
+        for path in daily_files.list_files(home / "live", EVENT_LOG_PREFIX)
         for line, _ in daily_jsonl.read_lines(path)
     ]
 
@@ -100,7 +102,7 @@ def test_incomplete_last_line_is_removed(tmp_path):
     log = open_log(tmp_path)
     log.append([event("a")])
     log.close()
-    (path,) = daily_jsonl.list_files(tmp_path / "live", EVENT_LOG_PREFIX)
+    (path,) = daily_files.list_files(tmp_path / "live", EVENT_LOG_PREFIX)
     with path.open("ab") as file:
         file.write(b'{"event_id":"torn","user_')
     log = open_log(tmp_path)
@@ -126,7 +128,7 @@ def test_each_day_has_its_own_file(tmp_path):
     for name in ("a", "b", "c", "d"):
         log.append([event(name)])
     log.close()
-    folders = {path.parent.name for path in daily_jsonl.list_files(tmp_path / "live", EVENT_LOG_PREFIX)}
+    folders = {path.parent.name for path in daily_files.list_files(tmp_path / "live", EVENT_LOG_PREFIX)}
     assert folders == {"dt=2027-01-15", "dt=2027-01-16"}
 
 
@@ -167,7 +169,7 @@ class Store:
 def test_unpushed_events_are_replayed_at_the_next_start(tmp_path):
     store = Store()
     log = open_log(tmp_path)
-    push = EventPusher(log, UserWriters(store.apply))
+    push = EventPusher(log, UserWriters(store.apply), degradation())
     assert push.start() == 0
     assert push.push(log.append([event("a"), event("b", "v")]))
     store.is_away = True
@@ -179,7 +181,7 @@ def test_unpushed_events_are_replayed_at_the_next_start(tmp_path):
     store.events.clear()
     store.is_away = False
     log = open_log(tmp_path)
-    push = EventPusher(log, UserWriters(store.apply))
+    push = EventPusher(log, UserWriters(store.apply), degradation())
     assert push.start() == 1
     assert set(store.events) == {"c"}
     push.close()
@@ -189,11 +191,103 @@ def test_unpushed_events_are_replayed_at_the_next_start(tmp_path):
     log.close()
 
 
+@pytest.mark.parametrize("hours", [1, 48], ids=["the same day", "two days"])
+def test_clock_that_was_set_back_loses_no_event_at_the_next_start(tmp_path, hours):
+    now = [NOW]
+    log = open_log(tmp_path, lambda: now[0])
+    push = EventPusher(log, UserWriters(Store().apply), degradation())
+    push.start()
+    assert push.push(log.append([event("a")]))
+    push.close()
+    log.close()
+    now[0] = NOW - hours * 3600 * MICROSECONDS_PER_SECOND
+    log = open_log(tmp_path, lambda: now[0])
+    log.append([event("b")])  # never pushed, as if the process was killed
+    log.close()
+    log = open_log(tmp_path, lambda: now[0])
+    assert [one["event_id"] for one, _ in log.read_unpushed()] == ["b"]
+    log.append([event("c")])
+    log.close()
+    rows = logged(tmp_path)
+    assert [row["event_id"] for row in rows] == ["a", "b", "c"]
+
+
+def test_sequence_numbers_increase_after_the_clock_was_set_back(tmp_path):
+    now = [time.time_ns() // 1000]
+    for name in ("a", "b"):
+        log = open_log(tmp_path, lambda: now[0])
+        log.append([event(name)])
+        log.close()
+        now[0] -= DAY
+    first, second = (row["sequence_number"] for row in logged(tmp_path))
+    assert first < second
+
+
+def test_reports_do_not_wait_for_a_store_that_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
+    monkeypatch.setattr("serving.events.event_pusher.PUSH_TIMEOUT_S", 0.01)
+    hangs, calls = threading.Event(), []
+
+    def apply(events_of):
+        calls.append(sorted(events_of))
+        hangs.wait()
+
+    log, parts = open_log(tmp_path), degradation()
+    push = EventPusher(log, UserWriters(apply), parts)
+    push.start()
+    assert not push.push(log.append([event("a")]))
+    for name in ("b", "c"):
+        assert not push.push(log.append([event(name)]))
+    assert (len(calls), push.pending_reports) == (1, 3)
+    assert "no response" in parts.parts["events"].error
+    hangs.set()
+    monkeypatch.setattr("serving.events.event_pusher.PUSH_TIMEOUT_S", 60)
+    push._retry()
+    assert (push.pending_reports, parts.parts) == (0, {})
+    push.close()
+    log.close()
+
+
+def test_reports_beyond_the_limit_are_read_from_the_log(tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
+    monkeypatch.setattr("serving.events.event_pusher.MAX_DEFERRED_REPORTS", 2)
+    monkeypatch.setattr("serving.events.event_pusher.REPLAY_BATCH_SIZE", 2)
+    store, log = Store(), open_log(tmp_path)
+    push = EventPusher(log, UserWriters(store.apply), degradation())
+    push.start()
+    store.is_away = True
+    names = [f"e{number}" for number in range(7)]
+    for name in names:
+        push.push(log.append([event(name)]))
+    store.is_away = False
+    push._retry()
+    assert (sorted(store.events), push.pending_reports) == (names, 0)
+    push.close()
+    log.close()
+
+
+def test_an_invalid_event_does_not_delay_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
+
+    def apply(events_of):
+        if any(one["event_id"] == "bad" for events in events_of.values() for one in events):
+            raise ValueError("what is this?")
+
+    log, parts = open_log(tmp_path), degradation()
+    push = EventPusher(log, UserWriters(apply), parts)
+    push.start()
+    assert not push.push(log.append([event("bad")]))
+    assert push.push(log.append([event("good", "v")]))
+    assert not parts.parts
+    push.close()
+    log.close()
+
+
 def test_events_are_pushed_when_the_store_recovers(tmp_path, monkeypatch):
     monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 0.01)
     store = Store()
     log = open_log(tmp_path)
-    push = EventPusher(log, UserWriters(store.apply))
+    push = EventPusher(log, UserWriters(store.apply), degradation())
     push.start()
     store.is_away = True
     for name in ("a", "b", "c"):

@@ -106,10 +106,16 @@ def test_release_without_collections_and_discovery_are_rejected(bench):
 class LiveStore(MemoryStore):
     """A store as the runtime opens it; stores reported clicks."""
 
-    def __init__(self, duration_of):
+    def __init__(self, duration_of, degradation):
         super().__init__()
 
     def open(self):
+        pass
+
+    def start(self):
+        pass
+
+    def close(self):
         pass
 
     def apply(self, events_of):

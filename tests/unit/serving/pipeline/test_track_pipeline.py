@@ -11,6 +11,7 @@ from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall, WarmUpFailed
 from serving.pipeline.request import RequestRejected, read_request
 from serving.releases.warm_up import warm_up
+from serving.schemas import render_recommendation
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.ranking.task_weights import TaskWeights
@@ -255,3 +256,15 @@ def test_warm_up_names_the_failing_part():
         warm_up(release(tracks(8), [POPULARITY], ranker=FavourRanker(2, is_failing=True)), NOW, RECALL, Ranking())
     with pytest.raises(WarmUpFailed, match="no candidates that may be shown"):
         warm_up(release(tracks(8, is_in_catalogue=[False] * 8), [POPULARITY]), NOW, RECALL, Ranking())
+
+
+def test_failed_store_and_lists_are_named_in_the_response(bench):
+    of = release(tracks(8), [POPULARITY])
+    bench.store.users["u"] = history("t0")
+    assert render_recommendation(bench.answer(of), "en", False).model_dump().get("degraded") is None
+    bench.store.is_away = True
+    bench.lists.close()
+    for user, lack in (("u", "from an earlier request"), ("v", "like an unknown one")):
+        sent = render_recommendation(bench.answer(of, user_id=user), "en", True).model_dump()
+        assert lack in sent["degraded"]["online_store"] and "list of today" in sent["degraded"]["daily_lists"]
+        assert sent["trace"]["degraded"] == sent["degraded"] and sent["items"]

@@ -1,0 +1,92 @@
+"""Parts of the service that do not work at the moment, with reasons: for `/status`, the metrics and the log.
+
+The service answers without them. Each part is reported by the module that notices the failure, and cleared by the one that
+notices the recovery, usually a periodic check. Knows nothing about requests.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+from serving.observability.metrics import Metrics
+
+EVENT_LOG, EVENT_PUSH, ONLINE_STORE, DAILY_LISTS, RELEASE = (
+    "event_log",
+    "events",
+    "online_store",
+    "daily_lists",
+    "release",
+)
+"""Parts."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DegradedPart:
+    """A part that does not work."""
+
+    part: str
+    why: str  # what users and operators notice
+    error: str  # technical cause
+    since_s: float  # seconds since 1970
+    until_s: float = math.inf  # seconds since 1970: when the entry expires
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of `/status`."""
+        return {"part": self.part, "why": self.why, "error": self.error, "since_s": round(self.since_s, 3)}
+
+
+class Degradation:
+    """The degraded parts; thread-safe."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics, self._lock = metrics, Lock()
+        self._parts: dict[str, DegradedPart] = {}
+
+    @property
+    def parts(self) -> dict[str, DegradedPart]:
+        """Degraded parts by name."""
+        self.remove_expired()
+        with self._lock:
+            return dict(self._parts)
+
+    def remove_expired(self) -> None:
+        """Clear parts that were not reported again in time."""
+        now = time.time()
+        with self._lock:
+            expired = [name for name, part in self._parts.items() if part.until_s < now]
+        for name in expired:
+            self.clear(name)
+
+    def report(self, part: str, why: str, error: BaseException | str = "", lasting_s: float = math.inf) -> None:
+        """Record that a part does not work. Only the first report is logged.
+
+        Args:
+            part: Name of the part.
+            why: What users and operators notice.
+            error: Technical cause.
+            lasting_s: Time after which the part counts as working again unless it is reported again; by default `clear` says
+                so.
+        """
+        cause = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        with self._lock:
+            before = self._parts.get(part)
+            now = time.time()
+            self._parts[part] = DegradedPart(part, why, cause, before.since_s if before else now, now + lasting_s)
+            self._metrics.degraded.labels(part).set(1)
+        if before is None:
+            logger.error("degraded: %s: %s (%s)", part, why, cause)
+
+    def clear(self, part: str) -> None:
+        """Record that a part works."""
+        with self._lock:
+            before = self._parts.pop(part, None)
+            self._metrics.degraded.labels(part).set(0)
+        if before is not None:
+            logger.info("%s works again after %.1f s", part, time.time() - before.since_s)
