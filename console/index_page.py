@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from config.settings import Settings
@@ -10,8 +11,13 @@ from console.reports import REPORTS, Report, list_ablations
 from console.templates import render
 
 
-def render_index(settings: Settings) -> str:
-    """Index page. A report that does not exist yet is listed with the command that generates it."""
+def render_index(settings: Settings, degraded: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Index page. A report that does not exist yet is listed with the command that generates it.
+
+    Args:
+        settings: Settings whose host is the one that the client reached.
+        degraded: Parts of the recommender that do not work, as in its `/status`.
+    """
     releases = list_releases(settings)
     ablations = list_ablations(settings)
     reports = [_report_context(report, settings) for report in (*REPORTS, *ablations)]
@@ -24,6 +30,7 @@ def render_index(settings: Settings) -> str:
         "index.html",
         home=settings.home,
         services=_services(settings),
+        degraded=degraded,
         reports=reports,
         releases=[_release_context(release) for release in releases],
         active=active,

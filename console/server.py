@@ -13,6 +13,7 @@ from pathlib import Path
 from config.settings import Settings, is_loopback, is_loopback_authority, load_settings
 from console.data_page import render_data_page
 from console.index_page import render_index, render_release
+from console.recommender import read_degraded_parts
 from console.reports import render_missing_report, render_report
 
 
@@ -56,7 +57,7 @@ class Handler(SimpleHTTPRequestHandler):
         """Page generated for this request; None if there is none at the path."""
         _, *parts = self.path.partition("?")[0].split("/")
         if parts == [""]:
-            return render_index(self._settings_for_client())
+            return render_index(self._settings_for_client(), read_degraded_parts(self.settings))
         if parts == ["data"]:
             return render_data_page(self.settings)
         if len(parts) == 2 and parts[0] == "releases":

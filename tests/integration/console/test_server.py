@@ -1,8 +1,11 @@
 """Console: reports, lineage of releases, missing reports, private files, accessibility."""
 
+import json
 import re
 import socket
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -53,6 +56,22 @@ def test_the_index_of_a_new_home_names_the_commands(here):
         index = httpx.get(url).text
     assert index.count("not generated yet: <code>make ") == len(REPORTS) + 1  # the ablations
     assert "No release yet: <code>make run</code>" in index
+
+
+def test_the_index_shows_degraded_parts_of_the_recommender(here, monkeypatch):
+    class Status(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps({"degraded": [{"part": "online_store", "why": "does not respond", "error": "<late>"}]})
+            self.send_response(200 if self.path == "/status" else 404)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Status) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with console_home.serve_console(replace(here, recommender_port=server.server_address[1])) as url:
+            index = httpx.get(url).text
+        server.shutdown()
+    assert "<strong>online_store</strong>: does not respond <small>(&lt;late&gt;)</small>" in index
 
 
 def test_every_link_of_every_page_works(console):
