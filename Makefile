@@ -1,5 +1,5 @@
 # Targets in pipeline order; `make help` lists them.
-# Variables: LOGS, RECIPE, AS_OF, CHANNELS here; SEGUE_HOME and SEGUE_*_PORT in the environment (config/settings.py).
+# Variables: LOGS, RECIPE, AS_OF, CHANNELS, TO, FROM here; SEGUE_HOME and SEGUE_*_PORT in the environment (config/settings.py).
 
 RECIPE ?= small
 LOGS ?=
@@ -13,6 +13,9 @@ USERS ?= 1000
 TRACKS ?= 8000
 DAYS ?= 60
 SEED ?= 7
+TO ?=
+FROM ?=
+SUPPRESSION ?=
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -24,7 +27,7 @@ quoted = '$(subst ','\'',$(1))'
 PARAMETERS = --logs $(call quoted,$(LOGS)) --recipe $(call quoted,$(RECIPE)) --as-of $(call quoted,$(AS_OF)) --channels $(call quoted,$(CHANNELS))
 
 .DEFAULT_GOAL := help
-.PHONY: setup simulate run pipeline serve stop check unit test lint acceptance bench ablation study docs screenshots clean lock help
+.PHONY: setup simulate run pipeline serve backup restore stop check unit test lint acceptance bench ablation study docs screenshots clean lock help
 
 setup: .venv/stamp ## Create .venv from requirements.lock (does nothing if it is up to date)
 
@@ -39,6 +42,12 @@ pipeline: setup ## Run the pipeline without a scheduler (LOGS, RECIPE, AS_OF, CH
 
 serve: setup ## Start the services that are not running: Airflow, recommender, MLflow, console
 	@$(BIN)/python -m local.services start
+
+backup: setup ## Back up SEGUE_HOME to a new folder (TO) while the services run
+	@$(BIN)/python -m local.backup --to $(call quoted,$(TO))
+
+restore: setup ## Restore a backup (FROM) into an empty SEGUE_HOME (SUPPRESSION: forgotten.json of the lost home)
+	@$(BIN)/python -m local.restore --from $(call quoted,$(FROM)) $(if $(SUPPRESSION),--suppression $(call quoted,$(SUPPRESSION)))
 
 stop: ## Stop the services of SEGUE_HOME and all their processes
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local.services stop; fi

@@ -1,0 +1,242 @@
+"""`python -m local.backup --to FOLDER`: backs up SEGUE_HOME to a new folder while the services run.
+
+A backup has what cannot be rebuilt, and what makes a restored home answer like the original: landed tables, quarantine, event
+log, feature log, suppression list, marts, online store, state of the recommender, releases and reports. It is consistent without
+stopping the recommender: tables are protected by the locks of their writers, SQLite files are copied with SQLite's backup API, and
+the logs, which only grow, are copied last and cut after their last complete line. So every event that was acknowledged before the
+backup began is in it, and the copied low watermark is not ahead of the copied online store.
+
+Not included: training workspaces, warehouse, simulated worlds, MLflow, Airflow, and tables on object storage (`SEGUE_TABLES`) or
+features in Redis, which have their own backups. The manifest `backup.json` has the checksum of every file and is written last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.settings import SettingError, Settings, load_settings
+from local.home import HOME_FORMAT, HomeFormatError, check_home_format
+
+MANIFEST_FILE = "backup.json"
+BACKUP_FORMAT = 1
+DRAFT_SUFFIX = ".writing"
+LOCK_NAMES = ("forget", "build_marts", "publish_marts")
+"""Process locks (`SEGUE_HOME/run/<name>.lock`) of the commands that rewrite tables: erasure of users, and the marts."""
+STATE_FILES = ("home_format", "serving/pushed.json", "forgotten.json", "bentoml/active.json", "bentoml/shares.json")
+"""Copied first: they may be older than what they refer to, never newer."""
+RELEASES = "bentoml/models/segue"
+CHECKSUM_FILE = "files.sha256"
+"""Written last in the folder of a release: without it the release is incomplete."""
+SQLITE_FILES = ("feast/materialized-*.db", "feast/online.db", "serving/daily_lists.sqlite")
+"""In this order: digests of rows of the online store may be older than the rows."""
+FEATURE_FILES = ("feast/registry.db", "feast/materialized.jsonl")
+TABLE_FOLDERS = ("landing", "quarantine", "marts", "reports")
+LOG_FOLDERS = ("requests", "live")
+"""Logs in JSON Lines; copied last."""
+IGNORED = ("*.tmp", "*.writing", "*.partial", "*.forgetting", "*.lock", ".lock")
+
+
+class BackupError(RuntimeError):
+    """The backup cannot be made; the message names the reason and the remedy."""
+
+
+@dataclass(frozen=True)
+class BackupFile:
+    """One file of a backup."""
+
+    sha256: str
+    size: int
+    mtime_ns: int  # modification time; landing reads logs that changed since the last landing
+
+
+@dataclass(frozen=True)
+class BackupManifest:
+    """What a backup contains."""
+
+    created_at: str  # ISO 8601, UTC: when the backup began
+    home_format: int
+    online_store: str  # sqlite or redis; rows in Redis are not in the backup
+    tables_url: str  # object storage of the tables; they are not in the backup
+    release: str | None  # id of the active release
+    files: dict[str, BackupFile]  # path relative to the home ▸ file
+    format: int = BACKUP_FORMAT
+
+    def to_json(self) -> str:
+        """The content of the manifest file."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+
+def backup(settings: Settings, target: Path) -> BackupManifest:
+    """Back up a home to the new folder `target`.
+
+    Raises:
+        BackupError: `target` has files, or is inside the home, or the active release is not in the store.
+        HomeFormatError: Another version wrote the home.
+    """
+    home, target = settings.home, target.resolve()
+    check_home_format(settings)
+    if target.is_relative_to(home) or home.is_relative_to(target):
+        raise BackupError(f"{target} and SEGUE_HOME={home} contain one another; choose a folder outside")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise BackupError(f"{target} is not empty; choose a new folder")
+    draft = target.with_name(target.name + DRAFT_SUFFIX)
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True, mode=0o700)
+    created_at = datetime.now(UTC).isoformat(timespec="seconds")
+    copier = _Copier(home, draft)
+    with _locked(settings):
+        for name in STATE_FILES:
+            copier.copy(home / name)
+        release = _active_release(draft)
+        for folder in sorted((home / RELEASES).glob("*")):
+            if (folder / CHECKSUM_FILE).exists():
+                copier.copy_folder(folder)
+        copier.copy(home / RELEASES / "latest")
+        for pattern in SQLITE_FILES:
+            for path in sorted(home.glob(pattern)):
+                copier.copy_sqlite(path)
+        for name in FEATURE_FILES:
+            copier.copy(home / name)
+        for name in TABLE_FOLDERS:
+            copier.copy_folder(home / name)
+        for name in LOG_FOLDERS:
+            copier.copy_folder(home / name, is_log=True)
+    if release is not None and f"{RELEASES}/{release}/{CHECKSUM_FILE}" not in copier.files:
+        raise BackupError(f"the active release {release} is not complete in {home / RELEASES}; release it again")
+    manifest = BackupManifest(
+        created_at, HOME_FORMAT, settings.online_store, settings.tables_url, release, dict(sorted(copier.files.items()))
+    )
+    (draft / MANIFEST_FILE).write_text(manifest.to_json())
+    if target.exists():
+        target.rmdir()
+    draft.rename(target)
+    return manifest
+
+
+class _Copier:
+    """Copies files of a home to the same path below another folder, and records them in `files`."""
+
+    def __init__(self, home: Path, target: Path) -> None:
+        self._home, self._target = home, target
+        self.files: dict[str, BackupFile] = {}
+
+    def copy(self, path: Path, is_log: bool = False) -> None:
+        """Copy a file, if it exists; of a log, only complete lines."""
+        copy = self._copy_of(path)
+        try:
+            with path.open("rb") as source, copy.open("wb") as file:
+                modified_ns = os.fstat(source.fileno()).st_mtime_ns
+                shutil.copyfileobj(source, file, 1 << 20)
+        except FileNotFoundError:
+            copy.unlink(missing_ok=True)
+            return
+        if is_log:
+            _cut_incomplete_line(copy)
+        self._record(copy, modified_ns)
+
+    def copy_folder(self, folder: Path, is_log: bool = False) -> None:
+        """Copy the files of a folder, without files that are being written."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not any(path.match(pattern) for pattern in IGNORED):
+                self.copy(path, is_log)
+
+    def copy_sqlite(self, path: Path) -> None:
+        """Copy a SQLite database as of one moment, while other processes write it."""
+        copy = self._copy_of(path)
+        modified_ns = path.stat().st_mtime_ns
+        try:
+            with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as database:
+                source.backup(database)
+                database.execute("pragma journal_mode = delete")  # one file, without a write-ahead log beside it
+        except sqlite3.DatabaseError as error:
+            raise BackupError(
+                f"{path} is damaged ({error}); rebuild the online store (python -m sequences.online.rebuild) or delete the "
+                "file if it has the daily lists, then run this again"
+            ) from error
+        self._record(copy, modified_ns)
+
+    def _copy_of(self, path: Path) -> Path:
+        copy = self._target / path.relative_to(self._home)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        return copy
+
+    def _record(self, copy: Path, modified_ns: int) -> None:
+        os.utime(copy, ns=(modified_ns, modified_ns))
+        name = copy.relative_to(self._target).as_posix()
+        self.files[name] = BackupFile(hash_file(copy), copy.stat().st_size, modified_ns)
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file as hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _cut_incomplete_line(path: Path) -> None:
+    content = path.read_bytes()
+    if not content.endswith(b"\n"):
+        os.truncate(path, content.rfind(b"\n") + 1)
+
+
+def _active_release(folder: Path) -> str | None:
+    pointer = folder / "bentoml" / "active.json"
+    return str(json.loads(pointer.read_text())["release"]) if pointer.exists() else None
+
+
+@contextmanager
+def _locked(settings: Settings) -> Iterator[None]:
+    """Hold the locks of the commands that rewrite tables, in the order of `privacy.erase`; the recommender has none of them."""
+    home = settings.home
+    materialization = home / "feast" / f"materialized-{settings.online_store}.lock"
+    with ExitStack() as locks:
+        for path in (
+            home / "run" / f"{LOCK_NAMES[0]}.lock",
+            home / "landing" / ".lock",
+            *(home / "run" / f"{name}.lock" for name in LOCK_NAMES[1:]),
+            materialization,
+        ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = locks.enter_context(path.open("a"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"waiting: a command that writes tables holds {path}", file=sys.stderr, flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m local.backup", description="Back up SEGUE_HOME to a new folder.")
+    parser.add_argument("--to", required=True, type=Path, metavar="FOLDER", help="new folder outside SEGUE_HOME")
+    options = parser.parse_args(arguments)
+    try:
+        manifest = backup(load_settings(), options.to)
+    except (SettingError, HomeFormatError, BackupError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    size = sum(file.size for file in manifest.files.values())
+    print(f"{options.to}: {len(manifest.files):,} files, {size / 1e6:,.1f} MB, release {manifest.release or 'none'}")
+    if manifest.tables_url:
+        print(f"the tables in {manifest.tables_url} are not included; back up the bucket")
+    if manifest.online_store == "redis":
+        print(
+            "the features in Redis are not included; `python -m sequences.online.rebuild` writes them after a restore"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

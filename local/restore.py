@@ -1,0 +1,188 @@
+"""`python -m local.restore --from FOLDER`: restores a backup of `local.backup` into an empty SEGUE_HOME, on any machine.
+
+The checksums of all files are verified before anything is written. Users who were erased after the backup was made must stay
+erased: their current suppression list is read from `SEGUE_HOME/forgotten.json` if that file is there, or from the file that
+`--suppression` names, and joined with that of the backup. The data of its users is erased before the restored home appears at its
+path.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from config.settings import ROOT, SettingError, Settings, load_settings
+from local.backup import BACKUP_FORMAT, MANIFEST_FILE, BackupFile, BackupManifest, hash_file
+from local.environment import environment
+from local.home import HOME_FORMAT, DiskSpaceError, check_disk_space
+from storage import suppression_list
+from storage.suppression_list import SuppressionList, SuppressionListError
+
+STAGING_SUFFIX = ".restoring"
+
+
+class RestoreError(RuntimeError):
+    """The backup cannot be restored; nothing was changed. The message names the reason and the remedy."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored home."""
+
+    manifest: BackupManifest
+    output: str  # what the erasure of suppressed users printed
+    has_current_list: bool  # whether a suppression list other than that of the backup was applied
+
+
+def restore(settings: Settings, source: Path, suppression: Path | None = None) -> Restored:
+    """Restore the backup in `source` into the empty home of the settings.
+
+    Args:
+        settings: The settings; also those of this process.
+        source: Folder of the backup.
+        suppression: The current suppression list; default: that in the home, if there is one.
+
+    Raises:
+        RestoreError: The backup is damaged or of another version, the home is not empty, or the suppression lists cannot be
+            joined.
+        SuppressionListError: A suppression list is damaged.
+        DiskSpaceError: The disk does not have enough space.
+    """
+    manifest = read_manifest(source)
+    home = settings.home
+    found = [path.name for path in home.iterdir()] if home.exists() else []
+    if others := sorted(set(found) - {settings.suppression_list.name}):
+        raise RestoreError(
+            f"SEGUE_HOME={home} is not empty ({others[0]}); stop the services and move it away (mv {home} {home}.old), or choose "
+            "another folder: SEGUE_HOME=PATH"
+        )
+    verify(source, manifest)
+    users = _join_lists(source, settings, suppression)
+    staging = home.with_name(home.name + STAGING_SUFFIX)
+    shutil.rmtree(staging, ignore_errors=True)
+    size_mb = sum(file.size for file in manifest.files.values()) >> 20
+    check_disk_space(staging, size_mb + 1)
+    for name, file in manifest.files.items():
+        copy = staging / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, copy)
+        os.utime(copy, ns=(file.mtime_ns, file.mtime_ns))
+    output = ""
+    if users is not None:
+        users.write(staging / settings.suppression_list.name)
+        output = _erase_suppressed(replace(settings, home=staging))
+    settings.suppression_list.unlink(missing_ok=True)
+    if home.exists():
+        home.rmdir()
+    staging.rename(home)
+    return Restored(manifest, output, suppression is not None or settings.suppression_list.name in found)
+
+
+def read_manifest(source: Path) -> BackupManifest:
+    """The manifest of a backup.
+
+    Raises:
+        RestoreError: There is none, or another version wrote it.
+    """
+    try:
+        content = json.loads((source / MANIFEST_FILE).read_text())
+        files = {str(name): BackupFile(**file) for name, file in content.pop("files").items()}
+        manifest = BackupManifest(**content, files=files)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RestoreError(
+            f"{source} is not a complete backup: {MANIFEST_FILE} cannot be read ({error}); choose another backup"
+        ) from error
+    if (manifest.format, manifest.home_format) != (BACKUP_FORMAT, HOME_FORMAT):
+        raise RestoreError(
+            f"{source} was made by another version of Segue (backup format {manifest.format}, home format "
+            f"{manifest.home_format}; this version has {BACKUP_FORMAT} and {HOME_FORMAT}); restore it with that version"
+        )
+    if any(Path(name).is_absolute() or ".." in Path(name).parts for name in manifest.files):
+        raise RestoreError(f"{source / MANIFEST_FILE} has paths outside the home; choose another backup")
+    return manifest
+
+
+def verify(source: Path, manifest: BackupManifest) -> None:
+    """Check the size and checksum of every file of a backup.
+
+    Raises:
+        RestoreError: A file is missing or was changed.
+    """
+    damaged = [
+        name
+        for name, file in manifest.files.items()
+        if not (source / name).is_file()
+        or (source / name).stat().st_size != file.size
+        or hash_file(source / name) != file.sha256
+    ]
+    if damaged:
+        raise RestoreError(
+            f"the backup in {source} is damaged: {damaged[0]} differs from {MANIFEST_FILE}, {len(damaged)} of "
+            f"{len(manifest.files)} files do; choose another backup"
+        )
+
+
+def _join_lists(source: Path, settings: Settings, suppression: Path | None) -> SuppressionList | None:
+    """The users of the backup's suppression list and of the current ones; None if there is no list."""
+    if suppression is not None and not suppression.is_file():
+        raise RestoreError(f"the suppression list {suppression} does not exist; name the forgotten.json of the home")
+    paths = (source / settings.suppression_list.name, settings.suppression_list, suppression)
+    lists = [suppression_list.read_suppression_list(path) for path in paths if path is not None and path.exists()]
+    lists = [users for users in lists if users] or lists[:1]
+    if not lists:
+        return None
+    if len({users.salt for users in lists}) > 1:
+        raise RestoreError(
+            "the suppression lists of the backup and of this home have different salts, so they cannot be joined: erase the "
+            "users of one of them again (python -m privacy.erase) after restoring with the other"
+        )
+    return replace(lists[0], hashes=frozenset().union(*(users.hashes for users in lists)))
+
+
+def _erase_suppressed(settings: Settings) -> str:
+    """Erase the data of all users in the suppression list; returns what the command printed."""
+    command = [sys.executable, "-m", "privacy.erase", "--suppressed"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(settings), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RestoreError(f"users could not be erased from the restored data: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m local.restore", description="Restore a backup into SEGUE_HOME.")
+    parser.add_argument("--from", required=True, dest="source", type=Path, metavar="FOLDER", help="the backup")
+    parser.add_argument(
+        "--suppression", type=Path, metavar="FILE", help="current suppression list (forgotten.json) of the lost home"
+    )
+    options = parser.parse_args(arguments)
+    settings = None
+    try:
+        settings = load_settings()
+        restored = restore(settings, options.source, options.suppression)
+    except (SettingError, RestoreError, SuppressionListError, DiskSpaceError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    manifest = restored.manifest
+    print(restored.output, end="")
+    print(f"{settings.home}: restored the backup of {manifest.created_at}, release {manifest.release or 'none'}")
+    if not restored.has_current_list:
+        print(
+            f"no current suppression list was given: if users were erased after {manifest.created_at}, erase them again "
+            "(python -m privacy.erase USER) before you start the services"
+        )
+    if manifest.tables_url:
+        print(f"the tables are those in {manifest.tables_url}")
+    if settings.online_store == "redis" or manifest.online_store == "redis":
+        print("write the online store: python -m local.environment python -m sequences.online.rebuild")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""Backups are complete and verified: what is copied, what is refused, and what a restored home contains."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from config import settings
+from local import backup as backup_module
+from local import restore as restore_module
+from local.backup import MANIFEST_FILE, BackupError, backup
+from local.home import HOME_FORMAT
+from local.restore import RestoreError, restore
+from storage.suppression_list import SuppressionList, read_suppression_list
+
+LOG = "live/dt=2026-06-01/events-1-1.jsonl"
+EVENTS = b'{"event_id":"a","user_id":"ann"}\n{"event_id":"b","user_id":"bob"}\n'
+RELEASE = "bentoml/models/segue/r1"
+
+
+def use(home: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
+    monkeypatch.setenv("SEGUE_HOME", str(home))
+    return settings.load_settings()
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
+    """A home with a file of each kind."""
+    here = use(tmp_path / "home", monkeypatch)
+    files = {
+        "home_format": f"{HOME_FORMAT}\n",
+        "bentoml/active.json": json.dumps({"release": "r1", "path": RELEASE.removeprefix("bentoml/"), "history": []}),
+        f"{RELEASE}/manifest.json": "{}",
+        f"{RELEASE}/files.sha256": "",
+        "bentoml/models/segue/half/manifest.json": "{}",
+        "serving/pushed.json": "{}",
+        "training/2026-06-01-debug/x.json": "{}",
+        "landing/listening_events/dt=2026-06-01/.a.parquet.tmp": "",
+        LOG: EVENTS.decode() + '{"event_id":"torn',
+    }
+    for name, content in files.items():
+        (here.home / name).parent.mkdir(parents=True, exist_ok=True)
+        (here.home / name).write_text(content)
+    for name in ("landing/listening_events/dt=2026-06-01/a.parquet", "marts/events.parquet"):
+        (here.home / name).parent.mkdir(parents=True, exist_ok=True)
+        pl.DataFrame({"user_id": ["ann", "bob"], "event_id": ["a", "b"]}).write_parquet(here.home / name)
+    (here.home / "feast").mkdir()
+    connection = sqlite3.connect(here.home / "feast" / "online.db")
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("create table rows (value text)")
+    connection.execute("insert into rows values ('committed')")
+    connection.commit()
+    connection.close()
+    os.utime(here.home / LOG, ns=(10**18, 10**18))
+    return here
+
+
+def restored(here: settings.Settings, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
+    return use(here.home.with_name("restored"), monkeypatch)
+
+
+def test_restored_home_has_what_cannot_be_rebuilt(
+    here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = sqlite3.connect(here.home / "feast" / "online.db")
+    writer.execute("insert into rows values ('not committed')")
+    manifest = backup(here, tmp_path / "backup")
+    writer.rollback()
+    writer.close()
+    assert manifest.release == "r1"
+    there = restored(here, monkeypatch)
+    assert restore(there, tmp_path / "backup").manifest == manifest
+    found = {str(path.relative_to(there.home)) for path in there.home.rglob("*") if path.is_file()}
+    assert found == {
+        "home_format",
+        "bentoml/active.json",
+        f"{RELEASE}/manifest.json",
+        f"{RELEASE}/files.sha256",
+        "serving/pushed.json",
+        "landing/listening_events/dt=2026-06-01/a.parquet",
+        "marts/events.parquet",
+        "feast/online.db",
+        LOG,
+    }
+    assert (there.home / LOG).read_bytes() == EVENTS
+    assert (there.home / LOG).stat().st_mtime_ns == 10**18
+    connection = sqlite3.connect(there.home / "feast" / "online.db")
+    assert connection.execute("select value from rows").fetchall() == [("committed",)]
+    connection.close()
+
+
+def test_backup_is_refused_where_it_would_be_incomplete(here: settings.Settings, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    for target, message in (
+        (tmp_path / "full", "not empty"),
+        (here.home / "backup", "contain one another"),
+        (tmp_path, "contain one another"),
+    ):
+        with pytest.raises(BackupError, match=message):
+            backup(here, target)
+    (here.home / RELEASE / "files.sha256").unlink()
+    with pytest.raises(BackupError, match="active release r1 is not complete"):
+        backup(here, tmp_path / "backup")
+    (here.home / RELEASE / "files.sha256").touch()
+    (here.home / "feast" / "online.db").write_bytes(b"damaged" * 1000)
+    with pytest.raises(BackupError, match=r"online.db is damaged.*sequences.online.rebuild"):
+        backup(here, tmp_path / "backup")
+    assert not (tmp_path / "backup").exists()
+
+
+def test_damaged_backup_is_not_restored(
+    here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "backup"
+    backup(here, source)
+    there = restored(here, monkeypatch)
+    manifest = json.loads((source / MANIFEST_FILE).read_text())
+    (source / LOG).write_bytes(EVENTS.replace(b"ann", b"eve"))
+    with pytest.raises(RestoreError, match=rf"damaged: {LOG} differs from backup.json, 1 of"):
+        restore(there, source)
+    (source / LOG).unlink()
+    with pytest.raises(RestoreError, match="damaged"):
+        restore(there, source)
+    for change, message in (
+        ({"home_format": HOME_FORMAT + 1}, "another version"),
+        ({"files": {"../x": {"sha256": "", "size": 0, "mtime_ns": 0}}}, "outside the home"),
+        ({"unknown": 1}, "not a complete backup"),
+    ):
+        (source / MANIFEST_FILE).write_text(json.dumps(manifest | change))
+        with pytest.raises(RestoreError, match=message):
+            restore(there, source)
+    (source / MANIFEST_FILE).unlink()
+    with pytest.raises(RestoreError, match="not a complete backup"):
+        restore(there, source)
+    assert not there.home.exists()
+
+
+def test_home_with_files_is_not_overwritten(here: settings.Settings, tmp_path: Path) -> None:
+    backup(here, tmp_path / "backup")
+    with pytest.raises(RestoreError, match=r"not empty \(bentoml\).*mv "):
+        restore(here, tmp_path / "backup")
+
+
+@pytest.mark.parametrize("is_in_home", [True, False], ids=["in the home", "named"])
+def test_user_erased_after_the_backup_stays_erased(
+    here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_in_home: bool
+) -> None:
+    before = SuppressionList().with_users(["earlier"])
+    before.write(here.suppression_list)
+    backup(here, tmp_path / "backup")
+    there = restored(here, monkeypatch)
+    current = there.suppression_list if is_in_home else tmp_path / "current.json"
+    SuppressionList(before.salt).with_users(["ann"]).write(current)
+    outcome = restore(there, tmp_path / "backup", None if is_in_home else current)
+    assert outcome.has_current_list and "1 erased users had data here" in outcome.output
+    users = read_suppression_list(there.suppression_list)
+    assert "ann" in users and "earlier" in users
+    for file in there.home.rglob("*"):
+        if file.suffix == ".parquet":
+            assert pl.read_parquet(file).get_column("user_id", default=pl.Series([None])).to_list() in (
+                ["bob"],
+                [],
+                [None],
+            )
+        elif file.is_file():
+            assert b"ann" not in file.read_bytes()
+
+
+def test_lists_that_cannot_be_joined_and_failed_erasure_restore_nothing(
+    here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SuppressionList().with_users(["earlier"]).write(here.suppression_list)
+    backup(here, tmp_path / "backup")
+    there = restored(here, monkeypatch)
+    SuppressionList().with_users(["ann"]).write(tmp_path / "other.json")
+    with pytest.raises(RestoreError, match="different salts"):
+        restore(there, tmp_path / "backup", tmp_path / "other.json")
+    with pytest.raises(RestoreError, match="does not exist"):
+        restore(there, tmp_path / "backup", tmp_path / "missing.json")
+    failed = subprocess.CompletedProcess([], 2, "", "the online store does not respond")
+    monkeypatch.setattr(restore_module.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(RestoreError, match="the online store does not respond"):
+        restore(there, tmp_path / "backup")
+    assert not there.home.exists()
+
+
+def test_commands_say_what_was_done_and_what_is_left(
+    here: settings.Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert backup_module.main(["--to", str(tmp_path / "backup")]) == 0
+    assert "files, " in capsys.readouterr().out
+    assert backup_module.main(["--to", str(tmp_path / "backup")]) == 2
+    assert "not empty" in capsys.readouterr().err
+    restored(here, monkeypatch)
+    assert restore_module.main(["--from", str(tmp_path / "backup")]) == 0
+    assert "no current suppression list was given" in capsys.readouterr().out
+    assert restore_module.main(["--from", str(tmp_path / "backup")]) == 2
+    assert "is not empty" in capsys.readouterr().err
