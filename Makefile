@@ -44,10 +44,10 @@ serve: setup ## Start the services that are not running: Airflow, recommender, M
 	@$(BIN)/python -m local.services start
 
 backup: setup ## Back up SEGUE_HOME to a new folder (TO) while the services run
-	@$(BIN)/python -m local.backup --to $(call quoted,$(TO))
+	@$(BIN)/python -m local.recovery.backup --to $(call quoted,$(TO))
 
 restore: setup ## Restore a backup (FROM) into an empty SEGUE_HOME (SUPPRESSION: forgotten.json of the lost home)
-	@$(BIN)/python -m local.restore --from $(call quoted,$(FROM)) $(if $(SUPPRESSION),--suppression $(call quoted,$(SUPPRESSION)))
+	@$(BIN)/python -m local.recovery.restore --from $(call quoted,$(FROM)) $(if $(SUPPRESSION),--suppression $(call quoted,$(SUPPRESSION)))
 
 stop: ## Stop the services of SEGUE_HOME and all their processes
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local.services stop; fi

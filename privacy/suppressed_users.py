@@ -50,7 +50,7 @@ def _user_ids(here: settings.Settings, folders: tuple[str, ...]) -> Iterator[set
     ):
         yield from _ids_of_table(path)
     for folder in (here.event_log, here.request_log):
-        for path in sorted(folder.glob("dt=*/*.jsonl")):
+        for path in sorted(folder.rglob("dt=*/*.jsonl")):
             yield set(_ids_of_log(path))
     for pattern in SQLITE_FILES:
         for path in sorted(here.home.glob(pattern)):
@@ -65,7 +65,7 @@ def _ids_of_table(path: Path) -> Iterator[set[str]]:
             if USER_COLUMN in columns:
                 yield {str(user) for user in rows[USER_COLUMN].unique().to_pylist() if user is not None}
             if RAW_COLUMN in columns:
-                yield set().union(*(extract_user_ids(text or "") for text in rows[RAW_COLUMN].to_pylist()))
+                yield {user for text in rows[RAW_COLUMN].to_pylist() for user in extract_user_ids(text or "")}
 
 
 def _ids_of_log(path: Path) -> Iterator[str]:

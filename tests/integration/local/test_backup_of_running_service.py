@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry
 
 from benchmarks.serving import synthetic_release
 from config import settings
-from local.backup import backup
-from local.restore import restore
+from local.recovery.backup import backup
+from local.recovery.restore import restore
 from serving import runtime as runtime_module
 from serving.observability.metrics import Metrics
 from serving.runtime import Runtime, now_us

@@ -12,11 +12,11 @@ import polars as pl
 import pytest
 
 from config import settings
-from local import backup as backup_module
-from local import restore as restore_module
-from local.backup import MANIFEST_FILE, BackupError, backup
 from local.home import HOME_FORMAT
-from local.restore import RestoreError, restore
+from local.recovery import backup as backup_module
+from local.recovery import restore as restore_module
+from local.recovery.backup import MANIFEST_FILE, BackupError, backup
+from local.recovery.restore import RestoreError, restore
 from storage.suppression_list import SuppressionList, read_suppression_list
 
 LOG = "live/dt=2026-06-01/events-1-1.jsonl"

@@ -1,4 +1,4 @@
-"""`python -m local.restore --from FOLDER`: restores a backup of `local.backup` into an empty SEGUE_HOME, on any machine.
+"""`python -m local.recovery.restore --from FOLDER`: restores a backup of `local.recovery.backup` into an empty SEGUE_HOME, on any machine.
 
 The checksums of all files are verified before anything is written. Users who were erased after the backup was made must stay
 erased: their current suppression list is read from `SEGUE_HOME/forgotten.json` if that file is there, or from the file that
@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config.settings import ROOT, SettingError, Settings, load_settings
-from local.backup import BACKUP_FORMAT, MANIFEST_FILE, BackupFile, BackupManifest, hash_file
 from local.environment import environment
 from local.home import HOME_FORMAT, DiskSpaceError, check_disk_space
+from local.recovery.backup import BACKUP_FORMAT, MANIFEST_FILE, BackupFile, BackupManifest, hash_file
 from storage import suppression_list
 from storage.suppression_list import SuppressionList, SuppressionListError
 
@@ -142,7 +142,7 @@ def _join_lists(source: Path, settings: Settings, suppression: Path | None) -> S
             "the suppression lists of the backup and of this home have different salts, so they cannot be joined: erase the "
             "users of one of them again (python -m privacy.erase) after restoring with the other"
         )
-    return replace(lists[0], hashes=frozenset().union(*(users.hashes for users in lists)))
+    return replace(lists[0], hashes=frozenset(one for users in lists for one in users.hashes))
 
 
 def _erase_suppressed(settings: Settings) -> str:
@@ -156,7 +156,9 @@ def _erase_suppressed(settings: Settings) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m local.restore", description="Restore a backup into SEGUE_HOME.")
+    parser = argparse.ArgumentParser(
+        prog="python -m local.recovery.restore", description="Restore a backup into SEGUE_HOME."
+    )
     parser.add_argument("--from", required=True, dest="source", type=Path, metavar="FOLDER", help="the backup")
     parser.add_argument(
         "--suppression", type=Path, metavar="FILE", help="current suppression list (forgotten.json) of the lost home"

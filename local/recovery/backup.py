@@ -1,4 +1,4 @@
-"""`python -m local.backup --to FOLDER`: backs up SEGUE_HOME to a new folder while the services run.
+"""`python -m local.recovery.backup --to FOLDER`: backs up SEGUE_HOME to a new folder while the services run.
 
 A backup has what cannot be rebuilt, and what makes a restored home answer like the original: landed tables, quarantine, event
 log, feature log, suppression list, marts, online store, state of the recommender, releases and reports. It is consistent without
@@ -219,7 +219,9 @@ def _locked(settings: Settings) -> Iterator[None]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m local.backup", description="Back up SEGUE_HOME to a new folder.")
+    parser = argparse.ArgumentParser(
+        prog="python -m local.recovery.backup", description="Back up SEGUE_HOME to a new folder."
+    )
     parser.add_argument("--to", required=True, type=Path, metavar="FOLDER", help="new folder outside SEGUE_HOME")
     options = parser.parse_args(arguments)
     try:
