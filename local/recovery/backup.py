@@ -27,7 +27,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from config.settings import SettingError, Settings, load_settings
-from local.home import HOME_FORMAT, HomeFormatError, check_home_format
 
 MANIFEST_FILE = "backup.json"
 BACKUP_FORMAT = 1
@@ -66,7 +65,6 @@ class BackupManifest:
     """What a backup contains."""
 
     created_at: str  # ISO 8601, UTC: when the backup began
-    home_format: int
     online_store: str  # sqlite or redis; rows in Redis are not in the backup
     tables_url: str  # object storage of the tables; they are not in the backup
     release: str | None  # id of the active release
@@ -83,10 +81,8 @@ def backup(settings: Settings, target: Path) -> BackupManifest:
 
     Raises:
         BackupError: `target` has files, or is inside the home, or the active release is not in the store.
-        HomeFormatError: Another version wrote the home.
     """
     home, target = settings.home, target.resolve()
-    check_home_format(settings)
     if target.is_relative_to(home) or home.is_relative_to(target):
         raise BackupError(f"{target} and SEGUE_HOME={home} contain one another; choose a folder outside")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -116,7 +112,7 @@ def backup(settings: Settings, target: Path) -> BackupManifest:
     if release is not None and f"{RELEASES}/{release}/{CHECKSUM_FILE}" not in copier.files:
         raise BackupError(f"the active release {release} is not complete in {home / RELEASES}; release it again")
     manifest = BackupManifest(
-        created_at, HOME_FORMAT, settings.online_store, settings.tables_url, release, dict(sorted(copier.files.items()))
+        created_at, settings.online_store, settings.tables_url, release, dict(sorted(copier.files.items()))
     )
     (draft / MANIFEST_FILE).write_text(manifest.to_json())
     if target.exists():
@@ -226,7 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         manifest = backup(load_settings(), options.to)
-    except (SettingError, HomeFormatError, BackupError, OSError) as error:
+    except (SettingError, BackupError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     size = sum(file.size for file in manifest.files.values())

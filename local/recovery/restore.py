@@ -19,7 +19,7 @@ from pathlib import Path
 
 from config.settings import ROOT, SettingError, Settings, load_settings
 from local.environment import environment
-from local.home import HOME_FORMAT, DiskSpaceError, check_disk_space
+from local.home import DiskSpaceError, check_disk_space
 from local.recovery.backup import BACKUP_FORMAT, MANIFEST_FILE, BackupFile, BackupManifest, hash_file
 from storage import suppression_list
 from storage.suppression_list import SuppressionList, SuppressionListError
@@ -98,10 +98,10 @@ def read_manifest(source: Path) -> BackupManifest:
         raise RestoreError(
             f"{source} is not a complete backup: {MANIFEST_FILE} cannot be read ({error}); choose another backup"
         ) from error
-    if (manifest.format, manifest.home_format) != (BACKUP_FORMAT, HOME_FORMAT):
+    if manifest.format != BACKUP_FORMAT:
         raise RestoreError(
-            f"{source} was made by another version of Segue (backup format {manifest.format}, home format "
-            f"{manifest.home_format}; this version has {BACKUP_FORMAT} and {HOME_FORMAT}); restore it with that version"
+            f"{source} was made by another version of Segue (backup format {manifest.format}, this version has {BACKUP_FORMAT}); "
+            "restore it with that version"
         )
     if any(Path(name).is_absolute() or ".." in Path(name).parts for name in manifest.files):
         raise RestoreError(f"{source / MANIFEST_FILE} has paths outside the home; choose another backup")

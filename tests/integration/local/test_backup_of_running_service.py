@@ -79,7 +79,7 @@ def logged_ids(here: settings.Settings) -> list[str]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backup]:
     home, folder = tmp_path_factory.mktemp("original") / "home", tmp_path_factory.mktemp("backups") / "first"
     at_us = now_us()
-    with pytest.MonkeyPatch.context() as patch, prepared(home, "sqlite", 0, prepare):
+    with pytest.MonkeyPatch.context() as patch, prepared(home, "sqlite", 0, prepare, SEGUE_RECALL_DEADLINE_MS="30000"):
         patch.setattr(runtime_module, "now_us", lambda: at_us)
         runtime = start()
         expected = answers(runtime)
@@ -95,10 +95,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backup]:
 
         thread = threading.Thread(target=keep_reporting)
         thread.start()
-        backup(settings.load_settings(), folder)
-        done.set()
-        thread.join()
-        runtime.close()
+        try:
+            backup(settings.load_settings(), folder)
+        finally:
+            done.set()
+            thread.join()
+            runtime.close()
         home.rename(home.with_name("gone"))
         yield Backup(folder, expected, acknowledged, at_us)
 

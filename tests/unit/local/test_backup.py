@@ -12,7 +12,6 @@ import polars as pl
 import pytest
 
 from config import settings
-from local.home import HOME_FORMAT
 from local.recovery import backup as backup_module
 from local.recovery import restore as restore_module
 from local.recovery.backup import MANIFEST_FILE, BackupError, backup
@@ -34,7 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
     """A home with a file of each kind."""
     here = use(tmp_path / "home", monkeypatch)
     files = {
-        "home_format": f"{HOME_FORMAT}\n",
+        "home_format": "2\n",
         "bentoml/active.json": json.dumps({"release": "r1", "path": RELEASE.removeprefix("bentoml/"), "history": []}),
         f"{RELEASE}/manifest.json": "{}",
         f"{RELEASE}/files.sha256": "",
@@ -129,7 +128,7 @@ def test_damaged_backup_is_not_restored(
     with pytest.raises(RestoreError, match="damaged"):
         restore(there, source)
     for change, message in (
-        ({"home_format": HOME_FORMAT + 1}, "another version"),
+        ({"format": 2}, "another version"),
         ({"files": {"../x": {"sha256": "", "size": 0, "mtime_ns": 0}}}, "outside the home"),
         ({"unknown": 1}, "not a complete backup"),
     ):
@@ -148,17 +147,15 @@ def test_home_with_files_is_not_overwritten(here: settings.Settings, tmp_path: P
         restore(here, tmp_path / "backup")
 
 
-@pytest.mark.parametrize("is_in_home", [True, False], ids=["in the home", "named"])
 def test_user_erased_after_the_backup_stays_erased(
-    here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_in_home: bool
+    here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = SuppressionList().with_users(["earlier"])
     before.write(here.suppression_list)
     backup(here, tmp_path / "backup")
     there = restored(here, monkeypatch)
-    current = there.suppression_list if is_in_home else tmp_path / "current.json"
-    SuppressionList(before.salt).with_users(["ann"]).write(current)
-    outcome = restore(there, tmp_path / "backup", None if is_in_home else current)
+    SuppressionList(before.salt).with_users(["ann"]).write(there.suppression_list)
+    outcome = restore(there, tmp_path / "backup")
     assert outcome.has_current_list and "1 erased users had data here" in outcome.output
     users = read_suppression_list(there.suppression_list)
     assert "ann" in users and "earlier" in users
