@@ -139,7 +139,7 @@ def test_language_parameter(client):
 
 def test_status(client):
     answer = client.get("/status")
-    expected = {"is_ready": True, "release": "r1", "experiment": None, "beside": [], "refused": []}
+    expected = {"is_ready": True, "degraded": [], "release": "r1", "experiment": None, "beside": [], "refused": []}
     assert (answer.status_code, answer.json()) == (200, expected)
     assert client.head("/status").content == b""
 

@@ -49,7 +49,7 @@ def fit_line(folder: Path, pause: float = 0.0) -> trainer.FitRecord:
 
 def test_resumed_fit_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     whole = fit_line(tmp_path / "whole")
-    code = "from pathlib import Path; from tests.unit.training.engine.test_trainer import fit_line; "
+    code = "from pathlib import Path; from tests.integration.training.engine.test_trainer import fit_line; "
     code += f"fit_line(Path({str(tmp_path / 'cut')!r}), 0.1)"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=settings.ROOT, env={**os.environ, "PYTHONPATH": "."})
     last = tmp_path / "cut" / trainer.LAST_CHECKPOINT_FILE
