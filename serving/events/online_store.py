@@ -18,7 +18,6 @@ import feast
 
 from sequences.feast_store import open_store
 from sequences.online.reader_writer import OnlineReader, OnlineWriter
-from sequences.online.row import STORE_MARKER_USER
 from sequences.views import LIVE_SOURCE
 from serving.events.event_schema import Event
 from serving.observability.background import PeriodicTask
@@ -28,6 +27,8 @@ from training.data.feature_services import ServiceContract
 
 SERVICE = "recommender"
 CHECK_INTERVAL_S = 1.0
+CHECKED_USER = "\0"
+"""User id that no user has, because it is not printable: reading it fails if the store does not respond or lacks tables."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class OnlineStore:
         self._file: Path | None = None
         self._inode = 0
         self._unavailable = ""
-        self._failed_user = STORE_MARKER_USER
+        self._failed_user = CHECKED_USER
         self._check_task = PeriodicTask("online-store-check", CHECK_INTERVAL_S, self.check)
 
     def open(self) -> None:
@@ -85,7 +86,7 @@ class OnlineStore:
         except ValueError:
             raise
         except Exception as error:
-            self._record_failure(error, next(iter(events_of), STORE_MARKER_USER))
+            self._record_failure(error, next(iter(events_of), CHECKED_USER))
             if _is_damage(error):
                 raise DamagedRows(f"the rows of some of {len(events_of)} users cannot be written: {error}") from error
             raise
@@ -104,16 +105,16 @@ class OnlineStore:
             raise
 
     def check(self) -> None:
-        """Read the store's marker, and the user whose read or write failed last; report the result."""
+        """Read an unknown user, and the user whose read or write failed last; report the result."""
         self._reopen_replaced_file()
         try:
             reader = self._get_reader()
-            for user_id in dict.fromkeys((STORE_MARKER_USER, self._failed_user)):
+            for user_id in dict.fromkeys((CHECKED_USER, self._failed_user)):
                 reader.read(user_id)
         except Exception as error:
             self._record_failure(error, self._failed_user)
         else:
-            self._failed_user, self._unavailable = STORE_MARKER_USER, ""
+            self._failed_user, self._unavailable = CHECKED_USER, ""
             self._degradation.clear(ONLINE_STORE)
 
     def contract(self) -> ServiceContract:

@@ -115,7 +115,7 @@ def test_rebuild_restores_both_parts_without_erased_users(home: Path) -> None:
     assert rebuilt.rows["recent_events"] == 2
     reader = OnlineReader(open_store())
     assert list(reader.read("a")["recent_clicks"]["event_id"]) == ["e1"]
-    assert list(reader.read("a")["recent_events"]["event_id"]) == ["a0", "p"]
+    assert list(reader.read("a")["recent_events"]["event_id"]) == ["e1", "a0", "p"]
     assert list(reader.read("a")["recent_events"]["behaviour"])[-1] == "full_play"
     assert list(reader.read("gone")["recent_clicks"]["event_id"]) == []
 

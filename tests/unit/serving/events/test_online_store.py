@@ -5,6 +5,7 @@ import sqlite3
 import pytest
 import redis
 
+from sequences.online.materialization_state import MaterializationState
 from sequences.views import SEQUENCE_VIEWS
 from serving.events import online_store
 from serving.events.online_store import DamagedRows, OnlineStore
@@ -143,6 +144,15 @@ def test_missing_tables_are_reported_and_events_can_be_pushed_later(registry, tm
     store.check()
     store.apply({"u": [EVENT]})
     assert not parts.parts and list(store.read("u")["recent_events"]["event_id"]) == ["e"]
+
+
+def test_materialized_store_is_not_degraded(registry, tmp_path):
+    registry.is_applied = True
+    MaterializationState(tmp_path / "digests.db", registry.open()).close()  # writes the marker row
+    parts = degradation()
+    store = OnlineStore(lambda track: None, parts)
+    store.check()
+    assert not parts.parts
 
 
 def test_damaged_file_is_reported(registry, tmp_path):
