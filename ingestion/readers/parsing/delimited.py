@@ -82,7 +82,8 @@ def stream_blocks(
                 line = int(numbers[last - rows_before - 1]) if last > rows_before else line
                 numbers, rows_before = numbers[last - rows_before :], last
             numbers = np.concatenate([numbers, lines.take_numbers()])
-            yield pl.DataFrame(), _broken([invalid[number] for number in sorted(invalid)], numbers, rows_before, lines)
+            no_rows = pl.DataFrame(schema={**dict.fromkeys(columns, pl.String), "source_line": pl.Int64})
+            yield no_rows, _broken([invalid[number] for number in sorted(invalid)], numbers, rows_before, lines)
     except (*READ_ERRORS, pa.ArrowInvalid) as error:
         reason = str(error).splitlines()[0][:200]
         raise SourceError(f"{member.name} is damaged after line {line:,} ({reason}); get the file again") from error
