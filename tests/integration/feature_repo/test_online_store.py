@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from local.environment import environment
 from sequences.feast_store import open_store
 from sequences.online.reader_writer import OnlineReader, OnlineWriter
 from tests.support import valkey
+from tests.support.feast_command import FEAST
 from tests.support.sequences.event_rows import write_events
 
 
@@ -28,7 +28,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def apply() -> None:
-    command = [str(Path(sys.executable).parent / "feast"), "-c", "feature_repo", "apply"]
+    command = [*FEAST, "-c", "feature_repo", "apply"]
     variables = environment(settings.load_settings())
     done = subprocess.run(command, env=variables, cwd=settings.ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

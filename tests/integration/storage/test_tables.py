@@ -31,6 +31,7 @@ from sequences.skew import arrivals
 from sequences.views import SEQUENCE_VIEWS
 from storage import object_store
 from tests.integration.storage.pipeline_commands import command
+from tests.support.feast_command import FEAST
 from tests.support.log_sources import event, json_lines
 from training.engine.workspace import Workspace
 
@@ -62,7 +63,7 @@ def places(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
         without = ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
         command(here, "dbt", "build", "--project-dir", "dbt", "--vars", variables, *without)
         command(here, "python", "-m", "local.publish")
-        command(here, "feast", "-c", "feature_repo", "apply")
+        command(here, *FEAST, "-c", "feature_repo", "apply")
     patch.undo()
     yield found
 
