@@ -70,6 +70,7 @@ def open_store(repository: Path = FEATURE_REPOSITORY) -> FeatureStore:
         repo_path=str(repository), fs_yaml_file=repository / "feature_store.yaml"
     )
     _enable_wal(store)
+    _limit_retries(store)
     return store
 
 
@@ -102,6 +103,22 @@ def import_feast() -> Any:
     finally:
         typeguard.typechecked = checked
     return feast
+
+
+def _limit_retries(store: FeatureStore) -> None:
+    """Let the client of a Redis store retry only once, and only with a new connection.
+
+    By default it repeats a command that timed out ten times with pauses, so that a request would wait for half a minute.
+    """
+    if store.config.online_store.type != "redis":
+        return
+    from redis.backoff import NoBackoff
+    from redis.exceptions import ConnectionError as RedisConnectionError
+    from redis.retry import Retry
+
+    online: Any = store._get_provider().online_store
+    retry = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
+    online._get_client(store.config.online_store).set_retry(retry)
 
 
 def _enable_wal(store: FeatureStore) -> None:

@@ -47,6 +47,11 @@ def test_redis_if_selected(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SEGUE_REDIS", f"{server.host}:{server.port},db=1,password=sesame")
         apply()
         assert write_and_read_click() == ["t1"]
+        store = open_store()
+        client = store._get_provider().online_store._get_client(store.config.online_store)
+        # A command that timed out is not repeated: a request would wait for all repetitions.
+        assert client.get_retry().get_retries() == 1
+        assert not issubclass(redis.TimeoutError, client.get_retry()._supported_errors)
     assert not (home / "feast" / "online.db").exists()
 
 
