@@ -226,19 +226,20 @@ def test_sequence_numbers_increase_after_the_clock_was_set_back(tmp_path):
 def test_reports_do_not_wait_for_a_store_that_failed(tmp_path, monkeypatch):
     monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
     monkeypatch.setattr("serving.events.event_pusher.PUSH_TIMEOUT_S", 0.01)
-    hangs, calls = threading.Event(), []
+    hangs, submitted = threading.Event(), []
 
-    def apply(events_of):
-        calls.append(sorted(events_of))
-        hangs.wait()
+    class Writers(UserWriters):
+        def submit(self, user_id, events):
+            submitted.append(events)
+            return super().submit(user_id, events)
 
     log, parts = open_log(tmp_path), degradation()
-    push = EventPusher(log, UserWriters(apply), parts)
+    push = EventPusher(log, Writers(lambda _: hangs.wait()), parts)
     push.start()
     assert not push.push(log.append([event("a")]))
     for name in ("b", "c"):
         assert not push.push(log.append([event(name)]))
-    assert (len(calls), push.pending_reports) == (1, 3)
+    assert (len(submitted), push.pending_reports) == (1, 3)
     assert "no response" in parts.parts["events"].error
     hangs.set()
     monkeypatch.setattr("serving.events.event_pusher.PUSH_TIMEOUT_S", 60)
