@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from sequences.offline.point_in_time_join import ROW, TIME, OrdinaryView, as_of_sql, connect, join
+from sequences.offline.point_in_time_join import ROW, TIME, OrdinaryView, as_of_sql, column_types, connect, join
 
 VIEW = {
     "timestamp": "at",
@@ -30,7 +30,8 @@ def test_join_plan_has_no_nested_loop(tmp_path: Path) -> None:
         {ROW: range(len(queries)), TIME: [time for _, time in queries], "user_id": [user for user, _ in queries]}
     )
     with connect(entities, view) as connection:
-        plan = connection.execute(f"explain {as_of_sql(view)}", [view.path]).fetchall()[0][1]
+        sql = as_of_sql(view, column_types(connection, view))
+        plan = connection.execute(f"explain {sql}", [view.path]).fetchall()[0][1]
     assert "ASOF_JOIN" in plan and "LOOP" not in plan
     values = join(entities, view)["n"].to_pylist()
     assert values == [day if day >= 0 else None for _ in range(users) for day in range(-1, days)]
