@@ -26,6 +26,7 @@ KEYS = ("k" * 20, "o" * 20)
 TOKEN = "t" * 40
 PICKLE = "application/vnd.bentoml+pickle"
 SLOW_CLIENTS = 300
+BATCH = 50
 PATIENCE_S = 60
 NO_RELEASE = "no release is in service yet"
 FETCH = """async ([url, options, type]) => {
@@ -125,10 +126,13 @@ def slow_bodies(port, *headers):
     lines = ["POST /recommend HTTP/1.1", "Host: localhost", "Content-Type: application/json", "Content-Length: 99"]
     request = "\r\n".join([*lines, *headers, "", "{"]).encode()
     with contextlib.ExitStack() as stack:
-        connections = [stack.enter_context(connect(port)) for _ in range(SLOW_CLIENTS)]
-        for connection in connections:
+        connections = []
+        for number in range(SLOW_CLIENTS):
+            connections.append(stack.enter_context(connect(port)))
             with contextlib.suppress(OSError):  # closed already
-                connection.sendall(request)
+                connections[-1].sendall(request)
+            if number % BATCH == BATCH - 1:  # the service has read these: not too many connections without a request
+                assert is_alive(port)
         yield connections
 
 
@@ -275,9 +279,9 @@ def test_pages_of_other_origins_neither_write_nor_read(without_keys):
 
 
 def test_preflight_names_the_allowed_origin_only(without_keys):
-    asked = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type,authorization"
+    preflight = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type,authorization"
     for origin, status in ((without_keys.allowed_origin, 200), ("https://evil.example", 400)):
-        request = f"OPTIONS /events HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n{asked}\r\n\r\n"
+        request = f"OPTIONS /events HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n{preflight}\r\n\r\n"
         with connect(without_keys.place.port) as connection:
             connection.sendall(request.encode())
             response = http.client.HTTPResponse(connection, method="OPTIONS")
