@@ -1,12 +1,15 @@
 """Names and order of the recommender's JSON Lines files: `dt=<YYYY-MM-DD>/<name>-<number>-<pid>.jsonl`.
 
 The number increases with every file of a name, also if the clock was set back, so it orders the files. The day is that of the
-clock. Independent of the content of lines.
+clock. A file only grows, by whole lines; only a crash leaves an incomplete last one. Independent of the content of lines.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+TAIL_BYTES = 1 << 20
 
 
 def list_files(folder: Path, name: str) -> list[Path]:
@@ -24,3 +27,19 @@ def number_of(path: str) -> int:
     """The number of a file, given its name or its path; 0 if the name has none."""
     parts = path.rpartition("/")[2].removesuffix(".jsonl").split("-")
     return int(parts[-2]) if len(parts) > 2 and parts[-2].isdecimal() else 0
+
+
+def truncate_torn_line(path: Path) -> int:
+    """Remove an incomplete last line, which was never acknowledged; return the number of bytes removed."""
+    size = path.stat().st_size
+    with path.open("rb+") as file:
+        end, tail = size, b""
+        while end > 0 and b"\n" not in tail:
+            start = max(0, end - TAIL_BYTES)
+            file.seek(start)
+            tail, end = file.read(end - start), start
+        kept_size = end + tail.rfind(b"\n") + 1
+        if kept_size < size:
+            file.truncate(kept_size)
+            os.fsync(file.fileno())
+    return size - kept_size

@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from config.settings import SettingError, Settings, load_settings
+from storage import daily_files
 
 MANIFEST_FILE = "backup.json"
 BACKUP_FORMAT = 1
@@ -139,7 +140,7 @@ class _Copier:
             copy.unlink(missing_ok=True)
             return
         if is_log:
-            _cut_incomplete_line(copy)
+            daily_files.truncate_torn_line(copy)
         self._record(copy, modified_ns)
 
     def copy_folder(self, folder: Path, is_log: bool = False) -> None:
@@ -178,12 +179,6 @@ def hash_file(path: Path) -> str:
     """SHA-256 of a file as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _cut_incomplete_line(path: Path) -> None:
-    content = path.read_bytes()
-    if not content.endswith(b"\n"):
-        os.truncate(path, content.rfind(b"\n") + 1)
 
 
 def _active_release(folder: Path) -> str | None:

@@ -14,8 +14,6 @@ from pathlib import Path
 
 from storage import daily_files
 
-TAIL_BYTES = 1 << 20
-
 
 class DailyJsonlFile:
     """Appends whole lines. After `sync` they survive a crash of the process or the machine."""
@@ -83,22 +81,6 @@ class DailyJsonlFile:
         # A new file is durable only after its folders are synced.
         for parent in (folder, self._folder):
             _sync_folder(parent)
-
-
-def truncate_torn_line(path: Path) -> int:
-    """Remove an incomplete last line, which was never acknowledged; return the number of bytes removed."""
-    size = path.stat().st_size
-    with path.open("rb+") as file:
-        end, tail = size, b""
-        while end > 0 and b"\n" not in tail:
-            start = max(0, end - TAIL_BYTES)
-            file.seek(start)
-            tail, end = file.read(end - start), start
-        kept_size = end + tail.rfind(b"\n") + 1
-        if kept_size < size:
-            file.truncate(kept_size)
-            os.fsync(file.fileno())
-    return size - kept_size
 
 
 def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:

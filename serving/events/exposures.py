@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from serving.events import daily_jsonl
 from serving.events.daily_jsonl import DailyJsonlFile
 from serving.observability.background import PeriodicTask
 from serving.pipeline.request import Request
@@ -69,7 +68,7 @@ class ExposureLog:
     def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for path in daily_files.list_files(folder, EXPOSURE_LOG_PREFIX):
-            daily_jsonl.truncate_torn_line(path)
+            daily_files.truncate_torn_line(path)
         self._file = DailyJsonlFile(folder, EXPOSURE_LOG_PREFIX, now_us)
         self._lock = threading.Lock()
         self._sync_task = PeriodicTask("exposures", SYNC_INTERVAL_S, self._sync)

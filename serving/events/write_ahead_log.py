@@ -86,7 +86,7 @@ class EventLog:
         paths = daily_files.list_files(folder, EVENT_LOG_PREFIX)
         # Events are numbered by the clock, which may have been set back: continue after those of earlier processes.
         self._number = max((path.stat().st_mtime_ns // 1000 for path in paths), default=0)
-        self.repaired_files = [path for path in paths if daily_jsonl.truncate_torn_line(path)]
+        self.repaired_files = [path for path in paths if daily_files.truncate_torn_line(path)]
         self._ids.load(paths)
         self._reports: queue.Queue[_AppendRequest | None] = queue.Queue(maxsize=MAX_QUEUED_REPORTS)
         self._closed = False

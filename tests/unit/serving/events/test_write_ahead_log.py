@@ -112,11 +112,11 @@ def test_incomplete_last_line_is_removed(tmp_path):
     assert [row["event_id"] for row in logged(tmp_path)] == ["a", "torn"]
 
 
-@pytest.mark.parametrize("text", [b"", b"torn", b"a\n", b"a\nb", b"a\n" + b"x" * (daily_jsonl.TAIL_BYTES + 9)])
+@pytest.mark.parametrize("text", [b"", b"torn", b"a\n", b"a\nb", b"a\n" + b"x" * (daily_files.TAIL_BYTES + 9)])
 def test_repair_keeps_exactly_the_whole_lines(tmp_path, text):
     path = tmp_path / "log"
     path.write_bytes(text)
-    cut = daily_jsonl.truncate_torn_line(path)
+    cut = daily_files.truncate_torn_line(path)
     whole = text[: text.rfind(b"\n") + 1]
     assert path.read_bytes() == whole
     assert cut == len(text) - len(whole)
