@@ -6,7 +6,6 @@ Independent of the location of files.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections import Counter
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from ingestion.contract import extract_user_ids
 from storage import object_store
-from training.release.integrity import CHECKSUM_FILE, DRAFT_SUFFIX
+from training.release.integrity import CHECKSUM_FILE, DRAFT_SUFFIX, hash_file
 
 USER_COLUMN, RAW_COLUMN = "user_id", "raw"
 
@@ -122,8 +121,7 @@ def _update_checksum(path: Path, draft: Path) -> None:
         if not listed.exists():
             continue
         name = path.relative_to(folder).as_posix()
-        with draft.open("rb") as file:
-            entry = f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n"
+        entry = f"{hash_file(draft)}  {name}\n"
         lines = [
             entry if line.rstrip("\n").endswith(f"  {name}") else line
             for line in listed.read_text().splitlines(keepends=True)

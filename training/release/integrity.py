@@ -64,7 +64,7 @@ def verify(folder: Path, public_key: str = "") -> Verification:
         **{
             name: f"differs from {CHECKSUM_FILE}"
             for name in expected.keys() & paths.keys()
-            if _hash(paths[name]) != expected[name]
+            if hash_file(paths[name]) != expected[name]
         },
     }
     if wrong:
@@ -77,7 +77,7 @@ def verify(folder: Path, public_key: str = "") -> Verification:
 
 def checksum_listing(folder: Path) -> str:
     """`<sha256>  <path>` of every file, sorted by path."""
-    return "".join(f"{_hash(path)}  {name}\n" for name, path in _listed_files(folder).items())
+    return "".join(f"{hash_file(path)}  {name}\n" for name, path in _listed_files(folder).items())
 
 
 def sign(folder: Path, private_key: str) -> None:
@@ -146,7 +146,8 @@ def _listed_files(folder: Path) -> dict[str, Path]:
     return {name: path for name, path in names.items() if name not in UNLISTED_FILES and path.suffix != DRAFT_SUFFIX}
 
 
-def _hash(path: Path) -> str:
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
