@@ -116,13 +116,7 @@ def _releases(parts: ReleaseParts) -> ReleaseCache:
     return ReleaseCache(lambda folder: load_release(folder, NO_FEATURES, parts, here.release_public_key), here.releases)
 
 
-@bentoml.service(
-    name="Recall",
-    threads=settings.MAX_CONCURRENT_REQUESTS,
-    workers=1,
-    traffic=service.TRAFFIC,
-    service_class=service.LimitedService,
-)
+@bentoml.service(name="Recall", threads=settings.MAX_CONCURRENT_REQUESTS, **service.OPTIONS)
 class RecallService:
     """Calls the channels of a release, see `serving.pipeline.recall.Recall`."""
 
@@ -192,13 +186,7 @@ class RecallService:
         return self._release(content), array_json.decode_users(content["users"])
 
 
-@bentoml.service(
-    name="Ranking",
-    threads=settings.MAX_CONCURRENT_REQUESTS,
-    workers=1,
-    traffic=service.TRAFFIC,
-    service_class=service.LimitedService,
-)
+@bentoml.service(name="Ranking", threads=settings.MAX_CONCURRENT_REQUESTS, **service.OPTIONS)
 class RankingService:
     """Calls the ranker of a release, see `serving.pipeline.rank.Ranking`."""
 
@@ -217,13 +205,7 @@ class RankingService:
         return dict(self._ranking.score(release, users, array_json.decode_array(content["items"])))
 
 
-@bentoml.service(
-    name="Recommender",
-    threads=service.THREADS,
-    workers=1,
-    traffic=service.TRAFFIC,
-    service_class=service.LimitedService,
-)
+@bentoml.service(name="Recommender", threads=service.THREADS, **service.OPTIONS)
 class Recommender(service.Recommender.inner):  # type: ignore[name-defined]  # the class: it is a Service now
     """The recommender of `service.py`, using the other two services."""
 

@@ -49,8 +49,6 @@ from training.slate.scenes import SCENES, SIMILAR
 MAX_CONCURRENT_REPORTS = 16
 THREADS = settings.MAX_CONCURRENT_REQUESTS + MAX_CONCURRENT_REPORTS
 TIMEOUT_S = 30
-# Without `max_concurrency`: BentoML would count requests before they are authenticated and before their body has arrived.
-TRAFFIC: Any = {"timeout": TIMEOUT_S}
 MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS = 64, 128
 MAX_EVENTS = 1000
 MAX_LISTED, MAX_QUERY_LENGTH = 50, 100
@@ -66,7 +64,12 @@ class LimitedService(bentoml.Service[Any]):
         return app
 
 
-@bentoml.service(threads=THREADS, workers=1, traffic=TRAFFIC, service_class=LimitedService)
+# Without `max_concurrency`: BentoML would count requests before they are authenticated and before their body has arrived.
+OPTIONS: Any = {"workers": 1, "traffic": {"timeout": TIMEOUT_S}, "service_class": LimitedService}
+"""Options of every BentoML service."""
+
+
+@bentoml.service(threads=THREADS, **OPTIONS)
 class Recommender:
     """Recommends tracks and logs the events that follow.
 
