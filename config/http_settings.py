@@ -25,12 +25,10 @@ class HttpSettings:
     max_body_bytes: int = 1 << 20  # size of a body; more: 413
     header_timeout_s: int = 10  # time to send the headers; then the connection is closed, with 408 if the request began
     body_timeout_s: int = 10  # time to send the body; then 408
-    client_connections: int = (
-        128  # connections of one address without a request in work, and bodies of one client on their way
-    )
-    client_requests: int = 48  # requests of one client in work or queued; more: 429
+    client_connections: int = 128  # idle connections of one address, and unfinished bodies of one client
+    client_requests: int = 48  # requests of one client in progress or queued; more: 429
     allowed_origins: tuple[str, ...] = ()  # origins of other sites whose pages may call the API (CORS)
-    trusted_proxies: tuple[str, ...] = ()  # addresses and networks of proxies whose X-Forwarded-For is believed
+    trusted_proxies: tuple[str, ...] = ()  # addresses and networks of proxies whose X-Forwarded-For is trusted
 
 
 def load_http_settings() -> HttpSettings:

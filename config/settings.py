@@ -255,7 +255,7 @@ def is_loopback(host: str) -> bool:
 def is_loopback_authority(authority: str) -> bool:
     """Whether a `Host` header, with or without a port, names this machine: localhost, 127.0.0.0/8 or [::1].
 
-    A name that somebody else's DNS resolves to this machine does not count: pages of that name would be in the same origin.
+    Any other name that DNS resolves to this machine does not count: pages of that name would have the same origin.
     """
     match = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::\d{1,5})?", authority.lower(), re.ASCII)
     return match is not None and is_loopback(match[1] or match[2])

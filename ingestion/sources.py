@@ -160,7 +160,7 @@ def bound_expansion(decompressed: IO[bytes], compressed: IO[bytes], member: Memb
 
     Args:
         decompressed: Stream that decompresses `compressed`.
-        compressed: Uncompressed-mode stream of `Member.open`.
+        compressed: Buffered stream of the compressed bytes, as `Member.open` makes it.
         member: The compressed file.
 
     Returns:

@@ -1,6 +1,6 @@
 """`python -m privacy.erase USER ...`: erase all data of these users from SEGUE_HOME, the tables and the online store.
 
-`python -m privacy.erase --suppressed` erases what is there of users who were erased before, as after restoring a backup.
+`python -m privacy.erase --suppressed` erases remaining data of users who were erased before, for instance after a restore.
 The recommender keeps running. The command is idempotent, and an interrupted run is completed by running it again. The users
 are first added to the suppression list, so that neither landing, nor the recommender, nor an interrupted run can add data of
 them again. Limits: docs/operations.md.
@@ -93,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--suppressed",
         action="store_true",
-        help="instead of USER: everybody in the suppression list of whom data is found",
+        help="instead of USER: all users in the suppression list whose data is found",
     )
     parser.add_argument("--anyway", action="store_true", help="also suppress users without data, in case data arrives")
     parser.add_argument(

@@ -1,7 +1,7 @@
 """Access of the service to Feast's online store: one connection for writes and one for reads, opened at the start.
 
 Before the first `feast apply` the store cannot be opened: every call retries and fails until then, and failed writes are
-pushed again later. A store that does not respond is not asked again until a check in the background succeeds, so that no
+pushed again later. A store that does not respond is not queried until a check in the background succeeds, so that no
 further request waits for a timeout. Knows nothing about tensors or HTTP.
 """
 

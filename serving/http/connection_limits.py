@@ -1,6 +1,6 @@
 """Limits of HTTP connections: size of headers and time to send a request, connections of one address, trusted proxies.
 
-uvicorn does not limit the headers that its fast parser buffers, waits for a request without a deadline, and believes the
+uvicorn does not limit the headers that its fast parser buffers, waits for a request without a deadline, and trusts the
 `X-Forwarded-For` of every program on this machine. BentoML passes none of its options on, so `configure_uvicorn` sets them where
 uvicorn looks them up. The limits apply before any ASGI middleware sees the request.
 """
@@ -45,8 +45,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     Args:
         settings: The limits.
-        waiting: Address → connections without a request in work, oldest first; shared by all connections of a server. An
-            address with too many loses the oldest, so that its own later requests still arrive.
+        waiting: Address → connections without a request in progress, oldest first; shared by all connections of a server.
+            Beyond the limit the oldest connection of the address is closed, so that its newer requests still arrive.
     """
 
     def __init__(

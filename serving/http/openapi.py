@@ -61,10 +61,11 @@ TAG_OF_PATH = {
 
 OPERATIONS_DOCS = {
     "/livez": "Liveness: whether events can be logged\n\n503: only a restart helps.",
-    "/readyz": "Readiness: whether a release is in service\n\n503 until the first release is loaded and warm. Later releases "
-    "are swapped in without interruption.",
-    "/status": "Releases in service, and rejected releases\n\nThe production release, the canary releases with their share of "
-    "the users, and which releases were rejected, with the reason. The previous release stays in service instead.",
+    "/readyz": "Readiness: whether a release is in service and events are accepted\n\n503 until the first release is loaded and "
+    "warm, and while another recommender writes the event log of the home. Later releases are swapped in without interruption.",
+    "/status": "Releases in service, rejected releases and degraded parts\n\nThe production release, the canary releases with "
+    "their share of the users, which releases were rejected, with the reason (the previous release stays in service instead), "
+    "and the parts of the service that do not work at the moment (`degraded`).",
     "/metrics": "Metrics for Prometheus\n\nText format; the service's own metrics begin with `segue_`.",
 }
 """Path of an operation without an API method → its docstring."""

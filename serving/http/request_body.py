@@ -29,7 +29,7 @@ class BodyLimits:
 
 
 class BodyReader:
-    """Receives bodies. A client with too many unfinished ones loses the oldest, so that its own later requests still arrive."""
+    """Receives bodies. Beyond the limit of unfinished bodies, the client's oldest one is rejected, so that newer ones arrive."""
 
     def __init__(self, limits: BodyLimits) -> None:
         self.limits = limits

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 class StoreUnavailable(RuntimeError):
-    """The online store failed a moment ago and is not asked again until it responds to a check in the background."""
+    """The online store failed and is not queried until a background check succeeds."""
 
 
 class OnlineFeatureReader(Protocol):

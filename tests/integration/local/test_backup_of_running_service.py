@@ -28,7 +28,7 @@ from training.release.pointer import Pointer
 
 USERS, TRACKS = 12, 400
 REPORTER, ERASED = "u000000", "u000001"
-ASKED = [f"u{number:06d}" for number in range(2, 8)]
+REQUESTED_USERS = [f"u{number:06d}" for number in range(2, 8)]
 LIKE = {"target_type": "track", "target_id": "t1", "action": "like"}
 REPORTS_BEFORE, REPORTS_MEANWHILE = 20, 20
 
@@ -58,7 +58,7 @@ def answers(runtime: Runtime) -> list[Any]:
     """Responses without chance: daily lists, and streams without new tracks."""
     return [
         [(item.target, item.score, item.reason) for item in runtime.recommend(user, scene, 8, discovery=0.0).items]
-        for user in ASKED
+        for user in REQUESTED_USERS
         for scene in ("daily", "private_fm")
     ]
 

@@ -177,7 +177,7 @@ def test_address_with_too_many_waiting_connections_loses_its_oldest():
     with serving(client_connections=3) as port, contextlib.ExitStack() as stack:
         busy, first = stack.enter_context(connect(port)), stack.enter_context(connect(port))
         busy.sendall(START + b"Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
-        assert busy.recv(100).startswith(b"HTTP/1.1 100 ")  # a request in work does not count
+        assert busy.recv(100).startswith(b"HTTP/1.1 100 ")  # a request in progress does not count
         first.sendall(START + b"\r\n")
         assert first.recv(100).startswith(b"HTTP/1.1 200 ")
         others = [stack.enter_context(connect(port)) for _ in range(3)]
@@ -189,7 +189,7 @@ def test_address_with_too_many_waiting_connections_loses_its_oldest():
 
 
 @pytest.mark.parametrize(("trusted", "client"), [((), "127.0.0.1"), (("127.0.0.0/8",), "10.1.2.3")])
-def test_forwarded_for_is_believed_of_trusted_proxies_only(trusted, client):
+def test_only_trusted_proxies_set_the_client_address(trusted, client):
     with serving(trusted_proxies=trusted, client_connections=1) as port:
         first = httpx.Client(base_url=f"http://127.0.0.1:{port}")
         with first, httpx.Client(base_url=f"http://127.0.0.1:{port}") as second:
