@@ -124,10 +124,10 @@ def model_names(kind: str, recipe_name: str | None = None) -> list[str]:
     if kind == "heads":
         return [LISTWISE_HEAD]
     if kind in ("channels", "collections"):
-        from training.recall import CHANNELS, COLLECTIONS
+        from training.recall.registry import CHANNELS, COLLECTIONS
 
         return list(CHANNELS if kind == "channels" else COLLECTIONS)
-    from training.ranking import RANKERS
+    from training.ranking.registry import RANKERS
 
     excluded = recipe(recipe_name).excluded_rankers if recipe_name else ()
     return [name for name in RANKERS if name not in excluded]
@@ -138,10 +138,10 @@ def producer_modules(kind: str, name: str) -> tuple[str, ...]:
     if kind == "head":
         return ("training.slate.listwise_training", "training.ranking.listwise_head")
     if kind == "ranker":
-        from training.ranking import RANKERS
+        from training.ranking.registry import RANKERS
 
         return (RANKERS[name].__module__, "training.ranking.fit")
-    from training.recall import CHANNELS, COLLECTIONS
+    from training.recall.registry import CHANNELS, COLLECTIONS
 
     return ((CHANNELS | COLLECTIONS)[name].__module__,)
 
@@ -158,12 +158,12 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
     if name not in model_names(f"{kind}s"):
         raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(model_names(f'{kind}s'))}")
     if kind == "channel":
-        from training.recall import CHANNELS
+        from training.recall.registry import CHANNELS
 
         return CHANNELS[name].config(recipe_name), CHANNELS[name].fit
     if kind == "collection":
-        from training.recall import COLLECTIONS
         from training.recall.realtime.channel import Realtime
+        from training.recall.registry import COLLECTIONS
 
         def fit_collection(data: TrainingData, config: Any, folder: Path) -> FittedModel:
             del folder  # takes seconds, no checkpoints
@@ -179,7 +179,7 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
             if fit == "final":
                 return LambdaMARTHead.load(workspace.model_folder("head", "held_out", name))
             # Imported here, since copying a head does not need them.
-            from training.recall import load_channels
+            from training.recall.registry import load_channels
             from training.slate.listwise_training import fit_listwise_head
 
             folders = {
@@ -189,8 +189,8 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
             return fit_listwise_head(data, config, load_channels(folders, data.vocabulary))
 
         return LambdaMARTConfig.from_recipe(recipe_name), fit_head
-    from training.ranking import RANKERS
     from training.ranking.fit import fit_ranker
+    from training.ranking.registry import RANKERS
 
     def fit_named_ranker(data: TrainingData, config: Any, folder: Path) -> FittedModel:
         return fit_ranker(name, data, config, folder)

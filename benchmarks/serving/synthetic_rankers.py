@@ -18,7 +18,6 @@ from sequences import behaviours
 from sequences.batch import SequenceBatch
 from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config
-from training.ranking import RANKERS
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.genre_search import EMOTIONS, STYLES, TrackGenres
@@ -32,6 +31,7 @@ from training.ranking.features.ranking_features import (
 from training.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from training.ranking.features.user_features import BehaviourCodes
 from training.ranking.fitted_ranker import FittedRanker
+from training.ranking.registry import RANKERS
 
 TRACKS, ARTISTS = 20_000, 2_000
 PLAYED_LENGTH, NEGATIVE_LENGTH, IMPRESSION_LENGTH = 2_000, 50, 50

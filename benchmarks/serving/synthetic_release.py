@@ -24,13 +24,13 @@ from training.data.collections import Collections
 from training.data.ragged import Ragged
 from training.data.vocabulary import Vocabulary
 from training.engine.workspace import FORMAT, write_json
-from training.ranking import RANKERS
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics
 from training.ranking.fitted_ranker import FittedRanker, build_ranking_features
-from training.recall import CHANNELS, COLLECTIONS
+from training.ranking.registry import RANKERS
 from training.recall.collection_recall import CollectionConfig
 from training.recall.realtime.channel import Realtime
+from training.recall.registry import CHANNELS, COLLECTIONS
 from training.release import bundle, integrity
 from training.release.pointer import MANIFEST, Pointer
 from training.slate.blend import Blend

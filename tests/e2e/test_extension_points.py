@@ -215,7 +215,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Extended]:
 
 def add_channel(copy: Extended) -> None:
     copy.write("training/recall/code_order.py", CHANNEL)
-    registry = "training/recall/__init__.py"
+    registry = "training/recall/registry.py"
     copy.insert(
         registry, "from training.recall.collection_recall import", "from training.recall.code_order import CodeOrder\n"
     )
@@ -230,7 +230,7 @@ def add_channel(copy: Extended) -> None:
 
 def add_ranker(copy: Extended) -> None:
     copy.write("training/ranking/plain_sum.py", RANKER)
-    registry = "training/ranking/__init__.py"
+    registry = "training/ranking/registry.py"
     copy.insert(
         registry,
         "from training.ranking.ranker import Ranker",

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from training.data.recall_cases import iterate_chunks
 from training.data.user_batch import OfflineFeatures
 from training.evaluation.metrics import recall_metrics
-from training.recall import CHANNELS
+from training.recall.registry import CHANNELS
 
 CASES_PER_USER, CASES_SEED = 12, 1
 RECALL_DEPTH = 200

@@ -25,8 +25,8 @@ from training.data.user_batch import OfflineFeatures
 from training.engine.config_io import change_config
 from training.engine.import_closure import code_hash
 from training.engine.workspace import Workspace, is_unchanged, mark_done, write_json
-from training.ranking import RANKERS
-from training.recall import CHANNELS
+from training.ranking.registry import RANKERS
+from training.recall.registry import CHANNELS
 from training.recipes import recipe
 from training.train import producer_modules
 

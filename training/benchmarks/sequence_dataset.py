@@ -25,7 +25,7 @@ import polars as pl
 
 from training.data.feature_services import ServiceContract
 from training.data.training_data import FACETS, TrainingData
-from training.recall import CHANNELS
+from training.recall.registry import CHANNELS
 from training.recipes import recipe
 
 MINUTE_US, GAP_US = 60_000_000, 1_000_000

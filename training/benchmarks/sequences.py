@@ -25,7 +25,8 @@ from training.data.recall_cases import iterate_chunks
 from training.data.user_batch import OfflineFeatures
 from training.engine import trainer
 from training.engine.config_io import change_config, field_paths, get_field
-from training.recall import CHANNELS, RecallChannel
+from training.recall.channel import RecallChannel
+from training.recall.registry import CHANNELS
 
 CUTOFFS = (5, 10, 20)
 RECIPE = "sequences"

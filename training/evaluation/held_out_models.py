@@ -21,15 +21,16 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine.parallel_map import parallel_map
 from training.engine.workspace import MissingInput, Workspace
-from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import RankingCases
 from training.ranking.features.schema_fields import load_track_statistics
 from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.listwise_head import LambdaMARTHead
+from training.ranking.registry import RANKERS
 from training.ranking.task_weights import LISTWISE_HEAD
-from training.recall import CHANNELS, COLLECTIONS, CollectionRecall, load_channels, load_collection_recall
 from training.recall.channel import Candidates, RecallChannel
+from training.recall.collection_recall import CollectionRecall
+from training.recall.registry import CHANNELS, COLLECTIONS, load_channels, load_collection_recall
 from training.recipes import recipe
 from training.slate.candidate_lists import load_case_history, recall_candidates
 

@@ -29,8 +29,8 @@ from training.evaluation.serving_filter import ServingFilter
 from training.evaluation.slate import METRICS as SLATE_METRICS
 from training.evaluation.slate import Slate, measure_by_request, nanmean_or_none, sample_rows
 from training.ranking.task_weights import LISTWISE_HEAD
-from training.recall import CollectionRecall
 from training.recall.channel import Candidates
+from training.recall.collection_recall import CollectionRecall
 from training.slate.candidate_lists import case_scenes
 from training.slate.fusion import CANDIDATES_PER_CHANNEL
 

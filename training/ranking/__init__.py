@@ -1,13 +1,1 @@
-"""Rankers by name. Training, evaluation, serving and the conformance tests iterate over this table."""
-
-from __future__ import annotations
-
-from training.ranking.interest_evolution.model import InterestEvolution
-from training.ranking.ranker import Ranker, RankerConfig
-from training.ranking.session_domains.model import SessionDomains
-from training.ranking.sum_pooling import SumPooling
-from training.ranking.target_attention import TargetAttention
-
-RANKERS: dict[str, type[Ranker[RankerConfig]]] = {
-    ranker.name: ranker for ranker in (SumPooling, TargetAttention, InterestEvolution, SessionDomains)
-}
+"""Ranking: one module or folder per ranker; `registry` is the table of rankers."""

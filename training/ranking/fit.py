@@ -22,7 +22,6 @@ from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine import distributed, trainer
-from training.ranking import RANKERS
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.calibration import fit_blend_weight, fit_temperatures, task_losses
 from training.ranking.case_batches import CaseBatch, CaseBatches
@@ -34,6 +33,7 @@ from training.ranking.features.schema_fields import further_profile_fields, load
 from training.ranking.features.track_statistics import COUNTS
 from training.ranking.fitted_ranker import FittedRanker, build_ranking_features
 from training.ranking.ranker import Ranker, RankerConfig, TreeConfig
+from training.ranking.registry import RANKERS
 
 LOSS_WEIGHTS = {"not_skipped": 1.0, "full_play": 0.3, "click": 1.0, "like": 0.3}
 QUANTILE_SAMPLE_SIZE = 5_000

@@ -19,7 +19,6 @@ from safetensors.torch import load_file, save_file
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import config_from_dict
-from training.ranking import RANKERS
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.genre_search import TrackGenres
@@ -27,6 +26,7 @@ from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.track_statistics import TrackStatistics
 from training.ranking.listwise_head import LambdaMARTHead
 from training.ranking.ranker import Ranker, RankerConfig
+from training.ranking.registry import RANKERS
 from training.ranking.task_weights import LISTWISE_HEAD
 
 MANIFEST, WEIGHTS = "ranker.json", "weights.safetensors"

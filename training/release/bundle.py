@@ -23,8 +23,9 @@ from training.engine.workspace import MissingInput, Workspace, write_json
 from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.listwise_head import LambdaMARTHead
 from training.ranking.task_weights import LISTWISE_HEAD
-from training.recall import CHANNELS, CollectionRecall, load_collection_indexes, load_collection_recall
 from training.recall.channel import RecallChannel
+from training.recall.collection_recall import CollectionRecall
+from training.recall.registry import CHANNELS, load_collection_indexes, load_collection_recall
 from training.recipes import recipe
 from training.release.pointer import MANIFEST, check_format
 from training.slate.blend import Blend

@@ -27,8 +27,8 @@ from training.engine.workspace import (
     is_unchanged,
 )
 from training.evaluate import JSON_FILE, evaluation_inputs, model_input_hashes
-from training.ranking import RANKERS
-from training.recall import CHANNELS
+from training.ranking.registry import RANKERS
+from training.recall.registry import CHANNELS
 from training.release.gate import Verdict
 from training.slate.blend import Blend
 from training.train import MEASURES_FILE

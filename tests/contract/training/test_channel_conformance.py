@@ -13,8 +13,9 @@ from tests.support.training.tiny_world import SERVICES, described, random_plays,
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config, field_paths
-from training.recall import CHANNELS, RecallChannel
+from training.recall.channel import RecallChannel
 from training.recall.reason import Reason
+from training.recall.registry import CHANNELS
 from training.recipes import recipe
 
 K = 7

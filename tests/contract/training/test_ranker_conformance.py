@@ -13,10 +13,10 @@ from tests.support.training.ranking_cases import LISTEN, MINUTE, NOW, SKIP, TRAC
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
-from training.ranking import RANKERS
 from training.ranking.features.track_statistics import TrackStatistics
 from training.ranking.fitted_ranker import FittedRanker, build_ranking_features
 from training.ranking.ranker import TreeConfig
+from training.ranking.registry import RANKERS
 
 
 @pytest.fixture(params=sorted(RANKERS))

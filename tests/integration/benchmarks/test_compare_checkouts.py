@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from benchmarks.serving import compare_checkouts
-from training.recall import CHANNELS
+from training.recall.registry import CHANNELS
 
 
 def test_compare_checkouts_measures_both() -> None:

@@ -13,8 +13,8 @@ import pytest
 from config import settings
 from sequences.views import LIVE_SOURCE, SEQUENCE_TAG, SEQUENCE_VIEWS, SequenceView
 from tests.support.sequences.event_rows import write_events
-from training.ranking import RANKERS
-from training.recall import CHANNELS
+from training.ranking.registry import RANKERS
+from training.recall.registry import CHANNELS
 
 
 @pytest.fixture(scope="module")

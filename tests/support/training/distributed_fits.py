@@ -19,10 +19,10 @@ from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.engine import distributed, trainer
 from training.engine.config_io import change_config, field_paths
-from training.ranking import RANKERS
 from training.ranking.features.ranking_features import VIEWS
 from training.ranking.fit import fit_ranker
-from training.recall import CHANNELS
+from training.ranking.registry import RANKERS
+from training.recall.registry import CHANNELS
 from training.recipes import recipe
 
 RECALL = {

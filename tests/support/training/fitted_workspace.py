@@ -13,7 +13,7 @@ import pytest
 from tests.support.training.evaluation_marts import Play, write
 from training.data.feature_services import ServiceContract
 from training.engine.workspace import Workspace
-from training.recall import COLLECTIONS
+from training.recall.registry import COLLECTIONS
 from training.train import train
 
 TRACKS, USERS, SESSIONS = 60, 24, 20

@@ -13,7 +13,6 @@ import torch
 from sequences.batch import SequenceBatch
 from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config
-from training.ranking import RANKERS
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.genre_search import EMOTIONS, STYLES, TrackGenres
@@ -21,6 +20,7 @@ from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VI
 from training.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from training.ranking.features.user_features import BehaviourCodes
 from training.ranking.fitted_ranker import FittedRanker
+from training.ranking.registry import RANKERS
 
 NOW = 20_000 * 86_400_000_000 + 3_600_000_000
 MINUTE = 60_000_000

@@ -13,7 +13,7 @@ import pytest
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures, UserBatch
-from training.recall import CHANNELS
+from training.recall.registry import CHANNELS
 from training.recipes import recipe
 
 START = datetime(2024, 1, 1, 8)

@@ -6,9 +6,9 @@ from benchmarks.serving import recall_latency, vector_search
 from benchmarks.serving.synthetic_channels import SyntheticWorld
 from training.engine.config_io import change_config
 from training.index.ivf import IVFIndex
-from training.recall import CHANNELS
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.config import realtime_config
+from training.recall.registry import CHANNELS
 
 
 @pytest.mark.parametrize("recipe", ["debug", "small"])

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from training.ranking import RANKERS
+from training.ranking.registry import RANKERS
 from training.recipes import RECIPES
 from training.train import MODEL_TABLES, main, model_names
 

@@ -19,8 +19,9 @@ from training.benchmarks import sequences as benchmark
 from training.benchmarks.__main__ import main
 from training.benchmarks.sequence_dataset import SequenceDataset, read_attributes, read_sequences
 from training.engine.config_io import change_config, config_from_dict
-from training.recall import CHANNELS, Candidates
+from training.recall.channel import Candidates
 from training.recall.realtime.channel import Realtime
+from training.recall.registry import CHANNELS
 
 CYCLE = 8
 

@@ -22,8 +22,8 @@ from tests.support.training import distributed_fits
 from tests.support.training.tiny_world import START, random_plays, write_marts
 from training import train
 from training.engine import distributed, trainer
-from training.ranking import RANKERS
-from training.recall import CHANNELS
+from training.ranking.registry import RANKERS
+from training.recall.registry import CHANNELS
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 SECONDS = 900

@@ -16,12 +16,12 @@ from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine.config_io import change_config
-from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
 from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS
 from training.ranking.fit import DENSE_BATCH_SIZE, fit_ranker
 from training.ranking.fitted_ranker import FittedRanker
+from training.ranking.registry import RANKERS
 from training.recipes import recipe
 
 SHORT_FIT = {

@@ -9,11 +9,11 @@ from sklearn.metrics import roc_auc_score
 
 from tests.support.training.ranking_cases import CODES, LISTEN, MINUTE, NOW, SKIP, TRACKS, ranking_features, user_batch
 from training.engine.config_io import change_config
-from training.ranking import RANKERS
 from training.ranking.calibration import task_losses
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.inputs import CandidateInputs, UserInputs
+from training.ranking.registry import RANKERS
 
 GROUPS = 4
 CHANGES = {

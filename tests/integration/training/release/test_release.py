@@ -22,7 +22,7 @@ from training.data.user_batch import OfflineFeatures
 from training.engine.workspace import MissingInput, OutdatedFormat, Workspace, mark_done
 from training.evaluate import evaluate
 from training.ranking.fitted_ranker import FittedRanker
-from training.recall import CHANNELS
+from training.recall.registry import CHANNELS
 from training.recipes import recipe
 from training.release import model_store, traffic_split
 from training.release.__main__ import main

@@ -14,9 +14,9 @@ import pytest
 from config import settings
 from ingestion.simulation import facets
 from serving.reasons.messages import LANGUAGES, Language, load_messages, render_reason
-from training.recall import CHANNELS
 from training.recall.knowledge_graph.path_explanations import SHARED_TARGET_CODES, STEP_CODES
 from training.recall.reason import Reason
+from training.recall.registry import CHANNELS
 from training.slate.scenes import SCENES
 
 PARAMETERS = ("Song 1 by A, B", "Just now: because", "夜曲", "{x} 100%")

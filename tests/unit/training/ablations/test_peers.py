@@ -63,7 +63,7 @@ def test_features_of_the_trees_are_from_earlier_plays(offline: OfflineFeatures) 
 def test_peers_predict_the_same_plays_as_a_ranker(
     offline: OfflineFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training.ranking import RANKERS
+    from training.ranking.registry import RANKERS
 
     expected, _, _ = ranker_trial.measure(
         "sum_pooling", offline, RANKERS["sum_pooling"].config("debug"), tmp_path / "a"

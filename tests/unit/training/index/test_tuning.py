@@ -14,9 +14,9 @@ from training.engine.workspace import Workspace
 from training.index.exact import ExactIndex
 from training.index.ivf import IVFIndex
 from training.index.tuning import MIN_RECALL, RecordedSearch, RecordingIndex, choose_index, recall_against_exact
-from training.recall import CHANNELS
 from training.recall.neural_channel import NeuralChannel
 from training.recall.realtime.channel import Realtime
+from training.recall.registry import CHANNELS
 from training.release.manifest import _indexes
 from training.train import MEASURES_FILE
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.training.recall_cases import Case, ragged, recall_cases
 from training.data.recall_cases import recall_table
-from training.recall import Candidates
+from training.recall.channel import Candidates
 from training.slate.fusion import (
     CANDIDATES_PER_CHANNEL,
     DISCOVERY_SHARE_GRID,

@@ -14,7 +14,6 @@ from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine.config_io import change_config
-from training.ranking import RANKERS
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import ranking_cases
 from training.ranking.features.ranking_features import VIEWS
@@ -22,6 +21,7 @@ from training.ranking.features.schema_fields import further_profile_fields, furt
 from training.ranking.features.track_statistics import COUNTS
 from training.ranking.fit import fit_ranker
 from training.ranking.fitted_ranker import FittedRanker
+from training.ranking.registry import RANKERS
 from training.recipes import recipe
 
 SHORT_FIT = {"training.steps": 3, "training.dense_epochs": 0, "training.batch_size": 64, "validation.every": 0}
