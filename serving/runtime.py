@@ -17,6 +17,7 @@ from typing import Any
 from config.settings import Settings
 from sequences.online import materialization_state
 from sequences.streaming.publisher import Publisher
+from serving.errors import NotReady
 from serving.events.event_pusher import EventPusher
 from serving.events.event_schema import Event
 from serving.events.exposures import Exposure, ExposureLog
@@ -55,10 +56,6 @@ OTHER_RECOMMENDER = "another recommender writes the event log of this home; this
 NO_RELEASE_MESSAGE = "no release is in service yet; `make run` or the DAG release_models creates one"
 
 logger = logging.getLogger(__name__)
-
-
-class NotReady(RuntimeError):
-    """No release is in service yet."""
 
 
 @dataclass(frozen=True)

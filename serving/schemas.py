@@ -5,14 +5,16 @@ Knows nothing about how a response is computed.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchResult
 from serving.pipeline.user_profile import InterestSummary, ProfileEvent
 from serving.reasons.messages import Language, render_reason
+
+if TYPE_CHECKING:
+    from serving.pipeline.response import RecommendationResponse
 
 Territory = Annotated[
     str | None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import bentoml
 from pydantic import Field
@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from config import garbage_collector, http_settings, settings
+from serving.errors import NoCollections, NotReady, RequestRejected, UnknownTrack
 from serving.events.write_ahead_log import LogBusy
 from serving.http import openapi
 from serving.http.access_policy import AccessControl, AccessPolicy
@@ -29,10 +30,7 @@ from serving.http.request_guard import RequestGuard, ValidationErrorFormatter, V
 from serving.http.static_page import ListeningPage
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
-from serving.pipeline.collection_pipeline import NoCollections
-from serving.pipeline.request import MAX_ID_BYTES, RequestRejected
-from serving.pipeline.track_pipeline import UnknownTrack
-from serving.runtime import NotReady, Runtime
+from serving.pipeline.request import MAX_ID_BYTES
 from serving.schemas import (
     EventReport,
     Explicit,
@@ -45,6 +43,9 @@ from serving.schemas import (
     render_recommendation,
 )
 from training.slate.scenes import SCENES, SIMILAR
+
+if TYPE_CHECKING:
+    from serving.runtime import Runtime
 
 MAX_CONCURRENT_REPORTS = 16
 THREADS = settings.MAX_CONCURRENT_REQUESTS + MAX_CONCURRENT_REPORTS
@@ -86,6 +87,9 @@ class Recommender:
         garbage_collector.freeze_gc()
 
     def _build_runtime(self, here: settings.Settings, metrics: Metrics) -> Runtime:
+        # BentoML's supervisor imports this file, too, but needs neither the models nor their libraries.
+        from serving.runtime import Runtime
+
         return Runtime(here, metrics)
 
     @bentoml.api(output_spec=Recommendation)

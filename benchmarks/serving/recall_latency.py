@@ -24,7 +24,7 @@ from benchmarks.result import Result, result_with_limit
 from benchmarks.serving.synthetic_channels import SyntheticWorld
 from training.data.user_batch import UserBatch
 from training.recall.channel import RecallChannel
-from training.slate.fusion import CANDIDATES_PER_CHANNEL
+from training.slate.scenes import CANDIDATES_PER_CHANNEL
 
 USERS, ROUNDS = 20, 3
 

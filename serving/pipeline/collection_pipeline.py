@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from sequences.batch import FIRST_CODE
+from serving.errors import NoCollections
 from serving.events.exposures import Exposure, hash_features
 from serving.observability.metrics import Metrics
 from serving.pipeline.hydrate import Hydrator, UserState
@@ -31,10 +32,6 @@ MOST_OPENED = Reason("most_opened")
 AnyCollectionItem = PlaylistItem | MlogItem
 
 logger = logging.getLogger(__name__)
-
-
-class NoCollections(LookupError):
-    """The release has no items of the scene's type; the message names both."""
 
 
 @dataclass(frozen=True)

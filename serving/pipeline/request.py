@@ -6,15 +6,12 @@ import re
 import uuid
 from dataclasses import dataclass
 
+from serving.errors import RequestRejected
 from training.slate.scenes import SCENES, SIMILAR, TRACKS, Scene
 
 MAX_ID_BYTES = 256
 REPEAT_DISCOVERY_THRESHOLD = 0.5
 COUNTRY = re.compile("[A-Za-z]{2}")
-
-
-class RequestRejected(ValueError):
-    """Invalid request; the message names the value and the remedy."""
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sequences.batch import FIRST_CODE
-from serving.releases.served_release import ServedRelease
 from training.slate.filters import FilterContext, apply_filters
+
+if TYPE_CHECKING:
+    from serving.releases.served_release import ServedRelease
 
 MAX_SCANNED_TRACKS = 50_000
 """Number of most played tracks that a search scans, whatever the size of the catalog."""

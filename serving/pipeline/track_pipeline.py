@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from sequences.batch import FIRST_CODE
+from serving.errors import UnknownTrack
 from serving.events.exposures import Exposure, hash_features
 from serving.observability.metrics import Metrics
 from serving.pipeline import fuse, rank, response
@@ -38,10 +39,6 @@ DAILY_LISTS_FAILED = "the daily lists cannot be read or written; the list of tod
 EXPOSURES_FAILED = "the exposure record was not written"
 
 logger = logging.getLogger(__name__)
-
-
-class UnknownTrack(LookupError):
-    """The release does not have the requested track; the message names both."""
 
 
 class ExposureWriter(Protocol):

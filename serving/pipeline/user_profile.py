@@ -9,17 +9,19 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from sequences import behaviours
 from sequences.batch import FIRST_CODE, SequenceBatch
 from sequences.sessions import sessionize
-from serving.pipeline.hydrate import UserState
-from serving.pipeline.recall import Recall, UserInterests
-from serving.releases.served_release import ServedRelease
 from training.data.user_history import HISTORY_VIEW, is_listened
+
+if TYPE_CHECKING:
+    from serving.pipeline.hydrate import UserState
+    from serving.pipeline.recall import Recall, UserInterests
+    from serving.releases.served_release import ServedRelease
 
 T = TypeVar("T")
 
@@ -77,8 +79,9 @@ def describe_user(user: UserState, release: ServedRelease, recall: Recall) -> Us
     long = _items(history, is_listened(history)) if history is not None else np.zeros(0, dtype=np.int64)
     items_of = {key: items for key, items in (("short", short), ("long", long)) if len(items)}
     named = _name_interests(user, release, items_of, recall)
-    whole = {key: _summarize_interest(items, 1.0, named.names.get(key), release) for key, items in items_of.items()}
-    interests = named.interests if len(long) else []
+    names = named.names if named else {}
+    whole = {key: _summarize_interest(items, 1.0, names.get(key), release) for key, items in items_of.items()}
+    interests = named.interests if named and len(long) else []
     return UserProfile(
         user_id=users.user_ids[0],
         is_known=user.is_known,
@@ -92,13 +95,12 @@ def describe_user(user: UserState, release: ServedRelease, recall: Recall) -> Us
 
 def _name_interests(
     user: UserState, release: ServedRelease, items_of: Mapping[str, np.ndarray], recall: Recall
-) -> UserInterests:
+) -> UserInterests | None:
     try:
-        named = recall.find_user_interests(release, user.users, items_of) if items_of else None
+        return recall.find_user_interests(release, user.users, items_of) if items_of else None
     except Exception:
         logger.exception("interests of this response have no names")
-        named = None
-    return named or UserInterests([], {})
+        return None
 
 
 def _events(recent: SequenceBatch, release: ServedRelease) -> list[ProfileEvent]:

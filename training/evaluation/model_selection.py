@@ -21,7 +21,8 @@ from training.ranking.cases import ranking_cases
 from training.ranking.task_weights import DEFAULT_TASK, LISTWISE_HEAD, TaskWeights
 from training.recall.channel import Candidates
 from training.slate.blend import Blend
-from training.slate.fusion import CANDIDATES_PER_CHANNEL, Fusion
+from training.slate.fusion import Fusion
+from training.slate.scenes import CANDIDATES_PER_CHANNEL
 
 VALIDATION_RANKING_CASES = 100_000
 MIN_GAUC_GAIN = 0.001

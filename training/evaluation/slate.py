@@ -30,7 +30,8 @@ from training.recall.channel import Candidates
 from training.slate import blend
 from training.slate.candidate_lists import case_scenes
 from training.slate.diversity import MAX_TRACKS_PER_ARTIST, cap_tracks_per_artist, rerank_mmr
-from training.slate.fusion import MAX_RANKED_CANDIDATES, Fusion
+from training.slate.fusion import Fusion
+from training.slate.scenes import MAX_RANKED_CANDIDATES
 
 LENGTH = 30  # tracks of a slate
 METRICS = ("recall_at_30", "ndcg_at_10")

@@ -17,7 +17,7 @@ from training.data.user_batch import OfflineFeatures
 from training.data.user_history import USER_HISTORY_VIEWS, concatenate_ragged, unique_history_items
 from training.engine.parallel_map import parallel_map
 from training.recall.channel import Candidates, RecallChannel
-from training.slate.fusion import CANDIDATES_PER_CHANNEL
+from training.slate.scenes import CANDIDATES_PER_CHANNEL
 
 CASE_BATCH_SIZE = 256
 

@@ -28,9 +28,7 @@ from training.data.recall_cases import RecallCases, recall_table, validation_obj
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
 from training.slate.reciprocal_rank import CandidatePool, ReciprocalRank
-
-CANDIDATES_PER_CHANNEL = 200  # candidates of each channel that are fused, in evaluation and serving
-MAX_RANKED_CANDIDATES = 300  # fused candidates of a request that are ranked, in evaluation and serving
+from training.slate.scenes import CANDIDATES_PER_CHANNEL
 
 ANY_SCENE = ""
 DEFAULT_DISCOVERY_SHARE = 0.2

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from training.slate.diversity import MAX_TRACKS_PER_ARTIST
-from training.slate.fusion import CANDIDATES_PER_CHANNEL, MAX_RANKED_CANDIDATES
 
+CANDIDATES_PER_CHANNEL = 200  # candidates of each channel that are fused, in evaluation and serving
+MAX_RANKED_CANDIDATES = 300  # fused candidates of a request that are ranked, in evaluation and serving
 TRACKS = "tracks"
 TARGET_TYPES = {TRACKS: "track", "playlists": "playlist", "mlogs": "mlog"}
 """Item type of a scene → target type of the events about its items."""

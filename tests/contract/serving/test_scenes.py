@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from serving.errors import RequestRejected
 from serving.http import openapi
-from serving.pipeline.request import RequestRejected, read_request
+from serving.pipeline.request import read_request
 from serving.service import Recommender
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import ListChannel, release, tracks

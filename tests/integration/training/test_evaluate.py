@@ -25,9 +25,9 @@ from training.evaluation.held_out_models import HeldOutModels
 from training.ranking.cases import ranking_cases
 from training.recipes import recipe
 from training.slate.candidate_lists import case_scenes
-from training.slate.fusion import CANDIDATES_PER_CHANNEL, ChannelWeights, Fusion
+from training.slate.fusion import ChannelWeights, Fusion
 from training.slate.reciprocal_rank import ReciprocalRank
-from training.slate.scenes import SCENES
+from training.slate.scenes import CANDIDATES_PER_CHANNEL, SCENES
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from prometheus_client import CollectorRegistry
 
 from config import settings
 from serving import runtime as runtime_module
+from serving.errors import NotReady, RequestRejected
 from serving.events.write_ahead_log import LogBusy
 from serving.observability.metrics import Metrics
-from serving.pipeline.request import RequestRejected
-from serving.runtime import NotReady, Runtime
+from serving.runtime import Runtime
 from tests.support.serving.small_release import ListChannel, release, tracks
 
 EVENT = {"event_id": "e", "user_id": "u", "target_type": "track", "target_id": "t", "action": "like"}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from serving.pipeline.request import RequestRejected, read_similar
-from serving.pipeline.track_pipeline import UnknownTrack
+from serving.errors import RequestRejected, UnknownTrack
+from serving.pipeline.request import read_similar
 from serving.reasons.messages import render_reason
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks

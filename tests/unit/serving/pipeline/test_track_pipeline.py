@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from serving.errors import RequestRejected
 from serving.observability.metrics import Metrics
 from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall, WarmUpFailed
-from serving.pipeline.request import RequestRejected, read_request
+from serving.pipeline.request import read_request
 from serving.releases.warm_up import warm_up
 from serving.schemas import render_recommendation
 from tests.support.serving.pipeline_harness import NOW, Bench

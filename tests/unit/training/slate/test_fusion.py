@@ -12,7 +12,6 @@ from tests.support.training.recall_cases import Case, ragged, recall_cases
 from training.data.recall_cases import recall_table
 from training.recall.channel import Candidates
 from training.slate.fusion import (
-    CANDIDATES_PER_CHANNEL,
     DISCOVERY_SHARE_GRID,
     FULL_DENSITY_POSITION,
     ChannelWeights,
@@ -26,6 +25,7 @@ from training.slate.reciprocal_rank import (
     ReciprocalRank,
     _reciprocal_ranks,
 )
+from training.slate.scenes import CANDIDATES_PER_CHANNEL
 
 
 def _candidates(*rows: list[int]) -> Candidates:

@@ -1,0 +1,19 @@
+"""Errors of requests, which the HTTP layer maps to status codes. Imports nothing."""
+
+from __future__ import annotations
+
+
+class RequestRejected(ValueError):
+    """Invalid request; the message names the value and the remedy."""
+
+
+class UnknownTrack(LookupError):
+    """The release does not have the requested track; the message names both."""
+
+
+class NoCollections(LookupError):
+    """The release has no items of the scene's type; the message names both."""
+
+
+class NotReady(RuntimeError):
+    """No release is in service yet."""
