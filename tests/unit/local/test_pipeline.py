@@ -48,7 +48,8 @@ def test_parameters_are_single_words_of_a_command():
     land_logs, _ = pipeline.landing_steps(RunParameters(logs="/my logs; $HOME", recipe="debug"))
     assert land_logs.command == ["python", "-m", "local.land", "--logs", "/my logs; $HOME", "--recipe", "debug"]
     build = pipeline.feature_steps("2026-07-01")[1]
-    assert build.command == ["dbt", "build", "--project-dir", "dbt", "--vars", "{as_of: '2026-07-01'}"]
+    assert build.command[:4] == ["dbt", "build", "--project-dir", "dbt"]
+    assert build.command[-2:] == ["--vars", "{as_of: '2026-07-01'}"]
 
 
 def test_the_first_failed_step_ends_the_run_with_its_log_and_remedy(here, monkeypatch):
