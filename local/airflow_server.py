@@ -48,6 +48,8 @@ def environment(settings: Settings) -> dict[str, str]:
         # scheduler that is delayed for half a minute on a busy machine would consider itself dead and end its own tasks
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "120",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
+        # Changed files are parsed at once (by modification time), so unchanged ones are rarely parsed again
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
         # Maximum delay before a worker notices the end of its task and frees its slot
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         # A restarted scheduler may run long before the API server, to which its first tasks report
