@@ -10,6 +10,7 @@ from pathlib import Path
 from config import settings
 from tests.contract.config.test_engine_profiles import ROOT, settings_of
 from tests.support import spark
+from tests.support.tiers import acceptance_only
 
 
 def dbt_nodes(home: Path, variables: dict[str, str]) -> dict[str, tuple[str, str]]:
@@ -26,6 +27,7 @@ def dbt_nodes(home: Path, variables: dict[str, str]) -> dict[str, tuple[str, str
     }
 
 
+@acceptance_only  # tests/integration/dbt/test_spark_marts.py builds the models with both engines
 @spark.needs_spark
 def test_dbt_loads_the_same_files_with_both_engines(tmp_path: Path) -> None:
     base = {"PATH": str(Path(sys.executable).parent), "HOME": str(tmp_path)}

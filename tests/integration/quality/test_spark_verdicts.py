@@ -15,6 +15,7 @@ from quality.suite_runner import STAGES, Validator
 from quality.validate import create_engine
 from tests.support import spark
 from tests.support.quality_home import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
+from tests.support.tiers import acceptance_only
 
 pytestmark = [spark.needs_spark]
 
@@ -57,6 +58,7 @@ def verdicts(home: Path, engine: str, as_of: str = AS_OF) -> dict[str, Any]:
     }
 
 
+@acceptance_only  # every suite passes or fails the same in the next test, too
 def test_valid_tables(tmp_path: Path) -> None:
     write_home(tmp_path)
     found = verdicts(tmp_path, "spark")
