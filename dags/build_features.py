@@ -9,7 +9,7 @@ Waits while models of another day are trained, because the marts belong to one d
 from typing import Any
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain, task
-from dag_parameters import EVENTS, FEATURES, build_dag_arguments
+from dag_defaults import EVENTS, FEATURES, build_dag_arguments
 from task_catalog import format_task_documentation
 from task_factory import Command, create_asset_event_task, create_command_task, create_parameters_task
 

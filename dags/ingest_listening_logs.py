@@ -10,7 +10,7 @@ Then **build_features** starts for the same day.
 from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, chain
-from dag_parameters import EVENTS, build_dag_arguments
+from dag_defaults import EVENTS, build_dag_arguments
 from task_factory import create_asset_event_task, create_command_task, create_parameters_task
 
 # The first scheduled run is at the next midnight, so that starting Airflow alone starts nothing. By default the timetable

@@ -10,7 +10,7 @@ To override the gate: `python -m training.release --force --reason "…"`. To ro
 """
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain
-from dag_parameters import MODELS, RELEASE, build_dag_arguments
+from dag_defaults import MODELS, RELEASE, build_dag_arguments
 from task_factory import (
     create_all_training_tasks,
     create_asset_event_task,

@@ -16,7 +16,7 @@ nothing; the task fails and says why.
 from typing import Any
 
 from airflow.sdk import DAG, Param, task
-from dag_parameters import DAG_ARGUMENTS
+from dag_defaults import DAG_ARGUMENTS
 from task_catalog import format_task_documentation
 from task_factory import add_result_link, create_command_task
 

@@ -17,7 +17,7 @@ from typing import Any
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset, BaseOperatorLink, TaskGroup, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from dag_parameters import EVENTS, PARAMS
+from dag_defaults import EVENTS, PARAMS
 from task_catalog import MODEL_KINDS, TASKS, format_task_documentation
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,7 +11,7 @@ Then **release_models** starts.
 """
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain
-from dag_parameters import FEATURES, MODELS, build_dag_arguments
+from dag_defaults import FEATURES, MODELS, build_dag_arguments
 from task_factory import (
     create_all_training_tasks,
     create_asset_event_task,

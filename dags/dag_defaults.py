@@ -1,4 +1,4 @@
-"""Params, assets and arguments shared by the DAGs.
+"""Default arguments (retries, owner, concurrency), Params and assets shared by the DAGs.
 
 Imports Airflow and the standard library only, like every file in `dags/`.
 """
