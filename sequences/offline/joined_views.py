@@ -7,11 +7,13 @@ them if the rows are sorted by user.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from glob import iglob
 from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.feature_view import FeatureView
@@ -57,16 +59,26 @@ class RequestedView:
         self.source: FileSource = view.batch_source
 
     def to_ordinary_view(self, path: str) -> point_in_time_join.OrdinaryView:
-        """The view over the file at `path`, with the column names of the file."""
-        file_name = {new: old for old, new in self.source.field_mapping.items()}
+        """The view over the file, folder or glob at `path`, with the column names of the file."""
+        file_name = _file_names(self.source.field_mapping, path)
+        timestamp, created = self.source.timestamp_field, self.source.created_timestamp_column
         return point_in_time_join.OrdinaryView(
             path=path,
-            timestamp=self.source.timestamp_field,
-            created=self.source.created_timestamp_column or None,
+            timestamp=file_name.get(timestamp, timestamp),
+            created=file_name.get(created, created) or None,
             keys={file_name.get(key, key): column for key, column in self.join_keys.items()},
             features={file_name.get(feature, feature): name for feature, name in self.output_columns.items()},
             time_to_live=self.view.ttl,
         )
+
+
+def _file_names(field_mapping: Mapping[str, str], path: str) -> dict[str, str]:
+    """Name in Feast ▸ column of the file; a file that already has the names of Feast needs no mapping."""
+    if not field_mapping:
+        return {}
+    pattern = str(Path(path) / "**" / "*.parquet") if Path(path).is_dir() else path
+    columns = pq.read_schema(next(iglob(pattern, recursive=True), path)).names  # noqa: PTH207 - an absolute pattern
+    return {new: old for old, new in field_mapping.items() if old in columns or new not in columns}
 
 
 def join_view(

@@ -323,6 +323,27 @@ def test_non_entity_mode_basic(universal: Any) -> None:
         )
 
 
+@both_names
+def test_odfv_projection(universal: Any, full_feature_names: bool) -> None:
+    store, _, _ = universal
+    queries = entity_rows(3).assign(val_to_add=1)
+    answer = store.get_historical_features(
+        queries, ["conv_rate_plus_100:conv_rate_plus_100"], full_feature_names=full_feature_names
+    ).to_df()
+    prefix = "conv_rate_plus_100__" if full_feature_names else ""
+    assert [column for column in answer if "plus" in column] == [f"{prefix}conv_rate_plus_100"]
+
+
+@pytest.mark.parametrize(("ids", "expected"), [([1, 2], Int64), (["1", "2"], String)], ids=["int", "string"])
+def test_entity_inference_types_match(tmp_path: Path, ids: list[Any], expected: Any) -> None:
+    """From `test_universal_types.py`: the type of a join key without a `Field`."""
+    rows = pd.DataFrame({"driver_id": ids, "event_timestamp": NOW, "created": NOW, "value": [1, 2]})
+    store = store_over(tmp_path, "inferred", rows, [Field(name="value", dtype=Int64)], ValueType.UNKNOWN)
+    assert [column.dtype for column in store.get_feature_view("inferred").entity_columns] == [expected]
+    queries = pd.DataFrame({"driver_id": ids, "event_timestamp": [NOW] * 2})
+    assert store.get_historical_features(queries, ["inferred:value"]).to_df()["value"].tolist() == [1, 2]
+
+
 def test_ordinary_sources_are_pulled_by_feast(universal: Any) -> None:
     """`pull_latest_from_table_or_query` and `pull_all_from_table_or_query` of an ordinary source."""
     store, universals, views = universal

@@ -31,7 +31,7 @@ ENTITIES = [driver, customer, location]
 
 @dataclass
 class Universal:
-    """A view with its rows; `keys` are the join keys, `mapping` renames columns of the file."""
+    """A view with its rows; `keys` are the join keys, `mapping` renames columns of the file, also its times."""
 
     name: str
     frame: pd.DataFrame
@@ -48,7 +48,8 @@ class Universal:
     def view(self, folder: Path) -> FeatureView:
         """The Feast view over a file of the rows."""
         path = folder / f"{self.name}.parquet"
-        self.frame.to_parquet(path, coerce_timestamps="us")  # Spark cannot read nanoseconds
+        of_file = self.frame.rename(columns={new: old for old, new in self.mapping.items()})
+        of_file.to_parquet(path, coerce_timestamps="us")  # Spark cannot read nanoseconds
         return FeatureView(
             name=self.name,
             entities=list(self.entities),
@@ -122,7 +123,7 @@ def world(has_time_to_live: bool = True) -> dict[str, Universal]:
             ("customer_id",),
             {"customer_id": String, "current_balance": Float64, "lifetime_trip_count": Int64},
             2 * day,
-            {},
+            {"ts_1": "event_timestamp", "created_1": "created"},
         ),
         Universal(
             "order",
