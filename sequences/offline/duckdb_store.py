@@ -72,10 +72,11 @@ class SequenceOfflineStore(DuckDBOfflineStore):
     ) -> RetrievalJob:
         """The features of every entity row, in the order of the rows, which may be unsorted and contain duplicates.
 
-        A sequence contains the events with `known_at < event_timestamp` and is empty, not null, if there are none.
+        A sequence contains the events with `known_at < event_timestamp` and is empty, not null, if there are none. All
+        features of a row without a time are null.
 
         Raises:
-            ValueError: Only a time range is given, no entity rows.
+            ValueError: Only a time range is given; times are numbers; or an entity column has the name of a feature.
             SequenceViewError: A sequence is requested together with a view that is not a Parquet file.
             FeastEntityDFMissingColumnsError: The entity rows lack a join key of a view.
         """

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
@@ -21,7 +22,7 @@ from feast.infra.offline_stores.file_source import FileSource
 
 from config import settings
 from sequences.offline import point_in_time_join
-from sequences.offline.entity_rows import EntityRows
+from sequences.offline.entity_rows import EntityRows, require_distinct_names
 from sequences.offline.list_reader import BlockReader
 from sequences.views import SEQUENCE_TAG, SequenceView
 from storage import object_store
@@ -94,9 +95,12 @@ def join_view(
     Raises:
         FeastEntityDFMissingColumnsError: The rows lack a join key.
         EventTableError: The event table is missing, lacks a column or is not sorted.
+        ValueError: A time column of the view's file does not contain times, or the rows have a column with the name of a
+            feature.
     """
     requested = RequestedView(view, feature_refs, full_feature_names)
     rows.require(list(requested.join_keys.values()))
+    require_distinct_names(rows.input_table.column_names, requested.output_columns.values())
     path, sequence = parquet_path(repo_path, requested.source), sequence_view_of(requested.source)
     if sequence is not None:
         (user_column,) = requested.join_keys.values()
@@ -126,12 +130,16 @@ class _JoinedSequences:
         view: FeatureView,
     ) -> None:
         self._reader = BlockReader(path, sequence, list(names), rows.text(user_column), view.ttl)
-        self._times_us = rows.times_us
+        self._times_us, self._has_no_time = rows.times_us, rows.has_no_time
         self.fields = [pa.field(name, kind) for name, kind in zip(names.values(), self._reader.types, strict=True)]
         self.max_list_elements = sequence.length * len(names)
 
     def columns(self, start: int, length: int) -> list[pa.Array | pa.ChunkedArray]:
-        return list(self._reader.read(start, self._times_us[start : start + length]))
+        columns = list(self._reader.read(start, self._times_us[start : start + length]))
+        has_no_time = self._has_no_time[start : start + length]
+        if not has_no_time.any():
+            return columns
+        return [pc.if_else(pa.array(has_no_time), pa.scalar(None, column.type), column) for column in columns]
 
 
 def sequence_view_of(source: DataSource | None) -> SequenceView | None:

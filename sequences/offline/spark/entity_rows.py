@@ -5,7 +5,7 @@ Independent of features.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pandas as pd
 from feast.errors import FeastEntityDFMissingColumnsError
@@ -16,10 +16,11 @@ from pyspark.sql import functions as F
 
 from sequences.offline.entity_rows import EntityRows
 from sequences.offline.point_in_time_join import ROW, TIME
+from sequences.offline.spark import view_joins
 
 
 class SparkEntityRows:
-    """Entity rows (users or other entities, and times) for which features are requested, with row numbers for joining.
+    """Entity rows with row numbers and times for joining.
 
     Args:
         entity_df: A pandas or Spark data frame, or Spark SQL that returns one. Times without an offset are UTC.
@@ -30,6 +31,7 @@ class SparkEntityRows:
 
     Raises:
         EntityTimestampInferenceError: There is no `event_timestamp` and not exactly one other time column.
+        ValueError: The time column contains numbers.
     """
 
     def __init__(self, session: SparkSession, entity_df: pd.DataFrame | str | DataFrame) -> None:
@@ -41,9 +43,11 @@ class SparkEntityRows:
             frame = session.sql(entity_df) if isinstance(entity_df, str) else entity_df
             types = dict(zip(frame.columns, spark_schema_to_np_dtypes(frame.dtypes), strict=True))
             self.time_column = offline_utils.infer_event_timestamp_from_entity_df(types)
+            view_joins.require_times(frame, self.time_column, "the entity rows")
             # The checkpoint keeps row numbers stable when Spark recomputes the frame.
             self.table = frame.withColumn(ROW, F.monotonically_increasing_id()).localCheckpoint()
-        instant = F.col("`" + self.time_column.replace("`", "``") + "`").cast("timestamp_ltz")
+        quoted = "`" + self.time_column.replace("`", "``") + "`"
+        instant = F.col(quoted).cast("timestamp_ltz")
         self.table = self.table.withColumn(self.time_column, instant).withColumn(TIME, instant.cast("timestamp_ntz"))
 
     @property
@@ -59,7 +63,7 @@ class SparkEntityRows:
     def time_range(self) -> tuple[datetime | None, datetime | None]:
         """Earliest and latest time; runs a Spark job."""
         first, last = self.table.agg(F.min(TIME), F.max(TIME)).collect()[0]
-        return first, last
+        return first and first.replace(tzinfo=UTC), last and last.replace(tzinfo=UTC)
 
     def require(self, columns: list[str]) -> None:
         """Check that the join columns exist.

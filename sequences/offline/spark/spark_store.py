@@ -36,6 +36,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sequences.feast_store import require_absolute_home
+from sequences.offline.entity_rows import require_distinct_names
 from sequences.offline.joined_views import RequestedView, is_parquet, sequence_view_of, source_path
 from sequences.offline.point_in_time_join import ROW, OrdinaryView
 from sequences.offline.spark import view_joins
@@ -75,7 +76,7 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
         """The features of every entity row, equal to `SequenceOfflineStore`; rows of a data frame keep their order.
 
         Raises:
-            ValueError: Only a time range is given, no entity rows.
+            ValueError: Only a time range is given; times are numbers; or an entity column has the name of a feature.
             SequenceViewError: A view is not a Parquet file.
             FeastEntityDFMissingColumnsError: The entity rows lack a join key of a view.
         """
@@ -84,12 +85,13 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
         unsupported_views = [view.name for view in feature_views if not is_parquet(view.batch_source)]
         if unsupported_views:
             raise SequenceViewError(f"views {unsupported_views} are not Parquet files; give them a FileSource")
-        session = get_spark_session_or_start_new_with_repoconfig(config.offline_store)
+        session = _open_session(config)
         rows = SparkEntityRows(session, entity_df)
         result, columns = rows.table, rows.input_columns
         for view in feature_views:
             requested = RequestedView(view, feature_refs, full_feature_names)
             rows.require(list(requested.join_keys.values()))
+            require_distinct_names(rows.input_columns, requested.output_columns.values())
             result = result.join(
                 _join_features(rows.table, requested, config.repo_path, filter_by_created_timestamp), ROW, "left"
             )
@@ -120,6 +122,7 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
         """The newest row per entity, for `feast materialize`; for a sequence source, the last L events of every user."""
         sequence = sequence_view_of(data_source)
         if sequence is None:
+            _open_session(config)
             return SparkOfflineStore.pull_latest_from_table_or_query(
                 config,
                 _spark_source(data_source, config.repo_path),
@@ -130,7 +133,7 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
                 start_date,
                 end_date,
             )
-        session = get_spark_session_or_start_new_with_repoconfig(config.offline_store)
+        session = _open_session(config)
         as_of_us = int(end_date.astimezone(UTC).timestamp() * 1_000_000)
         path = source_path(config.repo_path, data_source)
         newest = view_joins.read_latest_sequences(session, path, sequence, feature_name_columns, as_of_us)
@@ -151,6 +154,7 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
                 f"view {sequence.name!r} has no rows to pull; use get_historical_features, or materialize with "
                 "`materialization: {pull_latest_features: true}`"
             )
+        _open_session(config)
         source = _spark_source(data_source, config.repo_path)
         return SparkOfflineStore.pull_all_from_table_or_query(config, source, *args, **kwargs)
 
@@ -196,6 +200,13 @@ class SparkSequenceRetrievalJob(SparkRetrievalJob):
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
         frame: pd.DataFrame = self._frame.toArrow().to_pandas()
         return frame
+
+
+def _open_session(config: RepoConfig) -> SparkSession:
+    """The Spark session, set to UTC: Spark converts times with a time zone to that of the session, by default the process's."""
+    session = get_spark_session_or_start_new_with_repoconfig(config.offline_store)
+    session.conf.set("spark.sql.session.timeZone", "UTC")
+    return session
 
 
 def _join_features(

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from sequences.offline.list_reader import ListReader, latest_from_reader, list_types
-from sequences.offline.point_in_time_join import ROW, TIME, OrdinaryView
+from sequences.offline.point_in_time_join import MAX_WHOLE, ROW, TIME, OrdinaryView
 from sequences.timeline import microseconds
 from sequences.views import SequenceView
 
@@ -46,9 +46,9 @@ def join_sequence_view(
         time_to_live: Older events are left out; zero or None keeps all.
 
     Returns:
-        `ROW` and one list column per feature.
+        `ROW` and one list column per feature, for the rows with a time.
     """
-    requests = entities.select(ROW, TIME, F.col("`" + user_column + "`").cast("string").alias(USER))
+    requests = entities.select(ROW, TIME, key_text(entities, user_column).alias(USER)).where(F.col(TIME).isNotNull())
     events = read_view_events(entities.sparkSession, path, view, list(names))
     events = events.join(requests.select(USER).distinct(), events["user_id"] == F.col(USER), "left_semi")
     schema = pa.schema([(ROW, pa.int64()), *zip(names.values(), list_types(list(names)), strict=True)])
@@ -107,9 +107,13 @@ def _sorted_batches(events: pa.Table) -> list[pa.RecordBatch]:
 
 
 def join_ordinary_view(entities: DataFrame, view: OrdinaryView, by_created: bool = False) -> DataFrame:
-    """The view's features with `ROW`: one row per entity row that has a feature row, unordered."""
-    keys = {column: _column(column).cast("string") for column in view.keys.values()}
-    e = entities.select(ROW, TIME, *keys.values()).alias("e")
+    """The view's features with `ROW`: one row per entity row that has a feature row, unordered.
+
+    Raises:
+        ValueError: A time column of the file does not contain times.
+    """
+    keys = [key_text(entities, column).alias(column) for column in dict.fromkeys(view.keys.values())]
+    e = entities.select(ROW, TIME, *keys).alias("e")
     f = _feature_rows(entities.sparkSession.read.parquet(view.path), view).alias("f")
     is_known = F.col(f"f.{AT}") <= F.col(f"e.{TIME}")
     if by_created and view.created:
@@ -131,11 +135,37 @@ def join_ordinary_view(entities: DataFrame, view: OrdinaryView, by_created: bool
 
 
 def _feature_rows(file: DataFrame, view: OrdinaryView) -> DataFrame:
-    keys = [_column(key).cast("string").alias(f"__key{n}") for n, key in enumerate(view.keys)]
+    keys = [key_text(file, key).alias(f"__key{n}") for n, key in enumerate(view.keys)]
     features = [_column(feature).alias(f"__feature{n}") for n, feature in enumerate(view.features)]
-    at = _column(view.timestamp).cast("timestamp_ntz")
-    created = _column(view.created).cast("timestamp_ntz") if view.created else F.lit(None).cast("timestamp_ntz")
+    at = _naive_utc(file, view.timestamp, view.path)
+    created = _naive_utc(file, view.created, view.path) if view.created else F.lit(None).cast("timestamp_ntz")
     return file.select(*keys, at.alias(AT), created.alias(CREATED), *features).where(F.col(AT).isNotNull())
+
+
+def key_text(frame: DataFrame, column: str) -> Column:
+    """A key as text: data frames may contain numeric ids, even as floats (7.0 is the key 7), and the marts text."""
+    key = _column(column)
+    if dict(frame.dtypes).get(column, "").startswith(("double", "float", "decimal")):
+        is_whole = (key == F.floor(key)) & (F.abs(key) < MAX_WHOLE)
+        return F.when(is_whole, key.cast("bigint").cast("string")).otherwise(key.cast("string"))
+    return key.cast("string")
+
+
+def require_times(frame: DataFrame, column: str, source: str) -> None:
+    """Check that a column contains times, dates or text.
+
+    Raises:
+        ValueError: It contains something else; an integer could be seconds, milliseconds or microseconds.
+    """
+    kind = dict(frame.dtypes).get(column, "unknown (there is no such column)")
+    if not kind.startswith(("timestamp", "date", "string")):
+        raise ValueError(f"the type of the column {column!r} of {source} is {kind}; convert it to timestamps")
+
+
+def _naive_utc(file: DataFrame, column: str, path: str) -> Column:
+    require_times(file, column, path)
+    # Text without an offset is UTC, the time zone of the session.
+    return _column(column).cast("timestamp_ltz").cast("timestamp_ntz")
 
 
 def _column(name: str, of: str | None = None) -> Column:

@@ -1,18 +1,32 @@
 """Conformance of retrieval with Feast, beyond the joins of `test_feast_universal_cases.py`.
 
 Each case names the test of Feast's universal suite (`sdk/python/tests/universal/offline_store/`) or the behavior of Feast's
-own stores that it corresponds to.
+own stores that it corresponds to. `tests/integration/sequences/offline/test_spark_conformance.py` runs the same cases on
+Spark, and `test_time_zones.py` beside it runs this module in other time zones of the process.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tests.support.sequences.driver_stats import DriverStatsCases, moment, rows_of, stats
+from tests.support.sequences.driver_stats import DriverStatsCases, moment, plays, rows_of, stats
+from tests.support.sequences.event_rows import write_events
 from tests.support.sequences.feast_stores import DUCKDB
+
+KEYS: dict[str, tuple[pa.DataType, list[Any]]] = {
+    "int": (pa.int64(), [1, 2]),
+    "float": (pa.float64(), [1.0, 2.0]),
+    "decimal": (pa.decimal128(10, 2), [Decimal(1), Decimal(2)]),
+    "string": (pa.string(), ["1", "2"]),
+}
 
 
 class RetrievalCases(DriverStatsCases):
@@ -39,8 +53,90 @@ class RetrievalCases(DriverStatsCases):
         store = self.open_store(folder, table, field_mapping={"id": "driver_id", "absent": "trips"})
         assert self.trips(store, rows_of(1, 2, 4)) == [0, 1]
 
+    def test_times_with_a_time_zone_do_not_reveal_the_future(self, folder: Path) -> None:
+        """`test_historical_features_main`: the universal data has the time zone UTC; here half an hour apart from a row."""
+        table = stats([1, 3, 5])
+        table = table.append_column("created", table["event_timestamp"])
+        store = self.open_store(folder, table, created_timestamp_column="created")
+        assert self.trips(store, rows_of(1, 0.5, 2.5, 4.5)) == [None, 0, 1]
+        assert self.trips(store, rows_of(1, 0.5, 2.5, 4.5), filter_by_created_timestamp=True) == [None, 0, 1]
+
+    def test_entity_times_with_another_time_zone(self, folder: Path) -> None:
+        """`test_historical_features_with_entities_from_query` and `coerce_tz_aware`: an instant is the same in any zone."""
+        shanghai = timezone(timedelta(hours=8))
+        rows = rows_of(1, 0.5, 2.5, 4.5)
+        rows["event_timestamp"] = rows["event_timestamp"].dt.tz_convert(shanghai)
+        assert self.trips(self.open_store(folder), rows) == [None, 0, 1]
+
+    def test_text_times_with_and_without_offset(self, folder: Path) -> None:
+        """Feast's stores cast the timestamp column to a timestamp in UTC."""
+        table = stats([0, 0])
+        texts = pa.array(["2024-01-01 09:00:00+08", "2024-01-01 03:00:00"])
+        store = self.open_store(folder, table.set_column(1, "event_timestamp", texts))
+        assert self.trips(store, rows_of(1, 0.5, 2, 4)) == [None, 0, 1]
+
+    def test_integer_times_are_refused(self, folder: Path) -> None:
+        """Feast's stores fail in the join; seconds, milliseconds and microseconds cannot be told apart."""
+        table = stats([0]).set_column(1, "event_timestamp", pa.array([1_704_067_200], pa.int64()))
+        store = self.open_store(folder, table)
+        with pytest.raises(ValueError, match=r"'event_timestamp' of .*stats.parquet is (BIGINT|bigint)"):
+            self.trips(store, rows_of(1, 1))
+        for number in (1_704_067_200, 1_704_067_200.5):
+            with pytest.raises(ValueError, match=r"unit='s'"):
+                self.trips(store, pd.DataFrame({"driver_id": [1], "event_timestamp": [number]}))
+
+    @pytest.mark.parametrize("source", KEYS)
+    def test_keys_of_different_types_are_equal(self, folder: Path, source: str) -> None:
+        """`test_universal_types.py`, for join keys: pandas makes floats of integers when one is missing."""
+        kind, ids = KEYS[source]
+        store = self.open_store(folder, stats([1, 3], pa.array(ids, kind)))
+        for given in ([1, 2], [1.0, 2.0, None], ["1", "2"], [Decimal(1), Decimal("2.00")]):
+            rows = pd.DataFrame({"driver_id": given, "event_timestamp": [moment(9)] * len(given)})
+            assert self.trips(store, rows) == [0, 1, None][: len(given)], given
+
+    def test_float_user_ids_of_a_sequence(self, folder: Path) -> None:
+        """As above; large ids must not be written as 1e+10."""
+        write_events(folder / "events.parquet", plays("1", "12345678901"))
+        rows = pd.DataFrame({"user_id": [12345678901.0, None, 1.0], "event_timestamp": [moment(9)] * 3})
+        answer = self.open_store(folder).get_historical_features(rows, ["recent_events:event_id"]).to_arrow()
+        assert answer["event_id"].to_pylist() == [["123456789010", "123456789011"], [], ["10", "11"]]
+
+    # Entity rows
+
+    def test_a_row_without_a_time_has_null_features(self, folder: Path) -> None:
+        """Feast's DuckDB store: no feature row satisfies the join."""
+        rows = pd.DataFrame({"driver_id": [1] * 4, "user_id": ["1"] * 4})
+        rows["event_timestamp"] = pd.to_datetime([moment(9), None, moment(2), pd.NaT], utc=True)
+        store = self.open_store(folder)
+        answer = store.get_historical_features(rows, ["driver_stats:trips", "recent_events:event_id"]).to_arrow()
+        assert answer["trips"].to_pylist() == [2, None, 0, None]
+        assert answer["event_id"].to_pylist() == [["10", "11"], None, ["10"], None]
+        assert answer["event_timestamp"].null_count == 2
+
+    def test_rows_without_any_time(self, folder: Path) -> None:
+        rows = pd.DataFrame({"driver_id": [1], "event_timestamp": [None]})
+        job = self.open_store(folder).get_historical_features(rows, ["driver_stats:trips"])
+        assert job.to_arrow()["trips"].to_pylist() == [None]
+        assert (job.metadata.min_event_timestamp, job.metadata.max_event_timestamp) == (None, None)
+
+    def test_an_entity_column_with_the_name_of_a_feature_is_refused(self, folder: Path) -> None:
+        """Feast's DuckDB store fails with a duplicate column; full names tell the columns apart."""
+        store, rows = self.open_store(folder), rows_of(1, 2).assign(trips=7)
+        with pytest.raises(ValueError, match=r"columns \['trips'\].*full_feature_names=True"):
+            self.trips(store, rows)
+        answer = store.get_historical_features(rows, ["driver_stats:trips"], full_feature_names=True).to_arrow()
+        assert (answer["trips"].to_pylist(), answer["driver_stats__trips"].to_pylist()) == ([7], [0])
+
 
 class TestDuckDB(RetrievalCases):
     """The cases on DuckDB."""
 
     engine = DUCKDB
+
+    def test_times_of_a_query_are_utc(self, folder: Path) -> None:
+        """`test_historical_features_with_entities_from_query`: times without offset in SQL."""
+        store = self.open_store(folder)
+        pq.write_table(pa.table({"time": pa.array([moment(2.5)], pa.timestamp("us", "UTC"))}), folder / "rows.parquet")
+        for time in ("time::timestamp", "timestamptz '2024-01-01 02:30:00'", "timestamp '2024-01-01 02:30:00'"):
+            query = f"select 1 as driver_id, {time} as event_timestamp from '{folder / 'rows.parquet'}'"
+            assert self.trips(store, query) == [0]

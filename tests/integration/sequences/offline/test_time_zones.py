@@ -1,0 +1,29 @@
+"""All cases of the offline store on DuckDB, in processes with other time zones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from config import settings
+
+CASES = (
+    "tests/contract/sequences/test_feast_retrieval.py",
+    "tests/contract/sequences/test_feast_universal_cases.py",
+)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/Los_Angeles"])
+def test_cases_in_another_time_zone(zone: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CASES],
+        cwd=settings.ROOT,
+        env={**{name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}, "TZ": zone},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
