@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from glob import iglob
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -152,12 +153,23 @@ def is_parquet(source: DataSource | None) -> bool:
     """Whether a source is a local Parquet file or folder, or a mart on object storage."""
     return (
         isinstance(source, FileSource)
-        and ("://" not in source.path or object_store.is_mart(settings.load_settings(), source.path))
+        and (not is_remote(source.path) or object_store.is_mart(settings.load_settings(), source.path))
         and (
             isinstance(source.file_format, ParquetFormat)
             or (source.file_format is None and source.path.endswith(".parquet"))
         )
     )
+
+
+def is_remote(uri: str) -> bool:
+    """Whether a URI is neither a path nor a `file://` URI."""
+    return "://" in uri and urlparse(uri).scheme != "file"
+
+
+def local_path(repo_path: Path | None, uri: str) -> Path:
+    """The path of a local URI; `file://` is removed, and a relative path starts at the repository."""
+    path = Path(unquote(urlparse(uri).path) if urlparse(uri).scheme == "file" else uri)
+    return path if repo_path is None else Path(repo_path) / path
 
 
 def parquet_path(repo_path: Path | None, source: FileSource) -> str:
@@ -169,15 +181,15 @@ def parquet_path(repo_path: Path | None, source: FileSource) -> str:
 def source_path(repo_path: Path | None, source: DataSource) -> str:
     """Local path of a source: a file or folder; for a mart on object storage, its local copy."""
     assert isinstance(source, FileSource)  # noqa: S101 - sequences are tagged file sources
-    if "://" in source.path and object_store.is_mart(current := settings.load_settings(), source.path):
+    if is_remote(source.path) and object_store.is_mart(current := settings.load_settings(), source.path):
         return str(object_store.fetch_mart(current, source.path))
-    return str(FileSource.get_uri_for_file_path(repo_path=repo_path, uri=source.path))
+    return str(local_path(repo_path, source.path))
 
 
 def localize_source(repo_path: Path | None, source: DataSource) -> DataSource:
-    """A source that Feast's own DuckDB store can read: a mart on object storage is replaced by its local copy."""
-    if not isinstance(source, FileSource) or "://" not in source.path or not is_parquet(source):
+    """A source that Feast's own DuckDB store can read: an absolute path; of a mart on object storage the local copy."""
+    if not isinstance(source, FileSource) or not is_parquet(source):
         return source
     copied: FileSource = FileSource.from_proto(source.to_proto())
-    copied.file_options.uri = source_path(repo_path, source)
+    copied.file_options.uri = parquet_path(repo_path, source)
     return copied

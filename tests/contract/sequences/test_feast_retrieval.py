@@ -127,6 +127,21 @@ class RetrievalCases(DriverStatsCases):
         answer = store.get_historical_features(rows, ["driver_stats:trips"], full_feature_names=True).to_arrow()
         assert (answer["trips"].to_pylist(), answer["driver_stats__trips"].to_pylist()) == ([7], [0])
 
+    # Paths of sources
+
+    @pytest.mark.parametrize("path", ["file://{folder}/stats.parquet", "stats.parquet", "{folder}/parts"])
+    def test_paths_of_a_source(self, folder: Path, path: str) -> None:
+        """A `file://` URI, a path relative to the repository, a folder: joined, materialized and pulled."""
+        (folder / "parts").mkdir()
+        for hour in (1, 3, 5):
+            part = stats([hour])
+            trips = pa.array([(hour - 1) // 2], pa.int64())
+            pq.write_table(part.set_column(2, "trips", trips), folder / "parts" / f"{hour}.parquet")
+        store = self.open_store(folder, path=path.format(folder=folder))
+        assert self.trips(store, rows_of(1, 2, 4)) == [0, 1]
+        store.materialize(moment(0), moment(4), feature_views=["driver_stats"])
+        assert store.get_online_features(["driver_stats:trips"], [{"driver_id": 1}]).to_dict()["trips"] == [1]
+
 
 class TestDuckDB(RetrievalCases):
     """The cases on DuckDB."""
