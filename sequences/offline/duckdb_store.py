@@ -24,6 +24,7 @@ from feast.repo_config import RepoConfig
 from pydantic import StrictStr, field_validator
 
 from sequences.feast_store import require_absolute_home
+from sequences.offline.entities_in_range import entities_in_range
 from sequences.offline.entity_rows import EntityRows
 from sequences.offline.joined_views import (
     JoinedView,
@@ -68,26 +69,27 @@ class SequenceOfflineStore(DuckDBOfflineStore):
         project: str,
         full_feature_names: bool = False,
         filter_by_created_timestamp: bool = False,
-        **unsupported: Any,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
     ) -> RetrievalJob:
         """The features of every entity row, in the order of the rows, which may be unsorted and contain duplicates.
 
         A sequence contains the events with `known_at < event_timestamp` and is empty, not null, if there are none. All
-        features of a row without a time are null.
+        features of a row without a time are null. With a time range instead of entity rows: see `entities_in_range`.
 
         Raises:
-            ValueError: Only a time range is given; times are numbers; or an entity column has the name of a feature.
+            ValueError: The times of the entity rows or of a view are numbers, or an entity column has the name of a feature.
             SequenceViewError: A sequence is requested together with a view that is not a Parquet file.
             FeastEntityDFMissingColumnsError: The entity rows lack a join key of a view.
         """
-        if entity_df is None:
-            raise ValueError(f"entity rows are needed (got {sorted(unsupported)}); pass entity_df")
         if not all(is_parquet(view.batch_source) for view in feature_views):
             unsupported_views = [view.name for view in feature_views if not is_parquet(view.batch_source)]
             if any(sequence_view_of(view.batch_source) for view in feature_views):
                 raise SequenceViewError(
                     f"views {unsupported_views} are not Parquet files; request them in a call without sequences"
                 )
+            if entity_df is None:
+                raise SequenceViewError(f"views {unsupported_views} are not Parquet files; pass entity_df for them")
             return DuckDBOfflineStore.get_historical_features(
                 config,
                 feature_views,
@@ -98,7 +100,9 @@ class SequenceOfflineStore(DuckDBOfflineStore):
                 full_feature_names,
                 filter_by_created_timestamp,
             )
-        rows = EntityRows(entity_df)
+        rows = EntityRows(
+            entities_in_range(config, feature_views, start_date, end_date) if entity_df is None else entity_df
+        )
         views = [
             join_view(view, feature_refs, rows, config.repo_path, full_feature_names, filter_by_created_timestamp)
             for view in feature_views

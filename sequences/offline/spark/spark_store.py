@@ -36,6 +36,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sequences.feast_store import require_absolute_home
+from sequences.offline.entities_in_range import entities_in_range
 from sequences.offline.entity_rows import require_distinct_names
 from sequences.offline.joined_views import RequestedView, is_parquet, sequence_view_of, source_path
 from sequences.offline.point_in_time_join import ROW, OrdinaryView
@@ -71,21 +72,22 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
         project: str,
         full_feature_names: bool = False,
         filter_by_created_timestamp: bool = False,
-        **unsupported: Any,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
     ) -> RetrievalJob:
         """The features of every entity row, equal to `SequenceOfflineStore`; rows of a data frame keep their order.
 
         Raises:
-            ValueError: Only a time range is given; times are numbers; or an entity column has the name of a feature.
+            ValueError: The times of the entity rows or of a view are numbers, or an entity column has the name of a feature.
             SequenceViewError: A view is not a Parquet file.
             FeastEntityDFMissingColumnsError: The entity rows lack a join key of a view.
         """
-        if entity_df is None:
-            raise ValueError(f"entity rows are needed (got {sorted(unsupported)}); pass entity_df")
         unsupported_views = [view.name for view in feature_views if not is_parquet(view.batch_source)]
         if unsupported_views:
             raise SequenceViewError(f"views {unsupported_views} are not Parquet files; give them a FileSource")
         session = _open_session(config)
+        if entity_df is None:
+            entity_df = entities_in_range(config, feature_views, start_date, end_date)
         rows = SparkEntityRows(session, entity_df)
         result, columns = rows.table, rows.input_columns
         for view in feature_views:

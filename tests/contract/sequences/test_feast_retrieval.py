@@ -7,7 +7,7 @@ Spark, and `test_time_zones.py` beside it runs this module in other time zones o
 
 from __future__ import annotations
 
-from datetime import timedelta, timezone
+from datetime import UTC, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.sequences.driver_stats import DriverStatsCases, moment, plays, rows_of, stats
-from tests.support.sequences.event_rows import write_events
+from tests.support.sequences.event_rows import event_rows, write_events
 from tests.support.sequences.feast_stores import DUCKDB
 
 KEYS: dict[str, tuple[pa.DataType, list[Any]]] = {
@@ -126,6 +126,62 @@ class RetrievalCases(DriverStatsCases):
             self.trips(store, rows)
         answer = store.get_historical_features(rows, ["driver_stats:trips"], full_feature_names=True).to_arrow()
         assert (answer["trips"].to_pylist(), answer["driver_stats__trips"].to_pylist()) == ([7], [0])
+
+    # A time range instead of entity rows
+
+    def test_time_range_of_an_ordinary_view(self, folder: Path) -> None:
+        """`test_non_entity_mode.py::test_non_entity_mode_basic`: every entity of the range, as of its end."""
+        store = self.open_store(folder, stats([1, 3, 5, 1], pa.array([1, 1, 2, 3])))
+        answer = store.get_historical_features(
+            None, ["driver_stats:trips"], start_date=moment(2), end_date=moment(5).replace(tzinfo=None)
+        ).to_arrow()
+        assert answer["driver_id"].to_pylist() == [1, 2]
+        assert answer["trips"].to_pylist() == [1, 2]
+        assert {time.astimezone(UTC) for time in answer["event_timestamp"].to_pylist()} == {moment(5)}
+
+    def test_time_range_of_views_with_different_keys(self, folder: Path) -> None:
+        """`test_non_entity_mode.py::test_non_entity_mode_multiple_fvs`: the rows of Feast's Spark store."""
+        write_events(folder / "events.parquet", plays("1", "2"))
+        job = self.open_store(folder).get_historical_features(
+            None,
+            ["driver_stats:trips", "recent_events:event_id", "user_profile:plays_total"],
+            start_date=moment(0),
+            end_date=moment(2),
+        )
+        answer = [
+            (row["driver_id"], row["user_id"], row["trips"], row["event_id"]) for row in job.to_arrow().to_pylist()
+        ]
+        assert sorted(answer, key=str) == [(1, None, 0, []), (None, "1", None, ["10"]), (None, "2", None, ["20"])]
+
+    def test_time_range_of_a_sequence_contains_the_users_with_events(self, folder: Path) -> None:
+        """A user whose events are all older is left out; with a time range, a sequence is read at its end."""
+        events = event_rows(
+            [
+                {"event_id": "early", "user_id": "1", "second": 60, "sequence_number": 0},
+                {"event_id": "like", "user_id": "2", "second": 7000, "sequence_number": 0, "behaviour": "like"},
+                {"event_id": "play", "user_id": "3", "second": 7000, "sequence_number": 0},
+                {"event_id": "at_end", "user_id": "4", "second": 7200, "sequence_number": 0},
+            ]
+        )
+        write_events(folder / "events.parquet", events)
+        answer = self.open_store(folder).get_historical_features(
+            None, ["played_history:event_id"], start_date=moment(1), end_date=moment(2)
+        )
+        table = answer.to_arrow()
+        assert dict(zip(table["user_id"].to_pylist(), table["event_id"].to_pylist(), strict=True)) == {"3": ["play"]}
+
+    def test_time_range_without_a_start(self, folder: Path) -> None:
+        """`utils.compute_non_entity_date_range`: 30 days before the end if no view has a time to live."""
+        store = self.open_store(folder, stats([1, 24 * 40], pa.array([1, 2])))
+        answer = store.get_historical_features(None, ["driver_stats:trips"], end_date=moment(24 * 41)).to_arrow()
+        assert answer["driver_id"].to_pylist() == [2]
+
+    def test_time_range_without_rows(self, folder: Path) -> None:
+        """As above; nothing happened in the range."""
+        answer = self.open_store(folder).get_historical_features(
+            None, ["driver_stats:trips", "recent_events:event_id"], start_date=moment(-9), end_date=moment(-8)
+        )
+        assert answer.to_arrow().num_rows == 0
 
     # Paths of sources
 

@@ -315,12 +315,15 @@ def test_feature_name_collision_on_historical_retrieval(universal: Any) -> None:
 
 
 def test_non_entity_mode_basic(universal: Any) -> None:
-    """From `test_non_entity_mode.py`, which Feast runs only on Ray: neither its DuckDB store nor this one has that mode."""
-    store, _, _ = universal
-    with pytest.raises(ValueError, match="entity rows are needed"):
-        store.get_historical_features(
-            None, ["driver_stats:conv_rate"], start_date=NOW - timedelta(days=1), end_date=NOW
-        )
+    """From `test_non_entity_mode.py`; Feast's DuckDB store does not have that mode, its Spark and Dask stores have."""
+    store, universals, _ = universal
+    end, start = NOW - timedelta(hours=3), NOW - timedelta(hours=4)
+    answer = store.get_historical_features(None, FEATURES[:2], start_date=start, end_date=end).to_df()
+    frame = universals["driver_stats"].frame
+    drivers = sorted(frame[frame["event_timestamp"].between(start, end)]["driver_id"].unique())
+    assert len(drivers) > 1
+    rows = pd.DataFrame({"driver_id": drivers, "event_timestamp": [end] * len(drivers)})
+    assert_result(answer, universals, rows, FEATURES[:2], full_feature_names=False)
 
 
 @both_names

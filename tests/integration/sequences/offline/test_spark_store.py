@@ -23,7 +23,7 @@ from tests.contract.sequences.test_point_in_time_join import CASES, FOREVER, fra
 from tests.support import spark, valkey
 from tests.support.sequences.event_rows import EPOCH, at, event_rows, oracle_values, to_us, write_events
 from tests.support.sequences.feast_stores import DUCKDB, SPARK, feature_store
-from tests.support.sequences.universal_views import NOW, entity_rows, open_world, plain, world
+from tests.support.sequences.universal_views import entity_rows, open_world, plain, world
 
 pytestmark = [spark.needs_spark]
 
@@ -145,8 +145,6 @@ def test_entity_rows_of_spark_sql_and_of_a_frame_on_spark(stores: Any, session: 
 
 def test_unsupported_requests_name_the_reason(stores: Any) -> None:
     store = stores["spark"]
-    with pytest.raises(ValueError, match="entity rows are needed"):
-        store.get_historical_features(None, ["recent_events:event_id"], start_date=NOW, end_date=NOW)
     with pytest.raises(FeastEntityDFMissingColumnsError, match="user_id"):
         store.get_historical_features(query_frame().rename(columns={"user_id": "who"}), ["recent_events:event_id"])
     source = store.get_feature_view("recent_events").batch_source
