@@ -131,6 +131,7 @@ class SequenceOfflineStore(DuckDBOfflineStore):
                 max_event_timestamp=latest_time,
             ),
             staging_location=config.offline_store.staging_location,
+            repo_path=config.repo_path,
         )
 
     @staticmethod
@@ -160,7 +161,9 @@ class SequenceOfflineStore(DuckDBOfflineStore):
         as_of_us = int(end_date.astimezone(UTC).timestamp() * 1_000_000)
         assert isinstance(data_source, FileSource)  # noqa: S101 - sequences are tagged file sources
         table = read_latest(parquet_path(config.repo_path, data_source), sequence, feature_name_columns, as_of_us)
-        return SequenceRetrievalJob(table.schema, lambda: iter(table.to_batches()), False, [], None)
+        return SequenceRetrievalJob(
+            table.schema, lambda: iter(table.to_batches()), False, [], None, repo_path=config.repo_path
+        )
 
     @staticmethod
     def pull_all_from_table_or_query(

@@ -1,4 +1,7 @@
-"""A Feast retrieval job that is computed in chunks, so that its result does not have to fit in memory."""
+"""A Feast retrieval job that is computed in chunks, so that its result does not have to fit in memory.
+
+Independent of the engine: `save_dataset` is also used by the job on Spark.
+"""
 
 # ruff: noqa: ARG002 - the signatures are Feast's
 
@@ -6,16 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from feast.data_format import ParquetFormat
 from feast.errors import SavedDatasetLocationAlreadyExists
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
+
+from sequences.offline.joined_views import is_remote, local_path
+
+DATASET_FILE = "features.parquet"
+"""Name of the file in the folder of a saved dataset."""
 
 
 class SequenceRetrievalJob(RetrievalJob):
@@ -28,6 +38,7 @@ class SequenceRetrievalJob(RetrievalJob):
         on_demand_feature_views: Transformations that Feast applies after the join.
         metadata: Features, keys and times of the request.
         staging_location: Local folder for `to_remote_storage`.
+        repo_path: Folder at which relative paths of saved datasets start.
     """
 
     def __init__(
@@ -38,6 +49,7 @@ class SequenceRetrievalJob(RetrievalJob):
         on_demand_feature_views: list[OnDemandFeatureView],
         metadata: RetrievalMetadata | None,
         staging_location: str | None = None,
+        repo_path: Path | None = None,
     ) -> None:
         self._schema = schema
         self._read_chunks = read_chunks
@@ -45,6 +57,7 @@ class SequenceRetrievalJob(RetrievalJob):
         self._on_demand_feature_views = on_demand_feature_views
         self._metadata = metadata
         self._staging_location = staging_location
+        self._repo_path = repo_path
 
     def to_batches(self) -> pa.RecordBatchReader:
         """The result as a stream, in the order of the entity rows; on-demand views are not applied."""
@@ -56,6 +69,7 @@ class SequenceRetrievalJob(RetrievalJob):
         The file is renamed into place when it is complete.
         """
         rows, path = 0, Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
         writing = path.with_name(f".{path.name}.writing")
         with pq.ParquetWriter(writing, self._schema) as file:
             for chunk in self._read_chunks():
@@ -84,18 +98,18 @@ class SequenceRetrievalJob(RetrievalJob):
         return [str(folder / "features.parquet")]
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
-        """Stream the result to a Parquet file.
+        """Stream the result to a Parquet file or folder, see `save_dataset`."""
+        save_dataset(storage, self._repo_path, allow_overwrite, self._write)
+
+    def to_sql(self) -> str:
+        """Not available.
 
         Raises:
-            ValueError: The storage is not a file.
-            SavedDatasetLocationAlreadyExists: The file exists and `allow_overwrite` is False.
+            NotImplementedError: Always.
         """
-        if not isinstance(storage, SavedDatasetFileStorage):
-            raise ValueError(f"cannot persist to {type(storage).__name__}; use SavedDatasetFileStorage(path=…)")
-        path = Path(storage.file_options.uri)
-        if path.exists() and not allow_overwrite:
-            raise SavedDatasetLocationAlreadyExists(location=str(path))
-        self._write(path)
+        raise NotImplementedError(
+            "the features are read from Parquet files in chunks, not by one SQL statement; use to_arrow() or to_batches()"
+        )
 
     @property
     def full_feature_names(self) -> bool:
@@ -125,3 +139,43 @@ class SequenceRetrievalJob(RetrievalJob):
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
         frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()
         return frame
+
+
+def save_dataset(
+    storage: SavedDatasetStorage, repo_path: Path | None, allow_overwrite: bool | None, write: Callable[[Path], Any]
+) -> None:
+    """Write a saved dataset to the file or folder of its storage; missing parent folders are created.
+
+    A path that ends with `.parquet` is a file, any other a folder with one file, unless it exists.
+
+    Args:
+        storage: Where to write; a path or a `file://` URI, relative to `repo_path`.
+        repo_path: Folder of the feature repository.
+        allow_overwrite: Whether the file or folder may exist.
+        write: Writes the result to a path.
+
+    Raises:
+        ValueError: The storage is not a local Parquet file or folder, or the folder has Parquet files of other writers,
+            which would be read with the dataset.
+        SavedDatasetLocationAlreadyExists: It exists, and `allow_overwrite` is False.
+    """
+    if not isinstance(storage, SavedDatasetFileStorage) or not isinstance(
+        storage.file_options.file_format or ParquetFormat(), ParquetFormat
+    ):
+        raise ValueError(f"cannot persist to {type(storage).__name__}; use SavedDatasetFileStorage(path=…) for Parquet")
+    uri = storage.file_options.uri
+    if is_remote(uri):
+        raise ValueError(f"cannot persist to {uri!r}; use a path on this machine")
+    path = local_path(repo_path, uri)
+    if path.exists() and not allow_overwrite:
+        raise SavedDatasetLocationAlreadyExists(location=str(path))
+    file = path
+    if path.is_dir() or (path.suffix != ".parquet" and not path.exists()):
+        file = path / DATASET_FILE
+        others = sorted(other.name for other in path.rglob("*.parquet") if other != file)
+        if others:
+            raise ValueError(f"cannot persist to {str(path)!r}: it has other Parquet files ({others[0]}); remove them")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.writing")
+    write(draft)
+    draft.replace(file)

@@ -16,7 +16,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast.data_source import DataSource
-from feast.errors import SavedDatasetLocationAlreadyExists
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.contrib.spark_offline_store.spark import (
     SparkOfflineStore,
@@ -40,6 +39,7 @@ from sequences.offline.entities_in_range import entities_in_range
 from sequences.offline.entity_rows import require_distinct_names
 from sequences.offline.joined_views import RequestedView, is_parquet, sequence_view_of, source_path
 from sequences.offline.point_in_time_join import ROW, OrdinaryView
+from sequences.offline.retrieval_job import save_dataset
 from sequences.offline.spark import view_joins
 from sequences.offline.spark.entity_rows import SparkEntityRows
 from sequences.views import SequenceViewError
@@ -183,18 +183,24 @@ class SparkSequenceRetrievalJob(SparkRetrievalJob):
     def persist(
         self, storage: SavedDatasetStorage, allow_overwrite: bool | None = False, timeout: int | None = None
     ) -> None:
-        """Write the result to a Parquet file, or to another storage that Feast's Spark store supports.
+        """Write the result to a Parquet file or folder, see `save_dataset`, or to a storage of Feast's Spark store."""
+        if isinstance(storage, SavedDatasetFileStorage):
+            save_dataset(
+                storage, self._config.repo_path, allow_overwrite, lambda path: pq.write_table(self.to_arrow(), path)
+            )
+        else:
+            super().persist(storage, allow_overwrite, timeout)
+
+    def to_sql(self) -> str:
+        """Not available.
 
         Raises:
-            SavedDatasetLocationAlreadyExists: The file exists and `allow_overwrite` is False.
+            NotImplementedError: Always.
         """
-        if not isinstance(storage, SavedDatasetFileStorage):
-            super().persist(storage, allow_overwrite, timeout)
-            return
-        path = Path(storage.file_options.uri)
-        if path.exists() and not allow_overwrite:
-            raise SavedDatasetLocationAlreadyExists(location=str(path))
-        pq.write_table(self.to_arrow(), path)
+        raise NotImplementedError(
+            "the features are joined by Python functions on Spark, not by one SQL statement; use to_spark_df(), whose "
+            "method explain() prints the plan"
+        )
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
         return self._frame.toArrow()

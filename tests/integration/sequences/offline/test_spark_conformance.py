@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.contract.sequences.test_feast_retrieval import RetrievalCases
+from tests.contract.sequences.test_feast_writing import WritingCases
 from tests.support import spark
 from tests.support.sequences.driver_stats import moment, rows_of
 from tests.support.sequences.feast_stores import SPARK
@@ -37,7 +38,7 @@ def _time_zone(session: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     session.conf.set("spark.sql.session.timeZone", before)
 
 
-class TestSpark(RetrievalCases):
+class TestSpark(RetrievalCases, WritingCases):
     """The cases on Spark."""
 
     engine = SPARK

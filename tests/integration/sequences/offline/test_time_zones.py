@@ -13,6 +13,7 @@ from config import settings
 CASES = (
     "tests/contract/sequences/test_feast_retrieval.py",
     "tests/contract/sequences/test_feast_universal_cases.py",
+    "tests/contract/sequences/test_feast_writing.py",
 )
 
 
