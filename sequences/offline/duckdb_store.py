@@ -7,7 +7,7 @@ Feast's own DuckDB store.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +36,7 @@ from sequences.offline.joined_views import (
 )
 from sequences.offline.list_reader import read_latest
 from sequences.offline.retrieval_job import SequenceRetrievalJob
+from sequences.offline.write_rows import append_rows
 from sequences.views import SequenceViewError
 
 MAX_ROWS_PER_CHUNK = 16_384
@@ -182,6 +183,13 @@ class SequenceOfflineStore(DuckDBOfflineStore):
             )
         source = localize_source(config.repo_path, data_source)
         return DuckDBOfflineStore.pull_all_from_table_or_query(config, source, *args, **kwargs)
+
+    @staticmethod
+    def offline_write_batch(
+        config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None
+    ) -> None:
+        """See `append_rows`."""
+        append_rows(config, feature_view, table, progress)
 
 
 def _rows_per_chunk(views: Sequence[JoinedView]) -> int:

@@ -8,6 +8,7 @@ Returns exactly the same values as `duckdb_store.py` for the same views and Parq
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ from sequences.offline.point_in_time_join import ROW, OrdinaryView
 from sequences.offline.retrieval_job import save_dataset
 from sequences.offline.spark import view_joins
 from sequences.offline.spark.entity_rows import SparkEntityRows
+from sequences.offline.write_rows import append_rows
 from sequences.views import SequenceViewError
 
 
@@ -159,6 +161,13 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
         _open_session(config)
         source = _spark_source(data_source, config.repo_path)
         return SparkOfflineStore.pull_all_from_table_or_query(config, source, *args, **kwargs)
+
+    @staticmethod
+    def offline_write_batch(
+        config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None
+    ) -> None:
+        """See `append_rows`."""
+        append_rows(config, feature_view, table, progress)
 
 
 class SparkSequenceRetrievalJob(SparkRetrievalJob):

@@ -9,11 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from feast import FeatureService
+from feast.data_source import PushMode
 from feast.errors import SavedDatasetLocationAlreadyExists
-from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
+from feast.feature_logging import (
+    LOG_DATE_FIELD,
+    LOG_TIMESTAMP_FIELD,
+    REQUEST_ID_FIELD,
+    FeatureServiceLoggingSource,
+    LoggingConfig,
+)
+from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
 
+from sequences.views import LIVE_SOURCE, SequenceViewError
 from tests.support.sequences.driver_stats import DriverStatsCases, moment, rows_of, stats
 from tests.support.sequences.feast_stores import DUCKDB
 
@@ -89,8 +100,71 @@ class WritingCases(DriverStatsCases):
         dataset = store.create_saved_dataset(from_=job, name="sequences", storage=storage)
         assert [list(ids) for ids in dataset.to_df()["event_id"]] == [["10", "11"], ["20"]]
 
+    # Writing to the offline store
+
+    def test_rows_of_an_ordinary_view_are_appended(self, folder: Path) -> None:
+        """`test_offline_write.py::test_writing_consecutively_to_offline_store` and `test_reorder_columns`."""
+        store = self.open_store(folder, stats([1, 3]))
+        store.write_to_offline_store("driver_stats", stats([5]).to_pandas())
+        store.write_to_offline_store("driver_stats", stats([7]).to_pandas()[["trips", "event_timestamp", "driver_id"]])
+        assert len(pq.read_table(folder / "stats.parquet")) == 4
+        assert self.trips(store, rows_of(1, 2, 4, 6)) == [0, 1, 0]
+
+    def test_rows_with_other_columns_are_refused(self, folder: Path) -> None:
+        """`test_offline_write.py::test_writing_incorrect_schema_fails`."""
+        rows = stats([5]).to_pandas().rename(columns={"trips": "incorrect"})
+        with pytest.raises(ValueError, match="missing_expected_columns"):
+            self.open_store(folder).write_to_offline_store("driver_stats", rows)
+
+    def test_push_to_an_ordinary_view(self, folder: Path) -> None:
+        """`test_push_features_to_offline_store.py::test_push_features_and_read`, online and offline."""
+        store = self.open_store(folder, stats([1]), is_pushable=True)
+        store.push("driver_pushes", stats([2]).to_pandas().assign(trips=9), to=PushMode.ONLINE_AND_OFFLINE)
+        assert self.trips(store, rows_of(1, 1.5, 2)) == [0, 9]
+        assert store.get_online_features(["driver_stats:trips"], [{"driver_id": 1}]).to_dict()["trips"] == [9]
+
+    @pytest.mark.parametrize("name", ["recent_events", LIVE_SOURCE])
+    def test_rows_of_a_sequence_view_are_refused(self, folder: Path, name: str) -> None:
+        """`test_offline_write.py`, `test_push_features_to_offline_store.py`: the event table must not be changed."""
+        store, before = self.open_store(folder), (folder / "events.parquet").read_bytes()
+        events = pq.read_table(folder / "events.parquet").to_pandas()
+        with pytest.raises(SequenceViewError, match=f"'{name}' cannot be written offline"):
+            store.write_to_offline_store(name, events)
+        with pytest.raises(SequenceViewError, match="cannot be written offline"):
+            store.push(LIVE_SOURCE, events, to=PushMode.OFFLINE)
+        assert (folder / "events.parquet").read_bytes() == before
+
 
 class TestDuckDB(WritingCases):
     """The cases on DuckDB."""
 
     engine = DUCKDB
+
+    @pytest.mark.parametrize("is_path", [True, False])
+    def test_logged_features_are_read_back(self, folder: Path, is_path: bool) -> None:
+        """`test_feature_logging.py::test_feature_service_logging`; Feast's Spark store does not write logs."""
+        store = self.open_store(folder)
+        (folder / "logs").mkdir()
+        destination = FileLoggingDestination(path=str(folder / "logs"))
+        view = store.get_feature_view("driver_stats")
+        service = FeatureService(name="logged", features=[view], logging_config=LoggingConfig(destination=destination))
+        store.apply([service])
+        schema = FeatureServiceLoggingSource(feature_service=service, project="tests").get_schema(store.registry)
+        for hour in (1, 2):
+            values: dict[str, Any] = {
+                "driver_id": hour,
+                "driver_stats__trips": 10 * hour,
+                "driver_stats__trips__timestamp": moment(0).replace(tzinfo=None),
+                "driver_stats__trips__status": 1,
+                LOG_TIMESTAMP_FIELD: moment(hour),
+                LOG_DATE_FIELD: moment(hour).date(),
+                REQUEST_ID_FIELD: str(hour),
+            }
+            logs = pa.Table.from_pylist([values], schema)
+            if is_path:
+                pq.write_to_dataset(logs, folder / f"batch{hour}")
+            store.write_logged_features(folder / f"batch{hour}" if is_path else logs, service)
+        found = store._get_provider().retrieve_feature_service_logs(
+            service, moment(0), moment(1.5), store.config, store.registry
+        )
+        assert found.to_arrow()["driver_stats__trips"].to_pylist() == [10]
