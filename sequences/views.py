@@ -217,3 +217,9 @@ LIVE_SOURCE = "live_events"
 
 LIVE_ATTRIBUTES = _ALL_ATTRIBUTES
 """Attributes of a live event: those of all views."""
+
+LIVE_VIEW = SequenceView(name=LIVE_SOURCE, behaviours=(), length=1, attributes=LIVE_ATTRIBUTES)
+"""The offline side of the live events: always empty, because live events reach the marts through the landing zone.
+
+Feast requires a batch source for a push source, and `feast materialize` would write its rows over the users' live events.
+"""

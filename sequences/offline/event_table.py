@@ -35,6 +35,8 @@ def read_view(
     Raises:
         EventTableError: The file is missing or lacks a column.
     """
+    if not view.behaviours:
+        return
     output_columns = list(dict.fromkeys(["user_id", "known_at", *columns]))
     needed = list(dict.fromkeys([*output_columns, *KEY_COLUMNS]))
     wanted = {"behaviour": frozenset(view.behaviours)}

@@ -5,6 +5,7 @@ Like `test_feast_retrieval.py`, and run by the same modules on Spark and in othe
 
 from __future__ import annotations
 
+from datetime import UTC, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from feast.infra.offline_stores.file_source import FileLoggingDestination, Saved
 
 from sequences.views import LIVE_SOURCE, SequenceViewError
 from tests.support.sequences.driver_stats import DriverStatsCases, moment, rows_of, stats
-from tests.support.sequences.feast_stores import DUCKDB
+from tests.support.sequences.event_rows import at
+from tests.support.sequences.feast_stores import DUCKDB, live_row
 
 
 def fail(*_: Any, **__: Any) -> None:
@@ -133,6 +135,45 @@ class WritingCases(DriverStatsCases):
         with pytest.raises(SequenceViewError, match="cannot be written offline"):
             store.push(LIVE_SOURCE, events, to=PushMode.OFFLINE)
         assert (folder / "events.parquet").read_bytes() == before
+
+    # Materialization
+
+    @pytest.mark.parametrize("latest", [True, False])
+    def test_materialized_values_equal_the_joined_values(self, folder: Path, latest: bool) -> None:
+        """`test_universal_materialization.py::test_universal_materialization_consistency`, with a mapped timestamp."""
+        table = stats([1, 3, 5], time="ts_1", ids=pa.array([1, 1, 2]))
+        store = self.open_store(folder, table, field_mapping={"ts_1": "event_timestamp"})
+        store.config.materialization_config.pull_latest_features = latest
+        for end, expected in ((moment(2), [0, None]), (moment(6), [1, 2])):
+            store.materialize(moment(0), end, feature_views=["driver_stats"])
+            rows = pd.DataFrame({"driver_id": [1, 2], "event_timestamp": [end] * 2})
+            assert self.trips(store, rows) == expected
+            online = store.get_online_features(["driver_stats:trips"], [{"driver_id": 1}, {"driver_id": 2}])
+            assert online.to_dict()["trips"] == expected
+
+    def test_materialization_leaves_the_live_events(self, folder: Path) -> None:
+        """`feast materialize` without names of views: every online view is written."""
+        store = self.open_store(folder)
+        store.push(LIVE_SOURCE, live_row(store, "1", "live", moment(1)))
+        store.materialize(moment(0), moment(9))
+        read = store.get_online_features(
+            [f"{LIVE_SOURCE}:event_id", "recent_events:event_id", "driver_stats:trips"],
+            [{"user_id": "1", "driver_id": 1}],
+            full_feature_names=True,
+        ).to_dict()
+        assert read[f"{LIVE_SOURCE}__event_id"] == [["live"]]
+        assert read["recent_events__event_id"] == [["10", "11"]]
+        assert read["driver_stats__trips"] == [2]
+
+    def test_materialization_ends_exactly_at_the_end(self, folder: Path) -> None:
+        """The end is exclusive to the microsecond for a sequence, in any time zone of the end."""
+        end = at(7201).replace(tzinfo=UTC)  # the time of the second play
+        store = self.open_store(folder)
+        for tick, expected in ((0, ["10"]), (1, ["10", "11"])):
+            ended = (end + timedelta(microseconds=tick)).astimezone(timezone(timedelta(hours=-8)))
+            store.materialize(moment(0), ended, feature_views=["recent_events"])
+            read = store.get_online_features(["recent_events:event_id"], [{"user_id": "1"}]).to_dict()
+            assert read["event_id"] == [expected]
 
 
 class TestDuckDB(WritingCases):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import feast
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, PushSource, ValueType
@@ -13,7 +15,7 @@ from feast.data_format import ParquetFormat
 from feast.repo_config import RegistryConfig, RepoConfig
 from feast.types import Array, Float32, Int64, String
 
-from sequences.views import LIVE_ATTRIBUTES, LIVE_SOURCE, SEQUENCE_TAG, SequenceView
+from sequences.views import LIVE_ATTRIBUTES, LIVE_SOURCE, LIVE_VIEW, SEQUENCE_TAG, SequenceView
 
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
 KIND = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "ratio": Array(Float32)}
@@ -51,7 +53,9 @@ def feature_store(
     )
     store = feast.FeatureStore(config=config)
     made = [feature_view(USER, folder / "events.parquet", view) for view in views.values()]
-    source = PushSource(name=LIVE_SOURCE, batch_source=made[0].batch_source)
+    source = PushSource(
+        name=LIVE_SOURCE, batch_source=feature_view(USER, folder / "events.parquet", LIVE_VIEW).batch_source
+    )
     live = FeatureView(
         name=LIVE_SOURCE,
         entities=[USER],
@@ -105,3 +109,9 @@ def feature_view(user: Entity, path: Path, view: SequenceView) -> FeatureView:
             tags={SEQUENCE_TAG: view.to_json()},
         ),
     )
+
+
+def live_row(store: feast.FeatureStore, user: str, event_id: str, at: datetime) -> pd.DataFrame:
+    """A row for the push source of live events, with one event that has only an id."""
+    values = {field.name: [None] for field in store.get_feature_view(LIVE_SOURCE).features}
+    return pd.DataFrame({"user_id": [user], "known_at": [at], **values, "event_id": [[event_id]]})
