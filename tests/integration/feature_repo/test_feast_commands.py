@@ -1,0 +1,162 @@
+"""The commands of docs/feast.md, run literally on a small home; only ports are replaced by free ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from config import settings
+from local.environment import environment
+from local.ports import free_port
+from tests.support import documented_commands
+from tests.support.sequences.event_rows import EPOCH, event_rows, write_events
+
+COMMANDS = documented_commands.commands("docs/feast.md")
+NOON = 12 * 3600
+DAYS_TO_JUNE = (EPOCH.replace(year=2026, month=6, day=29) - EPOCH).days
+
+
+def command(*words: str) -> str:
+    """The documented command with these words."""
+    (found,) = (command for command in COMMANDS if all(word in command.split() for word in words))
+    return found
+
+
+@pytest.fixture(scope="module")
+def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A home with two users' plays in June 2026 and their profiles; applied and materialized by the documented commands."""
+    home = tmp_path_factory.mktemp("home")
+    events = [
+        {
+            "event_id": f"{user}{n}",
+            "user_id": user,
+            "second": 86_400 * (DAYS_TO_JUNE + n) + NOON - 60,
+            "sequence_number": n,
+            "target_id": f"t{n}",
+            "played_ratio": ratio,
+        }
+        for user in ("u1", "u2")
+        for n, ratio in enumerate((0.5, None))
+    ]
+    write_events(home / "marts" / "events.parquet", event_rows(events))
+    totals = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
+    midnight = EPOCH + timedelta(days=DAYS_TO_JUNE + 1)
+    profile = {
+        "user_id": ["u1"],
+        "known_at": pa.array([midnight], pa.timestamp("us")),
+        **{name: [1] for name in totals},
+    }
+    pq.write_table(pa.table(profile), home / "marts" / "user_profiles.parquet")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ.keys() - kept.keys():
+            patch.delenv(name)
+        patch.setenv("SEGUE_HOME", str(home))
+        of_home = environment(settings.load_settings())
+    assert not (home / "feast").exists()  # the first command creates it
+    for words in (command("apply"), command("materialize-incremental", "2026-07-01T00:00:00")):
+        documented_commands.run_command(words, of_home, "0")
+    return of_home
+
+
+@contextmanager
+def serving(words: str, variables: dict[str, str]) -> Iterator[int]:
+    """Run a documented server on a free port, which is passed as soon as it accepts connections."""
+    documented, port = words.split("--port ")[1].split(maxsplit=1)[0], free_port()
+    script = f"exec {words.replace(f'--port {documented}', f'--port {port}')}"
+    process = subprocess.Popen(
+        ["bash", "-euc", script],
+        cwd=settings.ROOT,
+        env={**variables, "PATH": f"{documented_commands.BINARIES}:{variables['PATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not is_listening(port):
+            assert process.poll() is None, process.stdout and process.stdout.read()
+            assert time.monotonic() < deadline, "the server does not listen"
+            time.sleep(0.2)
+        yield port
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def strict_json(text: str) -> Any:
+    """The content of JSON; NaN and Infinity, which are not JSON, are errors."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_historical_features(variables: dict[str, str]) -> None:
+    output = documented_commands.run_command(command("get-historical-features"), variables, "0")
+    (row,) = strict_json(output[output.index("[") :])
+    assert (row["user_id"], row["track_id"], row["plays_total"]) == ("u1", ["t0", "t1"], 1)
+
+
+def test_online_features(variables: dict[str, str]) -> None:
+    output = documented_commands.run_command(command("get-online-features"), variables, "0")
+    assert strict_json(output[output.index("{") :]) == {"user_id": ["u1"], "track_id": [["t0", "t1"]]}
+
+
+def test_example_script(variables: dict[str, str]) -> None:
+    output = documented_commands.run_command(command("docs/feast_example.py"), variables, "0")
+    assert "2 rows" in output and "saved dataset: 2 rows" in output
+    assert "2 active users" in output and "online: 2 tracks of u1" in output
+
+
+def test_feature_server(variables: dict[str, str]) -> None:
+    (request,) = (words for words in COMMANDS if words.startswith("curl"))
+    service = {"feature_service": "sum_pooling", "entities": {"user_id": ["u1"]}}
+    with serving(command("serve"), variables) as port:
+        output = documented_commands.run_command(request.replace("6566", str(port)), variables, "0")
+        url = f"http://127.0.0.1:{port}/get-online-features"
+        full = httpx.post(url, json={**service, "full_feature_names": True}, timeout=60)
+        short = httpx.post(url, json=service, timeout=60)
+        live = httpx.post(url, json={"features": ["live_events:event_id"], "entities": {"user_id": ["u1"]}}, timeout=60)
+    response = strict_json(output)
+    values = dict(zip(response["metadata"]["feature_names"], response["results"], strict=True))
+    assert values["track_id"]["values"] == [["t0", "t1"]]
+    assert "recent_events__track_id" in strict_json(full.text)["metadata"]["feature_names"]
+    assert strict_json(live.text)["results"][1]["values"] == [None]  # materialization has written nothing
+    assert short.is_error and "full_feature_names=True" in short.text
+
+
+def test_user_interface(variables: dict[str, str]) -> None:
+    with serving(command("ui"), variables) as port:
+        assert "<html" in httpx.get(f"http://127.0.0.1:{port}/", timeout=60).text
+        services = httpx.get(f"http://127.0.0.1:{port}/api/v1/feature_services?project=segue", timeout=60)
+    assert "recommender" in services.text
+
+
+def test_registry_server(variables: dict[str, str]) -> None:
+    with serving(command("serve_registry"), variables) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        grpc.channel_ready_future(channel).result(timeout=60)
+        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=60)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
