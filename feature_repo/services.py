@@ -1,4 +1,8 @@
-"""One feature service per model: the features that it may read."""
+"""One feature service per model: the features that it may read.
+
+Views of one service have features with equal names (each sequence has `event_id`), so Feast requires
+`full_feature_names=True` for all services but `popularity` and `favourites`. A projection can rename a view, not a feature.
+"""
 
 from feast import FeatureService
 from views import (

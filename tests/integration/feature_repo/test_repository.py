@@ -8,7 +8,11 @@ import sys
 from pathlib import Path
 
 import feast
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from feast.errors import FeatureNameCollisionError
 
 from config import settings
 from sequences.views import LIVE_SOURCE, SEQUENCE_TAG, SEQUENCE_VIEWS, SequenceView
@@ -22,6 +26,14 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> feast.FeatureStore:
     home = tmp_path_factory.mktemp("home")
     environment = {**os.environ, **settings.tool_environment(settings.Settings(home, "127.0.0.1", 1, 1, 1, 1))}
     write_events(home / "marts" / "events.parquet", [])
+    totals = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
+    times = pa.array([], pa.timestamp("us"))
+    profiles = {
+        "user_id": pa.array([], pa.string()),
+        "known_at": times,
+        **dict.fromkeys(totals, pa.array([], pa.int64())),
+    }
+    pq.write_table(pa.table(profiles), home / "marts" / "user_profiles.parquet")
     done = subprocess.run(
         [str(Path(sys.executable).parent / "feast"), "-c", str(settings.ROOT / "feature_repo"), "apply"],
         env=environment,
@@ -49,6 +61,19 @@ def test_one_service_per_model(applied: feast.FeatureStore) -> None:
     assert names == {*CHANNELS, *RANKERS, "recommender"}
     online = {projection.name for projection in applied.get_feature_service("recommender").feature_view_projections}
     assert online == {*SEQUENCE_VIEWS, LIVE_SOURCE, "user_profile"}
+
+
+def test_services_whose_views_share_feature_names_need_full_names(applied: feast.FeatureStore) -> None:
+    rows = pd.DataFrame({"user_id": ["u1"], "event_timestamp": pd.to_datetime(["2026-06-30"])})
+    for service in applied.list_feature_services():
+        names = [feature.name for view in service.feature_view_projections for feature in view.features]
+        if len(names) == len({*names}):
+            assert set(names) <= {*applied.get_historical_features(rows, service).to_df().columns}
+        else:
+            with pytest.raises(FeatureNameCollisionError, match="full_feature_names=True"):
+                applied.get_historical_features(rows, service)
+        answer = applied.get_historical_features(rows, service, full_feature_names=True).to_df()
+        assert len(answer.columns) == len(rows.columns) + len(names)
 
 
 def test_every_view_is_used_by_a_service(applied: feast.FeatureStore) -> None:
