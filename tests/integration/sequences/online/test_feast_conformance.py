@@ -1,0 +1,111 @@
+"""Conformance of the online stores with Feast, for sequence views and live events: SQLite and Redis, in three time zones.
+
+Each case names the test of Feast's universal suite (`sdk/python/tests/universal/online_store/`) that it corresponds to.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from feast.errors import FeatureNameCollisionError
+
+from sequences.views import LIVE_SOURCE, SEQUENCE_VIEWS
+from tests.support.sequences.event_rows import EPOCH, event_rows, write_events
+from tests.support.sequences.feast_stores import live_row
+from tests.support.sequences.online_stores import KINDS, opened
+
+VIEWS = {name: SEQUENCE_VIEWS[name] for name in ("recent_events", "recent_negatives")}
+START = EPOCH.replace(tzinfo=UTC)
+ATTRIBUTES = [f"recent_events:{name}" for name in VIEWS["recent_events"].attribute_names]
+
+
+@pytest.fixture(params=["UTC", "Asia/Shanghai", "America/Los_Angeles"])
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture(params=KINDS)
+def store(zone: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    with opened(request.param, tmp_path, VIEWS) as store:
+        store.config.materialization_config.pull_latest_features = True
+        events = [
+            {"event_id": f"{user}{n}", "user_id": user, "second": 3600 * n, "sequence_number": n, "played_ratio": ratio}
+            for user in "ab"
+            for n, ratio in enumerate([0.5, None, 1.0])
+        ]
+        write_events(tmp_path / "events.parquet", event_rows(events))
+        yield store
+
+
+def read(store: Any, features: list[str], *users: str) -> dict[str, list[Any]]:
+    result: dict[str, list[Any]] = store.get_online_features(features, [{"user_id": user} for user in users]).to_dict()
+    return result
+
+
+def test_online_features_equal_the_offline_features_at_the_end(store: Any) -> None:
+    """`test_universal_e2e.py::test_e2e_consistency`."""
+    end = START + timedelta(hours=1, seconds=1)
+    store.materialize(START, end, feature_views=["recent_events"])
+    rows = pd.DataFrame({"user_id": ["b", "a", "nobody"], "event_timestamp": [end] * 3})
+    offline = store.get_historical_features(rows, ATTRIBUTES).to_arrow().to_pydict()
+    online = read(store, ATTRIBUTES, "b", "a", "nobody")
+    for attribute in VIEWS["recent_events"].attribute_names:
+        expected = [values or None for values in offline[attribute]]  # online, a missing row is null
+        assert repr(online[attribute]) == repr(expected), attribute
+    assert online["event_id"] == [["b0", "b1"], ["a0", "a1"], None]
+
+
+def test_event_timestamps_of_the_response(store: Any) -> None:
+    """`test_universal_online.py::test_online_retrieval_with_event_timestamps`, and a user without a row."""
+    store.materialize(START, START + timedelta(hours=9), feature_views=["recent_events"])
+    table = store.get_online_features(["recent_events:event_id"], [{"user_id": "a"}, {"user_id": "nobody"}]).to_df(
+        include_event_timestamps=True
+    )
+    assert table["event_id"].tolist() == [["a0", "a1", "a2"], None]
+    assert table["event_id__ts"].tolist()[0] == int((START + timedelta(hours=2)).timestamp())
+
+
+def test_views_with_equal_feature_names_need_full_names(store: Any) -> None:
+    """`test_universal_online.py::test_online_retrieval_success`, for feature names that collide."""
+    store.materialize(START, START + timedelta(hours=9), feature_views=list(VIEWS))
+    service = store.get_feature_service("recommender")
+    with pytest.raises(FeatureNameCollisionError, match="full_feature_names=True"):
+        store.get_online_features(service, [{"user_id": "a"}])
+    found = store.get_online_features(service, [{"user_id": "a"}], full_feature_names=True).to_dict()
+    assert found["recent_events__event_id"] == [["a0", "a1", "a2"]]
+
+
+def test_push_to_the_online_store(store: Any) -> None:
+    """`test_push_features_to_online_store.py::test_push_features_and_read`."""
+    store.push(LIVE_SOURCE, live_row(store, "a", "live", START))
+    assert read(store, [f"{LIVE_SOURCE}:event_id"], "a", "b")["event_id"] == [["live"], None]
+
+
+def test_materialize_incremental_leaves_live_events(store: Any) -> None:
+    """`test_universal_materialization.py`, without a list of views: every online view is materialized."""
+    store.push(LIVE_SOURCE, live_row(store, "a", "live", START))
+    store.materialize(START, START + timedelta(hours=1, seconds=1))
+    assert read(store, ["recent_events:event_id"], "a")["event_id"] == [["a0", "a1"]]
+    store.materialize_incremental(START + timedelta(hours=9))
+    assert read(store, ["recent_events:event_id"], "a")["event_id"] == [["a0", "a1", "a2"]]
+    assert read(store, [f"{LIVE_SOURCE}:event_id"], "a", "b")["event_id"] == [["live"], None]
+
+
+def test_teardown_removes_the_rows(store: Any) -> None:
+    """`test_universal_online.py::test_online_store_cleanup`."""
+    store.materialize(START, START + timedelta(hours=9), feature_views=["recent_events"])
+    view = store.get_feature_view("recent_events")
+    online = store._get_provider().online_store
+    online.teardown(store.config, [view], [store.get_entity("user")])
+    online.update(store.config, [], [view], [], [store.get_entity("user")], partial=False)
+    assert read(store, ["recent_events:event_id"], "a")["event_id"] == [None]
