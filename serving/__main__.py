@@ -10,8 +10,9 @@ import os
 import secrets
 import sys
 
-from config import http_settings, settings
+from config import http_settings, jwt_settings, settings
 from serving.http.api_keys import ApiKeys, ApiKeysRequired, check_host
+from serving.http.user_tokens import UserTokens
 
 SERVICE, DISTRIBUTED_SERVICE = "serving.service:Recommender", "serving.distributed:Recommender"
 # Requests run in parallel, so multi-threaded numeric kernels would compete for the same cores.
@@ -25,7 +26,9 @@ def main() -> None:
     service = DISTRIBUTED_SERVICE if parser.parse_args().composed else SERVICE
     current = settings.load_settings()
     try:
-        check_host(current.host, ApiKeys(settings.load_api_keys()))
+        if tokens := jwt_settings.load_jwt_settings():
+            UserTokens(tokens)
+        check_host(current.host, ApiKeys(settings.load_api_keys()), tokens is not None)
         http_settings.load_http_settings()
     except (ApiKeysRequired, ValueError) as error:
         raise SystemExit(str(error)) from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,11 +16,11 @@ from pydantic import Field
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from config import garbage_collector, http_settings, settings
+from config import garbage_collector, http_settings, jwt_settings, settings
 from serving.errors import NoCollections, NotReady, RequestRejected, UnknownTrack
 from serving.events.write_ahead_log import LogBusy
 from serving.http import openapi
-from serving.http.access_policy import AccessControl, AccessPolicy
+from serving.http.access_policy import OTHER_USER, AccessControl, AccessPolicy
 from serving.http.admission import Admission, RequestQueue
 from serving.http.api_keys import ApiKeys, check_host
 from serving.http.connection_limits import configure_uvicorn
@@ -28,6 +29,7 @@ from serving.http.rate_limit import RateLimit
 from serving.http.request_body import BodyLimits
 from serving.http.request_guard import RequestGuard, ValidationErrorFormatter, ValidationLogFilter
 from serving.http.static_page import ListeningPage
+from serving.http.user_tokens import OTHER_USER_MESSAGE, UserTokens, names_other_user
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import MAX_ID_BYTES
@@ -82,7 +84,8 @@ class Recommender:
         structured_log.configure_logging()
         logging.getLogger("bentoml._internal.server.http_app").addFilter(ValidationLogFilter())
         here = settings.load_settings()
-        check_host(here.host, ApiKeys(settings.load_api_keys()))
+        policy = _access_policy()
+        check_host(here.host, policy.keys, policy.tokens is not None)
         self._runtime = self._build_runtime(here, _metrics())
         garbage_collector.freeze_gc()
 
@@ -124,6 +127,8 @@ class Recommender:
         playable tracks; a click on one, reported as an event with `target_type` playlist or mlog, influences the next
         response. These scenes have no `discovery`. 404: the release has no items of the scene's type.
         """
+        if denied := _deny_other_users([user_id]):
+            return denied
         try:
             return render_recommendation(
                 self._runtime.recommend(user_id, scene, limit, discovery, territory, explicit), language, debug
@@ -159,6 +164,8 @@ class Recommender:
         `/recommend`, and every release of the given recording is excluded. If few tracks are similar, the response is short:
         it is not filled with popular tracks.
         """
+        if user_id is not None and (denied := _deny_other_users([user_id])):
+            return denied
         try:
             return render_recommendation(
                 self._runtime.similar(track_id, limit, user_id, territory, explicit), language, debug
@@ -184,6 +191,8 @@ class Recommender:
         visible to the user's next request. A row with a known `event_id` is a duplicate and has no effect; a row that violates
         the contract is rejected with the reason, and the other rows are accepted. Missing times default to now.
         """
+        if denied := _deny_other_users(row.get("user_id") if isinstance(row, dict) else None for row in events):
+            return denied
         try:
             return EventReport(**asdict(self._runtime.ingest_events(events)))
         except (LogBusy, OSError) as error:
@@ -198,6 +207,8 @@ class Recommender:
         The newest events with their sessions; the interests that `multi_interest` finds in the listened tracks, each named by
         its distinctive facets; and summaries of the latest session and of the last 2,000 plays.
         """
+        if denied := _deny_other_users([user_id]):
+            return denied
         try:
             return UserProfileResponse(**asdict(self._runtime.describe_user(user_id)))
         except RequestRejected as error:
@@ -274,7 +285,10 @@ def _count_shed_request(path: str) -> None:
 def _access_policy() -> AccessPolicy:
     per_s = settings.load_settings().requests_per_s
     rate_limit = RateLimit(per_s) if per_s else None
-    return AccessPolicy(ApiKeys(settings.load_api_keys()), rate_limit, _allowed_origins())
+    tokens = jwt_settings.load_jwt_settings()
+    return AccessPolicy(
+        ApiKeys(settings.load_api_keys()), rate_limit, _allowed_origins(), UserTokens(tokens) if tokens else None
+    )
 
 
 def _allowed_origins() -> tuple[str, ...]:
@@ -310,6 +324,14 @@ def _add_middleware(recommender: Any) -> None:
 
 
 _add_middleware(Recommender)
+
+
+def _deny_other_users(user_ids: Iterable[object]) -> Response | None:
+    """The response to a request with a user token that names another user; None if the request is allowed."""
+    if not names_other_user(user_ids):
+        return None
+    _count_denied_request(OTHER_USER)
+    return _error(403, PermissionError(OTHER_USER_MESSAGE))
 
 
 def _error(status: int, error: Exception) -> Response:

@@ -1,12 +1,14 @@
-"""Access control: API keys and a rate limit per client, checked before the body of a request is read.
+"""Access control: API keys, user tokens and a rate limit per client, checked before the body of a request is read.
 
-With keys, every path except probes, metrics and the pages requires one. Without keys, only requests from the same machine are
-answered, whatever address the server listens on, and of pages only those of this service and of allowed origins. ASGI
-middleware outside everything that reads a request; knows nothing about recommendations.
+With keys or tokens, every path except probes, metrics and the pages requires one. A key belongs to a trusted backend, which may
+act for every user; a token belongs to one user, and opens the paths of users only. Without keys and tokens, only requests from
+the same machine are answered, whatever address the server listens on, and of pages only those of this service and of allowed
+origins. ASGI middleware outside everything that reads a request; knows nothing about recommendations.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -15,29 +17,56 @@ from serving.http.api_keys import ApiKeys
 from serving.http.asgi import App, Message, Receive, Send, client_address, header_values, send_error, set_client
 from serving.http.cross_origin import describe_foreign_host, describe_foreign_origin
 from serving.http.rate_limit import RateLimit
+from serving.http.user_tokens import AUTHENTICATED_USER, USER_PATHS, UserTokens
 
 PUBLIC_PATHS = ("/livez", "/readyz", "/healthz", "/metrics", "/", "/docs", "/docs.json")
 """Paths that can be read without a key: probes, metrics, the listening page (not its API requests), and the API's page."""
 PUBLIC_PREFIXES = ("/page/", "/static_content/")
 NO_KEY, RATE_LIMITED, NOT_LOCAL = "no_key", "too_often", "not_local"
 FOREIGN_HOST, FOREIGN_ORIGIN = "foreign_host", "foreign_origin"
+NOT_FOR_USERS, OTHER_USER = "not_for_users", "other_user"
 """Why a request is rejected."""
 NOT_LOCAL_MESSAGE = (
     "this service has no API keys and accepts requests from its own machine only; start it with SEGUE_API_KEYS"
 )
 
 
+NOT_FOR_USERS_MESSAGE = f"user tokens are accepted for {', '.join(USER_PATHS)} only; use an API key for other paths"
+
+
+@dataclass(frozen=True)
+class Client:
+    """An authenticated client: its name for limits, and the only user that it may name (None: every user)."""
+
+    name: str
+    user_id: str | None = None
+
+
 @dataclass(frozen=True)
 class AccessPolicy:
-    """Accepted API keys, the rate limit per client (None: unlimited), and origins whose pages need no key."""
+    """Accepted credentials and limits."""
 
-    keys: ApiKeys
-    rate_limit: RateLimit | None
-    allowed_origins: Collection[str] = ()
+    keys: ApiKeys  # API keys of backends
+    rate_limit: RateLimit | None  # per client; None: unlimited
+    allowed_origins: Collection[str] = ()  # origins whose pages need no credentials, if there are none
+    tokens: UserTokens | None = None  # user tokens; None: not accepted
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether requests must have a key or a token."""
+        return bool(self.keys) or self.tokens is not None
+
+    def identify(self, credential: str) -> Client | None:
+        """The client with this API key or user token; None if it is neither."""
+        if name := self.keys.identify_client(credential):
+            return Client(name)
+        user_id = self.tokens.read_user(credential) if self.tokens and credential else None
+        # Hashed like a key: names of clients may be logged, user ids may not.
+        return None if user_id is None else Client(f"user-{hashlib.sha256(user_id.encode()).hexdigest()[:16]}", user_id)
 
 
 class AccessControl:
-    """Responds with 401, 403 and 429. A client is identified by its key; without a valid key, by its address.
+    """Responds with 401, 403 and 429. A client is identified by its key or its user; without valid credentials, by its address.
 
     Args:
         app: The wrapped application.
@@ -53,26 +82,33 @@ class AccessControl:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        keys, address = self._policy.keys, client_address(scope)
-        if not keys and (foreign := _describe_foreign_request(scope, self._policy.allowed_origins)):
+        policy, address = self._policy, client_address(scope)
+        if not policy.has_credentials and (foreign := _describe_foreign_request(scope, policy.allowed_origins)):
             await self._refuse(send, foreign[0], 403, foreign[1])
             return
         if _is_public(scope):
             await self._app(scope, receive, send)
             return
         # Requests with a wrong key count for the address, so key guessing is limited too.
-        client = keys.identify_client(_bearer_key(scope)) if keys else address
-        limit = self._policy.rate_limit
-        wait_s = 0 if limit is None else limit.take(client or address)
+        client = policy.identify(_bearer_credential(scope)) if policy.has_credentials else Client(address)
+        limit = policy.rate_limit
+        wait_s = 0 if limit is None else limit.take(client.name if client else address)
         if wait_s:
             why = f"too many requests from this client; retry in {wait_s} s"
             await self._refuse(send, RATE_LIMITED, 429, why, (b"retry-after", str(wait_s).encode()))
         elif client is None:
-            why = "missing or unknown API key; send the header Authorization: Bearer KEY"
+            what = "API key, or invalid or expired token" if policy.tokens else "API key"
+            why = f"missing or unknown {what}; send the header Authorization: Bearer {'KEY or TOKEN' if policy.tokens else 'KEY'}"
             await self._refuse(send, NO_KEY, 401, why, (b"www-authenticate", b"Bearer"))
+        elif client.user_id is not None and scope["path"] not in USER_PATHS:
+            await self._refuse(send, NOT_FOR_USERS, 403, NOT_FOR_USERS_MESSAGE)
         else:
-            set_client(scope, client)
-            await self._app(scope, receive, send)
+            set_client(scope, client.name)
+            before = AUTHENTICATED_USER.set(client.user_id)
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                AUTHENTICATED_USER.reset(before)
 
     async def _refuse(self, send: Send, reason: str, status: int, why: str, *more: tuple[bytes, bytes]) -> None:
         self._on_rejected(reason)
@@ -95,8 +131,8 @@ def _is_public(scope: Message) -> bool:
     return scope["method"] in ("GET", "HEAD") and (path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES))
 
 
-def _bearer_key(scope: Message) -> str:
-    """The API key of a request; "" without one, or with several."""
+def _bearer_credential(scope: Message) -> str:
+    """The API key or token of a request; "" without one, or with several."""
     given = header_values(scope, b"authorization")
     scheme, _, key = given[0].decode("latin-1").partition(" ") if len(given) == 1 else ("", "", "")
     return key.strip() if scheme.lower() == "bearer" else ""

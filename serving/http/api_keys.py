@@ -46,13 +46,13 @@ class ApiKeys:
         return digest.hex()[:12] if any(found) else None
 
 
-def check_host(host: str, keys: ApiKeys) -> None:
+def check_host(host: str, keys: ApiKeys, has_tokens: bool = False) -> None:
     """Check that the service may listen on this host.
 
     Raises:
-        ApiKeysRequired: Other machines could reach the service, and it has no keys.
+        ApiKeysRequired: Other machines could reach the service, and it has neither keys nor user tokens.
     """
-    if not keys and not is_loopback(host):
+    if not keys and not has_tokens and not is_loopback(host):
         raise ApiKeysRequired(
             f"without API keys the service would be open to every machine that reaches {host}; set SEGUE_API_KEYS (separated by "
             "commas), SEGUE_API_KEYS_FILE (one key per line), or SEGUE_HOST=127.0.0.1"

@@ -16,12 +16,13 @@ from typing import Any
 import yaml
 
 from serving.events.event_schema import ReportedEvent, allowed_actions
+from serving.http.user_tokens import USER_PATHS
 from training.slate.scenes import SCENES
 
 Spec = dict[str, Any]
 
 NULL = {"type": "null"}
-SECURITY_SCHEME = "api_key"
+API_KEY_SCHEME, USER_TOKEN_SCHEME = "api_key", "user_token"
 EXAMPLES_FILE = Path(__file__).with_name("openapi_examples.yaml")
 
 OVERVIEW = """\
@@ -72,8 +73,9 @@ OPERATIONS_DOCS = {
 
 ERROR_DESCRIPTIONS = {
     400: "Invalid request",
-    401: "Missing or unknown API key, if the service has keys",
-    403: "The service has no keys, and the request does not come from its own machine or from an allowed page",
+    401: "Missing or unknown API key, or invalid or expired user token, if the service has keys or accepts tokens",
+    403: "The user token is not valid for the path or for the named user; or the service has no keys, and the request does not "
+    "come from its own machine or from an allowed page",
     404: "The release does not have the track, or has no items of the scene's type",
     408: "The body arrived too slowly",
     413: "The body is too large",
@@ -139,7 +141,17 @@ def build_openapi_document(derived: Spec) -> Spec:
     spec["components"] = {
         "schemas": schemas,
         "securitySchemes": {
-            SECURITY_SCHEME: {"type": "http", "scheme": "bearer", "description": "If the service has API keys"}
+            API_KEY_SCHEME: {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "API key of a backend, which may name every user; required if the service has keys",
+            },
+            USER_TOKEN_SCHEME: {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT",
+                "description": "Token of one user, whose client may name this user only; if the service accepts tokens",
+            },
         },
     }
     return spec
@@ -196,7 +208,8 @@ def _add_examples(path: str, operation: Spec) -> None:
     content["example"] = example
     errors = sorted(examples["errors"][path].items())
     operation["responses"] = {"200": response} | {str(status): _error(status, error) for status, error in errors}
-    operation["security"] = [{}, {SECURITY_SCHEME: []}]
+    token = [{USER_TOKEN_SCHEME: []}] if path in USER_PATHS else []
+    operation["security"] = [{}, {API_KEY_SCHEME: []}, *token]
 
 
 def _error(status: int, error: str) -> Spec:

@@ -1,4 +1,6 @@
-"""Attacks on really running recommenders of three services: over Unix sockets without API keys, and over TCP with keys."""
+"""Attacks on really running recommenders of three services: over Unix sockets without API keys, and over TCP with keys and user
+tokens.
+"""
 
 import contextlib
 import http.client
@@ -12,8 +14,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import jwt
 import psutil
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from config import settings
 from local.environment import environment
@@ -24,6 +29,7 @@ from tests.support.recommender_service import Place
 pytestmark = [pytest.mark.timeout(600)]
 KEYS = ("k" * 20, "o" * 20)
 TOKEN = "t" * 40
+TOKEN_KEY = ed25519.Ed25519PrivateKey.generate()
 PICKLE = "application/vnd.bentoml+pickle"
 SLOW_CLIENTS = 300
 BATCH = 50
@@ -144,8 +150,23 @@ def without_keys(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def with_keys(tmp_path_factory):
-    with composed(tmp_path_factory.mktemp("tcp"), BENTOML_NO_UDS="1", SEGUE_API_KEYS=",".join(KEYS)) as running:
+    home = tmp_path_factory.mktemp("tcp")
+    public = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    (home / "issuer.pem").write_bytes(TOKEN_KEY.public_key().public_bytes(*public))
+    variables = {
+        "BENTOML_NO_UDS": "1",
+        "SEGUE_API_KEYS": ",".join(KEYS),
+        "SEGUE_JWT_KEY_FILE": str(home / "issuer.pem"),
+        "SEGUE_JWT_ISSUER": "issuer",
+        "SEGUE_JWT_AUDIENCE": "segue",
+    }
+    with composed(home, **variables) as running:
         yield running
+
+
+def user_token(user, life_s=600):
+    claims = {"sub": user, "iss": "issuer", "aud": "segue", "exp": int(time.time()) + life_s}
+    return f"Authorization: Bearer {jwt.encode(claims, TOKEN_KEY, 'EdDSA')}"
 
 
 class Touch:
@@ -288,6 +309,39 @@ def test_preflight_names_the_allowed_origin_only(without_keys):
             response.begin()
             assert response.status == status
             assert response.getheader("Access-Control-Allow-Origin") == (origin if status == 200 else None)
+
+
+def test_user_token_acts_for_its_own_user_only(with_keys):
+    port = with_keys.place.port
+
+    def call(path, body, credential):
+        return post(port, path, json.dumps(body).encode(), "Content-Type: application/json", credential)[0]
+
+    like = {"action": "like", "target_type": "track", "target_id": "t1"}
+    for path, body in [
+        ("/recommend", {"user_id": "u1"}),
+        ("/listener", {"user_id": "u1"}),
+        ("/similar", {"user_id": "u1", "track_id": "t1"}),
+    ]:
+        statuses = [
+            call(path, body, credential) for credential in (user_token("u1"), user_token("u2"), user_token("u1", -60))
+        ]
+        assert statuses == [503, 403, 401], path  # 503: no release
+    twice = b'{"user_id": "u1", "user_id": "u2"}'
+    assert post(port, "/recommend", twice, "Content-Type: application/json", user_token("u1"))[0] == 403
+    assert call("/similar", {"track_id": "t1"}, user_token("u1")) == call("/search", {}, user_token("u1")) == 503
+    assert call("/events", {"events": [like | {"user_id": "u1"}, like | {"user_id": "u2"}]}, user_token("u1")) == 403
+    assert call("/events", {"events": [like | {"user_id": "u1"}]}, user_token("u1")) == 200
+    assert b'"u1"' in logged_events(with_keys) and b'"u2"' not in logged_events(with_keys)
+    for path in ("/listeners", "/status", "/recall_for_users", "/score"):
+        assert call(path, {}, user_token("u1")) == 403
+    for address in with_keys.inner:
+        assert post(address, "/score", b"{}", "Content-Type: application/json", user_token("u1"))[0] == 401
+    assert call("/recommend", {"user_id": "u1"}, f"Authorization: Bearer {KEYS[0]}") == 503
+
+
+def logged_events(running):
+    return b"".join(path.read_bytes() for path in (running.place.home / "live").rglob("events-*.jsonl"))
 
 
 def test_slow_bodies_do_not_block_requests_of_the_same_address(without_keys):

@@ -20,9 +20,9 @@ KEY, OTHER = "k" * 20, "o" * 20
 class House:
     """An app behind access control; `ask` returns status, headers and body."""
 
-    def __init__(self, keys=(), per_s=0, now_s=lambda: 0.0, origins=()):
+    def __init__(self, keys=(), per_s=0, now_s=lambda: 0.0, origins=(), tokens=None):
         self.away, self.came = [], []
-        door = AccessPolicy(ApiKeys(keys), RateLimit(per_s, clock_s=now_s) if per_s else None, origins)
+        door = AccessPolicy(ApiKeys(keys), RateLimit(per_s, clock_s=now_s) if per_s else None, origins, tokens)
         self.clients = AccessControl(self.app, lambda: door, self.away.append)
 
     async def app(self, scope, receive, send):

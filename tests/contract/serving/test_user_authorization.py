@@ -1,0 +1,76 @@
+"""Every API method that takes user ids rejects those of other users than the token's; the paths without this check are closed."""
+
+from __future__ import annotations
+
+import inspect
+import json
+
+import pytest
+
+from serving import service
+from serving.http.openapi import build_openapi_document
+from serving.http.user_tokens import AUTHENTICATED_USER, USER_PATHS
+
+METHODS = {f"/{name}": method.func for name, method in service.Recommender.apis.items()}
+PATHS_WITHOUT_USERS = {"/search"}
+
+
+def names_of_parameters(path: str) -> set[str]:
+    return set(inspect.signature(METHODS[path]).parameters)
+
+
+def call_as(user: str | None, path: str, **arguments):
+    """The response of an API method of a service that has no runtime: it would raise if the method used it."""
+    recommender = object.__new__(service.Recommender.inner)
+    before = AUTHENTICATED_USER.set(user)
+    try:
+        return METHODS[path](recommender, **arguments)
+    finally:
+        AUTHENTICATED_USER.reset(before)
+
+
+def test_paths_of_users_are_those_with_user_ids_and_the_catalog() -> None:
+    with_users = {path for path in METHODS if names_of_parameters(path) & {"user_id", "events"}}
+    assert set(USER_PATHS) == with_users | PATHS_WITHOUT_USERS
+
+
+@pytest.mark.parametrize("path", sorted(set(USER_PATHS) - PATHS_WITHOUT_USERS - {"/events"}))
+@pytest.mark.parametrize("other", ["you", "ME", "me ", "", "m\u0435"])
+def test_other_users_are_rejected(path: str, other: str) -> None:
+    more = {"track_id": "t"} if path == "/similar" else {}
+    response = call_as("me", path, user_id=other, **more)
+    assert response.status_code == 403 and "token" in json.loads(response.body)["error"]
+    for user in ("me", None):
+        with pytest.raises(AttributeError, match="_runtime"):
+            call_as(user, path, user_id="me", **more)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"user_id": "you"}],
+        [{"user_id": "me"}, {"user_id": "you"}],
+        [{"user_id": ["me"]}],
+        [{"user_id": None}],
+        [{}],
+        [["user_id", "me"]],
+        ["me"],
+        [None],
+    ],
+)
+def test_report_with_an_event_of_another_user_is_rejected(rows: list[object]) -> None:
+    assert call_as("me", "/events", events=rows).status_code == 403
+    with pytest.raises(AttributeError, match="_runtime"):
+        call_as("me", "/events", events=[{"user_id": "me"}, {"user_id": "me"}])
+
+
+def test_document_has_the_scheme_of_user_tokens_on_these_paths() -> None:
+    document = build_openapi_document(service.Recommender.openapi_spec.asdict())
+    assert document["components"]["securitySchemes"]["user_token"]["bearerFormat"] == "JWT"
+    with_token = {
+        path
+        for path, operations in document["paths"].items()
+        for operation in operations.values()
+        if {"user_token": []} in operation.get("security", ())
+    }
+    assert with_token == set(USER_PATHS)
