@@ -22,12 +22,13 @@ BIN := .venv/bin
 SEGUE_HOME ?= var
 export SEGUE_HOME
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+COMMA := ,
 # Quotes a value of the user as a single word, so that the shell does not interpret it.
 quoted = '$(subst ','\'',$(1))'
 PARAMETERS = --logs $(call quoted,$(LOGS)) --recipe $(call quoted,$(RECIPE)) --as-of $(call quoted,$(AS_OF)) --channels $(call quoted,$(CHANNELS))
 
 .DEFAULT_GOAL := help
-.PHONY: setup simulate run pipeline serve backup restore stop check unit test lint acceptance bench ablation study docs screenshots clean lock help
+.PHONY: setup simulate run pipeline serve backup restore stop check unit test lint acceptance bench ablation study docs screenshots clean lock audit sbom help
 
 setup: .venv/stamp ## Create .venv from requirements.lock (does nothing if it is up to date)
 
@@ -93,11 +94,11 @@ ablation: setup ## Run ablations on the landed logs, cached and resumable, into 
 study:
 	@echo "make study is now: make ablation" >&2; exit 2
 
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
-DOCS := $(INSTALL) -e '.[test,docs]'
+# Installs the project with extras, and removes the environment if an archive is not one of the locked ones.
+install = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock --report .venv/installed.json -e '.[$(1)]' && { $(PYTHON) -I -S local/dependencies/verify_archives.py .venv/installed.json requirements.hashes.lock || { rm -rf .venv; false; }; }
 
 docs: setup ## Build the documentation as a site, into SEGUE_HOME/docs
-	@$(BIN)/python -c 'import mkdocs, material' 2> /dev/null || $(DOCS)
+	@$(BIN)/python -c 'import mkdocs, material' 2> /dev/null || { $(call install,test$(COMMA)docs); }
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --strict --site-dir "$$(realpath -m $(call quoted,$(SEGUE_HOME)))/docs"
 	@echo $(call quoted,$(SEGUE_HOME)/docs/index.html)
 
@@ -111,22 +112,38 @@ clean: stop ## Remove everything that Segue wrote below SEGUE_HOME (also landed 
 	@cd $(call quoted,$(SEGUE_HOME)) 2> /dev/null && rm -rf $(WRITTEN) || true
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-lock: setup .venv/spark ## Write requirements.lock from the installed packages (torch stays a range)
-	@$(DOCS)
+lock: setup .venv/spark .venv/tools ## Write requirements.lock from the installed packages (torch stays a range), and the hashes of their archives
+	@$(call install,test$(COMMA)docs)
 	@{ sed -n '/^#/p' requirements.lock; $(BIN)/pip freeze --exclude-editable | grep -viE '^(torch|pip|setuptools|segue)[=@ ]'; } > .venv/lock && mv .venv/lock requirements.lock
+	@grep -v '^torch[<>=]' requirements.lock | .venv/tools/bin/uv pip compile - --quiet --no-deps --generate-hashes --no-annotate --python $(BIN)/python \
+	  --custom-compile-command 'make lock' --output-file requirements.hashes.lock
+
+audit: setup .venv/tools ## Report known vulnerabilities of the locked packages (exit code 3: the service was not reached)
+	@$(BIN)/python -m local.dependencies.audit .venv/tools/bin/pip-audit requirements.lock
+
+sbom: setup .venv/tools ## Write the installed packages as a CycloneDX SBOM, SEGUE_HOME/reports/sbom.cdx.json
+	@mkdir -p $(call quoted,$(SEGUE_HOME)/reports)
+	@.venv/tools/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible --output-file $(call quoted,$(SEGUE_HOME)/reports/sbom.cdx.json)
+	@echo $(call quoted,$(SEGUE_HOME)/reports/sbom.cdx.json)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
-.venv/stamp: pyproject.toml requirements.lock
+.venv/stamp: pyproject.toml requirements.lock requirements.hashes.lock
 	@command -v $(PYTHON) > /dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	  || { echo "Segue needs Python 3.11 (requirements.lock is made for it, not for 3.12 or 3.13) and '$(PYTHON)' is not it: install 3.11, or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	@echo "Installing requirements.lock into .venv: 3 GB, which takes some minutes the first time"
-	@$(INSTALL) -e '.[test]'
+	@$(call install,test)
 	@touch $@
 
 # Spark (430 MB) is needed by the cluster profile and its tests only; `make run` works without it.
 .venv/spark: .venv/stamp
-	@$(INSTALL) -e '.[test,spark]'
+	@$(call install,test$(COMMA)spark)
+	@touch $@
+
+# In an environment of their own, so that they do not change the locked versions.
+.venv/tools: .venv/stamp
+	@$(PYTHON) -m venv $@
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7.5,<8' 'pip-audit>=2.10,<3' 'uv>=0.9'
 	@touch $@

@@ -1,0 +1,1 @@
+"""Installed packages: hashes of their archives, and known vulnerabilities."""
