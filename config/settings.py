@@ -42,6 +42,10 @@ MAX_TRAINING_RANKS = 64
 """Maximum number of data-parallel training processes on one machine."""
 
 
+UMASK = 0o027
+"""New files have at most mode 0640, new folders 0750."""
+
+
 DEFAULT_REQUESTS_PER_S = 100
 """Default rate limit per client if the service listens on an address that other machines can reach."""
 
@@ -187,11 +191,15 @@ class Settings:
 def load_settings() -> Settings:
     """Return the settings from `SEGUE_*` environment variables; defaults suit a laptop.
 
+    Files that this process and its children create from now on are not readable for other users of the machine.
+
     Raises:
         SettingError: A number is out of range, the territory is not a country code, a choice is not among the
             alternatives, a URL has an unsupported scheme, a key file does not exist, or `SEGUE_TABLES` requires a package
             that is not installed.
     """
+    # Here, because every process that writes below `home` loads the settings. A stricter umask is kept.
+    os.umask(os.umask(UMASK) | UMASK)
     host = os.environ.get("SEGUE_HOST") or "127.0.0.1"
     return Settings(
         home=Path(os.environ.get("SEGUE_HOME") or ROOT / "var").resolve(),
@@ -360,6 +368,9 @@ def tool_environment(settings: Settings) -> dict[str, str]:
         "BENTOML_DO_NOT_TRACK": "True",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        # Airflow sets the modes of task logs itself
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o640",
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o750",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
         "TZ": "UTC",

@@ -6,9 +6,10 @@ The format number in `SEGUE_HOME/home_format` detects homes of other versions, w
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
-from config.settings import Settings
+from config.settings import UMASK, Settings
 
 MIN_FREE_MB = 512  # three times the output of recipe `small` with its simulated world (157 MB)
 HOME_FORMAT = 2  # increase if derived state of the previous version cannot be read
@@ -41,6 +42,14 @@ def check_disk_space(home: Path, min_free_mb: int = MIN_FREE_MB) -> None:
             f"the disk of SEGUE_HOME={home} has {free_mb} MB left where {min_free_mb} are needed; free some, or choose a "
             "folder on another disk: SEGUE_HOME=PATH"
         )
+
+
+def restrict_access(home: Path) -> None:
+    """Remove the access of other users to an existing home, whose files may be older than the umask of `load_settings`."""
+    mode = home.stat().st_mode & 0o7777
+    if mode & UMASK:
+        with suppress(PermissionError):  # a volume that belongs to another user
+            home.chmod(mode & ~UMASK)
 
 
 class HomeFormatError(RuntimeError):

@@ -21,7 +21,7 @@ from pathlib import Path
 from config.settings import ROOT, SettingError, Settings, load_settings
 from dags.task_catalog import MODEL_KINDS, RECIPES, TASKS
 from local.environment import environment
-from local.home import DiskSpaceError, HomeFormatError, check_disk_space, check_home_format
+from local.home import DiskSpaceError, HomeFormatError, check_disk_space, check_home_format, restrict_access
 
 DISK_FULL_MB = 16  # a disk with less free space counts as full
 
@@ -116,6 +116,7 @@ def run(settings: Settings, parameters: RunParameters) -> None:
         HomeFormatError: Another version wrote the home.
     """
     check_disk_space(settings.home)
+    restrict_access(settings.home)
     check_home_format(settings)
     folder = settings.logs / "pipeline"
     folder.mkdir(parents=True, exist_ok=True)

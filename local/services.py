@@ -18,7 +18,7 @@ import httpx
 from config.settings import ROOT, SettingError, Settings, load_settings
 from local import airflow_server, process
 from local.environment import environment
-from local.home import DiskSpaceError, HomeFormatError, check_disk_space, check_home_format
+from local.home import DiskSpaceError, HomeFormatError, check_disk_space, check_home_format, restrict_access
 from local.ports import PortTakenError, check_free, wait_until_free
 
 
@@ -129,6 +129,7 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
         ServiceError: A service ended or did not respond in time.
     """
     check_disk_space(settings.home)
+    restrict_access(settings.home)
     check_home_format(settings)
     airflow_server.load_or_create_password(settings)
     missing = [service for service in installed_services(settings) if not find_running_process(service, settings)]

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from config import settings
-from local import run, services
+from local import airflow_server, run, services
 from local.ports import free_port
 from tests.e2e import listening_page
 from tests.support import browser, documented_commands, screenshots
@@ -91,6 +91,16 @@ def test_the_run_ends_with_a_recommendation_and_addresses(first_run, here):
     assert f"http://{here.host}:{here.airflow_port}" in first_run
     assert "release_ready" in first_run
     assert all(service.is_ready(here) for service in services.SERVICES)
+
+
+def test_nothing_in_the_home_is_accessible_for_other_users(here):
+    paths = [path for path in here.home.rglob("*") if not path.is_symlink()]
+    assert len(paths) > 500
+    open_paths = [
+        f"{path.stat().st_mode:o} {path.relative_to(here.home)}" for path in paths if path.stat().st_mode & 0o027
+    ]
+    assert open_paths == []
+    assert airflow_server.passwords_file(here).stat().st_mode & 0o077 == 0
 
 
 def test_a_block_affects_the_next_response(here):
