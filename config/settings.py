@@ -46,6 +46,10 @@ UMASK = 0o027
 """New files have at most mode 0640, new folders 0750."""
 
 
+MIN_PASSWORD_LENGTH = 16
+"""Minimum length of the operator's password."""
+
+
 DEFAULT_REQUESTS_PER_S = 100
 """Default rate limit per client if the service listens on an address that other machines can reach."""
 
@@ -94,6 +98,7 @@ class Settings:
     release_public_key: str = ""  # PEM file of the key that signs releases; empty: signatures are not checked
     release_private_key: str = ""  # PEM file of the key to sign releases with; empty: releases are not signed
     tables_url: str = ""  # s3:// URL of landing zone, quarantine and marts; empty: below `home`
+    allow_remote: bool = False  # whether services may listen on a `host` that other machines can reach
 
     @property
     def tables(self) -> Path:
@@ -234,6 +239,7 @@ def load_settings() -> Settings:
         release_public_key=_file("SEGUE_RELEASE_PUBLIC_KEY"),
         release_private_key=_file("SEGUE_RELEASE_PRIVATE_KEY"),
         tables_url=_object_store_url("SEGUE_TABLES"),
+        allow_remote=_choice("SEGUE_ALLOW_REMOTE", ("no", "yes")) == "yes",
     )
 
 
@@ -250,6 +256,21 @@ def load_api_keys() -> tuple[str, ...]:
         except (OSError, UnicodeDecodeError) as error:
             raise SettingError(f"SEGUE_API_KEYS_FILE={file!r} cannot be read: {error}") from error
     return tuple(key.strip() for key in text.split(",") if key.strip())
+
+
+def load_operator_password() -> str:
+    """Return the password of console and MLflow, `SEGUE_OPERATOR_PASSWORD`; "" without one, then they need none.
+
+    Raises:
+        SettingError: It is too short.
+    """
+    password = os.environ.get("SEGUE_OPERATOR_PASSWORD", "")
+    if 0 < len(password) < MIN_PASSWORD_LENGTH:
+        raise SettingError(
+            f"SEGUE_OPERATOR_PASSWORD has less than {MIN_PASSWORD_LENGTH} characters; generate it with "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(24))', or unset it"
+        )
+    return password
 
 
 def is_loopback(host: str) -> bool:

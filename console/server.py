@@ -1,27 +1,38 @@
 """`python -m console.server`: HTTP server of the console, an index of reports, services and releases, and their pages.
 
-Serves generated pages and two folders of SEGUE_HOME (reports, dbt docs); the rest of SEGUE_HOME stays private.
+Serves generated pages and two folders of SEGUE_HOME (reports, dbt docs); the rest of SEGUE_HOME stays private. With an
+operator's password, everything but `/livez` requires it.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from config.settings import Settings, is_loopback, is_loopback_authority, load_settings
+from config.bind_address import check_bind_address
+from config.settings import (
+    SettingError,
+    Settings,
+    is_loopback,
+    is_loopback_authority,
+    load_operator_password,
+    load_settings,
+)
 from console.data_page import render_data_page
 from console.index_page import render_index, render_release
 from console.recommender import read_degraded_parts
 from console.reports import render_missing_report, render_report
+from web.basic_authentication import CHALLENGE, is_operator
 
 
 class Handler(SimpleHTTPRequestHandler):
     """Request handler: generated pages first, then files of the two public folders."""
 
-    def __init__(self, *arguments: object, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, *arguments: object, settings: Settings, password: str = "") -> None:
+        self.settings, self._password = settings, password
         super().__init__(*arguments, directory=str(settings.home))  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
@@ -39,6 +50,12 @@ class Handler(SimpleHTTPRequestHandler):
         # A site could point its name at this machine and read the pages as its own (DNS rebinding).
         if is_loopback(self.settings.host) and not is_loopback_authority(self.headers.get("Host", "")):
             self.send_error(403, explain="On a loopback address the console answers to localhost and 127.0.0.1 only")
+            return True
+        if self.path == "/livez":
+            self._send(200, "", has_body=False)
+            return True
+        if self._password and not is_operator(self.headers.get("Authorization", ""), self._password):
+            self._send(401, "a password is required; the user is segue, see SEGUE_OPERATOR_PASSWORD", has_body)
             return True
         page = self._render()
         if self.path == "/favicon.ico":  # browsers request it for reports without an icon
@@ -72,6 +89,8 @@ class Handler(SimpleHTTPRequestHandler):
     def _send(self, status: int, text: str, has_body: bool) -> None:
         body = text.encode()
         self.send_response(status)
+        if status == 401:
+            self.send_header("WWW-Authenticate", CHALLENGE)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -86,8 +105,12 @@ class Handler(SimpleHTTPRequestHandler):
 
 def main() -> None:
     """Serve until the process is stopped."""
-    settings = load_settings()
-    handler = functools.partial(Handler, settings=settings)
+    try:
+        settings = load_settings()
+        check_bind_address(settings, "pages")
+        handler = functools.partial(Handler, settings=settings, password=load_operator_password())
+    except SettingError as error:
+        sys.exit(str(error))
     with ThreadingHTTPServer((settings.host, settings.console_port), handler) as server:
         server.serve_forever()
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from config.settings import ROOT, Settings, load_settings
 from local.environment import environment as tool_environment
-from local.ports import free_port
 
 USER = "segue"
 
@@ -66,8 +65,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__API__DEFAULT_WRAP": "True",
         # URL to which tasks report; the default has the default port
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port(settings.host)),
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port(settings.host)),
         # Mapped trainings run in parallel, one per core: more threads than cores would only compete
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
     }

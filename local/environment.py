@@ -22,6 +22,7 @@ def environment(settings: Settings) -> dict[str, str]:
     # Child processes load the same settings, wherever the settings of this process came from.
     addresses = {
         "SEGUE_HOST": settings.host,
+        "SEGUE_ALLOW_REMOTE": "yes" if settings.allow_remote else "no",
         "SEGUE_AIRFLOW_PORT": str(settings.airflow_port),
         "SEGUE_RECOMMENDER_PORT": str(settings.recommender_port),
         "SEGUE_MLFLOW_PORT": str(settings.mlflow_port),

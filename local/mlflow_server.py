@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 
-from config.settings import Settings, load_settings
+from config.bind_address import check_bind_address
+from config.settings import SettingError, Settings, load_operator_password, load_settings
 from local.environment import environment
 
 
@@ -13,12 +15,17 @@ def command(settings: Settings) -> list[str]:
     store = ["--backend-store-uri", f"sqlite:///{settings.mlflow}/mlflow.db"]
     artifacts = ["--no-serve-artifacts", "--default-artifact-root", str(settings.mlflow / "artifacts")]
     address = ["--workers", "1", "--host", settings.host, "--port", str(settings.mlflow_port)]
-    return ["mlflow", "server", *store, *artifacts, *address]
+    app = ["--app-name", "segue"] if load_operator_password() else []
+    return ["mlflow", "server", *store, *artifacts, *address, *app]
 
 
 def main() -> None:
     """Replace this process with the server."""
-    settings = load_settings()
+    try:
+        settings = load_settings()
+        check_bind_address(settings, "mlflow")
+    except SettingError as error:
+        sys.exit(str(error))
     settings.mlflow.mkdir(parents=True, exist_ok=True)
     # Job runners would add eight processes and 2 GB of memory
     variables = {**environment(settings), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from config.bind_address import check_bind_address
 from config.settings import ROOT, SettingError, Settings, load_settings
 from local import airflow_server, process
 from local.environment import environment
@@ -69,7 +70,7 @@ class Service:
 SERVICES = (
     Service(
         name="airflow",
-        command=lambda _: ["airflow", "standalone"],
+        command=lambda _: ["python", "-m", "local.wrappers.airflow_standalone"],
         port=lambda settings: settings.airflow_port,
         setting="SEGUE_AIRFLOW_PORT",
         health_path="/api/v2/monitor/health",
@@ -95,7 +96,7 @@ SERVICES = (
         command=lambda _: ["python", "-m", "console.server"],
         port=lambda settings: settings.console_port,
         setting="SEGUE_PAGES_PORT",
-        health_path="/",
+        health_path="/livez",
     ),
 )
 
@@ -124,10 +125,12 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
     """Start the services that do not run and wait until all respond.
 
     Raises:
-        HomeFormatError, PortTakenError, DiskSpaceError: Nothing was started, because another version wrote the home, a port
-            is taken by another program, or the disk is full.
+        HomeFormatError, PortTakenError, DiskSpaceError, SettingError: Nothing was started, because another version wrote the
+            home, a port is taken by another program, the disk is full, or a service must not listen on the host of the settings.
         ServiceError: A service ended or did not respond in time.
     """
+    for service in installed_services(settings):
+        check_bind_address(settings, service.name)
     check_disk_space(settings.home)
     restrict_access(settings.home)
     check_home_format(settings)

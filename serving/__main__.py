@@ -11,7 +11,8 @@ import secrets
 import sys
 
 from config import http_settings, jwt_settings, settings
-from serving.http.api_keys import ApiKeys, ApiKeysRequired, check_host
+from config.bind_address import check_bind_address
+from serving.http.api_keys import ApiKeys
 from serving.http.user_tokens import UserTokens
 
 SERVICE, DISTRIBUTED_SERVICE = "serving.service:Recommender", "serving.distributed:Recommender"
@@ -20,17 +21,18 @@ KERNEL_THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def main() -> None:
-    """Replace this process with the server. It listens on loopback unless SEGUE_HOST is set, which requires API keys."""
+    """Replace this process with the server. It listens on loopback unless SEGUE_HOST is set, see `config.bind_address`."""
     parser = argparse.ArgumentParser(prog="python -m serving", description="Start the recommender")
     parser.add_argument("--composed", action="store_true", help="three services, as on a cluster")
     service = DISTRIBUTED_SERVICE if parser.parse_args().composed else SERVICE
-    current = settings.load_settings()
     try:
+        current = settings.load_settings()
         if tokens := jwt_settings.load_jwt_settings():
             UserTokens(tokens)
-        check_host(current.host, ApiKeys(settings.load_api_keys()), tokens is not None)
+        ApiKeys(settings.load_api_keys())
+        check_bind_address(current, "recommender")
         http_settings.load_http_settings()
-    except (ApiKeysRequired, ValueError) as error:
+    except ValueError as error:
         raise SystemExit(str(error)) from error
     # A new token for each start; the processes inherit it.
     token = {http_settings.INTERNAL_TOKEN: secrets.token_urlsafe(32)}

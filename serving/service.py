@@ -17,12 +17,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from config import garbage_collector, http_settings, jwt_settings, settings
+from config.bind_address import check_bind_address
 from serving.errors import NoCollections, NotReady, RequestRejected, UnknownTrack
 from serving.events.write_ahead_log import LogBusy
 from serving.http import openapi
 from serving.http.access_policy import OTHER_USER, AccessControl, AccessPolicy
 from serving.http.admission import Admission, RequestQueue
-from serving.http.api_keys import ApiKeys, check_host
+from serving.http.api_keys import ApiKeys
 from serving.http.connection_limits import configure_uvicorn
 from serving.http.cross_origin import CrossOriginSharing
 from serving.http.rate_limit import RateLimit
@@ -84,8 +85,7 @@ class Recommender:
         structured_log.configure_logging()
         logging.getLogger("bentoml._internal.server.http_app").addFilter(ValidationLogFilter())
         here = settings.load_settings()
-        policy = _access_policy()
-        check_host(here.host, policy.keys, policy.tokens is not None)
+        check_bind_address(here, "recommender")
         self._runtime = self._build_runtime(here, _metrics())
         garbage_collector.freeze_gc()
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from prometheus_client import REGISTRY, start_http_server
 
-from config import garbage_collector, settings
+from config import bind_address, garbage_collector, settings
 from sequences.feast_store import open_store
 from sequences.online.reader_writer import OnlineWriter
 from sequences.streaming.apply import EventApplier
@@ -69,6 +69,7 @@ def main() -> int:
                 "SEGUE_BROKER is empty: the recommender applies events itself and there is nothing to consume; set it to "
                 "redis://host:port/db or kafka://host:port for both processes"
             )
+        bind_address.check_bind_address(here, "consumer")
         start_http_server(here.consumer_port, here.host)
     except (settings.SettingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""API keys of clients, and the rule that a service on a public address needs them.
+"""API keys of clients.
 
 Only hashes of keys are stored, so that no log or traceback can reveal one. Knows nothing about HTTP.
 """
@@ -9,13 +9,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 
-from config.settings import is_loopback
-
 MIN_KEY_LENGTH = 16
-
-
-class ApiKeysRequired(RuntimeError):
-    """The service would be open to other machines without API keys; the message names the remedy."""
 
 
 class ApiKeys:
@@ -44,19 +38,6 @@ class ApiKeys:
         digest = _digest(key)
         found = [hmac.compare_digest(digest, one) for one in self._digests]
         return digest.hex()[:12] if any(found) else None
-
-
-def check_host(host: str, keys: ApiKeys, has_tokens: bool = False) -> None:
-    """Check that the service may listen on this host.
-
-    Raises:
-        ApiKeysRequired: Other machines could reach the service, and it has neither keys nor user tokens.
-    """
-    if not keys and not has_tokens and not is_loopback(host):
-        raise ApiKeysRequired(
-            f"without API keys the service would be open to every machine that reaches {host}; set SEGUE_API_KEYS (separated by "
-            "commas), SEGUE_API_KEYS_FILE (one key per line), or SEGUE_HOST=127.0.0.1"
-        )
 
 
 def _digest(key: str) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import polars as pl
+import psutil
 import pytest
 
 from config import settings
@@ -91,6 +92,20 @@ def test_the_run_ends_with_a_recommendation_and_addresses(first_run, here):
     assert f"http://{here.host}:{here.airflow_port}" in first_run
     assert "release_ready" in first_run
     assert all(service.is_ready(here) for service in services.SERVICES)
+
+
+def test_every_process_listens_on_loopback_only(here):
+    programs = [services.find_running_process(service, here) for service in services.SERVICES]
+    listening = [
+        (" ".join(member.cmdline()), connection.laddr)
+        for program in programs
+        for member in program.members()
+        for connection in member.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    ports = {here.airflow_port, here.recommender_port, here.mlflow_port, here.console_port}
+    assert ports <= {address.port for _, address in listening}
+    assert [(command, address) for command, address in listening if not settings.is_loopback(address.ip)] == []
 
 
 def test_nothing_in_the_home_is_accessible_for_other_users(here):

@@ -112,9 +112,9 @@ def land(here: Settings, source: str) -> None:
 
 
 @contextmanager
-def serve_console(here: Settings) -> Iterator[str]:
+def serve_console(here: Settings, password: str = "") -> Iterator[str]:
     """Start the console and yield its URL."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, settings=here)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, settings=here, password=password)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()

@@ -51,6 +51,19 @@ def test_a_loopback_console_does_not_answer_to_other_names(here, console, host):
     assert httpx.get(console, headers={"Host": "localhost:1"}).status_code == 200
 
 
+def test_a_console_with_a_password_answers_the_operator_only(here):
+    console_home.write_reports(here)
+    password = "p" * 20
+    with console_home.serve_console(here, password) as url:
+        for path in ("/", "/data", "/reports/evaluation.html", "/nowhere", "/favicon.ico"):
+            denied = httpx.get(url + path)
+            assert denied.status_code == 401 and denied.headers["www-authenticate"].startswith("Basic ")
+            assert httpx.get(url + path, auth=("segue", "wrong")).status_code == 401
+            assert httpx.head(url + path).status_code == 401
+        assert httpx.get(f"{url}/reports/evaluation.html", auth=("segue", password)).text == "the report"
+        assert httpx.get(f"{url}/livez").status_code == 200
+
+
 def test_the_index_of_a_new_home_names_the_commands(here):
     with console_home.serve_console(here) as url:
         index = httpx.get(url).text

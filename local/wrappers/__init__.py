@@ -1,0 +1,1 @@
+"""Servers of Airflow and MLflow, started with restrictions that they have no settings for."""
