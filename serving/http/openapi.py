@@ -208,8 +208,8 @@ def _add_examples(path: str, operation: Spec) -> None:
     content["example"] = example
     errors = sorted(examples["errors"][path].items())
     operation["responses"] = {"200": response} | {str(status): _error(status, error) for status, error in errors}
-    token = [{USER_TOKEN_SCHEME: []}] if path in USER_PATHS else []
-    operation["security"] = [{}, {API_KEY_SCHEME: []}, *token]
+    schemes = (API_KEY_SCHEME, USER_TOKEN_SCHEME) if path in USER_PATHS else (API_KEY_SCHEME,)
+    operation["security"] = [{}, *({scheme: []} for scheme in schemes)]
 
 
 def _error(status: int, error: str) -> Spec:

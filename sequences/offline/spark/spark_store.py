@@ -76,6 +76,7 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
         filter_by_created_timestamp: bool = False,
         start_date: datetime | None = None,
         end_date: datetime | None = None,
+        **_: Any,
     ) -> RetrievalJob:
         """The features of every entity row, equal to `SequenceOfflineStore`; rows of a data frame keep their order.
 
