@@ -97,6 +97,14 @@ def test_unchanged_files_of_the_live_log_are_not_read_again(tmp_path: Path) -> N
     assert land(live, home, tables=tmp_path / "elsewhere")["own_events"].landed == 4
 
 
+def test_live_log_is_read_completely_after_the_clock_was_set_back(tmp_path: Path) -> None:
+    home, live, began = tmp_path / "home", tmp_path / "home" / "live", datetime.now(UTC)
+    json_lines(live / "dt=2026-05-01" / "a.jsonl", [event(1)])
+    assert land(live, home, now=began + timedelta(days=30))["own_events"].landed == 1
+    json_lines(live / "dt=2026-05-02" / "a.jsonl", [event(2)])
+    assert land(live, home, now=began + timedelta(hours=1))["own_events"].landed == 1
+
+
 def test_live_log_is_read_completely_after_an_interrupted_landing(tmp_path: Path) -> None:
     home, live = tmp_path / "home", tmp_path / "home" / "live"
     for day in (1, 5):
