@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,8 @@ class Runtime:
         self._online = OnlineStore(self._duration_of, self._degradation)
         self._online.open()
         self._publisher = Publisher(settings.broker, self._duration_of) if settings.broker else None
+        if self._publisher:
+            self._publisher.open()
         log = self._open_log(LOCK_TIMEOUT_S)
         # Start after taking the log lock: an eraser that holds the lock does not have to notify the service.
         self._suppression = SuppressionListFollower(settings.suppression_list, settings.home / "serving")
@@ -158,7 +160,7 @@ class Runtime:
         """Replay events that the online store lacks, then accept events and write data of users."""
         settings, metrics = self._settings, self._metrics
         self._suppression.acknowledge()
-        pusher = EventPusher(log, UserWriters(self._apply), self._degradation)
+        pusher = EventPusher(log, UserWriters(self._apply), self._degradation, self._exclude_replayed)
         replayed = pusher.start()
         logger.info("%d logged events were replayed to the online store", replayed)
         self._writing = EventWriting(
@@ -368,6 +370,11 @@ class Runtime:
         apply = self._publisher.publish if self._publisher else self._online.apply
         with self._suppression.snapshot() as erased:
             apply({user: events for user, events in events_of.items() if user not in erased})
+
+    def _exclude_replayed(self, events: Sequence[Event]) -> None:
+        """Cache the exclusions of replayed events, except those of erased users."""
+        with self._suppression.snapshot() as erased:
+            self._hydrator.record_exclusions([event for event in events if event["user_id"] not in erased])
 
     def _applied_position(self, log: EventLog) -> LogPosition | None:
         """Position up to which the live log is in the online store; None with a broker, where it is unknown."""

@@ -88,6 +88,7 @@ class TopicSender:
             parse_servers(url), logger=logger, log_level=logging.DEBUG, acks="all", enable_idempotence=True
         )
         self._is_started = False
+        self._start_lock = asyncio.Lock()
 
     async def send(self, messages: Iterable[Message]) -> None:
         """Send messages and wait for the broker's acknowledgement of all; the order within a partition is kept.
@@ -95,9 +96,10 @@ class TopicSender:
         Raises:
             KafkaError, OSError: Some messages may not have been delivered; sending all again is safe (idempotent).
         """
-        if not self._is_started:
-            await _start(self._broker, self._url, self._topic)
-            self._is_started = True
+        async with self._start_lock:
+            if not self._is_started:
+                await _start(self._broker, self._url, self._topic)
+                self._is_started = True
         sent = [
             await self._broker.publish(message.to_bytes(), self._topic.name, key=_key(message.user_id), no_confirm=True)
             for message in messages

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 from sequences.streaming.message import TOPIC, Message, Topic, build_messages
 
 WAIT_S = 15.0
+
+logger = logging.getLogger(__name__)
 
 
 class Sender(Protocol):
@@ -38,6 +42,10 @@ class Publisher:
         self._thread = threading.Thread(target=self._loop.run_forever, name="publisher", daemon=True)
         self._thread.start()
 
+    def open(self) -> None:
+        """Start connecting to the broker, so that the first event does not wait for it."""
+        asyncio.run_coroutine_threadsafe(self._send([]), self._loop).add_done_callback(_log_failure)
+
     def publish(self, events_of: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         """Send events, user ▸ contract rows in order.
 
@@ -61,6 +69,11 @@ class Publisher:
 
     def _run_in_loop(self, coroutine: Any) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(WAIT_S)
+
+
+def _log_failure(opened: Future[None]) -> None:
+    if not opened.cancelled() and (error := opened.exception()) is not None:
+        logger.warning("the broker does not respond: %r; events wait in the log", error)
 
 
 def make_sender(url: str, topic: Topic) -> Sender:

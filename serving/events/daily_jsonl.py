@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class DailyJsonlFile:
         self._folder, self._name, self._now_us = folder, name, now_us
         self._day = ""
         self._descriptor = -1
-        self._size = 0
+        self._size = self._synced_size = 0
         self.path = folder
 
     def append(self, lines: bytes) -> tuple[Path, int]:
@@ -32,7 +33,7 @@ class DailyJsonlFile:
             The file and the offset after the lines.
 
         Raises:
-            OSError: The write failed. The file is truncated to its last whole line, so the call can be repeated.
+            OSError: The write failed. The file is as before, so the call can be repeated.
         """
         self._open_day()
         start = self._size
@@ -41,7 +42,10 @@ class DailyJsonlFile:
             while written < len(lines):
                 written += os.write(self._descriptor, lines[written:])
         except OSError:
-            os.ftruncate(self._descriptor, start)
+            try:
+                os.ftruncate(self._descriptor, start)
+            except OSError:
+                self._discard_file()
             raise
         self._size = start + len(lines)
         return self.path, self._size
@@ -50,6 +54,7 @@ class DailyJsonlFile:
         """Flush everything that was appended to the disk."""
         if self._descriptor >= 0:
             os.fdatasync(self._descriptor)
+            self._synced_size = self._size
 
     def close(self) -> None:
         """Sync and close; the next append opens a new file."""
@@ -59,10 +64,19 @@ class DailyJsonlFile:
             self._descriptor, self._day = -1, ""
 
     def abandon(self) -> None:
-        """Close without syncing; the next append opens a new file."""
+        """Close after a failed sync, without the lines that were not synced; the next append opens a new file."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor, self._day = -1, ""
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._synced_size)
+            self._discard_file()
+
+    def _discard_file(self) -> None:
+        """Close the file, and delete it if it has no lines: each attempt on a full disk would leave an empty file."""
+        with suppress(OSError):
+            if os.fstat(self._descriptor).st_size == 0:
+                self.path.unlink()
+        os.close(self._descriptor)
+        self._descriptor, self._day = -1, ""
 
     def _open_day(self) -> None:
         now_us = self._now_us()
@@ -76,11 +90,15 @@ class DailyJsonlFile:
         number = max(now_us, daily_files.number_of(earlier[-1].name) + 1 if earlier else 0)
         self.path = folder / f"{self._name}-{number:017d}-{os.getpid()}.jsonl"
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-        self._size = os.fstat(self._descriptor).st_size
+        self._size = self._synced_size = os.fstat(self._descriptor).st_size
+        try:
+            # A new file is durable only after its folders are synced.
+            for parent in (folder, self._folder):
+                _sync_folder(parent)
+        except OSError:
+            self._discard_file()
+            raise
         self._day = day
-        # A new file is durable only after its folders are synced.
-        for parent in (folder, self._folder):
-            _sync_folder(parent)
 
 
 def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:

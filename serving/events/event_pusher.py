@@ -9,8 +9,10 @@ and requests see them when a consumer has applied them. Knows nothing about HTTP
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
-from concurrent.futures import wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
 from serving.events.event_schema import Event
@@ -20,7 +22,10 @@ from serving.observability.background import PeriodicTask
 from serving.observability.degradation import EVENT_PUSH, Degradation
 from serving.pipeline.hydrate import StoreUnavailable
 
-PUSH_TIMEOUT_S = 5.0
+PUSH_TIMEOUT_S = 0.25
+"""Time without a completed write after which the store or the broker counts as failing."""
+MAX_PUSH_WAIT_S = 5.0
+"""Time that a report waits at most while other writes complete."""
 RETRY_INTERVAL_S = 1.0
 MAX_DEFERRED_REPORTS = 10_000
 REPLAY_BATCH_SIZE = 1000
@@ -36,10 +41,23 @@ class _PendingPush:
 
 
 class EventPusher:
-    """Pushes appended events and advances the log's low watermark; a background thread retries and saves the watermark."""
+    """Pushes appended events and advances the log's low watermark; a background thread retries and saves the watermark.
 
-    def __init__(self, log: EventLog, writers: UserWriters, degradation: Degradation) -> None:
-        self._log, self._writers, self._degradation = log, writers, degradation
+    Args:
+        log: The event log.
+        writers: Writers of the online store or the broker.
+        degradation: Where failures are reported.
+        exclude: Called with replayed events before they are pushed, so that exclusions take effect if the store is down.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        writers: UserWriters,
+        degradation: Degradation,
+        exclude: Callable[[Sequence[Event]], None] = lambda _: None,
+    ) -> None:
+        self._log, self._writers, self._degradation, self._exclude = log, writers, degradation, exclude
         self._deferred: deque[_PendingPush] = deque()
         self._is_failing = False
         self._has_overflowed = False
@@ -87,6 +105,7 @@ class EventPusher:
 
     def _replay(self, push: _PendingPush) -> None:
         self._log.low_watermark.mark_logged(push.position)
+        self._exclude(push.events)
         if self._is_failing or not self._try_push(push):
             self._defer(push)
 
@@ -101,8 +120,8 @@ class EventPusher:
         for event in push.events:
             by_user.setdefault(event["user_id"], []).append(event)
         waiting = [self._writers.submit(user_id, events) for user_id, events in by_user.items()]
-        done, late = wait(waiting, timeout=PUSH_TIMEOUT_S)
-        errors = [error for answer in done if (error := answer.exception()) is not None]
+        late = self._wait(waiting)
+        errors = [error for one in waiting if one not in late and (error := one.exception()) is not None]
         if late:
             errors.append(TimeoutError(f"no response within {PUSH_TIMEOUT_S:g} s"))
         if not errors:
@@ -125,6 +144,15 @@ class EventPusher:
                 errors[0],
             )
         return False
+
+    def _wait(self, waiting: Sequence[Future[None]]) -> set[Future[None]]:
+        """Wait for writes while the store completes some; return those that are late."""
+        late, deadline = set(waiting), time.monotonic() + MAX_PUSH_WAIT_S
+        completed = -1
+        while late and completed != self._writers.completed_batches and time.monotonic() < deadline:
+            completed = self._writers.completed_batches
+            late = wait(late, timeout=PUSH_TIMEOUT_S).not_done
+        return late
 
     def _record_success(self) -> None:
         if self._is_failing:

@@ -26,7 +26,10 @@ class UserWriters:
 
     def __init__(self, apply: ApplyEvents, writers: int = 1) -> None:
         self._apply = apply
+        self.completed_batches = 0
+        """Number of batches that were applied or rejected; it grows while the store responds."""
         self._queues: list[queue.Queue[_Job | None]] = [queue.Queue() for _ in range(writers)]
+        self._lock = threading.Lock()
         self._threads = [
             threading.Thread(target=self._run, args=(jobs,), name=f"user-writer-{number}", daemon=True)
             for number, jobs in enumerate(self._queues)
@@ -59,7 +62,8 @@ class UserWriters:
                 except queue.Empty:
                     break
             is_last = waiting[-1] is None
-            self._apply_together([job for job in waiting if job is not None])
+            if together := [job for job in waiting if job is not None]:
+                self._apply_together(together)
 
     def _apply_together(self, jobs: list[_Job]) -> None:
         by_user: dict[str, list[_Job]] = {}
@@ -75,16 +79,17 @@ class UserWriters:
                 for job in jobs:
                     self._apply_together([job])
             else:
-                _complete_futures(jobs, error)
+                self._complete(jobs, error)
         except Exception as error:
-            _complete_futures(jobs, error)
+            self._complete(jobs, error)
         else:
-            _complete_futures(jobs, None)
+            self._complete(jobs, None)
 
-
-def _complete_futures(jobs: list[_Job], error: Exception | None) -> None:
-    for _, _, future in jobs:
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
+    def _complete(self, jobs: list[_Job], error: Exception | None) -> None:
+        with self._lock:
+            self.completed_batches += 1
+        for _, _, future in jobs:
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)

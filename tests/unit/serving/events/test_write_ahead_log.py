@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -143,6 +143,31 @@ def test_failed_write_acknowledges_nothing_and_can_be_repeated(tmp_path, monkeyp
     log.close()
 
 
+def test_failed_writes_leave_no_file_and_no_line(tmp_path, monkeypatch):
+    log = open_log(tmp_path)
+    log.append([event("a")])
+    write, sync = os.write, DailyJsonlFile.sync
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda descriptor, lines: write(descriptor, lines[:9]) and _raise_disk_full())
+        for _ in range(3):
+            with pytest.raises(OSError, match="disk full"):
+                log.append([event("b")])
+    with monkeypatch.context() as broken:
+        broken.setattr(DailyJsonlFile, "sync", lambda self: _raise_disk_full())
+        for _ in range(3):
+            with pytest.raises(OSError, match="disk full"):
+                log.append([event("b")])
+    assert DailyJsonlFile.sync is sync
+    assert len(log.append([event("b")]).events) == 1
+    log.close()
+    assert [row["event_id"] for row in logged(tmp_path)] == ["a", "b"]
+    assert all(path.stat().st_size for path in daily_files.list_files(tmp_path / "live", EVENT_LOG_PREFIX))
+
+
+def _raise_disk_full():
+    raise OSError("disk full")
+
+
 def test_log_has_a_single_writer(tmp_path):
     log = open_log(tmp_path)
     with pytest.raises(LogLocked, match=str(os.getpid())):
@@ -245,6 +270,48 @@ def test_reports_do_not_wait_for_a_store_that_failed(tmp_path, monkeypatch):
     monkeypatch.setattr("serving.events.event_pusher.PUSH_TIMEOUT_S", 60)
     push._retry()
     assert (push.pending_reports, parts.parts) == (0, {})
+    push.close()
+    log.close()
+
+
+def test_reports_wait_while_other_writes_complete(tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
+    monkeypatch.setattr("serving.events.user_writers.MAX_BATCH_JOBS", 1)
+    applied, may_apply = [], threading.Semaphore(0)
+
+    def apply(events_of):
+        may_apply.acquire()
+        applied.append(events_of)
+
+    def wait_for_one_write(futures, timeout):
+        may_apply.release()
+        if earlier:
+            earlier.pop(0).result(timeout=60)
+            return wait(futures, timeout=0)
+        return wait(futures, timeout=60)
+
+    monkeypatch.setattr("serving.events.event_pusher.wait", wait_for_one_write)
+    writers, log = UserWriters(apply), open_log(tmp_path)
+    push = EventPusher(log, writers, degradation())
+    push.start()
+    earlier = [writers.submit("other", [event(f"o{number}", "other")]) for number in range(4)]
+    # Four timeouts pass before the report is applied, each with a completed write.
+    assert push.push(log.append([event("a")]))
+    assert (len(applied), push.pending_reports) == (5, 0)
+    push.close()
+    log.close()
+
+
+def test_replayed_events_are_excluded_before_they_are_pushed(tmp_path):
+    log, store, excluded = open_log(tmp_path), Store(), []
+    log.append([event("a", action="block")])
+    log.close()
+    store.is_away = True
+    log = open_log(tmp_path)
+    push = EventPusher(log, UserWriters(store.apply), degradation(), excluded.extend)
+    push.start()
+    assert [one["event_id"] for one in excluded] == ["a"]
+    assert push.pending_reports == 1
     push.close()
     log.close()
 
