@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 from serving.events import daily_jsonl
 
 CAPACITY = 500_000
 LINE_BYTES = 512
-_ID = re.compile(rb'\{"event_id":("(?:[^"\\]|\\.)*")')
 
 
 class RecentEventIds:
@@ -42,7 +41,7 @@ class RecentEventIds:
             self._order.remove(code)
 
     def load(self, paths: list[Path]) -> None:
-        """Load the newest ids of log files, given oldest first; each line must begin with its `event_id`."""
+        """Load the newest ids of log files, given oldest first."""
         newest: deque[list[int]] = deque()
         remaining = self._capacity
         for path in reversed(paths):
@@ -70,9 +69,9 @@ def _ids_at_end(path: Path, max_ids: int) -> list[int]:
     start = max(0, path.stat().st_size - max_ids * LINE_BYTES)
     found: deque[int] = deque(maxlen=max_ids)
     for line, _ in daily_jsonl.read_lines(path, start):
-        match = _ID.match(line)
-        if match:
-            found.append(_hash(match.group(1)))
+        # A damaged line is no event, even if it begins with an id: the event is new when it is reported again.
+        with suppress(ValueError, KeyError, TypeError):
+            found.append(_hash(json.dumps(json.loads(line)["event_id"]).encode()))
     return list(found)
 
 

@@ -8,6 +8,7 @@ Knows nothing about HTTP or storage.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -96,6 +97,19 @@ def read_event(row: object, now_us: int) -> Event:
     event["occurred_at"], event["ended_at"] = _times(row, is_play, event["played_ms"] or 0, now_us)
     event["event_id"] = event["event_id"] or _event_id(event)
     return event
+
+
+def read_logged_event(line: bytes) -> Event | None:
+    """The event of a line of the event log; None if the line is damaged."""
+    try:
+        row = json.loads(line)
+        if not isinstance(row, dict) or not all(isinstance(row.get(name), int) for name in ("occurred_at", "ended_at")):
+            return None
+        for column, read in {**_READERS, "event_id": _required_text}.items():
+            read(column, row.get(column))
+    except ValueError:
+        return None
+    return row
 
 
 def _times(row: Mapping[str, Any], is_play: bool, played_ms: int, now_us: int) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from typing import IO
 from serving.events import daily_jsonl
 from serving.events.daily_jsonl import DailyJsonlFile
 from serving.events.deduplication import RecentEventIds
-from serving.events.event_schema import Event
+from serving.events.event_schema import Event, read_logged_event
 from storage import daily_files
 
 EVENT_LOG_PREFIX = "events"
@@ -129,11 +129,8 @@ class EventLog:
                     continue
                 start = mark[1] if name == mark[0] else 0
             for line, offset in daily_jsonl.read_lines(path, start):
-                try:
-                    event = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(event, dict) and "user_id" in event:
+                event = read_logged_event(line)
+                if event is not None:
                     yield event, (name, offset)
 
     def close(self) -> None:

@@ -32,3 +32,13 @@ def test_newest_ids_of_log_files_are_loaded(tmp_path):
     ids.load(paths)
     assert [ids.add(name) for name in names[1:]] == [False] * 4
     assert ids.add("plain")
+
+
+def test_event_of_a_damaged_line_is_new(tmp_path):
+    path = tmp_path / "1.jsonl"
+    path.write_bytes(
+        b'{"event_id":"whole","user_id":"u"}\n{"event_id":"damaged","us\0\0\0\0}\n{"event_id":"torn","user_id"\n3\n'
+    )
+    ids = RecentEventIds()
+    ids.load([path])
+    assert [ids.add(name) for name in ("whole", "damaged", "torn")] == [False, True, True]

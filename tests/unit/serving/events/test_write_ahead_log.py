@@ -316,6 +316,19 @@ def test_replayed_events_are_excluded_before_they_are_pushed(tmp_path):
     log.close()
 
 
+@pytest.mark.parametrize("column", ["event_id", "user_id", "target_type", "action", "occurred_at"])
+def test_damaged_line_is_not_replayed(tmp_path, column):
+    log = open_log(tmp_path)
+    log.append([event("a"), event("b")])
+    log.close()
+    (path,) = daily_files.list_files(tmp_path / "live", EVENT_LOG_PREFIX)
+    first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first.replace(f'"{column}"'.encode(), f'"{column[:-1]}?"'.encode()) + second)
+    log = open_log(tmp_path)
+    assert [one.get("event_id") for one, _ in log.read_unpushed()] == ["b"]
+    log.close()
+
+
 def test_reports_beyond_the_limit_are_read_from_the_log(tmp_path, monkeypatch):
     monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
     monkeypatch.setattr("serving.events.event_pusher.MAX_DEFERRED_REPORTS", 2)
