@@ -55,8 +55,10 @@ def require_absolute_home(home: str | None) -> str | None:
     return home
 
 
-def open_store(repository: Path = FEATURE_REPOSITORY) -> FeatureStore:
+def open_store(repository: Path = FEATURE_REPOSITORY, redis_timeout_s: float | None = None) -> FeatureStore:
     """A new Feast store with separate connections, located by the settings.
+
+    `redis_timeout_s` replaces the timeout of connecting to Redis and of each read from the connection.
 
     Do not share an instance between a writer and a reader thread pool: Feast's SQLite store has one connection per
     instance, and a reader on that connection sees partially written rows.
@@ -70,7 +72,8 @@ def open_store(repository: Path = FEATURE_REPOSITORY) -> FeatureStore:
         repo_path=str(repository), fs_yaml_file=repository / "feature_store.yaml"
     )
     _enable_wal(store)
-    _limit_retries(store)
+    if store.config.online_store.type == "redis":
+        configure_redis(store, redis_timeout_s)
     return store
 
 
@@ -105,17 +108,19 @@ def import_feast() -> Any:
     return feast
 
 
-def _limit_retries(store: FeatureStore) -> None:
-    """Let the client of a Redis store retry only once, and only with a new connection.
+def configure_redis(store: FeatureStore, timeout_s: float | None) -> None:
+    """Set the timeout, and let the client retry only once, and only with a new connection.
 
     By default it repeats a command that timed out ten times with pauses, so that a request would wait for half a minute.
     """
-    if store.config.online_store.type != "redis":
-        return
     from redis.backoff import NoBackoff
     from redis.exceptions import ConnectionError as RedisConnectionError
     from redis.retry import Retry
 
+    if timeout_s is not None:
+        # Of repeated options in the connection string, Feast uses the last one.
+        options = f",socket_timeout={timeout_s:g},socket_connect_timeout={timeout_s:g}"
+        store.config.online_store.connection_string += options
     online: Any = store._get_provider().online_store
     retry = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
     online._get_client(store.config.online_store).set_retry(retry)

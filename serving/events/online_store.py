@@ -26,7 +26,10 @@ from serving.pipeline.hydrate import FeatureRows, StoreUnavailable
 from training.data.feature_services import ServiceContract
 
 SERVICE = "recommender"
-CHECK_INTERVAL_S = 1.0
+CHECK_INTERVAL_S = 0.25
+READ_TIMEOUT_S = 0.05
+"""Time that a read waits for Redis before the request is answered from the cached user state. Writes have the timeout of
+`feature_store.yaml`, because reports wait for them in another thread."""
 CHECKED_USER = "\0"
 """User id that no user has, because it is not printable: reading it fails if the store does not respond or lacks tables."""
 
@@ -156,7 +159,7 @@ class OnlineStore:
         if reader is None:
             with self._open_lock:
                 if self._reader is None:
-                    store = open_store()
+                    store = open_store(redis_timeout_s=READ_TIMEOUT_S)
                     self._file = _sqlite_file(store)
                     self._inode = _inode(self._file)
                     self._reader = OnlineReader(store)

@@ -32,7 +32,7 @@ class Registry:
     def __init__(self, folder):
         self.folder, self.is_applied, self.opened = folder, False, 0
 
-    def open(self):
+    def open(self, **_):
         if not self.is_applied:
             raise FileNotFoundError("run `feast apply`")
         self.opened += 1
