@@ -22,8 +22,9 @@ from serving.observability.background import PeriodicTask
 from serving.observability.degradation import EVENT_PUSH, Degradation
 from serving.pipeline.hydrate import StoreUnavailable
 
-PUSH_TIMEOUT_S = 0.25
-"""Time without a completed write after which the store or the broker counts as failing."""
+PUSH_TIMEOUT_S, PUSH_TIMEOUT_PER_EVENT_S = 0.25, 0.002
+"""Time without a completed write, and its increase by each waiting event, after which the store or the broker counts as failing
+for a report. A retry, for which nobody waits, has `MAX_PUSH_WAIT_S`: it must not fail because a write takes long."""
 MAX_PUSH_WAIT_S = 5.0
 """Time that a report waits at most while other writes complete."""
 RETRY_INTERVAL_S = 1.0
@@ -92,7 +93,7 @@ class EventPusher:
         if appended.position is None:
             return True
         push = _PendingPush(appended.events, appended.position)
-        if not self._is_failing and self._try_push(push):
+        if not self._is_failing and self._try_push(push, PUSH_TIMEOUT_S):
             return True
         self._defer(push)
         return False
@@ -115,15 +116,16 @@ class EventPusher:
         else:
             self._has_overflowed = True  # read from the log when the others are pushed
 
-    def _try_push(self, push: _PendingPush) -> bool:
+    def _try_push(self, push: _PendingPush, timeout_s: float = MAX_PUSH_WAIT_S) -> bool:
         by_user: dict[str, list[Event]] = {}
         for event in push.events:
             by_user.setdefault(event["user_id"], []).append(event)
         waiting = [self._writers.submit(user_id, events) for user_id, events in by_user.items()]
-        late = self._wait(waiting)
+        timeout_s += PUSH_TIMEOUT_PER_EVENT_S * self._writers.waiting_events
+        late = self._wait(waiting, timeout_s)
         errors = [error for one in waiting if one not in late and (error := one.exception()) is not None]
         if late:
-            errors.append(TimeoutError(f"no response within {PUSH_TIMEOUT_S:g} s"))
+            errors.append(TimeoutError(f"no response within {timeout_s:g} s"))
         if not errors:
             if push.is_replay:
                 self._log.low_watermark.mark_pushed_through(push.position)
@@ -145,13 +147,13 @@ class EventPusher:
             )
         return False
 
-    def _wait(self, waiting: Sequence[Future[None]]) -> set[Future[None]]:
+    def _wait(self, waiting: Sequence[Future[None]], timeout_s: float) -> set[Future[None]]:
         """Wait for writes while the store completes some; return those that are late."""
         late, deadline = set(waiting), time.monotonic() + MAX_PUSH_WAIT_S
         completed = -1
         while late and completed != self._writers.completed_batches and time.monotonic() < deadline:
             completed = self._writers.completed_batches
-            late = wait(late, timeout=PUSH_TIMEOUT_S).not_done
+            late = wait(late, timeout=timeout_s).not_done
         return late
 
     def _record_success(self) -> None:

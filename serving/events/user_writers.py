@@ -28,6 +28,8 @@ class UserWriters:
         self._apply = apply
         self.completed_batches = 0
         """Number of batches that were applied or rejected; it grows while the store responds."""
+        self.waiting_events = 0
+        """Number of submitted events that are neither applied nor rejected."""
         self._queues: list[queue.Queue[_Job | None]] = [queue.Queue() for _ in range(writers)]
         self._lock = threading.Lock()
         self._threads = [
@@ -40,6 +42,8 @@ class UserWriters:
     def submit(self, user_id: str, events: list[Event]) -> Future[None]:
         """Apply events after those submitted earlier for this user; the future completes when the next read sees them."""
         future: Future[None] = Future()
+        with self._lock:
+            self.waiting_events += len(events)
         self._queues[zlib.crc32(user_id.encode("utf-8", "surrogatepass")) % len(self._queues)].put(
             (user_id, events, future)
         )
@@ -88,6 +92,7 @@ class UserWriters:
     def _complete(self, jobs: list[_Job], error: Exception | None) -> None:
         with self._lock:
             self.completed_batches += 1
+            self.waiting_events -= sum(len(events) for _, events, _ in jobs)
         for _, _, future in jobs:
             if error is None:
                 future.set_result(None)

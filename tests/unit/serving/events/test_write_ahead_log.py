@@ -14,7 +14,7 @@ import pytest
 
 from serving.events import daily_jsonl
 from serving.events.daily_jsonl import DailyJsonlFile
-from serving.events.event_pusher import EventPusher
+from serving.events.event_pusher import MAX_PUSH_WAIT_S, PUSH_TIMEOUT_PER_EVENT_S, PUSH_TIMEOUT_S, EventPusher
 from serving.events.event_schema import MICROSECONDS_PER_SECOND, read_event
 from serving.events.user_writers import UserWriters
 from serving.events.write_ahead_log import EVENT_LOG_PREFIX, EventLog, LogLocked
@@ -267,7 +267,6 @@ def test_reports_do_not_wait_for_a_store_that_failed(tmp_path, monkeypatch):
     assert (len(submitted), push.pending_reports) == (1, 3)
     assert "no response" in parts.parts["events"].error
     hangs.set()
-    monkeypatch.setattr("serving.events.event_pusher.PUSH_TIMEOUT_S", 60)
     push._retry()
     assert (push.pending_reports, parts.parts) == (0, {})
     push.close()
@@ -326,6 +325,28 @@ def test_damaged_line_is_not_replayed(tmp_path, column):
     path.write_bytes(first.replace(f'"{column}"'.encode(), f'"{column[:-1]}?"'.encode()) + second)
     log = open_log(tmp_path)
     assert [one.get("event_id") for one, _ in log.read_unpushed()] == ["b"]
+    log.close()
+
+
+def test_a_retry_waits_longer_than_a_report(tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
+    timeouts, hangs = [], threading.Event()
+
+    def wait_in_vain(futures, timeout):
+        timeouts.append(timeout)
+        return wait(futures, timeout=0)
+
+    monkeypatch.setattr("serving.events.event_pusher.wait", wait_in_vain)
+    log = open_log(tmp_path)
+    push = EventPusher(log, UserWriters(lambda _: hangs.wait()), degradation())
+    push.start()
+    assert not push.push(log.append([event("a"), event("b")]))
+    push._retry()
+    report, retry = timeouts
+    assert report == pytest.approx(PUSH_TIMEOUT_S + 2 * PUSH_TIMEOUT_PER_EVENT_S)
+    assert retry == pytest.approx(MAX_PUSH_WAIT_S + 4 * PUSH_TIMEOUT_PER_EVENT_S)
+    hangs.set()
+    push.close()
     log.close()
 
 
