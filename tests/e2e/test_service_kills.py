@@ -15,10 +15,10 @@ from benchmarks.data import synthetic_users
 from sequences.feast_store import open_store
 from sequences.online.reader_writer import OnlineReader
 from tests.support import recommender_service, valkey
+from tests.support.progress import FULL, sized
 from tests.support.tiers import acceptance_only
 
-FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
-KILLS = 20 if FULL else 1
+KILLS = sized(20, 1)
 EVENTS_A_SECOND, CLIENTS = 200, 16
 # Enough users that the newest clicks of each fit into a view, however slowly the service restarts.
 USERS = 6_000 if FULL else 600

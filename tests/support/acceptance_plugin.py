@@ -27,7 +27,8 @@ REPORT = HOME / "reports" / "acceptance.json"
 LOGS = Path(os.environ.get("SEGUE_ACCEPTANCE_LOGS") or ROOT.parent / "shared" / "data" / "listening_logs").resolve()
 RECIPE = os.environ.get("SEGUE_ACCEPTANCE_RECIPE") or "small"
 ROWS = int(os.environ.get("SEGUE_ACCEPTANCE_ROWS") or 0)
-IS_FULL_SIZE = RECIPE == "small" and not ROWS
+SHARE = float(os.environ.get("SEGUE_ACCEPTANCE_SHARE") or 1)  # fraction of the kills, faults and cases
+IS_FULL_SIZE = RECIPE == "small" and not ROWS and SHARE == 1
 CODE = (
     "ingestion dbt quality sequences feature_repo training serving dags local tests/e2e tests/support config storage privacy console "
     "web requirements.lock"
@@ -51,7 +52,7 @@ def inputs() -> str:
     """Hash of the logs and settings."""
     files = sorted(LOGS.glob("*")) if LOGS.is_dir() else []
     hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()]
-    return hashlib.sha256(" ".join([*hashes, RECIPE, str(ROWS)]).encode()).hexdigest()[:16]
+    return hashlib.sha256(" ".join([*hashes, RECIPE, str(ROWS), str(SHARE)]).encode()).hexdigest()[:16]
 
 
 def key() -> dict[str, str]:

@@ -80,7 +80,7 @@ class FaultyProxy:
 
     def _wait(self, is_response: bool) -> None:
         with self._changed:
-            if is_response and (self.delay_s or self.is_stalled):
+            if self.is_stalled or (is_response and self.delay_s):
                 self.delayed_chunks += 1
             if is_response and self.delay_s:
                 # Ends early if the faults change.

@@ -1,0 +1,22 @@
+"""Imports everything that the programs of the chaos suite need, in the right order."""
+
+from __future__ import annotations
+
+import importlib
+
+from sequences.feast_store import import_feast
+
+MODULES = (
+    "benchmarks.serving.release_swap",
+    "ingestion.land",
+    "sequences.online.materialize",
+    "sequences.streaming.consume",
+    "sequences.streaming.redis_streams",
+    "serving.runtime",
+    "tests.support.chaos.programs",
+    "training.release.__main__",
+)
+
+import_feast()
+for name in MODULES:
+    importlib.import_module(name)
