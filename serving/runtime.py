@@ -10,6 +10,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,10 @@ class EventWriting:
 
     def close(self) -> None:
         """Push and write what is pending, and release the lock."""
-        self.pusher.close()
-        self.log.close()
-        self.exposures.close()
-        self.feature_log.close()
+        # Each one is closed even if another cannot write, for instance on a full disk.
+        with ExitStack() as last_first:
+            for part in (self.feature_log, self.exposures, self.log, self.pusher):
+                last_first.callback(part.close)
 
 
 class _NoExposures:

@@ -140,9 +140,11 @@ class EventLog:
         self._closed = True
         self._reports.put(None)
         self._committer.join()
-        self._file.close()
-        self.low_watermark.save()
-        self._lock.close()
+        try:
+            self._file.close()
+            self.low_watermark.save()
+        finally:
+            self._lock.close()
 
     def _commit_forever(self) -> None:
         while True:

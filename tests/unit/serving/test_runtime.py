@@ -120,6 +120,24 @@ def test_second_recommender_answers_without_writing_and_takes_over(started, monk
         second.close()
 
 
+def test_everything_is_closed_when_a_part_cannot_write(started, monkeypatch):
+    runtime, closed = started.start(), []
+    writing = runtime._writing
+    for name in ("log", "exposures", "feature_log"):
+        part = getattr(writing, name)
+        monkeypatch.setattr(part, "close", lambda name=name, close=part.close: (close(), closed.append(name)))
+
+    def fail():
+        raise OSError("disk full")
+
+    with monkeypatch.context() as full:
+        full.setattr(writing.log.low_watermark, "save", fail)
+        with pytest.raises(OSError, match="disk full"):
+            writing.close()
+    assert {"exposures", "feature_log"} <= set(closed)
+    assert not writing.log.is_alive
+
+
 def test_closed_runtime_rejects_events(started):
     runtime = started.start()
     started.stop()

@@ -176,6 +176,15 @@ def test_log_has_a_single_writer(tmp_path):
     open_log(tmp_path).close()
 
 
+def test_a_log_that_cannot_save_its_watermark_releases_the_lock(tmp_path, monkeypatch):
+    log = open_log(tmp_path)
+    log.append([event("a")])
+    monkeypatch.setattr(log.low_watermark, "save", _raise_disk_full)
+    with pytest.raises(OSError, match="disk full"):
+        log.close()
+    open_log(tmp_path).close()
+
+
 class Store:
     """An online store that keeps events by id and can fail."""
 
