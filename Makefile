@@ -85,7 +85,7 @@ ACCEPTANCE := tests/e2e/test_acceptance.py tests/e2e/test_pipeline.py tests/e2e/
 	tests/unit/ingestion/readers/test_fuzz.py
 
 acceptance: setup .venv/spark ## Slow tests on real logs and at full size; resumable, skipped with a reason if data is missing
-	@SEGUE_ACCEPTANCE=1 $(BIN)/python -m pytest -p tests.support.acceptance_plugin --override-ini timeout=7200 $(ACCEPTANCE)
+	@SEGUE_ACCEPTANCE=1 $(BIN)/python -m pytest -p tests.support.acceptance_plugin --capture tee-sys --override-ini timeout=7200 $(ACCEPTANCE)
 
 bench: setup ## Compare speed with other libraries, into SEGUE_HOME/reports/benchmark.json (ONLY=name for one, ROWS=its size)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(call quoted,$(ONLY))) $(if $(ROWS),--rows $(call quoted,$(ROWS)))
