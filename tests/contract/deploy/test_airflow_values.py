@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from config import settings
-from tests.contract.deploy.test_kubernetes import OBJECTS, SECRET
+from tests.contract.deploy.test_kubernetes import OBJECTS, SECRET, containers
 
 VALUES = yaml.safe_load((settings.ROOT / "deploy" / "airflow" / "values.yaml").read_text())
 COMPOSE = yaml.safe_load((settings.ROOT / "docker-compose.yml").read_text())["x-airflow-environment"]
@@ -36,6 +36,7 @@ CHART: dict[str, Any] = {
     "env": list,
     "volumes": list,
     "volumeMounts": list,
+    "securityContexts": {"pod": dict, "containers": dict},
     "dags": {"persistence": {"enabled": bool}, "gitSync": {"enabled": bool}},
     "config": dict,
     "dagProcessor": {"dagBundleConfigList": [BUNDLE], "resources": dict, "logGroomerSidecar": GROOMER},
@@ -109,6 +110,7 @@ def test_pods_with_the_values_are_valid(component: str) -> None:
         "envFrom": yaml.safe_load(VALUES["extraEnvFrom"]),
         "resources": part["resources"],
         "volumeMounts": VALUES["volumeMounts"],
+        "securityContext": VALUES["securityContexts"]["containers"],
     }
     pod = {
         "apiVersion": "v1",
@@ -121,6 +123,11 @@ def test_pods_with_the_values_are_valid(component: str) -> None:
         },
     }
     assert kubernetes_validate.validate(pod, "1.30", strict=True) == "1.30"
+
+
+def test_containers_are_restricted_like_those_of_the_manifests() -> None:
+    assert all(container["securityContext"] == VALUES["securityContexts"]["containers"] for container in containers())
+    assert {mount["mountPath"] for mount in VALUES["volumeMounts"]} == {"/var/segue", "/tmp"}
 
 
 def test_no_secret_is_in_the_values() -> None:

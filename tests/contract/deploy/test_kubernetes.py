@@ -126,8 +126,30 @@ def test_every_workload_is_labeled_and_restricted() -> None:
         assert pods["spec"]["automountServiceAccountToken"] is False
         for container in pods["spec"]["containers"]:
             assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
             assert set(container["resources"]["requests"]) == {"cpu", "memory"}
             assert "memory" in container["resources"]["limits"]
+
+
+WRITABLE = {
+    "recommender": {"/tmp", "/var/segue", "/var/segue/live", "/var/segue/serving"},
+    "consumer": {"/tmp"},
+    "pages": {"/tmp"},
+    "mlflow": {"/tmp", "/var/segue/mlflow"},
+}
+
+
+def test_containers_write_to_the_listed_folders_only() -> None:
+    for container in containers():
+        writable = {mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")}
+        assert writable == WRITABLE[container["name"]], container["name"]
+
+
+def test_temporary_folders_are_limited() -> None:
+    volumes = [volume for workload in WORKLOADS for volume in workload["spec"]["template"]["spec"]["volumes"]]
+    assert all(volume["emptyDir"]["sizeLimit"] for volume in volumes if "emptyDir" in volume)
+    assert sum("emptyDir" in volume for volume in volumes) == len(WORKLOADS)
 
 
 def test_there_are_at_most_as_many_consumers_as_partitions() -> None:
