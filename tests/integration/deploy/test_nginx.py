@@ -47,12 +47,11 @@ def running(folder: Path) -> Iterator[int]:
     backend = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Backend)
     threading.Thread(target=backend.serve_forever, daemon=True).start()
     port = free_port()
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]
-        + ["-subj", "/CN=music.example.org", "-keyout", folder / "segue.key", "-out", folder / "segue.crt"],
-        check=True,
-        capture_output=True,
+    certificate = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=music.example.org"
     )
+    files = ["-keyout", folder / "segue.key", "-out", folder / "segue.crt"]
+    subprocess.run([*certificate.split(), *files], check=True, capture_output=True)
     site = (ROOT / "deploy" / "nginx" / "segue.conf").read_text()
     for old, new in {
         "127.0.0.1:3000": f"127.0.0.1:{backend.server_port}",
