@@ -1,24 +1,62 @@
 # One image for every process of docker-compose.yml: locked dependencies and code, no secrets, no data.
-FROM python:3.11-slim-bookworm
+# Build arguments:
+#   PYTHON_IMAGE   base image; name@sha256:... pins it (docs/deployment.md has the command that prints the digest)
+#   TORCH_INDEX    package index of torch. The default has builds for CPUs; empty: pip's own index, whose wheel for Linux contains
+#                  CUDA (3 GB more)
+#   PACKAGE_INDEX  package index of everything else
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
+FROM ${PYTHON_IMAGE} AS build
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG PACKAGE_INDEX=https://pypi.org/simple
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends curl libgomp1 \
+    && apt-get install --yes --no-install-recommends binutils ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home segue \
-    && install --directory --owner segue /opt/segue /var/segue
-
+    && pip install --no-cache-dir --root-user-action ignore uv==0.13.9
+ENV PATH=/opt/venv/bin:$PATH UV_DEFAULT_INDEX=$PACKAGE_INDEX UV_NO_CACHE=1 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 WORKDIR /opt/segue
 COPY pyproject.toml requirements.lock LICENSE README.md ./
-# The editable install needs the package folders; the code is copied after it, so that a change of code keeps this layer.
-RUN mkdir config web storage ingestion quality sequences training serving privacy console local dags \
-    && pip install --no-cache-dir --constraint requirements.lock --editable '.[cluster]'
-COPY --chown=segue . .
+COPY deploy/image/reduce.sh /tmp/
+# torch first and by pip, which also takes a local wheel. The editable install needs the package folders; the code is copied after it,
+# so that a change of code keeps this layer.
+RUN python -m venv --without-pip /opt/venv \
+    && { pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --no-deps --retries 1 \
+        ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep '^torch[>=]' requirements.lock)" \
+        || { echo "no torch at ${TORCH_INDEX:-the index of pip}; name another one: --build-arg TORCH_INDEX=URL, or empty"; exit 1; }; } \
+    && mkdir config web storage ingestion quality sequences training serving privacy console local dags \
+    && uv pip install --python /opt/venv/bin/python --constraint requirements.lock --editable '.[cluster]' \
+    && sh /tmp/reduce.sh /opt/venv
+COPY . .
+RUN python -m compileall -q . && python deploy/image/compile_imports.py
 
+FROM ${PYTHON_IMAGE} AS base
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends curl libgomp1 \
+    && python -m pip uninstall --yes --root-user-action ignore pip setuptools wheel \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /usr/share/doc /usr/share/locale /usr/share/man \
+    && useradd --uid 1000 --create-home segue \
+    && install --directory --owner segue --group segue /var/segue
 # The probes of Airflow's Helm chart run this program (deploy/airflow).
 RUN printf '#!/bin/sh\nexec python -m local.environment "$@"\n' > /entrypoint && chmod 755 /entrypoint
 
-USER segue
-ENV SEGUE_HOME=/var/segue SEGUE_HOST=0.0.0.0
+# One layer, so that removed files take no space
+FROM scratch
+COPY --from=base / /
+# Owned by root: the processes cannot change code.
+COPY --from=build /opt /opt
+ARG REVISION=unknown
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="Segue" \
+      org.opencontainers.image.description="Music recommendation that learns from sequences of listening behavior" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
+WORKDIR /opt/segue
+USER 1000:1000
+# Modules that the build did not compile are compiled in memory: the root file system is read-only.
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    SEGUE_HOME=/var/segue SEGUE_HOST=0.0.0.0
 VOLUME /var/segue
 ENTRYPOINT ["python", "-m", "local.environment"]
 CMD ["python", "-m", "serving"]
