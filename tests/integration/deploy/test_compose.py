@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE = yaml.safe_load(TEXT)
 REQUIRED = re.findall(r"^([A-Z_]+)=$", (ROOT / ".env.example").read_text(), re.MULTILINE)
-OWN_SERVICES = {name: service for name, service in COMPOSE["services"].items() if service["image"] == "segue:latest"}
+OWN_SERVICES = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
 
 
 def compose_command():
