@@ -19,6 +19,9 @@ DERIVED_STATE = (
 )
 """Glob patterns of files and folders below SEGUE_HOME that a run rebuilds."""
 
+CREATED_BY_SERVICES = ("bentoml", "feast")
+"""Derived state that services also create in an empty home. Only a run fills `bentoml/models`."""
+
 
 class DiskSpaceError(RuntimeError):
     """SEGUE_HOME is not writable or its disk is full; the message states which, and the remedy."""
@@ -73,7 +76,8 @@ def check_home_format(settings: Settings) -> None:
         HomeFormatError: The home has derived state of another version.
     """
     found = _read_home_format(settings)
-    has_derived_state = any(any(settings.home.glob(name)) for name in DERIVED_STATE)
+    patterns = {*DERIVED_STATE, "bentoml/models/*"}.difference(CREATED_BY_SERVICES)
+    has_derived_state = any(any(settings.home.glob(pattern)) for pattern in patterns)
     if found > HOME_FORMAT or (found < HOME_FORMAT and has_derived_state):
         raise HomeFormatError(settings.home, is_older=found < HOME_FORMAT)
     if found < HOME_FORMAT:

@@ -89,6 +89,25 @@ def test_a_new_home_is_marked_and_stays_usable_with_derived_state(tmp_path, monk
     assert (here.home / "training").exists()
 
 
+def test_a_home_that_only_services_have_used_is_not_old(tmp_path, monkeypatch):
+    """In a new compose project the recommender and the consumer start before the first run."""
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    for name in ("bentoml/prometheus_multiproc_dir/counter_1.db", "feast/registry.db", "serving/writer.lock"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "bentoml" / "models").mkdir()
+    here = settings.load_settings()
+    check_home_format(here)
+    assert (tmp_path / "home_format").read_text() == f"{HOME_FORMAT}\n"
+
+
+def test_a_release_without_a_format_is_old(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    (tmp_path / "bentoml" / "models" / "segue").mkdir(parents=True)
+    with pytest.raises(HomeFormatError):
+        check_home_format(settings.load_settings())
+
+
 def test_a_home_of_a_newer_version_is_never_migrated(old_home, capsys):
     (old_home.home / "home_format").write_text(f"{HOME_FORMAT + 1}\n")
     assert migrate.main() == 1
