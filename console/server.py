@@ -7,6 +7,7 @@ operator's password, everything but `/livez` requires it.
 from __future__ import annotations
 
 import functools
+import signal
 import sys
 from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -111,6 +112,8 @@ def main() -> None:
         handler = functools.partial(Handler, settings=settings, password=load_operator_password())
     except SettingError as error:
         sys.exit(str(error))
+    # As the first process of a container, Python ignores SIGTERM unless there is a handler.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with ThreadingHTTPServer((settings.host, settings.console_port), handler) as server:
         server.serve_forever()
 

@@ -1,8 +1,11 @@
 """Console: reports, lineage of releases, missing reports, private files, accessibility."""
 
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +17,8 @@ from markupsafe import escape
 from config import settings
 from console.reports import REPORTS
 from local import airflow_server
+from local.ports import free_port, is_free
+from tests.e2e.installation import wait_until
 from tests.support import browser, console_home
 from tests.support.console_home import LANDED, MANIFEST
 
@@ -196,3 +201,12 @@ def test_pages_are_accessible_on_a_phone(console, scheme):
 def test_manifests_have_the_keys_that_the_page_reads():
     source = (settings.ROOT / "training" / "release" / "manifest.py").read_text()
     assert [key for key in [*MANIFEST, *MANIFEST["lineage"]] if f'"{key}"' not in source] == []
+
+
+def test_the_server_ends_on_sigterm(tmp_path):
+    port = free_port()
+    environment = {**os.environ, "SEGUE_HOME": str(tmp_path), "SEGUE_PAGES_PORT": str(port)}
+    server = subprocess.Popen([sys.executable, "-m", "console.server"], cwd=settings.ROOT, env=environment)
+    wait_until(lambda: not is_free("127.0.0.1", port), "the console")
+    server.terminate()
+    assert server.wait(timeout=60) == 0
