@@ -1,19 +1,18 @@
 # One image for every process of docker-compose.yml: locked dependencies and code, no secrets, no data.
 # Build arguments:
 #   PYTHON_IMAGE   base image; name@sha256:... pins it (docs/deployment.md has the command that prints the digest)
-#   TORCH_INDEX    package index of torch. The default has builds for CPUs; empty: pip's own index, whose wheel for Linux contains
-#                  CUDA (3 GB more)
-#   PACKAGE_INDEX  package index of everything else
+#   TORCH_INDEX    package index of torch; empty: that of pip, whose wheel for Linux may contain CUDA (3 GB more)
+#   PACKAGE_INDEX  package index of everything else; empty: that of uv
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-ARG PACKAGE_INDEX=https://pypi.org/simple
+ARG TORCH_INDEX=
+ARG PACKAGE_INDEX=
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends binutils ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && pip install --no-cache-dir --root-user-action ignore uv==0.13.9
-ENV PATH=/opt/venv/bin:$PATH UV_DEFAULT_INDEX=$PACKAGE_INDEX UV_NO_CACHE=1 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+ENV PATH=/opt/venv/bin:$PATH UV_NO_CACHE=1 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 WORKDIR /opt/segue
 COPY pyproject.toml requirements.lock LICENSE README.md ./
 COPY deploy/image/reduce.sh /tmp/
@@ -24,7 +23,7 @@ RUN python -m venv --without-pip /opt/venv \
         ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep '^torch[>=]' requirements.lock)" \
         || { echo "no torch at ${TORCH_INDEX:-the index of pip}; name another one: --build-arg TORCH_INDEX=URL, or empty"; exit 1; }; } \
     && mkdir config web storage ingestion quality sequences training serving privacy console local dags \
-    && uv pip install --python /opt/venv/bin/python --constraint requirements.lock --editable '.[cluster]' \
+    && uv pip install ${PACKAGE_INDEX:+--default-index "$PACKAGE_INDEX"} --python /opt/venv/bin/python --constraint requirements.lock --editable '.[cluster]' \
     && sh /tmp/reduce.sh /opt/venv
 COPY . .
 RUN python -m compileall -q . && python deploy/image/compile_imports.py
@@ -53,10 +52,11 @@ LABEL org.opencontainers.image.title="Segue" \
       org.opencontainers.image.revision="$REVISION"
 WORKDIR /opt/segue
 USER 1000:1000
+# All addresses are those of the container; which ports are reachable is decided outside. Services still require credentials.
 # Modules that the build did not compile are compiled in memory: the root file system is read-only.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
     PYTHONDONTWRITEBYTECODE=1 \
-    SEGUE_HOME=/var/segue SEGUE_HOST=0.0.0.0
+    SEGUE_HOME=/var/segue SEGUE_HOST=0.0.0.0 SEGUE_ALLOW_REMOTE=yes
 VOLUME /var/segue
 ENTRYPOINT ["python", "-m", "local.environment"]
 CMD ["python", "-m", "serving"]

@@ -63,7 +63,7 @@ def audit(pip_audit: str, lock: Path) -> tuple[int, str]:
             last_line = (done.stderr.strip().splitlines() or ["no output"])[-1]
             return NOT_AUDITED, (
                 f"NOT AUDITED: the vulnerability service cannot be reached ({last_line[:200]}); run `make audit` on a machine that "
-                "reaches pypi.org"
+                "reaches it"
             )
         return describe(json.loads(output.read_text(encoding="utf-8")))
 

@@ -71,7 +71,12 @@ def test_no_secret_is_in_the_manifests() -> None:
     assert of_kind("Secret") == []
     variables = [variable for container in containers() for variable in container.get("env", [])]
     secrets = [variable for variable in variables if SECRET.search(variable["name"])]
-    assert {variable["name"] for variable in secrets} == {"SEGUE_REDIS", "SEGUE_BROKER", "SEGUE_API_KEYS"}
+    assert {variable["name"] for variable in secrets} == {
+        "SEGUE_REDIS",
+        "SEGUE_BROKER",
+        "SEGUE_API_KEYS",
+        "SEGUE_OPERATOR_PASSWORD",
+    }
     assert all("secretKeyRef" in secret["valueFrom"] and "value" not in secret for secret in secrets)
     assert [name for document in of_kind("ConfigMap") for name in document["data"] if SECRET.search(name)] == []
 
