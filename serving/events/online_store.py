@@ -27,7 +27,7 @@ from training.data.feature_services import ServiceContract
 
 SERVICE = "recommender"
 CHECK_INTERVAL_S = 0.25
-READ_TIMEOUT_S = 0.05
+READ_TIMEOUT_S = 0.25
 """Time that a read waits for Redis before the request is answered from the cached user state. Writes have the timeout of
 `feature_store.yaml`, because reports wait for them in another thread."""
 CHECKED_USER = "\0"
