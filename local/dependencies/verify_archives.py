@@ -37,7 +37,8 @@ def find_wrong_archives(report: dict[str, Any], locked: dict[str, set[str]]) -> 
     Returns:
         Packages whose archive is not a locked one, as `name version (hash)`; and packages that the lock does not contain.
     """
-    wrong, unlocked = [], []
+    wrong: list[str] = []
+    unlocked: list[str] = []
     for entry in report["install"]:
         if "dir_info" in entry["download_info"]:  # the project itself
             continue
