@@ -76,7 +76,10 @@ def test_service_with_a_jumping_clock(tmp_path, template):
     with recommender_service.started(place, "/readyz"):
         for jump in range(SERVICE_JUMPS):
             hours = chance.choice(JUMP_HOURS)
-            clock.write_text(f"{hours:+d}h")
+            # libfaketime ends a process that reads an incomplete file.
+            draft = clock.with_suffix(".draft")
+            draft.write_text(f"{hours:+d}h")
+            draft.replace(clock)
             days.add(f"dt={datetime.now(UTC) + timedelta(hours=hours):%Y-%m-%d}")
             for number in range(5):
                 event_id, user = f"c{jump}-{number}", f"u{number:06d}"
