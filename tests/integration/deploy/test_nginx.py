@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import ROOT
-from local.ports import free_port
+from local.ports import free_port, is_free
 from tests.e2e.installation import wait_until
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -72,7 +72,7 @@ def running(folder: Path) -> Iterator[int]:
     assert checked.returncode == 0, checked.stderr
     server = subprocess.Popen(command)
     try:
-        wait_until(lambda: server.poll() is not None or (folder / "pid").exists(), "nginx")
+        wait_until(lambda: server.poll() is not None or not is_free("127.0.0.1", port), "nginx")
         yield port
     finally:
         server.terminate()

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from config import settings
+from tests.support.tiers import acceptance_only
 
 CASES = (
     "tests/contract/sequences/test_feast_retrieval.py",
@@ -17,7 +18,7 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/Los_Angeles"])
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", pytest.param("America/Los_Angeles", marks=acceptance_only)])
 def test_cases_in_another_time_zone(zone: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CASES],
