@@ -62,9 +62,9 @@ check: setup ## Lint, types, unit and contract tests
 unit: setup
 	@$(PYTEST_PARALLEL) --numprocesses 2 --durations 10 tests/unit tests/contract
 
-# Four workers on two cores, because many of these tests wait for servers. Long files first.
+# Three workers on two cores, because many of these tests wait for servers. Long files first.
 test: .venv/spark check ## check, then integration and end-to-end tests (Spark, Airflow, browser, databases)
-	@$(PYTEST_PARALLEL) --numprocesses 4 --no-loadscope-reorder --durations 30 tests/e2e tests/integration
+	@$(PYTEST_PARALLEL) --numprocesses 3 --no-loadscope-reorder --durations 30 tests/e2e tests/integration
 
 lint: setup ## Format, style, types, import layers, SQL and the compose file
 	@$(BIN)/ruff format --check .
