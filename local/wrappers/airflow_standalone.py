@@ -1,7 +1,7 @@
 """`python -m local.wrappers.airflow_standalone`: `airflow standalone` without Airflow's log servers.
 
 Scheduler and triggerer start a log server each, which listens on every address of the machine; Airflow has no setting for that
-address. On one machine nobody needs them: the API server reads the same log files from the disk.
+address. On one machine they are not needed: the API server reads the same log files from the disk.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from serving.pipeline.hydrate import StoreUnavailable
 
 PUSH_TIMEOUT_S, PUSH_TIMEOUT_PER_EVENT_S = 1.0, 0.002
 """Time without a completed write, and its increase by each waiting event, after which the store or the broker counts as failing
-for a report. A retry, for which nobody waits, has `MAX_PUSH_WAIT_S`: it must not fail because a write takes long."""
+for a report. A retry, which no request waits for, has `MAX_PUSH_WAIT_S`: it must not fail because a write takes long."""
 MAX_PUSH_WAIT_S = 5.0
 """Time that a report waits at most while other writes complete."""
 RETRY_INTERVAL_S = 1.0

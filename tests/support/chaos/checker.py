@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass
 class Ledger:
-    """What clients were told, over all processes that were killed."""
+    """Responses that clients received, over all processes that were killed."""
 
     tried: set[str] = field(default_factory=set)
     acknowledged: set[str] = field(default_factory=set)

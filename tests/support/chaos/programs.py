@@ -77,7 +77,7 @@ def command(connection: Connection, module: str, arguments: Sequence[str], outpu
 
 
 def recommender(connection: Connection, round_number: int, unacknowledged: Sequence[str], users: int) -> None:
-    """A recommender whose clients report events and ask for recommendations, until it is killed or told to stop.
+    """A recommender whose clients report events and ask for recommendations, until it is killed or stopped.
 
     Sends `("event", id)` for each acknowledged event, `("tried", id)` before it is reported, `("answer", release)`, and
     `("violation", text)` for an answer that lacks an acknowledged block or mixes releases. The events of `unacknowledged` are
@@ -135,7 +135,7 @@ def recommender(connection: Connection, round_number: int, unacknowledged: Seque
     stop.set()
     for thread in threads:
         thread.join()
-    # Events that other processes have not acknowledged are all reported by now, unless there are more than were asked for.
+    # Events that other processes have not acknowledged are all reported by now, unless there are more than requested.
     for event_id in repeated:
         report(event_id)
     deadline = time.monotonic() + FINISH_S

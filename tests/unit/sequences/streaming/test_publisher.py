@@ -10,7 +10,7 @@ from sequences.streaming.publisher import Publisher
 
 
 class Sender:
-    """Replaces the sender: records what it was given, and fails at first if told to."""
+    """Replaces the sender: records what it was given, and optionally fails at first."""
 
     def __init__(self, failures=0):
         self.sent, self.failures, self.has_sent = [], failures, threading.Event()
