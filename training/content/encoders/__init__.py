@@ -1,0 +1,1 @@
+"""Encoders of audio, images and text into vectors, behind one interface (`encoder.Encoder`)."""

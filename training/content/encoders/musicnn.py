@@ -1,0 +1,228 @@
+"""MusiCNN, a convolutional network that tags music, for inference in torch.
+
+Pons and Serra, "musicnn: Pre-trained convolutional neural networks for music audio tagging" (arXiv 1909.06654). The
+weights are those of `MTT_musicnn` (MagnaTagATune) of the package musicnn 0.1.0 (weights/README.md). Outputs equal those
+of the original up to rounding; the computation differs:
+
+- The two timbral convolutions run along the mel axis as products of discrete Fourier transforms, which takes a quarter
+  of the multiplications.
+- Batch normalization follows the pooling over mel bands. Filters with a negative scale are negated first, because the
+  maximum after normalization is then the minimum before it.
+- Patches are computed one by one, so that an output does not depend on the other patches of a batch.
+
+Legend: B patches, T frames of a patch, M mel bands, P positions of a filter on the mel axis, J frames of a filter,
+O filters, K frequencies of the transform, C the real and the imaginary part, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional
+
+FRAMES, MEL_BANDS = 187, 96
+WIDTH = 200
+TAGS = (
+    *("guitar", "classical", "slow", "techno", "strings", "drums", "electronic", "rock", "fast", "piano", "ambient"),
+    *("beat", "violin", "vocal", "synth", "female", "indian", "opera", "male", "singing", "vocals", "no vocals"),
+    *("harpsichord", "loud", "quiet", "flute", "woman", "male vocal", "no vocal", "pop", "soft", "sitar", "solo"),
+    *("man", "classic", "choir", "voice", "new age", "dance", "male voice", "female vocal", "beats", "harp", "cello"),
+    *("no voice", "weird", "country", "metal", "female voice", "choral"),
+)
+"""MagnaTagATune's 50 most frequent tags, in the order of the outputs."""
+
+WEIGHTS = Path(__file__).parent / "weights" / "mtt_musicnn.safetensors"
+NORMALIZATION_EPSILON = 1e-3  # of tf.layers.batch_normalization
+TINY = 1e-15
+"""Weights below it are taken as 0. Weight decay shrank those of unused filters to 1e-37, and processors compute with
+products that are almost 0 (subnormal numbers) thirty times slower, which silent audio would show."""
+TIMBRAL_CHUNK_FRAMES = 32  # the products of a chunk fit into a core's second-level cache
+
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Batch normalization with fixed statistics: a scale and an offset of each feature."""
+
+    scale_F: Tensor
+    offset_F: Tensor
+
+    @classmethod
+    def load(cls, weights: Weights, index: int) -> Normalization:
+        """The normalization of that number; the original numbers them in the order of the network."""
+        name = _numbered("batch_normalization", index)
+        scale_F = weights[f"{name}/gamma"] / (weights[f"{name}/moving_variance"] + NORMALIZATION_EPSILON).sqrt()
+        return cls(scale_F, weights[f"{name}/beta"] - weights[f"{name}/moving_mean"] * scale_F)
+
+    def __call__(self, feature_F: Tensor) -> Tensor:
+        """Normalized features along the last axis."""
+        return torch.addcmul(self.offset_F, feature_F, self.scale_F)
+
+
+@dataclass(frozen=True)
+class PooledConvolution:
+    """What the convolutions of the front end share: bias, ReLU, maximum over mel bands, batch normalization."""
+
+    bias_O: Tensor
+    sign_O: Tensor  # -1 for filters whose normalization has a negative scale
+    normalization: Normalization
+
+    @classmethod
+    def load(cls, weights: Weights, index: int) -> PooledConvolution:
+        """The parts of the front end's convolution of that number, from 0."""
+        normalization = Normalization.load(weights, index + 1)
+        bias_O = weights[f"{_numbered('conv2d', index)}/bias"]
+        return cls(bias_O, torch.where(normalization.scale_F < 0, -1.0, 1.0), normalization)
+
+    def __call__(self, maximum_TO: Tensor) -> Tensor:
+        """Features from the maxima of the signed responses, [T, O]."""
+        return self.normalization(functional.relu(torch.addcmul(self.bias_O, maximum_TO, self.sign_O)))
+
+
+@dataclass(frozen=True)
+class TimbralConvolution:
+    """Filters of 7 frames by 38 or 67 mel bands, at each position on the mel axis, and the maximum over positions.
+
+    Positions are counted from the middle of the axis. The response at +p and -p is then C + S and C - S, of a cosine
+    and a sine transform of the same products, and their maximum is C + |S|.
+    """
+
+    kernel_CKJO: Tensor  # what yields the real and the imaginary parts of the products, [2, K, 2 J, O]
+    transform_CPK: Tensor  # cosines and sines of the positions that are not negative, [2, P, K]
+    pooled: PooledConvolution
+
+    @classmethod
+    def load(cls, weights: Weights, index: int) -> TimbralConvolution:
+        """The front end's convolution of that number, with its kernel transformed."""
+        pooled = PooledConvolution.load(weights, index)
+        kernel_JMO = weights[f"{_numbered('conv2d', index)}/kernel"][:, :, 0].double() * pooled.sign_O
+        kernel_KJO = torch.fft.rfft(kernel_JMO, n=MEL_BANDS, dim=1).transpose(0, 1)
+        middle = (MEL_BANDS - kernel_JMO.shape[1]) / 2
+        angle_K = torch.arange(len(kernel_KJO), dtype=torch.float64) * 2 * torch.pi / MEL_BANDS
+        weight_K = torch.full_like(angle_K, 2 / MEL_BANDS)  # each frequency stands for itself and its negative,
+        weight_K[[0, -1]] /= 2  # except the lowest and the highest
+        # Correlation: the spectrum of the input times the conjugate spectrum of the filter.
+        shifted_KJO = torch.polar(weight_K, middle * angle_K)[:, None, None] * kernel_KJO.conj()
+        real = torch.cat([shifted_KJO.real, -shifted_KJO.imag], dim=1)
+        imaginary = torch.cat([shifted_KJO.imag, shifted_KJO.real], dim=1)
+        position_P = torch.arange(middle % 1, middle + 0.5, dtype=torch.float64)
+        angle_PK = position_P[:, None] * angle_K
+        transform_CPK = torch.stack([angle_PK.cos(), angle_PK.sin()])
+        return cls(torch.stack([real, imaginary]).float(), transform_CPK.float(), pooled)
+
+    def __call__(self, spectrum_KTJ: Tensor) -> Tensor:
+        """Features [T, O] of the spectrum of each frame and the 6 frames around it, [K, T, 2 J]."""
+        maxima = []
+        for chunk_KTJ in spectrum_KTJ.split(TIMBRAL_CHUNK_FRAMES, dim=1):
+            frames, filters = chunk_KTJ.shape[1], self.kernel_CKJO.shape[-1]
+            product_CKN = torch.empty(2, len(chunk_KTJ), frames * filters)
+            for part, kernel_KJO in enumerate(self.kernel_CKJO):
+                torch.bmm(chunk_KTJ, kernel_KJO, out=product_CKN[part].view(-1, frames, filters))
+            cosine_PN, sine_PN = torch.bmm(self.transform_CPK, product_CKN)
+            maxima.append(cosine_PN.add_(sine_PN.abs_()).amax(0).view(frames, filters))
+        return self.pooled(torch.cat(maxima))
+
+
+@dataclass(frozen=True)
+class TemporalConvolution:
+    """Filters of 32 to 128 frames of one mel band, on each band, and the maximum over bands."""
+
+    kernel_OJ: Tensor
+    pooled: PooledConvolution
+
+    @classmethod
+    def load(cls, weights: Weights, index: int) -> TemporalConvolution:
+        """The front end's convolution of that number."""
+        pooled = PooledConvolution.load(weights, index)
+        kernel_JO = weights[f"{_numbered('conv2d', index)}/kernel"][:, 0, 0] * pooled.sign_O
+        return cls(kernel_JO.T.contiguous(), pooled)
+
+    def __call__(self, mel_TM: Tensor) -> Tensor:
+        """Features [T, O] of normalized frames."""
+        frames = self.kernel_OJ.shape[1]
+        before = (frames - 1) // 2  # TensorFlow's padding "same"
+        padded_TM = functional.pad(mel_TM, (0, 0, before, frames - 1 - before))
+        window_TJM = padded_TM.unfold(0, frames, 1).transpose(1, 2)
+        response_TOM = self.kernel_OJ.expand(len(mel_TM), -1, -1) @ window_TJM
+        return self.pooled(response_TOM.amax(2))
+
+
+@dataclass(frozen=True)
+class DenseConvolution:
+    """A convolution over 7 frames of all features, ReLU and batch normalization."""
+
+    kernel_OFJ: Tensor
+    bias_O: Tensor
+    normalization: Normalization
+
+    @classmethod
+    def load(cls, weights: Weights, index: int) -> DenseConvolution:
+        """The convolution of that number, from 0 over the whole network."""
+        name = _numbered("conv2d", index)
+        kernel_OFJ = weights[f"{name}/kernel"][:, :, 0].permute(2, 1, 0).contiguous()
+        return cls(kernel_OFJ, weights[f"{name}/bias"], Normalization.load(weights, index + 1))
+
+    def __call__(self, feature_TF: Tensor) -> Tensor:
+        """Features [T, O]; frames beyond the patch are zeros."""
+        response_OT = functional.conv1d(feature_TF.T[None], self.kernel_OFJ, self.bias_O, padding=3)[0]
+        return self.normalization(functional.relu(response_OT).T)
+
+
+class MusicNN:
+    """The network with its weights. It is not a `torch.nn.Module`, because it is never trained."""
+
+    def __init__(self, weights: Weights) -> None:
+        """Prepare the weights of a checkpoint, by the names of its variables."""
+        weights = {name: torch.where(value.abs() < TINY, 0.0, value) for name, value in weights.items()}
+        self.input_normalization = Normalization.load(weights, 0)
+        self.transform_MK = torch.view_as_real(
+            torch.fft.rfft(torch.eye(MEL_BANDS, dtype=torch.float64), dim=1)
+        )  # [M, K, 2]
+        self.transform_MK = self.transform_MK.transpose(1, 2).flatten(1).float()
+        self.timbral = [TimbralConvolution.load(weights, index) for index in (0, 1)]
+        self.temporal = [TemporalConvolution.load(weights, index) for index in (2, 3, 4)]
+        self.dense = [DenseConvolution.load(weights, index) for index in (5, 6, 7)]
+        self.pooled_normalization = Normalization.load(weights, 9)
+        self.hidden_OF, self.hidden_bias_O = weights["dense/kernel"].T.contiguous(), weights["dense/bias"]
+        self.hidden_normalization = Normalization.load(weights, 10)
+        self.output_OF, self.output_bias_O = weights["dense_1/kernel"].T.contiguous(), weights["dense_1/bias"]
+
+    @classmethod
+    def load(cls, path: Path = WEIGHTS) -> MusicNN:
+        """The network with the weights in the file."""
+        return cls(load_file(path))
+
+    @torch.inference_mode()
+    def __call__(self, mel_BTM: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedding [B, WIDTH] and tag probabilities [B, len(TAGS)] of log-mel patches [B, FRAMES, MEL_BANDS]."""
+        embedding_BF = torch.empty(len(mel_BTM), WIDTH)
+        for index, mel_TM in enumerate(mel_BTM):
+            embedding_BF[index] = self._embed(self.input_normalization(mel_TM))
+        # Row by row too: the rounding of a matrix product depends on the number of rows.
+        logits = [functional.linear(row_F, self.output_OF, self.output_bias_O) for row_F in embedding_BF]
+        return embedding_BF, torch.sigmoid(torch.stack(logits)) if logits else torch.empty(0, len(TAGS))
+
+    def _embed(self, mel_TM: Tensor) -> Tensor:
+        spectrum_KT = functional.pad(mel_TM @ self.transform_MK, (0, 0, 3, 3)).T  # [2 K, T + 6]
+        spectrum_KTJ = spectrum_KT.unflatten(0, (2, -1)).unfold(2, 7, 1).permute(1, 2, 0, 3).flatten(2).contiguous()
+        front_TF = torch.cat(
+            [*(timbral(spectrum_KTJ) for timbral in self.timbral), *(temporal(mel_TM) for temporal in self.temporal)],
+            dim=1,
+        )
+        first_TF = self.dense[0](front_TF)
+        second_TF = self.dense[1](first_TF) + first_TF
+        third_TF = self.dense[2](second_TF) + second_TF
+        feature_TF = torch.cat([front_TF, first_TF, second_TF, third_TF], dim=1)
+        pooled_F = torch.stack([feature_TF.amax(0), feature_TF.mean(0)], dim=1).flatten()
+        hidden_O = functional.linear(self.pooled_normalization(pooled_F), self.hidden_OF, self.hidden_bias_O)
+        return self.hidden_normalization(functional.relu(hidden_O))
+
+
+def _numbered(name: str, index: int) -> str:
+    return f"{name}_{index}" if index else name
