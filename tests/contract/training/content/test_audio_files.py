@@ -1,0 +1,232 @@
+"""The audio encoder on all kinds of audio files, and on files that are none."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from config import settings
+from tests.support.training.media import AUDIO_CODECS, music, write_audio
+from training.content.encoders import audio_decoding
+from training.content.encoders.audio import AudioEncoder
+from training.content.encoders.audio_decoding import read_patches
+from training.content.encoders.log_mel import PATCH_SAMPLES
+from training.content.encoders.media_file import MediaError
+
+SECONDS = 4
+RATES = (8_000, 11_025, 22_050, 48_000, 96_000, 192_000)
+CLIP = settings.ROOT.parent / "shared" / "data" / "audio" / "joram-moments_of_clarity-08-solipsism-59-88.mp3"
+PUBLISHED_TAGS = "techno, electronic, synth, fast, beat, drums, no vocals, no vocal, dance, ambient"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same music in every format, by extension."""
+    folder = tmp_path_factory.mktemp("formats")
+    # Opus is always 48 kHz.
+    return {suffix: write_audio(folder / f"music{suffix}", music(SECONDS, 48_000), 48_000) for suffix in AUDIO_CODECS}
+
+
+@pytest.fixture(scope="module")
+def reference(audio_encoder: AudioEncoder, files: dict[str, Path]) -> NDArray[np.float32]:
+    """The vector of the music without compression."""
+    return encode(audio_encoder, files[".wav"])
+
+
+def encode(audio_encoder: AudioEncoder, path: Path) -> NDArray[np.float32]:
+    vector_D: NDArray[np.float32] = audio_encoder.encode([audio_encoder.load(path)])[0]
+    assert np.isfinite(vector_D).all()
+    return vector_D
+
+
+def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+
+
+def wav_header(rate: int, bits: int, samples: int) -> bytes:
+    size = samples * bits // 8
+    return b"RIFF" + struct.pack(
+        "<I4s4sIHHIIHH4sI",
+        36 + size,
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        1,
+        rate,
+        rate * bits // 8,
+        bits // 8,
+        bits,
+        b"data",
+        size,
+    )
+
+
+@pytest.mark.skipif(not CLIP.exists(), reason="no audio clips in ../shared")
+def test_published_tags_of_the_example_clip(audio_encoder: AudioEncoder) -> None:
+    """The ten most probable tags that the authors of the network print for their example, in their order."""
+    _, probability_BT = audio_encoder.encode_with_tags([audio_encoder.load(CLIP)])
+    best = (-probability_BT[0]).argsort()[:10]
+    assert ", ".join(audio_encoder.tags[tag] for tag in best) == PUBLISHED_TAGS
+
+
+@pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
+def test_format_hardly_changes_the_vector(
+    suffix: str, audio_encoder: AudioEncoder, files: dict[str, Path], reference: NDArray[np.float32]
+) -> None:
+    assert cosine(encode(audio_encoder, files[suffix]), reference) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("codec", "sample_format"),
+    [("pcm_u8", "u8"), ("pcm_s16le", "s16"), ("pcm_s24le", "s32"), ("pcm_s32le", "s32"), ("pcm_f32le", "flt")],
+)
+def test_sample_format_hardly_changes_the_vector(
+    codec: str, sample_format: str, audio_encoder: AudioEncoder, reference: NDArray[np.float32], tmp_path: Path
+) -> None:
+    path = write_audio(tmp_path / "music.wav", music(SECONDS, 48_000), 48_000, codec, sample_format)
+    assert cosine(encode(audio_encoder, path), reference) > (0.95 if codec == "pcm_u8" else 0.999)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", RATES)
+def test_sample_rates_and_channels(
+    rate: int, channels: int, audio_encoder: AudioEncoder, reference: NDArray[np.float32], tmp_path: Path
+) -> None:
+    path = write_audio(tmp_path / "music.wav", music(SECONDS, rate, channels), rate)
+    assert cosine(encode(audio_encoder, path), reference) > (0.9 if rate < 16_000 else 0.98)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.2, 2.9])
+def test_short_audio_is_repeated(seconds: float, audio_encoder: AudioEncoder, tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "short.wav", music(seconds, 48_000), 48_000)
+    assert read_patches(path, 20).shape == (1, PATCH_SAMPLES)
+    encode(audio_encoder, path)
+
+
+def test_silence_and_clicks(audio_encoder: AudioEncoder, tmp_path: Path) -> None:
+    silence = np.zeros((1, 48_000 * SECONDS), dtype=np.float32)
+    clicks = silence.copy()
+    clicks[:, ::24_000] = 1
+    vectors = [
+        encode(audio_encoder, write_audio(tmp_path / f"{name}.wav", sample_CS, 48_000))
+        for name, sample_CS in (("silence", silence), ("clicks", clicks))
+    ]
+    assert cosine(*vectors) < 0.99
+
+
+def test_three_hours_are_read_at_the_chosen_patches_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rate, samples, written = 192_000, 192_000 * 3 * 3_600, 192_000
+    path = tmp_path / "long.wav"
+    with path.open("wb") as file:  # sparse: it takes no space on the disk
+        file.write(wav_header(rate, 16, samples))
+        file.write((20_000 * music(1, rate, 1)[0]).astype("<i2").tobytes())
+        file.truncate(44 + 2 * samples)
+    decoded = 0
+    decode = audio_decoding._frames
+
+    def count(audio: audio_decoding._OpenAudio) -> object:
+        nonlocal decoded
+        for frame in decode(audio):
+            decoded += frame.samples
+            yield frame
+
+    monkeypatch.setattr(audio_decoding, "_frames", count)
+    patch_PS = read_patches(path, 20)
+    assert patch_PS.shape == (20, PATCH_SAMPLES)
+    assert patch_PS[0, :16_000].any() and not patch_PS[1:].any()
+    assert written < decoded < 20 * 5 * rate  # so memory is bounded too
+
+
+@pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
+def test_seeking_finds_the_same_patches(
+    suffix: str, audio_encoder: AudioEncoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rising = np.concatenate([music(2.5, 48_000) * gain for gain in (0.01, 0.3, 0.05, 1, 0.02)], axis=1)
+    path = write_audio(tmp_path / f"long{suffix}", rising, 48_000)
+    whole = read_patches(path, 20)
+    monkeypatch.setattr(audio_decoding, "MAX_DECODED_SECONDS", 4)
+    sought = read_patches(path, 20)
+    assert len(whole) - 1 <= len(sought) <= len(whole)  # seeking keeps away from the end
+    for one, other in zip(whole, sought, strict=False):
+        loudness = [np.abs(samples.reshape(-1, 3_008)).mean(axis=1) for samples in (one, other)]
+        np.testing.assert_allclose(*loudness, atol=0.01)
+
+
+def test_patches_are_spread_evenly(tmp_path: Path) -> None:
+    steps = np.repeat(np.arange(20, dtype=np.float32) / 40, 16_000)[None]
+    path = write_audio(tmp_path / "steps.wav", steps, 16_000, "pcm_f32le", "flt")
+    assert [round(float(np.median(patch)) * 40) for patch in read_patches(path, 3)] == [1, 7, 16]
+    assert len(read_patches(path, 100)) == 6
+
+
+@pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
+def test_truncated_files_are_rejected(suffix: str, files: dict[str, Path], tmp_path: Path) -> None:
+    content = files[suffix].read_bytes()
+    path = tmp_path / f"half{suffix}"
+    for share in (0.01, 0.5, 0.7):
+        path.write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(MediaError):
+            read_patches(path, 20)
+
+
+@pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
+def test_damaged_files_raise_nothing_else(suffix: str, files: dict[str, Path], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / f"damaged{suffix}"
+    for _ in range(12):
+        content = bytearray(files[suffix].read_bytes())
+        for position in rng.integers(0, min(len(content), 10 ** int(rng.integers(2, 7))), 20):
+            content[position] = int(rng.integers(256))
+        path.write_bytes(content)
+        try:
+            assert np.isfinite(read_patches(path, 20)).all()
+        except MediaError as error:
+            assert error.path == path and error.reason
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix"),
+    [
+        (b"", ".mp3"),
+        (b"not audio at all, only text " * 100, ".mp3"),
+        (b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/hostname\n#EXT-X-ENDLIST\n", ".mp3"),
+        (b"ffconcat version 1.0\nfile /etc/hostname\n", ".flac"),
+        (bytes(range(256)) * 400, ".ogg"),
+        (wav_header(1, 16, 100) + bytes(200), ".wav"),
+        (wav_header(16_000, 16, 0), ".wav"),
+    ],
+    ids=["empty", "text", "playlist", "concat script", "noise", "one hertz", "no samples"],
+)
+def test_what_is_no_audio_is_rejected(content: bytes, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"file{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match=r"file\.\w+: .+") as caught:
+        read_patches(path, 20)
+    assert caught.value.path == path
+
+
+def test_wrong_extension_is_rejected_with_the_remedy(files: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "music.mp3"
+    path.write_bytes(files[".flac"].read_bytes())
+    with pytest.raises(MediaError, match=r"wrong extension: the content is flac, the name has \.mp3; rename the file"):
+        read_patches(path, 20)
+
+
+def test_samples_that_are_not_numbers_are_rejected(tmp_path: Path) -> None:
+    sample_CS = music(SECONDS, 16_000, 1)
+    sample_CS[0, 100] = np.nan
+    with pytest.raises(MediaError, match="not finite"):
+        read_patches(write_audio(tmp_path / "nan.wav", sample_CS, 16_000, "pcm_f32le", "flt"), 20)
+
+
+def test_a_file_without_an_end_is_rejected(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp3")
+    for path in (tmp_path / "pipe.mp3", Path("/dev/zero"), tmp_path, tmp_path / "missing.mp3"):
+        with pytest.raises(MediaError):
+            read_patches(path, 20)

