@@ -37,7 +37,7 @@ from benchmarks.serving import (
     release_swap,
     vector_search,
 )
-from benchmarks.training import channel_steps, data_wait, epoch_scaling, ranker_steps
+from benchmarks.training import channel_steps, content_encoders, data_wait, epoch_scaling, ranker_steps
 from config import settings
 
 RANKERS = ("target_attention", "interest_evolution", "session_domains")
@@ -63,6 +63,9 @@ BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "rank_export": (ranking_runtimes.run, 200),
     **{f"train_{name}": (partial(ranker_steps.run, name), 100) for name in RANKERS},
     **{f"train_{name}": (partial(channel_steps.run, name), 60) for name in channel_steps.PEERS},
+    "encode_audio": (content_encoders.audio, 200),
+    "encode_image": (content_encoders.image, 100),
+    "encode_text": (content_encoders.text, 2_000),
     "scale_train_epoch": (epoch_scaling.run, 1_000_000),
     "scale_dbt": (log_scaling.dbt, 10_000_000),
     "scale_features": (log_scaling.features, 10_000_000),
