@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import av
@@ -59,3 +61,12 @@ def picture(size: tuple[int, int] = (320, 320)) -> Image.Image:
     disk = x**2 + y**2 < 0.4
     color_HWC = np.stack([disk * 220, disk * 30, 120 + 100 * y], axis=-1)
     return Image.fromarray(color_HWC.clip(0, 255).astype(np.uint8))
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    """A PNG that says it has that size, with little content."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1_000))), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )

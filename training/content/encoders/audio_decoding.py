@@ -87,6 +87,9 @@ def _select_stream(path: Path, container: av.container.InputContainer) -> _OpenA
     if not container.streams.audio:
         raise MediaError(path, "the file has no audio stream")
     stream = container.streams.audio[0]
+    # FFmpeg's option limits what it decodes to find out about a stream; this limits what is decoded afterwards.
+    if stream.codec_context is None or stream.codec_context.name not in CODECS:
+        raise MediaError(path, f"the codec is not supported; use one of {', '.join(CODECS)}")
     if not MIN_RATE <= stream.rate <= MAX_RATE or not 1 <= stream.channels <= MAX_CHANNELS:
         limits = f"{MIN_RATE} to {MAX_RATE} Hz and {MAX_CHANNELS} channels are supported"
         raise MediaError(path, f"{stream.rate} Hz with {stream.channels} channels; {limits}")

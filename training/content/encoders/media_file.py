@@ -43,7 +43,8 @@ def open_media(path: Path) -> Iterator[BinaryIO]:
     except MediaError:
         raise
     except Exception as error:
-        raise MediaError(path, f"{type(error).__name__}: {error}") from error
+        # The message of the decoder alone: the names that errors add are those of file descriptors.
+        raise MediaError(path, f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def check_extension(path: Path, detected: str, extensions: tuple[str, ...]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.support.training.media import picture
+from tests.support.training.media import picture, png_of_size
 from training.content.encoders.image import MAX_PIXELS, ImageEncoder
 from training.content.encoders.media_file import MediaError
 
@@ -34,15 +32,6 @@ def encode(image_encoder: ImageEncoder, path: Path) -> NDArray[np.float32]:
 
 def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
-
-
-def png_of_size(width: int, height: int) -> bytes:
-    """A PNG that says it has that size, with little content."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1_000))), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
-    )
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
