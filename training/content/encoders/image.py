@@ -23,8 +23,10 @@ from training.content.encoders.efficientnet import MEAN, SCALE, SIZE, WIDTH, loa
 from training.content.encoders.encoder import Embeddings, Encoder
 from training.content.encoders.media_file import MediaError, check_extension, open_media
 
+JPEG_EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif")
 FORMATS = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "JPEG": JPEG_EXTENSIONS,
+    "MPO": JPEG_EXTENSIONS,  # a JPEG with further pictures behind it, as phones write
     "PNG": (".png", ".apng"),
     "WEBP": (".webp",),
     "GIF": (".gif",),
@@ -33,7 +35,7 @@ FORMATS = {
 """Pillow's formats and the extensions that go with each."""
 MAX_PIXELS = 64_000_000  # 256 MB when decoded
 MAX_BYTES = 64_000_000
-MAX_JPEG_SCANS = 100  # of a progressive JPEG; about 10 are usual, and each one takes a pass over all pixels
+MAX_SCANNED_PIXELS = 1_000_000_000  # of a progressive JPEG: each of its scans, about 10, is a pass over all pixels
 BACKGROUND = 255  # behind transparent pixels
 
 
@@ -59,7 +61,8 @@ class ImageEncoder(Encoder[Path, Tensor]):
             if size > MAX_BYTES:
                 raise MediaError(source, f"{size} bytes; covers have at most {MAX_BYTES}")
             content = file.read()
-            with Image.open(BytesIO(content), formats=tuple(FORMATS)) as image:
+            formats = [name for name in FORMATS if name != "MPO"]  # which Pillow opens as JPEG
+            with Image.open(BytesIO(content), formats=formats) as image:
                 _check_image(source, image, content)
                 return torch.from_numpy(_to_colors(image)).permute(2, 0, 1).contiguous()
 
@@ -80,10 +83,10 @@ def _check_image(path: Path, image: Image.Image, content: bytes) -> None:
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
         raise MediaError(path, f"{image.width} x {image.height} pixels; covers have at most {MAX_PIXELS}")
-    if image.format == "JPEG":
+    if FORMATS[image.format or ""] == JPEG_EXTENSIONS:
         scans = content.count(b"\xff\xda")  # a marker never occurs in compressed data
-        if scans > MAX_JPEG_SCANS:
-            raise MediaError(path, f"{scans} scans; a JPEG has at most {MAX_JPEG_SCANS}")
+        if scans * pixels > MAX_SCANNED_PIXELS:
+            raise MediaError(path, f"{scans} scans of {pixels} pixels; at most {MAX_SCANNED_PIXELS} in all scans")
 
 
 def _to_colors(image: Image.Image) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
