@@ -26,7 +26,8 @@ RUN python -m venv --without-pip /opt/venv \
     && uv pip install ${PACKAGE_INDEX:+--default-index "$PACKAGE_INDEX"} --python /opt/venv/bin/python --constraint requirements.lock --editable '.[cluster]' \
     && sh /tmp/reduce.sh /opt/venv
 COPY . .
-RUN python -m compileall -q . && python deploy/image/compile_imports.py
+# Commands of Segue write files that others cannot read; here this would be the bytecode.
+RUN python -m compileall -q . && python deploy/image/compile_imports.py && chmod --recursive go+rX /opt
 
 FROM ${PYTHON_IMAGE} AS base
 RUN apt-get update \

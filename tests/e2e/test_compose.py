@@ -33,7 +33,8 @@ from tests.support.tiers import acceptance_only
 
 FOLDER = HOME / "compose"
 PROGRAMS = ("podman", "docker-compose", "runc")
-MAX_IMAGE_GB, MAX_BUILD_MINUTES, MAX_HEALTHY_S = 1.91, 6, 240
+MAX_IMAGE_GB, MAX_BUILD_MINUTES, MAX_HEALTHY_S = 2.08, 6, 240
+# The image had 2.91 GB, and should be 1 GB smaller. PyAV and the weights of the content encoders came later, .17 GB.
 KILLED = ("airflow-worker", "redis", "recommender")
 USER = "compose_listener"
 pytestmark = [acceptance_only, pytest.mark.timeout(3600)]
@@ -160,6 +161,7 @@ def test_the_image_is_small_and_has_no_test_tools(absent: tuple[str, ...]) -> No
         "print(torch.cuda.is_available(), torch.version.cuda, [x for x in tools if importlib.util.find_spec(x)])"
     )
     assert podman("run", "--rm", IMAGE, "python", "-c", probe) == "False None []"
+    assert podman("run", "--rm", IMAGE, "find", "/opt", "!", "-readable") == ""
     assert gigabytes <= MAX_IMAGE_GB
 
 
