@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 
+# Before Feast, which sets a variable that changes how metrics are stored.
+import prometheus_client  # noqa: F401
+
 from sequences.feast_store import import_feast
 
 MODULES = (

@@ -17,11 +17,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 PRELOADED = "tests.support.chaos.preloaded"
+METRICS_FOLDERS = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 CLIENTS = 4
 FINISH_S = 300.0
 
@@ -53,11 +55,24 @@ def start(target: Callable[..., None], variables: Mapping[str, str], *arguments:
     """Start `target(connection, *arguments)` in a process with these environment variables."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOADED])
+    _start_server()
     own, other = context.Pipe()
     process = context.Process(target=_run, args=(target, dict(variables), other, arguments), daemon=True)
     process.start()
     other.close()
     return Program(process, own)
+
+
+def _start_server() -> None:
+    """Start the server without the variables that Feast sets in this process.
+
+    With them, metrics would be files in a folder, which the environment of the programs does not name.
+    """
+    hidden = {name: os.environ.pop(name) for name in METRICS_FOLDERS if name in os.environ}
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.update(hidden)
 
 
 def _run(target: Callable[..., None], variables: dict[str, str], connection: Connection, arguments: Any) -> None:
