@@ -98,6 +98,7 @@ class Settings:
     release_public_key: str = ""  # PEM file of the key that signs releases; empty: signatures are not checked
     release_private_key: str = ""  # PEM file of the key to sign releases with; empty: releases are not signed
     tables_url: str = ""  # s3:// URL of landing zone, quarantine and marts; empty: below `home`
+    media_root: Path | None = None  # folder that media paths of logs are relative to; None: the landed folder
     allow_remote: bool = False  # whether services may listen on a `host` that other machines can reach
 
     @property
@@ -121,6 +122,11 @@ class Settings:
     def suppression_list(self) -> Path:
         """Salted hashes of erased users (`storage.suppression_list`)."""
         return self.home / "forgotten.json"
+
+    @property
+    def media(self) -> Path:
+        """Covers that landing extracted from audio files, and the folders of landed media (`storage.media_paths`)."""
+        return self.home / "media"
 
     @property
     def event_log(self) -> Path:
@@ -239,6 +245,7 @@ def load_settings() -> Settings:
         release_public_key=_file("SEGUE_RELEASE_PUBLIC_KEY"),
         release_private_key=_file("SEGUE_RELEASE_PRIVATE_KEY"),
         tables_url=_object_store_url("SEGUE_TABLES"),
+        media_root=_folder("SEGUE_MEDIA_ROOT"),
         allow_remote=_choice("SEGUE_ALLOW_REMOTE", ("no", "yes")) == "yes",
     )
 
@@ -358,6 +365,13 @@ def _file(name: str) -> str:
     if text and not Path(text).is_file():
         raise SettingError(f"{name}={text!r} is not a file; set it to the path of a PEM file, or unset it")
     return str(Path(text).resolve()) if text else ""
+
+
+def _folder(name: str) -> Path | None:
+    text = os.environ.get(name) or ""
+    if text and not Path(text).is_dir():
+        raise SettingError(f"{name}={text!r} is not a folder; set it to the folder of the media files, or unset it")
+    return Path(text).resolve() if text else None
 
 
 def _choice(name: str, choices: tuple[str, ...]) -> str:

@@ -20,6 +20,8 @@ TIME = pa.timestamp("us", tz="UTC")
 STRINGS = pa.list_(pa.string())
 VECTOR = pa.list_(pa.float32())
 
+MEDIA_PATH = "a path below SEGUE_MEDIA_ROOT if that is set, else below the landed folder; landing adds the folder's id"
+
 # Separators in the raw text of quarantined rows.
 FIELD_SEPARATORS = re.compile(r"[,;|\t]")
 JSON_SEPARATORS = re.compile(r"[,:{}\[\]]")  # of truncated JSON
@@ -100,6 +102,8 @@ TRACKS = pa.schema(
         _column("audio_vector", VECTOR, "Audio embedding"),
         _column("image_vector", VECTOR, "Cover embedding"),
         _column("audio_url", pa.string(), "URL of the audio: https, or a path on the recommender's host"),
+        _column("audio_path", pa.string(), f"Audio file to encode: {MEDIA_PATH}"),
+        _column("cover_path", pa.string(), f"Cover image to encode: {MEDIA_PATH}"),
         LANDED_AT,
     ]
 )

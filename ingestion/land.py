@@ -18,7 +18,7 @@ from config import settings
 from ingestion import sources
 from ingestion.landing import Landing, LandingCounts, landing_lock
 from ingestion.readers import READERS, unsupported_formats
-from ingestion.readers.parsing.reader import ReadContext
+from ingestion.readers.parsing.reader import MediaFolders, ReadContext
 from ingestion.sources import Member, SourceError
 from ingestion.validation import LATEST
 from storage import object_store, suppression_list
@@ -33,7 +33,12 @@ SIMULATION_FILES = ("truth", SIMULATION_MANIFEST)  # files of a simulation that 
 
 
 def land(
-    path: Path, home: Path, user_id: str | None = None, now: datetime | None = None, tables: Path | None = None
+    path: Path,
+    home: Path,
+    user_id: str | None = None,
+    now: datetime | None = None,
+    tables: Path | None = None,
+    media_root: Path | None = None,
 ) -> dict[str, LandingCounts]:
     """Land a file, folder or zip; return the row counts by format. Rows of erased users are dropped.
 
@@ -47,6 +52,7 @@ def land(
         user_id: User id of a personal export; None: the name of the path.
         now: Time of the landing; None: the current time.
         tables: Root of the landing zone; None: `home`.
+        media_root: Folder that media paths of logs are relative to; None: the landed folder.
 
     Raises:
         SourceError: The path holds no known format, a damaged file, or too many lines that cannot be parsed; the message
@@ -67,11 +73,14 @@ def land(
         print(f"ignored files of unknown format: {_format_files(ignored)}", file=sys.stderr)
     counts: dict[str, LandingCounts] = {}
     tables = tables or home
+    media = MediaFolders(home / "media", path if path.is_dir() else path.parent, media_root)
     latest = LATEST if _is_simulation(files) and not is_live else now + CLOCK_SKEW
     with landing_lock(home):
         suppressed = suppression_list.read_suppression_list(home / "forgotten.json")
         for name, selected in by_format.items():
-            counts[name] = _land_format(name, selected, path, home, user_id, now, latest, is_live, suppressed, tables)
+            counts[name] = _land_format(
+                name, selected, path, home, user_id, now, latest, is_live, suppressed, tables, media
+            )
         if not by_format:
             Landing(tables, "day", now).finish()
     return counts
@@ -105,18 +114,19 @@ def _land_format(
     is_live: bool,
     suppressed: SuppressionList,
     tables: Path,
+    media: MediaFolders,
 ) -> LandingCounts:
     reader = READERS[name]
     scratch = home / "landing" / ".scratch" / name
     scratch.mkdir(parents=True)
-    landing = Landing(tables, reader.period, now, latest, suppressed, scratch)
+    landing = Landing(tables, reader.period, now, latest, suppressed, scratch, media.landed_prefix)
     # A landing in the future was recorded by a clock that has been set back: the times of files say nothing then.
     if path == home.resolve() / "live" and (last := landing.last_live_landed_at(path.name, name)) and last <= now:
         files = [member for member in files if member.written_at > last - HOST_CLOCK_SKEW]
     landing_id = sources.content_digest(files)
     size = sum(member.size for member in files)
     with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
-        context = ReadContext(scratch, bar.update, sources.printable_name(path.stem), user_id, latest)
+        context = ReadContext(scratch, bar.update, sources.printable_name(path.stem), user_id, latest, media)
         for rows in reader.read(files, context):
             landing.add(rows)
             bar.set_postfix_str(f"{landing.counts.read:,} rows", refresh=False)
@@ -166,7 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
         home = options.home or here.home
         tables = here.tables if here.tables_url else home
         object_store.check_bucket_access(tables)
-        counts = land(options.path, home, options.user, tables=tables)
+        counts = land(options.path, home, options.user, tables=tables, media_root=here.media_root)
     except (SourceError, SuppressionListError, StorageError, settings.SettingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

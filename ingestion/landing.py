@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ from ingestion.readers.parsing.json_rows import to_text
 from ingestion.readers.parsing.reader import Period, Rows
 from ingestion.sources import SourceError
 from ingestion.validation import DAY_US, LATEST, MAX_TIME_US, MIN_TIME_US, conform
-from storage import object_store
+from storage import media_paths, object_store
 from storage.suppression_list import SuppressionList
 
 FLUSH_ROWS = 400_000
@@ -37,6 +37,7 @@ MAX_UNPARSABLE_SHARE = 0.1
 """A log with a larger share of lines that are not rows of its format is an error: it is damaged or misread."""
 MIN_UNPARSABLE_ROWS = 100
 """Fewer unparsable lines never make a log an error; they are only quarantined."""
+MEDIA_COLUMNS = ("audio_path", "cover_path")
 REJECTED_COLUMNS = ("source_file", "source_line", "reason", "raw", "user_id")
 
 
@@ -79,6 +80,7 @@ class Landing:
         latest: Events at or after this time are quarantined.
         suppressed_users: Users whose rows are dropped.
         scratch: Folder of spilled event ids; None: all ids are kept in memory.
+        media_prefix: Prefix of media paths, asked for when there is one; its default adds nothing.
     """
 
     def __init__(
@@ -89,8 +91,10 @@ class Landing:
         latest: datetime = LATEST,
         suppressed_users: SuppressionList | None = None,
         scratch: Path | None = None,
+        media_prefix: Callable[[], str] = str,
     ) -> None:
         self.counts, self._scratch = LandingCounts(), scratch
+        self._media_prefix = media_prefix
         self._unparsable = 0
         self._suppression_list = suppressed_users or SuppressionList()
         self._landing, self._quarantine = tables / "landing", tables / "quarantine"
@@ -117,9 +121,23 @@ class Landing:
                 rows.table, read.with_columns(checked["reason"]).filter(is_invalid), checked.filter(is_invalid)
             )
         valid = checked.filter(~is_invalid).select(contract.source_schema(rows.table).names)
+        if rows.table == "tracks":
+            valid = self._add_media_root(valid)
         self._pending.setdefault(rows.table, []).append(valid)
         if sum(frame.height for frame in self._pending[rows.table]) >= FLUSH_ROWS:
             self._flush(rows.table)
+
+    def _add_media_root(self, tracks: pl.DataFrame) -> pl.DataFrame:
+        """Tracks whose media paths name the folder that they are relative to."""
+        names = [name for name in MEDIA_COLUMNS if tracks[name].null_count() < tracks.height]
+        if not names:
+            return tracks
+        prefix = self._media_prefix()
+        has_root = {name: pl.col(name).str.contains(media_paths.WITH_ROOT) for name in names}
+        return tracks.with_columns(
+            pl.when(has_root[name]).then(name).when(pl.col(name) != "").then(prefix + pl.col(name)).alias(name)
+            for name in names
+        )
 
     def check_unparsable_share(self, source: str) -> None:
         """Check that most lines of the source were rows of its format. Call it before `finish`.

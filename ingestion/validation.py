@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from ingestion import contract
+from storage import media_paths
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # no listening log is older; a timestamp of 0 is a missing value
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
@@ -218,6 +219,8 @@ def _track_rules(_: datetime) -> list[Check]:
             (audio.str.strip_chars() != "") & (~audio.str.contains(AUDIO_URL) | audio.str.contains(r"(^|/)\.\.(/|$)")),
             _reason_with_values("audio_url %s is neither an https address nor a relative path", "audio_url"),
         ),
+        *_media_path_rules("audio_path"),
+        *_media_path_rules("cover_path"),
         (audio.str.len_bytes() > MAX_URL_BYTES, pl.lit(f"audio_url is longer than {MAX_URL_BYTES} bytes")),
         (pl.col("duration_ms") <= 0, _reason_with_values("duration_ms %s is not positive", "duration_ms")),
         (
@@ -226,6 +229,19 @@ def _track_rules(_: datetime) -> list[Check]:
                 "available_until %s is not after available_from %s", "available_until", "available_from"
             ),
         ),
+    ]
+
+
+def _media_path_rules(column: str) -> list[Check]:
+    path = pl.col(column)
+    is_reserved = path.str.contains(media_paths.WITH_ROOT) & ~path.str.contains(media_paths.EXTRACTED_COVER)
+    reason = f"{column} %s is not a path within the source: relative, without `..` and control characters"
+    return [
+        (
+            path.str.len_bytes() > media_paths.MAX_PATH_BYTES,
+            pl.lit(f"{column} is longer than {media_paths.MAX_PATH_BYTES} bytes"),
+        ),
+        ((path != "") & (path.str.contains(media_paths.NOT_WITHIN) | is_reserved), _reason_with_values(reason, column)),
     ]
 
 

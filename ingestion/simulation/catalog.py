@@ -86,6 +86,8 @@ def _tracks(world: World, start: date, titles: list[str], random: np.random.Gene
         audio_vector=_vectors(world.audio_VD),
         image_vector=_vectors(world.image_VD),
         audio_url=pa.nulls(world.tracks, pa.string()),
+        audio_path=pa.nulls(world.tracks, pa.string()),
+        cover_path=pa.nulls(world.tracks, pa.string()),
     )
 
 

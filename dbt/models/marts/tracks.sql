@@ -87,6 +87,8 @@ final as (
         tracks.audio_vector,
         tracks.image_vector,
         tracks.audio_url,
+        tracks.audio_path,
+        tracks.cover_path,
         played.track_id is not null
         or coalesce(least(tracks.available_from, tracks.released_on::timestamp) < cuts.test_from, false)
             as is_in_catalogue

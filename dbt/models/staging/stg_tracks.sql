@@ -37,7 +37,9 @@ renamed as (
         lyrics,
         audio_vector,
         image_vector,
-        audio_url
+        audio_url,
+        audio_path,
+        cover_path
 
     from numbered
     where recency_rank = 1

@@ -16,6 +16,7 @@ import polars as pl
 
 from ingestion.sources import Member
 from ingestion.validation import LATEST
+from storage import media_paths
 
 Period = Literal["month", "day"]
 Split = Literal["global_time", "user_time"]
@@ -38,6 +39,19 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class MediaFolders:
+    """Folders of the media of one landing."""
+
+    home: Path  # SEGUE_HOME/media, for extracted covers
+    source: Path  # the landed folder, or that of the landed file
+    media_root: Path | None = None  # SEGUE_MEDIA_ROOT
+
+    def landed_prefix(self) -> str:
+        """Prefix of the media paths of this landing; registers the landed folder unless there is a media root."""
+        return "" if self.media_root else media_paths.register_root(self.home, self.source)
+
+
+@dataclass(frozen=True)
 class ReadContext:
     """Inputs of one run of a reader besides the files."""
 
@@ -46,6 +60,7 @@ class ReadContext:
     source_name: str  # name of the landed path
     user_id: str | None = None  # user id requested on the command line; None: from the source, or the source's name
     latest: datetime = LATEST  # events at or after this time are rejected
+    media: MediaFolders | None = None  # None: no media can be read
 
 
 @dataclass(frozen=True)

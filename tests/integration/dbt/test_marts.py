@@ -52,6 +52,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "duration_ms": 200_000,
             "audio_vector": [0.5, 1.0],
             "audio_url": "audio/1.ogg",
+            "audio_path": "0123456789abcdef:audio/1.ogg",
+            "cover_path": "cover.jpg",
         },
         {"track_id": "2", "title": "Two", "artist_ids": ["y", "x"], "lyrics": "la la"},
     ]
@@ -151,6 +153,11 @@ def test_tracks_have_lyrics_and_vectors_and_comments_are_before_as_of(home: Path
     assert rows(home, "select * from '{marts}/track_comments.parquet'") == [
         ("c", "1", "finer", at(5).replace(tzinfo=None))
     ]
+
+
+def test_tracks_have_the_paths_of_their_media(home: Path) -> None:
+    found = rows(home, "select track_id, audio_path, cover_path from '{marts}/tracks.parquet'")
+    assert found == [("1", "0123456789abcdef:audio/1.ogg", "cover.jpg"), ("2", None, None), ("3", None, None)]
 
 
 def test_landings_have_no_file_names(home: Path) -> None:

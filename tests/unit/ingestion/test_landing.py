@@ -16,6 +16,7 @@ from ingestion import contract
 from ingestion.as_of import FutureDayError, default_as_of, resolve_as_of
 from ingestion.as_of import main as print_as_of
 from ingestion.land import land, main
+from storage.media_paths import register_root
 from tests.support.log_sources import event, json_lines, landed, play_log, quarantined, tree
 
 ROWS = [f"{user},{1_500_000_000 + month * 2_700_000 + n * 61},{n % 3 + 1},1,{n * 7_000}"
@@ -262,3 +263,27 @@ def test_event_files_have_the_types_of_the_contract(tmp_path: Path) -> None:
     for file in (tmp_path / "home" / "landing" / "listening_events").glob("dt=*/*.parquet"):
         assert pq.read_schema(file).equals(contract.LISTENING_EVENTS)
     assert landed(tmp_path / "home").select(pl.col("scene").null_count()).item() == len(ROWS)
+
+
+def test_media_paths_name_the_landed_folder_or_are_relative_to_the_media_root(tmp_path: Path) -> None:
+    home, cover = tmp_path / "home", f"media:covers/{'0' * 64}.jpg"
+    rows = [
+        {"track_id": "a", "audio_path": "x/1.flac", "cover_path": cover},
+        {"track_id": "b", "audio_path": "", "cover_path": "../1.jpg"},
+        {"track_id": "c", "audio_path": ""},
+    ]
+    file = json_lines(tmp_path / "music" / "tracks.jsonl", rows)
+    land(file.parent, home)
+    found = landed(home, "tracks").sort("track_id").select("track_id", "audio_path", "cover_path").rows()
+    prefix = register_root(home / "media", file.parent)
+    assert found == [("a", f"{prefix}x/1.flac", cover), ("c", None, None)]
+    assert quarantined(home, "tracks")["reason"].str.contains("cover_path ../1.jpg is not a path within").all()
+    assert land(file, home)["own_events"].landed == 0, "the folder of a file is the same root"
+    assert land(file, home, media_root=tmp_path)["own_events"].landed == 1
+    newest = landed(home, "tracks").sort("landed_at").filter(pl.col("track_id") == "a")["audio_path"].to_list()
+    assert newest == [f"{prefix}x/1.flac", "x/1.flac"]
+
+
+def test_logs_without_media_register_no_folder(tmp_path: Path) -> None:
+    land(json_lines(tmp_path / "log" / "tracks.jsonl", [{"track_id": "a"}]).parent, tmp_path / "home")
+    assert not (tmp_path / "home" / "media").exists()

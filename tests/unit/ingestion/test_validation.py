@@ -143,3 +143,33 @@ def test_other_audio_urls_are_rejected(url: str) -> None:
 def test_url_length_is_limited() -> None:
     (reason,) = url_reasons("https://music.example/" + "a" * 2_000)
     assert reason == "audio_url is longer than 2000 bytes"
+
+
+def media_reasons(*paths: str | None) -> list[str | None]:
+    frame = pl.DataFrame(
+        {"track_id": [f"t{n}" for n in range(len(paths))], "audio_path": paths, "cover_path": paths[::-1]},
+        schema_overrides={"audio_path": pl.String, "cover_path": pl.String},
+    )
+    return conform("tracks", frame)["reason"].to_list()
+
+
+def test_media_paths_are_relative() -> None:
+    good = ["1.mp3", "Sigur Rós/( )/03 - Untitled #3.flac", "歌/晚安.ogg", "..a/b..", ".hidden/1.mp3", "", None]
+    good += [f"media:covers/{'0' * 64}.jpg"]
+    assert media_reasons(*good) == [None] * len(good)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/etc/passwd", "../1.ogg", "a/../../1.ogg", "a/..", "..", ".", "./a", "a//b", "a/", "a\0b", "a\nb", "\ufffd"),
+        *("0123456789abcdef:1.mp3", "media:roots.json", f"media:covers/{'0' * 64}.jpg/../../x"),
+    ],
+)
+def test_media_paths_out_of_the_source_are_rejected(path: str) -> None:
+    (reason,) = media_reasons(path)
+    assert reason is not None and reason.startswith("audio_path ") and "not a path within the source" in reason
+
+
+def test_media_path_length_is_limited() -> None:
+    assert media_reasons("a" * 1_001) == ["audio_path is longer than 1000 bytes"]

@@ -1,0 +1,117 @@
+"""Media files of tracks: which file `audio_path` and `cover_path` of a landed track mean.
+
+A log names media files relative to the landed folder, or to `SEGUE_MEDIA_ROOT` if that is set. Landing keeps the second
+form as it is, and puts the id of the landed folder in front of the first: `1f0c…9a:album/1.flac`. `SEGUE_HOME/media/`
+holds `roots.json` (id to folder) and the covers that landing extracted, `media:covers/<SHA-256>.jpg`. ADR 0052 has the
+reasons.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MAX_PATH_BYTES = 1_000
+ROOTS_FILE = "roots.json"
+EXTRACTED = "media:"
+"""Prefix of paths below `SEGUE_HOME/media`."""
+COVERS_FOLDER = "covers"
+EXTRACTED_COVER = r"^media:covers/[0-9a-f]{64}\.(jpg|png|webp|gif|bmp)$"
+WITH_ROOT = r"^(media|[0-9a-f]{16}):"
+"""Landed paths that name their root; a log must not contain them, except for EXTRACTED_COVER."""
+NOT_WITHIN = r"^/|(^|/)\.{0,2}(/|$)|[\x00-\x1f\x7f\x{fffd}]"
+"""Absolute paths, paths with `.`, `..` or an empty component, and characters that no name should have."""
+
+
+class MediaPathError(ValueError):
+    """A path does not name a file within its root; the message names the path."""
+
+
+class MediaRootError(ValueError):
+    """The folder of a path is not there, so that no file below it is; the message names the folder and the remedy."""
+
+
+def register_root(media: Path, folder: Path) -> str:
+    """Remember a landed folder in `media`; return the prefix of paths relative to it."""
+    folder = folder.resolve()
+    root_id = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    roots = _read_roots(media)
+    # The inode tells whether the folder with this path is still the same, also on another machine.
+    root = {"path": str(folder), "inode": folder.stat().st_ino}
+    if roots.get(root_id) != root:
+        media.mkdir(parents=True, exist_ok=True)
+        writing = media / f".{ROOTS_FILE}.writing"
+        writing.write_text(json.dumps({**roots, root_id: root}, indent=1, sort_keys=True), encoding="utf-8")
+        writing.replace(media / ROOTS_FILE)
+    return f"{root_id}:"
+
+
+def _read_roots(media: Path) -> dict[str, dict[str, str | int]]:
+    try:
+        roots = json.loads((media / ROOTS_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise MediaRootError(
+            f"{media / ROOTS_FILE} is damaged ({error}); delete it and land the sources again"
+        ) from error
+    return roots if isinstance(roots, dict) else {}
+
+
+@dataclass(frozen=True)
+class MediaPaths:
+    """Finds the files that landed paths name. Each root is checked once in the life of the object."""
+
+    media: Path  # SEGUE_HOME/media
+    media_root: Path | None = None  # SEGUE_MEDIA_ROOT
+    _roots: dict[str, Path | str] = field(default_factory=dict, repr=False)  # by prefix: the folder, or what is wrong
+
+    def resolve(self, landed: str) -> Path:
+        """The file that a landed path names, which need not exist.
+
+        Raises:
+            MediaPathError: the path, or a symbolic link on it, leads out of its root.
+            MediaRootError: the root is unknown, moved or replaced.
+        """
+        match = re.match(WITH_ROOT, landed)
+        prefix, relative = (match[0], landed[match.end() :]) if match else ("", landed)
+        root = self._root(prefix)
+        if re.search(NOT_WITHIN.replace(r"\x{fffd}", "\ufffd"), relative):
+            raise MediaPathError(f"{landed!r} is not a path within its root; write it relative and without `..`")
+        file = (root / relative).resolve()
+        if not file.is_relative_to(root):
+            raise MediaPathError(f"{landed!r} is a symbolic link out of {root}; copy the file into the folder")
+        return file
+
+    def _root(self, prefix: str) -> Path:
+        if prefix not in self._roots:
+            try:
+                self._roots[prefix] = self._find_root(prefix)
+            except MediaRootError as error:
+                self._roots[prefix] = str(error)
+        root = self._roots[prefix]
+        if isinstance(root, str):
+            raise MediaRootError(root)
+        return root
+
+    def _find_root(self, prefix: str) -> Path:
+        if prefix == EXTRACTED:
+            return self.media.resolve()
+        if not prefix:
+            if self.media_root is None:
+                raise MediaRootError("the catalog was landed with SEGUE_MEDIA_ROOT; set it to the folder of the media")
+            return self.media_root.resolve()
+        root = _read_roots(self.media).get(prefix[:-1])
+        if root is None:
+            raise MediaRootError(f"{self.media / ROOTS_FILE} has no folder {prefix[:-1]}; land its source again")
+        folder = Path(str(root["path"]))
+        remedy = "land it again from where it is now"
+        if not folder.is_dir():
+            raise MediaRootError(f"the media folder {folder} is not there; {remedy}")
+        if folder.stat().st_ino != root["inode"]:
+            raise MediaRootError(f"{folder} is not the folder that was landed, but another one of that name; {remedy}")
+        return folder.resolve()

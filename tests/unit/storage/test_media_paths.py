@@ -1,0 +1,80 @@
+"""Landed media paths name exactly the files below the folder that was landed, or an error."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from storage.media_paths import MediaPathError, MediaPaths, MediaRootError, register_root
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    (tmp_path / "music" / "album").mkdir(parents=True)
+    (tmp_path / "music" / "album" / "1.flac").write_bytes(b"sound")
+    return tmp_path / "music"
+
+
+def test_a_path_is_relative_to_the_landed_folder(tmp_path: Path, music: Path) -> None:
+    prefix = register_root(tmp_path / "media", music)
+    assert register_root(tmp_path / "media", music) == prefix
+    assert register_root(tmp_path / "media", music / "album") != prefix
+    assert MediaPaths(tmp_path / "media").resolve(f"{prefix}album/1.flac").read_bytes() == b"sound"
+
+
+def test_a_path_without_a_root_is_relative_to_the_media_root(tmp_path: Path, music: Path) -> None:
+    assert MediaPaths(tmp_path / "media", music).resolve("album/1.flac").read_bytes() == b"sound"
+    with pytest.raises(MediaRootError, match="set it to the folder of the media"):
+        MediaPaths(tmp_path / "media").resolve("album/1.flac")
+
+
+def test_extracted_covers_are_below_the_home(tmp_path: Path) -> None:
+    assert MediaPaths(tmp_path / "media").resolve("media:covers/ab.jpg") == tmp_path / "media" / "covers" / "ab.jpg"
+
+
+@pytest.mark.parametrize("path", ["../music2/1.flac", "/etc/passwd", "album/../../x", "album//1.flac", "", "a\0b"])
+def test_other_paths_are_errors(tmp_path: Path, music: Path, path: str) -> None:
+    paths = MediaPaths(tmp_path / "media", music)
+    for prefix in ("", register_root(tmp_path / "media", music), "media:"):
+        with pytest.raises(MediaPathError):
+            paths.resolve(prefix + path)
+
+
+def test_links_out_of_the_folder_are_errors(tmp_path: Path, music: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    (music / "file.flac").symlink_to(tmp_path / "secret")
+    (music / "folder").symlink_to(tmp_path)
+    (music / "inside.flac").symlink_to(music / "album" / "1.flac")
+    paths = MediaPaths(tmp_path / "media", music)
+    for path in ("file.flac", "folder/secret"):
+        with pytest.raises(MediaPathError, match="symbolic link"):
+            paths.resolve(path)
+    assert paths.resolve("inside.flac").read_bytes() == b"sound"
+
+
+def test_a_moved_folder_is_an_error_until_it_is_landed_again(tmp_path: Path, music: Path) -> None:
+    prefix = register_root(tmp_path / "media", music)
+    music.rename(tmp_path / "moved")
+    with pytest.raises(MediaRootError, match="is not there; land it again"):
+        MediaPaths(tmp_path / "media").resolve(f"{prefix}album/1.flac")
+    prefix = register_root(tmp_path / "media", tmp_path / "moved")
+    assert MediaPaths(tmp_path / "media").resolve(f"{prefix}album/1.flac").exists()
+
+
+def test_another_folder_of_the_same_name_is_an_error(tmp_path: Path, music: Path) -> None:
+    prefix = register_root(tmp_path / "media", music)
+    music.rename(tmp_path / "moved")
+    shutil.copytree(tmp_path / "moved", music)
+    with pytest.raises(MediaRootError, match="not the folder that was landed"):
+        MediaPaths(tmp_path / "media").resolve(f"{prefix}album/1.flac")
+
+
+def test_a_home_without_the_registry_is_an_error(tmp_path: Path, music: Path) -> None:
+    prefix = register_root(tmp_path / "media", music)
+    with pytest.raises(MediaRootError, match="land its source again"):
+        MediaPaths(tmp_path / "other").resolve(f"{prefix}album/1.flac")
+    (tmp_path / "media" / "roots.json").write_text("{")
+    with pytest.raises(MediaRootError, match="is damaged"):
+        MediaPaths(tmp_path / "media").resolve(f"{prefix}album/1.flac")
