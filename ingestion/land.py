@@ -123,7 +123,7 @@ def _land_format(
     # A landing in the future was recorded by a clock that has been set back: the times of files say nothing then.
     if path == home.resolve() / "live" and (last := landing.last_live_landed_at(path.name, name)) and last <= now:
         files = [member for member in files if member.written_at > last - HOST_CLOCK_SKEW]
-    landing_id = sources.content_digest(files)
+    landing_id = reader.fingerprint(files)
     size = sum(member.size for member in files)
     with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
         context = ReadContext(scratch, bar.update, sources.printable_name(path.stem), user_id, latest, media)

@@ -26,6 +26,11 @@ MAX_LINE_BYTES = 4 << 20  # longer lines are quarantined; a playlist of 100,000 
 PEEK_BYTES = 64 << 10
 READ_ERRORS = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
 """Exceptions that reading a truncated or damaged file raises."""
+MEDIA_SUFFIXES = (
+    *(".mp3", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".m3u", ".m3u8", ".xspf"),
+    *(".jpg", ".jpeg", ".png", ".webp"),
+)
+"""Files of which a link out of the source is left out, with a reason, instead of being an error of the whole source."""
 PARTIAL_DOWNLOAD_SUFFIXES = (".crdownload", ".part", ".partial", ".download", ".opdownload")
 """File suffixes of unfinished browser downloads."""
 
@@ -43,6 +48,7 @@ class Member:
     opener: Callable[[], IO[bytes]]
     written_at: datetime  # modification time; that of the zip for a file in a zip
     max_bytes: int | None = None  # limit of the bytes that reading may return, for a file in a zip
+    is_outside: bool = False  # a symbolic link of a music folder that leads out of it; must not be opened
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -175,7 +181,7 @@ def list_members(path: Path) -> list[Member]:
 
     Raises:
         SourceError: The path does not exist or is an unfinished download, a link leads out of the folder, or a zip is
-            damaged, encrypted or exceeds the size limits.
+            damaged, encrypted or exceeds the size limits. Links of media files are listed with `is_outside`.
     """
     if not path.exists():
         raise SourceError(f"{path} does not exist; give a file, a folder or a zip of listening logs")
@@ -192,18 +198,13 @@ def list_members(path: Path) -> list[Member]:
         relative = file.relative_to(path)
         if any(part.startswith(".") for part in relative.parts):
             continue
-        if file.is_symlink() and not file.resolve().is_relative_to(path.resolve()):
-            raise SourceError(
-                f"{file} is a symbolic link to {file.resolve()}, which is outside {path}; copy the file into the folder or "
-                "land the original"
-            )
-        if not file.is_file():
-            continue
-        if file.suffix == ".zip":
+        if file.is_symlink() and not _leads_within(file, path):
+            members.append(_outside_member(file, relative.as_posix(), path))
+        elif file.is_file() and file.suffix == ".zip":
             if not zipfile.is_zipfile(file):
                 raise SourceError(f"{file} is not a readable zip; download it again or move it away")
             members += _zip_members(file, PurePosixPath(relative.with_suffix("").as_posix()))
-        else:
+        elif file.is_file():
             members.append(_file_member(file, relative.as_posix()))
     return sorted(members, key=lambda member: member.name)
 
@@ -234,6 +235,31 @@ def printable_name(name: str) -> str:
 
 def _file_member(file: Path, name: str) -> Member:
     return Member(printable_name(name), file.stat().st_size, lambda: file.open("rb"), _written_at(file))
+
+
+def _leads_within(link: Path, source: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(source.resolve())
+    except (OSError, RuntimeError):  # a loop of links
+        return False
+
+
+def _outside_member(link: Path, name: str, source: Path) -> Member:
+    """The entry of a media file that is a link out of the source.
+
+    Raises:
+        SourceError: It is no media file.
+    """
+    if link.suffix.lower() not in MEDIA_SUFFIXES:
+        raise SourceError(
+            f"{link} is a symbolic link to {link.readlink()}, which is outside {source}; copy the file into the folder or "
+            "land the original"
+        )
+
+    def refuse() -> IO[bytes]:
+        raise OSError("a symbolic link out of the source")
+
+    return Member(printable_name(name), 0, refuse, datetime.fromtimestamp(0, UTC), is_outside=True)
 
 
 def _written_at(file: Path) -> datetime:

@@ -50,6 +50,18 @@ def register_root(media: Path, folder: Path) -> str:
     return f"{root_id}:"
 
 
+def store_cover(media: Path, content: bytes, extension: str) -> str:
+    """Keep an extracted cover in `media` under its hash; return its landed path."""
+    name = f"{COVERS_FOLDER}/{hashlib.sha256(content).hexdigest()}.{extension}"
+    file = media / name
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        writing = file.with_name(f".{file.name}.{os.getpid()}.writing")
+        writing.write_bytes(content)
+        writing.replace(file)
+    return EXTRACTED + name
+
+
 def _read_roots(media: Path) -> dict[str, dict[str, str | int]]:
     try:
         roots = json.loads((media / ROOTS_FILE).read_text(encoding="utf-8"))

@@ -6,6 +6,7 @@ from ingestion.readers import (
     lastfm_1k,
     listenbrainz,
     mapped_csv,
+    music_folder,
     own_events,
     play_log,
     streaming_history,
@@ -23,6 +24,7 @@ READERS: dict[str, Reader] = {
     "lastfm_1k": lastfm_1k.READER,
     "listenbrainz": listenbrainz.READER,
     "mapped_csv": mapped_csv.READER,
+    "music_folder": music_folder.READER,
     "yambda": yambda.READER,
     "thirty_music": thirty_music.READER,
 }

@@ -16,9 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion import contract
+from tests.support.music_folder import EXTENSIONS, write_track
 
 ROWS = 1_000_000 if os.environ.get("SEGUE_ACCEPTANCE") else 400
 """Number of rows of each log, about."""
+MUSIC_FILES = min(ROWS // 2, 10_000)  # each is encoded
 MUTATED_SHARE = 0.08  # below the share of unparsable rows that rejects a log
 ERASED_USER = "u7"
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -305,12 +307,29 @@ def yambda(folder: Path, chance: random.Random) -> int:
     return ROWS
 
 
+def music_folder(folder: Path, chance: random.Random) -> int:
+    """Half of the files are different tracks, the others copies of them, some of them damaged."""
+    half = MUSIC_FILES // 2
+    for number in range(half):
+        extension = EXTENSIONS[number % len(EXTENSIONS)]
+        path = folder / f"album {number % 7}" / f"{number}.{extension}"
+        write_track(path, number, 0.1, title=f"t{number}", artist=f"a{number % 5}", album=f"b{number % 7}")
+        content = path.read_bytes()
+        for _ in range(chance.randrange(3)):
+            content = mutate(
+                content[: chance.choice((len(content), len(content), chance.randrange(len(content))))], chance
+            )
+        write(folder / "copies" / path.name, content)
+    return 2 * half
+
+
 @dataclass(frozen=True)
 class FuzzedFormat:
     """Writer of a log, and the tables that its rows become."""
 
     write: Callable[[Path, random.Random], int]  # returns the number of rows
     tables: tuple[str, ...] = ("listening_events",)
+    rows: int = ROWS  # about
 
 
 FORMATS = {
@@ -322,6 +341,7 @@ FORMATS = {
     "lastfm_1k": FuzzedFormat(lastfm_1k),
     "listenbrainz": FuzzedFormat(listenbrainz),
     "mapped_csv": FuzzedFormat(mapped_csv),
+    "music_folder": FuzzedFormat(music_folder, ("tracks",), MUSIC_FILES),
     "yambda": FuzzedFormat(yambda),
     "thirty_music": FuzzedFormat(thirty_music),
 }

@@ -90,8 +90,9 @@ final as (
         tracks.audio_path,
         tracks.cover_path,
         played.track_id is not null
-        or coalesce(least(tracks.available_from, tracks.released_on::timestamp) < cuts.test_from, false)
-            as is_in_catalogue
+        or coalesce(
+            least(tracks.available_from, tracks.released_on::timestamp) < cuts.test_from, tracks.audio_path is not null
+        ) as is_in_catalogue
 
     from measured
     cross join cuts

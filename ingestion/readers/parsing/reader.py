@@ -14,7 +14,7 @@ from typing import Literal
 import duckdb
 import polars as pl
 
-from ingestion.sources import Member
+from ingestion.sources import Member, content_digest
 from ingestion.validation import LATEST
 from storage import media_paths
 
@@ -71,6 +71,7 @@ class Reader:
     read: Callable[[list[Member], ReadContext], Iterator[Rows]]  # converts the files to contract rows
     period: Period  # partition length: historical loads land by month, running services by day
     split: Split | None  # train/test split: by global time or by each user's own time; None: the format has no events
+    fingerprint: Callable[[list[Member]], str] = content_digest  # equal for sources with equal content
 
 
 def open_staging_database(scratch: Path, name: str) -> duckdb.DuckDBPyConnection:

@@ -1,0 +1,200 @@
+"""Tags of MP3 (ID3), FLAC and Ogg (Vorbis comments) and M4A files in one structure."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from mutagen.flac import FLAC, Picture
+from mutagen.id3 import ID3FileType
+from mutagen.mp3 import MP3
+from mutagen.mp4 import MP4
+from mutagen.oggflac import OggFLAC
+from mutagen.oggopus import OggOpus
+from mutagen.oggvorbis import OggVorbis
+
+MAX_TEXT, MAX_LYRICS, MAX_VALUES = 500, 100_000, 20
+MAX_COVER_BYTES = 16 << 20
+FRONT_COVER = 3  # type of a picture in ID3 and FLAC
+IMAGE_TYPES = {
+    b"\xff\xd8\xff": "jpg",
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"GIF8": "gif",
+    b"BM": "bmp",
+}
+"""First bytes of an image to its extension."""
+
+OGG_TYPES = (OggVorbis, OggOpus, OggFLAC)
+OGG_MAGIC = {OggVorbis: b"\x01vorbis", OggOpus: b"OpusHead", OggFLAC: b"\x7fFLAC"}
+ID3_FRAMES = {
+    "title": "TIT2",
+    "artist": "TPE1",
+    "album": "TALB",
+    "albumartist": "TPE2",
+    "date": "TDRC",
+    "language": "TLAN",
+    "mood": "TMOO",
+    "compilation": "TCMP",
+}
+MP4_ATOMS = {
+    "title": "\xa9nam",
+    "artist": "\xa9ART",
+    "album": "\xa9alb",
+    "albumartist": "aART",
+    "date": "\xa9day",
+    "genre": "\xa9gen",
+    "lyrics": "\xa9lyr",
+    "compilation": "cpil",
+    "language": "----:com.apple.iTunes:LANGUAGE",
+    "mood": "----:com.apple.iTunes:MOOD",
+    "musicbrainz_trackid": "----:com.apple.iTunes:MusicBrainz Track Id",
+}
+MUSICBRAINZ = "http://musicbrainz.org"
+DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
+
+
+@dataclass(frozen=True)
+class AudioTags:
+    """Tags of a file; empty if it has none."""
+
+    title: str = ""
+    artists: tuple[str, ...] = ()
+    album: str = ""
+    album_artists: tuple[str, ...] = ()
+    is_compilation: bool = False
+    released_on: date | None = None  # the first day of the year or month if no more is known
+    genres: tuple[str, ...] = ()
+    moods: tuple[str, ...] = ()
+    language: str = ""
+    lyrics: str = ""
+    musicbrainz_recording: str = ""
+    cover: bytes = b""
+    cover_extension: str = ""  # "": no cover
+
+
+def read_tags(file: Any, extension: str) -> AudioTags:
+    """Tags of an open file of a format of `audio_file.FORMATS`.
+
+    Raises:
+        mutagen.MutagenError: The file is damaged.
+    """
+    if extension == ".mp3":
+        tagged = MP3(file)
+        return _tags(_id3_values(tagged), _id3_pictures(tagged))
+    if extension == ".m4a":
+        tagged = MP4(file)
+        values = {name: _texts(_first_list(tagged.get(atom))) for name, atom in MP4_ATOMS.items()}
+        return _tags(values, [(FRONT_COVER, bytes(cover)) for cover in tagged.get("covr", [])[:1]])
+    tagged = FLAC(file) if extension == ".flac" else _open_ogg(file)
+    values = {name: list(texts) for name, texts in (tagged.tags.as_dict() if tagged.tags else {}).items()}
+    pictures = (
+        tagged.pictures if isinstance(tagged, FLAC) else map(_decode_picture, values.get("metadata_block_picture", []))
+    )
+    return _tags(values, [(picture.type, picture.data) for picture in pictures if picture is not None])
+
+
+def _open_ogg(file: Any) -> Any:
+    head = file.read(512)
+    file.seek(0)
+    kind = next((kind for kind in OGG_TYPES if OGG_MAGIC[kind] in head), OggVorbis)
+    return kind(file)
+
+
+def _decode_picture(text: str) -> Picture | None:
+    try:
+        return Picture(base64.b64decode(text))
+    except Exception:  # a damaged cover is no reason to leave out the track
+        return None
+
+
+def _id3_values(tagged: ID3FileType) -> dict[str, list[str]]:
+    frames = tagged.tags or {}
+    values = {name: _texts(_first_list(getattr(frames.get(frame), "text", None))) for name, frame in ID3_FRAMES.items()}
+    values["genre"] = _texts(getattr(frames.get("TCON"), "genres", []))  # resolves numbers of ID3v1
+    lyrics = [frame.text for frame in frames.values() if frame.FrameID == "USLT"]
+    values["lyrics"] = _texts(lyrics[:1])
+    recording = getattr(frames.get(f"UFID:{MUSICBRAINZ}"), "data", b"")
+    values["musicbrainz_trackid"] = _texts([recording] if recording else [])
+    return values
+
+
+def _id3_pictures(tagged: ID3FileType) -> list[tuple[int, bytes]]:
+    pictures = [frame for frame in (tagged.tags or {}).values() if frame.FrameID == "APIC"]
+    return [(int(frame.type), frame.data) for frame in pictures]
+
+
+def _first_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _texts(values: Iterable[Any]) -> list[str]:
+    return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _tags(values: dict[str, list[str]], pictures: list[tuple[int, bytes]]) -> AudioTags:
+    cover = next((data for kind, data in pictures if kind == FRONT_COVER), pictures[0][1] if pictures else b"")
+    extension = image_extension(cover) if len(cover) <= MAX_COVER_BYTES else ""
+
+    def listed(*names: str) -> tuple[str, ...]:
+        texts = [_clean(text, MAX_TEXT) for name in names for text in values.get(name, [])[:MAX_VALUES]]
+        return tuple(dict.fromkeys(text for text in texts if text))
+
+    def first(*names: str) -> str:
+        return next(iter(listed(*names)), "")
+
+    lyrics = next(iter(values.get("lyrics") or values.get("unsyncedlyrics") or []), "")
+    return AudioTags(
+        title=first("title"),
+        artists=listed("artist"),
+        album=first("album"),
+        album_artists=listed("albumartist", "album artist"),
+        is_compilation=first("compilation").lower() in ("1", "true"),
+        released_on=_parse_date(first("date", "originaldate", "year")),
+        genres=_split(listed("genre")),
+        moods=_split(listed("mood")),
+        language=first("language"),
+        lyrics=_clean(lyrics[:MAX_LYRICS], MAX_LYRICS, keep_lines=True),
+        musicbrainz_recording=first("musicbrainz_trackid"),
+        cover=cover if extension else b"",
+        cover_extension=extension,
+    )
+
+
+def image_extension(content: bytes) -> str:
+    """Extension of the format of an image; "" if it is not supported."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "webp"
+    return next((extension for magic, extension in IMAGE_TYPES.items() if content.startswith(magic)), "")
+
+
+def _split(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Values in lower case; several in one text are separated by semicolons or slashes between spaces."""
+    parts = [part.strip().lower() for text in texts for part in re.split(r";|\s/\s", text)]
+    return tuple(dict.fromkeys(part for part in parts if part))[:MAX_VALUES]
+
+
+def _clean(text: str, length: int, keep_lines: bool = False) -> str:
+    """Valid Unicode without control characters."""
+    text = text[:length].encode("utf-8", "replace").decode("utf-8").replace("\ufffd", "")
+    if keep_lines:
+        return re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", " ", text).strip()
+    return " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", text).split())
+
+
+def _parse_date(text: str) -> date | None:
+    match = DATE.match(text)
+    if match is None:
+        return None
+    year, month, day = match[1], match[2] or "01", match[3] or "01"
+    for candidate in (f"{year}-{month}-{day}", f"{year}-{month}-01", f"{year}-01-01"):
+        try:
+            return date.fromisoformat(candidate)
+        except ValueError:
+            continue
+    return None

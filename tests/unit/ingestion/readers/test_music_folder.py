@@ -1,0 +1,268 @@
+"""A folder of music files becomes tracks, artists, albums, covers and playlists."""
+
+from __future__ import annotations
+
+import os
+import random
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from ingestion import sources
+from ingestion.land import land, main
+from ingestion.readers import music_folder
+from ingestion.readers.parsing import audio_file
+from ingestion.readers.parsing.audio_file import AudioFileError, read_audio_file
+from ingestion.readers.parsing.named_plays import name_id
+from ingestion.sources import SourceError
+from storage.media_paths import MediaPaths, register_root
+from tests.support.log_sources import json_lines, landed, quarantined
+from tests.support.music_folder import EXTENSIONS, set_tags, write_track
+
+PNG = "\x89PNG\r\n\x1a\ncover"
+
+
+def read(path: Path) -> audio_file.AudioFile:
+    return read_audio_file(path.name, path.stat().st_size, lambda: path.open("rb"))
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_every_format_has_tags_cover_and_length(tmp_path: Path, extension: str) -> None:
+    path = write_track(
+        tmp_path / f"a.{extension}",
+        seed=1,
+        seconds=1,
+        title="晚安 \N{MUSICAL SYMBOL G CLEF}",
+        artist="Ghost|Rise",
+        album="Meliora",
+        albumartist="Ghost",
+        date="2015-08-21",
+        genre="Hard Rock; Metal",
+        lyrics="one\ntwo",
+        musicbrainz_trackid="0b1a9c9c-1",
+        compilation="1",
+        cover=PNG,
+    )
+    found = read(path)
+    tags = found.tags
+    assert (tags.title, tags.artists, tags.album) == ("晚安 \N{MUSICAL SYMBOL G CLEF}", ("Ghost", "Rise"), "Meliora")
+    assert (tags.album_artists, tags.released_on, tags.is_compilation) == (("Ghost",), date(2015, 8, 21), True)
+    assert (tags.genres, tags.lyrics, tags.musicbrainz_recording) == (("hard rock", "metal"), "one\ntwo", "0b1a9c9c-1")
+    assert (tags.cover.decode("latin-1"), tags.cover_extension) == (PNG, "png")
+    assert found.duration_ms is not None and abs(found.duration_ms - 1_000) < 100
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_the_id_survives_editing_tags_and_differs_for_other_audio(tmp_path: Path, extension: str) -> None:
+    path = write_track(tmp_path / f"a.{extension}", seed=1)
+    before = read(path)
+    assert before.tags.title == ""
+    set_tags(path, title="x" * 5_000, artist="a" * 300, lyrics="la " * 20_000, cover=PNG * 9_000)
+    assert read(path).audio_id == before.audio_id
+    if extension == "mp3":
+        path.write_bytes(path.read_bytes() + b"TAG" + b"\0" * 125)  # ID3v1
+        assert read(path).audio_id == before.audio_id
+    assert read(write_track(tmp_path / f"b.{extension}", seed=2)).audio_id != before.audio_id
+
+
+def test_a_folder_becomes_tracks_artists_and_albums(tmp_path: Path) -> None:
+    music, home = tmp_path / "music", tmp_path / "home"
+    one = {"artist": "Ghost", "album": "Meliora", "date": "2015"}
+    write_track(music / "Ghost" / "01.flac", 1, title="Spirit", genre="Metal", cover=PNG, **one)
+    write_track(music / "Ghost" / "02.mp3", 2, title="Cirice", cover=PNG, **(one | {"date": "2014-06"}))
+    write_track(music / "Mix" / "a.ogg", 3, title="Dreams", artist="GHOST ", album="Hits")
+    write_track(music / "Mix" / "b.opus", 4, title="Night", artist="Rise", album="Hits")
+    write_track(music / "loose.m4a", 5)
+    (music / "Mix" / "Folder.jpg").write_bytes(b"\xff\xd8\xff")
+    (music / "Mix" / "notes.txt").write_text("no music")
+    counts = land(music, home)
+    assert list(counts) == ["music_folder"]
+    assert (counts["music_folder"].landed, counts["music_folder"].quarantined) == (5 + 3 + 2, 0)
+    prefix = register_root(home / "media", music)
+    tracks = {row["title"]: row for row in landed(home, "tracks").iter_rows(named=True)}
+    assert set(tracks) == {"Spirit", "Cirice", "Dreams", "Night", "loose"}
+    assert tracks["Spirit"]["audio_path"] == f"{prefix}Ghost/01.flac"
+    assert tracks["Spirit"]["styles"] == ["metal"] and tracks["Spirit"]["artist_ids"] == [name_id("Ghost")]
+    assert tracks["Dreams"]["artist_ids"] == [name_id("Ghost")]
+    assert tracks["loose"]["artist_ids"] == [] and tracks["loose"]["album_id"] is None
+    paths = MediaPaths(home / "media")
+    assert all(paths.resolve(row["audio_path"]).is_file() for row in tracks.values())
+    assert tracks["Spirit"]["cover_path"] == tracks["Cirice"]["cover_path"]
+    assert paths.resolve(tracks["Spirit"]["cover_path"]).read_bytes().decode("latin-1") == PNG
+    assert len(list((home / "media" / "covers").iterdir())) == 1
+    assert tracks["Night"]["cover_path"] == f"{prefix}Mix/Folder.jpg" and tracks["loose"]["cover_path"] is None
+    albums = {row["title"]: row for row in landed(home, "albums").iter_rows(named=True)}
+    assert albums["Meliora"]["released_on"] == date(2014, 6, 1)
+    assert albums["Hits"]["artist_ids"] == [name_id("Various Artists")]
+    assert landed(home, "artists")["name"].sort().to_list() == ["Ghost", "Rise", "Various Artists"]
+    assert landed(home, "landings").select("format", "split").rows() == [("music_folder", None)]
+
+
+def test_moved_and_retagged_files_stay_the_same_tracks(tmp_path: Path) -> None:
+    music, home = tmp_path / "music", tmp_path / "home"
+    path = write_track(music / "a.flac", 1, title="Typo", artist="Ghost")
+    write_track(music / "b.flac", 2, title="Other", artist="Ghost")
+    land(music, home)
+    (music / "album").mkdir()
+    path.rename(music / "album" / "01.flac")
+    set_tags(music / "album" / "01.flac", title="Fixed")
+    counts = land(music, home)["music_folder"]
+    assert (counts.landed, counts.duplicate) == (1, 2)
+    tracks = landed(home, "tracks").sort("landed_at")
+    assert tracks["track_id"].n_unique() == 2
+    assert tracks["title"].to_list()[-1] == "Fixed" and tracks["audio_path"].to_list()[-1].endswith(":album/01.flac")
+
+
+def test_a_copy_of_a_file_is_a_duplicate(tmp_path: Path) -> None:
+    music = tmp_path / "music"
+    path = write_track(music / "a.flac", 1, title="First")
+    (music / "b.flac").write_bytes(path.read_bytes())
+    counts = land(music, tmp_path / "home")["music_folder"]
+    assert (counts.read, counts.landed, counts.duplicate) == (2, 1, 1)
+    assert landed(tmp_path / "home", "tracks")["audio_path"].item().endswith(":a.flac")
+
+
+def test_playlists_name_the_tracks_of_the_folder(tmp_path: Path) -> None:
+    music, home = tmp_path / "music", tmp_path / "home"
+    for seed, name in enumerate(("A/1.flac", "A/2 é.flac", "B/3.flac")):
+        write_track(music / name, seed, title=name)
+    (music / "lists").mkdir()
+    (music / "lists" / "mix.m3u8").write_text(
+        f"\ufeff#EXTM3U\n#PLAYLIST:晚安\n#EXTINF:1,x\n../A/1.flac\r\n..\\B\\3.flac\n{music}/A/2 e\u0301.flac\n"
+        "../../outside.flac\nhttp://radio.example/x.mp3\n/etc/passwd\n",
+        encoding="utf-8",
+    )
+    (music / "A" / "old.m3u").write_bytes("2 é.flac\n".encode("cp1252"))
+    uri = (music / "B" / "3.flac").as_uri()
+    (music / "list.xspf").write_text(
+        '<?xml version="1.0"?><playlist version="1" xmlns="http://xspf.org/ns/0/"><title>X</title><trackList>'
+        f"<track><location>A/2%20%C3%A9.flac</location></track><track><location>{uri}</location></track>"
+        "<track><location>http://a/b.mp3</location></track><track/></trackList></playlist>"
+    )
+    (music / "empty.m3u").write_text("missing.flac\n")
+    (music / "bomb.xspf").write_text('<!DOCTYPE a [<!ENTITY b "c">]><playlist>&b;</playlist>')
+    (music / "torn.xspf").write_text("<playlist>")
+    (music / "latin.m3u8").write_bytes(b"\xe9.flac")
+    land(music, home)
+    title_of = dict(landed(home, "tracks").select("track_id", "title").rows())
+    found = {
+        row["title"]: [title_of[track] for track in row["track_ids"]]
+        for row in landed(home, "playlists").iter_rows(named=True)
+    }
+    assert found == {
+        "晚安": ["A/1.flac", "B/3.flac", "A/2 é.flac"],
+        "old": ["A/2 é.flac"],
+        "X": ["A/2 é.flac", "B/3.flac"],
+    }
+    reasons = dict(quarantined(home, "playlists").select("source", "reason").rows())
+    assert set(reasons) == {"empty.m3u", "bomb.xspf", "torn.xspf", "latin.m3u8"}
+    assert reasons["empty.m3u"] == "none of its 1 tracks is a readable file of this folder"
+    assert reasons["latin.m3u8"] == "the playlist is not UTF-8"
+
+
+def test_damaged_files_are_quarantined_with_file_and_reason(tmp_path: Path) -> None:
+    music, home = tmp_path / "music", tmp_path / "home"
+    good = write_track(music / "good.flac", 1, title="Good").read_bytes()
+    (music / "empty.mp3").write_bytes(b"")
+    (music / "text.ogg").write_text("no audio")
+    (music / "wrong.mp3").write_bytes(good)
+    (music / "playlist.m4a").write_text("#EXTM3U\n/etc/passwd\n")
+    (music / "truncated.flac").write_bytes(good[:60])
+    deep = music.joinpath(*["d"] * music_folder.MAX_DEPTH) / "deep.flac"
+    write_track(deep, 2)
+    secret = write_track(tmp_path / "secret.flac", 3)
+    (music / "link.flac").symlink_to(secret)
+    (music / "link.m3u").symlink_to(tmp_path / "secret.m3u")
+    (music / "cover.jpg").symlink_to(tmp_path / "cover.jpg")
+    (music / "inside.flac").symlink_to("good.flac")
+    (music / "loop.mp3").symlink_to("loop.mp3")
+    locked = write_track(music / "locked.flac", 4)
+    locked.chmod(0)
+    counts = land(music, home)["music_folder"]
+    reasons = dict(quarantined(home, "tracks").select("source", "reason").rows())
+    expected = {
+        "empty.mp3": "the file is empty",
+        "text.ogg": "the file is not readable as audio",
+        "wrong.mp3": "the content is flac, the extension .mp3; rename the file",
+        "playlist.m4a": "the file is not readable as audio",
+        "truncated.flac": "the file",
+        "d/" * music_folder.MAX_DEPTH + "deep.flac": "nested 30 folders deep",
+        "link.flac": "a symbolic link out of the folder",
+        "loop.mp3": "a symbolic link out of the folder",
+    }
+    if os.access(locked, os.R_OK):  # root reads everything
+        locked.unlink()
+    else:
+        expected["locked.flac"] = "Permission denied"
+    assert set(reasons) == set(expected)
+    assert all(start in reasons[name] for name, start in expected.items()), reasons
+    assert "link.m3u" in quarantined(home, "playlists")["source"].to_list()
+    assert counts.quarantined == len(expected) + 1
+    good_row = landed(home, "tracks").filter(title="Good").row(0, named=True)
+    assert good_row["cover_path"] is None
+
+
+def test_a_size_or_a_tag_beyond_the_limit_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_track(tmp_path / "a.mp3", 1, title="x", cover=PNG + "x" * 200_000)
+    monkeypatch.setattr(audio_file, "MAX_TAG_BYTES", 100_000)
+    with pytest.raises(AudioFileError, match="the tags have more than"):
+        read(path)
+    with pytest.raises(AudioFileError, match="audio files have at most"):
+        read_audio_file("a.mp3", audio_file.MAX_FILE_BYTES + 1, lambda: path.open("rb"))
+    monkeypatch.setattr(music_folder, "MAX_FILES", 0)
+    with pytest.raises(SourceError, match="has 1 audio files; land at most 0 at once"):
+        land(tmp_path, tmp_path / "home")
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_damaged_bytes_never_stop_a_landing(tmp_path: Path, extension: str) -> None:
+    content = write_track(tmp_path / f"a.{extension}", 1, title="x", lyrics="y", cover=PNG).read_bytes()
+    chance = random.Random(7)
+    for _ in range(60):
+        damaged = bytearray(content[: chance.choice((len(content), chance.randrange(len(content))))])
+        for _ in range(chance.randrange(4) if damaged else 0):
+            damaged[chance.randrange(min(len(damaged), chance.choice((64, 4_096, 10**6))))] = chance.randrange(256)
+        path = tmp_path / f"b.{extension}"
+        path.write_bytes(damaged)
+        try:
+            assert len(read(path).audio_id) == 32
+        except AudioFileError as error:
+            assert str(error)
+
+
+def test_paths_are_relative_to_the_media_root(tmp_path: Path) -> None:
+    write_track(tmp_path / "media" / "music" / "a.flac", 1, title="A")
+    land(tmp_path / "media" / "music", tmp_path / "home", media_root=tmp_path / "media")
+    assert landed(tmp_path / "home", "tracks")["audio_path"].item() == "music/a.flac"
+    with pytest.raises(SourceError, match="is not below SEGUE_MEDIA_ROOT"):
+        land(tmp_path / "media" / "music", tmp_path / "home", media_root=tmp_path / "home")
+
+
+def test_audio_beside_a_catalog_is_not_landed_twice(tmp_path: Path) -> None:
+    write_track(tmp_path / "log" / "audio" / "a.flac", 1)
+    json_lines(tmp_path / "log" / "tracks.jsonl", [{"track_id": "t", "audio_path": "audio/a.flac"}])
+    assert list(land(tmp_path / "log", tmp_path / "home")) == ["own_events"]
+
+
+def test_the_command_lands_a_catalog_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_track(tmp_path / "music" / "a.flac", 1)
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
+    assert main([str(tmp_path / "music")]) == 0
+    assert "music_folder: 1 rows of events and catalog read, 1 landed" in capsys.readouterr().out
+
+
+def test_a_fingerprint_changes_with_names_sizes_and_times(tmp_path: Path) -> None:
+    def fingerprint() -> str:
+        return music_folder.READER.fingerprint(sources.list_members(tmp_path))
+
+    path = tmp_path / "a.mp3"
+    path.write_bytes(b"1")
+    found = {fingerprint()}
+    os.utime(path, times=(5, 5))
+    found.add(fingerprint())
+    path.rename(tmp_path / "b.mp3")
+    found.add(fingerprint())
+    assert len(found) == 3 and fingerprint() in found
