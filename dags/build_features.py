@@ -2,6 +2,7 @@
 
 dbt builds the marts (sessions, full plays, skips), Great Expectations validates them, and Feast serves them as features. A
 failed test or expectation stops the pipeline here and is named in the task's log; the current release stays in service.
+Audio, covers and texts of tracks are encoded into vectors meanwhile, by one mapped task per encoder.
 
 Waits while models of another day are trained, because the marts belong to one day. Then **train_models** starts.
 """
@@ -11,7 +12,13 @@ from typing import Any
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain, task
 from dag_defaults import EVENTS, FEATURES, build_dag_arguments
 from task_catalog import format_task_documentation
-from task_factory import Command, create_asset_event_task, create_command_task, create_parameters_task
+from task_factory import (
+    Command,
+    create_asset_event_task,
+    create_command_task,
+    create_encoding_task,
+    create_parameters_task,
+)
 
 DOWNSTREAM_DAGS = ("train_models", "release_models")
 
@@ -28,11 +35,11 @@ with DAG(
     **build_dag_arguments("build_features", __doc__),
 ):
     run_parameters = create_parameters_task(are_events_landed=True)
-    validate_landed, build_marts, publish_marts, document_marts, validate_marts, compare_features = (
+    validate_landed, build_marts, publish_marts, document_marts, validate_marts, validate_content, compare_features = (
         create_command_task(name, run_parameters)
         for name in (
             *("validate_landed", "build_marts", "publish_marts", "document_marts", "validate_marts"),
-            "compare_features",
+            *("validate_content", "compare_features"),
         )
     )
     apply_features, materialize = (
@@ -40,8 +47,8 @@ with DAG(
     )
     chain(run_parameters, validate_landed, marts_are_free(), build_marts, [publish_marts, document_marts])
     # Feature definitions do not depend on the marts; only their values wait for validation.
-    chain(
-        publish_marts, [validate_marts, apply_features], materialize, create_asset_event_task(FEATURES, run_parameters)
-    )
+    features_ready = create_asset_event_task(FEATURES, run_parameters)
+    chain(publish_marts, [validate_marts, apply_features], materialize, features_ready)
+    chain(publish_marts, create_encoding_task(run_parameters), validate_content, features_ready)
     # A leaf: skew in yesterday's requests must not block the release that may correct it.
     apply_features >> compare_features

@@ -12,6 +12,9 @@ PIPELINE_DAGS = ("ingest_listening_logs", "build_features", "train_models", "rel
 """The DAGs of the pipeline in order; each triggers the next through an asset."""
 
 RECIPES = ("debug", "small", "full")
+ENCODERS = ("audio", "image", "text")
+"""Encoders that `python -m training.content.encode` runs."""
+
 MODEL_KINDS = ("channel", "collection", "ranker", "head")
 """Kinds of models that `python -m training.train` fits."""
 
@@ -32,7 +35,7 @@ class Task:
         page: Page with the result: a path of the console (`console/server.py`), or a path of the Airflow UI if it starts
             with "/". Empty if the task has no result to show.
         command: Shell command, run from the repository root. Parameters are environment variables: AS_OF, RECIPE, LOGS,
-            NAME (model) and FIT ("held_out" or "final"). Empty for tasks that are not commands.
+            NAME (model or encoder) and FIT ("held_out" or "final"). Empty for tasks that are not commands.
         rerun: How to continue in Airflow after the correction.
         short: Description of a few words for the terminal; empty for tasks that `local/pipeline.py` does not run.
     """
@@ -151,6 +154,23 @@ _TASKS = (
         short="dbt docs: models, columns, tests, lineage",
     ),
     _validation_task("marts", "the published marts", "expectations on the marts, data docs"),
+    Task(
+        "list_encoders",
+        "Lists the encoders; the next task is mapped over them.",
+        "The log ends with the reason; no other work is repeated.",
+        XCOM_PAGE,
+    ),
+    Task(
+        "encode_content",
+        "Turns audio files, covers and texts of tracks into vectors, the most played first, and publishes them. A killed run "
+        "continues where it was; `debug` and `small` encode a limited number, and the next run continues.",
+        "The log ends with the reason. Files that cannot be encoded do not fail the task; they are listed in "
+        "`SEGUE_HOME/content`. If media folders were moved, land them again. A rerun continues where this one ended.",
+        "data#marts",
+        'python -m training.content.encode --encoder "$NAME" --recipe "$RECIPE"',
+        short="vectors of audio, covers and texts",
+    ),
+    _validation_task("content", "the vectors of tracks", "expectations on the vectors, data docs"),
     Task(
         "apply_features",
         "Registers entities, feature views and feature services with Feast.",

@@ -18,7 +18,7 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset, BaseOperatorLink, TaskGroup, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from dag_defaults import EVENTS, PARAMS
-from task_catalog import MODEL_KINDS, TASKS, format_task_documentation
+from task_catalog import ENCODERS, MODEL_KINDS, TASKS, format_task_documentation
 
 ROOT = Path(__file__).resolve().parent.parent
 DISK_FULL_BYTES = 16 << 20  # a disk with less free space counts as full
@@ -125,6 +125,23 @@ def create_command_task(name: str, parameters: Any, operator: type[Command] = Fa
         cwd=str(ROOT),
         doc_md=format_task_documentation(name),
     )
+
+
+def create_encoding_task(parameters: Any) -> Any:
+    """Mapped task that encodes the content of tracks with each of ENCODERS."""
+
+    @task(task_id="list_encoders", doc_md=format_task_documentation("list_encoders"))
+    def list_encoders(parameters: dict[str, str]) -> list[dict[str, str]]:
+        return [{**parameters, "NAME": name} for name in ENCODERS]
+
+    return FailFastCommand.partial(
+        task_id="encode_content",
+        bash_command=wrap_with_process_lock('"encode_$NAME"', TASKS["encode_content"].command),
+        append_env=True,
+        cwd=str(ROOT),
+        map_index_template="{{ task.env['NAME'] }}",
+        doc_md=format_task_documentation("encode_content"),
+    ).expand(env=add_result_link(list_encoders(parameters)))
 
 
 def add_result_link(output: Any) -> Any:

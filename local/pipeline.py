@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 
 from config.settings import ROOT, SettingError, Settings, load_settings
-from dags.task_catalog import MODEL_KINDS, RECIPES, TASKS
+from dags.task_catalog import ENCODERS, MODEL_KINDS, RECIPES, TASKS
 from local.environment import environment
 from local.home import DiskSpaceError, HomeFormatError, check_disk_space, check_home_format, restrict_access
 
@@ -28,7 +28,7 @@ DISK_FULL_MB = 16  # a disk with less free space counts as full
 LANDING_TASKS = ("land_logs", "land_live_events")
 FEATURE_TASKS = (
     *("validate_landed", "build_marts", "publish_marts", "document_marts", "validate_marts"),
-    *("apply_features", "materialize"),
+    *("encode_content", "validate_content", "apply_features", "materialize"),
 )
 
 
@@ -75,9 +75,18 @@ def landing_steps(parameters: RunParameters) -> list[Step]:
     return [create_step(name, LOGS=parameters.logs or "", RECIPE=parameters.recipe) for name in LANDING_TASKS]
 
 
-def feature_steps(as_of: str) -> list[Step]:
+def feature_steps(as_of: str, recipe: str) -> list[Step]:
     """Steps from landed events to features."""
-    return [create_step(name, AS_OF=as_of) for name in FEATURE_TASKS]
+    steps = []
+    for name in FEATURE_TASKS:
+        if name == "encode_content":
+            steps += [
+                create_step(name, f"encode_{encoder}", f"{encoder}: ", NAME=encoder, RECIPE=recipe)
+                for encoder in ENCODERS
+            ]
+        else:
+            steps.append(create_step(name, AS_OF=as_of))
+    return steps
 
 
 def model_steps(parameters: RunParameters, as_of: str, tables: dict[str, Sequence[str]]) -> list[Step]:
@@ -136,7 +145,7 @@ def run(settings: Settings, parameters: RunParameters) -> None:
     requested = ["--requested", parameters.as_of] if parameters.as_of else []
     as_of = read_last_output_line(["ingestion.as_of", *requested], variables)
     print(f"  as_of {as_of}, recipe {parameters.recipe}")
-    run_all(feature_steps(as_of))
+    run_all(feature_steps(as_of, parameters.recipe))
     tables = read_model_tables(parameters, variables)
     channels = [name for name in tables["channels"] if not parameters.channels or name in parameters.channels]
     run_all(model_steps(parameters, as_of, {**tables, "channels": channels}))

@@ -1,8 +1,9 @@
 """Track content: names, texts, sound and cover of a track as one row of numbers, independent of who plays it.
 
-Blocks: names (title and artists) and texts (lyrics and comments) by `text_ngrams`; sound and cover vectors by their
-principal components. Each block of a row has unit length, or is zeros if the track has no such content. Rows have at
-most WIDTH float16 numbers. Legend: N tracks, V vocabulary, W width.
+Blocks: names (title and artists) and texts (lyrics and comments) by `text_ngrams`; sound and cover vectors of the
+catalog, and encoded ones of tracks without these, by their principal components. Each block of a row has unit length,
+or is zeros if the track has no such content. Rows have at most WIDTH float16 numbers. Legend: N tracks, V vocabulary, W
+width.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from storage.track_content import table_file
 from training.content.text_ngrams import NgramLSA, normalize_rows
 
 ContentUse = Literal["off", "described", "all"]
@@ -32,6 +34,8 @@ MAX_TEXT_CHARACTERS = 400
 VECTOR_COLUMNS = ("audio_vector", "image_vector")
 CONTENT_COLUMNS = ("lyrics", *VECTOR_COLUMNS)
 """Columns of the mart `tracks` that only this module reads; they may be missing."""
+ENCODED_COLUMNS = {"audio": "encoded_audio", "image": "encoded_image"}
+"""Encoder of the table `track_content` to the column of its vectors; used where the catalog has no vector of the kind."""
 COMMENT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "track_id": pl.String,
     "text": pl.String,
@@ -53,7 +57,8 @@ class TrackContent:
         """Content rows in the order of `tracks`.
 
         Args:
-            tracks: track_id, title, artist_names and CONTENT_COLUMNS; all but the id may be missing or null.
+            tracks: track_id, title, artist_names, CONTENT_COLUMNS and ENCODED_COLUMNS; all but the id may be missing
+                or null.
             comments: track_id, text, occurred_at, without comments from after the time cut of the fit.
 
         Raises:
@@ -62,7 +67,10 @@ class TrackContent:
         names = _name_texts(tracks)
         words = _lyrics_and_comments(tracks, comments)
         vectors = [_read_vectors(tracks, column) for column in VECTOR_COLUMNS]
-        present = [any(names), any(words), *(len(vector_NW.T) > 0 for vector_NW in vectors)]
+        # Vectors of the catalog come from other models, so encoded ones have blocks of their own.
+        for catalog_NW, column in zip(tuple(vectors), ENCODED_COLUMNS.values(), strict=True):
+            vectors.append(_read_vectors(tracks, column) * ~catalog_NW.any(axis=1, keepdims=True))
+        present = [any(names), any(words), *(vector_NW.any() for vector_NW in vectors)]
         width = WIDTH // max(sum(present), 1)
         blocks = [
             NgramLSA.fit(texts, width).transform(texts) if any(texts) else _empty_rows(texts)
@@ -114,12 +122,21 @@ def load_content_tables(marts: Path, tracks: pl.DataFrame, is_final: bool) -> tu
     mart = pl.scan_parquet(marts / "tracks.parquet")
     available = [name for name in CONTENT_COLUMNS if name in mart.collect_schema().names()]
     rows = tracks.join(mart.select("track_id", *available).collect(), on="track_id", how="left", maintain_order="left")
+    for encoder, column in ENCODED_COLUMNS.items():
+        if (file := table_file(marts, encoder)).exists():
+            encoded = pl.read_parquet(file, columns=["track_id", "embedding"]).rename({"embedding": column})
+            rows = rows.join(encoded, on="track_id", how="left", maintain_order="left")
+    return rows, read_comments(marts, before_validation=not is_final)
+
+
+def read_comments(marts: Path, before_validation: bool) -> pl.DataFrame:
+    """The mart `track_comments`, optionally without those from after a global start of validation or without a time."""
     if not (marts / "track_comments.parquet").exists():
-        return rows, pl.DataFrame(schema=dict(COMMENT_SCHEMA))
+        return pl.DataFrame(schema=dict(COMMENT_SCHEMA))
     comments = pl.read_parquet(marts / "track_comments.parquet", columns=list(COMMENT_SCHEMA))
     cuts = marts / "train_cuts.parquet"
-    cut = None if is_final or not cuts.exists() else pl.read_parquet(cuts)["validation_from"].item()
-    return rows, comments if cut is None else comments.filter(pl.col("occurred_at") < cut)
+    cut = pl.read_parquet(cuts)["validation_from"].item() if before_validation and cuts.exists() else None
+    return comments if cut is None else comments.filter(pl.col("occurred_at") < cut)
 
 
 def pca_whiten(vector_NW: Rows, width: int) -> Rows:

@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from config import settings
+from storage import track_content
 from training.engine.import_closure import code_hash
 from training.engine.workspace import (
     FORMAT,
@@ -164,13 +165,14 @@ def lineage(workspace: Workspace, models: Iterable[str]) -> dict[str, Any]:
     Returns:
         `logs`: landings that the marts were built from, oldest first, without file names (the name of a personal export
         may identify its user). `marts_published_at` and `fitted_at` by model: ISO 8601, UTC. `feature_definitions`:
-        hash of the code that defines the features.
+        hash of the code that defines the features. `content`: version and number of encoded tracks by encoder.
     """
     fits = {model: workspace.model_folder(*_kind_fit_name(model)) / INPUTS_FILE for model in models}
     return {
         "logs": landed_logs(workspace.marts),
         "marts_published_at": max(_modified_at(file) for file in workspace.marts.glob("*.parquet")),
         "feature_definitions": code_hash("sequences.views"),
+        "content": encoded_content(workspace.marts),
         "fitted_at": {model: _modified_at(file) for model, file in fits.items()},
     }
 
@@ -182,6 +184,17 @@ def landed_logs(marts: Path) -> list[dict[str, Any]]:
         return []
     rows = pl.read_parquet(file).sort("landed_at", "landing_id")
     return rows.with_columns(pl.col("landed_at").dt.strftime("%Y-%m-%dT%H:%M:%S+00:00")).to_dicts()
+
+
+def encoded_content(marts: Path) -> dict[str, dict[str, Any]]:
+    """`version` (None if no track is encoded) and number of `tracks` by encoder; empty if no content was encoded."""
+    content = {}
+    for encoder in track_content.ENCODER_NAMES:
+        file = track_content.table_file(marts, encoder)
+        if file.exists():
+            row = pl.scan_parquet(file).select(version=pl.col("encoder_version").first(), tracks=pl.len()).collect()
+            content[encoder] = row.row(0, named=True)
+    return content
 
 
 def _kind_fit_name(model: str) -> tuple[str, str, str]:

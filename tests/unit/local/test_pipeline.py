@@ -47,7 +47,7 @@ def test_models_are_trained_evaluated_refitted_and_released_in_that_order():
 def test_parameters_are_single_words_of_a_command():
     land_logs, _ = pipeline.landing_steps(RunParameters(logs="/my logs; $HOME", recipe="debug"))
     assert land_logs.command == ["python", "-m", "local.land", "--logs", "/my logs; $HOME", "--recipe", "debug"]
-    build = pipeline.feature_steps("2026-07-01")[1]
+    build = pipeline.feature_steps("2026-07-01", "small")[1]
     assert build.command[:4] == ["dbt", "build", "--project-dir", "dbt"]
     assert build.command[-2:] == ["--vars", "{as_of: '2026-07-01'}"]
 

@@ -1,0 +1,53 @@
+"""The table `track_content`: vectors of the audio, the cover and the texts of tracks, one file per encoder.
+
+`python -m training.content.encode` publishes `marts/track_content_<encoder>.parquet` next to the marts, so that models,
+cache keys, releases and backups treat it like a mart. All rows of a file are of one version of the encoder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+ENCODER_NAMES = ("audio", "image", "text")
+"""Encoders of `training.content.encoders.registry`, in the same order."""
+
+
+def _column(name: str, data_type: pa.DataType, description: str, required: bool = True) -> pa.Field:
+    return pa.field(name, data_type, nullable=not required, metadata={"description": description})
+
+
+SCHEMA = pa.schema(
+    [
+        _column("track_id", pa.string(), "Track of the mart `tracks`"),
+        _column("encoder", pa.string(), f"Encoder: {', '.join(ENCODER_NAMES)}"),
+        _column(
+            "encoder_version", pa.string(), "Version of the encoder; vectors of different versions must not be mixed"
+        ),
+        _column("content_hash", pa.string(), "SHA-256 of the encoded file, or of the encoded texts"),
+        _column("embedding", pa.list_(pa.float32()), "Vector: 200 numbers of audio, 1,280 of a cover, 512 of texts"),
+        _column(
+            "tag_probabilities",
+            pa.list_(pa.float32()),
+            "Of audio: probability of each of the 50 tags of MusiCNN, in their order; null for other encoders",
+            required=False,
+        ),
+    ]
+)
+
+
+def table_name(encoder: str) -> str:
+    """Name of the table of an encoder.
+
+    Raises:
+        ValueError: there is no such encoder.
+    """
+    if encoder not in ENCODER_NAMES:
+        raise ValueError(f"encoder {encoder!r} is unknown; choose one of {', '.join(ENCODER_NAMES)}")
+    return f"track_content_{encoder}"
+
+
+def table_file(marts: Path, encoder: str) -> Path:
+    """File of an encoder's rows, which does not exist before content has been encoded."""
+    return marts / f"{table_name(encoder)}.parquet"

@@ -1,0 +1,213 @@
+"""`python -m training.content.encode --encoder NAME`: encode the content of tracks, and publish the vectors.
+
+Encodes what is new or has changed, the most played tracks first, and writes the table `track_content` of the encoder
+(`storage.track_content`). A killed run continues where it was. With `--recipe`, at most the number of contents of
+LIMITS is encoded, and the next run continues; without it, everything is. Broken files are listed in
+`SEGUE_HOME/content/<encoder>.quarantine.tsv` and are not read again until they change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gc
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from config import settings
+from storage import object_store, track_content
+from storage.media_paths import MediaPaths
+from training.content.content_sources import ContentSource, ContentSources, count_sources, open_sources
+from training.content.encoders.audio import AudioEncoder
+from training.content.encoders.encoder import Encoder
+from training.content.encoders.media_file import MediaError
+from training.content.encoders.registry import ENCODERS
+from training.content.vector_cache import FileState, VectorCache
+from training.recipes import RECIPES
+
+LIMITS: Mapping[str, Mapping[str, int]] = {
+    "debug": {"audio": 50, "image": 100, "text": 400},
+    "small": {"audio": 200, "image": 600, "text": 2_000},
+    "full": {},
+}
+"""By recipe and encoder, how many contents one run encodes, about 15 seconds for `small`; all if there is no number."""
+BATCH_SIZE = {"audio": 8, "image": 32, "text": 256}  # contents in memory, and lost if the process is killed
+
+
+@dataclass
+class EncodingCounts:
+    """What a run did."""
+
+    encoded: int = 0  # contents
+    published: int = 0  # tracks
+    remaining: int = 0  # tracks whose content is readable but not encoded yet
+    rejected: int = 0  # files
+    unavailable: Mapping[str, int] = field(default_factory=dict)  # tracks by what is wrong with their media folder
+
+
+def encode(here: settings.Settings, name: str, limit: int | None = None) -> EncodingCounts:
+    """Encode and publish the content of one encoder.
+
+    Args:
+        here: Settings of the installation.
+        name: Name of the encoder.
+        limit: How many contents to encode; None: all.
+
+    Raises:
+        FileNotFoundError: there are no marts.
+        StorageError: object storage is not available.
+    """
+    marts = object_store.fetch_marts(here)
+    for mart in ("tracks", "plays"):
+        if not (marts / f"{mart}.parquet").exists():
+            raise FileNotFoundError(f"no {mart}.parquet in {marts}; run `dbt build --project-dir dbt` first")
+    folder = here.home / "content"
+    if not count_sources(name, marts):  # without loading the network
+        _publish(here, name, iter(()))
+        return EncodingCounts()
+    encoder = ENCODERS[name]()
+    cache = VectorCache(folder / f"{name}.sqlite", encoder.version)
+    try:
+        sources = open_sources(name, marts, MediaPaths(here.media, here.media_root), cache)
+        counts = EncodingCounts(
+            encoded=_encode_missing(encoder, sources, cache, limit), unavailable=sources.unavailable
+        )
+        _publish(here, name, _rows(name, sources, cache, counts))
+        if not counts.remaining:
+            cache.delete_other_versions()
+        rejected = cache.rejected_files()
+        counts.rejected = len(rejected)
+        _write_quarantine(folder / f"{name}.quarantine.tsv", rejected)
+    finally:
+        cache.close()
+    return counts
+
+
+def _encode_missing(encoder: Encoder[Any, Any], sources: ContentSources, cache: VectorCache, limit: int | None) -> int:
+    """Encode contents that have no vector; returns their number."""
+    encoded, size = 0, BATCH_SIZE[encoder.name]
+    with tqdm(total=len(sources), desc=f"encode {encoder.name}", unit="track", mininterval=1) as bar:
+        for block in sources.blocks(reads_files=True):
+            first = {source.content_hash: source for source in reversed(block) if source.content_hash}
+            missing = cache.missing(source.content_hash for source in block if source.content_hash)
+            if limit is not None:
+                missing = missing[: limit - encoded]
+            for start in range(0, len(missing), size):
+                hashes = missing[start : start + size]
+                encoded += _encode_batch(encoder, [first[name] for name in hashes], cache)
+                bar.set_postfix_str(f"{encoded:,} encoded", refresh=False)
+                bar.update(len(block) * len(hashes) // len(missing))
+            bar.update(0 if missing else len(block))
+            if limit is not None and encoded >= limit:
+                break
+    return encoded
+
+
+def _encode_batch(encoder: Encoder[Any, Any], batch: list[ContentSource], cache: VectorCache) -> int:
+    contents, hashes = [], []
+    for source in batch:
+        try:
+            if source.path and not cache.begin_attempt(source.path):
+                raise MediaError(Path(source.path), "decoding it ended the process several times")
+            contents.append(encoder.load(source.source))
+        except MediaError as error:
+            state = FileState.of(source.source) if isinstance(source.source, Path) else FileState(-1, -1)
+            cache.add_file(source.path, state, None, error.reason)
+        else:
+            hashes.append(source.content_hash or "")
+    if contents:
+        if isinstance(encoder, AudioEncoder):
+            cache.add_vectors(hashes, *encoder.encode_with_tags(contents))
+        else:
+            cache.add_vectors(hashes, encoder.encode(contents))
+    return len(contents)
+
+
+def _rows(name: str, sources: ContentSources, cache: VectorCache, counts: EncodingCounts) -> Iterator[pa.Table]:
+    """Rows of the table in blocks; counts tracks with and without a vector."""
+    for block in sources.blocks(reads_files=False):
+        vectors = cache.vectors(source.content_hash for source in block if source.content_hash)
+        rows = []
+        for source in block:
+            if source.content_hash in vectors:
+                embedding_D, tags_T = vectors[source.content_hash]
+                rows.append((source.track_id, source.content_hash, embedding_D, tags_T))
+            elif source.content_hash is not None or source.is_unread:
+                counts.remaining += 1
+        counts.published += len(rows)
+        yield _to_table(name, cache.version, rows)
+
+
+def _to_table(name: str, version: str, rows: list[tuple[str, str, np.ndarray, np.ndarray | None]]) -> pa.Table:
+    columns = {
+        "track_id": [track_id for track_id, *_ in rows],
+        "encoder": [name] * len(rows),
+        "encoder_version": [version] * len(rows),
+        "content_hash": [content_hash for _, content_hash, *_ in rows],
+        "embedding": [embedding_D for _, _, embedding_D, _ in rows],
+        "tag_probabilities": [tags_T for *_, tags_T in rows],
+    }
+    return pa.table(columns, schema=track_content.SCHEMA)
+
+
+def _publish(here: settings.Settings, name: str, tables: Iterator[pa.Table]) -> None:
+    """Replace the table of an encoder atomically."""
+    published = track_content.table_file(here.marts, name)
+    draft = here.home / "content" / f"{published.name}.writing"
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(draft, track_content.SCHEMA, compression="zstd") as file:
+        for table in tables:
+            if table.num_rows:
+                file.write_table(table)
+    if object_store.is_remote(here.marts):
+        object_store.upload(draft, published)
+        draft.unlink()
+    else:
+        draft.replace(published)
+
+
+def _write_quarantine(path: Path, rejected: list[tuple[str, str]]) -> None:
+    draft = path.with_name(f"{path.name}.writing")
+    with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        csv.writer(file, delimiter="\t", lineterminator="\n").writerows([("path", "reason"), *rejected])
+    draft.replace(path)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training.content.encode", description=__doc__)
+    parser.add_argument("--encoder", required=True, choices=list(ENCODERS))
+    parser.add_argument("--recipe", choices=sorted(RECIPES), help="encode at most the recipe's number of contents")
+    options = parser.parse_args(arguments)
+    name = options.encoder
+    limit = LIMITS[options.recipe].get(name) if options.recipe else None
+    try:
+        here = settings.load_settings()
+        counts = encode(here, name, limit)
+    except (FileNotFoundError, object_store.StorageError, settings.SettingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for reason, tracks in counts.unavailable.items():
+        print(f"warning: {tracks:,} tracks not encoded: {reason}", file=sys.stderr)
+    print(f"{name}: {counts.encoded:,} encoded, {counts.published:,} tracks have a vector")
+    if counts.rejected:
+        quarantine = here.home / "content" / f"{name}.quarantine.tsv"
+        print(f"{counts.rejected:,} files cannot be encoded; they and their reasons: {quarantine}")
+    if counts.remaining:
+        command = f"python -m training.content.encode --encoder {name}"
+        print(f"{counts.remaining:,} tracks remain for the next run, or run: {command}")
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    gc.freeze()  # skips the final garbage collection over all imported modules
+    sys.exit(code)
