@@ -89,6 +89,7 @@ def build_lineage(release: Release, settings: Settings, source_names: Mapping[st
         "marts": sorted(manifest.get("marts", {}).items()),
         "feature_services": _feature_services(manifest.get("feature_services", {})),
         "feature_definitions": lineage.get("feature_definitions"),
+        "content": lineage.get("content", {}),
         "recipe": manifest.get("recipe"),
         "ranker": manifest.get("ranker"),
         "vocabulary": manifest.get("vocabulary"),

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from ingestion import contract
+from storage import track_content
 
 PAGE = Path(__file__).parent / "contract.md"
 INTRODUCTION = """# The data contract
@@ -23,6 +24,8 @@ contract land; all others go to `SEGUE_HOME/quarantine/<table>` with a reason. T
   known. A model sees an event from `ended_at` on.
 - Your own service's log in these columns, as JSON lines or Parquet, lands without conversion (`own_events` of the
   [readers](../ingestion/readers/README.md)).
+- `track_content` is not landed: `python -m training.content.encode` writes it, one file per encoder next to the marts
+  ([content](content.md)).
 """
 TYPE_NAMES = {
     "string": "text",
@@ -40,8 +43,10 @@ TYPE_NAMES = {
 def render_page() -> str:
     """The page."""
     parts = [INTRODUCTION]
-    for table, schema in {**contract.SCHEMAS, "quarantine": contract.QUARANTINE}.items():
-        key = ", ".join(f"`{name}`" for name in contract.KEYS.get(table, ("reject_id",)))
+    keys = {**contract.KEYS, "quarantine": ("reject_id",), "track_content": ("track_id", "encoder")}
+    tables = {**contract.SCHEMAS, "quarantine": contract.QUARANTINE, "track_content": track_content.SCHEMA}
+    for table, schema in tables.items():
+        key = ", ".join(f"`{name}`" for name in keys[table])
         rows = [
             f"| `{field.name}`{'' if field.nullable else ' *'} | {_type_name(field.type)} | {_description(field)} |"
             for field in schema

@@ -13,11 +13,11 @@ import great_expectations as gx
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from config import settings
-from quality import bots, suites, table_metrics, tables
+from quality import bots, content_metrics, suites, table_metrics, tables
 from quality.engine import Engine
 from quality.suites import Suite
 from quality.tables import Table
-from storage import object_store
+from storage import object_store, track_content
 
 SITE = "segue"
 LANDED_SUITE = "landed_listening_events"
@@ -159,10 +159,33 @@ def validate_marts(
     return results
 
 
+def validate_content(
+    home: settings.Settings,
+    as_of: date,  # noqa: ARG001 - vectors have no time
+    validator: Validator,
+    only: str | None = None,
+) -> list[SuiteResult]:
+    """Validate the published vectors of each encoder, or only the named table; those that do not exist are left out."""
+    marts, results = object_store.fetch_marts(home), []
+    for encoder in track_content.ENCODER_NAMES:
+        name, file = track_content.table_name(encoder), track_content.table_file(marts, encoder)
+        if only not in (None, name) or not file.exists():
+            continue
+        table = Table(name, validator.engine.parquet_relation([str(file)]))
+        metrics = table_metrics.TableMetrics(content_metrics.vector_metrics(file, encoder))
+        metrics.values["duplicate_keys"] = table_metrics.duplicate_keys(
+            validator.engine, table, suites.TRACK_CONTENT.key
+        )
+        frame = _frame(validator.engine, table, suites.TRACK_CONTENT, metrics)
+        results.append(validator.run(name, frame, suites.TRACK_CONTENT, metrics))
+    return results
+
+
 # Gates of the pipeline: before marts are built, and before features are built.
 STAGES: dict[str, Callable[[settings.Settings, date, Validator, str | None], list[SuiteResult]]] = {
     "landed": validate_landed,
     "marts": validate_marts,
+    "content": validate_content,
 }
 
 

@@ -1,4 +1,4 @@
-"""Expectation suites: one per mart and one for the landed events. Adding an expectation is adding a line.
+"""Expectation suites: one per mart, one for the landed events and one for encoded content. Adding an expectation is adding a line.
 
 A column that begins with `table_` is a metric of the whole table (see `table_metrics.py`); others are columns of the
 rows.
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from great_expectations import expectations as gxe
 from great_expectations.expectations.expectation import Expectation
+
+from storage.track_content import ENCODER_NAMES
 
 ACTIONS = ["impression", "click", "play", "like", "collect", "share", "download", "dislike", "block"]
 BEHAVIOURS = [
@@ -88,6 +90,20 @@ LANDED_EVENTS = Suite(
         between("table_action_drift", 0, 0.2),
         between("table_length_drift", 0, 0.25),
         between("table_excluded_user_share", 0, 0.05),
+    ),
+)
+
+TRACK_CONTENT = Suite(
+    ("track_id",),
+    None,
+    (
+        unique_key(),
+        *not_null("track_id", "encoder_version"),
+        in_set("encoder", ENCODER_NAMES),
+        gxe.ExpectColumnValuesToMatchRegex(column="content_hash", regex="^[0-9a-f]{64}$"),
+        between("table_encoder_versions", 0, 1),
+        between("table_wrong_embeddings", 0, 0),
+        between("table_wrong_probabilities", 0, 0),
     ),
 )
 

@@ -1,8 +1,8 @@
-"""Validate landed events and published marts: `python -m quality.validate --as-of 2026-07-01 [--stage landed|marts]`.
+"""Validate landed events and published marts: `python -m quality.validate --as-of 2026-07-01 [--stage landed|marts|content]`.
 
-The pipeline validates landed events before it builds marts, and marts before it builds features. `--suite NAME`
-validates one table only. Exit codes: 0 if every expectation holds; 1 if some fail, which are listed; 2 if a table or a
-suite does not exist.
+The pipeline validates landed events before it builds marts, and marts and encoded content before models are trained.
+`--suite NAME` validates one table only. Exit codes: 0 if every expectation holds; 1 if some fail, which are listed; 2 if
+a table or a suite does not exist.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Validate, print one line per suite and per failed expectation, and build the data docs in any case."""
     parser = argparse.ArgumentParser(prog="python -m quality.validate", description=__doc__)
     parser.add_argument("--as-of", type=date.fromisoformat, required=True, help="first unknown day, YYYY-MM-DD")
-    parser.add_argument("--stage", choices=["landed", "marts", "all"], default="all", help="what to validate")
+    parser.add_argument(
+        "--stage", choices=["landed", "marts", "content", "all"], default="all", help="what to validate"
+    )
     parser.add_argument("--suite", default=None, help="validate one table of the stage; does not update the data docs")
     options = parser.parse_args(arguments)
     home = settings.load_settings()
@@ -130,6 +132,8 @@ def main(arguments: list[str] | None = None) -> int:
                     pages.append(write_page(site, render_page(*content), render_json(*content)))
             results += stage_results
         if not results:
+            if options.suite is None:
+                raise TableError(f"stage {options.stage} has no table; run `python -m training.content.encode` first")
             raise SuiteError(f"there is no suite {options.suite!r} in stage {options.stage}; see quality/suites.py")
     except (TableError, SuiteError, StorageError) as error:
         print(f"error: {error}", file=sys.stderr)

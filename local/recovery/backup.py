@@ -42,7 +42,7 @@ CHECKSUM_FILE = "files.sha256"
 SQLITE_FILES = ("feast/materialized-*.db", "feast/online.db", "serving/daily_lists.sqlite")
 """In this order: digests of rows of the online store may be older than the rows."""
 FEATURE_FILES = ("feast/registry.db", "feast/materialized.jsonl")
-TABLE_FOLDERS = ("landing", "quarantine", "marts", "reports")
+TABLE_FOLDERS = ("landing", "quarantine", "marts", "media", "reports")
 LOG_FOLDERS = ("requests", "live")
 """Logs in JSON Lines; copied last."""
 IGNORED = ("*.tmp", "*.writing", "*.partial", "*.forgetting", "*.lock", ".lock")

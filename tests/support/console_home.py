@@ -28,6 +28,7 @@ LINEAGE = {
     "logs": [LANDED | {"landed_at": "2026-06-09T08:15:00+00:00"}],
     "marts_published_at": "2026-06-10T01:02:03+00:00",
     "feature_definitions": "feedbeefcafe0000",
+    "content": {"audio": {"version": "mtt_musicnn.1", "tracks": 1200}, "image": {"version": None, "tracks": 0}},
     "fitted_at": {"channel/realtime": "2026-06-10T02:00:00+00:00", "ranker/sum_pooling": "2026-06-10T02:30:00+00:00"},
 }
 MANIFEST: dict[str, Any] = {

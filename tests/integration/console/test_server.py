@@ -119,6 +119,7 @@ def test_a_release_page_shows_the_whole_lineage_of_its_manifest(console):
     hashes += [*MANIFEST["models"]["final"].values(), *MANIFEST["models"]["held_out"].values(), MANIFEST["revision"]]
     hashes.append(MANIFEST["lineage"]["feature_definitions"])
     assert [value for value in hashes if f'title="{value}"' not in text] == []
+    assert "<dt>audio vectors</dt><dd>1,200 tracks, version mtt_musicnn.1</dd>" in text and "image vectors" not in text
     assert '<a href="/releases/first">first</a>' in text
     assert "0.3100 &lt;b&gt;" in text
     assert '<a href="/reports/evaluation.html">' in text

@@ -19,6 +19,7 @@ from config import settings
 from dags.task_catalog import TASKS
 from ingestion.land import land
 from local import pipeline
+from storage.track_content import ENCODER_NAMES
 from tests.support import console_home
 from tests.support.log_sources import event, json_lines
 
@@ -166,6 +167,17 @@ def test_the_task_table_has_exactly_the_tasks_of_the_dags(bag, task_catalog):
 def test_every_task_of_the_runner_without_scheduler_has_a_command_and_a_short_description():
     names = [*pipeline.LANDING_TASKS, *pipeline.FEATURE_TASKS, "prepare", "train_head", "evaluate", "release"]
     assert [name for name in names if not (TASKS[name].command and TASKS[name].short)] == []
+
+
+def test_content_is_encoded_by_every_encoder_before_models_are_trained(bag, task_catalog):
+    upstream = bag["dags"]["build_features"]["upstream"]
+    assert upstream["encode_content"] == ["list_encoders", "publish_marts"]
+    assert upstream["validate_content"] == ["encode_content", "request"]
+    assert "validate_content" in upstream["announce_features_ready"]
+    assert task_catalog.ENCODERS == ENCODER_NAMES
+    steps = {step.name: step.command for step in pipeline.feature_steps("2026-07-01", "debug")}
+    encoding = ["python", "-m", "training.content.encode", "--encoder", "audio", "--recipe", "debug"]
+    assert steps["encode_audio"] == encoding and {"encode_image", "encode_text"} <= set(steps)
 
 
 def test_one_run_at_a_time_because_runs_share_the_marts(bag):

@@ -7,12 +7,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from markupsafe import escape
 
 from quality.duckdb_engine import DuckDBEngine
 from quality.suite_runner import SuiteResult
 from quality.validate import main, render_page
+from storage.track_content import SCHEMA
 from tests.support.quality_home import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
 
 
@@ -162,6 +165,58 @@ def test_missing_table_is_reported_with_the_remedy(home: Path, capsys: pytest.Ca
     error = capsys.readouterr().err
     assert "likes.parquet does not exist; run `dbt build" in error
     assert "likes.parquet does not exist" in (home / "reports" / "data_docs" / "marts" / "outcome.html").read_text()
+
+
+def write_content(home: Path, name: str, **columns: object) -> None:
+    row = {"track_id": "t", "encoder": name, "encoder_version": "v", "content_hash": "0" * 64}
+    row |= {"embedding": [0.5] * 200, "tag_probabilities": [0.5] * 50} | columns
+    rows = [row, row | {"track_id": "s"}]
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), home / "marts" / f"track_content_{name}.parquet")
+
+
+def test_encoded_content_is_validated(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--as-of", AS_OF, "--stage", "content"]) == 2
+    assert "run `python -m training.content.encode` first" in capsys.readouterr().err
+    write_content(home, "audio")
+    pq.write_table(SCHEMA.empty_table(), home / "marts" / "track_content_image.parquet")
+    assert main(["--as-of", AS_OF, "--stage", "content"]) == 0
+    assert capsys.readouterr().out.startswith("ok     track_content_audio:")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expectation"),
+    [
+        ("embedding", [0.5] * 199, "wrong_embeddings"),
+        ("embedding", [*[0.5] * 199, float("nan")], "wrong_embeddings"),
+        ("embedding", [*[0.5] * 199, None], "wrong_embeddings"),
+        ("tag_probabilities", [1.5] * 50, "wrong_probabilities"),
+        ("tag_probabilities", None, "wrong_probabilities"),
+        ("content_hash", "x", "content_hash"),
+        ("encoder", "smell", "encoder"),
+        ("track_id", "s", "duplicate_keys"),
+    ],
+)
+def test_an_invalid_vector_fails(
+    home: Path, capsys: pytest.CaptureFixture[str], column: str, value: object, expectation: str
+) -> None:
+    write_content(home, "audio", **{column: value})
+    assert main(["--as-of", AS_OF, "--suite", "track_content_audio", "--stage", "content"]) == 1
+    assert expectation in capsys.readouterr().out.split("failed:")[1]
+
+
+def test_vectors_of_two_versions_or_with_tags_of_another_encoder_fail(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_content(home, "text", embedding=[0.1] * 512)
+    assert main(["--as-of", AS_OF, "--suite", "track_content_text", "--stage", "content"]) == 1
+    assert "table_wrong_probabilities" in capsys.readouterr().out
+    write_content(home, "audio")
+    file = home / "marts" / "track_content_audio.parquet"
+    table = pq.read_table(file)
+    versions = pa.array(["v", "w"])
+    pq.write_table(table.set_column(2, SCHEMA.field("encoder_version"), versions), file)
+    assert main(["--as-of", AS_OF, "--suite", "track_content_audio", "--stage", "content"]) == 1
+    assert "table_encoder_versions" in capsys.readouterr().out
 
 
 def test_single_suite(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from storage.track_content import SCHEMA, table_file
 from tests.support.training.tiny_world import random_plays, write_marts
 from training.content.track_content import COMMENT_SCHEMA, WIDTH, TrackContent, pca_whiten
 from training.data.training_data import TrainingData
+from training.engine.workspace import Workspace
 from training.recipes import recipe
 
 NO_COMMENTS = pl.DataFrame(schema=COMMENT_SCHEMA)
@@ -115,3 +119,36 @@ def test_held_out_fits_ignore_comments_after_the_cut(tmp_path: Path) -> None:
         data = TrainingData(marts, fit, recipe("debug"))
         described[fit] = set(data.vocabulary.decode(np.flatnonzero(data.content.has_descriptive_content_V)))
     assert described == {"held_out": {"t0", "t3"}, "final": {"t0", "t1", "t2", "t3"}}
+
+
+def test_encoded_vectors_describe_tracks_without_a_vector_of_the_catalog() -> None:
+    random = np.random.default_rng(0)
+    catalog, encoded = random.normal(size=(4, 5)), random.normal(size=(8, 7))
+    tracks = pl.DataFrame(
+        {
+            "track_id": list("abcdefgh"),
+            "audio_vector": [*catalog.tolist(), *[None] * 4],
+            "encoded_audio": [*encoded[:6].tolist(), None, encoded[7].tolist()],
+        }
+    )
+    content = TrackContent.of(tracks, NO_COMMENTS)
+    assert content.has_descriptive_content_V.tolist() == [True] * 6 + [False, True]
+    own = TrackContent.of(tracks.drop("encoded_audio").head(4), NO_COMMENTS).row_VW
+    width = own.shape[1]
+    assert not content.row_VW[:4, width:].any() and not content.row_VW[4:, :width].any()
+    np.testing.assert_allclose(content.row_VW[:4, :width], own, atol=2e-3)
+    others = TrackContent.of(tracks[[4, 5, 7]].drop("audio_vector"), NO_COMMENTS).row_VW
+    np.testing.assert_allclose(np.abs(content.row_VW[[4, 5, 7], width:]), np.abs(others), atol=2e-3)
+
+
+def test_published_vectors_are_read_and_change_the_inputs_of_models(tmp_path: Path) -> None:
+    marts = write_marts(tmp_path / "marts", random_plays())
+    workspace = Workspace(tmp_path / "training" / "w", marts, "2024-02-01", "debug")
+    before = workspace.inputs()["hash"]
+    row = {"track_id": "t3", "encoder": "audio", "encoder_version": "v", "content_hash": "0" * 64}
+    vectors = [row | {"embedding": [1.0, 2.0]}, row | {"track_id": "t4", "embedding": [2.0, -1.0]}]
+    pq.write_table(pa.Table.from_pylist(vectors, SCHEMA), table_file(marts, "audio"))
+    data = TrainingData(marts, "held_out", recipe("debug"))
+    described = set(data.vocabulary.decode(np.flatnonzero(data.content.has_descriptive_content_V)))
+    assert described == {"t3", "t4"}
+    assert Workspace(tmp_path / "training" / "w", marts, "2024-02-01", "debug").inputs()["hash"] != before
