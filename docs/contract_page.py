@@ -24,8 +24,8 @@ contract land; all others go to `SEGUE_HOME/quarantine/<table>` with a reason. T
   known. A model sees an event from `ended_at` on.
 - Your own service's log in these columns, as JSON lines or Parquet, lands without conversion (`own_events` of the
   [readers](../ingestion/readers/README.md)).
-- `track_content` is not landed: `python -m training.content.encode` writes it, one file per encoder next to the marts
-  ([content](content.md)).
+- `track_content` and `track_facets` are not landed: `python -m training.content.encode` writes them next to the marts,
+  the first in one file per encoder ([content](content.md)).
 """
 TYPE_NAMES = {
     "string": "text",
@@ -33,6 +33,7 @@ TYPE_NAMES = {
     "int32": "whole number",
     "int64": "whole number",
     "double": "number",
+    "float": "number",
     "date32[day]": "day",
     "bool": "true or false",
     "list<item: string>": "list of text",
@@ -44,7 +45,9 @@ def render_page() -> str:
     """The page."""
     parts = [INTRODUCTION]
     keys = {**contract.KEYS, "quarantine": ("reject_id",), "track_content": ("track_id", "encoder")}
+    keys["track_facets"] = ("track_id", "facet", "value")
     tables = {**contract.SCHEMAS, "quarantine": contract.QUARANTINE, "track_content": track_content.SCHEMA}
+    tables["track_facets"] = track_content.FACET_SCHEMA
     for table, schema in tables.items():
         key = ", ".join(f"`{name}`" for name in keys[table])
         rows = [

@@ -165,19 +165,19 @@ def validate_content(
     validator: Validator,
     only: str | None = None,
 ) -> list[SuiteResult]:
-    """Validate the published vectors of each encoder, or only the named table; those that do not exist are left out."""
-    marts, results = object_store.fetch_marts(home), []
-    for encoder in track_content.ENCODER_NAMES:
-        name, file = track_content.table_name(encoder), track_content.table_file(marts, encoder)
-        if only not in (None, name) or not file.exists():
+    """Validate the published vectors and facets, or only the named table; tables that do not exist are left out."""
+    marts = object_store.fetch_marts(home)
+    files = {track_content.table_file(marts, encoder): suites.TRACK_CONTENT for encoder in track_content.ENCODER_NAMES}
+    results = []
+    for file, suite in (files | {track_content.facets_file(marts): suites.TRACK_FACETS}).items():
+        if only not in (None, file.stem) or not file.exists():
             continue
-        table = Table(name, validator.engine.parquet_relation([str(file)]))
-        metrics = table_metrics.TableMetrics(content_metrics.vector_metrics(file, encoder))
-        metrics.values["duplicate_keys"] = table_metrics.duplicate_keys(
-            validator.engine, table, suites.TRACK_CONTENT.key
-        )
-        frame = _frame(validator.engine, table, suites.TRACK_CONTENT, metrics)
-        results.append(validator.run(name, frame, suites.TRACK_CONTENT, metrics))
+        table = Table(file.stem, validator.engine.parquet_relation([str(file)]))
+        metrics = table_metrics.TableMetrics()
+        if suite is suites.TRACK_CONTENT:
+            metrics.values |= content_metrics.vector_metrics(file, file.stem.removeprefix("track_content_"))
+        metrics.values["duplicate_keys"] = table_metrics.duplicate_keys(validator.engine, table, suite.key)
+        results.append(validator.run(file.stem, _frame(validator.engine, table, suite, metrics), suite, metrics))
     return results
 
 

@@ -107,6 +107,18 @@ TRACK_CONTENT = Suite(
     ),
 )
 
+TRACK_FACETS = Suite(
+    ("track_id", "facet", "value"),
+    None,
+    (
+        unique_key(),
+        *not_null("track_id", "value"),
+        in_set("facet", ["styles", "emotions", "themes"]),
+        in_set("source", ["audio"]),
+        between("probability", 0, 1),
+    ),
+)
+
 MARTS: dict[str, Suite] = {
     "behaviours": Suite(
         ("behaviour_id",),

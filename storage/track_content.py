@@ -1,7 +1,8 @@
-"""The table `track_content`: vectors of the audio, the cover and the texts of tracks, one file per encoder.
+"""The tables `track_content` (vectors of audio, covers and texts, one file per encoder) and `track_facets`.
 
-`python -m training.content.encode` publishes `marts/track_content_<encoder>.parquet` next to the marts, so that models,
-cache keys, releases and backups treat it like a mart. All rows of a file are of one version of the encoder.
+`python -m training.content.encode` publishes `track_content_<encoder>.parquet` and `track_facets.parquet` next to the
+marts, so that models, cache keys, releases and backups treat them like marts. All rows of a file of vectors are of one
+version of the encoder.
 """
 
 from __future__ import annotations
@@ -35,6 +36,22 @@ SCHEMA = pa.schema(
         ),
     ]
 )
+
+FACETS_TABLE = "track_facets"
+FACET_SCHEMA = pa.schema(
+    [
+        _column("track_id", pa.string(), "Track of the mart `tracks`, whose catalog has no value of the facet"),
+        _column("facet", pa.string(), "Facet: styles, emotions, themes"),
+        _column("value", pa.string(), "Value of the facet"),
+        _column("probability", pa.float32(), "Probability of the most probable tag that stands for the value"),
+        _column("source", pa.string(), "Where the value comes from: audio"),
+    ]
+)
+
+
+def facets_file(marts: Path) -> Path:
+    """File of the facets from audio, which does not exist before audio has been encoded."""
+    return marts / f"{FACETS_TABLE}.parquet"
 
 
 def table_name(encoder: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
@@ -25,6 +26,7 @@ from tqdm import tqdm
 from config import settings
 from storage import object_store, track_content
 from storage.media_paths import MediaPaths
+from training.content.audio_facets import RELATIONS, missing_facets
 from training.content.content_sources import ContentSource, ContentSources, count_sources, open_sources
 from training.content.encoders.audio import AudioEncoder
 from training.content.encoders.encoder import Encoder
@@ -71,7 +73,7 @@ def encode(here: settings.Settings, name: str, limit: int | None = None) -> Enco
             raise FileNotFoundError(f"no {mart}.parquet in {marts}; run `dbt build --project-dir dbt` first")
     folder = here.home / "content"
     if not count_sources(name, marts):  # without loading the network
-        _publish(here, name, iter(()))
+        _publish_vectors(here, name, iter(()))
         return EncodingCounts()
     encoder = ENCODERS[name]()
     cache = VectorCache(folder / f"{name}.sqlite", encoder.version)
@@ -80,7 +82,7 @@ def encode(here: settings.Settings, name: str, limit: int | None = None) -> Enco
         counts = EncodingCounts(
             encoded=_encode_missing(encoder, sources, cache, limit), unavailable=sources.unavailable
         )
-        _publish(here, name, _rows(name, sources, cache, counts))
+        _publish_vectors(here, name, _rows(name, sources, cache, counts))
         if not counts.remaining:
             cache.delete_other_versions()
         rejected = cache.rejected_files()
@@ -158,12 +160,28 @@ def _to_table(name: str, version: str, rows: list[tuple[str, str, np.ndarray, np
     return pa.table(columns, schema=track_content.SCHEMA)
 
 
-def _publish(here: settings.Settings, name: str, tables: Iterator[pa.Table]) -> None:
-    """Replace the table of an encoder atomically."""
-    published = track_content.table_file(here.marts, name)
+def _publish_vectors(here: settings.Settings, name: str, tables: Iterator[pa.Table]) -> None:
+    """Replace the table of an encoder, and what is derived from it."""
+    _publish(here, track_content.table_file(here.marts, name), track_content.SCHEMA, tables)
+    if name == AudioEncoder.name:
+        _publish_facets(here, object_store.fetch_marts(here))
+
+
+def _publish_facets(here: settings.Settings, marts: Path) -> None:
+    """Replace the table of facets from audio."""
+    tracks = pl.scan_parquet(marts / "tracks.parquet")
+    names = [name for name in ("track_id", *RELATIONS) if name in tracks.collect_schema().names()]
+    content = pl.read_parquet(track_content.table_file(marts, "audio"), columns=["track_id", "tag_probabilities"])
+    facets = missing_facets(tracks.select(names).collect(), content, AudioEncoder.tags)
+    table = facets.to_arrow().cast(track_content.FACET_SCHEMA)
+    _publish(here, track_content.facets_file(here.marts), track_content.FACET_SCHEMA, iter([table]))
+
+
+def _publish(here: settings.Settings, published: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
+    """Replace a table atomically."""
     draft = here.home / "content" / f"{published.name}.writing"
     draft.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(draft, track_content.SCHEMA, compression="zstd") as file:
+    with pq.ParquetWriter(draft, schema, compression="zstd") as file:
         for table in tables:
             if table.num_rows:
                 file.write_table(table)

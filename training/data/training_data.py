@@ -18,6 +18,7 @@ import polars as pl
 from config import settings
 from sequences.batch import FIRST_CODE
 from sequences.views import SEQUENCE_VIEWS
+from training.content.audio_facets import fill_facets
 from training.content.track_content import CONTENT_COLUMNS, TrackContent, load_content_tables
 from training.data.feature_services import ServiceContract
 from training.data.plays import PARTS, Plays, read_plays
@@ -77,7 +78,8 @@ class TrainingData:
         if self.fit == "final":
             plays = plays.with_columns(part=pl.lit("train"))
         # Texts and vectors are larger than all other columns, and only `content` needs them.
-        self._track_rows = pl.scan_parquet(self.marts / "tracks.parquet").drop(CONTENT_COLUMNS, strict=False).collect()
+        tracks = pl.scan_parquet(self.marts / "tracks.parquet").drop(CONTENT_COLUMNS, strict=False).collect()
+        self._track_rows = fill_facets(tracks, self.marts)
         train_plays = plays.filter(pl.col("part") == "train").select("track_id")
         self.vocabulary = Vocabulary.build(self._track_rows, train_plays, _collection_ids(self.marts))
         users = plays.select(pl.col("user_id").unique().sort()).collect(engine="streaming")

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import polars as pl
 
 from sequences.batch import FIRST_CODE, SequenceBatch
 from training.data.plays import PARTS
@@ -32,7 +31,7 @@ from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.knowledge_graph.config import HEARD_NEAR, RESEMBLES, KnowledgeGraphConfig, knowledge_graph_config
-from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges
+from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges, read_triples
 from training.recall.knowledge_graph.path_explanations import PathExplainer
 from training.recall.knowledge_graph.tuning import tune_walk
 from training.recall.knowledge_graph.user_item_history import UserItemHistory
@@ -80,10 +79,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
             FileNotFoundError: The mart of triples does not exist.
         """
         del folder
-        path = data.marts / "knowledge_triples.parquet"
-        if not path.exists():
-            raise FileNotFoundError(f"no knowledge_triples.parquet in {data.marts}; run `dbt build` first")
-        graph = KnowledgeGraph.build(pl.read_parquet(path), data.vocabulary)
+        graph = KnowledgeGraph.build(read_triples(data.marts), data.vocabulary)
         titles = PathExplainer.of(graph, data.marts).titles
         # Imported here because serving loads channels without needing the training code.
         from training.recall.knowledge_graph.embeddings import fit_embedding, similar_artist_edges

@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 
 from sequences.batch import FIRST_CODE
+from training.content.audio_facets import facet_triples
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.vocabulary import Vocabulary
@@ -33,6 +34,18 @@ ONE_WAY_RELATIONS = (HEARD_NEAR, RESEMBLES)
 TRIPLES_FILE = "triples.npz"
 ENTITIES_FILE = "entities.parquet"
 PLAYS_PER_CHUNK = 1_000_000
+
+
+def read_triples(marts: Path) -> pl.DataFrame:
+    """The mart `knowledge_triples`, and the facets that tracks have from their audio.
+
+    Raises:
+        FileNotFoundError: the mart does not exist.
+    """
+    path = marts / "knowledge_triples.parquet"
+    if not path.exists():
+        raise FileNotFoundError(f"no knowledge_triples.parquet in {marts}; run `dbt build` first")
+    return pl.concat([pl.read_parquet(path, columns=["head", "relation", "tail"]), facet_triples(marts)])
 
 
 @dataclass(frozen=True)
