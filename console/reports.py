@@ -118,6 +118,8 @@ REPORTS = (
            "make run", "reports/data_docs/landed/outcome.json", summarize_validation),
     Report("Data docs, marts", "reports/data_docs/marts/outcome.html", "expectations on every mart, and their results",
            "make run", "reports/data_docs/marts/outcome.json", summarize_validation),
+    Report("Data docs, content", "reports/data_docs/content/outcome.html", "expectations on the vectors of tracks",
+           "make run", "reports/data_docs/content/outcome.json", summarize_validation),
     Report("Drift", "reports/data_docs/landed/outcome.html#measured", "the newest day of events against the week before it",
            "make run", "reports/data_docs/landed/outcome.json", summarize_drift),
     Report("dbt docs", "dbt/target/static_index.html", "every model, its columns, tests and lineage", "make run"),
