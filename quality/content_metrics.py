@@ -49,9 +49,8 @@ def _matrix(lists: pa.ListArray, width: int) -> tuple[NDArray[np.float32], NDArr
 
 def _wrong_probabilities(lists: pa.ListArray, width: int | None) -> int:
     if width is None:
-        return len(lists) - lists.null_count
+        return int(len(lists) - lists.null_count)
     row_NT, is_wrong_N = _matrix(lists, width)
-    with np.errstate(invalid="ignore"):
-        return int(
-            is_wrong_N.sum() + (np.isfinite(row_NT).all(axis=1) & ((row_NT < 0) | (row_NT > 1)).any(axis=1)).sum()
-        )
+    with np.errstate(invalid="ignore"):  # rows that are not finite are counted as wrong already
+        is_out_of_range_N = np.isfinite(row_NT).all(axis=1) & ((row_NT < 0) | (row_NT > 1)).any(axis=1)
+    return int(is_wrong_N.sum()) + int(is_out_of_range_N.sum())

@@ -44,7 +44,7 @@ GIB = 2**30
 MEMORY_LIMIT_GIB = 20
 EVENTS_PER_REQUEST = 100
 SERVICE = "target_attention"
-STEPS = {step.name: step.command for step in feature_steps(synthetic_log.AS_OF)}
+STEPS = {step.name: step.command for step in feature_steps(synthetic_log.AS_OF, "small")}
 
 
 @dataclass(frozen=True)

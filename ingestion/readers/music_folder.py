@@ -149,7 +149,9 @@ class _Collection:
     def tables(self) -> dict[str, list[Row]]:
         """Rows of tracks, artists and albums."""
         artist_of_album = self._find_album_artists()
-        tracks, artists, albums = [], {}, {}
+        tracks: list[Row] = []
+        artists: dict[str, Row] = {}
+        albums: dict[str, Row] = {}
         for track_id, (member, read) in self._tracks.items():
             tags, place = read.tags, _located(member)
             for name in (*tags.artists, *artist_of_album.get(_album_key(member, tags), ())):

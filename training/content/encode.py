@@ -2,7 +2,8 @@
 
 Encodes what is new or has changed, the most played tracks first, and writes the table `track_content` of the encoder
 (`storage.track_content`). A killed run continues where it was. With `--recipe`, at most the number of contents of
-LIMITS is encoded, and the next run continues; without it, everything is. Broken files are listed in
+LIMITS is encoded, and the next run continues; without it, everything is. With `--cache-only` it may run in the
+background while models are trained: the next run publishes. Broken files are listed in
 `SEGUE_HOME/content/<encoder>.quarantine.tsv` and are not read again until they change.
 """
 
@@ -12,6 +13,7 @@ import argparse
 import csv
 import gc
 import sys
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,19 +51,20 @@ class EncodingCounts:
     """What a run did."""
 
     encoded: int = 0  # contents
-    published: int = 0  # tracks
+    with_vector: int = 0  # tracks
     remaining: int = 0  # tracks whose content is readable but not encoded yet
     rejected: int = 0  # files
     unavailable: Mapping[str, int] = field(default_factory=dict)  # tracks by what is wrong with their media folder
 
 
-def encode(here: settings.Settings, name: str, limit: int | None = None) -> EncodingCounts:
+def encode(here: settings.Settings, name: str, limit: int | None = None, is_published: bool = True) -> EncodingCounts:
     """Encode and publish the content of one encoder.
 
     Args:
         here: Settings of the installation.
         name: Name of the encoder.
         limit: How many contents to encode; None: all.
+        is_published: Replace the table; if not, the vectors are kept for the next run that does.
 
     Raises:
         FileNotFoundError: there are no marts.
@@ -73,7 +76,8 @@ def encode(here: settings.Settings, name: str, limit: int | None = None) -> Enco
             raise FileNotFoundError(f"no {mart}.parquet in {marts}; run `dbt build --project-dir dbt` first")
     folder = here.home / "content"
     if not count_sources(name, marts):  # without loading the network
-        _publish_vectors(here, name, iter(()))
+        if is_published:
+            _publish_vectors(here, name, iter(()))
         return EncodingCounts()
     encoder = ENCODERS[name]()
     cache = VectorCache(folder / f"{name}.sqlite", encoder.version)
@@ -82,8 +86,12 @@ def encode(here: settings.Settings, name: str, limit: int | None = None) -> Enco
         counts = EncodingCounts(
             encoded=_encode_missing(encoder, sources, cache, limit), unavailable=sources.unavailable
         )
-        _publish_vectors(here, name, _rows(name, sources, cache, counts))
-        if not counts.remaining:
+        tables = _rows(name, sources, cache, counts)
+        if is_published:
+            _publish_vectors(here, name, tables)
+        else:
+            deque(tables, maxlen=0)  # counts
+        if is_published and not counts.remaining:
             cache.delete_other_versions()
         rejected = cache.rejected_files()
         counts.rejected = len(rejected)
@@ -144,7 +152,7 @@ def _rows(name: str, sources: ContentSources, cache: VectorCache, counts: Encodi
                 rows.append((source.track_id, source.content_hash, embedding_D, tags_T))
             elif source.content_hash is not None or source.is_unread:
                 counts.remaining += 1
-        counts.published += len(rows)
+        counts.with_vector += len(rows)
         yield _to_table(name, cache.version, rows)
 
 
@@ -204,23 +212,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.content.encode", description=__doc__)
     parser.add_argument("--encoder", required=True, choices=list(ENCODERS))
     parser.add_argument("--recipe", choices=sorted(RECIPES), help="encode at most the recipe's number of contents")
+    parser.add_argument(
+        "--cache-only", action="store_true", help="do not replace the table, so that models may be trained meanwhile"
+    )
     options = parser.parse_args(arguments)
     name = options.encoder
     limit = LIMITS[options.recipe].get(name) if options.recipe else None
     try:
         here = settings.load_settings()
-        counts = encode(here, name, limit)
+        counts = encode(here, name, limit, is_published=not options.cache_only)
     except (FileNotFoundError, object_store.StorageError, settings.SettingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for reason, tracks in counts.unavailable.items():
         print(f"warning: {tracks:,} tracks not encoded: {reason}", file=sys.stderr)
-    print(f"{name}: {counts.encoded:,} encoded, {counts.published:,} tracks have a vector")
+    print(f"{name}: {counts.encoded:,} encoded, {counts.with_vector:,} tracks have a vector")
     if counts.rejected:
         quarantine = here.home / "content" / f"{name}.quarantine.tsv"
         print(f"{counts.rejected:,} files cannot be encoded; they and their reasons: {quarantine}")
     if counts.remaining:
-        command = f"python -m training.content.encode --encoder {name}"
+        command = f"python -m training.content.encode --encoder {name} --cache-only"
         print(f"{counts.remaining:,} tracks remain for the next run, or run: {command}")
     return 0
 

@@ -70,7 +70,7 @@ class TrackContent:
         # Vectors of the catalog come from other models, so encoded ones have blocks of their own.
         for catalog_NW, column in zip(tuple(vectors), ENCODED_COLUMNS.values(), strict=True):
             vectors.append(_read_vectors(tracks, column) * ~catalog_NW.any(axis=1, keepdims=True))
-        present = [any(names), any(words), *(vector_NW.any() for vector_NW in vectors)]
+        present = [any(names), any(words), *(bool(vector_NW.any()) for vector_NW in vectors)]
         width = WIDTH // max(sum(present), 1)
         blocks = [
             NgramLSA.fit(texts, width).transform(texts) if any(texts) else _empty_rows(texts)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,7 +139,7 @@ class VectorCache:
         """Delete the vectors of other versions, which no table uses any more."""
         self._database.execute("delete from vectors where version <> ?", [self.version])
 
-    def _select(self, columns: str, key: str, values: Sequence[str]) -> Iterator[tuple[object, ...]]:
+    def _select(self, columns: str, key: str, values: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         for start in range(0, len(values), CHUNK):
             chunk = values[start : start + CHUNK]
             query = f"select {columns} and {key} in ({', '.join('?' * len(chunk))})"

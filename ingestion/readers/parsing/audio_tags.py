@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from mutagen.flac import FLAC, Picture
-from mutagen.id3 import ID3FileType
 from mutagen.mp3 import MP3
 from mutagen.mp4 import MP4
 from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 
-MAX_TEXT, MAX_LYRICS, MAX_VALUES = 500, 100_000, 20
+MAX_TEXT, MAX_LYRICS, MAX_VALUES = 500, 20_000, 20
 MAX_COVER_BYTES = 16 << 20
 FRONT_COVER = 3  # type of a picture in ID3 and FLAC
 IMAGE_TYPES = {
@@ -82,9 +81,10 @@ def read_tags(file: Any, extension: str) -> AudioTags:
     Raises:
         mutagen.MutagenError: The file is damaged.
     """
+    tagged: Any  # the libraries' types do not say what tags contain
     if extension == ".mp3":
         tagged = MP3(file)
-        return _tags(_id3_values(tagged), _id3_pictures(tagged))
+        return _tags(_id3_values(tagged.tags or {}), _id3_pictures(tagged.tags or {}))
     if extension == ".m4a":
         tagged = MP4(file)
         values = {name: _texts(_first_list(tagged.get(atom))) for name, atom in MP4_ATOMS.items()}
@@ -111,8 +111,7 @@ def _decode_picture(text: str) -> Picture | None:
         return None
 
 
-def _id3_values(tagged: ID3FileType) -> dict[str, list[str]]:
-    frames = tagged.tags or {}
+def _id3_values(frames: Mapping[str, Any]) -> dict[str, list[str]]:
     values = {name: _texts(_first_list(getattr(frames.get(frame), "text", None))) for name, frame in ID3_FRAMES.items()}
     values["genre"] = _texts(getattr(frames.get("TCON"), "genres", []))  # resolves numbers of ID3v1
     lyrics = [frame.text for frame in frames.values() if frame.FrameID == "USLT"]
@@ -122,8 +121,8 @@ def _id3_values(tagged: ID3FileType) -> dict[str, list[str]]:
     return values
 
 
-def _id3_pictures(tagged: ID3FileType) -> list[tuple[int, bytes]]:
-    pictures = [frame for frame in (tagged.tags or {}).values() if frame.FrameID == "APIC"]
+def _id3_pictures(frames: Mapping[str, Any]) -> list[tuple[int, bytes]]:
+    pictures = [frame for frame in frames.values() if frame.FrameID == "APIC"]
     return [(int(frame.type), frame.data) for frame in pictures]
 
 

@@ -53,7 +53,7 @@ def test_equal_content_is_encoded_once(home: ContentHome) -> None:
     covers = {"a": home.write("1.png", b"same"), "b": home.write("2.png", b"same"), "c": home.write("3.png", b"else")}
     home.write_tracks({**covers, "d": covers["a"], "none": None})
     counts = home.encode()
-    assert (counts.encoded, counts.published, counts.remaining, counts.rejected) == (2, 4, 0, 0)
+    assert (counts.encoded, counts.with_vector, counts.remaining, counts.rejected) == (2, 4, 0, 0)
     assert FakeEncoder.loaded == ["1.png", "3.png"]
     table = home.table()
     assert table["track_id"].to_list() == ["a", "b", "c", "d"]
@@ -72,7 +72,7 @@ def test_a_second_run_encodes_only_what_is_new_or_changed(home: ContentHome) -> 
     del covers["b"]
     home.write_tracks(covers)
     counts = home.encode()
-    assert (counts.encoded, counts.published) == (2, 4) and FakeEncoder.loaded == ["a.png", "d.png"]
+    assert (counts.encoded, counts.with_vector) == (2, 4) and FakeEncoder.loaded == ["a.png", "d.png"]
     assert home.table()["embedding"].to_list() == [list(b"chan"), list(b"c   "), list(b"new "), list(b"c   ")]
 
 
@@ -81,9 +81,9 @@ def test_another_version_encodes_everything_again(home: ContentHome, monkeypatch
     home.encode()
     monkeypatch.setattr(FakeEncoder, "version", "fake.2")
     counts = home.encode(limit=2)
-    assert (counts.encoded, counts.published, counts.remaining) == (2, 2, 1)
+    assert (counts.encoded, counts.with_vector, counts.remaining) == (2, 2, 1)
     assert home.table()["encoder_version"].unique().to_list() == ["fake.2"], "versions are not mixed"
-    assert home.encode().published == 3
+    assert home.encode().with_vector == 3
     monkeypatch.setattr(FakeEncoder, "version", "fake.1")
     assert home.encode().encoded == 3, "vectors of other versions are deleted when all are encoded"
 
@@ -94,7 +94,7 @@ def test_broken_files_are_listed_and_not_read_again_until_they_change(home: Cont
     (home.media / "out.png").symlink_to("/etc/hostname")
     home.write_tracks({**covers, "f": f"{home.prefix}out.png"})
     counts = home.encode()
-    assert (counts.encoded, counts.published, counts.remaining, counts.rejected) == (1, 1, 0, 5)
+    assert (counts.encoded, counts.with_vector, counts.remaining, counts.rejected) == (1, 1, 0, 5)
     reasons = dict(line.split("\t", 1) for line in home.quarantine())
     assert reasons[f"{home.prefix}a.png"] == "a bad file"
     assert reasons[f"{home.prefix}c.png"] == "the file is empty"
@@ -106,9 +106,9 @@ def test_broken_files_are_listed_and_not_read_again_until_they_change(home: Cont
     home.write("a.png", b"repaired")
     home.write("missing.png", b"here")
     counts = home.encode()
-    assert (FakeEncoder.loaded, counts.published, counts.rejected) == (["a.png", "missing.png"], 3, 3)
+    assert (FakeEncoder.loaded, counts.with_vector, counts.rejected) == (["a.png", "missing.png"], 3, 3)
     home.write("b.png", b"bad now")
-    assert home.encode().published == 2
+    assert home.encode().with_vector == 2
 
 
 def test_another_version_reads_rejected_files_again(home: ContentHome, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,10 +123,19 @@ def test_a_limited_run_encodes_the_most_played_tracks_and_the_next_one_continues
     home.plays = {"c": 3, "e": 2, "a": 1}
     home.write_tracks({name: home.write(f"{name}.png", name.encode()) for name in "abcde"})
     counts = home.encode(limit=2)
-    assert (counts.encoded, counts.published, counts.remaining) == (2, 2, 3)
+    assert (counts.encoded, counts.with_vector, counts.remaining) == (2, 2, 3)
     assert home.table()["track_id"].to_list() == ["c", "e"]
     counts = home.encode(limit=2)
     assert (home.table()["track_id"].to_list(), counts.remaining) == (["a", "b", "c", "e"], 1)
+
+
+def test_a_run_in_the_background_leaves_the_table_to_the_next_run(home: ContentHome) -> None:
+    home.write_tracks({name: home.write(f"{name}.png", name.encode()) for name in "abc"})
+    home.encode(limit=1)
+    assert encode_module.main(["--encoder", "image", "--cache-only"]) == 0
+    assert home.table()["track_id"].to_list() == ["a"]
+    counts = home.encode()
+    assert (counts.encoded, counts.with_vector, home.table().height) == (0, 3, 3)
 
 
 def test_a_killed_run_continues_after_the_last_batch(home: ContentHome) -> None:
@@ -142,7 +151,7 @@ def test_a_killed_run_continues_after_the_last_batch(home: ContentHome) -> None:
     home.write("d.png", b"fine")
     counts = home.encode()
     assert FakeEncoder.loaded == ["c.png", "d.png", "e.png"], "a and b were stored"
-    assert counts.published == 5
+    assert counts.with_vector == 5
 
 
 def test_a_file_that_crashes_the_decoder_is_rejected(home: ContentHome) -> None:
@@ -162,7 +171,7 @@ def test_tracks_of_a_moved_folder_keep_their_vectors_and_the_reason_is_reported(
     home.encode()
     home.media.rename(home.media.with_name("moved"))
     counts = home.encode()
-    assert (counts.published, counts.rejected) == (1, 0)
+    assert (counts.with_vector, counts.rejected) == (1, 0)
     ((reason, tracks),) = counts.unavailable.items()
     assert "land it again" in reason and tracks == 1
     assert encode_module.main(["--encoder", "image"]) == 0
@@ -212,7 +221,7 @@ def test_a_text_is_encoded_again_if_it_changes_but_not_for_comments_after_valida
     early, late = ("early", datetime(2025, 12, 31)), ("late", datetime(2026, 1, 1))
     write("One", early, late)
     counts = encode_module.encode(home.settings, "text")
-    assert texts == [("One", "X", "early", "folk")] and (counts.published, counts.remaining) == (1, 0)
+    assert texts == [("One", "X", "early", "folk")] and (counts.with_vector, counts.remaining) == (1, 0)
     write("One", early, ("other", datetime(2026, 1, 2)))
     assert encode_module.encode(home.settings, "text").encoded == 0
     write("Two", early)
