@@ -15,6 +15,8 @@ from storage import track_content
 
 MAPPING_FILE = Path(__file__).parent / "audio_facets.csv"
 MAX_VALUES = 2  # of one facet of a track, the most probable ones
+OPTIONAL_FACETS = ("themes",)
+"""Facets that a track without a value may lack on purpose: they are filled only if no track of the catalog has a value."""
 SOURCE = "audio"
 RELATIONS = {"styles": ("has_style", "style"), "emotions": ("has_emotion", "emotion"), "themes": ("has_theme", "theme")}
 """Facet to the relation of its triples and the type of their tails, as in the mart `knowledge_triples`."""
@@ -51,7 +53,11 @@ def missing_facets(tracks: pl.DataFrame, content: pl.DataFrame, tags: tuple[str,
         if facet in tracks.columns
     ]
     if described:
-        values = values.join(pl.concat(described), on=["track_id", "facet"], how="anti")
+        has_facet = pl.concat(described)
+        values = values.join(has_facet, on=["track_id", "facet"], how="anti")
+        values = values.filter(
+            ~pl.col("facet").is_in(OPTIONAL_FACETS) | ~pl.col("facet").is_in(has_facet["facet"].implode())
+        )
     ordered = values.sort("track_id", "facet", "probability", "value", descending=[False, False, True, False])
     best = ordered.group_by("track_id", "facet", maintain_order=True).head(MAX_VALUES)
     return best.select("track_id", "facet", "value", pl.col("probability").cast(pl.Float32), source=pl.lit(SOURCE))

@@ -57,6 +57,15 @@ def test_values_of_the_catalog_are_kept() -> None:
     ]
 
 
+def test_themes_are_filled_only_in_a_catalog_without_themes() -> None:
+    content = content_of(a={"piano": 0.9}, b={})
+    for themes, filled in (([[], []], ["piano"]), ([[], ["covers"]], [])):
+        tracks = pl.DataFrame(
+            {"track_id": ["a", "b"], "themes": themes}, schema_overrides={"themes": pl.List(pl.String)}
+        )
+        assert missing_facets(tracks, content, TAGS)["value"].to_list() == filled
+
+
 def write_facets(marts: Path, *rows: tuple[str, str, str]) -> None:
     frame = pl.DataFrame(rows, schema=["track_id", "facet", "value"], orient="row")
     frame.with_columns(probability=pl.lit(0.5), source=pl.lit("audio")).write_parquet(facets_file(marts))
