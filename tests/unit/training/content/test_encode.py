@@ -157,6 +157,7 @@ def test_a_killed_run_continues_after_the_last_batch(home: ContentHome) -> None:
 def test_a_file_that_crashes_the_decoder_is_rejected(home: ContentHome) -> None:
     path = home.write("a.png", b"kill")
     home.write_tracks({"a": path, "b": home.write("b.png", b"good")})
+    home.encode(limit=0)  # reads the files without decoding them
     with closing(VectorCache(home.home / "content" / "image.sqlite", "fake.1")) as cache:
         assert [cache.begin_attempt(path) for _ in range(4)] == [True, True, True, False]
     home.encode()
