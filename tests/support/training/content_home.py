@@ -23,6 +23,7 @@ class FakeEncoder(Encoder[Path, bytes]):
     """Vector of the first bytes of a file; a file that begins with `bad` is broken, `kill` kills the process."""
 
     name, dimension, version = "image", DIMENSION, "fake.1"
+    may_kill = False  # set in a process of its own
     loaded: list[str] = []  # noqa: RUF012 - of all instances
 
     def load(self, source: Path) -> bytes:
@@ -31,6 +32,7 @@ class FakeEncoder(Encoder[Path, bytes]):
         if content.startswith(b"bad"):
             raise MediaError(source, "a bad file")
         if content.startswith(b"kill"):
+            assert self.may_kill, "this file must not be decoded"
             os.kill(os.getpid(), signal.SIGKILL)
         return content
 

@@ -28,6 +28,7 @@ import sys
 from pathlib import Path
 from tests.support.training import content_home
 content_home.encode_module.ENCODERS = {"image": content_home.FakeEncoder}
+content_home.FakeEncoder.may_kill = True
 content_home.encode_module.BATCH_SIZE = {"image": 2}
 home = content_home.ContentHome.__new__(content_home.ContentHome)
 home.home = Path(sys.argv[1])
