@@ -31,7 +31,19 @@ PRODUCERS = {
     **{f"ablation {name}": ablation.code for name, ablation in ABLATIONS.items()},
 }
 PACKAGES = (
-    *("config", "web", "storage", "ingestion", "quality", "sequences", "training", "serving", "privacy", "console"),
+    *(
+        "config",
+        "web",
+        "media",
+        "storage",
+        "ingestion",
+        "quality",
+        "sequences",
+        "training",
+        "serving",
+        "privacy",
+        "console",
+    ),
     *("local", "feature_repo"),
 )
 MODULES = sorted(

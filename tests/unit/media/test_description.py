@@ -1,0 +1,40 @@
+"""Descriptions survive the file, and random numbers depend on seed, purpose and key alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from media.description import Descriptions, description_time, write_descriptions
+from tests.support.media_descriptions import described
+
+
+def test_written_descriptions_are_found_by_track(tmp_path: Path) -> None:
+    written = {
+        "t1": described(),
+        "t2": described(title="Lantern", emotions=()),
+        "t3": described(emotions=("sad", "quiet")),
+    }
+    assert description_time(tmp_path) is None
+    write_descriptions(written, tmp_path)
+    assert description_time(tmp_path)
+    read = Descriptions.read(tmp_path)
+    assert {track_id: read.find(track_id) for track_id in written} == written
+    assert read.find("t4") is None and read.find("") is None
+
+
+def test_random_numbers_depend_on_seed_purpose_and_key() -> None:
+    one = described()
+    assert one.generator("motif", "a1").random() == described(title="other").generator("motif", "a1").random()
+    numbers = {
+        track.generator(purpose, key).random()
+        for track in (one, described(seed=8))
+        for purpose in ("motif", "timbre")
+        for key in ("a1", "a2")
+    }
+    assert len(numbers) == 8
+
+
+def test_every_field_changes_the_digest() -> None:
+    changes = [{}, {"seed": 8}, {"recording": "r2"}, {"artist": "a2"}, {"album": "l2"}, {"title": "x"}]
+    changes += [{"language": "Korean"}, {"style": "jazz"}, {"emotions": ("sad",)}]
+    assert len({described(**change).digest() for change in changes}) == len(changes)

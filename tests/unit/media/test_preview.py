@@ -1,0 +1,86 @@
+"""Previews are deterministic, and differ in what the description says."""
+
+from __future__ import annotations
+
+import io
+import wave
+
+import numpy as np
+import pytest
+
+from ingestion.simulation import facets
+from media.composition import BASS_LINES, LANGUAGES, STRUMS, compose
+from media.drums import DRUMS
+from media.instruments import INSTRUMENTS, RATE
+from media.preview import SECONDS, encode_wav, render_preview
+from media.style_table import EMOTIONS, SCALES, STYLES
+from tests.support.media_descriptions import described
+
+
+def test_every_facet_of_the_simulation_has_a_sound() -> None:
+    assert set(facets.STYLES) == set(STYLES)
+    assert set(facets.EMOTIONS) == set(EMOTIONS)
+    assert set(facets.LANGUAGES) == set(LANGUAGES)
+
+
+def test_styles_name_what_exists() -> None:
+    for style in STYLES.values():
+        assert {style.chords, style.bass, *style.leads} <= set(INSTRUMENTS)
+        assert {style.bright, style.dark} <= set(SCALES)
+        assert style.strum in STRUMS and style.strum in BASS_LINES
+        assert set(style.drums) <= set(DRUMS) and {len(pattern) for pattern in style.drums.values()} <= {16}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_previews_are_audible_and_do_not_clip(style: str) -> None:
+    for emotion in ("quiet", "excited"):
+        sample_S = render_preview(described(style=style, emotions=(emotion,)))
+        assert sample_S.shape == (SECONDS * RATE,) and sample_S.dtype == np.float32
+        assert np.isfinite(sample_S).all() and np.abs(sample_S).max() < 1
+        assert np.sqrt(np.square(sample_S.reshape(SECONDS, RATE)).mean(1)).min() > 0.005  # no second is silent
+
+
+def test_previews_do_not_depend_on_what_was_rendered_before() -> None:
+    first = render_preview(described())
+    render_preview(described(artist="a2", style="metal"))
+    np.testing.assert_array_equal(render_preview(described()), first)
+    np.testing.assert_array_equal(render_preview(described(title="other", album="l2")), first)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 8},
+        {"recording": "r2"},
+        {"artist": "a2"},
+        {"language": "Japanese"},
+        {"style": "jazz"},
+        {"emotions": ("sad",)},
+    ],
+)
+def test_every_facet_is_audible(change: dict[str, object]) -> None:
+    one, other = render_preview(described()), render_preview(described(**change))
+    assert np.abs(one - other).mean() > 0.1 * np.abs(one).mean()
+
+
+def test_excited_tracks_are_faster_and_louder_than_quiet_ones() -> None:
+    quiet, excited = described(emotions=("quiet",)), described(emotions=("excited",))
+    assert len(compose(excited, 10).strokes["kick"]) > len(compose(quiet, 10).strokes["kick"])
+    assert np.square(render_preview(excited)).mean() > 2 * np.square(render_preview(quiet)).mean()
+
+
+def test_unknown_facets_are_errors() -> None:
+    for change, name in (
+        ({"style": "polka"}, "STYLES"),
+        ({"emotions": ("bored",)}, "EMOTIONS"),
+        ({"language": "Latin"}, "LANGUAGES"),
+    ):
+        with pytest.raises(ValueError, match=name):
+            render_preview(described(**change))
+
+
+def test_wav_files_have_the_samples() -> None:
+    sample_S = np.array([0, 0.5, -0.5, 1], np.float32)
+    with wave.open(io.BytesIO(encode_wav(sample_S))) as file:
+        assert file.getparams()[:3] == (1, 2, RATE)
+        assert np.frombuffer(file.readframes(4), "<i2").tolist() == [0, 16384, -16384, 32767]
