@@ -21,6 +21,7 @@ from ingestion.readers import READERS, unsupported_formats
 from ingestion.readers.parsing.reader import MediaFolders, ReadContext
 from ingestion.sources import Member, SourceError
 from ingestion.validation import LATEST
+from media import description
 from storage import object_store, suppression_list
 from storage.object_store import StorageError
 from storage.suppression_list import SuppressionList, SuppressionListError
@@ -144,6 +145,7 @@ def _land_format(
 
 def _ignored_files(files: list[Member], by_format: dict[str, list[Member]]) -> list[Member]:
     selected = {member.name for members in by_format.values() for member in members}
+    selected.add(f"{description.FOLDER}/{description.FILE}")
     return [member for member in files if member.name not in selected and member.parts[0] not in SIMULATION_FILES]
 
 

@@ -2,7 +2,7 @@
 
 Writes the contract tables as Parquet. Equal arguments give equal content. One day is simulated and written at a time,
 so memory grows with the number of users and tracks, not of days. The ground truth goes to `FOLDER/truth/`, which
-landing ignores.
+landing ignores, and the descriptions from which previews and covers are rendered go to `FOLDER/media/`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import shutil
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -25,11 +25,14 @@ from ingestion import contract
 from ingestion.simulation import catalog, truth
 from ingestion.simulation.day import simulate_day
 from ingestion.simulation.event_buffer import Columns, RowWriter
+from ingestion.simulation.hidden_facets import hide_facets
+from ingestion.simulation.media import describe_tracks
 from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import Ints, build_world
+from media import description
 
 MANIFEST = "world.json"
-VERSION = 1  # increased when equal arguments give a different log
+VERSION = 2  # increased when equal arguments give a different log
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class WorldSize:
     seed: int = 7
     last_day: str = "2026-06-30"  # last simulated day, UTC
     version: int = VERSION
+    hide_facets: bool = False  # whether the catalog lacks facets, names and embeddings; the media have them
 
 
 def simulate(size: WorldSize, out: Path) -> int:
@@ -62,13 +66,16 @@ def simulate(size: WorldSize, out: Path) -> int:
         raise ValueError(f"cannot simulate {size.users} users; use at least 1")
     world = build_world(size.tracks, size.days, size.seed)
     manifest.unlink(missing_ok=True)
-    for table in (*contract.SOURCE_TABLES, "truth"):
-        shutil.rmtree(out / table, ignore_errors=True)
+    for folder in (*contract.SOURCE_TABLES, "truth", description.FOLDER):
+        shutil.rmtree(out / folder, ignore_errors=True)
 
     first_day = date.fromisoformat(size.last_day) - timedelta(days=size.days - 1)
     users = SimulatedUsers(world, size.users, size.days, size.seed)
     writer = RowWriter(world, size.users, size.seed)
-    for name, table in catalog.build_tables(world, first_day, size.seed).items():
+    tables = catalog.build_tables(world, first_day, size.seed)
+    titles = tables["tracks"]["title"].to_pylist()
+    description.write_descriptions(describe_tracks(world, titles, size.seed), out)
+    for name, table in (hide_facets(tables) if size.hide_facets else tables).items():
         _write(table, out / name / "part.parquet")
     for name, table in truth.build_tables(world, users, writer).items():
         _write(table, out / "truth" / f"{name}.parquet")
@@ -111,9 +118,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--days", type=int, default=default.days)
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--last-day", default=default.last_day, help="last simulated day, YYYY-MM-DD")
+    parser.add_argument(
+        "--hide-facets", action="store_true", help="leave facets, names and embeddings out of the catalog"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the simulation")
     options = parser.parse_args(arguments)
     size = WorldSize(options.users, options.tracks, options.days, options.seed, options.last_day)
+    size = replace(size, hide_facets=options.hide_facets)
     start = time.perf_counter()
     try:
         events = simulate(size, options.out)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from ingestion import contract
 from ingestion.simulation import facets
 from ingestion.simulation.world import OST_TRACKS, Ints, World
+from media.description import cover_path, preview_path
 
 PREFIX = {"track": "t", "playlist": "p", "album": "l", "artist": "a", "mlog": "m"}
 LYRIC_WORDS = 16
@@ -64,9 +65,10 @@ def _tracks(world: World, start: date, titles: list[str], random: np.random.Gene
     is_new_V, is_withdrawn_V = world.first_day_V >= 0, world.last_day_V < 10**6
     until_V = midnight + np.where(is_withdrawn_V, world.last_day_V, 0).astype("timedelta64[D]")
     style_V = world.style_K[world.interest_V]
+    track_ids = make_ids("track", world.tracks)
     return _contract_table(
         "tracks",
-        track_id=make_ids("track", world.tracks),
+        track_id=track_ids,
         recording_id=[f"r{recording}" for recording in world.recording_V],
         title=titles,
         artist_ids=[[f"a{artist}"] for artist in world.artist_V],
@@ -86,8 +88,8 @@ def _tracks(world: World, start: date, titles: list[str], random: np.random.Gene
         audio_vector=_vectors(world.audio_VD),
         image_vector=_vectors(world.image_VD),
         audio_url=pa.nulls(world.tracks, pa.string()),
-        audio_path=pa.nulls(world.tracks, pa.string()),
-        cover_path=pa.nulls(world.tracks, pa.string()),
+        audio_path=[preview_path(track_id) for track_id in track_ids],
+        cover_path=[cover_path(track_id) for track_id in track_ids],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from ingestion.simulation.exposures import AvailableTracks
 from ingestion.simulation.outcomes import examination
 from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import build_world
+from media.description import Descriptions
+from storage.media_paths import MediaPaths
 from tests.support.log_sources import landed, tree
 
 SIZE = WorldSize(users=300, tracks=600, days=30, seed=5)
@@ -82,6 +85,40 @@ def test_every_row_satisfies_the_contract_and_the_ground_truth_is_not_landed(wor
     assert landed(tmp_path / "home", "landings")["split"].to_list() == ["global_time"]
     relations = landed(tmp_path / "home", "knowledge_triples")["relation"].unique().to_list()
     assert relations == ["sang_ost_of"]
+
+
+def test_landed_tracks_have_a_preview_and_a_cover_of_their_facets(world: Path, tmp_path: Path) -> None:
+    land(world, tmp_path / "home")
+    tracks = landed(tmp_path / "home", "tracks").sort("track_id")
+    paths, descriptions = MediaPaths(tmp_path / "home" / "media"), Descriptions.read(world)
+    first = tracks.row(0, named=True)
+    assert paths.resolve(first["audio_path"]).suffix == ".wav" and paths.resolve(first["audio_path"]).exists()
+    assert paths.resolve(first["cover_path"]).suffix == ".jpg" and paths.resolve(first["cover_path"]).exists()
+    for track in tracks.iter_rows(named=True):
+        found = descriptions.find(track["track_id"])
+        assert found is not None
+        assert (found.title, found.language, [found.style]) == (track["title"], track["language"], track["styles"])
+        assert (found.artist, found.album, found.recording) == (
+            track["artist_ids"][0],
+            track["album_id"],
+            track["recording_id"],
+        )
+        assert sorted(found.emotions) == sorted(track["emotions"])
+
+
+def test_hidden_facets_are_in_the_media_only(world: Path, tmp_path: Path) -> None:
+    simulate(replace(SIZE, hide_facets=True), tmp_path / "hidden")
+    assert land(tmp_path / "hidden", tmp_path / "home")["own_events"].quarantined == 0
+    shown, hidden = read(world / "tracks"), read(tmp_path / "hidden" / "tracks")
+    names = ["title", "language", "styles", "scenes", "emotions", "themes", "audio_vector", "image_vector"]
+    assert hidden.select(names).null_count().row(0) == (len(hidden),) * len(names)
+    assert hidden.drop(names).equals(shown.drop(names))
+    for table, key, name in (("artists", "artist_id", "name"), ("playlists", "playlist_id", "title")):
+        rows = read(tmp_path / "hidden" / table)
+        assert rows[name].to_list() == rows[key].to_list()
+    for folder in ("listening_events", "truth", "track_comments"):
+        assert tree(tmp_path / "hidden" / folder) == tree(world / folder)
+    assert tree(tmp_path / "hidden" / "media") == tree(world / "media")
 
 
 def test_events_are_ordered_by_time_and_sessions_do_not_overlap(world: Path, plays: pl.DataFrame) -> None:
