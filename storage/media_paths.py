@@ -14,12 +14,20 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from media.description import description_time
+
+if TYPE_CHECKING:
+    from media.rendered import RenderedMedia
 
 MAX_PATH_BYTES = 1_000
 ROOTS_FILE = "roots.json"
 EXTRACTED = "media:"
 """Prefix of paths below `SEGUE_HOME/media`."""
 COVERS_FOLDER = "covers"
+RENDERED_FOLDER = "rendered"
+"""Cache of the rendered media of simulations."""
 EXTRACTED_COVER = r"^media:covers/[0-9a-f]{64}\.(jpg|png|webp|gif|bmp)$"
 WITH_ROOT = r"^(media|[0-9a-f]{16}):"
 """Landed paths that name their root; a log must not contain them, except for EXTRACTED_COVER."""
@@ -81,14 +89,42 @@ class MediaPaths:
     media: Path  # SEGUE_HOME/media
     media_root: Path | None = None  # SEGUE_MEDIA_ROOT
     _roots: dict[str, Path | str] = field(default_factory=dict, repr=False)  # by prefix: the folder, or what is wrong
+    simulations: dict[Path, tuple[int, RenderedMedia]] = field(default_factory=dict, repr=False)
+    """Rendered media by root, with the time of their descriptions; may be shared, because reading them takes a while."""
 
     def resolve(self, landed: str) -> Path:
         """The file that a landed path names, which need not exist.
+
+        A preview or cover of a simulation is rendered into a bounded cache, and its file there is returned: it should be
+        read before many others are resolved.
 
         Raises:
             MediaPathError: the path, or a symbolic link on it, leads out of its root.
             MediaRootError: the root is unknown, moved or replaced.
         """
+        root, relative, file = self._locate(landed)
+        simulation = None if file.exists() else self._simulation(root)
+        return (simulation.find(relative) if simulation else None) or file
+
+    def state(self, landed: str) -> tuple[int, int]:
+        """Size and modification time (ns) of the file that a landed path names; -1, -1 if it is missing.
+
+        Media of a simulation are not rendered; their size is 0, and their time depends on their content.
+
+        Raises:
+            MediaPathError, MediaRootError: as `resolve`.
+        """
+        root, relative, file = self._locate(landed)
+        try:
+            status = file.stat()
+        except OSError:
+            simulation = self._simulation(root)
+            modified_ns = simulation.modified_ns(relative) if simulation else None
+            return (-1, -1) if modified_ns is None else (0, modified_ns)
+        return status.st_size, status.st_mtime_ns
+
+    def _locate(self, landed: str) -> tuple[Path, str, Path]:
+        """Root, path below it, and file of a landed path."""
         match = re.match(WITH_ROOT, landed)
         prefix, relative = (match[0], landed[match.end() :]) if match else ("", landed)
         root = self._root(prefix)
@@ -97,7 +133,19 @@ class MediaPaths:
         file = (root / relative).resolve()
         if not file.is_relative_to(root):
             raise MediaPathError(f"{landed!r} is a symbolic link out of {root}; copy the file into the folder")
-        return file
+        return root, relative, file
+
+    def _simulation(self, root: Path) -> RenderedMedia | None:
+        """The media of a simulation; None if the root is not the folder of one."""
+        described_at = description_time(root)
+        if described_at is None:
+            return None
+        known = self.simulations.get(root)
+        if known is None or known[0] != described_at:
+            from media.rendered import RenderedMedia  # with the drawing library, which few commands need
+
+            known = self.simulations[root] = described_at, RenderedMedia(root, self.media / RENDERED_FOLDER)
+        return known[1]
 
     def _root(self, prefix: str) -> Path:
         if prefix not in self._roots:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from media.cover import encode_jpeg, render_cover
+from media.description import cover_path, preview_path, write_descriptions
+from media.preview import encode_wav, render_preview
 from storage.media_paths import MediaPathError, MediaPaths, MediaRootError, register_root
+from tests.support.media_descriptions import described
 
 
 @pytest.fixture
@@ -78,3 +83,38 @@ def test_a_home_without_the_registry_is_an_error(tmp_path: Path, music: Path) ->
     (tmp_path / "media" / "roots.json").write_text("{")
     with pytest.raises(MediaRootError, match="is damaged"):
         MediaPaths(tmp_path / "media").resolve(f"{prefix}album/1.flac")
+
+
+def test_media_of_a_simulation_are_rendered_into_the_cache(tmp_path: Path) -> None:
+    simulation, media = tmp_path / "simulation", tmp_path / "home"
+    write_descriptions({"t1": described(), "t2": described(artist="a2")}, simulation)
+    prefix, paths = register_root(media, simulation), MediaPaths(media)
+    preview, cover = paths.resolve(prefix + preview_path("t1")), paths.resolve(prefix + cover_path("t1"))
+    assert preview.read_bytes() == encode_wav(render_preview(described()))
+    assert cover.read_bytes() == encode_jpeg(render_cover(described()))
+    assert preview.parent == cover.parent == media / "rendered"
+    preview.unlink()  # as the cache does when it is full
+    assert MediaPaths(media).resolve(prefix + preview_path("t1")).read_bytes()
+    assert paths.resolve(prefix + preview_path("t2")) != preview
+    for path in ("media/preview/t3.wav", "media/preview/t1.mp3", "media/cover/t1.wav", "media/video/t1.wav"):
+        assert paths.resolve(prefix + path) == simulation / path and not (simulation / path).exists()
+
+
+def test_a_file_in_the_folder_of_a_simulation_is_preferred(tmp_path: Path) -> None:
+    write_descriptions({"t1": described()}, tmp_path)
+    file = tmp_path / preview_path("t1")
+    file.parent.mkdir()
+    file.write_bytes(b"recorded")
+    prefix = register_root(tmp_path / "home", tmp_path)
+    assert MediaPaths(tmp_path / "home").resolve(prefix + preview_path("t1")).read_bytes() == b"recorded"
+
+
+def test_new_descriptions_are_read(tmp_path: Path) -> None:
+    prefix = register_root(tmp_path / "home", tmp_path)
+    paths = MediaPaths(tmp_path / "home")
+    covers = []
+    for number, title in enumerate(("Silver River", "Golden Engine")):
+        write_descriptions({"t1": described(title=title)}, tmp_path)
+        os.utime(tmp_path / "media" / "descriptions.parquet", ns=(number, number))
+        covers.append(paths.resolve(prefix + cover_path("t1")).read_bytes())
+    assert covers[0] != covers[1]
