@@ -24,7 +24,9 @@ from training.content.vector_cache import FileState, KnownFile, VectorCache
 PATH_COLUMNS = {"audio": "audio_path", "image": "cover_path"}
 FACETS = ("languages", "styles", "scenes", "emotions", "themes")
 BLOCK_TRACKS = 1_000
+BLOCK_FILES = 100  # fewer, because the media of simulations are rendered into a cache that holds about 800
 READ_BYTES = 1 << 20
+MISSING = FileState(-1, -1)
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,9 @@ class ContentSource:
 
     track_id: str
     content_hash: str | None  # None: not known, or cannot be encoded
-    source: Path | TrackText | None = None  # argument of `Encoder.load`; None if it cannot be encoded
+    text: TrackText | None = None
     path: str = ""  # landed path of a media file
+    state: FileState = MISSING  # of the file when its hash was read
     is_unread: bool = False  # a media file that has not been read yet
 
 
@@ -51,6 +54,13 @@ class ContentSources(Protocol):
 
         Args:
             reads_files: Read files that are new or have changed; else their hash is the last known one.
+        """
+
+    def open(self, source: ContentSource) -> Path | TrackText:
+        """Argument of `Encoder.load` for a source with a hash.
+
+        Raises:
+            MediaError: the file has been moved since its hash was read.
         """
 
 
@@ -93,7 +103,7 @@ class MediaSources:
 
     def blocks(self, reads_files: bool) -> Iterator[list[ContentSource]]:
         """See `ContentSources`."""
-        for rows in self._tracks.iter_slices(BLOCK_TRACKS):
+        for rows in self._tracks.iter_slices(BLOCK_FILES):
             known = self._cache.known_files(rows["path"])
             if reads_files:
                 yield [self._read(track_id, path, known) for track_id, path in rows.iter_rows()]
@@ -107,24 +117,30 @@ class MediaSources:
 
     def _read(self, track_id: str, path: str, known: dict[str, KnownFile]) -> ContentSource:
         try:
-            file = self._paths.resolve(path)
+            state = FileState(*self._paths.state(path))
         except MediaRootError as error:
             self.unavailable[str(error)] = self.unavailable.get(str(error), 0) + 1
             return ContentSource(track_id, None, path=path)
         except MediaPathError as error:
-            self._cache.add_file(path, FileState(-1, -1), None, str(error))
+            self._cache.add_file(path, MISSING, None, str(error))
             return ContentSource(track_id, None, path=path)
-        state = FileState.of(file)
         if path not in known or known[path].state != state:
             content_hash, reason = None, None
             try:
-                content_hash = hash_file(file)
+                content_hash = hash_file(self._paths.resolve(path))
             except MediaError as error:
                 reason = error.reason
             self._cache.add_file(path, state, content_hash, reason)
             known[path] = KnownFile(state, content_hash, reason)
         content_hash = known[path].content_hash
-        return ContentSource(track_id, content_hash, file if content_hash else None, path)
+        return ContentSource(track_id, content_hash, path=path, state=state)
+
+    def open(self, source: ContentSource) -> Path:
+        """See `ContentSources`; the file of a simulation is rendered now."""
+        try:
+            return self._paths.resolve(source.path)
+        except (MediaPathError, MediaRootError) as error:
+            raise MediaError(Path(source.path), str(error)) from error
 
 
 class TextSources:
@@ -146,6 +162,10 @@ class TextSources:
         """See `ContentSources`."""
         for rows in self._tracks.iter_slices(BLOCK_TRACKS):
             yield [_text_source(row) for row in rows.iter_rows(named=True)]
+
+    def open(self, source: ContentSource) -> TrackText:
+        """See `ContentSources`."""
+        return source.text or TrackText()
 
 
 def _text_source(row: dict[str, object]) -> ContentSource:

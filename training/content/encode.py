@@ -34,7 +34,7 @@ from training.content.encoders.audio import AudioEncoder
 from training.content.encoders.encoder import Encoder
 from training.content.encoders.media_file import MediaError
 from training.content.encoders.registry import ENCODERS
-from training.content.vector_cache import FileState, VectorCache
+from training.content.vector_cache import VectorCache
 from training.recipes import RECIPES
 
 LIMITS: Mapping[str, Mapping[str, int]] = {
@@ -112,7 +112,7 @@ def _encode_missing(encoder: Encoder[Any, Any], sources: ContentSources, cache: 
                 missing = missing[: limit - encoded]
             for start in range(0, len(missing), size):
                 hashes = missing[start : start + size]
-                encoded += _encode_batch(encoder, [first[name] for name in hashes], cache)
+                encoded += _encode_batch(encoder, sources, [first[name] for name in hashes], cache)
                 bar.set_postfix_str(f"{encoded:,} encoded", refresh=False)
                 bar.update(len(block) * len(hashes) // len(missing))
             bar.update(0 if missing else len(block))
@@ -121,16 +121,17 @@ def _encode_missing(encoder: Encoder[Any, Any], sources: ContentSources, cache: 
     return encoded
 
 
-def _encode_batch(encoder: Encoder[Any, Any], batch: list[ContentSource], cache: VectorCache) -> int:
+def _encode_batch(
+    encoder: Encoder[Any, Any], sources: ContentSources, batch: list[ContentSource], cache: VectorCache
+) -> int:
     contents, hashes = [], []
     for source in batch:
         try:
             if source.path and not cache.begin_attempt(source.path):
                 raise MediaError(Path(source.path), "decoding it ended the process several times")
-            contents.append(encoder.load(source.source))
+            contents.append(encoder.load(sources.open(source)))
         except MediaError as error:
-            state = FileState.of(source.source) if isinstance(source.source, Path) else FileState(-1, -1)
-            cache.add_file(source.path, state, None, error.reason)
+            cache.add_file(source.path, source.state, None, error.reason)
         else:
             hashes.append(source.content_hash or "")
     if contents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from media.description import cover_path, write_descriptions
 from storage.track_content import ENCODER_NAMES, FACET_SCHEMA, SCHEMA
+from tests.support.media_descriptions import described
 from tests.support.training import media
 from tests.support.training.content_home import ContentHome, FakeEncoder
 from training.content import encode as encode_module
@@ -178,6 +181,25 @@ def test_tracks_of_a_moved_folder_keep_their_vectors_and_the_reason_is_reported(
     assert "land it again" in reason and tracks == 1
     assert encode_module.main(["--encoder", "image"]) == 0
     assert "warning: 1 tracks not encoded: the media folder" in capsys.readouterr().err
+
+
+def test_simulated_media_are_rendered_only_to_be_encoded(home: ContentHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.content.content_sources.BLOCK_FILES", 2)
+    tracks = [f"t{number}" for number in range(6)]
+    write_descriptions({track: described(artist=track, album=track) for track in tracks}, home.media)
+    home.write_tracks({track: home.prefix + cover_path(track) for track in tracks})
+    rendered = home.home / "media" / "rendered"
+    assert home.encode(limit=1).encoded == 1
+    assert len(list(rendered.iterdir())) == 2
+    assert home.encode().encoded == 5
+    table = home.table()
+    assert table["content_hash"].n_unique() == len(table) == 6
+    shutil.rmtree(rendered)
+    assert home.encode().encoded == 0
+    assert not rendered.exists()
+    assert home.table().equals(table)
+    write_descriptions({track: described(artist=track, album="other") for track in tracks}, home.media)
+    assert home.encode().encoded == 6
 
 
 def test_without_sources_the_table_is_empty(home: ContentHome, monkeypatch: pytest.MonkeyPatch) -> None:
