@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from config.settings import Settings
 from sequences.online import materialization_state
@@ -43,12 +43,17 @@ from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchResult, search
 from serving.pipeline.track_pipeline import ExposureWriter, TrackPipeline
 from serving.pipeline.user_profile import UserProfile, describe_user
+from serving.releases import track_media
 from serving.releases.manager import ReleaseManager
 from serving.releases.served_release import ALL_PARTS, ReleaseParts, ServedRelease, load_release
 from serving.releases.warm_up import warm_up
+from storage.media_paths import MediaPaths
 from storage.suppression_list import SuppressionList
 from training.slate.filters import Exclusions, FilterContext
 from training.slate.scenes import SCENES, SIMILAR, TRACKS
+
+if TYPE_CHECKING:
+    from media.rendered import RenderedMedia
 
 TAKEOVER_INTERVAL_S = 1.0
 RECENT_FAILURE_S = 60.0
@@ -114,6 +119,7 @@ class Runtime:
         self._degradation = Degradation(metrics)
         self._online = OnlineStore(self._duration_of, self._degradation)
         self._online.open()
+        self._simulations: dict[Path, tuple[int, RenderedMedia]] = {}
         self._publisher = Publisher(settings.broker, self._duration_of) if settings.broker else None
         if self._publisher:
             self._publisher.open()
@@ -324,6 +330,18 @@ class Runtime:
             is_explicit_wanted=is_explicit_wanted,
         )
         return search(words, limit, release, context)
+
+    def find_media(self, kind: str, track_id: str) -> Path:
+        """The file with the audio or the cover of a track of the production release, which need not exist.
+
+        Raises:
+            UnknownTrack: The release does not have the track.
+            FileNotFoundError: The track has no such file.
+            NotReady: No release is in service yet.
+        """
+        # A new object for each request, so that folders that were landed again are found.
+        paths = MediaPaths(self._settings.media, self._settings.media_root, simulations=self._simulations)
+        return track_media.find_file(self._release_for(""), kind, track_id, paths)
 
     def list_users(self, limit: int) -> list[str]:
         """At most `limit` ids of users whose features were materialized; none if their record cannot be read."""

@@ -57,6 +57,11 @@ class RecommendedTrack(BaseModel):
         exclude_if=lambda url: url is None,
         description="Audio: an https address or a path of this host; absent if unknown",
     )
+    cover_url: str | None = Field(
+        default=None,
+        exclude_if=lambda url: url is None,
+        description="Cover: a path of this host; absent if unknown",
+    )
 
 
 class CollectionTrack(BaseModel):
@@ -72,6 +77,11 @@ class CollectionTrack(BaseModel):
         default=None,
         exclude_if=lambda url: url is None,
         description="Audio: an https address or a path of this host; absent if unknown",
+    )
+    cover_url: str | None = Field(
+        default=None,
+        exclude_if=lambda url: url is None,
+        description="Cover: a path of this host; absent if unknown",
     )
 
 

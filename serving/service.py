@@ -9,6 +9,7 @@ import functools
 import logging
 from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import bentoml
@@ -26,6 +27,7 @@ from serving.http.admission import Admission, RequestQueue
 from serving.http.api_keys import ApiKeys
 from serving.http.connection_limits import configure_uvicorn
 from serving.http.cross_origin import CrossOriginSharing
+from serving.http.media_files import MediaFiles
 from serving.http.rate_limit import RateLimit
 from serving.http.request_body import BodyLimits
 from serving.http.request_guard import RequestGuard, ValidationErrorFormatter, ValidationLogFilter
@@ -260,6 +262,10 @@ def _status() -> dict[str, Any]:
     return _current_runtime().status()
 
 
+def _find_media(kind: str, track_id: str) -> Path:
+    return _current_runtime().find_media(kind, track_id)
+
+
 def _current_runtime() -> Runtime:
     return bentoml.get_current_service()._runtime  # type: ignore[no-any-return]
 
@@ -314,6 +320,7 @@ def _add_middleware(recommender: Any) -> None:
     recommender.add_asgi_middleware(CrossOriginSharing, load_origins=_allowed_origins)
     recommender.add_asgi_middleware(AccessControl, load_policy=_access_policy, on_rejected=_count_denied_request)
     recommender.add_asgi_middleware(ListeningPage)
+    recommender.add_asgi_middleware(MediaFiles, find=_find_media, on_rejected=_count_shed_request)
     recommender.add_asgi_middleware(
         RequestGuard, description=_openapi_document, load_limits=load_body_limits, status=_status
     )

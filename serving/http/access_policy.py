@@ -17,7 +17,7 @@ from serving.http.api_keys import ApiKeys
 from serving.http.asgi import App, Message, Receive, Send, client_address, header_values, send_error, set_client
 from serving.http.cross_origin import describe_foreign_host, describe_foreign_origin
 from serving.http.rate_limit import RateLimit
-from serving.http.user_tokens import AUTHENTICATED_USER, USER_PATHS, UserTokens
+from serving.http.user_tokens import AUTHENTICATED_USER, USER_PATHS, USER_PREFIXES, UserTokens
 
 PUBLIC_PATHS = ("/livez", "/readyz", "/healthz", "/metrics", "/", "/docs", "/docs.json")
 """Paths that can be read without a key: probes, metrics, the listening page (not its API requests), and the API's page."""
@@ -31,7 +31,9 @@ NOT_LOCAL_MESSAGE = (
 )
 
 
-NOT_FOR_USERS_MESSAGE = f"user tokens are accepted for {', '.join(USER_PATHS)} only; use an API key for other paths"
+NOT_FOR_USERS_MESSAGE = (
+    f"user tokens are accepted for {', '.join((*USER_PATHS, *USER_PREFIXES))} only; use an API key for other paths"
+)
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class AccessControl:
             what = "API key, or invalid or expired token" if policy.tokens else "API key"
             why = f"missing or unknown {what}; send the header Authorization: Bearer {'KEY or TOKEN' if policy.tokens else 'KEY'}"
             await self._refuse(send, NO_KEY, 401, why, (b"www-authenticate", b"Bearer"))
-        elif client.user_id is not None and scope["path"] not in USER_PATHS:
+        elif client.user_id is not None and not _is_for_users(scope["path"]):
             await self._refuse(send, NOT_FOR_USERS, 403, NOT_FOR_USERS_MESSAGE)
         else:
             set_client(scope, client.name)
@@ -129,6 +131,10 @@ def _describe_foreign_request(scope: Message, allowed_origins: Collection[str]) 
 def _is_public(scope: Message) -> bool:
     path = scope["path"]
     return scope["method"] in ("GET", "HEAD") and (path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES))
+
+
+def _is_for_users(path: str) -> bool:
+    return path in USER_PATHS or path.startswith(USER_PREFIXES)
 
 
 def _bearer_credential(scope: Message) -> str:

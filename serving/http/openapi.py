@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from serving.events.event_schema import ReportedEvent, allowed_actions
+from serving.http import media_files
 from serving.http.user_tokens import USER_PATHS
 from training.slate.scenes import SCENES
 
@@ -44,6 +45,7 @@ TAGS = {
     "Recommend": "Tracks for a listener.",
     "Events": "Feedback of the listener.",
     "Inspect": "For people who want to see the inputs of the models; used by the listening page.",
+    "Media": "Audio and covers of tracks.",
     "Operations": "For load balancers and monitoring.",
 }
 
@@ -54,6 +56,7 @@ TAG_OF_PATH = {
     "/listener": "Inspect",
     "/listeners": "Inspect",
     "/search": "Inspect",
+    **dict.fromkeys(media_files.PATHS, "Media"),
     "/livez": "Operations",
     "/readyz": "Operations",
     "/status": "Operations",
@@ -61,6 +64,14 @@ TAG_OF_PATH = {
 }
 
 OPERATIONS_DOCS = {
+    media_files.PATHS[
+        0
+    ]: "Audio of a track\n\nThe file that the catalog names, or a preview of 10 s if the track is simulated. "
+    "One byte range per request is supported. Responses name the path as `audio_url`.",
+    media_files.PATHS[
+        1
+    ]: "Cover of a track\n\nThe file that the catalog names, or a drawing if the track is simulated. Responses "
+    "name the path as `cover_url`.",
     "/livez": "Liveness: whether events can be logged\n\n503: only a restart helps.",
     "/readyz": "Readiness: whether a release is in service and events are accepted\n\n503 until the first release is loaded and "
     "warm, and while another recommender writes the event log of the home. Later releases are swapped in without interruption.",
@@ -76,7 +87,7 @@ ERROR_DESCRIPTIONS = {
     401: "Missing or unknown API key, or invalid or expired user token, if the service has keys or accepts tokens",
     403: "The user token is not valid for the path or for the named user; or the service has no keys, and the request does not "
     "come from its own machine or from an allowed page",
-    404: "The release does not have the track, or has no items of the scene's type",
+    404: "The release does not have the track, or has no items of the scene's type, or the track has no such file",
     408: "The body arrived too slowly",
     413: "The body is too large",
     415: "The content type is not application/json",
@@ -121,8 +132,9 @@ def build_openapi_document(derived: Spec) -> Spec:
     spec["info"] = {"title": "Segue recommender", "version": _version(), "description": OVERVIEW + scenes}
     del spec["servers"]  # the address of the page itself
     spec["tags"] = [{"name": name, "description": description} for name, description in TAGS.items()]
-    # Answered by middleware, so BentoML does not know it.
+    # Answered by middleware, so BentoML does not know them.
     spec["paths"]["/status"] = {"get": {"responses": {"200": {"content": {"application/json": {}}}}}}
+    spec["paths"] |= {path: {"get": _media_operation(path)} for path in media_files.PATHS}
     paths = {path: spec["paths"][path] for path in TAG_OF_PATH}
     for path, operations in paths.items():
         for operation in operations.values():
@@ -155,6 +167,38 @@ def build_openapi_document(derived: Spec) -> Spec:
         },
     }
     return spec
+
+
+def _media_operation(path: str) -> Spec:
+    """Parameters and responses of a path of `media_files`."""
+    kind = path.split("/")[2]
+    types = dict.fromkeys(sorted(set(media_files.MEDIA_TYPES[kind].values())))
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in types}
+    errors = {
+        401: "missing or unknown API key",
+        403: "this service accepts requests from its own machine only",
+        404: f"there is no {kind} of the track 't1'",
+    }
+    errors |= {429: "too many requests from this client; retry in 1 s", 503: "no release is in service yet"}
+    return {
+        "parameters": [
+            {
+                "name": "track_id",
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "minLength": 1},
+                "description": "Id of the track, URL-encoded",
+            }
+        ],
+        "responses": {
+            "200": {"description": "The file", "content": content},
+            "206": {"description": "The range of the header Range", "content": content},
+            "304": {"description": "The file has the ETag of the header If-None-Match"},
+            "416": {"description": "The file has no such range"},
+            **{str(status): _error(status, error) for status, error in errors.items()},
+        },
+        "security": [{}, {API_KEY_SCHEME: []}, {USER_TOKEN_SCHEME: []}],
+    }
 
 
 def _version() -> str:

@@ -23,6 +23,8 @@ from config.settings import SettingError
 
 USER_PATHS = ("/recommend", "/similar", "/listener", "/events", "/search")
 """Paths that user tokens are accepted for. Their API methods check user ids by `names_other_user`."""
+USER_PREFIXES = ("/media/",)
+"""Beginnings of paths that user tokens are accepted for; below them, nothing depends on the user."""
 OTHER_USER_MESSAGE = "this token may name its own user only; send the user_id of the token, or use an API key"
 
 AUTHENTICATED_USER: contextvars.ContextVar[str | None] = contextvars.ContextVar("authenticated_user", default=None)

@@ -23,6 +23,7 @@ from serving.pipeline.request import Request
 from serving.pipeline.response import CollectionTrack, MlogItem, PlaylistItem, RecommendationResponse, Trace
 from serving.pipeline.track_pipeline import EXPOSURES_FAILED, ExposureWriter
 from serving.releases.served_release import ServedRelease
+from serving.releases.track_media import audio_url, cover_url
 from training.data.collections import CollectionIndex
 from training.recall.reason import Reason
 from training.slate.filters import FilterContext, apply_filters
@@ -183,7 +184,8 @@ def _item(
                 catalog.titles_V[item],
                 catalog.artist_names_V[item],
                 int(catalog.duration_ms_V[item]),
-                catalog.audio_urls_V[item] or None,
+                audio_url(release, item),
+                cover_url(release, item),
             )
             for item in selected.items[:TRACKS_PER_COLLECTION].tolist()
         ],

@@ -16,6 +16,7 @@ from serving.pipeline.fuse import RequestCandidates
 from serving.pipeline.recall import Recall, RecallResult
 from serving.pipeline.user_state_cache import STATE_FROM_CACHE, STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
+from serving.releases.track_media import audio_url, cover_url
 from training.data.user_batch import UserBatch
 from training.recall.reason import Reason, track_phrase
 
@@ -45,6 +46,7 @@ class TrackItem:
     is_exploration: bool = False
     release: str = ""  # release that chose the track
     audio_url: str | None = None  # None if unknown
+    cover_url: str | None = None
 
     @property
     def target(self) -> tuple[str, str]:
@@ -61,6 +63,7 @@ class CollectionTrack:
     artists: list[str]
     duration_ms: int
     audio_url: str | None = None
+    cover_url: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +217,8 @@ def build_items(
             propensity=chosen.exploration_propensity.get(item, 1.0),
             is_exploration=item in chosen.exploration_propensity,
             release=(before.release if before else "") or release.release_id,
-            audio_url=release.catalog.audio_urls_V[item] or None,
+            audio_url=audio_url(release, item),
+            cover_url=cover_url(release, item),
         )
         for item, score, channels, before in zip(chosen_items, scores, chosen.channels_C, listed_tracks, strict=True)
     ]

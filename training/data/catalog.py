@@ -49,6 +49,8 @@ class Catalog:
     titles_V: list[str]
     artist_names_V: list[list[str]]
     audio_urls_V: list[str]  # "": unknown
+    audio_paths_V: list[str]  # as landed (`storage.media_paths`); "": none
+    cover_paths_V: list[str]
 
     @classmethod
     def build(cls, tracks: pl.DataFrame, vocabulary: Vocabulary) -> Catalog:
@@ -89,6 +91,8 @@ class Catalog:
             titles_V=rows["title"].fill_null("").to_list(),
             artist_names_V=[[name for name in names or [] if name] for names in rows["artist_names"].to_list()],
             audio_urls_V=rows["audio_url"].fill_null("").to_list(),
+            audio_paths_V=rows["audio_path"].fill_null("").to_list(),
+            cover_paths_V=rows["cover_path"].fill_null("").to_list(),
         )
 
     def __len__(self) -> int:
@@ -173,6 +177,8 @@ class TrackFacets:
 _DEFAULTS: dict[str, pl.Expr] = {
     "title": pl.lit(None, pl.String),
     "audio_url": pl.lit(None, pl.String),
+    "audio_path": pl.lit(None, pl.String),
+    "cover_path": pl.lit(None, pl.String),
     "recording_id": pl.lit(None, pl.String),
     "artist_ids": pl.lit(None, pl.List(pl.String)),
     "artist_names": pl.lit(None, pl.List(pl.String)),

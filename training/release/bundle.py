@@ -51,6 +51,8 @@ TRACK_COLUMNS = (
     "available_until",
     "territories",
     "audio_url",
+    "audio_path",
+    "cover_path",
 )
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from serving.events.event_schema import COLUMNS, read_event
-from serving.http import openapi
+from serving.http import media_files, openapi
 from serving.pipeline.request import read_request, read_similar
 from serving.schemas import (
     EventReport,
@@ -37,7 +37,7 @@ def spec():
 
 
 def test_every_route_has_summary_and_tag(spec):
-    assert set(spec["paths"]) == {*PATHS, "/livez", "/readyz", "/status", "/metrics"}
+    assert set(spec["paths"]) == {*PATHS, *media_files.PATHS, "/livez", "/readyz", "/status", "/metrics"}
     tags = {tag["name"] for tag in spec["tags"]}
     for path in spec["paths"].values():
         for operation in path.values():

@@ -51,7 +51,8 @@ def test_rendering_keeps_all_fields_and_does_not_modify_the_response(shown: Resp
     if expected.pop("release") == "r0":
         expected["release"] = "r0"
     for one in [expected, *expected.get("tracks", [])]:
-        if "audio_url" in one and one["audio_url"] is None:  # absent if unknown
-            del one["audio_url"]
+        for name in ("audio_url", "cover_url"):
+            if name in one and one[name] is None:  # absent if unknown
+                del one[name]
     assert item_sent == expected
     assert "trace" not in render_recommendation(answer, "en", False).model_dump()

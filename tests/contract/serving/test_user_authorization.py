@@ -8,6 +8,7 @@ import json
 import pytest
 
 from serving import service
+from serving.http import media_files
 from serving.http.openapi import build_openapi_document
 from serving.http.user_tokens import AUTHENTICATED_USER, USER_PATHS
 
@@ -73,4 +74,4 @@ def test_document_has_the_scheme_of_user_tokens_on_these_paths() -> None:
         for operation in operations.values()
         if {"user_token": []} in operation.get("security", ())
     }
-    assert with_token == set(USER_PATHS)
+    assert with_token == {*USER_PATHS, *media_files.PATHS}

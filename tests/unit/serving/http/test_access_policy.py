@@ -153,7 +153,9 @@ def test_each_key_is_accepted(shown):
     assert House([KEY, OTHER]).ask(key=shown.encode(), server=("10.0.0.7", 3000))[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/recommend", "/similar", "/events", "/schema.json", "/nowhere", "/livez/"])
+@pytest.mark.parametrize(
+    "path", ["/recommend", "/similar", "/events", "/schema.json", "/nowhere", "/livez/", "/media/preview/t1"]
+)
 @pytest.mark.parametrize(
     "shown",
     [None, b"", b"Bearer", f"Basic {KEY}".encode(), KEY.encode(), f"Bearer {KEY}x".encode(), b"Bearer \xff\xe9"],

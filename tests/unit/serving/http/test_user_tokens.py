@@ -193,13 +193,13 @@ def test_user_token_opens_paths_of_users_only(tmp_path: Path) -> None:
     reader = tokens(tmp_path, public_pem(PRIVATE["EdDSA"]))
     house = House([KEY], tokens=reader)
     mine = f"Bearer {token()}".encode()
-    for path in USER_PATHS:
+    for path in (*USER_PATHS, "/media/preview/t1", "/media/cover/t1"):
         assert house.ask(path, key=mine)[0] == 200
-    for path in ("/listeners", "/status", "/schema.json", "/nowhere", "/recommend/", "/Recommend", "/livez"):
+    for path in ("/listeners", "/status", "/schema.json", "/nowhere", "/recommend/", "/Recommend", "/livez", "/media"):
         status, _, body = house.ask(path, key=mine)
         assert status == 403 and "use an API key" in json.loads(body)["error"]
         assert house.ask(path, key=f"Bearer {KEY}".encode())[0] == 200
-    assert house.away.count("not_for_users") == 7
+    assert house.away.count("not_for_users") == 8
 
 
 def test_tokens_alone_require_credentials_on_every_address(tmp_path: Path) -> None:

@@ -1,0 +1,224 @@
+"""`GET /media/preview/{track_id}` and `GET /media/cover/{track_id}` over ASGI, with a hand-made release."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import wave
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
+from PIL import Image
+from prometheus_client import CollectorRegistry
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
+
+from config import settings
+from media.description import cover_path, preview_path, write_descriptions
+from media.preview import encode_wav
+from serving import runtime, service
+from serving.http import media_files, openapi
+from serving.observability import structured_log
+from serving.observability.metrics import Metrics
+from storage.media_paths import register_root
+from tests.contract.serving.test_service import Store
+from tests.support.media_descriptions import described
+from tests.support.serving.asgi_client import client_of
+from tests.support.serving.small_release import ListChannel, release, tracks
+
+SOUND = b"fLaC" + bytes(range(256)) * 10
+PICTURE = b"\x89PNG picture"
+SIMULATED, FILES, SLASH, LEADS_OUT, WITHDRAWN, NOTHING, OTHER_TYPE, PIPE, MISSING = (f"t{n}" for n in range(9))
+
+
+def served(home: Path) -> runtime.ServedRelease:
+    """Tracks of a simulation, with files, and with paths that must not be read."""
+    source = home / "source"
+    (source / "album").mkdir(parents=True)
+    (source / "album" / "1.flac").write_bytes(SOUND)
+    (source / "album" / "cover.png").write_bytes(PICTURE)
+    (source / "notes.txt").write_text("secret")
+    (source / "link.flac").symlink_to(home / "secret.flac")
+    (home / "secret.flac").write_bytes(b"secret")
+    os.mkfifo(source / "pipe.flac")
+    write_descriptions({SIMULATED: described(), WITHDRAWN: described()}, source)
+    root = register_root(home / "media", source)
+    audio = [preview_path(SIMULATED), "album/1.flac", "album/1.flac", "link.flac", preview_path(WITHDRAWN), None]
+    audio += ["notes.txt", "pipe.flac", "album/2.flac"]
+    cover = [cover_path(SIMULATED), "album/cover.png", "../album/cover.png", "/etc/passwd", *[None] * 5]
+    return release(
+        tracks(
+            9,
+            track_id=[SIMULATED, FILES, "a/b ü", LEADS_OUT, WITHDRAWN, NOTHING, OTHER_TYPE, PIPE, MISSING],
+            is_in_catalogue=[True] * 4 + [False] + [True] * 4,
+            audio_path=[path and root + path for path in audio],
+            cover_path=[path and root + path for path in cover],
+        ),
+        [ListChannel("popularity", range(2, 11))],
+    )
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("SEGUE_HOME", str(home))
+        for name, value in settings.tool_environment(settings.load_settings()).items():
+            patch.setenv(name, value)
+        (home / "bentoml").mkdir()
+        (home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
+        whole = served(home)
+        patch.setattr(runtime, "OnlineStore", Store)
+        patch.setattr(runtime.Runtime, "_load", lambda self, folder: whole)
+        patch.setattr(runtime, "warm_up", lambda *_: None)
+        patch.setattr(service, "Metrics", lambda: Metrics(CollectorRegistry()))
+        logger = logging.getLogger(structured_log.PACKAGE)
+        before = logger.handlers, logger.propagate, logger.level
+        with client_of(service.Recommender.to_asgi()) as client:
+            client.home = home
+            yield client
+        logger.handlers, logger.propagate, logger.level = before
+
+
+def test_simulated_tracks_have_a_preview_and_a_cover(client):
+    preview, cover = client.get(f"/media/preview/{SIMULATED}"), client.get(f"/media/cover/{SIMULATED}")
+    assert (preview.status_code, preview.headers["content-type"]) == (200, "audio/wav")
+    assert (cover.status_code, cover.headers["content-type"]) == (200, "image/jpeg")
+    with wave.open(io.BytesIO(preview.content)) as file:
+        assert file.getnframes() / file.getframerate() == 10
+    assert Image.open(io.BytesIO(cover.content)).size[0] > 100
+    rendered = {file.suffix for file in (client.home / "media" / "rendered").iterdir()}
+    assert rendered == {".wav", ".jpg"}
+    assert client.get(f"/media/preview/{SIMULATED}").content == preview.content
+
+
+def test_files_of_the_media_root_are_served(client):
+    for track_id in (FILES, "a/b ü"):
+        audio = client.get(f"/media/preview/{quote(track_id, safe='')}")
+        assert (audio.status_code, audio.headers["content-type"], audio.content) == (200, "audio/flac", SOUND)
+    cover = client.get(f"/media/cover/{FILES}")
+    assert (cover.headers["content-type"], cover.content) == ("image/png", PICTURE)
+    assert cover.headers["x-content-type-options"] == "nosniff" and "private" in cover.headers["cache-control"]
+
+
+def test_responses_name_the_urls(client):
+    answer = client.post("/recommend", json={"user_id": "u", "scene": "private_fm", "limit": 9}).json()
+    found = {item["track_id"]: (item.get("audio_url"), item.get("cover_url")) for item in answer["items"]}
+    assert found[SIMULATED] == (f"media/preview/{SIMULATED}", f"media/cover/{SIMULATED}")
+    assert found["a/b ü"][0] == "media/preview/a%2Fb%20%C3%BC"
+    assert found[NOTHING] == (None, None)
+    for url in (url for urls in found.values() for url in urls if url):
+        assert client.get(f"/{url}").status_code in (200, 404)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"preview/{track_id}" for track_id in (LEADS_OUT, WITHDRAWN, NOTHING, OTHER_TYPE, PIPE, MISSING, "unknown")),
+        *("cover/a%2Fb%20%C3%BC", f"cover/{LEADS_OUT}", f"cover/{NOTHING}"),
+        *("preview/..%2F..%2Fsecret.flac", "preview/%2Fetc%2Fpasswd", "preview/%00", "cover/" + "x" * 5_000),
+    ],
+)
+def test_other_tracks_and_paths_are_not_found(client, path):
+    answer = client.get(f"/media/{path}")
+    assert answer.status_code == 404, answer.text
+    assert list(answer.json()) == ["error"]
+    assert "secret" not in answer.text.replace("secret.flac", "") and str(client.home) not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/media/", "/media/preview/", "/media/video/t0", "/media/../media/roots.json", "/media/roots.json"]
+)
+def test_nothing_else_is_below_media(client, path):
+    assert client.get(path).status_code == 404
+
+
+def test_head_has_the_headers_of_get(client):
+    get, head = client.get(f"/media/preview/{FILES}"), client.head(f"/media/preview/{FILES}")
+    assert head.content == b"" and head.status_code == 200
+    assert {name: head.headers[name] for name in ("content-length", "content-type", "etag")} == {
+        name: get.headers[name] for name in ("content-length", "content-type", "etag")
+    }
+    assert client.head("/media/preview/unknown").status_code == 404
+
+
+def test_a_known_file_is_not_sent_again(client):
+    first = client.get(f"/media/cover/{SIMULATED}")
+    assert parsedate_to_datetime(first.headers["last-modified"])
+    for tags in (first.headers["etag"], f'"other", W/{first.headers["etag"]}', "*"):
+        again = client.get(f"/media/cover/{SIMULATED}", headers={"If-None-Match": tags})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == first.headers["etag"]
+    assert client.get(f"/media/cover/{SIMULATED}", headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_a_player_can_seek(client):
+    def read(value):
+        return client.get(f"/media/preview/{FILES}", headers={"Range": value})
+
+    part = read("bytes=10-19")
+    assert (part.status_code, part.content) == (206, SOUND[10:20])
+    assert part.headers["content-range"] == f"bytes 10-19/{len(SOUND)}"
+    assert read("bytes=-5").content == SOUND[-5:]
+    assert read(f"bytes={len(SOUND)}-").status_code == 416
+    for ignored in ("bytes=0-1,5-6", "bytes=x", "lines=1-2", "bytes=5-2" * 3):
+        assert (read(ignored).status_code, read(ignored).content) == (200, SOUND)
+
+
+def test_other_methods_are_not_accepted(client):
+    assert client.post(f"/media/preview/{FILES}", json={}).status_code in (404, 405)
+    assert client.delete(f"/media/preview/{FILES}").status_code in (404, 405)
+
+
+def test_a_folder_that_was_landed_again_is_found(client):
+    source, moved = client.home / "source", client.home / "moved"
+    source.rename(moved)
+    try:
+        assert client.get(f"/media/preview/{FILES}").status_code == 404
+    finally:
+        moved.rename(source)
+    assert client.get(f"/media/preview/{FILES}").status_code == 200
+
+
+def test_requests_beyond_the_queue_are_shed(client, monkeypatch):
+    monkeypatch.setattr(media_files, "MAX_WAITING", -media_files.MAX_CONCURRENT)
+    answer = client.get(f"/media/preview/{FILES}")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert client.post("/recommend", json={"user_id": "u"}).status_code == 200
+
+
+def test_concurrent_requests_get_the_same_file(client):
+    for file in (client.home / "media" / "rendered").glob("*.wav"):
+        file.unlink()
+    with ThreadPoolExecutor(6) as threads:
+        contents = set(threads.map(lambda _: client.get(f"/media/preview/{SIMULATED}").content, range(12)))
+    assert len(contents) == 1 and encode_wav.__name__ and len(contents.pop()) > 300_000
+
+
+SCHEMA = schemathesis.openapi.from_dict(openapi.build_openapi_document(service.Recommender.openapi_spec.asdict()))
+
+
+@pytest.mark.parametrize("path", media_files.PATHS)
+def test_generated_requests_get_documented_responses(client, path):
+    @hypothesis_settings(
+        max_examples=40,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(SCHEMA[path]["GET"].as_strategy())
+    def ask(case):
+        answer = client.request(**case.as_transport_kwargs(base_url="http://127.0.0.1"))
+        case.validate_response(answer, checks=[not_a_server_error, status_code_conformance, content_type_conformance])
+
+    ask()
