@@ -1,4 +1,4 @@
-// Player of one song: its audio if the catalog has a URL, otherwise a simulated clock.
+// Player of one song: its audio if there is a URL, otherwise a simulated clock.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { format } from "./messages.js";
@@ -6,6 +6,9 @@ import { format } from "./messages.js";
 export const SPEED = 20;
 const TICK_MS = 250;
 const UNKNOWN_MS = 210_000;
+
+// Audio shorter than this share of the song is a preview, which stands for the song: half of it played is half the song.
+const PREVIEW_SHARE = 0.5;
 
 const durationOf = (track) => track.duration_ms || UNKNOWN_MS;
 
@@ -29,6 +32,7 @@ export function Player({ track, texts, onEnd, onAct }) {
   const audio = useRef(null);
   const [address, setAddress] = useState(() => addressOf(track));
   const [whole, setWhole] = useState(durationOf(track));
+  const isPreview = address !== null && whole < PREVIEW_SHARE * track.duration_ms;
   const onAudioError = () => {
     setAddress(null);
     setWhole(durationOf(track));
@@ -36,7 +40,7 @@ export function Player({ track, texts, onEnd, onAct }) {
   const end = (ms) => {
     if (ended.current) return;
     ended.current = true;
-    onEnd(ms);
+    onEnd(isPreview ? Math.round((ms / whole) * track.duration_ms) : ms);
   };
   useEffect(() => {
     const element = audio.current;
@@ -64,13 +68,14 @@ export function Player({ track, texts, onEnd, onAct }) {
     return () => document.removeEventListener("keydown", onKey);
   });
   return html`
+    ${track.cover_url && html`<img class="cover" src=${track.cover_url} alt="" onError=${({ target }) => (target.hidden = true)} />`}
     <p class="playing"><strong>${track.title || track.track_id}</strong> <span class="artists">${track.artists.join(", ")}</span></p>
     ${address &&
     html`<audio ref=${audio} src=${address} preload="auto" onError=${onAudioError} onEnded=${() => end(whole)}
       onDurationChange=${({ target }) => Number.isFinite(target.duration) && setWhole(Math.round(target.duration * 1000))}
       onTimeUpdate=${({ target }) => setPlayedMs(Math.round(target.currentTime * 1000))}></audio>`}
     <progress value=${playedMs} max=${whole} aria-label=${texts.nowPlaying}></progress>
-    <p class="hint">${clock(playedMs)} / ${clock(whole)}${!address && ` · ${format(texts.simulated, { speed: SPEED })}`}</p>
+    <p class="hint">${clock(playedMs)} / ${clock(whole)}${!address && ` · ${format(texts.simulated, { speed: SPEED })}`}${isPreview && ` · ${texts.preview}`}</p>
     <div class="buttons">
       <button type="button" onClick=${() => setPaused(!isPaused)}>${isPaused ? texts.play : texts.pause}</button>
       <button type="button" onClick=${() => end(playedMs)}>${texts.skip}</button>

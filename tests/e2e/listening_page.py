@@ -149,11 +149,12 @@ def check_keyboard(url: str, user_id: str) -> None:
 
 
 def check_audio_url(url: str, user_id: str) -> None:
-    """A track with an audio URL is played and its duration reported; with a broken URL playback is simulated."""
+    """A preview is played and counts as the whole track; with a broken URL playback is simulated."""
     sound = io.BytesIO()
     with wave.open(sound, "wb") as file:
         file.setparams((1, 2, 8_000, 0, "NONE", ""))
         file.writeframes(bytes(2 * 8_000))  # a second of silence
+    durations: dict[str, int] = {}
     with browser.open_page() as page:
         events: list[dict] = []
         page.on(
@@ -166,6 +167,7 @@ def check_audio_url(url: str, user_id: str) -> None:
             listed = response.json()
             for place, item in enumerate(listed["items"]):
                 item["audio_url"] = "data:audio/wav;base64,broken" if place else "audio/one.wav"
+                durations.setdefault(item["track_id"], item["duration_ms"])
             route.fulfill(response=response, json=listed)
 
         page.route("**/recommend", add_audio_urls)
@@ -179,7 +181,20 @@ def check_audio_url(url: str, user_id: str) -> None:
         # The track ends, and the next one has a broken URL
         expect(player).to_contain_text("Playback is simulated")
         (play,) = [event for event in events if event["action"] == "play"]
-        assert 900 <= play["played_ms"] <= 1_100, (name, play)
+        assert 0.9 <= play["played_ms"] / durations[play["target_id"]] <= 1.1, (name, play)
+
+
+def check_simulated_media(url: str, user_id: str) -> None:
+    """The preview and the cover of a simulated track are rendered, and the browser can play and show them."""
+    with browser.open_page() as page:
+        open_listener(page, url, user_id)
+        page.locator(".song .start").first.click()
+        player = page.get_by_role("region", name="Now playing")
+        expect(player).to_contain_text("/ 0:10")
+        expect(player).to_contain_text("Preview")
+        cover = player.locator("img.cover")
+        expect(cover).to_be_visible()
+        assert cover.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
 
 
 def check_new_listener(url: str) -> None:

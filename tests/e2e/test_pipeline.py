@@ -186,6 +186,10 @@ def test_a_track_with_an_audio_url_is_played(here):
     listening_page.check_audio_url(url_of(here), run.find_recent_user(here))
 
 
+def test_simulated_previews_and_covers_are_played_and_shown(here):
+    listening_page.check_simulated_media(url_of(here), run.find_recent_user(here))
+
+
 def test_a_new_listener_starts_with_three_tracks(here):
     listening_page.check_new_listener(url_of(here))
 
