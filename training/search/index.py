@@ -1,0 +1,289 @@
+"""Full-text index of the tracks of a release (tantivy), on disk, and read through memory maps.
+
+A document is a track: the terms of its title, artists, album and lyrics, its facet values, and its day of release. Tracks
+are in order of popularity, which decides between equally good matches.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Self
+from weakref import finalize
+
+import polars as pl
+import tantivy
+
+from training.data.training_data import FACETS
+from training.search.concept import Concept, FacetValue
+from training.search.period import Period
+from training.search.text import index_terms, is_chinese, normalize
+
+NAME_FIELDS = {"title": 1.0, "artist": 1.0, "album": 0.6}
+"""Fields of names and what a match in each is worth."""
+TEXT_FIELDS = {**NAME_FIELDS, "lyrics": 0.4}
+MAX_CHARACTERS = {"title": 300, "artist": 300, "album": 300, "lyrics": 2_000}
+ALSO = 0.3
+"""Share of the score of further alternatives of which one is enough: other fields, other values of a concept."""
+FUZZY_WEIGHT = 0.8
+MIN_FUZZY_LENGTH, MIN_LENGTH_OF_TWO_ERRORS, MIN_SPLIT_LENGTH = 4, 6, 8
+EXCLUSION = -10.0
+WRITER_BYTES = 400_000_000
+ROWS_PER_SLICE = 10_000
+EPOCH = date(1970, 1, 1)
+FACET_SEPARATOR = ":"
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A track that an index query found."""
+
+    item: int
+    score: float
+    address: Any  # of the document, see `TrackIndex.document`
+
+
+@dataclass(frozen=True)
+class Document:
+    """What the index knows of a track."""
+
+    title: str
+    artists: tuple[str, ...]
+    album: str
+    facets: frozenset[FacetValue]
+
+
+def build_index(tracks: pl.DataFrame, folder: Path) -> None:
+    """Write the index of the tracks into `folder`.
+
+    Args:
+        tracks: One row per track, the most popular first, with the columns `item`, `title`, `artist_names`, `album_title`,
+            `lyrics`, `released_on` and the facets; all but `item` may be null or missing.
+        folder: A new folder.
+    """
+    folder.mkdir(parents=True)
+    index = tantivy.Index(_schema(), str(folder))
+    writer = index.writer(heap_size=WRITER_BYTES, num_threads=1)  # one thread keeps the order of the tracks
+    for row in _rows(tracks):
+        writer.add_document(_document(row))
+    writer.commit()
+    writer.wait_merging_threads()
+    for path in folder.glob("*.lock"):
+        path.unlink()
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    for name in TEXT_FIELDS:
+        builder.add_text_field(name, tokenizer_name="whitespace", index_option="basic")
+    builder.add_text_field("facet", tokenizer_name="raw", index_option="basic")
+    builder.add_integer_field("released", fast=True)
+    builder.add_integer_field("item", fast=True)
+    builder.add_bytes_field("document", stored=True, indexed=False)
+    return builder.build()
+
+
+def _rows(tracks: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    for part in tracks.iter_slices(ROWS_PER_SLICE):
+        yield from part.iter_rows(named=True)
+
+
+def _document(row: Mapping[str, Any]) -> tantivy.Document:
+    artists = [name for name in row.get("artist_names") or [] if name]
+    texts = {
+        "title": row.get("title") or "",
+        "artist": " ".join(artists),
+        "album": row.get("album_title") or "",
+        "lyrics": row.get("lyrics") or "",
+    }
+    document = tantivy.Document()
+    for name, text in texts.items():
+        if text:
+            document.add_text(name, " ".join(index_terms(normalize(text[: MAX_CHARACTERS[name]]))))
+    facets = [
+        FACET_SEPARATOR.join((facet, value)) for facet in FACETS for value in dict.fromkeys(row.get(facet) or []) if value
+    ]
+    for value in facets:
+        document.add_text("facet", value)
+    if row.get("released_on") is not None:
+        document.add_integer("released", (row["released_on"] - EPOCH).days)
+    document.add_integer("item", row["item"])
+    stored = [texts["title"], artists, texts["album"], facets]
+    document.add_bytes("document", json.dumps(stored, ensure_ascii=False).encode())
+    return document
+
+
+class TrackIndex:
+    """An opened index.
+
+    Args:
+        folder: A folder that `build_index` wrote. It is not written to: tantivy locks the folder that it opens, so it
+            opens a temporary one with links to the files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        links = Path(tempfile.mkdtemp(prefix="segue-search-"))
+        finalize(self, shutil.rmtree, links, ignore_errors=True)
+        for path in folder.iterdir():
+            (links / path.name).symlink_to(path.resolve())
+        self._index = tantivy.Index.open(str(links))
+        self._index.config_reader("manual")
+        self._index.reload()
+        self._searcher = self._index.searcher()
+        self._schema = self._index.schema
+
+    @classmethod
+    def of(cls, tracks: pl.DataFrame, folder: Path) -> Self:
+        """Build and open an index."""
+        build_index(tracks, folder)
+        return cls(folder)
+
+    def __len__(self) -> int:
+        """Number of tracks."""
+        return int(self._searcher.num_docs)
+
+    def document(self, hit: Hit) -> Document:
+        """The document of a hit."""
+        title, artists, album, facets = json.loads(bytes(self._searcher.doc(hit.address)["document"][0]))
+        pairs = (value.split(FACET_SEPARATOR, 1) for value in facets)
+        return Document(title, tuple(artists), album, frozenset((facet, value) for facet, value in pairs))
+
+    def released_on(self, hits: Sequence[Hit]) -> list[date | None]:
+        """Days of release."""
+        days = self._searcher.fast_field_values("released", [hit.address for hit in hits]) if hits else []
+        return [None if day is None else date.fromordinal(EPOCH.toordinal() + day) for day in days]
+
+    def is_name_word(self, token: str) -> bool:
+        """Whether a token occurs in a title or an artist's name."""
+        return any(self._searcher.doc_freq(name, token) for name in ("title", "artist"))
+
+    def find_names(self, tokens: Sequence[str], limit: int) -> list[Hit]:
+        """Tracks whose title, artists or album have the most of these tokens, rare ones first."""
+        return self._search(self._text_query(tokens, NAME_FIELDS), limit)
+
+    def find(
+        self,
+        concepts: Sequence[Concept],
+        periods: Sequence[Period],
+        tokens: Sequence[str],
+        limit: int,
+        tokens_weight: float = 1.0,
+    ) -> list[Hit]:
+        """Tracks with the highest sum of scores.
+
+        Args:
+            concepts: Each scores 1 at most.
+            periods: Each scores 1 at most.
+            tokens: Tokens of names and lyrics; all together score `tokens_weight` at most in a field.
+            limit: Number of tracks.
+            tokens_weight: See `tokens`.
+        """
+        parts = [self._concept_query(concept) for concept in concepts if not concept.is_excluded]
+        parts += [self._period_query(period) for period in periods]
+        if text := self._text_query(tokens, TEXT_FIELDS):
+            parts.append(tantivy.Query.boost_query(text, tokens_weight))
+        excluded = [(tantivy.Occur.MustNot, self._concept_query(one)) for one in concepts if one.is_excluded]
+        if excluded and not parts:
+            parts.append(tantivy.Query.const_score_query(tantivy.Query.all_query(), 1.0))
+        if not parts:
+            return []
+        return self._search(tantivy.Query.boolean_query([*((tantivy.Occur.Should, one) for one in parts), *excluded]), limit)
+
+    def _search(self, query: tantivy.Query | None, limit: int) -> list[Hit]:
+        if query is None:
+            return []
+        found = self._searcher.search(query, limit=limit, count=False).hits
+        items = self._searcher.fast_field_values("item", [address for _, address in found]) if found else []
+        return [Hit(int(item), float(score), address) for item, (score, address) in zip(items, found, strict=True)]
+
+    def _concept_query(self, concept: Concept) -> tantivy.Query:
+        return _alternatives(
+            [
+                tantivy.Query.const_score_query(self._term("facet", FACET_SEPARATOR.join(value)), weight)
+                for value, weight in concept.weights.items()
+            ]
+        )
+
+    def _period_query(self, period: Period) -> tantivy.Query:
+        integer = tantivy.FieldType.Integer
+        ranges = [
+            tantivy.Query.range_query(self._schema, "released", integer, (first - EPOCH).days, (last - EPOCH).days)
+            for first, last in period.ranges
+        ]
+        step = 0.4 / len(ranges)
+        return tantivy.Query.disjunction_max_query(
+            [tantivy.Query.const_score_query(one, 1.0 - step * place) for place, one in enumerate(ranges)]
+        )
+
+    def _text_query(self, tokens: Sequence[str], fields: Mapping[str, float]) -> tantivy.Query | None:
+        """Scores 1 for a track with all tokens in a field that is worth 1."""
+        terms = _query_terms(tokens)
+        rarity = [self._rarity(term) for term in terms]
+        matches = [self._term_matches(term) for term in terms]
+        by_field = []
+        for field, worth in fields.items():
+            parts = [
+                (tantivy.Occur.Should, tantivy.Query.const_score_query(query, worth * rare / sum(rarity) * weight))
+                for rare, build in zip(rarity, matches, strict=True)
+                for query, weight in build(field)
+            ]
+            if parts:
+                by_field.append(tantivy.Query.boolean_query(parts))
+        return _alternatives(by_field) if by_field else None
+
+    def _rarity(self, term: str) -> float:
+        """1 for unknown terms and for those of a few tracks, less for frequent ones."""
+        count = max(self._searcher.doc_freq(field, term) for field in ("title", "artist"))
+        return max(0.2, 1 - math.log1p(count) / math.log1p(len(self) + 1)) if count else 1.0
+
+    def _term_matches(self, term: str) -> Any:
+        """Function from a field to the queries for a term, exact if it exists, else with typing errors, and their weights."""
+        exact = [field for field in TEXT_FIELDS if self._searcher.doc_freq(field, term)]
+        if any(field in NAME_FIELDS for field in exact):
+            return lambda field: [(self._term(field, term), 1.0)] if field in exact else []
+        if len(term) >= MIN_FUZZY_LENGTH and not is_chinese(term):
+            for distance in (1, 2) if len(term) >= MIN_LENGTH_OF_TWO_ERRORS else (1,):
+                fuzzy = {field: tantivy.Query.fuzzy_term_query(self._schema, field, term, distance) for field in NAME_FIELDS}
+                fields = [field for field, query in fuzzy.items() if self._searcher.search(query, 1, count=False).hits]
+                if fields:
+                    return lambda field: [(fuzzy[field], FUZZY_WEIGHT)] if field in fields else []  # noqa: B023
+            if len(term) >= MIN_SPLIT_LENGTH and (pair := self._split(term)):
+                return lambda field: [(self._term(field, one), 0.5) for one in pair] if field in NAME_FIELDS else []
+        return lambda field: [(self._term(field, term), 1.0)] if field in exact else []
+
+    def _split(self, term: str) -> tuple[str, str] | None:
+        """Two words of names that a term consists of."""
+        for place in range(3, len(term) - 2):
+            pair = term[:place], term[place:]
+            if all(self.is_name_word(word) for word in pair):
+                return pair
+        return None
+
+    def _term(self, field: str, text: str) -> tantivy.Query:
+        return tantivy.Query.term_query(self._schema, field, text, "basic")
+
+
+def _alternatives(queries: list[tantivy.Query]) -> tantivy.Query:
+    return tantivy.Query.disjunction_max_query(queries, tie_breaker=ALSO)
+
+
+def _query_terms(tokens: Sequence[str]) -> list[str]:
+    """Terms to look up: words, and pairs of adjacent Chinese characters; a single one only if it has no neighbor."""
+    terms: list[str] = []
+    for place, token in enumerate(tokens):
+        if not is_chinese(token):
+            terms.append(token)
+            continue
+        before = place > 0 and is_chinese(tokens[place - 1])
+        after = place + 1 < len(tokens) and is_chinese(tokens[place + 1])
+        if after:
+            terms.append(token + tokens[place + 1])
+        elif not before:
+            terms.append(token)
+    return list(dict.fromkeys(terms))

@@ -1,0 +1,53 @@
+"""Facet values by the meaning of a phrase: the nearest known phrases in the space of the sentence encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.search.concept import Concept, FacetValue
+from training.search.lexicon import FacetPhrase
+
+MIN_SIMILARITY = 0.5
+"""Cosine similarity below which phrases have nothing in common. Chosen on the development queries."""
+MAX_GAP = 0.08
+"""Largest difference to the most similar value for other values of the same concept."""
+MAX_VALUES = 3
+
+Floats = NDArray[np.float32]
+Encode = Callable[[Sequence[str]], Floats]
+
+
+class MeaningMatcher:
+    """Facet phrases as unit vectors.
+
+    Args:
+        phrases: P phrases.
+        vector_PD: Their embeddings.
+        encode: Embeds texts with the same encoder.
+    """
+
+    def __init__(self, phrases: Sequence[FacetPhrase], vector_PD: Floats, encode: Encode) -> None:
+        self._encode, self._vector_PD = encode, vector_PD
+        self._values: list[FacetValue] = list(dict.fromkeys(phrase.value for phrase in phrases))
+        number = {value: place for place, value in enumerate(self._values)}
+        self._value_P = np.array([number[phrase.value] for phrase in phrases], dtype=np.int64)
+        self._weight_P = np.array([phrase.weight for phrase in phrases], dtype=np.float32)
+
+    def match(self, texts: Sequence[str], min_similarity: float = MIN_SIMILARITY) -> list[Concept]:
+        """The concept of each text that has one."""
+        if not texts or not self._values:
+            return []
+        similarity_BP = self._encode(texts) @ self._vector_PD.T * self._weight_P
+        concepts = []
+        for text, similarity_P in zip(texts, similarity_BP, strict=True):
+            best_U = np.full(len(self._values), -1.0, dtype=np.float32)
+            np.maximum.at(best_U, self._value_P, similarity_P)
+            order = np.argsort(-best_U)[:MAX_VALUES]
+            top = float(best_U[order[0]])
+            if top >= min_similarity:
+                near = [value for value in order.tolist() if best_U[value] >= max(top - MAX_GAP, min_similarity)]
+                concepts.append(Concept({self._values[value]: float(best_U[value]) for value in near}, text))
+        return concepts
