@@ -14,7 +14,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from training.search.concept import Concept, FacetValue
-from training.search.text import is_chinese, normalize, stems, tokens
+from training.search.text import is_chinese, join, normalize, stems, tokens
 
 PHRASES_FILE = Path(__file__).parent / "phrases.yaml"
 STOP_WORDS_FILE = Path(__file__).parent / "stop_words.yaml"
@@ -49,7 +49,7 @@ class Reading:
     unread: list[list[str]] = field(default_factory=list)
     """Runs of adjacent tokens that are neither part of a phrase nor stop words."""
     content: list[str] = field(default_factory=list)
-    """All tokens but stop words, in order."""
+    """All tokens but stop words and negations, in order."""
 
 
 @cache
@@ -102,9 +102,10 @@ class Lexicon:
     def _add(self, text: str, entry: _Entry) -> None:
         exact = _tokens(text)
         # The stem of a phrase must not hide another word: "playful" is not "play".
-        for key, is_stem in ((exact, False), (tuple(stems(list(exact))), True)):
+        keys = (exact, tuple(stems(list(exact)))) if isinstance(entry, dict) else (exact,)
+        for key in dict.fromkeys(keys):
             present = self._entries.get(key)
-            if not key or (is_stem and present is not None and not isinstance(present, dict)):
+            if not key or (key != exact and present is not None and not isinstance(present, dict)):
                 continue
             if isinstance(entry, dict) and isinstance(present, dict):
                 present |= {value: max(weight, present.get(value, 0.0)) for value, weight in entry.items()}
@@ -125,7 +126,7 @@ class Lexicon:
             is_negated = False
             for words, entry in self._segment(tokens(clause), is_name_word):
                 if isinstance(entry, dict):
-                    concepts.append(Concept(entry, _join(words), is_negated))
+                    concepts.append(Concept(entry, join(words), is_negated))
                 if entry is None:
                     unread[-1] += words
                 elif unread[-1]:
@@ -136,6 +137,10 @@ class Lexicon:
             if unread[-1]:
                 unread.append([])
         return Reading(_merge(concepts), [run for run in unread if run], content)
+
+    def __contains__(self, word: object) -> bool:
+        """Whether a word is part of a phrase, a stop word or a negation, written without errors."""
+        return word in self._words
 
     def _segment(self, words: list[str], is_name_word: Callable[[str], bool]) -> list[tuple[list[str], _Entry | None]]:
         """The division into phrases with the fewest tokens outside of phrases, and then the fewest phrases."""
@@ -183,11 +188,6 @@ def _merge(concepts: Sequence[Concept]) -> list[Concept]:
         else:
             merged.append(concept)
     return merged
-
-
-def _join(words: Sequence[str]) -> str:
-    """Words of an alphabet with spaces between them, characters without."""
-    return "".join(f" {word}" if number and not is_chinese(word) else word for number, word in enumerate(words))
 
 
 @cache

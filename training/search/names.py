@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from rapidfuzz.distance import OSA
@@ -11,36 +12,75 @@ from training.search.text import is_chinese, normalize, tokens
 
 MIN_TOKEN_SIMILARITY = 0.7
 MIN_CORRECTED_LENGTH = 4
+ERROR_COST = 0.6
+"""Share of the cost of a missing word that a word with errors in all letters would have."""
+MIN_JOINED_SIMILARITY, MIN_JOINED_LENGTH = 0.85, 6
 MINOR_WEIGHT = 0.2
 MINOR_WORDS = frozenset({"the", "a", "an", "no", "feat", "ft", "live", "remix", "version", "remaster", "remastered", "edit"})
 """Words that names with the same meaning may lack."""
 
 
-def name_similarity(query: Sequence[str], name: str) -> float:
-    """Similarity of the tokens of a query to a name, 0..1.
+@dataclass(frozen=True)
+class NameMatch:
+    """How well a query and a name agree."""
+
+    similarity: float  # 0..1; 1: the query is the name
+    covered_name: float  # 0..1; share of the name that is in the query
+    covered_words: int  # words of the name that are in the query, but for minor ones
+    positions: tuple[int, ...]  # of the tokens of the query that are in the name
+
+
+def match_name(query: Sequence[str], name: str, exact: Container[str] = frozenset()) -> NameMatch:
+    """Compare the tokens of a query with a name.
 
     The share of the query that the name has counts fully, the share of the name that the query has counts half: a query
     may be the beginning of a name.
+
+    Args:
+        query: Tokens of the query.
+        name: A title or the name of an artist.
+        exact: Tokens without typing errors.
     """
     words = _name_tokens(name)
     if not query or not words:
+        return NameMatch(0.0, 0.0, 0, ())
+    similarity = [[_token_similarity(token, word, exact) for word in words] for token in query]
+    in_query = [max(row) for row in similarity]
+    in_name = [max(column) for column in zip(*similarity, strict=True)]
+    covered = _weighted(words, in_name)
+    return NameMatch(
+        similarity=max(_weighted(query, in_query) * (0.5 + 0.5 * covered), _joined_similarity(query, words)),
+        covered_name=covered,
+        covered_words=sum(one > 0 and not _is_minor(word) for word, one in zip(words, in_name, strict=True)),
+        positions=tuple(place for place, one in enumerate(in_query) if one > 0),
+    )
+
+
+def _joined_similarity(query: Sequence[str], words: Sequence[str]) -> float:
+    """Similarity without spaces: "silvercity" is "silver city"."""
+    name = "".join(word for word in words if not _is_minor(word))
+    text = "".join(query)
+    if len(query) == len(words) or min(len(name), len(text)) < MIN_JOINED_LENGTH:
         return 0.0
-    in_query = [max((_token_similarity(token, word) for word in words), default=0.0) for token in query]
-    in_name = [max((_token_similarity(word, token) for token in query), default=0.0) for word in words]
-    return _weighted(query, in_query) * (0.5 + 0.5 * _weighted(words, in_name))
+    return OSA.normalized_similarity(text, name, score_cutoff=MIN_JOINED_SIMILARITY)
 
 
 def _weighted(words: Sequence[str], similarities: Sequence[float]) -> float:
-    weights = [MINOR_WEIGHT if word in MINOR_WORDS or word.isdigit() else 1.0 for word in words]
+    weights = [MINOR_WEIGHT if _is_minor(word) else 1.0 for word in words]
     return sum(weight * one for weight, one in zip(weights, similarities, strict=True)) / sum(weights)
 
 
-def _token_similarity(first: str, second: str) -> float:
-    if first == second:
+def _is_minor(word: str) -> bool:
+    return word in MINOR_WORDS or word.isdigit()
+
+
+def _token_similarity(token: str, word: str, exact: Container[str]) -> float:
+    if token == word:
         return 1.0
-    if min(len(first), len(second)) < MIN_CORRECTED_LENGTH or is_chinese(first) or is_chinese(second):
+    if min(len(token), len(word)) < MIN_CORRECTED_LENGTH or token in exact or is_chinese(token) or is_chinese(word):
         return 0.0
-    return OSA.normalized_similarity(first, second, score_cutoff=MIN_TOKEN_SIMILARITY)
+    similarity = OSA.normalized_similarity(token, word, score_cutoff=MIN_TOKEN_SIMILARITY)
+    return 1 - ERROR_COST * (1 - similarity) if similarity else 0.0
 
 
 @lru_cache(maxsize=10_000)

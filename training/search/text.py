@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 
 import opencc
@@ -49,6 +50,11 @@ def index_terms(normalized: str) -> list[str]:
         if first.end() == second.start() and is_chinese(first.group()) and is_chinese(second.group())
     ]
     return [match.group() for match in matches] + pairs
+
+
+def join(words: Sequence[str]) -> str:
+    """Words of an alphabet with spaces between them, Chinese and Japanese characters without."""
+    return "".join(f" {word}" if place and not is_chinese(word) else word for place, word in enumerate(words))
 
 
 def is_chinese(token: str) -> bool:

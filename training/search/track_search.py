@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Self
@@ -20,20 +20,22 @@ from numpy.typing import NDArray
 
 from training.data.training_data import FACETS
 from training.search.concept import Concept, FacetValue
-from training.search.index import Document, Hit, TrackIndex, build_index
+from training.search.index import ALSO, Document, Hit, TrackIndex, build_index
 from training.search.lexicon import FacetPhrase, Lexicon, Reading, phrases_of
 from training.search.meaning import Encode, MeaningMatcher
-from training.search.names import name_similarity
+from training.search.named_tracks import NamedTrack, find_named_tracks
 from training.search.period import Period, read_periods
-from training.search.text import is_chinese, normalize
+from training.search.text import join, normalize, tokens
 
 MAX_TOKENS = 16
 """Further words of a query do not search names; the time of a request grows with their number."""
 MAX_FACET_VALUES = 1_000
 """Facet values, most frequent first, that have phrases of their own."""
 NAME_CANDIDATES, CANDIDATES = 100, 200
-MIN_NAME_SIMILARITY = 0.8
-"""Similarity from which the query counts as a name."""
+NAME_SCORE = 10.0
+UNREAD_SCORE = 0.8
+AFFINITY_WEIGHT = 0.2
+MAX_SPANS = 8
 MIN_SPAN_SIMILARITY = 0.6
 """As `meaning.MIN_SIMILARITY`, for words between phrases that were understood."""
 SPAN_WEIGHT = 0.5
@@ -63,8 +65,8 @@ class ParsedQuery:
 
     concepts: list[Concept]
     periods: list[Period]
-    name_tokens: list[str]  # words that may be names, also those of concepts
-    unread: list[list[str]]  # runs of words that stand for nothing else
+    unread: list[str]  # words that stand for nothing else
+    named: list[NamedTrack]  # tracks whose title, artist or album it is
 
 
 class TrackSearch:
@@ -121,111 +123,137 @@ class TrackSearch:
             is_allowed: Which of some items may be found.
             affinity: 0..1 for some tracks: how well they suit the user. It decides between similarly good matches.
         """
-        parsed, names = self._parse(query, limit, today)
-        hits = self._candidates(parsed, names, limit, is_allowed)
-        if not hits:
-            return []
-        documents = [self._index.document(hit) for hit in hits]
-        score_C = np.array([hit.score for hit in hits])
-        if affinity is not None:
-            score_C = score_C + AFFINITY_WEIGHT * affinity(documents)
-        order = np.lexsort(([hit.item for hit in hits], -score_C))
-        best = float(score_C[order[0]])
-        chosen = [place for place in order.tolist() if score_C[place] >= MIN_RELATIVE_SCORE * best][:limit]
-        days = self._index.released_on([hits[place] for place in chosen])
-        return [
-            self._explain(parsed, hits[place], documents[place], float(score_C[place]), day)
-            for place, day in zip(chosen, days, strict=True)
-        ]
+        parsed = self.parse(query, today, max(NAME_CANDIDATES, 2 * limit))
+        named = self._rank_named(parsed, is_allowed, affinity)[:limit]
+        is_understood = bool(parsed.concepts or parsed.periods) and not parsed.unread
+        if parsed.named and not (parsed.named[0].is_whole_query and is_understood):
+            return named
+        found = {match.item for match in named}
+        others = [match for match in self._rank_others(parsed, limit, is_allowed, affinity) if match.item not in found]
+        return (named + others)[:limit]
 
-    def parse(self, query: str, today: date) -> ParsedQuery:
+    def parse(self, query: str, today: date, name_candidates: int = NAME_CANDIDATES) -> ParsedQuery:
         """What the query asks for."""
-        return self._parse(query, 1, today)[0]
-
-    def _parse(self, query: str, limit: int, today: date) -> tuple[ParsedQuery, dict[int, tuple[Hit, float]]]:
-        """What the query asks for, and the tracks whose name it is: item → hit and similarity."""
         text = normalize(query)
-        reference = min(today, self._newest) if self._newest else today
-        periods, rest = read_periods(text, reference)
-        is_name_word = self._index.is_name_word
-        reading = self._lexicon.read(rest, is_name_word)
-        whole = self._lexicon.read(text, is_name_word) if periods else reading
-        name_tokens = (whole.content or text.split())[:MAX_TOKENS]
-        names = self._named(name_tokens, max(NAME_CANDIDATES, 2 * limit))
-        concepts = reading.concepts
-        if not names:
-            concepts = concepts + self._by_meaning(reading)
+        periods, rest = read_periods(text, min(today, self._newest) if self._newest else today)
+        reading = self._lexicon.read(rest, self._index.is_name_word)
+        whole = self._lexicon.read(text, self._index.is_name_word) if periods else reading
+        words = tokens(text)[:MAX_TOKENS]
+        content = (whole.content or words)[:MAX_TOKENS]
+        exact = {word for word in words if word in self._lexicon}
+        named = find_named_tracks(self._index, words, content, exact, name_candidates)
         unread = [token for run in reading.unread for token in run][:MAX_TOKENS]
-        return ParsedQuery(concepts, periods, name_tokens, [unread] if unread else []), names
+        concepts = reading.concepts if named else reading.concepts + self._by_meaning(reading)
+        return ParsedQuery(concepts, periods, unread, named)
 
     def _by_meaning(self, reading: Reading) -> list[Concept]:
         """Concepts of the words that no phrase covers; of the whole query, if there is no other concept."""
         if self._meaning is None or not reading.unread:
             return []
         if not reading.concepts:
-            return self._meaning.match([_join(reading.content)])
+            return self._meaning.match([join(reading.content)])
         known = {value for concept in reading.concepts for value in concept.weights}
-        spans = [_join(run) for run in reading.unread if len(_join(run)) > 1]
+        spans = [text for run in reading.unread if len(text := join(run)) > 1][:MAX_SPANS]
         return [
             Concept({value: weight * SPAN_WEIGHT for value, weight in concept.weights.items()}, concept.words)
             for concept in self._meaning.match(spans, MIN_SPAN_SIMILARITY)
             if not known & concept.weights.keys()
         ]
 
-    def _named(self, tokens: Sequence[str], limit: int) -> dict[int, tuple[Hit, float]]:
-        named = {}
-        for hit in self._index.find_names(tokens, limit):
-            document = self._index.document(hit)
-            similarity = max(_similarities(tokens, document).values())
-            if similarity >= MIN_NAME_SIMILARITY:
-                named[hit.item] = hit, similarity
-        return named
+    def _rank_named(self, parsed: ParsedQuery, is_allowed: IsAllowed, affinity: Affinity | None) -> list[Match]:
+        """Tracks that the query names, the most similar names first, then by what else the query asks for."""
+        items = np.array([track.hit.item for track in parsed.named], dtype=np.int64)
+        named = [track for track, is_kept in zip(parsed.named, is_allowed(items), strict=True) if is_kept]
+        if not named:
+            return []
+        days = self._index.released_on([track.hit for track in named])
+        scores = [
+            NAME_SCORE * track.similarity + _score(_not_covered(parsed.concepts, track.words), parsed.periods, track, day)
+            for track, day in zip(named, days, strict=True)
+        ]
+        score_C = np.array(scores) + _affinity(affinity, [track.document for track in named])
+        order = np.lexsort(([track.hit.item for track in named], -score_C)).tolist()
+        matches = []
+        for place in order:
+            track, day = named[place], days[place]
+            concepts = [] if track.is_whole_query else _not_covered(parsed.concepts, track.words)
+            match = self._explain(concepts, parsed.periods, track.hit, track.document, float(score_C[place]), day)
+            matches.append(replace(match, name_field=track.field))
+        return matches
 
-    def _candidates(
-        self, parsed: ParsedQuery, names: dict[int, tuple[Hit, float]], limit: int, is_allowed: IsAllowed
-    ) -> list[Hit]:
-        """Allowed tracks with their scores; asks for more if too few are allowed."""
-        unread = [token for run in parsed.unread for token in run]
-        name_worth = 1.0 + len(parsed.concepts) + len(parsed.periods)
+    def _rank_others(
+        self, parsed: ParsedQuery, limit: int, is_allowed: IsAllowed, affinity: Affinity | None
+    ) -> list[Match]:
+        """Tracks that match most parts of the query."""
+        hits = self._find_allowed(parsed, limit, is_allowed)
+        if not hits:
+            return []
+        documents = [self._index.document(hit) for hit in hits] if affinity else []
+        score_C = np.array([hit.score for hit in hits]) + _affinity(affinity, documents)
+        order = np.lexsort(([hit.item for hit in hits], -score_C)).tolist()
+        least = MIN_RELATIVE_SCORE * max(hit.score for hit in hits)
+        chosen = [place for place in order if hits[place].score >= least][:limit]
+        days = self._index.released_on([hits[place] for place in chosen])
+        matches = []
+        for place, day in zip(chosen, days, strict=True):
+            document = self._index.document(hits[place])
+            match = self._explain(parsed.concepts, parsed.periods, hits[place], document, float(score_C[place]), day)
+            is_by_words = not match.facets and match.released_on is None
+            matches.append(replace(match, words=tuple(parsed.unread) if is_by_words else ()))
+        return matches
+
+    def _find_allowed(self, parsed: ParsedQuery, limit: int, is_allowed: IsAllowed) -> list[Hit]:
+        """Allowed tracks; asks the index for more if too few of them are allowed."""
         count = max(CANDIDATES, 2 * limit)
         while True:
-            found = self._index.find(parsed.concepts, parsed.periods, unread, count)
-            by_item = {hit.item: hit for hit in found}
-            for item, (hit, similarity) in names.items():
-                base = by_item[item].score if item in by_item else 0.0
-                by_item[item] = Hit(item, base + name_worth * similarity**2, hit.address)
-            items = np.array(list(by_item), dtype=np.int64)
-            allowed = items[is_allowed(items)].tolist() if len(items) else []
-            if len(allowed) >= limit or len(found) < count or count >= len(self):
-                return [by_item[item] for item in allowed]
-            count = min(8 * count, len(self))
+            found = self._index.find(parsed.concepts, parsed.periods, parsed.unread, count, UNREAD_SCORE)
+            items = np.array([hit.item for hit in found], dtype=np.int64)
+            allowed = [hit for hit, is_kept in zip(found, is_allowed(items), strict=True) if is_kept]
+            if len(allowed) >= limit or len(found) < count:
+                return allowed
+            count *= 8
 
-    def _explain(self, parsed: ParsedQuery, hit: Hit, document: Document, score: float, day: date | None) -> Match:
+    def _explain(
+        self,
+        concepts: Sequence[Concept],
+        periods: Sequence[Period],
+        hit: Hit,
+        document: Document,
+        score: float,
+        day: date | None,
+    ) -> Match:
         facets = dict.fromkeys(
             value
-            for concept in parsed.concepts
+            for concept in concepts
             if not concept.is_excluded
             for value in sorted(concept.weights, key=lambda value: -concept.weights[value])
             if value in document.facets
         )
-        similarity = _similarities(parsed.name_tokens, document)
-        field = max(similarity, key=lambda name: similarity[name])
-        is_in_period = day is not None and any(
-            first <= day <= last for period in parsed.periods for first, last in period.ranges
-        )
-        is_named = similarity[field] >= MIN_NAME_SIMILARITY
-        words = () if is_named else tuple(token for run in parsed.unread for token in run)
-        return Match(
-            item=hit.item,
-            score=round(score, 4),
-            facets=tuple(facets),
-            name_field=field if is_named else "",
-            words=words if not facets and not is_in_period else (),
-            released_on=day if is_in_period else None,
-        )
+        return Match(hit.item, round(score, 4), tuple(facets), released_on=day if _is_within(periods, day) else None)
 
 
-AFFINITY_WEIGHT = 0.2
+def _score(concepts: Sequence[Concept], periods: Sequence[Period], track: NamedTrack, day: date | None) -> float:
+    """What a named track has of the rest of the query, as `TrackIndex.find` scores it."""
+    score = 1.0 if _is_within(periods, day) else 0.0
+    for concept in concepts:
+        weights = [weight for value, weight in concept.weights.items() if value in track.document.facets]
+        if weights:
+            worth = max(weights) + ALSO * (sum(weights) - max(weights))
+            score += -worth if concept.is_excluded else worth
+    return score
+
+
+def _not_covered(concepts: Sequence[Concept], words: frozenset[str]) -> list[Concept]:
+    """Concepts of words that are not part of the name."""
+    return [concept for concept in concepts if not words.issuperset(tokens(concept.words))]
+
+
+def _is_within(periods: Sequence[Period], day: date | None) -> bool:
+    return day is not None and any(first <= day <= last for period in periods for first, last in period.ranges)
+
+
+def _affinity(affinity: Affinity | None, documents: Sequence[Document]) -> NDArray[np.float64] | float:
+    return AFFINITY_WEIGHT * affinity(documents) if affinity else 0.0
 
 
 def write_search(tracks: pl.DataFrame, folder: Path, encode: Encode, encoder_version: str) -> None:
@@ -251,21 +279,3 @@ def _frequent_values(tracks: pl.DataFrame) -> list[FacetValue]:
             values = tracks[facet].cast(pl.List(pl.String)).explode().drop_nulls().value_counts()
             counts += [(count, (facet, value)) for value, count in values.iter_rows() if value]
     return [value for _, value in sorted(counts, key=lambda one: (-one[0], one[1]))][:MAX_FACET_VALUES]
-
-
-def _similarities(tokens: Sequence[str], document: Document) -> dict[str, float]:
-    """Similarity of a query to each kind of name of a track."""
-    artists = " ".join(document.artists)
-    both = name_similarity(tokens, f"{document.title} {artists}")
-    return {
-        "title": max(name_similarity(tokens, document.title), both if document.title else 0.0),
-        "artist": max((name_similarity(tokens, artist) for artist in document.artists), default=0.0),
-        "album": name_similarity(tokens, document.album),
-    }
-
-
-def _join(words: Sequence[str]) -> str:
-    text = ""
-    for word in words:
-        text += word if is_chinese(word) or not text else f" {word}"
-    return text
