@@ -122,7 +122,7 @@ class RecallService:
 
     def __init__(self) -> None:
         here = settings.load_settings()
-        self._releases = _releases(ReleaseParts(has_ranker=False))
+        self._releases = _releases(ReleaseParts(has_ranker=False, has_search=False))
         self._recall = Recall(Metrics(), here.recall_deadline_ms / 1000, here.concurrent_requests)
         garbage_collector.freeze_gc()
 
@@ -191,7 +191,7 @@ class RankingService:
     """Calls the ranker of a release, see `serving.pipeline.rank.Ranking`."""
 
     def __init__(self) -> None:
-        self._releases = _releases(ReleaseParts(has_channels=False))
+        self._releases = _releases(ReleaseParts(has_channels=False, has_search=False))
         self._ranking = Ranking()
         garbage_collector.freeze_gc()
 

@@ -38,7 +38,7 @@ from serving.pipeline.daily_lists import DailyLists
 from serving.pipeline.hydrate import Hydrator
 from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall
-from serving.pipeline.request import Request, new_request_id, read_request, read_similar
+from serving.pipeline.request import Request, new_request_id, read_request, read_search, read_similar
 from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchResult, search
 from serving.pipeline.track_pipeline import ExposureWriter, TrackPipeline
@@ -312,24 +312,35 @@ class Runtime:
             profile = describe_user(user, release, self._recall)
         return replace(profile, user_id=user_id)
 
-    def search(self, words: str, limit: int) -> list[SearchResult]:
-        """Search the tracks of the production release by words, the most played first.
+    def search(
+        self,
+        query: str,
+        limit: int,
+        user_id: str | None = None,
+        territory: str | None = None,
+        explicit: bool | None = None,
+    ) -> list[SearchResult]:
+        """Search the tracks of the release that serves the user, or of the production release without a user.
 
         Raises:
-            NotReady: No release is in service yet.
+            RequestRejected: The user id or the territory is invalid.
+            NotReady: No release is in service yet, or it was built without a search.
         """
-        release = self._release_for("")
-        territory, is_explicit_wanted = self._content_policy(None, None)
-        code = release.vocabulary.track_code
-        context = FilterContext(
-            release.catalog,
-            Exclusions(),
-            code,
-            now_us(),
-            territory=territory,
-            is_explicit_wanted=is_explicit_wanted,
-        )
-        return search(words, limit, release, context)
+        policy = self._content_policy(territory, explicit)
+        request = read_search(user_id, now_us(), *policy)
+        with self._suppression.snapshot() as erased:
+            request = _anonymize_erased_user(request, erased)
+            release = self._release_for(request.user_id)
+            user = self._hydrator.load_user_state(request, release) if request.user_id else None
+            context = FilterContext(
+                release.catalog,
+                user.exclusions if user else Exclusions(),
+                release.vocabulary.track_code,
+                request.at_us,
+                territory=request.territory,
+                is_explicit_wanted=request.is_explicit_wanted,
+            )
+            return search(query, limit, release, context, user.users if user else None)
 
     def find_media(self, kind: str, track_id: str) -> Path:
         """The file with the audio or the cover of a track of the production release, which need not exist.

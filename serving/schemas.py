@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.pipeline.search import SearchResult
 from serving.pipeline.user_profile import InterestSummary, ProfileEvent
 from serving.reasons.messages import Language, render_reason
 
 if TYPE_CHECKING:
     from serving.pipeline.response import RecommendationResponse
+    from serving.pipeline.search import SearchResult
 
 Territory = Annotated[
     str | None,
@@ -155,10 +155,20 @@ class Recommendation(BaseModel):
     )
 
 
-class SearchResults(BaseModel):
-    """Matching tracks, the most played first."""
+class FoundTrack(BaseModel):
+    """A playable track that matches a query."""
 
-    items: list[SearchResult]
+    track_id: str
+    title: str
+    artists: list[str]
+    score: float = Field(description="How well it matches; comparable within one response only; 0 for an empty query")
+    reason: str = Field(description="Why it matches, as a sentence in the requested language")
+
+
+class SearchResults(BaseModel):
+    """Matching tracks, best first; the most played first among equally good ones."""
+
+    items: list[FoundTrack]
 
 
 class UserIds(BaseModel):
@@ -207,3 +217,10 @@ def render_recommendation(response: RecommendationResponse, language: Language, 
     ]
     trace = vars(response.trace) if has_trace else None
     return Recommendation(**vars(response) | {"items": items, "trace": trace, "degraded": response.trace.degraded})
+
+
+def render_search(results: list[SearchResult], language: Language) -> SearchResults:
+    """The HTTP form of search results, with reasons as sentences."""
+    return SearchResults(
+        items=[FoundTrack(**vars(result) | {"reason": render_reason(result.reason, language)}) for result in results]
+    )

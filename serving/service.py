@@ -46,6 +46,7 @@ from serving.schemas import (
     UserIds,
     UserProfileResponse,
     render_recommendation,
+    render_search,
 )
 from training.slate.scenes import SCENES, SIMILAR
 
@@ -57,7 +58,7 @@ THREADS = settings.MAX_CONCURRENT_REQUESTS + MAX_CONCURRENT_REPORTS
 TIMEOUT_S = 30
 MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS = 64, 128
 MAX_EVENTS = 1000
-MAX_LISTED, MAX_QUERY_LENGTH = 50, 100
+MAX_LISTED, MAX_QUERY_LENGTH = 50, 200
 
 
 class LimitedService(bentoml.Service[Any]):
@@ -221,17 +222,44 @@ class Recommender:
     @bentoml.api(output_spec=SearchResults)
     def search(
         self,
+        query: Annotated[
+            str,
+            Field(
+                max_length=MAX_QUERY_LENGTH,
+                description="Names, moods, scenes, styles, languages and years in words of English or Chinese; empty: any track",
+            ),
+        ] = "",
         words: Annotated[
-            str, Field(max_length=MAX_QUERY_LENGTH, description="Words of title and artists; empty: any track")
+            str,
+            Field(max_length=MAX_QUERY_LENGTH, deprecated=True, description="Former name of `query`, used if that is empty"),
         ] = "",
         limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="Number of tracks")] = 20,
+        user_id: Annotated[
+            str | None,
+            Field(
+                min_length=1,
+                max_length=MAX_ID_BYTES,
+                description="Id of the user, whose taste decides between similarly good matches, and whose blocked and disliked "
+                "tracks are excluded",
+            ),
+        ] = None,
+        territory: Territory = None,
+        explicit: Explicit = None,
+        language: ReasonLanguage = "en",
     ) -> SearchResults | Response:
-        """Search tracks by words, the most played first.
+        """Search tracks by names or by what they are like, best first.
 
-        Every word must occur in the title or in an artist's name; case is ignored. Searches the 50,000 most played tracks.
+        "something calm for the night", "放点安静的歌", "sad cantopop from 2015", or a title, artist or album with typing errors.
+        Every track has the reason of its match. The filters are those of `/recommend`. An empty query returns the most played
+        tracks.
         """
+        if user_id is not None and (denied := _deny_other_users([user_id])):
+            return denied
         try:
-            return SearchResults(items=self._runtime.search(words, limit))
+            found = self._runtime.search(query or words, limit, user_id, territory, explicit)
+            return render_search(found, language)
+        except RequestRejected as error:
+            return _error(400, error)
         except NotReady as error:
             return _error(503, error)
 

@@ -99,6 +99,25 @@ def read_similar(
     )
 
 
+def read_search(user_id: str | None, now_us: int, territory: str = "", is_explicit_wanted: bool = True) -> Request:
+    """Validate a search request, with or without a user; it has the scene and limit of `similar`, which do not matter.
+
+    Raises:
+        RequestRejected: Invalid id or territory.
+    """
+    if user_id is not None:
+        _check_id("user_id", user_id)
+    return Request(
+        new_request_id(),
+        user_id or "",
+        SIMILAR,
+        SIMILAR.limit,
+        now_us,
+        territory=_territory(territory),
+        is_explicit_wanted=is_explicit_wanted,
+    )
+
+
 def new_request_id() -> str:
     """A unique request id."""
     return uuid.uuid4().hex

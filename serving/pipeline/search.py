@@ -1,43 +1,128 @@
-"""Track search by words, the most played tracks first. Knows nothing about users."""
+"""Search of tracks by text: filters, the user's taste, and the reason of each match."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sequences.batch import FIRST_CODE
+from serving.errors import NotReady
+from serving.pipeline.response import MOST_PLAYED
+from training.data.user_history import HISTORY_VIEW, is_listened
+from training.recall.reason import Reason
 from training.slate.filters import FilterContext, apply_filters
 
 if TYPE_CHECKING:
     from serving.releases.served_release import ServedRelease
+    from training.data.catalog import Catalog
+    from training.data.user_batch import UserBatch
+    from training.search.track_search import Match
 
 MAX_SCANNED_TRACKS = 50_000
-"""Number of most played tracks that a search scans, whatever the size of the catalog."""
+"""Number of most played tracks that are read for an empty query, whatever the size of the catalog."""
+MAX_HISTORY = 200
+"""Number of newest listens that a user's taste is derived from."""
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A playable track."""
+    """A playable track and why it matches."""
 
     track_id: str
     title: str
     artists: list[str]
+    score: float
+    reason: Reason | None
 
 
-def search(words: str, limit: int, release: ServedRelease, context: FilterContext) -> list[SearchResult]:
-    """At most `limit` tracks that pass the filters and whose title or artists contain every word (no words: any track)."""
-    patterns = words.casefold().split()
-    catalog, vocabulary = release.catalog, release.vocabulary
+def search(
+    query: str, limit: int, release: ServedRelease, context: FilterContext, users: UserBatch | None = None
+) -> list[SearchResult]:
+    """At most `limit` tracks that pass the filters, best first; for an empty query the most played ones.
+
+    Args:
+        query: In words of any kind, see `training.search`.
+        limit: Number of tracks.
+        release: The release.
+        context: Catalog, user and time of the request.
+        users: The user, whose taste decides between similarly good matches; None for a request without a user.
+
+    Raises:
+        NotReady: The release was built without a search.
+    """
+    if not query.strip():
+        return _most_played(limit, release, context)
+    if release.search is None:
+        raise NotReady(f"release {release.release_id} has no search; release again: `python -m training.release`")
+    affinity = _build_affinity(users, release.catalog) if users is not None else None
+    today = datetime.fromtimestamp(context.at_us / 1e6, UTC).date()
+    matches = release.search.search(query, limit, today, lambda items: _is_allowed(items, context), affinity)
+    return [_result(match.item, match.score, _reason(match), release) for match in matches]
+
+
+def _most_played(limit: int, release: ServedRelease, context: FilterContext) -> list[SearchResult]:
     # Items are numbered by decreasing play count.
-    items = np.arange(FIRST_CODE, min(len(vocabulary), FIRST_CODE + MAX_SCANNED_TRACKS))
-    results: list[SearchResult] = []
-    for item in items[apply_filters(items, context)[0]].tolist():
-        title, artists = catalog.titles_V[item], catalog.artist_names_V[item]
-        text = " ".join([title, *artists]).casefold()
-        if title and all(pattern in text for pattern in patterns):
-            results.append(SearchResult(str(vocabulary.track_ids_V[item]), title, artists))
-            if len(results) == limit:
-                break
-    return results
+    items = np.arange(FIRST_CODE, min(len(release.vocabulary), FIRST_CODE + MAX_SCANNED_TRACKS))
+    allowed = items[apply_filters(items, context)[0]].tolist()
+    titled = [item for item in allowed if release.catalog.titles_V[item]]
+    return [_result(item, 0.0, MOST_PLAYED, release) for item in titled[:limit]]
+
+
+def _is_allowed(items_C: NDArray[np.int64], context: FilterContext) -> NDArray[np.bool_]:
+    """Which of the items pass the filters, bool [C]."""
+    is_allowed = np.zeros(len(items_C), dtype=bool)
+    is_allowed[apply_filters(items_C, context)[0]] = True
+    return is_allowed
+
+
+def _result(item: int, score: float, reason: Reason | None, release: ServedRelease) -> SearchResult:
+    catalog = release.catalog
+    track_id = str(release.vocabulary.track_ids_V[item])
+    return SearchResult(track_id, catalog.titles_V[item], catalog.artist_names_V[item], score, reason)
+
+
+def _reason(match: Match) -> Reason | None:
+    """Parts of the query that the track matches."""
+    parts: list[Reason] = []
+    if match.name_field:
+        parts.append(Reason(f"{match.name_field}_matches"))
+    if match.facets:
+        parts.append(Reason("has_facets", {"facets": tuple(value for _, value in match.facets)}))
+    if match.released_on is not None:
+        parts.append(Reason("released_in", {"year": match.released_on.year}))
+    if match.words:
+        parts.append(Reason("has_words", {"words": " ".join(match.words)}))
+    return Reason("matches_query", {"parts": tuple(parts)}) if parts else None
+
+
+def _build_affinity(
+    users: UserBatch, catalog: Catalog
+) -> Callable[[NDArray[np.int64]], NDArray[np.float64]] | None:
+    """Cosine similarity of an item's facet values to those of the user's newest listens; None without listens."""
+    history = users.views.get(HISTORY_VIEW)
+    if history is None:
+        return None
+    items = history.columns["track_id"][0][is_listened(history)[0]][-MAX_HISTORY:]
+    items = items[items >= FIRST_CODE]
+    facets = catalog.facets
+    values = [facets.value_N[facets.offset_V1[item] : facets.offset_V1[item + 1]] for item in items.tolist()]
+    taste_U = np.bincount(np.concatenate(values), minlength=1).astype(np.float64) if values else np.zeros(0)
+    length = float(np.linalg.norm(taste_U))
+    if not length:
+        return None
+
+    def affinity(items_C: NDArray[np.int64]) -> NDArray[np.float64]:
+        similarity_C = np.zeros(len(items_C))
+        for place, item in enumerate(items_C.tolist()):
+            value = facets.value_N[facets.offset_V1[item] : facets.offset_V1[item + 1]]
+            known = value[value < len(taste_U)]
+            if len(known):
+                similarity_C[place] = taste_U[known].sum() / (length * np.sqrt(len(value)))
+        return similarity_C
+
+    return affinity

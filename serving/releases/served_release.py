@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from training.data.catalog import Catalog
 from training.data.collections import CollectionIndex
@@ -16,6 +16,9 @@ from training.data.vocabulary import Vocabulary
 from training.release import integrity
 from training.slate.blend import Blend
 from training.slate.fusion import Fusion
+
+if TYPE_CHECKING:
+    from training.search.track_search import TrackSearch
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,7 @@ class ServedRelease:
     collection_indexes: Mapping[str, CollectionIndex] = field(
         default_factory=dict
     )  # `playlists`, `mlogs` → collections
+    search: TrackSearch | None = None  # None if the process does not search, or the release was built without it
 
     def source(self, name: str) -> Any:
         """The channel or collection source of a name.
@@ -56,6 +60,7 @@ class ReleaseParts:
 
     has_channels: bool = True
     has_ranker: bool = True
+    has_search: bool = True
 
 
 ALL_PARTS = ReleaseParts()
@@ -87,7 +92,7 @@ def load_release(
     )
     import torch  # imported late: the service answers /livez before it needs a release
 
-    from training.release.bundle import Release
+    from training.release.bundle import SEARCH, Release
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # channels run in parallel; `python -m serving` sets the same for other libraries
@@ -108,4 +113,16 @@ def load_release(
         as_of=str(release.manifest.get("as_of", "")),
         collection_channels=release.collection_recallers,
         collection_indexes=release.collection_indexes,
+        search=_load_search(folder / SEARCH) if parts.has_search else None,
     )
+
+
+def _load_search(folder: Path) -> TrackSearch | None:
+    """The search of a release; None for a release of an earlier version, which has none."""
+    if not folder.exists():
+        logger.warning("no search in %s: requests to /search fail; release again: `python -m training.release`", folder.parent)
+        return None
+    from training.search.phrase_encoder import encode_phrases, encoder_version
+    from training.search.track_search import TrackSearch
+
+    return TrackSearch.load(folder, encode_phrases, encoder_version())

@@ -1,6 +1,6 @@
 """A release as one folder: everything that serving needs, without executable content.
 
-`manifest.json, vocabulary/, catalogue.parquet, channels/<name>/, collections/<name>/, ranker/, heads/<name>/,
+`manifest.json, vocabulary/, catalogue.parquet, search/, channels/<name>/, collections/<name>/, ranker/, heads/<name>/,
 fusion.json, blend.json` and the held-out slate by request (`slate.parquet`) for the gate of the next release. Files are
 JSON, Parquet, safetensors, NumPy arrays and LightGBM trees as text; there are no pickles.
 """
@@ -32,6 +32,7 @@ from training.slate.blend import Blend
 from training.slate.fusion import Fusion
 
 CATALOG, FUSION, BLEND, SLATE = "catalogue.parquet", "fusion.json", "blend.json", "slate.parquet"
+SEARCH = "search"
 # Files that only resuming a fit needs.
 EXCLUDED_PATTERNS = ("checkpoints", "*.ckpt", "*.writing")
 TRACK_COLUMNS = (
@@ -125,6 +126,9 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     from training.evaluation.held_out_models import (
         list_fitted_models,  # imports training libraries, which loading a release does not need
     )
+    from training.search.phrase_encoder import encode_phrases, encoder_version
+    from training.search.release_tracks import collect_tracks
+    from training.search.track_search import write_search
 
     evaluation = workspace.folder / "evaluation"
     ranker = json.loads((evaluation / "choice.json").read_text())["ranker"]
@@ -146,6 +150,7 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     )
     data.vocabulary.save(folder / "vocabulary")
     build_catalog(data).write_parquet(folder / CATALOG)
+    write_search(collect_tracks(data), folder / SEARCH, encode_phrases, encoder_version())
     write_json(folder / MANIFEST, manifest)
 
 

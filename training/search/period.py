@@ -142,6 +142,7 @@ def _century(first: int, last: int) -> _Read:
 
 _SPAN = r"\s*年?\s*(?:-|–|—|~|to|and|until|till|through|到|至|和)\s*"
 _COUNT = rf"(?P<number>\d{{1,3}}|{_alternatives(_NUMBER_WORDS)})"
+# Chinese has no word boundaries: characters in (?<!…) would make the rest part of another word (清新 "fresh", 过去 "past").
 _RULES: list[tuple[re.Pattern[str], _Read]] = [
     (re.compile(pattern), read)
     for pattern, read in (
@@ -165,8 +166,8 @@ _RULES: list[tuple[re.Pattern[str], _Read]] = [
         (rf"\b(?:last|past|previous|recent)\s+{_COUNT}\s+years?\b", _last_years),
         (rf"(?:最近|近|过去)的?\s*{_COUNT}\s*年(?:来|内)?", _last_years),
         (r"\b(?:last|past) decade\b", _last_days(3650)),
-        (r"\blast year\b|去年", _relative_year(1)),
-        (r"前年", _relative_year(2)),
+        (r"\blast year\b|(?<!过)去年", _relative_year(1)),
+        (r"(?<![从以之目])前年", _relative_year(2)),
         (r"\bthis year\b|今年", _relative_year(0)),
         (r"\b(?:this|last|past) (?:month|week)\b|上个?月|这个?月|本月|本周|上周|这周", _last_days(31)),
         (rf"(?:\b(?:in|from|of|year|the year|during)\s+)?{_NOT_IN_NUMBER}\b{_Y}\s*年?", _year),
@@ -178,7 +179,7 @@ _RULES: list[tuple[re.Pattern[str], _Read]] = [
             _new,
         ),
         (
-            r"(?:最新|新近|近期|最近|刚刚?)(?:发行|发布|出|上架|上线|推出)?的?|新歌|新曲|新专辑|新发行|新发布|新出|新单|新上架|新上线",
+            r"(?:最新|新近|近期|最近|刚刚?)(?:发行|发布|出|上架|上线|推出)?的?|(?<![清创重更革])新歌|新曲|新专辑|新发行|新发布|新出|新单|新上架|新上线",
             _new,
         ),
         (

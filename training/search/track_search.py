@@ -44,7 +44,7 @@ MIN_RELATIVE_SCORE = 0.5
 INDEX_FOLDER, VECTORS_FILE, CONFIG_FILE = "index", "phrases.npy", "search.json"
 
 IsAllowed = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
-Affinity = Callable[[Sequence[Document]], NDArray[np.float64]]
+Affinity = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class TrackSearch:
             limit: Number of tracks.
             today: The day that "new" and "last year" refer to.
             is_allowed: Which of some items may be found.
-            affinity: 0..1 for some tracks: how well they suit the user. It decides between similarly good matches.
+            affinity: How well items suit the user, 0..1. It decides between similarly good matches.
         """
         parsed = self.parse(query, today, max(NAME_CANDIDATES, 2 * limit))
         named = self._rank_named(parsed, is_allowed, affinity)[:limit]
@@ -171,8 +171,9 @@ class TrackSearch:
             NAME_SCORE * track.similarity + _score(_not_covered(parsed.concepts, track.words), parsed.periods, track, day)
             for track, day in zip(named, days, strict=True)
         ]
-        score_C = np.array(scores) + _affinity(affinity, [track.document for track in named])
-        order = np.lexsort(([track.hit.item for track in named], -score_C)).tolist()
+        item_C = np.array([track.hit.item for track in named], dtype=np.int64)
+        score_C = np.array(scores) + _affinity(affinity, item_C)
+        order = np.lexsort((item_C, -score_C)).tolist()
         matches = []
         for place in order:
             track, day = named[place], days[place]
@@ -188,9 +189,9 @@ class TrackSearch:
         hits = self._find_allowed(parsed, limit, is_allowed)
         if not hits:
             return []
-        documents = [self._index.document(hit) for hit in hits] if affinity else []
-        score_C = np.array([hit.score for hit in hits]) + _affinity(affinity, documents)
-        order = np.lexsort(([hit.item for hit in hits], -score_C)).tolist()
+        item_C = np.array([hit.item for hit in hits], dtype=np.int64)
+        score_C = np.array([hit.score for hit in hits]) + _affinity(affinity, item_C)
+        order = np.lexsort((item_C, -score_C)).tolist()
         least = MIN_RELATIVE_SCORE * max(hit.score for hit in hits)
         chosen = [place for place in order if hits[place].score >= least][:limit]
         days = self._index.released_on([hits[place] for place in chosen])
@@ -252,8 +253,8 @@ def _is_within(periods: Sequence[Period], day: date | None) -> bool:
     return day is not None and any(first <= day <= last for period in periods for first, last in period.ranges)
 
 
-def _affinity(affinity: Affinity | None, documents: Sequence[Document]) -> NDArray[np.float64] | float:
-    return AFFINITY_WEIGHT * affinity(documents) if affinity else 0.0
+def _affinity(affinity: Affinity | None, item_C: NDArray[np.int64]) -> NDArray[np.float64] | float:
+    return AFFINITY_WEIGHT * affinity(item_C) if affinity else 0.0
 
 
 def write_search(tracks: pl.DataFrame, folder: Path, encode: Encode, encoder_version: str) -> None:

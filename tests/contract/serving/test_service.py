@@ -15,6 +15,7 @@ from serving.http.admission import Admission
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from tests.support.serving.asgi_client import client_of
+from tests.support.serving.release_search import with_search
 from tests.support.serving.small_release import ListChannel, MemoryStore, history, release, tracks
 from training.release.traffic_split import CanaryRelease, TrafficSplit
 
@@ -43,15 +44,15 @@ class Store(MemoryStore):
 
 
 def served(folder):
-    return release(
-        tracks(
-            8,
-            audio_url=["https://music.example/0.ogg", *[None] * 7],
-            territories=[[], ["DE"], *[None] * 6],
-            is_explicit=[None, None, True, *[False] * 5],
-        ),
-        [ListChannel("popularity", range(2, 10)), ListChannel("realtime", [], is_failing=True, near={2: [9, 8, 7]})],
+    table = tracks(
+        8,
+        audio_url=["https://music.example/0.ogg", *[None] * 7],
+        territories=[[], ["DE"], *[None] * 6],
+        is_explicit=[None, None, True, *[False] * 5],
+        emotions=[["quiet"], ["quiet"], ["quiet"], ["happy"], ["quiet"], ["quiet"], ["happy"], ["happy"]],
     )
+    channels = [ListChannel("popularity", range(2, 10)), ListChannel("realtime", [], is_failing=True, near={2: [9, 8, 7]})]
+    return with_search(release(table, channels), table)
 
 
 @pytest.fixture(scope="module")
@@ -183,13 +184,55 @@ def test_listener_profile(client):
     assert refused.status_code == 400 and "printable" in refused.json()["error"]
 
 
-def test_search_by_words(client):
-    found = client.post("/search", json={"words": "artist 1"}).json()["items"]
-    assert found == [
-        {"track_id": "t2", "title": "Song 2", "artists": ["Artist 1"]},
-        {"track_id": "t3", "title": "Song 3", "artists": ["Artist 1"]},
-    ]
-    assert client.post("/search", json={"limit": 51}).status_code == 400
+def test_search_by_name(client):
+    found = client.post("/search", json={"query": "artst 1"}).json()["items"]
+    assert [track["track_id"] for track in found] == ["t2", "t3"]
+    score = found[0].pop("score")
+    assert score > 0 and found[0] == {
+        "track_id": "t2",
+        "title": "Song 2",
+        "artists": ["Artist 1"],
+        "reason": "because its artist matches",
+    }
+    assert client.post("/search", json={"words": "artst 1"}).json()["items"][0]["track_id"] == "t2"  # the former name
+
+
+def test_search_by_facet_applies_the_filters(client):
+    found = ask(client, "/search", query="something calm", user_id="somebody")["items"]
+    assert [track["track_id"] for track in found] == ["t0", "t2", "t4", "t5"]  # t1 is available in Germany only
+    assert found[0]["reason"] == "because it is quiet"
+    assert ids(ask(client, "/search", query="calm", territory="DE", explicit=False, user_id="x")) == ["t0", "t1", "t4", "t5"]
+    (first, *_) = ask(client, "/search", query="放点安静的歌", user_id="y", language="zh", limit=1)["items"]
+    assert first["reason"] == "因为它属于 安静"
+
+
+def test_search_excludes_what_the_user_blocked(client):
+    event = {"user_id": "blocker", "action": "block", "target_type": "track", "target_id": "t0"}
+    assert client.post("/events", json={"events": [event]}).json()["accepted"] == 1
+    assert ids(ask(client, "/search", query="calm", user_id="blocker")) == ["t2", "t4", "t5"]
+    assert "t0" not in ids(ask(client, "/search", query="song 0", user_id="blocker"))
+    assert "t0" not in ids(ask(client, "/search", query="", user_id="blocker"))
+
+
+def test_search_without_query_returns_the_most_played_tracks(client):
+    found = client.post("/search", json={"limit": 2}).json()["items"]
+    assert [track["track_id"] for track in found] == ["t0", "t2"]
+    assert found[0]["reason"] == "because it is among the most played tracks"
+
+
+def test_search_rejects_what_is_out_of_bounds(client):
+    for body in ({"limit": 51}, {"query": "x" * 201}, {"query": "x", "user_id": ""}, {"query": "x", "territory": "Germany"}):
+        assert client.post("/search", json=body).status_code == 400, body
+    assert client.post("/search", json={"query": "x", "user_id": "\u0007"}).status_code == 400
+    assert client.post("/search", json={"query": "\ud800 \u0000 | * ( \" 2015"}).status_code == 200
+
+
+def test_search_of_a_release_without_an_index(client, monkeypatch):
+    holder = bentoml.get_current_service()._runtime._release_manager
+    monkeypatch.setattr(holder, "_now", replace(holder._now, production=replace(holder.current, search=None)))
+    refused = client.post("/search", json={"query": "song"})
+    assert refused.status_code == 503 and "release again" in refused.json()["error"]
+    assert client.post("/search", json={"query": ""}).status_code == 200
 
 
 def test_no_listeners_before_materialization(client):

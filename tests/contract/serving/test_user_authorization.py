@@ -13,7 +13,6 @@ from serving.http.openapi import build_openapi_document
 from serving.http.user_tokens import AUTHENTICATED_USER, USER_PATHS
 
 METHODS = {f"/{name}": method.func for name, method in service.Recommender.apis.items()}
-PATHS_WITHOUT_USERS = {"/search"}
 
 
 def names_of_parameters(path: str) -> set[str]:
@@ -30,12 +29,12 @@ def call_as(user: str | None, path: str, **arguments):
         AUTHENTICATED_USER.reset(before)
 
 
-def test_paths_of_users_are_those_with_user_ids_and_the_catalog() -> None:
+def test_paths_of_users_are_those_with_user_ids() -> None:
     with_users = {path for path in METHODS if names_of_parameters(path) & {"user_id", "events"}}
-    assert set(USER_PATHS) == with_users | PATHS_WITHOUT_USERS
+    assert set(USER_PATHS) == with_users
 
 
-@pytest.mark.parametrize("path", sorted(set(USER_PATHS) - PATHS_WITHOUT_USERS - {"/events"}))
+@pytest.mark.parametrize("path", sorted(set(USER_PATHS) - {"/events"}))
 @pytest.mark.parametrize("other", ["you", "ME", "me ", "", "m\u0435"])
 def test_other_users_are_rejected(path: str, other: str) -> None:
     more = {"track_id": "t"} if path == "/similar" else {}

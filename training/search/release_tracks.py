@@ -1,0 +1,27 @@
+"""The table of tracks that the search of a release is built from."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from sequences.batch import FIRST_CODE
+from training.data.training_data import FACETS, TrainingData
+
+
+def collect_tracks(data: TrainingData) -> pl.DataFrame:
+    """The tracks that may be recommended, the most played first, with the columns of `index.build_index`."""
+    rows = data.track_rows.with_columns(item=pl.int_range(pl.len()) + FIRST_CODE).filter(pl.Series(data.catalog_V[FIRST_CODE:]))
+    names = ["item", "track_id", "title", "artist_names", "album_id", "released_on", *FACETS]
+    tracks = rows.select(name for name in names if name in rows.columns)
+    if "released_on" in tracks.columns:
+        tracks = tracks.with_columns(pl.col("released_on").cast(pl.Date))
+    # Lyrics are larger than all other columns: only those of these tracks are read.
+    source = pl.scan_parquet(data.marts / "tracks.parquet")
+    if "lyrics" in source.collect_schema().names():
+        lyrics = source.select("track_id", "lyrics").filter(pl.col("lyrics").is_not_null()).collect()
+        tracks = tracks.join(lyrics, on="track_id", how="left", maintain_order="left")
+    albums = data.marts / "albums.parquet"
+    if "album_id" in tracks.columns and albums.exists():
+        titles = pl.read_parquet(albums, columns=["album_id", "title"]).rename({"title": "album_title"})
+        tracks = tracks.join(titles.unique("album_id"), on="album_id", how="left", maintain_order="left")
+    return tracks
