@@ -35,6 +35,7 @@ from benchmarks.serving import (
     recall_latency,
     recommend_endpoint,
     release_swap,
+    search_latency,
     vector_search,
 )
 from benchmarks.training import channel_steps, content_encoders, data_wait, epoch_scaling, ranker_steps
@@ -60,6 +61,8 @@ BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "page_first_list": (page_load.run, 15),
     "release_swap_failed": (release_swap.run, 60),
     **{f"rank_{name}": (partial(ranking_latency.run, name), 200) for name in RANKERS},
+    "search_50k": (search_latency.run("search_50k", 20.0), 50_000),
+    "search_1m": (search_latency.run("search_1m", 60.0), 1_000_000),
     "rank_export": (ranking_runtimes.run, 200),
     **{f"train_{name}": (partial(ranker_steps.run, name), 100) for name in RANKERS},
     **{f"train_{name}": (partial(channel_steps.run, name), 60) for name in channel_steps.PEERS},
@@ -108,6 +111,7 @@ BENCHMARK_OF_FIGURE = {
     "release_swap_memory": "release_swap_failed",
     **{f"scale_dbt_{name}": "scale_dbt" for name in ("processor", "memory", "rate", "day")},
     **{f"scale_features_{name}": "scale_features" for name in ("as_of", "memory", "users")},
+    **{f"{name}_{figure}": name for name in ("search_50k", "search_1m") for figure in ("p95", "memory", "disk")},
     "scale_spark_memory": "scale_spark",
 }
 """Results that are measured by the run of another benchmark."""

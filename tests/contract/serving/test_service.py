@@ -224,7 +224,10 @@ def test_search_rejects_what_is_out_of_bounds(client):
     for body in ({"limit": 51}, {"query": "x" * 201}, {"query": "x", "user_id": ""}, {"query": "x", "territory": "Germany"}):
         assert client.post("/search", json=body).status_code == 400, body
     assert client.post("/search", json={"query": "x", "user_id": "\u0007"}).status_code == 400
-    assert client.post("/search", json={"query": "\ud800 \u0000 | * ( \" 2015"}).status_code == 200
+    strange = {"query": "\u0000 | * ( \" AND title: 2015 ~ 9999 😀 '"}
+    assert client.post("/search", json=strange).status_code == 200
+    surrogate = client.post("/search", content=rb'{"query": "\ud800"}', headers={"Content-Type": "application/json"})
+    assert surrogate.status_code in (200, 400)
 
 
 def test_search_of_a_release_without_an_index(client, monkeypatch):

@@ -1,0 +1,70 @@
+"""Queries with the tracks that are relevant for them, as conditions on the catalog.
+
+`queries.json` was written before any search was run on it; `development_queries.json` is for the development of methods.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+NUMBER_SEPARATOR = " No. "
+"""Between a title of the simulation and the number that distinguishes it from equal ones."""
+
+
+@dataclass(frozen=True)
+class EvaluationQuery:
+    """A query and the conditions that a relevant track meets, all of them."""
+
+    text: str
+    language: str  # en or zh
+    kind: str  # mood, scene, style, language, era, misspelled or combination
+    conditions: tuple[Mapping[str, Any], ...]
+
+    def is_relevant(self, track: Mapping[str, Any]) -> bool:
+        """Whether a row of the catalog, with the columns of `index.build_index`, is relevant."""
+        return all(_meets(track, condition) for condition in self.conditions)
+
+
+@dataclass(frozen=True)
+class SimulatedCatalog:
+    """Size and seed of the simulation that the names in the queries are of."""
+
+    tracks: int
+    days: int
+    seed: int
+    start: date
+
+
+def read_queries(name: str = "queries") -> list[EvaluationQuery]:
+    """The queries of a file of this folder."""
+    return [
+        EvaluationQuery(row["query"], row["language"], row["kind"], tuple(row["relevant"])) for row in _read(name)["queries"]
+    ]
+
+
+def read_catalog(name: str = "queries") -> SimulatedCatalog:
+    """The simulated catalog of a file of this folder."""
+    world = _read(name)["world"]
+    return SimulatedCatalog(world["tracks"], world["days"], world["seed"], date.fromisoformat(world["start"]))
+
+
+def _read(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return content
+
+
+def _meets(track: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
+    if "facet" in condition:
+        return not set(condition["any_of"]).isdisjoint(track[condition["facet"]] or [])
+    if "title" in condition:
+        return str(track["title"]).split(NUMBER_SEPARATOR)[0] == condition["title"]
+    if "artist" in condition:
+        return condition["artist"] in track["artist_names"]
+    released = str(track["released_on"])
+    return bool(condition.get("released_from", "") <= released <= condition.get("released_until", "9999"))
