@@ -8,9 +8,14 @@ from pathlib import Path
 from types import ModuleType
 
 from training.benchmarks import knowledge_graph, sequences
+from training.benchmarks.search import evaluation as search
 from training.engine.workspace import write_json
 
-BENCHMARKS: dict[str, ModuleType] = {"knowledge_graph": knowledge_graph, "sequences": sequences}
+BENCHMARKS: dict[str, ModuleType] = {
+    "knowledge_graph": knowledge_graph,
+    "search": search,
+    "sequences": sequences,
+}
 """Modules with `add_arguments(parser)` and `run(arguments)`, which returns a JSON-serializable result."""
 
 

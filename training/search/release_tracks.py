@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 
 from sequences.batch import FIRST_CODE
@@ -20,8 +22,13 @@ def collect_tracks(data: TrainingData) -> pl.DataFrame:
     if "lyrics" in source.collect_schema().names():
         lyrics = source.select("track_id", "lyrics").filter(pl.col("lyrics").is_not_null()).collect()
         tracks = tracks.join(lyrics, on="track_id", how="left", maintain_order="left")
-    albums = data.marts / "albums.parquet"
-    if "album_id" in tracks.columns and albums.exists():
-        titles = pl.read_parquet(albums, columns=["album_id", "title"]).rename({"title": "album_title"})
-        tracks = tracks.join(titles.unique("album_id"), on="album_id", how="left", maintain_order="left")
-    return tracks
+    return add_album_titles(tracks, data.marts)
+
+
+def add_album_titles(tracks: pl.DataFrame, marts: Path) -> pl.DataFrame:
+    """The tracks with a column `album_title`, if there is a mart of albums."""
+    albums = marts / "albums.parquet"
+    if "album_id" not in tracks.columns or not albums.exists():
+        return tracks
+    titles = pl.read_parquet(albums, columns=["album_id", "title"]).rename({"title": "album_title"})
+    return tracks.join(titles.unique("album_id"), on="album_id", how="left", maintain_order="left")

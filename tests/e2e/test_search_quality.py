@@ -1,0 +1,28 @@
+"""`make acceptance`: the search finds relevant tracks for the 60 queries that were written before it was run."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.support.acceptance_plugin import report
+from tests.support.tiers import acceptance_only
+from tests.support.training.simulated_catalog import make_search_tracks
+from training.benchmarks.search.evaluation import ALL, evaluate, format_table
+from training.benchmarks.search.queries import read_catalog, read_queries
+
+MIN_PRECISION = 0.8
+pytestmark = acceptance_only
+
+
+@pytest.mark.timeout(1_800)
+def test_precision_of_the_sixty_queries() -> None:
+    queries, size = read_queries(), read_catalog()
+    assert [sum(query.language == language for query in queries) for language in ("en", "zh")] == [30, 30]
+    tracks = make_search_tracks(size)
+    for query in queries:
+        assert sum(map(query.is_relevant, tracks.iter_rows(named=True))) >= 10, query
+    result = evaluate(tracks, size.start + timedelta(days=size.days), queries)
+    print(format_table(result), result["misses"])
+    precision = {name: round(row["search"][0], 3) for name, row in result["precision"].items()}
+    report("search_precision_at_10", f"at least {MIN_PRECISION} over 60 queries", precision)
+    assert precision[ALL] >= MIN_PRECISION and precision["en"] >= MIN_PRECISION and precision["zh"] >= MIN_PRECISION

@@ -1,0 +1,21 @@
+"""The catalog of a simulation as the table that a search is built from."""
+
+import polars as pl
+
+from ingestion.simulation import catalog
+from ingestion.simulation.world import build_world
+from training.benchmarks.search.queries import SimulatedCatalog
+
+
+def make_search_tracks(size: SimulatedCatalog) -> pl.DataFrame:
+    """The tracks with the columns of `training.search.index.build_index`, in the order of the simulation."""
+    world = build_world(size.tracks, size.days, size.seed)
+    tables = {name: pl.from_arrow(table) for name, table in catalog.build_tables(world, size.start, size.seed).items()}
+    names = dict(tables["artists"].select("artist_id", "name").iter_rows())
+    albums = tables["albums"].select("album_id", album_title="title")
+    tracks = tables["tracks"].join(albums, on="album_id", how="left", maintain_order="left")
+    return tracks.with_columns(
+        item=pl.int_range(pl.len()),
+        languages=pl.concat_list("language"),
+        artist_names=pl.Series([[names[artist] for artist in artists] for artists in tracks["artist_ids"].to_list()]),
+    )
