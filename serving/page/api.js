@@ -41,7 +41,8 @@ export async function scenes() {
 
 export const listeners = () => post("listeners", { limit: 20 }).then((answer) => answer.user_ids);
 export const listener = (userId) => post("listener", { user_id: userId });
-export const search = (words) => post("search", { words, limit: 12 }).then((answer) => answer.items);
+export const search = (query, language, userId = null) =>
+  post("search", { query, language, limit: 12, ...(userId ? { user_id: userId } : {}) }).then((answer) => answer.items);
 
 // A release without playlists or mlogs responds with 404: an empty list.
 export async function recommend(userId, scene, discovery, language) {

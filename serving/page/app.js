@@ -6,6 +6,7 @@ import { Collections, idOf } from "./collections.js";
 import { html } from "./html.js";
 import { format, LANGUAGES, preferred } from "./messages.js";
 import { Player } from "./player.js";
+import { Search } from "./search.js";
 import { Songs } from "./songs.js";
 import { State } from "./state.js";
 import { Welcome } from "./welcome.js";
@@ -98,8 +99,10 @@ function Listening({ userId, language, texts, onError }) {
     startIn(collection, number);
     await refresh(true);
   }
+  // Plays a song that was searched for: no response showed it.
+  const playFound = (track) => setPlaying({ track, place: -1, isFound: true, shown: { scene }, key: Date.now() });
   const likePlaying = () =>
-    playing.collection
+    playing.collection || playing.isFound
       ? api.report(userId, "track", playing.track.track_id, "like", playing.shown).then(() => refresh(true))
       : act(playing.track, playing.place, "like");
   const isHere = answer && answer.scene === scene;
@@ -108,6 +111,7 @@ function Listening({ userId, language, texts, onError }) {
   return html`<div class="columns">
     <section class="list" aria-labelledby="list">
       <h2 id="list" class="visually-hidden">${texts.scenes[scene] || scene}</h2>
+      <${Search} userId=${userId} language=${language} texts=${texts} onPlay=${playFound} onError=${onError} />
       <div class="tabs" role="group" aria-label=${texts.title}>
         ${SCENES.map(
           ({ name }) => html`<button type="button" key=${name} aria-pressed=${scene === name} onClick=${() => setScene(name)}>${texts.scenes[name] || name}</button>`,
@@ -163,7 +167,7 @@ function App() {
       ${error && html`<p class="error" role="alert">${texts[error] || error}</p>`}
       ${userId
         ? html`<${Listening} key=${userId} userId=${userId} language=${language} texts=${texts} onError=${failed} />`
-        : html`<${Welcome} texts=${texts} onStart=${open} onError=${failed} />`}
+        : html`<${Welcome} language=${language} texts=${texts} onStart=${open} onError=${failed} />`}
     </main>`;
 }
 

@@ -3,18 +3,15 @@ import { useEffect, useState } from "preact/hooks";
 import * as api from "./api.js";
 import { html } from "./html.js";
 import { format } from "./messages.js";
+import { FoundSong, MAX_QUERY_LENGTH, useSearch } from "./search.js";
 
 const REQUIRED_SONGS = 3;
 const byNumber = new Intl.Collator(undefined, { numeric: true }).compare;
 
-function NewListener({ texts, onStart, onError }) {
+function NewListener({ language, texts, onStart, onError }) {
   const [text, setText] = useState("");
-  const [found, setFound] = useState([]);
   const [picked, setPicked] = useState([]);
-  useEffect(() => {
-    const later = setTimeout(() => api.search(text).then(setFound, onError), text ? 200 : 0);
-    return () => clearTimeout(later);
-  }, [text]);
+  const found = useSearch(text, { language, isEmptyAllowed: true, onError });
   const isPicked = (track) => picked.some((one) => one.track_id === track.track_id);
   const toggle = (track) =>
     setPicked(isPicked(track) ? picked.filter((one) => one.track_id !== track.track_id) : [...picked, track].slice(-REQUIRED_SONGS));
@@ -26,15 +23,12 @@ function NewListener({ texts, onStart, onError }) {
   return html`
     <h2>${texts.start}</h2>
     <label for="find">${texts.pick}</label>
-    <input id="find" type="search" placeholder=${texts.find} value=${text} maxlength="100"
+    <input id="find" type="search" placeholder=${texts.find} value=${text} maxlength=${MAX_QUERY_LENGTH}
       onInput=${(event) => setText(event.target.value)} />
     <ul class="found">
       ${found.map(
-        (track) => html`<li key=${track.track_id}>
-          <button type="button" aria-pressed=${isPicked(track)} onClick=${() => toggle(track)}>
-            ${track.title} <span class="artists">${track.artists.join(", ")}</span>
-          </button>
-        </li>`,
+        (track) => html`<${FoundSong} key=${track.track_id} track=${track} isReasonShown=${Boolean(text.trim())}
+          aria-pressed=${isPicked(track)} onClick=${() => toggle(track)} />`,
       )}
     </ul>
     <p role="status">${format(texts.picked, { count: picked.length })}${picked.length > 0 && `: ${picked.map((one) => one.title).join(", ")}`}</p>
@@ -42,7 +36,7 @@ function NewListener({ texts, onStart, onError }) {
       onClick=${() => begin().catch(onError)}>${texts.begin}</button>`;
 }
 
-export function Welcome({ texts, onStart, onError }) {
+export function Welcome({ language, texts, onStart, onError }) {
   const [known, setKnown] = useState([]);
   const [userId, setUserId] = useState("");
   useEffect(() => {
@@ -67,6 +61,6 @@ export function Welcome({ texts, onStart, onError }) {
         <button>${texts.open}</button>
       </form>
     </section>
-    <section><${NewListener} texts=${texts} onStart=${onStart} onError=${onError} /></section>
+    <section><${NewListener} language=${language} texts=${texts} onStart=${onStart} onError=${onError} /></section>
   </div>`;
 }

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from training.data.user_batch import UserBatch
     from training.search.track_search import Match
 
+NAME_REASONS = {
+    "title": Reason("title_matches"),
+    "artist": Reason("artist_matches"),
+    "album": Reason("album_matches"),
+}
 MAX_SCANNED_TRACKS = 50_000
 """Number of most played tracks that are read for an empty query, whatever the size of the catalog."""
 MAX_HISTORY = 200
@@ -90,7 +95,7 @@ def _reason(match: Match) -> Reason | None:
     """Parts of the query that the track matches."""
     parts: list[Reason] = []
     if match.name_field:
-        parts.append(Reason(f"{match.name_field}_matches"))
+        parts.append(NAME_REASONS[match.name_field])
     if match.facets:
         parts.append(Reason("has_facets", {"facets": tuple(value for _, value in match.facets)}))
     if match.released_on is not None:

@@ -29,6 +29,8 @@ NAME_FIELDS = {"title": 1.0, "artist": 1.0, "album": 0.6}
 """Fields of names and what a match in each is worth."""
 TEXT_FIELDS = {**NAME_FIELDS, "lyrics": 0.4}
 MAX_CHARACTERS = {"title": 300, "artist": 300, "album": 300, "lyrics": 2_000}
+FACET_WORTH = {"languages": 1.1, "styles": 1.05, "emotions": 0.95}
+"""What a value of each facet is worth, 1 by default: if no track has all that is asked for, facts count more than moods."""
 ALSO = 0.3
 """Share of the score of further alternatives of which one is enough: other fields, other values of a concept."""
 FUZZY_WEIGHT = 0.8
@@ -178,7 +180,7 @@ class TrackIndex:
         """Tracks with the highest sum of scores.
 
         Args:
-            concepts: Each scores 1 at most.
+            concepts: Each scores about 1 at most.
             periods: Each scores 1 at most.
             tokens: Tokens of names and lyrics; all together score `tokens_weight` at most in a field.
             limit: Number of tracks.
@@ -205,7 +207,9 @@ class TrackIndex:
     def _concept_query(self, concept: Concept) -> tantivy.Query:
         return _alternatives(
             [
-                tantivy.Query.const_score_query(self._term("facet", FACET_SEPARATOR.join(value)), weight)
+                tantivy.Query.const_score_query(
+                    self._term("facet", FACET_SEPARATOR.join(value)), weight * FACET_WORTH.get(value[0], 1.0)
+                )
                 for value, weight in concept.weights.items()
             ]
         )

@@ -1,33 +1,76 @@
-"""Track search."""
+"""Track search of the service: filters, reasons, the user's taste."""
 
+import numpy as np
+import pytest
+
+from serving.errors import NotReady
 from serving.pipeline.search import search
-from tests.support.serving.small_release import release, tracks
+from serving.reasons.messages import render_reason
+from tests.support.serving.release_search import with_search
+from tests.support.serving.small_release import CONTRACT, history, release, tracks
+from training.data.user_batch import user_batch_from_online
 from training.slate.filters import Exclusions, FilterContext
 
-NOW = 1_000
+NOW = 1_800_000_000_000_000
 
 
-def found(words, limit=10, **columns):
-    served = release(tracks(6, **columns), [])
-    shown = FilterContext(served.catalog, Exclusions(), served.vocabulary.track_code, NOW, territory="")
-    return [one.track_id for one in search(words, limit, served, shown)]
+def results(query, limit=10, exclusions=Exclusions(), listened=(), has_search=True, **columns):  # noqa: B008
+    table = tracks(6, **columns)
+    served = with_search(release(table, []), table) if has_search else release(table, [])
+    context = FilterContext(served.catalog, exclusions, served.vocabulary.track_code, NOW, territory="")
+    users = None
+    if listened:
+        views = {name: rows for name, rows in history(*listened).items() if name in CONTRACT.sequence_views}
+        users = user_batch_from_online(served.vocabulary, CONTRACT, ["u"], np.array([NOW]), sequences=[views], scenes=[""])
+    return search(query, limit, served, context, users)
 
 
-def test_every_word_matches_title_or_artists_case_insensitively():
+def found(query, **options):
+    return [one.track_id for one in results(query, **options)]
+
+
+def test_names_are_found_case_insensitively_and_with_errors():
     titles = ["Hey Jude", "Hey You", "Yesterday", "夜曲", "Straße", "Jude Law"]
-    assert found("jude", title=titles) == ["t0", "t5"]
-    assert found("ARTIST 0 hey", title=titles) == ["t0", "t1"]
-    assert found("夜", title=titles) == ["t3"]
+    assert found("HEY JUDE", title=titles) == ["t0"]
+    assert found("yesterdey", title=titles) == ["t2"]
+    assert found("夜曲", title=titles) == ["t3"]
     assert found("STRASSE", title=titles) == ["t4"]
-    assert found("hey unknown_user", title=titles) == []
 
 
-def test_empty_query_returns_tracks_up_to_the_limit():
+def test_empty_query_returns_the_most_played_tracks():
     assert found("") == [f"t{n}" for n in range(6)]
     assert found("  ", limit=2) == ["t0", "t1"]
+    assert found("", has_search=False, limit=1) == ["t0"]
+
+
+def test_a_release_without_search_rejects_queries():
+    with pytest.raises(NotReady, match="release again"):
+        found("song", has_search=False)
 
 
 def test_unplayable_tracks_are_not_found():
-    assert found("song", is_in_catalogue=[False, *[True] * 5]) == [f"t{n}" for n in range(1, 6)]
-    assert found("song", territories=[["DE"], *[None] * 5]) == [f"t{n}" for n in range(1, 6)]
-    assert found("song", recording_id=["r", "r", *[None] * 4]) == ["t0", *[f"t{n}" for n in range(2, 6)]]
+    emotions = [["sad"]] * 6
+    for query in ("sad", "song"):
+        for unplayable in (
+            {"is_in_catalogue": [False, *[True] * 5]},
+            {"territories": [["DE"], *[None] * 5]},
+            {"exclusions": Exclusions(track_ids=frozenset({"t0"}))},
+        ):
+            assert found(query, emotions=emotions, **unplayable) == [f"t{n}" for n in range(1, 6)]
+        assert found(query, emotions=emotions, recording_id=["r", "r", *[None] * 4]) == ["t0", "t2", "t3", "t4", "t5"]
+        artist = Exclusions(artist_ids=frozenset({"a0"}))
+        assert found(query, emotions=emotions, exclusions=artist) == ["t2", "t3", "t4", "t5"]
+
+
+def test_the_taste_of_the_user_decides_between_equal_matches():
+    columns = {"emotions": [["sad"]] * 6, "styles": [["rock"], ["jazz"], ["rock"], ["jazz"], ["rock"], ["rock"]]}
+    assert found("sad", **columns)[0] == "t0"
+    assert found("sad", listened=("t3",), **columns)[:2] == ["t1", "t3"]
+
+
+def test_reasons_in_both_languages():
+    (one, *_) = results("sad songs at night", emotions=[["sad"]] * 6, scenes=[["night"]] * 6)
+    assert render_reason(one.reason, "en") == "because it is sad · night"
+    assert render_reason(one.reason, "zh") == "因为它属于 伤感 · 夜晚"
+    (named, *_) = results("artist 1")
+    assert render_reason(named.reason, "en") == "because its artist matches"

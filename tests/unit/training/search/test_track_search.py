@@ -1,0 +1,136 @@
+"""Search over a small catalog, with an encoder that knows a few words."""
+
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+
+from training.search.track_search import CANDIDATES, TrackSearch, write_search
+
+TODAY = date(2026, 1, 1)
+MEANINGS = ("sad", "happy")
+SYNONYMS = {"woebegone": "sad", "sad": "sad", "gleeful": "happy", "happy": "happy"}
+
+
+def encode(texts):
+    """The unit vector of the first word with a meaning; zeros if there is none."""
+    rows = np.zeros((len(texts), len(MEANINGS)), dtype=np.float32)
+    for row, text in enumerate(texts):
+        meaning = next((SYNONYMS[word] for word in text.split() if word in SYNONYMS), None)
+        if meaning is not None:
+            rows[row, MEANINGS.index(meaning)] = 1
+    return rows
+
+
+def catalog(count=8, **columns):
+    rows = {
+        "item": [n + 2 for n in range(count)],
+        "title": ["Silver River", "Golden Lantern", "Quiet Ocean", "夜曲", "Silver River No. 9", "Broken Train", "Rain", "1999"],
+        "artist_names": [["The Slow Engine Band"], ["Anna"], ["Anna"], ["周杰倫"], ["Bob"], ["Bob"], ["Bob"], ["Carl", "Anna"]],
+        "album_title": ["Harbor", "Harbor", None, None, None, None, "First Album", None],
+        "lyrics": [None, None, None, None, None, "a xylophone in the garden", None, None],
+        "released_on": [date(2010 + n, 6, 1) for n in range(count)],
+        "languages": [["Western"], ["Western"], ["Korean"], ["Mandarin"], ["Korean"], ["Western"], [], []],
+        "emotions": [["sad"], ["happy"], ["sad", "quiet"], ["quiet"], ["happy"], None, ["lonely"], []],
+        "scenes": [["night"], ["sport"], ["night"], [], ["sport"], [], [], []],
+    }
+    return pl.DataFrame({name: values[:count] for name, values in (rows | columns).items()})
+
+
+def open_search(folder, table, encoder=encode):
+    write_search(table, folder / "search", encode, "v1")
+    return TrackSearch.load(folder / "search", encoder, "v1")
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory):
+    return open_search(tmp_path_factory.mktemp("search"), catalog())
+
+
+def items(search, query, **options):
+    return [match.item - 2 for match in search.search(query, 10, TODAY, **options)]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("silver river", [0, 4]),
+        ("silvr rver", [0, 4]),
+        ("play golden lantren please", [1]),
+        ("golden lantern anna", [1]),
+        ("slow enginee band", [0]),
+        ("夜曲", [3, 0, 2]),  # a title, and 夜 is the night
+        ("周杰伦", [3]),  # simplified characters
+        ("first album", [6]),
+        ("xylophone", [5]),  # lyrics
+        ("1999", [7]),  # a title, although it is a year
+        ("sad songs", [0, 2]),
+        ("悲伤的歌", [0, 2]),
+        ("sad songs for the night in korean", [2, 0]),
+        ("not sad, korean", [4]),
+        ("songs by the slow engine band for the night", [0]),
+        ("from 2012", [2]),
+        ("2011年的歌", [1]),
+        ("woebegone", [0, 2]),  # by meaning
+        ("qqqq", []),
+    ],
+)
+def test_tracks_in_order(search, query, expected):
+    assert items(search, query) == expected
+
+
+def test_new_is_relative_to_the_catalog(search):
+    assert items(search, "new releases")[0] == 7
+
+
+def test_reasons(search):
+    (name,) = search.search("golden lantern", 1, TODAY)
+    assert (name.name_field, name.facets, name.words) == ("title", (), ())
+    (tagged,) = search.search("sad korean songs of 2012", 1, TODAY)
+    assert set(tagged.facets) == {("emotions", "sad"), ("languages", "Korean")} and tagged.released_on == date(2012, 6, 1)
+    (words,) = search.search("xylophone", 1, TODAY)
+    assert words.words == ("xylophone",)
+
+
+def test_tracks_that_are_not_allowed_are_not_found(search):
+    for query in ("sad songs", "silver river", "not happy", "new"):
+        found = items(search, query, is_allowed=lambda some: some != 2)
+        assert found and 0 not in found
+
+
+def test_more_candidates_are_read_if_few_are_allowed(tmp_path):
+    count = 3 * CANDIDATES
+    table = pl.DataFrame({"item": range(count), "title": ["Song"] * count, "emotions": [["sad"]] * count})
+    search = open_search(tmp_path, table)
+    last = count - 2
+    assert [match.item for match in search.search("sad", 5, TODAY, lambda some: some >= last)] == [last, last + 1]
+
+
+def test_affinity_decides_between_equal_matches(search):
+    assert items(search, "sad songs", affinity=lambda some: (some == 4).astype(float)) == [2, 0]
+    assert items(search, "sad songs for the night in korean", affinity=lambda some: (some == 2).astype(float)) == [2, 0]
+
+
+def test_without_the_encoder_of_the_release_there_is_no_search_by_meaning(tmp_path):
+    write_search(catalog(), tmp_path / "search", encode, "v1")
+    search = TrackSearch.load(tmp_path / "search", encode, "v2")
+    assert items(search, "woebegone") == [] and items(search, "sad") == [0, 2]
+
+
+def test_the_folder_of_the_release_is_not_written(tmp_path):
+    write_search(catalog(), tmp_path / "search", encode, "v1")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "search").rglob("*")}
+    search = TrackSearch.load(tmp_path / "search", encode, "v1")
+    assert items(search, "silver river")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "search").rglob("*")} == before
+
+
+def test_a_catalog_without_texts_and_facets(tmp_path):
+    search = open_search(tmp_path, pl.DataFrame({"item": [2, 3]}))
+    assert len(search) == 2 and items(search, "sad songs") == []
+
+
+@pytest.mark.parametrize("query", ["", " ", "|", "\0", "😀", '"a" AND (b', "title:x", "a" * 200, "的", "no", "not not", "é" * 50, "2015 - 2016 - 2017"])
+def test_any_text_is_a_query(search, query):
+    search.search(query, 10, TODAY)
