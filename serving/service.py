@@ -231,7 +231,11 @@ class Recommender:
         ] = "",
         words: Annotated[
             str,
-            Field(max_length=MAX_QUERY_LENGTH, deprecated=True, description="Former name of `query`, used if that is empty"),
+            Field(
+                max_length=MAX_QUERY_LENGTH,
+                deprecated=True,
+                description="Former name of `query`, used if that is empty",
+            ),
         ] = "",
         limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="Number of tracks")] = 20,
         user_id: Annotated[

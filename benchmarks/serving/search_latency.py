@@ -78,8 +78,12 @@ def make_tracks(count: int) -> pl.DataFrame:
             "artist_names": [[artists[artist]] for artist in artist_V.tolist()],
             "album_title": [albums[album] for album in random.integers(0, len(albums), count).tolist()],
             "lyrics": _texts(random, count, 16),
-            "released_on": [FIRST_RELEASE + timedelta(days=day) for day in (days * random.random(count) ** 0.4).astype(int).tolist()],
-            **{facet: _facet(random, count, names, 1 if facet == "languages" else 3) for facet, names in values.items()},
+            "released_on": [
+                FIRST_RELEASE + timedelta(days=day) for day in (days * random.random(count) ** 0.4).astype(int).tolist()
+            ],
+            **{
+                facet: _facet(random, count, names, 1 if facet == "languages" else 3) for facet, names in values.items()
+            },
         }
     )
 
@@ -90,14 +94,18 @@ def _texts(random: np.random.Generator, count: int, words: int) -> list[str]:
     syllables = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in ("a", "e", "i", "o", "u", "an", "er")]
     made = ["".join(random.choice(syllables, 3)) for _ in range(WORDS)]
     vocabulary = np.array([*ADJECTIVES, *NOUNS, *made], dtype=object)
-    drawn = np.minimum(random.zipf(1.2, (count, words)) - 1 + random.integers(0, 48, (count, words)), len(vocabulary) - 1)
+    drawn = np.minimum(
+        random.zipf(1.2, (count, words)) - 1 + random.integers(0, 48, (count, words)), len(vocabulary) - 1
+    )
     return [" ".join(row).title() for row in vocabulary[drawn].tolist()]
 
 
 def _facet(random: np.random.Generator, count: int, values: list[str], most: int) -> list[list[str]]:
     number = random.integers(1, most + 1, count)
     drawn = random.integers(0, len(values), (count, most))
-    return [[values[value] for value in row[:length]] for row, length in zip(drawn.tolist(), number.tolist(), strict=True)]
+    return [
+        [values[value] for value in row[:length]] for row, length in zip(drawn.tolist(), number.tolist(), strict=True)
+    ]
 
 
 def _measure(folder: Path) -> dict[str, float]:

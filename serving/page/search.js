@@ -44,8 +44,7 @@ export function Search({ userId, language, texts, onPlay, onError }) {
     ${isSearching &&
     html`<ul class="found">
       ${found.map(
-        (track) => html`<${FoundSong} key=${track.track_id} track=${track} isReasonShown=${true}
-          aria-label=${`${texts.play} ${track.title}`} onClick=${() => onPlay(track)} />`,
+        (track) => html`<${FoundSong} key=${track.track_id} track=${track} isReasonShown=${true} onClick=${() => onPlay(track)} />`,
       )}
     </ul>`}
   </div>`;

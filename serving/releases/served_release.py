@@ -120,7 +120,9 @@ def load_release(
 def _load_search(folder: Path) -> TrackSearch | None:
     """The search of a release; None for a release of an earlier version, which has none."""
     if not folder.exists():
-        logger.warning("no search in %s: requests to /search fail; release again: `python -m training.release`", folder.parent)
+        logger.warning(
+            "no search in %s: requests to /search fail; release again: `python -m training.release`", folder.parent
+        )
         return None
     from training.search.phrase_encoder import encode_phrases, encoder_version
     from training.search.track_search import TrackSearch

@@ -109,7 +109,10 @@ def _document(row: Mapping[str, Any]) -> tantivy.Document:
         if text:
             document.add_text(name, " ".join(index_terms(normalize(text[: MAX_CHARACTERS[name]]))))
     facets = [
-        FACET_SEPARATOR.join((facet, value)) for facet in FACETS for value in dict.fromkeys(row.get(facet) or []) if value
+        FACET_SEPARATOR.join((facet, value))
+        for facet in FACETS
+        for value in dict.fromkeys(row.get(facet) or [])
+        if value
     ]
     for value in facets:
         document.add_text("facet", value)
@@ -195,7 +198,9 @@ class TrackIndex:
             parts.append(tantivy.Query.const_score_query(tantivy.Query.all_query(), 1.0))
         if not parts:
             return []
-        return self._search(tantivy.Query.boolean_query([*((tantivy.Occur.Should, one) for one in parts), *excluded]), limit)
+        return self._search(
+            tantivy.Query.boolean_query([*((tantivy.Occur.Should, one) for one in parts), *excluded]), limit
+        )
 
     def _search(self, query: tantivy.Query | None, limit: int) -> list[Hit]:
         if query is None:
@@ -253,10 +258,12 @@ class TrackIndex:
             return lambda field: [(self._term(field, term), 1.0)] if field in exact else []
         if len(term) >= MIN_FUZZY_LENGTH and not is_chinese(term):
             for distance in (1, 2) if len(term) >= MIN_LENGTH_OF_TWO_ERRORS else (1,):
-                fuzzy = {field: tantivy.Query.fuzzy_term_query(self._schema, field, term, distance) for field in NAME_FIELDS}
+                fuzzy = {
+                    field: tantivy.Query.fuzzy_term_query(self._schema, field, term, distance) for field in NAME_FIELDS
+                }
                 fields = [field for field, query in fuzzy.items() if self._searcher.search(query, 1, count=False).hits]
                 if fields:
-                    return lambda field: [(fuzzy[field], FUZZY_WEIGHT)] if field in fields else []  # noqa: B023
+                    return lambda field: [(fuzzy[field], FUZZY_WEIGHT)] if field in fields else []
             if len(term) >= MIN_SPLIT_LENGTH and (pair := self._split(term)):
                 return lambda field: [(self._term(field, one), 0.5) for one in pair] if field in NAME_FIELDS else []
         return lambda field: [(self._term(field, term), 1.0)] if field in exact else []

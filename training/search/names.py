@@ -16,7 +16,9 @@ ERROR_COST = 0.6
 """Share of the cost of a missing word that a word with errors in all letters would have."""
 MIN_JOINED_SIMILARITY, MIN_JOINED_LENGTH = 0.85, 6
 MINOR_WEIGHT = 0.1
-MINOR_WORDS = frozenset({"the", "a", "an", "no", "feat", "ft", "live", "remix", "version", "remaster", "remastered", "edit"})
+MINOR_WORDS = frozenset(
+    {"the", "a", "an", "no", "feat", "ft", "live", "remix", "version", "remaster", "remastered", "edit"}
+)
 """Words that names with the same meaning may lack."""
 
 

@@ -152,7 +152,10 @@ _RULES: list[tuple[re.Pattern[str], _Read]] = [
         (rf"\b(?:after|later than|newer than|post)[\s-]*(?:the year )?{_Y}", _after),
         (rf"{_NOT_IN_NUMBER}{_Y}\s*年?\s*(?:以后|之后|后(?!期))", _after),
         (rf"\b(?:since|starting(?: from| in)?)\s+{_Y}", _since),
-        (rf"(?:\bfrom )?{_NOT_IN_NUMBER}{_Y}\s*年?\s*(?:以来|起|至今|开始|onwards?|or later|or newer|and later)", _since),
+        (
+            rf"(?:\bfrom )?{_NOT_IN_NUMBER}{_Y}\s*年?\s*(?:以来|起|至今|开始|onwards?|or later|or newer|and later)",
+            _since,
+        ),
         (
             r"(?:\b(?P<part>early|mid|late|beginning of the|middle of the|end of the)[\s-]*(?:the )?)?"
             rf"{_NOT_IN_NUMBER}\b(?P<decade>(?:1[89]|20)\d0|\d0|{_alternatives(_DECADE_WORDS)})s?(?:(?<=s)|(?<=ies))\b(?!年)",

@@ -12,7 +12,9 @@ from training.data.training_data import FACETS, TrainingData
 
 def collect_tracks(data: TrainingData) -> pl.DataFrame:
     """The tracks that may be recommended, the most played first, with the columns of `index.build_index`."""
-    rows = data.track_rows.with_columns(item=pl.int_range(pl.len()) + FIRST_CODE).filter(pl.Series(data.catalog_V[FIRST_CODE:]))
+    rows = data.track_rows.with_columns(item=pl.int_range(pl.len()) + FIRST_CODE).filter(
+        pl.Series(data.catalog_V[FIRST_CODE:])
+    )
     names = ["item", "track_id", "title", "artist_names", "album_id", "released_on", *FACETS]
     tracks = rows.select(name for name in names if name in rows.columns)
     if "released_on" in tracks.columns:

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 import opencc
 import tantivy
@@ -46,7 +47,7 @@ def index_terms(normalized: str) -> list[str]:
     matches = list(_TOKEN.finditer(normalized))
     pairs = [
         first.group() + second.group()
-        for first, second in zip(matches, matches[1:], strict=False)
+        for first, second in pairwise(matches)
         if first.end() == second.start() and is_chinese(first.group()) and is_chinese(second.group())
     ]
     return [match.group() for match in matches] + pairs

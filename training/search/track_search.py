@@ -168,7 +168,8 @@ class TrackSearch:
             return []
         days = self._index.released_on([track.hit for track in named])
         scores = [
-            NAME_SCORE * track.similarity + _score(_not_covered(parsed.concepts, track.words), parsed.periods, track, day)
+            NAME_SCORE * track.similarity
+            + _score(_not_covered(parsed.concepts, track.words), parsed.periods, track, day)
             for track, day in zip(named, days, strict=True)
         ]
         item_C = np.array([track.hit.item for track in named], dtype=np.int64)

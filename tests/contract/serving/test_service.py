@@ -51,7 +51,10 @@ def served(folder):
         is_explicit=[None, None, True, *[False] * 5],
         emotions=[["quiet"], ["quiet"], ["quiet"], ["happy"], ["quiet"], ["quiet"], ["happy"], ["happy"]],
     )
-    channels = [ListChannel("popularity", range(2, 10)), ListChannel("realtime", [], is_failing=True, near={2: [9, 8, 7]})]
+    channels = [
+        ListChannel("popularity", range(2, 10)),
+        ListChannel("realtime", [], is_failing=True, near={2: [9, 8, 7]}),
+    ]
     return with_search(release(table, channels), table)
 
 
@@ -201,7 +204,12 @@ def test_search_by_facet_applies_the_filters(client):
     found = ask(client, "/search", query="something calm", user_id="somebody")["items"]
     assert [track["track_id"] for track in found] == ["t0", "t2", "t4", "t5"]  # t1 is available in Germany only
     assert found[0]["reason"] == "because it is quiet"
-    assert ids(ask(client, "/search", query="calm", territory="DE", explicit=False, user_id="x")) == ["t0", "t1", "t4", "t5"]
+    assert ids(ask(client, "/search", query="calm", territory="DE", explicit=False, user_id="x")) == [
+        "t0",
+        "t1",
+        "t4",
+        "t5",
+    ]
     (first, *_) = ask(client, "/search", query="放点安静的歌", user_id="y", language="zh", limit=1)["items"]
     assert first["reason"] == "因为它属于 安静"
 
@@ -221,7 +229,12 @@ def test_search_without_query_returns_the_most_played_tracks(client):
 
 
 def test_search_rejects_what_is_out_of_bounds(client):
-    for body in ({"limit": 51}, {"query": "x" * 201}, {"query": "x", "user_id": ""}, {"query": "x", "territory": "Germany"}):
+    for body in (
+        {"limit": 51},
+        {"query": "x" * 201},
+        {"query": "x", "user_id": ""},
+        {"query": "x", "territory": "Germany"},
+    ):
         assert client.post("/search", json=body).status_code == 400, body
     assert client.post("/search", json={"query": "x", "user_id": "\u0007"}).status_code == 400
     strange = {"query": "\u0000 | * ( \" AND title: 2015 ~ 9999 😀 '"}

@@ -110,7 +110,9 @@ def _summary(found_Q: np.ndarray, peer_Q: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _precisions(search: Search, queries: Sequence[EvaluationQuery], row_of: Mapping[int, Mapping[str, Any]]) -> np.ndarray:
+def _precisions(
+    search: Search, queries: Sequence[EvaluationQuery], row_of: Mapping[int, Mapping[str, Any]]
+) -> np.ndarray:
     return np.array(
         [sum(query.is_relevant(row_of[item]) for item in search(query.text)[:K]) / K for query in queries], dtype=float
     )

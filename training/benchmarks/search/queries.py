@@ -44,7 +44,8 @@ class SimulatedCatalog:
 def read_queries(name: str = "queries") -> list[EvaluationQuery]:
     """The queries of a file of this folder."""
     return [
-        EvaluationQuery(row["query"], row["language"], row["kind"], tuple(row["relevant"])) for row in _read(name)["queries"]
+        EvaluationQuery(row["query"], row["language"], row["kind"], tuple(row["relevant"]))
+        for row in _read(name)["queries"]
     ]
 
 

@@ -21,7 +21,9 @@ def results(query, limit=10, exclusions=Exclusions(), listened=(), has_search=Tr
     users = None
     if listened:
         views = {name: rows for name, rows in history(*listened).items() if name in CONTRACT.sequence_views}
-        users = user_batch_from_online(served.vocabulary, CONTRACT, ["u"], np.array([NOW]), sequences=[views], scenes=[""])
+        users = user_batch_from_online(
+            served.vocabulary, CONTRACT, ["u"], np.array([NOW]), sequences=[views], scenes=[""]
+        )
     return search(query, limit, served, context, users)
 
 

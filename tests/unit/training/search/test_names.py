@@ -20,7 +20,8 @@ def test_the_same_name(query, name):
 
 
 @pytest.mark.parametrize(
-    ("query", "name"), [("quiet", "Quiet River"), ("night train", "Midnight Train"), ("silver city", "Golden City"), ("夜", "夜曲")]
+    ("query", "name"),
+    [("quiet", "Quiet River"), ("night train", "Midnight Train"), ("silver city", "Golden City"), ("夜", "夜曲")],
 )
 def test_another_name(query, name):
     assert match_name(query.split(), name).similarity < 0.8

@@ -54,7 +54,9 @@ def test_old_prefers_the_oldest(query):
     assert period.ranges[0][1] < period.ranges[-1][1] < TODAY
 
 
-@pytest.mark.parametrize("query", ["new age music", "No. 90", "50 cent", "清新歌曲", "过去年代", "track 1234567", "old mcdonald"])
+@pytest.mark.parametrize(
+    "query", ["new age music", "No. 90", "50 cent", "清新歌曲", "过去年代", "track 1234567", "old mcdonald"]
+)
 def test_other_words_are_not_periods(query):
     assert read_periods(normalize(query), TODAY) == ([], normalize(query))
 

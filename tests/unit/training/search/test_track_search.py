@@ -26,8 +26,26 @@ def encode(texts):
 def catalog(count=8, **columns):
     rows = {
         "item": [n + 2 for n in range(count)],
-        "title": ["Silver River", "Golden Lantern", "Quiet Ocean", "夜曲", "Silver River No. 9", "Broken Train", "Rain", "1999"],
-        "artist_names": [["The Slow Engine Band"], ["Anna"], ["Anna"], ["周杰倫"], ["Bob"], ["Bob"], ["Bob"], ["Carl", "Anna"]],
+        "title": [
+            "Silver River",
+            "Golden Lantern",
+            "Quiet Ocean",
+            "夜曲",
+            "Silver River No. 9",
+            "Broken Train",
+            "Rain",
+            "1999",
+        ],
+        "artist_names": [
+            ["The Slow Engine Band"],
+            ["Anna"],
+            ["Anna"],
+            ["周杰倫"],
+            ["Bob"],
+            ["Bob"],
+            ["Bob"],
+            ["Carl", "Anna"],
+        ],
         "album_title": ["Harbor", "Harbor", None, None, None, None, "First Album", None],
         "lyrics": [None, None, None, None, None, "a xylophone in the garden", None, None],
         "released_on": [date(2010 + n, 6, 1) for n in range(count)],
@@ -88,7 +106,9 @@ def test_reasons(search):
     (name,) = search.search("golden lantern", 1, TODAY)
     assert (name.name_field, name.facets, name.words) == ("title", (), ())
     (tagged,) = search.search("sad korean songs of 2012", 1, TODAY)
-    assert set(tagged.facets) == {("emotions", "sad"), ("languages", "Korean")} and tagged.released_on == date(2012, 6, 1)
+    assert set(tagged.facets) == {("emotions", "sad"), ("languages", "Korean")} and tagged.released_on == date(
+        2012, 6, 1
+    )
     (words,) = search.search("xylophone", 1, TODAY)
     assert words.words == ("xylophone",)
 
@@ -131,6 +151,23 @@ def test_a_catalog_without_texts_and_facets(tmp_path):
     assert len(search) == 2 and items(search, "sad songs") == []
 
 
-@pytest.mark.parametrize("query", ["", " ", "|", "\0", "😀", '"a" AND (b', "title:x", "a" * 200, "的", "no", "not not", "é" * 50, "2015 - 2016 - 2017"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        " ",
+        "|",
+        "\0",
+        "😀",
+        '"a" AND (b',
+        "title:x",
+        "a" * 200,
+        "的",
+        "no",
+        "not not",
+        "é" * 50,
+        "2015 - 2016 - 2017",
+    ],
+)
 def test_any_text_is_a_query(search, query):
     search.search(query, 10, TODAY)
