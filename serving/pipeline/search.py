@@ -100,6 +100,8 @@ def _reason(match: Match) -> Reason | None:
         parts.append(Reason("has_facets", {"facets": tuple(value for _, value in match.facets)}))
     if match.released_on is not None:
         parts.append(Reason("released_in", {"year": match.released_on.year}))
+    if match.is_by_text:
+        parts.append(Reason("similar_texts"))
     if match.words:
         parts.append(Reason("has_words", {"words": " ".join(match.words)}))
     return Reason("matches_query", {"parts": tuple(parts)}) if parts else None

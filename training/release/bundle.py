@@ -128,6 +128,7 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     )
     from training.search.phrase_encoder import encode_phrases, encoder_version
     from training.search.release_tracks import collect_tracks
+    from training.search.text_vectors import read_text_vectors
     from training.search.track_search import write_search
 
     evaluation = workspace.folder / "evaluation"
@@ -150,7 +151,9 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     )
     data.vocabulary.save(folder / "vocabulary")
     build_catalog(data).write_parquet(folder / CATALOG)
-    write_search(collect_tracks(data), folder / SEARCH, encode_phrases, encoder_version())
+    version = encoder_version()
+    texts = read_text_vectors(data.marts, data.vocabulary, version)
+    write_search(collect_tracks(data), folder / SEARCH, encode_phrases, version, texts)
     write_json(folder / MANIFEST, manifest)
 
 

@@ -31,6 +31,7 @@ from training.evaluate import JSON_FILE, evaluation_inputs, model_input_hashes
 from training.ranking.registry import RANKERS
 from training.recall.registry import CHANNELS
 from training.release.gate import Verdict
+from training.search import SEARCH_FORMAT
 from training.slate.blend import Blend
 from training.train import MEASURES_FILE
 
@@ -66,6 +67,7 @@ def release_inputs(workspace: Workspace) -> dict[str, Any]:
         "ranker": chosen["ranker"],
         "fusion": json.loads((evaluation / "fusion.json").read_text()),
         "blend": json.loads((evaluation / "blend.json").read_text()),
+        "search": SEARCH_FORMAT,
     }
 
 

@@ -86,7 +86,7 @@ def _schema() -> tantivy.Schema:
         builder.add_text_field(name, tokenizer_name="whitespace", index_option="basic")
     builder.add_text_field("facet", tokenizer_name="raw", index_option="basic")
     builder.add_integer_field("released", fast=True)
-    builder.add_integer_field("item", fast=True)
+    builder.add_integer_field("item", fast=True, indexed=True)
     builder.add_bytes_field("document", stored=True, indexed=False)
     return builder.build()
 
@@ -163,6 +163,11 @@ class TrackIndex:
         """Days of release."""
         days = self._searcher.fast_field_values("released", [hit.address for hit in hits]) if hits else []
         return [None if day is None else date.fromordinal(EPOCH.toordinal() + day) for day in days]
+
+    def hit_of(self, item: int, score: float) -> Hit | None:
+        """An item as a hit; None if the index does not have it."""
+        found = self._searcher.search(self._term("item", item), limit=1, count=False).hits
+        return Hit(item, score, found[0][1]) if found else None
 
     def is_name_word(self, token: str) -> bool:
         """Whether a token occurs in a title or an artist's name."""
@@ -276,8 +281,8 @@ class TrackIndex:
                 return pair
         return None
 
-    def _term(self, field: str, text: str) -> tantivy.Query:
-        return tantivy.Query.term_query(self._schema, field, text, "basic")
+    def _term(self, field: str, value: str | int) -> tantivy.Query:
+        return tantivy.Query.term_query(self._schema, field, value, "basic")
 
 
 def _alternatives(queries: list[tantivy.Query]) -> tantivy.Query:

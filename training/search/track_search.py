@@ -26,6 +26,7 @@ from training.search.meaning import Encode, MeaningMatcher
 from training.search.named_tracks import NamedTrack, find_named_tracks
 from training.search.period import Period, read_periods
 from training.search.text import join, normalize, tokens
+from training.search.text_vectors import TextVectors, write_text_vectors
 
 MAX_TOKENS = 16
 """Further words of a query do not search names; the time of a request grows with their number."""
@@ -34,6 +35,9 @@ MAX_FACET_VALUES = 1_000
 NAME_CANDIDATES, CANDIDATES = 100, 200
 NAME_SCORE = 10.0
 UNREAD_SCORE = 0.8
+TEXT_SCORE = 0.8
+"""Times the similarity of its texts to the query: what a track without other matches scores."""
+MIN_TEXT_SIMILARITY = 0.45
 AFFINITY_WEIGHT = 0.2
 MAX_SPANS = 8
 MIN_SPAN_SIMILARITY = 0.6
@@ -57,6 +61,7 @@ class Match:
     name_field: str = ""  # title, artist or album, if the query is a name
     words: tuple[str, ...] = ()  # words of the query that are in its names or lyrics
     released_on: date | None = None  # if the query names a period
+    is_by_text: bool = False  # because its texts have a similar meaning
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class ParsedQuery:
     periods: list[Period]
     unread: list[str]  # words that stand for nothing else
     named: list[NamedTrack]  # tracks whose title, artist or album it is
+    content: str  # the query without stop words and periods
 
 
 class TrackSearch:
@@ -78,6 +84,7 @@ class TrackSearch:
         vector_PD: Their embeddings.
         newest: Newest day of release in the catalog; "new" is relative to it.
         encode: Embeds texts with the encoder of `vector_PD`; None: no search by meaning.
+        texts: Embeddings of the texts of tracks by the same encoder, if there are any.
     """
 
     def __init__(
@@ -87,8 +94,9 @@ class TrackSearch:
         vector_PD: NDArray[np.float32],
         newest: date | None,
         encode: Encode | None,
+        texts: TextVectors | None = None,
     ) -> None:
-        self._index, self._newest = index, newest
+        self._index, self._newest, self._encode, self._texts = index, newest, encode, texts
         self._lexicon = Lexicon(phrases)
         self._meaning = MeaningMatcher(phrases, vector_PD, encode) if encode else None
 
@@ -98,9 +106,11 @@ class TrackSearch:
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         phrases = [FacetPhrase((facet, value), text, weight) for facet, value, text, weight in config["phrases"]]
         newest = date.fromisoformat(config["newest"]) if config["newest"] else None
-        is_same_encoder = config["encoder"] == encoder_version
         vector_PD = np.load(folder / VECTORS_FILE, allow_pickle=False).astype(np.float32)
-        return cls(TrackIndex(folder / INDEX_FOLDER), phrases, vector_PD, newest, encode if is_same_encoder else None)
+        index = TrackIndex(folder / INDEX_FOLDER)
+        if config["encoder"] != encoder_version:
+            return cls(index, phrases, vector_PD, newest, encode=None)
+        return cls(index, phrases, vector_PD, newest, encode, TextVectors.load(folder))
 
     def __len__(self) -> int:
         """Number of tracks."""
@@ -144,7 +154,7 @@ class TrackSearch:
         named = find_named_tracks(self._index, words, content, exact, name_candidates)
         unread = [token for run in reading.unread for token in run][:MAX_TOKENS]
         concepts = reading.concepts if named else reading.concepts + self._by_meaning(reading)
-        return ParsedQuery(concepts, periods, unread, named)
+        return ParsedQuery(concepts, periods, unread, named, join(reading.content))
 
     def _by_meaning(self, reading: Reading) -> list[Concept]:
         """Concepts of the words that no phrase covers; of the whole query, if there is no other concept."""
@@ -169,7 +179,7 @@ class TrackSearch:
         days = self._index.released_on([track.hit for track in named])
         scores = [
             NAME_SCORE * track.similarity
-            + _score(_not_covered(parsed.concepts, track.words), parsed.periods, track, day)
+            + _score(_not_covered(parsed.concepts, track.words), parsed.periods, track.document, day)
             for track, day in zip(named, days, strict=True)
         ]
         item_C = np.array([track.hit.item for track in named], dtype=np.int64)
@@ -188,8 +198,11 @@ class TrackSearch:
     ) -> list[Match]:
         """Tracks that match most parts of the query."""
         hits = self._find_allowed(parsed, limit, is_allowed)
+        near = self._near_by_text(parsed, max(CANDIDATES, 2 * limit), is_allowed)
+        hits = _add_texts(hits, near, [self._score_document(parsed, hit) for hit in near])
         if not hits:
             return []
+        near_items = {hit.item for hit in near}
         item_C = np.array([hit.item for hit in hits], dtype=np.int64)
         score_C = np.array([hit.score for hit in hits]) + _affinity(affinity, item_C)
         order = np.lexsort((item_C, -score_C)).tolist()
@@ -200,9 +213,27 @@ class TrackSearch:
         for place, day in zip(chosen, days, strict=True):
             document = self._index.document(hits[place])
             match = self._explain(parsed.concepts, parsed.periods, hits[place], document, float(score_C[place]), day)
-            is_by_words = not match.facets and match.released_on is None
-            matches.append(replace(match, words=tuple(parsed.unread) if is_by_words else ()))
+            is_by_text = match.item in near_items
+            is_by_words = not (match.facets or match.released_on or is_by_text)
+            matches.append(replace(match, words=tuple(parsed.unread) if is_by_words else (), is_by_text=is_by_text))
         return matches
+
+    def _near_by_text(self, parsed: ParsedQuery, limit: int, is_allowed: IsAllowed) -> list[Hit]:
+        """Allowed tracks whose texts have a similar meaning, if words of the query were not understood."""
+        if self._texts is None or self._encode is None or not parsed.unread:
+            return []
+        near = self._texts.nearest(self._encode([parsed.content])[0], limit, MIN_TEXT_SIMILARITY)
+        kept = is_allowed(np.array([item for item, _ in near], dtype=np.int64))
+        hits = [
+            self._index.hit_of(item, TEXT_SCORE * similarity)
+            for (item, similarity), is_kept in zip(near, kept, strict=True)
+            if is_kept
+        ]
+        return [hit for hit in hits if hit is not None]
+
+    def _score_document(self, parsed: ParsedQuery, hit: Hit) -> float:
+        (day,) = self._index.released_on([hit])
+        return _score(parsed.concepts, parsed.periods, self._index.document(hit), day)
 
     def _find_allowed(self, parsed: ParsedQuery, limit: int, is_allowed: IsAllowed) -> list[Hit]:
         """Allowed tracks; asks the index for more if too few of them are allowed."""
@@ -234,15 +265,24 @@ class TrackSearch:
         return Match(hit.item, round(score, 4), tuple(facets), released_on=day if _is_within(periods, day) else None)
 
 
-def _score(concepts: Sequence[Concept], periods: Sequence[Period], track: NamedTrack, day: date | None) -> float:
-    """What a named track has of the rest of the query, as `TrackIndex.find` scores it."""
+def _score(concepts: Sequence[Concept], periods: Sequence[Period], document: Document, day: date | None) -> float:
+    """What a track has of concepts and periods, about as `TrackIndex.find` scores it."""
     score = 1.0 if _is_within(periods, day) else 0.0
     for concept in concepts:
-        weights = [weight for value, weight in concept.weights.items() if value in track.document.facets]
+        weights = [weight for value, weight in concept.weights.items() if value in document.facets]
         if weights:
             worth = max(weights) + ALSO * (sum(weights) - max(weights))
             score += -worth if concept.is_excluded else worth
     return score
+
+
+def _add_texts(hits: Sequence[Hit], near: Sequence[Hit], scores: Sequence[float]) -> list[Hit]:
+    """Hits with the scores of their texts added; `scores` are what those without a hit score besides."""
+    by_item = {hit.item: hit for hit in hits}
+    for text, score in zip(near, scores, strict=True):
+        base = by_item[text.item].score if text.item in by_item else score
+        by_item[text.item] = replace(text, score=base + text.score)
+    return list(by_item.values())
 
 
 def _not_covered(concepts: Sequence[Concept], words: frozenset[str]) -> list[Concept]:
@@ -258,12 +298,24 @@ def _affinity(affinity: Affinity | None, item_C: NDArray[np.int64]) -> NDArray[n
     return AFFINITY_WEIGHT * affinity(item_C) if affinity else 0.0
 
 
-def write_search(tracks: pl.DataFrame, folder: Path, encode: Encode, encoder_version: str) -> None:
-    """Write the search of a release into `folder`, see `index.build_index` for the columns of `tracks`."""
+def write_search(
+    tracks: pl.DataFrame, folder: Path, encode: Encode, encoder_version: str, text_vectors: pl.DataFrame | None = None
+) -> None:
+    """Write the search of a release into `folder`.
+
+    Args:
+        tracks: See `index.build_index`.
+        folder: A new folder.
+        encode: Embeds texts.
+        encoder_version: Version of the embeddings.
+        text_vectors: Embeddings of the texts of tracks, see `text_vectors.read_text_vectors`.
+    """
     build_index(tracks, folder / INDEX_FOLDER)
     phrases = phrases_of(_frequent_values(tracks))
     vector_PD = encode([phrase.text for phrase in phrases]) if phrases else np.zeros((0, 1), dtype=np.float32)
     np.save(folder / VECTORS_FILE, vector_PD.astype(np.float16), allow_pickle=False)
+    if text_vectors is not None:
+        write_text_vectors(text_vectors, folder)
     newest = tracks["released_on"].max() if "released_on" in tracks.columns else None
     config = {
         "encoder": encoder_version,

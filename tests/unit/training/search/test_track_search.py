@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from training.search.text_vectors import MAX_EXHAUSTIVE, TextVectors, write_text_vectors
 from training.search.track_search import CANDIDATES, TrackSearch, write_search
 
 TODAY = date(2026, 1, 1)
@@ -171,3 +172,32 @@ def test_a_catalog_without_texts_and_facets(tmp_path):
 )
 def test_any_text_is_a_query(search, query):
     search.search(query, 10, TODAY)
+
+
+def test_texts_with_a_similar_meaning(tmp_path):
+    vectors = pl.DataFrame({"item": [6, 7, 9], "embedding": [[0.0, 1.0], [1.0, 0.0], [0.8, 0.6]]})
+    write_search(catalog(emotions=[[]] * 8), tmp_path / "search", encode, "v1", vectors)
+    search = TrackSearch.load(tmp_path / "search", encode, "v1")
+    found = search.search("woebegone", 10, TODAY)
+    assert [match.item for match in found] == [7, 9] and all(match.is_by_text for match in found)
+    assert [match.item for match in search.search("woebegone", 10, TODAY, lambda items: items != 7)] == [9]
+    assert items(search, "woebegone western songs")[:1] == [5]  # item 7: by language and by its texts
+
+
+@pytest.mark.parametrize("count", [50, MAX_EXHAUSTIVE + 1])
+def test_text_vectors_equal_exhaustive_search(tmp_path, count):
+    random = np.random.default_rng(0)
+    center = random.normal(size=(40, 16))
+    rows = center[random.integers(0, 40, count)] + 0.2 * random.normal(size=(count, 16))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    write_text_vectors(pl.DataFrame({"item": np.arange(count) + 2, "embedding": rows.tolist()}), tmp_path)
+    vectors = TextVectors.load(tmp_path)
+    assert vectors is not None
+    nearest = [item for item, _ in vectors.nearest(rows[3], 10, -1.0)]
+    expected = (np.argsort(-(rows @ rows[3]))[:10] + 2).tolist()
+    assert nearest[0] == expected[0] == 5 and len(set(nearest) & set(expected)) >= 8
+
+
+def test_no_text_vectors(tmp_path):
+    write_text_vectors(pl.DataFrame({"item": [], "embedding": []}), tmp_path)
+    assert TextVectors.load(tmp_path) is None and list(tmp_path.iterdir()) == []
