@@ -40,7 +40,7 @@ def run(name: str, limit_ms: float) -> Callable[[int], list[Result]]:
 
     def measure(tracks: int) -> list[Result]:
         from training.search.phrase_encoder import encode_phrases, encoder_version
-        from training.search.track_search import write_search
+        from training.search.write_search import write_search
 
         with tempfile.TemporaryDirectory(prefix="segue-search-bench-") as folder:
             write_search(make_tracks(tracks), Path(folder) / "search", encode_phrases, encoder_version())

@@ -6,6 +6,7 @@ real request as fast as later ones.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,14 @@ from training.slate.scenes import SCENES, Scene
 
 SYNTHETIC_TRACK_US = 200_000_000
 SYNTHETIC_HISTORY_LENGTH = 20
+SYNTHETIC_QUERY = "calm warmup"  # the second word is not understood, so that the encoder is used, too
 
 
 def warm_up(release: ServedRelease, now_us: int, recall: Recall, ranking: Ranking) -> None:
     """Call every part of the release for two synthetic users.
 
     Raises:
-        WarmUpFailed: A channel, the fusion or the ranker raises, or no candidate passes the filters.
+        WarmUpFailed: A channel, the fusion, the ranker or the search raises, or no candidate passes the filters.
     """
     scene, times = next(iter(SCENES.values())), np.array([now_us], dtype=np.int64)
     served = np.flatnonzero(release.catalog.is_served_V)[:SYNTHETIC_HISTORY_LENGTH]
@@ -38,6 +40,7 @@ def warm_up(release: ServedRelease, now_us: int, recall: Recall, ranking: Rankin
             release.vocabulary, release.contract, ["warm-up"], times, sequences=[sequences], scenes=[scene.name]
         )
         _check_release(release, users, scene, recall, ranking)
+    _check_search(release, now_us)
 
 
 def _check_release(release: ServedRelease, users: UserBatch, scene: Scene, recall: Recall, ranking: Ranking) -> None:
@@ -56,6 +59,15 @@ def _check_release(release: ServedRelease, users: UserBatch, scene: Scene, recal
         raise WarmUpFailed(f"release {release.release_id} fails in {part}: {error}") from error
     if not len(fused):
         raise WarmUpFailed(f"release {release.release_id} has no candidates that may be shown; is its catalog empty?")
+
+
+def _check_search(release: ServedRelease, now_us: int) -> None:
+    if release.search is None:
+        return
+    try:
+        release.search.search(SYNTHETIC_QUERY, 1, datetime.fromtimestamp(now_us / 1e6, UTC).date())
+    except Exception as error:
+        raise WarmUpFailed(f"release {release.release_id} fails in search: {error}") from error
 
 
 def _rows(view: SequenceView, tracks: list[str], now_us: int) -> dict[str, list[Any]]:

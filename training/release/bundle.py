@@ -129,7 +129,7 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     from training.search.phrase_encoder import encode_phrases, encoder_version
     from training.search.release_tracks import collect_tracks
     from training.search.text_vectors import read_text_vectors
-    from training.search.track_search import write_search
+    from training.search.write_search import write_search
 
     evaluation = workspace.folder / "evaluation"
     ranker = json.loads((evaluation / "choice.json").read_text())["ranker"]

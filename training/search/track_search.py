@@ -15,23 +15,20 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from training.data.training_data import FACETS
 from training.search.concept import Concept, FacetValue
-from training.search.index import ALSO, Document, Hit, TrackIndex, build_index
-from training.search.lexicon import FacetPhrase, Lexicon, Reading, phrases_of
+from training.search.index import ALSO, Document, Hit, TrackIndex
+from training.search.lexicon import FacetPhrase, Lexicon, Reading
 from training.search.meaning import Encode, MeaningMatcher
 from training.search.named_tracks import NamedTrack, find_named_tracks
 from training.search.period import Period, read_periods
 from training.search.text import join, normalize, tokens
-from training.search.text_vectors import TextVectors, write_text_vectors
+from training.search.text_vectors import TextVectors
+from training.search.write_search import CONFIG_FILE, INDEX_FOLDER, VECTORS_FILE
 
 MAX_TOKENS = 16
 """Further words of a query do not search names; the time of a request grows with their number."""
-MAX_FACET_VALUES = 1_000
-"""Facet values, most frequent first, that have phrases of their own."""
 NAME_CANDIDATES, CANDIDATES = 100, 200
 NAME_SCORE = 10.0
 UNREAD_SCORE = 0.8
@@ -45,7 +42,6 @@ MIN_SPAN_SIMILARITY = 0.6
 SPAN_WEIGHT = 0.5
 MIN_RELATIVE_SCORE = 0.5
 """Tracks that match less than this share of what the best one matches are left out."""
-INDEX_FOLDER, VECTORS_FILE, CONFIG_FILE = "index", "phrases.npy", "search.json"
 
 IsAllowed = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 Affinity = Callable[[NDArray[np.int64]], NDArray[np.float64]]
@@ -296,40 +292,3 @@ def _is_within(periods: Sequence[Period], day: date | None) -> bool:
 
 def _affinity(affinity: Affinity | None, item_C: NDArray[np.int64]) -> NDArray[np.float64] | float:
     return AFFINITY_WEIGHT * affinity(item_C) if affinity else 0.0
-
-
-def write_search(
-    tracks: pl.DataFrame, folder: Path, encode: Encode, encoder_version: str, text_vectors: pl.DataFrame | None = None
-) -> None:
-    """Write the search of a release into `folder`.
-
-    Args:
-        tracks: See `index.build_index`.
-        folder: A new folder.
-        encode: Embeds texts.
-        encoder_version: Version of the embeddings.
-        text_vectors: Embeddings of the texts of tracks, see `text_vectors.read_text_vectors`.
-    """
-    build_index(tracks, folder / INDEX_FOLDER)
-    phrases = phrases_of(_frequent_values(tracks))
-    vector_PD = encode([phrase.text for phrase in phrases]) if phrases else np.zeros((0, 1), dtype=np.float32)
-    np.save(folder / VECTORS_FILE, vector_PD.astype(np.float16), allow_pickle=False)
-    if text_vectors is not None:
-        write_text_vectors(text_vectors, folder)
-    newest = tracks["released_on"].max() if "released_on" in tracks.columns else None
-    config = {
-        "encoder": encoder_version,
-        "newest": newest.isoformat() if isinstance(newest, date) else None,
-        "phrases": [[*phrase.value, phrase.text, phrase.weight] for phrase in phrases],
-    }
-    (folder / CONFIG_FILE).write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
-
-
-def _frequent_values(tracks: pl.DataFrame) -> list[FacetValue]:
-    """The facet values of the tracks, most frequent first."""
-    counts: list[tuple[int, FacetValue]] = []
-    for facet in FACETS:
-        if facet in tracks.columns:
-            values = tracks[facet].cast(pl.List(pl.String)).explode().drop_nulls().value_counts()
-            counts += [(count, (facet, value)) for value, count in values.iter_rows() if value]
-    return [value for _, value in sorted(counts, key=lambda one: (-one[0], one[1]))][:MAX_FACET_VALUES]

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from serving.releases.served_release import ServedRelease
-from training.search.track_search import TrackSearch, write_search
+from training.search.track_search import TrackSearch
+from training.search.write_search import write_search
 
 VERSION = "made by hand"
 

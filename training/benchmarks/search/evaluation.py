@@ -21,7 +21,8 @@ from training.benchmarks.search.queries import EvaluationQuery, read_queries
 from training.evaluation.metrics import bootstrap
 from training.search.phrase_encoder import encode_phrases, encoder_version
 from training.search.release_tracks import add_album_titles
-from training.search.track_search import TrackSearch, write_search
+from training.search.track_search import TrackSearch
+from training.search.write_search import write_search
 
 K = 10
 ALL = "all"

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from serving.releases.served_release import ReleaseParts, load_release
 from tests.support.training.fitted_workspace import workspace
+from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine.workspace import MissingInput, OutdatedFormat, Workspace, mark_done
@@ -127,6 +129,16 @@ def test_round_trip(released_workspace: Workspace) -> None:
     assert set(loaded.manifest["models"]["held_out"]) == set(loaded.manifest["models"]["final"])
 
 
+def test_search_of_the_release_finds_its_tracks(released_workspace: Workspace) -> None:
+    path = open_pointer().path
+    assert path is not None
+    served = load_release(path, ServiceContract((), ()))
+    assert served.search is not None and len(served.search) == int(served.catalog.is_served_V.sum())
+    (match, *_) = served.search.search("sonng 003", 5, date(2026, 6, 9))
+    assert (served.vocabulary.track_ids_V[match.item], match.name_field) == ("003", "title")
+    assert load_release(path, ServiceContract((), ()), ReleaseParts(has_search=False)).search is None
+
+
 def test_manifest_has_the_lineage(released_workspace: Workspace) -> None:
     path = open_pointer().path
     assert path is not None
@@ -157,7 +169,8 @@ def test_release_has_no_executable_content(released_workspace: Workspace) -> Non
     path = open_pointer().path
     assert path is not None
     kinds = {file.suffix for file in path.rglob("*") if file.is_file()}
-    assert kinds <= {".json", ".parquet", ".safetensors", ".npy", ".npz", ".yaml", ".sha256"}
+    index = {".fast", ".fieldnorm", ".idx", ".pos", ".store", ".term", ".faiss"}
+    assert kinds - index <= {".json", ".parquet", ".safetensors", ".npy", ".npz", ".yaml", ".sha256"}
     assert not list(path.rglob("checkpoints"))
 
 

@@ -255,6 +255,8 @@ def test_warm_up_names_the_failing_part():
         warm_up(release(tracks(8), [POPULARITY, ListChannel("realtime", [], is_failing=True)]), NOW, RECALL, Ranking())
     with pytest.raises(WarmUpFailed, match="fails in ranker"):
         warm_up(release(tracks(8), [POPULARITY], ranker=FavourRanker(2, is_failing=True)), NOW, RECALL, Ranking())
+    with pytest.raises(WarmUpFailed, match="fails in search"):
+        warm_up(release(tracks(8), [POPULARITY], search=object()), NOW, RECALL, Ranking())
     with pytest.raises(WarmUpFailed, match="no candidates that may be shown"):
         warm_up(release(tracks(8, is_in_catalogue=[False] * 8), [POPULARITY]), NOW, RECALL, Ranking())
 

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from training.search.text_vectors import MAX_EXHAUSTIVE, TextVectors, write_text_vectors
-from training.search.track_search import CANDIDATES, TrackSearch, write_search
+from training.search.track_search import CANDIDATES, TrackSearch
+from training.search.write_search import write_search
 
 TODAY = date(2026, 1, 1)
 MEANINGS = ("sad", "happy")
