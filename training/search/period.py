@@ -116,8 +116,16 @@ def _year(found: re.Match[str], _: date) -> Ranges:
 
 
 def _last_years(found: re.Match[str], today: date) -> Ranges:
-    number = int(found["number"]) if found["number"].isdigit() else _NUMBER_WORDS[found["number"]]
-    return ((today - timedelta(days=365 * min(number, 500)), END),)
+    return ((today - timedelta(days=365 * _count(found["number"])), END),)
+
+
+def _years_ago(found: re.Match[str], today: date) -> Ranges:
+    year = today.year - _count(found["number"])
+    return _years(year, year)
+
+
+def _count(text: str) -> int:
+    return min(int(text) if text.isdigit() else _NUMBER_WORDS[text], 500)
 
 
 def _relative_year(offset: int) -> _Read:
@@ -168,6 +176,8 @@ _RULES: list[tuple[re.Pattern[str], _Read]] = [
         ),
         (rf"\b(?:last|past|previous|recent)\s+{_COUNT}\s+years?\b", _last_years),
         (rf"(?:最近|近|过去)的?\s*{_COUNT}\s*年(?:来|内)?", _last_years),
+        (rf"\b{_COUNT}\s+years?\s+(?:ago|back|earlier)\b", _years_ago),
+        (rf"(?<![\d一二三四五六七八九十百]){_COUNT}\s*年(?:以|之)?前", _years_ago),
         (r"\b(?:last|past) decade\b", _last_days(3650)),
         (r"\blast year\b|(?<!过)去年", _relative_year(1)),
         (r"(?<![从以之目])前年", _relative_year(2)),

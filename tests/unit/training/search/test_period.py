@@ -35,6 +35,9 @@ def years(first, last):
         ("last year", years(2025, 2025)),
         ("去年的歌", years(2025, 2025)),
         ("近三年的歌", (date(2023, 10, 31), END)),
+        ("tracks from five years ago", years(2021, 2021)),
+        ("十年前的歌", years(2016, 2016)),
+        ("2014年前", (BEGIN, date(2013, 12, 31))),
     ],
 )
 def test_period(query, expected):
