@@ -162,7 +162,7 @@ class TrackIndex:
     def released_on(self, hits: Sequence[Hit]) -> list[date | None]:
         """Days of release."""
         days = self._searcher.fast_field_values("released", [hit.address for hit in hits]) if hits else []
-        return [None if day is None else date.fromordinal(EPOCH.toordinal() + day) for day in days]
+        return [None if day is None else date.fromordinal(EPOCH.toordinal() + int(day)) for day in days]
 
     def hit_of(self, item: int, score: float) -> Hit | None:
         """An item as a hit; None if the index does not have it."""
@@ -212,7 +212,7 @@ class TrackIndex:
             return []
         found = self._searcher.search(query, limit=limit, count=False).hits
         items = self._searcher.fast_field_values("item", [address for _, address in found]) if found else []
-        return [Hit(int(item), float(score), address) for item, (score, address) in zip(items, found, strict=True)]
+        return [Hit(int(item or 0), float(score), address) for item, (score, address) in zip(items, found, strict=True)]
 
     def _concept_query(self, concept: Concept) -> tantivy.Query:
         return _alternatives(

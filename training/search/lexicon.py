@@ -148,7 +148,7 @@ class Lexicon:
         stemmed = stems(corrected)
         best: list[tuple[int, int, _Entry | None]] = [(0, 0, None)]  # cost, start of the last part, its entry
         for end in range(1, len(words) + 1):
-            options = [(best[end - 1][0] + UNREAD_COST, end - 1, None)]
+            options: list[tuple[int, int, _Entry | None]] = [(best[end - 1][0] + UNREAD_COST, end - 1, None)]
             for start in range(max(0, end - self._longest), end):
                 entry = self._entries.get(tuple(corrected[start:end])) or self._entries.get(tuple(stemmed[start:end]))
                 if entry is not None:

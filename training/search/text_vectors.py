@@ -44,6 +44,7 @@ def write_text_vectors(vectors: pl.DataFrame, folder: Path) -> None:
     if not len(vectors):
         return
     width = len(vectors["embedding"][0])
+    index: faiss.Index
     if len(vectors) <= MAX_EXHAUSTIVE:
         index = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
     else:

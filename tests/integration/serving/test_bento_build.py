@@ -19,9 +19,11 @@ IMPORTED = """
 import sys
 sys.path[0] = sys.argv[1]
 import serving.service, serving.releases.served_release, training.release.bundle, sequences.online.reader_writer
+import training.search.track_search
+from training.search.lexicon import Lexicon, known_phrases
 from serving.http import openapi
 from serving.reasons import messages
-openapi.load_examples(), [messages.load_messages(language) for language in messages.LANGUAGES]
+Lexicon(known_phrases()), openapi.load_examples(), [messages.load_messages(language) for language in messages.LANGUAGES]
 ours = ("config", "sequences", "serving", "training")
 print("\\n".join(m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ours and m.__file__))
 """

@@ -66,6 +66,6 @@ def _meets(track: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
     if "title" in condition:
         return str(track["title"]).split(NUMBER_SEPARATOR)[0] == condition["title"]
     if "artist" in condition:
-        return condition["artist"] in track["artist_names"]
+        return bool(condition["artist"] in track["artist_names"])
     released = str(track["released_on"])
     return bool(condition.get("released_from", "") <= released <= condition.get("released_until", "9999"))
