@@ -23,6 +23,7 @@ MAX_TRACKS = 200_000
 """The most played tracks that are indexed; 512 bytes each."""
 MAX_EXHAUSTIVE = 20_000
 PROBES = 16
+MAX_TRAINING_VECTORS = 40_000
 BATCH_SIZE = 10_000
 
 
@@ -50,7 +51,7 @@ def write_text_vectors(vectors: pl.DataFrame, folder: Path) -> None:
     else:
         lists = int(4 * np.sqrt(len(vectors)))
         index = faiss.index_factory(width, f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
-    index.train(_matrix(vectors.sample(min(len(vectors), 40 * 1_000), seed=0)))
+    index.train(_matrix(vectors.sample(min(len(vectors), MAX_TRAINING_VECTORS), seed=0)))
     for part in vectors.iter_slices(BATCH_SIZE):
         index.add(_matrix(part))
     faiss.write_index(index, str(folder / INDEX_FILE))
@@ -58,7 +59,9 @@ def write_text_vectors(vectors: pl.DataFrame, folder: Path) -> None:
 
 
 def _matrix(vectors: pl.DataFrame) -> NDArray[np.float32]:
-    return np.array(vectors["embedding"].to_list(), dtype=np.float32)
+    width = len(vectors["embedding"][0])
+    matrix: NDArray[np.float32] = vectors["embedding"].cast(pl.Array(pl.Float32, width)).to_numpy()
+    return np.ascontiguousarray(matrix)
 
 
 @dataclass(frozen=True)
