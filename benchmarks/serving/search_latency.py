@@ -60,7 +60,7 @@ def run(name: str, limit_ms: float) -> Callable[[int], list[Result]]:
 
 
 def make_tracks(count: int) -> pl.DataFrame:
-    """Return a catalog with the columns of `index.build_index`."""
+    """Return a catalog with the columns of `build_index`."""
     from training.search.lexicon import known_phrases
 
     random = np.random.default_rng(0)

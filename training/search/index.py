@@ -1,8 +1,4 @@
-"""Full-text index of the tracks of a release (tantivy), on disk, and read through memory maps.
-
-A document is a track: the terms of its title, artists, album and lyrics, its facet values, and its day of release. Tracks
-are in order of popularity, which decides between equally good matches.
-"""
+"""Full-text index of the tracks of a release (tantivy), read from the disk through memory maps; see `build_index`."""
 
 from __future__ import annotations
 
@@ -10,34 +6,31 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from weakref import finalize
 
-import polars as pl
 import tantivy
 
-from training.data.training_data import FACETS
 from training.search.concept import Concept, FacetValue
 from training.search.period import Period
-from training.search.text import index_terms, is_chinese, normalize
+from training.search.text import is_chinese
 
 NAME_FIELDS = {"title": 1.0, "artist": 1.0, "album": 0.6}
 """Fields of names and what a match in each is worth."""
 TEXT_FIELDS = {**NAME_FIELDS, "lyrics": 0.4}
-MAX_CHARACTERS = {"title": 300, "artist": 300, "album": 300, "lyrics": 2_000}
 FACET_WORTH = {"languages": 1.1, "styles": 1.05, "emotions": 0.95}
 """What a value of each facet is worth, 1 by default: if no track has all that is asked for, facts count more than moods."""
 ALSO = 0.3
 """Share of the score of further alternatives of which one is enough: other fields, other values of a concept."""
 FUZZY_WEIGHT = 0.8
+MAX_RARE_COUNT, RARE_FUZZY_WEIGHT = 3, 0.5
+"""A term of at most so many tracks may be an error in a frequent one."""
 MIN_FUZZY_LENGTH, MIN_LENGTH_OF_TWO_ERRORS, MIN_SPLIT_LENGTH = 4, 6, 8
 EXCLUSION = -10.0
-WRITER_BYTES = 400_000_000
-ROWS_PER_SLICE = 10_000
 EPOCH = date(1970, 1, 1)
 FACET_SEPARATOR = ":"
 
@@ -61,69 +54,6 @@ class Document:
     facets: frozenset[FacetValue]
 
 
-def build_index(tracks: pl.DataFrame, folder: Path) -> None:
-    """Write the index of the tracks into `folder`.
-
-    Args:
-        tracks: One row per track, the most popular first, with the columns `item`, `title`, `artist_names`, `album_title`,
-            `lyrics`, `released_on` and the facets; all but `item` may be null or missing.
-        folder: A new folder.
-    """
-    folder.mkdir(parents=True)
-    index = tantivy.Index(_schema(), str(folder))
-    writer = index.writer(heap_size=WRITER_BYTES, num_threads=1)  # one thread keeps the order of the tracks
-    for row in _rows(tracks):
-        writer.add_document(_document(row))
-    writer.commit()
-    writer.wait_merging_threads()
-    for path in folder.glob("*.lock"):
-        path.unlink()
-
-
-def _schema() -> tantivy.Schema:
-    builder = tantivy.SchemaBuilder()
-    for name in TEXT_FIELDS:
-        builder.add_text_field(name, tokenizer_name="whitespace", index_option="basic")
-    builder.add_text_field("facet", tokenizer_name="raw", index_option="basic")
-    builder.add_integer_field("released", fast=True)
-    builder.add_integer_field("item", fast=True, indexed=True)
-    builder.add_bytes_field("document", stored=True, indexed=False)
-    return builder.build()
-
-
-def _rows(tracks: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    for part in tracks.iter_slices(ROWS_PER_SLICE):
-        yield from part.iter_rows(named=True)
-
-
-def _document(row: Mapping[str, Any]) -> tantivy.Document:
-    artists = [name for name in row.get("artist_names") or [] if name]
-    texts = {
-        "title": row.get("title") or "",
-        "artist": " ".join(artists),
-        "album": row.get("album_title") or "",
-        "lyrics": row.get("lyrics") or "",
-    }
-    document = tantivy.Document()
-    for name, text in texts.items():
-        if text:
-            document.add_text(name, " ".join(index_terms(normalize(text[: MAX_CHARACTERS[name]]))))
-    facets = [
-        FACET_SEPARATOR.join((facet, value))
-        for facet in FACETS
-        for value in dict.fromkeys(row.get(facet) or [])
-        if value
-    ]
-    for value in facets:
-        document.add_text("facet", value)
-    if row.get("released_on") is not None:
-        document.add_integer("released", (row["released_on"] - EPOCH).days)
-    document.add_integer("item", row["item"])
-    stored = [texts["title"], artists, texts["album"], facets]
-    document.add_bytes("document", json.dumps(stored, ensure_ascii=False).encode())
-    return document
-
-
 class TrackIndex:
     """An opened index.
 
@@ -142,12 +72,6 @@ class TrackIndex:
         self._index.reload()
         self._searcher = self._index.searcher()
         self._schema = self._index.schema
-
-    @classmethod
-    def of(cls, tracks: pl.DataFrame, folder: Path) -> Self:
-        """Build and open an index."""
-        build_index(tracks, folder)
-        return cls(folder)
 
     def __len__(self) -> int:
         """Number of tracks."""
@@ -256,22 +180,41 @@ class TrackIndex:
         count = max(self._searcher.doc_freq(field, term) for field in ("title", "artist"))
         return max(0.2, 1 - math.log1p(count) / math.log1p(len(self) + 1)) if count else 1.0
 
-    def _term_matches(self, term: str) -> Any:
-        """Function from a field to the queries for a term, exact if it exists, else with typing errors, and their weights."""
-        exact = [field for field in TEXT_FIELDS if self._searcher.doc_freq(field, term)]
-        if any(field in NAME_FIELDS for field in exact):
-            return lambda field: [(self._term(field, term), 1.0)] if field in exact else []
-        if len(term) >= MIN_FUZZY_LENGTH and not is_chinese(term):
-            for distance in (1, 2) if len(term) >= MIN_LENGTH_OF_TWO_ERRORS else (1,):
-                fuzzy = {
-                    field: tantivy.Query.fuzzy_term_query(self._schema, field, term, distance) for field in NAME_FIELDS
-                }
-                fields = [field for field, query in fuzzy.items() if self._searcher.search(query, 1, count=False).hits]
-                if fields:
-                    return lambda field: [(fuzzy[field], FUZZY_WEIGHT)] if field in fields else []
-            if len(term) >= MIN_SPLIT_LENGTH and (pair := self._split(term)):
-                return lambda field: [(self._term(field, one), 0.5) for one in pair] if field in NAME_FIELDS else []
-        return lambda field: [(self._term(field, term), 1.0)] if field in exact else []
+    def _term_matches(self, term: str) -> Callable[[str], list[tuple[tantivy.Query, float]]]:
+        """Function from a field to the queries for a term and their weights.
+
+        Exact if the term exists, else with one error, or two in long words, else as two words. A rare term may be a common one
+        with an error.
+        """
+        counts = {field: self._searcher.doc_freq(field, term) for field in TEXT_FIELDS}
+        exact = [field for field, count in counts.items() if count]
+        in_names = sum(counts[field] for field in NAME_FIELDS)
+        fuzzy = self._fuzzy_matches(term) if in_names <= MAX_RARE_COUNT else {}
+        if fuzzy or exact:
+            fuzzy_weight = RARE_FUZZY_WEIGHT if in_names else FUZZY_WEIGHT
+
+            def build(field: str) -> list[tuple[tantivy.Query, float]]:
+                parts = [(fuzzy[field], fuzzy_weight)] if field in fuzzy else []
+                if field in exact:  # words without an error are among the fuzzy ones
+                    parts.append((self._term(field, term), 1.0 - fuzzy_weight if field in fuzzy else 1.0))
+                return parts
+
+            return build
+        pair = self._split(term) if len(term) >= MIN_SPLIT_LENGTH else None
+        return lambda field: [(self._term(field, one), 0.5) for one in pair] if pair and field in NAME_FIELDS else []
+
+    def _fuzzy_matches(self, term: str) -> dict[str, tantivy.Query]:
+        """Queries for words with the fewest errors, by the fields that have some."""
+        if len(term) < MIN_FUZZY_LENGTH or is_chinese(term):
+            return {}
+        for distance in (1, 2) if len(term) >= MIN_LENGTH_OF_TWO_ERRORS else (1,):
+            queries = {
+                field: tantivy.Query.fuzzy_term_query(self._schema, field, term, distance) for field in NAME_FIELDS
+            }
+            found = {name: one for name, one in queries.items() if self._searcher.search(one, 1, count=False).hits}
+            if found:
+                return found
+        return {}
 
     def _split(self, term: str) -> tuple[str, str] | None:
         """Two words of names that a term consists of."""

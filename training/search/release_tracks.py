@@ -11,7 +11,7 @@ from training.data.training_data import FACETS, TrainingData
 
 
 def collect_tracks(data: TrainingData) -> pl.DataFrame:
-    """The tracks that may be recommended, the most played first, with the columns of `index.build_index`."""
+    """The tracks that may be recommended, the most played first, with the columns of `build_index`."""
     rows = data.track_rows.with_columns(item=pl.int_range(pl.len()) + FIRST_CODE).filter(
         pl.Series(data.catalog_V[FIRST_CODE:])
     )

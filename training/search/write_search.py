@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from training.data.training_data import FACETS
+from training.search.build_index import build_index
 from training.search.concept import FacetValue
-from training.search.index import build_index
 from training.search.lexicon import phrases_of
 from training.search.meaning import Encode
 from training.search.text_vectors import write_text_vectors
@@ -27,7 +27,7 @@ def write_search(
     """Write the search of a release into `folder`.
 
     Args:
-        tracks: See `index.build_index`.
+        tracks: See `build_index`.
         folder: A new folder.
         encode: Embeds texts.
         encoder_version: Version of the embeddings.

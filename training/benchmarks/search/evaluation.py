@@ -59,7 +59,7 @@ def evaluate(tracks: pl.DataFrame, today: date, queries: Sequence[EvaluationQuer
     """Precision@K by group of queries: a kind, a language, a kind in a language, or all.
 
     Args:
-        tracks: The catalog, with the columns of `index.build_index`.
+        tracks: The catalog, with the columns of `build_index`.
         today: The day of the search.
         queries: The queries.
     """

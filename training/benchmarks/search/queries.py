@@ -27,7 +27,7 @@ class EvaluationQuery:
     conditions: tuple[Mapping[str, Any], ...]
 
     def is_relevant(self, track: Mapping[str, Any]) -> bool:
-        """Whether a row of the catalog, with the columns of `index.build_index`, is relevant."""
+        """Whether a row of the catalog, with the columns of `build_index`, is relevant."""
         return all(_meets(track, condition) for condition in self.conditions)
 
 

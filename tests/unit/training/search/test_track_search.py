@@ -202,3 +202,9 @@ def test_text_vectors_equal_exhaustive_search(tmp_path, count):
 def test_no_text_vectors(tmp_path):
     write_text_vectors(pl.DataFrame({"item": [], "embedding": []}), tmp_path)
     assert TextVectors.load(tmp_path) is None and list(tmp_path.iterdir()) == []
+
+
+def test_a_rare_word_may_be_an_error_in_a_frequent_one(tmp_path):
+    titles = ["Goldn", *["Broken Lantern"] * 150, "Golden Lantern"]
+    table = pl.DataFrame({"item": range(len(titles)), "title": titles})
+    assert open_search(tmp_path, table).search("goldn lantern", 1, TODAY)[0].item == len(titles) - 1
