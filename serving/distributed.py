@@ -40,9 +40,11 @@ from serving.remote.client import RemoteCall, RemoteCallError, RemoteRanking, Re
 from serving.runtime import Runtime
 from training.data.feature_services import ServiceContract
 from training.data.user_batch import UserBatch
+from training.recall.neural_channel import ItemsBetween
 from training.recall.reason import Reason
 from training.release import model_store, traffic_split
 from training.release.integrity import DamagedRelease
+from training.slate.scenes import PATH
 
 MAX_BODY_BYTES = 8 << 20
 MAX_CANDIDATES = 1 << 16
@@ -147,6 +149,26 @@ class RecallService:
         )
 
     @bentoml.api
+    def recall_continuation(self, content: dict[str, Any]) -> dict[str, Any]:
+        """See `Recall.recall_continuation`."""
+        return _respond(
+            content,
+            lambda: array_json.encode_recall_result(
+                self._recall.recall_continuation(
+                    self._release(content),
+                    array_json.decode_array(content["items"]),
+                    str(content["title"]),
+                    _k(content),
+                )
+            ),
+        )
+
+    @bentoml.api
+    def recall_between(self, content: dict[str, Any]) -> dict[str, Any]:
+        """See `Recall.recall_between`."""
+        return _respond(content, lambda: array_json.encode_items_between(self._items_between(content)))
+
+    @bentoml.api
     def reasons(self, content: dict[str, Any]) -> dict[str, Any]:
         """See `Recall.reasons`."""
         return _respond(content, lambda: {"reasons": [reason.to_json() for reason in self._reasons(content)]})
@@ -178,6 +200,13 @@ class RecallService:
     def _reasons(self, content: Json) -> list[Reason]:
         release, users = self._release_and_users(content)
         return self._recall.reasons(release, content["name"], users, [int(item) for item in content["items"]])
+
+    def _items_between(self, content: Json) -> ItemsBetween | None:
+        first, last, points = (int(content[name]) for name in ("first", "last", "points"))
+        if not 0 <= points <= PATH.max_limit:
+            raise InvalidPayload(f"points {points} is not between 0 and {PATH.max_limit}")
+        release = self._release(content)
+        return self._recall.recall_between(release, str(content["name"]), first, last, points, _k(content))
 
     def _release(self, content: Json) -> ServedRelease:
         return self._releases.get(str(content["release"]))

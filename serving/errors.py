@@ -8,7 +8,11 @@ class RequestRejected(ValueError):
 
 
 class UnknownTrack(LookupError):
-    """The release does not have the requested track; the message names both."""
+    """The release does not have the requested tracks; the message names both."""
+
+
+class NoItemVectors(LookupError):
+    """The release has no channel with item vectors; the message names the release."""
 
 
 class NoCollections(LookupError):
@@ -16,4 +20,4 @@ class NoCollections(LookupError):
 
 
 class NotReady(RuntimeError):
-    """No release is in service yet."""
+    """No release is in service yet, or its models did not respond in time."""

@@ -36,9 +36,17 @@ from serving.observability.monitors import ServiceMonitor
 from serving.pipeline.collection_pipeline import CollectionPipeline
 from serving.pipeline.daily_lists import DailyLists
 from serving.pipeline.hydrate import Hydrator
+from serving.pipeline.path_pipeline import PathPipeline
 from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall
-from serving.pipeline.request import Request, new_request_id, read_request, read_search, read_similar
+from serving.pipeline.request import (
+    Request,
+    new_request_id,
+    read_path,
+    read_request,
+    read_search,
+    read_similar,
+)
 from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchResult, search
 from serving.pipeline.track_pipeline import ExposureWriter, TrackPipeline
@@ -50,7 +58,7 @@ from serving.releases.warm_up import warm_up
 from storage.media_paths import MediaPaths
 from storage.suppression_list import SuppressionList
 from training.slate.filters import Exclusions, FilterContext
-from training.slate.scenes import SCENES, SIMILAR, TRACKS
+from training.slate.scenes import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS
 
 if TYPE_CHECKING:
     from media.rendered import RenderedMedia
@@ -189,6 +197,7 @@ class Runtime:
             self._hydrator, self._recall, self._lists, exposures, metrics, self._ranking
         )
         self._collection_pipeline = CollectionPipeline(self._hydrator, self._recall, exposures, metrics)
+        self._path_pipeline = PathPipeline(self._hydrator, self._recall, exposures, metrics)
 
     def _take_over(self) -> None:
         """Become the writer when the process that had the lock of the event log has ended."""
@@ -220,23 +229,31 @@ class Runtime:
 
     def recommend(
         self,
-        user_id: str,
+        user_id: str | None,
         scene: str,
         limit: int | None,
         discovery: float | None = None,
         territory: str | None = None,
         explicit: bool | None = None,
+        seeds: Sequence[str] = (),
+        title: str = "",
+        exclude: Sequence[str] = (),
     ) -> RecommendationResponse:
         """Recommendations from the release that serves the user. `territory` and `explicit` default to the settings.
 
+        With `seeds` or a `title`, the tracks that continue this playlist.
+
         Raises:
             RequestRejected: The request is invalid.
+            UnknownTrack: The release does not have some of the seeds.
             NoCollections: The release has no items of the scene's type.
             NotReady: No release is in service yet.
         """
         policy = self._content_policy(territory, explicit)
+        playlist = seeds, title, exclude
         return self._serve(
-            scene, lambda now, own_id: read_request(user_id, scene, limit, now, discovery, own_id, *policy)
+            CONTINUATION.name if seeds or title.strip() else scene,
+            lambda now, own_id: read_request(user_id, scene, limit, now, discovery, own_id, *policy, *playlist),
         )
 
     def similar(
@@ -259,6 +276,26 @@ class Runtime:
             SIMILAR.name, lambda now, own_id: read_similar(track_id, limit, user_id, now, own_id, *policy)
         )
 
+    def path(
+        self,
+        first: str,
+        last: str,
+        length: int | None,
+        user_id: str | None,
+        territory: str | None = None,
+        explicit: bool | None = None,
+    ) -> RecommendationResponse:
+        """A smooth path of tracks from track `first` to track `last`.
+
+        Raises:
+            RequestRejected: The request is invalid, or one of the tracks may not be played.
+            UnknownTrack: The release does not have one of the tracks.
+            NoItemVectors: The release has no channel with item vectors.
+            NotReady: No release is in service yet, or its channel did not respond in time.
+        """
+        policy = self._content_policy(territory, explicit)
+        return self._serve(PATH.name, lambda now, own_id: read_path(first, last, length, user_id, now, own_id, *policy))
+
     def _content_policy(self, territory: str | None, explicit: bool | None) -> tuple[str, bool]:
         here = self._settings
         return here.territory if territory is None else territory, here.explicit if explicit is None else explicit
@@ -273,7 +310,7 @@ class Runtime:
                 release, arm = self._release_manager.release_for(request.user_id)
                 if release is None:
                     raise NotReady(NO_RELEASE_MESSAGE)
-                pipeline = self._track_pipeline if request.scene.item_type == TRACKS else self._collection_pipeline
+                pipeline = self._pipeline_of(request)
                 response = pipeline.recommend(replace(request, arm=arm), release, is_shown=self._writing is not None)
             self._record_degraded(response)
             self._metrics.requests.labels(scene, "answered", release.release_id).inc()
@@ -288,6 +325,11 @@ class Runtime:
             line["ms"] = round((time.perf_counter() - began) * 1000, 3)
             logger.info("request", extra={"fields": line})
             structured_log.REQUEST_ID.reset(token)
+
+    def _pipeline_of(self, request: Request) -> TrackPipeline | CollectionPipeline | PathPipeline:
+        if request.scene.name == PATH.name:
+            return self._path_pipeline
+        return self._track_pipeline if request.scene.item_type == TRACKS else self._collection_pipeline
 
     def _record_degraded(self, response: RecommendationResponse) -> None:
         """Report parts that failed for a response, and add those that concern every response."""

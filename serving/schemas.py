@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.pipeline.request import MAX_ID_BYTES, MIN_PATH_LENGTH
 from serving.pipeline.user_profile import InterestSummary, ProfileEvent
 from serving.reasons.messages import Language, render_reason
+from training.slate.scenes import PATH
 
 if TYPE_CHECKING:
     from serving.pipeline.response import RecommendationResponse
@@ -31,6 +33,32 @@ Explicit = Annotated[
     ),
 ]
 ReasonLanguage = Annotated[Language, Field(description="Language of the reasons: English or Chinese")]
+
+
+TrackId = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES)]
+
+
+class PathInput(BaseModel):
+    """A request of `POST /path`. A model of its own, because `from` cannot be the name of a parameter."""
+
+    from_track: str = Field(alias="from", min_length=1, max_length=MAX_ID_BYTES, description="First track of the path")
+    to_track: str = Field(alias="to", min_length=1, max_length=MAX_ID_BYTES, description="Last track of the path")
+    length: int | None = Field(
+        default=None,
+        ge=MIN_PATH_LENGTH,
+        le=PATH.max_limit,
+        description=f"Number of tracks with both ends; default: {PATH.limit}",
+    )
+    user_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_ID_BYTES,
+        description="Id of the user, whose blocked and disliked tracks are excluded",
+    )
+    territory: Territory = None
+    explicit: Explicit = None
+    language: ReasonLanguage = "en"
+    debug: bool = Field(default=False, description="Whether the response has a `trace`")
 
 
 class RecommendedTrack(BaseModel):

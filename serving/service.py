@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from config import garbage_collector, http_settings, jwt_settings, settings
 from config.bind_address import check_bind_address
-from serving.errors import NoCollections, NotReady, RequestRejected, UnknownTrack
+from serving.errors import NoCollections, NoItemVectors, NotReady, RequestRejected, UnknownTrack
 from serving.events.write_ahead_log import LogBusy
 from serving.http import openapi
 from serving.http.access_policy import OTHER_USER, AccessControl, AccessPolicy
@@ -35,14 +35,17 @@ from serving.http.static_page import ListeningPage
 from serving.http.user_tokens import OTHER_USER_MESSAGE, UserTokens, names_other_user
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
-from serving.pipeline.request import MAX_ID_BYTES
+from serving.pipeline.request import DEFAULT_SCENE, MAX_EXCLUDED, MAX_ID_BYTES, MAX_SEEDS, MAX_TITLE_LENGTH
+from serving.reasons.messages import Language
 from serving.schemas import (
     EventReport,
     Explicit,
+    PathInput,
     ReasonLanguage,
     Recommendation,
     SearchResults,
     Territory,
+    TrackId,
     UserIds,
     UserProfileResponse,
     render_recommendation,
@@ -80,8 +83,9 @@ OPTIONS: Any = {"workers": 1, "traffic": {"timeout": TIMEOUT_S}, "service_class"
 class Recommender:
     """Recommends tracks and logs the events that follow.
 
-    `POST /recommend` returns tracks with reasons, `POST /similar` tracks similar to one; `POST /events` reports what users
-    did with them. A report is durable when the response arrives, and visible to the user's next request.
+    `POST /recommend` returns tracks with reasons, `POST /similar` tracks similar to one, `POST /path` tracks from one to
+    another; `POST /events` reports what users did with them. A report is durable when the response arrives, and visible to
+    the user's next request.
     """
 
     def __init__(self) -> None:
@@ -101,8 +105,17 @@ class Recommender:
     @bentoml.api(output_spec=Recommendation)
     def recommend(
         self,
-        user_id: Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")],
-        scene: Annotated[str, Field(max_length=64, description=f"Place in the product: {', '.join(SCENES)}")] = "daily",
+        user_id: Annotated[
+            str | None,
+            Field(
+                min_length=1,
+                max_length=MAX_ID_BYTES,
+                description="Id of the user; may be omitted with `seeds` or `title`",
+            ),
+        ] = None,
+        scene: Annotated[
+            str, Field(max_length=64, description=f"Place in the product: {', '.join(SCENES)}")
+        ] = DEFAULT_SCENE,
         limit: Annotated[int | None, Field(ge=1, description="Number of items; default: that of the scene")] = None,
         discovery: Annotated[
             float | None,
@@ -114,6 +127,17 @@ class Recommender:
         explicit: Explicit = None,
         language: ReasonLanguage = "en",
         debug: Annotated[bool, Field(description="Whether the response has a `trace`")] = False,
+        seeds: Annotated[
+            list[TrackId],
+            Field(max_length=MAX_SEEDS, description="Tracks of a playlist to continue, in its order"),
+        ] = [],  # noqa: B006  # pydantic copies the default
+        title: Annotated[
+            str, Field(max_length=MAX_TITLE_LENGTH, description="Title of the playlist to continue, in any language")
+        ] = "",
+        exclude: Annotated[
+            list[TrackId],
+            Field(max_length=MAX_EXCLUDED, description="Tracks that must not be in the response; may be unknown ones"),
+        ] = [],  # noqa: B006
     ) -> Recommendation | Response:
         """Tracks, playlists or short videos for a user, best first.
 
@@ -129,16 +153,23 @@ class Recommender:
         The scene `playlists` returns playlists, `mlog` short videos (mlogs), each with its id, a reason and some of its
         playable tracks; a click on one, reported as an event with `target_type` playlist or mlog, influences the next
         response. These scenes have no `discovery`. 404: the release has no items of the scene's type.
+
+        With `seeds` or `title` the response continues a playlist: tracks that fit the seeds and the words of the title, without
+        the seeds themselves. It depends on the user only by their blocked and disliked tracks and artists; `scene` and
+        `discovery` do not apply. 404: the release does not have some of the seeds. `exclude` works with every scene of tracks;
+        the list of `daily` is not changed by it.
         """
-        if denied := _deny_other_users([user_id]):
+        if user_id is not None and (denied := _deny_other_users([user_id])):
             return denied
         try:
             return render_recommendation(
-                self._runtime.recommend(user_id, scene, limit, discovery, territory, explicit), language, debug
+                self._runtime.recommend(user_id, scene, limit, discovery, territory, explicit, seeds, title, exclude),
+                language,
+                debug,
             )
         except RequestRejected as error:
             return _error(400, error)
-        except NoCollections as error:
+        except (NoCollections, UnknownTrack) as error:
             return _error(404, error)
         except NotReady as error:
             return _error(503, error)
@@ -176,6 +207,38 @@ class Recommender:
         except RequestRejected as error:
             return _error(400, error)
         except UnknownTrack as error:
+            return _error(404, error)
+        except NotReady as error:
+            return _error(503, error)
+
+    @bentoml.api(input_spec=PathInput, output_spec=Recommendation)
+    def path(
+        self,
+        from_track: str,
+        to_track: str,
+        length: int | None = None,
+        user_id: str | None = None,
+        territory: str | None = None,
+        explicit: bool | None = None,
+        language: Language = "en",
+        debug: bool = False,
+    ) -> Recommendation | Response:
+        """A smooth sequence of tracks from one track to another.
+
+        The first and the last track are the given ones, no track or recording occurs twice, and neighbors are as similar as
+        possible: the path minimizes the sum of squared angles between the vectors of neighbors. The score of a track is the
+        cosine between its vector and that of the track before. The filters are those of `/recommend`. If few tracks may be
+        played, the path is shorter.
+        """
+        if user_id is not None and (denied := _deny_other_users([user_id])):
+            return denied
+        try:
+            return render_recommendation(
+                self._runtime.path(from_track, to_track, length, user_id, territory, explicit), language, debug
+            )
+        except RequestRejected as error:
+            return _error(400, error)
+        except (UnknownTrack, NoItemVectors) as error:
             return _error(404, error)
         except NotReady as error:
             return _error(503, error)
@@ -309,7 +372,7 @@ def _metrics() -> Metrics:
 
 def _queues() -> list[RequestQueue]:
     recommendations = RequestQueue(
-        ("/recommend", "/similar", "/listener", "/listeners", "/search"),
+        ("/recommend", "/similar", "/path", "/listener", "/listeners", "/search"),
         settings.load_settings().concurrent_requests,
         MAX_WAITING_REQUESTS,
     )

@@ -33,7 +33,8 @@ Segue recommends tracks, playlists and short videos, and learns from what listen
 2. **Report**: `POST /events` reports what the listener did, with the `request_id` of the response.
 3. **Request again**: the next response takes the events into account. A blocked or disliked track or artist never returns.
 
-`POST /similar` returns tracks similar to a given one.
+`POST /similar` returns tracks similar to a given one, `POST /path` a smooth sequence from one track to another, and
+`POST /recommend` with `seeds` or a `title` continues a playlist.
 
 To try it here, open *Recommend*, press *Try it out*, then *Execute*. Unknown users get popular tracks.
 
@@ -52,6 +53,7 @@ TAGS = {
 TAG_OF_PATH = {
     "/recommend": "Recommend",
     "/similar": "Recommend",
+    "/path": "Recommend",
     "/events": "Events",
     "/listener": "Inspect",
     "/listeners": "Inspect",
@@ -87,12 +89,12 @@ ERROR_DESCRIPTIONS = {
     401: "Missing or unknown API key, or invalid or expired user token, if the service has keys or accepts tokens",
     403: "The user token is not valid for the path or for the named user; or the service has no keys, and the request does not "
     "come from its own machine or from an allowed page",
-    404: "The release does not have the track, or has no items of the scene's type, or the track has no such file",
+    404: "The release does not have a track, or has no items of the scene's type, or the track has no such file",
     408: "The body arrived too slowly",
     413: "The body is too large",
     415: "The content type is not application/json",
     429: "Too many requests from this client; see Retry-After",
-    503: "No release in service yet, or too many requests are queued; see Retry-After",
+    503: "No release in service yet, a model did not respond in time, or too many requests are queued; see Retry-After",
 }
 
 

@@ -29,8 +29,8 @@ from serving.http.request_body import BodyLimits, BodyReader, BodyTooLarge, Clie
 
 CLOSE_CONNECTION = (b"connection", b"close")
 MAX_LISTED_ERRORS = 5
-REQUEST_MODEL_NAME = "Input"
-"""BentoML's name of request models. A response that does not match its model is a server error."""
+REQUEST_MODEL_NAMES = ("Input", "PathInput")
+"""Names of request models: BentoML's, and that of `serving.schemas`. A response that does not match its model is a server error."""
 
 PAGE = b"""<!DOCTYPE html>
 <html lang="en">
@@ -159,7 +159,7 @@ class ValidationLogFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is logged."""
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-        return not (isinstance(error, ValidationError) and error.title == REQUEST_MODEL_NAME)
+        return not (isinstance(error, ValidationError) and error.title in REQUEST_MODEL_NAMES)
 
 
 def _describe_content_type(scope: Message) -> tuple[int, str] | None:

@@ -14,7 +14,7 @@ from serving.releases.served_release import ServedRelease
 from training.data.ragged import Ragged
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates
-from training.slate.fusion import ANY_SCENE, Fusion
+from training.slate.fusion import ANY_SCENE, FusedCandidates, Fusion
 from training.slate.scenes import Scene
 
 EMPTY_HISTORY = Ragged(np.zeros(0, dtype=np.int64), np.zeros(2, dtype=np.int64))
@@ -64,6 +64,9 @@ class RequestCandidates:
         return replace(self, scores_C=scores_C)
 
 
+NO_CANDIDATES = RequestCandidates(np.zeros(0, dtype=np.int64), np.zeros(0), [])
+
+
 def fuse(
     release: ServedRelease,
     scene: Scene,
@@ -88,13 +91,27 @@ def fuse_similar(candidates: Mapping[str, Candidates]) -> RequestCandidates:
     return _merge_candidates(Fusion(), candidates, EMPTY_HISTORY, ANY_SCENE, 1.0)
 
 
+def fuse_continuation(
+    release: ServedRelease, candidates: Mapping[str, Candidates], items_S: np.ndarray, has_title: bool
+) -> RequestCandidates:
+    """Fuse the candidates of the sources for a playlist, by the weights that the release has for as many seeds."""
+    if not candidates:
+        return NO_CANDIDATES
+    width = sum(one.items_BK.shape[1] for one in candidates.values())
+    seeds = Ragged(items_S, np.array([0, len(items_S)], dtype=np.int64))
+    return _first_row(release.continuation.fuse(candidates, seeds, has_title, width))
+
+
 def _merge_candidates(
     fusion: Fusion, candidates: Mapping[str, Candidates], known: Ragged, scene: str, share: float | None
 ) -> RequestCandidates:
     if not candidates:
-        return RequestCandidates(np.zeros(0, dtype=np.int64), np.zeros(0), [])
+        return NO_CANDIDATES
     width = sum(one.items_BK.shape[1] for one in candidates.values())
-    merged = fusion.fuse(candidates, known, width, [scene], share)
+    return _first_row(fusion.fuse(candidates, known, width, [scene], share))
+
+
+def _first_row(merged: FusedCandidates) -> RequestCandidates:
     count = int((merged.items_BK[0] > 0).sum())
     return RequestCandidates(
         merged.items_BK[0, :count],

@@ -21,7 +21,9 @@ from serving.pipeline.bulkhead import BulkheadExecutor
 from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates, CandidateSource
+from training.recall.continuation.source import ContinuationSource
 from training.recall.multi_interest.channel import Interest, MultiInterest
+from training.recall.neural_channel import ItemsBetween
 from training.recall.reason import Reason
 
 POPULARITY = "popularity"
@@ -29,10 +31,13 @@ POPULARITY = "popularity"
 INTEREST_CHANNEL = MultiInterest.name
 """Channel that names interests."""
 
+WARM_UP_TITLE = "Calm night"
+
 FAILED, LATE, BUSY = "failed", "late", "busy"
 """Why a channel is left out: it raised; it missed the deadline; an earlier call that missed its deadline is still running."""
 
-Source = TypeVar("Source", bound=CandidateSource)
+AnySource = CandidateSource | ContinuationSource
+Source = TypeVar("Source", bound=AnySource)
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +74,7 @@ class Recall:
     def __init__(self, metrics: Metrics, deadline_s: float, threads: int) -> None:
         self._metrics, self._deadline_s, self._threads = metrics, deadline_s, threads
         # Weak keys: the threads of a channel end when its release leaves service.
-        self._bulkheads: WeakKeyDictionary[CandidateSource, BulkheadExecutor] = WeakKeyDictionary()
+        self._bulkheads: WeakKeyDictionary[AnySource, BulkheadExecutor] = WeakKeyDictionary()
         self._bulkheads_lock = threading.Lock()
 
     def recall_for_users(
@@ -81,7 +86,23 @@ class Recall:
 
     def recall_similar(self, release: ServedRelease, item: int, k: int) -> RecallResult:
         """The `k` items most similar to `item`, of every channel."""
-        return self.run_channels(release.channels, lambda channel: channel.similar_items(item, k))
+        items = np.array([item], dtype=np.int64)
+        return self.run_channels(release.channels, lambda channel: channel.similar_items(items, k))
+
+    def recall_continuation(self, release: ServedRelease, items: np.ndarray, title: str, k: int) -> RecallResult:
+        """The best `k` of every source for a playlist with these seeds and this title, of which one may be empty."""
+        return self.run_channels(release.continuation_sources, lambda source: source.continue_playlist(items, title, k))
+
+    def recall_between(
+        self, release: ServedRelease, name: str, first: int, last: int, points: int, k: int
+    ) -> ItemsBetween | None:
+        """The items that a channel with item vectors has between two items (see `NeuralChannel.items_between`); None if
+        it fails or exceeds the deadline.
+        """
+        channels = {name: release.channels[name]}
+        recalled = self.run_channels(channels, lambda channel: channel.items_between(first, last, points, k))
+        found = recalled.candidates.get(name)
+        return found if isinstance(found, ItemsBetween) else None
 
     def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[Reason]:
         """Why one source found these items for the one request in `users`, in order."""
@@ -120,7 +141,14 @@ class Recall:
                 if first:
                     source.reasons(users, [first])
                     if name in release.channels:
-                        source.similar_items(first, k)
+                        source.similar_items(np.array([first]), k)
+            except Exception as error:
+                raise WarmUpFailed(f"release {release.release_id} fails in {name}: {error}") from error
+        first = next((int(one.items_BK[0, 0]) for one in found.values() if one.items_BK[0, 0]), 0)
+        seeds = np.array([first] if first else [], dtype=np.int64)
+        for name, source in release.continuation_sources.items():
+            try:
+                source.continue_playlist(seeds, WARM_UP_TITLE, k)
             except Exception as error:
                 raise WarmUpFailed(f"release {release.release_id} fails in {name}: {error}") from error
         return {name: found[name] for name in release.channels}
@@ -147,7 +175,7 @@ class Recall:
                 self._metrics.candidates.labels(name).inc(int((candidates[name].items_BK > 0).sum()))
         return RecallResult(candidates, left_out)
 
-    def _bulkhead(self, name: str, channel: CandidateSource) -> BulkheadExecutor:
+    def _bulkhead(self, name: str, channel: AnySource) -> BulkheadExecutor:
         with self._bulkheads_lock:
             bulkhead = self._bulkheads.get(channel)
             if bulkhead is None:

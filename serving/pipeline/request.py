@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from serving.errors import RequestRejected
-from training.slate.scenes import SCENES, SIMILAR, TRACKS, Scene
+from training.slate.scenes import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS, Scene
 
 MAX_ID_BYTES = 256
+MAX_SEEDS, MAX_EXCLUDED = 100, 1000
+MAX_TITLE_LENGTH = 200
+MIN_PATH_LENGTH = 2
+DEFAULT_SCENE = "daily"
 REPEAT_DISCOVERY_THRESHOLD = 0.5
 COUNTRY = re.compile("[A-Za-z]{2}")
 
@@ -19,7 +24,7 @@ class Request:
     """One validated request."""
 
     request_id: str
-    user_id: str  # may be empty if `track_id` is given
+    user_id: str  # may be empty for similar tracks, continuations and paths
     scene: Scene
     limit: int
     at_us: int  # time of the request, µs since 1970, UTC
@@ -28,6 +33,19 @@ class Request:
     arm: str = ""  # arm of the experiment; empty without one
     territory: str = ""  # upper-case country code; empty if unknown
     is_explicit_wanted: bool = True
+    seeds: tuple[str, ...] = ()  # distinct tracks of the playlist to continue, or the two ends of a path
+    title: str = ""  # of the playlist to continue
+    excluded: tuple[str, ...] = ()  # tracks that must not be in the response; may be unknown
+
+    @property
+    def is_about_tracks(self) -> bool:
+        """Whether the response depends on tracks or a title instead of what the user played."""
+        return self.scene.name not in SCENES
+
+    @property
+    def is_continuation(self) -> bool:
+        """Whether the request continues a playlist."""
+        return self.scene.name == CONTINUATION.name
 
     @property
     def prefers_repeats(self) -> bool:
@@ -36,7 +54,7 @@ class Request:
 
 
 def read_request(
-    user_id: str,
+    user_id: str | None,
     scene: str,
     limit: int | None,
     now_us: int,
@@ -44,12 +62,35 @@ def read_request(
     request_id: str | None = None,
     territory: str = "",
     is_explicit_wanted: bool = True,
+    seeds: Sequence[str] = (),
+    title: str = "",
+    exclude: Sequence[str] = (),
 ) -> Request:
     """Validate a request for recommendations; without `request_id` it gets a new one.
 
+    With `seeds` or a `title` it is a request to continue a playlist, which needs no user.
+
     Raises:
-        RequestRejected: Unknown scene, limit or discovery out of range, invalid user id or territory.
+        RequestRejected: Unknown scene, limit or discovery out of range, invalid ids, title or territory, or a parameter
+            that does not apply to a playlist.
     """
+    excluded = _distinct_ids("exclude", exclude, MAX_EXCLUDED)
+    if seeds or title.strip():
+        return _read_continuation(
+            user_id,
+            scene,
+            limit,
+            now_us,
+            discovery,
+            request_id,
+            territory,
+            is_explicit_wanted,
+            _distinct_ids("seeds", seeds, MAX_SEEDS),
+            title.strip(),
+            excluded,
+        )
+    if user_id is None:
+        raise RequestRejected("user_id is missing; give it, or seeds or a title of a playlist to continue")
     _check_id("user_id", user_id)
     if scene not in SCENES:
         raise RequestRejected(f"scene {scene[:64]!r} is not one of {', '.join(SCENES)}")
@@ -58,6 +99,8 @@ def read_request(
     row = SCENES[scene]
     if discovery is not None and row.item_type != TRACKS:
         raise RequestRejected(f"scene {scene} has {row.item_type}, for which discovery is not defined; omit discovery")
+    if excluded and row.item_type != TRACKS:
+        raise RequestRejected(f"scene {scene} has {row.item_type}, and exclude names tracks; omit exclude")
     return Request(
         request_id or new_request_id(),
         user_id,
@@ -67,6 +110,77 @@ def read_request(
         discovery,
         territory=_territory(territory),
         is_explicit_wanted=is_explicit_wanted,
+        excluded=excluded,
+    )
+
+
+def _read_continuation(
+    user_id: str | None,
+    scene: str,
+    limit: int | None,
+    now_us: int,
+    discovery: float | None,
+    request_id: str | None,
+    territory: str,
+    is_explicit_wanted: bool,
+    seeds: tuple[str, ...],
+    title: str,
+    excluded: tuple[str, ...],
+) -> Request:
+    if user_id is not None:
+        _check_id("user_id", user_id)
+    if scene != DEFAULT_SCENE:
+        raise RequestRejected(f"scene {scene[:64]!r} is not defined for a playlist; omit scene, or seeds and title")
+    if discovery is not None:
+        raise RequestRejected("discovery is not defined for a playlist; omit discovery, or seeds and title")
+    if len(title) > MAX_TITLE_LENGTH or not title.isprintable():
+        raise RequestRejected(f"title must be at most {MAX_TITLE_LENGTH} characters of printable text")
+    return Request(
+        request_id or new_request_id(),
+        user_id or "",
+        CONTINUATION,
+        _limit(limit, CONTINUATION),
+        now_us,
+        territory=_territory(territory),
+        is_explicit_wanted=is_explicit_wanted,
+        seeds=seeds,
+        title=title,
+        excluded=excluded,
+    )
+
+
+def read_path(
+    first: str,
+    last: str,
+    length: int | None,
+    user_id: str | None,
+    now_us: int,
+    request_id: str | None = None,
+    territory: str = "",
+    is_explicit_wanted: bool = True,
+) -> Request:
+    """Validate a request for a path from track `first` to track `last`, with or without a user.
+
+    Raises:
+        RequestRejected: Length out of range, equal ends, invalid id or territory.
+    """
+    _check_id("from", first)
+    _check_id("to", last)
+    if user_id is not None:
+        _check_id("user_id", user_id)
+    if first == last:
+        raise RequestRejected(f"from and to are both {first!r}; give two tracks")
+    if length is not None and not MIN_PATH_LENGTH <= length <= PATH.max_limit:
+        raise RequestRejected(f"length {length} is not between {MIN_PATH_LENGTH} and {PATH.max_limit}")
+    return Request(
+        request_id or new_request_id(),
+        user_id or "",
+        PATH,
+        length or PATH.limit,
+        now_us,
+        territory=_territory(territory),
+        is_explicit_wanted=is_explicit_wanted,
+        seeds=(first, last),
     )
 
 
@@ -121,6 +235,14 @@ def read_search(user_id: str | None, now_us: int, territory: str = "", is_explic
 def new_request_id() -> str:
     """A unique request id."""
     return uuid.uuid4().hex
+
+
+def _distinct_ids(name: str, ids: Sequence[str], most: int) -> tuple[str, ...]:
+    if len(ids) > most:
+        raise RequestRejected(f"{name} has {len(ids)} tracks; give at most {most}")
+    for track_id in ids:
+        _check_id(f"{name}: track id {track_id[:64]!r}", track_id)
+    return tuple(dict.fromkeys(ids))
 
 
 def _check_id(name: str, text: str) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 
@@ -14,10 +15,12 @@ from serving.observability.metrics import Metrics
 from serving.pipeline.daily_lists import ListedTrack
 from serving.pipeline.fuse import RequestCandidates
 from serving.pipeline.recall import Recall, RecallResult
+from serving.pipeline.request import Request
 from serving.pipeline.user_state_cache import STATE_FROM_CACHE, STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
 from serving.releases.track_media import audio_url, cover_url
 from training.data.user_batch import UserBatch
+from training.recall.continuation.sources import TITLE_SOURCES
 from training.recall.reason import Reason, track_phrase
 
 MOST_PLAYED = Reason("most_played")
@@ -172,12 +175,53 @@ class RecommendationResponse:
     arm: str = ""
 
 
+@dataclass(frozen=True)
+class SeedReasons:
+    """Reasons of the response to a request about tracks or a title."""
+
+    items: np.ndarray
+    title: str
+    is_similar: bool  # similar tracks, which are never filled with popular ones
+
+    @classmethod
+    def of(cls, request: Request, items: np.ndarray) -> Self | None:
+        """The reasons for a request; None if it depends on a user instead."""
+        return cls(items, request.title, request.track_id is not None) if request.is_about_tracks else None
+
+    def reason(self, item: int, channels: Sequence[str], release: ServedRelease) -> Reason:
+        """Why a track that these channels found is in the response."""
+        del item
+        if not channels and not self.is_similar:
+            return MOST_PLAYED
+        if not self.is_similar and channels[0] in TITLE_SOURCES:
+            return Reason("fits_title", {"title": self.title})
+        if len(self.items) == 1:
+            return Reason("close_to_track", {"track": track_phrase(release.vocabulary, int(self.items[0]))})
+        return Reason("fits_playlist")
+
+
+@dataclass(frozen=True)
+class PathReasons:
+    """Reasons of the tracks of a path between two items."""
+
+    first: int
+    last: int
+
+    def reason(self, item: int, channels: Sequence[str], release: ServedRelease) -> Reason:
+        """Why a track is on the path."""
+        del channels
+        if item in (self.first, self.last):
+            return Reason("end_of_path")
+        ends = {name: track_phrase(release.vocabulary, end) for name, end in (("x", self.first), ("y", self.last))}
+        return Reason("between_tracks", ends)
+
+
 def build_items(
     chosen: RequestCandidates,
     release: ServedRelease,
     users: UserBatch,
     listed: Mapping[int, ListedTrack],
-    seed_item: int | None,
+    seeds: SeedReasons | PathReasons | None,
     recall: Recall,
     metrics: Metrics,
 ) -> list[TrackItem]:
@@ -188,20 +232,20 @@ def build_items(
         release: Release that computes the response.
         users: The request, B = 1.
         listed: Item → track of today's list; such a track keeps its title, artists and reason.
-        seed_item: Item of a request for similar tracks, which is the reason of all of them.
+        seeds: What a request is about that does not depend on the user; None for recommendations.
         recall: Gives the reasons of channels.
         metrics: Counts channels that fail to give a reason.
     """
     chosen_items = chosen.items_C.tolist()
     listed_reasons: dict[int, Reason | None] = {item: listed[item].reason for item in chosen_items if item in listed}
     reasons: dict[int, Reason | None]
-    if seed_item is None:
+    if seeds is None:
         found_by = zip(chosen_items, chosen.channels_C, strict=True)
         unlisted = {item: channels for item, channels in found_by if item not in listed_reasons}
         reasons = listed_reasons | _collect_reasons(unlisted, users, release, recall, metrics)
     else:
-        similarity = Reason("close_to_track", {"track": track_phrase(release.vocabulary, seed_item)})
-        reasons = {**dict.fromkeys(chosen_items, similarity), **listed_reasons}
+        found_by = zip(chosen_items, chosen.channels_C, strict=True)
+        reasons = {item: seeds.reason(item, channels, release) for item, channels in found_by}
     listed_tracks = [listed.get(item) for item in chosen_items]
     scores = np.nan_to_num(chosen.scores_C).tolist()
     return [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields
 from typing import Protocol
@@ -31,10 +32,11 @@ from serving.pipeline.user_state_cache import STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
 from training.data.catalog import Catalog
 from training.data.user_history import current_session_items
-from training.slate.diversity import cap_tracks_per_artist, rerank_mmr
+from training.slate.diversity import cap_tracks_per_artist, rerank_mmr, space_artists
 from training.slate.filters import FilterContext, apply_filters
 
 FALLBACK_CANDIDATES = 1000
+MAX_NAMED_TRACKS = 10
 DAILY_LISTS_FAILED = "the daily lists cannot be read or written; the list of today may change"
 EXPOSURES_FAILED = "the exposure record was not written"
 
@@ -56,11 +58,14 @@ class RequestContext:
     release: ServedRelease
     user: UserState
     trace: Trace
-    seed_item: int | None = None  # item of a request for similar tracks
+    seed_items: np.ndarray = field(
+        default_factory=lambda: np.zeros(0, dtype=np.int64)
+    )  # the item of a request for similar tracks, or those of the playlist to continue
     todays_tracks: dict[int, ListedTrack] = field(default_factory=dict)  # item → track of today's list, in list order
     excluded_items: np.ndarray = field(
         default_factory=lambda: np.zeros(0, dtype=np.int64)
-    )  # e.g. shown in recent lists or played in this session
+    )  # e.g. shown in recent lists, played in this session, or excluded by the request
+    requested: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # excluded by the request
 
 
 class TrackPipeline:
@@ -88,7 +93,7 @@ class TrackPipeline:
             is_shown: Whether to write the exposure record and the daily list.
 
         Raises:
-            UnknownTrack: The request is for tracks similar to one that the release does not have.
+            UnknownTrack: The request is about tracks that the release does not have.
         """
         metrics, scene = self._metrics, request.scene
         trace = Trace(release.release_id, _discovery_share(request, release))
@@ -105,11 +110,17 @@ class TrackPipeline:
             )
             with trace.time_stage("select", metrics):
                 chosen = _select(candidates, context, trace.listed)
-                if len(chosen) < request.limit and context.seed_item is None:  # popular tracks are not similar tracks
+                if len(chosen) < request.limit and request.track_id is None:  # popular tracks are not similar tracks
                     chosen = self._fill_with_popular(chosen, context)
                 chosen = self._explore(chosen, candidates, context)
                 items = response.build_items(
-                    chosen, release, context.user.users, context.todays_tracks, context.seed_item, self._recall, metrics
+                    chosen,
+                    release,
+                    context.user.users,
+                    context.todays_tracks,
+                    response.SeedReasons.of(request, context.seed_items),
+                    self._recall,
+                    metrics,
                 )
             if is_shown:
                 with trace.time_stage("side_effects", metrics):
@@ -119,16 +130,17 @@ class TrackPipeline:
     def _build_context(self, request: Request, release: ServedRelease, trace: Trace) -> RequestContext:
         """The request with the state of its user, today's list and the excluded items."""
         code = release.vocabulary.track_code
-        seed_item = code.get(request.track_id) if request.track_id is not None else None
-        if request.track_id is not None and seed_item is None:
-            raise UnknownTrack(
-                f"track {request.track_id!r} is not in release {release.release_id}; use the id of another track"
-            )
+        seed_items = (
+            encode_tracks([request.track_id], release, "use the id of another track")
+            if request.track_id is not None
+            else encode_tracks(request.seeds, release, "omit them from seeds")
+        )
+        requested = np.array([code[track] for track in request.excluded if track in code], dtype=np.int64)
         user = self._hydrator.load_user_state(request, release)
         trace.record_state(user.state_from)
-        if seed_item is not None:
-            excluded = np.array([seed_item], dtype=np.int64)
-            return RequestContext(request, release, user, trace, seed_item, excluded_items=excluded)
+        if request.is_about_tracks:
+            excluded = np.union1d(seed_items, requested)
+            return RequestContext(request, release, user, trace, seed_items, excluded_items=excluded)
         lists = self._read_lists(request, trace)
         excluded = np.array(sorted(code[track] for track in lists.recent_track_ids if track in code), dtype=np.int64)
         if request.prefers_repeats:
@@ -136,8 +148,11 @@ class TrackPipeline:
             excluded = np.setdiff1d(excluded, user.users.history_items.items)
         if request.scene.excludes_session_plays:
             excluded = np.union1d(excluded, current_session_items(user.users.views, user.users.request_at_B))
+        excluded = np.union1d(excluded, requested)
         todays_tracks = {code[track.track_id]: track for track in lists.today if track.track_id in code}
-        return RequestContext(request, release, user, trace, todays_tracks=todays_tracks, excluded_items=excluded)
+        return RequestContext(
+            request, release, user, trace, todays_tracks=todays_tracks, excluded_items=excluded, requested=requested
+        )
 
     def _listed_candidates(self, context: RequestContext) -> RequestCandidates:
         """Today's list so far, without tracks that may no longer be shown."""
@@ -148,7 +163,7 @@ class TrackPipeline:
             [track.channels for track in tracks],
             {item: track.propensity for item, track in context.todays_tracks.items() if track.is_exploration},
         )
-        return self._filter(listed, context, np.zeros(0, dtype=np.int64)) if len(listed) else listed
+        return self._filter(listed, context, context.requested) if len(listed) else listed
 
     def _new_candidates(self, context: RequestContext, listed: RequestCandidates) -> RequestCandidates:
         """Ranked candidates that are not listed."""
@@ -158,18 +173,20 @@ class TrackPipeline:
             recalled = self._recall_candidates(context)
             trace.record_recall(recalled)
         with trace.time_stage("fuse", metrics):
-            if context.seed_item is None:
+            if not request.is_about_tracks:
                 fused = fuse.fuse(release, scene, users, recalled.candidates, request.discovery)
-            else:
+            elif request.track_id is not None:
                 fused = fuse.fuse_similar(recalled.candidates)
+            else:
+                fused = fuse.fuse_continuation(release, recalled.candidates, context.seed_items, bool(request.title))
             trace.fused = len(fused)
         with trace.time_stage("filter", metrics):
             excluded = np.union1d(context.excluded_items, listed.items_C)
             fused = self._filter(fused, context, excluded).top_k(scene.max_ranked_candidates)
             trace.ranked = len(fused)
         with trace.time_stage("rank", metrics):
-            # The ranker predicts what a user plays next, not similarity to a track.
-            if context.seed_item is not None:
+            # The ranker predicts what a user plays next, not what is similar to tracks.
+            if request.is_about_tracks:
                 return fused
             return rank.rank(self._ranking, release, scene, users, fused, metrics)
 
@@ -196,8 +213,10 @@ class TrackPipeline:
     def _recall_candidates(self, context: RequestContext) -> RecallResult:
         """The best candidates of every channel; of popularity alone for an unknown user."""
         release, user, k = context.release, context.user, context.request.scene.candidates_per_channel
-        if context.seed_item is not None:
-            return self._recall.recall_similar(release, context.seed_item, k)
+        if context.request.track_id is not None:
+            return self._recall.recall_similar(release, int(context.seed_items[0]), k)
+        if context.request.is_about_tracks:
+            return self._recall.recall_continuation(release, context.seed_items, context.request.title, k)
         only = [POPULARITY] if not user.is_known and POPULARITY in release.channels else None
         return self._recall.recall_for_users(release, user.users, k, only)
 
@@ -214,7 +233,7 @@ class TrackPipeline:
     ) -> RequestCandidates:
         """The chosen tracks with random new ones in some of the last slots, unless the request excludes new tracks."""
         scene, catalog, trace = context.request.scene, context.release.catalog, context.trace
-        rate = 0.0 if context.seed_item is not None or context.request.discovery == 0 else scene.exploration_rate
+        rate = 0.0 if context.request.is_about_tracks or context.request.discovery == 0 else scene.exploration_rate
         seed = context.request.request_id
         explored = explore(chosen, candidates, catalog, scene.max_per_artist, rate, trace.listed, seed)
         trace.explored = len(explored.exploration_propensity) - len(chosen.exploration_propensity)
@@ -260,8 +279,10 @@ class TrackPipeline:
             logger.exception("could not write the exposure record of %s", request.request_id)
             self._metrics.skipped.labels("exposures").inc()
             context.trace.degraded["exposures"] = EXPOSURES_FAILED
-        # A list generated without the user's state must not be kept for the rest of the day.
-        if cooldown_days and context.user.state_from != STATE_UNAVAILABLE and len(items) > context.trace.listed:
+        # A list generated without the user's state, or without the tracks that one request excludes, must not be kept for
+        # the rest of the day.
+        is_kept = context.user.state_from != STATE_UNAVAILABLE and not request.excluded
+        if cooldown_days and is_kept and len(items) > context.trace.listed:
             tracks = [
                 ListedTrack(**{one.name: getattr(item, one.name) for one in fields(ListedTrack)}) for item in items
             ]
@@ -271,6 +292,22 @@ class TrackPipeline:
                 logger.exception("could not write the daily list of %s; the next one may differ", request.request_id)
                 self._metrics.skipped.labels("daily_lists").inc()
                 context.trace.degraded["daily_lists"] = DAILY_LISTS_FAILED
+
+
+def encode_tracks(track_ids: Sequence[str], release: ServedRelease, remedy: str) -> np.ndarray:
+    """The items of tracks, in order.
+
+    Raises:
+        UnknownTrack: The release does not have some of them; the message names up to 10 and the remedy.
+    """
+    code = release.vocabulary.track_code
+    unknown = [track for track in track_ids if track not in code]
+    if not unknown:
+        return np.array([code[track] for track in track_ids], dtype=np.int64)
+    names = ", ".join(repr(track) for track in unknown[:MAX_NAMED_TRACKS])
+    more = f" and {len(unknown) - MAX_NAMED_TRACKS} more" if len(unknown) > MAX_NAMED_TRACKS else ""
+    are = f"track {names} is" if len(unknown) == 1 else f"tracks {names}{more} are"
+    raise UnknownTrack(f"{are} not in release {release.release_id}; {remedy}")
 
 
 def select(items_C: np.ndarray, catalog: Catalog, limit: int, max_per_artist: int) -> list[int]:
@@ -298,6 +335,9 @@ def _select(candidates: RequestCandidates, context: RequestContext, listed: int)
     scene = context.request.scene
     limits = (context.release.catalog, context.request.limit, scene.max_per_artist)
     strength = context.release.blend.diversity if scene.is_diverse else 0.0
+    if context.request.is_continuation:
+        chosen = candidates.take(select(candidates.items_C, *limits))
+        return chosen.take(space_artists(context.release.catalog.main_artist_V[chosen.items_C]))
     if strength == 0:
         return candidates.take(select(candidates.items_C, *limits))
     return candidates.take(select_diverse(candidates.items_C, candidates.scores_C, *limits, strength, listed))
@@ -310,7 +350,7 @@ def _response_release(items: list[TrackItem], release: ServedRelease) -> str:
 
 
 def _discovery_share(request: Request, release: ServedRelease) -> float | None:
-    """The fraction of new tracks of the response; None for similar tracks."""
-    if request.track_id is not None:
+    """The fraction of new tracks of the response; None for a request about tracks."""
+    if request.is_about_tracks:
         return None
     return float(release.fusion.discovery_share(request.scene.name) if request.discovery is None else request.discovery)

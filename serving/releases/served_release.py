@@ -15,6 +15,7 @@ from training.data.feature_services import ServiceContract
 from training.data.vocabulary import Vocabulary
 from training.release import integrity
 from training.slate.blend import Blend
+from training.slate.continuation import Continuation
 from training.slate.fusion import Fusion
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class ServedRelease:
         default_factory=dict
     )  # `playlists`, `mlogs` → collections
     search: TrackSearch | None = None  # None if the process does not search, or the release was built without it
+    continuation: Continuation = field(default_factory=Continuation)  # how sources of playlist continuation are fused
+    continuation_sources: Mapping[str, Any] = field(default_factory=dict)  # name → source, or REMOTE_MODEL
 
     def source(self, name: str) -> Any:
         """The channel or collection source of a name.
@@ -99,8 +102,10 @@ def load_release(
     release = Release.load(folder, parts.has_channels, parts.has_ranker)
     has_ranker = bool(release.manifest["ranker"])
     channels: Mapping[str, Any] = release.channels
+    sources: Mapping[str, Any] = release.continuation_sources
     if not parts.has_channels:
         channels = dict.fromkeys(release.manifest["channels"], REMOTE_MODEL)
+        sources = dict.fromkeys(release.manifest["channels"], REMOTE_MODEL)
     return ServedRelease(
         release_id=str(release.manifest["release"]),
         channels=channels,
@@ -114,6 +119,8 @@ def load_release(
         collection_channels=release.collection_recallers,
         collection_indexes=release.collection_indexes,
         search=_load_search(folder / SEARCH) if parts.has_search else None,
+        continuation=release.continuation,
+        continuation_sources=sources,
     )
 
 

@@ -19,6 +19,7 @@ from serving.pipeline.recall import RecallResult, UserInterests
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates
 from training.recall.multi_interest.channel import Interest
+from training.recall.neural_channel import ItemsBetween
 
 ALLOWED_DTYPES = ("<i8", "<i4", "<f4", "<f8", "|b1")
 MAX_DIMENSIONS = 3
@@ -165,6 +166,30 @@ def decode_recall_result(content: Any) -> RecallResult:
         return RecallResult(decode_candidates(content["candidates"]), left_out)
     except (TypeError, KeyError, AttributeError) as error:
         raise InvalidPayload(f"not a recall result: {error}") from error
+
+
+def encode_items_between(found: ItemsBetween | None) -> Json:
+    """Encode items and vectors; an empty object for None."""
+    if found is None:
+        return {}
+    return encode_arrays({"items": found.items_BK, "scores": found.scores_BK, "vectors": found.vector_ND})
+
+
+def decode_items_between(content: Any) -> ItemsBetween | None:
+    """Decode items and vectors.
+
+    Raises:
+        InvalidPayload: The payload has another structure.
+    """
+    if content == {}:
+        return None
+    try:
+        items, scores, vectors = (decode_array(content[name]) for name in ("items", "scores", "vectors"))
+    except (TypeError, KeyError) as error:
+        raise InvalidPayload(f"not items between tracks: {error}") from error
+    if items.ndim != 2 or vectors.ndim != 2 or items.shape != (1, len(vectors)) or scores.shape != items.shape:
+        raise InvalidPayload(f"items {items.shape} and scores {scores.shape} with vectors {vectors.shape}")
+    return ItemsBetween(items, scores, vectors)
 
 
 def encode_user_interests(user_interests: UserInterests | None) -> Json:

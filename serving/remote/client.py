@@ -21,6 +21,7 @@ from serving.remote import array_json
 from serving.remote.array_json import Json
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates
+from training.recall.neural_channel import ItemsBetween
 from training.recall.reason import Reason
 
 WARM_UP_TIMEOUT_S = 120.0
@@ -72,6 +73,30 @@ class RemoteRecall(Recall):
         return self._call_recall(
             "recall_similar", list(release.channels), {"release": release.release_id, "item": item, "k": k}
         )
+
+    def recall_continuation(self, release: ServedRelease, items: np.ndarray, title: str, k: int) -> RecallResult:
+        """See `Recall.recall_continuation`."""
+        content = {"release": release.release_id, "items": array_json.encode_array(items), "title": title, "k": k}
+        return self._call_recall("recall_continuation", list(release.continuation_sources), content)
+
+    def recall_between(
+        self, release: ServedRelease, name: str, first: int, last: int, points: int, k: int
+    ) -> ItemsBetween | None:
+        """See `Recall.recall_between`."""
+        content = {
+            "release": release.release_id,
+            "name": name,
+            "first": first,
+            "last": last,
+            "points": points,
+            "k": k,
+        }
+        try:
+            return array_json.decode_items_between(self._call("recall_between", content, self._timeout_s))
+        except Exception:
+            logger.exception("the recall service failed; it found no items between two tracks")
+            self._metrics.skipped.labels(name).inc()
+            return None
 
     def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[Reason]:
         """See `Recall.reasons`."""

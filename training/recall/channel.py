@@ -53,6 +53,11 @@ class Candidates:
         return cls(items, scores)
 
     @classmethod
+    def empty(cls, k: int) -> Candidates:
+        """No candidates for one request, [1, K]."""
+        return cls.pad_or_truncate(np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0), dtype=np.float32), k)
+
+    @classmethod
     def from_ranking(cls, items_BK: np.ndarray) -> Candidates:
         """Candidates from items in rank order, 0 = no item; the score of an item is its negated rank, from 0."""
         rank_K = -np.arange(items_BK.shape[1], dtype=np.float32)
@@ -134,9 +139,9 @@ class RecallChannel(CandidateSource[Config]):
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
         """The channel that `save` wrote."""
 
-    def similar_items(self, item: int, k: int) -> Candidates:
-        """The `k` items most similar to `item`, without `item` itself, [1, K]; empty if the channel has no item
-        similarity.
+    def similar_items(self, items: np.ndarray, k: int) -> Candidates:
+        """The `k` items most similar to a set of one or more items, without these, [1, K]; empty if the channel has no
+        item similarity.
         """
-        del item
-        return Candidates.pad_or_truncate(np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0), dtype=np.float32), k)
+        del items
+        return Candidates.empty(k)

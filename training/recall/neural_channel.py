@@ -26,6 +26,7 @@ from training.engine.workspace import write_json
 from training.index.cold_start import ColdStartIndex, compute_cold_item_thresholds
 from training.index.exact import ExactIndex
 from training.index.ivf import IVFIndex
+from training.index.sphere import interpolate_on_sphere
 from training.index.tuning import RECALL_CUTOFF, RecordingIndex, choose_index
 from training.nn.item_tower import ItemCodes
 from training.recall.channel import Candidates, RecallChannel
@@ -52,6 +53,13 @@ class TrainingSource(Protocol):
 
     def __len__(self) -> int:
         """Number of training examples; 0 if there is nothing to train on."""
+
+
+@dataclass(frozen=True)
+class ItemsBetween(Candidates):
+    """Items [1, N] between the first and the last of them, with their unit-length vectors [N, D]."""
+
+    vector_ND: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -272,13 +280,38 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         return (self.resolved_config.index.cold_item_thresholds or {}).get(task, np.inf)
 
     @torch.no_grad()
-    def nearest_items(self, item: int, k: int) -> Candidates:
-        """The `k` items whose vectors are nearest to that of `item`, without `item` itself, [1, K].
+    def nearest_items(self, items: np.ndarray, k: int) -> Candidates:
+        """The `k` items whose vectors are nearest to the mean vector of `items`, without these, [1, K].
 
         Cold items are left out: their thresholds are computed for users' queries and do not apply to item vectors.
         """
-        vector_1D = self.vectors(torch.tensor([item]))
-        return Candidates.pad_or_truncate(*self.index.search(vector_1D, k, np.array([[item]])), k)
+        vector_1D = self.vectors(torch.from_numpy(items)).mean(0, keepdim=True)
+        return Candidates.pad_or_truncate(*self.index.search(vector_1D, k, items[None, :]), k)
+
+    @torch.no_grad()
+    def items_between(self, first: int, last: int, points: int, k: int) -> ItemsBetween:
+        """The items nearest to `points` points on the arc between the vectors of two items, and these two items.
+
+        Cold items are left out, as in `nearest_items`.
+
+        Args:
+            first: Item at the beginning, the first of the result.
+            last: Item at the end, the last of the result.
+            points: Number of points, evenly spaced, without the ends.
+            k: Number of items per point.
+        """
+        end_2D = self.vectors(torch.tensor([first, last])).numpy().astype(np.float32)
+        point_PD = interpolate_on_sphere(end_2D[0], end_2D[1], points + 2)[1:-1]
+        ends = np.array([first, last], dtype=np.int64)
+        found = np.zeros(0, dtype=np.int64)
+        if points:
+            queries = torch.from_numpy(point_PD.astype(np.float32))
+            found_PK, _ = self.index.search(queries, k, np.tile(ends, (points, 1)))
+            found = np.setdiff1d(found_PK, [0, first, last])
+        items_N = np.concatenate([ends[:1], found, ends[1:]])
+        vector_ND = self.vectors(torch.from_numpy(items_N)).numpy().astype(np.float32)
+        candidates = Candidates.from_ranking(items_N[None, :])
+        return ItemsBetween(candidates.items_BK, candidates.scores_BK, vector_ND)
 
     def save(self, folder: Path) -> None:
         """Write config and metadata as JSON, weights and item codes as safetensors, the catalog as one array."""

@@ -1,8 +1,9 @@
 """A release as one folder: everything that serving needs, without executable content.
 
 `manifest.json, vocabulary/, catalogue.parquet, search/, channels/<name>/, collections/<name>/, ranker/, heads/<name>/,
-fusion.json, blend.json` and the held-out slate by request (`slate.parquet`) for the gate of the next release. Files are
-JSON, Parquet, safetensors, NumPy arrays and LightGBM trees as text; there are no pickles.
+fusion.json, blend.json, continuation.json, titles/` (encoded facet values and titles of playlists) and the held-out
+slate by request (`slate.parquet`) for the gate of the next release. Files are JSON, Parquet, safetensors, NumPy arrays
+and LightGBM trees as text; there are no pickles.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from training.data.collections import CollectionIndex
+from sequences.batch import FIRST_CODE
+from training.data.collections import CollectionIndex, Collections
 from training.data.training_data import TrainingData
 from training.data.vocabulary import Vocabulary
 from training.engine.workspace import MissingInput, Workspace, write_json
@@ -24,15 +27,21 @@ from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.listwise_head import LambdaMARTHead
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall.channel import RecallChannel
-from training.recall.collection_recall import CollectionRecall
+from training.recall.collection_recall import CollectionRecall, Playlists
+from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
+from training.recall.continuation.source import ContinuationSource
+from training.recall.continuation.sources import channel_sources, playlist_sources, title_sources
+from training.recall.continuation.titles import MAX_PLAYLIST_TITLES, TextVectors, facet_lists
 from training.recall.registry import CHANNELS, load_collection_indexes, load_collection_recall
 from training.recipes import recipe
 from training.release.pointer import MANIFEST, check_format
 from training.slate.blend import Blend
+from training.slate.continuation import Continuation
 from training.slate.fusion import Fusion
 
 CATALOG, FUSION, BLEND, SLATE = "catalogue.parquet", "fusion.json", "blend.json", "slate.parquet"
 SEARCH = "search"
+CONTINUATION, TITLES = "continuation.json", "titles"
 # Files that only resuming a fit needs.
 EXCLUDED_PATTERNS = ("checkpoints", "*.ckpt", "*.writing")
 TRACK_COLUMNS = (
@@ -70,6 +79,8 @@ class Release:
     vocabulary: Vocabulary
     catalog: pl.DataFrame  # one row per track that may be recommended, with its newest statistics
     manifest: dict[str, Any]
+    continuation: Continuation = field(default_factory=Continuation)
+    continuation_sources: Mapping[str, ContinuationSource] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path, has_channels: bool = True, has_ranker: bool = True) -> Release:
@@ -104,6 +115,16 @@ class Release:
             else load_collection_indexes(folders)
         )
         blend = Blend.load(folder / BLEND)
+        catalog = pl.read_parquet(folder / CATALOG)
+        continuation = Continuation.load(folder / CONTINUATION)
+        playlists = indexes[Playlists.name].collections if Playlists.name in indexes else None
+        sources = (
+            continuation_sources(
+                channels, vocabulary, catalog, playlists, TextVectors.load(folder / TITLES), continuation.neighbors
+            )
+            if has_channels
+            else {}
+        )
         return cls(
             channels=channels,
             collection_recallers=recallers,
@@ -112,8 +133,10 @@ class Release:
             ranker=_ranker(folder, vocabulary, blend) if manifest["ranker"] and has_ranker else None,
             blend=blend,
             vocabulary=vocabulary,
-            catalog=pl.read_parquet(folder / CATALOG),
+            catalog=catalog,
             manifest=manifest,
+            continuation=continuation,
+            continuation_sources=sources,
         )
 
 
@@ -150,7 +173,11 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
         workspace.marts, "final", recipe(workspace.recipe), cache_folder=workspace.cache_folder("final")
     )
     data.vocabulary.save(folder / "vocabulary")
-    build_catalog(data).write_parquet(folder / CATALOG)
+    catalog = build_catalog(data)
+    catalog.write_parquet(folder / CATALOG)
+    if (evaluation / CONTINUATION).exists():
+        shutil.copyfile(evaluation / CONTINUATION, folder / CONTINUATION)
+    TextVectors.encode(_title_texts(folder, catalog, data.vocabulary)).save(folder / TITLES)
     version = encoder_version()
     texts = read_text_vectors(data.marts, data.vocabulary, version)
     write_search(collect_tracks(data), folder / SEARCH, encode_phrases, version, texts)
@@ -166,6 +193,35 @@ def build_catalog(data: TrainingData) -> pl.DataFrame:
     rows = rows.select(name for name in TRACK_COLUMNS if name in rows.columns)
     rows = rows.join(newest, on="track_id", how="left", maintain_order="left")
     return rows.with_columns(pl.col(name).fill_null(0) for name in counts)
+
+
+def continuation_sources(
+    channels: Mapping[str, RecallChannel],
+    vocabulary: Vocabulary,
+    catalog: pl.DataFrame,
+    playlists: Collections | None,
+    vectors: TextVectors | None,
+    neighbors: PlaylistNeighborsConfig,
+) -> dict[str, ContinuationSource]:
+    """All sources of playlist continuation of a release."""
+    is_servable_V = np.zeros(len(vocabulary), dtype=bool)
+    is_servable_V[vocabulary.encode(catalog["track_id"].to_list())] = True
+    is_servable_V[:FIRST_CODE] = False
+    numbers = np.arange(FIRST_CODE, len(playlists) if playlists is not None else 0)
+    found = channel_sources(channels)
+    if playlists is not None:
+        found |= playlist_sources(playlists, numbers, is_servable_V, neighbors)
+    return found | title_sources(vectors, catalog, vocabulary, playlists, numbers, is_servable_V)
+
+
+def _title_texts(folder: Path, catalog: pl.DataFrame, vocabulary: Vocabulary) -> list[str]:
+    """Facet values of the tracks of a release and titles of its playlists, the most opened first."""
+    texts = list(facet_lists(catalog, vocabulary))
+    if (folder / "collections" / Playlists.name).exists():
+        index = Playlists.load_collection_index(folder / "collections" / Playlists.name)
+        titles = dict.fromkeys(str(index.collections.titles_N[number]).strip() for number in index.popular_K.tolist())
+        texts += list(titles)[:MAX_PLAYLIST_TITLES]
+    return texts
 
 
 def _ranker(folder: Path, vocabulary: Vocabulary, blend: Blend) -> FittedRanker:

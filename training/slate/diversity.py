@@ -1,4 +1,4 @@
-"""Diversity of a slate: a cap on tracks per artist, and reranking by maximal marginal relevance (MMR).
+"""Diversity of a slate: a cap on tracks per artist, spacing of artists, and reranking by maximal marginal relevance (MMR).
 
 A tight cap costs tracks that users come back for; the evaluation report shows the price of several caps on validation
 (`cap_table`). MAX_TRACKS_PER_ARTIST is the tightest cap that costs less than 2 % of the recall of an uncapped slate on
@@ -35,6 +35,21 @@ def cap_tracks_per_artist(artist_C: Ints, cap: int) -> Ints:
     sorted_artist = artist_C[order]
     number = np.arange(len(order)) - np.searchsorted(sorted_artist, sorted_artist)
     return np.sort(order[(number < cap) | (sorted_artist < 2)])
+
+
+def space_artists(artist_C: Ints) -> list[int]:
+    """Positions of all candidates, reordered so that neighbors have different artists as far as possible.
+
+    Each step takes the first remaining candidate whose artist differs from the one before; if there is none, the first.
+    Unknown artists (codes below 2) differ from all.
+    """
+    remaining, order = list(range(len(artist_C))), list[int]()
+    while remaining:
+        before = int(artist_C[order[-1]]) if order else 0
+        place = next((one for one in remaining if before < 2 or artist_C[one] != before), remaining[0])
+        remaining.remove(place)
+        order.append(place)
+    return order
 
 
 def rerank_mmr(

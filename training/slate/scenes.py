@@ -75,3 +75,9 @@ SCENES: dict[str, Scene] = {
 
 SIMILAR = Scene(name="similar", limit=20, max_limit=100, max_per_artist=5)
 """Scene of `POST /similar`, which is about a track instead of a user."""
+
+CONTINUATION = Scene(name="continuation", limit=30, max_limit=100, max_per_artist=4)
+"""Scene of `POST /recommend` with seeds or a title, which continues a playlist."""
+
+PATH = Scene(name="path", limit=10, max_limit=50)
+"""Scene of `POST /path`; its limit is the length of the path."""

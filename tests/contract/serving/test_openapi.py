@@ -7,7 +7,7 @@ import pytest
 
 from serving.events.event_schema import COLUMNS, read_event
 from serving.http import media_files, openapi
-from serving.pipeline.request import read_request, read_similar
+from serving.pipeline.request import DEFAULT_SCENE, read_path, read_request, read_similar
 from serving.schemas import (
     EventReport,
     Recommendation,
@@ -24,6 +24,7 @@ NOW = 1_800_000_000_000_000
 PATHS = {
     "/recommend": Recommendation,
     "/similar": Recommendation,
+    "/path": Recommendation,
     "/events": EventReport,
     "/listener": UserProfileResponse,
     "/listeners": UserIds,
@@ -66,14 +67,18 @@ def test_examples_are_valid(spec):
         for example in examples.values():
             value = example["value"]
             if path == "/recommend":
-                read_request(value["user_id"], value["scene"], value.get("limit"), NOW, value.get("discovery"))
+                playlist = {name: value[name] for name in ("seeds", "title", "exclude") if name in value}
+                scene = value.get("scene", DEFAULT_SCENE)
+                read_request(value.get("user_id"), scene, value.get("limit"), NOW, value.get("discovery"), **playlist)
             if path == "/similar":
                 read_similar(value["track_id"], value.get("limit"), value.get("user_id"), NOW)
+            if path == "/path":
+                read_path(value["from"], value["to"], value.get("length"), value.get("user_id"), NOW)
             for row in value.get("events", []):
                 read_event(row, NOW)
         answer = operation["responses"]["200"]["content"]["application/json"]["example"]
         answered.model_validate(answer)
-        unknown = {"404"} if path in ("/recommend", "/similar") else set()
+        unknown = {"404"} if path in ("/recommend", "/similar", "/path") else set()
         assert {"200", "400", "401", "403", "408", "413", "415", "429", "503"} | unknown == set(operation["responses"])
 
 

@@ -151,13 +151,14 @@ def test_similar_items_are_in_the_catalog_without_duplicates_and_without_the_ite
     channel.save(tmp_path)
     loaded, finds = type(channel).load(tmp_path, data.vocabulary), 0
     for item in range(2, len(data.vocabulary)):
-        found = channel.similar_items(item, K)
+        seeds = np.array([item])
+        found = channel.similar_items(seeds, K)
         assert found.items_BK.shape == found.scores_BK.shape == (1, K)
         (items,), (scores,) = found.items_BK, found.scores_BK
         real = items[items > 0]
         assert data.catalog_V[real].all() and item not in real and len(set(real.tolist())) == len(real)
         assert (items[len(real) :] == 0).all() and (np.diff(scores[: len(real)]) <= 0).all()
-        assert np.array_equal(loaded.similar_items(item, K).items_BK, found.items_BK)
+        assert np.array_equal(loaded.similar_items(seeds, K).items_BK, found.items_BK)
         finds += len(real)
     assert (finds > 0) == (type(channel).similar_items is not RecallChannel.similar_items)
 

@@ -46,8 +46,8 @@ class ListChannel(RecallChannel):
         self.nearest = near or {}
         self.calls = 0
 
-    def similar_items(self, item, k):
-        items = np.array([self.nearest.get(item, [])], dtype=np.int64)
+    def similar_items(self, items, k):
+        items = np.array([self.nearest.get(int(items[0]), [])], dtype=np.int64)
         return Candidates.pad_or_truncate(items, -np.arange(items.shape[1], dtype=np.float32)[None, :], k)
 
     def recall(self, users, k):

@@ -128,11 +128,14 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
             items_BK[row, : len(item)], scores_BK[row, : len(item)] = item, arrived
         return Candidates.pad_or_truncate(items_BK, scores_BK, k)
 
-    def similar_items(self, item: int, k: int) -> Candidates:
-        """The tracks with the highest activation of a walk that starts at the track and its artists."""
-        track, one = np.array([item], dtype=np.int64), np.ones(1)
-        artist, activation = self.walk_graph.performers(track, one)
-        start = np.concatenate([one, activation / max(len(artist), 1)])
+    def similar_items(self, items: np.ndarray, k: int) -> Candidates:
+        """The tracks with the highest activation of a walk that starts at the tracks and their artists, whose
+        activations sum to 1 each.
+        """
+        track = np.unique(items)
+        each = np.full(len(track), 1 / len(track))
+        artist, activation = self.walk_graph.performers(track, each)
+        start = np.concatenate([each, activation / max(float(activation.sum()), np.finfo(float).tiny)])
         found, arrived = self._top_k(np.concatenate([track, artist]), start, track, k)
         return Candidates.pad_or_truncate(found[None, :], arrived.astype(np.float32)[None, :], k)
 

@@ -149,9 +149,9 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
         total = int(counts.sum())
         return [Interest(self.interest_names.name(items), count / total, items) for items, count in found]
 
-    def similar_items(self, item: int, k: int) -> Candidates:
+    def similar_items(self, items: np.ndarray, k: int) -> Candidates:
         """The items with the nearest vectors."""
-        return self.nearest_items(item, k)
+        return self.nearest_items(items, k)
 
     @torch.no_grad()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:

@@ -159,9 +159,9 @@ class Realtime(NeuralChannel[RealtimeConfig]):
         ended_B = columns["ended_at"][torch.arange(len(length_B)), length_B - 1]
         return state_BD, torch.from_numpy(request_at_B) - ended_B
 
-    def similar_items(self, item: int, k: int) -> Candidates:
+    def similar_items(self, items: np.ndarray, k: int) -> Candidates:
         """The items with the nearest vectors."""
-        return self.nearest_items(item, k)
+        return self.nearest_items(items, k)
 
     @torch.no_grad()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:

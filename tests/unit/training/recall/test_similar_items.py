@@ -27,7 +27,7 @@ def test_similar_items_are_nearest_by_vector(kind, data, tmp_path):
             }
         score = {other: float(vector[other] @ vector[item]) for other in vector if other != item}
         best = sorted(score, key=lambda other: (-round(score[other], 5), other))[:K]
-        found = channel.similar_items(item, K)
+        found = channel.similar_items(np.array([item]), K)
         assert [round(score[other], 5) for other in found.items_BK[0].tolist()] == [
             round(score[one], 5) for one in best
         ]
@@ -40,7 +40,7 @@ def test_cold_items_are_not_similar_by_vector(kind, described_data, tmp_path):
     cold = set(np.flatnonzero(channel.item_codes.is_cold_V.numpy() & described_data.catalog_V).tolist())
     assert cold and channel.resolved_config.index.cold_item_thresholds
     for item in channel.catalog.tolist():
-        found = channel.similar_items(item, len(channel.catalog)).items_BK[0]
+        found = channel.similar_items(np.array([item]), len(channel.catalog)).items_BK[0]
         assert set(found[found > 0].tolist()) == set(channel.catalog.tolist()) - cold - {item}
 
 
@@ -68,7 +68,7 @@ def test_walks_start_at_the_track_and_its_artist():
         channel = KnowledgeGraphWalks(
             config, graph, np.ones(6, dtype=np.float32), may_serve_V, no_history, PathExplainer(graph, {})
         )
-        found = channel.similar_items(vocabulary.track_code[track], K).items_BK[0]
+        found = channel.similar_items(np.array([vocabulary.track_code[track]]), K).items_BK[0]
         return vocabulary.decode(found[found > 0])
 
     # From t0 by its artist to t1, then by the album to t2, which ends the three hops.

@@ -1,0 +1,173 @@
+"""Playlist continuation: seeds, titles, excluded tracks, filters and rejected requests."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from serving.errors import RequestRejected, UnknownTrack
+from serving.pipeline.request import MAX_EXCLUDED, MAX_SEEDS, read_request
+from serving.reasons.messages import render_reason
+from tests.support.serving.pipeline_harness import NOW, Bench
+from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
+from training.recall.channel import Candidates
+from training.slate.blend import Blend
+from training.slate.continuation import Continuation
+from training.slate.reciprocal_rank import ReciprocalRank
+
+POPULARITY = ListChannel("popularity", range(2, 10))
+
+
+class ListSource:
+    """Finds fixed items for playlists with seeds, or with a title."""
+
+    def __init__(self, name, items, needs_title=False):
+        self.name, self.items, self.needs_title = name, items, needs_title
+
+    def continue_playlist(self, items_S, title, k):
+        found = (
+            [one for one in self.items if one not in items_S] if (title if self.needs_title else len(items_S)) else []
+        )
+        return Candidates.pad_or_truncate(
+            np.array([found], dtype=np.int64).reshape(1, -1), -np.arange(len(found), dtype=np.float32)[None, :], k
+        )
+
+
+VECTORS, GRAPH = ListSource("realtime", [7, 8, 9]), ListSource("knowledge_graph", [9, 2, 3])
+WORDS = ListSource("title_words", [6, 9], needs_title=True)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+def served(table=None, sources=(VECTORS, GRAPH, WORDS), **parts):
+    table = tracks(8) if table is None else table
+    return release(table, [POPULARITY], continuation_sources={one.name: one for one in sources}, **parts)
+
+
+def ask(bench, of, seeds=("t3",), title="", exclude=(), limit=3, user_id=None):
+    request = read_request(user_id, "daily", limit, NOW, seeds=seeds, title=title, exclude=exclude)
+    return bench.path.recommend(request, of)
+
+
+def ids(answer):
+    return [item.track_id for item in answer.items]
+
+
+def reasons(answer):
+    return [render_reason(item.reason, "en") for item in answer.items]
+
+
+def test_sources_are_fused_by_rank_without_the_ranker(bench):
+    answer = ask(bench, served(ranker=FavourRanker(3), blend=Blend(1.0)), limit=5)
+    # By hand: t7 has 1/61 + 1/63, t5 1/61, t0 and t6 1/62, t1 1/63; t0 and t1 are by one artist, and are kept apart.
+    assert ids(answer) == ["t7", "t5", "t0", "t6", "t1"]
+    assert answer.items[0].channels == ["knowledge_graph", "realtime"]
+    assert set(reasons(answer)) == {"because it is close to Song 3 by Artist 1"}
+    assert (answer.trace.discovery, answer.trace.candidates) == (
+        None,
+        {"realtime": 3, "knowledge_graph": 3, "title_words": 0},
+    )
+
+
+def test_weights_depend_on_the_number_of_seeds_and_the_title(bench):
+    only = {name: ReciprocalRank({name: 1.0}) for name in ("realtime", "knowledge_graph", "title_words")}
+    weights = {"1": only["realtime"], "2": only["knowledge_graph"], "1_title": only["title_words"]}
+    of = served(continuation=Continuation(weights))
+    assert ids(ask(bench, of, limit=1)) == ["t5"]
+    assert ids(ask(bench, of, seeds=("t3", "t2"), limit=1)) == ["t7"]
+    answer = ask(bench, of, title="Calm", limit=1)
+    assert ids(answer) == ["t4"] and reasons(answer) == ["because it fits the title Calm"]
+
+
+def test_title_alone_is_enough_and_popular_tracks_fill_the_rest(bench):
+    answer = ask(bench, served(), seeds=(), title=" Calm ", limit=4)
+    assert ids(answer)[:2] == ["t4", "t7"] and len(set(ids(answer))) == 4
+    assert reasons(answer)[0] == "because it fits the title Calm"
+    assert len(ids(ask(bench, served(sources=()), seeds=(), title="Calm", limit=4))) == 4
+
+
+def test_several_seeds_are_the_reason_together(bench):
+    assert set(reasons(ask(bench, served(), seeds=("t3", "t2")))) == {"because it fits the tracks of the playlist"}
+
+
+@pytest.mark.parametrize("seeds", [("t3",), ("t3", "t7", "t3"), tuple(f"t{n}" for n in range(8))])
+def test_seeds_and_excluded_tracks_never_appear(bench, seeds):
+    answer = ask(bench, served(), seeds=seeds, exclude=("t5", "nowhere", "t5"), limit=100)
+    assert set(ids(answer)) == {f"t{n}" for n in range(8)} - {*seeds, "t5"}
+
+
+def test_blocked_duplicate_and_unserved_tracks_are_left_out(bench):
+    bench.store.users["u"] = history("t0") | excluded(("track", "t5"), ("artist", "a0"))
+    recordings = [None, None, None, "x", None, None, None, "x"]
+    of = served(tracks(8, recording_id=recordings, is_in_catalogue=[True] * 6 + [False, True]))
+    assert set(ids(ask(bench, of, limit=8))) == {"t0", "t1", "t2", "t4", "t5"}
+    assert set(ids(ask(bench, of, limit=8, user_id="u"))) == {"t2", "t4"}
+
+
+def test_exposures_are_recorded_with_a_user_only(bench):
+    ask(bench, served())
+    assert bench.shown.rows == []
+    answer = ask(bench, served(), user_id="u")
+    assert bench.shown.rows == [(answer.request_id, ids(answer))]
+    assert bench.shown.exposures[0].request.scene.name == "continuation"
+
+
+def test_artists_are_capped_and_kept_apart(bench):
+    artists = ["a"] * 12 + ["b"] * 6 + ["c"]
+    source = ListSource("realtime", range(2, 20))
+    table = tracks(
+        19, artist_id=artists, artist_ids=[[one] for one in artists], track_id=[f"t{n:02}" for n in range(19)]
+    )
+    of = replace(served(table, [source]), channels={})
+    answer = ask(bench, of, seeds=("t18",), limit=8)
+    found = [artists[int(item.track_id[1:])] for item in answer.items]
+    assert found == ["a", "b", "a", "b", "a", "b", "a", "b"]
+    assert all(one != other for one, other in pairwise(found))
+
+
+def test_excluded_tracks_leave_one_response_and_not_the_daily_list(bench):
+    of = served()
+    listed = bench.ask(of, limit=4)
+    request = read_request("u", "daily", 4, NOW, exclude=[listed[0]])
+    assert ids(bench.path.recommend(request, of))[:3] == listed[1:]
+    assert listed[0] not in ids(bench.path.recommend(request, of))
+    assert bench.ask(of, limit=4) == listed
+
+
+def test_all_unknown_seeds_are_named(bench):
+    with pytest.raises(UnknownTrack, match="track 'no' is not in release r1; omit them from seeds"):
+        ask(bench, served(), seeds=("t1", "no"))
+    with pytest.raises(UnknownTrack, match=r"tracks 'x0', .*'x9' and 2 more are not in release r1"):
+        ask(bench, served(), seeds=tuple(f"x{n}" for n in range(12)))
+
+
+def test_empty_lists_are_a_request_for_recommendations():
+    request = read_request("u", "private_fm", 3, NOW, seeds=[], title="  ", exclude=[])
+    assert (request.scene.name, request.is_about_tracks) == ("private_fm", False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"user_id": None}, "user_id is missing; give it, or seeds or a title"),
+        ({"user_id": "", "title": "x"}, "user_id must be"),
+        ({"seeds": ["t1", " "]}, "seeds: track id ' ' must be"),
+        ({"exclude": ["t" * 257]}, "exclude: track id"),
+        ({"seeds": ["t"] * (MAX_SEEDS + 1)}, f"seeds has {MAX_SEEDS + 1} tracks; give at most {MAX_SEEDS}"),
+        ({"exclude": ["t"] * (MAX_EXCLUDED + 1)}, "exclude has"),
+        ({"seeds": ["t1"], "scene": "mlog"}, "scene 'mlog' is not defined for a playlist"),
+        ({"seeds": ["t1"], "discovery": 0.5}, "discovery is not defined for a playlist"),
+        ({"title": "x" * 201}, "title must be at most 200"),
+        ({"title": "a\nb"}, "title must be"),
+        ({"seeds": ["t1"], "limit": 101}, "limit 101"),
+        ({"scene": "playlists", "exclude": ["t1"]}, "exclude names tracks; omit exclude"),
+    ],
+)
+def test_invalid_request_is_rejected(arguments, message):
+    values = {"user_id": "u", "scene": "daily", "limit": None} | arguments
+    with pytest.raises(RequestRejected, match=message):
+        read_request(now_us=NOW, **values)

@@ -1,0 +1,72 @@
+"""Weights of the sources of playlist continuation."""
+
+import numpy as np
+import pytest
+
+from training.data.ragged import Ragged
+from training.recall.channel import Candidates
+from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
+from training.slate.continuation import Continuation, PlaylistCases, range_key
+from training.slate.reciprocal_rank import ReciprocalRank
+
+
+class Fixed:
+    """Finds the same items for every playlist with seeds, or with a title."""
+
+    def __init__(self, name, items, needs_title=False):
+        self.name, self.items, self.needs_title = name, items, needs_title
+
+    def continue_playlist(self, items_S, title, k):
+        found = self.items if (title if self.needs_title else len(items_S)) else []
+        return Candidates.pad_or_truncate(
+            np.array([found], dtype=np.int64), -np.arange(len(found), dtype=np.float32)[None, :], k
+        )
+
+
+def cases(count=4, title=""):
+    ends = np.arange(count + 1)
+    return PlaylistCases(Ragged(np.full(count, 2), ends), [title] * count, Ragged(np.full(count, 9), ends))
+
+
+RIGHT = [*range(50, 75), 9]
+"""The target is among the first 30 of this source, and not of both sources together."""
+SOURCES = {one.name: one for one in (Fixed("right", RIGHT), Fixed("wrong", range(100, 140)), Fixed("title", [8], True))}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "has_title", "key"),
+    [
+        (0, True, "0_title"),
+        (1, False, "1"),
+        (2, False, "2"),
+        (9, True, "2_title"),
+        (10, False, "10"),
+        (99, False, "10"),
+    ],
+)
+def test_weights_are_those_of_the_range(seeds, has_title, key):
+    assert range_key(seeds, has_title) == key
+
+
+def test_fitted_weights_prefer_the_source_that_finds_the_targets():
+    found = cases().recall(SOURCES, 50)
+    assert {name: one.items_BK.shape for name, one in found.items()} == dict.fromkeys(SOURCES, (4, 50))
+    weights = Continuation.fit_range(found, cases())
+    fused = Continuation({"1": weights}).fuse(found, cases().seeds, False, 30)
+    assert (fused.items_BK == 9).any(1).all() and fused.source_channels(0, 1) == [["right"]]
+    # Without weights for this range, all sources count the same.
+    assert not (Continuation({"10": weights}).fuse(found, cases().seeds, False, 30).items_BK == 9).any()
+    assert Continuation.fit_range({}, cases()) == ReciprocalRank()
+
+
+def test_sources_without_candidates_are_empty():
+    assert not cases().recall(SOURCES, 5)["title"].items_BK.any()
+    assert (cases(title="x").recall(SOURCES, 5)["title"].items_BK[:, 0] == 8).all()
+
+
+def test_saved_continuation_is_loaded(tmp_path):
+    path = tmp_path / "continuation.json"
+    assert Continuation.load(path) == Continuation()
+    kept = Continuation({"1_title": ReciprocalRank({"a": 2.0}, 10.0)}, PlaylistNeighborsConfig(5.0, 1.0))
+    kept.save(path)
+    assert Continuation.load(path) == kept

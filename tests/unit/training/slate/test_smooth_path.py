@@ -1,0 +1,106 @@
+"""Smooth paths: guarantees, an exhaustive search on few candidates, and comparisons on a fitted model."""
+
+from itertools import pairwise, permutations
+
+import numpy as np
+import pytest
+
+from training.index.sphere import angles, interpolate_on_sphere
+from training.recall.realtime.channel import Realtime
+from training.slate.smooth_path import (
+    ARTIST_GAP,
+    ARTIST_PENALTY,
+    DEVIATION_WEIGHT,
+    find_smooth_path,
+    step_angles,
+)
+
+
+def random_candidates(count, width=8, seed=0, artists=50):
+    generator = np.random.default_rng(seed)
+    vector_CD = generator.normal(size=(count, width))
+    return vector_CD / np.linalg.norm(vector_CD, axis=1, keepdims=True), generator.integers(2, artists, count)
+
+
+def cost(path, vector_CD, artist_C):
+    deviation = angles(interpolate_on_sphere(vector_CD[path[0]], vector_CD[path[-1]], len(path)), vector_CD)
+    repeats = sum(
+        artist_C[one] >= 2 and artist_C[one] in artist_C[path[max(place - ARTIST_GAP, 0) : place]]
+        for place, one in enumerate(path)
+    )
+    inner = sum(deviation[place, one] ** 2 for place, one in enumerate(path[:-1]) if place)
+    return (step_angles(vector_CD[path]) ** 2).sum() + DEVIATION_WEIGHT * inner + ARTIST_PENALTY * repeats
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_path_is_close_to_the_best_of_all_paths(seed):
+    vector_CD, artist_C = random_candidates(8, width=4, seed=seed)
+    every = [[0, *inner, 7] for inner in permutations(range(1, 7), 3)]
+    costs = [cost(path, vector_CD, artist_C) for path in every]
+    found = cost(find_smooth_path(vector_CD, artist_C, 5), vector_CD, artist_C)
+    # Not always the minimum, see the module's docstring; far below the median in any case.
+    assert min(costs) - 1e-9 <= found <= min(costs) + 0.1 * (np.median(costs) - min(costs))
+
+
+@pytest.mark.parametrize("length", [2, 3, 10, 50])
+def test_path_has_both_ends_its_length_and_no_track_twice(length):
+    vector_CD, artist_C = random_candidates(300)
+    path = find_smooth_path(vector_CD, artist_C, length)
+    assert (path[0], path[-1], len(path), len(set(path))) == (0, 299, length, length)
+
+
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_path_is_shorter_with_few_candidates(count):
+    vector_CD, artist_C = random_candidates(count)
+    path = find_smooth_path(vector_CD, artist_C, 10)
+    assert path[0] == 0 and path[-1] == count - 1 and 2 <= len(set(path)) == len(path) <= count
+
+
+def test_too_few_candidates_are_rejected():
+    with pytest.raises(ValueError, match="give at least 2"):
+        find_smooth_path(np.ones((1, 2)), np.array([2]), 5)
+
+
+def test_artists_repeat_less_than_without_the_penalty(monkeypatch):
+    def repeats():
+        total = 0
+        for seed in range(20):
+            vector_CD, artist_C = random_candidates(200, seed=seed, artists=8)
+            path = find_smooth_path(vector_CD, artist_C, 12)
+            total += sum(artist_C[one] == artist_C[other] for one, other in pairwise(path))
+        return total
+
+    with_penalty = repeats()
+    monkeypatch.setattr("training.slate.smooth_path.ARTIST_PENALTY", 0.0)
+    assert with_penalty < 0.5 * repeats()
+
+
+def greedy_path(vector_CD, length):
+    """The candidate nearest to each point of the arc that was not taken before."""
+    path = [0]
+    for point_D in interpolate_on_sphere(vector_CD[0], vector_CD[-1], length)[1:-1]:
+        order = np.argsort(angles(point_D[None], vector_CD)[0])
+        path.append(next(int(one) for one in order if one not in path and one != len(vector_CD) - 1))
+    return [*path, len(vector_CD) - 1]
+
+
+def test_largest_step_is_smaller_than_that_of_random_and_greedy_paths(planted, tmp_path):
+    channel = Realtime.fit(planted.data, Realtime.config("debug"), tmp_path)
+    generator = np.random.default_rng(0)
+    catalog, artist_V = channel.catalog, planted.data.vocabulary.artist_of_track_V
+    largest = {"smooth": [], "greedy": [], "random": []}
+    for _ in range(30):
+        first, last = generator.choice(catalog, 2, replace=False)
+        between = channel.items_between(int(first), int(last), 8, 64)
+        items, vector_ND = between.items_BK[0], between.vector_ND
+        assert (items[0], items[-1]) == (first, last) and len(set(items.tolist())) == len(items)
+        inner = generator.choice(np.arange(1, len(items) - 1), 8, replace=False)
+        paths = {
+            "smooth": find_smooth_path(vector_ND, artist_V[items], 10),
+            "greedy": greedy_path(vector_ND, 10),
+            "random": [0, *inner, len(items) - 1],
+        }
+        for name, path in paths.items():
+            largest[name].append(step_angles(vector_ND[path]).max())
+    mean = {name: np.mean(values) for name, values in largest.items()}
+    assert mean["smooth"] < mean["greedy"] < mean["random"], mean

@@ -1,0 +1,1 @@
+"""Playlist continuation: candidates that fit the tracks (seeds) and the title of a playlist."""

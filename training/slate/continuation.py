@@ -1,0 +1,116 @@
+"""Weights of the sources of playlist continuation, by number of seeds and presence of a title.
+
+One seed is continued best by other sources than 25, and a title alone only by those that read titles. The weights of
+reciprocal rank fusion are therefore fitted for each range of SEED_RANGES on validation playlists of that many seeds,
+with and without their titles.
+
+Legend: C cases, K candidates.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from training.data.ragged import Ragged
+from training.engine.workspace import write_json
+from training.recall.channel import Candidates
+from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
+from training.recall.continuation.source import ContinuationSource
+from training.slate.fusion import FusedCandidates, Fusion
+from training.slate.reciprocal_rank import CandidatePool, ReciprocalRank
+
+SEED_RANGES = (0, 1, 2, 10)
+"""Smallest number of seeds of each range."""
+CUTOFFS = (30, 200)
+"""Weights are fitted for the sum of recall at these cutoffs."""
+
+
+@dataclass(frozen=True)
+class PlaylistCases:
+    """C playlists to continue."""
+
+    seeds: Ragged  # in the order of the playlist
+    titles: Sequence[str]  # empty: not given
+    targets: Ragged  # the tracks to find
+
+    def __len__(self) -> int:
+        """C."""
+        return len(self.titles)
+
+    def recall(self, sources: Mapping[str, ContinuationSource], k: int) -> dict[str, Candidates]:
+        """The `k` best candidates of each source for every case, [C, K]."""
+        found = {
+            name: [source.continue_playlist(self.seeds[case], title, k) for case, title in enumerate(self.titles)]
+            for name, source in sources.items()
+        }
+        return {
+            name: Candidates(
+                np.concatenate([np.zeros((0, k), dtype=np.int64), *(one.items_BK for one in rows)]),
+                np.concatenate([np.zeros((0, k), dtype=np.float32), *(one.scores_BK for one in rows)]),
+            )
+            for name, rows in found.items()
+        }
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """How sources are fused.
+
+    Attributes:
+        weights: Key of a range (`range_key`) → weights. Ranges that were not fitted have equal weights.
+        neighbors: Parameters of item-kNN over playlists.
+    """
+
+    weights: Mapping[str, ReciprocalRank] = field(default_factory=dict)
+    neighbors: PlaylistNeighborsConfig = field(default_factory=PlaylistNeighborsConfig)
+
+    def fuse(self, candidates: Mapping[str, Candidates], seeds: Ragged, has_title: bool, k: int) -> FusedCandidates:
+        """The best `k` of the candidates of each playlist; all playlists have a number of seeds of the same range.
+
+        Args:
+            candidates: Candidates by source, at least one.
+            seeds: Seeds of each playlist.
+            has_title: Whether the playlists have a title.
+            k: Number of candidates.
+        """
+        weights = self.weights.get(range_key(int(seeds.count_C.max(initial=0)), has_title), ReciprocalRank())
+        fusion = Fusion(discoveries=weights, shares={})
+        return fusion.fuse(candidates, _no_history(len(seeds.count_C)), k, share=1.0)
+
+    @staticmethod
+    def fit_range(candidates: Mapping[str, Candidates], cases: PlaylistCases) -> ReciprocalRank:
+        """The weights with the highest recall of the targets."""
+        if not len(cases) or not candidates:
+            return ReciprocalRank()
+        pool = CandidatePool.of(candidates, _no_history(len(cases)))
+        return ReciprocalRank.fit(pool, cases.targets, np.arange(len(cases)), CUTOFFS)
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the file that `save` wrote; equal weights if it does not exist."""
+        if not path.exists():
+            return cls()
+        content = json.loads(path.read_text())
+        weights = {name: ReciprocalRank(**part) for name, part in content["weights"].items()}
+        return cls(weights, PlaylistNeighborsConfig(**content["neighbors"]))
+
+
+def range_key(seeds: int, has_title: bool) -> str:
+    """Key of the weights for a number of seeds: the smallest number of its range, with `_title` if there is a title."""
+    smallest = max(least for least in SEED_RANGES if least <= seeds)
+    return f"{smallest}_title" if has_title else str(smallest)
+
+
+def _no_history(count: int) -> Ragged:
+    # No user: every candidate counts as a discovery.
+    return Ragged(np.zeros(0, dtype=np.int64), np.zeros(count + 1, dtype=np.int64))
