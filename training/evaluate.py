@@ -2,7 +2,7 @@
 
 Fusion weights, ranker, blend weight and baselines are selected on validation; the test part is scored once. Writes
 `$SEGUE_HOME/reports/evaluation.json` and `.html`, and into the workspace's `evaluation/` the selection (`fusion.json`,
-`blend.json`, `choice.json`), all predictions as Parquet, and slate metrics per request for the release gate.
+`blend.json`, `continuation.json`, `choice.json`), all predictions as Parquet, and slate metrics per request for the release gate.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from training.engine.tracking import open_experiment
 from training.engine.workspace import MissingInput, Workspace, is_unchanged, mark_done, write_json
 from training.evaluation.baselines import heuristics
 from training.evaluation.baselines.tuned import BASELINES
+from training.evaluation.continuation import tune_continuation
 from training.evaluation.held_out_models import HeldOutModels, list_fitted_models
 from training.evaluation.model_selection import choose
 from training.evaluation.ranking_evaluation import measure_ranking
@@ -58,6 +59,8 @@ def evaluate(workspace: Workspace) -> bool:
     choice = choose(held_out, servable)
     choice.fusion.save(folder / "fusion.json")
     choice.blend.save(folder / "blend.json")
+    continuation = tune_continuation(held_out)
+    continuation.save(folder / "continuation.json")
     write_json(folder / "choice.json", {"ranker": choice.ranker, **choice.notes})
     print(
         f"selected on validation: {choice.fusion.format_summary()}; ranker {choice.ranker}, blend {choice.blend.weight}"
@@ -68,6 +71,7 @@ def evaluate(workspace: Workspace) -> bool:
         "fusion": asdict(choice.fusion),
         "ranker": choice.ranker,
         "blend": asdict(choice.blend),
+        "continuation": asdict(continuation),
         **choice.notes,
     }
     cases = held_out.data.recall_cases("test")

@@ -33,9 +33,9 @@ class Collections:
     tracks: Ragged  # items of each collection that are in the catalog, in its order
 
     @classmethod
-    def of(cls, data: TrainingData, kind: str) -> Self:
-        """All collections of a kind in the marts, sorted by id; empty if the mart is missing."""
-        path = data.marts / f"{COLLECTION_MARTS[kind]}.parquet"
+    def of(cls, data: TrainingData, kind: str, marts: Path | None = None) -> Self:
+        """All collections of a kind in the marts (default: those of the data), sorted by id; empty if the mart is missing."""
+        path = (marts or data.marts) / f"{COLLECTION_MARTS[kind]}.parquet"
         rows: list[tuple[str, str, list[int]]] = []
         if path.exists():
             table = pl.read_parquet(path, columns=[f"{kind}_id", "title", "track_ids"]).sort(f"{kind}_id")

@@ -15,7 +15,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -59,6 +59,12 @@ def load_text_encoder() -> TextEncoder:
     from training.content.encoders.text import TextEncoder
 
     return TextEncoder()
+
+
+@lru_cache(maxsize=256)
+def encode_title(parts: tuple[str, ...]) -> np.ndarray:
+    """Vectors of the parts of a title [G, D]; cached, because the same title is continued again as its playlist grows."""
+    return encode_texts(parts)
 
 
 def encode_texts(texts: Sequence[str]) -> np.ndarray:
@@ -155,7 +161,7 @@ class TitleWords:
         if not parts:
             return Candidates.empty(k)
         score_V = np.zeros(len(self._is_servable_V))
-        self._facets.add_scores(score_V, encode_texts(parts))
+        self._facets.add_scores(score_V, encode_title(tuple(parts)))
         for name in word_sequences(title.casefold().split(), MAX_NAME_WORDS):
             score_V[self._items_of_artist.get(name, [])] += 1
         return top_k_items(score_V * self._is_servable_V, items_S, k)
@@ -179,7 +185,7 @@ class TitlePlaylists:
         if not title.strip():
             return Candidates.empty(k)
         score_V = np.zeros(len(self._is_servable_V))
-        self._titles.add_scores(score_V, encode_texts([title]))
+        self._titles.add_scores(score_V, encode_title((title,)))
         return top_k_items(score_V * self._is_servable_V, items_S, k)
 
 

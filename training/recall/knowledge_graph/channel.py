@@ -14,7 +14,7 @@ Legend: B requests, K candidates, S start nodes, L listens, V vocabulary.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -109,6 +109,17 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         """Replace the config and rebuild the walk graph."""
         self.resolved_config = config
         self.walk_graph = WalkGraph.build(self.graph, self.listeners_V, config.walk)
+
+    def without_entities(self, texts: Iterable[str]) -> KnowledgeGraphWalks:
+        """A copy whose walks do not use these entities (typed texts).
+
+        Edges that were derived from them when the channel was fitted, between similar artists, remain.
+        """
+        graph = self.graph.without_entities(texts)
+        explainer = PathExplainer(graph, self.path_explainer.titles)
+        return KnowledgeGraphWalks(
+            self.resolved_config, graph, self.listeners_V, self.is_servable_V, self.user_item_history, explainer
+        )
 
     def measures(self) -> dict[str, Any]:
         """Triples by relation, the selected embedding, the tried walk parameters and their validation recall."""

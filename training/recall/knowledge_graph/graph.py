@@ -13,8 +13,8 @@ Legend: N nodes, T triples, M directed edges, G groups of edges, V vocabulary, A
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -182,6 +182,13 @@ class KnowledgeGraph:
             np.concatenate([self.tail_T, tail_T.astype(np.int64)]),
             np.concatenate([self.strength_T, strength_T.astype(np.float32)]),
         )
+
+    def without_entities(self, texts: Iterable[str]) -> KnowledgeGraph:
+        """A copy without the triples of these entities (typed texts); unknown ones are ignored."""
+        nodes = [self.entity_node[text] for text in texts if text in self.entity_node]
+        kept_T = ~(np.isin(self.head_T, nodes) | np.isin(self.tail_T, nodes))
+        parts = ("head_T", "relation_T", "tail_T", "strength_T")
+        return replace(self, **{name: getattr(self, name)[kept_T] for name in parts})
 
     def save(self, folder: Path) -> None:
         """Write texts as Parquet and numbers as arrays; the vocabulary is not included."""

@@ -1,0 +1,147 @@
+"""Weights of playlist continuation, fitted on validation playlists.
+
+A playlist is a validation playlist by the hash of its id. Its tracks are left out of everything that reads the contents of
+playlists: item-kNN, titles and the edges of the knowledge graph. Plays from it in the train part remain in the channels
+that learn from plays; `training.ablations.continuation` measures how good the result is with models that are fitted
+without these plays, too.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from sequences.batch import FIRST_CODE
+from training.data.collections import Collections
+from training.data.ragged import Ragged
+from training.data.training_data import TrainingData
+from training.evaluation.held_out_models import HeldOutModels
+from training.recall.channel import RecallChannel
+from training.recall.collection_recall import Playlists
+from training.recall.continuation.playlist_neighbors import CONFIG_GRID, PlaylistNeighbors, PlaylistNeighborsConfig
+from training.recall.continuation.source import ContinuationSource
+from training.recall.continuation.sources import channel_sources, playlist_sources, title_sources
+from training.recall.continuation.titles import MAX_PLAYLIST_TITLES, TextVectors, facet_lists, title_lists
+from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
+from training.slate.continuation import CUTOFFS, Continuation, PlaylistCases, range_key
+
+PARTS = {"test": (0,), "validation": (1,), "train": (2, 3, 4)}
+"""Part → hashes of the ids of its playlists, modulo 5."""
+TUNED_SEEDS: Mapping[int, tuple[int, ...]] = {0: (0,), 1: (1,), 2: (5, 3), 10: (25, 15, 10)}
+"""Smallest number of seeds of a range → numbers of seeds to tune it with: the first with MIN_CASES long enough playlists."""
+MIN_CASES, MAX_CASES = 20, 200
+TUNING_CANDIDATES = 200
+
+
+def split_playlists(playlists: Collections) -> dict[str, np.ndarray]:
+    """Part → numbers of its playlists, ascending; independent of the other playlists."""
+    number_N = np.arange(FIRST_CODE, len(playlists))
+    hash_N = np.array([zlib.crc32(str(name).encode()) % 5 for name in playlists.ids_N[FIRST_CODE:]], dtype=np.int64)
+    return {part: number_N[np.isin(hash_N, hashes)] for part, hashes in PARTS.items()}
+
+
+def playlist_cases(playlists: Collections, numbers: np.ndarray, seeds: int, has_title: bool) -> PlaylistCases:
+    """Playlists with more than `seeds` tracks: the first ones are the seeds, the others the targets."""
+    lists = [(number, playlists.tracks[number]) for number in numbers.tolist()]
+    lists = [(number, tracks) for number, tracks in lists if len(tracks) > seeds]
+    return PlaylistCases(
+        seeds=_ragged([tracks[:seeds] for _, tracks in lists]),
+        titles=[str(playlists.titles_N[number]) if has_title else "" for number, _ in lists],
+        targets=_ragged([tracks[seeds:] for _, tracks in lists]),
+    )
+
+
+def tune_continuation(held_out: HeldOutModels) -> Continuation:
+    """The continuation for the held-out channels; equal weights without enough playlists."""
+    recaller = held_out.collection_recallers.get(Playlists.name)
+    playlists = recaller.collections if recaller is not None else None
+    if playlists is None:
+        return Continuation()
+    parts = split_playlists(playlists)
+    hidden = [f"playlist:{playlists.ids_N[number]}" for number in parts["validation"].tolist()]
+    channels: dict[str, RecallChannel] = {
+        name: channel.without_entities(hidden) if isinstance(channel, KnowledgeGraphWalks) else channel
+        for name, channel in held_out.channels.items()
+    }
+    known = np.union1d(parts["train"], parts["test"])
+    return fit_continuation(held_out.data, channels, playlists, known, parts["validation"])
+
+
+def fit_continuation(
+    data: TrainingData,
+    channels: Mapping[str, RecallChannel],
+    playlists: Collections,
+    known: np.ndarray,
+    validation: np.ndarray,
+) -> Continuation:
+    """Tune item-kNN, then the weights of all sources, on the validation playlists.
+
+    Args:
+        data: Training data of the channels.
+        channels: Channels that do not know the validation playlists.
+        playlists: All playlists.
+        known: Numbers of the playlists that sources may use.
+        validation: Numbers of the playlists to tune on.
+    """
+    if len(validation) < MIN_CASES:
+        return Continuation()
+    validation = validation[np.unique(np.linspace(0, len(validation) - 1, MAX_CASES).astype(np.int64))]
+    neighbors = tune_neighbors(playlists, known, validation, data.catalog_V)
+    sources = all_sources(data, channels, playlists, known, neighbors)
+    weights = {}
+    for least, tried in TUNED_SEEDS.items():
+        for has_title in (False, True):
+            cases = next(
+                (
+                    cases
+                    for seeds in tried
+                    if len(cases := playlist_cases(playlists, validation, seeds, has_title)) >= MIN_CASES
+                ),
+                None,
+            )
+            if cases is not None and (least or has_title):
+                found = cases.recall(sources, TUNING_CANDIDATES)
+                useful = {name: one for name, one in found.items() if one.items_BK.any()}
+                weights[range_key(least, has_title)] = Continuation.fit_range(useful, cases)
+    return Continuation(weights, neighbors)
+
+
+def all_sources(
+    data: TrainingData,
+    channels: Mapping[str, RecallChannel],
+    playlists: Collections,
+    known: np.ndarray,
+    neighbors: PlaylistNeighborsConfig,
+) -> dict[str, ContinuationSource]:
+    """All sources, with the contents and titles of the `known` playlists only."""
+    tracks = data.track_rows
+    texts = [*facet_lists(tracks, data.vocabulary), *list(title_lists(playlists, known))[:MAX_PLAYLIST_TITLES]]
+    return (
+        channel_sources(channels)
+        | playlist_sources(playlists, known, data.catalog_V, neighbors)
+        | title_sources(TextVectors.encode(texts), tracks, data.vocabulary, playlists, known, data.catalog_V)
+    )
+
+
+def tune_neighbors(
+    playlists: Collections, known: np.ndarray, validation: np.ndarray, is_servable_V: np.ndarray
+) -> PlaylistNeighborsConfig:
+    """The parameters of item-kNN over the known playlists with the highest recall of validation playlists."""
+    cases = playlist_cases(playlists, validation, TUNED_SEEDS[2][0], has_title=False)
+    if not len(cases) or not len(known):
+        return PlaylistNeighborsConfig()
+    tracks = playlists.tracks.take(known)
+
+    def recall(config: PlaylistNeighborsConfig) -> float:
+        found = cases.recall({"": PlaylistNeighbors(tracks, is_servable_V, config)}, max(CUTOFFS))[""].items_BK
+        is_hit_CK = cases.targets.contains(found)
+        return round(sum(float((is_hit_CK[:, :k].sum(1) / cases.targets.count_C).mean()) for k in CUTOFFS), 9)
+
+    return max(CONFIG_GRID, key=recall)
+
+
+def _ragged(lists: list[np.ndarray]) -> Ragged:
+    offset = np.cumsum([0, *(len(one) for one in lists)], dtype=np.int64)
+    return Ragged(np.concatenate([np.zeros(0, dtype=np.int64), *lists]), offset)
