@@ -20,6 +20,7 @@ from urllib.request import url2pathname
 
 import bentoml
 import httpx
+import numpy as np
 from starlette.responses import JSONResponse
 
 from config import garbage_collector, http_settings, settings
@@ -155,10 +156,7 @@ class RecallService:
             content,
             lambda: array_json.encode_recall_result(
                 self._recall.recall_continuation(
-                    self._release(content),
-                    array_json.decode_array(content["items"]),
-                    str(content["title"]),
-                    _k(content),
+                    self._release(content), _items(content), str(content["title"]), _k(content)
                 )
             ),
         )
@@ -202,9 +200,9 @@ class RecallService:
         return self._recall.reasons(release, content["name"], users, [int(item) for item in content["items"]])
 
     def _items_between(self, content: Json) -> ItemsBetween | None:
-        first, last, points = (int(content[name]) for name in ("first", "last", "points"))
-        if not 0 <= points <= PATH.max_limit:
-            raise InvalidPayload(f"points {points} is not between 0 and {PATH.max_limit}")
+        first, last, points = (content[name] for name in ("first", "last", "points"))
+        if not all(type(one) is int for one in (first, last, points)) or not 0 <= points <= PATH.max_limit:
+            raise InvalidPayload(f"first, last and points must be integers, points from 0 to {PATH.max_limit}")
         release = self._release(content)
         return self._recall.recall_between(release, str(content["name"]), first, last, points, _k(content))
 
@@ -305,6 +303,13 @@ def _k(content: Json) -> int:
     if not 0 < k <= MAX_CANDIDATES:
         raise InvalidPayload(f"k {k} is not between 1 and {MAX_CANDIDATES}")
     return k
+
+
+def _items(content: Json) -> np.ndarray:
+    items = array_json.decode_array(content["items"])
+    if items.ndim != 1 or items.dtype != np.int64:
+        raise InvalidPayload(f"items of type {items.dtype} and shape {items.shape}; send a list of int64")
+    return items
 
 
 def _respond(content: Json, work: Callable[[], Json]) -> Json:

@@ -10,7 +10,7 @@ import argparse
 import shlex
 
 from config import settings
-from training.ablations import ABLATIONS
+from training.ablations import ABLATIONS, continuation
 from training.ablations.grid import Ablation, CellResult, Grid
 from training.ablations.table import render_markdown
 from training.engine.import_closure import code_hash
@@ -42,16 +42,19 @@ def _command(ablation: Ablation, seeds: int) -> str:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description="Run an ablation and write its report")
-    parser.add_argument("name", nargs="?", choices=sorted(ABLATIONS), help="default: all ablations")
+    parser.add_argument(
+        "name", nargs="?", choices=sorted([*ABLATIONS, continuation.NAME]), help="default: all ablations"
+    )
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, starting with that of the recipe")
     parser.add_argument("--cells", nargs="+", metavar="CELL", help="cells of ablation NAME to run; default: all")
     arguments = parser.parse_args()
-    ablations = [ABLATIONS[name] for name in ([arguments.name] if arguments.name else ABLATIONS)]
+    names = [arguments.name] if arguments.name else [*ABLATIONS, continuation.NAME]
+    ablations = [ABLATIONS[name] for name in names if name in ABLATIONS]
     if arguments.cells:
-        if not arguments.name:
-            parser.error("--cells requires the name of an ablation")
+        if arguments.name not in ABLATIONS:
+            parser.error("--cells requires the name of an ablation with cells")
         try:
             ablations = [ablations[0].subset(arguments.cells)]
         except ValueError as error:
@@ -65,11 +68,16 @@ def main() -> None:
         ) from error
     grid = Grid(workspace, here.home / "ablations")
     for ablation in ablations:
-        page = run(ablation, workspace, arguments.seeds, grid)
-        path = here.reports / f"ablation_{ablation.name}.md"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page)
-        print(f"{page}\nwritten to {path}")
+        _write(ablation.name, run(ablation, workspace, arguments.seeds, grid), here)
+    if continuation.NAME in names:
+        _write(continuation.NAME, continuation.report(workspace, here.home / "ablations" / continuation.NAME), here)
+
+
+def _write(name: str, page: str, here: settings.Settings) -> None:
+    path = here.reports / f"ablation_{name}.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page)
+    print(f"{page}\nwritten to {path}")
 
 
 if __name__ == "__main__":

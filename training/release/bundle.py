@@ -167,7 +167,7 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     for name in list_fitted_models(workspace, "held_out", "head"):
         if name in active_tasks:
             _copy(workspace.model_folder("head", "final", name), folder / "heads" / name, f"head {name}")
-    for name in (FUSION, BLEND, SLATE):
+    for name in (FUSION, BLEND, CONTINUATION, SLATE):
         shutil.copyfile(evaluation / name, folder / name)
     data = TrainingData(
         workspace.marts, "final", recipe(workspace.recipe), cache_folder=workspace.cache_folder("final")
@@ -175,8 +175,6 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     data.vocabulary.save(folder / "vocabulary")
     catalog = build_catalog(data)
     catalog.write_parquet(folder / CATALOG)
-    if (evaluation / CONTINUATION).exists():
-        shutil.copyfile(evaluation / CONTINUATION, folder / CONTINUATION)
     TextVectors.encode(_title_texts(folder, catalog, data.vocabulary)).save(folder / TITLES)
     version = encoder_version()
     texts = read_text_vectors(data.marts, data.vocabulary, version)

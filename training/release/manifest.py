@@ -29,6 +29,7 @@ from training.engine.workspace import (
 )
 from training.evaluate import JSON_FILE, evaluation_inputs, model_input_hashes
 from training.ranking.registry import RANKERS
+from training.recall.continuation.titles import load_text_encoder
 from training.recall.registry import CHANNELS
 from training.release.gate import Verdict
 from training.search import SEARCH_FORMAT
@@ -68,6 +69,8 @@ def release_inputs(workspace: Workspace) -> dict[str, Any]:
         "fusion": json.loads((evaluation / "fusion.json").read_text()),
         "blend": json.loads((evaluation / "blend.json").read_text()),
         "search": SEARCH_FORMAT,
+        "continuation": json.loads((evaluation / "continuation.json").read_text()),
+        "text_encoder": load_text_encoder().version,
     }
 
 

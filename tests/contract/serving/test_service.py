@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 
 import bentoml
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -17,6 +18,9 @@ from serving.observability.metrics import Metrics
 from tests.support.serving.asgi_client import client_of
 from tests.support.serving.release_search import with_search
 from tests.support.serving.small_release import ListChannel, MemoryStore, history, release, tracks
+from training.recall.channel import Candidates
+from training.recall.continuation.source import SimilarItems
+from training.recall.neural_channel import ItemsBetween
 from training.release.traffic_split import CanaryRelease, TrafficSplit
 
 
@@ -43,6 +47,16 @@ class Store(MemoryStore):
         raise AssertionError("the release is made by hand")
 
 
+class Realtime(ListChannel):
+    """A channel with vectors on a circle, in the order of the items."""
+
+    def items_between(self, first, last, points, k):
+        items = np.array([first, *(item for item in range(2, 10) if item not in (first, last)), last])
+        candidates = Candidates.from_ranking(items[None, :])
+        vectors = np.stack([np.cos(items / 6), np.sin(items / 6)], axis=1).astype(np.float32)
+        return ItemsBetween(candidates.items_BK, candidates.scores_BK, vectors)
+
+
 def served(folder):
     table = tracks(
         8,
@@ -51,11 +65,10 @@ def served(folder):
         is_explicit=[None, None, True, *[False] * 5],
         emotions=[["quiet"], ["quiet"], ["quiet"], ["happy"], ["quiet"], ["quiet"], ["happy"], ["happy"]],
     )
-    channels = [
-        ListChannel("popularity", range(2, 10)),
-        ListChannel("realtime", [], is_failing=True, near={2: [9, 8, 7]}),
-    ]
-    return with_search(release(table, channels), table)
+    realtime = Realtime("realtime", [], is_failing=True, near={2: [9, 8, 7]})
+    channels = [ListChannel("popularity", range(2, 10)), realtime]
+    made = release(table, channels, continuation_sources={"realtime": SimilarItems(realtime)})
+    return with_search(made, table)
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +189,53 @@ def test_similar(client):
     assert unknown.status_code == 404
     assert unknown.json() == {"error": "track 'nowhere' is not in release r1; use the id of another track"}
     assert client.post("/similar", json={"track_id": "t0", "limit": 101}).status_code == 400
+
+
+def test_playlist_continuation(client):
+    answer = client.post("/recommend", json={"seeds": ["t0"], "limit": 2, "debug": True})
+    assert answer.status_code == 200 and ids(answer.json()) == ["t7", "t6"]
+    assert answer.json()["trace"]["discovery"] is None
+    body = {"seeds": ["t0"], "title": "Calm", "exclude": ["t7", "nowhere"], "limit": 3}
+    assert "t7" not in ids(client.post("/recommend", json=body).json())
+    assert len(ids(client.post("/recommend", json={"title": "安静", "limit": 3}).json())) == 3
+    assert len(ids(ask(client, seeds=[], title="", exclude=[], limit=2))) == 2
+    unknown = client.post("/recommend", json={"seeds": ["t0", "x", "y"]})
+    assert (unknown.status_code, unknown.json()) == (
+        404,
+        {"error": "tracks 'x', 'y' are not in release r1; omit them from seeds"},
+    )
+    for refused, message in (
+        ({}, "user_id is missing"),
+        ({"seeds": ["t"] * 101}, "at most 100"),
+        ({"seeds": [""]}, "at least 1"),
+        ({"seeds": "t0"}, "list"),
+        ({"title": "x" * 201}, "at most 200"),
+        ({"seeds": ["t0"], "scene": "private_fm"}, "not defined for a playlist"),
+    ):
+        answer = client.post("/recommend", json=refused)
+        assert answer.status_code == 400 and message in answer.json()["error"], answer.text
+
+
+def test_path(client):
+    answer = client.post("/path", json={"from": "t2", "to": "t7", "length": 4, "debug": True})
+    assert answer.status_code == 200, answer.text
+    assert ids(answer.json())[0] == "t2" and ids(answer.json())[-1] == "t7"
+    assert len(set(ids(answer.json()))) == 4 and answer.json()["trace"]["candidates"] == {"realtime": 8}
+    assert "t1" not in ids(client.post("/path", json={"from": "t0", "to": "t7", "length": 8}).json())  # Germany only
+    unknown = client.post("/path", json={"from": "t2", "to": "nowhere"})
+    assert (unknown.status_code, unknown.json()) == (
+        404,
+        {"error": "track 'nowhere' is not in release r1; use the id of another track"},
+    )
+    for refused, message in (
+        ({"from": "t2"}, "to: Field required"),
+        ({"from_track": "t2", "to_track": "t3"}, "from: Field required"),
+        ({"from": "t2", "to": "t2"}, "give two tracks"),
+        ({"from": "t2", "to": "t7", "length": 51}, "less than or equal to 50"),
+        ({"from": "t1", "to": "t7"}, "from 't1' may not be played (filter outside_territory)"),
+    ):
+        answer = client.post("/path", json=refused)
+        assert answer.status_code == 400 and message in answer.json()["error"], answer.text
 
 
 def test_listener_profile(client):

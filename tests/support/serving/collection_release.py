@@ -11,12 +11,16 @@ import polars as pl
 from serving.releases.served_release import ServedRelease
 from tests.support.serving.small_release import ListChannel, release
 from tests.support.training.collection_world import collection_marts, of
+from training.data.collections import Collections
 from training.data.feature_services import ServiceContract
 from training.recall.collection_recall import Mlogs, Playlists
+from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
+from training.recall.continuation.titles import TextVectors
 from training.recall.multi_interest.channel import MultiInterest
 from training.recall.multi_interest.config import multi_interest_config
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.config import realtime_config
+from training.release.bundle import continuation_sources
 
 CONTRACT = ServiceContract(("recent_events", "recent_clicks", "played_history", "exclusions"))
 
@@ -27,9 +31,20 @@ def opened_release(folder: Path, release_id: str = "r1") -> ServedRelease:
     realtime = Realtime.fit(data, realtime_config("debug"), folder / "realtime")
     interests = MultiInterest.fit(data, multi_interest_config("debug"), folder / "multi_interest")
     table = pl.read_parquet(folder / "tracks.parquet").with_columns(artist_ids=pl.concat_list("artist_id"))
+    channels = [realtime, interests, ListChannel("popularity", range(2, 10))]
+    playlists = Collections.of(data, "playlist")
+    sources = continuation_sources(
+        {channel.name: channel for channel in channels[:2]},
+        data.vocabulary,
+        table,
+        playlists,
+        TextVectors.encode(["western", "mandarin", *playlists.titles_N[2:].tolist()]),
+        PlaylistNeighborsConfig(),
+    )
     return release(
         table.with_columns(is_in_catalogue=pl.lit(True)),
-        [realtime, interests, ListChannel("popularity", range(2, 10))],
+        channels,
+        continuation_sources=sources,
         release_id=release_id,
         vocabulary=data.vocabulary,
         collection_channels={kind.name: kind.fit(data, kind.config("debug"), realtime) for kind in (Playlists, Mlogs)},

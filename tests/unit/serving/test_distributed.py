@@ -20,9 +20,10 @@ from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
 from serving.pipeline.hydrate import Hydrator
+from serving.pipeline.path_pipeline import PathPipeline
 from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall, WarmUpFailed
-from serving.pipeline.request import read_request, read_similar
+from serving.pipeline.request import read_path, read_request, read_similar
 from serving.pipeline.track_pipeline import TrackPipeline
 from serving.pipeline.user_profile import describe_user
 from serving.releases.served_release import REMOTE_MODEL
@@ -126,7 +127,40 @@ def test_remote_responses_equal_local_ones(tmp_path, remote):
 
 def loaded_elsewhere(release):
     """The release as a process without models has it."""
-    return replace(release, channels=dict.fromkeys(release.channels, REMOTE_MODEL), collection_channels={})
+    channels = dict.fromkeys(release.channels, REMOTE_MODEL)
+    return replace(release, channels=channels, collection_channels={}, continuation_sources=channels)
+
+
+def test_remote_continuations_and_paths_equal_local_ones(tmp_path, remote, opened):
+    answers = []
+    for name, recall, served in (
+        ("here", Recall(Metrics(CollectorRegistry()), 60, 1), opened),
+        ("there", remote[0], loaded_elsewhere(opened)),
+    ):
+        bench = Bench(tmp_path / name)
+        tracks = TrackPipeline(bench.hydrate, recall, bench.lists, bench.shown, bench.metrics)
+        paths = PathPipeline(bench.hydrate, recall, bench.shown, bench.metrics)
+        for seeds, title in ((["t0"], ""), (["t3", "t6", "t9"], "The p3"), ([], "western")):
+            request = read_request(None, "daily", 8, NOW, None, "q", seeds=seeds, title=title)
+            answers.append(tracks.recommend(request, served))
+        answers.append(paths.recommend(read_path("t0", "t5", 6, None, NOW, "q"), served))
+        assert answers[-1].items[0].track_id == "t0" and len(answers[-1].items) == 6
+    half = len(answers) // 2
+    for local, hopped in zip(answers[:half], answers[half:], strict=True):
+        assert local.items and local.items == hopped.items
+        assert (local.trace.candidates, local.trace.removed) == (hopped.trace.candidates, hopped.trace.removed)
+        assert local.trace.left_out == hopped.trace.left_out == {}
+    assert {"realtime", "multi_interest", "playlist_neighbors", "title_words"} <= set(answers[1].trace.candidates)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"points": 51}, {"points": -1}, {"k": 0}, {"first": "x"}, {"name": "unknown"}, {"release": "unknown"}]
+)
+def test_invalid_request_for_items_between_is_rejected(clients, wrong):
+    content = {"release": "opened", "name": "realtime", "first": 2, "last": 3, "points": 2, "k": 5}
+    assert clients[0].post("/recall_between", json={"content": content}).status_code == 200
+    answer = clients[0].post("/recall_between", json={"content": content | wrong})
+    assert answer.status_code in (400, 404), answer.text
 
 
 @pytest.mark.parametrize("scene", list(SCENES))

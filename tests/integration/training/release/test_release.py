@@ -32,6 +32,7 @@ from training.release.bundle import Release
 from training.release.deployment import open_pointer, traffic_split_file
 from training.release.gate import METRIC
 from training.release.publish import release
+from training.slate.continuation import Continuation
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,14 @@ def test_round_trip(released_workspace: Workspace) -> None:
         f"p{number}" for number in range(5)
     ]
     assert loaded.collection_recallers["playlists"].realtime is loaded.channels["realtime"]
+    assert loaded.continuation == Continuation.load(released_workspace.folder / "evaluation" / "continuation.json")
+    titles = {"title_words", "title_playlists"}
+    assert {"realtime", "playlist_neighbors", *titles} <= set(loaded.continuation_sources)
+    third = loaded.continuation_sources["title_playlists"].continue_playlist(
+        np.zeros(0, dtype=np.int64), "Every fifth, p3", 3
+    )
+    tracks = data.vocabulary.decode(third.items_BK[0])
+    assert len(tracks) == 3 and {int(track) % 5 for track in tracks} == {3}
     for name, channel in loaded.channels.items():
         fitted = CHANNELS[name].load(released_workspace.channel_folder("final", name), data.vocabulary)
         assert np.array_equal(channel.recall(users, 20).items_BK, fitted.recall(users, 20).items_BK)

@@ -1,0 +1,143 @@
+"""Weights of playlist continuation: hidden playlists are not known to any source."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from sequences.batch import FIRST_CODE
+from tests.support.training.tiny_world import SERVICES, random_plays, write_marts
+from training.ablations.continuation import fill_with_popular, write_reduced_marts
+from training.data.collections import Collections
+from training.data.training_data import TrainingData
+from training.engine.workspace import Workspace
+from training.evaluation import continuation
+from training.evaluation.continuation import fit_continuation, playlist_cases, split_playlists, tune_neighbors
+from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
+from training.recipes import recipe
+
+COUNT = 150
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """The tiny world with playlists of one language each, their edges, and plays from them."""
+    marts = write_marts(tmp_path_factory.mktemp("playlists"), random_plays())
+    generator = np.random.default_rng(0)
+    tracks = [
+        [f"t{2 * one + number % 2}" for one in generator.choice(20, 12, replace=False)] for number in range(COUNT)
+    ]
+    names = [f"p{number:03}" for number in range(COUNT)]
+    titles = [("Western", "Mandarin")[number % 2] + f" mix {number}" for number in range(COUNT)]
+    pl.DataFrame({"playlist_id": names, "title": titles, "track_ids": tracks}).write_parquet(
+        marts / "playlists.parquet"
+    )
+    triples = [
+        (f"track:{track}", "in_playlist", f"playlist:{name}")
+        for name, ids in zip(names, tracks, strict=True)
+        for track in ids
+    ]
+    known = pl.read_parquet(marts / "knowledge_triples.parquet")
+    pl.concat([known, pl.DataFrame(triples, schema=known.columns, orient="row")]).write_parquet(
+        marts / "knowledge_triples.parquet"
+    )
+    for mart in ("events", "plays"):
+        rows = pl.read_parquet(marts / f"{mart}.parquet")
+        number = pl.int_range(pl.len()) % COUNT
+        context = pl.format("playlist:p{}", number.cast(pl.String).str.zfill(3))
+        rows.with_columns(context_id=context).write_parquet(marts / f"{mart}.parquet")
+    return TrainingData(marts, "held_out", recipe("debug"), services=SERVICES)
+
+
+@pytest.fixture(scope="module")
+def playlists(world):
+    return Collections.of(world, "playlist")
+
+
+def test_parts_are_disjoint_and_independent_of_other_playlists(playlists):
+    parts = split_playlists(playlists)
+    assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(FIRST_CODE, len(playlists)))
+    assert all(len(numbers) > 10 for numbers in parts.values())
+    fewer = Collections._from_rows("playlist", [(str(playlists.ids_N[n]), "", [2]) for n in parts["test"].tolist()])
+    assert len(split_playlists(fewer)["test"]) == len(fewer) - FIRST_CODE
+
+
+def test_cases_have_the_first_tracks_as_seeds(playlists):
+    numbers = split_playlists(playlists)["test"]
+    cases = playlist_cases(playlists, numbers, 3, has_title=True)
+    assert len(cases) == len(numbers) and cases.titles[0] == playlists.titles_N[numbers[0]]
+    tracks = playlists.tracks[numbers[0]]
+    assert cases.seeds[0].tolist() == tracks[:3].tolist() and cases.targets[0].tolist() == tracks[3:].tolist()
+    longest = int(playlists.tracks.count_C.max())
+    assert len(playlist_cases(playlists, numbers, longest, has_title=False)) == 0
+
+
+def test_graph_without_entities_has_no_walk_through_them(world, tmp_path, playlists):
+    channel = KnowledgeGraphWalks.fit(world, KnowledgeGraphWalks.config("debug"), tmp_path)
+    names = [f"playlist:{name}" for name in playlists.ids_N[FIRST_CODE:]]
+    reduced = channel.without_entities([*names, "playlist:unknown"])
+    hidden = {channel.graph.entity_node[name] for name in names}
+    assert hidden & set(channel.graph.tail_T.tolist())
+    assert not hidden & {*reduced.graph.tail_T.tolist(), *reduced.graph.head_T.tolist()}
+    assert len(reduced.graph.head_T) == (channel.graph.relation_T != channel.graph.relations.index("in_playlist")).sum()
+
+
+def test_weights_are_fitted_on_validation_playlists_that_no_source_knows(world, playlists, monkeypatch):
+    parts = split_playlists(playlists)
+    known = {}
+    original = continuation.all_sources
+
+    def recorded(data, channels, playlists, numbers, neighbors):
+        known["numbers"] = set(numbers.tolist())
+        return original(data, channels, playlists, numbers, neighbors)
+
+    monkeypatch.setattr(continuation, "all_sources", recorded)
+    fitted = fit_continuation(world, {}, playlists, parts["train"], parts["validation"])
+    assert known["numbers"] == set(parts["train"].tolist())
+    assert set(fitted.weights) == {"0_title", "1", "1_title", "2", "2_title", "10", "10_title"}
+    # Titles and playlists both give away the language; without a title only the latter can.
+    assert set(fitted.weights["1"].weights) == {"playlist_neighbors"}
+    assert "playlist_neighbors" not in fitted.weights["0_title"].weights
+    too_few = fit_continuation(world, {}, playlists, parts["train"], parts["validation"][:5])
+    assert too_few == continuation.Continuation()
+
+
+def test_neighbors_of_a_playlist_are_tracks_of_its_language(world, playlists):
+    parts = split_playlists(playlists)
+    config = tune_neighbors(playlists, parts["train"], parts["validation"], world.catalog_V)
+    sources = continuation.all_sources(world, {}, playlists, parts["train"], config)
+    cases = playlist_cases(playlists, parts["test"], 5, has_title=True)
+    for name, found in cases.recall(sources, 10).items():
+        is_odd = {number: int(playlists.titles_N[number].split()[-1]) % 2 for number in parts["test"].tolist()}
+        for case, number in enumerate(parts["test"].tolist()):
+            tracks = world.vocabulary.decode(found.items_BK[case][found.items_BK[case] > 0])
+            assert tracks and {int(track[1:]) % 2 for track in tracks} == {is_odd[number]}, name
+
+
+def test_reduced_marts_lack_all_traces_of_hidden_playlists(world, tmp_path):
+    workspace = Workspace(tmp_path / "training" / "run", world.marts, "2024-02-01", "debug")
+    hidden = ["p003", "p007"]
+    write_reduced_marts(workspace, hidden, tmp_path / "marts")
+    whole, reduced = (
+        {
+            name: pl.read_parquet(folder / f"{name}.parquet")
+            for name in ("events", "plays", "playlists", "knowledge_triples")
+        }
+        for folder in (world.marts, tmp_path / "marts")
+    )
+    contexts = [f"playlist:{name}" for name in hidden]
+    for mart in ("events", "plays"):
+        assert reduced[mart].equals(whole[mart].filter(~pl.col("context_id").is_in(contexts)))
+        assert len(reduced[mart]) < len(whole[mart])
+    assert set(whole["playlists"]["playlist_id"]) - set(reduced["playlists"]["playlist_id"]) == set(hidden)
+    assert not reduced["knowledge_triples"]["tail"].is_in(contexts).any()
+    assert (tmp_path / "marts" / "tracks.parquet").resolve() == (world.marts / "tracks.parquet").resolve()
+
+
+def test_short_lists_are_filled_with_popular_tracks(playlists, world):
+    cases = playlist_cases(playlists, split_playlists(playlists)["test"][:2], 2, has_title=False)
+    given = np.array([[30, 0], [0, 0]])
+    filled = fill_with_popular(given, cases, world.catalog_V)
+    for case, row in enumerate(filled):
+        items = row[row > 0]
+        assert len(set(items.tolist())) == len(items) and not np.isin(items, cases.seeds[case]).any()
+    assert filled[0, 0] == 30 and (np.diff(filled[1][filled[1] > 0]) > 0).all()
