@@ -31,6 +31,8 @@ QUICK = (
     """curl -s localhost:3000/recommend -H 'content-type: application/json' -d '{"user_id": "u1", "scene": "private_fm"}'""",
     """curl -s localhost:3000/recommend -H 'content-type: application/json' -d '{"user_id": "u1", "scene": "private_fm", "debug": true}'""",
     """curl -s localhost:3000/similar -H 'content-type: application/json' -d '{"track_id": "t1", "limit": 5}'""",
+    """curl -s localhost:3000/recommend -H 'content-type: application/json' -d '{"seeds": ["t1", "t2"], "title": "Quiet night", "limit": 5}'""",  # noqa: E501
+    """curl -s localhost:3000/path -H 'content-type: application/json' -d '{"from": "t1", "to": "t2", "length": 5}'""",
     """curl -s localhost:3000/events -H 'content-type: application/json' -d '{"events": [{"user_id": "u1", "action": "like", "target_type": "track", "target_id": "t1"}]}'""",  # noqa: E501
     "python -m local.environment python -m training.release list",
     "make serve",

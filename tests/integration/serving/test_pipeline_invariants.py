@@ -15,6 +15,7 @@ from serving.pipeline.request import read_request, read_similar
 from tests.support.serving.list_source import ListSource
 from tests.support.serving.pipeline_harness import DAY, NOW, Bench
 from tests.support.serving.small_release import ListChannel, clicked, excluded, history, release, tracks
+from training.recall.continuation.source import SimilarItems
 from training.slate.blend import Blend
 from training.slate.scenes import SCENES
 
@@ -22,6 +23,8 @@ COUNT = 12
 TRACKS, ARTISTS = [f"t{n}" for n in range(COUNT)], ["a", "b", "c"]
 NOON = datetime.fromtimestamp(NOW / 1e6, tz=UTC).replace(tzinfo=None)
 TIMES = st.sampled_from([None, None, *(NOON + timedelta(days=days) for days in (-1, 0, 1, 2))])
+ABOUT_TRACKS = {"similar": ["t1"], "continuation": ["t1", "t2", "t3"]}
+"""Requests about tracks → tracks that must not be in the response: seeds, and `t3` excluded by the request."""
 ITEMS = st.lists(st.integers(2, COUNT + 1), max_size=COUNT, unique=True)
 
 
@@ -54,7 +57,9 @@ def worlds(draw):
     near = {item: draw(ITEMS) for item in range(2, 5)}
     names = ("popularity", "realtime", "favourites")
     channels = [ListChannel(name, draw(ITEMS), draw(st.booleans()), near=near) for name in names]
-    return release(table, channels, blend=Blend(0.0, diversity=draw(st.sampled_from([0.0, 0.3]))))
+    sources = {channel.name: SimilarItems(channel) for channel in channels}
+    blend = Blend(0.0, diversity=draw(st.sampled_from([0.0, 0.3])))
+    return release(table, channels, blend=blend, continuation_sources=sources)
 
 
 @st.composite
@@ -65,7 +70,7 @@ def days(draw):
         st.tuples(st.just("artist"), st.sampled_from(ARTISTS)),
     )
     asks = st.tuples(
-        st.sampled_from([*(name for name, scene in SCENES.items() if scene.item_type == "tracks"), "similar"]),
+        st.sampled_from([*(name for name, scene in SCENES.items() if scene.item_type == "tracks"), *ABOUT_TRACKS]),
         st.integers(1, COUNT),
         st.sampled_from([None, 0.0, 0.3, 0.5, 1.0]),
         st.booleans(),
@@ -98,9 +103,11 @@ def test_no_response_contains_excluded_tracks(bench, of, story, played):
         bench.store.users[user], now = history(*played) | excluded(*gone), NOW + day * DAY
         first = ("private_fm", 1, None, False, "DE", True)
         for scene, limit, discovery, bench.store.is_away, *wanted in [first, *asks]:
-            is_similar = scene == "similar"
-            if is_similar:
+            if scene == "similar":
                 request = read_similar("t1", limit, user, now, None, *wanted)
+            elif scene == "continuation":
+                playlist = {"seeds": ["t1", "t2"], "exclude": ["t3", "gone"]}
+                request = read_request(user, "daily", limit, now, None, None, *wanted, **playlist)
             else:
                 request = read_request(user, scene, limit, now, discovery, None, *wanted)
             answer = bench.path.recommend(request, of)
@@ -108,9 +115,9 @@ def test_no_response_contains_excluded_tracks(bench, of, story, played):
             explored = [item.track_id for item in answer.items if item.is_exploration]
             assert all(catalogue.is_new_V[code[track]] for track in explored)
             assert all((0 < item.propensity < 1) == item.is_exploration for item in answer.items)
-            assert answer.trace.explored == 0 or (not is_similar and discovery != 0)
+            assert answer.trace.explored == 0 or (scene not in ABOUT_TRACKS and discovery != 0)
             assert len(recordings(shown)) == len(shown) <= limit
-            assert not recordings(shown) & recordings([*tracks_gone, *(["t1"] if is_similar else [])])
+            assert not recordings(shown) & recordings([*tracks_gone, *ABOUT_TRACKS.get(scene, [])])
             for track in shown:
                 item = code[track]
                 assert catalogue.is_served_V[item] and not artists[track] & artists_gone
