@@ -119,7 +119,7 @@ def write_reduced_marts(workspace: Workspace, hidden: list[str], folder: Path) -
 
 
 def measure(held_out: HeldOutPlaylists) -> dict[str, Any]:
-    """Metrics of every list by number of seeds, with intervals and differences from each baseline."""
+    """Metrics of every list by number of seeds, with intervals and differences from every baseline."""
     data, playlists, parts = held_out.data, held_out.playlists, held_out.parts
     known, validation, test = parts["train"], parts["validation"], parts["test"]
     continuation = fit_continuation(data, held_out.channels, playlists, known, validation)
@@ -204,14 +204,16 @@ def _table(values: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> dict[str,
     estimates = {
         name: {metric: bootstrap.mean(values_C) for metric, values_C in row.items()} for name, row in values.items()
     }
-    best = max((name for name in BASELINE_LISTS if name in estimates), key=lambda name: estimates[name]["ndcg"].value)
     return {
         "lists": {
             name: {metric: estimate.interval() for metric, estimate in row.items()} for name, row in estimates.items()
         },
-        "best_baseline": best,
         "difference": {
-            name: {metric: (row[metric] - estimates[best][metric]).interval() for metric in row}
+            name: {
+                baseline: {metric: (row[metric] - estimates[baseline][metric]).interval() for metric in row}
+                for baseline in BASELINE_LISTS
+                if baseline in estimates
+            }
             for name, row in estimates.items()
             if name in (WITHOUT_TITLE, WITH_TITLE)
         },
@@ -259,9 +261,10 @@ def render(content: Mapping[str, Any], recipe_name: str) -> str:
         ]
         for name, row in table["lists"].items():
             lines.append(f"| {name} | {' | '.join(_format(row[metric]) for metric in continuation_metrics.METRICS)} |")
-        for name, row in table["difference"].items():
-            cells = " | ".join(_format(row[metric], "+") for metric in continuation_metrics.METRICS)
-            lines.append(f"| {name} − {table['best_baseline']} | {cells} |")
+        for name, differences in table["difference"].items():
+            for baseline, row in differences.items():
+                cells = " | ".join(_format(row[metric], "+") for metric in continuation_metrics.METRICS)
+                lines.append(f"| {name} - {baseline} | {cells} |")
     return "\n".join([*lines, ""])
 
 
