@@ -208,7 +208,7 @@ def test_playlist_continuation(client):
         ({}, "user_id is missing"),
         ({"seeds": ["t"] * 101}, "at most 100"),
         ({"seeds": [""]}, "at least 1"),
-        ({"seeds": "t0"}, "list"),
+        ({"seeds": "t0"}, "valid array"),
         ({"title": "x" * 201}, "at most 200"),
         ({"seeds": ["t0"], "scene": "private_fm"}, "not defined for a playlist"),
     ):

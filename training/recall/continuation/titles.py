@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -49,6 +50,9 @@ WORD = re.compile(r"[\u3400-\u9fff]+|[^\W\d_\u3400-\u9fff][^\s_\u3400-\u9fff]*")
 
 PUNCTUATION = ".,:;!?()[]{}<>\"'"
 
+ENCODER_LOCK = threading.Lock()
+"""The encoder loads its weights at its first call, and sets the number of BLAS threads of the process in every call."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -69,8 +73,9 @@ def encode_title(parts: tuple[str, ...]) -> np.ndarray:
 
 def encode_texts(texts: Sequence[str]) -> np.ndarray:
     """Unit-length vectors float32 [T, D]; zeros for a text without content."""
-    encoder = load_text_encoder()
-    return encoder.encode([encoder.load(text) for text in texts])
+    with ENCODER_LOCK:
+        encoder = load_text_encoder()
+        return encoder.encode([encoder.load(text) for text in texts])
 
 
 @dataclass(frozen=True, eq=False)
