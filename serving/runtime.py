@@ -250,10 +250,11 @@ class Runtime:
             NotReady: No release is in service yet.
         """
         policy = self._content_policy(territory, explicit)
-        playlist = seeds, title, exclude
         return self._serve(
             CONTINUATION.name if seeds or title.strip() else scene,
-            lambda now, own_id: read_request(user_id, scene, limit, now, discovery, own_id, *policy, *playlist),
+            lambda now, own_id: read_request(
+                user_id, scene, limit, now, discovery, own_id, *policy, seeds=seeds, title=title, exclude=exclude
+            ),
         )
 
     def similar(

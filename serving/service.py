@@ -226,8 +226,9 @@ class Recommender:
         """A smooth sequence of tracks from one track to another.
 
         The first and the last track are the given ones, no track or recording occurs twice, and neighbors are as similar as
-        possible: the path minimizes the sum of squared angles between the vectors of neighbors. The score of a track is the
-        cosine between its vector and that of the track before. The filters are those of `/recommend`. If few tracks may be
+        possible: the path minimizes the sum of the fourth powers of the angles between the vectors of neighbors, with a penalty
+        for tracks of one artist close to each other. The score of a track is the cosine between its vector and that of the
+        track before. The filters are those of `/recommend`. If few tracks may be
         played, the path is shorter.
         """
         if user_id is not None and (denied := _deny_other_users([user_id])):

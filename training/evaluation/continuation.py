@@ -93,14 +93,8 @@ def fit_continuation(
     weights = {}
     for least, tried in TUNED_SEEDS.items():
         for has_title in (False, True):
-            cases = next(
-                (
-                    cases
-                    for seeds in tried
-                    if len(cases := playlist_cases(playlists, validation, seeds, has_title)) >= MIN_CASES
-                ),
-                None,
-            )
+            options = (playlist_cases(playlists, validation, seeds, has_title) for seeds in tried)
+            cases = next((one for one in options if len(one) >= MIN_CASES), None)
             if cases is not None and (least or has_title):
                 found = cases.recall(sources, TUNING_CANDIDATES)
                 useful = {name: one for name, one in found.items() if one.items_BK.any()}

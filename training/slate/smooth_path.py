@@ -2,10 +2,10 @@
 
 The path x_0 … x_{L-1} between given ends minimizes
 
-    Σ s_t² + DEVIATION_WEIGHT · Σ d_t² + ARTIST_PENALTY · repeats
+    Σ s_t⁴ + DEVIATION_WEIGHT · Σ d_t² + ARTIST_PENALTY · repeats
 
-over the candidates: s_t is the angle between x_t and x_{t+1} in radians, so that one large step costs more than several
-small ones; d_t is the angle between x_t and point t of the arc from x_0 to x_{L-1}, which keeps a steady course; `repeats`
+over the candidates: s_t is the angle between x_t and x_{t+1} in radians, whose fourth power makes one large step cost
+more than several small ones; d_t is the angle between x_t and point t of the arc from x_0 to x_{L-1}, which keeps a steady course; `repeats`
 counts tracks with the main artist of one of the ARTIST_GAP tracks before. No track occurs twice.
 
 The minimum is searched by dynamic programming over the positions (Viterbi), with the CANDIDATES_PER_POSITION candidates
@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from training.index.sphere import angles, interpolate_on_sphere
 
-DEVIATION_WEIGHT = 0.3
-ARTIST_PENALTY = 0.5
+STEP_POWER = 4
+DEVIATION_WEIGHT = 0.1
+ARTIST_PENALTY = 1.0
 ARTIST_GAP = 3
 CANDIDATES_PER_POSITION = 64
 UNKNOWN_ARTISTS = 2
@@ -55,7 +56,7 @@ def find_smooth_path(vector_CD: Floats, artist_C: Ints, length: int) -> list[int
     cost_M = np.zeros(1)
     for position in range(1, length - 1):
         candidate_K = _nearest(deviation_LC[position], length)
-        step_MK = angles(vector_CD[path_MX[:, -1]], vector_CD[candidate_K]) ** 2
+        step_MK = angles(vector_CD[path_MX[:, -1]], vector_CD[candidate_K]) ** STEP_POWER
         repeat_MK = _repeats(artist_C[path_MX[:, -ARTIST_GAP:]], artist_C[candidate_K])
         # The last track is known from the beginning.
         is_near_end = length - 1 - position <= ARTIST_GAP
@@ -68,7 +69,7 @@ def find_smooth_path(vector_CD: Floats, artist_C: Ints, length: int) -> list[int
         kept = np.isfinite(cost_K)
         path_MX = np.concatenate([path_MX[best_K[kept]], candidate_K[kept, None]], axis=1)
         cost_M = cost_K[kept]
-    cost_M = cost_M + angles(vector_CD[path_MX[:, -1]], vector_CD[[last]])[:, 0] ** 2
+    cost_M = cost_M + angles(vector_CD[path_MX[:, -1]], vector_CD[[last]])[:, 0] ** STEP_POWER
     path: list[int] = [*path_MX[int(cost_M.argmin())].tolist(), last]
     return path
 

@@ -11,6 +11,7 @@ from training.slate.smooth_path import (
     ARTIST_GAP,
     ARTIST_PENALTY,
     DEVIATION_WEIGHT,
+    STEP_POWER,
     find_smooth_path,
     step_angles,
 )
@@ -29,7 +30,7 @@ def cost(path, vector_CD, artist_C):
         for place, one in enumerate(path)
     )
     inner = sum(deviation[place, one] ** 2 for place, one in enumerate(path[:-1]) if place)
-    return (step_angles(vector_CD[path]) ** 2).sum() + DEVIATION_WEIGHT * inner + ARTIST_PENALTY * repeats
+    return (step_angles(vector_CD[path]) ** STEP_POWER).sum() + DEVIATION_WEIGHT * inner + ARTIST_PENALTY * repeats
 
 
 @pytest.mark.parametrize("seed", range(5))
