@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Callable
+from pathlib import Path
 
 from config import settings
-from training.ablations import ABLATIONS, continuation
+from training.ablations import ABLATIONS, continuation, smooth_path
 from training.ablations.grid import Ablation, CellResult, Grid
 from training.ablations.table import render_markdown
 from training.engine.import_closure import code_hash
 from training.engine.workspace import MissingInput, Workspace
 from training.recipes import RECIPES, recipe
+
+REPORTS: dict[str, Callable[[Workspace, Path], str]] = {
+    continuation.NAME: continuation.report,
+    smooth_path.NAME: smooth_path.report,
+}
+"""Measurements that are no grids of models: name → function of the workspace and a folder, which returns the report."""
 
 
 def run(ablation: Ablation, workspace: Workspace, seeds: int, grid: Grid) -> str:
@@ -42,15 +50,13 @@ def _command(ablation: Ablation, seeds: int) -> str:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description="Run an ablation and write its report")
-    parser.add_argument(
-        "name", nargs="?", choices=sorted([*ABLATIONS, continuation.NAME]), help="default: all ablations"
-    )
+    parser.add_argument("name", nargs="?", choices=sorted([*ABLATIONS, *REPORTS]), help="default: all ablations")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, starting with that of the recipe")
     parser.add_argument("--cells", nargs="+", metavar="CELL", help="cells of ablation NAME to run; default: all")
     arguments = parser.parse_args()
-    names = [arguments.name] if arguments.name else [*ABLATIONS, continuation.NAME]
+    names = [arguments.name] if arguments.name else [*ABLATIONS, *REPORTS]
     ablations = [ABLATIONS[name] for name in names if name in ABLATIONS]
     if arguments.cells:
         if arguments.name not in ABLATIONS:
@@ -69,8 +75,13 @@ def main() -> None:
     grid = Grid(workspace, here.home / "ablations")
     for ablation in ablations:
         _write(ablation.name, run(ablation, workspace, arguments.seeds, grid), here)
-    if continuation.NAME in names:
-        _write(continuation.NAME, continuation.report(workspace, here.home / "ablations" / continuation.NAME), here)
+    for name in names:
+        if name in REPORTS:
+            try:
+                page = REPORTS[name](workspace, here.home / "ablations" / name)
+            except MissingInput as error:
+                raise SystemExit(f"error: {error}") from error
+            _write(name, page, here)
 
 
 def _write(name: str, page: str, here: settings.Settings) -> None:
