@@ -6,6 +6,9 @@ import pytest
 import torch
 
 from training.data.vocabulary import Vocabulary
+from training.engine.config_io import change_config
+from training.recall.continuation.transition_neighbors import TransitionNeighbors
+from training.recall.histories import Histories
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import PERFORMED_BY
 from training.recall.knowledge_graph.graph import KnowledgeGraph
@@ -32,6 +35,33 @@ def test_similar_items_are_nearest_by_vector(kind, data, tmp_path):
             round(score[one], 5) for one in best
         ]
         np.testing.assert_allclose(found.scores_BK[0], [score[one] for one in best], atol=1e-5)
+
+
+def test_items_similar_to_several_are_nearest_to_their_mean_vector(data, tmp_path):
+    channel = Realtime.fit(data, Realtime.config("debug"), tmp_path)
+    seeds = np.array([2, 7, 30])
+    with torch.no_grad():
+        vector_VD = channel.network.vectors(torch.arange(len(data.vocabulary)))
+    score_V = (vector_VD @ vector_VD[seeds].mean(0)).numpy()
+    expected = sorted(set(channel.catalog.tolist()) - set(seeds.tolist()), key=lambda item: -score_V[item])[:K]
+    found = channel.similar_items(seeds, K)
+    np.testing.assert_allclose(found.scores_BK[0], score_V[expected], atol=1e-5)
+    assert not set(found.items_BK[0].tolist()) & set(seeds.tolist())
+
+
+def test_transitions_of_several_seeds_are_those_of_a_history(data, tmp_path):
+    config = change_config(Realtime.config("debug"), {"transitions.is_enabled": True})
+    channel = Realtime.fit(data, config, tmp_path)
+    assert channel.transitions is not None
+    seeds = np.array([7, 2, 30])
+    history = Histories(seeds, np.array([0, 3]))
+    score_N = channel.transitions.scores(history, channel.catalog)[0]
+    score = {item: value for item, value in zip(channel.catalog.tolist(), score_N, strict=True) if item not in seeds}
+    expected = sorted(score, key=lambda item: (-score[item], item))[:K]
+    found = TransitionNeighbors(channel).continue_playlist(seeds, "", K)
+    np.testing.assert_allclose(found.scores_BK[0], [score[item] for item in expected])
+    channel.transitions = None
+    assert not TransitionNeighbors(channel).continue_playlist(seeds, "", K).items_BK.any()
 
 
 @pytest.mark.parametrize("kind", [Realtime, MultiInterest])
@@ -64,15 +94,17 @@ def test_walks_start_at_the_track_and_its_artist():
     may_serve_V = np.array([False, False, True, True, True, True])
     config = KnowledgeGraphWalks.config("small")
 
-    def near(track, may_serve_V=may_serve_V):
+    def near(*seeds, may_serve_V=may_serve_V):
         channel = KnowledgeGraphWalks(
             config, graph, np.ones(6, dtype=np.float32), may_serve_V, no_history, PathExplainer(graph, {})
         )
-        found = channel.similar_items(np.array([vocabulary.track_code[track]]), K).items_BK[0]
+        found = channel.similar_items(np.array([vocabulary.track_code[track] for track in seeds]), K).items_BK[0]
         return vocabulary.decode(found[found > 0])
 
     # From t0 by its artist to t1, then by the album to t2, which ends the three hops.
     assert near("t0") == ["t1", "t2"]
-    assert near("t0", np.array([False, False, True, False, True, True])) == ["t2"]
+    assert near("t0", may_serve_V=np.array([False, False, True, False, True, True])) == ["t2"]
     # From t1 by its artist to t0, by the album to t2; t3 is a hop too far.
     assert set(near("t1")) == {"t0", "t2"}
+    # From both ends of the graph, all tracks but the seeds.
+    assert set(near("t0", "t3")) == {"t1", "t2"}
