@@ -50,7 +50,7 @@ def test_items_similar_to_several_are_nearest_to_their_mean_vector(data, tmp_pat
 
 
 def test_transitions_of_several_seeds_are_those_of_a_history(data, tmp_path):
-    config = change_config(Realtime.config("debug"), {"transitions.is_enabled": True})
+    config = change_config(Realtime.config("debug"), {"transitions.is_enabled": True, "index.exact_up_to": None})
     channel = Realtime.fit(data, config, tmp_path)
     assert channel.transitions is not None
     seeds = np.array([7, 2, 30])
