@@ -39,8 +39,48 @@ MAX_TITLE_WORDS = 8  # of a title; further words are ignored, because encoding t
 MAX_NAME_WORDS = 4  # of an artist's name that a title may contain
 MAX_PLAYLIST_TITLES = 10_000
 """Distinct titles of playlists in a release, the most opened first; bounds its size to 20 MB."""
-MIN_COSINE = 0.5
-"""Texts with a smaller cosine are unrelated: random pairs of words reach up to 0.5."""
+MIN_COSINE = 0.62
+"""Texts with a smaller cosine count as unrelated. Of 45 synonyms and translations of facet values, such as "gym" and "sport",
+38 reach it; of words without a meaning for music that are not among STOP_WORDS, few do.
+"""
+STOP_WORDS = frozenset(
+    {
+        *(
+            "a",
+            "all",
+            "and",
+            "best",
+            "collection",
+            "daily",
+            "favorites",
+            "favourites",
+            "for",
+            "from",
+            "hits",
+            "in",
+            "liked",
+        ),
+        *(
+            "love",
+            "mix",
+            "music",
+            "my",
+            "new",
+            "of",
+            "old",
+            "playlist",
+            "road",
+            "song",
+            "songs",
+            "the",
+            "to",
+            "top",
+            "vol",
+        ),
+        *("with", "最爱", "歌单", "精选", "合集", "音乐", "歌曲", "喜欢", "每日", "收藏", "我的", "的歌", "首歌"),
+    }
+)
+"""Words of titles that say nothing about the tracks, but are close to facet values ("music" to "light music")."""
 MAX_TEXTS = 50
 """Texts that a title may match, the most similar first."""
 VECTORS_FILE, TEXTS_FILE, ENCODER_FILE = "title_vectors.npy", "title_texts.parquet", "title_encoder.json"
@@ -195,13 +235,17 @@ class TitlePlaylists:
 
 
 def title_parts(title: str) -> list[str]:
-    """Words of a title and pairs of neighboring words, distinct; Chinese text in runs and pairs of characters."""
+    """Words of a title without STOP_WORDS, and pairs of neighboring words, distinct; Chinese text in runs and pairs of
+    characters.
+    """
+    words = [word.rstrip(PUNCTUATION) for word in WORD.findall(title)]
+    words = [word for word in words if word.casefold() not in STOP_WORDS][:MAX_TITLE_WORDS]
     parts: list[str] = []
-    words = [word.rstrip(PUNCTUATION) for word in WORD.findall(title)[:MAX_TITLE_WORDS]]
     for word in words:
         parts.append(word)
         if CHINESE_RUN.fullmatch(word):
-            parts += [word[start : start + 2] for start in range(min(len(word) - 1, MAX_TITLE_WORDS))]
+            pairs = (word[start : start + 2] for start in range(min(len(word) - 1, MAX_TITLE_WORDS)))
+            parts += [pair for pair in pairs if pair not in STOP_WORDS]
     parts += [" ".join(pair) for pair in pairwise(words)]
     return list(dict.fromkeys(parts))
 

@@ -82,14 +82,14 @@ def test_seeds_and_unservable_tracks_are_left_out(tracks, vocabulary):
     assert found[found > 0].tolist() == rock[2:].tolist()
 
 
-@pytest.mark.parametrize("title", ["", "  ", "123 !!", "🎵"])
+@pytest.mark.parametrize("title", ["", "  ", "123 !!", "🎵", "My favourite music: best of 2020", "我的歌单"])
 def test_titles_without_words_find_nothing(words, title):
     assert not words.continue_playlist(np.zeros(0, dtype=np.int64), title, 5).items_BK.any()
 
 
 def test_parts_are_words_pairs_and_pairs_of_chinese_characters():
-    assert title_parts("Sad songs, 2020!") == ["Sad", "songs", "Sad songs"]
-    assert title_parts("安静的歌 R&B") == ["安静的歌", "安静", "静的", "的歌", "R&B", "安静的歌 R&B"]
+    assert title_parts("My Sad evenings, 2020!") == ["Sad", "evenings", "Sad evenings"]
+    assert title_parts("安静的歌 R&B") == ["安静的歌", "安静", "静的", "R&B", "安静的歌 R&B"]
     assert len(title_parts("word " * 100)) <= 16 and len(title_parts("字" * 200)) <= 10
     assert word_sequences(["a", "b", "c"], 2) == ["a", "a b", "b", "b c", "c"]
 
