@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from config import settings
 from training.data.collections import Collections
+from training.data.ragged import Ragged
 from training.data.training_data import TrainingData
 from training.engine.import_closure import code_hash
 from training.engine.workspace import Workspace, is_unchanged, mark_done, write_json
@@ -33,6 +34,7 @@ from training.evaluation.baselines.item_knn import ItemKNN
 from training.evaluation.baselines.listen_matrix import ListenMatrix
 from training.evaluation.baselines.tuned import BASELINES, describe_config
 from training.evaluation.continuation import (
+    TUNED_SEEDS,
     all_sources,
     fit_continuation,
     playlist_cases,
@@ -128,7 +130,7 @@ def measure(held_out: HeldOutPlaylists) -> dict[str, Any]:
     listen_knn, listen_config = _tune_listen_knn(listens, playlists, validation)
     tables: dict[str, Any] = {}
     for seeds in SEED_COUNTS:
-        cases, titled = (playlist_cases(playlists, test, seeds, has_title) for has_title in (False, True))
+        cases, titled = (playlist_cases(playlists, test, (seeds,), has_title) for has_title in (False, True))
         if not len(cases):
             continue
         found = titled.recall(sources, K)
@@ -138,7 +140,7 @@ def measure(held_out: HeldOutPlaylists) -> dict[str, Any]:
         if seeds:
             lists[PLAYLIST_KNN] = found["playlist_neighbors"].items_BK
             lists[LISTEN_KNN] = listen_knn(cases)
-        no_seeds = playlist_cases(playlists, test, 0, has_title=True).seeds.take(np.arange(len(cases)))
+        no_seeds = Ragged(np.zeros(0, dtype=np.int64), np.zeros(len(cases) + 1, dtype=np.int64))
         lists[TITLE] = continuation.fuse(of_title, no_seeds, True, K).items_BK
         if seeds:
             lists |= {name: one.items_BK for name, one in of_seeds.items() if name != "playlist_neighbors"}
@@ -174,8 +176,8 @@ def fill_with_popular(items_CK: Lists, cases: PlaylistCases, catalog_V: NDArray[
 def _tune_listen_knn(
     listens: ListenMatrix, playlists: Collections, validation: NDArray[np.int64]
 ) -> tuple[Callable[[PlaylistCases], Lists], str]:
-    """Item-kNN over listens with the parameters that have the highest recall of validation playlists with 5 seeds."""
-    cases = playlist_cases(playlists, validation, 5, has_title=False)
+    """Item-kNN over listens with the parameters that have the highest recall of validation playlists with a few seeds."""
+    cases = playlist_cases(playlists, validation, TUNED_SEEDS[2], has_title=False)
 
     def recall(model: ItemKNN, some: PlaylistCases, k: int) -> Lists:
         items_CK = np.zeros((len(some), k), dtype=np.int64)

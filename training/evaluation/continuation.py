@@ -9,7 +9,7 @@ without these plays, too.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -29,8 +29,8 @@ from training.slate.continuation import CUTOFFS, Continuation, PlaylistCases, ra
 
 PARTS = {"test": (0,), "validation": (1,), "train": (2, 3, 4)}
 """Part → hashes of the ids of its playlists, modulo 5."""
-TUNED_SEEDS: Mapping[int, tuple[int, ...]] = {0: (0,), 1: (1,), 2: (5, 3), 10: (15, 10)}
-"""Smallest number of seeds of a range → numbers of seeds to tune it with: the first with MIN_CASES long enough playlists."""
+TUNED_SEEDS: Mapping[int, tuple[int, ...]] = {0: (0,), 1: (1,), 2: (3, 6), 10: (10, 24)}
+"""Smallest number of seeds of a range → numbers of seeds that it is tuned with; each playlist is a case of all of them."""
 MIN_CASES, MAX_CASES = 20, 200
 TUNING_CANDIDATES = 200
 
@@ -42,14 +42,16 @@ def split_playlists(playlists: Collections) -> dict[str, np.ndarray]:
     return {part: number_N[np.isin(hash_N, hashes)] for part, hashes in PARTS.items()}
 
 
-def playlist_cases(playlists: Collections, numbers: np.ndarray, seeds: int, has_title: bool) -> PlaylistCases:
-    """Playlists with more than `seeds` tracks: the first ones are the seeds, the others the targets."""
-    lists = [(number, playlists.tracks[number]) for number in numbers.tolist()]
-    lists = [(number, tracks) for number, tracks in lists if len(tracks) > seeds]
+def playlist_cases(
+    playlists: Collections, numbers: np.ndarray, seed_counts: Sequence[int], has_title: bool
+) -> PlaylistCases:
+    """For each of `seed_counts`, the playlists with more tracks: the first ones are the seeds, the others the targets."""
+    lists = [(number, playlists.tracks[number], count) for count in seed_counts for number in numbers.tolist()]
+    lists = [(number, tracks, count) for number, tracks, count in lists if len(tracks) > count]
     return PlaylistCases(
-        seeds=_ragged([tracks[:seeds] for _, tracks in lists]),
-        titles=[str(playlists.titles_N[number]) if has_title else "" for number, _ in lists],
-        targets=_ragged([tracks[seeds:] for _, tracks in lists]),
+        seeds=_ragged([tracks[:count] for _, tracks, count in lists]),
+        titles=[str(playlists.titles_N[number]) if has_title else "" for number, _, _ in lists],
+        targets=_ragged([tracks[count:] for _, tracks, count in lists]),
     )
 
 
@@ -93,9 +95,8 @@ def fit_continuation(
     weights = {}
     for least, tried in TUNED_SEEDS.items():
         for has_title in (False, True):
-            options = (playlist_cases(playlists, validation, seeds, has_title) for seeds in tried)
-            cases = next((one for one in options if len(one) >= MIN_CASES), None)
-            if cases is not None and (least or has_title):
+            cases = playlist_cases(playlists, validation, tried, has_title)
+            if len(cases) >= MIN_CASES and (least or has_title):
                 found = cases.recall(sources, TUNING_CANDIDATES)
                 useful = {name: one for name, one in found.items() if one.items_BK.any()}
                 weights[range_key(least, has_title)] = Continuation.fit_range(useful, cases)
@@ -123,7 +124,7 @@ def tune_neighbors(
     playlists: Collections, known: np.ndarray, validation: np.ndarray, is_servable_V: np.ndarray
 ) -> PlaylistNeighborsConfig:
     """The parameters of item-kNN over the known playlists with the highest recall of validation playlists."""
-    cases = playlist_cases(playlists, validation, TUNED_SEEDS[2][0], has_title=False)
+    cases = playlist_cases(playlists, validation, TUNED_SEEDS[2], has_title=False)
     if not len(cases) or not len(known):
         return PlaylistNeighborsConfig()
     tracks = playlists.tracks.take(known)

@@ -45,8 +45,8 @@ MIN_COSINE = 0.62
 """
 STOP_WORDS = frozenset(
     (  # noqa: SIM905  # a list would take 50 lines
-        "a all and best collection daily favorites favourites for from hits in liked love mix music my new of old playlist "
-        "road song songs the to top vol with 最爱 歌单 精选 合集 音乐 歌曲 喜欢 每日 收藏 我的 的歌 首歌"
+        "a all and best collection daily favorite favorites favourite favourites for from hits in liked love mix music my new of old "
+        "playlist road song songs the to top vol with 最爱 歌单 精选 合集 音乐 歌曲 喜欢 每日 收藏 我的 的歌 首歌"
     ).split()
 )
 """Words of titles that say nothing about the tracks, but are close to facet values ("music" to "light music")."""
@@ -204,19 +204,18 @@ class TitlePlaylists:
 
 
 def title_parts(title: str) -> list[str]:
-    """Words of a title without STOP_WORDS, and pairs of neighboring words, distinct; Chinese text in runs and pairs of
-    characters.
+    """Words of a title and pairs of neighboring words, distinct; Chinese text in runs and pairs of characters.
+
+    STOP_WORDS are left out, and pairs of them.
     """
-    words = [word.rstrip(PUNCTUATION) for word in WORD.findall(title)]
-    words = [word for word in words if word.casefold() not in STOP_WORDS][:MAX_TITLE_WORDS]
+    words = [word.rstrip(PUNCTUATION) for word in WORD.findall(title)][:MAX_TITLE_WORDS]
     parts: list[str] = []
     for word in words:
         parts.append(word)
         if CHINESE_RUN.fullmatch(word):
-            pairs = (word[start : start + 2] for start in range(min(len(word) - 1, MAX_TITLE_WORDS)))
-            parts += [pair for pair in pairs if pair not in STOP_WORDS]
+            parts += [word[start : start + 2] for start in range(min(len(word) - 1, MAX_TITLE_WORDS))]
     parts += [" ".join(pair) for pair in pairwise(words)]
-    return list(dict.fromkeys(parts))
+    return [part for part in dict.fromkeys(parts) if not STOP_WORDS.issuperset(part.casefold().split())]
 
 
 def word_sequences(words: Sequence[str], longest: int) -> list[str]:

@@ -63,12 +63,15 @@ def test_parts_are_disjoint_and_independent_of_other_playlists(playlists):
 
 def test_cases_have_the_first_tracks_as_seeds(playlists):
     numbers = split_playlists(playlists)["test"]
-    cases = playlist_cases(playlists, numbers, 3, has_title=True)
+    cases = playlist_cases(playlists, numbers, (3,), has_title=True)
     assert len(cases) == len(numbers) and cases.titles[0] == playlists.titles_N[numbers[0]]
     tracks = playlists.tracks[numbers[0]]
     assert cases.seeds[0].tolist() == tracks[:3].tolist() and cases.targets[0].tolist() == tracks[3:].tolist()
+    both = playlist_cases(playlists, numbers, (1, 3), has_title=False)
+    assert len(both) == 2 * len(numbers) and set(both.titles) == {""}
+    assert both.seeds[len(numbers)].tolist() == tracks[:3].tolist() and len(both.seeds[0]) == 1
     longest = int(playlists.tracks.count_C.max())
-    assert len(playlist_cases(playlists, numbers, longest, has_title=False)) == 0
+    assert len(playlist_cases(playlists, numbers, (longest,), has_title=False)) == 0
 
 
 def test_graph_without_entities_has_no_walk_through_them(world, tmp_path, playlists):
@@ -105,7 +108,7 @@ def test_neighbors_of_a_playlist_are_tracks_of_its_language(world, playlists):
     parts = split_playlists(playlists)
     config = tune_neighbors(playlists, parts["train"], parts["validation"], world.catalog_V)
     sources = continuation.all_sources(world, {}, playlists, parts["train"], config)
-    cases = playlist_cases(playlists, parts["test"], 5, has_title=True)
+    cases = playlist_cases(playlists, parts["test"], (5,), has_title=True)
     for name, found in cases.recall(sources, 10).items():
         is_odd = {number: int(playlists.titles_N[number].split()[-1]) % 2 for number in parts["test"].tolist()}
         for case, number in enumerate(parts["test"].tolist()):
@@ -134,7 +137,7 @@ def test_reduced_marts_lack_all_traces_of_hidden_playlists(world, tmp_path):
 
 
 def test_short_lists_are_filled_with_popular_tracks(playlists, world):
-    cases = playlist_cases(playlists, split_playlists(playlists)["test"][:2], 2, has_title=False)
+    cases = playlist_cases(playlists, split_playlists(playlists)["test"][:2], (2,), has_title=False)
     given = np.array([[30, 0], [0, 0]])
     filled = fill_with_popular(given, cases, world.catalog_V)
     for case, row in enumerate(filled):
