@@ -43,6 +43,7 @@ MIN_COSINE = 0.62
 """Texts with a smaller cosine count as unrelated. Of 45 synonyms and translations of facet values, such as "gym" and "sport",
 38 reach it; of words without a meaning for music that are not among STOP_WORDS, few do.
 """
+CONTAINING_MARGIN = 0.1
 STOP_WORDS = frozenset(
     (  # noqa: SIM905  # a list would take 50 lines
         "a all and best collection daily favorite favorites favourite favourites for from hits in liked love mix music my new of old "
@@ -143,14 +144,31 @@ class EncodedLists:
     vector_TD: np.ndarray
     items: Ragged
 
-    def add_scores(self, score_V: np.ndarray, vector_GD: np.ndarray) -> None:
-        """Add to each item the weights of its texts: 0 at MIN_COSINE, 1 for a text that is equal to a part of the title."""
-        if not len(self.vector_TD) or not len(vector_GD):
-            return
-        cosine_T = (self.vector_TD @ vector_GD.T).max(1)
-        weight_T = np.maximum((cosine_T - MIN_COSINE) / (1 - MIN_COSINE), 0) ** 2
+    def add_similar(self, score_V: np.ndarray, vector_D: np.ndarray) -> None:
+        """Add to each item the weights of its texts for a whole title: 0 at MIN_COSINE, 1 for an equal text."""
+        weight_T = np.maximum((self.vector_TD @ vector_D - MIN_COSINE) / (1 - MIN_COSINE), 0) ** 2
         for text in np.argsort(-weight_T, kind="stable")[:MAX_TEXTS].tolist():
             score_V[self.items[text]] += weight_T[text]  # items of a text are distinct
+
+    def add_nearest(self, score_V: np.ndarray, parts: Sequence[TitlePart], vector_GD: np.ndarray) -> None:
+        """Add to each item the weights of its texts for the parts of a title: 1/2 at MIN_COSINE, 1 for an equal text.
+
+        A part counts for its nearest text only. Of overlapping parts, the one that is nearest to a text counts; one that
+        contains others must be nearer by CONTAINING_MARGIN, so that not one of two words decides for both.
+        """
+        if not len(self.vector_TD) or not len(parts):
+            return
+        cosine_GT = vector_GD @ self.vector_TD.T
+        nearest_G, cosine_G = cosine_GT.argmax(1), cosine_GT.max(1)
+        used: list[TitlePart] = []
+        margin_G = [CONTAINING_MARGIN * any(part.contains(other) for other in parts) for part in parts]
+        for place in np.argsort(margin_G - cosine_G, kind="stable").tolist():
+            part = parts[place]
+            if cosine_G[place] >= MIN_COSINE and not any(part.overlaps(other) for other in used):
+                used.append(part)
+                score_V[self.items[int(nearest_G[place])]] += 0.5 + 0.5 * (cosine_G[place] - MIN_COSINE) / (
+                    1 - MIN_COSINE
+                )
 
 
 class TitleWords:
@@ -175,7 +193,7 @@ class TitleWords:
         if not parts:
             return Candidates.empty(k)
         score_V = np.zeros(len(self._is_servable_V))
-        self._facets.add_scores(score_V, encode_title(tuple(parts)))
+        self._facets.add_nearest(score_V, parts, encode_title(tuple(part.text for part in parts)))
         for name in word_sequences(title.casefold().split(), MAX_NAME_WORDS):
             score_V[self._items_of_artist.get(name, [])] += 1
         return top_k_items(score_V * self._is_servable_V, items_S, k)
@@ -199,23 +217,46 @@ class TitlePlaylists:
         if not title.strip():
             return Candidates.empty(k)
         score_V = np.zeros(len(self._is_servable_V))
-        self._titles.add_scores(score_V, encode_title((title,)))
+        self._titles.add_similar(score_V, encode_title((title,))[0])
         return top_k_items(score_V * self._is_servable_V, items_S, k)
 
 
-def title_parts(title: str) -> list[str]:
-    """Words of a title and pairs of neighboring words, distinct; Chinese text in runs and pairs of characters.
+@dataclass(frozen=True)
+class TitlePart:
+    """A part of a title, and where it begins and ends."""
+
+    text: str
+    start: int
+    end: int
+
+    def contains(self, other: TitlePart) -> bool:
+        """Whether the other is a shorter part of this one."""
+        return self != other and self.start <= other.start and other.end <= self.end
+
+    def overlaps(self, other: TitlePart) -> bool:
+        """Whether both have a character in common."""
+        return self.start < other.end and other.start < self.end
+
+
+def title_parts(title: str) -> list[TitlePart]:
+    """Words of a title and pairs of neighboring words; Chinese text in runs and pairs of characters.
 
     STOP_WORDS are left out, and pairs of them.
     """
-    words = [word.rstrip(PUNCTUATION) for word in WORD.findall(title)][:MAX_TITLE_WORDS]
-    parts: list[str] = []
+    matches = list(WORD.finditer(title))[:MAX_TITLE_WORDS]
+    words = [TitlePart(match.group().rstrip(PUNCTUATION), match.start(), match.end()) for match in matches]
+    parts: list[TitlePart] = []
     for word in words:
         parts.append(word)
-        if CHINESE_RUN.fullmatch(word):
-            parts += [word[start : start + 2] for start in range(min(len(word) - 1, MAX_TITLE_WORDS))]
-    parts += [" ".join(pair) for pair in pairwise(words)]
-    return [part for part in dict.fromkeys(parts) if not STOP_WORDS.issuperset(part.casefold().split())]
+        if CHINESE_RUN.fullmatch(word.text):
+            starts = range(min(len(word.text) - 1, MAX_TITLE_WORDS))
+            parts += [
+                TitlePart(word.text[at : at + 2], word.start + at, word.start + at + 2)
+                for at in starts
+                if len(word.text) > 2
+            ]
+    parts += [TitlePart(f"{one.text} {other.text}", one.start, other.end) for one, other in pairwise(words)]
+    return [part for part in parts if not STOP_WORDS.issuperset(part.text.casefold().split())]
 
 
 def word_sequences(words: Sequence[str], longest: int) -> list[str]:
