@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from sequences import behaviours
 from sequences.batch import SequenceBatch
+from training.content.track_content import WIDTH as WIDTH_OF_CONTENT
+from training.content.track_content import TrackContent
 from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.event_embeddings import ItemFrequencies
+from training.ranking.features.content_similarity import ContentRows
 from training.ranking.features.genre_search import EMOTIONS, STYLES, TrackGenres
 from training.ranking.features.ranking_features import (
     PLAYED_HISTORY,
@@ -98,6 +101,7 @@ def make_ranker(name: str, changes: Mapping[str, Any] | None = None) -> FittedRa
         reads.searches,
         reads.effective_impressions,
         make_track_genres(TRACKS) if reads.genres else None,
+        make_content_rows(TRACKS) if reads.content else None,
     )
     model = RANKERS[name](config, catalogue, ("not_skipped", "full_play"))
     if config.trees.count:
@@ -114,6 +118,16 @@ def make_track_genres(tracks: int) -> TrackGenres:
     value_VK = np.stack(columns, axis=1).astype(np.int32)
     value_VK[:2] = 0
     return TrackGenres(value_VK, kind_U)
+
+
+def make_content_rows(tracks: int) -> ContentRows:
+    """Return random content for each track but the first two (padding, unknown)."""
+    row_VW = np.random.default_rng(4).standard_normal((tracks, WIDTH_OF_CONTENT), dtype=np.float32)
+    row_VW[:2] = 0
+    content = TrackContent(row_VW.astype(np.float16), row_VW.any(axis=1), np.zeros(WIDTH_OF_CONTENT, np.int64))
+    rows = ContentRows.build(content)
+    assert rows is not None
+    return rows
 
 
 def fit_random_trees(features: RankingFeatures, trees: int, tracks: int) -> BoostedTrees | None:

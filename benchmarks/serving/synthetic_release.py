@@ -18,7 +18,7 @@ import polars as pl
 import torch
 
 from benchmarks.serving.synthetic_channels import SyntheticWorld
-from benchmarks.serving.synthetic_rankers import fit_random_trees, make_track_genres
+from benchmarks.serving.synthetic_rankers import fit_random_trees, make_content_rows, make_track_genres
 from sequences.batch import FIRST_CODE
 from training.data.collections import Collections
 from training.data.ragged import Ragged
@@ -101,7 +101,7 @@ def _make_ranker(world: SyntheticWorld, recipe: str) -> FittedRanker:
     rows = yesterday.with_columns(pl.lit(9).alias(name) for name in COUNTS).cast({"known_at": pl.Datetime("us")})
     statistics = TrackStatistics.build(rows, world.catalog_items)
     features = build_ranking_features(
-        config, world.vocabulary, statistics, make_track_genres(items) if config.features.genres else None
+        config, world.vocabulary, statistics, make_track_genres(items), make_content_rows(items)
     )
     model = RANKERS[RANKER](config, catalogue, TASKS)
     if config.trees.count:

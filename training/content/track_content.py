@@ -28,7 +28,9 @@ ContentUse = Literal["off", "described", "all"]
 Names are part of the content in both cases.
 """
 
-WIDTH = 64
+WIDTH = 128
+BLOCKS = ("names", "texts", "catalog_audio", "catalog_image", "audio", "image")
+"""Blocks of a row in order. Each has the same share of WIDTH, as far as there are any contents of the kind."""
 MAX_LYRICS_CHARACTERS, MAX_COMMENTS_PER_TRACK = 300, 5  # the newest comments are used
 MAX_TEXT_CHARACTERS = 400
 VECTOR_COLUMNS = ("audio_vector", "image_vector")
@@ -51,6 +53,7 @@ class TrackContent:
 
     row_VW: NDArray[np.float16]  # W <= WIDTH; 0 if no track has content
     has_descriptive_content_V: NDArray[np.bool_]  # the track has texts or a vector besides its names
+    block_W: NDArray[np.int64]  # index into BLOCKS of each column
 
     @classmethod
     def of(cls, tracks: pl.DataFrame, comments: pl.DataFrame) -> Self:
@@ -78,7 +81,8 @@ class TrackContent:
         ]
         blocks += [pca_whiten(vector_NW, width) for vector_NW in vectors]
         described = [block_NW.any(axis=1) for block_NW in blocks[1:]]
-        return cls(np.concatenate(blocks, axis=1).astype(np.float16), np.any(described, axis=0))
+        block_W = np.repeat(np.arange(len(BLOCKS)), [block_NW.shape[1] for block_NW in blocks])
+        return cls(np.concatenate(blocks, axis=1).astype(np.float16), np.any(described, axis=0), block_W)
 
     def has_content(self, use: ContentUse) -> NDArray[np.bool_]:
         """Which tracks have content that `use` includes, bool [V].
@@ -97,20 +101,23 @@ class TrackContent:
 
     def prepend_empty_rows(self, rows: int) -> TrackContent:
         """This content with `rows` empty rows in front."""
-        return TrackContent(np.pad(self.row_VW, ((rows, 0), (0, 0))), np.pad(self.has_descriptive_content_V, (rows, 0)))
+        return TrackContent(
+            np.pad(self.row_VW, ((rows, 0), (0, 0))), np.pad(self.has_descriptive_content_V, (rows, 0)), self.block_W
+        )
 
     def save(self, path: Path) -> None:
         """Write the file atomically; several processes may write the same file concurrently."""
         path.parent.mkdir(parents=True, exist_ok=True)
         writing = path.with_name(f"{path.name}.{os.getpid()}.writing")
-        save_file({"row_VW": self.row_VW, "is_described_V": self.has_descriptive_content_V.astype(np.uint8)}, writing)
+        is_described_V = self.has_descriptive_content_V.astype(np.uint8)
+        save_file({"row_VW": self.row_VW, "is_described_V": is_described_V, "block_W": self.block_W}, writing)
         writing.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read the file that `save` wrote."""
         arrays = load_file(path)
-        return cls(arrays["row_VW"], arrays["is_described_V"].astype(bool))
+        return cls(arrays["row_VW"], arrays["is_described_V"].astype(bool), arrays["block_W"])
 
 
 def load_content_tables(marts: Path, tracks: pl.DataFrame, is_final: bool) -> tuple[pl.DataFrame, pl.DataFrame]:

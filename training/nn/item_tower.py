@@ -24,6 +24,7 @@ from torch.nn import functional
 from sequences.batch import FIRST_CODE
 from training.content.track_content import ContentUse
 from training.data.training_data import FACETS, TrainingData
+from training.nn.content_tower import ContentTower
 
 RARE_ROW = 1
 MAX_FACET_VALUES = 8
@@ -39,6 +40,7 @@ class ItemCodes(nn.Module):
     content_V: Tensor | None  # row of the content; 0: none. None: content is off
     content_RW: Tensor | None  # content [R + 1, W], float16; row 0 is zeros
     is_cold_V: Tensor | None  # tracks without any event in the training data
+    content_block_W: Tensor | None  # block of each content column
     facet_share_V: Tensor  # 1 / number of facet values; derived from facet_VF and not saved
 
     def __init__(
@@ -49,6 +51,7 @@ class ItemCodes(nn.Module):
         content_V: Tensor | None = None,
         content_RW: Tensor | None = None,
         is_cold_V: Tensor | None = None,
+        content_block_W: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.register_buffer("track_V", track_V)
@@ -57,6 +60,7 @@ class ItemCodes(nn.Module):
         self.register_buffer("content_V", content_V)
         self.register_buffer("content_RW", content_RW)
         self.register_buffer("is_cold_V", is_cold_V)
+        self.register_buffer("content_block_W", content_block_W)
         self.register_buffer("facet_share_V", 1 / (facet_VF > 0).sum(1).clamp(min=1), persistent=False)
 
     @classmethod
@@ -80,7 +84,8 @@ class ItemCodes(nn.Module):
         if content != "off" and (is_used_V := data.content.has_content(content)).any():
             content_V = np.where(is_used_V, is_used_V.cumsum(), 0)
             content_RW = np.pad(data.content.row_VW[is_used_V], ((1, 0), (0, 0)))
-            arrays += [content_V.astype(np.int64), content_RW, (count_V == 0) & (np.arange(len(count_V)) >= FIRST_CODE)]
+            is_cold_V = (count_V == 0) & (np.arange(len(count_V)) >= FIRST_CODE)
+            arrays += [content_V.astype(np.int64), content_RW, is_cold_V, data.content.block_W]
         return cls(*(torch.from_numpy(array) for array in arrays))
 
     @classmethod
@@ -103,10 +108,19 @@ class ItemTower(nn.Module):
         width: D.
         id_dropout: Share of the tracks with content that a training step treats as cold; half of them also lose their
             artist.
+        modality_dropout: See `ContentTower`.
         sparse_gradients: Sparse gradients of the id and artist embeddings, for `SparseAdamW`.
     """
 
-    def __init__(self, codes: ItemCodes, width: int, id_dropout: float = 0.0, sparse_gradients: bool = False) -> None:
+    def __init__(
+        self,
+        codes: ItemCodes,
+        width: int,
+        id_dropout: float = 0.0,
+        modality_dropout: float = 0.0,
+        *,
+        sparse_gradients: bool = False,
+    ) -> None:
         super().__init__()
         self.codes, self.id_dropout = codes, id_dropout
         tracks, artists, facets = codes.sizes()
@@ -119,11 +133,9 @@ class ItemTower(nn.Module):
                 table.weight[0] = 0
         with torch.no_grad():
             self.track.weight.mul_(0.5)
-        self.content: nn.Linear | None = None
-        if codes.content_RW is not None:
-            # No bias, so that missing content adds zeros.
-            self.content = nn.Linear(codes.content_RW.shape[1], width, bias=False)
-            nn.init.normal_(self.content.weight, std=width**-0.5)
+        self.content: ContentTower | None = None
+        if codes.content_block_W is not None:
+            self.content = ContentTower(codes.content_block_W, width, modality_dropout)
 
     def forward(self, items: Tensor, as_cold: bool = False) -> Tensor:
         """Vectors of items of any shape.
@@ -148,7 +160,7 @@ class ItemTower(nn.Module):
         codes = self.codes
         if self.content is None or codes.content_V is None or codes.content_RW is None:
             return self.track.weight.new_zeros((*items.shape, self.track.embedding_dim))
-        return self.content(codes.content_RW[codes.content_V[items]].to(self.content.weight.dtype))  # type: ignore[no-any-return]
+        return self.content(codes.content_RW[codes.content_V[items]].to(self.track.weight.dtype))  # type: ignore[no-any-return]
 
     def facet_embedding(self, items: Tensor) -> Tensor:
         """Mean of the embeddings of the items' facet values, [..., D]; zeros without any."""

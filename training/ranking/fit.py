@@ -27,6 +27,7 @@ from training.ranking.calibration import fit_blend_weight, fit_temperatures, tas
 from training.ranking.case_batches import CaseBatch, CaseBatches
 from training.ranking.cases import RankingCases, missing_tasks, ranking_cases
 from training.ranking.event_embeddings import ItemFrequencies
+from training.ranking.features.content_similarity import ContentRows
 from training.ranking.features.genre_search import TrackGenres
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.schema_fields import further_profile_fields, load_track_statistics
@@ -133,6 +134,7 @@ def _resolve_inputs(
     """Return the config with the inputs that the log and the schemas have, and the features that compute them."""
     statistics = load_track_statistics(data)
     genres = TrackGenres.build(data.facets) if config.features.genres else None
+    content = ContentRows.build(data.content) if config.features.content else None
     reads = replace(
         config.features,
         profile_fields=further_profile_fields(contract),
@@ -144,8 +146,10 @@ def _resolve_inputs(
     if reads.genres and genres is None:
         logger.warning("%s is fitted without genres: no track has a language, a style or an emotion", name)
         reads = replace(reads, genres=False)
+    if reads.content and content is None:
+        reads = replace(reads, content=False)  # many catalogs have no audio, covers or texts
     config = replace(config, features=reads)
-    return config, build_ranking_features(config, data.vocabulary, statistics, genres)
+    return config, build_ranking_features(config, data.vocabulary, statistics, genres, content)
 
 
 class RankerModule(lightning.LightningModule):

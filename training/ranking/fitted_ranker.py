@@ -21,6 +21,7 @@ from training.data.vocabulary import Vocabulary
 from training.engine.config_io import config_from_dict
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.event_embeddings import ItemFrequencies
+from training.ranking.features.content_similarity import ContentRows
 from training.ranking.features.genre_search import TrackGenres
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.track_statistics import TrackStatistics
@@ -33,13 +34,25 @@ MANIFEST, WEIGHTS = "ranker.json", "weights.safetensors"
 
 
 def build_ranking_features(
-    config: RankerConfig, vocabulary: Vocabulary, statistics: TrackStatistics, genres: TrackGenres | None
+    config: RankerConfig,
+    vocabulary: Vocabulary,
+    statistics: TrackStatistics,
+    genres: TrackGenres | None,
+    content: ContentRows | None,
 ) -> RankingFeatures:
-    """Return the features that a ranker of this config reads; `genres` are required if `features.genres` is set."""
+    """Return the features that a ranker of this config reads.
+
+    `genres` are required if `features.genres` is set, and `content` if `features.content` is.
+    """
     reads = config.features
     switches = (reads.hard_search, reads.plays, reads.negative_feedback, reads.searches, reads.effective_impressions)
     return RankingFeatures.from_vocabulary(
-        vocabulary, statistics, *switches, genres if reads.genres else None, reads.profile_fields
+        vocabulary,
+        statistics,
+        *switches,
+        genres if reads.genres else None,
+        content if reads.content else None,
+        reads.profile_fields,
     )
 
 
@@ -108,11 +121,11 @@ class FittedRanker:
         return replace(self, listwise_head=head) if self.features.hard_search else self
 
     def save(self, folder: Path) -> None:
-        """Write weights (safetensors), config (JSON), track statistics and genres (Parquet), and trees (text)."""
+        """Write weights and content (safetensors), config (JSON), track statistics and genres (Parquet), trees (text)."""
         folder.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}, folder / WEIGHTS)
         self.features.statistics.newest_per_track().save(folder)
-        for part in (self.features.trees, self.features.genres):
+        for part in (self.features.trees, self.features.genres, self.features.content):
             if part is not None:
                 part.save(folder)
         parts = {
@@ -149,5 +162,6 @@ class FittedRanker:
         if model.tree_weight is not None:
             model.set_tree_weights(replace(config.trees, weight=float(model.tree_weight)))
         statistics, trees = TrackStatistics.load(folder), BoostedTrees.load(folder)
-        features = build_ranking_features(config, vocabulary, statistics, TrackGenres.load(folder))
+        parts_of_tracks = TrackGenres.load(folder), ContentRows.load(folder)
+        features = build_ranking_features(config, vocabulary, statistics, *parts_of_tracks)
         return cls(model, replace(features, trees=trees), config, parts["measures"])

@@ -48,6 +48,9 @@ class FeatureConfig:
 
     hard_search: bool = False  # look the candidate up in the long histories (`features/history_match.py`)
     genres: bool = False  # how plays of the candidate's genres went (`features/genre_search.py`); needs `hard_search`
+    content: bool = (
+        False  # similarity to plays in sound, cover and texts (`features/content_similarity.py`); needs the same
+    )
     searches: tuple[str, ...] = ()  # names in `features/search_registry.py`; only trees read them
     plays: int = 0  # newest plays that are read as a further sequence; 0: none
     impressions: int = 0  # newest unclicked impressions that are read as a sequence; 0: none
@@ -180,7 +183,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         # The columns of the further searches come after these; only trees read them.
         self.user_feature_count = USER_FEATURES + count_user_features(reads.hard_search, ()) + len(reads.profile_fields)
         self.match_feature_count = count_match_features(
-            reads.hard_search, (), reads.effective_impressions > 0, reads.genres
+            reads.hard_search, (), reads.effective_impressions > 0, reads.genres, reads.content
         )
         self.context = PiecewiseLinear(self.user_feature_count, network.pieces)
         self.features = PiecewiseLinear(CANDIDATE_FEATURES + len(reads.statistics_fields), network.pieces)

@@ -40,7 +40,9 @@ class TargetAttention(Ranker[TargetAttentionConfig]):
     def config(cls, recipe: str) -> TargetAttentionConfig:
         """Return the shared config with hard search."""
         base = ranker_config(recipe)
-        return extend_config(TargetAttentionConfig, base, features=replace(base.features, hard_search=True))
+        return extend_config(
+            TargetAttentionConfig, base, features=replace(base.features, hard_search=True, content=True)
+        )
 
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
         """Return the attention-weighted sum of the events, divided by their number [B, C, D]."""

@@ -62,7 +62,9 @@ class NextItemNetwork(RecallNetwork):
         sparse_gradients: bool = True,
     ) -> None:
         super().__init__()
-        self.items = ItemTower(codes, items.width, items.id_dropout, sparse_gradients=sparse_gradients)
+        self.items = ItemTower(
+            codes, items.width, items.id_dropout, items.modality_dropout, sparse_gradients=sparse_gradients
+        )
         self.users = UserTower(
             items.width,
             encoder.history_length,

@@ -222,7 +222,8 @@ def test_a_saved_ranker_gives_the_same_scores(ranker: FittedRanker, tmp_path: Pa
     rows = [[(5, codes["full_play"], NOW - 2 * MINUTE), (6, codes["skip"], NOW - MINUTE)]]
     made = ranker.features
     features = replace(
-        build_ranking_features(ranker.resolved_config, vocabulary, made.statistics, made.genres), trees=made.trees
+        build_ranking_features(ranker.resolved_config, vocabulary, made.statistics, made.genres, made.content),
+        trees=made.trees,
     )
     config = change_config(ranker.resolved_config, {"validation.temperatures": (1.5, 1.0)})
     written = FittedRanker(ranker.model, features, config, {"steps": 3})

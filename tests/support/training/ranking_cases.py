@@ -15,6 +15,7 @@ from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.event_embeddings import ItemFrequencies
+from training.ranking.features.content_similarity import ContentRows
 from training.ranking.features.genre_search import EMOTIONS, STYLES, TrackGenres
 from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
 from training.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
@@ -33,6 +34,10 @@ KINDS = TrackGenres(
     value_VK=np.array([[0, 0], [0, 0], *([1 + track % 3, 4 + track % 2] for track in range(TRACKS - 2))], np.int32),
     genre_type_U=np.array([-1, STYLES, STYLES, STYLES, EMOTIONS, EMOTIONS], np.int8),
 )
+
+CONTENT = ContentRows(np.random.default_rng(4).standard_normal((TRACKS, 6)).astype(np.float16))
+CONTENT.row_VW[:2] = CONTENT.row_VW[5::7] = 0
+CONTENT.row_VW[:] /= np.maximum(np.linalg.norm(CONTENT.row_VW, axis=1, keepdims=True), 1e-3)
 
 Event = tuple[int, int, int]
 """Track, behavior code, end in µs; sequences are oldest first."""
@@ -94,12 +99,14 @@ def ranking_features(
     searches: tuple[str, ...] = (),
     impressions: int = 0,
     kinds: bool = False,
+    content: bool = False,
 ) -> RankingFeatures:
     """Return features with statistics known since yesterday for every second track."""
     items = np.arange(2, TRACKS, 2)
     counts = np.arange(len(items) * len(COUNTS), dtype=np.float32).reshape(len(items), -1)
     statistics = TrackStatistics((items << DAY_BITS) | 19_999, counts)
-    switches = (hard_search, plays, negatives, searches, impressions, KINDS if kinds else None)
+    parts = KINDS if kinds else None, CONTENT if content else None
+    switches = (hard_search, plays, negatives, searches, impressions, *parts)
     return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics, *switches)
 
 
@@ -112,10 +119,10 @@ def catalogue() -> ItemFrequencies:
 
 @cache
 def grown_trees(
-    hard_search: bool, negatives: bool, searches: tuple[str, ...], impressions: int, kinds: bool
+    hard_search: bool, negatives: bool, searches: tuple[str, ...], impressions: int, kinds: bool, content: bool
 ) -> BoostedTrees:
     """Return trees fitted on random labels over the dense features of some users."""
-    features = ranking_features(hard_search, 0, negatives, searches, impressions, kinds)
+    features = ranking_features(hard_search, 0, negatives, searches, impressions, kinds, content)
     side = features.prepare_users(user_batch([history(40, seed) for seed in range(20)], length=64))
     items = np.tile(np.arange(2, TRACKS), (20, 1))
     made = features.prepare_candidates(side, items)
@@ -136,7 +143,7 @@ def new_ranker(name: str, seed: int = 0, changes: Mapping[str, Any] | None = Non
         for parameter in model.parameters():
             parameter.mul_(2)
     reads = config.features
-    switches = (reads.negative_feedback, reads.searches, reads.effective_impressions, reads.genres)
+    switches = (reads.negative_feedback, reads.searches, reads.effective_impressions, reads.genres, reads.content)
     features = ranking_features(reads.hard_search, reads.plays, *switches)
     if config.trees.count:
         model.tree_weight = torch.tensor(0.5)

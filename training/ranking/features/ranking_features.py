@@ -21,6 +21,7 @@ from sequences.sessions import sessionize as session_numbers
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.ranking.boosted_trees import BoostedTrees
+from training.ranking.features.content_similarity import ContentRows, ContentSimilarity
 from training.ranking.features.genre_search import GenreTallies, TrackGenres
 from training.ranking.features.history_match import (
     History,
@@ -68,6 +69,7 @@ class SearchHistories:
     negative_events: History
     unclicked_impressions: History | None
     genre_tallies: GenreTallies | None
+    content_similarity: ContentSimilarity | None
     searches: tuple[HistorySearch, ...] = ()
 
 
@@ -95,6 +97,7 @@ class RankingFeatures:
         searches: Further searches in the plays, names of `search_registry.SEARCHES`.
         impressions: Newest unclicked impressions that are a sequence and a searched history; 0: none.
         genres: Genres of each track, for the genre features of candidates; None: no such features.
+        content: Content of each track, for its similarity to plays; None: no such features.
         profile_fields: Further user features, `view__field` (see `schema_fields.py`).
         trees: Boosted trees over all dense features, whose logits are an input.
     """
@@ -109,6 +112,7 @@ class RankingFeatures:
     searches: tuple[str, ...] = ()
     impressions: int = 0
     genres: TrackGenres | None = None
+    content: ContentRows | None = None
     profile_fields: tuple[str, ...] = ()
     trees: BoostedTrees | None = None
 
@@ -123,13 +127,14 @@ class RankingFeatures:
         searches: tuple[str, ...] = (),
         impressions: int = 0,
         genres: TrackGenres | None = None,
+        content: ContentRows | None = None,
         profile_fields: tuple[str, ...] = (),
     ) -> RankingFeatures:
         """Return features with the codes of a vocabulary."""
         encoders = vocabulary.encoders()
         codes = BehaviourCodes.from_encoder(encoders["behaviour"])
         artist_of_track_V, scene_code = vocabulary.artist_of_track_V, encoders["scene"]
-        reads = (hard_search, plays, negative_feedback, searches, impressions, genres, profile_fields)
+        reads = (hard_search, plays, negative_feedback, searches, impressions, genres, content, profile_fields)
         return cls(artist_of_track_V, codes, scene_code, statistics, *reads)
 
     @property
@@ -235,6 +240,8 @@ class RankingFeatures:
                     columns += encode_event_matches(history, event_matches, request_at_B)
             if histories.genre_tallies is not None:
                 columns += histories.genre_tallies.compute_candidate_features(items_BC)
+            if histories.content_similarity is not None:
+                columns += histories.content_similarity.compute_candidate_features(items_BC)
             for search in histories.searches:
                 columns += search.compute_candidate_features(matches)
             matches_BCM = _stack(columns)
@@ -301,6 +308,7 @@ class RankingFeatures:
             self._history(negatives, _known_before(negatives, request_at_B)),
             None if impressions is None else self._history(impressions, _known_before(impressions, request_at_B)),
             None if self.genres is None else GenreTallies(self.genres, plays, outcomes),
+            None if self.content is None else ContentSimilarity(self.content, plays, outcomes),
             tuple(search(plays, outcomes, request_at_B) for search in select_searches(self.searches)),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from training.ranking.features.content_similarity import CONTENT_FEATURES
 from training.ranking.features.context_search import ContextFeatures
 from training.ranking.features.genre_search import GENRE_FEATURES
 from training.ranking.features.history_match import EVENT_MATCH_FEATURES, MATCH_FEATURES
@@ -39,7 +40,7 @@ def count_user_features(hard_search: bool, names: Iterable[str]) -> int:
 
 
 def count_match_features(
-    hard_search: bool, names: Iterable[str], impressions: bool = False, genres: bool = False
+    hard_search: bool, names: Iterable[str], impressions: bool = False, genres: bool = False, content: bool = False
 ) -> int:
     """Return the number of candidate features from the searched histories.
 
@@ -48,10 +49,10 @@ def count_match_features(
         names: Further searches.
         impressions: Whether unclicked impressions are searched too.
         genres: Whether the genre features are computed.
+        content: Whether the content similarity is computed.
     """
     if not hard_search:
         return 0
     further = sum(search.candidate_feature_count for search in select_searches(names))
-    return (
-        MATCH_FEATURES + (2 * EVENT_MATCH_FEATURES if impressions else 0) + (GENRE_FEATURES if genres else 0) + further
-    )
+    switched = ((impressions, 2 * EVENT_MATCH_FEATURES), (genres, GENRE_FEATURES), (content, CONTENT_FEATURES))
+    return MATCH_FEATURES + sum(columns for is_read, columns in switched if is_read) + further

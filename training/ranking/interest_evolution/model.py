@@ -61,7 +61,7 @@ class InterestEvolution(Ranker[RankerConfig]):
     def config(cls, recipe: str) -> RankerConfig:
         """Return the shared config with hard search."""
         base = ranker_config(recipe)
-        return replace(base, features=replace(base.features, hard_search=True))
+        return replace(base, features=replace(base.features, hard_search=True, content=True))
 
     def encode_user(self, users: UserInputs) -> EvolutionState:
         """Return the state with the extractor's states, which do not depend on candidates."""

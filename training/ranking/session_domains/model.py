@@ -119,7 +119,13 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
             base,
             network=replace(base.network, wide_skip_connection=True, experts=3, position_bias=True),
             features=replace(
-                base.features, hard_search=True, genres=True, searches=tuple(SEARCHES), plays=200, impressions=50
+                base.features,
+                hard_search=True,
+                genres=True,
+                content=True,
+                searches=tuple(SEARCHES),
+                plays=200,
+                impressions=50,
             ),
             trees=TreeConfig(count=200),
             training=replace(base.training, dense_epochs=2 if recipe == "full" else 4),

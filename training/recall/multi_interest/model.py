@@ -88,7 +88,9 @@ class MultiInterestNetwork(RecallNetwork):
         super().__init__()
         self.settings = config
         width = config.items.width
-        self.items = ItemTower(codes, width, config.items.id_dropout, sparse_gradients=True)
+        self.items = ItemTower(
+            codes, width, config.items.id_dropout, config.items.modality_dropout, sparse_gradients=True
+        )
         self.item_dropout = ByteDropout(config.items.item_dropout)
         self.weight = nn.Embedding(RECENCY_BUCKETS, 1)
         nn.init.zeros_(self.weight.weight)

@@ -35,6 +35,7 @@ def codes_with_content() -> ItemCodes:
         torch.tensor([0, 0, 1, 2, 0, 3]),
         rows,
         torch.tensor([False, False, False, False, False, True]),
+        torch.tensor([2, 4]),
     )
 
 
@@ -42,8 +43,8 @@ def test_content_adds_its_projection() -> None:
     torch.manual_seed(0)
     tower = ItemTower(codes_with_content(), 4).eval()
     ids = tower.track.weight[[1, 2, 3, 4, 1]] + tower.artist.weight[[1, 2, 3, 2, 3]]
-    content = tower.content.weight.T
-    expected = ids + torch.stack([torch.zeros(4), content[0], content[1], torch.zeros(4), content[0] + content[1]])
+    content = tower.content(torch.tensor([[0.0, 0], [1, 0], [0, 1], [0, 0], [1, 1]]))
+    expected = ids + content
     torch.testing.assert_close(tower(torch.tensor([1, 2, 3, 4, 5])), expected)
 
 
@@ -51,7 +52,7 @@ def test_cold_vectors_use_the_rare_rows() -> None:
     torch.manual_seed(0)
     tower = ItemTower(codes_with_content(), 4).eval()
     unknown = tower.track.weight[1] + tower.artist.weight[1]
-    expected = torch.stack([unknown + tower.content.weight[:, 0], unknown + tower.content.weight[:, 1], unknown])
+    expected = unknown + tower.content(torch.tensor([[1.0, 0], [0, 1], [0, 0]]))
     torch.testing.assert_close(tower(torch.tensor([2, 3, 4]), as_cold=True), expected)
 
 
@@ -67,7 +68,7 @@ def test_id_dropout_treats_items_as_cold_consistently_within_a_step() -> None:
         vectors = tower(items)
         torch.testing.assert_close(vectors[0, 0], vectors[1, 0])
         torch.testing.assert_close(vectors[0, 1], tower.track.weight[4] + tower.artist.weight[2])
-        ids = vectors[0, 0] - tower.content.weight[:, 0]
+        ids = vectors[0, 0] - tower.content(torch.tensor([1.0, 0]))
         (kind,) = [
             name
             for name, vector in (("own", own), ("half", half), ("none", none))

@@ -41,7 +41,7 @@ def ranker(name: str = "target_attention") -> FittedRanker:
     torch.manual_seed(0)
     config = RANKERS[name].config("debug")
     model = RANKERS[name](config, catalogue(), ("not_skipped",))
-    return FittedRanker(model, ranking_features(config.features.hard_search), config, {})
+    return FittedRanker(model, ranking_features(config.features.hard_search, content=config.features.content), config, {})
 
 
 @cache
@@ -122,7 +122,10 @@ def test_a_candidate_does_not_depend_on_the_others() -> None:
 
 def test_further_searches_do_not_change_the_features_of_the_head() -> None:
     users, items = user_batch([history(40, seed) for seed in range(3)], length=64), np.tile(np.arange(2, 12), (3, 1))
-    plain, more = ranking_features(), ranking_features(searches=tuple(SEARCHES), impressions=4, kinds=True)
+    plain, more = (
+        ranking_features(),
+        ranking_features(searches=tuple(SEARCHES), impressions=4, kinds=True, content=True),
+    )
     rows = []
     for features in (plain, more):
         side = features.prepare_users(users)

@@ -1,0 +1,75 @@
+"""Content similarity compared with a direct loop over plays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.training.ranking_cases import (
+    CONTENT,
+    MINUTE,
+    SKIP,
+    TRACKS,
+    history,
+    ranking_features,
+    user_batch,
+)
+from training.content.track_content import TrackContent
+from training.ranking.features.content_similarity import CONTENT_FEATURES, RECENT_PLAYS, ContentRows
+from training.ranking.features.history_match import MATCH_FEATURES
+
+ITEMS = np.array([0, 1, 2, 5, 7, 12, 35])
+"""Padding, the unknown track, a track without content, and others."""
+
+
+def expected(events: list[tuple[int, int, int]], item: int) -> list[float]:
+    """Return the columns of one candidate; plays are three minutes apart, which is one session."""
+    row_VW = CONTENT.row_VW.astype(np.float32)
+    known = [(track, behaviour) for track, behaviour, _ in events[-RECENT_PLAYS:] if row_VW[track].any()]
+    listened = [row_VW[track] @ row_VW[item] for track, behaviour in known if behaviour != SKIP]
+    skipped = [row_VW[track] @ row_VW[item] for track, behaviour in known if behaviour == SKIP]
+    columns = [value for cosines in (listened, skipped) for value in (max(cosines, default=0), mean(cosines))]
+    return [*columns, mean(listened), float(row_VW[item].any())]
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / max(len(values), 1)
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 70])
+def test_similarities_equal_direct_computation(count: int) -> None:
+    features = ranking_features(content=True)
+    rows = [history(count, 1), history(3, 2)]
+    side = features.prepare_users(user_batch(rows, length=80))
+    found = features.prepare_candidates(side, np.tile(ITEMS, (2, 1))).matches_BCM[..., MATCH_FEATURES:]
+    assert found.shape == (2, len(ITEMS), CONTENT_FEATURES)
+    for b, events in enumerate(rows):
+        for c, item in enumerate(ITEMS):
+            np.testing.assert_allclose(found[b, c], expected(events, item), atol=1e-5)
+
+
+def test_an_earlier_session_is_not_similar_to_this_one() -> None:
+    features = ranking_features(content=True)
+    old = [(track, behaviour, at - 100 * MINUTE) for track, behaviour, at in history(5, 3)]
+    side = features.prepare_users(user_batch([old], length=8))
+    found = features.prepare_candidates(side, ITEMS[None]).matches_BCM[0, :, MATCH_FEATURES:]
+    assert found[:, 4].abs().max() == 0 and found[:, 1].abs().max() > 0
+
+
+def test_rows_have_unit_length_and_are_restored_from_a_file(tmp_path: Path) -> None:
+    row_VW = np.array([[0, 0], [3, 4], [0, 0]], np.float16)
+    content = TrackContent(row_VW, row_VW.any(axis=1), np.zeros(2, np.int64))
+    rows = ContentRows.build(content)
+    assert rows is not None
+    np.testing.assert_allclose(rows.row_VW, [[0, 0], [0.6, 0.8], [0, 0]], atol=1e-3)
+    rows.save(tmp_path)
+    read = ContentRows.load(tmp_path)
+    assert read is not None and np.array_equal(read.row_VW, rows.row_VW)
+    assert ContentRows.load(tmp_path / "nothing") is None
+
+
+def test_names_alone_are_no_content() -> None:
+    row_VW = np.ones((TRACKS, 2), np.float16)
+    assert ContentRows.build(TrackContent(row_VW, np.zeros(TRACKS, bool), np.zeros(2, np.int64))) is None
