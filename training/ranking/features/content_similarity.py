@@ -1,9 +1,14 @@
-"""Content similarity: how alike a candidate and the newest plays are in sound, cover and texts.
+"""Content similarity: how alike a candidate and recent plays are in sound, cover and texts.
 
 A track that was never played has content, so these features tell new tracks apart that all other features take for
-equal. Each value is computed from its own candidate alone; the same code offline and online.
+equal. One of them is the base-level activation of the candidate in the user's memory, predicted from content: Tran,
+Sguerra, Meseguer-Brocal, Briand, Moussallam, "Beyond the past: Leveraging Audio and Human Memory for Sequential Music
+Recommendation" (RecSys 2025), arXiv 2507.17356. Difference: there a network predicts the activation from audio and an
+embedding of the user; here a kernel of the content similarity spreads the activation of the played tracks, so that a
+candidate's own plays count in full and those of similar tracks in part, and nothing has to be learned.
 
-Shape letters: V vocabulary, W content width, B requests, C candidates, N plays that are read.
+Each value is computed from its own candidate alone; the same code offline and online. Shape letters: V vocabulary, W
+content width, B requests, C candidates, N plays that are read.
 """
 
 from __future__ import annotations
@@ -17,10 +22,15 @@ from safetensors.numpy import load_file, save_file
 
 from training.content.track_content import TrackContent
 from training.ranking.features.history_match import Array, History, Outcomes
+from training.ranking.features.user_features import HOUR_US
 
 CONTENT_FILE = "track_content.safetensors"
-RECENT_PLAYS = 50
-CONTENT_FEATURES = 6
+PLAYS, SIMILAR_PLAYS = 200, 50
+"""Newest plays for the activation, and for the other features."""
+DECAY = 0.5  # of the activation with the age of a play, the usual value of ACT-R
+KERNEL_WIDTH = 0.1
+"""A play of a track with cosine `c` to the candidate counts exp((c - 1) / KERNEL_WIDTH)."""
+CONTENT_FEATURES = 7
 
 
 @dataclass(frozen=True)
@@ -50,17 +60,20 @@ class ContentRows:
 
 
 class ContentSimilarity:
-    """Cosines between candidates and the newest RECENT_PLAYS plays, by the outcome of the plays."""
+    """Cosines between candidates and the newest plays, by the outcome and the age of the plays."""
 
-    def __init__(self, content: ContentRows, history: History, outcomes: Outcomes) -> None:
+    def __init__(self, content: ContentRows, history: History, outcomes: Outcomes, request_at_B: Array) -> None:
         self.content = content
-        position_BN = history.length_B[:, None] - 1 - np.arange(min(RECENT_PLAYS, history.track_BL.shape[1]))
-        track_BN, outcome_BN, session_BN = (
+        position_BN = history.length_B[:, None] - 1 - np.arange(min(PLAYS, history.track_BL.shape[1]))
+        track_BN, outcome_BN, session_BN, ended_at_BN = (
             np.take_along_axis(values_BL, np.maximum(position_BN, 0), axis=1)
-            for values_BL in (history.track_BL, outcomes.outcome_BL, outcomes.in_session_BL)
+            for values_BL in (history.track_BL, outcomes.outcome_BL, outcomes.in_session_BL, history.ended_at_BL)
         )
         self.play_BNW = content.row_VW[np.maximum(track_BN, 0)].astype(np.float32)
         is_known_BN = (position_BN >= 0) & self.play_BNW.any(axis=2)
+        age_BN = np.maximum((request_at_B[:, None] - ended_at_BN) / HOUR_US, 1 / 60)
+        self.activation_BN = np.where(is_known_BN, age_BN**-DECAY, 0)
+        is_known_BN[:, SIMILAR_PLAYS:] = False
         is_listened_BN = is_known_BN & (outcome_BN > 0)
         self.masks = (is_listened_BN, is_known_BN & (outcome_BN < 0), is_listened_BN & session_BN)
 
@@ -68,9 +81,11 @@ class ContentSimilarity:
         """Return CONTENT_FEATURES columns [B, C].
 
         The largest and the mean cosine with tracks listened to, the same with skipped tracks, the mean cosine with
-        tracks listened to in this session, each 0 without such plays; and whether the candidate has content.
+        tracks listened to in this session, each 0 without such plays; log2(1 + predicted activation), where an hour
+        ago is 1; and whether the candidate has content.
         """
         item_BCW = self.content.row_VW[items_BC].astype(np.float32)
+        has_content_BC = item_BCW.any(axis=2)
         cosine_BCN = item_BCW @ self.play_BNW.swapaxes(1, 2)
         columns: list[Array] = []
         for mask_BN in self.masks:
@@ -79,4 +94,6 @@ class ContentSimilarity:
                 largest_BC = np.where(mask_B1N, cosine_BCN, -np.inf).max(axis=2, initial=-np.inf)
                 columns.append(np.where(np.isfinite(largest_BC), largest_BC, 0))
             columns.append((cosine_BCN * mask_B1N).sum(axis=2) / count_B1)
-        return [*columns, item_BCW.any(axis=2)]
+        kernel_BCN = np.exp((cosine_BCN - 1) / KERNEL_WIDTH)
+        activation_BC = (kernel_BCN * self.activation_BN[:, None]).sum(axis=2) * has_content_BC
+        return [*columns, np.log2(1 + activation_BC), has_content_BC]

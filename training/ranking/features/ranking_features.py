@@ -308,7 +308,7 @@ class RankingFeatures:
             self._history(negatives, _known_before(negatives, request_at_B)),
             None if impressions is None else self._history(impressions, _known_before(impressions, request_at_B)),
             None if self.genres is None else GenreTallies(self.genres, plays, outcomes),
-            None if self.content is None else ContentSimilarity(self.content, plays, outcomes),
+            None if self.content is None else ContentSimilarity(self.content, plays, outcomes, request_at_B),
             tuple(search(plays, outcomes, request_at_B) for search in select_searches(self.searches)),
         )
 

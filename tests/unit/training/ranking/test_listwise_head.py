@@ -41,7 +41,9 @@ def ranker(name: str = "target_attention") -> FittedRanker:
     torch.manual_seed(0)
     config = RANKERS[name].config("debug")
     model = RANKERS[name](config, catalogue(), ("not_skipped",))
-    return FittedRanker(model, ranking_features(config.features.hard_search, content=config.features.content), config, {})
+    return FittedRanker(
+        model, ranking_features(config.features.hard_search, content=config.features.content), config, {}
+    )
 
 
 @cache

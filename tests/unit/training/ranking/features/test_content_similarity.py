@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 
 from tests.support.training.ranking_cases import (
     CONTENT,
+    LISTEN,
     MINUTE,
+    NOW,
     SKIP,
     TRACKS,
     history,
@@ -17,8 +20,14 @@ from tests.support.training.ranking_cases import (
     user_batch,
 )
 from training.content.track_content import TrackContent
-from training.ranking.features.content_similarity import CONTENT_FEATURES, RECENT_PLAYS, ContentRows
+from training.ranking.features.content_similarity import (
+    CONTENT_FEATURES,
+    KERNEL_WIDTH,
+    SIMILAR_PLAYS,
+    ContentRows,
+)
 from training.ranking.features.history_match import MATCH_FEATURES
+from training.ranking.features.user_features import HOUR_US
 
 ITEMS = np.array([0, 1, 2, 5, 7, 12, 35])
 """Padding, the unknown track, a track without content, and others."""
@@ -27,11 +36,15 @@ ITEMS = np.array([0, 1, 2, 5, 7, 12, 35])
 def expected(events: list[tuple[int, int, int]], item: int) -> list[float]:
     """Return the columns of one candidate; plays are three minutes apart, which is one session."""
     row_VW = CONTENT.row_VW.astype(np.float32)
-    known = [(track, behaviour) for track, behaviour, _ in events[-RECENT_PLAYS:] if row_VW[track].any()]
+    known = [(track, behaviour) for track, behaviour, _ in events[-SIMILAR_PLAYS:] if row_VW[track].any()]
     listened = [row_VW[track] @ row_VW[item] for track, behaviour in known if behaviour != SKIP]
     skipped = [row_VW[track] @ row_VW[item] for track, behaviour in known if behaviour == SKIP]
     columns = [value for cosines in (listened, skipped) for value in (max(cosines, default=0), mean(cosines))]
-    return [*columns, mean(listened), float(row_VW[item].any())]
+    activation = 0.0
+    for track, _, ended_at in events if row_VW[item].any() else []:
+        kernel = np.exp((row_VW[track] @ row_VW[item] - 1) / KERNEL_WIDTH) if row_VW[track].any() else 0
+        activation += kernel * ((NOW - ended_at) / HOUR_US) ** -0.5
+    return [*columns, mean(listened), np.log2(1 + activation), float(row_VW[item].any())]
 
 
 def mean(values: list[float]) -> float:
@@ -47,7 +60,7 @@ def test_similarities_equal_direct_computation(count: int) -> None:
     assert found.shape == (2, len(ITEMS), CONTENT_FEATURES)
     for b, events in enumerate(rows):
         for c, item in enumerate(ITEMS):
-            np.testing.assert_allclose(found[b, c], expected(events, item), atol=1e-5)
+            np.testing.assert_allclose(found[b, c], expected(events, item), rtol=1e-4, atol=1e-5)
 
 
 def test_an_earlier_session_is_not_similar_to_this_one() -> None:
@@ -73,3 +86,13 @@ def test_rows_have_unit_length_and_are_restored_from_a_file(tmp_path: Path) -> N
 def test_names_alone_are_no_content() -> None:
     row_VW = np.ones((TRACKS, 2), np.float16)
     assert ContentRows.build(TrackContent(row_VW, np.zeros(TRACKS, bool), np.zeros(2, np.int64))) is None
+
+
+def test_the_activation_of_a_played_track_is_that_of_its_own_plays() -> None:
+    """A track far from all others: the kernel leaves its own plays only."""
+    row_VW = np.eye(TRACKS, dtype=np.float16)
+    features = replace(ranking_features(content=True), content=ContentRows(row_VW))
+    events = [(7, LISTEN, NOW - 240 * MINUTE), (9, LISTEN, NOW - 120 * MINUTE), (7, LISTEN, NOW - 60 * MINUTE)]
+    side = features.prepare_users(user_batch([events], length=8))
+    (found,) = features.prepare_candidates(side, np.array([[7]])).matches_BCM[0, :, MATCH_FEATURES:]
+    np.testing.assert_allclose(found[5], np.log2(1 + 1 + 4**-0.5), rtol=1e-3)
