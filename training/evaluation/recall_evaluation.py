@@ -22,7 +22,7 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import load_user_batches
 from training.evaluation.baselines import heuristics
 from training.evaluation.held_out_models import HeldOutModels
-from training.evaluation.metrics import channel_overlap, recall_metrics
+from training.evaluation.metrics import channel_overlap, recall_metrics, subset_recall
 from training.evaluation.model_selection import Choice
 from training.evaluation.result import Result
 from training.evaluation.serving_filter import ServingFilter
@@ -37,6 +37,7 @@ from training.slate.scenes import CANDIDATES_PER_CHANNEL
 RECALL_METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")
 TEST_SLATES_PER_USER = 20
 RANKER_SLATES_PER_USER = 5
+ARTIST_POPULARITY = "artist_popularity"
 FUSED, POINTWISE_HEADS, SERVED = "fused", "case heads alone", "as served"
 COLLECTION_METRICS = ("recall_at_10", "recall_at_50", "ndcg_at_10")
 COLLECTION_PARTS = ("all", "repeat", "discovery")
@@ -65,13 +66,15 @@ def measure_recall(
         result.recall[name] = recall_metrics.estimates(values[name], cases)
         result.coverage[name] = recall_metrics.coverage(items, held_out.data.catalog_V)
         predictions(held_out.data, cases, items).write_parquet(folder / f"recall_{name}.parquet")
-    by_facet = channel_overlap.FacetRecall(cases, held_out.data.facets)
+    subsets = subset_recall.facet_subsets(cases, held_out.data.facets)
+    by_facet = subset_recall.SubsetRecall(cases, subsets, channel_overlap.OVERLAP_AT)
     at_50 = {name: values[name]["recall_at_50"]["all"] for name in lists}
     result.notes |= {
         "cases": {"test_sessions": len(cases), "test_users": len(np.unique(cases.user_C))},
         "by_history": {name: channel_overlap.recall_by_history(values_C, cases) for name, values_C in at_50.items()},
         "by_scene": channel_overlap.recall_by_scene(lists["fused"], overall, cases),
         "by_facet": {name: by_facet.measure(items) for name, items in lists.items()},
+        "cold_start": measure_cold_start(held_out.data, cases, lists),
         "overlap_at_50": channel_overlap.overlap(channels),
         "hits_at_200": channel_overlap.unique_hits(channels, cases),
     }
@@ -110,6 +113,24 @@ def measure_recall(
         "of": len(cases),
         "per_user": TEST_SLATES_PER_USER,
         "drawn_by": "the smallest hashes of user and time",
+    }
+
+
+def measure_cold_start(
+    data: TrainingData, cases: RecallCases, lists: Mapping[str, NDArray[np.int64]]
+) -> dict[str, Any]:
+    """Section `cold_start` of `evaluation.json`: recall@200 of targets whose track or artist has few plays or none.
+
+    Returns:
+        `targets`: subset → number of targets. `recall`: list → subset → [value, low, high]; further lists of this
+        section are `artist_popularity` only.
+    """
+    recall = subset_recall.SubsetRecall(cases, subset_recall.play_subsets(data), CANDIDATES_PER_CHANNEL)
+    by_artist_K = subset_recall.rank_by_artist_popularity(data, CANDIDATES_PER_CHANNEL)
+    with_baseline = {**lists, ARTIST_POPULARITY: np.tile(by_artist_K, (len(cases), 1))}
+    return {
+        "targets": recall.count_targets(),
+        "recall": {name: recall.measure(items_CK) for name, items_CK in with_baseline.items()},
     }
 
 

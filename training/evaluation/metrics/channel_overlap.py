@@ -1,6 +1,6 @@
-"""Comparison of recommended lists: overlap, unique hits, and recall by history length, scene and facet.
+"""Comparison of recommended lists: overlap, unique hits, and recall by history length and scene.
 
-Legend: C cases, K candidates, V vocabulary.
+Legend: C cases, K candidates.
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
 from training.evaluation.metrics import recall_metrics
 
 HISTORY_EDGES = (0, 100, 1_000, 5_000, 20_000)  # plays before the session
 OVERLAP_AT = 50
-VALUES_PER_FACET = 6  # most frequent values
 SCENE_METRICS, SCENE_PARTS = ("recall_at_50", "recall_at_200"), ("all", "reachable")
 
 Ints = NDArray[np.int64]
-Facets = Mapping[str, tuple[list[str], Ragged]]
 
 
 def overlap(lists: Mapping[str, Ints]) -> dict[str, dict[str, float]]:
@@ -88,49 +85,6 @@ def recall_by_scene(own_CK: Ints, overall_CK: Ints, cases: RecallCases) -> dict[
             },
         }
     return result
-
-
-class FacetRecall:
-    """Recall at OVERLAP_AT of the targets with a facet value, for the VALUES_PER_FACET most frequent values per facet.
-
-    Facets without a target are omitted.
-    """
-
-    def __init__(self, cases: RecallCases, facets: Facets) -> None:
-        self._cases = cases
-        targets = cases.items["targets"]
-        self._has_V: dict[str, NDArray[np.bool_]] = {}
-        for facet, (values, codes) in facets.items():
-            counts = np.bincount(_facet_codes(codes, targets.items), minlength=len(values))
-            frequent = np.argsort(-counts, kind="stable")[:VALUES_PER_FACET].tolist()
-            for code in (code for code in frequent if counts[code]):
-                has_V = np.zeros(len(codes.count_C), dtype=bool)
-                has_V[codes.case_per_item[codes.items == code]] = True
-                self._has_V[f"{facet}: {values[code]}"] = has_V
-        self._target_C = {
-            name: np.bincount(targets.case_per_item, weights=has_V[targets.items], minlength=len(cases))
-            for name, has_V in self._has_V.items()
-        }
-
-    def measure(self, items_CK: Ints) -> dict[str, list[float]]:
-        """Mean recall over users of one list per case: `{"languages: Cantonese": [value, low, high]}`."""
-        top_CK = items_CK[:, :OVERLAP_AT]
-        hits_CK = self._cases.items["targets"].contains(top_CK)
-        result = {}
-        for name, has_V in self._has_V.items():
-            hits_C, target_C = (hits_CK & has_V[top_CK]).sum(1), self._target_C[name]
-            value_C = np.divide(hits_C, target_C, out=np.full(len(target_C), np.nan), where=target_C > 0)
-            result[name] = recall_metrics.mean_over_users(value_C, self._cases.user_C).interval()
-        return result
-
-
-def _facet_codes(codes: Ragged, items: Ints) -> Ints:
-    """Facet codes of all items, concatenated."""
-    count = codes.count_C[items]
-    first = np.repeat(codes.offset_C1[items], count)
-    within = np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count)
-    item_codes: Ints = codes.items[first + within]
-    return item_codes
 
 
 def _case_item_keys(items_CK: Ints) -> Ints:

@@ -16,7 +16,7 @@ from training.evaluation.report import charts
 from training.evaluation.report.charts import Bar
 from web import create_environment
 
-BASELINE_NAMES = (*BASELINES, *HEURISTIC_BASELINES)
+BASELINE_NAMES = (*BASELINES, *HEURISTIC_BASELINES, "artist_popularity")
 REACHABLE = "recall_at_200/reachable"
 # Over all targets, differences to these baselines are large and significant; in a chart they would dwarf the others.
 DISCOVERY_BASELINES = ("own_artists_unheard", "popularity", *BASELINES)

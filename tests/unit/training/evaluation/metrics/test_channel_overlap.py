@@ -1,4 +1,4 @@
-"""Overlap, unique hits and recall by history, scene and facet, against values by hand."""
+"""Overlap, unique hits and recall by history and scene, against values by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from tests.support.training.recall_cases import Case, recall_cases
-from training.data.ragged import Ragged
 from training.evaluation.metrics import channel_overlap
 
 
@@ -56,18 +55,3 @@ def test_recall_by_scene_and_difference_from_one_fusion() -> None:
         1.0,
     )
     assert found["mlog"]["difference"]["recall_at_200/all"] == [0.0, 0.0, 0.0]
-
-
-def test_recall_by_facet_counts_targets_with_the_value() -> None:
-    """Items 2 and 3 are Cantonese, 3 and 4 English, 5 neither; no target is French."""
-    cases = recall_cases([Case("a", [2, 3, 5], [], []), Case("a", [4], [], []), Case("b", [3], [], [])])
-    language = Ragged(np.array([0, 0, 1, 1, 2]), np.array([0, 0, 0, 1, 3, 4, 4, 5]))
-    empty = Ragged(np.zeros(0, dtype=np.int64), np.zeros(8, dtype=np.int64))
-    facets = {"languages": (["Cantonese", "English", "French"], language), "styles": ([], empty)}
-    found = channel_overlap.FacetRecall(cases, facets).measure(np.array([[2, 5, 0], [3, 4, 6], [5, 2, 0]]))
-    # Cantonese: 1 of 2 for a in one case, 0 for b. English: 0 and 1 of 1 for a, 0 for b.
-    assert {name: interval[0] for name, interval in found.items()} == {
-        "languages: Cantonese": 0.25,
-        "languages: English": 0.25,
-    }
-    assert channel_overlap.FacetRecall(cases, {"styles": ([], empty)}).measure(np.array([[2], [3], [4]])) == {}

@@ -1,0 +1,106 @@
+"""Recall of subsets of the targets: with a facet value, or by the plays of their track or artist in the training data.
+
+Legend: C cases, K candidates, V vocabulary, A artists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequences.batch import FIRST_CODE
+from training.data.plays import PARTS
+from training.data.ragged import Ragged
+from training.data.recall_cases import RecallCases
+from training.data.training_data import TrainingData
+from training.evaluation.metrics import recall_metrics
+
+VALUES_PER_FACET = 6  # most frequent values
+PLAY_BOUNDS = ((0, 0), (1, 5), (6, 20), (21, None))
+
+Ints = NDArray[np.int64]
+Facets = Mapping[str, tuple[list[str], Ragged]]
+Subsets = Mapping[str, NDArray[np.bool_]]
+"""Name of a subset to the tracks in it, bool [V]."""
+
+
+class SubsetRecall:
+    """Recall at `k` of the targets in each subset; subsets without a target are omitted."""
+
+    def __init__(self, cases: RecallCases, subsets: Subsets, k: int) -> None:
+        self._cases, self._k = cases, k
+        targets = cases.items["targets"]
+        target_C = {
+            name: np.bincount(targets.case_per_item, weights=is_in_V[targets.items], minlength=len(cases))
+            for name, is_in_V in subsets.items()
+        }
+        self._target_C = {name: count_C for name, count_C in target_C.items() if count_C.any()}
+        self._subsets = subsets
+
+    def count_targets(self) -> dict[str, int]:
+        """Number of targets in each subset."""
+        return {name: int(count_C.sum()) for name, count_C in self._target_C.items()}
+
+    def measure(self, items_CK: Ints) -> dict[str, list[float]]:
+        """Mean recall over users of one list per case: `{"languages: Cantonese": [value, low, high]}`."""
+        top_CK = items_CK[:, : self._k]
+        hits_CK = self._cases.items["targets"].contains(top_CK)
+        result = {}
+        for name, target_C in self._target_C.items():
+            hits_C = (hits_CK & self._subsets[name][top_CK]).sum(1)
+            value_C = np.divide(hits_C, target_C, out=np.full(len(target_C), np.nan), where=target_C > 0)
+            result[name] = recall_metrics.mean_over_users(value_C, self._cases.user_C).interval()
+        return result
+
+
+def facet_subsets(cases: RecallCases, facets: Facets) -> Subsets:
+    """Tracks with each of the VALUES_PER_FACET values per facet that are most frequent among the targets."""
+    items, subsets = cases.items["targets"].items, {}
+    for facet, (values, codes) in facets.items():
+        counts = np.bincount(_facet_codes(codes, items), minlength=len(values))
+        for code in np.argsort(-counts, kind="stable")[:VALUES_PER_FACET].tolist():
+            has_V = np.zeros(len(codes.count_C), dtype=bool)
+            has_V[codes.case_per_item[codes.items == code]] = True
+            subsets[f"{facet}: {values[code]}"] = has_V
+    return subsets
+
+
+def play_subsets(data: TrainingData) -> Subsets:
+    """Tracks of the catalog by their plays in the train part, and by those of their artist."""
+    artist_V = data.vocabulary.artist_of_track_V
+    track_P = data.plays.track_P[data.plays.part_P == PARTS.index("train")]
+    plays_V = np.bincount(track_P, minlength=len(data.vocabulary))
+    plays_A = np.bincount(artist_V[track_P], minlength=data.vocabulary.artist_count)
+    has_artist_V = data.catalog_V & (artist_V >= FIRST_CODE)
+    subsets = {}
+    for kind, count_V, is_in_V in (("track", plays_V, data.catalog_V), ("artist", plays_A[artist_V], has_artist_V)):
+        for low, high in PLAY_BOUNDS:
+            name = f"{low}+" if high is None else str(low) if low == high else f"{low}-{high}"
+            is_between_V = (count_V >= low) & (count_V <= (np.inf if high is None else high))
+            subsets[f"{kind} with {name} plays"] = is_in_V & is_between_V
+    return subsets
+
+
+def rank_by_artist_popularity(data: TrainingData, k: int) -> Ints:
+    """The `k` tracks of the catalog whose artists have the most plays in the train part, newest track first [K].
+
+    A baseline for tracks that were never played.
+    """
+    artist_V = data.vocabulary.artist_of_track_V
+    track_P = data.plays.track_P[data.plays.part_P == PARTS.index("train")]
+    plays_A = np.bincount(artist_V[track_P], minlength=data.vocabulary.artist_count)
+    plays_A[:FIRST_CODE] = 0
+    items = np.flatnonzero(data.catalog_V)
+    order: Ints = items[np.lexsort((-items, -plays_A[artist_V[items]]))][:k]
+    return order
+
+
+def _facet_codes(codes: Ragged, items: Ints) -> Ints:
+    """Facet codes of all items, concatenated."""
+    count = codes.count_C[items]
+    first = np.repeat(codes.offset_C1[items], count)
+    within = np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count)
+    item_codes: Ints = codes.items[first + within]
+    return item_codes
