@@ -124,7 +124,8 @@ def make_content_rows(tracks: int) -> ContentRows:
     """Return random content for each track but the first two (padding, unknown)."""
     row_VW = np.random.default_rng(4).standard_normal((tracks, WIDTH_OF_CONTENT), dtype=np.float32)
     row_VW[:2] = 0
-    content = TrackContent(row_VW.astype(np.float16), row_VW.any(axis=1), np.zeros(WIDTH_OF_CONTENT, np.int64))
+    has_content_V = np.arange(tracks) > 1
+    content = TrackContent(row_VW.astype(np.float16), has_content_V, np.zeros(WIDTH_OF_CONTENT, np.int64))
     rows = ContentRows.build(content)
     assert rows is not None
     return rows
