@@ -21,7 +21,7 @@ from serving.service import Recommender
 from tests.contract.serving.test_service import client  # noqa: F401
 from tests.support.progress import FULL, Progress, sized
 
-CASES = sized(100_000, 300)
+CASES = sized(100_000, 600)
 PART = 1_000
 SCHEMA = schemathesis.openapi.from_dict(openapi.build_openapi_document(Recommender.openapi_spec.asdict()))
 POSTED = [path for path, operations in SCHEMA.raw_schema["paths"].items() if "post" in operations]
