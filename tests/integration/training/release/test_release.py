@@ -161,6 +161,7 @@ def test_manifest_has_the_lineage(released_workspace: Workspace) -> None:
     times = [lineage["marts_published_at"], min(lineage["fitted_at"].values()), manifest["released_at"]]
     assert times == sorted(times)
     assert len(lineage["feature_definitions"]) == 16
+    assert lineage["content"] == {}
 
 
 def test_time_of_landing_is_not_an_input(released_workspace: Workspace) -> None:
