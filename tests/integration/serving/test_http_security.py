@@ -322,6 +322,8 @@ def test_user_token_acts_for_its_own_user_only(with_keys):
         ("/recommend", {"user_id": "u1"}),
         ("/listener", {"user_id": "u1"}),
         ("/similar", {"user_id": "u1", "track_id": "t1"}),
+        ("/recommend", {"user_id": "u1", "seeds": ["t1"]}),
+        ("/path", {"user_id": "u1", "from": "t1", "to": "t2"}),
     ]:
         statuses = [
             call(path, body, credential) for credential in (user_token("u1"), user_token("u2"), user_token("u1", -60))
@@ -329,7 +331,13 @@ def test_user_token_acts_for_its_own_user_only(with_keys):
         assert statuses == [503, 403, 401], path  # 503: no release
     twice = b'{"user_id": "u1", "user_id": "u2"}'
     assert post(port, "/recommend", twice, "Content-Type: application/json", user_token("u1"))[0] == 403
-    assert call("/similar", {"track_id": "t1"}, user_token("u1")) == call("/search", {}, user_token("u1")) == 503
+    for path, body in [
+        ("/search", {}),
+        ("/similar", {"track_id": "t1"}),
+        ("/recommend", {"title": "Calm"}),
+        ("/path", {"from": "t1", "to": "t2"}),
+    ]:
+        assert call(path, body, user_token("u1")) == 503, path
     assert call("/events", {"events": [like | {"user_id": "u1"}, like | {"user_id": "u2"}]}, user_token("u1")) == 403
     assert call("/events", {"events": [like | {"user_id": "u1"}]}, user_token("u1")) == 200
     assert b'"u1"' in logged_events(with_keys) and b'"u2"' not in logged_events(with_keys)
