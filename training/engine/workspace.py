@@ -27,7 +27,7 @@ from training.engine.import_closure import code_hash
 
 FITS = ("held_out", "final")
 INPUTS_FILE = "inputs.json"
-FORMAT = 2
+FORMAT = 3
 """Version of the files of a training workspace and of a release; files of another version are not read."""
 CACHE_FOLDER, MART_HASHES_FILE = "kept", "mart_hashes.json"
 DATA_MODULE = "training.data.training_data"

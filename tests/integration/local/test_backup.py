@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from config import settings
+from local.home import HOME_FORMAT
 from local.recovery import backup as backup_module
 from local.recovery import restore as restore_module
 from local.recovery.backup import MANIFEST_FILE, BackupError, backup
@@ -33,7 +34,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
     """A home with a file of each kind."""
     here = use(tmp_path / "home", monkeypatch)
     files = {
-        "home_format": "2\n",
+        "home_format": f"{HOME_FORMAT}\n",
         "bentoml/active.json": json.dumps({"release": "r1", "path": RELEASE.removeprefix("bentoml/"), "history": []}),
         f"{RELEASE}/manifest.json": "{}",
         f"{RELEASE}/files.sha256": "",
