@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config import settings
-from training.ablations import ABLATIONS, continuation, smooth_path
+from training.ablations import ABLATIONS, cold_start, continuation, smooth_path
 from training.ablations.grid import Ablation, CellResult, Grid
 from training.ablations.table import render_markdown
 from training.engine.import_closure import code_hash
@@ -20,6 +20,7 @@ from training.engine.workspace import MissingInput, Workspace
 from training.recipes import RECIPES, recipe
 
 REPORTS: dict[str, Callable[[Workspace, Path], str]] = {
+    cold_start.NAME: cold_start.report,
     continuation.NAME: continuation.report,
     smooth_path.NAME: smooth_path.report,
 }

@@ -99,6 +99,20 @@ class TrackContent:
             raise ValueError(f"content={use!r} is unknown; choose off, described or all")
         return np.zeros(len(self.row_VW), dtype=bool)
 
+    def without_blocks(self, names: Sequence[str]) -> TrackContent:
+        """This content without these BLOCKS.
+
+        Raises:
+            ValueError: There is no such block.
+        """
+        if unknown := set(names) - set(BLOCKS):
+            raise ValueError(f"content blocks {sorted(unknown)} are unknown; choose from {', '.join(BLOCKS)}")
+        if not names:
+            return self
+        is_kept_W = ~np.isin(self.block_W, [BLOCKS.index(name) for name in names])
+        is_described_V = self.row_VW[:, is_kept_W & (self.block_W != BLOCKS.index("names"))].any(axis=1)
+        return TrackContent(self.row_VW[:, is_kept_W], is_described_V, self.block_W[is_kept_W])
+
     def prepend_empty_rows(self, rows: int) -> TrackContent:
         """This content with `rows` empty rows in front."""
         return TrackContent(

@@ -14,7 +14,7 @@ Legend: V vocabulary, A artists, D width, N items, R tracks with content, W cont
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -64,7 +64,14 @@ class ItemCodes(nn.Module):
         self.register_buffer("facet_share_V", 1 / (facet_VF > 0).sum(1).clamp(min=1), persistent=False)
 
     @classmethod
-    def of(cls, data: TrainingData, count_V: np.ndarray, min_plays: int, content: ContentUse = "off") -> ItemCodes:
+    def of(
+        cls,
+        data: TrainingData,
+        count_V: np.ndarray,
+        min_plays: int,
+        content: ContentUse = "off",
+        excluded_content: Sequence[str] = (),
+    ) -> ItemCodes:
         """Codes of the vocabulary's tracks.
 
         Args:
@@ -72,6 +79,7 @@ class ItemCodes(nn.Module):
             count_V: Number of events of each track in the training data.
             min_plays: Smallest count of a track or artist with its own embedding.
             content: Tracks whose content is used; the same as `off` if no track has such content.
+            excluded_content: Blocks of the content that are not used.
         """
         vocabulary = data.vocabulary
         artist_V = vocabulary.artist_of_track_V
@@ -81,11 +89,12 @@ class ItemCodes(nn.Module):
             # If all artists are unknown, a shared vector would only make all tracks more similar.
             artist_row_A[:] = 0
         arrays = [_embedding_rows(count_V, min_plays), artist_row_A[artist_V], _facet_rows(data)]
-        if content != "off" and (is_used_V := data.content.has_content(content)).any():
+        used = data.content.without_blocks(excluded_content) if content != "off" else None
+        if used is not None and (is_used_V := used.has_content(content)).any():
             content_V = np.where(is_used_V, is_used_V.cumsum(), 0)
-            content_RW = np.pad(data.content.row_VW[is_used_V], ((1, 0), (0, 0)))
+            content_RW = np.pad(used.row_VW[is_used_V], ((1, 0), (0, 0)))
             is_cold_V = (count_V == 0) & (np.arange(len(count_V)) >= FIRST_CODE)
-            arrays += [content_V.astype(np.int64), content_RW, is_cold_V, data.content.block_W]
+            arrays += [content_V.astype(np.int64), content_RW, is_cold_V, used.block_W]
         return cls(*(torch.from_numpy(array) for array in arrays))
 
     @classmethod

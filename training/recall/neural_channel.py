@@ -160,7 +160,8 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         trainer.configure_threads()
         torch.manual_seed(config.seed)
         source = cls.build_data(data, config)
-        codes = ItemCodes.of(data, source.count_V, config.items.min_plays, config.items.content)
+        items = config.items
+        codes = ItemCodes.of(data, source.count_V, items.min_plays, items.content, items.excluded_content)
         # During training the index is exact; the kind of index is chosen for the final vectors.
         untuned = change_config(config, {"index.probes": None})
         network = cls.network_class(config, codes)

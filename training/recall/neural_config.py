@@ -24,6 +24,9 @@ class ItemTowerConfig:
     item_dropout: float = 0.1  # fraction of item-embedding coordinates dropped in histories
     content: ContentUse = "described"  # which tracks' content is used; see `training.content.track_content`
     id_dropout: float = 0.3  # fraction of tracks with content that are treated as cold in training
+    excluded_content: tuple[
+        str, ...
+    ] = ()  # contents that are not used, of `BLOCKS` in `training.content.track_content`
     modality_dropout: float = 0.3  # fraction of the contents of tracks (names, texts, audio, cover) dropped in training
 
 

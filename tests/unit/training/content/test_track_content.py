@@ -13,7 +13,7 @@ import pytest
 
 from storage.track_content import SCHEMA, table_file
 from tests.support.training.tiny_world import random_plays, write_marts
-from training.content.track_content import COMMENT_SCHEMA, WIDTH, TrackContent, pca_whiten
+from training.content.track_content import BLOCKS, COMMENT_SCHEMA, WIDTH, TrackContent, pca_whiten
 from training.data.training_data import TrainingData
 from training.engine.workspace import Workspace
 from training.recipes import recipe
@@ -152,3 +152,17 @@ def test_published_vectors_are_read_and_change_the_inputs_of_models(tmp_path: Pa
     described = set(data.vocabulary.decode(np.flatnonzero(data.content.has_descriptive_content_V)))
     assert described == {"t3", "t4"}
     assert Workspace(tmp_path / "training" / "w", marts, "2024-02-01", "debug").inputs()["hash"] != before
+
+
+def test_blocks_can_be_left_out() -> None:
+    """Two blocks: names of both tracks, audio of the second one."""
+    audio = BLOCKS.index("audio")
+    rows = np.array([[1, 0], [1, 2]], np.float16)
+    content = TrackContent(rows, np.array([False, True]), np.array([BLOCKS.index("names"), audio]))
+    without = content.without_blocks(["audio"])
+    assert without.row_VW.tolist() == [[1], [1]] and not without.has_descriptive_content_V.any()
+    alone = content.without_blocks(["names"])
+    assert alone.row_VW.tolist() == [[0], [2]] and alone.has_descriptive_content_V.tolist() == [False, True]
+    assert alone.block_W.tolist() == [audio]
+    with pytest.raises(ValueError, match=r"smell.*choose from names"):
+        content.without_blocks(["smell"])
