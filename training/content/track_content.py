@@ -110,7 +110,8 @@ class TrackContent:
         if not names:
             return self
         is_kept_W = ~np.isin(self.block_W, [BLOCKS.index(name) for name in names])
-        is_described_V = self.row_VW[:, is_kept_W & (self.block_W != BLOCKS.index("names"))].any(axis=1)
+        is_descriptive_W = is_kept_W & (self.block_W != BLOCKS.index("names"))
+        is_described_V: NDArray[np.bool_] = np.any(self.row_VW[:, is_descriptive_W], axis=1)
         return TrackContent(self.row_VW[:, is_kept_W], is_described_V, self.block_W[is_kept_W])
 
     def prepend_empty_rows(self, rows: int) -> TrackContent:

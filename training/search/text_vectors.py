@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from storage.track_content import table_file
 from training.data.vocabulary import Vocabulary
 
-TABLE_FILE = "track_content_text.parquet"
 INDEX_FILE, ITEMS_FILE = "texts.faiss", "texts.npy"
 MAX_TRACKS = 200_000
 """The most played tracks that are indexed; 512 bytes each."""
@@ -30,7 +30,7 @@ BATCH_SIZE = 10_000
 def read_text_vectors(marts: Path, vocabulary: Vocabulary, encoder_version: str) -> pl.DataFrame:
     """Columns `item` and `embedding` of the tracks that were encoded by this version, the most played first."""
     empty = pl.DataFrame(schema={"item": pl.Int64, "embedding": pl.List(pl.Float32)})
-    path = marts / TABLE_FILE
+    path = table_file(marts, "text")
     if not path.exists():
         return empty
     items = pl.LazyFrame(

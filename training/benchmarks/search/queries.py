@@ -64,8 +64,7 @@ def _meets(track: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
     if "facet" in condition:
         return not set(condition["any_of"]).isdisjoint(track[condition["facet"]] or [])
     if "title" in condition:
-        is_title: bool = str(track["title"]).split(NUMBER_SEPARATOR)[0] == condition["title"]
-        return is_title
+        return bool(str(track["title"]).split(NUMBER_SEPARATOR)[0] == condition["title"])
     if "artist" in condition:
         return bool(condition["artist"] in track["artist_names"])
     released = str(track["released_on"])
