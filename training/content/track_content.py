@@ -28,7 +28,7 @@ ContentUse = Literal["off", "described", "all"]
 Names are part of the content in both cases.
 """
 
-WIDTH = 128
+WIDTH = 64
 BLOCKS = ("names", "texts", "catalog_audio", "catalog_image", "audio", "image")
 """Blocks of a row in order. Each has the same share of WIDTH, as far as there are any contents of the kind."""
 MAX_LYRICS_CHARACTERS, MAX_COMMENTS_PER_TRACK = 300, 5  # the newest comments are used
