@@ -10,6 +10,7 @@ import polars as pl
 from training.data.collections import Collections
 from training.data.vocabulary import Vocabulary
 from training.recall.channel import RecallChannel
+from training.recall.continuation.content_neighbors import ContentNeighbors
 from training.recall.continuation.playlist_neighbors import PlaylistNeighbors, PlaylistNeighborsConfig
 from training.recall.continuation.source import ContinuationSource, SimilarItems
 from training.recall.continuation.titles import (
@@ -28,7 +29,7 @@ TITLE_SOURCES = (TitleWords.name, TitlePlaylists.name)
 
 
 def channel_sources(channels: Mapping[str, RecallChannel]) -> dict[str, ContinuationSource]:
-    """Sources from the channels that have item similarity, and from the transitions of `realtime`."""
+    """Sources from the channels that have item similarity, and from the transitions and the content of `realtime`."""
     sources: dict[str, ContinuationSource] = {
         name: SimilarItems(channel)
         for name, channel in channels.items()
@@ -37,6 +38,8 @@ def channel_sources(channels: Mapping[str, RecallChannel]) -> dict[str, Continua
     realtime = channels.get(Realtime.name)
     if isinstance(realtime, Realtime) and realtime.transitions is not None:
         sources[TransitionNeighbors.name] = TransitionNeighbors(realtime)
+    if isinstance(realtime, Realtime) and realtime.item_codes.content_V is not None:
+        sources[ContentNeighbors.name] = ContentNeighbors(realtime)
     return sources
 
 

@@ -7,6 +7,7 @@ import torch
 
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
+from training.recall.continuation.sources import channel_sources
 from training.recall.continuation.transition_neighbors import TransitionNeighbors
 from training.recall.histories import Histories
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
@@ -62,6 +63,30 @@ def test_transitions_of_several_seeds_are_those_of_a_history(data, tmp_path):
     np.testing.assert_allclose(found.scores_BK[0], [score[item] for item in expected])
     channel.transitions = None
     assert not TransitionNeighbors(channel).continue_playlist(seeds, "", K).items_BK.any()
+
+
+def test_content_neighbors_are_nearest_by_content_also_without_plays(described_data, data, tmp_path):
+    channel = Realtime.fit(described_data, Realtime.config("debug"), tmp_path)
+    row_VW = described_data.content.row_VW.astype(np.float32)
+    row_VW *= described_data.content.has_descriptive_content_V[:, None]
+    row_VW /= np.maximum(np.linalg.norm(row_VW, axis=1, keepdims=True), 1e-9)
+    seeds = np.flatnonzero(row_VW.any(axis=1))[[1, 4]]
+    mean_W = row_VW[seeds].sum(0)
+    cosine_V = row_VW @ mean_W / np.linalg.norm(mean_W)
+    others = [item for item in channel.catalog.tolist() if row_VW[item].any() and item not in seeds]
+    source = channel_sources({"realtime": channel})["content"]
+    found = source.continue_playlist(seeds, "", K)
+    expected = sorted((float(cosine_V[item]) for item in others), reverse=True)[:K]
+    np.testing.assert_allclose(found.scores_BK[0], expected, atol=1e-3)
+    np.testing.assert_allclose(cosine_V[found.items_BK[0]], expected, atol=1e-3)
+    cold = np.flatnonzero(channel.item_codes.is_cold_V.numpy() & described_data.catalog_V)
+    everything = source.continue_playlist(seeds, "", len(others)).items_BK[0]
+    assert set(everything.tolist()) == set(others) and np.isin(cold, everything).any()
+    without = np.flatnonzero(~row_VW.any(axis=1) & described_data.catalog_V)[:1]
+    assert not source.continue_playlist(without, "", K).items_BK.any()
+    assert "content" not in channel_sources(
+        {"realtime": Realtime.fit(data, Realtime.config("debug"), tmp_path / "off")}
+    )
 
 
 @pytest.mark.parametrize("kind", [Realtime, MultiInterest])
