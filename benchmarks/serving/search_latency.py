@@ -39,11 +39,11 @@ def run(name: str, limit_ms: float) -> Callable[[int], list[Result]]:
     """Return a benchmark whose argument is the number of tracks."""
 
     def measure(tracks: int) -> list[Result]:
-        from training.search.phrase_encoder import encode_phrases, encoder_version
+        from training.content.shared_text_encoder import encode_texts, text_encoder_version
         from training.search.write_search import write_search
 
         with tempfile.TemporaryDirectory(prefix="segue-search-bench-") as folder:
-            write_search(make_tracks(tracks), Path(folder) / "search", encode_phrases, encoder_version())
+            write_search(make_tracks(tracks), Path(folder) / "search", encode_texts, text_encoder_version())
             # In a process of its own: the memory of building is not that of searching.
             command = [sys.executable, "-m", "benchmarks.serving.search_latency", folder]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -114,14 +114,14 @@ def _measure(folder: Path) -> dict[str, float]:
     from threadpoolctl import threadpool_limits
 
     from training.benchmarks.search.queries import read_queries
-    from training.search.phrase_encoder import encode_phrases, encoder_version
+    from training.content.shared_text_encoder import encode_texts, text_encoder_version
     from training.search.track_search import TrackSearch
 
     torch.set_num_threads(1)
     before = psutil.Process().memory_info().rss
     seconds = []
     with threadpool_limits(1):
-        search = TrackSearch.load(folder / "search", encode_phrases, encoder_version())
+        search = TrackSearch.load(folder / "search", encode_texts, text_encoder_version())
         queries = [query.text for name in ("queries", "development_queries") for query in read_queries(name)]
         for turn in range(ROUNDS + 1):
             for query in queries:

@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (
     "config",
+    "media",
     "storage",
     "ingestion",
     "quality",

@@ -146,10 +146,10 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     Raises:
         MissingInput: A released model has no `final` fit.
     """
+    from training.content.shared_text_encoder import encode_texts, text_encoder_version
     from training.evaluation.held_out_models import (
         list_fitted_models,  # imports training libraries, which loading a release does not need
     )
-    from training.search.phrase_encoder import encode_phrases, encoder_version
     from training.search.release_tracks import collect_tracks
     from training.search.text_vectors import read_text_vectors
     from training.search.write_search import write_search
@@ -176,9 +176,9 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     catalog = build_catalog(data)
     catalog.write_parquet(folder / CATALOG)
     TextVectors.encode(_title_texts(folder, catalog, data.vocabulary)).save(folder / TITLES)
-    version = encoder_version()
+    version = text_encoder_version()
     texts = read_text_vectors(data.marts, data.vocabulary, version)
-    write_search(collect_tracks(data), folder / SEARCH, encode_phrases, version, texts)
+    write_search(collect_tracks(data), folder / SEARCH, encode_texts, version, texts)
     write_json(folder / MANIFEST, manifest)
 
 

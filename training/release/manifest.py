@@ -18,6 +18,7 @@ import polars as pl
 
 from config import settings
 from storage import track_content
+from training.content.shared_text_encoder import text_encoder_version
 from training.engine.import_closure import code_hash
 from training.engine.workspace import (
     FORMAT,
@@ -29,7 +30,6 @@ from training.engine.workspace import (
 )
 from training.evaluate import JSON_FILE, evaluation_inputs, model_input_hashes
 from training.ranking.registry import RANKERS
-from training.recall.continuation.titles import load_text_encoder
 from training.recall.registry import CHANNELS
 from training.release.gate import Verdict
 from training.search import SEARCH_FORMAT
@@ -70,7 +70,7 @@ def release_inputs(workspace: Workspace) -> dict[str, Any]:
         "blend": json.loads((evaluation / "blend.json").read_text()),
         "search": SEARCH_FORMAT,
         "continuation": json.loads((evaluation / "continuation.json").read_text()),
-        "text_encoder": load_text_encoder().version,
+        "text_encoder": text_encoder_version(),
     }
 
 

@@ -18,8 +18,8 @@ import numpy as np
 import polars as pl
 
 from training.benchmarks.search.queries import EvaluationQuery, read_queries
+from training.content.shared_text_encoder import encode_texts, text_encoder_version
 from training.evaluation.metrics import bootstrap
-from training.search.phrase_encoder import encode_phrases, encoder_version
 from training.search.release_tracks import add_album_titles
 from training.search.track_search import TrackSearch
 from training.search.write_search import write_search
@@ -65,8 +65,8 @@ def evaluate(tracks: pl.DataFrame, today: date, queries: Sequence[EvaluationQuer
     """
     row_of = {row["item"]: row for row in tracks.iter_rows(named=True)}
     with tempfile.TemporaryDirectory(prefix="segue-search-") as folder:
-        write_search(tracks, Path(folder) / "search", encode_phrases, encoder_version())
-        index = TrackSearch.load(Path(folder) / "search", encode_phrases, encoder_version())
+        write_search(tracks, Path(folder) / "search", encode_texts, text_encoder_version())
+        index = TrackSearch.load(Path(folder) / "search", encode_texts, text_encoder_version())
         found = _precisions(lambda query: [match.item for match in index.search(query, K, today)], queries, row_of)
         peer = _precisions(lambda query: _search_words(query, row_of), queries, row_of)
     groups = {ALL: np.ones(len(queries), dtype=bool)}

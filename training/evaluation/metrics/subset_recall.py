@@ -90,7 +90,8 @@ def play_subsets(data: TrainingData) -> Subsets:
 
 
 def rank_by_artist_popularity(data: TrainingData, k: int) -> Ints:
-    """The `k` tracks of the catalog whose artists have the most plays in the train part, newest track first [K].
+    """The `k` tracks of the catalog whose artists have the most plays in the train part, for each artist the least played
+    tracks first [K].
 
     A baseline for tracks that were never played.
     """

@@ -13,10 +13,9 @@ from __future__ import annotations
 import json
 import logging
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import polars as pl
 
+from training.content.shared_text_encoder import encode_texts, text_encoder_version
 from training.data.collections import Collections
 from training.data.ragged import Ragged
 from training.data.training_data import FACETS
@@ -33,7 +33,7 @@ from training.recall.channel import Candidates
 from training.recall.continuation.source import top_k_items
 
 if TYPE_CHECKING:
-    from training.content.encoders.text import TextEncoder
+    pass
 
 MAX_TITLE_WORDS = 8  # of a title; further words are ignored, because encoding takes about 1 ms per part
 MAX_NAME_WORDS = 4  # of an artist's name that a title may contain
@@ -60,32 +60,13 @@ WORD = re.compile(r"[\u3400-\u9fff]+|[^\W\d_\u3400-\u9fff][^\s_\u3400-\u9fff]*")
 
 PUNCTUATION = ".,:;!?()[]{}<>\"'"
 
-ENCODER_LOCK = threading.Lock()
-"""The encoder loads its weights at its first call, and sets the number of BLAS threads of the process in every call."""
-
 logger = logging.getLogger(__name__)
-
-
-@cache
-def load_text_encoder() -> TextEncoder:
-    """The text encoder of this process."""
-    # Imported here, because a release without titles does not need it.
-    from training.content.encoders.text import TextEncoder
-
-    return TextEncoder()
 
 
 @lru_cache(maxsize=256)
 def encode_title(parts: tuple[str, ...]) -> np.ndarray:
     """Vectors of the parts of a title [G, D]; cached, because the same title is continued again as its playlist grows."""
     return encode_texts(parts)
-
-
-def encode_texts(texts: Sequence[str]) -> np.ndarray:
-    """Unit-length vectors float32 [T, D]; zeros for a text without content."""
-    with ENCODER_LOCK:
-        encoder = load_text_encoder()
-        return encoder.encode([encoder.load(text) for text in texts])
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +81,7 @@ class TextVectors:
     def encode(cls, texts: Sequence[str]) -> Self:
         """Encode distinct texts."""
         distinct = tuple(dict.fromkeys(text for text in texts if text.strip()))
-        return cls(distinct, encode_texts(distinct), load_text_encoder().version)
+        return cls(distinct, encode_texts(distinct), text_encoder_version())
 
     def save(self, folder: Path) -> None:
         """Write the texts as Parquet, the vectors as one array and the version as JSON."""
@@ -115,11 +96,11 @@ class TextVectors:
         if not (folder / ENCODER_FILE).exists():
             return None
         version = json.loads((folder / ENCODER_FILE).read_text())["version"]
-        if version != load_text_encoder().version:
+        if version != text_encoder_version():
             logger.warning(
                 "titles in %s were encoded by %s, not %s; playlists are continued without their titles until the next "
                 "release",
-                *(folder, version, load_text_encoder().version),
+                *(folder, version, text_encoder_version()),
             )
             return None
         texts = tuple(pl.read_parquet(folder / TEXTS_FILE)["text"].to_list())
