@@ -96,8 +96,8 @@ ablation: setup ## Run ablations on the landed logs, cached and resumable, into 
 study:
 	@echo "make study is now: make ablation" >&2; exit 2
 
-# Installs the project with extras, and removes the environment if an archive is not one of the locked ones.
-install = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock --report .venv/installed.json -e '.[$(1)]' && { $(PYTHON) -I -S local/dependencies/verify_archives.py .venv/installed.json requirements.hashes.lock || { rm -rf .venv; false; }; }
+# Installs the project with extras; archives that are not the locked ones are rejected.
+install = $(PYTHON) -I -S local/dependencies/install.py '$(1)'
 
 docs: setup ## Build the documentation as a site, into SEGUE_HOME/docs
 	@$(BIN)/python -c 'import mkdocs, material' 2> /dev/null || { $(call install,test$(COMMA)docs); }
@@ -135,7 +135,6 @@ help: ## List the targets
 	@command -v $(PYTHON) > /dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	  || { echo "Segue needs Python 3.11 (requirements.lock is made for it, not for 3.12 or 3.13) and '$(PYTHON)' is not it: install 3.11, or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
-	@echo "Installing requirements.lock into .venv: 3 GB, which takes some minutes the first time"
 	@$(call install,test)
 	@touch $@
 
