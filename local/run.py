@@ -24,6 +24,7 @@ from local.environment import environment
 from local.home import DiskSpaceError, HomeFormatError
 from local.pipeline import RunParameters, StepError, check_channels, parse_run_parameters
 from local.ports import PortTakenError
+from local.progress import PipelineProgress, StatusLine
 from storage import object_store
 
 STATE_LABELS = {
@@ -55,14 +56,21 @@ def run(settings: Settings, parameters: RunParameters) -> None:
     """
     print_flushed(f"Segue in {settings.home}")
     check_channels(parameters, environment(settings))
-    services.start(settings, print_flushed)
-    print_flushed(f"Logs: {parameters.logs or 'none given; using landed logs, otherwise a simulated listening world'}")
-    with AirflowClient(settings) as airflow:
-        wait_for_dags(airflow)
-        follow_pipeline(airflow, airflow.trigger(PIPELINE_DAGS[0], build_dag_conf(parameters)), print_flushed)
-    wait_for_recommender(settings)
-    user_id = find_recent_user(settings)
-    response = recommend(settings, user_id)
+    with StatusLine() as status:
+        status.wait_for("Starting the services, usually 20 to 60 s")
+        services.start(settings, status.write)
+        status.write(
+            f"Logs: {parameters.logs or 'none given; using landed logs, otherwise a simulated listening world'}"
+        )
+        with AirflowClient(settings) as airflow:
+            status.wait_for("Airflow reads the DAGs, usually 5 to 20 s")
+            wait_for_dags(airflow)
+            first = airflow.trigger(PIPELINE_DAGS[0], build_dag_conf(parameters))
+            follow_pipeline(airflow, first, status)
+        status.wait_for("The recommender loads the release, usually 5 to 20 s")
+        wait_for_recommender(settings)
+        user_id = find_recent_user(settings)
+        response = recommend(settings, user_id)
     print_flushed(f"\n{format_recommendations(user_id, response)}\n")
     print_flushed(format_addresses(settings))
 
@@ -114,24 +122,26 @@ def wait_for_dags(airflow: AirflowClient, timeout_s: float = 120) -> None:
         time.sleep(1)
 
 
-def follow_pipeline(airflow: AirflowClient, first: DagRun, say: Callable[[str], None], timeout_s: float = 90) -> None:
+def follow_pipeline(airflow: AirflowClient, first: DagRun, status: StatusLine, timeout_s: float = 90) -> None:
     """Return when the run of the last DAG, triggered by `first` through the other DAGs, has succeeded.
 
     Args:
         airflow: Client of the Airflow server.
         first: Run of the first DAG.
-        say: Receives lines of progress.
+        status: Receives lines of progress, and shows the finished tasks.
         timeout_s: Maximum time between the end of a run and the start of the next.
 
     Raises:
         PipelineError: A run failed, or its asset event did not start the next DAG in time.
     """
     dag_run = first
+    progress = PipelineProgress({dag_id: airflow.list_task_ids(dag_id) for dag_id in PIPELINE_DAGS})
+    status.show(progress)
     for number, dag_id in enumerate(PIPELINE_DAGS):
         if number:
-            dag_run = _wait_for_triggered_run(airflow, dag_id, dag_run, say, timeout_s)
-        say(f"{dag_id}  {airflow.url}/dags/{dag_id}/runs/{dag_run.run_id}")
-        dag_run = _wait_until_finished(airflow, dag_run, say)
+            dag_run = _wait_for_triggered_run(airflow, dag_id, dag_run, status.write, timeout_s)
+        status.write(f"{dag_id}  {airflow.url}/dags/{dag_id}/runs/{dag_run.run_id}")
+        dag_run = _wait_until_finished(airflow, dag_run, status.write, progress)
         if dag_run.state == "failed":
             raise PipelineError(_failure_reason(airflow, dag_run))
 
@@ -210,12 +220,16 @@ def _wait_for_triggered_run(
     )
 
 
-def _wait_until_finished(airflow: AirflowClient, dag_run: DagRun, say: Callable[[str], None]) -> DagRun:
+def _wait_until_finished(
+    airflow: AirflowClient, dag_run: DagRun, say: Callable[[str], None], progress: PipelineProgress
+) -> DagRun:
     printed: dict[tuple[str, int], str | None] = {}
     while True:
         # Before its tasks, so that the last list of tasks is complete.
         dag_run = airflow.get_run(dag_run.dag_id, dag_run.run_id)
-        for task in airflow.list_tasks(dag_run):
+        tasks = airflow.list_tasks(dag_run)
+        progress.update(dag_run.dag_id, tasks)
+        for task in tasks:
             if task.state == "running" and not task.is_named:
                 continue  # it has a name at the next poll
             key = (task.task_id, task.map_index)
@@ -223,6 +237,7 @@ def _wait_until_finished(airflow: AirflowClient, dag_run: DagRun, say: Callable[
                 say(f"  {task.name:<44} {STATE_LABELS[task.state]}{_format_duration(task)}")
             printed[key] = task.state
         if dag_run.is_finished:
+            progress.finish(dag_run.dag_id)
             return dag_run
         time.sleep(1)
 

@@ -6,6 +6,7 @@ import pytest
 from config import settings
 from local import airflow_api, run
 from local.airflow_api import AirflowClient, AirflowError, DagRun
+from local.progress import PipelineProgress
 
 
 @pytest.fixture
@@ -81,7 +82,9 @@ def test_a_mapped_task_is_first_printed_once_it_has_a_name(connect, monkeypatch)
         responses.append({"task_instances": [task(0, *one) for one in tasks]})
     airflow, _ = connect(*responses)
     lines = []
-    run._wait_until_finished(airflow, DagRun("train_models", "one", "running"), lines.append)
+    progress = PipelineProgress({"train_models": ["rankers.train_ranker"]})
+    run._wait_until_finished(airflow, DagRun("train_models", "one", "running"), lines.append, progress)
+    assert progress.finished == 1
     assert [line.split() for line in lines] == [
         ["rankers.train_ranker", "target_attention", "running"],
         ["rankers.train_ranker", "target_attention", "done"],
@@ -91,7 +94,7 @@ def test_a_mapped_task_is_first_printed_once_it_has_a_name(connect, monkeypatch)
 def test_a_mapped_task_that_ended_without_a_name_is_printed_with_its_index(connect):
     airflow, _ = connect(RUN, {"task_instances": [task(3, "3", "failed")]})
     lines = []
-    run._wait_until_finished(airflow, DagRun("train_models", "one", "running"), lines.append)
+    run._wait_until_finished(airflow, DagRun("train_models", "one", "running"), lines.append, PipelineProgress({}))
     assert [line.split() for line in lines] == [["rankers.train_ranker", "3", "FAILED"]]
 
 
