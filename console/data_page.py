@@ -6,6 +6,8 @@ Reads file names, sizes and landing records only; no data of users.
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,10 @@ from console.templates import render
 from storage import object_store
 from web.environment import format_utc_minute
 
+MAX_REASONS = 30
+MAX_REASON_CHARACTERS = 120
+DIGITS = re.compile(r"\d+")
+TIMES = re.compile(r"\d{4}-\d\d-\d\d[\d :.T+Z-]*")
 LANDING_COLUMNS = ("landed_at", "source", "format", "read", "landed", "duplicate", "quarantined", "landing_id")
 
 
@@ -25,7 +31,8 @@ def render_data_page(settings: Settings) -> str:
     return render(
         "data.html",
         landings=_landings(settings),
-        quarantine=_quarantine(settings),
+        quarantine=(quarantine := _quarantine(settings)),
+        quarantine_rows=[(table, reason, f"{rows:,}") for table, reason, rows in quarantine],
         quarantine_folder=settings.quarantine if settings.tables_url else "SEGUE_HOME/quarantine",
         marts=_marts(settings),
         features=_features(settings),
@@ -44,13 +51,23 @@ def _landings(settings: Settings) -> list[dict[str, Any]]:
     return [dict(zip(LANDING_COLUMNS, row, strict=True)) for row in rows]
 
 
-def _quarantine(settings: Settings) -> list[tuple[str, int]]:
-    """(table, rows) of each quarantined table; not the reasons, which quote the rejected values."""
-    counts: dict[str, int] = {}
+def _quarantine(settings: Settings) -> list[tuple[str, str, int]]:
+    """(table, reason without rejected values, rows) of quarantined rows, the most frequent first."""
+    counts: Counter[tuple[str, str]] = Counter()
     for file in object_store.list_files(settings.quarantine, "*/dt=*/*.parquet"):
-        rows = pq.read_metadata(object_store.open_arrow_source(file)).num_rows
-        counts[file.parts[-3]] = counts.get(file.parts[-3], 0) + rows
-    return list(counts.items())
+        table = pq.ParquetFile(object_store.open_arrow_source(file))
+        for batch in table.iter_batches(columns=["reason"]):
+            counts.update((file.parts[-3], describe_reason(str(reason))) for reason in batch.column(0).to_pylist())
+    return [(table, reason, rows) for (table, reason), rows in counts.most_common(MAX_REASONS)]
+
+
+def describe_reason(reason: str) -> str:
+    """A reason without the rejected value, which may be personal: `played_ms -7 is negative` becomes `played_ms … is negative`."""
+    column, _, rest = reason.partition(" ")
+    value, verb, tail = rest.rpartition(" is ")
+    if not verb:
+        return DIGITS.sub("…", reason) if len(reason) <= MAX_REASON_CHARACTERS else f"{column} …"
+    return f"{column} …{verb}{TIMES.sub('…', tail)}" if value else reason
 
 
 def _marts(settings: Settings) -> list[dict[str, Any]]:

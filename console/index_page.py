@@ -74,6 +74,7 @@ def _release_context(release: Release) -> dict[str, Any]:
     return {
         "release_id": release.release_id,
         "state": release.state,
+        "is_active": release.is_active,
         "as_of": manifest.get("as_of", ""),
         "recipe": manifest.get("recipe", ""),
         "recall": "{:.4f} [{:.4f}, {:.4f}]".format(*interval) if interval else "",

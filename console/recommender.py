@@ -1,4 +1,4 @@
-"""State of the running recommender, from its `/status`."""
+"""State of the running services: whether they respond, and the recommender's `/status`."""
 
 from __future__ import annotations
 
@@ -21,3 +21,23 @@ def read_degraded_parts(settings: Settings) -> list[dict[str, Any]]:
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return []
     return list(parts)
+
+
+HEALTH_PATHS = {"Airflow": "/api/v2/monitor/health", "recommender": "/readyz", "MLflow": "/health"}
+
+
+def read_services(settings: Settings) -> dict[str, bool]:
+    """Name → whether the service responds and has loaded everything that it needs."""
+    ports = (settings.airflow_port, settings.recommender_port, settings.mlflow_port)
+    urls = {
+        name: f"http://{settings.host}:{port}{path}"
+        for (name, path), port in zip(HEALTH_PATHS.items(), ports, strict=True)
+    }
+    return {name: _responds(url) for name, url in urls.items()}
+
+
+def _responds(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=TIMEOUT_S).is_success
+    except httpx.HTTPError:
+        return False

@@ -1,17 +1,20 @@
 """`python -m console.server`: HTTP server of the console, an index of reports, services and releases, and their pages.
 
-Serves generated pages and two folders of SEGUE_HOME (reports, dbt docs); the rest of SEGUE_HOME stays private. With an
-operator's password, everything but `/livez` requires it.
+Serves generated pages, live metrics and two folders of SEGUE_HOME (reports, dbt docs); the rest of SEGUE_HOME stays
+private. With an operator's password, everything but `/livez` requires it; without one, actions on releases are not possible.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 import signal
 import sys
 from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from config.bind_address import check_bind_address
 from config.settings import (
@@ -22,18 +25,37 @@ from config.settings import (
     load_operator_password,
     load_settings,
 )
+from console.actions import ACTIONS, InvalidActionError, Outcome, read_actions, run_action
 from console.data_page import render_data_page
+from console.history_page import render_history_page
 from console.index_page import render_index, render_release
-from console.recommender import read_degraded_parts
+from console.live import INTERVAL_S, MetricsSampler
+from console.recommender import read_degraded_parts, read_services
+from console.releases import list_releases
 from console.reports import render_missing_report, render_report
+from console.templates import render
 from web.basic_authentication import CHALLENGE, is_operator
+
+STATIC = Path(__file__).parent / "static"
+STATIC_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+MAX_FORM_BYTES = 1000
+LIVE_CHARTS = (
+    ("requests_per_s", "Requests", "/s"),
+    ("p95_ms", "Latency, 95th percentile", "ms"),
+    ("error_share", "Errors", "%"),
+    ("events_per_s", "Events", "/s"),
+    ("waiting_reports", "Event reports that are not in the online store", ""),
+    ("lag_s", "Age of the oldest event that no consumer has processed", "s"),
+)
 
 
 class Handler(SimpleHTTPRequestHandler):
     """Request handler: generated pages first, then files of the two public folders."""
 
-    def __init__(self, *arguments: object, settings: Settings, password: str = "") -> None:
-        self.settings, self._password = settings, password
+    def __init__(
+        self, *arguments: object, settings: Settings, password: str = "", sampler: MetricsSampler | None = None
+    ) -> None:
+        self.settings, self._password, self._sampler = settings, password, sampler
         super().__init__(*arguments, directory=str(settings.home))  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
@@ -46,17 +68,63 @@ class Handler(SimpleHTTPRequestHandler):
         if not self._respond(has_body=False):
             super().do_HEAD()
 
-    def _respond(self, has_body: bool) -> bool:
-        """Send a generated page or an error; False if the path is a public file."""
+    def do_POST(self) -> None:
+        """Run an action of the operator, such as a rollback, and respond with its result."""
+        if self._reject(has_body=True):
+            return
+        name = self.path.removeprefix("/actions/")
+        # A browser sends the password with requests of other sites too (cross-site request forgery).
+        origin = urlsplit(self.headers.get("Origin", "")).netloc
+        if not origin or origin != self.headers.get("Host", ""):
+            self.send_error(403, explain="Actions are accepted from the pages of this console only")
+        elif not self._password:
+            self.send_error(403, explain="Actions need an operator's password: set SEGUE_OPERATOR_PASSWORD")
+        elif (values := self._read_form()) is not None:
+            try:
+                outcome = run_action(name, values, self.client_address[0], self.settings)
+            except InvalidActionError as error:
+                self.send_error(400, explain=str(error))
+            else:
+                self._send(200, self._render_action(name, values, outcome), has_body=True)
+
+    def _read_form(self) -> dict[str, str] | None:
+        """Values of the request's form; None if an error was sent."""
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or int(length) > MAX_FORM_BYTES:
+            self.send_error(413, explain=f"A form has at most {MAX_FORM_BYTES} bytes, and a Content-Length")
+            return None
+        return dict(parse_qsl(self.rfile.read(int(length)).decode("utf-8", errors="replace")))
+
+    def _reject(self, has_body: bool) -> bool:
+        """Send an error to a foreign name or a client without the password; False if the request is accepted."""
         # A site could point its name at this machine and read the pages as its own (DNS rebinding).
         if is_loopback(self.settings.host) and not is_loopback_authority(self.headers.get("Host", "")):
             self.send_error(403, explain="On a loopback address the console answers to localhost and 127.0.0.1 only")
             return True
+        if (
+            self._password
+            and self.path != "/livez"
+            and not is_operator(self.headers.get("Authorization", ""), self._password)
+        ):
+            self._send(401, "a password is required; the user is segue, see SEGUE_OPERATOR_PASSWORD", has_body)
+            return True
+        return False
+
+    def _respond(self, has_body: bool) -> bool:
+        """Send a generated page or an error; False if the path is a public file."""
+        if self._reject(has_body):
+            return True
         if self.path == "/livez":
             self._send(200, "", has_body=False)
             return True
-        if self._password and not is_operator(self.headers.get("Authorization", ""), self._password):
-            self._send(401, "a password is required; the user is segue, see SEGUE_OPERATOR_PASSWORD", has_body)
+        if self.path == "/live.json":
+            self._send(200, json.dumps(self._live_state()), has_body, "application/json")
+            return True
+        if (asset := STATIC / self.path.removeprefix("/static/")).parent == STATIC and asset.suffix in STATIC_TYPES:
+            if asset.is_file():
+                self._send(200, asset.read_text(encoding="utf-8"), has_body, STATIC_TYPES[asset.suffix])
+            else:
+                self.send_error(404)
             return True
         page = self._render()
         if self.path == "/favicon.ico":  # browsers request it for reports without an icon
@@ -73,7 +141,14 @@ class Handler(SimpleHTTPRequestHandler):
 
     def _render(self) -> str | None:
         """Page generated for this request; None if there is none at the path."""
-        _, *parts = self.path.partition("?")[0].split("/")
+        path, _, query = self.path.partition("?")
+        _, *parts = path.split("/")
+        if parts == ["live"]:
+            return render("live.html", charts=LIVE_CHARTS, interval_s=f"{INTERVAL_S:.0f}")
+        if parts == ["history"]:
+            return render_history_page(self.settings)
+        if len(parts) == 2 and parts[0] == "actions" and parts[1] in ACTIONS:
+            return self._render_action(parts[1], dict(parse_qsl(query)))
         if parts == [""]:
             return render_index(self._settings_for_client(), read_degraded_parts(self.settings))
         if parts == ["data"]:
@@ -82,17 +157,43 @@ class Handler(SimpleHTTPRequestHandler):
             return render_release(parts[1], self._settings_for_client())
         return render_report(parts[1], self.settings) if len(parts) == 2 and parts[0] == "read" else None
 
+    def _render_action(self, name: str, values: dict[str, str], outcome: Outcome | None = None) -> str:
+        action = ACTIONS[name]
+        return render(
+            "action.html",
+            name=name,
+            title=action.title,
+            effect=action.effect,
+            release=None if name == "roll_back" else values.get("release", ""),
+            is_allowed=bool(self._password),
+            outcome=outcome,
+            actions=read_actions(self.settings),
+        )
+
+    def _live_state(self) -> dict[str, Any]:
+        releases = list_releases(self.settings)
+        active = releases[0] if releases and releases[0].is_active else None
+        return {
+            "services": read_services(self.settings),
+            "release": active.release_id if active else None,
+            "released_at": active.manifest.get("released_at") if active else None,
+            "degraded": read_degraded_parts(self.settings),
+            "samples": self._sampler.samples() if self._sampler else [],
+        }
+
     def _settings_for_client(self) -> Settings:
         """Settings with the host that the client used: in a container the server listens on 0.0.0.0."""
         name = self.headers.get("Host", "").rpartition(":")[0]
         return replace(self.settings, host=name) if name else self.settings
 
-    def _send(self, status: int, text: str, has_body: bool) -> None:
+    def _send(self, status: int, text: str, has_body: bool, content_type: str = "text/html; charset=utf-8") -> None:
         body = text.encode()
         self.send_response(status)
         if status == 401:
             self.send_header("WWW-Authenticate", CHALLENGE)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Type", content_type)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("X-Frame-Options", "DENY")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if has_body:
@@ -109,12 +210,14 @@ def main() -> None:
     try:
         settings = load_settings()
         check_bind_address(settings, "pages")
-        handler = functools.partial(Handler, settings=settings, password=load_operator_password())
+        sampler = MetricsSampler(settings)
+        handler = functools.partial(Handler, settings=settings, password=load_operator_password(), sampler=sampler)
     except SettingError as error:
         sys.exit(str(error))
     # As the first process of a container, Python ignores SIGTERM unless there is a handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with ThreadingHTTPServer((settings.host, settings.console_port), handler) as server:
+        sampler.start()
         server.serve_forever()
 
 

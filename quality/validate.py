@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config import settings
+from storage.report_history import append_to_history
 from web.environment import create_environment
 
 if TYPE_CHECKING:
@@ -84,6 +85,13 @@ def write_page(site: Path, page: str, data: str) -> Path:
     return site / "outcome.html"
 
 
+def record_metrics(history: Path, as_of: str, results: Sequence[SuiteResult]) -> None:
+    """Add the metrics of a day to the history that the console shows over time."""
+    values = {name: metric.value for result in results for name, metric in result.measured.items()}
+    if values:
+        append_to_history(history, as_of, values)
+
+
 def _format_value(metric: MeasuredMetric) -> str:
     return "not known" if metric.value is None else f"{metric.value:.4g}"
 
@@ -130,6 +138,9 @@ def main(arguments: list[str] | None = None) -> int:
                     validator.build_docs()
                     content = (stage, options.as_of.isoformat(), stage_results, error_message)
                     pages.append(write_page(site, render_page(*content), render_json(*content)))
+                    record_metrics(
+                        home.reports / "history" / f"{stage}.jsonl", options.as_of.isoformat(), stage_results
+                    )
             results += stage_results
         if not results:
             if options.suite is None:

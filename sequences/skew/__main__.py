@@ -17,6 +17,7 @@ from config import settings
 from sequences.feast_store import local_marts_folder, open_store
 from sequences.skew import request_log
 from sequences.skew.compare import compare_requests
+from storage.report_history import append_to_history
 
 MAX_SKEW_RATE = 0.001
 MAX_REQUESTS = 5_000
@@ -42,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not report.requests:
         print(f"no request was logged on {day}: nothing to compare (the service logs a sample of its requests)")
         return 0
+    append_to_history(current.reports / "history" / "skew.jsonl", as_of.isoformat(), {"skew_rate": report.rate})
     print(
         f"{report.unequal:,} of {report.values:,} values differ ({report.rate:.4%}) in {report.compared:,} of "
         f"{report.requests:,} requests of {day}; late {report.late}, early {report.early}, stale {report.stale}, "

@@ -15,6 +15,7 @@ import pytest
 from markupsafe import escape
 
 from config import settings
+from console.actions import read_actions
 from console.reports import REPORTS
 from local import airflow_server
 from local.ports import free_port, is_free
@@ -191,7 +192,17 @@ def test_services_are_linked_with_the_host_of_the_request(here, console):
 def test_pages_are_accessible_on_a_phone(console, scheme):
     with browser.open_page(color_scheme=scheme, viewport={"width": 390, "height": 800}) as page:
         for path in (
-            *("/", "/data", "/releases/second", "/read/benchmark", "/read/skew", "/read/ablation_ranking_history"),
+            *(
+                "/",
+                "/live",
+                "/history",
+                "/data",
+                "/actions/canary?release=first",
+                "/releases/second",
+                "/read/benchmark",
+                "/read/skew",
+                "/read/ablation_ranking_history",
+            ),
             "/reports/evaluation.html",  # a report without an icon, which the browser requests
         ):
             page.goto(console + path)
@@ -211,3 +222,49 @@ def test_the_server_ends_on_sigterm(tmp_path):
     wait_until(lambda: not is_free("127.0.0.1", port), "the console")
     server.terminate()
     assert server.wait(timeout=60) == 0
+
+
+def test_live_values_and_charts_are_served_to_the_operator_only(here):
+    console_home.write_reports(here)
+    with console_home.serve_console(here, "p" * 20) as url:
+        for path in ("/live", "/live.json", "/history", "/static/charts.js", "/actions/roll_back"):
+            assert httpx.get(url + path).status_code == 401
+            assert httpx.get(url + path, auth=("segue", "p" * 20)).status_code == 200
+        state = httpx.get(f"{url}/live.json", auth=("segue", "p" * 20)).json()
+        assert state["release"] == "second"
+        assert state["services"] == {"Airflow": False, "recommender": False, "MLflow": False}
+        assert httpx.get(f"{url}/static/..%2fserver.py", auth=("segue", "p" * 20)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "password", "status"),
+    [
+        ({}, b"", "p" * 20, 403),  # without Origin
+        ({"Origin": "https://evil.example"}, b"", "p" * 20, 403),
+        ({"Origin": "same"}, b"", "", 403),  # no password is set
+        ({"Origin": "same"}, b"x" * 2000, "p" * 20, 413),
+        ({"Origin": "same"}, b"release=../x", "p" * 20, 400),
+    ],
+)
+def test_actions_need_a_password_and_the_console_as_origin(here, headers, content, password, status):
+    console_home.write_reports(here)
+    with console_home.serve_console(here, password) as url:
+        headers = {name: url if value == "same" else value for name, value in headers.items()}
+        response = httpx.post(f"{url}/actions/activate", headers=headers, content=content, auth=("segue", password))
+    assert response.status_code == status
+    assert read_actions(here) == []
+
+
+def test_an_operator_confirms_a_rollback_and_sees_its_result(here):
+    console_home.write_reports(here)
+    credentials = {"username": "segue", "password": "p" * 20}
+    with console_home.serve_console(here, "p" * 20) as url, browser.open_page(http_credentials=credentials) as page:
+        page.goto(url)
+        page.get_by_role("link", name="Roll back").click()
+        assert "All users get the previous release" in page.text_content("body")
+        assert read_actions(here) == []
+        page.get_by_role("button", name="Roll back").click()
+        page.get_by_text("Nothing was changed.").wait_for()
+        assert "first" in page.text_content("pre")
+    finished, started = read_actions(here)
+    assert finished["arguments"] == started["arguments"] == ["rollback"] and finished["code"] == 2

@@ -1,0 +1,142 @@
+"""Actions of the operator on releases: the commands of `python -m training.release`, each recorded in a log."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.settings import ROOT, Settings
+
+TIMEOUT_S = 120.0
+SHOWN_ACTIONS = 50
+RELEASE_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+
+
+class InvalidActionError(ValueError):
+    """An action or one of its values is not valid; the message names it."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """One action: its text on the confirmation page, and its command."""
+
+    title: str
+    effect: str
+    arguments: Callable[[Mapping[str, str]], list[str]]  # form values → arguments of `python -m training.release`
+
+
+def _release(values: Mapping[str, str]) -> str:
+    release = values.get("release", "")
+    if not RELEASE_ID.fullmatch(release):
+        raise InvalidActionError(f"release {release[:100]!r} is not the id of a release; choose one of the list")
+    return release
+
+
+def _share(values: Mapping[str, str]) -> str:
+    try:
+        percent = float(values.get("percent", ""))
+    except ValueError:
+        percent = -1
+    if not 0 <= percent <= 50:
+        raise InvalidActionError(
+            f"percent {values.get('percent', '')[:20]!r} is not a number from 0 to 50; 0 ends a canary"
+        )
+    return f"{percent / 100:g}"
+
+
+ACTIONS = {
+    "roll_back": Action(
+        "Roll back",
+        "All users get the previous release, and all canaries end. The recommender follows within a second.",
+        lambda _: ["rollback"],
+    ),
+    "activate": Action(
+        "Activate",
+        "All users get this release, and all canaries end. The recommender follows within a second.",
+        lambda values: ["activate", _release(values)],
+    ),
+    "canary": Action(
+        "Canary",
+        "This share of the users gets this release, and the experiment report compares it with the one in service. 0 ends it.",
+        lambda values: ["canary", _release(values), "--share", _share(values)],
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Result of an action: exit code 0 if it was done, and the lines that the command printed."""
+
+    code: int
+    output: str
+
+
+def log_file(settings: Settings) -> Path:
+    """File with one JSON object per action."""
+    return settings.logs / "console_actions.jsonl"
+
+
+def check_action(name: str, values: Mapping[str, str]) -> list[str]:
+    """Arguments of the action's command.
+
+    Raises:
+        InvalidActionError: There is no such action, or a value is not valid.
+    """
+    if name not in ACTIONS:
+        raise InvalidActionError(f"{name[:100]!r} is not an action; actions are {', '.join(ACTIONS)}")
+    return ACTIONS[name].arguments(values)
+
+
+def run_action(name: str, values: Mapping[str, str], client: str, settings: Settings) -> Outcome:
+    """Run the action's command and record it.
+
+    Args:
+        name: Key of `ACTIONS`.
+        values: Values of the form.
+        client: Address of the operator, for the log.
+        settings: Home and log folder.
+
+    Raises:
+        InvalidActionError: There is no such action, or a value is not valid; nothing is run.
+    """
+    arguments = check_action(name, values)
+    _record(settings, client, arguments, None)  # before: an action must not take effect without a record
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "training.release", *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_S,
+        )
+        outcome = Outcome(done.returncode, (done.stdout + done.stderr).strip())
+    except subprocess.TimeoutExpired:
+        outcome = Outcome(-1, f"the command did not end within {TIMEOUT_S:.0f} s; see the list of releases")
+    _record(settings, client, arguments, outcome)
+    return outcome
+
+
+def read_actions(settings: Settings) -> list[dict[str, object]]:
+    """Newest records, newest first; a record without `code` was not finished at its time."""
+    try:
+        lines = log_file(settings).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in reversed(lines[-SHOWN_ACTIONS:])]
+
+
+def _record(settings: Settings, client: str, arguments: list[str], outcome: Outcome | None) -> None:
+    record: dict[str, object] = {"time": datetime.now(UTC).isoformat(), "client": client, "arguments": arguments}
+    if outcome:
+        record |= {"code": outcome.code, "output": outcome.output[-2000:]}
+    file = log_file(settings)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as log:
+        log.write(json.dumps(record) + "\n")

@@ -1,0 +1,162 @@
+"""Live state of the recommender: rates and latencies of the last hour, sampled from its Prometheus metrics."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from config.settings import Settings
+
+INTERVAL_S = 5.0
+KEPT_SAMPLES = 720  # an hour
+TIMEOUT_S = 2.0
+QUANTILE = 0.95
+ANSWERED = "answered"  # outcome of a request without an error
+
+SERVED, LATENCY, REJECTED = "segue_recommend_requests_total", "segue_recommend_seconds_bucket", "segue_refused_total"
+EVENTS, WAITING, LAG = "segue_events_total", "segue_unpushed_reports", "segue_broker_oldest_message_seconds"
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Values of the metrics at one time, since the start of the recommender."""
+
+    time_s: float
+    answers: float = 0
+    errors: float = 0  # failed requests, and requests rejected because the queue was full
+    buckets: Mapping[float, float] = field(
+        default_factory=dict
+    )  # upper bound in seconds → requests that took at most that
+    events: float = 0
+    waiting_reports: float = 0  # logged reports that are not in the online store
+    lag_s: float = 0  # age of the oldest message that no consumer has processed; 0 without a broker
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rates between two readings; None where there was no request."""
+
+    time_s: float  # seconds since 1970
+    requests_per_s: float
+    p95_ms: float | None
+    error_share: float | None
+    events_per_s: float
+    waiting_reports: float
+    lag_s: float
+
+
+def read_totals(text: str, time_s: float) -> Totals:
+    """Totals of a page in Prometheus' text format.
+
+    Raises:
+        ValueError: The text is not in that format.
+    """
+    sums: dict[str, float] = defaultdict(float)
+    buckets: dict[float, float] = defaultdict(float)
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == LATENCY:
+                buckets[float(sample.labels["le"])] += sample.value
+            elif sample.name == SERVED:
+                sums["answers" if sample.labels["outcome"] == ANSWERED else "errors"] += sample.value
+            else:
+                sums[sample.name] += sample.value
+    return Totals(
+        time_s,
+        answers=sums["answers"],
+        errors=sums["errors"] + sums[REJECTED],
+        buckets=dict(buckets),
+        events=sums[EVENTS],
+        waiting_reports=sums[WAITING],
+        lag_s=sums[LAG],
+    )
+
+
+def compare_totals(earlier: Totals, later: Totals) -> Sample:
+    """Rates between two readings. After a restart of the recommender, whose counters then start at 0, rates since that start."""
+    if later.answers < earlier.answers or later.errors < earlier.errors or later.events < earlier.events:
+        earlier = Totals(earlier.time_s)
+    seconds = max(later.time_s - earlier.time_s, 1e-3)
+    answers, errors = later.answers - earlier.answers, later.errors - earlier.errors
+    requests = answers + errors
+    buckets = {bound: count - earlier.buckets.get(bound, 0.0) for bound, count in later.buckets.items()}
+    quantile = histogram_quantile(buckets, QUANTILE)
+    return Sample(
+        time_s=later.time_s,
+        requests_per_s=requests / seconds,
+        p95_ms=None if quantile is None else quantile * 1000,
+        error_share=errors / requests if requests else None,
+        events_per_s=(later.events - earlier.events) / seconds,
+        waiting_reports=later.waiting_reports,
+        lag_s=later.lag_s,
+    )
+
+
+def histogram_quantile(buckets: Mapping[float, float], quantile: float) -> float | None:
+    """Quantile of a cumulative histogram, linear within a bucket, as Prometheus' function of that name; None if it is empty."""
+    total = max(buckets.values(), default=0.0)
+    if total <= 0:
+        return None
+    rank, lower_bound, lower_count = quantile * total, 0.0, 0.0
+    for bound, count in sorted(buckets.items()):
+        if count >= rank:
+            if bound == float("inf"):
+                return lower_bound
+            return lower_bound + (bound - lower_bound) * (rank - lower_count) / (count - lower_count)
+        lower_bound, lower_count = bound, count
+    return lower_bound
+
+
+class MetricsSampler:
+    """Thread that reads the recommender's metrics every few seconds and keeps the rates of the last hour.
+
+    Args:
+        settings: Address of the recommender, and of the consumer if events go through a broker.
+        interval_s: Seconds between two readings.
+    """
+
+    def __init__(self, settings: Settings, interval_s: float = INTERVAL_S) -> None:
+        ports = [settings.recommender_port, *([settings.consumer_port] if settings.broker else [])]
+        self._urls = [f"http://{settings.host}:{port}/metrics" for port in ports]
+        self._interval_s = interval_s
+        self._samples: deque[Sample] = deque(maxlen=KEPT_SAMPLES)
+        self._earlier: Totals | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics sampler", daemon=True)
+
+    def start(self) -> None:
+        """Start sampling."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop sampling."""
+        self._stopped.set()
+        self._thread.join()
+
+    def samples(self) -> list[dict[str, float | None]]:
+        """Samples of the last hour, oldest first."""
+        return [asdict(sample) for sample in list(self._samples)]
+
+    def sample(self, clock: Callable[[], float] = time.time) -> None:
+        """Read the metrics once. A recommender that does not answer leaves a gap."""
+        try:
+            pages = [httpx.get(url, timeout=TIMEOUT_S).raise_for_status().text for url in self._urls]
+            later = read_totals("".join(pages), clock())
+        except (httpx.HTTPError, ValueError):
+            self._earlier = None
+            return
+        if self._earlier is not None:
+            self._samples.append(compare_totals(self._earlier, later))
+        self._earlier = later
+
+    def _run(self) -> None:
+        while True:
+            self.sample()
+            if self._stopped.wait(self._interval_s):
+                return

@@ -1,0 +1,85 @@
+// Charts of the console with uPlot, and the header that shows the live state of the recommender.
+"use strict";
+(() => {
+  const POLL_MS = 5000;
+  const COLORS = ["#4477aa", "#cc6677", "#228833", "#aa8800"];
+  const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const resolved = (name) => { // light-dark() of the style sheet as a color that a canvas accepts
+    const probe = document.createElement("span");
+    probe.style.color = style(name);
+    document.body.append(probe);
+    const color = getComputedStyle(probe).color;
+    probe.remove();
+    return color;
+  };
+  const formatter = (unit) => (value) => value == null ? "–"
+    : unit === "%" ? `${Number((value * 100).toPrecision(3))} %` : `${Number(value.toPrecision(3))}${unit ? ` ${unit}` : ""}`;
+
+  function draw(element, times, names, values) {
+    element.replaceChildren();
+    const format = formatter(element.dataset.unit);
+    const axis = { stroke: resolved("--soft"), grid: { stroke: resolved("--line"), width: 1 }, ticks: { stroke: resolved("--line") } };
+    const options = {
+      width: element.clientWidth, height: 200, cursor: { y: false }, legend: { live: true },
+      scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 1] } },
+      axes: [axis, { ...axis, size: 70, values: (_, ticks) => ticks.map(format) }],
+      series: [{}, ...names.map((name, index) => ({
+        label: name, stroke: COLORS[index % COLORS.length], width: 2, spanGaps: true, value: (_, value) => format(value),
+        points: { show: times.length < 60 },
+      }))],
+    };
+    return new uPlot(options, [times, ...values], element);
+  }
+
+  const seconds = (label) => Date.parse(label.length > 10 ? `${label}Z` : label) / 1000;
+  function drawAll() {
+    for (const element of document.querySelectorAll(".chart[data-labels]")) {
+      const { labels, lines, values } = element.dataset;
+      draw(element, JSON.parse(labels).map(seconds), JSON.parse(lines), JSON.parse(values));
+    }
+  }
+
+  function drawLive(samples) {
+    for (const element of document.querySelectorAll(".chart[data-live]")) {
+      const key = element.dataset.live;
+      draw(element, samples.map((sample) => sample.time_s), [key.replace(/_(per_s|ms|s)$/, "").replaceAll("_", " ")],
+        [samples.map((sample) => sample[key])]);
+    }
+  }
+
+  function age(moment) {
+    const minutes = (Date.now() - Date.parse(moment)) / 60000;
+    return minutes < 90 ? `${Math.round(minutes)} min` : minutes < 2880 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1440)} days`;
+  }
+
+  async function poll() {
+    const header = document.getElementById("live-header");
+    try {
+      const response = await fetch("/live.json");
+      if (!response.ok) throw new Error(String(response.status));
+      const state = await response.json();
+      const last = state.samples.at(-1);
+      const show = (key, text, bad = false) => {
+        const element = header.querySelector(`[data-value="${key}"]`);
+        element.textContent = text;
+        element.classList.toggle("bad", bad);
+      };
+      const down = Object.entries(state.services).filter(([, up]) => !up).map(([name]) => name);
+      show("services", down.length ? `${down.join(", ")} down` : "all up", down.length > 0);
+      show("release", state.release ?? "none", !state.release);
+      show("requests", last ? `${last.requests_per_s.toFixed(1)}/s` : "–");
+      show("p95", last?.p95_ms == null ? "–" : `${last.p95_ms.toFixed(0)} ms`);
+      show("errors", last?.error_share == null ? "–" : `${(last.error_share * 100).toFixed(1)} %`, last?.error_share > 0.01);
+      show("lag", last ? (last.lag_s > 0 ? `${last.lag_s.toFixed(0)} s` : `${last.waiting_reports} waiting`) : "–", last?.waiting_reports > 100);
+      show("run", state.released_at ? `${age(state.released_at)} ago` : "never");
+      show("degraded", state.degraded.length ? state.degraded.map((part) => part.part).join(", ") : "nothing", state.degraded.length > 0);
+      drawLive(state.samples);
+    } catch (error) {
+      header.querySelector('[data-value="services"]').textContent = `console does not answer (${error.message})`;
+    }
+    setTimeout(poll, POLL_MS);
+  }
+
+  addEventListener("DOMContentLoaded", () => { drawAll(); poll(); });
+  addEventListener("resize", drawAll);
+})();

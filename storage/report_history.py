@@ -1,0 +1,43 @@
+"""Values of a report over time: one JSON object per day and line, next to the report of the newest day."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+KEPT_DAYS = 400
+
+
+def append_to_history(file: Path, as_of: str, values: Mapping[str, float | None]) -> None:
+    """Add the values of a day, or replace those of an earlier run of the same day.
+
+    Args:
+        file: History of one report.
+        as_of: ISO date.
+        values: Name → value; None if it was not known.
+    """
+    rows = [row for row in read_history(file) if row["as_of"] != as_of]
+    rows.append({"as_of": as_of, **values})
+    rows.sort(key=lambda row: str(row["as_of"]))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    written = file.with_name(file.name + ".new")
+    written.write_text("".join(json.dumps(row) + "\n" for row in rows[-KEPT_DAYS:]), encoding="utf-8")
+    written.replace(file)
+
+
+def read_history(file: Path) -> list[dict[str, object]]:
+    """Rows of the history by date; lines that are not JSON objects with a date are left out."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    rows = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("as_of"), str):
+            rows.append(row)
+    return rows

@@ -1,0 +1,68 @@
+"""Actions of the operator: values are checked, every action is recorded before and after it runs."""
+
+import subprocess
+
+import pytest
+
+from config import settings
+from console import actions
+from console.actions import InvalidActionError, check_action, read_actions, run_action
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    return settings.load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "arguments"),
+    [
+        ("roll_back", {"release": "ignored"}, ["rollback"]),
+        ("activate", {"release": "a.1-b_c"}, ["activate", "a.1-b_c"]),
+        ("canary", {"release": "a", "percent": "2.5"}, ["canary", "a", "--share", "0.025"]),
+        ("canary", {"release": "a", "percent": "0"}, ["canary", "a", "--share", "0"]),
+    ],
+)
+def test_form_values_become_arguments(name, values, arguments):
+    assert check_action(name, values) == arguments
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("delete", {}, "'delete' is not an action; actions are roll_back, activate, canary"),
+        ("activate", {}, "release '' is not the id"),
+        ("activate", {"release": "../x"}, "is not the id"),
+        ("canary", {"release": "a", "percent": "nan"}, "percent 'nan' is not a number from 0 to 50"),
+        ("canary", {"release": "a", "percent": "51"}, "from 0 to 50"),
+        ("canary", {"release": "a"}, "from 0 to 50"),
+    ],
+)
+def test_other_values_are_rejected_with_the_remedy(here, name, values, message):
+    with pytest.raises(InvalidActionError, match=message):
+        run_action(name, values, "127.0.0.1", here)
+    assert read_actions(here) == []
+
+
+def test_an_action_is_recorded_before_and_after_it_runs(here, monkeypatch):
+    def run(command, **_):
+        assert command[1:] == ["-m", "training.release", "rollback"]
+        assert len(read_actions(here)) == 1
+        return subprocess.CompletedProcess(command, 0, "rolled back: first is active for all users\n", "")
+
+    monkeypatch.setattr(actions.subprocess, "run", run)
+    outcome = run_action("roll_back", {}, "127.0.0.1", here)
+    assert (outcome.code, outcome.output) == (0, "rolled back: first is active for all users")
+    newest, started = read_actions(here)
+    assert (newest["client"], newest["arguments"], newest["code"]) == ("127.0.0.1", ["rollback"], 0)
+    assert "code" not in started
+
+
+def test_a_command_that_does_not_end_is_recorded(here, monkeypatch):
+    def run(command, **options):
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(actions.subprocess, "run", run)
+    assert run_action("roll_back", {}, "127.0.0.1", here).code == -1
+    assert "did not end" in str(read_actions(here)[0]["output"])

@@ -1,0 +1,91 @@
+"""Rates of the console from two readings of Prometheus metrics."""
+
+import math
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from config import settings
+from console import live
+from console.live import MetricsSampler, Sample, Totals, compare_totals, histogram_quantile, read_totals
+from serving.observability.metrics import Metrics
+
+
+def page(metrics_of):
+    """Page of metrics that the recommender has after `metrics_of` has used them."""
+    registry = CollectorRegistry()
+    metrics_of(Metrics(registry))
+    return generate_latest(registry).decode()
+
+
+def answer(metrics, count=1, seconds=0.02):
+    for _ in range(count):
+        metrics.requests.labels("daily", "answered", "one").inc()
+        metrics.request_seconds.labels("daily", "one").observe(seconds)
+
+
+def test_the_metrics_of_the_recommender_are_read():
+    def used(metrics):
+        answer(metrics, 3)
+        metrics.requests.labels("", "ReleaseError", "one").inc()
+        metrics.refused.labels("/recommend").inc(2)
+        metrics.events.labels("accepted").inc(5)
+        metrics.unpushed.set(7)
+
+    totals = read_totals(page(used), 100.0)
+    assert (totals.answers, totals.errors, totals.events, totals.waiting_reports) == (3, 3, 5, 7)
+    assert (totals.buckets[0.01], totals.buckets[0.025], totals.buckets[math.inf]) == (0, 3, 3)
+
+
+def test_rates_count_only_what_happened_between_two_readings():
+    earlier = Totals(100.0, answers=10, errors=1, buckets={0.1: 4, 0.2: 10}, events=3)
+    later = Totals(105.0, answers=18, errors=3, buckets={0.1: 8, 0.2: 18}, events=13, waiting_reports=2, lag_s=1.5)
+    sample = compare_totals(earlier, later)
+    assert sample == Sample(105.0, 2.0, pytest.approx(190.0), 0.2, 2.0, 2, 1.5)
+
+
+def test_a_restart_starts_at_zero_and_an_idle_recommender_has_no_latency():
+    restarted = compare_totals(Totals(100.0, answers=10), Totals(102.0, answers=4, buckets={0.1: 4, math.inf: 4}))
+    assert restarted.requests_per_s == 2
+    idle = compare_totals(Totals(100.0, answers=10), Totals(105.0, answers=10))
+    assert (idle.requests_per_s, idle.p95_ms, idle.error_share) == (0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("buckets", "quantile", "expected"),
+    [
+        ({}, 0.5, None),
+        ({1.0: 0, math.inf: 0}, 0.5, None),
+        ({1.0: 10, math.inf: 10}, 0.5, 0.5),
+        ({1.0: 5, 2.0: 10, math.inf: 10}, 0.75, 1.5),
+        ({1.0: 5, math.inf: 10}, 0.9, 1.0),  # as Prometheus: the upper bound of the last finite bucket
+    ],
+)
+def test_quantiles_of_a_histogram(buckets, quantile, expected):
+    assert histogram_quantile(buckets, quantile) == expected
+
+
+def test_a_recommender_that_does_not_answer_leaves_a_gap(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    pages = [
+        page(answer),
+        page(lambda metrics: answer(metrics, 3)),
+        None,
+        page(answer),
+        "no metrics {",
+        page(answer),
+        page(answer),
+    ]
+
+    def get(url, timeout):
+        text = pages.pop(0)
+        if text is None:
+            raise httpx.ConnectError("away")
+        return httpx.Response(200, text=text, request=httpx.Request("GET", url))
+
+    monkeypatch.setattr(live.httpx, "get", get)
+    sampler, times = MetricsSampler(settings.load_settings()), iter(range(10, 100, 2))
+    for _ in range(7):
+        sampler.sample(lambda: next(times))
+    assert [sample["requests_per_s"] for sample in sampler.samples()] == [1.0, 0.0]
