@@ -9,7 +9,7 @@ Sample Ratio Mismatch in Online Controlled Experiments", KDD).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,8 +19,9 @@ from scipy.stats import chi2
 
 from training.evaluation.metrics.bootstrap import Estimate
 from training.experiments.arm_exposures import ArmExposures, Period, load_arm_exposures
-from training.experiments.metrics import measure_arm
+from training.experiments.metrics import METRICS, measure_arm
 from training.experiments.plan import ExperimentPlan
+from training.experiments.sequential_interval import sequential_interval
 from training.release.traffic_split import PRODUCTION
 
 LOOKBACK_DAYS = 28  # period of a comparison without an experiment
@@ -42,6 +43,8 @@ def comparison_period(plan: ExperimentPlan | None, newest: datetime, scene: str 
 
 def compare(marts: Path, period: Period, plan: ExperimentPlan | None, baseline: str | None = None) -> dict[str, Any]:
     """Content of `reports/experiment.json`: every metric is [value, low, high], null where it is undefined.
+
+    Intervals of differences are sequential, because the pipeline compares the arms every day.
 
     Raises:
         MissingInput: The mart `exposures` does not exist.
@@ -77,9 +80,12 @@ def compare(marts: Path, period: Period, plan: ExperimentPlan | None, baseline: 
             for name, arm in exposures.arms.items()
         },
         "differences": {
-            f"{name} - {reference}": _intervals(
-                {metric: estimate - estimates[reference][metric] for metric, estimate in of_arm.items()}
-            )
+            f"{name} - {reference}": {
+                metric: _finite(
+                    sequential_interval(estimate - estimates[reference][metric], METRICS[metric].expected_difference)
+                )
+                for metric, estimate in of_arm.items()
+            }
             for name, of_arm in estimates.items()
             if name != reference
         },
@@ -139,8 +145,9 @@ def _baseline(exposures: ArmExposures, requested: str | None) -> str:
 
 
 def _intervals(estimates: Mapping[str, Estimate]) -> dict[str, list[float | None]]:
-    """[value, low, high] by name; None for values that are not finite, e.g. if a bootstrap sample has no exposure."""
-    return {
-        name: [value if math.isfinite(value) else None for value in estimate.interval()]
-        for name, estimate in estimates.items()
-    }
+    return {name: _finite(estimate.interval()) for name, estimate in estimates.items()}
+
+
+def _finite(interval: Sequence[float]) -> list[float | None]:
+    """The interval with None for values that are not finite, e.g. if a bootstrap sample has no exposure."""
+    return [value if math.isfinite(value) else None for value in interval]

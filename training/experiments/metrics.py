@@ -17,19 +17,23 @@ from training.evaluation.metrics.bootstrap import Estimate, Floats
 
 @dataclass(frozen=True)
 class Metric:
-    """`scale` × sum of the numerator count / sum of the denominator count."""
+    """`scale` × sum of the numerator count / sum of the denominator count.
+
+    `expected_difference` is about the size of the differences between releases; sequential intervals are narrowest for it.
+    """
 
     numerator: str
     denominator: str
     scale: float
     description: str
+    expected_difference: float
 
 
 METRICS = {
-    "play_rate": Metric("plays", "exposures", 1, "fraction of exposures that were played"),
-    "finish_rate": Metric("full_plays", "plays", 1, "fraction of played exposures played nearly to the end"),
-    "skip_rate": Metric("skips", "plays", 1, "fraction of played exposures that were skipped"),
-    "likes_per_1000": Metric("likes", "exposures", 1000, "likes per 1,000 exposures"),
+    "play_rate": Metric("plays", "exposures", 1, "fraction of exposures that were played", 0.02),
+    "finish_rate": Metric("full_plays", "plays", 1, "fraction of played exposures played nearly to the end", 0.02),
+    "skip_rate": Metric("skips", "plays", 1, "fraction of played exposures that were skipped", 0.02),
+    "likes_per_1000": Metric("likes", "exposures", 1000, "likes per 1,000 exposures", 5),
 }
 
 
