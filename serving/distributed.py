@@ -140,16 +140,6 @@ class RecallService:
         )
 
     @bentoml.api
-    def recall_similar(self, content: dict[str, Any]) -> dict[str, Any]:
-        """See `Recall.recall_similar`."""
-        return _respond(
-            content,
-            lambda: array_json.encode_recall_result(
-                self._recall.recall_similar(self._release(content), int(content["item"]), _k(content))
-            ),
-        )
-
-    @bentoml.api
     def recall_continuation(self, content: dict[str, Any]) -> dict[str, Any]:
         """See `Recall.recall_continuation`."""
         return _respond(

@@ -14,10 +14,8 @@ from serving.releases.served_release import ServedRelease
 from training.data.ragged import Ragged
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates
-from training.slate.fusion import ANY_SCENE, FusedCandidates, Fusion
+from training.slate.fusion import FusedCandidates
 from training.slate.scenes import Scene
-
-EMPTY_HISTORY = Ragged(np.zeros(0, dtype=np.int64), np.zeros(2, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -83,32 +81,21 @@ def fuse(
         candidates: Channel → candidates.
         discovery_share: Fraction of new tracks; None for the scene's share in the release.
     """
-    return _merge_candidates(release.fusion, candidates, users.history_items, scene.name, discovery_share)
-
-
-def fuse_similar(candidates: Mapping[str, Candidates]) -> RequestCandidates:
-    """Fuse similar items, with equal weights: the release's weights and shares were fitted to users, not to tracks."""
-    return _merge_candidates(Fusion(), candidates, EMPTY_HISTORY, ANY_SCENE, 1.0)
+    if not candidates:
+        return NO_CANDIDATES
+    width = sum(one.items_BK.shape[1] for one in candidates.values())
+    return _first_row(release.fusion.fuse(candidates, users.history_items, width, [scene.name], discovery_share))
 
 
 def fuse_continuation(
     release: ServedRelease, candidates: Mapping[str, Candidates], items_S: np.ndarray, has_title: bool
 ) -> RequestCandidates:
-    """Fuse the candidates of the sources for a playlist, by the weights that the release has for as many seeds."""
+    """Fuse the candidates of the sources for one or more seeds, by the weights that the release has for as many."""
     if not candidates:
         return NO_CANDIDATES
     width = sum(one.items_BK.shape[1] for one in candidates.values())
     seeds = Ragged(items_S, np.array([0, len(items_S)], dtype=np.int64))
     return _first_row(release.continuation.fuse(candidates, seeds, has_title, width))
-
-
-def _merge_candidates(
-    fusion: Fusion, candidates: Mapping[str, Candidates], known: Ragged, scene: str, share: float | None
-) -> RequestCandidates:
-    if not candidates:
-        return NO_CANDIDATES
-    width = sum(one.items_BK.shape[1] for one in candidates.values())
-    return _first_row(fusion.fuse(candidates, known, width, [scene], share))
 
 
 def _first_row(merged: FusedCandidates) -> RequestCandidates:

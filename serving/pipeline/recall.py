@@ -84,11 +84,6 @@ class Recall:
         channels = release.channels if only is None else {name: release.source(name) for name in only}
         return self.run_channels(channels, lambda channel: channel.recall(users, k))
 
-    def recall_similar(self, release: ServedRelease, item: int, k: int) -> RecallResult:
-        """The `k` items most similar to `item`, of every channel."""
-        items = np.array([item], dtype=np.int64)
-        return self.run_channels(release.channels, lambda channel: channel.similar_items(items, k))
-
     def recall_continuation(self, release: ServedRelease, items: np.ndarray, title: str, k: int) -> RecallResult:
         """The best `k` of every source for a playlist with these seeds and this title, of which one may be empty."""
         return self.run_channels(release.continuation_sources, lambda source: source.continue_playlist(items, title, k))
@@ -140,8 +135,6 @@ class Recall:
                 first = int(found[name].items_BK[0, 0])
                 if first:
                     source.reasons(users, [first])
-                    if name in release.channels:
-                        source.similar_items(np.array([first]), k)
             except Exception as error:
                 raise WarmUpFailed(f"release {release.release_id} fails in {name}: {error}") from error
         first = next((int(one.items_BK[0, 0]) for one in found.values() if one.items_BK[0, 0]), 0)

@@ -173,12 +173,10 @@ class TrackPipeline:
             recalled = self._recall_candidates(context)
             trace.record_recall(recalled)
         with trace.time_stage("fuse", metrics):
-            if not request.is_about_tracks:
-                fused = fuse.fuse(release, scene, users, recalled.candidates, request.discovery)
-            elif request.track_id is not None:
-                fused = fuse.fuse_similar(recalled.candidates)
-            else:
+            if request.is_about_tracks:
                 fused = fuse.fuse_continuation(release, recalled.candidates, context.seed_items, bool(request.title))
+            else:
+                fused = fuse.fuse(release, scene, users, recalled.candidates, request.discovery)
             trace.fused = len(fused)
         with trace.time_stage("filter", metrics):
             excluded = np.union1d(context.excluded_items, listed.items_C)
@@ -211,10 +209,8 @@ class TrackPipeline:
         return candidates.take(places)
 
     def _recall_candidates(self, context: RequestContext) -> RecallResult:
-        """The best candidates of every channel; of popularity alone for an unknown user."""
+        """The best candidates of every source; of popularity alone for an unknown user."""
         release, user, k = context.release, context.user, context.request.scene.candidates_per_channel
-        if context.request.track_id is not None:
-            return self._recall.recall_similar(release, int(context.seed_items[0]), k)
         if context.request.is_about_tracks:
             return self._recall.recall_continuation(release, context.seed_items, context.request.title, k)
         only = [POPULARITY] if not user.is_known and POPULARITY in release.channels else None

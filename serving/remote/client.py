@@ -68,12 +68,6 @@ class RemoteRecall(Recall):
         names = list(release.channels if only is None else only)
         return self._call_recall("recall_for_users", names, _request_payload(release, users) | {"k": k, "only": names})
 
-    def recall_similar(self, release: ServedRelease, item: int, k: int) -> RecallResult:
-        """See `Recall.recall_similar`."""
-        return self._call_recall(
-            "recall_similar", list(release.channels), {"release": release.release_id, "item": item, "k": k}
-        )
-
     def recall_continuation(self, release: ServedRelease, items: np.ndarray, title: str, k: int) -> RecallResult:
         """See `Recall.recall_continuation`."""
         content = {"release": release.release_id, "items": array_json.encode_array(items), "title": title, "k": k}

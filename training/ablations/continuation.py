@@ -6,7 +6,8 @@ and all events of users opening them or playing tracks from them. The channels w
 these marts; weights and baselines are tuned on the validation playlists; the test playlists are scored once.
 
 Every list ranks the same catalog and has up to 500 tracks. Lists: popularity, item-kNN over playlists and over the
-listens of users (both tuned), the title alone, every source alone, and the continuation with and without the title.
+listens of users (both tuned), the channels with equal weights, the title alone, every source alone, and the continuation
+with and without the title.
 Those with fewer than 500 tracks are filled with the most played tracks. Intervals are over playlists, differences paired.
 
 Legend: C playlists, K tracks.
@@ -48,7 +49,7 @@ from training.recall.multi_interest.channel import MultiInterest
 from training.recall.realtime.channel import Realtime
 from training.recall.registry import load_channels
 from training.recipes import recipe
-from training.slate.continuation import CUTOFFS, PlaylistCases
+from training.slate.continuation import CUTOFFS, Continuation, PlaylistCases
 from training.train import train
 
 NAME = "continuation"
@@ -56,8 +57,9 @@ SEED_COUNTS = (0, 1, 5, 25)
 K = 500
 CHANNELS = (Realtime.name, MultiInterest.name, KnowledgeGraphWalks.name)
 POPULARITY, PLAYLIST_KNN, LISTEN_KNN, TITLE = "popularity", "item-kNN, playlists", "item-kNN, listens", "title only"
+CHANNELS_EQUAL = "channels, equal weights"
 WITHOUT_TITLE, WITH_TITLE = "continuation", "continuation with title"
-BASELINE_LISTS = (POPULARITY, PLAYLIST_KNN, LISTEN_KNN, TITLE)
+BASELINE_LISTS = (POPULARITY, PLAYLIST_KNN, LISTEN_KNN, CHANNELS_EQUAL, TITLE)
 
 Lists = NDArray[np.int64]
 
@@ -140,6 +142,8 @@ def measure(held_out: HeldOutPlaylists) -> dict[str, Any]:
         if seeds:
             lists[PLAYLIST_KNN] = found["playlist_neighbors"].items_BK
             lists[LISTEN_KNN] = listen_knn(cases)
+            of_channels = {name: found[name] for name in CHANNELS if name in found}
+            lists[CHANNELS_EQUAL] = Continuation().fuse(of_channels, cases.seeds, False, K).items_BK
         no_seeds = Ragged(np.zeros(0, dtype=np.int64), np.zeros(len(cases) + 1, dtype=np.int64))
         lists[TITLE] = continuation.fuse(of_title, no_seeds, True, K).items_BK
         if seeds:

@@ -14,6 +14,7 @@ from training.data.catalog import Catalog
 from training.data.feature_services import ServiceContract
 from training.data.vocabulary import Vocabulary
 from training.recall.channel import Candidates, RecallChannel
+from training.recall.continuation.source import SimilarItems
 from training.recall.reason import Reason
 from training.slate.blend import Blend
 from training.slate.fusion import Fusion
@@ -107,6 +108,7 @@ def release(table: pl.DataFrame, channels: Sequence[RecallChannel], **parts) -> 
         "vocabulary": vocabulary,
         "catalog": Catalog.build(table, vocabulary),
         "contract": CONTRACT,
+        "continuation_sources": {channel.name: SimilarItems(channel) for channel in channels},
     }
     whole["collection_indexes"] = {
         name: source.collection_index for name, source in parts.get("collection_channels", {}).items()

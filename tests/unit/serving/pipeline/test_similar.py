@@ -8,6 +8,8 @@ from serving.reasons.messages import render_reason
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.slate.blend import Blend
+from training.slate.continuation import Continuation
+from training.slate.reciprocal_rank import ReciprocalRank
 
 VECTORS = ListChannel("realtime", [2], near={5: [7, 8, 9], 4: []})
 GRAPH = ListChannel("knowledge_graph", [2], near={5: [9, 2, 3]})
@@ -27,7 +29,7 @@ def ids(answer):
     return [item.track_id for item in answer.items]
 
 
-def test_similar_items_of_channels_are_fused_by_rank(bench):
+def test_without_fitted_weights_sources_are_fused_by_rank(bench):
     answer = similar(bench, release(tracks(8), [POPULARITY, VECTORS, GRAPH], ranker=FavourRanker(3), blend=Blend(1.0)))
     # By hand: t7 has 1/61 + 1/63, t5 1/61, t0 and t6 1/62 (the smaller number first), t1 1/63. The ranker is not called.
     assert ids(answer) == ["t7", "t5", "t0", "t6", "t1"]
@@ -38,6 +40,12 @@ def test_similar_items_of_channels_are_fused_by_rank(bench):
         {"popularity": 0, "realtime": 3, "knowledge_graph": 3},
     )
     assert ids(similar(bench, release(tracks(8), [VECTORS, GRAPH]), limit=2)) == ["t7", "t5"]
+
+
+def test_weights_are_those_of_one_seed_without_a_title(bench):
+    only = {name: ReciprocalRank({name: 1.0}) for name in ("realtime", "knowledge_graph")}
+    fitted = Continuation({"1": only["realtime"], "2": only["knowledge_graph"], "1_title": only["knowledge_graph"]})
+    assert ids(similar(bench, release(tracks(8), [VECTORS, GRAPH], continuation=fitted), limit=3)) == ["t5", "t6", "t7"]
 
 
 def test_exposures_are_recorded_with_a_user_only(bench):
