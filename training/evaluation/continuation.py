@@ -4,6 +4,9 @@ A playlist is a validation playlist by the hash of its id. Its tracks are left o
 playlists: item-kNN, titles and the edges of the knowledge graph. Plays from it in the train part remain in the channels
 that learn from plays; `training.ablations.continuation` measures how good the result is with models that are fitted
 without these plays, too.
+
+Without enough playlists, weights are fitted on sessions of the validation part as if they were playlists: the tracks that a
+user listened to, of which the first are the seeds.
 """
 
 from __future__ import annotations
@@ -16,9 +19,10 @@ import numpy as np
 from sequences.batch import FIRST_CODE
 from training.data.collections import Collections
 from training.data.ragged import Ragged
+from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.evaluation.held_out_models import HeldOutModels
-from training.recall.channel import RecallChannel
+from training.recall.channel import Candidates, RecallChannel
 from training.recall.collection_recall import Playlists
 from training.recall.continuation.playlist_neighbors import CONFIG_GRID, PlaylistNeighbors, PlaylistNeighborsConfig
 from training.recall.continuation.source import ContinuationSource
@@ -56,12 +60,12 @@ def playlist_cases(
 
 
 def tune_continuation(held_out: HeldOutModels) -> Continuation:
-    """The continuation for the held-out channels; equal weights without enough playlists."""
+    """The continuation for the held-out channels; equal weights without enough playlists or sessions."""
     recaller = held_out.collection_recallers.get(Playlists.name)
     playlists = recaller.collections if recaller is not None else None
-    if playlists is None:
-        return Continuation()
-    parts = split_playlists(playlists)
+    parts = split_playlists(playlists) if playlists is not None else {}
+    if playlists is None or len(parts["validation"]) < MIN_CASES:
+        return fit_on_sessions(channel_sources(held_out.channels), held_out.data.recall_cases("validation"))
     hidden = [f"playlist:{playlists.ids_N[number]}" for number in parts["validation"].tolist()]
     channels: dict[str, RecallChannel] = {
         name: channel.without_entities(hidden) if isinstance(channel, KnowledgeGraphWalks) else channel
@@ -97,10 +101,33 @@ def fit_continuation(
         for has_title in (False, True):
             cases = playlist_cases(playlists, validation, tried, has_title)
             if len(cases) >= MIN_CASES and (least or has_title):
-                found = cases.recall(sources, TUNING_CANDIDATES)
-                useful = {name: one for name, one in found.items() if one.items_BK.any()}
-                weights[range_key(least, has_title)] = Continuation.fit_range(useful, cases)
+                found = _useful(cases.recall(sources, TUNING_CANDIDATES))
+                weights[range_key(least, has_title)] = Continuation.fit_range(found, cases)
     return Continuation(weights, neighbors)
+
+
+def fit_on_sessions(sources: Mapping[str, ContinuationSource], sessions: RecallCases) -> Continuation:
+    """Weights of the sources that read seeds, on sessions of the validation part, two per user at most."""
+    weights = {}
+    for least, tried in TUNED_SEEDS.items():
+        cases = session_cases(sessions, max(tried)) if least else None
+        if cases is not None and len(cases) >= MIN_CASES:
+            weights[range_key(least, has_title=False)] = Continuation.fit_range(
+                _useful(cases.recall(sources, TUNING_CANDIDATES)), cases
+            )
+    return Continuation(weights)
+
+
+def session_cases(sessions: RecallCases, seeds: int) -> PlaylistCases:
+    """At most MAX_CASES sessions with more than this number of tracks, at most two of a user, as playlists without title."""
+    targets = sessions.items["targets"]
+    long = (
+        sessions.take(np.flatnonzero(targets.count_C > seeds)).sample(2, seed=0, max_cases=MAX_CASES).items["targets"]
+    )
+    lists = [long[case] for case in range(len(long.count_C))]
+    return PlaylistCases(
+        _ragged([tracks[:seeds] for tracks in lists]), [""] * len(lists), _ragged([tracks[seeds:] for tracks in lists])
+    )
 
 
 def all_sources(
@@ -135,6 +162,11 @@ def tune_neighbors(
         return round(sum(float((is_hit_CK[:, :k].sum(1) / cases.targets.count_C).mean()) for k in CUTOFFS), 9)
 
     return max(CONFIG_GRID, key=recall)
+
+
+def _useful(found: Mapping[str, Candidates]) -> dict[str, Candidates]:
+    """The sources that find anything."""
+    return {name: one for name, one in found.items() if one.items_BK.any()}
 
 
 def _ragged(lists: list[np.ndarray]) -> Ragged:

@@ -8,10 +8,20 @@ from sequences.batch import FIRST_CODE
 from tests.support.training.tiny_world import SERVICES, random_plays, write_marts
 from training.ablations.continuation import fill_with_popular, write_reduced_marts
 from training.data.collections import Collections
+from training.data.ragged import Ragged
+from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.engine.workspace import Workspace
 from training.evaluation import continuation
-from training.evaluation.continuation import fit_continuation, playlist_cases, split_playlists, tune_neighbors
+from training.evaluation.continuation import (
+    fit_continuation,
+    fit_on_sessions,
+    playlist_cases,
+    session_cases,
+    split_playlists,
+    tune_neighbors,
+)
+from training.recall.channel import Candidates
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recipes import recipe
 
@@ -144,3 +154,41 @@ def test_short_lists_are_filled_with_popular_tracks(playlists, world):
         items = row[row > 0]
         assert len(set(items.tolist())) == len(items) and not np.isin(items, cases.seeds[case]).any()
     assert filled[0, 0] == 30 and (np.diff(filled[1][filled[1] > 0]) > 0).all()
+
+
+def sessions_of(targets):
+    """A session of each user, with these tracks."""
+    count = len(targets)
+    items = Ragged(np.concatenate(targets), np.cumsum([0, *(len(one) for one in targets)], dtype=np.int64))
+    numbers = np.arange(count)
+    return RecallCases(
+        numbers.astype(str), numbers, numbers, numbers, np.array([None] * count, dtype=object), {"targets": items}
+    )
+
+
+class Successors:
+    """Finds the items after the last seed, in steps."""
+
+    def __init__(self, step):
+        self.name, self.step = f"step {step}", step
+
+    def continue_playlist(self, items_S, title, k):
+        found = items_S[-1] + self.step * np.arange(1, 6)
+        return Candidates.pad_or_truncate(found[None, :], -np.arange(5, dtype=np.float32)[None, :], k)
+
+
+def test_the_first_tracks_of_a_session_are_the_seeds():
+    sessions = sessions_of([np.array([2, 3, 4]), np.array([5]), np.array([7, 6])])
+    cases = session_cases(sessions, 1)
+    assert [cases.seeds[case].tolist() for case in range(len(cases))] == [[2], [7]]
+    assert [cases.targets[case].tolist() for case in range(len(cases))] == [[3, 4], [6]]
+    assert cases.titles == ["", ""]
+
+
+def test_without_playlists_weights_are_fitted_on_sessions():
+    sessions = sessions_of([np.arange(first, first + 4) for first in range(2, 42)])
+    fitted = fit_on_sessions({source.name: source for source in (Successors(1), Successors(200))}, sessions)
+    assert list(fitted.weights) == ["1"], "sessions are too short for more seeds"
+    weights = fitted.weights["1"].weights
+    assert weights["step 1"] > weights["step 200"]
+    assert fit_on_sessions({}, sessions_of([np.arange(2, 6)] * 3)).weights == {}
