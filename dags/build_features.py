@@ -49,6 +49,6 @@ with DAG(
     # Feature definitions do not depend on the marts; only their values wait for validation.
     features_ready = create_asset_event_task(FEATURES, run_parameters)
     chain(publish_marts, [validate_marts, apply_features], materialize, features_ready)
-    chain(publish_marts, create_encoding_task(run_parameters), validate_content, features_ready)
+    chain(publish_marts, create_encoding_task("encode_content", run_parameters), validate_content, features_ready)
     # A leaf: skew in yesterday's requests must not block the release that may correct it.
     apply_features >> compare_features

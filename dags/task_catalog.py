@@ -163,12 +163,19 @@ _TASKS = (
     Task(
         "encode_content",
         "Turns audio files, covers and texts of tracks into vectors, the most played first, and publishes them. A killed run "
-        "continues where it was; `debug` and `small` encode a limited number, and the next run continues.",
+        "continues where it was; `debug` and `small` encode a limited number, and `encode_remaining_content` the rest.",
         "The log ends with the reason. Files that cannot be encoded do not fail the task; they are listed in "
         "`SEGUE_HOME/content`. If media folders were moved, land them again. A rerun continues where this one ended.",
         "data#marts",
         'python -m training.content.encode --encoder "$NAME" --recipe "$RECIPE"',
         short="vectors of audio, covers and texts",
+    ),
+    Task(
+        "encode_remaining",
+        "Turns audio files, covers and texts of tracks that the last run has left into vectors, which the next run publishes.",
+        "The log ends with the reason. Nothing else depends on this task: the next run continues where it ended.",
+        "data#marts",
+        'nice -n 19 python -m training.content.encode --encoder "$NAME" --cache-only',
     ),
     _validation_task("content", "the vectors of tracks", "expectations on the vectors, data docs"),
     Task(

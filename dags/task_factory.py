@@ -127,20 +127,27 @@ def create_command_task(name: str, parameters: Any, operator: type[Command] = Fa
     )
 
 
-def create_encoding_task(parameters: Any) -> Any:
-    """Mapped task that encodes the content of tracks with each of ENCODERS."""
+def create_encoding_task(name: str, parameters: Any, parallel_tasks: int = len(ENCODERS)) -> Any:
+    """Mapped task that encodes the content of tracks with each of ENCODERS.
+
+    Args:
+        name: Name in the task table.
+        parameters: Run parameters, added to the environment of the command.
+        parallel_tasks: How many encoders may run at the same time.
+    """
 
     @task(task_id="list_encoders", doc_md=format_task_documentation("list_encoders"))
     def list_encoders(parameters: dict[str, str]) -> list[dict[str, str]]:
         return [{**parameters, "NAME": name} for name in ENCODERS]
 
     return FailFastCommand.partial(
-        task_id="encode_content",
-        bash_command=wrap_with_process_lock('"encode_$NAME"', TASKS["encode_content"].command),
+        task_id=name,
+        bash_command=wrap_with_process_lock(f'"{name}_$NAME"', TASKS[name].command),
         append_env=True,
         cwd=str(ROOT),
+        max_active_tis_per_dagrun=parallel_tasks,
         map_index_template="{{ task.env['NAME'] }}",
-        doc_md=format_task_documentation("encode_content"),
+        doc_md=format_task_documentation(name),
     ).expand(env=add_result_link(list_encoders(parameters)))
 
 

@@ -97,7 +97,7 @@ def bag(tmp_path_factory):
 def test_every_dag_parses_and_is_named_after_its_file(bag):
     assert bag["errors"] == {}
     assert {dag_id: Path(dag["file"]).stem for dag_id, dag in bag["dags"].items()} == {
-        name: name for name in [*PIPELINE_DAGS, "set_release"]
+        name: name for name in [*PIPELINE_DAGS, "encode_remaining_content", "set_release"]
     }
 
 
@@ -178,6 +178,14 @@ def test_content_is_encoded_by_every_encoder_before_models_are_trained(bag, task
     steps = {step.name: step.command for step in pipeline.feature_steps("2026-07-01", "debug")}
     encoding = ["python", "-m", "training.content.encode", "--encoder", "audio", "--recipe", "debug"]
     assert steps["encode_audio"] == encoding and {"encode_image", "encode_text"} <= set(steps)
+
+
+def test_the_rest_of_the_content_is_encoded_after_the_release_and_nothing_waits_for_it(bag, task_catalog):
+    dag = bag["dags"]["encode_remaining_content"]
+    assert dag["triggered_by"] == bag["dags"]["release_models"]["emits"] and dag["emits"] == []
+    assert dag["upstream"]["encode_remaining"] == ["list_encoders"]
+    command = task_catalog.TASKS["encode_remaining"].command
+    assert command.startswith("nice ") and command.endswith("--cache-only"), "models may be trained meanwhile"
 
 
 def test_one_run_at_a_time_because_runs_share_the_marts(bag):
