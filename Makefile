@@ -82,7 +82,7 @@ ACCEPTANCE := tests/e2e/test_acceptance.py tests/e2e/test_pipeline.py tests/e2e/
 	tests/e2e/chaos tests/e2e/test_compose.py tests/contract/serving/test_api_conformance.py tests/integration/quality/test_spark_verdicts.py \
 	tests/integration/dbt/test_engine_nodes.py tests/integration/dbt/test_spark_marts.py tests/integration/dbt/test_spark_thrift.py \
 	tests/integration/sequences/offline/test_time_zones.py tests/integration/storage/test_spark_tables.py tests/integration/training/engine/test_distributed.py \
-	tests/unit/ingestion/readers/test_fuzz.py tests/e2e/test_search_quality.py
+	tests/unit/ingestion/readers/test_fuzz.py tests/e2e/test_search_quality.py tests/e2e/test_real_audio.py
 
 acceptance: setup .venv/spark ## Slow tests on real logs and at full size; resumable, skipped with a reason if data is missing
 	@SEGUE_ACCEPTANCE=1 $(BIN)/python -m pytest -p tests.support.acceptance_plugin --capture tee-sys --override-ini timeout=7200 $(ACCEPTANCE)

@@ -104,6 +104,7 @@ TRACK_CONTENT = Suite(
         between("table_encoder_versions", 0, 1),
         between("table_wrong_embeddings", 0, 0),
         between("table_wrong_probabilities", 0, 0),
+        between("music_probability", 0, 1),
     ),
 )
 

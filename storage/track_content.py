@@ -34,6 +34,12 @@ SCHEMA = pa.schema(
             "Of audio: probability of each of the 50 tags of MusiCNN, in their order; null for other encoders",
             required=False,
         ),
+        _column(
+            "music_probability",
+            pa.float32(),
+            "Of audio: probability of being music; below .5 it is not used as the sound of the track; null for other encoders",
+            required=False,
+        ),
     ]
 )
 

@@ -1,9 +1,9 @@
 """Track content: names, texts, sound and cover of a track as one row of numbers, independent of who plays it.
 
 Blocks: names (title and artists) and texts (lyrics and comments) by `text_ngrams`; sound and cover vectors of the
-catalog, and encoded ones of tracks without these, by their principal components. Each block of a row has unit length,
-or is zeros if the track has no such content. Rows have at most WIDTH float16 numbers. Legend: N tracks, V vocabulary, W
-width.
+catalog, and encoded ones of tracks without these, by their principal components; audio that is not music is left out.
+Each block of a row has unit length, or is zeros if the track has no such content. Rows have at most WIDTH float16
+numbers. Legend: N tracks, V vocabulary, W width.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from storage.track_content import table_file
+from training.content.music_detection import scan_music
 from training.content.text_ngrams import NgramLSA, normalize_rows
 
 ContentUse = Literal["off", "described", "all"]
@@ -146,7 +147,7 @@ def load_content_tables(marts: Path, tracks: pl.DataFrame, is_final: bool) -> tu
     rows = tracks.join(mart.select("track_id", *available).collect(), on="track_id", how="left", maintain_order="left")
     for encoder, column in ENCODED_COLUMNS.items():
         if (file := table_file(marts, encoder)).exists():
-            encoded = pl.read_parquet(file, columns=["track_id", "embedding"]).rename({"embedding": column})
+            encoded = scan_music(file).select("track_id", pl.col("embedding").alias(column)).collect()
             rows = rows.join(encoded, on="track_id", how="left", maintain_order="left")
     return rows, read_comments(marts, before_validation=not is_final)
 

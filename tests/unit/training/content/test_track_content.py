@@ -147,6 +147,7 @@ def test_published_vectors_are_read_and_change_the_inputs_of_models(tmp_path: Pa
     before = workspace.inputs()["hash"]
     row = {"track_id": "t3", "encoder": "audio", "encoder_version": "v", "content_hash": "0" * 64}
     vectors = [row | {"embedding": [1.0, 2.0]}, row | {"track_id": "t4", "embedding": [2.0, -1.0]}]
+    vectors.append(row | {"track_id": "t5", "embedding": [0.5, 0.5], "music_probability": 0.1})
     pq.write_table(pa.Table.from_pylist(vectors, SCHEMA), table_file(marts, "audio"))
     data = TrainingData(marts, "held_out", recipe("debug"))
     described = set(data.vocabulary.decode(np.flatnonzero(data.content.has_descriptive_content_V)))

@@ -1,0 +1,140 @@
+"""`make acceptance`: audio vectors of real music, and sounds that are no music.
+
+Music are the Debian packages asc-music, wesnoth-1.18-music and warzone2100-music (`apt-get install`, or unpacked into the
+folder SEGUE_ACCEPTANCE_MUSIC), and clips of `../shared/data/audio`. The detector of music was fitted on other recordings.
+
+Legend: N tracks, D width.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from config import settings
+from tests.support.acceptance_plugin import report
+from tests.support.tiers import acceptance_only
+from training.content.encoders.audio import MAX_PATCHES, AudioEncoder
+from training.content.music_detection import MIN_MUSIC_PROBABILITY, music_probability
+
+GAMES = Path(os.environ.get("SEGUE_ACCEPTANCE_MUSIC") or "/usr/share/games")
+CLIPS = settings.ROOT.parent / "shared" / "data" / "audio"
+ALBUMS = {
+    "asc": "asc/music",
+    "wesnoth": "wesnoth/1.18/data/core/music",
+    **{
+        f"warzone {name}": f"warzone2100/music/albums/{name}_soundtrack" for name in ("original", "legacy", "aftermath")
+    },
+}
+NOT_MUSIC = {"198-209-0000": "speech", "glacier-bay-humpback": "whale", "pibble": "dog", "456440": "robin"}
+SILENCE = "silence.ogg"  # a track of wesnoth without sound
+MIN_MUTUAL, MIN_ALBUM_LIFT, MIN_KEPT, K = 0.95, 3.0, 0.95, 10
+
+pytestmark = [
+    acceptance_only,
+    pytest.mark.skipif(
+        not all((GAMES / folder).is_dir() for folder in ALBUMS.values()),
+        reason="no music: install the Debian packages asc-music, wesnoth-1.18-music and warzone2100-music",
+    ),
+    pytest.mark.skipif(not CLIPS.is_dir(), reason=f"no clips in {CLIPS}"),
+    pytest.mark.timeout(3_600),
+]
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EncodedAudio:
+    """Vectors of N files; those of parts are zeros for files that are too short."""
+
+    album_N: NDArray[np.str_]  # empty: a clip
+    is_music_N: NDArray[np.bool_]
+    music_probability_N: Rows
+    vector_ND: Rows
+    parts_N2D: Mapping[str, Rows]  # name of a division → both parts
+    is_long_N: NDArray[np.bool_]  # has parts
+
+    def centered(self, vector_ND: Rows) -> Rows:
+        """Unit vectors after subtracting the mean of all music."""
+        centered_ND = vector_ND - self.vector_ND[self.is_music_N].mean(0)
+        unit_ND: Rows = centered_ND / np.linalg.norm(centered_ND, axis=-1, keepdims=True)
+        return unit_ND
+
+
+@pytest.fixture(scope="module")
+def audio() -> EncodedAudio:
+    """All tracks and clips, in twice as many patches as usual, so that both halves have enough."""
+    encoder = AudioEncoder(2 * MAX_PATCHES)
+    files = [(album, path) for album, folder in ALBUMS.items() for path in sorted((GAMES / folder).iterdir())]
+    files += [("", path) for path in sorted(CLIPS.iterdir()) if path.suffix in (".ogg", ".mp3")]
+    files = [(album, path) for album, path in files if path.name != SILENCE]
+    vectors, tags, is_long = [], [], []
+    parts: dict[str, list[Rows]] = {"alternate patches": [], "first and second half": []}
+    for _, path in files:
+        patch_PTM = encoder.load(path)
+        embedding_BD, tags_BT = encoder.encode_with_tags([patch_PTM])
+        vectors.append(embedding_BD[0])
+        tags.append(tags_BT[0])
+        middle = len(patch_PTM) // 2
+        is_long.append(middle >= 2)
+        halves = [patch_PTM[:middle], patch_PTM[middle:]] if is_long[-1] else [patch_PTM] * 2
+        alternate = [patch_PTM[::2], patch_PTM[1::2]] if is_long[-1] else [patch_PTM] * 2
+        parts["alternate patches"].append(encoder.encode(alternate))
+        parts["first and second half"].append(encoder.encode(halves))
+    return EncodedAudio(
+        np.array([album for album, _ in files]),
+        np.array([not path.name.startswith(tuple(NOT_MUSIC)) for _, path in files]),
+        music_probability(np.array(vectors), np.array(tags)),
+        np.array(vectors),
+        {name: np.array(rows) for name, rows in parts.items()},
+        np.array(is_long),
+    )
+
+
+def _mutual_share(part_N2D: Rows) -> float:
+    """Share of tracks whose two parts are nearest neighbors of each other among the parts of all tracks."""
+    part_MD = part_N2D.reshape(-1, part_N2D.shape[-1])
+    cosine_MM = part_MD @ part_MD.T
+    np.fill_diagonal(cosine_MM, -np.inf)
+    is_mate_N2 = (cosine_MM.argmax(1) == np.arange(len(part_MD)) ^ 1).reshape(-1, 2)
+    return float(is_mate_N2.all(1).mean())
+
+
+def test_two_samples_of_a_track_are_mutual_nearest_neighbors(audio: EncodedAudio) -> None:
+    rows_N = audio.is_music_N & audio.is_long_N
+    shares = {
+        name: round(_mutual_share(audio.centered(part_N2D[rows_N])), 3) for name, part_N2D in audio.parts_N2D.items()
+    }
+    report("audio_mutual_neighbors", f"alternate patches at least {MIN_MUTUAL}, {rows_N.sum()} tracks", shares)
+    assert shares["alternate patches"] >= MIN_MUTUAL
+
+
+def test_tracks_of_an_album_are_near(audio: EncodedAudio) -> None:
+    album_N, vector_ND = audio.album_N[audio.is_music_N], audio.centered(audio.vector_ND[audio.is_music_N])
+    cosine_NN = vector_ND @ vector_ND.T
+    np.fill_diagonal(cosine_NN, -np.inf)
+    nearest_NK = np.argsort(-cosine_NN, axis=1)[:, :K]
+    lift = {}
+    for album in ALBUMS:
+        is_of_N = album_N == album
+        chance = (is_of_N.sum() - 1) / (len(album_N) - 1)
+        lift[album] = round(float((album_N[nearest_NK[is_of_N]] == album).mean() / chance), 2)
+    mean = round(float(np.mean(list(lift.values()))), 2)
+    report("audio_album_lift", f"mean over albums at least {MIN_ALBUM_LIFT} x chance", lift | {"mean": mean})
+    assert mean >= MIN_ALBUM_LIFT
+
+
+def test_sounds_that_are_no_music_are_rejected(audio: EncodedAudio) -> None:
+    is_kept_N = audio.music_probability_N >= MIN_MUSIC_PROBABILITY
+    others = np.round(audio.music_probability_N[~audio.is_music_N].astype(float), 3).tolist()
+    kept = round(float(is_kept_N[audio.is_music_N].mean()), 3)
+    required = f"other sounds below {MIN_MUSIC_PROBABILITY}, music kept at least {MIN_KEPT}"
+    report("audio_not_music", required, {"other": others, "music kept": kept, "of": int(audio.is_music_N.sum())})
+    assert len(others) == len(NOT_MUSIC) and not is_kept_N[~audio.is_music_N].any()
+    assert kept >= MIN_KEPT

@@ -1,0 +1,118 @@
+"""The detector of music: its fit, its rule, and what reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from media.instruments import RATE
+from media.preview import encode_wav, render_preview
+from storage.track_content import SCHEMA, table_file
+from tests.support.media_descriptions import described
+from tests.support.training.content_home import ContentHome
+from training.content import fit_music_detector, music_detection
+from training.content.audio_facets import read_mapping
+from training.content.encode import encode
+from training.content.encoders.audio import AudioEncoder
+from training.content.encoders.musicnn import TAGS, WIDTH
+from training.content.fit_music_detector import Clips
+from training.content.music_detection import MIN_MUSIC_PROBABILITY, detection_features, music_probability, scan_music
+
+FEATURES = WIDTH + len(TAGS)
+
+
+def clips(random: np.random.Generator) -> Clips:
+    """Two sources of each kind; music has a larger first feature, one source ten times as many files."""
+    files = {"song": 100, "tune": 10, "bird": 10, "talk": 10}
+    feature_NF = random.normal(size=(sum(files.values()), FEATURES))
+    source_N = np.repeat(list(files), list(files.values()))
+    is_music_N = np.isin(source_N, ["song", "tune"])
+    feature_NF[:, 0] += np.where(is_music_N, 4, -4)
+    return Clips(feature_NF, is_music_N, source_N)
+
+
+def test_a_fit_separates_sources_that_it_has_not_seen() -> None:
+    made = clips(np.random.default_rng(0))
+    probability_N = fit_music_detector.left_out_probabilities(made)
+    assert ((probability_N >= 0.5) == made.is_music_N).mean() > 0.95
+    weight_F, bias = fit_music_detector.fit(made)
+    assert weight_F.argmax() == 0 and abs(bias) < 1, "the 110 files of music count as much as the 20 others"
+
+
+def test_features_are_the_embedding_and_finite_log_odds_of_the_tags() -> None:
+    tags_NT = np.full((1, len(TAGS)), 0.5, dtype=np.float32)
+    tags_NT[0, :3] = [0, 1, 0.75]
+    feature_NF = detection_features(np.ones((1, WIDTH), dtype=np.float32), tags_NT)
+    assert feature_NF.shape == (1, FEATURES) and np.isfinite(feature_NF).all() and (feature_NF[0, :WIDTH] == 1).all()
+    assert feature_NF[0, WIDTH] == -feature_NF[0, WIDTH + 1] < 0
+    assert feature_NF[0, WIDTH + 2 : WIDTH + 4] == pytest.approx([np.log(3), 0])
+
+
+def test_the_weights_of_the_repository_know_every_feature() -> None:
+    weight_F, _ = music_detection._weights()
+    assert weight_F.shape == (FEATURES,)
+
+
+def test_only_audio_that_is_not_music_is_left_out(tmp_path: Path) -> None:
+    row = {
+        "encoder": "audio",
+        "encoder_version": "v",
+        "content_hash": "0",
+        "embedding": [1.0],
+        "tag_probabilities": None,
+    }
+    below = float(np.nextafter(np.float32(MIN_MUSIC_PROBABILITY), np.float32(0)))
+    rows = [
+        row | {"track_id": name, "music_probability": value}
+        for name, value in (("no", 0.0), ("below", below), ("at", MIN_MUSIC_PROBABILITY), ("null", None))
+    ]
+    table = pa.Table.from_pylist(rows, SCHEMA)
+    file = table_file(tmp_path, "audio")
+    pq.write_table(table, file)
+    assert scan_music(file).collect()["track_id"].to_list() == ["at", "null"]
+    pq.write_table(table.drop_columns("music_probability"), file)
+    assert len(scan_music(file).collect()) == 4, "a table of an earlier version"
+
+
+def test_audio_that_is_not_music_fills_no_facets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGUE_HOME", "")
+    home = ContentHome(tmp_path)
+    home.write_tracks({"a": None, "b": None}, audio_path=[home.write(f"{name}.wav", name.encode()) for name in "ab"])
+    tag = TAGS.index(read_mapping()["tag"][0])
+
+    class Fake(AudioEncoder):
+        version = "fake"
+
+        def __init__(self) -> None:
+            """No network."""
+
+        def load(self, source: Path) -> str:
+            return source.stem
+
+        def encode_with_tags(self, batch: list[str]) -> tuple[np.ndarray, np.ndarray]:
+            tags_BT = np.zeros((len(batch), len(TAGS)), dtype=np.float32)
+            tags_BT[:, tag] = 0.9
+            return np.array([[float(name == "a")] * WIDTH for name in batch], dtype=np.float32), tags_BT
+
+    monkeypatch.setattr("training.content.encode.ENCODERS", {"audio": Fake})
+    monkeypatch.setattr("training.content.encode.music_probability", lambda embedding_ND, tags_NT: embedding_ND[:, 0])
+    encode(home.settings, "audio")
+    assert home.table("audio")["music_probability"].to_list() == [1, 0]
+    facets = pq.read_table(home.home / "marts" / "track_facets.parquet").to_pydict()
+    assert set(facets["track_id"]) == {"a"}
+
+
+def test_simulated_previews_are_music_and_noise_is_not(tmp_path: Path) -> None:
+    encoder = AudioEncoder()
+    noise_S = np.random.default_rng(0).normal(0, 0.1, 5 * RATE).astype(np.float32)
+    sounds = {style: render_preview(described(style=style)) for style in ("pop", "folk")} | {"noise": noise_S}
+    for name, sample_S in sounds.items():
+        (tmp_path / f"{name}.wav").write_bytes(encode_wav(sample_S))
+    probability_N = music_probability(
+        *encoder.encode_with_tags([encoder.load(tmp_path / f"{name}.wav") for name in sounds])
+    )
+    assert (probability_N >= MIN_MUSIC_PROBABILITY).tolist() == [True, True, False]

@@ -1,0 +1,51 @@
+"""How probably audio is music, from its embedding and tags: speech and other sounds are no tracks to compare or describe.
+
+A logistic regression over the embedding of `AudioEncoder` and the log-odds of its tags; `fit_music_detector` fits it.
+Legend: N tracks, D width of embeddings, T tags, F features.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+WEIGHTS = Path(__file__).parent / "encoders" / "weights" / "music_detector.safetensors"
+MIN_MUSIC_PROBABILITY = 0.5
+"""Audio below is not music: its tags fill no facets, and models do not read its embedding."""
+MIN_TAG_PROBABILITY = 1e-4
+
+
+def detection_features(embedding_ND: NDArray[np.float32], tags_NT: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What the detector reads of embeddings and tag probabilities: the embedding and the log-odds of the tags, [N, F]."""
+    tags_NT = tags_NT.astype(np.float64).clip(MIN_TAG_PROBABILITY, 1 - MIN_TAG_PROBABILITY)
+    return np.concatenate([embedding_ND, np.log(tags_NT / (1 - tags_NT))], axis=1)
+
+
+def music_probability(embedding_ND: NDArray[np.float32], tags_NT: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probability of being music of each embedding of `AudioEncoder` with its tag probabilities, [N]."""
+    weight_F, bias = _weights()
+    logit_N = detection_features(embedding_ND, tags_NT) @ weight_F + bias
+    probability_N: NDArray[np.float32] = (1 / (1 + np.exp(-logit_N))).astype(np.float32)
+    return probability_N
+
+
+def scan_music(file: Path) -> pl.LazyFrame:
+    """The rows of a table `track_content` without audio that is not music.
+
+    Rows of other encoders, and of tables of earlier versions, have no probability and are kept.
+    """
+    content = pl.scan_parquet(file)
+    if "music_probability" not in content.collect_schema().names():
+        return content
+    return content.filter(pl.col("music_probability").fill_null(1.0) >= MIN_MUSIC_PROBABILITY)
+
+
+@cache
+def _weights() -> tuple[NDArray[np.float64], float]:
+    tensors = load_file(WEIGHTS)
+    return tensors["weight_F"].astype(np.float64), float(tensors["bias"][0])
