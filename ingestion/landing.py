@@ -14,9 +14,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,6 +33,7 @@ from storage.suppression_list import SuppressionList
 
 FLUSH_ROWS = 400_000
 MAX_IDS_IN_MEMORY = 8_000_000  # event ids in memory, 12 bytes each; the others are spilled to disk
+COMPARISON_MEMORY = "2GB"  # of the comparison of a catalog table with the landed one; the rest is spilled to disk
 EMPTY_PARTITION = "dt=1970-01-01"  # holds a zero-row file per table, so that globs over the table never fail
 MAX_UNPARSABLE_SHARE = 0.1
 """A log with a larger share of lines that are not rows of its format is an error: it is damaged or misread."""
@@ -102,6 +104,7 @@ class Landing:
         self._id_indexes: dict[tuple[str, str], EventIdIndex] = {}
         self._pending: dict[str, list[pl.DataFrame]] = {}
         self._rejected: dict[str, list[pl.DataFrame]] = {}
+        self._catalogs: dict[str, _CatalogRows] = {}
 
     def add(self, rows: Rows) -> None:
         """Validate rows and buffer them; write the buffer when it is large enough."""
@@ -159,6 +162,8 @@ class Landing:
         """Write all buffered rows, and a zero-row file for every table without files or with missing columns."""
         for table in list(self._pending):
             self._flush(table)
+        for table in list(self._catalogs):
+            self._land_catalog(table)
         for table in list(self._rejected):
             self._flush_rejected(table)
         for table, schema in contract.SCHEMAS.items():
@@ -234,44 +239,57 @@ class Landing:
         return index
 
     def _flush_catalog(self, table: str, rows: pl.DataFrame) -> None:
-        key = list(contract.KEYS[table])
-        last = rows.unique(key, keep="last", maintain_order=True)
-        new = self._changed_rows(table, last)
-        self.counts.landed += new.height
-        self.counts.duplicate += rows.height - new.height
-        if new.height:
-            # A key may occur in several flushes of a landing; the later row must have the later timestamp.
-            self._landed_at += timedelta(microseconds=1)
-            new = new.with_columns(landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
-            write_parquet(self._landing / table / self._today, _arrow(new, contract.SCHEMAS[table]))
+        """Keep the rows until `finish`, which compares them with the landed table in one pass."""
+        if table not in self._catalogs:
+            self._catalogs[table] = _CatalogRows(self._scratch and self._scratch / "catalog" / table)
+        self._catalogs[table].add(
+            rows.unique(list(contract.KEYS[table]), keep="last", maintain_order=True), rows.height
+        )
 
-    def _changed_rows(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows that differ from the newest landed row of their key."""
+    def _land_catalog(self, table: str) -> None:
+        """Land the last row of each key that differs from the newest landed row of the key."""
+        given = self._catalogs.pop(table)
+        landed = 0
+        for new in self._changed_rows(table, given):
+            stamped = new.with_columns(landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
+            write_parquet(self._landing / table / self._today, _arrow(stamped, contract.SCHEMAS[table]))
+            landed += new.height
+        self.counts.landed += landed
+        self.counts.duplicate += given.rows - landed
+
+    def _changed_rows(self, table: str, given: _CatalogRows) -> Iterator[pl.DataFrame]:
+        """The last given row of each key if it differs from the newest landed one, in the order of the source."""
         files = [str(file) for file in _files(self._landing / table, "*")]
-        if not files:
-            return rows
         key = ", ".join(contract.KEYS[table])
         columns = contract.source_schema(table).names
-        is_equal = " and ".join(f"new.{name} is not distinct from old.{name}" for name in columns)
-        empty = contract.SCHEMAS[table].empty_table()  # adds columns that are missing in old files
-        with object_store.connect_duckdb(self._landing) as connection:
-            connection.register("empty", empty)
-            connection.register("rows", rows.with_row_index("row_number").to_arrow())
-            unchanged = connection.execute(
+        is_same_key = " and ".join(f"new.{name} = newest.{name}" for name in contract.KEYS[table])
+        is_equal = " and ".join(f"new.{name} is not distinct from newest.{name}" for name in columns)
+        with object_store.connect_duckdb(self._landing, config=given.database_options) as connection:
+            connection.register("empty", contract.SCHEMAS[table].empty_table())  # adds columns that old files lack
+            landed = "select * from empty"
+            if files:
+                names = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+                landed += f" union all by name select * from read_parquet([{names}], union_by_name = true)"  # noqa: S608
+            changed = connection.execute(
                 f"""
-                with landed as (
-                    select * from empty union all by name select * from read_parquet(?, union_by_name = true)
+                with given as (select * from {given.register(connection)}),
+                latest as (
+                    select * from given qualify row_number() over (partition by {key} order by place desc) = 1
                 ),
-                candidate as (select * from landed where ({key}) in (select ({key}) from rows)),
                 newest as (
-                    select * from candidate
+                    select * from ({landed}) where ({key}) in (select ({key}) from given)
                     qualify row_number() over (partition by {key} order by landed_at desc) = 1
                 )
-                select new.row_number from rows as new inner join newest as old on {is_equal}
-                """,  # noqa: S608 - table and column names are from the contract
-                [files],
-            ).fetchall()
-        return rows.filter(~pl.int_range(pl.len()).is_in([row for (row,) in unchanged])) if unchanged else rows
+                select {", ".join(f"new.{name}" for name in columns)}
+                from latest as new
+                left join newest on {is_same_key}
+                where newest.landed_at is null or not ({is_equal})
+                order by new.place
+                """  # noqa: S608 - table and column names are from the contract
+            )
+            for batch in changed.to_arrow_reader(FLUSH_ROWS):
+                if batch.num_rows:
+                    yield pl.DataFrame(pl.from_arrow(batch))
 
     def _is_suppressed(self, checked: pl.DataFrame) -> pl.Series:
         """Whether each row belongs to an erased user, by `user_id` or, if an invalid row has none, by its raw text."""
@@ -318,6 +336,48 @@ class Landing:
         if new.height:
             new = new.with_columns(landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
             write_parquet(folder / self._today, _arrow(new, contract.QUARANTINE))
+
+
+class _CatalogRows:
+    """Rows of a catalog table that a landing has read, on disk or, without a folder, in memory.
+
+    Attributes:
+        rows: Number of rows, including earlier rows of a key.
+
+    Args:
+        folder: Folder for the rows and for what does not fit into the memory of the comparison.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.rows = 0
+        self._folder = folder
+        self._chunks: list[pl.DataFrame] = []
+        self._places = 0
+        if folder:
+            folder.mkdir(parents=True)
+
+    def add(self, chunk: pl.DataFrame, rows: int) -> None:
+        """Add a chunk with one row per key that stands for `rows` rows of the source."""
+        placed = chunk.with_row_index("place", self._places).with_columns(pl.col("place").cast(pl.Int64))
+        if self._folder:
+            placed.write_parquet(self._folder / f"{self._places}.parquet")
+        else:
+            self._chunks.append(placed)
+        self._places += chunk.height
+        self.rows += rows
+
+    @property
+    def database_options(self) -> dict[str, str]:
+        """Options of the DuckDB connection that compares the rows."""
+        spill = {"temp_directory": str(self._folder / "spill")} if self._folder else {}
+        return {"memory_limit": COMPARISON_MEMORY, "threads": "2", **spill}
+
+    def register(self, connection: duckdb.DuckDBPyConnection) -> str:
+        """Name of a relation with the rows; the column `place` numbers them in the order of the source."""
+        if self._folder:
+            return f"read_parquet('{self._folder}/*.parquet')"
+        connection.register("chunks", pl.concat(self._chunks).to_arrow())
+        return "chunks"
 
 
 def write_parquet(folder: Path, table: pa.Table) -> Path:

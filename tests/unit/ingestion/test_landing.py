@@ -7,15 +7,18 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from ingestion import contract
+from ingestion import contract, landing
 from ingestion.as_of import FutureDayError, default_as_of, resolve_as_of
 from ingestion.as_of import main as print_as_of
 from ingestion.land import land, main
+from ingestion.readers.parsing.reader import Rows
+from storage import object_store
 from storage.media_paths import register_root
 from tests.support.log_sources import event, json_lines, landed, play_log, quarantined, tree
 
@@ -123,6 +126,36 @@ def test_newest_row_of_a_key_is_the_last_changed_one(tmp_path: Path) -> None:
         json_lines(name, [{"artist_id": "1", "name": title}])
         land(name, home)
     assert landed(home, "artists").sort("landed_at")["name"].to_list() == ["A", "B", "A"]
+
+
+def test_catalog_is_compared_with_the_landed_table_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comparison per chunk would read the landed table for each, so landing would grow with the catalog's square."""
+    monkeypatch.setattr(landing, "FLUSH_ROWS", 20)
+    connections: list[object] = []
+    connect = object_store.connect_duckdb
+
+    def count_connections(*arguments: Any, **options: Any) -> Any:
+        connections.append(arguments)
+        return connect(*arguments, **options)
+
+    monkeypatch.setattr(object_store, "connect_duckdb", count_connections)
+    home = tmp_path / "home"
+    names = [
+        {"artist_id": str(number % 90), "name": f"Artist {number}", "source_file": "a", "source_line": number + 1}
+        for number in range(100)
+    ]
+    for _ in range(2):
+        given = landing.Landing(
+            home, "day", datetime(2026, 5, 1, tzinfo=UTC), scratch=tmp_path / f"s{len(connections)}"
+        )
+        for begin in range(0, 100, 10):
+            given.add(Rows("artists", pl.DataFrame(names[begin : begin + 10])))
+        counts = given.finish()
+    assert len(connections) == 2, "one comparison per landing"
+    assert (counts.landed, counts.duplicate) == (0, 100)
+    assert landed(home, "artists").sort("artist_id")["name"].to_list() == [
+        f"Artist {number + 90 if number < 10 else number}" for number in sorted(range(90), key=str)
+    ]
 
 
 def test_missing_columns_of_an_old_home_are_added(tmp_path: Path) -> None:
