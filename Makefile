@@ -28,7 +28,7 @@ quoted = '$(subst ','\'',$(1))'
 PARAMETERS = --logs $(call quoted,$(LOGS)) --recipe $(call quoted,$(RECIPE)) --as-of $(call quoted,$(AS_OF)) --channels $(call quoted,$(CHANNELS))
 
 .DEFAULT_GOAL := help
-.PHONY: setup simulate run pipeline serve backup restore stop check unit test lint acceptance bench ablation study docs screenshots clean lock audit sbom help
+.PHONY: setup simulate run pipeline serve backup restore prune stop check unit test lint acceptance bench ablation study docs screenshots clean lock audit sbom help
 
 setup: .venv/stamp ## Create .venv from requirements.lock (does nothing if it is up to date)
 
@@ -46,6 +46,9 @@ serve: setup ## Start the services that are not running: Airflow, recommender, M
 
 backup: setup ## Back up SEGUE_HOME to a new folder (TO) while the services run
 	@$(BIN)/python -m local.recovery.backup --to $(call quoted,$(TO))
+
+prune: setup ## Remove what is older than its lifetime (DRY_RUN=1 prints it only)
+	@$(BIN)/python -m local.retention $(if $(DRY_RUN),--dry-run)
 
 restore: setup ## Restore a backup (FROM) into an empty SEGUE_HOME (SUPPRESSION: forgotten.json of the lost home)
 	@$(BIN)/python -m local.recovery.restore --from $(call quoted,$(FROM)) $(if $(SUPPRESSION),--suppression $(call quoted,$(SUPPRESSION)))

@@ -250,7 +250,7 @@ _TASKS = (
     ),
     Task(
         "read_parameters",
-        "Reads ACTION, RELEASE and SHARE for the environment of the command; empty if not given.",
+        "Reads the Params for the environment of the command; empty if not given.",
         "A Param is not valid; the table in the documentation of the DAG lists valid values.",
         XCOM_PAGE,
         rerun="Then trigger this DAG again.",
@@ -261,6 +261,14 @@ _TASKS = (
         "Nothing was changed. The log names the invalid value; action `list` prints the stored releases.",
         "#releases",
         'python -m training.release "$ACTION" ${RELEASE:+"$RELEASE"} ${SHARE:+--share "$SHARE"}',
+        "Then trigger this DAG again.",
+    ),
+    Task(
+        "prune",
+        "Removes what is older than its lifetime and needed neither by a served release nor by a rollback.",
+        "The log ends with the reason; what was removed stays removed. If MLflow's database is locked, run it again.",
+        "data",
+        "python -m local.retention ${DRY_RUN:+--dry-run}",
         "Then trigger this DAG again.",
     ),
     *map(_asset_event_task, ("events", "features", "models", "release")),

@@ -97,7 +97,7 @@ def bag(tmp_path_factory):
 def test_every_dag_parses_and_is_named_after_its_file(bag):
     assert bag["errors"] == {}
     assert {dag_id: Path(dag["file"]).stem for dag_id, dag in bag["dags"].items()} == {
-        name: name for name in [*PIPELINE_DAGS, "encode_remaining_content", "set_release"]
+        name: name for name in [*PIPELINE_DAGS, "encode_remaining_content", "set_release", "prune_data"]
     }
 
 

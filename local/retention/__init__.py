@@ -1,0 +1,1 @@
+"""Retention: lifetimes of data and their removal."""

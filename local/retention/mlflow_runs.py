@@ -1,0 +1,55 @@
+"""Removal of old MLflow runs, with their metrics and artifacts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from config.settings import Settings, tool_environment
+
+
+def find_old_runs(here: Settings, days: int, now: datetime) -> list[str]:
+    """Ids of the runs that ended before the lifetime, oldest first."""
+    if not (here.mlflow / "mlflow.db").exists():
+        return []
+    client = _client(here)
+    limit_ms = int((now - timedelta(days=days)).timestamp() * 1000)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs: list[str] = []
+    token: str | None = None
+    while experiments:
+        page = client.search_runs(
+            experiments, f"attributes.end_time < {limit_ms}", order_by=["attributes.end_time"], page_token=token
+        )
+        runs += [run.info.run_id for run in page]
+        token = page.token
+        if not token:
+            break
+    return runs
+
+
+def remove_runs(here: Settings, run_ids: list[str]) -> None:
+    """Remove the runs; MLflow deletes in two steps."""
+    if not run_ids:
+        return
+    client = _client(here)
+    for run_id in run_ids:
+        client.delete_run(run_id)
+    program = shutil.which("mlflow", path=str(Path(sys.executable).parent)) or "mlflow"
+    uri = tool_environment(here)["MLFLOW_TRACKING_URI"]
+    subprocess.run(
+        [program, "gc", "--backend-store-uri", uri, "--tracking-uri", uri, "--run-ids", ",".join(run_ids)],
+        env=os.environ | tool_environment(here),
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def _client(here: Settings):  # type: ignore[no-untyped-def] # importing MLflow takes seconds
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=tool_environment(here)["MLFLOW_TRACKING_URI"])

@@ -1,0 +1,180 @@
+"""Retention removes what is older than its lifetime, and nothing that a served release, a rollback or a backfill needs."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from config.settings import SettingError, Settings
+from ingestion import contract
+from local.retention import __main__ as command
+from local.retention.lifetimes import FOREVER, Lifetimes, load_lifetimes
+from local.retention.removals import find_removals
+
+NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
+LIFETIMES = Lifetimes(landed=30, event_log=10, feature_log=10, workspaces=10, releases=10, reports=10)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Settings:
+    return Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
+
+
+def write(path: Path, text: str = "x", days_old: float = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    changed = (NOW - timedelta(days=days_old)).timestamp()
+    os.utime(path, (changed, changed))
+    return path
+
+
+def removed(here: Settings, store: str) -> set[str]:
+    """Paths below the home that may be removed from a store."""
+    removals = find_removals(here, LIFETIMES, NOW)
+    return {str(removal.path.relative_to(here.home)) for removal in removals if removal.store == store}
+
+
+def write_release(here: Settings, name: str, days_old: float, as_of: str = "2026-01-01") -> None:
+    released = (NOW - timedelta(days=days_old)).isoformat()
+    manifest = {"release": name, "released_at": released, "as_of": as_of, "recipe": "small"}
+    write(here.releases / "models/segue" / name / "manifest.json", json.dumps(manifest))
+
+
+def write_pointer(here: Settings, active: str, history: list[tuple[str, str]], canaries: list[str]) -> None:
+    rows = [{"release": release, "path": "", "why": why} for release, why in history]
+    write(here.releases / "active.json", json.dumps({"release": active, "path": "", "history": rows}))
+    split = {"experiment": "e", "beside": [{"release": release, "share": 0.1} for release in canaries]}
+    write(here.releases / "shares.json", json.dumps(split))
+
+
+def test_served_releases_and_targets_of_rollbacks_stay(here: Settings) -> None:
+    for name, age in {
+        "active": 90,
+        "canary": 80,
+        "bad": 70,
+        "r1": 60,
+        "r2": 59,
+        "r3": 58,
+        "r4": 57,
+        "young": 9,
+    }.items():
+        write_release(here, name, age)
+    history = [("r1", "replaced"), ("r2", "replaced"), ("r3", "replaced"), ("r4", "replaced"), ("bad", "rollback")]
+    write_pointer(here, "active", history, ["canary"])
+    assert removed(here, "releases") == {f"bentoml/models/segue/{name}" for name in ("bad", "r1")}
+
+
+def test_the_newest_release_stays_although_it_was_never_served(here: Settings) -> None:
+    write_release(here, "refused", 20)
+    write_release(here, "older", 30)
+    assert removed(here, "releases") == {"bentoml/models/segue/older"}
+
+
+def test_workspaces_of_served_releases_and_the_newest_of_a_recipe_stay(here: Settings) -> None:
+    for name in ("2026-03-01-small", "2026-04-01-small", "2026-05-01-small", "2026-03-01-debug"):
+        folder = write(here.training / name / "held_out" / "model", days_old=40).parent
+        for path in (folder, folder.parent):
+            os.utime(path, ((NOW - timedelta(days=40)).timestamp(),) * 2)
+    write_release(here, "active", 50, "2026-03-01")
+    write_pointer(here, "active", [], [])
+    write(here.training / "kept" / "final-1" / "array", days_old=40)
+    os.utime(here.training / "kept" / "final-1", ((NOW - timedelta(days=40)).timestamp(),) * 2)
+    write(here.training / "kept" / "final-2" / "array", days_old=1)
+    assert removed(here, "workspaces") == {"training/2026-04-01-small", "training/kept/final-1"}
+
+
+def test_landed_events_are_removed_by_whole_months_before_the_newest_landed_day(here: Settings) -> None:
+    for name in ("2026-03", "2026-04-29", "2026-04-30", "2026-05-01", "2026-06-05"):
+        write(here.landing / f"listening_events/dt={name}/a.parquet")
+        write(here.landing / f"exposures/dt={name}/a.parquet")
+        write(here.landing / f"tracks/dt={name}/a.parquet")
+    write(here.landing / "listening_events/dt=1970-01-01/empty.parquet")
+    expected = {f"landing/{table}/dt={name}/a.parquet" for table in ("listening_events", "exposures")
+                for name in ("2026-03", "2026-04-29", "2026-04-30")}  # fmt: skip
+    assert removed(here, "landed") == expected
+    assert find_removals(here, Lifetimes(landed=FOREVER), NOW) == []
+
+
+def test_event_log_is_removed_when_it_is_landed_materialized_and_pushed(here: Settings) -> None:
+    log = here.event_log
+    for day in ("2026-06-01", "2026-06-10", "2026-06-11", "2026-06-28"):
+        age = (NOW.date() - date.fromisoformat(day)).days
+        for name in ("events", "exposures"):
+            write(log / f"dt={day}" / f"{name}-{day.replace('-', '')}-1.jsonl", days_old=age)
+    late = write(log / "dt=2026-06-01" / "events-1-1.jsonl", days_old=0)
+    assert removed(here, "event_log") == set(), "nothing is landed"
+    row = {"landing_id": "l", "source": "live", "format": "own_events", "split": None, "read": 1, "landed": 1,
+           "duplicate": 0, "quarantined": 0, "suppressed": 0, "landed_at": NOW - timedelta(days=1)}  # fmt: skip
+    path = here.landing / "landings/dt=2026-06-29/a.parquet"
+    path.parent.mkdir(parents=True)
+    schema = contract.SCHEMAS["landings"]
+    pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in schema.names}], schema=schema), path)
+    assert removed(here, "event_log") == set(), "nothing is materialized"
+    write(
+        here.feast / "materialized.jsonl", json.dumps({"as_of_us": datetime(2026, 6, 11, tzinfo=UTC).timestamp() * 1e6})
+    )
+    exposures = {f"live/dt=2026-06-{day}/exposures-202606{day}-1.jsonl" for day in ("01", "10")}
+    assert removed(here, "event_log") == exposures, "no event is known to be in the online store"
+    write(
+        here.event_log_lock.with_name("pushed.json"),
+        json.dumps({"file": "dt=2026-06-10/events-20260610-1.jsonl", "offset": 9}),
+    )
+    assert removed(here, "event_log") == exposures | {"live/dt=2026-06-01/events-20260601-1.jsonl"}
+    assert str(late.relative_to(here.home)) not in removed(here, "event_log"), "changed after the landing"
+
+
+def test_feature_log_and_report_pages_are_removed_by_age(here: Settings) -> None:
+    write(here.request_log / "dt=2026-06-19/requests-1-1.jsonl")
+    write(here.request_log / "dt=2026-06-20/requests-2-1.jsonl")
+    write(here.reports / "evaluation.json", days_old=90)
+    write(here.reports / "data_docs/marts/old.html", days_old=11)
+    write(here.reports / "data_docs/marts/new.html", days_old=9)
+    assert removed(here, "feature_log") == {"requests/dt=2026-06-19/requests-1-1.jsonl"}
+    assert removed(here, "reports") == {"reports/data_docs/marts/old.html"}
+
+
+def test_dry_run_prints_and_a_run_removes_the_same(here: Settings) -> None:
+    old = write(here.request_log / "dt=2026-06-01/requests-1-1.jsonl")
+    write_release(here, "old", 40)
+    write_release(here, "new", 1)
+    lines = command.prune(here, LIFETIMES, NOW, is_dry_run=True)
+    assert any(str(old) in line for line in lines)
+    assert old.exists()
+    command.prune(here, LIFETIMES, NOW, is_dry_run=False)
+    assert not old.parent.exists()
+    assert [folder.name for folder in (here.releases / "models/segue").iterdir()] == ["new"]
+
+
+def test_prune_waits_for_running_tasks(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "POLL_SECONDS", 0.01)
+    lock = write(here.home / "run" / "train_channel.lock").open("a")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    has_begun = threading.Event()
+
+    def begin() -> None:
+        with command.no_running_tasks(here):
+            has_begun.set()
+
+    thread = threading.Thread(target=begin)
+    thread.start()
+    assert not has_begun.wait(0.1)
+    lock.close()
+    thread.join(10)
+    assert has_begun.is_set()
+
+
+def test_lifetimes_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_lifetimes() == Lifetimes()
+    monkeypatch.setenv("SEGUE_KEEP_RELEASES_DAYS", "5")
+    assert load_lifetimes().releases == 5
+    monkeypatch.setenv("SEGUE_KEEP_LANDED_DAYS", "27")
+    with pytest.raises(SettingError, match="SEGUE_KEEP_LANDED_DAYS=27 is less than the 28 days"):
+        load_lifetimes()
