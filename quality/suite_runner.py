@@ -142,6 +142,8 @@ def validate_marts(
         if only not in (None, name):
             continue
         table = tables.mart_table(engine, marts, name, suite.newest)
+        if not is_historical:
+            table = tables.recent_rows(engine, table)
         metrics = table_metrics.TableMetrics()
         if suite.has_time:
             metrics = (

@@ -68,7 +68,7 @@ def row_count(low: int, high: int | None = None) -> Expectation:
 
 
 def unique_key() -> Expectation:
-    """No two rows of the whole table have the same key, and no key contains a null."""
+    """No two rows have the same key, and no key contains a null: of the rows that `tables.recent_rows` selects."""
     return between("table_duplicate_keys", 0, 0)
 
 

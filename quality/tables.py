@@ -9,6 +9,9 @@ from pathlib import Path
 from quality.engine import Engine
 from storage import object_store
 
+RECENT_DAYS = 28
+"""Days of a mart that are validated: those that late events change, and more than the week that drift compares."""
+
 
 class TableError(ValueError):
     """A table to validate does not exist; the message names the file and the remedy."""
@@ -33,6 +36,18 @@ def mart_table(engine: Engine, marts: Path, name: str, newest: str | None) -> Ta
     if not path.is_file():
         raise TableError(f"{path} does not exist; run `dbt build --project-dir dbt` first")
     return Table(name, engine.parquet_relation([str(path)]), newest)
+
+
+def recent_rows(engine: Engine, table: Table) -> Table:
+    """Return the rows of the last `RECENT_DAYS` days of a table, so that validation does not grow with its history.
+
+    Older rows were validated when they were recent. A table without time is returned as it is.
+    """
+    if table.newest is None:
+        return table
+    first = f"(select max({table.newest}) from {table.source}) - interval {RECENT_DAYS} day"  # noqa: S608
+    view = engine.create_view(f"select * from {table.source} where {table.newest} >= {first}")  # noqa: S608
+    return Table(table.name, view, table.newest)
 
 
 @dataclass(frozen=True)

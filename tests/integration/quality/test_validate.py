@@ -83,6 +83,17 @@ def test_invalid_mart_fails_its_expectation(
     assert any(mart in str(path) for path in results)
 
 
+def test_rows_of_earlier_weeks_are_not_validated_again(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Otherwise the cost of a day would grow with the history; old rows were validated when they were new."""
+    invalid = ROWS["plays"].replace("0 as play_number", "-1 as play_number").replace("'e' as", "'f' as")
+    arguments = ["--as-of", AS_OF, "--stage", "marts", "--suite", "plays"]
+    write_mart(home, "plays", f"{ROWS['plays']} union all {invalid.replace('2026-06-0', '2026-04-0')}")
+    assert main(arguments) == 0
+    write_mart(home, "plays", f"{ROWS['plays']} union all {invalid}")
+    assert main(arguments) == 1
+    assert "expect_column_values_to_be_between(play_number)" in capsys.readouterr().out
+
+
 def test_page_escapes_values_from_the_data() -> None:
     result = SuiteResult("<suite>", 1, failed=("<script>alert(1)</script>",), notes=("a & b",))
     page = render_page("marts", AS_OF, [result], error=None)
