@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import (
+    daily_build,
     event_freshness,
     event_streaming,
     landing,
@@ -73,6 +74,7 @@ BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "scale_dbt": (log_scaling.dbt, 10_000_000),
     "scale_features": (log_scaling.features, 10_000_000),
     "scale_spark": (log_scaling.spark, 10_000_000),
+    "scale_day": (daily_build.run, 100_000),
 }
 BENCHMARK_OF_FIGURE = {
     "pit_join_memory": "pit_join",
@@ -113,6 +115,7 @@ BENCHMARK_OF_FIGURE = {
     **{f"scale_features_{name}": "scale_features" for name in ("as_of", "memory", "users")},
     **{f"{name}_{figure}": name for name in ("search_50k", "search_1m") for figure in ("p95", "memory", "disk")},
     "scale_spark_memory": "scale_spark",
+    **{f"scale_day_{name}": "scale_day" for name in ("exponent", "processor", "late")},
 }
 """Results that are measured by the run of another benchmark."""
 

@@ -41,16 +41,18 @@ class LogSize:
     """Size of the log."""
 
     events: int
+    days: int = DAYS
+    has_all_lengths: bool = False  # otherwise every fifth track has no duration, as in real catalogs
 
     @property
     def users(self) -> int:
         """Number of users, U."""
-        return max(1, self.events // (DAYS * EVENTS_PER_DAY))
+        return max(1, self.events // (self.days * EVENTS_PER_DAY))
 
     @property
     def tracks(self) -> int:
-        """Number of tracks, V."""
-        return max(TRACKS_PER_ARTIST, self.events // EVENTS_PER_TRACK)
+        """Number of tracks, V; independent of the number of days."""
+        return max(TRACKS_PER_ARTIST, self.events * DAYS // (self.days * EVENTS_PER_TRACK))
 
 
 def write_landing_zone(home: Path, size: LogSize) -> int:
@@ -65,7 +67,7 @@ def write_landing_zone(home: Path, size: LogSize) -> int:
     # Ids are independent of popularity.
     track_of_rank = np.random.default_rng(0).permutation(size.tracks)
     written = 0
-    for number in range(DAYS):
+    for number in range(size.days):
         for begin in range(0, size.users, ROWS_PER_FILE // EVENTS_PER_DAY):
             end = min(begin + ROWS_PER_FILE // EVENTS_PER_DAY, size.users)
             random = np.random.default_rng((number, begin))
@@ -171,8 +173,9 @@ def _tracks(size: LogSize) -> pa.Table:
         "title": pc.binary_join_element_wise("Song", number, " "),
         "artist_ids": lists,
         "album_id": _numbered_ids("b", np.arange(count) // TRACKS_PER_ARTIST),
-        # Every fifth track has no duration, as in real catalogs.
-        "duration_ms": pa.array(random.integers(120_000, 360_000, count), mask=np.arange(count) % 5 == 0),
+        "duration_ms": pa.array(
+            random.integers(120_000, 360_000, count), mask=(np.arange(count) % 5 == 0) & (not size.has_all_lengths)
+        ),
         "landed_at": pa.array([LANDED_AT] * count, contract.TIME),
     }
     kinds = [(field.name, field.type) for field in contract.TRACKS]

@@ -49,7 +49,7 @@
                 select
                     {{ landed_file("file") }} as landed_file,
                     {{ landed_partition("file") }} as landed_partition
-                from {{ list_event_files() }}
+                from {{ list_landed_files("listening_events") }}
             ),
             processed as (
                 select distinct landed_file, landed_partition from {{ this }}
@@ -71,9 +71,9 @@
                 >= newest_day - interval {{ var("lookback_days") }} day
             order by landed_partition
         {%- endset -%}
-        {{- event_files(run_query(changed_partitions).columns[0].values()) -}}
+        {{- landed_files("listening_events", run_query(changed_partitions).columns[0].values()) -}}
     {%- else -%}
-        {{- event_files([]) -}}
+        {{- landed_files("listening_events", []) -}}
     {%- endif -%}
 {%- endmacro %}
 
@@ -88,14 +88,14 @@
 
 {% macro default__delete_removed_files() -%}
     delete from {{ this }}
-    where landed_file not in (select {{ landed_file("file") }} from {{ list_event_files() }})
+    where landed_file not in (select {{ landed_file("file") }} from {{ list_landed_files("listening_events") }})
 {%- endmacro %}
 
 {# Drops whole partitions; their remaining files are read again. #}
 {% macro spark__delete_removed_files() -%}
     {%- set removed -%}
         select distinct landed_partition from {{ this }}
-        where landed_file not in (select {{ landed_file("file") }} from {{ list_event_files() }})
+        where landed_file not in (select {{ landed_file("file") }} from {{ list_landed_files("listening_events") }})
     {%- endset -%}
     {%- set partitions = run_query(removed).columns[0].values() if execute else [] -%}
     {%- if partitions -%}

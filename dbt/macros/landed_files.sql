@@ -45,33 +45,33 @@
     (select *, _metadata.file_path as filename from parquet.`{{ glob }}`)
 {%- endmacro %}
 
-{# The event files of the given partitions; of all partitions if the list is empty. #}
-{% macro event_files(partitions) -%}
-    {{ adapter.dispatch("event_files", "segue")(partitions) }}
+{# The files of the given partitions of a landed table; of all partitions if the list is empty. #}
+{% macro landed_files(table, partitions) -%}
+    {{ adapter.dispatch("landed_files", "segue")(table, partitions) }}
 {%- endmacro %}
 
-{% macro default__event_files(partitions) -%}
-    {%- set globs = [landing_glob("listening_events")] if not partitions else [] -%}
+{% macro default__landed_files(table, partitions) -%}
+    {%- set globs = [landing_glob(table)] if not partitions else [] -%}
     {%- for partition in partitions -%}
-        {%- do globs.append(landing_glob("listening_events") | replace("dt=*", "dt=" ~ partition)) -%}
+        {%- do globs.append(landing_glob(table) | replace("dt=*", "dt=" ~ partition)) -%}
     {%- endfor -%}
     read_parquet(['{{ globs | join("', '") }}'], union_by_name = true, filename = true, hive_partitioning = false)
 {%- endmacro %}
 
-{% macro spark__event_files(partitions) -%}
+{% macro spark__landed_files(table, partitions) -%}
     {%- set days = "{" ~ partitions | join(",") ~ "}" if partitions else "*" -%}
-    {{ spark_files(landing_glob("listening_events") | replace("dt=*", "dt=" ~ days)) }}
+    {{ spark_files(landing_glob(table) | replace("dt=*", "dt=" ~ days)) }}
 {%- endmacro %}
 
-{# Relation with the paths of all landed event files as `file`; no file is opened. #}
-{% macro list_event_files() -%}
-    {{ adapter.dispatch("list_event_files", "segue")() }}
+{# Relation with the paths of all files of a landed table as `file`; no file is opened. #}
+{% macro list_landed_files(table) -%}
+    {{ adapter.dispatch("list_landed_files", "segue")(table) }}
 {%- endmacro %}
 
-{% macro default__list_event_files() -%}
-    glob('{{ landing_glob("listening_events") }}')
+{% macro default__list_landed_files(table) -%}
+    glob('{{ landing_glob(table) }}')
 {%- endmacro %}
 
-{% macro spark__list_event_files() -%}
-    (select path as file from binaryFile.`{{ landing_glob("listening_events") }}`)
+{% macro spark__list_landed_files(table) -%}
+    (select path as file from binaryFile.`{{ landing_glob(table) }}`)
 {%- endmacro %}

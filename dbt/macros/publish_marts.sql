@@ -1,7 +1,7 @@
 {# Publish the marts that this run built, sorted by key. A run with any failure publishes nothing, so readers keep the
    last valid marts. In all files of this folder, `default__` is the DuckDB implementation. #}
 {% macro publish_marts(results) -%}
-    {%- if execute and results | selectattr("status", "in", ["error", "fail", "runtime error", "skipped", "partial success"]) | list | length == 0 -%}
+    {%- if execute and not has_failures(results) -%}
         {%- set marts = [] -%}
         {%- for result in results if result.node.resource_type in ["model", "seed"] and "published_by" in result.node.config.meta -%}
             {%- set rows = "select * from " ~ result.node.relation_name ~ " order by " ~ result.node.config.meta.published_by | join(", ") -%}

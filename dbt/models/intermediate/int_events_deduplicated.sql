@@ -1,3 +1,14 @@
+{{
+    config(
+        materialized = "incremental",
+        incremental_strategy = "append",
+        on_schema_change = "fail",
+        meta = {"time": "ended_at"},
+        pre_hook = "{{ delete_rows(is_computed_again('stale.user_id', 'stale.ended_at')) }}",
+    )
+}}
+-- depends_on: {{ ref("int_changed_users") }}
+
 -- Each CTE reads the table itself, because a CTE that is used more than once is materialized.
 with
 
@@ -6,14 +17,22 @@ repeated as (
 
     select event_id
     from {{ ref("stg_listening_events") }}
-    where ended_at < {{ as_of() }}
+    where
+        ended_at < {{ as_of() }}
+        {% if is_incremental() %}
+        and event_id in (
+            select landed.event_id
+            from {{ ref("stg_listening_events") }} as landed
+            {{ join_changed_users("landed.user_id", "landed.ended_at") }}
+        )
+        {% endif %}
     group by event_id
     having count(*) > 1
 
 ),
 
--- Keep the earliest copy.
-numbered as (
+-- Keep the earliest copy. In an incremental build it may be an older one, whose row stays.
+copies as (
 
     select
         landed.*,
@@ -26,12 +45,21 @@ numbered as (
 
 ),
 
+numbered as (
+
+    select copies.*
+    from copies
+    {{ join_changed_users("copies.user_id", "copies.ended_at") }}
+
+),
+
 single_copies as (
 
     select
         landed.*,
         1 as copy_number
     from {{ ref("stg_listening_events") }} as landed
+    {{ join_changed_users("landed.user_id", "landed.ended_at") }}
     left join repeated on landed.event_id = repeated.event_id
     where landed.ended_at < {{ as_of() }} and repeated.event_id is null
 
@@ -70,7 +98,8 @@ deduplicated as (
         known.request_id,
         known.position,
         known.propensity,
-        known.device
+        known.device,
+        known.landed_file
     from known
     left join excluded on known.user_id = excluded.user_id and known.ended_at::date = excluded.event_date
     where known.copy_number = 1 and excluded.user_id is null

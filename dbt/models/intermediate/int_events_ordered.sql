@@ -1,14 +1,49 @@
+{{
+    config(
+        materialized = "incremental",
+        incremental_strategy = "append",
+        on_schema_change = "fail",
+        meta = {"time": "ended_at"},
+        pre_hook = "{{ delete_rows(is_computed_again('stale.user_id', 'stale.ended_at')) }}",
+    )
+}}
+-- depends_on: {{ ref("int_changed_users") }}
+
 with
 
 events as (
 
-    select * from {{ ref("int_events_deduplicated") }}
+    select deduplicated.*
+    from {{ ref("int_events_deduplicated") }} as deduplicated
+    {{ join_changed_users("deduplicated.user_id", "deduplicated.ended_at") }}
 
 ),
 
 impressions as (
 
-    select * from {{ ref("int_impressions_resolved") }}
+    select resolved.*
+    from {{ ref("int_impressions_resolved") }} as resolved
+    {{ join_changed_users("resolved.user_id", "resolved.outcome_at") }}
+
+),
+
+-- Where the rows of a changed user that stay end, see known_at below.
+kept as (
+
+    {% if is_incremental() %}
+    select
+        ordered.user_id,
+        max(ordered.event_number) + 1 as events,
+        max({{ epoch_micros("ordered.known_at") }} - 2 * ordered.event_number) as shifted_us
+    from {{ this }} as ordered
+    inner join {{ ref("int_changed_users") }} as changed on ordered.user_id = changed.user_id
+    group by ordered.user_id
+    {% else %}
+    select
+        cast(null as string) as user_id,
+        cast(null as bigint) as events,
+        cast(null as bigint) as shifted_us
+    {% endif %}
 
 ),
 
@@ -60,10 +95,16 @@ behaviour_events as (
 numbered as (
 
     select
-        *,
-        cast(row_number() over (partition by user_id order by ended_at, sequence_number, event_id) - 1 as bigint)
-            as event_number
+        behaviour_events.*,
+        kept.shifted_us,
+        cast(
+            row_number() over (
+                partition by behaviour_events.user_id
+                order by behaviour_events.ended_at, behaviour_events.sequence_number, behaviour_events.event_id
+            ) - 1 + coalesce(kept.events, 0) as bigint
+        ) as event_number
     from behaviour_events
+    left join kept on behaviour_events.user_id = kept.user_id
 
 ),
 
@@ -74,12 +115,12 @@ known as (
 
     select
         *,
-        2 * event_number + max({{ epoch_micros("ended_at") }} - 2 * event_number) over (
+        2 * event_number + greatest(max({{ epoch_micros("ended_at") }} - 2 * event_number) over (
             partition by user_id order by event_number rows unbounded preceding
-        ) as known_us,
-        2 * (event_number - 1) + max({{ epoch_micros("ended_at") }} - 2 * event_number) over (
+        ), shifted_us) as known_us,
+        2 * (event_number - 1) + greatest(max({{ epoch_micros("ended_at") }} - 2 * event_number) over (
             partition by user_id order by event_number rows between unbounded preceding and 1 preceding
-        ) as previous_known_us
+        ), shifted_us) as previous_known_us
     from numbered
 
 ),

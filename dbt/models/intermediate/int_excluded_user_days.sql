@@ -1,14 +1,26 @@
+{{
+    config(
+        materialized = "incremental",
+        incremental_strategy = "append",
+        on_schema_change = "fail",
+        meta = {"time": "event_date"},
+        pre_hook = "{{ delete_rows(is_computed_again('stale.user_id', 'stale.event_date')) }}",
+    )
+}}
+-- depends_on: {{ ref("int_changed_users") }}
+
 -- Most users have few events on a day, so only the busiest user-days are counted by minute.
 with
 
 busy_days as (
 
     select
-        user_id,
-        ended_at::date as event_date
-    from {{ ref("stg_listening_events") }}
-    where ended_at < {{ as_of() }}
-    group by user_id, ended_at::date
+        landed.user_id,
+        landed.ended_at::date as event_date
+    from {{ ref("stg_listening_events") }} as landed
+    {{ join_changed_users("landed.user_id", "landed.ended_at") }}
+    where landed.ended_at < {{ as_of() }}
+    group by landed.user_id, landed.ended_at::date
     having count(*) > least({{ var("bot_actions_per_minute") }}, {{ var("bot_events_per_day") }})
 
 ),

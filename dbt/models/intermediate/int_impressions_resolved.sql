@@ -1,3 +1,14 @@
+{{
+    config(
+        materialized = "incremental",
+        incremental_strategy = "append",
+        on_schema_change = "fail",
+        meta = {"time": "outcome_at"},
+        pre_hook = "{{ delete_rows(is_computed_again('stale.user_id', 'stale.outcome_at')) }}",
+    )
+}}
+-- depends_on: {{ ref("int_changed_users") }}
+
 -- Impressions and responses each read the events, because a CTE that is used more than once is materialized.
 with
 
@@ -11,24 +22,30 @@ behaviours as (
 impressions as (
 
     select
-        *,
-        occurred_at as shown_at,
-        occurred_at + interval {{ var("impression_outcome_minutes") }} minute as outcome_at
-    from {{ ref("int_events_deduplicated") }}
+        events.*,
+        events.occurred_at as shown_at,
+        events.occurred_at + interval {{ var("impression_outcome_minutes") }} minute as outcome_at
+    from {{ ref("int_events_deduplicated") }} as events
+    {{ join_changed_users(
+        "events.user_id", "events.occurred_at + interval " ~ var("impression_outcome_minutes") ~ " minute"
+    ) }}
     where
-        action = 'impression'
-        and occurred_at + interval {{ var("impression_outcome_minutes") }} minute < {{ as_of() }}
+        events.action = 'impression'
+        and events.occurred_at + interval {{ var("impression_outcome_minutes") }} minute < {{ as_of() }}
 
 ),
 
 -- Clicks, plays and positive behaviors; a dislike does not count as a click.
 responses as (
 
-    select *
-    from {{ ref("int_events_deduplicated") }}
-    where action in (
-        select action from behaviours
-        where polarity <> 'negative'
+    select events.*
+    from {{ ref("int_events_deduplicated") }} as events
+    {{ join_changed_users(
+        "events.user_id", "events.ended_at + interval " ~ var("impression_outcome_minutes") ~ " minute"
+    ) }}
+    where events.action in (
+        select behaviours.action from behaviours
+        where behaviours.polarity <> 'negative'
     )
 
 ),

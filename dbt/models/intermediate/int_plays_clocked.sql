@@ -1,31 +1,77 @@
+{{
+    config(
+        materialized = "incremental",
+        incremental_strategy = "append",
+        on_schema_change = "fail",
+        meta = {"time": "ended_at"},
+        pre_hook = "{{ delete_rows(is_computed_again('stale.user_id', 'stale.ended_at')) }}",
+    )
+}}
+-- depends_on: {{ ref("int_changed_users") }}
+
 -- Plays and event times each read the events, because a CTE that is used more than once is materialized.
 with
 
 plays as (
 
     select
-        event_id,
-        user_id,
-        event_number,
-        target_id as track_id,
-        played_ms,
-        known_at,
-        {{ epoch_micros("known_at") }} as known_us,
-        {{ epoch_micros("ended_at") }} as ended_us,
-        {{ epoch_micros("ended_at") }} - {{ integer_divide("coalesce(played_ms, 0)", 1000) }} * 1000000 as start_us
-    from {{ ref("int_events_ordered") }}
-    where action = 'play' and target_type = 'track'
+        events.event_id,
+        events.user_id,
+        events.event_number,
+        events.target_id as track_id,
+        events.played_ms,
+        events.ended_at,
+        events.known_at,
+        {{ epoch_micros("events.known_at") }} as known_us,
+        {{ epoch_micros("events.ended_at") }} as ended_us,
+        {{ epoch_micros("events.ended_at") }}
+        - {{ integer_divide("coalesce(events.played_ms, 0)", 1000) }} * 1000000 as start_us
+    from {{ ref("int_events_ordered") }} as events
+    {{ join_changed_users("events.user_id", "events.ended_at") }}
+    where events.action = 'play' and events.target_type = 'track'
+
+),
+
+-- The last of a changed user's plays that stay.
+kept as (
+
+    {% if is_incremental() %}
+    select
+        clocked.user_id,
+        max(clocked.play_number) + 1 as plays,
+        max({{ epoch_micros("clocked.ended_at") }}) as ended_us,
+        max({{ epoch_micros("clocked.known_at") }}) as known_us,
+        max(clocked.session_number) as session_number
+    from {{ this }} as clocked
+    inner join {{ ref("int_changed_users") }} as changed on clocked.user_id = changed.user_id
+    group by clocked.user_id
+    {% else %}
+    select
+        cast(null as string) as user_id,
+        cast(null as bigint) as plays,
+        cast(null as bigint) as ended_us,
+        cast(null as bigint) as known_us,
+        cast(null as bigint) as session_number
+    {% endif %}
 
 ),
 
 with_previous as (
 
     select
-        *,
-        cast(row_number() over (partition by user_id order by event_number) - 1 as bigint) as play_number,
-        lag(ended_us) over (partition by user_id order by event_number) as previous_ended_us,
-        lag(known_us) over (partition by user_id order by event_number) as previous_known_us
+        plays.*,
+        coalesce(kept.session_number, 0) as kept_sessions,
+        cast(
+            row_number() over (partition by plays.user_id order by plays.event_number) - 1 + coalesce(kept.plays, 0) as bigint
+        ) as play_number,
+        coalesce(
+            lag(plays.ended_us) over (partition by plays.user_id order by plays.event_number), kept.ended_us
+        ) as previous_ended_us,
+        coalesce(
+            lag(plays.known_us) over (partition by plays.user_id order by plays.event_number), kept.known_us
+        ) as previous_known_us
     from plays
+    left join kept on plays.user_id = kept.user_id
 
 ),
 
@@ -67,7 +113,9 @@ separated as (
         requested.play_number,
         requested.track_id,
         requested.played_ms,
+        requested.ended_at,
         requested.known_at,
+        requested.kept_sessions,
         requested.previous_known_us,
         requested.request_us + (events.event_id is not null)::bigint as request_us
     from requested
@@ -91,9 +139,9 @@ sessions_numbered as (
 
     select
         *,
-        sum(begins_session::bigint) over (
+        cast(kept_sessions + sum(begins_session::bigint) over (
             partition by user_id order by play_number rows unbounded preceding
-        ) as session_number
+        ) as bigint) as session_number
     from session_starts
 
 ),
@@ -107,9 +155,11 @@ final as (
         play_number,
         track_id,
         played_ms,
+        ended_at,
         known_at,
         {{ timestamp_from_micros("request_us") }} as request_at,
-        user_id || '-' || session_number::bigint as session_id
+        session_number,
+        user_id || '-' || session_number as session_id
     from sessions_numbered
 
 )

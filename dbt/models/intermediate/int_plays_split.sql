@@ -1,3 +1,6 @@
+-- A view: parts of old plays change each day, and are only computed for those who read them.
+{{ config(materialized = "view", meta = {"time": "ended_at"}) }}
+
 with
 
 plays as (
@@ -12,12 +15,23 @@ cuts as (
 
 ),
 
+counts as (
+
+    select
+        user_id,
+        count(*) as plays
+    from plays
+    group by user_id
+
+),
+
 shares as (
 
     select
-        *,
-        play_number / count(*) over (partition by user_id) as share
+        plays.*,
+        plays.play_number / counts.plays as share
     from plays
+    inner join counts on plays.user_id = counts.user_id
 
 ),
 

@@ -1,3 +1,15 @@
+{{
+    config(
+        materialized = "incremental",
+        incremental_strategy = "append",
+        on_schema_change = "fail",
+        meta = {"time": "ended_at"},
+        pre_hook = "{{ delete_rows(is_computed_again('stale.user_id', 'stale.ended_at', 'stale.track_id')) }}",
+    )
+}}
+-- depends_on: {{ ref("int_changed_users") }}
+-- depends_on: {{ ref("int_changed_tracks") }}
+
 with
 
 events as (
@@ -24,6 +36,9 @@ timed as (
         *,
         case when target_type = 'track' then target_id end as track_id
     from events
+    where {{ is_computed_again(
+        "events.user_id", "events.ended_at", "case when events.target_type = 'track' then events.target_id end"
+    ) }}
 
 ),
 

@@ -1,3 +1,14 @@
+{{
+    config(
+        materialized = "incremental",
+        incremental_strategy = "append",
+        on_schema_change = "fail",
+        meta = {"time": "shown_at"},
+        pre_hook = "{{ delete_rows(is_exposure_computed_again('stale.shown_at')) }}",
+    )
+}}
+-- depends_on: {{ ref("int_changed_exposures") }}
+
 with
 
 excluded as (
@@ -14,7 +25,14 @@ shown as (
         staged.shown_at + interval {{ var("exposure_outcome_hours") }} hour as outcome_at
     from {{ ref("stg_exposures") }} as staged
     left join excluded on staged.user_id = excluded.user_id and staged.shown_at::date = excluded.event_date
-    where staged.shown_at < {{ as_of() }} and excluded.user_id is null
+    where
+        staged.shown_at < {{ as_of() }}
+        and excluded.user_id is null
+        and {{ is_exposure_computed_again("staged.shown_at") }}
+        {% if is_incremental() %}
+        -- An older copy, which stays.
+        and staged.event_id not in (select event_id from {{ this }})
+        {% endif %}
 
 ),
 
@@ -31,6 +49,7 @@ responses as (
     where
         action in ('play', 'like')
         and request_id is not null
+        and {{ is_exposure_computed_again("ended_at") }}
 
 ),
 

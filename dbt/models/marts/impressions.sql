@@ -1,3 +1,16 @@
+{{
+    config(
+        materialized = "incremental",
+        incremental_strategy = "append",
+        on_schema_change = "fail",
+        meta = {"time": "shown_at"},
+        pre_hook = "{{ delete_rows(is_computed_again('stale.user_id', 'stale.shown_at + interval ' ~ var('impression_outcome_minutes') ~ ' minute', 'stale.track_id', 'stale.shown_at')) }}",
+    )
+}}
+-- depends_on: {{ ref("int_changed_users") }}
+-- depends_on: {{ ref("int_changed_tracks") }}
+-- depends_on: {{ ref("int_cuts_chosen") }}
+
 with
 
 impressions as (
@@ -5,7 +18,13 @@ impressions as (
     select
         *,
         case when target_type = 'track' then target_id end as track_id
-    from {{ ref("int_impressions_resolved") }}
+    from {{ ref("int_impressions_resolved") }} as resolved
+    where {{ is_computed_again(
+        "resolved.user_id",
+        "resolved.outcome_at",
+        "case when resolved.target_type = 'track' then resolved.target_id end",
+        "resolved.shown_at"
+    ) }}
 
 ),
 

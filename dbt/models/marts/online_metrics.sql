@@ -1,8 +1,20 @@
+{{
+    config(
+        materialized = "incremental",
+        incremental_strategy = "append",
+        on_schema_change = "fail",
+        meta = {"time": "shown_date"},
+        pre_hook = "{{ delete_rows(is_exposure_computed_again('stale.shown_date')) }}",
+    )
+}}
+-- depends_on: {{ ref("int_changed_exposures") }}
+
 with
 
 exposures as (
 
     select * from {{ ref("exposures") }}
+    where {{ is_exposure_computed_again("shown_at") }}
 
 ),
 

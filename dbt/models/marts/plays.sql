@@ -1,3 +1,16 @@
+{{
+    config(
+        materialized = "incremental",
+        incremental_strategy = "append",
+        on_schema_change = "fail",
+        meta = {"time": "ended_at"},
+        pre_hook = "{{ delete_rows(is_computed_again('stale.user_id', 'stale.ended_at', 'stale.track_id', 'stale.known_at')) }}",
+    )
+}}
+-- depends_on: {{ ref("int_changed_users") }}
+-- depends_on: {{ ref("int_changed_tracks") }}
+-- depends_on: {{ ref("int_cuts_chosen") }}
+
 with
 
 events as (
@@ -39,6 +52,7 @@ final as (
 
     from plays
     inner join events on plays.event_id = events.event_id
+    where {{ is_computed_again("plays.user_id", "plays.ended_at", "plays.track_id", "plays.known_at") }}
 
 )
 

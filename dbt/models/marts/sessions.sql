@@ -1,8 +1,23 @@
+{{
+    config(
+        materialized = "incremental",
+        incremental_strategy = "append",
+        on_schema_change = "fail",
+        meta = {"time": "ended_at"},
+        pre_hook = "{{ delete_rows(is_session_computed_again()) }}",
+    )
+}}
+-- depends_on: {{ ref("int_changed_users") }}
+-- depends_on: {{ ref("int_cuts_chosen") }}
+
 with
 
 plays as (
 
     select * from {{ ref("plays") }}
+    {% if is_incremental() %}
+    where session_id not in (select session_id from {{ this }})
+    {% endif %}
 
 ),
 

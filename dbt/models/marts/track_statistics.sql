@@ -1,8 +1,50 @@
+{{
+    config(
+        materialized = "incremental",
+        incremental_strategy = "append",
+        on_schema_change = "fail",
+        meta = {"time": "known_at"},
+        pre_hook = "{{ delete_rows(is_statistic_computed_again('stale.track_id', 'stale.known_at - interval 1 day')) }}",
+    )
+}}
+-- depends_on: {{ ref("int_changed_users") }}
+-- depends_on: {{ ref("int_changed_tracks") }}
+
 with
 
+-- The 28 days before the first changed day count in plays_28d.
 events as (
 
     select * from {{ ref("events") }}
+    {% if is_incremental() %}
+    where {{ is_statistic_computed_again("events.track_id", "events.known_at + interval 28 day") }}
+    {% endif %}
+
+),
+
+-- The totals before these days.
+kept as (
+
+    {% if is_incremental() %}
+    select
+        track_id,
+        max(plays_total) as plays_total,
+        max(listens_total) as listens_total,
+        max(full_plays_total) as full_plays_total,
+        max(skips_total) as skips_total,
+        max(likes_total) as likes_total
+    from {{ this }}
+    where known_at <= {{ first_changed_day() }} - interval 28 day
+    group by track_id
+    {% else %}
+    select
+        cast(null as string) as track_id,
+        cast(null as bigint) as plays_total,
+        cast(null as bigint) as listens_total,
+        cast(null as bigint) as full_plays_total,
+        cast(null as bigint) as skips_total,
+        cast(null as bigint) as likes_total
+    {% endif %}
 
 ),
 
@@ -23,7 +65,7 @@ daily as (
 
 ),
 
-final as (
+summed as (
 
     select
         track_id,
@@ -41,6 +83,26 @@ final as (
         ))::bigint as plays_28d
     from daily
     window until_then as (partition by track_id order by known_at rows unbounded preceding)
+
+),
+
+final as (
+
+    select
+        summed.track_id,
+        summed.known_at,
+        summed.plays_total + coalesce(kept.plays_total, 0) as plays_total,
+        summed.listens_total + coalesce(kept.listens_total, 0) as listens_total,
+        summed.full_plays_total + coalesce(kept.full_plays_total, 0) as full_plays_total,
+        summed.skips_total + coalesce(kept.skips_total, 0) as skips_total,
+        summed.likes_total + coalesce(kept.likes_total, 0) as likes_total,
+        summed.plays_7d,
+        summed.plays_28d
+    from summed
+    left join kept on summed.track_id = kept.track_id
+    {% if is_incremental() %}
+    where {{ is_statistic_computed_again("summed.track_id", "summed.known_at - interval 1 day") }}
+    {% endif %}
 
 )
 

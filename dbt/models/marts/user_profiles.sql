@@ -1,19 +1,82 @@
+{{
+    config(
+        materialized = "incremental",
+        incremental_strategy = "append",
+        on_schema_change = "fail",
+        meta = {"time": "known_at"},
+        pre_hook = "{{ delete_rows(is_profile_computed_again('stale', 'stale.known_at - interval 1 day')) }}",
+    )
+}}
+-- depends_on: {{ ref("int_changed_users") }}
+-- depends_on: {{ ref("int_changed_tracks") }}
+
 with
 
 plays as (
 
     select * from {{ ref("plays") }}
+    {% if is_incremental() %}
+    where {{ is_profile_computed_again("plays", "plays.known_at") }}
+    {% endif %}
 
 ),
 
-first_plays as (
+-- Of all plays, also those before the first changed day.
+first_plays_of_tracks as (
 
     select
-        *,
-        row_number() over (partition by user_id, track_id order by play_number) = 1 as is_new_track,
+        user_id,
+        track_id,
+        min(play_number) as play_number
+    from {{ ref("plays") }}
+    {% if is_incremental() %}
+    where user_id in (select user_id from plays)
+    {% endif %}
+    group by user_id, track_id
+
+),
+
+first_plays_of_artists as (
+
+    select
+        user_id,
+        artist_id,
+        min(play_number) as play_number
+    from {{ ref("plays") }}
+    where
         artist_id is not null
-        and row_number() over (partition by user_id, artist_id order by play_number) = 1 as is_new_artist
-    from plays
+        {% if is_incremental() %}
+        and user_id in (select user_id from plays)
+        {% endif %}
+    group by user_id, artist_id
+
+),
+
+-- The totals before the first changed day.
+kept as (
+
+    {% if is_incremental() %}
+    select
+        user_id,
+        max(plays_total) as plays_total,
+        max(listens_total) as listens_total,
+        max(full_plays_total) as full_plays_total,
+        max(skips_total) as skips_total,
+        max(tracks_total) as tracks_total,
+        max(artists_total) as artists_total
+    from {{ this }}
+    where user_id in (select user_id from plays)
+    group by user_id
+    {% else %}
+    select
+        cast(null as string) as user_id,
+        cast(null as bigint) as plays_total,
+        cast(null as bigint) as listens_total,
+        cast(null as bigint) as full_plays_total,
+        cast(null as bigint) as skips_total,
+        cast(null as bigint) as tracks_total,
+        cast(null as bigint) as artists_total
+    {% endif %}
 
 ),
 
@@ -21,20 +84,30 @@ first_plays as (
 daily as (
 
     select
-        user_id,
-        date_trunc('day', known_at) + interval 1 day as known_at,
+        plays.user_id,
+        date_trunc('day', plays.known_at) + interval 1 day as known_at,
         count(*) as plays,
-        count(*) filter (where is_listened) as listens,
-        count(*) filter (where is_full_play) as full_plays,
-        count(*) filter (where is_skip) as skips,
-        count(*) filter (where is_new_track) as new_tracks,
-        count(*) filter (where is_new_artist) as new_artists
-    from first_plays
+        count(*) filter (where plays.is_listened) as listens,
+        count(*) filter (where plays.is_full_play) as full_plays,
+        count(*) filter (where plays.is_skip) as skips,
+        count(first_plays_of_tracks.play_number) as new_tracks,
+        count(first_plays_of_artists.play_number) as new_artists
+    from plays
+    left join first_plays_of_tracks
+        on
+            plays.user_id = first_plays_of_tracks.user_id
+            and plays.track_id = first_plays_of_tracks.track_id
+            and plays.play_number = first_plays_of_tracks.play_number
+    left join first_plays_of_artists
+        on
+            plays.user_id = first_plays_of_artists.user_id
+            and plays.artist_id = first_plays_of_artists.artist_id
+            and plays.play_number = first_plays_of_artists.play_number
     group by all
 
 ),
 
-final as (
+summed as (
 
     select
         user_id,
@@ -47,6 +120,22 @@ final as (
         (sum(new_artists) over until_then)::bigint as artists_total
     from daily
     window until_then as (partition by user_id order by known_at rows unbounded preceding)
+
+),
+
+final as (
+
+    select
+        summed.user_id,
+        summed.known_at,
+        summed.plays_total + coalesce(kept.plays_total, 0) as plays_total,
+        summed.listens_total + coalesce(kept.listens_total, 0) as listens_total,
+        summed.full_plays_total + coalesce(kept.full_plays_total, 0) as full_plays_total,
+        summed.skips_total + coalesce(kept.skips_total, 0) as skips_total,
+        summed.tracks_total + coalesce(kept.tracks_total, 0) as tracks_total,
+        summed.artists_total + coalesce(kept.artists_total, 0) as artists_total
+    from summed
+    left join kept on summed.user_id = kept.user_id
 
 )
 

@@ -1,8 +1,9 @@
+-- depends_on: {{ ref("int_changed_exposures") }}
 with
 
 source as (
 
-    select * from {{ landed_relation("exposures") }}
+    select * from {{ read_landed_exposures() }}
 
 ),
 

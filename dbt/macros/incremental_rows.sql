@@ -1,0 +1,198 @@
+{# Which rows an incremental build computes again: those of changed users (`int_changed_users`) from their first changed
+   day on, those of tracks whose length or artist has changed (`int_changed_tracks`), and plays that move to another part
+   of the time split. A model deletes these rows before it runs and appends their replacement, so inside of its query
+   `this` contains the rows that stay. #}
+
+{# Condition on the rows to compute again; `true` in a build from all events.
+
+   `this_user`, `time`: expressions of the user and the time that orders the user's rows. `track`: expression of the track
+   whose length or artist the row depends on. `part_time`: expression of the time that decides the part of the row. #}
+{% macro is_computed_again(this_user, time, track=none, part_time=none) -%}
+    {%- if not execute or not is_incremental() -%}
+        true
+    {%- else -%}
+        {%- set moved = moved_parts(part_time) if part_time else "" -%}
+        {%- if moved == "true" -%}
+            true
+        {%- else -%}
+            (
+                exists (
+                    select 1 from {{ state_table("int_changed_users") }} as changed
+                    where
+                        changed.user_id = {{ this_user }}
+                        {%- if not (part_time and is_split_by_user()) %}
+                        and {{ time }} >= changed.from_date
+                        {%- endif %}
+                )
+                {%- if track %}
+                or exists (
+                    select 1 from {{ state_table("int_changed_tracks") }} as changed_tracks
+                    where changed_tracks.track_id = {{ track }}
+                )
+                {%- endif %}
+                {%- if moved %}
+                or {{ moved }}
+                {%- endif %}
+            )
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{# Join with the changed users that restricts `rows` to those from the first changed day on; nothing in a build from all
+   events. Faster than the condition if a row depends on the user alone. #}
+{% macro join_changed_users(user, time) -%}
+    {%- if execute and is_incremental() -%}
+        inner join {{ state_table("int_changed_users") }} as changed
+            on
+                {{ user }} = changed.user_id
+                and {{ time }} >= changed.from_date
+                and {{ time }} >= {{ first_changed_day() }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# The first day on which any user has changed, as a literal, so that older row groups are not read. #}
+{% macro first_changed_day() -%}
+    {%- set first = run_query("select cast(min(from_date) as string) from " ~ state_table("int_changed_users")).rows[0][0] -%}
+    timestamp '{{ first or "9999-12-31" }} 00:00:00'
+{%- endmacro %}
+
+{# True if each user has a time split of their own. #}
+{% macro is_split_by_user() -%}
+    {{ return(read_cuts()[0] == "user_time") }}
+{%- endmacro %}
+
+{# Condition on times between the previous and the present cut; "true" if all parts may have changed, "" if none has. #}
+{% macro moved_parts(time) -%}
+    {%- set state = build_state() -%}
+    {%- set cuts = read_cuts() -%}
+    {%- if state is none or state.split != cuts[0] -%}
+        {{ return("true") }}
+    {%- endif -%}
+    {%- if cuts[0] == "user_time" -%}
+        {{ return("") }}
+    {%- endif -%}
+    {%- set moved = [] -%}
+    {%- for old, new in [(state.validation_from, cuts[1]), (state.test_from, cuts[2])] if old != new -%}
+        {%- if not old or not new -%}
+            {{ return("true") }}
+        {%- endif -%}
+        {%- do moved.append(
+            "(" ~ time ~ " >= least(timestamp '" ~ old ~ "', timestamp '" ~ new ~ "') and " ~ time
+            ~ " < greatest(timestamp '" ~ old ~ "', timestamp '" ~ new ~ "'))"
+        ) -%}
+    {%- endfor -%}
+    {{ return(moved | join(" or ")) }}
+{%- endmacro %}
+
+{# Statement that deletes rows of `this`, named `stale` in the condition, before the model appends to it. #}
+{% macro delete_rows(condition) -%}
+    {%- if execute and is_incremental() -%}
+        {{ adapter.dispatch("delete_rows", "segue")(condition) }}
+    {%- else -%}
+        select 1
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro default__delete_rows(condition) -%}
+    delete from {{ this }} as stale where {{ condition }}
+{%- endmacro %}
+
+{# Parquet tables have no delete, so the rows that stay are copied. If this is interrupted after the drop, the table is
+   missing and built whole. #}
+{% macro spark__delete_rows(condition) -%}
+    {%- set kept = state_table(this.identifier ~ "_kept") -%}
+    {%- do run_query("drop table if exists " ~ kept) -%}
+    {%- do run_query("create table " ~ kept ~ " using parquet as select * from " ~ this ~ " as stale where not " ~ condition) -%}
+    {%- do run_query("drop table " ~ this) -%}
+    alter table {{ kept }} rename to {{ this }}
+{%- endmacro %}
+
+{# First day on which rows may depend on a landed event: the day of its end, or of an impression's occurrence, whose outcome
+   is known a fixed time later. #}
+{% macro first_dependent_day() -%}
+    cast(case when action = 'impression' then least(occurred_at, ended_at) else ended_at end as date)
+{%- endmacro %}
+
+{# Condition on the sessions that contain a play that was computed again. #}
+{% macro is_session_computed_again() -%}
+    {%- if execute and is_incremental() -%}
+        (
+            {{ is_computed_again("stale.user_id", "stale.ended_at") }}
+            or exists (
+                select 1 from {{ ref("plays") }} as plays
+                where
+                    plays.session_id = stale.session_id
+                    and {{ is_computed_again("plays.user_id", "plays.ended_at", none, "plays.known_at") }}
+            )
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+{# Condition on the days of a user from the first changed day on; all days of users with a play of a changed track. #}
+{% macro is_profile_computed_again(rows, time) -%}
+    {%- if execute and is_incremental() -%}
+        (
+            exists (
+                select 1 from {{ ref("int_changed_users") }} as changed
+                where changed.user_id = {{ rows }}.user_id and {{ time }} >= changed.from_date
+            )
+            or exists (
+                select 1 from {{ ref("plays") }} as played
+                inner join {{ ref("int_changed_tracks") }} as changed_tracks on played.track_id = changed_tracks.track_id
+                where played.user_id = {{ rows }}.user_id
+            )
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+{# Condition on the days of all tracks from the first changed day on; all days of changed tracks. #}
+{% macro is_statistic_computed_again(track, time) -%}
+    {%- if execute and is_incremental() -%}
+        (
+            {{ time }} >= {{ first_changed_day() }}
+            or exists (
+                select 1 from {{ ref("int_changed_tracks") }} as changed_tracks
+                where changed_tracks.track_id = {{ track }}
+            )
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+{# The first day whose exposures are computed again, as a literal. #}
+{% macro first_exposure_day() -%}
+    {%- set first = run_query("select cast(from_date as string) from " ~ state_table("int_changed_exposures")).rows[0][0] -%}
+    timestamp '{{ first }} 00:00:00'
+{%- endmacro %}
+
+{# Condition on exposures that are computed again; `true` in a build from all events. #}
+{% macro is_exposure_computed_again(time) -%}
+    {%- if execute and is_incremental() -%}
+        {{ time }} >= {{ first_exposure_day() }}
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
+{# The landed exposures of the partitions that have exposures to compute again. #}
+{% macro read_landed_exposures() -%}
+    {%- set partitions = [] -%}
+    {%- if execute and build_state() is not none -%}
+        {%- set selected -%}
+            with
+            landed as (
+                select distinct {{ landed_partition("file") }} as landed_partition from {{ list_landed_files("exposures") }}
+            ),
+            first as (
+                select cast(from_date as string) as first_day from {{ state_table("int_changed_exposures") }}
+            )
+            select landed_partition from landed
+            cross join first
+            where
+                landed_partition >= substr(first_day, 1, length(landed_partition))
+                or landed_partition = (select max(landed_partition) from landed)
+            order by landed_partition
+        {%- endset -%}
+        {%- do partitions.extend(run_query(selected).columns[0].values() | map("string")) -%}
+    {%- endif -%}
+    {{- landed_files("exposures", partitions) -}}
+{%- endmacro %}

@@ -1,0 +1,56 @@
+-- depends_on: {{ ref("int_changed_users") }}
+-- depends_on: {{ ref("int_changed_tracks") }}
+-- The first day in a build from all events.
+{%- set state = build_state() %}
+with
+
+{% if state is none %}
+
+changes as (
+
+    select cast('1970-01-01' as date) as from_date
+
+)
+
+{% else %}
+
+files as (
+
+    select {{ landed_file("file") }} as landed_file
+    from {{ list_landed_files("exposures") }}
+
+),
+
+changes as (
+
+    select from_date from {{ ref("int_changed_users") }}
+
+    union all
+
+    -- Outcomes are final when their window has ended before as_of.
+    select date '{{ [state.as_of, var("as_of") | string] | min }}' as from_date
+
+    union all
+
+    select cast(rpad({{ landed_partition("landed_file") }}, 10, '-01') as date) as from_date
+    from files
+    where landed_file not in (select landed_file from {{ state_table("built_exposures") }})
+
+    union all
+
+    select cast(rpad({{ landed_partition("landed_file") }}, 10, '-01') as date) as from_date
+    from {{ state_table("built_exposures") }}
+    where landed_file not in (select landed_file from files)
+
+    union all
+
+    select cast(exposures.shown_at as date) as from_date
+    from {{ state_table("exposures") }} as exposures
+    inner join {{ ref("int_changed_tracks") }} as changed_tracks on exposures.track_id = changed_tracks.track_id
+
+)
+
+{% endif %}
+
+select cast(min(from_date)::timestamp - interval {{ var("exposure_outcome_hours") }} hour as date) as from_date
+from changes

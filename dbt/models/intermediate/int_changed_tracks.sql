@@ -1,0 +1,28 @@
+-- Empty in a build from all events.
+{%- set state = build_state() %}
+with
+
+measured as (
+
+    select * from {{ ref("int_tracks_measured") }}
+
+),
+
+changed as (
+
+    {% if state is none %}
+    select track_id from measured
+    where false
+    {% else %}
+    select measured.track_id
+    from measured
+    left join {{ state_table("built_tracks") }} as built on measured.track_id = built.track_id
+    where
+        built.track_id is null
+        or measured.artist_id is distinct from built.artist_id
+        or measured.duration_ms is distinct from built.duration_ms
+    {% endif %}
+
+)
+
+select * from changed

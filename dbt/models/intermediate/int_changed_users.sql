@@ -1,0 +1,87 @@
+-- depends_on: {{ ref("stg_listening_events") }}
+-- Empty in a build from all events.
+{%- set state = build_state() %}
+with
+
+{% if state is none %}
+
+changes as (
+
+    select
+        cast(null as string) as user_id,
+        cast(null as date) as from_date
+    where false
+
+)
+
+{% else %}
+
+-- Events of files that the last build did not contain.
+arrived as (
+
+    select event_id
+    from {{ ref("stg_listening_events") }}
+    where landed_file not in (select landed_file from {{ state_table("built_files") }})
+
+),
+
+-- Events of files that have been removed since.
+removed as (
+
+    select
+        event_id,
+        user_id,
+        {{ first_dependent_day() }} as from_date
+    from {{ state_table("int_events_deduplicated") }}
+    where landed_file not in (select landed_file from {{ ref("stg_listening_events") }})
+
+),
+
+changes as (
+
+    -- All copies of these events, because another one may count now.
+    select
+        user_id,
+        {{ first_dependent_day() }} as from_date
+    from {{ ref("stg_listening_events") }}
+    where event_id in (select event_id from arrived union all select event_id from removed)
+
+    union all
+
+    select
+        user_id,
+        from_date
+    from removed
+
+    union all
+
+    -- A day may be below the limits of the bot filter without the events of a removed file.
+    select
+        user_id,
+        event_date as from_date
+    from {{ state_table("int_excluded_user_days") }}
+    where exists (
+        select 1 from {{ state_table("built_files") }}
+        where landed_file not in (select landed_file from {{ ref("stg_listening_events") }})
+    )
+
+    union all
+
+    -- Events and outcomes between the previous and the present as_of.
+    select
+        user_id,
+        date '{{ [state.as_of, var("as_of") | string] | min }}' as from_date
+    from {{ ref("stg_listening_events") }}
+    where
+        ended_at >= timestamp '{{ [state.as_of, var("as_of") | string] | min }} 00:00:00'
+        - interval {{ var("impression_outcome_minutes") }} minute
+
+)
+
+{% endif %}
+
+select
+    user_id,
+    min(from_date) as from_date
+from changes
+group by user_id

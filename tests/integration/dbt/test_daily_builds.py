@@ -1,0 +1,198 @@
+"""Days that are built one after the other give the same rows as one build from all events, on both engines.
+
+Days with late and duplicate events, erased users, bots, a changed catalog, and a run for an earlier day. Fewer days without
+SEGUE_ACCEPTANCE, and Spark only with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import duckdb
+import pytest
+
+from config import settings
+from local.publish import publish
+from tests.support import spark
+from tests.support.landing_zone import at, event, write, write_empty_tables
+from tests.support.tiers import acceptance_only
+
+FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
+DAYS = int(os.environ.get("TMP_DAYS", 7))
+USERS = [f"u{number}" for number in range(9)]
+TRACKS = [str(number) for number in range(12)]
+DAY_MINUTES = 24 * 60
+VARIABLES = {"bot_actions_per_minute": 12}
+FIRST_DAY = date(2026, 6, 1)
+
+
+@dataclass
+class World:
+    """Landed files of days with everything that may arrive.
+
+    Args:
+        folder: Folder of files that are landed later.
+        split: Split that the landings ask for.
+    """
+
+    folder: Path
+    split: str
+    random: Random = field(default_factory=lambda: Random(5))
+    events: list[dict[str, Any]] = field(default_factory=list)
+    landed: dict[str, tuple[str, list[dict[str, Any]]]] = field(default_factory=dict)
+    add: list[tuple[str, str]] = field(default_factory=list)
+    remove: list[str] = field(default_factory=list)
+
+    def land(self, table: str, partition: str, rows: list[dict[str, Any]]) -> str:
+        """Land a file in the current step; return its name below `landing`."""
+        name = f"{table}-{len(self.add)}-{self.random.getrandbits(40)}"
+        path = write(self.folder, table, partition, name, rows)
+        landed = str(path.relative_to(self.folder / "landing"))
+        self.add.append((str(path), landed))
+        if table == "listening_events":
+            self.landed[landed] = (partition, rows)
+        return landed
+
+    def day(self, number: int) -> list[dict[str, Any]]:
+        """Events of a day. Sessions and outcomes of impressions cross midnight; some events have equal times."""
+        rows: list[dict[str, Any]] = []
+        for user in self.random.sample(USERS, 5):
+            minute = number * DAY_MINUTES + self.random.choice([600.0, DAY_MINUTES - 25.0])
+            for _ in range(self.random.randint(1, 9)):
+                minute += self.random.choice([0, 0, 3, 4, 17, 40])
+                action = self.random.choice(["play", "play", "play", "like", "impression", "impression", "click"])
+                track = self.random.choice(TRACKS)
+                played = self.random.choice([9_000, 40_000, 120_000, 180_000]) if action == "play" else None
+                request = f"q{user}{number}" if self.random.random() < 0.6 else None
+                rows.append(
+                    event(
+                        *(f"e{len(self.events) + len(rows)}", user, action, track, minute),
+                        **{"played_ms": played, "request_id": request, "sequence_number": len(rows)},
+                    )
+                )
+        self.events += rows
+        return rows
+
+    def erase(self, user: str) -> None:
+        """Replace the landed files that have rows of the user."""
+        for name, (partition, rows) in list(self.landed.items()):
+            if any(row["user_id"] == user for row in rows):
+                self.remove.append(name)
+                del self.landed[name]
+                kept = [row for row in rows if row["user_id"] != user]
+                if kept:
+                    self.land("listening_events", partition, kept)
+        self.events = [row for row in self.events if row["user_id"] != user]
+
+    def write_step(self, steps: Path, number: int, as_of: date) -> None:
+        """Write the step and begin the next."""
+        steps.mkdir(exist_ok=True)
+        step = {"variables": VARIABLES | {"as_of": str(as_of)}, "add": self.add, "remove": self.remove}
+        (steps / f"{number:03d}.json").write_text(json.dumps(step))
+        self.add, self.remove = [], []
+
+
+def write_days(folder: Path, split: str) -> Path:
+    """Write the steps of the days; return their folder."""
+    world = World(folder / "files", split)
+    counts = {"read": 1, "landed": 1, "duplicate": 0, "quarantined": 0}
+    world.land("landings", "2026-06-01", [{"landing_id": "l", "format": "f", "source": "s", "split": split} | counts])
+    lengths = {track: 180_000 for track in TRACKS[:8]}
+    world.land("tracks", "2026-06-01", [_track(track, length) for track, length in lengths.items()])
+    for number in range(DAYS):
+        day = FIRST_DAY + timedelta(days=number)
+        rows = world.day(number)
+        world.land("listening_events", str(day), rows)
+        shown = [row for row in rows if row["action"] == "impression" and row["request_id"]]
+        if shown:
+            world.land("exposures", str(day), [_exposure(row) for row in shown])
+        if number % 3 == 1:  # an event of an earlier day, a copy of one with another time, and a copy of a copy
+            earlier = world.random.choice([row for row in world.events if row["ended_at"] < rows[0]["ended_at"]] or rows)
+            late = dict(earlier, event_id=f"late{number}", ended_at=earlier["ended_at"] + timedelta(minutes=1))
+            moved = dict(world.random.choice(world.events))
+            moved["ended_at"] += timedelta(minutes=world.random.choice([-90, 90]))
+            world.land("listening_events", str(late["ended_at"].date()), [late, dict(earlier)])
+            world.land("listening_events", str(moved["ended_at"].date()), [moved])
+        if number % 5 == 2:  # a bot, of whom an event arrives later
+            start = number * DAY_MINUTES + 700
+            bot = [event(f"b{number}-{n}", "u1", "click", "1", start + n / 100, sequence_number=n) for n in range(13)]
+            world.land("listening_events", str(day), bot[:12])
+        if number % 5 == 3:
+            world.land("listening_events", str(day - timedelta(days=1)), bot[12:])
+        if number % 7 == 4:
+            world.erase(world.random.choice(USERS[2:5]))
+        if number % 6 == 5:  # the catalog changes, and knows a track that had no length
+            world.land("tracks", str(day), [_track("2", 125_000 + number, at(number)), _track("9", 61_000, at(number))])
+        world.write_step(folder / "steps", number, day + timedelta(days=1))
+        if number == DAYS // 2:  # a run for an earlier day
+            world.write_step(folder / "steps", 500 + number, day - timedelta(days=1))
+            (folder / "steps" / f"{500 + number}.json").rename(folder / "steps" / f"{number:03d}b.json")
+    return folder / "steps"
+
+
+def _track(track: str, duration_ms: int, landed_at: Any = None) -> dict[str, Any]:
+    row = {"track_id": track, "title": track, "artist_ids": [f"a{int(track) % 4}"], "duration_ms": duration_ms}
+    return row | ({"landed_at": landed_at} if landed_at else {"landed_at": at(-10)})
+
+
+def _exposure(row: dict[str, Any]) -> dict[str, Any]:
+    names = ("event_id", "request_id", "user_id", "target_type", "target_id")
+    shown = {"scene": "daily", "shown_at": row["ended_at"], "release": "r", "arm": "r", "position": 0}
+    return {name: row[name] for name in names} | shown | {"channels": ["popularity"], "propensity": 1.0, "is_exploration": False}
+
+
+def run_builds(home: Path, steps: Path, variables: dict[str, str], *options: str) -> None:
+    write_empty_tables(home)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.daily_builds", str(home), str(steps), *options],
+        cwd=settings.ROOT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def assert_equal_marts(grown: Path, whole: Path) -> None:
+    names = sorted(path.name for path in (whole / "marts").glob("*.parquet"))
+    assert sorted(path.name for path in (grown / "marts").glob("*.parquet")) == names
+    for name in names:
+        found, expected = (duckdb.sql(f"select * from '{home / 'marts' / name}' order by all").fetchall()
+                           for home in (grown, whole))  # fmt: skip
+        different = [pair for pair in zip(found, expected, strict=False) if pair[0] != pair[1]]
+        assert not different, f"{name}: {len(different)} rows differ, e.g. {different[:2]}"
+        assert len(found) == len(expected), name
+
+
+@pytest.mark.parametrize("split", ["global_time", "user_time"])
+def test_days_one_by_one_equal_one_build(tmp_path: Path, split: str) -> None:
+    steps = write_days(tmp_path, split)
+    for name, options in (("grown", ()), ("whole", ("--once",))):
+        here = settings.Settings(tmp_path / name, "127.0.0.1", 1, 1, 1, 1)
+        variables = settings.tool_environment(here) | {"SEGUE_HOME": str(here.home)}
+        run_builds(here.home, steps, variables, *options)
+    assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
+    with duckdb.connect(str(tmp_path / "grown" / "warehouse.duckdb")) as warehouse:
+        (changed,) = warehouse.sql("select count(*) from int_changed_users").fetchone() or (0,)
+    assert changed > 0, "the last day continued the tables of the one before"
+
+
+@acceptance_only
+@spark.needs_spark
+def test_days_one_by_one_on_spark_equal_one_build_on_duckdb(tmp_path: Path) -> None:
+    steps = write_days(tmp_path, "global_time")
+    here = settings.Settings(tmp_path / "whole", "127.0.0.1", 1, 1, 1, 1)
+    run_builds(here.home, steps, settings.tool_environment(here) | {"SEGUE_HOME": str(here.home)}, "--once")
+    grown = tmp_path / "grown"
+    run_builds(grown, steps, spark.environment(grown) | {"SEGUE_HOME": str(grown)})
+    publish(grown / "spark" / "marts", grown / "marts")
+    assert_equal_marts(grown, tmp_path / "whole")

@@ -1,0 +1,61 @@
+"""`python -m tests.support.daily_builds HOME STEPS`: apply landing steps to a home, with a `dbt build` after each.
+
+One process for all builds, because starting dbt takes longer than building small marts. `STEPS` is a folder with one JSON
+file per step: `{"as_of", "add": [[source, path below landing]], "remove": [path below landing]}`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
+
+ARGUMENTS = (
+    *("build", "--project-dir", "dbt", "--quiet"),
+    *("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"),
+)
+
+
+def apply(home: Path, step: dict[str, Any]) -> None:
+    """Add and remove landed files."""
+    for source, name in step["add"]:
+        target = home / "landing" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    for name in step["remove"]:
+        (home / "landing" / name).unlink()
+
+
+def build(runner: dbtRunner, variables: dict[str, Any]) -> None:
+    """Run `dbt build` with these variables.
+
+    Raises:
+        SystemExit: It failed.
+    """
+    result = runner.invoke([*ARGUMENTS, "--vars", json.dumps(variables)])
+    if not result.success:
+        failed = [f"{node.node.name}: {node.message}" for node in result.result or [] if node.status == "error"]
+        raise SystemExit(f"dbt build {variables}: {result.exception or failed}")
+
+
+def main() -> None:
+    """Apply all steps, or with `--once` all steps and then one build."""
+    home, steps = Path(sys.argv[1]), sorted(Path(sys.argv[2]).glob("*.json"))
+    # Parsed once: variables only change the compiled models.
+    parsed = dbtRunner().invoke(["parse", "--project-dir", "dbt", "--quiet"]).result
+    runner = dbtRunner(manifest=cast(Manifest, parsed))
+    is_once = sys.argv[3:] == ["--once"]
+    for number, file in enumerate(steps, 1):
+        step = json.loads(file.read_text())
+        apply(home, step)
+        if not is_once or number == len(steps):
+            build(runner, step["variables"])
+
+
+if __name__ == "__main__":
+    main()
