@@ -1,4 +1,4 @@
-"""Heuristic baselines without fitted parameters: repeat consumption from the user's history, and popularity.
+"""Names of all heuristic baselines, and those without parameters: repeat consumption from the user's history, and popularity.
 
 `most_played`, `last_played`; `base_level_activation`: the ACT-R sum over past listens of (seconds ago)^-0.5, with at
 least one minute (Anderson and Schooler 1991; for music Reiter-Haas et al. 2021); `own_artists_unheard`: the most
@@ -20,7 +20,9 @@ from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.evaluation.baselines.listen_matrix import ListeningHistory
 
-HEURISTIC_BASELINES = ("most_played", "last_played", "base_level_activation", "own_artists_unheard", "popularity")
+UNTUNED_BASELINES = ("most_played", "last_played", "base_level_activation", "own_artists_unheard", "popularity")
+TUNED_BASELINES = ("tuned_base_level_activation", "tifu_knn", "up_cf", "decay_pop")  # keys of tuned_heuristics.GRIDS
+HEURISTIC_BASELINES = (*TUNED_BASELINES, *UNTUNED_BASELINES)
 MIN_AGE_US = 60_000_000
 TRACKS_PER_ARTIST = 20
 
@@ -29,7 +31,7 @@ Floats = NDArray[np.float64]
 
 
 def recall(
-    data: TrainingData, cases: RecallCases, k: int, names: Sequence[str] = HEURISTIC_BASELINES, progress: bool = True
+    data: TrainingData, cases: RecallCases, k: int, names: Sequence[str] = UNTUNED_BASELINES, progress: bool = True
 ) -> dict[str, Ints]:
     """Lists [C, K] of each baseline, best first, padded with 0.
 
@@ -41,11 +43,11 @@ def recall(
         progress: Whether to show a progress bar.
 
     Raises:
-        ValueError: A name is not one of HEURISTIC_BASELINES.
+        ValueError: A name is not one of UNTUNED_BASELINES.
     """
-    unknown = sorted(set(names) - set(HEURISTIC_BASELINES))
+    unknown = sorted(set(names) - set(UNTUNED_BASELINES))
     if unknown:
-        raise ValueError(f"heuristic baseline {unknown[0]!r} is unknown; choose from {', '.join(HEURISTIC_BASELINES)}")
+        raise ValueError(f"heuristic baseline {unknown[0]!r} is unknown; choose from {', '.join(UNTUNED_BASELINES)}")
     lists = {name: np.zeros((len(cases), k), dtype=np.int64) for name in names}
     if "popularity" in lists:
         best = popular_tracks(data)[:k]

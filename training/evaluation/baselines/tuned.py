@@ -5,12 +5,12 @@ catalog tracks that the user has not listened to, as is usual for these models a
 discoveries. Recall with played tracks among the candidates is measured on the validation part only, for each member of
 the grids.
 
-Legend: C cases, K candidates, T tracks of one user, I tracks of the listen matrix, G groups of tracks.
+Legend: C cases, K candidates, T tracks of one user, I tracks of the listen matrix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -24,11 +24,10 @@ from training.evaluation.baselines.ease import EaseConfig
 from training.evaluation.baselines.ials import IALSConfig
 from training.evaluation.baselines.item_knn import ItemKNNConfig
 from training.evaluation.baselines.listen_matrix import ListeningHistory, ListenMatrix
+from training.evaluation.baselines.top_k import top_k
+from training.evaluation.baselines.user_plays import iterate_user_batches
 
 VALIDATION_CASES_PER_USER = 10
-CASE_BATCH_SIZE = 32
-GROUPS = 2048  # disjoint groups of tracks; their maxima bound the top scores, so that few scores are sorted
-MIN_SCORE = np.finfo(np.float32).tiny
 
 Ints = NDArray[np.int64]
 
@@ -77,7 +76,7 @@ class Baselines:
         """Evaluate all grids on a sample of the validation cases, with lists of length `k`."""
         listens = ListenMatrix.from_data(data)
         cases = data.recall_cases("validation").sample(VALIDATION_CASES_PER_USER, data.recipe.seed)
-        user_cases = [_UserCases.from_cases(data, listens, cases, rows) for rows in _user_batches(cases)]
+        user_cases = [_UserCases.from_cases(data, listens, cases, rows) for rows in iterate_user_batches(cases)]
 
         def evaluate(config: BaselineConfig) -> dict[str, float]:
             model = config.fit(listens)
@@ -110,7 +109,7 @@ class Baselines:
             }
 
         items = {name: np.zeros((len(cases), k), dtype=np.int64) for name in models}
-        batches = list(_user_batches(cases))
+        batches = list(iterate_user_batches(cases))
         for rows, part in zip(batches, parallel_map(lists, batches, "baselines"), strict=True):
             for name, items_CK in part.items():
                 items[name][rows] = items_CK
@@ -132,29 +131,6 @@ class Baselines:
 def describe_config(config: Any) -> str:
     """Parameters as text, e.g. `regularization 100, power 0.5`."""
     return ", ".join(f"{name} {value:g}" for name, value in asdict(config).items())
-
-
-def top_k(scores_IC: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """The `k` highest scoring items of each case [C, k], ties by smaller item; -1 if fewer score above 0.
-
-    Not all of the scores, which are very many, are sorted.
-    """
-    item, case = np.divmod(np.flatnonzero(scores_IC >= _score_threshold(scores_IC, k)), scores_IC.shape[1])
-    order = np.lexsort((item, -scores_IC[item, case], case))
-    item, case = item[order], case[order]
-    rank = np.arange(len(case)) - np.searchsorted(case, case)
-    is_top = rank < k
-    top_CK = np.full((scores_IC.shape[1], k), -1, dtype=np.int64)
-    top_CK[case[is_top], rank[is_top]] = item[is_top]
-    return top_CK
-
-
-def _user_batches(cases: RecallCases) -> Iterator[Ints]:
-    """Rows of the cases of one user, at most CASE_BATCH_SIZE at a time."""
-    for user in np.unique(cases.user_C):
-        rows = np.flatnonzero(cases.user_C == user)
-        for start in range(0, len(rows), CASE_BATCH_SIZE):
-            yield rows[start : start + CASE_BATCH_SIZE]
 
 
 @dataclass(frozen=True)
@@ -184,15 +160,3 @@ def _top_tracks(listens: ListenMatrix, scores_IC: NDArray[np.float32], k: int) -
     """Tracks with the highest scores [C, K], padded with 0."""
     column_CK = top_k(scores_IC, k)
     return np.where(column_CK >= 0, listens.tracks_I[column_CK], 0)
-
-
-def _score_threshold(scores_IC: NDArray[np.float32], k: int) -> NDArray[np.float32]:
-    """A score that at least `k` items of each case reach: the k-th best maximum of disjoint groups, or MIN_SCORE."""
-    items, cases = scores_IC.shape
-    size = items // GROUPS
-    if not size or k > GROUPS:
-        return np.full(cases, MIN_SCORE, dtype=np.float32)
-    best_GC = scores_IC[: size * GROUPS].reshape(size, GROUPS, cases).max(0)
-    kth_C = np.partition(best_GC.T, GROUPS - k, axis=1)[:, GROUPS - k]
-    floor_C: NDArray[np.float32] = np.maximum(kth_C, MIN_SCORE)
-    return floor_C

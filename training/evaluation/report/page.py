@@ -19,7 +19,7 @@ from web import create_environment
 BASELINE_NAMES = (*BASELINES, *HEURISTIC_BASELINES, "artist_popularity")
 REACHABLE = "recall_at_200/reachable"
 # Over all targets, differences to these baselines are large and significant; in a chart they would dwarf the others.
-DISCOVERY_BASELINES = ("own_artists_unheard", "popularity", *BASELINES)
+DISCOVERY_BASELINES = ("own_artists_unheard", "popularity", "decay_pop", *BASELINES)
 DIFFERENCE_METRICS = ("recall_at_50", "recall_at_200", REACHABLE, "recall_at_30", "ndcg_at_10", "gauc", "auc")
 SPLITS = {
     "user_time": "per-user time split: the first 80 % of a user's plays train, the next 10 % validate, the last 10 % test. "

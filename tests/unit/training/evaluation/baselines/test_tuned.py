@@ -12,10 +12,11 @@ from tests.support.training.evaluation_marts import Play, write
 from tests.support.training.fitted_workspace import TRACKS, plays
 from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
-from training.evaluation.baselines import tuned
+from training.evaluation.baselines import user_plays
 from training.evaluation.baselines.ease import EaseConfig
 from training.evaluation.baselines.listen_matrix import ListenMatrix
-from training.evaluation.baselines.tuned import BASELINES, GROUPS, VALIDATION_CASES_PER_USER, Baselines, top_k
+from training.evaluation.baselines.top_k import GROUPS, top_k
+from training.evaluation.baselines.tuned import BASELINES, VALIDATION_CASES_PER_USER, Baselines
 from training.recipes import recipe
 
 K = 10
@@ -47,7 +48,7 @@ def test_matrix_has_the_listens_of_the_train_part(tmp_path: Path) -> None:
 
 
 def test_lists_use_the_history_before_each_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuned, "CASE_BATCH_SIZE", 2)
+    monkeypatch.setattr(user_plays, "CASE_BATCH_SIZE", 2)
     data, config = world(tmp_path), EaseConfig(5, 0.5)
     listens, cases, listened = ListenMatrix.from_data(data), data.recall_cases("test"), data.plays
     found = Baselines(data, listens, {"ease": config}, {}, 0).recall(cases, K)["ease"]

@@ -1,0 +1,204 @@
+"""Tuned heuristic baselines against plain Python, and their choice on the validation part."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.support.training.evaluation_marts import FIRST, write
+from tests.support.training.fitted_workspace import TRACKS, plays
+from training.data.training_data import TrainingData
+from training.evaluation.baselines import user_plays
+from training.evaluation.baselines.base_level_activation import BaseLevelActivationConfig
+from training.evaluation.baselines.decay_pop import DecayPopConfig
+from training.evaluation.baselines.heuristics import TUNED_BASELINES
+from training.evaluation.baselines.listen_matrix import ListenMatrix
+from training.evaluation.baselines.tifu_knn import TifuKnnConfig
+from training.evaluation.baselines.tuned_heuristics import GRIDS, TunedHeuristics, objective, recall
+from training.evaluation.baselines.up_cf import UpCfConfig
+from training.evaluation.baselines.user_plays import TrainSessions
+from training.recipes import recipe
+
+K = 12
+ARTISTS = {f"{track:03}": f"a{track % 9}" for track in range(TRACKS)}
+CONFIGS = (
+    BaseLevelActivationConfig(0.7, 0.3),
+    TifuKnnConfig(group_decay=0.6, group_sessions=3, within_decay=0.9, alpha=0.7, neighbors=4),
+    UpCfConfig(recency=5, locality=2, alpha=0.25),
+    DecayPopConfig(4),
+    DecayPopConfig(math.inf),
+)
+
+
+def world(folder: Path, change: str | None = None) -> TrainingData:
+    """The small world; all plays of the part `change` have another track."""
+    rows = [
+        replace(play, track=f"{(int(play.track) + 7) % TRACKS:03}") if play.part == change else play
+        for play in plays(seed=0)
+    ]
+    return TrainingData(write(folder, rows, ARTISTS), "held_out", recipe("debug"))
+
+
+class Oracle:
+    """Scores of every track by loops over the rows of the mart."""
+
+    def __init__(self, folder: Path, data: TrainingData) -> None:
+        self.rows = pl.read_parquet(folder / "plays.parquet").to_dicts()
+        tracks = pl.read_parquet(folder / "tracks.parquet").filter("is_in_catalogue")
+        self.catalog, self.users = set(tracks["track_id"]), data.user_ids_U.tolist()
+
+    def scores(self, config: Any, user: str, play_number: int, request_at_us: int) -> dict[str, float]:
+        past = [row for row in self.rows if row["user_id"] == user and row["play_number"] < play_number]
+        if isinstance(config, BaseLevelActivationConfig):
+            return self.activation(config, past, request_at_us)
+        if isinstance(config, DecayPopConfig):
+            return self.decayed(config, request_at_us)
+        return self.next_basket(config, user, past)
+
+    def activation(self, config: BaseLevelActivationConfig, past: list[dict[str, Any]], now: int) -> dict[str, float]:
+        scores: dict[str, float] = defaultdict(float)
+        for row in past:
+            age = max((now - micros(row["known_at"])) / 1e6, 60)
+            scores[row["track_id"]] += (1 if row["is_listened"] else config.skip) * age**-config.decay
+        return scores
+
+    def decayed(self, config: DecayPopConfig, now: int) -> dict[str, float]:
+        scores: dict[str, float] = defaultdict(float)
+        for row in self.rows:
+            age = now // 86_400_000_000 - micros(row["known_at"]) / 86_400_000_000
+            if row["is_listened"] and row["track_id"] in self.catalog and age > 0:
+                scores[row["track_id"]] += 2 ** (-age / config.half_life_days)
+        return scores
+
+    def next_basket(
+        self, config: TifuKnnConfig | UpCfConfig, user: str, past: list[dict[str, Any]]
+    ) -> dict[str, float]:
+        own = sessions_of(past)
+        if not own:
+            return {}
+        others = {
+            other: sessions_of(
+                [row for row in self.rows if row["user_id"] == other and row["part"] == "train"], self.catalog
+            )
+            for other in self.users
+            if other != user
+        }
+        if isinstance(config, TifuKnnConfig):
+            vector, vectors = tifu(config, own), {name: tifu(config, baskets) for name, baskets in others.items()}
+
+            def distance(name: str) -> float:
+                tracks = vector.keys() | vectors[name].keys()
+                return math.dist(
+                    [vector.get(track, 0) for track in tracks], [vectors[name].get(track, 0) for track in tracks]
+                )
+
+            nearest = sorted(vectors, key=distance)[: config.neighbors]
+            weights = dict.fromkeys(nearest, (1 - config.alpha) / config.neighbors)
+            scores = {track: config.alpha * value for track, value in vector.items()}
+        else:
+            scores, vectors = up(config, own), {name: up(config, baskets) for name, baskets in others.items()}
+            mine = set().union(*own)
+            weights = {}
+            for name, baskets in others.items():
+                theirs: set[str] = set().union(*baskets)
+                scale = len(mine) ** config.alpha * len(theirs) ** (1 - config.alpha)
+                weights[name] = (len(mine & theirs) / scale) ** config.locality
+        for name, weight in weights.items():
+            for track, value in vectors[name].items():
+                scores[track] = scores.get(track, 0) + weight * value
+        return scores
+
+
+def micros(when: Any) -> int:
+    return int((when - FIRST.replace(year=1970)).total_seconds() * 1_000_000)
+
+
+def sessions_of(rows: list[dict[str, Any]], tracks: set[str] | None = None) -> list[set[str]]:
+    """Sets of tracks listened to, oldest session first."""
+    sessions: dict[str, set[str]] = {}
+    for row in rows:
+        if row["is_listened"] and (tracks is None or row["track_id"] in tracks):
+            sessions.setdefault(row["session_id"], set()).add(row["track_id"])
+    return list(sessions.values())
+
+
+def tifu(config: TifuKnnConfig, sessions: list[set[str]]) -> dict[str, float]:
+    weights = [
+        config.within_decay ** (age % config.group_sessions) * config.group_decay ** (age // config.group_sessions)
+        for age in range(len(sessions))
+    ]
+    scores: dict[str, float] = defaultdict(float)
+    for weight, basket in zip(weights, reversed(sessions), strict=True):
+        for track in basket:
+            scores[track] += weight / sum(weights)
+    return scores
+
+
+def up(config: UpCfConfig, sessions: list[set[str]]) -> dict[str, float]:
+    newest = sessions[-config.recency :]
+    return {track: sum(track in basket for basket in newest) / len(newest) for basket in newest for track in basket}
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{type(config).__name__}-{astext(config)}")
+def test_lists_are_those_of_plain_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Any) -> None:
+    monkeypatch.setattr(user_plays, "CASE_BATCH_SIZE", 2)
+    data = world(tmp_path)
+    cases, oracle = data.recall_cases("test"), Oracle(tmp_path, data)
+    lists = recall(data, TrainSessions.from_data(data, ListenMatrix.from_data(data)), [config], cases, K)[config]
+    for case in range(0, len(cases), 5):
+        user = cases.user_ids[case]
+        scores = oracle.scores(config, user, int(cases.play_number_C[case]), int(cases.request_at_C[case]))
+        items = data.vocabulary.decode(lists[case][lists[case] > 0])
+        best = sorted((value for value in scores.values() if value > 1e-12), reverse=True)[:K]
+        assert len(set(items)) == len(items) == len(best)
+        assert [scores[item] for item in items] == pytest.approx(best, rel=1e-5)
+
+
+def astext(config: Any) -> str:
+    return str(getattr(config, "half_life_days", ""))
+
+
+def test_played_tracks_outside_the_catalog_are_recommended(tmp_path: Path) -> None:
+    data = world(tmp_path)
+    cases = data.recall_cases("test")
+    removed = np.unique(cases.items["repeat"].items)[:5]
+    data.catalog_V[removed] = False
+    sessions = TrainSessions.from_data(data, ListenMatrix.from_data(data))
+    for config, lists in recall(data, sessions, CONFIGS, cases, TRACKS).items():
+        assert bool(np.isin(removed, lists).any()) != isinstance(config, DecayPopConfig)
+
+
+def test_the_best_parameters_on_validation_are_chosen_in_turn(tmp_path: Path) -> None:
+    tuned = TunedHeuristics.tune(world(tmp_path), K)
+    assert tuple(tuned.configs) == tuple(GRIDS) == TUNED_BASELINES
+    for name, (first, grid) in GRIDS.items():
+        metrics = {config: objective(table) for config, table in tuned.table[name].items()}
+        assert metrics[tuned.configs[name]] == max(metrics.values())
+        parameter, values = grid[0]
+        assert {replace(first, **{parameter: value}) for value in values} <= metrics.keys()
+        notes = tuned.notes()[name]
+        assert notes["chosen"] in notes["table"] and notes["cases"] == tuned.cases > 0
+
+
+@pytest.mark.parametrize(("part", "is_same"), [("test", True), ("validation", False)])
+def test_the_test_part_does_not_influence_the_choice(tmp_path: Path, part: str, is_same: bool) -> None:
+    tuned = [TunedHeuristics.tune(data, K).notes() for data in (world(tmp_path / "a"), world(tmp_path / "b", part))]
+    assert (tuned[0] == tuned[1]) == is_same
+
+
+def test_a_user_without_listens_gets_no_list_of_next_baskets(tmp_path: Path) -> None:
+    rows = [play for play in plays(seed=0) if play.user != "00" or play.part == "test"]
+    data = TrainingData(write(tmp_path, rows, ARTISTS), "held_out", recipe("debug"))
+    cases = data.recall_cases("test")
+    first = int(np.flatnonzero(cases.user_ids == "00")[0])
+    lists = recall(data, TrainSessions.from_data(data, ListenMatrix.from_data(data)), CONFIGS, cases, K)
+    for config in CONFIGS[:3]:
+        assert not lists[config][first].any()
+    assert all(lists[config][first].any() for config in CONFIGS[3:])

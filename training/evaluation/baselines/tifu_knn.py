@@ -1,0 +1,84 @@
+"""TIFU-KNN: temporal item frequencies of a user, mixed with those of the nearest users.
+
+Hu, He, Gao, Zhang, "Modeling Personalized Item Frequency Information for Next-basket Recommendation" (SIGIR 2020), arXiv
+2006.00556. The vector of a user is the mean of their sessions' binary vectors, weighted by
+`within_decay ** (place in its group) · group_decay ** (number of the group)`, both counted back from the newest
+session. A track scores `alpha · own + (1 - alpha) · mean over the nearest users` by Euclidean distance.
+
+Differences: groups have a fixed number of sessions instead of being a fixed number of groups, because histories here
+have thousands of sessions instead of tens; weights of a user sum to 1, so that vectors of long and short histories are
+comparable.
+
+Legend: C cases, T tracks of one user, I tracks of the listen matrix, U users, N neighbors,
+S sessions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.evaluation.baselines.next_basket import NextBasketBaseline
+from training.evaluation.baselines.user_plays import Floats, Ints, TrainSessions, UserCases
+
+
+@dataclass(frozen=True)
+class TifuKnnConfig:
+    """Parameters of TIFU-KNN."""
+
+    group_decay: float = 0.9  # weight of a group relative to the next newer one
+    group_sessions: int = 7  # sessions of a group
+    within_decay: float = 1.0  # weight of a session relative to the next newer one in its group
+    alpha: float = 0.9  # share of the user's own vector
+    neighbors: int = 100  # users whose vectors are averaged
+
+    def fit(self, sessions: TrainSessions) -> TifuKnn:
+        """Fit the baseline."""
+        return TifuKnn(sessions, self)
+
+    def session_weights(self, age: Ints) -> Floats:
+        """Weights of sessions by age, 0 for the newest, before normalization."""
+        group, place = np.divmod(age, self.group_sessions)
+        weights: Floats = self.within_decay**place * self.group_decay**group
+        return weights
+
+
+class TifuKnn(NextBasketBaseline):
+    """Fitted TIFU-KNN."""
+
+    def __init__(self, sessions: TrainSessions, config: TifuKnnConfig) -> None:
+        super().__init__(sessions)
+        self.config = config
+        longest = int(sessions.sessions_U.max(initial=0))
+        total_S = np.concatenate([[1.0], np.cumsum(config.session_weights(np.arange(longest)))])
+        total_E = total_S[sessions.sessions_U[sessions.user_E]]
+        self.vectors_IU = sessions.vectors(config.session_weights(sessions.age_E) / total_E)
+        self.square_U = self.vectors_IU.power(2).sum(0)
+
+    def score_parts(self, cases: UserCases) -> tuple[Floats, Floats]:
+        """`alpha` times the user's vectors [T, C], and `(1 - alpha) / neighbors` for the nearest users [U, C]."""
+        own_TC = self._own_vectors(cases)
+        column_T = self.sessions.listens.column_V[cases.plays.tracks_T]
+        is_known_T = column_T >= 0
+        # The own vector's length is the same for all users, so the order of distances does not need it.
+        distance_UC = self.square_U[:, None] - 2 * (self.vectors_IU[column_T[is_known_T]].T @ own_TC[is_known_T])
+        is_neighbor_U = self.sessions.sessions_U > 0
+        is_neighbor_U[cases.plays.user] = False
+        distance_UC[~is_neighbor_U] = np.inf
+        neighbors = min(self.config.neighbors, int(is_neighbor_U.sum()))
+        nearest_NC = np.argsort(distance_UC, axis=0, kind="stable")[:neighbors]
+        weights_UC = np.zeros(distance_UC.shape)
+        np.put_along_axis(weights_UC, nearest_NC, (1 - self.config.alpha) / max(neighbors, 1), axis=0)
+        return self.config.alpha * own_TC, weights_UC
+
+    def _own_vectors(self, cases: UserCases) -> Floats:
+        weight_S = self.config.session_weights(np.arange(cases.plays.sessions))
+        total_S = np.concatenate([[1.0], np.cumsum(weight_S)])
+        return np.stack(
+            [
+                cases.plays.sum_over_sessions(number, weight_S) / total_S[cases.plays.count_sessions(number)]
+                for number in cases.play_number_C.tolist()
+            ],
+            axis=1,
+        )
