@@ -18,6 +18,7 @@ from training.data.ragged import Ragged
 
 CASE_KINDS = ("targets", "repeat", "discovery", "reachable")
 CASES_PER_CHUNK = 256
+MIN_USERS = 10  # fewer do not allow conclusions about other users
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,32 @@ def validation_objective(table: dict[str, float], cutoffs: tuple[int, int] = (50
     first, second = cutoffs
     parts = (f"recall_at_{first}/all", f"recall_at_{second}/all", f"recall_at_{second}/reachable")
     return float(sum(np.nan_to_num(table[part]) for part in parts))
+
+
+def compare_objectives(
+    items_CK: np.ndarray, other_CK: np.ndarray, cases: RecallCases, cutoffs: tuple[int, int] = (50, 200)
+) -> tuple[float, float]:
+    """Difference of the `validation_objective` of two systems and its standard error, paired over users.
+
+    Each of the three means has its own users, so the variance is that of the sum of every user's influence on them.
+    With fewer than MIN_USERS users, cases vary instead of users.
+    """
+    units_C = cases.user_C if len(np.unique(cases.user_C)) >= MIN_USERS else np.arange(len(cases))
+    influence = np.zeros(int(units_C.max(initial=-1)) + 1)
+    difference = 0.0
+    first, second = cutoffs
+    for kind, k in (("targets", first), ("targets", second), ("reachable", second)):
+        value_C = recall_at_k(items_CK, cases.items[kind], k) - recall_at_k(other_CK, cases.items[kind], k)
+        rows = np.flatnonzero(~np.isnan(value_C))
+        if not len(rows):
+            continue
+        # The mean over users is a weighted mean over cases.
+        user = np.unique(cases.user_C[rows], return_inverse=True)[1]
+        weight = 1 / (np.bincount(user)[user] * (user.max() + 1))
+        mean = float(weight @ value_C[rows])
+        difference += mean
+        influence += np.bincount(units_C[rows], weight * (value_C[rows] - mean), minlength=len(influence))
+    return difference, float(np.sqrt((influence**2).sum()))
 
 
 def mean_over_users(value_C: np.ndarray, user_C: np.ndarray) -> float:

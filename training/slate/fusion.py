@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.ragged import Ragged
-from training.data.recall_cases import RecallCases, recall_table, validation_objective
+from training.data.recall_cases import RecallCases, compare_objectives, recall_table, validation_objective
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
 from training.slate.reciprocal_rank import CandidatePool, ReciprocalRank
@@ -82,6 +82,18 @@ class Fusion(ChannelWeights):
     # share of positions for discoveries, 0..1, by scene; "" for all other scenes
     shares: Mapping[str, float] = field(default_factory=lambda: {ANY_SCENE: DEFAULT_DISCOVERY_SHARE})
     scenes: Mapping[str, ChannelWeights] = field(default_factory=dict)  # scenes with their own weights
+
+    def fuse_by_share(
+        self, candidates: Mapping[str, Candidates], history: Ragged, k: int, scenes: Sequence[str] | None = None
+    ) -> dict[float, Ints]:
+        """The best `k` items of each request [B, K] for every share of DISCOVERY_SHARE_GRID, as `fuse` gives them."""
+        pool = CandidatePool.of(candidates, history)
+        scene_B = np.array(list(scenes or [ANY_SCENE] * pool.request_count), dtype=object)
+        return self._merge_by_share(pool, scene_B, k)
+
+    def _merge_by_share(self, pool: CandidatePool, scene_B: NDArray[np.object_], k: int) -> dict[float, Ints]:
+        lists, item_M = self._top_candidates(pool, scene_B, k), np.concatenate([[0], pool.item_M])
+        return {share: item_M[interleave_discoveries(*lists, share, k)] for share in DISCOVERY_SHARE_GRID}
 
     def fuse(
         self,
@@ -149,7 +161,7 @@ class Fusion(ChannelWeights):
         share is DEFAULT_DISCOVERY_SHARE.
 
         Returns:
-            The fusion, and the recall table of every share in DISCOVERY_SHARE_GRID.
+            The fusion, and the table of `choose_share` for all scenes together.
         """
         if not len(cases):
             return cls(), {}
@@ -163,18 +175,12 @@ class Fusion(ChannelWeights):
         rows = {scene: scene_rows for scene, scene_rows in rows.items() if len(scene_rows) >= MIN_SCENE_CASES}
         own = {scene: _fit_scene_weights(pool.take(part), cases.take(part), overall) for scene, part in rows.items()}
         scenes = {scene: weights for scene, weights in own.items() if weights is not None}
-        lists = replace(overall, scenes=scenes)._top_candidates(pool, cases.scenes, CANDIDATES_PER_CHANNEL)
-        item_M = np.concatenate([[0], pool.item_M])
-        merged = {
-            share: item_M[interleave_discoveries(*lists, share, CANDIDATES_PER_CHANNEL)]
-            for share in DISCOVERY_SHARE_GRID
-        }
-        curve = {share: recall_table(items_CK, cases) for share, items_CK in merged.items()}
-        shares = {ANY_SCENE: _best_share(curve) if len(cases) >= MIN_SCENE_CASES else DEFAULT_DISCOVERY_SHARE}
+        weighted = replace(overall, scenes=scenes)
+        merged = weighted._merge_by_share(pool, cases.scenes, CANDIDATES_PER_CHANNEL)
+        best, curve = choose_share(merged, cases)
+        shares = {ANY_SCENE: best if len(cases) >= MIN_SCENE_CASES else DEFAULT_DISCOVERY_SHARE}
         for scene, part in rows.items():
-            scene_cases = cases.take(part)
-            tables = {share: recall_table(items[part], scene_cases) for share, items in merged.items()}
-            shares[scene] = _best_share(tables)
+            shares[scene], _ = choose_share({share: items[part] for share, items in merged.items()}, cases.take(part))
         return replace(overall, shares=shares, scenes=scenes), curve
 
     def format_summary(self) -> str:
@@ -278,6 +284,24 @@ def _format_weights(weights: ChannelWeights) -> str:
     )
 
 
-def _best_share(curve: Curve) -> float:
-    """The share with the highest validation objective; the smaller one of ties."""
-    return max(curve, key=lambda share: (round(validation_objective(curve[share]), 6), -share))
+def choose_share(lists: Mapping[float, Ints], cases: RecallCases) -> tuple[float, Curve]:
+    """The smallest share whose validation objective is within one standard error of the best one.
+
+    The objective is flat around its maximum, so the best share of one run differs from that of another by chance. Among
+    shares that cannot be told apart, the smaller one is preferred: a discovery takes the slot of a repeat, and the loss
+    of repeats is the better known of both effects.
+
+    Args:
+        lists: Fused lists [C, K] by share.
+        cases: Their cases.
+
+    Returns:
+        The share, and by share the recall table, with `below_best`, the paired difference of the objective from the
+        best one, and its `standard_error`.
+    """
+    curve = {share: recall_table(items_CK, cases) for share, items_CK in lists.items()}
+    best = max(curve, key=lambda share: (round(validation_objective(curve[share]), 6), -share))
+    for share, items_CK in lists.items():
+        difference, error = compare_objectives(lists[best], items_CK, cases)
+        curve[share] |= {"below_best": difference, "standard_error": error}
+    return min(share for share, row in curve.items() if row["below_best"] <= row["standard_error"] + 1e-9), curve

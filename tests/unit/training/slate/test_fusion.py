@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from tests.support.training.recall_cases import Case, ragged, recall_cases
-from training.data.recall_cases import recall_table
+from training.data.recall_cases import compare_objectives, recall_table
 from training.recall.channel import Candidates
 from training.slate.fusion import (
     DISCOVERY_SHARE_GRID,
     FULL_DENSITY_POSITION,
     ChannelWeights,
     Fusion,
+    choose_share,
     discovery_slot_mask,
 )
 from training.slate.reciprocal_rank import (
@@ -203,10 +204,61 @@ def test_tuning_weighs_the_right_channel_in_each_list(tmp_path: Path) -> None:
         )
         for share in DISCOVERY_SHARE_GRID
     }
-    assert curve == tables
+    assert {share: {name: row[name] for name in tables[share]} for share, row in curve.items()} == tables
+    assert fusion.fuse_by_share(candidates, ragged(*history), 30)[0.2].tolist() == (
+        fusion.fuse(candidates, ragged(*history), 30, share=0.2).items_BK.tolist()
+    )
     assert fusion.shares == {"": max(DISCOVERY_SHARE_GRID)}, "half of the targets are discoveries"
     fusion.save(tmp_path / "fusion.json")
     assert Fusion.load(tmp_path / "fusion.json") == fusion
+
+
+@pytest.mark.parametrize("users", [4, 30])
+def test_standard_error_of_a_difference_equals_plain_python(users: int) -> None:
+    random = np.random.default_rng(users)
+    numbers = random.integers(users, size=80)
+    cases = recall_cases(
+        [
+            Case(f"{user:02}", [1, 2, 3], [4, 5], [4] * int(user % 3 > 0 and random.random() < 0.8), play_number=n)
+            for n, user in enumerate(numbers)
+        ]
+    )
+    first_CK, second_CK = (random.permuted(np.tile(np.arange(1, 9), (80, 1)), axis=1)[:, :4] for _ in range(2))
+    influence: dict[int, float] = {}
+    expected = 0.0
+    for kind, k in (("targets", 2), ("targets", 3), ("reachable", 3)):
+        by_user: dict[str, list[tuple[int, float]]] = {}
+        for case in range(80):
+            targets = set(cases.items[kind][case].tolist())
+            if targets:
+                hits = [len(targets & set(items[case, :k].tolist())) / len(targets) for items in (first_CK, second_CK)]
+                by_user.setdefault(cases.user_ids[case], []).append((case, hits[0] - hits[1]))
+        mean = float(np.mean([np.mean([value for _, value in values]) for values in by_user.values()]))
+        expected += mean
+        for user, values in by_user.items():
+            for case, value in values:
+                unit = int(user) if users >= 10 else case
+                influence[unit] = influence.get(unit, 0) + (value - mean) / len(values) / len(by_user)
+    error = sum(value**2 for value in influence.values()) ** 0.5
+    assert compare_objectives(first_CK, second_CK, cases, (2, 3)) == pytest.approx((expected, error))
+    assert compare_objectives(first_CK, first_CK, cases, (2, 3)) == (0, 0)
+
+
+def test_the_smallest_share_that_cannot_be_told_from_the_best_is_chosen() -> None:
+    """Of 20 users, most have the same recall with both shares; a few gain or lose a target with the larger one."""
+
+    def share_lists(gains: int, losses: int) -> dict[float, np.ndarray]:
+        found = np.tile([[2, 3]], (20, 1))
+        small, large = found.copy(), found.copy()
+        small[:gains, 1], large[gains : gains + losses, 1] = 99, 99
+        return {0.25: small, 0.3: large, 0.5: np.full((20, 2), 99)}
+
+    cases = recall_cases([Case(f"{user:02}", [2, 3], [], []) for user in range(20)])
+    for gains, losses in ((3, 2), (2, 3), (2, 2)):
+        assert choose_share(share_lists(gains, losses), cases)[0] == 0.25
+    share, curve = choose_share(share_lists(12, 1), cases)
+    assert share == 0.3
+    assert curve[0.3]["below_best"] == 0 < curve[0.25]["standard_error"] < curve[0.25]["below_best"]
 
 
 def test_scenes_with_enough_cases_have_their_own_share() -> None:
