@@ -21,6 +21,7 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine.parallel_map import parallel_map
 from training.engine.workspace import MissingInput, Workspace
+from training.evaluation.trees_alone import TREES_ALONE, TreesAlone
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import RankingCases
 from training.ranking.features.schema_fields import load_track_statistics
@@ -90,8 +91,10 @@ class HeldOutModels:
         """Tracks that the user of each case had played before it, as a request reads them."""
         return load_case_history(self.data, cases)
 
-    def predict(self, cases: RankingCases, description: str) -> dict[str, NDArray[np.float32]]:
-        """Calibrated probabilities [R, T] of each ranker, tasks in the ranker's order.
+    def predict(
+        self, cases: RankingCases, description: str, trees: TreesAlone | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Calibrated probabilities [R, T] of each ranker, tasks in the ranker's order, and of TREES_ALONE if given.
 
         Rankers with the same features share loading them.
         """
@@ -114,15 +117,22 @@ class HeldOutModels:
                 range(start, min(start + RANKING_BATCH_SIZE, len(cases)))
                 for start in range(0, len(cases), RANKING_BATCH_SIZE)
             ]
-            parts = list(parallel_map(partial(self._probabilities, batches, names), row_ranges, f"rank {description}"))
-            for name in names:
-                empty = np.zeros((0, len(self.rankers[name].tasks)), dtype=np.float32)
+            own_trees = trees if trees is not None and trees.reader in names else None
+            work = partial(self._probabilities, batches, names, own_trees)
+            parts = list(parallel_map(work, row_ranges, f"rank {description}"))
+            tasks = {name: self.rankers[name].tasks for name in names}
+            tasks |= {TREES_ALONE: own_trees.tasks} if own_trees is not None else {}
+            for name in tasks:
+                empty = np.zeros((0, len(tasks[name])), dtype=np.float32)
                 probabilities[name] = np.concatenate([empty, *(part[name] for part in parts)])
         return probabilities
 
-    def _probabilities(self, batches: CaseBatches, names: list[str], rows: range) -> dict[str, NDArray[np.float32]]:
+    def _probabilities(
+        self, batches: CaseBatches, names: list[str], trees: TreesAlone | None, rows: range
+    ) -> dict[str, NDArray[np.float32]]:
         batch = batches[rows]
-        return {name: _probabilities(self.rankers[name], batch) for name in names}
+        probabilities = {name: _probabilities(self.rankers[name], batch) for name in names}
+        return probabilities | ({TREES_ALONE: trees.predict(batch)} if trees is not None else {})
 
 
 def list_fitted_models(workspace: Workspace, fit: str, kind: str) -> list[str]:

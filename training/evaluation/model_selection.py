@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from training.data.ragged import Ragged
 from training.evaluation import task_weight_search
 from training.evaluation.baselines.tuned import Baselines
+from training.evaluation.baselines.tuned_heuristics import TunedHeuristics
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.ranking_evaluation import measure_rankers
 from training.evaluation.serving_filter import ServingFilter
@@ -41,6 +42,7 @@ class Choice:
     blend: Blend  # ranker weight, task weights with the listwise head, diversity
     task_weights: TaskWeights  # of the pointwise heads only
     baselines: Baselines
+    heuristics: TunedHeuristics
     notes: dict[str, Any]  # section `chosen` of evaluation.json
 
 
@@ -58,17 +60,19 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     rows = sample_rows(cases, recipe.validation_cases_per_user)
     sample = {name: type(lists)(lists.items_BK[rows], lists.scores_BK[rows]) for name, lists in candidates.items()}
     baselines = Baselines.tune(held_out.data, CANDIDATES_PER_CHANNEL)
+    heuristics = TunedHeuristics.tune(held_out.data, CANDIDATES_PER_CHANNEL)
     notes: dict[str, Any] = {
         "fusion_cases": len(cases),
         "scene_cases": {scene: count for scene, count in sorted(Counter(cases.scenes.tolist()).items()) if scene},
         "slate_cases": len(rows),
         "share_table": {str(share): table for share, table in shares.items()},
         "baselines": baselines.notes(),
+        "heuristics": heuristics.notes(),
     }
     if not held_out.rankers:
         slate = Slate.build(held_out, cases.take(rows), sample, fusion, None, TaskWeights(), servable)
         blend = Blend(0.0, diversity=_tune_diversity(slate, 0.0, notes))
-        return Choice(fusion, None, blend, TaskWeights(), baselines, notes)
+        return Choice(fusion, None, blend, TaskWeights(), baselines, heuristics, notes)
     ranking = ranking_cases(held_out.data).filter_part("validation")
     ranking = ranking.take(
         np.unique(np.linspace(0, max(len(ranking) - 1, 0), VALIDATION_RANKING_CASES).astype(np.int64))
@@ -89,7 +93,7 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
         "cap_table": {str(cap): row for cap, row in slate.measure_artist_caps(weight).items()},
     }
     blend = Blend(weight, served, _tune_diversity(slate, weight, notes))
-    return Choice(fusion, best, blend, heads, baselines, notes)
+    return Choice(fusion, best, blend, heads, baselines, heuristics, notes)
 
 
 def filter_known_items(

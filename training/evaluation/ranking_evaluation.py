@@ -13,6 +13,7 @@ from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import ranking_metrics
 from training.evaluation.metrics.bootstrap import Estimate
 from training.evaluation.result import Result
+from training.evaluation.trees_alone import TREES_ALONE, TreesAlone
 from training.ranking.cases import RankingCases, ranking_cases
 from training.ranking.task_weights import DEFAULT_TASK, TaskWeights
 
@@ -20,18 +21,22 @@ RankerMetrics = tuple[dict[str, dict[str, Estimate]], NDArray[np.float32]]
 """task → metric → estimate, and the probabilities [R, T]."""
 
 
-def measure_rankers(held_out: HeldOutModels, cases: RankingCases, description: str) -> dict[str, RankerMetrics]:
+def measure_rankers(
+    held_out: HeldOutModels, cases: RankingCases, description: str, trees: TreesAlone | None = None
+) -> dict[str, RankerMetrics]:
     """Metrics and probabilities of each ranker; tasks without labels are omitted.
 
     Args:
         held_out: Models.
         cases: Cases to predict.
         description: Text of the progress bar.
+        trees: Baseline that is measured as TREES_ALONE, before the rankers.
     """
     metrics: dict[str, RankerMetrics] = {}
-    for name, probability_RT in held_out.predict(cases, description).items():
-        tasks = {}
-        for column, task in enumerate(held_out.rankers[name].tasks):
+    probabilities = held_out.predict(cases, description, trees)
+    for name in sorted(probabilities, key=lambda name: name != TREES_ALONE):
+        probability_RT, tasks = probabilities[name], {}
+        for column, task in enumerate(list_tasks(held_out, name, trees)):
             label_R = cases.labels_RT[:, cases.tasks.index(task)]
             is_labeled_R = ~np.isnan(label_R)
             if is_labeled_R.any():
@@ -42,21 +47,27 @@ def measure_rankers(held_out: HeldOutModels, cases: RankingCases, description: s
     return metrics
 
 
+def list_tasks(held_out: HeldOutModels, name: str, trees: TreesAlone | None) -> tuple[str, ...]:
+    """Tasks that a ranker or TREES_ALONE predicts, in their order."""
+    return trees.tasks if name == TREES_ALONE and trees is not None else held_out.rankers[name].tasks
+
+
 def measure_ranking(
     held_out: HeldOutModels, served: str | None, heads: TaskWeights, result: Result, folder: Path
 ) -> None:
-    """Measure all rankers on the test plays and impressions.
+    """Measure all rankers and TREES_ALONE on the test plays and impressions.
 
     Adds to `result` the metrics, calibration curves, metrics of DEFAULT_TASK by slice and the GAUC of the combined
     score of the `served` ranker, and writes scores by play (`ranking_<ranker>_<task>.parquet`) to `folder`.
     """
     cases = ranking_cases(held_out.data).filter_part("test")
     curves: dict[str, dict[str, list[tuple[float, float, int]]]] = {}
-    metrics = measure_rankers(held_out, cases, "test")
+    trees = TreesAlone.fit(held_out.offline, held_out.rankers)
+    metrics = measure_rankers(held_out, cases, "test", trees)
     for name, (tasks, probability_RT) in metrics.items():
         result.ranking[name] = tasks
         curves[name] = {}
-        for column, task in enumerate(held_out.rankers[name].tasks):
+        for column, task in enumerate(list_tasks(held_out, name, trees)):
             label_R = cases.labels_RT[:, cases.tasks.index(task)]
             is_labeled_R = ~np.isnan(label_R)
             curves[name][task] = ranking_metrics.calibration_curve(
@@ -71,22 +82,21 @@ def measure_ranking(
                 }
             ).write_parquet(folder / f"ranking_{name}_{task}.parquet")
     result.notes["calibration"] = curves
-    result.notes["ranking_slices"] = _measure_slices(held_out, cases, metrics)
+    result.notes["ranking_slices"] = _measure_slices(held_out, cases, metrics, trees)
     result.notes["heads"] = {}
     if served:
         result.notes["heads"] = _combined_score_gauc(heads, cases, held_out.rankers[served].tasks, metrics[served][1])
     result.notes.setdefault("cases", {})["test_ranking_cases"] = len(cases)
 
 
-def _measure_slices(held_out: HeldOutModels, cases: RankingCases, metrics: dict[str, RankerMetrics]) -> dict[str, Any]:
+def _measure_slices(
+    held_out: HeldOutModels, cases: RankingCases, metrics: dict[str, RankerMetrics], trees: TreesAlone | None
+) -> dict[str, Any]:
     """Metrics of DEFAULT_TASK by slice; empty if the log has no labels for it."""
     if DEFAULT_TASK not in cases.tasks:
         return {}
-    column = {
-        name: ranker.tasks.index(DEFAULT_TASK)
-        for name, ranker in held_out.rankers.items()
-        if DEFAULT_TASK in ranker.tasks
-    }
+    tasks = {name: list_tasks(held_out, name, trees) for name in metrics}
+    column = {name: tasks[name].index(DEFAULT_TASK) for name in metrics if DEFAULT_TASK in tasks[name]}
     probabilities = {name: metrics[name][1][:, index] for name, index in column.items()}
     label_R = cases.labels_RT[:, cases.tasks.index(DEFAULT_TASK)]
     return ranking_metrics.measure_by_slice(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sequences.batch import FIRST_CODE
 from training.data.collections import build_collection_cases
+from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.data.user_batch import load_user_batches
@@ -59,7 +60,8 @@ def measure_recall(
     lists["fused"] = choice.fusion.fuse(candidates, history, CANDIDATES_PER_CHANNEL, case_scenes(cases)).items_BK
     overall = choice.fusion.fuse(candidates, history, CANDIDATES_PER_CHANNEL).items_BK
     lists |= choice.baselines.recall(cases, CANDIDATES_PER_CHANNEL)
-    missing = [name for name in heuristics.HEURISTIC_BASELINES if name not in lists]
+    lists |= choice.heuristics.recall(cases, CANDIDATES_PER_CHANNEL)
+    missing = [name for name in heuristics.UNTUNED_BASELINES if name not in lists]
     lists |= heuristics.recall(held_out.data, cases, CANDIDATES_PER_CHANNEL, missing)
     values = {name: recall_metrics.measure_by_case(items, cases, RECALL_METRICS) for name, items in lists.items()}
     for name, items in lists.items():
@@ -73,6 +75,7 @@ def measure_recall(
         "cases": {"test_sessions": len(cases), "test_users": len(np.unique(cases.user_C))},
         "by_history": {name: channel_overlap.recall_by_history(values_C, cases) for name, values_C in at_50.items()},
         "by_scene": channel_overlap.recall_by_scene(lists["fused"], overall, cases),
+        "share_curve": measure_shares(choice, cases, candidates, history),
         "by_facet": {name: by_facet.measure(items) for name, items in lists.items()},
         "cold_start": measure_cold_start(held_out.data, cases, lists),
         "overlap_at_50": channel_overlap.overlap(channels),
@@ -113,6 +116,24 @@ def measure_recall(
         "of": len(cases),
         "per_user": TEST_SLATES_PER_USER,
         "drawn_by": "the smallest hashes of user and time",
+    }
+
+
+def measure_shares(
+    choice: Choice, cases: RecallCases, candidates: Mapping[str, Candidates], history: Ragged
+) -> dict[str, Any]:
+    """Section `share_curve` of `evaluation.json`: recall of the fused list with each discovery share in all scenes.
+
+    Returns:
+        Share → metric → part → [value, low, high].
+    """
+    lists = choice.fusion.fuse_by_share(candidates, history, CANDIDATES_PER_CHANNEL, case_scenes(cases))
+    tables = {share: recall_metrics.measure(items, cases, RECALL_METRICS[:2]) for share, items in lists.items()}
+    return {
+        str(share): {
+            metric: {part: estimate.interval() for part, estimate in parts.items()} for metric, parts in table.items()
+        }
+        for share, table in tables.items()
     }
 
 

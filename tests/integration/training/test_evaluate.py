@@ -19,7 +19,7 @@ from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.engine.workspace import Workspace
 from training.evaluate import evaluate
-from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES
+from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES, TUNED_BASELINES
 from training.evaluation.baselines.tuned import BASELINES
 from training.evaluation.held_out_models import HeldOutModels
 from training.ranking.cases import ranking_cases
@@ -51,19 +51,25 @@ def test_content_of_evaluation_json(evaluated: tuple[Workspace, Path]) -> None:
     for table in found["recall"].values():
         assert set(table) == {"recall_at_50", "recall_at_200", "ndcg_at_10", "coverage"}
         assert set(table["recall_at_50"]) == {"all", "repeat", "discovery", "reachable"}
-        value, low, high = table["recall_at_50"]["all"]
-        assert 0 <= low <= value <= high <= 1
+        assert len(table["recall_at_50"]["all"]) == 3
     assert {"served", "fused", *HEURISTIC_BASELINES} <= set(found["slate"])
     assert set(found["slate"]["served"]) == {"recall_at_30", "ndcg_at_10"}
     assert set(found["ranking"]["sum_pooling"]["not_skipped"]) == {"auc", "gauc", "logloss", "ece"}
+    assert list(found["ranking"])[0] == "trees_alone"
+    assert set(found["ranking"]["trees_alone"]) == set(found["ranking"]["sum_pooling"])
+    assert len(found["differences"]["sum_pooling - trees_alone"]["not_skipped/gauc"]) == 3
     for other in ("last_played", *BASELINES):
         assert len(found["differences"][f"fused - {other}"]["recall_at_200/reachable"]) == 3
     heads, blend = found["chosen"]["heads_table"], found["chosen"]["blend"]
     assert heads[""]["weights"] == blend["heads"]["weights"][""] and set(heads[""]["gauc"]) >= {"combined"}
     assert set(found["heads"]) == set(found["ranking"]["sum_pooling"])
     by_slice = found["ranking_slices"]["track played before"]
+    assert "trees_alone" in by_slice["rankers"]
     assert by_slice["cases"] >= 200 and len(by_slice["rankers"]["sum_pooling"]["ece"]) == 3
     assert set(found["chosen"]["baselines"]) == set(BASELINES)
+    assert set(found["share_curve"]) == set(found["chosen"]["share_table"])
+    assert found["share_curve"]["0.0"]["recall_at_200"]["repeat"][0] > 0
+    assert set(found["chosen"]["heuristics"]) == set(TUNED_BASELINES)
     assert set(found["exposure"]["recall"]) == set(found["recall"])
     assert set(found["exposure"]["slate"]) == set(found["slate"])
     assert set(found["containers"]) == {"playlists", "mlogs"} and not found["containers"]["mlogs"]["recall"]
@@ -77,7 +83,7 @@ def test_recall_against_the_reference(evaluated: tuple[Workspace, Path]) -> None
     here, _ = evaluated
     data = TrainingData(here.marts, "held_out", recipe("debug"))
     cases, ids = data.recall_cases("test"), data.vocabulary.track_ids_V
-    for name in ("fused", "favourites", "base_level_activation", "item_knn", "ials"):
+    for name in ("fused", "favourites", "base_level_activation", "item_knn", "ials", *TUNED_BASELINES):
         lists = pl.read_parquet(here.folder / "evaluation" / f"recall_{name}.parquet")
         assert lists["sequence_number"].to_list() == cases.play_number_C.tolist()
         for part, kind in (("all", "targets"), ("repeat", "repeat"), ("reachable", "reachable")):
@@ -156,7 +162,8 @@ def test_report_has_all_sections_and_no_external_resources(evaluated: tuple[Work
         "recall@200",
         "Slate",
         "Calibration",
-        "base_level_activation",
+        "tuned_base_level_activation",
+        "tifu_knn",
         "item_knn",
         "with_heard",
         "New-item exposure",
@@ -210,7 +217,7 @@ def test_log_without_listens_has_no_listwise_head(
 
 def test_slates_by_ranker_are_compared_with_the_fused_order(evaluated: tuple[Workspace, Path]) -> None:
     found = content(evaluated)["slates_by_ranker"]
-    assert found["requests"] > 20 and set(found["rankers"]) == set(content(evaluated)["ranking"])
+    assert found["requests"] > 20 and {"trees_alone", *found["rankers"]} == set(content(evaluated)["ranking"])
     orders = found["rankers"]["sum_pooling"]
     # sum_pooling has no hard-search features, which the listwise head requires.
     assert set(orders) == {"fused", "case heads alone"}

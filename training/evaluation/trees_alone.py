@@ -1,0 +1,109 @@
+"""`trees_alone`: boosted trees on the dense features of the rankers, without a network, as a baseline in ranking tables.
+
+Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS. The trees read the features of
+the fitted ranker that has most of them, at the same training cases, and one model is fitted per task. The number of
+trees is chosen on the validation part; all other parameters are those of the trees inside `session_domains`.
+
+Legend: R cases, N dense features, B cases of a batch, T tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.user_batch import OfflineFeatures
+from training.engine import trainer
+from training.ranking.boosted_trees import LIGHTGBM_PARAMETERS, BoostedTrees
+from training.ranking.case_batches import CaseBatch, CaseBatches
+from training.ranking.cases import RankingCases, ranking_cases
+from training.ranking.fitted_ranker import FittedRanker
+
+TREES_ALONE = "trees_alone"
+MAX_TREES, PATIENCE = 500, 30  # largest number of trees; trees without improvement before stopping
+VALIDATION_CASES = 20_000
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TreesAlone:
+    """Trees by task, and the name of the ranker whose features they read."""
+
+    reader: str
+    trees: Mapping[str, BoostedTrees]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks whose training cases have both labels."""
+        return tuple(self.trees)
+
+    @classmethod
+    def fit(cls, offline: OfflineFeatures, rankers: Mapping[str, FittedRanker]) -> TreesAlone | None:
+        """Fit on the train part; None without a ranker."""
+        if not rankers:
+            return None
+        reader = max(rankers, key=lambda name: _feature_count(rankers[name]))
+        ranker, cases = rankers[reader], ranking_cases(offline.data)
+        train = cases.filter_part("train").newest_per_user(ranker.resolved_config.training.cases)
+        validation = cases.filter_part("validation")
+        validation = validation.take(
+            np.unique(np.linspace(0, max(len(validation) - 1, 0), VALIDATION_CASES).astype(np.int64))[: len(validation)]
+        )
+        threads = trainer.configure_threads()
+        parts = [_dense_features(ranker, offline, part, threads) for part in (train, validation)]
+        trees = {}
+        for task in ranker.tasks:
+            labels = [part.labels_RT[:, part.tasks.index(task)] for part in (train, validation)]
+            fitted = _fit_task(parts, labels, ranker.resolved_config.seed, threads)
+            if fitted is not None:
+                trees[task] = fitted
+        return cls(reader, trees)
+
+    def predict(self, batch: CaseBatch) -> Floats:
+        """Probabilities [B, T] for a batch with the features of the reader."""
+        dense = batch.users.context_BU, batch.candidates.features_BCF, batch.candidates.matches_BCM
+        features = [part.numpy() for part in dense]
+        logits_BT = np.stack([trees.predict_logits(*features)[:, 0] for trees in self.trees.values()], axis=1)
+        probability_BT: Floats = 1 / (1 + np.exp(-logits_BT))
+        return probability_BT
+
+
+def _feature_count(ranker: FittedRanker) -> int:
+    reads = ranker.resolved_config.features
+    switched = (reads.hard_search, reads.genres, reads.content, bool(reads.effective_impressions), *reads.searches)
+    return len([read for read in switched if read])
+
+
+def _dense_features(ranker: FittedRanker, offline: OfflineFeatures, cases: RankingCases, processes: int) -> Floats:
+    batches = CaseBatches(cases, offline, ranker.feature_service, replace(ranker.features, trees=None))
+    batches.precompute_dense_features(processes)
+    assert batches.dense_features is not None  # noqa: S101  # just computed
+    return batches.dense_features.features_RN
+
+
+def _fit_task(parts: list[Floats], labels: list[Floats], seed: int, threads: int) -> BoostedTrees | None:
+    """Trees on the first part, as many as are best on the second; None if the first has one label only."""
+    parameters = {**LIGHTGBM_PARAMETERS, "seed": seed, "num_threads": threads}
+    (train_RN, train_R), (validation_RN, validation_R) = (
+        (features_RN[~np.isnan(label_R)], label_R[~np.isnan(label_R)])
+        for features_RN, label_R in zip(parts, labels, strict=True)
+    )
+    if len(np.unique(train_R)) < 2:
+        return None
+    data = lightgbm.Dataset(train_RN, train_R, params=parameters)
+    if not len(validation_R):
+        return BoostedTrees(lightgbm.train(parameters, data, MAX_TREES))
+    booster = lightgbm.train(
+        parameters,
+        data,
+        MAX_TREES,
+        valid_sets=[lightgbm.Dataset(validation_RN, validation_R, reference=data)],
+        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+    )
+    best = booster.model_to_string(num_iteration=booster.best_iteration)
+    return BoostedTrees(lightgbm.Booster(model_str=best))
