@@ -163,11 +163,13 @@ def test_the_image_is_small_and_has_no_test_tools(absent: tuple[str, ...]) -> No
     assert podman("run", "--rm", IMAGE, "python", "-c", probe) == "False None []"
     assert podman("run", "--rm", IMAGE, "find", "/opt", "!", "-readable") == ""
     assert gigabytes <= MAX_IMAGE_GB
+    assert minutes <= MAX_BUILD_MINUTES
 
 
 def test_every_service_becomes_healthy(project: ComposeProject) -> None:
     seconds = project.up(MAX_HEALTHY_S)
     report("compose: seconds until healthy", f"at most {MAX_HEALTHY_S}", round(seconds))
+    assert seconds <= MAX_HEALTHY_S
     states = {container["Names"][0]: container["Status"] for container in project.containers()}
     assert all("(healthy)" in status for name, status in states.items() if "airflow-init" not in name), states
 
