@@ -95,6 +95,11 @@ BENCHMARK_OF_FIGURE = {
     **{f"rank_{name}_core": f"rank_{name}" for name in RANKERS},
     **{f"train_{name}_core": f"train_{name}" for name in (*RANKERS, *channel_steps.PEERS)},
     **{
+        f"train_{name}_{unit}_per_s": f"train_{name}"
+        for name in channel_steps.PEERS
+        for unit in ("histories", "positions")
+    },
+    **{
         f"scale_train_epoch_{name}": "scale_train_epoch"
         for name in ("clock", "memory", "rate", "reading", "peak", "bounded", "bounded_peak")
     },

@@ -7,7 +7,8 @@ is `realtime` with two blocks of two heads, as in SASRec; `multi_interest` has f
 `self_attention` counts sequences, one task for both: SASRec trains every position against one sampled track, Segue a
 quarter of the positions, sampled in each step, against 1,024. `multi_interest` counts targets: MIND trains one target
 per history, against as many sampled tracks of its own as torch-rechub's example; Segue the 16 that follow a history,
-each against the same 1,024.
+each against the same 1,024. These units differ between both sides, so `train_<name>_histories_per_s` and
+`train_<name>_positions_per_s` give the same rates in histories and in positions that a step learns from.
 """
 
 from __future__ import annotations
@@ -35,6 +36,12 @@ PEERS = {"self_attention": "SASRec", "multi_interest": "MIND"}
 TRACKS, WIDTH, LENGTH, BATCH, BATCHES = 50_000, 64, 64, 64, 8
 INTERESTS, TARGETS, MIND_NEGATIVES = 4, 16, 3
 DROPOUT = 0.1
+POSITIONS_PER_BATCH = 1024  # `positions_per_batch` of realtime
+POSITIONS_PER_HISTORY = {
+    "self_attention": (POSITIONS_PER_BATCH // BATCH, LENGTH),
+    "multi_interest": (TARGETS, 1),
+}
+"""Positions of a history that a step learns from, in Segue and in the peer."""
 PLAY_INTERVAL_US = 200_000_000
 SEQUENCES = "sequences.npz"
 
@@ -47,7 +54,23 @@ def run(name: str, steps: int) -> list[Result]:
         python = str(ensure_environment(*RECHUB))
         peers = [python, "-m", "benchmarks.training.rechub", PEERS[name], folder, str(steps)]
         unit = "sequences" if name == "self_attention" else "targets"
-        return step_rates.compare_training_rates(f"train_{name}", unit, ours, f"{PEERS[name]} of {RECHUB[0]}", peers)
+        results = step_rates.compare_training_rates(f"train_{name}", unit, ours, f"{PEERS[name]} of {RECHUB[0]}", peers)
+        return [*results, *rates_by_unit(name, results[0])]
+
+
+def rates_by_unit(name: str, result: Result) -> list[Result]:
+    """The same rates in two units, each counted on both sides: histories, and positions with a loss."""
+    positions, peer_positions = POSITIONS_PER_HISTORY[name]
+    examples, peer_examples = (1, 1) if name == "self_attention" else (positions, peer_positions)
+    assert result.peer_value is not None, f"{result.name} was measured without its peer"
+    histories, peer_histories = result.value / examples, result.peer_value / peer_examples
+    units = {"histories": (1, 1), "positions": (positions, peer_positions)}
+    return [
+        Result.from_values(
+            f"{result.name}_{unit}_per_s", f"{unit}/s", histories * own, result.peer, peer_histories * theirs
+        )
+        for unit, (own, theirs) in units.items()
+    ]
 
 
 def write_sequences(folder: Path) -> None:
@@ -103,6 +126,7 @@ def _self_attention(
             "encoder.heads": 2,
             "encoder.dropout": DROPOUT,
             "sampling.batch": BATCH,
+            "sampling.positions_per_batch": POSITIONS_PER_BATCH,
             "discovery_share": 0.0,
         },
     )

@@ -1,5 +1,5 @@
 """Rankers of other libraries on the same cases: LightGBM on features of the log, unmodified DIN and DIEN of
-torch-rechub.
+torch-rechub, which read the behavior of each event (listened, skipped, ...) beside its track.
 
 They are fitted on the plays that a ranker with the same number of `cases` is fitted on, and predict the same plays.
 Legend: R cases, L events.
@@ -21,6 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from config import settings
+from sequences.behaviours import load_behaviours
 from training.ablations import gbdt, rechub
 from training.ablations.gbdt import GbdtConfig
 from training.ablations.ranker_trial import DEFAULT_TASK
@@ -42,7 +43,7 @@ class RechubConfig:
     events: int = 50  # length of the history
     batch_size: int = 256
     learning_rate: float = 1e-3
-    epochs: int = 1
+    epochs: int = 6  # largest number; ends after the first epoch whose AUC on validation is not the best so far
     seed: int = 0
 
 
@@ -112,13 +113,17 @@ def _rechub(
     folder: Path,
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
     folder.mkdir(parents=True, exist_ok=True)
-    columns: dict[str, Any] = {"tracks": len(offline.data.vocabulary), "width": config.width}
+    behaviours = max(load_behaviours().encoder.values()) + 1
+    columns: dict[str, Any] = {"tracks": len(offline.data.vocabulary), "behaviours": behaviours, "width": config.width}
     random = np.random.default_rng(config.seed)
     for part, cases in (("train", train), ("validation", held_out)):
-        history_RL = _histories(offline, cases, config.events)
+        history_RL, behaviour_RL = _histories(offline, cases, config.events)
+        shuffled = random.permutation(len(history_RL))
         columns |= {
             f"{part}_history": history_RL,
-            f"{part}_other": history_RL[random.permutation(len(history_RL))],
+            f"{part}_other": history_RL[shuffled],
+            f"{part}_behaviour_history": behaviour_RL,
+            f"{part}_behaviour_other": behaviour_RL[shuffled],
             f"{part}_item": cases.item_R.astype(np.int32),
             f"{part}_hour": (cases.request_at_R // HOUR_US % 24).astype(np.int32),
             f"{part}_label": _labels(cases),
@@ -138,17 +143,19 @@ def _rechub(
     if completed.returncode:
         raise RuntimeError(f"{' '.join(command)} failed with exit code {completed.returncode}; see its output above")
     measures = json.loads(completed.stdout.splitlines()[-1])
-    steps = config.epochs * -(-len(train) // config.batch_size)
+    steps = measures["epochs"] * -(-len(train) // config.batch_size)
     return np.load(folder / rechub.PREDICTIONS), measures | {"steps": steps, "cases": len(train)}
 
 
-def _histories(offline: OfflineFeatures, cases: RankingCases, events: int) -> NDArray[np.int32]:
-    """Tracks of each case's newest events [R, L], oldest first, padded with 0 at the end, as in soft search."""
+def _histories(
+    offline: OfflineFeatures, cases: RankingCases, events: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Tracks and behaviors of each case's newest events [R, L], oldest first, padded with 0 at the end."""
     reader, user_ids_R = offline.data.reader(RECENT_EVENTS), offline.data.user_ids_U[cases.user_R]
-    history_RL = np.zeros((len(cases), events), dtype=np.int32)
+    history_RL, behaviour_RL = (np.zeros((len(cases), events), dtype=np.int32) for _ in range(2))
     for start in range(0, len(cases), CASE_BATCH_SIZE):
         rows = slice(start, start + CASE_BATCH_SIZE)
         batch = reader.read(user_ids_R[rows].tolist(), cases.request_at_R[rows], events)
-        track_BL = np.where(batch.mask_BL, batch.columns["track_id"], 0)
-        history_RL[rows, : track_BL.shape[1]] = track_BL
-    return history_RL
+        for column, padded_RL in (("track_id", history_RL), ("behaviour", behaviour_RL)):
+            padded_RL[rows, : batch.mask_BL.shape[1]] = np.where(batch.mask_BL, batch.columns[column], 0)
+    return history_RL, behaviour_RL

@@ -56,7 +56,8 @@ RANKING_PEERS = Ablation(
     name="ranking_peers",
     question="How do the rankers compare with LightGBM on 26 features of the play log and with unmodified DIN and DIEN "
     f"of torch-rechub? All are trained on the same plays, the newest of every user, {CASES:,} in total; torch-rechub "
-    "reads the 50 newest tracks, the candidate and the hour, in one epoch, with the widths of these rankers.",
+    "reads the 50 newest tracks with their behavior, the candidate and the hour, with the widths of these rankers, for as "
+    "many epochs as are best on validation.",
     cells=(
         *(Cell(name, name, {"training.cases": CASES}) for name in RANKER_LEVELS),
         Cell(WITHOUT_NEGATIVES, RANKER_LEVELS[-1], {"training.cases": CASES, "features.negative_feedback": False}),

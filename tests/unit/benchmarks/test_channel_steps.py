@@ -6,8 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import BENCHMARKS
+from benchmarks.__main__ import BENCHMARK_OF_FIGURE, BENCHMARKS
+from benchmarks.result import Result
 from benchmarks.training import channel_steps
+
+
+def test_both_sides_count_the_same_units() -> None:
+    """16 positions per history in Segue; all 64 in SASRec, one in MIND."""
+    sequences = Result.from_values("train_self_attention", "sequences/s", 200, "SASRec", 100)
+    targets = Result.from_values("train_multi_interest", "targets/s", 1600, "MIND", 50)
+    expected = {
+        "train_self_attention_histories_per_s": (200, 100),
+        "train_self_attention_positions_per_s": (3200, 6400),
+        "train_multi_interest_histories_per_s": (100, 50),
+        "train_multi_interest_positions_per_s": (1600, 50),
+    }
+    results = [
+        *channel_steps.rates_by_unit("self_attention", sequences),
+        *channel_steps.rates_by_unit("multi_interest", targets),
+    ]
+    assert {result.name: (result.value, result.peer_value) for result in results} == expected
+    assert {BENCHMARK_OF_FIGURE[name] for name in expected} == {"train_self_attention", "train_multi_interest"}
 
 
 @pytest.mark.parametrize("name", channel_steps.PEERS)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from sequences.behaviours import load_behaviours
 from tests.support.training.tiny_world import START, random_plays, write_marts
 from training.ablations import gbdt, peer_trial, ranker_trial, rechub
 from training.ablations.gbdt import GbdtConfig
@@ -15,6 +16,7 @@ from training.ablations.peer_trial import RechubConfig
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
+from training.ranking.cases import ranking_cases
 from training.ranking.features.ranking_features import VIEWS
 from training.recipes import recipe
 
@@ -60,6 +62,24 @@ def test_features_of_the_trees_are_from_earlier_plays(offline: OfflineFeatures) 
         assert {name: found[name][0] for name in expected} == pytest.approx(expected)
 
 
+def check_outcomes(offline: OfflineFeatures, cases: np.lib.npyio.NpzFile) -> None:
+    """The newest behavior of a history is that of the play before the case."""
+    plays, codes = offline.data.plays, load_behaviours().encoder
+    held_out = ranking_cases(offline.data).filter_part("validation")
+    held_out = held_out.take(np.flatnonzero(~np.isnan(held_out.labels_RT[:, held_out.tasks.index("not_skipped")])))
+    checked = 0
+    for case in range(len(held_out)):
+        rows = np.flatnonzero(
+            (plays.user_P == held_out.user_R[case]) & (plays.play_number_P < held_out.play_number_R[case])
+        )
+        length = int((cases["validation_history"][case] > 0).sum())
+        if length and len(rows) and plays.track_P[rows[-1]] == cases["validation_history"][case, length - 1]:
+            is_listened = cases["validation_behaviour_history"][case, length - 1] != codes["skip"]
+            checked += 1
+            assert is_listened == plays.is_listened_P[rows[-1]]
+    assert checked > 10
+
+
 def test_peers_predict_the_same_plays_as_a_ranker(
     offline: OfflineFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,12 +95,26 @@ def test_peers_predict_the_same_plays_as_a_ranker(
     def fake_run(command: list[str], **options) -> object:
         cases = np.load(Path(command[4]) / rechub.CASES)
         assert cases["train_history"].shape == (len(cases["train_label"]), 7)
+        skip = load_behaviours().encoder["skip"]
+        for part in ("train", "validation"):
+            history_RL, behaviour_RL = cases[f"{part}_history"], cases[f"{part}_behaviour_history"]
+            assert ((history_RL > 0) == (behaviour_RL > 0)).all() and (behaviour_RL == skip).any()
+            assert behaviour_RL.max() < cases["behaviours"]
+        check_outcomes(offline, cases)
         assert (np.diff((cases["validation_history"] > 0).astype(int), axis=1) <= 0).all(), "padding is at the end"
         np.save(Path(command[4]) / rechub.PREDICTIONS, np.full(len(cases["validation_item"]), 0.5, np.float32))
-        return type("Done", (), {"returncode": 0, "stdout": 'noise\n{"seconds": 1.0, "parameters": 3}\n'})
+        return type(
+            "Done",
+            (),
+            {
+                "returncode": 0,
+                "stdout": 'noise\n{"seconds": 1.0, "parameters": 3, "epochs": 2, "auc_by_epoch": [0.5, 0.6, 0.4]}\n',
+            },
+        )
 
     monkeypatch.setattr(peer_trial.subprocess, "run", fake_run)
     monkeypatch.setattr(peer_trial, "ensure_environment", lambda *packages: Path("python"))
     predictions, _, measures = peer_trial.measure("DIN", offline, RechubConfig(cases=200, events=7), tmp_path / "c")
     assert predictions.select("user", "label").equals(expected.select("user", "label"))
+    assert measures["steps"] == 2 * -(-measures["cases"] // 256)
     assert measures["parameters"] == 3 and set(predictions["probability"].to_list()) == {0.5}
