@@ -3,6 +3,10 @@
 Fusion weights, ranker, blend weight and baselines are selected on validation; the test part is scored once. Writes
 `$SEGUE_HOME/reports/evaluation.json` and `.html`, and into the workspace's `evaluation/` the selection (`fusion.json`,
 `blend.json`, `continuation.json`, `choice.json`), all predictions as Parquet, and slate metrics per request for the release gate.
+
+If the recipe says so, the selected models are fitted again on train and validation before the test part is scored, as
+serving fits them on everything. The report then has both: the section `train_part_only` has the metrics of the models
+without validation, and their differences.
 """
 
 from __future__ import annotations
@@ -31,13 +35,15 @@ from training.evaluation.baselines import heuristics
 from training.evaluation.baselines.tuned import BASELINES
 from training.evaluation.continuation import tune_continuation
 from training.evaluation.held_out_models import HeldOutModels, list_fitted_models
-from training.evaluation.model_selection import choose
+from training.evaluation.model_selection import Choice, choose
 from training.evaluation.ranking_evaluation import measure_ranking
 from training.evaluation.recall_evaluation import measure_collections, measure_recall
 from training.evaluation.report import page
 from training.evaluation.result import Result
 from training.evaluation.serving_filter import ServingFilter
+from training.evaluation.trees_alone import TreesAlone
 from training.recipes import RECIPES, recipe
+from training.train import train
 
 JSON_FILE, HTML_FILE = "evaluation.json", "evaluation.html"
 
@@ -54,6 +60,9 @@ def evaluate(workspace: Workspace) -> bool:
         return False
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
+    refits = recipe(workspace.recipe).refits_before_test
+    if refits:
+        fit_before_test(workspace)
     held_out = HeldOutModels.open(workspace)
     servable = ServingFilter.from_data(held_out.data)
     choice = choose(held_out, servable)
@@ -74,10 +83,12 @@ def evaluate(workspace: Workspace) -> bool:
         "continuation": asdict(continuation),
         **choice.notes,
     }
-    cases = held_out.data.recall_cases("test")
-    measure_recall(held_out, servable, choice, cases, result, folder)
-    measure_ranking(held_out, choice.ranker, choice.task_weights, result, folder)
-    result.notes["containers"] = measure_collections(held_out)
+    trees = measure_test(held_out, servable, choice, result, folder)
+    if refits:
+        train_only, result = result, Result(workspace.as_of, result.split, notes={"chosen": result.notes["chosen"]})
+        held_out = HeldOutModels.open(workspace, "refit")
+        measure_test(held_out, ServingFilter.from_data(held_out.data), choice.on(held_out.data), result, folder, trees)
+        result.notes["train_part_only"] = compare_with_train_only(result, train_only)
     add_comparison_pairs(result, held_out)
     result.notes["seconds"] = round(time.monotonic() - began, 1)
     result.notes["peak_mb"] = peak_mb()
@@ -90,9 +101,55 @@ def evaluate(workspace: Workspace) -> bool:
     return True
 
 
+def fit_before_test(workspace: Workspace) -> None:
+    """Fit all fitted models again on train and validation, with the hyperparameters that validation chose."""
+    for kind in ("channel", "collection", "ranker", "head"):
+        for name in list_fitted_models(workspace, "held_out", kind):
+            train(workspace, kind, name, "refit")
+
+
+def measure_test(
+    held_out: HeldOutModels,
+    servable: ServingFilter,
+    choice: Choice,
+    result: Result,
+    folder: Path,
+    trees: TreesAlone | None = None,
+) -> TreesAlone | None:
+    """Score the test part: adds all metrics to `result` and writes all predictions to `folder`.
+
+    Args:
+        held_out: Models that did not learn from the test part.
+        servable: Which tracks can be served.
+        choice: What was chosen on validation, with baselines on the data of the models.
+        result: Result without metrics.
+        folder: Folder of the predictions.
+        trees: Trees whose numbers `trees_alone` takes over; None: their numbers are chosen on validation.
+    """
+    measure_recall(held_out, servable, choice, held_out.data.recall_cases("test"), result, folder)
+    trees = measure_ranking(held_out, choice.ranker, choice.task_weights, result, folder, trees)
+    result.notes["containers"] = measure_collections(held_out)
+    return trees
+
+
+def compare_with_train_only(result: Result, train_only: Result) -> dict[str, Any]:
+    """Section `train_part_only` of `evaluation.json`.
+
+    Returns:
+        `recall`, `slate` and `ranking` of the models that learned from the train part only, as in the report, and
+        `differences` of the refitted models from them by list or ranker, as in the report.
+    """
+    content = train_only.to_json()
+    tables: dict[str, Any] = {name: content[name] for name in ("recall", "slate", "ranking")}
+    names = dict.fromkeys((*result.recall, *result.slate, *result.ranking))
+    return tables | {"differences": {name: result.differences_from(train_only, name) for name in names}}
+
+
 def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
     """Inputs of an evaluation: the marts, the inputs of the held-out models and the evaluation code."""
-    return workspace.inputs(code=code_hash("training.evaluate"), models=model_input_hashes(workspace, "held_out"))
+    refit = {"refits_before_test": True} if recipe(workspace.recipe).refits_before_test else {}
+    models = model_input_hashes(workspace, "held_out")
+    return workspace.inputs(code=code_hash("training.evaluate"), models=models, **refit)
 
 
 def model_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:

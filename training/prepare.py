@@ -15,16 +15,16 @@ import polars as pl
 from training.data.recall_cases import CASE_KINDS, RecallCases
 from training.data.training_data import TrainingData
 from training.engine.import_closure import code_hash
-from training.engine.workspace import FITS, MissingInput, Workspace, is_unchanged, mark_done
+from training.engine.workspace import MissingInput, Workspace, is_unchanged, mark_done
 from training.recipes import RECIPES, recipe
 
 
 def prepare(workspace: Workspace) -> bool:
-    """Write vocabulary, cases and content of both fits; False if the existing ones have the same inputs."""
+    """Write vocabulary, cases and content of the recipe's fits; False if the existing ones have the same inputs."""
     inputs = workspace.inputs(code=code_hash("training.prepare"))
     if is_unchanged(workspace.folder, inputs):
         return False
-    for fit in FITS:
+    for fit in recipe(workspace.recipe).fits:
         data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), cache_folder=workspace.cache_folder(fit))
         data.vocabulary.save(workspace.vocabulary_folder(fit))
         for part in ("validation", "test") if fit == "held_out" else ():

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+FITS = ("held_out", "refit", "final")
+"""What a fit learns from: `held_out` from train, `refit` from train and validation, `final` from everything."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -20,6 +23,12 @@ class Recipe:
     fusion_cases_per_user: int  # maximum number of validation cases per user that fusion weights are tuned on
     validation_cases_per_user: int  # the same for the ranker's blend weight
     excluded_rankers: tuple[str, ...] = ()  # rankers of RANKERS that this recipe does not train, to save time
+    refits_before_test: bool = False  # fit all models again on train and validation before the test part is scored
+
+    @property
+    def fits(self) -> tuple[str, ...]:
+        """Fits that a run of this recipe has."""
+        return FITS if self.refits_before_test else ("held_out", "final")
 
 
 RECIPES: dict[str, Recipe] = {
@@ -27,7 +36,7 @@ RECIPES: dict[str, Recipe] = {
     "small": Recipe(
         "small", seed=0, fusion_cases_per_user=30, validation_cases_per_user=10, excluded_rankers=("session_domains",)
     ),
-    "full": Recipe("full", seed=0, fusion_cases_per_user=100, validation_cases_per_user=30),
+    "full": Recipe("full", seed=0, fusion_cases_per_user=100, validation_cases_per_user=30, refits_before_test=True),
 }
 
 

@@ -6,9 +6,9 @@ The tables CHANNELS, COLLECTIONS and RANKERS define the models. Collections (pla
 channel `realtime`, whose vectors they use; the listwise head after the channels, whose candidates it learns from. A
 model is not fitted again while its inputs (marts, configs, code) are unchanged.
 
-`--fit held_out` learns from the `train` part and tunes hyperparameters on validation. `--fit final` learns from all
-data with those hyperparameters; the listwise head, whose features do not contain ids, is copied from `held_out`. Models
-that are trained in steps use as many ranks as `SEGUE_TRAINING_RANKS` or torchrun specifies.
+`--fit held_out` learns from the `train` part and tunes hyperparameters on validation. `--fit refit` learns from `train`
+and `validation`, `--fit final` from all data, with those hyperparameters; the listwise head, whose features do not
+contain ids, is copied from `held_out`. Models that are trained in steps use as many ranks as `SEGUE_TRAINING_RANKS` or torchrun specifies.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from training.engine import distributed, tracking
 from training.engine.config_io import config_from_dict
 from training.engine.import_closure import code_hash
 from training.engine.process_memory import peak_mb
-from training.engine.workspace import FITS, INPUTS_FILE, MissingInput, Workspace, is_unchanged, mark_done, write_json
+from training.engine.workspace import INPUTS_FILE, MissingInput, Workspace, is_unchanged, mark_done, write_json
 from training.ranking.task_weights import LISTWISE_HEAD, NoTrainingExamples
-from training.recipes import RECIPES, recipe
+from training.recipes import FITS, RECIPES, recipe
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -71,12 +71,12 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
         NotRank0: this is another rank.
         ValueError: there is no such model.
         NoTrainingExamples: the log has no examples for the head.
-        MissingInput: `final` before `held_out` was fitted, collections before `realtime`, or a head before any channel.
+        MissingInput: `refit` or `final` before `held_out` was fitted, collections before `realtime`, or a head before any channel.
     """
     config, fit_model = resolve_model(kind, name, workspace, fit)
     folder_of = partial(workspace.model_folder, kind)
     folder = folder_of(fit, name)
-    if fit == "final":
+    if fit != "held_out":
         config = _load_resolved_config(folder_of("held_out", name), config, name)
     upstream = _upstream_input_hashes(workspace, kind, name, fit)
     inputs = workspace.inputs(
@@ -176,7 +176,7 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
 
         def fit_head(data: TrainingData, config: Any, folder: Path) -> FittedModel:
             del folder  # trees are grown in one go, no checkpoints
-            if fit == "final":
+            if fit != "held_out":
                 return LambdaMARTHead.load(workspace.model_folder("head", "held_out", name))
             # Imported here, since copying a head does not need them.
             from training.recall.registry import load_channels
@@ -202,7 +202,7 @@ def _upstream_input_hashes(workspace: Workspace, kind: str, name: str, fit: str)
     """Hashes of the inputs of all models that this one is built on."""
     if kind == "collection":
         return {"realtime": _realtime_input_hash(workspace, fit)}
-    if kind == "head" and fit == "final":
+    if kind == "head" and fit != "held_out":
         return {"held_out": workspace.input_hash(kind, "held_out", name)}
     if kind == "head":
         return {"channels": _channel_input_hashes(workspace, fit)}
@@ -291,7 +291,7 @@ def _skip_reason(workspace: Workspace, kind: str, name: str, fit: str) -> str:
         return f"not refitted: evaluation selected another ranker than {name}"
     if kind == "collection" and not workspace.list_fitted("channel", fit, ["realtime"]):
         return f"not fitted: {name} use the vectors of channel realtime, which was not trained"
-    if kind == "head" and fit == "final" and not workspace.list_fitted("head", "held_out", [name]):
+    if kind == "head" and fit != "held_out" and not workspace.list_fitted("head", "held_out", [name]):
         return f"not refitted: {name} has no examples in the train part"
     return ""
 

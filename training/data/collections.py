@@ -15,7 +15,7 @@ import polars as pl
 
 from sequences.batch import FIRST_CODE
 from sequences.behaviours import load_behaviours
-from training.data.plays import PARTS
+from training.data.plays import PARTS, part_of_fit
 from training.data.ragged import Ragged
 from training.data.recall_cases import CASE_KINDS, RecallCases
 from training.data.training_data import COLLECTION_MARTS, TrainingData
@@ -163,4 +163,4 @@ def _assign_parts(data: TrainingData, rows: pl.DataFrame) -> pl.DataFrame:
         rows = rows.with_columns(pl.lit(cut[f"{part}_from"]).alias(f"{part}_from") for part in PARTS[1:])
     is_in = [pl.col("request_at") >= pl.col(f"{part}_from") for part in PARTS[1:]]
     part = pl.when(is_in[1]).then(pl.lit("test")).when(is_in[0]).then(pl.lit("validation")).otherwise(pl.lit("train"))
-    return rows.with_columns(part=part)
+    return rows.with_columns(part=part).with_columns(part_of_fit(data.fit))

@@ -79,6 +79,13 @@ def read_plays(plays: pl.LazyFrame, user_ids: Sequence[str], vocabulary: Vocabul
     return rows.sort("user", "number").collect(engine="streaming")
 
 
+def part_of_fit(fit: str) -> pl.Expr:
+    """The column `part` as a fit sees it: what it learns from is `train`."""
+    if fit == "final":
+        return pl.lit("train").alias("part")
+    return pl.col("part").replace({"validation": "train"}) if fit == "refit" else pl.col("part")
+
+
 def _encode_texts(column: str, texts: Sequence[str]) -> pl.Expr:
     """Index of each text in `texts`; null if it is not in there."""
     return pl.col(column).cast(pl.Enum(texts), strict=False).to_physical().cast(pl.Int32)

@@ -21,12 +21,12 @@ from sequences.views import SEQUENCE_VIEWS
 from training.content.audio_facets import fill_facets
 from training.content.track_content import CONTENT_COLUMNS, TrackContent, load_content_tables
 from training.data.feature_services import ServiceContract
-from training.data.plays import PARTS, Plays, read_plays
+from training.data.plays import PARTS, Plays, part_of_fit, read_plays
 from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
 from training.data.user_sampling import sample_users
 from training.data.vocabulary import Vocabulary
-from training.recipes import Recipe
+from training.recipes import FITS, Recipe
 
 if TYPE_CHECKING:
     from sequences.offline.dense_reader import DenseReader
@@ -44,7 +44,8 @@ class TrainingData:
         marts: Folder of the marts.
         fit: `held_out` uses the parts of the marts: models learn from `train` and are tuned on `validation`. `final`
             treats every play as `train`; the catalog then has all tracks that were played or are available by the
-            newest event.
+            newest event. `refit` treats `validation` as `train`, with the hyperparameters of `held_out`, and is scored
+            on `test`.
         recipe: Recipe of the training run.
         services: Contracts of feature services; others are read from Feast's registry.
         cache_folder: Cache of track content and of the arrays of sequence views, shared by all models; None: no cache.
@@ -68,15 +69,13 @@ class TrainingData:
     user_ids_U: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.fit not in ("held_out", "final"):
-            raise ValueError(f"fit={self.fit!r} is unknown; choose held_out or final")
+        if self.fit not in FITS:
+            raise ValueError(f"fit={self.fit!r} is unknown; choose one of {', '.join(FITS)}")
         for name in ("plays", "tracks", "events"):
             if not (self.marts / f"{name}.parquet").exists():
                 raise FileNotFoundError(f"no {name}.parquet in {self.marts}; run `dbt build` first")
         self.sampled_user_ids = sample_users(pl.scan_parquet(self.marts / "plays.parquet"), self.max_plays)
-        plays = self.scan_mart("plays")
-        if self.fit == "final":
-            plays = plays.with_columns(part=pl.lit("train"))
+        plays = self.scan_mart("plays").with_columns(part_of_fit(self.fit))
         # Texts and vectors are larger than all other columns, and only `content` needs them.
         tracks = pl.scan_parquet(self.marts / "tracks.parquet").drop(CONTENT_COLUMNS, strict=False).collect()
         self._track_rows = fill_facets(tracks, self.marts)

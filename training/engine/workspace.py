@@ -1,6 +1,6 @@
 """Workspace: folder of a training run, and cache keys that avoid repeating unchanged work.
 
-`SEGUE_HOME/training/<as_of>-<recipe>/` holds one folder per fit (`held_out`, `final`) with `vocabulary/`,
+`SEGUE_HOME/training/<as_of>-<recipe>/` holds one folder per fit (`held_out`, `refit`, `final`) with `vocabulary/`,
 `channels/<name>/`, `collections/<name>/`, `rankers/<name>/` and `heads/<name>/`. Every finished output contains
 `inputs.json` with the hash of all its inputs; an output with an equal hash is reused.
 """
@@ -24,8 +24,8 @@ from config import settings
 from sequences.behaviours import load_behaviours
 from storage import object_store
 from training.engine.import_closure import code_hash
+from training.recipes import FITS
 
-FITS = ("held_out", "final")
 INPUTS_FILE = "inputs.json"
 FORMAT = 3
 """Version of the files of a training workspace and of a release; files of another version are not read."""

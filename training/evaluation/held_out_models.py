@@ -40,7 +40,7 @@ RANKING_BATCH_SIZE = 2048
 
 @dataclass(frozen=True)
 class HeldOutModels:
-    """Models of the `held_out` fit by name, in the order of the recipe."""
+    """Models of the `held_out` or `refit` fit by name, in the order of the recipe."""
 
     data: TrainingData
     offline: OfflineFeatures
@@ -49,37 +49,36 @@ class HeldOutModels:
     collection_recallers: Mapping[str, CollectionRecall] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, workspace: Workspace) -> HeldOutModels:
+    def open(cls, workspace: Workspace, fit: str = "held_out") -> HeldOutModels:
         """Load the fitted models; models of the recipe without a fit are omitted.
+
+        Args:
+            workspace: Workspace with the models.
+            fit: `held_out`, or `refit` to score the test part with models that also learned from validation.
 
         Raises:
             MissingInput: No channel is fitted.
         """
-        data = TrainingData(
-            workspace.marts, "held_out", recipe(workspace.recipe), cache_folder=workspace.cache_folder("held_out")
-        )
+        data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), cache_folder=workspace.cache_folder(fit))
         # A saved ranker has the newest statistics of each track, for serving. Here every request gets those of its own
         # day.
         statistics = load_track_statistics(data)
         rankers = {}
-        for name in list_fitted_models(workspace, "held_out", "ranker"):
-            rankers[name] = FittedRanker.load(workspace.ranker_folder("held_out", name), data.vocabulary)
+        for name in list_fitted_models(workspace, fit, "ranker"):
+            rankers[name] = FittedRanker.load(workspace.ranker_folder(fit, name), data.vocabulary)
             rankers[name].features = replace(rankers[name].features, statistics=statistics)
-        for head_name in list_fitted_models(workspace, "held_out", "head"):
-            head = LambdaMARTHead.load(workspace.model_folder("head", "held_out", head_name))
+        for head_name in list_fitted_models(workspace, fit, "head"):
+            head = LambdaMARTHead.load(workspace.model_folder("head", fit, head_name))
             rankers = {name: ranker.with_listwise_head(head) for name, ranker in rankers.items()}
-        folders = {
-            name: workspace.channel_folder("held_out", name)
-            for name in list_fitted_models(workspace, "held_out", "channel")
-        }
+        folders = {name: workspace.channel_folder(fit, name) for name in list_fitted_models(workspace, fit, "channel")}
         channels = load_channels(folders, data.vocabulary)
         if not channels:
             raise MissingInput(
                 f"no channel in {workspace.fit_folder('held_out')}; run `python -m training.train channel NAME`"
             )
         folders = {
-            name: workspace.model_folder("collection", "held_out", name)
-            for name in list_fitted_models(workspace, "held_out", "collection")
+            name: workspace.model_folder("collection", fit, name)
+            for name in list_fitted_models(workspace, fit, "collection")
         }
         return cls(data, OfflineFeatures(data), channels, rankers, load_collection_recall(folders, channels))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.data.ragged import Ragged
+from training.data.training_data import TrainingData
 from training.evaluation import task_weight_search
 from training.evaluation.baselines.tuned import Baselines
 from training.evaluation.baselines.tuned_heuristics import TunedHeuristics
@@ -44,6 +45,10 @@ class Choice:
     baselines: Baselines
     heuristics: TunedHeuristics
     notes: dict[str, Any]  # section `chosen` of evaluation.json
+
+    def on(self, data: TrainingData) -> Choice:
+        """The same choice, with baselines fitted on the train part of other data."""
+        return replace(self, baselines=self.baselines.on(data), heuristics=self.heuristics.on(data))
 
 
 def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:

@@ -53,16 +53,22 @@ def list_tasks(held_out: HeldOutModels, name: str, trees: TreesAlone | None) -> 
 
 
 def measure_ranking(
-    held_out: HeldOutModels, served: str | None, heads: TaskWeights, result: Result, folder: Path
-) -> None:
+    held_out: HeldOutModels,
+    served: str | None,
+    heads: TaskWeights,
+    result: Result,
+    folder: Path,
+    tuned_trees: TreesAlone | None = None,
+) -> TreesAlone | None:
     """Measure all rankers and TREES_ALONE on the test plays and impressions.
 
     Adds to `result` the metrics, calibration curves, metrics of DEFAULT_TASK by slice and the GAUC of the combined
-    score of the `served` ranker, and writes scores by play (`ranking_<ranker>_<task>.parquet`) to `folder`.
+    score of the `served` ranker, and writes scores by play (`ranking_<ranker>_<task>.parquet`) to `folder`. Returns the
+    trees of TREES_ALONE, as many as `tuned_trees` has if it is given.
     """
     cases = ranking_cases(held_out.data).filter_part("test")
     curves: dict[str, dict[str, list[tuple[float, float, int]]]] = {}
-    trees = TreesAlone.fit(held_out.offline, held_out.rankers)
+    trees = TreesAlone.fit(held_out.offline, held_out.rankers, tuned_trees)
     metrics = measure_rankers(held_out, cases, "test", trees)
     for name, (tasks, probability_RT) in metrics.items():
         result.ranking[name] = tasks
@@ -87,6 +93,7 @@ def measure_ranking(
     if served:
         result.notes["heads"] = _combined_score_gauc(heads, cases, held_out.rankers[served].tasks, metrics[served][1])
     result.notes.setdefault("cases", {})["test_ranking_cases"] = len(cases)
+    return trees
 
 
 def _measure_slices(

@@ -34,18 +34,23 @@ class Result:
         """
         return {f"{first} - {second}": self._difference(first, second) for first, second in self.pairs}
 
-    def _difference(self, first: str, second: str) -> dict[str, list[float]]:
+    def differences_from(self, other: Result, name: str) -> dict[str, list[float]]:
+        """Differences of one list or ranker from that of another result on the same cases, by metric."""
+        return self._difference(name, name, other)
+
+    def _difference(self, first: str, second: str, other: Result | None = None) -> dict[str, list[float]]:
+        other = other or self
         differences: dict[str, list[float]] = {}
-        for table in (self.recall, self.slate):
+        for table, other_table in ((self.recall, other.recall), (self.slate, other.slate)):
             for metric, parts in table.get(first, {}).items():
                 for part, estimate in parts.items():
-                    if second in table:
-                        difference = (estimate - table[second][metric][part]).interval()
+                    if second in other_table:
+                        difference = (estimate - other_table[second][metric][part]).interval()
                         differences[metric if part == "all" else f"{metric}/{part}"] = difference
         for task, metrics in self.ranking.get(first, {}).items():
             for metric, estimate in metrics.items():
-                if task in self.ranking.get(second, {}):
-                    difference = (estimate - self.ranking[second][task][metric]).interval()
+                if task in other.ranking.get(second, {}):
+                    difference = (estimate - other.ranking[second][task][metric]).interval()
                     differences[f"{task}/{metric}"] = difference
                     if task == "not_skipped":
                         differences[metric] = difference

@@ -43,8 +43,16 @@ class TreesAlone:
         return tuple(self.trees)
 
     @classmethod
-    def fit(cls, offline: OfflineFeatures, rankers: Mapping[str, FittedRanker]) -> TreesAlone | None:
-        """Fit on the train part; None without a ranker."""
+    def fit(
+        cls, offline: OfflineFeatures, rankers: Mapping[str, FittedRanker], tuned: TreesAlone | None = None
+    ) -> TreesAlone | None:
+        """Fit on the train part; None without a ranker.
+
+        Args:
+            offline: Point-in-time features.
+            rankers: The fitted rankers.
+            tuned: Trees whose numbers are used, for data without a validation part.
+        """
         if not rankers:
             return None
         reader = max(rankers, key=lambda name: _feature_count(rankers[name]))
@@ -59,7 +67,8 @@ class TreesAlone:
         trees = {}
         for task in ranker.tasks:
             labels = [part.labels_RT[:, part.tasks.index(task)] for part in (train, validation)]
-            fitted = _fit_task(parts, labels, ranker.resolved_config.seed, threads)
+            count = tuned.trees[task].booster.num_trees() if tuned is not None and task in tuned.trees else MAX_TREES
+            fitted = _fit_task(parts, labels, ranker.resolved_config.seed, threads, count)
             if fitted is not None:
                 trees[task] = fitted
         return cls(reader, trees)
@@ -86,8 +95,11 @@ def _dense_features(ranker: FittedRanker, offline: OfflineFeatures, cases: Ranki
     return batches.dense_features.features_RN
 
 
-def _fit_task(parts: list[Floats], labels: list[Floats], seed: int, threads: int) -> BoostedTrees | None:
-    """Trees on the first part, as many as are best on the second; None if the first has one label only."""
+def _fit_task(parts: list[Floats], labels: list[Floats], seed: int, threads: int, trees: int) -> BoostedTrees | None:
+    """At most `trees` trees on the first part, as many as are best on the second, if it has cases.
+
+    None if the first part has one label only.
+    """
     parameters = {**LIGHTGBM_PARAMETERS, "seed": seed, "num_threads": threads}
     (train_RN, train_R), (validation_RN, validation_R) = (
         (features_RN[~np.isnan(label_R)], label_R[~np.isnan(label_R)])
@@ -97,11 +109,11 @@ def _fit_task(parts: list[Floats], labels: list[Floats], seed: int, threads: int
         return None
     data = lightgbm.Dataset(train_RN, train_R, params=parameters)
     if not len(validation_R):
-        return BoostedTrees(lightgbm.train(parameters, data, MAX_TREES))
+        return BoostedTrees(lightgbm.train(parameters, data, trees))
     booster = lightgbm.train(
         parameters,
         data,
-        MAX_TREES,
+        trees,
         valid_sets=[lightgbm.Dataset(validation_RN, validation_R, reference=data)],
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
     )

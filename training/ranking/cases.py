@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.data.plays import PARTS
+from training.data.plays import PARTS, part_of_fit
 from training.data.training_data import TrainingData
 
 TASKS = ("not_skipped", "full_play", "click", "like")
@@ -149,7 +149,7 @@ def _impressions(data: TrainingData) -> list[pl.DataFrame]:
     if rows is None:
         return []
     rows = rows.filter(pl.col("track_id").is_not_null())
-    part = pl.lit("train") if data.fit == "final" else pl.col("part")
+    part = part_of_fit(data.fit)
     return [
         rows.select(
             user=_user_index(data, rows["user_id"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES, TUNED_
 from training.evaluation.baselines.tuned import BASELINES
 from training.evaluation.held_out_models import HeldOutModels
 from training.ranking.cases import ranking_cases
-from training.recipes import recipe
+from training.recipes import RECIPES, recipe
 from training.slate.candidate_lists import case_scenes
 from training.slate.fusion import ChannelWeights, Fusion
 from training.slate.reciprocal_rank import ReciprocalRank
@@ -212,6 +213,34 @@ def test_log_without_listens_has_no_listwise_head(
     printed = capsys.readouterr().out
     assert "not fitted: listened; 0 of 0 candidates of 0 past requests" in printed
     assert "not refitted: listened" in printed
+
+
+def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
+    evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(evaluated[1], tmp_path / "home")
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
+    monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
+    monkeypatch.setitem(RECIPES, "debug", replace(RECIPES["debug"], refits_before_test=True))
+    here = Workspace.open(recipe="debug")
+    assert evaluate(here) and not evaluate(here)
+    found, before = (
+        json.loads((home / "reports" / "evaluation.json").read_text()) for home in (tmp_path / "home", evaluated[1])
+    )
+    train_only = found["train_part_only"]
+    for table in ("recall", "slate", "ranking"):
+        assert train_only[table] == before[table]
+        assert set(found[table]) == set(before[table])
+    assert found["recall"]["favourites"] == before["recall"]["favourites"], "nothing of it is fitted on plays of others"
+    assert found["recall"]["realtime"] != before["recall"]["realtime"]
+    assert found["ranking"]["trees_alone"] != before["ranking"]["trees_alone"]
+    changed = (
+        found["recall"]["realtime"]["recall_at_50"]["all"][0] - before["recall"]["realtime"]["recall_at_50"]["all"][0]
+    )
+    assert train_only["differences"]["realtime"]["recall_at_50"][0] == pytest.approx(changed)
+    assert found["chosen"]["fusion"] == before["chosen"]["fusion"]
+    assert "Fitted again on train and validation" in (tmp_path / "home" / "reports" / "evaluation.html").read_text()
 
 
 def test_slates_by_ranker_are_compared_with_the_fused_order(evaluated: tuple[Workspace, Path]) -> None:

@@ -11,7 +11,7 @@ Legend: C cases, K candidates, T tracks of one user, I tracks of the listen matr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -96,6 +96,10 @@ class Baselines:
             for name, rows in table.items()
         }
         return cls(data, listens, chosen, table, len(cases))
+
+    def on(self, data: TrainingData) -> Baselines:
+        """The same parameters, fitted on the train part of other data."""
+        return replace(self, data=data, listens=ListenMatrix.from_data(data))
 
     def recall(self, cases: RecallCases, k: int) -> dict[str, Ints]:
         """Lists [C, K] of each baseline, best first, padded with 0."""

@@ -101,6 +101,10 @@ class TunedHeuristics:
                 chosen[name] = max(table[name], key=lambda config: objective(table[name][config]))
         return cls(data, sessions, chosen, table, len(cases))
 
+    def on(self, data: TrainingData) -> TunedHeuristics:
+        """The same parameters, fitted on the train part of other data."""
+        return replace(self, data=data, sessions=TrainSessions.from_data(data, ListenMatrix.from_data(data)))
+
     def recall(self, cases: RecallCases, k: int) -> dict[str, Ints]:
         """Lists [C, K] of each baseline, best first, padded with 0."""
         lists = recall(self.data, self.sessions, list(self.configs.values()), cases, k, "tuned heuristics")

@@ -53,6 +53,7 @@ def render_page(content: Content) -> str:
         "split": str(SPLITS.get(content["split"], content["split"])),
         "exposure_rows": list(order_rows(content["exposure"]["recall"] | content["exposure"]["slate"])),
         "difference_bars": _difference_bars(content),
+        "refit_metrics": DIFFERENCE_METRICS,
         "calibration_charts": _calibration_charts(content),
     }
     return environment.get_template("evaluation.html").render(values | _leads(content) | _ranking_values(content))

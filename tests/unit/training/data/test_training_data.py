@@ -96,6 +96,18 @@ def test_final_uses_all_plays_for_training(marts: Path, data: TrainingData) -> N
     assert final.catalog_V[final.plays.track_P].all()
 
 
+def test_refit_trains_on_validation_too_and_has_the_same_test_part(marts: Path, data: TrainingData) -> None:
+    refit = TrainingData(marts, "refit", recipe("debug"), services=SERVICES)
+    is_validation = data.plays.part_P == PARTS.index("validation")
+    assert is_validation.any()
+    assert refit.plays.part_P.tolist() == np.where(is_validation, PARTS.index("train"), data.plays.part_P).tolist()
+    assert len(refit.recall_cases("validation")) == 0
+    cases, expected = refit.recall_cases("test"), data.recall_cases("test")
+    assert cases.request_at_C.tolist() == expected.request_at_C.tolist()
+    for kind, lists in cases.items.items():
+        assert refit.vocabulary.decode(lists.items) == data.vocabulary.decode(expected.items[kind].items)
+
+
 def test_sample_keeps_the_order_and_the_limit_per_user(data: TrainingData) -> None:
     cases = data.recall_cases("validation")
     sample = cases.sample(1, seed=0)
@@ -105,7 +117,7 @@ def test_sample_keeps_the_order_and_the_limit_per_user(data: TrainingData) -> No
 
 
 def test_unknown_fit_raises(marts: Path) -> None:
-    with pytest.raises(ValueError, match="held_out or final"):
+    with pytest.raises(ValueError, match="held_out, refit, final"):
         TrainingData(marts, "other", recipe("debug"))
 
 
