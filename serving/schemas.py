@@ -140,7 +140,8 @@ class Trace(BaseModel):
 
     release: str
     discovery: float | None = Field(
-        description="Fraction of new tracks requested from fusion, by the request or the release; null for similar tracks"
+        description="Fraction of new tracks that the response should have, by the request or the release; null for "
+        "requests about tracks"
     )
     state_from: str = Field(
         description="Source of the user state: `store`, or if the store failed `memory` (cached) or `nothing`"
@@ -157,6 +158,9 @@ class Trace(BaseModel):
     explored: int = Field(description="Random new tracks in the response")
     degraded: dict[str, str] = Field(
         default_factory=dict, description="Part that failed for this response → what it lacks"
+    )
+    unmet: dict[str, str] = Field(
+        default_factory=dict, description="`discovery` or `max_per_artist` → why the response does not meet it"
     )
 
 
@@ -177,6 +181,12 @@ class Recommendation(BaseModel):
         default=None,
         exclude_if=lambda degraded: not degraded,
         description="Part of the service that failed for this response → what the response lacks; absent if all parts work",
+    )
+    unmet: dict[str, str] | None = Field(
+        default=None,
+        exclude_if=lambda unmet: not unmet,
+        description="What the candidates did not allow → how the response differs: `discovery` of the request, "
+        "`max_per_artist` of the scene; absent if the response is as requested",
     )
     trace: Trace | None = Field(
         default=None, exclude_if=lambda trace: trace is None, description='Only if the request has `"debug": true`'
@@ -244,7 +254,8 @@ def render_recommendation(response: RecommendationResponse, language: Language, 
         for item in response.items
     ]
     trace = vars(response.trace) if has_trace else None
-    return Recommendation(**vars(response) | {"items": items, "trace": trace, "degraded": response.trace.degraded})
+    notes = {"degraded": response.trace.degraded, "unmet": response.trace.unmet}
+    return Recommendation(**vars(response) | {"items": items, "trace": trace, **notes})
 
 
 def render_search(results: list[SearchResult], language: Language) -> SearchResults:

@@ -120,7 +120,10 @@ class Recommender:
         discovery: Annotated[
             float | None,
             Field(
-                ge=0, le=1, description="Fraction of tracks new to the user; default: the release's share for the scene"
+                ge=0,
+                le=1,
+                description="Fraction of tracks in the response that the user has not played, rounded down to whole tracks; "
+                "default: the release's share for the scene",
             ),
         ] = None,
         territory: Territory = None,
@@ -144,11 +147,16 @@ class Recommender:
         Every item names the recall channels that found it and the reason. One response comes from one release. A channel
         that fails or exceeds the deadline is left out; if none is left, popular tracks are returned.
 
-        `discovery` is the fraction of tracks that are new to the user, from 0 (none) to 1 (all); the first positions have
-        fewer of them than the later ones. The list of `daily` stays the same within the UTC day, grows if more tracks are
-        requested, and has no track of the lists of the last 7 days; if `discovery` is below one half, only tracks that were
-        listed and not played since are excluded. A blocked or disliked track leaves the list immediately. `debug` adds a
-        `trace` of the computation.
+        `discovery` is the fraction of tracks in the response that are new to the user (not among the tracks that they have
+        played), from 0 (none) to 1 (all). New tracks are spread evenly: with 0.25 every fourth track is new. The number of new
+        tracks is rounded down, and one random new track may be added (never with 0). If there are not enough known or new
+        tracks, others fill the list and `unmet` says so.
+
+        The list of `daily` stays the same within the UTC day, grows if more tracks are requested, and has no track of the
+        lists of the last 7 days; if `discovery` is below one half, only tracks that were listed and not played since are
+        excluded. A blocked or disliked track leaves the list immediately. At most 4 tracks are by one artist, unless there
+        are not enough artists, which `unmet` says. Until a user has played 10 tracks, tracks that they have only liked are
+        not returned. `debug` adds a `trace` of the computation.
 
         The scene `playlists` returns playlists, `mlog` short videos (mlogs), each with its id, a reason and some of its
         playable tracks; a click on one, reported as an event with `target_type` playlist or mlog, influences the next

@@ -164,8 +164,8 @@ def model_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
 def add_comparison_pairs(result: Result, held_out: HeldOutModels) -> None:
     """Add the pairs whose metric differences are reported with confidence intervals.
 
-    These are fused and channels against the best heuristic and the best baseline on discoveries, served against fused,
-    and every ranker against all simpler ones.
+    These are fused and channels against the best heuristic and the best baseline on discoveries, served against fused
+    and against served without a cap per artist, and every ranker against all simpler ones.
     """
     heuristic_names = [name for name in heuristics.HEURISTIC_BASELINES if name in result.recall]
     best, best_channel = (
@@ -176,7 +176,9 @@ def add_comparison_pairs(result: Result, held_out: HeldOutModels) -> None:
     result.notes |= {"best_memory": best, "best_channel": best_channel, "best_discoverer": discoverer}
     result.pairs = [("fused", name) for name in (*heuristic_names, *BASELINES, best_channel)]
     result.pairs += [(name, other) for name in held_out.channels for other in (best, discoverer)]
-    result.pairs += [("served", name) for name in ("fused", *heuristic_names)] + [("ranker", "fused")]
+    result.pairs += [("served", name) for name in ("fused", "served_uncapped", *heuristic_names)] + [
+        ("ranker", "fused")
+    ]
     rankers = list(result.ranking)
     result.pairs += [(rankers[high], rankers[low]) for high in range(len(rankers)) for low in range(high)]
     result.pairs = [pair for pair in dict.fromkeys(result.pairs) if pair[0] != pair[1] and result._difference(*pair)]

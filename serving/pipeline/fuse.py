@@ -15,7 +15,7 @@ from training.data.ragged import Ragged
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates
 from training.slate.fusion import FusedCandidates
-from training.slate.scenes import Scene
+from training.slate.scenes import MIN_RANKED_DISCOVERY_SHARE, Scene
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,14 @@ def fuse(
         scene: Scene of the request.
         users: The request, B = 1. Items of its history views count as known, all others as new.
         candidates: Channel → candidates.
-        discovery_share: Fraction of new tracks; None for the scene's share in the release.
+        discovery_share: Fraction of new tracks among the candidates; None for the share that the release was evaluated
+            with.
     """
     if not candidates:
         return NO_CANDIDATES
     width = sum(one.items_BK.shape[1] for one in candidates.values())
-    return _first_row(release.fusion.fuse(candidates, users.history_items, width, [scene.name], discovery_share))
+    fusion = release.fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE)
+    return _first_row(fusion.fuse(candidates, users.history_items, width, [scene.name], discovery_share))
 
 
 def fuse_continuation(

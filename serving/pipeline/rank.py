@@ -1,4 +1,4 @@
-"""Ranking stage: the fused order, blended with the scores of the ranker."""
+"""Ranking stage: the fused orders of repeats and of discoveries, blended with the scores of the ranker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from serving.observability.metrics import Metrics
 from serving.pipeline.fuse import RequestCandidates
 from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch
-from training.slate.blend import argsort_descending, blend_scores
+from training.slate.blend import argsort_descending, fused_scores
 from training.slate.scenes import Scene
 
 logger = logging.getLogger(__name__)
@@ -35,15 +35,24 @@ def rank(
 ) -> RequestCandidates:
     """Rank the candidates with the release's blend, the function that the evaluation uses.
 
-    With weight 0 the ranker is not called. If it fails, the fused order is kept and the failure is counted.
+    Scores are comparable among tracks that the user has played, and among others. With weights of 0 the ranker is not
+    called. If it fails, the fused order is kept and the failure is counted.
     """
-    if len(fused) == 0 or release.ranker is None or release.blend.weight == 0:
+    if len(fused) == 0:
         return fused
-    try:
-        task_scores_C = release.blend.heads.score(ranking.score(release, users, fused.items_C), scene.name)[0]
-    except Exception:
-        logger.exception("The ranker failed; keeping the fused order.")
-        metrics.skipped.labels("ranker").inc()
-        return fused
-    scores_C = blend_scores(fused.scores_C, task_scores_C, release.blend.weight)
+    is_discovery_C = find_discoveries(users, fused.items_C)
+    scores_C = fused_scores(is_discovery_C)
+    if release.ranker is not None and release.blend.uses_ranker:
+        try:
+            task_scores_C = release.blend.heads.score(ranking.score(release, users, fused.items_C), scene.name)[0]
+            scores_C = release.blend.score(is_discovery_C, task_scores_C)
+        except Exception:
+            logger.exception("The ranker failed; keeping the fused order.")
+            metrics.skipped.labels("ranker").inc()
     return fused.with_scores(scores_C).take(argsort_descending(scores_C))
+
+
+def find_discoveries(users: UserBatch, items_C: np.ndarray) -> np.ndarray:
+    """Which items the user of the one request in `users` has not played, bool [C]."""
+    is_discovery_C: np.ndarray = ~users.history_items.contains(items_C[None, :])[0]
+    return is_discovery_C

@@ -115,7 +115,7 @@ class Trace:
     """Counts and times of one request, filled in by the stages, for debugging clients and the log."""
 
     release: str  # release that computed the response
-    discovery: float | None  # fraction of new tracks requested from fusion, 0..1; None if not applicable
+    discovery: float | None  # fraction of new tracks that the response should have, 0..1; None if not applicable
     state_from: str = ""  # source of the user state: `store`, or if it failed `memory` or `nothing`
     stage_ms: dict[str, float] = field(default_factory=dict)  # stage → milliseconds, in pipeline order
     candidates: dict[str, int] = field(default_factory=dict)  # channel → number of candidates
@@ -126,6 +126,7 @@ class Trace:
     listed: int = 0  # tracks taken from today's list
     explored: int = 0  # tracks that exploration added in this request
     degraded: dict[str, str] = field(default_factory=dict)  # part that failed for this response → what it lacks
+    unmet: dict[str, str] = field(default_factory=dict)  # `discovery` or `max_per_artist` → why it is not met
 
     @contextmanager
     def time_stage(self, stage: str, metrics: Metrics) -> Iterator[None]:

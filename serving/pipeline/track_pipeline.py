@@ -31,12 +31,15 @@ from serving.pipeline.response import RecommendationResponse, Trace, TrackItem
 from serving.pipeline.user_state_cache import STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
 from training.data.catalog import Catalog
-from training.data.user_history import current_session_items
-from training.slate.diversity import cap_tracks_per_artist, rerank_mmr, space_artists
+from training.data.user_history import current_session_items, unplayed_items_of_new_user
+from training.slate.diversity import cap_tracks_per_artist, space_artists
 from training.slate.filters import FilterContext, apply_filters
+from training.slate.selection import discovery_slots, feasible_share, select_slots
 
 FALLBACK_CANDIDATES = 1000
 MAX_NAMED_TRACKS = 10
+MAX_SHARE_ERROR = 0.05
+"""Largest difference from the requested share of new tracks that is not named in the response; one track always is."""
 DAILY_LISTS_FAILED = "the daily lists cannot be read or written; the list of today may change"
 EXPOSURES_FAILED = "the exposure record was not written"
 
@@ -66,6 +69,7 @@ class RequestContext:
         default_factory=lambda: np.zeros(0, dtype=np.int64)
     )  # e.g. shown in recent lists, played in this session, or excluded by the request
     requested: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # excluded by the request
+    slots_before: int = 0  # plays of the session that a stream continues
 
 
 class TrackPipeline:
@@ -111,7 +115,8 @@ class TrackPipeline:
             with trace.time_stage("select", metrics):
                 chosen = _select(candidates, context, trace.listed)
                 if len(chosen) < request.limit and request.track_id is None:  # popular tracks are not similar tracks
-                    chosen = self._fill_with_popular(chosen, context)
+                    chosen = self._fill_with_popular(chosen, candidates, context)
+                _record_unmet(chosen, context)
                 chosen = self._explore(chosen, candidates, context)
                 items = response.build_items(
                     chosen,
@@ -146,12 +151,21 @@ class TrackPipeline:
         if request.prefers_repeats:
             # Repeated tracks are wanted: exclude only tracks that were listed and never played.
             excluded = np.setdiff1d(excluded, user.users.history_items.items)
+        excluded = np.union1d(excluded, unplayed_items_of_new_user(user.users.views))
+        session_items = np.zeros(0, dtype=np.int64)
         if request.scene.excludes_session_plays:
-            excluded = np.union1d(excluded, current_session_items(user.users.views, user.users.request_at_B))
-        excluded = np.union1d(excluded, requested)
+            session_items = current_session_items(user.users.views, user.users.request_at_B)
+        excluded = np.union1d(np.union1d(excluded, session_items), requested)
         todays_tracks = {code[track.track_id]: track for track in lists.today if track.track_id in code}
         return RequestContext(
-            request, release, user, trace, todays_tracks=todays_tracks, excluded_items=excluded, requested=requested
+            request,
+            release,
+            user,
+            trace,
+            todays_tracks=todays_tracks,
+            excluded_items=excluded,
+            requested=requested,
+            slots_before=len(session_items),
         )
 
     def _listed_candidates(self, context: RequestContext) -> RequestCandidates:
@@ -216,13 +230,25 @@ class TrackPipeline:
         only = [POPULARITY] if not user.is_known and POPULARITY in release.channels else None
         return self._recall.recall_for_users(release, user.users, k, only)
 
-    def _fill_with_popular(self, chosen: RequestCandidates, context: RequestContext) -> RequestCandidates:
-        """The chosen tracks, filled up to the limit with popular ones that pass the filters."""
+    def _fill_with_popular(
+        self, chosen: RequestCandidates, candidates: RequestCandidates, context: RequestContext
+    ) -> RequestCandidates:
+        """The chosen tracks, filled up to the limit with popular ones that pass the filters.
+
+        If the scene prefers a full list to the cap per artist, further tracks of the same artists follow, with the
+        smallest cap that fills the list.
+        """
+        scene, limit = context.request.scene, context.request.limit
         excluded = np.union1d(context.excluded_items, chosen.items_C)
         popular = self._filter(self._popular_candidates(context), context, excluded)
-        filled = chosen.concatenate(popular)
-        request = context.request
-        return filled.take(select(filled.items_C, context.release.catalog, request.limit, request.scene.max_per_artist))
+        others = candidates.take(np.flatnonzero(~np.isin(candidates.items_C, chosen.items_C)))
+        others = others.concatenate(popular.take(np.flatnonzero(~np.isin(popular.items_C, others.items_C))))
+        filled = _append(chosen, popular, context, scene.max_per_artist)
+        for cap in range(scene.max_per_artist + 1, limit + 1):
+            if len(filled) == limit or not scene.relaxes_artist_cap:
+                break
+            filled = _append(filled, others, context, cap)
+        return filled
 
     def _explore(
         self, chosen: RequestCandidates, candidates: RequestCandidates, context: RequestContext
@@ -230,6 +256,8 @@ class TrackPipeline:
         """The chosen tracks with random new ones in some of the last slots, unless the request excludes new tracks."""
         scene, catalog, trace = context.request.scene, context.release.catalog, context.trace
         rate = 0.0 if context.request.is_about_tracks or context.request.discovery == 0 else scene.exploration_rate
+        if rate:
+            candidates = candidates.take(np.flatnonzero(rank.find_discoveries(context.user.users, candidates.items_C)))
         seed = context.request.request_id
         explored = explore(chosen, candidates, catalog, scene.max_per_artist, rate, trace.listed, seed)
         trace.explored = len(explored.exploration_propensity) - len(chosen.exploration_propensity)
@@ -312,31 +340,54 @@ def select(items_C: np.ndarray, catalog: Catalog, limit: int, max_per_artist: in
     return places
 
 
-def select_diverse(
-    items_C: np.ndarray,
-    scores_C: np.ndarray,
-    catalog: Catalog,
-    limit: int,
-    max_per_artist: int,
-    strength: float,
-    fixed: int,
-) -> list[int]:
-    """The same as `select` with MMR reranking of the given strength; the first `fixed` items keep their positions."""
-    artist_C = catalog.main_artist_V[items_C]
-    return rerank_mmr(scores_C, catalog.facets.similarity(items_C), artist_C, limit, max_per_artist, strength, fixed)
-
-
 def _select(candidates: RequestCandidates, context: RequestContext, listed: int) -> RequestCandidates:
     """The response before exploration; the first `listed` candidates are already in today's list."""
-    scene = context.request.scene
-    limits = (context.release.catalog, context.request.limit, scene.max_per_artist)
+    request, scene, catalog = context.request, context.request.scene, context.release.catalog
+    if request.is_about_tracks:
+        chosen = candidates.take(select(candidates.items_C, catalog, request.limit, scene.max_per_artist))
+        if not request.is_continuation:
+            return chosen
+        return chosen.take(space_artists(catalog.main_artist_V[chosen.items_C]))
+    is_discovery_C = rank.find_discoveries(context.user.users, candidates.items_C)
+    share = feasible_share(context.trace.discovery or 0.0, is_discovery_C, request.limit)
     strength = context.release.blend.diversity if scene.is_diverse else 0.0
-    if context.request.is_continuation:
-        chosen = candidates.take(select(candidates.items_C, *limits))
-        return chosen.take(space_artists(context.release.catalog.main_artist_V[chosen.items_C]))
-    if strength == 0:
-        return candidates.take(select(candidates.items_C, *limits))
-    return candidates.take(select_diverse(candidates.items_C, candidates.scores_C, *limits, strength, listed))
+    places = select_slots(
+        candidates.scores_C,
+        is_discovery_C,
+        catalog.main_artist_V[candidates.items_C],
+        discovery_slots(share, request.limit, context.slots_before),
+        scene.max_per_artist,
+        catalog.facets.similarity(candidates.items_C) if strength else None,
+        strength,
+        listed,
+    )
+    return candidates.take(places)
+
+
+def _append(
+    chosen: RequestCandidates, others: RequestCandidates, context: RequestContext, cap: int
+) -> RequestCandidates:
+    """The chosen tracks, followed up to the limit by other ones in their order, at most `cap` by one artist."""
+    remaining = others.take(np.flatnonzero(~np.isin(others.items_C, chosen.items_C)))
+    both = chosen.concatenate(remaining)
+    kind_C = np.zeros(len(both), dtype=bool)
+    artist_C = context.release.catalog.main_artist_V[both.items_C]
+    slots = np.zeros(context.request.limit, dtype=bool)
+    return both.take(select_slots(np.zeros(len(both)), kind_C, artist_C, slots, cap, first=len(chosen)))
+
+
+def _record_unmet(chosen: RequestCandidates, context: RequestContext) -> None:
+    """Note in the trace which settings of the request or the scene the chosen tracks do not have, and why."""
+    request, unmet, count = context.request, context.trace.unmet, len(chosen)
+    if request.discovery is not None and count:
+        new = int(rank.find_discoveries(context.user.users, chosen.items_C).sum())
+        if abs(new - request.discovery * count) > max(1, MAX_SHARE_ERROR * count):
+            lacking = "known" if new > request.discovery * count else "new"
+            unmet["discovery"] = f"{new} of {count} tracks are new to the user; there are not enough {lacking} tracks"
+    artist_C, cap = context.release.catalog.main_artist_V[chosen.items_C], request.scene.max_per_artist
+    most = int(np.bincount(artist_C[artist_C >= FIRST_CODE], minlength=1).max())
+    if most > cap:
+        unmet["max_per_artist"] = f"up to {most} tracks by one artist instead of {cap}; there are not enough artists"
 
 
 def _response_release(items: list[TrackItem], release: ServedRelease) -> str:
@@ -346,7 +397,7 @@ def _response_release(items: list[TrackItem], release: ServedRelease) -> str:
 
 
 def _discovery_share(request: Request, release: ServedRelease) -> float | None:
-    """The fraction of new tracks of the response; None for a request about tracks."""
+    """The fraction of new tracks that the response should have; None for a request about tracks."""
     if request.is_about_tracks:
         return None
-    return float(release.fusion.discovery_share(request.scene.name) if request.discovery is None else request.discovery)
+    return float(release.discovery_share(request.scene.name) if request.discovery is None else request.discovery)

@@ -48,6 +48,11 @@ class ServedRelease:
     continuation: Continuation = field(default_factory=Continuation)  # how sources of playlist continuation are fused
     continuation_sources: Mapping[str, Any] = field(default_factory=dict)  # name → source, or REMOTE_MODEL
 
+    def discovery_share(self, scene: str) -> float:
+        """Fraction of new tracks in a list of a scene; of a release without tuned shares, that of its candidates."""
+        share = self.blend.discovery_share(scene)
+        return self.fusion.discovery_share(scene) if share is None else share
+
     def source(self, name: str) -> Any:
         """The channel or collection source of a name.
 

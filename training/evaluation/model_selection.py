@@ -1,4 +1,6 @@
-"""Model selection on the validation part: fusion weights, ranker, task weights, ranker weight, diversity and baselines."""
+"""Model selection on the validation part: fusion weights, ranker, task weights, ranker weights, discovery shares,
+diversity and baselines.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,13 @@ from training.evaluation.baselines.tuned_heuristics import TunedHeuristics
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.ranking_evaluation import measure_rankers
 from training.evaluation.serving_filter import ServingFilter
-from training.evaluation.slate import Slate, sample_rows
+from training.evaluation.slate import Slate, sample_rows, slate_objective
 from training.ranking.cases import ranking_cases
 from training.ranking.task_weights import DEFAULT_TASK, LISTWISE_HEAD, TaskWeights
 from training.recall.channel import Candidates
 from training.slate.blend import Blend
-from training.slate.fusion import Fusion
+from training.slate.candidate_lists import case_scenes
+from training.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, MIN_SCENE_CASES, Fusion
 from training.slate.scenes import CANDIDATES_PER_CHANNEL
 
 VALIDATION_RANKING_CASES = 100_000
@@ -32,6 +35,8 @@ MIN_GAUC_GAIN = 0.001
 request.
 """
 LISTWISE_HEAD_SHARES = (0.0, 0.5, 0.75, 0.9, 1.0)
+INITIAL_ORDER = Blend(0.0, discovery_shares={ANY_SCENE: DEFAULT_DISCOVERY_SHARE})
+"""Order whose parameters are tuned one after the other."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Choice:
 
     fusion: Fusion
     ranker: str | None  # None: no ranker is fitted
-    blend: Blend  # ranker weight, task weights with the listwise head, diversity
+    blend: Blend  # ranker weights, task weights with the listwise head, discovery shares, diversity
     task_weights: TaskWeights  # of the pointwise heads only
     baselines: Baselines
     heuristics: TunedHeuristics
@@ -76,7 +81,7 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     }
     if not held_out.rankers:
         slate = Slate.build(held_out, cases.take(rows), sample, fusion, None, TaskWeights(), servable)
-        blend = Blend(0.0, diversity=_tune_diversity(slate, 0.0, notes))
+        blend = _tune_diversity(slate, _tune_shares(slate, INITIAL_ORDER, notes), notes)
         return Choice(fusion, None, blend, TaskWeights(), baselines, heuristics, notes)
     ranking = ranking_cases(held_out.data).filter_part("validation")
     ranking = ranking.take(
@@ -91,13 +96,16 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
         metrics[best][1], labels_RT, tasks, ranking.user_R, ranking.scene_R
     )
     slate = Slate.build(held_out, cases.take(rows), sample, fusion, held_out.rankers[best], heads, servable)
-    slate, served, weight = _tune_listwise_head(slate, heads, notes)
+    slate, blend = _tune_listwise_head(slate, heads, notes)
+    weight, table = slate.choose_discovery_weight(blend)
+    blend = _tune_shares(slate, replace(blend, discovery_weight=weight), notes)
     notes |= {
         "validation_gauc": gauc,
         "heads_table": heads_table,
-        "cap_table": {str(cap): row for cap, row in slate.measure_artist_caps(weight).items()},
+        "discovery_weight_table": {str(value): row for value, row in table.items()},
+        "cap_table": {str(cap): row for cap, row in slate.measure_artist_caps(blend).items()},
     }
-    blend = Blend(weight, served, _tune_diversity(slate, weight, notes))
+    blend = _tune_diversity(slate, blend, notes)
     return Choice(fusion, best, blend, heads, baselines, heuristics, notes)
 
 
@@ -117,17 +125,17 @@ def select_ranker(gauc: Mapping[str, float]) -> str:
     return next(name for name, value in finite.items() if value > max(finite.values()) - MIN_GAUC_GAIN)
 
 
-def _tune_listwise_head(slate: Slate, heads: TaskWeights, notes: dict[str, Any]) -> tuple[Slate, TaskWeights, float]:
+def _tune_listwise_head(slate: Slate, heads: TaskWeights, notes: dict[str, Any]) -> tuple[Slate, Blend]:
     """Choose the share of the listwise head (if there is one) and the ranker weight jointly; ties go to smaller values.
 
-    Adds the tables of candidates to `notes`. Returns the slate with the chosen task weights, these weights and the
-    ranker weight.
+    Adds the tables of candidates to `notes`. Returns the slate with the chosen task weights, and INITIAL_ORDER with
+    these and the ranker weight.
     """
     candidates = {}
     for share in LISTWISE_HEAD_SHARES if LISTWISE_HEAD in slate.task_probabilities else (0.0,):
         mixed = heads.with_listwise_share(share)
         reweighted = slate.with_task_weights(mixed)
-        weight, table = reweighted.choose_weight()
+        weight, table = reweighted.choose_weight(INITIAL_ORDER)
         candidates[share] = (reweighted, mixed, weight, table)
     notes["listened_table"] = {
         str(share): {"weight": weight, **table[weight]} for share, (*_, weight, table) in candidates.items()
@@ -135,16 +143,32 @@ def _tune_listwise_head(slate: Slate, heads: TaskWeights, notes: dict[str, Any])
 
     def validation_objective(share: float) -> float:
         *_, weight, table = candidates[share]
-        return round(sum(table[weight].values()), 6)
+        return slate_objective(table[weight])
 
     best = max(candidates, key=lambda share: (validation_objective(share), -share))
     reweighted, mixed, weight, table = candidates[best]
     notes["blend_table"] = {str(value): row for value, row in table.items()}
-    return reweighted, mixed, weight
+    return reweighted, replace(INITIAL_ORDER, weight=weight, heads=mixed)
 
 
-def _tune_diversity(slate: Slate, weight: float, notes: dict[str, Any]) -> float:
+def _tune_shares(slate: Slate, blend: Blend, notes: dict[str, Any]) -> Blend:
+    """Choose the share of discoveries in the visible list, also of each scene with at least MIN_SCENE_CASES slates; adds
+    the tables of candidates to `notes`.
+    """
+    scenes = case_scenes(slate.cases)
+    counts = {scene: count for scene, count in sorted(Counter(scenes).items()) if scene and count >= MIN_SCENE_CASES}
+    shares, tables = {}, {}
+    for scene in (ANY_SCENE, *counts):
+        is_scene_C = np.array([scene in (ANY_SCENE, one) for one in scenes], dtype=bool)
+        shares[scene], table = slate.take(np.flatnonzero(is_scene_C)).choose_discovery_share(blend)
+        tables[scene] = {str(value): row for value, row in table.items()}
+    notes["visible_share_table"] = tables.pop(ANY_SCENE)
+    notes["visible_share_tables"] = tables
+    return replace(blend, discovery_shares=shares)
+
+
+def _tune_diversity(slate: Slate, blend: Blend, notes: dict[str, Any]) -> Blend:
     """Choose the diversity strength; adds the table of candidates to `notes`."""
-    strength, table = slate.choose_diversity(weight)
+    strength, table = slate.choose_diversity(blend)
     notes["diversity_table"] = {str(value): row for value, row in table.items()}
-    return strength
+    return replace(blend, diversity=strength)

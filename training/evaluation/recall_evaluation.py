@@ -8,6 +8,7 @@ Legend: C sessions or openings, K candidates, O recently opened collections.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,20 @@ from training.evaluation.metrics import channel_overlap, recall_metrics, subset_
 from training.evaluation.model_selection import Choice
 from training.evaluation.result import Result
 from training.evaluation.serving_filter import ServingFilter
+from training.evaluation.slate import LENGTH, Slate, measure_by_request, nanmean_or_none, sample_rows
 from training.evaluation.slate import METRICS as SLATE_METRICS
-from training.evaluation.slate import Slate, measure_by_request, nanmean_or_none, sample_rows
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall.channel import Candidates
 from training.recall.collection_recall import CollectionRecall
 from training.slate.candidate_lists import case_scenes
+from training.slate.fusion import ANY_SCENE
 from training.slate.scenes import CANDIDATES_PER_CHANNEL
 
 RECALL_METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")
 TEST_SLATES_PER_USER = 20
 RANKER_SLATES_PER_USER = 5
 ARTIST_POPULARITY = "artist_popularity"
+REQUESTED_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 FUSED, POINTWISE_HEADS, SERVED = "fused", "case heads alone", "as served"
 COLLECTION_METRICS = ("recall_at_10", "recall_at_50", "ndcg_at_10")
 COLLECTION_PARTS = ("all", "repeat", "discovery")
@@ -85,14 +88,17 @@ def measure_recall(
     sample = _select_rows(candidates, rows)
     ranker = held_out.rankers[choice.ranker] if choice.ranker else None
     slate = Slate.build(held_out, cases.take(rows), sample, choice.fusion, ranker, choice.blend.heads, servable)
-    diversity = choice.blend.diversity
     shown = {
-        "served": slate.select_items(choice.blend.weight, diversity=diversity),
-        "fused": slate.select_items(0.0, diversity=diversity),
+        "served": slate.select_items(choice.blend),
+        "fused": slate.select_fused(choice.fusion),
+        "served_uncapped": slate.select_items(choice.blend, LENGTH),
     }
     if ranker is not None:
-        shown["ranker"] = slate.select_items(1.0, diversity=diversity)
-    shown |= {name: lists[name][rows] for name in heuristics.HEURISTIC_BASELINES if name in lists}
+        shown["ranker"] = slate.select_items(replace(choice.blend, weight=1.0, discovery_weight=1.0))
+    # Baselines are lists that could be shown, too: they have the same filters and the same cap per artist.
+    shown |= {
+        name: slate.show_list(lists[name][rows], servable) for name in heuristics.HEURISTIC_BASELINES if name in lists
+    }
     ids = held_out.data.vocabulary.track_ids_V
     for name, items in shown.items():
         result.slate[name] = recall_metrics.measure(items, slate.cases, SLATE_METRICS)
@@ -100,6 +106,8 @@ def measure_recall(
         measure_by_request(items, slate.cases, ids).with_columns(name=pl.lit(name)) for name, items in shown.items()
     ]
     pl.concat(requests).write_parquet(folder / "slate.parquet")
+    result.notes["slate_lists"] = {name: slate.describe_lists(items) for name, items in shown.items()}
+    result.notes["requested_shares"] = measure_requested_shares(cases, candidates, choice, held_out, servable)
     result.notes["slates_by_ranker"] = compare_ranker_slates(held_out, cases, candidates, choice, servable)
     facets = servable.catalog.facets
     result.notes["diversity"] = {
@@ -135,6 +143,28 @@ def measure_shares(
         }
         for share, table in tables.items()
     }
+
+
+def measure_requested_shares(
+    cases: RecallCases,
+    candidates: Mapping[str, Candidates],
+    choice: Choice,
+    held_out: HeldOutModels,
+    servable: ServingFilter,
+) -> dict[str, Any]:
+    """Section `requested_shares` of `evaluation.json`: `Slate.describe_lists` of the slates of requests with each of
+    REQUESTED_SHARES, in fused order.
+    """
+    rows = sample_rows(cases, RANKER_SLATES_PER_USER)
+    sample, sample_cases = _select_rows(candidates, rows), cases.take(rows)
+    table = {}
+    for share in REQUESTED_SHARES:
+        slate = Slate.build(held_out, sample_cases, sample, choice.fusion, None, choice.task_weights, servable, share)
+        order = replace(
+            choice.blend, weight=0.0, discovery_weight=0.0, diversity=0.0, discovery_shares={ANY_SCENE: share}
+        )
+        table[str(share)] = slate.describe_lists(slate.select_items(order))
+    return table
 
 
 def measure_cold_start(
@@ -173,9 +203,10 @@ def compare_ranker_slates(
     table: dict[str, Any] = {}
     for name, ranker in held_out.rankers.items():
         slate = Slate.build(held_out, cases.take(rows), sample, choice.fusion, ranker, choice.task_weights, servable)
-        orders = {FUSED: slate.select_items(0.0), POINTWISE_HEADS: slate.select_items(1.0)}
+        alone = replace(choice.blend, weight=1.0, discovery_weight=1.0)
+        orders = {FUSED: slate.select_fused(choice.fusion), POINTWISE_HEADS: slate.select_items(alone)}
         if LISTWISE_HEAD in slate.task_probabilities:
-            orders[SERVED] = slate.with_task_weights(choice.blend.heads).select_items(choice.blend.weight)
+            orders[SERVED] = slate.with_task_weights(choice.blend.heads).select_items(choice.blend)
         metrics = {order: recall_metrics.measure(items, slate.cases, SLATE_METRICS) for order, items in orders.items()}
         table[name] = {
             order: {

@@ -1,9 +1,9 @@
-"""Slates of held-out requests: fused candidates, filters, ranker, blend, first LENGTH with a cap per artist.
+"""Slates of held-out requests: fused candidates, filters, ranker, blend, first LENGTH slots with a cap per artist.
 
-Fusion and blend are the functions that the service calls. `served` is the blended order, `fused` the same path without
-the ranker, `ranker` the order of the ranker alone. Slates are computed for a sample of each user's requests, selected
-by a hash of user and time: requests stay in the sample when the time window moves, so that releases can be compared on
-common ones.
+Fusion, blend and selection are the functions that the service calls. `served` is the list that a user would get,
+`ranker` the same with the order of the ranker alone, `fused` the candidates in fused order. All have the cap of the
+daily scene, except `served_uncapped`. Slates are computed for a sample of each user's requests, selected by a hash of
+user and time: requests stay in the sample when the time window moves, so that releases can be compared on common ones.
 Legend: C cases, K candidates, L slate length.
 """
 
@@ -12,13 +12,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sequences.batch import FIRST_CODE
 from training.data.catalog import TrackFacets
+from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
 from training.engine.parallel_map import parallel_map
 from training.evaluation.held_out_models import HeldOutModels
@@ -28,18 +31,25 @@ from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.task_weights import TaskWeights
 from training.recall.channel import Candidates
 from training.slate import blend
+from training.slate.blend import Blend
 from training.slate.candidate_lists import case_scenes
-from training.slate.diversity import MAX_TRACKS_PER_ARTIST, cap_tracks_per_artist, rerank_mmr
-from training.slate.fusion import Fusion
-from training.slate.scenes import MAX_RANKED_CANDIDATES
+from training.slate.diversity import MAX_TRACKS_PER_ARTIST, cap_tracks_per_artist
+from training.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, Fusion, interleave_discoveries
+from training.slate.scenes import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE
+from training.slate.selection import discovery_slots, feasible_share, select_slots
 
 LENGTH = 30  # tracks of a slate
 METRICS = ("recall_at_30", "ndcg_at_10")
 CASE_BATCH_SIZE = 16
-ARTIST_CAPS = (2, 3, 5, 7, 10, 15, LENGTH)  # LENGTH: no cap
+ARTIST_CAPS = (2, 3, 4, 5, 7, 10, 15, LENGTH)  # LENGTH: no cap
 MAX_RELATIVE_LOSS = 0.01  # of each metric, for more diversity
+MAX_RECALL_LOSS = 0.008
+"""Recall@30 that the daily list gives up for discoveries, on validation; below .01, which must hold on test."""
+DISCOVERY_SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+REACHABLE = "reachable_recall_at_30"
 DIVERSITY_STRENGTHS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
+Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 
@@ -49,7 +59,7 @@ class Slate:
 
     cases: RecallCases
     items_CK: Ints  # in fused order, padded with 0
-    fused_CK: NDArray[np.floating]  # fused scores
+    history: Ragged  # items that the user of each request had played; other candidates are discoveries
     ranker_CK: NDArray[np.floating]  # combined scores of the ranker's heads
     artist_of_track_V: Ints
     facets: TrackFacets | None = None
@@ -65,15 +75,39 @@ class Slate:
         ranker: FittedRanker | None,
         heads: TaskWeights,
         servable: ServingFilter,
+        share: float | None = None,
     ) -> Slate:
-        """Run the request path up to the combined score of the ranker, which is 0 without a ranker."""
-        fused = fusion.fuse(candidates, held_out.read_user_history(cases), MAX_RANKED_CANDIDATES, case_scenes(cases))
-        items, scores = servable.filter_candidates(fused.items_BK, cases, fused.scores_BK)
+        """Run the request path up to the combined score of the ranker, which is 0 without a ranker.
+
+        `share` is the share of discoveries that requests ask for; None if they do not.
+        """
+        history = held_out.read_user_history(cases)
+        fused = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE).fuse(
+            candidates, history, MAX_RANKED_CANDIDATES, case_scenes(cases), share
+        )
+        items, _ = servable.filter_candidates(fused.items_BK, cases, fused.scores_BK)
         probabilities = {} if ranker is None else _predict_tasks(held_out, ranker, cases, items)
         artist_V, facets = held_out.data.vocabulary.artist_of_track_V, servable.catalog.facets
         zeros_CK = np.zeros(items.shape, dtype=np.float32)
-        slate = cls(cases, items, scores, zeros_CK, artist_V, facets, probabilities)
+        slate = cls(cases, items, history, zeros_CK, artist_V, facets, probabilities)
         return slate.with_task_weights(heads) if ranker is not None else slate
+
+    @cached_property
+    def is_discovery_CK(self) -> Bools:
+        """Whether the user had not played the item; True for padding."""
+        is_discovery_CK: Bools = ~self.history.contains(self.items_CK)
+        return is_discovery_CK
+
+    def take(self, rows: Ints) -> Slate:
+        """The requests of `rows`, in that order."""
+        return replace(
+            self,
+            cases=self.cases.take(rows),
+            items_CK=self.items_CK[rows],
+            history=self.history.take(rows),
+            ranker_CK=self.ranker_CK[rows],
+            task_probabilities={task: values[rows] for task, values in self.task_probabilities.items()},
+        )
 
     def with_task_weights(self, heads: TaskWeights) -> Slate:
         """A copy whose combined scores use other task weights."""
@@ -86,37 +120,60 @@ class Slate:
             )
         return replace(self, ranker_CK=score_CK)
 
-    def select_items(self, weight: float, per_artist: int = MAX_TRACKS_PER_ARTIST, diversity: float = 0.0) -> Ints:
+    def select_items(self, order: Blend, per_artist: int = MAX_TRACKS_PER_ARTIST) -> Ints:
         """Slates [C, L] of all requests.
 
         Args:
-            weight: Weight of the ranker in the order.
+            order: Weights of the ranker, strength of diversity, and shares of discoveries.
             per_artist: Maximum number of tracks per artist.
-            diversity: Strength of the MMR reranking by facet similarity.
         """
-        return self.select_by_diversity(weight, (diversity,), per_artist)[diversity]
+        return self.select_by_diversity(order, (order.diversity,), per_artist)[order.diversity]
+
+    def select_fused(self, fusion: Fusion, per_artist: int = MAX_TRACKS_PER_ARTIST) -> Ints:
+        """Slates [C, L] in fused order, with the shares of the fusion instead of slots."""
+        slates = np.zeros((len(self.items_CK), LENGTH), dtype=np.int64)
+        for row, scene in enumerate(case_scenes(self.cases)):
+            items = self.items_CK[row]
+            kinds = [items[(items > 0) & (self.is_discovery_CK[row] == kind)][None, :] for kind in (False, True)]
+            merged = interleave_discoveries(*kinds, fusion.discovery_share(scene), len(items))[0]
+            shown = self.cap_artists(merged[merged > 0], per_artist)
+            slates[row, : len(shown)] = shown
+        return slates
+
+    def show_list(self, items_CK: Ints, servable: ServingFilter, per_artist: int = MAX_TRACKS_PER_ARTIST) -> Ints:
+        """Slates [C, L] of other lists of the same requests: filtered and capped."""
+        filtered_CK, _ = servable.filter_candidates(items_CK, self.cases, np.zeros(items_CK.shape))
+        slates = np.zeros((len(items_CK), LENGTH), dtype=np.int64)
+        for row, items in enumerate(filtered_CK):
+            shown = self.cap_artists(items[items > 0], per_artist)
+            slates[row, : len(shown)] = shown
+        return slates
+
+    def cap_artists(self, items: Ints, per_artist: int = MAX_TRACKS_PER_ARTIST) -> Ints:
+        """The first LENGTH items of one request, at most `per_artist` by one artist."""
+        return items[cap_tracks_per_artist(self.artist_of_track_V[items], per_artist)[:LENGTH]]
 
     def select_by_diversity(
-        self, weight: float, strengths: Sequence[float], per_artist: int = MAX_TRACKS_PER_ARTIST
+        self, order: Blend, strengths: Sequence[float], per_artist: int = MAX_TRACKS_PER_ARTIST
     ) -> dict[float, Ints]:
         """Slates by diversity strength, as `select_items`, computing the similarities of each request once."""
-        scores = blend.blend_scores(self.fused_CK, self.ranker_CK, weight)
-        order = blend.argsort_descending(np.where(self.items_CK > 0, scores, -np.inf))
-        items, scores = np.take_along_axis(self.items_CK, order, axis=1), np.take_along_axis(scores, order, axis=1)
+        scores_CK = order.score(self.is_discovery_CK, self.ranker_CK)
+        shares = [order.discovery_share(scene) for scene in case_scenes(self.cases)]
 
         def select_rows(rows: range) -> dict[float, Ints]:
             slates = {strength: np.zeros((len(rows), LENGTH), dtype=np.int64) for strength in strengths}
             for number, row in enumerate(rows):
-                candidates = items[row, items[row] > 0]
-                selected = self._select_request(candidates, scores[row, : len(candidates)], per_artist, strengths)
-                for strength, positions in selected.items():
-                    slates[strength][number, : len(positions)] = candidates[positions]
+                share = DEFAULT_DISCOVERY_SHARE if shares[row] is None else shares[row]
+                selected = self._select_request(row, scores_CK[row], share, per_artist, strengths)
+                for strength, items in selected.items():
+                    slates[strength][number, : len(items)] = items
             return slates
 
         row_ranges = [
-            range(start, min(start + CASE_BATCH_SIZE, len(items))) for start in range(0, len(items), CASE_BATCH_SIZE)
+            range(start, min(start + CASE_BATCH_SIZE, len(self.items_CK)))
+            for start in range(0, len(self.items_CK), CASE_BATCH_SIZE)
         ]
-        # Starting processes only pays off for MMR, which selects items one by one.
+        # Starting processes only pays off for MMR, which compares all candidates in each slot.
         parts = list(
             parallel_map(select_rows, row_ranges, "diversity") if len(strengths) > 1 else map(select_rows, row_ranges)
         )
@@ -124,29 +181,56 @@ class Slate:
         return {strength: np.concatenate([empty, *(part[strength] for part in parts)]) for strength in strengths}
 
     def _select_request(
-        self, items: Ints, scores: NDArray[np.floating], per_artist: int, strengths: Sequence[float]
+        self, row: int, scores_K: NDArray[np.floating], share: float, per_artist: int, strengths: Sequence[float]
     ) -> dict[float, Ints]:
-        """Selected positions of one request by diversity strength, as `serving/pipeline/select.py` selects them."""
-        artists = self.artist_of_track_V[items]
+        """Items of one slate by diversity strength, as `serving/pipeline/track_pipeline.py` selects them."""
+        count = int((self.items_CK[row] > 0).sum())
+        best_first = blend.argsort_descending(scores_K[:count])
+        items, is_discovery = self.items_CK[row, best_first], self.is_discovery_CK[row, best_first]
         similarity = self.facets.similarity(items) if self.facets is not None and any(strengths) else None
+        slots = discovery_slots(feasible_share(share, is_discovery, LENGTH), LENGTH)
+        artists, scores = self.artist_of_track_V[items], scores_K[best_first]
+        return {
+            strength: items[select_slots(scores, is_discovery, artists, slots, per_artist, similarity, strength)]
+            for strength in strengths
+        }
 
-        def select(strength: float) -> Ints:
-            if strength == 0 or similarity is None:
-                return cap_tracks_per_artist(artists, per_artist)[:LENGTH]
-            return np.array(rerank_mmr(scores, similarity, artists, LENGTH, per_artist, strength), dtype=np.int64)
-
-        return {strength: select(strength) for strength in strengths}
-
-    def choose_weight(self) -> tuple[float, dict[float, dict[str, float]]]:
+    def choose_weight(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
         """Ranker weight of BLEND_WEIGHT_GRID with the best recall@30 + NDCG@10 (ties: the smallest), and all metrics."""
-        table = {weight: self._metric_values(self.select_items(weight)) for weight in blend.BLEND_WEIGHT_GRID}
-        return max(table, key=lambda weight: (round(sum(table[weight].values()), 6), -weight)), table
+        table = {
+            weight: self.metric_values(self.select_items(replace(order, weight=weight)))
+            for weight in blend.BLEND_WEIGHT_GRID
+        }
+        return max(table, key=lambda weight: (slate_objective(table[weight]), -weight)), table
 
-    def measure_artist_caps(self, weight: float) -> dict[int, dict[str, float]]:
+    def choose_discovery_weight(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
+        """Ranker weight among discoveries with the best recall@30 of reachable ones (ties: the smallest), and all
+        metrics.
+        """
+        table = {
+            weight: self.metric_values(self.select_items(replace(order, discovery_weight=weight)))
+            for weight in blend.BLEND_WEIGHT_GRID
+        }
+        return max(table, key=lambda weight: (round(table[weight][REACHABLE], 6), -weight)), table
+
+    def choose_discovery_share(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
+        """Largest share of DISCOVERY_SHARES whose recall@30 is at most MAX_RECALL_LOSS below the best, and all metrics.
+
+        The list leans to discovery as far as it costs hardly any recall, instead of to the share with the best recall,
+        which is 0: any repeat is more likely to be listened to than a discovery.
+        """
+        table = {
+            share: self.metric_values(self.select_items(replace(order, discovery_shares={ANY_SCENE: share})))
+            for share in DISCOVERY_SHARES
+        }
+        best = max(row["recall_at_30"] for row in table.values())
+        return max(share for share, row in table.items() if row["recall_at_30"] >= best - MAX_RECALL_LOSS), table
+
+    def measure_artist_caps(self, order: Blend) -> dict[int, dict[str, float]]:
         """Metrics of the served order by cap of ARTIST_CAPS."""
-        return {cap: self._metric_values(self.select_items(weight, cap)) for cap in ARTIST_CAPS}
+        return {cap: self.metric_values(self.select_items(order, cap)) for cap in ARTIST_CAPS}
 
-    def choose_diversity(self, weight: float) -> tuple[float, dict[float, dict[str, Any]]]:
+    def choose_diversity(self, order: Blend) -> tuple[float, dict[float, dict[str, Any]]]:
         """Largest diversity strength up to which no metric drops significantly or by more than MAX_RELATIVE_LOSS.
 
         Returns:
@@ -156,7 +240,7 @@ class Slate:
         table: dict[float, dict[str, Any]] = {}
         chosen, is_acceptable = 0.0, True
         by_strength = self.select_by_diversity(
-            weight, DIVERSITY_STRENGTHS if self.facets is not None else DIVERSITY_STRENGTHS[:1]
+            order, DIVERSITY_STRENGTHS if self.facets is not None else DIVERSITY_STRENGTHS[:1]
         )
         for strength, items_CL in by_strength.items():
             metrics = recall_metrics.measure(items_CL, self.cases, METRICS)
@@ -174,9 +258,35 @@ class Slate:
             table[strength]["diversity"] = nanmean_or_none(diversity)
         return chosen if table[0.0]["diversity"] is not None else 0.0, table
 
-    def _metric_values(self, items_CL: Ints) -> dict[str, float]:
+    def metric_values(self, items_CL: Ints) -> dict[str, float]:
+        """METRICS of all targets, and REACHABLE."""
         metrics = recall_metrics.measure(items_CL, self.cases, METRICS)
-        return {name: parts["all"].value for name, parts in metrics.items()}
+        values = {name: parts["all"].value for name, parts in metrics.items()}
+        return values | {REACHABLE: float(np.nan_to_num(metrics["recall_at_30"]["reachable"].value))}
+
+    def describe_lists(self, items_CL: Ints) -> dict[str, Any]:
+        """What slates consist of: `discovery_share` as mean, smallest and largest share of tracks that the user had not
+        played; `tracks_per_artist` as median and largest number of tracks by the most frequent artist.
+        """
+        shown_CL = items_CL > 0
+        is_new_CL = shown_CL & ~self.history.contains(items_CL)
+        share_C = is_new_CL.sum(1) / np.maximum(shown_CL.sum(1), 1)
+        most_C = np.array([_most_frequent(self.artist_of_track_V[row[row > 0]]) for row in items_CL])
+        return {
+            "discovery_share": [float(share_C.mean()), float(share_C.min()), float(share_C.max())],
+            "tracks_per_artist": [float(np.median(most_C)), int(most_C.max())],
+        }
+
+
+def slate_objective(metrics: Mapping[str, float]) -> float:
+    """What the ranker's weight is chosen by."""
+    return round(sum(metrics[name] for name in METRICS), 6)
+
+
+def _most_frequent(artists: Ints) -> int:
+    """Number of tracks by the most frequent known artist."""
+    known = artists[artists >= FIRST_CODE]
+    return int(np.bincount(known, minlength=1).max())
 
 
 def nanmean_or_none(values: NDArray[np.float64]) -> float | None:

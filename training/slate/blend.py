@@ -1,9 +1,10 @@
-"""Blending of fused score and ranker score into the order that is served.
+"""Blending of the fused order and ranker scores into the order of repeats and the order of discoveries.
 
-`score = (1 - b) · fused + b · ranker`: the fused score is scaled to 0..1 over the candidates of the request, and the
-ranker's task probabilities are combined into one score in 0..1 (`training.ranking.task_weights`). The weight b and the
-strength of diversity are tuned on validation slates. b may be 0, since a ranker that learned only from tracks that
-users chose can make a slate worse. Evaluation and serving call the same functions.
+`score = (1 - b) · fused + b · ranker`: the fused score is 1 for the first candidate of a kind and decreases with the
+rank, and the ranker's task probabilities are combined into one score in 0..1 (`training.ranking.task_weights`).
+Repeats and discoveries have their own weight b, since a ranker that learned mostly from repeats orders them well, but
+may order discoveries worse than the channels that found them. The weights, the strength of diversity and the share of
+discoveries in the visible list are tuned on validation slates. Evaluation and serving call the same functions.
 
 Legend: B requests, C candidates.
 """
@@ -11,6 +12,7 @@ Legend: B requests, C candidates.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,28 +20,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.ranking.task_weights import TaskWeights
+from training.slate.fusion import ANY_SCENE, SCORE_HALF_LIFE
 
 BLEND_WEIGHT_GRID = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.floating]
 
 
-def scale_by_max(fused_BC: Floats) -> Floats:
-    """Fused (positive) scores divided by the largest of their request, so the best gets 1."""
-    largest = np.max(fused_BC, axis=-1, keepdims=True, initial=0.0)
-    result: Floats = np.divide(fused_BC, largest, out=np.zeros_like(fused_BC), where=largest > 0)
+def scale_by_max(scores_BC: Floats) -> Floats:
+    """Positive scores divided by the largest of their request, so the best gets 1."""
+    largest = np.max(scores_BC, axis=-1, keepdims=True, initial=0.0)
+    result: Floats = np.divide(scores_BC, largest, out=np.zeros_like(scores_BC), where=largest > 0)
     return result
 
 
-def blend_scores(fused_BC: Floats, probability_BC: Floats, weight: float) -> Floats:
+def fused_scores(is_discovery_BC: Bools) -> Floats:
+    """Score of each candidate by its rank among the candidates of its kind: 1 for the first, half of it
+    SCORE_HALF_LIFE ranks later.
+
+    Args:
+        is_discovery_BC: Kind of each candidate, in fused order.
+    """
+    rank_BC = np.where(is_discovery_BC, is_discovery_BC.cumsum(-1), (~is_discovery_BC).cumsum(-1)) - 1
+    scores_BC: Floats = SCORE_HALF_LIFE / (SCORE_HALF_LIFE + rank_BC)
+    return scores_BC
+
+
+def blend_scores(fused_BC: Floats, probability_BC: Floats, weight_BC: Floats | float) -> Floats:
     """Blended scores of one request [C] or of many [B, C].
 
     Args:
-        fused_BC: Positive fused scores in any unit.
+        fused_BC: Result of `fused_scores`.
         probability_BC: Ranker scores in 0..1.
-        weight: b.
+        weight_BC: b, of all candidates or of each.
     """
-    result: Floats = (1 - weight) * scale_by_max(fused_BC) + weight * probability_BC
+    result: Floats = (1 - weight_BC) * fused_BC + weight_BC * probability_BC
     return result
 
 
@@ -52,15 +68,33 @@ def argsort_descending(scores_BC: Floats) -> NDArray[np.int64]:
 class Blend:
     """Tuned parameters of the served order."""
 
-    weight: float  # weight b of the ranker, 0..1
+    weight: float  # weight b of the ranker among repeats, 0..1
     heads: TaskWeights = field(default_factory=TaskWeights)  # how tasks combine into the ranker's score
     diversity: float = 0.0  # strength of diversity, 0..1
+    discovery_weight: float = 0.0  # weight b of the ranker among discoveries, 0..1
+    # share of discoveries in the visible list, 0..1, by scene; "" for all other scenes; empty in older releases
+    discovery_shares: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.weight <= 1:
-            raise ValueError(f"blend weight {self.weight} is outside [0, 1]")
-        if not 0 <= self.diversity <= 1:
-            raise ValueError(f"diversity {self.diversity} is outside [0, 1]")
+        named = {"blend weight": self.weight, "diversity": self.diversity, "discovery weight": self.discovery_weight}
+        named |= {f"discovery share of scene {scene!r}": share for scene, share in self.discovery_shares.items()}
+        for name, value in named.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} {value} is outside [0, 1]")
+
+    @property
+    def uses_ranker(self) -> bool:
+        """Whether the order depends on the ranker."""
+        return self.weight > 0 or self.discovery_weight > 0
+
+    def discovery_share(self, scene: str) -> float | None:
+        """Share of discoveries in the visible list of a scene; None if it was not tuned."""
+        return self.discovery_shares.get(scene, self.discovery_shares.get(ANY_SCENE))
+
+    def score(self, is_discovery_BC: Bools, probability_BC: Floats) -> Floats:
+        """Scores of candidates in fused order, comparable within repeats and within discoveries."""
+        weight_BC = np.where(is_discovery_BC, self.discovery_weight, self.weight)
+        return blend_scores(fused_scores(is_discovery_BC), probability_BC, weight_BC)
 
     def save(self, path: Path) -> None:
         """Write one JSON file."""
@@ -74,6 +108,6 @@ class Blend:
             ValueError: the file has other keys.
         """
         content = json.loads(path.read_text())
-        if content.keys() - {"diversity"} != {"weight", "heads"}:
+        if content.keys() - {"diversity", "discovery_weight", "discovery_shares"} != {"weight", "heads"}:
             raise ValueError(f"{path} has {sorted(content)}, not heads and weight; make a new release")
-        return cls(content["weight"], TaskWeights(**content["heads"]), content.get("diversity", 0.0))
+        return cls(**content | {"heads": TaskWeights(**content["heads"])})

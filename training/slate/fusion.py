@@ -130,8 +130,13 @@ class Fusion(ChannelWeights):
         scores_BK = np.where(number_BK > 0, SCORE_HALF_LIFE / (SCORE_HALF_LIFE + np.arange(k)), 0).astype(np.float32)
         return FusedCandidates(item_M[number_BK], scores_BK, rank_MH[number_BK], pool.channels)
 
+    def with_min_share(self, share: float) -> Self:
+        """A copy whose candidates have at least this share of discoveries in every scene."""
+        shares = {ANY_SCENE: DEFAULT_DISCOVERY_SHARE, **self.shares}
+        return replace(self, shares={scene: max(own, share) for scene, own in shares.items()})
+
     def discovery_share(self, scene: str) -> float:
-        """Share of discoveries of a scene."""
+        """Share of discoveries among the candidates of a scene."""
         return self.shares.get(scene, self.shares.get(ANY_SCENE, DEFAULT_DISCOVERY_SHARE))
 
     def _top_candidates(self, pool: CandidatePool, scene_B: NDArray[np.object_], k: int) -> tuple[Ints, Ints]:

@@ -12,6 +12,8 @@ from training.slate.diversity import MAX_TRACKS_PER_ARTIST
 
 CANDIDATES_PER_CHANNEL = 200  # candidates of each channel that are fused, in evaluation and serving
 MAX_RANKED_CANDIDATES = 300  # fused candidates of a request that are ranked, in evaluation and serving
+MIN_RANKED_DISCOVERY_SHARE = 0.3
+"""Least share of discoveries among the ranked candidates, so that there are enough for the slots of the visible list."""
 TRACKS = "tracks"
 TARGET_TYPES = {TRACKS: "track", "playlists": "playlist", "mlogs": "mlog"}
 """Item type of a scene → target type of the events about its items."""
@@ -32,6 +34,7 @@ class Scene:
     max_limit: int  # largest `limit` that a request may have
     item_type: str = TRACKS  # `tracks`, or the name of the release's collection index: `playlists`, `mlogs`
     max_per_artist: int = MAX_TRACKS_PER_ARTIST  # tracks of one main artist in a response
+    relaxes_artist_cap: bool = False  # exceed `max_per_artist` rather than return fewer items than requested
     candidates_per_channel: int = CANDIDATES_PER_CHANNEL  # as many as fusion was fitted and evaluated with
     max_ranked_candidates: int = MAX_RANKED_CANDIDATES  # fused candidates that the ranker scores
     repeat_cooldown_days: int = 0  # > 0: one list per UTC day, without tracks of the lists of that many previous days
@@ -53,6 +56,7 @@ SCENES: dict[str, Scene] = {
             name="daily",
             limit=30,
             max_limit=100,
+            relaxes_artist_cap=True,
             repeat_cooldown_days=7,
             is_diverse=True,
             exploration_rate=EXPLORATION_RATE,

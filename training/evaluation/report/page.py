@@ -61,7 +61,7 @@ def render_page(content: Content) -> str:
 
 def order_rows(table: Content) -> Content:
     """The rows in display order: served and fused lists, channels, then baselines in their own order."""
-    first = ["served", "fused", "ranker"]
+    first = ["served", "served_uncapped", "fused", "ranker"]
     others = [name for name in table if name not in first and name not in BASELINE_NAMES]
     return {name: table[name] for name in (*first, *others, *BASELINE_NAMES) if name in table}
 

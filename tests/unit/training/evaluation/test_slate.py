@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from serving.pipeline.track_pipeline import select, select_diverse
+from serving.pipeline.track_pipeline import select
 from tests.support.training.evaluation_marts import FIRST, Play, write
-from tests.support.training.recall_cases import Case, recall_cases
+from tests.support.training.recall_cases import Case, ragged, recall_cases
 from training.data.catalog import Catalog, TrackFacets
 from training.data.training_data import TrainingData
 from training.evaluation import model_selection, slate
@@ -21,50 +21,89 @@ from training.evaluation.slate import Slate
 from training.ranking.task_weights import LISTWISE_HEAD, TaskWeights
 from training.recipes import recipe
 from training.slate import blend
+from training.slate.blend import Blend
 from training.slate.diversity import MAX_TRACKS_PER_ARTIST, cap_tracks_per_artist
+from training.slate.fusion import SCORE_HALF_LIFE, Fusion
 from training.slate.filters import Exclusions, FilterContext, apply_filters
 
 HOUR = 3_600_000_000
 START = int((FIRST - FIRST.__class__(1970, 1, 1)).total_seconds()) * 1_000_000
 
 
+def slate_of(cases: list[Case], items: list[list[int]], history: list[list[int]], **parts: Any) -> Slate:
+    """A slate of items in fused order; without a ranker, and of unknown artists, unless `parts` says otherwise."""
+    items_CK = np.array(items)
+    whole = {"ranker_CK": np.zeros(items_CK.shape), "artist_of_track_V": np.zeros(items_CK.max() + 1, np.int64)}
+    return Slate(recall_cases(cases), items_CK, ragged(*history), **(whole | parts))
+
+
+def repeats_first(share: float = 0.0, weight: float = 0.0, **order: Any) -> Blend:
+    """An order with this share of discoveries in every scene."""
+    return Blend(weight, discovery_shares={"": share}, **order)
+
+
 def small_slate() -> Slate:
-    cases = recall_cases([Case("a", [5], [], []), Case("b", [3], [], [])])
-    items = np.array([[2, 3, 4, 5], [2, 3, 0, 0]])
-    fused = np.array([[0.8, 0.4, 0.2, 0.1], [0.5, 0.4, 0.0, 0.0]])
-    return Slate(cases, items, fused, np.array([[0.1, 0.2, 0.3, 0.9], [0.1, 0.9, 1.0, 1.0]]), np.zeros(9, np.int64))
+    ranker = np.array([[0.1, 0.2, 0.3, 0.9], [0.1, 0.9, 1.0, 1.0]])
+    cases = [Case("a", [5], [], []), Case("b", [3], [], [])]
+    return slate_of(cases, [[2, 3, 4, 5], [2, 3, 0, 0]], [[2, 3, 4, 5], [2, 3]], ranker_CK=ranker)
 
 
 def test_weight_zero_is_the_fused_order_and_one_the_order_of_the_ranker() -> None:
-    assert small_slate().select_items(0.0)[:, :4].tolist() == [[2, 3, 4, 5], [2, 3, 0, 0]]
-    assert small_slate().select_items(1.0)[:, :4].tolist() == [[5, 4, 3, 2], [3, 2, 0, 0]]
+    assert small_slate().select_items(repeats_first())[:, :4].tolist() == [[2, 3, 4, 5], [2, 3, 0, 0]]
+    assert small_slate().select_items(repeats_first(weight=1.0))[:, :4].tolist() == [[5, 4, 3, 2], [3, 2, 0, 0]]
+
+
+def test_repeats_and_discoveries_are_ranked_apart_and_interleaved() -> None:
+    # The ranker prefers every repeat to every discovery, which are the even items.
+    items = [*range(2, 82)]
+    ranker = np.array([[0.9 if item % 2 else item / 100 for item in items]])
+    full_slate = slate_of([Case("a", [3], [], [])], [items], [[item for item in items if item % 2]], ranker_CK=ranker)
+    by_ranker = full_slate.select_items(repeats_first(0.25, 1.0, discovery_weight=1.0))[0].tolist()
+    assert by_ranker[:9] == [3, 5, 7, 80, 9, 11, 13, 78, 15]
+    by_fusion = full_slate.select_items(repeats_first(0.25, 1.0))[0].tolist()
+    assert by_fusion[:9] == [3, 5, 7, 2, 9, 11, 13, 4, 15]
+
+
+def test_fused_slate_has_the_shares_of_the_fusion() -> None:
+    items = [*range(2, 42)]
+    full_slate = slate_of([Case("a", [3], [], [])], [items], [[*range(12, 42)]])
+    shown = full_slate.select_fused(Fusion(shares={"": 0.0}))[0].tolist()
+    assert shown == [*range(12, 42)]
+    assert full_slate.select_fused(Fusion(shares={"": 1.0}))[0].tolist()[:11] == [*range(2, 12), 12]
 
 
 def test_tracks_per_artist_are_capped() -> None:
-    items = np.arange(2, 42)[None, :]
-    artist_of_track_V = np.where(np.arange(42) < 27, 7, np.arange(42))
-    full_slate = Slate(
-        recall_cases([Case("a", [5], [], [])]),
-        items,
-        np.linspace(1, 0.1, 40)[None, :],
-        np.zeros((1, 40)),
-        artist_of_track_V,
-    )
-    shown = [item for item in full_slate.select_items(0.0)[0].tolist() if item]
-    assert shown == [*range(2, 2 + MAX_TRACKS_PER_ARTIST), *range(27, 42)]
+    items = [*range(2, 42)]
+    artist_of_track_V = np.where(np.arange(42) < 7, 7, np.arange(42))
+    full_slate = slate_of([Case("a", [5], [], [])], [items], [items], artist_of_track_V=artist_of_track_V)
+    shown = [item for item in full_slate.select_items(repeats_first())[0].tolist() if item]
+    assert shown == [*range(2, 2 + MAX_TRACKS_PER_ARTIST), *range(8, 34)]
+    assert full_slate.describe_lists(np.array([shown]))["tracks_per_artist"] == [MAX_TRACKS_PER_ARTIST] * 2
 
 
 def test_artist_caps_reduce_recall_of_the_artist() -> None:
-    items = np.arange(2, 42)[None, :]
-    full_slate = Slate(
-        recall_cases([Case("a", [2, 6], [], [])]),
-        items,
-        np.linspace(1, 0.1, 40)[None, :],
-        np.zeros((1, 40)),
-        np.where(np.arange(42) < 27, 7, np.arange(42)),
-    )
-    metrics = full_slate.measure_artist_caps(0.0)
+    items = [*range(2, 42)]
+    artist_of_track_V = np.where(np.arange(42) < 27, 7, np.arange(42))
+    full_slate = slate_of([Case("a", [2, 6], [], [])], [items], [items], artist_of_track_V=artist_of_track_V)
+    metrics = full_slate.measure_artist_caps(repeats_first())
     assert [metrics[cap]["recall_at_30"] for cap in (2, 3, 5, slate.LENGTH)] == [0.5, 0.5, 1.0, 1.0]
+
+
+def test_discovery_share_is_the_largest_with_little_loss() -> None:
+    # Targets of 9 of 10 users are repeats: the first 15 (nothing is lost up to a share of one half), or also the 30th.
+    items = [*range(2, 62)]
+    history = [[*range(2, 32)]] * 10
+    cases = [Case(f"u{n}", [*range(2, 17)] if n else [], [32] if not n else [], []) for n in range(10)]
+    chosen, table = slate_of(cases, [items] * 10, history).choose_discovery_share(repeats_first())
+    assert chosen == slate.DISCOVERY_SHARES[-1] and set(table) == set(slate.DISCOVERY_SHARES)
+    tight = [Case(f"u{n}", [31], [], []) for n in range(10)]
+    assert slate_of(tight, [items] * 10, history).choose_discovery_share(repeats_first())[0] == 0.0
+
+
+def test_composition_of_lists() -> None:
+    full_slate = slate_of([Case("a", [2], [], []), Case("b", [2], [], [])], [[2, 3, 4, 5]] * 2, [[2], [2, 3]])
+    described = full_slate.describe_lists(np.array([[2, 3, 0, 0], [2, 3, 4, 5]]))
+    assert described == {"discovery_share": [0.5, 0.5, 0.5], "tracks_per_artist": [0.0, 0]}
 
 
 @pytest.mark.parametrize("cap", [1, 3, 10])
@@ -75,69 +114,53 @@ def test_service_applies_the_same_cap(data: TrainingData, cap: int) -> None:
     assert places[:8].tolist() == select(items, catalogue, 8, cap)
 
 
-@pytest.mark.parametrize("strength", [0.05, 0.3, 1.0])
-def test_service_applies_the_same_diversity(data: TrainingData, strength: float) -> None:
-    facets = {"styles": [["rock", "pop", "folk"][n % 3 : n % 3 + 1] for n in range(len(data.track_rows))]}
-    catalogue = Catalog.build(
-        data.track_rows.with_columns(**{k: pl.Series(v) for k, v in facets.items()}), data.vocabulary
-    )
-    items, scores = np.random.default_rng(1).permutation(np.arange(2, 12)), np.linspace(1, 0.2, 10)
-    full_slate = Slate(
-        recall_cases([Case("a", [5], [], [])]),
-        items[None, :],
-        scores[None, :],
-        np.zeros((1, 10)),
-        data.vocabulary.artist_of_track_V,
-        catalogue.facets,
-    )
-    shown = full_slate.select_items(0.0, 3, strength)[0]
-    places = select_diverse(items, scores, catalogue, slate.LENGTH, 3, strength, 0)
-    assert shown[shown > 0].tolist() == items[places].tolist()
-
-
 def test_diversity_is_the_largest_without_loss() -> None:
     # The targets of nine of ten users are the first thirty tracks, all rock; the next ten are folk.
-    items = np.tile(np.arange(2, 42), (10, 1))
+    items = [[*range(2, 42)]] * 10
     rows = pl.DataFrame({"styles": [[], [], *[["rock"]] * 30, *[["folk"]] * 10]})
-    cases = recall_cases([Case(f"u{n}", [*range(2, 32)] if n else [2], [], []) for n in range(10)])
-    full_slate = Slate(
-        cases,
-        items,
-        np.tile(np.linspace(1, 0.9, 40), (10, 1)),
-        np.zeros((10, 40)),
-        np.zeros(42, np.int64),
-        TrackFacets.build(rows),
-    )
-    chosen, table = full_slate.choose_diversity(0.0)
+    cases = [Case(f"u{n}", [*range(2, 32)] if n else [2], [], []) for n in range(10)]
+    full_slate = slate_of(cases, items, items, facets=TrackFacets.build(rows))
+    chosen, table = full_slate.choose_diversity(repeats_first())
     assert (chosen, table[0.0]["diversity"]) == (0.0, 0.0)
     assert table[0.5]["diversity"] > 0.3 and table[0.5]["recall_at_30"] < 1
     # If only the first track is a target, diversity costs nothing.
     free = replace(full_slate, cases=recall_cases([Case(f"u{n}", [2], [], []) for n in range(10)]))
-    assert free.choose_diversity(0.0)[0] == slate.DIVERSITY_STRENGTHS[-1]
-    assert replace(full_slate, facets=None).choose_diversity(0.0)[1].keys() == {0.0}
+    assert free.choose_diversity(repeats_first())[0] == slate.DIVERSITY_STRENGTHS[-1]
+    assert replace(full_slate, facets=None).choose_diversity(repeats_first())[1].keys() == {0.0}
     nothing = replace(free, facets=TrackFacets.build(pl.DataFrame({"styles": [[]] * 42})))
-    assert nothing.choose_diversity(0.0)[0] == 0.0
+    assert nothing.choose_diversity(repeats_first())[0] == 0.0
 
 
 def test_blend_by_hand() -> None:
-    scores = blend.blend_scores(np.array([0.8, 0.4, 0.2]), np.array([0.0, 0.5, 1.0]), 0.5)
-    assert scores == pytest.approx([0.5 * 1, 0.5 * 0.5 + 0.25, 0.5 * 0.25 + 0.5])
+    is_discovery = np.array([False, True, False, True])
+    fused = blend.fused_scores(is_discovery)
+    assert fused == pytest.approx([1, 1, SCORE_HALF_LIFE / (SCORE_HALF_LIFE + 1), SCORE_HALF_LIFE / (SCORE_HALF_LIFE + 1)])
+    probability = np.array([0.0, 0.5, 1.0, 0.25])
+    scores = Blend(0.5, discovery_weight=0.1).score(is_discovery, probability)
+    assert scores == pytest.approx([0.5, 0.9 + 0.05, 0.5 * fused[2] + 0.5, 0.9 * fused[3] + 0.025])
     assert blend.argsort_descending(np.array([0.1, 0.7, 0.7, 0.2])).tolist() == [1, 2, 3, 0]
-    both = blend.blend_scores(small_slate().fused_CK, small_slate().ranker_CK, 0.3)
+    both = Blend(0.3).score(small_slate().is_discovery_CK, small_slate().ranker_CK)
     for row in range(2):
-        assert both[row] == pytest.approx(
-            blend.blend_scores(small_slate().fused_CK[row], small_slate().ranker_CK[row], 0.3)
-        )
+        one = Blend(0.3).score(small_slate().is_discovery_CK[row], small_slate().ranker_CK[row])
+        assert both[row] == pytest.approx(one)
 
 
 def test_ties_between_weights_go_to_the_smallest() -> None:
-    chosen, table = small_slate().choose_weight()
-    totals = {weight: sum(row.values()) for weight, row in table.items()}
+    chosen, table = small_slate().choose_weight(repeats_first())
+    totals = {weight: row["recall_at_30"] + row["ndcg_at_10"] for weight, row in table.items()}
     assert chosen == min(weight for weight in totals if totals[weight] == pytest.approx(max(totals.values())))
-    constant = Slate(
-        small_slate().cases, small_slate().items_CK, small_slate().fused_CK, np.full((2, 4), 0.5), np.zeros(9, np.int64)
-    )
-    assert constant.choose_weight()[0] == 0.0
+    constant = replace(small_slate(), ranker_CK=np.full((2, 4), 0.5))
+    assert constant.choose_weight(repeats_first())[0] == 0.0
+
+
+def test_ranker_weight_among_discoveries_is_chosen_by_their_recall() -> None:
+    items = [*range(2, 42)]
+    ranker = np.array([[item / 100 for item in items]])  # reverses the fused order
+    for target, is_ranker_better in ((41, True), (12, False)):
+        cases = [Case("a", [], [target], [target])]
+        full_slate = slate_of(cases, [items], [[*range(2, 12)]], ranker_CK=ranker)
+        weight, _ = full_slate.choose_discovery_weight(repeats_first(0.1))
+        assert (weight > 0) == is_ranker_better
 
 
 def test_sample_is_stable_when_the_window_moves() -> None:
@@ -230,18 +253,18 @@ def test_listwise_head_gets_the_share_chosen_on_validation() -> None:
         },
     )
     notes: dict[str, Any] = {}
-    served, heads, weight = model_selection._tune_listwise_head(two_heads, TaskWeights(), notes)
-    assert heads.for_scene("")[LISTWISE_HEAD] >= 0.5 and weight > 0
-    assert served.select_items(weight)[:, 0].tolist() == [5, 3]
+    served, order = model_selection._tune_listwise_head(two_heads, TaskWeights(), notes)
+    assert order.heads.for_scene("")[LISTWISE_HEAD] >= 0.5 and order.weight > 0
+    assert served.select_items(order)[:, 0].tolist() == [5, 3]
     assert set(notes["listened_table"]) == {str(share) for share in model_selection.LISTWISE_HEAD_SHARES}
     assert notes["listened_table"]["0.0"]["ndcg_at_10"] < notes["listened_table"]["1.0"]["ndcg_at_10"]
     # Without a listwise head, its share is 0.
-    _, heads, _ = model_selection._tune_listwise_head(
+    _, order = model_selection._tune_listwise_head(
         replace(two_heads, task_probabilities={"not_skipped": two_heads.task_probabilities["not_skipped"]}),
         TaskWeights(),
         notes,
     )
-    assert heads.active_tasks == {"not_skipped"} and set(notes["listened_table"]) == {"0.0"}
+    assert order.heads.active_tasks == {"not_skipped"} and set(notes["listened_table"]) == {"0.0"}
 
 
 def test_complex_ranker_is_selected_if_the_gain_is_sufficient() -> None:

@@ -1,0 +1,103 @@
+"""Slots of repeats and discoveries, artist cap and MMR against plain Python oracles."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.slate.selection import discovery_slots, feasible_share, select_slots
+
+SHARES = (0.0, 0.05, 0.1, 0.2, 0.25, 0.3, 1 / 3, 0.5, 0.7, 0.75, 0.9, 1.0)
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("count", [1, 3, 10, 30, 100])
+def test_share_of_slots_is_as_requested(share, count):
+    slots = discovery_slots(share, count)
+    assert len(slots) == count
+    assert share * count - 1 < slots.sum() <= share * count + 1e-6
+    # Evenly spaced: two gaps between discoveries, and between repeats, differ by at most one.
+    for kind in (True, False):
+        gaps = np.diff(np.flatnonzero(slots == kind))
+        assert not len(gaps) or gaps.max() - gaps.min() <= 1
+
+
+def test_slots_by_hand():
+    assert discovery_slots(0.25, 8).tolist() == [False, False, False, True] * 2
+    assert discovery_slots(0.5, 4).tolist() == [False, True, False, True]
+    assert discovery_slots(0.75, 4).tolist() == [False, True, True, True]
+    assert discovery_slots(0.0, 3).tolist() == [False] * 3 and discovery_slots(1.0, 3).tolist() == [True] * 3
+    with pytest.raises(ValueError, match=r"discovery share 1\.5 is outside"):
+        discovery_slots(1.5, 3)
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 60), st.integers(0, 20))
+def test_larger_shares_have_more_discoveries_in_every_prefix(one, other, count, first):
+    low, high = sorted((one, other))
+    assert (discovery_slots(low, count).cumsum() <= discovery_slots(high, count).cumsum()).all()
+    assert discovery_slots(one, first + count)[first:].tolist() == discovery_slots(one, count, first).tolist()
+
+
+def test_share_is_limited_by_the_candidates():
+    is_discovery = np.array([True] * 2 + [False] * 38)
+    assert feasible_share(0.5, is_discovery, 20) == pytest.approx(0.1)  # 2 of 20
+    assert feasible_share(0.05, is_discovery, 20) == 0.05
+    assert feasible_share(0.2, ~is_discovery, 20) == pytest.approx(0.9)  # 2 repeats only
+    assert feasible_share(0.2, np.zeros(0, dtype=bool), 20) == 0.2
+    for pure in (0.0, 1.0):
+        assert feasible_share(pure, is_discovery, 40) == pure
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0.01, 1), st.integers(0, 4), st.booleans()), max_size=9),
+    st.data(),
+    st.lists(st.booleans(), min_size=1, max_size=8),
+    st.integers(1, 3),
+    st.sampled_from([0.0, 0.2, 0.7, 1.0]),
+)
+def test_each_slot_gets_the_best_remaining_candidate_of_its_kind(candidates, data, slots, cap, strength):
+    count = len(candidates)
+    scores, artists, kinds = ([one[field] for one in candidates] for field in range(3))
+    pairs = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, math.nan]), min_size=count, max_size=count)
+    alike = np.array([data.draw(pairs) for _ in range(count)]).reshape(count, count)
+    alike = np.triu(alike, 1) + np.triu(alike, 1).T + np.eye(count)
+    first = data.draw(st.integers(0, count))
+    known = [alike[i, j] for i in range(count) for j in range(count) if i != j and not math.isnan(alike[i, j])]
+    mean = sum(known) / len(known) if known else 0.0
+    largest = {
+        kind: max((scores[n] for n in range(first, count) if kinds[n] == kind), default=1) for kind in (True, False)
+    }
+    selected = list(range(count))[: min(first, len(slots))]
+
+    def is_below_cap(place):
+        return artists[place] < 2 or sum(artists[one] == artists[place] for one in selected) < cap
+
+    def objective(place):
+        similarities = [mean if math.isnan(alike[place, one]) else alike[place, one] for one in selected]
+        own = (1 - strength) * scores[place] / largest[kinds[place]]
+        return own - strength * sum(similarities) / max(len(selected), 1)
+
+    for slot in slots[len(selected) :]:
+        left = [place for place in range(first, count) if place not in selected and is_below_cap(place)]
+        left = [place for place in left if kinds[place] == slot] or left
+        if not left:
+            break
+        selected.append(max(left, key=lambda place: (round(objective(place), 9), -place)))
+    got = select_slots(
+        np.array(scores),
+        np.array(kinds, dtype=bool),
+        np.array(artists, dtype=np.int64),
+        np.array(slots),
+        cap,
+        alike,
+        strength,
+        first,
+    )
+    if got != selected:  # only allowed if two candidates are equal up to rounding
+        place = next(n for n, (one, other) in enumerate(zip(got, selected, strict=False)) if one != other)
+        one, other = got[place], selected[place]
+        del selected[place:]
+        assert kinds[one] == kinds[other] and abs(objective(one) - objective(other)) < 1e-6

@@ -1,0 +1,161 @@
+"""Selection of the visible list: slots of repeats and discoveries, cap per artist, and maximal marginal relevance (MMR).
+
+A discovery is less likely to be listened to than any of a user's favorites, so a common ranking of both leaves hardly a
+discovery in the first 30 positions. Repeats and discoveries therefore have their own slots, and compete only with their
+kind: the share of discoveries is what the request or the scene says, whatever the scores are.
+
+MMR: Carbonell and Goldstein (SIGIR 1998). Difference: the similarity to the selected tracks is their mean rather than
+their maximum, since two tracks of one style and mood are common, and after the first such pair the maximum carries no
+information.
+
+Evaluation and serving call the same functions. Legend: C candidates, L slots.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequences.batch import FIRST_CODE
+from training.slate.blend import scale_by_max
+
+ROUNDING = 1e-9  # added before rounding down, so that a share of .1 gives the tenth slot
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.floating]
+
+
+def discovery_slots(share: float, count: int, first: int = 0) -> Bools:
+    """Which of `count` slots are for discoveries, evenly spaced; the k-th is the first slot n with share * n >= k.
+
+    A repeat comes first unless the share is 1. A larger share has at least as many discoveries in every prefix, and the
+    slots of a longer list begin with those of a shorter one.
+
+    Args:
+        share: Fraction of discoveries.
+        count: Number of slots.
+        first: Number of slots before the first of these, in a list that is continued.
+
+    Raises:
+        ValueError: `share` is outside [0, 1].
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"discovery share {share} is outside [0, 1]")
+    due = np.floor(share * np.arange(first, first + count + 1) + ROUNDING)
+    is_discovery_L: Bools = np.diff(due) > 0
+    return is_discovery_L
+
+
+def feasible_share(share: float, is_discovery_C: Bools, limit: int) -> float:
+    """The share of discoveries nearest to `share` that the candidates allow, so that the rarer kind is spread evenly.
+
+    Shares of 0 and 1 are kept: only candidates of one kind are wanted, and others may only follow them.
+    """
+    if share in (0.0, 1.0) or not len(is_discovery_C):
+        return share
+    length = min(limit, len(is_discovery_C))
+    discoveries = int(is_discovery_C.sum())
+    most, least = discoveries / length, 1 - (len(is_discovery_C) - discoveries) / length
+    return float(np.clip(share, max(least, 0.0), min(most, 1.0)))
+
+
+def select_slots(
+    scores_C: Floats,
+    is_discovery_C: Bools,
+    artist_C: Ints,
+    is_discovery_L: Bools,
+    cap: int,
+    similarity_CC: Floats | None = None,
+    strength: float = 0.0,
+    first: int = 0,
+) -> list[int]:
+    """Positions of the candidates selected for each slot, in order; fewer than slots if too few candidates are left.
+
+    Each slot gets the candidate of its kind with the highest (1 - strength) · score - strength · mean similarity to the
+    candidates selected before; without one of its kind, the best of the other kind. Ties keep their order.
+
+    Args:
+        scores_C: Positive scores in any unit, comparable within a kind; scaled so that the best of a kind after the
+            `first` candidates has 1.
+        is_discovery_C: Kind of each candidate.
+        artist_C: Artist codes. Unknown artists (codes below FIRST_CODE) are not capped, since they need not be the same artist.
+        is_discovery_L: Kind of each slot.
+        cap: Maximum number of tracks per artist.
+        similarity_CC: Similarities in 0..1. NaN is replaced by the mean, so that it is neutral. None: not needed,
+            because `strength` is 0.
+        strength: From 0 (score only) to 1 (similarity only).
+        first: Number of leading candidates that are selected already and have the first slots, whatever their artists.
+    """
+    is_left_C = np.arange(len(scores_C)) >= first
+    score_C = np.zeros(len(scores_C))
+    for is_discovery in (True, False):
+        is_scaled_C = is_left_C & (is_discovery_C == is_discovery)
+        score_C[is_scaled_C] = scale_by_max(np.asarray(scores_C, dtype=np.float64)[is_scaled_C])
+    selected = list(range(min(first, len(is_discovery_L))))
+    remaining = is_discovery_L[len(selected) :].tolist()
+    counts = Counter(artist_C[selected].tolist())
+    if strength == 0 or similarity_CC is None:
+        return selected + _take_best(score_C, is_discovery_C, is_left_C, artist_C, remaining, cap, counts)
+    for artist, number in counts.items():
+        if artist >= FIRST_CODE and number >= cap:
+            is_left_C &= artist_C != artist
+    filled_CC = _replace_unknown(similarity_CC)
+    similarity_sum_C = filled_CC[selected].sum(axis=0)
+    for is_discovery in remaining:
+        is_choice_C = is_left_C & (is_discovery_C == is_discovery)
+        if not is_choice_C.any():
+            is_choice_C = is_left_C
+            if not is_choice_C.any():
+                break
+        marginal_C = (1 - strength) * score_C - strength * similarity_sum_C / max(len(selected), 1)
+        position = int(np.argmax(np.where(is_choice_C, marginal_C, -np.inf)))
+        selected.append(position)
+        is_left_C[position] = False
+        similarity_sum_C += filled_CC[position]
+        artist = int(artist_C[position])
+        counts[artist] += 1
+        if artist >= FIRST_CODE and counts[artist] >= cap:
+            is_left_C &= artist_C != artist
+    return selected
+
+
+def _take_best(
+    score_C: Floats,
+    is_discovery_C: Bools,
+    is_left_C: Bools,
+    artist_C: Ints,
+    kinds: list[bool],
+    cap: int,
+    counts: Counter[int],
+) -> list[int]:
+    """The best remaining candidate for each slot of `kinds`, without similarities; `counts` has tracks by artist."""
+    order = np.argsort(-score_C, kind="stable")
+    queues = {kind: iter(order[(is_left_C & (is_discovery_C == kind))[order]].tolist()) for kind in (True, False)}
+    artists = artist_C.tolist()
+
+    def next_allowed(kind: bool) -> int | None:
+        # A candidate beyond the cap of its artist stays beyond it.
+        return next(
+            (place for place in queues[kind] if artists[place] < FIRST_CODE or counts[artists[place]] < cap), None
+        )
+
+    selected: list[int] = []
+    for kind in kinds:
+        place = next_allowed(kind)
+        if place is None:
+            place = next_allowed(not kind)
+        if place is None:
+            break
+        selected.append(place)
+        counts[artists[place]] += 1
+    return selected
+
+
+def _replace_unknown(similarity_CC: Floats) -> Floats:
+    """Similarities with the mean of two different candidates instead of NaN."""
+    valid = similarity_CC[~np.isnan(similarity_CC) & ~np.eye(len(similarity_CC), dtype=bool)]
+    filled_CC: Floats = np.nan_to_num(similarity_CC, nan=float(valid.mean()) if len(valid) else 0.0)
+    return filled_CC
