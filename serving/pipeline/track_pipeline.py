@@ -19,7 +19,7 @@ from sequences.batch import FIRST_CODE
 from serving.errors import UnknownTrack
 from serving.events.exposures import Exposure, hash_features
 from serving.observability.metrics import Metrics
-from serving.pipeline import fuse, rank, response
+from serving.pipeline import fuse, rank, response, select
 from serving.pipeline.daily_lists import DailyListHistory, DailyLists, ListedTrack
 from serving.pipeline.explore import explore
 from serving.pipeline.fuse import RequestCandidates
@@ -30,16 +30,11 @@ from serving.pipeline.request import Request
 from serving.pipeline.response import RecommendationResponse, Trace, TrackItem
 from serving.pipeline.user_state_cache import STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
-from training.data.catalog import Catalog
 from training.data.user_history import current_session_items, unplayed_items_of_new_user
-from training.slate.diversity import cap_tracks_per_artist, space_artists
 from training.slate.filters import FilterContext, apply_filters
-from training.slate.selection import discovery_slots, feasible_share, select_slots
 
 FALLBACK_CANDIDATES = 1000
 MAX_NAMED_TRACKS = 10
-MAX_SHARE_ERROR = 0.05
-"""Largest difference from the requested share of new tracks that is not named in the response; one track always is."""
 DAILY_LISTS_FAILED = "the daily lists cannot be read or written; the list of today may change"
 EXPOSURES_FAILED = "the exposure record was not written"
 
@@ -113,10 +108,10 @@ class TrackPipeline:
                 listed if len(listed) >= request.limit else listed.concatenate(self._new_candidates(context, listed))
             )
             with trace.time_stage("select", metrics):
-                chosen = _select(candidates, context, trace.listed)
+                chosen = self._select(candidates, context)
                 if len(chosen) < request.limit and request.track_id is None:  # popular tracks are not similar tracks
                     chosen = self._fill_with_popular(chosen, candidates, context)
-                _record_unmet(chosen, context)
+                trace.unmet |= select.find_unmet(request, release.catalog, context.user.users, chosen)
                 chosen = self._explore(chosen, candidates, context)
                 items = response.build_items(
                     chosen,
@@ -230,24 +225,32 @@ class TrackPipeline:
         only = [POPULARITY] if not user.is_known and POPULARITY in release.channels else None
         return self._recall.recall_for_users(release, user.users, k, only)
 
+    def _select(self, candidates: RequestCandidates, context: RequestContext) -> RequestCandidates:
+        """The response before popular tracks and exploration."""
+        request, release, trace = context.request, context.release, context.trace
+        if request.is_about_tracks:
+            return select.select_about_tracks(request, release.catalog, candidates)
+        share = trace.discovery or 0.0
+        listed, slots_before = trace.listed, context.slots_before
+        return select.select_for_user(request, release, context.user.users, candidates, share, listed, slots_before)
+
     def _fill_with_popular(
         self, chosen: RequestCandidates, candidates: RequestCandidates, context: RequestContext
     ) -> RequestCandidates:
         """The chosen tracks, filled up to the limit with popular ones that pass the filters.
 
-        If the scene prefers a full list to the cap per artist, further tracks of the same artists follow, with the
-        smallest cap that fills the list.
+        If that is not enough and the scene prefers a full list to the cap per artist, further tracks of the same artists
+        follow, with the smallest cap that fills the list.
         """
-        scene, limit = context.request.scene, context.request.limit
-        excluded = np.union1d(context.excluded_items, chosen.items_C)
-        popular = self._filter(self._popular_candidates(context), context, excluded)
-        others = candidates.take(np.flatnonzero(~np.isin(candidates.items_C, chosen.items_C)))
-        others = others.concatenate(popular.take(np.flatnonzero(~np.isin(popular.items_C, others.items_C))))
-        filled = _append(chosen, popular, context, scene.max_per_artist)
+        scene, limit, catalog = context.request.scene, context.request.limit, context.release.catalog
+        popular = self._popular_candidates(context)
+        others = candidates.concatenate(popular.take(np.flatnonzero(~np.isin(popular.items_C, candidates.items_C))))
+        others = self._filter(others, context, np.union1d(context.excluded_items, chosen.items_C))
+        filled = select.append(chosen, others, catalog, limit, scene.max_per_artist)
         for cap in range(scene.max_per_artist + 1, limit + 1):
             if len(filled) == limit or not scene.relaxes_artist_cap:
                 break
-            filled = _append(filled, others, context, cap)
+            filled = select.append(filled, others, catalog, limit, cap)
         return filled
 
     def _explore(
@@ -332,62 +335,6 @@ def encode_tracks(track_ids: Sequence[str], release: ServedRelease, remedy: str)
     more = f" and {len(unknown) - MAX_NAMED_TRACKS} more" if len(unknown) > MAX_NAMED_TRACKS else ""
     are = f"track {names} is" if len(unknown) == 1 else f"tracks {names}{more} are"
     raise UnknownTrack(f"{are} not in release {release.release_id}; {remedy}")
-
-
-def select(items_C: np.ndarray, catalog: Catalog, limit: int, max_per_artist: int) -> list[int]:
-    """Positions of the first `limit` items, with at most `max_per_artist` of one main artist."""
-    places: list[int] = cap_tracks_per_artist(catalog.main_artist_V[items_C], max_per_artist)[:limit].tolist()
-    return places
-
-
-def _select(candidates: RequestCandidates, context: RequestContext, listed: int) -> RequestCandidates:
-    """The response before exploration; the first `listed` candidates are already in today's list."""
-    request, scene, catalog = context.request, context.request.scene, context.release.catalog
-    if request.is_about_tracks:
-        chosen = candidates.take(select(candidates.items_C, catalog, request.limit, scene.max_per_artist))
-        if not request.is_continuation:
-            return chosen
-        return chosen.take(space_artists(catalog.main_artist_V[chosen.items_C]))
-    is_discovery_C = rank.find_discoveries(context.user.users, candidates.items_C)
-    share = feasible_share(context.trace.discovery or 0.0, is_discovery_C, request.limit)
-    strength = context.release.blend.diversity if scene.is_diverse else 0.0
-    places = select_slots(
-        candidates.scores_C,
-        is_discovery_C,
-        catalog.main_artist_V[candidates.items_C],
-        discovery_slots(share, request.limit, context.slots_before),
-        scene.max_per_artist,
-        catalog.facets.similarity(candidates.items_C) if strength else None,
-        strength,
-        listed,
-    )
-    return candidates.take(places)
-
-
-def _append(
-    chosen: RequestCandidates, others: RequestCandidates, context: RequestContext, cap: int
-) -> RequestCandidates:
-    """The chosen tracks, followed up to the limit by other ones in their order, at most `cap` by one artist."""
-    remaining = others.take(np.flatnonzero(~np.isin(others.items_C, chosen.items_C)))
-    both = chosen.concatenate(remaining)
-    kind_C = np.zeros(len(both), dtype=bool)
-    artist_C = context.release.catalog.main_artist_V[both.items_C]
-    slots = np.zeros(context.request.limit, dtype=bool)
-    return both.take(select_slots(np.zeros(len(both)), kind_C, artist_C, slots, cap, first=len(chosen)))
-
-
-def _record_unmet(chosen: RequestCandidates, context: RequestContext) -> None:
-    """Note in the trace which settings of the request or the scene the chosen tracks do not have, and why."""
-    request, unmet, count = context.request, context.trace.unmet, len(chosen)
-    if request.discovery is not None and count:
-        new = int(rank.find_discoveries(context.user.users, chosen.items_C).sum())
-        if abs(new - request.discovery * count) > max(1, MAX_SHARE_ERROR * count):
-            lacking = "known" if new > request.discovery * count else "new"
-            unmet["discovery"] = f"{new} of {count} tracks are new to the user; there are not enough {lacking} tracks"
-    artist_C, cap = context.release.catalog.main_artist_V[chosen.items_C], request.scene.max_per_artist
-    most = int(np.bincount(artist_C[artist_C >= FIRST_CODE], minlength=1).max())
-    if most > cap:
-        unmet["max_per_artist"] = f"up to {most} tracks by one artist instead of {cap}; there are not enough artists"
 
 
 def _response_release(items: list[TrackItem], release: ServedRelease) -> str:

@@ -124,7 +124,10 @@ def test_no_response_contains_excluded_tracks(bench, of, story, played):
                 assert may_be_shown(catalogue, item, *wanted)
                 assert catalogue.available_from_V[item] <= now < catalogue.available_until_V[item]
             mine = Counter(int(catalogue.main_artist_V[code[track]]) for track in shown)
-            assert all(count <= request.scene.max_per_artist for number, count in mine.items() if number >= 2)
+            most = max((count for number, count in mine.items() if number >= 2), default=0)
+            assert most <= request.scene.max_per_artist or (
+                request.scene.relaxes_artist_cap and "max_per_artist" in answer.trace.unmet
+            )
             if scene != "daily":
                 continue
             # Tracks that may not be shown leave the list, the others keep their order.

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from serving.pipeline.track_pipeline import select
+from serving.pipeline.select import select
 from tests.support.training.evaluation_marts import FIRST, Play, write
 from tests.support.training.recall_cases import Case, ragged, recall_cases
 from training.data.catalog import Catalog, TrackFacets
@@ -23,8 +23,8 @@ from training.recipes import recipe
 from training.slate import blend
 from training.slate.blend import Blend
 from training.slate.diversity import MAX_TRACKS_PER_ARTIST, cap_tracks_per_artist
-from training.slate.fusion import SCORE_HALF_LIFE, Fusion
 from training.slate.filters import Exclusions, FilterContext, apply_filters
+from training.slate.fusion import SCORE_HALF_LIFE, Fusion
 
 HOUR = 3_600_000_000
 START = int((FIRST - FIRST.__class__(1970, 1, 1)).total_seconds()) * 1_000_000
@@ -134,7 +134,9 @@ def test_diversity_is_the_largest_without_loss() -> None:
 def test_blend_by_hand() -> None:
     is_discovery = np.array([False, True, False, True])
     fused = blend.fused_scores(is_discovery)
-    assert fused == pytest.approx([1, 1, SCORE_HALF_LIFE / (SCORE_HALF_LIFE + 1), SCORE_HALF_LIFE / (SCORE_HALF_LIFE + 1)])
+    assert fused == pytest.approx(
+        [1, 1, SCORE_HALF_LIFE / (SCORE_HALF_LIFE + 1), SCORE_HALF_LIFE / (SCORE_HALF_LIFE + 1)]
+    )
     probability = np.array([0.0, 0.5, 1.0, 0.25])
     scores = Blend(0.5, discovery_weight=0.1).score(is_discovery, probability)
     assert scores == pytest.approx([0.5, 0.9 + 0.05, 0.5 * fused[2] + 0.5, 0.9 * fused[3] + 0.025])
@@ -143,6 +145,19 @@ def test_blend_by_hand() -> None:
     for row in range(2):
         one = Blend(0.3).score(small_slate().is_discovery_CK[row], small_slate().ranker_CK[row])
         assert both[row] == pytest.approx(one)
+
+
+def test_blend_of_an_older_release_has_no_shares(tmp_path: Path) -> None:
+    older = tmp_path / "blend.json"
+    older.write_text('{"weight": 0.3, "heads": {"weights": {"": {"not_skipped": 1.0}}}, "diversity": 0.1}')
+    assert Blend.load(older) == Blend(0.3, TaskWeights({"": {"not_skipped": 1.0}}), 0.1)
+    assert Blend.load(older).discovery_share("daily") is None
+    newer = Blend(0.3, discovery_weight=0.2, discovery_shares={"": 0.25, "private_fm": 0.4})
+    newer.save(older)
+    assert Blend.load(older) == newer
+    assert [newer.discovery_share(scene) for scene in ("daily", "private_fm")] == [0.25, 0.4]
+    with pytest.raises(ValueError, match=r"discovery share of scene 'daily' 1\.5 is outside"):
+        Blend(0.3, discovery_shares={"daily": 1.5})
 
 
 def test_ties_between_weights_go_to_the_smallest() -> None:

@@ -1,0 +1,199 @@
+"""The visible list: share of new tracks, cap per artist, onboarding picks, and what could not be met."""
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from serving.schemas import render_recommendation
+from tests.support.serving.pipeline_harness import DAY, NOW, Bench
+from tests.support.serving.small_release import FavourRanker, ListChannel, history, release, tracks
+from training.data.vocabulary import Vocabulary
+from training.slate.blend import Blend
+from training.slate.diversity import MAX_TRACKS_PER_ARTIST
+from training.slate.fusion import Fusion
+
+COUNT, KNOWN = 200, 100
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+MINUTE = 60_000_000
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+class PreferPlayed(FavourRanker):
+    """Prefers tracks with a small item number: every played track to every other one."""
+
+    def __init__(self):
+        super().__init__(0)
+
+    def score(self, users, items_BC):
+        return {"not_skipped": 1 - items_BC.astype(np.float32) / (COUNT + 2)}
+
+
+def wide_release(**parts):
+    """Tracks of one artist each; the popularity channel finds all of them in order of their number."""
+    names = [f"t{n:03}" for n in range(COUNT)]
+    table = tracks(COUNT, track_id=names, artist_ids=[[f"a{n}"] for n in range(COUNT)])
+    channel = ListChannel("popularity", range(2, COUNT + 2))
+    return release(table, [channel], vocabulary=Vocabulary.build(table, table.select("track_id")), **parts)
+
+
+def played(count=KNOWN):
+    return [f"t{n:03}" for n in range(count)]
+
+
+def new_share(shown, known):
+    return sum(track not in known for track in shown) / len(shown)
+
+
+@pytest.mark.parametrize("fusion_share", [0.0, 0.2])
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_share_of_new_tracks_is_as_requested_and_monotonic(bench, fusion_share, weight):
+    known = played()
+    bench.store.users["u"] = history(*known)
+    blend = Blend(weight, discovery_weight=weight)
+    of = wide_release(ranker=PreferPlayed(), blend=blend, fusion=Fusion(shares={"": fusion_share}))
+    shown = {share: bench.answer(of, limit=30, discovery=share) for share in SHARES}
+    found = [new_share([item.track_id for item in answer.items], known) for answer in shown.values()]
+    assert found == pytest.approx(SHARES, abs=0.05) and found == sorted(found)
+    assert not any(answer.trace.unmet for answer in shown.values())
+    # Each kind keeps its order: a smaller share has the best of the discoveries of a larger one.
+    new = [[item.track_id for item in answer.items if item.track_id not in known] for answer in shown.values()]
+    for fewer, more in pairwise(new):
+        assert fewer == more[: len(fewer)]
+
+
+def test_new_tracks_are_spread_evenly(bench):
+    known = played()
+    bench.store.users["u"] = history(*known)
+    is_new = [track not in known for track in bench.ask(wide_release(), limit=20, discovery=0.25)]
+    assert is_new == [False, False, False, True] * 5
+
+
+def test_default_share_is_that_of_the_scene_in_the_release(bench):
+    known = played()
+    bench.store.users["u"] = history(*known)
+    of = wide_release(blend=Blend(0.0, discovery_shares={"": 0.5, "private_fm": 1.0}), fusion=Fusion(shares={"": 0.0}))
+    assert new_share(bench.ask(of, limit=30), known) == 0.5
+    assert new_share(bench.ask(of, limit=30, scene="private_fm"), known) == 1.0
+    older = wide_release(blend=Blend(0.0), fusion=Fusion(shares={"": 0.4}))
+    assert new_share(bench.ask(older, limit=30, user_id="u", discovery=None, scene="private_fm"), known) == 0.4
+
+
+def test_answer_states_a_share_that_the_candidates_do_not_allow(bench):
+    bench.store.users["u"] = history(*played(2))
+    answer = bench.answer(wide_release(), limit=10, discovery=0.25)
+    assert answer.trace.unmet == {"discovery": "8 of 10 tracks are new to the user; there are not enough known tracks"}
+    assert render_recommendation(answer, "en", False).model_dump()["unmet"] == answer.trace.unmet
+    bench.store.users["v"] = history(*played(COUNT))
+    answer = bench.answer(wide_release(), user_id="v", limit=10, discovery=1.0)
+    assert answer.trace.unmet["discovery"] == "0 of 10 tracks are new to the user; there are not enough new tracks"
+    plain = bench.answer(wide_release(), limit=10)
+    assert "unmet" not in render_recommendation(plain, "en", False).model_dump()
+
+
+def test_few_known_tracks_are_spread_over_the_list(bench):
+    bench.store.users["u"] = history(*played(3))
+    shown = bench.ask(wide_release(blend=Blend(0.0, discovery_shares={"": 0.2})), limit=30)
+    assert [place for place, track in enumerate(shown) if track in played(3)] == [0, 10, 20]
+
+
+def test_stream_continues_the_slots_of_its_session(bench):
+    known, of = played(), wide_release(blend=Blend(0.0, discovery_shares={"": 0.25}))
+    heard, is_new = [], []
+    for _ in range(4):
+        bench.store.users["u"] = history(*known) | {
+            "recent_events": {
+                "event_id": [f"r{n}" for n in range(len(heard))],
+                "track_id": list(heard),
+                "behaviour": ["full_play"] * len(heard),
+                "occurred_at": [NOW - MINUTE + n for n in range(len(heard))],
+                "ended_at": [NOW - MINUTE + n for n in range(len(heard))],
+                "played_ratio": [1.0] * len(heard),
+                "scene": ["private_fm"] * len(heard),
+            }
+        }
+        shown = bench.ask(of, limit=3, scene="private_fm")
+        is_new += [track not in known for track in shown]
+        heard += shown
+    assert is_new == [False, False, False, True] * 3
+
+
+def test_growing_daily_list_keeps_its_slots(bench):
+    known, of = played(), wide_release()
+    bench.store.users["u"] = history(*known)
+    begun = bench.ask(of, limit=10, discovery=0.3)
+    bench.store.users["u"] = history(*known, *begun)  # everything was played since
+    grown = bench.ask(of, limit=30, discovery=0.3)
+    assert grown[:10] == begun
+    assert [track not in known for track in grown] == [place % 10 in (3, 6, 9) for place in range(30)]
+
+
+def liked(*track_ids):
+    count = len(track_ids)
+    return {
+        "recent_events": {
+            "event_id": [f"l{n}" for n in range(count)],
+            "track_id": list(track_ids),
+            "behaviour": ["like"] * count,
+            "occurred_at": [NOW - MINUTE] * count,
+            "ended_at": [NOW - MINUTE] * count,
+            "played_ratio": [None] * count,
+            "scene": [""] * count,
+        }
+    }
+
+
+@pytest.mark.parametrize("scene", ["daily", "private_fm"])
+def test_new_user_does_not_get_the_onboarding_picks_back(bench, scene):
+    picks, of = ["t000", "t001", "t002"], wide_release()
+    bench.store.users["u"] = liked(*picks)
+    shown = bench.ask(of, limit=30, scene=scene)
+    assert len(shown) == 30 and not set(picks) & set(shown)
+    # A pick that was played is a track like any other, and so are all likes of a user who has played ten tracks.
+    bench.store.users["v"] = liked(*picks) | history("t000")
+    shown = bench.ask(of, limit=30, scene=scene, user_id="v")
+    assert set(picks) & set(shown) == {"t000"}
+    bench.store.users["w"] = liked(*picks) | history(*[f"t{n:03}" for n in range(10, 20)])
+    assert set(picks) <= set(bench.ask(of, limit=30, scene=scene, user_id="w", discovery=0.0))
+
+
+def test_daily_list_has_at_most_four_tracks_of_an_artist(bench):
+    table = tracks(
+        60,
+        track_id=[f"t{n:03}" for n in range(60)],
+        artist_ids=[[f"a{n // 15}"] for n in range(30)] + [[f"b{n}"] for n in range(30)],
+    )
+    of = release(
+        table, [ListChannel("popularity", range(2, 62))], vocabulary=Vocabulary.build(table, table.select("track_id"))
+    )
+    bench.store.users["u"] = history("t050")
+    answer = bench.answer(of, limit=30)
+    artists = Counter(item.artist_ids[0] for item in answer.items)
+    assert len(answer.items) == 30 and max(artists.values()) == MAX_TRACKS_PER_ARTIST == 4
+    assert not answer.trace.unmet
+
+
+def test_small_catalog_exceeds_the_artist_cap_as_little_as_possible_and_says_so(bench):
+    table = tracks(30, track_id=[f"t{n:03}" for n in range(30)], artist_ids=[[f"a{n % 3}"] for n in range(30)])
+    of = release(
+        table, [ListChannel("popularity", range(2, 12))], vocabulary=Vocabulary.build(table, table.select("track_id"))
+    )
+    bench.store.users["u"] = history("t000")
+    answer = bench.answer(of, limit=18)
+    artists = Counter(item.artist_ids[0] for item in answer.items)
+    assert set(artists.values()) == {6}
+    assert answer.trace.unmet == {
+        "max_per_artist": "up to 6 tracks by one artist instead of 4; there are not enough artists"
+    }
+    shown = [item.track_id for item in answer.items]
+    assert bench.ask(of, limit=18) == shown, "the list of the day is kept"
+    assert bench.ask(of, limit=24)[:18] == shown
+    # A stream has shorter answers instead.
+    assert len(bench.ask(of, limit=18, scene="private_fm")) == 3
+    bench.now += DAY
+    assert bench.ask(of, limit=3, discovery=1.0)
