@@ -57,12 +57,15 @@ def select_for_user(
         slots_before: Plays of the session that a stream continues.
     """
     is_discovery_C = find_discoveries(users, candidates.items_C)
+    # A stream is one long list, whose rarer kind is spread over the largest response.
+    length = request.scene.max_limit if request.scene.excludes_session_plays else request.limit
+    slots = discovery_slots(feasible_share(share, is_discovery_C, length), request.limit, slots_before)
     strength = release.blend.diversity if request.scene.is_diverse else 0.0
     places = select_slots(
         candidates.scores_C,
         is_discovery_C,
         release.catalog.main_artist_V[candidates.items_C],
-        discovery_slots(feasible_share(share, is_discovery_C, request.limit), request.limit, slots_before),
+        slots,
         request.scene.max_per_artist,
         release.catalog.facets.similarity(candidates.items_C) if strength else None,
         strength,

@@ -20,7 +20,7 @@ RECENT_VIEW = "recent_events"
 USER_HISTORY_VIEWS = (HISTORY_VIEW, RECENT_VIEW)
 
 LISTEN_BEHAVIOURS = ("full_play", "play")
-NEW_USER_TRACKS = 10  # a user with fewer distinct played tracks is new
+NEW_USER_TRACKS = 3  # a user with fewer distinct played tracks is new
 
 
 def is_listened(history: SequenceBatch) -> np.ndarray:

@@ -14,7 +14,8 @@ Production is compared on the requests that both releases were held out from. It
 to its `as_of`, which overlaps the new test part, so running them again would be biased in their favor. Instead each
 release contains its held-out slate by request, and the two are paired by user, time and targets. Requests are sampled
 by a hash of user and time, so most requests of a moving window stay common from day to day. Without a common request
-(other logs, another split) no valid comparison exists, and only rule 1 decides, which the manifest states.
+(other logs, another split), or if lists are selected by other rules than production's (such as another cap per artist),
+no valid comparison exists, and only rule 1 decides, which the manifest states.
 
 Fewer than MIN_BOOTSTRAP_USERS users (for example one person with a personal export) do not allow conclusions about
 other users: requests are resampled instead, and both rules also hold if the paired difference is not significant.
@@ -92,6 +93,12 @@ def _compare_with_heuristics(slate: pl.DataFrame, baselines: dict[str, pl.DataFr
 def _compare_with_production(slate: pl.DataFrame, production: pl.DataFrame | None) -> Verdict:
     if production is None:
         return Verdict(True, ("passes: there is no active release to compare with",), {})
+    if _list_rules(slate) != _list_rules(production):
+        return Verdict(
+            True,
+            ("passes: the lists of production were selected by other rules; only the baseline decides",),
+            {},
+        )
     common = slate.join(production, on=REQUEST_KEY, suffix="_other")
     if common.is_empty():
         return Verdict(
@@ -110,6 +117,11 @@ def _compare_with_production(slate: pl.DataFrame, production: pl.DataFrame | Non
         (f"{'passes' if is_passed else 'FAILS'}: {comparison}; a lower bound above {allowed:.4f} is required",),
         {"slate - production": difference, "production": production_metric.interval()},
     )
+
+
+def _list_rules(slate: pl.DataFrame) -> str:
+    """The rules that the lists were selected by; empty for a release of an earlier version."""
+    return str(slate["rules"][0]) if "rules" in slate.columns and not slate.is_empty() else ""
 
 
 def _has_few_users(rows: pl.DataFrame) -> bool:

@@ -88,11 +88,15 @@ def test_hanging_popularity_is_left_out(tmp_path):
 
 
 def test_ranker_changes_the_order_by_its_weight(bench):
-    bench.store.users["u"] = history("t0")
+    bench.store.users["u"] = history("t0", "t1", "t4")
     channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
-    for share, best in ((0.0, "t0"), (0.9, "t4")):
-        of = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(share))
+    for weight, best in ((0.0, "t0"), (0.9, "t4")):
+        of = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(weight))
         assert bench.ask(of, limit=1, scene="private_fm") == [best]
+    # Among discoveries it has a weight of its own.
+    for weight, best in ((0.0, "t2"), (0.9, "t6")):
+        of = release(tracks(8), channels, ranker=FavourRanker(8), blend=Blend(0.9, discovery_weight=weight))
+        assert bench.ask(of, limit=1, scene="private_fm", discovery=1.0) == [best]
 
 
 def test_scene_uses_its_task_weights(bench):
@@ -100,7 +104,7 @@ def test_scene_uses_its_task_weights(bench):
         def score(self, users, items_BC):
             return super().score(users, items_BC) | {"like": (items_BC == 7).astype(np.float32)}
 
-    bench.store.users["u"] = history("t0")
+    bench.store.users["u"] = history("t0", "t4", "t5")
     channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
     heads = TaskWeights({"": {"not_skipped": 1.0}, "private_fm": {"like": 1.0}})
     of = release(tracks(8), channels, ranker=TwoHeads(6), blend=Blend(0.9, heads))
@@ -155,7 +159,7 @@ def test_block_takes_effect_while_the_store_fails(bench):
 
 
 def test_artist_cap_depends_on_the_scene(bench):
-    many = MAX_TRACKS_PER_ARTIST + 2
+    many = MAX_TRACKS_PER_ARTIST + 2  # there are as many tracks within the cap of the daily list
     table = tracks(many + 2, artist_ids=[["a"]] * many + [["b"], ["b"]])
     of = release(table, [ListChannel("popularity", range(2, many + 4))])
     for scene, most in (("private_fm", 1), ("daily", MAX_TRACKS_PER_ARTIST)):

@@ -154,12 +154,15 @@ def test_new_user_does_not_get_the_onboarding_picks_back(bench, scene):
     bench.store.users["u"] = liked(*picks)
     shown = bench.ask(of, limit=30, scene=scene)
     assert len(shown) == 30 and not set(picks) & set(shown)
-    # A pick that was played is a track like any other, and so are all likes of a user who has played ten tracks.
+    # A pick that was played is a track like any other, and so are all likes of a user who has played three tracks.
     bench.store.users["v"] = liked(*picks) | history("t000")
     shown = bench.ask(of, limit=30, scene=scene, user_id="v")
     assert set(picks) & set(shown) == {"t000"}
-    bench.store.users["w"] = liked(*picks) | history(*[f"t{n:03}" for n in range(10, 20)])
-    assert set(picks) <= set(bench.ask(of, limit=30, scene=scene, user_id="w", discovery=0.0))
+    bench.store.users["w"] = liked(*picks) | history("t010", "t011", "t012")
+    shown = bench.ask(of, limit=30, scene=scene, user_id="w")
+    assert set(picks) <= set(shown) and not set(picks) & set(shown[1:5])
+    # In a session, picks are spread over the stream, too, although each response has three tracks.
+    assert sum(track in played(13) for track in bench.ask(of, limit=3, scene="private_fm", user_id="w")) == 1
 
 
 def test_daily_list_has_at_most_four_tracks_of_an_artist(bench):
@@ -181,7 +184,7 @@ def test_daily_list_has_at_most_four_tracks_of_an_artist(bench):
 def test_small_catalog_exceeds_the_artist_cap_as_little_as_possible_and_says_so(bench):
     table = tracks(30, track_id=[f"t{n:03}" for n in range(30)], artist_ids=[[f"a{n % 3}"] for n in range(30)])
     of = release(
-        table, [ListChannel("popularity", range(2, 12))], vocabulary=Vocabulary.build(table, table.select("track_id"))
+        table, [ListChannel("popularity", range(2, 32))], vocabulary=Vocabulary.build(table, table.select("track_id"))
     )
     bench.store.users["u"] = history("t000")
     answer = bench.answer(of, limit=18)

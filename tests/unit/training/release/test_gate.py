@@ -107,3 +107,12 @@ def test_point_estimate_of_many_users_decides() -> None:
     users = {f"u{user}": [0.5] for user in range(12)}
     baseline = slate({user: [0.5 + (0.12 if int(user[1:]) % 2 else -0.08)] for user in users})
     assert not judge(slate(users), {"last_played": baseline}, None).is_passed
+
+
+def test_production_with_other_rules_of_lists_is_not_compared() -> None:
+    capped = slate(SLATE).with_columns(rules=pl.lit("at most 4"))
+    for production in (shifted(+0.1), shifted(+0.1).with_columns(rules=pl.lit("at most 15"))):
+        verdict = judge(capped, {"last_played": shifted(-0.05)}, production)
+        assert verdict.is_passed and "selected by other rules" in verdict.reasons[1]
+    same = shifted(+0.1).with_columns(rules=pl.lit("at most 4"))
+    assert not judge(capped, {"last_played": shifted(-0.05)}, same).is_passed
