@@ -162,7 +162,8 @@ def test_new_user_does_not_get_the_onboarding_picks_back(bench, scene):
     shown = bench.ask(of, limit=30, scene=scene, user_id="w")
     assert set(picks) <= set(shown) and not set(picks) & set(shown[1:5])
     # In a session, picks are spread over the stream, too, although each response has three tracks.
-    assert sum(track in played(13) for track in bench.ask(of, limit=3, scene="private_fm", user_id="w")) == 1
+    known = [*picks, "t010", "t011", "t012"]
+    assert sum(track in known for track in bench.ask(of, limit=3, scene="private_fm", user_id="w")) == 1
 
 
 def test_daily_list_has_at_most_four_tracks_of_an_artist(bench):
