@@ -27,6 +27,15 @@ COMMA := ,
 quoted = '$(subst ','\'',$(1))'
 PARAMETERS = --logs $(call quoted,$(LOGS)) --recipe $(call quoted,$(RECIPE)) --as-of $(call quoted,$(AS_OF)) --channels $(call quoted,$(CHANNELS))
 
+# make accepts any variable on its command line, so a misspelled one would have no effect and no message.
+VARIABLES := RECIPE LOGS AS_OF CHANNELS ONLY ROWS ABLATION SEEDS USERS TRACKS DAYS SEED TO FROM SUPPRESSION PYTHON STUDY
+given := $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name)))
+unknown := $(firstword $(filter-out $(VARIABLES) SEGUE_% PATH SHELL MAKEFLAGS,$(given)))
+ifneq ($(unknown),)
+near := $(shell $(PYTHON) -c 'import difflib, sys; print(*difflib.get_close_matches(sys.argv[1].upper(), sys.argv[2:], 1))' '$(subst ','\'',$(unknown))' $(VARIABLES) 2> /dev/null)
+$(error there is no variable $(unknown); $(if $(near),did you mean $(near)?,use one of: $(VARIABLES)))
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: setup simulate run pipeline serve backup restore prune stop check unit test lint acceptance bench ablation study docs screenshots clean lock audit sbom help
 
@@ -95,6 +104,9 @@ bench: setup ## Compare speed with other libraries, into SEGUE_HOME/reports/benc
 
 ablation: setup ## Run ablations on the landed logs, cached and resumable, into SEGUE_HOME/reports (ABLATION, SEEDS, RECIPE)
 	@$(BIN)/python -m local.environment python -m training.ablations $(if $(ABLATION),$(call quoted,$(ABLATION))) --seeds $(SEEDS) --recipe $(call quoted,$(RECIPE)) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))
+
+.DEFAULT:
+	$(error there is no target '$@'; `make help` lists the targets)
 
 study:
 	@echo "make study is now: make ablation" >&2; exit 2

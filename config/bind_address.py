@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from collections.abc import Callable
 
 from config.jwt_settings import load_jwt_settings
@@ -32,3 +34,23 @@ def check_bind_address(settings: Settings, service: str) -> None:
             f"SEGUE_HOST={settings.host!r} would open {service} to every machine that reaches this address; if that is intended, "
             f"set {' and '.join(missing)}; otherwise unset SEGUE_HOST for 127.0.0.1"
         )
+
+
+def check_port_is_free(settings: Settings, service: str, port: int, setting: str) -> None:
+    """Check that no other program listens on the port of a service. Other problems of the address are left to the server.
+
+    Raises:
+        SettingError: Another program listens on it; the message names the port and its setting.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # Like a server, which may start while connections of its predecessor are closing.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise SettingError(
+                    f"port {port} on {settings.host}, where the {service} should listen, is taken by another program; if that "
+                    f"is a running Segue, `make stop` ends it; otherwise choose another port: {setting}=NUMBER"
+                ) from error

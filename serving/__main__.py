@@ -11,7 +11,7 @@ import secrets
 import sys
 
 from config import http_settings, jwt_settings, settings
-from config.bind_address import check_bind_address
+from config.bind_address import check_bind_address, check_port_is_free
 from serving.http.api_keys import ApiKeys
 from serving.http.user_tokens import UserTokens
 
@@ -32,6 +32,7 @@ def main() -> None:
         ApiKeys(settings.load_api_keys())
         check_bind_address(current, "recommender")
         http_settings.load_http_settings()
+        check_port_is_free(current, "recommender", current.recommender_port, "SEGUE_RECOMMENDER_PORT")
     except ValueError as error:
         raise SystemExit(str(error)) from error
     # A new token for each start; the processes inherit it.

@@ -181,7 +181,9 @@ class Runtime:
         self._writing = EventWriting(
             log=log,
             pusher=pusher,
-            ingestor=EventIngestor(log, pusher, self._hydrator.record_exclusions, metrics, now_us),
+            ingestor=EventIngestor(
+                log, pusher, self._hydrator.record_exclusions, metrics, now_us, self._is_known_track
+            ),
             exposures=ExposureLog(settings.event_log, now_us),
             feature_log=FeatureLog(
                 settings.request_log, settings.feature_log_share, now_us, lambda: self._applied_position(log)
@@ -463,6 +465,11 @@ class Runtime:
         release = self._release_manager.current
         item = release.vocabulary.track_code.get(track_id) if release else None
         return int(release.catalog.duration_ms_V[item]) or None if release and item is not None else None
+
+    def _is_known_track(self, track_id: str) -> bool:
+        """Whether the production release has the track; True without a release, which cannot tell."""
+        release = self._release_manager.current
+        return release is None or track_id in release.vocabulary.track_code
 
     def _load(self, folder: Path) -> ServedRelease:
         return load_release(folder, self._online.contract(), self._parts, self._settings.release_public_key)

@@ -1,64 +1,20 @@
-"""Pydantic models of the HTTP API; their field descriptions appear in the OpenAPI document.
+"""Pydantic models of the HTTP API's responses; their field descriptions appear in the OpenAPI document.
 
 Knows nothing about how a response is computed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.pipeline.request import MAX_ID_BYTES, MIN_PATH_LENGTH
 from serving.pipeline.user_profile import InterestSummary, ProfileEvent
 from serving.reasons.messages import Language, render_reason
-from training.slate.scenes import PATH
 
 if TYPE_CHECKING:
     from serving.pipeline.response import RecommendationResponse
     from serving.pipeline.search import SearchResult
-
-Territory = Annotated[
-    str | None,
-    Field(
-        pattern=r"^[A-Za-z]{2}$",
-        description="Country of the listener, ISO 3166-1 alpha-2; default: that of the service (`SEGUE_TERRITORY`). Without "
-        "either, only tracks that are available everywhere are returned",
-    ),
-]
-Explicit = Annotated[
-    bool | None,
-    Field(
-        description="Whether tracks with an advisory label are allowed; default: `SEGUE_EXPLICIT` of the service (yes)"
-    ),
-]
-ReasonLanguage = Annotated[Language, Field(description="Language of the reasons: English or Chinese")]
-
-
-TrackId = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES)]
-
-
-class PathInput(BaseModel):
-    """A request of `POST /path`. A model of its own, because `from` cannot be the name of a parameter."""
-
-    from_track: str = Field(alias="from", min_length=1, max_length=MAX_ID_BYTES, description="First track of the path")
-    to_track: str = Field(alias="to", min_length=1, max_length=MAX_ID_BYTES, description="Last track of the path")
-    length: int | None = Field(
-        default=None,
-        ge=MIN_PATH_LENGTH,
-        le=PATH.max_limit,
-        description=f"Number of tracks with both ends; default: {PATH.limit}",
-    )
-    user_id: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=MAX_ID_BYTES,
-        description="Id of the user, whose blocked and disliked tracks are excluded",
-    )
-    territory: Territory = None
-    explicit: Explicit = None
-    language: ReasonLanguage = "en"
-    debug: bool = Field(default=False, description="Whether the response has a `trace`")
 
 
 class RecommendedTrack(BaseModel):
@@ -234,12 +190,86 @@ class RejectedEvent(BaseModel):
     reason: str
 
 
+class UnknownTrackEvent(BaseModel):
+    """An accepted event about a track that the release in service does not have."""
+
+    index: int = Field(description="Position of the row in the report, from 0")
+    track_id: str
+
+
 class EventReport(BaseModel):
     """What happened to the reported rows."""
 
     accepted: int = Field(description="Rows that are durable and visible to the user's next request")
     duplicate: int = Field(description="Rows whose event_id was reported before")
     rejected: list[RejectedEvent]
+    unknown_tracks: list[UnknownTrackEvent] = Field(
+        default=[],
+        description="Accepted or duplicate rows about tracks that the release in service does not have: probably wrong ids, or "
+        "tracks that were landed after the release. They influence recommendations when a release has the track",
+    )
+
+
+class InvalidField(BaseModel):
+    """A field that violates the schema."""
+
+    pointer: str = Field(description="JSON pointer (RFC 6901) of the field in the body")
+    detail: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str = Field(description="`about:blank`: the status says what kind of problem it is")
+    title: str = Field(description="Phrase of the status")
+    status: int = Field(description="HTTP status")
+    detail: str = Field(description="What is wrong, and the remedy")
+    error: str = Field(description="The same as `detail`, for clients of earlier versions")
+    errors: list[InvalidField] | None = Field(
+        default=None,
+        exclude_if=lambda errors: errors is None,
+        description="The first invalid fields of a body that violates its schema",
+    )
+
+
+class EventProblem(Problem, EventReport):
+    """The report of events that were all rejected."""
+
+
+class CanaryStatus(BaseModel):
+    """A release that serves a share of the users beside the production release."""
+
+    release: str
+    share: float = Field(description="Fraction of the users, 0 to 1")
+    is_in_service: bool
+
+
+class DegradedPart(BaseModel):
+    """A part of the service that does not work at the moment."""
+
+    part: str
+    why: str
+    error: str
+    since_s: float = Field(description="Seconds since 1970 (UTC) at which it stopped working")
+
+
+class RefusedRelease(BaseModel):
+    """A release that was not taken into service."""
+
+    release: str
+    why: str
+    at_s: float = Field(description="Seconds since 1970 (UTC) at which it was rejected")
+
+
+class ServiceStatus(BaseModel):
+    """Releases in service and degraded parts."""
+
+    is_ready: bool
+    degraded: list[DegradedPart]
+    release: str | None = Field(description="The production release")
+    experiment: str | None = Field(description="Name of the running experiment")
+    beside: list[CanaryStatus] = Field(description="Canary releases")
+    refused: list[RefusedRelease]
 
 
 def render_recommendation(response: RecommendationResponse, language: Language, has_trace: bool) -> Recommendation:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import bentoml
-from pydantic import Field
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
@@ -25,33 +24,38 @@ from serving.http import openapi
 from serving.http.access_policy import OTHER_USER, AccessControl, AccessPolicy
 from serving.http.admission import Admission, RequestQueue
 from serving.http.api_keys import ApiKeys
+from serving.http.asgi import PROBLEM_MEDIA_TYPE, problem
 from serving.http.connection_limits import configure_uvicorn
 from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
+from serving.http.problems import ProblemDetails, ValidationLogFilter
 from serving.http.rate_limit import RateLimit
 from serving.http.request_body import BodyLimits
-from serving.http.request_guard import RequestGuard, ValidationErrorFormatter, ValidationLogFilter
+from serving.http.request_guard import RequestGuard
 from serving.http.static_page import ListeningPage
 from serving.http.user_tokens import OTHER_USER_MESSAGE, UserTokens, names_other_user
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
-from serving.pipeline.request import DEFAULT_SCENE, MAX_EXCLUDED, MAX_ID_BYTES, MAX_SEEDS, MAX_TITLE_LENGTH
+from serving.pipeline.request import DEFAULT_SCENE
 from serving.reasons.messages import Language
+from serving.request_schemas import (
+    EventsRequest,
+    ListenerRequest,
+    ListenersRequest,
+    PathRequest,
+    RecommendRequest,
+    SearchRequest,
+    SimilarRequest,
+)
 from serving.schemas import (
     EventReport,
-    Explicit,
-    PathInput,
-    ReasonLanguage,
     Recommendation,
     SearchResults,
-    Territory,
-    TrackId,
     UserIds,
     UserProfileResponse,
     render_recommendation,
     render_search,
 )
-from training.slate.scenes import SCENES, SIMILAR
 
 if TYPE_CHECKING:
     from serving.runtime import Runtime
@@ -60,18 +64,15 @@ MAX_CONCURRENT_REPORTS = 16
 THREADS = settings.MAX_CONCURRENT_REQUESTS + MAX_CONCURRENT_REPORTS
 TIMEOUT_S = 30
 MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS = 64, 128
-MAX_EVENTS = 1000
-MAX_LISTED, MAX_QUERY_LENGTH = 50, 200
 
 
 class LimitedService(bentoml.Service[Any]):
-    """A BentoML service whose server has the connection limits of the settings."""
+    """A BentoML service whose server has the connection limits of the settings, and whose errors are problem documents."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """The ASGI application; BentoML's workers call it before they configure uvicorn."""
         configure_uvicorn(http_settings.load_http_settings())
-        app: ASGIApp = super().to_asgi(is_main)
-        return app
+        return ProblemDetails(super().to_asgi(is_main), openapi.methods, openapi.request_fields)
 
 
 # Without `max_concurrency`: BentoML would count requests before they are authenticated and before their body has arrived.
@@ -102,45 +103,20 @@ class Recommender:
 
         return Runtime(here, metrics)
 
-    @bentoml.api(output_spec=Recommendation)
+    @bentoml.api(input_spec=RecommendRequest, output_spec=Recommendation)
     def recommend(
         self,
-        user_id: Annotated[
-            str | None,
-            Field(
-                min_length=1,
-                max_length=MAX_ID_BYTES,
-                description="Id of the user; may be omitted with `seeds` or `title`",
-            ),
-        ] = None,
-        scene: Annotated[
-            str, Field(max_length=64, description=f"Place in the product: {', '.join(SCENES)}")
-        ] = DEFAULT_SCENE,
-        limit: Annotated[int | None, Field(ge=1, description="Number of items; default: that of the scene")] = None,
-        discovery: Annotated[
-            float | None,
-            Field(
-                ge=0,
-                le=1,
-                description="Fraction of tracks in the response that the user has not played, rounded down to whole tracks; "
-                "default: the release's share for the scene",
-            ),
-        ] = None,
-        territory: Territory = None,
-        explicit: Explicit = None,
-        language: ReasonLanguage = "en",
-        debug: Annotated[bool, Field(description="Whether the response has a `trace`")] = False,
-        seeds: Annotated[
-            list[TrackId],
-            Field(max_length=MAX_SEEDS, description="Tracks of a playlist to continue, in its order"),
-        ] = [],  # noqa: B006  # pydantic copies the default
-        title: Annotated[
-            str, Field(max_length=MAX_TITLE_LENGTH, description="Title of the playlist to continue, in any language")
-        ] = "",
-        exclude: Annotated[
-            list[TrackId],
-            Field(max_length=MAX_EXCLUDED, description="Tracks that must not be in the response; may be unknown ones"),
-        ] = [],  # noqa: B006
+        user_id: str | None = None,
+        scene: str = DEFAULT_SCENE,
+        limit: int | None = None,
+        discovery: float | None = None,
+        territory: str | None = None,
+        explicit: bool | None = None,
+        language: Language = "en",
+        debug: bool = False,
+        seeds: Sequence[str] = (),
+        title: str = "",
+        exclude: Sequence[str] = (),
     ) -> Recommendation | Response:
         """Tracks, playlists or short videos for a user, best first.
 
@@ -182,23 +158,16 @@ class Recommender:
         except NotReady as error:
             return _error(503, error)
 
-    @bentoml.api(output_spec=Recommendation)
+    @bentoml.api(input_spec=SimilarRequest, output_spec=Recommendation)
     def similar(
         self,
-        track_id: Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES, description="Track to compare with")],
-        limit: Annotated[int | None, Field(ge=1, description=f"Number of tracks; default: {SIMILAR.limit}")] = None,
-        user_id: Annotated[
-            str | None,
-            Field(
-                min_length=1,
-                max_length=MAX_ID_BYTES,
-                description="Id of the user, whose blocked and disliked tracks are excluded",
-            ),
-        ] = None,
-        territory: Territory = None,
-        explicit: Explicit = None,
-        language: ReasonLanguage = "en",
-        debug: Annotated[bool, Field(description="Whether the response has a `trace`")] = False,
+        track_id: str,
+        limit: int | None = None,
+        user_id: str | None = None,
+        territory: str | None = None,
+        explicit: bool | None = None,
+        language: Language = "en",
+        debug: bool = False,
     ) -> Recommendation | Response:
         """Tracks similar to a given one, most similar first.
 
@@ -219,7 +188,7 @@ class Recommender:
         except NotReady as error:
             return _error(503, error)
 
-    @bentoml.api(input_spec=PathInput, output_spec=Recommendation)
+    @bentoml.api(input_spec=PathRequest, output_spec=Recommendation)
     def path(
         self,
         from_track: str,
@@ -252,31 +221,29 @@ class Recommender:
         except NotReady as error:
             return _error(503, error)
 
-    @bentoml.api(output_spec=EventReport)
-    def events(
-        self,
-        events: Annotated[
-            list[Any],
-            Field(min_length=1, max_length=MAX_EVENTS, json_schema_extra={"items": openapi.event_schema()}),
-        ],
-    ) -> EventReport | Response:
+    @bentoml.api(input_spec=EventsRequest, output_spec=EventReport)
+    def events(self, events: list[Any]) -> EventReport | Response:
         """Report events of users.
 
         Each row is a `listening_events` row of the data contract. Accepted rows are durable when the response arrives and
         visible to the user's next request. A row with a known `event_id` is a duplicate and has no effect; a row that violates
-        the contract is rejected with the reason, and the other rows are accepted. Missing times default to now.
+        the contract is rejected with the reason, and the other rows are accepted. Missing times default to now. 422: every row
+        is rejected; the problem has the fields of the report.
         """
         if denied := _deny_other_users(row.get("user_id") if isinstance(row, dict) else None for row in events):
             return denied
         try:
-            return EventReport(**asdict(self._runtime.ingest_events(events)))
+            report = asdict(self._runtime.ingest_events(events))
         except (LogBusy, OSError) as error:
             return _error(503, error)
+        if report["accepted"] or report["duplicate"]:
+            return EventReport(**report)
+        first = report["rejected"][0]
+        why = f"all {len(events)} events were rejected; the first one (index {first['index']}): {first['reason']}"
+        return _problem(422, why, **report)
 
-    @bentoml.api(output_spec=UserProfileResponse)
-    def listener(
-        self, user_id: Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")]
-    ) -> UserProfileResponse | Response:
+    @bentoml.api(input_spec=ListenerRequest, output_spec=UserProfileResponse)
+    def listener(self, user_id: str) -> UserProfileResponse | Response:
         """Events and interests of a user.
 
         The newest events with their sessions; the interests that `multi_interest` finds in the listened tracks, each named by
@@ -291,37 +258,16 @@ class Recommender:
         except NotReady as error:
             return _error(503, error)
 
-    @bentoml.api(output_spec=SearchResults)
+    @bentoml.api(input_spec=SearchRequest, output_spec=SearchResults)
     def search(
         self,
-        query: Annotated[
-            str,
-            Field(
-                max_length=MAX_QUERY_LENGTH,
-                description="Names, moods, scenes, styles, languages and years in words of English or Chinese; empty: any track",
-            ),
-        ] = "",
-        words: Annotated[
-            str,
-            Field(
-                max_length=MAX_QUERY_LENGTH,
-                deprecated=True,
-                description="Former name of `query`, used if that is empty",
-            ),
-        ] = "",
-        limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="Number of tracks")] = 20,
-        user_id: Annotated[
-            str | None,
-            Field(
-                min_length=1,
-                max_length=MAX_ID_BYTES,
-                description="Id of the user, whose taste decides between similarly good matches, and whose blocked and disliked "
-                "tracks are excluded",
-            ),
-        ] = None,
-        territory: Territory = None,
-        explicit: Explicit = None,
-        language: ReasonLanguage = "en",
+        query: str = "",
+        words: str = "",
+        limit: int = 20,
+        user_id: str | None = None,
+        territory: str | None = None,
+        explicit: bool | None = None,
+        language: Language = "en",
     ) -> SearchResults | Response:
         """Search tracks by names or by what they are like, best first.
 
@@ -339,8 +285,8 @@ class Recommender:
         except NotReady as error:
             return _error(503, error)
 
-    @bentoml.api(output_spec=UserIds)
-    def listeners(self, limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="Number of ids")] = 20) -> UserIds:
+    @bentoml.api(input_spec=ListenersRequest, output_spec=UserIds)
+    def listeners(self, limit: int = 20) -> UserIds:
         """Ids of some users, in order, whose features were materialized."""
         return UserIds(user_ids=self._runtime.list_users(limit))
 
@@ -359,7 +305,7 @@ class Recommender:
 
 
 def _openapi_document() -> dict[str, Any]:
-    return openapi.build_openapi_document(Recommender.openapi_spec.asdict())  # type: ignore[attr-defined]
+    return openapi.build_openapi_document(Recommender.apis)
 
 
 def _status() -> dict[str, Any]:
@@ -431,7 +377,6 @@ def _add_middleware(recommender: Any) -> None:
     recommender.add_asgi_middleware(
         Admission, load_queues=_queues, load_client_requests=_client_requests, on_rejected=_count_shed_request
     )
-    recommender.add_asgi_middleware(ValidationErrorFormatter)
 
 
 _add_middleware(Recommender)
@@ -446,6 +391,11 @@ def _deny_other_users(user_ids: Iterable[object]) -> Response | None:
 
 
 def _error(status: int, error: Exception) -> Response:
+    return _problem(status, str(error))
+
+
+def _problem(status: int, detail: str, **members: Any) -> Response:
     # BentoML returns a Response object unchanged.
     headers = {"Retry-After": "1"} if status == 503 else None
-    return JSONResponse({"error": str(error)}, status_code=status, headers=headers)
+    content, media_type = problem(status, detail, **members), PROBLEM_MEDIA_TYPE.decode()
+    return JSONResponse(content, status_code=status, headers=headers, media_type=media_type)

@@ -15,15 +15,19 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from sequences import behaviours
+from serving.suggestions import suggest
 
 TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog")
 
 
 class ReportedEvent(BaseModel):
-    """The columns of a reported event, for documentation; `read_event` validates rows."""
+    """One event: a row of the data contract's `listening_events`. Every column that is not required may be null."""
+
+    # For documentation; `read_event` validates rows.
+    model_config = ConfigDict(extra="forbid")
 
     event_id: str | None = Field(
         default=None, description="Rows with the same id are one event; default: a hash of the event"
@@ -50,6 +54,7 @@ class ReportedEvent(BaseModel):
 
 COLUMNS = tuple(ReportedEvent.model_fields)
 MICROSECONDS_PER_SECOND = 1_000_000  # times are in µs since 1970, UTC
+MIN_PLAUSIBLE_US = 10_000_000_000_000  # April 1970; seconds and milliseconds of this century are below it
 MAX_FUTURE_US = 5 * 60 * MICROSECONDS_PER_SECOND
 MAX_AGE_US = 30 * 24 * 3600 * MICROSECONDS_PER_SECOND
 MAX_PLAY_MS = 24 * 3600 * 1000
@@ -85,7 +90,9 @@ def read_event(row: object, now_us: int) -> Event:
         raise EventRejected(f"an event is an object with columns, not {type(row).__name__}")
     unknown = sorted(str(name) for name in row.keys() - set(COLUMNS))
     if unknown:
-        raise EventRejected(f"unknown column {unknown[0][:64]!r}; the contract has {', '.join(COLUMNS)}")
+        meant = suggest(unknown[0], [column for column in COLUMNS if column not in row])
+        hint = f"did you mean {meant}? The" if meant else "the"
+        raise EventRejected(f"unknown column {unknown[0][:64]!r}; {hint} contract has {', '.join(COLUMNS)}")
     event: Event = dict.fromkeys(COLUMNS)
     for column, read in _READERS.items():
         event[column] = read(column, row.get(column))
@@ -129,6 +136,11 @@ def _times(row: Mapping[str, Any], is_play: bool, played_ms: int, now_us: int) -
         if time > now_us + MAX_FUTURE_US:
             raise EventRejected(
                 f"{name} is {_format_time(time)}, more than 5 minutes ahead of the server's clock; check the device's clock"
+            )
+        if 0 < time < MIN_PLAUSIBLE_US:
+            raise EventRejected(
+                f"{name} is {_format_time(time)}; integers are microseconds since 1970: multiply seconds by 1,000,000, "
+                "milliseconds by 1,000"
             )
         if time < now_us - MAX_AGE_US:
             raise EventRejected(

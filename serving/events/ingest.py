@@ -27,16 +27,29 @@ class RejectedRow:
 
 
 @dataclass(frozen=True)
+class UnknownTrackRow:
+    """Position of a valid row in the report, from 0, and its track, which the release in service does not have."""
+
+    index: int
+    track_id: str
+
+
+@dataclass(frozen=True)
 class IngestResult:
-    """Number of durable rows, number of duplicates, and the rejected rows."""
+    """Number of durable rows, number of duplicates, the rejected rows, and the other rows about unknown tracks."""
 
     accepted: int
     duplicate: int
     rejected: list[RejectedRow]
+    unknown_tracks: list[UnknownTrackRow]
 
 
 class EventIngestor:
-    """Ingests reports; thread-safe. Calls `exclude` with new events before they are pushed to the online store."""
+    """Ingests reports; thread-safe. Calls `exclude` with new events before they are pushed to the online store.
+
+    `is_known_track` says whether the release in service has a track; events about others are accepted, because the track may
+    have been landed since, and named in the result.
+    """
 
     def __init__(
         self,
@@ -45,8 +58,10 @@ class EventIngestor:
         exclude: Callable[[Sequence[Event]], None],
         metrics: Metrics,
         now_us: Callable[[], int],
+        is_known_track: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._log, self._push, self._exclude, self._metrics, self._now_us = log, push, exclude, metrics, now_us
+        self._is_known_track = is_known_track
 
     def ingest(self, rows: Sequence[object], erased: Container[str] = ()) -> IngestResult:
         """Validate, log and push a report.
@@ -60,6 +75,7 @@ class EventIngestor:
         """
         events: list[Event] = []
         rejected: list[RejectedRow] = []
+        unknown: list[UnknownTrackRow] = []
         with self._metrics.event_seconds.time():
             now_us = self._now_us()
             for index, row in enumerate(rows):
@@ -70,8 +86,10 @@ class EventIngestor:
                     continue
                 if event["user_id"] in erased:
                     rejected.append(RejectedRow(index, ERASED_USER_REASON))
-                else:
-                    events.append(event)
+                    continue
+                events.append(event)
+                if event["target_type"] == "track" and not self._is_known_track(event["target_id"]):
+                    unknown.append(UnknownTrackRow(index, event["target_id"]))
             accepted = duplicate = 0
             if events:
                 appended = self._log.append(events)
@@ -80,6 +98,12 @@ class EventIngestor:
                 if not self._push.push(appended):
                     self._metrics.events.labels("pushed_later").inc(accepted)
         self._metrics.unpushed.set(self._push.pending_reports)
-        for outcome, count in (("accepted", accepted), ("duplicate", duplicate), ("rejected", len(rejected))):
+        counts = {
+            "accepted": accepted,
+            "duplicate": duplicate,
+            "rejected": len(rejected),
+            "unknown_track": len(unknown),
+        }
+        for outcome, count in counts.items():
             self._metrics.events.labels(outcome).inc(count)
-        return IngestResult(accepted, duplicate, rejected)
+        return IngestResult(accepted, duplicate, rejected, unknown)

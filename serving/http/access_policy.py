@@ -19,7 +19,7 @@ from serving.http.cross_origin import describe_foreign_host, describe_foreign_or
 from serving.http.rate_limit import RateLimit
 from serving.http.user_tokens import AUTHENTICATED_USER, USER_PATHS, USER_PREFIXES, UserTokens
 
-PUBLIC_PATHS = ("/livez", "/readyz", "/healthz", "/metrics", "/", "/docs", "/docs.json")
+PUBLIC_PATHS = ("/livez", "/readyz", "/healthz", "/metrics", "/", "/docs", "/docs.json", "/openapi.json")
 """Paths that can be read without a key: probes, metrics, the listening page (not its API requests), and the API's page."""
 PUBLIC_PREFIXES = ("/page/", "/static_content/")
 NO_KEY, RATE_LIMITED, NOT_LOCAL = "no_key", "too_often", "not_local"

@@ -1,12 +1,17 @@
-"""Types and small functions that the ASGI middlewares share: headers of requests, complete responses, the client's name."""
+"""Types and small functions that the ASGI middlewares share: headers of requests, complete responses, the client's name.
+
+Errors are problem documents (RFC 9457).
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 JSON_MEDIA_TYPE = b"application/json"
+PROBLEM_MEDIA_TYPE = b"application/problem+json"
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -36,9 +41,10 @@ def get_client(scope: Message) -> str:
     return client
 
 
-def error_body(error: str) -> bytes:
-    """The JSON body of an error response."""
-    return json.dumps({"error": error}).encode()
+def problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
+    """A problem document (RFC 9457) with further `members`; `error` repeats `detail` for clients of earlier versions."""
+    title = HTTPStatus(status).phrase
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, "error": detail, **members}
 
 
 async def send_response(
@@ -51,5 +57,5 @@ async def send_response(
 
 
 async def send_error(send: Send, status: int, error: str, *more: tuple[bytes, bytes]) -> None:
-    """Send an error response as JSON, with `more` headers."""
-    await send_response(send, status, JSON_MEDIA_TYPE, error_body(error), more)
+    """Send an error response as a problem document, with `more` headers."""
+    await send_response(send, status, PROBLEM_MEDIA_TYPE, json.dumps(problem(status, error)).encode(), more)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ipaddress
+import json
 import logging
 import os
 from http import HTTPStatus
@@ -19,6 +20,7 @@ import uvicorn.config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from config.http_settings import HttpSettings
+from serving.http.asgi import PROBLEM_MEDIA_TYPE, problem
 
 BODY_GRACE_S = 5.0
 """Time after the deadline of a body in which the request guard responds with 408, before the connection is closed."""
@@ -188,9 +190,11 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             logger.info("connection closed: %s", why, extra={"fields": {"status": status, "client": self.client}})
         # In the middle of another response, a second one would be taken for a part of it.
         if status is not None and (self.cycle is None or self.cycle.response_complete):
-            phrase = HTTPStatus(status).phrase
-            lines = [f"HTTP/1.1 {status} {phrase}", "content-type: text/plain", f"content-length: {len(why)}"]
-            self.transport.write("\r\n".join([*lines, "connection: close", "", why]).encode("ascii"))
+            body = json.dumps(problem(status, why))
+            media_type = PROBLEM_MEDIA_TYPE.decode()
+            lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"content-type: {media_type}"]
+            lines += [f"content-length: {len(body)}", "connection: close", "", body]
+            self.transport.write("\r\n".join(lines).encode("ascii"))
         self.transport.close()
 
 

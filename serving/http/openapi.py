@@ -1,28 +1,91 @@
-"""OpenAPI document of the service: what BentoML derives from the code, plus an overview, tags, examples and errors.
+"""OpenAPI 3.1 document of the service: the models of requests and responses, with tags, examples and errors.
 
 Summaries and descriptions of operations are the docstrings of the API methods; those of fields are pydantic field
-descriptions. Examples are in `openapi_examples.yaml`. Knows nothing about HTTP.
+descriptions. Examples are in `openapi_examples.yaml`. Operation ids are names of methods in generated clients, so they do not
+change. Knows nothing about HTTP.
 """
 
 from __future__ import annotations
 
 import inspect
-import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from serving.events.event_schema import ReportedEvent, allowed_actions
 from serving.http import media_files
+from serving.http.asgi import problem
 from serving.http.user_tokens import USER_PATHS
+from serving.request_schemas import (
+    EventsRequest,
+    ListenerRequest,
+    ListenersRequest,
+    PathRequest,
+    RecommendRequest,
+    SearchRequest,
+    SimilarRequest,
+)
+from serving.schemas import (
+    EventProblem,
+    EventReport,
+    Problem,
+    Recommendation,
+    SearchResults,
+    ServiceStatus,
+    UserIds,
+    UserProfileResponse,
+)
 from training.slate.scenes import SCENES
 
 Spec = dict[str, Any]
 
-NULL = {"type": "null"}
+
+class ApiMethod(Protocol):
+    """The part of a method of the service class that the document needs."""
+
+    doc: str | None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation: its stable id, its tag and the models of its bodies; `request` is None for GET."""
+
+    operation_id: str
+    tag: str
+    request: type[BaseModel] | None = None
+    response: type[BaseModel] | None = None
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return "GET" if self.request is None else "POST"
+
+
+OPERATIONS = {
+    "/recommend": Operation("recommend", "Recommend", RecommendRequest, Recommendation),
+    "/similar": Operation("similar", "Recommend", SimilarRequest, Recommendation),
+    "/path": Operation("path", "Recommend", PathRequest, Recommendation),
+    "/events": Operation("report_events", "Events", EventsRequest, EventReport),
+    "/listener": Operation("listener", "Inspect", ListenerRequest, UserProfileResponse),
+    "/listeners": Operation("listeners", "Inspect", ListenersRequest, UserIds),
+    "/search": Operation("search", "Inspect", SearchRequest, SearchResults),
+    media_files.PATHS[0]: Operation("preview", "Media"),
+    media_files.PATHS[1]: Operation("cover", "Media"),
+    "/livez": Operation("livez", "Operations"),
+    "/readyz": Operation("readyz", "Operations"),
+    "/status": Operation("status", "Operations", response=ServiceStatus),
+    "/metrics": Operation("metrics", "Operations"),
+}
+"""Path → operation, in the order of the document."""
+
+MEDIA_TYPE, PROBLEM_MEDIA_TYPE = "application/json", "application/problem+json"
 API_KEY_SCHEME, USER_TOKEN_SCHEME = "api_key", "user_token"
 EXAMPLES_FILE = Path(__file__).with_name("openapi_examples.yaml")
 
@@ -48,21 +111,6 @@ TAGS = {
     "Inspect": "For people who want to see the inputs of the models; used by the listening page.",
     "Media": "Audio and covers of tracks.",
     "Operations": "For load balancers and monitoring.",
-}
-
-TAG_OF_PATH = {
-    "/recommend": "Recommend",
-    "/similar": "Recommend",
-    "/path": "Recommend",
-    "/events": "Events",
-    "/listener": "Inspect",
-    "/listeners": "Inspect",
-    "/search": "Inspect",
-    **dict.fromkeys(media_files.PATHS, "Media"),
-    "/livez": "Operations",
-    "/readyz": "Operations",
-    "/status": "Operations",
-    "/metrics": "Operations",
 }
 
 OPERATIONS_DOCS = {
@@ -93,6 +141,7 @@ ERROR_DESCRIPTIONS = {
     408: "The body arrived too slowly",
     413: "The body is too large",
     415: "The content type is not application/json",
+    422: "Every event of the report was rejected",
     429: "Too many requests from this client; see Retry-After",
     503: "No release in service yet, a model did not respond in time, or too many requests are queued; see Retry-After",
 }
@@ -105,83 +154,91 @@ def load_examples() -> Spec:
     return examples
 
 
-def event_schema() -> Spec:
-    """The schema of one reported event: the columns of the data contract."""
-    schema = ReportedEvent.model_json_schema()
-    properties = {
-        name: {key: value for key, value in column.items() if key not in ("title", "default")}
-        for name, column in _without_null_types(schema["properties"]).items()
-    }
-    properties["action"] |= {"enum": list(allowed_actions())}
+def request_fields() -> dict[str, list[str]]:
+    """Path → names of the fields of its request body."""
     return {
-        "type": "object",
-        "required": schema["required"],
-        "properties": properties,
-        "example": load_examples()["requests"]["/events"]["A full play"]["events"][0],
+        path: [field.alias or name for name, field in operation.request.model_fields.items()]
+        for path, operation in OPERATIONS.items()
+        if operation.request
     }
 
 
-def build_openapi_document(derived: Spec) -> Spec:
+def methods() -> dict[str, str]:
+    """Path → HTTP method."""
+    return {path: operation.method for path, operation in OPERATIONS.items()}
+
+
+def build_openapi_document(api: Mapping[str, ApiMethod]) -> Spec:
     """The OpenAPI document of the service.
 
     Args:
-        derived: The document that BentoML derives from the service class.
+        api: Name → method of the service class.
     """
-    spec: Spec = json.loads(json.dumps(derived))
     scenes = "\n".join(
         f"| `{scene.name}` | {scene.item_type} | {scene.limit} | {scene.max_limit} |" for scene in SCENES.values()
     )
-    spec["info"] = {"title": "Segue recommender", "version": _version(), "description": OVERVIEW + scenes}
-    del spec["servers"]  # the address of the page itself
-    spec["tags"] = [{"name": name, "description": description} for name, description in TAGS.items()]
-    # Answered by middleware, so BentoML does not know them.
-    spec["paths"]["/status"] = {"get": {"responses": {"200": {"content": {"application/json": {}}}}}}
-    spec["paths"] |= {path: {"get": _media_operation(path)} for path in media_files.PATHS}
-    paths = {path: spec["paths"][path] for path in TAG_OF_PATH}
-    for path, operations in paths.items():
-        for operation in operations.values():
-            _mark_nullable_columns(path, operation, spec["components"]["schemas"])
-    spec["components"] = _without_null_types(spec["components"])
-    for path, tag in TAG_OF_PATH.items():
-        (operation,) = paths[path].values()
-        doc = inspect.cleandoc(OPERATIONS_DOCS.get(path) or operation["description"])
-        summary, _, description = doc.partition("\n")
-        operation |= {"tags": [tag], "summary": summary.removesuffix("."), "description": description.strip() or doc}
-        _add_examples(path, operation)
-    spec["paths"] = paths
-    schemas = _referenced_schemas(spec)
-    for name, example in load_examples()["schemas"].items():
-        schemas[name]["example"] = example
-    spec["components"] = {
-        "schemas": schemas,
-        "securitySchemes": {
-            API_KEY_SCHEME: {
-                "type": "http",
-                "scheme": "bearer",
-                "description": "API key of a backend, which may name every user; required if the service has keys",
-            },
-            USER_TOKEN_SCHEME: {
-                "type": "http",
-                "scheme": "bearer",
-                "bearerFormat": "JWT",
-                "description": "Token of one user, whose client may name this user only; if the service accepts tokens",
-            },
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Segue recommender",
+            "version": _version(),
+            "description": OVERVIEW + scenes,
+            "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": "/", "description": "The host of this document"}],
+        "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
+        "paths": {
+            path: {operation.method.lower(): _operation(path, operation, api)} for path, operation in OPERATIONS.items()
+        },
+        "components": {"schemas": _schemas(), "securitySchemes": _security_schemes()},
     }
-    return spec
+
+
+def _operation(path: str, operation: Operation, api: Mapping[str, ApiMethod]) -> Spec:
+    doc = inspect.cleandoc(OPERATIONS_DOCS.get(path) or api[path[1:]].doc or "")
+    summary, _, description = doc.partition("\n")
+    described: Spec = {
+        "operationId": operation.operation_id,
+        "tags": [operation.tag],
+        "summary": summary.removesuffix("."),
+        "description": description.strip() or doc,
+    }
+    if path in media_files.PATHS:
+        return described | _media_operation(path)
+    if operation.response is None:
+        return described | {"responses": _plain_responses(path)}
+    examples = load_examples()
+    if operation.request:
+        requests = {name: {"value": value} for name, value in examples["requests"][path].items()}
+        content = {"schema": _reference(operation.request), "examples": requests}
+        described["requestBody"] = {"required": True, "content": {MEDIA_TYPE: content}}
+    answer = {
+        "schema": _reference(operation.response),
+        "examples": {"A response": {"value": examples["responses"][path]}},
+    }
+    errors = sorted(examples["errors"][path].items())
+    described["responses"] = {"200": {"description": "The response", "content": {MEDIA_TYPE: answer}}} | {
+        str(status): _error(status, error) for status, error in errors
+    }
+    if path == "/events":
+        described["responses"]["422"] = _error(422, examples["all_rejected"], EventProblem)
+    schemes = (API_KEY_SCHEME, USER_TOKEN_SCHEME) if path in USER_PATHS else (API_KEY_SCHEME,)
+    return described | {"security": [{}, *({scheme: []} for scheme in schemes)]}
 
 
 def _media_operation(path: str) -> Spec:
     """Parameters and responses of a path of `media_files`."""
     kind = path.split("/")[2]
     types = dict.fromkeys(sorted(set(media_files.MEDIA_TYPES[kind].values())))
-    content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in types}
+    # OpenAPI 3.1 describes binary content by its media type alone.
+    content: Spec = {media_type: {} for media_type in types}
     errors = {
         401: "missing or unknown API key",
         403: "this service accepts requests from its own machine only",
         404: f"there is no {kind} of the track 't1'",
+        429: "too many requests from this client; retry in 1 s",
+        503: "no release is in service yet",
     }
-    errors |= {429: "too many requests from this client; retry in 1 s", 503: "no release is in service yet"}
     return {
         "parameters": [
             {
@@ -196,11 +253,23 @@ def _media_operation(path: str) -> Spec:
             "200": {"description": "The file", "content": content},
             "206": {"description": "The range of the header Range", "content": content},
             "304": {"description": "The file has the ETag of the header If-None-Match"},
-            "416": {"description": "The file has no such range"},
+            "416": {"description": "The file has no such range", "content": _problem_content(Problem)},
             **{str(status): _error(status, error) for status, error in errors.items()},
         },
         "security": [{}, {API_KEY_SCHEME: []}, {USER_TOKEN_SCHEME: []}],
     }
+
+
+def _plain_responses(path: str) -> Spec:
+    responses: Spec = {
+        "200": {"description": "The response", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    }
+    if path != "/metrics":
+        responses["503"] = {
+            "description": "Not ready" if path == "/readyz" else "Not alive",
+            "content": _problem_content(Problem),
+        }
+    return responses
 
 
 def _version() -> str:
@@ -210,71 +279,67 @@ def _version() -> str:
         return "bento"
 
 
-def _mark_nullable_columns(path: str, operation: Spec, schemas: Spec) -> None:
-    """Copy nullable columns from the named schemas: BentoML drops the null type in operations."""
-    contents = [response.get("content", {}) for response in operation["responses"].values()]
-    contents.append(operation.get("requestBody", {}).get("content", {}))
-    for content in contents:
-        for media in content.values():
-            schema = media.get("schema", {})
-            name = schema.get("title", "")
-            properties = schemas.get(f"{path[1:]}__Input" if name == "Input" else name, {}).get("properties", {})
-            for column, named in properties.items():
-                if NULL in named.get("anyOf", ()) and column in schema.get("properties", {}):
-                    schema["properties"][column] = _without_null_types(named)
+def _schemas() -> dict[str, Spec]:
+    """Every model that the operations name, with the models inside."""
+    requests = [operation.request for operation in OPERATIONS.values() if operation.request]
+    responses = dict.fromkeys(operation.response for operation in OPERATIONS.values() if operation.response)
+    _, definitions = models_json_schema(
+        [
+            *((model, "validation") for model in (*requests, ReportedEvent)),
+            *((model, "serialization") for model in (*responses, Problem, EventProblem)),
+        ],
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas: dict[str, Spec] = _without_titles(definitions["$defs"])
+    # Rows are validated one by one, so that a wrong one does not reject the others.
+    schemas["EventsRequest"]["properties"]["events"]["items"] = _reference(ReportedEvent)
+    event = schemas["ReportedEvent"]
+    event["properties"]["action"]["enum"] = list(allowed_actions())
+    event["examples"] = load_examples()["requests"]["/events"]["A full play"]["events"]
+    for name, example in load_examples()["schemas"].items():
+        schemas[name]["examples"] = [example]
+    return schemas
 
 
-def _without_null_types(schema: Any) -> Any:
-    """The schema with `nullable` in place of the null type, which OpenAPI 3.0 does not have."""
+def _without_titles(schema: Any, is_properties: bool = False) -> Any:
+    """The schema without pydantic's titles, which repeat the names; `properties` may have a field `title`."""
     if isinstance(schema, list):
-        return [_without_null_types(one) for one in schema]
+        return [_without_titles(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    inner = {key: _without_null_types(value) for key, value in schema.items()}
-    choices = inner.get("anyOf", [])
-    if NULL not in choices:
-        return inner
-    others = [one for one in inner.pop("anyOf") if one != NULL]
-    # OpenAPI 3.0 ignores the siblings of a reference.
-    plain = others[0] if len(others) == 1 and "$ref" not in others[0] else {"anyOf": others}
-    return plain | inner | {"nullable": True}
-
-
-def _add_examples(path: str, operation: Spec) -> None:
-    examples = load_examples()
-    if path in examples["requests"]:
-        requests = {name: {"value": value} for name, value in examples["requests"][path].items()}
-        operation["requestBody"]["content"]["application/json"]["examples"] = requests
-    if path not in examples["responses"]:
-        return
-    response, example = operation["responses"]["200"], examples["responses"][path]
-    response["description"] = "The response"
-    content = response["content"]["application/json"]
-    content.setdefault("schema", {"type": "object", "required": list(example)})
-    content["example"] = example
-    errors = sorted(examples["errors"][path].items())
-    operation["responses"] = {"200": response} | {str(status): _error(status, error) for status, error in errors}
-    schemes = (API_KEY_SCHEME, USER_TOKEN_SCHEME) if path in USER_PATHS else (API_KEY_SCHEME,)
-    operation["security"] = [{}, *({scheme: []} for scheme in schemes)]
-
-
-def _error(status: int, error: str) -> Spec:
-    schema = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
     return {
-        "description": ERROR_DESCRIPTIONS[status],
-        "content": {"application/json": {"schema": schema, "example": {"error": error}}},
+        key: _without_titles(value, key == "properties")
+        for key, value in schema.items()
+        if is_properties or key != "title" or not isinstance(value, str)
     }
 
 
-def _referenced_schemas(spec: Spec) -> dict[str, Spec]:
-    """The schemas that the paths refer to, directly or through other schemas; the rest are BentoML's generic errors."""
-    schemas, text = spec["components"]["schemas"], json.dumps(spec["paths"])
-    used: dict[str, Spec] = {}
-    while more := {
-        name: schema
-        for name, schema in schemas.items()
-        if name not in used and f'"#/components/schemas/{name}"' in text
-    }:
-        used |= more
-        text = json.dumps(more)
-    return used
+def _security_schemes() -> Spec:
+    return {
+        API_KEY_SCHEME: {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "API key of a backend, which may name every user; required if the service has keys",
+        },
+        USER_TOKEN_SCHEME: {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "Token of one user, whose client may name this user only; if the service accepts tokens",
+        },
+    }
+
+
+def _reference(model: type[BaseModel]) -> Spec:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _problem_content(model: type[BaseModel]) -> Spec:
+    return {PROBLEM_MEDIA_TYPE: {"schema": _reference(model)}}
+
+
+def _error(status: int, error: str | Spec, model: type[BaseModel] = Problem) -> Spec:
+    members = {"detail": error} if isinstance(error, str) else error
+    content = _problem_content(model)
+    content[PROBLEM_MEDIA_TYPE]["examples"] = {"A problem": {"value": problem(status, **members)}}
+    return {"description": ERROR_DESCRIPTIONS[status], "content": content}

@@ -1,4 +1,4 @@
-"""Request guard: accepts JSON bodies within limits only, and describes invalid ones in one sentence per field.
+"""Request guard: accepts JSON bodies within limits only.
 
 Also serves the API page, its OpenAPI document and `/status`. BentoML's own page loads a tag manager and badges from the
 network; this one is the same Swagger UI from the installed package without external resources. ASGI middleware; knows nothing
@@ -8,11 +8,8 @@ about recommendations.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable
 from typing import Any
-
-from pydantic import ValidationError
 
 from serving.http.asgi import (
     JSON_MEDIA_TYPE,
@@ -20,7 +17,6 @@ from serving.http.asgi import (
     Message,
     Receive,
     Send,
-    error_body,
     header_values,
     send_error,
     send_response,
@@ -28,9 +24,8 @@ from serving.http.asgi import (
 from serving.http.request_body import BodyLimits, BodyReader, BodyTooLarge, ClientDisconnected
 
 CLOSE_CONNECTION = (b"connection", b"close")
-MAX_LISTED_ERRORS = 5
-REQUEST_MODEL_NAMES = ("Input", "PathInput")
-"""Names of request models: BentoML's, and that of `serving.schemas`. A response that does not match its model is a server error."""
+OPENAPI_PATHS = ("/openapi.json", "/docs.json")
+"""Paths of the OpenAPI document: the usual one, and BentoML's."""
 
 PAGE = b"""<!DOCTYPE html>
 <html lang="en">
@@ -44,7 +39,7 @@ PAGE = b"""<!DOCTYPE html>
     <script src="./static_content/swagger-ui-bundle.js" charset="UTF-8"></script>
     <script>
       SwaggerUIBundle({
-        url: "./docs.json", dom_id: "#swagger-ui", presets: [SwaggerUIBundle.presets.apis],
+        url: "./openapi.json", dom_id: "#swagger-ui", presets: [SwaggerUIBundle.presets.apis],
         docExpansion: "list", defaultModelsExpandDepth: -1, defaultModelExpandDepth: 4, displayRequestDuration: true
       });
     </script>
@@ -74,7 +69,7 @@ class RequestGuard:
         status: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self._app, self._bodies = app, BodyReader(load_limits())
-        self._documents = {"/docs.json": description, "/status": status}
+        self._documents = {**dict.fromkeys(OPENAPI_PATHS, description), "/status": status}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -112,56 +107,6 @@ class RequestGuard:
             await self._app(_with_json_content_type(scope), _replay_body(body, receive), send)
 
 
-class ValidationErrorFormatter:
-    """Replaces the body of a 400 response that lists errors by readable text; passes other responses unchanged.
-
-    BentoML returns pydantic's list of errors.
-    """
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        start: Message | None = None
-        body = bytearray()
-
-        async def forward(message: Message) -> None:
-            nonlocal start
-            if message["type"] == "http.response.start" and message["status"] == 400:
-                start = message
-                return
-            if start is None or message["type"] != "http.response.body":
-                await send(message)
-                return
-            body.extend(message.get("body", b""))
-            if message.get("more_body", False):
-                return
-            error = _format_errors(bytes(body))
-            if error is None:
-                await send(start)
-                await send({"type": "http.response.body", "body": bytes(body)})
-            else:
-                await send_response(send, 400, JSON_MEDIA_TYPE, error_body(error))
-
-        await self._app(scope, receive, forward)
-
-
-class ValidationLogFilter(logging.Filter):
-    """Drops log records of errors caused by an invalid request body.
-
-    BentoML logs a traceback for each such request, with which a client could fill the log.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is logged."""
-        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-        return not (isinstance(error, ValidationError) and error.title in REQUEST_MODEL_NAMES)
-
-
 def _describe_content_type(scope: Message) -> tuple[int, str] | None:
     """Status and message for a content type that is not accepted; None if it is JSON, or if there is no body."""
     types = header_values(scope, b"content-type")
@@ -196,18 +141,3 @@ def _replay_body(body: bytes, receive: Receive) -> Receive:
         return await receive()
 
     return replay
-
-
-def _format_errors(body: bytes) -> str | None:
-    """The errors as sentences; None if the body does not list errors."""
-    try:
-        errors = json.loads(body)["detail"]
-        sentences = [f"{_error_location(one)}{one['msg']}" for one in errors]
-    except (ValueError, TypeError, KeyError):
-        return None
-    more = f"; and {len(sentences) - MAX_LISTED_ERRORS} more" if len(sentences) > MAX_LISTED_ERRORS else ""
-    return "; ".join(sentences[:MAX_LISTED_ERRORS]) + more if sentences else None
-
-
-def _error_location(error: dict[str, Any]) -> str:
-    return ".".join(str(one) for one in error.get("loc", ()))[:64] + ": " if error.get("loc") else "the body: "

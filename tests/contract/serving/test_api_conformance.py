@@ -23,7 +23,7 @@ from tests.support.progress import FULL, Progress, sized
 
 CASES = sized(100_000, 600)
 PART = 1_000
-SCHEMA = schemathesis.openapi.from_dict(openapi.build_openapi_document(Recommender.openapi_spec.asdict()))
+SCHEMA = schemathesis.openapi.from_dict(openapi.build_openapi_document(Recommender.apis))
 POSTED = [path for path, operations in SCHEMA.raw_schema["paths"].items() if "post" in operations]
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 pytestmark = pytest.mark.timeout(14_400 if FULL else 600)

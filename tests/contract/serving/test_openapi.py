@@ -3,6 +3,7 @@
 import json
 import re
 
+import openapi_spec_validator
 import pytest
 
 from serving.events.event_schema import COLUMNS, read_event
@@ -10,6 +11,7 @@ from serving.http import media_files, openapi
 from serving.pipeline.request import DEFAULT_SCENE, read_path, read_request, read_similar
 from serving.schemas import (
     EventReport,
+    Problem,
     Recommendation,
     RecommendedMlog,
     RecommendedPlaylist,
@@ -34,7 +36,7 @@ PATHS = {
 
 @pytest.fixture(scope="module")
 def spec():
-    return openapi.build_openapi_document(Recommender.openapi_spec.asdict())
+    return openapi.build_openapi_document(Recommender.apis)
 
 
 def test_every_route_has_summary_and_tag(spec):
@@ -52,6 +54,48 @@ def test_document_has_no_external_references(spec):
     assert "bentoml" not in json.dumps(spec["info"]).lower()
     for scene in SCENES:
         assert f"`{scene}`" in spec["info"]["description"]
+
+
+def test_document_is_valid_openapi_with_stable_operation_ids(spec):
+    assert spec["openapi"] == "3.1.0" and spec["servers"]
+    openapi_spec_validator.validate(spec)
+    ids = {
+        path: operation["operationId"]
+        for path, operations in spec["paths"].items()
+        for operation in operations.values()
+    }
+    assert ids == {
+        "/recommend": "recommend",
+        "/similar": "similar",
+        "/path": "path",
+        "/events": "report_events",
+        "/listener": "listener",
+        "/listeners": "listeners",
+        "/search": "search",
+        "/media/preview/{track_id}": "preview",
+        "/media/cover/{track_id}": "cover",
+        "/livez": "livez",
+        "/readyz": "readyz",
+        "/status": "status",
+        "/metrics": "metrics",
+    }
+
+
+def test_bodies_have_named_schemas_without_unknown_fields(spec):
+    schemas = spec["components"]["schemas"]
+    for path, method in ((f"/{name}", method) for name, method in Recommender.apis.items()):
+        operation = openapi.OPERATIONS[path]
+        assert issubclass(method.input_spec, operation.request) and issubclass(method.output_spec, operation.response)
+        (described,) = spec["paths"][path].values()
+        body = described["requestBody"]["content"]["application/json"]["schema"]
+        assert body == {"$ref": f"#/components/schemas/{operation.request.__name__}"}
+        assert schemas[operation.request.__name__]["additionalProperties"] is False
+        answer = described["responses"]["200"]["content"]["application/json"]["schema"]
+        assert answer == {"$ref": f"#/components/schemas/{operation.response.__name__}"}
+        for status, response in described["responses"].items():
+            if status != "200":
+                (media_type,) = response["content"]
+                assert media_type == "application/problem+json"
 
 
 def test_references_and_schemas_match(spec):
@@ -76,18 +120,24 @@ def test_examples_are_valid(spec):
                 read_path(value["from"], value["to"], value.get("length"), value.get("user_id"), NOW)
             for row in value.get("events", []):
                 read_event(row, NOW)
-        answer = operation["responses"]["200"]["content"]["application/json"]["example"]
-        answered.model_validate(answer)
+        (answer,) = operation["responses"]["200"]["content"]["application/json"]["examples"].values()
+        answered.model_validate(answer["value"])
+        for status, response in operation["responses"].items():
+            if status != "200":
+                (example,) = response["content"]["application/problem+json"]["examples"].values()
+                Problem.model_validate(example["value"])
+                assert example["value"]["status"] == int(status)
         unknown = {"404"} if path in ("/recommend", "/similar", "/path") else set()
+        unknown |= {"422"} if path == "/events" else set()
         assert {"200", "400", "401", "403", "408", "413", "415", "429", "503"} | unknown == set(operation["responses"])
 
 
 @pytest.mark.parametrize("model", [RecommendedPlaylist, RecommendedMlog])
 def test_collections_have_valid_examples(spec, model):
-    example = spec["components"]["schemas"][model.__name__]["example"]
+    example = spec["components"]["schemas"][model.__name__]["examples"][0]
     assert model.model_validate(example).model_dump() == example
     assert model in [type(item) for item in Recommendation(request_id="r", release="r1", items=[example]).items]
 
 
-def test_event_schema_has_the_columns_of_the_contract():
-    assert tuple(openapi.event_schema()["properties"]) == COLUMNS
+def test_event_schema_has_the_columns_of_the_contract(spec):
+    assert tuple(spec["components"]["schemas"]["ReportedEvent"]["properties"]) == COLUMNS

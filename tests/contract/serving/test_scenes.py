@@ -19,7 +19,7 @@ WORKOUT = Scene(name="workout", limit=4, max_limit=8, max_per_artist=1)
 
 
 def document() -> dict[str, Any]:
-    return openapi.build_openapi_document(Recommender.openapi_spec.asdict())
+    return openapi.build_openapi_document(Recommender.apis)
 
 
 def test_a_new_row_appears_in_openapi_and_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

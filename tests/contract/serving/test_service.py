@@ -187,7 +187,7 @@ def test_similar(client):
     assert ask(client, "/similar", track_id="t0", debug=True)["trace"]["discovery"] is None
     unknown = client.post("/similar", json={"track_id": "nowhere"})
     assert unknown.status_code == 404
-    assert unknown.json() == {"error": "track 'nowhere' is not in release r1; use the id of another track"}
+    assert unknown.json()["error"] == "track 'nowhere' is not in release r1; use the id of another track"
     assert client.post("/similar", json={"track_id": "t0", "limit": 101}).status_code == 400
 
 
@@ -200,9 +200,9 @@ def test_playlist_continuation(client):
     assert len(ids(client.post("/recommend", json={"title": "安静", "limit": 3}).json())) == 3
     assert len(ids(ask(client, seeds=[], title="", exclude=[], limit=2))) == 2
     unknown = client.post("/recommend", json={"seeds": ["t0", "x", "y"]})
-    assert (unknown.status_code, unknown.json()) == (
+    assert (unknown.status_code, unknown.json()["error"]) == (
         404,
-        {"error": "tracks 'x', 'y' are not in release r1; omit them from seeds"},
+        "tracks 'x', 'y' are not in release r1; omit them from seeds",
     )
     for refused, message in (
         ({}, "user_id is missing"),
@@ -223,9 +223,9 @@ def test_path(client):
     assert len(set(ids(answer.json()))) == 4 and answer.json()["trace"]["candidates"] == {"realtime": 8}
     assert "t1" not in ids(client.post("/path", json={"from": "t0", "to": "t7", "length": 8}).json())  # Germany only
     unknown = client.post("/path", json={"from": "t2", "to": "nowhere"})
-    assert (unknown.status_code, unknown.json()) == (
+    assert (unknown.status_code, unknown.json()["error"]) == (
         404,
-        {"error": "track 'nowhere' is not in release r1; use the id of another track"},
+        "track 'nowhere' is not in release r1; use the id of another track",
     )
     for refused, message in (
         ({"from": "t2"}, "to: Field required"),
@@ -344,6 +344,35 @@ def test_request_and_failures_are_logged_with_the_request_id(client, log):
     assert "user_id" not in line
 
 
+def test_events_about_unknown_tracks_are_accepted_and_reported(client):
+    like = {"user_id": "reporter", "action": "like", "target_type": "track"}
+    rows = [
+        like | {"target_id": "t0"},
+        like | {"target_id": "t999"},
+        like,
+        like | {"target_type": "album", "target_id": "b"},
+    ]
+    answer = client.post("/events", json={"events": rows})
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "accepted": 3,
+        "duplicate": 0,
+        "rejected": [{"index": 2, "reason": "target_id is missing"}],
+        "unknown_tracks": [{"index": 1, "track_id": "t999"}],
+    }
+
+
+def test_report_whose_events_are_all_rejected_is_a_problem_with_the_report(client):
+    answer = client.post("/events", json={"events": [{"user_id": "reporter"}, 5]})
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    problem = answer.json()
+    assert (problem["accepted"], problem["duplicate"]) == (0, 0)
+    assert [row["index"] for row in problem["rejected"]] == [0, 1]
+    assert (
+        problem["detail"] == f"all 2 events were rejected; the first one (index 0): {problem['rejected'][0]['reason']}"
+    )
+
+
 JSON = {"Content-Type": "application/json"}
 
 
@@ -351,7 +380,8 @@ def test_invalid_body_gets_readable_errors_without_traceback(client, caplog):
     wrong = {"user_id": "u", "limit": 0, "territory": "Germany"}
     answer = client.post("/recommend", json=wrong)
     assert answer.status_code == 400
-    assert list(answer.json()) == ["error"]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/limit", "/territory"]
     limit, territory = answer.json()["error"].split("; ")
     assert limit == "limit: Input should be greater than or equal to 1" and territory.startswith(
         "territory: String should"

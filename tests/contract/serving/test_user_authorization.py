@@ -65,7 +65,7 @@ def test_report_with_an_event_of_another_user_is_rejected(rows: list[object]) ->
 
 
 def test_document_has_the_scheme_of_user_tokens_on_these_paths() -> None:
-    document = build_openapi_document(service.Recommender.openapi_spec.asdict())
+    document = build_openapi_document(service.Recommender.apis)
     assert document["components"]["securitySchemes"]["user_token"]["bearerFormat"] == "JWT"
     with_token = {
         path

@@ -139,7 +139,17 @@ def test_several_authorization_headers_are_no_key():
 
 @pytest.mark.parametrize(
     "path",
-    ["/livez", "/readyz", "/metrics", "/", "/docs", "/page/app.js", "/docs.json", "/static_content/swagger-ui.css"],
+    [
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/",
+        "/docs",
+        "/page/app.js",
+        "/docs.json",
+        "/openapi.json",
+        "/static_content/swagger-ui.css",
+    ],
 )
 def test_public_paths_need_no_key_for_reads_only(path):
     house = House([KEY])

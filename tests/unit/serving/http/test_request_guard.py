@@ -59,7 +59,7 @@ def test_chunked_body_is_reassembled(server):
 
 def test_oversized_body_is_rejected_early(server):
     status, headers, body = server.ask("POST", body=(b"123456", b"78901", b"never read"))
-    assert (status, headers[b"content-type"], server.seen) == (413, b"application/json", [])
+    assert (status, headers[b"content-type"], server.seen) == (413, b"application/problem+json", [])
     assert "larger than 10 bytes" in json.loads(body)["error"]
 
 
@@ -166,8 +166,9 @@ def test_api_page_has_no_external_resources(server):
     assert status == 200 and headers[b"content-type"].startswith(b"text/html")
     loaded = re.findall(rb'(?:src|href|url)[=:]\s*"([^"]+)"', page)
     assert len(loaded) == 3 and all(one.startswith(b"./") for one in loaded)
-    status, headers, document = server.ask("GET", "/docs.json")
+    status, headers, document = server.ask("GET", "/openapi.json")
     assert (status, json.loads(document)) == (200, {"info": {"title": "Segue"}})
+    assert server.ask("GET", "/docs.json")[2] == document
     assert int(headers[b"content-length"]) == len(document)
     assert server.ask("HEAD", "/docs")[::2] == (200, b"") == server.ask("HEAD", "/docs.json")[::2]
     assert server.seen == []

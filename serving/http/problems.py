@@ -1,0 +1,147 @@
+"""Problem documents (RFC 9457) for all errors: also those of BentoML, Starlette and the static files.
+
+Unknown paths and methods get a suggestion, and BentoML's list of validation errors becomes one sentence per field. ASGI
+application around the whole service; responses that are problem documents already, and all without an error, pass unchanged.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import ValidationError
+
+from serving.http.asgi import PROBLEM_MEDIA_TYPE, App, Message, Receive, Send, problem
+from serving.suggestions import did_you_mean, suggest
+
+MAX_LISTED_ERRORS = 5
+REQUEST_MODEL = "Request"
+"""End of the names of request models. A response that does not match its model is a server error."""
+BENTOML_MODEL = "IODescriptor"
+"""What BentoML appends to the name of a model."""
+
+
+class ProblemDetails:
+    """Replaces the bodies of error responses.
+
+    Args:
+        app: The wrapped application.
+        methods: Returns path → method for the paths that a wrong path or method may mean.
+        fields: Returns path → fields of the request body.
+    """
+
+    def __init__(
+        self, app: App, methods: Callable[[], Mapping[str, str]], fields: Callable[[], Mapping[str, Sequence[str]]]
+    ) -> None:
+        self._app, self._methods, self._fields = app, methods, fields
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start: Message | None = None
+        body = bytearray()
+
+        async def forward(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start" and message["status"] >= 400 and not _is_problem(message):
+                start = self._correct_status(scope, message)
+                return
+            if start is None or message["type"] != "http.response.body":
+                await send(message)
+                return
+            body.extend(message.get("body", b""))
+            if not message.get("more_body", False):
+                content = json.dumps(self._describe(scope, start["status"], bytes(body))).encode()
+                await send(_with_problem_headers(start, len(content)))
+                await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
+
+        await self._app(scope, receive, forward)
+
+    def _correct_status(self, scope: Message, start: Message) -> Message:
+        """The response with 405 instead of 404 if the path exists with another method: middleware answers GET only."""
+        method = self._methods().get(scope["path"])
+        if start["status"] != HTTPStatus.NOT_FOUND or method is None or scope["method"] in (method, "HEAD"):
+            return start
+        headers = [*start.get("headers", ()), (b"allow", method.encode())]
+        return {**start, "status": int(HTTPStatus.METHOD_NOT_ALLOWED), "headers": headers}
+
+    def _describe(self, scope: Message, status: int, body: bytes) -> dict[str, Any]:
+        path, method = scope["path"], scope["method"]
+        if status == HTTPStatus.NOT_FOUND:
+            return problem(status, self._describe_path(path))
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            return problem(status, self._describe_method(path, method))
+        try:
+            content = json.loads(body)
+        except ValueError:
+            content = None
+        errors = content.get("detail") if isinstance(content, dict) else None
+        if status == HTTPStatus.BAD_REQUEST and isinstance(errors, list) and errors:
+            return _describe_fields(errors, self._fields().get(path, ()))
+        stated = content.get("error") if isinstance(content, dict) else None
+        text = stated if isinstance(stated, str) else body.decode("utf-8", "replace")[:200].strip()
+        return problem(status, text or f"{HTTPStatus(status).phrase}: {method} {path[:80]}")
+
+    def _describe_path(self, path: str) -> str:
+        near = suggest(path, self._methods())
+        meant = f"; did you mean {near}?" if near else "; GET /openapi.json lists all paths"
+        return f"there is no path {path[:80]!r}{meant}"
+
+    def _describe_method(self, path: str, method: str) -> str:
+        allowed = self._methods().get(path)
+        how = {"POST": "send POST with a JSON body; /docs has examples", "GET": "send GET"}.get(allowed or "", "")
+        return f"{method} is not allowed for {path[:80]}; {how or 'GET /openapi.json lists the methods of every path'}"
+
+
+class ValidationLogFilter(logging.Filter):
+    """Drops log records of errors caused by an invalid request body.
+
+    BentoML logs a traceback for each such request, with which a client could fill the log.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is logged."""
+        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        if not isinstance(error, ValidationError):
+            return True
+        return not error.title.removesuffix(BENTOML_MODEL).endswith(REQUEST_MODEL)
+
+
+def _is_problem(start: Message) -> bool:
+    return any(name.lower() == b"content-type" and value == PROBLEM_MEDIA_TYPE for name, value in start["headers"])
+
+
+def _with_problem_headers(start: Message, length: int) -> Message:
+    replaced = (b"content-type", b"content-length")
+    kept = [(name, value) for name, value in start.get("headers", ()) if name.lower() not in replaced]
+    headers = [*kept, (b"content-type", PROBLEM_MEDIA_TYPE), (b"content-length", str(length).encode())]
+    return {**start, "headers": headers}
+
+
+def _describe_fields(errors: list[Any], fields: Sequence[str]) -> dict[str, Any]:
+    """The problem of an invalid body: a sentence per field, and each field with its JSON pointer."""
+    described = [(_location(error), _sentence(error, fields)) for error in errors if isinstance(error, dict)]
+    sentences = [f"{'.'.join(where)[:64] or 'the body'}: {what}" for where, what in described]
+    more = f"; and {len(sentences) - MAX_LISTED_ERRORS} more" if len(sentences) > MAX_LISTED_ERRORS else ""
+    listed = [
+        {"pointer": "".join(f"/{one[:64]}" for one in where), "detail": what}
+        for where, what in described[:MAX_LISTED_ERRORS]
+    ]
+    return problem(HTTPStatus.BAD_REQUEST, "; ".join(sentences[:MAX_LISTED_ERRORS]) + more, errors=listed)
+
+
+def _location(error: Mapping[str, Any]) -> list[str]:
+    return [str(one) for one in error.get("loc", ())]
+
+
+def _sentence(error: Mapping[str, Any], fields: Sequence[str]) -> str:
+    if error.get("type") == "extra_forbidden":
+        return f"unknown field{did_you_mean(_location(error)[-1], fields)}"
+    if error.get("type") == "missing":
+        return "the field is missing"
+    return str(error.get("msg", "is not valid"))

@@ -1,0 +1,128 @@
+"""Mistakes of people who use Segue for the first time: each gets a message that names the value and the remedy."""
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from config import settings
+from local.pipeline import parse_run_parameters
+from tests.contract.serving.test_service import client  # noqa: F401
+
+LIKE = {"user_id": "u", "action": "like", "target_type": "track", "target_id": "t0"}
+PLAY = LIKE | {"action": "play", "played_ms": 1000}
+REQUESTS = [
+    ("POST", "/recommend", {"user_id": "u", "n": 5}, 400, "n: unknown field; did you mean `limit`?"),
+    ("POST", "/recommend", {"userId": "u"}, 400, "userId: unknown field; did you mean `user_id`?"),
+    ("POST", "/recommend", {"user_id": "u", "colour": "red"}, 400, "allowed are user_id, scene, limit, discovery"),
+    ("POST", "/recommend", {}, 400, "user_id is missing; give it, or seeds or a title"),
+    ("POST", "/recommend", {"user_id": 7}, 400, "user_id: Input should be a valid string"),
+    ("POST", "/recommend", {"user_id": "u", "limit": "ten"}, 400, "limit: Input should be a valid integer"),
+    ("POST", "/recommend", {"user_id": "u", "limit": 1000}, 400, "not between 1 and 100, the maximum of scene daily"),
+    ("POST", "/recommend", {"user_id": "u", "scene": "radio"}, 400, "scene 'radio' is not one of daily, private_fm"),
+    ("POST", "/recommend", {"user_id": "u", "language": "de"}, 400, "language: Input should be 'en' or 'zh'"),
+    ("GET", "/recommend", None, 405, "GET is not allowed for /recommend; send POST with a JSON body"),
+    ("POST", "/status", {}, 405, "POST is not allowed for /status; send GET"),
+    ("POST", "/recomend", {"user_id": "u"}, 404, "there is no path '/recomend'; did you mean /recommend?"),
+    ("GET", "/api/v1/tracks", None, 404, "GET /openapi.json lists all paths"),
+    ("POST", "/similar", {"track_id": "Song 0"}, 404, "track 'Song 0' is not in release r1"),
+    ("POST", "/path", {"from_track": "t0", "to": "t7"}, 400, "from_track: unknown field; did you mean `from`?"),
+    ("POST", "/listener", {}, 400, "user_id: the field is missing"),
+    ("POST", "/events", [LIKE], 400, "the body: Input should be an object"),
+    ("POST", "/events", {"events": [{"user_id": "u"}]}, 422, "target_type is missing"),
+    ("POST", "/events", {"events": [LIKE | {"track_id": "t0"}]}, 422, "unknown column 'track_id'"),
+    ("POST", "/events", {"events": [LIKE | {"timestamp": 1}]}, 422, "did you mean occurred_at?"),
+    ("POST", "/events", {"events": [LIKE | {"action": "listen"}]}, 422, "action 'listen' is not one of impression"),
+    ("POST", "/events", {"events": [LIKE | {"action": "play"}]}, 422, "plays need it, in milliseconds"),
+    ("POST", "/events", {"events": [PLAY | {"ended_at": 1_790_000_000}]}, 422, "multiply seconds by 1,000,000"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "message"), REQUESTS)
+def test_request(client, method, path, body, status, message):  # noqa: F811
+    answer = client.request(method, path, json=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    problem = answer.json()
+    assert message in problem["detail"] and problem["error"] == problem["detail"]
+    assert problem["status"] == status and problem["title"] and problem["type"] == "about:blank"
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type", "status", "message"),
+    [
+        (b"user_id=u", "application/x-www-form-urlencoded", 415, "send application/json"),
+        (b"{'user_id': 'u'}", "application/json", 400, "the body: Invalid JSON"),
+    ],
+)
+def test_body(client, content, media_type, status, message):  # noqa: F811
+    answer = client.post("/recommend", content=content, headers={"Content-Type": media_type})
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert message in answer.json()["detail"]
+
+
+def test_name_of_another_host(client):  # noqa: F811
+    answer = client.post("/recommend", json={"user_id": "u"}, headers={"Host": "music.example"})
+    assert answer.status_code == 403 and "start it with SEGUE_API_KEYS" in answer.json()["detail"]
+
+
+def test_head_of_an_unknown_path_has_no_body(client):  # noqa: F811
+    answer = client.head("/recomend")
+    assert (answer.status_code, answer.content) == (404, b"")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "RECEIPE=debug"], "there is no variable RECEIPE; did you mean RECIPE?"),
+        (["run", "LOG=/music"], "there is no variable LOG; did you mean LOGS?"),
+        (["start"], "there is no target 'start'; `make help` lists the targets"),
+    ],
+)
+def test_make(arguments, message):
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    variables = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    command = ["make", "--dry-run", f"PYTHON={sys.executable}", *arguments]
+    done = subprocess.run(command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipe", "smal"], "invalid choice: 'smal' (choose from"),
+        (["--as-of", "30.06.2026"], "write AS_OF as 2026-06-30"),
+        (["--logs", "/nowhere/log.csv"], "there are no logs at /nowhere/log.csv"),
+    ],
+)
+def test_run_parameters(capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        parse_run_parameters(argparse.ArgumentParser(), arguments)
+    assert message in capsys.readouterr().err
+
+
+def start_recommender(home, port):
+    variables = {**os.environ, "SEGUE_HOME": str(home), "SEGUE_RECOMMENDER_PORT": port}
+    command = [sys.executable, "-m", "serving"]
+    return subprocess.run(
+        command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_port_of_another_program(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = start_recommender(tmp_path, port)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"port {port} on 127.0.0.1" in done.stderr and "SEGUE_RECOMMENDER_PORT=NUMBER" in done.stderr
+
+
+def test_port_that_is_not_a_number(tmp_path):
+    done = start_recommender(tmp_path, "three thousand")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "SEGUE_RECOMMENDER_PORT" in done.stderr and "three thousand" in done.stderr

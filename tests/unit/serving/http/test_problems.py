@@ -1,0 +1,74 @@
+"""Problem documents for every error response, whoever made it."""
+
+import asyncio
+import json
+
+import pytest
+from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
+
+from serving.http.problems import ProblemDetails
+
+PROBLEM = "application/problem+json"
+
+
+def call(response, method="GET", path="/recommend"):
+    """Status, headers and body of what the wrapped response becomes."""
+    app = ProblemDetails(response, lambda: {"/recommend": "POST", "/status": "GET"}, lambda: {"/recommend": ["limit"]})
+    sent = []
+
+    async def receive():
+        await asyncio.Event().wait()  # neither a body nor a disconnect
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app({"type": "http", "method": method, "path": path, "headers": []}, receive, send))
+    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:])
+
+
+@pytest.mark.parametrize(
+    ("response", "detail"),
+    [
+        (JSONResponse({"error": "Not able to process the request in 30 seconds"}, 504), "Not able to process"),
+        (PlainTextResponse("Internal Server Error", 500), "Internal Server Error"),
+        (PlainTextResponse("", 503), "Service Unavailable: GET /recommend"),
+        (JSONResponse([1], 500), "[1]"),
+        (StreamingResponse(iter([b"two ", b"parts"]), 500), "two parts"),
+    ],
+)
+def test_other_errors_become_problems_with_their_headers(response, detail):
+    response.headers["retry-after"] = "7"
+    status, headers, body = call(response)
+    problem = json.loads(body)
+    assert (status, headers["content-type"], headers["retry-after"]) == (response.status_code, PROBLEM, "7")
+    assert int(headers["content-length"]) == len(body)
+    assert problem["status"] == status and problem["detail"].startswith(detail)
+
+
+def test_responses_without_an_error_and_problems_pass_unchanged():
+    assert call(PlainTextResponse("well"))[::2] == (200, b"well")
+    assert call(JSONResponse({"mine": 1}, 404, media_type=PROBLEM))[::2] == (404, b'{"mine":1}')
+
+
+def test_method_and_path_get_a_suggestion():
+    wrong = json.loads(call(PlainTextResponse("", 405))[2])
+    assert wrong["detail"].startswith("GET is not allowed for /recommend; send POST")
+    assert json.loads(call(PlainTextResponse("", 405), "PUT", "/page/x")[2])["detail"].startswith("PUT is not allowed")
+    status, headers, body = call(PlainTextResponse("", 404), "POST", "/status")
+    assert (status, headers["allow"]) == (405, "GET") and "send GET" in json.loads(body)["detail"]
+    near = json.loads(call(PlainTextResponse("", 404), path="/Status/")[2])
+    assert near["detail"] == "there is no path '/Status/'; did you mean /status?"
+
+
+def test_invalid_fields_are_listed_up_to_a_limit():
+    errors = [{"type": "extra_forbidden", "loc": [f"x{n}"], "msg": "no"} for n in range(7)]
+    problem = json.loads(call(JSONResponse({"detail": errors}, 400), "POST")[2])
+    assert problem["detail"].startswith("x0: unknown field; allowed are limit; x1:")
+    assert problem["detail"].endswith("; and 2 more")
+    assert [error["pointer"] for error in problem["errors"]] == [f"/x{n}" for n in range(5)]
+
+
+def test_head_has_the_headers_only():
+    status, headers, body = call(PlainTextResponse("", 404), "HEAD")
+    assert (status, headers["content-type"], body) == (404, PROBLEM, b"")
