@@ -122,7 +122,7 @@ docs: setup ## Build the documentation as a site, into SEGUE_HOME/docs
 screenshots: setup ## Take screenshots of every page into docs/images, from running services with simulated listeners
 	@$(BIN)/python -m tests.support.screenshots
 
-WRITTEN := airflow bentoml built cache dbt docs feast home_format landing live logs marts media mlflow peers quality.spill quarantine reports requests run scale \
+WRITTEN := airflow batch bentoml built cache dbt docs feast home_format landing live logs marts media mlflow peers quality.spill quarantine reports requests run scale \
 	serving simulated spark study ablations training warehouse.duckdb warehouse.spill
 
 clean: stop ## Remove everything that Segue wrote below SEGUE_HOME (also landed events) and the caches

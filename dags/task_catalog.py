@@ -15,6 +15,9 @@ RECIPES = ("debug", "small", "full")
 ENCODERS = ("audio", "image", "text")
 """Encoders that `python -m training.content.encode` runs."""
 
+BATCH_SCENES = ("daily", "private_fm", "playlists", "mlog")
+"""Scenes of the recommender, whose lists `python -m serving.batch` writes."""
+
 MODEL_KINDS = ("channel", "collection", "ranker", "head")
 """Kinds of models that `python -m training.train` fits."""
 
@@ -270,6 +273,21 @@ _TASKS = (
         "data",
         "python -m local.retention ${DRY_RUN:+--dry-run}",
         "Then trigger this DAG again.",
+    ),
+    Task(
+        "read_scene",
+        "Reads SCENE for the environment of the command.",
+        "The Param is not one of the scenes.",
+        XCOM_PAGE,
+        rerun="Then trigger this DAG again.",
+    ),
+    Task(
+        "write_lists",
+        "Writes the list of the scene for every user, and the embeddings of users and items, as Parquet files.",
+        "The log ends with the reason. If no release is in service, run the pipeline; if the online store is down, start it. A "
+        "rerun continues after the finished parts.",
+        XCOM_PAGE,
+        'python -m serving.batch --scene "$SCENE" --out "$SEGUE_HOME/batch/$SCENE/dt=$(date -u +%F)"',
     ),
     *map(_asset_event_task, ("events", "features", "models", "release")),
 )

@@ -25,7 +25,7 @@ from training.release import integrity
 from training.release.pointer import STORE_FOLDER
 
 ERASE_LOCK = "forget"
-PARQUET_FOLDERS = ("simulated", "training", "bentoml", "study", "ablations", "peers", "reports")
+PARQUET_FOLDERS = ("simulated", "training", "bentoml", "study", "ablations", "peers", "reports", "batch")
 """Folders of SEGUE_HOME in which stages write Parquet files with users; `bentoml` contains the releases."""
 
 ErasedRows = dict[str, Counter[str]]

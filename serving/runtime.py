@@ -62,6 +62,7 @@ from training.slate.scenes import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS
 
 if TYPE_CHECKING:
     from media.rendered import RenderedMedia
+    from training.data.user_batch import UserBatch
 
 TAKEOVER_INTERVAL_S = 1.0
 RECENT_FAILURE_S = 60.0
@@ -111,6 +112,8 @@ class Runtime:
         recall: Recall stage; default: the channels in this process.
         ranking: Ranking stage; default: the ranker in this process.
         parts: Models of a release to load in this process.
+        is_service: False for a program that only computes responses (`compute`): it accepts no events, writes no data of
+            users, and keeps the releases that it began with.
     """
 
     def __init__(
@@ -120,6 +123,7 @@ class Runtime:
         recall: Recall | None = None,
         ranking: Ranking | None = None,
         parts: ReleaseParts = ALL_PARTS,
+        is_service: bool = True,
     ) -> None:
         self._metrics, self._settings, self._parts = metrics, settings, parts
         self._recall = recall or Recall(metrics, settings.recall_deadline_ms / 1000, settings.concurrent_requests)
@@ -131,7 +135,7 @@ class Runtime:
         self._publisher = Publisher(settings.broker, self._duration_of) if settings.broker else None
         if self._publisher:
             self._publisher.open()
-        log = self._open_log(LOCK_TIMEOUT_S)
+        log = self._open_log(LOCK_TIMEOUT_S) if is_service else None
         # Start after taking the log lock: an eraser that holds the lock does not have to notify the service.
         self._suppression = SuppressionListFollower(settings.suppression_list, settings.home / "serving")
         self._release_manager = ReleaseManager(
@@ -154,10 +158,11 @@ class Runtime:
         )
         self._takeover_task = PeriodicTask("event-log-takeover", TAKEOVER_INTERVAL_S, self._take_over)
         self._suppression.start(self._erase_users)
-        self._release_manager.start()
-        self._monitor.start()
         self._online.start()
-        self._takeover_task.start()
+        if is_service:
+            self._release_manager.start()
+            self._monitor.start()
+            self._takeover_task.start()
 
     def _open_log(self, lock_timeout_s: float) -> EventLog | None:
         """The event log; None if another process has its lock."""
@@ -329,6 +334,33 @@ class Runtime:
             logger.info("request", extra={"fields": line})
             structured_log.REQUEST_ID.reset(token)
 
+    def compute(self, request: Request) -> RecommendationResponse:
+        """The response to a request, which is neither logged nor recorded as shown.
+
+        Raises:
+            UnknownTrack, NoCollections, NotReady: As for `recommend`.
+        """
+        with self._suppression.snapshot() as erased:
+            request = _anonymize_erased_user(request, erased)
+            release, arm = self._release_manager.release_for(request.user_id)
+            if release is None:
+                raise NotReady(NO_RELEASE_MESSAGE)
+            return self._pipeline_of(request).recommend(replace(request, arm=arm), release, is_shown=False)
+
+    def releases(self) -> list[ServedRelease]:
+        """The production release and the canaries; empty before the first."""
+        return self._release_manager.releases
+
+    def load_user(self, request: Request) -> tuple[UserBatch, ServedRelease]:
+        """The state of the request's user as arrays for the models of the release that serves the user.
+
+        Raises:
+            NotReady: No release is in service yet.
+        """
+        release = self._release_for(request.user_id)
+        with self._suppression.snapshot() as erased:
+            return self._hydrator.load_user_state(_anonymize_erased_user(request, erased), release).users, release
+
     def _pipeline_of(self, request: Request) -> TrackPipeline | CollectionPipeline | PathPipeline:
         if request.scene.name == PATH.name:
             return self._path_pipeline
@@ -399,11 +431,14 @@ class Runtime:
         paths = MediaPaths(self._settings.media, self._settings.media_root, simulations=self._simulations)
         return track_media.find_file(self._release_for(""), kind, track_id, paths)
 
-    def list_users(self, limit: int) -> list[str]:
-        """At most `limit` ids of users whose features were materialized; none if their record cannot be read."""
+    def list_users(self, limit: int, after: str = "") -> list[str]:
+        """At most `limit` sorted ids, greater than `after`, of users whose features were materialized.
+
+        None if their record cannot be read.
+        """
         try:
             return materialization_state.materialized_users(
-                materialization_state.digests_file(self._settings.feast, self._settings.online_store), limit
+                materialization_state.digests_file(self._settings.feast, self._settings.online_store), limit, after
             )
         except sqlite3.DatabaseError:
             logger.exception("the record of materialized users cannot be read")

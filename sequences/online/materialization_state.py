@@ -158,13 +158,16 @@ def materialization_lock(path: Path) -> Iterator[None]:
         yield
 
 
-def materialized_users(path: Path, limit: int) -> list[str]:
-    """Sorted ids of at most `limit` users with a materialized row; empty before the first materialization."""
+def materialized_users(path: Path, limit: int, after: str = "") -> list[str]:
+    """Sorted ids, greater than `after`, of at most `limit` users with a materialized row; empty before the first
+    materialization.
+    """
     if not path.exists():
         return []
     connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
     try:
-        rows = connection.execute("select distinct user_id from digests order by user_id limit ?", (limit,))
+        query = "select distinct user_id from digests where user_id > ? order by user_id limit ?"
+        rows = connection.execute(query, (after, limit))
         return [str(user) for (user,) in rows]
     finally:
         connection.close()

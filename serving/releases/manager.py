@@ -93,6 +93,15 @@ class ReleaseManager:
         """The production release; None before the first."""
         return self._now.production
 
+    @property
+    def releases(self) -> list[ServedRelease]:
+        """The production release and the canaries in service."""
+        now = self._now
+        others = [
+            one for name, one in now.canaries.items() if now.production is None or name != now.production.release_id
+        ]
+        return [one for one in (now.production, *others) if one is not None]
+
     def release_for(self, user_id: str) -> tuple[ServedRelease | None, str]:
         """See `ActiveReleases.release_for`, for the current snapshot."""
         return self._now.release_for(user_id)

@@ -16,12 +16,13 @@ import httpx
 import pytest
 
 from config import settings
-from dags.task_catalog import TASKS
+from dags.task_catalog import BATCH_SCENES, TASKS
 from ingestion.land import land
 from local import pipeline
 from storage.track_content import ENCODER_NAMES
 from tests.support import console_home
 from tests.support.log_sources import event, json_lines
+from training.slate.scenes import SCENES
 
 DAGS = Path(__file__).parents[3] / "dags"
 PIPELINE_DAGS = ["ingest_listening_logs", "build_features", "train_models", "release_models"]
@@ -97,7 +98,14 @@ def bag(tmp_path_factory):
 def test_every_dag_parses_and_is_named_after_its_file(bag):
     assert bag["errors"] == {}
     assert {dag_id: Path(dag["file"]).stem for dag_id, dag in bag["dags"].items()} == {
-        name: name for name in [*PIPELINE_DAGS, "encode_remaining_content", "set_release", "prune_data"]
+        name: name
+        for name in [
+            *PIPELINE_DAGS,
+            "encode_remaining_content",
+            "set_release",
+            "prune_data",
+            "export_recommendations",
+        ]
     }
 
 
@@ -320,8 +328,13 @@ def test_all_tasks_but_those_of_set_release_are_retried(bag):
     assert set(bag["dags"]["set_release"]["retries"].values()) == {0}
 
 
-def test_set_release_is_only_triggered_manually(bag):
-    assert (bag["dags"]["set_release"]["schedule"], bag["dags"]["set_release"]["triggered_by"]) == ("NullTimetable", [])
+def test_dags_outside_the_pipeline_are_only_triggered_manually(bag):
+    for name in ("set_release", "export_recommendations"):
+        assert (bag["dags"][name]["schedule"], bag["dags"][name]["triggered_by"]) == ("NullTimetable", [])
+
+
+def test_batch_scenes_are_those_of_the_recommender():
+    assert tuple(SCENES) == BATCH_SCENES
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,34 @@
+"""### Write the lists of all users
+
+Runs `python -m serving.batch`: the list of a scene for every user, and the embeddings of users and items, as Parquet files in
+`SEGUE_HOME/batch/<scene>/dt=<day>`. The lists equal the answers of the recommender, which may run or not.
+
+This DAG is not part of the pipeline and is triggered by hand or through the REST API. A cleared or retried run continues after
+the finished parts; to compute the lists of a day again, remove its folder.
+"""
+
+from typing import Any
+
+from airflow.sdk import DAG, Param, task
+from dag_defaults import DAG_ARGUMENTS
+from task_catalog import BATCH_SCENES, DAG_REMEDY_DOC, format_task_documentation
+from task_factory import add_result_link, create_command_task
+
+PARAMS = {
+    "scene": Param(
+        "daily", enum=list(BATCH_SCENES), title="Scene", description="Place in the product whose lists are written."
+    ),
+}
+
+with DAG(
+    "export_recommendations",
+    schedule=None,
+    doc_md=f"{__doc__}{DAG_REMEDY_DOC}",
+    **DAG_ARGUMENTS | {"params": PARAMS},
+):
+
+    @task(doc_md=format_task_documentation("read_scene"))
+    def read_scene(params: Any = None) -> dict[str, str]:
+        return {"SCENE": params["scene"]}
+
+    create_command_task("write_lists", add_result_link(read_scene()))

@@ -1,0 +1,1 @@
+"""Lists and embeddings of all users as Parquet files (`python -m serving.batch`)."""

@@ -1,0 +1,70 @@
+"""`python -m serving.batch --scene daily --out FOLDER`: lists and embeddings of all users, as Parquet files.
+
+Tables below FOLDER: `lists` (one row per item), `user_embeddings` and `item_embeddings` (one row per vector, with the versions
+of release and model); `_SUCCESS` appears at the end. The same command continues an interrupted run; if the release, the users
+or an option changed, it begins anew. The recommender may run or not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from config import settings
+from config.settings import SettingError
+from serving.__main__ import KERNEL_THREADS
+from serving.errors import NoCollections, RequestRejected
+from training.slate.scenes import SCENES
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the batch; 1 if it cannot continue."""
+    parser = argparse.ArgumentParser(
+        prog="python -m serving.batch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--scene", choices=tuple(SCENES), default="daily")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the tables: new, empty, or of an earlier run"
+    )
+    parser.add_argument("--limit", type=int, help="items per list (default: that of the scene)")
+    parser.add_argument("--discovery", type=float, help="fraction of new tracks, 0 to 1 (default: the release's share)")
+    parser.add_argument("--language", choices=("en", "zh"), default="en", help="language of the reasons")
+    parser.add_argument("--users-per-part", type=int, default=1000, help="users in memory and in each file")
+    options = parser.parse_args(arguments)
+    if options.users_per_part < 1:
+        parser.error(f"--users-per-part {options.users_per_part} is not positive")
+    try:
+        here = settings.load_settings()
+    except SettingError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for name, value in {**KERNEL_THREADS, **settings.tool_environment(here)}.items():
+        os.environ.setdefault(name, value)
+    # Imported late, because numeric libraries and BentoML read the environment when they are imported.
+    from prometheus_client import CollectorRegistry
+
+    from serving.batch.parts import BatchError
+    from serving.batch.run import BatchOptions, open_runtime, run
+    from serving.observability.metrics import Metrics
+
+    wanted = BatchOptions(options.scene, options.limit, options.discovery, options.language, options.users_per_part)
+    try:
+        runtime = open_runtime(here, Metrics(CollectorRegistry()))
+        try:
+            run(runtime, here, wanted, options.out, time.time_ns() // 1000, lambda text: print(text, flush=True))
+        finally:
+            runtime.close()
+    except (BatchError, RequestRejected, NoCollections, SettingError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; the same command continues after the finished parts", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

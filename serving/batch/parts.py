@@ -1,0 +1,98 @@
+"""Parquet files of a resumable run: numbered parts that appear whole or not at all, and the description of the run.
+
+A part is written beside its place and renamed. A run that finds the description of an equal run continues after its parts;
+parts of another run are removed. Knows nothing about recommendations.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+DESCRIPTION_FILE, SUCCESS_FILE = "batch.json", "_SUCCESS"
+
+
+class BatchError(RuntimeError):
+    """The run cannot continue; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class BatchDescription:
+    """What determines the content of the files."""
+
+    scene: str
+    limit: int
+    discovery: float | None
+    language: str
+    territory: str
+    explicit: bool
+    releases: list[str]  # the production release, then the canaries with their shares
+    users: int
+    users_digest: str  # of the ids in order
+    users_per_part: int
+    format: int = 1
+
+
+class PartFolder:
+    """The folder of one run.
+
+    Args:
+        folder: The folder, which is created.
+        kinds: Names of the tables, which are folders inside.
+        description: What this run writes.
+        at_us: Time of the requests if the run begins, µs since 1970; a continued run keeps that of its beginning.
+
+    Raises:
+        BatchError: The folder has other files.
+    """
+
+    def __init__(self, folder: Path, kinds: Sequence[str], description: BatchDescription, at_us: int) -> None:
+        self._folder = folder
+        file = folder / DESCRIPTION_FILE
+        earlier = _read(file)
+        if earlier is None and folder.exists() and any(folder.iterdir()):
+            raise BatchError(f"{folder} has other files; give --out a new or empty folder")
+        wanted = asdict(description)
+        self.is_continued = earlier is not None and {name: earlier.get(name) for name in wanted} == wanted
+        if self.is_continued and earlier is not None:
+            self.at_us = int(earlier["at_us"])
+        else:
+            # The description last: without it, the folder would no longer count as one of an earlier run.
+            for kind in kinds:
+                shutil.rmtree(folder / kind, ignore_errors=True)
+            (folder / SUCCESS_FILE).unlink(missing_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.at_us = at_us
+            draft = file.with_suffix(".draft")
+            draft.write_text(json.dumps(wanted | {"at_us": at_us}, indent=1) + "\n")
+            draft.replace(file)
+
+    def path(self, kind: str, name: str | int) -> Path:
+        """File of a table: a numbered part of the table `kind`, or a file with a name."""
+        return self._folder / kind / (f"part-{name:05d}.parquet" if isinstance(name, int) else f"{name}.parquet")
+
+    def write(self, kind: str, name: str | int, table: pa.Table) -> None:
+        """Write a file; it is complete when it appears."""
+        path = self.path(kind, name)
+        path.parent.mkdir(exist_ok=True)
+        draft = path.with_suffix(".draft")
+        pq.write_table(table, draft, compression="zstd")
+        draft.replace(path)
+
+    def finish(self) -> None:
+        """Write `_SUCCESS`, after which readers may rely on the folder being complete."""
+        (self._folder / SUCCESS_FILE).touch()
+
+
+def _read(file: Path) -> dict[str, object] | None:
+    try:
+        content: dict[str, object] = json.loads(file.read_text())
+    except FileNotFoundError:
+        return None
+    return content

@@ -1,0 +1,197 @@
+"""A run: the list of a scene for every user, in parts that fit into memory, and the vectors of users and items.
+
+Lists come from the pipeline of the service with the time at which the run began, so they equal what the service would have
+answered then to a request with the same id. Nothing is recorded as shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from config.settings import Settings
+from serving.batch.embeddings import ITEM_SCHEMA, NAME, USER_SCHEMA, ReleaseModels
+from serving.batch.parts import BatchDescription, BatchError, PartFolder
+from serving.observability.metrics import Metrics
+from serving.pipeline.request import Request, read_request
+from serving.pipeline.user_state_cache import STATE_FROM_STORE
+from serving.reasons.messages import Language, render_reason
+from serving.runtime import NO_RELEASE_MESSAGE, Runtime
+from storage.suppression_list import read_suppression_list
+
+LISTS, USERS, ITEMS = "lists", "user_embeddings", "item_embeddings"
+"""Folders of the tables."""
+NO_DEADLINE_MS = 600_000
+"""Nobody waits for a response, so that no channel is left out because it is late."""
+IDS_PER_READ = 10_000
+NAMESPACE = uuid.UUID("6f1c1f9e-5c0b-4f0e-9a53-5a9d5d6b7b10")
+
+LIST_SCHEMA = pa.schema(
+    {
+        "user_id": pa.string(),
+        "position": pa.int32(),
+        "target_type": NAME,
+        "target_id": pa.string(),
+        "title": pa.string(),
+        "score": pa.float64(),
+        "channels": pa.list_(pa.string()),
+        "reason": pa.string(),
+        "propensity": pa.float64(),
+        "is_exploration": pa.bool_(),
+        "request_id": pa.string(),
+        "release": NAME,
+        "arm": NAME,
+    }
+)
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """What to write."""
+
+    scene: str
+    limit: int | None = None  # None: that of the scene
+    discovery: float | None = None  # None: the release's share
+    language: Language = "en"
+    users_per_part: int = 1000
+
+
+def open_runtime(settings: Settings, metrics: Metrics) -> Runtime:
+    """A runtime that computes responses without recording anything.
+
+    Raises:
+        BatchError: No release is in service.
+    """
+    runtime = Runtime(replace(settings, recall_deadline_ms=NO_DEADLINE_MS), metrics, is_service=False)
+    if not runtime.status()["release"]:
+        runtime.close()
+        raise BatchError(NO_RELEASE_MESSAGE)
+    return runtime
+
+
+def run(
+    runtime: Runtime, settings: Settings, options: BatchOptions, out: Path, now_us: int, say: Callable[[str], None]
+) -> None:
+    """Write the tables below `out`; continue if an equal run was interrupted there.
+
+    Raises:
+        BatchError: There is no user, the folder has other files, or the online store failed.
+        RequestRejected: The scene, the limit or the discovery share is invalid.
+        NoCollections: The release has no items of the scene's type.
+    """
+    sample = _request("any", settings, options, now_us)
+    users, digest = _count_users(runtime)
+    if not users:
+        raise BatchError("no user has materialized features; run the pipeline first: `make run`")
+    status = runtime.status()
+    releases = [str(status["release"]), *(f"{one['release']}:{one['share']:g}" for one in status["beside"])]
+    description = BatchDescription(
+        options.scene,
+        sample.limit,
+        options.discovery,
+        options.language,
+        settings.territory,
+        settings.explicit,
+        releases,
+        users,
+        digest,
+        options.users_per_part,
+    )
+    folder = PartFolder(out, (LISTS, USERS, ITEMS), description, now_us)
+    models = {release.release_id: ReleaseModels.of(release) for release in runtime.releases()}
+    began, computed, done = time.monotonic(), 0, 0
+    with ThreadPoolExecutor(settings.concurrent_requests) as pool:
+        for number, ids in enumerate(_pages(runtime, options.users_per_part)):
+            done += len(ids)
+            if folder.path(LISTS, number).exists():  # written after the vectors
+                continue
+            requests = [_request(user, settings, options, folder.at_us) for user in ids]
+            answers = list(pool.map(lambda request: _answer(runtime, request, options, models), requests))
+            # Read after the answers, so that users who were erased meanwhile are left out, too.
+            erased = read_suppression_list(settings.suppression_list)
+            kept = [rows for request, rows in zip(requests, answers, strict=True) if request.user_id not in erased]
+            lists = [row for rows, _ in kept for row in rows]
+            vectors = [row for _, rows in kept for row in rows]
+            folder.write(USERS, number, pa.Table.from_pylist(vectors, USER_SCHEMA))
+            folder.write(LISTS, number, pa.Table.from_pylist(lists, LIST_SCHEMA))
+            computed += len(ids)
+            rate = computed / max(time.monotonic() - began, 1e-9)
+            say(f"{done:,} of {users:,} users, {rate:.0f} users/s, {(users - done) / rate / 60:.0f} min left")
+    for release_id, of in models.items():
+        for name, table in of.item_tables():
+            folder.write(ITEMS, f"{name}-{release_id}", table.cast(ITEM_SCHEMA))
+    folder.finish()
+    say(f"lists and embeddings of {done:,} users are in {out}")
+
+
+def _answer(
+    runtime: Runtime, request: Request, options: BatchOptions, models: Mapping[str, ReleaseModels]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of the list and rows of the vectors of one user.
+
+    Raises:
+        BatchError: The state of the user could not be read.
+    """
+    response = runtime.compute(request)
+    if response.trace.state_from != STATE_FROM_STORE:
+        raise BatchError("the online store failed; start it, then give the same command again: finished parts are kept")
+    users, release = runtime.load_user(request)
+    rows = [
+        {
+            "user_id": request.user_id,
+            "position": position,
+            "target_type": item.target[0],
+            "target_id": item.target[1],
+            "title": item.title,
+            "score": item.score,
+            "channels": item.channels,
+            "reason": render_reason(item.reason, options.language),
+            "propensity": item.propensity,
+            "is_exploration": item.is_exploration,
+            "request_id": request.request_id,
+            "release": item.release or response.release,
+            "arm": response.arm,
+        }
+        for position, item in enumerate(response.items)
+    ]
+    return rows, models[release.release_id].user_rows(request.user_id, users)
+
+
+def _request(user_id: str, settings: Settings, options: BatchOptions, at_us: int) -> Request:
+    """The request of a user; its id is the same in a repeated run, so that exploration chooses the same tracks."""
+    request_id = uuid.uuid5(NAMESPACE, f"{options.scene}\n{at_us}\n{user_id}").hex
+    return read_request(
+        user_id,
+        options.scene,
+        options.limit,
+        at_us,
+        options.discovery,
+        request_id,
+        settings.territory,
+        settings.explicit,
+    )
+
+
+def _pages(runtime: Runtime, size: int) -> Iterator[list[str]]:
+    """Ids of all users in order, `size` at a time."""
+    after = ""
+    while ids := runtime.list_users(size, after):
+        yield ids
+        after = ids[-1]
+
+
+def _count_users(runtime: Runtime) -> tuple[int, str]:
+    """The number of users, and a digest of their ids."""
+    count, digest = 0, hashlib.blake2b(digest_size=16)
+    for ids in _pages(runtime, IDS_PER_READ):
+        count += len(ids)
+        digest.update("\n".join([*ids, ""]).encode())
+    return count, digest.hexdigest()

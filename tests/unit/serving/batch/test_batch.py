@@ -1,0 +1,194 @@
+"""Batch lists and embeddings: equal to the service's answers, resumable, and with vectors that give the scores of the channels."""
+
+import json
+import sqlite3
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from prometheus_client import CollectorRegistry
+
+from config import settings
+from sequences.online import materialization_state
+from serving import runtime as runtime_module
+from serving.batch import run as batch
+from serving.batch.parts import BatchError
+from serving.batch.run import BatchOptions
+from serving.observability.metrics import Metrics
+from serving.runtime import Runtime
+from storage.suppression_list import SuppressionList
+from tests.contract.serving.test_service import Store
+from tests.support.serving.collection_release import opened_release
+from tests.support.serving.small_release import history
+
+USERS = [f"u{n}" for n in range(7)]
+NOW = 1_800_000_000_000_000
+OPTIONS = BatchOptions("daily", limit=4, users_per_part=3)
+
+
+class Home:
+    """A home with a release, an online store in memory, and a record of materialized users."""
+
+    def __init__(self, folder, of):
+        self.folder, self.release, self.opened = folder, of, []
+        self.settings = settings.load_settings()
+        track_ids = of.vocabulary.track_ids_V[2:].tolist()
+        self.histories = {user: history(*track_ids[n : n + 2 + n]) for n, user in enumerate(USERS[:-1])}
+        file = materialization_state.digests_file(self.settings.feast, self.settings.online_store)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with sqlite3.connect(file) as database:
+            database.execute("create table digests (view text, user_id text, digest blob)")
+            database.executemany("insert into digests values ('v', ?, '')", [(user,) for user in USERS])
+
+    def open(self, is_service=False):
+        self.close()
+        here = replace(self.settings, recall_deadline_ms=30_000)
+        metrics = Metrics(CollectorRegistry())
+        opened = Runtime(here, metrics) if is_service else batch.open_runtime(here, metrics)
+        opened._online.users.update(self.histories)
+        self.opened.append(opened)
+        return opened
+
+    def close(self):
+        while self.opened:
+            self.opened.pop().close()
+
+    def run(self, out, options=OPTIONS, now_us=NOW):
+        lines = []
+        batch.run(self.open(), self.settings, options, out, now_us, lines.append)
+        return lines
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    return opened_release(tmp_path_factory.mktemp("release"))
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch, fitted):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
+    for name, value in settings.tool_environment(settings.load_settings()).items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "home" / "bentoml").mkdir(parents=True)
+    (tmp_path / "home" / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
+    monkeypatch.setattr(runtime_module, "OnlineStore", Store)
+    monkeypatch.setattr(runtime_module, "warm_up", lambda *_: None)
+    home = Home(tmp_path / "home", fitted)
+    monkeypatch.setattr(Runtime, "_load", lambda self, folder: home.release)
+    yield home
+    home.close()
+
+
+def read(out, kind):
+    return [row for file in sorted((out / kind).glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
+
+
+@pytest.mark.parametrize("scene", ["daily", "private_fm", "playlists"])
+def test_lists_equal_the_answers_of_the_service(home, tmp_path, monkeypatch, scene):
+    home.run(tmp_path / "out", replace(OPTIONS, scene=scene))
+    rows = read(tmp_path / "out", "lists")
+    assert {row["user_id"] for row in rows} == set(USERS)
+    service = home.open(is_service=True)
+    monkeypatch.setattr(runtime_module, "now_us", lambda: NOW)
+    for user in USERS:
+        mine = [row for row in rows if row["user_id"] == user]
+        monkeypatch.setattr(runtime_module, "new_request_id", lambda shown=mine[0]["request_id"]: shown)
+        answer = service.recommend(user, scene, OPTIONS.limit)
+        expected = [(*item.target, item.score, item.channels, item.propensity) for item in answer.items]
+        columns = ("target_type", "target_id", "score", "channels", "propensity")
+        assert [tuple(row[column] for column in columns) for row in mine] == expected
+        assert [row["position"] for row in mine] == list(range(len(mine))) and {row["release"] for row in mine} == {
+            "r1"
+        }
+    assert all(row["reason"] for row in rows if row["channels"])
+
+
+def test_nothing_is_recorded_as_shown(home, tmp_path):
+    home.run(tmp_path / "out")
+    assert not list(home.folder.glob("live/**/*.jsonl")) and not list(home.folder.glob("requests/**/*"))
+    with sqlite3.connect(home.folder / "serving" / "daily_lists.sqlite") as database:
+        assert database.execute("select count(*) from daily_lists").fetchone() == (0,)
+
+
+def test_interrupted_run_continues_with_the_same_result(home, tmp_path, monkeypatch):
+    home.run(tmp_path / "whole")
+    answer, computed = batch._answer, []
+
+    def fail_at_u4(runtime, request, *others):
+        if request.user_id == "u4":
+            raise KeyboardInterrupt
+        return answer(runtime, request, *others)
+
+    def count(runtime, request, *others):
+        computed.append(request.user_id)
+        return answer(runtime, request, *others)
+
+    monkeypatch.setattr(batch, "_answer", fail_at_u4)
+    with pytest.raises(KeyboardInterrupt):
+        home.run(tmp_path / "out")
+    assert len(list((tmp_path / "out" / "lists").glob("*.parquet"))) == 1 and not (tmp_path / "out/_SUCCESS").exists()
+    (tmp_path / "out" / "lists" / "part-00001.draft").write_bytes(b"half a file of a killed process")
+    monkeypatch.setattr(batch, "_answer", count)
+    lines = home.run(tmp_path / "out", now_us=NOW + 60_000_000)
+    assert sorted(computed) == USERS[3:] and (tmp_path / "out" / "_SUCCESS").exists()
+    assert "6 of 7 users" in lines[0] and "7 users are in" in lines[-1]
+    for kind in ("lists", "user_embeddings", "item_embeddings"):
+        assert read(tmp_path / "out", kind) == read(tmp_path / "whole", kind), kind
+
+
+def test_another_release_or_option_begins_anew(home, tmp_path):
+    home.run(tmp_path / "out")
+    home.release = replace(home.release, release_id="r2")
+    (home.folder / "bentoml" / "active.json").write_text(json.dumps({"release": "r2", "path": "made by hand"}))
+    home.run(tmp_path / "out", now_us=NOW + 1)
+    assert {row["release"] for row in read(tmp_path / "out", "lists")} == {"r2"}
+    home.run(tmp_path / "out", replace(OPTIONS, limit=2, users_per_part=5), NOW + 2)
+    assert len(list((tmp_path / "out" / "lists").glob("*.parquet"))) == 2
+    assert {row["release"] for row in read(tmp_path / "out", "item_embeddings")} == {"r2"}
+
+
+def test_folder_with_other_files_is_rejected(home, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").touch()
+    with pytest.raises(BatchError, match="new or empty folder"):
+        home.run(tmp_path / "out")
+    assert (tmp_path / "out" / "notes.txt").exists()
+
+
+def test_failing_store_ends_the_run(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(Store, "read", lambda self, user_id: (_ for _ in ()).throw(ConnectionError("away")))
+    with pytest.raises(BatchError, match="finished parts are kept"):
+        home.run(tmp_path / "out")
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+
+
+def test_erased_users_have_no_rows(home, tmp_path):
+    SuppressionList().with_users(["u2"]).write(home.settings.suppression_list)
+    home.run(tmp_path / "out")
+    for kind in ("lists", "user_embeddings"):
+        assert "u2" not in {row["user_id"] for row in read(tmp_path / "out", kind)}
+
+
+def test_vectors_give_the_scores_of_the_channel(home, tmp_path):
+    home.run(tmp_path / "out")
+    users, items = read(tmp_path / "out", "user_embeddings"), read(tmp_path / "out", "item_embeddings")
+    assert {row["channel"] for row in items} == {"realtime", "multi_interest"}
+    # The store of this test has what `multi_interest` reads, but not the events that `realtime` reads.
+    assert {row["channel"] for row in users} == {"multi_interest"} and {row["user_id"] for row in users} == set(
+        USERS[:-1]
+    )
+    channel = home.release.channels["multi_interest"]
+    tracks = {row["track_id"]: row["vector"] for row in items if row["channel"] == "multi_interest"}
+    assert set(tracks) == set(home.release.vocabulary.decode(channel.catalog))
+    user, _ = home.open().load_user(batch._request("u3", home.settings, OPTIONS, NOW))
+    _, queries = channel.encode_queries(user)
+    for task, query_BQD in queries.items():
+        rows = [row for row in users if (row["user_id"], row["task"]) == ("u3", task)]
+        assert [row["query"] for row in rows] == list(range(query_BQD.shape[1]))
+        excluded = np.zeros((len(rows), 1), dtype=np.int64)
+        for row, found, expected in zip(rows, *channel.index.search(query_BQD[0], 5, excluded), strict=True):
+            assert (row["release"], row["model_version"]) == ("r1", "")  # a release made by hand has no manifest
+            ids = home.release.vocabulary.decode(found)
+            scores = [float(np.dot(row["vector"], tracks[track])) for track in ids]
+            assert scores == pytest.approx(list(map(float, expected)), abs=1e-4)
