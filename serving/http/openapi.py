@@ -99,6 +99,33 @@ Segue recommends tracks, playlists and short videos, and learns from what listen
 `POST /similar` returns tracks similar to a given one, `POST /path` a smooth sequence from one track to another, and
 `POST /recommend` with `seeds` or a `title` continues a playlist.
 
+Typed clients are in `clients/python` and `clients/typescript`:
+
+```python
+from segue_client import SegueClient
+
+with SegueClient() as segue:
+    answer = segue.recommend(user_id="u0", scene="daily", limit=10)
+    first = answer["items"][0]
+    if "track_id" in first:
+        shown = {"request_id": answer["request_id"], "position": 0}
+        like = {"user_id": "u0", "action": "like", "target_type": "track", "target_id": first["track_id"], **shown}
+        segue.report_events(events=[like])
+```
+
+```typescript
+import { SegueClient } from "segue-client";
+
+const segue = new SegueClient();
+const { items } = await segue.recommend({ user_id: "u0", scene: "daily", limit: 10 });
+```
+
+```bash
+curl --json '{"user_id": "u0", "scene": "daily", "limit": 10}' localhost:3000/recommend
+```
+
+Errors are problem documents (RFC 9457), whose `detail` names the value and the remedy.
+
 To try it here, open *Recommend*, press *Try it out*, then *Execute*. Unknown users get popular tracks.
 
 | scene | items | default limit | maximum |

@@ -1,0 +1,1 @@
+"""Clients of the recommender's HTTP API, generated from its OpenAPI document."""

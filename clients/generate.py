@@ -1,0 +1,211 @@
+"""`python -m clients.generate`: write the OpenAPI document and the clients from the code of the service.
+
+The document is simple (named schemas, JSON bodies, path parameters), so two templates and a translation of types suffice.
+"""
+
+from __future__ import annotations
+
+import json
+import keyword
+import subprocess
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+Spec = Mapping[str, Any]
+
+FOLDER = Path(__file__).parent
+FILES = ("openapi.json", "python/segue_client/api.py", "typescript/segue.ts")
+JSON_TYPE = "application/json"
+PYTHON_TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
+TYPESCRIPT_TYPES = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
+WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Field:
+    """A property of a schema or a parameter of a method."""
+
+    name: str
+    python_name: str  # `from` is a keyword in Python
+    python: str
+    typescript: str
+    is_required: bool
+    is_nullable: bool
+    description: str
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A named object type."""
+
+    name: str
+    description: str
+    fields: list[Field]
+
+
+@dataclass(frozen=True)
+class Method:
+    """An operation as a method of the clients."""
+
+    name: str
+    http_method: str
+    path: str  # with {name} for path parameters
+    summary: str
+    description: str
+    parameters: list[Field]  # fields of the body, or path parameters
+    request: str  # name of the body's schema; empty for GET
+    response: str  # name of the schema; `text` or `bytes`
+
+
+def python_type(schema: Spec) -> str:
+    """The Python annotation of a schema."""
+    if "$ref" in schema:
+        return _reference(schema)
+    if "anyOf" in schema:
+        return " | ".join(dict.fromkeys(python_type(one) for one in schema["anyOf"]))
+    if "enum" in schema or "const" in schema:
+        return f"Literal[{', '.join(repr(value) for value in schema.get('enum', [schema.get('const')]))}]"
+    if schema.get("type") == "array":
+        return f"list[{python_type(schema['items'])}]"
+    if schema.get("type") == "object":
+        return f"dict[str, {python_type(schema.get('additionalProperties', {}))}]"
+    return PYTHON_TYPES.get(schema.get("type", ""), "object")
+
+
+def typescript_type(schema: Spec) -> str:
+    """The TypeScript type of a schema."""
+    if "$ref" in schema:
+        return _reference(schema)
+    if "anyOf" in schema:
+        return " | ".join(dict.fromkeys(typescript_type(one) for one in schema["anyOf"]))
+    if "enum" in schema or "const" in schema:
+        return " | ".join(json.dumps(value) for value in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "array":
+        item = typescript_type(schema["items"])
+        return f"Array<{item}>" if "|" in item else f"{item}[]"
+    if schema.get("type") == "object":
+        return f"Record<string, {typescript_type(schema.get('additionalProperties', {}))}>"
+    return TYPESCRIPT_TYPES.get(schema.get("type", ""), "unknown")
+
+
+def read_schemas(document: Spec) -> list[Schema]:
+    """The named schemas, each after those that it refers to."""
+    found: dict[str, Schema] = {}
+    waiting = dict(document["components"]["schemas"])
+    while waiting:
+        for name, content in list(waiting.items()):
+            text = json.dumps(content)
+            if not any(f'/{other}"' in text for other in waiting if other != name):
+                found[name] = Schema(name, content.get("description", ""), _fields(content))
+                del waiting[name]
+    return list(found.values())
+
+
+def read_methods(document: Spec) -> list[Method]:
+    """The operations, in the order of the document."""
+    methods = []
+    for path, operations in document["paths"].items():
+        for http_method, operation in operations.items():
+            body = operation.get("requestBody", {}).get("content", {}).get(JSON_TYPE, {}).get("schema")
+            request = _reference(body) if body else ""
+            parameters = [_field(one["name"], one["schema"], True) for one in operation.get("parameters", ())]
+            if request:
+                parameters = _fields(document["components"]["schemas"][request])
+            methods.append(
+                Method(
+                    operation["operationId"],
+                    http_method.upper(),
+                    path,
+                    operation["summary"],
+                    operation["description"],
+                    sorted(parameters, key=lambda one: not one.is_required),
+                    request,
+                    _response(operation["responses"]["200"]["content"]),
+                )
+            )
+    return methods
+
+
+def render(document: Spec) -> dict[str, str]:
+    """File → content, for `FILES`."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701  # code, not HTML
+    )
+    environment.filters["comment"] = _comment
+    schemas, methods = read_schemas(document), read_methods(document)
+    requests = {method.request for method in methods}
+    python = environment.get_template("api.py.jinja").render(
+        # The fields of a request are parameters of its method.
+        schemas=[schema for schema in schemas if schema.name not in requests],
+        methods=methods,
+    )
+    typescript = environment.get_template("segue.ts.jinja").render(schemas=schemas, methods=methods)
+    text = json.dumps(document, indent=1, ensure_ascii=False, sort_keys=False) + "\n"
+    return dict(zip(FILES, (text, _format_python(python), typescript), strict=True))
+
+
+def load_document() -> Spec:
+    """The OpenAPI document of the service of this checkout; its version does not depend on what is installed."""
+    from serving.http.openapi import build_openapi_document
+    from serving.service import Recommender
+
+    document = build_openapi_document(Recommender.apis)
+    return {**document, "info": {**document["info"], "version": "0.1.0"}}
+
+
+def _reference(schema: Spec) -> str:
+    return str(schema["$ref"]).rpartition("/")[2]
+
+
+def _fields(schema: Spec) -> list[Field]:
+    required = schema.get("required", ())
+    return [_field(name, one, name in required) for name, one in schema.get("properties", {}).items()]
+
+
+def _field(name: str, schema: Spec, is_required: bool) -> Field:
+    python, description = python_type(schema), " ".join(schema.get("description", "").split())
+    python_name = f"{name}_" if keyword.iskeyword(name) else name
+    is_nullable = "None" in python.split(" | ")
+    return Field(name, python_name, python, typescript_type(schema), is_required, is_nullable, description)
+
+
+def _response(content: Spec) -> str:
+    if JSON_TYPE in content:
+        return _reference(content[JSON_TYPE]["schema"])
+    return "text" if "text/plain" in content else "bytes"
+
+
+def _comment(text: str, indent: int, prefix: str = "") -> str:
+    """The text as indented lines, each after the first with `prefix`."""
+    lines = [
+        line
+        for paragraph in text.split("\n\n")
+        for line in [*textwrap.wrap(" ".join(paragraph.split()), WIDTH - indent), ""]
+    ]
+    return f"\n{' ' * indent}{prefix}".join(lines[:-1]).replace(f"{prefix}\n", f"{prefix.rstrip()}\n")
+
+
+def _format_python(code: str) -> str:
+    done = subprocess.run(["ruff", "format", "-"], input=code, capture_output=True, text=True, check=True, cwd=FOLDER)
+    return "\n".join(line.rstrip() for line in done.stdout.split("\n"))
+
+
+def main() -> None:
+    """Write the files."""
+    for name, content in render(load_document()).items():
+        (FOLDER / name).write_text(content, encoding="utf-8")
+        print(FOLDER / name)
+
+
+if __name__ == "__main__":
+    main()

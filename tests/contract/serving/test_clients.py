@@ -1,0 +1,122 @@
+"""The generated clients: up to date, typed, and used against a running service."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import playwright
+import pytest
+
+from clients import generate
+from config import settings
+from serving.http import openapi
+from tests.contract.serving.test_service import client  # noqa: F401
+from tests.support.serving.http_server import serve
+
+NODE = Path(playwright.__file__).parent / "driver" / "node"
+PYTHON_CLIENT = generate.FOLDER / "python"
+TYPESCRIPT_SESSION = Path("tests/support/serving/client_session.ts")
+
+
+@pytest.fixture(scope="module")
+def url(client):  # noqa: F811
+    with serve(client.app) as url:
+        yield url
+
+
+@pytest.fixture
+def segue(url, monkeypatch):
+    monkeypatch.syspath_prepend(str(PYTHON_CLIENT))
+    from segue_client import SegueClient
+
+    with SegueClient(url) as client:  # noqa: F811
+        yield client
+
+
+def test_files_are_those_that_the_generator_writes():
+    for name, content in generate.render(generate.load_document()).items():
+        assert (generate.FOLDER / name).read_text() == content, f"{name} is old; run: python -m clients.generate"
+
+
+def test_python_client_recommends_and_reports(segue):
+    daily = segue.recommend(user_id="python", limit=3)
+    assert len(daily["items"]) == 3 and daily["release"] == "r1"
+    first = daily["items"][0]["track_id"]
+    like = {"user_id": "python", "action": "like", "target_type": "track", "target_id": first}
+    report = segue.report_events(events=[like, {"user_id": "python"}])
+    assert (report["accepted"], report["rejected"][0]["index"]) == (1, 1)
+    ends = segue.path(from_="t2", to="t7", length=4)["items"]
+    assert (ends[0]["track_id"], ends[-1]["track_id"]) == ("t2", "t7")
+    assert segue.search(query="calm")["items"] and segue.status()["release"] == "r1"
+    assert segue.readyz().strip() == "" and isinstance(segue.metrics(), str)
+
+
+def test_python_sample_of_the_api_page_works(segue, url):
+    (sample,) = re.findall(r"```python\n(.*?)```", openapi.OVERVIEW, flags=re.DOTALL)
+    said = {}
+    exec(sample.replace("SegueClient()", f"SegueClient({url!r})"), said)
+    assert said["like"]["target_id"] == said["answer"]["items"][0]["track_id"]
+
+
+def test_python_client_raises_the_problems_of_the_service(segue):
+    from segue_client import SegueClient, SegueError
+
+    with pytest.raises(SegueError, match="404: track 'nowhere' is not in release r1") as raised:
+        segue.similar(track_id="nowhere")
+    assert raised.value.status == 404 and raised.value.problem["title"] == "Not Found"
+    with pytest.raises(SegueError, match=r"there is no cover of the track 'a/b \?'|is not in release"):
+        segue.cover(track_id="a/b ?")
+    with pytest.raises(SegueError, match=r"cannot be reached .*make serve"), SegueClient("http://127.0.0.1:9") as away:
+        away.livez()
+
+
+def test_typescript_client_in_node(url):
+    node = str(NODE) if NODE.exists() else shutil.which("node")
+    if node is None:
+        pytest.skip("Node is not installed; it is a part of Playwright's package")
+    done = subprocess.run(
+        [node, str(TYPESCRIPT_SESSION), url], cwd=settings.ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["daily"], said["ends"], said["release"], said["ready"]) == (3, ["t2", "t7"], "r1", "")
+    assert said["report"] == {"accepted": 1, "duplicate": 0, "rejected": [], "unknown_tracks": []}
+    assert said["found"] > 0 and said["error"] == [
+        404,
+        "track 'nowhere' is not in release r1; use the id of another track",
+    ]
+    assert "a/b ?" in said["missing"]
+
+
+def test_typescript_compiler_accepts_the_client():
+    compiler = shutil.which("tsc")
+    if compiler is None:
+        pytest.skip("tsc is not installed: npm install --global typescript")
+    done = subprocess.run(
+        [compiler, "--project", str(generate.FOLDER / "typescript")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_mypy_accepts_the_python_client(tmp_path):
+    script = tmp_path / "example.py"
+    script.write_text(
+        "from segue_client import SegueClient\n"
+        "segue = SegueClient()\n"
+        "for item in segue.recommend(user_id='u')['items']:\n"
+        "    reveal_type(item['title'])\n"
+        "segue.recommend(user='u')\n"
+    )
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}/cache", str(script)]
+    variables = {"MYPYPATH": str(PYTHON_CLIENT), "PATH": ""}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False, timeout=300
+    )
+    lines = done.stdout.splitlines()
+    assert 'Revealed type is "str"' in lines[0] or 'Revealed type is "builtins.str"' in lines[0], done.stdout
+    assert 'Unexpected keyword argument "user" for "recommend"' in lines[1] and "Found 1 error" in lines[-1], (
+        done.stdout
+    )
