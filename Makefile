@@ -28,7 +28,7 @@ quoted = '$(subst ','\'',$(1))'
 PARAMETERS = --logs $(call quoted,$(LOGS)) --recipe $(call quoted,$(RECIPE)) --as-of $(call quoted,$(AS_OF)) --channels $(call quoted,$(CHANNELS))
 
 # make accepts any variable on its command line, so a misspelled one would have no effect and no message.
-VARIABLES := RECIPE LOGS AS_OF CHANNELS ONLY ROWS ABLATION SEEDS USERS TRACKS DAYS SEED TO FROM SUPPRESSION PYTHON STUDY
+VARIABLES := RECIPE LOGS AS_OF CHANNELS ONLY ROWS ABLATION SEEDS USERS TRACKS DAYS SEED TO FROM SUPPRESSION DRY_RUN PYTHON STUDY
 given := $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name)))
 unknown := $(firstword $(filter-out $(VARIABLES) SEGUE_% PATH SHELL MAKEFLAGS,$(given)))
 ifneq ($(unknown),)
@@ -37,7 +37,7 @@ $(error there is no variable $(unknown); $(if $(near),did you mean $(near)?,use 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: setup simulate run pipeline serve backup restore prune stop check unit test lint acceptance bench ablation study docs screenshots clean lock audit sbom help
+.PHONY: setup simulate run pipeline serve backup restore prune stop check unit test lint acceptance bench profile ablation study docs screenshots clean lock audit sbom help
 
 setup: .venv/stamp ## Create .venv from requirements.lock (does nothing if it is up to date)
 
@@ -101,6 +101,9 @@ acceptance: setup .venv/spark ## Slow tests on real logs and at full size; resum
 
 bench: setup ## Compare speed with other libraries, into SEGUE_HOME/reports/benchmark.json (ONLY=name for one, ROWS=its size)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(call quoted,$(ONLY))) $(if $(ROWS),--rows $(call quoted,$(ROWS)))
+
+profile: setup ## Flame graph and tables of concurrent requests, into SEGUE_HOME/reports (ROWS requests for each of three loads)
+	@$(BIN)/python -m benchmarks.profile_requests $(if $(ROWS),--requests $(call quoted,$(ROWS)))
 
 ablation: setup ## Run ablations on the landed logs, cached and resumable, into SEGUE_HOME/reports (ABLATION, SEEDS, RECIPE)
 	@$(BIN)/python -m local.environment python -m training.ablations $(if $(ABLATION),$(call quoted,$(ABLATION))) --seeds $(SEEDS) --recipe $(call quoted,$(RECIPE)) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))

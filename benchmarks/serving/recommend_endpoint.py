@@ -46,12 +46,12 @@ FEATURE_LOG_SHARE = "0.01"
 def run(requests: int) -> list[Result]:
     """Return all results over 50,000 tracks; each load has `requests` requests."""
     with serve_release(SMALL, "small") as service:
-        _run_load(service, 0, WARM_UP_REQUESTS)
-        alone = _run_load(service, WARM_UP_REQUESTS, requests)
-        clocked = _run_load(
+        run_load(service, 0, WARM_UP_REQUESTS)
+        alone = run_load(service, WARM_UP_REQUESTS, requests)
+        clocked = run_load(
             service, WARM_UP_REQUESTS + requests, requests, "--rate", str(REQUESTS_PER_SECOND), "--clients", "32"
         )
-        crowd = _run_load(service, WARM_UP_REQUESTS + 2 * requests, requests, "--clients", str(CLIENTS))
+        crowd = run_load(service, WARM_UP_REQUESTS + 2 * requests, requests, "--clients", str(CLIENTS))
     return [
         result_with_limit("recommend_p50", "ms", _quantile_ms(alone, 0.5), 40),
         result_with_limit("recommend_20rps_p99", "ms", _quantile_ms(clocked, 0.99), 120),
@@ -67,18 +67,18 @@ def run_1m(requests: int) -> list[Result]:
     p50s = []
     for tracks, recipe in ((SMALL, "small"), (LARGE, "full")):
         with serve_release(tracks, recipe) as service:
-            _run_load(service, 0, WARM_UP_REQUESTS)
-            p50s.append(_quantile_ms(_run_load(service, WARM_UP_REQUESTS, requests), 0.5))
+            run_load(service, 0, WARM_UP_REQUESTS)
+            p50s.append(_quantile_ms(run_load(service, WARM_UP_REQUESTS, requests), 0.5))
     return [result_with_limit("recommend_1m_p50", "ms", p50s[1], 1.5 * p50s[0])]
 
 
 @contextmanager
-def serve_release(tracks: int, recipe: str) -> Iterator[Service]:
+def serve_release(tracks: int, recipe: str, users: int = USERS) -> Iterator[Service]:
     """Run a service over a synthetic release of `tracks` tracks, with Redis and users `u000000` and on."""
 
     def prepare(home: Path) -> date:
         synthetic_release.write_release(home, tracks, recipe)
-        return synthetic_release.write_users(home / "marts", USERS, tracks)
+        return synthetic_release.write_users(home / "marts", users, tracks)
 
     with (
         tempfile.TemporaryDirectory() as home,
@@ -90,19 +90,26 @@ def serve_release(tracks: int, recipe: str) -> Iterator[Service]:
         yield service
 
 
-def _run_load(service: Service, first: int, count: int, *options: str) -> dict[str, Any]:
-    """Return the client's measurements.
+def run_load(service: Service, first: int, count: int, *options: str) -> dict[str, Any]:
+    """Return the client's measurements, and `service_cpu_s`, the processor seconds of all processes of the service.
 
     Raises:
         RuntimeError: A response does not have status 200.
     """
     command = [sys.executable, "-m", "benchmarks.serving.load_client", str(service.port), str(first), str(count)]
+    before_s = _processor_s(service)
     done = subprocess.run([*command, *options], stdout=subprocess.PIPE, text=True, check=True, cwd=settings.ROOT)
-    load: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    load: dict[str, Any] = json.loads(done.stdout.splitlines()[-1]) | {"service_cpu_s": _processor_s(service) - before_s}
     wrong = {status: load["status"].count(status) for status in set(load["status"]) - {200}}
     if wrong:
         raise RuntimeError(f"some of {count} requests failed, by status: {wrong}")
     return load
+
+
+def _processor_s(service: Service) -> float:
+    """Return the processor seconds that the living processes of the service have used, user and system."""
+    times = [process.cpu_times() for process in service.process.members()]
+    return sum(one.user + one.system for one in times)
 
 
 def _quantile_ms(load: dict[str, Any], quantile: float) -> float:
