@@ -88,6 +88,7 @@ class Settings:
     redis: str = "127.0.0.1:6379"  # connection string as Feast writes it: host:port,db=1,password=…
     recall_deadline_ms: int = 400  # time that a request waits for its recall channels
     concurrent_requests: int = 2  # requests that one process handles concurrently
+    model_workers: int = 0  # processes that run the models of a release; 0: the recommender's own process
     territory: str = ""  # ISO 3166-1 country of requests that do not name one; empty: unknown
     explicit: bool = True  # requests that do not say otherwise get tracks with an advisory label
     requests_per_s: int = 0  # rate limit per client; 0: unlimited
@@ -212,6 +213,7 @@ def load_settings() -> Settings:
     # Here, because every process that writes below `home` loads the settings. A stricter umask is kept.
     os.umask(os.umask(UMASK) | UMASK)
     host = os.environ.get("SEGUE_HOST") or "127.0.0.1"
+    workers = read_number("SEGUE_MODEL_WORKERS", 0, 0, MAX_CONCURRENT_REQUESTS - 1)
     return Settings(
         home=Path(os.environ.get("SEGUE_HOME") or ROOT / "var").resolve(),
         host=host,
@@ -229,10 +231,11 @@ def load_settings() -> Settings:
         recall_deadline_ms=read_number("SEGUE_RECALL_DEADLINE_MS", 400, 1, 30_000),
         concurrent_requests=read_number(
             "SEGUE_ANSWERED_AT_ONCE",
-            min(max(2, os.cpu_count() or 2), MAX_CONCURRENT_REQUESTS),
+            min(max(2, os.cpu_count() or 2, workers + 1), MAX_CONCURRENT_REQUESTS),
             1,
             MAX_CONCURRENT_REQUESTS,
         ),
+        model_workers=workers,
         territory=_country("SEGUE_TERRITORY"),
         explicit=_choice("SEGUE_EXPLICIT", ("yes", "no")) == "yes",
         requests_per_s=read_number(

@@ -63,6 +63,7 @@ from training.slate.scenes import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS
 if TYPE_CHECKING:
     from media.rendered import RenderedMedia
     from training.data.user_batch import UserBatch
+    from serving.workers.release_workers import ReleaseWorkers
 
 TAKEOVER_INTERVAL_S = 1.0
 RECENT_FAILURE_S = 60.0
@@ -114,6 +115,7 @@ class Runtime:
         parts: Models of a release to load in this process.
         is_service: False for a program that only computes responses (`compute`): it accepts no events, writes no data of
             users, and keeps the releases that it began with.
+        start_workers: Starts the processes that run the models of the release in a folder; None: there are none.
     """
 
     def __init__(
@@ -124,7 +126,9 @@ class Runtime:
         ranking: Ranking | None = None,
         parts: ReleaseParts = ALL_PARTS,
         is_service: bool = True,
+        start_workers: Callable[[Path], ReleaseWorkers] | None = None,
     ) -> None:
+        self._start_workers = start_workers
         self._metrics, self._settings, self._parts = metrics, settings, parts
         self._recall = recall or Recall(metrics, settings.recall_deadline_ms / 1000, settings.concurrent_requests)
         self._ranking = ranking or Ranking()
@@ -474,6 +478,9 @@ class Runtime:
         if self._publisher:
             self._publisher.close()
         self._lists.close()
+        for release in self._release_manager.releases:
+            if release.workers is not None:
+                release.workers.close()
 
     def _apply(self, events_of: Mapping[str, list[Event]]) -> None:
         """Apply events to the online store or publish them to the broker, except those of users erased since."""
@@ -493,6 +500,9 @@ class Runtime:
     def _erase_users(self, erased: SuppressionList) -> None:
         """Drop cached data of erased users, and flush the feature log so that the eraser finds its records on the disk."""
         self._hydrator.erase_users(erased)
+        for release in self._release_manager.releases:
+            if release.workers is not None:
+                release.workers.forget_users()
         if self._writing:
             self._writing.feature_log.flush()
 
@@ -507,7 +517,8 @@ class Runtime:
         return release is None or track_id in release.vocabulary.track_code
 
     def _load(self, folder: Path) -> ServedRelease:
-        return load_release(folder, self._online.contract(), self._parts, self._settings.release_public_key)
+        release = load_release(folder, self._online.contract(), self._parts, self._settings.release_public_key)
+        return replace(release, workers=self._start_workers(folder)) if self._start_workers else release
 
     def _warm_up(self, release: ServedRelease) -> None:
         warm_up(release, now_us(), self._recall, self._ranking)

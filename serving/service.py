@@ -101,7 +101,11 @@ class Recommender:
         # BentoML's supervisor imports this file, too, but needs neither the models nor their libraries.
         from serving.runtime import Runtime
 
-        return Runtime(here, metrics)
+        if not here.model_workers:
+            return Runtime(here, metrics)
+        from serving.workers.client import build_runtime
+
+        return build_runtime(here, metrics)
 
     @bentoml.api(input_spec=RecommendRequest, output_spec=Recommendation)
     def recommend(

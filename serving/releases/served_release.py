@@ -47,6 +47,9 @@ class ServedRelease:
     search: TrackSearch | None = None  # None if the process does not search, or the release was built without it
     continuation: Continuation = field(default_factory=Continuation)  # how sources of playlist continuation are fused
     continuation_sources: Mapping[str, Any] = field(default_factory=dict)  # name → source, or REMOTE_MODEL
+    workers: Any = field(
+        default=None, repr=False, compare=False
+    )  # `ReleaseWorkers` that run the models; None: this process
 
     def discovery_share(self, scene: str) -> float:
         """Fraction of new tracks in a list of a scene; of a release without tuned shares, that of its candidates."""

@@ -1,0 +1,188 @@
+"""Model workers: the processes of one release, and a recommender that uses them."""
+
+import http.client
+import json
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import psutil
+import pytest
+from prometheus_client import CollectorRegistry
+
+from benchmarks.serving import release_swap, synthetic_release
+from benchmarks.serving.release_swap import CHANGES, RELEASE_A, RELEASE_B
+from serving.observability.metrics import Metrics
+from serving.pipeline.recall import Recall
+from serving.releases.served_release import load_release
+from serving.workers.release_process import NO_FEATURES
+from serving.workers.release_workers import ReleaseNotLoaded, ReleaseWorkers, WorkerFailed
+from tests.integration.serving.test_distributed_start import answers, profiles, with_collections, with_fixed_clock
+from tests.support import recommender_service
+
+pytestmark = [pytest.mark.timeout(900)]
+USERS, WORKERS = 12, 2
+TIMEOUT_S = 60.0
+BLOCKS = 40
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("release") / "made"
+    synthetic_release.make_release(path, 400, "debug", "made")
+    return path
+
+
+@pytest.fixture(scope="module")
+def workers(folder):
+    started = ReleaseWorkers(folder, WORKERS, 30.0)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def metrics():
+    return Metrics(CollectorRegistry())
+
+
+def children(workers):
+    return psutil.Process(workers.process_id).children()
+
+
+def similar(workers, metrics, item, timeout_s=TIMEOUT_S):
+    return workers.call(metrics, timeout_s, "recall_similar", item, 10)
+
+
+def test_results_equal_those_of_this_process(workers, folder, metrics):
+    release = load_release(folder, NO_FEATURES)
+    here = Recall(metrics, 30.0, 1)
+    for item in range(2, 8):
+        expected = here.recall_similar(release, item, 10).candidates
+        found = similar(workers, metrics, item).candidates
+        assert list(found) == list(expected) == list(release.channels)
+        for name in expected:
+            np.testing.assert_array_equal(found[name].items_BK, expected[name].items_BK)
+            np.testing.assert_array_equal(found[name].scores_BK, expected[name].scores_BK)
+
+
+def test_concurrent_calls_are_distributed(workers, metrics):
+    expected = {item: similar(workers, metrics, item).candidates["realtime"].items_BK for item in range(2, 10)}
+    items = list(range(2, 10)) * 5
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda item: similar(workers, metrics, item).candidates["realtime"].items_BK, items))
+    assert all((one == expected[item]).all() for item, one in zip(items, found, strict=True))
+    assert len(children(workers)) == WORKERS
+
+
+def test_killed_workers_are_replaced_and_their_calls_repeated(workers, metrics):
+    before = {child.pid for child in children(workers)}
+    for child in children(workers):
+        child.kill()
+    for item in range(2, 2 + 2 * WORKERS):
+        assert similar(workers, metrics, item).left_out == {}
+    assert len(children(workers)) == WORKERS and before.isdisjoint(child.pid for child in children(workers))
+
+
+def test_a_worker_that_hangs_is_replaced(workers, metrics):
+    similar(workers, metrics, 2)
+    for child in children(workers):
+        child.suspend()
+    with pytest.raises(WorkerFailed, match="did not answer recall_similar") as failure:
+        similar(workers, metrics, 2, timeout_s=0.2)
+    assert failure.value.is_timeout
+    for child in children(workers):
+        if child.status() == psutil.STATUS_STOPPED:
+            child.resume()
+    assert similar(workers, metrics, 2).left_out == {}
+
+
+def test_an_error_of_the_release_is_raised(workers, metrics):
+    with pytest.raises(ValueError, match="no call 'drop'"):
+        workers.call(metrics, TIMEOUT_S, "drop")
+
+
+def test_a_damaged_release_is_not_loaded(folder, tmp_path):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(folder, damaged)
+    (damaged / "fusion.json").write_text("{}")
+    with pytest.raises(ReleaseNotLoaded, match=r"damaged cannot be loaded: DamagedRelease: .*fusion\.json"):
+        ReleaseWorkers(damaged, WORKERS, 30.0)
+
+
+def test_all_processes_are_started_again_and_end_with_the_object(folder, metrics):
+    started = ReleaseWorkers(folder, 1, 30.0)
+    first = started.process_id
+    similar(started, metrics, 2)
+    process, worker = psutil.Process(first), children(started)[0]
+    process.kill()
+    psutil.wait_procs([worker], TIMEOUT_S)  # a worker does not survive the process that has loaded the release
+    assert not worker.is_running()
+    with pytest.raises(WorkerFailed):
+        similar(started, metrics, 2)
+    for thread in threading.enumerate():
+        if thread.name == "model-workers-restart":
+            thread.join(TIMEOUT_S)
+    assert similar(started, metrics, 2).left_out == {} and started.process_id != first
+    process, worker = psutil.Process(started.process_id), children(started)[0]
+    del started
+    assert not psutil.wait_procs([process, worker], TIMEOUT_S)[1]
+
+
+def post(port, path, body):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    content = json.loads(response.read())
+    assert response.status == 200, content
+    return content
+
+
+def test_recommender_with_workers(tmp_path):
+    """Equal responses; then release changes under load, reported events, and the end of a killed recommender."""
+    with release_swap.prepare_service(
+        tmp_path, 400, "debug", release_swap.RETURNING_USERS, with_collections
+    ) as prepared:
+        place = with_fixed_clock(prepared, tmp_path / "clock")
+        with recommender_service.started(place, "/readyz") as one:
+            expected, listeners = list(answers(place.port)), list(profiles(place.port))
+            alone = len(one.process.members())
+        shutil.rmtree(tmp_path / "serving")  # the daily lists of the first service
+        for variables in (place.variables, prepared.variables):
+            variables["SEGUE_MODEL_WORKERS"] = str(WORKERS)
+        with recommender_service.started(place, "/readyz") as service:
+            assert list(answers(place.port)) == expected
+            assert list(profiles(place.port)) == listeners
+            assert len(service.process.members()) == alone + 1 + WORKERS
+        with recommender_service.started(prepared, "/readyz") as service:
+            seen = release_swap.measure_changes(prepared, service, seconds=6, rate=10, changes=CHANGES[:3])
+            assert seen.releases == {RELEASE_A, RELEASE_B} and seen.requests > 50
+            assert (seen.failed_requests, seen.mismatched_responses, seen.mixed_responses) == ([], [], [])
+            check_read_your_writes(prepared.port)
+            check_end_of_workers(service)
+
+
+def check_read_your_writes(port):
+    """Every acknowledged block changes the next response of its user."""
+
+    def block_first(number):
+        request = {"user_id": f"u{number % USERS:06d}", "scene": "private_fm", "limit": 5, "discovery": 0.0}
+        shown = post(port, "/recommend", request)["items"][0]["track_id"]
+        event = {"target_type": "track", "target_id": shown, "action": "block", "user_id": request["user_id"]}
+        report = post(port, "/events", {"events": [event | {"event_id": f"block{number}"}]})
+        assert report["accepted"] == 1, report
+        return shown not in {item["track_id"] for item in post(port, "/recommend", request)["items"]}
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(block_first, range(BLOCKS))) == [True] * BLOCKS
+
+
+def check_end_of_workers(service):
+    """A killed recommender leaves no model process behind."""
+    members = service.process.members()
+    models = [one for one in members if "serving.workers.release_process" in one.cmdline()]
+    assert len(models) >= 1 + WORKERS
+    for process in members:
+        if process not in models:
+            process.kill()
+    assert not psutil.wait_procs(models, TIMEOUT_S)[1]
