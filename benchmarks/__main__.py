@@ -87,12 +87,15 @@ BENCHMARK_OF_FIGURE = {
     "event_to_read_p99_redis": "event_to_read_p99",
     **{f"event_broker_{name}": "event_broker" for name in ("p50", "rate", "drained", "cores")},
     "recall_longest": "recall_together",
-    "recall_50k_processor": "recall_50k",
-    "recall_1m_processor": "recall_1m",
+    **{
+        f"{name}_{figure}": name
+        for name in ("recall_50k", "recall_1m")
+        for figure in ("processor", "floor", "over_floor")
+    },
     "index_build": "index_search",
     "index_found": "index_search",
     "index_search_exact": "index_search",
-    **{f"rank_{name}_core": f"rank_{name}" for name in RANKERS},
+    **{f"rank_{name}_{figure}": f"rank_{name}" for name in RANKERS for figure in ("core", "floor", "over_floor")},
     **{f"train_{name}_core": f"train_{name}" for name in (*RANKERS, *channel_steps.PEERS)},
     **{
         f"train_{name}_{unit}_per_s": f"train_{name}"
@@ -108,6 +111,11 @@ BENCHMARK_OF_FIGURE = {
     "rank_export_onnxruntime": "rank_export",
     "recommend_20rps_p99": "recommend_p50",
     "recommend_saturation": "recommend_p50",
+    "recommend_cpu": "recommend_p50",
+    "recommend_80_percent_p99": "recommend_p50",
+    "recommend_worker_memory": "recommend_p50",
+    **{f"recommend_{figure}_one_process": "recommend_p50" for figure in ("saturation", "cpu")},
+    **{f"recommend_p50_{figure}": "recommend_p50" for figure in ("floor", "over_floor")},
     "recommend_client_cpu": "recommend_p50",
     "recommend_outside": "recommend_p50",
     "recommend_ready": "recommend_p50",

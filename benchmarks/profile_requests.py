@@ -85,7 +85,7 @@ def profile(requests: int) -> Path:
     reports = settings.load_settings().reports
     reports.mkdir(parents=True, exist_ok=True)
     raw = {name: reports / f"profile_{name}.raw" for name in ("running", "lock")}
-    with recommend_endpoint.serve_release(recommend_endpoint.SMALL, "small", USERS) as service:
+    with recommend_endpoint.serve_release(recommend_endpoint.SMALL, "small", USERS, model_workers=0) as (service, _):
         loads = iter(range(recommend_endpoint.WARM_UP_REQUESTS, USERS, requests))
         recommend_endpoint.run_load(service, 0, recommend_endpoint.WARM_UP_REQUESTS)
         (worker,) = sorted(service.process.members(), key=lambda one: sum(one.cpu_times()[:2]))[-1:]

@@ -95,7 +95,7 @@ def started(place: Place, probe: str = "/livez", *options: str) -> Iterator[Serv
     began = time.monotonic()
     service = process.start([sys.executable, "-m", "serving", *options], place.variables, settings.ROOT, log)
     try:
-        _wait(service, place.port, probe, log)
+        wait_until_ready(service, place.port, probe, log)
         yield Service(place.port, time.monotonic() - began, service)
     finally:
         process.stop(service)
@@ -106,7 +106,12 @@ def _run(command: list[str], variables: dict[str, str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _wait(service: BackgroundProcess, port: int, probe: str, log: Path) -> None:
+def wait_until_ready(service: BackgroundProcess, port: int, probe: str, log: Path) -> None:
+    """Wait until a service process answers `probe` with 200.
+
+    Raises:
+        RuntimeError: It ended, or does not answer; the message has the end of its log.
+    """
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and service.is_running():
         with contextlib.suppress(OSError, http.client.HTTPException):

@@ -19,9 +19,10 @@ def test_every_ranker_has_both_benchmarks() -> None:
 def test_request_latency_is_compared_with_a_stepwise_recurrence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking_latency, "CANDIDATES", 7)
     monkeypatch.setattr(ranking_latency, "EVENTS", 6)
-    elapsed, processor = ranking_latency.run(name, 2)
+    elapsed, processor, floor, over_floor = ranking_latency.run(name, 2)
     assert (elapsed.name, processor.name) == (f"rank_{name}", f"rank_{name}_core")
     assert min(elapsed.value, processor.value) > 0 and elapsed.unit == processor.unit == "ms"
+    assert (floor.name, over_floor.name) == (f"rank_{name}_floor", f"rank_{name}_over_floor") and floor.value > 0
     assert elapsed.peer == processor.peer == ("step by step" if name == "interest_evolution" else "limit")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.profile_requests import Samples, format_report
 
 RAW = """\
-_bootstrap (threading.py:1002);work (serving/pipeline/recall.py:180);recall (training/recall/popularity.py:1);linear (torch/nn/functional.py:9) 6
+work (serving/pipeline/recall.py:180);recall (training/recall/popularity.py:1);linear (torch/nn/functional.py:9) 6
 _bootstrap (threading.py:1002);rank (serving/pipeline/rank.py:33);dumps (json/__init__.py:183) 3
 _bootstrap (threading.py:1002);rank (serving/pipeline/rank.py:33) 2
 run (asyncio/runners.py:86) 1

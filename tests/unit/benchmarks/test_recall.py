@@ -16,6 +16,7 @@ def test_recall_of_a_request_by_channel(recipe: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(recall_latency, "USERS", 2)
     results = {result.name: result for result in recall_latency.run("recall", recipe, 10.0)(3_000)}
     assert results["recall"].peer_value == 10
+    assert 0 < results["recall_floor"].value < results["recall_processor"].value
     assert all(results[f"recall_{name}"].value > 0 for name in CHANNELS)
     assert {name: result.value for name, result in results.items() if "_found_" in name} == {
         f"recall_found_{name}": 1.0 for name in ("realtime", "multi_interest", "long_short")
