@@ -56,11 +56,15 @@ class FusedCandidates:
 
     def source_channels(self, row: int, count: int) -> list[list[str]]:
         """The channels that found each of a request's first `count` candidates, best rank first."""
-        rank_CH = self.rank_BKH[row, :count]
-        # Channels that did not find the item (-1) sort first and are skipped.
-        order_CH, missing_C = np.argsort(rank_CH, axis=1, kind="stable"), (rank_CH < 0).sum(1)
-        ordered = zip(order_CH.tolist(), missing_C.tolist(), strict=True)
-        return [[self.channels[channel] for channel in order[missing:]] for order, missing in ordered]
+        rank_CH, H = self.rank_BKH[row, :count], len(self.channels)
+        order_CH = np.argsort(rank_CH, axis=1, kind="stable")
+        order_CH[np.take_along_axis(rank_CH, order_CH, axis=1) < 0] = (
+            H  # channels that did not find the item come first
+        )
+        # Most candidates share their channels with others, so each distinct order is named once.
+        _, first, number_C = np.unique(order_CH @ (H + 1) ** np.arange(H), return_index=True, return_inverse=True)
+        named = [[self.channels[channel] for channel in order if channel < H] for order in order_CH[first].tolist()]
+        return [named[number] for number in number_C.tolist()]
 
 
 @dataclass(frozen=True)
