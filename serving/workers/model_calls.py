@@ -6,6 +6,8 @@ the last `KEPT_USERS` requests of a connection. Knows nothing about sockets.
 
 from __future__ import annotations
 
+import logging
+import pickle
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,6 +33,8 @@ RECALL_METHODS = frozenset(
     }
 )
 RANKING_METHODS = frozenset({"score"})
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,14 @@ class _RecordedMetric:
         self._updates.append(MetricUpdate(self._metric, self._labels, "observe", amount))
 
 
+def _is_picklable(error: Exception) -> bool:
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  # of this process
+    except Exception:
+        return False
+    return True
+
+
 class ModelCalls:
     """Runs calls on a release, one at a time.
 
@@ -116,7 +128,11 @@ class ModelCalls:
         try:
             result, error = self._run(call), None
         except Exception as raised:
-            result, error = None, raised
+            logger.exception("the call %s failed", call.method)
+            result, error = (
+                None,
+                raised if _is_picklable(raised) else RuntimeError(f"{type(raised).__name__}: {raised}"),
+            )
         return ModelAnswer(result, error, self._recorder.take())
 
     def forget_users(self) -> None:

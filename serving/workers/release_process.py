@@ -13,19 +13,27 @@ import select
 import signal
 import socket
 import sys
+import time
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from config import garbage_collector
+from sequences.views import SEQUENCE_VIEWS
 from serving.observability import structured_log
+from serving.observability.metrics import Metrics
+from serving.pipeline.rank import Ranking
+from serving.pipeline.recall import Recall
 from serving.releases.served_release import ReleaseParts, ServedRelease, load_release
+from serving.releases.warm_up import warm_up
 from serving.workers.model_calls import ModelCalls
 from training.data.feature_services import ServiceContract
 
 CHECK_INTERVAL_S = 0.2
 """How often ended workers are replaced."""
-NO_FEATURES = ServiceContract((), ())
-"""Features are part of each call."""
+EVERY_VIEW = ServiceContract(tuple(SEQUENCE_VIEWS), ())
+"""Features of the warm-up; those of users are part of each call."""
 READY = "ready"
 """Printed when the release is loaded; anything else is the reason why it is not."""
 
@@ -39,12 +47,16 @@ def main() -> None:
     parser.add_argument("--public-key", default="")
     parser.add_argument("--deadline-s", type=float, required=True)
     options = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the recommender decides when this process ends
+    # These signals reach every process of a service; running requests of the recommender still need this one.
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
     structured_log.configure_logging()
     listener = socket.socket(fileno=options.listener)
     listener.setblocking(False)
     try:
-        release = load_release(options.folder, NO_FEATURES, ReleaseParts(has_search=False), options.public_key)
+        release = load_release(options.folder, EVERY_VIEW, ReleaseParts(has_search=False), options.public_key)
+        # Before forking, so that the workers share what is computed on first use; without threads, which do not survive it.
+        warm_up(release, time.time_ns() // 1000, Recall(Metrics(CollectorRegistry()), options.deadline_s, 1), Ranking())
     except Exception as error:
         print(f"{type(error).__name__}: {error}".splitlines()[0], flush=True)  # the last line is the reason
         raise SystemExit(1) from error

@@ -31,7 +31,7 @@ from serving.workers.release_process import READY
 from training.data.user_batch import UserBatch
 
 KERNEL_THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-"""Forking needs a process without further threads, and workers compete for the same cores."""
+"""Of the workers: forking needs a process without further threads, and they compete for the same cores."""
 PROCESS = "serving.workers.release_process"
 CONNECT_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 5.0
@@ -199,7 +199,7 @@ class ReleaseWorkers:
                 pass_fds=[listener.fileno()],
                 text=True,
                 cwd=settings.ROOT,
-                env={**KERNEL_THREADS, **os.environ},
+                env={**os.environ, **KERNEL_THREADS},
                 start_new_session=True,
             )
         self._stop = weakref.finalize(self, _stop_process, self._process, sockets)

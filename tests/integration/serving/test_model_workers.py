@@ -16,7 +16,7 @@ from benchmarks.serving.release_swap import CHANGES, RELEASE_A, RELEASE_B
 from serving.observability.metrics import Metrics
 from serving.pipeline.recall import Recall
 from serving.releases.served_release import load_release
-from serving.workers.release_process import NO_FEATURES
+from serving.workers.release_process import EVERY_VIEW
 from serving.workers.release_workers import ReleaseNotLoaded, ReleaseWorkers, WorkerFailed
 from tests.integration.serving.test_distributed_start import answers, profiles, with_collections, with_fixed_clock
 from tests.support import recommender_service
@@ -55,7 +55,7 @@ def similar(workers, metrics, item, timeout_s=TIMEOUT_S):
 
 
 def test_results_equal_those_of_this_process(workers, folder, metrics):
-    release = load_release(folder, NO_FEATURES)
+    release = load_release(folder, EVERY_VIEW)
     here = Recall(metrics, 30.0, 1)
     for item in range(2, 8):
         expected = here.recall_similar(release, item, 10).candidates

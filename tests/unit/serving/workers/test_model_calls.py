@@ -81,3 +81,17 @@ def test_metric_updates_are_taken_once():
     (update,) = recorder.take()
     assert (update.metric, update.labels, update.method, update.value) == ("cut_off", ("realtime", "late"), "inc", 1)
     assert recorder.take() == []
+
+
+class NeedsTwo(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one} {two}")
+
+
+def test_errors_that_cannot_be_sent_are_replaced(calls, users, monkeypatch):
+    def fail(*_):
+        raise NeedsTwo("no", "vectors")
+
+    monkeypatch.setattr(calls._ranking, "score", fail)
+    error = send(calls, ModelCall("score", (users.history_items.items,), 1, users)).error
+    assert type(error) is RuntimeError and str(error) == "NeedsTwo: no vectors"
