@@ -17,14 +17,34 @@ if TYPE_CHECKING:
     from serving.pipeline.search import SearchResult
 
 
-class RecommendedTrack(BaseModel):
-    """One recommended track."""
+class Track(BaseModel):
+    """A track of the release."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     track_id: str
     title: str
     artists: list[str]
     duration_ms: int = Field(description="0 if unknown")
-    artist_ids: list[str] = Field(description="To block an artist, report an event with target_type artist")
+    artist_ids: list[str] = Field(
+        default=[], description="To block an artist, report an event with target_type artist and action block"
+    )
+    facets: list[str] = Field(default=[], description="Languages, styles, scenes, emotions and themes of the track")
+    audio_url: str | None = Field(
+        default=None,
+        exclude_if=lambda url: url is None,
+        description="Audio: an https address or a path of this host; absent if unknown",
+    )
+    cover_url: str | None = Field(
+        default=None,
+        exclude_if=lambda url: url is None,
+        description="Cover: a path of this host; absent if unknown",
+    )
+
+
+class RecommendedTrack(Track):
+    """One recommended track."""
+
     score: float
     channels: list[str] = Field(
         description="Recall channels that found the track, the one that ranked it highest first"
@@ -36,37 +56,10 @@ class RecommendedTrack(BaseModel):
         description="Release that recommended the track, if it differs from that of the response: in a daily list that an "
         "earlier release began",
     )
-    audio_url: str | None = Field(
-        default=None,
-        exclude_if=lambda url: url is None,
-        description="Audio: an https address or a path of this host; absent if unknown",
-    )
-    cover_url: str | None = Field(
-        default=None,
-        exclude_if=lambda url: url is None,
-        description="Cover: a path of this host; absent if unknown",
-    )
 
 
-class CollectionTrack(BaseModel):
+class CollectionTrack(Track):
     """A track of a playlist or an mlog."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    track_id: str
-    title: str
-    artists: list[str]
-    duration_ms: int = Field(description="0 if unknown")
-    audio_url: str | None = Field(
-        default=None,
-        exclude_if=lambda url: url is None,
-        description="Audio: an https address or a path of this host; absent if unknown",
-    )
-    cover_url: str | None = Field(
-        default=None,
-        exclude_if=lambda url: url is None,
-        description="Cover: a path of this host; absent if unknown",
-    )
 
 
 class RecommendedCollection(BaseModel):
@@ -149,12 +142,9 @@ class Recommendation(BaseModel):
     )
 
 
-class FoundTrack(BaseModel):
+class FoundTrack(Track):
     """A playable track that matches a query."""
 
-    track_id: str
-    title: str
-    artists: list[str]
     score: float = Field(description="How well it matches; comparable within one response only; 0 for an empty query")
     reason: str = Field(description="Why it matches, as a sentence in the requested language")
 

@@ -20,10 +20,10 @@ from serving.observability.metrics import Metrics
 from serving.pipeline.hydrate import Hydrator, UserState
 from serving.pipeline.recall import Recall
 from serving.pipeline.request import Request
-from serving.pipeline.response import CollectionTrack, MlogItem, PlaylistItem, RecommendationResponse, Trace
+from serving.pipeline.response import MlogItem, PlaylistItem, RecommendationResponse, Trace
 from serving.pipeline.track_pipeline import EXPOSURES_FAILED, ExposureWriter
 from serving.releases.served_release import ServedRelease
-from serving.releases.track_media import audio_url, cover_url
+from serving.releases.track_details import track_details
 from training.data.collections import CollectionIndex
 from training.recall.reason import Reason
 from training.slate.filters import FilterContext, apply_filters
@@ -172,23 +172,12 @@ def _item(
 ) -> AnyCollectionItem:
     collections = index.collections
     name, title = (str(column[selected.index]) for column in (collections.ids_N, collections.titles_N))
-    catalog, track_ids_V = release.catalog, release.vocabulary.track_ids_V
     fields: dict[str, Any] = {
         "title": title,
         "score": round(selected.score, 6),
         "channels": [index.name] if selected.is_recalled else [],
         "reason": reason,
-        "tracks": [
-            CollectionTrack(
-                str(track_ids_V[item]),
-                catalog.titles_V[item],
-                catalog.artist_names_V[item],
-                int(catalog.duration_ms_V[item]),
-                audio_url(release, item),
-                cover_url(release, item),
-            )
-            for item in selected.items[:TRACKS_PER_COLLECTION].tolist()
-        ],
+        "tracks": [track_details(release, item) for item in selected.items[:TRACKS_PER_COLLECTION].tolist()],
     }
     if collections.kind == "playlist":
         return PlaylistItem(playlist_id=name, **fields)

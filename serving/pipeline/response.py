@@ -18,7 +18,7 @@ from serving.pipeline.recall import Recall, RecallResult
 from serving.pipeline.request import Request
 from serving.pipeline.user_state_cache import STATE_FROM_CACHE, STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
-from serving.releases.track_media import audio_url, cover_url
+from serving.releases.track_details import TrackDetails, track_details
 from training.data.user_batch import UserBatch
 from training.recall.continuation.sources import TITLE_SOURCES
 from training.recall.reason import Reason, track_phrase
@@ -33,40 +33,21 @@ DEGRADED_STATES = {
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class TrackItem:
+@dataclass(frozen=True, kw_only=True)
+class TrackItem(TrackDetails):
     """One recommended track."""
 
-    track_id: str
-    title: str
-    artists: list[str]
-    artist_ids: list[str]
-    duration_ms: int  # 0 if unknown
     score: float
     channels: list[str]  # channels that found the track, the one that ranked it highest first
     reason: Reason | None  # None if no channel could give one
     propensity: float = 1.0  # probability of an explored track, otherwise 1
     is_exploration: bool = False
     release: str = ""  # release that chose the track
-    audio_url: str | None = None  # None if unknown
-    cover_url: str | None = None
 
     @property
     def target(self) -> tuple[str, str]:
         """Target type and id, as in events."""
         return "track", self.track_id
-
-
-@dataclass(frozen=True)
-class CollectionTrack:
-    """A track of a playlist or an mlog; `duration_ms` is 0 if unknown."""
-
-    track_id: str
-    title: str
-    artists: list[str]
-    duration_ms: int
-    audio_url: str | None = None
-    cover_url: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +58,7 @@ class CollectionItem:
     score: float
     channels: list[str]
     reason: Reason | None
-    tracks: list[CollectionTrack]
+    tracks: list[TrackDetails]
     propensity: float = 1.0
     is_exploration: bool = False
     release: str = ""
@@ -249,24 +230,26 @@ def build_items(
         reasons = {item: seeds.reason(item, channels, release) for item, channels in found_by}
     listed_tracks = [listed.get(item) for item in chosen_items]
     scores = np.nan_to_num(chosen.scores_C).tolist()
-    return [
-        TrackItem(
-            track_id=str(release.vocabulary.track_ids_V[item]),
-            title=(before.title if before else "") or release.catalog.titles_V[item],
-            artists=(before.artists if before else []) or release.catalog.artist_names_V[item],
-            artist_ids=release.catalog.artist_ids_of(item),
-            duration_ms=int(release.catalog.duration_ms_V[item]),
-            score=round(score, 6),
-            channels=channels,
-            reason=reasons[item],
-            propensity=chosen.exploration_propensity.get(item, 1.0),
-            is_exploration=item in chosen.exploration_propensity,
-            release=(before.release if before else "") or release.release_id,
-            audio_url=audio_url(release, item),
-            cover_url=cover_url(release, item),
+    items = []
+    for item, score, channels, before in zip(chosen_items, scores, chosen.channels_C, listed_tracks, strict=True):
+        details = {**vars(track_details(release, item))}
+        if before:
+            details["title"], details["artists"] = (
+                before.title or details["title"],
+                before.artists or details["artists"],
+            )
+        items.append(
+            TrackItem(
+                **details,
+                score=round(score, 6),
+                channels=channels,
+                reason=reasons[item],
+                propensity=chosen.exploration_propensity.get(item, 1.0),
+                is_exploration=item in chosen.exploration_propensity,
+                release=(before.release if before else "") or release.release_id,
+            )
         )
-        for item, score, channels, before in zip(chosen_items, scores, chosen.channels_C, listed_tracks, strict=True)
-    ]
+    return items
 
 
 def _collect_reasons(

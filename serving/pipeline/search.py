@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sequences.batch import FIRST_CODE
 from serving.errors import NotReady
 from serving.pipeline.response import MOST_PLAYED
+from serving.releases.track_details import TrackDetails, track_details
 from training.data.user_history import HISTORY_VIEW, is_listened
 from training.recall.reason import Reason
 from training.slate.filters import FilterContext, apply_filters
@@ -34,13 +35,10 @@ MAX_HISTORY = 200
 """Number of newest listens that a user's taste is derived from."""
 
 
-@dataclass(frozen=True)
-class SearchResult:
+@dataclass(frozen=True, kw_only=True)
+class SearchResult(TrackDetails):
     """A playable track and why it matches."""
 
-    track_id: str
-    title: str
-    artists: list[str]
     score: float
     reason: Reason | None
 
@@ -86,9 +84,7 @@ def _is_allowed(items_C: NDArray[np.int64], context: FilterContext) -> NDArray[n
 
 
 def _result(item: int, score: float, reason: Reason | None, release: ServedRelease) -> SearchResult:
-    catalog = release.catalog
-    track_id = str(release.vocabulary.track_ids_V[item])
-    return SearchResult(track_id, catalog.titles_V[item], catalog.artist_names_V[item], score, reason)
+    return SearchResult(**vars(track_details(release, item)), score=score, reason=reason)
 
 
 def _reason(match: Match) -> Reason | None:

@@ -16,6 +16,7 @@ import numpy as np
 from sequences import behaviours
 from sequences.batch import FIRST_CODE, SequenceBatch
 from sequences.sessions import sessionize
+from serving.releases.track_details import TrackDetails, track_details
 from training.data.user_history import HISTORY_VIEW, is_listened
 
 if TYPE_CHECKING:
@@ -32,13 +33,10 @@ MAX_EXAMPLES = 5
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class ProfileEvent:
+@dataclass(frozen=True, kw_only=True)
+class ProfileEvent(TrackDetails):
     """One event of the user: `ended_at` in µs UTC; `played_ratio` 0 if unknown; `session` from 1, the oldest."""
 
-    track_id: str
-    title: str
-    artists: list[str]
     behaviour: str
     ended_at: int
     played_ratio: float
@@ -107,15 +105,12 @@ def _events(recent: SequenceBatch, release: ServedRelease) -> list[ProfileEvent]
     name_of = {code: name for name, code in behaviours.load_behaviours().encoder.items()}
     session_L = sessionize(recent)[0]
     column = {name: values_BL[0] for name, values_BL in recent.columns.items()}
-    catalog, vocabulary = release.catalog, release.vocabulary
     events = []
     for place in range(int(recent.length_B[0])):
         item = int(column["track_id"][place])
         events.append(
             ProfileEvent(
-                track_id=str(vocabulary.track_ids_V[item]),
-                title=catalog.titles_V[item],
-                artists=catalog.artist_names_V[item],
+                **vars(track_details(release, item)),
                 behaviour=name_of.get(int(column["behaviour"][place]), ""),
                 ended_at=int(column["ended_at"][place]),
                 played_ratio=round(float(column["played_ratio"][place]), 3),

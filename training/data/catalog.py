@@ -8,7 +8,7 @@ Legend: V vocabulary (0 padding, 1 unknown), A artists of the catalog, F artists
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
 
@@ -123,6 +123,7 @@ class TrackFacets:
     value_N: NDArray[np.int32]
     facet_N: NDArray[np.int8]  # index into FACETS of each value
     offset_V1: NDArray[np.int64]
+    names: list[str] = field(default_factory=list)  # of the values
 
     @classmethod
     def build(cls, rows: pl.DataFrame) -> Self:
@@ -138,7 +139,13 @@ class TrackFacets:
             value_N=values["code"].cast(pl.Int32).to_numpy(),
             facet_N=values["facet"].cast(pl.Int8).to_numpy(),
             offset_V1=np.searchsorted(values["item"].to_numpy(), np.arange(V + 1)).astype(np.int64),
+            names=codes["value"].to_list(),
         )
+
+    def names_of(self, item: int) -> list[str]:
+        """The facet values of an item, in the order of FACETS."""
+        values = self.value_N[self.offset_V1[item] : self.offset_V1[item + 1]]
+        return [self.names[value] for value in values.tolist()]
 
     def similarity(self, items_C: NDArray[np.int64]) -> Floats:
         """Similarity of each pair of items, [C, C] in 0..1.

@@ -8,7 +8,6 @@ from dataclasses import asdict
 import pytest
 
 from serving.pipeline.response import (
-    CollectionTrack,
     MlogItem,
     PlaylistItem,
     RecommendationResponse,
@@ -16,15 +15,22 @@ from serving.pipeline.response import (
     Trace,
     TrackItem,
 )
+from serving.releases.track_details import TrackDetails
 from serving.schemas import render_recommendation
 from training.recall.reason import Reason
 
 REASON = Reason("listened_before")
-TRACKS = [CollectionTrack("t1", "One", ["A", "B"], 1000, "https://host/1"), CollectionTrack("t2", "Two", [], 0)]
+TRACKS = [
+    TrackDetails(track_id="t1", title="One", artists=["A", "B"], duration_ms=1000, audio_url="https://host/1"),
+    TrackDetails(track_id="t2", title="Two", artists=[], facets=["rock"]),
+]
 
 
 def item(release: str) -> TrackItem:
-    return TrackItem("t1", "One", ["A"], ["a"], 1000, 0.5, ["realtime"], REASON, release=release)
+    return TrackItem(
+        track_id="t1", title="One", artists=["A"], artist_ids=["a"], duration_ms=1000, score=0.5,
+        channels=["realtime"], reason=REASON, release=release
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,7 @@ def test_response_fields(client):
         "artists": ["Artist 0"],
         "artist_ids": ["a0"],
         "duration_ms": 0,
+        "facets": [],
         "score": 1.0,
         "channels": ["popularity"],
         "reason": "popularity says so",

@@ -24,7 +24,7 @@ POPULARITY = ListChannel("popularity", range(2, 10))
 
 
 def item(track_id, channels=("popularity",), **chance):
-    return TrackItem(track_id, "", [], [], 0, 0.5, list(channels), None, **chance)
+    return TrackItem(track_id=track_id, title="", artists=[], score=0.5, channels=list(channels), reason=None, **chance)
 
 
 def exposure(request_id, *items, **request):
