@@ -23,34 +23,43 @@ async function post(path, body) {
     throw new ApiError("unreachable");
   }
   if (response.status === 401) {
-    const texts = LANGUAGES[preferred()];
-    const given = window.prompt(texts.apiKey);
+    const given = window.prompt(LANGUAGES[preferred()].apiKey);
     if (given) {
       sessionStorage.setItem(KEY, given.trim());
       return post(path, body);
     }
   }
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new ApiError(answer.error || `${path}: ${response.status}`, response.status);
+  // `detail` is that of RFC 9457 problems.
+  if (!response.ok) throw new ApiError(answer.error || answer.detail || `${path}: ${response.status}`, response.status);
   return answer;
 }
 
-export async function scenes() {
-  return (await fetch("./page/scenes.json")).json();
-}
+const withUser = (userId) => (userId ? { user_id: userId } : {});
 
 export const listeners = () => post("listeners", { limit: 20 }).then((answer) => answer.user_ids);
 export const listener = (userId) => post("listener", { user_id: userId });
-export const search = (query, language, userId = null) =>
-  post("search", { query, language, limit: 12, ...(userId ? { user_id: userId } : {}) }).then((answer) => answer.items);
+export const library = (userId) => post("library", { user_id: userId });
+export const explain = (userId, trackId, scene, language) =>
+  post("explain", { user_id: userId, track_id: trackId, language, ...(scene ? { scene } : {}) });
+export const search = (query, language, userId = null, limit = 20) =>
+  post("search", { query, language, limit, ...withUser(userId) }).then((answer) => answer.items);
+export const similar = (trackId, userId, language, limit = 20) =>
+  post("similar", { track_id: trackId, limit, language, user_id: userId });
+export const path = (from, to, userId, language) => post("path", { from, to, language, user_id: userId });
+export const continuation = (seeds, title, userId, language, limit = 20) =>
+  post("recommend", { seeds, title, limit, language, user_id: userId });
 
 // A release without playlists or mlogs responds with 404: an empty list.
-export async function recommend(userId, scene, discovery, language) {
-  const body = { user_id: userId, scene, language, ...(discovery === null ? {} : { discovery }) };
+export async function recommend(userId, scene, language, { discovery = null, limit = null, exclude = [] } = {}) {
+  const body = { user_id: userId, scene, language };
+  if (discovery !== null) body.discovery = discovery;
+  if (limit !== null) body.limit = limit;
+  if (exclude.length) body.exclude = exclude;
   try {
-    return await post("recommend", body);
+    return { ...(await post("recommend", body)), scene };
   } catch (error) {
-    if (error.status === 404) return { request_id: "", items: [] };
+    if (error.status === 404) return { request_id: "", items: [], scene };
     throw error;
   }
 }

@@ -1,142 +1,106 @@
-// Listening page: recommendations of one listener, feedback on them, and the next response.
+// Listening page: navigation, the view of the address, the player, and drawers.
 import { render } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import * as api from "./api.js";
-import { Collections, idOf } from "./collections.js";
 import { html } from "./html.js";
-import { format, LANGUAGES, preferred } from "./messages.js";
-import { Player } from "./player.js";
-import { Search } from "./search.js";
-import { Songs } from "./songs.js";
-import { State } from "./state.js";
-import { Welcome } from "./welcome.js";
+import { LANGUAGES, load, localeOf, NAMES, preferred } from "./messages.js";
+import { Developer } from "./parts/developer.js";
+import { Icon } from "./parts/icons.js";
+import { Toasts, useToasts } from "./parts/toasts.js";
+import { Why } from "./parts/why.js";
+import { PlayerBar } from "./playback/bar.js";
+import { QueueDrawer } from "./playback/queue.js";
+import { SessionProvider, useNewSession } from "./playback/session.js";
+import { address, useRoute } from "./route.js";
+import { Collection, Collections } from "./views/collections.js";
+import { History } from "./views/history.js";
+import { Home } from "./views/home.js";
+import { Library } from "./views/library.js";
+import { Radio } from "./views/radio.js";
+import { Search } from "./views/search.js";
+import { ArtistPage, PathPage, remember, TrackPage } from "./views/track.js";
+import { Welcome } from "./views/welcome.js";
 
-const SCENES = await api.scenes();
+const DAILY = "daily";
 const REQUESTED_USER = new URLSearchParams(location.search).get("user") || "";
 
-function Balance({ value, texts, onChange }) {
-  return html`<fieldset class="balance">
-    <legend>${texts.balance}</legend>
-    <label class="slider">
-      <span>${texts.repeat}</span>
-      <input type="range" min="0" max="1" step="0.1" value=${value === null ? 0.3 : value}
-        aria-label=${`${texts.repeat} – ${texts.discover}`} onChange=${(event) => onChange(Number(event.target.value))} />
-      <span>${texts.discover}</span>
-    </label>
-    <label><input type="checkbox" checked=${value === null} onChange=${() => onChange(value === null ? 0.3 : null)} /> ${texts.automatic}</label>
-  </fieldset>`;
+// The list of the day is requested before the page is drawn; the first view that needs it takes this answer.
+const early = {};
+if (REQUESTED_USER) early[`${REQUESTED_USER} ${preferred()}`] = api.recommend(REQUESTED_USER, DAILY, preferred());
+const daily = (userId, language, version) => {
+  const key = `${userId} ${language}`;
+  const answer = (!version && early[key]) || api.recommend(userId, DAILY, language);
+  delete early[key];
+  return answer.then((found) => {
+    remember(found.items);
+    return found;
+  });
+};
+
+const PLACES = [
+  ["", "home"],
+  ["radio", "radio"],
+  ["playlists", "playlists"],
+  ["videos", "videos"],
+  ["liked", "heart"],
+  ["history", "history"],
+  ["search", "search"],
+];
+const PARENTS = { playlist: "playlists", mlog: "videos", artist: "search", track: "search", path: "search" };
+
+function Navigation({ view, texts, children }) {
+  const titles = { "": texts.home, radio: texts.radio, playlists: texts.playlists, videos: texts.videos, liked: texts.liked, history: texts.history, search: texts.search };
+  const here = PARENTS[view] ?? view;
+  return html`<nav class="places" aria-label=${texts.title}>
+    <a class="brand" href="#/" tabindex="-1" aria-hidden="true"><span class="mark"></span>${texts.title}</a>
+    <ul>${PLACES.map(([name, icon]) => html`<li key=${name}><a href=${address(name)} aria-current=${here === name ? "page" : undefined}><${Icon} name=${icon} /><span>${titles[name]}</span></a></li>`)}</ul>
+    ${children}
+  </nav>`;
 }
 
-const keyOf = (item) => item.track_id || idOf(item);
+function View({ route, onWhy }) {
+  const [view, first, second] = route;
+  switch (view) {
+    case "radio": return html`<${Radio} onWhy=${onWhy} />`;
+    case "playlists": return html`<${Collections} key="playlist" kind="playlist" />`;
+    case "videos": return html`<${Collections} key="mlog" kind="mlog" />`;
+    case "playlist":
+    case "mlog": return html`<${Collection} key=${`${view}:${first}`} kind=${view} id=${first} onWhy=${onWhy} />`;
+    case "liked": return html`<${Library} onWhy=${onWhy} />`;
+    case "history": return html`<${History} onWhy=${onWhy} />`;
+    case "search": return html`<${Search} query=${first} onWhy=${onWhy} />`;
+    case "track": return html`<${TrackPage} key=${first} trackId=${first} onWhy=${onWhy} />`;
+    case "path": return html`<${PathPage} key=${first} from=${first} to=${second} onWhy=${onWhy} />`;
+    case "artist": return html`<${ArtistPage} key=${first} artistId=${first} name=${second || first} onWhy=${onWhy} />`;
+    default: return html`<${Home} daily=${daily} onWhy=${onWhy} />`;
+  }
+}
 
-function Listening({ userId, language, texts, onError }) {
-  const [scene, setScene] = useState(SCENES[0].name);
-  const [discovery, setDiscovery] = useState(null);
-  const [answer, setAnswer] = useState(null);
-  const [before, setBefore] = useState(null);
-  const [state, setState] = useState(null);
-  const [playing, setPlaying] = useState(null);
-  const { target_type: targetType, is_stream: isStream } = SCENES.find((one) => one.name === scene);
-  const holdsTracks = targetType !== "track";
-  const latest = useRef({});
-  latest.current.scene = scene;
-
-  // Requests a response and shows it, unless a later request was sent in the meantime.
-  async function refresh(isNext) {
-    const number = (latest.current.number || 0) + 1;
-    latest.current.number = number;
-    const [next, known] = await Promise.all([
-      api.recommend(userId, scene, holdsTracks ? null : discovery, language),
-      api.listener(userId),
-    ]);
-    if (number === latest.current.number) {
-      setBefore(isNext && answer ? new Set(answer.items.map(keyOf)) : null);
-      setAnswer({ ...next, scene });
-      setState(known);
-    }
-    return next;
-  }
-  useEffect(() => {
-    setAnswer(null);
-    setPlaying(null);
-    refresh(false).catch(onError);
-  }, [scene, discovery]);
-  useEffect(() => {
-    if (answer) refresh(false).catch(onError);
-  }, [language]);
-
-  const shownAs = (place) => ({ request_id: answer.request_id, position: place, scene });
-  async function act(track, place, action, artist) {
-    const [type, target] = artist ? ["artist", artist] : ["track", track.track_id];
-    await api.report(userId, type, target, action, artist ? { scene } : shownAs(place));
-    const next = await refresh(true);
-    if (playing && (action === "dislike" || action === "block") && playing.track.track_id === track.track_id) start(next, 0);
-  }
-  async function actOn(collection, place, action) {
-    await api.report(userId, targetType, idOf(collection), action, shownAs(place));
-    await refresh(true);
-  }
-  // Plays the next song: in an open collection its next one, in a stream the first of the next response, in a list the next position.
-  async function ended(playedMs) {
-    const { track, place, collection, number } = playing;
-    await api.report(userId, "track", track.track_id, "play", playing.shown, playedMs);
-    if (collection) startIn(collection, number + 1);
-    const next = await refresh(true);
-    if (!collection && latest.current.scene === scene) start(next, isStream ? 0 : place + 1);
-  }
-  function start({ request_id, items }, place) {
-    const track = items[place];
-    setPlaying(track ? { track, place, shown: { request_id, position: place, scene }, key: Date.now() } : null);
-  }
-  // The response showed the collection, not the song: the event names the collection as context and no response.
-  function startIn(collection, number) {
-    const track = collection.tracks[number];
-    const shown = { context_id: `${targetType}:${idOf(collection)}`, scene };
-    setPlaying(track ? { track, collection, number, shown, key: Date.now() } : null);
-  }
-  async function open(collection, place, number = 0) {
-    await api.report(userId, targetType, idOf(collection), "click", shownAs(place));
-    startIn(collection, number);
-    await refresh(true);
-  }
-  // Plays a song that was searched for: no response showed it.
-  const playFound = (track) => setPlaying({ track, place: -1, isFound: true, shown: { scene }, key: Date.now() });
-  const likePlaying = () =>
-    playing.collection || playing.isFound
-      ? api.report(userId, "track", playing.track.track_id, "like", playing.shown).then(() => refresh(true))
-      : act(playing.track, playing.place, "like");
-  const isHere = answer && answer.scene === scene;
-  const isNew = isHere && before ? answer.items.filter((one) => !before.has(keyOf(one))).length : 0;
-  const opened = playing && playing.collection ? { collection: idOf(playing.collection), number: playing.number } : null;
-  return html`<div class="columns">
-    <section class="list" aria-labelledby="list">
-      <h2 id="list" class="visually-hidden">${texts.scenes[scene] || scene}</h2>
-      <${Search} userId=${userId} language=${language} texts=${texts} onPlay=${playFound} onError=${onError} />
-      <div class="tabs" role="group" aria-label=${texts.title}>
-        ${SCENES.map(
-          ({ name }) => html`<button type="button" key=${name} aria-pressed=${scene === name} onClick=${() => setScene(name)}>${texts.scenes[name] || name}</button>`,
-        )}
-      </div>
-      ${!holdsTracks && html`<${Balance} value=${discovery} texts=${texts} onChange=${setDiscovery} />`}
-      <div class="player" aria-label=${texts.nowPlaying} role="region">
-        ${playing
-          ? html`<${Player} key=${playing.key} track=${playing.track} texts=${texts}
-              onEnd=${(ms) => ended(ms).catch(onError)}
-              onAct=${() => likePlaying().catch(onError)} />`
-          : html`<p class="hint">${holdsTracks ? texts.nothingOpen : texts.nothingPlays}</p>`}
-      </div>
-      <p class="changed" role="status">${isHere && before ? (isNew ? format(texts.changed, { count: isNew }) : texts.unchanged) : ""}</p>
-      ${isHere && answer.degraded && html`<p class="hint" role="status" title=${Object.values(answer.degraded).join("; ")}>${texts.degraded}</p>`}
-      ${isHere &&
-      (holdsTracks
-        ? html`<${Collections} items=${answer.items} before=${before} playing=${opened} texts=${texts}
-            onOpen=${(...what) => open(...what).catch(onError)} onPlay=${(...what) => open(...what).catch(onError)}
-            onAct=${(...what) => actOn(...what).catch(onError)} />`
-        : html`<${Songs} items=${answer.items} before=${before} playing=${playing && playing.track.track_id} texts=${texts}
-            onPlay=${(track, place) => start(answer, place)} onAct=${(...what) => act(...what).catch(onError)} />`)}
-    </section>
-    <aside aria-label=${texts.listener}><${State} state=${state} texts=${texts} /></aside>
-  </div>`;
+function Listening({ userId, language, texts, tools, error, onError, onChange }) {
+  const [toasts, toast] = useToasts();
+  const route = useRoute();
+  const session = useNewSession({ userId, language, texts, toast, onError });
+  const [drawer, setDrawer] = useState(null);
+  const close = () => setDrawer(null);
+  const toggle = (name) => setDrawer((open) => (open?.name === name ? null : { name }));
+  const onWhy = (track, shown) => setDrawer({ name: "why", track, shown });
+  return html`<${SessionProvider} value=${session}>
+    <div class=${`app ${drawer ? "has-drawer" : ""}`}>
+      <${Navigation} view=${route[0]} texts=${texts}>
+        <div class="tools">
+          <button type="button" class="plain" aria-label=${texts.change} title=${texts.change} onClick=${onChange}><${Icon} name="user" /></button>
+          <button type="button" class="plain" aria-pressed=${drawer?.name === "developer"} aria-label=${texts.developer} title=${texts.developer} onClick=${() => toggle("developer")}><${Icon} name="developer" /></button>
+          ${tools}
+        </div>
+      </${Navigation}>
+      <main id="main" tabindex="-1">${error}<${View} route=${route} onWhy=${onWhy} /></main>
+      ${drawer?.name === "why" && html`<${Why} key=${drawer.track.track_id} track=${drawer.track} shown=${drawer.shown} onClose=${close} />`}
+      ${drawer?.name === "queue" && html`<${QueueDrawer} onClose=${close} />`}
+      ${drawer?.name === "developer" && html`<${Developer} onClose=${close} />`}
+      <${PlayerBar} isQueueOpen=${drawer?.name === "queue"} onQueue=${() => toggle("queue")} onWhy=${onWhy} />
+      <${Toasts} toasts=${toasts} />
+    </div>
+  </${SessionProvider}>`;
 }
 
 function App() {
@@ -145,7 +109,7 @@ function App() {
   const [error, setError] = useState("");
   const texts = LANGUAGES[language];
   useEffect(() => {
-    document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
+    document.documentElement.lang = localeOf(language);
     localStorage.setItem("segue-language", language);
   }, [language]);
   const open = (id) => {
@@ -153,22 +117,15 @@ function App() {
     setUserId(id);
     history.replaceState(null, "", id ? `?user=${encodeURIComponent(id)}` : ".");
   };
-  const failed = (problem) => setError(problem.message || String(problem));
-  return html`
-    <header>
-      <h1>${texts.title} <small>${texts.tagline}</small></h1>
-      <nav aria-label=${texts.title}>
-        ${userId && html`<span class="who">${userId}</span><button type="button" onClick=${() => open("")}>${texts.change}</button>`}
-        <button type="button" lang=${language === "en" ? "zh-Hans" : "en"} onClick=${() => setLanguage(language === "en" ? "zh" : "en")}>${texts.language}</button>
-        <a href="./docs">${texts.api}</a>
-      </nav>
-    </header>
-    <main>
-      ${error && html`<p class="error" role="alert">${texts[error] || error}</p>`}
-      ${userId
-        ? html`<${Listening} key=${userId} userId=${userId} language=${language} texts=${texts} onError=${failed} />`
-        : html`<${Welcome} language=${language} texts=${texts} onStart=${open} onError=${failed} />`}
-    </main>`;
+  const onError = useMemo(() => (problem) => setError(problem.message || String(problem)), []);
+  const other = NAMES.find((name) => name !== language);
+  const tools = html`<button type="button" class="plain language" lang=${localeOf(other)} onClick=${() => load(other).then(() => setLanguage(other), onError)}>${texts.language}</button>`;
+  const alert = error && html`<p class="error" role="alert"><span>${texts[error] || error}</span><button type="button" class="plain" aria-label=${texts.close} onClick=${() => setError("")}><${Icon} name="close" /></button></p>`;
+  return userId
+    ? html`<${Listening} key=${userId} userId=${userId} language=${language} texts=${texts} tools=${tools} error=${alert} onError=${onError} onChange=${() => open("")} />`
+    : html`<div class="app is-welcome"><header class="top"><span class="brand"><span class="mark"></span>${texts.title}</span><div class="tools"><a href="./docs">${texts.api}</a>${tools}</div></header>
+        <main>${alert}<${Welcome} language=${language} texts=${texts} onStart=${open} onError=${onError} /></main></div>`;
 }
 
+await load(preferred());
 render(html`<${App} />`, document.body);

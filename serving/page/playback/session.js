@@ -1,0 +1,204 @@
+// Session of a listener: what plays, the queue, and what the listener liked, saved, hid and blocked. Each action is an event.
+import { createContext } from "preact";
+import { useContext, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import * as api from "../api.js";
+import { format } from "../messages.js";
+import { Engine } from "./engine.js";
+
+export const RADIO = "private_fm";
+const RADIO_LENGTH = 8;
+
+const Session = createContext(null);
+export const SessionProvider = Session.Provider;
+export const useSession = () => useContext(Session);
+
+// State of the player; renders again whenever it changes.
+export function usePlayback(engine) {
+  const [state, setState] = useState(engine.state);
+  useEffect(() => engine.subscribe(setState), [engine]);
+  return state;
+}
+
+// Reverse of each action that can be undone.
+const REVERSE = { like: "unlike", collect: "uncollect", dislike: "undislike", block: "unblock" };
+const SETS = { like: "liked", collect: "collected", dislike: "disliked", block: "blocked" };
+const FORWARD = Object.fromEntries(Object.entries(REVERSE).map(([action, reverse]) => [reverse, action]));
+
+const keyOf = (type, id) => `${type}:${id}`;
+const EMPTY_LIBRARY = { liked: new Map(), collected: new Map(), disliked: new Map(), blocked: new Map() };
+
+// Keys of each list of the library → its entry, the newest first.
+const asMaps = (answer) =>
+  Object.fromEntries(
+    Object.keys(EMPTY_LIBRARY).map((name) => [name, new Map((answer[name] || []).map((one) => [keyOf(one.target_type, one.target_id), one]))]),
+  );
+
+let number = 0;
+const entryOf = (track, shown, kind) => ({ track, shown, kind, key: (number += 1) });
+
+export function useNewSession({ userId, language, texts, toast, onError }) {
+  const engine = useMemo(() => new Engine(), [userId]);
+  const [queue, setQueue] = useState({ past: [], current: null, upcoming: [] });
+  const [library, setLibrary] = useState(EMPTY_LIBRARY);
+  const [version, setVersion] = useState(0);
+  const [discovery, setDiscovery] = useState(null);
+  const [note, setNote] = useState("");
+  const latest = useRef({});
+  Object.assign(latest.current, { queue, library, language, discovery });
+
+  useEffect(() => {
+    api.library(userId).then((answer) => setLibrary(asMaps(answer)), onError);
+    return () => engine.stop();
+  }, [userId]);
+
+  const change = (next) => {
+    latest.current.queue = next;
+    setQueue(next);
+  };
+
+  function play(entry, upcoming, past = latest.current.queue.past) {
+    change({ past, current: entry, upcoming });
+    if (entry) engine.load(entry.track);
+    else engine.stop();
+  }
+
+  // Plays a list from a place on. `shownOf(place)` says how the track was shown; `kind` is "radio" or "list".
+  function playList(tracks, place, shownOf, kind = "list") {
+    const entries = tracks.map((track, index) => entryOf(track, shownOf(index), kind));
+    const { current } = latest.current.queue;
+    play(entries[place], entries.slice(place + 1), current ? [...latest.current.queue.past, current].slice(-50) : []);
+    setNote("");
+    if (kind === "radio" && entries.length - place <= 3) refill().catch(onError);
+  }
+
+  // Requests radio tracks that follow from what was played and liked, and shows them in place of the earlier ones.
+  async function refill(why = "") {
+    const requested = (latest.current.requested || 0) + 1;
+    latest.current.requested = requested;
+    const { current } = latest.current.queue;
+    const exclude = current ? [current.track.track_id] : [];
+    const answer = await api.recommend(userId, RADIO, latest.current.language, { discovery: latest.current.discovery, limit: RADIO_LENGTH, exclude });
+    if (requested !== latest.current.requested) return;
+    const { past, current: now, upcoming } = latest.current.queue;
+    const known = new Map(upcoming.map((entry) => [entry.track.track_id, entry]));
+    const chosen = upcoming.filter((entry) => entry.kind !== "radio");
+    const added = answer.items.map((track, position) => {
+      const shown = { request_id: answer.request_id, position, scene: RADIO };
+      return { ...entryOf(track, shown, "radio"), key: known.get(track.track_id)?.key || (number += 1), isNew: !known.has(track.track_id) };
+    });
+    const listed = new Set(chosen.map((entry) => entry.track.track_id));
+    const next = [...chosen, ...added.filter((entry) => !listed.has(entry.track.track_id) && entry.track.track_id !== now?.track.track_id)];
+    change({ past, current: now, upcoming: next });
+    const count = next.filter((entry) => entry.isNew).length;
+    if (why) setNote(count ? format(why, { count }) : texts.unchanged);
+  }
+
+  const isRadio = () => latest.current.queue.current?.kind === "radio";
+
+  async function playRadio(answer, place = 0) {
+    playList(answer.items, place, (position) => ({ request_id: answer.request_id, position, scene: RADIO }), "radio");
+  }
+
+  // Goes on to the next track after `playedMs` of the current one; with an empty queue, the radio follows.
+  async function advance(playedMs, why) {
+    const { past, current, upcoming } = latest.current.queue;
+    if (!current) return;
+    const wasRadio = current.kind === "radio";
+    play(upcoming[0] || null, upcoming.slice(1), [...past, current].slice(-50));
+    await api.report(userId, "track", current.track.track_id, "play", current.shown, playedMs);
+    setVersion((one) => one + 1);
+    if (wasRadio || upcoming.length < 2) await refill(wasRadio ? why : "");
+    const { current: now, upcoming: then } = latest.current.queue;
+    if (!now && then.length) play(then[0], then.slice(1));
+  }
+  engine.onEnd = (playedMs) => advance(playedMs, texts.changedAfterPlay).catch(onError);
+  const next = () => advance(engine.playedMs, texts.changedAfterSkip).catch(onError);
+
+  function previous() {
+    const { past, current, upcoming } = latest.current.queue;
+    if (engine.state.positionMs > 3_000 || !past.length) engine.seek(0);
+    else play(past.at(-1), current ? [current, ...upcoming] : upcoming, past.slice(0, -1));
+  }
+
+  function setMark(action, key, entry) {
+    const isReverse = action in FORWARD;
+    const name = SETS[isReverse ? FORWARD[action] : action];
+    const marks = new Map(latest.current.library[name]);
+    if (isReverse) marks.delete(key);
+    else marks.set(key, entry);
+    latest.current.library = { ...latest.current.library, [name]: marks };
+    setLibrary(latest.current.library);
+  }
+
+  // Reports an action on a track, an artist or a collection, shows it at once, and takes it back if the service rejects it.
+  async function act(action, target, shown = {}) {
+    const key = keyOf(target.type, target.id);
+    const entry = { target_type: target.type, target_id: target.id, name: target.name, track: target.track };
+    const undo = REVERSE[action] || FORWARD[action];
+    setMark(action, key, entry);
+    try {
+      await api.report(userId, target.type, target.id, action, shown);
+    } catch (error) {
+      setMark(undo, key, entry);
+      throw error;
+    }
+    setVersion((one) => one + 1);
+    if (isRadio() && action in REVERSE) refill(action === "like" ? texts.changedAfterLike : texts.changed).catch(onError);
+  }
+
+  // Hides a track or blocks an artist, with a toast to undo it.
+  async function exclude(action, target, shown) {
+    const { current, upcoming, past } = latest.current.queue;
+    const isGone = (track) => (target.type === "artist" ? (track.artist_ids || []).includes(target.id) : track.track_id === target.id);
+    await act(action, target, shown);
+    const text = action === "block" ? texts.blockedToast : texts.dislikedToast;
+    toast(format(text, { name: target.name }), texts.undo, () => act(REVERSE[action], target).catch(onError));
+    const kept = upcoming.filter((entry) => !isGone(entry.track));
+    if (current && isGone(current.track)) play(kept[0] || null, kept.slice(1));
+    else change({ past, current, upcoming: kept });
+  }
+
+  const trackTarget = (track) => ({ type: "track", id: track.track_id, name: track.title, track });
+  const has = (name, type, id) => library[name].has(keyOf(type, id));
+  const session = {
+    userId, language, texts, engine, queue, library, version, discovery, note, toast, onError, has,
+    setDiscovery: (value) => {
+      latest.current.discovery = value;
+      setDiscovery(value);
+      if (isRadio()) refill(texts.changed).catch(onError);
+    },
+    isVisible: (track) =>
+      !has("disliked", "track", track.track_id) && !has("blocked", "track", track.track_id) &&
+      !(track.artist_ids || []).some((artist) => has("blocked", "artist", artist)),
+    playList, playRadio, next, previous,
+    playAt: (place) => {
+      const { past, current, upcoming } = latest.current.queue;
+      play(upcoming[place], upcoming.slice(place + 1), current ? [...past, current] : past);
+    },
+    addToQueue: (track, shown) => {
+      const { current, upcoming, past } = latest.current.queue;
+      const entry = entryOf(track, shown, "list");
+      if (!current) return play(entry, upcoming);
+      toast(format(texts.queuedToast, { name: track.title }));
+      const place = upcoming.findIndex((one) => one.kind === "radio");
+      const at = place < 0 ? upcoming.length : place;
+      return change({ past, current, upcoming: [...upcoming.slice(0, at), entry, ...upcoming.slice(at)] });
+    },
+    move: (from, to) => {
+      const { past, current, upcoming } = latest.current.queue;
+      if (to < 0 || to >= upcoming.length) return;
+      const rest = upcoming.filter((_, place) => place !== from);
+      // A track that the listener has placed is no longer replaced by the radio.
+      rest.splice(to, 0, { ...upcoming[from], kind: "list" });
+      change({ past, current, upcoming: rest });
+    },
+    remove: (place) => change({ ...latest.current.queue, upcoming: latest.current.queue.upcoming.filter((_, one) => one !== place) }),
+    toggleLike: (track, shown) => act(has("liked", "track", track.track_id) ? "unlike" : "like", trackTarget(track), shown).catch(onError),
+    toggleSave: (target, shown) => act(has("collected", target.type, target.id) ? "uncollect" : "collect", target, shown).catch(onError),
+    dislike: (track, shown) => exclude("dislike", trackTarget(track), shown).catch(onError),
+    block: (artistId, name, shown) => exclude("block", { type: "artist", id: artistId, name }, shown).catch(onError),
+    reverse: (action, entry) => act(REVERSE[action], { type: entry.target_type, id: entry.target_id, name: entry.name, track: entry.track }).catch(onError),
+    trackTarget,
+  };
+  return session;
+}
