@@ -8,6 +8,7 @@ from feast import FeatureService
 from views import (
     exclusions,
     impressions_left,
+    library,
     live_events,
     played_history,
     recent_clicks,
@@ -43,6 +44,7 @@ recommender = FeatureService(
         recent_negatives,
         played_history,
         exclusions,
+        library,
         impressions_left,
         live_events,
         user_profile,

@@ -52,6 +52,7 @@ recent_clicks = build_sequence_view("recent_clicks")
 recent_negatives = build_sequence_view("recent_negatives")
 played_history = build_sequence_view("played_history")
 exclusions = build_sequence_view("exclusions")
+library = build_sequence_view("library")
 impressions_left = build_sequence_view("impressions_left")
 
 # One row per user with the newest events, which the marts may not contain yet; readers merge it with the batch part of each

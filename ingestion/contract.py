@@ -11,7 +11,9 @@ import re
 
 import pyarrow as pa
 
-ACTIONS = ("impression", "click", "play", "like", "collect", "share", "download", "dislike", "block")
+REVERSALS = ("unlike", "uncollect", "undislike", "unblock")
+"""Actions that take an earlier action of the user on the same target back."""
+ACTIONS = ("impression", "click", "play", "like", "collect", "share", "download", "dislike", "block", *REVERSALS)
 TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog")
 PLAYLIST_SOURCES = ("ugc", "mgc")
 SPLITS = ("user_time", "global_time")

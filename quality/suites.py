@@ -17,10 +17,12 @@ from great_expectations.expectations.expectation import Expectation
 
 from storage.track_content import ENCODER_NAMES
 
-ACTIONS = ["impression", "click", "play", "like", "collect", "share", "download", "dislike", "block"]
+REVERSALS = ["unlike", "uncollect", "undislike", "unblock"]
+ACTIONS = ["impression", "click", "play", "like", "collect", "share", "download", "dislike", "block", *REVERSALS]
 BEHAVIOURS = [
     *("full_play", "play", "skip", "click", "impression_without_click"),
     *("like", "collect", "share", "download", "dislike", "block"),
+    *REVERSALS,
 ]
 TARGETS = ["track", "playlist", "album", "artist", "mlog"]
 SPLIT_PARTS = ["train", "validation", "test"]

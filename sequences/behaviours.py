@@ -14,6 +14,8 @@ from pathlib import Path
 from config.dbt_variables import DBT_FOLDER, load_dbt_variables
 
 MINUTE_US = 60_000_000
+REVERSAL = "reversal"
+"""Polarity of behaviors that take an earlier one back."""
 
 
 class BehaviourError(ValueError):
@@ -27,7 +29,7 @@ class Behaviour:
     behaviour_id: int  # from 1
     behaviour: str  # e.g. `full_play`
     action: str  # logged action that it derives from, e.g. `play`
-    polarity: str  # `positive`, `negative` or `neutral`
+    polarity: str  # `positive`, `negative`, `neutral` or REVERSAL
     is_explicit: bool  # explicit feedback (like, dislike, ...) as opposed to implicit
 
 
@@ -56,7 +58,7 @@ class Behaviours:
         return self.session_gap_minutes * MINUTE_US
 
     def with_polarity(self, polarity: str) -> tuple[str, ...]:
-        """Behaviors with the polarity `positive`, `negative` or `neutral`, in the seed's order."""
+        """Behaviors with the polarity `positive`, `negative`, `neutral` or REVERSAL, in the seed's order."""
         return tuple(row.behaviour for row in self.rows if row.polarity == polarity)
 
     def with_action(self, action: str) -> tuple[str, ...]:

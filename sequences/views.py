@@ -31,6 +31,9 @@ DAY_US = 86_400_000_000
 INFERRED_BEHAVIOURS = ("impression_without_click",)
 """Behaviors that no event reports; they are inferred from the absence of an event."""
 
+REVERSALS = ("unlike", "uncollect", "undislike", "unblock")
+"""Behaviors that take an earlier one back (`sequences.reversals`)."""
+
 SEQUENCE_TAG = "sequence"
 """The Feast tag that marks a feature view as a sequence view; its value is `SequenceView.to_json()`."""
 
@@ -176,6 +179,7 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
                 "download",
                 "dislike",
                 "block",
+                *REVERSALS,
             ),
             length=50,
             attributes=(EVENT_ID, TRACK_ID, BEHAVIOUR, OCCURRED_AT, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO, SCENE),
@@ -184,7 +188,7 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
         SequenceView(name="recent_clicks", behaviours=("click",), length=50, attributes=_ALL_ATTRIBUTES),
         SequenceView(
             name="recent_negatives",
-            behaviours=("skip", "dislike", "block"),
+            behaviours=("skip", "dislike", "block", "undislike", "unblock"),
             length=50,
             attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOUR, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO),
         ),
@@ -197,9 +201,15 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
         ),
         SequenceView(
             name="exclusions",
-            behaviours=("dislike", "block"),
+            behaviours=("dislike", "block", "undislike", "unblock"),
             length=1000,
             attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOUR, ENDED_AT, SEQUENCE_NUMBER),
+        ),
+        SequenceView(
+            name="library",
+            behaviours=("like", "collect", "unlike", "uncollect"),
+            length=500,
+            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, BEHAVIOUR, ENDED_AT, SEQUENCE_NUMBER),
         ),
         SequenceView(
             name="impressions_left",

@@ -128,6 +128,25 @@ class ListenerRequest(RequestBody):
     user_id: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")
 
 
+class LibraryRequest(RequestBody):
+    """A request for what a user liked, saved, marked as not interesting and blocked."""
+
+    user_id: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")
+
+
+class ExplainRequest(RequestBody):
+    """A request for the reasons why a track suits a user."""
+
+    user_id: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")
+    track_id: TrackId = Field(description="Track to explain")
+    scene: str = Field(
+        default=DEFAULT_SCENE,
+        max_length=64,
+        description="Scene in which the track was shown; others than those of /recommend: daily",
+    )
+    language: ReasonLanguage = "en"
+
+
 class ListenersRequest(RequestBody):
     """A request for ids of users."""
 

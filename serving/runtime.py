@@ -35,7 +35,9 @@ from serving.observability.metrics import Metrics
 from serving.observability.monitors import ServiceMonitor
 from serving.pipeline.collection_pipeline import CollectionPipeline
 from serving.pipeline.daily_lists import DailyLists
+from serving.pipeline.explain import Explanation, explain
 from serving.pipeline.hydrate import Hydrator
+from serving.pipeline.library import Library, describe_library
 from serving.pipeline.path_pipeline import PathPipeline
 from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall
@@ -49,7 +51,7 @@ from serving.pipeline.request import (
 )
 from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchResult, search
-from serving.pipeline.track_pipeline import ExposureWriter, TrackPipeline
+from serving.pipeline.track_pipeline import ExposureWriter, TrackPipeline, encode_tracks
 from serving.pipeline.user_profile import UserProfile, describe_user
 from serving.releases import track_media
 from serving.releases.manager import ReleaseManager
@@ -57,7 +59,8 @@ from serving.releases.served_release import ALL_PARTS, ReleaseParts, ServedRelea
 from serving.releases.warm_up import warm_up
 from storage.media_paths import MediaPaths
 from storage.suppression_list import SuppressionList
-from training.slate.filters import Exclusions, FilterContext
+from training.slate.exclusions import Exclusions
+from training.slate.filters import FilterContext
 from training.slate.scenes import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS
 
 if TYPE_CHECKING:
@@ -392,6 +395,37 @@ class Runtime:
             user = self._hydrator.load_user_state(_anonymize_erased_user(request, erased), release)
             profile = describe_user(user, release, self._recall)
         return replace(profile, user_id=user_id)
+
+    def describe_library(self, user_id: str) -> Library:
+        """What the user liked, saved, hid and blocked, by the release that serves them.
+
+        Raises:
+            RequestRejected: The id is invalid.
+            NotReady: No release is in service yet, or the online store fails.
+        """
+        request = read_request(user_id, next(iter(SCENES)), None, now_us())
+        release = self._release_for(user_id)
+        with self._suppression.snapshot() as erased:
+            try:
+                rows = self._hydrator.read_views(_anonymize_erased_user(request, erased).user_id)
+            except Exception as error:
+                raise NotReady("the online store does not respond; retry later") from error
+        return describe_library(user_id, rows, release)
+
+    def explain(self, user_id: str, track_id: str, scene: str) -> Explanation:
+        """Why a track suits a user, by the release that serves them.
+
+        Raises:
+            RequestRejected: An id or the scene is invalid.
+            UnknownTrack: The release does not have the track.
+            NotReady: No release is in service yet.
+        """
+        request = read_request(user_id, scene if scene in SCENES else next(iter(SCENES)), None, now_us())
+        release = self._release_for(user_id)
+        item = int(encode_tracks([track_id], release, "use the id of another track")[0])
+        with self._suppression.snapshot() as erased:
+            user = self._hydrator.load_user_state(_anonymize_erased_user(request, erased), release)
+            return explain(item, user.users, release, self._recall, self._ranking)
 
     def search(
         self,

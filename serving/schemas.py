@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.pipeline.user_profile import InterestSummary, ProfileEvent
-from serving.reasons.messages import Language, render_reason
+from serving.reasons.messages import Language, render_parameter, render_reason
 
 if TYPE_CHECKING:
+    from serving.pipeline.explain import Explanation
     from serving.pipeline.response import RecommendationResponse
     from serving.pipeline.search import SearchResult
 
@@ -173,6 +174,54 @@ class UserProfileResponse(BaseModel):
     long_term: InterestSummary | None = Field(description="The last 2,000 listened plays")
 
 
+class LibraryItem(BaseModel):
+    """A target of an action that the user did not take back."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    target_type: str
+    target_id: str
+    at: int = Field(description="Time of the action, µs since 1970")
+    name: str = Field(description="Title or name; empty if the release does not know the target")
+    track: Track | None = Field(description="Null for other targets than tracks, and for unknown tracks")
+
+
+class LibraryResponse(BaseModel):
+    """What a user liked, saved, hid and blocked, the newest first."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    user_id: str
+    liked: list[LibraryItem]
+    collected: list[LibraryItem]
+    disliked: list[LibraryItem]
+    blocked: list[LibraryItem] = Field(description="Artists, tracks and collections")
+
+
+class ChannelExplanation(BaseModel):
+    """A recall channel that finds the track."""
+
+    name: str
+    rank: int = Field(description="Rank among the candidates of the channel, from 1")
+    reason: str = Field(description="The channel's reason, as a sentence in the requested language; may be empty")
+
+
+class GraphNode(BaseModel):
+    """A node on the way through the music graph from what the user listens to to the track."""
+
+    relation: str = Field(description="How it is connected with the node before; empty for the first one")
+    node: str
+
+
+class ExplanationResponse(BaseModel):
+    """Why a track suits a user, computed now."""
+
+    track: Track
+    channels: list[ChannelExplanation] = Field(description="Best rank first; empty if no channel finds the track")
+    tasks: dict[str, float] = Field(description="Ranking task → probability that the ranker expects")
+    graph: list[GraphNode] = Field(description="Empty without such a way")
+
+
 class RejectedEvent(BaseModel):
     """A row that violates the data contract."""
 
@@ -282,4 +331,20 @@ def render_search(results: list[SearchResult], language: Language) -> SearchResu
     """The HTTP form of search results, with reasons as sentences."""
     return SearchResults(
         items=[FoundTrack(**vars(result) | {"reason": render_reason(result.reason, language)}) for result in results]
+    )
+
+
+def render_explanation(explanation: Explanation, language: Language) -> ExplanationResponse:
+    """The HTTP form of an explanation, with reasons as sentences."""
+    return ExplanationResponse(
+        track=Track.model_validate(explanation.track),
+        channels=[
+            ChannelExplanation(name=one.name, rank=one.rank, reason=render_reason(one.reason, language))
+            for one in explanation.channels
+        ],
+        tasks=explanation.tasks,
+        graph=[
+            GraphNode(relation=render_parameter(step.relation, language), node=render_parameter(step.node, language))
+            for step in explanation.graph
+        ],
     )

@@ -40,6 +40,8 @@ from serving.pipeline.request import DEFAULT_SCENE
 from serving.reasons.messages import Language
 from serving.request_schemas import (
     EventsRequest,
+    ExplainRequest,
+    LibraryRequest,
     ListenerRequest,
     ListenersRequest,
     PathRequest,
@@ -49,10 +51,13 @@ from serving.request_schemas import (
 )
 from serving.schemas import (
     EventReport,
+    ExplanationResponse,
+    LibraryResponse,
     Recommendation,
     SearchResults,
     UserIds,
     UserProfileResponse,
+    render_explanation,
     render_recommendation,
     render_search,
 )
@@ -262,6 +267,41 @@ class Recommender:
         except NotReady as error:
             return _error(503, error)
 
+    @bentoml.api(input_spec=LibraryRequest, output_spec=LibraryResponse)
+    def library(self, user_id: str) -> LibraryResponse | Response:
+        """What a user liked, saved, marked as not interesting and blocked.
+
+        The newest of each action and its reversal counts: a like followed by an `unlike` is not listed.
+        """
+        if denied := _deny_other_users([user_id]):
+            return denied
+        try:
+            return LibraryResponse.model_validate(self._runtime.describe_library(user_id))
+        except RequestRejected as error:
+            return _error(400, error)
+        except NotReady as error:
+            return _error(503, error)
+
+    @bentoml.api(input_spec=ExplainRequest, output_spec=ExplanationResponse)
+    def explain(
+        self, user_id: str, track_id: str, scene: str = DEFAULT_SCENE, language: Language = "en"
+    ) -> ExplanationResponse | Response:
+        """Why a track suits a user.
+
+        The channels that find the track at the moment with their ranks and reasons, the probabilities that the ranker expects,
+        and the way through the music graph. Nothing is recorded as shown.
+        """
+        if denied := _deny_other_users([user_id]):
+            return denied
+        try:
+            return render_explanation(self._runtime.explain(user_id, track_id, scene), language)
+        except RequestRejected as error:
+            return _error(400, error)
+        except UnknownTrack as error:
+            return _error(404, error)
+        except NotReady as error:
+            return _error(503, error)
+
     @bentoml.api(input_spec=SearchRequest, output_spec=SearchResults)
     def search(
         self,
@@ -331,7 +371,7 @@ def _metrics() -> Metrics:
 
 def _queues() -> list[RequestQueue]:
     recommendations = RequestQueue(
-        ("/recommend", "/similar", "/path", "/listener", "/listeners", "/search"),
+        ("/recommend", "/similar", "/path", "/listener", "/listeners", "/library", "/explain", "/search"),
         settings.load_settings().concurrent_requests,
         MAX_WAITING_REQUESTS,
     )

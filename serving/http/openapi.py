@@ -25,6 +25,8 @@ from serving.http.asgi import problem
 from serving.http.user_tokens import USER_PATHS
 from serving.request_schemas import (
     EventsRequest,
+    ExplainRequest,
+    LibraryRequest,
     ListenerRequest,
     ListenersRequest,
     PathRequest,
@@ -35,6 +37,8 @@ from serving.request_schemas import (
 from serving.schemas import (
     EventProblem,
     EventReport,
+    ExplanationResponse,
+    LibraryResponse,
     Problem,
     Recommendation,
     SearchResults,
@@ -75,6 +79,8 @@ OPERATIONS = {
     "/events": Operation("report_events", "Events", EventsRequest, EventReport),
     "/listener": Operation("listener", "Inspect", ListenerRequest, UserProfileResponse),
     "/listeners": Operation("listeners", "Inspect", ListenersRequest, UserIds),
+    "/library": Operation("library", "Inspect", LibraryRequest, LibraryResponse),
+    "/explain": Operation("explain", "Inspect", ExplainRequest, ExplanationResponse),
     "/search": Operation("search", "Inspect", SearchRequest, SearchResults),
     media_files.PATHS[0]: Operation("preview", "Media"),
     media_files.PATHS[1]: Operation("cover", "Media"),

@@ -21,7 +21,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from config.jwt_settings import JwtSettings
 from config.settings import SettingError
 
-USER_PATHS = ("/recommend", "/similar", "/path", "/listener", "/events", "/search")
+USER_PATHS = ("/recommend", "/similar", "/path", "/listener", "/library", "/explain", "/events", "/search")
 """Paths that user tokens are accepted for. Their API methods check user ids by `names_other_user`."""
 USER_PREFIXES = ("/media/",)
 """Beginnings of paths that user tokens are accepted for; below them, nothing depends on the user."""

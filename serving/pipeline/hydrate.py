@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sequences.views import SEQUENCE_VIEWS
 from serving.events.feature_log import FeatureLog
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request
@@ -27,7 +26,15 @@ from serving.pipeline.user_state_cache import (
 from serving.releases.served_release import ServedRelease
 from training.data.feature_services import ServiceContract
 from training.data.user_batch import UserBatch, user_batch_from_online
-from training.slate.filters import EXCLUSIONS_VIEW, Exclusions
+from training.slate.exclusions import (
+    EXCLUSIONS_VIEW,
+    Exclusions,
+    Marks,
+    is_exclusion,
+    marks_of,
+    marks_of_view,
+    merge_marks,
+)
 
 MAX_CACHED_EXCLUSIONS = 100_000
 
@@ -68,7 +75,7 @@ class Hydrator:
     def __init__(self, online: OnlineFeatureReader, metrics: Metrics, log: FeatureLog | None = None) -> None:
         self._online, self._metrics, self.log = online, metrics, log
         self._state_cache = UserStateCache()
-        self._excluded: OrderedDict[str, Exclusions] = OrderedDict()
+        self._excluded: OrderedDict[str, Marks] = OrderedDict()
         self._lock = Lock()
 
     def load_user_state(self, request: Request, release: ServedRelease) -> UserState:
@@ -91,7 +98,8 @@ class Hydrator:
             profiles=[profile],
             scenes=[request.scene.name],
         )
-        exclusions = self._merge_exclusions(request.user_id, Exclusions.of(known or {}))
+        stored = marks_of_view((known or {}).get(EXCLUSIONS_VIEW) or {})
+        exclusions = Exclusions.of_marks(self._merge_exclusions(request.user_id, stored))
         if known is None:
             cached = self._state_cache.get(release.release_id, request.user_id, request.at_us, request.scene.name)
             if cached is None:
@@ -115,14 +123,23 @@ class Hydrator:
             self._metrics.skipped.labels("online_store").inc()
             return None
 
+    def read_views(self, user_id: str) -> FeatureRows:
+        """All views of the user as rows, for display.
+
+        Raises:
+            StoreUnavailable: The store did not respond a moment ago.
+        """
+        return self._online.read(user_id) if user_id else {}
+
     def record_exclusions(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Cache the exclusions of reported events, which take effect before the online store has the events."""
-        targets_of: dict[str, list[tuple[str, str]]] = {}
-        for event in events:
-            if event["action"] in SEQUENCE_VIEWS[EXCLUSIONS_VIEW].behaviours:
-                targets_of.setdefault(event["user_id"], []).append((event["target_type"], event["target_id"]))
-        for user_id, targets in targets_of.items():
-            self._merge_exclusions(user_id, Exclusions.of_targets(targets))
+        events_of: dict[str, list[tuple[str, str, str, int]]] = {}
+        for event in sorted(events, key=lambda event: int(event["ended_at"])):
+            if is_exclusion(event["action"]):
+                row = event["action"], event["target_type"], event["target_id"], int(event["ended_at"])
+                events_of.setdefault(event["user_id"], []).append(row)
+        for user_id, rows in events_of.items():
+            self._merge_exclusions(user_id, marks_of(rows))
 
     def erase_users(self, users: Container[str]) -> None:
         """Remove cached state of these users."""
@@ -131,10 +148,10 @@ class Hydrator:
             for user_id in [one for one in self._excluded if one in users]:
                 del self._excluded[user_id]
 
-    def _merge_exclusions(self, user_id: str, more: Exclusions) -> Exclusions:
-        """The user's cached exclusions together with `more`; exclusions are never removed."""
+    def _merge_exclusions(self, user_id: str, more: Marks) -> Marks:
+        """The user's cached exclusions together with `more`."""
         with self._lock:
-            excluded = self._excluded.get(user_id, Exclusions()) | more
+            excluded = merge_marks(self._excluded.get(user_id, {}), more)
             if excluded:
                 self._excluded[user_id] = excluded
                 self._excluded.move_to_end(user_id)

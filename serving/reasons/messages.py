@@ -38,18 +38,19 @@ def render_reason(reason: Reason | None, language: Language) -> str:
     if template is None:
         _log_missing_message(reason.code)
         return ""
-    names = {name: _render_parameter(value, language) for name, value in reason.parameters.items()}
+    names = {name: render_parameter(value, language) for name, value in reason.parameters.items()}
     return str(template.format(**names))
 
 
-def _render_parameter(value: ReasonParameter, language: Language) -> str:
+def render_parameter(value: ReasonParameter, language: Language) -> str:
+    """A parameter of a reason as text."""
     if isinstance(value, Reason):
         return render_reason(value, language)
     if not isinstance(value, tuple):
         return str(value)
     messages = load_messages(language)
     if any(isinstance(one, Reason) for one in value):
-        return str(messages["stepSeparator"]).join(_render_parameter(one, language) for one in value)
+        return str(messages["stepSeparator"]).join(render_parameter(one, language) for one in value)
     return FACET_SEPARATOR.join(messages["facets"].get(one, one) for one in value)
 
 

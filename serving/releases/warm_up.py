@@ -17,7 +17,8 @@ from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall, WarmUpFailed
 from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch, user_batch_from_online
-from training.slate.filters import Exclusions, FilterContext, apply_filters
+from training.slate.exclusions import Exclusions
+from training.slate.filters import FilterContext, apply_filters
 from training.slate.scenes import SCENES, Scene
 
 SYNTHETIC_TRACK_US = 200_000_000

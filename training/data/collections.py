@@ -131,7 +131,9 @@ def _collection_opens(data: TrainingData, collections: Collections) -> pl.DataFr
         return pl.DataFrame(schema=[*texts, *integers, ("request_at", pl.Datetime("us")), ("is_first", pl.Boolean())])
     kind, behaviours = collections.kind, load_behaviours()
     context_collection = pl.col("context_id").str.strip_prefix(f"{kind}:")
-    opening = [row.behaviour for row in behaviours.rows if row.action != "play" and row.polarity != "negative"]
+    opening = [
+        row.behaviour for row in behaviours.rows if row.action != "play" and row.polarity in ("positive", "neutral")
+    ]
     is_itself = (pl.col("target_type") == kind) & pl.col("behaviour").is_in(opening)
     is_played_from = (pl.col("action") == "play") & pl.col("context_id").str.starts_with(f"{kind}:")
     events = data.scan_mart("events").filter(is_itself | is_played_from)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from sequences.batch import FIRST_CODE, SequenceBatch, encode
+from sequences.reversals import drop_reversed
 from sequences.views import SEQUENCE_VIEWS
 from training.data.feature_services import ServiceContract, read_cached_registry
 from training.data.ragged import Ragged
@@ -143,7 +144,7 @@ class OfflineFeatures:
         return UserBatch(
             user_ids=ids,
             request_at_B=times,
-            views={view: self.data.reader(view).read(ids, times) for view in contract.sequence_views},
+            views={view: drop_reversed(self.data.reader(view).read(ids, times)) for view in contract.sequence_views},
             scene_B=_fill_scenes(scenes, len(ids)),
             profile=self.load_profile(service, ids, times) if profile is None else profile,
         )
@@ -200,7 +201,7 @@ def user_batch_from_online(
     for name in contract.sequence_views:
         view = SEQUENCE_VIEWS[name]
         no_events: dict[str, Sequence[Any]] = {attribute: [] for attribute in view.attribute_names}
-        views[name] = encode(view, [user.get(name) or no_events for user in sequences], encoders)
+        views[name] = drop_reversed(encode(view, [user.get(name) or no_events for user in sequences], encoders))
     rows = list(profiles) or [empty] * len(user_ids)
     names = [_column_name(feature) for feature in contract.features]
     return UserBatch(

@@ -18,7 +18,8 @@ from sequences.views import SEQUENCE_VIEWS
 from training.data.catalog import Catalog
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
-from training.slate.filters import Exclusions, FilterContext, apply_filters
+from training.slate.exclusions import EXCLUSIONS_VIEW, Exclusions, marks_of
+from training.slate.filters import FilterContext, apply_filters
 
 Ints = NDArray[np.int64]
 
@@ -29,7 +30,7 @@ class ServingFilter:
 
     catalog: Catalog
     track_code: Mapping[str, int]
-    exclusions: dict[str, list[tuple[int, str, str]]]  # user → (time in µs, target type, target id), in time order
+    events: dict[str, list[tuple[str, str, str, int]]]  # user → events of `marks_of`, in time order
 
     @classmethod
     def from_data(cls, data: TrainingData) -> ServingFilter:
@@ -37,7 +38,7 @@ class ServingFilter:
         respect it.
         """
         tracks = data.track_rows.with_columns(is_in_catalogue=pl.lit(True))
-        return cls(Catalog.build(tracks, data.vocabulary), data.vocabulary.track_code, _load_exclusions(data))
+        return cls(Catalog.build(tracks, data.vocabulary), data.vocabulary.track_code, _load_events(data))
 
     def filter_candidates(
         self, items_CK: Ints, cases: RecallCases, scores_CK: NDArray[np.floating]
@@ -46,22 +47,22 @@ class ServingFilter:
         items, scores = np.zeros_like(items_CK), np.zeros_like(scores_CK)
         requests = zip(cases.user_ids.tolist(), cases.request_at_C.tolist(), strict=True)
         for case, (user, at_us) in enumerate(requests):
-            past_exclusions = [(kind, target) for time, kind, target in self.exclusions.get(user, ()) if time < at_us]
-            context = FilterContext(self.catalog, Exclusions.of_targets(past_exclusions), self.track_code, at_us)
+            marks = marks_of(event for event in self.events.get(user, ()) if event[-1] < at_us)
+            context = FilterContext(self.catalog, Exclusions.of_marks(marks), self.track_code, at_us)
             kept, _ = apply_filters(items_CK[case], context)
             items[case, : len(kept)] = items_CK[case, kept]
             scores[case, : len(kept)] = scores_CK[case, kept]
         return items, scores
 
 
-def _load_exclusions(data: TrainingData) -> dict[str, list[tuple[int, str, str]]]:
+def _load_events(data: TrainingData) -> dict[str, list[tuple[str, str, str, int]]]:
     rows = (
         data.scan_mart("events")
-        .filter(pl.col("behaviour").is_in(SEQUENCE_VIEWS["exclusions"].behaviours))
+        .filter(pl.col("behaviour").is_in(SEQUENCE_VIEWS[EXCLUSIONS_VIEW].behaviours))
         .sort("user_id", "known_at")
     )
     time = pl.col("known_at").cast(pl.Datetime("us")).cast(pl.Int64)
-    excluded: dict[str, list[tuple[int, str, str]]] = {}
-    for user, kind, target, known_us in rows.select("user_id", "target_type", "target_id", time).collect().iter_rows():
-        excluded.setdefault(user, []).append((known_us, kind, target))
-    return excluded
+    events: dict[str, list[tuple[str, str, str, int]]] = {}
+    for user, *event in rows.select("user_id", "behaviour", "target_type", "target_id", time).collect().iter_rows():
+        events.setdefault(user, []).append(tuple(event))
+    return events

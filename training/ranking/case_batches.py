@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sequences.reversals import drop_reversed
 from training.data.user_batch import OfflineFeatures, UserBatch
 from training.engine import distributed
 from training.engine.parallel_map import parallel_map
@@ -135,7 +136,9 @@ class CaseBatches:
             user_ids=user_ids,
             request_at_B=times,
             views={
-                view: self._readers[view].read(user_ids, times, length, view not in self.features.sequence_views)
+                view: drop_reversed(
+                    self._readers[view].read(user_ids, times, length, view not in self.features.sequence_views)
+                )
                 for view, length in lengths.items()
             },
             scene_B=self.cases.scene_R[index].tolist(),

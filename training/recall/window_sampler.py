@@ -15,6 +15,7 @@ import numpy as np
 
 from sequences import behaviours
 from sequences.batch import FIRST_CODE
+from sequences.reversals import reversed_behaviours
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.recall.histories import Histories
@@ -57,12 +58,20 @@ class WindowSampler:
     ) -> None:
         reader = data.reader("recent_events")
         self.length, self.horizon, self.kind = length, horizon, kind
-        self.item_E, self.behaviour_E = reader.columns["track_id"], reader.columns["behaviour"]
-        began_E, ended_E = reader.columns["occurred_at"], reader.columns["ended_at"]
-        self.first_U = reader.offset_U1[:-1]
+        item_E, behaviour_E = reader.columns["track_id"], reader.columns["behaviour"]
         last_U = _last_train_time(data, reader.users)
         is_train_E = reader.known_at_E <= np.repeat(last_U, np.diff(reader.offset_U1))
         user_E = np.repeat(np.arange(len(reader.users), dtype=np.int32), np.diff(reader.offset_U1))
+        # As in requests, reversals are no events of a sequence.
+        is_event_E, is_reversed_E = _find_reversed(item_E, behaviour_E, user_E, is_train_E)
+        self.item_E, self.behaviour_E, is_train_E, user_E, is_reversed_E, began_E, ended_E = (
+            column_E[is_event_E]
+            for column_E in (
+                *(item_E, behaviour_E, is_train_E, user_E, is_reversed_E),
+                *(reader.columns["occurred_at"], reader.columns["ended_at"]),
+            )
+        )
+        self.first_U = np.concatenate([[0], np.cumsum(is_event_E)])[reader.offset_U1[:-1]]
         train_events_U = np.bincount(user_E, weights=is_train_E, minlength=len(reader.users)).astype(np.int64)
         self.end_U = self.first_U + train_events_U
         self.gap_E = np.maximum(began_E - np.concatenate([[0], ended_E[:-1]]), 0) if len(ended_E) else ended_E
@@ -72,6 +81,7 @@ class WindowSampler:
             np.isin(self.behaviour_E, [code[name] for name in POSITIVE_BEHAVIOURS])
             & is_train_E
             & (self.item_E >= FIRST_CODE)
+            & ~is_reversed_E
         )
         user_item_E = user_E * np.int64(len(data.vocabulary)) + self.item_E
         is_first_E = np.zeros(len(user_item_E), dtype=bool)
@@ -124,6 +134,21 @@ class WindowSampler:
             new_BL,
         )
         return Windows(*(np.where(is_event_BL, column, np.int64(0)) for column in columns))
+
+
+def _find_reversed(
+    item_E: np.ndarray, behaviour_E: np.ndarray, user_E: np.ndarray, is_train_E: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which events are no reversals, and which ones the user takes back later in the training events: no targets."""
+    code = behaviours.load_behaviours().encoder
+    code_of = {code[reversal]: code[name] for reversal, name in reversed_behaviours().items()}
+    is_reversal_E = np.isin(behaviour_E, list(code_of))
+    is_reversed_E = np.zeros(len(item_E), dtype=bool)
+    for event in np.flatnonzero(is_reversal_E & is_train_E).tolist():
+        earlier = slice(int(np.searchsorted(user_E, user_E[event])), event)
+        is_same_E = (behaviour_E[earlier] == code_of[int(behaviour_E[event])]) & (item_E[earlier] == item_E[event])
+        is_reversed_E[earlier] |= is_same_E
+    return ~is_reversal_E, is_reversed_E
 
 
 class FutureTargetSampler:

@@ -7,49 +7,13 @@ vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from training.data.catalog import Catalog
-
-EXCLUSIONS_VIEW = "exclusions"
-
-
-@dataclass(frozen=True)
-class Exclusions:
-    """Ids that a user has blocked or disliked, as the events name them."""
-
-    track_ids: frozenset[str] = field(default_factory=frozenset)
-    artist_ids: frozenset[str] = field(default_factory=frozenset)
-    collections: frozenset[tuple[str, str]] = field(default_factory=frozenset)  # (type, id) of playlists and mlogs
-
-    def __or__(self, other: Exclusions) -> Exclusions:
-        """The union of both."""
-        return Exclusions(
-            self.track_ids | other.track_ids, self.artist_ids | other.artist_ids, self.collections | other.collections
-        )
-
-    def __bool__(self) -> bool:
-        """Whether anything is excluded."""
-        return bool(self.track_ids or self.artist_ids or self.collections)
-
-    @classmethod
-    def of(cls, sequences: Mapping[str, Mapping[str, Sequence[Any]]]) -> Exclusions:
-        """From the sequence view `exclusions` of a user's online sequences; empty if the view is missing."""
-        rows = sequences.get(EXCLUSIONS_VIEW) or {}
-        return cls.of_targets(list(zip(rows.get("target_type", ()), rows.get("target_id", ()), strict=True)))
-
-    @classmethod
-    def of_targets(cls, pairs: Sequence[tuple[str, str]]) -> Exclusions:
-        """From the (target type, target id) of each dislike and block."""
-        return cls(
-            track_ids=frozenset(target for kind, target in pairs if kind == "track"),
-            artist_ids=frozenset(target for kind, target in pairs if kind == "artist"),
-            collections=frozenset(pair for pair in pairs if pair[0] in ("playlist", "mlog")),
-        )
+from training.slate.exclusions import Exclusions
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ impressions as (
 
 ),
 
--- Clicks, plays and positive behaviors; a dislike does not count as a click.
+-- Clicks, plays and positive behaviors; a dislike does not count as a click, nor does an unlike.
 responses as (
 
     select events.*
@@ -45,7 +45,7 @@ responses as (
     ) }}
     where events.action in (
         select behaviours.action from behaviours
-        where behaviours.polarity <> 'negative'
+        where behaviours.polarity in ('positive', 'neutral') or behaviours.action = 'unlike'
     )
 
 ),
@@ -57,7 +57,8 @@ outcomes as (
         impressions.event_id,
         bool_or(responses.action = 'click') as is_clicked,
         bool_or(responses.action = 'play') as is_played,
-        bool_or(responses.action = 'like') as is_liked,
+        bool_or(responses.action <> 'unlike') as has_response,
+        bool_or(responses.action = 'like') and not bool_or(responses.action = 'unlike') as is_liked,
         max(responses.played_ms) as longest_played_ms
 
     from impressions
@@ -80,7 +81,7 @@ resolved as (
         coalesce(outcomes.is_played, false) as is_played,
         coalesce(outcomes.is_liked, false) as is_liked,
         outcomes.longest_played_ms,
-        outcomes.event_id is null as is_without_click
+        not coalesce(outcomes.has_response, false) as is_without_click
 
     from impressions
     left join outcomes on impressions.event_id = outcomes.event_id

@@ -47,7 +47,7 @@ responses as (
     select *
     from {{ ref("int_events_deduplicated") }}
     where
-        action in ('play', 'like')
+        action in ('play', 'like', 'unlike')
         and request_id is not null
         and {{ is_exposure_computed_again("ended_at") }}
 
@@ -59,7 +59,7 @@ outcomes as (
     select
         shown.event_id,
         bool_or(responses.action = 'play') as is_played,
-        bool_or(responses.action = 'like') as is_liked,
+        bool_or(responses.action = 'like') and not bool_or(responses.action = 'unlike') as is_liked,
         max(responses.played_ms) as played_ms
 
     from shown

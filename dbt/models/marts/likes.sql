@@ -6,15 +6,36 @@ events as (
 
 ),
 
-final as (
+-- A like counts until it is taken back.
+last_unlikes as (
 
     select
         user_id,
         target_type,
         target_id,
-        min(ended_at) as liked_at
+        max(ended_at) as unliked_at
     from events
-    where behaviour = 'like'
+    where behaviour = 'unlike'
+    group by all
+
+),
+
+final as (
+
+    select
+        events.user_id,
+        events.target_type,
+        events.target_id,
+        min(events.ended_at) as liked_at
+    from events
+    left join last_unlikes
+        on
+            events.user_id = last_unlikes.user_id
+            and events.target_type = last_unlikes.target_type
+            and events.target_id = last_unlikes.target_id
+    where
+        events.behaviour = 'like'
+        and (last_unlikes.unliked_at is null or events.ended_at > last_unlikes.unliked_at)
     group by all
 
 )

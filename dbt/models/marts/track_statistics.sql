@@ -58,9 +58,9 @@ daily as (
         count(*) filter (where {{ is_listened("played_ms") }} and action = 'play') as listens,
         count(*) filter (where behaviour = 'full_play') as full_plays,
         count(*) filter (where behaviour = 'skip') as skips,
-        count(*) filter (where behaviour = 'like') as likes
+        count(*) filter (where behaviour = 'like') - count(*) filter (where behaviour = 'unlike') as likes
     from events
-    where target_type = 'track' and action in ('play', 'like')
+    where target_type = 'track' and action in ('play', 'like', 'unlike')
     group by all
 
 ),

@@ -1,0 +1,54 @@
+"""Reversals: events that take an earlier one back, as `unlike` does a `like`.
+
+A sequence view contains both events. Models see neither of them: from the reversal on, the earlier event counts as none.
+Before it, the earlier event counts, so a sequence is what was known at its time.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequences.batch import FIRST_CODE, SequenceBatch
+from sequences.behaviours import REVERSAL, load_behaviours
+
+PREFIX = "un"
+"""A reversal is named like the behavior that it takes back, with this prefix."""
+
+
+@lru_cache(maxsize=1)
+def reversed_behaviours() -> dict[str, str]:
+    """Reversal → behavior that it takes back, from the behavior table."""
+    return {name: name.removeprefix(PREFIX) for name in load_behaviours().with_polarity(REVERSAL)}
+
+
+def drop_reversed(batch: SequenceBatch) -> SequenceBatch:
+    """The events without reversals, and without the events on the same track that they take back.
+
+    Args:
+        batch: With the attributes `behaviour` and, for events to take back, `track_id`.
+    """
+    if "behaviour" not in batch.columns:
+        return batch
+    code = load_behaviours().encoder
+    code_of = {code[reversal]: code[name] for reversal, name in reversed_behaviours().items()}
+    is_reversal_BL = np.isin(batch.columns["behaviour"], list(code_of))
+    if not is_reversal_BL.any():
+        return batch
+    is_kept_BL = ~is_reversal_BL
+    for row in np.flatnonzero(is_reversal_BL.any(axis=1)):
+        _mark_reversed(batch, int(row), code_of, is_kept_BL)
+    return batch.where(is_kept_BL)
+
+
+def _mark_reversed(batch: SequenceBatch, row: int, code_of: dict[int, int], is_kept_BL: NDArray[np.bool_]) -> None:
+    behaviour_L, item_L = batch.columns["behaviour"][row], batch.columns.get("track_id")
+    if item_L is None:
+        return
+    for place in np.flatnonzero(~is_kept_BL[row]):
+        item = item_L[row, place]
+        if item >= FIRST_CODE:
+            earlier_L = (behaviour_L[:place] == code_of[int(behaviour_L[place])]) & (item_L[row, :place] == item)
+            is_kept_BL[row, :place] &= ~earlier_L

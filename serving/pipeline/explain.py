@@ -1,0 +1,103 @@
+"""Explanation of one track for a user: which channels find it now, each one's reason, and what the ranker expects.
+
+Knows nothing about HTTP.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from serving.releases.track_details import TrackDetails, track_details
+from training.recall.reason import Reason, ReasonParameter
+
+if TYPE_CHECKING:
+    from serving.pipeline.rank import Ranking
+    from serving.pipeline.recall import Recall
+    from serving.releases.served_release import ServedRelease
+    from training.data.user_batch import UserBatch
+    from training.recall.channel import Candidates
+
+CANDIDATES = 200  # of each channel, as many as a request fuses
+PATH_CODE = "listens_to_path"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ChannelFinding:
+    """A channel that finds the track: its rank among the channel's candidates, from 1, and the channel's reason."""
+
+    name: str
+    rank: int
+    reason: Reason | None
+
+
+@dataclass(frozen=True)
+class GraphStep:
+    """A step in the music graph: how `node` is connected with the node before; the first one is listened to."""
+
+    relation: ReasonParameter
+    node: ReasonParameter
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a track suits a user, by one release. `channels` best rank first; `tasks`: ranking task → probability."""
+
+    track: TrackDetails
+    channels: list[ChannelFinding]
+    tasks: dict[str, float]
+    graph: list[GraphStep]
+
+
+def explain(item: int, users: UserBatch, release: ServedRelease, recall: Recall, ranking: Ranking) -> Explanation:
+    """The explanation of an item for the one request in `users`. Parts that fail are empty."""
+    found = recall.recall_for_users(release, users, CANDIDATES).candidates
+    ranks = {name: rank for name, candidates in found.items() if (rank := _rank(candidates, item))}
+    channels = [
+        ChannelFinding(name, rank, _reason(release, name, users, item, recall))
+        for name, rank in sorted(ranks.items(), key=lambda pair: pair[1])
+    ]
+    graph = next((steps for one in channels if (steps := _graph_steps(one.reason))), [])
+    return Explanation(track_details(release, item), channels, _tasks(item, users, release, ranking), graph)
+
+
+def _rank(candidates: Candidates, item: int) -> int:
+    places = np.flatnonzero(candidates.items_BK[0] == item)
+    return int(places[0]) + 1 if len(places) else 0
+
+
+def _reason(release: ServedRelease, name: str, users: UserBatch, item: int, recall: Recall) -> Reason | None:
+    try:
+        return recall.reasons(release, name, users, [item])[0]
+    except Exception:
+        logger.exception("channel %s failed to give a reason", name)
+        return None
+
+
+def _tasks(item: int, users: UserBatch, release: ServedRelease, ranking: Ranking) -> dict[str, float]:
+    if release.ranker is None:
+        return {}
+    try:
+        scores = ranking.score(release, users, np.array([item], dtype=np.int64))
+    except Exception:
+        logger.exception("the ranker failed to score a track")
+        return {}
+    return {task: round(float(np.asarray(values).reshape(-1)[0]), 4) for task, values in scores.items()}
+
+
+def _graph_steps(reason: Reason | None) -> list[GraphStep]:
+    if reason is None or reason.code != PATH_CODE:
+        return []
+    steps = [GraphStep("", reason.parameters["start"])]
+    phrases = reason.parameters["steps"]
+    for phrase in phrases if isinstance(phrases, tuple) else ():
+        if isinstance(phrase, Reason):
+            before = steps[-1].node
+            ends = [phrase.parameters[end] for end in ("x", "y") if end in phrase.parameters]
+            steps.append(GraphStep(phrase, next((end for end in reversed(ends) if end != before), before)))
+    return steps

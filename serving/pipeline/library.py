@@ -1,0 +1,100 @@
+"""What a user liked, saved, hid and blocked: the newest of each action and its reversal counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sequences.batch import FIRST_CODE
+from sequences.reversals import reversed_behaviours
+from serving.releases.served_release import ServedRelease
+from serving.releases.track_details import TrackDetails, track_details
+from training.slate.exclusions import EXCLUSIONS_VIEW
+
+LIBRARY_VIEW = "library"
+LISTS = {"like": "liked", "collect": "collected", "dislike": "disliked", "block": "blocked"}
+"""Action → list of the library."""
+
+
+@dataclass(frozen=True)
+class LibraryEntry:
+    """A target of an action in force: `at` in µs since 1970, `name` empty if the release does not know the target."""
+
+    target_type: str
+    target_id: str
+    at: int
+    name: str
+    track: TrackDetails | None  # None for other targets than tracks, and for unknown tracks
+
+
+@dataclass(frozen=True)
+class Library:
+    """Targets of the user's actions in force, the newest first."""
+
+    user_id: str
+    liked: list[LibraryEntry]
+    collected: list[LibraryEntry]
+    disliked: list[LibraryEntry]
+    blocked: list[LibraryEntry]
+
+
+def describe_library(user_id: str, rows: Mapping[str, Mapping[str, Sequence[Any]]], release: ServedRelease) -> Library:
+    """The library of a user, from the rows of the views `library` and `exclusions`."""
+    titles = _collection_titles(release)
+    lists = {
+        name: [_entry(kind, target, at, release, titles) for kind, target, at in _in_force(rows, action)]
+        for action, name in LISTS.items()
+    }
+    return Library(user_id, **lists)
+
+
+def _in_force(rows: Mapping[str, Mapping[str, Sequence[Any]]], action: str) -> list[tuple[str, str, int]]:
+    """(target type, target id, time) of an action that was not taken back since, the newest first."""
+    view = rows.get(EXCLUSIONS_VIEW if action in ("dislike", "block") else LIBRARY_VIEW) or {}
+    names = ("behaviour", "target_type", "target_id", "ended_at")
+    targets: dict[tuple[str, str], int] = {}
+    for behaviour, kind, target, at in zip(*(view.get(name, ()) for name in names), strict=True):
+        if behaviour == action or reversed_behaviours().get(behaviour) == action:
+            targets.pop((kind, target), None)
+        if behaviour == action:
+            targets[kind, target] = int(at)
+    return [(kind, target, at) for (kind, target), at in reversed(targets.items())]
+
+
+def _entry(
+    kind: str, target: str, at: int, release: ServedRelease, titles: Mapping[tuple[str, str], str]
+) -> LibraryEntry:
+    track = None
+    name = ""
+    if kind == "track":
+        item = release.vocabulary.track_code.get(target)
+        if item is not None and item >= FIRST_CODE:
+            track = track_details(release, item)
+            name = track.title
+    elif kind == "artist":
+        name = _artist_name(target, release)
+    else:
+        name = titles.get((kind, target), "")
+    return LibraryEntry(kind, target, at, name, track)
+
+
+def _artist_name(artist_id: str, release: ServedRelease) -> str:
+    catalog = release.catalog
+    code = catalog.artist_code.get(artist_id)
+    if code is None:
+        return ""
+    place = int(np.argmax(catalog.artist_F == code))
+    item = int(np.searchsorted(catalog.artist_offset_V1, place, side="right")) - 1
+    names, number = catalog.artist_names_V[item], place - int(catalog.artist_offset_V1[item])
+    return names[number] if number < len(names) else ""
+
+
+def _collection_titles(release: ServedRelease) -> dict[tuple[str, str], str]:
+    return {
+        (index.collections.kind, name): str(title)
+        for index in release.collection_indexes.values()
+        for name, title in zip(index.collections.ids_N.tolist(), index.collections.titles_N.tolist(), strict=True)
+    }
