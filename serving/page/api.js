@@ -37,6 +37,8 @@ async function post(path, body) {
 
 const withUser = (userId) => (userId ? { user_id: userId } : {});
 
+export const scenes = async () => (await fetch("./page/scenes.json")).json();
+
 export const listeners = () => post("listeners", { limit: 20 }).then((answer) => answer.user_ids);
 export const listener = (userId) => post("listener", { user_id: userId });
 export const library = (userId) => post("library", { user_id: userId });

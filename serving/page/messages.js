@@ -23,6 +23,8 @@ export const localeOf = (language) => (language === "zh" ? "zh-Hans" : "en");
 
 export const format = (text, parameters) => text.replace(/\{(\w+)\}/g, (_, name) => parameters[name]);
 
+export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 export const facetName = (facet, texts) => texts.facets[facet] || facet;
 
 // An interest is named by facet values, which have a name in each language, or by artists.

@@ -33,6 +33,6 @@ const SOLID = {
 };
 
 export function Icon({ name }) {
-  const isSolid = name in SOLID;
-  return html`<svg class=${isSolid ? "icon is-solid" : "icon"} viewBox="0 0 24 24" aria-hidden="true"><path d=${SOLID[name] || LINES[name]} /></svg>`;
+  const kind = name in SOLID ? "is-solid" : name === "more" || name === "grip" ? "is-dots" : "";
+  return html`<svg class=${`icon ${kind}`} viewBox="0 0 24 24" aria-hidden="true"><path d=${SOLID[name] || LINES[name]} /></svg>`;
 }

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import * as api from "../api.js";
 import { html } from "../html.js";
-import { facetName, format } from "../messages.js";
+import { facetName, format, sentence } from "../messages.js";
 import { useSession } from "../playback/session.js";
 import { Cover } from "./cover.js";
 import { Drawer } from "./drawer.js";
@@ -38,17 +38,18 @@ export function Why({ track, shown, onClose }) {
     );
     return () => (isCurrent = false);
   }, [track.track_id, language]);
-  const reason = track.reason || found?.reason;
+  const reason = track.reason || found?.channels?.[0]?.reason;
+  const others = [...new Set((found?.channels || []).map((one) => one.reason))].filter((one) => one && one !== reason);
   const channels = found?.channels || (track.channels || []).map((name) => ({ name }));
-  const tasks = Object.entries(found?.tasks || {});
+  const tasks = Object.entries(found?.tasks || {}).filter(([name]) => name in texts.tasks);
   return html`<${Drawer} title=${texts.why} closeLabel=${texts.close} onClose=${onClose} class="why">
     <div class="why-track"><${Cover} track=${track} /><div><p class="title">${track.title || track.track_id}</p><p class="sub"><${Artists} track=${track} /></p></div></div>
-    ${reason && html`<p class="reason">${reason.charAt(0).toUpperCase() + reason.slice(1)}</p>`}
-    <${Bars} title=${texts.prediction} rows=${tasks.map(([name, value]) => ({ name: texts.tasks[name] || name, value, text: percent(value) }))} />
+    ${reason && html`<p class="reason">${sentence(reason)}</p>`}
+    <${Bars} title=${texts.prediction} rows=${tasks.map(([name, value]) => ({ name: texts.tasks[name], value, text: percent(value) }))} />
     <${Bars} title=${texts.foundBy} hint=${texts.foundByHint} rows=${channels.map(({ name, rank }) => ({
       name: texts.channels[name] || name, value: rank ? 1 / rank ** 0.3 : 1, text: rank ? format(texts.rank, { rank }) : "",
     }))} />
-    ${found?.reasons?.length > 1 && html`<h3>${texts.otherReasons}</h3><ul class="reasons">${found.reasons.filter((one) => one.text !== reason).map((one) => html`<li key=${one.channel}>${one.text}</li>`)}</ul>`}
+    ${others.length > 0 && html`<h3>${texts.otherReasons}</h3><ul class="reasons">${others.map((one) => html`<li key=${one}>${sentence(one)}</li>`)}</ul>`}
     ${found?.graph && html`<${GraphPath} steps=${found.graph} texts=${texts} />`}
     ${track.facets?.length > 0 && html`<h3>${texts.tags}</h3><ul class="chips">${track.facets.map((facet) => html`<li key=${facet}>${facetName(facet, texts)}</li>`)}</ul>`}
   </${Drawer}>`;

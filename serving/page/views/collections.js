@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import * as api from "../api.js";
 import { html } from "../html.js";
-import { format, summary } from "../messages.js";
+import { format, sentence, summary } from "../messages.js";
 import { Cover, Mosaic, hueOf } from "../parts/cover.js";
 import { Icon } from "../parts/icons.js";
 import { Rows } from "../parts/rows.js";
@@ -38,7 +38,7 @@ export function CollectionTiles({ answer, kind }) {
       click(collection, shown);
       play(collection);
     };
-    return html`<${Tile} key=${id} tracks=${collection.tracks} title=${collection.title || id} sub=${collection.reason} isWide=${kind === "mlog"}
+    return html`<${Tile} key=${id} tracks=${collection.tracks} title=${collection.title || id} sub=${sentence(collection.reason)} isWide=${kind === "mlog"}
       href=${address(kind, id)} playLabel=${`${texts.play} ${collection.title || id}`} onPlay=${start} />`;
   });
 }
@@ -52,7 +52,7 @@ export function Collections({ kind }) {
     api.recommend(userId, SCENES[kind], language, kind === "playlist" ? { limit: 18 } : { limit: 12 }).then((found) => isCurrent && setAnswer(found), onError);
     return () => (isCurrent = false);
   }, [kind, language, userId]);
-  return html`<div><h1>${texts.scenes[SCENES[kind]]}</h1>
+  return html`<div><h1>${kind === "playlist" ? texts.playlists : texts.videos}</h1>
     ${answer && !answer.items.length && html`<p class="hint">${texts.noneHere}</p>`}
     ${answer && html`<ul class=${`tiles is-grid ${kind === "mlog" ? "are-wide" : ""}`}><${CollectionTiles} answer=${answer} kind=${kind} /></ul>`}
   </div>`;
@@ -84,7 +84,7 @@ export function Collection({ kind, id, onWhy }) {
     <header class="hero" style=${`--hue:${hueOf(collection.tracks[0])}`}>
       ${kind === "mlog" ? html`<${Cover} track=${collection.tracks[0]} />` : html`<${Mosaic} tracks=${collection.tracks} />`}
       <div class="hero-text"><h1>${collection.title || id}</h1>
-        <p class="hint">${summary(collection.tracks, texts)} · ${collection.reason}</p>
+        <p class="hint">${summary(collection.tracks, texts)} · ${sentence(collection.reason)}</p>
         <div class="buttons">
           <button type="button" class="pill main" onClick=${() => play(collection)}><${Icon} name="play" />${texts.play}</button>
           <button type="button" class="pill" aria-pressed=${isSaved} onClick=${() => toggleSave(target, shown)}><${Icon} name=${isSaved ? "saved" : "save"} />${isSaved ? texts.uncollect : texts.collect}</button>

@@ -11,6 +11,7 @@ import { RADIO, useSession } from "../playback/session.js";
 import { address } from "../route.js";
 import { CollectionTiles } from "./collections.js";
 
+const PLACED_SCENES = new Set(["daily", RADIO]);
 const SHOWN = 8;
 const NEW_SHOWN = 12;
 
@@ -39,8 +40,13 @@ function useShelves({ userId, language, version, onError }) {
       if (seed) show({ seed, because: await api.similar(seed.track_id, userId, language, NEW_SHOWN) });
     };
     const playlists = () => api.recommend(userId, "playlists", language, { limit: 8 }).then((answer) => show({ playlists: answer }));
+    // Scenes of tracks that have no place of their own on the page.
+    const others = async () => {
+      const names = (await api.scenes()).filter((scene) => scene.target_type === "track" && !PLACED_SCENES.has(scene.name)).map((scene) => scene.name);
+      show({ others: await Promise.all(names.map((name) => api.recommend(userId, name, language))) });
+    };
     // One after the other, so that the list of the day and covers are not delayed.
-    because().then(fresh).then(playlists).catch(onError);
+    because().then(fresh).then(playlists).then(others).catch(onError);
     return () => (isCurrent = false);
   }, [userId, language, version]);
   return shelves;
@@ -90,7 +96,7 @@ function Daily({ answer, onWhy }) {
 export function Home({ daily, onWhy }) {
   const session = useSession();
   const { userId, language, texts, version, onError } = session;
-  const { repeat, fresh, seed, because, playlists } = useShelves({ userId, language, version: 0, onError });
+  const { repeat, fresh, seed, because, playlists, others } = useShelves({ userId, language, version: 0, onError });
   const [answer, setAnswer] = useState(null);
   useEffect(() => {
     let isCurrent = true;
@@ -108,5 +114,7 @@ export function Home({ daily, onWhy }) {
     ${fresh?.items.length > 0 && html`<${Shelf} id="fresh" title=${texts.newForYou} sub=${texts.newForYouHint}><${TrackTiles} tracks=${fresh.items} answer=${fresh} scene=${RADIO} /></${Shelf}>`}
     ${playlists?.items.length > 0 && html`<${Shelf} id="playlists" title=${texts.playlistsForYou} more=${html`<a class="link" href=${address("playlists")}>${texts.seeAll}</a>`}>
       <${CollectionTiles} answer=${playlists} kind="playlist" /></${Shelf}>`}
+    ${others?.map((found) => found.items.length > 0 && html`<${Shelf} key=${found.scene} id=${found.scene} title=${texts.scenes[found.scene] || found.scene}>
+      <${TrackTiles} tracks=${found.items} answer=${found} scene=${found.scene} /></${Shelf}>`)}
   </div>`;
 }

@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import * as api from "../api.js";
 import { html } from "../html.js";
+import { sentence } from "../messages.js";
 import { Cover, hueOf } from "../parts/cover.js";
 import { Icon } from "../parts/icons.js";
 import { Artists, LikeButton, Rows } from "../parts/rows.js";
@@ -40,7 +41,7 @@ export function Radio({ onWhy }) {
   const shown = isOn ? queue.current.shown : { request_id: answer?.request_id, position: 0, scene: RADIO };
   const shownOf = (position) => ({ request_id: answer.request_id, position, scene: RADIO });
   return html`<div class="radio" style=${`--hue:${hueOf(track)}`}>
-    <h1>${texts.scenes[RADIO]}</h1>
+    <h1>${texts.radio}</h1>
     <p class="hint">${texts.radioHint}</p>
     <div class="radio-columns">
       <section class="stage" aria-label=${texts.radioNow}>
@@ -48,7 +49,7 @@ export function Radio({ onWhy }) {
           <${Cover} track=${track} class="is-large" />
           <p class="title">${track.title || track.track_id}</p>
           <p class="sub"><${Artists} track=${track} /></p>
-          ${track.reason && html`<button type="button" class="reason-button" onClick=${() => onWhy(track, shown)}>${track.reason}</button>`}
+          ${track.reason && html`<button type="button" class="reason-button" onClick=${() => onWhy(track, shown)}>${sentence(track.reason)}</button>`}
           ${isOn && html`<${Position} engine=${engine} texts=${texts} />`}
           <div class="buttons">
             ${isOn && html`<button type="button" class="round" aria-label=${`${texts.dislike}: ${track.title}`} title=${texts.dislike} onClick=${() => dislike(track, shown)}><${Icon} name="hide" /></button>`}
