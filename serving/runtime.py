@@ -65,8 +65,8 @@ from training.slate.scenes import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS
 
 if TYPE_CHECKING:
     from media.rendered import RenderedMedia
-    from training.data.user_batch import UserBatch
     from serving.workers.release_workers import ReleaseWorkers
+    from training.data.user_batch import UserBatch
 
 TAKEOVER_INTERVAL_S = 1.0
 RECENT_FAILURE_S = 60.0

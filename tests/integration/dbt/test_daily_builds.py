@@ -105,7 +105,7 @@ def write_days(folder: Path, split: str) -> Path:
     world = World(folder / "files", split)
     counts = {"read": 1, "landed": 1, "duplicate": 0, "quarantined": 0}
     world.land("landings", "2026-06-01", [{"landing_id": "l", "format": "f", "source": "s", "split": split} | counts])
-    lengths = {track: 180_000 for track in TRACKS[:8]}
+    lengths = dict.fromkeys(TRACKS[:8], 180000)
     world.land("tracks", "2026-06-01", [_track(track, length) for track, length in lengths.items()])
     for number in range(DAYS):
         day = FIRST_DAY + timedelta(days=number)
@@ -115,7 +115,9 @@ def write_days(folder: Path, split: str) -> Path:
         if shown:
             world.land("exposures", str(day), [_exposure(row) for row in shown])
         if number % 3 == 1:  # an event of an earlier day, a copy of one with another time, and a copy of a copy
-            earlier = world.random.choice([row for row in world.events if row["ended_at"] < rows[0]["ended_at"]] or rows)
+            earlier = world.random.choice(
+                [row for row in world.events if row["ended_at"] < rows[0]["ended_at"]] or rows
+            )
             late = dict(earlier, event_id=f"late{number}", ended_at=earlier["ended_at"] + timedelta(minutes=1))
             moved = dict(world.random.choice(world.events))
             moved["ended_at"] += timedelta(minutes=world.random.choice([-90, 90]))
@@ -146,7 +148,11 @@ def _track(track: str, duration_ms: int, landed_at: Any = None) -> dict[str, Any
 def _exposure(row: dict[str, Any]) -> dict[str, Any]:
     names = ("event_id", "request_id", "user_id", "target_type", "target_id")
     shown = {"scene": "daily", "shown_at": row["ended_at"], "release": "r", "arm": "r", "position": 0}
-    return {name: row[name] for name in names} | shown | {"channels": ["popularity"], "propensity": 1.0, "is_exploration": False}
+    return (
+        {name: row[name] for name in names}
+        | shown
+        | {"channels": ["popularity"], "propensity": 1.0, "is_exploration": False}
+    )
 
 
 def run_builds(home: Path, steps: Path, variables: dict[str, str], *options: str) -> None:
