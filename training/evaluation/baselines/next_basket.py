@@ -3,7 +3,7 @@
 A session is a basket: the set of tracks listened to in it. Own vectors are point-in-time; those of other users are of
 the train part, so the lists of a case never depend on the validation or test plays of others.
 
-Legend: C cases, K candidates, T tracks of one user, I tracks of the listen matrix, U users, M further candidates.
+Legend: C cases, K candidates or known tracks, T tracks of one user, I tracks of the listen matrix, U users, M further candidates.
 """
 
 from __future__ import annotations
@@ -33,22 +33,29 @@ class NextBasketBaseline(ABC):
         self.sessions = sessions
 
     @abstractmethod
-    def score_parts(self, cases: UserCases) -> tuple[Floats, Floats]:
+    def score_parts(self, cases: UserCases, known: Ints, known_KU: csr_array) -> tuple[Floats, Floats]:
         """Scores of the user's tracks by their own history [T, C], and weights of the vectors of all users [U, C].
 
         The weight of the user's own vector is 0.
+
+        Args:
+            cases: Cases of one user.
+            known: Which of the user's tracks are in the listen matrix, as indices.
+            known_KU: Vectors of all users, of these tracks.
         """
 
     def recall(self, cases: UserCases, k: int) -> Ints:
         """Lists [C, K], best first, padded with 0; empty before the first listen of the user."""
         listens, tracks_T = self.sessions.listens, cases.plays.tracks_T
-        own_TC, weights_UC = (part.astype(np.float32) for part in self.score_parts(cases))
         column_T = listens.column_V[tracks_T]
-        is_known_T = column_T >= 0
-        score_TC = own_TC.copy()
-        score_TC[is_known_T] += self.vectors_IU[column_T[is_known_T]] @ weights_UC
-        further_M = self._further_candidates(weights_UC, column_T[is_known_T], _kth_score(score_TC, k))
-        scores = np.concatenate([score_TC, self.vectors_IU[further_M] @ weights_UC])
+        known = np.flatnonzero(column_T >= 0)
+        known_KU = self.vectors_IU[column_T[known]]
+        own_TC, weights_UC = (part.astype(np.float32) for part in self.score_parts(cases, known, known_KU))
+        scores = own_TC.copy()
+        scores[known] += known_KU @ weights_UC
+        further_M = self._further_candidates(weights_UC, column_T[known], _kth_score(scores, k))
+        if len(further_M):
+            scores = np.concatenate([scores, self.vectors_IU[further_M] @ weights_UC])
         item_CK = top_k(scores, k)
         tracks = np.concatenate([tracks_T, listens.tracks_I[further_M]])
         has_listens_C = own_TC.any(0)

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from training.evaluation.baselines.next_basket import NextBasketBaseline
 from training.evaluation.baselines.user_plays import Floats, Ints, TrainSessions, UserCases
@@ -56,13 +57,11 @@ class TifuKnn(NextBasketBaseline):
         self.vectors_IU = sessions.vectors(config.session_weights(sessions.age_E) / total_E)
         self.square_U = self.vectors_IU.power(2).sum(0)
 
-    def score_parts(self, cases: UserCases) -> tuple[Floats, Floats]:
+    def score_parts(self, cases: UserCases, known: Ints, known_KU: csr_array) -> tuple[Floats, Floats]:
         """`alpha` times the user's vectors [T, C], and `(1 - alpha) / neighbors` for the nearest users [U, C]."""
         own_TC = self._own_vectors(cases)
-        column_T = self.sessions.listens.column_V[cases.plays.tracks_T]
-        is_known_T = column_T >= 0
         # The own vector's length is the same for all users, so the order of distances does not need it.
-        distance_UC = self.square_U[:, None] - 2 * (self.vectors_IU[column_T[is_known_T]].T @ own_TC[is_known_T])
+        distance_UC = self.square_U[:, None] - 2 * (known_KU.T @ own_TC[known])
         is_neighbor_U = self.sessions.sessions_U > 0
         is_neighbor_U[cases.plays.user] = False
         distance_UC[~is_neighbor_U] = np.inf

@@ -24,6 +24,7 @@ from training.evaluation.baselines.up_cf import UpCfConfig
 from training.evaluation.baselines.user_plays import Ints, TrainSessions, UserCases, iterate_user_batches
 
 DECAY_POP = "decay_pop"
+MAX_CASES = 1_000  # validation cases; bounds the time of tuning for any number of users
 OBJECTIVE = ("recall_at_50/all", "recall_at_200/all")
 
 
@@ -86,7 +87,7 @@ class TunedHeuristics:
     def tune(cls, data: TrainingData, k: int) -> TunedHeuristics:
         """Choose the parameters on a sample of the validation cases, with lists of length `k`."""
         sessions = TrainSessions.from_data(data, ListenMatrix.from_data(data))
-        cases = data.recall_cases("validation").sample(VALIDATION_CASES_PER_USER, data.recipe.seed)
+        cases = data.recall_cases("validation").sample(VALIDATION_CASES_PER_USER, data.recipe.seed, MAX_CASES)
         chosen: dict[str, Any] = {name: config for name, (config, _) in GRIDS.items()}
         table: dict[str, dict[Any, dict[str, float]]] = {name: {} for name in GRIDS}
         for stage in range(max(len(grid) for _, grid in GRIDS.values()) if len(cases) else 0):

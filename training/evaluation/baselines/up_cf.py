@@ -15,9 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from training.evaluation.baselines.next_basket import NextBasketBaseline
-from training.evaluation.baselines.user_plays import Floats, TrainSessions, UserCases
+from training.evaluation.baselines.user_plays import Floats, Ints, TrainSessions, UserCases
 
 
 @dataclass(frozen=True)
@@ -41,21 +42,17 @@ class UpCf(NextBasketBaseline):
         self.config = config
         counted_U = np.maximum(np.minimum(sessions.sessions_U, config.recency), 1)
         self.vectors_IU = sessions.vectors((sessions.age_E < config.recency) / counted_U[sessions.user_E])
-        self.is_listened_IU = sessions.listens.raise_counts(0).T.tocsr()
         self.tracks_U = np.diff(sessions.listens.counts_UI.indptr)
 
-    def score_parts(self, cases: UserCases) -> tuple[Floats, Floats]:
+    def score_parts(self, cases: UserCases, known: Ints, known_KU: csr_array) -> tuple[Floats, Floats]:
         """Fraction of the user's newest sessions with each track [T, C], `similarity ** locality` of others [U, C]."""
+        del known_KU  # has the newest sessions of other users only
         plays, numbers = cases.plays, cases.play_number_C.tolist()
         counted_C = np.array([max(min(plays.count_sessions(number), self.config.recency), 1) for number in numbers])
         is_recent_S = (np.arange(plays.sessions) < self.config.recency).astype(np.float64)
-        all_S = np.ones(plays.sessions)
         own_TC = np.stack([plays.sum_over_sessions(number, is_recent_S) for number in numbers], axis=1) / counted_C
-        is_listened_TC = np.stack([plays.sum_over_sessions(number, all_S) > 0 for number in numbers], axis=1)
-        column_T = self.sessions.listens.column_V[plays.tracks_T]
-        is_known_T = column_T >= 0
-        common_UC = self.is_listened_IU[column_T[is_known_T]].T @ is_listened_TC[is_known_T].astype(np.float32)
-        listened_C, alpha = np.maximum(is_listened_TC.sum(0), 1), self.config.alpha
+        common_UC, listened_C = self.sessions.count_common_tracks(cases, known)
+        alpha = self.config.alpha
         similarity_UC = common_UC / (listened_C**alpha * np.maximum(self.tracks_U, 1)[:, None] ** (1 - alpha))
         similarity_UC[plays.user] = 0
         return own_TC, similarity_UC**self.config.locality
