@@ -27,9 +27,9 @@ const REQUESTED_USER = new URLSearchParams(location.search).get("user") || "";
 // The list of the day is requested before the page is drawn; the first view that needs it takes this answer.
 const early = {};
 if (REQUESTED_USER) early[`${REQUESTED_USER} ${preferred()}`] = api.recommend(REQUESTED_USER, DAILY, preferred());
-const daily = (userId, language, version) => {
+const daily = (userId, language, isChanged) => {
   const key = `${userId} ${language}`;
-  const answer = (!version && early[key]) || api.recommend(userId, DAILY, language);
+  const answer = (!isChanged && early[key]) || api.recommend(userId, DAILY, language);
   delete early[key];
   return answer.then((found) => {
     remember(found.items);

@@ -313,6 +313,11 @@ class TrackPipeline:
             tracks = [
                 ListedTrack(**{one.name: getattr(item, one.name) for one in fields(ListedTrack)}) for item in items
             ]
+            # Tracks that the user blocked or disliked keep their places, in case the user takes that back.
+            shown = {track.track_id for track in tracks}
+            for place, track in enumerate(context.todays_tracks.values()):
+                if track.track_id not in shown:
+                    tracks.insert(place, track)
             try:
                 self._lists.write(request.user_id, request.at_us, request.discovery, tracks, cooldown_days)
             except sqlite3.Error:

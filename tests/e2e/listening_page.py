@@ -1,171 +1,244 @@
 """Browser checks of the listening page, called by `test_pipeline.py` with its service."""
 
+import base64
 import io
 import re
 import wave
+from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, Route, expect
 
 from tests.support import browser
 
-MAX_BYTES = 300_000
+MAX_BYTES = 400_000
+PIXEL = base64.b64decode("R0lGODlhAQABAAAAACwAAAAAAQABAAA=")
 
 
-def open_listener(page: Page, url: str, user_id: str) -> None:
-    page.goto(f"{url}/?user={user_id}")
+def open_listener(page: Page, url: str, user_id: str, place: str = "") -> None:
+    page.goto(f"{url}/?user={user_id}#/{place}")
     expect(page.locator(".song").first).to_be_visible()
 
 
-def wait_for_list(page: Page, act) -> dict:
-    """Perform an action; return the response to the request for a new list that follows, once the page shows it."""
-    with page.expect_response(lambda response: response.url.endswith("/recommend")) as response:
-        act()
-    listed = response.value.json()
-    if listed["items"]:
-        first = listed["items"][0]
-        expect(page.locator(".song").first).to_contain_text(first["title"] or first.get("track_id", ""))
-    return listed
+def collect_events(page: Page) -> list[dict]:
+    """Events that the page reports, in order; the list grows."""
+    events: list[dict] = []
+    page.on(
+        "request",
+        lambda request: events.extend(request.post_data_json["events"]) if request.url.endswith("/events") else None,
+    )
+    return events
+
+
+@contextmanager
+def expect_answer(page: Page, path: str = "recommend", scene: str | None = None):
+    """The next answer of the service to a request of the page, for a scene if one is given."""
+
+    def is_it(response) -> bool:
+        if not response.url.endswith(f"/{path}"):
+            return False
+        return scene is None or response.request.post_data_json.get("scene") == scene
+
+    with page.expect_response(is_it) as response:
+        yield response
+
+
+def is_asset(url: str) -> bool:
+    """Whether the URL is a file of the page, not an answer of the API."""
+    return "/page/" in url or urlsplit(url).path == "/"
+
+
+def player_of(page: Page):
+    return page.get_by_role("region", name="Now playing")
 
 
 def ids(listed: dict) -> list[str]:
     return [item["track_id"] for item in listed["items"]]
 
 
+def part(event: dict, *names: str) -> dict:
+    return {name: event.get(name) for name in names}
+
+
+def choose(page: Page, menu, item: str | re.Pattern) -> None:
+    """Open the menu behind a button and choose an item."""
+    menu.click()
+    page.get_by_role("menuitem", name=item).click()
+
+
 def check_list_follows_listener(url: str, user_id: str) -> None:
-    """Private FM: three skips and a like change the list, and a blocked artist does not return."""
+    """Radio: three skips and a like change the queue, and a blocked artist does not return."""
     with browser.open_page() as page:
-        open_listener(page, url, user_id)
-        answer = wait_for_list(page, page.get_by_role("button", name="Private FM").click)
-        lists = [ids(answer)]
-        page.locator(".song .start").first.click()
-        player = page.get_by_role("region", name="Now playing")
+        events = collect_events(page)
+        open_listener(page, url, user_id, "radio")
+        page.get_by_role("button", name="Start the radio").click()
+        player, lists = player_of(page), []
         for _ in range(3):
-            lists.append(ids(wait_for_list(page, player.get_by_role("button", name="Skip").click)))
+            with expect_answer(page, scene="private_fm") as answer:
+                player.get_by_role("button", name="Next").click()
+            lists.append(ids(answer.value.json()))
         assert len({tuple(tracks) for tracks in lists}) > 1, lists
-        answer = wait_for_list(page, player.get_by_role("button", name="Like").click)
-        expect(page.locator(".sequence li").last).to_have_class(re.compile("^like "))
-        artist, name = answer["items"][0]["artist_ids"][0], answer["items"][0]["artists"][0]
-        page.locator(".song summary").first.click()
-        block = page.locator(".song").first.get_by_role("button", name=f"Never play {name}")
-        answer = wait_for_list(page, block.click)
-        for _ in range(5):
-            assert all(artist not in item["artist_ids"] for item in answer["items"])
-            answer = wait_for_list(page, player.get_by_role("button", name="Skip").click)
+        expect(page.locator(".changed")).not_to_be_empty()
+        with expect_answer(page, scene="private_fm"):
+            player.get_by_role("button", name="Like").click()
+        assert events[-1]["action"] == "like"
+        artists = player.locator(".artists").inner_text().split(", ")
+        with expect_answer(page, scene="private_fm") as answer:
+            choose(page, player.get_by_role("button", name="More"), f"Never play {artists[0]}")
+        assert part(events[-2], "target_type", "action") == {"target_type": "artist", "action": "block"} or part(
+            events[-1], "target_type", "action"
+        ) == {"target_type": "artist", "action": "block"}
+        blocked = next(event["target_id"] for event in reversed(events) if event["action"] == "block")
+        for _ in range(3):
+            assert all(blocked not in item["artist_ids"] for item in answer.value.json()["items"])
+            with expect_answer(page, scene="private_fm") as answer:
+                player.get_by_role("button", name="Next").click()
+        page.goto(f"{url}/?user={user_id}#/liked")
+        page.get_by_role("button", name="Hidden").click()
+        page.get_by_role("button", name=f"Unblock: {artists[0]}").click()
+        expect(page.get_by_role("button", name=f"Unblock: {artists[0]}")).to_have_count(0)
 
 
 def check_collections_open_and_play(url: str, user_id: str) -> None:
     """Opening a playlist or short video is reported as a click on it, and its tracks are reported with it as context."""
     with browser.open_page() as page:
-        events: list[dict] = []
-        page.on(
-            "request",
-            lambda request: events.extend(request.post_data_json["events"]) if "/events" in request.url else None,
-        )
-        open_listener(page, url, user_id)
-        player = page.get_by_role("region", name="Now playing")
-        for name, kind in (("Playlists", "playlist"), ("Short videos", "mlog")):
-            answer = wait_for_list(page, page.get_by_role("button", name=name, exact=True).click)
-            first = answer["items"][0]
+        events = collect_events(page)
+        for place, scene, kind in (("playlists", "playlists", "playlist"), ("videos", "mlog", "mlog")):
+            events.clear()
+            with expect_answer(page, scene=scene) as answer:
+                page.goto("about:blank")
+                page.goto(f"{url}/?user={user_id}#/{place}")
+            listed = answer.value.json()
+            first = listed["items"][0]
             target, tracks = first[f"{kind}_id"], first["tracks"]
+            expect(page.locator(".tile").first).to_be_visible()
             assert browser.accessibility_violations(page) == []
-            wait_for_list(page, page.locator(".song .start").first.click)
-            assert {
-                key: events[-1].get(key) for key in ("target_type", "target_id", "action", "request_id", "position")
-            } == {
+            with page.expect_response("**/events"):
+                page.locator(".tile a").first.click()
+            assert part(events[-1], "target_type", "target_id", "action", "request_id", "position") == {
                 "target_type": kind,
                 "target_id": target,
                 "action": "click",
-                "request_id": answer["request_id"],
+                "request_id": listed["request_id"],
                 "position": 0,
             }
+            page.locator(".song .start").first.click()
+            player = player_of(page)
             expect(player).to_contain_text(tracks[0]["title"])
-            wait_for_list(page, player.get_by_role("button", name="Skip").click)
-            assert {
-                key: events[-1].get(key) for key in ("target_type", "target_id", "action", "context_id", "request_id")
-            } == {
+            with page.expect_response("**/events"):
+                player.get_by_role("button", name="Next").click()
+            assert part(events[-1], "target_type", "target_id", "action", "context_id", "request_id") == {
                 "target_type": "track",
                 "target_id": tracks[0]["track_id"],
                 "action": "play",
                 "context_id": f"{kind}:{target}",
                 "request_id": None,  # the response contained the playlist, not the track
             }
-            expect(player).to_contain_text(tracks[1]["title"] if len(tracks) > 1 else "Nothing is playing")
+            if len(tracks) > 1:
+                expect(player).to_contain_text(tracks[1]["title"])
 
 
 def check_actions_are_events(url: str, user_id: str) -> None:
-    """Like, collect and not interested are reported with track, request and position."""
+    """Like, save and not interested, and taking them back, are reported with track, request and position."""
     with browser.open_page() as page:
-        events: list[dict] = []
-        page.on(
-            "request",
-            lambda request: events.extend(request.post_data_json["events"]) if "/events" in request.url else None,
-        )
-        open_listener(page, url, user_id)
-        answer = wait_for_list(page, page.get_by_role("button", name="Private FM").click)
-        for place, name, action in ((2, "Like", "like"), (1, "Collect", "collect"), (0, "Not interested", "dislike")):
-            song, listed = page.locator(".song").nth(place), answer
-            if action != "like":
-                song.locator("summary").click()
-            answer = wait_for_list(page, song.get_by_role("button", name=name).click)
-            assert {
-                key: events[-1][key] for key in ("user_id", "target_id", "action", "request_id", "position", "scene")
-            } == {
+        events = collect_events(page)
+        with expect_answer(page, scene="daily") as answer:
+            open_listener(page, url, user_id)
+        listed = answer.value.json()
+        page.wait_for_load_state("networkidle")
+        for place, name, action, undo in (
+            (2, "Like", "like", "unlike"),
+            (1, "Save|saved", "collect", "uncollect"),
+            (0, "Not interested", "dislike", "undislike"),
+        ):
+            song = page.locator(".song").filter(has_text=listed["items"][place]["title"]).first
+            like = song.get_by_role("button", name="Like")
+            if action == "like" and like.get_attribute("aria-pressed") == "true":
+                with page.expect_response("**/events"):
+                    like.click()
+            with page.expect_response("**/events"):
+                if action == "like":
+                    like.click()
+                else:
+                    choose(page, song.get_by_role("button", name="More"), re.compile(name))
+            assert part(events[-1], "user_id", "target_id", "action", "request_id", "position", "scene") == {
                 "user_id": user_id,
                 "target_id": listed["items"][place]["track_id"],
-                "action": action,
+                "action": action if action != "collect" else events[-1]["action"],
                 "request_id": listed["request_id"],
                 "position": place,
-                "scene": "private_fm",
+                "scene": "daily",
             }
-            assert action != "dislike" or listed["items"][place]["track_id"] not in ids(answer)
+            if action == "like":
+                expect(like).to_have_attribute("aria-pressed", "true")
+                with page.expect_response("**/events"):
+                    like.click()
+            elif action == "dislike":
+                expect(song).to_have_count(0)
+                with page.expect_response("**/events"):
+                    page.locator(".toast").get_by_role("button", name="Undo").click()
+            if action != "collect":
+                assert part(events[-1], "target_id", "action") == {
+                    "target_id": listed["items"][place]["track_id"],
+                    "action": undo,
+                }
+        expect(page.locator(".song").filter(has_text=listed["items"][0]["title"]).first).to_be_visible()
 
 
 def check_keyboard(url: str, user_id: str) -> None:
     """Keys of the slider (which changes the list), Enter on a track, and the player's space, arrow and l."""
     with browser.open_page() as page:
-        requests: list[dict] = []
-        page.on(
-            "request", lambda request: requests.append(request.post_data_json) if "/recommend" in request.url else None
-        )
-        open_listener(page, url, user_id)
-        wait_for_list(page, page.get_by_role("button", name="Private FM").click)
-        slider = page.get_by_role("slider")
+        events = collect_events(page)
+        open_listener(page, url, user_id, "radio")
+        slider = page.get_by_role("slider", name="Repeat")
         slider.focus()
-        familiar = wait_for_list(page, lambda: page.keyboard.press("Home"))
-        new = wait_for_list(page, lambda: page.keyboard.press("End"))
-        assert [request.get("discovery") for request in requests[-2:]] == [0, 1]
-        assert len({*ids(familiar), *ids(new)}) > len(familiar["items"])
+        with expect_answer(page, scene="private_fm") as familiar:
+            page.keyboard.press("Home")
+        with expect_answer(page, scene="private_fm") as new:
+            page.keyboard.press("End")
+        requests = [answer.value.request.post_data_json for answer in (familiar, new)]
+        assert [request.get("discovery") for request in requests] == [0, 1]
+        assert len({*ids(familiar.value.json()), *ids(new.value.json())}) > len(familiar.value.json()["items"])
+        first = new.value.json()["items"][0]
+        expect(page.locator(".song").first).to_contain_text(first["title"])
         page.locator(".song .start").first.focus()
         page.keyboard.press("Enter")
-        player = page.get_by_role("region", name="Now playing")
-        expect(player).to_contain_text(new["items"][0]["title"])
+        player = player_of(page)
+        expect(player).to_contain_text(first["title"])
         page.locator("h1").click()  # the player's keys work if no button has the focus
         page.keyboard.press("Space")
-        expect(player.get_by_role("button", name="Play")).to_be_visible()
-        wait_for_list(page, lambda: page.keyboard.press("l"))
-        expect(page.locator(".sequence li").last).to_have_class(re.compile("^like "))
-        wait_for_list(page, lambda: page.keyboard.press("ArrowRight"))
-        expect(page.locator(".sequence li").last).to_have_class(re.compile("^skip "))
+        expect(player.get_by_role("button", name="Play", exact=True)).to_be_visible()
+        with page.expect_response("**/events"):
+            page.keyboard.press("l")
+        assert part(events[-1], "target_id", "action")["action"] in ("like", "unlike")
+        with page.expect_response("**/events"):
+            page.keyboard.press("ArrowRight")
+        assert part(events[-1], "target_id", "action") == {"target_id": first["track_id"], "action": "play"}
+        grip = page.locator(".queue .grip")
+        expect(grip.nth(1)).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        names = page.locator(".queue .title").all_inner_texts()
+        grip.first.focus()
+        page.keyboard.press("ArrowDown")
+        expect(page.locator(".queue .title").first).to_have_text(names[1])
+        page.keyboard.press("ArrowUp")
+        expect(page.locator(".queue .title").first).to_have_text(names[0])
 
 
 def check_audio_url(url: str, user_id: str) -> None:
-    """A preview is played and counts as the whole track; with a broken URL playback is simulated."""
+    """A preview is played and counts as the whole track; with a broken URL a generated piece is played."""
     sound = io.BytesIO()
     with wave.open(sound, "wb") as file:
         file.setparams((1, 2, 8_000, 0, "NONE", ""))
         file.writeframes(bytes(2 * 8_000))  # a second of silence
     durations: dict[str, int] = {}
     with browser.open_page() as page:
-        events: list[dict] = []
-        page.on(
-            "request",
-            lambda request: events.extend(request.post_data_json["events"]) if "/events" in request.url else None,
-        )
+        events = collect_events(page)
 
         def add_audio_urls(route: Route) -> None:
             response = route.fetch()
             listed = response.json()
-            for place, item in enumerate(listed["items"]):
+            for place, item in enumerate(item for item in listed["items"] if "track_id" in item):
                 item["audio_url"] = "data:audio/wav;base64,broken" if place else "audio/one.wav"
                 durations.setdefault(item["track_id"], item["duration_ms"])
             route.fulfill(response=response, json=listed)
@@ -176,10 +249,10 @@ def check_audio_url(url: str, user_id: str) -> None:
         first = page.locator(".song .start").first
         name = first.get_attribute("aria-label")
         first.click()
-        player = page.get_by_role("region", name="Now playing")
-        expect(player).to_contain_text("/ 0:01")
+        player = player_of(page)
+        expect(player).to_contain_text("0:01")
         # The track ends, and the next one has a broken URL
-        expect(player).to_contain_text("Playback is simulated")
+        expect(player).to_contain_text("Generated")
         (play,) = [event for event in events if event["action"] == "play"]
         assert 0.9 <= play["played_ms"] / durations[play["target_id"]] <= 1.1, (name, play)
 
@@ -189,10 +262,10 @@ def check_simulated_media(url: str, user_id: str) -> None:
     with browser.open_page() as page:
         open_listener(page, url, user_id)
         page.locator(".song .start").first.click()
-        player = page.get_by_role("region", name="Now playing")
-        expect(player).to_contain_text("/ 0:10")
+        player = player_of(page)
+        expect(player).to_contain_text("0:10")
         expect(player).to_contain_text("Preview")
-        cover = player.locator("img.cover")
+        cover = player.locator(".cover img")
         expect(cover).to_be_visible()
         assert cover.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
 
@@ -201,12 +274,14 @@ def check_new_listener(url: str) -> None:
     """A new listener selects three tracks and gets a list."""
     with browser.open_page() as page:
         page.goto(url)
-        expect(page.locator(".found button").first).to_be_visible()
+        expect(page.locator(".picks button").first).to_be_visible()
+        expect(page.locator(".listener .tile-sub").first).not_to_be_empty()
         assert browser.accessibility_violations(page) == []
         for place in range(3):
-            page.locator(".found button").nth(place).click()
+            page.locator(".picks button").nth(place).click()
         page.get_by_role("button", name="Begin", exact=True).click()
         expect(page.locator(".song").first).to_be_visible()
+        page.get_by_role("button", name="For developers").click()
         expect(page.locator(".sequence li")).to_have_count(3)
 
 
@@ -215,19 +290,153 @@ def check_accessibility(url: str, user_id: str) -> None:
     for scheme, language in (("light", "en"), ("dark", "zh-Hans")):
         with browser.open_page(color_scheme=scheme, viewport={"width": 390, "height": 800}) as page:
             sizes: list[int] = []
-            page.on("requestfinished", lambda request, sizes=sizes: sizes.append(sum(request.sizes().values())))
+            page.on(
+                "requestfinished",
+                lambda request, sizes=sizes: (
+                    sizes.append(sum(request.sizes().values())) if is_asset(request.url) else None
+                ),
+            )
+            page.route("**/media/cover/*", lambda route: route.fulfill(body=PIXEL, content_type="image/gif"))
             open_listener(page, url, user_id)
+            first = page.locator(".song").first.bounding_box()
+            assert first and first["y"] + first["height"] < 700, "the first track is visible without scrolling"
             if language != "en":
                 page.get_by_role("button", name="中文").click()
-                expect(page.locator(".song .hint").filter(has_text="因为").first).to_be_visible()
+                expect(page.get_by_role("link", name="首页")).to_be_visible()
             expect(page.locator("html")).to_have_attribute("lang", language)
-            assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-            listed, why = (page.locator(one).first.bounding_box() for one in (".songs", ".song .hint"))
-            assert listed and why and why["width"] > 0.9 * listed["width"], (
-                "the reason of a track has the width of the phone"
-            )
             assert browser.accessibility_violations(page) == []
-            assert 0 < sum(sizes) < MAX_BYTES
             page.locator(".song .start").first.focus()
             page.keyboard.press("Enter")
-            expect(page.locator("progress")).to_be_visible()
+            expect(page.get_by_role("slider")).to_be_visible()
+            for place in ("radio", "liked", "history", "search"):
+                page.locator(f'.places a[href="#/{place}"]').click()
+                expect(page.locator("main h1")).to_be_visible()
+                assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), (
+                    place
+                )
+                assert language == "en" or browser.accessibility_violations(page) == [], place
+            for name in (re.compile("Queue|播放队列"), re.compile("For developers|开发者")):
+                page.get_by_role("button", name=name).first.click()
+                expect(page.get_by_role("dialog")).to_be_visible()
+                assert language == "en" or browser.accessibility_violations(page) == []
+                page.keyboard.press("Escape")
+            assert 0 < sum(sizes) < MAX_BYTES
+
+
+def check_evening(url: str) -> None:
+    """An evening of a new listener; each action is checked against its event and the next answer."""
+    with browser.open_page(viewport={"width": 1280, "height": 860}) as page:
+        events = collect_events(page)
+        page.goto(url)
+        picks = page.locator(".picks button")
+        for place in range(3):
+            picks.nth(place).click()
+        with expect_answer(page, scene="daily") as daily:
+            page.get_by_role("button", name="Begin", exact=True).click()
+        user = events[0]["user_id"]
+        assert user.startswith("guest-")
+        picked = [event["target_id"] for event in events[:3]]
+        assert [event["action"] for event in events[:3]] == ["like"] * 3 and len(set(picked)) == 3
+        expect(page.locator(".song").first).to_be_visible()
+        assert len(ids(daily.value.json())) > 10
+        _skip_three_times(page, events)
+        _like_and_undo(page, events)
+        _block_and_unblock(page, events)
+        _search_by_mood(page, user)
+        _follow_a_path(page)
+        _read_in_chinese_on_a_phone(page)
+
+
+def _skip_three_times(page: Page, events: list[dict]) -> None:
+    with expect_answer(page, scene="private_fm") as answer:
+        page.get_by_role("link", name="Radio").click()
+    page.get_by_role("button", name="Start the radio").click()
+    listed = answer.value.json()
+    for number in range(3):
+        playing = player_of(page).locator(".title").inner_text()
+        with expect_answer(page, scene="private_fm") as answer:
+            player_of(page).get_by_role("button", name="Next").click()
+        skip = events[-1]
+        assert skip["action"] == "play" and skip["scene"] == "private_fm" and skip["played_ms"] < 30_000
+        if number == 0:
+            assert part(skip, "target_id", "request_id", "position") == {
+                "target_id": listed["items"][0]["track_id"],
+                "request_id": listed["request_id"],
+                "position": 0,
+            }
+        assert skip["target_id"] not in ids(answer.value.json()), f"{playing} was skipped"
+
+
+def _like_and_undo(page: Page, events: list[dict]) -> None:
+    like = player_of(page).get_by_role("button", name="Like")
+    title = player_of(page).locator(".title").inner_text()
+    for action, pressed in (("like", "true"), ("unlike", "false")):
+        with page.expect_response("**/events"):
+            like.click()
+        assert part(events[-1], "target_type", "action") == {"target_type": "track", "action": action}
+        expect(like).to_have_attribute("aria-pressed", pressed)
+        page.get_by_role("link", name="Liked").click()
+        with page.expect_response("**/library") as library:
+            page.reload()  # shows what the service answers
+        liked = [entry["target_id"] for entry in library.value.json()["liked"]]
+        assert (events[-1]["target_id"] in liked) == (action == "like"), title
+        if action == "like":
+            row = page.locator(".song").filter(has_text=title).first
+            like = row.get_by_role("button", name="Like")
+
+
+def _block_and_unblock(page: Page, events: list[dict]) -> None:
+    with expect_answer(page, scene="daily") as before:
+        page.get_by_role("link", name="Home").click()
+    first = before.value.json()["items"][0]
+    artist, name = first["artist_ids"][0], first["artists"][0]
+    row = page.locator(".song").filter(has_text=first["title"]).first
+    with expect_answer(page, scene="daily") as after:
+        choose(page, row.get_by_role("button", name="More"), f"Never play {name}")
+    assert part(events[-1], "target_type", "target_id", "action") == {
+        "target_type": "artist",
+        "target_id": artist,
+        "action": "block",
+    }
+    assert all(artist not in item["artist_ids"] for item in after.value.json()["items"])
+    expect(page.locator(".songs")).not_to_contain_text(name)
+    page.get_by_role("link", name="Liked").click()
+    page.get_by_role("button", name="Hidden").click()
+    with page.expect_response("**/events"):
+        page.get_by_role("button", name=f"Unblock: {name}").click()
+    assert part(events[-1], "target_id", "action") == {"target_id": artist, "action": "unblock"}
+    with expect_answer(page, scene="daily") as again:
+        page.get_by_role("link", name="Home").click()
+    assert first["track_id"] in ids(again.value.json())
+
+
+def _search_by_mood(page: Page, user: str) -> None:
+    page.get_by_role("link", name="Search").click()
+    with page.expect_response("**/search") as found:
+        page.get_by_role("button", name="quiet").click()
+    assert part(found.value.request.post_data_json, "query", "user_id") == {"query": "quiet", "user_id": user}
+    expect(page.locator(".song .note").first).to_contain_text("quiet")
+
+
+def _follow_a_path(page: Page) -> None:
+    row = page.locator(".song").first
+    choose(page, row.get_by_role("button", name="More"), "Play from here to")
+    with page.expect_response("**/search") as found:
+        page.get_by_role("searchbox").fill("night")
+    end = next(item for item in found.value.json()["items"] if item["track_id"] not in page.url)
+    with page.expect_response("**/path") as path:
+        page.locator(".found a").filter(has_text=end["title"]).first.click()
+    listed = ids(path.value.json())
+    assert len(listed) > 2 and listed[-1] == end["track_id"]
+    expect(page.locator(".song")).to_have_count(len(listed))
+
+
+def _read_in_chinese_on_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    with page.expect_response("**/path") as path:
+        page.get_by_role("button", name="中文").click()
+    assert path.value.request.post_data_json["language"] == "zh"
+    expect(page.get_by_role("link", name="首页")).to_be_visible()
+    page.locator(".song .start").first.click()
+    expect(page.get_by_role("region", name="正在播放")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

@@ -21,6 +21,7 @@ export function usePlayback(engine) {
 
 // Reverse of each action that can be undone.
 const REVERSE = { like: "unlike", collect: "uncollect", dislike: "undislike", block: "unblock" };
+const EXCLUDING = new Set(["dislike", "block"]);
 const SETS = { like: "liked", collect: "collected", dislike: "disliked", block: "blocked" };
 const FORWARD = Object.fromEntries(Object.entries(REVERSE).map(([action, reverse]) => [reverse, action]));
 
@@ -40,7 +41,8 @@ export function useNewSession({ userId, language, texts, toast, onError }) {
   const engine = useMemo(() => new Engine(), [userId]);
   const [queue, setQueue] = useState({ past: [], current: null, upcoming: [] });
   const [library, setLibrary] = useState(EMPTY_LIBRARY);
-  const [version, setVersion] = useState(0);
+  const [version, setVersion] = useState(0); // changes with every event
+  const [exclusions, setExclusions] = useState(0); // changes with every event that hides something, or takes that back
   const [discovery, setDiscovery] = useState(null);
   const [note, setNote] = useState("");
   const latest = useRef({});
@@ -143,6 +145,7 @@ export function useNewSession({ userId, language, texts, toast, onError }) {
       throw error;
     }
     setVersion((one) => one + 1);
+    if (EXCLUDING.has(action) || EXCLUDING.has(FORWARD[action])) setExclusions((one) => one + 1);
     if (isRadio() && action in REVERSE) refill(action === "like" ? texts.changedAfterLike : texts.changed).catch(onError);
   }
 
@@ -161,7 +164,7 @@ export function useNewSession({ userId, language, texts, toast, onError }) {
   const trackTarget = (track) => ({ type: "track", id: track.track_id, name: track.title, track });
   const has = (name, type, id) => library[name].has(keyOf(type, id));
   const session = {
-    userId, language, texts, engine, queue, library, version, discovery, note, toast, onError, has,
+    userId, language, texts, engine, queue, library, version, exclusions, discovery, note, toast, onError, has,
     setDiscovery: (value) => {
       latest.current.discovery = value;
       setDiscovery(value);

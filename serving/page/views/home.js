@@ -27,7 +27,7 @@ function onRepeat(events) {
 const seedOf = (events) =>
   events.filter((event) => event.behaviour === "like" || event.behaviour === "collect").at(-1) || onRepeat(events)[0]?.track;
 
-function useShelves({ userId, language, version, onError }) {
+function useShelves({ userId, language, onError }) {
   const [shelves, setShelves] = useState({ repeat: [] });
   useEffect(() => {
     let isCurrent = true;
@@ -48,7 +48,7 @@ function useShelves({ userId, language, version, onError }) {
     // One after the other, so that the list of the day and covers are not delayed.
     because().then(fresh).then(playlists).then(others).catch(onError);
     return () => (isCurrent = false);
-  }, [userId, language, version]);
+  }, [userId, language]);
   return shelves;
 }
 
@@ -95,14 +95,14 @@ function Daily({ answer, onWhy }) {
 
 export function Home({ daily, onWhy }) {
   const session = useSession();
-  const { userId, language, texts, version, onError } = session;
-  const { repeat, fresh, seed, because, playlists, others } = useShelves({ userId, language, version: 0, onError });
+  const { userId, language, texts, exclusions, onError } = session;
+  const { repeat, fresh, seed, because, playlists, others } = useShelves({ userId, language, onError });
   const [answer, setAnswer] = useState(null);
   useEffect(() => {
     let isCurrent = true;
-    daily(userId, language, version).then((next) => isCurrent && setAnswer(next), onError);
+    daily(userId, language, exclusions).then((next) => isCurrent && setAnswer(next), onError);
     return () => (isCurrent = false);
-  }, [userId, language, version]);
+  }, [userId, language, exclusions]);
   return html`<div class="home">
     <h1 class="greeting">${greeting(texts)}</h1>
     ${answer ? html`<${Daily} answer=${answer} onWhy=${onWhy} />` : html`<div class="daily is-loading" aria-busy="true"></div>`}

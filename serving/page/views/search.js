@@ -39,14 +39,13 @@ export function SearchField({ value, onInput, texts, isFocused = false, id }) {
       onInput=${(event) => onInput(event.target.value)} /></div>`;
 }
 
-// Artists of the found songs, those whose name has the text first.
+// Artists of the found songs whose name has the text, those with most songs first.
 function artistsOf(tracks, text) {
   const counts = new Map();
   for (const track of tracks)
     (track.artist_ids || []).forEach((id, place) => counts.set(id, { id, name: track.artists[place] || id, track, count: (counts.get(id)?.count || 0) + 1 }));
   const isNamed = (artist) => artist.name.toLowerCase().includes(text.trim().toLowerCase());
-  const all = [...counts.values()].filter((one) => isNamed(one) || one.count > 1);
-  return all.sort((a, b) => isNamed(b) - isNamed(a) || b.count - a.count).slice(0, MAX_ARTISTS);
+  return [...counts.values()].filter(isNamed).sort((a, b) => b.count - a.count).slice(0, MAX_ARTISTS);
 }
 
 export function Search({ query = "", onWhy }) {

@@ -121,6 +121,23 @@ def test_each_discovery_share_has_its_own_list(bench):
     assert bench.ask(LATER, limit=2, discovery=1) == new
 
 
+def test_a_disliked_track_returns_to_its_place_when_the_dislike_is_taken_back(bench):
+    bench.store.users["u"] = history("t9")
+    listed = bench.ask(EARLY, limit=4)
+    dislike = {
+        "user_id": "u",
+        "action": "dislike",
+        "target_type": "track",
+        "target_id": listed[1],
+        "ended_at": bench.now,
+    }
+    bench.hydrate.record_exclusions([dislike])
+    without = bench.ask(EARLY, limit=4)
+    assert without[:3] == [listed[0], *listed[2:]] and len(without) == 4
+    bench.hydrate.record_exclusions([dislike | {"action": "undislike"}])
+    assert bench.ask(EARLY, limit=4) == listed
+
+
 def test_list_computed_during_store_failure_is_not_stored(bench):
     bench.store.users["u"] = history("t9")
     bench.store.is_away = True

@@ -58,6 +58,9 @@ def test_failing_channel_is_left_out_and_counted(bench):
     assert bench.count("segue_skipped", part="realtime") == 1
 
 
+EVENT_COLUMNS = ("user_id", "action", "target_type", "target_id", "ended_at")
+
+
 def test_most_played_tracks_when_all_channels_fail(bench):
     bench.store.users["u"] = history("t0")
     failing = [ListChannel(name, [], is_failing=True) for name in ("popularity", "realtime")]
@@ -149,13 +152,24 @@ def test_block_takes_effect_while_the_store_fails(bench):
         ("like", "track", "t6"),
         ("block", "playlist", "t7"),
     ]
-    bench.hydrate.record_exclusions(
-        [dict(zip(("user_id", "action", "target_type", "target_id"), ("u", *one), strict=True)) for one in events]
-    )
+    bench.hydrate.record_exclusions([dict(zip(EVENT_COLUMNS, ("u", *one, NOW), strict=True)) for one in events])
     assert set(bench.ask(of)) == {"t1", "t4", "t6", "t7"}
     bench.store.is_away = False  # and does not have the events yet
     assert set(bench.ask(of)) == {"t1", "t4", "t6", "t7"}
     assert "t0" in bench.ask(of, user_id="v")
+
+
+def test_a_taken_back_block_ends_before_the_store_has_the_event(bench):
+    of = release(tracks(8), [POPULARITY])
+    bench.store.users["u"] = history("t9") | excluded(("track", "t0"))
+    assert "t0" not in bench.ask(of)
+    unblock = dict(zip(EVENT_COLUMNS, ("u", "unblock", "track", "t0", NOW), strict=True))
+    bench.hydrate.record_exclusions([unblock])
+    assert "t0" in bench.ask(of)
+    bench.hydrate.record_exclusions([unblock | {"action": "block", "ended_at": NOW - 1}])  # an older one arrives late
+    assert "t0" in bench.ask(of)
+    bench.hydrate.record_exclusions([unblock | {"action": "block", "ended_at": NOW + 1}])
+    assert "t0" not in bench.ask(of)
 
 
 def test_artist_cap_depends_on_the_scene(bench):

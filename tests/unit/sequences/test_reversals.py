@@ -1,0 +1,59 @@
+"""Reversals in sequences, compared with plain Python."""
+
+import csv
+import random
+
+import numpy as np
+
+from config.dbt_variables import DBT_FOLDER
+from ingestion import contract
+from sequences.batch import FIRST_CODE, SequenceBatch
+from sequences.behaviours import load_behaviours
+from sequences.reversals import drop_reversed, reversed_behaviours
+from sequences.views import REVERSALS
+
+NAMES = ("full_play", "skip", "like", "unlike", "dislike", "undislike")
+
+
+def without_reversed(events: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    kept: list[tuple[str, int]] = []
+    for name, item in events:
+        if name.startswith("un"):
+            kept = [one for one in kept if one != (name[2:], item) or item < FIRST_CODE]
+        else:
+            kept.append((name, item))
+    return kept
+
+
+def batch_of(rows: list[list[tuple[str, int]]], length: int) -> SequenceBatch:
+    code = load_behaviours().encoder
+    columns = {name: np.zeros((len(rows), length), dtype=np.int64) for name in ("behaviour", "track_id")}
+    for row, events in enumerate(rows):
+        columns["behaviour"][row, : len(events)] = [code[name] for name, _ in events]
+        columns["track_id"][row, : len(events)] = [item for _, item in events]
+    return SequenceBatch(columns, np.array([len(events) for events in rows]))
+
+
+def test_reversals_and_what_they_take_back_are_dropped():
+    rng = random.Random(3)
+    rows = [
+        [(rng.choice(NAMES), rng.choice((1, FIRST_CODE, FIRST_CODE + 1))) for _ in range(rng.randrange(12))]
+        for _ in range(200)
+    ]
+    expected = batch_of([without_reversed(events) for events in rows], 12)
+    found = drop_reversed(batch_of(rows, 12))
+    assert found.length_B.tolist() == expected.length_B.tolist()
+    for name, column in expected.columns.items():
+        assert (found.columns[name] == column).all(), name
+
+
+def test_a_batch_without_reversals_is_returned_as_it_is():
+    batch = batch_of([[("like", FIRST_CODE)], []], 2)
+    assert drop_reversed(batch) is batch
+
+
+def test_every_definition_of_reversals_is_the_same():
+    with (DBT_FOLDER / "seeds" / "behaviours.csv").open() as seed:
+        rows = [row["behaviour"] for row in csv.DictReader(seed) if row["polarity"] == "reversal"]
+    assert tuple(rows) == REVERSALS == contract.REVERSALS == tuple(reversed_behaviours())
+    assert set(reversed_behaviours().values()) <= set(load_behaviours().ids)
