@@ -9,7 +9,7 @@ Legend: N tracks, D width.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,26 +74,35 @@ def audio() -> EncodedAudio:
     files = [(album, path) for album, folder in ALBUMS.items() for path in sorted((GAMES / folder).iterdir())]
     files += [("", path) for path in sorted(CLIPS.iterdir()) if path.suffix in (".ogg", ".mp3")]
     files = [(album, path) for album, path in files if path.name != SILENCE]
-    vectors, tags, is_long = [], [], []
-    parts: dict[str, list[Rows]] = {"alternate patches": [], "first and second half": []}
-    for _, path in files:
-        patch_PTM = encoder.load(path)
-        embedding_BD, tags_BT = encoder.encode_with_tags([patch_PTM])
-        vectors.append(embedding_BD[0])
-        tags.append(tags_BT[0])
-        middle = len(patch_PTM) // 2
-        is_long.append(middle >= 2)
-        halves = [patch_PTM[:middle], patch_PTM[middle:]] if is_long[-1] else [patch_PTM] * 2
-        alternate = [patch_PTM[::2], patch_PTM[1::2]] if is_long[-1] else [patch_PTM] * 2
-        parts["alternate patches"].append(encoder.encode(alternate))
-        parts["first and second half"].append(encoder.encode(halves))
+    patches = [encoder.encode_with_tags(encoder.load(path).split(1)) for _, path in files]
+    return of_patches(files, patches)
+
+
+def of_patches(files: Sequence[tuple[str, Path]], patches: Sequence[tuple[Rows, Rows]]) -> EncodedAudio:
+    """Vectors of files (album and path) from the embeddings and tag probabilities of their patches.
+
+    A file's vector is the mean of its patches, so that of a part is the mean of some of them.
+    """
+    is_long_N = np.array([len(embedding_PD) >= 4 for embedding_PD, _ in patches])
+    divisions: dict[str, Callable[[int], Rows]] = {
+        "alternate patches": lambda count: np.arange(count) % 2,
+        "first and second half": lambda count: (np.arange(count) >= count // 2).astype(int),
+    }
+    parts = {}
+    for name, division in divisions.items():
+        part_N2D = np.zeros((len(files), 2, patches[0][0].shape[1]), dtype=np.float32)
+        for row in np.flatnonzero(is_long_N):
+            part_P = division(len(patches[row][0]))
+            part_N2D[row] = [patches[row][0][part_P == part].mean(0) for part in (0, 1)]
+        parts[name] = part_N2D
+    vector_ND, tags_NT = (np.array([both[place].mean(0) for both in patches]) for place in (0, 1))
     return EncodedAudio(
         np.array([album for album, _ in files]),
         np.array([not path.name.startswith(tuple(NOT_MUSIC)) for _, path in files]),
-        music_probability(np.array(vectors), np.array(tags)),
-        np.array(vectors),
-        {name: np.array(rows) for name, rows in parts.items()},
-        np.array(is_long),
+        music_probability(vector_ND, tags_NT),
+        vector_ND,
+        parts,
+        is_long_N,
     )
 
 
