@@ -129,13 +129,16 @@ def test_tracks_of_an_album_are_near(audio: EncodedAudio) -> None:
     cosine_NN = vector_ND @ vector_ND.T
     np.fill_diagonal(cosine_NN, -np.inf)
     nearest_NK = np.argsort(-cosine_NN, axis=1)[:, :K]
-    lift = {}
-    for album in ALBUMS:
-        is_of_N = album_N == album
-        chance = (is_of_N.sum() - 1) / (len(album_N) - 1)
-        lift[album] = round(float((album_N[nearest_NK[is_of_N]] == album).mean() / chance), 2)
+    share_N = (album_N[nearest_NK] == album_N[:, None]).mean(1)
+    chance_N = np.array([(np.sum(album_N == album) - 1) / (len(album_N) - 1) for album in album_N])
+    lift = {
+        album: round(float(share_N[album_N == album].mean() / chance_N[album_N == album].mean()), 2) for album in ALBUMS
+    }
     mean = round(float(np.mean(list(lift.values()))), 2)
-    report("audio_album_lift", f"mean over albums at least {MIN_ALBUM_LIFT} x chance", lift | {"mean": mean})
+    # One album is half of the tracks, so it cannot be three times as frequent as by chance.
+    over_tracks = round(float(share_N[album_N != ""].mean() / chance_N[album_N != ""].mean()), 2)
+    measured = lift | {"mean": mean, "over tracks": over_tracks}
+    report("audio_album_lift", f"mean over albums at least {MIN_ALBUM_LIFT} x chance", measured)
     assert mean >= MIN_ALBUM_LIFT
 
 

@@ -202,6 +202,7 @@ def test_encoded_content_is_validated(home: Path, capsys: pytest.CaptureFixture[
         ("embedding", [*[0.5] * 199, None], "wrong_embeddings"),
         ("tag_probabilities", [1.5] * 50, "wrong_probabilities"),
         ("tag_probabilities", None, "wrong_probabilities"),
+        ("music_probability", 1.5, "music_probability"),
         ("content_hash", "x", "content_hash"),
         ("encoder", "smell", "encoder"),
         ("track_id", "s", "duplicate_keys"),
