@@ -61,6 +61,11 @@ class World:
             self.landed[landed] = (partition, rows)
         return landed
 
+    def land_by_day(self, table: str, time: str, rows: list[dict[str, Any]]) -> None:
+        """Land rows in the partitions of their days, as landing does."""
+        for day in sorted({row[time].date() for row in rows}):
+            self.land(table, str(day), [row for row in rows if row[time].date() == day])
+
     def day(self, number: int) -> list[dict[str, Any]]:
         """Events of a day. Sessions and outcomes of impressions cross midnight; some events have equal times."""
         rows: list[dict[str, Any]] = []
@@ -110,10 +115,9 @@ def write_days(folder: Path, split: str) -> Path:
     for number in range(DAYS):
         day = FIRST_DAY + timedelta(days=number)
         rows = world.day(number)
-        world.land("listening_events", str(day), rows)
-        shown = [row for row in rows if row["action"] == "impression" and row["request_id"]]
-        if shown:
-            world.land("exposures", str(day), [_exposure(row) for row in shown])
+        world.land_by_day("listening_events", "ended_at", rows)
+        shown = [_exposure(row) for row in rows if row["action"] == "impression" and row["request_id"]]
+        world.land_by_day("exposures", "shown_at", shown)
         if number % 3 == 1:  # an event of an earlier day, a copy of one with another time, and a copy of a copy
             earlier = world.random.choice(
                 [row for row in world.events if row["ended_at"] < rows[0]["ended_at"]] or rows
