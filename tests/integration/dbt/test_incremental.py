@@ -1,4 +1,4 @@
-"""Incremental builds give the same marts as one full build over the landing zone."""
+"""Builds over a warehouse that cannot be continued. Equality with a build from all events: test_daily_builds.py."""
 
 from __future__ import annotations
 
@@ -22,26 +22,6 @@ def marts(home: Path) -> dict[str, list[tuple[object, ...]]]:
     return {path.name: duckdb.sql(f"select * from '{path}'").fetchall() for path in sorted((home / "marts").glob("*"))}
 
 
-def test_late_duplicate_and_erased_rows_give_the_result_of_a_full_build(tmp_path: Path) -> None:
-    home, whole = tmp_path / "grown", tmp_path / "whole"
-    for folder in (home, whole):
-        write_empty_tables(folder)
-        write(folder, "listening_events", "2026-06-02", "a", plays("u", 0, 20, 1_500))
-    erased = write(home, "listening_events", "2026-06-03", "b", plays("w", 0, 5, 3_000) + plays("v", 0, 5, 3_000))
-    assert build(home, as_of="2026-06-04").returncode == 0
-    # Erasure of a user replaces the file with their rows.
-    erased.unlink()
-    for folder in (home, whole):
-        write(folder, "listening_events", "2026-06-03", "b2", plays("v", 0, 5, 3_000))
-        # Late events in a partition that was built before, and duplicates.
-        write(folder, "listening_events", "2025-01", "late", plays("u", 100, 3, 1_502))
-        write(folder, "listening_events", "2026-06-08", "again", plays("u", 0, 20, 1_500) + plays("u", 200, 4, 10_100))
-    assert build(home).returncode == 0
-    assert build(whole).returncode == 0
-    assert marts(home) == marts(whole)
-    assert len(marts(home)["plays.parquet"]) == 20 + 5 + 3 + 4
-
-
 def test_table_without_partitions_is_rebuilt(tmp_path: Path) -> None:
     write_empty_tables(tmp_path)
     write(tmp_path, "listening_events", "2026-06-02", "a", plays("u", 0, 20, 1_500))
@@ -51,3 +31,16 @@ def test_table_without_partitions_is_rebuilt(tmp_path: Path) -> None:
         )
     assert build(tmp_path).returncode == 0
     assert len(marts(tmp_path)["plays.parquet"]) == 20
+
+
+def test_a_build_after_a_failed_one_computes_everything(tmp_path: Path) -> None:
+    write_empty_tables(tmp_path)
+    write(tmp_path, "listening_events", "2026-06-02", "a", plays("u", 0, 20, 1_500))
+    assert "built from all events" in build(tmp_path).stdout
+    write(tmp_path, "listening_events", "2026-06-02", "b", plays("u", 20, 3, 1_600))
+    assert "built from all events" not in build(tmp_path).stdout
+    bad = write(tmp_path, "listening_events", "2026-06-06", "bad", [event("z", "u", "hum", "1", 200)])
+    assert build(tmp_path, tests=True).returncode != 0
+    bad.unlink()
+    assert "built from all events" in build(tmp_path).stdout
+    assert len(marts(tmp_path)["plays.parquet"]) == 23
