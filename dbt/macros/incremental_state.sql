@@ -87,7 +87,8 @@
             {%- for name in models | map(attribute="alias") if load_relation(state_table(name)) is none -%}
                 {%- do missing.append(name) -%}
             {%- endfor -%}
-            {%- if state and state.is_finished and state.fingerprint == build_fingerprint() and not missing -%}
+            {%- set is_continued = state and state.is_finished and not missing and not flags.FULL_REFRESH -%}
+            {%- if is_continued and state.fingerprint == build_fingerprint() -%}
                 {%- do write_build_state("false", state) -%}
             {%- else -%}
                 {%- do log("The marts are built from all events", info=true) -%}
