@@ -1,1 +1,1 @@
-"""Retention: lifetimes of data and their removal."""
+"""Removal of what is older than its lifetime (`config/retention_settings.py`)."""

@@ -16,8 +16,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from config.retention_settings import FOREVER, Lifetimes, load_lifetimes
 from config.settings import SettingError, Settings, load_settings
-from local.retention.lifetimes import FOREVER, Lifetimes, load_lifetimes
 from local.retention.mlflow_runs import find_old_runs, remove_runs
 from local.retention.removals import Removal, find_removals
 from storage import object_store

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from config.settings import Settings, tool_environment
 
@@ -49,7 +50,7 @@ def remove_runs(here: Settings, run_ids: list[str]) -> None:
     )
 
 
-def _client(here: Settings):  # type: ignore[no-untyped-def] # importing MLflow takes seconds
-    from mlflow import MlflowClient
+def _client(here: Settings) -> Any:
+    from mlflow import MlflowClient  # takes seconds
 
     return MlflowClient(tracking_uri=tool_environment(here)["MLFLOW_TRACKING_URI"])

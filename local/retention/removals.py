@@ -16,8 +16,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from config.retention_settings import FOREVER, Lifetimes
 from config.settings import Settings
-from local.retention.lifetimes import FOREVER, Lifetimes
 from storage import daily_files, object_store
 
 EVENT_TABLES = ("listening_events", "exposures")

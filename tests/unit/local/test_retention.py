@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from config.retention_settings import FOREVER, Lifetimes, load_lifetimes
 from config.settings import SettingError, Settings
 from ingestion import contract
 from local.retention import __main__ as command
-from local.retention.lifetimes import FOREVER, Lifetimes, load_lifetimes
 from local.retention.removals import find_removals
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)

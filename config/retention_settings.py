@@ -12,6 +12,16 @@ MIN_LANDED_DAYS = 28
 """Days of events that the marts of one day read: `plays_28d` of `track_statistics`."""
 MIN_LOG_DAYS = 2
 """A day of the recommender's logs is read on the next day, by landing and by the skew comparison."""
+VARIABLES = {
+    "landed": "SEGUE_KEEP_LANDED_DAYS",
+    "event_log": "SEGUE_KEEP_EVENT_LOG_DAYS",
+    "feature_log": "SEGUE_KEEP_FEATURE_LOG_DAYS",
+    "workspaces": "SEGUE_KEEP_WORKSPACES_DAYS",
+    "releases": "SEGUE_KEEP_RELEASES_DAYS",
+    "mlflow": "SEGUE_KEEP_MLFLOW_DAYS",
+    "reports": "SEGUE_KEEP_REPORTS_DAYS",
+}
+"""Store ▸ environment variable of its lifetime."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +46,15 @@ def load_lifetimes() -> Lifetimes:
         SettingError: A value is not a number of days, or too small to run the pipeline.
     """
     default = Lifetimes()
-    days = {name: read_number(f"SEGUE_KEEP_{name.upper()}_DAYS", getattr(default, name), 0, MAX_DAYS, "number of days")
-            for name in vars(default)}  # fmt: skip
+    days = {
+        field: read_number(name, getattr(default, field), 0, MAX_DAYS, "number of days")
+        for field, name in VARIABLES.items()
+    }
     minima = {"landed": MIN_LANDED_DAYS, "event_log": MIN_LOG_DAYS, "feature_log": MIN_LOG_DAYS}
-    for name, minimum in minima.items():
-        if FOREVER < days[name] < minimum:
+    for field, minimum in minima.items():
+        if FOREVER < days[field] < minimum:
             raise SettingError(
-                f"SEGUE_KEEP_{name.upper()}_DAYS={days[name]} is less than the {minimum} days that the pipeline reads; set it "
-                f"to at least {minimum}, or to {FOREVER} to keep everything"
+                f"{VARIABLES[field]}={days[field]} is less than the {minimum} days that the pipeline reads; set it to at "
+                f"least {minimum}, or to {FOREVER} to keep everything"
             )
     return Lifetimes(**days)
