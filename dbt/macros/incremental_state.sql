@@ -50,7 +50,7 @@
                      "impression_outcome_minutes", "exposure_outcome_hours", "bot_actions_per_minute", "bot_events_per_day"] -%}
         {%- do parts.append(name ~ "=" ~ var(name)) -%}
     {%- endfor -%}
-    {{ return(local_md5(parts | sort | join(";"))) }}
+    {{ return("md5:" ~ local_md5(parts | sort | join(";"))) }}
 {%- endmacro %}
 
 {# The last build as a dictionary: as_of, fingerprint, is_finished, split, validation_from, test_from; none before the

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import duckdb
 
-from tests.support.landing_zone import build, event, write, write_empty_tables
+from tests.support.landing_zone import build, built, event, write, write_empty_tables
 
 
 def plays(user: str, first: int, number: int, end: float) -> list[dict[str, object]]:
@@ -31,6 +32,22 @@ def test_table_without_partitions_is_rebuilt(tmp_path: Path) -> None:
         )
     assert build(tmp_path).returncode == 0
     assert len(marts(tmp_path)["plays.parquet"]) == 20
+
+
+def test_a_late_event_costs_its_user_only(tmp_path: Path) -> None:
+    write_empty_tables(tmp_path)
+    write(tmp_path, "listening_events", "2026-06-02", "a", plays("u", 0, 20, 1_500) + plays("v", 0, 20, 1_500))
+    write(tmp_path, "listening_events", "2026-06-09", "b", plays("u", 20, 5, 11_600) + plays("v", 20, 5, 11_600))
+    built(tmp_path)
+    rows = "select rowid, event_id from events where user_id = 'v' or ended_at < '2026-06-02 12:00' order by 2"
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as warehouse:
+        before = warehouse.sql(rows).fetchall()
+    write(tmp_path, "listening_events", "2026-06-03", "late", plays("u", 50, 1, 3_000))
+    built(tmp_path)
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as warehouse:
+        assert warehouse.sql("from int_changed_users").fetchall() == [("u", date(2026, 6, 3))]
+        assert warehouse.sql(rows).fetchall() == before
+        assert warehouse.sql("select count(*) from events where user_id = 'u'").fetchall() == [(26,)]
 
 
 def test_a_build_after_a_failed_one_computes_everything(tmp_path: Path) -> None:
