@@ -36,6 +36,8 @@ def test_table_without_partitions_is_rebuilt(tmp_path: Path) -> None:
 
 def test_a_late_event_costs_its_user_only(tmp_path: Path) -> None:
     write_empty_tables(tmp_path)
+    # With lengths: an estimated one changes with every play.
+    write(tmp_path, "tracks", "2026-06-01", "a", [{"track_id": str(n), "duration_ms": 100_000} for n in range(3)])
     write(tmp_path, "listening_events", "2026-06-02", "a", plays("u", 0, 20, 1_500) + plays("v", 0, 20, 1_500))
     write(tmp_path, "listening_events", "2026-06-09", "b", plays("u", 20, 5, 11_600) + plays("v", 20, 5, 11_600))
     built(tmp_path)
