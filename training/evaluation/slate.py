@@ -26,6 +26,7 @@ from training.data.recall_cases import RecallCases
 from training.engine.parallel_map import parallel_map
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import recall_metrics
+from training.evaluation.metrics.bootstrap import Estimate
 from training.evaluation.serving_filter import ServingFilter
 from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.task_weights import TaskWeights
@@ -43,8 +44,8 @@ METRICS = ("recall_at_30", "ndcg_at_10")
 CASE_BATCH_SIZE = 16
 ARTIST_CAPS = (2, 3, 4, 5, 7, 10, 15, LENGTH)  # LENGTH: no cap
 MAX_RELATIVE_LOSS = 0.01  # of each metric, for more diversity
-MAX_RECALL_LOSS = 0.008
-"""Recall@30 that the daily list gives up for discoveries, on validation; below .01, which must hold on test."""
+MAX_RECALL_LOSS, MAX_RELATIVE_RECALL_LOSS = 0.008, 0.03
+"""Recall@30 that the list gives up for discoveries, on validation: the smaller of both."""
 DISCOVERY_SHARES = (0.0, 0.04, 0.07, 0.1, 0.14, 0.17, 0.2, 0.24, 0.27, 0.3, 0.34, 0.37, 0.4, 0.44, 0.47, 0.5)
 """One discovery more in a slate with each value."""
 LIST_RULES = f"slots by share, at most {MAX_TRACKS_PER_ARTIST} tracks per artist"
@@ -207,27 +208,32 @@ class Slate:
         return max(table, key=lambda weight: (slate_objective(table[weight]), -weight)), table
 
     def choose_discovery_weight(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
-        """Ranker weight among discoveries with the best recall@30 of reachable ones (ties: the smallest), and all
-        metrics.
+        """Ranker weight among discoveries, and all metrics.
+
+        The one with the best recall@30 of reachable discoveries (ties: the smallest), if it is significantly better than
+        0, the order of the channels that are good at discoveries.
         """
-        table = {
-            weight: self.metric_values(self.select_items(replace(order, discovery_weight=weight)))
-            for weight in blend.BLEND_WEIGHT_GRID
+        slates = {
+            weight: self.select_items(replace(order, discovery_weight=weight)) for weight in blend.BLEND_WEIGHT_GRID
         }
-        return max(table, key=lambda weight: (round(table[weight][REACHABLE], 6), -weight)), table
+        table = {weight: self.metric_values(items_CL) for weight, items_CL in slates.items()}
+        best = max(table, key=lambda weight: (round(table[weight][REACHABLE], 6), -weight))
+        gain = self._reachable_recall(slates[best]) - self._reachable_recall(slates[0.0])
+        return (best if gain.interval()[1] > 0 else 0.0), table
 
     def choose_discovery_share(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
         """Largest share of DISCOVERY_SHARES whose recall@30 is at most MAX_RECALL_LOSS below the best, and all metrics.
 
-        The list leans to discovery as far as it costs hardly any recall, instead of to the share with the best recall,
-        which is 0: any repeat is more likely to be listened to than a discovery.
+        The list leans to discovery as far as it costs hardly any recall. The share with the best recall is often 0,
+        because repeats are more likely to be listened to.
         """
         table = {
             share: self.metric_values(self.select_items(replace(order, discovery_shares={ANY_SCENE: share})))
             for share in DISCOVERY_SHARES
         }
         best = max(row["recall_at_30"] for row in table.values())
-        return max(share for share, row in table.items() if row["recall_at_30"] >= best - MAX_RECALL_LOSS), table
+        lowest = best - min(MAX_RECALL_LOSS, MAX_RELATIVE_RECALL_LOSS * best)
+        return max(share for share, row in table.items() if row["recall_at_30"] >= lowest), table
 
     def measure_artist_caps(self, order: Blend) -> dict[int, dict[str, float]]:
         """Metrics of the served order by cap of ARTIST_CAPS."""
@@ -266,6 +272,9 @@ class Slate:
         metrics = recall_metrics.measure(items_CL, self.cases, METRICS)
         values = {name: parts["all"].value for name, parts in metrics.items()}
         return values | {REACHABLE: float(np.nan_to_num(metrics["recall_at_30"]["reachable"].value))}
+
+    def _reachable_recall(self, items_CL: Ints) -> Estimate:
+        return recall_metrics.measure(items_CL, self.cases, METRICS[:1])[METRICS[0]]["reachable"]
 
     def describe_lists(self, items_CL: Ints) -> dict[str, Any]:
         """What slates consist of: `discovery_share` as mean, smallest and largest share of tracks that the user had not

@@ -53,7 +53,16 @@ def test_content_of_evaluation_json(evaluated: tuple[Workspace, Path]) -> None:
         assert set(table) == {"recall_at_50", "recall_at_200", "ndcg_at_10", "coverage"}
         assert set(table["recall_at_50"]) == {"all", "repeat", "discovery", "reachable"}
         assert len(table["recall_at_50"]["all"]) == 3
-    assert {"served", "fused", *HEURISTIC_BASELINES} <= set(found["slate"])
+    assert {"served", "served_uncapped", "fused", *HEURISTIC_BASELINES} <= set(found["slate"])
+    assert len(found["differences"]["served - served_uncapped"]["recall_at_30"]) == 3
+    assert set(found["slate_lists"]) == set(found["slate"])
+    assert all(
+        row["tracks_per_artist"][1] <= 4 for name, row in found["slate_lists"].items() if name != "served_uncapped"
+    )
+    assert set(found["requested_shares"]) == {"0.0", "0.25", "0.5", "0.75", "1.0"}
+    shares = [row["discovery_share"][0] for row in found["requested_shares"].values()]
+    assert shares == sorted(shares) and shares[0] < shares[-1]
+    assert set(found["chosen"]["blend"]["discovery_shares"]) >= {""}
     assert set(found["slate"]["served"]) == {"recall_at_30", "ndcg_at_10"}
     assert set(found["ranking"]["sum_pooling"]["not_skipped"]) == {"auc", "gauc", "logloss", "ece"}
     assert set(found["ranking"]["trees_alone"]) == set(found["ranking"]["sum_pooling"])
@@ -181,7 +190,10 @@ def test_report_has_all_sections_and_no_external_resources(evaluated: tuple[Work
 
 def test_blend_is_not_worse_than_the_fused_order_on_validation(evaluated: tuple[Workspace, Path]) -> None:
     chosen = content(evaluated)["chosen"]
-    table = {float(weight): sum(figures.values()) for weight, figures in chosen["blend_table"].items()}
+    table = {
+        float(weight): figures["recall_at_30"] + figures["ndcg_at_10"]
+        for weight, figures in chosen["blend_table"].items()
+    }
     assert table[chosen["blend"]["weight"]] >= table[0.0] - 1e-6
 
 
