@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from config.settings import Settings
 from sequences.online import materialization_state
 from sequences.streaming.publisher import Publisher
@@ -468,6 +470,15 @@ class Runtime:
         # A new object for each request, so that folders that were landed again are found.
         paths = MediaPaths(self._settings.media, self._settings.media_root, simulations=self._simulations)
         return track_media.find_file(self._release_for(""), kind, track_id, paths)
+
+    def artist_tracks(self, artist_id: str, most: int) -> list[str]:
+        """Ids of the most played tracks of an artist in the production release; empty if it does not have the artist."""
+        release = self._release_manager.current
+        artist = release.vocabulary.artist_code.get(artist_id) if release else None
+        if release is None or artist is None:
+            return []
+        # Items are numbered by decreasing play count.
+        return release.vocabulary.decode(np.flatnonzero(release.catalog.main_artist_V == artist)[:most])
 
     def list_users(self, limit: int, after: str = "") -> list[str]:
         """At most `limit` sorted ids, greater than `after`, of users whose features were materialized.

@@ -29,6 +29,7 @@ from serving.http.connection_limits import configure_uvicorn
 from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
 from serving.http.problems import ProblemDetails, ValidationLogFilter
+from serving.http.protocols.gateway import Protocols
 from serving.http.rate_limit import RateLimit
 from serving.http.request_body import BodyLimits
 from serving.http.request_guard import RequestGuard
@@ -360,6 +361,14 @@ def _find_media(kind: str, track_id: str) -> Path:
     return _current_runtime().find_media(kind, track_id)
 
 
+def _find_artist_tracks(artist_id: str, most: int) -> list[str]:
+    return _current_runtime().artist_tracks(artist_id, most)
+
+
+def _has_credentials() -> bool:
+    return _access_policy().has_credentials
+
+
 def _current_runtime() -> Runtime:
     return bentoml.get_current_service()._runtime  # type: ignore[no-any-return]
 
@@ -415,6 +424,12 @@ def _add_middleware(recommender: Any) -> None:
     recommender.add_asgi_middleware(AccessControl, load_policy=_access_policy, on_rejected=_count_denied_request)
     recommender.add_asgi_middleware(ListeningPage)
     recommender.add_asgi_middleware(MediaFiles, find=_find_media, on_rejected=_count_shed_request)
+    recommender.add_asgi_middleware(
+        Protocols,
+        load_limits=load_body_limits,
+        load_has_credentials=_has_credentials,
+        find_artist_tracks=_find_artist_tracks,
+    )
     recommender.add_asgi_middleware(
         RequestGuard, description=_openapi_document, load_limits=load_body_limits, status=_status
     )

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from config.settings import is_loopback
 from serving.http.api_keys import ApiKeys
-from serving.http.asgi import App, Message, Receive, Send, client_address, header_values, send_error, set_client
+from serving.http.asgi import App, Message, Receive, Send, client_address, send_error, set_client
 from serving.http.cross_origin import describe_foreign_host, describe_foreign_origin
+from serving.http.protocols.credentials import read_credential
 from serving.http.rate_limit import RateLimit
 from serving.http.user_tokens import AUTHENTICATED_USER, USER_PATHS, USER_PREFIXES, UserTokens
 
@@ -92,7 +93,7 @@ class AccessControl:
             await self._app(scope, receive, send)
             return
         # Requests with a wrong key count for the address, so key guessing is limited too.
-        client = policy.identify(_bearer_credential(scope)) if policy.has_credentials else Client(address)
+        client = policy.identify(read_credential(scope)) if policy.has_credentials else Client(address)
         limit = policy.rate_limit
         wait_s = 0 if limit is None else limit.take(client.name if client else address)
         if wait_s:
@@ -135,13 +136,6 @@ def _is_public(scope: Message) -> bool:
 
 def _is_for_users(path: str) -> bool:
     return path in USER_PATHS or path.startswith(USER_PREFIXES)
-
-
-def _bearer_credential(scope: Message) -> str:
-    """The API key or token of a request; "" without one, or with several."""
-    given = header_values(scope, b"authorization")
-    scheme, _, key = given[0].decode("latin-1").partition(" ") if len(given) == 1 else ("", "", "")
-    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def _is_local(server: tuple[str, int | None] | None) -> bool:

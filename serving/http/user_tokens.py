@@ -23,8 +23,9 @@ from config.settings import SettingError
 
 USER_PATHS = ("/recommend", "/similar", "/path", "/listener", "/library", "/explain", "/events", "/search")
 """Paths that user tokens are accepted for. Their API methods check user ids by `names_other_user`."""
-USER_PREFIXES = ("/media/",)
-"""Beginnings of paths that user tokens are accepted for; below them, nothing depends on the user."""
+USER_PREFIXES = ("/media/", "/1/", "/rest/")
+"""Beginnings of paths that user tokens are accepted for: media, which do not depend on the user, and the other protocols, where
+the user is always that of the token."""
 OTHER_USER_MESSAGE = "this token may name its own user only; send the user_id of the token, or use an API key"
 
 AUTHENTICATED_USER: contextvars.ContextVar[str | None] = contextvars.ContextVar("authenticated_user", default=None)

@@ -1,0 +1,197 @@
+"""Requests of other protocols: translated into calls of the service's own API, inside the same limits. ASGI middleware.
+
+Errors are problem documents, except those of OpenSubsonic, whose clients expect status 200 with the error inside.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+
+from serving.http.asgi import JSON_MEDIA_TYPE, App, Message, Receive, Send, header_values, send_error, send_response
+from serving.http.protocols import listenbrainz, opensubsonic, playlist_files
+from serving.http.protocols.credentials import (
+    LISTENBRAINZ_PREFIX,
+    SUBSONIC_PREFIX,
+    read_listenbrainz_user,
+    read_parameters,
+)
+from serving.http.protocols.internal_call import ApiError, InternalApi
+from serving.http.protocols.opensubsonic import OpenSubsonic
+from serving.http.request_body import BodyLimits, BodyReader, BodyTooLarge, ClientDisconnected
+from serving.http.user_tokens import AUTHENTICATED_USER
+
+EXPORTED_PATHS = ("/recommend", "/similar", "/path", "/search")
+"""Paths whose responses can be had as playlist files."""
+FORM = b"application/x-www-form-urlencoded"
+
+
+class Protocols:
+    """Answers requests of the other protocols and passes every other request on.
+
+    Args:
+        app: The wrapped application.
+        load_limits: Called when the server starts; the limits of bodies.
+        load_has_credentials: The same; whether the service has API keys or accepts user tokens.
+        find_artist_tracks: See `OpenSubsonic`.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        load_limits: Callable[[], BodyLimits],
+        load_has_credentials: Callable[[], bool],
+        find_artist_tracks: Callable[[str, int], Sequence[str]],
+    ) -> None:
+        self._app, self._bodies = app, BodyReader(load_limits())
+        self._has_credentials = load_has_credentials()
+        self._subsonic = OpenSubsonic(find_artist_tracks)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        path = scope["path"] if scope["type"] == "http" else ""
+        method = path.removeprefix(SUBSONIC_PREFIX).removesuffix(".view")
+        is_subsonic = path.startswith(SUBSONIC_PREFIX) and method in self._subsonic.methods
+        is_export = path in EXPORTED_PATHS and scope["method"] == "POST" and _may_name_format(scope)
+        if path.startswith(LISTENBRAINZ_PREFIX) and path in (listenbrainz.SUBMIT_PATH, listenbrainz.VALIDATE_PATH):
+            handle = self._listenbrainz(scope, receive, send)
+        elif is_subsonic and scope["method"] in ("GET", "POST"):
+            handle = self._answer_subsonic(method, scope, receive, send)
+        elif is_export:
+            handle = self._export(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+            return
+        await handle
+
+    async def _listenbrainz(self, scope: Message, receive: Receive, send: Send) -> None:
+        user_id = AUTHENTICATED_USER.get() or read_listenbrainz_user(scope, self._has_credentials)
+        expected = "POST" if scope["path"] == listenbrainz.SUBMIT_PATH else "GET"
+        if scope["method"] != expected:
+            why = f"{scope['method']} is not allowed for {scope['path']}; send {expected}"
+            await send_error(send, HTTPStatus.METHOD_NOT_ALLOWED, why, (b"allow", expected.encode()))
+            return
+        if not user_id:
+            why = (
+                "the token names no user; send the header Authorization: Token USER, or Token KEY:USER with an API key"
+            )
+            await send_error(send, HTTPStatus.UNAUTHORIZED, why, (b"www-authenticate", b"Token"))
+            return
+        if expected == "GET":
+            answer = {"code": 200, "message": "Token valid.", "valid": True, "user_name": user_id}
+            await _send_json(send, answer)
+            return
+        body = await self._read_body(scope, receive, send)
+        if body is None:
+            return
+        try:
+            answer = await listenbrainz.submit_listens(InternalApi(self._app, scope), user_id, body)
+        except listenbrainz.InvalidListens as error:
+            await send_error(send, HTTPStatus.BAD_REQUEST, str(error))
+        except ApiError as error:
+            # ListenBrainz has no 422; its clients would send the listens again for ever.
+            status = 400 if error.status == HTTPStatus.UNPROCESSABLE_ENTITY else error.status
+            await send_error(send, status, error.detail, *([(b"retry-after", b"1")] if status in (429, 503) else []))
+        else:
+            await _send_json(send, answer)
+
+    async def _answer_subsonic(self, method: str, scope: Message, receive: Receive, send: Send) -> None:
+        if _is_embedded_by_foreign_page(scope):
+            await send_error(send, HTTPStatus.FORBIDDEN, "pages of other sites may not embed this address")
+            return
+        try:
+            given = dict(read_parameters(scope.get("query_string", b"")))
+            if scope["method"] == "POST":
+                types = header_values(scope, b"content-type")
+                if types and types[0].split(b";")[0].strip().lower() != FORM:
+                    await send_error(send, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send {FORM.decode()}")
+                    return
+                body = await self._read_body(scope, receive, send)
+                if body is None:
+                    return
+                given = {**read_parameters(body), **given}
+        except ValueError as error:
+            await send_error(send, HTTPStatus.BAD_REQUEST, f"the parameters cannot be read: {error}")
+            return
+        # With an API key any user may be named, with a token only its own.
+        user_id = AUTHENTICATED_USER.get() or given.get("u", "")
+        answer = await self._subsonic.answer(InternalApi(self._app, scope), method, user_id, given)
+        kind, content = opensubsonic.render(answer, given.get("f", "xml"))
+        await send_response(send, 200, kind, content)
+
+    async def _export(self, scope: Message, receive: Receive, send: Send) -> None:
+        try:
+            requested = read_parameters(scope.get("query_string", b"")).get("format")
+            kind = playlist_files.choose_format(_accept(scope), requested)
+        except ValueError as error:
+            await send_error(send, HTTPStatus.BAD_REQUEST, str(error))
+            return
+        if kind is None:
+            await self._app(scope, receive, send)
+            return
+        start: Message | None = None
+        body = bytearray()
+
+        async def forward(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start" and message["status"] == 200:
+                start = message
+                return
+            if start is None:
+                await send(message)
+                return
+            body.extend(message.get("body", b""))
+            if not message.get("more_body", False):
+                answer = json.loads(bytes(body))
+                content = playlist_files.render(kind, f"Segue: {scope['path'][1:]}", answer["items"], _base_url(scope))
+                await send_response(send, 200, playlist_files.MEDIA_TYPES[kind].encode(), content)
+
+        await self._app(scope, receive, forward)
+
+    async def _read_body(self, scope: Message, receive: Receive, send: Send) -> bytes | None:
+        """The body; None if it was rejected, which is answered."""
+        limits = self._bodies.limits
+        close = (b"connection", b"close")
+        try:
+            return await self._bodies.read(scope, receive)
+        except BodyTooLarge:
+            await send_error(
+                send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {limits.max_bytes} bytes"
+            )
+        except TimeoutError:
+            why = f"the body did not arrive within {limits.timeout_s:g} s"
+            await send_error(send, HTTPStatus.REQUEST_TIMEOUT, why, close)
+        except ClientDisconnected:
+            await send_error(
+                send, HTTPStatus.BAD_REQUEST, "the connection was closed before the end of the body", close
+            )
+        return None
+
+
+async def _send_json(send: Send, answer: object) -> None:
+    await send_response(send, 200, JSON_MEDIA_TYPE, json.dumps(answer).encode())
+
+
+def _is_embedded_by_foreign_page(scope: Message) -> bool:
+    """Whether a browser sends the request for a page of another site without naming its origin, as for an image.
+
+    A response to a user is recorded as shown, so such a page could change what is learned about the user.
+    """
+    sites = header_values(scope, b"sec-fetch-site")
+    return any(site in (b"cross-site", b"same-site") for site in sites) and not header_values(scope, b"origin")
+
+
+def _may_name_format(scope: Message) -> bool:
+    return bool(scope.get("query_string")) or any(
+        kind in _accept(scope) for kind in playlist_files.MEDIA_TYPES.values()
+    )
+
+
+def _accept(scope: Message) -> str:
+    return ",".join(value.decode("latin-1") for value in header_values(scope, b"accept"))
+
+
+def _base_url(scope: Message) -> str:
+    hosts = header_values(scope, b"host")
+    return f"{scope.get('scheme', 'http')}://{hosts[0].decode('latin-1') if hosts else 'localhost'}"

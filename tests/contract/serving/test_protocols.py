@@ -1,0 +1,165 @@
+"""Other protocols, with published client libraries against a running service."""
+
+import time
+from xml.etree import ElementTree
+
+import httpx
+import liblistenbrainz
+import pytest
+from liblistenbrainz.errors import ListenBrainzAPIException
+from libopensonic import Connection
+from libopensonic.errors import SonicError
+
+from serving.http.protocols.playlist_files import NAMESPACE
+from tests.contract.serving.test_service import client  # noqa: F401
+from tests.support.serving.http_server import serve
+
+XSPF = {"x": NAMESPACE}
+
+
+@pytest.fixture(scope="module")
+def url(client):  # noqa: F811
+    with serve(client.app) as url:
+        yield url
+
+
+@pytest.fixture
+def listenbrainz(url):
+    opened = liblistenbrainz.ListenBrainz(api_base_url=url)
+    opened.set_auth_token("scrobbler")  # validates the token
+    return opened
+
+
+@pytest.fixture(params=[False, True], ids=["POST", "GET"])
+def subsonic(url, request):
+    host, _, port = url.rpartition(":")
+    return Connection(host, "u", "any password", int(port), useGET=request.param)
+
+
+def listen(title="Song 2", artist="artist 1", began_ago_s=120, **info):
+    return liblistenbrainz.Listen(title, artist, int(time.time()) - began_ago_s, additional_info=info)
+
+
+def test_listens_become_plays(listenbrainz):
+    single = listenbrainz.submit_single_listen(listen(duration_played=90))
+    assert single == {"status": "ok", "accepted": 1, "duplicate": 0, "rejected": [], "unmatched": 0}
+    again = listen("SONG  2", "Artist 1", 600)
+    assert listenbrainz.submit_multiple_listens([listen("Song 4", "Artist 2", 900), again])["accepted"] == 2
+    assert listenbrainz.submit_multiple_listens([again])["duplicate"] == 1
+
+
+def test_listens_of_unknown_tracks_are_counted(listenbrainz):
+    assert listenbrainz.submit_single_listen(listen("No such song"))["unmatched"] == 1
+    assert listenbrainz.submit_single_listen(listen("Song 2", "Another artist"))["unmatched"] == 1
+    # A recording id may be that of a track which a later release has.
+    named = listen("No such song", recording_mbid="1f1e1a2b-0000-4000-8000-000000000000")
+    assert listenbrainz.submit_single_listen(named)["accepted"] == 1
+
+
+def test_playing_now_is_accepted_without_a_play(listenbrainz):
+    now = liblistenbrainz.Listen("Song 2", "Artist 1")
+    assert listenbrainz.submit_playing_now(now) == {"status": "ok", "accepted": 0, "duplicate": 0, "unmatched": 0}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{", "the body is not JSON"),
+        (b"[]", "listen_type 'None' is not one of single, import, playing_now"),
+        (b'{"listen_type": "single", "payload": []}', "1 to 1 listens"),
+        (b'{"listen_type": "import", "payload": [{}]}', "track_metadata.artist_name is missing"),
+        (
+            b'{"listen_type": "single", "payload": [{"track_metadata": {"artist_name": "a", "track_name": "t"}}]}',
+            "listened_at is not an integer",
+        ),
+    ],
+)
+def test_invalid_listens_are_rejected_with_the_reason(url, body, message):
+    answer = httpx.post(f"{url}/1/submit-listens", content=body, headers={"Authorization": "Token scrobbler"})
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert message in answer.json()["detail"]
+
+
+def test_listens_that_are_too_old_are_rejected(listenbrainz):
+    with pytest.raises(ListenBrainzAPIException) as raised:
+        listenbrainz.submit_single_listen(listen(began_ago_s=90 * 86_400))
+    assert raised.value.status_code == 400 and "more than 30 days ago" in raised.value.message
+
+
+def test_listens_without_a_user_are_rejected(url):
+    for headers in ({}, {"Authorization": "Token"}, {"Authorization": "Bearer u"}):
+        answer = httpx.post(f"{url}/1/submit-listens", content=b"{}", headers=headers)
+        assert answer.status_code == 401 and "Token USER" in answer.json()["detail"]
+    assert httpx.get(f"{url}/1/submit-listens", headers={"Authorization": "Token u"}).status_code == 405
+
+
+def test_subsonic_similar_songs(subsonic):
+    assert subsonic.ping() is True
+    songs = subsonic.getSimilarSongs2("t0", count=2)
+    assert [song.id for song in songs] == ["t7", "t6"] and songs[0].title == "Song 7"
+    assert (songs[0].artist, songs[0].artist_id) == ("Artist 3", "a3")
+    assert [song.id for song in subsonic.getSimilarSongs2("a0", count=2)] != []  # the id of an artist
+    with pytest.raises(SonicError, match="'nowhere' is not in release r1"):
+        subsonic.getSimilarSongs2("nowhere")
+
+
+def test_subsonic_random_songs(subsonic):
+    songs = subsonic.getRandomSongs(size=2)
+    assert len(songs) == 2 and all(song.id.startswith("t") for song in songs)
+    assert {song.id for song in subsonic.getRandomSongs(size=20, genre="quiet")} == {"t0", "t2", "t4", "t5"}
+    with pytest.raises(SonicError, match="size 'many' is not a positive number"):
+        subsonic.getRandomSongs(size="many")
+
+
+def test_subsonic_xml(url):
+    answer = httpx.get(f"{url}/rest/getSimilarSongs2", params={"u": "u", "id": "t0", "count": 1})
+    root = ElementTree.fromstring(answer.content)
+    assert root.get("status") == "ok" and root.get("openSubsonic") == "true"
+    (song,) = root.iter("{http://subsonic.org/restapi}song")
+    assert (song.get("id"), song.get("isDir")) == ("t7", "false")
+    failed = ElementTree.fromstring(httpx.get(f"{url}/rest/getSimilarSongs2.view?u=u").content)
+    assert (failed.get("status"), failed[0].get("code")) == ("failed", "10")
+    assert httpx.get(f"{url}/rest/getAlbumList2?u=u").status_code == 404
+
+
+def test_subsonic_requests_embedded_by_foreign_pages_are_rejected(url):
+    for site, status in (("cross-site", 403), ("same-site", 403), ("none", 200), ("same-origin", 200)):
+        answer = httpx.get(f"{url}/rest/getRandomSongs?u=u", headers={"Sec-Fetch-Site": site})
+        assert answer.status_code == status, site
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/recommend", {"user_id": "u", "scene": "private_fm", "limit": 2}),
+        ("/similar", {"track_id": "t0", "limit": 2}),
+        ("/path", {"from": "t2", "to": "t7", "length": 3}),
+        ("/search", {"query": "calm", "limit": 2}),
+    ],
+)
+def test_lists_as_playlist_files(url, path, body):
+    answer = httpx.post(url + path, json=body, headers={"Accept": "application/xspf+xml"})
+    assert answer.headers["content-type"] == "application/xspf+xml"
+    tracks = ElementTree.fromstring(answer.content).findall("x:trackList/x:track", XSPF)
+    assert 2 <= len(tracks) <= 3
+    assert all(track.find("x:identifier", XSPF).text.startswith("urn:segue:track:t") for track in tracks)
+    listed = httpx.post(f"{url}{path}?format=jspf", json=body).json()["playlist"]["track"]
+    assert len(listed) == len(tracks) and all(track["title"].startswith("Song ") for track in listed)
+
+
+def test_m3u_has_the_tracks_with_audio(url):
+    body = {"seeds": ["t7"], "limit": 7}
+    answer = httpx.post(f"{url}/recommend?format=m3u", json=body)
+    assert answer.headers["content-type"] == "audio/x-mpegurl"
+    lines = answer.text.splitlines()
+    assert lines[0] == "#EXTM3U" and "https://music.example/0.ogg" in lines
+    assert lines[lines.index("https://music.example/0.ogg") - 1] == "#EXTINF:-1,Artist 0 - Song 0"
+    assert sum(line.startswith("# without audio: ") for line in lines) >= 1
+
+
+def test_errors_of_exported_lists_are_problems(url):
+    wrong = httpx.post(f"{url}/recommend?format=pls", json={"user_id": "u"})
+    assert wrong.status_code == 400 and "format 'pls' is not one of xspf, jspf, m3u, json" in wrong.json()["detail"]
+    missing = httpx.post(f"{url}/similar?format=m3u", json={"track_id": "nowhere"})
+    assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
+    assert httpx.post(f"{url}/recommend?format=json", json={"user_id": "u", "limit": 1}).json()["items"]

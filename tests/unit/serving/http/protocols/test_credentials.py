@@ -1,0 +1,47 @@
+"""Credentials and users of each protocol, from headers and the query."""
+
+import pytest
+
+from serving.http.protocols.credentials import read_credential, read_listenbrainz_user, read_parameters
+
+
+def scope(path, authorization=(), query=b""):
+    headers = [(b"authorization", value) for value in authorization]
+    return {"path": path, "headers": headers, "query_string": query}
+
+
+@pytest.mark.parametrize(
+    ("path", "authorization", "query", "credential"),
+    [
+        ("/recommend", [b"Bearer KEY"], b"", "KEY"),
+        ("/recommend", [b"bearer  KEY "], b"", "KEY"),
+        ("/recommend", [b"Token KEY"], b"", ""),
+        ("/recommend", [b"Bearer KEY", b"Bearer KEY"], b"", ""),
+        ("/recommend", [], b"apiKey=KEY&p=KEY", ""),
+        ("/1/submit-listens", [b"Token KEY:u:1"], b"", "KEY"),
+        ("/1/submit-listens", [b"Bearer KEY"], b"", "KEY"),
+        ("/1/submit-listens", [], b"apiKey=KEY", ""),
+        ("/rest/ping", [], b"apiKey=KEY&u=u", "KEY"),
+        ("/rest/ping", [], b"p=KEY", "KEY"),
+        ("/rest/ping", [], b"p=enc:4b4559", "KEY"),
+        ("/rest/ping", [], b"p=enc:no", ""),
+        ("/rest/ping", [b"Bearer KEY"], b"apiKey=OTHER", "KEY"),
+        ("/rest/ping", [b"Basic KEY"], b"apiKey=KEY", ""),
+        ("/rest/ping", [], b"t=26719a1196d2a940705a59634eb18eab&s=c19b2d", ""),
+    ],
+)
+def test_credential(path, authorization, query, credential):
+    assert read_credential(scope(path, authorization, query)) == credential
+
+
+def test_user_of_listenbrainz_tokens():
+    assert read_listenbrainz_user(scope("/1/submit-listens", [b"Token KEY:u:1"]), has_credentials=True) == "u:1"
+    assert read_listenbrainz_user(scope("/1/submit-listens", [b"Token KEY"]), has_credentials=True) == ""
+    assert read_listenbrainz_user(scope("/1/submit-listens", [b"Token u:1"]), has_credentials=False) == "u:1"
+    assert read_listenbrainz_user(scope("/1/submit-listens", [b"Bearer u"]), has_credentials=False) == ""
+
+
+def test_first_value_of_a_parameter_counts():
+    assert read_parameters(b"a=1&a=2&b=") == {"a": "1", "b": ""}
+    with pytest.raises(ValueError, match="fields"):
+        read_parameters(b"&".join([b"a=1"] * 65))
