@@ -56,7 +56,13 @@ class RecommendRequest(RequestBody):
     """A request for recommendations, or to continue a playlist."""
 
     user_id: str | None = _user_id("Id of the user; may be omitted with `seeds` or `title`")
-    scene: str = Field(default=DEFAULT_SCENE, max_length=64, description=f"Place in the product: {', '.join(SCENES)}")
+    # An enumeration in the document only: the pipeline rejects other scenes with a message that lists them.
+    scene: str = Field(
+        default=DEFAULT_SCENE,
+        max_length=64,
+        json_schema_extra={"enum": list(SCENES)},
+        description=f"Place in the product: {', '.join(SCENES)}",
+    )
     limit: int | None = Field(default=None, ge=1, description="Number of items; default: that of the scene")
     discovery: float | None = Field(
         default=None,

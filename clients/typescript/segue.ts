@@ -125,7 +125,7 @@ export interface RecommendRequest {
   /** Id of the user; may be omitted with `seeds` or `title` */
   user_id?: string | null;
   /** Place in the product: daily, private_fm, playlists, mlog */
-  scene?: string;
+  scene?: "daily" | "private_fm" | "playlists" | "mlog";
   /** Number of items; default: that of the scene */
   limit?: number | null;
   /** Fraction of tracks new to the user; default: the release's share for the scene */

@@ -142,6 +142,4 @@ def _location(error: Mapping[str, Any]) -> list[str]:
 def _sentence(error: Mapping[str, Any], fields: Sequence[str]) -> str:
     if error.get("type") == "extra_forbidden":
         return f"unknown field{did_you_mean(_location(error)[-1], fields)}"
-    if error.get("type") == "missing":
-        return "the field is missing"
     return str(error.get("msg", "is not valid"))

@@ -355,7 +355,7 @@ class SegueClient(Transport):
         self,
         *,
         user_id: str | None = None,
-        scene: str | None = None,
+        scene: Literal["daily", "private_fm", "playlists", "mlog"] | None = None,
         limit: int | None = None,
         discovery: float | None = None,
         territory: str | None = None,

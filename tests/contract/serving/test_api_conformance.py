@@ -31,7 +31,17 @@ pytestmark = pytest.mark.timeout(14_400 if FULL else 600)
 
 def cases():
     strategies = [SCHEMA[path]["POST"].as_strategy(generation_mode=mode) for path in POSTED for mode in GenerationMode]
-    return st.one_of(strategies)
+    events = SCHEMA["/events"]["POST"].as_strategy(generation_mode=GenerationMode.POSITIVE)
+    return st.one_of([*strategies, events.map(with_accepted_events)])
+
+
+def with_accepted_events(case):
+    """The case with rows that the contract accepts: the schema cannot express its rules for times, ids and plays."""
+    for row in case.body["events"]:
+        row |= {"user_id": "u", "target_id": "t0", "target_type": "track", "action": "like"}
+        for name in ("occurred_at", "ended_at", "played_ms", "scene", "context_id", "request_id", "event_id", "device"):
+            row.pop(name, None)
+    return case
 
 
 def test_generated_requests_cause_no_server_error(client):  # noqa: F811
@@ -42,7 +52,9 @@ def test_generated_requests_cause_no_server_error(client):  # noqa: F811
         assert all(set(found) & {200, 404} and 400 in found for found in statuses.values()), statuses
         codes = [status for found in statuses.values() for status in found]
         assert len(codes) >= count * 0.9
-        progress.add(count, responses=len(codes), accepted=codes.count(200), rejected=codes.count(400))
+        progress.add(
+            count, responses=len(codes), accepted=codes.count(200), rejected=codes.count(400) + codes.count(422)
+        )
     progress.report(f"{CASES} cases, 0 server errors, 0 undocumented responses")
 
 

@@ -31,7 +31,7 @@ REQUESTS = [
     ("GET", "/api/v1/tracks", None, 404, "GET /openapi.json lists all paths"),
     ("POST", "/similar", {"track_id": "Song 0"}, 404, "track 'Song 0' is not in release r1"),
     ("POST", "/path", {"from_track": "t0", "to": "t7"}, 400, "from_track: unknown field; did you mean `from`?"),
-    ("POST", "/listener", {}, 400, "user_id: the field is missing"),
+    ("POST", "/listener", {}, 400, "user_id: Field required"),
     ("POST", "/events", [LIKE], 400, "the body: Input should be an object"),
     ("POST", "/events", {"events": [{"user_id": "u"}]}, 422, "target_type is missing"),
     ("POST", "/events", {"events": [LIKE | {"track_id": "t0"}]}, 422, "unknown column 'track_id'"),

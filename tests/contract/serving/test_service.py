@@ -230,7 +230,8 @@ def test_path(client):
     )
     for refused, message in (
         ({"from": "t2"}, "to: Field required"),
-        ({"from_track": "t2", "to_track": "t3"}, "from: Field required"),
+        ({"from_track": "t2", "to": "t3"}, "from: Field required"),
+        ({"from_track": "t2", "to": "t3"}, "from_track: unknown field; did you mean `from`?"),
         ({"from": "t2", "to": "t2"}, "give two tracks"),
         ({"from": "t2", "to": "t7", "length": 51}, "less than or equal to 50"),
         ({"from": "t1", "to": "t7"}, "from 't1' may not be played (filter outside_territory)"),
