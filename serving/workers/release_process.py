@@ -16,6 +16,7 @@ import sys
 import time
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -98,12 +99,13 @@ def _serve(listener: socket.socket, calls: ModelCalls, is_alive: int) -> None:
         except BlockingIOError:
             continue  # another worker was faster
         accepted.setblocking(True)
-        with Connection(accepted.detach()) as connection:
+        connection: Connection[Any, Any] = Connection(accepted.detach())
+        with connection:
             _serve_connection(connection, calls, is_alive)
         calls.forget_users()
 
 
-def _serve_connection(connection: Connection, calls: ModelCalls, is_alive: int) -> None:
+def _serve_connection(connection: Connection[Any, Any], calls: ModelCalls, is_alive: int) -> None:
     try:
         connection.send(os.getpid())
         while connection in wait([connection, is_alive]):

@@ -56,7 +56,7 @@ class _Worker:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._connection: Connection | None = None
+        self._connection: Connection[Any, Any] | None = None
         self._pid = 0
         self.keys: deque[int] = deque(maxlen=KEPT_USERS)
         self.is_outdated = False  # has features of users that must be dropped
@@ -87,11 +87,11 @@ class _Worker:
             raise
         return answer
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> Connection[Any, Any]:
         with contextlib.ExitStack() as on_error:
             client = on_error.enter_context(socket.socket(socket.AF_UNIX))
             client.connect(self._address)
-            connection = Connection(client.detach())
+            connection: Connection[Any, Any] = Connection(client.detach())
             on_error.callback(connection.close)
             if not connection.poll(CONNECT_TIMEOUT_S):
                 raise WorkerFailed(f"no model worker accepted a connection in {CONNECT_TIMEOUT_S:g} s", True)

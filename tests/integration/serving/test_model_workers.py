@@ -23,7 +23,7 @@ from tests.support import recommender_service
 
 pytestmark = [pytest.mark.timeout(900)]
 USERS, WORKERS = 12, 2
-TIMEOUT_S = 60.0
+TIMEOUT_S, RESTART_S = 60.0, 300.0
 BLOCKS = 40
 
 
@@ -122,7 +122,7 @@ def test_all_processes_are_started_again_and_end_with_the_object(folder, metrics
         similar(started, metrics, 2)
     for thread in threading.enumerate():
         if thread.name == "model-workers-restart":
-            thread.join(TIMEOUT_S)
+            thread.join(RESTART_S)
     assert similar(started, metrics, 2).left_out == {} and started.process_id != first
     process, worker = psutil.Process(started.process_id), children(started)[0]
     del started
