@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from benchmarks.serving import release_swap, synthetic_release
 from benchmarks.serving.release_swap import CHANGES, RELEASE_A, RELEASE_B
+from benchmarks.serving.synthetic_channels import SyntheticWorld
 from serving.observability.metrics import Metrics
 from serving.pipeline.recall import Recall
 from serving.releases.served_release import load_release
@@ -95,6 +96,18 @@ def test_a_worker_that_hangs_is_replaced(workers, metrics):
         if child.status() == psutil.STATUS_STOPPED:
             child.resume()
     assert similar(workers, metrics, 2).left_out == {}
+
+
+def test_features_are_kept_for_a_request_and_dropped_for_an_erasure(workers, metrics):
+    users = SyntheticWorld(400, "debug").requests(1, seed=1)
+    found = workers.call(metrics, TIMEOUT_S, "recall_for_users", 10, ["favourites"], users=users)
+    item = int(found.candidates["favourites"].items_BK[0, 0])
+    (kept,) = {key for worker in workers._workers for key in worker.keys}
+    reasons = workers.call(metrics, TIMEOUT_S, "reasons", "favourites", [item], users=users)
+    assert [worker.keys.count(kept) for worker in workers._workers] in ([1, 0], [0, 1])
+    workers.forget_users()
+    assert not any(worker.keys for worker in workers._workers)
+    assert workers.call(metrics, TIMEOUT_S, "reasons", "favourites", [item], users=users) == reasons
 
 
 def test_an_error_of_the_release_is_raised(workers, metrics):

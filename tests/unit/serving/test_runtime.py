@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -144,3 +145,29 @@ def test_closed_runtime_rejects_events(started):
     with pytest.raises(LogBusy):
         runtime.ingest_events([EVENT])
     assert not runtime.is_alive
+
+
+class CountingWorkers:
+    """Model workers that count what they are told."""
+
+    def __init__(self):
+        self.forgotten = self.closed = 0
+
+    def forget_users(self):
+        self.forgotten += 1
+
+    def close(self):
+        self.closed += 1
+
+
+def test_model_workers_forget_erased_users_and_end_with_the_runtime(started, monkeypatch):
+    workers = CountingWorkers()
+    of = replace(release(tracks(8), [ListChannel("popularity", range(2, 10))]), workers=workers)
+    monkeypatch.setattr(runtime_module, "warm_up", lambda *_: None)
+    monkeypatch.setattr(Runtime, "_load", lambda self, folder: of)
+    (started.home / "bentoml").mkdir()
+    (started.home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
+    started.start()._erase_users({"u"})
+    assert (workers.forgotten, workers.closed) == (1, 0)
+    started.stop()
+    assert workers.closed == 1
