@@ -18,17 +18,14 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
-
 from config import garbage_collector
 from sequences.views import SEQUENCE_VIEWS
 from serving.observability import structured_log
-from serving.observability.metrics import Metrics
 from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall
 from serving.releases.served_release import ReleaseParts, ServedRelease, load_release
 from serving.releases.warm_up import warm_up
-from serving.workers.model_calls import ModelCalls
+from serving.workers.model_calls import MetricRecorder, ModelCalls
 from training.data.feature_services import ServiceContract
 
 CHECK_INTERVAL_S = 0.2
@@ -57,7 +54,8 @@ def main() -> None:
     try:
         release = load_release(options.folder, EVERY_VIEW, ReleaseParts(has_search=False), options.public_key)
         # Before forking, so that the workers share what is computed on first use; without threads, which do not survive it.
-        warm_up(release, time.time_ns() // 1000, Recall(Metrics(CollectorRegistry()), options.deadline_s, 1), Ranking())
+        metrics: Any = MetricRecorder()
+        warm_up(release, time.time_ns() // 1000, Recall(metrics, options.deadline_s, 1), Ranking())
     except Exception as error:
         print(f"{type(error).__name__}: {error}".splitlines()[0], flush=True)  # the last line is the reason
         raise SystemExit(1) from error
