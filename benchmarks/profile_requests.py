@@ -108,7 +108,8 @@ def profile(requests: int) -> Path:
 
 @contextmanager
 def _sampling(pid: int, output: Path, options: list[str]) -> Iterator[None]:
-    command = [Path(sysconfig.get_path("scripts")) / "py-spy", "record", "--pid", str(pid), "--output", output]
+    program = Path(sysconfig.get_path("scripts")) / "py-spy"
+    command = [str(program), "record", "--pid", str(pid), "--output", str(output)]
     command += ["--function", "--rate", SAMPLES_PER_SECOND, *options]
     output.unlink(missing_ok=True)
     sampler = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

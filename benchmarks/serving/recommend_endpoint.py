@@ -179,9 +179,10 @@ def _worker_memory_mb(service: Service) -> float:
 def _redis_floor_ms(port: int) -> float:
     """Return the p50 of a pipeline that fetches all features of a user and decodes nothing."""
     client = Redis(port=port)
-    hashes = [(key, client.hkeys(key)) for key in itertools.islice(client.scan_iter(_type="hash"), FLOOR_CALLS)]
+    keys: list[Any] = list(itertools.islice(client.scan_iter(_type="hash"), FLOOR_CALLS))
+    hashes: list[tuple[Any, Any]] = [(key, client.hkeys(key)) for key in keys]
 
-    def fetch(key: bytes, fields: list[bytes]) -> None:
+    def fetch(key: Any, fields: Any) -> None:
         with client.pipeline(transaction=False) as pipe:
             pipe.hmget(key, fields)
             pipe.execute()
