@@ -1,6 +1,6 @@
 // Client of the recommender's HTTP API. Knows nothing about the display.
 
-import { LANGUAGES, preferred } from "./messages.js";
+import { load, preferred } from "./messages.js";
 
 const KEY = "segue-api-key";
 
@@ -23,7 +23,8 @@ async function post(path, body) {
     throw new ApiError("unreachable");
   }
   if (response.status === 401) {
-    const given = window.prompt(LANGUAGES[preferred()].apiKey);
+    const texts = await load(preferred());
+    const given = window.prompt(texts.apiKey);
     if (given) {
       sessionStorage.setItem(KEY, given.trim());
       return post(path, body);

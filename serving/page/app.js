@@ -26,7 +26,11 @@ const REQUESTED_USER = new URLSearchParams(location.search).get("user") || "";
 
 // The list of the day is requested before the page is drawn; the first view that needs it takes this answer.
 const early = {};
-if (REQUESTED_USER) early[`${REQUESTED_USER} ${preferred()}`] = api.recommend(REQUESTED_USER, DAILY, preferred());
+if (REQUESTED_USER) {
+  const answer = api.recommend(REQUESTED_USER, DAILY, preferred());
+  answer.catch(() => {}); // the view that takes the answer reports the error
+  early[`${REQUESTED_USER} ${preferred()}`] = answer;
+}
 const daily = (userId, language, isChanged) => {
   const key = `${userId} ${language}`;
   const answer = (!isChanged && early[key]) || api.recommend(userId, DAILY, language);

@@ -46,37 +46,57 @@ class Shot:
 
 
 def daily(page: Page, here: Settings) -> None:
-    """Daily list of a listener."""
-    page.goto(f"{_recommender(here)}/?user={run.find_recent_user(here)}")
-    expect(page.locator(".song").first).to_be_visible()
-    expect(page.locator(".sequence li").first).to_be_visible()
+    """Home of a listener, with covers."""
+    _open(page, here, "")
+    expect(page.locator("#repeat")).to_be_visible()
 
 
-def private_fm(page: Page, here: Settings) -> None:
-    """A track plays after a skip that changed the list."""
-    daily(page, here)
-    with page.expect_response(lambda response: response.url.endswith("/recommend")):
-        page.get_by_role("button", name="Private FM").click()
-    page.locator(".song .start").first.click()
-    player = page.get_by_role("region", name="Now playing")
-    with page.expect_response(lambda response: response.url.endswith("/recommend")):
-        player.get_by_role("button", name="Skip").click()
+def radio(page: Page, here: Settings) -> None:
+    """The radio after a skip that changed what plays next."""
+    _open(page, here, "radio")
+    page.get_by_role("button", name="Start the radio").click()
+    with page.expect_response("**/recommend"):
+        page.get_by_role("region", name="Now playing").get_by_role("button", name="Next").click()
     expect(page.locator(".changed")).not_to_be_empty()
+    expect(page.locator(".queue li").first).to_be_visible()
+
+
+def why(page: Page, here: Settings) -> None:
+    """Why a track is recommended."""
+    daily(page, here)
+    page.locator(".song .start").first.click()
+    page.locator(".song .menu-of button").first.click()
+    page.get_by_role("menuitem", name="Why this?").click()
+    expect(page.locator(".why .bars").first).to_be_visible()
+
+
+def playlists(page: Page, here: Settings) -> None:
+    """Recommended playlists."""
+    _open(page, here, "playlists")
+    expect(page.locator(".tile").first).to_be_visible()
+
+
+def search(page: Page, here: Settings) -> None:
+    """Tracks found by their mood."""
+    _open(page, here, "search")
+    page.get_by_role("searchbox").fill("something calm for the night")
+    expect(page.locator(".song").first).to_be_visible()
 
 
 def newcomer(page: Page, here: Settings) -> None:
     """A new listener selects three tracks."""
     page.goto(_recommender(here))
-    expect(page.locator(".found button").first).to_be_visible()
+    expect(page.locator(".picks button").first).to_be_visible()
     for place in range(3):
-        page.locator(".found button").nth(place).click()
+        page.locator(".picks button").nth(place).click()
+    expect(page.locator(".listener .tile-sub").first).not_to_be_empty()
 
 
-def interests(page: Page, here: Settings) -> None:
-    """Interests of a listener, on a phone."""
+def developer(page: Page, here: Settings) -> None:
+    """Events and interests of a listener."""
     daily(page, here)
-    page.locator("aside").scroll_into_view_if_needed()
-    page.evaluate("document.querySelector('aside').scrollIntoView()")
+    page.get_by_role("button", name="For developers").click()
+    expect(page.locator(".sequence li").first).to_be_visible()
 
 
 def operator(page: Page, here: Settings) -> None:
@@ -124,10 +144,14 @@ def airflow(page: Page, here: Settings) -> None:
 
 SHOTS = (
     Shot("listening", daily),
-    Shot("listening-fm", private_fm),
+    Shot("listening-radio", radio),
+    Shot("listening-why", why),
+    Shot("listening-playlists", playlists),
+    Shot("listening-search", search, scheme="dark"),
     Shot("listening-new", newcomer),
+    Shot("listening-developer", developer),
     Shot("listening-phone", daily, PHONE),
-    Shot("listening-interests", interests, PHONE),
+    Shot("listening-phone-radio", radio, PHONE, scheme="dark"),
     Shot("listening-dark", daily, scheme="dark"),
     Shot("listening-chinese", daily, locale="zh-CN"),
     Shot("operator", operator, (1200, 1000)),
@@ -155,6 +179,7 @@ def take(shot: Shot, here: Settings, folder: Path) -> Path:
         shot.show(page, here)
         page.add_style_tag(content=STILL)
         page.wait_for_load_state("networkidle")
+        page.evaluate("Promise.all([...document.images].map((image) => image.decode().catch(() => null)))")
         screenshot = page.context.new_cdp_session(page).send(
             "Page.captureScreenshot", {"format": "webp", "quality": QUALITY}
         )
@@ -221,6 +246,11 @@ def _log_in(page: Page, here: Settings) -> None:
     page.locator("input[name=password]").fill(airflow_server.load_or_create_password(here))
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda url: "/auth/login" not in url)
+
+
+def _open(page: Page, here: Settings, place: str) -> None:
+    page.goto(f"{_recommender(here)}/?user={run.find_recent_user(here)}#/{place}")
+    expect(page.locator("main h1")).to_be_visible()
 
 
 def _recommender(here: Settings) -> str:

@@ -13,13 +13,17 @@ from serving.http.static_page import ListeningPage
 from tests.support import browser
 
 WHY = "because it is quiet · night"
-SONG = {"track_id": "t1", "title": "Silver River", "artists": ["Anna"], "duration_ms": 0, "score": 2.0, "reason": WHY}
+SONG = {
+    "track_id": "t1", "title": "Silver River", "artists": ["Anna"], "artist_ids": ["a1"], "facets": ["quiet"], "duration_ms": 0,
+    "score": 2.0, "reason": WHY,
+}  # fmt: skip
 ANSWERS = {
     "search": {"items": [SONG]},
     "listeners": {"user_ids": ["u1"]},
     "listener": {
         "user_id": "u1", "is_known": False, "release": "r1", "events": [], "interests": [], "short_term": None, "long_term": None
     },
+    "library": {"user_id": "u1", "liked": [], "collected": [], "disliked": [], "blocked": []},
     "recommend": {"request_id": "q1", "release": "r1", "items": []},
     "events": {"accepted": 1, "duplicate": 0, "rejected": []},
 }  # fmt: skip
@@ -55,28 +59,58 @@ def answer_by_hand(page):
 def test_a_listener_searches_and_plays_what_was_found(url):
     with browser.open_page(locale="en-US") as page:
         asked = answer_by_hand(page)
-        page.goto(f"{url}?user=u1")
+        page.goto(f"{url}?user=u1#/search")
         page.get_by_role("searchbox").fill("something calm for the night")
-        expect(page.locator(".found .why")).to_have_text(WHY)
+        expect(page.locator(".song .note")).to_contain_text(WHY)
         assert asked["search"][-1] == {
-            "query": "something calm for the night", "language": "en", "limit": 12, "user_id": "u1"
+            "query": "something calm for the night", "language": "en", "limit": 20, "user_id": "u1"
         }  # fmt: skip
         assert browser.accessibility_violations(page) == []
-        page.locator(".found button").click()
+        page.locator(".song .start").click()
         player = page.get_by_role("region", name="Now playing")
         expect(player).to_contain_text("Silver River")
         player.get_by_role("button", name="Like").click()
-        expect(player).to_contain_text("Silver River")
+        expect(player.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "true")
         assert asked["events"] and all("request_id" not in event for event in asked["events"][0]["events"])
+        player.get_by_role("button", name="Like").click()
+        expect(player.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "false")
+        assert [one["events"][0]["action"] for one in asked["events"]] == ["like", "unlike"]
+
+
+def test_an_action_that_the_service_rejects_is_taken_back(url):
+    with browser.open_page(locale="en-US") as page:
+        answer_by_hand(page)
+        rejected = {"accepted": 0, "duplicate": 0, "rejected": [{"index": 0, "reason": "the disk is full"}]}
+        page.route("**/events", lambda route: route.fulfill(json=rejected))
+        page.goto(f"{url}?user=u1#/search/river")
+        page.locator(".song").get_by_role("button", name="Like").click()
+        expect(page.get_by_role("alert")).to_contain_text("the disk is full")
+        expect(page.locator(".song").get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_blocked_artist_disappears_until_the_block_is_undone(url):
+    with browser.open_page(locale="en-US") as page:
+        asked = answer_by_hand(page)
+        page.goto(f"{url}?user=u1#/search/river")
+        page.locator(".song").get_by_role("button", name="More").click()
+        page.get_by_role("menuitem", name="Never play Anna").click()
+        expect(page.locator(".song")).to_have_count(0)
+        page.locator(".toast").get_by_role("button", name="Undo").click()
+        expect(page.locator(".song")).to_have_count(1)
+        acts = [one["events"][0] for one in asked["events"]]
+        assert [(act["target_type"], act["target_id"], act["action"]) for act in acts] == [
+            ("artist", "a1", "block"),
+            ("artist", "a1", "unblock"),
+        ]
 
 
 def test_a_new_listener_sees_reasons_of_a_query_only(url):
     with browser.open_page(locale="zh-CN") as page:
         asked = answer_by_hand(page)
         page.goto(url)
-        expect(page.locator(".found button")).to_have_count(1)
-        expect(page.locator(".found .why")).to_have_count(0)
+        expect(page.locator(".picks button")).to_have_count(1)
+        expect(page.locator(".picks .why-found")).to_have_count(0)
         with page.expect_response("**/search"):
             page.get_by_role("searchbox").fill("放点安静的歌")
-        expect(page.locator(".found .why")).to_have_text(WHY)
-        assert asked["search"][-1] == {"query": "放点安静的歌", "language": "zh", "limit": 12}
+        expect(page.locator(".picks .why-found")).to_have_text(WHY)
+        assert asked["search"][-1] == {"query": "放点安静的歌", "language": "zh", "limit": 20}
