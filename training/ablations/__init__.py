@@ -11,7 +11,7 @@ from training.ablations.ranking import (
     SESSION_IMPRESSIONS,
     SESSION_LENGTH,
 )
-from training.ablations.recall import RECALL_BLOCK, RECALL_CONTENT, RECALL_INTERESTS, RECALL_LIFTING
+from training.ablations.recall import RECALL_BLOCK, RECALL_CONTENT, RECALL_INTERESTS, RECALL_LIFTING, RECALL_ORDER
 
 ABLATIONS: dict[str, Ablation] = {
     ablation.name: ablation
@@ -19,6 +19,7 @@ ABLATIONS: dict[str, Ablation] = {
         RECALL_BLOCK,
         RECALL_INTERESTS,
         RECALL_LIFTING,
+        RECALL_ORDER,
         RECALL_CONTENT,
         RANKING_HISTORY,
         RANKING_ATTENTION,

@@ -91,3 +91,19 @@ RECALL_CONTENT = Ablation(
     cells=tuple(Cell(f"content {use}", "realtime", {"items.content": use}) for use in ("off", "described", "all")),
     pairs=(("content described", "content off"), ("content all", "content off")),
 )
+
+RECALL_ORDER = Ablation(
+    name="recall_order",
+    question="What is the gain of boosted trees that order the graph's candidates, and how many do they need?",
+    cells=(
+        Cell("order of the walk", "knowledge_graph", {"order.trees": 0}),
+        Cell("learned order", "knowledge_graph", {}),
+        Cell("learned order, pool 200", "knowledge_graph", {"order.pool": 200}),
+        Cell("learned order, pool 1,200", "knowledge_graph", {"order.pool": 1_200}),
+    ),
+    pairs=(
+        ("learned order", "order of the walk"),
+        ("learned order", "learned order, pool 200"),
+        ("learned order, pool 1,200", "learned order"),
+    ),
+)

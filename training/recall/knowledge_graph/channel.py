@@ -14,8 +14,9 @@ Legend: B requests, K candidates, S start nodes, L listens, V vocabulary.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -25,11 +26,14 @@ from sequences.batch import FIRST_CODE, SequenceBatch
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
-from training.data.user_history import HISTORY_VIEW, select_listens
+from training.data.user_history import HISTORY_VIEW, is_listened, select_listens
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates, RecallChannel
+from training.recall.knowledge_graph.candidate_features import CandidateFeatures, RequestHistory
+from training.recall.knowledge_graph.candidate_order import FILE as ORDER_FILE
+from training.recall.knowledge_graph.candidate_order import CandidateOrder
 from training.recall.knowledge_graph.config import HEARD_NEAR, RESEMBLES, KnowledgeGraphConfig, knowledge_graph_config
 from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges, read_triples
 from training.recall.knowledge_graph.path_explanations import PathExplainer
@@ -59,10 +63,11 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         is_servable_V: np.ndarray,
         user_item_history: UserItemHistory,
         path_explainer: PathExplainer,
+        order: CandidateOrder | None = None,
     ) -> None:
         self.resolved_config = config
         self.graph, self.listeners_V, self.is_servable_V = graph, listeners_V, is_servable_V
-        self.user_item_history, self.path_explainer = user_item_history, path_explainer
+        self.user_item_history, self.path_explainer, self.order = user_item_history, path_explainer, order
         self.walk_graph = WalkGraph.build(graph, listeners_V, config.walk)
         self._measures: dict[str, Any] = {}
 
@@ -83,32 +88,52 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         titles = PathExplainer.of(graph, data.marts).titles
         # Imported here because serving loads channels without needing the training code.
         from training.recall.knowledge_graph.embeddings import fit_embedding, similar_artist_edges
+        from training.recall.knowledge_graph.order_training import end_train_earlier, fit_order
 
+        measures: dict[str, Any] = {}
         embedding = fit_embedding(graph, config.embedding, config.seed)
         if embedding is not None:
             graph = graph.with_edges(
                 RESEMBLES, *similar_artist_edges(graph, embedding, config.embedding.neighbors_per_artist)
             )
             config = replace(config, embedding=replace(config.embedding, models=(embedding.model,)))
+            measures["embedding"] = {"model": embedding.model, "reciprocal_rank": embedding.reciprocal_rank}
+        channel = cls._of_log(data, config, graph, titles, data.catalog_V)
+        relations = channel.graph.relations
+        measures["relations"] = dict(zip(relations, np.bincount(channel.graph.relation_T).tolist(), strict=False))
+        if not config.is_tuned:
+            measures |= tune_walk(channel, data)
+        if config.order.trees:
+            earlier = end_train_earlier(data, config.order.train_fraction)
+            past = cls._of_log(earlier, channel.resolved_config, graph, titles, earlier.validation_catalog_V)
+            channel.order, measures["order"] = fit_order(channel, past, earlier, data, is_compared=not config.is_tuned)
+            if channel.order is None:
+                channel.resolved_config = replace(channel.resolved_config, order=replace(config.order, trees=0))
+        channel._measures = measures
+        return channel
+
+    @classmethod
+    def _of_log(
+        cls,
+        data: TrainingData,
+        config: KnowledgeGraphConfig,
+        graph: KnowledgeGraph,
+        titles: dict[str, str],
+        is_servable_V: np.ndarray,
+    ) -> KnowledgeGraphWalks:
+        """A channel without an order, with everything that comes from the `train` part of the log."""
         if config.cooccurrence_neighbors:
             graph = graph.with_edges(
                 HEARD_NEAR, *build_cooccurrence_edges(data, config.cooccurrence_window, config.cooccurrence_neighbors)
             )
         history = UserItemHistory.of(data, config.max_history_per_user)
-        channel = cls(config, graph, _count_listeners(data), data.catalog_V, history, PathExplainer(graph, titles))
-        channel._measures = {
-            "relations": dict(zip(graph.relations, np.bincount(graph.relation_T).tolist(), strict=False))
-        }
-        if embedding is not None:
-            channel._measures["embedding"] = {"model": embedding.model, "reciprocal_rank": embedding.reciprocal_rank}
-        if not config.is_tuned:
-            channel._measures |= tune_walk(channel, data)
-        return channel
+        return cls(config, graph, _count_listeners(data), is_servable_V, history, PathExplainer(graph, titles))
 
     def apply_config(self, config: KnowledgeGraphConfig) -> None:
         """Replace the config and rebuild the walk graph."""
         self.resolved_config = config
         self.walk_graph = WalkGraph.build(self.graph, self.listeners_V, config.walk)
+        self.__dict__.pop("_features", None)
 
     def without_entities(self, texts: Iterable[str]) -> KnowledgeGraphWalks:
         """A copy whose walks do not use these entities (typed texts).
@@ -118,7 +143,13 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         graph = self.graph.without_entities(texts)
         explainer = PathExplainer(graph, self.path_explainer.titles)
         return KnowledgeGraphWalks(
-            self.resolved_config, graph, self.listeners_V, self.is_servable_V, self.user_item_history, explainer
+            self.resolved_config,
+            graph,
+            self.listeners_V,
+            self.is_servable_V,
+            self.user_item_history,
+            explainer,
+            self.order,
         )
 
     def measures(self) -> dict[str, Any]:
@@ -126,18 +157,47 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         return self._measures
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
-        """The `k` new tracks with the highest activation, ties by smaller item code."""
+        """The `k` best new tracks: by the learned order if there is one, else by activation, ties by smaller item code.
+
+        Scores are those of the order.
+        """
         items_BK = np.zeros((len(users), k), dtype=np.int64)
         scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
-        listens = select_listens(users.views[HISTORY_VIEW], ("track_id", "ended_at"))
-        for row in range(len(users)):
-            start, activation = self.start_nodes(listens, int(users.request_at_B[row]), row)
-            if not len(start):
-                continue
-            played = self.user_item_history.items_before(users.user_ids[row], int(users.request_at_B[row]))
-            item, arrived = self._top_k(start, activation, np.concatenate([_items_in_views(users, row), played]), k)
-            items_BK[row, : len(item)], scores_BK[row, : len(item)] = item, arrived
+        for row, (item_K, score_K) in enumerate(self._ordered_walks(users, k)):
+            items_BK[row, : len(item_K)], scores_BK[row, : len(item_K)] = item_K, score_K
         return Candidates.pad_or_truncate(items_BK, scores_BK, k)
+
+    def _ordered_walks(self, users: UserBatch, k: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each request: the `k` best new tracks and their scores."""
+        pool = self.resolved_config.order.pool if self.order is not None else 0
+        for history, item_C, score_C in self._walks(users, max(k, pool)):
+            ordered = item_C, score_C
+            if self.order is not None:
+                ordered = self.order.reorder(item_C, self._features.compute(history, item_C[:pool], score_C[:pool]))
+            yield ordered[0][:k], ordered[1][:k]
+
+    def candidate_features(self, users: UserBatch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each request: the candidates [C] that a learned order sorts, by activation, and their features [C, F]."""
+        for history, item_C, score_C in self._walks(users, self.resolved_config.order.pool):
+            yield item_C, self._features.compute(history, item_C, score_C)
+
+    @cached_property
+    def _features(self) -> CandidateFeatures:
+        return CandidateFeatures(self.walk_graph, self.graph.vocabulary.artist_of_track_V, self.listeners_V)
+
+    def _walks(self, users: UserBatch, k: int) -> Iterator[tuple[RequestHistory, np.ndarray, np.ndarray]]:
+        """For each request: its history, the `k` most active tracks that are new to the user, and their activation."""
+        history = users.views[HISTORY_VIEW]
+        listens = select_listens(history, ("track_id", "ended_at"))
+        is_listened_BL = is_listened(history)
+        for row, (user_id, count) in enumerate(zip(users.user_ids, history.length_B.tolist(), strict=True)):
+            now_us = int(users.request_at_B[row])
+            played = self.user_item_history.items_before(user_id, now_us)
+            known = np.concatenate([_items_in_views(users, row), played])
+            track_N, ended_at_N = (history.columns[name][row, :count] for name in ("track_id", "ended_at"))
+            start, activation = self.start_nodes(listens, now_us, row)
+            found = self._top_k(start, activation, known, k) if len(start) else (known[:0], np.zeros(0))
+            yield RequestHistory(track_N, ended_at_N, is_listened_BL[row, :count], known, now_us), *found
 
     def similar_items(self, items: np.ndarray, k: int) -> Candidates:
         """The tracks with the highest activation of a walk that starts at the tracks and their artists, whose
@@ -198,6 +258,9 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         )
         self.graph.save(folder)
         self.user_item_history.save(folder)
+        (folder / ORDER_FILE).unlink(missing_ok=True)
+        if self.order is not None:
+            self.order.save(folder)
         np.savez_compressed(folder / "tracks.npz", listeners_V=self.listeners_V, is_servable_V=self.is_servable_V)
 
     @classmethod
@@ -210,7 +273,13 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
             listeners_V, is_servable_V = tracks["listeners_V"], tracks["is_servable_V"]
         config = config_from_dict(KnowledgeGraphConfig, stored)
         channel = cls(
-            config, graph, listeners_V, is_servable_V, UserItemHistory.load(folder), PathExplainer(graph, titles)
+            config,
+            graph,
+            listeners_V,
+            is_servable_V,
+            UserItemHistory.load(folder),
+            PathExplainer(graph, titles),
+            CandidateOrder.load(folder),
         )
         channel.walk_graph.prepare()
         return channel

@@ -53,10 +53,25 @@ class WalkConfig:
 
 
 @dataclass(frozen=True)
+class OrderConfig:
+    """Learned order of the walk's candidates."""
+
+    trees: int = 50  # 0: order by activation
+    leaves: int = 15
+    learning_rate: float = 0.1
+    min_candidates_per_leaf: int = 100
+    pool: int = 600  # most active candidates of a request that are ordered; further ones follow by activation
+    train_fraction: float = 0.15  # newest plays of each user in `train` whose requests the order is learned from
+    requests_per_user: int = 60
+    max_requests: int = 6_000
+
+
+@dataclass(frozen=True)
 class KnowledgeGraphConfig:
     """Configuration of the knowledge_graph channel."""
 
     walk: WalkConfig = field(default_factory=WalkConfig)
+    order: OrderConfig = field(default_factory=OrderConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     cooccurrence_neighbors: int = 16  # tracks played next to a track that become its edges; 0: no edges from the log
     cooccurrence_window: int = 5  # maximum distance of such plays, in listens of one session
@@ -71,6 +86,8 @@ class KnowledgeGraphConfig:
         # A config read from JSON has plain dictionaries.
         if isinstance(self.walk, dict):
             object.__setattr__(self, "walk", WalkConfig(**self.walk))
+        if isinstance(self.order, dict):
+            object.__setattr__(self, "order", OrderConfig(**self.order))
         if isinstance(self.embedding, dict):
             object.__setattr__(self, "embedding", EmbeddingConfig(**self.embedding))
 
@@ -82,7 +99,10 @@ def knowledge_graph_config(recipe: str) -> KnowledgeGraphConfig:
     small = KnowledgeGraphConfig()
     if recipe == "debug":
         return replace(
-            small, embedding=replace(small.embedding, models=("TransE",), width=8, epochs=2), cases_per_user=1
+            small,
+            embedding=replace(small.embedding, models=("TransE",), width=8, epochs=2),
+            order=replace(small.order, trees=5, min_candidates_per_leaf=5),
+            cases_per_user=1,
         )
     if recipe == "full":
         return replace(

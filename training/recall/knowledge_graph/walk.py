@@ -86,7 +86,7 @@ class WalkGraph:
 
     def performers(self, track_S: np.ndarray, activation_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Artists of tracks, ascending, and the summed activation of their tracks."""
-        edge, place = self._edges(track_S)
+        edge, place = self.edges(track_S)
         is_performer = self.relation_code_M[edge] == self._to_performer
         artist, given = self.segment_sum.sum_by_node(
             self.target_M[edge[is_performer]], activation_S[place[is_performer]]
@@ -101,7 +101,7 @@ class WalkGraph:
         tracks, flows = [], []
         node, activation = start_S, activation_S
         for hop in range(self.config.hops):
-            edge, place = self._edges(node)
+            edge, place = self.edges(node)
             if hop == 0:
                 # The artists of the user's tracks are start nodes themselves.
                 on = self.relation_code_M[edge] != self._to_performer
@@ -156,7 +156,7 @@ class WalkGraph:
                 return _reconstruct_path(steps, met[0][1])
         return []
 
-    def _edges(self, node: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def edges(self, node: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Edges out of the nodes, and for each edge the position of its source in `node`."""
         return concatenate_ranges(self.offset_N1[node], self.offset_N1[node + 1])
 
@@ -219,13 +219,23 @@ class SegmentSum:
 
     def positions_of(self, node_A: np.ndarray, query_nodes: np.ndarray) -> np.ndarray:
         """Positions of `query_nodes` in the distinct nodes `node_A`; query nodes that are not in it are left out."""
+        return self.find(node_A, query_nodes)[1]
+
+    def find(self, node_A: np.ndarray, query_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which query nodes are among the distinct nodes `node_A`, ascending, and the position there of each of these."""
         table = self._table()
         table[node_A] = np.arange(len(node_A), dtype=np.int32)
-        place: np.ndarray = table[query_nodes]
-        is_within = place < len(node_A)
-        place, query_nodes = place[is_within], query_nodes[is_within]
-        found: np.ndarray = place[node_A[place] == query_nodes]
-        return found
+        place_M = table[query_M]
+        within = (place_M < len(node_A)).nonzero()[0]
+        found = within[node_A[place_M[within]] == query_M[within]]
+        return found, place_M[found]
+
+    def last_occurrence_mask(self, node_M: np.ndarray) -> np.ndarray:
+        """Whether each position holds the last occurrence of its node, bool [M]."""
+        table, number_M = self._table(), np.arange(len(node_M), dtype=np.int32)
+        table[node_M] = number_M
+        is_last_M: np.ndarray = table[node_M] == number_M
+        return is_last_M
 
     def _table(self) -> np.ndarray:
         if not hasattr(self._local, "table"):

@@ -1,0 +1,207 @@
+"""The learned order of the graph's candidates: features against plain Python, learning, and no leak of later plays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sequences import behaviours
+from tests.support.training.tiny_world import NEVER, SERVICES, random_plays, users_at, write_marts
+from training.data.plays import PARTS
+from training.data.training_data import TrainingData
+from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
+from training.recall.knowledge_graph.candidate_order import CandidateOrder, OrderExamples, base_scores
+from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
+from training.recall.knowledge_graph.config import HEARD_NEAR, OrderConfig, knowledge_graph_config
+from training.recall.knowledge_graph.order_training import build_examples, end_train_earlier, sample_requests
+from training.recipes import recipe
+
+USERS = ["u0", "u1", "u2", "u3"]
+FRACTION = 0.4  # the tiny world has few new tracks at the end
+CONFIG = replace(
+    knowledge_graph_config("debug"),
+    is_tuned=True,
+    order=OrderConfig(trees=5, min_candidates_per_leaf=2, train_fraction=FRACTION),
+)
+
+
+@pytest.fixture(scope="module")
+def channel(data: TrainingData) -> KnowledgeGraphWalks:
+    """A channel with a learned order."""
+    fitted = KnowledgeGraphWalks.fit(data, CONFIG, Path())
+    assert fitted.order is not None
+    return fitted
+
+
+def test_features_equal_plain_python(data: TrainingData, channel: KnowledgeGraphWalks) -> None:
+    middle = int(np.median(data.plays.request_at_P))
+    users = users_at(data, channel.feature_service, USERS, [NEVER, middle, middle, NEVER])
+    artist_of = data.vocabulary.artist_of_track_V
+    checked = 0
+    for row, (items, features) in enumerate(channel.candidate_features(users)):
+        history = users.views["played_history"]
+        length = int(history.length_B[row])
+        tracks = history.columns["track_id"][row, :length].tolist()
+        full_play = behaviours.load_behaviours().encoder["full_play"]
+        listened = [code == full_play for code in history.columns["behaviour"][row, :length].tolist()]
+        first = [track not in tracks[:place] for place, track in enumerate(tracks)]
+        discoveries = [track for track, is_first in zip(tracks, first, strict=True) if is_first]
+        column = {name: features[:, place] for place, name in enumerate(FEATURE_NAMES)}
+        for place, item in enumerate(items.tolist()):
+            artist = artist_of[item]
+
+            def share(some: list[int], artist: int = artist) -> float:
+                return sum(artist_of[track] == artist for track in some) / len(some)
+
+            by_artist = [place for place, track in enumerate(tracks) if artist_of[track] == artist]
+            expected = {
+                "log_rank": np.log1p(place),
+                "log_rank_within_artist": np.log1p(sum(artist_of[other] == artist for other in items[:place])),
+                "artist_candidates": np.log1p(sum(artist_of[other] == artist for other in items)),
+                "artist_share_of_10_plays": share(tracks[-10:]),
+                "artist_share_of_50_plays": share(tracks[-50:]),
+                "artist_share_of_10_discoveries": share(discoveries[-10:]),
+                "artist_listens": np.log1p(sum(listened[number] for number in by_artist)),
+                "artist_known_tracks": np.log1p(len({tracks[number] for number in by_artist})),
+                "artist_plays_since": np.log1p(length - by_artist[-1] if by_artist else length + 1),
+                "artist_skip_share": np.mean([not listened[number] for number in by_artist]) if by_artist else 0.0,
+                "listeners": np.log1p(channel.listeners_V[item]),
+                "discovery_share_50": np.mean(first[-50:]),
+                "artists_of_10_plays": len({artist_of[track] for track in tracks[-10:]}),
+            }
+            for name, value in expected.items():
+                assert column[name][place] == pytest.approx(value, rel=1e-5), name
+            checked += 1
+    assert checked > 20
+
+
+def test_candidates_near_the_newest_discoveries_have_a_higher_feature(
+    data: TrainingData, channel: KnowledgeGraphWalks
+) -> None:
+    """`near_recent_discoveries` sums the weights of co-occurrence edges, 1 / (1 + age / 10) for each source."""
+    users = users_at(data, channel.feature_service, USERS, [NEVER] * 4)
+    graph, walk = channel.graph, channel.walk_graph
+    near = 2 * graph.relations.index(HEARD_NEAR)
+    weight = {
+        (source, int(walk.target_M[edge])): float(walk.weight_M[edge])
+        for source in range(graph.first_artist)
+        for edge in range(walk.offset_N1[source], walk.offset_N1[source + 1])
+        if walk.relation_code_M[edge] == near
+    }
+    found = 0
+    for row, (items, features) in enumerate(channel.candidate_features(users)):
+        history = users.views["played_history"]
+        tracks = history.columns["track_id"][row, : int(history.length_B[row])].tolist()
+        full_play = behaviours.load_behaviours().encoder["full_play"]
+        code = history.columns["behaviour"][row].tolist()
+        new = [track for place, track in enumerate(tracks) if track not in tracks[:place] and code[place] == full_play]
+        for item, feature in zip(
+            items.tolist(), features[:, FEATURE_NAMES.index("near_recent_discoveries")], strict=True
+        ):
+            nearness = sum(weight.get((s, item), 0) / (1 + age / 10) for age, s in enumerate(new[::-1][:20]))
+            assert feature == pytest.approx(np.log(nearness + 1e-6), rel=1e-4)
+            found += nearness > 0
+    assert found
+
+
+def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> None:
+    generator = np.random.default_rng(0)
+    requests, count = 200, 30
+    features = generator.random((requests * count, len(FEATURE_NAMES)), dtype=np.float32)
+    is_target = features[:, 3] > 0.9
+    examples = OrderExamples(features, is_target, np.full(requests, count))
+    order = CandidateOrder.fit(examples, OrderConfig(min_candidates_per_leaf=20), 0, 1)
+    assert order is not None
+    items = np.arange(100, 140)
+    ordered, scores = order.reorder(items, features[:count])
+    assert (np.diff(scores) <= 0).all()
+    assert sorted(ordered[:count].tolist()) == items[:count].tolist(), "only candidates with features move"
+    assert ordered[count:].tolist() == items[count:].tolist()
+    ranks = np.argsort(np.argsort(ordered[:count]))
+    assert np.isin(ordered[: is_target[:count].sum()], items[:count][is_target[:count]]).mean() > 0.7
+    assert len(set(ranks.tolist())) == count
+    alone, descending = order.reorder(items, features[:0])
+    assert alone.tolist() == items.tolist() and descending.tolist() == base_scores(40).tolist()
+    none = OrderExamples(features[:count], np.zeros(count, dtype=bool), np.array([count]))
+    assert CandidateOrder.fit(none, OrderConfig(), 0, 1) is None
+
+
+def test_train_part_that_ends_earlier(data: TrainingData) -> None:
+    earlier = end_train_earlier(data, FRACTION)
+    parts = [PARTS[part] for part in earlier.plays.part_P.tolist()]
+    for user in range(len(USERS)):
+        mine = np.flatnonzero(data.plays.user_P == user)
+        before = int((data.plays.part_P[mine] == 0).sum())
+        late = [row for row in mine[:before].tolist() if parts[row] == "validation"]
+        assert 0 < len(late) <= FRACTION * before + 1
+        assert late == list(range(int(mine[0]) + before - len(late), int(mine[0]) + before)), "the newest plays"
+        assert data.plays.session_start_P[late[0]] == late[0], "the cut is the start of a session"
+        assert {parts[row] for row in mine[before:].tolist()} == {"test"}
+    assert data.plays.part_P.max() == 2 and (data.plays.part_P == 1).sum() < (earlier.plays.part_P == 1).sum()
+
+
+def test_order_does_not_learn_from_plays_after_its_requests(tmp_path: Path) -> None:
+    """Examples of the newest requests are the same if all plays after the train part differ, and no co-occurrence edge
+    that they are walked on comes from these requests.
+    """
+    plays = random_plays()
+    data = TrainingData(write_marts(tmp_path / "a", plays), "held_out", recipe("debug"), services=SERVICES)
+    train = int((data.plays.part_P[data.plays.user_P == 0] == 0).sum())
+    later = [
+        (user, "t1", ended + timedelta(0), 180_000) if number % 150 >= train else (user, track, ended, played)
+        for number, (user, track, ended, played) in enumerate(plays)
+    ]
+    other = TrainingData(write_marts(tmp_path / "b", later), "held_out", recipe("debug"), services=SERVICES)
+    other.vocabulary, other.catalog_V = data.vocabulary, data.catalog_V
+    other.plays = replace(other.plays, track_P=other.vocabulary.encode([track for _, track, _, _ in later]))
+    found = []
+    for world in (data, other):
+        earlier = end_train_earlier(world, FRACTION)
+        past = KnowledgeGraphWalks.fit(earlier, replace(CONFIG, order=OrderConfig(trees=0)), Path())
+        past.is_servable_V = earlier.validation_catalog_V
+        found.append(build_examples(past, sample_requests(earlier, 60, 1000, 0), earlier))
+        edges = past.graph.head_T[past.graph.relation_T == past.graph.relations.index(HEARD_NEAR)]
+        is_past = earlier.plays.part_P == 0
+        assert set(edges.tolist()) <= set(earlier.plays.track_P[is_past].tolist())
+        played = earlier.plays.known_at_P[is_past].max()
+        assert past.user_item_history.known_at_F.max() <= played
+    assert found[0].is_target_R.any()
+    assert np.array_equal(found[0].features_RF, found[1].features_RF)
+    assert np.array_equal(found[0].is_target_R, found[1].is_target_R)
+
+
+def test_without_examples_or_gain_the_order_of_the_walk_is_used(
+    data: TrainingData, channel: KnowledgeGraphWalks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = users_at(data, channel.feature_service, USERS, [NEVER] * 4)
+    walk = KnowledgeGraphWalks.fit(data, replace(CONFIG, order=OrderConfig(trees=0)), Path())
+    assert walk.order is None
+    monkeypatch.setattr(CandidateOrder, "fit", classmethod(lambda *_: None))
+    without = KnowledgeGraphWalks.fit(data, CONFIG, Path())
+    assert without.order is None and without.resolved_config.order.trees == 0
+    assert np.array_equal(without.recall(users, 9).items_BK, walk.recall(users, 9).items_BK)
+
+
+class ReversingTrees:
+    """Trees that reverse the order of the walk."""
+
+    def predict(self, features_CF: np.ndarray, **_: object) -> np.ndarray:
+        return -2 * base_scores(len(features_CF))
+
+
+def test_recall_returns_the_best_of_the_pool_by_the_learned_order(
+    data: TrainingData, channel: KnowledgeGraphWalks
+) -> None:
+    users = users_at(data, channel.feature_service, [*USERS, "unknown_user"], [NEVER] * 5)
+    config = replace(CONFIG, order=replace(CONFIG.order, pool=6))
+    parts = (channel.graph, channel.listeners_V, channel.is_servable_V, channel.user_item_history)
+    walk = KnowledgeGraphWalks(config, *parts, channel.path_explainer)
+    reversing = KnowledgeGraphWalks(config, *parts, channel.path_explainer, CandidateOrder(ReversingTrees()))  # type: ignore[arg-type]
+    expected, found = walk.recall(users, 9).items_BK, reversing.recall(users, 9).items_BK
+    assert (expected[:4, 8] > 0).all() and not expected[4].any()
+    assert np.array_equal(found[:, :6], expected[:, 5::-1]) and np.array_equal(found[:, 6:], expected[:, 6:])
+    assert np.array_equal(reversing.recall(users, 3).items_BK, found[:, :3]), "k does not change the pool"

@@ -1,0 +1,110 @@
+"""Learned order of the graph's candidates: boosted trees on top of the order by activation.
+
+LambdaMART (Burges 2010, MSR-TR-2010-82) whose trees correct the order by activation: the score of a candidate is
+`-log(1 + rank) + trees`. Without trees, or where they have nothing to say, the order of the walk remains.
+
+Legend: R candidates of all requests, Q requests, C candidates of one request, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
+from training.recall.knowledge_graph.config import OrderConfig
+
+FILE = "order.txt"
+LIGHTGBM_PARAMETERS: Mapping[str, Any] = {
+    "objective": "lambdarank",
+    "lambdarank_truncation_level": 60,  # about the number of discoveries in a list of 200
+    "feature_fraction": 0.5,
+    "lambda_l2": 20.0,
+    "max_bin": 127,
+    "deterministic": True,
+    "force_col_wise": True,
+    "verbose": -1,
+}
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class OrderExamples:
+    """Candidates of Q past requests, grouped by request, in the order by activation."""
+
+    features_RF: Floats
+    is_target_R: NDArray[np.bool_]
+    count_Q: NDArray[np.int64]  # candidates of each request
+
+    @property
+    def has_both_classes(self) -> bool:
+        """Whether there are both targets and other candidates, as fitting requires."""
+        return bool(self.is_target_R.any() and not self.is_target_R.all())
+
+
+@dataclass(frozen=True)
+class CandidateOrder:
+    """Fitted trees."""
+
+    booster: lightgbm.Booster
+
+    @classmethod
+    def fit(cls, examples: OrderExamples, config: OrderConfig, seed: int, threads: int) -> CandidateOrder | None:
+        """Fit the trees; None if no candidate is a target, or all of them."""
+        if not examples.has_both_classes:
+            return None
+        parameters = {
+            **LIGHTGBM_PARAMETERS,
+            "learning_rate": config.learning_rate,
+            "num_leaves": config.leaves,
+            "min_data_in_leaf": config.min_candidates_per_leaf,
+            "seed": seed,
+            "num_threads": threads,
+        }
+        rank_R = np.concatenate([np.zeros(0), *(base_scores(int(count)) for count in examples.count_Q)])
+        rows = lightgbm.Dataset(
+            examples.features_RF,
+            examples.is_target_R,
+            group=examples.count_Q,
+            init_score=rank_R,
+            feature_name=list(FEATURE_NAMES),
+            params=parameters,
+        )
+        return cls(lightgbm.train(parameters, rows, config.trees))
+
+    def reorder(self, item_K: NDArray[np.int64], features_CF: Floats) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The items of one request by the learned order, and their scores, descending. Runs on the calling thread.
+
+        Args:
+            item_K: Items by activation.
+            features_CF: Features of the first C of them. Further items follow in their order.
+        """
+        C = len(features_CF)
+        base_K = base_scores(len(item_K))
+        score_K = base_K.copy()
+        if C:
+            score_K[:C] += np.asarray(self.booster.predict(features_CF, raw_score=True, num_threads=1))
+            score_K[C:] += min(score_K[:C].min() - base_K[C - 1], 0.0)
+        order_K = np.argsort(-score_K, kind="stable")
+        return item_K[order_K], score_K[order_K]
+
+    def save(self, folder: Path) -> None:
+        """Write a text file."""
+        self.booster.save_model(folder / FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> CandidateOrder | None:
+        """The order that `save` wrote; None if there is none."""
+        return cls(lightgbm.Booster(model_file=folder / FILE)) if (folder / FILE).exists() else None
+
+
+def base_scores(count: int) -> NDArray[np.float64]:
+    """Scores of the order by activation, best first."""
+    return -np.log1p(np.arange(count))
