@@ -166,15 +166,16 @@ def sessions_of(targets):
     )
 
 
-class Successors:
-    """Finds the items after the last seed, in steps."""
+class Finds:
+    """Finds 25 fixed items, then the three after the last seed if it `is_good`, else further fixed items."""
 
-    def __init__(self, step):
-        self.name, self.step = f"step {step}", step
+    def __init__(self, name, first, is_good):
+        self.name, self.first, self.is_good = name, first, is_good
 
     def continue_playlist(self, items_S, title, k):
-        found = items_S[-1] + self.step * np.arange(1, 6)
-        return Candidates.pad_or_truncate(found[None, :], -np.arange(5, dtype=np.float32)[None, :], k)
+        fixed = self.first + np.arange(60)
+        found = np.concatenate([fixed[:25], items_S[-1] + np.arange(1, 4)]) if self.is_good else fixed
+        return Candidates.pad_or_truncate(found[None, :], -np.arange(len(found), dtype=np.float32)[None, :], k)
 
 
 def test_the_first_tracks_of_a_session_are_the_seeds():
@@ -187,8 +188,9 @@ def test_the_first_tracks_of_a_session_are_the_seeds():
 
 def test_without_playlists_weights_are_fitted_on_sessions():
     sessions = sessions_of([np.arange(first, first + 4) for first in range(2, 42)])
-    fitted = fit_on_sessions({source.name: source for source in (Successors(1), Successors(200))}, sessions)
+    sources = (Finds("good", 1_000, is_good=True), Finds("other", 2_000, is_good=False))
+    fitted = fit_on_sessions({source.name: source for source in sources}, sessions)
     assert list(fitted.weights) == ["1"], "sessions are too short for more seeds"
     weights = fitted.weights["1"].weights
-    assert weights["step 1"] > weights["step 200"]
+    assert weights["good"] > weights["other"]
     assert fit_on_sessions({}, sessions_of([np.arange(2, 6)] * 3)).weights == {}
