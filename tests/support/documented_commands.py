@@ -84,6 +84,7 @@ ELSEWHERE = {
     "python -m training.experiments off_policy FILE": "unit/training/experiments/test_command.py",
     "python -m serving": "contract/serving/test_service.py",
     "python -m serving --composed": "integration/serving/test_distributed_start.py",
+    "python -m serving.batch --scene daily --out FOLDER": "unit/serving/batch/test_batch.py",
     "python -m sequences.skew": "integration/serving/test_request_skew.py",
     "BENTOML_HOME=$SEGUE_HOME/bentoml bentoml build": "integration/serving/test_bento_build.py",
     "python -m local.environment feast -c feature_repo apply": "integration/feature_repo/test_feast_commands.py",
