@@ -26,7 +26,7 @@ from pathlib import Path
 from benchmarks.serving import recommend_endpoint
 from config import settings
 
-USERS = 3_000
+USERS = 1_500
 SAMPLES_PER_SECOND = "200"
 STOP_TIMEOUT_S = 60.0
 LISTED_FUNCTIONS = 40
