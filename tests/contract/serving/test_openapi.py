@@ -11,6 +11,8 @@ from serving.http import media_files, openapi
 from serving.pipeline.request import DEFAULT_SCENE, read_path, read_request, read_similar
 from serving.schemas import (
     EventReport,
+    ExplanationResponse,
+    LibraryResponse,
     Problem,
     Recommendation,
     RecommendedMlog,
@@ -29,6 +31,8 @@ PATHS = {
     "/path": Recommendation,
     "/events": EventReport,
     "/listener": UserProfileResponse,
+    "/library": LibraryResponse,
+    "/explain": ExplanationResponse,
     "/listeners": UserIds,
     "/search": SearchResults,
 }

@@ -119,7 +119,7 @@ def test_response_fields(client):
         "artists": ["Artist 0"],
         "artist_ids": ["a0"],
         "duration_ms": 0,
-        "facets": [],
+        "facets": ["quiet"],
         "score": 1.0,
         "channels": ["popularity"],
         "reason": "popularity says so",
@@ -257,9 +257,25 @@ def test_search_by_name(client):
         "track_id": "t2",
         "title": "Song 2",
         "artists": ["Artist 1"],
+        "artist_ids": ["a1"],
+        "duration_ms": 0,
+        "facets": ["quiet"],
         "reason": "because its artist matches",
     }
     assert client.post("/search", json={"words": "artst 1"}).json()["items"][0]["track_id"] == "t2"  # the former name
+
+
+def test_explanation_names_channels_ranks_and_reasons(client):
+    answer = client.post("/explain", json={"user_id": "u", "track_id": "t2"}).json()
+    assert answer["channels"] == [{"name": "popularity", "rank": 3, "reason": "popularity says so"}]
+    assert (answer["track"]["title"], answer["tasks"], answer["graph"]) == ("Song 2", {}, [])
+    assert client.post("/explain", json={"user_id": "u", "track_id": "unknown"}).status_code == 404
+
+
+def test_library_of_an_unknown_user_is_empty(client):
+    lists = {name: [] for name in ("liked", "collected", "disliked", "blocked")}
+    assert client.post("/library", json={"user_id": "nobody"}).json() == {"user_id": "nobody", **lists}
+    assert client.post("/library", json={"user_id": "\u0007"}).status_code == 400
 
 
 def test_search_by_facet_applies_the_filters(client):

@@ -37,7 +37,12 @@ def test_paths_of_users_are_those_with_user_ids() -> None:
 @pytest.mark.parametrize("path", sorted(set(USER_PATHS) - {"/events"}))
 @pytest.mark.parametrize("other", ["you", "ME", "me ", "", "m\u0435"])
 def test_other_users_are_rejected(path: str, other: str) -> None:
-    more = {"/similar": {"track_id": "t"}, "/path": {"from_track": "t", "to_track": "v"}}.get(path, {})
+    required = {
+        "/similar": {"track_id": "t"},
+        "/explain": {"track_id": "t"},
+        "/path": {"from_track": "t", "to_track": "v"},
+    }
+    more = required.get(path, {})
     response = call_as("me", path, user_id=other, **more)
     assert response.status_code == 403 and "token" in json.loads(response.body)["error"]
     for user in ("me", None):

@@ -1,0 +1,60 @@
+"""The library of a user: actions in force, the newest first, with names."""
+
+from serving.pipeline.explain import explain
+from serving.pipeline.library import describe_library
+from serving.pipeline.recall import RecallResult
+from tests.support.serving.small_release import ListChannel, release, tracks
+from training.recall.reason import Reason
+
+OF = release(tracks(8), [ListChannel("popularity", range(2, 10))])
+
+
+def view(*events: tuple[str, str, str]) -> dict[str, list]:
+    """Rows of a view, oldest first, from (behavior, target type, target id)."""
+    columns = [list(column) for column in zip(*events, strict=True)]
+    return dict(zip(("behaviour", "target_type", "target_id"), columns, strict=True)) | {
+        "ended_at": list(range(len(events)))
+    }
+
+
+def test_the_newest_of_an_action_and_its_reversal_counts():
+    liked = view(
+        ("like", "track", "t1"),
+        ("like", "track", "t2"),
+        ("collect", "track", "t1"),
+        ("unlike", "track", "t1"),
+        ("like", "track", "t3"),
+        ("like", "track", "t1"),
+        ("unlike", "track", "t3"),
+    )
+    excluded = view(
+        ("block", "artist", "a1"), ("dislike", "track", "t4"), ("block", "artist", "gone"), ("undislike", "track", "t4")
+    )
+    found = describe_library("u", {"library": liked, "exclusions": excluded}, OF)
+    assert [(entry.target_id, entry.at, entry.name) for entry in found.liked] == [
+        ("t1", 5, "Song 1"),
+        ("t2", 1, "Song 2"),
+    ]
+    assert [entry.track.track_id for entry in found.collected] == ["t1"]
+    assert found.disliked == []
+    assert [(entry.target_id, entry.name, entry.track) for entry in found.blocked] == [
+        ("gone", "", None),
+        ("a1", "Artist 1", None),
+    ]
+
+
+def test_a_way_through_the_graph_names_each_node():
+    steps = (Reason("shared_artist", {"x": "A", "y": "B", "z": "Z"}), Reason("performed_by", {"x": "C", "y": "B"}))
+    reason = Reason("listens_to_path", {"start": "A", "steps": steps})
+
+    class Recall:
+        def recall_for_users(self, *_):
+            found = {"knowledge_graph": ListChannel("knowledge_graph", [5, 4]).recall([None], 2)}
+            return RecallResult(found, {})
+
+        def reasons(self, *_):
+            return [reason]
+
+    found = explain(4, None, OF, Recall(), None)
+    assert [(one.name, one.rank) for one in found.channels] == [("knowledge_graph", 2)]
+    assert [(step.relation, step.node) for step in found.graph] == [("", "A"), (steps[0], "B"), (steps[1], "C")]
