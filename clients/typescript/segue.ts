@@ -10,6 +10,15 @@ export interface CanaryStatus {
   is_in_service: boolean;
 }
 
+/** A recall channel that finds the track. */
+export interface ChannelExplanation {
+  name: string;
+  /** Rank among the candidates of the channel, from 1 */
+  rank: number;
+  /** The channel's reason, as a sentence in the requested language; may be empty */
+  reason: string;
+}
+
 /** A track of a playlist or an mlog. */
 export interface CollectionTrack {
   track_id: string;
@@ -17,6 +26,10 @@ export interface CollectionTrack {
   artists: string[];
   /** 0 if unknown */
   duration_ms: number;
+  /** To block an artist, report an event with target_type artist and action block */
+  artist_ids?: string[];
+  /** Languages, styles, scenes, emotions and themes of the track */
+  facets?: string[];
   /** Audio: an https address or a path of this host; absent if unknown */
   audio_url?: string | null;
   /** Cover: a path of this host; absent if unknown */
@@ -32,15 +45,44 @@ export interface DegradedPart {
   since_s: number;
 }
 
+/** A request for the reasons why a track suits a user. */
+export interface ExplainRequest {
+  /** Id of the user */
+  user_id: string;
+  /** Track to explain */
+  track_id: string;
+  /** Scene in which the track was shown; others than those of /recommend: daily */
+  scene?: string;
+  /** Language of the reasons: English or Chinese */
+  language?: "en" | "zh";
+}
+
 /** A playable track that matches a query. */
 export interface FoundTrack {
   track_id: string;
   title: string;
   artists: string[];
+  /** 0 if unknown */
+  duration_ms: number;
+  /** To block an artist, report an event with target_type artist and action block */
+  artist_ids?: string[];
+  /** Languages, styles, scenes, emotions and themes of the track */
+  facets?: string[];
+  /** Audio: an https address or a path of this host; absent if unknown */
+  audio_url?: string | null;
+  /** Cover: a path of this host; absent if unknown */
+  cover_url?: string | null;
   /** How well it matches; comparable within one response only; 0 for an empty query */
   score: number;
   /** Why it matches, as a sentence in the requested language */
   reason: string;
+}
+
+/** A node on the way through the music graph from what the user listens to to the track. */
+export interface GraphNode {
+  /** How it is connected with the node before; empty for the first one */
+  relation: string;
+  node: string;
 }
 
 /** A set of listened tracks: its name, its most frequent tracks and artists, and its `share` of all
@@ -57,6 +99,12 @@ export interface InvalidField {
   /** JSON pointer (RFC 6901) of the field in the body */
   pointer: string;
   detail: string;
+}
+
+/** A request for what a user liked, saved, marked as not interesting and blocked. */
+export interface LibraryRequest {
+  /** Id of the user */
+  user_id: string;
 }
 
 /** A request for the profile of a user. */
@@ -114,6 +162,11 @@ export interface ProfileEvent {
   track_id: string;
   title: string;
   artists: string[];
+  artist_ids?: string[];
+  duration_ms?: number;
+  facets?: string[];
+  audio_url?: string | null;
+  cover_url?: string | null;
   behaviour: string;
   ended_at: number;
   played_ratio: number;
@@ -128,7 +181,8 @@ export interface RecommendRequest {
   scene?: "daily" | "private_fm" | "playlists" | "mlog";
   /** Number of items; default: that of the scene */
   limit?: number | null;
-  /** Fraction of tracks new to the user; default: the release's share for the scene */
+  /** Fraction of tracks in the response that the user has not played, rounded down to whole tracks;
+   * default: the release's share for the scene */
   discovery?: number | null;
   /** Country of the listener, ISO 3166-1 alpha-2; default: that of the service (`SEGUE_TERRITORY`).
    * Without either, only tracks that are available everywhere are returned */
@@ -180,8 +234,14 @@ export interface RecommendedTrack {
   artists: string[];
   /** 0 if unknown */
   duration_ms: number;
-  /** To block an artist, report an event with target_type artist */
-  artist_ids: string[];
+  /** To block an artist, report an event with target_type artist and action block */
+  artist_ids?: string[];
+  /** Languages, styles, scenes, emotions and themes of the track */
+  facets?: string[];
+  /** Audio: an https address or a path of this host; absent if unknown */
+  audio_url?: string | null;
+  /** Cover: a path of this host; absent if unknown */
+  cover_url?: string | null;
   score: number;
   /** Recall channels that found the track, the one that ranked it highest first */
   channels: string[];
@@ -190,10 +250,6 @@ export interface RecommendedTrack {
   /** Release that recommended the track, if it differs from that of the response: in a daily list that
    * an earlier release began */
   release?: string | null;
-  /** Audio: an https address or a path of this host; absent if unknown */
-  audio_url?: string | null;
-  /** Cover: a path of this host; absent if unknown */
-  cover_url?: string | null;
 }
 
 /** A release that was not taken into service. */
@@ -229,7 +285,7 @@ export interface ReportedEvent {
   /** End of a play, in the same formats; default: now */
   ended_at?: string | number | null;
   /** What the user did */
-  action: "impression" | "play" | "click" | "like" | "collect" | "share" | "download" | "dislike" | "block";
+  action: "impression" | "play" | "click" | "like" | "collect" | "share" | "download" | "dislike" | "block" | "unlike" | "uncollect" | "undislike" | "unblock";
   /** Played time in ms; required for plays, invalid otherwise */
   played_ms?: number | null;
   /** Place in the product */
@@ -306,8 +362,8 @@ export interface SimilarRequest {
 /** How one response was computed. */
 export interface Trace {
   release: string;
-  /** Fraction of new tracks requested from fusion, by the request or the release; null for similar
-   * tracks */
+  /** Fraction of new tracks that the response should have, by the request or the release; null for
+   * requests about tracks */
   discovery: number | null;
   /** Source of the user state: `store`, or if the store failed `memory` (cached) or `nothing` */
   state_from: string;
@@ -330,6 +386,25 @@ export interface Trace {
   explored: number;
   /** Part that failed for this response → what it lacks */
   degraded?: Record<string, string>;
+  /** `discovery` or `max_per_artist` → why the response does not meet it */
+  unmet?: Record<string, string>;
+}
+
+/** A track of the release. */
+export interface Track {
+  track_id: string;
+  title: string;
+  artists: string[];
+  /** 0 if unknown */
+  duration_ms: number;
+  /** To block an artist, report an event with target_type artist and action block */
+  artist_ids?: string[];
+  /** Languages, styles, scenes, emotions and themes of the track */
+  facets?: string[];
+  /** Audio: an https address or a path of this host; absent if unknown */
+  audio_url?: string | null;
+  /** Cover: a path of this host; absent if unknown */
+  cover_url?: string | null;
 }
 
 /** An accepted event about a track that the release in service does not have. */
@@ -402,6 +477,39 @@ export interface EventsRequest {
   events: ReportedEvent[];
 }
 
+/** Why a track suits a user, computed now. */
+export interface ExplanationResponse {
+  track: Track;
+  /** Best rank first; empty if no channel finds the track */
+  channels: ChannelExplanation[];
+  /** Ranking task → probability that the ranker expects */
+  tasks: Record<string, number>;
+  /** Empty without such a way */
+  graph: GraphNode[];
+}
+
+/** A target of an action that the user did not take back. */
+export interface LibraryItem {
+  target_type: string;
+  target_id: string;
+  /** Time of the action, µs since 1970 */
+  at: number;
+  /** Title or name; empty if the release does not know the target */
+  name: string;
+  /** Null for other targets than tracks, and for unknown tracks */
+  track: Track | null;
+}
+
+/** What a user liked, saved, hid and blocked, the newest first. */
+export interface LibraryResponse {
+  user_id: string;
+  liked: LibraryItem[];
+  collected: LibraryItem[];
+  disliked: LibraryItem[];
+  /** Artists, tracks and collections */
+  blocked: LibraryItem[];
+}
+
 /** One response, computed by one release. */
 export interface Recommendation {
   /** To be sent with the events that result from this response */
@@ -414,6 +522,9 @@ export interface Recommendation {
   /** Part of the service that failed for this response → what the response lacks; absent if all parts
    * work */
   degraded?: Record<string, string> | null;
+  /** What the candidates did not allow → how the response differs: `discovery` of the request,
+   * `max_per_artist` of the scene; absent if the response is as requested */
+  unmet?: Record<string, string> | null;
   /** Only if the request has `"debug": true` */
   trace?: Trace | null;
 }
@@ -466,12 +577,18 @@ export class SegueClient {
    * release. A channel that fails or exceeds the deadline is left out; if none is left, popular tracks
    * are returned.
    *
-   * `discovery` is the fraction of tracks that are new to the user, from 0 (none) to 1 (all); the
-   * first positions have fewer of them than the later ones. The list of `daily` stays the same within
-   * the UTC day, grows if more tracks are requested, and has no track of the lists of the last 7 days;
-   * if `discovery` is below one half, only tracks that were listed and not played since are excluded.
-   * A blocked or disliked track leaves the list immediately. `debug` adds a `trace` of the
-   * computation.
+   * `discovery` is the fraction of tracks in the response that are new to the user (not among the
+   * tracks that they have played), from 0 (none) to 1 (all). New tracks are spread evenly: with 0.25
+   * every fourth track is new. The number of new tracks is rounded down, and one random new track may
+   * be added (never with 0). If there are not enough known or new tracks, others fill the list and
+   * `unmet` says so.
+   *
+   * The list of `daily` stays the same within the UTC day, grows if more tracks are requested, and has
+   * no track of the lists of the last 7 days; if `discovery` is below one half, only tracks that were
+   * listed and not played since are excluded. A blocked or disliked track leaves the list immediately.
+   * At most 4 tracks are by one artist, unless there are not enough artists, which `unmet` says. Until
+   * a user has played 3 tracks, tracks that they have only liked are not returned. `debug` adds a
+   * `trace` of the computation.
    *
    * The scene `playlists` returns playlists, `mlog` short videos (mlogs), each with its id, a reason
    * and some of its playable tracks; a click on one, reported as an event with `target_type` playlist
@@ -543,6 +660,25 @@ export class SegueClient {
    */
   async listeners(body: ListenersRequest = {}): Promise<UserIds> {
     return (await this.#send("POST", "/listeners", body)).json();
+  }
+
+  /**
+   * What a user liked, saved, marked as not interesting and blocked.
+   *
+   * The newest of each action and its reversal counts: a like followed by an `unlike` is not listed.
+   */
+  async library(body: LibraryRequest): Promise<LibraryResponse> {
+    return (await this.#send("POST", "/library", body)).json();
+  }
+
+  /**
+   * Why a track suits a user.
+   *
+   * The channels that find the track at the moment with their ranks and reasons, the probabilities
+   * that the ranker expects, and the way through the music graph. Nothing is recorded as shown.
+   */
+  async explain(body: ExplainRequest): Promise<ExplanationResponse> {
+    return (await this.#send("POST", "/explain", body)).json();
   }
 
   /**

@@ -20,6 +20,16 @@ class CanaryStatus(TypedDict):
     is_in_service: bool
 
 
+class ChannelExplanation(TypedDict):
+    """A recall channel that finds the track."""
+
+    name: str
+    rank: int
+    """Rank among the candidates of the channel, from 1"""
+    reason: str
+    """The channel's reason, as a sentence in the requested language; may be empty"""
+
+
 class CollectionTrack(TypedDict):
     """A track of a playlist or an mlog."""
 
@@ -28,6 +38,10 @@ class CollectionTrack(TypedDict):
     artists: list[str]
     duration_ms: int
     """0 if unknown"""
+    artist_ids: NotRequired[list[str]]
+    """To block an artist, report an event with target_type artist and action block"""
+    facets: NotRequired[list[str]]
+    """Languages, styles, scenes, emotions and themes of the track"""
     audio_url: NotRequired[str | None]
     """Audio: an https address or a path of this host; absent if unknown"""
     cover_url: NotRequired[str | None]
@@ -50,10 +64,28 @@ class FoundTrack(TypedDict):
     track_id: str
     title: str
     artists: list[str]
+    duration_ms: int
+    """0 if unknown"""
+    artist_ids: NotRequired[list[str]]
+    """To block an artist, report an event with target_type artist and action block"""
+    facets: NotRequired[list[str]]
+    """Languages, styles, scenes, emotions and themes of the track"""
+    audio_url: NotRequired[str | None]
+    """Audio: an https address or a path of this host; absent if unknown"""
+    cover_url: NotRequired[str | None]
+    """Cover: a path of this host; absent if unknown"""
     score: float
     """How well it matches; comparable within one response only; 0 for an empty query"""
     reason: str
     """Why it matches, as a sentence in the requested language"""
+
+
+class GraphNode(TypedDict):
+    """A node on the way through the music graph from what the user listens to to the track."""
+
+    relation: str
+    """How it is connected with the node before; empty for the first one"""
+    node: str
 
 
 class InterestSummary(TypedDict):
@@ -98,6 +130,11 @@ class ProfileEvent(TypedDict):
     track_id: str
     title: str
     artists: list[str]
+    artist_ids: NotRequired[list[str]]
+    duration_ms: NotRequired[int]
+    facets: NotRequired[list[str]]
+    audio_url: NotRequired[str | None]
+    cover_url: NotRequired[str | None]
     behaviour: str
     ended_at: int
     played_ratio: float
@@ -140,8 +177,14 @@ class RecommendedTrack(TypedDict):
     artists: list[str]
     duration_ms: int
     """0 if unknown"""
-    artist_ids: list[str]
-    """To block an artist, report an event with target_type artist"""
+    artist_ids: NotRequired[list[str]]
+    """To block an artist, report an event with target_type artist and action block"""
+    facets: NotRequired[list[str]]
+    """Languages, styles, scenes, emotions and themes of the track"""
+    audio_url: NotRequired[str | None]
+    """Audio: an https address or a path of this host; absent if unknown"""
+    cover_url: NotRequired[str | None]
+    """Cover: a path of this host; absent if unknown"""
     score: float
     channels: list[str]
     """Recall channels that found the track, the one that ranked it highest first"""
@@ -150,10 +193,6 @@ class RecommendedTrack(TypedDict):
     release: NotRequired[str | None]
     """Release that recommended the track, if it differs from that of the response: in a daily list
     that an earlier release began"""
-    audio_url: NotRequired[str | None]
-    """Audio: an https address or a path of this host; absent if unknown"""
-    cover_url: NotRequired[str | None]
-    """Cover: a path of this host; absent if unknown"""
 
 
 class RefusedRelease(TypedDict):
@@ -191,7 +230,21 @@ class ReportedEvent(TypedDict):
     """Start: ISO 8601 in UTC, or µs since 1970; default: derived from the end"""
     ended_at: NotRequired[str | int | None]
     """End of a play, in the same formats; default: now"""
-    action: Literal["impression", "play", "click", "like", "collect", "share", "download", "dislike", "block"]
+    action: Literal[
+        "impression",
+        "play",
+        "click",
+        "like",
+        "collect",
+        "share",
+        "download",
+        "dislike",
+        "block",
+        "unlike",
+        "uncollect",
+        "undislike",
+        "unblock",
+    ]
     """What the user did"""
     played_ms: NotRequired[int | None]
     """Played time in ms; required for plays, invalid otherwise"""
@@ -234,8 +287,8 @@ class Trace(TypedDict):
 
     release: str
     discovery: float | None
-    """Fraction of new tracks requested from fusion, by the request or the release; null for similar
-    tracks"""
+    """Fraction of new tracks that the response should have, by the request or the release; null for
+    requests about tracks"""
     state_from: str
     """Source of the user state: `store`, or if the store failed `memory` (cached) or `nothing`"""
     stage_ms: dict[str, float]
@@ -257,6 +310,26 @@ class Trace(TypedDict):
     """Random new tracks in the response"""
     degraded: NotRequired[dict[str, str]]
     """Part that failed for this response → what it lacks"""
+    unmet: NotRequired[dict[str, str]]
+    """`discovery` or `max_per_artist` → why the response does not meet it"""
+
+
+class Track(TypedDict):
+    """A track of the release."""
+
+    track_id: str
+    title: str
+    artists: list[str]
+    duration_ms: int
+    """0 if unknown"""
+    artist_ids: NotRequired[list[str]]
+    """To block an artist, report an event with target_type artist and action block"""
+    facets: NotRequired[list[str]]
+    """Languages, styles, scenes, emotions and themes of the track"""
+    audio_url: NotRequired[str | None]
+    """Audio: an https address or a path of this host; absent if unknown"""
+    cover_url: NotRequired[str | None]
+    """Cover: a path of this host; absent if unknown"""
 
 
 class UnknownTrackEvent(TypedDict):
@@ -328,6 +401,42 @@ class EventReport(TypedDict):
     release has the track"""
 
 
+class ExplanationResponse(TypedDict):
+    """Why a track suits a user, computed now."""
+
+    track: Track
+    channels: list[ChannelExplanation]
+    """Best rank first; empty if no channel finds the track"""
+    tasks: dict[str, float]
+    """Ranking task → probability that the ranker expects"""
+    graph: list[GraphNode]
+    """Empty without such a way"""
+
+
+class LibraryItem(TypedDict):
+    """A target of an action that the user did not take back."""
+
+    target_type: str
+    target_id: str
+    at: int
+    """Time of the action, µs since 1970"""
+    name: str
+    """Title or name; empty if the release does not know the target"""
+    track: Track | None
+    """Null for other targets than tracks, and for unknown tracks"""
+
+
+class LibraryResponse(TypedDict):
+    """What a user liked, saved, hid and blocked, the newest first."""
+
+    user_id: str
+    liked: list[LibraryItem]
+    collected: list[LibraryItem]
+    disliked: list[LibraryItem]
+    blocked: list[LibraryItem]
+    """Artists, tracks and collections"""
+
+
 class Recommendation(TypedDict):
     """One response, computed by one release."""
 
@@ -341,6 +450,9 @@ class Recommendation(TypedDict):
     degraded: NotRequired[dict[str, str] | None]
     """Part of the service that failed for this response → what the response lacks; absent if all parts
     work"""
+    unmet: NotRequired[dict[str, str] | None]
+    """What the candidates did not allow → how the response differs: `discovery` of the request,
+    `max_per_artist` of the scene; absent if the response is as requested"""
     trace: NotRequired[Trace | None]
     """Only if the request has `"debug": true`"""
 
@@ -372,12 +484,18 @@ class SegueClient(Transport):
         one release. A channel that fails or exceeds the deadline is left out; if none is left,
         popular tracks are returned.
 
-        `discovery` is the fraction of tracks that are new to the user, from 0 (none) to 1 (all);
-        the first positions have fewer of them than the later ones. The list of `daily` stays the
-        same within the UTC day, grows if more tracks are requested, and has no track of the lists
-        of the last 7 days; if `discovery` is below one half, only tracks that were listed and not
-        played since are excluded. A blocked or disliked track leaves the list immediately. `debug`
-        adds a `trace` of the computation.
+        `discovery` is the fraction of tracks in the response that are new to the user (not among
+        the tracks that they have played), from 0 (none) to 1 (all). New tracks are spread evenly:
+        with 0.25 every fourth track is new. The number of new tracks is rounded down, and one
+        random new track may be added (never with 0). If there are not enough known or new tracks,
+        others fill the list and `unmet` says so.
+
+        The list of `daily` stays the same within the UTC day, grows if more tracks are requested,
+        and has no track of the lists of the last 7 days; if `discovery` is below one half, only
+        tracks that were listed and not played since are excluded. A blocked or disliked track
+        leaves the list immediately. At most 4 tracks are by one artist, unless there are not enough
+        artists, which `unmet` says. Until a user has played 3 tracks, tracks that they have only
+        liked are not returned. `debug` adds a `trace` of the computation.
 
         The scene `playlists` returns playlists, `mlog` short videos (mlogs), each with its id, a
         reason and some of its playable tracks; a click on one, reported as an event with
@@ -394,7 +512,8 @@ class SegueClient(Transport):
             user_id: Id of the user; may be omitted with `seeds` or `title`
             scene: Place in the product: daily, private_fm, playlists, mlog
             limit: Number of items; default: that of the scene
-            discovery: Fraction of tracks new to the user; default: the release's share for the scene
+            discovery: Fraction of tracks in the response that the user has not played, rounded down to
+                whole tracks; default: the release's share for the scene
             territory: Country of the listener, ISO 3166-1 alpha-2; default: that of the service
                 (`SEGUE_TERRITORY`). Without either, only tracks that are available everywhere are
                 returned
@@ -578,6 +697,58 @@ class SegueClient(Transport):
             "/listeners",
             {
                 "limit": limit,
+            },
+        )
+        return answer
+
+    def library(
+        self,
+        *,
+        user_id: str,
+    ) -> LibraryResponse:
+        """What a user liked, saved, marked as not interesting and blocked.
+
+        The newest of each action and its reversal counts: a like followed by an `unlike` is not
+        listed.
+
+        Args:
+            user_id: Id of the user
+        """
+        answer: LibraryResponse = self.post(
+            "/library",
+            {
+                "user_id": user_id,
+            },
+        )
+        return answer
+
+    def explain(
+        self,
+        *,
+        user_id: str,
+        track_id: str,
+        scene: str | None = None,
+        language: Literal["en", "zh"] | None = None,
+    ) -> ExplanationResponse:
+        """Why a track suits a user.
+
+        The channels that find the track at the moment with their ranks and reasons, the
+        probabilities that the ranker expects, and the way through the music graph. Nothing is
+        recorded as shown.
+
+        Args:
+            user_id: Id of the user
+            track_id: Track to explain
+            scene: Scene in which the track was shown; others than those of /recommend: daily
+            language: Language of the reasons: English or Chinese
+        """
+        answer: ExplanationResponse = self.post(
+            "/explain",
+            {
+                "user_id": user_id,
+                "track_id": track_id,
+                "scene": scene,
+                "language": language,
             },
         )
         return answer
