@@ -76,8 +76,8 @@ def encode_clips(music: Path, other: Path) -> Clips:
 def _read_features(encoder: AudioEncoder, source: Path) -> Iterator[NDArray[np.float64]]:
     extensions = {extension for extensions in FORMATS.values() for extension in extensions}
     files = sorted(path for path in source.rglob("*") if path.suffix.lower() in extensions)
-    chosen = np.unique(np.linspace(0, len(files) - 1, MAX_FILES).round().astype(int)) if files else []
-    for path in (files[place] for place in chosen):
+    places = np.unique(np.linspace(0, len(files) - 1, min(len(files), MAX_FILES)).round().astype(int))
+    for path in (files[place] for place in places):
         try:
             yield detection_features(*encoder.encode_with_tags([encoder.load(path)]))[0]
         except MediaError as error:
