@@ -175,8 +175,12 @@ def test_played_tracks_outside_the_catalog_are_recommended(tmp_path: Path) -> No
         assert bool(np.isin(removed, lists).any()) != isinstance(config, DecayPopConfig)
 
 
-def test_the_best_parameters_on_validation_are_chosen_in_turn(tmp_path: Path) -> None:
-    tuned = TunedHeuristics.tune(world(tmp_path), K)
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> TunedHeuristics:
+    return TunedHeuristics.tune(world(tmp_path_factory.mktemp("marts")), K)
+
+
+def test_the_best_parameters_on_validation_are_chosen_in_turn(tuned: TunedHeuristics) -> None:
     assert tuple(tuned.configs) == tuple(GRIDS) == TUNED_BASELINES
     for name, (first, grid) in GRIDS.items():
         metrics = {config: objective(table) for config, table in tuned.table[name].items()}
@@ -188,9 +192,10 @@ def test_the_best_parameters_on_validation_are_chosen_in_turn(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("part", "is_same"), [("test", True), ("validation", False)])
-def test_the_test_part_does_not_influence_the_choice(tmp_path: Path, part: str, is_same: bool) -> None:
-    tuned = [TunedHeuristics.tune(data, K).notes() for data in (world(tmp_path / "a"), world(tmp_path / "b", part))]
-    assert (tuned[0] == tuned[1]) == is_same
+def test_the_test_part_does_not_influence_the_choice(
+    tmp_path: Path, tuned: TunedHeuristics, part: str, is_same: bool
+) -> None:
+    assert (TunedHeuristics.tune(world(tmp_path, part), K).notes() == tuned.notes()) == is_same
 
 
 def test_a_user_without_listens_gets_no_list_of_next_baskets(tmp_path: Path) -> None:
