@@ -256,6 +256,21 @@ def test_the_slate_is_significantly_better_than_the_fused_order_and_the_best_bas
 
 
 @needs_logs
+def test_served_lists_have_the_requested_discoveries_and_few_tracks_per_artist(real):
+    evaluation = real.evaluation()
+    for share, row in evaluation["requested_shares"].items():
+        mean = row["discovery_share"][0]
+        report(f"share of unplayed tracks for discovery {share}", "within .05", f"{mean:.3f}")
+        assert abs(mean - float(share)) <= 0.05
+    median, most = evaluation["slate_lists"]["served"]["tracks_per_artist"]
+    report("tracks by one artist in a list of 30", "at most 4", f"median {median:.0f}, maximum {most}")
+    assert most <= 4
+    cost = evaluation["differences"]["served - served_uncapped"]["recall_at_30"]
+    report("recall@30 that the cap per artist costs", "reported", _interval(cost))
+    assert cost[2] < 0.01, "a cap can only remove better tracks, but for noise"
+
+
+@needs_logs
 @needs_full_size
 def test_attention_is_significantly_better_than_pooling(real):
     difference = real.evaluation()["differences"]["target_attention - sum_pooling"]["not_skipped/gauc"]
