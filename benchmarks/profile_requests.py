@@ -8,7 +8,8 @@ threads. Writes to SEGUE_HOME/reports:
                   threads, and of the thread that holds the interpreter lock
 
 While the lock is held, no other thread runs Python code; the rest of the running threads' samples (matrix products, index
-search) is parallel. py-spy reads the memory of another process: it needs root, or `sysctl kernel.yama.ptrace_scope=0`.
+search) is parallel. Samples are taken by the clock, so other work on the machine distorts them. py-spy reads the memory of another process: it
+needs root, or `sysctl kernel.yama.ptrace_scope=0`.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ def profile(requests: int) -> Path:
 def _sampling(pid: int, output: Path, options: list[str]) -> Iterator[None]:
     program = Path(sysconfig.get_path("scripts")) / "py-spy"
     command = [str(program), "record", "--pid", str(pid), "--output", str(output)]
-    command += ["--function", "--rate", SAMPLES_PER_SECOND, *options]
+    # Pausing the process would make its waiting threads look busy.
+    command += ["--nonblocking", "--function", "--rate", SAMPLES_PER_SECOND, *options]
     output.unlink(missing_ok=True)
     sampler = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
