@@ -8,8 +8,8 @@ threads. Writes to SEGUE_HOME/reports:
                   threads, and of the thread that holds the interpreter lock
 
 While the lock is held, no other thread runs Python code; the rest of the running threads' samples (matrix products, index
-search) is parallel. Samples are taken by the clock, so other work on the machine distorts them. py-spy reads the memory of another process: it
-needs root, or `sysctl kernel.yama.ptrace_scope=0`.
+search) is parallel. Samples are taken by the clock, so other work on the machine distorts them. py-spy reads the memory of
+another process: it needs root, or `sysctl kernel.yama.ptrace_scope=0`.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from training.ranking.interest_evolution.layers import AUGRU
 
 CANDIDATES, EVENTS = 300, 200
 USERS = 10
-LIMITS_MS = {"target_attention": 8.0, "session_domains": 15.0}
+LIMITS_MS = {"target_attention": 5.0, "session_domains": 8.0}
 
 
 def run(name: str, requests: int) -> list[Result]:

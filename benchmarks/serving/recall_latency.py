@@ -3,8 +3,8 @@
 A synthetic catalog and networks of a recipe's sizes (`synthetic_channels`), users with 2,000 plays, no training.
 Results of `run(name, recipe, limit)(tracks)`, p50 in ms:
 
-    recall_50k              50,000 tracks, recipe `small`, exact search; must stay under 10
-    recall_1m               1,000,000 tracks, recipe `full`, approximate search; must stay under 20
+    recall_50k              50,000 tracks, recipe `small`, exact search; must stay under 6
+    recall_1m               1,000,000 tracks, recipe `full`, approximate search; must stay under 11
     <name>_processor        the same in the thread's processor time, which other load affects less
     <name>_floor            processor time of the matrix products and index searches alone (`floors`)
     <name>_over_floor       <name>_processor in units of the floor; must stay under 1.5
