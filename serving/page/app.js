@@ -24,9 +24,9 @@ import { Welcome } from "./views/welcome.js";
 const DAILY = "daily";
 const REQUESTED_USER = new URLSearchParams(location.search).get("user") || "";
 
-// The list of the day is requested before the page is drawn; the first view that needs it takes this answer.
+// The list of the day is requested before the page is drawn, if it opens at home, which takes this answer.
 const early = {};
-if (REQUESTED_USER) {
+if (REQUESTED_USER && ["", "#/"].includes(location.hash)) {
   const answer = api.recommend(REQUESTED_USER, DAILY, preferred());
   answer.catch(() => {}); // the view that takes the answer reports the error
   early[`${REQUESTED_USER} ${preferred()}`] = answer;

@@ -194,6 +194,10 @@ def test_a_new_listener_starts_with_three_tracks(here):
     listening_page.check_new_listener(url_of(here))
 
 
+def test_an_evening_of_a_new_listener(here):
+    listening_page.check_evening(url_of(here))
+
+
 def test_the_page_is_small_and_accessible(here):
     listening_page.check_accessibility(url_of(here), run.find_recent_user(here))
 
