@@ -49,6 +49,8 @@ ELSEWHERE = {
     "python -m local.migrate": "unit/local/test_migrate.py",
     "make backup": "integration/local/test_backup.py",
     "make backup TO=/backups/monday": "integration/local/test_backup.py",
+    "make prune": "unit/local/test_retention.py",
+    "make prune DRY_RUN=1": "unit/local/test_retention.py",
     "make restore": "integration/local/test_backup.py",
     "make restore FROM=/backups/monday SUPPRESSION=/old/forgotten.json": "integration/local/test_backup.py",
     "python -m local.environment python -m sequences.online.rebuild": "integration/feature_repo/test_copied_home.py",
