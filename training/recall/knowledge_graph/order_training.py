@@ -10,25 +10,32 @@ Legend: Q requests, K candidates, F features, U users.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases, iterate_chunks, mean_per_user, recall_at_k
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures, load_user_batches
+from training.data.user_batch import OfflineFeatures, UserBatch, load_user_batches
 from training.engine import trainer
 from training.recall.knowledge_graph.candidate_order import CandidateOrder, OrderExamples
-from training.recall.knowledge_graph.tuning import is_significant_gain
-
-if TYPE_CHECKING:
-    from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
+from training.recall.knowledge_graph.tuning import TunableWalk, is_significant_gain
 
 TRAIN, VALIDATION, TEST = range(len(PARTS))
 CUTOFFS = (20, 50)
 """Numbers of discoveries in a list of 200 between which fusion usually chooses."""
+
+
+class OrderedWalk(TunableWalk, Protocol):
+    """The part of the channel `knowledge_graph` that fitting its order uses."""
+
+    order: CandidateOrder | None
+
+    def candidate_features(self, users: UserBatch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each request: the candidates that the order applies to, by activation, and their features [C, F]."""
 
 
 def end_train_earlier(data: TrainingData, fraction: float) -> TrainingData:
@@ -49,8 +56,8 @@ def end_train_earlier(data: TrainingData, fraction: float) -> TrainingData:
 
 
 def fit_order(
-    channel: KnowledgeGraphWalks,
-    past: KnowledgeGraphWalks,
+    channel: OrderedWalk,
+    past: OrderedWalk,
     past_data: TrainingData,
     data: TrainingData,
     *,
@@ -89,7 +96,7 @@ def sample_requests(data: TrainingData, per_user: int, max_requests: int, seed: 
     return cases.take(np.flatnonzero(cases.items["reachable"].count_C > 0)).sample(per_user, seed, max_requests)
 
 
-def build_examples(channel: KnowledgeGraphWalks, cases: RecallCases, data: TrainingData) -> OrderExamples:
+def build_examples(channel: OrderedWalk, cases: RecallCases, data: TrainingData) -> OrderExamples:
     """The candidates of the requests with their features; requests without a target among them teach nothing."""
     features, targets, counts = [], [], []
     offline = OfflineFeatures(data)
@@ -107,9 +114,7 @@ def build_examples(channel: KnowledgeGraphWalks, cases: RecallCases, data: Train
     return OrderExamples(np.concatenate(features), np.concatenate(targets), np.array(counts, dtype=np.int64))
 
 
-def compare_orders(
-    channel: KnowledgeGraphWalks, order: CandidateOrder, data: TrainingData
-) -> tuple[bool, dict[str, Any]]:
+def compare_orders(channel: OrderedWalk, order: CandidateOrder, data: TrainingData) -> tuple[bool, dict[str, Any]]:
     """Whether the learned order finds significantly more reachable discoveries on validation, and recall of both.
 
     Without validation requests, the order is accepted.

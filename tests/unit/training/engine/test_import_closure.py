@@ -128,6 +128,8 @@ def test_evaluation_is_keyed_by_its_code(tmp_path, monkeypatch):
     class Recorded:
         """A workspace that returns its arguments."""
 
+        recipe = "debug"
+
         def inputs(self, **parts):
             return parts
 
