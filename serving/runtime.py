@@ -30,6 +30,9 @@ from serving.events.online_store import OnlineStore
 from serving.events.suppression import SuppressionListFollower
 from serving.events.user_writers import UserWriters
 from serving.events.write_ahead_log import LOCK_TIMEOUT_S, EventLog, LogBusy, LogLocked, LogPosition
+from serving.inspection.explain import Explanation, explain
+from serving.inspection.library import Library, describe_library
+from serving.inspection.user_profile import UserProfile, describe_user
 from serving.observability import structured_log
 from serving.observability.background import PeriodicTask
 from serving.observability.degradation import EVENT_LOG, ONLINE_STORE, Degradation
@@ -37,9 +40,7 @@ from serving.observability.metrics import Metrics
 from serving.observability.monitors import ServiceMonitor
 from serving.pipeline.collection_pipeline import CollectionPipeline
 from serving.pipeline.daily_lists import DailyLists
-from serving.pipeline.explain import Explanation, explain
 from serving.pipeline.hydrate import Hydrator
-from serving.pipeline.library import Library, describe_library
 from serving.pipeline.path_pipeline import PathPipeline
 from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall
@@ -54,7 +55,6 @@ from serving.pipeline.request import (
 from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchResult, search
 from serving.pipeline.track_pipeline import ExposureWriter, TrackPipeline, encode_tracks
-from serving.pipeline.user_profile import UserProfile, describe_user
 from serving.releases import track_media
 from serving.releases.manager import ReleaseManager
 from serving.releases.served_release import ALL_PARTS, ReleaseParts, ServedRelease, load_release

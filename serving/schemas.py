@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.pipeline.user_profile import InterestSummary, ProfileEvent
+from serving.inspection.user_profile import InterestSummary, ProfileEvent
 from serving.reasons.messages import Language, render_parameter, render_reason
 
 if TYPE_CHECKING:
-    from serving.pipeline.explain import Explanation
+    from serving.inspection.explain import Explanation
     from serving.pipeline.response import RecommendationResponse
     from serving.pipeline.search import SearchResult
 

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from config.settings import SettingError
 from serving import distributed
 from serving.distributed import NoSuchRelease
+from serving.inspection.user_profile import describe_user
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
@@ -25,7 +26,6 @@ from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall, WarmUpFailed
 from serving.pipeline.request import read_path, read_request, read_similar
 from serving.pipeline.track_pipeline import TrackPipeline
-from serving.pipeline.user_profile import describe_user
 from serving.releases.served_release import REMOTE_MODEL
 from serving.releases.warm_up import warm_up
 from serving.remote import array_json

@@ -195,7 +195,8 @@ class CandidateFeatures:
         weight_S = 1 / (1 + RECENCY_DECAY * np.arange(len(source_S)))
         found, position = self._nodes.find(item_C, self._walk_graph.target_M[edge])
         near_C = np.bincount(position, (self._walk_graph.weight_M[edge] * weight_S[place])[found], len(item_C))
-        return np.log(near_C + NEARNESS_FLOOR)
+        nearness_C: Array = np.log(near_C + NEARNESS_FLOOR)
+        return nearness_C
 
     def _is_first(self, track_N: Array) -> Array:
         """Whether each play is the first one of its track."""

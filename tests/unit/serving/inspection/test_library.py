@@ -1,7 +1,7 @@
 """The library of a user: actions in force, the newest first, with names."""
 
-from serving.pipeline.explain import explain
-from serving.pipeline.library import describe_library
+from serving.inspection.explain import explain
+from serving.inspection.library import describe_library
 from serving.pipeline.recall import RecallResult
 from tests.support.serving.small_release import ListChannel, release, tracks
 from training.recall.reason import Reason
