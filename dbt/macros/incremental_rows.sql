@@ -5,37 +5,62 @@
 
 {# Condition on the rows to compute again; `true` in a build from all events.
 
-   `this_user`, `time`: expressions of the user and the time that orders the user's rows. `track`: expression of the track
-   whose length or artist the row depends on. `part_time`: expression of the time that decides the part of the row. #}
-{% macro is_computed_again(this_user, time, track=none, part_time=none) -%}
-    {%- if not execute or not is_incremental() -%}
+   `user`, `time`: expressions of the user and the time that orders the user's rows. `track`: expression of the track whose
+   length or artist the row depends on. `part_time`: expression of the time that decides the part of the row. #}
+{% macro is_computed_again(user, time, track=none, part_time=none) -%}
+    {%- set moved = moved_times() if execute and is_incremental() and part_time else [] -%}
+    {%- if not execute or not is_incremental() or moved == "all" -%}
         true
     {%- else -%}
-        {%- set moved = moved_parts(part_time) if part_time else "" -%}
-        {%- if moved == "true" -%}
-            true
-        {%- else -%}
+        (
             (
                 exists (
                     select 1 from {{ state_table("int_changed_users") }} as changed
                     where
-                        changed.user_id = {{ this_user }}
+                        changed.user_id = {{ user }}
                         {%- if not (part_time and is_split_by_user()) %}
                         and {{ time }} >= changed.from_date
                         {%- endif %}
                 )
-                {%- if track %}
-                or exists (
-                    select 1 from {{ state_table("int_changed_tracks") }} as changed_tracks
-                    where changed_tracks.track_id = {{ track }}
-                )
-                {%- endif %}
-                {%- if moved %}
-                or {{ moved }}
+                {%- if not (part_time and is_split_by_user()) %}
+                and {{ time }} >= {{ first_changed_day() }}
                 {%- endif %}
             )
-        {%- endif -%}
+            {%- if track and has_changed_tracks() %}
+            or exists (
+                select 1 from {{ state_table("int_changed_tracks") }} as changed_tracks
+                where changed_tracks.track_id = {{ track }}
+            )
+            {%- endif %}
+            {%- for first, end in moved %}
+            or ({{ part_time }} >= timestamp '{{ first }}' and {{ part_time }} < timestamp '{{ end }}')
+            {%- endfor %}
+        )
     {%- endif -%}
+{%- endmacro %}
+
+{# Condition on `time` that all rows fulfil that `is_computed_again` selects by user or part, so that older row groups are not
+   read; `true` if rows of any time may be selected. #}
+{% macro is_recent(time, has_parts=false) -%}
+    {%- set moved = moved_times() if execute and is_incremental() and has_parts else [] -%}
+    {%- if (
+        not execute or not is_incremental() or has_changed_tracks() or moved == "all" or (has_parts and is_split_by_user())
+    ) -%}
+        true
+    {%- else -%}
+        {#- Times of a row may differ by less than a day. -#}
+        (
+            {{ time }} >= {{ first_changed_day() }}
+            {%- for first, end in moved %}
+            or ({{ time }} >= timestamp '{{ first }}' - interval 1 day and {{ time }} < timestamp '{{ end }}')
+            {%- endfor %}
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+{# True if a track has changed. #}
+{% macro has_changed_tracks() -%}
+    {{ return(run_query("select count(*) from " ~ state_table("int_changed_tracks")).rows[0][0] > 0) }}
 {%- endmacro %}
 
 {# Join with the changed users that restricts `rows` to those from the first changed day on; nothing in a build from all
@@ -61,27 +86,22 @@
     {{ return(read_cuts()[0] == "user_time") }}
 {%- endmacro %}
 
-{# Condition on times between the previous and the present cut; "true" if all parts may have changed, "" if none has. #}
-{% macro moved_parts(time) -%}
+{# [first, end] of the times between the previous and the present cuts, whose part has changed; "all" if all parts may have
+   changed. #}
+{% macro moved_times() -%}
     {%- set state = build_state() -%}
     {%- set cuts = read_cuts() -%}
     {%- if state is none or state.split != cuts[0] -%}
-        {{ return("true") }}
-    {%- endif -%}
-    {%- if cuts[0] == "user_time" -%}
-        {{ return("") }}
+        {{ return("all") }}
     {%- endif -%}
     {%- set moved = [] -%}
     {%- for old, new in [(state.validation_from, cuts[1]), (state.test_from, cuts[2])] if old != new -%}
         {%- if not old or not new -%}
-            {{ return("true") }}
+            {{ return("all") }}
         {%- endif -%}
-        {%- do moved.append(
-            "(" ~ time ~ " >= least(timestamp '" ~ old ~ "', timestamp '" ~ new ~ "') and " ~ time
-            ~ " < greatest(timestamp '" ~ old ~ "', timestamp '" ~ new ~ "'))"
-        ) -%}
+        {%- do moved.append([old, new] | sort) -%}
     {%- endfor -%}
-    {{ return(moved | join(" or ")) }}
+    {{ return(moved) }}
 {%- endmacro %}
 
 {# Statement that deletes rows of `this`, named `stale` in the condition, before the model appends to it. #}

@@ -21,6 +21,7 @@ events as (
 plays as (
 
     select * from {{ ref("int_plays_clocked") }}
+    where {{ is_recent("ended_at") }}
 
 ),
 

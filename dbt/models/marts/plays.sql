@@ -16,6 +16,7 @@ with
 events as (
 
     select * from {{ ref("events") }}
+    where {{ is_recent("ended_at", has_parts=true) }}
 
 ),
 
