@@ -13,6 +13,7 @@ import re
 import shlex
 import sys
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import cast
 
@@ -100,6 +101,7 @@ class Settings:
     release_private_key: str = ""  # PEM file of the key to sign releases with; empty: releases are not signed
     tables_url: str = ""  # s3:// URL of landing zone, quarantine and marts; empty: below `home`
     media_root: Path | None = None  # folder that media paths of logs are relative to; None: the landed folder
+    simulated_last_day: str = ""  # last day of a world that is simulated, YYYY-MM-DD; empty: yesterday (UTC)
     allow_remote: bool = False  # whether services may listen on a `host` that other machines can reach
 
     @property
@@ -249,6 +251,7 @@ def load_settings() -> Settings:
         release_private_key=_file("SEGUE_RELEASE_PRIVATE_KEY"),
         tables_url=_object_store_url("SEGUE_TABLES"),
         media_root=_folder("SEGUE_MEDIA_ROOT"),
+        simulated_last_day=_day("SEGUE_SIMULATED_LAST_DAY"),
         allow_remote=_choice("SEGUE_ALLOW_REMOTE", ("no", "yes")) == "yes",
     )
 
@@ -329,6 +332,14 @@ def _share(name: str, default: float) -> float:
             f"{name}={text!r} is not a fraction; set it to 0 (none) to 1 (all), or unset it for {default:g}"
         )
     return share
+
+
+def _day(name: str) -> str:
+    text = os.environ.get(name, "")
+    try:
+        return date.fromisoformat(text).isoformat() if text else ""
+    except ValueError:
+        raise SettingError(f"{name} is {text!r}; write a day as 2026-06-30, or leave it out") from None
 
 
 def _country(name: str) -> str:

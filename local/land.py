@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from config.settings import ROOT, SettingError, Settings, load_settings
@@ -47,12 +48,14 @@ def list_landed_sources(settings: Settings) -> list[str]:
 
 
 def simulate_world(settings: Settings, recipe: str) -> Path:
-    """Folder of the recipe's simulated world, generated unless it is complete."""
+    """Folder of the recipe's simulated world, generated unless it is complete. It ends yesterday, as a real log would."""
     world, folder = WORLD_SIZES[recipe], settings.home / "simulated" / recipe
     complete = folder / "complete"
     if not complete.exists():
         print(f"simulating {world.users:,} users, {world.tracks:,} tracks, {world.days} days", flush=True)
         size = ["--users", str(world.users), "--tracks", str(world.tracks), "--days", str(world.days)]
+        yesterday = datetime.now(UTC).date() - timedelta(days=1)
+        size += ["--last-day", settings.simulated_last_day or yesterday.isoformat()]
         _run_module("ingestion.simulate", *size, "--seed", str(SEED), "--out", str(folder))
         complete.touch()
     return folder

@@ -1,7 +1,8 @@
 """Message catalogs: every text that a listener reads, one JSON file per language, shared with the listening page.
 
-Sections of `messages/<language>.json`: `reasons` (by reason code), `page`, `behaviours`, `scenes`, `channels` and `facets`
-(names of languages, styles, listening scenes, emotions and themes by their value in the data).
+Sections of `messages/<language>.json`: `reasons` (by reason code), `ago` (times in the past), `page`, `behaviours`,
+`scenes`, `channels`, `tasks` (predictions of the ranker) and `facets` (names of languages, styles, listening scenes,
+emotions and themes by their value in the data).
 Knows nothing about HTTP or channels.
 """
 
@@ -19,6 +20,8 @@ Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 MESSAGES_FOLDER = Path(__file__).parent / "messages"
 FACET_SEPARATOR = " · "
+TIME_UNITS = (("years", 365, 730), ("months", 30, 60), ("weeks", 7, 14), ("days", 1, 0))
+"""Unit of times in the past, its days, and the least number of days that is told in it."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +42,8 @@ def render_reason(reason: Reason | None, language: Language) -> str:
         _log_missing_message(reason.code)
         return ""
     names = {name: render_parameter(value, language) for name, value in reason.parameters.items()}
+    if isinstance(days := reason.parameters.get("days"), int):
+        names["ago"] = render_days_ago(days, language)
     return str(template.format(**names))
 
 
@@ -52,6 +57,14 @@ def render_parameter(value: ReasonParameter, language: Language) -> str:
     if any(isinstance(one, Reason) for one in value):
         return str(messages["stepSeparator"]).join(render_parameter(one, language) for one in value)
     return FACET_SEPARATOR.join(messages["facets"].get(one, one) for one in value)
+
+
+def render_days_ago(days: int, language: Language) -> str:
+    """A time in the past in words: days, from 14 on weeks, from 60 on months, from two years on years."""
+    unit, length = next((unit, length) for unit, length, least in TIME_UNITS if days >= least)
+    count = days // length
+    forms = load_messages(language)["ago"]
+    return str(forms[f"{unit}_1" if count == 1 else unit]).format(count=count)
 
 
 @cache

@@ -38,13 +38,15 @@ def undisturbed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    here = Installation(tmp_path_factory.mktemp("home"))
-    try:
-        here.start()
-        yield here
-    finally:
-        here.stop()
-        shutil.rmtree(here.settings.home, ignore_errors=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGUE_SIMULATED_LAST_DAY", "2026-06-30")  # the day before AS_OF
+        here = Installation(tmp_path_factory.mktemp("home"))
+        try:
+            here.start()
+            yield here
+        finally:
+            here.stop()
+            shutil.rmtree(here.settings.home, ignore_errors=True)
 
 
 def has_started_models(here, number):

@@ -89,6 +89,25 @@ def test_phrases_facets_and_steps_are_rendered_in_the_language() -> None:
     assert render_reason(interest, "zh") == "因为你在听 粤语 · unlisted genre"
 
 
+@pytest.mark.parametrize(
+    ("days", "english", "chinese"),
+    [
+        (1, "yesterday", "昨天"),
+        (13, "13 days ago", "13 天前"),
+        (14, "2 weeks ago", "2 周前"),
+        (59, "8 weeks ago", "8 周前"),
+        (60, "2 months ago", "2 个月前"),
+        (151, "5 months ago", "5 个月前"),
+        (729, "24 months ago", "24 个月前"),
+        (800, "2 years ago", "2 年前"),
+    ],
+)
+def test_times_in_the_past_are_told_in_words(days: int, english: str, chinese: str) -> None:
+    reason = Reason("listened_times_days_ago", {"times": 7, "days": days})
+    assert render_reason(reason, "en") == f"because you have listened to it 7 times, last {english}"
+    assert render_reason(reason, "zh") == f"因为你听过 7 次，最近一次在{chinese}"
+
+
 def test_a_reason_without_a_message_renders_empty() -> None:
     assert render_reason(None, "en") == render_reason(Reason("no_such_code"), "zh") == ""
 
