@@ -200,7 +200,8 @@ class CandidateFeatures:
 
     def _is_first(self, track_N: Array) -> Array:
         """Whether each play is the first one of its track."""
-        return self._nodes.last_occurrence_mask(track_N[::-1])[::-1]
+        is_first_N: Array = self._nodes.last_occurrence_mask(track_N[::-1])[::-1]
+        return is_first_N
 
 
 def _rank_within(group_C: Array, order_C: Array) -> Array:
