@@ -77,7 +77,8 @@
 
 {# The first day on which any user has changed, as a literal, so that older row groups are not read. #}
 {% macro first_changed_day() -%}
-    {%- set first = run_query("select cast(min(from_date) as string) from " ~ state_table("int_changed_users")).rows[0][0] -%}
+    {%- set query = "select cast(min(from_date) as string) from " ~ state_table("int_changed_users") if execute -%}
+    {%- set first = run_query(query).rows[0][0] if execute else none -%}
     timestamp '{{ first or "9999-12-31" }} 00:00:00'
 {%- endmacro %}
 
@@ -162,6 +163,8 @@
                 where played.user_id = {{ rows }}.user_id
             )
         )
+    {%- else -%}
+        true
     {%- endif -%}
 {%- endmacro %}
 
@@ -175,6 +178,8 @@
                 where changed_tracks.track_id = {{ track }}
             )
         )
+    {%- else -%}
+        true
     {%- endif -%}
 {%- endmacro %}
 

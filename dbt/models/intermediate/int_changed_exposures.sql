@@ -1,7 +1,7 @@
 -- depends_on: {{ ref("int_changed_users") }}
 -- depends_on: {{ ref("int_changed_tracks") }}
 -- The first day in a build from all events.
-{%- set state = build_state() %}
+{%- set state = build_state() if execute else none %}
 with
 
 {% if state is none %}

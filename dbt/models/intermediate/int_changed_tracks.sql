@@ -1,5 +1,5 @@
 -- Empty in a build from all events.
-{%- set state = build_state() %}
+{%- set state = build_state() if execute else none %}
 with
 
 measured as (

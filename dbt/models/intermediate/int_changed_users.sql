@@ -1,6 +1,6 @@
 -- depends_on: {{ ref("stg_listening_events") }}
 -- Empty in a build from all events.
-{%- set state = build_state() %}
+{%- set state = build_state() if execute else none %}
 with
 
 {% if state is none %}

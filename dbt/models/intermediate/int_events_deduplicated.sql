@@ -12,6 +12,15 @@
 -- Each CTE reads the table itself, because a CTE that is used more than once is materialized.
 with
 
+-- Only used in an incremental build.
+changed_events as (
+
+    select landed.event_id
+    from {{ ref("stg_listening_events") }} as landed
+    {{ join_changed_users("landed.user_id", "landed.ended_at") }}
+
+),
+
 -- An event may be landed more than once, late or in two partitions. Only these few events are sorted.
 repeated as (
 
@@ -19,13 +28,7 @@ repeated as (
     from {{ ref("stg_listening_events") }}
     where
         ended_at < {{ as_of() }}
-        {% if is_incremental() %}
-        and event_id in (
-            select landed.event_id
-            from {{ ref("stg_listening_events") }} as landed
-            {{ join_changed_users("landed.user_id", "landed.ended_at") }}
-        )
-        {% endif %}
+        and {{ "event_id in (select event_id from changed_events)" if is_incremental() else "true" }}
     group by event_id
     having count(*) > 1
 

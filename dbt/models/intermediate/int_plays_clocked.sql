@@ -62,7 +62,8 @@ with_previous as (
         plays.*,
         coalesce(kept.session_number, 0) as kept_sessions,
         cast(
-            row_number() over (partition by plays.user_id order by plays.event_number) - 1 + coalesce(kept.plays, 0) as bigint
+            row_number() over (partition by plays.user_id order by plays.event_number) - 1
+            + coalesce(kept.plays, 0) as bigint
         ) as play_number,
         coalesce(
             lag(plays.ended_us) over (partition by plays.user_id order by plays.event_number), kept.ended_us

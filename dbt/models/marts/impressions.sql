@@ -16,8 +16,8 @@ with
 impressions as (
 
     select
-        *,
-        case when target_type = 'track' then target_id end as track_id
+        resolved.*,
+        case when resolved.target_type = 'track' then resolved.target_id end as track_id
     from {{ ref("int_impressions_resolved") }} as resolved
     where {{ is_computed_again(
         "resolved.user_id",

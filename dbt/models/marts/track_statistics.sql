@@ -16,9 +16,7 @@ with
 events as (
 
     select * from {{ ref("events") }}
-    {% if is_incremental() %}
     where {{ is_statistic_computed_again("events.track_id", "events.known_at + interval 28 day") }}
-    {% endif %}
 
 ),
 
@@ -100,9 +98,7 @@ final as (
         summed.plays_28d
     from summed
     left join kept on summed.track_id = kept.track_id
-    {% if is_incremental() %}
     where {{ is_statistic_computed_again("summed.track_id", "summed.known_at - interval 1 day") }}
-    {% endif %}
 
 )
 

@@ -15,9 +15,7 @@ with
 plays as (
 
     select * from {{ ref("plays") }}
-    {% if is_incremental() %}
     where {{ is_profile_computed_again("plays", "plays.known_at") }}
-    {% endif %}
 
 ),
 
@@ -29,9 +27,7 @@ first_plays_of_tracks as (
         track_id,
         min(play_number) as play_number
     from {{ ref("plays") }}
-    {% if is_incremental() %}
-    where user_id in (select user_id from plays)
-    {% endif %}
+    where {{ "user_id in (select user_id from plays)" if is_incremental() else "true" }}
     group by user_id, track_id
 
 ),
@@ -45,9 +41,7 @@ first_plays_of_artists as (
     from {{ ref("plays") }}
     where
         artist_id is not null
-        {% if is_incremental() %}
-        and user_id in (select user_id from plays)
-        {% endif %}
+        and {{ "user_id in (select user_id from plays)" if is_incremental() else "true" }}
     group by user_id, artist_id
 
 ),

@@ -1,0 +1,4 @@
+"""`target` for sqlfluff, which renders models without dbt."""
+
+database = "warehouse"
+schema = "main"
