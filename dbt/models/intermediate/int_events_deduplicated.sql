@@ -62,8 +62,8 @@ single_copies as (
         landed.*,
         1 as copy_number
     from {{ ref("stg_listening_events") }} as landed
-    {{ join_changed_users("landed.user_id", "landed.ended_at") }}
     left join repeated on landed.event_id = repeated.event_id
+    {{ join_changed_users("landed.user_id", "landed.ended_at") }}
     where landed.ended_at < {{ as_of() }} and repeated.event_id is null
 
 ),
