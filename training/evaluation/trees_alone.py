@@ -78,8 +78,7 @@ class TreesAlone:
         dense = batch.users.context_BU, batch.candidates.features_BCF, batch.candidates.matches_BCM
         features = [part.numpy() for part in dense]
         logits_BT = np.stack([trees.predict_logits(*features)[:, 0] for trees in self.trees.values()], axis=1)
-        probability_BT: Floats = 1 / (1 + np.exp(-logits_BT))
-        return probability_BT
+        return (1 / (1 + np.exp(-logits_BT))).astype(np.float32)
 
 
 def _feature_count(ranker: FittedRanker) -> int:

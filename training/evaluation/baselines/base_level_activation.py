@@ -46,14 +46,15 @@ class BaseLevelActivation:
         age_s = np.maximum((cases.request_at_C[case] - plays.known_at_N[:seen]) / 1e6, MIN_AGE_S)
         strength = np.exp(-self.config.decay * np.log(age_s))  # faster than a power
         weight = np.where(plays.is_listened_N[:seen], strength, self.config.skip * strength)
-        return np.bincount(plays.track_N[:seen], weight, minlength=len(plays.tracks_T))
+        score_T: Floats = np.bincount(plays.track_N[:seen], weight, minlength=len(plays.tracks_T))
+        return score_T
 
     def recall(self, cases: UserCases, k: int) -> Ints:
         """Lists [C, K], best first, ties by smaller track code, padded with 0."""
         lists_CK = np.zeros((len(cases), k), dtype=np.int64)
         for case in range(len(cases)):
             score_T = self.scores(cases, case)
-            count = min(k, np.count_nonzero(score_T))
+            count = min(k, int((score_T > 0).sum()))
             if count:
                 threshold = np.partition(score_T, len(score_T) - count)[len(score_T) - count]
                 top = np.flatnonzero(score_T >= threshold)

@@ -58,8 +58,8 @@ class NextBasketBaseline(ABC):
             scores = np.concatenate([scores, self.vectors_IU[further_M] @ weights_UC])
         item_CK = top_k(scores, k)
         tracks = np.concatenate([tracks_T, listens.tracks_I[further_M]])
-        has_listens_C = own_TC.any(0)
-        return np.where((item_CK >= 0) & has_listens_C[:, None], tracks[item_CK], 0)
+        is_listed_CK = (item_CK >= 0) & (own_TC.max(0, initial=0) > 0)[:, None]
+        return np.where(is_listed_CK, tracks[item_CK], 0)
 
     def _further_candidates(self, weights_UC: NDArray[np.float32], own_columns: Ints, minimum: float) -> Ints:
         """Columns that the user has not played and whose score can reach `minimum` in any case.
