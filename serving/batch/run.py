@@ -71,9 +71,11 @@ def open_runtime(settings: Settings, metrics: Metrics) -> Runtime:
         BatchError: No release is in service.
     """
     runtime = Runtime(replace(settings, recall_deadline_ms=NO_DEADLINE_MS), metrics, is_service=False)
-    if not runtime.status()["release"]:
+    status = runtime.status()
+    if not status["release"]:
         runtime.close()
-        raise BatchError(NO_RELEASE_MESSAGE)
+        refused = [f"release {one['release']} was rejected: {one['why']}" for one in status["refused"]]
+        raise BatchError("; ".join(refused) or NO_RELEASE_MESSAGE)
     return runtime
 
 
