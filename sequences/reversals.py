@@ -52,3 +52,28 @@ def _mark_reversed(batch: SequenceBatch, row: int, code_of: dict[int, int], is_k
         if item >= FIRST_CODE:
             earlier_L = (behaviour_L[:place] == code_of[int(behaviour_L[place])]) & (item_L[row, :place] == item)
             is_kept_BL[row, :place] &= ~earlier_L
+
+
+def find_reversed(
+    item_E: NDArray[np.integer],
+    behaviour_E: NDArray[np.integer],
+    user_E: NDArray[np.integer],
+    is_past_E: NDArray[np.bool_],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which events of an event table are no reversals, and which ones the user takes back later.
+
+    Args:
+        item_E: Track codes of E events, sorted by user and time.
+        behaviour_E: Their behavior codes.
+        user_E: Their users, ascending.
+        is_past_E: Which events are known; reversals after that take nothing back.
+    """
+    code = load_behaviours().encoder
+    code_of = {code[reversal]: code[name] for reversal, name in reversed_behaviours().items()}
+    is_reversal_E = np.isin(behaviour_E, list(code_of))
+    is_reversed_E = np.zeros(len(item_E), dtype=bool)
+    for event in np.flatnonzero(is_reversal_E & is_past_E).tolist():
+        earlier = slice(int(np.searchsorted(user_E, user_E[event])), event)
+        is_same_E = (behaviour_E[earlier] == code_of[int(behaviour_E[event])]) & (item_E[earlier] == item_E[event])
+        is_reversed_E[earlier] |= is_same_E
+    return ~is_reversal_E, is_reversed_E

@@ -15,7 +15,7 @@ import numpy as np
 
 from sequences import behaviours
 from sequences.batch import FIRST_CODE
-from sequences.reversals import reversed_behaviours
+from sequences.reversals import find_reversed
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.recall.histories import Histories
@@ -62,8 +62,8 @@ class WindowSampler:
         last_U = _last_train_time(data, reader.users)
         is_train_E = reader.known_at_E <= np.repeat(last_U, np.diff(reader.offset_U1))
         user_E = np.repeat(np.arange(len(reader.users), dtype=np.int32), np.diff(reader.offset_U1))
-        # As in requests, reversals are no events of a sequence.
-        is_event_E, is_reversed_E = _find_reversed(item_E, behaviour_E, user_E, is_train_E)
+        # As in requests, reversals are no events of a sequence; what they take back is an input, but no target.
+        is_event_E, is_reversed_E = find_reversed(item_E, behaviour_E, user_E, is_train_E)
         self.item_E, self.behaviour_E, is_train_E, user_E, is_reversed_E, began_E, ended_E = (
             column_E[is_event_E]
             for column_E in (
@@ -134,21 +134,6 @@ class WindowSampler:
             new_BL,
         )
         return Windows(*(np.where(is_event_BL, column, np.int64(0)) for column in columns))
-
-
-def _find_reversed(
-    item_E: np.ndarray, behaviour_E: np.ndarray, user_E: np.ndarray, is_train_E: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which events are no reversals, and which ones the user takes back later in the training events: no targets."""
-    code = behaviours.load_behaviours().encoder
-    code_of = {code[reversal]: code[name] for reversal, name in reversed_behaviours().items()}
-    is_reversal_E = np.isin(behaviour_E, list(code_of))
-    is_reversed_E = np.zeros(len(item_E), dtype=bool)
-    for event in np.flatnonzero(is_reversal_E & is_train_E).tolist():
-        earlier = slice(int(np.searchsorted(user_E, user_E[event])), event)
-        is_same_E = (behaviour_E[earlier] == code_of[int(behaviour_E[event])]) & (item_E[earlier] == item_E[event])
-        is_reversed_E[earlier] |= is_same_E
-    return ~is_reversal_E, is_reversed_E
 
 
 class FutureTargetSampler:

@@ -9,7 +9,7 @@ from config.dbt_variables import DBT_FOLDER
 from ingestion import contract
 from sequences.batch import FIRST_CODE, SequenceBatch
 from sequences.behaviours import load_behaviours
-from sequences.reversals import drop_reversed, reversed_behaviours
+from sequences.reversals import drop_reversed, find_reversed, reversed_behaviours
 from sequences.views import REVERSALS
 
 NAMES = ("full_play", "skip", "like", "unlike", "dislike", "undislike")
@@ -45,6 +45,25 @@ def test_reversals_and_what_they_take_back_are_dropped():
     assert found.length_B.tolist() == expected.length_B.tolist()
     for name, column in expected.columns.items():
         assert (found.columns[name] == column).all(), name
+
+
+def test_events_that_are_taken_back_later_by_the_same_user_are_found():
+    code = load_behaviours().encoder
+    events = [  # user, behavior, item, whether it is known, whether it is taken back
+        (0, "like", 2, True, True),
+        (0, "like", 3, True, False),
+        (0, "unlike", 2, True, False),
+        (0, "like", 2, True, False),
+        (0, "unlike", 3, False, False),  # not known yet
+        (1, "like", 2, True, True),
+        (1, "collect", 2, True, False),
+        (1, "unlike", 2, True, False),
+        (2, "unlike", 3, True, False),
+    ]
+    user_E, names, item_E, is_past_E, expected_E = (np.array(column) for column in zip(*events, strict=True))
+    is_event_E, is_reversed_E = find_reversed(item_E, np.array([code[name] for name in names]), user_E, is_past_E)
+    assert is_event_E.tolist() == [name != "unlike" for name in names]
+    assert is_reversed_E.tolist() == expected_E.tolist()
 
 
 def test_a_batch_without_reversals_is_returned_as_it_is():

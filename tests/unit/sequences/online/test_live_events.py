@@ -82,7 +82,7 @@ FULL = stored(encode_live_row([event("a", 1), event("b", 2), event("c", 3)]))
         ([event("c", 3)], False),
         ([event("d", 4, "click"), event("d", 4, "click")], False),
         ([event("d", 4)], False),  # a fourth play displaces the first one
-        ([event("d", 4, "like", "artist")], False),  # not visible in any view
+        ([event("d", 4, "full_play", "artist")], False),  # not visible in any view
     ],
 )
 def test_only_ordered_events_that_displace_none_are_appended(
