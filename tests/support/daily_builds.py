@@ -39,7 +39,8 @@ def build(runner: dbtRunner, variables: dict[str, Any]) -> None:
     """
     result = runner.invoke([*ARGUMENTS, "--vars", json.dumps(variables)])
     if not result.success:
-        failed = [f"{node.node.name}: {node.message}" for node in result.result or [] if node.status == "error"]
+        nodes: Any = result.result or []
+        failed = [f"{node.node.name}: {node.message}" for node in nodes if node.status == "error"]
         raise SystemExit(f"dbt build {variables}: {result.exception or failed}")
 
 

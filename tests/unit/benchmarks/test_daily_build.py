@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.data import daily_build
+from benchmarks.data import daily_build, resource_usage
 from benchmarks.data.resource_usage import ResourceUsage
 
 
@@ -24,7 +24,7 @@ def test_the_next_day_and_a_late_event_are_landed_between_the_builds(
             builds.append((len(files), sum(pq.read_metadata(file).num_rows for file in files)))
         return ResourceUsage(1, 2 if "materialize" in str(command) else 1, 0)
 
-    monkeypatch.setattr(daily_build.resource_usage, "run", run)
+    monkeypatch.setattr(resource_usage, "run", run)
     results = {result.name: result.value for result in daily_build.run(400)}
     histories = [builds[number : number + 4] for number in range(0, len(builds), 4)]
     for days, (first, next_day, unchanged, late) in zip(daily_build.DAYS, histories, strict=True):

@@ -31,9 +31,13 @@ def here(tmp_path: Path) -> Settings:
 def write(path: Path, text: str = "x", days_old: float = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-    changed = (NOW - timedelta(days=days_old)).timestamp()
-    os.utime(path, (changed, changed))
+    set_age(path, days_old)
     return path
+
+
+def set_age(path: Path, days: float) -> None:
+    changed = (NOW - timedelta(days=days)).timestamp()
+    os.utime(path, (changed, changed))
 
 
 def removed(here: Settings, store: str) -> set[str]:
@@ -82,11 +86,11 @@ def test_workspaces_of_served_releases_and_the_newest_of_a_recipe_stay(here: Set
     for name in ("2026-03-01-small", "2026-04-01-small", "2026-05-01-small", "2026-03-01-debug"):
         folder = write(here.training / name / "held_out" / "model", days_old=40).parent
         for path in (folder, folder.parent):
-            os.utime(path, ((NOW - timedelta(days=40)).timestamp(),) * 2)
+            set_age(path, 40)
     write_release(here, "active", 50, "2026-03-01")
     write_pointer(here, "active", [], [])
     write(here.training / "kept" / "final-1" / "array", days_old=40)
-    os.utime(here.training / "kept" / "final-1", ((NOW - timedelta(days=40)).timestamp(),) * 2)
+    set_age(here.training / "kept" / "final-1", 40)
     write(here.training / "kept" / "final-2" / "array", days_old=1)
     assert removed(here, "workspaces") == {"training/2026-04-01-small", "training/kept/final-1"}
 
