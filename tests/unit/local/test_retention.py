@@ -157,6 +157,20 @@ def test_dry_run_prints_and_a_run_removes_the_same(here: Settings) -> None:
     assert [folder.name for folder in (here.releases / "models/segue").iterdir()] == ["new"]
 
 
+def test_command_reads_the_settings(
+    here: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(here.home))
+    old = write(here.request_log / "dt=2020-01-01/requests-1-1.jsonl")
+    assert command.main(["--dry-run"]) == 0
+    assert str(old) in capsys.readouterr().out
+    assert command.main([]) == 0
+    assert not old.exists()
+    monkeypatch.setenv("SEGUE_KEEP_REPORTS_DAYS", "many")
+    assert command.main([]) == 2
+    assert "SEGUE_KEEP_REPORTS_DAYS='many' is not a number of days" in capsys.readouterr().err
+
+
 def test_prune_waits_for_running_tasks(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "POLL_SECONDS", 0.01)
     lock = write(here.home / "run" / "train_channel.lock").open("a")
