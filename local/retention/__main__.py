@@ -25,13 +25,13 @@ from storage import object_store
 OWN_LOCK = "prune"
 POLL_SECONDS = 5
 LEFTOVER = ".removed-"
-"""Prefix of folders that are being removed, in the home."""
+"""Prefix of folders that are being removed, in `training`, where an erasure of users finds them."""
 
 
 def prune(here: Settings, lifetimes: Lifetimes, now: datetime, *, is_dry_run: bool) -> list[str]:
     """Remove everything that may be removed; returns a line per store, and with `is_dry_run` one per file too."""
     if not is_dry_run:
-        for leftover in here.home.glob(f"{LEFTOVER}*"):
+        for leftover in here.training.glob(f"{LEFTOVER}*"):
             shutil.rmtree(leftover)
     removals = find_removals(here, lifetimes, now)
     lines = []
@@ -49,7 +49,7 @@ def prune(here: Settings, lifetimes: Lifetimes, now: datetime, *, is_dry_run: bo
         lines.append(f"{store:<12} {len(chosen):>7,} files or folders {size / 1e6:>12,.1f} MB")
         if not is_dry_run:
             for removal in chosen:
-                _remove(removal, here.home)
+                _remove(removal, here.training)
     return lines
 
 
@@ -57,7 +57,7 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in [path, *(path.rglob("*") if path.is_dir() else ())] if file.is_file())
 
 
-def _remove(removal: Removal, home: Path) -> None:
+def _remove(removal: Removal, training: Path) -> None:
     path = removal.path
     if object_store.is_remote(path) or not path.is_dir():
         path.unlink()
@@ -65,7 +65,8 @@ def _remove(removal: Removal, home: Path) -> None:
             path.parent.rmdir()
         return
     # Moved out of its store first: an interrupted removal leaves no half release or workspace.
-    doomed = home / f"{LEFTOVER}{removal.store}-{path.name}"
+    doomed = training / f"{LEFTOVER}{removal.store}-{path.name}"
+    training.mkdir(exist_ok=True)
     path.rename(doomed)
     shutil.rmtree(doomed)
 

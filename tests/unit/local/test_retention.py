@@ -149,7 +149,7 @@ def test_dry_run_prints_and_a_run_removes_the_same(here: Settings) -> None:
     old = write(here.request_log / "dt=2026-06-01/requests-1-1.jsonl")
     write_release(here, "old", 40)
     write_release(here, "new", 1)
-    leftover = write(here.home / f"{command.LEFTOVER}releases-r" / "manifest.json").parent
+    leftover = write(here.training / f"{command.LEFTOVER}releases-r" / "manifest.json").parent
     lines = command.prune(here, LIFETIMES, NOW, is_dry_run=True)
     assert any(str(old) in line for line in lines)
     assert old.exists()
