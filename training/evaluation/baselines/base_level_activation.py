@@ -46,8 +46,8 @@ class BaseLevelActivation:
         age_s = np.maximum((cases.request_at_C[case] - plays.known_at_N[:seen]) / 1e6, MIN_AGE_S)
         strength = np.exp(-self.config.decay * np.log(age_s))  # faster than a power
         weight = np.where(plays.is_listened_N[:seen], strength, self.config.skip * strength)
-        score_T: Floats = np.bincount(plays.track_N[:seen], weight, minlength=len(plays.tracks_T))
-        return score_T
+        sums = np.bincount(plays.track_N[:seen], weights=weight, minlength=len(plays.tracks_T))
+        return sums.astype(np.float64, copy=False)
 
     def recall(self, cases: UserCases, k: int) -> Ints:
         """Lists [C, K], best first, ties by smaller track code, padded with 0."""

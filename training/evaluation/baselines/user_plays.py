@@ -67,8 +67,8 @@ class UserPlays:
         if not pairs:
             return np.zeros(len(self.tracks_T))
         age = self.session_E[pairs - 1] - self.session_E[:pairs]
-        sum_T: Floats = np.bincount(self.track_E[:pairs], weight_S[age], minlength=len(self.tracks_T))
-        return sum_T
+        sums = np.bincount(self.track_E[:pairs], weights=weight_S[age], minlength=len(self.tracks_T))
+        return sums.astype(np.float64, copy=False)
 
     def count_sessions(self, play_number: int) -> int:
         """Number of sessions with a listen before a play."""
