@@ -138,8 +138,10 @@ class Slate:
         slates = np.zeros((len(self.items_CK), LENGTH), dtype=np.int64)
         for row, scene in enumerate(case_scenes(self.cases)):
             items = self.items_CK[row]
-            kinds = [items[(items > 0) & (self.is_discovery_CK[row] == kind)][None, :] for kind in (False, True)]
-            merged = interleave_discoveries(*kinds, fusion.discovery_share(scene), len(items))[0]
+            is_discovery = self.is_discovery_CK[row]
+            repeats, discoveries = items[(items > 0) & ~is_discovery], items[(items > 0) & is_discovery]
+            share = fusion.discovery_share(scene)
+            merged = interleave_discoveries(repeats[None, :], discoveries[None, :], share, len(items))[0]
             shown = self.cap_artists(merged[merged > 0], per_artist)
             slates[row, : len(shown)] = shown
         return slates
@@ -162,13 +164,13 @@ class Slate:
     ) -> dict[float, Ints]:
         """Slates by diversity strength, as `select_items`, computing the similarities of each request once."""
         scores_CK = order.score(self.is_discovery_CK, self.ranker_CK)
-        shares = [order.discovery_share(scene) for scene in case_scenes(self.cases)]
+        tuned = [order.discovery_share(scene) for scene in case_scenes(self.cases)]
+        shares = [DEFAULT_DISCOVERY_SHARE if share is None else share for share in tuned]
 
         def select_rows(rows: range) -> dict[float, Ints]:
             slates = {strength: np.zeros((len(rows), LENGTH), dtype=np.int64) for strength in strengths}
             for number, row in enumerate(rows):
-                share = DEFAULT_DISCOVERY_SHARE if shares[row] is None else shares[row]
-                selected = self._select_request(row, scores_CK[row], share, per_artist, strengths)
+                selected = self._select_request(row, scores_CK[row], shares[row], per_artist, strengths)
                 for strength, items in selected.items():
                     slates[strength][number, : len(items)] = items
             return slates
