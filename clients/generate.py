@@ -159,7 +159,7 @@ def load_document() -> Spec:
     from serving.http.openapi import build_openapi_document
     from serving.service import Recommender
 
-    document = build_openapi_document(Recommender.apis)
+    document = build_openapi_document(Recommender.apis)  # type: ignore[attr-defined]
     return {**document, "info": {**document["info"], "version": "0.1.0"}}
 
 

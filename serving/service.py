@@ -350,7 +350,7 @@ class Recommender:
 
 
 def _openapi_document() -> dict[str, Any]:
-    return openapi.build_openapi_document(Recommender.apis)
+    return openapi.build_openapi_document(Recommender.apis)  # type: ignore[attr-defined]
 
 
 def _status() -> dict[str, Any]:

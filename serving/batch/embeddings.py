@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -50,7 +51,7 @@ class ReleaseModels:
         return cls(release, {name: models.get(f"channel/{name}", "") for name in release.channels})
 
     @property
-    def channels(self) -> Iterator[tuple[str, NeuralChannel]]:
+    def channels(self) -> Iterator[tuple[str, NeuralChannel[Any]]]:
         """The channels with vectors."""
         return ((name, one) for name, one in self.release.channels.items() if isinstance(one, NeuralChannel))
 
@@ -77,7 +78,7 @@ class ReleaseModels:
             ]
             yield name, pa.concat_tables(chunks).unify_dictionaries()
 
-    def _item_chunk(self, name: str, channel: NeuralChannel, items: np.ndarray) -> pa.Table:
+    def _item_chunk(self, name: str, channel: NeuralChannel[Any], items: np.ndarray) -> pa.Table:
         vector_ND = channel.vectors(torch.from_numpy(items)).numpy().astype(np.float32)
         track_ids = self.release.vocabulary.decode(items)
         offsets = pa.array(np.arange(len(items) + 1) * vector_ND.shape[1], type=pa.int32())

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -90,9 +91,9 @@ class PartFolder:
         (self._folder / SUCCESS_FILE).touch()
 
 
-def _read(file: Path) -> dict[str, object] | None:
+def _read(file: Path) -> dict[str, Any] | None:
     try:
-        content: dict[str, object] = json.loads(file.read_text())
+        content: dict[str, Any] = json.loads(file.read_text())
     except FileNotFoundError:
         return None
     return content

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import yaml
 from pydantic import BaseModel
@@ -319,13 +319,11 @@ def _schemas() -> dict[str, Spec]:
     """Every model that the operations name, with the models inside."""
     requests = [operation.request for operation in OPERATIONS.values() if operation.request]
     responses = dict.fromkeys(operation.response for operation in OPERATIONS.values() if operation.response)
-    _, definitions = models_json_schema(
-        [
-            *((model, "validation") for model in (*requests, ReportedEvent)),
-            *((model, "serialization") for model in (*responses, Problem, EventProblem)),
-        ],
-        ref_template="#/components/schemas/{model}",
-    )
+    modes: list[tuple[Any, Literal["validation", "serialization"]]] = [
+        *((model, "validation") for model in (*requests, ReportedEvent)),
+        *((model, "serialization") for model in (*responses, Problem, EventProblem)),
+    ]
+    _, definitions = models_json_schema(modes, ref_template="#/components/schemas/{model}")
     schemas: dict[str, Spec] = _without_titles(definitions["$defs"])
     # Rows are validated one by one, so that a wrong one does not reject the others.
     schemas["EventsRequest"]["properties"]["events"]["items"] = _reference(ReportedEvent)

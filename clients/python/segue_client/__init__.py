@@ -6,7 +6,7 @@ Example:
             print(track["title"], track["reason"])
 """
 
-from segue_client.api import SegueClient
-from segue_client.transport import SegueError
+from .api import SegueClient
+from .transport import SegueError
 
 __all__ = ["SegueClient", "SegueError"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NotRequired, TypedDict
 
-from segue_client.transport import Transport
+from .transport import Transport
 
 
 class CanaryStatus(TypedDict):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
@@ -23,6 +23,7 @@ MAX_SIMILAR, MAX_RANDOM, MAX_FOUND = 100, 30, 50
 """Largest responses of `/similar`, of the scene `private_fm`, and of `/search`."""
 
 Answer = dict[str, Any]
+Method = Callable[[InternalApi, str, Mapping[str, str]], Awaitable[Answer]]
 
 
 class SubsonicError(Exception):
@@ -42,7 +43,7 @@ class OpenSubsonic:
 
     def __init__(self, find_artist_tracks: Callable[[str, int], Sequence[str]]) -> None:
         self._find_artist_tracks = find_artist_tracks
-        self.methods = {
+        self.methods: dict[str, Method] = {
             "ping": self._ping,
             "getOpenSubsonicExtensions": self._extensions,
             "getSimilarSongs": self._similar,
