@@ -1,0 +1,108 @@
+"""Other protocols on a service with API keys and user tokens: who the user is, and that bodies wait for authentication."""
+
+import asyncio
+import json
+
+import pytest
+
+from serving.http.access_policy import AccessControl, AccessPolicy
+from serving.http.api_keys import ApiKeys
+from serving.http.protocols.gateway import Protocols
+from serving.http.request_body import BodyLimits
+
+KEY = "k" * 20
+LISTEN = {"artist_name": "Artist", "track_name": "Song", "additional_info": {"recording_mbid": "m1"}}
+SUBMISSION = {"listen_type": "single", "payload": [{"listened_at": 1_700_000_000, "track_metadata": LISTEN}]}
+
+
+class Tokens:
+    """User tokens of one user."""
+
+    def read_user(self, token):
+        return "me" if token == "TOKEN" else None
+
+
+class Service:
+    """The middlewares around an API that records its calls."""
+
+    def __init__(self):
+        self.calls, self.reads = [], 0
+        limits = BodyLimits(max_bytes=1000, timeout_s=60, max_incomplete=9)
+        gateway = Protocols(self.api, lambda: limits, lambda: True, lambda artist, most: ["t1", "t2"][: artist == "a"])
+        policy = AccessPolicy(ApiKeys([KEY]), None, tokens=Tokens())
+        self.app = AccessControl(gateway, lambda: policy, lambda reason: None)
+
+    async def api(self, scope, receive, send):
+        body = json.loads((await receive())["body"])
+        self.calls.append((scope["path"], body))
+        answer = {"items": [], "accepted": 1, "duplicate": 0, "rejected": []}
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+
+    def ask(self, method, path, query=b"", body=b"", *headers):
+        sent = []
+
+        async def receive():
+            self.reads += 1
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "http", "method": method, "path": path, "query_string": query, "headers": list(headers)}
+        asyncio.run(self.app(scope | {"client": ("10.0.0.1", 1), "server": ("10.0.0.7", 3000)}, receive, send))
+        return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
+
+
+@pytest.fixture
+def service():
+    return Service()
+
+
+@pytest.mark.parametrize(
+    ("token", "user"), [(f"{KEY}:u:1", "u:1"), ("TOKEN", "me"), ("TOKEN:you", "me")], ids=["key", "token", "other user"]
+)
+def test_listens_are_those_of_the_user_of_the_credential(service, token, user):
+    header = (b"authorization", f"Token {token}".encode())
+    status, _ = service.ask("POST", "/1/submit-listens", b"", json.dumps(SUBMISSION).encode(), header)
+    assert status == 200 and service.calls[-1][0] == "/events"
+    (event,) = service.calls[-1][1]["events"]
+    assert (event["user_id"], event["target_id"], event["action"]) == (user, "m1", "play")
+
+
+@pytest.mark.parametrize("token", [b"", b"Token you", b"Token wrong:u", b"Bearer wrong"])
+def test_body_is_not_read_without_a_credential(service, token):
+    headers = [(b"authorization", token)] if token else []
+    for path in ("/1/submit-listens", "/rest/getRandomSongs"):
+        assert service.ask("POST", path, b"u=u", b"apiKey=" + KEY.encode(), *headers)[0] == 401
+    assert (service.reads, service.calls) == (0, [])
+
+
+def test_large_bodies_are_rejected(service):
+    header = (b"authorization", f"Token {KEY}:u".encode())
+    assert service.ask("POST", "/1/submit-listens", b"", b"x" * 1001, header)[0] == 413
+    assert service.ask("POST", "/rest/ping", f"apiKey={KEY}".encode(), b"x" * 1001)[0] == 413
+    assert service.calls == []
+
+
+@pytest.mark.parametrize(
+    ("query", "user"), [(f"apiKey={KEY}&u=u", "u"), ("apiKey=TOKEN&u=you", "me"), (f"p={KEY}&u=u", "u")]
+)
+def test_subsonic_user_is_that_of_the_credential(service, query, user):
+    assert service.ask("GET", "/rest/getRandomSongs.view", f"{query}&size=99&f=json".encode())[0] == 200
+    assert service.calls == [("/recommend", {"user_id": user, "scene": "private_fm", "limit": 30})]
+
+
+def test_artists_are_continued_from_their_tracks(service):
+    service.ask("GET", "/rest/getSimilarSongs2", f"apiKey={KEY}&u=u&id=a&count=500".encode())
+    service.ask("GET", "/rest/getSimilarSongs2", f"apiKey={KEY}&u=u&id=t9&count=5".encode())
+    assert service.calls == [
+        ("/recommend", {"seeds": ["t1"], "limit": 100, "user_id": "u"}),
+        ("/similar", {"track_id": "t9", "limit": 5, "user_id": "u"}),
+    ]
+
+
+def test_other_requests_pass_unchanged(service):
+    header = (b"authorization", f"Bearer {KEY}".encode())
+    assert service.ask("POST", "/recommend", b"", b'{"user_id": "u"}', header)[0] == 200
+    assert service.calls == [("/recommend", {"user_id": "u"})]
