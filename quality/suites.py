@@ -131,7 +131,7 @@ MARTS: dict[str, Suite] = {
             row_count(11),
             *not_null("action", "is_explicit"),
             in_set("behaviour", BEHAVIOURS),
-            in_set("polarity", ["positive", "negative", "neutral"]),
+            in_set("polarity", ["positive", "negative", "neutral", "reversal"]),
         ),
     ),
     "events": Suite(
