@@ -182,10 +182,15 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
 
 
 def list_behaviour_groups(length: int) -> tuple[BehaviourGroup, ...]:
-    """Return the groups of all behaviors, positive ones first; explicit ones have at most MAX_EXPLICIT_EVENTS events."""
+    """Return the groups of all behaviors, positive ones first; explicit ones have at most MAX_EXPLICIT_EVENTS events.
+
+    Reversals have no group: they are removed with the events that they take back (`sequences.reversals`).
+    """
     table = behaviours.load_behaviours()
     members_by_group: dict[tuple[str, bool], list[str]] = {}
     for row in table.rows:
+        if row.polarity == behaviours.REVERSAL:
+            continue
         key = (row.behaviour if not row.is_explicit else row.polarity, row.is_explicit)
         members_by_group.setdefault(key, []).append(row.behaviour)
     groups = []
