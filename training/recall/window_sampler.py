@@ -65,7 +65,8 @@ class WindowSampler:
         # As in requests, reversals are no events of a sequence; what they take back is an input, but no target.
         is_event_E, is_reversed_E = find_reversed(item_E, behaviour_E, user_E, is_train_E)
         self.item_E, self.behaviour_E = item_E[is_event_E], behaviour_E[is_event_E]
-        is_train_E, user_E, is_reversed_E = is_train_E[is_event_E], user_E[is_event_E], is_reversed_E[is_event_E]
+        is_train_E, is_reversed_E = is_train_E[is_event_E], is_reversed_E[is_event_E]
+        user_E = user_E[is_event_E]
         began_E, ended_E = (reader.columns[name][is_event_E] for name in ("occurred_at", "ended_at"))
         self.first_U = np.concatenate([[0], np.cumsum(is_event_E)])[reader.offset_U1[:-1]]
         train_events_U = np.bincount(user_E, weights=is_train_E, minlength=len(reader.users)).astype(np.int64)
