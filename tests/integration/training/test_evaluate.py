@@ -28,7 +28,7 @@ from training.recipes import RECIPES, recipe
 from training.slate.candidate_lists import case_scenes
 from training.slate.fusion import ChannelWeights, Fusion
 from training.slate.reciprocal_rank import ReciprocalRank
-from training.slate.scenes import CANDIDATES_PER_CHANNEL, SCENES
+from training.slate.scenes import CANDIDATES_PER_CHANNEL, MIN_RANKED_DISCOVERY_SHARE, SCENES
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_service_fuses_the_same(evaluated: tuple[Workspace, Path], monkeypatch: 
     fusion = replace(chosen, shares={"": 0.3, "daily": 0.1}, scenes={"private_fm": remembering})
     served = release(tracks(4), [], fusion=fusion)
     cases = held_out.data.recall_cases("test")
-    expected = fusion.fuse(
+    expected = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE).fuse(
         held_out.recall(cases, "test"), held_out.read_user_history(cases), CANDIDATES_PER_CHANNEL, case_scenes(cases)
     )
     for case in range(0, len(cases), 7):
