@@ -12,7 +12,7 @@ from pathlib import Path
 from config.settings import UMASK, Settings
 
 MIN_FREE_MB = 512  # three times the output of recipe `small` with its simulated world (157 MB)
-HOME_FORMAT = 3  # increase if derived state of the previous version cannot be read
+HOME_FORMAT = 4  # increase if derived state of the previous version cannot be read
 DERIVED_STATE = (
     *("training", "bentoml", "feast", "marts", "built", "dbt", "spark", "cache", "study", "ablations"),
     *("warehouse.duckdb*", "*.spill"),

@@ -27,7 +27,7 @@ from training.engine.import_closure import code_hash
 from training.recipes import FITS
 
 INPUTS_FILE = "inputs.json"
-FORMAT = 3
+FORMAT = 4
 """Version of the files of a training workspace and of a release; files of another version are not read."""
 CACHE_FOLDER, MART_HASHES_FILE = "kept", "mart_hashes.json"
 DATA_MODULE = "training.data.training_data"
