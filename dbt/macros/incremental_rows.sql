@@ -221,3 +221,10 @@
     {%- endif -%}
     {{- landed_files("exposures", partitions) -}}
 {%- endmacro %}
+
+{# Column expressions: the template for each of the names, which replace NAME in it. #}
+{% macro for_each(names, template) -%}
+    {%- for name in names -%}
+        {{ template | replace("NAME", name) }}{{ ",\n        " if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}

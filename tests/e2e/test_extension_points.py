@@ -246,9 +246,8 @@ def add_ranker(copy: Extended) -> None:
 
 def add_features(copy: Extended) -> None:
     profiles = "dbt/models/marts/user_profiles"
-    copy.insert(f"{profiles}.sql", "count(*) as plays,", "count(distinct session_id) as sessions,\n        ")
-    total = "(sum(sessions) over until_then)::bigint as sessions_total,\n        "
-    copy.insert(f"{profiles}.sql", "(sum(plays) over until_then)", total)
+    copy.insert(f"{profiles}.sql", "count(*) as plays,", "count(distinct plays.session_id) as sessions,\n        ")
+    copy.insert(f"{profiles}.sql", '"plays", "listens"', '"sessions", ')
     column = '      - name: {}\n        description: "A column of the test"\n        data_type: bigint\n'
     copy.insert(f"{profiles}.yml", "      - name: plays_total\n", column.format("sessions_total"))
     copy.insert(
@@ -257,8 +256,9 @@ def add_features(copy: Extended) -> None:
         'Field(name="sessions_total", dtype=Int64),\n        ',
     )
     statistics = "dbt/models/marts/track_statistics"
-    total = "(sum(full_plays) over until_then - sum(skips) over until_then)::bigint as balance_total,\n        "
-    copy.insert(f"{statistics}.sql", "(sum(plays) over until_then)", total)
+    balance = "count(*) filter (where behaviour = 'full_play') - count(*) filter (where behaviour = 'skip') as balance"
+    copy.insert(f"{statistics}.sql", "count(*) filter (where action = 'play') as plays,", f"{balance},\n        ")
+    copy.insert(f"{statistics}.sql", '"plays", "listens"', '"balance", ')
     copy.insert(f"{statistics}.yml", "      - name: plays_total\n", column.format("balance_total"))
 
 

@@ -10,6 +10,9 @@
 -- depends_on: {{ ref("int_changed_users") }}
 -- depends_on: {{ ref("int_changed_tracks") }}
 
+-- Counts of `daily` whose totals are columns: a further one needs its count there and its name here.
+{% set totals = ["plays", "listens", "full_plays", "skips", "likes"] %}
+
 with
 
 -- The 28 days before the first changed day count in plays_28d.
@@ -26,22 +29,14 @@ kept as (
     {% if is_incremental() %}
     select
         track_id,
-        max(plays_total) as plays_total,
-        max(listens_total) as listens_total,
-        max(full_plays_total) as full_plays_total,
-        max(skips_total) as skips_total,
-        max(likes_total) as likes_total
+        {{ for_each(totals, "max_by(NAME_total, known_at) as NAME_total") }}
     from {{ this }}
     where known_at <= {{ first_changed_day() }} - interval 28 day
     group by track_id
     {% else %}
     select
         cast(null as string) as track_id,
-        cast(null as bigint) as plays_total,
-        cast(null as bigint) as listens_total,
-        cast(null as bigint) as full_plays_total,
-        cast(null as bigint) as skips_total,
-        cast(null as bigint) as likes_total
+        {{ for_each(totals, "cast(null as bigint) as NAME_total") }}
     {% endif %}
 
 ),
@@ -68,11 +63,9 @@ summed as (
     select
         track_id,
         known_at::timestamp as known_at,
-        (sum(plays) over until_then)::bigint as plays_total,
-        (sum(listens) over until_then)::bigint as listens_total,
-        (sum(full_plays) over until_then)::bigint as full_plays_total,
-        (sum(skips) over until_then)::bigint as skips_total,
-        (sum(likes) over until_then)::bigint as likes_total,
+        {%- for name in totals %}
+        (sum({{ name }}) over until_then)::bigint as {{ name }}_total,
+        {%- endfor %}
         (sum(plays) over (
             partition by track_id order by known_at range between interval 6 day preceding and current row
         ))::bigint as plays_7d,
@@ -89,11 +82,9 @@ final as (
     select
         summed.track_id,
         summed.known_at,
-        summed.plays_total + coalesce(kept.plays_total, 0) as plays_total,
-        summed.listens_total + coalesce(kept.listens_total, 0) as listens_total,
-        summed.full_plays_total + coalesce(kept.full_plays_total, 0) as full_plays_total,
-        summed.skips_total + coalesce(kept.skips_total, 0) as skips_total,
-        summed.likes_total + coalesce(kept.likes_total, 0) as likes_total,
+        {%- for name in totals %}
+        summed.{{ name }}_total + coalesce(kept.{{ name }}_total, 0) as {{ name }}_total,
+        {%- endfor %}
         summed.plays_7d,
         summed.plays_28d
     from summed

@@ -10,6 +10,9 @@
 -- depends_on: {{ ref("int_changed_users") }}
 -- depends_on: {{ ref("int_changed_tracks") }}
 
+-- Counts of `daily` whose totals are columns: a further one needs its count there and its name here.
+{% set totals = ["plays", "listens", "full_plays", "skips", "tracks", "artists"] %}
+
 with
 
 plays as (
@@ -52,24 +55,14 @@ kept as (
     {% if is_incremental() %}
     select
         user_id,
-        max(plays_total) as plays_total,
-        max(listens_total) as listens_total,
-        max(full_plays_total) as full_plays_total,
-        max(skips_total) as skips_total,
-        max(tracks_total) as tracks_total,
-        max(artists_total) as artists_total
+        {{ for_each(totals, "max_by(NAME_total, known_at) as NAME_total") }}
     from {{ this }}
     where user_id in (select user_id from plays)
     group by user_id
     {% else %}
     select
         cast(null as string) as user_id,
-        cast(null as bigint) as plays_total,
-        cast(null as bigint) as listens_total,
-        cast(null as bigint) as full_plays_total,
-        cast(null as bigint) as skips_total,
-        cast(null as bigint) as tracks_total,
-        cast(null as bigint) as artists_total
+        {{ for_each(totals, "cast(null as bigint) as NAME_total") }}
     {% endif %}
 
 ),
@@ -84,8 +77,8 @@ daily as (
         count(*) filter (where plays.is_listened) as listens,
         count(*) filter (where plays.is_full_play) as full_plays,
         count(*) filter (where plays.is_skip) as skips,
-        count(first_plays_of_tracks.play_number) as new_tracks,
-        count(first_plays_of_artists.play_number) as new_artists
+        count(first_plays_of_tracks.play_number) as tracks,
+        count(first_plays_of_artists.play_number) as artists
     from plays
     left join first_plays_of_tracks
         on
@@ -106,12 +99,7 @@ summed as (
     select
         user_id,
         known_at::timestamp as known_at,
-        (sum(plays) over until_then)::bigint as plays_total,
-        (sum(listens) over until_then)::bigint as listens_total,
-        (sum(full_plays) over until_then)::bigint as full_plays_total,
-        (sum(skips) over until_then)::bigint as skips_total,
-        (sum(new_tracks) over until_then)::bigint as tracks_total,
-        (sum(new_artists) over until_then)::bigint as artists_total
+        {{ for_each(totals, "(sum(NAME) over until_then)::bigint as NAME_total") }}
     from daily
     window until_then as (partition by user_id order by known_at rows unbounded preceding)
 
@@ -122,12 +110,7 @@ final as (
     select
         summed.user_id,
         summed.known_at,
-        summed.plays_total + coalesce(kept.plays_total, 0) as plays_total,
-        summed.listens_total + coalesce(kept.listens_total, 0) as listens_total,
-        summed.full_plays_total + coalesce(kept.full_plays_total, 0) as full_plays_total,
-        summed.skips_total + coalesce(kept.skips_total, 0) as skips_total,
-        summed.tracks_total + coalesce(kept.tracks_total, 0) as tracks_total,
-        summed.artists_total + coalesce(kept.artists_total, 0) as artists_total
+        {{ for_each(totals, "summed.NAME_total + coalesce(kept.NAME_total, 0) as NAME_total") }}
     from summed
     left join kept on summed.user_id = kept.user_id
 
