@@ -72,18 +72,20 @@ class ProblemDetails:
 
     def _describe(self, scope: Message, status: int, body: bytes) -> dict[str, Any]:
         path, method = scope["path"], scope["method"]
-        if status == HTTPStatus.NOT_FOUND:
-            return problem(status, self._describe_path(path))
-        if status == HTTPStatus.METHOD_NOT_ALLOWED:
-            return problem(status, self._describe_method(path, method))
         try:
             content = json.loads(body)
         except ValueError:
             content = None
+        stated = content.get("error") if isinstance(content, dict) else None
+        if isinstance(stated, str) and status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+            return problem(status, stated)
+        if status == HTTPStatus.NOT_FOUND:
+            return problem(status, self._describe_path(path))
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            return problem(status, self._describe_method(path, method))
         errors = content.get("detail") if isinstance(content, dict) else None
         if status == HTTPStatus.BAD_REQUEST and isinstance(errors, list) and errors:
             return _describe_fields(errors, self._fields().get(path, ()))
-        stated = content.get("error") if isinstance(content, dict) else None
         text = stated if isinstance(stated, str) else body.decode("utf-8", "replace")[:200].strip()
         return problem(status, text or f"{HTTPStatus(status).phrase}: {method} {path[:80]}")
 

@@ -178,7 +178,10 @@ def test_no_response_contains_excluded_collections(
     if known_as == "reported":
         reported += [(target, "dislike") for target in gone]
     bench.hydrate.record_exclusions(
-        [{"user_id": user, "action": did, "target_type": kind, "target_id": name} for (kind, name), did in reported]
+        [
+            {"user_id": user, "action": did, "target_type": kind, "target_id": name, "ended_at": NOW}
+            for (kind, name), did in reported
+        ]
     )
     if known_as == "remembered":
         bench.hydrate.load_user_state(read_request(user, "daily", 1, NOW), of)
