@@ -60,10 +60,6 @@ class WorkerRecall(Recall):
         names = release.channels if only is None else only
         return self._call_recall(release, names, "recall_for_users", k, only, users=users)
 
-    def recall_similar(self, release: ServedRelease, item: int, k: int) -> RecallResult:
-        """See `Recall.recall_similar`."""
-        return self._call_recall(release, release.channels, "recall_similar", item, k)
-
     def recall_continuation(self, release: ServedRelease, items: np.ndarray, title: str, k: int) -> RecallResult:
         """See `Recall.recall_continuation`."""
         return self._call_recall(release, release.continuation_sources, "recall_continuation", items, title, k)

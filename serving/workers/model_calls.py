@@ -24,7 +24,6 @@ KEPT_USERS = 16
 RECALL_METHODS = frozenset(
     {
         "recall_for_users",
-        "recall_similar",
         "recall_continuation",
         "recall_between",
         "reasons",

@@ -41,7 +41,7 @@ def test_a_late_event_costs_its_user_only(tmp_path: Path) -> None:
     write(tmp_path, "listening_events", "2026-06-02", "a", plays("u", 0, 20, 1_500) + plays("v", 0, 20, 1_500))
     write(tmp_path, "listening_events", "2026-06-09", "b", plays("u", 20, 5, 11_600) + plays("v", 20, 5, 11_600))
     built(tmp_path)
-    rows = "select rowid, event_id from events where user_id = 'v' or ended_at < '2026-06-02 12:00' order by 2"
+    rows = "from events where user_id = 'v' or ended_at < '2026-06-02 12:00' order by event_id"
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as warehouse:
         before = warehouse.sql(rows).fetchall()
     write(tmp_path, "listening_events", "2026-06-03", "late", plays("u", 50, 1, 3_000))

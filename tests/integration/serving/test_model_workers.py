@@ -52,16 +52,17 @@ def children(workers):
 
 
 def similar(workers, metrics, item, timeout_s=TIMEOUT_S):
-    return workers.call(metrics, timeout_s, "recall_similar", item, 10)
+    return workers.call(metrics, timeout_s, "recall_continuation", np.array([item]), "", 10)
 
 
 def test_results_equal_those_of_this_process(workers, folder, metrics):
     release = load_release(folder, EVERY_VIEW)
     here = Recall(metrics, 30.0, 1)
     for item in range(2, 8):
-        expected = here.recall_similar(release, item, 10).candidates
+        expected = here.recall_continuation(release, np.array([item]), "", 10).candidates
         found = similar(workers, metrics, item).candidates
-        assert list(found) == list(expected) == list(release.channels)
+        assert list(found) == list(expected) == list(release.continuation_sources)
+        assert "realtime" in found
         for name in expected:
             np.testing.assert_array_equal(found[name].items_BK, expected[name].items_BK)
             np.testing.assert_array_equal(found[name].scores_BK, expected[name].scores_BK)
@@ -89,7 +90,7 @@ def test_a_worker_that_hangs_is_replaced(workers, metrics):
     similar(workers, metrics, 2)
     for child in children(workers):
         child.suspend()
-    with pytest.raises(WorkerFailed, match="did not answer recall_similar") as failure:
+    with pytest.raises(WorkerFailed, match="did not answer recall_continuation") as failure:
         similar(workers, metrics, 2, timeout_s=0.2)
     assert failure.value.is_timeout
     for child in children(workers):

@@ -127,7 +127,8 @@ def test_validation_and_console_pages_are_equal(at: dict[str, settings.Settings]
         )
         engine.close()
         sources.append((list_landed_sources(here), landed_source_names(here)))
-        assert "Published marts" in (page := render_data_page(here)) and "In quarantine: 2 of listening_events" in page
+        page = render_data_page(here)
+        assert "Published marts" in page and "In quarantine" in page and "<td>listening_events</td>" in page
     assert metrics[0] == metrics[1] and sources[0] == sources[1]
 
 
