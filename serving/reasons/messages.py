@@ -21,7 +21,7 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 MESSAGES_FOLDER = Path(__file__).parent / "messages"
 FACET_SEPARATOR = " · "
 TIME_UNITS = (("years", 365, 730), ("months", 30, 60), ("weeks", 7, 14), ("days", 1, 0))
-"""Unit of times in the past, its days, and the least number of days that is told in it."""
+"""Unit of times in the past, its days, and the smallest number of days that is shown in it."""
 
 logger = logging.getLogger(__name__)
 

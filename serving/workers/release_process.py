@@ -61,7 +61,7 @@ def main() -> None:
         raise SystemExit(1) from error
     garbage_collector.freeze_gc()  # collections in the workers would copy the shared pages
     print(READY, flush=True)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nobody reads the pipe from now on
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the pipe is not read after READY
     _supervise(listener, release, options.workers, options.deadline_s)
 
 

@@ -297,7 +297,7 @@ def choose_share(lists: Mapping[float, Ints], cases: RecallCases) -> tuple[float
     """The smallest share whose validation objective is within one standard error of the best one.
 
     The objective is flat around its maximum, so the best share of one run differs from that of another by chance. Among
-    shares that cannot be told apart, the smaller one is preferred: a discovery takes the slot of a repeat, and the loss
+    shares that do not differ by more than that, the smaller one is preferred: a discovery takes the slot of a repeat, and the loss
     of repeats is the better known of both effects.
 
     Args:

@@ -1,4 +1,4 @@
-"""A real HTTP server for an ASGI app whose lifespan somebody else runs."""
+"""A real HTTP server for an ASGI app whose lifespan the caller runs."""
 
 import threading
 from collections.abc import Iterator

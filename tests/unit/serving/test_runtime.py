@@ -148,7 +148,7 @@ def test_closed_runtime_rejects_events(started):
 
 
 class CountingWorkers:
-    """Model workers that count what they are told."""
+    """Model workers that count their calls."""
 
     def __init__(self):
         self.forgotten = self.closed = 0

@@ -1,4 +1,4 @@
-"""Problem documents for every error response, whoever made it."""
+"""Problem documents for every error response, from any layer."""
 
 import asyncio
 import json
