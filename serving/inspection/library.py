@@ -43,9 +43,8 @@ class Library:
 
 def describe_library(user_id: str, rows: Mapping[str, Mapping[str, Sequence[Any]]], release: ServedRelease) -> Library:
     """The library of a user, from the rows of the views `library` and `exclusions`."""
-    titles = _collection_titles(release)
     lists = {
-        name: [_entry(kind, target, at, release, titles) for kind, target, at in _in_force(rows, action)]
+        name: [_entry(kind, target, at, release) for kind, target, at in _in_force(rows, action)]
         for action, name in LISTS.items()
     }
     return Library(user_id, **lists)
@@ -64,9 +63,7 @@ def _in_force(rows: Mapping[str, Mapping[str, Sequence[Any]]], action: str) -> l
     return [(kind, target, at) for (kind, target), at in reversed(targets.items())]
 
 
-def _entry(
-    kind: str, target: str, at: int, release: ServedRelease, titles: Mapping[tuple[str, str], str]
-) -> LibraryEntry:
+def _entry(kind: str, target: str, at: int, release: ServedRelease) -> LibraryEntry:
     track = None
     name = ""
     if kind == "track":
@@ -77,7 +74,7 @@ def _entry(
     elif kind == "artist":
         name = _artist_name(target, release)
     else:
-        name = titles.get((kind, target), "")
+        name = _collection_title(kind, target, release)
     return LibraryEntry(kind, target, at, name, track)
 
 
@@ -92,9 +89,9 @@ def _artist_name(artist_id: str, release: ServedRelease) -> str:
     return names[number] if number < len(names) else ""
 
 
-def _collection_titles(release: ServedRelease) -> dict[tuple[str, str], str]:
-    return {
-        (index.collections.kind, name): str(title)
-        for index in release.collection_indexes.values()
-        for name, title in zip(index.collections.ids_N.tolist(), index.collections.titles_N.tolist(), strict=True)
-    }
+def _collection_title(kind: str, collection_id: str, release: ServedRelease) -> str:
+    for index in release.collection_indexes.values():
+        collections = index.collections
+        if collections.kind == kind and (number := collections.number_by_id.get(collection_id)) is not None:
+            return str(collections.titles_N[number])
+    return ""

@@ -58,7 +58,7 @@ class Collections:
         """N, including the two reserved entries."""
         return len(self.ids_N)
 
-    @property
+    @cached_property
     def number_by_id(self) -> dict[str, int]:
         """Collection number by id."""
         return {name: number for number, name in enumerate(self.ids_N.tolist()) if number >= FIRST_CODE}
