@@ -42,15 +42,21 @@ def check_port_is_free(settings: Settings, service: str, port: int, setting: str
     Raises:
         SettingError: Another program listens on it; the message names the port and its setting.
     """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    if is_port_taken(settings.host, port):
+        raise SettingError(
+            f"port {port} on {settings.host}, where the {service} should listen, is taken by another program; if that "
+            f"is a running Segue, `make stop` ends it; otherwise choose another port: {setting}=NUMBER"
+        )
+
+
+def is_port_taken(host: str, port: int) -> bool:
+    """Whether a program listens on `host:port`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # Like a server, which may start while connections of its predecessor are closing.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, port))
+            probe.bind((host, port))
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise SettingError(
-                    f"port {port} on {settings.host}, where the {service} should listen, is taken by another program; if that "
-                    f"is a running Segue, `make stop` ends it; otherwise choose another port: {setting}=NUMBER"
-                ) from error
+            return error.errno == errno.EADDRINUSE
+    return False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-import socket
 import time
+
+from config.bind_address import is_port_taken
 
 
 class PortTakenError(RuntimeError):
@@ -13,13 +14,7 @@ class PortTakenError(RuntimeError):
 
 def is_free(host: str, port: int) -> bool:
     """True if nothing listens on `host:port`."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+    return not is_port_taken(host, port)
 
 
 def wait_until_free(host: str, port: int, timeout_s: float = 10) -> None:
