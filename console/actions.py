@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -124,12 +125,16 @@ def run_action(name: str, values: Mapping[str, str], client: str, settings: Sett
 
 
 def read_actions(settings: Settings) -> list[dict[str, object]]:
-    """Newest records, newest first; a record without `code` was not finished at its time."""
+    """Newest records, newest first; one without `code` had not ended when it was written. Torn lines are left out."""
     try:
         lines = log_file(settings).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in reversed(lines[-SHOWN_ACTIONS:])]
+    records = []
+    for line in reversed(lines[-SHOWN_ACTIONS:]):
+        with contextlib.suppress(ValueError):
+            records.append(json.loads(line))
+    return records
 
 
 def _record(settings: Settings, client: str, arguments: list[str], outcome: Outcome | None) -> None:

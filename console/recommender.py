@@ -9,6 +9,7 @@ import httpx
 from config.settings import Settings, load_api_keys
 
 TIMEOUT_S = 1.0
+HEALTH_PATHS = {"Airflow": "/api/v2/monitor/health", "recommender": "/readyz", "MLflow": "/health"}
 
 
 def read_degraded_parts(settings: Settings) -> list[dict[str, Any]]:
@@ -21,9 +22,6 @@ def read_degraded_parts(settings: Settings) -> list[dict[str, Any]]:
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return []
     return list(parts)
-
-
-HEALTH_PATHS = {"Airflow": "/api/v2/monitor/health", "recommender": "/readyz", "MLflow": "/health"}
 
 
 def read_services(settings: Settings) -> dict[str, bool]:

@@ -84,6 +84,10 @@ class Handler(SimpleHTTPRequestHandler):
                 outcome = run_action(name, values, self.client_address[0], self.settings)
             except InvalidActionError as error:
                 self.send_error(400, explain=str(error))
+            except OSError as error:  # the record comes first, so nothing was done
+                self.send_error(
+                    500, explain=f"The action cannot be recorded ({error}); use the DAG set_release instead"
+                )
             else:
                 self._send(200, self._render_action(name, values, outcome), has_body=True)
 

@@ -72,7 +72,7 @@ def run(command: Sequence[str], estimate: str) -> None:
     with LOG.open("wb") as log, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as process:
         for elapsed in _ticks(process, started):
             clock = f"{elapsed // 60:02.0f}:{elapsed % 60:02.0f}"
-            installed = f"{count_installed()} of at most {locked} packages"
+            installed = f"{count_installed()} of about {locked} packages"
             print(f"\r  {installed}, {clock} elapsed, {estimate}   ", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     if process.returncode:

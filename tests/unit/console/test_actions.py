@@ -66,3 +66,10 @@ def test_a_command_that_does_not_end_is_recorded(here, monkeypatch):
     monkeypatch.setattr(actions.subprocess, "run", run)
     assert run_action("roll_back", {}, "127.0.0.1", here).code == -1
     assert "did not end" in str(read_actions(here)[0]["output"])
+
+
+def test_a_torn_record_does_not_hide_the_others(here):
+    file = actions.log_file(here)
+    file.parent.mkdir(parents=True)
+    file.write_text('{"time": "t", "client": "c", "arguments": ["rollback"]}\n{"time": "t", "cli')
+    assert [record["arguments"] for record in read_actions(here)] == [["rollback"]]

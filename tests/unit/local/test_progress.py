@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from dags.task_catalog import TASKS as TASKS_OF_CATALOG
 from local.airflow_api import TaskState
 from local.progress import TYPICAL_SECONDS, PipelineProgress, StatusLine, format_remaining
 
@@ -100,3 +101,7 @@ def test_the_status_line_is_repainted_while_the_program_waits(capsys):
         status.write("  airflow started")
     assert "Starting the services (00:00 elapsed)" in screen.getvalue()
     assert capsys.readouterr().out == "  airflow started\n"
+
+
+def test_typical_durations_are_those_of_tasks_that_exist():
+    assert set(TYPICAL_SECONDS) <= set(TASKS_OF_CATALOG)
