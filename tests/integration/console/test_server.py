@@ -268,3 +268,15 @@ def test_an_operator_confirms_a_rollback_and_sees_its_result(here):
         assert "first" in page.text_content("pre")
     finished, started = read_actions(here)
     assert finished["arguments"] == started["arguments"] == ["rollback"] and finished["code"] == 2
+
+
+def test_an_action_that_cannot_be_recorded_is_not_run(here):
+    console_home.write_reports(here)
+    here.logs.parent.mkdir(parents=True, exist_ok=True)
+    here.logs.write_text("a file instead of the folder")
+    with console_home.serve_console(here, "p" * 20) as url:
+        response = httpx.post(
+            f"{url}/actions/roll_back", headers={"Origin": url}, content=b"", auth=("segue", "p" * 20)
+        )
+    assert response.status_code == 500
+    assert "use the DAG set_release instead" in response.text
