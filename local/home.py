@@ -1,17 +1,15 @@
-"""Checks of SEGUE_HOME: it is writable, its disk has free space, and this version can read what it holds.
+"""Checks of SEGUE_HOME: no other user can read it, and this version can read what it holds.
 
 The format number in `SEGUE_HOME/home_format` detects homes of other versions, whose derived state this version cannot read.
 """
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from config.settings import UMASK, Settings
 
-MIN_FREE_MB = 512  # three times the output of recipe `small` with its simulated world (157 MB)
 HOME_FORMAT = 4  # increase if derived state of the previous version cannot be read
 DERIVED_STATE = (
     *("training", "bentoml", "feast", "marts", "built", "dbt", "spark", "cache", "study", "ablations"),
@@ -21,30 +19,6 @@ DERIVED_STATE = (
 
 CREATED_BY_SERVICES = ("bentoml", "feast")
 """Derived state that services also create in an empty home. Only a run fills `bentoml/models`."""
-
-
-class DiskSpaceError(RuntimeError):
-    """SEGUE_HOME is not writable or its disk is full; the message states which, and the remedy."""
-
-
-def check_disk_space(home: Path, min_free_mb: int = MIN_FREE_MB) -> None:
-    """Check that `home` is a folder (created if missing) on a disk with at least `min_free_mb` free.
-
-    Raises:
-        DiskSpaceError: It is not.
-    """
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        free_mb = shutil.disk_usage(home).free >> 20
-    except OSError as error:
-        raise DiskSpaceError(
-            f"SEGUE_HOME={home} cannot be written ({error.strerror}); choose another folder: SEGUE_HOME=PATH"
-        ) from error
-    if free_mb < min_free_mb:
-        raise DiskSpaceError(
-            f"the disk of SEGUE_HOME={home} has {free_mb} MB left where {min_free_mb} are needed; free some, or choose a "
-            "folder on another disk: SEGUE_HOME=PATH"
-        )
 
 
 def restrict_access(home: Path) -> None:

@@ -20,8 +20,9 @@ from console.reports import REPORTS
 from dags.task_catalog import PIPELINE_DAGS
 from local import airflow_server, services
 from local.airflow_api import AirflowClient, AirflowError, DagRun, RunQueuedError, TaskState
+from local.disk_space import DiskSpaceError
 from local.environment import environment
-from local.home import DiskSpaceError, HomeFormatError
+from local.home import HomeFormatError
 from local.pipeline import RunParameters, StepError, check_channels, parse_run_parameters
 from local.ports import PortTakenError
 from local.progress import PipelineProgress, StatusLine

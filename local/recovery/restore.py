@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config.settings import ROOT, SettingError, Settings, load_settings
+from local.disk_space import DiskSpaceError, check_disk_space
 from local.environment import environment
-from local.home import DiskSpaceError, check_disk_space
 from local.recovery.backup import BACKUP_FORMAT, MANIFEST_FILE, BackupFile, BackupManifest, hash_file
 from storage import suppression_list
 from storage.suppression_list import SuppressionList, SuppressionListError

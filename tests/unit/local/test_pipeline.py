@@ -11,7 +11,7 @@ import pytest
 
 from config import settings
 from local import land, pipeline, run, services
-from local.home import DiskSpaceError, check_disk_space
+from local.disk_space import DiskSpaceError, check_disk_space
 from local.pipeline import RunParameters, Step, StepError
 
 
