@@ -29,7 +29,7 @@ import torch
 from config import settings
 from training.engine.import_closure import code_hash
 from training.engine.process_memory import peak_mb
-from training.engine.tracking import open_experiment
+from training.engine.tracking import log_fits, open_experiment
 from training.engine.workspace import MissingInput, Workspace, is_unchanged, mark_done, write_json
 from training.evaluation.baselines import heuristics
 from training.evaluation.baselines.tuned import BASELINES
@@ -267,6 +267,7 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
     if not evaluate(workspace):
         print(f"unchanged: {workspace.folder / 'evaluation'}")
+    log_fits(workspace)
 
 
 if __name__ == "__main__":

@@ -26,18 +26,27 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from config import settings
 from training.data.training_data import TrainingData
-from training.engine import distributed, tracking
+from training.engine import distributed
 from training.engine.config_io import config_from_dict
 from training.engine.import_closure import code_hash
 from training.engine.process_memory import peak_mb
-from training.engine.workspace import INPUTS_FILE, MissingInput, Workspace, is_unchanged, mark_done, write_json
+from training.engine.tracking import RUN_FILE
+from training.engine.workspace import (
+    INPUTS_FILE,
+    MEASURES_FILE,
+    RESOLVED_CONFIG_FILE,
+    MissingInput,
+    Workspace,
+    is_unchanged,
+    mark_done,
+    write_json,
+)
 from training.ranking.task_weights import LISTWISE_HEAD, NoTrainingExamples
 from training.recipes import FITS, RECIPES, recipe
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-RESOLVED_CONFIG_FILE, MEASURES_FILE = "resolved_config.json", "measures.json"
 MODEL_TABLES = ("channels", "collections", "rankers", "heads")
 ALL = "all"
 MODEL_KINDS = ("channel", "collection", "ranker", "head")
@@ -102,8 +111,8 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     measures["ranks"] = distributed.rank_and_world_size()[1]
     write_json(folder / RESOLVED_CONFIG_FILE, asdict(model.resolved_config))
     write_json(folder / MEASURES_FILE, measures)
+    (folder / RUN_FILE).unlink(missing_ok=True)
     mark_done(folder, inputs)
-    tracking.log_fit(f"{kind}-{name}-{fit}", asdict(model.resolved_config), measures)
     _print_summary(name, fit, measures)
     return True
 

@@ -1,27 +1,69 @@
-"""MLflow tracking: one run per fit if MLFLOW_TRACKING_URI is set, nothing otherwise."""
+"""MLflow tracking: one run per fit, with its config as parameters and its measures as metrics.
+
+Importing MLflow and opening its store takes several seconds of processor time, so fits do not log themselves: the tasks
+that follow them, `training.evaluate` and `training.release`, log all fits that have no run yet.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from config import settings
+from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE, Workspace
+from training.recipes import FITS
 
 EXPERIMENT = "segue"
+RUN_FILE = "mlflow_run"
+"""File in the folder of a fitted model with the id of its MLflow run; a new fit removes it."""
 
 
-def log_fit(name: str, parameters: dict[str, Any], measures: dict[str, Any]) -> None:
-    """Log a fit: its parameters, the numbers in `measures` as metrics, and the rows of `measures["history"]` by step."""
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        return
-    import mlflow
+def log_fits(workspace: Workspace) -> int:
+    """Log every finished fit without a run, if MLFLOW_TRACKING_URI is set; returns the number of new runs."""
+    measures = [file for fit in FITS for file in sorted(workspace.fit_folder(fit).glob(f"*/*/{MEASURES_FILE}"))]
+    folders = [file.parent for file in measures if not (file.parent / RUN_FILE).exists()]
+    folders = [folder for folder in folders if (folder / INPUTS_FILE).exists()]
+    if folders and os.environ.get("MLFLOW_TRACKING_URI"):
+        open_experiment()
+        for folder in folders:
+            (folder / RUN_FILE).write_text(_log_fit(folder))
+        return len(folders)
+    return 0
 
-    open_experiment()
-    with mlflow.start_run(run_name=name):
-        mlflow.log_params({key: str(value)[:500] for key, value in parameters.items()})
-        mlflow.log_metrics(_flatten_metrics(measures))
-        for row in measures.get("history") or []:
-            mlflow.log_metrics({key: row[key] for key in row if key != "step"}, step=int(row["step"]))
+
+def _log_fit(folder: Path) -> str:
+    """Log the fit in `folder`, with the times at which it ran; returns the id of the run.
+
+    Parameters are the resolved config, metrics the numbers in the measures and, by step, the rows of their `history`.
+    """
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param
+
+    measures = json.loads((folder / MEASURES_FILE).read_text())
+    parameters = json.loads((folder / RESOLVED_CONFIG_FILE).read_text())
+    ended_ms = int((folder / INPUTS_FILE).stat().st_mtime * 1000)
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    fit, kind = folder.parent.parent.name, folder.parent.name.removesuffix("s")
+    run = client.create_run(
+        experiment.experiment_id,
+        start_time=ended_ms - int(measures["total_seconds"] * 1000),
+        run_name=f"{kind}-{folder.name}-{fit}",
+    )
+    steps: Iterable[tuple[int, dict[str, Any]]] = [
+        (0, measures),
+        *((int(row["step"]), {key: row[key] for key in row if key != "step"}) for row in measures.get("history") or ()),
+    ]
+    client.log_batch(
+        run.info.run_id,
+        [Metric(key, value, ended_ms, step) for step, row in steps for key, value in _flatten_metrics(row).items()],
+        [Param(key, str(value)[:500]) for key, value in parameters.items()],
+    )
+    client.set_terminated(run.info.run_id, end_time=ended_ms)
+    return str(run.info.run_id)
 
 
 def open_experiment() -> None:

@@ -18,6 +18,7 @@ import gc
 import sys
 
 from config.settings import SettingError
+from training.engine.tracking import log_fits
 from training.engine.workspace import MissingInput, Workspace
 from training.recipes import RECIPES
 from training.release import deployment
@@ -97,6 +98,7 @@ def _release(arguments: argparse.Namespace) -> int:
 
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
     outcome = release(workspace, arguments.reason, arguments.share)
+    log_fits(workspace)
     stream = sys.stderr if outcome.status == "refused" else sys.stdout
     print(f"{outcome.status}: {outcome.release}", *outcome.lines, sep="\n  ", file=stream)
     if outcome.status == "refused":

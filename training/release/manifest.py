@@ -24,6 +24,7 @@ from training.engine.workspace import (
     FORMAT,
     INPUTS_FILE,
     LANDINGS_MART,
+    MEASURES_FILE,
     MissingInput,
     Workspace,
     is_unchanged,
@@ -34,7 +35,6 @@ from training.recall.registry import CHANNELS
 from training.release.gate import Verdict
 from training.search import SEARCH_FORMAT
 from training.slate.blend import Blend
-from training.train import MEASURES_FILE
 
 ID_LENGTH = 12  # hex digits
 

@@ -18,7 +18,8 @@ from tests.support.training.fitted_workspace import VIEWS, workspace
 from training import train as train_module
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
-from training.engine.workspace import Workspace
+from training.engine.tracking import RUN_FILE, log_fits
+from training.engine.workspace import MEASURES_FILE, RESOLVED_CONFIG_FILE, Workspace
 from training.evaluate import evaluate
 from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES, TUNED_BASELINES
 from training.evaluation.baselines.tuned import BASELINES
@@ -208,6 +209,26 @@ def test_run_is_logged_to_mlflow(evaluated: tuple[Workspace, Path]) -> None:
     ]
     value = content(evaluated)["recall"]["fused"]["recall_at_200"]["all"][0]
     assert run.data.metrics["recall/fused/recall_at_200/all"] == pytest.approx(value)
+
+
+def test_every_fit_is_logged_once_with_its_times(
+    evaluated: tuple[Workspace, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    workspace, home = evaluated
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow/mlflow.db")
+    channel = workspace.channel_folder("held_out", "popularity")
+    measures = json.loads((channel / MEASURES_FILE).read_text())
+    assert log_fits(workspace) == len(list(workspace.folder.glob("*/*/*/measures.json"))) > 1
+    assert log_fits(workspace) == 0
+    (channel / RUN_FILE).unlink()  # as a new fit does
+    assert log_fits(workspace) == 1
+    run = MlflowClient().get_run((channel / RUN_FILE).read_text())
+    assert run.info.run_name == "channel-popularity-held_out" and run.info.status == "FINISHED"
+    assert run.info.end_time - run.info.start_time == pytest.approx(measures["total_seconds"] * 1000, abs=1)
+    assert run.data.metrics["total_seconds"] == measures["total_seconds"]
+    assert set(run.data.params) == set(json.loads((channel / RESOLVED_CONFIG_FILE).read_text()))
 
 
 def test_log_without_listens_has_no_listwise_head(

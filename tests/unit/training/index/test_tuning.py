@@ -10,7 +10,7 @@ import torch
 from tests.support.training.tiny_world import users_at
 from training.data.training_data import TrainingData
 from training.engine.config_io import change_config
-from training.engine.workspace import Workspace
+from training.engine.workspace import MEASURES_FILE, Workspace
 from training.index.exact import ExactIndex
 from training.index.ivf import IVFIndex
 from training.index.tuning import MIN_RECALL, RecordedSearch, RecordingIndex, choose_index, recall_against_exact
@@ -18,7 +18,6 @@ from training.recall.neural_channel import NeuralChannel
 from training.recall.realtime.channel import Realtime
 from training.recall.registry import CHANNELS
 from training.release.manifest import _indexes
-from training.train import MEASURES_FILE
 
 INDEXED = [name for name, channel in CHANNELS.items() if issubclass(channel, NeuralChannel)]
 
