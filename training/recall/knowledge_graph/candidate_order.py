@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
 from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
 from training.recall.knowledge_graph.config import OrderConfig
+
+if TYPE_CHECKING:
+    import lightgbm
 
 FILE = "order.txt"
 LIGHTGBM_PARAMETERS: Mapping[str, Any] = {
@@ -60,6 +62,8 @@ class CandidateOrder:
         """Fit the trees; None if no candidate is a target, or all of them."""
         if not examples.has_both_classes:
             return None
+        import lightgbm  # here, because it takes a second that fits of other channels do not need
+
         parameters = {
             **LIGHTGBM_PARAMETERS,
             "learning_rate": config.learning_rate,
@@ -102,7 +106,11 @@ class CandidateOrder:
     @classmethod
     def load(cls, folder: Path) -> CandidateOrder | None:
         """The order that `save` wrote; None if there is none."""
-        return cls(lightgbm.Booster(model_file=folder / FILE)) if (folder / FILE).exists() else None
+        if not (folder / FILE).exists():
+            return None
+        import lightgbm
+
+        return cls(lightgbm.Booster(model_file=folder / FILE))
 
 
 def base_scores(count: int) -> NDArray[np.float64]:
