@@ -34,7 +34,7 @@ def stream_blocks(
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Yield blocks of (rows, broken lines); together they are all non-empty lines of the file.
 
-    Invalid UTF-8 bytes become U+FFFD; tab-separated files have no quoting. A line is broken if it has a wrong number of
+    Invalid UTF-8 bytes and NUL bytes become U+FFFD; tab-separated files have no quoting. A line is broken if it has a wrong number of
     fields, an opening quote without a closing one, or more than `MAX_LINE_BYTES`.
 
     Args:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ingestion.sources import MAX_LINE_BYTES
 
 KEPT_BYTES = 1_000  # of a line that is too long
+REPLACEMENT = "\ufffd".encode()
 _FIELD = rb'(?:"(?:[^"]++|"")*+"[^,]*+|[^",][^,]*+|)'
 CLOSED_QUOTES = re.compile(rb"%b(?:,%b)*+" % (_FIELD, _FIELD))
 
@@ -34,7 +35,7 @@ class RejectedLine:
 class LineFilter(io.RawIOBase):
     """Byte stream of the complete, parsable, non-empty lines of a file, each of which ends with a line feed.
 
-    Invalid UTF-8 bytes become U+FFFD, a byte-order mark is removed.
+    Invalid UTF-8 bytes and NUL bytes become U+FFFD, a byte-order mark is removed.
 
     Args:
         raw: The file.
@@ -58,6 +59,8 @@ class LineFilter(io.RawIOBase):
         while block := self._read_lines(size):
             if self._lines_read == 0:
                 block = block.removeprefix(codecs.BOM_UTF8)
+            # Arrow's parser may join a line with a NUL byte to the next one.
+            block = block.replace(b"\0", REPLACEMENT)
             if not block.isascii():
                 block = block.decode("utf-8", "replace").encode()
             if b"\r" in block:
