@@ -1,9 +1,9 @@
 """Track content: names, texts, sound and cover of a track as one row of numbers, independent of who plays it.
 
-Blocks: names (title and artists) and texts (lyrics and comments) by `text_ngrams`; sound and cover vectors of the
-catalog, and encoded ones of tracks without these, by their principal components; audio that is not music is left out.
-Each block of a row has unit length, or is zeros if the track has no such content. Rows have at most WIDTH float16
-numbers. Legend: N tracks, V vocabulary, W width.
+Blocks: n-grams of names (title and artists) and of texts (lyrics and comments) by `text_ngrams`; sound and cover vectors
+of the catalog, and encoded ones of tracks without these, by their principal components, as are encoded texts; audio that
+is not music is left out. Each block of a row has unit length, or is zeros if the track has no such content.
+Legend: N tracks, V vocabulary, W width.
 """
 
 from __future__ import annotations
@@ -29,16 +29,24 @@ ContentUse = Literal["off", "described", "all"]
 Names are part of the content in both cases.
 """
 
-WIDTH = 64
-BLOCKS = ("names", "texts", "catalog_audio", "catalog_image", "audio", "image")
-"""Blocks of a row in order. Each has the same share of WIDTH, as far as there are any contents of the kind."""
+BLOCK_WIDTH = 24
+"""Most columns of a block.
+
+In the simulated world with hidden facets, the 12 and 16 columns that blocks had before told a linear map less of a track's
+style and language (log, 2026-11-28).
+"""
+BLOCKS = ("names", "text_ngrams", "catalog_audio", "catalog_image", "audio", "image", "text")
+"""Blocks of a row in order; those without any content have no columns."""
 MAX_LYRICS_CHARACTERS, MAX_COMMENTS_PER_TRACK = 300, 5  # the newest comments are used
 MAX_TEXT_CHARACTERS = 400
 VECTOR_COLUMNS = ("audio_vector", "image_vector")
 CONTENT_COLUMNS = ("lyrics", *VECTOR_COLUMNS)
 """Columns of the mart `tracks` that only this module reads; they may be missing."""
-ENCODED_COLUMNS = {"audio": "encoded_audio", "image": "encoded_image"}
-"""Encoder of the table `track_content` to the column of its vectors; used where the catalog has no vector of the kind."""
+ENCODED_COLUMNS = {"audio": "encoded_audio", "image": "encoded_image", "text": "encoded_text"}
+"""Encoder of the table `track_content` to the column of its vectors.
+
+Sound and cover are used where the catalog has no vector of the kind, texts where a track has lyrics or comments.
+"""
 COMMENT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "track_id": pl.String,
     "text": pl.String,
@@ -52,7 +60,7 @@ Rows = NDArray[np.float32]
 class TrackContent:
     """Content rows of all tracks."""
 
-    row_VW: NDArray[np.float16]  # W <= WIDTH; 0 if no track has content
+    row_VW: NDArray[np.float16]  # W <= BLOCK_WIDTH * number of BLOCKS; 0 if no track has content
     has_descriptive_content_V: NDArray[np.bool_]  # the track has texts or a vector besides its names
     block_W: NDArray[np.int64]  # index into BLOCKS of each column
 
@@ -70,17 +78,16 @@ class TrackContent:
         """
         names = _name_texts(tracks)
         words = _lyrics_and_comments(tracks, comments)
-        vectors = [_read_vectors(tracks, column) for column in VECTOR_COLUMNS]
+        catalog = [_read_vectors(tracks, column) for column in VECTOR_COLUMNS]
         # Vectors of the catalog come from other models, so encoded ones have blocks of their own.
-        for catalog_NW, column in zip(tuple(vectors), ENCODED_COLUMNS.values(), strict=True):
-            vectors.append(_read_vectors(tracks, column) * ~catalog_NW.any(axis=1, keepdims=True))
-        present = [any(names), any(words), *(bool(vector_NW.any()) for vector_NW in vectors)]
-        width = WIDTH // max(sum(present), 1)
+        encoded = [_read_vectors(tracks, column) for column in ENCODED_COLUMNS.values()]
+        for catalog_NW, encoded_NW in zip(catalog, encoded[: len(catalog)], strict=True):
+            encoded_NW[catalog_NW.any(axis=1)] = 0
         blocks = [
-            NgramLSA.fit(texts, width).transform(texts) if any(texts) else _empty_rows(texts)
+            NgramLSA.fit(texts, BLOCK_WIDTH).transform(texts) if any(texts) else _empty_rows(texts)
             for texts in (names, words)
         ]
-        blocks += [pca_whiten(vector_NW, width) for vector_NW in vectors]
+        blocks += [pca_whiten(vector_NW, BLOCK_WIDTH) for vector_NW in (*catalog, *encoded)]
         described = [block_NW.any(axis=1) for block_NW in blocks[1:]]
         block_W = np.repeat(np.arange(len(BLOCKS)), [block_NW.shape[1] for block_NW in blocks])
         return cls(np.concatenate(blocks, axis=1).astype(np.float16), np.any(described, axis=0), block_W)
@@ -140,16 +147,29 @@ def load_content_tables(marts: Path, tracks: pl.DataFrame, is_final: bool) -> tu
     """The arguments of `TrackContent.of` for rows of the mart `tracks`, in their order.
 
     For a held-out fit with a global time cut, only comments written before the start of validation are used, and
-    comments without a time are not. A final fit, and marts that are split per user, use all comments.
+    comments without a time are not. A final fit, and marts that are split per user, use all comments. Encoded texts of
+    tracks without lyrics and comments are left out: they say no more than names and facets.
     """
     mart = pl.scan_parquet(marts / "tracks.parquet")
     available = [name for name in CONTENT_COLUMNS if name in mart.collect_schema().names()]
     rows = tracks.join(mart.select("track_id", *available).collect(), on="track_id", how="left", maintain_order="left")
+    comments = read_comments(marts, before_validation=not is_final)
     for encoder, column in ENCODED_COLUMNS.items():
         if (file := table_file(marts, encoder)).exists():
-            encoded = scan_music(file).select("track_id", pl.col("embedding").alias(column)).collect()
-            rows = rows.join(encoded, on="track_id", how="left", maintain_order="left")
-    return rows, read_comments(marts, before_validation=not is_final)
+            encoded = scan_music(file).select("track_id", pl.col("embedding").alias(column))
+            if encoder == "text":
+                encoded = encoded.join(_tracks_with_texts(rows, comments), on="track_id", how="semi")
+            rows = rows.join(encoded.collect(), on="track_id", how="left", maintain_order="left")
+    return rows, comments
+
+
+def _tracks_with_texts(tracks: pl.DataFrame, comments: pl.DataFrame) -> pl.LazyFrame:
+    """Ids of the tracks that have lyrics or a comment."""
+    described = comments.lazy().filter(pl.col("text").str.strip_chars() != "").select("track_id")
+    if "lyrics" not in tracks.columns:
+        return described
+    has_lyrics = pl.col("lyrics").cast(pl.String).str.strip_chars() != ""
+    return pl.concat([described, tracks.lazy().filter(has_lyrics).select("track_id")])
 
 
 def read_comments(marts: Path, before_validation: bool) -> pl.DataFrame:

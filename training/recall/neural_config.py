@@ -27,7 +27,7 @@ class ItemTowerConfig:
     excluded_content: tuple[
         str, ...
     ] = ()  # contents that are not used, of `BLOCKS` in `training.content.track_content`
-    modality_dropout: float = 0.3  # fraction of the contents of tracks (names, texts, audio, cover) dropped in training
+    modality_dropout: float = 0.3  # fraction of the contents of tracks (texts, audio, cover, names) dropped in training
 
 
 @dataclass(frozen=True)

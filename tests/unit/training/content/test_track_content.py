@@ -13,7 +13,7 @@ import pytest
 
 from storage.track_content import SCHEMA, table_file
 from tests.support.training.tiny_world import random_plays, write_marts
-from training.content.track_content import BLOCKS, COMMENT_SCHEMA, WIDTH, TrackContent, pca_whiten
+from training.content.track_content import BLOCK_WIDTH, BLOCKS, COMMENT_SCHEMA, TrackContent, pca_whiten
 from training.data.training_data import TrainingData
 from training.engine.workspace import Workspace
 from training.recipes import recipe
@@ -57,7 +57,7 @@ def test_texts_and_vectors_count_as_descriptive_and_blocks_have_unit_length_or_a
     )
     content = TrackContent.of(tracks, comments_of(("f", "river la", None)))
     assert content.has_descriptive_content_V.tolist() == [True] * 6
-    assert content.row_VW.shape[1] <= WIDTH
+    assert np.bincount(content.block_W).max() <= BLOCK_WIDTH
     audio = content.row_VW[:, -3:].astype(np.float32)
     lengths = np.linalg.norm(audio, axis=1)
     np.testing.assert_allclose(lengths[:4], 1, atol=2e-3)
@@ -153,6 +153,28 @@ def test_published_vectors_are_read_and_change_the_inputs_of_models(tmp_path: Pa
     described = set(data.vocabulary.decode(np.flatnonzero(data.content.has_descriptive_content_V)))
     assert described == {"t3", "t4"}
     assert Workspace(tmp_path / "training" / "w", marts, "2024-02-01", "debug").inputs()["hash"] != before
+
+
+def test_encoded_texts_are_a_block_of_tracks_that_have_lyrics_or_comments(tmp_path: Path) -> None:
+    """t1 has lyrics, t2 a comment, t3 a comment from after the cut, t4 only a title."""
+    marts = write_marts(tmp_path, random_plays())
+    tracks = pl.read_parquet(marts / "tracks.parquet")
+    lyrics = pl.when(pl.col("track_id") == "t1").then(pl.lit("la la river")).otherwise(pl.lit(" "))
+    tracks.with_columns(lyrics=lyrics).write_parquet(marts / "tracks.parquet")
+    cut = datetime(2024, 1, 5)
+    pl.DataFrame({"split": ["global_time"], "validation_from": [cut]}).write_parquet(marts / "train_cuts.parquet")
+    comments = comments_of(("t2", "early bird", datetime(2024, 1, 4)), ("t3", "early bird", cut))
+    comments.write_parquet(marts / "track_comments.parquet")
+    vectors = np.random.default_rng(0).normal(size=(4, 3)).tolist()
+    row = {"encoder": "text", "encoder_version": "v", "content_hash": "0" * 64}
+    texts = [row | {"track_id": f"t{number + 1}", "embedding": vector} for number, vector in enumerate(vectors)]
+    pq.write_table(pa.Table.from_pylist(texts, SCHEMA), table_file(marts, "text"))
+    for fit, expected in (("held_out", {"t1", "t2"}), ("final", {"t1", "t2", "t3"})):
+        data = TrainingData(marts, fit, recipe("debug"))
+        content = data.content
+        text_VW = content.row_VW[:, content.block_W == BLOCKS.index("text")]
+        assert set(data.vocabulary.decode(np.flatnonzero(text_VW.any(axis=1)))) == expected
+        assert expected == set(data.vocabulary.decode(np.flatnonzero(content.has_descriptive_content_V)))
 
 
 def test_blocks_can_be_left_out() -> None:
