@@ -1,4 +1,4 @@
-"""Cold start: recall@200 of tracks by their plays, with and without content, and without each kind of content.
+"""Cold start: recall@200 of tracks by their plays, with and without content, and with and without each kind of content.
 
 Each channel with a content tower is fitted with several seeds in every cell and lists 200 tracks of the whole catalog for
 every session of the test part. Values of a session are averaged over the seeds; intervals are over users, differences
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.content.track_content import BLOCKS
 from training.data.training_data import TrainingData
 from training.data.user_batch import load_user_batches
 from training.engine.config_io import change_config
@@ -31,23 +32,32 @@ from training.recipes import recipe
 
 NAME = "cold_start"
 CHANNEL_NAMES = (Realtime.name, MultiInterest.name)
-SEEDS, K = 3, 200
+SEEDS, K = 2, 200
 WITH_CONTENT, WITHOUT_CONTENT, ARTIST_POPULARITY = "all content", "content off", "artist popularity"
+MODALITIES = {
+    "audio": ("catalog_audio", "audio"),
+    "covers": ("catalog_image", "image"),
+    "lyrics and comments": ("text_ngrams", "text"),
+}
+"""Blocks of each kind of content."""
 CELLS: dict[str, dict[str, Any]] = {
     WITH_CONTENT: {},
     WITHOUT_CONTENT: {"items.content": "off"},
-    "without audio": {"items.excluded_content": ("audio", "catalog_audio")},
-    "without covers": {"items.excluded_content": ("image", "catalog_image")},
-    "without lyrics and comments": {"items.excluded_content": ("texts",)},
+    **{f"without {name}": {"items.excluded_content": blocks} for name, blocks in MODALITIES.items()},
+    **{
+        f"{name} only": {"items.excluded_content": tuple(block for block in BLOCKS if block not in blocks)}
+        for name, blocks in MODALITIES.items()
+    },
 }
+"""One kind of content may stand in for another, so each is also measured alone."""
 
 Estimates = dict[str, Estimate]
 
 
 def report(workspace: Workspace, folder: Path) -> str:
     """Fit and measure all cells; return the tables as Markdown. Finished lists of `folder` are used again."""
-    cache = workspace.cache_folder("held_out")
-    data = TrainingData(workspace.marts, "held_out", recipe(workspace.recipe), cache_folder=cache)
+    data = _load_data(workspace, reads_audio_facets=True)
+    without_audio_facets = _load_data(workspace, reads_audio_facets=False)
     cases = data.recall_cases("test")
     recall = SubsetRecall(cases, subset_recall.play_subsets(data), K)
     by_artist_CK = np.tile(subset_recall.rank_by_artist_popularity(data, K), (len(cases), 1))
@@ -60,15 +70,27 @@ def report(workspace: Workspace, folder: Path) -> str:
         "intervals over users.",
     ]
     for channel in CHANNEL_NAMES:
-        table = {
-            cell: _estimate(
-                recall, cases.user_C, [_list(data, workspace, folder, channel, cell, s) for s in range(SEEDS)]
-            )
-            for cell in CELLS
-        }
+        table = {}
+        for cell in CELLS:
+            read = data if _reads_audio(cell) else without_audio_facets
+            lists = [_list(read, workspace, folder, channel, cell, seed) for seed in range(SEEDS)]
+            table[cell] = _estimate(recall, cases.user_C, lists)
         table[ARTIST_POPULARITY] = _estimate(recall, cases.user_C, [by_artist_CK])
         lines += ["", f"## {channel}", "", *_format_table(table, recall.count_targets())]
     return "\n".join([*lines, ""])
+
+
+def _load_data(workspace: Workspace, *, reads_audio_facets: bool) -> TrainingData:
+    folder, cache = workspace.marts, workspace.cache_folder("held_out")
+    return TrainingData(
+        folder, "held_out", recipe(workspace.recipe), cache_folder=cache, reads_audio_facets=reads_audio_facets
+    )
+
+
+def _reads_audio(cell: str) -> bool:
+    """Whether a cell reads the sound of tracks, and so also the facets from it."""
+    config = CELLS[cell]
+    return config.get("items.content") != "off" and "audio" not in config.get("items.excluded_content", ())
 
 
 def _list(
@@ -109,10 +131,11 @@ def _format_table(table: dict[str, Estimates], targets: dict[str, int]) -> list[
         f"|---|{'---|' * len(subsets)}",
     ]
     lines += [_format_row(cell, [estimates[name] for name in subsets]) for cell, estimates in table.items()]
+    differences = [(WITH_CONTENT, other) for other in table if other != WITH_CONTENT]
+    differences += [(cell, WITHOUT_CONTENT) for cell in table if cell.endswith(" only")]
     lines += [
-        _format_row(f"{WITH_CONTENT} - {other}", [table[WITH_CONTENT][name] - estimates[name] for name in subsets], "+")
-        for other, estimates in table.items()
-        if other != WITH_CONTENT
+        _format_row(f"{one} - {other}", [table[one][name] - table[other][name] for name in subsets], "+")
+        for one, other in differences
     ]
     return lines
 

@@ -51,6 +51,7 @@ class TrainingData:
         cache_folder: Cache of track content and of the arrays of sequence views, shared by all models; None: no cache.
         max_plays: Maximum number of plays in memory. If there are more, users are sampled (`sample_users`) and the
             plays of all others are ignored.
+        reads_audio_facets: Whether facets that the catalog lacks are those from audio (`training.content.audio_facets`).
 
     Raises:
         FileNotFoundError: a mart is missing.
@@ -63,6 +64,7 @@ class TrainingData:
     services: Mapping[str, ServiceContract] = field(default_factory=dict)
     cache_folder: Path | None = None
     max_plays: int = field(default_factory=lambda: settings.load_settings().training_plays)
+    reads_audio_facets: bool = True
     vocabulary: Vocabulary = field(init=False)
     plays: Plays = field(init=False)
     catalog_V: np.ndarray = field(init=False)
@@ -78,7 +80,7 @@ class TrainingData:
         plays = self.scan_mart("plays").with_columns(part_of_fit(self.fit))
         # Texts and vectors are larger than all other columns, and only `content` needs them.
         tracks = pl.scan_parquet(self.marts / "tracks.parquet").drop(CONTENT_COLUMNS, strict=False).collect()
-        self._track_rows = fill_facets(tracks, self.marts)
+        self._track_rows = fill_facets(tracks, self.marts) if self.reads_audio_facets else tracks
         train_plays = plays.filter(pl.col("part") == "train").select("track_id")
         self.vocabulary = Vocabulary.build(self._track_rows, train_plays, _collection_ids(self.marts))
         users = plays.select(pl.col("user_id").unique().sort()).collect(engine="streaming")
