@@ -27,6 +27,7 @@ import polars as pl
 import torch
 
 from config import settings
+from training.benchmarks.search.evaluation import measure_catalog
 from training.engine.import_closure import code_hash
 from training.engine.process_memory import peak_mb
 from training.engine.tracking import log_fits, open_experiment
@@ -90,6 +91,7 @@ def evaluate(workspace: Workspace) -> bool:
         measure_test(held_out, ServingFilter.from_data(held_out.data), choice.on(held_out.data), result, folder, trees)
         result.notes["train_part_only"] = compare_with_train_only(result, train_only)
     add_comparison_pairs(result, held_out)
+    result.notes["search"] = measure_catalog(held_out.data)
     result.notes["seconds"] = round(time.monotonic() - began, 1)
     result.notes["peak_mb"] = peak_mb()
     write_json(folder / JSON_FILE, result.to_json())

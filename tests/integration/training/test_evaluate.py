@@ -82,6 +82,7 @@ def test_content_of_evaluation_json(evaluated: tuple[Workspace, Path]) -> None:
     assert set(found["chosen"]["heuristics"]) == set(TUNED_BASELINES)
     assert set(found["exposure"]["recall"]) == set(found["recall"])
     assert set(found["exposure"]["slate"]) == set(found["slate"])
+    assert found["search"]["k"] == 10 and found["search"]["tracks"] > 0
     assert set(found["containers"]) == {"playlists", "mlogs"} and not found["containers"]["mlogs"]["recall"]
     assert found["containers"]["playlists"]["containers"] == 5 and found["containers"]["playlists"]["openings"] > 24
     assert set(found["containers"]["playlists"]["recall"]) == {"playlists", "most_opened", "last_opened"}

@@ -1,31 +1,38 @@
-"""Search quality on simulated catalogs: precision@10 by kind of query, against the former search by words.
+"""Search quality: precision@10 by kind of query, against the former search by words, misspelled titles, and latency.
 
-Reads the marts of a simulated world with the size and seed in `queries.json` (the defaults of `make simulate`). Precision is
-the share of relevant tracks among the first ten, missing results counting as not relevant; intervals are 95 % bootstrap
-intervals over queries. The peer finds the tracks that have every word of the query in the title or an artist's name.
+The command reads the marts of a simulated world with the size and seed in `queries.json` (the defaults of `make simulate`);
+`measure_catalog` is the chapter of the evaluation report on any catalog. Precision is the share of relevant tracks among the
+first ten, missing results counting as not relevant; intervals are 95 % bootstrap intervals over queries. The peer finds the
+tracks that have every word of the query in the title or an artist's name.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from training.benchmarks.search.name_queries import NameQuery, sample_names
 from training.benchmarks.search.queries import EvaluationQuery, read_queries
 from training.content.shared_text_encoder import encode_texts, text_encoder_version
+from training.data.training_data import TrainingData
 from training.evaluation.metrics import bootstrap
-from training.search.release_tracks import add_album_titles
+from training.search.release_tracks import add_album_titles, collect_tracks
 from training.search.track_search import TrackSearch
 from training.search.write_search import write_search
 
 K = 10
 ALL = "all"
+MAX_TRACKS = 20_000
+"""The most played tracks that the evaluation report searches; `make bench` measures larger catalogs."""
 
 Search = Callable[[str], list[int]]
 """From a query to at most K items."""
@@ -55,20 +62,49 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
+def measure_catalog(data: TrainingData) -> dict[str, Any] | None:
+    """Section `search` of `evaluation.json`; None if no track may be recommended.
+
+    Returns:
+        `evaluate` over at most MAX_TRACKS tracks with the queries that have at least K relevant tracks among them, and
+        the numbers of `tracks`, `queries` and `queries_without_tracks`.
+    """
+    tracks = collect_tracks(data).head(MAX_TRACKS)
+    if not len(tracks):
+        return None
+    every, rows = read_queries(), tracks.to_dicts()
+    queries = [query for query in every if _has_relevant(query, rows)]
+    newest = tracks["released_on"].max() if "released_on" in tracks.columns else None
+    counts = {"tracks": len(tracks), "queries": len(queries), "queries_without_tracks": len(every) - len(queries)}
+    return counts | evaluate(tracks, newest if isinstance(newest, date) else date.today(), queries)
+
+
 def evaluate(tracks: pl.DataFrame, today: date, queries: Sequence[EvaluationQuery]) -> dict[str, Any]:
-    """Precision@K by group of queries: a kind, a language, a kind in a language, or all.
+    """Quality and speed of the search over a catalog.
 
     Args:
         tracks: The catalog, with the columns of `build_index`.
         today: The day of the search.
         queries: The queries.
+
+    Returns:
+        `precision` at K by group of queries (a kind, a language, a kind in a language, or all), `misses` with the
+        precision of the queries below 1, `names` with the recall at K of titles without and with an error, and
+        `latency_ms`, [median, 95th percentile] in this process.
     """
-    row_of = {row["item"]: row for row in tracks.iter_rows(named=True)}
+    rows = {row["item"]: row for row in tracks.iter_rows(named=True)}
+    names = sample_names(tracks)
     with tempfile.TemporaryDirectory(prefix="segue-search-") as folder:
         write_search(tracks, Path(folder) / "search", encode_texts, text_encoder_version())
         index = TrackSearch.load(Path(folder) / "search", encode_texts, text_encoder_version())
-        found = _precisions(lambda query: [match.item for match in index.search(query, K, today)], queries, row_of)
-        peer = _precisions(lambda query: _search_words(query, row_of), queries, row_of)
+        search = TimedSearch(lambda query: [match.item for match in index.search(query, K, today)])
+        found = _precisions(search, queries, rows)
+        latency = {"queries": search.take_latency()}
+        exact = _name_recall(search, names, [name.title for name in names])
+        latency["titles"] = search.take_latency()
+        misspelled = _name_recall(search, names, [name.misspelled for name in names])
+        latency["misspelled titles"] = search.take_latency()
+    peer = _precisions(WordSearch(tracks), queries, rows)
     groups = {ALL: np.ones(len(queries), dtype=bool)}
     for query in queries:
         for name in (query.kind, query.language, f"{query.kind} {query.language}"):
@@ -77,7 +113,29 @@ def evaluate(tracks: pl.DataFrame, today: date, queries: Sequence[EvaluationQuer
         "k": K,
         "precision": {name: _summary(found[members], peer[members]) for name, members in groups.items()},
         "misses": {query.text: float(value) for query, value in zip(queries, found, strict=True) if value < 1},
+        "names": {"titles": len(names), "exact": exact.interval(), "misspelled": misspelled.interval()},
+        "latency_ms": {name: values for name, values in latency.items() if values},
     }
+
+
+class TimedSearch:
+    """A search that keeps the seconds of its queries."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._seconds: list[float] = []
+
+    def __call__(self, query: str) -> list[int]:
+        """Items that the search finds."""
+        began = time.perf_counter()
+        items = self._search(query)
+        self._seconds.append(time.perf_counter() - began)
+        return items
+
+    def take_latency(self) -> list[float]:
+        """Median and 95th percentile since the last call, in ms; empty without a query."""
+        seconds, self._seconds = self._seconds, []
+        return [1000 * float(value) for value in np.percentile(seconds, [50, 95])] if seconds else []
 
 
 def format_table(result: Mapping[str, Any]) -> str:
@@ -89,6 +147,11 @@ def format_table(result: Mapping[str, Any]) -> str:
     for name, row in result["precision"].items():
         cells = (_interval(row[key]) for key in ("search", "words", "difference"))
         lines.append(f"| {name} | {row['queries']} | {' | '.join(cells)} |")
+    names = result["names"]
+    lines += ["", f"| {names['titles']} titles as queries | recall@{result['k']} |", "|---|---|"]
+    lines += [f"| {name} | {_interval(names[name])} |" for name in ("exact", "misspelled")]
+    lines += ["", "| latency | p50, ms | p95, ms |", "|---|---|---|"]
+    lines += [f"| {name} | {p50:.1f} | {p95:.1f} |" for name, (p50, p95) in result["latency_ms"].items()]
     return "\n".join(lines)
 
 
@@ -111,20 +174,35 @@ def _summary(found_Q: np.ndarray, peer_Q: np.ndarray) -> dict[str, Any]:
     }
 
 
+def _has_relevant(query: EvaluationQuery, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether at least K tracks are relevant, so that a precision of 1 is possible."""
+    return sum(1 for _ in islice(filter(query.is_relevant, rows), K)) == K
+
+
 def _precisions(
-    search: Search, queries: Sequence[EvaluationQuery], row_of: Mapping[int, Mapping[str, Any]]
+    search: Search, queries: Sequence[EvaluationQuery], rows: Mapping[int, Mapping[str, Any]]
 ) -> np.ndarray:
     return np.array(
-        [sum(query.is_relevant(row_of[item]) for item in search(query.text)[:K]) / K for query in queries], dtype=float
+        [sum(query.is_relevant(rows[item]) for item in search(query.text)[:K]) / K for query in queries], dtype=float
     )
 
 
-def _search_words(query: str, row_of: Mapping[int, Mapping[str, Any]]) -> list[int]:
+def _name_recall(search: Search, names: Sequence[NameQuery], queries: Sequence[str]) -> bootstrap.Estimate:
+    """Share of the queries that find a track with the title among the first K."""
+    is_found = [not name.items.isdisjoint(search(query)[:K]) for name, query in zip(names, queries, strict=True)]
+    return bootstrap.mean(np.array(is_found, dtype=float))
+
+
+class WordSearch:
     """The first tracks that have every word of the query in the title or an artist's name."""
-    words = query.casefold().split()
-    items = []
-    for item, row in row_of.items():
-        text = " ".join([row["title"] or "", *(row["artist_names"] or [])]).casefold()
-        if all(word in text for word in words):
-            items.append(item)
-    return items[:K]
+
+    def __init__(self, tracks: pl.DataFrame) -> None:
+        self._texts = {
+            row["item"]: " ".join([row.get("title") or "", *(row.get("artist_names") or [])]).casefold()
+            for row in tracks.iter_rows(named=True)
+        }
+
+    def __call__(self, query: str) -> list[int]:
+        """At most K items."""
+        words = query.casefold().split()
+        return list(islice((item for item, text in self._texts.items() if all(word in text for word in words)), K))

@@ -62,10 +62,10 @@ def _read(name: str) -> dict[str, Any]:
 
 def _meets(track: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
     if "facet" in condition:
-        return not set(condition["any_of"]).isdisjoint(track[condition["facet"]] or [])
+        return not set(condition["any_of"]).isdisjoint(track.get(condition["facet"]) or [])
     if "title" in condition:
-        return bool(str(track["title"]).split(NUMBER_SEPARATOR)[0] == condition["title"])
+        return bool(str(track.get("title")).split(NUMBER_SEPARATOR)[0] == condition["title"])
     if "artist" in condition:
-        return bool(condition["artist"] in track["artist_names"])
-    released = str(track["released_on"])
+        return condition["artist"] in (track.get("artist_names") or [])
+    released = str(track.get("released_on"))
     return bool(condition.get("released_from", "") <= released <= condition.get("released_until", "9999"))
