@@ -29,11 +29,11 @@ ContentUse = Literal["off", "described", "all"]
 Names are part of the content in both cases.
 """
 
-BLOCK_WIDTH = 24
-"""Most columns of a block.
+WIDTH, MIN_BLOCK_WIDTH = 64, 24
+"""Columns of a row, shared equally by the blocks that have content, but at least 24 for each.
 
-In the simulated world with hidden facets, the 12 and 16 columns that blocks had before told a linear map less of a track's
-style and language (log, 2026-11-28).
+In the simulated world with hidden facets, blocks of 12 and 16 columns told a linear map less of a track's style and
+language (log, 2026-11-28).
 """
 BLOCKS = ("names", "text_ngrams", "catalog_audio", "catalog_image", "audio", "image", "text")
 """Blocks of a row in order; those without any content have no columns."""
@@ -60,7 +60,7 @@ Rows = NDArray[np.float32]
 class TrackContent:
     """Content rows of all tracks."""
 
-    row_VW: NDArray[np.float16]  # W <= BLOCK_WIDTH * number of BLOCKS; 0 if no track has content
+    row_VW: NDArray[np.float16]  # W <= max(WIDTH, MIN_BLOCK_WIDTH * number of BLOCKS); 0 if no track has content
     has_descriptive_content_V: NDArray[np.bool_]  # the track has texts or a vector besides its names
     block_W: NDArray[np.int64]  # index into BLOCKS of each column
 
@@ -83,11 +83,13 @@ class TrackContent:
         encoded = [_read_vectors(tracks, column) for column in ENCODED_COLUMNS.values()]
         for catalog_NW, encoded_NW in zip(catalog, encoded[: len(catalog)], strict=True):
             encoded_NW[catalog_NW.any(axis=1)] = 0
+        present = [any(names), any(words), *(bool(vector_NW.any()) for vector_NW in (*catalog, *encoded))]
+        width = max(WIDTH // max(sum(present), 1), MIN_BLOCK_WIDTH)
         blocks = [
-            NgramLSA.fit(texts, BLOCK_WIDTH).transform(texts) if any(texts) else _empty_rows(texts)
+            NgramLSA.fit(texts, width).transform(texts) if any(texts) else _empty_rows(texts)
             for texts in (names, words)
         ]
-        blocks += [pca_whiten(vector_NW, BLOCK_WIDTH) for vector_NW in (*catalog, *encoded)]
+        blocks += [pca_whiten(vector_NW, width) for vector_NW in (*catalog, *encoded)]
         described = [block_NW.any(axis=1) for block_NW in blocks[1:]]
         block_W = np.repeat(np.arange(len(BLOCKS)), [block_NW.shape[1] for block_NW in blocks])
         return cls(np.concatenate(blocks, axis=1).astype(np.float16), np.any(described, axis=0), block_W)

@@ -13,7 +13,7 @@ import pytest
 
 from storage.track_content import SCHEMA, table_file
 from tests.support.training.tiny_world import random_plays, write_marts
-from training.content.track_content import BLOCK_WIDTH, BLOCKS, COMMENT_SCHEMA, TrackContent, pca_whiten
+from training.content.track_content import BLOCKS, COMMENT_SCHEMA, MIN_BLOCK_WIDTH, WIDTH, TrackContent, pca_whiten
 from training.data.training_data import TrainingData
 from training.engine.workspace import Workspace
 from training.recipes import recipe
@@ -57,7 +57,7 @@ def test_texts_and_vectors_count_as_descriptive_and_blocks_have_unit_length_or_a
     )
     content = TrackContent.of(tracks, comments_of(("f", "river la", None)))
     assert content.has_descriptive_content_V.tolist() == [True] * 6
-    assert np.bincount(content.block_W).max() <= BLOCK_WIDTH
+    assert np.bincount(content.block_W).max() <= max(WIDTH // 3, MIN_BLOCK_WIDTH)
     audio = content.row_VW[:, -3:].astype(np.float32)
     lengths = np.linalg.norm(audio, axis=1)
     np.testing.assert_allclose(lengths[:4], 1, atol=2e-3)
