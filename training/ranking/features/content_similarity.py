@@ -77,8 +77,8 @@ class ContentSimilarity:
         is_listened_BN = is_known_BN & (outcome_BN > 0)
         self.masks = (is_listened_BN, is_known_BN & (outcome_BN < 0), is_listened_BN & session_BN)
 
-    def compute_candidate_features(self, items_BC: Array) -> list[Array]:
-        """Return CONTENT_FEATURES columns [B, C].
+    def compute_candidate_features(self, items_BC: Array) -> Array:
+        """Return CONTENT_FEATURES features [B, C, K].
 
         The largest and the mean cosine with tracks listened to, the same with skipped tracks, the mean cosine with
         tracks listened to in this session, each 0 without such plays; log2(1 + predicted activation), where an hour
@@ -96,4 +96,4 @@ class ContentSimilarity:
             columns.append((cosine_BCN * mask_B1N).sum(axis=2) / count_B1)
         kernel_BCN = np.exp((cosine_BCN - 1) / KERNEL_WIDTH)
         activation_BC = (kernel_BCN * self.activation_BN[:, None]).sum(axis=2) * has_content_BC
-        return [*columns, np.log2(1 + activation_BC), has_content_BC]
+        return np.stack([*columns, np.log2(1 + activation_BC), has_content_BC], axis=2)

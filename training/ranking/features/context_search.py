@@ -14,7 +14,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from training.ranking.features.history_match import Array, History, Outcomes, TrackArtistMatches, smoothed_listen_rate
+from training.ranking.features.history_match import (
+    Array,
+    History,
+    Outcomes,
+    PlayMatches,
+    smoothed_listen_rate,
+    values_at,
+)
 from training.ranking.features.history_search import HistorySearch
 
 PLAY_COUNT_BOUNDS = (2, 4, 10)
@@ -50,27 +57,25 @@ class ContextFeatures(HistorySearch):
         skips_BK, listens_BK = self.tallies[-1].sum(2).swapaxes(0, 1)
         return list(smoothed_listen_rate(listens_BK, skips_BK).T)
 
-    def compute_candidate_features(self, matches: TrackArtistMatches) -> list[Array]:
+    def compute_candidate_features(self, matches: PlayMatches) -> Array:
         """Return, by half-life, log2(1 + weight) and share of listens of plays with the candidate's familiarity, and of
         those in the same context.
         """
-        match, artist_match = matches
-        familiarity_BC = familiarity_code(match.count_BC, match.kth_newest_value(self.outcomes.outcome_BL, 0))
-        newest_B1 = self.history.length_B[:, None] - 1
-        same_BC = (artist_match.last_position_BC == newest_B1) & (newest_B1 >= 0)
+        L, newest_BSC = self.history.code_BSL.shape[2], matches.newest_events(1)[..., 0]
+        last_outcome_BC = values_at(self.outcomes.outcome_BL, newest_BSC[:, 0], 0)
+        familiarity_BC = familiarity_code(matches.count_BSC[:, 0], last_outcome_BC)
+        is_played_BC = newest_BSC[:, 1] >= 0
+        same_BC = is_played_BC & (newest_BSC[:, 1] % L == self.history.length_B[:, None] - 1)
         last_B1, second_last_B1 = (self.newest_values(self.outcomes.outcome_BL, 2).astype(np.int64) + 1).T[:, :, None]
         context_BC = 9 * same_BC + 3 * last_B1 + second_last_B1
         row_B1 = np.arange(len(familiarity_BC))[:, None]
-        columns: list[Array] = []
+        weights = []
         for tally_B2CK in self.tallies:
-            any_context_B2K = tally_B2CK.sum(2)
-            for weight_BC2 in (
-                any_context_B2K[row_B1, :, familiarity_BC],
-                tally_B2CK[row_B1, :, context_BC, familiarity_BC],
-            ):
-                skips_BC, listens_BC = np.moveaxis(weight_BC2, -1, 0)
-                columns += [np.log2(1 + skips_BC + listens_BC), smoothed_listen_rate(listens_BC, skips_BC)]
-        return columns
+            weights.append(tally_B2CK.sum(2)[row_B1, :, familiarity_BC])
+            weights.append(tally_B2CK[row_B1, :, context_BC, familiarity_BC])
+        skips_BCK, listens_BCK = np.moveaxis(np.stack(weights, axis=2), -1, 0)
+        rates = np.log2(1 + skips_BCK + listens_BCK), smoothed_listen_rate(listens_BCK, skips_BCK)
+        return np.stack(rates, axis=3).reshape(*familiarity_BC.shape, -1)
 
 
 def weighted_tally(context_BN: Array, outcome_BN: Array, half_life: float) -> Array:

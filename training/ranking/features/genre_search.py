@@ -5,7 +5,7 @@ its language (Cantonese pop) or an emotion: a user who likes a style in one lang
 track that names only a language or only a style has that value. Each row is computed from its own candidate alone; the
 same code offline and online.
 
-Shape letters: V vocabulary, B requests, C candidates, N plays that are read, K values of a track, U values.
+Shape letters: V vocabulary, B requests, C candidates, N plays that are read, K values of a track, U values, G types.
 """
 
 from __future__ import annotations
@@ -108,20 +108,22 @@ class GenreTallies:
             for is_in_BN in (is_play_BN & session_BN, is_play_BN)
         ]
 
-    def compute_candidate_features(self, items_BC: Array) -> list[Array]:
-        """Return GENRE_FEATURES columns [B, C], window by window and type by type.
+    def compute_candidate_features(self, items_BC: Array) -> Array:
+        """Return GENRE_FEATURES features [B, C, K], window by window and type by type.
 
         For each: the share of plays that had the candidate's values, and the share of listens among those.
         """
         value_BCK = self.genres.value_VK[items_BC]
         type_BCK = self.genres.genre_type_U[value_BCK]
         row_B11 = np.arange(len(items_BC))[:, None, None]
+        is_type_BCGK = type_BCK[:, :, None] == np.arange(GENRE_TYPES)[:, None]
         columns: list[Array] = []
         for total_B, plays_BU, listens_BU in self.windows:
             plays_BCK, listens_BCK = plays_BU[row_B11, value_BCK], listens_BU[row_B11, value_BCK]
-            for genre_type in range(GENRE_TYPES):
-                is_type_BCK = type_BCK == genre_type
-                plays_BC, listens_BC = (plays_BCK * is_type_BCK).sum(2), (listens_BCK * is_type_BCK).sum(2)
-                share_BC = plays_BC / np.maximum(total_B, 1)[:, None]
-                columns += [share_BC, smoothed_listen_rate(listens_BC, plays_BC - listens_BC)]
-        return columns
+            plays_BCG, listens_BCG = (
+                (count_BCK[:, :, None] * is_type_BCGK).sum(3) for count_BCK in (plays_BCK, listens_BCK)
+            )
+            columns.append(plays_BCG / np.maximum(total_B, 1)[:, None, None])
+            columns.append(smoothed_listen_rate(listens_BCG, plays_BCG - listens_BCG))
+        shape = (*items_BC.shape, WINDOWS, 2, GENRE_TYPES)
+        return np.stack(columns, axis=2).reshape(shape).swapaxes(3, 4).reshape(*items_BC.shape, -1)

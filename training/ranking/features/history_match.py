@@ -5,8 +5,12 @@ events: the first stage (hard search) of SIM, Pi et al. 2020, "Search-based User
 Sequential Behavior Data", 2006.05639. Differs: matches are aggregated to counts, ages and last outcomes instead of
 attended to.
 
+Tracks and artists are matched alike, so most arrays have both: index 0 of S is the track, 1 the artist. A request takes
+hundreds of sums over few occurrences, which cost little more than their calls; so sums of several columns are one call.
+
 The same code offline and online. Each row is computed from its own candidate alone. Shape letters: B requests,
-C candidates, R = B·C pairs of them, L events, P occurrences, M match features, W wanted candidates, V vocabulary.
+C candidates, S = 2 (track, artist), R = B·S·C rows, L events, P occurrences, K columns, W wanted candidates, V
+vocabulary.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ NEVER_US = 100 * 365 * DAY_US
 MISSING_DISTANCE = 16.0
 LAST_OUTCOMES, LAST_AGES = 3, 2
 RECENT_PLAYS = 50
+SIDES = 2
+"""Track and artist."""
 PLAY_MATCH_FEATURES = 4 + LAST_OUTCOMES + LAST_AGES + 2 + 2 + 4
 EVENT_MATCH_FEATURES = 2
 MATCH_FEATURES = 2 * (PLAY_MATCH_FEATURES + EVENT_MATCH_FEATURES)
@@ -32,10 +38,9 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class History:
-    """One sequence of a user batch, prepared for matching; invalid positions have track and artist -1."""
+    """One sequence of a user batch, prepared for matching: codes of tracks and artists, -1 at invalid positions."""
 
-    track_BL: Array
-    artist_BL: Array
+    code_BSL: Array
     ended_at_BL: Array
     length_B: Array
 
@@ -47,7 +52,17 @@ class History:
         """
         is_known_BL = mask_BL & (track_BL > 1) & (track_BL < len(artist_V1) - 1)
         known_BL = np.where(is_known_BL, track_BL, -1).astype(np.int32)
-        return cls(known_BL, artist_V1.take(known_BL, mode="wrap"), ended_at_BL, mask_BL.sum(1))
+        return cls(np.stack([known_BL, artist_V1.take(known_BL, mode="wrap")], axis=1), ended_at_BL, mask_BL.sum(1))
+
+    @property
+    def track_BL(self) -> Array:
+        """Track of each event."""
+        return self.code_BSL[:, 0]
+
+    @property
+    def artist_BL(self) -> Array:
+        """Artist of each event."""
+        return self.code_BSL[:, 1]
 
 
 def artist_lookup(artist_of_track_V: Array) -> Array:
@@ -68,115 +83,145 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Matches:
-    """All occurrences of B·C candidates in their user's history, candidate by candidate, oldest first.
+    """All occurrences of the tracks and artists of B·C candidates in their user's history, row by row, oldest first.
 
-    Equal candidates of one request (the same artist) share the row of the first of them: `row_BC`.
+    Equal tracks (or artists) of one request share the row of the first of them: `row_BSC`. `sequence_P` is the index of
+    an occurrence's user and side in [B, S], `event_P` that of its event in [B, L].
     """
 
-    row_BC: Array
-    user_P: Array
+    row_BSC: Array
     row_P: Array
+    sequence_P: Array
     position_P: Array
+    event_P: Array
     end_R: Array
     count_R: Array
 
     @classmethod
-    def find(cls, history_BL: Array, wanted_BC: Array) -> Matches:
-        """Return the occurrences of each candidate in a history; a negative candidate has none."""
-        B, C = wanted_BC.shape
-        row_BC = np.arange(B * C).reshape(B, C)
+    def find(cls, history: History, wanted_BSC: Array) -> Matches:
+        """Return the occurrences of each candidate in a history; a candidate below -1 has none."""
+        (B, S, C), code_BSL = wanted_BSC.shape, history.code_BSL
+        row_BSC = np.arange(B * S * C).reshape(B, S, C)
         if C == 1:
-            user_P, position_P = np.nonzero((history_BL == wanted_BC) & (wanted_BC >= 0))
-            row_P = user_P
+            user_P, side_P, position_P = np.nonzero((code_BSL == wanted_BSC) & (wanted_BSC >= 0))
+            row_P = sequence_P = S * user_P + side_P
         else:
-            # A lookup table of candidates, read once per event: cheaper than comparing all events with all candidates.
-            table = np.full(max(history_BL.max(initial=0), wanted_BC.max(initial=0)) + 2, -1)
-            parts_by_request = []
-            for b, (history_L, wanted_C) in enumerate(zip(history_BL, wanted_BC, strict=True)):
-                place_W = np.flatnonzero(wanted_C >= 0)[::-1]  # reversed: of equal candidates the first is written last
-                wanted_W = wanted_C[place_W]
-                table[wanted_W] = row_BC[b, place_W]
-                row_BC[b, place_W] = table[wanted_W]
-                row_L = table[history_L]  # an unknown event, -1, reads the last entry of the table
-                position = np.flatnonzero(row_L >= 0)
-                position = position[np.argsort(row_L[position], kind="stable")]
-                parts_by_request.append((np.full(len(position), b), row_L[position], position))
-                table[wanted_W] = -1
-            empty = np.zeros(0, dtype=np.int64)
-            user_P, row_P, position_P = (
-                np.concatenate([empty, *parts]) for parts in zip(*parts_by_request, strict=True)
-            )
-        count_R = np.bincount(row_P, minlength=B * C)
-        return cls(row_BC, user_P, row_P, position_P, np.cumsum(count_R), count_R)
+            # A lookup table of candidates, read once per event: cheaper than comparing all events with all candidates. It is
+            # never cleared: an entry counts only if its candidate is the event's track (or artist).
+            table = np.empty(max(code_BSL.max(initial=0), wanted_BSC.max(initial=0)) + 2, dtype=np.uint32)
+            rows, positions = [], []
+            for code_L, wanted_C, row_C in zip(
+                code_BSL.reshape(B * S, -1), wanted_BSC.reshape(B * S, C), row_BSC.reshape(B * S, C), strict=True
+            ):
+                place_P, position = _find_places(code_L, wanted_C, row_C, table)
+                rows.append(row_C[place_P])
+                positions.append(position)
+            row_P, position_P = np.concatenate(rows), np.concatenate(positions)
+            sequence_P = row_P // C
+        event_P = (sequence_P // S) * code_BSL.shape[2] + position_P
+        count_R = np.bincount(row_P, minlength=row_BSC.size)
+        return cls(row_BSC, row_P, sequence_P, position_P, event_P, np.cumsum(count_R), count_R)
 
-    def sum_events(self, values_BL: Array) -> Array:
-        """Return the sum of event values over the occurrences of each candidate [B, C]."""
-        return self.sum_occurrences(values_BL[self.user_P, self.position_P])
+    def sum_occurrences(self, value_PK: Array) -> Array:
+        """Return the sums of the columns over the occurrences of each candidate [B, S, C, K]."""
+        R, K = len(self.count_R), value_PK.shape[1]
+        key_PK = (K * self.row_P)[:, None] + np.arange(K)
+        sum_RK = np.bincount(key_PK.ravel(), value_PK.ravel(), R * K).reshape(R, K)
+        return sum_RK[self.row_BSC]
 
-    def sum_occurrences(self, values_P: Array) -> Array:
-        """Return the sum of occurrence values over the occurrences of each candidate [B, C]."""
-        return np.bincount(self.row_P, weights=values_P, minlength=len(self.count_R))[self.row_BC]
-
-    def kth_newest_value(self, values_BL: Array, otherwise: float, k: int = 1) -> Array:
-        """Return the value at the k-th newest occurrence [B, C], `otherwise` if there are fewer."""
-        found_R = np.full(len(self.count_R), otherwise, dtype=np.float64)
-        has_R = np.flatnonzero(self.count_R >= k)
-        newest = self.end_R[has_R] - k
-        found_R[has_R] = values_BL[self.user_P[newest], self.position_P[newest]]
-        return found_R[self.row_BC]
-
-    def weighted_listen_rate(self, weights_P: Array, listened_P: Array) -> list[Array]:
-        """Return two columns [B, C]: log2(1 + weight of the occurrences), and the share of listens by weight."""
-        total_BC, listens_BC = self.sum_occurrences(weights_P), self.sum_occurrences(weights_P * listened_P)
-        return [np.log2(1 + total_BC), smoothed_listen_rate(listens_BC, total_BC - listens_BC)]
+    def newest_events(self, count: int) -> Array:
+        """Return the index in [B, L] of the newest `count` occurrences [B, S, C, K], newest first; -1 if there are fewer."""
+        age_K = np.arange(count)
+        index_RK = np.where(self.count_R[:, None] > age_K, self.end_R[:, None] - 1 - age_K, -1)
+        return np.append(self.event_P, -1)[index_RK][self.row_BSC]
 
     @property
-    def recency_rank_P(self) -> Array:
-        """Number of later occurrences of the same candidate: 0 for its newest."""
-        return self.end_R[self.row_P] - 1 - np.arange(len(self.row_P))
-
-    @property
-    def count_BC(self) -> Array:
+    def count_BSC(self) -> Array:
         """Number of occurrences."""
-        return self.count_R[self.row_BC]
+        return self.count_R[self.row_BSC]
+
+
+def _find_places(code_L: Array, wanted_C: Array, row_C: Array, table: Array) -> tuple[Array, Array]:
+    """Return place and position of each occurrence of one request's candidates; equal candidates get one row in `row_C`."""
+    place_W = np.flatnonzero(wanted_C >= 0)[::-1]  # reversed: of equal candidates the first is written last
+    table[wanted_C[place_W]] = place_W
+    row_C[place_W] = row_C[table[wanted_C[place_W]]]
+    place_L = table[code_L]  # an unknown event, -1, reads the last entry of the table
+    position = np.flatnonzero(place_L < len(wanted_C))
+    position = position[wanted_C[place_L[position]] == code_L[position]]
+    place = place_L[position]
+    # Sorting 16 bits takes a fraction of the time.
+    order = np.argsort(place.astype(np.uint16) if len(wanted_C) <= 1 << 16 else place, kind="stable")
+    return place[order], position[order]
+
+
+def values_at(value_BL: Array, event: Array, otherwise: float) -> Array:
+    """Return the values of events, given by their index in [B, L]; `otherwise` where the index is negative."""
+    return np.where(event >= 0, value_BL.ravel()[event], otherwise)
+
+
+@dataclass(frozen=True)
+class PlayMatches(Matches):
+    """Occurrences in a history of plays, with what all searches read of them.
+
+    `ago_P`: number of later plays of the user. `rank_P`: number of later occurrences of the same candidate.
+    """
+
+    outcome_P: Array
+    ago_P: Array
+    rank_P: Array
+
+    @classmethod
+    def find_plays(cls, history: History, outcomes: Outcomes, wanted_BSC: Array) -> PlayMatches:
+        """Return the occurrences of each candidate; a candidate below -1 has none."""
+        found = Matches.find(history, wanted_BSC)
+        ago_P = history.length_B[found.sequence_P // SIDES] - 1 - found.position_P
+        rank_P = found.end_R[found.row_P] - 1 - np.arange(len(found.row_P))
+        return cls(**vars(found), outcome_P=outcomes.outcome_BL.ravel()[found.event_P], ago_P=ago_P, rank_P=rank_P)
 
     @property
-    def last_position_BC(self) -> Array:
-        """Position of the newest occurrence, -1 if there is none."""
-        last_R = np.full(len(self.count_R), -1)
-        has_R = np.flatnonzero(self.count_R)
-        last_R[has_R] = self.position_P[self.end_R[has_R] - 1]
-        return last_R[self.row_BC]
+    def listened_P(self) -> Array:
+        """Whether each occurrence was listened to."""
+        is_listened_P: Array = self.outcome_P > 0
+        return is_listened_P
+
+    def weighted_listen_rates(self, weight_PK: Array) -> tuple[Array, Array]:
+        """Return log2(1 + weight of the occurrences), and the share of listens by weight [B, S, C, K] each."""
+        K = weight_PK.shape[1]
+        both_BSCK = self.sum_occurrences(np.concatenate([weight_PK, weight_PK * self.listened_P[:, None]], axis=1))
+        total_BSCK, listens_BSCK = both_BSCK[..., :K], both_BSCK[..., K:]
+        return np.log2(1 + total_BSCK), smoothed_listen_rate(listens_BSCK, total_BSCK - listens_BSCK)
 
 
 @dataclass(frozen=True)
 class SuccessorEvents:
     """Events that followed earlier occurrences of the newest track (or artist) of a history.
 
-    Music is often played in an order in which it was played before: an album, a playlist. `is_successor_BL`: events
-    right after an occurrence of the newest track; `previous_position_B`: its occurrence before the newest, -1 if there
+    Music is often played in an order in which it was played before: an album, a playlist. `is_successor_BSL`: events
+    right after an occurrence of the newest track; `previous_position_BS`: its occurrence before the newest, -1 if there
     is none.
     """
 
-    is_successor_BL: Array
-    previous_position_B: Array
+    is_successor_BSL: Array
+    previous_position_BS: Array
 
     @classmethod
-    def from_history(cls, history_BL: Array, length_B: Array) -> SuccessorEvents:
-        """Return the successors in one sequence, whose values are -1 where the track (or artist) is unknown."""
-        newest_B1 = np.maximum(length_B - 1, 0)[:, None]
-        wanted_B1 = np.take_along_axis(history_BL, newest_B1, axis=1)
-        same_BL = (history_BL == wanted_B1) & (wanted_B1 >= 0)
-        is_successor_BL = np.zeros_like(same_BL)
-        is_successor_BL[:, 1:] = same_BL[:, :-1]
-        np.put_along_axis(same_BL, newest_B1, False, axis=1)
-        position_B = history_BL.shape[1] - 1 - same_BL[:, ::-1].argmax(axis=1)
-        return cls(is_successor_BL, np.where(same_BL.any(axis=1), position_B, -1))
+    def from_history(cls, history: History) -> SuccessorEvents:
+        """Return the successors in one sequence."""
+        code_BSL = history.code_BSL
+        newest_B11 = np.maximum(history.length_B - 1, 0)[:, None, None]
+        wanted_BS1 = np.take_along_axis(code_BSL, newest_B11, axis=2)
+        same_BSL = (code_BSL == wanted_BS1) & (wanted_BS1 >= 0)
+        is_successor_BSL = np.zeros_like(same_BSL)
+        is_successor_BSL[..., 1:] = same_BSL[..., :-1]
+        np.put_along_axis(same_BSL, newest_B11, False, axis=2)
+        position_BS = code_BSL.shape[2] - 1 - same_BSL[..., ::-1].argmax(axis=2)
+        return cls(is_successor_BSL, np.where(same_BSL.any(axis=2), position_BS, -1))
 
 
-def log_age(ended_at_BC: Array, request_at_B: Array) -> Array:
-    """Return log2(1 + minutes since a time) [B, C]; a time of 0 (never) counts as 100 years ago."""
-    age = np.where(ended_at_BC > 0, request_at_B[:, None] - ended_at_BC, NEVER_US)
+def log_age(ended_at: Array, request_at: Array) -> Array:
+    """Return log2(1 + minutes since a time); a time of 0 (never) counts as 100 years ago."""
+    age = np.where(ended_at > 0, request_at - ended_at, NEVER_US)
     return np.log2(1 + np.maximum(age, 0) / (60 * SECOND_US))
 
 
@@ -186,19 +231,8 @@ def smoothed_listen_rate(listens: Array, skips: Array) -> Array:
     return rate
 
 
-TrackArtistMatches = tuple[Matches, Matches]
-"""Occurrences of the candidates' tracks and of their artists in one history."""
-
-
-def match_history(history: History, track_BC: Array, artist_BC: Array) -> TrackArtistMatches:
-    """Return the occurrences of tracks and artists, which all searches share."""
-    return Matches.find(history.track_BL, track_BC), Matches.find(history.artist_BL, artist_BC)
-
-
-def encode_play_matches(
-    history: History, outcomes: Outcomes, matches: TrackArtistMatches, request_at_B: Array
-) -> list[Array]:
-    """Return the outcomes of track and artist in a long history of plays: PLAY_MATCH_FEATURES columns for each.
+def encode_play_matches(history: History, outcomes: Outcomes, matches: PlayMatches, request_at_B: Array) -> Array:
+    """Return the outcomes of tracks and artists in a long history of plays [B, S, C, PLAY_MATCH_FEATURES].
 
     Number of plays and share of listens; number among the RECENT_PLAYS newest, and whether it was the newest; outcomes,
     ages and played ratios of its last plays; number of plays and share of listens in this session; and succession to
@@ -206,48 +240,43 @@ def encode_play_matches(
     play and its own last play (signed log2; MISSING_DISTANCE if either is missing), and whether it was the last
     successor.
     """
-    listened_BL, skipped_BL = outcomes.outcome_BL > 0, outcomes.outcome_BL < 0
-    is_new_BL = np.arange(history.track_BL.shape[1]) >= history.length_B[:, None] - RECENT_PLAYS
-    columns: list[Array] = []
-    for values_BL, match in zip((history.track_BL, history.artist_BL), matches, strict=True):
-        successors = SuccessorEvents.from_history(values_BL, history.length_B)
-        last_BC, previous_B1 = match.last_position_BC, successors.previous_position_B[:, None]
-        has_no_distance_BC, distance_BC = (last_BC < 0) | (previous_B1 < 0), last_BC - previous_B1
-        after_BL, session_BL = successors.is_successor_BL, outcomes.in_session_BL
-        columns += [
-            np.log2(1 + match.count_BC),
-            smoothed_listen_rate(match.sum_events(listened_BL), match.sum_events(skipped_BL)),
-            np.log2(1 + match.sum_events(is_new_BL)),
-            last_BC == np.where(history.length_B > 0, history.length_B - 1, -2)[:, None],
-            *(match.kth_newest_value(outcomes.outcome_BL, 0, k) for k in range(1, LAST_OUTCOMES + 1)),
-            *(
-                log_age(match.kth_newest_value(history.ended_at_BL, 0, k), request_at_B)
-                for k in range(1, LAST_AGES + 1)
-            ),
-            match.kth_newest_value(outcomes.ratio_BL, -1),
-            match.kth_newest_value(outcomes.ratio_BL, -1, 2),
-            np.log2(1 + match.sum_events(session_BL)),
-            smoothed_listen_rate(match.sum_events(session_BL & listened_BL), match.sum_events(session_BL & skipped_BL)),
-            np.log2(1 + match.sum_events(after_BL)),
-            smoothed_listen_rate(match.sum_events(after_BL & listened_BL), match.sum_events(after_BL & skipped_BL)),
-            np.where(has_no_distance_BC, MISSING_DISTANCE, np.sign(distance_BC) * np.log2(1 + np.abs(distance_BC))),
-            is_last_successor(history, match, successors),
-        ]
-    return columns
+    L, successors = history.code_BSL.shape[2], SuccessorEvents.from_history(history)
+    previous_BS = successors.previous_position_BS
+    next_BS = np.where(previous_BS >= 0, np.minimum(previous_BS + 1, L - 1), -1)
+    in_session_P = outcomes.in_session_BL.ravel()[matches.event_P]
+    after_P = successors.is_successor_BSL.ravel()[L * matches.sequence_P + matches.position_P]
+    is_kind_KP = np.stack([matches.listened_P, matches.outcome_P < 0])
+    is_new_P, is_next_P = matches.ago_P < RECENT_PLAYS, matches.position_P == next_BS.ravel()[matches.sequence_P]
+    counted_KP = [*is_kind_KP, *(in_session_P & is_kind_KP), *(after_P & is_kind_KP)]
+    sum_BSCK = matches.sum_occurrences(np.stack([*counted_KP, is_new_P, in_session_P, after_P, is_next_P], axis=1))
+    newest_BSCK = matches.newest_events(max(LAST_OUTCOMES, LAST_AGES))
+    last_BSC = np.where(newest_BSCK[..., 0] >= 0, newest_BSCK[..., 0] % L, -1)
+    distance_BSC = last_BSC - previous_BS[..., None]
+    has_no_distance_BSC = (last_BSC < 0) | (previous_BS[..., None] < 0)
+    signed_BSC = np.sign(distance_BSC) * np.log2(1 + np.abs(distance_BSC))
+    rate_BSCK = smoothed_listen_rate(sum_BSCK[..., 0:6:2], sum_BSCK[..., 1:6:2])
+    count_BSCK = np.log2(1 + sum_BSCK[..., 6:9])
+    newest_position_B11 = np.where(history.length_B > 0, history.length_B - 1, -2)[:, None, None]
+    ended_BSCK = values_at(history.ended_at_BL, newest_BSCK[..., :LAST_AGES], 0)
+    columns = [
+        np.log2(1 + matches.count_BSC)[..., None],
+        rate_BSCK[..., :1],
+        count_BSCK[..., :1],
+        (last_BSC == newest_position_B11)[..., None],
+        values_at(outcomes.outcome_BL, newest_BSCK[..., :LAST_OUTCOMES], 0),
+        log_age(ended_BSCK, request_at_B[:, None, None, None]),
+        values_at(outcomes.ratio_BL, newest_BSCK[..., :LAST_AGES], -1),
+        count_BSCK[..., 1:2],
+        rate_BSCK[..., 1:2],
+        count_BSCK[..., 2:],
+        rate_BSCK[..., 2:],
+        np.where(has_no_distance_BSC, MISSING_DISTANCE, signed_BSC)[..., None],
+        sum_BSCK[..., 9:] > 0,
+    ]
+    return np.concatenate(columns, axis=3)
 
 
-def is_last_successor(history: History, match: Matches, successors: SuccessorEvents) -> Array:
-    """Return whether the candidate came right after the last earlier occurrence of the newest play [B, C]."""
-    L = history.track_BL.shape[1]
-    previous_B = successors.previous_position_B
-    next_B = np.where(previous_B >= 0, np.minimum(previous_B + 1, L - 1), -1)
-    is_successor_BC: Array = match.sum_occurrences(match.position_P == next_B[match.user_P]) > 0
-    return is_successor_BC
-
-
-def encode_event_matches(history: History, matches: TrackArtistMatches, request_at_B: Array) -> list[Array]:
-    """Return number and age of the occurrences of track and artist: EVENT_MATCH_FEATURES columns for each."""
-    columns: list[Array] = []
-    for match in matches:
-        columns += [np.log2(1 + match.count_BC), log_age(match.kth_newest_value(history.ended_at_BL, 0), request_at_B)]
-    return columns
+def encode_event_matches(history: History, matches: Matches, request_at_B: Array) -> Array:
+    """Return number and age of the occurrences of tracks and artists [B, S, C, EVENT_MATCH_FEATURES]."""
+    ended_BSC = values_at(history.ended_at_BL, matches.newest_events(1)[..., 0], 0)
+    return np.stack([np.log2(1 + matches.count_BSC), log_age(ended_BSC, request_at_B[:, None, None])], axis=3)

@@ -2,7 +2,7 @@
 
 The constructor computes what depends on the request alone; candidate features reuse the occurrences that hard search
 found. Each value is computed from its own candidate alone, and from plays that ended before the request. Shape letters:
-B requests, C candidates, L plays, N newest plays, P occurrences.
+B requests, C candidates, S track and artist, L plays, N newest plays, P occurrences, K columns.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from training.ranking.features.history_match import Array, History, Matches, Outcomes, TrackArtistMatches
+from training.ranking.features.history_match import Array, History, Outcomes, PlayMatches
 
 MISSING_DISTANCE = 16.0
 """log2 of the distance in plays if there is none: larger than any history."""
@@ -34,20 +34,16 @@ class HistorySearch(ABC):
         values_BN[position_BN < 0] = 0
         return values_BN
 
-    def plays_ago(self, match: Matches) -> Array:
-        """Return how many plays ago each occurrence was, 0 for the newest play [P]."""
-        ago_P: Array = self.history.length_B[match.user_P] - 1 - match.position_P
-        return ago_P
-
-    def is_listened(self, match: Matches) -> Array:
-        """Return whether each occurrence was listened to [P]."""
-        listened_P: Array = self.outcomes.outcome_BL[match.user_P, match.position_P] > 0
-        return listened_P
-
     @abstractmethod
     def compute_user_features(self) -> list[Array]:
         """Return `user_feature_count` columns [B]."""
 
     @abstractmethod
-    def compute_candidate_features(self, matches: TrackArtistMatches) -> list[Array]:
-        """Return `candidate_feature_count` columns [B, C]."""
+    def compute_candidate_features(self, matches: PlayMatches) -> Array:
+        """Return `candidate_feature_count` features of the candidates [B, C, K]."""
+
+
+def sides_to_columns(value_BSCK: Array) -> Array:
+    """Return the columns of the track, then those of the artist [B, C, S·K]."""
+    B, S, C, K = value_BSCK.shape
+    return value_BSCK.swapaxes(1, 2).reshape(B, C, S * K)

@@ -5,7 +5,8 @@ track is among the newest plays, by their outcome; the feature of a candidate is
 plays. This is item-to-item collaborative filtering (Sarwar et al. 2001, "Item-based Collaborative Filtering
 Recommendation Algorithms", WWW) over positions of one user's history instead of over users.
 
-Shape letters: B requests, C candidates, L plays, N newest plays, P occurrences. See `history_search.py`.
+Shape letters: B requests, C candidates, S track and artist, L plays, N newest plays, D distinct ones, P occurrences, W
+windows. See `history_search.py`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from training.ranking.features.history_match import Array, Matches, TrackArtistMatches
-from training.ranking.features.history_search import HistorySearch
+from training.ranking.features.history_match import Array, PlayMatches
+from training.ranking.features.history_search import HistorySearch, sides_to_columns
 
 RECENT_PLAYS = 20
 HALF_LIFE = 5.0
@@ -32,51 +33,51 @@ class NeighbourSearch(HistorySearch):
         """Return no columns."""
         return []
 
-    def compute_candidate_features(self, matches: TrackArtistMatches) -> list[Array]:
+    def compute_candidate_features(self, matches: PlayMatches) -> Array:
         """Return, for track and artist and by window, three columns.
 
         log2(1 + weight) of newest plays that were listened to and occurred near the candidate's plays, the share of
         listens among these plays of the candidate, and log2(1 + weight) of newest plays that were skipped.
         """
-        columns: list[Array] = []
-        for values_BL, match in zip((self.history.track_BL, self.history.artist_BL), matches, strict=True):
-            weights_BL2, listened_P = self._recent_play_weights(values_BL), self.is_listened(match)
-            for window in WINDOWS:
-                near_listened_P, near_skipped_P = sum_window(weights_BL2, window, match).T
-                columns += match.weighted_listen_rate(near_listened_P, listened_P)
-                columns.append(np.log2(1 + match.sum_occurrences(near_skipped_P)))
-        return columns
+        near_PW2 = self._sum_windows(matches)
+        near_listened = np.stack(matches.weighted_listen_rates(near_PW2[..., 0]), axis=4)
+        near_skipped = np.log2(1 + matches.sum_occurrences(near_PW2[..., 1]))
+        columns = np.concatenate([near_listened, near_skipped[..., None]], axis=4)
+        return sides_to_columns(columns.reshape(*columns.shape[:3], -1))
 
-    def _recent_play_weights(self, values_BL: Array) -> Array:
-        """Return the weight of each play [B, L, 2]: that of the newest play of the same track, if listened to or if
-        skipped.
+    def _sum_windows(self, matches: PlayMatches) -> Array:
+        """Return the sums of the weights in each window around each occurrence, without its own [P, W, 2]."""
+        weight_BSL2 = self._recent_play_weights()
+        B, S, L, _ = weight_BSL2.shape
+        # Prefix sums: each window is the difference of two of them.
+        sum_BSL2 = np.zeros((B, S, L + 1, 2))
+        np.cumsum(weight_BSL2, axis=2, out=sum_BSL2[:, :, 1:])
+        sum_X2, position_P1, window_W = sum_BSL2.reshape(-1, 2), matches.position_P[:, None], np.array(WINDOWS)
+        first_P1 = (L + 1) * matches.sequence_P[:, None]
+        begin_PW, end_PW = np.maximum(position_P1 - window_W, 0), np.minimum(position_P1 + window_W + 1, L)
+        own_P12 = weight_BSL2.reshape(-1, 2)[L * matches.sequence_P + matches.position_P][:, None]
+        near_PW2: Array = sum_X2[first_P1 + end_PW] - sum_X2[first_P1 + begin_PW] - own_P12
+        return np.maximum(near_PW2, 0)  # rounding may make an empty sum slightly negative
+
+    def _recent_play_weights(self) -> Array:
+        """Return the weight of each play, by track and by artist [B, S, L, 2]: that of the newest play of the same
+        track, if listened to or if skipped.
 
         The newest plays themselves have weight 0.
         """
-        B, L = values_BL.shape
-        weights_BL2 = np.zeros((B, L, 2), np.float32)
-        outcome_BN = self.newest_values(self.outcomes.outcome_BL, RECENT_PLAYS)
+        code_BSL, outcome_BN = self.history.code_BSL, self.newest_values(self.outcomes.outcome_BL, RECENT_PLAYS)
+        weight_BSL2 = np.zeros((*code_BSL.shape, 2), np.float32)
         weight_N = (0.5 ** (np.arange(RECENT_PLAYS) / HALF_LIFE)).astype(np.float32)
         weight_BN2 = np.stack([outcome_BN > 0, outcome_BN < 0], axis=2) * weight_N[:, None]
-        # A lookup table of weights, read once per play; unknown tracks, -1, read its last entry.
-        table = np.zeros((int(values_BL.max(initial=0)) + 2, 2), np.float32)
-        for b, length in enumerate(self.history.length_B):
+        for code_SL, weight_SL2, weight_N2, length in zip(
+            code_BSL, weight_BSL2, weight_BN2, self.history.length_B.tolist(), strict=True
+        ):
             begin = max(length - RECENT_PLAYS, 0)
-            value_N = values_BL[b, begin:length]
-            table[value_N] = weight_BN2[b, : length - begin][::-1]  # of equal tracks the newest is written last
-            table[-1] = 0
-            weights_BL2[b, :begin] = table[values_BL[b, :begin]]
-            table[value_N] = 0
-        return weights_BL2
-
-
-def sum_window(weights_BL2: Array, window: int, match: Matches) -> Array:
-    """Return the sums of the weights at most `window` positions from each occurrence, without its own [P, 2]."""
-    B, L, _ = weights_BL2.shape
-    # Prefix sums: each window is the difference of two of them.
-    sums_BL2 = np.zeros((B, L + 1, 2))
-    np.cumsum(weights_BL2, axis=1, out=sums_BL2[:, 1:])
-    user_P, position_P = match.user_P, match.position_P
-    begin_P, end_P = np.maximum(position_P - window, 0), np.minimum(position_P + window + 1, L)
-    near_P2: Array = sums_BL2[user_P, end_P] - sums_BL2[user_P, begin_P] - weights_BL2[user_P, position_P]
-    return np.maximum(near_P2, 0)  # rounding may make an empty sum slightly negative
+            for code_L, weight_L2 in zip(code_SL, weight_SL2, strict=True):
+                # Of equal tracks the newest one counts.
+                code_D, newest_D = np.unique(code_L[begin:length][::-1], return_index=True)
+                if len(code_D):
+                    place = np.minimum(np.searchsorted(code_D, code_L[:begin]), len(code_D) - 1)
+                    is_recent = (code_D[place] == code_L[:begin]) & (code_L[:begin] >= 0)
+                    weight_L2[:begin] = weight_N2[newest_D[place]] * is_recent[:, None]
+        return weight_BSL2

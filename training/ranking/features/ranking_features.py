@@ -25,13 +25,14 @@ from training.ranking.features.content_similarity import ContentRows, ContentSim
 from training.ranking.features.genre_search import GenreTallies, TrackGenres
 from training.ranking.features.history_match import (
     History,
+    Matches,
     Outcomes,
+    PlayMatches,
     artist_lookup,
     encode_event_matches,
     encode_play_matches,
-    match_history,
 )
-from training.ranking.features.history_search import HistorySearch
+from training.ranking.features.history_search import HistorySearch, sides_to_columns
 from training.ranking.features.schema_fields import signed_log2
 from training.ranking.features.search_registry import count_user_features, select_searches
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics, encode_track_statistics
@@ -223,28 +224,13 @@ class RankingFeatures:
     def prepare_candidates(self, side: PreparedUsers, items_BC: Array) -> CandidateInputs:
         """Return the candidates' inputs; an index outside the vocabulary counts as unknown, 0 as no candidate."""
         items_BC, artist_BC = self.track_artist_codes(items_BC)
-        # Unknown tracks match nothing: two of them need not be the same track.
-        track_BC = np.where(items_BC > UNKNOWN, items_BC, -2).astype(np.int32)
-        matched_artist_BC = np.where(artist_BC > UNKNOWN, artist_BC, -2).astype(np.int32)
         request_at_B = side.request_at_B
         counts_BCS, age_BC = self.statistics.lookup_before(items_BC, request_at_B)
         own = [*encode_track_statistics(counts_BCS, age_BC), items_BC <= UNKNOWN]
         own += list(np.moveaxis(signed_log2(counts_BCS[..., len(COUNTS) :]), -1, 0))
         matches_BCM = torch.zeros((*items_BC.shape, 0))
         if (histories := side.histories) is not None:
-            matches = match_history(histories.plays, track_BC, matched_artist_BC)
-            columns = encode_play_matches(histories.plays, histories.outcomes, matches, request_at_B)
-            for history in (histories.negative_events, histories.unclicked_impressions):
-                if history is not None:
-                    event_matches = match_history(history, track_BC, matched_artist_BC)
-                    columns += encode_event_matches(history, event_matches, request_at_B)
-            if histories.genre_tallies is not None:
-                columns += histories.genre_tallies.compute_candidate_features(items_BC)
-            if histories.content_similarity is not None:
-                columns += histories.content_similarity.compute_candidate_features(items_BC)
-            for search in histories.searches:
-                columns += search.compute_candidate_features(matches)
-            matches_BCM = _stack(columns)
+            matches_BCM = _match_features(histories, items_BC, artist_BC, request_at_B)
         own_BCF, tree_logits_BC = _stack(own), None
         if self.trees is not None:
             dense = side.inputs.context_BU, own_BCF, matches_BCM
@@ -320,6 +306,25 @@ class RankingFeatures:
     @cached_property
     def _artist_lookup_V1(self) -> Array:
         return artist_lookup(self.artist_of_track_V)
+
+
+def _match_features(histories: SearchHistories, items_BC: Array, artist_BC: Array, request_at_B: Array) -> torch.Tensor:
+    """Return the features of the candidates' occurrences in the histories [B, C, M]."""
+    codes_BSC = np.stack([items_BC, artist_BC], axis=1)
+    # Unknown tracks match nothing: two of them need not be the same track.
+    wanted_BSC = np.where(codes_BSC > UNKNOWN, codes_BSC, -2).astype(np.int32)
+    matches = PlayMatches.find_plays(histories.plays, histories.outcomes, wanted_BSC)
+    parts = [sides_to_columns(encode_play_matches(histories.plays, histories.outcomes, matches, request_at_B))]
+    for history in (histories.negative_events, histories.unclicked_impressions):
+        if history is not None:
+            found = Matches.find(history, wanted_BSC)
+            parts.append(sides_to_columns(encode_event_matches(history, found, request_at_B)))
+    if histories.genre_tallies is not None:
+        parts.append(histories.genre_tallies.compute_candidate_features(items_BC))
+    if histories.content_similarity is not None:
+        parts.append(histories.content_similarity.compute_candidate_features(items_BC))
+    parts += [search.compute_candidate_features(matches) for search in histories.searches]
+    return torch.from_numpy(np.concatenate(parts, axis=2, dtype=np.float32, casting="same_kind"))
 
 
 def _known_before(batch: SequenceBatch, request_at_B: Array) -> Array:

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from training.ranking.features.history_match import Array, TrackArtistMatches, smoothed_listen_rate
-from training.ranking.features.history_search import HistorySearch
+from training.ranking.features.history_match import Array, PlayMatches, smoothed_listen_rate
+from training.ranking.features.history_search import HistorySearch, sides_to_columns
 from training.ranking.features.user_features import DAY_US, HOUR_US
 
 PLAY_HALF_LIVES, DAY_HALF_LIVES = (20, 100, 500), (1, 7, 30)
@@ -33,18 +33,16 @@ class TimeDecaySearch(HistorySearch):
         listens_BW, skips_BW = (is_BN.astype(np.float32) @ weight_NW for is_BN in (outcome_BN > 0, outcome_BN < 0))
         return list(smoothed_listen_rate(listens_BW, skips_BW).T)
 
-    def compute_candidate_features(self, matches: TrackArtistMatches) -> list[Array]:
+    def compute_candidate_features(self, matches: PlayMatches) -> Array:
         """Return, for track and artist, log2(1 + count) and share of listens: by half-life, and within HOUR_WINDOW
         hours of this time of day.
         """
-        columns: list[Array] = []
-        for match in matches:
-            listened_P, ago_P = self.is_listened(match), self.plays_ago(match)
-            age_P = self.request_at_B[match.user_P] - self.history.ended_at_BL[match.user_P, match.position_P]
-            weights = [0.5 ** (ago_P / half_life) for half_life in PLAY_HALF_LIVES]
-            weights += [0.5 ** (age_P / (half_life * DAY_US)) for half_life in DAY_HALF_LIVES]
-            time_P = age_P % DAY_US
-            weights.append(np.minimum(time_P, DAY_US - time_P) <= HOUR_WINDOW * HOUR_US)
-            for weight_P in weights:
-                columns += match.weighted_listen_rate(weight_P, listened_P)
-        return columns
+        L = self.history.code_BSL.shape[2]
+        age_P = self.request_at_B[matches.event_P // L] - self.history.ended_at_BL.ravel()[matches.event_P]
+        time_P = age_P % DAY_US
+        half_lives = np.array(PLAY_HALF_LIVES), np.array(DAY_HALF_LIVES) * DAY_US
+        exponents = [value_P[:, None] / half_life for value_P, half_life in zip((matches.ago_P, age_P), half_lives, strict=True)]
+        is_near_P = np.minimum(time_P, DAY_US - time_P) <= HOUR_WINDOW * HOUR_US
+        weight_PK = np.concatenate([0.5 ** np.concatenate(exponents, axis=1), is_near_P[:, None]], axis=1)
+        both = np.stack(matches.weighted_listen_rates(weight_PK), axis=4)
+        return sides_to_columns(both.reshape(*both.shape[:3], -1))
