@@ -57,7 +57,7 @@ USER 1000:1000
 # Modules that the build did not compile are compiled in memory: the root file system is read-only.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
     PYTHONDONTWRITEBYTECODE=1 \
-    SEGUE_HOME=/var/segue SEGUE_HOST=0.0.0.0 SEGUE_ALLOW_REMOTE=yes
+    NUMBA_CACHE_DIR=/var/segue/run/numba SEGUE_HOME=/var/segue SEGUE_HOST=0.0.0.0 SEGUE_ALLOW_REMOTE=yes
 VOLUME /var/segue
 ENTRYPOINT ["python", "-m", "local.environment"]
 CMD ["python", "-m", "serving"]

@@ -17,7 +17,7 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from training.ranking.quick_scorer import RequestScorer
+from training.nn.compiled_trees import TreeScorer
 
 Floats = NDArray[np.float32]
 FILE = "trees.txt"
@@ -58,8 +58,8 @@ class BoostedTrees:
         return self._scorer.predict(context_BU, feature_BCN).astype(np.float32)
 
     @cached_property
-    def _scorer(self) -> RequestScorer:
-        return RequestScorer(self.booster)
+    def _scorer(self) -> TreeScorer:
+        return TreeScorer(self.booster)
 
     def save(self, folder: Path) -> None:
         """Write one text file."""

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from training.engine.config_io import config_from_dict
 from training.ranking.features.history_match import MATCH_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs
-from training.ranking.quick_scorer import RequestScorer
+from training.nn.compiled_trees import TreeScorer
 from training.ranking.task_weights import LISTWISE_HEAD, NoTrainingExamples
 
 FILES = TREES, MANIFEST = "trees.txt", "listened.json"
@@ -139,8 +139,8 @@ class LambdaMARTHead:
         return (1 / (1 + np.exp(-(slope * score_BC + offset)))).astype(np.float32)
 
     @cached_property
-    def _scorer(self) -> RequestScorer:
-        return RequestScorer(self.booster)
+    def _scorer(self) -> TreeScorer:
+        return TreeScorer(self.booster)
 
     def save(self, folder: Path) -> None:
         """Write a text file and a JSON file."""

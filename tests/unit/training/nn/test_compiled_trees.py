@@ -1,4 +1,4 @@
-"""QuickScorer gives the same scores as LightGBM."""
+"""Compiled trees give the same scores as LightGBM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from training.ranking.quick_scorer import MAX_LEAVES, QuickScorer, RequestScorer
+from training.nn.compiled_trees import TreeScorer
 
 USER_FEATURES, FEATURES = 3, 8
 
@@ -22,7 +22,7 @@ def random_trees(trees: int = 30, **changes: Any) -> lightgbm.Booster:
     label = random.integers(0, 2, len(rows))
     settings = {
         "objective": "binary",
-        "num_leaves": MAX_LEAVES,
+        "num_leaves": 31,
         "min_data_in_leaf": 5,
         "verbose": -1,
         "num_threads": 1,
@@ -44,12 +44,13 @@ def requests(count: int, candidates: int) -> tuple[np.ndarray, np.ndarray]:
     return context, random.normal(size=(count, candidates, FEATURES - USER_FEATURES)).astype(np.float32)
 
 
+@pytest.mark.parametrize("leaves", [4, 31, 80])
 @pytest.mark.parametrize(("count", "candidates"), [(1, 300), (7, 5), (30, 200), (2, 0), (0, 4)])
-def test_scores_equal_lightgbm(count: int, candidates: int) -> None:
-    booster, (context, features) = random_trees(), requests(count, candidates)
-    quick = QuickScorer.from_booster(booster, USER_FEATURES)
-    assert quick is not None
-    scores = quick.predict(context, features)
+def test_scores_equal_lightgbm(count: int, candidates: int, leaves: int) -> None:
+    booster, (context, features) = random_trees(num_leaves=leaves), requests(count, candidates)
+    scorer = TreeScorer(booster)
+    assert scorer.nodes is not None
+    scores = scorer.predict(context, features)
     assert scores.shape == (count, candidates)
     if scores.size:
         np.testing.assert_array_equal(scores, lightgbm_scores(booster, context, features))
@@ -71,22 +72,28 @@ def test_a_value_at_a_threshold_is_not_above_it() -> None:
     at = [np.array(thresholds[feature]) for feature in range(FEATURES)]
     # LightGBM treats values near 0 as 0, so thresholds near 0 are left out.
     rows = np.stack([random.choice(at_M[abs(at_M) > 1e-30], 400) for at_M in at], axis=1).astype(np.float32)
-    quick = QuickScorer.from_booster(booster, 0)
-    assert quick is not None
-    scores = quick.predict(np.zeros((1, 0), np.float32), rows[None])
+    scorer = TreeScorer(booster)
+    assert scorer.nodes is not None
+    scores = scorer.predict(np.zeros((1, 0), np.float32), rows[None])
     np.testing.assert_array_equal(scores[0], booster.predict(rows, raw_score=True))
 
 
-@pytest.mark.parametrize("changes", [{"num_leaves": 40}, {"missing": 0.1}])
-def test_unsupported_trees_are_scored_by_lightgbm(changes: dict[str, Any]) -> None:
-    booster, (context, features) = random_trees(3, **changes), requests(2, 50)
-    assert QuickScorer.from_booster(booster, USER_FEATURES) is None
-    scores = RequestScorer(booster).predict(context, features)
+def test_trees_with_missing_values_are_scored_by_lightgbm() -> None:
+    booster, (context, features) = random_trees(3, missing=0.1), requests(2, 50)
+    scorer = TreeScorer(booster)
+    assert scorer.nodes is None
+    scores = scorer.predict(context, features)
     np.testing.assert_array_equal(scores, lightgbm_scores(booster, context, features))
 
 
 def test_a_tree_of_one_leaf_is_constant() -> None:
     booster, (context, features) = random_trees(2, min_data_in_leaf=4_000), requests(1, 5)
-    quick = QuickScorer.from_booster(booster, USER_FEATURES)
-    assert quick is not None
-    np.testing.assert_array_equal(quick.predict(context, features), lightgbm_scores(booster, context, features))
+    scorer = TreeScorer(booster)
+    assert scorer.nodes is not None
+    np.testing.assert_array_equal(scorer.predict(context, features), lightgbm_scores(booster, context, features))
+
+
+def test_a_booster_without_trees_scores_zero() -> None:
+    booster = random_trees(2)
+    empty = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=1, start_iteration=5))
+    assert not TreeScorer(empty).predict(*requests(1, 5)).any()

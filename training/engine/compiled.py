@@ -1,0 +1,25 @@
+"""Compilation of functions over arrays to machine code, by Numba.
+
+For loops that NumPy cannot express in a few calls. A function is compiled at its first call for the types of its arguments;
+the result is kept on the disk, beside the module or in NUMBA_CACHE_DIR, so that the next process only loads it. Compiled
+functions release the interpreter lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from numba import njit
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def compiled(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """A compiled function; rounding is as in Python, operation by operation."""
+    try:
+        machine_code: Callable[Arguments, Result] = njit(function, cache=True, nogil=True, error_model="numpy")
+    except RuntimeError:  # no folder can be written: every process compiles
+        machine_code = njit(function, nogil=True, error_model="numpy")
+    return machine_code
