@@ -75,7 +75,7 @@ class FittedRanker:
     listwise_head: LambdaMARTHead | None = None
 
     def __post_init__(self) -> None:
-        self.model.eval()
+        self.model.prepare_inference()
 
     @property
     def name(self) -> str:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from training.nn.layers import Dice, MultilayerPerceptron, PiecewiseLinear
+from training.nn.piecewise_table import PiecewiseTable
 from training.ranking.event_embeddings import EventEmbedding, ItemFrequencies
 from training.ranking.features.search_registry import count_match_features, count_user_features
 from training.ranking.features.track_statistics import CANDIDATE_FEATURES
@@ -167,6 +168,8 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
     name: ClassVar[str]
     feature_service: ClassVar[str]
     config_class: ClassVar[type[RankerConfig]] = RankerConfig
+    reads_recent_events: ClassVar[bool] = True
+    """Whether `interest` reads the events of the user state."""
     tree_weight: Tensor | None
     secondary_tree_weights: Tensor
     secondary_tree_offsets: Tensor
@@ -207,6 +210,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
             nn.init.zeros_(self.position.weight)
         dense = self.context.width + self.features.width + self.matches.width
         self.wide_skip_connection = nn.Linear(dense, len(tasks), bias=False) if network.wide_skip_connection else None
+        self._dense_table: PiecewiseTable | None = None
         # The network is trained without the trees; the fit sets their weight afterwards.
         self.register_buffer("tree_weight", torch.zeros(()) if config.trees.count else None)
         for name in ("secondary_tree_weights", "secondary_tree_offsets"):
@@ -243,7 +247,10 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         # Two products instead of one over concatenated inputs, which would compute an unused gradient of dense_BY.
         dense_weight, time_weight = self.from_user.weight.tensor_split([dense_BY.shape[-1]], dim=1)
         hidden_BH = torch.addmm(self.from_user.bias, time_B16, time_weight.T).addmm_(dense_BY, dense_weight.T)
-        return UserState(self.embedding.embed_events(users), users.mask_BL, hidden_BH, dense_BY)
+        # A training step draws random numbers for the events in any case, so that fits of earlier versions can be repeated.
+        if self.reads_recent_events or self.training:
+            return UserState(self.embedding.embed_events(users), users.mask_BL, hidden_BH, dense_BY)
+        return UserState(dense_BY.new_zeros(len(dense_BY), 0, self.embedding.width), users.mask_BL[:, :0], hidden_BH, dense_BY)
 
     def position_bias(self, position_B: Tensor) -> Tensor | float:
         """Return the bias of each impression's position, added to its logits in training only [B, T].
@@ -256,33 +263,63 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         bias_BT: Tensor = self.position(position_B.clamp(max=POSITIONS - 1))
         return bias_BT
 
+    def prepare_inference(self) -> None:
+        """Compute what depends on the weights only, for scoring with weights that do not change any more."""
+        self.eval()
+        encodings = [self.features, self.matches]
+        begin, dense = self.context.width, sum(encoding.width for encoding in encodings)
+        own_weight, _, match_weight = self._split_candidate_weight()
+        weight_HY = torch.cat([own_weight, match_weight], dim=1)
+        if self.wide_skip_connection is not None:
+            weight_HY = torch.cat([weight_HY, self.wide_skip_connection.weight[:, begin : begin + dense]])
+        self._dense_table = PiecewiseTable.of(encodings, weight_HY)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, which drops what `prepare_inference` computed."""
+        self._dense_table = None if mode else self._dense_table
+        return super().train(mode)
+
+    def _split_candidate_weight(self) -> tuple[Tensor, ...]:
+        """Return the weights of the first layer for the candidates' own features, for embeddings, and for matches."""
+        own, match = self.features.width, self.matches.width
+        weight_HX = self.from_candidate.weight
+        return weight_HX.tensor_split([own, weight_HX.shape[1] - match], dim=1)
+
+    def _dense_outputs(self, candidates: CandidateInputs) -> tuple[Tensor, Tensor | None]:
+        """Return the first layer [B, C, H] and the wide skip connection [B, C, T] of the candidates' dense features."""
+        own_BCF, matches_BCM = candidates.features_BCF, candidates.matches_BCM[..., : self.match_feature_count]
+        if self._dense_table is not None and not torch.is_grad_enabled():
+            x_BCX = torch.cat([own_BCF, matches_BCM], dim=-1)
+            both_BCX = self._dense_table(x_BCX.flatten(0, 1)).unflatten(0, x_BCX.shape[:2])
+            hidden = len(self.from_candidate.bias)
+            return both_BCX[..., :hidden], both_BCX[..., hidden:] if self.wide_skip_connection is not None else None
+        own_BCY, match_BCY = self.features(own_BCF), self.matches(matches_BCM)
+        # Separate products avoid a copy of the dense features and the computation of their gradient.
+        own_weight, _, match_weight = self._split_candidate_weight()
+        hidden_BCH = own_BCY @ own_weight.T + match_BCY @ match_weight.T
+        if self.wide_skip_connection is None:
+            return hidden_BCH, None
+        begin = self.context.width
+        _, own_weight, match_weight = self.wide_skip_connection.weight.tensor_split(
+            [begin, begin + own_BCY.shape[-1]], dim=1
+        )
+        return hidden_BCH, own_BCY @ own_weight.T + match_BCY @ match_weight.T
+
     def forward(self, state: UserState, candidates: CandidateInputs) -> Tensor:
         """Return logits [B, C, T], tasks in the order of `tasks`."""
         item_BCD = self.embedding.embed_candidates(candidates)
         interest_BCX = self.interest(state, item_BCD)
         interests_BCID = interest_BCX.unflatten(-1, (-1, item_BCD.shape[-1]))
         product_BCX = (interests_BCID * item_BCD.unsqueeze(2)).flatten(2)
-        own_BCY, match_BCY = (
-            self.features(candidates.features_BCF),
-            self.matches(candidates.matches_BCM[..., : self.match_feature_count]),
-        )
         parts_BCY = torch.cat([item_BCD, interest_BCX, product_BCX], dim=-1)
-        # Separate products avoid a copy of the dense features and the computation of their gradient.
-        ends = [own_BCY.shape[-1], own_BCY.shape[-1] + parts_BCY.shape[-1]]
-        own_weight, parts_weight, match_weight = self.from_candidate.weight.tensor_split(ends, dim=1)
-        hidden_BCH = parts_BCY @ parts_weight.T + own_BCY @ own_weight.T + match_BCY @ match_weight.T
+        dense_BCH, wide_BCT = self._dense_outputs(candidates)
+        hidden_BCH = parts_BCY @ self._split_candidate_weight()[1].T + dense_BCH
         hidden_BCH = hidden_BCH + (state.hidden_BH + self.from_candidate.bias).unsqueeze(1)
         logits_BCT: Tensor = self.head(self.activation(hidden_BCH))
-        if self.wide_skip_connection is None:
-            return self._blend_trees(logits_BCT, candidates)
-        begin = state.dense_features_BY.shape[-1]
-        user_weight, own_weight, match_weight = self.wide_skip_connection.weight.tensor_split(
-            [begin, begin + own_BCY.shape[-1]], dim=1
-        )
-        wide_BCT: Tensor = (
-            own_BCY @ own_weight.T + match_BCY @ match_weight.T + (state.dense_features_BY @ user_weight.T).unsqueeze(1)
-        )
-        return self._blend_trees(logits_BCT + wide_BCT, candidates)
+        if self.wide_skip_connection is not None and wide_BCT is not None:
+            user_weight = self.wide_skip_connection.weight[:, : self.context.width]
+            logits_BCT = logits_BCT + wide_BCT + (state.dense_features_BY @ user_weight.T).unsqueeze(1)
+        return self._blend_trees(logits_BCT, candidates)
 
     def _blend_trees(self, logits_BCT: Tensor, candidates: CandidateInputs) -> Tensor:
         weight = self.tree_weight
