@@ -78,6 +78,18 @@ def test_nothing_at_or_after_the_request_counts(ranker: FittedRanker, later: int
     )
 
 
+@pytest.mark.parametrize("count", [0, 3, 60])
+def test_prepared_inference_equals_the_layers(ranker: FittedRanker, count: int) -> None:
+    side = ranker.features.prepare_users(user_batch([history(count, 1)]))
+    candidates = ranker.features.prepare_candidates(side, ITEMS[None])
+    with torch.inference_mode():
+        prepared = ranker.model(ranker.model.encode_user(side.inputs), candidates)
+        ranker.model.train()  # drops what was prepared
+        ranker.model.eval()
+        layers = ranker.model(ranker.model.encode_user(side.inputs), candidates)
+    torch.testing.assert_close(prepared, layers, atol=5e-6, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", sorted(RANKERS))
 def test_without_hard_search_there_are_no_match_features(name: str) -> None:
     ranker = new_ranker(name, changes={"features.hard_search": False})
