@@ -78,7 +78,7 @@ def _marts(settings: Settings) -> list[dict[str, Any]]:
             "bytes": file.stat().st_size,
             "published_at": _modified_at(file),
         }
-        for file in sorted(object_store.fetch_marts(settings).glob("*.parquet"))
+        for file in sorted(object_store.fetch_marts(settings, are_changes_applied=False).glob("*.parquet"))
     ]
 
 

@@ -2,7 +2,8 @@
 
 dbt on Spark writes each mart as a folder of part files, named in row order; they are concatenated row group by row group, and
 the published file is replaced atomically. Marts for object storage are built on the local disk and uploaded. In all other
-cases dbt has published the marts already and this command does nothing.
+cases dbt has published the marts already, and this command removes change files that are no longer needed
+(`storage/mart_changes.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from config import settings
-from storage import object_store
+from storage import mart_changes, object_store
 
 
 def publish(written: Path, marts: Path) -> list[str]:
@@ -50,7 +51,8 @@ def main() -> None:
     """Publish and upload what the settings require."""
     here = settings.load_settings()
     if not here.tables_url and here.engine != "spark":
-        print("dbt on DuckDB has already published the marts")
+        removed = mart_changes.remove_old_changes(here.marts)
+        print(f"dbt on DuckDB has already published the marts; removed {len(removed)} old change files")
         return
     names: list[str] = []
     if here.engine == "spark":

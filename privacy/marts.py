@@ -14,7 +14,7 @@ import duckdb
 from config import settings
 from privacy import ErasureError, parquet
 from privacy.locks import file_lock, print_progress
-from storage import object_store
+from storage import mart_changes, object_store
 
 BUILD_LOCK = "build_marts"
 """Name of the process lock of `dbt build`, see `local/process_lock.py`."""
@@ -29,8 +29,10 @@ def erase_marts(user_ids: Sequence[str], here: settings.Settings) -> Counter[str
     The warehouse and other build files are deleted, because databases keep deleted data in free pages; the next `dbt build`
     recreates them from the landed events.
     """
-    erased = parquet.erase_from_files(object_store.list_files(here.marts, "*.parquet"), user_ids, "marts")
-    object_store.fetch_marts(here)
+    files = [file for under in ("", "changes/*/") for file in object_store.list_files(here.marts, f"{under}*.parquet")]
+    with mart_changes.changes_lock(here.marts):
+        erased = parquet.erase_from_files(files, user_ids, "marts")
+    object_store.fetch_marts(here, are_changes_applied=False)
     shutil.rmtree(here.built_marts, ignore_errors=True)
     here.warehouse.unlink(missing_ok=True)
     here.warehouse.with_name(here.warehouse.name + ".wal").unlink(missing_ok=True)

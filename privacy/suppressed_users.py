@@ -46,6 +46,7 @@ def _user_ids(here: settings.Settings, folders: tuple[str, ...]) -> Iterator[set
         *object_store.list_files(here.landing, "*/dt=*/*.parquet"),
         *object_store.list_files(here.quarantine, "*/dt=*/*.parquet"),
         *object_store.list_files(here.marts, "*.parquet"),
+        *object_store.list_files(here.marts, "changes/*/*.parquet"),
         *(path for name in folders for path in sorted((here.home / name).rglob("*.parquet"))),
     ):
         yield from _ids_of_table(path)

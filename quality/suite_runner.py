@@ -136,7 +136,7 @@ def validate_marts(
     """
     engine = validator.engine
     is_historical = _is_historical(engine, home)
-    marts = object_store.fetch_marts(home)
+    marts = object_store.fetch_marts(home, are_changes_applied=False)
     results = []
     for name, suite in suites.MARTS.items():
         if only not in (None, name):
@@ -168,7 +168,7 @@ def validate_content(
     only: str | None = None,
 ) -> list[SuiteResult]:
     """Validate the published vectors and facets, or only the named table; tables that do not exist are left out."""
-    marts = object_store.fetch_marts(home)
+    marts = object_store.fetch_marts(home, are_changes_applied=False)
     files = {track_content.table_file(marts, encoder): suites.TRACK_CONTENT for encoder in track_content.ENCODER_NAMES}
     results = []
     for file, suite in (files | {track_content.facets_file(marts): suites.TRACK_FACETS}).items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quality.engine import Engine
-from storage import object_store
+from storage import mart_changes, object_store
 
 RECENT_DAYS = 28
 """Days of a mart that are validated: those that late events change, and more than the week that drift compares."""
@@ -27,7 +27,7 @@ class Table:
 
 
 def mart_table(engine: Engine, marts: Path, name: str, newest: str | None) -> Table:
-    """Return a published mart.
+    """Return a published mart, including pending changes.
 
     Raises:
         TableError: The mart has not been published.
@@ -35,6 +35,9 @@ def mart_table(engine: Engine, marts: Path, name: str, newest: str | None) -> Ta
     path = marts / f"{name}.parquet"
     if not path.is_file():
         raise TableError(f"{path} does not exist; run `dbt build --project-dir dbt` first")
+    published = mart_changes.read_published(marts, name)
+    if published.pending:  # only DuckDB's builds publish changes
+        return Table(name, mart_changes.relation(published), newest)
     return Table(name, engine.parquet_relation([str(path)]), newest)
 
 

@@ -115,7 +115,16 @@
 {%- endmacro %}
 
 {% macro default__delete_rows(condition) -%}
-    delete from {{ this }} as stale where {{ condition }}
+    {%- if may_publish_changes(model) -%}
+        {%- set deleted = state_table(this.identifier ~ "_deleted") -%}
+        create or replace table {{ deleted }} as
+        select stale.rowid as stale_row, stale.* from {{ this }} as stale where {{ condition }};
+        delete from {{ this }} where rowid in (select stale_row from {{ deleted }});
+        alter table {{ deleted }} drop column stale_row
+    {%- else -%}
+        drop table if exists {{ state_table(this.identifier ~ "_deleted") }};
+        delete from {{ this }} as stale where {{ condition }}
+    {%- endif -%}
 {%- endmacro %}
 
 {# Parquet tables have no delete, so the rows that stay are copied. If this is interrupted after the drop, the table is

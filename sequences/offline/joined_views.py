@@ -183,7 +183,9 @@ def source_path(repo_path: Path | None, source: DataSource) -> str:
     assert isinstance(source, FileSource)  # noqa: S101 - sequences are tagged file sources
     if is_remote(source.path) and object_store.is_mart(current := settings.load_settings(), source.path):
         return str(object_store.fetch_mart(current, source.path))
-    return str(local_path(repo_path, source.path))
+    path = local_path(repo_path, source.path)
+    object_store.apply_pending_changes(path.parent, [path.stem])
+    return str(path)
 
 
 def localize_source(repo_path: Path | None, source: DataSource) -> DataSource:

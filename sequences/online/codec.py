@@ -7,7 +7,7 @@ with Feast's own classes. Legend: E events, N bytes of a varint. Independent of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, overload
 
@@ -29,6 +29,7 @@ LIST_MESSAGES: dict[Kind, Any] = {"string": StringList, "time": Int64List, "orde
 LIST_FIELDS = frozenset(VALUE_FIELDS.values())
 LENGTH_DELIMITED = 2
 VARINT_BYTES = 10
+FLOAT_BYTES = 4
 
 
 class StoredValue:
@@ -110,7 +111,6 @@ class EncodedColumn:
 
     def __init__(self, kind: Kind, elements: pa.Array) -> None:
         self.kind = kind
-        self._tag = _FIELD_TAGS[kind]
         self._elements = elements.cast(pa.large_binary())
 
     @classmethod
@@ -129,12 +129,68 @@ class EncodedColumn:
         offsets = np.frombuffer(chosen.buffers()[1], dtype=np.int64)[chosen.offset : chosen.offset + len(chosen) + 1]
         data = memoryview(chosen.buffers()[2] or b"")
         ends = offsets[bounds].tolist()
-        return [self._value(data[begin:end]) for begin, end in pairwise(ends)]
+        return [_encode_elements(self.kind, data[begin:end]) for begin, end in pairwise(ends)]
 
-    def _value(self, elements: memoryview) -> bytes:
-        # Numbers are packed: one length prefix for all of them. Texts each have their own.
-        packed = b"\n" + _encode_varint(len(elements)) if self.kind != "string" and len(elements) else b""
-        return b"".join((self._tag, _encode_varint(len(packed) + len(elements)), packed, elements))
+
+def append_lists(
+    kinds: Mapping[str, Kind], stored: Mapping[str, bytes], added: Mapping[str, bytes], length: int
+) -> dict[str, bytes]:
+    """The last `length` elements of two rows of lists, one after the other, without decoding the elements.
+
+    Args:
+        kinds: attribute ▸ kind, at least one of them not `string`.
+        stored: attribute ▸ encoded list.
+        added: attribute ▸ encoded list of the elements that follow.
+        length: Maximum number of elements.
+    """
+    before = {name: _elements(kind, stored[name]) for name, kind in kinds.items()}
+    after = {name: _elements(kind, added[name]) for name, kind in kinds.items()}
+    counted = next(name for name, kind in kinds.items() if kind != "string")
+    total = sum(_count(kinds[counted], elements[counted]) for elements in (before, after))
+    first = max(0, total - length)
+    return {
+        name: _encode_elements(kind, before[name][_offset(kind, before[name], first) :] + after[name])
+        for name, kind in kinds.items()
+    }
+
+
+def _encode_elements(kind: Kind, elements: bytes | memoryview) -> bytes:
+    # Numbers are packed: one length prefix for all of them. Texts each have their own.
+    packed = b"\n" + _encode_varint(len(elements)) if kind != "string" and len(elements) else b""
+    return b"".join((_FIELD_TAGS[kind], _encode_varint(len(packed) + len(elements)), packed, elements))
+
+
+def _elements(kind: Kind, encoded: bytes) -> bytes:
+    """The elements of an encoded list: the inverse of `_encode_elements`."""
+    if not encoded:
+        return b""
+    _, begin = _decode_varint(encoded, len(_FIELD_TAGS[kind]))
+    if kind != "string" and begin < len(encoded):
+        _, begin = _decode_varint(encoded, begin + 1)
+    return encoded[begin:]
+
+
+def _count(kind: Kind, elements: bytes) -> int:
+    """Number of packed numbers."""
+    if kind == "ratio":
+        return len(elements) // FLOAT_BYTES
+    return int((np.frombuffer(elements, dtype=np.uint8) < 0x80).sum())
+
+
+def _offset(kind: Kind, elements: bytes, number: int) -> int:
+    """Position of the element with this number."""
+    if number == 0:
+        return 0
+    if kind == "ratio":
+        return number * FLOAT_BYTES
+    if kind != "string":
+        ends = np.flatnonzero(np.frombuffer(elements[: number * VARINT_BYTES], dtype=np.uint8) < 0x80)
+        return int(ends[number - 1]) + 1
+    place = 0
+    for _ in range(number):
+        size, begin = _decode_varint(elements, place + 1)
+        place = begin + size
+    return place
 
 
 def _encode_strings(column: pa.Array) -> pa.Array:
@@ -160,6 +216,15 @@ def _encode_varints(numbers: NDArray[np.int64]) -> pa.Array:
     data = bytes_EN[place_N < length_E[:, None]]
     offsets = np.concatenate([[0], np.cumsum(length_E)])
     return pa.Array.from_buffers(pa.large_binary(), len(length_E), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+
+
+def _decode_varint(encoded: bytes, place: int) -> tuple[int, int]:
+    """(number that begins at `place`, position after it)."""
+    number = shift = 0
+    while encoded[place] & 0x80:
+        number |= (encoded[place] & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+    return number | encoded[place] << shift, place + 1
 
 
 def _encode_varint(number: int) -> bytes:

@@ -27,6 +27,7 @@ import feast
 from sequences.online.codec import decode_values
 from sequences.online.row import STORE_MARKER_USER, OnlineRow, OnlineRowReader, to_list_value, write_rows
 from sequences.views import LIVE_SOURCE
+from storage.mart_changes import read_published
 
 MATERIALIZATION_LOG = "materialized.jsonl"
 STORE_MARKER_FEATURE = "event_id"
@@ -91,6 +92,12 @@ class MaterializationState:
         changed = [user for user, digest in rows.items() if stored.get(user) != digest]
         return changed, sorted(stored.keys() - rows.keys())
 
+    def read_digests(self, view: str, users: Iterable[str]) -> dict[str, bytes]:
+        """user ▸ digest of the stored row, for those of the users who have one."""
+        query = "select digest from digests where view = ? and user_id = ?"
+        rows = ((user, self._connection.execute(query, (view, user)).fetchone()) for user in users)
+        return {user: row[0] for user, row in rows if row}
+
     def record_written(self, view: str, digests: Iterable[tuple[str, bytes]]) -> None:
         """Record the digests of rows that were written."""
         self._connection.executemany(
@@ -105,9 +112,23 @@ class MaterializationState:
         )
         self._connection.commit()
 
-    def finish(self, as_of: date) -> None:
-        """Record that everything known before `as_of` has been written, and rewrite the marker row."""
+    def take_source(self) -> str | None:
+        """What the stored rows were computed from, as `finish` recorded it; None after a run that did not finish."""
+        source = self._read_fact("source")
+        self._connection.execute("delete from facts where name = 'source'")
+        self._connection.commit()
+        return source
+
+    def finish(self, as_of: date, source: str | None = None) -> None:
+        """Record that everything known before `as_of` has been written, and rewrite the marker row.
+
+        Args:
+            as_of: The materialized day.
+            source: What the rows were computed from, for the next run; None: it must read everything.
+        """
         self._write_fact("as_of", as_of.isoformat())
+        if source is not None:
+            self._write_fact("source", source)
         self.row_time = max(datetime.now(UTC), self.row_time + MIN_TIMESTAMP_STEP)
         self._write_fact("now", self.row_time.isoformat())
         self._connection.commit()
@@ -191,18 +212,18 @@ class MaterializationRun:
     finished_us: int
 
 
-def record_materialization(feast_folder: Path, as_of: date, events: Path) -> None:
+def record_materialization(feast_folder: Path, as_of: date, marts: Path) -> None:
     """Append a run that has just finished.
 
     Args:
         feast_folder: Feast's folder, which contains the log.
         as_of: Day before which the events were known (UTC midnight).
-        events: Path of the event table that was read; its modification time is recorded.
+        marts: Folder of the event table that was read; the time of its publication is recorded.
     """
     midnight = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC)
     line = {
         "as_of_us": int(midnight.timestamp()) * 1_000_000,
-        "events_us": events.stat().st_mtime_ns // 1000,
+        "events_us": read_published(marts, "events").published_at_ns // 1000,
         "finished_us": int(datetime.now(UTC).timestamp() * 1_000_000),
     }
     with (feast_folder / MATERIALIZATION_LOG).open("a", encoding="utf-8") as file:

@@ -84,7 +84,7 @@ def rebuild(here: Settings, as_of: date | None = None) -> Rebuilt:
         # Before the batch part: a writer removes live events that the batch part covers from rows that are older than it.
         events, invalid = _replay(here, OnlineWriter(store, _track_durations(marts)))
         rows = materialize(store, as_of, marts, state_file) or {}
-        record_materialization(here.feast, as_of, marts / "events.parquet")
+        record_materialization(here.feast, as_of, marts)
     return Rebuilt(rows, events, invalid)
 
 

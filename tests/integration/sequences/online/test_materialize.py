@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sequences.online import batch_rows
-from sequences.online import materialize as module
+from sequences.online import batch_rows, batch_writer
 from sequences.online.materialization_state import MaterializationState
 from sequences.online.materialize import materialize
 from sequences.online.reader_writer import OnlineReader
@@ -48,7 +47,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """One user per chunk and one row per write."""
     monkeypatch.setattr(batch_rows, "EVENTS_PER_CHUNK", 1)
-    monkeypatch.setattr(module, "MAX_WRITE_BYTES", 1)
+    monkeypatch.setattr(batch_writer, "MAX_WRITE_BYTES", 1)
     monkeypatch.setattr(batch_rows.encode_batch_rows, "__defaults__", (1,))
 
 
