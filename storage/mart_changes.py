@@ -5,8 +5,9 @@ inserted (`is_deleted`). The footer of `<mart>.parquet` has the version of the w
 pending. They form a chain; a file that the chain does not reach belongs to a mart that was replaced. Every version is
 published by a single rename, and a chain that is read is never modified, so that a reader has one consistent version.
 
-`apply_changes` writes the mart whole, for readers of all rows. `relation` is the mart with its pending changes, and
-`changes_since` the changes alone, for readers of what is new. On object storage and with Spark marts are published whole.
+`apply_changes` (`python -m storage.mart_changes`) writes the mart whole, for readers of all rows. `relation` is the mart with
+its pending changes, and `changes_since` the changes alone, for readers of what is new. On object storage and with Spark marts
+are published whole.
 """
 
 from __future__ import annotations
@@ -83,13 +84,11 @@ def all_changes(files: Sequence[Path]) -> str:
 
 def inserted_rows(files: Sequence[Path]) -> str:
     """SQL relation of the inserted rows that no later change has deleted."""
-    names = ", ".join(f"('{file}', {number})" for number, file in enumerate(files))
     changes = "read_parquet([{}], filename = true)".format(", ".join(f"'{file}'" for file in files))
-    columns = ", ".join(sort_key(files))
+    # Names of files sort by version: a build with an earlier clock publishes the mart whole.
     return (
-        f"(select changes.* exclude (is_deleted, filename) from {changes} as changes"  # noqa: S608
-        f" inner join (values {names}) as files (filename, number) on changes.filename = files.filename"
-        f" qualify number = max(number) over (partition by {columns}) and not is_deleted)"
+        f"(select * exclude (is_deleted, filename) from {changes}"  # noqa: S608
+        f" qualify filename = max(filename) over (partition by {', '.join(sort_key(files))}) and not is_deleted)"
     )
 
 
@@ -188,3 +187,14 @@ def _read_version(whole: Path) -> str | None:
         return None
     version = (pq.read_metadata(whole).metadata or {}).get(VERSION_KEY)
     return None if version is None else str(version.decode())
+
+
+def main() -> None:
+    """Apply the pending changes of the home's marts."""
+    from config import settings
+
+    print("wrote " + (", ".join(apply_changes(settings.load_settings().marts)) or "nothing: no changes are pending"))
+
+
+if __name__ == "__main__":
+    main()

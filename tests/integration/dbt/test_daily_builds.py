@@ -21,6 +21,7 @@ import pytest
 
 from config import settings
 from local.publish import publish
+from storage.mart_changes import apply_changes
 from tests.support import spark
 from tests.support.landing_zone import at, event, write, write_empty_tables
 from tests.support.tiers import acceptance_only
@@ -30,7 +31,7 @@ DAYS = 30 if FULL else 6
 USERS = [f"u{number}" for number in range(9)]
 TRACKS = [str(number) for number in range(12)]
 DAY_MINUTES = 24 * 60
-VARIABLES = {"bot_actions_per_minute": 12}
+VARIABLES = {"bot_actions_per_minute": 12, "publish_changes_min_rows": 1}
 FIRST_DAY = date(2026, 6, 1)
 
 
@@ -188,6 +189,11 @@ def test_days_one_by_one_equal_one_build(tmp_path: Path, split: str) -> None:
         here = settings.Settings(tmp_path / name, "127.0.0.1", 1, 1, 1, 1)
         variables = settings.tool_environment(here) | {"SEGUE_HOME": str(here.home)}
         run_builds(here.home, steps, variables, *options)
+    marts = tmp_path / "grown" / "marts"
+    for mart in ("events", "plays", "sessions", "impressions", "user_profiles", "track_statistics"):
+        published = list((marts / "changes" / mart).glob("*.parquet"))
+        assert len(published) >= DAYS - 1, f"all builds but the first have published changes of {mart}"
+    apply_changes(marts)
     assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
     with duckdb.connect(str(tmp_path / "grown" / "warehouse.duckdb")) as warehouse:
         (changed,) = warehouse.sql("select count(*) from int_changed_users").fetchone() or (0,)
