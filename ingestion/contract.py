@@ -11,10 +11,18 @@ import re
 
 import pyarrow as pa
 
-REVERSALS = ("unlike", "uncollect", "undislike", "unblock")
+REVERSALS = ("unlike", "uncollect", "undislike", "unblock", "unexclude", "unreset")
 """Actions that take an earlier action of the user on the same target back."""
-ACTIONS = ("impression", "click", "play", "like", "collect", "share", "download", "dislike", "block", *REVERSALS)
+CONTROLS = ("exclude", "reset", "rename", "start_private", "end_private")
+"""Actions by which a user controls the own taste profile."""
+ACTIONS = (
+    *("impression", "click", "play", "like", "collect", "share", "download", "dislike", "block"),
+    *REVERSALS,
+    *CONTROLS,
+)
 TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog")
+EVENT_TARGET_TYPES = (*TARGET_TYPES, "interest", "session")
+"""Target types of events: an interest is named by its facet values; a private session begins and ends."""
 PLAYLIST_SOURCES = ("ugc", "mgc")
 SPLITS = ("user_time", "global_time")
 
@@ -40,7 +48,7 @@ LISTENING_EVENTS = pa.schema(
         _column("event_id", pa.string(), "Idempotency key: duplicates are dropped", required=True),
         _column("user_id", pa.string(), "Pseudonym of the user", required=True),
         _column("sequence_number", pa.int64(), "Order in the source within the user; breaks ties of ended_at", True),
-        _column("target_type", pa.string(), f"Type of the target: {', '.join(TARGET_TYPES)}", required=True),
+        _column("target_type", pa.string(), f"Type of the target: {', '.join(EVENT_TARGET_TYPES)}", required=True),
         _column("target_id", pa.string(), "Id of the target within its type", required=True),
         _column("occurred_at", TIME, "Start of the event, coarse enough not to reveal its outcome", required=True),
         _column(

@@ -172,7 +172,7 @@ def _event_rules(latest: datetime) -> list[Check]:
     is_play = pl.col("action") == "play"
     return [
         _allowed_values_rule("action", contract.ACTIONS),
-        _allowed_values_rule("target_type", contract.TARGET_TYPES),
+        _allowed_values_rule("target_type", contract.EVENT_TARGET_TYPES),
         (occurred < EARLIEST, _reason_with_values(f"occurred_at %s is before {EARLIEST.year}", "occurred_at")),
         (ended < EARLIEST, _reason_with_values(f"ended_at %s is before {EARLIEST.year}", "ended_at")),
         (ended >= latest, _reason_with_values(f"ended_at %s is not before {latest:%Y-%m-%d %H:%M}", "ended_at")),

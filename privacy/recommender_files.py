@@ -1,4 +1,5 @@
-"""Erasure of users from the files of the recommender: event log, exposure log, daily lists and request log.
+"""Erasure of users from the files of the recommender: event log, exposure log, daily lists, private sessions and
+request log.
 
 Run it after the users were added to the suppression list. A running service continues; it must have acknowledged the list,
 so that it writes nothing new of the users.
@@ -20,7 +21,7 @@ from pathlib import Path
 from config import settings
 from privacy import ErasureError, sqlite
 from sequences.skew.request_log import REQUEST_LOG_PREFIX
-from serving.events import exposures, write_ahead_log
+from serving.events import exposures, private_sessions, write_ahead_log
 from serving.events.suppression import read_acknowledgement
 from serving.pipeline import daily_lists
 from storage import daily_files, suppression_list
@@ -38,7 +39,7 @@ class SuppressionNotAcknowledged(ErasureError):
 def erase_users(
     user_ids: Sequence[str], here: settings.Settings, timeout_s: float = ACKNOWLEDGEMENT_TIMEOUT_S
 ) -> dict[str, Counter[str]]:
-    """Erase the users from event log, exposure log and daily lists; returns file ▸ number of rows per user.
+    """Erase the users from event log, exposure log, daily lists and private sessions; returns file ▸ number of rows per user.
 
     Raises:
         SuppressionNotAcknowledged: A running service has not acknowledged the list within `timeout_s` seconds.
@@ -47,10 +48,12 @@ def erase_users(
     state = here.home / "serving"
     wait_for_acknowledgement(here.suppression_list, state, timeout_s)
     lists = sqlite.erase(state / daily_lists.DAILY_LISTS_FILE, "user_id", {user: user for user in user_ids})
+    sessions = state / private_sessions.PRIVATE_SESSIONS_FILE
     return {
         "event log": _erase_from_logs(user_ids, here.event_log, write_ahead_log.EVENT_LOG_PREFIX),
         "exposure log": _erase_from_logs(user_ids, here.event_log, exposures.EXPOSURE_LOG_PREFIX),
         "daily lists": lists,
+        "private sessions": sqlite.erase(sessions, "user_id", {user: user for user in user_ids}),
     }
 
 

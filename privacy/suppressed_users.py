@@ -18,7 +18,7 @@ from ingestion.contract import extract_user_ids
 from privacy.parquet import RAW_COLUMN, USER_COLUMN
 from storage import object_store, suppression_list
 
-SQLITE_FILES = ("feast/materialized-*.db", "serving/daily_lists.sqlite")
+SQLITE_FILES = ("feast/materialized-*.db", "serving/daily_lists.sqlite", "serving/private_sessions.sqlite")
 
 
 def find_suppressed_users(here: settings.Settings, folders: tuple[str, ...]) -> list[str]:

@@ -17,14 +17,21 @@ from great_expectations.expectations.expectation import Expectation
 
 from storage.track_content import ENCODER_NAMES
 
-REVERSALS = ["unlike", "uncollect", "undislike", "unblock"]
-ACTIONS = ["impression", "click", "play", "like", "collect", "share", "download", "dislike", "block", *REVERSALS]
+REVERSALS = ["unlike", "uncollect", "undislike", "unblock", "unexclude", "unreset"]
+CONTROLS = ["exclude", "reset", "rename", "start_private", "end_private"]
+ACTIONS = [
+    *("impression", "click", "play", "like", "collect", "share", "download", "dislike", "block"),
+    *REVERSALS,
+    *CONTROLS,
+]
 BEHAVIOURS = [
     *("full_play", "play", "skip", "click", "impression_without_click"),
     *("like", "collect", "share", "download", "dislike", "block"),
     *REVERSALS,
+    *CONTROLS,
 ]
 TARGETS = ["track", "playlist", "album", "artist", "mlog"]
+EVENT_TARGETS = [*TARGETS, "interest", "session"]
 SPLIT_PARTS = ["train", "validation", "test"]
 DAY_MS = 86_400_000
 
@@ -82,7 +89,7 @@ LANDED_EVENTS = Suite(
         row_count(1),
         *not_null("event_id", "user_id", "sequence_number", "target_id", "occurred_at", "ended_at"),
         in_set("action", ACTIONS),
-        in_set("target_type", TARGETS),
+        in_set("target_type", EVENT_TARGETS),
         between("played_ms", 0, DAY_MS),
         between("position", 0, 10_000),
         between("propensity", 0, 1),
@@ -131,7 +138,7 @@ MARTS: dict[str, Suite] = {
             row_count(11),
             *not_null("action", "is_explicit"),
             in_set("behaviour", BEHAVIOURS),
-            in_set("polarity", ["positive", "negative", "neutral", "reversal"]),
+            in_set("polarity", ["positive", "negative", "neutral", "reversal", "control"]),
         ),
     ),
     "events": Suite(
@@ -143,7 +150,7 @@ MARTS: dict[str, Suite] = {
             *not_null("user_id", "event_number", "known_at", "request_at", "ended_at", "target_id"),
             in_set("action", ACTIONS),
             in_set("behaviour", BEHAVIOURS),
-            in_set("target_type", TARGETS),
+            in_set("target_type", EVENT_TARGETS),
             between("event_number", 0, None),
             between("played_ms", 0, DAY_MS),
             between("played_ratio", 0, 1),

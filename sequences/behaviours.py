@@ -16,6 +16,8 @@ from config.dbt_variables import DBT_FOLDER, load_dbt_variables
 MINUTE_US = 60_000_000
 REVERSAL = "reversal"
 """Polarity of behaviors that take an earlier one back."""
+CONTROL = "control"
+"""Polarity of behaviors by which a user controls the own taste profile; no model reads them as feedback."""
 
 
 class BehaviourError(ValueError):
@@ -29,7 +31,7 @@ class Behaviour:
     behaviour_id: int  # from 1
     behaviour: str  # e.g. `full_play`
     action: str  # logged action that it derives from, e.g. `play`
-    polarity: str  # `positive`, `negative`, `neutral` or REVERSAL
+    polarity: str  # `positive`, `negative`, `neutral`, REVERSAL or CONTROL
     is_explicit: bool  # explicit feedback (like, dislike, ...) as opposed to implicit
 
 
@@ -58,7 +60,7 @@ class Behaviours:
         return self.session_gap_minutes * MINUTE_US
 
     def with_polarity(self, polarity: str) -> tuple[str, ...]:
-        """Behaviors with the polarity `positive`, `negative`, `neutral` or REVERSAL, in the seed's order."""
+        """Behaviors with the polarity `positive`, `negative`, `neutral`, REVERSAL or CONTROL, in the seed's order."""
         return tuple(row.behaviour for row in self.rows if row.polarity == polarity)
 
     def with_action(self, action: str) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ DAY_US = 86_400_000_000
 INFERRED_BEHAVIOURS = ("impression_without_click",)
 """Behaviors that no event reports; they are inferred from the absence of an event."""
 
-REVERSALS = ("unlike", "uncollect", "undislike", "unblock")
+REVERSALS = ("unlike", "uncollect", "undislike", "unblock", "unexclude", "unreset")
 """Behaviors that take an earlier one back (`sequences.reversals`)."""
 
 SEQUENCE_TAG = "sequence"
@@ -179,7 +179,10 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
                 "download",
                 "dislike",
                 "block",
-                *REVERSALS,
+                "unlike",
+                "uncollect",
+                "undislike",
+                "unblock",
             ),
             length=50,
             attributes=(EVENT_ID, TRACK_ID, BEHAVIOUR, OCCURRED_AT, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO, SCENE),
@@ -201,7 +204,17 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
         ),
         SequenceView(
             name="exclusions",
-            behaviours=("dislike", "block", "undislike", "unblock"),
+            behaviours=(
+                "dislike",
+                "block",
+                "exclude",
+                "reset",
+                "rename",
+                "undislike",
+                "unblock",
+                "unexclude",
+                "unreset",
+            ),
             length=1000,
             attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOUR, ENDED_AT, SEQUENCE_NUMBER),
         ),

@@ -140,6 +140,12 @@ class LibraryRequest(RequestBody):
     user_id: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")
 
 
+class TasteRequest(RequestBody):
+    """A request for what shapes the recommendations of a user."""
+
+    user_id: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")
+
+
 class ExplainRequest(RequestBody):
     """A request for the reasons why a track suits a user."""
 

@@ -27,11 +27,13 @@ from serving.events.exposures import Exposure, ExposureLog
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor, IngestResult
 from serving.events.online_store import OnlineStore
+from serving.events.private_sessions import PrivateSession, PrivateSessions
 from serving.events.suppression import SuppressionListFollower
 from serving.events.user_writers import UserWriters
 from serving.events.write_ahead_log import LOCK_TIMEOUT_S, EventLog, LogBusy, LogLocked, LogPosition
 from serving.inspection.explain import Explanation, explain
 from serving.inspection.library import Library, describe_library
+from serving.inspection.taste import Taste, describe_taste
 from serving.inspection.user_profile import UserProfile, describe_user
 from serving.observability import structured_log
 from serving.observability.background import PeriodicTask
@@ -61,7 +63,7 @@ from serving.releases.served_release import ALL_PARTS, ReleaseParts, ServedRelea
 from serving.releases.warm_up import warm_up
 from storage.media_paths import MediaPaths
 from storage.suppression_list import SuppressionList
-from training.slate.exclusions import Exclusions
+from training.data.exclusions import Exclusions
 from training.slate.filters import FilterContext
 from training.slate.scenes import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS
 
@@ -88,12 +90,13 @@ class EventWriting:
     ingestor: EventIngestor
     exposures: ExposureLog
     feature_log: FeatureLog
+    private_sessions: PrivateSessions
 
     def close(self) -> None:
         """Push and write what is pending, and release the lock."""
         # Each one is closed even if another cannot write, for instance on a full disk.
         with ExitStack() as last_first:
-            for part in (self.feature_log, self.exposures, self.log, self.pusher):
+            for part in (self.private_sessions, self.feature_log, self.exposures, self.log, self.pusher):
                 last_first.callback(part.close)
 
 
@@ -192,16 +195,24 @@ class Runtime:
         pusher = EventPusher(log, UserWriters(self._apply), self._degradation, self._exclude_replayed)
         replayed = pusher.start()
         logger.info("%d logged events were replayed to the online store", replayed)
+        private_sessions = PrivateSessions(settings.home / "serving", now_us)
         self._writing = EventWriting(
             log=log,
             pusher=pusher,
             ingestor=EventIngestor(
-                log, pusher, self._hydrator.record_exclusions, metrics, now_us, self._is_known_track
+                log,
+                pusher,
+                self._hydrator.record_exclusions,
+                metrics,
+                now_us,
+                self._is_known_track,
+                private_sessions.remove_private,
             ),
             exposures=ExposureLog(settings.event_log, now_us),
             feature_log=FeatureLog(
                 settings.request_log, settings.feature_log_share, now_us, lambda: self._applied_position(log)
             ),
+            private_sessions=private_sessions,
         )
         self._hydrator.log = self._writing.feature_log
         self._build_pipelines(self._writing.exposures)
@@ -328,7 +339,9 @@ class Runtime:
                 if release is None:
                     raise NotReady(NO_RELEASE_MESSAGE)
                 pipeline = self._pipeline_of(request)
-                response = pipeline.recommend(replace(request, arm=arm), release, is_shown=self._writing is not None)
+                request = replace(request, arm=arm, is_private=self._private_session(request.user_id) is not None)
+                is_shown = self._writing is not None and not request.is_private
+                response = pipeline.recommend(request, release, is_shown=is_shown)
             self._record_degraded(response)
             self._metrics.requests.labels(scene, "answered", release.release_id).inc()
             line |= {request.scene.item_type: len(response.items), **vars(response.trace)}
@@ -397,6 +410,29 @@ class Runtime:
             user = self._hydrator.load_user_state(_anonymize_erased_user(request, erased), release)
             profile = describe_user(user, release, self._recall)
         return replace(profile, user_id=user_id)
+
+    def describe_taste(self, user_id: str) -> Taste:
+        """What shapes the recommendations of a user, and what the user left out, by the release that serves them.
+
+        Raises:
+            RequestRejected: The id is invalid.
+            NotReady: No release is in service yet, or the online store fails.
+        """
+        request = read_request(user_id, next(iter(SCENES)), None, now_us())
+        release = self._release_for(user_id)
+        with self._suppression.snapshot() as erased:
+            request = _anonymize_erased_user(request, erased)
+            try:
+                rows = self._hydrator.read_views(request.user_id)
+            except Exception as error:
+                raise NotReady("the online store does not respond; retry later") from error
+            user = self._hydrator.load_user_state(replace(request, is_private=True), release)
+            taste = describe_taste(user, rows, release, self._recall, self._private_session(request.user_id))
+        return replace(taste, user_id=user_id)
+
+    def _private_session(self, user_id: str) -> PrivateSession | None:
+        """The private session of the user that lasts now; None without one."""
+        return self._writing.private_sessions.current(user_id) if self._writing and user_id else None
 
     def describe_library(self, user_id: str) -> Library:
         """What the user liked, saved, hid and blocked, by the release that serves them.
@@ -549,6 +585,7 @@ class Runtime:
             if release.workers is not None:
                 release.workers.forget_users()
         if self._writing:
+            self._writing.private_sessions.erase_users(erased)
             self._writing.feature_log.flush()
 
     def _duration_of(self, track_id: str) -> int | None:

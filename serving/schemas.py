@@ -5,7 +5,7 @@ Knows nothing about how a response is computed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,6 +30,10 @@ class Track(BaseModel):
     artist_ids: list[str] = Field(
         default=[], description="To block an artist, report an event with target_type artist and action block"
     )
+    album_id: str | None = Field(
+        default=None, exclude_if=lambda album: album is None, description="Album; absent if unknown"
+    )
+    album: str = Field(default="", exclude_if=lambda title: not title, description="Its title; absent if unknown")
     facets: list[str] = Field(default=[], description="Languages, styles, scenes, emotions and themes of the track")
     audio_url: str | None = Field(
         default=None,
@@ -198,6 +202,56 @@ class LibraryResponse(BaseModel):
     blocked: list[LibraryItem] = Field(description="Artists, tracks and collections")
 
 
+class TasteInterest(BaseModel):
+    """An interest of a user."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    interest_id: str = Field(
+        description="Its facet values or artists; events about it have target_type interest and this target_id"
+    )
+    name: str = Field(description="Name that the user gave it; empty without one")
+    share: float = Field(description="Fraction of the listens that count, 0 while the interest is paused")
+    is_paused: bool = Field(description="Plays of its tracks do not count, and they are not recommended")
+    tracks: list[Track] = Field(description="At most four, the most played ones first")
+
+
+class LeftOutTarget(BaseModel):
+    """What does not count for the taste profile of a user."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    action: Literal["exclude", "reset"] = Field(
+        description="`exclude`: no play of its tracks counts. `reset`: those until `at` do not"
+    )
+    target_type: Literal["album", "playlist", "interest"]
+    target_id: str
+    at: int = Field(description="Time of the action, µs since 1970")
+    name: str = Field(description="Title, or the name that the user gave an interest; may be empty")
+    track_count: int
+    tracks: list[Track] = Field(description="At most four of its tracks")
+
+
+class PrivateSessionResponse(BaseModel):
+    """A private session that lasts now. Times in µs since 1970."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    since_us: int
+    until_us: int = Field(description="Latest end; the event `end_private` ends it earlier")
+
+
+class TasteResponse(BaseModel):
+    """What shapes the recommendations of a user, and what the user left out."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    user_id: str
+    interests: list[TasteInterest] = Field(description="The largest first; paused ones last")
+    left_out: list[LeftOutTarget] = Field(description="The newest first; paused interests are in `interests`")
+    private_session: PrivateSessionResponse | None
+
+
 class ChannelExplanation(BaseModel):
     """A recall channel that finds the track."""
 
@@ -246,6 +300,9 @@ class EventReport(BaseModel):
         default=[],
         description="Accepted or duplicate rows about tracks that the release in service does not have: probably wrong ids, or "
         "tracks that were landed after the release. They influence recommendations when a release has the track",
+    )
+    private: int = Field(
+        default=0, description="Plays, clicks and impressions of private sessions: they are not recorded anywhere"
     )
 
 

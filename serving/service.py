@@ -49,6 +49,7 @@ from serving.request_schemas import (
     RecommendRequest,
     SearchRequest,
     SimilarRequest,
+    TasteRequest,
 )
 from serving.schemas import (
     EventReport,
@@ -56,6 +57,7 @@ from serving.schemas import (
     LibraryResponse,
     Recommendation,
     SearchResults,
+    TasteResponse,
     UserIds,
     UserProfileResponse,
     render_explanation,
@@ -246,7 +248,7 @@ class Recommender:
             report = asdict(self._runtime.ingest_events(events))
         except (LogBusy, OSError) as error:
             return _error(503, error)
-        if report["accepted"] or report["duplicate"]:
+        if report["accepted"] or report["duplicate"] or report["private"]:
             return EventReport(**report)
         first = report["rejected"][0]
         why = f"all {len(events)} events were rejected; the first one (index {first['index']}): {first['reason']}"
@@ -278,6 +280,24 @@ class Recommender:
             return denied
         try:
             return LibraryResponse.model_validate(self._runtime.describe_library(user_id))
+        except RequestRejected as error:
+            return _error(400, error)
+        except NotReady as error:
+            return _error(503, error)
+
+    @bentoml.api(input_spec=TasteRequest, output_spec=TasteResponse)
+    def taste(self, user_id: str) -> TasteResponse | Response:
+        """What shapes the recommendations of a user, for the user to control.
+
+        The interests, and what the user left out. Events change it, and the next response reflects them: `exclude` on an album,
+        a playlist or an interest (to pause it) and `unexclude`; `reset` on an interest (plays so far count no more) and
+        `unreset`; `rename` on an interest, whose `target_id` is the id, `=` and the new name. From `start_private` to
+        `end_private` on a session (at most 12 hours) plays, clicks and impressions are not recorded; explicit feedback is.
+        """
+        if denied := _deny_other_users([user_id]):
+            return denied
+        try:
+            return TasteResponse.model_validate(self._runtime.describe_taste(user_id))
         except RequestRejected as error:
             return _error(400, error)
         except NotReady as error:
@@ -380,7 +400,7 @@ def _metrics() -> Metrics:
 
 def _queues() -> list[RequestQueue]:
     recommendations = RequestQueue(
-        ("/recommend", "/similar", "/path", "/listener", "/listeners", "/library", "/explain", "/search"),
+        ("/recommend", "/similar", "/path", "/listener", "/listeners", "/library", "/taste", "/explain", "/search"),
         settings.load_settings().concurrent_requests,
         MAX_WAITING_REQUESTS,
     )

@@ -19,8 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sequences import behaviours
 from serving.suggestions import suggest
+from training.data.exclusions import NAME_SEPARATOR
 
-TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog")
+TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog", "interest", "session")
 
 
 class ReportedEvent(BaseModel):
@@ -52,6 +53,12 @@ class ReportedEvent(BaseModel):
     device: str | None = Field(default=None, description="Kind of device")
 
 
+CONTROL_TARGETS = {
+    **dict.fromkeys(("exclude", "unexclude"), ("album", "playlist", "interest")),
+    **dict.fromkeys(("reset", "unreset", "rename"), ("interest",)),
+    **dict.fromkeys(("start_private", "end_private"), ("session",)),
+}
+"""Action that controls the taste profile → types of its targets."""
 COLUMNS = tuple(ReportedEvent.model_fields)
 MICROSECONDS_PER_SECOND = 1_000_000  # times are in µs since 1970, UTC
 MIN_PLAUSIBLE_US = 10_000_000_000_000  # April 1970; seconds and milliseconds of this century are below it
@@ -96,6 +103,7 @@ def read_event(row: object, now_us: int) -> Event:
     event: Event = dict.fromkeys(COLUMNS)
     for column, read in _READERS.items():
         event[column] = read(column, row.get(column))
+    _check_control(event["action"], event["target_type"], event["target_id"])
     is_play = event["action"] == "play"
     if is_play and event["played_ms"] is None:
         raise EventRejected("played_ms is missing; plays need it, in milliseconds")
@@ -104,6 +112,17 @@ def read_event(row: object, now_us: int) -> Event:
     event["occurred_at"], event["ended_at"] = _times(row, is_play, event["played_ms"] or 0, now_us)
     event["event_id"] = event["event_id"] or _event_id(event)
     return event
+
+
+def _check_control(action: str, target_type: str, target_id: str) -> None:
+    """Whether the target fits an action by which a user controls the taste profile."""
+    fitting = CONTROL_TARGETS.get(action)
+    if fitting is not None and target_type not in fitting:
+        raise EventRejected(f"action {action} applies to {' or '.join(fitting)}, not to {target_type}")
+    if fitting is None and target_type in ("interest", "session"):
+        raise EventRejected(f"action {action} does not apply to {target_type}")
+    if action == "rename" and NAME_SEPARATOR not in target_id:
+        raise EventRejected(f"target_id of a rename is the interest, {NAME_SEPARATOR!r} and its new name")
 
 
 def read_logged_event(line: bytes) -> Event | None:

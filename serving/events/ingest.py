@@ -36,19 +36,22 @@ class UnknownTrackRow:
 
 @dataclass(frozen=True)
 class IngestResult:
-    """Number of durable rows, number of duplicates, the rejected rows, and the other rows about unknown tracks."""
+    """Number of durable rows, number of duplicates, the rejected rows, the other rows about unknown tracks, and the number of
+    rows that were not recorded, because they are of private sessions.
+    """
 
     accepted: int
     duplicate: int
     rejected: list[RejectedRow]
     unknown_tracks: list[UnknownTrackRow]
+    private: int = 0
 
 
 class EventIngestor:
     """Ingests reports; thread-safe. Calls `exclude` with new events before they are pushed to the online store.
 
     `is_known_track` says whether the release in service has a track; events about others are accepted, because the track may
-    have been landed since, and named in the result.
+    have been landed since, and named in the result. `remove_private` returns the events without those of private sessions.
     """
 
     def __init__(
@@ -59,9 +62,10 @@ class EventIngestor:
         metrics: Metrics,
         now_us: Callable[[], int],
         is_known_track: Callable[[str], bool] = lambda _: True,
+        remove_private: Callable[[list[Event]], list[Event]] = lambda events: events,
     ) -> None:
         self._log, self._push, self._exclude, self._metrics, self._now_us = log, push, exclude, metrics, now_us
-        self._is_known_track = is_known_track
+        self._is_known_track, self._remove_private = is_known_track, remove_private
 
     def ingest(self, rows: Sequence[object], erased: Container[str] = ()) -> IngestResult:
         """Validate, log and push a report.
@@ -91,8 +95,9 @@ class EventIngestor:
                 if event["target_type"] == "track" and not self._is_known_track(event["target_id"]):
                     unknown.append(UnknownTrackRow(index, event["target_id"]))
             accepted = duplicate = 0
-            if events:
-                appended = self._log.append(events)
+            recorded = self._remove_private(events)
+            if recorded:
+                appended = self._log.append(recorded)
                 accepted, duplicate = len(appended.events), appended.duplicate
                 self._exclude(appended.events)
                 if not self._push.push(appended):
@@ -103,7 +108,8 @@ class EventIngestor:
             "duplicate": duplicate,
             "rejected": len(rejected),
             "unknown_track": len(unknown),
+            "private": len(events) - len(recorded),
         }
         for outcome, count in counts.items():
             self._metrics.events.labels(outcome).inc(count)
-        return IngestResult(accepted, duplicate, rejected, unknown)
+        return IngestResult(accepted, duplicate, rejected, unknown, len(events) - len(recorded))

@@ -33,6 +33,7 @@ from serving.request_schemas import (
     RecommendRequest,
     SearchRequest,
     SimilarRequest,
+    TasteRequest,
 )
 from serving.schemas import (
     EventProblem,
@@ -43,6 +44,7 @@ from serving.schemas import (
     Recommendation,
     SearchResults,
     ServiceStatus,
+    TasteResponse,
     UserIds,
     UserProfileResponse,
 )
@@ -80,6 +82,7 @@ OPERATIONS = {
     "/listener": Operation("listener", "Inspect", ListenerRequest, UserProfileResponse),
     "/listeners": Operation("listeners", "Inspect", ListenersRequest, UserIds),
     "/library": Operation("library", "Inspect", LibraryRequest, LibraryResponse),
+    "/taste": Operation("taste", "Inspect", TasteRequest, TasteResponse),
     "/explain": Operation("explain", "Inspect", ExplainRequest, ExplanationResponse),
     "/search": Operation("search", "Inspect", SearchRequest, SearchResults),
     media_files.PATHS[0]: Operation("preview", "Media"),

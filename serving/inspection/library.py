@@ -12,7 +12,7 @@ from sequences.batch import FIRST_CODE
 from sequences.reversals import reversed_behaviours
 from serving.releases.served_release import ServedRelease
 from serving.releases.track_details import TrackDetails, track_details
-from training.slate.exclusions import EXCLUSIONS_VIEW
+from training.data.exclusions import EXCLUSIONS_VIEW
 
 LIBRARY_VIEW = "library"
 LISTS = {"like": "liked", "collect": "collected", "dislike": "disliked", "block": "blocked"}
@@ -74,7 +74,7 @@ def _entry(kind: str, target: str, at: int, release: ServedRelease) -> LibraryEn
     elif kind == "artist":
         name = _artist_name(target, release)
     else:
-        name = _collection_title(kind, target, release)
+        name = collection_title(kind, target, release)
     return LibraryEntry(kind, target, at, name, track)
 
 
@@ -89,7 +89,8 @@ def _artist_name(artist_id: str, release: ServedRelease) -> str:
     return names[number] if number < len(names) else ""
 
 
-def _collection_title(kind: str, collection_id: str, release: ServedRelease) -> str:
+def collection_title(kind: str, collection_id: str, release: ServedRelease) -> str:
+    """Title of a playlist or mlog; empty if the release does not have it."""
     for index in release.collection_indexes.values():
         collections = index.collections
         if collections.kind == kind and (number := collections.number_by_id.get(collection_id)) is not None:

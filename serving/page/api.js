@@ -43,6 +43,7 @@ export const scenes = async () => (await fetch("./page/scenes.json")).json();
 export const listeners = () => post("listeners", { limit: 20 }).then((answer) => answer.user_ids);
 export const listener = (userId) => post("listener", { user_id: userId });
 export const library = (userId) => post("library", { user_id: userId });
+export const taste = (userId) => post("taste", { user_id: userId });
 export const explain = (userId, trackId, scene, language) =>
   post("explain", { user_id: userId, track_id: trackId, language, ...(scene ? { scene } : {}) });
 export const search = (query, language, userId = null, limit = 20) =>

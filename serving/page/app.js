@@ -10,7 +10,7 @@ import { Toasts, useToasts } from "./parts/toasts.js";
 import { Why } from "./parts/why.js";
 import { PlayerBar } from "./playback/bar.js";
 import { QueueDrawer } from "./playback/queue.js";
-import { SessionProvider, useNewSession } from "./playback/session.js";
+import { SessionProvider, useNewSession, useSession } from "./playback/session.js";
 import { address, useRoute } from "./route.js";
 import { Collection, Collections } from "./views/collections.js";
 import { History } from "./views/history.js";
@@ -18,6 +18,7 @@ import { Home } from "./views/home.js";
 import { Library } from "./views/library.js";
 import { Radio } from "./views/radio.js";
 import { Search } from "./views/search.js";
+import { Taste } from "./views/taste.js";
 import { ArtistPage, PathPage, remember, TrackPage } from "./views/track.js";
 import { Welcome } from "./views/welcome.js";
 
@@ -49,15 +50,16 @@ const PLACES = [
   ["liked", "heart"],
   ["history", "history"],
   ["search", "search"],
+  ["taste", "taste"],
 ];
 const PARENTS = { playlist: "playlists", mlog: "videos", artist: "search", track: "search", path: "search" };
 
 function Navigation({ view, texts, children }) {
-  const titles = { "": texts.home, radio: texts.radio, playlists: texts.playlists, videos: texts.videos, liked: texts.liked, history: texts.history, search: texts.search };
+  const titles = { "": texts.home, radio: texts.radio, playlists: texts.playlists, videos: texts.videos, liked: texts.liked, history: texts.history, search: texts.search, taste: texts.taste };
   const here = PARENTS[view] ?? view;
   return html`<nav class="places" aria-label=${texts.title}>
     <a class="brand" href="#/" tabindex="-1" aria-hidden="true"><span class="mark"></span>${texts.title}</a>
-    <ul>${PLACES.map(([name, icon]) => html`<li key=${name}><a href=${address(name)} aria-current=${here === name ? "page" : undefined}><${Icon} name=${icon} /><span>${titles[name]}</span></a></li>`)}</ul>
+    <ul>${PLACES.map(([name, icon]) => html`<li key=${name} class=${`is-${name || "home"}`}><a href=${address(name)} aria-current=${here === name ? "page" : undefined}><${Icon} name=${icon} /><span>${titles[name]}</span></a></li>`)}</ul>
     ${children}
   </nav>`;
 }
@@ -72,12 +74,20 @@ function View({ route, onWhy }) {
     case "mlog": return html`<${Collection} key=${`${view}:${first}`} kind=${view} id=${first} onWhy=${onWhy} />`;
     case "liked": return html`<${Library} onWhy=${onWhy} />`;
     case "history": return html`<${History} onWhy=${onWhy} />`;
+    case "taste": return html`<${Taste} />`;
     case "search": return html`<${Search} query=${first} onWhy=${onWhy} />`;
     case "track": return html`<${TrackPage} key=${first} trackId=${first} onWhy=${onWhy} />`;
     case "path": return html`<${PathPage} key=${first} from=${first} to=${second} onWhy=${onWhy} />`;
     case "artist": return html`<${ArtistPage} key=${first} artistId=${first} name=${second || first} onWhy=${onWhy} />`;
     default: return html`<${Home} daily=${daily} onWhy=${onWhy} />`;
   }
+}
+
+function PrivateNote() {
+  const { taste, texts, setPrivate } = useSession();
+  if (!taste.private_session) return null;
+  return html`<p class="private-note" role="status"><${Icon} name="private" /><span>${texts.privateNote}</span>
+    <button type="button" onClick=${() => setPrivate(false)}>${texts.endPrivate}</button></p>`;
 }
 
 function Listening({ userId, language, texts, tools, error, onError, onChange }) {
@@ -92,12 +102,13 @@ function Listening({ userId, language, texts, tools, error, onError, onChange })
     <div class=${`app ${drawer ? "has-drawer" : ""}`}>
       <${Navigation} view=${route[0]} texts=${texts}>
         <div class="tools">
+          <a class="plain taste-link" href=${address("taste")} aria-label=${texts.taste} title=${texts.taste}><${Icon} name="taste" /></a>
           <button type="button" class="plain" aria-label=${texts.change} title=${texts.change} onClick=${onChange}><${Icon} name="user" /></button>
           <button type="button" class="plain" aria-pressed=${drawer?.name === "developer"} aria-label=${texts.developer} title=${texts.developer} onClick=${() => toggle("developer")}><${Icon} name="developer" /></button>
           ${tools}
         </div>
       </${Navigation}>
-      <main id="main" tabindex="-1">${error}<${View} route=${route} onWhy=${onWhy} /></main>
+      <main id="main" tabindex="-1">${error}<${PrivateNote} /><${View} route=${route} onWhy=${onWhy} /></main>
       ${drawer?.name === "why" && html`<${Why} key=${drawer.track.track_id} track=${drawer.track} shown=${drawer.shown} onClose=${close} />`}
       ${drawer?.name === "queue" && html`<${QueueDrawer} onClose=${close} />`}
       ${drawer?.name === "developer" && html`<${Developer} onClose=${close} />`}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, Protocol
 
@@ -24,9 +24,7 @@ from serving.pipeline.user_state_cache import (
     UserStateCache,
 )
 from serving.releases.served_release import ServedRelease
-from training.data.feature_services import ServiceContract
-from training.data.user_batch import UserBatch, user_batch_from_online
-from training.slate.exclusions import (
+from training.data.exclusions import (
     EXCLUSIONS_VIEW,
     Exclusions,
     Marks,
@@ -35,6 +33,9 @@ from training.slate.exclusions import (
     marks_of_view,
     merge_marks,
 )
+from training.data.feature_services import ServiceContract
+from training.data.profile_exclusions import FOREVER, NO_ITEMS, leave_out
+from training.data.user_batch import UserBatch, user_batch_from_online
 
 MAX_CACHED_EXCLUSIONS = 100_000
 
@@ -56,12 +57,21 @@ class OnlineFeatureReader(Protocol):
 
 
 @dataclass(frozen=True)
+class LeftOutEvents:
+    """What the user left out of the taste profile, which `UserState.users` does not contain."""
+
+    event_items: np.ndarray = field(default_factory=lambda: NO_ITEMS)  # of the events left out, with repetitions
+    items: np.ndarray = field(default_factory=lambda: NO_ITEMS)  # not to recommend to the user, ascending
+
+
+@dataclass(frozen=True)
 class UserState:
     """The user of one request."""
 
     users: UserBatch  # the request, B = 1
     exclusions: Exclusions  # blocked and disliked targets
     is_known: bool  # False if the store has no event of the user
+    left_out: LeftOutEvents = field(default_factory=LeftOutEvents)
     state_from: str = STATE_FROM_STORE  # if the store failed: STATE_FROM_CACHE or STATE_UNAVAILABLE
 
 
@@ -81,7 +91,7 @@ class Hydrator:
     def load_user_state(self, request: Request, release: ServedRelease) -> UserState:
         """The state of the request's user before the request, with item numbers of the release."""
         log = self.log
-        if log is not None and not (request.user_id and log.is_sampled(request)):
+        if log is not None and (request.is_private or not (request.user_id and log.is_sampled(request))):
             log = None
         # Before reading: everything up to this position must be part of the features.
         applied = log.read_applied_position() if log is not None else None
@@ -103,12 +113,12 @@ class Hydrator:
         if known is None:
             cached = self._state_cache.get(release.release_id, request.user_id, request.at_us, request.scene.name)
             if cached is None:
-                return UserState(users, exclusions, False, STATE_UNAVAILABLE)
-            return UserState(cached, exclusions, True, STATE_FROM_CACHE)
+                return UserState(users, exclusions, False, state_from=STATE_UNAVAILABLE)
+            return UserState(*_leave_out(cached, exclusions, release, is_known=True), STATE_FROM_CACHE)
         is_known = any(len(rows.get("event_id", ())) for rows in known.values())
         if is_known:
             self._state_cache.put(release.release_id, users)
-        return UserState(users, exclusions, is_known)
+        return UserState(*_leave_out(users, exclusions, release, is_known))
 
     def _read(self, user_id: str) -> FeatureRows | None:
         if not user_id:
@@ -158,6 +168,21 @@ class Hydrator:
                 while len(self._excluded) > MAX_CACHED_EXCLUSIONS:
                     self._excluded.popitem(last=False)
         return excluded
+
+
+def _leave_out(
+    users: UserBatch, exclusions: Exclusions, release: ServedRelease, is_known: bool
+) -> tuple[UserBatch, Exclusions, bool, LeftOutEvents]:
+    """The state without the events that the user left out of the taste profile."""
+    left_out = release.target_tracks.left_out(exclusions)
+    if not len(left_out):
+        return users, exclusions, is_known, LeftOutEvents()
+    views, event_items = leave_out(users.views, [left_out])
+    users = replace(users, views=views)
+    # A track that was played again after a reset is a known one.
+    gone = np.setdiff1d(event_items, users.history_items.items)
+    hidden = np.union1d(left_out.item_N[left_out.until_N == FOREVER], gone)
+    return users, exclusions, is_known, LeftOutEvents(event_items, hidden)
 
 
 def _sequences(contract: ServiceContract, known: FeatureRows) -> FeatureRows:

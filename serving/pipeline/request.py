@@ -35,6 +35,7 @@ class Request:
     is_explicit_wanted: bool = True
     seeds: tuple[str, ...] = ()  # distinct tracks of the playlist to continue, or the two ends of a path
     title: str = ""  # of the playlist to continue
+    is_private: bool = False  # within a private session of the user: nothing is recorded
     excluded: tuple[str, ...] = ()  # tracks that must not be in the response; may be unknown
 
     @property

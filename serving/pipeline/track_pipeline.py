@@ -30,6 +30,7 @@ from serving.pipeline.request import Request
 from serving.pipeline.response import RecommendationResponse, Trace, TrackItem
 from serving.pipeline.user_state_cache import STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
+from training.data.profile_exclusions import NO_ITEMS
 from training.data.user_history import current_session_items, unplayed_items_of_new_user
 from training.slate.filters import FilterContext, apply_filters
 
@@ -210,6 +211,7 @@ class TrackPipeline:
             excluded,
             request.territory,
             request.is_explicit_wanted,
+            NO_ITEMS if request.is_about_tracks else context.user.left_out.items,
         )
         places, removed = apply_filters(candidates.items_C, filter_context)
         context.trace.record_removed(removed)

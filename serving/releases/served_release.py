@@ -6,12 +6,16 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from training.data.catalog import Catalog
 from training.data.collections import CollectionIndex
 from training.data.feature_services import ServiceContract
+from training.data.profile_exclusions import NO_ITEMS, TargetTracks
 from training.data.vocabulary import Vocabulary
 from training.release import integrity
 from training.slate.blend import Blend
@@ -55,6 +59,17 @@ class ServedRelease:
         """Fraction of new tracks in a list of a scene; of a release without tuned shares, that of its candidates."""
         share = self.blend.discovery_share(scene)
         return self.fusion.discovery_share(scene) if share is None else share
+
+    @cached_property
+    def target_tracks(self) -> TargetTracks:
+        """The tracks of what a user may leave out of the taste profile."""
+        index = self.collection_indexes.get("playlists")
+
+        def items_of_playlist(playlist_id: str) -> np.ndarray:
+            number = index.collections.number_by_id.get(playlist_id) if index is not None else None
+            return NO_ITEMS if index is None or number is None else index.collections.tracks[number]
+
+        return TargetTracks(self.catalog, items_of_playlist)
 
     def source(self, name: str) -> Any:
         """The channel or collection source of a name.

@@ -16,6 +16,8 @@ class TrackDetails:
     title: str
     artists: list[str]
     artist_ids: list[str] = field(default_factory=list)
+    album_id: str | None = None  # None if unknown
+    album: str = ""  # title; empty if unknown
     duration_ms: int = 0  # 0 if unknown
     facets: list[str] = field(default_factory=list)  # languages, styles, scenes, emotions and themes
     audio_url: str | None = None  # None if unknown
@@ -25,11 +27,14 @@ class TrackDetails:
 def track_details(release: ServedRelease, item: int) -> TrackDetails:
     """The details of an item."""
     catalog = release.catalog
+    album_id = catalog.album_ids_V[item]
     return TrackDetails(
         track_id=str(release.vocabulary.track_ids_V[item]),
         title=catalog.titles_V[item],
         artists=catalog.artist_names_V[item],
         artist_ids=catalog.artist_ids_of(item),
+        album_id=album_id or None,
+        album=catalog.album_titles.get(album_id, ""),
         duration_ms=int(catalog.duration_ms_V[item]),
         facets=catalog.facets.names_of(item),
         audio_url=audio_url(release, item),

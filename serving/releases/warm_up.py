@@ -16,8 +16,8 @@ from serving.pipeline import fuse
 from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall, WarmUpFailed
 from serving.releases.served_release import ServedRelease
+from training.data.exclusions import Exclusions
 from training.data.user_batch import UserBatch, user_batch_from_online
-from training.slate.exclusions import Exclusions
 from training.slate.filters import FilterContext, apply_filters
 from training.slate.scenes import SCENES, Scene
 

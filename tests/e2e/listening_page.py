@@ -308,8 +308,8 @@ def check_accessibility(url: str, user_id: str) -> None:
             page.locator(".song .start").first.focus()
             page.keyboard.press("Enter")
             expect(page.get_by_role("slider")).to_be_visible()
-            for place in ("radio", "liked", "history", "search"):
-                page.locator(f'.places a[href="#/{place}"]').click()
+            for place in ("radio", "liked", "history", "search", "taste"):
+                page.locator(f'.places a[href="#/{place}"]:visible').click()
                 expect(page.locator("main h1")).to_be_visible()
                 assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), (
                     place
@@ -342,6 +342,9 @@ def check_evening(url: str) -> None:
         _skip_three_times(page, events)
         _like_and_undo(page, events)
         _block_and_unblock(page, events)
+        _leave_an_album_out(page, events)
+        _control_an_interest(page, events)
+        _listen_in_private(page, events, user)
         _search_by_mood(page, user)
         _follow_a_path(page)
         _read_in_chinese_on_a_phone(page)
@@ -408,6 +411,78 @@ def _block_and_unblock(page: Page, events: list[dict]) -> None:
     with expect_answer(page, scene="daily") as again:
         page.get_by_role("link", name="Home").click()
     assert first["track_id"] in ids(again.value.json())
+
+
+def _leave_an_album_out(page: Page, events: list[dict]) -> None:
+    page.get_by_role("link", name="Liked").click()
+    with expect_answer(page, scene="daily") as before:
+        page.get_by_role("link", name="Home").click()
+    first = next(item for item in before.value.json()["items"] if item.get("album_id"))
+    row = page.locator(".song").filter(has_text=first["title"]).first
+    with expect_answer(page, scene="daily") as after:
+        choose(page, row.get_by_role("button", name="More"), f"Leave out of my taste: {first['album']}")
+    assert part(events[-1], "target_type", "target_id", "action") == {
+        "target_type": "album",
+        "target_id": first["album_id"],
+        "action": "exclude",
+    }
+    assert all(item.get("album_id") != first["album_id"] for item in after.value.json()["items"])
+    page.get_by_role("link", name="Your taste").first.click()
+    with page.expect_response("**/taste") as taste:
+        page.get_by_role("button", name=f"Count again: {first['album']}").click()
+    assert part(events[-1], "target_id", "action") == {"target_id": first["album_id"], "action": "unexclude"}
+    assert taste.value.json()["left_out"] == []
+    with expect_answer(page, scene="daily") as again:
+        page.get_by_role("link", name="Home").click()
+    assert first["track_id"] in ids(again.value.json())
+
+
+def _control_an_interest(page: Page, events: list[dict]) -> None:
+    page.get_by_role("link", name="Your taste").first.click()
+    card = page.locator(".interest").first
+    name = card.locator("h3").inner_text()
+
+    def press(label: str, action: str) -> dict:
+        """The interest of the card in the answer after its event."""
+        with page.expect_response("**/taste") as answer:
+            page.get_by_role("button", name=label).click()
+        assert part(events[-1], "target_type", "action") == {"target_type": "interest", "action": action}
+        interest = events[-1]["target_id"].partition("=")[0]
+        found = [one for one in answer.value.json()["interests"] if one["interest_id"] == interest]
+        return found[0] if found else {}
+
+    page.get_by_role("button", name=f"Rename: {name}").click()
+    page.get_by_role("textbox", name="Name of this interest").fill("Late nights")
+    assert press("Save", "rename")["name"] == "Late nights"
+    assert press("Pause: Late nights", "exclude")["is_paused"]
+    assert not press("Resume: Late nights", "unexclude")["is_paused"]
+    assert press("Remove: Late nights", "reset") == {}
+    restored = press("Count again: Late nights", "unreset")
+    assert restored["name"] == "Late nights" and restored["share"] > 0
+    assert browser.accessibility_violations(page) == []
+
+
+def _listen_in_private(page: Page, events: list[dict], user: str) -> None:
+    switch = page.get_by_role("switch", name="Private session")
+    with page.expect_response("**/taste") as taste:
+        switch.click()
+    assert part(events[-1], "target_type", "action") == {"target_type": "session", "action": "start_private"}
+    assert taste.value.json()["private_session"] is not None
+    expect(switch).to_have_attribute("aria-checked", "true")
+    page.get_by_role("link", name="Home").click()
+    page.locator(".song .start").first.click()
+    with page.expect_response("**/events") as report:
+        player_of(page).get_by_role("button", name="Next").click()
+    assert events[-1]["action"] == "play" and report.value.json()["private"] == 1
+    private = events[-1]["target_id"]
+    with page.expect_response("**/listener") as listener:
+        page.get_by_role("link", name="History").click()
+    assert listener.value.request.post_data_json == {"user_id": user}
+    assert private not in [event["track_id"] for event in listener.value.json()["events"]]
+    with page.expect_response("**/events"):
+        page.get_by_role("button", name="End", exact=True).click()
+    assert part(events[-1], "target_type", "action") == {"target_type": "session", "action": "end_private"}
+    expect(page.locator(".private-note")).to_have_count(0)
 
 
 def _search_by_mood(page: Page, user: str) -> None:

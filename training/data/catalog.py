@@ -47,6 +47,8 @@ class Catalog:
     main_artist_V: np.ndarray  # from 2; 1: unknown
     artist_code: dict[str, int]  # artist id to code
     titles_V: list[str]
+    album_ids_V: list[str]  # "": none
+    album_titles: dict[str, str]  # by album id
     artist_names_V: list[list[str]]
     audio_urls_V: list[str]  # "": unknown
     audio_paths_V: list[str]  # as landed (`storage.media_paths`); "": none
@@ -89,6 +91,8 @@ class Catalog:
             ),
             artist_code=artist_code,
             titles_V=rows["title"].fill_null("").to_list(),
+            album_ids_V=rows["album_id"].fill_null("").to_list(),
+            album_titles=_album_titles(rows),
             artist_names_V=[[name for name in names or [] if name] for names in rows["artist_names"].to_list()],
             audio_urls_V=rows["audio_url"].fill_null("").to_list(),
             audio_paths_V=rows["audio_path"].fill_null("").to_list(),
@@ -183,6 +187,8 @@ class TrackFacets:
 
 _DEFAULTS: dict[str, pl.Expr] = {
     "title": pl.lit(None, pl.String),
+    "album_id": pl.lit(None, pl.String),
+    "album_title": pl.lit(None, pl.String),
     "audio_url": pl.lit(None, pl.String),
     "audio_path": pl.lit(None, pl.String),
     "cover_path": pl.lit(None, pl.String),
@@ -204,6 +210,11 @@ def _select_columns(tracks: pl.DataFrame) -> pl.DataFrame:
     present = set(tracks.columns)
     columns = {name: pl.col(name) if name in present else default for name, default in _DEFAULTS.items()}
     return tracks.select(pl.col("track_id").cast(pl.String), *(column.alias(name) for name, column in columns.items()))
+
+
+def _album_titles(rows: pl.DataFrame) -> dict[str, str]:
+    albums = rows.select("album_id", "album_title").drop_nulls().unique()
+    return dict(albums.iter_rows())
 
 
 def _to_microseconds(column: pl.Series, absent: int) -> np.ndarray:

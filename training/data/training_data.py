@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from training.recipes import FITS, Recipe
 
 if TYPE_CHECKING:
     from sequences.offline.dense_reader import DenseReader
+    from training.data.profile_exclusions import ProfileExclusions
 
 COLLECTION_MARTS = {"playlist": "playlists", "mlog": "mlogs"}
 """Mart of each kind of collection, by the target type of its events."""
@@ -83,6 +84,7 @@ class TrainingData:
         self._track_rows = fill_facets(tracks, self.marts) if self.reads_audio_facets else tracks
         train_plays = plays.filter(pl.col("part") == "train").select("track_id")
         self.vocabulary = Vocabulary.build(self._track_rows, train_plays, _collection_ids(self.marts))
+        plays = self.profile_exclusions.drop(plays, "known_at", self.vocabulary)
         users = plays.select(pl.col("user_id").unique().sort()).collect(engine="streaming")
         self.user_ids_U = users["user_id"].to_numpy().astype(object)
         rows = read_plays(plays, self.user_ids_U.tolist(), self.vocabulary)
@@ -118,6 +120,18 @@ class TrainingData:
         is_available = pl.col("available_from").cast(pl.Datetime("us")) <= datetime(day.year, day.month, day.day)
         ids: list[str] = self._track_rows.filter(is_released | is_available)["track_id"].to_list()
         return ids
+
+    @cached_property
+    def profile_exclusions(self) -> ProfileExclusions:
+        """What users left out of their profiles; such plays are neither inputs nor targets."""
+        from training.data import profile_exclusions as exclusions
+        from training.data.catalog import Catalog
+
+        def load_targets() -> exclusions.TargetTracks:
+            playlist = partial(exclusions.read_playlist, self.marts, self.vocabulary)
+            return exclusions.TargetTracks(Catalog.build(self.track_rows, self.vocabulary), playlist)
+
+        return exclusions.ProfileExclusions.of(self.scan_mart("events"), load_targets)
 
     @cached_property
     def track_rows(self) -> pl.DataFrame:

@@ -141,10 +141,11 @@ class OfflineFeatures:
         """
         contract, times = self.contract(service), np.asarray(times, dtype=np.int64)
         ids = [str(user) for user in user_ids]
+        views = {view: drop_reversed(self.data.reader(view).read(ids, times)) for view in contract.sequence_views}
         return UserBatch(
             user_ids=ids,
             request_at_B=times,
-            views={view: drop_reversed(self.data.reader(view).read(ids, times)) for view in contract.sequence_views},
+            views=self.data.profile_exclusions.leave_out(views, ids),
             scene_B=_fill_scenes(scenes, len(ids)),
             profile=self.load_profile(service, ids, times) if profile is None else profile,
         )

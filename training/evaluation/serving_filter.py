@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from sequences.views import SEQUENCE_VIEWS
 from training.data.catalog import Catalog
+from training.data.exclusions import EXCLUSIONS_VIEW, Exclusions, marks_of
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
-from training.slate.exclusions import EXCLUSIONS_VIEW, Exclusions, marks_of
 from training.slate.filters import FilterContext, apply_filters
 
 Ints = NDArray[np.int64]

@@ -104,6 +104,7 @@ class CaseBatches:
         self.features = features
         self.user_ids_R = offline.data.user_ids_U[cases.user_R]
         contract = offline.contract(service)
+        self._exclusions = offline.data.profile_exclusions
         self._readers = {view: offline.data.reader(view) for view in features.views}
         missing = set(features.views) - set(contract.sequence_views)
         if missing:
@@ -132,15 +133,16 @@ class CaseBatches:
         index = np.asarray(rows, dtype=np.int64)
         lengths = dict.fromkeys(self._readers) if views is None else views
         user_ids, times = self.user_ids_R[index].tolist(), self.cases.request_at_R[index]
+        sequences = {
+            view: drop_reversed(
+                self._readers[view].read(user_ids, times, length, view not in self.features.sequence_views)
+            )
+            for view, length in lengths.items()
+        }
         return UserBatch(
             user_ids=user_ids,
             request_at_B=times,
-            views={
-                view: drop_reversed(
-                    self._readers[view].read(user_ids, times, length, view not in self.features.sequence_views)
-                )
-                for view, length in lengths.items()
-            },
+            views=self._exclusions.leave_out(sequences, user_ids),
             scene_B=self.cases.scene_R[index].tolist(),
             profile={name: values_R[index] for name, values_R in self._profile.items()},
         )

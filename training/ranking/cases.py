@@ -149,6 +149,7 @@ def _impressions(data: TrainingData) -> list[pl.DataFrame]:
     if rows is None:
         return []
     rows = rows.filter(pl.col("track_id").is_not_null())
+    rows = data.profile_exclusions.drop(rows.lazy(), "shown_at", data.vocabulary).collect()
     part = part_of_fit(data.fit)
     return [
         rows.select(

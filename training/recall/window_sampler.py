@@ -64,6 +64,9 @@ class WindowSampler:
         user_E = np.repeat(np.arange(len(reader.users), dtype=np.int32), np.diff(reader.offset_U1))
         # As in requests, reversals are no events of a sequence; what they take back is an input, but no target.
         is_event_E, is_reversed_E = find_reversed(item_E, behaviour_E, user_E, is_train_E)
+        is_event_E &= ~data.profile_exclusions.contains(
+            reader.users, reader.offset_U1, item_E, reader.columns["ended_at"]
+        )
         self.item_E, self.behaviour_E = item_E[is_event_E], behaviour_E[is_event_E]
         is_train_E, is_reversed_E = is_train_E[is_event_E], is_reversed_E[is_event_E]
         user_E = user_E[is_event_E]

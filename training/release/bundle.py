@@ -47,6 +47,7 @@ EXCLUDED_PATTERNS = ("checkpoints", "*.ckpt", "*.writing")
 TRACK_COLUMNS = (
     "track_id",
     "title",
+    "album_id",
     "artist_ids",
     "artist_names",
     "duration_ms",
@@ -184,11 +185,13 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
 
 def build_catalog(data: TrainingData) -> pl.DataFrame:
     """TRACK_COLUMNS and newest `track_statistics` of every track that may be recommended, in vocabulary order."""
+    from training.search.release_tracks import add_album_titles
+
     statistics = pl.read_parquet(data.marts / "track_statistics.parquet").sort("track_id", "known_at")
     newest = statistics.group_by("track_id", maintain_order=True).last().rename({"known_at": "statistics_at"})
     counts = [name for name in newest.columns if name.endswith(("_total", "_7d", "_28d"))]
     rows = data.track_rows.filter(pl.Series(data.catalog_V[2:]))
-    rows = rows.select(name for name in TRACK_COLUMNS if name in rows.columns)
+    rows = add_album_titles(rows.select(name for name in TRACK_COLUMNS if name in rows.columns), data.marts)
     rows = rows.join(newest, on="track_id", how="left", maintain_order="left")
     return rows.with_columns(pl.col(name).fill_null(0) for name in counts)
 

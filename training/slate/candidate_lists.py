@@ -47,11 +47,8 @@ def load_case_history(data: TrainingData, cases: RecallCases) -> Ragged:
     for start in range(0, len(cases), CASE_BATCH_SIZE):
         batch = cases.take(np.arange(start, min(start + CASE_BATCH_SIZE, len(cases))))
         users = batch.user_ids.tolist()
-        parts.append(
-            unique_history_items(
-                {view: data.reader(view).read(users, batch.request_at_C) for view in USER_HISTORY_VIEWS}
-            )
-        )
+        views = {view: data.reader(view).read(users, batch.request_at_C) for view in USER_HISTORY_VIEWS}
+        parts.append(unique_history_items(data.profile_exclusions.leave_out(views, users)))
     return concatenate_ragged(parts)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from training.data.catalog import Catalog
-from training.slate.exclusions import Exclusions
+from training.data.exclusions import Exclusions
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class FilterContext:
     already_shown_items: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # in any response
     territory: str | None = None  # upper-case country code of the user; "" unknown, None for no territory filter
     is_explicit_wanted: bool = True
+    left_out_items: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of the taste profile
 
 
 def outside_catalog(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
@@ -88,6 +89,12 @@ def already_shown(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     return removed
 
 
+def left_out_of_profile(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
+    """Tracks that the user left out of the taste profile: as the models do not see their plays, they would seem new."""
+    removed: np.ndarray = np.isin(items_C, context.left_out_items)
+    return removed
+
+
 def duplicate_recordings(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """All but the first item of each recording."""
     removed = np.ones(len(items_C), dtype=bool)
@@ -104,6 +111,7 @@ FILTERS: dict[str, Callable[[np.ndarray, FilterContext], np.ndarray]] = {
     "excluded_tracks": excluded_tracks,
     "excluded_artists": excluded_artists,
     "already_shown": already_shown,
+    "left_out_of_profile": left_out_of_profile,
     "duplicate_recordings": duplicate_recordings,  # last, so that a removed release cannot hide a servable one
 }
 

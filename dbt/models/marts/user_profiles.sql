@@ -15,10 +15,19 @@
 
 with
 
+-- What the user left out of the taste profile does not count.
+left_out as (
+
+    select * from {{ ref("int_plays_left_out") }}
+
+),
+
 plays as (
 
     select * from {{ ref("plays") }}
-    where {{ is_profile_computed_again("plays", "plays.known_at") }}
+    where
+        {{ is_profile_computed_again("plays", "plays.known_at") }}
+        and event_id not in (select event_id from left_out)
 
 ),
 
@@ -30,7 +39,9 @@ first_plays_of_tracks as (
         track_id,
         min(play_number) as play_number
     from {{ ref("plays") }}
-    where {{ "user_id in (select user_id from plays)" if is_incremental() else "true" }}
+    where
+        event_id not in (select event_id from left_out)
+        and {{ "user_id in (select user_id from plays)" if is_incremental() else "true" }}
     group by user_id, track_id
 
 ),
@@ -44,6 +55,7 @@ first_plays_of_artists as (
     from {{ ref("plays") }}
     where
         artist_id is not null
+        and event_id not in (select event_id from left_out)
         and {{ "user_id in (select user_id from plays)" if is_incremental() else "true" }}
     group by user_id, artist_id
 

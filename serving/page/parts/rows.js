@@ -24,8 +24,10 @@ export function LikeButton({ track, shown, class: name = "" }) {
 
 // Everything that can be done with a track.
 export function TrackMenu({ track, shown, onWhy }) {
-  const { has, addToQueue, toggleSave, dislike, block, trackTarget, texts } = useSession();
+  const { has, addToQueue, toggleSave, dislike, block, trackTarget, isLeftOut, leaveOut, countAgain, texts } = useSession();
   const isSaved = has("collected", "track", track.track_id);
+  const album = track.album || texts.thisAlbum;
+  const isAlbumOut = track.album_id && isLeftOut("album", track.album_id);
   const items = [
     onWhy && { icon: "info", text: texts.why, act: onWhy },
     { icon: "queue", text: texts.addToQueue, act: () => addToQueue(track, shown) },
@@ -33,6 +35,10 @@ export function TrackMenu({ track, shown, onWhy }) {
     { icon: "similar", text: texts.moreLikeThis, href: address("track", track.track_id) },
     { icon: "path", text: texts.pathFrom, href: address("path", track.track_id) },
     { icon: "hide", text: texts.dislike, act: () => dislike(track, shown) },
+    track.album_id && {
+      icon: isAlbumOut ? "count" : "leave", text: format(isAlbumOut ? texts.countAlbum : texts.leaveOutAlbum, { name: album }),
+      act: () => (isAlbumOut ? countAgain("exclude", "album", track.album_id, album) : leaveOut("album", track.album_id, album)),
+    },
     ...(track.artist_ids || []).map((artist, place) => ({
       icon: "close", text: format(texts.block, { artist: track.artists[place] || artist }), act: () => block(artist, track.artists[place] || artist, shown),
     })),

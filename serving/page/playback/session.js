@@ -4,6 +4,7 @@ import { useContext, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "../api.js";
 import { format } from "../messages.js";
 import { Engine } from "./engine.js";
+import { useTaste } from "./taste.js";
 
 export const RADIO = "private_fm";
 const RADIO_LENGTH = 8;
@@ -46,10 +47,17 @@ export function useNewSession({ userId, language, texts, toast, onError }) {
   const [discovery, setDiscovery] = useState(null);
   const [note, setNote] = useState("");
   const latest = useRef({});
-  Object.assign(latest.current, { queue, library, language, discovery });
+  const onTasteChange = () => {
+    setVersion((one) => one + 1);
+    setExclusions((one) => one + 1);
+    if (isRadio()) refill(texts.changed).catch(onError);
+  };
+  const tasteControl = useTaste({ userId, texts, toast, onError, onChange: onTasteChange });
+  Object.assign(latest.current, { queue, library, language, discovery, isPrivate: tasteControl.taste.private_session !== null });
 
   useEffect(() => {
-    api.library(userId).then((answer) => setLibrary(asMaps(answer)), onError);
+    // The taste profile comes second, so that the first list is not delayed.
+    api.library(userId).then((answer) => setLibrary(asMaps(answer))).then(tasteControl.refresh).catch(onError);
     return () => engine.stop();
   }, [userId]);
 
@@ -79,6 +87,8 @@ export function useNewSession({ userId, language, texts, toast, onError }) {
     latest.current.requested = requested;
     const { current } = latest.current.queue;
     const exclude = current ? [current.track.track_id] : [];
+    // The service does not know what a private session has played.
+    if (latest.current.isPrivate) exclude.push(...latest.current.queue.past.map((entry) => entry.track.track_id));
     const answer = await api.recommend(userId, RADIO, latest.current.language, { discovery: latest.current.discovery, limit: RADIO_LENGTH, exclude });
     if (requested !== latest.current.requested) return;
     const { past, current: now, upcoming } = latest.current.queue;
@@ -202,6 +212,7 @@ export function useNewSession({ userId, language, texts, toast, onError }) {
     block: (artistId, name, shown) => exclude("block", { type: "artist", id: artistId, name }, shown).catch(onError),
     reverse: (action, entry) => act(REVERSE[action], { type: entry.target_type, id: entry.target_id, name: entry.name, track: entry.track }).catch(onError),
     trackTarget,
+    ...tasteControl,
   };
   return session;
 }

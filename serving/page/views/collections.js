@@ -60,7 +60,7 @@ export function Collections({ kind }) {
 
 export function Collection({ kind, id, onWhy }) {
   const session = useSession();
-  const { userId, language, texts, has, toggleSave, playList, onError } = session;
+  const { userId, language, texts, has, toggleSave, playList, isLeftOut, leaveOut, countAgain, onError } = session;
   const { click, play } = useOpening(kind);
   const known = shownCollections.get(`${kind}:${id}`);
   const [more, setMore] = useState(null);
@@ -80,6 +80,8 @@ export function Collection({ kind, id, onWhy }) {
   const { collection, shown } = known;
   const target = { type: kind, id, name: collection.title };
   const isSaved = has("collected", kind, id);
+  const isOut = isLeftOut(kind, id);
+  const name = collection.title || id;
   return html`<div>
     <header class="hero" style=${`--hue:${hueOf(collection.tracks[0])}`}>
       ${kind === "mlog" ? html`<${Cover} track=${collection.tracks[0]} />` : html`<${Mosaic} tracks=${collection.tracks} />`}
@@ -88,6 +90,8 @@ export function Collection({ kind, id, onWhy }) {
         <div class="buttons">
           <button type="button" class="pill main" onClick=${() => play(collection)}><${Icon} name="play" />${texts.play}</button>
           <button type="button" class="pill" aria-pressed=${isSaved} onClick=${() => toggleSave(target, shown)}><${Icon} name=${isSaved ? "saved" : "save"} />${isSaved ? texts.uncollect : texts.collect}</button>
+          ${kind === "playlist" && html`<button type="button" class="pill" aria-pressed=${isOut} onClick=${() => (isOut ? countAgain("exclude", kind, id, name) : leaveOut(kind, id, name))}>
+            <${Icon} name=${isOut ? "count" : "leave"} />${isOut ? texts.countAgain : texts.leaveOut}</button>`}
         </div>
       </div>
     </header>

@@ -23,7 +23,7 @@ PLAY = CLICK | {"action": "play", "played_ms": 200_000}
 
 def test_enums_and_columns_match_the_landing_contract():
     assert set(allowed_actions()) == set(contract.ACTIONS)
-    assert TARGET_TYPES == contract.TARGET_TYPES
+    assert TARGET_TYPES == contract.EVENT_TARGET_TYPES
     assert list(COLUMNS) == contract.source_schema("listening_events").names
 
 

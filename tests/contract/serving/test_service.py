@@ -427,3 +427,57 @@ def test_full_queue_responds_with_retry_after(client, monkeypatch):
     assert client.post("/recommend", content="x", headers={"content-type": "text/plain"}).status_code == 415
     event = {"user_id": "u", "action": "like", "target_type": "track", "target_id": "t0"}
     assert client.post("/events", json={"events": [event]}).status_code == 200
+
+
+def report(client, action, kind="track", target="t0", **columns):
+    event = {"user_id": "listener", "action": action, "target_type": kind, "target_id": target} | columns
+    return client.post("/events", json={"events": [event]}).json()
+
+
+def logged(action):
+    home = settings.load_settings().home
+    lines = [line for file in home.glob("live/dt=*/events-*.jsonl") for line in file.read_text().splitlines()]
+    return [
+        row["event_id"] for row in map(json.loads, lines) if (row["user_id"], row["action"]) == ("listener", action)
+    ]
+
+
+def test_a_private_session_is_neither_logged_nor_recorded_as_shown(client):
+    assert report(client, "play", played_ms=1000, event_id="before")["accepted"] == 1
+    assert report(client, "start_private", "session", "page")["accepted"] == 1
+    answer = report(client, "play", played_ms=1000, event_id="within")
+    assert (answer["accepted"], answer["private"], answer["rejected"]) == (0, 1, [])
+    session = ask(client, "/taste", user_id="listener")["private_session"]
+    assert session["until_us"] > session["since_us"]
+    shown = ask(client, user_id="listener", scene="private_fm")["request_id"]
+    assert report(client, "end_private", "session", "page")["accepted"] == 1
+    assert ask(client, "/taste", user_id="listener")["private_session"] is None
+    assert report(client, "play", played_ms=1, event_id="after", ended_at="2099-01-01")["rejected"]
+    assert logged("play") == ["before"] and len(logged("start_private")) == len(logged("end_private")) == 1
+    exposures = "".join(file.read_text() for file in settings.load_settings().home.glob("live/dt=*/exposures-*.jsonl"))
+    assert shown not in exposures
+    assert ask(client, user_id="listener", scene="private_fm")["request_id"] != shown
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "target", "reason"),
+    [
+        ("exclude", "track", "t0", "album or playlist or interest, not to track"),
+        ("reset", "album", "a", "interest, not to album"),
+        ("rename", "interest", "Korean", "new name"),
+        ("start_private", "interest", "Korean", "session"),
+        ("like", "interest", "Korean", "does not apply to interest"),
+    ],
+)
+def test_controls_of_the_taste_apply_to_their_targets(client, action, kind, target, reason):
+    assert reason in report(client, action, kind, target)["rejected"][0]["reason"]
+
+
+def test_an_excluded_target_is_left_out_at_once(client):
+    assert report(client, "exclude", "interest", "quiet", user_id="excluder")["accepted"] == 1
+    taste = ask(client, "/taste", user_id="excluder")
+    assert [(one["interest_id"], one["is_paused"]) for one in taste["interests"]] == [("quiet", True)]
+    shown = set(ids(ask(client, user_id="excluder", limit=8)))
+    assert not shown & {"t0", "t2", "t4", "t5"} and "t3" in shown
+    assert report(client, "unexclude", "interest", "quiet", user_id="excluder")["accepted"] == 1
+    assert "t4" in ids(ask(client, user_id="excluder", limit=8, scene="private_fm"))

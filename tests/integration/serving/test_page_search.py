@@ -24,6 +24,7 @@ ANSWERS = {
         "user_id": "u1", "is_known": False, "release": "r1", "events": [], "interests": [], "short_term": None, "long_term": None
     },
     "library": {"user_id": "u1", "liked": [], "collected": [], "disliked": [], "blocked": []},
+    "taste": {"user_id": "u1", "interests": [], "left_out": [], "private_session": None},
     "recommend": {"request_id": "q1", "release": "r1", "items": []},
     "events": {"accepted": 1, "duplicate": 0, "rejected": []},
 }  # fmt: skip

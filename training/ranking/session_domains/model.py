@@ -230,12 +230,13 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
 def list_behaviour_groups(length: int) -> tuple[BehaviourGroup, ...]:
     """Return the groups of all behaviors, positive ones first; explicit ones have at most MAX_EXPLICIT_EVENTS events.
 
-    Reversals have no group: they are removed with the events that they take back (`sequences.reversals`).
+    Reversals have no group: they are removed with the events that they take back (`sequences.reversals`). Neither have
+    controls of the taste profile, which are no feedback.
     """
     table = behaviours.load_behaviours()
     members_by_group: dict[tuple[str, bool], list[str]] = {}
     for row in table.rows:
-        if row.polarity == behaviours.REVERSAL:
+        if row.polarity in (behaviours.REVERSAL, behaviours.CONTROL):
             continue
         key = (row.behaviour if not row.is_explicit else row.polarity, row.is_explicit)
         members_by_group.setdefault(key, []).append(row.behaviour)

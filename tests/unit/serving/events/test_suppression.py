@@ -124,7 +124,12 @@ def test_erasure_waits_for_the_running_service(place: Place, tmp_path: Path) -> 
     with pytest.raises(SuppressionNotAcknowledged, match=r"process \d+ runs the recommender.*make stop"):
         erase_users(["u"], here, timeout_s=0)
     following = place.follow()
-    assert set(erase_users(["u"], here, timeout_s=0)) == {"event log", "exposure log", "daily lists"}
+    assert set(erase_users(["u"], here, timeout_s=0)) == {
+        "event log",
+        "exposure log",
+        "daily lists",
+        "private sessions",
+    }
     following.close()
     log.close()
     place.forget("v")

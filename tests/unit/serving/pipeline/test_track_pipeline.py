@@ -10,7 +10,7 @@ from serving.errors import RequestRejected
 from serving.observability.metrics import Metrics
 from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall, WarmUpFailed
-from serving.pipeline.request import read_request
+from serving.pipeline.request import read_request, read_similar
 from serving.releases.warm_up import warm_up
 from serving.schemas import render_recommendation
 from tests.support.serving.pipeline_harness import NOW, Bench
@@ -289,3 +289,55 @@ def test_failed_store_and_lists_are_named_in_the_response(bench):
         sent = render_recommendation(bench.answer(of, user_id=user), "en", True).model_dump()
         assert lack in sent["degraded"]["online_store"] and "list of today" in sent["degraded"]["daily_lists"]
         assert sent["trace"]["degraded"] == sent["degraded"] and sent["items"]
+
+
+def left_out(action: str, kind: str, target: str, at_us: int) -> dict:
+    """Views of a user who left a target out of the taste profile."""
+    return {
+        "exclusions": {
+            "event_id": ["x"],
+            "target_type": [kind],
+            "target_id": [target],
+            "track_id": [""],
+            "behaviour": [action],
+            "ended_at": [at_us],
+        }
+    }
+
+
+class HistoryChannel(ListChannel):
+    """Remembers the histories that it was called with."""
+
+    def recall(self, users, k):
+        self.seen = users.history_items.items.tolist()
+        return super().recall(users, k)
+
+
+@pytest.mark.parametrize(
+    ("target", "hidden"),
+    [(("album", "a"), {"t0", "t1"}), (("interest", "Korean"), {"t0", "t3"}), (("album", "other"), set())],
+)
+def test_what_is_left_out_of_the_profile_is_neither_seen_nor_recommended(bench, target, hidden):
+    table = tracks(8, album_id=["a", "a", *[None] * 6], languages=[["Korean"], [], [], ["Korean"], *[[]] * 4])
+    channel = HistoryChannel("popularity", range(2, 10))
+    bench.store.users["u"] = history("t0", "t2") | left_out("exclude", *target, 5)
+    shown = bench.ask(release(table, [channel]), limit=8)
+    assert set(shown) == {f"t{number}" for number in range(8)} - hidden
+    assert channel.seen == ([4] if hidden else [2, 4])
+
+
+def test_after_a_reset_only_later_plays_of_the_interest_count(bench):
+    table = tracks(8, languages=[["Korean"], ["Korean"], ["Korean"], *[[]] * 5])
+    channel = HistoryChannel("popularity", range(2, 10))
+    bench.store.users["u"] = history("t0", "t1", "t5", "t0") | left_out("reset", "interest", "Korean", 2)
+    shown = bench.ask(release(table, [channel]), limit=8)
+    assert channel.seen == [2, 7]
+    assert set(shown) == {f"t{number}" for number in range(8)} - {"t1"}  # t0 was played again, t2 was never played
+
+
+def test_similar_tracks_of_a_left_out_album_are_shown(bench):
+    table = tracks(8, album_id=["a", "a", *[None] * 6])
+    near = ListChannel("realtime", [], near={2: [3, 4]})
+    bench.store.users["u"] = history("t0") | left_out("exclude", "album", "a", 5)
+    answer = bench.path.recommend(read_similar("t0", 5, "u", NOW), release(table, [POPULARITY, near]))
+    assert [item.track_id for item in answer.items] == ["t1", "t2"]

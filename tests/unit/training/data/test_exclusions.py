@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.slate.exclusions import Exclusions, marks_of, merge_marks
+from training.data.exclusions import Exclusions, marks_of, merge_marks, names_of_view
 
 EVENTS = [
     ("block", "artist", "a", 1),
@@ -37,3 +37,31 @@ def test_the_view_of_a_user_is_read_in_order():
     }
     assert Exclusions.of({"exclusions": rows}) == Exclusions(frozenset({"t"}))
     assert not Exclusions.of({})
+
+
+def test_what_is_left_out_of_the_profile():
+    events = [
+        ("exclude", "album", "a", 1),
+        ("exclude", "playlist", "p", 2),
+        ("unexclude", "playlist", "p", 3),
+        ("reset", "interest", "jazz", 4),
+        ("reset", "interest", "pop", 5),
+        ("unreset", "interest", "pop", 6),
+        ("reset", "interest", "rock", 7),
+        ("exclude", "interest", "rock", 8),
+        ("rename", "interest", "jazz=Late", 9),
+    ]
+    found = Exclusions.of_marks(marks_of(events))
+    assert found == Exclusions(profile={("album", "a"): None, ("interest", "jazz"): 4, ("interest", "rock"): None})
+    assert found and not found.collections
+
+
+def test_the_newest_name_of_an_interest_counts():
+    targets = ["jazz=Late", "pop=Loud", "jazz=Later = better", "pop="]
+    rows = {
+        "behaviour": ["rename"] * 4,
+        "target_type": ["interest"] * 4,
+        "target_id": targets,
+        "ended_at": [1, 2, 3, 4],
+    }
+    assert names_of_view(rows) == {"jazz": "Later = better"}

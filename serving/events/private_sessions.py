@@ -1,0 +1,143 @@
+"""Private sessions of users: what they play meanwhile is acknowledged, and written nowhere.
+
+A session lasts from the event `start_private` to `end_private`, at most `MAX_SESSION_US`. Its times are rows of a SQLite
+file, so that it outlasts a restart; they are kept as long as late events of the session may arrive. Knows nothing about
+HTTP.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sequences.behaviours import load_behaviours
+from serving.events.event_schema import MAX_AGE_US, Event
+
+PRIVATE_SESSIONS_FILE = "private_sessions.sqlite"
+BUSY_TIMEOUT_S = 1.0
+MAX_SESSION_US = 12 * 3600 * 1_000_000
+START, END = "start_private", "end_private"
+
+TABLE = """
+create table if not exists private_sessions (
+    user_id text, since_us integer, until_us integer not null, primary key (user_id, since_us)
+) without rowid
+"""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PrivateSession:
+    """A private session, µs since 1970, UTC; `until_us` is its latest end while it lasts."""
+
+    since_us: int
+    until_us: int
+
+    def overlaps(self, event: Event) -> bool:
+        """Whether a part of the event is within the session."""
+        return int(event["occurred_at"]) <= self.until_us and int(event["ended_at"]) >= self.since_us
+
+
+class PrivateSessions:
+    """The private sessions of all users; thread-safe. One process per home writes them.
+
+    Args:
+        folder: Folder of the SQLite file. A file that is not a database is replaced by an empty one.
+        now_us: Current time, µs since 1970, UTC.
+    """
+
+    def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._now_us, self._lock = now_us, threading.Lock()
+        path = folder / PRIVATE_SESSIONS_FILE
+        try:
+            self._database = _open_database(path)
+        except sqlite3.DatabaseError as error:
+            logger.warning("replacing the damaged %s; private sessions have ended: %s", path, error)
+            for part in folder.glob(f"{PRIVATE_SESSIONS_FILE}*"):
+                part.unlink()
+            self._database = _open_database(path)
+        self._sessions: dict[str, list[PrivateSession]] = {}
+        with self._database:
+            self._database.execute("delete from private_sessions where until_us < ?", (now_us() - MAX_AGE_US,))
+        for user_id, since_us, until_us in self._database.execute("select * from private_sessions order by since_us"):
+            self._sessions.setdefault(user_id, []).append(PrivateSession(since_us, until_us))
+
+    def current(self, user_id: str) -> PrivateSession | None:
+        """The session that lasts now; None if there is none."""
+        now_us = self._now_us()
+        with self._lock:
+            sessions = self._sessions.get(user_id, ())
+            return next((one for one in sessions if one.since_us <= now_us < one.until_us), None)
+
+    def remove_private(self, events: Iterable[Event]) -> list[Event]:
+        """The events without those that private sessions keep private: plays, clicks and impressions.
+
+        Explicit feedback is kept. Events that begin or end a session take effect for the events after them.
+
+        Raises:
+            OSError: A session could not be written.
+        """
+        implicit = {row.action for row in load_behaviours().rows if not row.is_explicit}
+        kept = []
+        with self._lock:
+            for event in events:
+                sessions = self._sessions.get(event["user_id"], ())
+                if event["action"] in (START, END):
+                    self._write(event["user_id"], _apply(event, sessions))
+                elif event["action"] in implicit and any(one.overlaps(event) for one in sessions):
+                    continue
+                kept.append(event)
+        return kept
+
+    def erase_users(self, users: Container[str]) -> None:
+        """Forget the sessions of these users; `privacy` erases the rows of the file."""
+        with self._lock:
+            for user_id in [one for one in self._sessions if one in users]:
+                del self._sessions[user_id]
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    def _write(self, user_id: str, sessions: Sequence[PrivateSession]) -> None:
+        oldest_us = self._now_us() - MAX_AGE_US
+        kept = [one for one in sessions if one.until_us >= oldest_us]
+        rows = [(user_id, one.since_us, one.until_us) for one in kept]
+        try:
+            with self._database:
+                self._database.execute("delete from private_sessions where user_id = ?", (user_id,))
+                self._database.executemany("insert into private_sessions values (?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            raise OSError(f"the private session could not be stored ({error}); report the event again") from error
+        self._sessions[user_id] = kept
+
+
+def _apply(event: Event, sessions: Sequence[PrivateSession]) -> list[PrivateSession]:
+    """The sessions after an event that begins or ends one."""
+    at_us = int(event["ended_at"])
+    if event["action"] == START:
+        is_running = any(one.since_us <= at_us < one.until_us for one in sessions)
+        begun = [] if is_running else [PrivateSession(at_us, at_us + MAX_SESSION_US)]
+        return sorted([*sessions, *begun], key=lambda one: one.since_us)
+    return [
+        PrivateSession(one.since_us, min(one.until_us, at_us)) if one.since_us <= at_us else one for one in sessions
+    ]
+
+
+def _open_database(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+    try:
+        database.execute("pragma journal_mode = wal")
+        database.execute("pragma synchronous = full")
+        database.execute(TABLE)
+    except sqlite3.DatabaseError:
+        database.close()
+        raise
+    return database

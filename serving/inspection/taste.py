@@ -1,0 +1,155 @@
+"""The taste profile of a user, for the user to control: interests, what is left out, and the private session."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sequences.batch import FIRST_CODE
+from serving.inspection.library import collection_title
+from serving.releases.track_details import TrackDetails, track_details
+from training.data.exclusions import EXCLUSIONS_VIEW, Target, marks_of_view, names_of_view
+from training.data.user_history import HISTORY_VIEW, is_listened
+
+if TYPE_CHECKING:
+    from serving.events.private_sessions import PrivateSession
+    from serving.pipeline.hydrate import UserState
+    from serving.pipeline.recall import Recall
+    from serving.releases.served_release import ServedRelease
+
+MAX_EXAMPLES = 4
+INTEREST = "interest"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TasteInterest:
+    """An interest: `interest_id` is the target of events about it, `name` the one that the user gave it (or "").
+
+    `share` is its fraction of the listens that count; 0 while it is paused. `tracks`: those played most.
+    """
+
+    interest_id: str
+    name: str
+    share: float
+    is_paused: bool
+    tracks: list[TrackDetails]
+
+
+@dataclass(frozen=True)
+class LeftOutTarget:
+    """An album or a playlist that does not count (`exclude`), or an interest whose earlier plays do not (`reset`).
+
+    `at`: since when, µs UTC; `name` is empty if the release does not know it; `tracks`: at most `MAX_EXAMPLES` of it.
+    """
+
+    action: str
+    target_type: str
+    target_id: str
+    at: int
+    name: str
+    track_count: int
+    tracks: list[TrackDetails]
+
+
+@dataclass(frozen=True)
+class Taste:
+    """What shapes the recommendations of a user: interests, the largest first, and what does not count, newest first."""
+
+    user_id: str
+    interests: list[TasteInterest]
+    left_out: list[LeftOutTarget]
+    private_session: PrivateSession | None
+
+
+def describe_taste(
+    user: UserState,
+    rows: Mapping[str, Mapping[str, Sequence[Any]]],
+    release: ServedRelease,
+    recall: Recall,
+    private_session: PrivateSession | None,
+) -> Taste:
+    """The taste profile of a hydrated user.
+
+    Args:
+        user: The user's state, without what is left out.
+        rows: Rows of the user's sequence views.
+        release: Release that serves the user.
+        recall: Recall stage, which finds the interests.
+        private_session: The session that lasts now.
+    """
+    view = rows.get(EXCLUSIONS_VIEW) or {}
+    names, marks = names_of_view(view), marks_of_view(view)
+    profile = user.exclusions.profile
+    paused = [target for kind, target in profile if kind == INTEREST and profile[kind, target] is None]
+    interests = _active_interests(user, release, recall, names)
+    found = {interest.interest_id for interest in interests}
+    left_out_items = Counter(user.left_out.event_items.tolist())
+    for interest in paused:
+        items = set(release.target_tracks.items_of((INTEREST, interest)).tolist())
+        played = [item for item, _ in left_out_items.most_common() if item in items]
+        if interest not in found:
+            interests.append(TasteInterest(interest, names.get(interest, ""), 0.0, True, _examples(played, release)))
+    left_out = []
+    for (kind, target), until in profile.items():
+        if kind == INTEREST and until is None:
+            continue
+        action = "exclude" if until is None else "reset"
+        at_us, _ = marks.get((action, kind, target), (until or 0, True))
+        left_out.append(_left_out_target(action, (kind, target), at_us, names, release))
+    left_out.sort(key=lambda one: -one.at)
+    return Taste(user.users.user_ids[0], interests, left_out, private_session)
+
+
+def _active_interests(
+    user: UserState, release: ServedRelease, recall: Recall, names: Mapping[str, str]
+) -> list[TasteInterest]:
+    """The interests in what counts; those with equal names are one."""
+    try:
+        found = recall.find_user_interests(release, user.users, {})
+    except Exception:
+        logger.exception("the interests of this response are missing")
+        return []
+    history = user.users.views.get(HISTORY_VIEW)
+    plays = Counter(history.columns["track_id"][0][is_listened(history)[0]].tolist() if history is not None else ())
+    share: Counter[str] = Counter()
+    items: dict[str, list[int]] = {}
+    for interest in found.interests if found else []:
+        share[interest.name] += interest.share
+        items.setdefault(interest.name, []).extend(interest.items.tolist())
+    return [
+        TasteInterest(
+            name,
+            names.get(name, ""),
+            round(part, 3),
+            False,
+            _examples(sorted(set(items[name]), key=lambda item: (-plays[item], item)), release),
+        )
+        for name, part in share.most_common()
+    ]
+
+
+def _examples(items: Sequence[int], release: ServedRelease) -> list[TrackDetails]:
+    known = [item for item in items if item >= FIRST_CODE]
+    return [track_details(release, item) for item in known[:MAX_EXAMPLES]]
+
+
+def _left_out_target(
+    action: str, target: Target, at_us: int, names: Mapping[str, str], release: ServedRelease
+) -> LeftOutTarget:
+    kind, target_id = target
+    items = release.target_tracks.items_of(target)
+    if kind == "album":
+        name = release.catalog.album_titles.get(target_id, "")
+    elif kind == INTEREST:
+        name = names.get(target_id, "")
+    else:
+        name = collection_title(kind, target_id, release)
+    served = items[release.catalog.is_served_V[items]] if len(items) else np.zeros(0, dtype=np.int64)
+    return LeftOutTarget(action, kind, target_id, at_us, name, len(items), _examples(served.tolist(), release))

@@ -1,0 +1,90 @@
+"""Private sessions: which events are kept, across a restart, a late report and the longest session."""
+
+import pytest
+
+from serving.events.private_sessions import MAX_SESSION_US, PRIVATE_SESSIONS_FILE, PrivateSessions
+
+MINUTE = 60_000_000
+NOW = 1_800_000_000_000_000
+
+
+class Clock:
+    def __init__(self):
+        self.at = NOW
+
+    def __call__(self):
+        return self.at
+
+
+def event(action, minute, user="u", began=None):
+    at_us = NOW + minute * MINUTE
+    kind = "session" if action.endswith("_private") else "track"
+    return {
+        "event_id": f"{user}-{action}-{minute}",
+        "user_id": user,
+        "action": action,
+        "target_type": kind,
+        "occurred_at": at_us if began is None else NOW + began * MINUTE,
+        "ended_at": at_us,
+    }
+
+
+def kept(sessions, *events):
+    return [one["event_id"] for one in sessions.remove_private(events)]
+
+
+def test_plays_clicks_and_impressions_of_a_session_are_not_kept(tmp_path):
+    sessions = PrivateSessions(tmp_path, Clock())
+    events = [
+        event("play", -1),
+        event("start_private", 0),
+        event("play", 2),
+        event("click", 3),
+        event("impression", 4),
+        event("like", 5),
+        event("block", 6),
+        event("play", 7, user="other"),
+        event("end_private", 8),
+        event("play", 9, began=7),  # began within the session
+        event("play", 10, began=9),
+    ]
+    names = ["u-play--1", "u-start_private-0", "u-like-5", "u-block-6", "other-play-7", "u-end_private-8", "u-play-10"]
+    assert kept(sessions, *events) == names
+    assert kept(sessions, event("play", 1)) == []  # reported late
+    sessions.close()
+
+
+def test_a_session_outlasts_a_restart_and_ends_by_itself(tmp_path):
+    clock = Clock()
+    first = PrivateSessions(tmp_path, clock)
+    assert first.current("u") is None
+    kept(first, event("start_private", 0))
+    first.close()
+    second = PrivateSessions(tmp_path, clock)
+    clock.at = NOW + MINUTE
+    session = second.current("u")
+    assert (session.since_us, session.until_us) == (NOW, NOW + MAX_SESSION_US)
+    assert kept(second, event("start_private", 5), event("play", 6)) == ["u-start_private-5"]
+    assert second.current("u").since_us == NOW  # it goes on
+    clock.at = NOW + MAX_SESSION_US + MINUTE
+    assert second.current("u") is None
+    late = MAX_SESSION_US // MINUTE + 2
+    assert kept(second, event("play", late, began=late - 1)) == [f"u-play-{late}"]
+    second.close()
+
+
+def test_an_end_without_a_session_and_erased_users(tmp_path):
+    sessions = PrivateSessions(tmp_path, Clock())
+    assert kept(sessions, event("end_private", 0), event("play", 1)) == ["u-end_private-0", "u-play-1"]
+    kept(sessions, event("start_private", 0))
+    sessions.erase_users({"u"})
+    assert sessions.current("u") is None
+    sessions.close()
+
+
+@pytest.mark.parametrize("content", [b"no database at all, but long enough to be read as one" * 20])
+def test_a_damaged_file_is_replaced(tmp_path, content):
+    (tmp_path / PRIVATE_SESSIONS_FILE).write_bytes(content)
+    sessions = PrivateSessions(tmp_path, Clock())
+    assert kept(sessions, event("start_private", 0), event("play", 1)) == ["u-start_private-0"]
+    sessions.close()

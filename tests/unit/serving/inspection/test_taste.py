@@ -1,0 +1,87 @@
+"""The taste profile of a user: interests by share and name, and what is left out."""
+
+from prometheus_client import CollectorRegistry
+
+from serving.events.private_sessions import PrivateSession
+from serving.inspection.taste import describe_taste
+from serving.observability.metrics import Metrics
+from serving.pipeline.hydrate import Hydrator
+from serving.pipeline.recall import UserInterests
+from serving.pipeline.request import read_request
+from tests.support.serving.small_release import MemoryStore, history, release, tracks
+from training.recall.multi_interest.channel import Interest
+
+TABLE = tracks(
+    8,
+    album_id=["a", "a", *[None] * 6],
+    album_title=["First", "First", *[None] * 6],
+    languages=[*[["Korean"]] * 4, *[["Western"]] * 4],
+)
+NOW = 1_800_000_000_000_000
+
+
+class Interests:
+    """Finds an interest for each language in the history."""
+
+    def find_user_interests(self, release, users, items_of):
+        items = users.history_items.items
+        parts = {"Korean": items[items < 6], "Western": items[items >= 6]}
+        found = [Interest(name, len(one) / len(items), one) for name, one in parts.items() if len(one)]
+        return UserInterests(found * 2, {})  # equal names are one interest
+
+
+def taste(plays, *events, session=None):
+    columns = [list(column) for column in zip(*events, strict=True)] if events else [[], [], []]
+    controls = dict(zip(("behaviour", "target_type", "target_id"), columns, strict=True))
+    controls |= {
+        "ended_at": list(range(10, 10 + len(events))),
+        "event_id": [""] * len(events),
+        "track_id": [""] * len(events),
+    }
+    store = MemoryStore()
+    store.users["u"] = history(*plays) | {"exclusions": controls}
+    served = release(TABLE, [])
+    user = Hydrator(store, Metrics(CollectorRegistry())).load_user_state(read_request("u", "daily", 3, NOW), served)
+    return describe_taste(user, store.read("u"), served, Interests(), session)
+
+
+def ids(one):
+    return [track.track_id for track in one.tracks]
+
+
+def test_interests_have_the_users_names_and_the_most_played_tracks():
+    found = taste(["t0", "t1", "t1", "t5"], ("rename", "interest", "Korean=Seoul nights"))
+    assert [(one.interest_id, one.name, one.is_paused, ids(one)) for one in found.interests] == [
+        ("Korean", "Seoul nights", False, ["t1", "t0"]),
+        ("Western", "", False, ["t5"]),
+    ]
+    assert found.left_out == [] and found.private_session is None
+
+
+def test_a_paused_interest_is_last_and_has_no_share():
+    session = PrivateSession(NOW, NOW + 1)
+    found = taste(["t0", "t1", "t1", "t5"], ("exclude", "interest", "Korean"), session=session)
+    assert [(one.interest_id, one.is_paused, one.share > 0, ids(one)) for one in found.interests] == [
+        ("Western", False, True, ["t5"]),
+        ("Korean", True, False, ["t1", "t0"]),
+    ]
+    assert found.private_session == session
+
+
+def test_what_is_left_out_has_a_name_and_a_time():
+    found = taste(
+        ["t0", "t5"],
+        ("exclude", "album", "a"),
+        ("reset", "interest", "Western"),
+        ("exclude", "playlist", "gone"),
+        ("exclude", "playlist", "back"),
+        ("unexclude", "playlist", "back"),
+    )
+    assert [
+        (one.action, one.target_type, one.target_id, one.at, one.name, one.track_count) for one in found.left_out
+    ] == [
+        ("exclude", "playlist", "gone", 12, "", 0),
+        ("reset", "interest", "Western", 11, "", 4),
+        ("exclude", "album", "a", 10, "First", 2),
+    ]
+    assert found.interests == []
