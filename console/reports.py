@@ -14,6 +14,7 @@ from jinja2 import UndefinedError
 
 from config.settings import Settings
 from console.templates import render
+from training.evaluation.report.verdicts import gate_baseline
 
 ReportContent = dict[str, Any]
 Spans = list[tuple[str, bool]]  # text, whether it is code
@@ -27,9 +28,9 @@ def no_summary(_: ReportContent) -> str:
 
 
 def summarize_evaluation(content: ReportContent) -> str:
-    """Recall of the slate with its interval, and that of the best heuristic baseline."""
+    """Recall of the slate with its interval, and that of the baseline of the release gate."""
     value, low, high = content["slate"]["served"]["recall_at_30"]["all"]
-    baseline = content["best_memory"]
+    baseline = gate_baseline(content)
     baseline_value = content["slate"].get(baseline, {}).get("recall_at_30", {}).get("all", [None])[0]
     text = f"as of {content['as_of']}: recall@30 of the slate {value:.3f} [{low:.3f}, {high:.3f}]"
     return text + (f", {baseline} {baseline_value:.3f}" if baseline_value is not None else "")

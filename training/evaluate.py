@@ -40,6 +40,7 @@ from training.evaluation.model_selection import Choice, choose
 from training.evaluation.ranking_evaluation import measure_ranking
 from training.evaluation.recall_evaluation import measure_collections, measure_recall
 from training.evaluation.report import page
+from training.evaluation.report.verdicts import gate_baseline
 from training.evaluation.result import Result
 from training.evaluation.serving_filter import ServingFilter
 from training.evaluation.trees_alone import TreesAlone
@@ -94,6 +95,7 @@ def evaluate(workspace: Workspace) -> bool:
     result.notes["search"] = measure_catalog(held_out.data)
     result.notes["seconds"] = round(time.monotonic() - began, 1)
     result.notes["peak_mb"] = peak_mb()
+    result.notes["gate_baseline"] = gate_baseline(result.to_json())
     write_json(folder / JSON_FILE, result.to_json())
     (folder / HTML_FILE).write_text(page.render_page(result.to_json()))
     publish_reports(folder)

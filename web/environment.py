@@ -6,6 +6,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from web.metric_names import format_metric_name
+
 SHARED_TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -35,8 +37,3 @@ def format_utc_minute(timestamp: str) -> str:
     """An ISO 8601 UTC timestamp to the minute, `2026-07-01 12:30 UTC`; any other text unchanged."""
     is_timestamp = len(timestamp) >= 16 and timestamp[10] == "T"
     return f"{timestamp[:10]} {timestamp[11:16]} UTC" if is_timestamp else timestamp
-
-
-def format_metric_name(name: str) -> str:
-    """A metric key as shown in a table header: `recall_at_30` becomes `recall@30`."""
-    return name.replace("_at_", "@")

@@ -77,7 +77,7 @@ def add_release(here: Settings, manifest: dict[str, Any], is_whole: bool = True)
 def write_reports(here: Settings) -> None:
     """Write one of each report, and a release in service that replaced another."""
     write(here.reports / "evaluation.html", "the report")
-    write(here.reports / "evaluation.json", {"as_of": "2026-06-10", "slate": SLATE, "best_memory": "most_played"})
+    write(here.reports / "evaluation.json", {"as_of": "2026-06-10", "slate": SLATE, "best_memory": "last_played"})
     rows = [{"name": "pit_join", "value": 34.0, "unit": "x", "peer": "Feast", "peer_value": 1.0, "ratio": 34.0},
             {"name": "slow", "value": 9.0, "unit": "ms", "peer": "limit", "peer_value": 8.0, "ratio": 0.889},
             {"name": "alone", "value": 1.0, "unit": "s", "peer": None, "peer_value": None, "ratio": None}]  # fmt: skip

@@ -115,9 +115,6 @@ def lineage(page: Page, here: Settings) -> None:
 def evaluation(page: Page, here: Settings) -> None:
     """Evaluation report."""
     page.goto(f"{_pages(here)}/reports/evaluation.html")
-    page.evaluate(
-        "[...document.querySelectorAll('h2')].find(heading => heading.textContent === 'Recall').scrollIntoView()"
-    )
 
 
 def data_docs(page: Page, here: Settings) -> None:

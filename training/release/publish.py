@@ -5,6 +5,7 @@ If the process is killed before the pointer is written, production is unchanged,
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,15 @@ from pathlib import Path
 import polars as pl
 
 from training.engine.workspace import Workspace
+from training.evaluate import HTML_FILE, JSON_FILE, publish_reports
 from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES
+from training.evaluation.report.page import render_page
+from training.evaluation.report.verdicts import Gate
 from training.release import bundle, model_store
 from training.release.deployment import canary, open_pointer
 from training.release.gate import Verdict, judge
 from training.release.manifest import build, release_id, release_inputs
-from training.release.pointer import Pointer
+from training.release.pointer import MANIFEST, Pointer
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
         remedy = f"{identity} was rolled back; {active.active} stays active. Activate it again with --force --reason"
         return Outcome("unchanged", identity, (remedy,))
     verdict = judge_workspace(workspace, active)
+    report_verdict(workspace, verdict, active, reason)
     if not verdict.is_passed and reason is None:
         return Outcome("refused", identity, verdict.reasons)
     manifest = build(workspace, inputs, verdict, active.active, reason)
@@ -64,6 +69,22 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
     else:
         lines = (*lines, *canary(identity, share))
     return Outcome("forced" if reason else "released", identity, lines)
+
+
+def report_verdict(workspace: Workspace, verdict: Verdict, active: Pointer, reason: str | None) -> None:
+    """Render the evaluation report again, with the decision of the gate and the release in service beside it."""
+    folder = workspace.folder / "evaluation"
+    previous = active.path / MANIFEST if active.path else None
+    gate = Gate(
+        verdict.is_passed,
+        verdict.reasons,
+        verdict.figures,
+        reason or "",
+        json.loads(previous.read_text()) if previous is not None and previous.exists() else None,
+    )
+    content = json.loads((folder / JSON_FILE).read_text())
+    (folder / HTML_FILE).write_text(render_page(content, gate))
+    publish_reports(folder)
 
 
 def judge_workspace(workspace: Workspace, active: Pointer) -> Verdict:

@@ -176,7 +176,7 @@ def test_report_has_all_sections_and_no_external_resources(evaluated: tuple[Work
         "tuned_base_level_activation",
         "tifu_knn",
         "item_knn",
-        "with_heard",
+        "with played tracks",
         "New-item exposure",
         "By scene",
         "Heads in one score",
@@ -186,6 +186,7 @@ def test_report_has_all_sections_and_no_external_resources(evaluated: tuple[Work
         "<svg",
     ):
         assert word in page
+    assert f"the gate's baseline ({content(evaluated)['gate_baseline']})" in page
     for remote in ("http://", "https://", "<script", '<link rel="stylesheet', "@import", "url("):
         assert remote not in page
 

@@ -1,4 +1,4 @@
-"""Charts of reports as inline SVG, which needs no script and no network and prints well. Colors are CSS variables."""
+"""Charts of reports as HTML and inline SVG, which need no script and no network and print well. Colors are CSS variables."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from markupsafe import Markup
 from web import create_environment
 
 TEMPLATES = Path(__file__).parent / "templates"
-WIDTH, LABEL_WIDTH, ROW_HEIGHT, VALUE_WIDTH = 880, 270, 26, 200  # of an interval chart, in SVG units
-SIZE, PAD = 340, 44  # of a calibration chart
+SIZE, PAD = 320, 44  # of a calibration chart, in SVG units
+SWEEP_WIDTH, SWEEP_HEIGHT, SWEEP_LEFT, SWEEP_TOP, SWEEP_BOTTOM = 320, 190, 52, 10, 148
+MAX_SWEEP_LABELS = 9
 Interval = Sequence[float | None] | None
 
 _environment = create_environment(TEMPLATES)
@@ -25,7 +26,53 @@ class Bar:
 
     label: str
     interval: Interval  # [value, low, high]; None where nothing was measured
-    kind: str = "channel"  # CSS class of its color: baseline, channel or chosen
+    kind: str = "channel"  # CSS class of its color: ours, channel or baseline; of a difference: gain, loss or unclear
+
+    @property
+    def value(self) -> float | None:
+        """The value without its interval; None where nothing was measured."""
+        return self.interval[0] if self.interval else None
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """Metric at one value of a parameter."""
+
+    label: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    is_chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Range of the values of a chart, from tick to tick."""
+
+    low: float
+    high: float
+    step: float
+
+    @classmethod
+    def around(cls, values: Sequence[float], ticks: int = 5) -> Axis:
+        """Axis of about `ticks` steps that contains the values."""
+        step = _tick_step(max(values) - min(values), ticks)
+        return cls(_round_down(min(values), step), -_round_down(-max(values), step), step)
+
+    def share(self, value: float) -> float:
+        """Position of a value, 0 to 1."""
+        return (value - self.low) / max(self.high - self.low, 1e-9)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Value and text of each tick."""
+        count = round((self.high - self.low) / self.step)
+        values = [self.low + number * self.step for number in range(count + 1)]
+        return [(value, f"{value:.{_decimal_places(self.step)}f}") for value in values]
+
+
+def by_value(bars: Sequence[Bar]) -> list[Bar]:
+    """The bars with the highest value first; those without one last."""
+    return sorted(bars, key=lambda bar: float("inf") if bar.value is None else -bar.value)
 
 
 def interval_chart(bars: Sequence[Bar], signed: bool = False, from_zero: bool = True, digits: int = 3) -> Markup:
@@ -41,41 +88,81 @@ def interval_chart(bars: Sequence[Bar], signed: bool = False, from_zero: bool = 
     if not intervals:
         return Markup('<p class="note">No user could be measured.</p>')
     values = [float(value) for interval in intervals for value in interval if value is not None]
-    anchor = [0.0] if from_zero else []
-    low, high = min([*values, *anchor]), max([*values, *anchor])
-    step = _tick_step(high - low)
-    low, high = _round_down(low, step), -_round_down(-high, step)
-    span = max(high - low, 1e-9)
-
-    def x(value: float) -> str:
-        return f"{LABEL_WIDTH + (value - low) / span * (WIDTH - LABEL_WIDTH - VALUE_WIDTH):.1f}"
-
-    ticks = []
-    for number in range(round(span / step) + 1):
-        at = low + number * step
-        css = "zero" if abs(at) < step / 10 else "grid"
-        ticks.append({"css": css, "x": x(at), "text": f"{at:.{_decimal_places(step)}f}"})
+    axis = Axis.around([*values, 0.0] if from_zero else values)
+    ticks = [
+        {"css": "zero" if abs(at) < axis.step / 10 else "grid", "at": _percent(axis.share(at)), "text": text}
+        for at, text in axis.ticks()
+    ]
     rows = []
-    for number, bar in enumerate(bars):
-        value, lower, upper = bar.interval or (None, None, None)
-        has_interval = lower is not None and upper is not None
-        rows.append(
-            {
-                "y": 4 + ROW_HEIGHT * number + ROW_HEIGHT / 2,
-                "label": bar.label,
-                "css": bar.kind,
-                "text": "" if value is None else format_interval([value, lower, upper], signed, digits),
-                "x": None if value is None else x(value),
-                "low_x": x(lower) if has_interval and lower is not None else None,
-                "high_x": x(upper) if has_interval and upper is not None else None,
-            }
-        )
-    height = ROW_HEIGHT * len(bars) + 34
-    return _render("interval_chart.svg", width=WIDTH, height=height, label_x=LABEL_WIDTH - 12, ticks=ticks, rows=rows)
+    for bar in bars:
+        value, low, high = bar.interval or (None, None, None)
+        row: dict[str, Any] = {
+            "label": bar.label,
+            "css": bar.kind,
+            "at": None,
+            "low": None,
+            "value": "",
+            "interval": "",
+        }
+        if value is not None:
+            text, _, interval = format_interval([value, low, high], signed, digits).partition(" ")
+            row |= {"at": _percent(axis.share(value)), "value": text, "interval": interval}
+            if low is not None and high is not None:
+                row |= {"low": _percent(axis.share(low)), "width": _percent(axis.share(high) - axis.share(low))}
+        rows.append(row)
+    return _render("interval_chart.html", ticks=ticks, rows=rows)
+
+
+def sweep_chart(metric: str, parameter: str, points: Sequence[SweepPoint]) -> Markup:
+    """Curve of a metric over the values of a parameter, which are spaced equally; the chosen point is marked.
+
+    Args:
+        metric: Name of the metric, for readers of the description.
+        parameter: Name of the parameter, below the axis.
+        points: In ascending order of the parameter. With bounds, they become a band.
+    """
+    bounds = [bound for point in points for bound in (point.low, point.high) if bound is not None]
+    axis = Axis.around([*(point.value for point in points), *bounds], ticks=3)
+    distance = (SWEEP_WIDTH - 20 - SWEEP_LEFT) / max(len(points) - 1, 1)
+
+    def x(number: int) -> str:
+        return f"{SWEEP_LEFT + 6 + number * distance:.1f}"
+
+    def y(value: float) -> float:
+        return round(SWEEP_BOTTOM - axis.share(value) * (SWEEP_BOTTOM - SWEEP_TOP), 1)
+
+    every = -(-len(points) // MAX_SWEEP_LABELS)
+    drawn = [
+        {
+            "x": x(number),
+            "y": y(point.value),
+            "title": f"{parameter} {point.label}: {format_interval([point.value, point.low, point.high])}",
+            "label": point.label if number % every == 0 else "",
+        }
+        for number, point in enumerate(points)
+    ]
+    chosen = next((one for one, point in zip(drawn, points, strict=True) if point.is_chosen), None)
+    upper = [f"{x(number)},{y(point.high)}" for number, point in enumerate(points) if point.high is not None]
+    lower = [f"{x(number)},{y(point.low)}" for number, point in enumerate(points) if point.low is not None]
+    return _render(
+        "sweep_chart.svg",
+        description=f"{metric} by {parameter}" + (f"; chosen: {chosen['title']}" if chosen else ""),
+        width=SWEEP_WIDTH,
+        height=SWEEP_HEIGHT,
+        left=SWEEP_LEFT,
+        top=SWEEP_TOP,
+        bottom=SWEEP_BOTTOM,
+        ticks=[{"y": y(at), "text_y": y(at) + 4, "text": text} for at, text in axis.ticks()],
+        points=drawn,
+        line=" ".join(f"{point['x']},{point['y']}" for point in drawn),
+        band=" ".join([*upper, *lower[::-1]]),
+        chosen=chosen,
+        parameter=parameter,
+    )
 
 
 def calibration_chart(curves: dict[str, Sequence[Sequence[float]]]) -> Markup:
-    """Observed rate by predicted probability for each ranker.
+    """Observed rate by predicted probability for each ranker; the legend is the caller's.
 
     Args:
         curves: Ranker → rows (mean predicted probability, observed rate, number of plays). The area of a dot grows
@@ -120,12 +207,16 @@ def _render(template: str, **values: Any) -> Markup:
     return Markup(_environment.get_template(template).render(values))  # noqa: S704 - output of an autoescaped template
 
 
-def _tick_step(span: float) -> float:
-    """A round distance between ticks that gives about five of them."""
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"
+
+
+def _tick_step(span: float, ticks: int) -> float:
+    """A round distance between ticks that gives about that many of them."""
     if span <= 0:
         return 0.1
-    magnitude = 10 ** float(f"{span / 5:e}".split("e")[1])
-    return next(magnitude * factor for factor in (1, 2, 2.5, 5, 10) if magnitude * factor >= span / 5)
+    magnitude = 10 ** float(f"{span / ticks:e}".split("e")[1])
+    return next(magnitude * factor for factor in (1, 2, 2.5, 5, 10) if magnitude * factor >= span / ticks)
 
 
 def _round_down(value: float, step: float) -> float:

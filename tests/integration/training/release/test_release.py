@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from config.settings import load_settings
 from serving.releases.served_release import ReleaseParts, load_release
 from tests.support.training.fitted_workspace import workspace
 from training.data.feature_services import ServiceContract
@@ -63,6 +64,13 @@ def change(here: Workspace, shift: float, name: str = "served") -> None:
     pl.read_parquet(folder / "slate.parquet").with_columns(better.alias(METRIC)).write_parquet(folder / "slate.parquet")
 
 
+def report(here: Workspace) -> str:
+    """The published evaluation report, which is that of the workspace."""
+    page = (load_settings().reports / "evaluation.html").read_text()
+    assert page == (here.folder / "evaluation" / "evaluation.html").read_text()
+    return page
+
+
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["release", "--recipe", "debug", *arguments])
     return main()
@@ -79,6 +87,7 @@ def test_killed_before_the_pointer_is_written(released_workspace: Workspace, mon
         with pytest.raises(KeyboardInterrupt):
             release(released_workspace)
     assert open_pointer().active is None
+    assert "Previous release" not in report(released_workspace), "there is none"
     outcome = release(released_workspace)
     assert outcome.status == "released" and open_pointer().active == outcome.release
 
@@ -232,6 +241,9 @@ def test_force_releases_and_manifest_has_the_reason(
     manifest = json.loads((path / "manifest.json").read_text())
     assert manifest["forced"] == {"reason": "licences changed"}
     assert manifest["gate"]["is_passed"] is False
+    page = report(released_workspace)
+    assert ">overruled</p><p>licences changed</p>" in page
+    assert f"<code>{manifest['gate']['compared_with']}</code>, which was in service" in page
 
 
 def test_worse_than_a_baseline_is_refused(released_workspace: Workspace) -> None:
@@ -239,6 +251,7 @@ def test_worse_than_a_baseline_is_refused(released_workspace: Workspace) -> None
     change(released_workspace, +0.9, name="most_played")
     outcome = release(released_workspace)
     assert outcome.status == "refused" and "best heuristic baseline most_played" in outcome.lines[0]
+    assert ">refused</p><p>FAILS: slate recall_at_30" in report(released_workspace)
     assert open_pointer().active == before
 
 

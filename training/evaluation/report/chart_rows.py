@@ -1,0 +1,97 @@
+"""Rows of the charts and tables of the evaluation report: their order, their classes and their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES
+from training.evaluation.baselines.tuned import BASELINES
+from training.evaluation.report.charts import Bar, by_value
+from training.evaluation.report.verdicts import OWN_LISTS, REACHABLE, difference_class
+
+BASELINE_NAMES = (*BASELINES, *HEURISTIC_BASELINES, "artist_popularity")
+# Over all targets, differences to these baselines are large and significant; in a chart they would dwarf the others.
+DISCOVERY_BASELINES = ("own_artists_unheard", "popularity", "decay_pop", *BASELINES)
+DIFFERENCE_METRICS = ("recall_at_50", "recall_at_200", REACHABLE, "recall_at_30", "ndcg_at_10", "gauc", "auc")
+
+Content = Mapping[str, Any]
+Table = Mapping[str, Any]
+
+
+def order_rows(table: Table, *path: str) -> dict[str, Any]:
+    """The rows with the highest value at `path` first. Without a path: own lists, channels, then baselines."""
+    if path:
+        return dict(sorted(table.items(), key=lambda row: -(_find(row[1], path) or 0.0)))
+    others = [name for name in table if name not in OWN_LISTS and name not in BASELINE_NAMES]
+    return {name: table[name] for name in (*OWN_LISTS, *others, *BASELINE_NAMES) if name in table}
+
+
+def group_names(table: Table) -> list[str]:
+    """All groups that occur in a table list → group → interval, in order of appearance."""
+    return list(dict.fromkeys(group for row in table.values() for group in row))
+
+
+def row_class(name: str) -> str:
+    """CSS class of a list: `ours` for the served and fused lists, `baseline` or `channel`."""
+    return "ours" if name in OWN_LISTS else "baseline" if name in BASELINE_NAMES else "channel"
+
+
+def metric_bars(table: Table, *path: str) -> list[Bar]:
+    """Rows of a chart of the interval at `path` below each list of `table`, the highest first."""
+    return by_value(
+        [Bar(name, reduce(lambda values, key: values[key], path, row), row_class(name)) for name, row in table.items()]
+    )
+
+
+def difference_bars(content: Content) -> dict[str, list[Bar]]:
+    """Chart rows of each metric that has paired differences; discovery baselines only for reachable discoveries."""
+    charted: dict[str, list[Bar]] = {}
+    for metric in DIFFERENCE_METRICS:
+        for pair, row in content["differences"].items():
+            first, _, second = pair.partition(" - ")
+            if metric in row and (second in DISCOVERY_BASELINES) == (metric == REACHABLE):
+                charted.setdefault(metric, []).append(
+                    Bar(f"{first} − {second}", row[metric], difference_class(row[metric], metric))
+                )
+    return {metric: by_value(bars) for metric, bars in charted.items()}
+
+
+def ranking_values(content: Content) -> dict[str, Any]:
+    """Tasks and chart rows of the chapter about rankers."""
+    ranking, slices, chosen = content["ranking"], content["ranking_slices"], content["chosen"]
+    tasks = list(dict.fromkeys(task for row in ranking.values() for task in row))
+    first = "not_skipped" if "not_skipped" in tasks else next(iter(tasks), None)
+    heads = chosen.get("heads_table") or {}
+    return {
+        "ranking_tasks": tasks,
+        "first_task": first,
+        "ranking_bars": by_value(
+            [
+                Bar(name, row[first]["gauc"], "ours" if name == chosen["ranker"] else "channel")
+                for name, row in ranking.items()
+            ]
+        ),
+        "head_tasks": list(dict.fromkeys(task for row in heads.values() for task in row["wants"])),
+        "head_bars": by_value(
+            [
+                Bar(f"{task}: combined − own head", row["difference"], difference_class(row["difference"]))
+                for task, row in (content["heads"].items() if heads else ())
+            ]
+        ),
+        "slice_bars": {
+            pair: [
+                Bar(name, difference, difference_class(difference))
+                for name, row in slices.items()
+                if (difference := row["differences"][pair]["gauc"])
+            ]
+            for pair in dict.fromkeys(pair for row in slices.values() for pair in row["differences"])
+        },
+    }
+
+
+def _find(row: Any, path: tuple[str, ...]) -> float | None:
+    found = reduce(lambda values, key: values.get(key, {}), path, row)
+    value: float | None = found[0] if found else None
+    return value

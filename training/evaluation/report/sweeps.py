@@ -1,0 +1,127 @@
+"""Parameters that validation chose, with the metrics of all candidate values, for curves with the chosen point marked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from training.evaluation.report.charts import SweepPoint, sweep_chart
+from training.ranking.task_weights import LISTWISE_HEAD
+from training.slate.diversity import MAX_TRACKS_PER_ARTIST
+from training.slate.fusion import ANY_SCENE
+from web.metric_names import format_metric_name
+
+SLATE_METRICS = ("recall_at_30", "ndcg_at_10")
+PARTS = ("recall_at_50/all", "recall_at_200/all", "recall_at_200/repeat", "recall_at_200/reachable")
+
+Content = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One parameter and its candidate values.
+
+    Attributes:
+        title: Heading.
+        parameter: Name of the parameter.
+        note: How the value was chosen, or how to read the curves.
+        table: Value as text → metric → value, or [value, low, high].
+        chosen: The value in use; None if it is not known.
+        metrics: Metrics with a curve; a metric that no row has is left out.
+    """
+
+    title: str
+    parameter: str
+    note: str
+    table: Mapping[str, Mapping[str, Any]]
+    chosen: float | None
+    metrics: Sequence[str] = SLATE_METRICS
+
+    @property
+    def rows(self) -> list[tuple[str, bool, list[float | None]]]:
+        """Value as text, whether it is the chosen one, and its metrics; in ascending order."""
+        return [
+            (value, self._is_chosen(value), [_interval(self.table[value].get(metric))[0] for metric in self.shown])
+            for value in sorted(self.table, key=float)
+        ]
+
+    @property
+    def shown(self) -> list[str]:
+        """The metrics that some row has."""
+        return [name for name in self.metrics if any(row.get(name) is not None for row in self.table.values())]
+
+    @property
+    def charts(self) -> list[tuple[str, Markup]]:
+        """Name and curve of each metric."""
+        return [(format_metric_name(metric), self._chart(metric)) for metric in self.shown]
+
+    def _is_chosen(self, value: str) -> bool:
+        return self.chosen is not None and abs(float(value) - self.chosen) < 1e-9
+
+    def _chart(self, metric: str) -> Markup:
+        points = []
+        for value in sorted(self.table, key=float):
+            measured, low, high = _interval(self.table[value].get(metric))
+            if measured is not None:
+                points.append(SweepPoint(f"{float(value):g}", measured, low, high, self._is_chosen(value)))
+        return sweep_chart(format_metric_name(metric), self.parameter, points)
+
+
+def recall_sweeps(content: Content) -> list[Sweep]:
+    """The discovery share of the fusion, on validation and on test."""
+    chosen = content["chosen"]
+    share = chosen["fusion"]["shares"].get(ANY_SCENE)
+    rule = (
+        "On validation. The smallest share within one standard error of the best is chosen; the objective is recall@50 + "
+        "recall@200 of all targets + recall@200 of reachable discoveries, and differences are paired over users."
+    )
+    curve = {
+        value: {f"{metric}/{part}": interval for metric, parts in row.items() for part, interval in parts.items()}
+        for value, row in content.get("share_curve", {}).items()
+    }
+    return _with_rows(
+        Sweep("Discovery share of the candidates", "share", rule, chosen.get("share_table") or {}, share, PARTS),
+        Sweep("The same on test, in all scenes", "share", "With 95 % intervals.", curve, share, PARTS),
+    )
+
+
+def slate_sweeps(content: Content) -> list[Sweep]:
+    """What orders and fills the slate, on validation."""
+    chosen = content["chosen"]
+    blend = chosen["blend"]
+    listwise = blend["heads"]["weights"].get(ANY_SCENE, {}).get(LISTWISE_HEAD, 0.0)
+    with_discoveries = (*SLATE_METRICS, "reachable_recall_at_30")
+
+    def table(name: str) -> Mapping[str, Mapping[str, Any]]:
+        return chosen.get(name) or {}
+
+    return _with_rows(
+        Sweep("Weight of the listwise head among the heads", "share of listened", "Each with its best ranker weight.",
+              table("listened_table"), listwise),
+        Sweep("Ranker weight among repeats", "weight", "The best recall@30 + NDCG@10; 0 is the fused order, 1 the ranker's.",
+              table("blend_table"), blend["weight"]),
+        Sweep("Ranker weight among discoveries", "weight", "The best recall@30 of reachable discoveries, if it is "
+              "significantly better than 0.", table("discovery_weight_table"), blend.get("discovery_weight"), with_discoveries),
+        Sweep("Share of discoveries in the list", "share", "The largest share that costs hardly any recall@30.",
+              table("visible_share_table"), blend.get("discovery_shares", {}).get(ANY_SCENE), with_discoveries),
+        Sweep("Maximum of tracks per artist", "tracks", "Not chosen by these curves: a rule of the lists.",
+              table("cap_table"), MAX_TRACKS_PER_ARTIST),
+        Sweep("Diversity strength", "strength", "The largest strength up to which no metric drops. Diversity is 1 − the mean "
+              "facet similarity of two tracks of a list.", table("diversity_table"), blend["diversity"],
+              (*SLATE_METRICS, "diversity")),
+    )  # fmt: skip
+
+
+def _with_rows(*sweeps: Sweep) -> list[Sweep]:
+    return [sweep for sweep in sweeps if len(sweep.table) > 1]
+
+
+def _interval(value: Any) -> tuple[float | None, float | None, float | None]:
+    """[value, low, high] of a table entry that may be a number, an interval or missing."""
+    if isinstance(value, Sequence):
+        first, low, high = value
+        return first, low, high
+    return value, None, None

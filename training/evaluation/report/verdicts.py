@@ -1,0 +1,130 @@
+"""Verdicts of the evaluation report: the baseline of the release gate, and the tiles at the top.
+
+Imports no model, because the console reads it for each page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from training.evaluation.report.charts import format_interval
+from web.metric_names import format_metric_name, is_lower_better
+
+OWN_LISTS = ("served", "served_uncapped", "fused", "ranker")
+"""Lists of the slate that are not heuristic baselines."""
+GATE_METRIC = "recall_at_30"  # of the slate, all targets
+REACHABLE = "recall_at_200/reachable"
+WORDS = {"gain": "better than", "loss": "worse than", "unclear": "no significant difference from"}
+
+Content = Mapping[str, Any]
+Interval = Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Decision of the release gate on an evaluation.
+
+    Attributes:
+        is_passed: Whether the gate lets the release pass.
+        reasons: One line per rule.
+        figures: `slate - NAME` → [difference, low, high], of the best heuristic baseline and of `production`.
+        forced: Why the gate was overruled; empty if it was not.
+        previous: Manifest of the release in service at the time; None for the first release.
+    """
+
+    is_passed: bool
+    reasons: Sequence[str]
+    figures: Mapping[str, Sequence[float]]
+    forced: str = ""
+    previous: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One verdict: `text` is large, `detail` below it; `kind` is the CSS class gain, loss or unclear."""
+
+    title: str
+    kind: str
+    text: str
+    detail: str
+
+
+def difference_class(interval: Interval | None, metric: str = "") -> str:
+    """CSS class of a difference: gain or loss if its interval excludes zero, by the better direction of the metric."""
+    if not interval or not is_significant(interval):
+        return "unclear"
+    return "gain" if (float(interval[0] or 0) > 0) != is_lower_better(metric) else "loss"
+
+
+def is_significant(interval: Interval) -> bool:
+    """Whether the interval [value, low, high] excludes zero."""
+    return interval[1] is not None and interval[2] is not None and (interval[1] > 0 or interval[2] < 0)
+
+
+def gate_baseline(content: Content) -> str:
+    """The heuristic baseline that the release gate compares the slate with: the best by recall@30 of the slate."""
+    table = content["slate"]
+    names = [name for name in table if name not in OWN_LISTS]
+    return max(names, key=lambda name: table[name][GATE_METRIC]["all"][0] or 0.0, default="")
+
+
+def build_tiles(content: Content, gate: Gate | None) -> list[Tile]:
+    """The tiles in display order."""
+    differences, baseline = content["differences"], gate_baseline(content)
+
+    def difference(pair: str, metric: str) -> Interval | None:
+        interval: Interval | None = differences.get(pair, {}).get(metric)
+        return interval
+
+    tiles = [
+        _gate_tile(gate, baseline),
+        _tile(
+            "Served list",
+            difference(f"served - {baseline}", GATE_METRIC),
+            f"the gate's baseline ({baseline})",
+            GATE_METRIC,
+        ),
+    ]
+    if gate is not None and gate.previous is not None:
+        name = f"release {gate.previous['release']}"
+        tiles.append(_tile("Previous release", gate.figures.get("slate - production"), name, GATE_METRIC))
+    return [
+        *tiles,
+        _tile(
+            "Candidates",
+            difference(f"fused - {content['best_memory']}", "recall_at_200"),
+            f"the best heuristic at it ({content['best_memory']})",
+            "recall_at_200",
+        ),
+        _tile(
+            "Discoveries",
+            difference(f"fused - {content['best_discoverer']}", REACHABLE),
+            f"the best baseline at it ({content['best_discoverer']})",
+            REACHABLE,
+        ),
+        _tile("Ranking", difference("served - fused", GATE_METRIC), "the fused order", GATE_METRIC),
+    ]
+
+
+def _gate_tile(gate: Gate | None, baseline: str) -> Tile:
+    title = "Release gate"
+    if gate is None:
+        return Tile(
+            title, "unclear", "not decided yet", f"decides when the release is made; its baseline is {baseline}"
+        )
+    if gate.is_passed:
+        return Tile(title, "gain", "passed", f"no worse than {baseline}" + (" and production" if gate.previous else ""))
+    if gate.forced:
+        return Tile(title, "loss", "overruled", gate.forced)
+    return Tile(title, "loss", "refused", next((reason for reason in gate.reasons if "FAILS" in reason), ""))
+
+
+def _tile(title: str, interval: Interval | None, other: str, metric: str) -> Tile:
+    name = format_metric_name(metric)
+    if not interval or interval[0] is None:
+        return Tile(title, "unclear", "not compared", f"{name}, against {other}")
+    kind = difference_class(interval, metric)
+    value, _, bounds = format_interval(interval, signed=True).partition(" ")
+    return Tile(title, kind, value, f"{name}, {WORDS[kind]} {other} {bounds}".rstrip())
