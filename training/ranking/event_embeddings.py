@@ -63,8 +63,12 @@ class EventEmbedding(nn.Module):
         """Return several sequences; in one pass, except in training, where random numbers are drawn one by one."""
         if self.training:
             return [self.embed_sequence(events) for events in sequences]
-        joined = [torch.cat(codes, dim=1) for codes in zip(*(vars(events).values() for events in sequences), strict=True)]
-        return list(self.embed_sequence(EventInputs(*joined)).split([events.track_BL.shape[1] for events in sequences], 1))
+        joined = [
+            torch.cat(codes, dim=1) for codes in zip(*(vars(events).values() for events in sequences), strict=True)
+        ]
+        return list(
+            self.embed_sequence(EventInputs(*joined)).split([events.track_BL.shape[1] for events in sequences], 1)
+        )
 
     def embed_candidates(self, candidates: CandidateInputs) -> Tensor:
         """Return the candidates [B, C, D]."""

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.engine.config_io import config_from_dict
+from training.nn.compiled_trees import TreeScorer
 from training.ranking.features.history_match import MATCH_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs
-from training.nn.compiled_trees import TreeScorer
 from training.ranking.task_weights import LISTWISE_HEAD, NoTrainingExamples
 
 FILES = TREES, MANIFEST = "trees.txt", "listened.json"

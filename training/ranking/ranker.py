@@ -250,7 +250,9 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         # A training step draws random numbers for the events in any case, so that fits of earlier versions can be repeated.
         if self.reads_recent_events or self.training:
             return UserState(self.embedding.embed_events(users), users.mask_BL, hidden_BH, dense_BY)
-        return UserState(dense_BY.new_zeros(len(dense_BY), 0, self.embedding.width), users.mask_BL[:, :0], hidden_BH, dense_BY)
+        return UserState(
+            dense_BY.new_zeros(len(dense_BY), 0, self.embedding.width), users.mask_BL[:, :0], hidden_BH, dense_BY
+        )
 
     def position_bias(self, position_B: Tensor) -> Tensor | float:
         """Return the bias of each impression's position, added to its logits in training only [B, T].

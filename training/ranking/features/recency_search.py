@@ -53,7 +53,8 @@ class RecencyFeatures(HistorySearch):
         ago_of = [np.append(matches.ago_P, NEVER_AGO)[index] for index in (listened, skipped)]
         # Without a play of the other outcome, the streak is all plays.
         streak_of = [
-            np.where(index >= 0, np.append(matches.rank_P, 0)[index], matches.count_BSC) for index in (skipped, listened)
+            np.where(index >= 0, np.append(matches.rank_P, 0)[index], matches.count_BSC)
+            for index in (skipped, listened)
         ]
         log_streak, log_other = np.log2(1 + np.stack(streak_of))
         recent = np.stack([own_count[..., 2:], own_rate[..., 2:]], axis=4).reshape(*count_BSC1.shape[:3], -1)

@@ -41,7 +41,9 @@ class TimeDecaySearch(HistorySearch):
         age_P = self.request_at_B[matches.event_P // L] - self.history.ended_at_BL.ravel()[matches.event_P]
         time_P = age_P % DAY_US
         half_lives = np.array(PLAY_HALF_LIVES), np.array(DAY_HALF_LIVES) * DAY_US
-        exponents = [value_P[:, None] / half_life for value_P, half_life in zip((matches.ago_P, age_P), half_lives, strict=True)]
+        exponents = [
+            value_P[:, None] / half_life for value_P, half_life in zip((matches.ago_P, age_P), half_lives, strict=True)
+        ]
         is_near_P = np.minimum(time_P, DAY_US - time_P) <= HOUR_WINDOW * HOUR_US
         weight_PK = np.concatenate([0.5 ** np.concatenate(exponents, axis=1), is_near_P[:, None]], axis=1)
         both = np.stack(matches.weighted_listen_rates(weight_PK), axis=4)

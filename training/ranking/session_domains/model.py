@@ -263,7 +263,9 @@ def select_group_events(events: EventInputs, group: BehaviourGroup) -> tuple[Ten
 
     N is the number of events of the fullest row, at most `group.length`, to avoid padding for absent events.
     """
-    if len(events.behaviour_BL) == 1 and not torch.is_grad_enabled():  # a request: without padding, in a tenth of the time
+    if (
+        len(events.behaviour_BL) == 1 and not torch.is_grad_enabled()
+    ):  # a request: without padding, in a tenth of the time
         newest_N = np.flatnonzero(group.has_code[events.behaviour_BL[0].numpy()])[::-1][: group.length]
         return torch.from_numpy(newest_N.copy())[None], torch.ones(1, len(newest_N), dtype=torch.bool)
     is_member_BL = torch.isin(events.behaviour_BL, torch.tensor(group.codes, device=events.behaviour_BL.device))
