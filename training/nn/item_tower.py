@@ -15,6 +15,7 @@ Legend: V vocabulary, A artists, D width, N items, R tracks with content, W cont
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from training.data.training_data import FACETS, TrainingData
 from training.nn.content_tower import ContentTower
 
 RARE_ROW = 1
+MAX_PRECOMPUTED_ITEMS, ITEMS_PER_CHUNK = 200_000, 65_536
 MAX_FACET_VALUES = 8
 """Values of a facet per track; further values are ignored."""
 
@@ -132,6 +134,8 @@ class ItemTower(nn.Module):
     ) -> None:
         super().__init__()
         self.codes, self.id_dropout = codes, id_dropout
+        self._vector_VD: Tensor | None = None
+        self._facet_VD: Tensor | None = None
         tracks, artists, facets = codes.sizes()
         self.track = nn.Embedding(max(tracks, 2), width, padding_idx=0, sparse=sparse_gradients)
         self.artist = nn.Embedding(max(artists, 2), width, padding_idx=0, sparse=sparse_gradients)
@@ -146,6 +150,26 @@ class ItemTower(nn.Module):
         if codes.content_block_W is not None:
             self.content = ContentTower(codes.content_block_W, width, modality_dropout)
 
+    @torch.no_grad()
+    def precompute(self, has_facets: bool = False) -> None:
+        """Compute the vectors of all items once, for weights that do not change any more; nothing for large catalogs.
+
+        Args:
+            has_facets: Also those of `facet_embedding`.
+        """
+        self.eval()
+        items = torch.arange(len(self.codes.track_V))
+        if len(items) <= MAX_PRECOMPUTED_ITEMS:
+            chunks = items.split(ITEMS_PER_CHUNK)
+            self._vector_VD = torch.cat([self(chunk) for chunk in chunks])
+            self._facet_VD = torch.cat([self.facet_embedding(chunk) for chunk in chunks]) if has_facets else None
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, which drops what `precompute` computed."""
+        if mode:
+            self._vector_VD = self._facet_VD = None
+        return super().train(mode)
+
     def forward(self, items: Tensor, as_cold: bool = False) -> Tensor:
         """Vectors of items of any shape.
 
@@ -153,6 +177,8 @@ class ItemTower(nn.Module):
             items: Item codes [...].
             as_cold: Use the vectors that the items would have if neither they nor their artists had any plays.
         """
+        if self._vector_VD is not None and not as_cold and not torch.is_grad_enabled():
+            return functional.embedding(items, self._vector_VD)
         track, artist = self.codes.track_V[items], self.codes.artist_V[items]
         if as_cold:
             track, artist = track.clamp(max=RARE_ROW), artist.clamp(max=RARE_ROW)
@@ -173,6 +199,8 @@ class ItemTower(nn.Module):
 
     def facet_embedding(self, items: Tensor) -> Tensor:
         """Mean of the embeddings of the items' facet values, [..., D]; zeros without any."""
+        if self._facet_VD is not None and not torch.is_grad_enabled():
+            return functional.embedding(items, self._facet_VD)
         facet = self.codes.facet_VF[items]
         if not facet.shape[-1]:
             return self.facet.weight.new_zeros((*items.shape, self.facet.weight.shape[1]))

@@ -330,6 +330,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         tensors = load_file(folder / f"{cls.name}.safetensors")
         network = cls.network_class(config, ItemCodes.from_state_dict(tensors, cls.network_class.item_codes_prefix))
         network.load_state_dict(tensors)
+        network.eval().precompute_items()
         catalog = np.load(folder / CATALOG_FILE, allow_pickle=False)
         channel = cls(config, network, catalog, vocabulary, stored["metadata"])
         channel.is_loaded = True

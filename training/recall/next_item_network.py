@@ -38,6 +38,12 @@ class RecallNetwork(nn.Module, ABC):
     def vectors(self, items: Tensor, as_cold: bool = False) -> Tensor:
         """Unit-length item vectors [..., D]; with `as_cold`, computed from content only (see `ItemTower`)."""
 
+    def precompute_items(self) -> None:
+        """Compute what depends on items and weights only, for weights that do not change any more."""
+        for module in self.modules():
+            if isinstance(module, ItemTower):
+                module.precompute()
+
 
 class NextItemNetwork(RecallNetwork):
     """A state after each event, and for each task a query computed from the state and the time until the request.

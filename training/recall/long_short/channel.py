@@ -133,7 +133,7 @@ class LongShort(NeuralChannel[LongShortConfig]):
     @torch.no_grad()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """How often and how long ago each item was played; for a new track, the track of the history closest to it."""
-        history = select_listens(user.views[HISTORY_VIEW])
+        history = select_listens(user.views[HISTORY_VIEW], ("track_id", "ended_at"))
         track_L, ended_L = (history.columns[name][0][: history.length_B[0]] for name in ("track_id", "ended_at"))
         count = Counter(track_L.tolist())
         last = dict(zip(track_L.tolist(), ended_L.tolist(), strict=True))

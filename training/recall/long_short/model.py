@@ -126,6 +126,10 @@ class LongShortNetwork(RecallNetwork):
         """See `RecallNetwork`."""
         return self.short.vectors(items, as_cold)
 
+    def precompute_items(self) -> None:
+        """See `RecallNetwork`."""
+        self.short.items.precompute(has_facets=True)
+
     def interests(self, requests: RequestBatch) -> Interests:
         """Both interests; the short-term one is 0 without recent events, the long-term one without repeat items."""
         last_BD = self.short.last_states(requests.item_BL, requests.behaviour_BL, requests.gap_BL, requests.length_B)

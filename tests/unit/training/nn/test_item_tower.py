@@ -48,6 +48,21 @@ def test_content_adds_its_projection() -> None:
     torch.testing.assert_close(tower(torch.tensor([1, 2, 3, 4, 5])), expected)
 
 
+def test_precomputed_vectors_equal_those_of_the_weights() -> None:
+    torch.manual_seed(0)
+    tower = ItemTower(codes_with_content(), 4).eval()
+    items = torch.tensor([[5, 1, 2], [4, 3, 0]])
+    with torch.no_grad():
+        vectors, cold = tower(items), tower(items, as_cold=True)
+        tower.precompute(has_facets=True)
+        torch.testing.assert_close(tower(items), vectors)
+        torch.testing.assert_close(tower(items, as_cold=True), cold)
+        torch.testing.assert_close(tower.facet_embedding(items), torch.zeros(2, 3, 4))
+        tower.train()
+        tower.track.weight[2] += 1
+        assert not torch.allclose(tower.eval()(items), vectors)
+
+
 def test_cold_vectors_use_the_rare_rows() -> None:
     torch.manual_seed(0)
     tower = ItemTower(codes_with_content(), 4).eval()
