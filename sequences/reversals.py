@@ -24,6 +24,15 @@ def reversed_behaviours() -> dict[str, str]:
     return {name: name.removeprefix(PREFIX) for name in load_behaviours().with_polarity(REVERSAL)}
 
 
+@lru_cache(maxsize=1)
+def _reversal_mask() -> NDArray[np.bool_]:
+    """Whether each behavior code is a reversal; the last code, of none, stands for larger ones."""
+    code = load_behaviours().encoder
+    is_reversal = np.zeros(max(code.values()) + 2, dtype=bool)
+    is_reversal[[code[name] for name in reversed_behaviours()]] = True
+    return is_reversal
+
+
 def drop_reversed(batch: SequenceBatch) -> SequenceBatch:
     """The events without reversals, and without the events on the same track that they take back.
 
@@ -32,11 +41,11 @@ def drop_reversed(batch: SequenceBatch) -> SequenceBatch:
     """
     if "behaviour" not in batch.columns:
         return batch
-    code = load_behaviours().encoder
-    code_of = {code[reversal]: code[name] for reversal, name in reversed_behaviours().items()}
-    is_reversal_BL = np.isin(batch.columns["behaviour"], list(code_of))
+    is_reversal_BL = _reversal_mask().take(batch.columns["behaviour"], mode="clip")
     if not is_reversal_BL.any():
         return batch
+    code = load_behaviours().encoder
+    code_of = {code[reversal]: code[name] for reversal, name in reversed_behaviours().items()}
     is_kept_BL = ~is_reversal_BL
     for row in np.flatnonzero(is_reversal_BL.any(axis=1)):
         _mark_reversed(batch, int(row), code_of, is_kept_BL)

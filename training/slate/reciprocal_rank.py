@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from training.data.ragged import Ragged
 from training.data.recall_cases import mean_over_users
+from training.data.unique_keys import unique_inverse
 from training.recall.channel import Candidates
 
 RANK_CONSTANT_GRID = (5.0, 20.0, 60.0)
@@ -48,19 +49,24 @@ class CandidatePool:
         items = np.concatenate([candidates[name].items_BK for name in channels], axis=1)
         size = np.int64(max(items.max(initial=0), history.items.max(initial=0)) + 1)
         row, column = np.nonzero(items)
-        key_M, number = np.unique(row * size + items[row, column], return_inverse=True)
-        is_repeat_M = np.isin(key_M, history.case_per_item * size + history.items, assume_unique=True)
-        number_BJ = np.full(items.shape, -1, dtype=np.int64)
-        number_BJ[row, column] = number
+        key_M, number = unique_inverse(row * size + items[row, column])
+        is_repeat_M = np.zeros(len(key_M), dtype=bool)
+        is_repeat_M[_positions_of(key_M, history.case_per_item * size + history.items)] = True
         rank_MH = np.full((len(key_M), len(channels)), -1, dtype=np.int32)
-        is_repeat_N = np.append(
-            is_repeat_M, False
-        )  # index -1 (padding) reads the appended entry, even without candidates
-        ends = np.cumsum([candidates[name].items_BK.shape[1] for name in channels])
-        for channel, number_BK in enumerate(np.split(number_BJ, ends[:-1], axis=1)):
-            for is_repeat in (True, False):
-                is_kind_BK = (number_BK >= 0) & (is_repeat_N[number_BK] == is_repeat)
-                rank_MH[number_BK[is_kind_BK], channel] = (is_kind_BK.cumsum(1) - 1)[is_kind_BK]
+        width_H = np.array([candidates[name].items_BK.shape[1] for name in channels])
+        channel_J, begin_J = (
+            np.repeat(np.arange(len(channels)), width_H),
+            np.repeat(width_H.cumsum() - width_H, width_H),
+        )
+        is_repeat_BJ = np.zeros(items.shape, dtype=bool)
+        is_repeat_BJ[row, column] = is_repeat_M[number]
+        for is_kind_BJ in (is_repeat_BJ, (items != 0) & ~is_repeat_BJ):
+            before_BJ1 = np.zeros((len(items), items.shape[1] + 1), dtype=np.int32)
+            is_kind_BJ.cumsum(1, out=before_BJ1[:, 1:])
+            is_kind = is_kind_BJ[row, column]
+            kind_row, kind_column = row[is_kind], column[is_kind]
+            rank = before_BJ1[kind_row, kind_column] - before_BJ1[kind_row, begin_J[kind_column]]
+            rank_MH[number[is_kind], channel_J[kind_column]] = rank
         row_M, item_M = np.divmod(key_M, size)
         return cls(len(items), row_M, item_M, is_repeat_M, rank_MH, channels)
 
@@ -144,6 +150,15 @@ class ReciprocalRank:
                 self._weighted_sum(_reciprocal_ranks(fusion_targets.rank_HBX, self.constant), pool.channels), cutoffs
             )
         )
+
+
+def _positions_of(key_M: Ints, query_N: Ints) -> Ints:
+    """Positions in the ascending keys `key_M` of those query keys that are among them."""
+    if not len(key_M):
+        return key_M
+    position_N = np.minimum(np.searchsorted(key_M, query_N), len(key_M) - 1)
+    found: Ints = position_N[key_M[position_N] == query_N]
+    return found
 
 
 def _coordinate_ascent(
