@@ -36,6 +36,7 @@ from training.slate.filters import FilterContext, apply_filters
 
 FALLBACK_CANDIDATES = 1000
 MAX_NAMED_TRACKS = 10
+LISTED_FIELDS = tuple(one.name for one in fields(ListedTrack))
 DAILY_LISTS_FAILED = "the daily lists cannot be read or written; the list of today may change"
 EXPOSURES_FAILED = "the exposure record was not written"
 
@@ -312,9 +313,7 @@ class TrackPipeline:
         # the rest of the day.
         is_kept = context.user.state_from != STATE_UNAVAILABLE and not request.excluded
         if cooldown_days and is_kept and len(items) > context.trace.listed:
-            tracks = [
-                ListedTrack(**{one.name: getattr(item, one.name) for one in fields(ListedTrack)}) for item in items
-            ]
+            tracks = [ListedTrack(**{name: getattr(item, name) for name in LISTED_FIELDS}) for item in items]
             # Tracks that the user blocked or disliked keep their places, in case the user takes that back.
             shown = {track.track_id for track in tracks}
             for place, track in enumerate(context.todays_tracks.values()):
