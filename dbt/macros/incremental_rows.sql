@@ -119,8 +119,7 @@
         {%- set deleted = state_table(this.identifier ~ "_deleted") -%}
         create or replace table {{ deleted }} as
         select stale.rowid as stale_row, stale.* from {{ this }} as stale where {{ condition }};
-        delete from {{ this }} where rowid in (select stale_row from {{ deleted }});
-        alter table {{ deleted }} drop column stale_row
+        delete from {{ this }} where rowid in (select stale_row from {{ deleted }})
     {%- else -%}
         drop table if exists {{ state_table(this.identifier ~ "_deleted") }};
         delete from {{ this }} as stale where {{ condition }}

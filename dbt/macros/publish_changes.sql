@@ -74,9 +74,11 @@
     {%- set deleted, inserted = state_table(node.alias ~ "_deleted"), state_table(node.alias ~ "_inserted") -%}
     {%- set changes -%}
         (
-            select true as is_deleted, * from (select * from {{ deleted }} except all select * from {{ inserted }})
+            select true as is_deleted, *
+            from (select * exclude (stale_row) from {{ deleted }} except all select * from {{ inserted }})
             union all
-            select false as is_deleted, * from (select * from {{ inserted }} except all select * from {{ deleted }})
+            select false as is_deleted, *
+            from (select * from {{ inserted }} except all select * exclude (stale_row) from {{ deleted }})
         )
     {%- endset -%}
     {%- do run_query("create or replace temporary table " ~ node.alias ~ "_changes as from " ~ changes) -%}

@@ -74,7 +74,8 @@ def encode(here: settings.Settings, name: str, limit: int | None = None, is_publ
         FileNotFoundError: there are no marts.
         StorageError: object storage is not available.
     """
-    marts = object_store.fetch_marts(here)
+    # Plays only order the tracks, so that those of the last build that was read whole suffice.
+    marts = object_store.fetch_marts(here, are_changes_applied=False)
     for mart in ("tracks", "plays"):
         if not (marts / f"{mart}.parquet").exists():
             raise FileNotFoundError(f"no {mart}.parquet in {marts}; run `dbt build --project-dir dbt` first")
@@ -184,7 +185,7 @@ def _publish_vectors(here: settings.Settings, name: str, tables: Iterator[pa.Tab
     """Replace the table of an encoder, and what is derived from it."""
     _publish(here, track_content.table_file(here.marts, name), track_content.SCHEMA, tables)
     if name == AudioEncoder.name:
-        _publish_facets(here, object_store.fetch_marts(here))
+        _publish_facets(here, object_store.fetch_marts(here, are_changes_applied=False))
 
 
 def _publish_facets(here: settings.Settings, marts: Path) -> None:

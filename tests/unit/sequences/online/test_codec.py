@@ -12,7 +12,8 @@ from feast.protos.feast.types.Value_pb2 import FloatList, Int64List, StringList,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sequences.online.codec import EncodedColumn, LazyColumn, StoredValue, decode_values, encode_list
+from sequences.online.codec import EncodedColumn, LazyColumn, StoredValue, append_lists, decode_values, encode_list
+from sequences.views import Kind
 
 texts = st.text(max_size=6) | st.sampled_from(["", "é" * 64, "x" * 127, "x" * 128, "\n\n", "x" * 20_000])
 numbers = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 127, 128, -1, 2**63 - 1, 1_700_000_000_000_000])
@@ -80,3 +81,15 @@ def test_lazy_column_is_computed_once_and_equals_its_list() -> None:
     assert made == [1]
     with pytest.raises(TypeError):
         hash(column)
+
+
+@given(st.lists(st.tuples(texts, numbers, ratios), max_size=9), st.integers(0, 9), st.integers(1, 9))
+def test_appended_lists_equal_lists_of_all_elements(events: list[tuple[Any, ...]], stored: int, length: int) -> None:
+    kinds: dict[str, Kind] = {"event_id": "string", "ended_at": "time", "played_ratio": "ratio"}
+
+    def encoded(part: list[tuple[Any, ...]]) -> dict[str, bytes]:
+        return {name: encode_list(kind, [row[n] for row in part]) for n, (name, kind) in enumerate(kinds.items())}
+
+    before, after = events[:stored][-length:], events[stored:][-length:]
+    assert append_lists(kinds, encoded(before), encoded(after), length) == encoded(events[-length:])
+    assert append_lists(kinds, dict.fromkeys(kinds, b""), encoded(after), length) == encoded(after)
