@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from config import settings
 from training.data.training_data import TrainingData
+from training.data.warm_start import FitRecord, WarmStart, find_warm_start, read_cuts
 from training.engine import distributed
 from training.engine.config_io import config_from_dict
 from training.engine.import_closure import code_hash
@@ -82,22 +83,24 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
         NoTrainingExamples: the log has no examples for the head.
         MissingInput: `refit` or `final` before `held_out` was fitted, collections before `realtime`, or a head before any channel.
     """
-    config, fit_model = resolve_model(kind, name, workspace, fit)
+    recipe_config, fit_model = resolve_model(kind, name, workspace, fit)
+    config, code = recipe_config, code_hash(*producer_modules(kind, name))
     folder_of = partial(workspace.model_folder, kind)
     folder = folder_of(fit, name)
     if fit != "held_out":
         config = _load_resolved_config(folder_of("held_out", name), config, name)
     upstream = _upstream_input_hashes(workspace, kind, name, fit)
-    inputs = workspace.inputs(
-        fit=fit, config=config, name=name, code=code_hash(*producer_modules(kind, name)), **upstream
-    )
+    start = _find_warm_start(workspace, kind, name, fit, recipe_config, code)
+    upstream |= {"warm_start": start.input_hash} if start else {}
+    inputs = workspace.inputs(fit=fit, config=config, name=name, code=code, **upstream)
     if distributed.broadcast_from_rank0(lambda: is_unchanged(folder, inputs)):
         distributed.require_rank0()
         return False
     if not supports_distributed_training(config):
         distributed.require_rank0()
     began = time.monotonic()
-    data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), cache_folder=workspace.cache_folder(fit))
+    cache = workspace.cache_folder(fit)
+    data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), cache_folder=cache, warm_start=start)
     # The folder is named by the hash of the inputs, so that checkpoints of other inputs are not resumed.
     try:
         model = fit_model(data, config, folder / "checkpoints" / inputs["hash"][:12])
@@ -112,6 +115,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     write_json(folder / RESOLVED_CONFIG_FILE, asdict(model.resolved_config))
     write_json(folder / MEASURES_FILE, measures)
     (folder / RUN_FILE).unlink(missing_ok=True)
+    FitRecord(start.cold_as_of if start else workspace.as_of, read_cuts(workspace.marts)).write(folder)
     mark_done(folder, inputs)
     _print_summary(name, fit, measures)
     return True
@@ -205,6 +209,20 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
         return fit_ranker(name, data, config, folder)
 
     return RANKERS[name].config(recipe_name), fit_named_ranker
+
+
+def _find_warm_start(
+    workspace: Workspace, kind: str, name: str, fit: str, config: DataclassInstance, code: str
+) -> WarmStart | None:
+    """The fit to continue; only networks that are trained in steps have one."""
+    days = settings.load_settings().warm_start_days
+    is_supported = kind in ("channel", "ranker") and supports_warm_start(config)
+    return find_warm_start(workspace, kind, name, fit, config, code, days) if is_supported else None
+
+
+def supports_warm_start(config: DataclassInstance) -> bool:
+    """Whether a model with this config can continue earlier weights: neural channels and rankers."""
+    return (hasattr(config, "optimizer") and hasattr(config, "items")) or hasattr(config, "training")
 
 
 def _upstream_input_hashes(workspace: Workspace, kind: str, name: str, fit: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from training.recipes import FITS, Recipe
 if TYPE_CHECKING:
     from sequences.offline.dense_reader import DenseReader
     from training.data.profile_exclusions import ProfileExclusions
+    from training.data.warm_start import WarmStart
 
 COLLECTION_MARTS = {"playlist": "playlists", "mlog": "mlogs"}
 """Mart of each kind of collection, by the target type of its events."""
@@ -50,6 +51,7 @@ class TrainingData:
         recipe: Recipe of the training run.
         services: Contracts of feature services; others are read from Feast's registry.
         cache_folder: Cache of track content and of the arrays of sequence views, shared by all models; None: no cache.
+        warm_start: The fitted model that a fit continues; None: it starts from random weights.
         max_plays: Maximum number of plays in memory. If there are more, users are sampled (`sample_users`) and the
             plays of all others are ignored.
         reads_audio_facets: Whether facets that the catalog lacks are those from audio (`training.content.audio_facets`).
@@ -64,6 +66,7 @@ class TrainingData:
     recipe: Recipe
     services: Mapping[str, ServiceContract] = field(default_factory=dict)
     cache_folder: Path | None = None
+    warm_start: WarmStart | None = None
     max_plays: int = field(default_factory=lambda: settings.load_settings().training_plays)
     reads_audio_facets: bool = True
     vocabulary: Vocabulary = field(init=False)

@@ -16,12 +16,15 @@ from typing import Any
 import lightning.pytorch as lightning
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
+from training.data.warm_start import warm_steps
 from training.engine import distributed, trainer
+from training.nn.warm_weights import copy_weights
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.calibration import fit_blend_weight, fit_temperatures, task_losses
 from training.ranking.case_batches import CaseBatch, CaseBatches
@@ -32,8 +35,8 @@ from training.ranking.features.genre_search import TrackGenres
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.schema_fields import further_profile_fields, load_track_statistics
 from training.ranking.features.track_statistics import COUNTS
-from training.ranking.fitted_ranker import FittedRanker, build_ranking_features
-from training.ranking.ranker import Ranker, RankerConfig, TreeConfig
+from training.ranking.fitted_ranker import WEIGHTS, FittedRanker, build_ranking_features
+from training.ranking.ranker import Ranker, RankerConfig, TrainingConfig, TreeConfig
 from training.ranking.registry import RANKERS
 
 LOSS_WEIGHTS = {"not_skipped": 1.0, "full_play": 0.3, "click": 1.0, "like": 0.3}
@@ -83,16 +86,17 @@ def fit_ranker(
         label_R = batches.cases.labels_RT[:, 0]
         trees = BoostedTrees.fit(batches.dense_features.features_RN, label_R, config.trees.count, config.seed, threads)
         features = replace(features, trees=trees)
-    steps_per_epoch = -(-len(batches) // training.batch_size)
-    dense_steps = training.dense_epochs * -(-len(batches) // DENSE_BATCH_SIZE)
-    training = replace(training, steps=training.steps or dense_steps + training.epochs * steps_per_epoch)
+    dense_steps, epoch_steps, id_steps = _plan_steps(training, len(batches), data.warm_start is not None)
+    training = replace(training, steps=training.steps or dense_steps + epoch_steps)
     config = replace(config, training=training)
 
     torch.manual_seed(config.seed)
     model = RANKERS[name](config, count_item_frequencies(train_cases, data), cases.tasks)
     sample = batches[_evenly_spaced_rows(len(batches), QUANTILE_SAMPLE_SIZE)]
     model.fit_quantiles(sample.users, sample.candidates)
-    module = RankerModule(model, config, range(dense_steps, dense_steps + training.id_epochs * steps_per_epoch))
+    if data.warm_start is not None:
+        copy_weights(model, load_file(data.warm_start.folder / WEIGHTS), data.warm_start.vocabulary, data.vocabulary)
+    module = RankerModule(model, config, range(dense_steps, dense_steps + id_steps))
     validation = CaseBatches(
         validation_cases.take(_evenly_spaced_rows(len(validation_cases), VALIDATION_CASES)), offline, service, features
     )
@@ -126,6 +130,15 @@ def fit_ranker(
         "missing_tasks": missing_tasks(cases),
     }
     return FittedRanker(model, features, resolved, measures)
+
+
+def _plan_steps(training: TrainingConfig, cases: int, is_warm: bool) -> tuple[int, int, int]:
+    """Return the steps over dense features, those over all inputs, and the first of these that update ids."""
+    steps_per_epoch = -(-cases // training.batch_size)
+    dense_steps = training.dense_epochs * -(-cases // DENSE_BATCH_SIZE)
+    planned = (dense_steps, training.epochs * steps_per_epoch, training.id_epochs * steps_per_epoch)
+    dense, steps, id_steps = map(warm_steps, planned) if is_warm else planned
+    return dense, steps, id_steps
 
 
 def _resolve_inputs(

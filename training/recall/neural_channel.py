@@ -21,6 +21,7 @@ from training.data.recall_cases import RecallCases, recall_table, validation_obj
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch, load_user_batches
 from training.data.vocabulary import Vocabulary
+from training.data.warm_start import warm_steps
 from training.engine.config_io import change_config, config_from_dict
 from training.engine.workspace import write_json
 from training.index.cold_start import ColdStartIndex, compute_cold_item_thresholds
@@ -169,6 +170,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         if not len(source) or not data.catalog_V.any():
             return channel
         channel.prepare_network(source, config)
+        planned = channel._start_warm(data, config)
         early_stopping = config.validation
         cases = data.recall_cases("validation").sample(
             early_stopping.cases_per_user, config.seed, early_stopping.max_cases
@@ -189,13 +191,13 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
             return value
 
         schedule = trainer.Schedule(
-            early_stopping.early_stopping_step or config.optimizer.steps,
-            early_stopping.validate_every if is_early_stopped else 0,
+            early_stopping.early_stopping_step or planned.optimizer.steps,
+            min(early_stopping.validate_every, planned.optimizer.steps) if is_early_stopped else 0,
             early_stopping.patience,
             seed=config.seed,
         )
         network.train()
-        objective: Any = channel.build_objective(source, config, data.catalog_V)
+        objective: Any = channel.build_objective(source, planned, data.catalog_V)
         record = trainer.fit(
             objective,
             objective.batch_at,
@@ -213,6 +215,16 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
             lambda: sample_tuning_requests(data, cls.feature_service, config.seed)
         )
         return channel
+
+    def _start_warm(self, data: TrainingData, config: NeuralConfig) -> NeuralConfig:
+        """Copy the weights of the fit that this one continues, if any; returns the config of the shorter training."""
+        if data.warm_start is None:
+            return config
+        from training.nn.warm_weights import copy_weights
+
+        stored = load_file(data.warm_start.folder / f"{self.name}.safetensors")
+        copy_weights(self.network, stored, data.warm_start.vocabulary, data.vocabulary)
+        return change_config(config, {"optimizer.steps": warm_steps(config.optimizer.steps)})
 
     def measures(self) -> dict[str, Any]:
         """Steps, seconds, validation recall and properties of the index; tuning results of the channel."""
