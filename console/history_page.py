@@ -3,48 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from config.settings import Settings
+from console.charts import Chart
 from console.releases import Release, list_releases
 from console.templates import render
 from storage import object_store
 from storage.report_history import read_history
 
 DRIFT_METRICS = ("action_drift", "length_drift", "volume_ratio")
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Lines over time, drawn by `static/charts.js` and listed as a table.
-
-    Attributes:
-        title: Heading.
-        note: What the lines are, and how to read them.
-        unit: Unit of the values; "%" for shares, which are multiplied by 100 for display.
-        lines: Name of each line.
-        labels: Date or time of each point, ISO 8601.
-        values: Values of each line, None where there is none.
-    """
-
-    title: str
-    note: str
-    unit: str
-    lines: Sequence[str]
-    labels: Sequence[str]
-    values: Sequence[Sequence[float | None]]
-
-    @property
-    def rows(self) -> list[tuple[str, ...]]:
-        """Rows of the table, newest first."""
-        columns = zip(*self.values, strict=True)
-        return [(label, *map(self._format, row)) for label, row in zip(self.labels, columns, strict=True)][::-1]
-
-    def _format(self, value: float | None) -> str:
-        if value is None:
-            return ""
-        return f"{value:.3%}" if self.unit == "%" else f"{value:.4f}"
 
 
 def render_history_page(settings: Settings) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import UndefinedError
 
 from config.settings import Settings
+from console.quality_page import summarize_quality
 from console.templates import render
 from training.evaluation.report.verdicts import gate_baseline
 
@@ -89,10 +90,13 @@ class Report:
     make_command: str  # command that generates the report
     json_path: str = ""  # JSON content below SEGUE_HOME from which the summary is computed
     summarize: Callable[[ReportContent], str] = no_summary
+    url: str = ""  # path in the console of a report with a page of its own
 
     @property
     def url_path(self) -> str:
         """URL path in the console."""
+        if self.url:
+            return self.url
         file = Path(self.path)
         return f"/read/{file.stem}" if file.suffix in (".json", ".md") else f"/{self.path}"
 
@@ -115,6 +119,8 @@ class Report:
 REPORTS = (
     Report("Evaluation", "reports/evaluation.html", "channels, fusion, rankers and slate against heuristic baselines, with plots",
            "make run", "reports/evaluation.json", summarize_evaluation),
+    Report("Data quality", "reports/data_quality.json", "rows, nulls and distributions of every mart by day, against the week before",
+           "make run", "reports/data_quality.json", summarize_quality, "/quality"),
     Report("Data docs, landed", "reports/data_docs/landed/outcome.html", "expectations on landed events, and their results",
            "make run", "reports/data_docs/landed/outcome.json", summarize_validation),
     Report("Data docs, marts", "reports/data_docs/marts/outcome.html", "expectations on every mart, and their results",

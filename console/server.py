@@ -30,6 +30,7 @@ from console.data_page import render_data_page
 from console.history_page import render_history_page
 from console.index_page import render_index, render_release
 from console.live import INTERVAL_S, MetricsSampler
+from console.quality_page import render_quality_page, render_table_page
 from console.recommender import read_degraded_parts, read_services
 from console.releases import list_releases
 from console.reports import render_missing_report, render_report
@@ -157,6 +158,10 @@ class Handler(SimpleHTTPRequestHandler):
             return render_index(self._settings_for_client(), read_degraded_parts(self.settings))
         if parts == ["data"]:
             return render_data_page(self.settings)
+        if parts == ["quality"]:
+            return render_quality_page(self.settings)
+        if len(parts) == 2 and parts[0] == "quality":
+            return render_table_page(parts[1], self.settings)
         if len(parts) == 2 and parts[0] == "releases":
             return render_release(parts[1], self._settings_for_client())
         return render_report(parts[1], self.settings) if len(parts) == 2 and parts[0] == "read" else None

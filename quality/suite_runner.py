@@ -1,4 +1,4 @@
-"""Runs expectation suites over tables with Great Expectations and builds the data docs."""
+"""Runs expectation suites over tables with Great Expectations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import great_expectations as gx
@@ -14,12 +13,12 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from config import settings
 from quality import bots, content_metrics, suites, table_metrics, tables
+from quality.checks import Check, build_check
 from quality.engine import Engine
 from quality.suites import Suite
 from quality.tables import Table
 from storage import object_store, track_content
 
-SITE = "segue"
 LANDED_SUITE = "landed_listening_events"
 
 
@@ -46,31 +45,21 @@ class SuiteResult:
     notes: tuple[str, ...]  # metrics that could not be computed, and why
     measured: dict[str, MeasuredMetric] = field(default_factory=dict)  # metrics of the whole table by name
     passed: tuple[str, ...] = ()  # each expectation that held
+    checks: tuple[Check, ...] = ()  # each expectation in words
 
 
 class Validator:
-    """One validation run: validates tables one after the other, then builds one site for all of them.
+    """One validation run: validates tables one after the other.
 
     Args:
-        site_folder: Folder of the data docs.
         engine: Source of the validated rows.
     """
 
-    def __init__(self, site_folder: Path, engine: Engine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._context = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)  # they would fill the task logs
         self._source = engine.data_source(self._context)
-        # Replace the three sites that Great Expectations builds by default with one in `site_folder`.
-        for name in list(self._context.get_site_names()):
-            self._context.delete_data_docs_site(name)
-        backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site_folder)}
-        site: Any = {
-            "class_name": "SiteBuilder",
-            "store_backend": backend,
-            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-        }
-        self._context.add_data_docs_site(SITE, site)
 
     def run(self, name: str, frame: Any, suite: Suite, metrics: table_metrics.TableMetrics) -> SuiteResult:
         """Validate the rows of one table, including its metric columns.
@@ -94,11 +83,8 @@ class Validator:
             notes=tuple(metrics.notes),
             measured=_limited_metrics(suite, metrics),
             passed=tuple(_describe_expectation(item.expectation_config) for item in result.results if item.success),
+            checks=tuple(build_check(item) for item in result.results),
         )
-
-    def build_docs(self) -> None:
-        """Write `index.html` and one page per suite and result."""
-        self._context.build_data_docs(site_names=[SITE])
 
 
 def validate_landed(

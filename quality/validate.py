@@ -46,9 +46,9 @@ def create_engine(name: str, tables: Path | None = None) -> Engine:
 
 
 def render_page(stage: str, as_of: str, results: Sequence[SuiteResult], error: str | None = None) -> str:
-    """Self-contained HTML page with one row per suite (expectations, failures, notes) and one per table metric with its limits.
+    """Self-contained HTML page: suites, their expectations with what was observed, and table metrics with their limits.
 
-    Great Expectations' own pages load style sheets and table code from the network and are empty without it.
+    It replaces Great Expectations' own pages, which load style sheets and table code from the network and are empty without it.
 
     Args:
         stage: Name of the validated stage.
@@ -62,11 +62,10 @@ def render_page(stage: str, as_of: str, results: Sequence[SuiteResult], error: s
         for name, metric in result.measured.items()
         if metric.minimum != metric.maximum  # a metric with a single allowed value is listed as a failure if it differs
     ]
-    failures = sum(len(result.failed) for result in results)
     return (
         create_environment(TEMPLATES)
         .get_template("validation.html")
-        .render(stage=stage, as_of=as_of, results=results, error=error, failures=failures, metrics=metrics)
+        .render(stage=stage, as_of=as_of, results=results, error=error, metrics=metrics)
     )
 
 
@@ -78,7 +77,7 @@ def render_json(stage: str, as_of: str, results: Sequence[SuiteResult], error: s
 
 
 def write_page(site: Path, page: str, data: str) -> Path:
-    """Write the page and its JSON into the folder of Great Expectations' pages; return the path of the page."""
+    """Write the page and its JSON into the folder of a stage; return the path of the page."""
     site.mkdir(parents=True, exist_ok=True)
     (site / "outcome.json").write_text(data + "\n")
     (site / "outcome.html").write_text(page)
@@ -92,6 +91,28 @@ def record_metrics(history: Path, as_of: str, results: Sequence[SuiteResult]) ->
         append_to_history(history, as_of, values)
 
 
+def write_profile(home: settings.Settings, as_of: date) -> None:
+    """Write the profile of the published marts by day, `data_quality.json`."""
+    from quality.daily_profile import profile_marts
+    from quality.suites import MARTS
+    from storage.object_store import fetch_marts
+
+    times = {name: suite.newest for name, suite in MARTS.items() if suite.newest is not None}
+    profile = profile_marts(fetch_marts(home), times, as_of)
+    (home.reports / "data_quality.json").write_text(json.dumps(profile) + "\n")
+
+
+def print_results(results: Sequence[SuiteResult]) -> int:
+    """Print one line per suite, per note and per failed expectation; return the number of failed expectations."""
+    for result in results:
+        print(f"{'FAILED' if result.failed else 'ok':6} {result.suite}: {result.expectations} expectations")
+        for note in result.notes:
+            print(f"       note: {note}")
+        for line in result.failed:
+            print(f"       failed: {line}")
+    return sum(len(result.failed) for result in results)
+
+
 def _format_value(metric: MeasuredMetric) -> str:
     return "not known" if metric.value is None else f"{metric.value:.4g}"
 
@@ -103,7 +124,7 @@ def _format_limits(metric: MeasuredMetric) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Validate, print one line per suite and per failed expectation, and build the data docs in any case."""
+    """Validate, print one line per suite and per failed expectation, and write the pages in any case."""
     parser = argparse.ArgumentParser(prog="python -m quality.validate", description=__doc__)
     parser.add_argument("--as-of", type=date.fromisoformat, required=True, help="first unknown day, YYYY-MM-DD")
     parser.add_argument(
@@ -125,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for stage in STAGES if options.stage == "all" else [options.stage]:
             site = home.reports / "data_docs" / stage
-            validator = Validator(site, engine)
+            validator = Validator(engine)
             stage_results: list[SuiteResult] = []
             error_message = None
             try:
@@ -135,13 +156,14 @@ def main(arguments: list[str] | None = None) -> int:
                 raise
             finally:
                 if options.suite is None:
-                    validator.build_docs()
                     content = (stage, options.as_of.isoformat(), stage_results, error_message)
                     pages.append(write_page(site, render_page(*content), render_json(*content)))
                     record_metrics(
                         home.reports / "history" / f"{stage}.jsonl", options.as_of.isoformat(), stage_results
                     )
             results += stage_results
+            if stage == "marts" and options.suite is None:
+                write_profile(home, options.as_of)
         if not results:
             if options.suite is None:
                 raise TableError(f"stage {options.stage} has no table; run `python -m training.content.encode` first")
@@ -151,13 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     finally:
         engine.close()
-    for result in results:
-        print(f"{'FAILED' if result.failed else 'ok':6} {result.suite}: {result.expectations} expectations")
-        for note in result.notes:
-            print(f"       note: {note}")
-        for line in result.failed:
-            print(f"       failed: {line}")
-    failures = sum(len(result.failed) for result in results)
+    failures = print_results(results)
     print(f"{failures} failed expectations" + "".join(f"; data docs: {path}" for path in pages))
     return 1 if failures else 0
 

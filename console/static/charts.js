@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const POLL_MS = 5000;
-  const COLORS = ["#4477aa", "#cc6677", "#228833", "#aa8800"];
+  const COLORS = ["--series-1", "--series-2", "--series-3", "--series-4"]; // variables of the style sheet
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const resolved = (name) => { // light-dark() of the style sheet as a color that a canvas accepts
     const probe = document.createElement("span");
@@ -24,7 +24,7 @@
       scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 1] } },
       axes: [axis, { ...axis, size: 70, values: (_, ticks) => ticks.map(format) }],
       series: [{}, ...names.map((name, index) => ({
-        label: name, stroke: COLORS[index % COLORS.length], width: 2, spanGaps: true, value: (_, value) => format(value),
+        label: name, stroke: resolved(COLORS[index % COLORS.length]), width: 2, spanGaps: true, value: (_, value) => format(value),
         points: { show: times.length < 60 },
       }))],
     };

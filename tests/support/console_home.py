@@ -59,6 +59,30 @@ MANIFEST: dict[str, Any] = {
     "released_at": "2026-06-10T03:00:00+00:00",
 }
 
+DAYS = [f"2026-06-{day:02}" for day in range(2, 10)]
+QUALITY: dict[str, Any] = {
+    "as_of": "2026-06-10",
+    "max_drift": 0.2,
+    "tables": [
+        {
+            "name": "events",
+            "time_column": "known_at",
+            "rows": 4000,
+            "newest_at": "2026-06-09 22:00:00",
+            "days": DAYS,
+            "row_counts": [200] * 7 + [50],
+            "columns": [
+                {"name": "scene", "type": "VARCHAR", "null_rates": [0.0] * 7 + [0.25], "drift": [None] * 8, "week_drift": 0.0,
+                 "bins": [["daily", 1.0, 1.0]]},
+                {"name": "action", "type": "VARCHAR", "null_rates": [0.0] * 8, "drift": [None, *[0.1] * 7], "week_drift": 0.4,
+                 "bins": [["play", 0.6, 1.0], ["<skip>", 0.4, 0.0]]},
+            ],
+        },
+        {"name": "exposures", "time_column": "shown_at", "rows": 0, "newest_at": None, "days": [], "row_counts": [],
+         "columns": []},
+    ],
+}  # fmt: skip
+
 
 def write(file: Path, content: object) -> None:
     """Write text unchanged, anything else as JSON."""
@@ -93,6 +117,7 @@ def write_reports(here: Settings) -> None:
     outcome = {"stage": "landed", "as_of": "2026-06-10", "error": None, "suites": [suite]}
     write(here.reports / "data_docs" / "landed" / "outcome.html", "landed")
     write(here.reports / "data_docs" / "landed" / "outcome.json", outcome)
+    write(here.reports / "data_quality.json", QUALITY)
     add_release(here, {"release": "first", "released_at": "2026-06-01T03:00:00+00:00", "as_of": "2026-06-01"})
     add_release(here, MANIFEST)
     add_release(here, {"release": "half", "released_at": "2026-06-11T03:00:00+00:00"}, is_whole=False)

@@ -105,6 +105,8 @@ def test_every_link_of_every_page_works(console):
     assert {
         "/read/benchmark",
         "/read/skew",
+        "/quality",
+        "/quality/events",
         "/read/ablation_ranking_history",
         "/releases/second",
         "/releases/first",
@@ -197,6 +199,8 @@ def test_pages_are_accessible_on_a_phone(console, scheme):
                 "/live",
                 "/history",
                 "/data",
+                "/quality",
+                "/quality/events",
                 "/actions/canary?release=first",
                 "/releases/second",
                 "/read/benchmark",

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from markupsafe import escape
 
+from quality.checks import Check
 from quality.duckdb_engine import DuckDBEngine
 from quality.suite_runner import SuiteResult
 from quality.validate import main, render_page
@@ -29,20 +30,23 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     os.environ.update(before)
 
 
-def test_valid_tables_pass_and_docs_are_built(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_valid_tables_pass_and_pages_are_written(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--as-of", AS_OF]) == 0
     printed = capsys.readouterr().out
     assert "FAILED" not in printed
     assert "not enough data" not in printed
     assert printed.count("ok ") == len(ROWS) + 2
     for stage in ("landed", "marts"):
-        assert (home / "reports" / "data_docs" / stage / "index.html").is_file()
         page = (home / "reports" / "data_docs" / stage / "outcome.html").read_text()
-        assert "0 failed expectations" in page
+        assert '<strong class="good">0</strong> failed expectations' in page
         for suite in json.loads((home / "reports" / "data_docs" / stage / "outcome.json").read_text())["suites"]:
             assert len(suite["passed"]) == suite["expectations"] > 0
-            assert all(f"<li>{escape(line)}</li>" in page for line in suite["passed"])
+            assert len(suite["checks"]) == suite["expectations"]
+            assert all(escape(check["text"]) in page and check["is_passed"] for check in suite["checks"])
         assert not any(remote in page for remote in ("http://", "https://", "<script", "stylesheet"))
+    profile = json.loads((home / "reports" / "data_quality.json").read_text())
+    tables = {table["name"]: table for table in profile["tables"]}
+    assert tables["events"]["row_counts"][-1] > 4000 and "tracks" not in tables, "tracks have no time"
 
 
 @pytest.mark.parametrize(
@@ -75,12 +79,17 @@ def test_invalid_mart_fails_its_expectation(
     assert f"failed: {expectation}" in printed
     page = (home / "reports" / "data_docs" / "marts" / "outcome.html").read_text()
     assert page.count('<td class="bad">') == 1
-    assert escape(expectation) in page
+    assert f'<details open id="{mart}">' in page
     suites = json.loads((home / "reports" / "data_docs" / "marts" / "outcome.json").read_text())["suites"]
     (failed_suite,) = (suite for suite in suites if suite["suite"] == mart)
     assert len(failed_suite["passed"]) == failed_suite["expectations"] - len(failed_suite["failed"])
-    results = (home / "reports" / "data_docs" / "marts" / "validations").rglob("*.html")
-    assert any(mart in str(path) for path in results)
+    (check,) = (check for check in failed_suite["checks"] if not check["is_passed"])
+    assert check["column"] in expectation or check["column"] in (
+        "the table",
+        "listens_total",
+        "plays",
+        "duplicate keys",
+    )
 
 
 def test_rows_of_earlier_weeks_are_not_validated_again(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,11 +104,12 @@ def test_rows_of_earlier_weeks_are_not_validated_again(home: Path, capsys: pytes
 
 
 def test_page_escapes_values_from_the_data() -> None:
-    result = SuiteResult("<suite>", 1, failed=("<script>alert(1)</script>",), notes=("a & b",))
+    checks = (Check("<i>column", "is one of <a>", "1 of 2 rows, such as <script>alert(1)</script>", False),)
+    result = SuiteResult("<suite>", 1, failed=("<script>",), notes=("a & b",), checks=checks)
     page = render_page("marts", AS_OF, [result], error=None)
     assert "&lt;script&gt;" in page
     assert "<script" not in page
-    assert "&lt;suite&gt;" in page
+    assert "&lt;suite&gt;" in page and "&lt;i&gt;column" in page
     assert "a &amp; b" in page
 
 

@@ -10,6 +10,7 @@ from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES
 from training.evaluation.baselines.tuned import BASELINES
 from training.evaluation.report.charts import Bar, by_value
 from training.evaluation.report.verdicts import OWN_LISTS, REACHABLE, difference_class
+from web.metric_names import format_metric_name
 
 BASELINE_NAMES = (*BASELINES, *HEURISTIC_BASELINES, "artist_popularity")
 # Over all targets, differences to these baselines are large and significant; in a chart they would dwarf the others.
@@ -76,7 +77,11 @@ def ranking_values(content: Content) -> dict[str, Any]:
         "head_tasks": list(dict.fromkeys(task for row in heads.values() for task in row["wants"])),
         "head_bars": by_value(
             [
-                Bar(f"{task}: combined − own head", row["difference"], difference_class(row["difference"]))
+                Bar(
+                    f"{format_metric_name(task)}: combined − own head",
+                    row["difference"],
+                    difference_class(row["difference"]),
+                )
                 for task, row in (content["heads"].items() if heads else ())
             ]
         ),

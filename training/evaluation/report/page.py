@@ -24,6 +24,7 @@ from training.evaluation.report.release_comparison import compare_choices, compa
 from training.evaluation.report.sweeps import recall_sweeps, slate_sweeps
 from training.evaluation.report.verdicts import Gate, build_tiles, difference_class, gate_baseline
 from web import create_environment
+from web.metric_names import format_metric_name
 
 SPLITS = {
     "user_time": "per-user time split: the first 80 % of a user's plays train, the next 10 % validate, the last 10 % test. "
@@ -114,12 +115,18 @@ def format_weights(weights: Mapping[str, float], only_used: bool = False) -> str
     return ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight or not only_used)
 
 
+def format_task_weights(weights: Mapping[str, float]) -> str:
+    """The same for tasks, with their names."""
+    return format_weights({format_metric_name(task): weight for task, weight in weights.items()})
+
+
 FILTERS = {
     "decimal": format_decimal,
     "difference_class": difference_class,
     "group_names": group_names,
     "order_rows": order_rows,
     "row_class": row_class,
+    "task_weights": format_task_weights,
     "weights": format_weights,
 }
 """Filters of the report's templates."""

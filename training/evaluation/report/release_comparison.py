@@ -16,7 +16,7 @@ LIST_METRICS = (("served", "recall_at_30", "all"), ("served", "recall_at_30", "r
                 ("served", "recall_at_30", "reachable"), ("served", "ndcg_at_10", "all"))  # fmt: skip
 CANDIDATE_METRICS = (("fused", "recall_at_50", "all"), ("fused", "recall_at_200", "all"),
                      ("fused", "recall_at_200", "repeat"), ("fused", "recall_at_200", "reachable"))  # fmt: skip
-RANKING_METRICS = ("auc", "gauc", "logloss", "ece")
+RANKING_METRICS = ("gauc", "logloss")
 
 Manifest = Mapping[str, Any]
 Interval = Sequence[float | None]

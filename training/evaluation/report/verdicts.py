@@ -118,7 +118,13 @@ def _gate_tile(gate: Gate | None, baseline: str) -> Tile:
         return Tile(title, "gain", "passed", f"no worse than {baseline}" + (" and production" if gate.previous else ""))
     if gate.forced:
         return Tile(title, "loss", "overruled", gate.forced)
-    return Tile(title, "loss", "refused", next((reason for reason in gate.reasons if "FAILS" in reason), ""))
+    return Tile(
+        title, "loss", "refused", _name_metric(next((reason for reason in gate.reasons if "FAILS" in reason), ""))
+    )
+
+
+def _name_metric(text: str) -> str:
+    return text.replace(GATE_METRIC, format_metric_name(GATE_METRIC))
 
 
 def _tile(title: str, interval: Interval | None, other: str, metric: str) -> Tile:

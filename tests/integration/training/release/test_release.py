@@ -251,7 +251,7 @@ def test_worse_than_a_baseline_is_refused(released_workspace: Workspace) -> None
     change(released_workspace, +0.9, name="most_played")
     outcome = release(released_workspace)
     assert outcome.status == "refused" and "best heuristic baseline most_played" in outcome.lines[0]
-    assert ">refused</p><p>FAILS: slate recall_at_30" in report(released_workspace)
+    assert ">refused</p><p>FAILS: slate recall@30" in report(released_workspace)
     assert open_pointer().active == before
 
 

@@ -71,14 +71,14 @@ def test_the_first_tile_is_the_decision_of_the_gate(gate: Gate, text: str, kind:
 
 def test_releases_are_compared_metric_by_metric() -> None:
     def manifest(recall: float, log_loss: float) -> dict:
-        ranking = {"sum_pooling": {"not_skipped": {"auc": interval(0.7), "logloss": interval(log_loss)}}}
+        ranking = {"sum_pooling": {"not_skipped": {"gauc": interval(0.7), "logloss": interval(log_loss)}}}
         slate = {"served": {"recall_at_30": {"all": interval(recall)}}}
         return {"ranker": "sum_pooling", "metrics": {"slate": slate, "ranking": ranking}}
 
     rows = {row.name: row for row in compare_metrics(manifest(0.3, 0.5), manifest(0.2, 0.4))}
     assert rows["served list: recall@30"].kind == "gain"
     assert rows["ranker: not skipped, log loss"].kind == "loss"
-    assert rows["ranker: not skipped, AUC"].kind == "unclear"
-    assert set(rows) == {"served list: recall@30", "ranker: not skipped, AUC", "ranker: not skipped, log loss"}
+    assert rows["ranker: not skipped, GAUC"].kind == "unclear"
+    assert set(rows) == {"served list: recall@30", "ranker: not skipped, GAUC", "ranker: not skipped, log loss"}
     (first, *_) = compare_metrics(manifest(0.3, 0.5), manifest(0.29, 0.5), [0.01, 0.005, 0.015])
     assert (first.name, first.kind) == ("served list: recall@30, paired", "gain")

@@ -1,0 +1,149 @@
+"""Pages of the data quality: rows, freshness, null rates and distributions of each mart by day, against the week before.
+
+They show `reports/data_quality.json`, which the validation of the marts writes, and the results of the expectations.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from config.settings import Settings
+from console.charts import Chart, sparkline
+from console.templates import render
+
+SHOWN_LINES = 4  # columns of the drift chart, those that moved most
+OPEN_COLUMNS = 3  # columns whose distribution is shown without a click
+WEEK_DAYS = 7
+
+Profile = Mapping[str, Any]
+
+
+def render_quality_page(settings: Settings) -> str | None:
+    """Page with one row per mart; None if the marts were not profiled yet."""
+    profile = read_profile(settings)
+    if profile is None:
+        return None
+    verdicts = _read_verdicts(settings)
+    return render(
+        "quality.html",
+        as_of=profile["as_of"],
+        max_drift=profile["max_drift"],
+        tables=[
+            _summarize(table, profile, verdicts.get(table["name"])) for table in profile["tables"] if table["days"]
+        ],
+        empty=[table["name"] for table in profile["tables"] if not table["days"]],
+    )
+
+
+def render_table_page(name: str, settings: Settings) -> str | None:
+    """Page of one mart; None if it was not profiled, or has no rows."""
+    profile = read_profile(settings)
+    tables = [table for table in (profile or {}).get("tables", []) if table["name"] == name and table["days"]]
+    if profile is None or not tables:
+        return None
+    table, verdicts = tables[0], _read_verdicts(settings)
+    columns = sorted(table["columns"], key=lambda column: -(column["week_drift"] or 0.0))
+    return render(
+        "quality_table.html",
+        table=table,
+        as_of=profile["as_of"],
+        max_drift=profile["max_drift"],
+        summary=_summarize(table, profile, verdicts.get(name)),
+        charts=[_row_chart(table), _drift_chart(table, columns)],
+        columns=[
+            {
+                **column,
+                "null_rate": column["null_rates"][-1],
+                "null_rate_before": _mean(column["null_rates"][-1 - WEEK_DAYS : -1]),
+                "spark": sparkline(column["drift"], profile["max_drift"]),
+                "is_open": number < OPEN_COLUMNS,
+                "largest": max((max(newest, before) for _, newest, before in column["bins"]), default=1.0),
+            }
+            for number, column in enumerate(columns)
+        ],
+    )
+
+
+def read_profile(settings: Settings) -> Profile | None:
+    """Content of `data_quality.json`; None if it is missing or malformed."""
+    try:
+        content = json.loads((settings.reports / "data_quality.json").read_text(encoding="utf-8"))
+        return content if isinstance(content["tables"], list) and content["max_drift"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def summarize_quality(content: Profile) -> str:
+    """Number of columns that moved, and their names."""
+    limit = content["max_drift"]
+    moved = [
+        f"{table['name']}.{column['name']}"
+        for table in content["tables"]
+        for column in table["columns"]
+        if (column["week_drift"] or 0.0) > limit
+    ]
+    columns = sum(len(table["columns"]) for table in content["tables"])
+    return f"as of {content['as_of']}: {len(moved)} of {columns} columns moved" + (
+        f": {', '.join(moved)}" if moved else ""
+    )
+
+
+def _summarize(table: Profile, profile: Profile, verdict: tuple[int, int] | None) -> dict[str, Any]:
+    counts = table["row_counts"]
+    # Batch features of a day have the time of the next midnight, so the last day may be `as_of`, without rows of its own.
+    before = _mean(counts[-1 - WEEK_DAYS : -1])
+    drifts = [column["week_drift"] or 0.0 for column in table["columns"]]
+    return {
+        "name": table["name"],
+        "rows": table["rows"],
+        "newest_at": table["newest_at"],
+        "hours": _hours_before(table["newest_at"], profile["as_of"]),
+        "newest_rows": counts[-1],
+        "change": None if not before else counts[-1] / before - 1,
+        "spark": sparkline(counts),
+        "moved": sum(drift > profile["max_drift"] for drift in drifts),
+        "columns": len(drifts),
+        "largest_drift": max(drifts, default=0.0),
+        "verdict": verdict,
+    }
+
+
+def _row_chart(table: Profile) -> Chart:
+    counts = table["row_counts"]
+    means = [None if day < WEEK_DAYS else _mean(counts[day - WEEK_DAYS : day]) for day in range(len(counts))]
+    note = "rows by day, and their mean over the seven days before"
+    return Chart("Rows", note, "", ("rows", "mean of the week before"), table["days"], [counts, means])
+
+
+def _drift_chart(table: Profile, columns: Sequence[Profile]) -> Chart:
+    shown = [column for column in columns if any(value is not None for value in column["drift"])][:SHOWN_LINES]
+    note = (
+        "distance of each day's distribution from the seven days before it, of the columns that moved most: 0 is equal, 1 is "
+        "disjoint. Days with few rows differ by chance"
+    )
+    days = table["days"] if shown else []
+    return Chart(
+        "Drift by column", note, "", [column["name"] for column in shown], days, [column["drift"] for column in shown]
+    )
+
+
+def _read_verdicts(settings: Settings) -> dict[str, tuple[int, int]]:
+    """Mart → failed and all expectations."""
+    try:
+        content = json.loads((settings.reports / "data_docs" / "marts" / "outcome.json").read_text(encoding="utf-8"))
+        return {suite["suite"]: (len(suite["failed"]), suite["expectations"]) for suite in content["suites"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _hours_before(newest_at: str, as_of: str) -> float:
+    """Hours from the newest row to the end of the last known day; 0 if it is later."""
+    return max((datetime.fromisoformat(as_of) - datetime.fromisoformat(newest_at)).total_seconds() / 3600, 0.0)

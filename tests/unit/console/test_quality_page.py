@@ -1,0 +1,64 @@
+"""Pages of the data quality."""
+
+import json
+
+import pytest
+
+from config import settings
+from console.charts import sparkline
+from console.quality_page import render_quality_page, render_table_page, summarize_quality
+from tests.support.console_home import QUALITY
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    found = settings.load_settings()
+    found.reports.mkdir(parents=True)
+    (found.reports / "data_quality.json").write_text(json.dumps(QUALITY))
+    return found
+
+
+def test_marts_are_listed_with_freshness_change_and_columns_that_moved(here):
+    page = render_quality_page(here)
+    assert '<a href="/quality/events">events</a>' in page and "4,000 rows" in page
+    assert '<span class="bad">-75%</span>' in page, "50 rows after seven days of 200"
+    assert '<span class="bad">1</span> of 2' in page
+    assert '<td class="number">2.0</td>' in page, "hours from the newest row to the end of the day"
+    assert "Without rows: exposures." in page
+
+
+def test_results_of_expectations_are_linked(here):
+    outcome = {"suites": [{"suite": "events", "failed": ["x"], "expectations": 17}]}
+    (here.reports / "data_docs" / "marts").mkdir(parents=True)
+    (here.reports / "data_docs" / "marts" / "outcome.json").write_text(json.dumps(outcome))
+    link = '<a href="/reports/data_docs/marts/outcome.html#events" class="bad">1 of 17 failed</a>'
+    assert link in render_quality_page(here)
+
+
+def test_columns_of_a_mart_are_sorted_by_their_drift(here):
+    page = render_table_page("events", here)
+    assert page.index('<a href="#action">') < page.index('<a href="#scene">')
+    assert '<span class="bad">0.400</span>' in page
+    assert "&lt;skip&gt;" in page and "<skip>" not in page
+    assert '<td class="number">25.0%</td><td class="number">0.0%</td>' in page, "nulls of the newest day, and before"
+
+
+@pytest.mark.parametrize("name", ["exposures", "unknown", "../x"])
+def test_marts_without_rows_have_no_page(here, name):
+    assert render_table_page(name, here) is None
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", '{"as_of": 1}'])
+def test_a_malformed_profile_has_no_page(here, broken):
+    (here.reports / "data_quality.json").write_text(broken)
+    assert render_quality_page(here) is None and render_table_page("events", here) is None
+
+
+def test_the_summary_names_columns_that_moved():
+    assert summarize_quality(QUALITY) == "as of 2026-06-10: 1 of 2 columns moved: events.action"
+
+
+def test_gaps_interrupt_a_sparkline():
+    assert sparkline([0.0, 1.0, None, 2.0, 2.0]) == ["1.0,24.0 30.5,13.0", "89.5,2.0 119.0,2.0"]
+    assert sparkline([]) == [] and sparkline([0, 0]) == ["1.0,24.0 119.0,24.0"]
