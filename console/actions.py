@@ -17,6 +17,9 @@ from config.settings import ROOT, Settings
 TIMEOUT_S = 120.0
 SHOWN_ACTIONS = 50
 RELEASE_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+EXPERIMENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_. -]{0,63}")
+WITHOUT_RELEASE = ("roll_back", "stop_experiment")
+"""Actions whose form has no release."""
 
 
 class InvalidActionError(ValueError):
@@ -51,6 +54,22 @@ def _share(values: Mapping[str, str]) -> str:
     return f"{percent / 100:g}"
 
 
+def _experiment(values: Mapping[str, str]) -> str:
+    name = values.get("experiment", "")
+    if not EXPERIMENT_NAME.fullmatch(name):
+        raise InvalidActionError(
+            f"experiment {name[:100]!r} is not a name; use letters, digits, spaces and _.-, at most 64, and begin with a letter"
+        )
+    return name
+
+
+def _start_experiment(values: Mapping[str, str]) -> list[str]:
+    share = _share(values)
+    if share == "0":
+        raise InvalidActionError("percent 0 starts nothing; give a share of the users, or stop the experiment instead")
+    return ["canary", _release(values), "--share", share, "--experiment", _experiment(values)]
+
+
 ACTIONS = {
     "roll_back": Action(
         "Roll back",
@@ -66,6 +85,17 @@ ACTIONS = {
         "Canary",
         "This share of the users gets this release, and the experiment report compares it with the one in service. 0 ends it.",
         lambda values: ["canary", _release(values), "--share", _share(values)],
+    ),
+    "start_experiment": Action(
+        "Start experiment",
+        "This share of the users gets this release for the time of the experiment; the others keep the one in service. A hash of "
+        "the name and the user decides who, and the daily run compares both with intervals that hold at every look.",
+        _start_experiment,
+    ),
+    "stop_experiment": Action(
+        "Stop experiment",
+        "All users get the release in service. The users and the time of the experiment stay in its report.",
+        lambda _: ["end"],
     ),
 }
 

@@ -47,11 +47,11 @@ class Release:
 
 def list_releases(settings: Settings) -> list[Release]:
     """Complete releases of the store: the one in service first, then the newest first."""
-    pointer, shares = _read_json(settings.releases / "active.json"), _read_json(settings.releases / "shares.json")
+    pointer, shares = read_json(settings.releases / "active.json"), read_json(settings.releases / "shares.json")
     releases = []
     for file in (settings.releases / FOLDER).glob("*/manifest.json"):
         # The list of hashes is written last: without it the release is incomplete.
-        if (file.parent / "files.sha256").exists() and (manifest := _read_json(file)).get("release"):
+        if (file.parent / "files.sha256").exists() and (manifest := read_json(file)).get("release"):
             name = str(manifest["release"])
             releases.append(Release(name, manifest, _state(name, pointer, shares), name == pointer.get("release")))
     releases.sort(key=lambda release: str(release.manifest.get("released_at", "")), reverse=True)
@@ -127,7 +127,8 @@ def _state(name: str, pointer: dict[str, Any], shares: dict[str, Any]) -> Releas
     return ReleaseState("in the store, never in service for all users")
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """Content of a JSON file; empty if it is missing or malformed."""
     try:
         content = json.loads(file.read_text())
     except (OSError, ValueError):

@@ -25,8 +25,9 @@ from config.settings import (
     load_operator_password,
     load_settings,
 )
-from console.actions import ACTIONS, InvalidActionError, Outcome, read_actions, run_action
+from console.actions import ACTIONS, WITHOUT_RELEASE, InvalidActionError, Outcome, read_actions, run_action
 from console.data_page import render_data_page
+from console.experiments_page import render_comparison_page, render_experiments_page
 from console.history_page import render_history_page
 from console.index_page import render_index, render_release
 from console.live import INTERVAL_S, MetricsSampler
@@ -158,6 +159,11 @@ class Handler(SimpleHTTPRequestHandler):
             return render_index(self._settings_for_client(), read_degraded_parts(self.settings))
         if parts == ["data"]:
             return render_data_page(self.settings)
+        if parts == ["experiments"]:
+            return render_experiments_page(self.settings)
+        if parts == ["compare"]:
+            names = dict(parse_qsl(query))
+            return render_comparison_page(names.get("this", ""), names.get("other", ""), self.settings)
         if parts == ["quality"]:
             return render_quality_page(self.settings)
         if len(parts) == 2 and parts[0] == "quality":
@@ -173,7 +179,8 @@ class Handler(SimpleHTTPRequestHandler):
             name=name,
             title=action.title,
             effect=action.effect,
-            release=None if name == "roll_back" else values.get("release", ""),
+            release=None if name in WITHOUT_RELEASE else values.get("release", ""),
+            experiment=values.get("experiment", ""),
             is_allowed=bool(self._password),
             outcome=outcome,
             actions=read_actions(self.settings),

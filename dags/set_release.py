@@ -6,6 +6,7 @@ Runs `python -m training.release` with the given Params; the recommender follows
 |---|---|---|---|
 | `list` | | | prints the releases in service and in the store |
 | `canary` | id | 0 to 1 | serves the release to a share of the users; 0 ends the canary |
+| `end` | | | ends the experiment: all users get the release in service |
 | `activate` | id | | serves the release to all users; ends canaries |
 | `rollback` | | | serves the previous release to all users; ends canaries |
 
@@ -23,7 +24,7 @@ from task_factory import add_result_link, create_command_task
 PARAMS = {
     "action": Param(
         "list",
-        enum=["list", "canary", "activate", "rollback"],
+        enum=["list", "canary", "end", "activate", "rollback"],
         title="Action",
         description="Action; the table above lists its parameters.",
     ),

@@ -26,6 +26,7 @@ from storage import object_store
 from training.engine.workspace import MissingInput, write_json
 from training.evaluation.report import charts
 from training.evaluation.report.charts import Bar, format_interval
+from training.evaluation.report.verdicts import difference_class
 from training.experiments.arm_exposures import newest_exposure_at
 from training.experiments.compare import NoExposures, compare, comparison_period
 from training.experiments.exploration_slots import REWARDS, load_exploration_slots
@@ -77,6 +78,7 @@ def render_page(content: Content) -> str:
     """
     environment = create_environment(TEMPLATES, charts.TEMPLATES)
     environment.filters |= {
+        "difference_class": difference_class,
         "signed_interval": lambda interval: format_interval(interval, signed=True),
         "verdict": _verdict,
     }

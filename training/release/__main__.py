@@ -2,6 +2,7 @@
 
     python -m training.release [--share S] [--force --reason R]   release the workspace's final models if the gate passes
     python -m training.release canary ID --share S                give a release to a share of the users; 0 ends it
+    python -m training.release end                                end the experiment: all users get the active release
     python -m training.release activate ID                        give one release to all users; ends all canaries
     python -m training.release rollback                           return to the previous release; ends all canaries
     python -m training.release sign ID                            sign a stored release with SEGUE_RELEASE_PRIVATE_KEY
@@ -27,7 +28,7 @@ from training.release.integrity import DamagedRelease
 from training.release.pointer import NothingToRollBack
 from training.release.traffic_split import InvalidTrafficSplit
 
-ACTIONS = ("release", "canary", "activate", "rollback", "sign", "list")
+ACTIONS = ("release", "canary", "end", "activate", "rollback", "sign", "list")
 
 
 def main() -> int:
@@ -40,6 +41,8 @@ def main() -> int:
             return _release(arguments)
         if arguments.action == "canary":
             lines = deployment.canary(arguments.release, arguments.share, arguments.experiment)
+        elif arguments.action == "end":
+            lines = deployment.end_experiment()
         elif arguments.action == "activate":
             lines = deployment.activate(arguments.release)
         elif arguments.action == "sign":

@@ -100,6 +100,15 @@ def canary(release: str, share: float, experiment: str | None = None) -> list[st
     return [_describe_split(changed)]
 
 
+def end_experiment() -> list[str]:
+    """End all canaries: all users get the active release.
+
+    Returns:
+        Lines that describe the changes.
+    """
+    return _end_traffic_split() or [_describe_split(TrafficSplit())]
+
+
 def sign(release: str) -> list[str]:
     """Sign a stored release with the private key of the settings, after checking its files.
 

@@ -107,6 +107,8 @@ def test_every_link_of_every_page_works(console):
         "/read/skew",
         "/quality",
         "/quality/events",
+        "/experiments",
+        "/compare",
         "/read/ablation_ranking_history",
         "/releases/second",
         "/releases/first",
@@ -201,6 +203,9 @@ def test_pages_are_accessible_on_a_phone(console, scheme):
                 "/data",
                 "/quality",
                 "/quality/events",
+                "/experiments",
+                "/compare",
+                "/actions/start_experiment?release=first",
                 "/actions/canary?release=first",
                 "/releases/second",
                 "/read/benchmark",
@@ -272,6 +277,25 @@ def test_an_operator_confirms_a_rollback_and_sees_its_result(here):
         assert "first" in page.text_content("pre")
     finished, started = read_actions(here)
     assert finished["arguments"] == started["arguments"] == ["rollback"] and finished["code"] == 2
+
+
+def test_an_operator_starts_and_stops_an_experiment_and_both_are_logged(here):
+    console_home.write_reports(here)
+    credentials = {"username": "segue", "password": "p" * 20}
+    with console_home.serve_console(here, "p" * 20) as url, browser.open_page(http_credentials=credentials) as page:
+        page.goto(f"{url}/experiments")
+        page.get_by_role("link", name="Start …").click()
+        page.get_by_label("Name of the experiment").fill("more discoveries")
+        page.get_by_label("Percent of the users").fill("10")
+        assert read_actions(here) == [], "it needs the confirmation"
+        page.get_by_role("button", name="Start experiment").click()
+        page.get_by_text("Nothing was changed.").wait_for()  # the hand-made release has no files
+        page.goto(f"{url}/actions/stop_experiment")
+        page.get_by_role("button", name="Stop experiment").click()
+        page.get_by_text("Done.").wait_for()
+    stopped, _, started, _ = read_actions(here)
+    assert started["arguments"] == ["canary", "first", "--share", "0.1", "--experiment", "more discoveries"]
+    assert stopped["arguments"] == ["end"] and stopped["code"] == 0 and stopped["client"] == "127.0.0.1"
 
 
 def test_an_action_that_cannot_be_recorded_is_not_run(here):

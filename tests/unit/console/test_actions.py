@@ -22,6 +22,12 @@ def here(tmp_path, monkeypatch):
         ("activate", {"release": "a.1-b_c"}, ["activate", "a.1-b_c"]),
         ("canary", {"release": "a", "percent": "2.5"}, ["canary", "a", "--share", "0.025"]),
         ("canary", {"release": "a", "percent": "0"}, ["canary", "a", "--share", "0"]),
+        (
+            "start_experiment",
+            {"release": "a", "percent": "10", "experiment": "more discoveries"},
+            ["canary", "a", "--share", "0.1", "--experiment", "more discoveries"],
+        ),
+        ("stop_experiment", {"release": "ignored"}, ["end"]),
     ],
 )
 def test_form_values_become_arguments(name, values, arguments):
@@ -31,12 +37,15 @@ def test_form_values_become_arguments(name, values, arguments):
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
-        ("delete", {}, "'delete' is not an action; actions are roll_back, activate, canary"),
+        ("delete", {}, "'delete' is not an action; actions are roll_back, activate, canary, start_experiment"),
         ("activate", {}, "release '' is not the id"),
         ("activate", {"release": "../x"}, "is not the id"),
         ("canary", {"release": "a", "percent": "nan"}, "percent 'nan' is not a number from 0 to 50"),
         ("canary", {"release": "a", "percent": "51"}, "from 0 to 50"),
         ("canary", {"release": "a"}, "from 0 to 50"),
+        ("start_experiment", {"release": "a", "percent": "5"}, "experiment '' is not a name"),
+        ("start_experiment", {"release": "a", "percent": "5", "experiment": "--force"}, "begin with a letter"),
+        ("start_experiment", {"release": "a", "percent": "0", "experiment": "x"}, "percent 0 starts nothing"),
     ],
 )
 def test_other_values_are_rejected_with_the_remedy(here, name, values, message):

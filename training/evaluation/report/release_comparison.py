@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from training.evaluation.report.charts import format_interval
 from training.evaluation.report.verdicts import difference_class
 from web.metric_names import format_metric_name, is_lower_better
 
@@ -38,6 +39,13 @@ class MetricChange:
     other: Interval | None
     difference: Interval | None
     kind: str
+
+    @property
+    def cells(self) -> list[tuple[str, str]]:
+        """Value and interval of this, of the other, and of the difference, as text."""
+        shown = ((self.this, False), (self.other, False), (self.difference, True))
+        texts = [format_interval(interval or (None, None, None), signed) for interval, signed in shown]
+        return [(value, bounds) for value, _, bounds in (text.partition(" ") for text in texts)]
 
 
 def compare_metrics(this: Manifest, other: Manifest, paired: Interval | None = None) -> list[MetricChange]:

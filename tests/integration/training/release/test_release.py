@@ -323,7 +323,11 @@ def test_invalid_calls_are_explained_and_change_nothing(
             command(monkeypatch, *arguments)
         assert message in capsys.readouterr().err
     assert (open_pointer().file.read_text(), traffic_split_file().read_text()) == (before, split)
-    assert command(monkeypatch, "canary", other, "--share", "0") == 0
+    assert command(monkeypatch, "end") == 0
+    assert capsys.readouterr().out.startswith(f"ended: experiment {other}: {other} 70.0%")
+    assert not traffic_split.read(traffic_split_file()).canaries
+    assert command(monkeypatch, "end") == 0
+    assert "no canaries" in capsys.readouterr().out
 
 
 def test_missing_parts_are_named(released_workspace: Workspace, tmp_path: Path) -> None:
@@ -357,7 +361,11 @@ def test_damaged_and_unsigned_releases_are_not_activated(
     monkeypatch.setenv("SEGUE_RELEASE_PRIVATE_KEY", str(private))
     assert command(monkeypatch, "sign", other) == 0
     assert command(monkeypatch, "canary", other, "--share", "0.1") == 0
-    assert command(monkeypatch, "canary", other, "--share", "0") == 0
+    assert command(monkeypatch, "end") == 0
+    assert capsys.readouterr().out.startswith(f"ended: experiment {other}: {other} 70.0%")
+    assert not traffic_split.read(traffic_split_file()).canaries
+    assert command(monkeypatch, "end") == 0
+    assert "no canaries" in capsys.readouterr().out
     monkeypatch.delenv("SEGUE_RELEASE_PUBLIC_KEY")
     content = (path / "catalogue.parquet").read_bytes()
     (path / "catalogue.parquet").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))

@@ -104,5 +104,5 @@ def test_the_previous_release_is_compared_after_the_gate_decided() -> None:
     html = page.render_page(content, gate)
     assert '<a href="#previous_release">' in html and "<code>older</code>" in html
     assert "passes: &lt;fine&gt;" in html
-    assert '<td class="gain">+0.1000<small>+0.0500 to +0.1500</small></td>' in html
+    assert '<td class="gain">+0.1000<small>[+0.0500, +0.1500]</small></td>' in html
     assert '<tr class="differs"><th scope="row">ranker weight among repeats</th><td>0.5</td><td>0.3</td></tr>' in html

@@ -1,0 +1,103 @@
+"""Pages of experiments and of the comparison of two releases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from config.settings import Settings
+from console.releases import Release, list_releases, read_json
+from console.templates import render
+from training.evaluation.report.charts import Bar, by_value, interval_chart
+from training.evaluation.report.release_comparison import compare_choices, compare_metrics
+from training.evaluation.report.verdicts import difference_class
+
+DIFFERENCE_NAMES = {
+    "play_rate": "plays per exposure",
+    "finish_rate": "full plays per play",
+    "skip_rate": "skips per play; lower is better",
+    "likes_per_1000": "likes per 1,000 exposures",
+}
+
+
+def render_experiments_page(settings: Settings) -> str:
+    """Page with the running experiment, its newest comparison, and the releases that another one could serve."""
+    split = read_json(settings.releases / "shares.json")
+    releases = list_releases(settings)
+    active = next((release for release in releases if release.is_active), None)
+    arms = [(str(canary["release"]), float(canary["share"])) for canary in split.get("beside", [])]
+    rest = 1 - sum(share for _, share in arms)
+    return render(
+        "experiments.html",
+        experiment=str(split.get("experiment", "")) if arms else "",
+        since=str(split.get("since", "")),
+        arms=[*arms, (f"{active.release_id if active else 'no release'} (production)", rest)] if arms else [],
+        report=_read_comparison(settings),
+        candidates=[release.release_id for release in releases if not release.is_active],
+        has_active=active is not None,
+        past=[
+            (period["experiment"], ", ".join(f"{one['release']} {one['share']:.0%}" for one in period["beside"]),
+             period["since"], period["until"])
+            for period in reversed(split.get("history", []))
+        ],
+    )  # fmt: skip
+
+
+def render_comparison_page(this: str, other: str, settings: Settings) -> str | None:
+    """Page with two releases side by side; None if one of them is not in the store.
+
+    Args:
+        this: Id of a release; empty for the one in service, or the newest.
+        other: Id of the release that it is compared with; empty for the newest other one.
+        settings: Home of the releases.
+    """
+    releases = list_releases(settings)
+    by_id = {release.release_id: release for release in releases}
+    this = this or next(iter(by_id), "")
+    other = other or next((name for name in by_id if name != this), "")
+    if this not in by_id or (other and other not in by_id):
+        return None
+    values = _compare(by_id[this], by_id[other]) if other else {}
+    return render("compare.html", releases=releases, this=this, other=other, values=values)
+
+
+def _compare(this: Release, other: Release) -> dict[str, Any]:
+    gate = this.manifest.get("gate") or {}
+    paired = (
+        gate.get("figures", {}).get("slate - production") if gate.get("compared_with") == other.release_id else None
+    )
+    return {
+        "metric_changes": compare_metrics(this.manifest, other.manifest, paired),
+        "choice_changes": compare_choices(this.manifest, other.manifest),
+    }
+
+
+def _read_comparison(settings: Settings) -> dict[str, Any] | None:
+    """The newest comparison of arms, with one chart of differences per metric; None if there is none."""
+    content = read_json(settings.reports / "experiment.json")
+    try:
+        arms: Mapping[str, Any] = content["arms"]
+        return {
+            "experiment": content["experiment"] or "",
+            "since": content["since"],
+            "until": content["until"],
+            "sample_ratio": content["sample_ratio"],
+            "arms": [(name, arm["users"], arm["requests"], arm["exposures"]) for name, arm in arms.items()],
+            "charts": [
+                (title, interval_chart(bars, signed=True, digits=4))
+                for metric, title in DIFFERENCE_NAMES.items()
+                if (bars := _difference_bars(content["differences"], metric))
+            ],
+        }
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _difference_bars(differences: Mapping[str, Mapping[str, Any]], metric: str) -> list[Bar]:
+    return by_value(
+        [
+            Bar(pair.replace(" - ", " − "), row[metric], difference_class(row[metric], metric))
+            for pair, row in differences.items()
+            if row.get(metric) is not None
+        ]
+    )
