@@ -82,7 +82,10 @@ def _read_comparison(settings: Settings) -> dict[str, Any] | None:
             "since": content["since"],
             "until": content["until"],
             "sample_ratio": content["sample_ratio"],
-            "arms": [(name, arm["users"], arm["requests"], arm["exposures"]) for name, arm in arms.items()],
+            "arms": [
+                (name, *(f"{arm[count]:,}" for count in ("users", "requests", "exposures")))
+                for name, arm in arms.items()
+            ],
             "charts": [
                 (title, interval_chart(bars, signed=True, digits=4))
                 for metric, title in DIFFERENCE_NAMES.items()
@@ -96,7 +99,11 @@ def _read_comparison(settings: Settings) -> dict[str, Any] | None:
 def _difference_bars(differences: Mapping[str, Mapping[str, Any]], metric: str) -> list[Bar]:
     return by_value(
         [
-            Bar(pair.replace(" - ", " − "), row[metric], difference_class(row[metric], metric))
+            Bar(
+                " − ".join(arm.rpartition("/")[2] for arm in pair.split(" - ")),
+                row[metric],
+                difference_class(row[metric], metric),
+            )
             for pair, row in differences.items()
             if row.get(metric) is not None
         ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from config.settings import Settings
+from console.mlflow_runs import runs_url
 from console.releases import Release, build_lineage, landed_source_names, list_releases
 from console.reports import REPORTS, Report, list_ablations
 from console.templates import render
@@ -47,16 +48,14 @@ def render_release(name: str, settings: Settings) -> str | None:
 
 
 def _services(settings: Settings) -> list[dict[str, str]]:
+    recommender = f"http://{settings.host}:{settings.recommender_port}"
     services = (
-        ("Airflow", settings.airflow_port, "", "trigger, watch, run again"),
-        ("Listening page", settings.recommender_port, "", "choose a listener, play, skip, like"),
-        ("API", settings.recommender_port, "/docs", "interactive documentation of the recommender's HTTP API"),
-        ("MLflow", settings.mlflow_port, "", "training runs"),
+        ("Airflow", f"http://{settings.host}:{settings.airflow_port}", "trigger, watch, run again"),
+        ("Listening page", recommender, "choose a listener, play, skip, like"),
+        ("API", f"{recommender}/docs", "interactive documentation of the recommender's HTTP API"),
+        ("MLflow", runs_url(settings), "training runs"),
     )
-    return [
-        {"name": name, "url": f"http://{settings.host}:{port}{path}", "description": description}
-        for name, port, path, description in services
-    ]
+    return [{"name": name, "url": url, "description": description} for name, url, description in services]
 
 
 def _report_context(report: Report, settings: Settings) -> dict[str, Any]:

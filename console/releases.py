@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
+from console.mlflow_runs import runs_url
 from storage import object_store
 
 FOLDER = "models/segue"
@@ -106,7 +107,7 @@ def build_lineage(release: Release, settings: Settings, source_names: Mapping[st
             "logs": _report_links(settings, "landed"),
             "marts": _report_links(settings, "marts", "dbt"),
             "features": _report_links(settings, "skew"),
-            "models": [*model_links, _link(f"http://{settings.host}:{settings.mlflow_port}", "MLflow")],
+            "models": [*model_links, _link(runs_url(settings), "MLflow")],
             "release": [
                 _link(f"http://{settings.host}:{settings.recommender_port}/status", "status of the recommender")
             ],

@@ -31,6 +31,7 @@ from console.experiments_page import render_comparison_page, render_experiments_
 from console.history_page import render_history_page
 from console.index_page import render_index, render_release
 from console.live import INTERVAL_S, MetricsSampler
+from console.mlflow_runs import runs_url
 from console.quality_page import render_quality_page, render_table_page
 from console.recommender import read_degraded_parts, read_services
 from console.releases import list_releases
@@ -132,6 +133,9 @@ class Handler(SimpleHTTPRequestHandler):
             else:
                 self.send_error(404)
             return True
+        if self.path == "/mlflow":
+            self._redirect(runs_url(self._settings_for_client()))
+            return True
         page = self._render()
         if self.path == "/favicon.ico":  # browsers request it for reports without an icon
             self._send(204, "", has_body=False)
@@ -214,6 +218,12 @@ class Handler(SimpleHTTPRequestHandler):
         self.end_headers()
         if has_body:
             self.wfile.write(body)
+
+    def _redirect(self, url: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", url)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _is_public(self) -> bool:
         file = Path(self.translate_path(self.path)).resolve()

@@ -6,6 +6,7 @@ standard library, so that it can be read without Airflow.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 PIPELINE_DAGS = ("ingest_listening_logs", "build_features", "train_models", "release_models")
@@ -23,6 +24,24 @@ MODEL_KINDS = ("channel", "collection", "ranker", "head")
 
 XCOM_PAGE = "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcom"
 ASSETS_PAGE = "/assets"
+PAGE_NAMES = {
+    XCOM_PAGE: "Returned values",
+    ASSETS_PAGE: "Asset events",
+    "#releases": "Releases",
+    "data": "Data and models",
+    "data#features": "Features for serving",
+    "data#landings": "Landed logs",
+    "data#marts": "Published marts",
+    "data#models": "Trained models",
+    "dbt/target/static_index.html": "dbt docs",
+    "read/skew": "Skew report",
+    "reports/data_docs/content/outcome.html": "Validation of content",
+    "reports/data_docs/landed/outcome.html": "Validation of landed events",
+    "reports/data_docs/marts/outcome.html": "Validation of marts",
+    "reports/evaluation.html": "Evaluation report",
+    "reports/experiment.html": "Experiment report",
+}
+"""Result page → what it shows, which is the text of the button on the page of the task."""
 RERUN = "Then clear this task."
 TRIGGER_INGESTION = "Then trigger `ingest_listening_logs`; unchanged work is not repeated."
 
@@ -303,7 +322,17 @@ stays in service.
 """
 
 
+def console_url(page: str) -> str:
+    """Address of a page of the console, as the user's browser reaches it."""
+    host = os.environ.get("SEGUE_HOST") or "127.0.0.1"
+    # A container listens on all interfaces; its ports are published on the loopback interface of the user's machine.
+    reachable_host = "localhost" if host == "0.0.0.0" else host
+    return f"http://{reachable_host}:{os.environ.get('SEGUE_PAGES_PORT') or 8090}/{page}"
+
+
 def format_task_documentation(name: str) -> str:
-    """Documentation of a task for the Airflow UI: description and remedy, as Markdown."""
+    """Documentation of a task for the Airflow UI: description, result and remedy, as Markdown."""
     task = TASKS[name]
-    return f"{task.description}\n\n**If it fails:** {task.remedy} {task.rerun}"
+    is_in_console = task.page and not task.page.startswith("/")
+    result = f"\n\n**Result:** [{PAGE_NAMES[task.page]}]({console_url(task.page)})" if is_in_console else ""
+    return f"{task.description}{result}\n\n**If it fails:** {task.remedy} {task.rerun}"

@@ -18,33 +18,58 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset, BaseOperatorLink, TaskGroup, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from dag_defaults import EVENTS, PARAMS
-from task_catalog import ENCODERS, MODEL_KINDS, TASKS, format_task_documentation
+from task_catalog import ENCODERS, MODEL_KINDS, PAGE_NAMES, TASKS, console_url, format_task_documentation
 
 ROOT = Path(__file__).resolve().parent.parent
 DISK_FULL_BYTES = 16 << 20  # a disk with less free space counts as full
 
 
 class ResultLink(BaseOperatorLink):
-    """Button on a task's page in the UI that opens the result of the task."""
+    """Button on a task's page in the UI that opens the result of the task, and is named like it.
 
-    name = "Result"
+    Args:
+        task_id: Task with the result.
+    """
+
+    def __init__(self, task_id: str) -> None:
+        self._page = TASKS[_task_name(task_id)].page
+
+    @property
+    def name(self) -> str:
+        """Text of the button."""
+        return PAGE_NAMES[self._page]
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """URL of the result page."""
-        page = TASKS[_task_name(operator.task_id)].page
-        if page.startswith("/"):
-            return page.format(dag_id=ti_key.dag_id, run_id=ti_key.run_id, task_id=ti_key.task_id)
-        host = os.environ.get("SEGUE_HOST") or "127.0.0.1"
-        # A container listens on all interfaces; its ports are published on the loopback interface of the user's machine.
-        reachable_host = "localhost" if host == "0.0.0.0" else host
-        return f"http://{reachable_host}:{os.environ.get('SEGUE_PAGES_PORT') or 8090}/{page}"
+        if self._page.startswith("/"):
+            return self._page.format(dag_id=ti_key.dag_id, run_id=ti_key.run_id, task_id=ti_key.task_id)
+        return console_url(self._page)
+
+
+class MlflowLink(BaseOperatorLink):
+    """Button on the page of a task that trains or evaluates models, which opens the runs in MLflow."""
+
+    name = "Runs in MLflow"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """URL of the console's page that redirects to the runs."""
+        return console_url("mlflow")
+
+
+def build_links(task_id: str) -> tuple[BaseOperatorLink, ...]:
+    """Buttons on the page of a task: its result, and MLflow if it trains or evaluates models."""
+    has_runs = _task_name(task_id) in ("evaluate", *(f"train_{kind}" for kind in MODEL_KINDS))
+    return (ResultLink(task_id), MlflowLink()) if has_runs else (ResultLink(task_id),)
 
 
 class Command(BashOperator):
     """Shell command with a link to its result and a remedy in its error."""
 
     custom_operator_name = "command"
-    operator_extra_links = (ResultLink(),)
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.operator_extra_links = build_links(self.task_id)
 
     def execute(self, context: Any) -> Any:
         """Run the command; on failure the last log line states the remedy.
@@ -140,7 +165,7 @@ def create_encoding_task(name: str, parameters: Any, parallel_tasks: int = len(E
     def list_encoders(parameters: dict[str, str]) -> list[dict[str, str]]:
         return [{**parameters, "NAME": name} for name in ENCODERS]
 
-    return FailFastCommand.partial(
+    mapped = FailFastCommand.partial(
         task_id=name,
         bash_command=wrap_with_process_lock(f'"{name}_$NAME"', TASKS[name].command),
         append_env=True,
@@ -149,11 +174,13 @@ def create_encoding_task(name: str, parameters: Any, parallel_tasks: int = len(E
         map_index_template="{{ task.env['NAME'] }}",
         doc_md=format_task_documentation(name),
     ).expand(env=add_result_link(list_encoders(parameters)))
+    mapped.operator_extra_links = build_links(mapped.task_id)
+    return mapped
 
 
 def add_result_link(output: Any) -> Any:
     """Add the result link to the task of a decorated function's output, and return the output."""
-    output.operator.operator_extra_links = (ResultLink(),)
+    output.operator.operator_extra_links = build_links(output.operator.task_id)
     return output
 
 
@@ -257,7 +284,7 @@ def create_training_tasks(kind: str, parameters: Any, tables: Any, fit: str) -> 
             names = [name for name in tables[f"{kind}s"] if not requested or name in requested]
             return [{**parameters, "NAME": name, "FIT": fit} for name in names]
 
-        return Command.partial(
+        mapped = Command.partial(
             task_id=f"train_{kind}",
             bash_command=wrap_with_process_lock('"train_$NAME"', TASKS[f"train_{kind}"].command),
             append_env=True,
@@ -268,3 +295,5 @@ def create_training_tasks(kind: str, parameters: Any, tables: Any, fit: str) -> 
             map_index_template="{{ task.env['NAME'] }}",
             doc_md=format_task_documentation(f"train_{kind}"),
         ).expand(env=add_result_link(list_names(parameters, tables)))
+        mapped.operator_extra_links = build_links(mapped.task_id)
+        return mapped

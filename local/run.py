@@ -16,6 +16,7 @@ import duckdb
 import httpx
 
 from config.settings import SettingError, Settings, load_api_keys, load_settings
+from console.mlflow_runs import runs_url
 from console.reports import REPORTS
 from dags.task_catalog import PIPELINE_DAGS
 from local import airflow_server, services
@@ -97,7 +98,7 @@ def format_addresses(settings: Settings) -> str:
         "  login": f"{airflow_server.USER}, password in {airflow_server.passwords_file(settings)}",
         "Listening page": f"{host}:{settings.recommender_port}",
         "  API page": f"{host}:{settings.recommender_port}/docs",
-        "MLflow": f"{host}:{settings.mlflow_port}",
+        "MLflow": runs_url(settings),
         "Console": f"{host}:{settings.console_port}",
         **{f"  {name}": url for name, url in reports.items()},
     }

@@ -105,7 +105,7 @@ def profile_table(connection: duckdb.DuckDBPyConnection, file: Path, time_column
         if not (name in (time_column, *SKIPPED_COLUMNS) or name.endswith(SKIPPED_SUFFIXES) or "[]" in str(kind))
     ]
     days = [(first + timedelta(days=day)).isoformat() for day in range(WEEK_DAYS, day_count)]
-    return TableProfile(file.stem, time_column, rows, str(newest), days, counts_D[WEEK_DAYS:].tolist(), columns)
+    return TableProfile(file.stem, time_column, rows, newest.isoformat(), days, counts_D[WEEK_DAYS:].tolist(), columns)
 
 
 def total_variation(first_B: Ints, second_B: Ints) -> float | None:
@@ -150,8 +150,12 @@ def _bins(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> tuple[
         if not distinct:
             return "0", []
         cases = " ".join(f"when {column} <= {edge!r} then {number}" for number, edge in enumerate(distinct))
-        ranges = [f"above {low:g}, up to {high:g}" for low, high in pairwise(distinct)]
-        return f"case {cases} else {len(distinct)} end", [f"up to {distinct[0]:g}", *ranges, f"above {distinct[-1]:g}"]
+        ranges = [f"{_number(low)} – {_number(high)}" for low, high in pairwise(distinct)]
+        return f"case {cases} else {len(distinct)} end", [
+            f"up to {_number(distinct[0])}",
+            *ranges,
+            f"above {_number(distinct[-1])}",
+        ]
     found = connection.execute(
         f"select {column}, count(*) from recent where {column} is not null group by 1 order by 2 desc, 1 limit {MAX_VALUES + 1}"
     ).fetchall()
@@ -160,6 +164,11 @@ def _bins(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> tuple[
     values = [value for value, rows in found if rows >= MIN_VALUE_ROWS]
     cases = " ".join(f"when {column} = {_quote(value)} then {number}" for number, value in enumerate(values))
     return f"case {cases} else {len(values)} end" if values else "0", [*values, OTHER]
+
+
+def _number(value: float) -> str:
+    """A number with three significant digits, and all digits before the decimal point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _quote(text: str) -> str:

@@ -4,10 +4,13 @@ import json
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -217,6 +220,20 @@ def test_pages_are_accessible_on_a_phone(console, scheme):
             page.goto(console + path)
             assert path.endswith("html") or browser.accessibility_violations(page) == []
             assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
+
+
+def test_mlflow_opens_on_the_runs_of_the_experiment(here):
+    mlflow = f"http://localhost:{here.mlflow_port}"
+    with console_home.serve_console(here) as url:
+        get = partial(httpx.get, headers={"Host": "localhost:8090"})
+        assert get(f"{url}/mlflow").headers["location"] == mlflow, "before the first run"
+        here.mlflow.mkdir(parents=True)
+        with closing(sqlite3.connect(here.mlflow / "mlflow.db")) as database:
+            database.execute("create table experiments (experiment_id integer, name text)")
+            database.execute("insert into experiments values (0, 'Default'), (7, 'segue')")
+            database.commit()
+        assert get(f"{url}/mlflow").headers["location"] == f"{mlflow}/#/experiments/7/runs"
+        assert f'href="{mlflow}/#/experiments/7/runs"' in get(url).text
 
 
 def test_manifests_have_the_keys_that_the_page_reads():

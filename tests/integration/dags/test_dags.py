@@ -134,7 +134,10 @@ def test_every_task_but_the_sensor_links_to_its_result(bag):
     assert unlinked == ["marts_are_free"]
     stored = {task: links for dag in bag["dags"].values() for task, links in dag["stored_links"].items()}
     assert {"channels.train_channel", "request", "announce_events_ready", "release", "set_release"} <= set(stored)
-    assert {tuple(links) for task, links in stored.items() if task != "marts_are_free"} == {("Result",)}
+    assert all(len(links) in (1, 2) for task, links in stored.items() if task != "marts_are_free")
+    assert list(stored["channels.train_channel"]) == ["Trained models", "Runs in MLflow"], "of a mapped task"
+    assert list(stored["evaluate"]) == ["Evaluation report", "Runs in MLflow"]
+    assert list(stored["validate_marts"]) == ["Validation of marts"] and list(stored["request"]) == ["Returned values"]
 
 
 def test_result_links_point_to_pages_of_the_console(task_factory, task_catalog, tmp_path, monkeypatch):
@@ -146,7 +149,8 @@ def test_result_links_point_to_pages_of_the_console(task_factory, task_catalog, 
     with console_home.serve_console(settings.load_settings()) as url:
         for name, page in ((task.name, task.page) for task in task_catalog.TASKS.values() if task.page):
             operator = SimpleNamespace(task_id=f"group.{name}")
-            address = task_factory.ResultLink().get_link(operator, ti_key=key)
+            address = task_factory.ResultLink(operator.task_id).get_link(operator, ti_key=key)
+            assert page.startswith("/") or f"]({address})" in task_catalog.format_task_documentation(name)
             if page.startswith("/"):
                 assert address in ("/dags/d/runs/manual__1/tasks/request/xcom", "/assets")
                 continue
@@ -162,7 +166,7 @@ def test_result_links_point_to_pages_of_the_console(task_factory, task_catalog, 
 def test_result_links_of_a_container_point_to_localhost(task_factory, monkeypatch):
     monkeypatch.setenv("SEGUE_HOST", "0.0.0.0")
     monkeypatch.setenv("SEGUE_PAGES_PORT", "9999")
-    link = task_factory.ResultLink()
+    link = task_factory.ResultLink("evaluate")
     assert link.get_link(SimpleNamespace(task_id="evaluate"), ti_key=None).startswith("http://localhost:9999/reports/")
 
 

@@ -37,7 +37,7 @@ def events(tmp_path: Path) -> dict:
 
 
 def test_days_are_counted_and_have_no_gaps(events: dict) -> None:
-    assert events["rows"] == 60 * 200 and events["newest_at"] == "2026-06-29 00:03:19"
+    assert events["rows"] == 60 * 200 and events["newest_at"] == "2026-06-29T00:03:19"
     assert events["days"][0] == "2026-06-02" and events["days"][-1] == "2026-06-29" and len(events["days"]) == 28
     assert events["row_counts"] == [200] * 28
 
@@ -55,6 +55,7 @@ def test_drift_is_the_distance_from_the_seven_days_before(events: dict) -> None:
     assert scene["null_rates"][-2:] == [0, 0.25] and scene["week_drift"] == 0, "nulls are no value"
     assert played["week_drift"] == liked["week_drift"] == 0
     assert liked["bins"] == [("false", 0.5, 0.5), ("true", 0.5, 0.5)]
+    assert [label for label, *_ in played["bins"]][:3] == ["up to 0", "0 – 1,000", "1,000 – 2,000"]
     assert sum(newest for _, newest, _ in played["bins"]) == pytest.approx(1)
     assert (title["bins"], title["week_drift"], title["null_rates"][-1]) == ([], None, 0), "every row has its own title"
 

@@ -42,8 +42,8 @@ class MetricChange:
 
     @property
     def cells(self) -> list[tuple[str, str]]:
-        """Value and interval of this, of the other, and of the difference, as text."""
-        shown = ((self.this, False), (self.other, False), (self.difference, True))
+        """Value and interval of the difference, of this and of the other, as text."""
+        shown = ((self.difference, True), (self.this, False), (self.other, False))
         texts = [format_interval(interval or (None, None, None), signed) for interval, signed in shown]
         return [(value, bounds) for value, _, bounds in (text.partition(" ") for text in texts)]
 
