@@ -39,7 +39,7 @@ class ResultLink(BaseOperatorLink):
         """Text of the button."""
         return PAGE_NAMES[self._page]
 
-    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's signature
         """URL of the result page."""
         if self._page.startswith("/"):
             return self._page.format(dag_id=ti_key.dag_id, run_id=ti_key.run_id, task_id=ti_key.task_id)
@@ -51,7 +51,7 @@ class MlflowLink(BaseOperatorLink):
 
     name = "Runs in MLflow"
 
-    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's signature
         """URL of the console's page that redirects to the runs."""
         return console_url("mlflow")
 
