@@ -302,7 +302,9 @@ class EventReport(BaseModel):
         "tracks that were landed after the release. They influence recommendations when a release has the track",
     )
     private: int = Field(
-        default=0, description="Plays, clicks and impressions of private sessions: they are not recorded anywhere"
+        default=0,
+        exclude_if=lambda rows: not rows,
+        description="Plays, clicks and impressions of private sessions, which are not recorded anywhere; absent if there are none",
     )
 
 

@@ -28,6 +28,10 @@ export interface CollectionTrack {
   duration_ms: number;
   /** To block an artist, report an event with target_type artist and action block */
   artist_ids?: string[];
+  /** Album; absent if unknown */
+  album_id?: string | null;
+  /** Its title; absent if unknown */
+  album?: string;
   /** Languages, styles, scenes, emotions and themes of the track */
   facets?: string[];
   /** Audio: an https address or a path of this host; absent if unknown */
@@ -66,6 +70,10 @@ export interface FoundTrack {
   duration_ms: number;
   /** To block an artist, report an event with target_type artist and action block */
   artist_ids?: string[];
+  /** Album; absent if unknown */
+  album_id?: string | null;
+  /** Its title; absent if unknown */
+  album?: string;
   /** Languages, styles, scenes, emotions and themes of the track */
   facets?: string[];
   /** Audio: an https address or a path of this host; absent if unknown */
@@ -140,6 +148,13 @@ export interface PathRequest {
   debug?: boolean;
 }
 
+/** A private session that lasts now. Times in µs since 1970. */
+export interface PrivateSessionResponse {
+  since_us: number;
+  /** Latest end; the event `end_private` ends it earlier */
+  until_us: number;
+}
+
 /** An error (RFC 9457). */
 export interface Problem {
   /** `about:blank`: the status says what kind of problem it is */
@@ -163,6 +178,8 @@ export interface ProfileEvent {
   title: string;
   artists: string[];
   artist_ids?: string[];
+  album_id?: string | null;
+  album?: string;
   duration_ms?: number;
   facets?: string[];
   audio_url?: string | null;
@@ -236,6 +253,10 @@ export interface RecommendedTrack {
   duration_ms: number;
   /** To block an artist, report an event with target_type artist and action block */
   artist_ids?: string[];
+  /** Album; absent if unknown */
+  album_id?: string | null;
+  /** Its title; absent if unknown */
+  album?: string;
   /** Languages, styles, scenes, emotions and themes of the track */
   facets?: string[];
   /** Audio: an https address or a path of this host; absent if unknown */
@@ -277,7 +298,7 @@ export interface ReportedEvent {
   /** The client's order of events that end at the same time */
   sequence_number?: number | null;
   /** Type of the target */
-  target_type: "track" | "playlist" | "album" | "artist" | "mlog";
+  target_type: "track" | "playlist" | "album" | "artist" | "mlog" | "interest" | "session";
   /** Id of the target within its type */
   target_id: string;
   /** Start: ISO 8601 in UTC, or µs since 1970; default: derived from the end */
@@ -285,7 +306,7 @@ export interface ReportedEvent {
   /** End of a play, in the same formats; default: now */
   ended_at?: string | number | null;
   /** What the user did */
-  action: "impression" | "play" | "click" | "like" | "collect" | "share" | "download" | "dislike" | "block" | "unlike" | "uncollect" | "undislike" | "unblock";
+  action: "impression" | "play" | "click" | "like" | "collect" | "share" | "download" | "dislike" | "block" | "unlike" | "uncollect" | "undislike" | "unblock" | "exclude" | "unexclude" | "reset" | "unreset" | "rename" | "start_private" | "end_private";
   /** Played time in ms; required for plays, invalid otherwise */
   played_ms?: number | null;
   /** Place in the product */
@@ -359,6 +380,12 @@ export interface SimilarRequest {
   debug?: boolean;
 }
 
+/** A request for what shapes the recommendations of a user. */
+export interface TasteRequest {
+  /** Id of the user */
+  user_id: string;
+}
+
 /** How one response was computed. */
 export interface Trace {
   release: string;
@@ -399,6 +426,10 @@ export interface Track {
   duration_ms: number;
   /** To block an artist, report an event with target_type artist and action block */
   artist_ids?: string[];
+  /** Album; absent if unknown */
+  album_id?: string | null;
+  /** Its title; absent if unknown */
+  album?: string;
   /** Languages, styles, scenes, emotions and themes of the track */
   facets?: string[];
   /** Audio: an https address or a path of this host; absent if unknown */
@@ -444,6 +475,9 @@ export interface EventProblem {
    * ids, or tracks that were landed after the release. They influence recommendations when a release
    * has the track */
   unknown_tracks?: UnknownTrackEvent[];
+  /** Plays, clicks and impressions of private sessions, which are not recorded anywhere; absent if
+   * there are none */
+  private?: number;
   /** `about:blank`: the status says what kind of problem it is */
   type: string;
   /** Phrase of the status */
@@ -469,6 +503,9 @@ export interface EventReport {
    * ids, or tracks that were landed after the release. They influence recommendations when a release
    * has the track */
   unknown_tracks?: UnknownTrackEvent[];
+  /** Plays, clicks and impressions of private sessions, which are not recorded anywhere; absent if
+   * there are none */
+  private?: number;
 }
 
 /** A report of events. Each row is validated on its own, by `serving.events.event_schema`. */
@@ -486,6 +523,21 @@ export interface ExplanationResponse {
   tasks: Record<string, number>;
   /** Empty without such a way */
   graph: GraphNode[];
+}
+
+/** What does not count for the taste profile of a user. */
+export interface LeftOutTarget {
+  /** `exclude`: no play of its tracks counts. `reset`: those until `at` do not */
+  action: "exclude" | "reset";
+  target_type: "album" | "playlist" | "interest";
+  target_id: string;
+  /** Time of the action, µs since 1970 */
+  at: number;
+  /** Title, or the name that the user gave an interest; may be empty */
+  name: string;
+  track_count: number;
+  /** At most four of its tracks */
+  tracks: Track[];
 }
 
 /** A target of an action that the user did not take back. */
@@ -527,6 +579,30 @@ export interface Recommendation {
   unmet?: Record<string, string> | null;
   /** Only if the request has `"debug": true` */
   trace?: Trace | null;
+}
+
+/** An interest of a user. */
+export interface TasteInterest {
+  /** Its facet values or artists; events about it have target_type interest and this target_id */
+  interest_id: string;
+  /** Name that the user gave it; empty without one */
+  name: string;
+  /** Fraction of the listens that count, 0 while the interest is paused */
+  share: number;
+  /** Plays of its tracks do not count, and they are not recommended */
+  is_paused: boolean;
+  /** At most four, the most played ones first */
+  tracks: Track[];
+}
+
+/** What shapes the recommendations of a user, and what the user left out. */
+export interface TasteResponse {
+  user_id: string;
+  /** The largest first; paused ones last */
+  interests: TasteInterest[];
+  /** The newest first; paused interests are in `interests` */
+  left_out: LeftOutTarget[];
+  private_session: PrivateSessionResponse | null;
 }
 
 /** An error response of the service, with its problem document (RFC 9457). */
@@ -669,6 +745,19 @@ export class SegueClient {
    */
   async library(body: LibraryRequest): Promise<LibraryResponse> {
     return (await this.#send("POST", "/library", body)).json();
+  }
+
+  /**
+   * What shapes the recommendations of a user, for the user to control.
+   *
+   * The interests, and what the user left out. Events change it, and the next response reflects them:
+   * `exclude` on an album, a playlist or an interest (to pause it) and `unexclude`; `reset` on an
+   * interest (plays so far count no more) and `unreset`; `rename` on an interest, whose `target_id` is
+   * the id, `=` and the new name. From `start_private` to `end_private` on a session (at most 12
+   * hours) plays, clicks and impressions are not recorded; explicit feedback is.
+   */
+  async taste(body: TasteRequest): Promise<TasteResponse> {
+    return (await this.#send("POST", "/taste", body)).json();
   }
 
   /**

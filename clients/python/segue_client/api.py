@@ -40,6 +40,10 @@ class CollectionTrack(TypedDict):
     """0 if unknown"""
     artist_ids: NotRequired[list[str]]
     """To block an artist, report an event with target_type artist and action block"""
+    album_id: NotRequired[str | None]
+    """Album; absent if unknown"""
+    album: NotRequired[str]
+    """Its title; absent if unknown"""
     facets: NotRequired[list[str]]
     """Languages, styles, scenes, emotions and themes of the track"""
     audio_url: NotRequired[str | None]
@@ -68,6 +72,10 @@ class FoundTrack(TypedDict):
     """0 if unknown"""
     artist_ids: NotRequired[list[str]]
     """To block an artist, report an event with target_type artist and action block"""
+    album_id: NotRequired[str | None]
+    """Album; absent if unknown"""
+    album: NotRequired[str]
+    """Its title; absent if unknown"""
     facets: NotRequired[list[str]]
     """Languages, styles, scenes, emotions and themes of the track"""
     audio_url: NotRequired[str | None]
@@ -106,6 +114,14 @@ class InvalidField(TypedDict):
     detail: str
 
 
+class PrivateSessionResponse(TypedDict):
+    """A private session that lasts now. Times in µs since 1970."""
+
+    since_us: int
+    until_us: int
+    """Latest end; the event `end_private` ends it earlier"""
+
+
 class Problem(TypedDict):
     """An error (RFC 9457)."""
 
@@ -131,6 +147,8 @@ class ProfileEvent(TypedDict):
     title: str
     artists: list[str]
     artist_ids: NotRequired[list[str]]
+    album_id: NotRequired[str | None]
+    album: NotRequired[str]
     duration_ms: NotRequired[int]
     facets: NotRequired[list[str]]
     audio_url: NotRequired[str | None]
@@ -179,6 +197,10 @@ class RecommendedTrack(TypedDict):
     """0 if unknown"""
     artist_ids: NotRequired[list[str]]
     """To block an artist, report an event with target_type artist and action block"""
+    album_id: NotRequired[str | None]
+    """Album; absent if unknown"""
+    album: NotRequired[str]
+    """Its title; absent if unknown"""
     facets: NotRequired[list[str]]
     """Languages, styles, scenes, emotions and themes of the track"""
     audio_url: NotRequired[str | None]
@@ -222,7 +244,7 @@ class ReportedEvent(TypedDict):
     """User who acted"""
     sequence_number: NotRequired[int | None]
     """The client's order of events that end at the same time"""
-    target_type: Literal["track", "playlist", "album", "artist", "mlog"]
+    target_type: Literal["track", "playlist", "album", "artist", "mlog", "interest", "session"]
     """Type of the target"""
     target_id: str
     """Id of the target within its type"""
@@ -244,6 +266,13 @@ class ReportedEvent(TypedDict):
         "uncollect",
         "undislike",
         "unblock",
+        "exclude",
+        "unexclude",
+        "reset",
+        "unreset",
+        "rename",
+        "start_private",
+        "end_private",
     ]
     """What the user did"""
     played_ms: NotRequired[int | None]
@@ -324,6 +353,10 @@ class Track(TypedDict):
     """0 if unknown"""
     artist_ids: NotRequired[list[str]]
     """To block an artist, report an event with target_type artist and action block"""
+    album_id: NotRequired[str | None]
+    """Album; absent if unknown"""
+    album: NotRequired[str]
+    """Its title; absent if unknown"""
     facets: NotRequired[list[str]]
     """Languages, styles, scenes, emotions and themes of the track"""
     audio_url: NotRequired[str | None]
@@ -373,6 +406,9 @@ class EventProblem(TypedDict):
     """Accepted or duplicate rows about tracks that the release in service does not have: probably
     wrong ids, or tracks that were landed after the release. They influence recommendations when a
     release has the track"""
+    private: NotRequired[int]
+    """Plays, clicks and impressions of private sessions, which are not recorded anywhere; absent if
+    there are none"""
     type: str
     """`about:blank`: the status says what kind of problem it is"""
     title: str
@@ -399,6 +435,9 @@ class EventReport(TypedDict):
     """Accepted or duplicate rows about tracks that the release in service does not have: probably
     wrong ids, or tracks that were landed after the release. They influence recommendations when a
     release has the track"""
+    private: NotRequired[int]
+    """Plays, clicks and impressions of private sessions, which are not recorded anywhere; absent if
+    there are none"""
 
 
 class ExplanationResponse(TypedDict):
@@ -411,6 +450,22 @@ class ExplanationResponse(TypedDict):
     """Ranking task → probability that the ranker expects"""
     graph: list[GraphNode]
     """Empty without such a way"""
+
+
+class LeftOutTarget(TypedDict):
+    """What does not count for the taste profile of a user."""
+
+    action: Literal["exclude", "reset"]
+    """`exclude`: no play of its tracks counts. `reset`: those until `at` do not"""
+    target_type: Literal["album", "playlist", "interest"]
+    target_id: str
+    at: int
+    """Time of the action, µs since 1970"""
+    name: str
+    """Title, or the name that the user gave an interest; may be empty"""
+    track_count: int
+    tracks: list[Track]
+    """At most four of its tracks"""
 
 
 class LibraryItem(TypedDict):
@@ -455,6 +510,32 @@ class Recommendation(TypedDict):
     `max_per_artist` of the scene; absent if the response is as requested"""
     trace: NotRequired[Trace | None]
     """Only if the request has `"debug": true`"""
+
+
+class TasteInterest(TypedDict):
+    """An interest of a user."""
+
+    interest_id: str
+    """Its facet values or artists; events about it have target_type interest and this target_id"""
+    name: str
+    """Name that the user gave it; empty without one"""
+    share: float
+    """Fraction of the listens that count, 0 while the interest is paused"""
+    is_paused: bool
+    """Plays of its tracks do not count, and they are not recommended"""
+    tracks: list[Track]
+    """At most four, the most played ones first"""
+
+
+class TasteResponse(TypedDict):
+    """What shapes the recommendations of a user, and what the user left out."""
+
+    user_id: str
+    interests: list[TasteInterest]
+    """The largest first; paused ones last"""
+    left_out: list[LeftOutTarget]
+    """The newest first; paused interests are in `interests`"""
+    private_session: PrivateSessionResponse | None
 
 
 class SegueClient(Transport):
@@ -716,6 +797,31 @@ class SegueClient(Transport):
         """
         answer: LibraryResponse = self.post(
             "/library",
+            {
+                "user_id": user_id,
+            },
+        )
+        return answer
+
+    def taste(
+        self,
+        *,
+        user_id: str,
+    ) -> TasteResponse:
+        """What shapes the recommendations of a user, for the user to control.
+
+        The interests, and what the user left out. Events change it, and the next response reflects
+        them: `exclude` on an album, a playlist or an interest (to pause it) and `unexclude`;
+        `reset` on an interest (plays so far count no more) and `unreset`; `rename` on an interest,
+        whose `target_id` is the id, `=` and the new name. From `start_private` to `end_private` on
+        a session (at most 12 hours) plays, clicks and impressions are not recorded; explicit
+        feedback is.
+
+        Args:
+            user_id: Id of the user
+        """
+        answer: TasteResponse = self.post(
+            "/taste",
             {
                 "user_id": user_id,
             },

@@ -18,6 +18,7 @@ from serving.schemas import (
     RecommendedMlog,
     RecommendedPlaylist,
     SearchResults,
+    TasteResponse,
     UserIds,
     UserProfileResponse,
 )
@@ -32,6 +33,7 @@ PATHS = {
     "/events": EventReport,
     "/listener": UserProfileResponse,
     "/library": LibraryResponse,
+    "/taste": TasteResponse,
     "/explain": ExplanationResponse,
     "/listeners": UserIds,
     "/search": SearchResults,
@@ -76,6 +78,7 @@ def test_document_is_valid_openapi_with_stable_operation_ids(spec):
         "/listener": "listener",
         "/listeners": "listeners",
         "/library": "library",
+        "/taste": "taste",
         "/explain": "explain",
         "/search": "search",
         "/media/preview/{track_id}": "preview",
