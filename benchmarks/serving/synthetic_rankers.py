@@ -33,6 +33,7 @@ from training.ranking.features.ranking_features import (
 from training.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from training.ranking.features.user_features import BehaviourCodes
 from training.ranking.fitted_ranker import FittedRanker
+from training.ranking.ranker import TreeConfig
 from training.ranking.registry import RANKERS
 
 TRACKS, ARTISTS = 20_000, 2_000
@@ -105,7 +106,7 @@ def make_ranker(name: str, changes: Mapping[str, Any] | None = None) -> FittedRa
     model = RANKERS[name](config, catalogue, ("not_skipped", "full_play"))
     if config.trees.count:
         model.tree_weight = torch.tensor(0.3)
-        features = replace(features, trees=fit_random_trees(features, config.trees.count, TRACKS))
+        features = replace(features, trees=fit_random_trees(features, config.trees, TRACKS))
     return FittedRanker(model, features, config, {})
 
 
@@ -130,8 +131,8 @@ def make_content_rows(tracks: int) -> ContentRows:
     return rows
 
 
-def fit_random_trees(features: RankingFeatures, trees: int, tracks: int) -> BoostedTrees | None:
-    """Return `trees` full-grown trees fitted on random labels."""
+def fit_random_trees(features: RankingFeatures, config: TreeConfig, tracks: int) -> BoostedTrees | None:
+    """Return full-grown trees fitted on random labels."""
     random = np.random.default_rng(0)
     users = make_user_batch(random, 20, 50)
     users.views[PLAYED_HISTORY].columns["track_id"] %= tracks
@@ -140,4 +141,4 @@ def fit_random_trees(features: RankingFeatures, trees: int, tracks: int) -> Boos
     context_BCU = side.inputs.context_BU[:, None].expand(-1, items_BC.shape[1], -1)
     numbers = torch.cat([context_BCU, made.features_BCF, made.matches_BCM], dim=-1).flatten(0, 1)
     label_R = random.integers(0, 2, len(numbers)).astype(np.float32)
-    return BoostedTrees.fit(numbers.numpy(), label_R, trees, 0, 1)
+    return BoostedTrees.fit(numbers.numpy(), label_R, config, 0, 1)

@@ -106,7 +106,7 @@ def _make_ranker(world: SyntheticWorld, recipe: str) -> FittedRanker:
     model = RANKERS[RANKER](config, catalogue, TASKS)
     if config.trees.count:
         model.tree_weight = torch.tensor(0.3)
-        features = replace(features, trees=fit_random_trees(features, config.trees.count, items))
+        features = replace(features, trees=fit_random_trees(features, config.trees, items))
     return FittedRanker(model, features, config, {})
 
 

@@ -2,14 +2,14 @@
 
 Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS. The trees read the features of
 the fitted ranker that has most of them, at the same training cases, and one model is fitted per task. The number of
-trees is chosen on the validation part; all other parameters are those of the trees inside `session_domains`.
+trees is chosen on the validation part; all other parameters are those of the trees inside that ranker.
 
 Legend: R cases, N dense features, B cases of a batch, T tasks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import lightgbm
@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 
 from training.data.user_batch import OfflineFeatures
 from training.engine import trainer
-from training.ranking.boosted_trees import LIGHTGBM_PARAMETERS, BoostedTrees
+from training.ranking import feature_cache
+from training.ranking.boosted_trees import BoostedTrees, lightgbm_parameters
 from training.ranking.case_batches import CaseBatch, CaseBatches
 from training.ranking.cases import RankingCases, ranking_cases
 from training.ranking.fitted_ranker import FittedRanker
+from training.ranking.ranker import TreeConfig
 
 TREES_ALONE = "trees_alone"
-MAX_TREES, PATIENCE = 500, 30  # largest number of trees; trees without improvement before stopping
+MAX_TREES, PATIENCE = 1_500, 30  # largest number of trees; trees without improvement before stopping
 VALIDATION_CASES = 20_000
 
 Floats = NDArray[np.float32]
@@ -44,14 +46,19 @@ class TreesAlone:
 
     @classmethod
     def fit(
-        cls, offline: OfflineFeatures, rankers: Mapping[str, FittedRanker], tuned: TreesAlone | None = None
+        cls,
+        offline: OfflineFeatures,
+        rankers: Mapping[str, FittedRanker],
+        tuned: TreesAlone | None = None,
+        tasks: Sequence[str] | None = None,
     ) -> TreesAlone | None:
         """Fit on the train part; None without a ranker.
 
         Args:
             offline: Point-in-time features.
-            rankers: The fitted rankers.
+            rankers: Rankers whose features can be read; their networks need not be fitted.
             tuned: Trees whose numbers are used, for data without a validation part.
+            tasks: Tasks to predict; None: all of the ranker.
         """
         if not rankers:
             return None
@@ -65,10 +72,11 @@ class TreesAlone:
         threads = trainer.configure_threads()
         parts = [_dense_features(ranker, offline, part, threads) for part in (train, validation)]
         trees = {}
-        for task in ranker.tasks:
+        for task in ranker.tasks if tasks is None else tasks:
             labels = [part.labels_RT[:, part.tasks.index(task)] for part in (train, validation)]
             count = tuned.trees[task].booster.num_trees() if tuned is not None and task in tuned.trees else MAX_TREES
-            fitted = _fit_task(parts, labels, ranker.resolved_config.seed, threads, count)
+            trees_config = replace(ranker.resolved_config.trees, count=count)
+            fitted = _fit_task(parts, labels, trees_config, ranker.resolved_config.seed, threads)
             if fitted is not None:
                 trees[task] = fitted
         return cls(reader, trees)
@@ -89,17 +97,22 @@ def _feature_count(ranker: FittedRanker) -> int:
 
 def _dense_features(ranker: FittedRanker, offline: OfflineFeatures, cases: RankingCases, processes: int) -> Floats:
     batches = CaseBatches(cases, offline, ranker.feature_service, replace(ranker.features, trees=None))
-    batches.precompute_dense_features(processes)
+    features = ranker.resolved_config.features
+    file = feature_cache.find_file(offline.data, offline.contract(ranker.feature_service), features, cases)
+    if not feature_cache.load(batches, file):
+        batches.precompute_dense_features(processes)
     assert batches.dense_features is not None  # noqa: S101  # just computed
     return batches.dense_features.features_RN
 
 
-def _fit_task(parts: list[Floats], labels: list[Floats], seed: int, threads: int, trees: int) -> BoostedTrees | None:
-    """At most `trees` trees on the first part, as many as are best on the second, if it has cases.
+def _fit_task(
+    parts: list[Floats], labels: list[Floats], config: TreeConfig, seed: int, threads: int
+) -> BoostedTrees | None:
+    """At most `config.count` trees on the first part, as many as are best on the second, if it has cases.
 
     None if the first part has one label only.
     """
-    parameters = {**LIGHTGBM_PARAMETERS, "seed": seed, "num_threads": threads}
+    parameters = lightgbm_parameters(config, seed, threads)
     (train_RN, train_R), (validation_RN, validation_R) = (
         (features_RN[~np.isnan(label_R)], label_R[~np.isnan(label_R)])
         for features_RN, label_R in zip(parts, labels, strict=True)
@@ -108,11 +121,11 @@ def _fit_task(parts: list[Floats], labels: list[Floats], seed: int, threads: int
         return None
     data = lightgbm.Dataset(train_RN, train_R, params=parameters)
     if not len(validation_R):
-        return BoostedTrees(lightgbm.train(parameters, data, trees))
+        return BoostedTrees(lightgbm.train(parameters, data, config.count))
     booster = lightgbm.train(
         parameters,
         data,
-        trees,
+        config.count,
         valid_sets=[lightgbm.Dataset(validation_RN, validation_R, reference=data)],
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
     )

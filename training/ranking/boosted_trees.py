@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.nn.compiled_trees import TreeScorer
+from training.ranking.ranker import TreeConfig
 
 Floats = NDArray[np.float32]
 FILE = "trees.txt"
 LIGHTGBM_PARAMETERS: dict[str, Any] = {
     "objective": "binary",
-    "learning_rate": 0.08,
-    "num_leaves": 31,
     "min_data_in_leaf": 300,
     "feature_fraction": 0.25,
     "lambda_l2": 20.0,
@@ -35,6 +34,12 @@ LIGHTGBM_PARAMETERS: dict[str, Any] = {
 }
 
 
+def lightgbm_parameters(config: TreeConfig, seed: int, threads: int) -> dict[str, Any]:
+    """Return all parameters of LightGBM but the number of trees."""
+    grown = {"num_leaves": config.leaves, "learning_rate": config.learning_rate}
+    return {**LIGHTGBM_PARAMETERS, **grown, "seed": seed, "num_threads": threads}
+
+
 @dataclass(frozen=True)
 class BoostedTrees:
     """Trees that predict the logit of a ranker's first task."""
@@ -42,15 +47,17 @@ class BoostedTrees:
     booster: lightgbm.Booster
 
     @classmethod
-    def fit(cls, features_RN: Floats, label_R: Floats, trees: int, seed: int, threads: int) -> BoostedTrees | None:
-        """Fit `trees` trees on the labeled rows (label not NaN); None if these have one class only."""
+    def fit(
+        cls, features_RN: Floats, label_R: Floats, config: TreeConfig, seed: int, threads: int
+    ) -> BoostedTrees | None:
+        """Fit `config.count` trees on the labeled rows (label not NaN); None if these have one class only."""
         label_R = np.ascontiguousarray(label_R)
         known_R = ~np.isnan(label_R)
         if len(np.unique(label_R[known_R])) < 2:
             return None
         rows = (features_RN, label_R) if known_R.all() else (features_RN[known_R], label_R[known_R])
-        parameters = {**LIGHTGBM_PARAMETERS, "seed": seed, "num_threads": threads}
-        return cls(lightgbm.train(parameters, lightgbm.Dataset(*rows, params=parameters), trees))
+        parameters = lightgbm_parameters(config, seed, threads)
+        return cls(lightgbm.train(parameters, lightgbm.Dataset(*rows, params=parameters), config.count))
 
     def predict_logits(self, context_BU: Floats, features_BCF: Floats, matches_BCM: Floats) -> Floats:
         """Return the logit of each candidate [B, C]; features in the order of `fit`. Runs on the calling thread."""

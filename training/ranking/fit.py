@@ -25,6 +25,7 @@ from training.data.user_batch import OfflineFeatures
 from training.data.warm_start import warm_steps
 from training.engine import distributed, trainer
 from training.nn.warm_weights import copy_weights
+from training.ranking import feature_cache
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.calibration import fit_blend_weight, fit_temperatures, task_losses
 from training.ranking.case_batches import CaseBatch, CaseBatches
@@ -75,16 +76,17 @@ def fit_ranker(
         logger.warning(
             "%s is fitted without the tasks %s: the log has no labels", name, ", ".join(missing_tasks(cases))
         )
-    config, features = _resolve_inputs(name, data, config, cases, offline.contract(service))
+    config, features = resolve_inputs(name, data, config, cases, offline.contract(service))
     training = config.training
     batches = CaseBatches(train_cases.newest_per_user(training.cases), offline, service, features)
     threads = trainer.configure_threads()
     if training.dense_epochs or config.trees.count or training.epochs > 1:
         # Forking is safe on Linux only.
-        batches.precompute_dense_features(threads if sys.platform == "linux" else 1)
+        file = feature_cache.find_file(data, offline.contract(service), config.features, batches.cases)
+        feature_cache.load_or_compute(batches, threads if sys.platform == "linux" else 1, file)
     if config.trees.count and batches.dense_features is not None and distributed.is_rank0():
         label_R = batches.cases.labels_RT[:, 0]
-        trees = BoostedTrees.fit(batches.dense_features.features_RN, label_R, config.trees.count, config.seed, threads)
+        trees = BoostedTrees.fit(batches.dense_features.features_RN, label_R, config.trees, config.seed, threads)
         features = replace(features, trees=trees)
     dense_steps, epoch_steps, id_steps = _plan_steps(training, len(batches), data.warm_start is not None)
     training = replace(training, steps=training.steps or dense_steps + epoch_steps)
@@ -141,7 +143,7 @@ def _plan_steps(training: TrainingConfig, cases: int, is_warm: bool) -> tuple[in
     return dense, steps, id_steps
 
 
-def _resolve_inputs(
+def resolve_inputs(
     name: str, data: TrainingData, config: RankerConfig, cases: RankingCases, contract: ServiceContract
 ) -> tuple[RankerConfig, RankingFeatures]:
     """Return the config with the inputs that the log and the schemas have, and the features that compute them."""

@@ -72,6 +72,8 @@ class TreeConfig:
     """Boosted trees over all dense features, blended with the network's logits; weights are fitted on validation."""
 
     count: int = 0  # number of trees; 0: network only
+    leaves: int = 31  # of a tree
+    learning_rate: float = 0.08
     weight: float = -1.0  # share of the trees in the first task's logit, 0..1; negative: fitted
     secondary_weights: tuple[float, ...] = ()  # the same for each further task; empty: fitted
     secondary_offsets: tuple[float, ...] = ()  # added to the trees' logit for each further task; empty: fitted

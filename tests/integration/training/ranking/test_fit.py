@@ -16,6 +16,8 @@ from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine.config_io import change_config
+from training.evaluation.trees_alone import TreesAlone
+from training.ranking import feature_cache
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
 from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS
@@ -223,3 +225,33 @@ def test_a_missing_sequence_view_is_named(marts: Path, tmp_path: Path) -> None:
     data = TrainingData(marts, "held_out", recipe("debug"), services={"target_attention": ServiceContract(VIEWS[:1])})
     with pytest.raises(LookupError, match="played_history"):
         fit_ranker("target_attention", data, RANKERS["target_attention"].config("debug"), tmp_path)
+
+
+def test_trees_alone_read_the_dense_features_of_the_fit(
+    marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_cache, "MIN_CASES", 1)
+    data = TrainingData(marts, "held_out", recipe("debug"), services=SERVICES, cache_folder=tmp_path / "cache")
+    config = change_config(RANKERS["session_domains"].config("debug"), {**SHORT_FIT, "training.steps": 2})
+    ranker = fit_ranker("session_domains", data, config, tmp_path / "fit")
+    (file,) = (tmp_path / "cache").glob("dense_features_*")
+    computed, original = [], CaseBatches.precompute_dense_features
+
+    def count(batches: CaseBatches, processes: int) -> None:
+        computed.append(len(batches))
+        original(batches, processes)
+
+    monkeypatch.setattr(CaseBatches, "precompute_dense_features", count)
+    TreesAlone.fit(OfflineFeatures(data), {"session_domains": ranker})
+    assert computed == [len(ranking_cases(data).filter_part("validation"))], "those of the train part are read"
+    fresh = CaseBatches(
+        ranking_cases(data).filter_part("train"), OfflineFeatures(data), "session_domains", ranker.features
+    )
+    original(fresh, 1)
+    read = CaseBatches(fresh.cases, OfflineFeatures(data), "session_domains", ranker.features)
+    assert feature_cache.load(read, file) and read.dense_features is not None and fresh.dense_features is not None
+    np.testing.assert_array_equal(read.dense_features.features_RN, fresh.dense_features.features_RN)
+    assert read.dense_features.widths == fresh.dense_features.widths
+    fit_ranker("session_domains", data, change_config(config, {"features.genres": False}), tmp_path / "other")
+    (other,) = (tmp_path / "cache").glob("dense_features_*")
+    assert other != file, "other features replace the file"

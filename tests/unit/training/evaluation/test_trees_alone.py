@@ -13,7 +13,10 @@ from sklearn.metrics import log_loss
 
 from training.evaluation import trees_alone
 from training.evaluation.trees_alone import MAX_TREES, PATIENCE, TreesAlone
-from training.ranking.boosted_trees import LIGHTGBM_PARAMETERS, BoostedTrees
+from training.ranking.boosted_trees import BoostedTrees, lightgbm_parameters
+from training.ranking.ranker import TreeConfig
+
+CONFIG = TreeConfig(count=MAX_TREES)
 
 
 def examples(seed: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -25,7 +28,7 @@ def examples(seed: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit(train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray]) -> BoostedTrees | None:
-    return trees_alone._fit_task([train[0], validation[0]], [train[1], validation[1]], 0, 1, MAX_TREES)
+    return trees_alone._fit_task([train[0], validation[0]], [train[1], validation[1]], CONFIG, 0, 1)
 
 
 def test_number_of_trees_is_the_best_on_validation() -> None:
@@ -33,7 +36,7 @@ def test_number_of_trees_is_the_best_on_validation() -> None:
     fitted = fit(train, validation)
     assert fitted is not None
     chosen = fitted.booster.num_trees()
-    parameters = {**LIGHTGBM_PARAMETERS, "seed": 0, "num_threads": 1}
+    parameters = lightgbm_parameters(CONFIG, 0, 1)
     every = lightgbm.train(parameters, lightgbm.Dataset(*train, params=parameters), chosen + PATIENCE)
     losses = [
         log_loss(validation[1], every.predict(validation[0], num_iteration=count + 1))
