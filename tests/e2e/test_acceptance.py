@@ -34,6 +34,8 @@ BASELINES = (
 )
 MAX_MINUTES = {"real logs": 20, "simulated world": 8}
 MAX_MEMORY_GB = 12
+MIN_AUC, MIN_GAUC = 0.872, 0.830  # of the served ranker on the real logs
+MAX_AUC = 0.92  # more indicates that the label leaks into the features
 pytestmark = [
     pytest.mark.timeout(4 * 3600),
     acceptance_only,
@@ -276,6 +278,22 @@ def test_attention_is_significantly_better_than_pooling(real):
     difference = real.evaluation()["differences"]["target_attention - sum_pooling"]["not_skipped/gauc"]
     report("target_attention - sum_pooling, GAUC", "above 0 with its interval", _interval(difference))
     assert difference[1] > 0
+
+
+@needs_logs
+@needs_full_size
+def test_the_served_ranker_is_significantly_better_than_trees_alone(real):
+    evaluation = real.evaluation()
+    served = evaluation["chosen"]["ranker"]
+    auc, gauc = (evaluation["ranking"][served]["not_skipped"][name][0] for name in ("auc", "gauc"))
+    report(f"served ranker {served}, AUC", f"at least {MIN_AUC}, under {MAX_AUC}", f"{auc:.4f}")
+    report(f"served ranker {served}, GAUC", f"at least {MIN_GAUC}", f"{gauc:.4f}")
+    for metric in ("auc", "gauc"):
+        difference = evaluation["differences"][f"{served} - trees_alone"][f"not_skipped/{metric}"]
+        report(f"{served} - trees_alone, {metric.upper()}", "above 0 with its interval", _interval(difference))
+        assert difference[1] > 0
+    assert MIN_AUC <= auc < MAX_AUC
+    assert gauc >= MIN_GAUC
 
 
 @needs_logs

@@ -23,8 +23,9 @@ def test_new_rankers_need_no_other_registration(monkeypatch: pytest.MonkeyPatch)
     assert all("mine" in model_names("rankers", recipe) for recipe in RECIPES)
 
 
-def test_full_trains_all_rankers() -> None:
+def test_full_trains_all_rankers_and_small_the_most_complex_one() -> None:
     assert model_names("rankers", "full") == list(RANKERS)
+    assert model_names("rankers", "small")[-1] == list(RANKERS)[-1] == "session_domains"
 
 
 def test_list_all_prints_every_table_of_the_recipe(

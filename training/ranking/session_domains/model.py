@@ -123,8 +123,11 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
 
     @classmethod
     def config(cls, recipe: str) -> SessionDomainsConfig:
-        """Return the shared config with all inputs and parts that only this ranker has."""
-        base = ranker_config(recipe)
+        """Return the shared config with all inputs and parts that only this ranker has.
+
+        Longer sequences did not change metrics, because the searches read the long history (ablation `session_length`).
+        """
+        base, is_full = ranker_config(recipe), recipe == "full"
         return extend_config(
             SessionDomainsConfig,
             base,
@@ -135,11 +138,11 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
                 genres=True,
                 content=True,
                 searches=tuple(SEARCHES),
-                plays=200,
+                plays=200 if is_full else 50,
                 impressions=50,
             ),
             trees=TreeConfig(count=200),
-            training=replace(base.training, dense_epochs=2 if recipe == "full" else 4),
+            training=replace(base.training, dense_epochs=2 if is_full else 4),
             groups=BehaviourGroupConfig(denoise_impressions=True),
         )
 
