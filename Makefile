@@ -16,6 +16,7 @@ SEED ?= 7
 TO ?=
 FROM ?=
 SUPPRESSION ?=
+DATA ?=
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -28,7 +29,7 @@ quoted = '$(subst ','\'',$(1))'
 PARAMETERS = --logs $(call quoted,$(LOGS)) --recipe $(call quoted,$(RECIPE)) --as-of $(call quoted,$(AS_OF)) --channels $(call quoted,$(CHANNELS))
 
 # make accepts any variable on its command line, so a misspelled one would have no effect and no message.
-VARIABLES := RECIPE LOGS AS_OF CHANNELS ONLY ROWS ABLATION SEEDS USERS TRACKS DAYS SEED TO FROM SUPPRESSION DRY_RUN PYTHON STUDY
+VARIABLES := RECIPE LOGS AS_OF CHANNELS ONLY ROWS ABLATION SEEDS USERS TRACKS DAYS SEED TO FROM SUPPRESSION DATA DRY_RUN PYTHON STUDY
 given := $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name)))
 unknown := $(firstword $(filter-out $(VARIABLES) SEGUE_% PATH SHELL MAKEFLAGS,$(given)))
 ifneq ($(unknown),)
@@ -37,7 +38,7 @@ $(error there is no variable $(unknown); $(if $(near),did you mean $(near)?,use 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: setup simulate run pipeline serve backup restore prune stop check unit test lint acceptance bench profile ablation study docs screenshots clean lock audit sbom help
+.PHONY: setup simulate run pipeline serve backup restore prune stop check unit test lint acceptance bench profile ablation leaderboard study docs screenshots clean lock audit sbom help
 
 setup: .venv/stamp ## Create .venv from requirements.lock (does nothing if it is up to date)
 
@@ -107,6 +108,10 @@ profile: setup ## Flame graph and tables of concurrent requests, into SEGUE_HOME
 
 ablation: setup ## Run ablations on the landed logs, cached and resumable, into SEGUE_HOME/reports (ABLATION, SEEDS, RECIPE)
 	@$(BIN)/python -m local.environment python -m training.ablations $(if $(ABLATION),$(call quoted,$(ABLATION))) --seeds $(SEEDS) --recipe $(call quoted,$(RECIPE)) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))
+
+leaderboard: setup ## Measure every baseline and model on public data (DATA) and the landed logs, into SEGUE_HOME/reports (SEEDS, RECIPE, ONLY)
+	@$(BIN)/python -m local.environment python -m training.leaderboard --seeds $(if $(filter command,$(origin SEEDS)),$(SEEDS),3) \
+	  --recipe $(call quoted,$(RECIPE)) $(if $(ONLY),--only $(call quoted,$(ONLY))) $(if $(DATA),--data $(call quoted,$(DATA))) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))
 
 .DEFAULT:
 	$(error there is no target '$@'; `make help` lists the targets)

@@ -136,6 +136,8 @@ REPORTS = (
            "make run", "reports/experiment.json", summarize_experiment),
     Report("Benchmark", "reports/benchmark.json", "speed compared with other libraries", "make bench",
            "reports/benchmark.json", summarize_benchmark),
+    Report("Leaderboard", "reports/leaderboard.html", "every baseline and model on public data and the landed logs",
+           "make leaderboard"),
 )  # fmt: skip
 
 

@@ -1,10 +1,11 @@
-"""Fit one recall channel of an ablation and measure its recall of each validation session.
+"""Fit one recall channel of an ablation and measure its recall of each session of the evaluation scope.
 
-Legend: C validation cases, K candidates.
+Legend: C cases, K candidates.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import numpy as np
 import polars as pl
 from tqdm import tqdm
 
-from training.data.recall_cases import iterate_chunks
+from training.ablations.ranker_trial import DEFAULT_SCOPE, EvaluationScope
+from training.data.recall_cases import RecallCases, iterate_chunks
+from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.evaluation.metrics import recall_metrics
 from training.recall.registry import CHANNELS
@@ -22,7 +25,9 @@ RECALL_DEPTH = 200
 METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")
 
 
-def measure(name: str, offline: OfflineFeatures, config: Any, folder: Path) -> tuple[pl.DataFrame, Any, dict[str, Any]]:
+def measure(
+    name: str, offline: OfflineFeatures, config: Any, folder: Path, scope: EvaluationScope = DEFAULT_SCOPE
+) -> tuple[pl.DataFrame, Any, dict[str, Any]]:
     """Fit and measure.
 
     Returns:
@@ -31,18 +36,30 @@ def measure(name: str, offline: OfflineFeatures, config: Any, folder: Path) -> t
     """
     data = offline.data
     channel = CHANNELS[name].fit(data, config, folder)
-    # A different sample than that of the early stopping, as far as there are other cases.
-    cases = data.recall_cases("validation").sample(CASES_PER_USER, CASES_SEED)
+    cases = select_cases(data, scope.part)
     lists = []
-    for rows in tqdm(list(iterate_chunks(len(cases))), desc=f"validate {name}", mininterval=1):
+    for rows in tqdm(list(iterate_chunks(len(cases))), desc=f"{scope.part} {name}", mininterval=1):
         batch = cases.take(rows)
         users = offline.load_user_batch(channel.feature_service, batch.user_ids.tolist(), batch.request_at_C)
         lists.append(channel.recall(users, RECALL_DEPTH).items_BK)
     items_CK = np.concatenate(lists) if lists else np.zeros((0, RECALL_DEPTH), dtype=np.int64)
-    values = recall_metrics.measure_by_case(items_CK, cases, METRICS)
-    columns = {f"{metric}/{part}": value_C for metric, parts in values.items() for part, value_C in parts.items()}
     fit = channel.measures()
     measures = {"cases": len(cases), "seconds": float(fit.get("seconds", np.nan)), "steps": fit.get("steps")}
     network = getattr(channel, "network", None)
     measures["parameters"] = sum(parameter.numel() for parameter in network.parameters()) if network is not None else 0
-    return pl.DataFrame({"user": cases.user_C} | columns), channel.resolved_config, measures
+    return measure_lists(items_CK, cases), channel.resolved_config, measures
+
+
+def select_cases(data: TrainingData, part: str) -> RecallCases:
+    """The sessions that channels are measured on.
+
+    On validation they are another sample than that of the early stopping, as far as there are other cases.
+    """
+    return data.recall_cases(part).sample(CASES_PER_USER, CASES_SEED)
+
+
+def measure_lists(items_CK: np.ndarray, cases: RecallCases, metrics: Sequence[str] = METRICS) -> pl.DataFrame:
+    """One row per case with `user` and `<metric>/<part>` of its list (NaN without targets of the part)."""
+    values = recall_metrics.measure_by_case(items_CK, cases, metrics)
+    columns = {f"{metric}/{part}": value_C for metric, parts in values.items() for part, value_C in parts.items()}
+    return pl.DataFrame({"user": cases.user_C} | columns)

@@ -22,7 +22,7 @@ from training.ablations.peer_trial import PEERS
 from training.ablations.ranker_trial import DEFAULT_SCOPE, EvaluationScope
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
-from training.engine.config_io import change_config
+from training.engine.config_io import change_config, with_seed
 from training.engine.import_closure import code_hash
 from training.engine.workspace import Workspace, is_unchanged, mark_done, write_json
 from training.ranking.registry import RANKERS
@@ -46,7 +46,7 @@ class Cell:
         """Config to fit."""
         if self.model in PEERS:
             return PEERS[self.model](**self.changes, seed=seed)
-        return change_config((CHANNELS | RANKERS)[self.model].config(recipe), {**self.changes, "seed": seed})
+        return with_seed(change_config((CHANNELS | RANKERS)[self.model].config(recipe), self.changes), seed)
 
     @property
     def kind(self) -> ModelKind:

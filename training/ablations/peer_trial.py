@@ -59,8 +59,8 @@ def measure(
 ) -> tuple[pl.DataFrame, GbdtConfig | RechubConfig, dict[str, Any]]:
     """Fit and predict; returns the same rows in the same order as `ranker_trial.measure`."""
     cases = ranking_cases(offline.data)
-    train = _labeled_cases(cases.filter_part("train").newest_per_user(config.cases))
-    held_out = _labeled_cases(cases.filter_part("validation"))
+    train = labeled_cases(cases.filter_part("train").newest_per_user(config.cases))
+    held_out = labeled_cases(cases.filter_part("validation"))
     if isinstance(config, GbdtConfig):
         probability_R, measures = gbdt.fit(offline.data.plays, train, held_out, config)
     else:
@@ -99,8 +99,8 @@ def _labels(cases: RankingCases) -> NDArray[np.float32]:
     return labels_R
 
 
-def _labeled_cases(cases: RankingCases) -> RankingCases:
-    """The cases with a label."""
+def labeled_cases(cases: RankingCases) -> RankingCases:
+    """The cases with a label of DEFAULT_TASK, in their order."""
     return cases.take(np.flatnonzero(~np.isnan(_labels(cases))))
 
 

@@ -113,12 +113,18 @@ def measure(result: CellResult, kind: ModelKind) -> dict[str, Estimate]:
     """All metrics of one result."""
     rows = result.predictions
     if kind == "channel":
-        users, user_C = np.unique(rows["user"].to_numpy(), return_inverse=True)
-        return {
-            metric: bootstrap.mean(recall_metrics.mean_by_user(rows[metric].to_numpy(), user_C, len(users)))
-            for metric in TITLES[kind]
-        }
+        return measure_recall(rows.select("user", *TITLES[kind]))
     return ranking_metrics.measure(rows["label"].to_numpy(), rows["probability"].to_numpy(), rows["user"].to_numpy())
+
+
+def measure_recall(rows: pl.DataFrame) -> dict[str, Estimate]:
+    """Mean over users of each column but `user`, from one row per case."""
+    users, user_C = np.unique(rows["user"].to_numpy(), return_inverse=True)
+    return {
+        metric: bootstrap.mean(recall_metrics.mean_by_user(rows[metric].to_numpy(), user_C, len(users)))
+        for metric in rows.columns
+        if metric != "user"
+    }
 
 
 def average_over_seeds(runs: Sequence[Mapping[str, Estimate]]) -> dict[str, Estimate]:

@@ -10,7 +10,7 @@ train) is reported as a baseline: it is strong, because dislikes are sampled uni
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,19 @@ PUBLISHED = {
     "mcclk": {"KGIN": (0.849, 0.760), "MCCLK": (0.876, 0.801)},
 }
 """Published AUC and F1; those on MCCLK's file are quoted from MCCLK and were not reproduced."""
+
+
+@dataclass(frozen=True)
+class ScoredPairs:
+    """Pairs of the splits with logits; test is scored once."""
+
+    liked: LabeledPairs  # likes of the train split
+    evaluation: LabeledPairs
+    test: LabeledPairs
+    eval_auc: float
+    evaluation_logit_P: np.ndarray
+    test_logit_P: np.ndarray
+
 
 METRICS = ("auc", "f1", "f1_at_chosen", "popularity_auc")
 
@@ -64,7 +77,24 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def run_seed(
     pairs: LabeledPairs, triples_T2: np.ndarray, config: LightGCNConfig, seed: int, description: str
 ) -> dict[str, float]:
-    """Split, fit, and score the test pairs once."""
+    """Metrics of `fit_and_score`."""
+    fitted, items = fit_and_score(pairs, triples_T2, config, seed, description), int(pairs.item_P.max()) + 1
+    label_P, logit_P = fitted.test.label_P, fitted.test_logit_P
+    threshold = best_f1_threshold(fitted.evaluation_logit_P, fitted.evaluation.label_P)
+    liked_I = np.bincount(fitted.liked.item_P, minlength=items)
+    return {
+        "eval_auc": fitted.eval_auc,
+        "auc": float(roc_auc_score(label_P, logit_P)),
+        "f1": float(f1_score(label_P, logit_P >= 0)),
+        "f1_at_chosen": float(f1_score(label_P, logit_P >= threshold)),
+        "popularity_auc": float(roc_auc_score(label_P, liked_I[fitted.test.item_P])),
+    }
+
+
+def fit_and_score(
+    pairs: LabeledPairs, triples_T2: np.ndarray, config: LightGCNConfig, seed: int, description: str
+) -> ScoredPairs:
+    """Split, fit, and score the eval and test pairs."""
     train, evaluation, test = split(pairs, seed)
     users, items = int(pairs.user_P.max()) + 1, int(pairs.item_P.max()) + 1
     entities = max(items, int(triples_T2.max()) + 1)
@@ -82,15 +112,7 @@ def run_seed(
             return float(roc_auc_score(evaluation.label_P, network.score(evaluation)))
 
         eval_auc = fit_light_gcn(network, train, items, seed, validate, update_progress)
-    logit_P, liked_I = network.score(test), np.bincount(liked.item_P, minlength=items)
-    threshold = best_f1_threshold(network.score(evaluation), evaluation.label_P)
-    return {
-        "eval_auc": eval_auc,
-        "auc": float(roc_auc_score(test.label_P, logit_P)),
-        "f1": float(f1_score(test.label_P, logit_P >= 0)),
-        "f1_at_chosen": float(f1_score(test.label_P, logit_P >= threshold)),
-        "popularity_auc": float(roc_auc_score(test.label_P, liked_I[test.item_P])),
-    }
+    return ScoredPairs(liked, evaluation, test, eval_auc, network.score(evaluation), network.score(test))
 
 
 def format_table(protocol: str, summary: dict[str, Any]) -> str:

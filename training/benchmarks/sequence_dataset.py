@@ -132,6 +132,7 @@ class SequenceDataset:
     data: TrainingData
     validation: Requests
     test: Requests
+    has_repeats: bool  # whether items of the history are candidates
 
     @classmethod
     def build(
@@ -193,7 +194,8 @@ class SequenceDataset:
         services = {channel.feature_service: contract for channel in CHANNELS.values()}
         data = TrainingData(folder, "held_out", recipe("small"), services=services)
         validation = [(items, last) for items, last in zip(sequences.train, sequences.validation, strict=True)]
-        return cls(data, _requests(data, names, validation), _requests(data, request_users, sequences.test))
+        requests = _requests(data, names, validation), _requests(data, request_users, sequences.test)
+        return cls(data, *requests, sequences.has_repeats)
 
 
 def _test_pairs(path: Path) -> list[tuple[list[str], str]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from training.benchmarks.sequence_dataset import Requests, SequenceDataset, read
 from training.data.recall_cases import iterate_chunks
 from training.data.user_batch import OfflineFeatures
 from training.engine import trainer
-from training.engine.config_io import change_config, field_paths, get_field
+from training.engine.config_io import change_config, field_paths, get_field, with_seed
 from training.recall.channel import RecallChannel
 from training.recall.registry import CHANNELS
 
@@ -77,18 +78,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         final = SequenceDataset.build(sequences, Path(folder) / "final", attributes, is_final=True) if refits else None
         for seed in range(options.seeds):
             description = f"{channel.name} seed {seed}"
-            fitted = fit_channel(channel, world, _with_seed(config, seed), Path(folder) / f"seed-{seed}")
-            metrics_by_part = {
-                "validation": evaluate_part(fitted, world, "validation", sequences.has_repeats, description)
-            }
-            if options.part == "test":
-                name = "test_without_refit" if refits else "test"
-                metrics_by_part[name] = evaluate_part(fitted, world, "test", sequences.has_repeats, description)
-            if final is not None:
-                again = fit_channel(channel, final, fitted.resolved_config, Path(folder) / f"final-{seed}")
-                metrics_by_part["test"] = evaluate_part(
-                    again, final, "test", sequences.has_repeats, f"{description}, refitted"
-                )
+            parts = ("validation", *(("test",) if options.part == "test" else ()))
+            fitted, ranks = fit_and_rank(
+                channel, world, final, with_seed(config, seed), Path(folder) / f"seed-{seed}", parts, description
+            )
+            metrics_by_part = {part: metrics(rank_R) for part, rank_R in ranks.items()}
             for part, values in metrics_by_part.items():
                 runs.setdefault(part, []).append(values)
             summary = ", ".join(f"{part} {_short_metrics(values)}" for part, values in metrics_by_part.items())
@@ -103,12 +97,41 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def evaluate_part(
-    channel: RecallChannel, world: SequenceDataset, part: str, repeats: bool, description: str
-) -> dict[str, float]:
-    """Metrics of the requests of a part; without `repeats`, items of the history are not candidates."""
-    requests: Requests = getattr(world, part)
-    return metrics(target_ranks(channel, world, requests, not repeats, f"{description}, {part}"))
+def fit_and_rank(
+    channel: type[RecallChannel],
+    world: SequenceDataset,
+    final: SequenceDataset | None,
+    config: Any,
+    folder: Path,
+    parts: Sequence[str],
+    description: str,
+) -> tuple[RecallChannel, dict[str, np.ndarray]]:
+    """Fit a channel and rank the targets of some parts.
+
+    Args:
+        channel: Channel to fit.
+        world: Data of the first fit.
+        final: The same data with the validation items, for the second fit; None: there is none.
+        config: Config of the first fit; the second has the resolved one.
+        folder: Folder of checkpoints.
+        parts: Parts to rank, of `validation` and `test`.
+        description: Text of the progress bars.
+
+    Returns:
+        The channel of the first fit, and `target_ranks` by part. With a second fit, `test` has the ranks of that one and
+        `test_without_refit` those of the first.
+    """
+    fitted = fit_channel(channel, world, config, folder)
+    ranks = {}
+    for part in parts:
+        name = "test_without_refit" if part == "test" and final is not None else part
+        requests: Requests = getattr(world, part)
+        ranks[name] = target_ranks(fitted, world, requests, not world.has_repeats, f"{description}, {part}")
+    if final is not None:
+        again = fit_channel(channel, final, fitted.resolved_config, folder.with_name(f"{folder.name}-final"))
+        text = f"{description}, refitted, test"
+        ranks["test"] = target_ranks(again, final, final.test, not final.has_repeats, text)
+    return fitted, ranks
 
 
 def build_config(channel: type[RecallChannel], repeats: bool, changes: list[str]) -> Any:
@@ -189,10 +212,6 @@ def format_table(part: str, summary: dict[str, Any]) -> str:
 
 def _short_metrics(run: dict[str, float]) -> str:
     return f"recall@10 {run['recall_at_10']:.4f} ndcg@10 {run['ndcg_at_10']:.4f}"
-
-
-def _with_seed(config: Any, seed: int) -> Any:
-    return change_config(config, {"seed": seed}) if "seed" in field_paths(config) else config
 
 
 def _parse_value(change: str, text: str, current: Any) -> Any:

@@ -47,6 +47,11 @@ def change_config(config: Config, changes: Mapping[str, Any]) -> Config:
     return replace(config, **direct)  # type: ignore[type-var]
 
 
+def with_seed(config: Config, seed: int) -> Config:
+    """Return a copy with another seed; the config itself if nothing in it is random."""
+    return change_config(config, {"seed": seed}) if hasattr(config, "seed") else config
+
+
 def field_paths(config: Any) -> list[str]:
     """Return the dotted paths of all fields, in order; nested configs are listed by their own fields."""
     paths = []

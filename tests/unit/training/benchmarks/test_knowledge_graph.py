@@ -11,6 +11,7 @@ import torch
 from sklearn.metrics import f1_score
 
 from config import settings
+from tests.support.training.lastfm_files import write_lastfm_files
 from training.benchmarks import knowledge_graph as benchmark
 from training.benchmarks.__main__ import main
 from training.benchmarks.light_gcn import LabeledPairs, LightGCN, LightGCNConfig
@@ -20,21 +21,8 @@ REAL = settings.ROOT.parent / "shared" / "data" / "lastfm_knowledge_graph"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two groups of 30 users and 20 artists each; artists of a group share an entity. One artist is not in the graph."""
-    random = np.random.default_rng(0)
-    plays, triples = [], []
-    for user in range(60):
-        for artist in random.choice(20, size=6, replace=False):
-            plays.append(f"{user + 100}\t{1000 + artist + 20 * (user % 2)}\t5")
-        plays.append(f"{user + 100}\t9\t1")
-    triples = [f"{artist}\tmusic.artist.genre\t{40 + artist // 20}" for artist in range(40)]
-    (tmp_path / "user_artists.dat").write_text("\n".join(["userID\tartistID\tweight", *plays]) + "\n")
-    (tmp_path / "kg.txt").write_text("\n".join(triples) + "\n")
-    (tmp_path / "item_index2entity_id.txt").write_text("".join(f"{1000 + number}\t{number}\n" for number in range(40)))
-    pairs = benchmark.kgcn_pairs(tmp_path, 0)
-    rows = np.stack([pairs.user_P, pairs.item_P, pairs.label_P], axis=1)
-    np.savetxt(tmp_path / "mcclk_ratings_final.txt", rows, fmt="%d", delimiter="\t")
-    return tmp_path
+    """Two groups of 30 users and 20 artists each."""
+    return write_lastfm_files(tmp_path)
 
 
 def test_pairs_are_all_likes_and_the_same_number_of_unplayed_artists(folder: Path) -> None:
