@@ -9,6 +9,8 @@ Legend: B sequences, L events.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,11 +60,11 @@ def is_in_current_session(
 def _last_session_start(batch: SequenceBatch, length_B: NDArray[np.int64], width: int) -> NDArray[np.int64]:
     """Position where the last session of the first `length_B` events begins [B]; searches `width` events, then all."""
     first_B = np.maximum(length_B - width, 0)
-    place_BW = first_B[:, None] + np.arange(width)
+    row_B1, place_BW = np.arange(len(first_B))[:, None], first_B[:, None] + np.arange(width)
     begins_BW = _session_starts(
         SequenceBatch(
             {
-                name: np.take_along_axis(batch.columns[name], place_BW, axis=1)
+                name: batch.columns[name][row_B1, place_BW]
                 for name in ("behaviour", "occurred_at", "ended_at")
             },
             np.minimum(batch.length_B - first_B, width),
@@ -78,10 +80,7 @@ def _last_session_start(batch: SequenceBatch, length_B: NDArray[np.int64], width
 
 def _session_starts(batch: SequenceBatch) -> NDArray[np.bool_]:
     """Mask [B, L] of the events that begin a session, except the first session of a sequence."""
-    table = behaviours.load_behaviours()
-    is_play_code = np.zeros(max(table.encoder.values()) + 1, dtype=bool)
-    is_play_code[[table.encoder[name] for name in table.with_action("play")]] = True
-    is_play_BL = is_play_code.take(batch.columns["behaviour"], mode="clip") & batch.mask_BL
+    is_play_BL = _play_code_mask().take(batch.columns["behaviour"], mode="clip") & batch.mask_BL
     ended_BL = np.where(is_play_BL, batch.columns["ended_at"], np.iinfo(np.int64).min)
     # End of the newest play before each event; plays are sorted by their ends.
     before_BL = np.maximum.accumulate(ended_BL, axis=1)[:, :-1]
@@ -89,6 +88,15 @@ def _session_starts(batch: SequenceBatch) -> NDArray[np.bool_]:
     begins_BL[:, 1:] = (
         is_play_BL[:, 1:]
         & (before_BL > np.iinfo(np.int64).min)
-        & (batch.columns["occurred_at"][:, 1:] > before_BL + table.session_gap_us)
+        & (batch.columns["occurred_at"][:, 1:] > before_BL + behaviours.session_gap_us())
     )
     return begins_BL
+
+
+@lru_cache(maxsize=1)
+def _play_code_mask() -> NDArray[np.bool_]:
+    """Whether each behavior code is a play."""
+    table = behaviours.load_behaviours()
+    is_play_code = np.zeros(max(table.encoder.values()) + 1, dtype=bool)
+    is_play_code[[table.encoder[name] for name in table.with_action("play")]] = True
+    return is_play_code

@@ -8,7 +8,7 @@ functions release the interpreter lock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from numba import njit
 
@@ -18,8 +18,9 @@ Result = TypeVar("Result")
 
 def compiled(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """A compiled function; rounding is as in Python, operation by operation."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
-        machine_code: Callable[Arguments, Result] = njit(function, cache=True, nogil=True, error_model="numpy")
+        machine_code: Any = njit(cache=True, **options)(function)
     except RuntimeError:  # no folder can be written: every process compiles
-        machine_code = njit(function, nogil=True, error_model="numpy")
-    return machine_code
+        machine_code = njit(**options)(function)
+    return cast(Callable[Arguments, Result], machine_code)

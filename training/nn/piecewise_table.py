@@ -73,11 +73,11 @@ def _find_rows(
     F, M = begin_FM.shape
     for n in range(len(x_NF)):
         for f in range(F):
-            x, begun = x_NF[n, f], np.int32(0)
+            x, begun = x_NF[n, f], 0
             for m in range(
                 M
             ):  # counting takes a third of the time of a binary search, whose branches are not predictable
-                begun += np.int32(begin_FM[f, m] <= x)
+                begun += int(begin_FM[f, m] <= x)
             m = begun - 1
             row_NF2[n, f, 0] = 2 * (f * M + m)
             row_NF2[n, f, 1] = 2 * (f * M + m) + 1

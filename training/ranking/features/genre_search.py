@@ -86,12 +86,11 @@ class GenreTallies:
 
     def __init__(self, genres: TrackGenres, history: History, outcomes: Outcomes) -> None:
         self.genres = genres
-        B, L = history.track_BL.shape
-        U = len(genres.genre_type_U)
-        position_BN = history.length_B[:, None] - 1 - np.arange(min(RECENT_PLAYS, L))
-        index_BN = np.maximum(position_BN, 0)
+        B, U = len(history.length_B), len(genres.genre_type_U)
+        position_BN = history.newest_positions(RECENT_PLAYS)
+        row_B1, index_BN = np.arange(B)[:, None], np.maximum(position_BN, 0)
         track_BN, outcome_BN, session_BN = (
-            np.take_along_axis(values_BL, index_BN, axis=1)
+            values_BL[row_B1, index_BN]
             for values_BL in (history.track_BL, outcomes.outcome_BL, outcomes.in_session_BL)
         )
         value_BNK = genres.value_VK[np.maximum(track_BN, 0)]

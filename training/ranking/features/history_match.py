@@ -54,6 +54,11 @@ class History:
         known_BL = np.where(is_known_BL, track_BL, -1).astype(np.int32)
         return cls(np.stack([known_BL, artist_V1.take(known_BL, mode="wrap")], axis=1), ended_at_BL, mask_BL.sum(1))
 
+    def newest_positions(self, count: int) -> Array:
+        """Return the positions of the newest `count` events, or of all, newest first [B, N]; negative beyond the oldest."""
+        positions_BN: Array = self.length_B[:, None] - 1 - np.arange(min(count, self.code_BSL.shape[2]))
+        return positions_BN
+
     @property
     def track_BL(self) -> Array:
         """Track of each event."""

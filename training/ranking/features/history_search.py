@@ -30,7 +30,7 @@ class HistorySearch(ABC):
     def newest_values(self, values_BL: Array, count: int) -> Array:
         """Return the values of the newest `count` plays, newest first [B, count]; 0 beyond the oldest."""
         position_BN = self.history.length_B[:, None] - 1 - np.arange(count)
-        values_BN = np.take_along_axis(values_BL, np.maximum(position_BN, 0), axis=1)
+        values_BN: Array = values_BL[np.arange(len(position_BN))[:, None], np.maximum(position_BN, 0)]
         values_BN[position_BN < 0] = 0
         return values_BN
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,14 @@ class BehaviourCodes:
 
     def outcome(self, behaviour_BL: Array) -> Array:
         """Return 1 for a listen, -1 for a skip, 0 for anything else; float32."""
+        outcome_BL: Array = self._outcome_by_code.take(behaviour_BL)
+        return outcome_BL
+
+    @cached_property
+    def _outcome_by_code(self) -> Array:
         outcome_by_code = np.zeros(256, np.float32)
         outcome_by_code[list(self.listened)], outcome_by_code[list(self.skipped)] = 1, -1
-        outcome_BL: Array = outcome_by_code.take(behaviour_BL)
-        return outcome_BL
+        return outcome_by_code
 
 
 def gap_bucket(gap_us: Array) -> Array:
@@ -95,12 +100,11 @@ def compute_user_features(
     # Newest first and left-aligned: column k holds the event k places before the newest.
     ago_BL = length_B[:, None] - 1 - np.arange(L)
     valid_BL = ago_BL >= 0
-    at_BL = np.maximum(ago_BL, 0)
-    behaviour_BL = np.where(valid_BL, np.take_along_axis(events["behaviour"], at_BL, 1), 0)
-    ended_BL = np.take_along_axis(events["ended_at"], at_BL, 1)
-    ratio_BL = np.where(valid_BL, np.take_along_axis(events["played_ratio"], at_BL, 1), 0)
-    listened_BL, skipped_BL = np.isin(behaviour_BL, codes.listened), np.isin(behaviour_BL, codes.skipped)
-    outcome_BL = listened_BL.astype(np.float32) - skipped_BL
+    row_B1, at_BL = np.arange(B)[:, None], np.maximum(ago_BL, 0)
+    outcome_BL = np.where(valid_BL, codes.outcome(events["behaviour"][row_B1, at_BL]), np.float32(0))
+    ended_BL = events["ended_at"][row_B1, at_BL]
+    ratio_BL = np.where(valid_BL, events["played_ratio"][row_B1, at_BL], 0)
+    listened_BL, skipped_BL = outcome_BL > 0, outcome_BL < 0
     gap_BL = np.where(valid_BL, request_at_B[:, None] - ended_BL, 100 * 365 * DAY_US)
 
     columns = [_column(outcome_BL, k) for k in range(LAGS)] + [_column(ratio_BL, k) for k in range(LAGS)]

@@ -9,6 +9,7 @@ Shape letters: G decoders, C candidates, N events of a sequence, D width, H head
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +52,8 @@ class DecoderStack:
 
 def _merged_weights(decoder: CandidateDecoder) -> tuple[Tensor, ...]:
     """Return the weights as [input, output] and the biases as [1, output], in the order in which they are used."""
-    attention, (inner_norm, inner, _, _, outer) = decoder.attention, decoder.feed
+    attention, feed = decoder.attention, decoder.feed
+    inner_norm, inner, outer = cast(nn.LayerNorm, feed[0]), cast(nn.Linear, feed[1]), cast(nn.Linear, feed[4])
     query_weight, query_bias = _merge(decoder.item_norm, attention.query)
     scale = (attention.query.out_features // attention.heads) ** -0.5  # of the logits
     inner_weight, inner_bias = _merge(inner_norm, inner)
