@@ -74,9 +74,8 @@ def _find_rows(
     for n in range(len(x_NF)):
         for f in range(F):
             x, begun = x_NF[n, f], 0
-            for m in range(
-                M
-            ):  # counting takes a third of the time of a binary search, whose branches are not predictable
+            # Counting takes a third of the time of a binary search, whose branches are not predictable.
+            for m in range(M):
                 begun += int(begin_FM[f, m] <= x)
             m = begun - 1
             row_NF2[n, f, 0] = 2 * (f * M + m)
