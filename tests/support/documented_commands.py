@@ -56,6 +56,7 @@ ELSEWHERE = {
     "python -m local.environment python -m sequences.online.rebuild": "integration/feature_repo/test_copied_home.py",
     "SEGUE_RELEASE_PRIVATE_KEY=release.pem python -m local.environment python -m training.release sign ID": "integration/training/release/test_release.py",  # noqa: E501
     "python -m local.publish": "integration/storage/test_tables.py",
+    "python -m local.environment python -m storage.mart_changes": "unit/storage/test_mart_changes.py",
     "python -m ingestion.land MUSIC": "unit/ingestion/readers/test_music_folder.py",
     "make run": "e2e/test_pipeline.py",
     "make run RECIPE=debug": "e2e/test_pipeline.py",

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from config import settings
 from storage import mart_changes, object_store
 from storage.mart_changes import apply_changes, changes_since, read_published, relation, remove_old_changes
 from tests.support.published_changes import Row, publish_changes, publish_whole
@@ -109,3 +110,17 @@ def test_home_without_changes_is_left_alone(tmp_path: Path) -> None:
     assert apply_changes(tmp_path) == []
     assert read_published(tmp_path, "m").newest_version is None
     assert [path.name for path in tmp_path.iterdir()] == ["m.parquet"]
+
+
+def test_command_applies_the_changes_of_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    marts = settings.load_settings().marts
+    rows: list[Row] = [{"user_id": "a", "number": 1, "value": "x"}]
+    publish_whole(marts, "m", [], SCHEMA, "1")
+    publish_changes(marts, "m", [], rows, SCHEMA, KEY, "2")
+    mart_changes.main()
+    mart_changes.main()
+    assert capsys.readouterr().out.splitlines() == ["wrote m", "wrote nothing: no changes are pending"]
+    assert read(marts) == ordered(rows)
