@@ -70,15 +70,15 @@
     {%- if not versions or [versions[-1]] != recorded.columns[0].values() | list or versions | length > var("publish_changes_max_pending") -%}
         {{ return(false) }}
     {%- endif -%}
-    {#- Rows that were computed again with the same result are no change. -#}
-    {%- set deleted, inserted = state_table(node.alias ~ "_deleted"), state_table(node.alias ~ "_inserted") -%}
+    {#- Rows that were computed again with the same result are no change. The two tables may order their columns differently. -#}
+    {%- set columns = adapter.get_columns_in_relation(state_table(node.alias)) | map(attribute="name") | join(", ") -%}
+    {%- set deleted = "select " ~ columns ~ " from " ~ state_table(node.alias ~ "_deleted") -%}
+    {%- set inserted = "select " ~ columns ~ " from " ~ state_table(node.alias ~ "_inserted") -%}
     {%- set changes -%}
         (
-            select true as is_deleted, *
-            from (select * exclude (stale_row) from {{ deleted }} except all select * from {{ inserted }})
+            select true as is_deleted, * from ({{ deleted }} except all {{ inserted }})
             union all
-            select false as is_deleted, *
-            from (select * from {{ inserted }} except all select * exclude (stale_row) from {{ deleted }})
+            select false as is_deleted, * from ({{ inserted }} except all {{ deleted }})
         )
     {%- endset -%}
     {%- do run_query("create or replace temporary table " ~ node.alias ~ "_changes as from " ~ changes) -%}
