@@ -38,6 +38,15 @@ class DuckDBEngine:
         self._connection.execute(f"create temporary view {name} as {query}")
         return name
 
+    def select_rows(self, source: str, columns: set[str], condition: str) -> str:
+        """See `Engine`. Creates a temporary table of the columns, because several queries read it."""
+        self._views += 1
+        name, wanted = f"quality_{self._views}", ", ".join(f"'{column}'" for column in sorted(columns))
+        self._connection.execute(
+            f"create temporary table {name} as select columns(lambda name: name in [{wanted}]) from {source} where {condition}"  # noqa: S608
+        )
+        return name
+
     def epoch_micros(self, column: str) -> str:
         """See `Engine`."""
         return f"epoch_us({column})"

@@ -23,6 +23,9 @@ class Engine(Protocol):
     def create_view(self, query: str) -> str:
         """SQL relation of a query over other relations."""
 
+    def select_rows(self, source: str, columns: set[str], condition: str) -> str:
+        """SQL relation of the rows of a relation that fulfil a condition, with at least those of `columns` that it has."""
+
     def epoch_micros(self, column: str) -> str:
         """SQL expression of a timestamp, with or without time zone, as microseconds since 1970 UTC."""
 

@@ -129,7 +129,7 @@ def validate_marts(
             continue
         table = tables.mart_table(engine, marts, name, suite.newest)
         if not is_historical:
-            table = tables.recent_rows(engine, table)
+            table = tables.recent_rows(engine, table, {*_columns(suite), *suite.key, *_metric_columns(suite)})
         metrics = table_metrics.TableMetrics()
         if suite.has_time:
             metrics = (
@@ -193,6 +193,11 @@ def _columns(suite: Suite) -> set[str]:
     """Names of the columns that the suite's expectations refer to."""
     names = [getattr(item, field, None) for item in suite.expectations for field in ("column", "column_A", "column_B")]
     return {name for name in names if isinstance(name, str)}
+
+
+def _metric_columns(suite: Suite) -> tuple[str, ...]:
+    """Names of the columns that metrics over time read."""
+    return table_metrics.TIME_COLUMNS if suite.has_time else ()
 
 
 def _limited_metrics(suite: Suite, metrics: table_metrics.TableMetrics) -> dict[str, MeasuredMetric]:

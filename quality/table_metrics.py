@@ -15,6 +15,8 @@ from quality.tables import Table
 
 MIN_WEEK_EVENTS = 10_000
 """Minimum number of events in the trailing week for volume and drift to be computed."""
+TIME_COLUMNS = ("ended_at", "action", "played_ms")
+"""Columns that `hours_since_newest` and `trailing_week_metrics` read."""
 LENGTH_BIN_MS = 30_000
 MAX_LENGTH_BIN = 20
 """Last bin of play lengths; it also holds all longer plays (10 minutes and more)."""

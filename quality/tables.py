@@ -41,16 +41,16 @@ def mart_table(engine: Engine, marts: Path, name: str, newest: str | None) -> Ta
     return Table(name, engine.parquet_relation([str(path)]), newest)
 
 
-def recent_rows(engine: Engine, table: Table) -> Table:
-    """Return the rows of the last `RECENT_DAYS` days of a table, so that validation does not grow with its history.
+def recent_rows(engine: Engine, table: Table, columns: set[str]) -> Table:
+    """Return `columns` of the last `RECENT_DAYS` days of a table, so that validation does not grow with its history.
 
     Older rows were validated when they were recent. A table without time is returned as it is.
     """
     if table.newest is None:
         return table
     first = f"(select max({table.newest}) from {table.source}) - interval {RECENT_DAYS} day"  # noqa: S608
-    view = engine.create_view(f"select * from {table.source} where {table.newest} >= {first}")  # noqa: S608
-    return Table(table.name, view, table.newest)
+    rows = engine.select_rows(table.source, {*columns, table.newest}, f"{table.newest} >= {first}")
+    return Table(table.name, rows, table.newest)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,6 @@ def test_recent_rows_contain_pending_changes(tmp_path: Path) -> None:
     engine = DuckDBEngine()
     table = tables.mart_table(engine, tmp_path, "events", "known_at")
     assert table_metrics.duplicate_keys(engine, table, ("known_at",)) == 1, "of old and late"
-    recent = tables.recent_rows(engine, table)
+    recent = tables.recent_rows(engine, table, {"event_id", "missing"})
     assert list(engine.newest_rows(recent.source, {"event_id"}, "known_at", {})["event_id"]) == ["new"]
     engine.close()
