@@ -61,8 +61,10 @@ def run(datasets: Mapping[str, Dataset | Section], seeds: Sequence[int], heading
     """Measure the data sets and write the page; a Section stands for a data set that cannot be measured."""
     sections: list[Section] = []
     for dataset in datasets.values():
-        is_measured = isinstance(dataset, Section)
-        sections.append(dataset if is_measured else measure(dataset, seeds, here.home / "ablations" / "leaderboard"))
+        if isinstance(dataset, Section):
+            sections.append(dataset)
+        else:
+            sections.append(measure(dataset, seeds, here.home / "ablations" / "leaderboard"))
         here.reports.mkdir(parents=True, exist_ok=True)
         (here.reports / "leaderboard.md").write_text(render_markdown(sections, heading))
         (here.reports / "leaderboard.html").write_text(render_html(sections, heading))

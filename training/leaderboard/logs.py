@@ -159,7 +159,7 @@ class LogsRanking(Logs):
 
     def estimates(self, table: pl.DataFrame) -> dict[str, Estimate]:
         """AUC and GAUC of all plays, of repeats and of discoveries."""
-        estimates = {}
+        estimates: dict[str, Estimate] = {}
         for part in ("all", *PARTS):
             rows = table if part == "all" else table.filter(pl.col(part))
             if rows.is_empty():
