@@ -146,6 +146,19 @@ class TasteRequest(RequestBody):
     user_id: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")
 
 
+class ExportRequest(RequestBody):
+    """A request for everything that is stored about a user."""
+
+    user_id: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")
+
+
+class EraseRequest(RequestBody):
+    """A request to erase all data of a user."""
+
+    user_id: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")
+    confirm: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="The same id again")
+
+
 class ExplainRequest(RequestBody):
     """A request for the reasons why a track suits a user."""
 

@@ -21,6 +21,7 @@ from config.settings import Settings
 from sequences.online import materialization_state
 from sequences.streaming.publisher import Publisher
 from serving.errors import NotReady
+from serving.events.erasure_requests import ErasureRequests
 from serving.events.event_pusher import EventPusher
 from serving.events.event_schema import Event
 from serving.events.exposures import Exposure, ExposureLog
@@ -33,6 +34,7 @@ from serving.events.user_writers import UserWriters
 from serving.events.write_ahead_log import LOCK_TIMEOUT_S, EventLog, LogBusy, LogLocked, LogPosition
 from serving.inspection.explain import Explanation, explain
 from serving.inspection.library import Library, describe_library
+from serving.inspection.stored_data import StoredData, collect_stored_data
 from serving.inspection.taste import Taste, describe_taste
 from serving.inspection.user_profile import UserProfile, describe_user
 from serving.observability import structured_log
@@ -156,6 +158,7 @@ class Runtime:
         # Before the replay: full plays are recognized by the track durations of the release.
         self._release_manager.poll()
         self._lists = DailyLists(settings.home / "serving")
+        self._erasures = ErasureRequests(settings)
         self._hydrator = Hydrator(self._online, metrics)
         self._writing: EventWriting | None = None
         self._build_pipelines(_NoExposures())
@@ -429,6 +432,40 @@ class Runtime:
             user = self._hydrator.load_user_state(replace(request, is_private=True), release)
             taste = describe_taste(user, rows, release, self._recall, self._private_session(request.user_id))
         return replace(taste, user_id=user_id)
+
+    def export_data(self, user_id: str) -> StoredData:
+        """Everything that is stored about the user; nothing for an erased one.
+
+        Raises:
+            RequestRejected: The id is invalid.
+            NotReady: The online store does not respond.
+        """
+        request = read_request(user_id, next(iter(SCENES)), None, now_us())
+        with self._suppression.snapshot() as erased:
+            if not _anonymize_erased_user(request, erased).user_id:
+                return StoredData({}, [])
+            if self._writing:
+                self._writing.feature_log.flush()
+            try:
+                online = self._hydrator.read_views(user_id)
+            except Exception as error:
+                raise NotReady("the online store does not respond; retry later") from error
+            return collect_stored_data(user_id, self._settings, online)
+
+    def erase_data(self, user_id: str) -> bool:
+        """Suppress the user from now on, and erase what is stored in the background.
+
+        Returns:
+            Whether the erasure has begun; if not, an operator must run it.
+
+        Raises:
+            RequestRejected: The id is invalid.
+            ErasureBusy: Another erasure is running.
+        """
+        read_request(user_id, next(iter(SCENES)), None, now_us())
+        self._erasures.suppress(user_id)
+        self._suppression.reload()
+        return self._erasures.start()
 
     def _private_session(self, user_id: str) -> PrivateSession | None:
         """The private session of the user that lasts now; None without one."""

@@ -5,7 +5,7 @@ Knows nothing about how a response is computed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -250,6 +250,28 @@ class TasteResponse(BaseModel):
     interests: list[TasteInterest] = Field(description="The largest first; paused ones last")
     left_out: list[LeftOutTarget] = Field(description="The newest first; paused interests are in `interests`")
     private_session: PrivateSessionResponse | None
+
+
+class ExportResponse(BaseModel):
+    """Everything that is stored about a user."""
+
+    user_id: str
+    exported_at: str = Field(description="ISO 8601, UTC")
+    stores: dict[str, Any] = Field(
+        description="Store → its rows: logs, landed tables, marts, daily lists, private sessions, training files, and the "
+        "features of the online store by view"
+    )
+    cut: list[str] = Field(description="Stores with more rows than an export has; ask the operator for all of them")
+
+
+class EraseResponse(BaseModel):
+    """An erasure that has begun."""
+
+    user_id: str
+    is_erasing: bool = Field(
+        description="Whether stored data is being erased now, which takes minutes; if not, an operator does it. In any case no "
+        "data of the user is read or written from now on"
+    )
 
 
 class ChannelExplanation(BaseModel):

@@ -9,6 +9,7 @@ import functools
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp
 from config import garbage_collector, http_settings, jwt_settings, settings
 from config.bind_address import check_bind_address
 from serving.errors import NoCollections, NoItemVectors, NotReady, RequestRejected, UnknownTrack
+from serving.events.erasure_requests import ErasureBusy
 from serving.events.write_ahead_log import LogBusy
 from serving.http import openapi
 from serving.http.access_policy import OTHER_USER, AccessControl, AccessPolicy
@@ -34,14 +36,16 @@ from serving.http.rate_limit import RateLimit
 from serving.http.request_body import BodyLimits
 from serving.http.request_guard import RequestGuard
 from serving.http.static_page import ListeningPage
-from serving.http.user_tokens import OTHER_USER_MESSAGE, UserTokens, names_other_user
+from serving.http.user_tokens import AUTHENTICATED_USER, OTHER_USER_MESSAGE, UserTokens, names_other_user
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import DEFAULT_SCENE
 from serving.reasons.messages import Language
 from serving.request_schemas import (
+    EraseRequest,
     EventsRequest,
     ExplainRequest,
+    ExportRequest,
     LibraryRequest,
     ListenerRequest,
     ListenersRequest,
@@ -52,8 +56,10 @@ from serving.request_schemas import (
     TasteRequest,
 )
 from serving.schemas import (
+    EraseResponse,
     EventReport,
     ExplanationResponse,
+    ExportResponse,
     LibraryResponse,
     Recommendation,
     SearchResults,
@@ -71,6 +77,7 @@ if TYPE_CHECKING:
 MAX_CONCURRENT_REPORTS = 16
 THREADS = settings.MAX_CONCURRENT_REQUESTS + MAX_CONCURRENT_REPORTS
 TIMEOUT_S = 30
+ERASE_MESSAGE = "an API key must not erase users; send a token of the user, or run `python -m privacy.erase USER`"
 MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS = 64, 128
 
 
@@ -303,6 +310,45 @@ class Recommender:
         except NotReady as error:
             return _error(503, error)
 
+    @bentoml.api(input_spec=ExportRequest, output_spec=ExportResponse)
+    def export(self, user_id: str) -> ExportResponse | Response:
+        """Everything that is stored about a user.
+
+        From the logs, landed tables, marts, the online store and every other store that an erasure covers. Plays of private
+        sessions are not among it, because they are not stored.
+        """
+        if denied := _deny_other_users([user_id]):
+            return denied
+        try:
+            data = self._runtime.export_data(user_id)
+        except RequestRejected as error:
+            return _error(400, error)
+        except NotReady as error:
+            return _error(503, error)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return ExportResponse(user_id=user_id, exported_at=now, stores=data.stores, cut=data.cut)
+
+    @bentoml.api(input_spec=EraseRequest, output_spec=EraseResponse)
+    def erase(self, user_id: str, confirm: str) -> EraseResponse | Response:
+        """Erase all data of a user, for good.
+
+        From now on the user's events are rejected and the user is answered like an unknown one; what is stored is erased within
+        minutes. Only for the user: with a user token, or on a service without keys. 403 with an API key: it must not erase
+        other users; an operator runs `python -m privacy.erase`.
+        """
+        if denied := _deny_other_users([user_id]):
+            return denied
+        if AUTHENTICATED_USER.get() is None and _has_credentials():
+            return _error(403, PermissionError(ERASE_MESSAGE))
+        if confirm != user_id:
+            return _problem(400, "confirm differs from user_id; send the same id twice to erase the data of the user")
+        try:
+            return EraseResponse(user_id=user_id, is_erasing=self._runtime.erase_data(user_id))
+        except RequestRejected as error:
+            return _error(400, error)
+        except (ErasureBusy, OSError) as error:
+            return _error(503, error)
+
     @bentoml.api(input_spec=ExplainRequest, output_spec=ExplanationResponse)
     def explain(
         self, user_id: str, track_id: str, scene: str = DEFAULT_SCENE, language: Language = "en"
@@ -400,7 +446,19 @@ def _metrics() -> Metrics:
 
 def _queues() -> list[RequestQueue]:
     recommendations = RequestQueue(
-        ("/recommend", "/similar", "/path", "/listener", "/listeners", "/library", "/taste", "/explain", "/search"),
+        (
+            "/recommend",
+            "/similar",
+            "/path",
+            "/listener",
+            "/listeners",
+            "/library",
+            "/taste",
+            "/explain",
+            "/search",
+            "/export",
+            "/erase",
+        ),
         settings.load_settings().concurrent_requests,
         MAX_WAITING_REQUESTS,
     )

@@ -24,8 +24,10 @@ from serving.http import media_files
 from serving.http.asgi import problem
 from serving.http.user_tokens import USER_PATHS
 from serving.request_schemas import (
+    EraseRequest,
     EventsRequest,
     ExplainRequest,
+    ExportRequest,
     LibraryRequest,
     ListenerRequest,
     ListenersRequest,
@@ -36,9 +38,11 @@ from serving.request_schemas import (
     TasteRequest,
 )
 from serving.schemas import (
+    EraseResponse,
     EventProblem,
     EventReport,
     ExplanationResponse,
+    ExportResponse,
     LibraryResponse,
     Problem,
     Recommendation,
@@ -83,6 +87,8 @@ OPERATIONS = {
     "/listeners": Operation("listeners", "Inspect", ListenersRequest, UserIds),
     "/library": Operation("library", "Inspect", LibraryRequest, LibraryResponse),
     "/taste": Operation("taste", "Inspect", TasteRequest, TasteResponse),
+    "/export": Operation("export_data", "Inspect", ExportRequest, ExportResponse),
+    "/erase": Operation("erase_data", "Inspect", EraseRequest, EraseResponse),
     "/explain": Operation("explain", "Inspect", ExplainRequest, ExplanationResponse),
     "/search": Operation("search", "Inspect", SearchRequest, SearchResults),
     media_files.PATHS[0]: Operation("preview", "Media"),

@@ -21,7 +21,19 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from config.jwt_settings import JwtSettings
 from config.settings import SettingError
 
-USER_PATHS = ("/recommend", "/similar", "/path", "/listener", "/library", "/taste", "/explain", "/events", "/search")
+USER_PATHS = (
+    "/recommend",
+    "/similar",
+    "/path",
+    "/listener",
+    "/library",
+    "/taste",
+    "/export",
+    "/erase",
+    "/explain",
+    "/events",
+    "/search",
+)
 """Paths that user tokens are accepted for. Their API methods check user ids by `names_other_user`."""
 USER_PREFIXES = ("/media/", "/1/", "/rest/")
 """Beginnings of paths that user tokens are accepted for: media, which do not depend on the user, and the other protocols, where

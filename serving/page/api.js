@@ -44,6 +44,8 @@ export const listeners = () => post("listeners", { limit: 20 }).then((answer) =>
 export const listener = (userId) => post("listener", { user_id: userId });
 export const library = (userId) => post("library", { user_id: userId });
 export const taste = (userId) => post("taste", { user_id: userId });
+export const exportData = (userId) => post("export", { user_id: userId });
+export const eraseData = (userId) => post("erase", { user_id: userId, confirm: userId });
 export const explain = (userId, trackId, scene, language) =>
   post("explain", { user_id: userId, track_id: trackId, language, ...(scene ? { scene } : {}) });
 export const search = (query, language, userId = null, limit = 20) =>

@@ -90,10 +90,10 @@ function PrivateNote() {
     <button type="button" onClick=${() => setPrivate(false)}>${texts.endPrivate}</button></p>`;
 }
 
-function Listening({ userId, language, texts, tools, error, onError, onChange }) {
+function Listening({ userId, language, texts, tools, error, onError, onChange, onErased }) {
   const [toasts, toast] = useToasts();
   const route = useRoute();
-  const session = useNewSession({ userId, language, texts, toast, onError });
+  const session = useNewSession({ userId, language, texts, toast, onError, onErased });
   const [drawer, setDrawer] = useState(null);
   const close = () => setDrawer(null);
   const toggle = (name) => setDrawer((open) => (open?.name === name ? null : { name }));
@@ -122,6 +122,7 @@ function App() {
   const [language, setLanguage] = useState(preferred());
   const [userId, setUserId] = useState(REQUESTED_USER);
   const [error, setError] = useState("");
+  const [notice, setNotice] = useState("");
   const texts = LANGUAGES[language];
   useEffect(() => {
     document.documentElement.lang = localeOf(language);
@@ -129,17 +130,22 @@ function App() {
   }, [language]);
   const open = (id) => {
     setError("");
+    setNotice("");
     setUserId(id);
     history.replaceState(null, "", id ? `?user=${encodeURIComponent(id)}` : ".");
   };
   const onError = useMemo(() => (problem) => setError(problem.message || String(problem)), []);
+  const onErased = () => {
+    open("");
+    setNotice("erasedNotice");
+  };
   const other = NAMES.find((name) => name !== language);
   const tools = html`<button type="button" class="plain language" lang=${localeOf(other)} onClick=${() => load(other).then(() => setLanguage(other), onError)}>${texts.language}</button>`;
   const alert = error && html`<p class="error" role="alert"><span>${texts[error] || error}</span><button type="button" class="plain" aria-label=${texts.close} onClick=${() => setError("")}><${Icon} name="close" /></button></p>`;
   return userId
-    ? html`<${Listening} key=${userId} userId=${userId} language=${language} texts=${texts} tools=${tools} error=${alert} onError=${onError} onChange=${() => open("")} />`
+    ? html`<${Listening} key=${userId} userId=${userId} language=${language} texts=${texts} tools=${tools} error=${alert} onError=${onError} onChange=${() => open("")} onErased=${onErased} />`
     : html`<div class="app is-welcome"><header class="top"><span class="brand"><span class="mark"></span>${texts.title}</span><div class="tools"><a href="./docs">${texts.api}</a>${tools}</div></header>
-        <main>${alert}<${Welcome} language=${language} texts=${texts} onStart=${open} onError=${onError} /></main></div>`;
+        <main>${alert}${notice && html`<p class="notice" role="status">${texts[notice]}</p>`}<${Welcome} language=${language} texts=${texts} onStart=${open} onError=${onError} /></main></div>`;
 }
 
 await load(preferred());

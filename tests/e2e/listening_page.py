@@ -2,9 +2,11 @@
 
 import base64
 import io
+import json
 import re
 import wave
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, Route, expect
@@ -348,6 +350,7 @@ def check_evening(url: str) -> None:
         _search_by_mood(page, user)
         _follow_a_path(page)
         _read_in_chinese_on_a_phone(page)
+        _download_and_erase(page, user)
 
 
 def _skip_three_times(page: Page, events: list[dict]) -> None:
@@ -509,6 +512,30 @@ def _follow_a_path(page: Page) -> None:
     listed = ids(path.value.json())
     assert len(listed) > 2 and listed[-1] == end["track_id"]
     expect(page.locator(".song")).to_have_count(len(listed))
+
+
+def _download_and_erase(page: Page, user: str) -> None:
+    """The file has the events of the evening; `/erase` is answered by hand, because an erasure is tested elsewhere."""
+    page.get_by_role("link", name="我的口味").last.click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="下载我的数据").click()
+    stored = json.loads(Path(download.value.path()).read_text())
+    assert stored["user_id"] == user
+    actions = {event["action"] for event in stored["stores"]["event_log"]}
+    assert {"like", "play", "block", "exclude", "rename", "start_private", "end_private"} <= actions
+    assert browser.accessibility_violations(page) == []
+    page.route("**/erase", lambda route: route.fulfill(json={"user_id": user, "is_erasing": True}))
+    page.get_by_role("button", name="删除我的数据").click()
+    expect(page.get_by_role("alertdialog").get_by_role("button", name="取消")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("alertdialog")).to_have_count(0)
+    page.get_by_role("button", name="删除我的数据").click()
+    with page.expect_request("**/erase") as request:
+        page.get_by_role("button", name="永久删除").click()
+    assert request.value.post_data_json == {"user_id": user, "confirm": user}
+    expect(page.locator(".notice")).to_be_visible()
+    expect(page.locator(".picks button").first).to_be_visible()
+    assert user not in page.url
 
 
 def _read_in_chinese_on_a_phone(page: Page) -> None:

@@ -31,6 +31,8 @@ const LINES = {
   resume: "M8 6l10 6-10 6z",
   leave: "M4 6h11M4 11h7M4 16h6M15 14l5 5M20 14l-5 5",
   count: "M4 6h11M4 11h7M4 16h6M14 17l2.5 2.5L21 14",
+  download: "M12 4v11M7.5 10.5L12 15l4.5-4.5M5 19.5h14",
+  erase: "M5 7h14M10 7V4.5h4V7M7 7l.8 12.5h8.4L17 7M10.3 10.5v6M13.7 10.5v6",
   shuffle: "M4 7h3.5l9 10H20M4 17h3.5l2.5-2.8M14 9.5L16.5 7H20M17.5 4.5L20 7l-2.5 2.5M17.5 14.5L20 17l-2.5 2.5",
 };
 const SOLID = {

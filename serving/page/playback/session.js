@@ -38,7 +38,7 @@ const asMaps = (answer) =>
 let number = 0;
 const entryOf = (track, shown, kind) => ({ track, shown, kind, key: (number += 1) });
 
-export function useNewSession({ userId, language, texts, toast, onError }) {
+export function useNewSession({ userId, language, texts, toast, onError, onErased }) {
   const engine = useMemo(() => new Engine(), [userId]);
   const [queue, setQueue] = useState({ past: [], current: null, upcoming: [] });
   const [library, setLibrary] = useState(EMPTY_LIBRARY);
@@ -174,7 +174,7 @@ export function useNewSession({ userId, language, texts, toast, onError }) {
   const trackTarget = (track) => ({ type: "track", id: track.track_id, name: track.title, track });
   const has = (name, type, id) => library[name].has(keyOf(type, id));
   const session = {
-    userId, language, texts, engine, queue, library, version, exclusions, discovery, note, toast, onError, has,
+    userId, language, texts, engine, queue, library, version, exclusions, discovery, note, toast, onError, onErased, has,
     setDiscovery: (value) => {
       latest.current.discovery = value;
       setDiscovery(value);

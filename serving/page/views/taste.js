@@ -5,6 +5,7 @@ import { dayName, format, interestName, timeOfDay } from "../messages.js";
 import { Cover, hueOf, Mosaic } from "../parts/cover.js";
 import { Icon } from "../parts/icons.js";
 import { useSession } from "../playback/session.js";
+import { Data } from "./data.js";
 
 const US_PER_MS = 1000;
 
@@ -92,5 +93,6 @@ export function Taste() {
     <ul class="interests">${taste.interests.map((interest) => html`<${InterestCard} key=${interest.interest_id} interest=${interest} />`)}</ul>
     <h2>${texts.leftOut}</h2><p class="hint">${texts.leftOutHint}</p>
     <${LeftOut} />
+    <${Data} />
   </div>`;
 }

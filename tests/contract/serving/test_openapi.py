@@ -10,8 +10,10 @@ from serving.events.event_schema import COLUMNS, read_event
 from serving.http import media_files, openapi
 from serving.pipeline.request import DEFAULT_SCENE, read_path, read_request, read_similar
 from serving.schemas import (
+    EraseResponse,
     EventReport,
     ExplanationResponse,
+    ExportResponse,
     LibraryResponse,
     Problem,
     Recommendation,
@@ -34,6 +36,8 @@ PATHS = {
     "/listener": UserProfileResponse,
     "/library": LibraryResponse,
     "/taste": TasteResponse,
+    "/export": ExportResponse,
+    "/erase": EraseResponse,
     "/explain": ExplanationResponse,
     "/listeners": UserIds,
     "/search": SearchResults,
@@ -79,6 +83,8 @@ def test_document_is_valid_openapi_with_stable_operation_ids(spec):
         "/listeners": "listeners",
         "/library": "library",
         "/taste": "taste",
+        "/export": "export_data",
+        "/erase": "erase_data",
         "/explain": "explain",
         "/search": "search",
         "/media/preview/{track_id}": "preview",

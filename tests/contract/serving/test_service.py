@@ -481,3 +481,17 @@ def test_an_excluded_target_is_left_out_at_once(client):
     assert not shown & {"t0", "t2", "t4", "t5"} and "t3" in shown
     assert report(client, "unexclude", "interest", "quiet", user_id="excluder")["accepted"] == 1
     assert "t4" in ids(ask(client, user_id="excluder", limit=8, scene="private_fm"))
+
+
+def test_users_download_and_erase_their_data(client, monkeypatch):
+    runs = []
+    monkeypatch.setattr("serving.events.erasure_requests._run_erasure", lambda here: runs.append(here) or 0)
+    assert report(client, "like", user_id="leaver", event_id="of the leaver")["accepted"] == 1
+    data = ask(client, "/export", user_id="leaver")
+    assert [row["event_id"] for row in data["stores"]["event_log"]] == ["of the leaver"] and data["cut"] == []
+    wrong = client.post("/erase", json={"user_id": "leaver", "confirm": "listener"})
+    assert wrong.status_code == 400 and "twice" in wrong.json()["detail"]
+    assert ask(client, "/erase", user_id="leaver", confirm="leaver") == {"user_id": "leaver", "is_erasing": True}
+    assert "erased" in report(client, "like", user_id="leaver")["rejected"][0]["reason"]
+    assert ask(client, "/export", user_id="leaver")["stores"] == {}
+    assert report(client, "like", user_id="stays")["accepted"] == 1

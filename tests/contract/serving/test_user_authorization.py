@@ -41,6 +41,7 @@ def test_other_users_are_rejected(path: str, other: str) -> None:
         "/similar": {"track_id": "t"},
         "/explain": {"track_id": "t"},
         "/path": {"from_track": "t", "to_track": "v"},
+        "/erase": {"confirm": "me"},
     }
     more = required.get(path, {})
     response = call_as("me", path, user_id=other, **more)
@@ -79,3 +80,11 @@ def test_document_has_the_scheme_of_user_tokens_on_these_paths() -> None:
         if {"user_token": []} in operation.get("security", ())
     }
     assert with_token == {*USER_PATHS, *media_files.PATHS}
+
+
+def test_an_api_key_erases_no_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "_has_credentials", lambda: True)
+    response = call_as(None, "/erase", user_id="me", confirm="me")
+    assert response.status_code == 403 and "privacy.erase" in json.loads(response.body)["detail"]
+    with pytest.raises(AttributeError, match="_runtime"):
+        call_as("me", "/erase", user_id="me", confirm="me")

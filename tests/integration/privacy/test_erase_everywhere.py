@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +121,12 @@ def test_user_is_erased_everywhere_and_others_are_unchanged(home: Home) -> None:
                     "feast", "warehouse.duckdb"}  # fmt: skip
     assert home.in_redis(home.user) == (kind == "redis")
 
+    exported = set(home.ask("/export", user_id=home.user)[1]["stores"])
+    assert {name.split("/")[0] for name in exported} == {
+        *("event_log", "exposure_log", "feature_log", "daily_lists", "online_store"),
+        *("landing", "quarantine", "marts", "training", "bentoml", "simulated"),
+    }
+
     done = home.forget(home.user)
     assert done.returncode == 0, done.stderr
     assert f"{home.user}: erased" in done.stdout and "run this again" not in done.stdout
@@ -163,3 +170,19 @@ def test_erased_users_stay_erased_when_their_log_is_landed_again(home: Home, bui
     # The next training uses only the other users.
     data = TrainingData(home.path / "marts", "final", recipe("debug"))
     assert home.user not in data.user_ids_U.tolist() and home.others[0] in data.user_ids_U.tolist()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("home", ["sqlite"], indirect=True)
+def test_a_user_erases_the_own_data_by_http(home: Home) -> None:
+    user = home.others[1]
+    assert erasure_home.files_with_user(home.path, user)
+    assert home.ask("/erase", user_id=user, confirm=user) == (200, {"user_id": user, "is_erasing": True})
+    assert home.listen(user, 11)["accepted"] == 0
+    assert home.ask("/export", user_id=user)[1]["stores"] == {}
+    # A process of its own erases what is stored.
+    deadline = time.monotonic() + 300
+    while erasure_home.files_with_user(home.path, user) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert erasure_home.files_with_user(home.path, user) == []
+    assert home.listen(home.others[0], 12)["accepted"] == 3

@@ -154,7 +154,9 @@ def test_cases_equal_the_reference_script(tmp_path: Path) -> None:
         played_ratio=pl.lit(1.0),
         scene=pl.lit(None, text),
     ).write_parquet(marts / "plays.parquet")
-    pl.DataFrame({"user_id": []}).write_parquet(marts / "events.parquet")
+    texts = dict.fromkeys(("user_id", "behaviour", "target_type", "target_id"), pl.String)
+    times = dict.fromkeys(("known_at", "ended_at"), pl.Datetime("us"))
+    pl.DataFrame(schema=texts | times).write_parquet(marts / "events.parquet")
     ids = sorted(plays["track_id"].unique().to_list())
     pl.DataFrame(
         {

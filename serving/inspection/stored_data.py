@@ -1,0 +1,133 @@
+"""Everything that a home and its tables store about a user, as JSON values: the stores that `privacy.erase` erases.
+
+Knows nothing about HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from config.settings import Settings
+from sequences.skew.request_log import REQUEST_LOG_PREFIX
+from serving.events.exposures import EXPOSURE_LOG_PREFIX
+from serving.events.private_sessions import PRIVATE_SESSIONS_FILE
+from serving.events.write_ahead_log import EVENT_LOG_PREFIX
+from serving.pipeline.daily_lists import DAILY_LISTS_FILE
+from storage import object_store
+
+MAX_ROWS = 50_000
+"""Rows of one store in an export; a person has fewer events."""
+PARQUET_FOLDERS = ("training", "bentoml", "batch", "simulated", "reports", "ablations")
+USER_COLUMN = "user_id"
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class StoredData:
+    """Store → its rows about the user; a store with more than `MAX_ROWS` rows is cut and named in `cut`."""
+
+    stores: dict[str, Any]
+    cut: list[str]
+
+
+def collect_stored_data(user_id: str, here: Settings, online: Mapping[str, Mapping[str, Sequence[Any]]]) -> StoredData:
+    """What is stored about a user; stores without anything are left out.
+
+    Args:
+        user_id: The user.
+        here: Settings of the home.
+        online: Rows of the online store of the user.
+    """
+    stores: dict[str, Any] = {}
+    cut = []
+    for name, rows in _stores(user_id, here):
+        found: Rows = stores.get(name, [])
+        for row in rows:
+            if len(found) == MAX_ROWS:
+                cut.append(name)
+                break
+            found.append(row)
+        if found:
+            stores[name] = found
+    views = {view: {name: list(values) for name, values in columns.items()} for view, columns in online.items()}
+    features = {view: columns for view, columns in views.items() if any(columns.values())}
+    return StoredData(stores | ({"online_store": features} if features else {}), sorted(set(cut)))
+
+
+def _stores(user_id: str, here: Settings) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
+    state = here.home / "serving"
+    for name, folder, prefix in (
+        ("event_log", here.event_log, EVENT_LOG_PREFIX),
+        ("exposure_log", here.event_log, EXPOSURE_LOG_PREFIX),
+        ("feature_log", here.request_log, REQUEST_LOG_PREFIX),
+    ):
+        for path in sorted(folder.glob(f"dt=*/{prefix}-*.jsonl")):
+            yield name, _rows_of_log(path, user_id)
+    yield "daily_lists", _rows_of_database(state / DAILY_LISTS_FILE, user_id)
+    yield "private_sessions", _rows_of_database(state / PRIVATE_SESSIONS_FILE, user_id)
+    for name, folder, pattern in (
+        ("landing", here.landing, "*/dt=*/*.parquet"),
+        ("quarantine", here.quarantine, "*/dt=*/*.parquet"),
+        ("marts", here.marts, "*.parquet"),
+    ):
+        for path in object_store.list_files(folder, pattern):
+            table = path.stem if name == "marts" else path.parents[1].name
+            yield f"{name}/{table}", _rows_of_table(path, user_id)
+    for name in PARQUET_FOLDERS:
+        for path in sorted((here.home / name).rglob("*.parquet")):
+            yield _table_name(path.relative_to(here.home)), _rows_of_table(path, user_id)
+
+
+def _table_name(path: Path) -> str:
+    """The folder of the partitions, or the path without its extension."""
+    place = next((place for place, part in enumerate(path.parts) if part.startswith("dt=")), None)
+    return str(path.with_suffix("") if place is None else Path(*path.parts[:place]))
+
+
+def _rows_of_log(path: Path, user_id: str) -> Iterator[dict[str, Any]]:
+    """Lines of a log whose `user_id` it is; a line that is being appended, or was erased, is none."""
+    spellings = {json.dumps(user_id).encode(), json.dumps(user_id, ensure_ascii=False).encode()}
+    with path.open("rb") as lines:
+        for line in lines:
+            if any(spelling in line for spelling in spellings):
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(row, dict) and row.get(USER_COLUMN) == user_id:
+                    yield row
+
+
+def _rows_of_database(path: Path, user_id: str) -> Iterator[dict[str, Any]]:
+    if not path.exists():
+        return
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        for row in connection.execute(f"select * from {path.stem} where {USER_COLUMN} = ?", (user_id,)):  # noqa: S608
+            yield dict(row)
+
+
+def _rows_of_table(path: Path, user_id: str) -> Iterator[dict[str, Any]]:
+    rows = pl.scan_parquet(object_store.open_arrow_source(path) if object_store.is_remote(path) else path)
+    if USER_COLUMN not in rows.collect_schema().names():
+        return
+    selected = rows.filter(pl.col(USER_COLUMN).cast(pl.String) == user_id).head(MAX_ROWS + 1)
+    for row in selected.collect(engine="streaming").iter_rows(named=True):
+        yield {name: _to_json(value) for name, value in row.items()}
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_to_json(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _to_json(one) for name, one in value.items()}
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
