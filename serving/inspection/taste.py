@@ -118,20 +118,20 @@ def _active_interests(
         return []
     history = user.users.views.get(HISTORY_VIEW)
     plays = Counter(history.columns["track_id"][0][is_listened(history)[0]].tolist() if history is not None else ())
-    share: Counter[str] = Counter()
+    share_of: dict[str, float] = {}
     items: dict[str, list[int]] = {}
     for interest in found.interests if found else []:
-        share[interest.name] += interest.share
+        share_of[interest.name] = share_of.get(interest.name, 0.0) + interest.share
         items.setdefault(interest.name, []).extend(interest.items.tolist())
     return [
         TasteInterest(
             name,
             names.get(name, ""),
-            round(part, 3),
+            round(share, 3),
             False,
             _examples(sorted(set(items[name]), key=lambda item: (-plays[item], item)), release),
         )
-        for name, part in share.most_common()
+        for name, share in sorted(share_of.items(), key=lambda one: -one[1])
     ]
 
 

@@ -202,6 +202,12 @@ def test_the_page_is_small_and_accessible(here):
     listening_page.check_accessibility(url_of(here), run.find_recent_user(here))
 
 
+def test_the_notebook_trains_a_channel_and_calls_the_service(home, here):
+    output = home.command("python -m local.environment python docs/run_notebook.py docs/train_a_channel.ipynb")
+    assert "realtime    recall@200 of all" in output
+    assert "like: 1 accepted" in output
+
+
 def test_a_screenshot_of_every_page_can_be_taken(home, here, tmp_path):
     if browser.find_chromium() is None or not screenshots.has_chinese_font():
         pytest.skip("Chromium or a Chinese font is missing; install Debian's packages chromium and fonts-wqy-microhei")
