@@ -205,7 +205,7 @@ def test_the_page_is_small_and_accessible(here):
 def test_the_notebook_trains_a_channel_and_calls_the_service(home, here):
     output = home.command("python -m local.environment python docs/run_notebook.py docs/train_a_channel.ipynb")
     assert "realtime    recall@200 of all" in output
-    assert "like: 1 accepted" in output
+    assert "like: 1 accepted" in output and "without the album" in output
 
 
 def test_a_screenshot_of_every_page_can_be_taken(home, here, tmp_path):
