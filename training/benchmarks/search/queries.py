@@ -66,6 +66,6 @@ def _meets(track: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
     if "title" in condition:
         return bool(str(track.get("title")).split(NUMBER_SEPARATOR)[0] == condition["title"])
     if "artist" in condition:
-        return condition["artist"] in (track.get("artist_names") or [])
+        return bool(condition["artist"] in (track.get("artist_names") or []))
     released = str(track.get("released_on"))
     return bool(condition.get("released_from", "") <= released <= condition.get("released_until", "9999"))
