@@ -30,6 +30,8 @@ MAX_DRIFT = 0.2
 """Distance from which a column is marked; as the limit of the expectations on whole tables."""
 SKIPPED_COLUMNS = ("part",)  # train, validation and test follow each other in time
 SKIPPED_SUFFIXES = ("_id", "_at", "_date", "_hash", "_number")
+NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE",
+           "DECIMAL")  # fmt: skip
 OTHER = "other values"
 
 Ints = NDArray[np.int64]
@@ -143,9 +145,11 @@ def _bins(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> tuple[
     column = f'"{name}"'
     if kind == "BOOLEAN":
         return f"{column}::int", ["false", "true"]
-    if kind != "VARCHAR":
+    if kind.startswith(NUMBERS):
+        column = f"{column}::double"
         steps = ", ".join(f"{number / NUMBER_BINS}" for number in range(1, NUMBER_BINS))
-        (edges,) = connection.execute(f"select quantile_disc({column}, [{steps}]) from recent").fetchone() or (None,)
+        query = f"select quantile_disc({column}, [{steps}]) from recent where isfinite({column})"
+        (edges,) = connection.execute(query).fetchone() or (None,)
         distinct = sorted(set(edges or []))
         if not distinct:
             return "0", []
@@ -156,6 +160,8 @@ def _bins(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> tuple[
             *ranges,
             f"above {_number(distinct[-1])}",
         ]
+    if kind != "VARCHAR":
+        return "0", []
     found = connection.execute(
         f"select {column}, count(*) from recent where {column} is not null group by 1 order by 2 desc, 1 limit {MAX_VALUES + 1}"
     ).fetchall()

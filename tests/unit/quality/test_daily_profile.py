@@ -22,6 +22,9 @@ EVENTS = """
         if(day = 59 and i % 4 = 0, null, 'daily') as scene,
         i % 10 * 1000 as played_ms,
         i % 2 = 0 as is_liked,
+        (i % 2)::decimal(3, 1) as ratio,
+        if(i = 0, 'nan'::double, i % 2 * 0.5) as score,
+        date '2026-01-01' as birthday,
         'title ' || i as title,
         [i] as channels
     from range(60) as d(day), range(200) as t(i)
@@ -43,11 +46,13 @@ def test_days_are_counted_and_have_no_gaps(events: dict) -> None:
 
 
 def test_identifiers_times_and_lists_are_left_out(events: dict) -> None:
-    assert [column["name"] for column in events["columns"]] == ["action", "scene", "played_ms", "is_liked", "title"]
+    assert [column["name"] for column in events["columns"]] == [
+        *("action", "scene", "played_ms", "is_liked", "ratio", "score", "birthday", "title"),
+    ]
 
 
 def test_drift_is_the_distance_from_the_seven_days_before(events: dict) -> None:
-    action, scene, played, liked, title = events["columns"]
+    action, scene, played, liked, ratio, score, birthday, title = events["columns"]
     assert action["drift"][-8] == 0 and action["drift"][-7] == pytest.approx(0.5), "23 June against the week before"
     assert action["drift"][-1] == pytest.approx(0.5 - 6 / 7 / 2), "on 29 June, six days of the week before have skips"
     assert action["week_drift"] == pytest.approx(0.5)
@@ -57,6 +62,9 @@ def test_drift_is_the_distance_from_the_seven_days_before(events: dict) -> None:
     assert liked["bins"] == [("false", 0.5, 0.5), ("true", 0.5, 0.5)]
     assert [label for label, *_ in played["bins"]][:3] == ["up to 0", "0 – 1,000", "1,000 – 2,000"]
     assert sum(newest for _, newest, _ in played["bins"]) == pytest.approx(1)
+    assert ratio["bins"] == [("up to 0", 0.5, 0.5), ("0 – 1", 0.5, 0.5)]
+    assert [newest for _, newest, _ in score["bins"]] == [0.495, 0.5, 0.005], "a number that is none is above all"
+    assert (birthday["bins"], birthday["null_rates"][-1]) == ([], 0)
     assert (title["bins"], title["week_drift"], title["null_rates"][-1]) == ([], None, 0), "every row has its own title"
 
 
