@@ -20,9 +20,9 @@ from pathlib import Path
 
 from config.settings import ROOT, SettingError, Settings, load_settings
 from dags.task_catalog import ENCODERS, MODEL_KINDS, RECIPES, TASKS
-from local.disk_space import DiskSpaceError, check_disk_space
 from local.environment import environment
 from local.home import HomeFormatError, check_home_format, restrict_access
+from storage.disk_space import DiskSpaceError, check_disk_space
 
 DISK_FULL_MB = 16  # a disk with less free space counts as full
 

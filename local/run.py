@@ -21,13 +21,13 @@ from console.reports import REPORTS
 from dags.task_catalog import PIPELINE_DAGS
 from local import airflow_server, services
 from local.airflow_api import AirflowClient, AirflowError, DagRun, RunQueuedError, TaskState
-from local.disk_space import DiskSpaceError
 from local.environment import environment
 from local.home import HomeFormatError
 from local.pipeline import RunParameters, StepError, check_channels, parse_run_parameters
 from local.ports import PortTakenError
 from local.progress import PipelineProgress, StatusLine
 from storage import object_store
+from storage.disk_space import DiskSpaceError
 
 STATE_LABELS = {
     "running": "running",

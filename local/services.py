@@ -18,10 +18,10 @@ import httpx
 from config.bind_address import check_bind_address
 from config.settings import ROOT, SettingError, Settings, load_settings
 from local import airflow_server, process
-from local.disk_space import DiskSpaceError, check_disk_space
 from local.environment import environment
 from local.home import HomeFormatError, check_home_format, restrict_access
 from local.ports import PortTakenError, check_free, wait_until_free
+from storage.disk_space import DiskSpaceError, check_disk_space
 
 
 class ServiceError(RuntimeError):

@@ -63,10 +63,7 @@ def _last_session_start(batch: SequenceBatch, length_B: NDArray[np.int64], width
     row_B1, place_BW = np.arange(len(first_B))[:, None], first_B[:, None] + np.arange(width)
     begins_BW = _session_starts(
         SequenceBatch(
-            {
-                name: batch.columns[name][row_B1, place_BW]
-                for name in ("behaviour", "occurred_at", "ended_at")
-            },
+            {name: batch.columns[name][row_B1, place_BW] for name in ("behaviour", "occurred_at", "ended_at")},
             np.minimum(batch.length_B - first_B, width),
         )
     )

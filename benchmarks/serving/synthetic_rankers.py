@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sequences import behaviours
 from sequences.batch import SequenceBatch
-from training.content.track_content import BLOCK_WIDTH, TrackContent
+from training.content.track_content import MIN_BLOCK_WIDTH, TrackContent
 from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config
 from training.ranking.boosted_trees import BoostedTrees
@@ -41,7 +41,7 @@ PLAYED_LENGTH, NEGATIVE_LENGTH, IMPRESSION_LENGTH = 2_000, 50, 50
 EVENT_INTERVAL_S = 200
 TODAY = 20_000
 NOW = TODAY * 86_400_000_000
-WIDTH, WIDTH_OF_CONTENT = 32, 4 * BLOCK_WIDTH
+WIDTH, WIDTH_OF_CONTENT = 32, 4 * MIN_BLOCK_WIDTH
 
 
 def sample_tracks(random: np.random.Generator, *shape: int) -> NDArray[np.int64]:

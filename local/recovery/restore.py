@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config.settings import ROOT, SettingError, Settings, load_settings
-from local.disk_space import DiskSpaceError, check_disk_space
 from local.environment import environment
 from local.recovery.backup import BACKUP_FORMAT, MANIFEST_FILE, BackupFile, BackupManifest, hash_file
 from storage import suppression_list
+from storage.disk_space import DiskSpaceError, check_disk_space
 from storage.suppression_list import SuppressionList, SuppressionListError
 
 STAGING_SUFFIX = ".restoring"

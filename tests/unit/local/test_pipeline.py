@@ -11,8 +11,8 @@ import pytest
 
 from config import settings
 from local import land, pipeline, run, services
-from local.disk_space import DiskSpaceError, check_disk_space
 from local.pipeline import RunParameters, Step, StepError
+from storage.disk_space import DiskSpaceError, check_disk_space
 
 
 @pytest.fixture

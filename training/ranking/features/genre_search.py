@@ -90,8 +90,7 @@ class GenreTallies:
         position_BN = history.newest_positions(RECENT_PLAYS)
         row_B1, index_BN = np.arange(B)[:, None], np.maximum(position_BN, 0)
         track_BN, outcome_BN, session_BN = (
-            values_BL[row_B1, index_BN]
-            for values_BL in (history.track_BL, outcomes.outcome_BL, outcomes.in_session_BL)
+            values_BL[row_B1, index_BN] for values_BL in (history.track_BL, outcomes.outcome_BL, outcomes.in_session_BL)
         )
         value_BNK = genres.value_VK[np.maximum(track_BN, 0)]
 
