@@ -17,8 +17,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sequences.batch import FIRST_CODE, UNKNOWN
-from training.data.training_data import FACETS
 from training.data.vocabulary import Vocabulary
+
+FACETS = ("languages", "styles", "scenes", "emotions", "themes")
+"""Facets of a track, which are lists of values."""
 
 NO_START_LIMIT, NO_END_LIMIT = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 

@@ -20,8 +20,10 @@ from sequences.batch import FIRST_CODE
 from sequences.views import SEQUENCE_VIEWS
 from training.content.audio_facets import fill_facets
 from training.content.track_content import CONTENT_COLUMNS, TrackContent, load_content_tables
+from training.data.catalog import FACETS, Catalog
 from training.data.feature_services import ServiceContract
 from training.data.plays import PARTS, Plays, part_of_fit, read_plays
+from training.data.profile_exclusions import ProfileExclusions, TargetTracks, read_playlist
 from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
 from training.data.user_sampling import sample_users
@@ -30,12 +32,10 @@ from training.recipes import FITS, Recipe
 
 if TYPE_CHECKING:
     from sequences.offline.dense_reader import DenseReader
-    from training.data.profile_exclusions import ProfileExclusions
     from training.data.warm_start import WarmStart
 
 COLLECTION_MARTS = {"playlist": "playlists", "mlog": "mlogs"}
 """Mart of each kind of collection, by the target type of its events."""
-FACETS = ("languages", "styles", "scenes", "emotions", "themes")
 
 
 @dataclass
@@ -127,14 +127,12 @@ class TrainingData:
     @cached_property
     def profile_exclusions(self) -> ProfileExclusions:
         """What users left out of their profiles; such plays are neither inputs nor targets."""
-        from training.data import profile_exclusions as exclusions
-        from training.data.catalog import Catalog
 
-        def load_targets() -> exclusions.TargetTracks:
-            playlist = partial(exclusions.read_playlist, self.marts, self.vocabulary)
-            return exclusions.TargetTracks(Catalog.build(self.track_rows, self.vocabulary), playlist)
+        def load_targets() -> TargetTracks:
+            playlist = partial(read_playlist, self.marts, self.vocabulary)
+            return TargetTracks(Catalog.build(self.track_rows, self.vocabulary), playlist)
 
-        return exclusions.ProfileExclusions.of(self.scan_mart("events"), load_targets)
+        return ProfileExclusions.of(self.scan_mart("events"), load_targets)
 
     @cached_property
     def track_rows(self) -> pl.DataFrame:

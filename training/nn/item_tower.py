@@ -24,7 +24,8 @@ from torch.nn import functional
 
 from sequences.batch import FIRST_CODE
 from training.content.track_content import ContentUse
-from training.data.training_data import FACETS, TrainingData
+from training.data.catalog import FACETS
+from training.data.training_data import TrainingData
 from training.nn.content_tower import ContentTower
 
 RARE_ROW = 1

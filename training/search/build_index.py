@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import tantivy
 
-from training.data.training_data import FACETS
+from training.data.catalog import FACETS
 from training.search.index import EPOCH, FACET_SEPARATOR, TEXT_FIELDS
 from training.search.text import index_terms, normalize
 

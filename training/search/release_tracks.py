@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from sequences.batch import FIRST_CODE
-from training.data.training_data import FACETS, TrainingData
+from training.data.catalog import FACETS
+from training.data.training_data import TrainingData
 
 
 def collect_tracks(data: TrainingData) -> pl.DataFrame:

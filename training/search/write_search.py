@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from training.data.training_data import FACETS
+from training.data.catalog import FACETS
 from training.search.build_index import build_index
 from training.search.concept import FacetValue
 from training.search.lexicon import phrases_of

@@ -12,7 +12,8 @@ from ingestion.simulate import WorldSize, simulate
 from sequences import behaviours
 from sequences.batch import SequenceBatch
 from tests.support.training.tiny_world import SERVICES, write_marts
-from training.data.training_data import FACETS, TrainingData
+from training.data.catalog import FACETS
+from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.recipes import recipe
 

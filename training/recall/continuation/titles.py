@@ -24,9 +24,9 @@ import numpy as np
 import polars as pl
 
 from training.content.shared_text_encoder import encode_texts, text_encoder_version
+from training.data.catalog import FACETS
 from training.data.collections import Collections
 from training.data.ragged import Ragged
-from training.data.training_data import FACETS
 from training.data.vocabulary import Vocabulary
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates

@@ -11,8 +11,8 @@ from storage.track_content import FACET_SCHEMA, facets_file
 from tests.support.training.tiny_world import random_plays, write_marts
 from training.content.audio_facets import RELATIONS, facet_triples, fill_facets, missing_facets, read_mapping
 from training.content.encoders.musicnn import TAGS
-from training.data.catalog import Catalog
-from training.data.training_data import FACETS, TrainingData
+from training.data.catalog import FACETS, Catalog
+from training.data.training_data import TrainingData
 from training.recall.knowledge_graph.graph import KnowledgeGraph, read_triples
 from training.recipes import recipe
 
