@@ -75,6 +75,8 @@ ELSEWHERE = {
         "integration/sequences/online/test_materialize.py"
     ),
     "python -m local.environment python -m training.release canary ID --share 0.1": "integration/training/release/test_release.py",
+    'python -m local.environment python -m training.release canary ID --share 0.1 --experiment "more discoveries"': "integration/training/release/test_release.py",  # noqa: E501
+    "python -m local.environment python -m training.release end": "integration/training/release/test_release.py",
     "python -m local.environment python -m training.release activate ID": "integration/training/release/test_release.py",
     "python -m local.environment python -m training.release rollback": "integration/training/release/test_release.py",
     'SEGUE_HOME=var/mine python -m local.environment python -m training.release --force --reason "my own listening"': "integration/training/release/test_release.py",  # noqa: E501
