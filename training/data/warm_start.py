@@ -107,7 +107,7 @@ def read_cuts(marts: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     (row,) = pl.read_parquet(path).iter_rows(named=True)
-    return {name: str(row[name]) for name in ("split", "validation_from", "test_from")}
+    return {name: str(row[name]) for name in ("split", "validation_from", "test_from") if name in row}
 
 
 def _is_contained(before: dict[str, str], now: dict[str, str]) -> bool:
