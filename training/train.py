@@ -199,7 +199,10 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
                 name: workspace.channel_folder(fit, name)
                 for name in workspace.list_fitted("channel", fit, model_names("channels"))
             }
-            return fit_listwise_head(data, config, load_channels(folders, data.vocabulary))
+            channels = load_channels(folders, data.vocabulary)
+            for channel in channels.values():
+                channel.read_past_plays(data)
+            return fit_listwise_head(data, config, channels)
 
         return LambdaMARTConfig.from_recipe(recipe_name), fit_head
     from training.ranking.fit import fit_ranker

@@ -29,7 +29,7 @@ from training.data.user_batch import UserBatch, user_batch_from_online
 from training.data.vocabulary import Vocabulary
 from training.nn.item_tower import ItemCodes
 from training.recall.channel import RecallChannel
-from training.recall.favourites import Favourites
+from training.recall.favourites.channel import Favourites
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import HEARD_NEAR, PERFORMED_BY
 from training.recall.knowledge_graph.graph import KnowledgeGraph

@@ -26,7 +26,8 @@ from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.nn.item_tower import RARE_ROW, ItemCodes
 from training.recall.channel import RecallChannel
-from training.recall.favourites import Favourites, FavouritesConfig
+from training.recall.favourites.channel import Favourites
+from training.recall.favourites.config import FavouritesConfig
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import HEARD_NEAR, PERFORMED_BY
 from training.recall.knowledge_graph.graph import KnowledgeGraph

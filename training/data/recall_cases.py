@@ -18,6 +18,7 @@ from training.data.ragged import Ragged
 
 CASE_KINDS = ("targets", "repeat", "discovery", "reachable")
 CASES_PER_CHUNK = 256
+MIN_GAIN = 1e-4  # of a mean over users that is accepted
 MIN_USERS = 10  # fewer do not allow conclusions about other users
 
 
@@ -138,6 +139,12 @@ def mean_per_user(value_C: np.ndarray, user_C: np.ndarray) -> np.ndarray:
     user = np.unique(user_C[is_valid_C], return_inverse=True)[1]
     value_U: np.ndarray = np.bincount(user, weights=value_C[is_valid_C]) / np.bincount(user)
     return value_U
+
+
+def is_significant_gain(difference_U: np.ndarray) -> bool:
+    """Whether the mean gain over users exceeds its standard error and MIN_GAIN; for one user, MIN_GAIN only."""
+    error = difference_U.std(ddof=1) / np.sqrt(len(difference_U)) if len(difference_U) > 1 else 0.0
+    return bool(difference_U.mean() > max(error, MIN_GAIN))
 
 
 def iterate_chunks(count: int, size: int = CASES_PER_CHUNK) -> Iterator[np.ndarray]:

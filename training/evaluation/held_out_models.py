@@ -72,6 +72,8 @@ class HeldOutModels:
             rankers = {name: ranker.with_listwise_head(head) for name, ranker in rankers.items()}
         folders = {name: workspace.channel_folder(fit, name) for name in list_fitted_models(workspace, fit, "channel")}
         channels = load_channels(folders, data.vocabulary)
+        for channel in channels.values():
+            channel.read_past_plays(data)
         if not channels:
             raise MissingInput(
                 f"no channel in {workspace.fit_folder('held_out')}; run `python -m training.train channel NAME`"

@@ -139,6 +139,13 @@ class RecallChannel(CandidateSource[Config]):
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
         """The channel that `save` wrote."""
 
+    def read_past_plays(self, data: TrainingData) -> None:
+        """Read what the channel stores of past plays from all plays of `data`, for an evaluation.
+
+        Requests read the plays before their own time only. A release is at most some days old when it serves a request,
+        so its stored plays are nearly complete; those of a fit on the `train` part are not.
+        """
+
     def similar_items(self, items: np.ndarray, k: int) -> Candidates:
         """The `k` items most similar to a set of one or more items, without these, [1, K]; empty if the channel has no
         item similarity.

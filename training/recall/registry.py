@@ -9,7 +9,7 @@ from training.data.collections import CollectionIndex
 from training.data.vocabulary import Vocabulary
 from training.recall.channel import RecallChannel
 from training.recall.collection_recall import CollectionRecall, Mlogs, Playlists
-from training.recall.favourites import Favourites
+from training.recall.favourites.channel import Favourites
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.long_short.channel import LongShort
 from training.recall.multi_interest.channel import MultiInterest

@@ -30,10 +30,10 @@ from training.data.user_history import HISTORY_VIEW, is_listened, select_listens
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
+from training.recall.candidate_order import FILE as ORDER_FILE
+from training.recall.candidate_order import CandidateOrder
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.knowledge_graph.candidate_features import CandidateFeatures, RequestHistory
-from training.recall.knowledge_graph.candidate_order import FILE as ORDER_FILE
-from training.recall.knowledge_graph.candidate_order import CandidateOrder
 from training.recall.knowledge_graph.config import HEARD_NEAR, RESEMBLES, KnowledgeGraphConfig, knowledge_graph_config
 from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges, read_triples
 from training.recall.knowledge_graph.path_explanations import PathExplainer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 PERFORMED_BY, HEARD_NEAR, RESEMBLES = "performed_by", "heard_near", "resembles"
 EMBEDDING_MODELS = ("TransE", "RotatE", "ComplEx")
@@ -64,6 +65,11 @@ class OrderConfig:
     train_fraction: float = 0.15  # newest plays of each user in `train` whose requests the order is learned from
     requests_per_user: int = 60
     max_requests: int = 6_000
+
+    @property
+    def objective(self) -> dict[str, Any]:
+        """LambdaMART over about as many positions as a list of 200 has discoveries."""
+        return {"objective": "lambdarank", "lambdarank_truncation_level": 60}
 
 
 @dataclass(frozen=True)

@@ -10,32 +10,30 @@ Legend: Q requests, K candidates, F features, U users.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from training.data.plays import PARTS
-from training.data.recall_cases import RecallCases, iterate_chunks, mean_per_user, recall_at_k
+from training.data.recall_cases import RecallCases, is_significant_gain, mean_per_user, recall_at_k
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures, UserBatch, load_user_batches
+from training.data.user_batch import load_user_batches
 from training.engine import trainer
-from training.recall.knowledge_graph.candidate_order import CandidateOrder, OrderExamples
-from training.recall.knowledge_graph.tuning import TunableWalk, is_significant_gain
+from training.recall.candidate_order import CandidateOrder
+from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
+from training.recall.knowledge_graph.tuning import TunableWalk
+from training.recall.order_examples import FeaturedChannel, build_examples
 
 TRAIN, VALIDATION, TEST = range(len(PARTS))
 CUTOFFS = (20, 50)
 """Numbers of discoveries in a list of 200 between which fusion usually chooses."""
 
 
-class OrderedWalk(TunableWalk, Protocol):
+class OrderedWalk(TunableWalk, FeaturedChannel, Protocol):
     """The part of the channel `knowledge_graph` that fitting its order uses."""
 
     order: CandidateOrder | None
-
-    def candidate_features(self, users: UserBatch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each request: the candidates that the order applies to, by activation, and their features [C, F]."""
 
 
 def end_train_earlier(data: TrainingData, fraction: float) -> TrainingData:
@@ -77,7 +75,7 @@ def fit_order(
     """
     config, seed = channel.resolved_config.order, channel.resolved_config.seed
     cases = sample_requests(past_data, config.requests_per_user, config.max_requests, seed)
-    examples = build_examples(past, cases, past_data)
+    examples = build_examples(past, cases, past_data, "reachable", FEATURE_NAMES)
     order = CandidateOrder.fit(examples, config, seed, trainer.configure_threads())
     measures: dict[str, Any] = {
         "requests": len(cases),
@@ -94,24 +92,6 @@ def sample_requests(data: TrainingData, per_user: int, max_requests: int, seed: 
     """Validation requests with a reachable discovery."""
     cases = data.recall_cases("validation")
     return cases.take(np.flatnonzero(cases.items["reachable"].count_C > 0)).sample(per_user, seed, max_requests)
-
-
-def build_examples(channel: OrderedWalk, cases: RecallCases, data: TrainingData) -> OrderExamples:
-    """The candidates of the requests with their features; requests without a target among them teach nothing."""
-    features, targets, counts = [], [], []
-    offline = OfflineFeatures(data)
-    for rows in iterate_chunks(len(cases)):
-        chunk = cases.take(rows)
-        users = offline.load_user_batch(channel.feature_service, chunk.user_ids.tolist(), chunk.request_at_C)
-        for row, (item_C, features_CF) in enumerate(channel.candidate_features(users)):
-            is_target_C = np.isin(item_C, chunk.items["reachable"][row])
-            if is_target_C.any():
-                features.append(features_CF)
-                targets.append(is_target_C)
-                counts.append(len(item_C))
-    if not counts:
-        return OrderExamples(np.zeros((0, 0), np.float32), np.zeros(0, bool), np.zeros(0, np.int64))
-    return OrderExamples(np.concatenate(features), np.concatenate(targets), np.array(counts, dtype=np.int64))
 
 
 def compare_orders(channel: OrderedWalk, order: CandidateOrder, data: TrainingData) -> tuple[bool, dict[str, Any]]:

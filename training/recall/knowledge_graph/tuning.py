@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from training.data.recall_cases import RecallCases, mean_per_user, recall_at_k
+from training.data.recall_cases import RecallCases, is_significant_gain, mean_per_user, recall_at_k
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch, load_user_batches
 from training.recall.channel import Candidates
@@ -27,7 +27,6 @@ DAMPING_GRID = (0.75, 1.0)
 RELATION_WEIGHT_GRID = (0.03, 0.1, 0.3, 1.0)
 """0 is not tried: catalog relations reach unplayed tracks, which never are targets of validation sessions."""
 DERIVED_RELATION_WEIGHT_GRID = (0.0, *RELATION_WEIGHT_GRID)
-MIN_GAIN = 1e-4
 
 
 class TunableWalk(Protocol):
@@ -88,12 +87,6 @@ def tune_walk(channel: TunableWalk, data: TrainingData) -> dict[str, Any]:
     channel.is_servable_V = serving_V
     channel.apply_config(best)
     return {"validation": {"cases": len(cases), "worth": float(best_U.mean())}, "tried": tried}
-
-
-def is_significant_gain(difference_U: np.ndarray) -> bool:
-    """Whether the mean gain over users exceeds its standard error and MIN_GAIN; for one user, MIN_GAIN only."""
-    error = difference_U.std(ddof=1) / np.sqrt(len(difference_U)) if len(difference_U) > 1 else 0.0
-    return bool(difference_U.mean() > max(error, MIN_GAIN))
 
 
 def _sample_cases(cases: RecallCases, config: KnowledgeGraphConfig) -> RecallCases:

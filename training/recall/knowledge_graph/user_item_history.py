@@ -13,11 +13,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import polars as pl
-import pyarrow as pa
 
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
+from training.recall.user_lists import read_user_lists, write_user_lists
 
 HISTORY_FILE = "heard.parquet"
 
@@ -61,22 +60,11 @@ class UserItemHistory:
 
     def save(self, folder: Path) -> None:
         """Write a Parquet file with one row per user."""
-        columns = [
-            pl.Series("user_id", list(self.user_ids), dtype=pl.String),
-            _lists("item", self.item_F, self.offset_U1),
-            _lists("known_at", self.known_at_F, self.offset_U1),
-        ]
-        pl.DataFrame(columns).write_parquet(folder / HISTORY_FILE)
+        columns = {"item": self.item_F, "known_at": self.known_at_F}
+        write_user_lists(folder / HISTORY_FILE, self.user_ids, self.offset_U1, **columns)
 
     @classmethod
     def load(cls, folder: Path) -> UserItemHistory:
         """The histories that `save` wrote."""
-        rows = pl.read_parquet(folder / HISTORY_FILE)
-        offset = np.concatenate([[0], np.cumsum(rows["item"].list.len().to_numpy())]).astype(np.int64)
-        item, known_at = (rows[name].explode(empty_as_null=False).to_numpy() for name in ("item", "known_at"))
-        return cls(tuple(rows["user_id"].to_list()), offset, item.astype(np.int32), known_at.astype(np.int64))
-
-
-def _lists(name: str, values: np.ndarray, offset_U1: np.ndarray) -> pl.Series:
-    """One list per user. Built from offsets, because polars turns arrays of equal length into another type than lists."""
-    return pl.Series(name, pa.LargeListArray.from_arrays(pa.array(offset_U1), pa.array(values)))
+        user_ids, offset_U1, (item, known_at) = read_user_lists(folder / HISTORY_FILE, "item", "known_at")
+        return cls(user_ids, offset_U1, item.astype(np.int32), known_at.astype(np.int64))

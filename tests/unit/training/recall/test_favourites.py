@@ -1,14 +1,48 @@
+"""The favourites channel: activation against plain Python, features, the learned order, and older plays."""
+
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from tests.support.training.tiny_world import users_at
+from sequences.batch import SequenceBatch
+from sequences.views import SEQUENCE_VIEWS
+from tests.support.training.tiny_world import NEVER, users_at
+from training.data.plays import PARTS
 from training.data.training_data import TrainingData
-from training.recall.favourites import DECAY_GRID, SKIP_WEIGHT_GRID, Favourites, FavouritesConfig
+from training.data.user_batch import UserBatch
+from training.recall.favourites.candidate_features import FEATURE_NAMES
+from training.recall.favourites.channel import DECAY_GRID, SKIP_WEIGHT_GRID, Favourites
+from training.recall.favourites.config import FavouritesConfig, RepeatOrderConfig
+from training.recall.play_archive import PlayArchive
+
+ORDER = RepeatOrderConfig(trees=5, min_candidates_per_leaf=3, min_history_plays=5)
+BY_ACTIVATION = FavouritesConfig(decay=0.6, skip=0.2, order=RepeatOrderConfig(trees=0))
+LEARNED = replace(BY_ACTIVATION, order=ORDER)
+
+
+@pytest.fixture(scope="module")
+def learned(data: TrainingData) -> Favourites:
+    """A channel with a learned order."""
+    channel = Favourites.fit(data, LEARNED, Path())
+    assert channel.order is not None
+    return channel
+
+
+def last_events(users: UserBatch, view: str, count: int) -> UserBatch:
+    """The same requests with the last `count` events of a view."""
+    batch = users.views[view]
+    rows = [np.arange(max(length - count, 0), length) for length in batch.length_B.tolist()]
+    columns = {
+        name: np.stack([column[row, kept] for row, kept in enumerate(rows)]) for name, column in batch.columns.items()
+    }
+    return replace(users, views={**users.views, view: SequenceBatch(columns, np.minimum(batch.length_B, count))})
 
 
 def test_scores_equal_activation_by_hand(data: TrainingData, tmp_path: Path) -> None:
-    channel = Favourites.fit(data, FavouritesConfig(decay=0.6, skip=0.2), tmp_path)
+    channel = Favourites.fit(data, BY_ACTIVATION, tmp_path)
     plays = data.plays
     now = int(plays.request_at_P[120])
     users = users_at(data, "favourites", ["u0"], [now])
@@ -30,3 +64,87 @@ def test_decay_and_skip_weight_are_tuned_on_validation(data: TrainingData, tmp_p
         tried = channel.measures()[f"{name}s"]
         assert set(tried) == {str(value) for value in values}
         assert tried[str(getattr(channel.resolved_config, name))] == max(tried.values())
+
+
+def test_features_equal_plain_python(data: TrainingData, learned: Favourites) -> None:
+    plays = data.plays
+    middle = int(np.median(plays.request_at_P))
+    users = users_at(data, "favourites", ["u0", "u1"], [middle, NEVER])
+    for row, (items, features) in enumerate(learned.candidate_features(users)):
+        now = int(users.request_at_B[row])
+        own = np.flatnonzero((plays.user_P == row) & (plays.known_at_P < now))
+        tracks, listened = plays.track_P[own].tolist(), plays.is_listened_P[own].tolist()
+        age = np.maximum((now - plays.known_at_P[own]) / 1e6, 60)
+        artists = data.vocabulary.artist_of_track_V[tracks].tolist()
+        column = {name: features[:, place] for place, name in enumerate(FEATURE_NAMES)}
+        for place, item in enumerate(items.tolist()):
+            at = [number for number, track in enumerate(tracks) if track == item]
+            of_artist = [number for number, artist in enumerate(artists) if artist == artists[at[0]]]
+            gaps = [np.log(max(age[before] - age[after], 60)) for before, after in pairwise(at)]
+            expected = {
+                "log_rank": np.log1p(place),
+                "activation_1.0": np.log(sum((1 if listened[number] else 0.2) / age[number] for number in at) + 1e-9),
+                "listens": np.log1p(sum(listened[number] for number in at)),
+                "skip_share": np.mean([not listened[number] for number in at]),
+                "listens_7d": np.log1p(sum(listened[number] and age[number] <= 7 * 86_400 for number in at)),
+                "last_age": np.log(age[at[-1]]),
+                "second_last_age": np.log(age[at[-2]]) if len(at) > 1 else 25.0,
+                "first_age": np.log(age[at[0]]),
+                "plays_since": np.log1p(len(tracks) - at[-1]),
+                "mean_log_gap": np.mean(gaps) if gaps else 20.0,
+                "artist_plays": np.log1p(len(of_artist)),
+                "artist_plays_since": np.log1p(len(tracks) - of_artist[-1]),
+                "artist_tracks": np.log1p(len({tracks[number] for number in of_artist})),
+                "history_length": np.log1p(len(tracks)),
+                "discovery_share_50": np.mean(
+                    [track not in tracks[:number] for number, track in enumerate(tracks)][-50:]
+                ),
+            }
+            for name, value in expected.items():
+                assert column[name][place] == pytest.approx(value, rel=1e-4, abs=1e-5), name
+        assert len(items) > 5
+
+
+def test_learned_order_sorts_the_same_tracks(data: TrainingData, learned: Favourites) -> None:
+    users = users_at(data, "favourites", ["u0", "u1", "u2"], [NEVER] * 3)
+    by_activation = Favourites.fit(data, BY_ACTIVATION, Path())
+    first, second = (channel.recall(users, 40).items_BK for channel in (by_activation, learned))
+    assert (np.sort(first) == np.sort(second)).all()
+    assert (first != second).any()
+
+
+def test_older_plays_of_the_archive_complete_a_full_history_view(
+    data: TrainingData, learned: Favourites, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a request reads from the view and the archive equals what it reads from a view with all plays."""
+    users = users_at(data, "favourites", ["u0", "u1"], [NEVER] * 2)
+    expected = list(learned.candidate_features(users))
+    view = replace(SEQUENCE_VIEWS["played_history"], length=20)
+    monkeypatch.setitem(SEQUENCE_VIEWS, "played_history", view)
+    recent = last_events(users, "played_history", 20)
+    everything = Favourites(learned.resolved_config, data.vocabulary, PlayArchive.of(data, PARTS), learned.order)
+    everything.save(tmp_path)
+    for channel in (everything, Favourites.load(tmp_path, data.vocabulary)):
+        for (items, features), (own_items, own_features) in zip(
+            expected, channel.candidate_features(recent), strict=True
+        ):
+            np.testing.assert_array_equal(own_items, items)
+            np.testing.assert_allclose(own_features, features, rtol=1e-5)
+    without = Favourites(learned.resolved_config, data.vocabulary, order=learned.order)
+    assert len(next(without.candidate_features(recent))[0]) < len(expected[0][0])
+
+
+def test_archive_keeps_the_newest_plays_of_each_user(data: TrainingData) -> None:
+    archive = PlayArchive.of(data, PARTS)
+    newest = archive.newest(5)
+    for user in range(len(archive.user_ids)):
+        own = archive.known_at_P[archive.offset_U1[user] : archive.offset_U1[user + 1]]
+        kept = newest.known_at_P[newest.offset_U1[user] : newest.offset_U1[user + 1]]
+        assert kept.tolist() == own[-5:].tolist()
+
+
+def test_saved_archive_has_plays_of_the_train_part_only(data: TrainingData, learned: Favourites) -> None:
+    assert len(learned.archive.track_P) == (data.plays.part_P == PARTS.index("train")).sum()
+    learned_again = Favourites.fit(data, LEARNED, Path())
+    learned_again.read_past_plays(data)
+    assert len(learned_again.archive.track_P) == len(data.plays)

@@ -13,11 +13,12 @@ from sequences import behaviours
 from tests.support.training.tiny_world import NEVER, SERVICES, random_plays, users_at, write_marts
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
+from training.recall.candidate_order import CandidateOrder, OrderExamples, base_scores
 from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
-from training.recall.knowledge_graph.candidate_order import CandidateOrder, OrderExamples, base_scores
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import HEARD_NEAR, OrderConfig, knowledge_graph_config
-from training.recall.knowledge_graph.order_training import build_examples, end_train_earlier, sample_requests
+from training.recall.knowledge_graph.order_training import end_train_earlier, sample_requests
+from training.recall.order_examples import build_examples
 from training.recipes import recipe
 
 USERS = ["u0", "u1", "u2", "u3"]
@@ -163,7 +164,8 @@ def test_order_does_not_learn_from_plays_after_its_requests(tmp_path: Path) -> N
         earlier = end_train_earlier(world, FRACTION)
         past = KnowledgeGraphWalks.fit(earlier, replace(CONFIG, order=OrderConfig(trees=0)), Path())
         past.is_servable_V = earlier.validation_catalog_V
-        found.append(build_examples(past, sample_requests(earlier, 60, 1000, 0), earlier))
+        cases = sample_requests(earlier, 60, 1000, 0)
+        found.append(build_examples(past, cases, earlier, "reachable", FEATURE_NAMES))
         edges = past.graph.head_T[past.graph.relation_T == past.graph.relations.index(HEARD_NEAR)]
         is_past = earlier.plays.part_P == 0
         assert set(edges.tolist()) <= set(earlier.plays.track_P[is_past].tolist())

@@ -1,31 +1,27 @@
-"""Learned order of the graph's candidates: boosted trees on top of the order by activation.
+"""Learned order of a channel's candidates: boosted trees on top of the order by activation.
 
-LambdaMART (Burges 2010, MSR-TR-2010-82) whose trees correct the order by activation: the score of a candidate is
-`-log(1 + rank) + trees`. Without trees, or where they have nothing to say, the order of the walk remains.
+The score of a candidate is `-log(1 + rank) + trees`, with trees that were fitted as a correction of the rank, by
+LambdaMART (Burges 2010, MSR-TR-2010-82) or by the listwise cross-entropy XE-NDCG (Bruch 2021, arXiv 1911.09798). Without
+trees, or where they have nothing to say, the order by activation remains.
 
 Legend: R candidates of all requests, Q requests, C candidates of one request, F features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
-from training.recall.knowledge_graph.config import OrderConfig
 
 if TYPE_CHECKING:
     import lightgbm
 
 FILE = "order.txt"
 LIGHTGBM_PARAMETERS: Mapping[str, Any] = {
-    "objective": "lambdarank",
-    "lambdarank_truncation_level": 60,  # about the number of discoveries in a list of 200
     "feature_fraction": 0.5,
     "lambda_l2": 20.0,
     "max_bin": 127,
@@ -37,6 +33,30 @@ LIGHTGBM_PARAMETERS: Mapping[str, Any] = {
 Floats = NDArray[np.float32]
 
 
+class TreesConfig(Protocol):
+    """Fields that the config of an order has."""
+
+    @property
+    def trees(self) -> int:
+        """Number of trees."""
+
+    @property
+    def leaves(self) -> int:
+        """Maximum number of leaves of a tree."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate."""
+
+    @property
+    def min_candidates_per_leaf(self) -> int:
+        """Minimum number of training rows of a leaf."""
+
+    @property
+    def objective(self) -> Mapping[str, Any]:
+        """LightGBM's ranking objective and its parameters."""
+
+
 @dataclass(frozen=True)
 class OrderExamples:
     """Candidates of Q past requests, grouped by request, in the order by activation."""
@@ -44,6 +64,7 @@ class OrderExamples:
     features_RF: Floats
     is_target_R: NDArray[np.bool_]
     count_Q: NDArray[np.int64]  # candidates of each request
+    feature_names: Sequence[str] = ()  # names in the saved trees
 
     @property
     def has_both_classes(self) -> bool:
@@ -58,7 +79,7 @@ class CandidateOrder:
     booster: lightgbm.Booster
 
     @classmethod
-    def fit(cls, examples: OrderExamples, config: OrderConfig, seed: int, threads: int) -> CandidateOrder | None:
+    def fit(cls, examples: OrderExamples, config: TreesConfig, seed: int, threads: int) -> CandidateOrder | None:
         """Fit the trees; None if no candidate is a target, or all of them."""
         if not examples.has_both_classes:
             return None
@@ -66,6 +87,7 @@ class CandidateOrder:
 
         parameters = {
             **LIGHTGBM_PARAMETERS,
+            **config.objective,
             "learning_rate": config.learning_rate,
             "num_leaves": config.leaves,
             "min_data_in_leaf": config.min_candidates_per_leaf,
@@ -78,7 +100,7 @@ class CandidateOrder:
             examples.is_target_R,
             group=examples.count_Q,
             init_score=rank_R,
-            feature_name=list(FEATURE_NAMES),
+            feature_name=list(examples.feature_names) or "auto",
             params=parameters,
         )
         return cls(lightgbm.train(parameters, rows, config.trees))

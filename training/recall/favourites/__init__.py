@@ -1,0 +1,1 @@
+"""The favourites channel: tracks that the user returns to."""

@@ -1,0 +1,129 @@
+"""All plays of each user up to a fit: those that are older than what a request's history view holds.
+
+A history view has a maximum length. Users with more plays return to tracks that they played before its first event, so
+a channel that recommends repeats keeps older plays with the model. A request reads them up to its own time.
+
+Legend: U users, P plays of all users, N plays of one user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from sequences.batch import SequenceBatch
+from sequences.views import SEQUENCE_VIEWS
+from training.data.plays import PARTS
+from training.data.training_data import TrainingData
+from training.data.user_batch import UserBatch
+from training.data.user_history import HISTORY_VIEW, has_behaviour, is_listened
+from training.recall.user_lists import read_user_lists, write_user_lists
+
+ARCHIVE_FILE = "past_plays.parquet"
+SKIPPED, LISTENED, FULL_PLAY = 0, 1, 2
+"""Outcomes of a play."""
+
+
+@dataclass(frozen=True)
+class PastPlays:
+    """All plays of one user before a request, oldest first."""
+
+    track_N: np.ndarray
+    ended_at_N: np.ndarray  # µs UTC
+    outcome_N: np.ndarray  # int8
+
+
+@dataclass(frozen=True)
+class PlayArchive:
+    """Plays by user and time; those of user u are `offset_U1[u]:offset_U1[u + 1]`."""
+
+    user_ids: tuple[str, ...]
+    offset_U1: np.ndarray
+    track_P: np.ndarray  # int32
+    known_at_P: np.ndarray  # µs UTC, ascending within a user
+    outcome_P: np.ndarray  # int8
+
+    @classmethod
+    def empty(cls) -> PlayArchive:
+        """An archive without users."""
+        nothing = np.zeros(0, dtype=np.int64)
+        return cls((), np.zeros(1, dtype=np.int64), nothing.astype(np.int32), nothing, nothing.astype(np.int8))
+
+    @classmethod
+    def of(cls, data: TrainingData, parts: tuple[str, ...] = ("train",)) -> PlayArchive:
+        """The plays of some parts of the data."""
+        plays = data.plays
+        rows = np.flatnonzero(np.isin(plays.part_P, [PARTS.index(part) for part in parts]))
+        count_U = np.bincount(plays.user_P[rows], minlength=len(data.user_ids_U))
+        outcome_P = plays.is_listened_P[rows].astype(np.int8)
+        outcome_P[plays.is_full_play_P[rows]] = FULL_PLAY
+        return cls(
+            tuple(str(user) for user in data.user_ids_U),
+            np.concatenate([[0], np.cumsum(count_U)]).astype(np.int64),
+            plays.track_P[rows].astype(np.int32),
+            plays.known_at_P[rows],
+            outcome_P,
+        )
+
+    def newest(self, max_plays: int) -> PlayArchive:
+        """The newest `max_plays` plays of each user."""
+        count_U = np.diff(self.offset_U1)
+        kept = np.repeat(self.offset_U1[1:], count_U) - np.arange(len(self.track_P)) <= max_plays
+        offset_U1 = np.concatenate([[0], np.cumsum(np.minimum(count_U, max_plays))]).astype(np.int64)
+        return PlayArchive(self.user_ids, offset_U1, self.track_P[kept], self.known_at_P[kept], self.outcome_P[kept])
+
+    @cached_property
+    def _number_of_user(self) -> dict[str, int]:
+        return {user: number for number, user in enumerate(self.user_ids)}
+
+    def past_plays(self, users: UserBatch, max_plays: int) -> Iterator[PastPlays]:
+        """For each request: the newest plays of its user, those of the history view after older ones of the archive.
+
+        The archive is read if the view is full; otherwise the view has all plays.
+        """
+        history = users.views[HISTORY_VIEW]
+        outcome_BL = _outcomes(history)
+        for row, user_id in enumerate(users.user_ids):
+            count = int(history.length_B[row])
+            track_N, ended_at_N = (history.columns[name][row, :count] for name in ("track_id", "ended_at"))
+            plays = PastPlays(track_N, ended_at_N, outcome_BL[row, :count])
+            is_full = count >= SEQUENCE_VIEWS[HISTORY_VIEW].length
+            yield self._with_older(user_id, plays, max_plays) if is_full else plays
+
+    def _with_older(self, user_id: str, plays: PastPlays, max_plays: int) -> PastPlays:
+        number = self._number_of_user.get(user_id)
+        if number is None:
+            return plays
+        first, end = self.offset_U1[number : number + 2].tolist()
+        end = first + int(np.searchsorted(self.known_at_P[first:end], plays.ended_at_N[0]))
+        first = max(first, end - max(max_plays - len(plays.track_N), 0))
+        return PastPlays(
+            np.concatenate([self.track_P[first:end], plays.track_N]),
+            np.concatenate([self.known_at_P[first:end], plays.ended_at_N]),
+            np.concatenate([self.outcome_P[first:end], plays.outcome_N]),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write a Parquet file with one row per user."""
+        columns = {"track": self.track_P, "known_at": self.known_at_P, "outcome": self.outcome_P}
+        write_user_lists(folder / ARCHIVE_FILE, self.user_ids, self.offset_U1, **columns)
+
+    @classmethod
+    def load(cls, folder: Path) -> PlayArchive:
+        """The archive that `save` wrote; an empty one if there is none."""
+        if not (folder / ARCHIVE_FILE).exists():
+            return cls.empty()
+        names = "track", "known_at", "outcome"
+        user_ids, offset_U1, (track, known_at, outcome) = read_user_lists(folder / ARCHIVE_FILE, *names)
+        return cls(user_ids, offset_U1, track.astype(np.int32), known_at.astype(np.int64), outcome.astype(np.int8))
+
+
+def _outcomes(history: SequenceBatch) -> np.ndarray:
+    """Outcome of each play of a history view, [B, L]."""
+    outcome_BL = is_listened(history).astype(np.int8)
+    outcome_BL[has_behaviour(history, ("full_play",))] = FULL_PLAY
+    return outcome_BL
