@@ -15,6 +15,7 @@ from training.data.ragged import Ragged
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates
 from training.slate.fusion import FusedCandidates
+from training.slate.reciprocal_rank import add_repeats
 from training.slate.scenes import MIN_RANKED_DISCOVERY_SHARE, Scene
 
 
@@ -77,7 +78,7 @@ def fuse(
     Args:
         release: Release that has the fusion.
         scene: Scene of the request.
-        users: The request, B = 1. Items of its history views count as known, all others as new.
+        users: The request, B = 1. Items of its history views count as known, and those that REPEAT_CHANNELS propose.
         candidates: Channel → candidates.
         discovery_share: Fraction of new tracks among the candidates; None for the share that the release was evaluated
             with.
@@ -86,7 +87,8 @@ def fuse(
         return NO_CANDIDATES
     width = sum(one.items_BK.shape[1] for one in candidates.values())
     fusion = release.fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE)
-    return _first_row(fusion.fuse(candidates, users.history_items, width, [scene.name], discovery_share))
+    played = add_repeats(users.history_items, candidates)
+    return _first_row(fusion.fuse(candidates, played, width, [scene.name], discovery_share))
 
 
 def fuse_continuation(

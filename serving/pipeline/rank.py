@@ -11,10 +11,13 @@ from serving.observability.metrics import Metrics
 from serving.pipeline.fuse import RequestCandidates
 from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch
+from training.recall.channel import REPEAT_CHANNELS
 from training.slate.blend import argsort_descending, fused_scores
 from training.slate.scenes import Scene
 
 logger = logging.getLogger(__name__)
+
+REPEATS = frozenset(REPEAT_CHANNELS)
 
 
 class Ranking:
@@ -40,7 +43,7 @@ def rank(
     """
     if len(fused) == 0:
         return fused
-    is_discovery_C = find_discoveries(users, fused.items_C)
+    is_discovery_C = find_discoveries(users, fused)
     scores_C = fused_scores(is_discovery_C)
     if release.ranker is not None and release.blend.uses_ranker:
         try:
@@ -52,7 +55,8 @@ def rank(
     return fused.with_scores(scores_C).take(argsort_descending(scores_C))
 
 
-def find_discoveries(users: UserBatch, items_C: np.ndarray) -> np.ndarray:
-    """Which items the user of the one request in `users` has not played, bool [C]."""
-    is_discovery_C: np.ndarray = ~users.history_items.contains(items_C[None, :])[0]
-    return is_discovery_C
+def find_discoveries(users: UserBatch, candidates: RequestCandidates) -> np.ndarray:
+    """Which candidates the user of the one request in `users` has not played, bool [C]."""
+    is_played_C: np.ndarray = users.history_items.contains(candidates.items_C[None, :])[0]
+    is_repeat = [not REPEATS.isdisjoint(channels) for channels in candidates.channels_C]
+    return ~(is_played_C | np.array(is_repeat, dtype=bool))

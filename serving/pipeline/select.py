@@ -56,7 +56,7 @@ def select_for_user(
         listed: Number of leading candidates that are already in today's list.
         slots_before: Plays of the session that a stream continues.
     """
-    is_discovery_C = find_discoveries(users, candidates.items_C)
+    is_discovery_C = find_discoveries(users, candidates)
     # A stream is one long list, whose rarer kind is spread over the largest response.
     length = request.scene.max_limit if request.scene.excludes_session_plays else request.limit
     slots = discovery_slots(feasible_share(share, is_discovery_C, length), request.limit, slots_before)
@@ -88,7 +88,7 @@ def find_unmet(request: Request, catalog: Catalog, users: UserBatch, chosen: Req
     """What of the request (`discovery`) and the scene (`max_per_artist`) the chosen tracks do not meet → why."""
     unmet, count = {}, len(chosen)
     if request.discovery is not None and count:
-        new = int(find_discoveries(users, chosen.items_C).sum())
+        new = int(find_discoveries(users, chosen).sum())
         if abs(new - request.discovery * count) > max(1, MAX_SHARE_ERROR * count):
             lacking = "known" if new > request.discovery * count else "new"
             unmet["discovery"] = f"{new} of {count} tracks are new to the user; there are not enough {lacking} tracks"

@@ -263,7 +263,7 @@ class TrackPipeline:
         scene, catalog, trace = context.request.scene, context.release.catalog, context.trace
         rate = 0.0 if context.request.is_about_tracks or context.request.discovery == 0 else scene.exploration_rate
         if rate:
-            candidates = candidates.take(np.flatnonzero(rank.find_discoveries(context.user.users, candidates.items_C)))
+            candidates = candidates.take(np.flatnonzero(rank.find_discoveries(context.user.users, candidates)))
         seed = context.request.request_id
         explored = explore(chosen, candidates, catalog, scene.max_per_artist, rate, trace.listed, seed)
         trace.explored = len(explored.exploration_propensity) - len(chosen.exploration_propensity)

@@ -88,9 +88,9 @@ class HeldOutModels:
         """Candidates of every channel for every case; `description` is the text of the progress bar."""
         return recall_candidates(self.channels, self.offline, cases, description)
 
-    def read_user_history(self, cases: RecallCases) -> Ragged:
+    def read_user_history(self, cases: RecallCases, candidates: Mapping[str, Candidates]) -> Ragged:
         """Tracks that the user of each case had played before it, as a request reads them."""
-        return load_case_history(self.data, cases)
+        return load_case_history(self.data, cases, candidates)
 
     def predict(
         self, cases: RankingCases, description: str, trees: TreesAlone | None = None

@@ -63,9 +63,9 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     recipe = held_out.data.recipe
     all_cases = held_out.data.recall_cases("validation")
     cases = all_cases.take(sample_rows(all_cases, recipe.fusion_cases_per_user))
-    history = held_out.read_user_history(cases)
-    catalog_V = held_out.data.validation_catalog_V
-    candidates = filter_known_items(held_out.recall(cases, "validation"), history, catalog_V)
+    candidates = held_out.recall(cases, "validation")
+    history = held_out.read_user_history(cases, candidates)
+    candidates = filter_known_items(candidates, history, held_out.data.validation_catalog_V)
     fusion, shares = Fusion.fit(candidates, history, cases)
     rows = sample_rows(cases, recipe.validation_cases_per_user)
     sample = {name: type(lists)(lists.items_BK[rows], lists.scores_BK[rows]) for name, lists in candidates.items()}

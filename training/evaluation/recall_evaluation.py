@@ -59,7 +59,7 @@ def measure_recall(
     candidates = held_out.recall(cases, "test")
     lists = {name: channel.items_BK for name, channel in candidates.items()}
     channels = dict(lists)
-    history = held_out.read_user_history(cases)
+    history = held_out.read_user_history(cases, candidates)
     lists["fused"] = choice.fusion.fuse(candidates, history, CANDIDATES_PER_CHANNEL, case_scenes(cases)).items_BK
     overall = choice.fusion.fuse(candidates, history, CANDIDATES_PER_CHANNEL).items_BK
     lists |= choice.baselines.recall(cases, CANDIDATES_PER_CHANNEL)

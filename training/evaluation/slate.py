@@ -85,7 +85,7 @@ class Slate:
 
         `share` is the share of discoveries that requests ask for; None if they do not.
         """
-        history = held_out.read_user_history(cases)
+        history = held_out.read_user_history(cases, candidates)
         fused = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE).fuse(
             candidates, history, MAX_RANKED_CANDIDATES, case_scenes(cases), share
         )

@@ -30,6 +30,10 @@ else:
     Config = TypeVar("Config")
 
 
+REPEAT_CHANNELS = ("favourites",)
+"""Channels that propose only tracks that the user has played, also those before the first event of the history view."""
+
+
 @dataclass(frozen=True)
 class Candidates:
     """Up to K items per request, best first.

@@ -17,6 +17,7 @@ from training.data.user_batch import OfflineFeatures
 from training.data.user_history import USER_HISTORY_VIEWS, concatenate_ragged, unique_history_items
 from training.engine.parallel_map import parallel_map
 from training.recall.channel import Candidates, RecallChannel
+from training.slate.reciprocal_rank import add_repeats
 from training.slate.scenes import CANDIDATES_PER_CHANNEL
 
 CASE_BATCH_SIZE = 256
@@ -41,15 +42,15 @@ def recall_candidates(
     return {name: _concatenate_candidates([part[name] for part in parts]) for name in channels}
 
 
-def load_case_history(data: TrainingData, cases: RecallCases) -> Ragged:
-    """Items in the history of each case's user, from the views that the request reads."""
+def load_case_history(data: TrainingData, cases: RecallCases, candidates: Mapping[str, Candidates]) -> Ragged:
+    """Items in the history of each case's user: from the views that the request reads, and repeats among candidates."""
     parts = []
     for start in range(0, len(cases), CASE_BATCH_SIZE):
         batch = cases.take(np.arange(start, min(start + CASE_BATCH_SIZE, len(cases))))
         users = batch.user_ids.tolist()
         views = {view: data.reader(view).read(users, batch.request_at_C) for view in USER_HISTORY_VIEWS}
         parts.append(unique_history_items(data.profile_exclusions.leave_out(views, users)))
-    return concatenate_ragged(parts)
+    return add_repeats(concatenate_ragged(parts), candidates)
 
 
 def case_scenes(cases: RecallCases) -> list[str]:

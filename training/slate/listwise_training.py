@@ -102,7 +102,9 @@ def _build_requests(
     candidates = recall_candidates(channels, offline, cases, part)
     items_CK = (
         Fusion()
-        .fuse(candidates, load_case_history(offline.data, cases), CANDIDATES_PER_REQUEST, case_scenes(cases))
+        .fuse(
+            candidates, load_case_history(offline.data, cases, candidates), CANDIDATES_PER_REQUEST, case_scenes(cases)
+        )
         .items_BK
     )
     is_hit_CK, service = cases.items["targets"].contains(items_CK), TargetAttention.feature_service

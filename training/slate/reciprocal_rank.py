@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from training.data.ragged import Ragged
 from training.data.recall_cases import mean_over_users
 from training.data.unique_keys import unique_inverse
-from training.recall.channel import Candidates
+from training.recall.channel import REPEAT_CHANNELS, Candidates
 
 RANK_CONSTANT_GRID = (5.0, 20.0, 60.0)
 WEIGHT_GRID = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
@@ -29,6 +29,21 @@ ZERO_WEIGHT_EPSILON = 1e-9
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+def add_repeats(history: Ragged, candidates: Mapping[str, Candidates]) -> Ragged:
+    """Items in the user's history of each request, with those that REPEAT_CHANNELS propose.
+
+    A history view has a maximum length, and these channels know older plays.
+    """
+    lists = [candidates[name].items_BK for name in REPEAT_CHANNELS if name in candidates]
+    size = np.int64(max([history.items.max(initial=0), *(items_BK.max(initial=0) for items_BK in lists)]) + 1)
+    keys = [history.case_per_item * size + history.items]
+    for items_BK in lists:
+        row, column = np.nonzero(items_BK)
+        keys.append(row * size + items_BK[row, column])
+    row, item = np.divmod(np.unique(np.concatenate(keys)), size)
+    return Ragged.of(item, row, len(history.offset_C1) - 1)
 
 
 @dataclass(frozen=True)

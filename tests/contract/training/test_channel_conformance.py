@@ -13,7 +13,7 @@ from tests.support.training.tiny_world import SERVICES, described, random_plays,
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config, field_paths
-from training.recall.channel import RecallChannel
+from training.recall.channel import REPEAT_CHANNELS, RecallChannel
 from training.recall.reason import Reason
 from training.recall.registry import CHANNELS
 from training.recipes import recipe
@@ -64,6 +64,12 @@ def test_content_gives_cold_item_thresholds_unless_it_is_off(channel: RecallChan
     if channel.name in WITH_CONTENT:
         boundaries = channel.resolved_config.index.cold_item_thresholds
         assert boundaries is None if channel.resolved_config.items.content == "off" else "new" in boundaries
+
+
+def test_channels_of_repeats_propose_played_tracks_only(channel: RecallChannel, requests: UserBatch) -> None:
+    if channel.name in REPEAT_CHANNELS:
+        items_BK = channel.recall(requests, K).items_BK
+        assert (items_BK > 0).any() and requests.history_items.contains(items_BK)[items_BK > 0].all()
 
 
 def test_candidates_are_in_the_catalog_without_duplicates_and_padded_at_the_end(

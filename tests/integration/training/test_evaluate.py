@@ -155,8 +155,9 @@ def test_service_fuses_the_same(evaluated: tuple[Workspace, Path], monkeypatch: 
     fusion = replace(chosen, shares={"": 0.3, "daily": 0.1}, scenes={"private_fm": remembering})
     served = release(tracks(4), [], fusion=fusion)
     cases = held_out.data.recall_cases("test")
+    candidates = held_out.recall(cases, "test")
     expected = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE).fuse(
-        held_out.recall(cases, "test"), held_out.read_user_history(cases), CANDIDATES_PER_CHANNEL, case_scenes(cases)
+        candidates, held_out.read_user_history(cases, candidates), CANDIDATES_PER_CHANNEL, case_scenes(cases)
     )
     for case in range(0, len(cases), 7):
         users = held_out.offline.load_user_batch("recommender", [cases.user_ids[case]], cases.request_at_C[[case]])

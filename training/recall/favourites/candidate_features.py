@@ -9,7 +9,6 @@ Legend: N plays of one user, T distinct tracks of them, C candidates, A artists,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -223,7 +222,7 @@ def candidate_features(table: PlayTable, candidate_C: Array, activation_T: Array
         columns |= {name: column_T[candidate_C] for name, column_T in of_tracks.items()}
     artist_T = artist_of_track_V[np.where(table.item_T < len(artist_of_track_V), table.item_T, 0)]
     columns |= {name: column_T[candidate_C] for name, column_T in _artist_columns(table, artist_T).items()}
-    columns |= {"best_activation": log_activation_C[0]} | _request_columns(table)
+    columns |= {"best_activation": log_activation_C[0], **_request_columns(table)}
     feature_CF = np.empty((len(candidate_C), len(FEATURE_NAMES)), dtype=np.float32)
     for place, name in enumerate(FEATURE_NAMES):
         feature_CF[:, place] = columns[name]
@@ -351,7 +350,7 @@ def _artist_columns(table: PlayTable, artist_T: Array) -> dict[str, Array]:
     return {name: np.where(is_known_A, column_A, 0.0)[of_T] for name, column_A in columns_A.items()}
 
 
-def _request_columns(table: PlayTable) -> Mapping[str, Any]:
+def _request_columns(table: PlayTable) -> dict[str, Any]:
     """Features that all candidates of a request share."""
     of_N, is_first_N = table.of_N, table.previous_N < 0
     N = len(of_N)

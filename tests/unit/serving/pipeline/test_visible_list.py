@@ -67,6 +67,16 @@ def test_share_of_new_tracks_is_as_requested_and_monotonic(bench, fusion_share, 
         assert fewer == more[: len(fewer)]
 
 
+def test_older_tracks_than_those_of_the_history_view_are_no_discoveries(bench):
+    bench.store.users["u"] = history(*played(2))
+    table = tracks(COUNT, track_id=played(COUNT), artist_ids=[[f"a{n}"] for n in range(COUNT)])
+    channels = [ListChannel("favourites", range(4, 14)), ListChannel("popularity", range(2, 40))]
+    of = release(table, channels, vocabulary=Vocabulary.build(table, table.select("track_id")))
+    answer = bench.answer(of, limit=10, discovery=0.5)
+    known = played(12)
+    assert new_share([item.track_id for item in answer.items], known) == 0.5 and not answer.trace.unmet
+
+
 def test_new_tracks_are_spread_evenly(bench):
     known = played()
     bench.store.users["u"] = history(*known)

@@ -25,6 +25,7 @@ from training.slate.reciprocal_rank import (
     FusionTargets,
     ReciprocalRank,
     _reciprocal_ranks,
+    add_repeats,
 )
 from training.slate.scenes import CANDIDATES_PER_CHANNEL
 
@@ -150,6 +151,18 @@ def test_share_outside_the_unit_interval_raises() -> None:
 def test_users_without_history_get_discoveries_in_order() -> None:
     fused = Fusion().fuse({"popularity": _candidates([7, 3, 5])}, ragged([]), 4)
     assert fused.items_BK[0].tolist() == [7, 3, 5, 0]
+
+
+def test_tracks_that_favourites_propose_are_repeats() -> None:
+    """They may be older than the history view; the same track by another channel only is a discovery."""
+    candidates = {"favourites": _candidates([5, 7], [9, 0]), "popularity": _candidates([7, 8], [5, 9])}
+    history = add_repeats(ragged([5], []), candidates)
+    assert [history[0].tolist(), history[1].tolist()] == [[5, 7], [9]]
+    pool = CandidatePool.of(candidates, history)
+    found = zip(pool.row_M.tolist(), pool.item_M.tolist(), pool.is_repeat_M.tolist(), strict=True)
+    assert list(found) == [(0, 5, True), (0, 7, True), (0, 8, False), (1, 5, False), (1, 9, True)]
+    without = add_repeats(ragged([5], []), {"popularity": candidates["popularity"]})
+    assert [without[0].tolist(), without[1].tolist()] == [[5], []]
 
 
 @pytest.mark.parametrize("width", [0, 3])
