@@ -59,4 +59,5 @@ def find_discoveries(users: UserBatch, candidates: RequestCandidates) -> np.ndar
     """Which candidates the user of the one request in `users` has not played, bool [C]."""
     is_played_C: np.ndarray = users.history_items.contains(candidates.items_C[None, :])[0]
     is_repeat = [not REPEATS.isdisjoint(channels) for channels in candidates.channels_C]
-    return ~(is_played_C | np.array(is_repeat, dtype=bool))
+    is_discovery_C: np.ndarray = ~(is_played_C | np.array(is_repeat, dtype=bool))
+    return is_discovery_C

@@ -14,7 +14,7 @@ class RepeatOrderConfig:
     leaves: int = 31
     learning_rate: float = 0.12
     min_candidates_per_leaf: int = 200
-    pool: int = 600  # most active tracks of a request that are ordered; further ones follow by activation
+    pool: int = 1_000  # most active tracks of a request that are ordered; further ones follow by activation
     train_fraction: float = 0.6  # newest sessions of each user in `train` from which requests are drawn
     min_history_plays: int = 100  # requests with fewer plays before them are not learned from
     requests_per_user: int = 20
