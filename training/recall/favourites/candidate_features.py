@@ -9,7 +9,7 @@ Legend: N plays of one user, T distinct tracks of them, C candidates, A artists,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sequences.batch import FIRST_CODE
 from sequences.behaviours import session_gap_us
-from training.data.unique_keys import unique_inverse, unique_values
+from training.data.unique_keys import first_occurrence_mask, unique_inverse, unique_values
 from training.recall.play_archive import FULL_PLAY, LISTENED, PastPlays
 from training.recall.repeat_consumption import (
     COOCCURRENCE_KERNEL,
@@ -108,10 +108,17 @@ class PlayTable:
     plays: PastPlays
     request_at: int  # µs UTC
     skip: float  # weight of a skip relative to a listen
+    _strength: dict[float, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
-    def _tracks(self) -> tuple[Array, Array]:
-        return unique_inverse(self.plays.track_N)
+    def _tracks(self) -> tuple[Array, Array, Array]:
+        order = np.argsort(self.plays.track_N, kind="stable")
+        sorted_N = self.plays.track_N[order]
+        is_first_N = first_occurrence_mask(sorted_N)
+        of_N, previous_N = np.empty(len(order), dtype=np.int64), np.full(len(order), -1, dtype=np.int64)
+        of_N[order] = is_first_N.cumsum() - 1
+        previous_N[order[1:][~is_first_N[1:]]] = order[:-1][~is_first_N[1:]]
+        return sorted_N[is_first_N], of_N, previous_N
 
     @property
     def item_T(self) -> Array:
@@ -122,6 +129,11 @@ class PlayTable:
     def of_N(self) -> Array:
         """Index of each play's track among the distinct ones."""
         return self._tracks[1]
+
+    @property
+    def previous_N(self) -> Array:
+        """The play before each play of the same track; -1 if there is none."""
+        return self._tracks[2]
 
     @cached_property
     def is_listened_N(self) -> Array:
@@ -142,8 +154,9 @@ class PlayTable:
 
     def strength_N(self, decay: float) -> Array:
         """Contribution of each play to the activation of its track."""
-        strength_N: Array = self.weight_N * np.exp(-decay * self.log_age_N)
-        return strength_N
+        if decay not in self._strength:
+            self._strength[decay] = self.weight_N * np.exp(-decay * self.log_age_N)
+        return self._strength[decay]
 
     def total(self, values_N: Array) -> Array:
         """Sum over the plays of each track, [T]."""
@@ -152,15 +165,6 @@ class PlayTable:
     def first_within(self, days: float) -> int:
         """Number of plays that are older than some days."""
         return int(np.searchsorted(-self.log_age_N, -np.log(days * DAY_S)))
-
-    @cached_property
-    def previous_N(self) -> Array:
-        """The play before each play of the same track; -1 if there is none."""
-        order = np.argsort(self.of_N, kind="stable")
-        is_same = self.of_N[order][1:] == self.of_N[order][:-1]
-        previous_N = np.full(len(order), -1, dtype=np.int64)
-        previous_N[order[1:][is_same]] = order[:-1][is_same]
-        return previous_N
 
     @cached_property
     def last_T(self) -> Array:
@@ -181,6 +185,12 @@ class PlayTable:
         """Number of each play's session, from 0."""
         session_N: Array = self.begins_session_N.cumsum() - 1
         return session_N
+
+    @cached_property
+    def is_new_in_session_N(self) -> Array:
+        """Whether each play is the first one of its track in its session."""
+        is_new_N: Array = (self.previous_N < 0) | (self.session_N != self.session_N[self.previous_N])
+        return is_new_N
 
     @cached_property
     def hour(self) -> float:
@@ -279,7 +289,7 @@ def _spacing_columns(table: PlayTable) -> dict[str, Array]:
         "deviation_log_gap": np.where(gaps_T > 1, np.sqrt(np.maximum(variance_T, 0)), -1.0),
         "last_age_over_gap": table.log_age_of(last_T) - mean_T,
         "days": np.log1p(total(~has_previous_N | (day_N != day_N[previous_N]))),
-        "sessions": np.log1p(total(~has_previous_N | (session_N != session_N[previous_N]))),
+        "sessions": np.log1p(total(table.is_new_in_session_N)),
         "sessions_ago": np.log1p(session_N[-1] - session_N[last_T]),
     }
 
@@ -308,7 +318,7 @@ def _company_columns(table: PlayTable) -> dict[str, Array]:
 def _session_columns(table: PlayTable) -> dict[str, Array]:
     """Columns [T]: summed similarity of each track's sessions to the tracks of the newest sessions (excluded)."""
     sessions = int(table.session_N[-1]) + 1
-    track_P, session_P = np.divmod(unique_values(table.of_N * np.int64(sessions) + table.session_N), sessions)
+    track_P, session_P = (values_N[table.is_new_in_session_N] for values_N in (table.of_N, table.session_N))
     size_S, columns = np.bincount(session_P, minlength=sessions), {}
     for count in SIMILAR_SESSIONS:
         is_newest_T = np.zeros(len(table.item_T))
