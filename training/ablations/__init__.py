@@ -11,7 +11,14 @@ from training.ablations.ranking import (
     SESSION_IMPRESSIONS,
     SESSION_LENGTH,
 )
-from training.ablations.recall import RECALL_BLOCK, RECALL_CONTENT, RECALL_INTERESTS, RECALL_LIFTING, RECALL_ORDER
+from training.ablations.recall import (
+    RECALL_BLOCK,
+    RECALL_CONTENT,
+    RECALL_INTERESTS,
+    RECALL_LIFTING,
+    RECALL_ORDER,
+    RECALL_REPEATS,
+)
 
 ABLATIONS: dict[str, Ablation] = {
     ablation.name: ablation
@@ -20,6 +27,7 @@ ABLATIONS: dict[str, Ablation] = {
         RECALL_INTERESTS,
         RECALL_LIFTING,
         RECALL_ORDER,
+        RECALL_REPEATS,
         RECALL_CONTENT,
         RANKING_HISTORY,
         RANKING_ATTENTION,

@@ -36,6 +36,7 @@ def measure(
     """
     data = offline.data
     channel = CHANNELS[name].fit(data, config, folder)
+    channel.read_past_plays(data)
     cases = select_cases(data, scope.part)
     lists = []
     for rows in tqdm(list(iterate_chunks(len(cases))), desc=f"{scope.part} {name}", mininterval=1):

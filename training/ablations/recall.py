@@ -92,6 +92,26 @@ RECALL_CONTENT = Ablation(
     pairs=(("content described", "content off"), ("content all", "content off")),
 )
 
+RECALL_REPEATS = Ablation(
+    name="recall_repeats",
+    question="What is the gain of boosted trees that order a user's own tracks, and how many plays and tracks do they need?",
+    cells=(
+        Cell("by activation", "favourites", {"order.trees": 0}),
+        Cell("by activation, 2,000 plays", "favourites", {"order.trees": 0, "max_plays": 2_000}),
+        Cell("learned order", "favourites", {}),
+        Cell("learned order, 2,000 plays", "favourites", {"max_plays": 2_000}),
+        Cell("learned order, pool 600", "favourites", {"order.pool": 600}),
+        Cell("long_short", "long_short", {}),
+    ),
+    pairs=(
+        ("learned order", "by activation"),
+        ("by activation", "by activation, 2,000 plays"),
+        ("learned order", "learned order, 2,000 plays"),
+        ("learned order", "learned order, pool 600"),
+        ("learned order", "long_short"),
+    ),
+)
+
 RECALL_ORDER = Ablation(
     name="recall_order",
     question="What is the gain of boosted trees that order the graph's candidates, and how many do they need?",

@@ -152,6 +152,10 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
             self.order,
         )
 
+    def read_past_plays(self, data: TrainingData) -> None:
+        """See `RecallChannel`."""
+        self.user_item_history = UserItemHistory.of(data, self.resolved_config.max_history_per_user, PARTS)
+
     def measures(self) -> dict[str, Any]:
         """Triples by relation, the selected embedding, the tried walk parameters and their validation recall."""
         return self._measures

@@ -33,11 +33,11 @@ class UserItemHistory:
     known_at_F: np.ndarray
 
     @classmethod
-    def of(cls, data: TrainingData, max_items: int) -> UserItemHistory:
-        """The newest `max_items` first plays of each user in `train`."""
+    def of(cls, data: TrainingData, max_items: int, parts: tuple[str, ...] = ("train",)) -> UserItemHistory:
+        """The newest `max_items` first plays of each user in some parts of the data."""
         plays = data.plays
         is_first = data.first_play_row_P == np.arange(len(plays))
-        rows = np.flatnonzero(is_first & (plays.part_P == PARTS.index("train")))
+        rows = np.flatnonzero(is_first & np.isin(plays.part_P, [PARTS.index(part) for part in parts]))
         users = len(data.user_ids_U)
         end_U = np.cumsum(np.bincount(plays.user_P[rows], minlength=users))
         rows = rows[end_U[plays.user_P[rows]] - np.arange(len(rows)) <= max_items]

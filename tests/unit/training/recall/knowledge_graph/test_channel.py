@@ -16,6 +16,7 @@ from sequences import behaviours
 from sequences.batch import SequenceBatch
 from serving.reasons.messages import render_reason
 from tests.support.training.tiny_world import NEVER, SERVICES, random_plays, users_at, write_marts
+from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
@@ -177,6 +178,9 @@ def test_user_item_history_is_point_in_time_and_limited_to_the_newest(data: Trai
         in_order = list(dict.fromkeys(plays.track_P[rows].tolist()))
         assert last.items_before(str(name), NEVER).tolist() == in_order[-3:]
     assert not len(everything.items_before("unknown_user", NEVER))
+    of_all_parts = UserItemHistory.of(data, 10_000, PARTS)
+    for user, name in enumerate(data.user_ids_U):
+        assert set(of_all_parts.items_before(str(name), NEVER)) == set(plays.track_P[plays.user_P == user])
 
 
 @pytest.mark.parametrize("lengths", [(3,), (2, 2), (2, 0), ()])
