@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.engine.compiled import compiled
 from training.ranking.features.user_features import DAY_US, SECOND_US
 
 NEVER_US = 100 * 365 * DAY_US
@@ -105,33 +106,24 @@ class Matches:
     @classmethod
     def find(cls, history: History, wanted_BSC: Array) -> Matches:
         """Return the occurrences of each candidate in a history; a candidate below -1 has none."""
-        (B, S, C), code_BSL = wanted_BSC.shape, history.code_BSL
-        row_BSC = np.arange(B * S * C).reshape(B, S, C)
-        if C == 1:
-            user_P, side_P, position_P = np.nonzero((code_BSL == wanted_BSC) & (wanted_BSC >= 0))
-            row_P = sequence_P = S * user_P + side_P
-        else:
-            # A lookup table of candidates, read once per event: cheaper than comparing all events with all candidates. It is
-            # never cleared: an entry counts only if its candidate is the event's track (or artist).
-            table = np.empty(max(code_BSL.max(initial=0), wanted_BSC.max(initial=0)) + 2, dtype=np.uint32)
-            rows, positions = [], []
-            for code_L, wanted_C, row_C in zip(
-                code_BSL.reshape(B * S, -1), wanted_BSC.reshape(B * S, C), row_BSC.reshape(B * S, C), strict=True
-            ):
-                place_P, position = _find_places(code_L, wanted_C, row_C, table)
-                rows.append(row_C[place_P])
-                positions.append(position)
-            row_P, position_P = np.concatenate(rows), np.concatenate(positions)
-            sequence_P = row_P // C
-        event_P = (sequence_P // S) * code_BSL.shape[2] + position_P
-        count_R = np.bincount(row_P, minlength=row_BSC.size)
-        return cls(row_BSC, row_P, sequence_P, position_P, event_P, np.cumsum(count_R), count_R)
+        code_BSL = history.code_BSL
+        row_BSC = np.arange(wanted_BSC.size).reshape(wanted_BSC.shape)
+        count_R = np.zeros(wanted_BSC.size, dtype=np.int64)
+        # A lookup table of candidates, which is never cleared: an entry counts only if its candidate is the event's track (or
+        # artist).
+        place_V = np.empty(max(code_BSL.max(initial=0), wanted_BSC.max(initial=0)) + 1, dtype=np.uint32)
+        _count_occurrences(code_BSL, wanted_BSC, place_V, row_BSC, count_R)
+        end_R = np.cumsum(count_R)
+        row_P, position_P = np.empty((2, end_R[-1] if len(end_R) else 0), dtype=np.int64)
+        _place_occurrences(code_BSL, wanted_BSC, place_V, end_R - count_R, row_P, position_P)
+        sequence_P = row_P // max(wanted_BSC.shape[2], 1)
+        event_P = (sequence_P // SIDES) * code_BSL.shape[2] + position_P
+        return cls(row_BSC, row_P, sequence_P, position_P, event_P, end_R, count_R)
 
     def sum_occurrences(self, value_PK: Array) -> Array:
         """Return the sums of the columns over the occurrences of each candidate [B, S, C, K]."""
-        R, K = len(self.count_R), value_PK.shape[1]
-        key_PK = (K * self.row_P)[:, None] + np.arange(K)
-        sum_RK = np.bincount(key_PK.ravel(), value_PK.ravel(), R * K).reshape(R, K)
+        sum_RK = np.zeros((len(self.count_R), value_PK.shape[1]))
+        _add_rows(self.row_P, np.ascontiguousarray(value_PK, dtype=np.float64), sum_RK)
         return sum_RK[self.row_BSC]
 
     def newest_events(self, count: int) -> Array:
@@ -146,18 +138,50 @@ class Matches:
         return self.count_R[self.row_BSC]
 
 
-def _find_places(code_L: Array, wanted_C: Array, row_C: Array, table: Array) -> tuple[Array, Array]:
-    """Return place and position of each occurrence of one request's candidates; equal candidates get one row in `row_C`."""
-    place_W = np.flatnonzero(wanted_C >= 0)[::-1]  # reversed: of equal candidates the first is written last
-    table[wanted_C[place_W]] = place_W
-    row_C[place_W] = row_C[table[wanted_C[place_W]]]
-    place_L = table[code_L]  # an unknown event, -1, reads the last entry of the table
-    position = np.flatnonzero(place_L < len(wanted_C))
-    position = position[wanted_C[place_L[position]] == code_L[position]]
-    place = place_L[position]
-    # Sorting 16 bits takes a fraction of the time.
-    order = np.argsort(place.astype(np.uint16) if len(wanted_C) <= 1 << 16 else place, kind="stable")
-    return place[order], position[order]
+@compiled
+def _count_occurrences(code_BSL: Array, wanted_BSC: Array, place_V: Array, row_BSC: Array, count_R: Array) -> None:
+    """Count the occurrences in each row; equal candidates of a request get the row of the first of them."""
+    B, S, C = wanted_BSC.shape
+    for b in range(B):
+        for s in range(S):
+            _set_places(wanted_BSC[b, s], place_V)
+            for c in range(C):
+                if wanted_BSC[b, s, c] >= 0:
+                    row_BSC[b, s, c] += int(place_V[wanted_BSC[b, s, c]]) - c
+            for code in code_BSL[b, s]:
+                if code >= 0 and place_V[code] < C and wanted_BSC[b, s, place_V[code]] == code:
+                    count_R[(b * S + s) * C + place_V[code]] += 1
+
+
+@compiled
+def _place_occurrences(
+    code_BSL: Array, wanted_BSC: Array, place_V: Array, begin_R: Array, row_P: Array, position_P: Array
+) -> None:
+    """Set row and position of each occurrence; `begin_R` becomes the ends."""
+    B, S, C = wanted_BSC.shape
+    for b in range(B):
+        for s in range(S):
+            _set_places(wanted_BSC[b, s], place_V)
+            for position in range(code_BSL.shape[2]):
+                code = code_BSL[b, s, position]
+                if code >= 0 and place_V[code] < C and wanted_BSC[b, s, place_V[code]] == code:
+                    row = (b * S + s) * C + int(place_V[code])
+                    row_P[begin_R[row]], position_P[begin_R[row]] = row, position
+                    begin_R[row] += 1
+
+
+@compiled
+def _set_places(wanted_C: Array, place_V: Array) -> None:
+    for c in range(len(wanted_C) - 1, -1, -1):  # reversed: of equal candidates the first is written last
+        if wanted_C[c] >= 0:
+            place_V[wanted_C[c]] = c
+
+
+@compiled
+def _add_rows(row_P: Array, value_PK: Array, sum_RK: Array) -> None:
+    for p in range(len(row_P)):
+        for k in range(value_PK.shape[1]):
+            sum_RK[row_P[p], k] += value_PK[p, k]
 
 
 def values_at(value_BL: Array, event: Array, otherwise: float) -> Array:
