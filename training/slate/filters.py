@@ -65,6 +65,8 @@ def explicit(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
 def excluded_tracks(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """Tracks that the user blocked or disliked, in any release of the recording."""
     codes = [code for track in context.exclusions.track_ids if (code := context.track_code.get(track)) is not None]
+    if not codes:
+        return np.zeros(len(items_C), dtype=bool)
     recordings = context.catalog.recording_V
     removed: np.ndarray = np.isin(recordings[items_C], recordings[np.array(codes, dtype=np.int64)])
     return removed
@@ -84,6 +86,8 @@ def excluded_artists(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
 
 def already_shown(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """Tracks that were shown already, in any release of the recording."""
+    if not len(context.already_shown_items):
+        return np.zeros(len(items_C), dtype=bool)
     recordings = context.catalog.recording_V
     removed: np.ndarray = np.isin(recordings[items_C], recordings[context.already_shown_items])
     return removed
