@@ -85,7 +85,8 @@ def encode(
         length: L, the view's length by default; of a longer list the newest L events are kept.
     """
     L = length or view.length
-    counts = [min(len(row["event_id"]), L) for row in rows]
+    # Every view has `ended_at`, which is read anyway; counting the ids would decode them.
+    counts = [min(len(row["ended_at"]), L) for row in rows]
     columns: dict[str, NDArray[Any]] = {}
     for attribute in encoded_attributes(view, encoders):
         column_BL = np.zeros((len(rows), L), dtype=dtype_of(attribute))

@@ -115,7 +115,7 @@ class Hydrator:
             if cached is None:
                 return UserState(users, exclusions, False, state_from=STATE_UNAVAILABLE)
             return UserState(*_leave_out(cached, exclusions, release, is_known=True), STATE_FROM_CACHE)
-        is_known = any(len(rows.get("event_id", ())) for rows in known.values())
+        is_known = any(len(rows.get("ended_at", ())) for rows in known.values())
         if is_known:
             self._state_cache.put(release.release_id, users)
         return UserState(*_leave_out(users, exclusions, release, is_known))
