@@ -213,6 +213,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         dense = self.context.width + self.features.width + self.matches.width
         self.wide_skip_connection = nn.Linear(dense, len(tasks), bias=False) if network.wide_skip_connection else None
         self._dense_table: PiecewiseTable | None = None
+        self._parts_weight_YH: Tensor | None = None
         # The network is trained without the trees; the fit sets their weight afterwards.
         self.register_buffer("tree_weight", torch.zeros(()) if config.trees.count else None)
         for name in ("secondary_tree_weights", "secondary_tree_offsets"):
@@ -277,10 +278,12 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         if self.wide_skip_connection is not None:
             weight_HY = torch.cat([weight_HY, self.wide_skip_connection.weight[:, begin : begin + dense]])
         self._dense_table = PiecewiseTable.of(encodings, weight_HY)
+        self._parts_weight_YH = self._split_candidate_weight()[1].detach().T.contiguous()
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode, which drops what `prepare_inference` computed."""
-        self._dense_table = None if mode else self._dense_table
+        if mode:
+            self._dense_table = self._parts_weight_YH = None
         return super().train(mode)
 
     def _split_candidate_weight(self) -> tuple[Tensor, ...]:
@@ -317,7 +320,10 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         product_BCX = (interests_BCID * item_BCD.unsqueeze(2)).flatten(2)
         parts_BCY = torch.cat([item_BCD, interest_BCX, product_BCX], dim=-1)
         dense_BCH, wide_BCT = self._dense_outputs(candidates)
-        hidden_BCH = parts_BCY @ self._split_candidate_weight()[1].T + dense_BCH
+        if self._parts_weight_YH is not None and not torch.is_grad_enabled():
+            hidden_BCH = parts_BCY @ self._parts_weight_YH + dense_BCH
+        else:
+            hidden_BCH = parts_BCY @ self._split_candidate_weight()[1].T + dense_BCH
         hidden_BCH = hidden_BCH + (state.hidden_BH + self.from_candidate.bias).unsqueeze(1)
         logits_BCT: Tensor = self.head(self.activation(hidden_BCH))
         if self.wide_skip_connection is not None and wide_BCT is not None:
