@@ -38,8 +38,15 @@ def merge_clicks(users: UserBatch, length: int) -> MergedSequences:
     """The newest `length` events: `recent_events`, preceded by older clicks on tracks from `recent_clicks` if there is
     space.
 
-    `recent_events` holds the newest events of every behavior, so a click that is not in it is older than all of it.
+    `recent_events` holds the newest events of every behavior, so a click that is not in it is older than all of it. Cached
+    for single requests, whose channels read the same sequence; caching training batches would cost memory.
     """
+    if len(users) > 1:
+        return _merge_clicks(users, length)
+    return users.get_or_compute(("merge_clicks", length), lambda: _merge_clicks(users, length))
+
+
+def _merge_clicks(users: UserBatch, length: int) -> MergedSequences:
     recent = users.views["recent_events"]
     columns = {name: recent.columns[name] for name in EVENT_COLUMNS}
     mask_BL = recent.mask_BL

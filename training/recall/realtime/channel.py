@@ -145,11 +145,7 @@ class Realtime(NeuralChannel[RealtimeConfig]):
         return rows, {task: self.network.query(task, state_BD, query_gap_B)[:, None] for task in TASKS}
 
     def _merged_sequences(self, users: UserBatch) -> MergedSequences:
-        def merge() -> MergedSequences:
-            return merge_clicks(users, self.resolved_config.encoder.history_length)
-
-        # Single requests are cached because `reasons` reads the sequences again; caching training batches costs memory.
-        return users.get_or_compute(self, merge) if len(users) == 1 else merge()
+        return merge_clicks(users, self.resolved_config.encoder.history_length)
 
     def _encode_state(self, merged: MergedSequences, request_at_B: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """State [B, D] after the last event, and time [B] in µs from its end to the request."""
