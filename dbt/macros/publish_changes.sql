@@ -60,7 +60,7 @@
 {%- endmacro %}
 
 {# Publish the changes of a mart; false if it must be published whole: its changes are not known, its published version is not
-   the one that this build continued, or too many changes would be pending. #}
+   the one that this build continued, most rows have changed, or too many changes would be pending. #}
 {% macro publish_changes(node, folder, version) -%}
     {%- if not may_publish_changes(node) or build_state() is none or not has_table(node.alias ~ "_inserted") -%}
         {{ return(false) }}
@@ -82,7 +82,12 @@
         )
     {%- endset -%}
     {%- do run_query("create or replace temporary table " ~ node.alias ~ "_changes as from " ~ changes) -%}
-    {%- if run_query("select count(*) from " ~ node.alias ~ "_changes").rows[0][0] -%}
+    {%- set rows = run_query("select count(*) from " ~ state_table(node.alias)).rows[0][0] -%}
+    {%- set changed = run_query("select count(*) from " ~ node.alias ~ "_changes").rows[0][0] -%}
+    {%- if changed > rows * var("publish_changes_max_share") -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- if changed -%}
         {%- do create_folder(folder ~ "/changes") -%}
         {%- do create_folder(folder ~ "/changes/" ~ node.name) -%}
         {%- do run_query(

@@ -31,7 +31,7 @@ DAYS = 30 if FULL else 6
 USERS = [f"u{number}" for number in range(9)]
 TRACKS = [str(number) for number in range(12)]
 DAY_MINUTES = 24 * 60
-VARIABLES = {"bot_actions_per_minute": 12, "publish_changes_min_rows": 1}
+VARIABLES = {"bot_actions_per_minute": 12, "publish_changes_min_rows": 1, "publish_changes_max_share": 100}
 FIRST_DAY = date(2026, 6, 1)
 
 
