@@ -73,8 +73,14 @@ def python_type(schema: Spec) -> str:
     if schema.get("type") == "array":
         return f"list[{python_type(schema['items'])}]"
     if schema.get("type") == "object":
-        return f"dict[str, {python_type(schema.get('additionalProperties', {}))}]"
+        return f"dict[str, {python_type(_value_schema(schema))}]"
     return PYTHON_TYPES.get(schema.get("type", ""), "object")
+
+
+def _value_schema(schema: Spec) -> Spec:
+    """The schema of the values of an object with any names; without one, or with `true`, they may be anything."""
+    values = schema.get("additionalProperties")
+    return values if isinstance(values, dict) else {}
 
 
 def typescript_type(schema: Spec) -> str:
@@ -89,7 +95,7 @@ def typescript_type(schema: Spec) -> str:
         item = typescript_type(schema["items"])
         return f"Array<{item}>" if "|" in item else f"{item}[]"
     if schema.get("type") == "object":
-        return f"Record<string, {typescript_type(schema.get('additionalProperties', {}))}>"
+        return f"Record<string, {typescript_type(_value_schema(schema))}>"
     return TYPESCRIPT_TYPES.get(schema.get("type", ""), "unknown")
 
 

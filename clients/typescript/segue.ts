@@ -49,6 +49,22 @@ export interface DegradedPart {
   since_s: number;
 }
 
+/** A request to erase all data of a user. */
+export interface EraseRequest {
+  /** Id of the user */
+  user_id: string;
+  /** The same id again */
+  confirm: string;
+}
+
+/** An erasure that has begun. */
+export interface EraseResponse {
+  user_id: string;
+  /** Whether stored data is being erased now, which takes minutes; if not, an operator does it. In any
+   * case no data of the user is read or written from now on */
+  is_erasing: boolean;
+}
+
 /** A request for the reasons why a track suits a user. */
 export interface ExplainRequest {
   /** Id of the user */
@@ -59,6 +75,24 @@ export interface ExplainRequest {
   scene?: string;
   /** Language of the reasons: English or Chinese */
   language?: "en" | "zh";
+}
+
+/** A request for everything that is stored about a user. */
+export interface ExportRequest {
+  /** Id of the user */
+  user_id: string;
+}
+
+/** Everything that is stored about a user. */
+export interface ExportResponse {
+  user_id: string;
+  /** ISO 8601, UTC */
+  exported_at: string;
+  /** Store → its rows: logs, landed tables, marts, daily lists, private sessions, training files, and
+   * the features of the online store by view */
+  stores: Record<string, unknown>;
+  /** Stores with more rows than an export has; ask the operator for all of them */
+  cut: string[];
 }
 
 /** A playable track that matches a query. */
@@ -758,6 +792,28 @@ export class SegueClient {
    */
   async taste(body: TasteRequest): Promise<TasteResponse> {
     return (await this.#send("POST", "/taste", body)).json();
+  }
+
+  /**
+   * Everything that is stored about a user.
+   *
+   * From the logs, landed tables, marts, the online store and every other store that an erasure
+   * covers. Plays of private sessions are not among it, because they are not stored.
+   */
+  async export_data(body: ExportRequest): Promise<ExportResponse> {
+    return (await this.#send("POST", "/export", body)).json();
+  }
+
+  /**
+   * Erase all data of a user, for good.
+   *
+   * From now on the user's events are rejected and the user is answered like an unknown one; what is
+   * stored is erased within minutes. Only for the user: with a user token, or on a service without
+   * keys. 403 with an API key: it must not erase other users; an operator runs `python -m
+   * privacy.erase`.
+   */
+  async erase_data(body: EraseRequest): Promise<EraseResponse> {
+    return (await this.#send("POST", "/erase", body)).json();
   }
 
   /**

@@ -62,6 +62,28 @@ class DegradedPart(TypedDict):
     """Seconds since 1970 (UTC) at which it stopped working"""
 
 
+class EraseResponse(TypedDict):
+    """An erasure that has begun."""
+
+    user_id: str
+    is_erasing: bool
+    """Whether stored data is being erased now, which takes minutes; if not, an operator does it. In
+    any case no data of the user is read or written from now on"""
+
+
+class ExportResponse(TypedDict):
+    """Everything that is stored about a user."""
+
+    user_id: str
+    exported_at: str
+    """ISO 8601, UTC"""
+    stores: dict[str, object]
+    """Store → its rows: logs, landed tables, marts, daily lists, private sessions, training files, and
+    the features of the online store by view"""
+    cut: list[str]
+    """Stores with more rows than an export has; ask the operator for all of them"""
+
+
 class FoundTrack(TypedDict):
     """A playable track that matches a query."""
 
@@ -824,6 +846,53 @@ class SegueClient(Transport):
             "/taste",
             {
                 "user_id": user_id,
+            },
+        )
+        return answer
+
+    def export_data(
+        self,
+        *,
+        user_id: str,
+    ) -> ExportResponse:
+        """Everything that is stored about a user.
+
+        From the logs, landed tables, marts, the online store and every other store that an erasure
+        covers. Plays of private sessions are not among it, because they are not stored.
+
+        Args:
+            user_id: Id of the user
+        """
+        answer: ExportResponse = self.post(
+            "/export",
+            {
+                "user_id": user_id,
+            },
+        )
+        return answer
+
+    def erase_data(
+        self,
+        *,
+        user_id: str,
+        confirm: str,
+    ) -> EraseResponse:
+        """Erase all data of a user, for good.
+
+        From now on the user's events are rejected and the user is answered like an unknown one;
+        what is stored is erased within minutes. Only for the user: with a user token, or on a
+        service without keys. 403 with an API key: it must not erase other users; an operator runs
+        `python -m privacy.erase`.
+
+        Args:
+            user_id: Id of the user
+            confirm: The same id again
+        """
+        answer: EraseResponse = self.post(
+            "/erase",
+            {
+                "user_id": user_id,
+                "confirm": confirm,
             },
         )
         return answer

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from config import settings
 from serving import runtime, service
+from serving.events import erasure_requests
 from serving.http.admission import Admission
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
@@ -84,6 +85,7 @@ def client(tmp_path_factory):
         patch.setattr(runtime, "OnlineStore", Store)
         patch.setattr(runtime.Runtime, "_load", lambda self, folder: served(folder))
         patch.setattr(runtime, "warm_up", lambda *_: None)
+        patch.setattr(erasure_requests, "_run_erasure", lambda here: 0)  # no process of its own
         patch.setattr(service, "Metrics", lambda: Metrics(CollectorRegistry()))
         logger = logging.getLogger(structured_log.PACKAGE)
         before = logger.handlers, logger.propagate, logger.level
@@ -485,7 +487,7 @@ def test_an_excluded_target_is_left_out_at_once(client):
 
 def test_users_download_and_erase_their_data(client, monkeypatch):
     runs = []
-    monkeypatch.setattr("serving.events.erasure_requests._run_erasure", lambda here: runs.append(here) or 0)
+    monkeypatch.setattr(erasure_requests, "_run_erasure", lambda here: runs.append(here) or 0)
     assert report(client, "like", user_id="leaver", event_id="of the leaver")["accepted"] == 1
     data = ask(client, "/export", user_id="leaver")
     assert [row["event_id"] for row in data["stores"]["event_log"]] == ["of the leaver"] and data["cut"] == []
