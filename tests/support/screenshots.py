@@ -83,6 +83,12 @@ def search(page: Page, here: Settings) -> None:
     expect(page.locator(".song").first).to_be_visible()
 
 
+def taste(page: Page, here: Settings) -> None:
+    """Interests of a listener, and what does not count."""
+    _open(page, here, "taste")
+    expect(page.locator(".interest").first).to_be_visible()
+
+
 def newcomer(page: Page, here: Settings) -> None:
     """A new listener selects three tracks."""
     page.goto(_recommender(here))
@@ -145,6 +151,7 @@ SHOTS = (
     Shot("listening-why", why),
     Shot("listening-playlists", playlists),
     Shot("listening-search", search, scheme="dark"),
+    Shot("listening-taste", taste),
     Shot("listening-new", newcomer),
     Shot("listening-developer", developer),
     Shot("listening-phone", daily, PHONE),
