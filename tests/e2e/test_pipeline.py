@@ -17,7 +17,7 @@ import pytest
 from config import settings
 from local import airflow_server, run, services
 from local.ports import free_port
-from tests.e2e import listening_page
+from tests.e2e import listening_evening, listening_page
 from tests.support import browser, documented_commands, screenshots
 from tests.support.log_sources import json_lines
 from tests.support.tiers import acceptance_only
@@ -195,7 +195,7 @@ def test_a_new_listener_starts_with_three_tracks(here):
 
 
 def test_an_evening_of_a_new_listener(here):
-    listening_page.check_evening(url_of(here))
+    listening_evening.check_evening(url_of(here))
 
 
 def test_the_page_is_small_and_accessible(here):

@@ -1,0 +1,235 @@
+"""An evening of a new listener in a browser, called by `test_pipeline.py`: each action is checked against its event and the
+next answer.
+"""
+
+import json
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.listening_page import choose, collect_events, expect_answer, ids, part, player_of
+from tests.support import browser
+
+
+def check_evening(url: str) -> None:
+    """An evening of a new listener; each action is checked against its event and the next answer."""
+    with browser.open_page(viewport={"width": 1280, "height": 860}) as page:
+        events = collect_events(page)
+        page.goto(url)
+        picks = page.locator(".picks button")
+        for place in range(3):
+            picks.nth(place).click()
+        with expect_answer(page, scene="daily") as daily:
+            page.get_by_role("button", name="Begin", exact=True).click()
+        user = events[0]["user_id"]
+        assert user.startswith("guest-")
+        picked = [event["target_id"] for event in events[:3]]
+        assert [event["action"] for event in events[:3]] == ["like"] * 3 and len(set(picked)) == 3
+        expect(page.locator(".song").first).to_be_visible()
+        assert len(ids(daily.value.json())) > 10
+        _skip_three_times(page, events)
+        _like_and_undo(page, events)
+        _block_and_unblock(page, events)
+        _leave_an_album_out(page, events)
+        _control_an_interest(page, events)
+        _listen_in_private(page, events, user)
+        _search_by_mood(page, user)
+        _follow_a_path(page)
+        _read_in_chinese_on_a_phone(page)
+        _download_and_erase(page, user)
+
+
+def _skip_three_times(page: Page, events: list[dict]) -> None:
+    page.wait_for_load_state("networkidle")  # shelves of the home request the scene, too
+    with expect_answer(page, scene="private_fm") as answer:
+        page.get_by_role("link", name="Radio").click()
+    page.get_by_role("button", name="Start the radio").click()
+    listed = answer.value.json()
+    for number in range(3):
+        playing = player_of(page).locator(".title").inner_text()
+        with expect_answer(page, scene="private_fm") as answer:
+            player_of(page).get_by_role("button", name="Next").click()
+        skip = events[-1]
+        assert skip["action"] == "play" and skip["scene"] == "private_fm" and skip["played_ms"] < 30_000
+        if number == 0:
+            assert part(skip, "target_id", "request_id", "position") == {
+                "target_id": listed["items"][0]["track_id"],
+                "request_id": listed["request_id"],
+                "position": 0,
+            }
+        assert skip["target_id"] not in ids(answer.value.json()), f"{playing} was skipped"
+
+
+def _like_and_undo(page: Page, events: list[dict]) -> None:
+    title = player_of(page).locator(".title").inner_text()
+    like = player_of(page).get_by_role("button", name="Like")
+    for action in ("like", "unlike"):
+        with page.expect_response("**/events"):
+            like.click()
+        assert part(events[-1], "target_type", "action") == {"target_type": "track", "action": action}
+        page.get_by_role("link", name="Liked").click()
+        with page.expect_response("**/library") as library:
+            page.reload()  # shows what the service answers
+        liked = [entry["target_id"] for entry in library.value.json()["liked"]]
+        assert (events[-1]["target_id"] in liked) == (action == "like"), title
+        row = page.locator(".song").filter(has_text=title)
+        expect(row).to_have_count(int(action == "like"))
+        like = row.get_by_role("button", name="Like")
+
+
+def _block_and_unblock(page: Page, events: list[dict]) -> None:
+    with expect_answer(page, scene="daily") as before:
+        page.get_by_role("link", name="Home").click()
+    first = before.value.json()["items"][0]
+    artist, name = first["artist_ids"][0], first["artists"][0]
+    row = page.locator(".song").filter(has_text=first["title"]).first
+    with expect_answer(page, scene="daily") as after:
+        choose(page, row.get_by_role("button", name="More"), f"Never play {name}")
+    assert part(events[-1], "target_type", "target_id", "action") == {
+        "target_type": "artist",
+        "target_id": artist,
+        "action": "block",
+    }
+    assert all(artist not in item["artist_ids"] for item in after.value.json()["items"])
+    expect(page.locator(".songs")).not_to_contain_text(name)
+    page.get_by_role("link", name="Liked").click()
+    page.get_by_role("button", name="Hidden").click()
+    with page.expect_response("**/events"):
+        page.get_by_role("button", name=f"Unblock: {name}").click()
+    assert part(events[-1], "target_id", "action") == {"target_id": artist, "action": "unblock"}
+    with expect_answer(page, scene="daily") as again:
+        page.get_by_role("link", name="Home").click()
+    assert first["track_id"] in ids(again.value.json())
+
+
+def _leave_an_album_out(page: Page, events: list[dict]) -> None:
+    page.get_by_role("link", name="Liked").click()
+    with expect_answer(page, scene="daily") as before:
+        page.get_by_role("link", name="Home").click()
+    first = next(item for item in before.value.json()["items"] if item.get("album_id"))
+    row = page.locator(".song").filter(has_text=first["title"]).first
+    with expect_answer(page, scene="daily") as after:
+        choose(page, row.get_by_role("button", name="More"), f"Leave out of my taste: {first['album']}")
+    assert part(events[-1], "target_type", "target_id", "action") == {
+        "target_type": "album",
+        "target_id": first["album_id"],
+        "action": "exclude",
+    }
+    assert all(item.get("album_id") != first["album_id"] for item in after.value.json()["items"])
+    _open_taste(page)
+    with page.expect_response("**/taste") as taste:
+        page.get_by_role("button", name=f"Count again: {first['album']}").click()
+    assert part(events[-1], "target_id", "action") == {"target_id": first["album_id"], "action": "unexclude"}
+    assert taste.value.json()["left_out"] == []
+    with expect_answer(page, scene="daily") as again:
+        page.get_by_role("link", name="Home").click()
+    assert first["track_id"] in ids(again.value.json())
+
+
+def _open_taste(page: Page) -> None:
+    with page.expect_response("**/taste"):
+        page.get_by_role("link", name="Your taste").first.click()
+
+
+def _control_an_interest(page: Page, events: list[dict]) -> None:
+    _open_taste(page)
+    card = page.locator(".interest").first
+    name = card.locator("h3").inner_text()
+
+    def press(label: str, action: str) -> dict:
+        """The interest of the card in the answer after its event."""
+        with page.expect_response("**/taste") as answer:
+            page.get_by_role("button", name=label).click()
+        assert part(events[-1], "target_type", "action") == {"target_type": "interest", "action": action}
+        interest = events[-1]["target_id"].partition("=")[0]
+        found = [one for one in answer.value.json()["interests"] if one["interest_id"] == interest]
+        return found[0] if found else {}
+
+    page.get_by_role("button", name=f"Rename: {name}").click()
+    page.get_by_role("textbox", name="Name of this interest").fill("Late nights")
+    assert press("Save", "rename")["name"] == "Late nights"
+    assert press("Pause: Late nights", "exclude")["is_paused"]
+    assert not press("Resume: Late nights", "unexclude")["is_paused"]
+    assert press("Remove: Late nights", "reset") == {}
+    restored = press("Count again: Late nights", "unreset")
+    assert restored["name"] == "Late nights" and restored["share"] > 0
+    assert browser.accessibility_violations(page) == []
+
+
+def _listen_in_private(page: Page, events: list[dict], user: str) -> None:
+    switch = page.get_by_role("switch", name="Private session")
+    with page.expect_response("**/taste") as taste:
+        switch.click()
+    assert part(events[-1], "target_type", "action") == {"target_type": "session", "action": "start_private"}
+    since_us = taste.value.json()["private_session"]["since_us"]
+    expect(switch).to_have_attribute("aria-checked", "true")
+    page.get_by_role("link", name="Home").click()
+    page.locator(".song .start").first.click()
+    with page.expect_response("**/events") as report:
+        player_of(page).get_by_role("button", name="Next").click()
+    assert events[-1]["action"] == "play" and report.value.json()["private"] == 1
+    with page.expect_response("**/listener") as listener:
+        page.get_by_role("link", name="History").click()
+    assert listener.value.request.post_data_json == {"user_id": user}
+    recorded = [event["ended_at"] for event in listener.value.json()["events"]]
+    assert recorded and max(recorded) < since_us
+    with page.expect_response("**/events"):
+        page.get_by_role("button", name="End", exact=True).click()
+    assert part(events[-1], "target_type", "action") == {"target_type": "session", "action": "end_private"}
+    expect(page.locator(".private-note")).to_have_count(0)
+
+
+def _search_by_mood(page: Page, user: str) -> None:
+    page.get_by_role("link", name="Search").click()
+    with page.expect_response("**/search") as found:
+        page.get_by_role("button", name="quiet").click()
+    assert part(found.value.request.post_data_json, "query", "user_id") == {"query": "quiet", "user_id": user}
+    expect(page.locator(".song .note").first).to_contain_text("quiet")
+
+
+def _follow_a_path(page: Page) -> None:
+    row = page.locator(".song").first
+    choose(page, row.get_by_role("button", name="More"), "Play from here to")
+    with page.expect_response("**/search") as found:
+        page.get_by_role("searchbox").fill("night")
+    end = next(item for item in found.value.json()["items"] if item["track_id"] not in page.url)
+    with page.expect_response("**/path") as path:
+        page.locator(".found a").filter(has_text=end["title"]).first.click()
+    listed = ids(path.value.json())
+    assert len(listed) > 2 and listed[-1] == end["track_id"]
+    expect(page.locator(".song")).to_have_count(len(listed))
+
+
+def _download_and_erase(page: Page, user: str) -> None:
+    """The file has the events of the evening; `/erase` is answered by hand, because an erasure is tested elsewhere."""
+    page.get_by_role("link", name="我的口味").last.click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="下载我的数据").click()
+    stored = json.loads(Path(download.value.path()).read_text())
+    assert stored["user_id"] == user
+    actions = {event["action"] for event in stored["stores"]["event_log"]}
+    assert {"like", "play", "block", "exclude", "rename", "start_private", "end_private"} <= actions
+    assert browser.accessibility_violations(page) == []
+    page.route("**/erase", lambda route: route.fulfill(json={"user_id": user, "is_erasing": True}))
+    page.get_by_role("button", name="删除我的数据").click()
+    expect(page.get_by_role("alertdialog").get_by_role("button", name="取消")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("alertdialog")).to_have_count(0)
+    page.get_by_role("button", name="删除我的数据").click()
+    with page.expect_request("**/erase") as request:
+        page.get_by_role("button", name="永久删除").click()
+    assert request.value.post_data_json == {"user_id": user, "confirm": user}
+    expect(page.locator(".notice")).to_be_visible()
+    expect(page.locator(".picks button").first).to_be_visible()
+    assert user not in page.url
+
+
+def _read_in_chinese_on_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    with page.expect_response("**/path") as path:
+        page.get_by_role("button", name="中文").click()
+    assert path.value.request.post_data_json["language"] == "zh"
+    expect(page.get_by_role("link", name="首页")).to_be_visible()
+    page.locator(".song .start").first.click()
+    expect(page.get_by_role("region", name="正在播放")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
