@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from config import settings
-from training.engine.workspace import MissingInput, Workspace, write_json
+from training.engine.workspace import MEASURES_FILE, MissingInput, Workspace, write_json
 from training.evaluation.metrics import bootstrap
-from training.train import MEASURES_FILE, model_names, resolve_model, supports_warm_start
+from training.train import model_names, resolve_model, supports_warm_start
 
 NAME = "warm_start"
 DAYS = 10
