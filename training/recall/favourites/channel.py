@@ -32,11 +32,11 @@ from training.data.user_history import HISTORY_VIEW, is_listened
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
-from training.recall.candidate_order import FILE as ORDER_FILE
-from training.recall.candidate_order import CandidateOrder
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.favourites.candidate_features import PlayTable, candidate_features
 from training.recall.favourites.config import FavouritesConfig, favourites_config
+from training.recall.learned_order.candidate_order import FILE as ORDER_FILE
+from training.recall.learned_order.candidate_order import CandidateOrder
 from training.recall.play_archive import PastPlays, PlayArchive
 from training.recall.reason import Reason
 

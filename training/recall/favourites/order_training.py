@@ -15,11 +15,11 @@ from training.data.recall_cases import RecallCases, is_significant_gain, mean_pe
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch, load_user_batches
 from training.engine import trainer
-from training.recall.candidate_order import CandidateOrder
 from training.recall.channel import Candidates
 from training.recall.favourites.candidate_features import FEATURE_NAMES
 from training.recall.favourites.config import FavouritesConfig
-from training.recall.order_examples import FeaturedChannel, build_examples
+from training.recall.learned_order.candidate_order import CandidateOrder
+from training.recall.learned_order.order_examples import FeaturedChannel, build_examples
 
 CUTOFFS = (50, 200)
 

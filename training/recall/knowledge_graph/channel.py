@@ -30,8 +30,6 @@ from training.data.user_history import HISTORY_VIEW, is_listened, select_listens
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
-from training.recall.candidate_order import FILE as ORDER_FILE
-from training.recall.candidate_order import CandidateOrder
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.knowledge_graph.candidate_features import CandidateFeatures, RequestHistory
 from training.recall.knowledge_graph.config import HEARD_NEAR, RESEMBLES, KnowledgeGraphConfig, knowledge_graph_config
@@ -40,6 +38,8 @@ from training.recall.knowledge_graph.path_explanations import PathExplainer
 from training.recall.knowledge_graph.tuning import tune_walk
 from training.recall.knowledge_graph.user_item_history import UserItemHistory
 from training.recall.knowledge_graph.walk import WalkGraph, top_k_positions
+from training.recall.learned_order.candidate_order import FILE as ORDER_FILE
+from training.recall.learned_order.candidate_order import CandidateOrder
 from training.recall.reason import Reason
 
 RECENT_EVENTS = "recent_events"

@@ -20,10 +20,10 @@ from training.data.recall_cases import RecallCases, is_significant_gain, mean_pe
 from training.data.training_data import TrainingData
 from training.data.user_batch import load_user_batches
 from training.engine import trainer
-from training.recall.candidate_order import CandidateOrder
 from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
 from training.recall.knowledge_graph.tuning import TunableWalk
-from training.recall.order_examples import FeaturedChannel, build_examples
+from training.recall.learned_order.candidate_order import CandidateOrder
+from training.recall.learned_order.order_examples import FeaturedChannel, build_examples
 
 TRAIN, VALIDATION, TEST = range(len(PARTS))
 CUTOFFS = (20, 50)

@@ -10,7 +10,7 @@ import numpy as np
 from training.data.recall_cases import RecallCases, iterate_chunks
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures, UserBatch
-from training.recall.candidate_order import OrderExamples
+from training.recall.learned_order.candidate_order import OrderExamples
 
 
 class FeaturedChannel(Protocol):
