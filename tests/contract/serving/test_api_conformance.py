@@ -4,6 +4,8 @@ Schemathesis generates the cases, half of them valid and half invalid. `make acc
 run continues after the last part.
 """
 
+import copy
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -23,7 +25,8 @@ from tests.support.progress import FULL, Progress, sized
 
 CASES = sized(100_000, 900)
 PART = 1_000
-SCHEMA = schemathesis.openapi.from_dict(openapi.build_openapi_document(Recommender.apis))
+# A copy, because schemathesis changes the document.
+SCHEMA = schemathesis.openapi.from_dict(copy.deepcopy(openapi.build_openapi_document(Recommender.apis)))
 POSTED = [path for path, operations in SCHEMA.raw_schema["paths"].items() if "post" in operations]
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 pytestmark = pytest.mark.timeout(14_400 if FULL else 600)
