@@ -9,6 +9,7 @@ from typing import Any
 from training.ablations.grid import Ablation, Cell
 from training.ablations.ranker_trial import EvaluationScope
 from training.ranking.features.search_registry import SEARCHES
+from training.ranking.session_domains.model import FAST_SEARCHES
 
 CASES = 100_000  # training cases of each cell
 FULL_MODEL = "session_domains"
@@ -80,10 +81,18 @@ ABLATED_PARTS: Mapping[str, Mapping[str, Any]] = {
     "experts": {"network.experts": 0},
     "position bias": {"network.position_bias": False},
     "epochs over dense features": {"training.dense_epochs": 0},
-    **{search: {"features.searches": tuple(name for name in SEARCHES if name != search)} for search in SEARCHES},
-    "three searches and experts": {"features.searches": ("situations",), "network.experts": 0},
+    **{
+        search: {"features.searches": tuple(name for name in FAST_SEARCHES if name != search)}
+        for search in FAST_SEARCHES
+    },
+    "two searches and experts": {"features.searches": ("situations",), "network.experts": 0},
     "further searches": {"features.searches": ()},
     "trees": {"trees.count": 0, "features.searches": ()},
+}
+ADDED_PARTS: Mapping[str, Mapping[str, Any]] = {
+    "the search neighbours": {"features.searches": tuple(SEARCHES)},
+    "200 trees of 31 leaves": {"trees.count": 200, "trees.leaves": 31, "trees.learning_rate": 0.08},
+    "600 trees of 63 leaves": {"trees.count": 600, "trees.learning_rate": 0.03},
 }
 SEQUENCE_LENGTHS = (20, 50, 200, 500)
 
@@ -97,10 +106,15 @@ SESSION_DOMAINS = Ablation(
             Cell(f"without {part}", FULL_MODEL, {"training.cases": CASES, **changes})
             for part, changes in ABLATED_PARTS.items()
         ),
+        *(
+            Cell(f"with {part}", FULL_MODEL, {"training.cases": CASES, **changes})
+            for part, changes in ADDED_PARTS.items()
+        ),
         Cell("target_attention", "target_attention", {"training.cases": CASES}),
     ),
     pairs=(
         *(("whole", f"without {part}") for part in ABLATED_PARTS),
+        *((f"with {part}", "whole") for part in ADDED_PARTS),
         ("whole", "target_attention"),
     ),
 )
