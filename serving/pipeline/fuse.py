@@ -5,10 +5,12 @@ Legend: C candidates of one request, best first. Knows nothing about filters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serving.releases.served_release import ServedRelease
 from training.data.ragged import Ragged
@@ -26,14 +28,20 @@ class RequestCandidates:
     Attributes:
         items_C: Items, best first.
         scores_C: Scores in 0..1.
-        channels_C: Channels that found each item, the one that ranked it highest first.
+        channels_C: Channels that found each item, the one that ranked it highest first; kept as an array of lists, because
+            hundreds of candidates are taken and joined several times per request.
         exploration_propensity: Item → probability in (0, 1), for items that exploration chose.
     """
 
     items_C: np.ndarray
     scores_C: np.ndarray
-    channels_C: list[list[str]]
+    channels_C: Sequence[list[str]] | NDArray[np.object_]
     exploration_propensity: Mapping[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.channels_C, np.ndarray):
+            lists = np.fromiter(self.channels_C, dtype=object, count=len(self.channels_C))
+            object.__setattr__(self, "channels_C", lists)
 
     def __len__(self) -> int:
         """C."""
@@ -42,8 +50,8 @@ class RequestCandidates:
     def take(self, places: np.ndarray | list[int]) -> RequestCandidates:
         """The candidates at these positions, in this order."""
         index = np.asarray(places, dtype=np.int64)
-        channels = [self.channels_C[place] for place in index]
-        return RequestCandidates(self.items_C[index], self.scores_C[index], channels, self.exploration_propensity)
+        channels_C = cast(NDArray[np.object_], self.channels_C)[index]
+        return RequestCandidates(self.items_C[index], self.scores_C[index], channels_C, self.exploration_propensity)
 
     def top_k(self, k: int) -> RequestCandidates:
         """The first `k` candidates."""
@@ -54,7 +62,7 @@ class RequestCandidates:
         return RequestCandidates(
             np.concatenate([self.items_C, more.items_C]),
             np.concatenate([self.scores_C, more.scores_C]),
-            self.channels_C + more.channels_C,
+            np.concatenate([self.channels_C, more.channels_C]),
             {**more.exploration_propensity, **self.exploration_propensity},
         )
 

@@ -18,7 +18,7 @@ from serving.pipeline.recall import Recall, RecallResult
 from serving.pipeline.request import Request
 from serving.pipeline.user_state_cache import STATE_FROM_CACHE, STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
-from serving.releases.track_details import TrackDetails, track_details
+from serving.releases.track_details import TrackDetails, detail_fields
 from training.data.user_batch import UserBatch
 from training.recall.continuation.sources import TITLE_SOURCES
 from training.recall.reason import Reason, track_phrase
@@ -232,7 +232,7 @@ def build_items(
     scores = np.nan_to_num(chosen.scores_C).tolist()
     items = []
     for item, score, channels, before in zip(chosen_items, scores, chosen.channels_C, listed_tracks, strict=True):
-        details = {**vars(track_details(release, item))}
+        details = detail_fields(release, item)
         if before:
             details["title"], details["artists"] = (
                 before.title or details["title"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from serving.releases.served_release import ServedRelease
 from serving.releases.track_media import audio_url, cover_url
@@ -26,17 +27,22 @@ class TrackDetails:
 
 def track_details(release: ServedRelease, item: int) -> TrackDetails:
     """The details of an item."""
+    return TrackDetails(**detail_fields(release, item))
+
+
+def detail_fields(release: ServedRelease, item: int) -> dict[str, Any]:
+    """The fields of an item's `TrackDetails`."""
     catalog = release.catalog
     album_id = catalog.album_ids_V[item]
-    return TrackDetails(
-        track_id=str(release.vocabulary.track_ids_V[item]),
-        title=catalog.titles_V[item],
-        artists=catalog.artist_names_V[item],
-        artist_ids=catalog.artist_ids_of(item),
-        album_id=album_id or None,
-        album=catalog.album_titles.get(album_id, ""),
-        duration_ms=int(catalog.duration_ms_V[item]),
-        facets=catalog.facets.names_of(item),
-        audio_url=audio_url(release, item),
-        cover_url=cover_url(release, item),
-    )
+    return {
+        "track_id": str(release.vocabulary.track_ids_V[item]),
+        "title": catalog.titles_V[item],
+        "artists": catalog.artist_names_V[item],
+        "artist_ids": catalog.artist_ids_of(item),
+        "album_id": album_id or None,
+        "album": catalog.album_titles.get(album_id, ""),
+        "duration_ms": int(catalog.duration_ms_V[item]),
+        "facets": catalog.facets.names_of(item),
+        "audio_url": audio_url(release, item),
+        "cover_url": cover_url(release, item),
+    }

@@ -64,7 +64,8 @@ class FusedCandidates:
         # Most candidates share their channels with others, so each distinct order is named once.
         _, first, number_C = np.unique(order_CH @ (H + 1) ** np.arange(H), return_index=True, return_inverse=True)
         named = [[self.channels[channel] for channel in order if channel < H] for order in order_CH[first].tolist()]
-        return [named[number] for number in number_C.tolist()]
+        found: list[list[str]] = np.fromiter(named, dtype=object, count=len(named))[number_C].tolist()
+        return found
 
 
 @dataclass(frozen=True)
