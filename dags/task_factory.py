@@ -72,15 +72,19 @@ class Command(BashOperator):
         self.operator_extra_links = build_links(self.task_id)
 
     def execute(self, context: Any) -> Any:
-        """Run the command; on failure the last log line states the remedy.
+        """Run the command; the last log line has the address of the result, on failure it states the remedy.
 
         Raises:
             AirflowException: The command exited with an error or was killed; the message ends with the remedy.
         """
         try:
-            return super().execute(context)
+            output = super().execute(context)
         except AirflowException as error:
             raise log_error(self.build_exception(error)) from None  # the traceback does not concern the command
+        # The UI opens a task on its log, and shows the buttons on another tab.
+        page = TASKS[_task_name(self.task_id)].page
+        logging.getLogger("airflow.task").info("Result: %s, %s", PAGE_NAMES[page], console_url(page))
+        return output
 
     def build_exception(self, error: AirflowException) -> AirflowException:
         """Exception to raise instead of `error`."""

@@ -11,9 +11,11 @@ import base64
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import duckdb
 from playwright.sync_api import Error, Page, expect
@@ -21,6 +23,7 @@ from playwright.sync_api import Error, Page, expect
 from config import settings
 from config.settings import SettingError, Settings
 from local import airflow_server, run, services
+from local.airflow_api import AirflowClient
 from local.land import WORLD_SIZES
 from tests.support import browser
 
@@ -128,6 +131,12 @@ def data_docs(page: Page, here: Settings) -> None:
     page.goto(f"{_pages(here)}/reports/data_docs/marts/outcome.html")
 
 
+def data_quality(page: Page, here: Settings) -> None:
+    """Data quality of the events."""
+    page.goto(f"{_pages(here)}/quality/events")
+    expect(page.locator(".chart canvas").first).to_be_visible()
+
+
 def api(page: Page, here: Settings) -> None:
     """API page of the recommender."""
     page.goto(f"{_recommender(here)}/docs")
@@ -143,6 +152,19 @@ def airflow(page: Page, here: Settings) -> None:
     expect(page.locator(".react-flow__node").first).to_be_visible()
     page.get_by_role("button", name="Fit View").click()
     expect(page.locator(".react-flow__node").first).to_be_visible()
+
+
+def failed_run(page: Page, here: Settings) -> None:
+    """Log of a failed task in Airflow, which ends with the reason and the remedy."""
+    with AirflowClient(here) as client:
+        started = client.trigger("set_release", {"action": "activate", "release": "unknown"})
+        while not client.get_run(started.dag_id, started.run_id).is_finished:
+            time.sleep(1)
+    _log_in(page, here)
+    page.goto(f"{_airflow(here)}/dags/set_release/runs/{quote(started.run_id)}/tasks/set_release")
+    remedy = page.get_by_text("What to do").first
+    expect(remedy).to_be_visible()
+    remedy.evaluate("(line) => line.scrollIntoView({ block: 'end' })")  # below it are addresses of Airflow's own code
 
 
 SHOTS = (
@@ -162,7 +184,9 @@ SHOTS = (
     Shot("operator-lineage", lineage, (1200, 700)),
     Shot("evaluation", evaluation),
     Shot("data-docs", data_docs),
+    Shot("data-quality", data_quality),
     Shot("airflow", airflow, (1200, 480)),
+    Shot("airflow-failed", failed_run, (1200, 600)),
     Shot("api", api),
 )
 

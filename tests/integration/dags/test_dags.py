@@ -401,6 +401,14 @@ def test_a_retried_command_states_the_remedy_too(create_command, task_factory):
     assert type(error.value).__name__ == "AirflowException"
 
 
+def test_the_log_of_a_command_ends_with_the_address_of_its_result(create_command, caplog, monkeypatch):
+    monkeypatch.delenv("SEGUE_HOST", raising=False)
+    monkeypatch.delenv("SEGUE_PAGES_PORT", raising=False)
+    with caplog.at_level("INFO", logger="airflow.task"):
+        create_command("evaluate", "true").execute({})
+    assert caplog.messages[-1] == "Result: Evaluation report, http://127.0.0.1:8090/reports/evaluation.html"
+
+
 def test_a_full_disk_is_the_first_remedy(create_command, task_factory, monkeypatch):
     monkeypatch.setattr(task_factory, "DISK_FULL_BYTES", 1 << 62)
     with pytest.raises(Exception, match=r"What to do: The disk of SEGUE_HOME=.* is full: free space.*: The log ends"):
