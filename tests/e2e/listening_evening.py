@@ -13,7 +13,7 @@ from tests.support import browser
 
 def check_evening(url: str) -> None:
     """An evening of a new listener; each action is checked against its event and the next answer."""
-    with browser.open_page(viewport={"width": 1280, "height": 860}) as page:
+    with browser.open_page(viewport={"width": 1280, "height": 860}, reduced_motion="reduce") as page:
         events = collect_events(page)
         page.goto(url)
         picks = page.locator(".picks button")

@@ -288,7 +288,9 @@ def check_new_listener(url: str) -> None:
 def check_accessibility(url: str, user_id: str) -> None:
     """Light and dark, English and Chinese, phone and keyboard: small pages without serious accessibility violations."""
     for scheme, language in (("light", "en"), ("dark", "zh-Hans")):
-        with browser.open_page(color_scheme=scheme, viewport={"width": 390, "height": 800}) as page:
+        with browser.open_page(
+            color_scheme=scheme, viewport={"width": 390, "height": 800}, reduced_motion="reduce"
+        ) as page:
             sizes: list[int] = []
             page.on(
                 "requestfinished",
