@@ -30,6 +30,7 @@ FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
 DAYS = 30 if FULL else 6
 USERS = [f"u{number}" for number in range(9)]
 TRACKS = [str(number) for number in range(12)]
+ALBUMS = ["l0", "l1"]
 DAY_MINUTES = 24 * 60
 VARIABLES = {"bot_actions_per_minute": 12, "publish_changes_min_rows": 1, "publish_changes_max_share": 100}
 FIRST_DAY = date(2026, 6, 1)
@@ -82,6 +83,11 @@ class World:
                         **{"played_ms": played, "request_id": request, "sequence_number": len(rows)},
                     )
                 )
+            if self.random.random() < 0.5:
+                action = self.random.choice(["exclude", "exclude", "unexclude"])
+                target = {"target_type": "album", "target_id": self.random.choice(ALBUMS)}
+                name = f"e{len(self.events) + len(rows)}"
+                rows.append(event(name, user, action, "0", minute, **target, sequence_number=len(rows)))
         self.events += rows
         return rows
 
@@ -145,6 +151,7 @@ def write_days(folder: Path, split: str) -> Path:
 
 def _track(track: str, duration_ms: int, landed_at: Any = None) -> dict[str, Any]:
     row = {"track_id": track, "title": track, "artist_ids": [f"a{int(track) % 4}"], "duration_ms": duration_ms}
+    row |= {"album_id": ALBUMS[int(track) % 2] if int(track) < 8 else None}
     return row | ({"landed_at": landed_at} if landed_at else {"landed_at": at(-10)})
 
 
@@ -197,7 +204,9 @@ def test_days_one_by_one_equal_one_build(tmp_path: Path, split: str) -> None:
     assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
     with duckdb.connect(str(tmp_path / "grown" / "warehouse.duckdb")) as warehouse:
         (changed,) = warehouse.sql("select count(*) from int_changed_users").fetchone() or (0,)
+        (left_out,) = warehouse.sql("select count(*) from int_plays_left_out").fetchone() or (0,)
     assert changed > 0, "the last day continued the tables of the one before"
+    assert left_out > 0
 
 
 @acceptance_only
