@@ -14,7 +14,7 @@ import pyarrow as pa
 REVERSALS = ("unlike", "uncollect", "undislike", "unblock", "unexclude", "unreset")
 """Actions that take an earlier action of the user on the same target back."""
 CONTROLS = ("exclude", "reset", "rename", "start_private", "end_private")
-"""Actions by which a user controls the own taste profile."""
+"""Actions by which a user controls their taste profile."""
 ACTIONS = (
     *("impression", "click", "play", "like", "collect", "share", "download", "dislike", "block"),
     *REVERSALS,

@@ -17,7 +17,7 @@ MINUTE_US = 60_000_000
 REVERSAL = "reversal"
 """Polarity of behaviors that take an earlier one back."""
 CONTROL = "control"
-"""Polarity of behaviors by which a user controls the own taste profile; no model reads them as feedback."""
+"""Polarity of behaviors by which a user controls their taste profile; no model reads them as feedback."""
 
 
 class BehaviourError(ValueError):

@@ -1,4 +1,4 @@
-// The listener's control of the own taste profile: interests, what does not count, and private sessions. Each action is an event.
+// The listener's control of the taste profile: interests, what does not count, and private sessions. Each action is an event.
 import { useState } from "preact/hooks";
 import * as api from "../api.js";
 import { format, interestName } from "../messages.js";

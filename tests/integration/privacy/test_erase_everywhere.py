@@ -174,7 +174,7 @@ def test_erased_users_stay_erased_when_their_log_is_landed_again(home: Home, bui
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("home", ["sqlite"], indirect=True)
-def test_a_user_erases_the_own_data_by_http(home: Home) -> None:
+def test_a_user_erases_their_data_by_http(home: Home) -> None:
     user = home.others[1]
     assert erasure_home.files_with_user(home.path, user)
     assert home.ask("/erase", user_id=user, confirm=user) == (200, {"user_id": user, "is_erasing": True})

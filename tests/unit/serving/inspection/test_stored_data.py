@@ -56,7 +56,7 @@ def test_rows_of_the_user_are_collected_from_every_store(here):
 
 
 def test_an_unknown_user_has_nothing_and_large_stores_are_cut(here, monkeypatch):
-    assert collect_stored_data("nobody", here, {}).stores == {}
+    assert collect_stored_data("unknown", here, {}).stores == {}
     monkeypatch.setattr(stored_data, "MAX_ROWS", 1)
     data = collect_stored_data(ME, here, {})
     assert data.cut == ["event_log"] and len(data.stores["event_log"]) == 1
