@@ -102,28 +102,33 @@ def score_baselines(
     """Scores of the test pairs by popularity and by each of BASELINES, and the parameters chosen on the eval split."""
     liked = train.take(np.flatnonzero(train.label_P == 1))
     users = max(int(part.user_P.max(initial=0)) for part in (train, evaluation, test)) + 1
-    counts_UI = csr_array((np.ones(len(liked), np.float32), (liked.user_P, liked.item_P)), shape=(users, items))
-    listens = ListenMatrix(counts_UI, np.arange(items), np.arange(items))
-    scores = {"popularity": np.bincount(liked.item_P, minlength=items)[test.item_P].astype(np.float32)}
+    likes_V = np.bincount(liked.item_P, minlength=items)
+    tracks_I = np.argsort(-likes_V, kind="stable")[: np.count_nonzero(likes_V)]
+    column_V = np.full(items, -1, dtype=np.int64)
+    column_V[tracks_I] = np.arange(len(tracks_I))
+    cells = np.ones(len(liked), np.float32), (liked.user_P, column_V[liked.item_P])
+    listens = ListenMatrix(csr_array(cells, shape=(users, len(tracks_I))), tracks_I, column_V)
+    scores = {"popularity": likes_V[test.item_P].astype(np.float32)}
     chosen = {}
     for name, configs in BASELINES.items():
         models = {config: config.fit(listens) for config in configs}
         auc = {
-            config: float(roc_auc_score(evaluation.label_P, _score_pairs(model, counts_UI, evaluation)))
+            config: float(roc_auc_score(evaluation.label_P, _score_pairs(model, listens, evaluation)))
             for config, model in models.items()
         }
         best = max(auc, key=lambda config: auc[config])
-        scores[name] = _score_pairs(models[best], counts_UI, test)
+        scores[name] = _score_pairs(models[best], listens, test)
         chosen[name] = describe_config(best)
     return scores, chosen
 
 
-def _score_pairs(model: FittedBaseline, counts_UI: csr_array, pairs: LabeledPairs) -> NDArray[np.float32]:
-    """Scores [P]; 0 for users without likes."""
-    score_P = np.zeros(len(pairs), dtype=np.float32)
+def _score_pairs(model: FittedBaseline, listens: ListenMatrix, pairs: LabeledPairs) -> NDArray[np.float32]:
+    """Scores [P]; 0 for users and items without likes."""
+    score_P, column_P = np.zeros(len(pairs), dtype=np.float32), listens.column_V[pairs.item_P]
+    begin_U1, columns = listens.counts_UI.indptr, listens.counts_UI.indices.astype(np.int64)
     for user in np.unique(pairs.user_P):
-        liked_T = counts_UI.indices[counts_UI.indptr[user] : counts_UI.indptr[user + 1]].astype(np.int64)
-        rows = np.flatnonzero(pairs.user_P == user)
+        liked_T = columns[begin_U1[user] : begin_U1[user + 1]]
+        rows = np.flatnonzero((pairs.user_P == user) & (column_P >= 0))
         if len(liked_T):
-            score_P[rows] = model.scores(liked_T, np.ones((1, len(liked_T)), dtype=np.int64))[pairs.item_P[rows], 0]
+            score_P[rows] = model.scores(liked_T, np.ones((1, len(liked_T)), dtype=np.int64))[column_P[rows], 0]
     return score_P
