@@ -34,6 +34,7 @@ NAME = "cold_start"
 CHANNEL_NAMES = (Realtime.name, MultiInterest.name)
 SEEDS, K = 2, 200
 WITH_CONTENT, WITHOUT_CONTENT, ARTIST_POPULARITY = "all content", "content off", "artist popularity"
+WITHOUT_ARTISTS, WITHOUT_BOTH = "all content, artists off", "content and artists off"
 MODALITIES = {
     "audio": ("catalog_audio", "audio"),
     "covers": ("catalog_image", "image"),
@@ -48,8 +49,10 @@ CELLS: dict[str, dict[str, Any]] = {
         f"{name} only": {"items.excluded_content": tuple(block for block in BLOCKS if block not in blocks)}
         for name, blocks in MODALITIES.items()
     },
+    WITHOUT_ARTISTS: {"items.reads_artists": False},
+    WITHOUT_BOTH: {"items.reads_artists": False, "items.content": "off"},
 }
-"""One kind of content may stand in for another, so each is also measured alone."""
+"""One kind of content may stand in for another, so each is also measured alone; so may the artist of a track."""
 
 Estimates = dict[str, Estimate]
 
@@ -133,6 +136,8 @@ def _format_table(table: dict[str, Estimates], targets: dict[str, int]) -> list[
     lines += [_format_row(cell, [estimates[name] for name in subsets]) for cell, estimates in table.items()]
     differences = [(WITH_CONTENT, other) for other in table if other != WITH_CONTENT]
     differences += [(cell, WITHOUT_CONTENT) for cell in table if cell.endswith(" only")]
+    if WITHOUT_BOTH in table:
+        differences.append((WITHOUT_ARTISTS, WITHOUT_BOTH))
     lines += [
         _format_row(f"{one} - {other}", [table[one][name] - table[other][name] for name in subsets], "+")
         for one, other in differences

@@ -74,6 +74,8 @@ class ItemCodes(nn.Module):
         min_plays: int,
         content: ContentUse = "off",
         excluded_content: Sequence[str] = (),
+        *,
+        reads_artists: bool = True,
     ) -> ItemCodes:
         """Codes of the vocabulary's tracks.
 
@@ -83,12 +85,13 @@ class ItemCodes(nn.Module):
             min_plays: Smallest count of a track or artist with its own embedding.
             content: Tracks whose content is used; the same as `off` if no track has such content.
             excluded_content: Blocks of the content that are not used.
+            reads_artists: Whether tracks have the embedding of their artist.
         """
         vocabulary = data.vocabulary
         artist_V = vocabulary.artist_of_track_V
         count_A = np.bincount(artist_V, weights=count_V, minlength=vocabulary.artist_count)
         artist_row_A = _embedding_rows(count_A, min_plays)
-        if not (artist_V >= FIRST_CODE).any():
+        if not reads_artists or not (artist_V >= FIRST_CODE).any():
             # If all artists are unknown, a shared vector would only make all tracks more similar.
             artist_row_A[:] = 0
         arrays = [_embedding_rows(count_V, min_plays), artist_row_A[artist_V], _facet_rows(data)]

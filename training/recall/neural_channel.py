@@ -162,7 +162,14 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         torch.manual_seed(config.seed)
         source = cls.build_data(data, config)
         items = config.items
-        codes = ItemCodes.of(data, source.count_V, items.min_plays, items.content, items.excluded_content)
+        codes = ItemCodes.of(
+            data,
+            source.count_V,
+            items.min_plays,
+            items.content,
+            items.excluded_content,
+            reads_artists=items.reads_artists,
+        )
         # During training the index is exact; the kind of index is chosen for the final vectors.
         untuned = change_config(config, {"index.probes": None})
         network = cls.network_class(config, codes)

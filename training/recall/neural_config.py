@@ -22,6 +22,7 @@ class ItemTowerConfig:
     width: int = 64  # D: embedding size
     min_plays: int = 5  # tracks played less often share one embedding
     item_dropout: float = 0.1  # fraction of item-embedding coordinates dropped in histories
+    reads_artists: bool = True  # False: as if the artist of every track were unknown
     content: ContentUse = "described"  # which tracks' content is used; see `training.content.track_content`
     id_dropout: float = 0.3  # fraction of tracks with content that are treated as cold in training
     excluded_content: tuple[

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import torch
 
+from tests.support.training.tiny_world import random_plays, write_marts
+from training.data.training_data import TrainingData
 from training.nn.item_tower import ItemCodes, ItemTower
+from training.recipes import recipe
 
 
 def test_vectors_are_id_plus_artist_plus_mean_of_facets() -> None:
@@ -108,3 +114,11 @@ def test_codes_from_a_state_dict() -> None:
     read = ItemCodes.from_state_dict(saved | {"items.track.weight": torch.zeros(1)}, "items.codes.")
     for name, buffer in codes_with_content().state_dict().items():
         assert torch.equal(read.state_dict()[name], buffer)
+
+
+def test_artists_can_be_left_out(tmp_path: Path) -> None:
+    data = TrainingData(write_marts(tmp_path, random_plays()), "held_out", recipe("debug"))
+    count_V = np.bincount(data.plays.track_P, minlength=len(data.vocabulary))
+    with_artists, without = (ItemCodes.of(data, count_V, 1, reads_artists=reads) for reads in (True, False))
+    assert with_artists.artist_V.any() and not without.artist_V.any()
+    assert torch.equal(with_artists.track_V, without.track_V)
