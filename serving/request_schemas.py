@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.messages.catalog import Language
 from serving.pipeline.request import (
     DEFAULT_SCENE,
     MAX_EXCLUDED,
@@ -17,7 +18,6 @@ from serving.pipeline.request import (
     MAX_TITLE_LENGTH,
     MIN_PATH_LENGTH,
 )
-from serving.reasons.messages import Language
 from training.slate.scenes import PATH, SCENES, SIMILAR
 
 MAX_EVENTS = 1000

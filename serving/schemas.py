@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.inspection.user_profile import InterestSummary, ProfileEvent
-from serving.reasons.messages import Language, render_parameter, render_reason
+from serving.messages.catalog import Language, render_parameter, render_reason
 
 if TYPE_CHECKING:
     from serving.inspection.explain import Explanation

@@ -37,10 +37,10 @@ from serving.http.request_body import BodyLimits
 from serving.http.request_guard import RequestGuard
 from serving.http.static_page import ListeningPage
 from serving.http.user_tokens import AUTHENTICATED_USER, OTHER_USER_MESSAGE, UserTokens, names_other_user
+from serving.messages.catalog import Language
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import DEFAULT_SCENE
-from serving.reasons.messages import Language
 from serving.request_schemas import (
     EraseRequest,
     EventsRequest,

@@ -20,10 +20,10 @@ import pyarrow as pa
 from config.settings import Settings
 from serving.batch.embeddings import ITEM_SCHEMA, NAME, USER_SCHEMA, ReleaseModels
 from serving.batch.parts import BatchDescription, BatchError, PartFolder
+from serving.messages.catalog import Language, render_reason
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request, read_request
 from serving.pipeline.user_state_cache import STATE_FROM_STORE
-from serving.reasons.messages import Language, render_reason
 from serving.runtime import NO_RELEASE_MESSAGE, Runtime
 from storage.suppression_list import read_suppression_list
 

@@ -238,7 +238,7 @@ def add_channel(copy: Extended) -> None:
     )
     copy.insert(registry, "Popularity, Realtime, LongShort", "CodeOrder, ")
     for language, text in (("en", "number {position} of your tracks"), ("zh", "你的第 {position} 首歌")):
-        file = copy.tree / "serving" / "reasons" / "messages" / f"{language}.json"
+        file = copy.tree / "serving" / "messages" / "catalogs" / f"{language}.json"
         messages = json.loads(file.read_text(encoding="utf-8"))
         messages["reasons"]["in_code_order"] = text
         messages["scenes"]["workout"] = text
@@ -362,7 +362,7 @@ def test_the_expectation_is_in_the_data_docs(extended):
 @pytest.mark.parametrize(("language", "text"), [("en", "number 1 of your tracks"), ("zh", "你的第 1 首歌")])
 def test_the_text_is_shown_in_each_language(extended, language, text):
     program = (
-        "from serving.reasons.messages import render_reason; from training.recall.reason import Reason;"
+        "from serving.messages.catalog import render_reason; from training.recall.reason import Reason;"
         f"print(render_reason(Reason('in_code_order', {{'position': 1}}), {language!r}))"
     )
     assert extended.run("-c", program).strip() == text

@@ -18,7 +18,7 @@ class Reason:
     """A message code and its parameters, independent of any language.
 
     Attributes:
-        code: Key of the message in `serving/reasons/messages/<language>.json`.
+        code: Key of the message in `serving/messages/catalogs/<language>.json`.
         parameters: Placeholder of the message → value.
     """
 

@@ -15,7 +15,7 @@ import torch
 
 from sequences import behaviours
 from sequences.batch import SequenceBatch
-from serving.reasons.messages import render_reason
+from serving.messages.catalog import render_reason
 from tests.support.training.collection_world import MLOGS, PLAYLISTS, add_events, collection_marts, of
 from tests.support.training.planted_world import PlantedWorld
 from tests.support.training.tiny_world import random_plays, users_at

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from serving.events.event_schema import CONTROL_TARGETS
 from serving.http.static_page import FOLDER, ListeningPage
-from serving.reasons.messages import LANGUAGES, MESSAGES_FOLDER, load_messages
+from serving.messages.catalog import LANGUAGES, MESSAGES_FOLDER, load_messages
 from training.slate.scenes import SCENES, Scene
 
 MAX_BYTES = 250_000  # with both message catalogs

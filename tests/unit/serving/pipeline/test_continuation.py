@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from serving.errors import RequestRejected, UnknownTrack
+from serving.messages.catalog import render_reason
 from serving.pipeline.request import MAX_EXCLUDED, MAX_SEEDS, read_request
-from serving.reasons.messages import render_reason
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.recall.channel import Candidates

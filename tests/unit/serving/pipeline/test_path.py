@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from serving.errors import NoItemVectors, NotReady, RequestRejected, UnknownTrack
+from serving.messages.catalog import render_reason
 from serving.pipeline.path_pipeline import PathPipeline
 from serving.pipeline.recall import Recall
 from serving.pipeline.request import read_path
-from serving.reasons.messages import render_reason
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import ListChannel, excluded, release, tracks
 from training.recall.channel import Candidates

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from serving.errors import NotReady
+from serving.messages.catalog import render_reason
 from serving.pipeline.search import search
-from serving.reasons.messages import render_reason
 from tests.support.serving.release_search import with_search
 from tests.support.serving.small_release import CONTRACT, history, release, tracks
 from training.data.user_batch import user_batch_from_online

@@ -3,8 +3,8 @@
 import pytest
 
 from serving.errors import RequestRejected, UnknownTrack
+from serving.messages.catalog import render_reason
 from serving.pipeline.request import read_similar
-from serving.reasons.messages import render_reason
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.slate.blend import Blend

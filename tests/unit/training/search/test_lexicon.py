@@ -61,6 +61,6 @@ def test_a_value_without_phrases_has_its_own_name():
 
 
 def test_every_value_that_listeners_read_has_phrases():
-    from serving.reasons.messages import load_messages
+    from serving.messages.catalog import load_messages
 
     assert {value for _, value in (phrase.value for phrase in known_phrases())} == set(load_messages("en")["facets"])

@@ -1,6 +1,6 @@
 """Message catalogs: every text that a listener reads, one JSON file per language, shared with the listening page.
 
-Sections of `messages/<language>.json`: `reasons` (by reason code), `ago` (times in the past), `page`, `behaviours`,
+Sections of `catalogs/<language>.json`: `reasons` (by reason code), `ago` (times in the past), `page`, `behaviours`,
 `scenes`, `channels`, `tasks` (predictions of the ranker) and `facets` (names of languages, styles, listening scenes,
 emotions and themes by their value in the data).
 Knows nothing about HTTP or channels.
@@ -18,7 +18,7 @@ from training.recall.reason import Reason, ReasonParameter
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
-MESSAGES_FOLDER = Path(__file__).parent / "messages"
+MESSAGES_FOLDER = Path(__file__).parent / "catalogs"
 FACET_SEPARATOR = " · "
 TIME_UNITS = (("years", 365, 730), ("months", 30, 60), ("weeks", 7, 14), ("days", 1, 0))
 """Unit of times in the past, its days, and the smallest number of days that is shown in it."""

@@ -1,0 +1,1 @@
+"""Message catalogs: texts for listeners, one file per language."""

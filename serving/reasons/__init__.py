@@ -1,1 +1,0 @@
-"""Reasons for recommendations, per language."""
