@@ -70,8 +70,9 @@
     {%- if not versions or [versions[-1]] != recorded.columns[0].values() | list or versions | length > var("publish_changes_max_pending") -%}
         {{ return(false) }}
     {%- endif -%}
-    {#- Rows that were computed again with the same result are no change. The two tables may order their columns differently. -#}
-    {%- set columns = adapter.get_columns_in_relation(state_table(node.alias)) | map(attribute="name") | join(", ") -%}
+    {#- Rows that were computed again with the same result are no change. The two tables may order their columns differently.
+        The adapter's own method would begin a transaction, which no hook at the end of a run commits. -#}
+    {%- set columns = run_query("describe " ~ state_table(node.alias)).columns[0].values() | join(", ") -%}
     {%- set deleted = "select " ~ columns ~ " from " ~ state_table(node.alias ~ "_deleted") -%}
     {%- set inserted = "select " ~ columns ~ " from " ~ state_table(node.alias ~ "_inserted") -%}
     {%- set changes -%}
