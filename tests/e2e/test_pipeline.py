@@ -218,7 +218,12 @@ def test_a_screenshot_of_every_page_can_be_taken(home, here, tmp_path):
 def test_the_console_shows_the_reports_and_the_lineage_of_the_release(here):
     console = f"http://{here.host}:{here.console_port}"
     index = httpx.get(console).text
-    assert set(re.findall(r"not generated yet: <code>(make \w+)", index)) == {"make bench", "make run", "make ablation"}
+    assert set(re.findall(r"not generated yet: <code>(make \w+)", index)) == {
+        "make bench",
+        "make run",
+        "make ablation",
+        "make leaderboard",
+    }
     assert re.findall(r"<h3>([^<]+)</h3><p>[^<]+</p>\s*<p><small>not generated yet", index) == [
         "Experiment",
         "Benchmark",

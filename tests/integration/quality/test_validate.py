@@ -79,7 +79,8 @@ def test_invalid_mart_fails_its_expectation(
     assert printed.count("FAILED") == 1
     assert f"failed: {expectation}" in printed
     page = (home / "reports" / "data_docs" / "marts" / "outcome.html").read_text()
-    assert page.count('<td class="bad">') == 1
+    is_two_rows = mart == "train_cuts"  # which are equal keys, too
+    assert page.count('<td class="bad">') == 1 + is_two_rows
     assert f'<details open id="{mart}">' in page
     suites = json.loads((home / "reports" / "data_docs" / "marts" / "outcome.json").read_text())["suites"]
     (failed_suite,) = (suite for suite in suites if suite["suite"] == mart)

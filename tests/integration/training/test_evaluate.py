@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from dataclasses import replace
@@ -187,7 +188,7 @@ def test_report_has_all_sections_and_no_external_resources(evaluated: tuple[Work
         "<svg",
     ):
         assert word in page
-    assert f"the gate's baseline ({content(evaluated)['gate_baseline']})" in page
+    assert f"the gate's baseline ({content(evaluated)['gate_baseline']})" in html.unescape(page)
     for remote in ("http://", "https://", "<script", '<link rel="stylesheet', "@import", "url("):
         assert remote not in page
 
