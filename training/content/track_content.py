@@ -32,7 +32,7 @@ Names are part of the content in both cases.
 WIDTH, MIN_BLOCK_WIDTH = 64, 24
 """Columns of a row, shared equally by the blocks that have content, but at least 24 for each.
 
-In the simulated world with hidden facets, blocks of 12 and 16 columns told a linear map less of a track's style and
+In the simulated world with hidden facets, blocks of 12 and 16 columns let a linear map find less of a track's style and
 language (log, 2026-11-28).
 """
 BLOCKS = ("names", "text_ngrams", "catalog_audio", "catalog_image", "audio", "image", "text")

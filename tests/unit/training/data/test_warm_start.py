@@ -40,8 +40,8 @@ class Home:
         pl.DataFrame([cuts]).write_parquet(marts / "train_cuts.parquet")
         workspace = Workspace(self.folder / "training" / f"{as_of}-small", marts, as_of, "small")
         names = np.array(["", "", *tracks], dtype=object)
-        nobody = np.array(["", ""], dtype=object)
-        vocabulary = Vocabulary(names, np.ones(len(names), dtype=np.int64), nobody, names, nobody)
+        no_artists = np.array(["", ""], dtype=object)
+        vocabulary = Vocabulary(names, np.ones(len(names), dtype=np.int64), no_artists, names, no_artists)
         for fit in ("held_out", "final"):
             vocabulary.save(workspace.vocabulary_folder(fit))
         return workspace
