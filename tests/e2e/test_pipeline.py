@@ -227,6 +227,7 @@ def test_the_console_shows_the_reports_and_the_lineage_of_the_release(here):
     assert re.findall(r"<h3>([^<]+)</h3><p>[^<]+</p>\s*<p><small>not generated yet", index) == [
         "Experiment",
         "Benchmark",
+        "Leaderboard",
         "Ablations",
     ]
     release = run.recommend(here, run.find_recent_user(here))["release"]
