@@ -1,4 +1,4 @@
-"""Scores of boosted trees, compiled: a tenth of LightGBM's time for the hundreds of candidates of a request.
+"""Scores of boosted trees, compiled: faster than LightGBM for the hundreds of candidates of a request.
 
 Features of the request are the same for all its candidates, so nodes that test them are resolved once per request. Then all
 candidates take a step of a tree together, and a leaf leads to itself: no branch depends on the data, and the processor

@@ -41,7 +41,7 @@ FULL_PLAY, EXPLICIT_POSITIVE, EXPLICIT_NEGATIVE = "full_play", "explicit_positiv
 MAX_EXPLICIT_EVENTS = 20
 ATTENTION_HEADS = 2
 FAST_SEARCHES = tuple(name for name in SEARCHES if name != "neighbours")
-"""Searches of the recipe `small`: `neighbours` takes 42 % of the time of the features and changes no metric there."""
+"""Searches of the recipe `small`: `neighbours` takes much of the time of the features and changes no metric there (log, 2026-11-28)."""
 DENOISING_GROUPS = ((FULL_PLAY, EXPLICIT_POSITIVE), (EXPLICIT_NEGATIVE,))
 """Groups whose interests, added to the candidate, query the unclicked impressions."""
 
