@@ -9,7 +9,7 @@ Legend: C cases, K candidates, U users.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,30 +101,34 @@ def validation_objective(table: dict[str, float], cutoffs: tuple[int, int] = (50
     return float(sum(np.nan_to_num(table[part]) for part in parts))
 
 
-def compare_objectives(
-    items_CK: np.ndarray, other_CK: np.ndarray, cases: RecallCases, cutoffs: tuple[int, int] = (50, 200)
-) -> tuple[float, float]:
-    """Difference of the `validation_objective` of two systems and its standard error, paired over users.
+def objective_draws(
+    lists: Sequence[np.ndarray], cases: RecallCases, draws: int, cutoffs: tuple[int, int] = (50, 200)
+) -> np.ndarray:
+    """`validation_objective` of S systems in random samples of the users, with replacement, [R, S].
 
-    Each of the three means has its own users, so the variance is that of the sum of every user's influence on them.
-    With fewer than MIN_USERS users, cases vary instead of users.
+    All systems have the same samples. With fewer than MIN_USERS users, cases are sampled instead of users.
+
+    Args:
+        lists: Items [C, K] of each system.
+        cases: Their cases.
+        draws: Number of samples, R.
+        cutoffs: Cutoffs of the objective.
     """
-    units_C = cases.user_C if len(np.unique(cases.user_C)) >= MIN_USERS else np.arange(len(cases))
-    influence = np.zeros(int(units_C.max(initial=-1)) + 1)
-    difference = 0.0
+    users_C = np.unique(cases.user_C, return_inverse=True)[1]
+    unit_C = users_C if users_C.max(initial=-1) + 1 >= MIN_USERS else np.arange(len(cases))
+    units = int(unit_C.max(initial=-1)) + 1
+    count_RU = np.random.default_rng(0).multinomial(units, np.full(units, 1 / units), size=draws)
+    objective_RS = np.zeros((draws, len(lists)))
     first, second = cutoffs
     for kind, k in (("targets", first), ("targets", second), ("reachable", second)):
-        value_C = recall_at_k(items_CK, cases.items[kind], k) - recall_at_k(other_CK, cases.items[kind], k)
-        rows = np.flatnonzero(~np.isnan(value_C))
-        if not len(rows):
-            continue
-        # The mean over users is a weighted mean over cases.
-        user = np.unique(cases.user_C[rows], return_inverse=True)[1]
-        weight = 1 / (np.bincount(user)[user] * (user.max() + 1))
-        mean = float(weight @ value_C[rows])
-        difference += mean
-        influence += np.bincount(units_C[rows], weight * (value_C[rows] - mean), minlength=len(influence))
-    return difference, float(np.sqrt((influence**2).sum()))
+        value_CS = np.stack([recall_at_k(items_CK, cases.items[kind], k) for items_CK in lists], axis=1)
+        rows = np.flatnonzero(cases.items[kind].count_C)
+        cases_U = np.bincount(unit_C[rows], minlength=units)
+        mean_US = np.zeros((units, len(lists)))
+        np.add.at(mean_US, unit_C[rows], value_CS[rows])
+        mean_US /= np.maximum(cases_U, 1)[:, None]
+        objective_RS += count_RU @ mean_US / np.maximum(count_RU @ (cases_U > 0), 1)[:, None]
+    return objective_RS
 
 
 def mean_over_users(value_C: np.ndarray, user_C: np.ndarray) -> float:

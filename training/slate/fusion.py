@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.ragged import Ragged
-from training.data.recall_cases import RecallCases, compare_objectives, recall_table, validation_objective
+from training.data.recall_cases import RecallCases, objective_draws, recall_table
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
 from training.slate.reciprocal_rank import CandidatePool, ReciprocalRank
@@ -36,6 +36,7 @@ DISCOVERY_SHARE_GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 FULL_DENSITY_POSITION = 100
 CUTOFFS = (50, 200)
 MIN_SCENE_CASES = 200
+SAMPLES = 1000
 SCORE_HALF_LIFE = 60.0
 LIST_TARGET_KIND = {True: "repeat", False: "reachable"}
 """Kind of targets that the list of repeats (True) and the list of discoveries (False) are tuned on."""
@@ -295,23 +296,23 @@ def _format_weights(weights: ChannelWeights) -> str:
 
 
 def choose_share(lists: Mapping[float, Ints], cases: RecallCases) -> tuple[float, Curve]:
-    """The smallest share whose validation objective is within one standard error of the best one.
+    """The share whose validation objective is best, as the median over samples of the users.
 
-    The objective is flat around its maximum, so the best share of one run differs from that of another by chance. Among
-    shares that do not differ by more than that, the smaller one is preferred: a discovery takes the slot of a repeat, and the loss
-    of repeats is the better known of both effects.
+    The objective is flat around its maximum: the best share of one sample of users differs from that of another by
+    chance, the median over many samples hardly does.
 
     Args:
         lists: Fused lists [C, K] by share.
         cases: Their cases.
 
     Returns:
-        The share, and by share the recall table, with `below_best`, the paired difference of the objective from the
-        best one, and its `standard_error`.
+        The share, and by share the recall table with `best_in_samples`, the part of the samples in which it is best.
     """
-    curve = {share: recall_table(items_CK, cases) for share, items_CK in lists.items()}
-    best = max(curve, key=lambda share: (round(validation_objective(curve[share]), 6), -share))
-    for share, items_CK in lists.items():
-        difference, error = compare_objectives(lists[best], items_CK, cases)
-        curve[share] |= {"below_best": difference, "standard_error": error}
-    return min(share for share, row in curve.items() if row["below_best"] <= row["standard_error"] + 1e-9), curve
+    shares = sorted(lists)
+    objective_RS = objective_draws([lists[share] for share in shares], cases, SAMPLES)
+    best_R = np.sort(objective_RS.round(6).argmax(axis=1))  # of equal shares the smallest
+    curve = {
+        share: recall_table(lists[share], cases) | {"best_in_samples": float((best_R == number).mean())}
+        for number, share in enumerate(shares)
+    }
+    return shares[best_R[(SAMPLES - 1) // 2]], curve

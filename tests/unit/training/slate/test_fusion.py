@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.training.recall_cases import Case, ragged, recall_cases
-from training.data.recall_cases import compare_objectives, recall_table
+from training.data.recall_cases import objective_draws, recall_table
 from training.recall.channel import Candidates
 from training.slate.fusion import (
     DISCOVERY_SHARE_GRID,
@@ -227,7 +227,7 @@ def test_tuning_weighs_the_right_channel_in_each_list(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("users", [4, 30])
-def test_standard_error_of_a_difference_equals_plain_python(users: int) -> None:
+def test_drawn_objectives_equal_plain_python(users: int) -> None:
     random = np.random.default_rng(users)
     numbers = random.integers(users, size=80)
     cases = recall_cases(
@@ -236,28 +236,26 @@ def test_standard_error_of_a_difference_equals_plain_python(users: int) -> None:
             for n, user in enumerate(numbers)
         ]
     )
-    first_CK, second_CK = (random.permuted(np.tile(np.arange(1, 9), (80, 1)), axis=1)[:, :4] for _ in range(2))
-    influence: dict[int, float] = {}
-    expected = 0.0
-    for kind, k in (("targets", 2), ("targets", 3), ("reachable", 3)):
-        by_user: dict[str, list[tuple[int, float]]] = {}
-        for case in range(80):
-            targets = set(cases.items[kind][case].tolist())
-            if targets:
-                hits = [len(targets & set(items[case, :k].tolist())) / len(targets) for items in (first_CK, second_CK)]
-                by_user.setdefault(cases.user_ids[case], []).append((case, hits[0] - hits[1]))
-        mean = float(np.mean([np.mean([value for _, value in values]) for values in by_user.values()]))
-        expected += mean
-        for user, values in by_user.items():
-            for case, value in values:
-                unit = int(user) if users >= 10 else case
-                influence[unit] = influence.get(unit, 0) + (value - mean) / len(values) / len(by_user)
-    error = sum(value**2 for value in influence.values()) ** 0.5
-    assert compare_objectives(first_CK, second_CK, cases, (2, 3)) == pytest.approx((expected, error))
-    assert compare_objectives(first_CK, first_CK, cases, (2, 3)) == (0, 0)
+    lists = [random.permuted(np.tile(np.arange(1, 9), (80, 1)), axis=1)[:, :4] for _ in range(2)]
+    unit_C = np.unique(numbers, return_inverse=True)[1] if users >= 10 else np.arange(80)
+    count_RU = np.random.default_rng(0).multinomial(
+        unit_C.max() + 1, np.full(unit_C.max() + 1, 1 / (unit_C.max() + 1)), 7
+    )
+    expected = np.zeros((7, 2))
+    for row, column in np.ndindex(7, 2):
+        for kind, k in (("targets", 2), ("targets", 3), ("reachable", 3)):
+            by_unit: dict[int, list[float]] = {}
+            for case in range(80):
+                targets = set(cases.items[kind][case].tolist())
+                if targets:
+                    hits = len(targets & set(lists[column][case, :k].tolist()))
+                    by_unit.setdefault(int(unit_C[case]), []).append(hits / len(targets))
+            drawn = [np.mean(values) for unit, values in by_unit.items() for _ in range(count_RU[row, unit])]
+            expected[row, column] += np.mean(drawn)
+    np.testing.assert_allclose(objective_draws(lists, cases, 7, (2, 3)), expected)
 
 
-def test_the_smallest_share_that_cannot_be_told_from_the_best_is_chosen() -> None:
+def test_the_share_is_the_median_of_the_best_shares_of_many_samples_of_users() -> None:
     """Of 20 users, most have the same recall with both shares; a few gain or lose a target with the larger one."""
 
     def share_lists(gains: int, losses: int) -> dict[float, np.ndarray]:
@@ -267,11 +265,11 @@ def test_the_smallest_share_that_cannot_be_told_from_the_best_is_chosen() -> Non
         return {0.25: small, 0.3: large, 0.5: np.full((20, 2), 99)}
 
     cases = recall_cases([Case(f"{user:02}", [2, 3], [], []) for user in range(20)])
-    for gains, losses in ((3, 2), (2, 3), (2, 2)):
-        assert choose_share(share_lists(gains, losses), cases)[0] == 0.25
-    share, curve = choose_share(share_lists(12, 1), cases)
-    assert share == 0.3
-    assert curve[0.3]["below_best"] == 0 < curve[0.25]["standard_error"] < curve[0.25]["below_best"]
+    for gains, losses, chosen in ((6, 2, 0.3), (2, 6, 0.25), (3, 3, 0.25)):
+        share, curve = choose_share(share_lists(gains, losses), cases)
+        assert share == chosen
+        assert curve[0.5]["best_in_samples"] == 0 < curve[0.3]["best_in_samples"] < 1
+    assert sum(row["best_in_samples"] for row in curve.values()) == pytest.approx(1)
 
 
 def test_scenes_with_enough_cases_have_their_own_share() -> None:
