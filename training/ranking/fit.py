@@ -80,10 +80,7 @@ def fit_ranker(
     training = config.training
     batches = CaseBatches(train_cases.newest_per_user(training.cases), offline, service, features)
     threads = trainer.configure_threads()
-    if training.dense_epochs or config.trees.count or training.epochs > 1:
-        # Forking is safe on Linux only.
-        file = feature_cache.find_file(data, offline.contract(service), config.features, batches.cases)
-        feature_cache.load_or_compute(batches, threads if sys.platform == "linux" else 1, file)
+    _load_dense_features(batches, data, config, offline.contract(service), threads)
     if config.trees.count and batches.dense_features is not None and distributed.is_rank0():
         label_R = batches.cases.labels_RT[:, 0]
         trees = BoostedTrees.fit(batches.dense_features.features_RN, label_R, config.trees, config.seed, threads)
@@ -123,7 +120,23 @@ def fit_ranker(
     if held_out:
         temperatures = fit_temperatures(*predict_logits(model.eval(), held_out))
         resolved = replace(resolved, validation=replace(config.validation, temperatures=temperatures))
-    measures: dict[str, Any] = {
+    return FittedRanker(model, features, resolved, _measures(record, batches, cases))
+
+
+def _load_dense_features(
+    batches: CaseBatches, data: TrainingData, config: RankerConfig, contract: ServiceContract, threads: int
+) -> None:
+    """Read or compute the features of all cases, if the trees or several epochs use them."""
+    training = config.training
+    if training.dense_epochs or config.trees.count or training.epochs > 1:
+        # Forking is safe on Linux only.
+        file = feature_cache.find_file(data, contract, config.features, batches.cases)
+        feature_cache.load_or_compute(batches, threads if sys.platform == "linux" else 1, file)
+
+
+def _measures(record: trainer.FitRecord, batches: CaseBatches, cases: RankingCases) -> dict[str, Any]:
+    """What the fit reports."""
+    return {
         "cases": len(batches),
         "seconds": record.seconds,
         "steps": record.steps,
@@ -131,7 +144,6 @@ def fit_ranker(
         "validation": record.history,
         "missing_tasks": missing_tasks(cases),
     }
-    return FittedRanker(model, features, resolved, measures)
 
 
 def _plan_steps(training: TrainingConfig, cases: int, is_warm: bool) -> tuple[int, int, int]:
