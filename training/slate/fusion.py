@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -92,14 +93,18 @@ class Fusion(ChannelWeights):
     def fuse_by_share(
         self, candidates: Mapping[str, Candidates], history: Ragged, k: int, scenes: Sequence[str] | None = None
     ) -> dict[float, Ints]:
-        """The best `k` items of each request [B, K] for every share of DISCOVERY_SHARE_GRID, as `fuse` gives them."""
+        """The best `k` items of each request [B, K], as `fuse` gives them, for every share of DISCOVERY_SHARE_GRID and the
+        chosen one.
+        """
         pool = CandidatePool.of(candidates, history)
         scene_B = np.array(list(scenes or [ANY_SCENE] * pool.request_count), dtype=object)
-        return self._merge_by_share(pool, scene_B, k)
+        return self._merge_by_share(pool, scene_B, k, sorted({*DISCOVERY_SHARE_GRID, self.discovery_share(ANY_SCENE)}))
 
-    def _merge_by_share(self, pool: CandidatePool, scene_B: NDArray[np.object_], k: int) -> dict[float, Ints]:
+    def _merge_by_share(
+        self, pool: CandidatePool, scene_B: NDArray[np.object_], k: int, shares: Sequence[float]
+    ) -> dict[float, Ints]:
         lists, item_M = self._top_candidates(pool, scene_B, k), np.concatenate([[0], pool.item_M])
-        return {share: item_M[interleave_discoveries(*lists, share, k)] for share in DISCOVERY_SHARE_GRID}
+        return {share: item_M[interleave_discoveries(*lists, share, k)] for share in shares}
 
     def fuse(
         self,
@@ -187,9 +192,13 @@ class Fusion(ChannelWeights):
         own = {scene: _fit_scene_weights(pool.take(part), cases.take(part), overall) for scene, part in rows.items()}
         scenes = {scene: weights for scene, weights in own.items() if weights is not None}
         weighted = replace(overall, scenes=scenes)
-        merged = weighted._merge_by_share(pool, cases.scenes, CANDIDATES_PER_CHANNEL)
+        merge = partial(weighted._merge_by_share, pool, cases.scenes, CANDIDATES_PER_CHANNEL)
+        merged = merge(DISCOVERY_SHARE_GRID)
         best, curve = choose_share(merged, cases)
-        shares = {ANY_SCENE: best if len(cases) >= MIN_SCENE_CASES else DEFAULT_DISCOVERY_SHARE}
+        share = best if len(cases) >= MIN_SCENE_CASES else DEFAULT_DISCOVERY_SHARE
+        if share not in curve:
+            curve[share] = recall_table(merge([share])[share], cases)
+        shares = {ANY_SCENE: share}
         for scene, part in rows.items():
             shares[scene], _ = choose_share({share: items[part] for share, items in merged.items()}, cases.take(part))
         return replace(overall, shares=shares, scenes=scenes), curve
@@ -296,23 +305,24 @@ def _format_weights(weights: ChannelWeights) -> str:
 
 
 def choose_share(lists: Mapping[float, Ints], cases: RecallCases) -> tuple[float, Curve]:
-    """The share whose validation objective is best, as the median over samples of the users.
+    """The share whose validation objective is best, as the mean over samples of the users (bagging, Breiman 1996).
 
     The objective is flat around its maximum: the best share of one sample of users differs from that of another by
-    chance, the median over many samples hardly does.
+    chance, the mean over many samples hardly does.
 
     Args:
         lists: Fused lists [C, K] by share.
         cases: Their cases.
 
     Returns:
-        The share, and by share the recall table with `best_in_samples`, the part of the samples in which it is best.
+        The share, rounded to a hundredth, and by share of `lists` the recall table with `best_in_samples`, the part of
+        the samples in which it is best.
     """
     shares = sorted(lists)
     objective_RS = objective_draws([lists[share] for share in shares], cases, SAMPLES)
-    best_R = np.sort(objective_RS.round(6).argmax(axis=1))  # of equal shares the smallest
+    best_R = objective_RS.round(6).argmax(axis=1)  # of equal shares the smallest
     curve = {
         share: recall_table(lists[share], cases) | {"best_in_samples": float((best_R == number).mean())}
         for number, share in enumerate(shares)
     }
-    return shares[best_R[(SAMPLES - 1) // 2]], curve
+    return round(float(np.array(shares)[best_R].mean()), 2), curve

@@ -75,7 +75,7 @@ def recall_sweeps(content: Content) -> list[Sweep]:
     chosen = content["chosen"]
     share = chosen["fusion"]["shares"].get(ANY_SCENE)
     rule = (
-        "On validation. The median of the best shares of 1,000 random samples of the users is chosen; the objective is "
+        "On validation. The mean of the best shares of 1,000 random samples of the users is chosen; the objective is "
         "recall@50 + recall@200 of all targets + recall@200 of reachable discoveries."
     )
     curve = {
