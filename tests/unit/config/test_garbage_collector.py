@@ -15,9 +15,11 @@ class Node:
 
 
 @pytest.fixture(autouse=True)
-def unfreeze_afterwards():
-    yield
+def unfrozen_objects():
+    """None is frozen before a test, and all are afterwards, as `tests/conftest.py` leaves them."""
     gc.unfreeze()
+    yield
+    gc.freeze()
 
 
 def is_tracked(target):
