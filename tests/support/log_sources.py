@@ -10,6 +10,9 @@ from typing import Any
 import polars as pl
 
 HEADER = "user_id,ts,track_id,artist_id,ms_played,reason_start,reason_end,shuffle,skipped"
+PLAY_ROWS = [f"{user},{1_500_000_000 + month * 2_700_000 + n * 61},{n % 3 + 1},1,{n * 7_000}"
+        for user in (1, 2) for month in range(6) for n in range(5)]  # fmt: skip
+"""60 plays of two users in six months, for `play_log`."""
 
 
 def play_log(folder: Path, rows: list[str], names: bool = True) -> Path:

@@ -1,10 +1,8 @@
-"""Landing is idempotent, also after interruptions."""
+"""Landing is idempotent."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,27 +18,11 @@ from ingestion.land import land, main
 from ingestion.readers.parsing.reader import Rows
 from storage import object_store
 from storage.media_paths import register_root
-from tests.support.log_sources import event, json_lines, landed, play_log, quarantined, tree
-
-ROWS = [f"{user},{1_500_000_000 + month * 2_700_000 + n * 61},{n % 3 + 1},1,{n * 7_000}"
-        for user in (1, 2) for month in range(6) for n in range(5)]  # fmt: skip
-KILLED = """
-import os, sys
-from pathlib import Path
-from ingestion.land import land
-left, replace = [int(sys.argv[3])], Path.replace
-def replace_or_exit(self, target):
-    left[0] -= 1
-    if left[0] < 0:
-        os._exit(9)
-    return replace(self, target)
-Path.replace = replace_or_exit
-land(Path(sys.argv[1]), Path(sys.argv[2]))
-"""
+from tests.support.log_sources import PLAY_ROWS, event, json_lines, landed, play_log, quarantined, tree
 
 
 def test_landing_again_changes_nothing(tmp_path: Path) -> None:
-    log, home = play_log(tmp_path / "log", [*ROWS, "1,never,1,1,5"]), tmp_path / "home"
+    log, home = play_log(tmp_path / "log", [*PLAY_ROWS, "1,never,1,1,5"]), tmp_path / "home"
     first = land(log, home)["play_log"]
     before = tree(home)
     again = land(log, home)["play_log"]
@@ -49,34 +31,18 @@ def test_landing_again_changes_nothing(tmp_path: Path) -> None:
     assert tree(home) == before
 
 
-@pytest.mark.parametrize("writes", [0, 1, 4, 8])
-def test_next_landing_completes_an_interrupted_one(tmp_path: Path, writes: int) -> None:
-    log = play_log(tmp_path / "log", [*ROWS, "1,never,1,1,5"])
-    command = [sys.executable, "-c", KILLED, str(log), str(tmp_path / "home"), str(writes)]
-    assert subprocess.run(command, check=False).returncode == 9
-    land(log, tmp_path / "home")
-    land(log, tmp_path / "clean")
-    for table in ("listening_events", "tracks", "artists"):
-        names = [name for name in contract.SCHEMAS[table].names if name != "landed_at"]
-        key = list(contract.KEYS[table])
-        whole = landed(tmp_path / "clean", table).select(names).sort(key)
-        assert landed(tmp_path / "home", table).select(names).sort(key).equals(whole)
-    assert quarantined(tmp_path / "home").height == 1
-    assert not list((tmp_path / "home").rglob("*.tmp")) and not list((tmp_path / "home").rglob("*.duckdb"))
-
-
 def test_longer_log_adds_only_new_rows(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    land(play_log(tmp_path / "log", ROWS[:20]), home)
-    counts = land(play_log(tmp_path / "log", ROWS), home)["play_log"]
-    assert counts.landed == len(ROWS) - 20
-    assert landed(home)["event_id"].n_unique() == landed(home).height == len(ROWS)
+    land(play_log(tmp_path / "log", PLAY_ROWS[:20]), home)
+    counts = land(play_log(tmp_path / "log", PLAY_ROWS), home)["play_log"]
+    assert counts.landed == len(PLAY_ROWS) - 20
+    assert landed(home)["event_id"].n_unique() == landed(home).height == len(PLAY_ROWS)
     assert landed(home, "landings").height == 2
 
 
 def test_history_lands_by_month_and_live_events_by_day(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    land(play_log(tmp_path / "log", ROWS[:1]), home)
+    land(play_log(tmp_path / "log", PLAY_ROWS[:1]), home)
     json_lines(home / "live" / "dt=2026-05-01" / "a.jsonl", [event(1)])
     land(home / "live", home)
     days = {file.parent.name for file in (home / "landing" / "listening_events").glob("dt=*/*.parquet")}
@@ -107,17 +73,6 @@ def test_live_log_is_read_completely_after_the_clock_was_set_back(tmp_path: Path
     assert land(live, home, now=began + timedelta(days=30))["own_events"].landed == 1
     json_lines(live / "dt=2026-05-02" / "a.jsonl", [event(2)])
     assert land(live, home, now=began + timedelta(hours=1))["own_events"].landed == 1
-
-
-def test_live_log_is_read_completely_after_an_interrupted_landing(tmp_path: Path) -> None:
-    home, live = tmp_path / "home", tmp_path / "home" / "live"
-    for day in (1, 5):
-        file = json_lines(live / f"dt=2026-05-0{day}" / "a.jsonl", [event(day)])
-        os.utime(file, times=(0, 0))
-    command = [sys.executable, "-c", KILLED, str(live), str(home), "1"]
-    assert subprocess.run(command, check=False).returncode == 9
-    assert land(live, home)["own_events"].read == 2
-    assert landed(home).height == 2
 
 
 def test_newest_row_of_a_key_is_the_last_changed_one(tmp_path: Path) -> None:
@@ -159,7 +114,7 @@ def test_catalog_is_compared_with_the_landed_table_once(tmp_path: Path, monkeypa
 
 
 def test_missing_columns_of_an_old_home_are_added(tmp_path: Path) -> None:
-    home, log = tmp_path / "home", play_log(tmp_path / "log", ROWS)
+    home, log = tmp_path / "home", play_log(tmp_path / "log", PLAY_ROWS)
     land(log, home)
     for file in (home / "landing" / "tracks").glob("dt=*/*.parquet"):
         pq.write_table(pq.read_table(file, partitioning=None).drop_columns(["audio_url"]), file)
@@ -261,7 +216,7 @@ def test_quarantine_keeps_row_reason_and_line(tmp_path: Path) -> None:
 
 
 def test_command_prints_counts_and_names_unreadable_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log = play_log(tmp_path / "log", ROWS[:3])
+    log = play_log(tmp_path / "log", PLAY_ROWS[:3])
     assert main([str(log), "--home", str(tmp_path / "home")]) == 0
     printed = capsys.readouterr().out
     assert "play_log: 8 rows of events and catalog read, 8 landed, 0 duplicate, 0 quarantined" in printed
@@ -292,10 +247,10 @@ def test_log_without_valid_rows_is_an_error_with_the_first_reason(
 
 
 def test_event_files_have_the_types_of_the_contract(tmp_path: Path) -> None:
-    land(play_log(tmp_path / "log", ROWS), tmp_path / "home")
+    land(play_log(tmp_path / "log", PLAY_ROWS), tmp_path / "home")
     for file in (tmp_path / "home" / "landing" / "listening_events").glob("dt=*/*.parquet"):
         assert pq.read_schema(file).equals(contract.LISTENING_EVENTS)
-    assert landed(tmp_path / "home").select(pl.col("scene").null_count()).item() == len(ROWS)
+    assert landed(tmp_path / "home").select(pl.col("scene").null_count()).item() == len(PLAY_ROWS)
 
 
 def test_media_paths_name_the_landed_folder_or_are_relative_to_the_media_root(tmp_path: Path) -> None:
