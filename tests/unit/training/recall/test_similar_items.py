@@ -21,9 +21,26 @@ from training.recall.realtime.channel import Realtime
 K = 5
 
 
+def fit_both(data, folder):
+    """A fitted channel of each kind that searches by vector."""
+    return {kind: kind.fit(data, kind.config("debug"), folder / kind.__name__) for kind in (Realtime, MultiInterest)}
+
+
+@pytest.fixture(scope="module")
+def channels(data, tmp_path_factory):
+    """Channels of the tiny world; tests do not change them."""
+    return fit_both(data, tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def described_channels(described_data, tmp_path_factory):
+    """Channels of the tiny world with lyrics and audio vectors; tests do not change them."""
+    return fit_both(described_data, tmp_path_factory.mktemp("described"))
+
+
 @pytest.mark.parametrize("kind", [Realtime, MultiInterest])
-def test_similar_items_are_nearest_by_vector(kind, data, tmp_path):
-    channel = kind.fit(data, kind.config("debug"), tmp_path)
+def test_similar_items_are_nearest_by_vector(kind, channels):
+    channel = channels[kind]
     for item in (2, 7, 30):
         with torch.no_grad():
             vector = {
@@ -38,8 +55,8 @@ def test_similar_items_are_nearest_by_vector(kind, data, tmp_path):
         np.testing.assert_allclose(found.scores_BK[0], [score[one] for one in best], atol=1e-5)
 
 
-def test_items_similar_to_several_are_nearest_to_their_mean_vector(data, tmp_path):
-    channel = Realtime.fit(data, Realtime.config("debug"), tmp_path)
+def test_items_similar_to_several_are_nearest_to_their_mean_vector(data, channels):
+    channel = channels[Realtime]
     seeds = np.array([2, 7, 30])
     with torch.no_grad():
         vector_VD = channel.network.vectors(torch.arange(len(data.vocabulary)))
@@ -65,8 +82,8 @@ def test_transitions_of_several_seeds_are_those_of_a_history(data, tmp_path):
     assert not TransitionNeighbors(channel).continue_playlist(seeds, "", K).items_BK.any()
 
 
-def test_content_neighbors_are_nearest_by_content_also_without_plays(described_data, data, tmp_path):
-    channel = Realtime.fit(described_data, Realtime.config("debug"), tmp_path)
+def test_content_neighbors_are_nearest_by_content_also_without_plays(described_data, described_channels, channels):
+    channel = described_channels[Realtime]
     row_VW = described_data.content.row_VW.astype(np.float32)
     row_VW *= described_data.content.has_descriptive_content_V[:, None]
     row_VW /= np.maximum(np.linalg.norm(row_VW, axis=1, keepdims=True), 1e-9)
@@ -84,14 +101,12 @@ def test_content_neighbors_are_nearest_by_content_also_without_plays(described_d
     assert set(everything.tolist()) == set(others) and np.isin(cold, everything).any()
     without = np.flatnonzero(~row_VW.any(axis=1) & described_data.catalog_V)[:1]
     assert not source.continue_playlist(without, "", K).items_BK.any()
-    assert "content" not in channel_sources(
-        {"realtime": Realtime.fit(data, Realtime.config("debug"), tmp_path / "off")}
-    )
+    assert "content" not in channel_sources({"realtime": channels[Realtime]})
 
 
 @pytest.mark.parametrize("kind", [Realtime, MultiInterest])
-def test_cold_items_are_not_similar_by_vector(kind, described_data, tmp_path):
-    channel = kind.fit(described_data, kind.config("debug"), tmp_path)
+def test_cold_items_are_not_similar_by_vector(kind, described_data, described_channels):
+    channel = described_channels[kind]
     cold = set(np.flatnonzero(channel.item_codes.is_cold_V.numpy() & described_data.catalog_V).tolist())
     assert cold and channel.resolved_config.index.cold_item_thresholds
     for item in channel.catalog.tolist():
