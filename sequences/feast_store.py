@@ -5,10 +5,13 @@ Independent of sequences.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sqlite3
+import sys
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from config import settings
@@ -99,14 +102,18 @@ def create_missing_tables(store: FeatureStore) -> None:
 
 
 def import_feast() -> Any:
-    """The `feast` module, imported without typeguard's instrumentation, which takes longer than the rest of the import.
+    """The `feast` module, without two parts that take longer than the rest of the import.
 
-    Has no effect if Feast is already imported.
+    These are typeguard's instrumentation and torch, which Feast needs for `to_tensor` only and imports there. Has no
+    effect if Feast is already imported.
     """
     import typeguard
 
     checked = typeguard.typechecked
     typeguard.typechecked = lambda target: target  # type: ignore[assignment]
+    wrapper: Any = ModuleType("feast.torch_wrapper")
+    wrapper.get_torch = lambda: importlib.import_module("torch")
+    sys.modules.setdefault(wrapper.__name__, wrapper)
     try:
         import feast
     finally:

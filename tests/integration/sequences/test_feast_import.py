@@ -1,0 +1,28 @@
+"""Feast is imported without torch, which it loads when a response becomes tensors."""
+
+import subprocess
+import sys
+
+from config import settings
+
+PROGRAM = """
+import sys
+from sequences.feast_store import import_feast
+import_feast()
+assert "torch" not in sys.modules
+from feast.online_response import OnlineResponse
+from feast.protos.feast.serving.ServingService_pb2 import GetOnlineFeaturesResponse
+from feast.protos.feast.types.Value_pb2 import Value
+response = GetOnlineFeaturesResponse()
+response.metadata.feature_names.val.append("plays")
+response.results.add(values=[Value(int64_val=3)])
+print(OnlineResponse(response).to_tensor()["plays"].tolist())
+"""
+
+
+def test_feast_is_imported_without_torch_until_it_is_needed():
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=settings.ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[3]"
