@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Collection
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -85,12 +86,17 @@ def closures(tree) -> dict[str, set[str]]:
 
 
 def changed_keys(tree: Path, unchanged: dict[str, str], modules: Collection[str]) -> set[str]:
-    """The producers whose key changes when `modules` change."""
+    """The producers whose key changes when `modules` change.
+
+    A file is read once, and not once for each producer that depends on it.
+    """
     sources = {tree / module: (tree / module).read_bytes() for module in modules}
     try:
         for path, source in sources.items():
             path.write_bytes(source + b"\n# changed\n")
-        return {name for name, modules in PRODUCERS.items() if code_hash(*modules, root=tree) != unchanged[name]}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "read_bytes", cache(Path.read_bytes))
+            return {name for name, modules in PRODUCERS.items() if code_hash(*modules, root=tree) != unchanged[name]}
     finally:
         for path, source in sources.items():
             path.write_bytes(source)
