@@ -172,7 +172,8 @@ _TASKS = (
         "Renders the dbt docs: every model, its columns, tests and lineage.",
         "The log ends with the reason. No other task depends on this one.",
         "dbt/target/static_index.html",
-        "dbt docs generate --project-dir dbt --static --no-compile",
+        # With other variables than the build, dbt would parse all files again.
+        "dbt docs generate --project-dir dbt --static --no-compile --vars \"{as_of: '$AS_OF'}\"",
         short="dbt docs: models, columns, tests, lineage",
     ),
     _validation_task("marts", "the published marts", "expectations on the marts, data docs"),

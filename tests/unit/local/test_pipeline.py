@@ -52,6 +52,12 @@ def test_parameters_are_single_words_of_a_command():
     assert build.command[-2:] == ["--vars", "{as_of: '2026-07-01'}"]
 
 
+def test_dbt_docs_have_the_variables_of_the_build_because_dbt_parses_all_files_again_for_others():
+    steps = {step.name: step.command for step in pipeline.feature_steps("2026-07-01", "small")}
+    assert steps["document_marts"][:3] == ["dbt", "docs", "generate"]
+    assert steps["document_marts"][-2:] == steps["build_marts"][-2:]
+
+
 def test_the_first_failed_step_ends_the_run_with_its_log_and_remedy(here, monkeypatch):
     bad = Step("bad", [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"], "fails", "Correct it.")
     never = Step("never", ["touch", str(here.home / "ran")], "must not run")
