@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from training.benchmarks import format_mean_std, summarize_seeds
 from training.benchmarks.light_gcn import LabeledPairs, LightGCN, LightGCNConfig, fit_light_gcn
-from training.engine import trainer
+from training.engine.threads import configure_threads
 
 PUBLISHED = {
     "kgcn": {"RippleNet": (0.780, 0.702), "KGCN": (0.796, 0.721)},
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """
     if options.seeds < 1:
         raise ValueError(f"--seeds {options.seeds} is too small; use at least 1")
-    trainer.configure_threads()
+    configure_threads()
     config = LightGCNConfig()
     triples = read_triples(options.folder / "kg.txt")
     result: dict[str, Any] = {"config": asdict(config), "seeds": options.seeds}

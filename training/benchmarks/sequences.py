@@ -24,8 +24,8 @@ from training.benchmarks import format_mean_std, summarize_seeds
 from training.benchmarks.sequence_dataset import Requests, SequenceDataset, read_attributes, read_sequences
 from training.data.recall_cases import iterate_chunks
 from training.data.user_batch import OfflineFeatures
-from training.engine import trainer
 from training.engine.config_io import change_config, field_paths, get_field, with_seed
+from training.engine.threads import configure_threads
 from training.recall.channel import RecallChannel
 from training.recall.registry import CHANNELS
 
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """
     if options.seeds < 1:
         raise ValueError(f"--seeds {options.seeds} is too small; use at least 1")
-    trainer.configure_threads()
+    configure_threads()
     channel = CHANNELS[options.channel]
     sequences = read_sequences(options.file, options.test)
     attributes = read_attributes(options.attributes, sequences.items) if options.attributes else None

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 
 from training.engine import distributed
 from training.engine.prefetch import DataWaitTimer, Prefetcher, StepBatchDataset
-from training.engine.process_memory import retain_freed_memory
+from training.engine.threads import configure_threads
 from training.engine.workspace import write_json
 
 LAST_CHECKPOINT_FILE, BEST_WEIGHTS_FILE, FIT_RECORD_FILE = "last.ckpt", "best.safetensors", "fit.json"
@@ -53,20 +53,6 @@ class FitRecord:
     value: float | None = None  # best validation value
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)  # step, value and mean loss of each validation
-
-
-def configure_threads() -> int:
-    """Set torch's thread count from `SEGUE_THREADS`, else `OMP_NUM_THREADS`, else all cores; retain freed memory.
-
-    Concurrent fits must share the cores: two fits with a thread per core each take several times as long.
-
-    Returns:
-        The number of threads.
-    """
-    threads = int(os.environ.get("SEGUE_THREADS") or os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
-    torch.set_num_threads(threads)
-    retain_freed_memory()
-    return threads
 
 
 def fit(

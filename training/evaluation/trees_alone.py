@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.user_batch import OfflineFeatures
-from training.engine import trainer
+from training.engine.threads import configure_threads
 from training.ranking import feature_cache
 from training.ranking.boosted_trees import BoostedTrees, lightgbm_parameters
 from training.ranking.case_batches import CaseBatch, CaseBatches
@@ -69,7 +69,7 @@ class TreesAlone:
         validation = validation.take(
             np.unique(np.linspace(0, max(len(validation) - 1, 0), VALIDATION_CASES).astype(np.int64))[: len(validation)]
         )
-        threads = trainer.configure_threads()
+        threads = configure_threads()
         parts = [_dense_features(ranker, offline, part, threads) for part in (train, validation)]
         trees = {}
         for task in ranker.tasks if tasks is None else tasks:

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 
 from training.benchmarks import knowledge_graph as benchmark
 from training.benchmarks.light_gcn import LabeledPairs, LightGCNConfig
-from training.engine import trainer
+from training.engine.threads import configure_threads
 from training.evaluation.baselines.listen_matrix import ListenMatrix
 from training.evaluation.baselines.tuned import BASELINES, FittedBaseline, describe_config
 from training.evaluation.metrics import ranking_metrics
@@ -72,7 +72,7 @@ class LastFMGraph(Dataset):
     def measure(self, cell: Cell, seed: int, folder: Path) -> CellResult:
         """Scores of the test pairs."""
         del folder  # takes minutes, no checkpoints
-        trainer.configure_threads()
+        configure_threads()
         pairs = benchmark.kgcn_pairs(self.folder, seed)
         if cell.name == LIGHT_GCN:
             triples = benchmark.read_triples(self.folder / "kg.txt")

@@ -24,6 +24,7 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.data.warm_start import warm_steps
 from training.engine import distributed, trainer
+from training.engine.threads import configure_threads
 from training.nn.warm_weights import copy_weights
 from training.ranking import feature_cache
 from training.ranking.boosted_trees import BoostedTrees
@@ -79,7 +80,7 @@ def fit_ranker(
     config, features = resolve_inputs(name, data, config, cases, offline.contract(service))
     training = config.training
     batches = CaseBatches(train_cases.newest_per_user(training.cases), offline, service, features)
-    threads = trainer.configure_threads()
+    threads = configure_threads()
     _load_dense_features(batches, data, config, offline.contract(service), threads)
     if config.trees.count and batches.dense_features is not None and distributed.is_rank0():
         label_R = batches.cases.labels_RT[:, 0]

@@ -157,8 +157,9 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         """Train, stop early by validation recall (or at the given step), then tune thresholds, blending and index."""
         # Imported here because serving loads channels without needing the training code.
         from training.engine import distributed, trainer
+        from training.engine.threads import configure_threads
 
-        trainer.configure_threads()
+        configure_threads()
         torch.manual_seed(config.seed)
         source = cls.build_data(data, config)
         items = config.items

@@ -22,8 +22,8 @@ from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
-from training.engine import trainer
 from training.engine.parallel_map import parallel_map
+from training.engine.threads import configure_threads
 from training.ranking.case_batches import load_profiles
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.schema_fields import further_profile_fields, load_track_statistics
@@ -49,7 +49,7 @@ def fit_listwise_head(
         NoTrainingExamples: no past request has a target among its candidates.
     """
     offline = OfflineFeatures(data)
-    threads = trainer.configure_threads()
+    threads = configure_threads()
     contract = offline.contract(TargetAttention.feature_service)
     features = RankingFeatures.from_vocabulary(
         data.vocabulary,

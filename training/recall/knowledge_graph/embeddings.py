@@ -17,7 +17,7 @@ from torch_geometric.nn import ComplEx, RotatE, TransE
 from torch_geometric.nn.kge import KGEModel
 from tqdm import tqdm
 
-from training.engine import trainer
+from training.engine.threads import configure_threads
 from training.recall.knowledge_graph.config import EmbeddingConfig
 from training.recall.knowledge_graph.graph import KnowledgeGraph
 
@@ -49,7 +49,7 @@ def fit_embedding(graph: KnowledgeGraph, config: EmbeddingConfig, seed: int) -> 
     node_N, triples_T3 = drop_single_edge_nodes(graph)
     if not config.epochs or len(triples_T3) < MIN_TRIPLES:
         return None
-    trainer.configure_threads()
+    configure_threads()
     order = np.random.default_rng(seed).permutation(len(triples_T3))
     held_out = min(config.max_held_out_triples, max(1, int(config.held_out_fraction * len(order))))
     test_T3, train_T3 = (torch.from_numpy(triples_T3[rows]) for rows in (order[:held_out], order[held_out:]))

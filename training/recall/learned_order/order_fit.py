@@ -13,7 +13,7 @@ import numpy as np
 from training.data.recall_cases import RecallCases, is_significant_gain, mean_per_user, recall_at_k
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch, load_user_batches
-from training.engine import trainer
+from training.engine.threads import configure_threads
 from training.recall.channel import Candidates
 from training.recall.learned_order.candidate_order import CandidateOrder, TreesConfig
 from training.recall.learned_order.order_examples import FeaturedChannel, build_examples
@@ -52,7 +52,7 @@ def fit_order(
         The order; None if no request has a target among its candidates.
     """
     examples = build_examples(channel, requests, data, kind, feature_names)
-    order = CandidateOrder.fit(examples, config, seed, trainer.configure_threads())
+    order = CandidateOrder.fit(examples, config, seed, configure_threads())
     return order, {
         "requests": len(requests),
         "requests_with_target": len(examples.count_Q),

@@ -1,0 +1,26 @@
+"""Number of threads of this process.
+
+Apart from the fitting loop, because importing Lightning takes longer than the work of most processes that need threads only.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from training.engine.process_memory import retain_freed_memory
+
+
+def configure_threads() -> int:
+    """Set torch's thread count from `SEGUE_THREADS`, else `OMP_NUM_THREADS`, else all cores; retain freed memory.
+
+    Concurrent fits must share the cores: two fits with a thread per core each take several times as long.
+
+    Returns:
+        The number of threads.
+    """
+    threads = int(os.environ.get("SEGUE_THREADS") or os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    torch.set_num_threads(threads)
+    retain_freed_memory()
+    return threads
