@@ -206,7 +206,7 @@ _TASKS = (
         "Registers entities, feature views and feature services with Feast.",
         "The log names the error in `feature_repo/`, or the online store is down: start it.",
         "data#features",
-        "feast -c feature_repo apply",
+        "python -m sequences.feast_command -c feature_repo apply",
         short="entities, feature views, feature services",
     ),
     Task(

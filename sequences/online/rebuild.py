@@ -113,8 +113,7 @@ def _remove_sqlite_file(path: Path) -> None:
 
 def _apply_features() -> None:
     """Run `feast apply`, which writes the registry and creates the tables."""
-    feast = Path(sys.executable).parent / "feast"
-    command = [str(feast), "-c", str(FEATURE_REPOSITORY), "apply"]
+    command = [sys.executable, "-m", "sequences.feast_command", "-c", str(FEATURE_REPOSITORY), "apply"]
     done = subprocess.run(
         command,
         env={**os.environ, **settings.tool_environment(settings.load_settings())},

@@ -58,6 +58,12 @@ def test_dbt_docs_have_the_variables_of_the_build_because_dbt_parses_all_files_a
     assert steps["document_marts"][-2:] == steps["build_marts"][-2:]
 
 
+def test_features_are_applied_by_the_command_that_imports_feast_without_instrumentation():
+    steps = {step.name: step.command for step in pipeline.feature_steps("2026-07-01", "small")}
+    apply = ["python", "-m", "sequences.feast_command", "-c", "feature_repo", "apply"]
+    assert steps["apply_features"] == apply
+
+
 def test_the_first_failed_step_ends_the_run_with_its_log_and_remedy(here, monkeypatch):
     bad = Step("bad", [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"], "fails", "Correct it.")
     never = Step("never", ["touch", str(here.home / "ran")], "must not run")

@@ -154,7 +154,7 @@ def test_setting_starts_ranks_of_a_command(marts: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr[-4000:]
         return done.stdout
 
-    run("local.environment", "feast", "-c", "feature_repo", "apply")
+    run("local.environment", "python", "-m", "sequences.feast_command", "-c", "feature_repo", "apply")
     channel = ("training.train", "channel", "realtime", "--recipe", "debug")
     assert run(*channel).count("realtime (held_out)") == 1
     assert run(*channel) == "unchanged: realtime (held_out)\n"
