@@ -44,7 +44,7 @@ def requests(count: int, candidates: int) -> tuple[np.ndarray, np.ndarray]:
     return context, random.normal(size=(count, candidates, FEATURES - USER_FEATURES)).astype(np.float32)
 
 
-@pytest.mark.parametrize("leaves", [4, 31, 80])
+@pytest.mark.parametrize("leaves", [4, 31, 63, 64])
 @pytest.mark.parametrize(("count", "candidates"), [(1, 300), (7, 5), (30, 200), (2, 0), (0, 4)])
 def test_scores_equal_lightgbm(count: int, candidates: int, leaves: int) -> None:
     booster, (context, features) = random_trees(num_leaves=leaves), requests(count, candidates)
@@ -84,6 +84,13 @@ def test_trees_with_missing_values_are_scored_by_lightgbm() -> None:
     assert scorer.nodes is None
     scores = scorer.predict(context, features)
     np.testing.assert_array_equal(scores, lightgbm_scores(booster, context, features))
+
+
+def test_trees_with_more_leaves_than_bits_are_scored_by_lightgbm() -> None:
+    booster, (context, features) = random_trees(2, num_leaves=65), requests(2, 50)
+    scorer = TreeScorer(booster)
+    assert scorer.nodes is None
+    np.testing.assert_array_equal(scorer.predict(context, features), lightgbm_scores(booster, context, features))
 
 
 def test_a_tree_of_one_leaf_is_constant() -> None:
