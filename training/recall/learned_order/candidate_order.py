@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import lightgbm
+
+    from training.nn.compiled_trees import TreeScorer
 
 FILE = "order.txt"
 LIGHTGBM_PARAMETERS: Mapping[str, Any] = {
@@ -116,10 +119,16 @@ class CandidateOrder:
         base_K = base_scores(len(item_K))
         score_K = base_K.copy()
         if C:
-            score_K[:C] += np.asarray(self.booster.predict(features_CF, raw_score=True, num_threads=1))
+            score_K[:C] += self._scorer.predict(np.zeros((1, 0), dtype=np.float32), features_CF[None])[0]
             score_K[C:] += min(score_K[:C].min() - base_K[C - 1], 0.0)
         order_K = np.argsort(-score_K, kind="stable")
         return item_K[order_K], score_K[order_K]
+
+    @cached_property
+    def _scorer(self) -> TreeScorer:
+        from training.nn.compiled_trees import TreeScorer  # here, like LightGBM
+
+        return TreeScorer(self.booster)
 
     def save(self, folder: Path) -> None:
         """Write a text file."""

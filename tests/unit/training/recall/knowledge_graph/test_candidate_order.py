@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,6 +123,8 @@ def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> 
     assert (np.diff(scores) <= 0).all()
     assert sorted(ordered[:count].tolist()) == items[:count].tolist(), "only candidates with features move"
     assert ordered[count:].tolist() == items[count:].tolist()
+    of_trees = np.asarray(order.booster.predict(features[:count], raw_score=True))
+    assert scores[:count].tolist() == sorted(base_scores(40)[:count] + of_trees, reverse=True)
     ranks = np.argsort(np.argsort(ordered[:count]))
     assert np.isin(ordered[: is_target[:count].sum()], items[:count][is_target[:count]]).mean() > 0.7
     assert len(set(ranks.tolist())) == count
@@ -189,7 +192,11 @@ def test_without_examples_or_gain_the_order_of_the_walk_is_used(
 
 
 class ReversingTrees:
-    """Trees that reverse the order of the walk."""
+    """Trees that reverse the order of the walk; of a kind that is not compiled."""
+
+    def dump_model(self) -> dict[str, Any]:
+        node = {"decision_type": "==", "missing_type": "None"}
+        return {"tree_info": [{"tree_structure": node}]}
 
     def predict(self, features_CF: np.ndarray, **_: object) -> np.ndarray:
         return -2 * base_scores(len(features_CF))
