@@ -60,7 +60,9 @@ class FeatureLog:
         self._thread.start()
 
     def is_sampled(self, request: Request) -> bool:
-        """Whether the request is sampled."""
+        """Whether the request is sampled; False once the log of this hour is full."""
+        if self._written >= self._max_bytes_per_hour and self._hour == self._now_us() // HOUR_US:
+            return False
         return zlib.crc32(request.request_id.encode()) < self._sampling_rate * (1 << 32)
 
     def write(

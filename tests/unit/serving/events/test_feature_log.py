@@ -72,6 +72,16 @@ def test_byte_limit_per_hour(tmp_path):
     assert [logged.request_id for logged in bench.written()] == [first.request_id, third.request_id]
 
 
+def test_requests_are_not_sampled_while_the_log_of_the_hour_is_full(tmp_path):
+    bench = Bench(tmp_path, max_bytes_per_hour=1)
+    request = bench.write()
+    bench.log.flush()
+    assert not bench.log.is_sampled(request)
+    bench.now += HOUR
+    assert bench.log.is_sampled(request)
+    bench.log.close()
+
+
 def test_old_days_are_removed(tmp_path):
     for day in ("2026-04-20", "2026-04-27"):
         (tmp_path / f"dt={day}").mkdir()
