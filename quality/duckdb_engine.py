@@ -55,6 +55,10 @@ class DuckDBEngine:
         """See `Engine`."""
         return self._connection.execute(query).fetchone()
 
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """See `Engine`."""
+        return self._connection.execute(query).fetchall()
+
     def has_rows(self, partition: Path) -> bool:
         """See `Engine`. Reads only the footers of the files."""
         row = self.first_row(

@@ -32,6 +32,9 @@ class Engine(Protocol):
     def first_row(self, query: str) -> tuple[Any, ...] | None:
         """First row of a query result; None if the result is empty."""
 
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """All rows of a query result."""
+
     def has_rows(self, partition: Path) -> bool:
         """Whether any Parquet file of a folder has a row."""
 

@@ -47,6 +47,10 @@ class SparkEngine:
         row = self._session.sql(query).first()
         return None if row is None else tuple(row)
 
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """See `Engine`."""
+        return [tuple(row) for row in self._session.sql(query).collect()]
+
     def has_rows(self, partition: Path) -> bool:
         """See `Engine`."""
         return not self._session.read.parquet(str(partition)).isEmpty()

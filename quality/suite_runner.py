@@ -6,6 +6,7 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import great_expectations as gx
@@ -17,6 +18,7 @@ from quality.checks import Check, build_check
 from quality.engine import Engine
 from quality.suites import Suite
 from quality.tables import Table
+from quality.validated_marts import ValidatedMart, ValidatedMarts, add_changes
 from storage import object_store, track_content
 
 LANDED_SUITE = "landed_listening_events"
@@ -102,9 +104,10 @@ def validate_landed(
     metrics = (
         table_metrics.historical_load_metrics()
         if landed.is_historical
-        else table_metrics.trailing_week_metrics(engine, landed.week)
+        else table_metrics.trailing_week_metrics(table_metrics.count_days(engine, landed.week.source))
     )
-    age_hours = None if landed.is_historical else table_metrics.hours_since_newest(engine, landed.table, as_of)
+    newest_us = table_metrics.newest_end(engine, landed.table.source)
+    age_hours = None if landed.is_historical else table_metrics.hours_since(newest_us, as_of)
     metrics.values |= {"hours_before_as_of": age_hours, "excluded_user_share": excluded.share}
     if excluded.users:
         metrics.notes.append(excluded.describe())
@@ -123,28 +126,65 @@ def validate_marts(
     engine = validator.engine
     is_historical = _is_historical(engine, home)
     marts = object_store.fetch_marts(home, are_changes_applied=False)
+    validated = ValidatedMarts(home.reports / "data_docs" / "marts" / "validated.json", as_of)
     results = []
     for name, suite in suites.MARTS.items():
         if only not in (None, name):
             continue
-        table = tables.mart_table(engine, marts, name, suite.newest)
-        if not is_historical:
-            table = tables.recent_rows(engine, table, {*_columns(suite), *suite.key, *_metric_columns(suite)})
+        rows = _read_mart(engine, marts, name, validated, is_historical)
         metrics = table_metrics.TableMetrics()
         if suite.has_time:
             metrics = (
                 table_metrics.historical_load_metrics()
                 if is_historical
-                else table_metrics.trailing_week_metrics(engine, table)
+                else table_metrics.trailing_week_metrics(rows.counts)
             )
-            age_hours = table_metrics.hours_since_newest(engine, table, as_of)
+            age_hours = table_metrics.hours_since(rows.newest_us, as_of)
             metrics.values |= {
                 "hours_before_as_of": age_hours,
                 "hours_before_as_of_if_daily": None if is_historical else age_hours,
             }
-        metrics.values["duplicate_keys"] = table_metrics.duplicate_keys(engine, table, suite.key)
-        results.append(validator.run(name, _frame(engine, table, suite, metrics), suite, metrics))
+        metrics.values["duplicate_keys"] = table_metrics.duplicate_keys(engine, rows.table, suite.key)
+        result = validator.run(name, _frame(engine, rows.table, suite, metrics), suite, metrics)
+        results.append(result)
+        if result.failed or is_historical:
+            validated.forget(name)
+        else:
+            validated.record(marts, name, rows.known, rows.newest_us, rows.counts)
+    validated.save()
     return results
+
+
+@dataclass(frozen=True)
+class _MartRows:
+    """The rows of a mart to validate, and what metrics over time are computed from."""
+
+    table: Table
+    known: ValidatedMart | None  # the version whose changes these rows are; None: they are all recent rows
+    newest_us: int | None
+    counts: table_metrics.DayCounts
+
+
+def _read_mart(engine: Engine, marts: Path, name: str, validated: ValidatedMarts, is_historical: bool) -> _MartRows:
+    suite = suites.MARTS[name]
+    table = tables.mart_table(engine, marts, name, suite.newest)
+    columns = {*_columns(suite), *suite.key, *_metric_columns(suite)}
+    changes = None if is_historical else validated.find_changes(marts, name)
+    if changes is not None:
+        known, files = changes
+        state: tuple[int | None, table_metrics.DayCounts] | None = (None, {})
+        if suite.has_time:
+            state = add_changes(engine, known, files)
+        if state is not None:
+            return _MartRows(tables.changed_rows(engine, table, files, columns), known, *state)
+    if not is_historical:
+        table = tables.recent_rows(engine, table, columns)
+    newest_us: int | None = None
+    counts: table_metrics.DayCounts = {}
+    if suite.has_time:
+        newest_us = table_metrics.newest_end(engine, table.source)
+        counts = {} if is_historical else table_metrics.count_days(engine, table.source)
+    return _MartRows(table, None, newest_us, counts)
 
 
 def validate_content(

@@ -77,7 +77,7 @@ def row_count(low: int, high: int | None = None) -> Expectation:
 
 
 def unique_key() -> Expectation:
-    """No two rows have the same key, and no key contains a null: of the rows that `tables.recent_rows` selects."""
+    """No two rows have the same key, and no key contains a null: of the rows that are validated."""
     return between("table_duplicate_keys", 0, 0)
 
 

@@ -7,8 +7,10 @@ validated row as `table_<name>`. A metric that cannot be computed is null, which
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from typing import Any
 
 from quality.engine import Engine
 from quality.tables import Table
@@ -16,30 +18,14 @@ from quality.tables import Table
 MIN_WEEK_EVENTS = 10_000
 """Minimum number of events in the trailing week for volume and drift to be computed."""
 TIME_COLUMNS = ("ended_at", "action", "played_ms")
-"""Columns that `hours_since_newest` and `trailing_week_metrics` read."""
+"""Columns that `newest_end` and `count_days` read."""
+WEEK_DAYS = 7
 LENGTH_BIN_MS = 30_000
 MAX_LENGTH_BIN = 20
 """Last bin of play lengths; it also holds all longer plays (10 minutes and more)."""
 
-_DAYS = """
-with numbered as (select *, floor({epoch_micros} / 86400000000) as day from {source}),
-newest as (select max(day) as newest_day from numbered),
-days as (select *, day = newest_day as is_newest from numbered cross join newest where day >= newest_day - 7)
-"""
-_TOTAL_VARIATION = """
-, bins as (
-    select
-        {value} as bin,
-        count(*) filter (where is_newest) as today,
-        count(*) filter (where not is_newest) as before
-    from days
-    where {rows}
-    group by 1
-)
-select sum(abs(bins.today / sums.today - bins.before / sums.before)) / 2
-from bins
-cross join (select nullif(sum(today), 0) as today, nullif(sum(before), 0) as before from bins) as sums
-"""
+DayCounts = dict[tuple[int, str | None, int | None], int]
+"""(day since 1970, action, bin of the play length) ▸ number of events."""
 
 
 @dataclass
@@ -61,16 +47,34 @@ def duplicate_keys(engine: Engine, table: Table, key: tuple[str, ...]) -> float:
     )
 
 
-def hours_since_newest(engine: Engine, table: Table, as_of: date) -> float | None:
+def newest_end(engine: Engine, source: str) -> int | None:
+    """The newest `ended_at` of a relation in µs since 1970; None without rows."""
+    row = engine.first_row(f"select {engine.epoch_micros('max(ended_at)')} from {source}")  # noqa: S608
+    return None if row is None or row[0] is None else int(row[0])
+
+
+def hours_since(newest_us: int | None, as_of: date) -> float | None:
     """Hours from the newest `ended_at` to `as_of`; negative if an event ended later; None for an empty table."""
-    row = engine.first_row(f"select {engine.epoch_micros('max(ended_at)')} from {table.source}")  # noqa: S608
-    if row is None or row[0] is None:
+    if newest_us is None:
         return None
     limit_s = (datetime.combine(as_of, time()) - datetime(1970, 1, 1)).total_seconds()
-    return float(limit_s - row[0] / 1e6) / 3600
+    return float(limit_s - newest_us / 1e6) / 3600
 
 
-def trailing_week_metrics(engine: Engine, table: Table) -> TableMetrics:
+def count_days(engine: Engine, source: str, rows: str = "count(*)") -> DayCounts:
+    """Number of events of a relation by day, action and play length; `rows` is the aggregate that counts them."""
+    length = f"least(floor(played_ms / {LENGTH_BIN_MS}), {MAX_LENGTH_BIN})"
+    day = f"floor({engine.epoch_micros('ended_at')} / 86400000000)"
+    counted = engine.rows(
+        f"select {day} as day, action, {length} as length, {rows} from {source} where ended_at is not null group by 1, 2, 3"  # noqa: S608
+    )
+    return {
+        (int(day), action, None if length_bin is None else int(length_bin)): int(count)
+        for day, action, length_bin, count in counted
+    }
+
+
+def trailing_week_metrics(counts: DayCounts) -> TableMetrics:
     """Metrics that compare the newest day with the seven days before it.
 
     `volume_ratio` is the number of events of the day divided by the daily mean of the week. `action_drift` and
@@ -78,21 +82,32 @@ def trailing_week_metrics(engine: Engine, table: Table) -> TableMetrics:
     lengths in bins of 30 s.
     """
     metrics = TableMetrics({"volume_ratio": None, "action_drift": None, "length_drift": None})
-    days = _DAYS.format(source=table.source, epoch_micros=engine.epoch_micros("ended_at"))
-    before, today = (
-        _number(engine, f"{days} select count(*) from days where is_newest = {newest}")  # noqa: S608
-        for newest in (False, True)
-    )
+    newest = max((day for (day, _, _), count in counts.items() if count), default=0)
+    actions: tuple[Counter[Any], Counter[Any]] = (Counter(), Counter())  # of the week and of the newest day
+    lengths: tuple[Counter[Any], Counter[Any]] = (Counter(), Counter())
+    for (day, action, length), count in counts.items():
+        if day >= newest - WEEK_DAYS:
+            actions[day == newest][action] += count
+            if action == "play":
+                lengths[day == newest][length] += count
+    before, today = (counter.total() for counter in actions)
     if before < MIN_WEEK_EVENTS:
         metrics.notes.append(
             f"volume and drift: not enough data ({before:,.0f} events in the trailing week, {MIN_WEEK_EVENTS:,} needed)"
         )
         return metrics
-    metrics.values["volume_ratio"] = today / (before / 7)
-    length = f"least(floor(played_ms / {LENGTH_BIN_MS}), {MAX_LENGTH_BIN})"
-    for name, value, rows in (("action_drift", "action", "true"), ("length_drift", length, "action = 'play'")):
-        metrics.values[name] = _number(engine, days + _TOTAL_VARIATION.format(value=value, rows=rows))
+    metrics.values["volume_ratio"] = today / (before / WEEK_DAYS)
+    metrics.values["action_drift"] = _total_variation(*actions)
+    metrics.values["length_drift"] = _total_variation(*lengths)
     return metrics
+
+
+def _total_variation(first: Counter[Any], second: Counter[Any]) -> float:
+    """Distance of two distributions; 0 if one is empty."""
+    if not first.total() or not second.total():
+        return 0.0
+    shares = (first[key] / first.total() - second[key] / second.total() for key in first.keys() | second.keys())
+    return sum(map(abs, shares)) / 2
 
 
 def historical_load_metrics() -> TableMetrics:

@@ -84,6 +84,8 @@ def all_changes(files: Sequence[Path]) -> str:
 
 def inserted_rows(files: Sequence[Path]) -> str:
     """SQL relation of the inserted rows that no later change has deleted."""
+    if len(files) == 1:
+        return f"(select * exclude (is_deleted) from {all_changes(files)} where not is_deleted)"  # noqa: S608
     changes = "read_parquet([{}], filename = true)".format(", ".join(f"'{file}'" for file in files))
     # Names of files sort by version: a build with an earlier clock publishes the mart whole.
     return (

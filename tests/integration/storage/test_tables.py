@@ -121,8 +121,8 @@ def test_validation_and_console_pages_are_equal(at: dict[str, settings.Settings]
         landed = find_landed_events(engine, here.landing)
         metrics.append(
             (
-                table_metrics.hours_since_newest(engine, landed.table, AS_OF),
-                table_metrics.trailing_week_metrics(engine, landed.week),
+                table_metrics.newest_end(engine, landed.table.source),
+                table_metrics.count_days(engine, landed.week.source),
             )
         )
         engine.close()

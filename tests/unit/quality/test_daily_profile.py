@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from quality.daily_profile import OTHER, profile_marts, total_variation
+from storage.mart_changes import apply_changes
 
 AS_OF = date(2026, 6, 30)
 # 200 rows a day from 1 May to 29 June; from 23 June on, half of the plays are skips, and scenes are missing on the last day.
@@ -75,6 +77,46 @@ def test_the_profile_is_json_without_values_of_single_rows(tmp_path: Path) -> No
     duckdb.sql(rare).write_parquet(str(tmp_path / "events.parquet"))
     text = json.dumps(profile_marts(tmp_path, {"events": "known_at"}, AS_OF))
     assert "secret" not in text and OTHER in text and "NaN" not in text
+
+
+def _publish(marts: Path, rows: str) -> None:
+    marts.mkdir()
+    duckdb.sql(rows).write_parquet(str(marts / "events.parquet"))
+    table = pq.read_table(marts / "events.parquet")
+    pq.write_table(table.replace_schema_metadata({b"version": b"1"}), marts / "events.parquet")
+
+
+def test_changes_are_added_to_the_counts_of_the_last_profile(tmp_path: Path) -> None:
+    """Bins stay the same, so the profile is that of all rows: text values, ranges and ids that are not profiled."""
+    marts, state, times = tmp_path / "marts", tmp_path / "counts.json", {"events": "known_at"}
+    is_new, is_changed = "known_at >= '2026-06-28'", "known_at::date = '2026-06-20' and user_id < 'user 150'"
+    _publish(marts, f"select * from ({EVENTS}) where not {is_new}")
+    profile_marts(marts, times, AS_OF - timedelta(days=2), state)
+    folder = marts / "changes" / "events"
+    folder.mkdir(parents=True)
+    rows = f"""
+        select *, false as is_deleted from ({EVENTS}) where {is_new}
+        union all select * replace ('skip' as action), false from ({EVENTS}) where {is_changed}
+        union all select *, true from ({EVENTS}) where {is_changed} order by user_id, known_at
+    """
+    duckdb.sql(f"copy ({rows}) to '{folder}/1-2.parquet' (format parquet, kv_metadata {{key: 'user_id,known_at'}})")
+    found = profile_marts(marts, times, AS_OF, state)
+    apply_changes(marts)
+    assert duckdb.sql(f"from '{marts}/events.parquet' where {is_changed} and action = 'play'").fetchone() is None
+    expected = profile_marts(marts, times, AS_OF)
+    assert found == expected
+    assert profile_marts(marts, times, AS_OF, state) == expected, "nothing was published since"
+
+
+def test_bins_are_chosen_again_after_a_week(tmp_path: Path) -> None:
+    marts, state, times = tmp_path / "marts", tmp_path / "counts.json", {"events": "known_at"}
+    _publish(marts, EVENTS)
+    profile_marts(marts, times, AS_OF, state)
+    (marts / "events.parquet").rename(tmp_path / "moved.parquet")
+    content = pq.read_table(tmp_path / "moved.parquet")
+    pq.write_table(content.slice(0, 10), marts / "events.parquet")  # with the same version
+    rows = [profile_marts(marts, times, AS_OF + timedelta(days=day), state)["tables"][0]["rows"] for day in (6, 7)]
+    assert rows == [60 * 200, 10]
 
 
 def test_an_empty_mart_has_no_days(tmp_path: Path) -> None:
