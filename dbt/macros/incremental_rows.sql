@@ -13,7 +13,10 @@
         true
     {%- else -%}
         (
-            (
+            {%- if part_time %}
+            {{ is_recent(time, has_parts=true) }} and
+            {%- endif %}
+            ((
                 exists (
                     select 1 from {{ state_table("int_changed_users") }} as changed
                     where
@@ -34,7 +37,7 @@
             {%- endif %}
             {%- for first, end in moved %}
             or ({{ part_time }} >= timestamp '{{ first }}' and {{ part_time }} < timestamp '{{ end }}')
-            {%- endfor %}
+            {%- endfor %})
         )
     {%- endif -%}
 {%- endmacro %}
@@ -52,10 +55,24 @@
         (
             {{ time }} >= {{ first_changed_day() }}
             {%- for first, end in moved %}
-            or ({{ time }} >= timestamp '{{ first }}' - interval 1 day and {{ time }} < timestamp '{{ end }}')
+            or ({{ time }} >= timestamp '{{ first }}' - interval 1 day and {{ time }} < timestamp '{{ end }}' + interval 1 day)
             {%- endfor %}
         )
     {%- endif -%}
+{%- endmacro %}
+
+{# Order of the rows in a build from all events, so that later builds, which read the newest days and append to them, do not
+   read older row groups. #}
+{% macro order_by_time(time) -%}
+    {{ adapter.dispatch("order_by_time", "segue")(time) }}
+{%- endmacro %}
+
+{% macro default__order_by_time(time) -%}
+    {{ "order by " ~ time if not is_incremental() }}
+{%- endmacro %}
+
+{# Spark copies all rows that stay. #}
+{% macro spark__order_by_time(time) -%}
 {%- endmacro %}
 
 {# True if a track has changed. #}

@@ -16,6 +16,13 @@ changes as (
 
 {% else %}
 
+files as (
+
+    select {{ landed_file("file") }} as landed_file
+    from {{ list_landed_files("listening_events") }}
+
+),
+
 -- Events of files that the last build did not contain.
 arrived as (
 
@@ -33,7 +40,7 @@ removed as (
         user_id,
         {{ first_dependent_day() }} as from_date
     from {{ state_table("int_events_deduplicated") }}
-    where landed_file not in (select landed_file from {{ ref("stg_listening_events") }})
+    where landed_file not in (select landed_file from files)
 
 ),
 
@@ -62,7 +69,7 @@ changes as (
     from {{ state_table("int_excluded_user_days") }}
     where exists (
         select 1 from {{ state_table("built_files") }}
-        where landed_file not in (select landed_file from {{ ref("stg_listening_events") }})
+        where landed_file not in (select landed_file from files)
     )
 
     union all

@@ -151,3 +151,4 @@ ordered as (
 )
 
 select * from ordered
+{{ order_by_time("ended_at") }}

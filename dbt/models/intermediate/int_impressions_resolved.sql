@@ -89,3 +89,4 @@ resolved as (
 )
 
 select * from resolved
+{{ order_by_time("outcome_at") }}

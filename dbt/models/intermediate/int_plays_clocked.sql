@@ -166,3 +166,4 @@ final as (
 )
 
 select * from final
+{{ order_by_time("ended_at") }}

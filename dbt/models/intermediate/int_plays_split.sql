@@ -15,13 +15,16 @@ cuts as (
 
 ),
 
+-- No play is counted if all users are split at the same time.
 counts as (
 
     select
-        user_id,
+        plays.user_id,
         count(*) as plays
     from plays
-    group by user_id
+    cross join cuts
+    where cuts.split = 'user_time'
+    group by plays.user_id
 
 ),
 
@@ -31,7 +34,7 @@ shares as (
         plays.*,
         plays.play_number / counts.plays as share
     from plays
-    inner join counts on plays.user_id = counts.user_id
+    left join counts on plays.user_id = counts.user_id
 
 ),
 

@@ -31,18 +31,31 @@ all_tracks as (
 
 ),
 
+-- Nothing is estimated, and no play is read, if all lengths are known.
+unknown as (
+
+    select all_tracks.track_id
+    from all_tracks
+    left join tracks on all_tracks.track_id = tracks.track_id
+    where tracks.duration_ms is null
+    order by all_tracks.track_id
+    limit 1
+
+),
+
 -- Unknown lengths are estimated by a high percentile of the played durations, because most plays stop before the end
 -- and a few continue after it. Only the train part is used. Ranks by window function can spill to disk; a quantile
 -- aggregate would keep every play in memory.
 ranked as (
 
     select
-        track_id,
-        played_ms,
-        row_number() over (partition by track_id order by played_ms) as play_rank,
-        count(*) over (partition by track_id) as plays
+        plays.track_id,
+        plays.played_ms,
+        row_number() over (partition by plays.track_id order by plays.played_ms) as play_rank,
+        count(*) over (partition by plays.track_id) as plays
     from plays
-    where part = 'train' and played_ms is not null
+    cross join unknown
+    where plays.part = 'train' and plays.played_ms is not null
 
 ),
 

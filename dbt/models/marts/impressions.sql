@@ -50,11 +50,13 @@ cuts as (
 own_cuts as (
 
     select
-        user_id,
-        min(request_at) filter (where part = 'validation') as validation_from,
-        min(request_at) filter (where part = 'test') as test_from
+        plays.user_id,
+        min(plays.request_at) filter (where plays.part = 'validation') as validation_from,
+        min(plays.request_at) filter (where plays.part = 'test') as test_from
     from plays
-    group by user_id
+    cross join cuts
+    where cuts.split = 'user_time'
+    group by plays.user_id
 
 ),
 
@@ -92,3 +94,4 @@ final as (
 )
 
 select * from final
+{{ order_by_time("shown_at") }}

@@ -16,7 +16,15 @@ plays as (
 
     select * from {{ ref("plays") }}
     {% if is_incremental() %}
-    where session_id not in (select session_id from {{ this }})
+    -- All plays of a session, also those before the first changed day.
+    where
+        session_id in (
+            select recent.session_id
+            from {{ ref("plays") }} as recent
+            where
+                {{ is_recent("recent.ended_at", has_parts=true) }}
+                and recent.session_id not in (select stored.session_id from {{ this }} as stored)
+        )
     {% endif %}
 
 ),
@@ -37,3 +45,4 @@ final as (
 )
 
 select * from final
+{{ order_by_time("ended_at") }}

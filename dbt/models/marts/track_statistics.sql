@@ -94,3 +94,4 @@ final as (
 )
 
 select * from final
+{{ order_by_time("known_at") }}

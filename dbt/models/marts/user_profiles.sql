@@ -31,7 +31,7 @@ plays as (
 
 ),
 
--- Of all plays, also those before the first changed day.
+-- Of all plays, also those before the first changed day, but only of pairs that are counted.
 first_plays_of_tracks as (
 
     select
@@ -41,7 +41,7 @@ first_plays_of_tracks as (
     from {{ ref("plays") }}
     where
         event_id not in (select event_id from left_out)
-        and {{ "user_id in (select user_id from plays)" if is_incremental() else "true" }}
+        and {{ "(user_id, track_id) in (select user_id, track_id from plays)" if is_incremental() else "true" }}
     group by user_id, track_id
 
 ),
@@ -56,7 +56,7 @@ first_plays_of_artists as (
     where
         artist_id is not null
         and event_id not in (select event_id from left_out)
-        and {{ "user_id in (select user_id from plays)" if is_incremental() else "true" }}
+        and {{ "(user_id, artist_id) in (select user_id, artist_id from plays)" if is_incremental() else "true" }}
     group by user_id, artist_id
 
 ),
@@ -129,3 +129,4 @@ final as (
 )
 
 select * from final
+{{ order_by_time("known_at") }}
