@@ -102,10 +102,10 @@ def trailing_week_metrics(counts: DayCounts) -> TableMetrics:
     return metrics
 
 
-def _total_variation(first: Counter[Any], second: Counter[Any]) -> float:
-    """Distance of two distributions; 0 if one is empty."""
+def _total_variation(first: Counter[Any], second: Counter[Any]) -> float | None:
+    """Distance of two distributions; None if one is empty."""
     if not first.total() or not second.total():
-        return 0.0
+        return None
     shares = (first[key] / first.total() - second[key] / second.total() for key in first.keys() | second.keys())
     return sum(map(abs, shares)) / 2
 
