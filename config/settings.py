@@ -193,6 +193,11 @@ class Settings:
         return self.home / "airflow"
 
     @property
+    def airflow_passwords(self) -> Path:
+        """JSON file from which Airflow's simple auth manager reads user and password, readable by its owner only."""
+        return self.airflow / "passwords.json"
+
+    @property
     def mlflow(self) -> Path:
         """MLflow's database and artifacts."""
         return self.home / "mlflow"

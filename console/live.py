@@ -20,7 +20,9 @@ QUANTILE = 0.95
 ANSWERED = "answered"  # outcome of a request without an error
 
 SERVED, LATENCY, REJECTED = "segue_recommend_requests_total", "segue_recommend_seconds_bucket", "segue_refused_total"
-EVENTS, WAITING, LAG = "segue_events_total", "segue_unpushed_reports", "segue_broker_oldest_message_seconds"
+EVENTS, WAITING, LAG = "segue_events_total", "segue_unpushed_reports", "segue_broker_oldest_seconds"
+SKIPPED = {"segue_skipped_total": "part", "segue_cut_off_total": "channel"}
+"""Counter of requests that were answered without a part → label with the name of the part."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Totals:
     events: float = 0
     waiting_reports: float = 0  # logged reports that are not in the online store
     lag_s: float = 0  # age of the oldest message that no consumer has processed; 0 without a broker
+    skipped: Mapping[str, float] = field(default_factory=dict)  # part → requests that were answered without it
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Sample:
     events_per_s: float
     waiting_reports: float
     lag_s: float
+    requests: float = 0
+    skipped: Mapping[str, float] = field(default_factory=dict)  # part → requests that were answered without it
 
 
 def read_totals(text: str, time_s: float) -> Totals:
@@ -59,12 +64,18 @@ def read_totals(text: str, time_s: float) -> Totals:
     """
     sums: dict[str, float] = defaultdict(float)
     buckets: dict[float, float] = defaultdict(float)
+    skipped: dict[str, float] = defaultdict(float)
+    lag_s = 0.0
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == LATENCY:
                 buckets[float(sample.labels["le"])] += sample.value
             elif sample.name == SERVED:
                 sums["answers" if sample.labels["outcome"] == ANSWERED else "errors"] += sample.value
+            elif sample.name in SKIPPED:
+                skipped[sample.labels[SKIPPED[sample.name]]] += sample.value
+            elif sample.name == LAG:  # by partition; consumers on Redis report all partitions, also those of others
+                lag_s = max(lag_s, sample.value)
             else:
                 sums[sample.name] += sample.value
     return Totals(
@@ -74,7 +85,8 @@ def read_totals(text: str, time_s: float) -> Totals:
         buckets=dict(buckets),
         events=sums[EVENTS],
         waiting_reports=sums[WAITING],
-        lag_s=sums[LAG],
+        lag_s=lag_s,
+        skipped=dict(skipped),
     )
 
 
@@ -95,6 +107,12 @@ def compare_totals(earlier: Totals, later: Totals) -> Sample:
         events_per_s=(later.events - earlier.events) / seconds,
         waiting_reports=later.waiting_reports,
         lag_s=later.lag_s,
+        requests=requests,
+        skipped={
+            part: count - earlier.skipped.get(part, 0.0)
+            for part, count in later.skipped.items()
+            if count > earlier.skipped.get(part, 0.0)
+        },
     )
 
 

@@ -116,9 +116,18 @@ class Report:
             return ""
 
 
+EVALUATION = Report(
+    "Evaluation",
+    "reports/evaluation.html",
+    "channels, fusion, rankers and slate against heuristic baselines, with plots",
+    "make run",
+    "reports/evaluation.json",
+    summarize_evaluation,
+)
+"""Written at the end of each run of the pipeline, whether its release passes the gate or not."""
+
 REPORTS = (
-    Report("Evaluation", "reports/evaluation.html", "channels, fusion, rankers and slate against heuristic baselines, with plots",
-           "make run", "reports/evaluation.json", summarize_evaluation),
+    EVALUATION,
     Report("Data quality", "reports/data_quality.json", "rows, nulls and distributions of every mart by day, against the week before",
            "make run", "reports/data_quality.json", summarize_quality, "/quality"),
     Report("Data docs, landed", "reports/data_docs/landed/outcome.html", "expectations on landed events, and their results",

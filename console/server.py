@@ -6,8 +6,10 @@ private. With an operator's password, everything but `/livez` requires it; witho
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import re
 import signal
 import sys
 from dataclasses import replace
@@ -26,16 +28,18 @@ from config.settings import (
     load_settings,
 )
 from console.actions import ACTIONS, WITHOUT_RELEASE, InvalidActionError, Outcome, read_actions, run_action
+from console.dag_runs import AirflowUnavailableError, read_dag_runs
 from console.data_page import render_data_page
+from console.degraded import find_degraded_parts
 from console.experiments_page import render_comparison_page, render_experiments_page
 from console.history_page import render_history_page
 from console.index_page import render_index, render_release
 from console.live import INTERVAL_S, MetricsSampler
 from console.mlflow_runs import runs_url
 from console.quality_page import render_quality_page, render_table_page
-from console.recommender import read_degraded_parts, read_services
+from console.recommender import read_services
 from console.releases import list_releases
-from console.reports import render_missing_report, render_report
+from console.reports import EVALUATION, render_missing_report, render_report
 from console.templates import render
 from web.basic_authentication import CHALLENGE, is_operator
 
@@ -60,6 +64,11 @@ class Handler(SimpleHTTPRequestHandler):
     ) -> None:
         self.settings, self._password, self._sampler = settings, password, sampler
         super().__init__(*arguments, directory=str(settings.home))  # type: ignore[arg-type]
+
+    def handle(self) -> None:
+        """Answer the requests of a connection; a browser that leaves a page closes it before it has the answer."""
+        with contextlib.suppress(ConnectionError):
+            super().handle()
 
     def do_GET(self) -> None:
         """Respond with a page or a file."""
@@ -121,19 +130,17 @@ class Handler(SimpleHTTPRequestHandler):
         """Send a generated page or an error; False if the path is a public file."""
         if self._reject(has_body):
             return True
-        if self.path == "/livez":
+        path, _, query = self.path.partition("?")
+        if path == "/livez":
             self._send(200, "", has_body=False)
             return True
-        if self.path == "/live.json":
-            self._send(200, json.dumps(self._live_state()), has_body, "application/json")
+        if path == "/live.json":
+            self._send_live_state(query, has_body)
             return True
-        if (asset := STATIC / self.path.removeprefix("/static/")).parent == STATIC and asset.suffix in STATIC_TYPES:
-            if asset.is_file():
-                self._send(200, asset.read_text(encoding="utf-8"), has_body, STATIC_TYPES[asset.suffix])
-            else:
-                self.send_error(404)
+        if (asset := STATIC / path.removeprefix("/static/")).parent == STATIC and asset.suffix in STATIC_TYPES:
+            self._send_asset(asset, has_body)
             return True
-        if self.path == "/mlflow":
+        if path == "/mlflow":
             self._redirect(runs_url(self._settings_for_client()))
             return True
         page = self._render()
@@ -155,12 +162,14 @@ class Handler(SimpleHTTPRequestHandler):
         _, *parts = path.split("/")
         if parts == ["live"]:
             return render("live.html", charts=LIVE_CHARTS, interval_s=f"{INTERVAL_S:.0f}")
+        if parts == ["runs"]:
+            return self._render_runs()
         if parts == ["history"]:
             return render_history_page(self.settings)
         if len(parts) == 2 and parts[0] == "actions" and parts[1] in ACTIONS:
             return self._render_action(parts[1], dict(parse_qsl(query)))
         if parts == [""]:
-            return render_index(self._settings_for_client(), read_degraded_parts(self.settings))
+            return render_index(self._settings_for_client(), self._degraded_parts())
         if parts == ["data"]:
             return render_data_page(self.settings)
         if parts == ["experiments"]:
@@ -190,16 +199,49 @@ class Handler(SimpleHTTPRequestHandler):
             actions=read_actions(self.settings),
         )
 
-    def _live_state(self) -> dict[str, Any]:
+    def _send_live_state(self, query: str, has_body: bool) -> None:
+        since = dict(parse_qsl(query)).get("since", "0")
+        if re.fullmatch(r"\d{1,12}(\.\d{1,9})?", since):
+            self._send(200, json.dumps(self._live_state(float(since))), has_body, "application/json")
+        else:
+            self.send_error(400, explain="since is a time in seconds since 1970, such as time_s of a sample")
+
+    def _send_asset(self, asset: Path, has_body: bool) -> None:
+        if asset.is_file():
+            self._send(200, asset.read_text(encoding="utf-8"), has_body, STATIC_TYPES[asset.suffix])
+        else:
+            self.send_error(404)
+
+    def _live_state(self, since_s: float) -> dict[str, Any]:
+        """State of the header, and the live samples after a time."""
+        samples = self._samples()
         releases = list_releases(self.settings)
         active = releases[0] if releases and releases[0].is_active else None
         return {
             "services": read_services(self.settings),
             "release": active.release_id if active else None,
-            "released_at": active.manifest.get("released_at") if active else None,
-            "degraded": read_degraded_parts(self.settings),
-            "samples": self._sampler.samples() if self._sampler else [],
+            "evaluated_at": EVALUATION.modified_at(self.settings).isoformat()
+            if EVALUATION.exists(self.settings)
+            else None,
+            "degraded": self._degraded_parts(),
+            "last": samples[-1] if samples else None,
+            "samples": [sample for sample in samples if sample["time_s"] > since_s],
         }
+
+    def _samples(self) -> list[dict[str, Any]]:
+        return self._sampler.samples() if self._sampler else []
+
+    def _degraded_parts(self) -> list[dict[str, str]]:
+        return find_degraded_parts(self.settings, self._samples())
+
+    def _render_runs(self) -> str:
+        airflow_url = f"http://{self._settings_for_client().host}:{self.settings.airflow_port}"
+        try:
+            return render(
+                "runs.html", airflow_url=airflow_url, runs=read_dag_runs(self.settings, airflow_url), problem=""
+            )
+        except AirflowUnavailableError as error:
+            return render("runs.html", airflow_url=airflow_url, runs=[], problem=str(error))
 
     def _settings_for_client(self) -> Settings:
         """Settings with the host that the client used: in a container the server listens on 0.0.0.0."""

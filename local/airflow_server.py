@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from pathlib import Path
 
 from config.settings import ROOT, Settings, load_settings
 from local.environment import environment as tool_environment
@@ -16,14 +15,9 @@ from local.environment import environment as tool_environment
 USER = "segue"
 
 
-def passwords_file(settings: Settings) -> Path:
-    """File from which the simple auth manager reads passwords, readable by its owner only."""
-    return settings.airflow / "passwords.json"
-
-
 def load_or_create_password(settings: Settings) -> str:
     """Password of the admin, created on the first call."""
-    path = passwords_file(settings)
+    path = settings.airflow_passwords
     if not path.exists():
         settings.airflow.mkdir(parents=True, exist_ok=True, mode=0o700)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -57,7 +51,7 @@ def environment(settings: Settings) -> dict[str, str]:
         # every training before them, longer than the default of ten minutes (apache/airflow#53713)
         "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "86400",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(settings)),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settings.airflow_passwords),
         "AIRFLOW__API__HOST": settings.host,
         "AIRFLOW__API__PORT": str(settings.airflow_port),
         "AIRFLOW__API__BASE_URL": url,

@@ -95,7 +95,7 @@ def format_addresses(settings: Settings) -> str:
     }
     addresses = {
         "Airflow": f"{host}:{settings.airflow_port}",
-        "  login": f"{airflow_server.USER}, password in {airflow_server.passwords_file(settings)}",
+        "  login": f"{airflow_server.USER}, password in {settings.airflow_passwords}",
         "Listening page": f"{host}:{settings.recommender_port}",
         "  API page": f"{host}:{settings.recommender_port}/docs",
         "MLflow": runs_url(settings),

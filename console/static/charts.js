@@ -52,13 +52,19 @@
     return minutes < 90 ? `${Math.round(minutes)} min` : minutes < 2880 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1440)} days`;
   }
 
+  const KEPT_S = 3600;
+  let samples = [];
+
   async function poll() {
     const header = document.getElementById("live-header");
     try {
-      const response = await fetch("/live.json");
+      // Only the page with live charts needs earlier samples, and each of them once.
+      const isLive = document.querySelector(".chart[data-live]") !== null;
+      const since = samples.at(-1)?.time_s ?? (isLive ? 0 : Math.floor(Date.now() / 1000));
+      const response = await fetch(`/live.json?since=${since}`);
       if (!response.ok) throw new Error(String(response.status));
       const state = await response.json();
-      const last = state.samples.at(-1);
+      const last = state.last;
       const show = (key, text, bad = false) => {
         const element = header.querySelector(`[data-value="${key}"]`);
         element.textContent = text;
@@ -70,16 +76,22 @@
       show("requests", last ? `${last.requests_per_s.toFixed(1)}/s` : "–");
       show("p95", last?.p95_ms == null ? "–" : `${last.p95_ms.toFixed(0)} ms`);
       show("errors", last?.error_share == null ? "–" : `${(last.error_share * 100).toFixed(1)} %`, last?.error_share > 0.01);
-      show("lag", last ? (last.lag_s > 0 ? `${last.lag_s.toFixed(0)} s` : `${last.waiting_reports} waiting`) : "–", last?.waiting_reports > 100);
-      show("run", state.released_at ? `${age(state.released_at)} ago` : "never");
+      show("lag", last ? (last.waiting_reports > 0 ? `${last.waiting_reports} reports` : `${last.lag_s.toFixed(0)} s`) : "–", last?.waiting_reports > 100 || last?.lag_s > 30);
+      show("run", state.evaluated_at ? `${age(state.evaluated_at)} ago` : "never");
       show("degraded", state.degraded.length ? state.degraded.map((part) => part.part).join(", ") : "nothing", state.degraded.length > 0);
-      drawLive(state.samples);
+      if (isLive) {
+        samples = [...samples, ...state.samples].filter((sample) => sample.time_s > Date.now() / 1000 - KEPT_S);
+        if (samples.length) drawLive(samples);
+      }
     } catch (error) {
       header.querySelector('[data-value="services"]').textContent = `console does not answer (${error.message})`;
     }
     setTimeout(poll, POLL_MS);
   }
 
-  addEventListener("DOMContentLoaded", () => { drawAll(); poll(); });
+  // On a phone the places scroll sideways.
+  const showPlace = () => document.querySelector("#live-header [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
+  addEventListener("DOMContentLoaded", () => { showPlace(); drawAll(); poll(); });
   addEventListener("resize", drawAll);
 })();

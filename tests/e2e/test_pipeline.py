@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from config import settings
-from local import airflow_server, run, services
+from local import run, services
 from local.ports import free_port
 from tests.e2e import listening_evening, listening_page
 from tests.support import browser, documented_commands, screenshots
@@ -115,7 +115,7 @@ def test_nothing_in_the_home_is_accessible_for_other_users(here):
         f"{path.stat().st_mode:o} {path.relative_to(here.home)}" for path in paths if path.stat().st_mode & 0o027
     ]
     assert open_paths == []
-    assert airflow_server.passwords_file(here).stat().st_mode & 0o077 == 0
+    assert here.airflow_passwords.stat().st_mode & 0o077 == 0
 
 
 def test_a_block_affects_the_next_response(here):

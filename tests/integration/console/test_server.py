@@ -10,6 +10,7 @@ import sys
 import threading
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -202,6 +203,7 @@ def test_pages_are_accessible_on_a_phone(console, scheme):
             *(
                 "/",
                 "/live",
+                "/runs",
                 "/history",
                 "/data",
                 "/quality",
@@ -253,12 +255,22 @@ def test_the_server_ends_on_sigterm(tmp_path):
 def test_live_values_and_charts_are_served_to_the_operator_only(here):
     console_home.write_reports(here)
     with console_home.serve_console(here, "p" * 20) as url:
-        for path in ("/live", "/live.json", "/history", "/static/charts.js", "/actions/roll_back"):
+        for path in (
+            "/live",
+            "/live.json?since=1795876549.5",
+            "/runs",
+            "/history",
+            "/static/charts.js",
+            "/actions/roll_back",
+        ):
             assert httpx.get(url + path).status_code == 401
             assert httpx.get(url + path, auth=("segue", "p" * 20)).status_code == 200
         state = httpx.get(f"{url}/live.json", auth=("segue", "p" * 20)).json()
         assert state["release"] == "second"
         assert state["services"] == {"Airflow": False, "recommender": False, "MLflow": False}
+        assert state["evaluated_at"].startswith(datetime.now(UTC).date().isoformat())
+        assert [part["part"] for part in state["degraded"]] == ["marts", "release"]
+        assert httpx.get(f"{url}/live.json?since=now", auth=("segue", "p" * 20)).status_code == 400
         assert httpx.get(f"{url}/static/..%2fserver.py", auth=("segue", "p" * 20)).status_code == 404
 
 

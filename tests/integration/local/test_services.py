@@ -37,7 +37,7 @@ def test_a_taken_port_is_reported_with_its_setting_before_anything_starts(here):
 
 def test_the_password_is_random_persistent_and_private(here):
     password = airflow_server.load_or_create_password(here)
-    path = airflow_server.passwords_file(here)
+    path = here.airflow_passwords
     assert len(password) >= 12
     assert airflow_server.load_or_create_password(here) == password
     assert json.loads(path.read_text()) == {"segue": password}

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from config import settings
 from console import live
 from console.live import MetricsSampler, Sample, Totals, compare_totals, histogram_quantile, read_totals
+from sequences.streaming.metrics import ConsumerMetrics
 from serving.observability.metrics import Metrics
 
 
@@ -38,11 +39,32 @@ def test_the_metrics_of_the_recommender_are_read():
     assert (totals.buckets[0.01], totals.buckets[0.025], totals.buckets[math.inf]) == (0, 3, 3)
 
 
+def test_the_event_lag_is_the_largest_of_all_partitions_as_consumers_name_it():
+    registry = CollectorRegistry()
+    oldest = ConsumerMetrics(registry).oldest_message_seconds
+    oldest.labels("0").set(4)
+    oldest.labels("1").set(9)
+    assert read_totals(generate_latest(registry).decode() * 2, 100.0).lag_s == 9, "two consumers report all partitions"
+
+
+def test_answers_without_a_channel_are_counted_by_channel():
+    def used(metrics, late):
+        answer(metrics, 10)
+        metrics.skipped.labels("ranker").inc(2)
+        metrics.cut_off.labels("realtime", "late").inc(late)
+        metrics.cut_off.labels("realtime", "busy").inc()
+
+    earlier, later = (read_totals(page(lambda metrics, late=late: used(metrics, late)), late) for late in (1, 5))
+    assert later.skipped == {"ranker": 2, "realtime": 6}
+    sample = compare_totals(earlier, later)
+    assert (sample.requests, sample.skipped) == (0, {"realtime": 4})
+
+
 def test_rates_count_only_what_happened_between_two_readings():
     earlier = Totals(100.0, answers=10, errors=1, buckets={0.1: 4, 0.2: 10}, events=3)
     later = Totals(105.0, answers=18, errors=3, buckets={0.1: 8, 0.2: 18}, events=13, waiting_reports=2, lag_s=1.5)
     sample = compare_totals(earlier, later)
-    assert sample == Sample(105.0, 2.0, pytest.approx(190.0), 0.2, 2.0, 2, 1.5)
+    assert sample == Sample(105.0, 2.0, pytest.approx(190.0), 0.2, 2.0, 2, 1.5, 10)
 
 
 def test_a_restart_starts_at_zero_and_an_idle_recommender_has_no_latency():

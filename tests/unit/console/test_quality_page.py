@@ -24,7 +24,7 @@ def test_marts_are_listed_with_freshness_change_and_columns_that_moved(here):
     assert '<a href="/quality/events">events</a>' in page and "4,000 rows" in page
     assert '<span class="bad">-75%</span>' in page, "50 rows after seven days of 200"
     assert '<span class="bad">1</span> of 2' in page
-    assert '<td class="number">2.0</td>' in page, "hours from the newest row to the end of the day"
+    assert '<td class="number">2.0 h</td>' in page, "hours from the newest row to the end of the day"
     assert "Without rows: exposures." in page
 
 

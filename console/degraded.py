@@ -1,0 +1,76 @@
+"""Degraded parts: those that the recommender reports, parts left out of recent answers, missing marts, an old release."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from config.settings import Settings
+from console.recommender import read_degraded_parts
+from console.releases import Release, list_releases
+from storage import object_store
+
+RECENT_S = 300.0
+MIN_SKIPPED_SHARE = 0.01  # of the recent requests, as in the alert SeguePartFails
+MAX_RELEASE_AGE_DAYS = 4  # as in the alert SegueReleaseOld
+
+
+def find_degraded_parts(settings: Settings, samples: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, str]]:
+    """Degraded parts, each with `part`, `why` and the technical cause `error`; empty if everything works.
+
+    Args:
+        settings: Address of the recommender, and home of marts and releases.
+        samples: Live samples of the recommender's metrics, see `console.live`.
+    """
+    reported = [
+        {"part": part["part"], "why": part["why"], "error": part.get("error", "")}
+        for part in read_degraded_parts(settings)
+    ]
+    active = next((release for release in list_releases(settings) if release.is_active), None)
+    found = [
+        *skipped_parts(samples, time.time()),
+        *(missing_marts(active, settings) if active else []),
+        *(old_release(active, datetime.now(UTC)) if active else []),
+    ]
+    names = {part["part"] for part in reported}
+    return [*reported, *(part for part in found if part["part"] not in names)]
+
+
+def skipped_parts(samples: Sequence[Mapping[str, Any]], now_s: float) -> list[dict[str, str]]:
+    """Channels and other parts that answers of the last five minutes lack."""
+    recent = [sample for sample in samples if sample["time_s"] > now_s - RECENT_S]
+    requests = sum(sample["requests"] for sample in recent)
+    skipped: Counter[str] = Counter()
+    for sample in recent:
+        skipped.update(sample["skipped"])
+    return [
+        {
+            "part": part,
+            "why": f"left out of {count:,.0f} of {requests:,.0f} answers of the last five minutes",
+            "error": "",
+        }
+        for part, count in skipped.most_common()
+        if count >= MIN_SKIPPED_SHARE * requests
+    ]
+
+
+def missing_marts(release: Release, settings: Settings) -> list[dict[str, str]]:
+    """Marts that the release was trained on and that are no longer published."""
+    published = {file.stem for file in object_store.list_files(settings.marts, "*.parquet")}
+    missing = sorted(set(release.manifest.get("marts", {})) - published)
+    why = f"missing: {', '.join(missing)}; run the DAG build_features"
+    return [{"part": "marts", "why": why, "error": ""}] if missing else []
+
+
+def old_release(release: Release, now: datetime) -> list[dict[str, str]]:
+    """The release in service, if newer events than the last four days' are not in its models."""
+    try:
+        as_of = datetime.fromisoformat(str(release.manifest["as_of"])).replace(tzinfo=UTC)
+    except (KeyError, ValueError):
+        return []
+    days = (now - as_of).days
+    why = f"the release in service knows events before {as_of.date()}, {days} days ago; see the runs"
+    return [{"part": "release", "why": why, "error": ""}] if days > MAX_RELEASE_AGE_DAYS else []
