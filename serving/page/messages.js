@@ -23,6 +23,9 @@ export const localeOf = (language) => (language === "zh" ? "zh-Hans" : "en");
 
 export const format = (text, parameters) => text.replace(/\{(\w+)\}/g, (_, name) => parameters[name]);
 
+// A text with a number; in English one has a form of its own (`<key>_1`).
+export const formatCount = (texts, key, count) => format((count === 1 && texts[`${key}_1`]) || texts[key], { count });
+
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 export const facetName = (facet, texts) => texts.facets[facet] || facet;
@@ -39,7 +42,7 @@ export function clock(ms) {
 export function summary(tracks, texts) {
   const minutes = Math.round(tracks.reduce((sum, track) => sum + (track.duration_ms || 0), 0) / 60_000);
   const hours = Math.floor(minutes / 60);
-  const count = format(texts.songCount, { count: tracks.length });
+  const count = formatCount(texts, "songCount", tracks.length);
   if (!minutes) return count;
   return `${count} · ${hours ? format(texts.hoursMinutes, { hours, minutes: minutes % 60 }) : format(texts.minutes, { minutes })}`;
 }

@@ -55,7 +55,7 @@ function Row({ track, place, shown, isPlaying, note, onPlay, onWhy }) {
     </button>
     <div class="what">
       <p class="title">${title}</p>
-      <p class="sub"><${Artists} track=${track} />${note && html`<span class="note"> · ${note}</span>`}</p>
+      <p class="sub"><${Artists} track=${track} />${note && html`<span class="note"><span class="dot"> · </span>${note}</span>`}</p>
     </div>
     <span class="time">${track.duration_ms ? clock(track.duration_ms) : ""}</span>
     <${LikeButton} track=${track} shown=${shown} />

@@ -2,7 +2,7 @@
 import { createContext } from "preact";
 import { useContext, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "../api.js";
-import { format } from "../messages.js";
+import { format, formatCount } from "../messages.js";
 import { Engine } from "./engine.js";
 import { useTaste } from "./taste.js";
 
@@ -50,7 +50,7 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
   const onTasteChange = () => {
     setVersion((one) => one + 1);
     setExclusions((one) => one + 1);
-    if (isRadio()) refill(texts.changed).catch(onError);
+    if (isRadio()) refill("changed").catch(onError);
   };
   const tasteControl = useTaste({ userId, texts, toast, onError, onChange: onTasteChange });
   Object.assign(latest.current, { queue, library, language, discovery, isPrivate: tasteControl.taste.private_session !== null });
@@ -81,7 +81,8 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     if (kind === "radio" && entries.length - place <= 3) refill().catch(onError);
   }
 
-  // Requests radio tracks that follow from what was played and liked, and shows them in place of the earlier ones.
+  // Requests radio tracks that follow from what was played and liked, and shows them in place of the earlier ones. `why`: key of
+  // the text that announces them.
   async function refill(why = "") {
     const requested = (latest.current.requested || 0) + 1;
     latest.current.requested = requested;
@@ -102,7 +103,7 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     const next = [...chosen, ...added.filter((entry) => !listed.has(entry.track.track_id) && entry.track.track_id !== now?.track.track_id)];
     change({ past, current: now, upcoming: next });
     const count = next.filter((entry) => entry.isNew).length;
-    if (why) setNote(count ? format(why, { count }) : texts.unchanged);
+    if (why) setNote(count ? formatCount(texts, why, count) : texts.unchanged);
   }
 
   const isRadio = () => latest.current.queue.current?.kind === "radio";
@@ -123,8 +124,8 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     const { current: now, upcoming: then } = latest.current.queue;
     if (!now && then.length) play(then[0], then.slice(1));
   }
-  engine.onEnd = (playedMs) => advance(playedMs, texts.changedAfterPlay).catch(onError);
-  const next = () => advance(engine.playedMs, texts.changedAfterSkip).catch(onError);
+  engine.onEnd = (playedMs) => advance(playedMs, "changedAfterPlay").catch(onError);
+  const next = () => advance(engine.playedMs, "changedAfterSkip").catch(onError);
 
   function previous() {
     const { past, current, upcoming } = latest.current.queue;
@@ -156,7 +157,7 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     }
     setVersion((one) => one + 1);
     if (EXCLUDING.has(action) || EXCLUDING.has(FORWARD[action])) setExclusions((one) => one + 1);
-    if (isRadio() && action in REVERSE) refill(action === "like" ? texts.changedAfterLike : texts.changed).catch(onError);
+    if (isRadio() && action in REVERSE) refill(action === "like" ? "changedAfterLike" : "changed").catch(onError);
   }
 
   // Hides a track or blocks an artist, with a toast to undo it.
@@ -178,7 +179,7 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     setDiscovery: (value) => {
       latest.current.discovery = value;
       setDiscovery(value);
-      if (isRadio()) refill(texts.changed).catch(onError);
+      if (isRadio()) refill("changed").catch(onError);
     },
     isVisible: (track) =>
       !has("disliked", "track", track.track_id) && !has("blocked", "track", track.track_id) &&

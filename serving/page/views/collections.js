@@ -2,9 +2,10 @@
 import { useEffect, useState } from "preact/hooks";
 import * as api from "../api.js";
 import { html } from "../html.js";
-import { format, sentence, summary } from "../messages.js";
+import { formatCount, sentence, summary } from "../messages.js";
 import { Cover, Mosaic, hueOf } from "../parts/cover.js";
 import { Icon } from "../parts/icons.js";
+import { LoadingTiles } from "../parts/loading.js";
 import { Rows } from "../parts/rows.js";
 import { Tile } from "../parts/tiles.js";
 import { useSession } from "../playback/session.js";
@@ -54,7 +55,8 @@ export function Collections({ kind }) {
   }, [kind, language, userId]);
   return html`<div><h1>${kind === "playlist" ? texts.playlists : texts.videos}</h1>
     ${answer && !answer.items.length && html`<p class="hint">${texts.noneHere}</p>`}
-    ${answer && html`<ul class=${`tiles is-grid ${kind === "mlog" ? "are-wide" : ""}`}><${CollectionTiles} answer=${answer} kind=${kind} /></ul>`}
+    <ul class=${`tiles is-grid ${kind === "mlog" ? "are-wide" : ""}`} aria-busy=${!answer}>
+      ${answer ? html`<${CollectionTiles} answer=${answer} kind=${kind} />` : html`<${LoadingTiles} isWide=${kind === "mlog"} />`}</ul>
   </div>`;
 }
 
@@ -96,7 +98,7 @@ export function Collection({ kind, id, onWhy }) {
       </div>
     </header>
     <${Rows} tracks=${collection.tracks} shownOf=${() => ({ context_id: `${kind}:${id}`, scene: SCENES[kind] })} onPlay=${(place) => play(collection, place)} />
-    ${more?.items.length > 0 && html`<h2>${texts.goesOn}</h2><p class="hint">${format(texts.goesOnHint, { count: more.items.length })}</p>
+    ${more?.items.length > 0 && html`<h2>${texts.goesOn}</h2><p class="hint">${formatCount(texts, "goesOnHint", more.items.length)}</p>
       <${Rows} tracks=${more.items} onWhy=${onWhy} shownOf=${(position) => ({ request_id: more.request_id, position, scene: "continuation" })}
         onPlay=${(place) => playList(more.items, place, (position) => ({ request_id: more.request_id, position, scene: "continuation" }))} />`}
   </div>`;

@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import * as api from "../api.js";
 import { html } from "../html.js";
 import { dayName, timeOfDay } from "../messages.js";
+import { LoadingRows } from "../parts/loading.js";
 import { Rows } from "../parts/rows.js";
 import { useSession } from "../playback/session.js";
 
@@ -29,6 +30,7 @@ export function History({ onWhy }) {
   const days = state ? byDay(state.events, language) : [];
   const noteOf = (event) => `${timeOfDay(event.ended_at / 1000, language)} · ${texts.behaviours[event.behaviour]}`;
   return html`<div><h1>${texts.history}</h1>
+    ${!state && html`<${LoadingRows} />`}
     ${state && !days.length && html`<p class="empty">${texts.nothingYet}</p>`}
     ${days.map(([day, events]) => html`<section key=${day}><h2>${day}</h2><${Rows} tracks=${events} noteOf=${noteOf} onWhy=${onWhy} /></section>`)}
   </div>`;

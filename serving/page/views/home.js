@@ -5,6 +5,7 @@ import { html } from "../html.js";
 import { format, summary } from "../messages.js";
 import { Mosaic, hueOf } from "../parts/cover.js";
 import { Icon } from "../parts/icons.js";
+import { LoadingRows } from "../parts/loading.js";
 import { Rows } from "../parts/rows.js";
 import { Shelf, Tile } from "../parts/tiles.js";
 import { RADIO, useSession } from "../playback/session.js";
@@ -105,7 +106,7 @@ export function Home({ daily, onWhy }) {
   }, [userId, language, exclusions]);
   return html`<div class="home">
     <h1 class="greeting">${greeting(texts)}</h1>
-    ${answer ? html`<${Daily} answer=${answer} onWhy=${onWhy} />` : html`<div class="daily is-loading" aria-busy="true"></div>`}
+    ${answer ? html`<${Daily} answer=${answer} onWhy=${onWhy} />` : html`<div class="daily is-loading" aria-busy="true"><div class="hero"><span class="cover"></span></div><${LoadingRows} count=${SHOWN} /></div>`}
     ${repeat.length > 1 && html`<${Shelf} id="repeat" title=${texts.onRepeat}>
       <${TrackTiles} tracks=${repeat.map((one) => one.track)} sub=${(place) => repeat[place].track.artists[0]} /></${Shelf}>`}
     ${because?.items.length > 0 && html`<${Shelf} id="because" title=${format(texts.becauseYouLike, { title: seed.title })}

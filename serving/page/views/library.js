@@ -1,7 +1,8 @@
 // Liked and saved tracks, and what is hidden, with buttons that take it back.
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
+import * as api from "../api.js";
 import { html } from "../html.js";
-import { format } from "../messages.js";
+import { formatCount } from "../messages.js";
 import { Cover } from "../parts/cover.js";
 import { Icon } from "../parts/icons.js";
 import { Rows } from "../parts/rows.js";
@@ -23,6 +24,24 @@ function Hidden() {
   </ul>`;
 }
 
+const MORE_SHOWN = 10;
+const MAX_SEEDS = 100;
+
+// Songs that continue a list of songs, as the service continues a playlist.
+function MoreLikeThese({ tracks, onWhy }) {
+  const { userId, language, texts, onError } = useSession();
+  const [more, setMore] = useState(null);
+  const seeds = tracks.slice(0, MAX_SEEDS).map((track) => track.track_id);
+  useEffect(() => {
+    let isCurrent = true;
+    api.continuation(seeds, "", userId, language, MORE_SHOWN).then((found) => isCurrent && setMore(found), onError);
+    return () => (isCurrent = false);
+  }, [seeds.join(), language]);
+  if (!more?.items.length) return null;
+  const shownOf = (position) => ({ request_id: more.request_id, position, scene: "continuation" });
+  return html`<h2>${texts.moreLikeThese}</h2><${Rows} tracks=${more.items} shownOf=${shownOf} onWhy=${onWhy} />`;
+}
+
 export function Library({ onWhy }) {
   const { library, texts } = useSession();
   const [tab, setTab] = useState("liked");
@@ -39,7 +58,7 @@ export function Library({ onWhy }) {
       ${tabs.map(([name, title, count]) => html`<button type="button" key=${name} aria-pressed=${tab === name} onClick=${() => setTab(name)}>${title} <span class="count">${count}</span></button>`)}
     </div>
     ${tab === "hidden" ? html`<${Hidden} />`
-      : tracks.length ? html`<p class="hint">${format(texts.songCount, { count: tracks.length })}</p><${Rows} tracks=${tracks} onWhy=${onWhy} />`
+      : tracks.length ? html`<p class="hint">${formatCount(texts, "songCount", tracks.length)}</p><${Rows} tracks=${tracks} onWhy=${onWhy} /><${MoreLikeThese} key=${tab} tracks=${tracks} onWhy=${onWhy} />`
       : html`<p class="empty">${tab === "liked" ? texts.nothingLiked : texts.nothingSaved}</p>`}
   </div>`;
 }

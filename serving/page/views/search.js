@@ -5,6 +5,7 @@ import { html } from "../html.js";
 import { facetName } from "../messages.js";
 import { Cover } from "../parts/cover.js";
 import { Icon } from "../parts/icons.js";
+import { LoadingRows } from "../parts/loading.js";
 import { Rows } from "../parts/rows.js";
 import { useSession } from "../playback/session.js";
 import { address } from "../route.js";
@@ -59,6 +60,7 @@ export function Search({ query = "", onWhy }) {
     <${SearchField} value=${text} onInput=${setText} texts=${texts} isFocused=${true} />
     ${!text.trim() && html`<h2>${texts.moods}</h2><ul class="moods">
       ${MOODS.map((mood) => html`<li key=${mood}><button type="button" style=${`--hue:${(MOODS.indexOf(mood) * 47) % 360}`} onClick=${() => setText(facetName(mood, texts))}>${facetName(mood, texts)}</button></li>`)}</ul>`}
+    ${!found && text.trim() && html`<${LoadingRows} />`}
     ${found && !found.length && html`<p class="empty">${texts.nothingFound}</p>`}
     ${artists.length > 0 && html`<h2>${texts.artists}</h2><ul class="artist-chips">
       ${artists.map((artist) => html`<li key=${artist.id}><a href=${address("artist", artist.id, artist.name)}><${Cover} track=${artist.track} />${artist.name}</a></li>`)}</ul>`}

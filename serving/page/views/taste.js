@@ -1,7 +1,7 @@
 // What shapes the recommendations: interests, what does not count, and private sessions.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
-import { dayName, format, interestName, timeOfDay } from "../messages.js";
+import { dayName, format, formatCount, interestName, timeOfDay } from "../messages.js";
 import { Cover, hueOf, Mosaic } from "../parts/cover.js";
 import { Icon } from "../parts/icons.js";
 import { useSession } from "../playback/session.js";
@@ -74,7 +74,7 @@ function LeftOut() {
       return html`<li key=${`${one.target_type}:${one.target_id}`}>
         ${one.tracks.length ? html`<${Cover} track=${one.tracks[0]} />` : html`<span class="avatar"><${Icon} name="leave" /></span>`}
         <div class="what"><p class="title">${nameOf(one)}</p>
-          <p class="sub">${texts[one.target_type]} · ${format(texts.songCount, { count: one.track_count })} · ${since}</p></div>
+          <p class="sub">${texts[one.target_type]} · ${formatCount(texts, "songCount", one.track_count)} · ${since}</p></div>
         <button type="button" class="pill" aria-label=${`${texts.countAgain}: ${nameOf(one)}`} onClick=${() => countAgain(one.action, one.target_type, one.target_id, nameOf(one))}>${texts.countAgain}</button>
       </li>`;
     })}

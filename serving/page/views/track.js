@@ -5,6 +5,7 @@ import { html } from "../html.js";
 import { facetName, format, summary } from "../messages.js";
 import { Cover, hueOf } from "../parts/cover.js";
 import { Icon } from "../parts/icons.js";
+import { LoadingRows } from "../parts/loading.js";
 import { Artists, LikeButton, Rows } from "../parts/rows.js";
 import { useSession } from "../playback/session.js";
 import { address } from "../route.js";
@@ -65,7 +66,8 @@ export function TrackPage({ trackId, onWhy }) {
   const shownOf = (position) => ({ request_id: answer.request_id, position, scene: "similar" });
   return html`<div>
     ${track && html`<${TrackHero} track=${track}><a class="pill" href=${address("path", trackId)}><${Icon} name="path" />${texts.pathFrom}</a></${TrackHero}>`}
-    ${answer && html`<h2>${texts.scenes.similar}</h2>${answer.items.length ? html`<${Rows} tracks=${answer.items} shownOf=${shownOf} onWhy=${onWhy} />` : html`<p class="empty">${texts.noneHere}</p>`}`}
+    <h2>${texts.scenes.similar}</h2>
+    ${!answer ? html`<${LoadingRows} />` : answer.items.length ? html`<${Rows} tracks=${answer.items} shownOf=${shownOf} onWhy=${onWhy} />` : html`<p class="empty">${texts.noneHere}</p>`}
   </div>`;
 }
 
@@ -87,6 +89,7 @@ export function PathPage({ from, to, onWhy }) {
     ${!to && html`<${SearchField} value=${text} onInput=${setText} texts=${texts} />
       ${found && html`<ul class="found">${found.filter((one) => one.track_id !== from).map((one) => html`<li key=${one.track_id}>
         <a href=${address("path", from, one.track_id)} onClick=${() => remember([one])}><${Cover} track=${one} /><span class="what"><span class="title">${one.title}</span><span class="sub">${one.artists.join(", ")}</span></span></a></li>`)}</ul>`}`}
+    ${to && !answer && html`<${LoadingRows} />`}
     ${answer && html`<div class="buttons"><button type="button" class="pill main" onClick=${() => playList(answer.items, 0, shownOf)}><${Icon} name="play" />${texts.play}</button>
       <a class="pill" href=${address("path", from)}>${texts.otherEnd}</a><span class="hint">${summary(answer.items, texts)}</span></div>
       <${Rows} tracks=${answer.items} shownOf=${shownOf} onWhy=${onWhy} />`}
@@ -94,7 +97,7 @@ export function PathPage({ from, to, onWhy }) {
 }
 
 export function ArtistPage({ artistId, name, onWhy }) {
-  const { userId, language, texts, has, block, reverse } = useSession();
+  const { userId, language, texts, has, block, reverse, playList } = useSession();
   const found = useAnswer(() => api.search(name, language, userId, 50), [name, language]);
   const tracks = (found || []).filter((track) => (track.artist_ids || []).includes(artistId));
   const isBlocked = has("blocked", "artist", artistId);
@@ -103,9 +106,10 @@ export function ArtistPage({ artistId, name, onWhy }) {
     <header class="hero" style=${`--hue:${hueOf(tracks[0])}`}><${Cover} track=${tracks[0] || { track_id: artistId }} class="is-artist" />
       <div class="hero-text"><p class="hint">${texts.artist}</p><h1>${name}</h1>
         ${tracks.length > 0 && html`<p class="hint">${summary(tracks, texts)}</p>`}
-        <div class="buttons"><button type="button" class="pill" aria-pressed=${isBlocked} onClick=${() => (isBlocked ? reverse("block", entry) : block(artistId, name, {}))}>
+        <div class="buttons">${tracks.length > 0 && !isBlocked && html`<button type="button" class="pill main" onClick=${() => playList(tracks, 0, () => ({}))}><${Icon} name="play" />${texts.play}</button>`}
+          <button type="button" class="pill" aria-pressed=${isBlocked} onClick=${() => (isBlocked ? reverse("block", entry) : block(artistId, name, {}))}>
           <${Icon} name="hide" />${isBlocked ? texts.unblock : format(texts.block, { artist: name })}</button></div></div></header>
     ${isBlocked ? html`<p class="empty">${format(texts.blockedToast, { name })}</p>`
-      : found && (tracks.length ? html`<h2>${texts.songs}</h2><${Rows} tracks=${tracks} onWhy=${onWhy} />` : html`<p class="empty">${texts.noneHere}</p>`)}
+      : !found ? html`<${LoadingRows} />` : (tracks.length ? html`<h2>${texts.songs}</h2><${Rows} tracks=${tracks} onWhy=${onWhy} />` : html`<p class="empty">${texts.noneHere}</p>`)}
   </div>`;
 }

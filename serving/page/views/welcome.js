@@ -5,9 +5,11 @@ import { html } from "../html.js";
 import { format, interestName } from "../messages.js";
 import { Cover, Mosaic } from "../parts/cover.js";
 import { Icon } from "../parts/icons.js";
+import { LoadingTiles } from "../parts/loading.js";
 import { SearchField, useSearch } from "./search.js";
 
 const REQUIRED_SONGS = 3;
+const SHOWN_SONGS = 12;
 const SHOWN_LISTENERS = 8;
 const byNumber = new Intl.Collator(undefined, { numeric: true }).compare;
 
@@ -28,7 +30,8 @@ function NewListener({ language, texts, onStart, onError }) {
     <p class="hint">${texts.pick}</p>
     <${SearchField} value=${text} onInput=${setText} texts=${texts} />
     <ul class="picks">
-      ${(found || []).slice(0, 12).map((track) => html`<li key=${track.track_id}><button type="button" aria-pressed=${isPicked(track)} onClick=${() => toggle(track)}>
+      ${!found && html`<${LoadingTiles} />`}
+      ${(found || []).slice(0, SHOWN_SONGS).map((track) => html`<li key=${track.track_id}><button type="button" aria-pressed=${isPicked(track)} onClick=${() => toggle(track)}>
         <${Cover} track=${track} /><span class="tick"><${Icon} name="saved" /></span><span class="tile-title">${track.title}</span><span class="tile-sub">${track.artists.join(", ")}</span>
         ${text.trim() && track.reason && html`<span class="why-found">${track.reason}</span>`}</button></li>`)}
     </ul>
@@ -44,7 +47,7 @@ function ListenerCard({ userId, texts, onStart }) {
   const taste = profile?.long_term || profile?.short_term;
   return html`<li><button type="button" class="listener" title=${userId} onClick=${() => onStart(userId)}>
     <${Mosaic} tracks=${profile?.events.length ? [...profile.events].reverse() : [{ track_id: userId }]} />
-    <span class="what"><span class="tile-title">${taste ? interestName(taste.name, texts) : userId}</span>
+    <span class="what"><span class="tile-title">${taste ? interestName(taste.name, texts) : profile ? texts.noTaste : "…"}</span>
     <span class="tile-sub">${taste ? taste.artists.slice(0, 3).join(", ") : ""}</span></span>
   </button></li>`;
 }

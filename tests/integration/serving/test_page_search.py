@@ -1,4 +1,4 @@
-"""The search boxes of the listening page, in Chromium, with answers made by hand."""
+"""Search boxes, library and loading states of the listening page, in Chromium, with answers made by hand."""
 
 import json
 import threading
@@ -115,3 +115,42 @@ def test_a_new_listener_sees_reasons_of_a_query_only(url):
             page.get_by_role("searchbox").fill("放点安静的歌")
         expect(page.locator(".picks .why-found")).to_have_text(WHY)
         assert asked["search"][-1] == {"query": "放点安静的歌", "language": "zh", "limit": 20}
+
+
+def test_liked_songs_lead_to_more_like_these(url):
+    with browser.open_page(locale="en-US") as page:
+        asked = answer_by_hand(page)
+        liked = {"target_type": "track", "target_id": "t1", "track": SONG}
+        page.route("**/library", lambda route: route.fulfill(json=ANSWERS["library"] | {"liked": [liked]}))
+        more = {"request_id": "q2", "release": "r1", "items": [SONG | {"track_id": "t2", "title": "Golden River"}]}
+        page.route("**/recommend", lambda route: route.fulfill(json=more))
+        with page.expect_request("**/recommend") as request:
+            page.goto(f"{url}?user=u1#/liked")
+        assert request.value.post_data_json["seeds"] == ["t1"]
+        expect(page.get_by_text("1 song", exact=True)).to_be_visible()
+        expect(page.get_by_role("heading", name="More like these")).to_be_visible()
+        song = page.locator(".song").filter(has_text="Golden River")
+        song.get_by_role("button", name="Like").click()
+        expect(song.first.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "true")
+        (event,) = asked["events"][-1]["events"]
+        assert (event["target_id"], event["request_id"], event["scene"]) == ("t2", "q2", "continuation")
+
+
+def test_a_listener_without_a_known_taste_is_not_named_by_an_id(url):
+    with browser.open_page(locale="en-US") as page:
+        answer_by_hand(page)
+        page.goto(url)
+        expect(page.locator(".listener .tile-title")).to_have_text("Taste not known yet")
+
+
+def test_placeholders_are_shown_until_the_answer_arrives(url):
+    with browser.open_page(locale="en-US") as page:
+        answer_by_hand(page)
+        waiting = []
+        page.route("**/search", lambda route: waiting.append(route))
+        page.goto(f"{url}?user=u1#/search/river")
+        expect(page.locator(".placeholders")).to_be_visible()
+        assert page.locator(".song").count() == 0
+        waiting[0].fulfill(json=ANSWERS["search"])
+        expect(page.locator(".song")).to_have_count(1)
+        expect(page.locator(".placeholders")).to_have_count(0)

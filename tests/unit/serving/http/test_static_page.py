@@ -80,7 +80,10 @@ def test_message_catalogs_are_served_and_have_every_text_of_the_page(client, lan
     assert used <= known
     shown = {name for text in sources for name in re.findall(r'(?:ApiError|setNotice)\("(\w+)"\)', text)}
     target_types = set(CONTROL_TARGETS["exclude"])  # texts[one.target_type]
-    assert catalog["page"].keys() - used == shown | target_types
+    counted = {name for name in catalog["page"] if f"{name}_1" in catalog["page"]}  # texts of formatCount
+    assert len(counted) > 3 and all(any(f'"{name}"' in text for text in sources) for name in counted)
+    singular = {f"{name}_1" for name in counted}
+    assert catalog["page"].keys() - used == shown | target_types | counted | singular
 
 
 def test_scenes_are_those_of_the_table(client, monkeypatch):
