@@ -43,6 +43,10 @@ MAX_TRAINING_RANKS = 64
 """Maximum number of data-parallel training processes on one machine."""
 
 
+SERVICES = ("airflow", "recommender", "mlflow", "consumer")
+"""Services that the console reads."""
+
+
 UMASK = 0o027
 """New files have at most mode 0640, new folders 0750."""
 
@@ -104,6 +108,12 @@ class Settings:
     media_root: Path | None = None  # folder that media paths of logs are relative to; None: the landed folder
     simulated_last_day: str = ""  # last day of a world that is simulated, YYYY-MM-DD; empty: yesterday (UTC)
     allow_remote: bool = False  # whether services may listen on a `host` that other machines can reach
+    service_hosts: tuple[tuple[str, str], ...] = ()  # service → host at which the console reaches it; others: `host`
+
+    def service_url(self, service: str) -> str:
+        """Address of a service, one of SERVICES, for other services; browsers may reach it at another one."""
+        ports = (self.airflow_port, self.recommender_port, self.mlflow_port, self.consumer_port)
+        return f"http://{dict(self.service_hosts).get(service, self.host)}:{dict(zip(SERVICES, ports, strict=True))[service]}"
 
     @property
     def tables(self) -> Path:
@@ -260,6 +270,7 @@ def load_settings() -> Settings:
         media_root=_folder("SEGUE_MEDIA_ROOT"),
         simulated_last_day=_day("SEGUE_SIMULATED_LAST_DAY"),
         allow_remote=_choice("SEGUE_ALLOW_REMOTE", ("no", "yes")) == "yes",
+        service_hosts=_service_hosts("SEGUE_SERVICE_HOSTS"),
     )
 
 
@@ -356,6 +367,18 @@ def _country(name: str) -> str:
             f"{name}={text!r} is not a country code; set it to two letters of ISO 3166-1 such as DE, or unset it"
         )
     return text.upper()
+
+
+def _service_hosts(name: str) -> tuple[tuple[str, str], ...]:
+    text = os.environ.get(name) or ""
+    pairs = [pair.strip().partition("=") for pair in text.split(",")] if text else []
+    for service, _, host in pairs:
+        if service not in SERVICES or not re.fullmatch(r"[A-Za-z0-9.-]+", host):
+            raise SettingError(
+                f"{name}={text!r} does not name hosts of {', '.join(SERVICES)}; "
+                "set it to airflow=HOST,recommender=HOST, or unset it"
+            )
+    return tuple((service, host) for service, _, host in pairs)
 
 
 def _broker(name: str) -> str:

@@ -63,7 +63,7 @@ def read_dag_runs(settings: Settings, public_url: str, client: httpx.Client | No
     Raises:
         AirflowUnavailableError: Airflow does not run, or does not accept the password.
     """
-    address = f"http://{settings.host}:{settings.airflow_port}"
+    address = settings.service_url("airflow")
     try:
         with client or httpx.Client(base_url=address, timeout=TIMEOUT_S) as airflow:
             passwords = json.loads(settings.airflow_passwords.read_text(encoding="utf-8"))

@@ -140,8 +140,8 @@ class MetricsSampler:
     """
 
     def __init__(self, settings: Settings, interval_s: float = INTERVAL_S) -> None:
-        ports = [settings.recommender_port, *([settings.consumer_port] if settings.broker else [])]
-        self._urls = [f"http://{settings.host}:{port}/metrics" for port in ports]
+        services = ["recommender", *(["consumer"] if settings.broker else [])]
+        self._urls = [f"{settings.service_url(service)}/metrics" for service in services]
         self._interval_s = interval_s
         self._samples: deque[Sample] = deque(maxlen=KEPT_SAMPLES)
         self._earlier: Totals | None = None

@@ -9,14 +9,18 @@ import httpx
 from config.settings import Settings, load_api_keys
 
 TIMEOUT_S = 1.0
-HEALTH_PATHS = {"Airflow": "/api/v2/monitor/health", "recommender": "/readyz", "MLflow": "/health"}
+HEALTH_PATHS = {
+    "Airflow": ("airflow", "/api/v2/monitor/health"),
+    "recommender": ("recommender", "/readyz"),
+    "MLflow": ("mlflow", "/health"),
+}
 
 
 def read_degraded_parts(settings: Settings) -> list[dict[str, Any]]:
     """Parts of the recommender that do not work, with reasons; empty if all work or it is not running."""
     keys = load_api_keys()
     headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
-    url = f"http://{settings.host}:{settings.recommender_port}/status"
+    url = f"{settings.service_url('recommender')}/status"
     try:
         parts = httpx.get(url, headers=headers, timeout=TIMEOUT_S).raise_for_status().json()["degraded"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
@@ -26,11 +30,7 @@ def read_degraded_parts(settings: Settings) -> list[dict[str, Any]]:
 
 def read_services(settings: Settings) -> dict[str, bool]:
     """Name → whether the service responds and has loaded everything that it needs."""
-    ports = (settings.airflow_port, settings.recommender_port, settings.mlflow_port)
-    urls = {
-        name: f"http://{settings.host}:{port}{path}"
-        for (name, path), port in zip(HEALTH_PATHS.items(), ports, strict=True)
-    }
+    urls = {name: settings.service_url(service) + path for name, (service, path) in HEALTH_PATHS.items()}
     return {name: _responds(url) for name, url in urls.items()}
 
 

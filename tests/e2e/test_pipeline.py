@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from config import settings
+from dags.task_catalog import PIPELINE_DAGS
 from local import run, services
 from local.ports import free_port
 from tests.e2e import listening_evening, listening_page
@@ -234,8 +235,11 @@ def test_the_console_shows_the_reports_and_the_lineage_of_the_release(here):
     lineage = httpx.get(f"{console}/releases/{release}").text
     assert "ot recorded" not in lineage
     assert "<dt>source</dt><dd>debug</dd>" in lineage
+    runs = httpx.get(f"{console}/runs").text
+    succeeded = re.findall(r'/dags/(\w+)/runs/[^"]+">\1</a></th>\s*<td><span class="good">succeeded', runs)
+    assert set(succeeded) >= set(PIPELINE_DAGS)
     with browser.open_page(viewport={"width": 390, "height": 800}) as page:
-        for path in ("/", "/data", f"/releases/{release}", "/reports/data_docs/marts/outcome.html"):
+        for path in ("/", "/data", "/runs", f"/releases/{release}", "/reports/data_docs/marts/outcome.html"):
             page.goto(console + path)
             assert browser.accessibility_violations(page) == [], path
             assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path

@@ -147,9 +147,14 @@ def test_placeholders_are_shown_until_the_answer_arrives(url):
     with browser.open_page(locale="en-US") as page:
         answer_by_hand(page)
         waiting = []
-        page.route("**/search", lambda route: waiting.append(route))
-        page.goto(f"{url}?user=u1#/search/river")
-        expect(page.locator(".placeholders")).to_be_visible()
+
+        def wait(route):
+            waiting.append(route)
+
+        page.route("**/search", wait)
+        with page.expect_request("**/search"):
+            page.goto(f"{url}?user=u1#/search/river")
+        expect(page.locator(".placeholders li").first).to_be_visible()
         assert page.locator(".song").count() == 0
         waiting[0].fulfill(json=ANSWERS["search"])
         expect(page.locator(".song")).to_have_count(1)

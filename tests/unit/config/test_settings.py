@@ -106,3 +106,18 @@ def test_tables_in_a_bucket_need_s3fs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(settings.SettingError, match=r"pip install .*\[s3\]"):
         settings.load_settings()
+
+
+def test_hosts_of_services_in_other_containers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGUE_SERVICE_HOSTS", "airflow=api-server, mlflow=10.0.0.2")
+    loaded = settings.load_settings()
+    assert loaded.service_url("airflow") == f"http://api-server:{loaded.airflow_port}"
+    assert loaded.service_url("mlflow") == f"http://10.0.0.2:{loaded.mlflow_port}"
+    assert loaded.service_url("recommender") == f"http://127.0.0.1:{loaded.recommender_port}"
+
+
+@pytest.mark.parametrize("bad", ["airflow", "airflow=", "web=host", "airflow=http://host", "airflow=a,,mlflow=b"])
+def test_hosts_of_unknown_services_are_an_error(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+    monkeypatch.setenv("SEGUE_SERVICE_HOSTS", bad)
+    with pytest.raises(settings.SettingError, match="SEGUE_SERVICE_HOSTS"):
+        settings.load_settings()
