@@ -310,6 +310,7 @@ def check_accessibility(url: str, user_id: str) -> None:
             page.locator(".song .start").first.focus()
             page.keyboard.press("Enter")
             expect(page.get_by_role("slider")).to_be_visible()
+            expect(page.locator(".player .like")).to_be_visible()
             for place in ("radio", "liked", "history", "search", "taste"):
                 page.locator(f'.places a[href="#/{place}"]:visible').click()
                 expect(page.locator("main h1")).to_be_visible()
