@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from web.environment import format_utc_minute
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -30,7 +32,9 @@ class Chart:
     def rows(self) -> list[tuple[str, ...]]:
         """Rows of the table, newest first."""
         columns = zip(*self.values, strict=True)
-        return [(label, *map(self._format, row)) for label, row in zip(self.labels, columns, strict=True)][::-1]
+        return [
+            (format_utc_minute(label), *map(self._format, row)) for label, row in zip(self.labels, columns, strict=True)
+        ][::-1]
 
     def _format(self, value: float | None) -> str:
         if value is None:

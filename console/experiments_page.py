@@ -11,6 +11,7 @@ from console.templates import render
 from training.evaluation.report.charts import Bar, by_value, interval_chart
 from training.evaluation.report.release_comparison import compare_choices, compare_metrics
 from training.evaluation.report.verdicts import difference_class
+from web.environment import format_utc_minute
 
 DIFFERENCE_NAMES = {
     "play_rate": "plays per exposure",
@@ -37,7 +38,7 @@ def render_experiments_page(settings: Settings) -> str:
         has_active=active is not None,
         past=[
             (period["experiment"], ", ".join(f"{one['release']} {one['share']:.0%}" for one in period["beside"]),
-             period["since"], period["until"])
+             format_utc_minute(period["since"]), format_utc_minute(period["until"]))
             for period in reversed(split.get("history", []))
         ],
     )  # fmt: skip

@@ -40,11 +40,17 @@ def test_an_experiment_can_be_started_with_each_other_release(here):
 
 
 def test_the_running_experiment_shows_its_shares_and_can_be_stopped(here):
-    past = {"experiment": "old", "beside": [{"release": "first", "share": 0.2}], "since": "a", "until": "b"}
+    past = {
+        "experiment": "old",
+        "beside": [{"release": "first", "share": 0.2}],
+        "since": "2026-06-01T08:00:00+00:00",
+        "until": "2026-06-08T09:30:00+00:00",
+    }
     split = {"experiment": "discoveries", "beside": [{"release": "first", "path": "", "share": 0.1}]}
     console_home.write(here.releases / "shares.json", split | {"since": "2026-06-11T00:00:00+00:00", "history": [past]})
     page = render_experiments_page(here)
     assert "<b>discoveries</b> runs since 2026-06-11 00:00 UTC" in page
+    assert "<td>2026-06-01 08:00 UTC</td><td>2026-06-08 09:30 UTC</td>" in page
     assert "<b>10.0%</b>" in page and "<b>90.0%</b>" in page
     assert '<a class="button" href="/actions/stop_experiment">' in page and "start_experiment" not in page
     assert "first 20%" in page

@@ -45,7 +45,7 @@ def test_recall_is_listed_by_time_of_the_release():
     chart = recall_chart([newest, not_measured, release("a", "2026-07-01T00:00:00+00:00", [0.3, 0.2, 0.4])])
     assert chart.labels == ["2026-07-01T00:00:00", "2026-07-02T00:00:00"]
     assert chart.values == [[0.3, 0.5], [0.2, 0.4], [0.4, 0.6]]
-    assert chart.rows[0] == ("2026-07-02T00:00:00", "0.5000", "0.4000", "0.6000")
+    assert chart.rows[0] == ("2026-07-02 00:00 UTC", "0.5000", "0.4000", "0.6000")
 
 
 def test_the_page_of_a_new_home_says_what_will_fill_it(here):
