@@ -2,6 +2,8 @@
 "use strict";
 (() => {
   const POLL_MS = 5000;
+  const DAY_S = 86400;
+  const DAY_STEPS = [1, 2, 3, 7, 14, 28, 91, 182, 364]; // days between two ticks
   const COLORS = ["--series-1", "--series-2", "--series-3", "--series-4"]; // variables of the style sheet
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const resolved = (name) => { // light-dark() of the style sheet as a color that a canvas accepts
@@ -15,16 +17,24 @@
   const formatter = (unit) => (value) => value == null ? "–"
     : unit === "%" ? `${Number((value * 100).toPrecision(3))} %` : `${Number(value.toPrecision(3))}${unit ? ` ${unit}` : ""}`;
 
+  // "2026-07-01", with the time of the day unless it is midnight.
+  const moment = (time) => (time == null ? "" : new Date(time * 1000).toISOString().slice(0, time % DAY_S ? 19 : 10).replace("T", " "));
+
   function draw(element, times, names, values) {
     element.replaceChildren();
     const format = formatter(element.dataset.unit);
-    const axis = { stroke: resolved("--soft"), grid: { stroke: resolved("--line"), width: 1 }, ticks: { stroke: resolved("--line") } };
+    const font = `12px ${getComputedStyle(document.body).fontFamily}`;
+    const axis = { font, stroke: resolved("--soft"), grid: { stroke: resolved("--line"), width: 1 }, ticks: { stroke: resolved("--line") } };
+    const isShort = times.at(-1) - times[0] < 2 * DAY_S;
+    const tick = new Intl.DateTimeFormat("en-US", { timeZone: "UTC", ...(isShort ? { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } : { month: "short", day: "numeric" }) });
+    const timeAxis = { ...axis, values: (_, ticks) => ticks.map((time) => tick.format(time * 1000)), ...(isShort ? {} : { incrs: DAY_STEPS.map((days) => days * DAY_S) }) };
     const options = {
       width: element.clientWidth, height: 200, cursor: { y: false }, legend: { live: true },
+      tzDate: (time) => uPlot.tzDate(new Date(time * 1000), "Etc/UTC"),
       scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 1] } },
-      axes: [axis, { ...axis, size: 70, values: (_, ticks) => ticks.map(format) }],
-      series: [{}, ...names.map((name, index) => ({
-        label: name, stroke: resolved(COLORS[index % COLORS.length]), width: 2, spanGaps: true, value: (_, value) => format(value),
+      axes: [timeAxis, { ...axis, size: 70, values: (_, ticks) => ticks.map(format) }],
+      series: [{ label: "UTC", value: (_, time) => moment(time) }, ...names.map((name, index) => ({
+        label: name, stroke: resolved(COLORS[index % COLORS.length]), width: 2, spanGaps: true, value: (_, value) => (value == null ? "" : format(value)),
         points: { show: times.length < 60 },
       }))],
     };
