@@ -16,6 +16,7 @@ from console.templates import render
 
 SHOWN_LINES = 4  # columns of the drift chart, those that moved most
 OPEN_COLUMNS = 3  # columns whose distribution is shown without a click
+NAMED_COLUMNS = 3  # moved columns that the index names
 WEEK_DAYS = 7
 
 Profile = Mapping[str, Any]
@@ -77,7 +78,7 @@ def read_profile(settings: Settings) -> Profile | None:
 
 
 def summarize_quality(content: Profile) -> str:
-    """Number of columns that moved, and their names."""
+    """Number of columns that moved, and the names of some."""
     limit = content["max_drift"]
     moved = [
         f"{table['name']}.{column['name']}"
@@ -86,9 +87,8 @@ def summarize_quality(content: Profile) -> str:
         if (column["week_drift"] or 0.0) > limit
     ]
     columns = sum(len(table["columns"]) for table in content["tables"])
-    return f"as of {content['as_of']}: {len(moved)} of {columns} columns moved" + (
-        f": {', '.join(moved)}" if moved else ""
-    )
+    named = ", ".join(moved[:NAMED_COLUMNS]) + (f" and {more} more" if (more := len(moved) - NAMED_COLUMNS) > 0 else "")
+    return f"as of {content['as_of']}: {len(moved)} of {columns} columns moved" + (f": {named}" if moved else "")
 
 
 def _summarize(table: Profile, profile: Profile, verdict: tuple[int, int] | None) -> dict[str, Any]:

@@ -112,6 +112,7 @@ def operator(page: Page, here: Settings) -> None:
     """Index of the console."""
     page.goto(_pages(here))
     expect(page.locator(".steps li").first).to_be_visible()
+    expect(page.locator("[data-value=requests]")).not_to_have_text("–")
 
 
 def lineage(page: Page, here: Settings) -> None:

@@ -62,3 +62,9 @@ def test_the_summary_names_columns_that_moved():
 def test_gaps_interrupt_a_sparkline():
     assert sparkline([0.0, 1.0, None, 2.0, 2.0]) == ["1.0,24.0 30.5,13.0", "89.5,2.0 119.0,2.0"]
     assert sparkline([]) == [] and sparkline([0, 0]) == ["1.0,24.0 119.0,24.0"]
+
+
+def test_the_index_names_three_of_the_columns_that_moved():
+    columns = [{"name": name, "week_drift": 0.5} for name in "abcde"]
+    content = {"as_of": "2026-06-10", "max_drift": 0.2, "tables": [{"name": "events", "columns": columns}]}
+    assert summarize_quality(content).endswith("5 of 5 columns moved: events.a, events.b, events.c and 2 more")
