@@ -4,6 +4,7 @@
   const POLL_MS = 5000;
   const DAY_S = 86400;
   const DAY_STEPS = [1, 2, 3, 7, 14, 28, 91, 182, 364]; // days between two ticks
+  const MINUTE_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440];
   const COLORS = ["--series-1", "--series-2", "--series-3", "--series-4"]; // variables of the style sheet
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const resolved = (name) => { // light-dark() of the style sheet as a color that a canvas accepts
@@ -25,13 +26,15 @@
     const format = formatter(element.dataset.unit);
     const font = `12px ${getComputedStyle(document.body).fontFamily}`;
     const axis = { font, stroke: resolved("--soft"), grid: { stroke: resolved("--line"), width: 1 }, ticks: { stroke: resolved("--line") } };
-    const isShort = times.at(-1) - times[0] < 2 * DAY_S;
+    const isSingle = times.at(-1) === times[0];
+    const isShort = !isSingle && times.at(-1) - times[0] < 2 * DAY_S;
+    const steps = isShort ? MINUTE_STEPS.map((minutes) => minutes * 60) : DAY_STEPS.map((days) => days * DAY_S);
     const tick = new Intl.DateTimeFormat("en-US", { timeZone: "UTC", ...(isShort ? { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } : { month: "short", day: "numeric" }) });
-    const timeAxis = { ...axis, values: (_, ticks) => ticks.map((time) => tick.format(time * 1000)), ...(isShort ? {} : { incrs: DAY_STEPS.map((days) => days * DAY_S) }) };
+    const timeAxis = { ...axis, values: (_, ticks) => ticks.map((time) => tick.format(time * 1000)), incrs: steps };
     const options = {
       width: element.clientWidth, height: 200, cursor: { y: false }, legend: { live: true },
       tzDate: (time) => uPlot.tzDate(new Date(time * 1000), "Etc/UTC"),
-      scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 1] } },
+      scales: { x: { range: (_, first, last) => (isSingle ? [times[0] - DAY_S, times[0] + DAY_S] : [first, last]) }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 1] } },
       axes: [timeAxis, { ...axis, size: 70, values: (_, ticks) => ticks.map(format) }],
       series: [{ label: "UTC", value: (_, time) => moment(time) }, ...names.map((name, index) => ({
         label: name, stroke: resolved(COLORS[index % COLORS.length]), width: 2, spanGaps: true, value: (_, value) => (value == null ? "" : format(value)),
@@ -58,7 +61,7 @@
   }
 
   function age(moment) {
-    const minutes = (Date.now() - Date.parse(moment)) / 60000;
+    const minutes = Math.max((Date.now() - Date.parse(moment)) / 60000, 1);
     return minutes < 90 ? `${Math.round(minutes)} min` : minutes < 2880 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1440)} days`;
   }
 

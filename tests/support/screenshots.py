@@ -168,6 +168,12 @@ def failed_run(page: Page, here: Settings) -> None:
     remedy.evaluate("(line) => line.scrollIntoView({ block: 'end' })")  # below it are addresses of Airflow's own code
 
 
+def runs(page: Page, here: Settings) -> None:
+    """Newest runs of the DAGs in the console; the run of `failed_run` is one of them."""
+    page.goto(f"{_pages(here)}/runs")
+    expect(page.get_by_role("link", name="Log of set_release").first).to_be_visible()
+
+
 SHOTS = (
     Shot("listening", daily),
     Shot("listening-radio", radio),
@@ -188,6 +194,7 @@ SHOTS = (
     Shot("data-quality", data_quality),
     Shot("airflow", airflow, (1200, 480)),
     Shot("airflow-failed", failed_run, (1200, 600)),
+    Shot("operator-runs", runs, (1200, 480)),
     Shot("api", api),
 )
 
