@@ -118,7 +118,9 @@ def validate_landed(
 def validate_marts(
     home: settings.Settings, as_of: date, validator: Validator, only: str | None = None
 ) -> list[SuiteResult]:
-    """Validate every published mart, or only the named one.
+    """Validate every published mart, or only the named one: of a mart that passed before what was published since.
+
+    If only one is named, all its recent rows are validated, and nothing is recorded.
 
     Raises:
         tables.TableError: A mart has not been published.
@@ -131,7 +133,7 @@ def validate_marts(
     for name, suite in suites.MARTS.items():
         if only not in (None, name):
             continue
-        rows = _read_mart(engine, marts, name, validated, is_historical)
+        rows = _read_mart(engine, marts, name, validated if only is None else None, is_historical)
         metrics = table_metrics.TableMetrics()
         if suite.has_time:
             metrics = (
@@ -151,7 +153,8 @@ def validate_marts(
             validated.forget(name)
         else:
             validated.record(marts, name, rows.known, rows.newest_us, rows.counts)
-    validated.save()
+    if only is None:
+        validated.save()
     return results
 
 
@@ -165,11 +168,13 @@ class _MartRows:
     counts: table_metrics.DayCounts
 
 
-def _read_mart(engine: Engine, marts: Path, name: str, validated: ValidatedMarts, is_historical: bool) -> _MartRows:
+def _read_mart(
+    engine: Engine, marts: Path, name: str, validated: ValidatedMarts | None, is_historical: bool
+) -> _MartRows:
     suite = suites.MARTS[name]
     table = tables.mart_table(engine, marts, name, suite.newest)
     columns = {*_columns(suite), *suite.key, *_metric_columns(suite)}
-    changes = None if is_historical else validated.find_changes(marts, name)
+    changes = None if is_historical or validated is None else validated.find_changes(marts, name)
     if changes is not None:
         known, files = changes
         state: tuple[int | None, table_metrics.DayCounts] | None = (None, {})
