@@ -30,16 +30,15 @@ from config.settings import (
 from console.actions import ACTIONS, WITHOUT_RELEASE, InvalidActionError, Outcome, read_actions, run_action
 from console.dag_runs import AirflowUnavailableError, read_dag_runs
 from console.data_page import render_data_page
-from console.degraded import find_degraded_parts
 from console.experiments_page import render_comparison_page, render_experiments_page
 from console.history_page import render_history_page
 from console.index_page import render_index, render_release
 from console.live import INTERVAL_S, MetricsSampler
 from console.mlflow_runs import runs_url
 from console.quality_page import render_quality_page, render_table_page
-from console.recommender import read_services
 from console.releases import list_releases
 from console.reports import EVALUATION, render_missing_report, render_report
+from console.service_status import find_degraded_parts, read_services
 from console.templates import render
 from web.basic_authentication import CHALLENGE, is_operator
 

@@ -105,7 +105,7 @@ def test_rows_of_earlier_weeks_are_not_validated_again(home: Path, capsys: pytes
 
 def test_only_what_was_published_since_is_validated(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Until a validation fails; then all recent rows are validated until one passes."""
-    marts, arguments = home / "marts", ["--as-of", AS_OF, "--stage", "marts", "--suite", "plays"]
+    marts, arguments = home / "marts", ["--as-of", AS_OF, "--stage", "marts"]
     invalid = ROWS["plays"].replace("0 as play_number", "-1 as play_number")
 
     def publish(rows: str, options: str, file: str) -> None:

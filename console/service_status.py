@@ -1,4 +1,7 @@
-"""Degraded parts: those that the recommender reports, parts left out of recent answers, missing marts, an old release."""
+"""State of the services: which respond, and what is degraded.
+
+Degraded are the parts that the recommender reports, parts left out of recent answers, missing marts, and an old release.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,46 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from config.settings import Settings
-from console.recommender import read_degraded_parts
+import httpx
+
+from config.settings import Settings, load_api_keys
 from console.releases import Release, list_releases
 from storage import object_store
 
+TIMEOUT_S = 1.0
+HEALTH_PATHS = {
+    "Airflow": ("airflow", "/api/v2/monitor/health"),
+    "recommender": ("recommender", "/readyz"),
+    "MLflow": ("mlflow", "/health"),
+}
 RECENT_S = 300.0
 MIN_SKIPPED_SHARE = 0.01  # of the recent requests, as in the alert SeguePartFails
 MAX_RELEASE_AGE_DAYS = 4  # as in the alert SegueReleaseOld
+
+
+def read_degraded_parts(settings: Settings) -> list[dict[str, Any]]:
+    """Parts of the recommender that do not work, with reasons; empty if all work or it is not running."""
+    keys = load_api_keys()
+    headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
+    url = f"{settings.service_url('recommender')}/status"
+    try:
+        parts = httpx.get(url, headers=headers, timeout=TIMEOUT_S).raise_for_status().json()["degraded"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return []
+    return list(parts)
+
+
+def read_services(settings: Settings) -> dict[str, bool]:
+    """Name → whether the service responds and has loaded everything that it needs."""
+    urls = {name: settings.service_url(service) + path for name, (service, path) in HEALTH_PATHS.items()}
+    return {name: _responds(url) for name, url in urls.items()}
+
+
+def _responds(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=TIMEOUT_S).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def find_degraded_parts(settings: Settings, samples: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, str]]:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from config import settings
-from console.degraded import find_degraded_parts, missing_marts, old_release, skipped_parts
 from console.releases import Release, ReleaseState
+from console.service_status import find_degraded_parts, missing_marts, old_release, skipped_parts
 from tests.support import console_home
 
 
