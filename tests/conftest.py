@@ -8,6 +8,7 @@ import sys
 # share files; tests need separate registries.
 import prometheus_client  # noqa: F401
 import pytest
+from hypothesis import settings
 
 from sequences.feast_store import import_feast
 
@@ -29,6 +30,9 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
 
+
+settings.register_profile("segue", deadline=None)  # no time is asserted in a test
+settings.load_profile("segue")
 
 pytest.register_assert_rewrite("tests.support")
 pytest_plugins = ["tests.support.training.tiny_world"]

@@ -97,7 +97,7 @@ def test_shared_secret_must_be_allowed_and_long(tmp_path: Path) -> None:
     [
         {"exp": None},
         {"exp": int(time.time()) - 60},
-        {"nbf": int(time.time()) + 600},
+        {"nbf": int(time.time()) + 86_400},
         {"iss": None},
         {"iss": "https://other.example"},
         {"aud": None},
