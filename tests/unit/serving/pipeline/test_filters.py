@@ -71,7 +71,7 @@ def oracle(table, exclusions, vocabulary, items, already, territory, is_explicit
     return kept
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds(), st.sampled_from([None, "", "DE", "US"]), st.booleans())
 def test_filters_keep_exactly_what_the_oracle_keeps(world, territory, is_explicit_wanted):
     table, exclusions, items, already = world
@@ -84,7 +84,7 @@ def test_filters_keep_exactly_what_the_oracle_keeps(world, territory, is_explici
     assert len(items) - sum(removed.values()) == len(places)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds(), st.integers(1, 10), st.integers(1, 3))
 def test_select_takes_the_first_ones_within_the_artist_cap(world, limit, cap):
     table, _, items, _ = world

