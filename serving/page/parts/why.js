@@ -8,6 +8,8 @@ import { Cover } from "./cover.js";
 import { Drawer } from "./drawer.js";
 import { Artists } from "./rows.js";
 
+// A list of the day keeps its reasons, so the same reason may have newer numbers by now.
+const withoutNumbers = (text) => (text || "").replace(/\d+/g, "");
 const percent = (value) => `${Math.round(value * 100)}%`;
 
 function Bars({ title, hint, rows }) {
@@ -39,7 +41,9 @@ export function Why({ track, shown, onClose }) {
     return () => (isCurrent = false);
   }, [track.track_id, language]);
   const reason = track.reason || found?.channels?.[0]?.reason;
-  const others = [...new Set((found?.channels || []).map((one) => one.reason))].filter((one) => one && one !== reason);
+  const others = [...new Set((found?.channels || []).map((one) => one.reason))].filter(
+    (one) => one && withoutNumbers(one) !== withoutNumbers(reason),
+  );
   const channels = found?.channels || (track.channels || []).map((name) => ({ name }));
   const tasks = Object.entries(found?.tasks || {}).filter(([name]) => name in texts.tasks);
   return html`<${Drawer} title=${texts.why} closeLabel=${texts.close} onClose=${onClose} class="why">

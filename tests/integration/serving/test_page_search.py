@@ -105,6 +105,23 @@ def test_a_blocked_artist_disappears_until_the_block_is_undone(url):
         ]
 
 
+def test_the_reason_of_a_list_is_not_repeated_with_newer_numbers(url):
+    with browser.open_page(locale="en-US") as page:
+        answer_by_hand(page)
+        song = SONG | {"reason": "you have listened to it 4 times"}
+        page.route("**/search", lambda route: route.fulfill(json={"items": [song]}))
+        newer = ["you have listened to it 8 times", "you played it just now"]
+        channels = [{"name": name, "rank": 1, "reason": reason} for name, reason in zip("ab", newer, strict=True)]
+        explanation = {"track": song, "channels": channels, "tasks": {}, "graph": []}
+        page.route("**/explain", lambda route: route.fulfill(json=explanation))
+        page.goto(f"{url}?user=u1#/search/river")
+        page.locator(".song").get_by_role("button", name="More").click()
+        page.get_by_role("menuitem", name="Why this?").click()
+        expect(page.locator(".why .reason")).to_contain_text("4 times")
+        expect(page.locator(".why .reasons li")).to_have_count(1)
+        expect(page.locator(".why .reasons li")).to_contain_text("just now")
+
+
 def test_a_new_listener_sees_reasons_of_a_query_only(url):
     with browser.open_page(locale="zh-CN") as page:
         asked = answer_by_hand(page)
