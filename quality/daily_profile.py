@@ -22,7 +22,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from storage import mart_changes
+from storage import mart_changes, object_store
 
 SHOWN_DAYS, WEEK_DAYS = 28, 7
 DAY_COUNT = SHOWN_DAYS + WEEK_DAYS
@@ -127,7 +127,8 @@ def profile_marts(
             if (marts / f"{name}.parquet").is_file()
         ]
     if state:
-        state.write_text(json.dumps([asdict(one) for one in counts if one.version]) + "\n", encoding="utf-8")
+        content = json.dumps([asdict(one) for one in counts if one.version])
+        object_store.write(state, content.encode())
     tables = [asdict(profile_table(one)) for one in counts]
     return {"as_of": as_of.isoformat(), "max_drift": MAX_DRIFT, "tables": tables}
 

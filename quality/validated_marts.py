@@ -19,7 +19,7 @@ from pathlib import Path
 from quality import suites, table_metrics
 from quality.engine import Engine
 from quality.table_metrics import DayCounts
-from storage import mart_changes
+from storage import mart_changes, object_store
 
 FULL_INTERVAL_DAYS = 7
 KEPT_DAYS = 28
@@ -87,11 +87,9 @@ class ValidatedMarts:
 
     def save(self) -> None:
         """Write the file."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._file.with_name(self._file.name + ".new")
         marts = {name: asdict(mart) for name, mart in self._marts.items()}
-        draft.write_text(json.dumps({"definition": self._definition, "marts": marts}) + "\n", encoding="utf-8")
-        draft.replace(self._file)
+        content = json.dumps({"definition": self._definition, "marts": marts})
+        object_store.write(self._file, content.encode())
 
 
 def add_changes(engine: Engine, known: ValidatedMart, files: Sequence[Path]) -> tuple[int | None, DayCounts] | None:
