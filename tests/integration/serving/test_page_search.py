@@ -44,26 +44,26 @@ def url():
 
 def answer_by_hand(page):
     """Bodies of the requests by path."""
-    asked = {path: [] for path in ANSWERS}
+    bodies = {path: [] for path in ANSWERS}
 
     def answer(route):
         path = route.request.url.rpartition("/")[2]
-        asked[path].append(json.loads(route.request.post_data))
+        bodies[path].append(json.loads(route.request.post_data))
         route.fulfill(json=ANSWERS[path])
 
     for path in ANSWERS:
         page.route(f"**/{path}", answer)
     page.route("**/favicon.ico", lambda route: route.fulfill(body=""))
-    return asked
+    return bodies
 
 
 def test_a_listener_searches_and_plays_what_was_found(url):
     with browser.open_page(locale="en-US") as page:
-        asked = answer_by_hand(page)
+        bodies = answer_by_hand(page)
         page.goto(f"{url}?user=u1#/search")
         page.get_by_role("searchbox").fill("something calm for the night")
         expect(page.locator(".song .note")).to_contain_text(WHY)
-        assert asked["search"][-1] == {
+        assert bodies["search"][-1] == {
             "query": "something calm for the night", "language": "en", "limit": 20, "user_id": "u1"
         }  # fmt: skip
         assert browser.accessibility_violations(page) == []
@@ -72,10 +72,10 @@ def test_a_listener_searches_and_plays_what_was_found(url):
         expect(player).to_contain_text("Silver River")
         player.get_by_role("button", name="Like").click()
         expect(player.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "true")
-        assert asked["events"] and all("request_id" not in event for event in asked["events"][0]["events"])
+        assert bodies["events"] and all("request_id" not in event for event in bodies["events"][0]["events"])
         player.get_by_role("button", name="Like").click()
         expect(player.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "false")
-        assert [one["events"][0]["action"] for one in asked["events"]] == ["like", "unlike"]
+        assert [one["events"][0]["action"] for one in bodies["events"]] == ["like", "unlike"]
 
 
 def test_an_action_that_the_service_rejects_is_taken_back(url):
@@ -91,14 +91,14 @@ def test_an_action_that_the_service_rejects_is_taken_back(url):
 
 def test_a_blocked_artist_disappears_until_the_block_is_undone(url):
     with browser.open_page(locale="en-US") as page:
-        asked = answer_by_hand(page)
+        bodies = answer_by_hand(page)
         page.goto(f"{url}?user=u1#/search/river")
         page.locator(".song").get_by_role("button", name="More").click()
         page.get_by_role("menuitem", name="Never play Anna").click()
         expect(page.locator(".song")).to_have_count(0)
         page.locator(".toast").get_by_role("button", name="Undo").click()
         expect(page.locator(".song")).to_have_count(1)
-        acts = [one["events"][0] for one in asked["events"]]
+        acts = [one["events"][0] for one in bodies["events"]]
         assert [(act["target_type"], act["target_id"], act["action"]) for act in acts] == [
             ("artist", "a1", "block"),
             ("artist", "a1", "unblock"),
@@ -124,19 +124,19 @@ def test_the_reason_of_a_list_is_not_repeated_with_newer_numbers(url):
 
 def test_a_new_listener_sees_reasons_of_a_query_only(url):
     with browser.open_page(locale="zh-CN") as page:
-        asked = answer_by_hand(page)
+        bodies = answer_by_hand(page)
         page.goto(url)
         expect(page.locator(".picks button")).to_have_count(1)
         expect(page.locator(".picks .why-found")).to_have_count(0)
         with page.expect_response("**/search"):
             page.get_by_role("searchbox").fill("放点安静的歌")
         expect(page.locator(".picks .why-found")).to_have_text(WHY)
-        assert asked["search"][-1] == {"query": "放点安静的歌", "language": "zh", "limit": 20}
+        assert bodies["search"][-1] == {"query": "放点安静的歌", "language": "zh", "limit": 20}
 
 
 def test_liked_songs_lead_to_more_like_these(url):
     with browser.open_page(locale="en-US") as page:
-        asked = answer_by_hand(page)
+        bodies = answer_by_hand(page)
         liked = {"target_type": "track", "target_id": "t1", "track": SONG}
         page.route("**/library", lambda route: route.fulfill(json=ANSWERS["library"] | {"liked": [liked]}))
         more = {"request_id": "q2", "release": "r1", "items": [SONG | {"track_id": "t2", "title": "Golden River"}]}
@@ -149,7 +149,7 @@ def test_liked_songs_lead_to_more_like_these(url):
         song = page.locator(".song").filter(has_text="Golden River")
         song.get_by_role("button", name="Like").click()
         expect(song.first.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "true")
-        (event,) = asked["events"][-1]["events"]
+        (event,) = bodies["events"][-1]["events"]
         assert (event["target_id"], event["request_id"], event["scene"]) == ("t2", "q2", "continuation")
 
 
