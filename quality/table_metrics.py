@@ -77,9 +77,9 @@ def count_days(engine: Engine, source: str, rows: str = "count(*)") -> DayCounts
 def trailing_week_metrics(counts: DayCounts) -> TableMetrics:
     """Metrics that compare the newest day with the seven days before it.
 
-    `volume_ratio` is the number of events of the day divided by the daily mean of the week. `action_drift` and
-    `length_drift` are total variation distances (0 identical, 1 disjoint) of the distributions of actions and of play
-    lengths in bins of 30 s.
+    `volume_ratio` is the number of events of the day divided by the daily mean of the week; if the log is younger, of
+    the days since its first event. `action_drift` and `length_drift` are total variation distances (0 identical, 1
+    disjoint) of the distributions of actions and of play lengths in bins of 30 s.
     """
     metrics = TableMetrics({"volume_ratio": None, "action_drift": None, "length_drift": None})
     newest = max((day for (day, _, _), count in counts.items() if count), default=0)
@@ -96,7 +96,8 @@ def trailing_week_metrics(counts: DayCounts) -> TableMetrics:
             f"volume and drift: not enough data ({before:,.0f} events in the trailing week, {MIN_WEEK_EVENTS:,} needed)"
         )
         return metrics
-    metrics.values["volume_ratio"] = today / (before / WEEK_DAYS)
+    days = min(WEEK_DAYS, newest - min(day for (day, _, _), count in counts.items() if count))
+    metrics.values["volume_ratio"] = today / (before / days)
     metrics.values["action_drift"] = _total_variation(*actions)
     metrics.values["length_drift"] = _total_variation(*lengths)
     return metrics

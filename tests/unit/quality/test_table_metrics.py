@@ -1,0 +1,26 @@
+"""Metrics that compare the newest day with the week before it."""
+
+import pytest
+
+from quality.table_metrics import trailing_week_metrics
+
+NEWEST = 20_000  # day since 1970
+A_DAY = 12_000  # events
+
+
+@pytest.mark.parametrize(
+    ("days_before", "ratio"),
+    [
+        ([1], 1),  # the second day of a log
+        ([1, 2, 3], 1),
+        ([1, 2, 3, 4, 5, 6, 7], 1),
+        ([1, 2, 3, 4, 5, 6, 7, 8, 20], 1),
+        ([1, 7], 7 / 2),  # days without events count from the first event on
+        ([1, 20], 7),
+    ],
+)
+def test_volume_is_compared_with_the_days_since_the_first_event(days_before: list[int], ratio: float) -> None:
+    counts = {(NEWEST - before, "play", 3): A_DAY for before in [0, *days_before]}
+    metrics = trailing_week_metrics(counts)
+    assert metrics.values == {"volume_ratio": pytest.approx(ratio), "action_drift": 0, "length_drift": 0}
+    assert metrics.notes == []
