@@ -53,12 +53,16 @@ JSON_FILE, HTML_FILE = "evaluation.json", "evaluation.html"
 def evaluate(workspace: Workspace) -> bool:
     """Evaluate, select and report; False if the existing evaluation has the same inputs.
 
+    Results of a workspace with a seed of its own stay there (`training.ablations.seeds` summarizes them).
+
     Raises:
         MissingInput: no channel was fitted.
     """
     folder, inputs = workspace.folder / "evaluation", evaluation_inputs(workspace)
+    is_reported = workspace.seed is None
     if is_unchanged(folder, inputs):
-        publish_reports(folder)
+        if is_reported:
+            publish_reports(folder)
         return False
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,8 +102,9 @@ def evaluate(workspace: Workspace) -> bool:
     result.notes["gate_baseline"] = gate_baseline(result.to_json())
     write_json(folder / JSON_FILE, result.to_json())
     (folder / HTML_FILE).write_text(page.render_page(result.to_json()))
-    publish_reports(folder)
-    log_run(result, folder)
+    if is_reported:
+        publish_reports(folder)
+        log_run(result, folder)
     mark_done(folder, inputs)
     print(format_summary(result))
     return True

@@ -28,7 +28,7 @@ from config import settings
 from training.data.training_data import TrainingData
 from training.data.warm_start import FitRecord, WarmStart, find_warm_start, read_cuts
 from training.engine import distributed
-from training.engine.config_io import config_from_dict
+from training.engine.config_io import config_from_dict, with_seed
 from training.engine.import_closure import code_hash
 from training.engine.process_memory import peak_mb
 from training.engine.tracking import RUN_FILE
@@ -84,6 +84,8 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
         MissingInput: `refit` or `final` before `held_out` was fitted, collections before `realtime`, or a head before any channel.
     """
     recipe_config, fit_model = resolve_model(kind, name, workspace, fit)
+    if workspace.seed is not None:
+        recipe_config = with_seed(recipe_config, workspace.seed)
     config, code = recipe_config, code_hash(*producer_modules(kind, name))
     folder_of = partial(workspace.model_folder, kind)
     folder = folder_of(fit, name)
@@ -219,7 +221,7 @@ def _find_warm_start(
 ) -> WarmStart | None:
     """The fit to continue; only networks that are trained in steps have one."""
     days = settings.load_settings().warm_start_days
-    is_supported = kind in ("channel", "ranker") and supports_warm_start(config)
+    is_supported = kind in ("channel", "ranker") and supports_warm_start(config) and workspace.seed is None
     return find_warm_start(workspace, kind, name, fit, config, code, days) if is_supported else None
 
 
@@ -308,11 +310,25 @@ def main() -> None:
             distributed.require_rank0()
             print(skip_reason)
             return
-        try:
-            if not train(workspace, kind, name, fit):
-                print(f"unchanged: {name} ({fit})")
-        except NoTrainingExamples as error:
-            print(f"not fitted: {name}; {error}")
+        _train_if_possible(workspace, kind, name, fit)
+
+
+def train_all(workspace: Workspace, fit: str) -> None:
+    """Fit all models of the recipe in this process, each kind after those that it is built on."""
+    for kind in MODEL_KINDS:
+        for name in model_names(f"{kind}s", workspace.recipe):
+            if skip_reason := _skip_reason(workspace, kind, name, fit):
+                print(skip_reason)
+            else:
+                _train_if_possible(workspace, kind, name, fit)
+
+
+def _train_if_possible(workspace: Workspace, kind: str, name: str, fit: str) -> None:
+    try:
+        if not train(workspace, kind, name, fit):
+            print(f"unchanged: {name} ({fit})")
+    except NoTrainingExamples as error:
+        print(f"not fitted: {name}; {error}")
 
 
 def _skip_reason(workspace: Workspace, kind: str, name: str, fit: str) -> str:

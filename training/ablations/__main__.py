@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config import settings
-from training.ablations import ABLATIONS, cold_start, continuation, smooth_path, warm_start
+from training.ablations import ABLATIONS, cold_start, continuation, seeds, smooth_path, warm_start
 from training.ablations.grid import Ablation, CellResult, Grid
 from training.ablations.table import render_markdown
 from training.engine.import_closure import code_hash
@@ -22,10 +22,13 @@ from training.recipes import RECIPES, recipe
 REPORTS: dict[str, Callable[[Workspace, Path], str]] = {
     cold_start.NAME: cold_start.report,
     continuation.NAME: continuation.report,
+    seeds.NAME: seeds.report,
     smooth_path.NAME: smooth_path.report,
     warm_start.NAME: warm_start.report,
 }
 """Measurements that are no grids of models: name → function of the workspace and a folder, which returns the report."""
+LONG = (seeds.NAME, warm_start.NAME)
+"""Measurements that fit all models many times; they run by name only."""
 
 
 def run(ablation: Ablation, workspace: Workspace, seeds: int, grid: Grid) -> str:
@@ -52,14 +55,15 @@ def _command(ablation: Ablation, seeds: int) -> str:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description="Run an ablation and write its report")
-    parser.add_argument("name", nargs="?", choices=sorted([*ABLATIONS, *REPORTS]), help="default: all but warm_start")
+    parser.add_argument(
+        "name", nargs="?", choices=sorted([*ABLATIONS, *REPORTS]), help=f"default: all but {', '.join(LONG)}"
+    )
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, starting with that of the recipe")
     parser.add_argument("--cells", nargs="+", metavar="CELL", help="cells of ablation NAME to run; default: all")
     arguments = parser.parse_args()
-    # The days of `warm_start` are ten times the work of all others.
-    names = [arguments.name] if arguments.name else [name for name in (*ABLATIONS, *REPORTS) if name != warm_start.NAME]
+    names = [arguments.name] if arguments.name else [name for name in (*ABLATIONS, *REPORTS) if name not in LONG]
     ablations = [ABLATIONS[name] for name in names if name in ABLATIONS]
     if arguments.cells:
         if arguments.name not in ABLATIONS:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -62,6 +62,7 @@ class Workspace:
     marts: Path  # tables to learn from
     as_of: str  # YYYY-MM-DD
     recipe: str
+    seed: int | None = None  # of all models; None: that of their configs
 
     @classmethod
     def open(cls, as_of: str | None = None, recipe: str = "small") -> Workspace:
@@ -88,6 +89,10 @@ class Workspace:
         day = as_of or day_after_newest_event(marts)
         check_format(config.training / f"{day}-{recipe}")
         return cls(folder=config.training / f"{day}-{recipe}", marts=marts, as_of=day, recipe=recipe)
+
+    def with_seed(self, seed: int) -> Workspace:
+        """The workspace of the same day and recipe whose models have another seed, in a folder beside this one."""
+        return replace(self, folder=self.folder.with_name(f"{self.folder.name}-seed{seed}"), seed=seed)
 
     def fit_folder(self, fit: str) -> Path:
         """Folder of all outputs of a fit.

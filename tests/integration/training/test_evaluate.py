@@ -280,6 +280,25 @@ def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
     assert "Fitted again on train and validation" in (tmp_path / "home" / "reports" / "evaluation.html").read_text()
 
 
+def test_another_seed_gives_other_models_and_leaves_the_reports(
+    evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(evaluated[1], tmp_path / "home")
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
+    monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
+    here = Workspace.open(recipe="debug")
+    other = here.with_seed(1)
+    for channel in ("popularity", "realtime"):
+        assert train_module.train(other, "channel", channel, "held_out")
+    assert evaluate(other) and not evaluate(other)
+    first, second = (json.loads((run.folder / "evaluation" / "evaluation.json").read_text()) for run in (here, other))
+    assert second["recall"]["realtime"] != first["recall"]["realtime"]
+    assert second["recall"]["popularity"] == first["recall"]["popularity"]
+    assert json.loads((tmp_path / "home" / "reports" / "evaluation.json").read_text()) == first
+    assert not train_module.train(here, "channel", "realtime", "held_out")
+
+
 def test_slates_by_ranker_are_compared_with_the_fused_order(evaluated: tuple[Workspace, Path]) -> None:
     found = content(evaluated)["slates_by_ranker"]
     assert found["requests"] > 20 and {"trees_alone", *found["rankers"]} == set(content(evaluated)["ranking"])
