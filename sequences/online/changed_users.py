@@ -60,7 +60,8 @@ class Source:
 def definition_hash(store: feast.FeatureStore, views: Sequence[SequenceView], others: Iterable[str]) -> str:
     """Hash of everything besides the marts on which rows depend: the views, and what the registry has of them and of others."""
     names = sorted({*(view.name for view in views), *others})
-    registered = {name: [str((f.name, f.dtype)) for f in store.get_feature_view(name).features] for name in names}
+    # The text of a type, because its `repr` contains an address, which differs between processes.
+    registered = {name: [(f.name, str(f.dtype)) for f in store.get_feature_view(name).features] for name in names}
     parts = {"format": ROW_FORMAT, "views": [view.to_json() for view in views], "registered": registered}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
