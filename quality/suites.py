@@ -297,7 +297,7 @@ MARTS: dict[str, Suite] = {
         None,
         (unique_key(), *not_null("landed_at"), between("landed", 0, None), between("quarantined", 0, None)),
     ),
-    "train_cuts": Suite(
+    "time_split": Suite(
         ("split",), None, (unique_key(), row_count(1, 1), in_set("split", ["user_time", "global_time"]))
     ),
 }

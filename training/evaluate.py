@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 
 from config import settings
 from training.benchmarks.search.evaluation import measure_catalog
 from training.engine.import_closure import code_hash
 from training.engine.process_memory import peak_mb
+from training.engine.time_split import read_time_split
 from training.engine.tracking import log_fits, open_experiment
 from training.engine.workspace import MissingInput, Workspace, is_unchanged, mark_done, write_json
 from training.evaluation.baselines import heuristics
@@ -200,8 +200,7 @@ def _best_by_recall(names: Iterable[str], part: str, result: Result) -> str:
 
 def read_split(marts: Path) -> str:
     """Type of the time split of the marts: `user_time` or `global_time`."""
-    (value,) = pl.read_parquet(marts / "train_cuts.parquet")["split"].to_list()
-    return str(value)
+    return str(read_time_split(marts)["split"])
 
 
 def publish_reports(folder: Path) -> None:

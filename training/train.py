@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from config import settings
 from training.data.training_data import TrainingData
-from training.data.warm_start import FitRecord, WarmStart, find_warm_start, read_cuts
+from training.data.warm_start import FitRecord, WarmStart, describe_time_split, find_warm_start
 from training.engine import distributed
 from training.engine.config_io import config_from_dict, with_seed
 from training.engine.import_closure import code_hash
@@ -117,7 +117,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     write_json(folder / RESOLVED_CONFIG_FILE, asdict(model.resolved_config))
     write_json(folder / MEASURES_FILE, measures)
     (folder / RUN_FILE).unlink(missing_ok=True)
-    FitRecord(start.cold_as_of if start else workspace.as_of, read_cuts(workspace.marts)).write(folder)
+    FitRecord(start.cold_as_of if start else workspace.as_of, describe_time_split(workspace.marts)).write(folder)
     mark_done(folder, inputs)
     _print_summary(name, fit, measures)
     return True

@@ -101,19 +101,19 @@
 
 {# True if each user has a time split of their own. #}
 {% macro is_split_by_user() -%}
-    {{ return(read_cuts()[0] == "user_time") }}
+    {{ return(read_time_split()[0] == "user_time") }}
 {%- endmacro %}
 
-{# [first, end] of the times between the previous and the present cuts, whose part has changed; "all" if all parts may have
-   changed. #}
+{# [first, end] of the times between the previous and the present boundaries of the time split, whose part has changed; "all"
+   if all parts may have changed. #}
 {% macro moved_times() -%}
     {%- set state = build_state() -%}
-    {%- set cuts = read_cuts() -%}
-    {%- if state is none or state.split != cuts[0] -%}
+    {%- set time_split = read_time_split() -%}
+    {%- if state is none or state.split != time_split[0] -%}
         {{ return("all") }}
     {%- endif -%}
     {%- set moved = [] -%}
-    {%- for old, new in [(state.validation_from, cuts[1]), (state.test_from, cuts[2])] if old != new -%}
+    {%- for old, new in [(state.validation_from, time_split[1]), (state.test_from, time_split[2])] if old != new -%}
         {%- if not old or not new -%}
             {{ return("all") }}
         {%- endif -%}

@@ -77,6 +77,11 @@
     ) -%}
 {%- endmacro %}
 
+{# Tables of models that have another name since an earlier version (`storage/renamed_marts.py`). #}
+{% macro renamed_tables() -%}
+    {{ return(["int_cuts_chosen", "train_cuts"]) }}
+{%- endmacro %}
+
 {# Before the models: mark the build as unfinished. Drop tables that cannot be continued, so that they are built whole. #}
 {% macro start_build() -%}
     {%- if execute and flags.WHICH in ("build", "run") -%}
@@ -92,7 +97,7 @@
                 {%- do write_build_state("false", state) -%}
             {%- else -%}
                 {%- do log("The marts are built from all events", info=true) -%}
-                {%- for name in models | map(attribute="alias") | list + ["build_state"] -%}
+                {%- for name in models | map(attribute="alias") | list + ["build_state"] + renamed_tables() -%}
                     {%- set relation = load_relation(state_table(name)) -%}
                     {%- if relation is not none -%}
                         {%- do adapter.drop_relation(relation) -%}
@@ -120,10 +125,10 @@
                 state_table("built_tracks"),
                 "select track_id, artist_id, duration_ms from " ~ state_table("int_tracks_measured")
             ) -%}
-            {%- set cuts = read_cuts() -%}
+            {%- set time_split = read_time_split() -%}
             {%- do write_build_state("true", {
                 "as_of": var("as_of"), "fingerprint": build_fingerprint(),
-                "split": cuts[0], "validation_from": cuts[1], "test_from": cuts[2]
+                "split": time_split[0], "validation_from": time_split[1], "test_from": time_split[2]
             }) -%}
         {%- endif -%}
     {%- endif -%}
@@ -138,9 +143,9 @@
 {%- endmacro %}
 
 {# [split, validation_from, test_from] of this build as texts; an empty text for null. #}
-{% macro read_cuts() -%}
+{% macro read_time_split() -%}
     {%- set row = run_query(
-        "select split, cast(validation_from as string), cast(test_from as string) from " ~ state_table("int_cuts_chosen")
+        "select split, cast(validation_from as string), cast(test_from as string) from " ~ state_table("int_time_split_chosen")
     ).rows[0] -%}
     {{ return([row[0], row[1] | default("", true) | string, row[2] | default("", true) | string]) }}
 {%- endmacro %}

@@ -76,7 +76,7 @@ ROWS = {
     "landings": """
         select 'l' as landing_id, 'play_log' as format, 9 as landed, 0 as quarantined,
             timestamp '2026-06-09' as landed_at""",
-    "train_cuts": "select 'global_time' as split",
+    "time_split": "select 'global_time' as split",
 }
 
 

@@ -36,6 +36,7 @@ from training.content.encoders.media_file import MediaError
 from training.content.encoders.registry import ENCODERS
 from training.content.music_detection import music_probability, scan_music
 from training.content.vector_cache import VectorCache
+from training.engine.time_split import TIME_SPLIT_MART
 from training.recipes import RECIPES
 
 LIMITS: Mapping[str, Mapping[str, int]] = {
@@ -76,7 +77,7 @@ def encode(here: settings.Settings, name: str, limit: int | None = None, is_publ
     """
     # Plays only order the tracks, so that those of the last build that was read whole suffice.
     marts = object_store.fetch_marts(here, are_changes_applied=False)
-    for mart in ("tracks", "plays"):
+    for mart in ("tracks", "plays", TIME_SPLIT_MART):
         if not (marts / f"{mart}.parquet").exists():
             raise FileNotFoundError(f"no {mart}.parquet in {marts}; run `dbt build --project-dir dbt` first")
     folder = here.home / "content"

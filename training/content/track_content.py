@@ -22,6 +22,7 @@ from safetensors.numpy import load_file, save_file
 from storage.track_content import table_file
 from training.content.music_detection import scan_music
 from training.content.text_ngrams import NgramLSA, normalize_rows
+from training.engine.time_split import read_time_split
 
 ContentUse = Literal["off", "described", "all"]
 """Tracks whose content a model uses: none (`off`), those with texts or vectors besides names (`described`), or `all`.
@@ -71,7 +72,7 @@ class TrackContent:
         Args:
             tracks: track_id, title, artist_names, CONTENT_COLUMNS and ENCODED_COLUMNS; all but the id may be missing
                 or null.
-            comments: track_id, text, occurred_at, without comments from after the time cut of the fit.
+            comments: track_id, text, occurred_at, without comments from after the train part of the fit.
 
         Raises:
             ValueError: the vectors of a column have different lengths.
@@ -148,7 +149,7 @@ class TrackContent:
 def load_content_tables(marts: Path, tracks: pl.DataFrame, is_final: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The arguments of `TrackContent.of` for rows of the mart `tracks`, in their order.
 
-    For a held-out fit with a global time cut, only comments written before the start of validation are used, and
+    For a held-out fit with a global time split, only comments written before the start of validation are used, and
     comments without a time are not. A final fit, and marts that are split per user, use all comments. Encoded texts of
     tracks without lyrics and comments are left out: they say no more than names and facets.
     """
@@ -179,9 +180,8 @@ def read_comments(marts: Path, before_validation: bool) -> pl.DataFrame:
     if not (marts / "track_comments.parquet").exists():
         return pl.DataFrame(schema=dict(COMMENT_SCHEMA))
     comments = pl.read_parquet(marts / "track_comments.parquet", columns=list(COMMENT_SCHEMA))
-    cuts = marts / "train_cuts.parquet"
-    cut = pl.read_parquet(cuts)["validation_from"].item() if before_validation and cuts.exists() else None
-    return comments if cut is None else comments.filter(pl.col("occurred_at") < cut)
+    validation_from = read_time_split(marts).get("validation_from") if before_validation else None
+    return comments if validation_from is None else comments.filter(pl.col("occurred_at") < validation_from)
 
 
 def pca_whiten(vector_NW: Rows, width: int) -> Rows:

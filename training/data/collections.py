@@ -19,6 +19,7 @@ from training.data.plays import PARTS, part_of_fit
 from training.data.ragged import Ragged
 from training.data.recall_cases import CASE_KINDS, RecallCases
 from training.data.training_data import COLLECTION_MARTS, TrainingData
+from training.engine.time_split import read_time_split
 
 COLLECTIONS_FILE = "collections.parquet"
 
@@ -151,18 +152,18 @@ def _collection_opens(data: TrainingData, collections: Collections) -> pl.DataFr
 
 
 def _assign_parts(data: TrainingData, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with `part`, by the global cuts or, if split by user, by each user's first request in the part."""
+    """The rows with `part`, by the global time split or, if split by user, by each user's first request in the part."""
     if data.fit == "final":
         return rows.with_columns(part=pl.lit("train"))
-    (cut,) = pl.read_parquet(data.marts / "train_cuts.parquet").iter_rows(named=True)
-    if cut["split"] == "user_time":
+    time_split = read_time_split(data.marts)
+    if time_split["split"] == "user_time":
         plays = data.scan_mart("plays").group_by("user_id")
-        user_cuts = plays.agg(
+        user_parts = plays.agg(
             pl.col("request_at").filter(pl.col("part") == part).min().alias(f"{part}_from") for part in PARTS[1:]
         )
-        rows = rows.join(user_cuts.collect(), on="user_id", how="left", maintain_order="left")
+        rows = rows.join(user_parts.collect(), on="user_id", how="left", maintain_order="left")
     else:
-        rows = rows.with_columns(pl.lit(cut[f"{part}_from"]).alias(f"{part}_from") for part in PARTS[1:])
+        rows = rows.with_columns(pl.lit(time_split[f"{part}_from"]).alias(f"{part}_from") for part in PARTS[1:])
     is_in = [pl.col("request_at") >= pl.col(f"{part}_from") for part in PARTS[1:]]
     part = pl.when(is_in[1]).then(pl.lit("test")).when(is_in[0]).then(pl.lit("validation")).otherwise(pl.lit("train"))
     return rows.with_columns(part=part).with_columns(part_of_fit(data.fit))

@@ -159,7 +159,7 @@ class TrainingData:
 
     @cached_property
     def content(self) -> TrackContent:
-        """Content vectors of the V tracks; comments written after the fit's time cut are ignored."""
+        """Content vectors of the V tracks; comments written after the train part of the fit are ignored."""
         file = self.cache_folder / "content.safetensors" if self.cache_folder else None
         if file is not None and file.exists():
             return TrackContent.load(file)

@@ -3,21 +3,20 @@
 A `held_out` fit continues the `held_out` fit of the newest earlier day, whose `train` part is contained in its own, so that
 validation and test stay unseen; the weights of a release were fitted on all data and must not be evaluated. `refit` and
 `final` continue the warm `held_out` fit of their own day. A fit is cold if the setting is off (`SEGUE_WARM_START_DAYS`), if the
-last cold fit is that many days old, and if code, config or cuts do not allow it or a track has left the catalog.
+last cold fit is that many days old, and if code, config or the time split do not allow it or a track has left the catalog.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from training.data.vocabulary import Vocabulary
+from training.engine.time_split import read_time_split
 from training.engine.workspace import INPUTS_FILE, Workspace, write_json
 
 if TYPE_CHECKING:
@@ -43,13 +42,16 @@ class FitRecord:
     """What a later fit must know of a fit, besides its inputs."""
 
     cold_as_of: str  # day of the cold fit from which it descends
-    cuts: dict[str, str]  # split, validation_from and test_from of the marts; empty if there are none
+    time_split: dict[str, str]  # as `describe_time_split` returns it
 
     @classmethod
     def read(cls, folder: Path) -> FitRecord | None:
-        """The record of a finished fit; None if there is none."""
+        """The record of a finished fit; None if there is none, or if an earlier version wrote it."""
         path = folder / RECORD_FILE
-        return cls(**json.loads(path.read_text())) if path.exists() and (folder / INPUTS_FILE).exists() else None
+        if not path.exists() or not (folder / INPUTS_FILE).exists():
+            return None
+        record = json.loads(path.read_text())
+        return cls(**record) if record.keys() == {field.name for field in fields(cls)} else None
 
     def write(self, folder: Path) -> None:
         """Write the record beside the model."""
@@ -84,7 +86,7 @@ def find_warm_start(
         return None
     if (date.fromisoformat(workspace.as_of) - date.fromisoformat(record.cold_as_of)).days >= max_days:
         return None
-    if fit == "held_out" and not _is_contained(record.cuts, read_cuts(workspace.marts)):
+    if fit == "held_out" and not _is_contained(record.time_split, describe_time_split(workspace.marts)):
         return None
     try:
         before = Vocabulary.load(source.vocabulary_folder("held_out"))
@@ -101,18 +103,14 @@ def warm_steps(steps: int) -> int:
     return math.ceil(steps * WARM_STEPS_SHARE)
 
 
-def read_cuts(marts: Path) -> dict[str, str]:
-    """Split and cuts of the marts as texts; empty without the mart."""
-    path = marts / "train_cuts.parquet"
-    if not path.exists():
-        return {}
-    (row,) = pl.read_parquet(path).iter_rows(named=True)
-    return {name: str(row[name]) for name in ("split", "validation_from", "test_from") if name in row}
+def describe_time_split(marts: Path) -> dict[str, str]:
+    """The columns of the mart `time_split` as texts; empty without the mart."""
+    return {name: str(value) for name, value in read_time_split(marts).items()}
 
 
 def _is_contained(before: dict[str, str], now: dict[str, str]) -> bool:
-    """Whether the train part of earlier cuts is part of the present one. Own cuts of each user are not compared."""
-    splits = {cuts.get("split") for cuts in (before, now)}
+    """Whether the earlier train part is contained in the present one. Splits by user time are not compared."""
+    splits = {time_split.get("split") for time_split in (before, now)}
     return splits == {"global_time"} and before["validation_from"] <= now["validation_from"]
 
 

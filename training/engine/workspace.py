@@ -24,6 +24,7 @@ from config import settings
 from sequences.behaviours import load_behaviours
 from storage import object_store
 from training.engine.import_closure import code_hash
+from training.engine.time_split import TIME_SPLIT_MART
 from training.recipes import FITS
 
 INPUTS_FILE, RESOLVED_CONFIG_FILE, MEASURES_FILE = "inputs.json", "resolved_config.json", "measures.json"
@@ -81,11 +82,12 @@ class Workspace:
             marts = object_store.fetch_marts(config)
         except object_store.StorageError as error:
             raise MissingInput(str(error)) from error
-        if not (marts / "plays.parquet").exists():
-            raise MissingInput(
-                f"no mart plays in {config.marts}; run `dbt build --project-dir dbt` first, "
-                "or set SEGUE_HOME to the folder that has them"
-            )
+        for mart in ("plays", TIME_SPLIT_MART):
+            if not (marts / f"{mart}.parquet").exists():
+                raise MissingInput(
+                    f"no mart {mart} in {config.marts}; run `dbt build --project-dir dbt` first, "
+                    "or set SEGUE_HOME to the folder that has them"
+                )
         day = as_of or day_after_newest_event(marts)
         check_format(config.training / f"{day}-{recipe}")
         return cls(folder=config.training / f"{day}-{recipe}", marts=marts, as_of=day, recipe=recipe)

@@ -9,9 +9,9 @@ plays as (
 
 ),
 
-cuts as (
+time_split as (
 
-    select * from {{ ref("int_cuts_chosen") }}
+    select * from {{ ref("int_time_split_chosen") }}
 
 ),
 
@@ -22,8 +22,8 @@ counts as (
         plays.user_id,
         count(*) as plays
     from plays
-    cross join cuts
-    where cuts.split = 'user_time'
+    cross join time_split
+    where time_split.split = 'user_time'
     group by plays.user_id
 
 ),
@@ -43,14 +43,14 @@ split as (
     select
         shares.*,
         case
-            when cuts.split = 'user_time' and shares.share < 0.8::double then 'train'
-            when cuts.split = 'user_time' and shares.share < 0.9::double then 'validation'
-            when cuts.split = 'global_time' and shares.known_at < cuts.validation_from then 'train'
-            when cuts.split = 'global_time' and shares.known_at < cuts.test_from then 'validation'
+            when time_split.split = 'user_time' and shares.share < 0.8::double then 'train'
+            when time_split.split = 'user_time' and shares.share < 0.9::double then 'validation'
+            when time_split.split = 'global_time' and shares.known_at < time_split.validation_from then 'train'
+            when time_split.split = 'global_time' and shares.known_at < time_split.test_from then 'validation'
             else 'test'
         end as part
     from shares
-    cross join cuts
+    cross join time_split
 
 )
 

@@ -9,7 +9,7 @@
 }}
 -- depends_on: {{ ref("int_changed_users") }}
 -- depends_on: {{ ref("int_changed_tracks") }}
--- depends_on: {{ ref("int_cuts_chosen") }}
+-- depends_on: {{ ref("int_time_split_chosen") }}
 
 with
 
@@ -40,22 +40,22 @@ plays as (
 
 ),
 
-cuts as (
+time_split as (
 
-    select * from {{ ref("int_cuts_chosen") }}
+    select * from {{ ref("int_time_split_chosen") }}
 
 ),
 
 -- With a split by user time, a part starts at the request of its first play.
-own_cuts as (
+own_parts as (
 
     select
         plays.user_id,
         min(plays.request_at) filter (where plays.part = 'validation') as validation_from,
         min(plays.request_at) filter (where plays.part = 'test') as test_from
     from plays
-    cross join cuts
-    where cuts.split = 'user_time'
+    cross join time_split
+    where time_split.split = 'user_time'
     group by plays.user_id
 
 ),
@@ -79,16 +79,19 @@ final as (
         {{ is_full_play("impressions.longest_played_ms", "tracks.duration_ms") }} as is_full_play,
         impressions.is_liked,
         case
-            when impressions.shown_at >= if(cuts.split = 'user_time', own_cuts.test_from, cuts.test_from) then 'test'
             when
-                impressions.shown_at >= if(cuts.split = 'user_time', own_cuts.validation_from, cuts.validation_from)
+                impressions.shown_at >= if(time_split.split = 'user_time', own_parts.test_from, time_split.test_from)
+                then 'test'
+            when
+                impressions.shown_at
+                >= if(time_split.split = 'user_time', own_parts.validation_from, time_split.validation_from)
                 then 'validation'
             else 'train'
         end as part
 
     from impressions
-    cross join cuts
-    left join own_cuts on impressions.user_id = own_cuts.user_id
+    cross join time_split
+    left join own_parts on impressions.user_id = own_parts.user_id
     left join tracks on impressions.track_id = tracks.track_id
 
 )

@@ -9,7 +9,7 @@
 }}
 -- depends_on: {{ ref("int_changed_users") }}
 -- depends_on: {{ ref("int_changed_tracks") }}
--- depends_on: {{ ref("int_cuts_chosen") }}
+-- depends_on: {{ ref("int_time_split_chosen") }}
 
 with
 

@@ -24,9 +24,9 @@ plays as (
 
 ),
 
-cuts as (
+time_split as (
 
-    select * from {{ ref("int_cuts_chosen") }}
+    select * from {{ ref("int_time_split_chosen") }}
 
 ),
 
@@ -91,11 +91,12 @@ final as (
         tracks.cover_path,
         played.track_id is not null
         or coalesce(
-            least(tracks.available_from, tracks.released_on::timestamp) < cuts.test_from, tracks.audio_path is not null
+            least(tracks.available_from, tracks.released_on::timestamp) < time_split.test_from,
+            tracks.audio_path is not null
         ) as is_in_catalogue
 
     from measured
-    cross join cuts
+    cross join time_split
     left join tracks on measured.track_id = tracks.track_id
     left join named on measured.track_id = named.track_id
     left join played on measured.track_id = played.track_id

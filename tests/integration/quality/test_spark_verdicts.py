@@ -28,7 +28,7 @@ BROKEN = {
     "track_statistics": ("8 as listens", "null::bigint as listens"),
     "exposures": ("1.0 as propensity", "2.0 as propensity"),
     "online_metrics": ("4 as plays", "7 as plays"),
-    "train_cuts": ("select", "select unnest(['a', 'b']) as x,"),
+    "time_split": ("select", "select unnest(['a', 'b']) as x,"),
     "knowledge_triples": ("'track:t'", "'t'"),
     "track_comments": ("'fine' as text", "null::varchar as text"),
 }

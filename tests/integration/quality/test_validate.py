@@ -67,7 +67,7 @@ def test_valid_tables_pass_and_pages_are_written(home: Path, capsys: pytest.Capt
         ("user_profiles", "8 as listens", "10 as listens", "expect_column_pair_values_a_to_be_greater_than_b"),
         ("exposures", "1.0 as propensity", "2.0 as propensity", "expect_column_values_to_be_between(propensity)"),
         ("online_metrics", "4 as plays", "7 as plays", "expect_column_pair_values_a_to_be_greater_than_b"),
-        ("train_cuts", "select", "select unnest(['a', 'b']) as x,", "expect_table_row_count_to_be_between()"),
+        ("time_split", "select", "select unnest(['a', 'b']) as x,", "expect_table_row_count_to_be_between()"),
     ],
 )
 def test_invalid_mart_fails_its_expectation(
@@ -80,7 +80,7 @@ def test_invalid_mart_fails_its_expectation(
     assert printed.count("FAILED") == 1
     assert f"failed: {expectation}" in printed
     page = (home / "reports" / "data_docs" / "marts" / "outcome.html").read_text()
-    is_two_rows = mart == "train_cuts"  # which are equal keys, too
+    is_two_rows = mart == "time_split"  # which are equal keys, too
     assert page.count('<td class="bad">') == 1 + is_two_rows
     assert f'<details open id="{mart}">' in page
     suites = json.loads((home / "reports" / "data_docs" / "marts" / "outcome.json").read_text())["suites"]

@@ -16,6 +16,7 @@ import pytest
 from config import settings
 from local.publish import upload
 from storage import object_store
+from storage.renamed_marts import remove_renamed
 from tests.support import object_storage
 from training.engine.workspace import MissingInput, Workspace
 
@@ -178,6 +179,20 @@ def test_missing_or_inaccessible_bucket_is_an_error_that_names_it(
     assert not here.home.exists()
 
 
+def test_renamed_marts_are_removed_from_object_storage_and_its_local_copy(here: settings.Settings) -> None:
+    build(here, 1, rows=1)
+    for name in ("train_cuts", "time_split"):
+        shutil.copyfile(here.built_marts / "plays.parquet", here.built_marts / f"{name}.parquet")
+    upload(here.built_marts, here.marts)
+    assert (object_store.fetch_marts(here) / "train_cuts.parquet").exists()
+    assert remove_renamed(here.marts) == ["train_cuts"]
+    assert [path.name for path in object_store.list_files(here.marts, "*")] == ["plays.parquet", "time_split.parquet"]
+    assert sorted(path.name for path in object_store.fetch_marts(here).glob("*.parquet")) == [
+        "plays.parquet",
+        "time_split.parquet",
+    ]
+
+
 def test_training_reports_inaccessible_marts(here: settings.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingInput, match=f"no mart plays in {here.marts}"):
         Workspace.open(recipe="debug")
@@ -191,6 +206,7 @@ def test_local_tables_do_not_import_s3_libraries(tmp_path: Path) -> None:
 import sys
 from config import settings
 from storage import object_store
+from storage.renamed_marts import remove_renamed
 here = settings.load_settings()
 object_store.write(here.marts / "plays.parquet", b"x")
 assert object_store.fetch_marts(here) == here.home / "marts" and object_store.list_files(here.marts, "*.parquet")

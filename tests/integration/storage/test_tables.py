@@ -186,8 +186,8 @@ def test_dbt_does_not_publish_by_itself(at: dict[str, settings.Settings]) -> Non
     """A build alone does not change published marts on object storage; `python -m local.publish` uploads them."""
     here = at["objects"]
     before = {str(path): path.stat().st_mtime for path in object_store.list_files(here.marts, "*")}
-    command(here, "dbt", "build", "--project-dir", "dbt", "--select", "train_cuts", "--exclude-resource-type", "test",
+    command(here, "dbt", "build", "--project-dir", "dbt", "--select", "time_split", "--exclude-resource-type", "test",
             "--exclude-resource-type", "unit_test", "--vars", json.dumps({"as_of": str(AS_OF)}))  # fmt: skip
     assert {str(path): path.stat().st_mtime for path in object_store.list_files(here.marts, "*")} == before
-    assert upload(here.built_marts, here.marts) == ["train_cuts"]
+    assert upload(here.built_marts, here.marts) == ["time_split"]
     assert not list(here.built_marts.iterdir())

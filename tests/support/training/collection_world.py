@@ -30,8 +30,8 @@ def collection_marts(folder: Path, opened: list[tuple[str, str, str, datetime, s
         }
         pl.DataFrame(rows).write_parquet(marts / f"{mart}.parquet")
     add_events(marts, opened)
-    cuts = {"validation_from": [datetime(2024, 1, 19)], "test_from": [datetime(2024, 1, 21)]}
-    pl.DataFrame({"split": [split]} | cuts).write_parquet(marts / "train_cuts.parquet")
+    boundaries = {"validation_from": [datetime(2024, 1, 19)], "test_from": [datetime(2024, 1, 21)]}
+    pl.DataFrame({"split": [split]} | boundaries).write_parquet(marts / "time_split.parquet")
     return marts
 
 

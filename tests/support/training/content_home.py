@@ -49,6 +49,7 @@ class ContentHome:
         (self.home / "marts").mkdir(parents=True)
         self.prefix = register_root(self.home / "media", self.media)
         self.plays: dict[str, int] = {}
+        pl.DataFrame({"split": ["user_time"]}).write_parquet(self.home / "marts" / "time_split.parquet")
         self.write_tracks({})
 
     def write(self, name: str, content: bytes) -> str:

@@ -63,7 +63,7 @@ def workspace(
     monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
     monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
     write(home / "marts", plays(seed), {f"{track:03}": f"a{track % 9}" for track in range(TRACKS)})
-    pl.DataFrame({"split": ["user_time"]}).write_parquet(home / "marts" / "train_cuts.parquet")
+    pl.DataFrame({"split": ["user_time"]}).write_parquet(home / "marts" / "time_split.parquet")
     landing = {"landing_id": ["l"], "format": ["play_log"], "split": ["user_time"], "landed": [9], "quarantined": [1]}
     pl.DataFrame(landing | {"landed_at": [datetime(2026, 6, 9)]}).write_parquet(home / "marts" / "landings.parquet")
     playlists = {f"p{number}": [f"{track:03}" for track in range(number, TRACKS, 5)] for number in range(5)}

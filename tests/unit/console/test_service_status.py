@@ -42,6 +42,14 @@ def test_marts_of_the_release_that_are_no_longer_published_are_named(here):
     assert missing_marts(trained, here) == []
 
 
+def test_a_release_of_an_earlier_version_names_a_mart_as_it_was_named_then(here):
+    trained = release(marts={"train_cuts": "1"})
+    here.marts.mkdir(parents=True)
+    assert missing_marts(trained, here)[0]["why"] == "missing: time_split; run the DAG build_features"
+    (here.marts / "time_split.parquet").touch()
+    assert missing_marts(trained, here) == []
+
+
 @pytest.mark.parametrize(("as_of", "is_old"), [("2026-06-10", False), ("2026-06-09", True), ("", False)])
 def test_a_release_is_old_after_four_days(as_of, is_old):
     found = old_release(release(as_of=as_of), datetime(2026, 6, 14, 12, tzinfo=UTC))

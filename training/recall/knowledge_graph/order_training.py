@@ -33,7 +33,7 @@ class OrderedWalk(TunableWalk, order_fit.OrderedChannel, Protocol):
 def end_train_earlier(data: TrainingData, fraction: float) -> TrainingData:
     """A copy where the last `fraction` of each user's plays of `train` are `validation`, and all later ones `test`.
 
-    The cut of a user is at the start of a session.
+    The parts of a user begin at the start of a session.
     """
     plays = data.plays
     is_train_P = plays.part_P == TRAIN

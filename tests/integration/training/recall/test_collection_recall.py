@@ -214,7 +214,7 @@ def opened_world(planted: PlantedWorld, tmp_path_factory: pytest.TempPathFactory
         pl.col("ended_at").dt.replace_time_zone(None),
     )
     add_events(marts, [(user, "click", target, at, "") for user, target, at in clicks.iter_rows()])
-    pl.DataFrame({"split": ["user_time"]}).write_parquet(marts / "train_cuts.parquet")
+    pl.DataFrame({"split": ["user_time"]}).write_parquet(marts / "time_split.parquet")
     data = of(marts)
     sizes = {
         "items.width": 32,

@@ -239,7 +239,7 @@ def test_a_text_is_encoded_again_if_it_changes_but_not_for_comments_after_valida
             [("a", text, at) for text, at in comments], schema=["track_id", "text", "occurred_at"], orient="row"
         ).write_parquet(home.home / "marts" / "track_comments.parquet")
 
-    pl.DataFrame({"validation_from": [datetime(2026, 1, 1)]}).write_parquet(home.home / "marts" / "train_cuts.parquet")
+    pl.DataFrame({"validation_from": [datetime(2026, 1, 1)]}).write_parquet(home.home / "marts" / "time_split.parquet")
     monkeypatch.setattr(encode_module, "ENCODERS", {"text": FakeTextEncoder})
     monkeypatch.setattr(encode_module, "BATCH_SIZE", {"text": 2})
     early, late = ("early", datetime(2025, 12, 31)), ("late", datetime(2026, 1, 1))

@@ -108,11 +108,13 @@ def test_cached_content_is_loaded_and_not_rebuilt(tmp_path: Path) -> None:
     )
 
 
-def test_held_out_fits_ignore_comments_after_the_cut(tmp_path: Path) -> None:
+def test_held_out_fits_ignore_comments_after_the_train_part(tmp_path: Path) -> None:
     marts = write_marts(tmp_path, random_plays())
-    cut = datetime(2024, 1, 5)
-    pl.DataFrame({"split": ["global_time"], "validation_from": [cut]}).write_parquet(marts / "train_cuts.parquet")
-    comments_of(("t0", "early bird", datetime(2024, 1, 4)), ("t1", "early bird", cut), ("t2", "early bird", None),
+    validation_from = datetime(2024, 1, 5)
+    pl.DataFrame({"split": ["global_time"], "validation_from": [validation_from]}).write_parquet(
+        marts / "time_split.parquet"
+    )
+    comments_of(("t0", "early bird", datetime(2024, 1, 4)), ("t1", "early bird", validation_from), ("t2", "early bird", None),
          ("t3", "early bird", datetime(2024, 1, 1))).write_parquet(marts / "track_comments.parquet")  # fmt: skip
     described = {}
     for fit in ("held_out", "final"):
@@ -156,14 +158,16 @@ def test_published_vectors_are_read_and_change_the_inputs_of_models(tmp_path: Pa
 
 
 def test_encoded_texts_are_a_block_of_tracks_that_have_lyrics_or_comments(tmp_path: Path) -> None:
-    """t1 has lyrics, t2 a comment, t3 a comment from after the cut, t4 only a title."""
+    """t1 has lyrics, t2 a comment, t3 a comment from after the train part, t4 only a title."""
     marts = write_marts(tmp_path, random_plays())
     tracks = pl.read_parquet(marts / "tracks.parquet")
     lyrics = pl.when(pl.col("track_id") == "t1").then(pl.lit("la la river")).otherwise(pl.lit(" "))
     tracks.with_columns(lyrics=lyrics).write_parquet(marts / "tracks.parquet")
-    cut = datetime(2024, 1, 5)
-    pl.DataFrame({"split": ["global_time"], "validation_from": [cut]}).write_parquet(marts / "train_cuts.parquet")
-    comments = comments_of(("t2", "early bird", datetime(2024, 1, 4)), ("t3", "early bird", cut))
+    validation_from = datetime(2024, 1, 5)
+    pl.DataFrame({"split": ["global_time"], "validation_from": [validation_from]}).write_parquet(
+        marts / "time_split.parquet"
+    )
+    comments = comments_of(("t2", "early bird", datetime(2024, 1, 4)), ("t3", "early bird", validation_from))
     comments.write_parquet(marts / "track_comments.parquet")
     vectors = np.random.default_rng(0).normal(size=(4, 3)).tolist()
     row = {"encoder": "text", "encoder_version": "v", "content_hash": "0" * 64}

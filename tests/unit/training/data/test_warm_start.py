@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from training.data.vocabulary import Vocabulary
-from training.data.warm_start import FitRecord, WarmStart, find_warm_start, read_cuts, warm_steps
+from training.data.warm_start import RECORD_FILE, FitRecord, WarmStart, describe_time_split, find_warm_start, warm_steps
 from training.engine.workspace import INPUTS_FILE, Workspace, write_json
 
 
@@ -32,12 +32,12 @@ class Home:
         """The workspace of a day with its vocabulary, and the marts as they are on this day."""
         marts = self.folder / "marts"
         marts.mkdir(exist_ok=True)
-        cuts = {
+        time_split = {
             "split": split,
             "validation_from": datetime(2026, 6, validation_from),
             "test_from": datetime(2026, 7, 1),
         }
-        pl.DataFrame([cuts]).write_parquet(marts / "train_cuts.parquet")
+        pl.DataFrame([time_split]).write_parquet(marts / "time_split.parquet")
         workspace = Workspace(self.folder / "training" / f"{as_of}-small", marts, as_of, "small")
         names = np.array(["", "", *tracks], dtype=object)
         no_artists = np.array(["", ""], dtype=object)
@@ -49,7 +49,7 @@ class Home:
     def fit(self, workspace: Workspace, fit: str = "held_out", code: str = "c", cold_as_of: str = "") -> None:
         """Record a finished fit."""
         folder = workspace.model_folder("channel", fit, "realtime")
-        FitRecord(cold_as_of or workspace.as_of, read_cuts(workspace.marts)).write(folder)
+        FitRecord(cold_as_of or workspace.as_of, describe_time_split(workspace.marts)).write(folder)
         inputs = {
             "code": code,
             "config": json.loads(json.dumps(asdict(Config()))),
@@ -88,7 +88,7 @@ def test_fit_is_cold_every_few_days_and_if_the_setting_is_off(home: Home) -> Non
     assert find(today, days=0) is None
 
 
-def test_fit_is_cold_if_code_config_catalog_or_cuts_do_not_allow_it(home: Home) -> None:
+def test_fit_is_cold_if_code_config_catalog_or_time_split_do_not_allow_it(home: Home) -> None:
     assert find(home.day("2026-06-11")) is not None
     assert find(home.day("2026-06-11"), code="d") is None
     assert find(home.day("2026-06-11"), config=Config(steps=11)) is None
@@ -96,6 +96,15 @@ def test_fit_is_cold_if_code_config_catalog_or_cuts_do_not_allow_it(home: Home) 
     assert find(home.day("2026-06-11", split="user_time")) is None
     home.fit(home.day("2026-06-12", validation_from=5))
     assert find(home.day("2026-06-13", validation_from=4)) is None, "it has seen what is validation now"
+
+
+def test_fit_is_cold_after_one_of_an_earlier_version(home: Home) -> None:
+    today = home.day("2026-06-11")
+    assert find(today) is not None
+    folder = home.day("2026-06-10").model_folder("channel", "held_out", "realtime")
+    record = json.loads((folder / RECORD_FILE).read_text())
+    (folder / RECORD_FILE).write_text(json.dumps({"cold_as_of": record["cold_as_of"], "cuts": record["time_split"]}))
+    assert find(today) is None
 
 
 def test_final_fit_continues_the_warm_fit_of_its_day_and_follows_a_cold_one(home: Home) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from sequences.behaviours import load_behaviours
@@ -29,6 +30,7 @@ def test_outputs_of_another_version_are_refused_with_the_remedy(tmp_path: Path, 
 def test_opening_a_workspace_of_another_version_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     write_marts(tmp_path / "marts", random_plays())
+    pl.DataFrame({"split": ["user_time"]}).write_parquet(tmp_path / "marts" / "time_split.parquet")
     folder = Workspace.open("2026-06-01", "debug").folder
     folder.mkdir(parents=True)
     (folder / INPUTS_FILE).write_text('{"hash": "0123"}')

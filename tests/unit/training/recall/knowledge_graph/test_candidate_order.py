@@ -143,7 +143,7 @@ def test_train_part_that_ends_earlier(data: TrainingData) -> None:
         late = [row for row in mine[:before].tolist() if parts[row] == "validation"]
         assert 0 < len(late) <= FRACTION * before + 1
         assert late == list(range(int(mine[0]) + before - len(late), int(mine[0]) + before)), "the newest plays"
-        assert data.plays.session_start_P[late[0]] == late[0], "the cut is the start of a session"
+        assert data.plays.session_start_P[late[0]] == late[0], "a part begins at the start of a session"
         assert {parts[row] for row in mine[before:].tolist()} == {"test"}
     assert data.plays.part_P.max() == 2 and (data.plays.part_P == 1).sum() < (earlier.plays.part_P == 1).sum()
 

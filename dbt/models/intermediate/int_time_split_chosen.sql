@@ -21,8 +21,8 @@ mode as (
 
 ),
 
--- A cut is a quantile of known_at over all plays. Only the plays of the day that contains it are sorted, because an
--- exact quantile of all plays would require memory for all of them in one task.
+-- A boundary is a quantile of known_at over all plays. Only the plays of the day that contains it are sorted, because
+-- an exact quantile of all plays would require memory for all of them in one task.
 dated as (
 
     select
@@ -53,7 +53,7 @@ counted as (
 
 ),
 
-cut_ranks as (
+boundary_ranks as (
 
     select
         known_date,
@@ -69,14 +69,15 @@ ranked as (
 
     select
         dated.known_us,
-        cut_ranks.validation_rank,
-        cut_ranks.test_rank,
-        cut_ranks.plays_before + row_number() over (partition by dated.known_date order by dated.known_us) as play_rank
+        boundary_ranks.validation_rank,
+        boundary_ranks.test_rank,
+        boundary_ranks.plays_before
+        + row_number() over (partition by dated.known_date order by dated.known_us) as play_rank
     from dated
-    inner join cut_ranks on dated.known_date = cut_ranks.known_date
+    inner join boundary_ranks on dated.known_date = boundary_ranks.known_date
     where
-        cut_ranks.validation_rank between cut_ranks.plays_before + 1 and cut_ranks.plays_until
-        or cut_ranks.test_rank between cut_ranks.plays_before + 1 and cut_ranks.plays_until
+        boundary_ranks.validation_rank between boundary_ranks.plays_before + 1 and boundary_ranks.plays_until
+        or boundary_ranks.test_rank between boundary_ranks.plays_before + 1 and boundary_ranks.plays_until
 
 ),
 

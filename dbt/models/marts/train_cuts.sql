@@ -1,9 +1,0 @@
-with
-
-cuts as (
-
-    select * from {{ ref("int_cuts_chosen") }}
-
-)
-
-select * from cuts
