@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+NO_RELEASE_MESSAGE = "no release is in service yet; `make run` or the DAG release_models creates one"
+
 
 class RequestRejected(ValueError):
     """Invalid request; the message names the value and the remedy."""

@@ -271,7 +271,7 @@ class Recommender:
         if denied := _deny_other_users([user_id]):
             return denied
         try:
-            return UserProfileResponse(**asdict(self._runtime.describe_user(user_id)))
+            return UserProfileResponse(**asdict(self._runtime.inspector.describe_user(user_id)))
         except RequestRejected as error:
             return _error(400, error)
         except NotReady as error:
@@ -286,7 +286,7 @@ class Recommender:
         if denied := _deny_other_users([user_id]):
             return denied
         try:
-            return LibraryResponse.model_validate(self._runtime.describe_library(user_id))
+            return LibraryResponse.model_validate(self._runtime.inspector.describe_library(user_id))
         except RequestRejected as error:
             return _error(400, error)
         except NotReady as error:
@@ -304,7 +304,7 @@ class Recommender:
         if denied := _deny_other_users([user_id]):
             return denied
         try:
-            return TasteResponse.model_validate(self._runtime.describe_taste(user_id))
+            return TasteResponse.model_validate(self._runtime.inspector.describe_taste(user_id))
         except RequestRejected as error:
             return _error(400, error)
         except NotReady as error:
@@ -320,7 +320,7 @@ class Recommender:
         if denied := _deny_other_users([user_id]):
             return denied
         try:
-            data = self._runtime.export_data(user_id)
+            data = self._runtime.inspector.export_data(user_id)
         except RequestRejected as error:
             return _error(400, error)
         except NotReady as error:
@@ -361,7 +361,7 @@ class Recommender:
         if denied := _deny_other_users([user_id]):
             return denied
         try:
-            return render_explanation(self._runtime.explain(user_id, track_id, scene), language)
+            return render_explanation(self._runtime.inspector.explain(user_id, track_id, scene), language)
         except RequestRejected as error:
             return _error(400, error)
         except UnknownTrack as error:
@@ -399,7 +399,7 @@ class Recommender:
     @bentoml.api(input_spec=ListenersRequest, output_spec=UserIds)
     def listeners(self, limit: int = 20) -> UserIds:
         """Ids of some users, in order, whose features were materialized."""
-        return UserIds(user_ids=self._runtime.list_users(limit))
+        return UserIds(user_ids=self._runtime.inspector.list_users(limit))
 
     async def __is_ready__(self) -> bool:
         """Answer of `/readyz`: whether a warm release is in service."""
@@ -424,11 +424,11 @@ def _status() -> dict[str, Any]:
 
 
 def _find_media(kind: str, track_id: str) -> Path:
-    return _current_runtime().find_media(kind, track_id)
+    return _current_runtime().tracks.find_media(kind, track_id)
 
 
 def _find_artist_tracks(artist_id: str, most: int) -> list[str]:
-    return _current_runtime().artist_tracks(artist_id, most)
+    return _current_runtime().tracks.artist_tracks(artist_id, most)
 
 
 def _has_credentials() -> bool:

@@ -20,11 +20,12 @@ import pyarrow as pa
 from config.settings import Settings
 from serving.batch.embeddings import ITEM_SCHEMA, NAME, USER_SCHEMA, ReleaseModels
 from serving.batch.parts import BatchDescription, BatchError, PartFolder
+from serving.errors import NO_RELEASE_MESSAGE
 from serving.messages.catalog import Language, render_reason
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request, read_request
 from serving.pipeline.user_state_cache import STATE_FROM_STORE
-from serving.runtime import NO_RELEASE_MESSAGE, Runtime
+from serving.runtime import Runtime
 from storage.suppression_list import read_suppression_list
 
 LISTS, USERS, ITEMS = "lists", "user_embeddings", "item_embeddings"
@@ -185,7 +186,7 @@ def _request(user_id: str, settings: Settings, options: BatchOptions, at_us: int
 def _pages(runtime: Runtime, size: int) -> Iterator[list[str]]:
     """Ids of all users in order, `size` at a time."""
     after = ""
-    while ids := runtime.list_users(size, after):
+    while ids := runtime.inspector.list_users(size, after):
         yield ids
         after = ids[-1]
 

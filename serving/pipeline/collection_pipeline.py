@@ -20,13 +20,14 @@ from serving.observability.metrics import Metrics
 from serving.pipeline.hydrate import Hydrator, UserState
 from serving.pipeline.recall import Recall
 from serving.pipeline.request import Request
+from serving.pipeline.request_filters import build_filter_context
 from serving.pipeline.response import MlogItem, PlaylistItem, RecommendationResponse, Trace
 from serving.pipeline.track_pipeline import EXPOSURES_FAILED, ExposureWriter
 from serving.releases.served_release import ServedRelease
 from serving.releases.track_details import track_details
 from training.data.collections import CollectionIndex
 from training.recall.reason import Reason
-from training.slate.filters import FilterContext, apply_filters
+from training.slate.filters import apply_filters
 
 TRACKS_PER_COLLECTION = 5
 MOST_OPENED = Reason("most_opened")
@@ -105,15 +106,7 @@ class CollectionPipeline:
         """The first candidates that pass the filters, then the most opened collections, up to the limit."""
         score_of = {int(number): float(score) for number, score in zip(items, scores, strict=True) if number > 0}
         excluded = {name for kind, name in user.exclusions.collections if kind == index.collections.kind}
-        context = FilterContext(
-            release.catalog,
-            user.exclusions,
-            release.vocabulary.track_code,
-            request.at_us,
-            np.zeros(0, dtype=np.int64),
-            request.territory,
-            request.is_explicit_wanted,
-        )
+        context = build_filter_context(request, release, user)
         count = 0
         for number in dict.fromkeys([*score_of, *index.popular_K.tolist()]):
             if count == request.limit:

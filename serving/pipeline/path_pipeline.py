@@ -17,6 +17,7 @@ from serving.pipeline.fuse import RequestCandidates
 from serving.pipeline.hydrate import Hydrator, UserState
 from serving.pipeline.recall import Recall
 from serving.pipeline.request import Request
+from serving.pipeline.request_filters import build_filter_context
 from serving.pipeline.response import PathReasons, RecommendationResponse, Trace, TrackItem, build_items
 from serving.pipeline.track_pipeline import EXPOSURES_FAILED, ExposureWriter, encode_tracks
 from serving.releases.served_release import ServedRelease
@@ -66,7 +67,7 @@ class PathPipeline:
                 ends = encode_tracks(request.seeds, release, "use the id of another track")
                 user = self._hydrator.load_user_state(request, release)
                 trace.record_state(user.state_from)
-                context = _filter_context(request, release, user)
+                context = build_filter_context(request, release, user)
                 _check_ends(ends, request, context)
             with trace.time_stage("recall", metrics):
                 first, last = (int(item) for item in ends)
@@ -116,17 +117,6 @@ class PathPipeline:
             logger.exception("could not write the exposure record of %s", request.request_id)
             self._metrics.skipped.labels("exposures").inc()
             trace.degraded["exposures"] = EXPOSURES_FAILED
-
-
-def _filter_context(request: Request, release: ServedRelease, user: UserState) -> FilterContext:
-    return FilterContext(
-        release.catalog,
-        user.exclusions,
-        release.vocabulary.track_code,
-        request.at_us,
-        territory=request.territory,
-        is_explicit_wanted=request.is_explicit_wanted,
-    )
 
 
 def _check_ends(ends: np.ndarray, request: Request, context: FilterContext) -> None:

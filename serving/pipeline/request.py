@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from serving.errors import RequestRejected
+from storage.suppression_list import SuppressionList
 from training.slate.scenes import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS, Scene
 
 MAX_ID_BYTES = 256
@@ -231,6 +232,11 @@ def read_search(user_id: str | None, now_us: int, territory: str = "", is_explic
         territory=_territory(territory),
         is_explicit_wanted=is_explicit_wanted,
     )
+
+
+def anonymize_erased_user(request: Request, erased: SuppressionList) -> Request:
+    """The request without its user id if the user was erased: no user data is read or written."""
+    return replace(request, user_id="") if request.user_id in erased else request
 
 
 def new_request_id() -> str:

@@ -27,12 +27,13 @@ from serving.pipeline.hydrate import Hydrator, UserState
 from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import POPULARITY, Recall, RecallResult
 from serving.pipeline.request import Request
+from serving.pipeline.request_filters import build_filter_context
 from serving.pipeline.response import RecommendationResponse, Trace, TrackItem
 from serving.pipeline.user_state_cache import STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
 from training.data.profile_exclusions import NO_ITEMS
 from training.data.user_history import current_session_items, unplayed_items_of_new_user
-from training.slate.filters import FilterContext, apply_filters
+from training.slate.filters import apply_filters
 
 FALLBACK_CANDIDATES = 1000
 MAX_NAMED_TRACKS = 10
@@ -204,16 +205,8 @@ class TrackPipeline:
     ) -> RequestCandidates:
         """The candidates that pass the filters and are not `excluded`."""
         release, request = context.release, context.request
-        filter_context = FilterContext(
-            release.catalog,
-            context.user.exclusions,
-            release.vocabulary.track_code,
-            request.at_us,
-            excluded,
-            request.territory,
-            request.is_explicit_wanted,
-            NO_ITEMS if request.is_about_tracks else context.user.left_out.items,
-        )
+        left_out = NO_ITEMS if request.is_about_tracks else context.user.left_out.items
+        filter_context = build_filter_context(request, release, context.user, excluded, left_out)
         places, removed = apply_filters(candidates.items_C, filter_context)
         context.trace.record_removed(removed)
         for name, count in removed.items():

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from config import garbage_collector
+from serving.errors import NO_RELEASE_MESSAGE, NotReady
 from serving.observability.background import PeriodicTask
 from serving.observability.degradation import RELEASE, Degradation
 from serving.observability.metrics import Metrics
@@ -102,9 +103,24 @@ class ReleaseManager:
         ]
         return [one for one in (now.production, *others) if one is not None]
 
-    def release_for(self, user_id: str) -> tuple[ServedRelease | None, str]:
-        """See `ActiveReleases.release_for`, for the current snapshot."""
-        return self._now.release_for(user_id)
+    def release_for(self, user_id: str) -> tuple[ServedRelease, str]:
+        """See `ActiveReleases.release_for`, for the current snapshot.
+
+        Raises:
+            NotReady: No release is in service yet.
+        """
+        release, arm = self._now.release_for(user_id)
+        if release is None:
+            raise NotReady(NO_RELEASE_MESSAGE)
+        return release, arm
+
+    def serving_release(self, user_id: str) -> ServedRelease:
+        """The release that serves a user.
+
+        Raises:
+            NotReady: No release is in service yet.
+        """
+        return self.release_for(user_id)[0]
 
     def status(self) -> dict[str, Any]:
         """Releases in service and rejected releases, for operators."""

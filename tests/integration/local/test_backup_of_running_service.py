@@ -136,7 +136,7 @@ def test_user_erased_after_the_backup_is_not_restored(made: Backup, there: setti
     assert files_with_user(there.home, ERASED) == []
     runtime = start()
     try:
-        assert not runtime.describe_user(ERASED).is_known
+        assert not runtime.inspector.describe_user(ERASED).is_known
         assert "erased" in runtime.ingest_events([{"event_id": "x", "user_id": ERASED, **LIKE}]).rejected[0].reason
         assert answers(runtime) == made.answers
     finally:

@@ -52,7 +52,7 @@ class Held:
 
     def of(self, user):
         found, arm = self.holder.release_for(user)
-        return found.release_id if found else None, arm
+        return found.release_id, arm
 
     def number(self, name, **labels):
         return self.registry.get_sample_value(name, labels)

@@ -1,0 +1,56 @@
+"""The pipelines of all kinds of requests, which share their stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from serving.events.exposures import Exposure
+from serving.observability.metrics import Metrics
+from serving.pipeline.collection_pipeline import CollectionPipeline
+from serving.pipeline.daily_lists import DailyLists
+from serving.pipeline.hydrate import Hydrator
+from serving.pipeline.path_pipeline import PathPipeline
+from serving.pipeline.rank import Ranking
+from serving.pipeline.recall import Recall
+from serving.pipeline.request import Request
+from serving.pipeline.track_pipeline import ExposureWriter, TrackPipeline
+from training.slate.scenes import PATH, TRACKS
+
+
+class NoExposures:
+    """The exposure log of a process that must not write."""
+
+    def write(self, exposure: Exposure) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Pipelines:
+    """One pipeline for each kind of response."""
+
+    tracks: TrackPipeline
+    collections: CollectionPipeline
+    path: PathPipeline
+
+    @classmethod
+    def build(
+        cls,
+        hydrator: Hydrator,
+        recall: Recall,
+        ranking: Ranking,
+        lists: DailyLists,
+        metrics: Metrics,
+        exposures: ExposureWriter,
+    ) -> Pipelines:
+        """The pipelines over these stages, which write to this exposure log."""
+        return cls(
+            TrackPipeline(hydrator, recall, lists, exposures, metrics, ranking),
+            CollectionPipeline(hydrator, recall, exposures, metrics),
+            PathPipeline(hydrator, recall, exposures, metrics),
+        )
+
+    def of(self, request: Request) -> TrackPipeline | CollectionPipeline | PathPipeline:
+        """The pipeline of a request."""
+        if request.scene.name == PATH.name:
+            return self.path
+        return self.tracks if request.scene.item_type == TRACKS else self.collections

@@ -1,0 +1,40 @@
+"""What the filters need to know of a request."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from serving.pipeline.hydrate import UserState
+from serving.pipeline.request import Request
+from serving.releases.served_release import ServedRelease
+from training.data.exclusions import Exclusions
+from training.data.profile_exclusions import NO_ITEMS
+from training.slate.filters import FilterContext
+
+
+def build_filter_context(
+    request: Request,
+    release: ServedRelease,
+    user: UserState | None,
+    already_shown: np.ndarray = NO_ITEMS,
+    left_out: np.ndarray = NO_ITEMS,
+) -> FilterContext:
+    """The inputs of the filters.
+
+    Args:
+        request: The request.
+        release: The release that serves it.
+        user: State of the user; None for a request without a user.
+        already_shown: Items that must not be shown again.
+        left_out: Items that the user left out of the taste profile.
+    """
+    return FilterContext(
+        release.catalog,
+        user.exclusions if user else Exclusions(),
+        release.vocabulary.track_code,
+        request.at_us,
+        already_shown,
+        request.territory,
+        request.is_explicit_wanted,
+        left_out,
+    )

@@ -1,0 +1,61 @@
+"""What the production release has of single tracks and artists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from config.settings import Settings
+from serving.releases import track_media
+from serving.releases.manager import ReleaseManager
+from storage.media_paths import MediaPaths
+
+if TYPE_CHECKING:
+    from media.rendered import RenderedMedia
+
+
+class TrackLookup:
+    """Answers by the production release of the moment.
+
+    Args:
+        settings: Settings of the service.
+        releases: Releases in service.
+    """
+
+    def __init__(self, settings: Settings, releases: ReleaseManager) -> None:
+        self._settings, self._releases = settings, releases
+        self._simulations: dict[Path, tuple[int, RenderedMedia]] = {}
+
+    def duration_of(self, track_id: str) -> int | None:
+        """Duration in ms; None if it is unknown."""
+        release = self._releases.current
+        item = release.vocabulary.track_code.get(track_id) if release else None
+        return int(release.catalog.duration_ms_V[item]) or None if release and item is not None else None
+
+    def is_known(self, track_id: str) -> bool:
+        """Whether the release has the track; True without a release, which cannot tell."""
+        release = self._releases.current
+        return release is None or track_id in release.vocabulary.track_code
+
+    def artist_tracks(self, artist_id: str, most: int) -> list[str]:
+        """Ids of the most played tracks of an artist; empty if the release does not have the artist."""
+        release = self._releases.current
+        artist = release.vocabulary.artist_code.get(artist_id) if release else None
+        if release is None or artist is None:
+            return []
+        # Items are numbered by decreasing play count.
+        return release.vocabulary.decode(np.flatnonzero(release.catalog.main_artist_V == artist)[:most])
+
+    def find_media(self, kind: str, track_id: str) -> Path:
+        """The file with the audio or the cover of a track, which need not exist.
+
+        Raises:
+            UnknownTrack: The release does not have the track.
+            FileNotFoundError: The track has no such file.
+            NotReady: No release is in service yet.
+        """
+        # A new object for each request, so that folders that were landed again are found.
+        paths = MediaPaths(self._settings.media, self._settings.media_root, simulations=self._simulations)
+        return track_media.find_file(self._releases.serving_release(""), kind, track_id, paths)
