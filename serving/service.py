@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import bentoml
 from starlette.responses import JSONResponse, Response
@@ -73,6 +73,8 @@ from serving.schemas import (
 
 if TYPE_CHECKING:
     from serving.runtime import Runtime
+
+T = TypeVar("T")
 
 MAX_CONCURRENT_REPORTS = 16
 THREADS = settings.MAX_CONCURRENT_REQUESTS + MAX_CONCURRENT_REPORTS
@@ -162,20 +164,14 @@ class Recommender:
         `discovery` do not apply. 404: the release does not have some of the seeds. `exclude` works with every scene of tracks;
         the list of `daily` is not changed by it.
         """
-        if user_id is not None and (denied := _deny_other_users([user_id])):
-            return denied
-        try:
-            return render_recommendation(
+        return _answer(
+            user_id,
+            lambda: render_recommendation(
                 self._runtime.recommend(user_id, scene, limit, discovery, territory, explicit, seeds, title, exclude),
                 language,
                 debug,
-            )
-        except RequestRejected as error:
-            return _error(400, error)
-        except (NoCollections, UnknownTrack) as error:
-            return _error(404, error)
-        except NotReady as error:
-            return _error(503, error)
+            ),
+        )
 
     @bentoml.api(input_spec=SimilarRequest, output_spec=Recommendation)
     def similar(
@@ -194,18 +190,12 @@ class Recommender:
         `/recommend`, and every release of the given recording is excluded. If few tracks are similar, the response is short:
         it is not filled with popular tracks.
         """
-        if user_id is not None and (denied := _deny_other_users([user_id])):
-            return denied
-        try:
-            return render_recommendation(
+        return _answer(
+            user_id,
+            lambda: render_recommendation(
                 self._runtime.similar(track_id, limit, user_id, territory, explicit), language, debug
-            )
-        except RequestRejected as error:
-            return _error(400, error)
-        except UnknownTrack as error:
-            return _error(404, error)
-        except NotReady as error:
-            return _error(503, error)
+            ),
+        )
 
     @bentoml.api(input_spec=PathRequest, output_spec=Recommendation)
     def path(
@@ -227,18 +217,12 @@ class Recommender:
         track before. The filters are those of `/recommend`. If few tracks may be
         played, the path is shorter.
         """
-        if user_id is not None and (denied := _deny_other_users([user_id])):
-            return denied
-        try:
-            return render_recommendation(
+        return _answer(
+            user_id,
+            lambda: render_recommendation(
                 self._runtime.path(from_track, to_track, length, user_id, territory, explicit), language, debug
-            )
-        except RequestRejected as error:
-            return _error(400, error)
-        except (UnknownTrack, NoItemVectors) as error:
-            return _error(404, error)
-        except NotReady as error:
-            return _error(503, error)
+            ),
+        )
 
     @bentoml.api(input_spec=EventsRequest, output_spec=EventReport)
     def events(self, events: list[Any]) -> EventReport | Response:
@@ -268,14 +252,7 @@ class Recommender:
         The newest events with their sessions; the interests that `multi_interest` finds in the listened tracks, each named by
         its distinctive facets; and summaries of the latest session and of the last 2,000 plays.
         """
-        if denied := _deny_other_users([user_id]):
-            return denied
-        try:
-            return UserProfileResponse(**asdict(self._runtime.inspector.describe_user(user_id)))
-        except RequestRejected as error:
-            return _error(400, error)
-        except NotReady as error:
-            return _error(503, error)
+        return _answer(user_id, lambda: UserProfileResponse(**asdict(self._runtime.inspector.describe_user(user_id))))
 
     @bentoml.api(input_spec=LibraryRequest, output_spec=LibraryResponse)
     def library(self, user_id: str) -> LibraryResponse | Response:
@@ -283,14 +260,9 @@ class Recommender:
 
         The newest of each action and its reversal counts: a like followed by an `unlike` is not listed.
         """
-        if denied := _deny_other_users([user_id]):
-            return denied
-        try:
-            return LibraryResponse.model_validate(self._runtime.inspector.describe_library(user_id))
-        except RequestRejected as error:
-            return _error(400, error)
-        except NotReady as error:
-            return _error(503, error)
+        return _answer(
+            user_id, lambda: LibraryResponse.model_validate(self._runtime.inspector.describe_library(user_id))
+        )
 
     @bentoml.api(input_spec=TasteRequest, output_spec=TasteResponse)
     def taste(self, user_id: str) -> TasteResponse | Response:
@@ -301,14 +273,7 @@ class Recommender:
         `unreset`; `rename` on an interest, whose `target_id` is the id, `=` and the new name. From `start_private` to
         `end_private` on a session (at most 12 hours) plays, clicks and impressions are not recorded; explicit feedback is.
         """
-        if denied := _deny_other_users([user_id]):
-            return denied
-        try:
-            return TasteResponse.model_validate(self._runtime.inspector.describe_taste(user_id))
-        except RequestRejected as error:
-            return _error(400, error)
-        except NotReady as error:
-            return _error(503, error)
+        return _answer(user_id, lambda: TasteResponse.model_validate(self._runtime.inspector.describe_taste(user_id)))
 
     @bentoml.api(input_spec=ExportRequest, output_spec=ExportResponse)
     def export(self, user_id: str) -> ExportResponse | Response:
@@ -317,16 +282,13 @@ class Recommender:
         From the logs, landed tables, marts, the online store and every other store that an erasure covers. Plays of private
         sessions are not among it, because they are not stored.
         """
-        if denied := _deny_other_users([user_id]):
-            return denied
-        try:
+
+        def export() -> ExportResponse:
             data = self._runtime.inspector.export_data(user_id)
-        except RequestRejected as error:
-            return _error(400, error)
-        except NotReady as error:
-            return _error(503, error)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        return ExportResponse(user_id=user_id, exported_at=now, stores=data.stores, cut=data.cut)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            return ExportResponse(user_id=user_id, exported_at=now, stores=data.stores, cut=data.cut)
+
+        return _answer(user_id, export)
 
     @bentoml.api(input_spec=EraseRequest, output_spec=EraseResponse)
     def erase(self, user_id: str, confirm: str) -> EraseResponse | Response:
@@ -358,16 +320,9 @@ class Recommender:
         The channels that find the track at the moment with their ranks and reasons, the probabilities that the ranker expects,
         and the way through the music graph. Nothing is recorded as shown.
         """
-        if denied := _deny_other_users([user_id]):
-            return denied
-        try:
-            return render_explanation(self._runtime.inspector.explain(user_id, track_id, scene), language)
-        except RequestRejected as error:
-            return _error(400, error)
-        except UnknownTrack as error:
-            return _error(404, error)
-        except NotReady as error:
-            return _error(503, error)
+        return _answer(
+            user_id, lambda: render_explanation(self._runtime.inspector.explain(user_id, track_id, scene), language)
+        )
 
     @bentoml.api(input_spec=SearchRequest, output_spec=SearchResults)
     def search(
@@ -386,15 +341,10 @@ class Recommender:
         Every track has the reason of its match. The filters are those of `/recommend`. An empty query returns the most played
         tracks.
         """
-        if user_id is not None and (denied := _deny_other_users([user_id])):
-            return denied
-        try:
-            found = self._runtime.search(query or words, limit, user_id, territory, explicit)
-            return render_search(found, language)
-        except RequestRejected as error:
-            return _error(400, error)
-        except NotReady as error:
-            return _error(503, error)
+        return _answer(
+            user_id,
+            lambda: render_search(self._runtime.search(query or words, limit, user_id, territory, explicit), language),
+        )
 
     @bentoml.api(input_spec=ListenersRequest, output_spec=UserIds)
     def listeners(self, limit: int = 20) -> UserIds:
@@ -517,6 +467,20 @@ def _add_middleware(recommender: Any) -> None:
 
 
 _add_middleware(Recommender)
+
+
+def _answer(user_id: str | None, compute: Callable[[], T]) -> T | Response:
+    """What `compute` returns; the problem document of a request that is denied, invalid, or cannot be answered now."""
+    if user_id is not None and (denied := _deny_other_users([user_id])):
+        return denied
+    try:
+        return compute()
+    except RequestRejected as error:
+        return _error(400, error)
+    except (NoCollections, NoItemVectors, UnknownTrack) as error:
+        return _error(404, error)
+    except NotReady as error:
+        return _error(503, error)
 
 
 def _deny_other_users(user_ids: Iterable[object]) -> Response | None:
