@@ -21,6 +21,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from storage.object_store import StorageError
+
 CHANGES_FOLDER = "changes"
 VERSION_KEY, SORT_KEY = b"version", b"key"
 KEPT_FILES = 28
@@ -48,7 +50,11 @@ class PublishedMart:
 
 
 def read_published(marts: Path, name: str) -> PublishedMart:
-    """The published version of a mart; the file does not exist if the mart has not been published."""
+    """The published version of a mart; the file does not exist if the mart has not been published.
+
+    Raises:
+        StorageError: The change files form a cycle.
+    """
     whole = marts / f"{name}.parquet"
     version = _read_version(whole)
     return PublishedMart(whole, version, _follow_chain(marts, name, version) if version else ())
@@ -138,7 +144,7 @@ def remove_old_changes(marts: Path) -> list[Path]:
         published = read_published(marts, folder.name)
         versions = {_versions(file)[1]: file for file in folder.glob("*.parquet") if file.name[0].isdigit()}
         kept, version = set(published.pending), published.version
-        while version in versions and len(kept) < KEPT_FILES:
+        while version in versions and versions[version] not in kept and len(kept) < KEPT_FILES:
             kept.add(versions[version])
             version = _versions(versions[version])[0]
         for file in sorted(set(versions.values()) - kept):
@@ -171,8 +177,13 @@ def _write_whole(mart: PublishedMart) -> bool:
 
 def _follow_chain(marts: Path, name: str, version: str) -> tuple[Path, ...]:
     files = {_versions(path)[0]: path for path in (marts / CHANGES_FOLDER / name).glob("[0-9]*-[0-9]*.parquet")}
-    chain = []
+    chain: list[Path] = []
     while version in files:
+        if files[version] in chain:
+            raise StorageError(
+                f"the change files in {files[version].parent} lead from version {version} back to it; remove this folder and "
+                "run `dbt build --project-dir dbt --full-refresh`"
+            )
         chain.append(files[version])
         version = _versions(files[version])[1]
     return tuple(chain)

@@ -30,7 +30,7 @@ MAX_FETCH_ATTEMPTS = 5
 
 
 class StorageError(RuntimeError):
-    """An operation on object storage failed; the message names the URL, the cause and the remedy."""
+    """Tables cannot be read or written; the message names the path or URL, the cause and the remedy."""
 
 
 def is_remote(path: Path) -> bool:

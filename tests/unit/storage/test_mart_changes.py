@@ -13,6 +13,7 @@ import pytest
 from config import settings
 from storage import mart_changes, object_store
 from storage.mart_changes import apply_changes, changes_since, read_published, relation, remove_old_changes
+from storage.object_store import StorageError
 from tests.support.published_changes import Row, publish_changes, publish_whole
 
 SCHEMA = pa.schema([("user_id", pa.string()), ("number", pa.int64()), ("value", pa.string())])
@@ -103,6 +104,28 @@ def test_only_changes_that_are_needed_are_kept(tmp_path: Path, monkeypatch: pyte
     assert read(tmp_path) == ordered(rows[:5])
     publish_whole(tmp_path, "m", rows, SCHEMA, "9")
     assert len(remove_old_changes(tmp_path)) == 3
+
+
+def test_cyclic_changes_are_rejected_with_the_remedy(tmp_path: Path) -> None:
+    rows: list[Row] = [{"user_id": "a", "number": 1, "value": "x"}]
+    publish_whole(tmp_path, "m", rows, SCHEMA, "2")
+    publish_changes(tmp_path, "m", rows, [], SCHEMA, KEY, "3")
+    folder = tmp_path / "changes" / "m"
+    (folder / "3-2.parquet").write_bytes((folder / "2-3.parquet").read_bytes())
+    for read_changes in (read_published, lambda marts, name: changes_since(marts, name, "2")):
+        with pytest.raises(StorageError, match=rf"{folder} lead from version 2 back to it; remove this folder"):
+            read_changes(tmp_path, "m")
+
+
+def test_a_cycle_before_the_published_version_ends_the_search_for_applied_changes(tmp_path: Path) -> None:
+    publish_whole(tmp_path, "m", [], SCHEMA, "1")
+    publish_changes(tmp_path, "m", [], [], SCHEMA, KEY, "2")
+    folder = tmp_path / "changes" / "m"
+    for name in ("2-1", "2-3"):
+        (folder / f"{name}.parquet").write_bytes((folder / "1-2.parquet").read_bytes())
+    publish_whole(tmp_path, "m", [], SCHEMA, "3")
+    assert remove_old_changes(tmp_path) == []
+    assert read_published(tmp_path, "m").pending == ()
 
 
 def test_home_without_changes_is_left_alone(tmp_path: Path) -> None:
