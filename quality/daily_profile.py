@@ -22,6 +22,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from quality.table_metrics import is_newest_deleted
 from storage import mart_changes, object_store
 
 SHOWN_DAYS, WEEK_DAYS = 28, 7
@@ -180,9 +181,10 @@ def _add_changes(
     added, inserted, deleted = source.aggregate(
         f"sum(weight), max({time}) filter (where not is_deleted), max({time}) filter (where is_deleted)"
     ).fetchone() or (0, None, None)
-    newest = max((str(inserted.isoformat()) if inserted else "", known.newest_at))
-    if deleted and deleted.isoformat() >= known.newest_at and (inserted is None or inserted.isoformat() < newest):
+    inserted_at, deleted_at = (time.isoformat() if time else None for time in (inserted, deleted))
+    if is_newest_deleted(known.newest_at, inserted_at, deleted_at):
         return None
+    newest = max(inserted_at or "", known.newest_at)
     last = min(date.fromisoformat(newest[:10]), as_of)
     shift = (last - known.last).days
     if shift < 0:

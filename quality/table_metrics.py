@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, TypeVar
 
 from quality.engine import Engine
 from quality.tables import Table
@@ -23,6 +23,9 @@ WEEK_DAYS = 7
 LENGTH_BIN_MS = 30_000
 MAX_LENGTH_BIN = 20
 """Last bin of play lengths; it also holds all longer plays (10 minutes and more)."""
+
+Time = TypeVar("Time", int, str)
+"""Microseconds since 1970, or ISO 8601."""
 
 DayCounts = dict[tuple[int, str | None, int | None], int]
 """(day since 1970, action, bin of the play length) ▸ number of events."""
@@ -51,6 +54,19 @@ def newest_end(engine: Engine, source: str) -> int | None:
     """The newest `ended_at` of a relation in µs since 1970; None without rows."""
     row = engine.first_row(f"select {engine.epoch_micros('max(ended_at)')} from {source}")  # noqa: S608
     return None if row is None or row[0] is None else int(row[0])
+
+
+def is_newest_deleted(known: Time | None, inserted: Time | None, deleted: Time | None) -> bool:
+    """Whether changes deleted the newest row of a table and inserted none that is as new, so that all rows must be read.
+
+    Args:
+        known: Time of the newest row before the changes; None if there was none.
+        inserted: Time of the newest inserted row; None if there is none.
+        deleted: Time of the newest deleted row; None if there is none.
+    """
+    if known is None or deleted is None or deleted < known:
+        return False
+    return inserted is None or inserted < known
 
 
 def hours_since(newest_us: int | None, as_of: date) -> float | None:

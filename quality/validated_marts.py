@@ -100,9 +100,9 @@ def add_changes(engine: Engine, known: ValidatedMart, files: Sequence[Path]) -> 
         table_metrics.newest_end(engine, f"(select ended_at from {changes} where {condition})")  # noqa: S608
         for condition in ("not is_deleted", "is_deleted")
     )
-    newest = max((time for time in (known.newest_us, inserted) if time is not None), default=None)
-    if deleted is not None and known.newest_us is not None and deleted >= known.newest_us and inserted != newest:
+    if table_metrics.is_newest_deleted(known.newest_us, inserted, deleted):
         return None
+    newest = max((time for time in (known.newest_us, inserted) if time is not None), default=None)
     counts = Counter(known.day_counts)
     counts.update(signed)
     return newest, {key: count for key, count in counts.items() if count}
