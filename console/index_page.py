@@ -7,7 +7,7 @@ from typing import Any
 
 from config.settings import Settings
 from console.mlflow_runs import runs_url
-from console.releases import Release, build_lineage, landed_source_names, list_releases
+from console.releases import Release, build_lineage, find_active, landed_source_names, list_releases
 from console.reports import REPORTS, Report, list_ablations
 from console.templates import render
 
@@ -26,7 +26,7 @@ def render_index(settings: Settings, degraded: Sequence[Mapping[str, Any]] = ())
         reports.append(
             {"name": "Ablations", "description": "ablations on validation", "url": "", "make_command": "make ablation"}
         )
-    active = releases[0] if releases and releases[0].is_active else None
+    active = find_active(releases)
     return render(
         "index.html",
         home=settings.home,

@@ -8,7 +8,7 @@ zone has. Values that a manifest lacks are shown as not recorded.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,11 @@ def list_releases(settings: Settings) -> list[Release]:
             releases.append(Release(name, manifest, _state(name, pointer, shares), name == pointer.get("release")))
     releases.sort(key=lambda release: str(release.manifest.get("released_at", "")), reverse=True)
     return sorted(releases, key=lambda release: not release.is_active)
+
+
+def find_active(releases: Sequence[Release]) -> Release | None:
+    """The release in service; None before the first."""
+    return next((release for release in releases if release.is_active), None)
 
 
 def landed_source_names(settings: Settings) -> dict[str, str]:

@@ -36,7 +36,7 @@ from console.index_page import render_index, render_release
 from console.live import INTERVAL_S, MetricsSampler
 from console.mlflow_runs import runs_url
 from console.quality_page import render_quality_page, render_table_page
-from console.releases import list_releases
+from console.releases import find_active, list_releases
 from console.reports import EVALUATION, render_missing_report, render_report
 from console.service_status import find_degraded_parts, read_services
 from console.templates import render
@@ -168,7 +168,10 @@ class Handler(SimpleHTTPRequestHandler):
         if len(parts) == 2 and parts[0] == "actions" and parts[1] in ACTIONS:
             return self._render_action(parts[1], dict(parse_qsl(query)))
         if parts == [""]:
-            return render_index(self._settings_for_client(), self._degraded_parts())
+            active = find_active(list_releases(self.settings))
+            return render_index(
+                self._settings_for_client(), find_degraded_parts(self.settings, active, self._samples())
+            )
         if parts == ["data"]:
             return render_data_page(self.settings)
         if parts == ["experiments"]:
@@ -214,24 +217,20 @@ class Handler(SimpleHTTPRequestHandler):
     def _live_state(self, since_s: float) -> dict[str, Any]:
         """State of the header, and the live samples after a time."""
         samples = self._samples()
-        releases = list_releases(self.settings)
-        active = releases[0] if releases and releases[0].is_active else None
+        active = find_active(list_releases(self.settings))
         return {
             "services": read_services(self.settings),
             "release": active.release_id if active else None,
             "evaluated_at": EVALUATION.modified_at(self.settings).isoformat()
             if EVALUATION.exists(self.settings)
             else None,
-            "degraded": self._degraded_parts(),
+            "degraded": find_degraded_parts(self.settings, active, samples),
             "last": samples[-1] if samples else None,
             "samples": [sample for sample in samples if sample["time_s"] > since_s],
         }
 
     def _samples(self) -> list[dict[str, Any]]:
         return self._sampler.samples() if self._sampler else []
-
-    def _degraded_parts(self) -> list[dict[str, str]]:
-        return find_degraded_parts(self.settings, self._samples())
 
     def _render_runs(self) -> str:
         airflow_url = f"http://{self._settings_for_client().host}:{self.settings.airflow_port}"

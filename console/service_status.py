@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from config.settings import Settings, load_api_keys
-from console.releases import Release, list_releases
+from console.releases import Release
 from storage import object_store
 from storage.renamed_marts import RENAMED_MARTS
 
@@ -54,18 +54,20 @@ def _responds(url: str) -> bool:
         return False
 
 
-def find_degraded_parts(settings: Settings, samples: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, str]]:
+def find_degraded_parts(
+    settings: Settings, active: Release | None, samples: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, str]]:
     """Degraded parts, each with `part`, `why` and the technical cause `error`; empty if everything works.
 
     Args:
-        settings: Address of the recommender, and home of marts and releases.
+        settings: Address of the recommender, and home of marts.
+        active: The release in service.
         samples: Live samples of the recommender's metrics, see `console.live`.
     """
     reported = [
         {"part": part["part"], "why": part["why"], "error": part.get("error", "")}
         for part in read_degraded_parts(settings)
     ]
-    active = next((release for release in list_releases(settings) if release.is_active), None)
     found = [
         *skipped_parts(samples, time.time()),
         *(missing_marts(active, settings) if active else []),

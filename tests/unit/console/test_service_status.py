@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from config import settings
-from console.releases import Release, ReleaseState
+from console.releases import Release, ReleaseState, find_active, list_releases
 from console.service_status import find_degraded_parts, missing_marts, old_release, skipped_parts
 from tests.support import console_home
 
@@ -58,4 +58,7 @@ def test_a_release_is_old_after_four_days(as_of, is_old):
 
 def test_degraded_parts_are_found_without_a_recommender(here):
     console_home.write_reports(here)
-    assert [part["part"] for part in find_degraded_parts(here)] == ["marts", "release"]
+    active = find_active(list_releases(here))
+    assert active is not None
+    assert [part["part"] for part in find_degraded_parts(here, active)] == ["marts", "release"]
+    assert find_degraded_parts(here, None) == []
