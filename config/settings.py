@@ -153,7 +153,7 @@ class Settings:
         return self.home / "serving" / "writer.lock"
 
     @property
-    def request_log(self) -> Path:
+    def feature_log(self) -> Path:
         """Features that sampled requests read, for `sequences.skew`: `requests/dt=*/*.jsonl`."""
         return self.home / "requests"
 

@@ -64,7 +64,7 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
         # Before the online store, to which consumers would apply waiting messages.
         counts["broker"] = broker.erase_users(user_ids, here)
     counts |= online_store.erase_users(user_ids, here)
-    counts["feature log"] = recommender_files.erase_request_log(user_ids, here)
+    counts["feature log"] = recommender_files.erase_feature_log(user_ids, here)
     marts.remove_sequence_cache(here)
     for name in PARQUET_FOLDERS:
         counts[name] = parquet.erase_from_files(sorted((here.home / name).rglob("*.parquet")), user_ids, name)

@@ -1,5 +1,5 @@
 """Erasure of users from the files of the recommender: event log, exposure log, daily lists, private sessions and
-request log.
+feature log.
 
 Run it after the users were added to the suppression list. A running service continues; it must have acknowledged the list,
 so that it writes nothing new of the users.
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from config import settings
 from privacy import ErasureError, sqlite
-from sequences.skew.request_log import REQUEST_LOG_PREFIX
+from sequences.skew.feature_log import FEATURE_LOG_PREFIX
 from serving.events import exposures, private_sessions, write_ahead_log
 from serving.events.suppression import read_acknowledgement
 from serving.pipeline import daily_lists
@@ -57,8 +57,8 @@ def erase_users(
     }
 
 
-def erase_request_log(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
-    """Erase the users from the request log (features of sampled requests); returns the number of lines per user.
+def erase_feature_log(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
+    """Erase the users from the feature log; returns the number of lines per user.
 
     All examples of the skew report, which is made of the log, are removed, because they do not name their users.
     """
@@ -68,7 +68,7 @@ def erase_request_log(user_ids: Sequence[str], here: settings.Settings) -> Count
         draft = report.with_suffix(".partial")
         draft.write_text(json.dumps(json.loads(report.read_text()) | {"examples": []}, indent=2) + "\n")
         draft.replace(report)
-    for path in sorted(here.request_log.glob(f"dt=*/{REQUEST_LOG_PREFIX}-*.jsonl")):
+    for path in sorted(here.feature_log.glob(f"dt=*/{FEATURE_LOG_PREFIX}-*.jsonl")):
         erased += erase_lines(path, user_ids)
     return erased
 

@@ -50,7 +50,7 @@ def _user_ids(here: settings.Settings, folders: tuple[str, ...]) -> Iterator[set
         *(path for name in folders for path in sorted((here.home / name).rglob("*.parquet"))),
     ):
         yield from _ids_of_table(path)
-    for folder in (here.event_log, here.request_log):
+    for folder in (here.event_log, here.feature_log):
         for path in sorted(folder.rglob("dt=*/*.jsonl")):
             yield set(_ids_of_log(path))
     for pattern in SQLITE_FILES:

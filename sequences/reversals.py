@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.batch import FIRST_CODE, SequenceBatch
 from sequences.behaviours import REVERSAL, load_behaviours
+from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 
 PREFIX = "un"
 """A reversal is named like the behavior that it takes back, with this prefix."""

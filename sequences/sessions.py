@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequences import behaviours
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 
 WINDOW = 128
 """Number of newest events searched first; they nearly always contain the whole current session."""

@@ -42,7 +42,7 @@ from sequences.feast_store import open_store
 from sequences.online.codec import decode_values
 from sequences.online.materialization_state import STORE_MARKER_FEATURE, read_store_marker
 from sequences.online.reader_writer import OnlineWriter
-from sequences.online.row import STORE_MARKER_USER, OnlineRowReader, to_list_value, write_rows
+from sequences.online.store_rows import STORE_MARKER_USER, OnlineRowReader, to_list_value, write_rows
 from sequences.streaming.message import TOPIC
 from sequences.streaming.publisher import Publisher
 from sequences.views import LIVE_SOURCE

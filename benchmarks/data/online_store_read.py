@@ -26,7 +26,7 @@ from benchmarks.data import synthetic_users
 from benchmarks.result import Result, result_with_limit
 from sequences.online.materialize import materialize
 from sequences.online.reader_writer import FEATURE_SERVICE, OnlineReader, OnlineWriter
-from sequences.online.row import user_key
+from sequences.online.store_rows import user_key
 from sequences.views import SORT_KEY_ATTRIBUTES
 from tests.support import valkey
 

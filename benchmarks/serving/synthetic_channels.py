@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from sequences import behaviours
-from sequences.batch import FIRST_CODE, SequenceBatch
+from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from sequences import behaviours
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from training.content.track_content import MIN_BLOCK_WIDTH, TrackContent
 from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config

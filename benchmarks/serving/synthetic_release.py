@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.serving.synthetic_channels import SyntheticWorld
 from benchmarks.serving.synthetic_rankers import fit_random_trees, make_content_rows, make_track_genres
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from training.data.collections import Collections
 from training.data.ragged import Ragged
 from training.data.vocabulary import Vocabulary

@@ -26,7 +26,7 @@ import torch
 from benchmarks.result import Result
 from benchmarks.training import step_rates
 from sequences import behaviours
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from training.ablations.peer_trial import RECHUB, ensure_environment
 from training.engine.config_io import change_config
 from training.nn.item_tower import ItemCodes

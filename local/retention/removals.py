@@ -88,7 +88,7 @@ def _event_log(here: Settings, days: int, now: datetime) -> Iterator[tuple[Path,
 
 
 def _feature_log(here: Settings, days: int, now: datetime) -> Iterator[tuple[Path, str]]:
-    for file in sorted(here.request_log.glob("**/dt=*/*.jsonl")):
+    for file in sorted(here.feature_log.glob("**/dt=*/*.jsonl")):
         if (day := _last_day(file.parent.name.removeprefix("dt="))) < now.date() - timedelta(days=days):
             yield file, f"log of {day}"
 

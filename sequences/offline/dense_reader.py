@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sequences.batch import UNKNOWN, Encoders, SequenceBatch, dtype_of, encoded_attributes
 from sequences.offline.event_table import read_view
+from sequences.sequence_batch import UNKNOWN, Encoders, SequenceBatch, dtype_of, encoded_attributes
 from sequences.timeline import EventTableError, Timeline, build_timeline, microseconds
 from sequences.views import Attribute, SequenceView
 

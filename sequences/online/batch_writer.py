@@ -12,7 +12,7 @@ from tqdm import tqdm
 from sequences.online.batch_rows import EncodedRow
 from sequences.online.codec import StoredValue
 from sequences.online.materialization_state import MaterializationState, row_digest
-from sequences.online.row import write_rows
+from sequences.online.store_rows import write_rows
 
 MAX_WRITE_BYTES = 4 << 20
 """Size of a write transaction. SQLite has one writer: this size delays a live event by some tens of milliseconds."""

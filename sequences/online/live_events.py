@@ -15,7 +15,7 @@ from typing import Any
 
 from sequences.behaviours import Behaviours, played_ratio
 from sequences.online.codec import LazyColumn, StoredValue, decode_values, encode_list
-from sequences.online.row import OnlineRow
+from sequences.online.store_rows import OnlineRow
 from sequences.views import LIVE_ATTRIBUTES, SORT_KEY_ATTRIBUTES, SequenceView
 
 Event = dict[str, Any]

@@ -14,7 +14,7 @@ from sequences.online.batch_writer import BatchWriter
 from sequences.online.changed_users import ChangedMart
 from sequences.online.codec import append_lists
 from sequences.online.materialization_state import MaterializationState, row_digest
-from sequences.online.row import OnlineRowReader, to_int_value
+from sequences.online.store_rows import OnlineRowReader, to_int_value
 from sequences.views import SequenceView
 
 USERS_PER_CHUNK = 10_000

@@ -25,7 +25,7 @@ from pathlib import Path
 import feast
 
 from sequences.online.codec import decode_values
-from sequences.online.row import STORE_MARKER_USER, OnlineRow, OnlineRowReader, to_list_value, write_rows
+from sequences.online.store_rows import STORE_MARKER_USER, OnlineRow, OnlineRowReader, to_list_value, write_rows
 from sequences.views import LIVE_SOURCE
 from storage.mart_changes import read_published
 

@@ -24,7 +24,7 @@ import feast
 from sequences import behaviours
 from sequences.online import live_events
 from sequences.online.codec import LazyColumn, decode_values
-from sequences.online.row import STORE_MARKER_USER, OnlineRow, OnlineRowReader, compare_and_set_rows
+from sequences.online.store_rows import STORE_MARKER_USER, OnlineRow, OnlineRowReader, compare_and_set_rows
 from sequences.views import LIVE_SOURCE, SEQUENCE_VIEWS, SORT_KEY_ATTRIBUTES, SequenceView
 
 FEATURE_SERVICE = "recommender"

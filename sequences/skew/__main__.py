@@ -15,7 +15,7 @@ from itertools import islice
 
 from config import settings
 from sequences.feast_store import local_marts_folder, open_store
-from sequences.skew import request_log
+from sequences.skew import feature_log
 from sequences.skew.compare import compare_requests
 from storage.report_history import append_to_history
 
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     as_of = parser.parse_args(arguments).as_of
     current, day = settings.load_settings(), as_of - timedelta(days=1)
-    requests = islice(request_log.read_requests(current.request_log, day, day), MAX_REQUESTS)
+    requests = islice(feature_log.read_requests(current.feature_log, day, day), MAX_REQUESTS)
     report = compare_requests(open_store(), requests, local_marts_folder(), current.home, current.landing)
     current.reports.mkdir(parents=True, exist_ok=True)
     file = current.reports / "skew.json"

@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 
 from sequences.online.materialization_state import MaterializationRun, read_materializations
-from sequences.skew.request_log import LoggedRequest, LogPosition
+from sequences.skew.feature_log import LoggedRequest, LogPosition
 from storage import daily_files, object_store
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sequences.offline.event_table import read_view
 from sequences.offline.list_reader import fill_missing
 from sequences.skew.arrivals import Arrivals
-from sequences.skew.request_log import FeatureLists, LoggedRequest, nan_to_none
+from sequences.skew.feature_log import FeatureLists, LoggedRequest, nan_to_none
 from sequences.timeline import microseconds
 from sequences.views import ATTRIBUTES, SEQUENCE_VIEWS, SequenceView
 

@@ -29,7 +29,7 @@ import pandas as pd
 
 from sequences.online.reader_writer import FEATURE_SERVICE
 from sequences.skew.causes import Difference, SkewClassifier
-from sequences.skew.request_log import LoggedRequest, nan_to_none
+from sequences.skew.feature_log import LoggedRequest, nan_to_none
 from sequences.views import LIVE_SOURCE
 
 if TYPE_CHECKING:

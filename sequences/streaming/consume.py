@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY, start_http_server
 from config import bind_address, garbage_collector, settings
 from sequences.feast_store import open_store
 from sequences.online.reader_writer import OnlineWriter
-from sequences.streaming.apply import EventApplier
+from sequences.streaming.apply_messages import EventApplier
 from sequences.streaming.message import TOPIC, Topic
 from sequences.streaming.metrics import ConsumerMetrics
 

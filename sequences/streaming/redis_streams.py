@@ -26,7 +26,7 @@ from faststream.redis.prometheus import RedisPrometheusMiddleware
 from prometheus_client import REGISTRY, CollectorRegistry
 from redis.exceptions import RedisError
 
-from sequences.streaming.apply import EventApplier
+from sequences.streaming.apply_messages import EventApplier
 from sequences.streaming.leases import LEASE_MS, PartitionLeases
 from sequences.streaming.message import TOPIC, DeadLetter, Message, Topic
 from sequences.streaming.metrics import ConsumerMetrics

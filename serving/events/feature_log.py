@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sequences.skew.request_log import REQUEST_LOG_PREFIX, LoggedRequest, LogPosition, nan_to_none
+from sequences.skew.feature_log import FEATURE_LOG_PREFIX, LoggedRequest, LogPosition, nan_to_none
 from serving.events.daily_jsonl import DailyJsonlFile
 from serving.pipeline.request import Request
 from storage import daily_files
@@ -52,9 +52,9 @@ class FeatureLog:
         self._folder, self._sampling_rate, self._now_us, self.read_applied_position = folder, share, now_us, applied
         self._max_bytes_per_hour = max_bytes_per_hour
         self._hour, self._written = -1, 0
-        for path in daily_files.list_files(folder, REQUEST_LOG_PREFIX):
+        for path in daily_files.list_files(folder, FEATURE_LOG_PREFIX):
             daily_files.truncate_torn_line(path)
-        self._file = DailyJsonlFile(folder, REQUEST_LOG_PREFIX, now_us)
+        self._file = DailyJsonlFile(folder, FEATURE_LOG_PREFIX, now_us)
         self._requests: queue.Queue[LoggedRequest | threading.Event | None] = queue.Queue(maxsize=MAX_QUEUED_REQUESTS)
         self._thread = threading.Thread(target=self._write_forever, name="feature-log", daemon=True)
         self._thread.start()

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sequences.batch import FIRST_CODE
 from sequences.reversals import reversed_behaviours
+from sequences.sequence_batch import FIRST_CODE
 from serving.releases.served_release import ServedRelease
 from serving.releases.track_details import TrackDetails, track_details
 from training.data.exclusions import EXCLUSIONS_VIEW

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from config.settings import Settings
-from sequences.skew.request_log import REQUEST_LOG_PREFIX
+from sequences.skew.feature_log import FEATURE_LOG_PREFIX
 from serving.events.exposures import EXPOSURE_LOG_PREFIX
 from serving.events.private_sessions import PRIVATE_SESSIONS_FILE
 from serving.events.write_ahead_log import EVENT_LOG_PREFIX
@@ -68,7 +68,7 @@ def _stores(user_id: str, here: Settings) -> Iterator[tuple[str, Iterator[dict[s
     for name, folder, prefix in (
         ("event_log", here.event_log, EVENT_LOG_PREFIX),
         ("exposure_log", here.event_log, EXPOSURE_LOG_PREFIX),
-        ("feature_log", here.request_log, REQUEST_LOG_PREFIX),
+        ("feature_log", here.feature_log, FEATURE_LOG_PREFIX),
     ):
         for path in sorted(folder.glob(f"dt=*/{prefix}-*.jsonl")):
             yield name, _rows_of_log(path, user_id)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from serving.inspection.library import collection_title
 from serving.releases.track_details import TrackDetails, track_details
 from training.data.exclusions import EXCLUSIONS_VIEW, Target, marks_of_view, names_of_view

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from sequences import behaviours
-from sequences.batch import FIRST_CODE, SequenceBatch
+from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.sessions import sessionize
 from serving.releases.track_details import TrackDetails, track_details
 from training.data.user_history import HISTORY_VIEW, is_listened

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from serving.errors import NoCollections
 from serving.events.exposures import Exposure, hash_features
 from serving.observability.metrics import Metrics

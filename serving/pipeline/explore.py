@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from serving.pipeline.fuse import RequestCandidates
 from training.data.catalog import Catalog
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from serving.errors import NotReady
 from serving.pipeline.response import MOST_PLAYED
 from serving.releases.track_details import TrackDetails, track_details

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from serving.pipeline.fuse import RequestCandidates
 from serving.pipeline.rank import find_discoveries
 from serving.pipeline.request import Request

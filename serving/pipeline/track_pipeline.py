@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from serving.errors import UnknownTrack
 from serving.events.exposures import Exposure, hash_features
 from serving.observability.metrics import Metrics

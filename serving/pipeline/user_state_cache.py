@@ -13,7 +13,7 @@ from threading import Lock
 
 import numpy as np
 
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from training.data.user_batch import UserBatch
 
 STATE_FROM_STORE, STATE_FROM_CACHE, STATE_UNAVAILABLE = "store", "memory", "nothing"

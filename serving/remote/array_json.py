@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from serving.pipeline.recall import RecallResult, UserInterests
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sequences.batch import FIRST_CODE, UNKNOWN
+from sequences.sequence_batch import FIRST_CODE, UNKNOWN
 from training.data.vocabulary import Vocabulary
 
 FACETS = ("languages", "styles", "scenes", "emotions", "themes")

@@ -13,8 +13,8 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from sequences.batch import FIRST_CODE
 from sequences.behaviours import load_behaviours
+from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS, part_of_fit
 from training.data.ragged import Ragged
 from training.data.recall_cases import CASE_KINDS, RecallCases

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from sequences.batch import FIRST_CODE, UNKNOWN
+from sequences.sequence_batch import FIRST_CODE, UNKNOWN
 from training.data.vocabulary import Vocabulary
 
 PARTS = ("train", "validation", "test")

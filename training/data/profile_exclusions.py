@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from training.data.catalog import Catalog
 from training.data.exclusions import EXCLUDES_FROM_PROFILE, REVERSED_BY, Exclusions, Target, marks_of
 from training.data.vocabulary import Vocabulary

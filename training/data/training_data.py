@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from config import settings
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from sequences.views import SEQUENCE_VIEWS
 from training.content.audio_facets import fill_facets
 from training.content.track_content import CONTENT_COLUMNS, TrackContent, load_content_tables

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from sequences.batch import FIRST_CODE, SequenceBatch, encode
 from sequences.reversals import drop_reversed
+from sequences.sequence_batch import FIRST_CODE, SequenceBatch, encode
 from sequences.views import SEQUENCE_VIEWS
 from training.data.feature_services import ServiceContract, read_cached_registry
 from training.data.ragged import Ragged

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sequences import behaviours, sessions
-from sequences.batch import FIRST_CODE, SequenceBatch
+from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from training.data.ragged import Ragged
 from training.data.unique_keys import unique_values
 

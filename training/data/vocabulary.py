@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from sequences import behaviours
-from sequences.batch import FIRST_CODE, PADDING, UNKNOWN
+from sequences.sequence_batch import FIRST_CODE, PADDING, UNKNOWN
 
 TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog")
 SCENES = ("daily", "private_fm", "playlists", "mlog", "similar")

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from training.data.collections import build_collection_cases
 from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases

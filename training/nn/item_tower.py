@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from training.content.track_content import ContentUse
 from training.data.catalog import FACETS
 from training.data.training_data import TrainingData

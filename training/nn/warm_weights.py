@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from training.data.vocabulary import Vocabulary
 from training.nn.item_tower import ItemTower
 from training.nn.layers import FrequencyCutEmbedding

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from training.data.collections import CollectionIndex, Collections, build_collection_cases
 from training.data.plays import PARTS
 from training.data.recall_cases import recall_table

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.batch import FIRST_CODE, SequenceBatch
 from sequences.behaviours import session_gap_us
+from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from training.data.unique_keys import unique_inverse, unique_values
 from training.data.user_history import is_listened
 

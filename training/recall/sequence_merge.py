@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sequences import behaviours
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from training.data.user_batch import UserBatch
 from training.recall.histories import Histories
 from training.recall.window_sampler import POSITIVE_BEHAVIOURS

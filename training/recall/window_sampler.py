@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sequences import behaviours
-from sequences.batch import FIRST_CODE
 from sequences.reversals import find_reversed
+from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.recall.histories import Histories

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from training.data.collections import CollectionIndex, Collections
 from training.data.training_data import TrainingData
 from training.data.vocabulary import Vocabulary

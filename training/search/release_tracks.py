@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from training.data.catalog import FACETS
 from training.data.training_data import TrainingData
 

@@ -18,7 +18,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from training.slate.blend import scale_by_max
 
 ROUNDING = 1e-9  # added before rounding down, so that a share of .1 gives the tenth slot

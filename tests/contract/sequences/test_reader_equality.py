@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sequences import behaviours
-from sequences.batch import encode
 from sequences.offline.dense_reader import DenseReader
 from sequences.online.materialize import materialize
 from sequences.online.reader_writer import OnlineReader, OnlineWriter
+from sequences.sequence_batch import encode
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 from tests.support.sequences.event_rows import event_rows, oracle_values, us, write_events
 from tests.support.sequences.feast_stores import USER, feature_view, sqlite_store

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from serving.messages.catalog import LANGUAGES, render_reason
 from tests.support.training.tiny_world import SERVICES, described, random_plays, users_at
 from training.data.training_data import TrainingData

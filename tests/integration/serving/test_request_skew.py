@@ -24,8 +24,8 @@ from sequences.feast_store import open_store
 from sequences.online import materialize
 from sequences.online.materialization_state import MATERIALIZATION_LOG
 from sequences.skew import __main__ as skew_command
-from sequences.skew import compare, request_log
-from sequences.skew.request_log import LoggedRequest, nan_to_none
+from sequences.skew import compare, feature_log
+from sequences.skew.feature_log import LoggedRequest, nan_to_none
 from sequences.views import SEQUENCE_VIEWS
 from serving.events.event_pusher import EventPusher
 from serving.events.exposures import ExposureLog
@@ -137,7 +137,7 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
     lists.close()
     exposures.close()
     features.close()
-    return Replayed(home, list(request_log.read_requests(home / "requests", DAY, DAY)), **counts)
+    return Replayed(home, list(feature_log.read_requests(home / "requests", DAY, DAY)), **counts)
 
 
 def landed_at(home: Path, known: set[Path], moment: datetime) -> set[Path]:

@@ -10,7 +10,7 @@ import polars as pl
 
 from ingestion.simulate import WorldSize, simulate
 from sequences import behaviours
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from tests.support.training.tiny_world import SERVICES, write_marts
 from training.data.catalog import FACETS
 from training.data.training_data import TrainingData

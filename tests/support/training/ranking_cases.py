@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config
 from training.ranking.boosted_trees import BoostedTrees

@@ -136,8 +136,8 @@ def test_event_log_is_removed_when_it_is_landed_materialized_and_pushed(here: Se
 
 
 def test_feature_log_and_report_pages_are_removed_by_age(here: Settings) -> None:
-    write(here.request_log / "dt=2026-06-19/requests-1-1.jsonl")
-    write(here.request_log / "dt=2026-06-20/requests-2-1.jsonl")
+    write(here.feature_log / "dt=2026-06-19/requests-1-1.jsonl")
+    write(here.feature_log / "dt=2026-06-20/requests-2-1.jsonl")
     write(here.reports / "evaluation.json", days_old=90)
     write(here.reports / "data_docs/marts/old.html", days_old=11)
     write(here.reports / "data_docs/marts/new.html", days_old=9)
@@ -146,7 +146,7 @@ def test_feature_log_and_report_pages_are_removed_by_age(here: Settings) -> None
 
 
 def test_dry_run_prints_and_a_run_removes_the_same(here: Settings) -> None:
-    old = write(here.request_log / "dt=2026-06-01/requests-1-1.jsonl")
+    old = write(here.feature_log / "dt=2026-06-01/requests-1-1.jsonl")
     write_release(here, "old", 40)
     write_release(here, "new", 1)
     leftover = write(here.training / f"{command.LEFTOVER}releases-r" / "manifest.json").parent
@@ -163,7 +163,7 @@ def test_command_reads_the_settings(
     here: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SEGUE_HOME", str(here.home))
-    old = write(here.request_log / "dt=2020-01-01/requests-1-1.jsonl")
+    old = write(here.feature_log / "dt=2020-01-01/requests-1-1.jsonl")
     assert command.main(["--dry-run"]) == 0
     assert str(old) in capsys.readouterr().out
     assert command.main([]) == 0

@@ -7,9 +7,9 @@ import numpy as np
 
 from config.dbt_variables import DBT_FOLDER
 from ingestion import contract
-from sequences.batch import FIRST_CODE, SequenceBatch
 from sequences.behaviours import load_behaviours
 from sequences.reversals import drop_reversed, find_reversed, reversed_behaviours
+from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.views import REVERSALS
 
 NAMES = ("full_play", "skip", "like", "unlike", "dislike", "undislike")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sequences import behaviours, sessions
-from sequences.batch import encode
+from sequences.sequence_batch import encode
 from sequences.sessions import is_in_current_session, sessionize
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.random_histories import examples

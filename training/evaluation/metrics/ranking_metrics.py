@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.batch import UNKNOWN
+from sequences.sequence_batch import UNKNOWN
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.evaluation.metrics import bootstrap

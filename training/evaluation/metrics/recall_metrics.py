@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases, recall_from_hits
 from training.data.training_data import TrainingData

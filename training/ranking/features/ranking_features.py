@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from sequences.sessions import is_in_current_session
 from sequences.sessions import sessionize as session_numbers
 from training.data.user_batch import UserBatch

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.batch import FIRST_CODE
 from sequences.behaviours import session_gap_us
+from sequences.sequence_batch import FIRST_CODE
 from training.data.unique_keys import first_occurrence_mask, unique_inverse, unique_values
 from training.recall.play_archive import FULL_PLAY, LISTENED, PastPlays
 from training.recall.repeat_consumption import (

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
 from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from training.data.unique_keys import unique_inverse
 from training.recall.knowledge_graph.config import HEARD_NEAR
 from training.recall.knowledge_graph.walk import WalkGraph

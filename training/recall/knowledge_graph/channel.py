@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sequences.batch import FIRST_CODE, SequenceBatch
+from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from training.content.audio_facets import facet_triples
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from sequences import behaviours
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary

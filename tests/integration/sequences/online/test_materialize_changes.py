@@ -20,7 +20,7 @@ from sequences.online.codec import StoredValue
 from sequences.online.mart_rows import EventRows, ProfileRows
 from sequences.online.materialize import materialize
 from sequences.online.reader_writer import OnlineReader
-from sequences.online.row import write_rows
+from sequences.online.store_rows import write_rows
 from sequences.views import SEQUENCE_VIEWS
 from storage.mart_changes import apply_changes, read_published
 from tests.support.published_changes import publish_changes, publish_whole

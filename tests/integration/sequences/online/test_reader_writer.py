@@ -24,7 +24,7 @@ from sequences.online.codec import decode_values
 from sequences.online.live_events import LIVE_FEATURES, decode_live_events
 from sequences.online.materialize import materialize
 from sequences.online.reader_writer import FEATURE_SERVICE, OnlineReader, OnlineWriter, WriteConflict
-from sequences.online.row import OnlineRowReader
+from sequences.online.store_rows import OnlineRowReader
 from sequences.views import LIVE_SOURCE, SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import event_rows, oracle_values, us, write_events
 from tests.support.sequences.online_stores import KINDS, opened

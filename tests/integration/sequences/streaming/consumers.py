@@ -19,7 +19,7 @@ import feast
 from prometheus_client import CollectorRegistry
 
 from sequences.online.reader_writer import OnlineReader, OnlineWriter
-from sequences.streaming.apply import EventApplier
+from sequences.streaming.apply_messages import EventApplier
 from sequences.streaming.message import Topic
 from sequences.streaming.metrics import ConsumerMetrics
 from sequences.views import SEQUENCE_VIEWS

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from local.ports import free_port
 from sequences.online.reader_writer import OnlineReader, OnlineWriter
-from sequences.streaming.apply import EventApplier
+from sequences.streaming.apply_messages import EventApplier
 from sequences.streaming.kafka import parse_servers
 from sequences.streaming.metrics import ConsumerMetrics
 from sequences.streaming.publisher import Publisher

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from config import settings
 from privacy.broker import SuppressionListNotApplied, erase_users
 from sequences.online.reader_writer import OnlineReader, OnlineWriter
-from sequences.streaming.apply import EventApplier
+from sequences.streaming.apply_messages import EventApplier
 from sequences.streaming.message import build_messages
 from sequences.streaming.metrics import ConsumerMetrics
 from sequences.streaming.publisher import Publisher

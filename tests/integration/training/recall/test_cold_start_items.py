@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ingestion.simulate import WorldSize
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from tests.support.training.planted_world import PlantedWorld, described_world, listener_of
 from training.content.track_content import ContentUse
 from training.data.user_batch import UserBatch

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from sequences import behaviours
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from serving.messages.catalog import render_reason
 from tests.support.training.collection_world import MLOGS, PLAYLISTS, add_events, collection_marts, of
 from tests.support.training.planted_world import PlantedWorld

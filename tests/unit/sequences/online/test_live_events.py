@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sequences.online import live_events
 from sequences.online.live_events import LIVE_FEATURES, append_events, decode_live_events, encode_live_row
-from sequences.online.row import OnlineRow
+from sequences.online.store_rows import OnlineRow
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 
 SHORT = tuple(replace(view, length=3) for view in SEQUENCE_VIEWS.values())

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sequences.online.materialization_state import MATERIALIZATION_LOG
-from sequences.skew import request_log
+from sequences.skew import feature_log
 from sequences.skew.compare import SkewReport, compare_requests, count_values
-from sequences.skew.request_log import LoggedRequest, LogPosition, nan_to_none
+from sequences.skew.feature_log import LoggedRequest, LogPosition, nan_to_none
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EPOCH_US, at, event_rows, oracle_values, us, write_events
 from tests.support.sequences.feast_stores import sqlite_store
@@ -273,4 +273,4 @@ def test_request_lines_round_trip_and_days_are_by_request_time(world: World, tmp
     (folder / "requests-1.jsonl").write_bytes(b"not a line\n" + lines + requests[0].to_line()[:50])
     assert us(0) == EPOCH_US
     day = date(2024, 1, 2)
-    assert list(request_log.read_requests(tmp_path / "requests", day, day)) == requests[:2]
+    assert list(feature_log.read_requests(tmp_path / "requests", day, day)) == requests[:2]

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sequences.skew import request_log
+from sequences.skew import feature_log
 from serving.events.feature_log import MAX_QUEUED_REQUESTS, FeatureLog
 from serving.observability.metrics import Metrics
 from serving.pipeline.hydrate import Hydrator
@@ -34,7 +34,7 @@ class Bench:
 
     def written(self, first=DAY, last=DAY):
         self.log.close()
-        return list(request_log.read_requests(self.folder, first, last))
+        return list(feature_log.read_requests(self.folder, first, last))
 
 
 @pytest.fixture

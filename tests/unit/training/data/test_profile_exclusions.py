@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from tests.support.serving.small_release import tracks
 from tests.support.training.tiny_world import SERVICES, START, random_plays, write_marts
 from training.data.catalog import Catalog

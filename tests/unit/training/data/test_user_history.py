@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sequences import behaviours
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from tests.support.training.recall_cases import ragged
 from training.data.user_history import concatenate_ragged, select_listens, unique_history_items
 

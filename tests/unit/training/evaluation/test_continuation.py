@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sequences.batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE
 from tests.support.training.tiny_world import SERVICES, random_plays, write_marts
 from training.ablations.continuation import fill_with_popular, write_reduced_marts
 from training.data.collections import Collections

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.training.tiny_world import NEVER, users_at
 from training.data.plays import PARTS

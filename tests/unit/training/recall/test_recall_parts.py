@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from training.data.recall_cases import validation_objective
 from training.data.user_batch import UserBatch
 from training.index.exact import ExactIndex

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sequences import behaviours
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from training.recall.repeat_consumption import (
     COOCCURRENCE_KERNEL,
     DECAYS,

@@ -13,7 +13,7 @@ import pytest
 
 from ingestion.simulate import WorldSize, simulate
 from sequences import behaviours
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from serving.messages.catalog import render_reason
 from tests.support.training.tiny_world import NEVER, SERVICES, random_plays, users_at, write_marts
 from training.data.plays import PARTS

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sequences import behaviours
-from sequences.batch import SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from tests.support.training.tiny_world import users_at
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sequences.batch import encode
+from sequences.sequence_batch import encode
 from sequences.views import SEQUENCE_VIEWS
 
 VIEW = SEQUENCE_VIEWS["recent_events"]

@@ -10,7 +10,7 @@ from feast.infra.registry.file import FileRegistryStore
 from feast.protos.feast.core.Registry_pb2 import Registry
 from feast.repo_config import RegistryConfig
 
-from sequences.registry_store import HomeRegistryStore
+from sequences.feast_registry import HomeRegistryStore
 
 TABLE = "segue_recent_events"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sequences.streaming import apply
-from sequences.streaming.apply import ConsumerStopped, EventApplier
+from sequences.streaming import apply_messages
+from sequences.streaming.apply_messages import ConsumerStopped, EventApplier
 from sequences.streaming.message import DeadLetter, Message
 from sequences.streaming.metrics import ConsumerMetrics
 from storage import suppression_list
@@ -75,7 +75,7 @@ def test_an_invalid_row_becomes_a_dead_letter_of_its_job_and_others_are_applied(
 
 
 def test_writes_to_an_unavailable_store_are_retried_without_loss(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(apply, "RETRY_S", 0.001)
+    monkeypatch.setattr(apply_messages, "RETRY_S", 0.001)
     store = Store(failures=5)
     applier, registry = make_applier(store, tmp_path)
     assert apply_all(applier, [content("u", "1")]) == [[]]
@@ -91,7 +91,7 @@ def test_stopping_while_the_store_is_unavailable_raises(tmp_path: Path) -> None:
 
 
 def test_opening_the_store_is_retried(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(apply, "RETRY_S", 0.001)
+    monkeypatch.setattr(apply_messages, "RETRY_S", 0.001)
     store, tries = Store(), []
 
     def open_writer(duration_of: Any) -> Store:

@@ -1,4 +1,4 @@
-"""Request log: features of a sample of requests as JSON lines, written by the service and read by `sequences.skew`.
+"""Feature log: features of a sample of requests as JSON lines, written by the service and read by `sequences.skew`.
 
 Files are `requests/dt=<day>/requests-*.jsonl`. A line contains ids, times and the features as the models received them.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 from sequences.views import ATTRIBUTES
 
-REQUEST_LOG_PREFIX = "requests"
+FEATURE_LOG_PREFIX = "requests"
 
 LogPosition = tuple[str, int]
 """Position in the live event log: file name relative to its folder, and the offset after the line."""
@@ -60,7 +60,7 @@ def read_requests(folder: Path, first: date, last: date) -> Iterator[LoggedReque
     """
     begin_us, end_us = _midnight_us(first), _midnight_us(last + timedelta(days=1))
     for offset in range((last - first).days + 2):
-        for path in sorted((folder / f"dt={first + timedelta(days=offset)}").glob(f"{REQUEST_LOG_PREFIX}-*.jsonl")):
+        for path in sorted((folder / f"dt={first + timedelta(days=offset)}").glob(f"{FEATURE_LOG_PREFIX}-*.jsonl")):
             with path.open("rb") as file:
                 for line in file:
                     try:
