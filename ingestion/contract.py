@@ -1,6 +1,6 @@
 """Data contract: schemas of all tables of the landing zone with a description of each column.
 
-All times are UTC microseconds, all ids are strings. The `readers/` convert sources to these tables, `validation.py`
+All times are UTC microseconds, all ids are strings. The `readers/` convert sources to these tables, `row_validation.py`
 checks rows against the contract. `extract_user_ids` finds the users of a row that violated it.
 """
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from config import settings
-from ingestion import sources
-from ingestion.landing import Landing, LandingCounts, landing_lock
+from ingestion import source_files
+from ingestion.landing_zone import Landing, LandingCounts, landing_lock
 from ingestion.readers import READERS, unsupported_formats
 from ingestion.readers.parsing.reader import MediaFolders, ReadContext
-from ingestion.sources import Member, SourceError
-from ingestion.validation import LATEST
+from ingestion.row_validation import LATEST
+from ingestion.source_files import Member, SourceError
 from media import description
 from storage import object_store, suppression_list
 from storage.object_store import StorageError
@@ -63,7 +63,7 @@ def land(
     """
     path, now = path.resolve(), now or datetime.now(UTC)
     is_live = _is_live(path, home)
-    files = [] if path == home.resolve() / "live" and not path.exists() else sources.list_members(path)
+    files = [] if path == home.resolve() / "live" and not path.exists() else source_files.list_members(path)
     by_format = {name: selected for name, reader in READERS.items() if (selected := reader.select_files(files))}
     ignored = _ignored_files(files, by_format)
     if truncated := unsupported_formats.find_truncated(ignored):
@@ -127,7 +127,7 @@ def _land_format(
     landing_id = reader.fingerprint(files)
     size = sum(member.size for member in files)
     with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
-        context = ReadContext(scratch, bar.update, sources.printable_name(path.stem), user_id, latest, media)
+        context = ReadContext(scratch, bar.update, source_files.printable_name(path.stem), user_id, latest, media)
         for rows in reader.read(files, context):
             landing.add(rows)
             bar.set_postfix_str(f"{landing.counts.read:,} rows", refresh=False)
@@ -135,7 +135,7 @@ def _land_format(
             landing.check_unparsable_share(path.name)
         counts = landing.finish()
     source = (
-        sources.printable_name(path.name)
+        source_files.printable_name(path.name)
         if path.stem not in suppressed and path.name not in suppressed
         else "forgotten"
     )

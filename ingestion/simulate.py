@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from ingestion import contract
-from ingestion.simulation import catalog, truth
+from ingestion.simulation import catalog_rows, ground_truth
 from ingestion.simulation.day import simulate_day
 from ingestion.simulation.event_buffer import Columns, RowWriter
 from ingestion.simulation.hidden_facets import hide_facets
@@ -72,12 +72,12 @@ def simulate(size: WorldSize, out: Path) -> int:
     first_day = date.fromisoformat(size.last_day) - timedelta(days=size.days - 1)
     users = SimulatedUsers(world, size.users, size.days, size.seed)
     writer = RowWriter(world, size.users, size.seed)
-    tables = catalog.build_tables(world, first_day, size.seed)
+    tables = catalog_rows.build_tables(world, first_day, size.seed)
     titles = tables["tracks"]["title"].to_pylist()
     description.write_descriptions(describe_tracks(world, titles, size.seed), out)
     for name, table in (hide_facets(tables) if size.hide_facets else tables).items():
         _write(table, out / name / "part.parquet")
-    for name, table in truth.build_tables(world, users, writer).items():
+    for name, table in ground_truth.build_tables(world, users, writer).items():
         _write(table, out / "truth" / f"{name}.parquet")
     events = 0
     for number in tqdm(range(size.days), desc="simulate", unit="day", disable=None):
@@ -85,9 +85,11 @@ def simulate(size: WorldSize, out: Path) -> int:
         columns = simulate_day(world, users, number, size.seed)
         rows = writer.events(columns, day, number, _sequence_numbers(columns, users))
         _write(rows, out / "listening_events" / f"dt={day}" / "part.parquet")
-        _write(truth.build_events(columns, writer, number), out / "truth" / "events" / f"dt={day}" / "part.parquet")
-        if number % truth.INTEREST_INTERVAL_DAYS == 0 or number == size.days - 1:
-            interests = truth.build_user_interests(users, writer, day)
+        _write(
+            ground_truth.build_events(columns, writer, number), out / "truth" / "events" / f"dt={day}" / "part.parquet"
+        )
+        if number % ground_truth.INTEREST_INTERVAL_DAYS == 0 or number == size.days - 1:
+            interests = ground_truth.build_user_interests(users, writer, day)
             _write(interests, out / "truth" / "user_interests" / f"dt={day}" / "part.parquet")
         events += rows.num_rows
     manifest.write_text(json.dumps(parameters | {"events": events}, indent=2) + "\n")

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from config import settings
-from ingestion.landing import landing_lock
+from ingestion.landing_zone import landing_lock
 from privacy import ErasureError, landing_zone, marts, parquet
 from privacy.locks import file_lock, print_progress, running_tasks
 from privacy.suppressed_users import find_suppressed_users

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from config import settings
 from ingestion import contract
-from ingestion.landing import Landing, write_parquet
+from ingestion.landing_zone import Landing, write_parquet
 from privacy import parquet
 from storage import object_store
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from ingestion.readers.parsing import delimited
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
-from ingestion.sources import Member
+from ingestion.source_files import Member
 
 DEFAULT_RELATION = "has_genre"
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from ingestion.readers.parsing import json_rows
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
-from ingestion.sources import Member
+from ingestion.source_files import Member
 
 FILE_PATTERN = re.compile(r"exposures-\d+-\d+\.jsonl")
 BATCH_RECORDS = 5_000  # with up to 100 items each

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from ingestion.readers import mapped_csv
 from ingestion.readers.parsing.column_mapping import ColumnMapping
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
-from ingestion.sources import Member
+from ingestion.source_files import Member
 
 NAME = "userid-timestamp-artid-artname-traid-traname.tsv"
 MAPPING = ColumnMapping(

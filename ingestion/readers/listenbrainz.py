@@ -28,7 +28,7 @@ import pyarrow as pa
 from ingestion.readers.parsing import json_rows
 from ingestion.readers.parsing.named_plays import COLUMNS, NamedPlays
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
-from ingestion.sources import Member, SourceError, bound_expansion, printable_name
+from ingestion.source_files import Member, SourceError, bound_expansion, printable_name
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tar.xz", ".tar.zst")
 DUMP_SUFFIX, EXPORT_SUFFIX, FEEDBACK_FILE, USER_FILE = ".listens", ".jsonl", "feedback.jsonl", "user.json"

@@ -27,7 +27,7 @@ from ingestion.readers.parsing.audio_tags import AudioTags
 from ingestion.readers.parsing.named_plays import name_id
 from ingestion.readers.parsing.playlist_file import PlaylistError, parse_playlist
 from ingestion.readers.parsing.reader import MediaFolders, ReadContext, Reader, Rows
-from ingestion.sources import Member, SourceError
+from ingestion.source_files import Member, SourceError
 from storage import media_paths
 
 MAX_FILES = 200_000

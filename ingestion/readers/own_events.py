@@ -1,4 +1,4 @@
-"""Segue's own format: Parquet or JSON lines of any contract table, and the recommender's event log.
+"""`own_events`, Segue's own format: Parquet or JSON lines of any contract table, and the recommender's event log.
 
 The table is the name of a folder in the path (`tracks/…/x.parquet`) or of the file (`tracks.parquet`). Other files
 whose rows have `event_id, user_id, action` hold listening events. Folders `truth/` hold the ground truth of simulated
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from ingestion import contract
 from ingestion.readers.parsing import json_rows, parquet_rows
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
-from ingestion.sources import Member, SourceError
+from ingestion.source_files import Member, SourceError
 
 PARQUET = (".parquet",)
 JSON_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")

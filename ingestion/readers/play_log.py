@@ -14,7 +14,7 @@ import polars as pl
 from ingestion.readers.parsing import delimited
 from ingestion.readers.parsing.play_timestamps import EndTimestampStager
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
-from ingestion.sources import Member
+from ingestion.source_files import Member
 
 EVENTS = ["user_id", "ts", "track_id", "artist_id", "ms_played"]
 TRACKS = ["track_id", "artist_id", "track_name"]

@@ -19,7 +19,7 @@ from ingestion.readers.parsing import json_rows
 from ingestion.readers.parsing.named_plays import name_id
 from ingestion.readers.parsing.play_timestamps import EndTimestampStager
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
-from ingestion.sources import Member, SourceError
+from ingestion.source_files import Member, SourceError
 
 BASIC_PATTERN = re.compile(r"StreamingHistory(_music_)?\d*\.json$")
 EXTENDED_PATTERN = re.compile(r"(Streaming_History_Audio_.*|endsong_\d*)\.json$")

@@ -24,7 +24,7 @@ import polars as pl
 from ingestion.readers.parsing import json_rows
 from ingestion.readers.parsing.named_plays import COLUMNS, NamedPlays
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
-from ingestion.sources import Member
+from ingestion.source_files import Member
 
 FILE_SUFFIXES = (".idomaar", ".idomaar.gz")
 LINE_PATTERN = re.compile(r"([^\t]+)\t([^\t]+)\t(-?\d+)\s+(?=\{)")

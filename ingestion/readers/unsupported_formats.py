@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from ingestion.readers.parsing import column_mapping, delimited
-from ingestion.sources import READ_ERRORS, Member
+from ingestion.source_files import READ_ERRORS, Member
 
 PARQUET_MAGIC = b"PAR1"
 TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")

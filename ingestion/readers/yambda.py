@@ -25,7 +25,7 @@ from ingestion.readers.parsing import parquet_rows
 from ingestion.readers.parsing.named_plays import name_id
 from ingestion.readers.parsing.play_timestamps import EndTimestampStager
 from ingestion.readers.parsing.reader import BATCH_ROWS, ReadContext, Reader, Rows, open_staging_database
-from ingestion.sources import Member, SourceError
+from ingestion.source_files import Member, SourceError
 
 DAY_0_S = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
 ACTIONS = {"listen": "play", "like": "like", "dislike": "dislike"}

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ingestion import contract
-from ingestion.simulation.catalog import PREFIX, make_ids
+from ingestion.simulation.catalog_rows import PREFIX, make_ids
 from ingestion.simulation.sessions import DEVICES, PRODUCT_SCENES
 from ingestion.simulation.world import Ints, World
 

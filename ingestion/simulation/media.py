@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ingestion.simulation import facets
-from ingestion.simulation.catalog import make_ids
+from ingestion.simulation.catalog_rows import make_ids
 from ingestion.simulation.world import World
 from media.description import TrackDescription
 

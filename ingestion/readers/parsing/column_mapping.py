@@ -30,7 +30,7 @@ from typing import Any, Literal
 import yaml
 
 from ingestion.contract import ACTIONS
-from ingestion.sources import SourceError
+from ingestion.source_files import SourceError
 
 MAPPING_FILE = "segue-mapping.yaml"
 COLUMNS = ("user", "time", "title", "artist", "track", "artist_id", "album", "played", "action", "audio_url")

@@ -12,7 +12,7 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from ingestion.readers.parsing.line_filter import LineFilter, RejectedLine
-from ingestion.sources import READ_ERRORS, Member, SourceError
+from ingestion.source_files import READ_ERRORS, Member, SourceError
 
 BLOCK_BYTES = 8 << 20
 

@@ -15,8 +15,8 @@ from typing import IO, Any
 import polars as pl
 import pyarrow as pa
 
-from ingestion import contract, sources
-from ingestion.sources import MAX_LINE_BYTES, SourceError
+from ingestion import contract, source_files
+from ingestion.source_files import MAX_LINE_BYTES, SourceError
 
 LINES_PER_BLOCK = 100_000
 MAX_NUMBER = 3.4e38  # of a vector, whose elements have 32 bits
@@ -25,7 +25,7 @@ TOO_LONG = f"… (longer than {MAX_LINE_BYTES >> 20} MB)"
 SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 NOT_UNICODE = "the row has an unpaired surrogate (such as \\ud800), which is not valid Unicode"
 ARRAY_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
-READ_ERRORS = (*sources.READ_ERRORS, lzma.LZMAError, pa.ArrowInvalid)
+READ_ERRORS = (*source_files.READ_ERRORS, lzma.LZMAError, pa.ArrowInvalid)
 """Exceptions that reading a truncated or damaged file raises."""
 
 Problems = dict[int, str]

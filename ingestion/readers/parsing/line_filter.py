@@ -15,7 +15,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from ingestion.sources import MAX_LINE_BYTES
+from ingestion.source_files import MAX_LINE_BYTES
 
 KEPT_BYTES = 1_000  # of a line that is too long
 REPLACEMENT = "\ufffd".encode()

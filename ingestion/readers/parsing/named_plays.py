@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from ingestion.readers.parsing.play_timestamps import EndTimestampStager, StartTimestampStager
 from ingestion.readers.parsing.reader import BATCH_ROWS, Rows, open_staging_database
-from ingestion.validation import LATEST, conform
+from ingestion.row_validation import LATEST, conform
 
 EVENTS = "listening_events"
 COLUMNS = ("user", "at_us", "track", "title", "artist", "artist_id", "album", "action", "played_ms")

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from config.dbt_variables import load_dbt_variables
 from ingestion.readers.parsing.reader import BATCH_ROWS, Rows, open_staging_database
-from ingestion.validation import LATEST, conform
+from ingestion.row_validation import LATEST, conform
 
 MAX_SCROBBLE_MS, MIN_SCROBBLE_MS = 240_000, 30_000
 """Limits of the assumed duration of a play whose source does not log one."""

@@ -14,8 +14,8 @@ from typing import Literal
 import duckdb
 import polars as pl
 
-from ingestion.sources import Member, content_digest
-from ingestion.validation import LATEST
+from ingestion.row_validation import LATEST
+from ingestion.source_files import Member, content_digest
 from storage import media_paths
 
 Period = Literal["month", "day"]

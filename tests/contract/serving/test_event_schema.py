@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from ingestion import contract
-from ingestion.validation import conform
+from ingestion.row_validation import conform
 from serving.events.event_schema import (
     COLUMNS,
     MICROSECONDS_PER_SECOND,

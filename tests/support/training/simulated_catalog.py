@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from ingestion.simulation import catalog
+from ingestion.simulation import catalog_rows
 from ingestion.simulation.world import build_world
 from training.benchmarks.search.queries import SimulatedCatalog
 
@@ -10,7 +10,9 @@ from training.benchmarks.search.queries import SimulatedCatalog
 def make_search_tracks(size: SimulatedCatalog) -> pl.DataFrame:
     """The tracks with the columns of `training.search.build_index`, in the order of the simulation."""
     world = build_world(size.tracks, size.days, size.seed)
-    tables = {name: pl.from_arrow(table) for name, table in catalog.build_tables(world, size.start, size.seed).items()}
+    tables = {
+        name: pl.from_arrow(table) for name, table in catalog_rows.build_tables(world, size.start, size.seed).items()
+    }
     names = dict(tables["artists"].select("artist_id", "name").iter_rows())
     albums = tables["albums"].select("album_id", album_title="title")
     tracks = tables["tracks"].join(albums, on="album_id", how="left", maintain_order="left")

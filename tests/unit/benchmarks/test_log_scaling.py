@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.data import log_scaling, synthetic_log
 from ingestion import contract
-from ingestion.validation import conform
+from ingestion.row_validation import conform
 
 LATEST = datetime.combine(synthetic_log.FIRST_DAY + timedelta(days=synthetic_log.DAYS), time(), UTC)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ingestion import deduplication, landing
+from ingestion import deduplication, landing_zone
 from ingestion.deduplication import EventIdIndex
 from ingestion.land import land
 from tests.support.log_sources import event, json_lines
@@ -58,7 +58,7 @@ def test_landing_reads_the_ids_of_each_file_once(tmp_path: Path, monkeypatch: py
     read: list[Path] = []
     ids_of = deduplication._event_ids
     monkeypatch.setattr(deduplication, "_event_ids", lambda file: read.append(file) or ids_of(file))
-    monkeypatch.setattr(landing, "FLUSH_ROWS", 5)
+    monkeypatch.setattr(landing_zone, "FLUSH_ROWS", 5)
     log = own_log(tmp_path / "log", 100)
     counts = land(log, tmp_path / "home")
     files = sorted((tmp_path / "home" / "landing" / "listening_events").glob("dt=2026-*/*.parquet"))
@@ -73,8 +73,8 @@ def test_partitions_that_exceed_the_memory_limit_are_spilled(tmp_path: Path, mon
     read: list[Path] = []
     ids_of = deduplication._event_ids
     monkeypatch.setattr(deduplication, "_event_ids", lambda file: read.append(file) or ids_of(file))
-    monkeypatch.setattr(landing, "FLUSH_ROWS", 5)
-    monkeypatch.setattr(landing, "MAX_IDS_IN_MEMORY", 0)
+    monkeypatch.setattr(landing_zone, "FLUSH_ROWS", 5)
+    monkeypatch.setattr(landing_zone, "MAX_IDS_IN_MEMORY", 0)
     log = own_log(tmp_path / "log", 50, days=2)
     for landed in (50, 0):
         read.clear()

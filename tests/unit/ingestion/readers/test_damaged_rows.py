@@ -20,7 +20,7 @@ from ingestion.land import land, main
 from ingestion.readers.parsing import delimited, json_rows
 from ingestion.readers.parsing.column_mapping import parse_mapping
 from ingestion.readers.parsing.line_filter import CLOSED_QUOTES
-from ingestion.sources import MAX_LINE_BYTES, Member, SourceError
+from ingestion.source_files import MAX_LINE_BYTES, Member, SourceError
 from tests.support.log_sources import event, json_lines, landed, play_log, quarantined
 
 DEEP = "[" * 100_000 + "]" * 100_000

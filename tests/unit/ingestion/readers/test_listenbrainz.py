@@ -20,7 +20,7 @@ import pyarrow as pa
 import pytest
 
 from ingestion.land import land
-from ingestion.sources import SourceError
+from ingestion.source_files import SourceError
 from tests.support.log_sources import json_lines, landed, quarantined
 
 DUMP = "listenbrainz-listens-dump-1234-20240115-000003-full"

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ingestion import sources
+from ingestion import source_files
 from ingestion.land import land, main
 from ingestion.readers import music_folder
 from ingestion.readers.parsing import audio_file
 from ingestion.readers.parsing.audio_file import AudioFileError, read_audio_file
 from ingestion.readers.parsing.named_plays import name_id
-from ingestion.sources import SourceError
+from ingestion.source_files import SourceError
 from storage.media_paths import MediaPaths, register_root
 from tests.support.log_sources import json_lines, landed, quarantined
 from tests.support.music_folder import EXTENSIONS, set_tags, write_track
@@ -256,7 +256,7 @@ def test_the_command_lands_a_catalog_alone(
 
 def test_a_fingerprint_changes_with_names_sizes_and_times(tmp_path: Path) -> None:
     def fingerprint() -> str:
-        return music_folder.READER.fingerprint(sources.list_members(tmp_path))
+        return music_folder.READER.fingerprint(source_files.list_members(tmp_path))
 
     path = tmp_path / "a.mp3"
     path.write_bytes(b"1")

@@ -11,9 +11,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ingestion import sources
+from ingestion import source_files
 from ingestion.land import land
-from ingestion.sources import SourceError
+from ingestion.source_files import SourceError
 from tests.support.log_sources import event, json_lines, landed, play_log, quarantined
 
 BASIC = [
@@ -223,7 +223,7 @@ def test_paths_in_a_zip_cannot_escape_it(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
         for name in ("../../outside/StreamingHistory0.json", "/abs/StreamingHistory1.json"):
             archive.writestr(name, json.dumps(BASIC[:1]))
-    assert [member.name for member in sources.list_members(tmp_path / "evil.zip")] == [
+    assert [member.name for member in source_files.list_members(tmp_path / "evil.zip")] == [
         "abs/StreamingHistory1.json",
         "outside/StreamingHistory0.json",
     ]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.land import land
-from ingestion.sources import SourceError
+from ingestion.source_files import SourceError
 from tests.support.log_sources import landed, quarantined
 
 FILES = {

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from ingestion.land import land
-from ingestion.sources import SourceError
+from ingestion.source_files import SourceError
 from tests.support.log_sources import landed, quarantined
 
 IDS = {"uid": pl.UInt32, "timestamp": pl.UInt32, "item_id": pl.UInt32, "is_organic": pl.UInt8}

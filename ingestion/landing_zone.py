@@ -26,8 +26,8 @@ from ingestion import contract
 from ingestion.deduplication import EventIdIndex
 from ingestion.readers.parsing.json_rows import to_text
 from ingestion.readers.parsing.reader import Period, Rows
-from ingestion.sources import SourceError
-from ingestion.validation import DAY_US, LATEST, MAX_TIME_US, MIN_TIME_US, conform
+from ingestion.row_validation import DAY_US, LATEST, MAX_TIME_US, MIN_TIME_US, conform
+from ingestion.source_files import SourceError
 from storage import media_paths, object_store
 from storage.suppression_list import SuppressionList
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from ingestion import sources
+from ingestion import source_files
 from ingestion.land import land
-from ingestion.sources import MAX_COMPRESSION_RATIO, RATIO_GRACE_BYTES, SourceError
+from ingestion.source_files import MAX_COMPRESSION_RATIO, RATIO_GRACE_BYTES, SourceError
 from tests.support.log_sources import event, json_lines, landed, play_log
 
 BOMB_BYTES = MAX_COMPRESSION_RATIO * RATIO_GRACE_BYTES * 2
@@ -84,4 +84,4 @@ def test_a_file_name_that_is_not_utf8_is_printed_with_the_code_of_its_bytes(tmp_
         pytest.skip("this file system has only names in UTF-8")
     land(folder, tmp_path / "home")
     assert landed(tmp_path / "home", "landings")["source"].item() == "caf\\udce9"
-    assert [member.name for member in sources.list_members(folder)] == ["listening_events/\\udce9.jsonl"]
+    assert [member.name for member in source_files.list_members(folder)] == ["listening_events/\\udce9.jsonl"]

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from ingestion import contract, landing
+from ingestion import contract, landing_zone
 from ingestion.as_of import FutureDayError, default_as_of, resolve_as_of
 from ingestion.as_of import main as print_as_of
 from ingestion.land import land, main
@@ -85,7 +85,7 @@ def test_newest_row_of_a_key_is_the_last_changed_one(tmp_path: Path) -> None:
 
 def test_catalog_is_compared_with_the_landed_table_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A comparison per chunk would read the landed table for each, so landing would grow with the catalog's square."""
-    monkeypatch.setattr(landing, "FLUSH_ROWS", 20)
+    monkeypatch.setattr(landing_zone, "FLUSH_ROWS", 20)
     connections: list[object] = []
     connect = object_store.connect_duckdb
 
@@ -100,7 +100,7 @@ def test_catalog_is_compared_with_the_landed_table_once(tmp_path: Path, monkeypa
         for number in range(100)
     ]
     for _ in range(2):
-        given = landing.Landing(
+        given = landing_zone.Landing(
             home, "day", datetime(2026, 5, 1, tzinfo=UTC), scratch=tmp_path / f"s{len(connections)}"
         )
         for begin in range(0, 100, 10):

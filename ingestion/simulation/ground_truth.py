@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ingestion import contract
 from ingestion.simulation import facets
-from ingestion.simulation.catalog import make_ids
+from ingestion.simulation.catalog_rows import make_ids
 from ingestion.simulation.event_buffer import Columns, RowWriter
 from ingestion.simulation.exposures import EXPLORATION_SHARE
 from ingestion.simulation.outcomes import ACTION, examination

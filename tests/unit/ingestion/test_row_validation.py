@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from ingestion import contract
-from ingestion.validation import conform
+from ingestion.row_validation import conform
 from tests.support.log_sources import event
 
 VIOLATIONS: list[tuple[dict[str, Any], str]] = [
