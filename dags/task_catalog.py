@@ -164,7 +164,7 @@ _TASKS = (
         "The log ends with the reason. If the disk is full, free space; if object storage is down, start it. The previous "
         "marts stay published.",
         "data#marts",
-        "python -m local.publish",
+        "python -m local.publish_marts",
         short="marts built by Spark or stored on object storage",
     ),
     Task(

@@ -14,7 +14,7 @@
 
 {# Write marts/<name>.parquet. DuckDB writes a temporary file and renames it, so that readers never see a partial file.
    (dbt-duckdb's external models are not used because they publish an empty mart with a row of nulls.)
-   If tables are on object storage, write built/<name>.parquet, which the next pipeline step (`python -m local.publish`)
+   If tables are on object storage, write built/<name>.parquet, which the next pipeline step (`python -m local.publish_marts`)
    uploads: after an error DuckDB closes a partially written object, which would replace a complete mart. #}
 {% macro default__publish(marts) -%}
     {%- set folder = env_var("SEGUE_HOME", "var") ~ ("/built" if env_var("SEGUE_TABLES", "") else "/marts") -%}
@@ -45,7 +45,7 @@
 {%- endmacro %}
 
 {# Write the folder spark/marts/<name>/, whose file names are in the order of the rows. Spark cannot write it
-   atomically; the next pipeline step (`python -m local.publish`) merges it to the single file that readers expect. #}
+   atomically; the next pipeline step (`python -m local.publish_marts`) merges it to the single file that readers expect. #}
 {% macro spark__publish(marts) -%}
     {%- for node, rows in marts -%}
         {%- do run_query(

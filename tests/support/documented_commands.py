@@ -55,7 +55,7 @@ ELSEWHERE = {
     "make restore FROM=/backups/monday SUPPRESSION=/old/forgotten.json": "integration/local/test_backup.py",
     "python -m local.environment python -m sequences.online.rebuild": "integration/feature_repo/test_copied_home.py",
     "SEGUE_RELEASE_PRIVATE_KEY=release.pem python -m local.environment python -m training.release sign ID": "integration/training/release/test_release.py",  # noqa: E501
-    "python -m local.publish": "integration/storage/test_tables.py",
+    "python -m local.publish_marts": "integration/storage/test_tables.py",
     "python -m local.environment python -m storage.mart_changes": "unit/storage/test_mart_changes.py",
     "python -m ingestion.land MUSIC": "unit/ingestion/readers/test_music_folder.py",
     "make run": "e2e/test_pipeline.py",

@@ -20,7 +20,7 @@ import duckdb
 import pytest
 
 from config import settings
-from local.publish import publish
+from local.publish_marts import publish
 from storage.mart_changes import apply_changes
 from tests.support import spark
 from tests.support.landing_zone import at, event, write, write_empty_tables

@@ -16,7 +16,7 @@ import pytest
 
 from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
-from local.publish import publish
+from local.publish_marts import publish
 from tests.integration.dbt.test_marts import bot, world
 from tests.support import spark
 from tests.support.landing_zone import at, built, event, write

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from local.ports import free_port
-from local.publish import publish
+from local.publish_marts import publish
 from tests.integration.dbt.test_marts import world
 from tests.integration.dbt.test_spark_marts import assert_equal, fields
 from tests.support import spark

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from config import settings
-from local.publish import upload
+from local.publish_marts import upload
 from storage import object_store
 from storage.renamed_marts import remove_renamed
 from tests.support import object_storage
@@ -22,7 +22,7 @@ from training.engine.workspace import MissingInput, Workspace
 
 ROWS = 400_000
 UPLOAD = (
-    "from config import settings; from local.publish import upload; here = settings.load_settings(); "
+    "from config import settings; from local.publish_marts import upload; here = settings.load_settings(); "
     "upload(here.built_marts, here.marts)"
 )
 FETCH = (

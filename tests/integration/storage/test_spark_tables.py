@@ -53,7 +53,7 @@ def test_spark_builds_the_same_marts_from_a_bucket(on_spark: settings.Settings, 
         selected = ["--select", *(f"+{name}" for name in MARTS), "--exclude-resource-type", "test", "unit_test"]
         variables = json.dumps({"as_of": str(AS_OF)})
         command(on_spark, "dbt", "build", "--project-dir", "dbt", "--vars", variables, *selected)
-        command(on_spark, "python", "-m", "local.publish")
+        command(on_spark, "python", "-m", "local.publish_marts")
     built(disk, "--select", *(f"+{name}" for name in MARTS), as_of=str(AS_OF))
     copies = object_store.fetch_marts(on_spark)
     assert not (on_spark.home / "marts").exists() and not list(on_spark.built_marts.glob("*.parquet"))

@@ -21,7 +21,7 @@ from ingestion.as_of import default_as_of
 from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
 from local.land import list_landed_sources
-from local.publish import upload
+from local.publish_marts import upload
 from quality import table_metrics
 from quality.duckdb_engine import DuckDBEngine
 from quality.tables import find_landed_events
@@ -62,7 +62,7 @@ def places(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
         variables = json.dumps({"as_of": str(AS_OF)})
         without = ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
         command(here, "dbt", "build", "--project-dir", "dbt", "--vars", variables, *without)
-        command(here, "python", "-m", "local.publish")
+        command(here, "python", "-m", "local.publish_marts")
         command(here, *FEAST, "-c", "feature_repo", "apply")
     patch.undo()
     yield found
@@ -183,7 +183,7 @@ def arrived(here: settings.Settings, users: pd.Series) -> set[str]:
 
 
 def test_dbt_does_not_publish_by_itself(at: dict[str, settings.Settings]) -> None:
-    """A build alone does not change published marts on object storage; `python -m local.publish` uploads them."""
+    """A build alone does not change published marts on object storage; `python -m local.publish_marts` uploads them."""
     here = at["objects"]
     before = {str(path): path.stat().st_mtime for path in object_store.list_files(here.marts, "*")}
     command(here, "dbt", "build", "--project-dir", "dbt", "--select", "time_split", "--exclude-resource-type", "test",

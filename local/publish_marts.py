@@ -1,4 +1,4 @@
-"""`python -m local.publish`: publishes the marts that dbt cannot publish itself, one sorted Parquet file per mart.
+"""`python -m local.publish_marts`: publishes the marts that dbt cannot publish itself, one sorted Parquet file per mart.
 
 dbt on Spark writes each mart as a folder of part files, named in row order; they are concatenated row group by row group, and
 the published file is replaced atomically. Marts for object storage are built on the local disk and uploaded. In all other
