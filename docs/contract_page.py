@@ -9,7 +9,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from ingestion import contract
-from storage import track_content
+from storage import content_tables
 
 PAGE = Path(__file__).parent / "contract.md"
 INTRODUCTION = """# The data contract
@@ -46,8 +46,8 @@ def render_page() -> str:
     parts = [INTRODUCTION]
     keys = {**contract.KEYS, "quarantine": ("reject_id",), "track_content": ("track_id", "encoder")}
     keys["track_facets"] = ("track_id", "facet", "value")
-    tables = {**contract.SCHEMAS, "quarantine": contract.QUARANTINE, "track_content": track_content.SCHEMA}
-    tables["track_facets"] = track_content.FACET_SCHEMA
+    tables = {**contract.SCHEMAS, "quarantine": contract.QUARANTINE, "track_content": content_tables.SCHEMA}
+    tables["track_facets"] = content_tables.FACET_SCHEMA
     for table, schema in tables.items():
         key = ", ".join(f"`{name}`" for name in keys[table])
         rows = [

@@ -19,7 +19,7 @@ from quality.engine import Engine
 from quality.suites import Suite
 from quality.tables import Table
 from quality.validated_marts import ValidatedMart, ValidatedMarts, add_changes
-from storage import object_store, track_content
+from storage import content_tables, object_store
 
 LANDED_SUITE = "landed_listening_events"
 
@@ -200,9 +200,11 @@ def validate_content(
 ) -> list[SuiteResult]:
     """Validate the published vectors and facets, or only the named table; tables that do not exist are left out."""
     marts = object_store.fetch_marts(home, are_changes_applied=False)
-    files = {track_content.table_file(marts, encoder): suites.TRACK_CONTENT for encoder in track_content.ENCODER_NAMES}
+    files = {
+        content_tables.table_file(marts, encoder): suites.TRACK_CONTENT for encoder in content_tables.ENCODER_NAMES
+    }
     results = []
-    for file, suite in (files | {track_content.facets_file(marts): suites.TRACK_FACETS}).items():
+    for file, suite in (files | {content_tables.facets_file(marts): suites.TRACK_FACETS}).items():
         if only not in (None, file.stem) or not file.exists():
             continue
         table = Table(file.stem, validator.engine.parquet_relation([str(file)]))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from great_expectations import expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
-from storage.track_content import ENCODER_NAMES
+from storage.content_tables import ENCODER_NAMES
 
 REVERSALS = ["unlike", "uncollect", "undislike", "unblock", "unexclude", "unreset"]
 CONTROLS = ["exclude", "reset", "rename", "start_private", "end_private"]

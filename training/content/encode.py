@@ -1,7 +1,7 @@
 """`python -m training.content.encode --encoder NAME`: encode the content of tracks, and publish the vectors.
 
 Encodes what is new or has changed, the most played tracks first, and writes the table `track_content` of the encoder
-(`storage.track_content`). A killed run continues where it was. With `--recipe`, at most the number of contents of
+(`storage.content_tables`). A killed run continues where it was. With `--recipe`, at most the number of contents of
 LIMITS is encoded, and the next run continues; without it, everything is. With `--cache-only` it may run in the
 background while models are trained: the next run publishes. Broken files are listed in
 `SEGUE_HOME/content/<encoder>.quarantine.tsv` and are not read again until they change.
@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from config import settings
-from storage import object_store, track_content
+from storage import content_tables, object_store
 from storage.media_paths import MediaPaths
 from training.content.audio_facets import RELATIONS, missing_facets
 from training.content.content_sources import ContentSource, ContentSources, count_sources, open_sources
@@ -174,7 +174,7 @@ def _to_table(name: str, version: str, rows: list[tuple[str, str, np.ndarray, np
         "tag_probabilities": [tags_T for *_, tags_T in rows],
         "music_probability": _music_probabilities(rows) if is_audio else [None] * len(rows),
     }
-    return pa.table(columns, schema=track_content.SCHEMA)
+    return pa.table(columns, schema=content_tables.SCHEMA)
 
 
 def _music_probabilities(rows: list[tuple[str, str, np.ndarray, np.ndarray | None]]) -> np.ndarray:
@@ -184,7 +184,7 @@ def _music_probabilities(rows: list[tuple[str, str, np.ndarray, np.ndarray | Non
 
 def _publish_vectors(here: settings.Settings, name: str, tables: Iterator[pa.Table]) -> None:
     """Replace the table of an encoder, and what is derived from it."""
-    _publish(here, track_content.table_file(here.marts, name), track_content.SCHEMA, tables)
+    _publish(here, content_tables.table_file(here.marts, name), content_tables.SCHEMA, tables)
     if name == AudioEncoder.name:
         _publish_facets(here, object_store.fetch_marts(here, are_changes_applied=False))
 
@@ -193,10 +193,10 @@ def _publish_facets(here: settings.Settings, marts: Path) -> None:
     """Replace the table of facets from audio."""
     tracks = pl.scan_parquet(marts / "tracks.parquet")
     names = [name for name in ("track_id", *RELATIONS) if name in tracks.collect_schema().names()]
-    content = scan_music(track_content.table_file(marts, "audio")).select("track_id", "tag_probabilities").collect()
+    content = scan_music(content_tables.table_file(marts, "audio")).select("track_id", "tag_probabilities").collect()
     facets = missing_facets(tracks.select(names).collect(), content, AudioEncoder.tags)
-    table = facets.to_arrow().cast(track_content.FACET_SCHEMA)
-    _publish(here, track_content.facets_file(here.marts), track_content.FACET_SCHEMA, iter([table]))
+    table = facets.to_arrow().cast(content_tables.FACET_SCHEMA)
+    _publish(here, content_tables.facets_file(here.marts), content_tables.FACET_SCHEMA, iter([table]))
 
 
 def _publish(here: settings.Settings, published: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> None:

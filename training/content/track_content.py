@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from storage.track_content import table_file
+from storage.content_tables import table_file
 from training.content.music_detection import scan_music
 from training.content.text_ngrams import NgramLSA, normalize_rows
 from training.engine.time_split import read_time_split

@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from config import settings
-from storage import track_content
+from storage import content_tables
 from training.content.shared_text_encoder import text_encoder_version
 from training.engine.import_closure import code_hash
 from training.engine.workspace import (
@@ -194,8 +194,8 @@ def landed_logs(marts: Path) -> list[dict[str, Any]]:
 def encoded_content(marts: Path) -> dict[str, dict[str, Any]]:
     """`version` (None if no track is encoded) and number of `tracks` by encoder; empty if no content was encoded."""
     content = {}
-    for encoder in track_content.ENCODER_NAMES:
-        file = track_content.table_file(marts, encoder)
+    for encoder in content_tables.ENCODER_NAMES:
+        file = content_tables.table_file(marts, encoder)
         if file.exists():
             row = pl.scan_parquet(file).select(version=pl.col("encoder_version").first(), tracks=pl.len()).collect()
             content[encoder] = row.row(0, named=True)

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from storage.track_content import table_file
+from storage.content_tables import table_file
 from training.data.vocabulary import Vocabulary
 
 INDEX_FILE, ITEMS_FILE = "texts.faiss", "texts.npy"

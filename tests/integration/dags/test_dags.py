@@ -19,7 +19,7 @@ from config import settings
 from dags.task_catalog import BATCH_SCENES, TASKS
 from ingestion.land import land
 from local import pipeline
-from storage.track_content import ENCODER_NAMES
+from storage.content_tables import ENCODER_NAMES
 from tests.support import console_home
 from tests.support.log_sources import event, json_lines
 from training.slate.scenes import SCENES

@@ -18,7 +18,7 @@ from quality.checks import Check
 from quality.duckdb_engine import DuckDBEngine
 from quality.suite_runner import SuiteResult
 from quality.validate import main, render_page
-from storage.track_content import SCHEMA
+from storage.content_tables import SCHEMA
 from tests.support.quality_home import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
 
 

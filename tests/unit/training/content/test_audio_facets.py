@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from storage.track_content import FACET_SCHEMA, facets_file
+from storage.content_tables import FACET_SCHEMA, facets_file
 from tests.support.training.tiny_world import random_plays, write_marts
 from training.content.audio_facets import RELATIONS, facet_triples, fill_facets, missing_facets, read_mapping
 from training.content.encoders.musicnn import TAGS

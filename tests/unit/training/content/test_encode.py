@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from media.description import cover_path, write_descriptions
-from storage.track_content import ENCODER_NAMES, FACET_SCHEMA, SCHEMA
+from storage.content_tables import ENCODER_NAMES, FACET_SCHEMA, SCHEMA
 from tests.support.media_descriptions import described
 from tests.support.training import media
 from tests.support.training.content_home import ContentHome, FakeEncoder

@@ -11,7 +11,7 @@ import pytest
 
 from media.instruments import RATE
 from media.preview import encode_wav, render_preview
-from storage.track_content import SCHEMA, table_file
+from storage.content_tables import SCHEMA, table_file
 from tests.support.media_descriptions import described
 from tests.support.training.content_home import ContentHome
 from training.content import fit_music_detector, music_detection

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage.track_content import SCHEMA, table_file
+from storage.content_tables import SCHEMA, table_file
 from tests.support.training.tiny_world import random_plays, write_marts
 from training.content.track_content import BLOCKS, COMMENT_SCHEMA, MIN_BLOCK_WIDTH, WIDTH, TrackContent, pca_whiten
 from training.data.training_data import TrainingData

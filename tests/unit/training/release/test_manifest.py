@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.track_content import SCHEMA, table_file
+from storage.content_tables import SCHEMA, table_file
 from training.release.manifest import encoded_content
 
 
