@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from config.settings import Settings
 from console.templates import render
 from storage import object_store
-from web.environment import format_utc_minute
+from web.time_format import format_utc_minute
 
 MAX_REASONS = 30
 MAX_REASON_CHARACTERS = 120

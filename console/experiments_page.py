@@ -11,7 +11,7 @@ from console.templates import render
 from training.evaluation.report.charts import Bar, by_value, interval_chart
 from training.evaluation.report.release_comparison import compare_choices, compare_metrics
 from training.evaluation.report.verdicts import difference_class
-from web.environment import format_utc_minute
+from web.time_format import format_utc_minute
 
 DIFFERENCE_NAMES = {
     "play_rate": "plays per exposure",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from config import settings
 from storage.report_history import append_to_history
-from web.environment import create_environment
+from web.jinja_environment import create_environment
 
 if TYPE_CHECKING:
     from quality.engine import Engine

@@ -1,5 +1,5 @@
 """Base template, style sheet and template environment shared by all HTML pages except the listener's page."""
 
-from web.environment import create_environment
+from web.jinja_environment import create_environment
 
 __all__ = ["create_environment"]

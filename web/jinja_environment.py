@@ -7,6 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from web.metric_names import format_metric_name
+from web.time_format import format_utc_minute
 
 SHARED_TEMPLATES = Path(__file__).parent / "templates"
 
@@ -31,9 +32,3 @@ def create_environment(*templates: Path) -> Environment:
     environment.filters["utc_minute"] = format_utc_minute
     environment.filters["metric_name"] = format_metric_name
     return environment
-
-
-def format_utc_minute(timestamp: str) -> str:
-    """An ISO 8601 UTC timestamp to the minute, `2026-07-01 12:30 UTC`; any other text unchanged."""
-    is_timestamp = len(timestamp) >= 16 and timestamp[10] == "T"
-    return f"{timestamp[:10]} {timestamp[11:16]} UTC" if is_timestamp else timestamp
