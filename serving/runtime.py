@@ -23,8 +23,7 @@ from serving.events.suppression import SuppressionListFollower
 from serving.events.write_ahead_log import LOCK_TIMEOUT_S, EventLog, LogBusy, LogLocked
 from serving.inspection.user_inspector import UserInspector
 from serving.observability import structured_log
-from serving.observability.background import PeriodicTask
-from serving.observability.degradation import EVENT_LOG, ONLINE_STORE, Degradation
+from serving.observability.degraded_parts import EVENT_LOG, ONLINE_STORE, Degradation
 from serving.observability.metrics import Metrics
 from serving.observability.monitors import ServiceMonitor
 from serving.pipeline.daily_lists import DailyLists

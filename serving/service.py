@@ -55,7 +55,7 @@ from serving.request_schemas import (
     SimilarRequest,
     TasteRequest,
 )
-from serving.schemas import (
+from serving.response_schemas import (
     EraseResponse,
     EventReport,
     ExplanationResponse,

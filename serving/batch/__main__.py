@@ -46,8 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     # Imported late, because numeric libraries and BentoML read the environment when they are imported.
     from prometheus_client import CollectorRegistry
 
-    from serving.batch.parts import BatchError
-    from serving.batch.run import BatchOptions, open_runtime, run
+    from serving.batch.export import BatchOptions, open_runtime, run
+    from serving.batch.part_files import BatchError
     from serving.observability.metrics import Metrics
 
     wanted = BatchOptions(options.scene, options.limit, options.discovery, options.language, options.users_per_part)

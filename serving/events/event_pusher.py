@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from serving.events.event_schema import Event
 from serving.events.user_writers import UserWriters
 from serving.events.write_ahead_log import AppendResult, EventLog, LogPosition
-from serving.observability.background import PeriodicTask
-from serving.observability.degradation import EVENT_PUSH, Degradation
+from serving.observability.degraded_parts import EVENT_PUSH, Degradation
+from serving.observability.periodic_task import PeriodicTask
 from serving.pipeline.hydrate import StoreUnavailable
 
 PUSH_TIMEOUT_S, PUSH_TIMEOUT_PER_EVENT_S = 1.0, 0.002

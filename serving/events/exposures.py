@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from serving.events.daily_jsonl import DailyJsonlFile
-from serving.observability.background import PeriodicTask
+from serving.observability.periodic_task import PeriodicTask
 from serving.pipeline.request import Request
 from serving.pipeline.response import ResponseItem
 from storage import daily_files

@@ -20,8 +20,8 @@ from sequences.feast_store import open_store
 from sequences.online.reader_writer import OnlineReader, OnlineWriter
 from sequences.views import LIVE_SOURCE
 from serving.events.event_schema import Event
-from serving.observability.background import PeriodicTask
-from serving.observability.degradation import ONLINE_STORE, Degradation
+from serving.observability.degraded_parts import ONLINE_STORE, Degradation
+from serving.observability.periodic_task import PeriodicTask
 from serving.pipeline.hydrate import FeatureRows, StoreUnavailable
 from training.data.feature_services import ServiceContract
 

@@ -37,7 +37,7 @@ from serving.request_schemas import (
     SimilarRequest,
     TasteRequest,
 )
-from serving.schemas import (
+from serving.response_schemas import (
     EraseResponse,
     EventProblem,
     EventReport,

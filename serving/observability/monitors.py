@@ -11,9 +11,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from serving.observability.background import PeriodicTask
-from serving.observability.degradation import Degradation
+from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
+from serving.observability.periodic_task import PeriodicTask
 from serving.releases.served_release import ServedRelease
 
 POLL_INTERVAL_S = 5.0

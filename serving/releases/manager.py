@@ -20,6 +20,7 @@ from serving.errors import NO_RELEASE_MESSAGE, NotReady
 from serving.observability.background import PeriodicTask
 from serving.observability.degradation import RELEASE, Degradation
 from serving.observability.metrics import Metrics
+from serving.observability.periodic_task import PeriodicTask
 from serving.releases.served_release import ServedRelease
 from training.release import traffic_split
 from training.release.pointer import release_folder

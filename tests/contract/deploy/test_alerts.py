@@ -8,7 +8,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from config import settings
-from serving.observability.degradation import Degradation
+from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
 from serving.observability.monitors import ServiceMonitor
 from tests.support.serving import promql

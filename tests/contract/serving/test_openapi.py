@@ -9,7 +9,7 @@ import pytest
 from serving.events.event_schema import COLUMNS, read_event
 from serving.http import media_files, openapi
 from serving.pipeline.request import DEFAULT_SCENE, read_path, read_request, read_similar
-from serving.schemas import (
+from serving.response_schemas import (
     EraseResponse,
     EventReport,
     ExplanationResponse,

@@ -13,5 +13,5 @@ def test_service_is_imported_without_models():
     command = [sys.executable, "-c", SHOW_MODULES]
     done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    assert "serving.schemas" in loaded
+    assert "serving.response_schemas" in loaded
     assert not loaded & {"torch", "feast", "lightgbm", "serving.runtime"}

@@ -14,10 +14,10 @@ from prometheus_client import CollectorRegistry
 from config import settings
 from sequences.online import materialization_state
 from serving import runtime as runtime_module
-from serving.batch import run as batch
+from serving.batch import export as batch
 from serving.batch.__main__ import main
-from serving.batch.parts import BatchError
-from serving.batch.run import BatchOptions
+from serving.batch.export import BatchOptions
+from serving.batch.part_files import BatchError
 from serving.observability.metrics import Metrics
 from serving.runtime import Runtime
 from storage.suppression_list import SuppressionList

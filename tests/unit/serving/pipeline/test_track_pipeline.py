@@ -12,7 +12,7 @@ from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall, WarmUpFailed
 from serving.pipeline.request import read_request, read_similar
 from serving.releases.warm_up import warm_up
-from serving.schemas import render_recommendation
+from serving.response_schemas import render_recommendation
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.ranking.task_weights import TaskWeights

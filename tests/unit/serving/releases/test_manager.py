@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import garbage_collector
-from serving.observability.degradation import Degradation
+from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
 from serving.releases.manager import ReleaseManager
 from serving.releases.served_release import load_release

@@ -3,8 +3,8 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from serving.observability import degradation as module
-from serving.observability.degradation import Degradation
+from serving.observability import degraded_parts as module
+from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
 
 

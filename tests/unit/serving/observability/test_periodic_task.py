@@ -2,7 +2,7 @@
 
 import threading
 
-from serving.observability.background import PeriodicTask
+from serving.observability.periodic_task import PeriodicTask
 
 
 def test_failing_work_is_retried(caplog):

@@ -1,4 +1,4 @@
-"""A run: the list of a scene for every user, in parts that fit into memory, and the vectors of users and items.
+"""Export of a batch run: the list of a scene for every user, in parts that fit into memory, and the vectors of users and items.
 
 Lists come from the pipeline of the service with the time at which the run began, so they equal what the service would have
 answered then to a request with the same id. Nothing is recorded as shown.
@@ -31,7 +31,7 @@ from storage.suppression_list import read_suppression_list
 LISTS, USERS, ITEMS = "lists", "user_embeddings", "item_embeddings"
 """Folders of the tables."""
 NO_DEADLINE_MS = 600_000
-"""Nobody waits for a response, so that no channel is left out because it is late."""
+"""No user waits for the response, so a late channel is waited for instead of being left out."""
 IDS_PER_READ = 10_000
 NAMESPACE = uuid.UUID("6f1c1f9e-5c0b-4f0e-9a53-5a9d5d6b7b10")
 

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry
 
 from serving.events.private_sessions import PrivateSession
-from serving.inspection.taste import describe_taste
+from serving.inspection.taste_profile import describe_taste
 from serving.observability.metrics import Metrics
 from serving.pipeline.hydrate import Hydrator
 from serving.pipeline.recall import UserInterests
