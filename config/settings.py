@@ -55,10 +55,6 @@ MIN_PASSWORD_LENGTH = 16
 """Minimum length of the operator's password."""
 
 
-DEFAULT_REQUESTS_PER_S = 100
-"""Default rate limit per client if the service listens on an address that other machines can reach."""
-
-
 def remote_folder(url: str) -> Path:
     """The folder `s3://bucket/prefix` as an object with `Path`'s interface (`/`, `exists`, `open`, `stat`, `unlink`)."""
     from upath import UPath  # optional dependency
@@ -96,7 +92,6 @@ class Settings:
     model_workers: int = 0  # processes that run the models of a release; 0: the recommender's own process
     territory: str = ""  # ISO 3166-1 country of requests that do not name one; empty: unknown
     explicit: bool = True  # requests that do not say otherwise get tracks with an advisory label
-    requests_per_s: int = 0  # rate limit per client; 0: unlimited
     broker: str = ""  # URL of the event broker; empty: the recommender applies events itself
     consumer_port: int = 9180  # metrics port of the event consumer
     training_ranks: int = 1  # number of data-parallel training processes
@@ -230,11 +225,10 @@ def load_settings() -> Settings:
     """
     # Here, because every process that writes below `home` loads the settings. A stricter umask is kept.
     os.umask(os.umask(UMASK) | UMASK)
-    host = os.environ.get("SEGUE_HOST") or "127.0.0.1"
     workers = read_number("SEGUE_MODEL_WORKERS", 0, 0, MAX_CONCURRENT_REQUESTS - 1)
     return Settings(
         home=Path(os.environ.get("SEGUE_HOME") or ROOT / "var").resolve(),
-        host=host,
+        host=os.environ.get("SEGUE_HOST") or "127.0.0.1",
         airflow_port=_port("SEGUE_AIRFLOW_PORT", 8080),
         recommender_port=_port("SEGUE_RECOMMENDER_PORT", 3000),
         mlflow_port=_port("SEGUE_MLFLOW_PORT", 5000),
@@ -256,9 +250,6 @@ def load_settings() -> Settings:
         model_workers=workers,
         territory=_country("SEGUE_TERRITORY"),
         explicit=_choice("SEGUE_EXPLICIT", ("yes", "no")) == "yes",
-        requests_per_s=read_number(
-            "SEGUE_REQUESTS_PER_S", 0 if is_loopback(host) else DEFAULT_REQUESTS_PER_S, 0, 1_000_000
-        ),
         broker=_broker("SEGUE_BROKER"),
         consumer_port=_port("SEGUE_CONSUMER_PORT", 9180),
         training_ranks=read_number("SEGUE_TRAINING_RANKS", 1, 1, MAX_TRAINING_RANKS),

@@ -13,6 +13,7 @@ import sys
 from config import http_settings, jwt_settings, settings
 from config.bind_address import check_bind_address, check_port_is_free
 from serving.http.api_keys import ApiKeys
+from serving.http.rate_limit import load_rate_limit
 from serving.http.user_tokens import UserTokens
 
 SERVICE, DISTRIBUTED_SERVICE = "serving.service:Recommender", "serving.distributed:Recommender"
@@ -32,6 +33,7 @@ def main() -> None:
         ApiKeys(settings.load_api_keys())
         check_bind_address(current, "recommender")
         http_settings.load_http_settings()
+        load_rate_limit()
         check_port_is_free(current, "recommender", current.recommender_port, "SEGUE_RECOMMENDER_PORT")
     except ValueError as error:
         raise SystemExit(str(error)) from error

@@ -32,7 +32,7 @@ from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
 from serving.http.problems import ProblemDetails, ValidationLogFilter
 from serving.http.protocols.gateway import Protocols
-from serving.http.rate_limit import RateLimit
+from serving.http.rate_limit import load_rate_limit
 from serving.http.request_body import BodyLimits
 from serving.http.request_guard import RequestGuard
 from serving.http.static_page import ListeningPage
@@ -420,11 +420,9 @@ def _count_shed_request(path: str) -> None:
 
 
 def _access_policy() -> AccessPolicy:
-    per_s = settings.load_settings().requests_per_s
-    rate_limit = RateLimit(per_s) if per_s else None
     tokens = jwt_settings.load_jwt_settings()
     return AccessPolicy(
-        ApiKeys(settings.load_api_keys()), rate_limit, _allowed_origins(), UserTokens(tokens) if tokens else None
+        ApiKeys(settings.load_api_keys()), load_rate_limit(), _allowed_origins(), UserTokens(tokens) if tokens else None
     )
 
 

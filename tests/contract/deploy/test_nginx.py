@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from config.http_settings import HttpSettings
-from config.settings import DEFAULT_REQUESTS_PER_S, ROOT
-from serving.http.rate_limit import BURST_S
+from config.settings import ROOT
+from serving.http.rate_limit import BURST_S, DEFAULT_REQUESTS_PER_S
 from serving.service import TIMEOUT_S
 
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20}

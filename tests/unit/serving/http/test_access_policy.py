@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from config import settings
 from serving.http.access_policy import AccessControl, AccessPolicy
 from serving.http.api_keys import ApiKeys
-from serving.http.rate_limit import BURST_S, RateLimit
+from serving.http.rate_limit import BURST_S, DEFAULT_REQUESTS_PER_S, RateLimit, load_rate_limit
 
 KEY, OTHER = "k" * 20, "o" * 20
 
@@ -243,8 +243,11 @@ def test_keys_are_read_from_environment_and_file(monkeypatch, tmp_path):
 
 
 def test_rate_limit_applies_on_public_addresses(monkeypatch):
-    assert settings.load_settings().requests_per_s == 0
+    assert load_rate_limit() is None
     monkeypatch.setenv("SEGUE_HOST", "0.0.0.0")
-    assert settings.load_settings().requests_per_s == settings.DEFAULT_REQUESTS_PER_S
+    assert load_rate_limit().per_s == DEFAULT_REQUESTS_PER_S
     monkeypatch.setenv("SEGUE_REQUESTS_PER_S", "7")
-    assert settings.load_settings().requests_per_s == 7
+    assert load_rate_limit().per_s == 7
+    monkeypatch.setenv("SEGUE_REQUESTS_PER_S", "many")
+    with pytest.raises(settings.SettingError, match="SEGUE_REQUESTS_PER_S"):
+        load_rate_limit()
