@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,3 +70,10 @@ def concatenate_ranges(begin_R: np.ndarray, end_R: np.ndarray) -> tuple[np.ndarr
     count_R = end_R - begin_R
     range_N = np.arange(len(count_R)).repeat(count_R)
     return np.arange(len(range_N)) + (begin_R - count_R.cumsum() + count_R)[range_N], range_N
+
+
+def concatenate_ragged(parts: Sequence[Ragged]) -> Ragged:
+    """The lists of all parts, one part after the other."""
+    items = np.concatenate([np.zeros(0, dtype=np.int64), *(part.items for part in parts)])
+    counts = np.concatenate([np.zeros(1, dtype=np.int64), *(part.count_C for part in parts)])
+    return Ragged(items, counts.cumsum())

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from training.data.ragged import Ragged
+from training.data.ragged import Ragged, concatenate_ragged
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
-from training.data.user_history import USER_HISTORY_VIEWS, concatenate_ragged, unique_history_items
+from training.data.user_history import USER_HISTORY_VIEWS, unique_history_items
 from training.engine.parallel_map import parallel_map
 from training.recall.channel import Candidates, RecallChannel
 from training.slate.reciprocal_rank import add_repeats

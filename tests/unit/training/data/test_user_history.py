@@ -5,8 +5,7 @@ import pytest
 
 from sequences import behaviours
 from sequences.sequence_batch import SequenceBatch
-from tests.support.training.recall_cases import ragged
-from training.data.user_history import concatenate_ragged, select_listens, unique_history_items
+from training.data.user_history import select_listens, unique_history_items
 
 CODE = behaviours.load_behaviours().encoder
 
@@ -43,9 +42,3 @@ def test_other_views_are_ignored_and_one_history_view_suffices() -> None:
     assert items[0].tolist() == [9]
     with pytest.raises(KeyError, match="played_history, recent_events"):
         unique_history_items({"exclusions": _view([4])})
-
-
-def test_concatenate_ragged_keeps_the_order_of_the_parts() -> None:
-    whole = concatenate_ragged([ragged([2, 3], []), ragged([], [9])])
-    assert [whole[row].tolist() for row in range(4)] == [[2, 3], [], [], [9]]
-    assert len(concatenate_ragged([]).count_C) == 0
