@@ -14,7 +14,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from training.search.concept import Concept, FacetValue
-from training.search.text import is_chinese, join, normalize, stems, tokens
+from training.search.text_normalization import is_chinese, join, normalize, stems, tokens
 
 PHRASES_FILE = Path(__file__).parent / "phrases.yaml"
 STOP_WORDS_FILE = Path(__file__).parent / "stop_words.yaml"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from training.search.index import Document, Hit, TrackIndex
-from training.search.names import NameMatch, match_name
+from training.search.full_text_index import Document, Hit, TrackIndex
+from training.search.name_similarity import NameMatch, match_name
 
 MIN_SIMILARITY = 0.8
 """Similarity from which the whole query counts as a name."""

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.search.concept import Concept, FacetValue
-from training.search.index import ALSO, Document, Hit, TrackIndex
+from training.search.full_text_index import ALSO, Document, Hit, TrackIndex
 from training.search.lexicon import FacetPhrase, Lexicon, Reading
-from training.search.meaning import Encode, MeaningMatcher
 from training.search.named_tracks import NamedTrack, find_named_tracks
-from training.search.period import Period, read_periods
-from training.search.text import join, normalize, tokens
+from training.search.phrase_similarity import Encode, MeaningMatcher
+from training.search.release_period import Period, read_periods
+from training.search.text_normalization import join, normalize, tokens
 from training.search.text_vectors import TextVectors
 from training.search.write_search import CONFIG_FILE, INDEX_FOLDER, VECTORS_FILE
 

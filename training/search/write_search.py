@@ -1,24 +1,35 @@
-"""Writes the search of a release: the index, the embeddings of phrases, and those of texts."""
+"""Writes the search of a release: the full-text index, the embeddings of phrases, and those of texts.
+
+A document of the index is a track: the terms of its title, artists, album and lyrics, its facet values, and its day of
+release. Tracks are in order of popularity, which decides between equally good matches.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+import tantivy
 
 from training.data.catalog import FACETS
-from training.search.build_index import build_index
 from training.search.concept import FacetValue
+from training.search.full_text_index import EPOCH, FACET_SEPARATOR, TEXT_FIELDS
 from training.search.lexicon import phrases_of
-from training.search.meaning import Encode
+from training.search.phrase_similarity import Encode
+from training.search.text_normalization import index_terms, normalize
 from training.search.text_vectors import write_text_vectors
 
 INDEX_FOLDER, VECTORS_FILE, CONFIG_FILE = "index", "phrases.npy", "search.json"
 MAX_FACET_VALUES = 1_000
 """Facet values, most frequent first, that queries can name; the others are not understood."""
+MAX_CHARACTERS = {"title": 300, "artist": 300, "album": 300, "lyrics": 2_000}
+WRITER_BYTES = 400_000_000
+ROWS_PER_SLICE = 10_000
 
 
 def write_search(
@@ -56,3 +67,66 @@ def _frequent_values(tracks: pl.DataFrame) -> list[FacetValue]:
             values = tracks[facet].cast(pl.List(pl.String)).explode().drop_nulls().value_counts()
             counts += [(count, (facet, value)) for value, count in values.iter_rows() if value]
     return [value for _, value in sorted(counts, key=lambda one: (-one[0], one[1]))][:MAX_FACET_VALUES]
+
+
+def build_index(tracks: pl.DataFrame, folder: Path) -> None:
+    """Write the index of the tracks into `folder`.
+
+    Args:
+        tracks: One row per track, the most popular first, with the columns `item`, `title`, `artist_names`, `album_title`,
+            `lyrics`, `released_on` and the facets; all but `item` may be null or missing.
+        folder: A new folder.
+    """
+    folder.mkdir(parents=True)
+    index = tantivy.Index(_schema(), str(folder))
+    writer = index.writer(heap_size=WRITER_BYTES, num_threads=1)  # one thread keeps the order of the tracks
+    for row in _rows(tracks):
+        writer.add_document(_document(row))
+    writer.commit()
+    writer.wait_merging_threads()
+    for path in folder.glob("*.lock"):
+        path.unlink()
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    for name in TEXT_FIELDS:
+        builder.add_text_field(name, tokenizer_name="whitespace", index_option="basic")
+    builder.add_text_field("facet", tokenizer_name="raw", index_option="basic")
+    builder.add_integer_field("released", fast=True)
+    builder.add_integer_field("item", fast=True, indexed=True)
+    builder.add_bytes_field("document", stored=True, indexed=False)
+    return builder.build()
+
+
+def _rows(tracks: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    for part in tracks.iter_slices(ROWS_PER_SLICE):
+        yield from part.iter_rows(named=True)
+
+
+def _document(row: Mapping[str, Any]) -> tantivy.Document:
+    artists = [name for name in row.get("artist_names") or [] if name]
+    texts = {
+        "title": row.get("title") or "",
+        "artist": " ".join(artists),
+        "album": row.get("album_title") or "",
+        "lyrics": row.get("lyrics") or "",
+    }
+    document = tantivy.Document()
+    for name, text in texts.items():
+        if text:
+            document.add_text(name, " ".join(index_terms(normalize(text[: MAX_CHARACTERS[name]]))))
+    facets = [
+        FACET_SEPARATOR.join((facet, value))
+        for facet in FACETS
+        for value in dict.fromkeys(row.get(facet) or [])
+        if value
+    ]
+    for value in facets:
+        document.add_text("facet", value)
+    if row.get("released_on") is not None:
+        document.add_integer("released", (row["released_on"] - EPOCH).days)
+    document.add_integer("item", row["item"])
+    stored = [texts["title"], artists, texts["album"], facets]
+    document.add_bytes("document", json.dumps(stored, ensure_ascii=False).encode())
+    return document

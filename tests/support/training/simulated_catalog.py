@@ -8,7 +8,7 @@ from training.benchmarks.search.queries import SimulatedCatalog
 
 
 def make_search_tracks(size: SimulatedCatalog) -> pl.DataFrame:
-    """The tracks with the columns of `training.search.build_index`, in the order of the simulation."""
+    """The tracks with the columns of `training.search.write_search`, in the order of the simulation."""
     world = build_world(size.tracks, size.days, size.seed)
     tables = {
         name: pl.from_arrow(table) for name, table in catalog_rows.build_tables(world, size.start, size.seed).items()

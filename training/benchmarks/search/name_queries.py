@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from training.search.text import normalize
+from training.search.text_normalization import normalize
 
 NAMES = 200
 """Most titles of a catalog that are misspelled."""

@@ -3,7 +3,7 @@
 import pytest
 
 from training.search.lexicon import Lexicon, known_phrases, phrases_of
-from training.search.text import normalize
+from training.search.text_normalization import normalize
 
 
 @pytest.fixture(scope="module")

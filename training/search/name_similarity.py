@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from rapidfuzz.distance import OSA
 
-from training.search.text import is_chinese, normalize, tokens
+from training.search.text_normalization import is_chinese, normalize, tokens
 
 MIN_TOKEN_SIMILARITY = 0.7
 MIN_CORRECTED_LENGTH = 4

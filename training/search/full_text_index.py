@@ -1,4 +1,4 @@
-"""Full-text index of the tracks of a release (tantivy), read from the disk through memory maps; see `build_index`."""
+"""Full-text index of the tracks of a release (tantivy), read from the disk through memory maps; see `write_search`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from weakref import finalize
 import tantivy
 
 from training.search.concept import Concept, FacetValue
-from training.search.period import Period
-from training.search.text import is_chinese
+from training.search.release_period import Period
+from training.search.text_normalization import is_chinese
 
 NAME_FIELDS = {"title": 1.0, "artist": 1.0, "album": 0.6}
 """Fields of names and what a match in each is worth."""

@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from training.search.period import BEGIN, END, read_periods
-from training.search.text import normalize
+from training.search.release_period import BEGIN, END, read_periods
+from training.search.text_normalization import normalize
 
 TODAY = date(2026, 10, 30)
 

@@ -1,6 +1,6 @@
 """Normalization and tokens."""
 
-from training.search.text import index_terms, join, normalize, stems, tokens
+from training.search.text_normalization import index_terms, join, normalize, stems, tokens
 
 
 def test_case_accents_width_apostrophes_and_characters_do_not_matter():
