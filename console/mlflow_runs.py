@@ -7,7 +7,7 @@ from contextlib import closing
 
 from config.settings import Settings
 
-EXPERIMENT = "segue"  # as `training.engine.tracking` names it
+EXPERIMENT = "segue"  # as `training.engine.mlflow_tracking` names it
 
 
 def runs_url(settings: Settings) -> str:

@@ -28,13 +28,14 @@ import torch
 from config import settings
 from training.benchmarks.search.evaluation import measure_catalog
 from training.engine.import_closure import code_hash
+from training.engine.mlflow_tracking import log_fits, open_experiment
 from training.engine.process_memory import peak_mb
 from training.engine.time_split import read_time_split
 from training.engine.tracking import log_fits, open_experiment
 from training.engine.workspace import MissingInput, Workspace, is_unchanged, mark_done, write_json
 from training.evaluation.baselines import heuristics
 from training.evaluation.baselines.tuned import BASELINES
-from training.evaluation.continuation import tune_continuation
+from training.evaluation.continuation_tuning import tune_continuation
 from training.evaluation.held_out_models import HeldOutModels, list_fitted_models
 from training.evaluation.model_selection import Choice, choose
 from training.evaluation.ranking_evaluation import measure_ranking

@@ -30,8 +30,8 @@ from training.data.warm_start import FitRecord, WarmStart, describe_time_split, 
 from training.engine import distributed
 from training.engine.config_io import config_from_dict, with_seed
 from training.engine.import_closure import code_hash
+from training.engine.mlflow_tracking import RUN_FILE
 from training.engine.process_memory import peak_mb
-from training.engine.tracking import RUN_FILE
 from training.engine.workspace import (
     INPUTS_FILE,
     MEASURES_FILE,

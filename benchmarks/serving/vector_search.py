@@ -1,7 +1,7 @@
 """Approximate vector search: Segue's IVF lists compared with HNSW of the same library (faiss) and with exact search.
 
 Clustered vectors of width 64, as tracks around artists around styles, all different; a search returns the best 200 for
-4 queries, on one thread. Both indexes are tuned on the same searches to the target recall of `training.index.tuning`.
+4 queries, on one thread. Both indexes are tuned on the same searches to the target recall of `training.index.ivf_tuning`.
 Results of `run(vectors)`, each compared with HNSW:
 
     index_search        p50 in ms
@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.result import Result
 from training.index.exact import ExactIndex, Index
 from training.index.ivf import _best_by_group
-from training.index.tuning import RECALL_CUTOFF, TARGET_RECALL, RecordingIndex, choose_index, recall_against_exact
+from training.index.ivf_tuning import RECALL_CUTOFF, TARGET_RECALL, RecordingIndex, choose_index, recall_against_exact
 
 WIDTH, QUERIES, SEARCHES = 64, 4, 60
 STYLES, VECTORS_PER_ARTIST = 200, 8

@@ -1,7 +1,7 @@
 """Selection stage: the tracks of the response from the ranked candidates, and what the candidates did not allow.
 
-Slots, cap per artist and diversity are the functions that the evaluation uses (`training.slate.selection`). Legend: C
-candidates.
+Slots (`training.slate.discovery_slots`), cap per artist and diversity (`training.slate.mmr_selection`) are the functions
+that the evaluation uses. Legend: C candidates.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from serving.pipeline.request import Request
 from serving.releases.served_release import ServedRelease
 from training.data.catalog import Catalog
 from training.data.user_batch import UserBatch
-from training.slate.diversity import cap_tracks_per_artist, space_artists
-from training.slate.selection import discovery_slots, feasible_share, select_slots
+from training.slate.artist_cap import cap_tracks_per_artist, space_artists
+from training.slate.discovery_slots import discovery_slots, feasible_share
+from training.slate.mmr_selection import select_slots
 
 MAX_SHARE_ERROR = 0.05
 """Largest difference from the requested share of new tracks that is not named in the response; one track never is."""

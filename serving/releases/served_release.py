@@ -19,7 +19,7 @@ from training.data.profile_exclusions import NO_ITEMS, TargetTracks
 from training.data.vocabulary import Vocabulary
 from training.release import integrity
 from training.slate.blend import Blend
-from training.slate.continuation import Continuation
+from training.slate.continuation_weights import Continuation
 from training.slate.fusion import Fusion
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from training.engine.workspace import Workspace, is_unchanged, mark_done, write_
 from training.evaluation.baselines.item_knn import ItemKNN
 from training.evaluation.baselines.listen_matrix import ListenMatrix
 from training.evaluation.baselines.tuned import BASELINES, describe_config
-from training.evaluation.continuation import (
+from training.evaluation.continuation_tuning import (
     TUNED_SEEDS,
     all_sources,
     fit_continuation,
@@ -43,13 +43,13 @@ from training.evaluation.continuation import (
 )
 from training.evaluation.metrics import bootstrap, continuation_metrics
 from training.recall.channel import RecallChannel
-from training.recall.continuation.sources import TITLE_SOURCES
+from training.recall.continuation.registry import TITLE_SOURCES
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.multi_interest.channel import MultiInterest
 from training.recall.realtime.channel import Realtime
 from training.recall.registry import load_channels
 from training.recipes import recipe
-from training.slate.continuation import CUTOFFS, Continuation, PlaylistCases
+from training.slate.continuation_weights import CUTOFFS, Continuation, PlaylistCases
 from training.train import train
 
 NAME = "continuation"

@@ -8,7 +8,7 @@ from typing import Any
 
 from training.ablations.grid import Ablation, Cell
 from training.ablations.ranker_trial import EvaluationScope
-from training.ranking.features.search_registry import SEARCHES
+from training.ranking.features.history_search_registry import SEARCHES
 from training.ranking.session_domains.model import FAST_SEARCHES
 
 CASES = 100_000  # training cases of each cell

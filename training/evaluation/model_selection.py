@@ -20,7 +20,7 @@ from training.evaluation.baselines.tuned_heuristics import TunedHeuristics
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.ranking_evaluation import measure_rankers
 from training.evaluation.serving_filter import ServingFilter
-from training.evaluation.slate import Slate, sample_rows, slate_objective
+from training.evaluation.slate_evaluation import Slate, sample_rows, slate_objective
 from training.ranking.cases import ranking_cases
 from training.ranking.task_weights import DEFAULT_TASK, LISTWISE_HEAD, TaskWeights
 from training.recall.channel import Candidates

@@ -28,8 +28,8 @@ from training.evaluation.metrics import channel_overlap, recall_metrics, subset_
 from training.evaluation.model_selection import Choice
 from training.evaluation.result import Result
 from training.evaluation.serving_filter import ServingFilter
-from training.evaluation.slate import LENGTH, Slate, measure_by_request, nanmean_or_none, sample_rows
-from training.evaluation.slate import METRICS as SLATE_METRICS
+from training.evaluation.slate_evaluation import LENGTH, Slate, measure_by_request, nanmean_or_none, sample_rows
+from training.evaluation.slate_evaluation import METRICS as SLATE_METRICS
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall.channel import Candidates
 from training.recall.collection_recall import CollectionRecall

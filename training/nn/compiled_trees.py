@@ -17,7 +17,7 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from training.engine.compiled import compiled
+from training.engine.numba_compile import compiled
 
 Floats = NDArray[np.float32]
 Bits = NDArray[np.uint64]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from training.engine.compiled import compiled
+from training.engine.numba_compile import compiled
 from training.nn.layers import PiecewiseLinear
 
 Floats = NDArray[np.float32]

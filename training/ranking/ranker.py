@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from training.nn.layers import Dice, MultilayerPerceptron, PiecewiseLinear
 from training.nn.piecewise_table import PiecewiseTable
 from training.ranking.event_embeddings import EventEmbedding, ItemFrequencies
-from training.ranking.features.search_registry import count_match_features, count_user_features
+from training.ranking.features.history_search_registry import count_match_features, count_user_features
 from training.ranking.features.track_statistics import CANDIDATE_FEATURES
 from training.ranking.features.user_features import USER_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs
@@ -52,7 +52,7 @@ class FeatureConfig:
     content: bool = (
         False  # similarity to plays in sound, cover and texts (`features/content_similarity.py`); needs the same
     )
-    searches: tuple[str, ...] = ()  # names in `features/search_registry.py`; only trees read them
+    searches: tuple[str, ...] = ()  # names in `features/history_search_registry.py`; only trees read them
     plays: int = 0  # newest plays that are read as a further sequence; 0: none
     impressions: int = 0  # newest unclicked impressions that are read as a sequence; 0: none
     negative_feedback: bool = True  # False: plays, histories and feedback without skips, rejections and impressions

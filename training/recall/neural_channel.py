@@ -27,8 +27,8 @@ from training.engine.workspace import write_json
 from training.index.cold_start import ColdStartIndex, compute_cold_item_thresholds
 from training.index.exact import ExactIndex
 from training.index.ivf import IVFIndex
+from training.index.ivf_tuning import RECALL_CUTOFF, RecordingIndex, choose_index
 from training.index.sphere import interpolate_on_sphere
-from training.index.tuning import RECALL_CUTOFF, RecordingIndex, choose_index
 from training.nn.item_tower import ItemCodes
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.neural_config import NeuralChannelConfig

@@ -19,7 +19,7 @@ import gc
 import sys
 
 from config.settings import SettingError
-from training.engine.tracking import log_fits
+from training.engine.mlflow_tracking import log_fits
 from training.engine.workspace import MissingInput, Workspace
 from training.recipes import RECIPES
 from training.release import deployment

@@ -29,14 +29,14 @@ from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall.channel import RecallChannel
 from training.recall.collection_recall import CollectionRecall, Playlists
 from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
+from training.recall.continuation.registry import channel_sources, playlist_sources, title_sources
 from training.recall.continuation.source import ContinuationSource
-from training.recall.continuation.sources import channel_sources, playlist_sources, title_sources
 from training.recall.continuation.titles import MAX_PLAYLIST_TITLES, TextVectors, facet_lists
 from training.recall.registry import CHANNELS, load_collection_indexes, load_collection_recall
 from training.recipes import recipe
 from training.release.pointer import MANIFEST, check_format
 from training.slate.blend import Blend
-from training.slate.continuation import Continuation
+from training.slate.continuation_weights import Continuation
 from training.slate.fusion import Fusion
 
 CATALOG, FUSION, BLEND, SLATE = "catalogue.parquet", "fusion.json", "blend.json", "slate.parquet"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from training.slate.diversity import MAX_TRACKS_PER_ARTIST
+from training.slate.artist_cap import MAX_TRACKS_PER_ARTIST
 
 CANDIDATES_PER_CHANNEL = 200  # candidates of each channel that are fused, in evaluation and serving
 MAX_RANKED_CANDIDATES = 300  # fused candidates of a request that are ranked, in evaluation and serving

@@ -19,7 +19,7 @@ from tests.support.training.fitted_workspace import VIEWS, workspace
 from training import train as train_module
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
-from training.engine.tracking import RUN_FILE, log_fits
+from training.engine.mlflow_tracking import RUN_FILE, log_fits
 from training.engine.workspace import MEASURES_FILE, RESOLVED_CONFIG_FILE, Workspace
 from training.evaluate import evaluate
 from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES, TUNED_BASELINES

@@ -43,7 +43,7 @@ def test_ivf_lists_are_compared_with_hnsw(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_large_synthetic_catalog_is_searched_approximately(monkeypatch: pytest.MonkeyPatch) -> None:
     # In a small catalog the first 200 tracks are in most lists.
-    monkeypatch.setattr("training.index.tuning.MAX_PROBED_FRACTION", 1.0)
+    monkeypatch.setattr("training.index.ivf_tuning.MAX_PROBED_FRACTION", 1.0)
     monkeypatch.setattr(
         Realtime, "config", lambda recipe: change_config(realtime_config(recipe), {"index.exact_up_to": 1_000})
     )

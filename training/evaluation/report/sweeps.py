@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from training.evaluation.report.charts import SweepPoint, sweep_chart
 from training.ranking.task_weights import LISTWISE_HEAD
-from training.slate.diversity import MAX_TRACKS_PER_ARTIST
+from training.slate.artist_cap import MAX_TRACKS_PER_ARTIST
 from training.slate.fusion import ANY_SCENE
 from web.metric_names import format_metric_name
 

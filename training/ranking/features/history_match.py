@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.engine.compiled import compiled
+from training.engine.numba_compile import compiled
 from training.ranking.features.user_features import DAY_US, SECOND_US
 
 NEVER_US = 100 * 365 * DAY_US

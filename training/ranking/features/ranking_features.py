@@ -33,8 +33,8 @@ from training.ranking.features.history_match import (
     encode_play_matches,
 )
 from training.ranking.features.history_search import HistorySearch, sides_to_columns
+from training.ranking.features.history_search_registry import count_user_features, select_searches
 from training.ranking.features.schema_fields import signed_log2
-from training.ranking.features.search_registry import count_user_features, select_searches
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics, encode_track_statistics
 from training.ranking.features.user_features import (
     DAY_US,

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from sequences import behaviours
 from training.ranking.event_embeddings import BEHAVIOUR_CODES, ItemFrequencies
-from training.ranking.features.search_registry import SEARCHES
+from training.ranking.features.history_search_registry import SEARCHES
 from training.ranking.inputs import EventInputs, UserInputs
 from training.ranking.ranker import Ranker, RankerConfig, TreeConfig, UserState, extend_config, ranker_config
 from training.ranking.session_domains.decoder_stack import DecoderStack

@@ -17,7 +17,7 @@ from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
-from training.recall.knowledge_graph.tuning import TunableWalk
+from training.recall.knowledge_graph.walk_tuning import TunableWalk
 from training.recall.learned_order import order_fit
 from training.recall.learned_order.candidate_order import CandidateOrder
 

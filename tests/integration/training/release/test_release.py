@@ -33,7 +33,7 @@ from training.release.bundle import Release
 from training.release.deployment import open_pointer, traffic_split_file
 from training.release.gate import METRIC
 from training.release.publish import release
-from training.slate.continuation import Continuation
+from training.slate.continuation_weights import Continuation
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.recall.channel import Candidates
 from training.slate.blend import Blend
-from training.slate.continuation import Continuation
+from training.slate.continuation_weights import Continuation
 from training.slate.reciprocal_rank import ReciprocalRank
 
 POPULARITY = ListChannel("popularity", range(2, 10))

@@ -8,7 +8,7 @@ from serving.pipeline.request import read_similar
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.slate.blend import Blend
-from training.slate.continuation import Continuation
+from training.slate.continuation_weights import Continuation
 from training.slate.reciprocal_rank import ReciprocalRank
 
 VECTORS = ListChannel("realtime", [2], near={5: [7, 8, 9], 4: []})

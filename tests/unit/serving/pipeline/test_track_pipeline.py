@@ -17,8 +17,8 @@ from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.ranking.task_weights import TaskWeights
 from training.recall.reason import Reason
+from training.slate.artist_cap import MAX_TRACKS_PER_ARTIST
 from training.slate.blend import Blend
-from training.slate.diversity import MAX_TRACKS_PER_ARTIST
 from training.slate.fusion import DEFAULT_DISCOVERY_SHARE, Fusion
 from training.slate.reciprocal_rank import ReciprocalRank
 

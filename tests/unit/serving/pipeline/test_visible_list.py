@@ -10,8 +10,8 @@ from serving.response_schemas import render_recommendation
 from tests.support.serving.pipeline_harness import DAY, NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, history, release, tracks
 from training.data.vocabulary import Vocabulary
+from training.slate.artist_cap import MAX_TRACKS_PER_ARTIST
 from training.slate.blend import Blend
-from training.slate.diversity import MAX_TRACKS_PER_ARTIST
 from training.slate.fusion import Fusion
 
 COUNT, KNOWN = 200, 100

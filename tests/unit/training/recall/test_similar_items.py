@@ -7,7 +7,7 @@ import torch
 
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
-from training.recall.continuation.sources import channel_sources
+from training.recall.continuation.registry import channel_sources
 from training.recall.continuation.transition_neighbors import TransitionNeighbors
 from training.recall.histories import Histories
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks

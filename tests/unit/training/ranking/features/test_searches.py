@@ -19,10 +19,10 @@ from tests.support.training.ranking_cases import (
     ranking_features,
     user_batch,
 )
-from training.ranking.features import context_search, neighbour_search, recency_search, time_decay_search
+from training.ranking.features import context_search, neighbor_search, recency_search, time_decay_search
 from training.ranking.features.history_match import MATCH_FEATURES
 from training.ranking.features.history_search import MISSING_DISTANCE
-from training.ranking.features.search_registry import SEARCHES, count_match_features, count_user_features
+from training.ranking.features.history_search_registry import SEARCHES, count_match_features, count_user_features
 
 Events = list[tuple[int, int, int]]
 ROWS: list[Events] = [
@@ -115,10 +115,10 @@ def time_decay_by_hand(events: Events, item: int) -> list[float]:
 
 def neighbours_by_hand(events: Events, item: int) -> list[float]:
     columns: list[float] = []
-    begin = max(len(events) - neighbour_search.RECENT_PLAYS, 0)
+    begin = max(len(events) - neighbor_search.RECENT_PLAYS, 0)
     for values, _, places in facets(events, item):
         now = {values[place]: place for place in range(begin, len(events)) if values[place] >= 0}
-        for window in neighbour_search.WINDOWS:
+        for window in neighbor_search.WINDOWS:
             sums = {}
             for place in places:
                 around = [p for p in range(place - window, place + window + 1) if p != place and 0 <= p < begin]
@@ -126,7 +126,7 @@ def neighbours_by_hand(events: Events, item: int) -> list[float]:
                 for one in around:
                     if values[one] in now:
                         newest = now[values[one]]
-                        weight = 0.5 ** ((len(events) - 1 - newest) / neighbour_search.HALF_LIFE)
+                        weight = 0.5 ** ((len(events) - 1 - newest) / neighbor_search.HALF_LIFE)
                         sums[place][0 if is_listen(events, newest) else 1] += weight
             near_listened, near_skipped = (sum(sums[place][side] for place in places) for side in (0, 1))
             listens = sum(sums[place][0] for place in places if is_listen(events, place))

@@ -12,8 +12,8 @@ from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.engine.workspace import Workspace
-from training.evaluation import continuation
-from training.evaluation.continuation import (
+from training.evaluation import continuation_tuning
+from training.evaluation.continuation_tuning import (
     fit_continuation,
     fit_on_sessions,
     playlist_cases,
@@ -97,13 +97,13 @@ def test_graph_without_entities_has_no_walk_through_them(world, tmp_path, playli
 def test_weights_are_fitted_on_validation_playlists_that_no_source_knows(world, playlists, monkeypatch):
     parts = split_playlists(playlists)
     known = {}
-    original = continuation.all_sources
+    original = continuation_tuning.all_sources
 
     def recorded(data, channels, playlists, numbers, neighbors):
         known["numbers"] = set(numbers.tolist())
         return original(data, channels, playlists, numbers, neighbors)
 
-    monkeypatch.setattr(continuation, "all_sources", recorded)
+    monkeypatch.setattr(continuation_tuning, "all_sources", recorded)
     fitted = fit_continuation(world, {}, playlists, parts["train"], parts["validation"])
     assert known["numbers"] == set(parts["train"].tolist())
     assert set(fitted.weights) == {"0_title", "1", "1_title", "2", "2_title", "10", "10_title"}
@@ -111,13 +111,13 @@ def test_weights_are_fitted_on_validation_playlists_that_no_source_knows(world, 
     assert set(fitted.weights["1"].weights) == {"playlist_neighbors"}
     assert "playlist_neighbors" not in fitted.weights["0_title"].weights
     too_few = fit_continuation(world, {}, playlists, parts["train"], parts["validation"][:5])
-    assert too_few == continuation.Continuation()
+    assert too_few == continuation_tuning.Continuation()
 
 
 def test_neighbors_of_a_playlist_are_tracks_of_its_language(world, playlists):
     parts = split_playlists(playlists)
     config = tune_neighbors(playlists, parts["train"], parts["validation"], world.catalog_V)
-    sources = continuation.all_sources(world, {}, playlists, parts["train"], config)
+    sources = continuation_tuning.all_sources(world, {}, playlists, parts["train"], config)
     cases = playlist_cases(playlists, parts["test"], (5,), has_title=True)
     for name, found in cases.recall(sources, 10).items():
         is_odd = {number: int(playlists.titles_N[number].split()[-1]) % 2 for number in parts["test"].tolist()}

@@ -25,11 +25,11 @@ from training.evaluation.held_out_models import HeldOutModels
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.collection_recall import Playlists
 from training.recall.continuation.playlist_neighbors import CONFIG_GRID, PlaylistNeighbors, PlaylistNeighborsConfig
+from training.recall.continuation.registry import channel_sources, playlist_sources, title_sources
 from training.recall.continuation.source import ContinuationSource
-from training.recall.continuation.sources import channel_sources, playlist_sources, title_sources
 from training.recall.continuation.titles import MAX_PLAYLIST_TITLES, TextVectors, facet_lists, title_lists
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
-from training.slate.continuation import CUTOFFS, Continuation, PlaylistCases, range_key
+from training.slate.continuation_weights import CUTOFFS, Continuation, PlaylistCases, range_key
 
 PARTS = {"test": (0,), "validation": (1,), "train": (2, 3, 4)}
 """Part → hashes of the ids of its playlists, modulo 5."""

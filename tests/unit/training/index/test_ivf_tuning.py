@@ -13,7 +13,7 @@ from training.engine.config_io import change_config
 from training.engine.workspace import MEASURES_FILE, Workspace
 from training.index.exact import ExactIndex
 from training.index.ivf import IVFIndex
-from training.index.tuning import MIN_RECALL, RecordedSearch, RecordingIndex, choose_index, recall_against_exact
+from training.index.ivf_tuning import MIN_RECALL, RecordedSearch, RecordingIndex, choose_index, recall_against_exact
 from training.recall.neural_channel import NeuralChannel
 from training.recall.realtime.channel import Realtime
 from training.recall.registry import CHANNELS
@@ -66,7 +66,7 @@ def test_large_indexes_are_approximate_with_high_recall() -> None:
 
 def test_probes_increase_until_recall_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     recording = _recording_index()
-    monkeypatch.setattr("training.index.tuning.INITIAL_PROBES", 1)
+    monkeypatch.setattr("training.index.ivf_tuning.INITIAL_PROBES", 1)
     index, known = choose_index(recording, 0, recording.searches, seed=0)
     assert isinstance(index, IVFIndex)
     assert index.probes > 1
@@ -77,8 +77,8 @@ def test_index_stays_exact_if_recall_is_too_low(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     recording = _recording_index()
-    monkeypatch.setattr("training.index.tuning.INITIAL_PROBES", 1)
-    monkeypatch.setattr("training.index.tuning.MAX_PROBED_FRACTION", 0.02)
+    monkeypatch.setattr("training.index.ivf_tuning.INITIAL_PROBES", 1)
+    monkeypatch.setattr("training.index.ivf_tuning.MAX_PROBED_FRACTION", 0.02)
     index, known = choose_index(recording, 0, recording.searches, seed=0)
     assert index is recording
     assert known["kind"] == "exact"

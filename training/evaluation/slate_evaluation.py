@@ -32,12 +32,13 @@ from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.task_weights import TaskWeights
 from training.recall.channel import Candidates
 from training.slate import blend
+from training.slate.artist_cap import MAX_TRACKS_PER_ARTIST, cap_tracks_per_artist
 from training.slate.blend import Blend
 from training.slate.candidate_lists import case_scenes
-from training.slate.diversity import MAX_TRACKS_PER_ARTIST, cap_tracks_per_artist
+from training.slate.discovery_slots import discovery_slots, feasible_share
 from training.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, Fusion, interleave_discoveries
+from training.slate.mmr_selection import select_slots
 from training.slate.scenes import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE
-from training.slate.selection import discovery_slots, feasible_share, select_slots
 
 LENGTH = 30  # tracks of a slate
 METRICS = ("recall_at_30", "ndcg_at_10")

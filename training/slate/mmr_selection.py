@@ -1,8 +1,6 @@
-"""Selection of the visible list: slots of repeats and discoveries, cap per artist, and maximal marginal relevance (MMR).
+"""Selection of the visible list: diversity by maximal marginal relevance (MMR), with a cap per artist.
 
-A discovery is less likely to be listened to than any of a user's favorites, so a common ranking of both leaves hardly a
-discovery in the first 30 positions. Repeats and discoveries therefore have their own slots, and compete only with their
-kind: the share of discoveries is what the request or the scene says, whatever the scores are.
+The slots of repeats and of discoveries are given, see `discovery_slots`.
 
 MMR: Carbonell and Goldstein (SIGIR 1998). Difference: the similarity to the selected tracks is their mean rather than
 their maximum, since two tracks of one style and mood are common, and after the first such pair the maximum carries no
@@ -21,45 +19,9 @@ from numpy.typing import NDArray
 from sequences.sequence_batch import FIRST_CODE
 from training.slate.blend import scale_by_max
 
-ROUNDING = 1e-9  # added before rounding down, so that a share of .1 gives the tenth slot
-
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.floating]
-
-
-def discovery_slots(share: float, count: int, first: int = 0) -> Bools:
-    """Which of `count` slots are for discoveries, evenly spaced; the k-th is the first slot n with share * n >= k.
-
-    A repeat comes first unless the share is 1. A larger share has at least as many discoveries in every prefix, and the
-    slots of a longer list begin with those of a shorter one.
-
-    Args:
-        share: Fraction of discoveries.
-        count: Number of slots.
-        first: Number of slots before the first of these, in a list that is continued.
-
-    Raises:
-        ValueError: `share` is outside [0, 1].
-    """
-    if not 0 <= share <= 1:
-        raise ValueError(f"discovery share {share} is outside [0, 1]")
-    due = np.floor(share * np.arange(first, first + count + 1) + ROUNDING)
-    is_discovery_L: Bools = np.diff(due) > 0
-    return is_discovery_L
-
-
-def feasible_share(share: float, is_discovery_C: Bools, limit: int) -> float:
-    """The share of discoveries nearest to `share` that the candidates allow, so that the rarer kind is spread evenly.
-
-    Shares of 0 and 1 are kept: only candidates of one kind are wanted, and others may only follow them.
-    """
-    if share in (0.0, 1.0) or not len(is_discovery_C):
-        return share
-    length = min(limit, len(is_discovery_C))
-    discoveries = int(is_discovery_C.sum())
-    most, least = discoveries / length, 1 - (len(is_discovery_C) - discoveries) / length
-    return float(np.clip(share, max(least, 0.0), min(most, 1.0)))
 
 
 def select_slots(

@@ -9,7 +9,7 @@ from training.ranking.features.context_search import ContextFeatures
 from training.ranking.features.genre_search import GENRE_FEATURES
 from training.ranking.features.history_match import EVENT_MATCH_FEATURES, MATCH_FEATURES
 from training.ranking.features.history_search import HistorySearch
-from training.ranking.features.neighbour_search import NeighbourSearch
+from training.ranking.features.neighbor_search import NeighbourSearch
 from training.ranking.features.recency_search import RecencyFeatures
 from training.ranking.features.time_decay_search import TimeDecaySearch
 from training.ranking.features.user_features import LONG_WINDOWS

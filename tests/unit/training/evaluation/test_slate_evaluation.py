@@ -15,14 +15,14 @@ from tests.support.training.evaluation_marts import FIRST, Play, write
 from tests.support.training.recall_cases import Case, ragged, recall_cases
 from training.data.catalog import Catalog, TrackFacets
 from training.data.training_data import TrainingData
-from training.evaluation import model_selection, slate
+from training.evaluation import model_selection, slate_evaluation
 from training.evaluation.serving_filter import ServingFilter
-from training.evaluation.slate import Slate
+from training.evaluation.slate_evaluation import Slate
 from training.ranking.task_weights import LISTWISE_HEAD, TaskWeights
 from training.recipes import recipe
 from training.slate import blend
+from training.slate.artist_cap import MAX_TRACKS_PER_ARTIST, cap_tracks_per_artist
 from training.slate.blend import Blend
-from training.slate.diversity import MAX_TRACKS_PER_ARTIST, cap_tracks_per_artist
 from training.slate.filters import Exclusions, FilterContext, apply_filters
 from training.slate.fusion import SCORE_HALF_LIFE, Fusion
 
@@ -86,7 +86,7 @@ def test_artist_caps_reduce_recall_of_the_artist() -> None:
     artist_of_track_V = np.where(np.arange(42) < 27, 7, np.arange(42))
     full_slate = slate_of([Case("a", [2, 6], [], [])], [items], [items], artist_of_track_V=artist_of_track_V)
     metrics = full_slate.measure_artist_caps(repeats_first())
-    assert [metrics[cap]["recall_at_30"] for cap in (2, 3, 5, slate.LENGTH)] == [0.5, 0.5, 1.0, 1.0]
+    assert [metrics[cap]["recall_at_30"] for cap in (2, 3, 5, slate_evaluation.LENGTH)] == [0.5, 0.5, 1.0, 1.0]
 
 
 def test_discovery_share_is_the_largest_with_little_loss() -> None:
@@ -95,7 +95,7 @@ def test_discovery_share_is_the_largest_with_little_loss() -> None:
     history = [[*range(2, 32)]] * 10
     cases = [Case(f"u{n}", [*range(2, 17)] if n else [], [32] if not n else [], []) for n in range(10)]
     chosen, table = slate_of(cases, [items] * 10, history).choose_discovery_share(repeats_first())
-    assert chosen == slate.DISCOVERY_SHARES[-1] and set(table) == set(slate.DISCOVERY_SHARES)
+    assert chosen == slate_evaluation.DISCOVERY_SHARES[-1] and set(table) == set(slate_evaluation.DISCOVERY_SHARES)
     tight = [Case(f"u{n}", [31], [], []) for n in range(10)]
     assert slate_of(tight, [items] * 10, history).choose_discovery_share(repeats_first())[0] == 0.0
 
@@ -125,7 +125,7 @@ def test_diversity_is_the_largest_without_loss() -> None:
     assert table[0.5]["diversity"] > 0.3 and table[0.5]["recall_at_30"] < 1
     # If only the first track is a target, diversity costs nothing.
     free = replace(full_slate, cases=recall_cases([Case(f"u{n}", [2], [], []) for n in range(10)]))
-    assert free.choose_diversity(repeats_first())[0] == slate.DIVERSITY_STRENGTHS[-1]
+    assert free.choose_diversity(repeats_first())[0] == slate_evaluation.DIVERSITY_STRENGTHS[-1]
     assert replace(full_slate, facets=None).choose_diversity(repeats_first())[1].keys() == {0.0}
     nothing = replace(free, facets=TrackFacets.build(pl.DataFrame({"styles": [[]] * 42})))
     assert nothing.choose_diversity(repeats_first())[0] == 0.0
@@ -181,15 +181,15 @@ def test_ranker_weight_among_discoveries_is_chosen_by_their_recall() -> None:
 def test_sample_is_stable_when_the_window_moves() -> None:
     users = [Case(f"u{n % 3}", [2], [], [], request_at=n * HOUR) for n in range(300)]
     before, after = recall_cases(users[:270]), recall_cases(users[30:])
-    sample = {(before.user_ids[row], before.request_at_C[row]) for row in slate.sample_rows(before, 20)}
-    moved_sample = {(after.user_ids[row], after.request_at_C[row]) for row in slate.sample_rows(after, 20)}
+    sample = {(before.user_ids[row], before.request_at_C[row]) for row in slate_evaluation.sample_rows(before, 20)}
+    moved_sample = {(after.user_ids[row], after.request_at_C[row]) for row in slate_evaluation.sample_rows(after, 20)}
     assert len(sample) == 60
     assert len(sample & moved_sample) > 40
 
 
 def test_sample_has_all_cases_of_a_user_with_few() -> None:
     cases = recall_cases([Case("few", [2], [], [], request_at=n) for n in range(3)])
-    assert slate.sample_rows(cases, 5).tolist() == [0, 1, 2]
+    assert slate_evaluation.sample_rows(cases, 5).tolist() == [0, 1, 2]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from training.data.ragged import Ragged
 from training.recall.channel import Candidates
 from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
-from training.slate.continuation import Continuation, PlaylistCases, range_key
+from training.slate.continuation_weights import Continuation, PlaylistCases, range_key
 from training.slate.reciprocal_rank import ReciprocalRank
 
 
