@@ -14,8 +14,8 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from config import settings
 from quality import bots, content_metrics, suites, table_metrics, tables
-from quality.checks import Check, build_check
 from quality.engine import Engine
+from quality.expectation_results import Check, build_check
 from quality.suites import Suite
 from quality.tables import Table
 from quality.validated_marts import ValidatedMart, ValidatedMarts, add_changes

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from markupsafe import escape
 
-from quality.checks import Check
 from quality.duckdb_engine import DuckDBEngine
+from quality.expectation_results import Check
 from quality.suite_runner import SuiteResult
 from quality.validate import main, render_page
 from storage.content_tables import SCHEMA

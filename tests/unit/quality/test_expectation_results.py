@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from quality.checks import build_check
+from quality.expectation_results import build_check
 
 
 def result(kind: str, kwargs: dict[str, Any], found: dict[str, Any], success: bool = True, error: str = "") -> Any:
