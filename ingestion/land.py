@@ -21,7 +21,7 @@ from ingestion.readers import READERS, unsupported_formats
 from ingestion.readers.parsing.reader import MediaFolders, ReadContext
 from ingestion.row_validation import LATEST
 from ingestion.source_files import Member, SourceError
-from media import description
+from media import track_description
 from storage import object_store, suppression_list
 from storage.object_store import StorageError
 from storage.suppression_list import SuppressionList, SuppressionListError
@@ -145,7 +145,7 @@ def _land_format(
 
 def _ignored_files(files: list[Member], by_format: dict[str, list[Member]]) -> list[Member]:
     selected = {member.name for members in by_format.values() for member in members}
-    selected.add(f"{description.FOLDER}/{description.FILE}")
+    selected.add(f"{track_description.FOLDER}/{track_description.FILE}")
     return [member for member in files if member.name not in selected and member.parts[0] not in SIMULATION_FILES]
 
 

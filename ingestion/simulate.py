@@ -29,7 +29,7 @@ from ingestion.simulation.hidden_facets import hide_facets
 from ingestion.simulation.media import describe_tracks
 from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import Ints, build_world
-from media import description
+from media import track_description
 
 MANIFEST = "world.json"
 VERSION = 2  # increased when equal arguments give a different log
@@ -66,7 +66,7 @@ def simulate(size: WorldSize, out: Path) -> int:
         raise ValueError(f"cannot simulate {size.users} users; use at least 1")
     world = build_world(size.tracks, size.days, size.seed)
     manifest.unlink(missing_ok=True)
-    for folder in (*contract.SOURCE_TABLES, "truth", description.FOLDER):
+    for folder in (*contract.SOURCE_TABLES, "truth", track_description.FOLDER):
         shutil.rmtree(out / folder, ignore_errors=True)
 
     first_day = date.fromisoformat(size.last_day) - timedelta(days=size.days - 1)
@@ -74,7 +74,7 @@ def simulate(size: WorldSize, out: Path) -> int:
     writer = RowWriter(world, size.users, size.seed)
     tables = catalog_rows.build_tables(world, first_day, size.seed)
     titles = tables["tracks"]["title"].to_pylist()
-    description.write_descriptions(describe_tracks(world, titles, size.seed), out)
+    track_description.write_descriptions(describe_tracks(world, titles, size.seed), out)
     for name, table in (hide_facets(tables) if size.hide_facets else tables).items():
         _write(table, out / name / "part.parquet")
     for name, table in ground_truth.build_tables(world, users, writer).items():

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from media.description import TrackDescription
 from media.style_table import SCALES, Style, find_style, mood
+from media.track_description import TrackDescription
 
 STEPS = 16
 MIN_VOICE = 0.25  # a voice hums in instrumental styles too, because it tells the language

@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from media.cover_shapes import SHAPES, Brush, Color, polygon
 from media.cover_textures import TEXTURES
-from media.description import TrackDescription
 from media.style_table import find_style, mood
+from media.track_description import TrackDescription
 
 SIZE = 288  # pixels
 SCALE = 2  # drawn at this multiple, so that edges are smooth

@@ -8,10 +8,10 @@ import wave
 import numpy as np
 
 from media.composition import Composition, Note, compose
-from media.description import TrackDescription
 from media.drums import DRUMS
 from media.instruments import RATE, Samples, Synthesizer, Timbre
 from media.style_table import Style, find_style, mood
+from media.track_description import TrackDescription
 
 SECONDS = 10
 VERSION = 1  # increased when equal descriptions give another sound

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media.description import description_time
+from media.track_description import description_time
 
 if TYPE_CHECKING:
-    from media.rendered import RenderedMedia
+    from media.rendered_media import RenderedMedia
 
 MAX_PATH_BYTES = 1_000
 ROOTS_FILE = "roots.json"
@@ -142,7 +142,7 @@ class MediaPaths:
             return None
         known = self.simulations.get(root)
         if known is None or known[0] != described_at:
-            from media.rendered import RenderedMedia  # with the drawing library, which few commands need
+            from media.rendered_media import RenderedMedia  # with the drawing library, which few commands need
 
             known = self.simulations[root] = described_at, RenderedMedia(root, self.media / RENDERED_FOLDER)
         return known[1]

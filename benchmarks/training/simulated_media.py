@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from ingestion.simulation.media import describe_tracks
 from ingestion.simulation.world import build_world
 from media.cover import encode_jpeg, render_cover
-from media.description import TrackDescription
 from media.preview import encode_wav, render_preview
 from media.style_table import mood
+from media.track_description import TrackDescription
 from training.content.encoders.registry import ENCODERS
 
 TRACKS_PER_ARTIST = 5

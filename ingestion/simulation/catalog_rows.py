@@ -10,7 +10,7 @@ import pyarrow as pa
 from ingestion import contract
 from ingestion.simulation import facets
 from ingestion.simulation.world import OST_TRACKS, Ints, World
-from media.description import cover_path, preview_path
+from media.track_description import cover_path, preview_path
 
 PREFIX = {"track": "t", "playlist": "p", "album": "l", "artist": "a", "mlog": "m"}
 LYRIC_WORDS = 16

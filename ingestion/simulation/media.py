@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ingestion.simulation import facets
 from ingestion.simulation.catalog_rows import make_ids
 from ingestion.simulation.world import World
-from media.description import TrackDescription
+from media.track_description import TrackDescription
 
 
 def describe_tracks(world: World, titles: Sequence[str], seed: int) -> dict[str, TrackDescription]:

@@ -1,6 +1,6 @@
 """Hand-made descriptions of media."""
 
-from media.description import TrackDescription
+from media.track_description import TrackDescription
 
 
 def described(**changes: object) -> TrackDescription:

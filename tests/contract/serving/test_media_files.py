@@ -22,8 +22,8 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
 from config import settings
-from media.description import cover_path, preview_path, write_descriptions
 from media.preview import encode_wav
+from media.track_description import cover_path, preview_path, write_descriptions
 from serving import runtime, service
 from serving.http import media_files, openapi
 from serving.observability import structured_log

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from media.cover import encode_jpeg, render_cover
-from media.description import cover_path, preview_path, write_descriptions
 from media.preview import encode_wav, render_preview
+from media.track_description import cover_path, preview_path, write_descriptions
 from storage.media_paths import MediaPathError, MediaPaths, MediaRootError, register_root
 from tests.support.media_descriptions import described
 

@@ -15,7 +15,7 @@ from ingestion.simulation.exposures import AvailableTracks
 from ingestion.simulation.outcomes import examination
 from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import build_world
-from media.description import Descriptions
+from media.track_description import Descriptions
 from storage.media_paths import MediaPaths
 from tests.support.log_sources import landed, tree
 

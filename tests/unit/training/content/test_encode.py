@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from media.description import cover_path, write_descriptions
+from media.track_description import cover_path, write_descriptions
 from storage.content_tables import ENCODER_NAMES, FACET_SCHEMA, SCHEMA
 from tests.support.media_descriptions import described
 from tests.support.training import media

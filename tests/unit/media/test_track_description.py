@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from media.description import Descriptions, description_time, write_descriptions
+from media.track_description import Descriptions, description_time, write_descriptions
 from tests.support.media_descriptions import described
 
 

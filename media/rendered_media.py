@@ -11,10 +11,10 @@ from pathlib import Path
 
 from media.cover import VERSION as COVER_VERSION
 from media.cover import encode_jpeg, render_cover
-from media.description import FOLDER, Descriptions, TrackDescription
 from media.file_cache import FileCache
 from media.preview import VERSION as PREVIEW_VERSION
 from media.preview import encode_wav, render_preview
+from media.track_description import FOLDER, Descriptions, TrackDescription
 
 MAX_CACHE_BYTES = 256 << 20  # about 800 previews
 PATH = re.compile(rf"{FOLDER}/(?:(?P<preview>preview)/(?P<track>[^/]+)\.wav|cover/(?P<cover_track>[^/]+)\.jpg)")
