@@ -33,7 +33,7 @@ from console.data_page import render_data_page
 from console.experiments_page import render_comparison_page, render_experiments_page
 from console.history_page import render_history_page
 from console.index_page import render_index, render_release
-from console.live import INTERVAL_S, MetricsSampler
+from console.live_metrics import INTERVAL_S, MetricsSampler
 from console.mlflow_runs import runs_url
 from console.quality_page import render_quality_page, render_table_page
 from console.releases import find_active, list_releases

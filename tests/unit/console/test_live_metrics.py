@@ -7,8 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from config import settings
-from console import live
-from console.live import MetricsSampler, Sample, Totals, compare_totals, histogram_quantile, read_totals
+from console import live_metrics
+from console.live_metrics import MetricsSampler, Sample, Totals, compare_totals, histogram_quantile, read_totals
 from sequences.streaming.metrics import ConsumerMetrics
 from serving.observability.metrics import Metrics
 
@@ -106,7 +106,7 @@ def test_a_recommender_that_does_not_answer_leaves_a_gap(tmp_path, monkeypatch):
             raise httpx.ConnectError("away")
         return httpx.Response(200, text=text, request=httpx.Request("GET", url))
 
-    monkeypatch.setattr(live.httpx, "get", get)
+    monkeypatch.setattr(live_metrics.httpx, "get", get)
     sampler, times = MetricsSampler(settings.load_settings()), iter(range(10, 100, 2))
     for _ in range(7):
         sampler.sample(lambda: next(times))
