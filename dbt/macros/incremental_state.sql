@@ -123,7 +123,7 @@
             ) -%}
             {%- do replace_table(
                 state_table("built_tracks"),
-                "select track_id, artist_id, duration_ms from " ~ state_table("int_tracks_measured")
+                "select track_id, artist_id, duration_ms from " ~ state_table("int_track_durations")
             ) -%}
             {%- set time_split = read_time_split() -%}
             {%- do write_build_state("true", {

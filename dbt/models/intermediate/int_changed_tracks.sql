@@ -4,7 +4,7 @@ with
 
 measured as (
 
-    select * from {{ ref("int_tracks_measured") }}
+    select * from {{ ref("int_track_durations") }}
 
 ),
 

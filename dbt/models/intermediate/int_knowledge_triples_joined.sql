@@ -8,7 +8,7 @@ landed as (
 
 artists as (
 
-    select * from {{ ref("int_artists_named") }}
+    select * from {{ ref("int_artist_names_normalized") }}
 
 ),
 

@@ -8,7 +8,7 @@ events as (
 
 plays as (
 
-    select * from {{ ref("int_plays_clocked") }}
+    select * from {{ ref("int_plays_sessionized") }}
 
 ),
 

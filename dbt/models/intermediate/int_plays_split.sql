@@ -5,7 +5,7 @@ with
 
 plays as (
 
-    select * from {{ ref("int_plays_clocked") }}
+    select * from {{ ref("int_plays_sessionized") }}
 
 ),
 

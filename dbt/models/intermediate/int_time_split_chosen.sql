@@ -8,7 +8,7 @@ landings as (
 
 plays as (
 
-    select * from {{ ref("int_plays_clocked") }}
+    select * from {{ ref("int_plays_sessionized") }}
 
 ),
 

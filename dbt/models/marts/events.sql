@@ -20,14 +20,14 @@ events as (
 
 plays as (
 
-    select * from {{ ref("int_plays_clocked") }}
+    select * from {{ ref("int_plays_sessionized") }}
     where {{ is_recent("ended_at") }}
 
 ),
 
 tracks as (
 
-    select * from {{ ref("int_tracks_measured") }}
+    select * from {{ ref("int_track_durations") }}
 
 ),
 

@@ -38,7 +38,7 @@ shown as (
 
 tracks as (
 
-    select * from {{ ref("int_tracks_measured") }}
+    select * from {{ ref("int_track_durations") }}
 
 ),
 

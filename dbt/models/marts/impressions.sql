@@ -30,7 +30,7 @@ impressions as (
 
 tracks as (
 
-    select * from {{ ref("int_tracks_measured") }}
+    select * from {{ ref("int_track_durations") }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 measured as (
 
-    select * from {{ ref("int_tracks_measured") }}
+    select * from {{ ref("int_track_durations") }}
 
 ),
 

@@ -208,7 +208,7 @@ def test_days_one_by_one_equal_one_build(tmp_path: Path, split: str) -> None:
     assert changed > 0, "the last day continued the tables of the one before"
     assert left_out > 0
     with duckdb.connect(str(tmp_path / "whole" / "warehouse.duckdb")) as warehouse:
-        for table in ("int_events_ordered", "int_plays_clocked", "plays", "sessions"):
+        for table in ("int_events_ordered", "int_plays_sessionized", "plays", "sessions"):
             times = warehouse.sql(f"select ended_at from {table} order by rowid").fetchall()
             assert times == sorted(times), f"{table}: later builds skip older row groups"
 

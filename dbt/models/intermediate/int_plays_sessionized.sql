@@ -37,14 +37,14 @@ kept as (
 
     {% if is_incremental() %}
     select
-        clocked.user_id,
-        max(clocked.play_number) + 1 as plays,
-        max({{ epoch_micros("clocked.ended_at") }}) as ended_us,
-        max({{ epoch_micros("clocked.known_at") }}) as known_us,
-        max(clocked.session_number) as session_number
-    from {{ this }} as clocked
-    inner join {{ ref("int_changed_users") }} as changed on clocked.user_id = changed.user_id
-    group by clocked.user_id
+        earlier.user_id,
+        max(earlier.play_number) + 1 as plays,
+        max({{ epoch_micros("earlier.ended_at") }}) as ended_us,
+        max({{ epoch_micros("earlier.known_at") }}) as known_us,
+        max(earlier.session_number) as session_number
+    from {{ this }} as earlier
+    inner join {{ ref("int_changed_users") }} as changed on earlier.user_id = changed.user_id
+    group by earlier.user_id
     {% else %}
     select
         cast(null as string) as user_id,
@@ -79,7 +79,7 @@ with_previous as (
 -- Request time before adjustment: the end of the previous play if that was within clock_granularity_minutes,
 -- otherwise the start rounded down to a multiple. A finer start would reveal the played duration, and so whether the
 -- track was skipped.
-clocked as (
+earlier as (
 
     select
         *,
@@ -100,7 +100,7 @@ requested as (
     select
         *,
         least(greatest(clock_us, coalesce(previous_known_us + 1, clock_us)), known_us - 1) as request_us
-    from clocked
+    from earlier
 
 ),
 
