@@ -34,7 +34,7 @@ from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import HEARD_NEAR, PERFORMED_BY
 from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.user_item_history import UserItemHistory
+from training.recall.knowledge_graph.played_tracks import UserItemHistory
 from training.recall.multi_interest.channel import MultiInterest
 from training.recall.multi_interest.model import MultiInterestNetwork
 from training.recall.realtime.channel import Realtime

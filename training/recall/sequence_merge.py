@@ -12,7 +12,7 @@ import numpy as np
 from sequences import behaviours
 from sequences.sequence_batch import FIRST_CODE
 from training.data.user_batch import UserBatch
-from training.recall.histories import Histories
+from training.recall.flat_histories import Histories
 from training.recall.window_sampler import POSITIVE_BEHAVIOURS
 
 EVENT_COLUMNS = ("track_id", "behaviour", "occurred_at", "ended_at")

@@ -18,7 +18,7 @@ from sequences.reversals import find_reversed
 from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
-from training.recall.histories import Histories
+from training.recall.flat_histories import Histories
 from training.recall.neural_config import WindowKind
 
 POSITIVE_BEHAVIOURS = ("full_play", "play", "like", "collect", "share", "download")

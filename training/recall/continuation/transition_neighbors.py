@@ -6,7 +6,7 @@ import numpy as np
 
 from training.recall.channel import Candidates
 from training.recall.continuation.source import top_k_items
-from training.recall.histories import Histories
+from training.recall.flat_histories import Histories
 from training.recall.realtime.channel import Realtime
 
 

@@ -35,7 +35,7 @@ from training.recall.knowledge_graph.candidate_features import CandidateFeatures
 from training.recall.knowledge_graph.config import HEARD_NEAR, RESEMBLES, KnowledgeGraphConfig, knowledge_graph_config
 from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges, read_triples
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.user_item_history import UserItemHistory
+from training.recall.knowledge_graph.played_tracks import UserItemHistory
 from training.recall.knowledge_graph.walk import WalkGraph, top_k_positions
 from training.recall.knowledge_graph.walk_tuning import tune_walk
 from training.recall.learned_order.candidate_order import FILE as ORDER_FILE

@@ -1,22 +1,30 @@
-"""Fit of a learned order from past requests, and its comparison with the order by activation on validation.
+"""Fit of a learned order from examples of past requests, and its comparison with the order by activation on validation.
 
-Legend: Q requests, K candidates, R candidates of all requests, U users.
+Legend: Q requests, C and K candidates, F features, R candidates of all requests, U users.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from training.data.recall_cases import RecallCases, is_significant_gain, mean_per_user, recall_at_k
+from training.data.recall_cases import RecallCases, is_significant_gain, iterate_chunks, mean_per_user, recall_at_k
 from training.data.training_data import TrainingData
-from training.data.user_batch import UserBatch, load_user_batches
+from training.data.user_batch import OfflineFeatures, UserBatch, load_user_batches
 from training.engine.threads import configure_threads
 from training.recall.channel import Candidates
-from training.recall.learned_order.candidate_order import CandidateOrder, TreesConfig
-from training.recall.learned_order.order_examples import FeaturedChannel, build_examples
+from training.recall.learned_order.candidate_order import CandidateOrder, OrderExamples, TreesConfig
+
+
+class FeaturedChannel(Protocol):
+    """A channel with features of its candidates."""
+
+    feature_service: ClassVar[str]
+
+    def candidate_features(self, users: UserBatch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each request: the candidates that the order applies to, by activation, and their features [C, F]."""
 
 
 class OrderedChannel(FeaturedChannel, Protocol):
@@ -26,6 +34,36 @@ class OrderedChannel(FeaturedChannel, Protocol):
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """The `k` best candidates of each request."""
+
+
+def build_examples(
+    channel: FeaturedChannel, cases: RecallCases, data: TrainingData, kind: str, feature_names: Sequence[str]
+) -> OrderExamples:
+    """The candidates of the requests with their features; requests without a target among them teach nothing.
+
+    Args:
+        channel: The channel.
+        cases: Past requests.
+        data: The data of the requests.
+        kind: Kind of targets.
+        feature_names: Names of the features.
+    """
+    features, targets, counts = [], [], []
+    offline = OfflineFeatures(data)
+    for rows in iterate_chunks(len(cases)):
+        chunk = cases.take(rows)
+        users = offline.load_user_batch(channel.feature_service, chunk.user_ids.tolist(), chunk.request_at_C)
+        for row, (item_C, features_CF) in enumerate(channel.candidate_features(users)):
+            is_target_C = np.isin(item_C, chunk.items[kind][row])
+            if is_target_C.any():
+                features.append(features_CF)
+                targets.append(is_target_C)
+                counts.append(len(item_C))
+    if not counts:
+        return OrderExamples(np.zeros((0, 0), np.float32), np.zeros(0, bool), np.zeros(0, np.int64))
+    return OrderExamples(
+        np.concatenate(features), np.concatenate(targets), np.array(counts, dtype=np.int64), feature_names
+    )
 
 
 def fit_order(

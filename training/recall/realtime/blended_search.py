@@ -15,7 +15,7 @@ import torch
 
 from training.index.cold_start import ColdStartIndex
 from training.index.exact import ExactIndex
-from training.recall.histories import Array, Histories
+from training.recall.flat_histories import Array, Histories
 from training.recall.realtime.transitions import Transitions
 
 TRANSITION_WEIGHT_GRID = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 20.0)

@@ -26,7 +26,7 @@ from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.recall.channel import Candidates
-from training.recall.histories import concatenate_histories
+from training.recall.flat_histories import concatenate_histories
 from training.recall.neural_channel import NeuralChannel, ValidationSet
 from training.recall.next_item_network import TASKS
 from training.recall.realtime.blended_search import DEFAULT_TRANSITION_WEIGHT, TRANSITION_WEIGHT_GRID, BlendedSearch

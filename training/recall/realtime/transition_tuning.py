@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from training.data.recall_cases import RecallCases, recall_table, validation_objective
 from training.engine.config_io import change_config
-from training.recall.histories import Array, Histories, concatenate_histories
+from training.recall.flat_histories import Array, Histories, concatenate_histories
 from training.recall.realtime.blended_search import top_k_items
 from training.recall.realtime.config import RealtimeConfig, TransitionConfig
 from training.recall.realtime.transitions import Transitions, cholesky_factor, fit_transitions, normal_equations

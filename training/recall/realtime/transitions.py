@@ -30,7 +30,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array, diags_array
 
-from training.recall.histories import Array, Histories
+from training.recall.flat_histories import Array, Histories
 from training.recall.realtime.config import TransitionConfig
 
 MIN_DECAY_WEIGHT = 1e-3

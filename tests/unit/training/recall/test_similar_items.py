@@ -9,12 +9,12 @@ from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.recall.continuation.registry import channel_sources
 from training.recall.continuation.transition_neighbors import TransitionNeighbors
-from training.recall.histories import Histories
+from training.recall.flat_histories import Histories
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import PERFORMED_BY
 from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.user_item_history import UserItemHistory
+from training.recall.knowledge_graph.played_tracks import UserItemHistory
 from training.recall.multi_interest.channel import MultiInterest
 from training.recall.realtime.channel import Realtime
 

@@ -19,7 +19,7 @@ from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import HEARD_NEAR, OrderConfig, knowledge_graph_config
 from training.recall.knowledge_graph.order_training import end_train_earlier, sample_requests
 from training.recall.learned_order.candidate_order import CandidateOrder, OrderExamples, base_scores
-from training.recall.learned_order.order_examples import build_examples
+from training.recall.learned_order.order_fit import build_examples
 from training.recipes import recipe
 
 USERS = ["u0", "u1", "u2", "u3"]

@@ -31,7 +31,7 @@ from training.recall.knowledge_graph.config import (
 from training.recall.knowledge_graph.embeddings import fit_embedding, similar_artist_edges
 from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.user_item_history import UserItemHistory
+from training.recall.knowledge_graph.played_tracks import UserItemHistory
 from training.recall.knowledge_graph.walk_tuning import is_significant_gain
 from training.recipes import recipe
 

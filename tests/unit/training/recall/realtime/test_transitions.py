@@ -15,7 +15,7 @@ from training.data.training_data import TrainingData
 from training.engine.config_io import change_config
 from training.index.cold_start import ColdStartIndex
 from training.index.exact import ExactIndex
-from training.recall.histories import Histories, concatenate_histories
+from training.recall.flat_histories import Histories, concatenate_histories
 from training.recall.realtime import transition_tuning
 from training.recall.realtime.blended_search import BlendedSearch
 from training.recall.realtime.channel import Realtime
