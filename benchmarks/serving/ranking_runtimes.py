@@ -29,7 +29,7 @@ from benchmarks.result import Result
 from benchmarks.serving import synthetic_rankers
 from config import settings
 from training.ablations.peer_trial import ensure_environment
-from training.nn import layers
+from training.nn import ranker_layers
 from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.inputs import CandidateInputs, UserInputs
 
@@ -75,11 +75,11 @@ def export_graph(whole: ExportableRanker, inputs: tuple[Tensor, ...]) -> Runtime
 
 def inductor(whole: ExportableRanker, inputs: tuple[Tensor, ...], folder: Path) -> Runtime:
     """Return native code compiled by Inductor, which needs a C++ compiler and chunks the work itself."""
-    batch_size, layers.PAIR_BATCH_SIZE = layers.PAIR_BATCH_SIZE, CANDIDATES * EVENTS
+    batch_size, ranker_layers.PAIR_BATCH_SIZE = ranker_layers.PAIR_BATCH_SIZE, CANDIDATES * EVENTS
     try:
         program = torch.export.export(whole, inputs)
     finally:
-        layers.PAIR_BATCH_SIZE = batch_size
+        ranker_layers.PAIR_BATCH_SIZE = batch_size
     path = torch._inductor.aoti_compile_and_package(program, package_path=str(folder / "ranker.pt2"))
     compiled = torch._inductor.aoti_load_package(path)
     return lambda: compiled(*inputs)

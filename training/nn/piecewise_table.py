@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.engine.numba_compile import compiled
-from training.nn.layers import PiecewiseLinear
+from training.nn.ranker_layers import PiecewiseLinear
 
 Floats = NDArray[np.float32]
 

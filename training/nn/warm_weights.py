@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sequences.sequence_batch import FIRST_CODE
 from training.data.vocabulary import Vocabulary
 from training.nn.item_tower import ItemTower
-from training.nn.layers import FrequencyCutEmbedding
+from training.nn.ranker_layers import FrequencyCutEmbedding
 
 NO_ROW = -1
 

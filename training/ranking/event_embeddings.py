@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.nn.layers import FrequencyCutEmbedding, Lookup
+from training.nn.ranker_layers import FrequencyCutEmbedding, Lookup
 from training.ranking.features.user_features import GAP_BUCKETS, RATIO_BUCKETS
 from training.ranking.inputs import CandidateInputs, EventInputs, UserInputs
 

@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
-from training.nn.layers import Dice, MultilayerPerceptron, PiecewiseLinear
 from training.nn.piecewise_table import PiecewiseTable
+from training.nn.ranker_layers import Dice, MultilayerPerceptron, PiecewiseLinear
 from training.ranking.event_embeddings import EventEmbedding, ItemFrequencies
 from training.ranking.features.history_search_registry import count_match_features, count_user_features
 from training.ranking.features.track_statistics import CANDIDATE_FEATURES

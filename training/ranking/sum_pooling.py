@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from training.nn.layers import masked_mean
+from training.nn.ranker_layers import masked_mean
 from training.ranking.ranker import Ranker, RankerConfig, UserState, ranker_config
 
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from training.nn.layers import AttentionUnit
+from training.nn.ranker_layers import AttentionUnit
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.ranker import Ranker, RankerConfig, UserState, extend_config, ranker_config
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from training.nn.layers import PiecewiseLinear
 from training.nn.piecewise_table import PiecewiseTable
+from training.nn.ranker_layers import PiecewiseLinear
 
 
 def fitted_encoding(rows: torch.Tensor, pieces: int = 6) -> PiecewiseLinear:

@@ -8,7 +8,7 @@ from torch import nn
 
 from training.data.vocabulary import Vocabulary
 from training.nn.item_tower import ItemCodes, ItemTower
-from training.nn.layers import FrequencyCutEmbedding
+from training.nn.ranker_layers import FrequencyCutEmbedding
 from training.nn.warm_weights import copy_weights
 
 ARTIST_OF = {"a": "P", "b": "Q", "c": "P", "x": "R"}

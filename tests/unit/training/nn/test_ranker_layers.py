@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.nn import layers
-from training.nn.layers import AttentionUnit, Dice, FrequencyCutEmbedding, Lookup, PiecewiseLinear, masked_mean
+from training.nn import ranker_layers
+from training.nn.ranker_layers import AttentionUnit, Dice, FrequencyCutEmbedding, Lookup, PiecewiseLinear, masked_mean
 from training.ranking.calibration import fit_temperatures, task_losses
 
 
@@ -16,7 +16,7 @@ from training.ranking.calibration import fit_temperatures, task_losses
 def test_target_attention_equals_its_formula(
     hidden: tuple[int, ...], is_training: bool, pairs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layers, "PAIR_BATCH_SIZE", pairs)
+    monkeypatch.setattr(ranker_layers, "PAIR_BATCH_SIZE", pairs)
     torch.manual_seed(0)
     layer = AttentionUnit(4, hidden)
     item, event = torch.randn(3, 3, 4), torch.randn(3, 5, 4)
