@@ -10,7 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from config.settings import Settings, load_settings, tool_environment
+from config.settings import Settings, load_settings
+from config.tool_environment import tool_environment
 
 
 def environment(settings: Settings) -> dict[str, str]:

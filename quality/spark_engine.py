@@ -13,7 +13,7 @@ from quality.engine import MAX_ROWS
 
 
 class SparkEngine:
-    """`Engine` that uses this process's Spark session, configured by `settings.spark_environment`."""
+    """`Engine` that uses this process's Spark session, configured by `config.tool_environment`."""
 
     def __init__(self) -> None:
         self._owns_session = SparkSession.getActiveSession() is None

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config import settings
+from config.tool_environment import tool_environment
 from storage.report_history import append_to_history
 from web.jinja_environment import create_environment
 
@@ -140,7 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--suite", default=None, help="validate one table of the stage; does not update the data docs")
     options = parser.parse_args(arguments)
     home = settings.load_settings()
-    os.environ.update(settings.tool_environment(home))
+    os.environ.update(tool_environment(home))
 
     # Imported after the environment is set: Great Expectations reads its telemetry setting at import.
     from quality.suite_runner import STAGES, SuiteError, Validator

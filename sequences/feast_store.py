@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from config import settings
+from config.tool_environment import tool_environment
 from storage import object_store
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def open_store(repository: Path = FEATURE_REPOSITORY, redis_timeout_s: float | N
     instance, and a reader on that connection sees partially written rows.
     """
     current = settings.load_settings()
-    for name, value in settings.tool_environment(current).items():
+    for name, value in tool_environment(current).items():
         if (name.startswith("SEGUE_") or name == "FEAST_USAGE") and not os.environ.get(name):
             os.environ[name] = value
     current.feast.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ import sys
 
 from config import http_settings, jwt_settings, settings
 from config.bind_address import check_bind_address, check_port_is_free
+from config.tool_environment import tool_environment
 from serving.http.api_keys import ApiKeys
 from serving.http.rate_limit import load_rate_limit
 from serving.http.user_tokens import UserTokens
@@ -39,7 +40,7 @@ def main() -> None:
         raise SystemExit(str(error)) from error
     # A new token for each start; the processes inherit it.
     token = {http_settings.INTERNAL_TOKEN: secrets.token_urlsafe(32)}
-    environment = {**KERNEL_THREADS, **token, **os.environ, **settings.tool_environment(current)}
+    environment = {**KERNEL_THREADS, **token, **os.environ, **tool_environment(current)}
     address = ["--host", current.host, "--port", str(current.recommender_port)]
     command = [sys.executable, "-m", "bentoml", "serve", service, *address, "--working-dir", str(settings.ROOT)]
     os.execve(sys.executable, command, environment)  # noqa: S606

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 
 from config import settings
+from config.tool_environment import tool_environment
 from training.benchmarks.search.evaluation import measure_catalog
 from training.engine.import_closure import code_hash
 from training.engine.mlflow_tracking import log_fits, open_experiment
@@ -217,7 +218,7 @@ def log_run(result: Result, folder: Path) -> None:
     """Log one MLflow run with all metrics and both reports."""
     config = settings.load_settings()
     config.mlflow.mkdir(parents=True, exist_ok=True)
-    environment = settings.tool_environment(config)
+    environment = tool_environment(config)
     for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
         os.environ.setdefault(name, environment[name])
     import mlflow

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from config.settings import Settings, tool_environment
+from config.settings import Settings
+from config.tool_environment import tool_environment
 
 
 def find_old_runs(here: Settings, days: int, now: datetime) -> list[str]:

@@ -27,6 +27,7 @@ import duckdb
 
 from config import settings
 from config.settings import Settings
+from config.tool_environment import tool_environment
 from sequences.feast_store import FEATURE_REPOSITORY, local_marts_folder, open_store
 from sequences.online.materialization_state import (
     digests_file,
@@ -116,7 +117,7 @@ def _apply_features() -> None:
     command = [sys.executable, "-m", "sequences.feast_command", "-c", str(FEATURE_REPOSITORY), "apply"]
     done = subprocess.run(
         command,
-        env={**os.environ, **settings.tool_environment(settings.load_settings())},
+        env={**os.environ, **tool_environment(settings.load_settings())},
         cwd=settings.ROOT,
         capture_output=True,
         text=True,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from config import settings
 from config.settings import SettingError
+from config.tool_environment import tool_environment
 from serving.__main__ import KERNEL_THREADS
 from serving.errors import NoCollections, RequestRejected
 from training.slate.scenes import SCENES
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SettingError as error:
         print(error, file=sys.stderr)
         return 1
-    for name, value in {**KERNEL_THREADS, **settings.tool_environment(here)}.items():
+    for name, value in {**KERNEL_THREADS, **tool_environment(here)}.items():
         os.environ.setdefault(name, value)
     # Imported late, because numeric libraries and BentoML read the environment when they are imported.
     from prometheus_client import CollectorRegistry

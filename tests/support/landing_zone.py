@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from config import settings
+from config.tool_environment import tool_environment
 from ingestion.contract import SCHEMAS
 
 DAY = datetime(2026, 6, 1, tzinfo=UTC)
@@ -61,7 +62,7 @@ def build(
         variables: Environment variables for another engine than DuckDB.
     """
     environment = os.environ | {"SEGUE_HOME": str(home)}
-    tool_variables = variables or settings.tool_environment(settings.Settings(home, "127.0.0.1", 1, 1, 1, 1))
+    tool_variables = variables or tool_environment(settings.Settings(home, "127.0.0.1", 1, 1, 1, 1))
     exclusions = [] if tests else ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
     program = str(Path(sys.executable).parent / "dbt")
     return subprocess.run(

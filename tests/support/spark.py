@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from config import settings
+from config.tool_environment import tool_environment
 
 SMALL = (
     "spark.sql.shuffle.partitions=2",
@@ -49,7 +50,7 @@ def environment(home: Path, memory: str = "1g", is_interpreted: bool = True) -> 
     here = settings.Settings(
         home, "127.0.0.1", 1, 1, 1, 1, engine="spark", spark_master="local[2]", spark_memory=memory
     )
-    variables = settings.tool_environment(here)
+    variables = tool_environment(here)
     options = " ".join(f"--conf {option}" for option in (*SMALL, *(INTERPRETED if is_interpreted else ())))
     variables["PYSPARK_SUBMIT_ARGS"] = f"{options} {variables['PYSPARK_SUBMIT_ARGS']}"
     if is_interpreted:

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from config import settings
+from config.tool_environment import tool_environment
 from training.engine.workspace import MEASURES_FILE, MissingInput, Workspace, write_json
 from training.evaluation.metrics import bootstrap
 from training.train import model_names, resolve_model, supports_warm_start
@@ -101,7 +102,7 @@ def _fit_day(
         if not (home / "landing").exists():
             (home / "landing").symlink_to(here.landing, target_is_directory=True)
         at_home = replace(here, home=home, warm_start_days=days)
-        variables = os.environ | settings.tool_environment(at_home) | {"SEGUE_WARM_START_DAYS": str(days)}
+        variables = os.environ | tool_environment(at_home) | {"SEGUE_WARM_START_DAYS": str(days)}
         programs = Path(sys.executable).parent
         dates = ["--as-of", day, "--recipe", recipe]
         _run([str(programs / "dbt"), "build", "--project-dir", "dbt", "--exclude-resource-type", "unit_test",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from config import settings
+from config.tool_environment import tool_environment
 from training.release import integrity
 from training.release.integrity import DamagedRelease
 
@@ -97,7 +98,7 @@ def _version_exists(tag: str) -> bool:
 def _bentoml_models() -> Any:
     # BentoML reads its home on first use, so the environment is set before the import.
     os.environ.update(
-        {name: value for name, value in settings.tool_environment(settings.load_settings()).items() if "BENTO" in name}
+        {name: value for name, value in tool_environment(settings.load_settings()).items() if "BENTO" in name}
     )
     import bentoml.models
 

@@ -11,6 +11,7 @@ import pytest
 from feast.repo_config import load_repo_config
 
 from config import settings
+from config.tool_environment import tool_environment
 
 ROOT = settings.ROOT
 OFFLINE_STORES = {
@@ -38,7 +39,7 @@ def test_one_feast_file_serves_every_engine_and_online_store(
 ) -> None:
     (file,) = (ROOT / "feature_repo").glob("*.yaml")
     here = settings_of(tmp_path, engine=engine, online_store=online_store, redis="localhost:1,password=a$b")
-    for name, value in settings.tool_environment(here).items():
+    for name, value in tool_environment(here).items():
         monkeypatch.setenv(name, value)
     config = load_repo_config(file.parent, file)
     assert config.online_config["type"] == config.online_store.type == online_store
@@ -62,11 +63,11 @@ def test_the_engine_setting_reaches_every_tool(tmp_path: Path, monkeypatch: pyte
     for name in ("JAVA_HOME", "SPARK_LOCAL_IP", "PYSPARK_PYTHON", "PYSPARK_SUBMIT_ARGS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    assert "PYSPARK_SUBMIT_ARGS" not in settings.tool_environment(settings.load_settings())
+    assert "PYSPARK_SUBMIT_ARGS" not in tool_environment(settings.load_settings())
     monkeypatch.setenv("SEGUE_ENGINE", "spark")
     monkeypatch.setenv("SEGUE_SPARK_MASTER", "spark://master:7077")
     monkeypatch.setenv("SEGUE_SPARK_MEMORY", "3g")
-    variables = settings.tool_environment(settings.load_settings())
+    variables = tool_environment(settings.load_settings())
     assert variables["SEGUE_ENGINE"] == "spark"
     assert variables["PYSPARK_PYTHON"] == sys.executable
     submit_args = variables["PYSPARK_SUBMIT_ARGS"]
@@ -74,7 +75,7 @@ def test_the_engine_setting_reaches_every_tool(tmp_path: Path, monkeypatch: pyte
     assert "spark.driver.memory=3g" in submit_args
     assert "SPARK_LOCAL_IP" not in variables
     monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "mine")
-    assert settings.tool_environment(settings.load_settings())["PYSPARK_SUBMIT_ARGS"] == "mine"
+    assert tool_environment(settings.load_settings())["PYSPARK_SUBMIT_ARGS"] == "mine"
 
 
 def test_unknown_engine_is_an_error_that_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
 from config import settings
+from config.tool_environment import tool_environment
 from media.preview import encode_wav
 from media.track_description import cover_path, preview_path, write_descriptions
 from serving import runtime, service
@@ -71,7 +72,7 @@ def client(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("home")
         patch.setenv("SEGUE_HOME", str(home))
-        for name, value in settings.tool_environment(settings.load_settings()).items():
+        for name, value in tool_environment(settings.load_settings()).items():
             patch.setenv(name, value)
         (home / "bentoml").mkdir()
         (home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from config.tool_environment import tool_environment
 from serving import runtime, service
 from serving.events import erasure_requests
 from serving.http.admission import Admission
@@ -78,7 +79,7 @@ def client(tmp_path_factory):
         home = tmp_path_factory.mktemp("home")
         patch.setenv("SEGUE_HOME", str(home))
         patch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
-        for name, value in settings.tool_environment(settings.load_settings()).items():
+        for name, value in tool_environment(settings.load_settings()).items():
             patch.setenv(name, value)
         (home / "bentoml").mkdir()
         (home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))

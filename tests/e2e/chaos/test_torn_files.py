@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from config.tool_environment import tool_environment
 from serving import runtime as runtime_module
 from serving.events.event_schema import read_event
 from serving.events.write_ahead_log import EventLog
@@ -90,7 +91,7 @@ def test_service_starts_with_damaged_files(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime_module, "warm_up", lambda *_: None)
     monkeypatch.setattr(Runtime, "_load", lambda self, folder: of)
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    for name, value in settings.tool_environment(settings.load_settings()).items():
+    for name, value in tool_environment(settings.load_settings()).items():
         monkeypatch.setenv(name, value)
     (tmp_path / "bentoml").mkdir()
     pointer = json.dumps({"release": "r1", "path": "made by hand", "activated_at": "now", "history": []})

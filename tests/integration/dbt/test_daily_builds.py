@@ -20,6 +20,7 @@ import duckdb
 import pytest
 
 from config import settings
+from config.tool_environment import tool_environment
 from local.publish_marts import publish
 from storage.mart_changes import apply_changes
 from tests.support import spark
@@ -194,7 +195,7 @@ def test_days_one_by_one_equal_one_build(tmp_path: Path, split: str) -> None:
     steps = write_days(tmp_path, split)
     for name, options in (("grown", ()), ("whole", ("--once",))):
         here = settings.Settings(tmp_path / name, "127.0.0.1", 1, 1, 1, 1)
-        variables = settings.tool_environment(here) | {"SEGUE_HOME": str(here.home)}
+        variables = tool_environment(here) | {"SEGUE_HOME": str(here.home)}
         run_builds(here.home, steps, variables, *options)
     marts = tmp_path / "grown" / "marts"
     for mart in ("events", "plays", "sessions", "impressions", "user_profiles", "track_statistics"):
@@ -218,7 +219,7 @@ def test_days_one_by_one_equal_one_build(tmp_path: Path, split: str) -> None:
 def test_days_one_by_one_on_spark_equal_one_build_on_duckdb(tmp_path: Path) -> None:
     steps = write_days(tmp_path, "global_time")
     here = settings.Settings(tmp_path / "whole", "127.0.0.1", 1, 1, 1, 1)
-    run_builds(here.home, steps, settings.tool_environment(here) | {"SEGUE_HOME": str(here.home)}, "--once")
+    run_builds(here.home, steps, tool_environment(here) | {"SEGUE_HOME": str(here.home)}, "--once")
     grown = tmp_path / "grown"
     run_builds(grown, steps, spark.environment(grown) | {"SEGUE_HOME": str(grown)})
     publish(grown / "spark" / "marts", grown / "marts")

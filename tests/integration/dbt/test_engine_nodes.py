@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from config import settings
+from config.tool_environment import tool_environment
 from tests.contract.config.test_engine_profiles import ROOT, settings_of
 from tests.support import spark
 from tests.support.tiers import acceptance_only
@@ -32,9 +33,7 @@ def dbt_nodes(home: Path, variables: dict[str, str]) -> dict[str, tuple[str, str
 def test_dbt_loads_the_same_files_with_both_engines(tmp_path: Path) -> None:
     base = {"PATH": str(Path(sys.executable).parent), "HOME": str(tmp_path)}
     nodes = {
-        engine: dbt_nodes(
-            tmp_path / engine, base | settings.tool_environment(settings_of(tmp_path / engine, engine=engine))
-        )
+        engine: dbt_nodes(tmp_path / engine, base | tool_environment(settings_of(tmp_path / engine, engine=engine)))
         for engine in settings.ENGINES
     }
     assert nodes["spark"] == nodes["duckdb"]

@@ -15,6 +15,7 @@ import pytest
 from feast.errors import FeatureNameCollisionError
 
 from config import settings
+from config.tool_environment import tool_environment
 from sequences.views import LIVE_SOURCE, SEQUENCE_TAG, SEQUENCE_VIEWS, SequenceView
 from tests.support.sequences.event_rows import write_events
 from training.ranking.registry import RANKERS
@@ -24,7 +25,7 @@ from training.recall.registry import CHANNELS
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> feast.FeatureStore:
     home = tmp_path_factory.mktemp("home")
-    environment = {**os.environ, **settings.tool_environment(settings.Settings(home, "127.0.0.1", 1, 1, 1, 1))}
+    environment = {**os.environ, **tool_environment(settings.Settings(home, "127.0.0.1", 1, 1, 1, 1))}
     write_events(home / "marts" / "events.parquet", [])
     totals = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
     times = pa.array([], pa.timestamp("us"))
@@ -92,7 +93,7 @@ def test_live_events_have_a_push_source(applied: feast.FeatureStore) -> None:
 
 
 def test_unset_home_is_reported_before_anything_is_written(tmp_path: Path) -> None:
-    variables = {**os.environ, **settings.tool_environment(settings.Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1))}
+    variables = {**os.environ, **tool_environment(settings.Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1))}
     environment = {name: value for name, value in variables.items() if name != "SEGUE_HOME"}
     done = subprocess.run(
         [str(Path(sys.executable).parent / "feast"), "-c", str(settings.ROOT / "feature_repo"), "apply"],

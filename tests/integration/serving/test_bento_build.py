@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from config import settings
+from config.tool_environment import tool_environment
 from local.ports import free_port
 
 PROGRAM = str(Path(sys.executable).parent / "bentoml")
@@ -37,7 +38,7 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def environment(home):
     here = settings.Settings(home, "127.0.0.1", 1, 1, 1, 1)
-    return os.environ | settings.tool_environment(here)
+    return os.environ | tool_environment(here)
 
 
 @pytest.fixture(scope="module")

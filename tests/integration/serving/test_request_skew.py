@@ -18,6 +18,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from config.tool_environment import tool_environment
 from ingestion import simulate
 from ingestion.land import land
 from sequences.feast_store import open_store
@@ -153,7 +154,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGUE_HOME", str(home))
-        for name, value in settings.tool_environment(settings.load_settings()).items():
+        for name, value in tool_environment(settings.load_settings()).items():
             patch.setenv(name, value)
         world = tmp_path_factory.mktemp("world")
         simulate.main(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from config import settings
+from config.tool_environment import tool_environment
 from local.home import restrict_access
 
 CREATE = "umask 022; exec {python} -m local.environment sh -c 'mkdir {home}/folder; echo x > {home}/file; ( umask )'"
@@ -36,7 +37,7 @@ def test_a_stricter_umask_is_kept(tmp_path: Path, before: str, after: int) -> No
 
 
 def test_airflow_does_not_widen_the_modes_of_task_logs() -> None:
-    variables = settings.tool_environment(settings.load_settings())
+    variables = tool_environment(settings.load_settings())
     prefix = "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW"
     assert variables[f"{prefix}_FILE_PERMISSIONS"] == "0o640" and variables[f"{prefix}_FOLDER_PERMISSIONS"] == "0o750"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from config import settings
+from config.tool_environment import tool_environment
 
 
 def test_defaults_stay_inside_the_repository_and_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +94,7 @@ def test_tables_are_in_the_home_folder_or_a_bucket(monkeypatch: pytest.MonkeyPat
         name: f"s3://bucket/of/ours/{name}" for name in places
     }
     assert here.built_marts.parent == here.suppression_list.parent == here.event_log.parent == tmp_path
-    variables = settings.tool_environment(here)
+    variables = tool_environment(here)
     assert (variables["SEGUE_TABLES"], variables["SEGUE_MARTS"]) == ("s3://bucket/of/ours", "s3://bucket/of/ours/marts")
     for bad in ("bucket", "/bucket", "s3://", "gs://bucket/x", "s3://bucket/a b", "s3://bucket/it's", "s3://bucket//x"):
         monkeypatch.setenv("SEGUE_TABLES", bad)

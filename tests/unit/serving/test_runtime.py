@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from config.tool_environment import tool_environment
 from serving import runtime as runtime_module
 from serving.errors import NotReady, RequestRejected
 from serving.events.write_ahead_log import LogBusy
@@ -40,7 +41,7 @@ class Started:
 @pytest.fixture
 def started(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    for name, value in settings.tool_environment(settings.load_settings()).items():
+    for name, value in tool_environment(settings.load_settings()).items():
         monkeypatch.setenv(name, value)
     started = Started(tmp_path)
     yield started

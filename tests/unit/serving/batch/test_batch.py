@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from config.tool_environment import tool_environment
 from sequences.online import materialization_state
 from serving import runtime as runtime_module
 from serving.batch import export as batch
@@ -71,7 +72,7 @@ def fitted(tmp_path_factory):
 @pytest.fixture
 def home(tmp_path, monkeypatch, fitted):
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
-    for name, value in settings.tool_environment(settings.load_settings()).items():
+    for name, value in tool_environment(settings.load_settings()).items():
         monkeypatch.setenv(name, value)
     (tmp_path / "home" / "bentoml").mkdir(parents=True)
     (tmp_path / "home" / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))

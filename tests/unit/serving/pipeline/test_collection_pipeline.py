@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from config.tool_environment import tool_environment
 from sequences.views import SEQUENCE_VIEWS
 from serving import runtime, service
 from serving.errors import NoCollections, RequestRejected
@@ -142,7 +143,7 @@ def test_click_changes_the_next_response_over_http(served, tmp_path, monkeypatch
     warm_up(served, NOW, Recall(Metrics(CollectorRegistry()), 60.0, threads=1), Ranking())
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
-    for name, value in settings.tool_environment(settings.load_settings()).items():
+    for name, value in tool_environment(settings.load_settings()).items():
         monkeypatch.setenv(name, value)
     (tmp_path / "bentoml").mkdir()
     (tmp_path / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made here"}))
