@@ -1,7 +1,7 @@
 """Latency of one ranking request: 300 candidates, a user with 200 recent listened events and 2,000 plays to search.
 
 Measures `FittedRanker.score`, features included, on one thread: p50 in ms elapsed, and (`…_core`) of processor time,
-which other load affects less. `…_floor` is the processor time of the matrix products and trees alone (`floors`), and
+which other load affects less. `…_floor` is the processor time of the matrix products and trees alone (`latency_floors`), and
 `…_over_floor` the processor time in units of it; it must stay under 1.5. `rank_interest_evolution` (must stay under 40
 ms) is compared with the same ranker with a step-by-step recurrence as in the paper, in which each candidate projects
 every event again; the run checks that both give the same probabilities.
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.result import Result, result_with_limit
-from benchmarks.serving import floors, recall_latency, synthetic_rankers
+from benchmarks.serving import latency_floors, recall_latency, synthetic_rankers
 from training.data.user_batch import UserBatch
 from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.interest_evolution.layers import AUGRU
@@ -54,7 +54,7 @@ def run(name: str, requests: int) -> list[Result]:
         else result_with_limit(result_name, "ms", ours_ms, LIMITS_MS[name])
         for result_name, (ours_ms, *others_ms) in ((f"rank_{name}", elapsed), (f"rank_{name}_core", processor))
     ]
-    return latencies + floors.floor_results(f"rank_{name}", processor[0], floor)
+    return latencies + latency_floors.floor_results(f"rank_{name}", processor[0], floor)
 
 
 def floor_ms(name: str) -> float:
@@ -69,7 +69,9 @@ def _make_requests() -> tuple[list[UserBatch], list[NDArray[np.int64]]]:
 
 
 def _floor_ms(ranker: FittedRanker, users: list[UserBatch], items: list[NDArray[np.int64]]) -> float:
-    return floors.measure_floor_ms([partial(ranker.score, *request) for request in zip(users, items, strict=True)])
+    return latency_floors.measure_floor_ms(
+        [partial(ranker.score, *request) for request in zip(users, items, strict=True)]
+    )
 
 
 class StepwiseRecurrence(nn.Module):

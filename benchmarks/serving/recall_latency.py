@@ -6,7 +6,7 @@ Results of `run(name, recipe, limit)(tracks)`, p50 in ms:
     recall_50k              50,000 tracks, recipe `small`, exact search; must stay under 6
     recall_1m               1,000,000 tracks, recipe `full`, approximate search; must stay under 11
     <name>_processor        the same in the thread's processor time, which other load affects less
-    <name>_floor            processor time of the matrix products and index searches alone (`floors`)
+    <name>_floor            processor time of the matrix products and index searches alone (`latency_floors`)
     <name>_over_floor       <name>_processor in units of the floor; must stay under 1.5
     <name>_<channel>        processor time of each channel
     <name>_found_<channel>  share of the exact first 200 that the channel's index finds
@@ -25,7 +25,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks.result import Result, result_with_limit
-from benchmarks.serving import floors
+from benchmarks.serving import latency_floors
 from benchmarks.serving.synthetic_channels import SyntheticWorld
 from training.data.user_batch import UserBatch
 from training.recall.channel import RecallChannel
@@ -62,7 +62,7 @@ def with_one_thread(work: Callable[[], Measured]) -> Measured:
 
 def _floor_ms(world: SyntheticWorld) -> float:
     channels, users = world.channels(), world.requests(USERS, seed=2)
-    return floors.measure_floor_ms([partial(_recall_all, channels, users.take([row])) for row in range(USERS)])
+    return latency_floors.measure_floor_ms([partial(_recall_all, channels, users.take([row])) for row in range(USERS)])
 
 
 def _measure_channels(name: str, world: SyntheticWorld, limit_ms: float) -> list[Result]:
@@ -70,11 +70,11 @@ def _measure_channels(name: str, world: SyntheticWorld, limit_ms: float) -> list
     users = world.requests(USERS, seed=2)
     requests = [users.take([row]) for row in range(USERS)]
     wall, processor = _measure_seconds(channels, requests)
-    floor = floors.measure_floor_ms([partial(_recall_all, channels, user.take([0])) for user in requests])
+    floor = latency_floors.measure_floor_ms([partial(_recall_all, channels, user.take([0])) for user in requests])
     return [
         result_with_limit(name, "ms", _total_ms(wall), limit_ms),
         result_with_limit(f"{name}_processor", "ms", _total_ms(processor), limit_ms),
-        *floors.floor_results(name, _total_ms(processor), floor),
+        *latency_floors.floor_results(name, _total_ms(processor), floor),
         *(
             Result.from_values(f"{name}_{channel}", "ms", statistics.median(seconds) * 1000)
             for channel, seconds in processor.items()

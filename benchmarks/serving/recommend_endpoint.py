@@ -6,7 +6,7 @@ Results of `run(requests)` over 50,000 tracks, recipe `small`:
 
     recommend_p50                     one client, ms; must stay under 18
     recommend_p50_floor               an empty BentoML call, a raw Redis pipeline, and the matrix products, index searches and
-                                      trees of the models alone (`floors`), ms
+                                      trees of the models alone (`latency_floors`), ms
     recommend_p50_over_floor          recommend_p50 in units of it
     recommend_20rps_p99               open loop at 20 requests per second, ms; must stay under 45
     recommend_saturation              requests per second of eight clients; must be at least 80

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from benchmarks.serving.floors import floor_results, measure_floor_ms, record_kernels
+from benchmarks.serving.latency_floors import floor_results, measure_floor_ms, record_kernels
 from training.index.exact import ExactIndex
 
 INDEX = ExactIndex.of(np.arange(2, 102), torch.randn(100, 4, generator=torch.Generator().manual_seed(0)))
