@@ -82,7 +82,7 @@ class Landing:
         latest: Events at or after this time are quarantined.
         suppressed_users: Users whose rows are dropped.
         scratch: Folder of spilled event ids; None: all ids are kept in memory.
-        media_prefix: Prefix of media paths, asked for when there is one; its default adds nothing.
+        media_prefix: Function that returns the prefix of media paths, called for the first path; the default returns none.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from media.style_table import SCALES, Style, find_style, mood
 from media.track_description import TrackDescription
 
 STEPS = 16
-MIN_VOICE = 0.25  # a voice hums in instrumental styles too, because it tells the language
+MIN_VOICE = 0.25  # a voice hums in instrumental styles too, because it identifies the language
 PROGRESSIONS = ((0, 5, 3, 4), (0, 4, 5, 3), (0, 3, 0, 4), (5, 3, 0, 4), (0, 2, 3, 3), (0, 6, 5, 4))
 """Degrees of the chords of four bars."""
 

@@ -63,7 +63,7 @@ def render_cover(track: TrackDescription) -> Image.Image:
 def choose_look(track: TrackDescription) -> tuple[str, str, bool]:
     """Shape, texture, and whether there is lettering.
 
-    Covers tell less about the music than audio does: some albums follow the fashion of another style.
+    Covers carry less information about the music than audio does: some albums follow the fashion of another style.
     """
     look, album = find_style(track.style).look, track.generator("look", track.album)
     follows_shape, follows_texture, has_lettering = album.random(3) < (FOLLOWS_STYLE, FOLLOWS_STYLE, HAS_LETTERING)

@@ -1,4 +1,4 @@
-"""Media files of a simulation, which are rendered when they are asked for.
+"""Media files of a simulation, which are rendered on demand.
 
 The folder of a simulation has descriptions of its tracks in `media/`. `media/preview/<track id>.wav` and
 `media/cover/<track id>.jpg` below it name files that do not exist there: they are rendered into a cache.

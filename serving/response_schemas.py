@@ -1,6 +1,6 @@
 """Pydantic models of the HTTP API's responses; their field descriptions appear in the OpenAPI document.
 
-Knows nothing about how a response is computed.
+Independent of how a response is computed.
 """
 
 from __future__ import annotations

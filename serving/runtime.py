@@ -1,4 +1,4 @@
-"""Runtime: the parts of a running recommender, wired once per process. Knows nothing about HTTP.
+"""Runtime: the parts of a running recommender, wired once per process. Independent of HTTP.
 
 One process per home accepts events and writes data of users: the one with the lock of the event log. A second process answers
 requests without writing anything, and takes over when the first one ends.

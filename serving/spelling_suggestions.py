@@ -1,4 +1,4 @@
-"""Suggestions for misspelled names of fields and paths. Knows nothing about HTTP."""
+"""Suggestions for misspelled names of fields and paths. Independent of HTTP."""
 
 from __future__ import annotations
 

@@ -94,17 +94,17 @@ def _texts(random: np.random.Generator, count: int, words: int) -> list[str]:
     syllables = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in ("a", "e", "i", "o", "u", "an", "er")]
     made = ["".join(random.choice(syllables, 3)) for _ in range(WORDS)]
     vocabulary = np.array([*ADJECTIVES, *NOUNS, *made], dtype=object)
-    drawn = np.minimum(
+    sampled = np.minimum(
         random.zipf(1.2, (count, words)) - 1 + random.integers(0, 48, (count, words)), len(vocabulary) - 1
     )
-    return [" ".join(row).title() for row in vocabulary[drawn].tolist()]
+    return [" ".join(row).title() for row in vocabulary[sampled].tolist()]
 
 
 def _facet(random: np.random.Generator, count: int, values: list[str], most: int) -> list[list[str]]:
     number = random.integers(1, most + 1, count)
-    drawn = random.integers(0, len(values), (count, most))
+    sampled = random.integers(0, len(values), (count, most))
     return [
-        [values[value] for value in row[:length]] for row, length in zip(drawn.tolist(), number.tolist(), strict=True)
+        [values[value] for value in row[:length]] for row, length in zip(sampled.tolist(), number.tolist(), strict=True)
     ]
 
 

@@ -125,9 +125,9 @@ def _lyrics(world: World, random: np.random.Generator) -> list[str]:
     """Lyrics composed of words of the track's interest and its emotions, so that text predicts affinity."""
     words = np.array(facets.ADJECTIVES + facets.NOUNS, object)
     own_KW = random.random((world.interests, len(words))).argsort(axis=1)[:, :8]
-    drawn = own_KW[world.interest_V[:, None], random.integers(0, 8, (world.tracks, LYRIC_WORDS))]
+    sampled = own_KW[world.interest_V[:, None], random.integers(0, 8, (world.tracks, LYRIC_WORDS))]
     feelings = _names(world.emotions_VE, facets.EMOTIONS)
-    return [f"{' '.join(words[row])} {' '.join(feeling)}" for row, feeling in zip(drawn, feelings, strict=True)]
+    return [f"{' '.join(words[row])} {' '.join(feeling)}" for row, feeling in zip(sampled, feelings, strict=True)]
 
 
 def _titles(random: np.random.Generator, count: int) -> list[str]:

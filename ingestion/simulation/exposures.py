@@ -53,8 +53,8 @@ class AvailableTracks:
 
     def sample_uniform(self, random: np.random.Generator, count: int) -> Ints:
         """Sample available tracks uniformly [N]."""
-        drawn: Ints = self._available[random.integers(0, len(self._available), count)]
-        return drawn
+        sampled: Ints = self._available[random.integers(0, len(self._available), count)]
+        return sampled
 
     @property
     def size(self) -> int:

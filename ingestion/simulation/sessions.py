@@ -97,8 +97,8 @@ def draw_moods(
 
 def draw_rows(random: np.random.Generator, cumulative_KE: Floats, row_N: Ints) -> Ints:
     """Sample a column [N] from the given rows of a table of cumulative probabilities."""
-    drawn: NDArray[np.int64] = (cumulative_KE[row_N] < random.random((len(row_N), 1))).sum(axis=1)
-    column_N: Ints = np.minimum(drawn, cumulative_KE.shape[1] - 1)
+    sampled: NDArray[np.int64] = (cumulative_KE[row_N] < random.random((len(row_N), 1))).sum(axis=1)
+    column_N: Ints = np.minimum(sampled, cumulative_KE.shape[1] - 1)
     return column_N
 
 

@@ -149,8 +149,8 @@ def _emotions(random: np.random.Generator, emotions_KE: Floats, interest_V: Ints
     emotions_VE = np.zeros((len(interest_V), emotions_KE.shape[1]), bool)
     rows = np.arange(len(interest_V))
     for _ in range(2):
-        drawn = (emotions_KE[interest_V].cumsum(axis=1) < random.random((len(interest_V), 1))).sum(axis=1)
-        emotions_VE[rows, np.minimum(drawn, emotions_KE.shape[1] - 1)] = True
+        sampled = (emotions_KE[interest_V].cumsum(axis=1) < random.random((len(interest_V), 1))).sum(axis=1)
+        emotions_VE[rows, np.minimum(sampled, emotions_KE.shape[1] - 1)] = True
     return emotions_VE
 
 
@@ -177,13 +177,13 @@ def _playlists(random: np.random.Generator, interest_V: Ints, K: int, playlists:
 
 def _soundtracks(random: np.random.Generator, interest_V: Ints, weight_V: Floats, works: int) -> Ints:
     """Soundtrack of each work [W, L], of different interests if possible."""
-    drawn = random.choice(len(interest_V), (works, 40), p=weight_V / weight_V.sum())
+    sampled = random.choice(len(interest_V), (works, 40), p=weight_V / weight_V.sum())
     chosen = np.empty((works, OST_TRACKS), np.int64)
     for work in range(works):
-        _, firsts = np.unique(interest_V[drawn[work]], return_index=True)
+        _, firsts = np.unique(interest_V[sampled[work]], return_index=True)
         distinct = np.sort(firsts)[:OST_TRACKS]
         rest = np.setdiff1d(np.arange(40), distinct)[: OST_TRACKS - len(distinct)]
-        chosen[work] = drawn[work, np.concatenate([distinct, rest]).astype(np.int64)]
+        chosen[work] = sampled[work, np.concatenate([distinct, rest]).astype(np.int64)]
     return chosen
 
 

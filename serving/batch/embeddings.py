@@ -56,7 +56,7 @@ class ReleaseModels:
         return ((name, one) for name, one in self.release.channels.items() if isinstance(one, NeuralChannel))
 
     def user_rows(self, user_id: str, users: UserBatch) -> list[dict[str, object]]:
-        """The query vectors of one user: by channel and task, one or several. None if a channel knows nothing of the user.
+        """The query vectors of one user: by channel and task, one or several. None if a channel has no history of the user.
 
         The inner product of a query with an item vector of the same channel is the score of the item.
         """

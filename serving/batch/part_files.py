@@ -1,7 +1,7 @@
 """Parquet files of a resumable run: numbered parts that appear whole or not at all, and the description of the run.
 
 A part is written beside its place and renamed. A run that finds the description of an equal run continues after its parts;
-parts of another run are removed. Knows nothing about recommendations.
+parts of another run are removed. Independent of recommendations.
 """
 
 from __future__ import annotations

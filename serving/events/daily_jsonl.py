@@ -2,7 +2,7 @@
 
 The day is the UTC day of writing, so a file does not grow after its day. The number is the start time in µs, or one more than
 that of the newest file if the clock was set back. Not thread-safe: a single owner writes.
-Knows nothing about events.
+Independent of events.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Requests of users to erase their data: in force at once, then carried out by `python -m privacy.erase`.
 
 The user is added to the suppression list, after which nothing of them is read or written. A process of its own then erases
-what is stored, as the command of the operator does. Knows nothing about HTTP.
+what is stored, as the command of the operator does. Independent of HTTP.
 """
 
 from __future__ import annotations

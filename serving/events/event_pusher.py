@@ -3,7 +3,7 @@
 A report is acknowledged when its events are on the disk and in the online store, so the next request sees them. If the store
 fails, the events are safe in the log: they are pushed later, or replayed at the next start. After a failure, reports do not wait
 for the store: a background thread pushes their events when it responds again. With a broker, events are published to it instead,
-and requests see them when a consumer has applied them. Knows nothing about HTTP.
+and requests see them when a consumer has applied them. Independent of HTTP.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The landing zone validates again, more slowly; this check lets a client see its error in the response. Behaviors come from
 the dbt seed that all stages read; a contract test compares this file with the landing contract.
-Knows nothing about HTTP or storage.
+Independent of HTTP or storage.
 """
 
 from __future__ import annotations

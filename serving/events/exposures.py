@@ -1,7 +1,7 @@
 """Exposure log: one record per response, which ingestion lands as impressions and as rows of the table of exposures.
 
 Records are written immediately and synced every second: a killed process loses none, a machine failure at most one second
-of records. Files: `live/dt=<day>/exposures-*.jsonl`. Knows nothing about HTTP.
+of records. Files: `live/dt=<day>/exposures-*.jsonl`. Independent of HTTP.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Files `SEGUE_HOME/requests/dt=<day>/requests-*.jsonl` contain ids, times and features. Requests are sampled by a hash of their
 id. Resources are bounded: a byte limit per hour (so that every hour is sampled), deletion of old days, and a single writer
-thread with a bounded queue. Requests neither wait for the log nor fail because of it. Knows nothing about HTTP.
+thread with a bounded queue. Requests neither wait for the log nor fail because of it. Independent of HTTP.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Ingestion of reported events: validate each row, log new events, push them to the online store.
 
-Knows nothing about HTTP.
+Independent of HTTP.
 """
 
 from __future__ import annotations

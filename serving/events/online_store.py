@@ -2,7 +2,7 @@
 
 Before the first `feast apply` the store cannot be opened: every call retries and fails until then, and failed writes are
 pushed again later. A store that does not respond is not queried until a check in the background succeeds, so that no
-further request waits for a timeout. Knows nothing about tensors or HTTP.
+further request waits for a timeout. Independent of tensors or HTTP.
 """
 
 from __future__ import annotations

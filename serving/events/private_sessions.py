@@ -1,7 +1,7 @@
 """Private sessions of users: what they play meanwhile is acknowledged, and written nowhere.
 
 A session lasts from the event `start_private` to `end_private`, at most `MAX_SESSION_US`. Its times are rows of a SQLite
-file, so that it outlasts a restart; they are kept as long as late events of the session may arrive. Knows nothing about
+file, so that it outlasts a restart; they are kept as long as late events of the session may arrive. Independent of
 HTTP.
 """
 

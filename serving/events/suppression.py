@@ -2,7 +2,7 @@
 
 `python -m privacy.erase` changes the list. When all operations that began with the previous version have ended, no data of
 an erased user is written anymore. Then cached data is dropped and the new version acknowledged, after which the eraser may
-rewrite the files on the disk. Knows nothing about requests or events.
+rewrite the files on the disk. Independent of requests or events.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Users are assigned to threads by a hash of their id; a cluster does the same with the partitions of a broker. A thread applies
 all queued jobs together, so that events of many users take one read and one write of the store.
-Knows nothing about how events are applied.
+Independent of how events are applied.
 """
 
 from __future__ import annotations

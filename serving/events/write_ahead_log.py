@@ -3,7 +3,7 @@
 A single thread commits: it takes all queued reports, removes duplicates, numbers the events, and writes and syncs them
 together (group commit), so a hundred concurrent reports take one sync. Ingestion lands the files the next day:
 `live/dt=<day>/events-*.jsonl`, one contract row per line, times in µs UTC.
-Knows nothing about HTTP or the online store.
+Independent of HTTP or the online store.
 """
 
 from __future__ import annotations

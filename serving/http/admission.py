@@ -1,7 +1,7 @@
 """Admission control: limits for concurrent and for queued requests; more are shed with 503, more of one client with 429.
 
 Without limits, all requests would share the processor and become slower together, and one client could fill the queue. ASGI
-middleware inside the request guard, so a slot is taken only after the body has arrived; knows nothing about recommendations.
+middleware inside the request guard, so a slot is taken only after the body has arrived; independent of recommendations.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """API keys of clients.
 
-Only hashes of keys are stored, so that no log or traceback can reveal one. Knows nothing about HTTP.
+Only hashes of keys are stored, so that no log or traceback can reveal one. Independent of HTTP.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Pages of other sites: CORS for allowed origins, and the checks that stop all others on a service without API keys.
 
 A browser sends requests of any page to this machine (cross-site request forgery), and a site can point its own name at
-127.0.0.1 (DNS rebinding). Without keys nothing else tells such a request from one of the listening page.
+127.0.0.1 (DNS rebinding). Without keys nothing else distinguishes such a request from one of the listening page.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class CrossOriginSharing(CORSMiddleware):
             allow_methods=("GET", "POST"),
             allow_headers=("Authorization", "Content-Type"),
             expose_headers=("Retry-After",),
-            # Chromium asks before a public site calls this machine or the local network.
+            # Chromium sends a preflight request before a public site calls this machine or the local network.
             allow_private_network=True,
         )
 

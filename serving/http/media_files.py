@@ -1,7 +1,7 @@
 """Previews and covers of tracks below `/media/`: ASGI middleware.
 
-Answers GET and HEAD with ETag, and one byte range, which players send to seek. Which file a track has says `find`; knows
-nothing about releases.
+Answers GET and HEAD with ETag, and one byte range, which players send to seek. `find` returns the file of
+a track; independent of releases.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Summaries and descriptions of operations are the docstrings of the API methods; those of fields are pydantic field
 descriptions. Examples are in `openapi_examples.yaml`. Operation ids are names of methods in generated clients, so they do not
-change. Knows nothing about HTTP.
+change. Independent of HTTP.
 """
 
 from __future__ import annotations

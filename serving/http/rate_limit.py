@@ -1,7 +1,7 @@
 """Rate limit per client: token buckets, refilled at a constant rate, one token per request.
 
 Memory is bounded: the least recently used bucket is evicted, and a returning client starts with a full one.
-Knows nothing about HTTP; called from a single event loop, so it has no lock.
+Independent of HTTP; called from a single event loop, so it has no lock.
 """
 
 from __future__ import annotations

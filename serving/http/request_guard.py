@@ -1,8 +1,8 @@
 """Request guard: accepts JSON bodies within limits only.
 
 Also serves the API page, its OpenAPI document and `/status`. BentoML's own page loads a tag manager and badges from the
-network; this one is the same Swagger UI from the installed package without external resources. ASGI middleware; knows nothing
-about recommendations.
+network; this one is the same Swagger UI from the installed package without external resources. ASGI middleware;
+independent of recommendations.
 """
 
 from __future__ import annotations

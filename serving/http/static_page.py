@@ -1,7 +1,7 @@
 """Listening page at `/`, its files below `/page/`: ASGI middleware.
 
 Besides the files of `serving/page`, it serves the message catalogs (`/page/messages/<language>.json`) and the scene table
-(`/page/scenes.json`). Knows nothing about the requests that the page sends.
+(`/page/scenes.json`). Independent of the requests that the page sends.
 """
 
 from __future__ import annotations

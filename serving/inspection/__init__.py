@@ -1,1 +1,1 @@
-"""What the service tells about a user and about its own recommendations; nothing here changes a response."""
+"""Read-only views of a user and of how recommendations come about; nothing here changes a response."""

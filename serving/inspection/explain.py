@@ -1,6 +1,6 @@
 """Explanation of one track for a user: which channels find it now, each one's reason, and what the ranker expects.
 
-Knows nothing about HTTP.
+Independent of HTTP.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Everything that a home and its tables store about a user, as JSON values: the stores that `privacy.erase` erases.
 
-Knows nothing about HTTP.
+Independent of HTTP.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Profile of a user for inspection: recent events and the interests that the models derive from them.
 
-Legend: L events. Knows nothing about candidates or HTTP.
+Legend: L events. Independent of candidates or HTTP.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Sections of `catalogs/<language>.json`: `reasons` (by reason code), `ago` (times in the past), `page`, `behaviours`,
 `scenes`, `channels`, `tasks` (predictions of the ranker) and `facets` (names of languages, styles, listening scenes,
 emotions and themes by their value in the data).
-Knows nothing about HTTP or channels.
+Independent of HTTP or channels.
 """
 
 from __future__ import annotations

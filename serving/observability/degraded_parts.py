@@ -1,7 +1,7 @@
 """Parts of the service that do not work at the moment, with reasons: for `/status`, the metrics and the log.
 
 The service answers without them. Each part is reported by the module that notices the failure, and cleared by the one that
-notices the recovery, usually a periodic check. Knows nothing about requests.
+notices the recovery, usually a periodic check. Independent of requests.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Periodic updates of metrics that do not depend on requests: lag of the online store, age of the release, feature skew.
 
-Knows nothing about requests.
+Independent of requests.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Structured log: one JSON object per line, with the id of the current request.
 
-`extra={"fields": {...}}` adds fields to the line. Knows nothing about requests except their id. The lines of BentoML and uvicorn
+`extra={"fields": {...}}` adds fields to the line. Independent of requests except their id. The lines of BentoML and uvicorn
 stay text; control characters in them are escaped, so that a client cannot forge a line with the path of a request.
 """
 

@@ -1,4 +1,4 @@
-// Client of the recommender's HTTP API. Knows nothing about the display.
+// Client of the recommender's HTTP API. Independent of the display.
 
 import { load, preferred } from "./messages.js";
 

@@ -1,6 +1,6 @@
 """Bulkhead: a dedicated thread pool per recall channel, so a slow channel cannot exhaust the threads of the others.
 
-Knows nothing about candidates.
+Independent of candidates.
 """
 
 from __future__ import annotations

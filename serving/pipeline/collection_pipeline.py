@@ -1,7 +1,7 @@
 """Pipeline of requests for playlists or mlogs: hydrate ▸ recall ▸ filter ▸ select ▸ side effects.
 
 Unlike the track pipeline it has a single candidate source, so there is nothing to fuse, and no ranker. If the source fails
-or misses the deadline, the most opened collections are returned. Knows nothing about HTTP.
+or misses the deadline, the most opened collections are returned. Independent of HTTP.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Exposure records contain neither channels nor reasons, and finding one user's records would require reading a week of all
 users' records at every start. So lists are rows of a SQLite file: they survive a restart, use no memory, and are deleted when
 no list needs them. They survive a killed process; a machine failure may lose the latest lists, which are then generated
-again. Knows nothing about models or HTTP.
+again. Independent of models or HTTP.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Little is known about a new track, so recall and ranking underrate it. Showing some new tracks at random, with logged
 propensities, provides unbiased feedback. Neither the response without exploration nor the pool depends on the random draws;
 therefore each of n tracks gets a slot with probability 1 / n, times the probability that the slot is explored.
-Receives filtered candidates; knows nothing about filters.
+Receives filtered candidates; independent of filters.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ def explore(
         return chosen
     generator = np.random.default_rng(int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=16).digest(), "big"))
     has_extra_slot = generator.random() < expected - certain
-    drawn = generator.permutation(pool)[: min(certain + has_extra_slot, len(chosen) - first_slot)]
+    explored_places = generator.permutation(pool)[: min(certain + has_extra_slot, len(chosen) - first_slot)]
     propensity = dict(chosen.exploration_propensity)
-    for number, place in enumerate(drawn.tolist()):
+    for number, place in enumerate(explored_places.tolist()):
         slot_probability = 1.0 if number < certain else expected - certain
         propensity[int(candidates.items_C[place])] = slot_probability / len(pool)
-    explored = chosen.top_k(len(chosen) - len(drawn)).concatenate(candidates.take(drawn[::-1]))
+    explored = chosen.top_k(len(chosen) - len(explored_places)).concatenate(candidates.take(explored_places[::-1]))
     return replace(explored, exploration_propensity=propensity)
 
 

@@ -1,6 +1,6 @@
 """Fusion stage: one candidate list from those of all channels, by the release's fusion.
 
-Legend: C candidates of one request, best first. Knows nothing about filters.
+Legend: C candidates of one request, best first. Independent of filters.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Hydration stage: the user's state at the time of the request, from the online store, as arrays for the models.
 
-Knows nothing about candidates.
+Independent of candidates.
 """
 
 from __future__ import annotations

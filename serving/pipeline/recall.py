@@ -1,6 +1,6 @@
 """Recall stage: candidates of all channels, computed in parallel under a deadline.
 
-A channel that fails or exceeds the deadline is left out and counted. Knows nothing about how channels work.
+A channel that fails or exceeds the deadline is left out and counted. Independent of how channels work.
 """
 
 from __future__ import annotations

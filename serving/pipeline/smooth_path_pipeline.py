@@ -1,7 +1,7 @@
 """Pipeline of requests for a path between two tracks: hydrate ▸ recall ▸ filter ▸ select ▸ side effects.
 
 The candidates are the items near the arc between the vectors of both tracks; `training.slate.smooth_path` chooses among
-those that pass the filters. Knows nothing about HTTP.
+those that pass the filters. Independent of HTTP.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Pipeline of requests for tracks: hydrate ▸ recall ▸ fuse ▸ filter ▸ rank ▸ select ▸ side effects.
 
 One call answers one request from one release, which it holds from start to end. Each stage has its own module in this
-folder; this module orders, times and counts them. Knows nothing about HTTP.
+folder; this module orders, times and counts them. Independent of HTTP.
 """
 
 from __future__ import annotations

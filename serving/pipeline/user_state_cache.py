@@ -1,7 +1,7 @@
 """Bounded cache of recently read user states, used when the online store fails.
 
 States are stored as arrays without padding; a long history takes about 100 kB. Their item numbers are those of one
-release, so a new release starts with no entries. Knows nothing about the store.
+release, so a new release starts with no entries. Independent of the store.
 """
 
 from __future__ import annotations

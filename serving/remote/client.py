@@ -1,7 +1,7 @@
 """Clients of the recall and ranking services: the same interface as `Recall` and `Ranking`, one remote call each.
 
 A failing call degrades the response as a local failure would: channels are left out, and without the ranker the fused order
-is kept. Knows nothing about the transport.
+is kept. Independent of the transport.
 """
 
 from __future__ import annotations

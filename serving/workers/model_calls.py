@@ -1,7 +1,7 @@
 """Calls that a model worker runs: the methods of `Recall` and `Ranking` on its release.
 
 The features of a user are sent with the first call of a request; further calls name them by a key. A worker keeps those of
-the last `KEPT_USERS` requests of a connection. Knows nothing about sockets.
+the last `KEPT_USERS` requests of a connection. Independent of sockets.
 """
 
 from __future__ import annotations

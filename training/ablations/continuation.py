@@ -1,6 +1,6 @@
 """Playlist continuation on held-out playlists: R-precision, NDCG and clicks with 0, 1, 5 and 25 seeds.
 
-No model may know the playlists that it is asked to continue. Validation and test playlists (by the hash of their ids) are
+No model may have learned from the playlists that it is measured on. Validation and test playlists (by the hash of their ids) are
 therefore removed from the marts before anything is fitted: the playlists themselves, their edges in the knowledge graph,
 and all events of users opening them or playing tracks from them. The channels with item similarity are fitted again on
 these marts; weights and baselines are tuned on the validation playlists; the test playlists are scored once.

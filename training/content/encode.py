@@ -53,7 +53,7 @@ BATCH_SIZE = {"audio": 8, "image": 32, "text": 256}  # contents in memory, and l
 
 @dataclass
 class EncodingCounts:
-    """What a run did."""
+    """Counts of one run."""
 
     encoded: int = 0  # contents
     with_vector: int = 0  # tracks
@@ -134,7 +134,7 @@ def _encode_batch(
     for source in batch:
         try:
             if source.path and not cache.begin_attempt(source.path):
-                raise MediaError(Path(source.path), "decoding it ended the process several times")
+                raise MediaError(Path(source.path), "decoding it crashed the process several times")
             contents.append(encoder.load(sources.open(source)))
         except MediaError as error:
             cache.add_file(source.path, source.state, None, error.reason)

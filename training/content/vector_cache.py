@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_ATTEMPTS = 3  # a file that ended the process so often (a crash of the decoder) is not read again
+MAX_ATTEMPTS = 3  # a file whose decoding has crashed the process this many times is not read again
 CHUNK = 500  # variables of a query
 BUSY_TIMEOUT_S = 60
 TABLES = """
@@ -34,7 +34,7 @@ Vector = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FileState:
-    """What tells whether a file has changed since it was read."""
+    """Size and times of a file, by which a later change is detected."""
 
     size: int
     modified_ns: int
@@ -123,7 +123,7 @@ class VectorCache:
             self._database.execute("delete from attempts where path = ?", [path])
 
     def begin_attempt(self, path: str) -> bool:
-        """Note that a file is about to be read; False if that ended the process MAX_ATTEMPTS times."""
+        """Record that a file is about to be read; False if reading it has crashed the process MAX_ATTEMPTS times."""
         with self._transaction():
             query = "insert into attempts values (?, 1) on conflict do update set attempts = attempts + 1 returning attempts"
             ((attempts,),) = self._database.execute(query, [path]).fetchall()

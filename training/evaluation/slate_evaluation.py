@@ -294,7 +294,7 @@ class Slate:
 
 
 def slate_objective(metrics: Mapping[str, float]) -> float:
-    """What the ranker's weight is chosen by."""
+    """Sum of METRICS, by which the ranker's weight is chosen."""
     return round(sum(metrics[name] for name in METRICS), 6)
 
 

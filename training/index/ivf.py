@@ -3,7 +3,7 @@
 Jégou, Douze, Schmid, "Product Quantization for Nearest Neighbor Search" (2011), as implemented in faiss. Reading
 vectors takes most of the time of a search. Few vectors are read in half precision. Of many, only product-quantization
 codes are read, an eighth of the bytes (André, Kermarrec, Le Scouarnec, "Cache locality is not enough", VLDB 2015), and
-the best are scored again. For the choice over a graph (HNSW), see docs/adr/0021-approximate-index.md.
+the best are scored again. For the choice over a graph (HNSW), see docs/adr/0021-search-exactly-up-to-200000-vectors.md.
 
 Legend: N indexed items, G groups of equal vectors, B rows of Q queries, K results, F vectors found, D width.
 """

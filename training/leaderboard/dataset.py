@@ -55,7 +55,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def find_missing(self) -> str:
-        """What is missing to measure it, with the remedy; empty if nothing is."""
+        """Missing files or packages, with the remedy; empty if the data set can be measured."""
 
     @abstractmethod
     def cells(self) -> tuple[Cell, ...]:

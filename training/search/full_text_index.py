@@ -20,10 +20,10 @@ from training.search.release_period import Period
 from training.search.text_normalization import is_chinese
 
 NAME_FIELDS = {"title": 1.0, "artist": 1.0, "album": 0.6}
-"""Fields of names and what a match in each is worth."""
+"""Fields of names and the weight of a match in each."""
 TEXT_FIELDS = {**NAME_FIELDS, "lyrics": 0.4}
-FACET_WORTH = {"languages": 1.1, "styles": 1.05, "emotions": 0.95}
-"""What a value of each facet is worth, 1 by default: if no track has all that is asked for, facts count more than moods."""
+FACET_WEIGHTS = {"languages": 1.1, "styles": 1.05, "emotions": 0.95}
+"""Weight of a matched value of each facet, 1 by default: if no track matches all values, facts count more than moods."""
 ALSO = 0.3
 """Share of the score of further alternatives of which one is enough: other fields, other values of a concept."""
 FUZZY_WEIGHT = 0.8
@@ -46,7 +46,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Document:
-    """What the index knows of a track."""
+    """Stored fields of a track."""
 
     title: str
     artists: tuple[str, ...]
@@ -142,7 +142,7 @@ class TrackIndex:
         return _alternatives(
             [
                 tantivy.Query.const_score_query(
-                    self._term("facet", FACET_SEPARATOR.join(value)), weight * FACET_WORTH.get(value[0], 1.0)
+                    self._term("facet", FACET_SEPARATOR.join(value)), weight * FACET_WEIGHTS.get(value[0], 1.0)
                 )
                 for value, weight in concept.weights.items()
             ]

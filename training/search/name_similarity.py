@@ -24,7 +24,7 @@ MINOR_WORDS = frozenset(
 
 @dataclass(frozen=True)
 class NameMatch:
-    """How well a query and a name agree."""
+    """Similarity of a query and a name."""
 
     similarity: float  # 0..1; 1: the query is the name
     covered_name: float  # 0..1; share of the name that is in the query

@@ -62,7 +62,7 @@ class Match:
 
 @dataclass(frozen=True)
 class ParsedQuery:
-    """What a query asks for."""
+    """Concepts, periods and names in a query."""
 
     concepts: list[Concept]
     periods: list[Period]
@@ -139,7 +139,7 @@ class TrackSearch:
         return (named + others)[:limit]
 
     def parse(self, query: str, today: date, name_candidates: int = NAME_CANDIDATES) -> ParsedQuery:
-        """What the query asks for."""
+        """Concepts, periods and names in the query."""
         text = normalize(query)
         periods, rest = read_periods(text, min(today, self._newest) if self._newest else today)
         reading = self._lexicon.read(rest, self._index.is_name_word)

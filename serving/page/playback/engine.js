@@ -1,4 +1,4 @@
-// Plays one track: its audio if there is a URL, otherwise a short piece that stands for the song. Knows nothing about the queue.
+// Plays one track: its audio if there is a URL, otherwise a short piece that stands for the song. Independent of the queue.
 import { compose, SYNTH_MS } from "./synth.js";
 
 const TICK_MS = 250;

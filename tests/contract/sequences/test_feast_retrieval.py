@@ -77,7 +77,7 @@ class RetrievalCases(DriverStatsCases):
         assert self.trips(store, rows_of(1, 0.5, 2, 4)) == [None, 0, 1]
 
     def test_integer_times_are_refused(self, folder: Path) -> None:
-        """Feast's stores fail in the join; seconds, milliseconds and microseconds cannot be told apart."""
+        """Feast's stores fail in the join; seconds, milliseconds and microseconds cannot be distinguished."""
         table = stats([0]).set_column(1, "event_timestamp", pa.array([1_704_067_200], pa.int64()))
         store = self.open_store(folder, table)
         with pytest.raises(ValueError, match=r"'event_timestamp' of .*stats.parquet is (BIGINT|bigint)"):

@@ -42,10 +42,10 @@ def report(sha256):
 
 
 def test_uv_gets_the_hashes_and_pip_is_not_used(checkout):
-    checkout("tools/uv", 'echo "$@" > asked')
+    checkout("tools/uv", 'echo "$@" > arguments')
     checkout(".venv/bin/python", "touch pip_was_used")
     install.install("test,spark")
-    arguments = Path("asked").read_text().split()
+    arguments = Path("arguments").read_text().split()
     assert arguments[:2] == ["pip", "install"]
     assert arguments[5:9] == ["--constraint", "requirements.hashes.lock", "--constraint", "requirements.lock"]
     assert arguments[-1] == ".[test,spark]"

@@ -41,8 +41,8 @@ MAX_DECODED_SECONDS = 600
 MAX_AMPLITUDE = 8.0  # decoded floats may exceed full scale, but not by more than 18 dB
 MIN_AMPLITUDE = 1e-12  # below any sample format; the power of such samples is too small for fast arithmetic
 MISSING_SECONDS, MISSING_SHARE = 1.0, 0.05
-"""How much shorter than declared the audio may be: some lengths are estimated from a bit rate."""
-SEEK_LEAD_SECONDS = 0.2  # decoded before a patch, until decoder and resampler have settled
+"""Seconds and share by which the audio may be shorter than declared: some lengths are estimated from a bit rate."""
+SEEK_LEAD_SECONDS = 0.2  # decoded before a patch, until decoder and resampler are in a steady state
 MAX_SEEK_ERROR_SECONDS = 60
 TIMEOUT_SECONDS = 30  # for opening a file and for each read, in FFmpeg
 
@@ -174,7 +174,7 @@ def _resample(frames: Iterator[av.AudioFrame]) -> Iterator[tuple[float | None, S
 
 
 def _spread(patches: int, max_patches: int) -> list[int]:
-    """First samples of at most `max_patches` of so many patches in a row."""
+    """First samples of at most `max_patches` evenly spaced ones of `patches` consecutive patches."""
     chosen = np.linspace(0, max(patches, 1) - 1, min(max(patches, 1), max_patches)).round().astype(int)
     return [int(patch) * PATCH_STRIDE for patch in chosen]
 

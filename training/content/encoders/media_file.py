@@ -31,7 +31,7 @@ def open_media(path: Path) -> Iterator[BinaryIO]:
         MediaError: the file is missing, empty or not a regular file, or the block raised.
     """
     try:
-        # Without O_NONBLOCK, opening a named pipe waits for somebody to write to it.
+        # Without O_NONBLOCK, opening a named pipe waits for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)

@@ -3,7 +3,7 @@
 Sarwar et al., "Item-Based Collaborative Filtering Recommendation Algorithms" (WWW 2001): the cosine of two tracks'
 listens over users. Here `x_i·x_j / √((x_i² + shrink)(x_j² + shrink))`, as if each track had one additional unique
 listener, so that tracks with few listens are not similar to others. Differs from the paper: all tracks are neighbors,
-including the track itself. A cut to the nearest neighbors had a lower recall on real logs (`docs/experiments.md`), and
+including the track itself. A cut to the nearest neighbors had a lower recall on real logs (`docs/log/`), and
 without it the sum goes over users, who are far fewer. Legend: U users, I tracks, T tracks of one user, C cases.
 """
 

@@ -132,7 +132,7 @@ def sweep_chart(metric: str, parameter: str, points: Sequence[SweepPoint]) -> Ma
         return round(SWEEP_BOTTOM - axis.share(value) * (SWEEP_BOTTOM - SWEEP_TOP), 1)
 
     every = -(-len(points) // MAX_SWEEP_LABELS)
-    drawn = [
+    plotted = [
         {
             "x": x(number),
             "y": y(point.value),
@@ -141,7 +141,7 @@ def sweep_chart(metric: str, parameter: str, points: Sequence[SweepPoint]) -> Ma
         }
         for number, point in enumerate(points)
     ]
-    chosen = next((one for one, point in zip(drawn, points, strict=True) if point.is_chosen), None)
+    chosen = next((one for one, point in zip(plotted, points, strict=True) if point.is_chosen), None)
     upper = [f"{x(number)},{y(point.high)}" for number, point in enumerate(points) if point.high is not None]
     lower = [f"{x(number)},{y(point.low)}" for number, point in enumerate(points) if point.low is not None]
     return _render(
@@ -153,8 +153,8 @@ def sweep_chart(metric: str, parameter: str, points: Sequence[SweepPoint]) -> Ma
         top=SWEEP_TOP,
         bottom=SWEEP_BOTTOM,
         ticks=[{"y": y(at), "text_y": y(at) + 4, "text": text} for at, text in axis.ticks()],
-        points=drawn,
-        line=" ".join(f"{point['x']},{point['y']}" for point in drawn),
+        points=plotted,
+        line=" ".join(f"{point['x']},{point['y']}" for point in plotted),
         band=" ".join([*upper, *lower[::-1]]),
         chosen=chosen,
         parameter=parameter,
@@ -177,7 +177,7 @@ def calibration_chart(curves: dict[str, Sequence[Sequence[float]]]) -> Markup:
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         x, y = position(tick, tick)
         ticks.append({"x": f"{x:.1f}", "y": f"{y:.1f}", "text_y": f"{y + 4:.1f}", "text": f"{tick:g}"})
-    drawn = []
+    plotted = []
     for name, curve in curves.items():
         largest = max((row[2] for row in curve), default=1)
         places = [(*position(predicted, observed), count) for predicted, observed, count in curve]
@@ -190,8 +190,8 @@ def calibration_chart(curves: dict[str, Sequence[Sequence[float]]]) -> Markup:
             }
             for x, y, count in places
         ]
-        drawn.append({"name": name, "points": " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places), "dots": dots})
-    return _render("calibration_chart.svg", size=SIZE, pad=PAD, ticks=ticks, curves=drawn)
+        plotted.append({"name": name, "points": " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places), "dots": dots})
+    return _render("calibration_chart.svg", size=SIZE, pad=PAD, ticks=ticks, curves=plotted)
 
 
 def format_interval(interval: Sequence[float | None], signed: bool = False, digits: int = 4) -> str:

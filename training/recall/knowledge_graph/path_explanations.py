@@ -1,6 +1,6 @@
 """Explanations of paths in the music graph, as in "because you listen to A: A and B both sang for the soundtrack of X".
 
-Knows nothing about how paths are found.
+Independent of how paths are found.
 """
 
 from __future__ import annotations

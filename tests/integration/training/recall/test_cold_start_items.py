@@ -23,7 +23,7 @@ from training.recall.realtime.config import realtime_config
 
 NEW_ARTISTS = 10
 FOUND = 60
-DRAWN = 3
+SEEDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def listeners(world: PlantedWorld, is_new_V: np.ndarray) -> list[tuple[int, User
     found = []
     for interest in range(len(world.names)):
         known = np.flatnonzero((world.interest_V == interest) & ~is_new_V)
-        for seed in range(DRAWN):
+        for seed in range(SEEDS):
             user = listener_of(np.random.default_rng(seed).choice(known, 8, replace=False))
             nothing = {name: column[:, :0] for name, column in user.views["recent_events"].columns.items()}
             clicks = SequenceBatch(nothing, np.array([0]))

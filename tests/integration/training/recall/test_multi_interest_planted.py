@@ -20,7 +20,7 @@ from training.recall.multi_interest.model import MultiInterestNetwork
 from training.recall.popularity import Popularity
 
 THREE = [("Cantonese", "pop"), ("Western", "britpop"), ("Western", "electronic")]
-DRAWN = 10
+SEEDS = 10
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def channel(world: PlantedWorld, tmp_path_factory: pytest.TempPathFactory) -> Mu
 @pytest.fixture(scope="module")
 def listeners(world: PlantedWorld) -> list[UserBatch]:
     """Users with twelve Cantonese songs, twelve britpop and twelve western electronic tracks."""
-    return [world.listener([world.number(*one) for one in THREE], 12, seed) for seed in range(DRAWN)]
+    return [world.listener([world.number(*one) for one in THREE], 12, seed) for seed in range(SEEDS)]
 
 
 def rand_index(world: PlantedWorld, channel: MultiInterest, user: UserBatch) -> float:

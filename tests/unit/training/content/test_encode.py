@@ -166,7 +166,7 @@ def test_a_file_that_crashes_the_decoder_is_rejected(home: ContentHome) -> None:
         assert [cache.begin_attempt(path) for _ in range(4)] == [True, True, True, False]
     home.encode()
     assert home.table()["track_id"].to_list() == ["b"]
-    assert home.quarantine() == [f"{home.prefix}a.png\tdecoding it ended the process several times"]
+    assert home.quarantine() == [f"{home.prefix}a.png\tdecoding it crashed the process several times"]
 
 
 def test_tracks_of_a_moved_folder_keep_their_vectors_and_the_reason_is_reported(

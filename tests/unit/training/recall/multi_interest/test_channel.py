@@ -25,7 +25,6 @@ from training.recall.multi_interest.model import DynamicRouting, Interests, Mult
 from training.recall.multi_interest.objective import split_windows
 
 THREE = [("Cantonese", "pop"), ("Western", "britpop"), ("Western", "electronic")]
-DRAWN = 10
 
 
 def codes(tracks: int) -> ItemCodes:
