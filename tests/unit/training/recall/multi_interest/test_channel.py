@@ -24,8 +24,6 @@ from training.recall.multi_interest.config import MultiInterestConfig, multi_int
 from training.recall.multi_interest.model import DynamicRouting, Interests, MultiInterestNetwork, count_distinct
 from training.recall.multi_interest.objective import split_windows
 
-THREE = [("Cantonese", "pop"), ("Western", "britpop"), ("Western", "electronic")]
-
 
 def codes(tracks: int) -> ItemCodes:
     every = torch.arange(tracks)
