@@ -4,7 +4,7 @@ import { useContext, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "../api.js";
 import { format, formatCount } from "../messages.js";
 import { Engine } from "./engine.js";
-import { useTaste } from "./taste.js";
+import { useTaste } from "./taste_control.js";
 
 export const RADIO = "private_fm";
 const RADIO_LENGTH = 8;

@@ -6,7 +6,7 @@ import { sentence } from "../messages.js";
 import { Cover, hueOf } from "../parts/cover.js";
 import { Icon } from "../parts/icons.js";
 import { Artists, LikeButton, Rows } from "../parts/rows.js";
-import { PlayButton, Position } from "../playback/bar.js";
+import { PlayButton, Position } from "../playback/player_bar.js";
 import { UpNext } from "../playback/queue.js";
 import { RADIO, useSession } from "../playback/session.js";
 
