@@ -24,7 +24,13 @@ from serving.events.erasure_requests import ErasureBusy
 from serving.events.write_ahead_log import LogBusy
 from serving.http import openapi
 from serving.http.access_policy import OTHER_USER, AccessControl, AccessPolicy
-from serving.http.admission import Admission, RequestQueue
+from serving.http.admission import (
+    MAX_CONCURRENT_REPORTS,
+    MAX_WAITING_REPORTS,
+    MAX_WAITING_REQUESTS,
+    Admission,
+    RequestQueue,
+)
 from serving.http.api_keys import ApiKeys
 from serving.http.asgi import PROBLEM_MEDIA_TYPE, problem
 from serving.http.connection_limits import configure_uvicorn
@@ -80,7 +86,6 @@ MAX_CONCURRENT_REPORTS = 16
 THREADS = settings.MAX_CONCURRENT_REQUESTS + MAX_CONCURRENT_REPORTS
 TIMEOUT_S = 30
 ERASE_MESSAGE = "an API key must not erase users; send a token of the user, or run `python -m privacy.erase USER`"
-MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS = 64, 128
 
 
 class LimitedService(bentoml.Service[Any]):

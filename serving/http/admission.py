@@ -13,6 +13,10 @@ from dataclasses import dataclass
 
 from serving.http.asgi import App, Message, Receive, Send, get_client, send_error
 
+MAX_CONCURRENT_REPORTS = 16
+"""Reports of events that run at once; for recommendations it is the setting `concurrent_requests`."""
+MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS = 64, 128
+"""Recommendations and reports that wait for a slot; more are shed."""
 RETRY_AFTER_S = 1
 
 
