@@ -45,7 +45,7 @@ from training.recall.neural_channel import ItemsBetween
 from training.recall.reason import Reason
 from training.release import model_store, traffic_split
 from training.release.integrity import DamagedRelease
-from training.slate.scenes import PATH
+from training.slate.scene_settings import PATH
 
 MAX_BODY_BYTES = 8 << 20
 MAX_CANDIDATES = 1 << 16

@@ -18,7 +18,7 @@ from serving.pipeline.request import (
     MAX_TITLE_LENGTH,
     MIN_PATH_LENGTH,
 )
-from training.slate.scenes import PATH, SCENES, SIMILAR
+from training.slate.scene_settings import PATH, SCENES, SIMILAR
 
 MAX_EVENTS = 1000
 MAX_LISTED, MAX_QUERY_LENGTH = 50, 200

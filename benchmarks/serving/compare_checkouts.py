@@ -93,7 +93,7 @@ def _serve_timings(tracks: int, recipe: str) -> None:
     from threadpoolctl import threadpool_limits
 
     from benchmarks.serving.synthetic_channels import SyntheticWorld
-    from training.slate.scenes import CANDIDATES_PER_CHANNEL
+    from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)

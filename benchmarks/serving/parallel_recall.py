@@ -39,7 +39,7 @@ from training.recall.multi_interest.channel import MultiInterest
 from training.recall.multi_interest.model import MultiInterestNetwork
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.model import RealtimeNetwork
-from training.slate.scenes import CANDIDATES_PER_CHANNEL
+from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
 TRACKS, ARTISTS, PLAYS, NEIGHBOURS = 293_000, 68_000, 2_000, 16
 CONCURRENT_REQUESTS = 2

@@ -29,7 +29,7 @@ from benchmarks.serving import latency_floors
 from benchmarks.serving.synthetic_channels import SyntheticWorld
 from training.data.user_batch import UserBatch
 from training.recall.channel import RecallChannel
-from training.slate.scenes import CANDIDATES_PER_CHANNEL
+from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
 USERS, ROUNDS = 20, 3
 

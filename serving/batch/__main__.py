@@ -18,7 +18,7 @@ from config.settings import SettingError
 from config.tool_environment import tool_environment
 from serving.__main__ import KERNEL_THREADS
 from serving.errors import NoCollections, RequestRejected
-from training.slate.scenes import SCENES
+from training.slate.scene_settings import SCENES
 
 
 def main(arguments: list[str] | None = None) -> int:

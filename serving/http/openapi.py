@@ -52,7 +52,7 @@ from serving.response_schemas import (
     UserIds,
     UserProfileResponse,
 )
-from training.slate.scenes import SCENES
+from training.slate.scene_settings import SCENES
 
 Spec = dict[str, Any]
 

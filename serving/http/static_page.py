@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from serving.http.asgi import App, Message, Receive, Send
 from serving.messages.catalog import MESSAGES_FOLDER
-from training.slate.scenes import SCENES
+from training.slate.scene_settings import SCENES
 
 FOLDER = Path(__file__).parents[1] / "page"
 FILES = "/page"

@@ -18,7 +18,7 @@ from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates
 from training.slate.fusion import FusedCandidates
 from training.slate.reciprocal_rank import add_repeats
-from training.slate.scenes import MIN_RANKED_DISCOVERY_SHARE, Scene
+from training.slate.scene_settings import MIN_RANKED_DISCOVERY_SHARE, Scene
 
 
 @dataclass(frozen=True)

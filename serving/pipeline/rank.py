@@ -13,7 +13,7 @@ from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch
 from training.recall.channel import REPEAT_CHANNELS
 from training.slate.blend import argsort_descending, fused_scores
-from training.slate.scenes import Scene
+from training.slate.scene_settings import Scene
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from serving.releases.served_release import ServedRelease
 from training.data.exclusions import Exclusions
 from training.data.user_batch import UserBatch, user_batch_from_online
 from training.slate.filters import FilterContext, apply_filters
-from training.slate.scenes import SCENES, Scene
+from training.slate.scene_settings import SCENES, Scene
 
 SYNTHETIC_TRACK_US = 200_000_000
 SYNTHETIC_HISTORY_LENGTH = 20

@@ -281,7 +281,7 @@ def add_features(copy: Extended) -> None:
 
 def add_scene(copy: Extended) -> None:
     copy.insert(
-        "training/slate/scenes.py",
+        "training/slate/scene_settings.py",
         'Scene(name="playlists"',
         'Scene(name="workout", limit=4, max_limit=20),\n        ',
     )
@@ -346,7 +346,7 @@ def test_the_features_are_inputs_of_the_served_ranker(extended):
 
 def test_the_scene_is_in_the_api_and_answers_requests(extended, answer):
     assert len(answer["items"]) == 4
-    openapi = extended.run("-c", "from training.slate.scenes import SCENES; print(list(SCENES))")
+    openapi = extended.run("-c", "from training.slate.scene_settings import SCENES; print(list(SCENES))")
     assert "workout" in openapi
 
 

@@ -27,7 +27,7 @@ from training.recall.channel import Candidates
 from training.slate.blend import Blend
 from training.slate.candidate_lists import case_scenes
 from training.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, MIN_SCENE_CASES, Fusion
-from training.slate.scenes import CANDIDATES_PER_CHANNEL
+from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
 VALIDATION_RANKING_CASES = 100_000
 MIN_GAUC_GAIN = 0.001

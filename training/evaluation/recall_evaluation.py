@@ -35,7 +35,7 @@ from training.recall.channel import Candidates
 from training.recall.collection_recall import CollectionRecall
 from training.slate.candidate_lists import case_scenes
 from training.slate.fusion import ANY_SCENE
-from training.slate.scenes import CANDIDATES_PER_CHANNEL
+from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
 RECALL_METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")
 TEST_SLATES_PER_USER = 20

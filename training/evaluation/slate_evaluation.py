@@ -38,7 +38,7 @@ from training.slate.candidate_lists import case_scenes
 from training.slate.discovery_slots import discovery_slots, feasible_share
 from training.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, Fusion, interleave_discoveries
 from training.slate.mmr_selection import select_slots
-from training.slate.scenes import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE
+from training.slate.scene_settings import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE
 
 LENGTH = 30  # tracks of a slate
 METRICS = ("recall_at_30", "ndcg_at_10")

@@ -18,7 +18,7 @@ from training.data.user_history import USER_HISTORY_VIEWS, unique_history_items
 from training.engine.parallel_map import parallel_map
 from training.recall.channel import Candidates, RecallChannel
 from training.slate.reciprocal_rank import add_repeats
-from training.slate.scenes import CANDIDATES_PER_CHANNEL
+from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
 CASE_BATCH_SIZE = 256
 

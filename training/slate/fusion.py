@@ -29,7 +29,7 @@ from training.data.recall_cases import RecallCases, objective_draws, recall_tabl
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
 from training.slate.reciprocal_rank import CandidatePool, ReciprocalRank
-from training.slate.scenes import CANDIDATES_PER_CHANNEL
+from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
 ANY_SCENE = ""
 DEFAULT_DISCOVERY_SHARE = 0.2

@@ -25,7 +25,7 @@ from serving.response_schemas import (
     UserProfileResponse,
 )
 from serving.service import Recommender
-from training.slate.scenes import SCENES
+from training.slate.scene_settings import SCENES
 
 NOW = 1_800_000_000_000_000
 PATHS = {

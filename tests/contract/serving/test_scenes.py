@@ -13,7 +13,7 @@ from serving.pipeline.request import read_request
 from serving.service import Recommender
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import ListChannel, release, tracks
-from training.slate.scenes import SCENES, SIMILAR, Scene
+from training.slate.scene_settings import SCENES, SIMILAR, Scene
 
 WORKOUT = Scene(name="workout", limit=4, max_limit=8, max_per_artist=1)
 

@@ -22,7 +22,7 @@ from local import pipeline
 from storage.content_tables import ENCODER_NAMES
 from tests.support import console_home
 from tests.support.log_sources import event, json_lines
-from training.slate.scenes import SCENES
+from training.slate.scene_settings import SCENES
 
 DAGS = Path(__file__).parents[3] / "dags"
 PIPELINE_DAGS = ["ingest_listening_logs", "build_features", "train_models", "release_models"]

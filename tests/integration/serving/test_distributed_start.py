@@ -13,7 +13,7 @@ import pytest
 from benchmarks.serving import release_swap, synthetic_release
 from config.settings import is_loopback
 from tests.support import recommender_service
-from training.slate.scenes import SCENES
+from training.slate.scene_settings import SCENES
 
 pytestmark = [pytest.mark.timeout(900)]
 USERS = 12

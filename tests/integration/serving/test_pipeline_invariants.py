@@ -17,7 +17,7 @@ from tests.support.serving.pipeline_harness import DAY, NOW, Bench
 from tests.support.serving.small_release import ListChannel, clicked, excluded, history, release, tracks
 from training.recall.continuation.source import SimilarItems
 from training.slate.blend import Blend
-from training.slate.scenes import SCENES
+from training.slate.scene_settings import SCENES
 
 COUNT = 12
 TRACKS, ARTISTS = [f"t{n}" for n in range(COUNT)], ["a", "b", "c"]

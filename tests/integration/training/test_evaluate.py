@@ -30,7 +30,7 @@ from training.recipes import RECIPES, recipe
 from training.slate.candidate_lists import case_scenes
 from training.slate.fusion import ChannelWeights, Fusion
 from training.slate.reciprocal_rank import ReciprocalRank
-from training.slate.scenes import CANDIDATES_PER_CHANNEL, MIN_RANKED_DISCOVERY_SHARE, SCENES
+from training.slate.scene_settings import CANDIDATES_PER_CHANNEL, MIN_RANKED_DISCOVERY_SHARE, SCENES
 
 
 @pytest.fixture(scope="module")

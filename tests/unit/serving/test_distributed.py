@@ -44,7 +44,7 @@ from tests.support.serving.small_release import (
     tracks,
 )
 from training.slate.blend import Blend
-from training.slate.scenes import SCENES, TRACKS
+from training.slate.scene_settings import SCENES, TRACKS
 
 WHOLE = release(
     tracks(8),

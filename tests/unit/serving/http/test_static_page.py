@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from serving.events.event_schema import CONTROL_TARGETS
 from serving.http.static_page import FOLDER, ListeningPage
 from serving.messages.catalog import LANGUAGES, MESSAGES_FOLDER, load_messages
-from training.slate.scenes import SCENES, Scene
+from training.slate.scene_settings import SCENES, Scene
 
 MAX_BYTES = 250_000  # with both message catalogs
 MODULES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.suffix in (".js", ".mjs"))

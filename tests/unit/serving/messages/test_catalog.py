@@ -17,7 +17,7 @@ from serving.messages.catalog import LANGUAGES, Language, load_messages, render_
 from training.recall.knowledge_graph.path_explanations import SHARED_TARGET_CODES, STEP_CODES
 from training.recall.reason import Reason
 from training.recall.registry import CHANNELS
-from training.slate.scenes import SCENES
+from training.slate.scene_settings import SCENES
 
 PARAMETERS = ("Song 1 by A, B", "Just now: because", "夜曲", "{x} 100%")
 

@@ -14,7 +14,7 @@ from tests.support.serving.small_release import ListChannel, history, release, t
 from training.data.catalog import NEW_TRACK_PLAY_THRESHOLD, Catalog
 from training.data.vocabulary import Vocabulary
 from training.experiments.off_policy import estimate_off_policy
-from training.slate.scenes import SCENES
+from training.slate.scene_settings import SCENES
 
 COUNT, DRAWS = 9, 4000
 

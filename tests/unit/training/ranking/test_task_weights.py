@@ -89,7 +89,7 @@ def test_invalid_weights_are_rejected() -> None:
 
 def test_task_importance_names_existing_scenes_and_tasks() -> None:
     from training.ranking.cases import TASKS as KNOWN
-    from training.slate.scenes import SCENES
+    from training.slate.scene_settings import SCENES
 
     assert set(task_weight_search.TASK_IMPORTANCE) == {"", *SCENES}
     assert all(set(wants) <= set(KNOWN) for wants in task_weight_search.TASK_IMPORTANCE.values())

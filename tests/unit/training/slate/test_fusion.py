@@ -28,7 +28,7 @@ from training.slate.reciprocal_rank import (
     _reciprocal_ranks,
     add_repeats,
 )
-from training.slate.scenes import CANDIDATES_PER_CHANNEL
+from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
 
 def _candidates(*rows: list[int]) -> Candidates:

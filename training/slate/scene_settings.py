@@ -1,4 +1,4 @@
-"""Scenes: the places of the product that show recommendations, one row each.
+"""Settings of the scenes, the places of the product that show recommendations: length, diversity, exploration; one row each.
 
 The request path, the OpenAPI document, the listening page and the evaluation read this table.
 """
