@@ -14,7 +14,7 @@ CONTENT_WEIGHT = 0.9
 """Weight of a similarity without the stop words of the query, which may be part of the name ("The Band")."""
 ALBUM_WEIGHT = 0.95  # of two equal names, that of the track comes first
 MIN_COVERED_NAME, MIN_COVERED_WORDS = 0.85, 2
-"""An artist is named within a longer query if it has so much of the name, in adjacent words."""
+"""An artist is named within a longer query if it has at least this share and number of its words, and they are adjacent."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ FORMATS = {
 CODECS = ("mp3float", "mp3", "flac", "vorbis", "opus", "libopus", "aac", "alac")
 MAX_FILE_BYTES = 4 << 30
 MAX_TAG_BYTES = 64 << 20  # read by the tag reader from one file; covers are part of it
-MAX_HASHED_PACKETS = 20_000  # 6 to 30 minutes; tracks that are equal for so long and of equal length are the same
+MAX_HASHED_PACKETS = 20_000  # 6 to 30 minutes; tracks with this many equal packets and of equal length are the same
 
 
 class AudioFileError(Exception):

@@ -13,7 +13,7 @@ from training.search.text_normalization import normalize
 NAMES = 200
 """Most titles of a catalog that are misspelled."""
 MIN_LETTERS = 5
-"""The longest word of a title has at least so many letters a to z; errors in shorter words make other words."""
+"""The longest word of a title has at least this many letters a to z; errors in shorter words make other words."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _WORD = re.compile(f"[a-z]{{{MIN_LETTERS},}}")
 
