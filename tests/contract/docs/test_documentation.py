@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from config import http_settings, jwt_settings, retention_settings, settings
+from config import http_settings, jwt_settings, retention_settings, settings, tool_environment
+from serving.http import rate_limit
 from tests.support import documented_commands
 
 ROOT = settings.ROOT
@@ -72,7 +73,8 @@ def test_every_listed_command_is_documented_and_its_test_exists() -> None:
 def test_the_settings_page_lists_exactly_the_settings() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
     documented = set(re.findall(r"^\| `(SEGUE_[A-Z_]+)`", page, flags=re.MULTILINE))
-    sources = "".join(map(inspect.getsource, (settings, http_settings, jwt_settings, retention_settings)))
+    modules = (settings, http_settings, jwt_settings, retention_settings, tool_environment, rate_limit)
+    sources = "".join(map(inspect.getsource, modules))
     in_settings = set(re.findall(r'"(SEGUE_[A-Z_]+)"', sources))
     elsewhere = {"SEGUE_THREADS": "training/**/*.py", "SEGUE_DBT_MEMORY": "dbt/*.yml", "SEGUE_DBT_THREADS": "dbt/*.yml"}
     assert all(any(name in file.read_text() for file in ROOT.glob(where)) for name, where in elsewhere.items())
