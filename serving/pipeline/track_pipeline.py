@@ -24,7 +24,6 @@ from serving.pipeline.daily_lists import DailyListHistory, DailyLists, ListedTra
 from serving.pipeline.explore import explore
 from serving.pipeline.fuse import RequestCandidates
 from serving.pipeline.hydrate import Hydrator, UserState
-from serving.pipeline.new_user import unplayed_items_of_new_user
 from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import POPULARITY, Recall, RecallResult
 from serving.pipeline.request import Request
