@@ -26,6 +26,7 @@ from serving.observability import structured_log
 from serving.observability.degraded_parts import EVENT_LOG, ONLINE_STORE, Degradation
 from serving.observability.metrics import Metrics
 from serving.observability.monitors import ServiceMonitor
+from serving.observability.periodic_task import PeriodicTask
 from serving.pipeline.daily_lists import DailyLists
 from serving.pipeline.hydrate import Hydrator
 from serving.pipeline.pipelines import NoExposures, Pipelines
@@ -49,7 +50,7 @@ from serving.releases.served_release import ALL_PARTS, ReleaseParts, ServedRelea
 from serving.releases.track_lookup import TrackLookup
 from serving.releases.warm_up import warm_up
 from storage.suppression_list import SuppressionList
-from training.slate.scenes import CONTINUATION, PATH, SCENES, SIMILAR
+from training.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 
 if TYPE_CHECKING:
     from serving.workers.release_workers import ReleaseWorkers

@@ -82,7 +82,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_CONCURRENT_REPORTS = 16
 THREADS = settings.MAX_CONCURRENT_REQUESTS + MAX_CONCURRENT_REPORTS
 TIMEOUT_S = 30
 ERASE_MESSAGE = "an API key must not erase users; send a token of the user, or run `python -m privacy.erase USER`"

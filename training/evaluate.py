@@ -32,7 +32,6 @@ from training.engine.import_closure import code_hash
 from training.engine.mlflow_tracking import log_fits, open_experiment
 from training.engine.process_memory import peak_mb
 from training.engine.time_split import read_time_split
-from training.engine.tracking import log_fits, open_experiment
 from training.engine.workspace import MissingInput, Workspace, is_unchanged, mark_done, write_json
 from training.evaluation.baselines import heuristics
 from training.evaluation.baselines.tuned import BASELINES

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from config.settings import Settings
 from serving.batch.embeddings import ITEM_SCHEMA, NAME, USER_SCHEMA, ReleaseModels
-from serving.batch.parts import BatchDescription, BatchError, PartFolder
+from serving.batch.part_files import BatchDescription, BatchError, PartFolder
 from serving.errors import NO_RELEASE_MESSAGE
 from serving.messages.catalog import Language, render_reason
 from serving.observability.metrics import Metrics

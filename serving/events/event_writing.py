@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sequences.streaming.publisher import Publisher
     from serving.events.online_store import OnlineStore
     from serving.events.suppression import SuppressionListFollower
-    from serving.observability.degradation import Degradation
+    from serving.observability.degraded_parts import Degradation
     from serving.observability.metrics import Metrics
     from serving.pipeline.hydrate import Hydrator
 

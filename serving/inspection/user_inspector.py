@@ -18,11 +18,11 @@ from serving.errors import NotReady
 from serving.inspection.explain import Explanation, explain
 from serving.inspection.library import Library, describe_library
 from serving.inspection.stored_data import StoredData, collect_stored_data
-from serving.inspection.taste import Taste, describe_taste
+from serving.inspection.taste_profile import Taste, describe_taste
 from serving.inspection.user_profile import UserProfile, describe_user
 from serving.pipeline.request import Request, anonymize_erased_user, read_request
 from serving.pipeline.track_pipeline import encode_tracks
-from training.slate.scenes import SCENES
+from training.slate.scene_settings import SCENES
 
 if TYPE_CHECKING:
     from serving.events.event_writing import EventWriting

@@ -9,12 +9,12 @@ from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
 from serving.pipeline.daily_lists import DailyLists
 from serving.pipeline.hydrate import Hydrator
-from serving.pipeline.path_pipeline import PathPipeline
 from serving.pipeline.rank import Ranking
 from serving.pipeline.recall import Recall
 from serving.pipeline.request import Request
+from serving.pipeline.smooth_path_pipeline import PathPipeline
 from serving.pipeline.track_pipeline import ExposureWriter, TrackPipeline
-from training.slate.scenes import PATH, TRACKS
+from training.slate.scene_settings import PATH, TRACKS
 
 
 class NoExposures:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from serving.errors import RequestRejected
 from storage.suppression_list import SuppressionList
-from training.slate.scenes import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS, Scene
+from training.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS, Scene
 
 MAX_ID_BYTES = 256
 MAX_SEEDS, MAX_EXCLUDED = 100, 1000

@@ -32,8 +32,9 @@ from serving.pipeline.response import RecommendationResponse, Trace, TrackItem
 from serving.pipeline.user_state_cache import STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
 from training.data.profile_exclusions import NO_ITEMS
-from training.data.user_history import current_session_items, unplayed_items_of_new_user
+from training.data.user_history import current_session_items
 from training.slate.filters import apply_filters
+from training.slate.new_user import unplayed_items_of_new_user
 
 FALLBACK_CANDIDATES = 1000
 MAX_NAMED_TRACKS = 10

@@ -17,8 +17,7 @@ from typing import Any
 
 from config import garbage_collector
 from serving.errors import NO_RELEASE_MESSAGE, NotReady
-from serving.observability.background import PeriodicTask
-from serving.observability.degradation import RELEASE, Degradation
+from serving.observability.degraded_parts import RELEASE, Degradation
 from serving.observability.metrics import Metrics
 from serving.observability.periodic_task import PeriodicTask
 from serving.releases.served_release import ServedRelease

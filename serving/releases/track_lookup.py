@@ -13,7 +13,7 @@ from serving.releases.manager import ReleaseManager
 from storage.media_paths import MediaPaths
 
 if TYPE_CHECKING:
-    from media.rendered import RenderedMedia
+    from media.rendered_media import RenderedMedia
 
 
 class TrackLookup:

@@ -101,9 +101,10 @@ def recommender(connection: Connection, round_number: int, unacknowledged: Seque
     from prometheus_client import CollectorRegistry
 
     from config import settings
+    from serving.errors import NotReady
     from serving.events.write_ahead_log import LogBusy
     from serving.observability.metrics import Metrics
-    from serving.runtime import NotReady, Runtime
+    from serving.runtime import Runtime
 
     runtime = Runtime(settings.load_settings(), Metrics(CollectorRegistry()))
     connection.send(("started", None))
