@@ -79,7 +79,7 @@
 
 {# Tables of models that have another name since an earlier version (`storage/renamed_marts.py`). #}
 {% macro renamed_tables() -%}
-    {{ return(["int_cuts_chosen", "train_cuts"]) }}
+    {{ return(["int_cuts_chosen", "train_cuts", "int_plays_clocked", "int_tracks_measured", "int_artists_named"]) }}
 {%- endmacro %}
 
 {# Before the models: mark the build as unfinished. Drop tables that cannot be continued, so that they are built whole. #}
