@@ -31,9 +31,9 @@ from serving.http.api_keys import ApiKeys
 from serving.http.request_guard import RequestGuard
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
-from serving.pipeline.rank import Ranking
-from serving.pipeline.recall import Recall, WarmUpFailed
 from serving.pipeline.request import MAX_ID_BYTES
+from serving.pipeline.stages.rank import Ranking
+from serving.pipeline.stages.recall import Recall, WarmUpFailed
 from serving.releases.served_release import ReleaseParts, ServedRelease, load_release
 from serving.remote import array_json
 from serving.remote.array_json import InvalidPayload, Json
@@ -121,7 +121,7 @@ def _releases(parts: ReleaseParts) -> ReleaseCache:
 
 @bentoml.service(name="Recall", threads=settings.MAX_CONCURRENT_REQUESTS, **service.OPTIONS)
 class RecallService:
-    """Calls the channels of a release, see `serving.pipeline.recall.Recall`."""
+    """Calls the channels of a release, see `serving.pipeline.stages.recall.Recall`."""
 
     def __init__(self) -> None:
         here = settings.load_settings()
@@ -205,7 +205,7 @@ class RecallService:
 
 @bentoml.service(name="Ranking", threads=settings.MAX_CONCURRENT_REQUESTS, **service.OPTIONS)
 class RankingService:
-    """Calls the ranker of a release, see `serving.pipeline.rank.Ranking`."""
+    """Calls the ranker of a release, see `serving.pipeline.stages.rank.Ranking`."""
 
     def __init__(self) -> None:
         self._releases = _releases(ReleaseParts(has_channels=False, has_search=False))

@@ -28,10 +28,7 @@ from serving.observability.metrics import Metrics
 from serving.observability.monitors import ServiceMonitor
 from serving.observability.periodic_task import PeriodicTask
 from serving.pipeline.daily_lists import DailyLists
-from serving.pipeline.hydrate import Hydrator
 from serving.pipeline.pipelines import NoExposures, Pipelines
-from serving.pipeline.rank import Ranking
-from serving.pipeline.recall import Recall
 from serving.pipeline.request import (
     Request,
     anonymize_erased_user,
@@ -44,6 +41,9 @@ from serving.pipeline.request import (
 from serving.pipeline.request_filters import build_filter_context
 from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchResult, search
+from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages.rank import Ranking
+from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import ExposureWriter
 from serving.releases.manager import ReleaseManager
 from serving.releases.served_release import ALL_PARTS, ReleaseParts, ServedRelease, load_release

@@ -23,7 +23,7 @@ from benchmarks.result import Result, result_with_limit
 from config.settings import Settings
 from sequences.views import SEQUENCE_VIEWS
 from serving.observability.metrics import Metrics
-from serving.pipeline.recall import Recall
+from serving.pipeline.stages.recall import Recall
 from training.data.feature_services import ServiceContract
 from training.data.user_batch import UserBatch, user_batch_from_online
 from training.data.vocabulary import Vocabulary

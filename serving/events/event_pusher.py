@@ -20,7 +20,7 @@ from serving.events.user_writers import UserWriters
 from serving.events.write_ahead_log import AppendResult, EventLog, LogPosition
 from serving.observability.degraded_parts import EVENT_PUSH, Degradation
 from serving.observability.periodic_task import PeriodicTask
-from serving.pipeline.hydrate import StoreUnavailable
+from serving.pipeline.stages.hydrate import StoreUnavailable
 
 PUSH_TIMEOUT_S, PUSH_TIMEOUT_PER_EVENT_S = 1.0, 0.002
 """Time without a completed write, and its increase by each waiting event, after which the store or the broker counts as failing

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from serving.events.suppression import SuppressionListFollower
     from serving.observability.degraded_parts import Degradation
     from serving.observability.metrics import Metrics
-    from serving.pipeline.hydrate import Hydrator
+    from serving.pipeline.stages.hydrate import Hydrator
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class EventWriting:
             ),
             exposures=ExposureLog(settings.event_log, now_us),
             feature_log=FeatureLog(
-                settings.request_log, settings.feature_log_share, now_us, lambda: target.applied_position(log)
+                settings.feature_log, settings.feature_log_share, now_us, lambda: target.applied_position(log)
             ),
             private_sessions=private_sessions,
         )

@@ -22,7 +22,7 @@ from sequences.views import LIVE_SOURCE
 from serving.events.event_schema import Event
 from serving.observability.degraded_parts import ONLINE_STORE, Degradation
 from serving.observability.periodic_task import PeriodicTask
-from serving.pipeline.hydrate import FeatureRows, StoreUnavailable
+from serving.pipeline.stages.hydrate import FeatureRows, StoreUnavailable
 from training.data.feature_services import ServiceContract
 
 SERVICE = "recommender"

@@ -15,8 +15,8 @@ from serving.releases.track_details import TrackDetails, track_details
 from training.recall.reason import Reason, ReasonParameter
 
 if TYPE_CHECKING:
-    from serving.pipeline.rank import Ranking
-    from serving.pipeline.recall import Recall
+    from serving.pipeline.stages.rank import Ranking
+    from serving.pipeline.stages.recall import Recall
     from serving.releases.served_release import ServedRelease
     from training.data.user_batch import UserBatch
     from training.recall.channel import Candidates

@@ -18,8 +18,8 @@ from training.data.user_history import HISTORY_VIEW, is_listened
 
 if TYPE_CHECKING:
     from serving.events.private_sessions import PrivateSession
-    from serving.pipeline.hydrate import UserState
-    from serving.pipeline.recall import Recall
+    from serving.pipeline.stages.hydrate import UserState
+    from serving.pipeline.stages.recall import Recall
     from serving.releases.served_release import ServedRelease
 
 MAX_EXAMPLES = 4

@@ -27,9 +27,9 @@ from training.slate.scene_settings import SCENES
 if TYPE_CHECKING:
     from serving.events.event_writing import EventWriting
     from serving.events.suppression import SuppressionListFollower
-    from serving.pipeline.hydrate import FeatureRows, Hydrator
-    from serving.pipeline.rank import Ranking
-    from serving.pipeline.recall import Recall
+    from serving.pipeline.stages.hydrate import FeatureRows, Hydrator
+    from serving.pipeline.stages.rank import Ranking
+    from serving.pipeline.stages.recall import Recall
     from serving.releases.manager import ReleaseManager
     from serving.releases.served_release import ServedRelease
 

@@ -17,11 +17,11 @@ from sequences.sequence_batch import FIRST_CODE
 from serving.errors import NoCollections
 from serving.events.exposures import Exposure, hash_features
 from serving.observability.metrics import Metrics
-from serving.pipeline.hydrate import Hydrator, UserState
-from serving.pipeline.recall import Recall
 from serving.pipeline.request import Request
 from serving.pipeline.request_filters import build_filter_context
 from serving.pipeline.response import MlogItem, PlaylistItem, RecommendationResponse, Trace
+from serving.pipeline.stages.hydrate import Hydrator, UserState
+from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import EXPOSURES_FAILED, ExposureWriter
 from serving.releases.served_release import ServedRelease
 from serving.releases.track_details import track_details

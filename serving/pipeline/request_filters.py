@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from serving.pipeline.hydrate import UserState
 from serving.pipeline.request import Request
+from serving.pipeline.stages.hydrate import UserState
 from serving.releases.served_release import ServedRelease
 from training.data.exclusions import Exclusions
 from training.data.profile_exclusions import NO_ITEMS

@@ -13,10 +13,10 @@ import numpy as np
 
 from serving.observability.metrics import Metrics
 from serving.pipeline.daily_lists import ListedTrack
-from serving.pipeline.fuse import RequestCandidates
-from serving.pipeline.recall import Recall, RecallResult
 from serving.pipeline.request import Request
-from serving.pipeline.user_state_cache import STATE_FROM_CACHE, STATE_UNAVAILABLE
+from serving.pipeline.stages.fuse import RequestCandidates
+from serving.pipeline.stages.recall import Recall, RecallResult
+from serving.pipeline.stages.user_state_cache import STATE_FROM_CACHE, STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
 from serving.releases.track_details import TrackDetails, detail_fields
 from training.data.user_batch import UserBatch

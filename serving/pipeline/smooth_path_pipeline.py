@@ -13,12 +13,12 @@ import numpy as np
 from serving.errors import NoItemVectors, NotReady, RequestRejected
 from serving.events.exposures import Exposure, hash_features
 from serving.observability.metrics import Metrics
-from serving.pipeline.fuse import RequestCandidates
-from serving.pipeline.hydrate import Hydrator, UserState
-from serving.pipeline.recall import Recall
 from serving.pipeline.request import Request
 from serving.pipeline.request_filters import build_filter_context
 from serving.pipeline.response import PathReasons, RecommendationResponse, Trace, TrackItem, build_items
+from serving.pipeline.stages.fuse import RequestCandidates
+from serving.pipeline.stages.hydrate import Hydrator, UserState
+from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import EXPOSURES_FAILED, ExposureWriter, encode_tracks
 from serving.releases.served_release import ServedRelease
 from training.recall.multi_interest.channel import MultiInterest

@@ -19,17 +19,18 @@ from sequences.sequence_batch import FIRST_CODE
 from serving.errors import UnknownTrack
 from serving.events.exposures import Exposure, hash_features
 from serving.observability.metrics import Metrics
-from serving.pipeline import fuse, rank, response, select
+from serving.pipeline import response
 from serving.pipeline.daily_lists import DailyListHistory, DailyLists, ListedTrack
-from serving.pipeline.explore import explore
-from serving.pipeline.fuse import RequestCandidates
-from serving.pipeline.hydrate import Hydrator, UserState
-from serving.pipeline.rank import Ranking
-from serving.pipeline.recall import POPULARITY, Recall, RecallResult
 from serving.pipeline.request import Request
 from serving.pipeline.request_filters import build_filter_context
 from serving.pipeline.response import RecommendationResponse, Trace, TrackItem
-from serving.pipeline.user_state_cache import STATE_UNAVAILABLE
+from serving.pipeline.stages import fuse, rank, select
+from serving.pipeline.stages.explore import explore
+from serving.pipeline.stages.fuse import RequestCandidates
+from serving.pipeline.stages.hydrate import Hydrator, UserState
+from serving.pipeline.stages.rank import Ranking
+from serving.pipeline.stages.recall import POPULARITY, Recall, RecallResult
+from serving.pipeline.stages.user_state_cache import STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
 from training.data.profile_exclusions import NO_ITEMS
 from training.data.user_history import current_session_items

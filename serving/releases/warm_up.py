@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from sequences.views import SEQUENCE_VIEWS, SequenceView
-from serving.pipeline import fuse
-from serving.pipeline.rank import Ranking
-from serving.pipeline.recall import Recall, WarmUpFailed
+from serving.pipeline.stages import fuse
+from serving.pipeline.stages.rank import Ranking
+from serving.pipeline.stages.recall import Recall, WarmUpFailed
 from serving.releases.served_release import ServedRelease
 from training.data.exclusions import Exclusions
 from training.data.user_batch import UserBatch, user_batch_from_online

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from sequences.sequence_batch import SequenceBatch
-from serving.pipeline.recall import RecallResult, UserInterests
+from serving.pipeline.stages.recall import RecallResult, UserInterests
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates
 from training.recall.multi_interest.channel import Interest

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from serving.observability.metrics import Metrics
-from serving.pipeline.rank import Ranking
-from serving.pipeline.recall import FAILED, INTEREST_CHANNEL, LATE, Recall, RecallResult, UserInterests
+from serving.pipeline.stages.rank import Ranking
+from serving.pipeline.stages.recall import FAILED, INTEREST_CHANNEL, LATE, Recall, RecallResult, UserInterests
 from serving.releases.served_release import ServedRelease
 from serving.remote import array_json
 from serving.remote.array_json import Json

@@ -15,8 +15,8 @@ import numpy as np
 
 from config.settings import Settings
 from serving.observability.metrics import Metrics
-from serving.pipeline.rank import Ranking
-from serving.pipeline.recall import FAILED, INTEREST_CHANNEL, LATE, Recall, RecallResult, UserInterests
+from serving.pipeline.stages.rank import Ranking
+from serving.pipeline.stages.recall import FAILED, INTEREST_CHANNEL, LATE, Recall, RecallResult, UserInterests
 from serving.releases.served_release import ReleaseParts, ServedRelease
 from serving.runtime import Runtime
 from serving.workers.release_workers import ReleaseWorkers, WorkerFailed

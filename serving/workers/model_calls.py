@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from serving.observability.metrics import Metrics
-from serving.pipeline.rank import Ranking
-from serving.pipeline.recall import Recall
+from serving.pipeline.stages.rank import Ranking
+from serving.pipeline.stages.recall import Recall
 from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch
 

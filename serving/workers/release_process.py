@@ -21,8 +21,8 @@ from typing import Any
 from config import garbage_collector
 from sequences.views import SEQUENCE_VIEWS
 from serving.observability import structured_log
-from serving.pipeline.rank import Ranking
-from serving.pipeline.recall import Recall
+from serving.pipeline.stages.rank import Ranking
+from serving.pipeline.stages.recall import Recall
 from serving.releases.served_release import ReleaseParts, ServedRelease, load_release
 from serving.releases.warm_up import warm_up
 from serving.workers.model_calls import MetricRecorder, ModelCalls

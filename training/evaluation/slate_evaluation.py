@@ -190,7 +190,7 @@ class Slate:
     def _select_request(
         self, row: int, scores_K: NDArray[np.floating], share: float, per_artist: int, strengths: Sequence[float]
     ) -> dict[float, Ints]:
-        """Items of one slate by diversity strength, as `serving/pipeline/select.py` selects them."""
+        """Items of one slate by diversity strength, as `serving/pipeline/stages/select.py` selects them."""
         count = int((self.items_CK[row] > 0).sum())
         best_first = blend.argsort_descending(scores_K[:count])
         items, is_discovery = self.items_CK[row, best_first], self.is_discovery_CK[row, best_first]

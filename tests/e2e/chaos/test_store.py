@@ -12,9 +12,9 @@ from serving.events import online_store
 from serving.events.event_schema import read_event
 from serving.events.online_store import OnlineStore
 from serving.observability.metrics import Metrics
-from serving.pipeline.hydrate import Hydrator, StoreUnavailable
 from serving.pipeline.request import read_request
-from serving.pipeline.user_state_cache import STATE_FROM_CACHE, STATE_FROM_STORE, STATE_UNAVAILABLE
+from serving.pipeline.stages.hydrate import Hydrator, StoreUnavailable
+from serving.pipeline.stages.user_state_cache import STATE_FROM_CACHE, STATE_FROM_STORE, STATE_UNAVAILABLE
 from tests.support import valkey
 from tests.support.chaos import event_path
 from tests.support.chaos.tcp_proxy import proxy_to

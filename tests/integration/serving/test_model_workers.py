@@ -15,7 +15,7 @@ from benchmarks.serving import release_swap, synthetic_release
 from benchmarks.serving.release_swap import CHANGES, RELEASE_A, RELEASE_B
 from benchmarks.serving.synthetic_channels import SyntheticWorld
 from serving.observability.metrics import Metrics
-from serving.pipeline.recall import Recall
+from serving.pipeline.stages.recall import Recall
 from serving.releases.served_release import load_release
 from serving.workers.release_process import EVERY_VIEW
 from serving.workers.release_workers import ReleaseNotLoaded, ReleaseWorkers, WorkerFailed

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.pipeline.collection_pipeline import CollectionPipeline
-from serving.pipeline.recall import Recall
 from serving.pipeline.request import read_request, read_similar
+from serving.pipeline.stages.recall import Recall
 from tests.support.serving.list_source import ListSource
 from tests.support.serving.pipeline_harness import DAY, NOW, Bench
 from tests.support.serving.small_release import ListChannel, clicked, excluded, history, release, tracks

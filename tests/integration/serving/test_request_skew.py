@@ -37,9 +37,9 @@ from serving.events.user_writers import UserWriters
 from serving.events.write_ahead_log import EventLog
 from serving.observability.metrics import Metrics
 from serving.pipeline.daily_lists import DailyLists
-from serving.pipeline.hydrate import Hydrator
-from serving.pipeline.recall import Recall
 from serving.pipeline.request import read_request
+from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import TrackPipeline
 from tests.support.landing_zone import built
 from tests.support.sequences.event_rows import oracle_values

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from serving.pipeline.fuse import fuse
+from serving.pipeline.stages.fuse import fuse
 from tests.support.serving.small_release import release, tracks
 from tests.support.training import reference_metrics
 from tests.support.training.fitted_workspace import VIEWS, workspace

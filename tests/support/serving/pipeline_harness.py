@@ -4,9 +4,9 @@ from prometheus_client import CollectorRegistry
 
 from serving.observability.metrics import Metrics
 from serving.pipeline.daily_lists import DailyLists
-from serving.pipeline.hydrate import Hydrator
-from serving.pipeline.recall import Recall
 from serving.pipeline.request import read_request
+from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import TrackPipeline
 from tests.support.serving.small_release import MemoryStore
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from benchmarks.profile_requests import Samples, format_report
 
 RAW = """\
-work (serving/pipeline/recall.py:180);recall (training/recall/popularity.py:1);linear (torch/nn/functional.py:9) 6
-_bootstrap (threading.py:1002);rank (serving/pipeline/rank.py:33);dumps (json/__init__.py:183) 3
-_bootstrap (threading.py:1002);rank (serving/pipeline/rank.py:33) 2
+work (serving/pipeline/stages/recall.py:180);recall (training/recall/popularity.py:1);linear (torch/nn/functional.py:9) 6
+_bootstrap (threading.py:1002);rank (serving/pipeline/stages/rank.py:33);dumps (json/__init__.py:183) 3
+_bootstrap (threading.py:1002);rank (serving/pipeline/stages/rank.py:33) 2
 run (asyncio/runners.py:86) 1
 """
 
@@ -21,7 +21,7 @@ def test_samples_count_by_innermost_function_of_segue() -> None:
     shares = Samples.parse(RAW.splitlines()).share_by_function()
     assert shares == [
         ("recall (training/recall/popularity.py:1)", 6 / 12),
-        ("rank (serving/pipeline/rank.py:33)", 5 / 12),
+        ("rank (serving/pipeline/stages/rank.py:33)", 5 / 12),
         ("other", 1 / 12),
     ]
 
@@ -31,7 +31,7 @@ def test_report_has_both_shares_of_each_row() -> None:
     report = format_report(56.04, {"running": running, "lock": lock})
     assert "56.0 ms of processor time per request" in report and "42% of the samples" in report
     assert "| `torch` | 50.0% | 0.0% |" in report
-    assert "| `rank (serving/pipeline/rank.py:33)` | 41.7% | 100.0% |" in report
+    assert "| `rank (serving/pipeline/stages/rank.py:33)` | 41.7% | 100.0% |" in report
 
 
 def test_report_without_samples() -> None:

@@ -20,11 +20,11 @@ from serving.inspection.user_profile import describe_user
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
-from serving.pipeline.hydrate import Hydrator
-from serving.pipeline.rank import Ranking
-from serving.pipeline.recall import Recall, WarmUpFailed
 from serving.pipeline.request import read_path, read_request, read_similar
 from serving.pipeline.smooth_path_pipeline import PathPipeline
+from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages.rank import Ranking
+from serving.pipeline.stages.recall import Recall, WarmUpFailed
 from serving.pipeline.track_pipeline import TrackPipeline
 from serving.releases.served_release import REMOTE_MODEL
 from serving.releases.warm_up import warm_up

@@ -11,9 +11,9 @@ from ingestion.land import land
 from serving.events.daily_jsonl import DailyJsonlFile
 from serving.events.exposures import Exposure, ExposureLog, hash_features
 from serving.pipeline.daily_lists import ListedTrack
-from serving.pipeline.fuse import RequestCandidates
 from serving.pipeline.request import read_request
 from serving.pipeline.response import TrackItem
+from serving.pipeline.stages.fuse import RequestCandidates
 from tests.support.log_sources import landed
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import ListChannel, history, release, tracks

@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 from sequences.skew import feature_log
 from serving.events.feature_log import MAX_QUEUED_REQUESTS, FeatureLog
 from serving.observability.metrics import Metrics
-from serving.pipeline.hydrate import Hydrator
 from serving.pipeline.request import read_request
+from serving.pipeline.stages.hydrate import Hydrator
 from tests.support.serving.small_release import ListChannel, MemoryStore, history, release, tracks
 
 DAY = date(2026, 5, 4)

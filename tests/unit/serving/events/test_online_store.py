@@ -9,7 +9,7 @@ from sequences.online.materialization_state import MaterializationState
 from sequences.views import SEQUENCE_VIEWS
 from serving.events import online_store
 from serving.events.online_store import DamagedRows, OnlineStore
-from serving.pipeline.hydrate import StoreUnavailable
+from serving.pipeline.stages.hydrate import StoreUnavailable
 from tests.support.sequences.feast_stores import sqlite_store
 from tests.support.serving.small_release import degradation
 

@@ -13,8 +13,8 @@ from privacy.recommender_files import SuppressionNotAcknowledged, erase_users, w
 from serving.events import suppression
 from serving.events.suppression import SuppressionListFollower, read_acknowledgement
 from serving.events.write_ahead_log import EventLog
-from serving.pipeline.hydrate import Hydrator
 from serving.pipeline.request import read_request
+from serving.pipeline.stages.hydrate import Hydrator
 from storage import suppression_list
 from storage.suppression_list import SuppressionList, SuppressionListError
 from tests.support.serving.pipeline_harness import NOW, Bench

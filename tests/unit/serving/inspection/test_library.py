@@ -2,7 +2,7 @@
 
 from serving.inspection.explain import explain
 from serving.inspection.library import describe_library
-from serving.pipeline.recall import RecallResult
+from serving.pipeline.stages.recall import RecallResult
 from tests.support.serving.small_release import ListChannel, release, tracks
 from training.recall.reason import Reason
 

@@ -5,9 +5,9 @@ from prometheus_client import CollectorRegistry
 from serving.events.private_sessions import PrivateSession
 from serving.inspection.taste_profile import describe_taste
 from serving.observability.metrics import Metrics
-from serving.pipeline.hydrate import Hydrator
-from serving.pipeline.recall import UserInterests
 from serving.pipeline.request import read_request
+from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages.recall import UserInterests
 from tests.support.serving.small_release import MemoryStore, history, release, tracks
 from training.recall.multi_interest.channel import Interest
 

@@ -5,9 +5,9 @@ from prometheus_client import CollectorRegistry
 
 from serving.inspection.user_profile import describe_user
 from serving.observability.metrics import Metrics
-from serving.pipeline.hydrate import Hydrator
-from serving.pipeline.recall import Recall
 from serving.pipeline.request import read_request
+from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages.recall import Recall
 from tests.support.serving.small_release import MemoryStore, history, release, tracks
 
 MINUTE = 60_000_000

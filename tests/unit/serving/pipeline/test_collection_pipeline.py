@@ -16,9 +16,9 @@ from serving.errors import NoCollections, RequestRejected
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
-from serving.pipeline.rank import Ranking
-from serving.pipeline.recall import Recall
 from serving.pipeline.request import read_request
+from serving.pipeline.stages.rank import Ranking
+from serving.pipeline.stages.recall import Recall
 from serving.releases.warm_up import warm_up
 from tests.support.serving.asgi_client import client_of
 from tests.support.serving.collection_release import opened_release

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.pipeline.select import select
+from serving.pipeline.stages.select import select
 from tests.support.serving.small_release import tracks
 from training.data.catalog import Catalog
 from training.data.vocabulary import Vocabulary

@@ -5,9 +5,9 @@ import pytest
 
 from serving.errors import NoItemVectors, NotReady, RequestRejected, UnknownTrack
 from serving.messages.catalog import render_reason
-from serving.pipeline.recall import Recall
 from serving.pipeline.request import read_path
 from serving.pipeline.smooth_path_pipeline import PathPipeline
+from serving.pipeline.stages.recall import Recall
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import ListChannel, excluded, release, tracks
 from training.recall.channel import Candidates

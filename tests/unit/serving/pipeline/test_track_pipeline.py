@@ -8,9 +8,9 @@ from prometheus_client import CollectorRegistry
 
 from serving.errors import RequestRejected
 from serving.observability.metrics import Metrics
-from serving.pipeline.rank import Ranking
-from serving.pipeline.recall import Recall, WarmUpFailed
 from serving.pipeline.request import read_request, read_similar
+from serving.pipeline.stages.rank import Ranking
+from serving.pipeline.stages.recall import Recall, WarmUpFailed
 from serving.releases.warm_up import warm_up
 from serving.response_schemas import render_recommendation
 from tests.support.serving.pipeline_harness import NOW, Bench

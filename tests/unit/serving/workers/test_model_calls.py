@@ -6,8 +6,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from serving.observability.metrics import Metrics
-from serving.pipeline.recall import Recall
 from serving.pipeline.request import read_request
+from serving.pipeline.stages.recall import Recall
 from serving.workers.model_calls import KEPT_USERS, MetricRecorder, ModelCall, ModelCalls
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, history, release, tracks

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from serving.pipeline.select import select
+from serving.pipeline.stages.select import select
 from tests.support.training.evaluation_marts import FIRST, Play, write
 from tests.support.training.recall_cases import Case, ragged, recall_cases
 from training.data.catalog import Catalog, TrackFacets

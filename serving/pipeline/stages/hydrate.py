@@ -17,7 +17,7 @@ import numpy as np
 from serving.events.feature_log import FeatureLog
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request
-from serving.pipeline.user_state_cache import (
+from serving.pipeline.stages.user_state_cache import (
     STATE_FROM_CACHE,
     STATE_FROM_STORE,
     STATE_UNAVAILABLE,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from serving.pipeline.hydrate import Hydrator
 from serving.pipeline.request import read_request
-from serving.pipeline.user_state_cache import UserStateCache
+from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages.user_state_cache import UserStateCache
 from tests.support.serving.pipeline_harness import DAY, NOW, Bench
 from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
 from training.data.user_batch import UserBatch

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from sequences.sequence_batch import FIRST_CODE
-from serving.pipeline.fuse import RequestCandidates
-from serving.pipeline.rank import find_discoveries
 from serving.pipeline.request import Request
+from serving.pipeline.stages.fuse import RequestCandidates
+from serving.pipeline.stages.rank import find_discoveries
 from serving.releases.served_release import ServedRelease
 from training.data.catalog import Catalog
 from training.data.user_batch import UserBatch

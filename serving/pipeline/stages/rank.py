@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from serving.observability.metrics import Metrics
-from serving.pipeline.fuse import RequestCandidates
+from serving.pipeline.stages.fuse import RequestCandidates
 from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch
 from training.recall.channel import REPEAT_CHANNELS

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from serving.pipeline.explore import explore
-from serving.pipeline.fuse import RequestCandidates
+from serving.pipeline.stages.explore import explore
+from serving.pipeline.stages.fuse import RequestCandidates
 from tests.support.serving.pipeline_harness import Bench
 from tests.support.serving.small_release import ListChannel, history, release, tracks
 from training.data.catalog import NEW_TRACK_PLAY_THRESHOLD, Catalog

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from serving.observability.metrics import Metrics
-from serving.pipeline.bulkhead import BulkheadExecutor
+from serving.pipeline.stages.bulkhead import BulkheadExecutor
 from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates, CandidateSource

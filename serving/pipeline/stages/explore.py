@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from sequences.sequence_batch import FIRST_CODE
-from serving.pipeline.fuse import RequestCandidates
+from serving.pipeline.stages.fuse import RequestCandidates
 from training.data.catalog import Catalog
 
 
