@@ -80,15 +80,15 @@
     {{ return(run_query("select count(*) from " ~ state_table("int_changed_tracks")).rows[0][0] > 0) }}
 {%- endmacro %}
 
-{# Join with the changed users that restricts `rows` to those from the first changed day on; nothing in a build from all
-   events. Faster than the condition if a row depends on the user alone. #}
-{% macro join_changed_users(user, time) -%}
+{# Join with the changed users that restricts rows to those from the first changed day on; nothing in a build from all
+   events. Faster than the condition if a row depends on the user alone. `minutes` are added to the column `time`. #}
+{% macro join_changed_users(user, time, minutes=0) -%}
     {%- if execute and is_incremental() -%}
         inner join {{ state_table("int_changed_users") }} as changed
             on
                 {{ user }} = changed.user_id
-                and {{ time }} >= changed.from_date
-                and {{ time }} >= {{ first_changed_day() }}
+                and {{ time }} >= changed.from_date - interval {{ minutes }} minute
+                and {{ time }} >= {{ first_changed_day() }} - interval {{ minutes }} minute
     {%- endif -%}
 {%- endmacro %}
 
@@ -178,30 +178,38 @@
 {% macro is_profile_computed_again(rows, time) -%}
     {%- if execute and is_incremental() -%}
         (
-            exists (
-                select 1 from {{ ref("int_changed_users") }} as changed
-                where changed.user_id = {{ rows }}.user_id and {{ time }} >= changed.from_date
+            (
+                {{ time }} >= {{ first_changed_day() }}
+                and exists (
+                    select 1 from {{ ref("int_changed_users") }} as changed
+                    where changed.user_id = {{ rows }}.user_id and {{ time }} >= changed.from_date
+                )
             )
+            {%- if has_changed_tracks() %}
             or exists (
                 select 1 from {{ ref("plays") }} as played
                 inner join {{ ref("int_changed_tracks") }} as changed_tracks on played.track_id = changed_tracks.track_id
                 where played.user_id = {{ rows }}.user_id
             )
+            {%- endif %}
         )
     {%- else -%}
         true
     {%- endif -%}
 {%- endmacro %}
 
-{# Condition on the days of all tracks from the first changed day on; all days of changed tracks. #}
-{% macro is_statistic_computed_again(track, time) -%}
+{# Condition on the days of all tracks from the first changed day on, or from `days` days before it; all days of changed
+   tracks. #}
+{% macro is_statistic_computed_again(track, time, days=0) -%}
     {%- if execute and is_incremental() -%}
         (
-            {{ time }} >= {{ first_changed_day() }}
+            {{ time }} >= {{ first_changed_day() }} - interval {{ days }} day
+            {%- if has_changed_tracks() %}
             or exists (
                 select 1 from {{ ref("int_changed_tracks") }} as changed_tracks
                 where changed_tracks.track_id = {{ track }}
             )
+            {%- endif %}
         )
     {%- else -%}
         true

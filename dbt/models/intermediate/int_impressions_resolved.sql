@@ -26,9 +26,7 @@ impressions as (
         events.occurred_at as shown_at,
         events.occurred_at + interval {{ var("impression_outcome_minutes") }} minute as outcome_at
     from {{ ref("int_events_deduplicated") }} as events
-    {{ join_changed_users(
-        "events.user_id", "events.occurred_at + interval " ~ var("impression_outcome_minutes") ~ " minute"
-    ) }}
+    {{ join_changed_users("events.user_id", "events.occurred_at", minutes=var("impression_outcome_minutes")) }}
     where
         events.action = 'impression'
         and events.occurred_at + interval {{ var("impression_outcome_minutes") }} minute < {{ as_of() }}
@@ -40,9 +38,7 @@ responses as (
 
     select events.*
     from {{ ref("int_events_deduplicated") }} as events
-    {{ join_changed_users(
-        "events.user_id", "events.ended_at + interval " ~ var("impression_outcome_minutes") ~ " minute"
-    ) }}
+    {{ join_changed_users("events.user_id", "events.ended_at", minutes=var("impression_outcome_minutes")) }}
     where events.action in (
         select behaviours.action from behaviours
         where behaviours.polarity in ('positive', 'neutral') or behaviours.action = 'unlike'

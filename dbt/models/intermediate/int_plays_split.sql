@@ -3,25 +3,20 @@
 
 with
 
-plays as (
-
-    select * from {{ ref("int_plays_sessionized") }}
-
-),
-
 time_split as (
 
     select * from {{ ref("int_time_split_chosen") }}
 
 ),
 
--- No play is counted if all users are split at the same time.
+-- No play is counted if all users are split at the same time. This and `shares` read the table themselves, because a
+-- CTE that is used more than once is materialized.
 counts as (
 
     select
         plays.user_id,
         count(*) as plays
-    from plays
+    from {{ ref("int_plays_sessionized") }} as plays
     cross join time_split
     where time_split.split = 'user_time'
     group by plays.user_id
@@ -33,7 +28,7 @@ shares as (
     select
         plays.*,
         plays.play_number / counts.plays as share
-    from plays
+    from {{ ref("int_plays_sessionized") }} as plays
     left join counts on plays.user_id = counts.user_id
 
 ),

@@ -19,7 +19,7 @@ with
 events as (
 
     select * from {{ ref("events") }}
-    where {{ is_statistic_computed_again("events.track_id", "events.known_at + interval 28 day") }}
+    where {{ is_statistic_computed_again("events.track_id", "events.known_at", days=28) }}
 
 ),
 
