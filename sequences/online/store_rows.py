@@ -14,6 +14,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import feast
+from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.infra.online_stores.sqlite import _quote_id, _table_id
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import FloatList, Int64List, StringList, Value
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -57,7 +59,7 @@ class OnlineRowReader:
         """view ▸ row for each user, in the order of `user_ids`."""
         keys = [user_key(user_id) for user_id in user_ids]
         with self._lock:
-            return self._read_hashes(keys) if self._fields else self._read_views(keys)
+            return self._read_hashes(keys) if self._fields else self._read_tables(keys)
 
     def _read_hashes(self, keys: list[EntityKey]) -> list[dict[str, OnlineRow]]:
         fields = [field for view_fields in self._fields for field in view_fields]
@@ -75,13 +77,29 @@ class OnlineRowReader:
             rows.append(row)
         return rows
 
-    def _read_views(self, keys: list[EntityKey]) -> list[dict[str, OnlineRow]]:
+    def _read_tables(self, keys: list[EntityKey]) -> list[dict[str, OnlineRow]]:
+        """Rows of a SQLite store, which has a table for each view. `online_read` would parse every value."""
+        connection, config = self._store._get_conn(self._config), self._config
+        version = config.entity_key_serialization_version
+        encoded_keys = [serialize_entity_key(key, entity_key_serialization_version=version) for key in keys]
         rows: list[dict[str, OnlineRow]] = [{} for _ in keys]
         for view, names in self._features.items():
-            stored = self._store.online_read(self._config, view, keys, list(names))
-            for row, (written_at, values) in zip(rows, stored, strict=True):
-                encoded = {name: value.SerializeToString() for name, value in (values or {}).items()}
-                row[view.name] = OnlineRow(written_at, {name: encoded.get(name) for name in names})
+            table = _table_id(config.project, view, config.registry.enable_online_feature_view_versioning)
+            # An expression has no declared type, so that Feast's converter is not called for every value.
+            found = connection.execute(
+                f"select entity_key, feature_name, value, event_ts + 0 from {_quote_id(table)}"  # noqa: S608
+                f" where entity_key in ({','.join('?' * len(encoded_keys))})",
+                encoded_keys,
+            )
+            values: dict[bytes, dict[str, bytes]] = {}
+            written_at: dict[bytes, int] = {}
+            for key, name, value, time in found:
+                values.setdefault(key, {})[name] = value
+                written_at[key] = time
+            for row, key in zip(rows, encoded_keys, strict=True):
+                stored = values.get(key, {})
+                time = datetime.fromtimestamp(written_at[key], UTC) if stored else None
+                row[view.name] = OnlineRow(time, {name: stored.get(name) for name in names})
         return rows
 
 

@@ -178,8 +178,8 @@ def test_sqlite_reads_are_serialized(tmp_path: Path, monkeypatch: pytest.MonkeyP
     # A read that overlaps another one on the same connection would share its snapshot and
     # miss an event that was acknowledged in between.
     with opened("sqlite", tmp_path, VIEWS) as store:
-        reader, online = OnlineReader(store, VIEWS), store._get_provider().online_store
-        read, inside, concurrency = online.online_read, [], []
+        reader, read = OnlineReader(store, VIEWS), OnlineRowReader._read_tables
+        inside, concurrency = [], []
 
         def delayed_read(*arguments: Any, **options: Any) -> Any:
             inside.append(1)
@@ -189,7 +189,7 @@ def test_sqlite_reads_are_serialized(tmp_path: Path, monkeypatch: pytest.MonkeyP
             inside.pop()
             return found
 
-        monkeypatch.setattr(online, "online_read", delayed_read)
+        monkeypatch.setattr(OnlineRowReader, "_read_tables", delayed_read)
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(reader.read, [user] * 16))
     assert max(concurrency) == 1
