@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from serving.releases.served_release import ServedRelease
 from serving.releases.track_media import audio_url, cover_url
+
+if TYPE_CHECKING:
+    from serving.releases.served_release import ServedRelease
 
 
 @dataclass(frozen=True, kw_only=True)

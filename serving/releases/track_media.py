@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from serving.errors import UnknownTrack
-from serving.releases.served_release import ServedRelease
 from storage.media_paths import MediaPathError, MediaPaths, MediaRootError
+
+if TYPE_CHECKING:
+    from serving.releases.served_release import ServedRelease
 
 PREVIEW, COVER = "preview", "cover"
 

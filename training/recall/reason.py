@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
-from training.data.vocabulary import Vocabulary
+if TYPE_CHECKING:
+    from training.data.vocabulary import Vocabulary
 
 ReasonParameter = Union[str, int, tuple[str, ...], "Reason", tuple["Reason", ...]]
 """A name as text, a number, facet values (genres, styles, ...; translated and joined), a phrase, or a list of phrases.
