@@ -35,4 +35,4 @@ settings.register_profile("segue", deadline=None)  # no time is asserted in a te
 settings.load_profile("segue")
 
 pytest.register_assert_rewrite("tests.support")
-pytest_plugins = ["tests.support.training.tiny_world"]
+pytest_plugins = ["tests.support.training.world_fixtures"]

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
-import pytest
 
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures, UserBatch
 from training.recall.registry import CHANNELS
-from training.recipes import recipe
 
 START = datetime(2024, 1, 1, 8)
 TRACKS = 40
@@ -128,34 +125,6 @@ def random_plays(seed: int = 0, users: int = 4, count: int = 150) -> list[tuple[
             track = 3 * int(generator.integers(TRACKS // 3)) + (user % 3 if generator.random() < 0.8 else 0)
             plays.append((f"u{user}", f"t{track}", now, played))
     return plays
-
-
-@pytest.fixture(scope="session")
-def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Marts of the tiny world."""
-    return write_marts(tmp_path_factory.mktemp("marts"), random_plays())
-
-
-@pytest.fixture(scope="session")
-def data(marts: Path) -> TrainingData:
-    """Held-out training data of the tiny world."""
-    return TrainingData(marts, "held_out", recipe("debug"), services=SERVICES)
-
-
-@pytest.fixture(scope="session")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A simulated world with its ground-truth interests (`PlantedWorld`)."""
-    from ingestion.simulate import WorldSize
-    from tests.support.training.planted_world import planted_world
-
-    return planted_world(tmp_path_factory.mktemp("planted"), WorldSize(users=400, tracks=600, days=40, seed=4))
-
-
-@pytest.fixture(scope="session")
-def described_data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    """The tiny world with lyrics and audio vectors, and with unplayed tracks in the catalog."""
-    folder = described(tmp_path_factory.mktemp("described"), random_plays())
-    return TrainingData(folder, "held_out", recipe("debug"), services=SERVICES)
 
 
 def users_at(data: TrainingData, service: str, user_ids: list[str], times: list[int]) -> UserBatch:
