@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as lightning
-
 from benchmarks.result import Result
 from config import settings
 from training.engine import trainer
+from training.engine.lightning_import import lightning
 
 TRIES = 2
 THREADS = 2

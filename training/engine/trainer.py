@@ -17,14 +17,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as lightning
 import torch
-from lightning.pytorch.callbacks import Callback, TQDMProgressBar
-from lightning.pytorch.strategies import DDPStrategy
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
 from training.engine import distributed
+from training.engine.lightning_import import lightning
 from training.engine.prefetch import DataWaitTimer, Prefetcher, StepBatchDataset
 from training.engine.threads import configure_threads
 from training.engine.workspace import write_json
@@ -97,7 +95,7 @@ def fit(
         enable_checkpointing=False,
         enable_model_summary=False,
         default_root_dir=str(folder),
-        callbacks=[callback, TQDMProgressBar(refresh_rate=5 if is_terminal else 200)],
+        callbacks=[callback, lightning.callbacks.TQDMProgressBar(refresh_rate=5 if is_terminal else 200)],
     )
     last = folder / LAST_CHECKPOINT_FILE
     is_resuming = distributed.broadcast_from_rank0(last.exists)
@@ -120,7 +118,7 @@ def _device_settings() -> dict[str, Any]:
     if not distributed.is_distributed():
         return {"accelerator": "auto", "devices": 1}
     local_ranks = int(os.environ["LOCAL_WORLD_SIZE"])
-    strategy = DDPStrategy(
+    strategy = lightning.strategies.DDPStrategy(
         # Separate process group, so that collectives of losses cannot interleave with those of gradients.
         process_group=torch.distributed.new_group(timeout=distributed.COLLECTIVE_TIMEOUT),
         # A task without targets in a batch leaves its part of the network without a gradient.
@@ -136,7 +134,7 @@ def _device_settings() -> dict[str, Any]:
     }
 
 
-class CheckpointAndEarlyStop(Callback):
+class CheckpointAndEarlyStop(lightning.Callback):
     """Seeds each step, validates, saves the best weights and the last state, and stops early without improvement."""
 
     def __init__(

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as lightning
 import numpy as np
 import torch
 from safetensors.torch import load_file
@@ -24,6 +23,7 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.data.warm_start import warm_steps
 from training.engine import distributed, trainer
+from training.engine.lightning_import import lightning
 from training.engine.threads import configure_threads
 from training.nn.warm_weights import copy_weights
 from training.ranking import feature_cache

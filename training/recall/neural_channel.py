@@ -34,7 +34,7 @@ from training.recall.channel import Candidates, RecallChannel
 from training.recall.neural_config import NeuralChannelConfig
 
 if TYPE_CHECKING:
-    import lightning.pytorch as lightning
+    from training.engine.lightning_import import lightning
 
 ITEMS_PER_CHUNK = 65_536
 TUNING_REQUESTS_PER_USER, MAX_TUNING_REQUESTS = 20, 300

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import lightning.pytorch as lightning
 import torch
 from torch import Tensor
 
 from training.engine import distributed
+from training.engine.lightning_import import lightning
 from training.nn.optimizer import build_optimizer
 from training.recall.long_short.config import LongShortConfig
 from training.recall.long_short.data import SessionBatch, SessionSampler

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import lightning.pytorch as lightning
 import numpy as np
 import torch
 from torch import Tensor
 
 from sequences import behaviours
 from training.engine import distributed
+from training.engine.lightning_import import lightning
 from training.nn.optimizer import build_optimizer
 from training.nn.sampled_softmax import SampledSoftmaxLoss
 from training.recall.multi_interest.config import MultiInterestConfig

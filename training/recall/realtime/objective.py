@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import lightning.pytorch as lightning
 from torch import Tensor
 
+from training.engine.lightning_import import lightning
 from training.nn.optimizer import build_optimizer
 from training.recall.neural_config import OptimizerConfig
 from training.recall.realtime.model import RealtimeNetwork

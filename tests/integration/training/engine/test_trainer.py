@@ -5,13 +5,13 @@ import sys
 import time
 from pathlib import Path
 
-import lightning.pytorch as lightning
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from config import settings
 from training.engine import trainer
+from training.engine.lightning_import import lightning
 
 STEPS = 60
 
