@@ -10,6 +10,7 @@ import prometheus_client  # noqa: F401
 import pytest
 from hypothesis import settings
 
+from config import garbage_collector
 from sequences.feast_store import import_feast
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -29,6 +30,16 @@ def pytest_collection_finish() -> None:
     """Collect the garbage of the tests only."""
     gc.freeze()
     gc.enable()
+
+
+# Loading a release ends with it: seconds for all the modules of all tests, for each service that a test starts in its process.
+_freeze_gc, garbage_collector.freeze_gc = garbage_collector.freeze_gc, lambda: None
+
+
+@pytest.fixture
+def real_freeze_gc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage is collected and objects are frozen as in a service."""
+    monkeypatch.setattr(garbage_collector, "freeze_gc", _freeze_gc)
 
 
 settings.register_profile("segue", deadline=None)  # no time is asserted in a test

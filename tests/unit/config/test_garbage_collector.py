@@ -7,6 +7,8 @@ import pytest
 
 from config import garbage_collector
 
+pytestmark = pytest.mark.usefixtures("real_freeze_gc")
+
 
 class Node:
     """Object tracked by the garbage collector."""

@@ -8,7 +8,6 @@ import weakref
 import pytest
 from prometheus_client import CollectorRegistry
 
-from config import garbage_collector
 from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
 from serving.releases.manager import ReleaseManager
@@ -59,9 +58,7 @@ class Held:
 
 
 @pytest.fixture
-def held(tmp_path, monkeypatch):
-    """Without freezing, which takes half a second of each swap because it looks at the imports of all tests."""
-    monkeypatch.setattr(garbage_collector, "freeze_gc", lambda: None)
+def held(tmp_path):
     return Held(tmp_path)
 
 
@@ -169,7 +166,7 @@ def test_invalid_shares_file_keeps_the_split(held):
         assert held.number("segue_releases_refused") == 1
 
 
-def test_dropped_release_with_cycles_is_freed(tmp_path):
+def test_dropped_release_with_cycles_is_freed(tmp_path, real_freeze_gc):
     held = Held(tmp_path)
     held.point("one")
     held.share(two=0.3)
