@@ -78,7 +78,7 @@ def fit(
     plays: Plays, train: RankingCases, held_out: RankingCases, config: GbdtConfig
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """Probability that each held-out play is listened to [R], and the measures of the fit."""
-    import lightgbm
+    from training.engine.lightgbm_import import lightgbm
 
     start = time.perf_counter()
     rows, names = features(plays)

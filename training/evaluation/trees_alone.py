@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
 from training.data.user_batch import OfflineFeatures
+from training.engine.lightgbm_import import lightgbm
 from training.engine.threads import configure_threads
 from training.ranking import feature_cache
 from training.ranking.boosted_trees import BoostedTrees, lightgbm_parameters

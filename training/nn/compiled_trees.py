@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
+from training.engine.lightgbm_import import lightgbm
 from training.engine.numba_compile import compiled
 
 Floats = NDArray[np.float32]

@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
+from training.engine.lightgbm_import import lightgbm
 from training.nn.compiled_trees import TreeScorer
 from training.ranking.ranker import TreeConfig
 

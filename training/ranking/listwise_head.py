@@ -18,11 +18,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
 from training.engine.config_io import config_from_dict
+from training.engine.lightgbm_import import lightgbm
 from training.nn.compiled_trees import TreeScorer
 from training.ranking.features.history_match import MATCH_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs

@@ -1,4 +1,4 @@
-"""Commands that train no network do not import Lightning, and those that do import no plots: seconds in each process."""
+"""Commands do not import what they do not need and what takes a second: Lightning without a network, plots, scikit-learn."""
 
 import subprocess
 import sys
@@ -19,14 +19,19 @@ def modules_after(program):
     return set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("module", ["training.evaluate", "training.slate.listwise_training"])
-def test_lightning_is_not_imported(module):
+@pytest.mark.parametrize(
+    ("module", "not_needed"),
+    [("training.evaluate", {"lightning", "sklearn"}), ("training.slate.listwise_training", {"lightning"})],
+)
+def test_models_are_evaluated_and_ordered_without_lightning(module, not_needed):
     modules = modules_after(f"import {module}")
-    assert "torch" in modules and "lightning" not in modules
+    assert "torch" in modules and not modules & not_needed
 
 
-def test_a_fit_imports_no_plots_and_can_import_them_later():
-    program = "import training.ranking.fit; fit = set(sys.modules); import matplotlib.pyplot, scipy.signal"
-    checks = "assert 'lightning' in fit and not fit & {'matplotlib', 'scipy.signal'}"
+def test_a_fit_imports_no_plots_and_no_scikit_learn_but_can_import_them_later():
+    program = (
+        "import training.ranking.fit; fit = set(sys.modules); import matplotlib.pyplot, scipy.signal, sklearn.metrics"
+    )
+    checks = "assert {'lightning', 'lightgbm'} <= fit and not fit & {'matplotlib', 'scipy.signal', 'sklearn'}"
     modules = modules_after(f"{program}; {checks}")
-    assert {"matplotlib.pyplot", "scipy.signal"} <= modules
+    assert {"matplotlib.pyplot", "scipy.signal", "sklearn.metrics"} <= modules

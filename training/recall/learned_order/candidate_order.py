@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    import lightgbm
-
+    from training.engine.lightgbm_import import lightgbm
     from training.nn.compiled_trees import TreeScorer
 
 FILE = "order.txt"
@@ -86,7 +85,7 @@ class CandidateOrder:
         """Fit the trees; None if no candidate is a target, or all of them."""
         if not examples.has_both_classes:
             return None
-        import lightgbm  # here, because it takes a second that fits of other channels do not need
+        from training.engine.lightgbm_import import lightgbm  # here, because fits of other channels do not need it
 
         parameters = {
             **LIGHTGBM_PARAMETERS,
@@ -139,7 +138,7 @@ class CandidateOrder:
         """The order that `save` wrote; None if there is none."""
         if not (folder / FILE).exists():
             return None
-        import lightgbm
+        from training.engine.lightgbm_import import lightgbm
 
         return cls(lightgbm.Booster(model_file=folder / FILE))
 
