@@ -68,8 +68,13 @@ def _joined_similarity(query: Sequence[str], words: Sequence[str]) -> float:
 
 
 def _weighted(words: Sequence[str], similarities: Sequence[float]) -> float:
-    weights = [MINOR_WEIGHT if _is_minor(word) else 1.0 for word in words]
+    weights = _weights(tuple(words))
     return sum(weight * one for weight, one in zip(weights, similarities, strict=True)) / sum(weights)
+
+
+@lru_cache(maxsize=10_000)
+def _weights(words: tuple[str, ...]) -> tuple[float, ...]:
+    return tuple(MINOR_WEIGHT if _is_minor(word) else 1.0 for word in words)
 
 
 def _is_minor(word: str) -> bool:
@@ -79,7 +84,12 @@ def _is_minor(word: str) -> bool:
 def _token_similarity(token: str, word: str, exact: Container[str]) -> float:
     if token == word:
         return 1.0
-    if min(len(token), len(word)) < MIN_CORRECTED_LENGTH or token in exact or is_chinese(token) or is_chinese(word):
+    return 0.0 if token in exact else _misspelled_similarity(token, word)
+
+
+@lru_cache(maxsize=50_000)  # names have many words in common
+def _misspelled_similarity(token: str, word: str) -> float:
+    if min(len(token), len(word)) < MIN_CORRECTED_LENGTH or is_chinese(token) or is_chinese(word):
         return 0.0
     similarity = OSA.normalized_similarity(token, word, score_cutoff=MIN_TOKEN_SIMILARITY)
     return 1 - ERROR_COST * (1 - similarity) if similarity else 0.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from training.search.full_text_index import Document, Hit, TrackIndex
 from training.search.name_similarity import NameMatch, match_name
@@ -43,24 +44,29 @@ def find_named_tracks(
     """
     kept = set(content)
     extended = [token for token in tokens if token in kept or index.is_name_word(token)] or list(tokens)
+
+    @cache  # many tracks have the same artist or album
+    def compare(name: str) -> tuple[NameMatch, float]:
+        match = match_name(extended, name, exact)
+        if len(content) >= len(extended):
+            return match, match.similarity
+        return match, max(match.similarity, CONTENT_WEIGHT * match_name(content, name, exact).similarity)
+
     named = []
     for hit in index.find_names(list(dict.fromkeys(extended)), limit):
-        if track := _name(hit, index.document(hit), extended, content, exact):
+        if track := _name(hit, index.document(hit), extended, compare):
             named.append(track)
     return [track for track in named if track.is_whole_query] or named
 
 
 def _name(
-    hit: Hit, document: Document, extended: Sequence[str], content: Sequence[str], exact: Container[str]
+    hit: Hit, document: Document, extended: Sequence[str], compare: Callable[[str], tuple[NameMatch, float]]
 ) -> NamedTrack | None:
     names = [("title", document.title), *(("artist", artist) for artist in document.artists), ("album", document.album)]
     names += [("title", f"{document.title} {artist}") for artist in document.artists[:1] if document.title]
     best: NamedTrack | None = None
     for field, name in names:
-        match = match_name(extended, name, exact)
-        similarity = match.similarity
-        if len(content) < len(extended):
-            similarity = max(similarity, CONTENT_WEIGHT * match_name(content, name, exact).similarity)
+        match, similarity = compare(name)
         is_whole = similarity >= MIN_SIMILARITY
         similarity *= ALBUM_WEIGHT if field == "album" else 1.0
         if not is_whole and not (field == "artist" and _is_within(match)):
