@@ -131,7 +131,7 @@ def run(settings: Settings, parameters: RunParameters) -> None:
     folder = settings.logs / "pipeline"
     folder.mkdir(parents=True, exist_ok=True)
     variables = environment(settings)
-    check_channels(parameters, variables)
+    tables = check_channels(parameters, variables)
     numbers = iter(range(1, 100))
 
     def run_all(steps: list[Step]) -> None:
@@ -147,7 +147,7 @@ def run(settings: Settings, parameters: RunParameters) -> None:
     as_of = read_last_output_line(["ingestion.as_of", *requested], variables)
     print(f"  as_of {as_of}, recipe {parameters.recipe}")
     run_all(feature_steps(as_of, parameters.recipe))
-    tables = read_model_tables(parameters, variables)
+    tables = tables or read_model_tables(parameters, variables)
     channels = [name for name in tables["channels"] if not parameters.channels or name in parameters.channels]
     run_all(model_steps(parameters, as_of, {**tables, "channels": channels}))
 
@@ -160,17 +160,24 @@ def read_model_tables(parameters: RunParameters, variables: dict[str, str]) -> d
     return tables
 
 
-def check_channels(parameters: RunParameters, variables: dict[str, str]) -> None:
+def check_channels(parameters: RunParameters, variables: dict[str, str]) -> dict[str, list[str]] | None:
     """Check that every requested channel exists; skipped if none is requested, because listing them takes seconds.
+
+    Returns:
+        The model tables, if they were read.
 
     Raises:
         StepError: A requested channel does not exist.
     """
-    available = read_model_tables(parameters, variables)["channels"] if parameters.channels else []
+    if not parameters.channels:
+        return None
+    tables = read_model_tables(parameters, variables)
+    available = tables["channels"]
     if unknown := [name for name in parameters.channels if name not in available]:
         raise StepError(
             f"unknown channel {', '.join(unknown)}; set CHANNELS to some of {', '.join(available)}, or omit it"
         )
+    return tables
 
 
 def read_last_output_line(module: list[str], variables: dict[str, str]) -> str:
