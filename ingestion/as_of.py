@@ -13,6 +13,7 @@ from pathlib import Path
 
 from config import settings
 from storage import object_store
+from storage.errors import StorageError
 
 
 class FutureDayError(ValueError):
@@ -70,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         here = settings.load_settings()
         tables = here.tables if here.tables_url else options.home or here.home
         print(resolve_as_of(tables, options.requested).isoformat())
-    except (LookupError, FutureDayError, object_store.StorageError, settings.SettingError) as error:
+    except (LookupError, FutureDayError, StorageError, settings.SettingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

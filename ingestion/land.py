@@ -23,7 +23,7 @@ from ingestion.row_validation import LATEST
 from ingestion.source_files import Member, SourceError
 from media import track_description
 from storage import object_store, suppression_list
-from storage.object_store import StorageError
+from storage.errors import StorageError
 from storage.suppression_list import SuppressionList, SuppressionListError
 
 CLOCK_SKEW = timedelta(days=1)  # later events are quarantined, as their time is wrong

@@ -17,6 +17,7 @@ from pathlib import Path
 from config.settings import ROOT, SettingError, Settings, load_settings
 from local.home import HomeFormatError, check_home_format
 from storage import object_store
+from storage.errors import StorageError
 
 SEED = 7
 
@@ -100,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
             _run_module("ingestion.land", str(settings.event_log))
         else:
             land(settings, options.logs or None, options.recipe)
-    except (SettingError, HomeFormatError, object_store.StorageError) as error:
+    except (SettingError, HomeFormatError, StorageError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -19,7 +19,7 @@ from privacy import ErasureError, landing_zone, marts, parquet
 from privacy.locks import file_lock, print_progress, running_tasks
 from privacy.suppressed_users import find_suppressed_users
 from storage import object_store, suppression_list
-from storage.object_store import StorageError
+from storage.errors import StorageError
 from storage.suppression_list import SuppressionListError
 from training.release import integrity
 from training.release.pointer import STORE_FOLDER

@@ -146,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Imported after the environment is set: Great Expectations reads its telemetry setting at import.
     from quality.suite_runner import STAGES, SuiteError, Validator
     from quality.tables import TableError
-    from storage.object_store import StorageError
+    from storage.errors import StorageError
 
     results: list[SuiteResult] = []
     pages = []

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from storage.object_store import StorageError
+from storage.errors import StorageError
 
 CHANGES_FOLDER = "changes"
 VERSION_KEY, SORT_KEY = b"version", b"key"

@@ -21,16 +21,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from config import settings
+from storage.errors import StorageError
 
 if TYPE_CHECKING:
     import duckdb
 
 MAX_FETCH_ATTEMPTS = 5
 """Number of attempts to copy an object that is replaced during the copy."""
-
-
-class StorageError(RuntimeError):
-    """Tables cannot be read or written; the message names the path or URL, the cause and the remedy."""
 
 
 def is_remote(path: Path) -> bool:

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from config import settings
 from storage import content_tables, object_store
+from storage.errors import StorageError
 from storage.media_paths import MediaPaths
 from training.content.audio_facets import RELATIONS, missing_facets
 from training.content.content_sources import ContentSource, ContentSources, count_sources, open_sources
@@ -235,7 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         here = settings.load_settings()
         counts = encode(here, name, limit, is_published=not options.cache_only)
-    except (FileNotFoundError, object_store.StorageError, settings.SettingError) as error:
+    except (FileNotFoundError, StorageError, settings.SettingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for reason, tracks in counts.unavailable.items():

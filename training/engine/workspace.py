@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from config import settings
 from sequences.behaviours import load_behaviours
 from storage import object_store
+from storage.errors import StorageError
 from training.engine.import_closure import code_hash
 from training.engine.time_split import TIME_SPLIT_MART
 from training.recipes import FITS
@@ -80,7 +81,7 @@ class Workspace:
         config = settings.load_settings()
         try:
             marts = object_store.fetch_marts(config)
-        except object_store.StorageError as error:
+        except StorageError as error:
             raise MissingInput(str(error)) from error
         for mart in ("plays", TIME_SPLIT_MART):
             if not (marts / f"{mart}.parquet").exists():

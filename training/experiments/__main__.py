@@ -23,6 +23,7 @@ from typing import Any
 
 from config import settings
 from storage import object_store
+from storage.errors import StorageError
 from training.engine.workspace import MissingInput, write_json
 from training.evaluation.report import charts
 from training.evaluation.report.charts import Bar, format_interval
@@ -65,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     except EffectiveSampleTooSmall as error:
         print(f"refused: {error}", file=sys.stderr)
         return 1
-    except (MissingInput, object_store.StorageError, LookupError, ValueError) as error:
+    except (MissingInput, StorageError, LookupError, ValueError) as error:
         print(f"error: {error.args[0]}", file=sys.stderr)
         return 2
 

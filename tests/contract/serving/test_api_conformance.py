@@ -23,7 +23,7 @@ from serving.service import Recommender
 from tests.contract.serving.test_service import client  # noqa: F401
 from tests.support.progress import FULL, Progress, sized
 
-CASES = sized(100_000, 500)
+CASES = sized(100_000, 900)
 PART = 1_000
 # A copy, because schemathesis changes the document.
 SCHEMA = schemathesis.openapi.from_dict(copy.deepcopy(openapi.build_openapi_document(Recommender.apis)))

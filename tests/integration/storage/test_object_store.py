@@ -16,6 +16,7 @@ import pytest
 from config import settings
 from local.publish_marts import upload
 from storage import object_store
+from storage.errors import StorageError
 from storage.renamed_marts import remove_renamed
 from tests.support import object_storage
 from training.engine.workspace import MissingInput, Workspace
@@ -171,7 +172,7 @@ def test_missing_or_inaccessible_bucket_is_an_error_that_names_it(
 ) -> None:
     from ingestion.land import main
 
-    with pytest.raises(object_store.StorageError, match=r"cannot access s3://no-such-bucket/x .*AWS_ENDPOINT_URL"):
+    with pytest.raises(StorageError, match=r"cannot access s3://no-such-bucket/x .*AWS_ENDPOINT_URL"):
         object_store.check_bucket_access(settings.remote_folder("s3://no-such-bucket/x"))
     monkeypatch.setenv("SEGUE_TABLES", "s3://no-such-bucket/x")
     assert main([str(here.home)]) == 2

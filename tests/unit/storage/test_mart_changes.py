@@ -12,8 +12,8 @@ import pytest
 
 from config import settings
 from storage import mart_changes, object_store
+from storage.errors import StorageError
 from storage.mart_changes import apply_changes, changes_since, read_published, relation, remove_old_changes
-from storage.object_store import StorageError
 from tests.support.published_changes import Row, publish_changes, publish_whole
 
 SCHEMA = pa.schema([("user_id", pa.string()), ("number", pa.int64()), ("value", pa.string())])
