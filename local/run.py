@@ -37,6 +37,8 @@ STATE_LABELS = {
     "up_for_reschedule": "waiting",
     "skipped": "skipped",
 }
+POLL_INTERVAL_S = 1.5
+"""Seconds between requests for the state of a run, which cost Airflow's API server processor time."""
 
 
 class PipelineError(RuntimeError):
@@ -241,7 +243,7 @@ def _wait_until_finished(
         if dag_run.is_finished:
             progress.finish(dag_run.dag_id)
             return dag_run
-        time.sleep(1)
+        time.sleep(POLL_INTERVAL_S)
 
 
 def _format_duration(task: TaskState) -> str:
