@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import playwright
@@ -99,24 +98,3 @@ def test_typescript_compiler_accepts_the_client():
         [compiler, "--project", str(generate.FOLDER / "typescript")], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
-
-
-def test_mypy_accepts_the_python_client(tmp_path):
-    script = tmp_path / "example.py"
-    script.write_text(
-        "from segue_client import SegueClient\n"
-        "segue = SegueClient()\n"
-        "for item in segue.recommend(user_id='u')['items']:\n"
-        "    reveal_type(item['title'])\n"
-        "segue.recommend(user='u')\n"
-    )
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir=/dev/null", str(script)]
-    variables = {"MYPYPATH": str(PYTHON_CLIENT), "PATH": ""}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False, timeout=300
-    )
-    lines = done.stdout.splitlines()
-    assert 'Revealed type is "str"' in lines[0] or 'Revealed type is "builtins.str"' in lines[0], done.stdout
-    assert 'Unexpected keyword argument "user" for "recommend"' in lines[1] and "Found 1 error" in lines[-1], (
-        done.stdout
-    )
