@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,7 +140,8 @@ def test_ranks_end_with_torchrun_and_one_process_resumes(marts: Path, tmp_path: 
 
 
 def test_setting_starts_ranks_of_a_command(marts: Path, tmp_path: Path) -> None:
-    (tmp_path / "marts").symlink_to(marts)
+    shutil.copytree(marts, tmp_path / "marts")
+    pl.DataFrame({"split": ["user_time"]}).write_parquet(tmp_path / "marts" / "time_split.parquet")
     environment = {**os.environ, "SEGUE_HOME": str(tmp_path), "SEGUE_TRAINING_RANKS": "2", "SEGUE_THREADS": "1"}
 
     def run(*command: str) -> str:
