@@ -1,6 +1,6 @@
 """What the service shows of a user: profile, taste, library, explanations, and everything that is stored.
 
-Nothing of an erased user is read. Knows nothing about HTTP.
+Nothing of an erased user is read. Independent of HTTP.
 """
 
 from __future__ import annotations
