@@ -60,7 +60,12 @@ def main() -> None:
     )
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
-    parser.add_argument("--seeds", type=int, default=1, help="number of seeds, starting with that of the recipe")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        help="number of seeds of cells, starting with that of the recipe (the ablation `seeds` always has three)",
+    )
     parser.add_argument("--cells", nargs="+", metavar="CELL", help="cells of ablation NAME to run; default: all")
     arguments = parser.parse_args()
     names = [arguments.name] if arguments.name else [name for name in (*ABLATIONS, *REPORTS) if name not in LONG]
