@@ -43,6 +43,14 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path
     return here, home
 
 
+def use_copy(home: Path, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a copy of a home the one of this process."""
+    shutil.copytree(home, copy)
+    monkeypatch.setenv("SEGUE_HOME", str(copy))
+    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
+    monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
+
+
 def content(evaluated: tuple[Workspace, Path]) -> dict[str, dict]:
     return json.loads((evaluated[1] / "reports" / "evaluation.json").read_text())
 
@@ -255,10 +263,7 @@ def test_log_without_listens_has_no_listwise_head(
 def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
     evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(evaluated[1], tmp_path / "home")
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
-    monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
+    use_copy(evaluated[1], tmp_path / "home", monkeypatch)
     monkeypatch.setitem(RECIPES, "debug", replace(RECIPES["debug"], refits_before_test=True))
     here = Workspace.open(recipe="debug")
     assert evaluate(here) and not evaluate(here)
@@ -283,10 +288,7 @@ def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
 def test_another_seed_gives_other_models_and_leaves_the_reports(
     evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(evaluated[1], tmp_path / "home")
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
-    monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
+    use_copy(evaluated[1], tmp_path / "home", monkeypatch)
     here = Workspace.open(recipe="debug")
     other = here.with_seed(1)
     for channel in ("popularity", "realtime"):
