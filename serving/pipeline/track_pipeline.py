@@ -241,14 +241,15 @@ class TrackPipeline:
         follow, with the smallest cap that fills the list.
         """
         scene, limit, catalog = context.request.scene, context.request.limit, context.release.catalog
+        users = context.user.users
         popular = self._popular_candidates(context)
         others = candidates.concatenate(popular.take(np.flatnonzero(~np.isin(popular.items_C, candidates.items_C))))
         others = self._filter(others, context, np.union1d(context.excluded_items, chosen.items_C))
-        filled = select.append(chosen, others, catalog, limit, scene.max_per_artist)
-        for cap in range(scene.max_per_artist + 1, limit + 1):
+        filled = select.append(chosen, others, catalog, users, limit, scene.artist_cap)
+        for excess in range(1, limit):
             if len(filled) == limit or not scene.relaxes_artist_cap:
                 break
-            filled = select.append(filled, others, catalog, limit, cap)
+            filled = select.append(filled, others, catalog, users, limit, scene.artist_cap.relaxed_by(excess))
         return filled
 
     def _explore(
@@ -260,7 +261,7 @@ class TrackPipeline:
         if rate:
             candidates = candidates.take(np.flatnonzero(rank.find_discoveries(context.user.users, candidates)))
         seed = context.request.request_id
-        explored = explore(chosen, candidates, catalog, scene.max_per_artist, rate, trace.listed, seed)
+        explored = explore(chosen, candidates, catalog, scene.artist_cap.smallest, rate, trace.listed, seed)
         trace.explored = len(explored.exploration_propensity) - len(chosen.exploration_propensity)
         self._metrics.explored.labels(scene.name).inc(trace.explored)
         return explored

@@ -104,6 +104,7 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
         "heads_table": heads_table,
         "discovery_weight_table": {str(value): row for value, row in table.items()},
         "cap_table": {str(cap): row for cap, row in slate.measure_artist_caps(blend).items()},
+        "new_cap_table": {str(cap): row for cap, row in slate.measure_new_artist_caps(blend).items()},
     }
     blend = _tune_diversity(slate, blend, notes)
     return Choice(fusion, best, blend, heads, baselines, heuristics, notes)

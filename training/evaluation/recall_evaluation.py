@@ -28,8 +28,8 @@ from training.evaluation.metrics import channel_overlap, recall_metrics, subset_
 from training.evaluation.model_selection import Choice
 from training.evaluation.result import Result
 from training.evaluation.serving_filter import ServingFilter
-from training.evaluation.slate_evaluation import LENGTH, Slate, measure_by_request, nanmean_or_none, sample_rows
 from training.evaluation.slate_evaluation import METRICS as SLATE_METRICS
+from training.evaluation.slate_evaluation import NO_ARTIST_CAP, Slate, measure_by_request, nanmean_or_none, sample_rows
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall.channel import Candidates
 from training.recall.collection_recall import CollectionRecall
@@ -91,7 +91,7 @@ def measure_recall(
     shown = {
         "served": slate.select_items(choice.blend),
         "fused": slate.select_fused(choice.fusion),
-        "served_uncapped": slate.select_items(choice.blend, LENGTH),
+        "served_uncapped": slate.select_items(choice.blend, NO_ARTIST_CAP),
     }
     if ranker is not None:
         shown["ranker"] = slate.select_items(replace(choice.blend, weight=1.0, discovery_weight=1.0))

@@ -32,24 +32,27 @@ from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.task_weights import TaskWeights
 from training.recall.channel import Candidates
 from training.slate import blend
-from training.slate.artist_cap import MAX_TRACKS_PER_ARTIST, cap_tracks_per_artist
+from training.slate.artist_cap import ArtistCap
 from training.slate.blend import Blend
 from training.slate.candidate_lists import case_scenes
 from training.slate.discovery_slots import discovery_slots, feasible_share
 from training.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, Fusion, interleave_discoveries
 from training.slate.mmr_selection import select_slots
-from training.slate.scene_settings import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE
+from training.slate.scene_settings import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE, SCENES
 
 LENGTH = 30  # tracks of a slate
 METRICS = ("recall_at_30", "ndcg_at_10")
 CASE_BATCH_SIZE = 16
+ARTIST_CAP = SCENES["daily"].artist_cap
+NO_ARTIST_CAP = ArtistCap(LENGTH)
 ARTIST_CAPS = (2, 3, 4, 5, 7, 10, 15, LENGTH)  # LENGTH: no cap
+NEW_ARTIST_CAPS = (0, 1, 2, 3, 4)  # 0: new tracks are counted together with the others
 MAX_RELATIVE_LOSS = 0.01  # of each metric, for more diversity
 MAX_RECALL_LOSS, MAX_RELATIVE_RECALL_LOSS = 0.008, 0.03
 """Recall@30 that the list gives up for discoveries, on validation: the smaller of both."""
 DISCOVERY_SHARES = (0.0, 0.04, 0.07, 0.1, 0.14, 0.17, 0.2, 0.24, 0.27, 0.3, 0.34, 0.37, 0.4, 0.44, 0.47, 0.5)
 """One discovery more in a slate with each value."""
-LIST_RULES = f"slots by share, at most {MAX_TRACKS_PER_ARTIST} tracks per artist"
+LIST_RULES = f"slots by share, at most {ARTIST_CAP.tracks} known and {ARTIST_CAP.new_tracks} new tracks per artist"
 """Rules of the lists; the gate compares releases with the same ones only. Change it with the rules."""
 REACHABLE = "reachable_recall_at_30"
 DIVERSITY_STRENGTHS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
@@ -125,16 +128,16 @@ class Slate:
             )
         return replace(self, ranker_CK=score_CK)
 
-    def select_items(self, order: Blend, per_artist: int = MAX_TRACKS_PER_ARTIST) -> Ints:
+    def select_items(self, order: Blend, cap: ArtistCap = ARTIST_CAP) -> Ints:
         """Slates [C, L] of all requests.
 
         Args:
             order: Weights of the ranker, strength of diversity, and shares of discoveries.
-            per_artist: Maximum number of tracks per artist.
+            cap: Maximum number of tracks per artist.
         """
-        return self.select_by_diversity(order, (order.diversity,), per_artist)[order.diversity]
+        return self.select_by_diversity(order, (order.diversity,), cap)[order.diversity]
 
-    def select_fused(self, fusion: Fusion, per_artist: int = MAX_TRACKS_PER_ARTIST) -> Ints:
+    def select_fused(self, fusion: Fusion, cap: ArtistCap = ARTIST_CAP) -> Ints:
         """Slates [C, L] in fused order, with the shares of the fusion instead of slots."""
         slates = np.zeros((len(self.items_CK), LENGTH), dtype=np.int64)
         for row, scene in enumerate(case_scenes(self.cases)):
@@ -143,25 +146,26 @@ class Slate:
             repeats, discoveries = items[(items > 0) & ~is_discovery], items[(items > 0) & is_discovery]
             share = fusion.discovery_share(scene)
             merged = interleave_discoveries(repeats[None, :], discoveries[None, :], share, len(items))[0]
-            shown = self.cap_artists(merged[merged > 0], per_artist)
+            shown = self._cap_artists(merged[merged > 0], np.isin(merged[merged > 0], discoveries), cap)
             slates[row, : len(shown)] = shown
         return slates
 
-    def show_list(self, items_CK: Ints, servable: ServingFilter, per_artist: int = MAX_TRACKS_PER_ARTIST) -> Ints:
+    def show_list(self, items_CK: Ints, servable: ServingFilter, cap: ArtistCap = ARTIST_CAP) -> Ints:
         """Slates [C, L] of other lists of the same requests: filtered and capped."""
         filtered_CK, _ = servable.filter_candidates(items_CK, self.cases, np.zeros(items_CK.shape))
+        is_new_CK = ~self.history.contains(filtered_CK)
         slates = np.zeros((len(items_CK), LENGTH), dtype=np.int64)
         for row, items in enumerate(filtered_CK):
-            shown = self.cap_artists(items[items > 0], per_artist)
+            shown = self._cap_artists(items[items > 0], is_new_CK[row, items > 0], cap)
             slates[row, : len(shown)] = shown
         return slates
 
-    def cap_artists(self, items: Ints, per_artist: int = MAX_TRACKS_PER_ARTIST) -> Ints:
-        """The first LENGTH items of one request, at most `per_artist` by one artist."""
-        return items[cap_tracks_per_artist(self.artist_of_track_V[items], per_artist)[:LENGTH]]
+    def _cap_artists(self, items: Ints, is_new: Bools, cap: ArtistCap) -> Ints:
+        """The first LENGTH items of one request within the cap per artist."""
+        return items[cap.first_tracks(self.artist_of_track_V[items], is_new)[:LENGTH]]
 
     def select_by_diversity(
-        self, order: Blend, strengths: Sequence[float], per_artist: int = MAX_TRACKS_PER_ARTIST
+        self, order: Blend, strengths: Sequence[float], cap: ArtistCap = ARTIST_CAP
     ) -> dict[float, Ints]:
         """Slates by diversity strength, as `select_items`, computing the similarities of each request once."""
         scores_CK = order.score(self.is_discovery_CK, self.ranker_CK)
@@ -171,7 +175,7 @@ class Slate:
         def select_rows(rows: range) -> dict[float, Ints]:
             slates = {strength: np.zeros((len(rows), LENGTH), dtype=np.int64) for strength in strengths}
             for number, row in enumerate(rows):
-                selected = self._select_request(row, scores_CK[row], shares[row], per_artist, strengths)
+                selected = self._select_request(row, scores_CK[row], shares[row], cap, strengths)
                 for strength, items in selected.items():
                     slates[strength][number, : len(items)] = items
             return slates
@@ -188,7 +192,7 @@ class Slate:
         return {strength: np.concatenate([empty, *(part[strength] for part in parts)]) for strength in strengths}
 
     def _select_request(
-        self, row: int, scores_K: NDArray[np.floating], share: float, per_artist: int, strengths: Sequence[float]
+        self, row: int, scores_K: NDArray[np.floating], share: float, cap: ArtistCap, strengths: Sequence[float]
     ) -> dict[float, Ints]:
         """Items of one slate by diversity strength, as `serving/pipeline/stages/select.py` selects them."""
         count = int((self.items_CK[row] > 0).sum())
@@ -198,7 +202,7 @@ class Slate:
         slots = discovery_slots(feasible_share(share, is_discovery, LENGTH), LENGTH)
         artists, scores = self.artist_of_track_V[items], scores_K[best_first]
         return {
-            strength: items[select_slots(scores, is_discovery, artists, slots, per_artist, similarity, strength)]
+            strength: items[select_slots(scores, is_discovery, artists, slots, cap, similarity, strength)]
             for strength in strengths
         }
 
@@ -239,8 +243,14 @@ class Slate:
         return max(share for share, row in table.items() if row["recall_at_30"] >= lowest), table
 
     def measure_artist_caps(self, order: Blend) -> dict[int, dict[str, float]]:
-        """Metrics of the served order by cap of ARTIST_CAPS."""
-        return {cap: self.metric_values(self.select_items(order, cap)) for cap in ARTIST_CAPS}
+        """Metrics of the served order by cap of ARTIST_CAPS, with the cap of new tracks of the daily list."""
+        caps = {number: replace(ARTIST_CAP, tracks=number) for number in ARTIST_CAPS}
+        return {number: self.metric_values(self.select_items(order, cap)) for number, cap in caps.items()}
+
+    def measure_new_artist_caps(self, order: Blend) -> dict[int, dict[str, float]]:
+        """Metrics of the served order by cap of NEW_ARTIST_CAPS."""
+        caps = {number: replace(ARTIST_CAP, new_tracks=number or None) for number in NEW_ARTIST_CAPS}
+        return {number: self.metric_values(self.select_items(order, cap)) for number, cap in caps.items()}
 
     def choose_diversity(self, order: Blend) -> tuple[float, dict[float, dict[str, Any]]]:
         """Largest diversity strength up to which no metric drops significantly or by more than MAX_RELATIVE_LOSS.

@@ -1,43 +1,81 @@
 """Diversity of artists in a slate: a cap on tracks per artist, and spacing of artists.
 
 A tight cap costs tracks that users come back for; the evaluation report shows the price of several caps on validation
-(`cap_table`), and of the cap of the daily list on test. MAX_TRACKS_PER_ARTIST is a decision for the product: without a
-cap half of the daily lists of real logs have 9 or more of 30 tracks by one artist.
+(`cap_table`, `new_cap_table`), and of the cap of the daily list on test. MAX_TRACKS_PER_ARTIST is a decision for the
+product: without a cap half of the daily lists of real logs have 9 or more of 30 tracks by one artist.
+
+New tracks are counted on their own, since users discover in runs: the next discovery is often by an artist whose known
+tracks fill the cap already.
 
 Legend: C candidates.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_TRACKS_PER_ARTIST = 4
+from sequences.sequence_batch import FIRST_CODE
 
+MAX_TRACKS_PER_ARTIST = 4
+MAX_NEW_TRACKS_PER_ARTIST = 3
+
+Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 
-def cap_tracks_per_artist(artist_C: Ints, cap: int) -> Ints:
-    """Positions, in order, of candidates among the first `cap` of their artist.
+@dataclass(frozen=True)
+class ArtistCap:
+    """Maximum number of tracks by one main artist in a list.
 
-    Unknown artists (codes below 2) are not capped, since they need not be the same artist.
+    Unknown artists (codes below FIRST_CODE) are not capped, since they need not be the same artist.
     """
-    order = np.argsort(artist_C, kind="stable")
-    sorted_artist = artist_C[order]
-    number = np.arange(len(order)) - np.searchsorted(sorted_artist, sorted_artist)
-    return np.sort(order[(number < cap) | (sorted_artist < 2)])
+
+    tracks: int
+    new_tracks: int | None = None  # tracks that the user has not played; None: counted together with the others
+
+    @property
+    def smallest(self) -> int:
+        """The smaller of both numbers."""
+        return self.tracks if self.new_tracks is None else min(self.tracks, self.new_tracks)
+
+    def relaxed_by(self, excess: int) -> ArtistCap:
+        """A cap that allows so many tracks more."""
+        return ArtistCap(self.tracks + excess, None if self.new_tracks is None else self.new_tracks + excess)
+
+    def groups(self, artist_C: Ints, is_new_C: Bools) -> Ints:
+        """Codes of the candidates that are counted together; below FIRST_CODE: not capped."""
+        if self.new_tracks is None:
+            return artist_C
+        groups_C: Ints = np.where(artist_C < FIRST_CODE, artist_C, 2 * artist_C + is_new_C)
+        return groups_C
+
+    def limits(self, is_new_C: Bools) -> Ints:
+        """Maximum number of each candidate's group."""
+        limits_C: Ints = np.where(is_new_C, self.tracks if self.new_tracks is None else self.new_tracks, self.tracks)
+        return limits_C
+
+    def first_tracks(self, artist_C: Ints, is_new_C: Bools) -> Ints:
+        """Positions, in order, of the candidates that are among the first of their group."""
+        group_C = self.groups(artist_C, is_new_C)
+        order = np.argsort(group_C, kind="stable")
+        sorted_C = group_C[order]
+        number = np.arange(len(order)) - np.searchsorted(sorted_C, sorted_C)
+        return np.sort(order[(number < self.limits(is_new_C)[order]) | (sorted_C < FIRST_CODE)])
 
 
 def space_artists(artist_C: Ints) -> list[int]:
     """Positions of all candidates, reordered so that neighbors have different artists as far as possible.
 
     Each step takes the first remaining candidate whose artist differs from the one before; if there is none, the first.
-    Unknown artists (codes below 2) differ from all.
+    Unknown artists (codes below FIRST_CODE) differ from all.
     """
     remaining, order = list(range(len(artist_C))), list[int]()
     while remaining:
         before = int(artist_C[order[-1]]) if order else 0
-        place = next((one for one in remaining if before < 2 or artist_C[one] != before), remaining[0])
+        place = next((one for one in remaining if before < FIRST_CODE or artist_C[one] != before), remaining[0])
         remaining.remove(place)
         order.append(place)
     return order

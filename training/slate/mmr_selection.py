@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
+from training.slate.artist_cap import ArtistCap
 from training.slate.blend import scale_by_max
 
 Bools = NDArray[np.bool_]
@@ -29,7 +30,7 @@ def select_slots(
     is_discovery_C: Bools,
     artist_C: Ints,
     is_discovery_L: Bools,
-    cap: int,
+    cap: ArtistCap,
     similarity_CC: Floats | None = None,
     strength: float = 0.0,
     first: int = 0,
@@ -43,9 +44,9 @@ def select_slots(
         scores_C: Positive scores in any unit, comparable within a kind; scaled so that the best of a kind after the
             `first` candidates has 1.
         is_discovery_C: Kind of each candidate.
-        artist_C: Artist codes. Unknown artists (codes below FIRST_CODE) are not capped, since they need not be the same artist.
+        artist_C: Main artist of each candidate.
         is_discovery_L: Kind of each slot.
-        cap: Maximum number of tracks per artist.
+        cap: Maximum number of tracks per artist; discoveries are the new tracks.
         similarity_CC: Similarities in 0..1. NaN is replaced by the mean, so that it is neutral. None: not needed,
             because `strength` is 0.
         strength: From 0 (score only) to 1 (similarity only).
@@ -58,12 +59,12 @@ def select_slots(
         score_C[is_scaled_C] = scale_by_max(np.asarray(scores_C, dtype=np.float64)[is_scaled_C])
     selected = list(range(min(first, len(is_discovery_L))))
     remaining = is_discovery_L[len(selected) :].tolist()
-    counts = Counter(artist_C[selected].tolist())
+    group_C, limit_C = cap.groups(artist_C, is_discovery_C), cap.limits(is_discovery_C)
+    counts = Counter(group_C[selected].tolist())
     if strength == 0 or similarity_CC is None:
-        return selected + _take_best(score_C, is_discovery_C, is_left_C, artist_C, remaining, cap, counts)
-    for artist, number in counts.items():
-        if artist >= FIRST_CODE and number >= cap:
-            is_left_C &= artist_C != artist
+        return selected + _take_best(score_C, is_discovery_C, is_left_C, group_C, remaining, limit_C, counts)
+    count_C = np.array([counts[group] for group in group_C.tolist()], dtype=np.int64)
+    is_left_C &= (group_C < FIRST_CODE) | (count_C < limit_C)
     filled_CC = _replace_unknown(similarity_CC)
     similarity_sum_C = filled_CC[selected].sum(axis=0)
     for is_discovery in remaining:
@@ -77,10 +78,10 @@ def select_slots(
         selected.append(position)
         is_left_C[position] = False
         similarity_sum_C += filled_CC[position]
-        artist = int(artist_C[position])
-        counts[artist] += 1
-        if artist >= FIRST_CODE and counts[artist] >= cap:
-            is_left_C &= artist_C != artist
+        group = int(group_C[position])
+        counts[group] += 1
+        if group >= FIRST_CODE and counts[group] >= limit_C[position]:
+            is_left_C &= group_C != group
     return selected
 
 
@@ -88,20 +89,21 @@ def _take_best(
     score_C: Floats,
     is_discovery_C: Bools,
     is_left_C: Bools,
-    artist_C: Ints,
+    group_C: Ints,
     kinds: list[bool],
-    cap: int,
+    limit_C: Ints,
     counts: Counter[int],
 ) -> list[int]:
-    """The best remaining candidate for each slot of `kinds`, without similarities; `counts` has tracks by artist."""
+    """The best remaining candidate for each slot of `kinds`, without similarities; `counts` has tracks by group of the cap."""
     order = np.argsort(-score_C, kind="stable")
     queues = {kind: iter(order[(is_left_C & (is_discovery_C == kind))[order]].tolist()) for kind in (True, False)}
-    artists = artist_C.tolist()
+    groups, limits = group_C.tolist(), limit_C.tolist()
 
     def next_allowed(kind: bool) -> int | None:
         # A candidate beyond the cap of its artist stays beyond it.
         return next(
-            (place for place in queues[kind] if artists[place] < FIRST_CODE or counts[artists[place]] < cap), None
+            (place for place in queues[kind] if groups[place] < FIRST_CODE or counts[groups[place]] < limits[place]),
+            None,
         )
 
     selected: list[int] = []
@@ -112,7 +114,7 @@ def _take_best(
         if place is None:
             break
         selected.append(place)
-        counts[artists[place]] += 1
+        counts[groups[place]] += 1
     return selected
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from training.slate.artist_cap import MAX_TRACKS_PER_ARTIST
+from training.slate.artist_cap import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST, ArtistCap
 
 CANDIDATES_PER_CHANNEL = 200  # candidates of each channel that are fused, in evaluation and serving
 MAX_RANKED_CANDIDATES = 300  # fused candidates of a request that are ranked, in evaluation and serving
@@ -34,6 +34,7 @@ class Scene:
     max_limit: int  # largest `limit` that a request may have
     item_type: str = TRACKS  # `tracks`, or the name of the release's collection index: `playlists`, `mlogs`
     max_per_artist: int = MAX_TRACKS_PER_ARTIST  # tracks of one main artist in a response
+    max_new_per_artist: int | None = None  # tracks that the user has not played; None: counted in `max_per_artist`
     relaxes_artist_cap: bool = False  # exceed `max_per_artist` rather than return fewer items than requested
     candidates_per_channel: int = CANDIDATES_PER_CHANNEL  # as many as fusion was fitted and evaluated with
     max_ranked_candidates: int = MAX_RANKED_CANDIDATES  # fused candidates that the ranker scores
@@ -48,6 +49,11 @@ class Scene:
         """Target type of the events about this scene's items: `track`, `playlist` or `mlog`."""
         return TARGET_TYPES[self.item_type]
 
+    @property
+    def artist_cap(self) -> ArtistCap:
+        """`max_per_artist` and `max_new_per_artist`."""
+        return ArtistCap(self.max_per_artist, self.max_new_per_artist)
+
 
 SCENES: dict[str, Scene] = {
     scene.name: scene
@@ -56,6 +62,7 @@ SCENES: dict[str, Scene] = {
             name="daily",
             limit=30,
             max_limit=100,
+            max_new_per_artist=MAX_NEW_TRACKS_PER_ARTIST,
             relaxes_artist_cap=True,
             repeat_cooldown_days=7,
             is_diverse=True,

@@ -15,7 +15,7 @@ from serving.pipeline.stages.rank import find_discoveries
 from serving.releases.served_release import ServedRelease
 from training.data.catalog import Catalog
 from training.data.user_batch import UserBatch
-from training.slate.artist_cap import cap_tracks_per_artist, space_artists
+from training.slate.artist_cap import ArtistCap, space_artists
 from training.slate.discovery_slots import discovery_slots, feasible_share
 from training.slate.mmr_selection import select_slots
 
@@ -25,7 +25,8 @@ MAX_SHARE_ERROR = 0.05
 
 def select(items_C: np.ndarray, catalog: Catalog, limit: int, max_per_artist: int) -> list[int]:
     """Positions of the first `limit` items, with at most `max_per_artist` of one main artist."""
-    places: list[int] = cap_tracks_per_artist(catalog.main_artist_V[items_C], max_per_artist)[:limit].tolist()
+    cap, is_new_C = ArtistCap(max_per_artist), np.zeros(len(items_C), dtype=bool)
+    places: list[int] = cap.first_tracks(catalog.main_artist_V[items_C], is_new_C)[:limit].tolist()
     return places
 
 
@@ -67,7 +68,7 @@ def select_for_user(
         is_discovery_C,
         release.catalog.main_artist_V[candidates.items_C],
         slots,
-        request.scene.max_per_artist,
+        request.scene.artist_cap,
         release.catalog.facets.similarity(candidates.items_C) if strength else None,
         strength,
         listed,
@@ -76,25 +77,39 @@ def select_for_user(
 
 
 def append(
-    chosen: RequestCandidates, others: RequestCandidates, catalog: Catalog, limit: int, cap: int
+    chosen: RequestCandidates,
+    others: RequestCandidates,
+    catalog: Catalog,
+    users: UserBatch,
+    limit: int,
+    cap: ArtistCap,
 ) -> RequestCandidates:
-    """The chosen tracks, followed up to `limit` by other ones in their order, at most `cap` by one artist."""
+    """The chosen tracks, followed up to `limit` by other ones in their order that are within the cap per artist."""
     both = chosen.concatenate(others.take(np.flatnonzero(~np.isin(others.items_C, chosen.items_C))))
-    kind_C, slots = np.zeros(len(both), dtype=bool), np.zeros(limit, dtype=bool)
-    artist_C = catalog.main_artist_V[both.items_C]
-    return both.take(select_slots(np.zeros(len(both)), kind_C, artist_C, slots, cap, first=len(chosen)))
+    allowed = cap.first_tracks(catalog.main_artist_V[both.items_C], _count_as_new(cap, users, both))
+    return both.take(np.union1d(np.arange(len(chosen)), allowed)[:limit])
 
 
 def find_unmet(request: Request, catalog: Catalog, users: UserBatch, chosen: RequestCandidates) -> dict[str, str]:
     """What of the request (`discovery`) and the scene (`max_per_artist`) the chosen tracks do not meet → why."""
-    unmet, count = {}, len(chosen)
+    unmet, count, cap = {}, len(chosen), request.scene.artist_cap
     if request.discovery is not None and count:
         new = int(find_discoveries(users, chosen).sum())
         if abs(new - request.discovery * count) > max(1, MAX_SHARE_ERROR * count):
             lacking = "known" if new > request.discovery * count else "new"
             unmet["discovery"] = f"{new} of {count} tracks are new to the user; there are not enough {lacking} tracks"
-    artist_C, cap = catalog.main_artist_V[chosen.items_C], request.scene.max_per_artist
-    most = int(np.bincount(artist_C[artist_C >= FIRST_CODE], minlength=1).max())
-    if most > cap:
-        unmet["max_per_artist"] = f"up to {most} tracks by one artist instead of {cap}; there are not enough artists"
+    is_new_C = _count_as_new(cap, users, chosen)
+    group_C, limit_C = cap.groups(catalog.main_artist_V[chosen.items_C], is_new_C), cap.limits(is_new_C)
+    number_C = np.bincount(group_C, minlength=1)[group_C]
+    if (exceeding := np.flatnonzero((group_C >= FIRST_CODE) & (number_C > limit_C))).size:
+        place = exceeding[(number_C - limit_C)[exceeding].argmax()]
+        what = "new tracks" if is_new_C[place] else "tracks"
+        unmet["max_per_artist"] = (
+            f"up to {number_C[place]} {what} by one artist instead of {limit_C[place]}; there are not enough artists"
+        )
     return unmet
+
+
+def _count_as_new(cap: ArtistCap, users: UserBatch, candidates: RequestCandidates) -> np.ndarray:
+    """Which candidates count as new tracks, bool [C]; none if the cap does not distinguish them."""
+    return np.zeros(len(candidates), dtype=bool) if cap.new_tracks is None else find_discoveries(users, candidates)

@@ -125,7 +125,7 @@ def test_no_response_contains_excluded_tracks(bench, of, story, played):
                 assert catalogue.available_from_V[item] <= now < catalogue.available_until_V[item]
             mine = Counter(int(catalogue.main_artist_V[code[track]]) for track in shown)
             most = max((count for number, count in mine.items() if number >= 2), default=0)
-            assert most <= request.scene.max_per_artist or (
+            assert most <= request.scene.max_per_artist + (request.scene.max_new_per_artist or 0) or (
                 request.scene.relaxes_artist_cap and "max_per_artist" in answer.trace.unmet
             )
             if scene != "daily":

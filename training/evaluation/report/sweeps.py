@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from training.evaluation.report.charts import SweepPoint, sweep_chart
 from training.ranking.task_weights import LISTWISE_HEAD
-from training.slate.artist_cap import MAX_TRACKS_PER_ARTIST
+from training.slate.artist_cap import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 from training.slate.fusion import ANY_SCENE
 from web.metric_names import format_metric_name
 
@@ -116,6 +116,8 @@ def slate_sweeps(content: Content) -> list[Sweep]:
               table("visible_share_table"), blend.get("discovery_shares", {}).get(ANY_SCENE), with_discoveries),
         Sweep("Maximum of tracks per artist", "tracks", "Not chosen by these curves: a rule of the lists.",
               table("cap_table"), MAX_TRACKS_PER_ARTIST),
+        Sweep("Maximum of new tracks per artist", "tracks", "0: counted together with the known ones.",
+              table("new_cap_table"), MAX_NEW_TRACKS_PER_ARTIST, with_discoveries),
         Sweep("Diversity strength", "strength", "The largest strength up to which no metric drops. Diversity is 1 − the mean "
               "facet similarity of two tracks of a list.", table("diversity_table"), blend["diversity"],
               (*SLATE_METRICS, "diversity")),

@@ -10,7 +10,7 @@ from serving.response_schemas import render_recommendation
 from tests.support.serving.pipeline_harness import DAY, NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, history, release, tracks
 from training.data.vocabulary import Vocabulary
-from training.slate.artist_cap import MAX_TRACKS_PER_ARTIST
+from training.slate.artist_cap import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 from training.slate.blend import Blend
 from training.slate.fusion import Fusion
 
@@ -176,7 +176,7 @@ def test_new_user_does_not_get_the_onboarding_picks_back(bench, scene):
     assert sum(track in known for track in bench.ask(of, limit=3, scene="private_fm", user_id="w")) == 1
 
 
-def test_daily_list_has_at_most_four_tracks_of_an_artist(bench):
+def test_daily_list_has_at_most_four_known_and_three_new_tracks_of_an_artist(bench):
     table = tracks(
         60,
         track_id=[f"t{n:03}" for n in range(60)],
@@ -185,11 +185,14 @@ def test_daily_list_has_at_most_four_tracks_of_an_artist(bench):
     of = release(
         table, [ListChannel("popularity", range(2, 62))], vocabulary=Vocabulary.build(table, table.select("track_id"))
     )
-    bench.store.users["u"] = history("t050")
-    answer = bench.answer(of, limit=30)
-    artists = Counter(item.artist_ids[0] for item in answer.items)
-    assert len(answer.items) == 30 and max(artists.values()) == MAX_TRACKS_PER_ARTIST == 4
-    assert not answer.trace.unmet
+    heard = [f"t{n:03}" for n in range(8)]
+    bench.store.users["u"] = history(*heard, "t050")
+    answer = bench.answer(of, limit=30, discovery=0.5)
+    artists = Counter((item.artist_ids[0], item.track_id in heard) for item in answer.items)
+    assert len(answer.items) == 30
+    assert artists["a0", True] == MAX_TRACKS_PER_ARTIST == 4
+    assert artists["a0", False] == artists["a1", False] == MAX_NEW_TRACKS_PER_ARTIST == 3
+    assert "max_per_artist" not in answer.trace.unmet
 
 
 def test_small_catalog_exceeds_the_artist_cap_as_little_as_possible_and_says_so(bench):
@@ -202,7 +205,7 @@ def test_small_catalog_exceeds_the_artist_cap_as_little_as_possible_and_says_so(
     artists = Counter(item.artist_ids[0] for item in answer.items)
     assert set(artists.values()) == {6}
     assert answer.trace.unmet == {
-        "max_per_artist": "up to 6 tracks by one artist instead of 4; there are not enough artists"
+        "max_per_artist": "up to 6 new tracks by one artist instead of 3; there are not enough artists"
     }
     shown = [item.track_id for item in answer.items]
     assert bench.ask(of, limit=18) == shown, "the list of the day is kept"

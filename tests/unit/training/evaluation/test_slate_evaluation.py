@@ -21,7 +21,7 @@ from training.evaluation.slate_evaluation import Slate
 from training.ranking.task_weights import LISTWISE_HEAD, TaskWeights
 from training.recipes import recipe
 from training.slate import blend
-from training.slate.artist_cap import MAX_TRACKS_PER_ARTIST, cap_tracks_per_artist
+from training.slate.artist_cap import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST, ArtistCap
 from training.slate.blend import Blend
 from training.slate.filters import Exclusions, FilterContext, apply_filters
 from training.slate.fusion import SCORE_HALF_LIFE, Fusion
@@ -81,6 +81,24 @@ def test_tracks_per_artist_are_capped() -> None:
     assert full_slate.describe_lists(np.array([shown]))["tracks_per_artist"] == [MAX_TRACKS_PER_ARTIST] * 2
 
 
+def test_new_tracks_of_an_artist_have_a_cap_of_their_own() -> None:
+    # All tracks up to 19 are by one artist; odd ones are new to the user, and every second slot is for them.
+    items = [*range(2, 62)]
+    artist_of_track_V = np.where(np.arange(62) < 20, 7, np.arange(62))
+    history = [item for item in items if item % 2 == 0]
+    full_slate = slate_of([Case("a", [3], [], [])], [items], [history], artist_of_track_V=artist_of_track_V)
+    shown = full_slate.select_items(repeats_first(0.5))[0].tolist()
+    known, new = shown[::2], shown[1::2]
+    assert known == [*range(2, 2 + 2 * MAX_TRACKS_PER_ARTIST, 2), *range(20, 42, 2)]
+    assert new == [*range(3, 3 + 2 * MAX_NEW_TRACKS_PER_ARTIST, 2), *range(21, 45, 2)]
+    fused = full_slate.select_fused(Fusion(shares={"": 0.5}))[0].tolist()
+    assert [item for item in fused if item < 20 and item % 2] == [*range(3, 3 + 2 * MAX_NEW_TRACKS_PER_ARTIST, 2)]
+    metrics = full_slate.measure_new_artist_caps(repeats_first(0.5))
+    assert metrics[0] == full_slate.metric_values(
+        full_slate.select_items(repeats_first(0.5), ArtistCap(MAX_TRACKS_PER_ARTIST))
+    )
+
+
 def test_artist_caps_reduce_recall_of_the_artist() -> None:
     items = [*range(2, 42)]
     artist_of_track_V = np.where(np.arange(42) < 27, 7, np.arange(42))
@@ -110,7 +128,8 @@ def test_composition_of_lists() -> None:
 def test_service_applies_the_same_cap(data: TrainingData, cap: int) -> None:
     catalogue = Catalog.build(data.track_rows, data.vocabulary)
     items = np.random.default_rng(cap).permutation(np.arange(2, 12))
-    places = cap_tracks_per_artist(data.vocabulary.artist_of_track_V[items], cap)
+    is_new = np.zeros(len(items), dtype=bool)
+    places = ArtistCap(cap).first_tracks(data.vocabulary.artist_of_track_V[items], is_new)
     assert places[:8].tolist() == select(items, catalogue, 8, cap)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from training.slate.artist_cap import ArtistCap
 from training.slate.mmr_selection import select_slots
 
 
@@ -14,7 +15,7 @@ from training.slate.mmr_selection import select_slots
     st.lists(st.tuples(st.floats(0.01, 1), st.integers(0, 4), st.booleans()), max_size=9),
     st.data(),
     st.lists(st.booleans(), min_size=1, max_size=8),
-    st.integers(1, 3),
+    st.builds(ArtistCap, st.integers(1, 3), st.none() | st.integers(1, 3)),
     st.sampled_from([0.0, 0.2, 0.7, 1.0]),
 )
 def test_each_slot_gets_the_best_remaining_candidate_of_its_kind(candidates, data, slots, cap, strength):
@@ -32,7 +33,11 @@ def test_each_slot_gets_the_best_remaining_candidate_of_its_kind(candidates, dat
     selected = list(range(count))[: min(first, len(slots))]
 
     def is_below_cap(place):
-        return artists[place] < 2 or sum(artists[one] == artists[place] for one in selected) < cap
+        counted = [one for one in selected if artists[one] == artists[place]]
+        if cap.new_tracks is None:
+            return artists[place] < 2 or len(counted) < cap.tracks
+        limit = cap.new_tracks if kinds[place] else cap.tracks
+        return artists[place] < 2 or sum(kinds[one] == kinds[place] for one in counted) < limit
 
     def objective(place):
         similarities = [mean if math.isnan(alike[place, one]) else alike[place, one] for one in selected]
