@@ -286,6 +286,8 @@ def create_training_tasks(kind: str, parameters: Any, tables: Any, fit: str) -> 
                 reason = f"unknown channel {', '.join(unknown)}; known are {', '.join(tables['channels'])}"
                 raise log_error(AirflowFailException(format_failure("list_channels", reason)))
             names = [name for name in tables[f"{kind}s"] if not requested or name in requested]
+            if kind == "ranker":
+                names.reverse()  # the most complex one takes longest, so it starts first
             return [{**parameters, "NAME": name, "FIT": fit} for name in names]
 
         mapped = Command.partial(
@@ -293,8 +295,8 @@ def create_training_tasks(kind: str, parameters: Any, tables: Any, fit: str) -> 
             bash_command=wrap_with_process_lock('"train_$NAME"', TASKS[f"train_{kind}"].command),
             append_env=True,
             cwd=str(ROOT),
-            # Airflow starts the task with most dependents first: the channels. Of the rest a head takes longest, so it must
-            # not wait for the rankers, which fill the remaining cores.
+            # Airflow starts the task with most dependents first: the channels. A head is ready after them and takes longer
+            # than most rankers, so it must not wait for those, which fill the remaining cores.
             priority_weight=10 if kind == "head" else 1,
             map_index_template="{{ task.env['NAME'] }}",
             doc_md=format_task_documentation(f"train_{kind}"),
