@@ -66,18 +66,19 @@ restore: setup ## Restore a backup (FROM) into an empty SEGUE_HOME (SUPPRESSION:
 stop: ## Stop the services of SEGUE_HOME and all their processes
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local.services stop; fi
 
-# A test file runs in one worker, because module fixtures are expensive. One thread per worker.
-PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadfile
+# A test file runs in one worker, because module fixtures are expensive, and files start in order, the long ones first.
+# One thread per worker.
+PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 check: setup ## Lint, types, unit and contract tests
 	@$(MAKE) --no-print-directory --jobs 2 lint unit
 
 unit: setup
-	@$(PYTEST_PARALLEL) --numprocesses 2 --durations 10 tests/unit tests/contract
+	@$(PYTEST_PARALLEL) --numprocesses 2 --durations 10 tests/contract tests/unit
 
-# Three workers on two cores, because many of these tests wait for servers. Long files first.
+# Three workers on two cores, because many of these tests wait for servers.
 test: .venv/spark check ## check, then integration and end-to-end tests (Spark, Airflow, browser, databases)
-	@$(PYTEST_PARALLEL) --numprocesses 3 --no-loadscope-reorder --durations 30 tests/e2e tests/integration
+	@$(PYTEST_PARALLEL) --numprocesses 3 --durations 30 tests/e2e tests/integration
 
 lint: setup ## Format, style, types, import layers, SQL and the compose file
 	@$(BIN)/ruff format --check .
