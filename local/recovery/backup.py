@@ -39,7 +39,12 @@ STATE_FILES = ("home_format", "serving/pushed.json", "forgotten.json", "bentoml/
 RELEASES = "bentoml/models/segue"
 CHECKSUM_FILE = "files.sha256"
 """Written last in the folder of a release: without it the release is incomplete."""
-SQLITE_FILES = ("feast/materialized-*.db", "feast/online.db", "serving/daily_lists.sqlite")
+SQLITE_FILES = (
+    "feast/materialized-*.db",
+    "feast/online.db",
+    "serving/daily_lists.sqlite",
+    "serving/private_sessions.sqlite",
+)
 """In this order: digests of rows of the online store may be older than the rows."""
 FEATURE_FILES = ("feast/registry.db", "feast/materialized.jsonl")
 TABLE_FOLDERS = ("landing", "quarantine", "marts", "media", "reports")

@@ -19,6 +19,7 @@ from local.recovery.backup import MANIFEST_FILE, BackupError, backup
 from local.recovery.restore import RestoreError, restore
 from storage.suppression_list import SuppressionList, read_suppression_list
 
+SQLITE_FILES = ("feast/online.db", "serving/daily_lists.sqlite", "serving/private_sessions.sqlite")
 LOG = "live/dt=2026-06-01/events-1-1.jsonl"
 EVENTS = b'{"event_id":"a","user_id":"ann"}\n{"event_id":"b","user_id":"bob"}\n'
 RELEASE = "bentoml/models/segue/r1"
@@ -51,12 +52,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
         (here.home / name).parent.mkdir(parents=True, exist_ok=True)
         pl.DataFrame({"user_id": ["ann", "bob"], "event_id": ["a", "b"]}).write_parquet(here.home / name)
     (here.home / "feast").mkdir()
-    connection = sqlite3.connect(here.home / "feast" / "online.db")
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("create table rows (value text)")
-    connection.execute("insert into rows values ('committed')")
-    connection.commit()
-    connection.close()
+    for name in SQLITE_FILES:
+        connection = sqlite3.connect(here.home / name)
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("create table rows (value text)")
+        connection.execute("insert into rows values ('committed')")
+        connection.commit()
+        connection.close()
     os.utime(here.home / LOG, ns=(10**18, 10**18))
     return here
 
@@ -85,14 +87,15 @@ def test_restored_home_has_what_cannot_be_rebuilt(
         "serving/pushed.json",
         "landing/listening_events/dt=2026-06-01/a.parquet",
         "marts/events.parquet",
-        "feast/online.db",
+        *SQLITE_FILES,
         LOG,
     }
     assert (there.home / LOG).read_bytes() == EVENTS
     assert (there.home / LOG).stat().st_mtime_ns == 10**18
-    connection = sqlite3.connect(there.home / "feast" / "online.db")
-    assert connection.execute("select value from rows").fetchall() == [("committed",)]
-    connection.close()
+    for name in SQLITE_FILES:
+        connection = sqlite3.connect(there.home / name)
+        assert connection.execute("select value from rows").fetchall() == [("committed",)]
+        connection.close()
 
 
 def test_backup_is_refused_where_it_would_be_incomplete(here: settings.Settings, tmp_path: Path) -> None:
