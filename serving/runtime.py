@@ -22,11 +22,11 @@ from serving.events.online_store import OnlineStore
 from serving.events.suppression import SuppressionListFollower
 from serving.events.write_ahead_log import LOCK_TIMEOUT_S, EventLog, LogBusy, LogLocked
 from serving.inspection.user_inspector import UserInspector
-from serving.observability import structured_log
 from serving.observability.degraded_parts import EVENT_LOG, ONLINE_STORE, Degradation
 from serving.observability.metrics import Metrics
 from serving.observability.monitors import ServiceMonitor
 from serving.observability.periodic_task import PeriodicTask
+from serving.observability.request_log import describe_response, log_request
 from serving.pipeline.daily_lists import DailyLists
 from serving.pipeline.pipelines import NoExposures, Pipelines
 from serving.pipeline.request import (
@@ -277,29 +277,22 @@ class Runtime:
 
     def _serve(self, scene: str, read: Callable[[int, str], Request]) -> RecommendationResponse:
         release, request_id = self._release_manager.current, new_request_id()
-        token, began = structured_log.REQUEST_ID.set(request_id), time.perf_counter()
-        line: dict[str, object] = {"outcome": "answered", "scene": scene[:64]}
-        try:
-            with self._suppression.snapshot() as erased:
-                request = anonymize_erased_user(read(now_us(), request_id), erased)
-                release, arm = self._release_manager.release_for(request.user_id)
-                pipeline = self._pipelines.of(request)
-                request = replace(request, arm=arm, is_private=self._is_private(request.user_id))
-                is_shown = self._writing is not None and not request.is_private
-                response = pipeline.recommend(request, release, is_shown=is_shown)
-            self._record_degraded(response)
-            self._metrics.requests.labels(scene, "answered", release.release_id).inc()
-            line |= {request.scene.item_type: len(response.items), **vars(response.trace)}
-        except Exception as error:
-            line |= {"outcome": type(error).__name__, "error": str(error)}
-            self._metrics.requests.labels("", type(error).__name__, release.release_id if release else "").inc()
-            raise
-        else:
+        with log_request(request_id, scene) as line:
+            try:
+                with self._suppression.snapshot() as erased:
+                    request = anonymize_erased_user(read(now_us(), request_id), erased)
+                    release, arm = self._release_manager.release_for(request.user_id)
+                    pipeline = self._pipelines.of(request)
+                    request = replace(request, arm=arm, is_private=self._is_private(request.user_id))
+                    is_shown = self._writing is not None and not request.is_private
+                    response = pipeline.recommend(request, release, is_shown=is_shown)
+                self._record_degraded(response)
+                self._metrics.requests.labels(scene, "answered", release.release_id).inc()
+                line.update(describe_response(request, response))
+            except Exception as error:
+                self._metrics.requests.labels("", type(error).__name__, release.release_id if release else "").inc()
+                raise
             return response
-        finally:
-            line["ms"] = round((time.perf_counter() - began) * 1000, 3)
-            logger.info("request", extra={"fields": line})
-            structured_log.REQUEST_ID.reset(token)
 
     def compute(self, request: Request) -> RecommendationResponse:
         """The response to a request, which is neither logged nor recorded as shown.

@@ -361,7 +361,7 @@ def test_request_and_failures_are_logged_with_the_request_id(client, log):
     assert failed["message"].startswith("channel realtime failed") and "out of order" in failed["traceback"]
     assert failed["request_id"] == line["request_id"] == answer["request_id"]
     assert (line["message"], line["outcome"], line["scene"]) == ("request", "answered", "private_fm")
-    assert (line["tracks"], line["release"], line["left_out"]) == (3, "r1", {"realtime": "failed"})
+    assert (line["tracks"], line["release"], line["arm"], line["left_out"]) == (3, "r1", "", {"realtime": "failed"})
     assert "user_id" not in line
 
 
