@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from sequences import behaviours
-from serving.spelling_suggestions import suggest
+from serving.field_suggestions import suggest
 from training.data.exclusions import NAME_SEPARATOR
 
 TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog", "interest", "session")

@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from serving.field_suggestions import did_you_mean, suggest
 from serving.http.asgi import PROBLEM_MEDIA_TYPE, App, Message, Receive, Send, problem
-from serving.spelling_suggestions import did_you_mean, suggest
 
 MAX_LISTED_ERRORS = 5
 REQUEST_MODEL = "Request"

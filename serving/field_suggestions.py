@@ -1,4 +1,4 @@
-"""Suggestions for misspelled names of fields and paths. Independent of HTTP."""
+"""Suggestions for unknown fields and paths: misspellings and synonyms. Independent of HTTP."""
 
 from __future__ import annotations
 
