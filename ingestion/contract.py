@@ -56,7 +56,11 @@ LISTENING_EVENTS = pa.schema(
         ),
         _column("action", pa.string(), f"Action: {', '.join(ACTIONS)}", required=True),
         _column("played_ms", pa.int64(), "Played duration in milliseconds; required for plays, null for other actions"),
-        _column("scene", pa.string(), "Product scene: daily, private_fm, playlists, mlog, similar, library"),
+        _column(
+            "scene",
+            pa.string(),
+            "Product scene: daily, private_fm, playlists, mlog, similar, continuation, path, library",
+        ),
         _column(
             "context_id",
             pa.string(),

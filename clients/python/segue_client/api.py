@@ -595,7 +595,7 @@ class SegueClient(Transport):
 
         The list of `daily` stays the same within the UTC day, grows if more tracks are requested,
         and has no track of the lists of the last 7 days; if `discovery` is below one half, only
-        tracks that were listed and not played since are excluded. A blocked or disliked track
+        those of them that the user has never played are excluded. A blocked or disliked track
         leaves the list immediately. At most 4 tracks that the user has played and 3 new ones are by
         one artist, unless there are not enough artists, which `unmet` says. Until a user has played
         3 tracks, tracks that they have only liked are not returned. `debug` adds a `trace` of the

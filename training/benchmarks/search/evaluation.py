@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """
     path = options.marts / "tracks.parquet"
     if not path.exists():
-        raise FileNotFoundError(f"no {path}; simulate a world and run the pipeline first: `make simulate run`")
+        raise FileNotFoundError(f"no {path}; run the pipeline first: `make run`")
     tracks = add_album_titles(pl.read_parquet(path), options.marts).with_columns(item=pl.int_range(pl.len()))
     newest = tracks["released_on"].max()
     result = evaluate(tracks, newest if isinstance(newest, date) else date.today(), read_queries(options.queries))
