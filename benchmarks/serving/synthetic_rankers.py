@@ -105,8 +105,8 @@ def make_ranker(name: str, changes: Mapping[str, Any] | None = None) -> FittedRa
     )
     model = RANKERS[name](config, catalogue, ("not_skipped", "full_play"))
     if config.trees.count:
-        model.tree_weight = torch.tensor(0.3)
-        features = replace(features, trees=fit_random_trees(features, config.trees, TRACKS))
+        model.set_tree_weights([0.3] * len(model.tasks))
+        features = replace(features, trees=fit_random_trees(features, config.trees, TRACKS, len(model.tasks)))
     return FittedRanker(model, features, config, {})
 
 
@@ -131,7 +131,7 @@ def make_content_rows(tracks: int) -> ContentRows:
     return rows
 
 
-def fit_random_trees(features: RankingFeatures, config: TreeConfig, tracks: int) -> BoostedTrees | None:
+def fit_random_trees(features: RankingFeatures, config: TreeConfig, tracks: int, tasks: int) -> BoostedTrees | None:
     """Return full-grown trees fitted on random labels."""
     random = np.random.default_rng(0)
     users = make_user_batch(random, 20, 50)
@@ -140,5 +140,5 @@ def fit_random_trees(features: RankingFeatures, config: TreeConfig, tracks: int)
     made = features.prepare_candidates(side, items_BC)
     context_BCU = side.inputs.context_BU[:, None].expand(-1, items_BC.shape[1], -1)
     numbers = torch.cat([context_BCU, made.features_BCF, made.matches_BCM], dim=-1).flatten(0, 1)
-    label_R = random.integers(0, 2, len(numbers)).astype(np.float32)
-    return BoostedTrees.fit(numbers.numpy(), label_R, config, 0, 1)
+    labels_RT = random.integers(0, 2, (len(numbers), tasks)).astype(np.float32)
+    return BoostedTrees.fit(numbers.numpy(), labels_RT, config, 0, 1)

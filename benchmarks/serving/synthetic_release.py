@@ -105,8 +105,8 @@ def _make_ranker(world: SyntheticWorld, recipe: str) -> FittedRanker:
     )
     model = RANKERS[RANKER](config, catalogue, TASKS)
     if config.trees.count:
-        model.tree_weight = torch.tensor(0.3)
-        features = replace(features, trees=fit_random_trees(features, config.trees, items))
+        model.set_tree_weights([0.3] * len(model.tasks))
+        features = replace(features, trees=fit_random_trees(features, config.trees, items, len(model.tasks)))
     return FittedRanker(model, features, config, {})
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,15 +35,18 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TreesAlone:
-    """Trees by task, and the name of the ranker whose features they read."""
+    """Trees by task, and the name of the ranker whose features they read.
+
+    Only tasks whose training cases have both labels have trees.
+    """
 
     reader: str
-    trees: Mapping[str, BoostedTrees]
+    boosters: Mapping[str, lightgbm.Booster]
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Tasks whose training cases have both labels."""
-        return tuple(self.trees)
+        """Tasks with trees."""
+        return tuple(self.boosters)
 
     @classmethod
     def fit(
@@ -71,21 +75,25 @@ class TreesAlone:
         )
         threads = configure_threads()
         parts = [_dense_features(ranker, offline, part, threads) for part in (train, validation)]
-        trees = {}
+        boosters = {}
         for task in ranker.tasks if tasks is None else tasks:
             labels = [part.labels_RT[:, part.tasks.index(task)] for part in (train, validation)]
-            count = tuned.trees[task].booster.num_trees() if tuned is not None and task in tuned.trees else MAX_TREES
+            count = tuned.boosters[task].num_trees() if tuned is not None and task in tuned.boosters else MAX_TREES
             trees_config = replace(ranker.resolved_config.trees, count=count)
             fitted = _fit_task(parts, labels, trees_config, ranker.resolved_config.seed, threads)
             if fitted is not None:
-                trees[task] = fitted
-        return cls(reader, trees)
+                boosters[task] = fitted
+        return cls(reader, boosters)
+
+    @cached_property
+    def _trees(self) -> BoostedTrees:
+        return BoostedTrees(tuple(self.boosters.values()))
 
     def predict(self, batch: CaseBatch) -> Floats:
         """Probabilities [B, T] for a batch with the features of the reader."""
         dense = batch.users.context_BU, batch.candidates.features_BCF, batch.candidates.matches_BCM
         features = [part.numpy() for part in dense]
-        logits_BT = np.stack([trees.predict_logits(*features)[:, 0] for trees in self.trees.values()], axis=1)
+        logits_BT = self._trees.predict_logits(*features)[:, 0]
         return (1 / (1 + np.exp(-logits_BT))).astype(np.float32)
 
 
@@ -107,7 +115,7 @@ def _dense_features(ranker: FittedRanker, offline: OfflineFeatures, cases: Ranki
 
 def _fit_task(
     parts: list[Floats], labels: list[Floats], config: TreeConfig, seed: int, threads: int
-) -> BoostedTrees | None:
+) -> lightgbm.Booster | None:
     """At most `config.count` trees on the first part, as many as are best on the second, if it has cases.
 
     None if the first part has one label only.
@@ -121,7 +129,7 @@ def _fit_task(
         return None
     data = lightgbm.Dataset(train_RN, train_R, params=parameters)
     if not len(validation_R):
-        return BoostedTrees(lightgbm.train(parameters, data, config.count))
+        return lightgbm.train(parameters, data, config.count)
     booster = lightgbm.train(
         parameters,
         data,
@@ -130,4 +138,4 @@ def _fit_task(
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
     )
     best = booster.model_to_string(num_iteration=booster.best_iteration)
-    return BoostedTrees(lightgbm.Booster(model_str=best))
+    return lightgbm.Booster(model_str=best)

@@ -2,7 +2,7 @@
 
 Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS. Trees are robust to
 uninformative features, so they read all further searches; ids and sequences are left to the network. Stored as text,
-never as a pickle. Shape letters: R rows, N dense features, B requests, C candidates, U user features, F candidate
+never as a pickle. Shape letters: R rows, N dense features, T tasks, B requests, C candidates, U user features, F candidate
 features, M match features.
 """
 
@@ -21,7 +21,7 @@ from training.nn.compiled_trees import TreeScorer
 from training.ranking.ranker import TreeConfig
 
 Floats = NDArray[np.float32]
-FILE = "trees.txt"
+FILE = "trees_{task}.txt"  # by number of the task
 LIGHTGBM_PARAMETERS: dict[str, Any] = {
     "objective": "binary",
     "min_data_in_leaf": 300,
@@ -42,38 +42,55 @@ def lightgbm_parameters(config: TreeConfig, seed: int, threads: int) -> dict[str
 
 @dataclass(frozen=True)
 class BoostedTrees:
-    """Trees that predict the logit of a ranker's first task."""
+    """Trees that predict the logit of each task of a ranker; None for a task without labels of both classes."""
 
-    booster: lightgbm.Booster
+    boosters: tuple[lightgbm.Booster | None, ...]
 
     @classmethod
     def fit(
-        cls, features_RN: Floats, label_R: Floats, config: TreeConfig, seed: int, threads: int
+        cls, features_RN: Floats, labels_RT: Floats, config: TreeConfig, seed: int, threads: int
     ) -> BoostedTrees | None:
-        """Fit `config.count` trees on the labeled rows (label not NaN); None if these have one class only."""
-        label_R = np.ascontiguousarray(label_R)
-        known_R = ~np.isnan(label_R)
-        if len(np.unique(label_R[known_R])) < 2:
-            return None
-        rows = (features_RN, label_R) if known_R.all() else (features_RN[known_R], label_R[known_R])
-        parameters = lightgbm_parameters(config, seed, threads)
-        return cls(lightgbm.train(parameters, lightgbm.Dataset(*rows, params=parameters), config.count))
+        """Fit `config.count` trees of each task on its labeled rows (label not NaN); None if no task has both classes."""
+        boosters = tuple(_fit_task(features_RN, label_R, config, seed, threads) for label_R in labels_RT.T)
+        return cls(boosters) if any(boosters) else None
 
     def predict_logits(self, context_BU: Floats, features_BCF: Floats, matches_BCM: Floats) -> Floats:
-        """Return the logit of each candidate [B, C]; features in the order of `fit`. Runs on the calling thread."""
+        """Return the logits of each candidate [B, C, T]; features in the order of `fit`. Runs on the calling thread.
+
+        They are 0 for a task without trees.
+        """
         feature_BCN = np.concatenate([features_BCF, matches_BCM], axis=2)
-        return self._scorer.predict(context_BU, feature_BCN).astype(np.float32)
+        logits_BCT = np.zeros((*feature_BCN.shape[:2], len(self.boosters)), dtype=np.float32)
+        for task, scorer in self._scorers.items():
+            logits_BCT[..., task] = scorer.predict(context_BU, feature_BCN)
+        return logits_BCT
 
     @cached_property
-    def _scorer(self) -> TreeScorer:
-        return TreeScorer(self.booster)
+    def _scorers(self) -> dict[int, TreeScorer]:
+        return {task: TreeScorer(booster) for task, booster in enumerate(self.boosters) if booster is not None}
 
     def save(self, folder: Path) -> None:
-        """Write one text file."""
-        self.booster.save_model(folder / FILE)
+        """Write a text file for each task with trees."""
+        for task, booster in enumerate(self.boosters):
+            (folder / FILE.format(task=task)).unlink(missing_ok=True)
+            if booster is not None:
+                booster.save_model(folder / FILE.format(task=task))
 
     @classmethod
-    def load(cls, folder: Path) -> BoostedTrees | None:
-        """Read the file that `save` wrote; None if there is none."""
-        path = folder / FILE
-        return cls(lightgbm.Booster(model_file=path)) if path.exists() else None
+    def load(cls, folder: Path, tasks: int) -> BoostedTrees | None:
+        """Read the files that `save` wrote for so many tasks; None if there is none."""
+        files = [folder / FILE.format(task=task) for task in range(tasks)]
+        boosters = tuple(lightgbm.Booster(model_file=file) if file.exists() else None for file in files)
+        return cls(boosters) if any(boosters) else None
+
+
+def _fit_task(
+    features_RN: Floats, label_R: Floats, config: TreeConfig, seed: int, threads: int
+) -> lightgbm.Booster | None:
+    label_R = np.ascontiguousarray(label_R)
+    known_R = ~np.isnan(label_R)
+    if len(np.unique(label_R[known_R])) < 2:
+        return None
+    rows = (features_RN, label_R) if known_R.all() else (features_RN[known_R], label_R[known_R])
+    parameters = lightgbm_parameters(config, seed, threads)
+    return lightgbm.train(parameters, lightgbm.Dataset(*rows, params=parameters), config.count)

@@ -38,7 +38,7 @@ from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.schema_fields import further_profile_fields, load_track_statistics
 from training.ranking.features.track_statistics import COUNTS
 from training.ranking.fitted_ranker import WEIGHTS, FittedRanker, build_ranking_features
-from training.ranking.ranker import Ranker, RankerConfig, TrainingConfig, TreeConfig
+from training.ranking.ranker import Ranker, RankerConfig, TrainingConfig
 from training.ranking.registry import RANKERS
 
 LOSS_WEIGHTS = {"not_skipped": 1.0, "full_play": 0.3, "click": 1.0, "like": 0.3}
@@ -83,8 +83,8 @@ def fit_ranker(
     threads = configure_threads()
     _load_dense_features(batches, data, config, offline.contract(service), threads)
     if config.trees.count and batches.dense_features is not None and distributed.is_rank0():
-        label_R = batches.cases.labels_RT[:, 0]
-        trees = BoostedTrees.fit(batches.dense_features.features_RN, label_R, config.trees, config.seed, threads)
+        rows_RN, labels_RT = batches.dense_features.features_RN, batches.cases.labels_RT
+        trees = BoostedTrees.fit(rows_RN, labels_RT, config.trees, config.seed, threads)
         features = replace(features, trees=trees)
     dense_steps, epoch_steps, id_steps = _plan_steps(training, len(batches), data.warm_start is not None)
     training = replace(training, steps=training.steps or dense_steps + epoch_steps)
@@ -116,8 +116,9 @@ def fit_ranker(
     resolved = replace(config, training=replace(training, steps=record.steps))
     if features.trees is not None:
         if held_out:
-            resolved = replace(resolved, trees=fit_tree_weights(model.eval(), held_out, config.trees))
-        model.set_tree_weights(resolved.trees)
+            weights = fit_tree_weights(model.eval(), held_out, features.trees)
+            resolved = replace(resolved, trees=replace(config.trees, weights=weights))
+        model.set_tree_weights(resolved.trees.weights)
     if held_out:
         temperatures = fit_temperatures(*predict_logits(model.eval(), held_out))
         resolved = replace(resolved, validation=replace(config.validation, temperatures=temperatures))
@@ -235,28 +236,16 @@ def predict_logits(model: Ranker[RankerConfig], batches: Iterable[CaseBatch]) ->
     return torch.cat([logits for logits, _ in pairs]), torch.cat([labels for _, labels in pairs])
 
 
-def fit_tree_weights(model: Ranker[RankerConfig], held_out: list[CaseBatch], config: TreeConfig) -> TreeConfig:
-    """Return the config with the trees' share of each task's logit that minimizes the log loss on held-out cases.
-
-    The trees were grown for the first task. Tasks are correlated, so the trees order candidates for the further tasks
-    too, but with another base rate: the offset keeps the network's mean logit.
-    """
+def fit_tree_weights(model: Ranker[RankerConfig], held_out: list[CaseBatch], trees: BoostedTrees) -> tuple[float, ...]:
+    """Return the trees' share of each task's logit that minimizes the log loss on held-out cases; 0 without trees."""
     logits_NT, labels_NT = predict_logits(model, held_out)
-    tree_logit_N = torch.cat(
-        [batch.candidates.tree_logits_BC[:, 0] for batch in held_out if batch.candidates.tree_logits_BC is not None]
+    tree_logits_NT = torch.cat(
+        [batch.candidates.tree_logits_BCT[:, 0] for batch in held_out if batch.candidates.tree_logits_BCT is not None]
     )
-    first, *further = range(len(model.tasks))
-    weights, offsets = [], []
-    for task in further:
-        is_known_N = ~labels_NT[:, task].isnan()
-        gap_N = (logits_NT[:, task] - tree_logit_N)[is_known_N]
-        offset = float(gap_N.mean()) if len(gap_N) else 0.0
-        weights.append(
-            fit_blend_weight(logits_NT[:, task], tree_logit_N + offset, labels_NT[:, task]) if len(gap_N) else 0.0
-        )
-        offsets.append(round(offset, 4))
-    first_weight = fit_blend_weight(logits_NT[:, first], tree_logit_N, labels_NT[:, first])
-    return replace(config, weight=first_weight, secondary_weights=tuple(weights), secondary_offsets=tuple(offsets))
+    return tuple(
+        0.0 if booster is None else fit_blend_weight(logits_NT[:, task], tree_logits_NT[:, task], labels_NT[:, task])
+        for task, booster in enumerate(trees.boosters)
+    )
 
 
 def count_item_frequencies(cases: RankingCases, data: TrainingData) -> ItemFrequencies:

@@ -159,9 +159,7 @@ class FittedRanker:
         config = config_from_dict(RANKERS[parts["name"]].config_class, parts["config"])
         model = RANKERS[parts["name"]](config, catalogue, tuple(parts["tasks"]))
         model.load_state_dict(weights)
-        if model.tree_weight is not None:
-            model.set_tree_weights(replace(config.trees, weight=float(model.tree_weight)))
-        statistics, trees = TrackStatistics.load(folder), BoostedTrees.load(folder)
+        statistics, trees = TrackStatistics.load(folder), BoostedTrees.load(folder, len(model.tasks))
         parts_of_tracks = TrackGenres.load(folder), ContentRows.load(folder)
         features = build_ranking_features(config, vocabulary, statistics, *parts_of_tracks)
         return cls(model, replace(features, trees=trees), config, parts["measures"])

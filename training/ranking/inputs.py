@@ -78,14 +78,14 @@ class CandidateInputs:
     """C candidates per request; the values of a candidate never depend on the other candidates.
 
     `features_BCF` depend on the track alone, `matches_BCM` on its occurrences in the user's histories (M = 0 without
-    hard search). `tree_logits_BC` are the boosted trees' logits of the first task; None for rankers without trees.
+    hard search). `tree_logits_BCT` are the boosted trees' logits; None for rankers without trees.
     """
 
     track_BC: Tensor
     artist_BC: Tensor
     features_BCF: Tensor
     matches_BCM: Tensor
-    tree_logits_BC: Tensor | None = None
+    tree_logits_BCT: Tensor | None = None
 
     def to(self, device: torch.device) -> CandidateInputs:
         """Return a copy on a device."""

@@ -10,6 +10,7 @@ dense features. Does not depend on files or training.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -71,12 +72,10 @@ class FeatureConfig:
 class TreeConfig:
     """Boosted trees over all dense features, blended with the network's logits; weights are fitted on validation."""
 
-    count: int = 0  # number of trees; 0: network only
+    count: int = 0  # number of trees of each task; 0: network only
     leaves: int = 31  # of a tree
     learning_rate: float = 0.08
-    weight: float = -1.0  # share of the trees in the first task's logit, 0..1; negative: fitted
-    secondary_weights: tuple[float, ...] = ()  # the same for each further task; empty: fitted
-    secondary_offsets: tuple[float, ...] = ()  # added to the trees' logit for each further task; empty: fitted
+    weights: tuple[float, ...] = ()  # share of the trees in each task's logit, 0..1; empty: fitted
 
 
 @dataclass(frozen=True)
@@ -172,9 +171,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
     config_class: ClassVar[type[RankerConfig]] = RankerConfig
     reads_recent_events: ClassVar[bool] = True
     """Whether `interest` reads the events of the user state."""
-    tree_weight: Tensor | None
-    secondary_tree_weights: Tensor
-    secondary_tree_offsets: Tensor
+    tree_weights_T: Tensor | None
 
     def __init__(
         self, config: RankerConfig, catalogue: ItemFrequencies, tasks: tuple[str, ...], interests: int = 1
@@ -214,10 +211,8 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         self.wide_skip_connection = nn.Linear(dense, len(tasks), bias=False) if network.wide_skip_connection else None
         self._dense_table: PiecewiseTable | None = None
         self._parts_weight_YH: Tensor | None = None
-        # The network is trained without the trees; the fit sets their weight afterwards.
-        self.register_buffer("tree_weight", torch.zeros(()) if config.trees.count else None)
-        for name in ("secondary_tree_weights", "secondary_tree_offsets"):
-            self.register_buffer(name, torch.zeros(max(len(tasks) - 1, 0)), persistent=False)
+        # The network is trained without the trees; the fit sets their weights afterwards.
+        self.register_buffer("tree_weights_T", torch.zeros(len(tasks)) if config.trees.count else None)
 
     @classmethod
     @abstractmethod
@@ -332,23 +327,13 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         return self._blend_trees(logits_BCT, candidates)
 
     def _blend_trees(self, logits_BCT: Tensor, candidates: CandidateInputs) -> Tensor:
-        weight = self.tree_weight
-        if weight is None or not weight:
+        if self.tree_weights_T is None or not self.tree_weights_T.any():
             return logits_BCT
-        if candidates.tree_logits_BC is None:
+        if candidates.tree_logits_BCT is None:
             raise ValueError(f"{self.name} was fitted with trees; make its candidates with RankingFeatures(trees=…)")
-        tree_BC1 = candidates.tree_logits_BC.unsqueeze(-1)
-        first_BC1 = torch.lerp(logits_BCT[..., :1], tree_BC1, weight)
-        further_BCT = torch.lerp(
-            logits_BCT[..., 1:], tree_BC1 + self.secondary_tree_offsets, self.secondary_tree_weights
-        )
-        return torch.cat([first_BC1, further_BCT], dim=-1)
+        return torch.lerp(logits_BCT, candidates.tree_logits_BCT, self.tree_weights_T)
 
-    def set_tree_weights(self, config: TreeConfig) -> None:
-        """Take over the blending weights of a resolved config; a ranker without trees ignores them."""
-        if self.tree_weight is None:
-            return
-        self.tree_weight = self.tree_weight.new_tensor(max(config.weight, 0.0))
-        zeros = [0.0] * len(self.secondary_tree_weights)
-        self.secondary_tree_weights = self.tree_weight.new_tensor(config.secondary_weights or zeros)
-        self.secondary_tree_offsets = self.tree_weight.new_tensor(config.secondary_offsets or zeros)
+    def set_tree_weights(self, weights: Sequence[float]) -> None:
+        """Set the share of the trees in the logit of each task; none for a ranker without trees."""
+        if self.tree_weights_T is not None and weights:
+            self.tree_weights_T = self.tree_weights_T.new_tensor(weights)

@@ -13,6 +13,7 @@ from tests.support.training.ranking_cases import LISTEN, MINUTE, NOW, SKIP, TRAC
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
+from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.features.track_statistics import TrackStatistics
 from training.ranking.fitted_ranker import FittedRanker, build_ranking_features
 from training.ranking.ranker import TreeConfig
@@ -153,42 +154,47 @@ def test_temperatures_divide_the_logits(ranker: FittedRanker) -> None:
     np.testing.assert_allclose(cooler, 1 / (1 + np.exp(-logit / 2)), atol=1e-4)
 
 
-def test_trees_are_blended_into_the_first_task() -> None:
+def test_trees_of_each_task_are_blended_into_its_logit() -> None:
     ranker = new_ranker("session_domains")
     side = ranker.features.prepare_users(user_batch([history(6, 1), []]))
     made = ranker.features.prepare_candidates(side, np.tile(ITEMS, (2, 1)))
-    assert made.tree_logits_BC is not None and ranker.features.trees is not None
+    assert made.tree_logits_BCT is not None and ranker.features.trees is not None
     for b in range(2):  # scored by LightGBM one row at a time
         rows = [np.r_[side.inputs.context_BU[b], made.features_BCF[b, c], made.matches_BCM[b, c]] for c in (0, 7)]
-        expected = ranker.features.trees.booster.predict(np.array(rows), raw_score=True)
-        np.testing.assert_allclose(made.tree_logits_BC[b, [0, 7]], expected, rtol=1e-5)
+        for task, booster in enumerate(ranker.features.trees.boosters):
+            assert booster is not None
+            expected = booster.predict(np.array(rows), raw_score=True)
+            np.testing.assert_allclose(made.tree_logits_BCT[b, [0, 7], task], expected, rtol=1e-5)
+    assert not torch.equal(made.tree_logits_BCT[..., 0], made.tree_logits_BCT[..., 1])
     with torch.no_grad():
         state = ranker.model.encode_user(side.inputs)
-        half = ranker.model(state, made)
-        ranker.model.tree_weight = torch.tensor(0.0)
-        none = ranker.model(state, made)
-        np.testing.assert_allclose(half[..., 0], (none[..., 0] + made.tree_logits_BC) / 2, atol=1e-5)
-        np.testing.assert_array_equal(half[..., 1], none[..., 1])
-        ranker.model.tree_weight = torch.tensor(0.5)
+        blended = ranker.model(state, made)
+        ranker.model.set_tree_weights([0.0, 0.0])
+        network = ranker.model(state, made)
+        for task, weight in enumerate((0.5, 0.25)):
+            expected = (1 - weight) * network[..., task] + weight * made.tree_logits_BCT[..., task]
+            np.testing.assert_allclose(blended[..., task], expected, atol=1e-5)
+        ranker.model.set_tree_weights([0.5, 0.0])
         with pytest.raises(ValueError, match="fitted with trees"):
-            ranker.model(state, replace(made, tree_logits_BC=None))
+            ranker.model(state, replace(made, tree_logits_BCT=None))
 
 
-def test_trees_are_blended_into_further_tasks_by_their_weights() -> None:
-    ranker = new_ranker("session_domains")
-    side = ranker.features.prepare_users(user_batch([history(6, 1), []]))
-    made = ranker.features.prepare_candidates(side, np.tile(ITEMS, (2, 1)))
-    assert made.tree_logits_BC is not None
-    with torch.no_grad():
-        state = ranker.model.encode_user(side.inputs)
-        before = ranker.model(state, made)
-        ranker.model.set_tree_weights(
-            TreeConfig(count=200, weight=0.5, secondary_weights=(0.25,), secondary_offsets=(0.7,))
-        )
-        after = ranker.model(state, made)
-    np.testing.assert_array_equal(after[..., 0], before[..., 0])
-    expected = 0.75 * before[..., 1] + 0.25 * (made.tree_logits_BC + 0.7)
-    np.testing.assert_allclose(after[..., 1], expected, atol=1e-5)
+def test_a_task_without_both_labels_has_no_trees(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    features_RN = random.standard_normal((900, 3), dtype=np.float32)
+    labels_RT = np.column_stack([random.integers(0, 2, 900), np.full(900, np.nan), np.ones(900)]).astype(np.float32)
+    config = TreeConfig(count=3)
+    trees = BoostedTrees.fit(features_RN, labels_RT, config, 0, 1)
+    assert trees is not None and [booster is None for booster in trees.boosters] == [False, True, True]
+    assert BoostedTrees.fit(features_RN, labels_RT[:, 1:], config, 0, 1) is None
+    trees.save(tmp_path)
+    read = BoostedTrees.load(tmp_path, 3)
+    assert read is not None
+    inputs = features_RN[:2, :1], features_RN[:8, 1:2].reshape(2, 4, 1), features_RN[:8, 2:].reshape(2, 4, 1)
+    logits_BCT = trees.predict_logits(*inputs)
+    assert logits_BCT.shape == (2, 4, 3) and logits_BCT[..., 0].any() and not logits_BCT[..., 1:].any()
+    np.testing.assert_array_equal(read.predict_logits(*inputs), logits_BCT)
+    assert BoostedTrees.load(tmp_path / "none", 3) is None
 
 
 def test_searches_without_trees_are_rejected() -> None:

@@ -129,8 +129,8 @@ def grown_trees(
     made = features.prepare_candidates(side, items)
     context = side.inputs.context_BU[:, None].expand(-1, items.shape[1], -1)
     numbers = torch.cat([context, made.features_BCF, made.matches_BCM], dim=-1).flatten(0, 1).numpy()
-    label = np.random.default_rng(0).integers(0, 2, len(numbers)).astype(np.float32)
-    trees = BoostedTrees.fit(numbers, label, TreeConfig(count=20), 0, 1)
+    labels = np.random.default_rng(0).integers(0, 2, (len(numbers), 2)).astype(np.float32)
+    trees = BoostedTrees.fit(numbers, labels, TreeConfig(count=20), 0, 1)
     assert trees is not None
     return trees
 
@@ -147,6 +147,6 @@ def new_ranker(name: str, seed: int = 0, changes: Mapping[str, Any] | None = Non
     switches = (reads.negative_feedback, reads.searches, reads.effective_impressions, reads.genres, reads.content)
     features = ranking_features(reads.hard_search, reads.plays, *switches)
     if config.trees.count:
-        model.tree_weight = torch.tensor(0.5)
+        model.set_tree_weights([0.5, 0.25])
         features = replace(features, trees=grown_trees(reads.hard_search, *switches))
     return FittedRanker(model, features, config, {})

@@ -231,11 +231,11 @@ class RankingFeatures:
         matches_BCM = torch.zeros((*items_BC.shape, 0))
         if (histories := side.histories) is not None:
             matches_BCM = _match_features(histories, items_BC, artist_BC, request_at_B)
-        own_BCF, tree_logits_BC = _stack(own), None
+        own_BCF, tree_logits_BCT = _stack(own), None
         if self.trees is not None:
             dense = side.inputs.context_BU, own_BCF, matches_BCM
-            tree_logits_BC = torch.from_numpy(self.trees.predict_logits(*(part.numpy() for part in dense)))
-        return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), own_BCF, matches_BCM, tree_logits_BC)
+            tree_logits_BCT = torch.from_numpy(self.trees.predict_logits(*(part.numpy() for part in dense)))
+        return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), own_BCF, matches_BCM, tree_logits_BCT)
 
     def _event_sequences(self, users: UserBatch) -> tuple[EventInputs, EventInputs]:
         """Return the newest plays, and the recent events that are not plays (explicit feedback)."""

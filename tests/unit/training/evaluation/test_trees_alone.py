@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss
 
 from training.evaluation import trees_alone
 from training.evaluation.trees_alone import MAX_TREES, PATIENCE, TreesAlone
-from training.ranking.boosted_trees import BoostedTrees, lightgbm_parameters
+from training.ranking.boosted_trees import lightgbm_parameters
 from training.ranking.ranker import TreeConfig
 
 CONFIG = TreeConfig(count=MAX_TREES)
@@ -27,7 +27,7 @@ def examples(seed: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
     return features_RN, (random.random(rows) < 1 / (1 + np.exp(-logit_R))).astype(np.float32)
 
 
-def fit(train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray]) -> BoostedTrees | None:
+def fit(train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray]) -> lightgbm.Booster | None:
     return trees_alone._fit_task([train[0], validation[0]], [train[1], validation[1]], CONFIG, 0, 1)
 
 
@@ -35,7 +35,7 @@ def test_number_of_trees_is_the_best_on_validation() -> None:
     train, validation = examples(0, 3_000), examples(1, 1_500)
     fitted = fit(train, validation)
     assert fitted is not None
-    chosen = fitted.booster.num_trees()
+    chosen = fitted.num_trees()
     parameters = lightgbm_parameters(CONFIG, 0, 1)
     every = lightgbm.train(parameters, lightgbm.Dataset(*train, params=parameters), chosen + PATIENCE)
     losses = [
@@ -51,7 +51,7 @@ def test_cases_without_a_label_do_not_count_and_one_label_is_not_fitted() -> Non
     known = fit((features_RN[is_known_R], label_R[is_known_R]), validation)
     with_unknown = fit((features_RN, np.where(is_known_R, label_R, np.nan)), validation)
     assert known is not None and with_unknown is not None
-    assert with_unknown.booster.model_to_string() == known.booster.model_to_string()
+    assert with_unknown.model_to_string() == known.model_to_string()
     assert fit((features_RN, np.ones_like(label_R)), validation) is None
 
 
@@ -66,4 +66,4 @@ def test_probabilities_are_those_of_the_trees_on_user_candidate_and_match_featur
         candidates=SimpleNamespace(features_BCF=own_BF[:, None], matches_BCM=match_BM[:, None]),
     )
     found_BT = TreesAlone("any", {"not_skipped": fitted}).predict(batch)
-    assert found_BT[:, 0] == pytest.approx(fitted.booster.predict(features_RN), rel=1e-5)
+    assert found_BT[:, 0] == pytest.approx(fitted.predict(features_RN), rel=1e-5)
