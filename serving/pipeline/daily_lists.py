@@ -45,6 +45,7 @@ class ListedTrack:
     propensity: float = 1.0  # probability of an explored track, otherwise 1
     is_exploration: bool = False
     release: str = ""  # release that chose the track
+    is_new: bool = False  # the user had not played it when it was listed
     title: str = ""
     artists: list[str] = field(default_factory=list)
 

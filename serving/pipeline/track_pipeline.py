@@ -39,7 +39,8 @@ from training.slate.new_user import unplayed_items_of_new_user
 
 FALLBACK_CANDIDATES = 1000
 MAX_NAMED_TRACKS = 10
-LISTED_FIELDS = tuple(one.name for one in fields(ListedTrack))
+LISTED_FIELDS = tuple(one.name for one in fields(ListedTrack) if one.name != "is_new")
+"""Fields of a listed track that the item of the response has."""
 DAILY_LISTS_FAILED = "the daily lists cannot be read or written; the list of today may change"
 EXPOSURES_FAILED = "the exposure record was not written"
 
@@ -129,7 +130,7 @@ class TrackPipeline:
                 )
             if is_shown:
                 with trace.time_stage("side_effects", metrics):
-                    self._side_effects(context, items)
+                    self._side_effects(context, chosen, items)
         return RecommendationResponse(request.request_id, _response_release(items, release), items, trace, request.arm)
 
     def _build_context(self, request: Request, release: ServedRelease, trace: Trace) -> RequestContext:
@@ -176,6 +177,7 @@ class TrackPipeline:
             np.array([track.score for track in tracks], dtype=np.float64),
             [track.channels for track in tracks],
             {item: track.propensity for item, track in context.todays_tracks.items() if track.is_exploration},
+            frozenset(item for item, track in context.todays_tracks.items() if track.is_new),
         )
         return self._filter(listed, context, context.requested) if len(listed) else listed
 
@@ -291,7 +293,7 @@ class TrackPipeline:
             trace.degraded["daily_lists"] = DAILY_LISTS_FAILED
             return DailyListHistory()
 
-    def _side_effects(self, context: RequestContext, items: list[TrackItem]) -> None:
+    def _side_effects(self, context: RequestContext, chosen: RequestCandidates, items: list[TrackItem]) -> None:
         """Count exposures, write the exposure record and, for scenes with a daily list, the list."""
         request, cooldown_days = context.request, context.request.scene.repeat_cooldown_days
         self._metrics.exposures.labels(request.scene.name, context.release.release_id).inc(len(items))
@@ -309,7 +311,11 @@ class TrackPipeline:
         # the rest of the day.
         is_kept = context.user.state_from != STATE_UNAVAILABLE and not request.excluded
         if cooldown_days and is_kept and len(items) > context.trace.listed:
-            tracks = [ListedTrack(**{name: getattr(item, name) for name in LISTED_FIELDS}) for item in items]
+            is_new_C = rank.find_discoveries(context.user.users, chosen).tolist()
+            tracks = [
+                ListedTrack(**{name: getattr(item, name) for name in LISTED_FIELDS}, is_new=is_new)
+                for item, is_new in zip(items, is_new_C, strict=True)
+            ]
             # Tracks that the user blocked or disliked keep their places, in case the user takes that back.
             shown = {track.track_id for track in tracks}
             for place, track in enumerate(context.todays_tracks.values()):

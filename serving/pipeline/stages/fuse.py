@@ -31,12 +31,15 @@ class RequestCandidates:
         channels_C: Channels that found each item, the one that ranked it highest first; kept as an array of lists, because
             hundreds of candidates are taken and joined several times per request.
         exploration_propensity: Item → probability in (0, 1), for items that exploration chose.
+        new_when_listed: Items of today's list that were new to the user when they were listed; they stay discoveries for the
+            rest of the day.
     """
 
     items_C: np.ndarray
     scores_C: np.ndarray
     channels_C: Sequence[list[str]] | NDArray[np.object_]
     exploration_propensity: Mapping[int, float] = field(default_factory=dict)
+    new_when_listed: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         if not isinstance(self.channels_C, np.ndarray):
@@ -51,11 +54,11 @@ class RequestCandidates:
         """The candidates at these positions, in this order."""
         index = np.asarray(places, dtype=np.int64)
         channels_C = cast(NDArray[np.object_], self.channels_C)[index]
-        return RequestCandidates(self.items_C[index], self.scores_C[index], channels_C, self.exploration_propensity)
+        return replace(self, items_C=self.items_C[index], scores_C=self.scores_C[index], channels_C=channels_C)
 
     def top_k(self, k: int) -> RequestCandidates:
         """The first `k` candidates."""
-        return RequestCandidates(self.items_C[:k], self.scores_C[:k], self.channels_C[:k], self.exploration_propensity)
+        return replace(self, items_C=self.items_C[:k], scores_C=self.scores_C[:k], channels_C=self.channels_C[:k])
 
     def concatenate(self, more: RequestCandidates) -> RequestCandidates:
         """These candidates, followed by `more`."""
@@ -64,6 +67,7 @@ class RequestCandidates:
             np.concatenate([self.scores_C, more.scores_C]),
             np.concatenate([self.channels_C, more.channels_C]),
             {**more.exploration_propensity, **self.exploration_propensity},
+            self.new_when_listed | more.new_when_listed,
         )
 
     def with_scores(self, scores_C: np.ndarray) -> RequestCandidates:

@@ -56,8 +56,10 @@ def rank(
 
 
 def find_discoveries(users: UserBatch, candidates: RequestCandidates) -> np.ndarray:
-    """Which candidates the user of the one request in `users` has not played, bool [C]."""
+    """Which candidates are new to the user of the one request in `users`, or were when they were listed today, bool [C]."""
     is_played_C: np.ndarray = users.history_items.contains(candidates.items_C[None, :])[0]
     is_repeat = [not REPEATS.isdisjoint(channels) for channels in candidates.channels_C]
     is_discovery_C: np.ndarray = ~(is_played_C | np.array(is_repeat, dtype=bool))
+    if candidates.new_when_listed:
+        is_discovery_C |= np.isin(candidates.items_C, list(candidates.new_when_listed))
     return is_discovery_C

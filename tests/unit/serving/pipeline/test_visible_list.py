@@ -195,6 +195,27 @@ def test_daily_list_has_at_most_four_known_and_three_new_tracks_of_an_artist(ben
     assert "max_per_artist" not in answer.trace.unmet
 
 
+def test_new_tracks_of_the_list_still_count_as_new_after_they_were_played(bench):
+    table = tracks(
+        60, track_id=[f"t{n:03}" for n in range(60)], artist_ids=[[f"a{n // 20 if n < 40 else n}"] for n in range(60)]
+    )
+    of = release(
+        table, [ListChannel("popularity", range(2, 62))], vocabulary=Vocabulary.build(table, table.select("track_id"))
+    )
+    heard = [f"t{n:03}" for n in range(8)]
+    bench.store.users["u"] = history(*heard, "t050")
+    morning = bench.answer(of, limit=20, discovery=0.5)
+    new = [item.track_id for item in morning.items if item.artist_ids[0] == "a0" and item.track_id not in heard]
+    assert len(new) == MAX_NEW_TRACKS_PER_ARTIST
+    bench.store.users["u"] = history(*heard, "t050", *new)
+    noon = bench.answer(of, limit=20, discovery=0.5)
+    assert [item.track_id for item in noon.items] == [item.track_id for item in morning.items]
+    assert noon.trace.unmet == morning.trace.unmet and "max_per_artist" not in noon.trace.unmet
+    extended = bench.answer(of, limit=30, discovery=0.5)
+    of_artist = Counter(item.artist_ids[0] for item in extended.items)["a0"]
+    assert of_artist == MAX_TRACKS_PER_ARTIST + MAX_NEW_TRACKS_PER_ARTIST
+
+
 def test_small_catalog_exceeds_the_artist_cap_as_little_as_possible_and_says_so(bench):
     table = tracks(30, track_id=[f"t{n:03}" for n in range(30)], artist_ids=[[f"a{n % 3}"] for n in range(30)])
     of = release(
