@@ -171,6 +171,9 @@ def _write_whole(mart: PublishedMart) -> bool:
         os.fsync(written.fileno())
     # Publication of this version, which skew and releases report, not the time of this copy.
     os.utime(draft, ns=(mart.published_at_ns, mart.published_at_ns))
+    if _read_version(mart.whole) != mart.version:  # a build has published the mart whole meanwhile
+        draft.unlink()
+        return False
     draft.replace(mart.whole)
     return True
 

@@ -147,3 +147,20 @@ def test_command_applies_the_changes_of_the_home(
     mart_changes.main()
     assert capsys.readouterr().out.splitlines() == ["wrote m", "wrote nothing: no changes are pending"]
     assert read(marts) == ordered(rows)
+
+
+def test_changes_are_not_applied_over_a_mart_that_was_published_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = ([{"user_id": "a", "number": 1, "value": value}] for value in ("x", "y", "z"))
+    publish_whole(tmp_path, "m", first, SCHEMA, "100")
+    publish_changes(tmp_path, "m", first, second, SCHEMA, KEY, "101")
+
+    def publish_newer(_: int) -> None:
+        publish_whole(tmp_path, "m", third, SCHEMA, "102")
+
+    monkeypatch.setattr(mart_changes.os, "fsync", publish_newer)
+    assert apply_changes(tmp_path) == []
+    assert read_published(tmp_path, "m").newest_version == "102"
+    assert read(tmp_path) == ordered(third)
+    assert list(tmp_path.glob(".*.writing")) == []
