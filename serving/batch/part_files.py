@@ -47,7 +47,8 @@ class PartFolder:
         folder: The folder, which is created.
         kinds: Names of the tables, which are folders inside.
         description: What this run writes.
-        at_us: Time of the requests if the run begins, µs since 1970; a continued run keeps that of its beginning.
+        at_us: Time of the requests if the run begins, µs since 1970; a continued run keeps that of its beginning. A finished
+            run is not continued: the next one writes every part anew.
 
     Raises:
         BatchError: The folder has other files.
@@ -60,7 +61,10 @@ class PartFolder:
         if earlier is None and folder.exists() and any(folder.iterdir()):
             raise BatchError(f"{folder} has other files; give --out a new or empty folder")
         wanted = asdict(description)
-        self.is_continued = earlier is not None and {name: earlier.get(name) for name in wanted} == wanted
+        is_unfinished = not (folder / SUCCESS_FILE).exists()
+        self.is_continued = (
+            is_unfinished and earlier is not None and {name: earlier.get(name) for name in wanted} == wanted
+        )
         if self.is_continued and earlier is not None:
             self.at_us = int(earlier["at_us"])
         else:

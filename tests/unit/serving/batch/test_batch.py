@@ -18,7 +18,7 @@ from serving import runtime as runtime_module
 from serving.batch import export as batch
 from serving.batch.__main__ import main
 from serving.batch.export import BatchOptions
-from serving.batch.part_files import BatchError
+from serving.batch.part_files import DESCRIPTION_FILE, BatchError
 from serving.observability.metrics import Metrics
 from serving.runtime import Runtime
 from storage.suppression_list import SuppressionList
@@ -139,6 +139,13 @@ def test_interrupted_run_continues_with_the_same_result(home, tmp_path, monkeypa
     assert "6 of 7 users" in lines[0] and "7 users are in" in lines[-1]
     for kind in ("lists", "user_embeddings", "item_embeddings"):
         assert read(tmp_path / "out", kind) == read(tmp_path / "whole", kind), kind
+
+
+def test_a_finished_run_is_computed_again(home, tmp_path):
+    home.run(tmp_path / "out")
+    later = NOW + 86_400_000_000
+    home.run(tmp_path / "out", now_us=later)
+    assert json.loads((tmp_path / "out" / DESCRIPTION_FILE).read_text())["at_us"] == later
 
 
 def test_another_release_or_option_begins_anew(home, tmp_path):
