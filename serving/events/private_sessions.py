@@ -1,8 +1,8 @@
 """Private sessions of users: what they play meanwhile is acknowledged, and written nowhere.
 
 A session lasts from the event `start_private` to `end_private`, at most `MAX_SESSION_US`. Its times are rows of a SQLite
-file, so that it outlasts a restart; they are kept as long as late events of the session may arrive. Independent of
-HTTP.
+file, so that it outlasts a restart; they are kept as long as late events of the session may arrive. Of more than
+`MAX_SESSIONS` of a user, the oldest become one, with the time between them. Independent of HTTP.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from serving.events.event_schema import MAX_AGE_US, Event
 PRIVATE_SESSIONS_FILE = "private_sessions.sqlite"
 BUSY_TIMEOUT_S = 1.0
 MAX_SESSION_US = 12 * 3600 * 1_000_000
+MAX_SESSIONS = 100
 START, END = "start_private", "end_private"
 
 TABLE = """
@@ -62,18 +63,18 @@ class PrivateSessions:
             for part in folder.glob(f"{PRIVATE_SESSIONS_FILE}*"):
                 part.unlink()
             self._database = _open_database(path)
-        self._sessions: dict[str, list[PrivateSession]] = {}
+        self._sessions: dict[str, tuple[PrivateSession, ...]] = {}  # ascending
         with self._database:
             self._database.execute("delete from private_sessions where until_us < ?", (now_us() - MAX_AGE_US,))
         for user_id, since_us, until_us in self._database.execute("select * from private_sessions order by since_us"):
-            self._sessions.setdefault(user_id, []).append(PrivateSession(since_us, until_us))
+            self._sessions[user_id] = (*self._sessions.get(user_id, ()), PrivateSession(since_us, until_us))
 
     def current(self, user_id: str) -> PrivateSession | None:
         """The session that lasts now; None if there is none."""
         now_us = self._now_us()
-        with self._lock:
-            sessions = self._sessions.get(user_id, ())
-            return next((one for one in sessions if one.since_us <= now_us < one.until_us), None)
+        # Without the lock, so that no request waits for a write.
+        sessions = self._sessions.get(user_id, ())
+        return next((one for one in sessions if one.since_us <= now_us < one.until_us), None)
 
     def remove_private(self, events: Iterable[Event]) -> list[Event]:
         """The events without those that private sessions keep private: plays, clicks and impressions.
@@ -84,15 +85,20 @@ class PrivateSessions:
             OSError: A session could not be written.
         """
         implicit = {row.action for row in load_behaviours().rows if not row.is_explicit}
+        oldest_us = self._now_us() - MAX_AGE_US
         kept = []
+        changed: dict[str, tuple[PrivateSession, ...]] = {}
         with self._lock:
             for event in events:
-                sessions = self._sessions.get(event["user_id"], ())
+                user_id = event["user_id"]
+                sessions = changed[user_id] if user_id in changed else self._sessions.get(user_id, ())
                 if event["action"] in (START, END):
-                    self._write(event["user_id"], _apply(event, sessions))
+                    changed[user_id] = _apply(event, sessions, oldest_us)
                 elif event["action"] in implicit and any(one.overlaps(event) for one in sessions):
                     continue
                 kept.append(event)
+            if changed:
+                self._write(changed)
         return kept
 
     def erase_users(self, users: Container[str]) -> None:
@@ -106,29 +112,36 @@ class PrivateSessions:
         with self._lock:
             self._database.close()
 
-    def _write(self, user_id: str, sessions: Sequence[PrivateSession]) -> None:
-        oldest_us = self._now_us() - MAX_AGE_US
-        kept = [one for one in sessions if one.until_us >= oldest_us]
-        rows = [(user_id, one.since_us, one.until_us) for one in kept]
+    def _write(self, sessions_of: Mapping[str, tuple[PrivateSession, ...]]) -> None:
+        """Replace the sessions of these users at once."""
+        users = [(user_id,) for user_id in sessions_of]
+        rows = [(user_id, one.since_us, one.until_us) for user_id, kept in sessions_of.items() for one in kept]
         try:
             with self._database:
-                self._database.execute("delete from private_sessions where user_id = ?", (user_id,))
+                self._database.executemany("delete from private_sessions where user_id = ?", users)
                 self._database.executemany("insert into private_sessions values (?, ?, ?)", rows)
         except sqlite3.Error as error:
             raise OSError(f"the private session could not be stored ({error}); report the event again") from error
-        self._sessions[user_id] = kept
+        self._sessions.update(sessions_of)
 
 
-def _apply(event: Event, sessions: Sequence[PrivateSession]) -> list[PrivateSession]:
-    """The sessions after an event that begins or ends one."""
+def _apply(event: Event, sessions: Sequence[PrivateSession], oldest_us: int) -> tuple[PrivateSession, ...]:
+    """The sessions after an event that begins or ends one, without those that are empty or ended before `oldest_us`."""
     at_us = int(event["ended_at"])
     if event["action"] == START:
         is_running = any(one.since_us <= at_us < one.until_us for one in sessions)
         begun = [] if is_running else [PrivateSession(at_us, at_us + MAX_SESSION_US)]
-        return sorted([*sessions, *begun], key=lambda one: one.since_us)
-    return [
-        PrivateSession(one.since_us, min(one.until_us, at_us)) if one.since_us <= at_us else one for one in sessions
-    ]
+        after = sorted([*sessions, *begun], key=lambda one: one.since_us)
+    else:
+        after = [
+            PrivateSession(one.since_us, min(one.until_us, at_us)) if one.since_us <= at_us else one for one in sessions
+        ]
+    after = [one for one in after if one.since_us < one.until_us and one.until_us >= oldest_us]
+    if len(after) > MAX_SESSIONS:
+        oldest = after[: len(after) - MAX_SESSIONS + 1]
+        joined = PrivateSession(oldest[0].since_us, max(one.until_us for one in oldest))
+        after = [joined, *after[len(oldest) :]]
+    return tuple(after)
 
 
 def _open_database(path: Path) -> sqlite3.Connection:

@@ -1,8 +1,10 @@
-"""Private sessions: which events are kept, across a restart, a late report and the longest session."""
+"""Private sessions: which events are kept, across a restart, a late report, the longest session and many sessions."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from serving.events.private_sessions import MAX_SESSION_US, PRIVATE_SESSIONS_FILE, PrivateSessions
+from serving.events.private_sessions import MAX_SESSION_US, MAX_SESSIONS, PRIVATE_SESSIONS_FILE, PrivateSessions
 
 MINUTE = 60_000_000
 NOW = 1_800_000_000_000_000
@@ -79,6 +81,47 @@ def test_an_end_without_a_session_and_erased_users(tmp_path):
     kept(sessions, event("start_private", 0))
     sessions.erase_users({"u"})
     assert sessions.current("u") is None
+    sessions.close()
+
+
+def test_a_report_is_one_write_and_the_oldest_of_many_sessions_become_one(tmp_path):
+    sessions = PrivateSessions(tmp_path, Clock())
+    statements = []
+    sessions._database.set_trace_callback(statements.append)
+    minutes = range(-2000, 0, 4)  # 500 sessions of 2 minutes
+    events = [event(action, at) for one in minutes for action, at in (("start_private", one), ("end_private", one + 2))]
+    assert len(kept(sessions, *events, event("start_private", 0, user="other"))) == 1001
+    assert [one.upper() for one in statements].count("COMMIT") == 1
+    statements.clear()
+    assert kept(sessions, event("play", -1)) == ["u-play--1"]  # between the last session and now
+    assert kept(sessions, *(event("play", one + 1) for one in minutes)) == []
+    assert statements == []
+    sessions.close()
+    again = PrivateSessions(tmp_path, Clock())
+    rows = again._database.execute("select count(*) from private_sessions where user_id = 'u'").fetchone()
+    assert rows == (MAX_SESSIONS,)
+    assert kept(again, *(event("play", one + 1) for one in minutes)) == []
+    again.close()
+
+
+def test_a_session_that_ends_when_it_begins_is_none(tmp_path):
+    sessions = PrivateSessions(tmp_path, Clock())
+    kept(sessions, event("start_private", 0), event("end_private", 0), event("start_private", 0))
+    assert sessions.current("u").until_us == NOW + MAX_SESSION_US
+    sessions.close()
+
+
+def test_requests_do_not_wait_for_a_write(tmp_path):
+    sessions = PrivateSessions(tmp_path, Clock())
+    kept(sessions, event("start_private", 0))
+    with sessions._lock, ThreadPoolExecutor(1) as reader:
+        found = reader.submit(sessions.current, "u")
+        try:
+            assert found.result(timeout=5).since_us == NOW
+        finally:
+            sessions._lock.release()
+            found.result()
+            sessions._lock.acquire()
     sessions.close()
 
 
