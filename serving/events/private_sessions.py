@@ -7,7 +7,6 @@ file, so that it outlasts a restart; they are kept as long as late events of the
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -16,9 +15,9 @@ from pathlib import Path
 
 from sequences.behaviours import load_behaviours
 from serving.events.event_schema import MAX_AGE_US, Event
+from serving.sqlite_file import open_database
 
 PRIVATE_SESSIONS_FILE = "private_sessions.sqlite"
-BUSY_TIMEOUT_S = 1.0
 MAX_SESSION_US = 12 * 3600 * 1_000_000
 MAX_SESSIONS = 100
 START, END = "start_private", "end_private"
@@ -28,8 +27,6 @@ create table if not exists private_sessions (
     user_id text, since_us integer, until_us integer not null, primary key (user_id, since_us)
 ) without rowid
 """
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,21 +45,19 @@ class PrivateSessions:
     """The private sessions of all users; thread-safe. One process per home writes them.
 
     Args:
-        folder: Folder of the SQLite file. A file that is not a database is replaced by an empty one.
+        folder: Folder of the SQLite file. A damaged file is replaced by an empty one.
         now_us: Current time, µs since 1970, UTC.
+
+    Raises:
+        OSError: The file cannot be opened.
     """
 
     def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._now_us, self._lock = now_us, threading.Lock()
-        path = folder / PRIVATE_SESSIONS_FILE
-        try:
-            self._database = _open_database(path)
-        except sqlite3.DatabaseError as error:
-            logger.warning("replacing the damaged %s; private sessions have ended: %s", path, error)
-            for part in folder.glob(f"{PRIVATE_SESSIONS_FILE}*"):
-                part.unlink()
-            self._database = _open_database(path)
+        self._database = open_database(
+            folder / PRIVATE_SESSIONS_FILE, ("pragma synchronous = full", TABLE, "select * from private_sessions")
+        )
         self._sessions: dict[str, tuple[PrivateSession, ...]] = {}  # ascending
         with self._database:
             self._database.execute("delete from private_sessions where until_us < ?", (now_us() - MAX_AGE_US,))
@@ -142,15 +137,3 @@ def _apply(event: Event, sessions: Sequence[PrivateSession], oldest_us: int) -> 
         joined = PrivateSession(oldest[0].since_us, max(one.until_us for one in oldest))
         after = [joined, *after[len(oldest) :]]
     return tuple(after)
-
-
-def _open_database(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
-    try:
-        database.execute("pragma journal_mode = wal")
-        database.execute("pragma synchronous = full")
-        database.execute(TABLE)
-    except sqlite3.DatabaseError:
-        database.close()
-        raise
-    return database

@@ -9,8 +9,6 @@ again. Independent of models or HTTP.
 from __future__ import annotations
 
 import json
-import logging
-import sqlite3
 import threading
 import zlib
 from collections.abc import Sequence
@@ -18,20 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from serving.sqlite_file import open_database
 from training.recall.reason import Reason
 
 DAY_US = 86_400_000_000
 DAILY_LISTS_FILE = "daily_lists.sqlite"
 LOCK_STRIPES = 64
-BUSY_TIMEOUT_S = 1.0
 
 TABLE = """
 create table if not exists daily_lists (
     user_id text, day integer, discovery text, tracks text not null, primary key (user_id, day, discovery)
 ) without rowid
 """
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,11 +57,13 @@ class DailyListHistory:
 class DailyLists:
     """Reads and writes daily lists; thread-safe.
 
-    Days are UTC. Each value of `discovery`, to two decimals, has its own list. A file that is not a database is replaced by an
-    empty one.
+    Days are UTC. Each value of `discovery`, to two decimals, has its own list. A damaged file is replaced by an empty one.
 
     Args:
         folder: Folder of the SQLite file.
+
+    Raises:
+        OSError: The file cannot be opened.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,15 +71,7 @@ class DailyLists:
         self._lock = threading.Lock()
         self._user_locks = [threading.Lock() for _ in range(LOCK_STRIPES)]
         self._last_cleanup_day = 0
-        try:
-            self._database = _open_database(folder / DAILY_LISTS_FILE)
-        except sqlite3.DatabaseError as error:
-            logger.warning(
-                "replacing the damaged %s; daily lists are generated again: %s", folder / DAILY_LISTS_FILE, error
-            )
-            for path in folder.glob(f"{DAILY_LISTS_FILE}*"):
-                path.unlink()
-            self._database = _open_database(folder / DAILY_LISTS_FILE)
+        self._database = open_database(folder / DAILY_LISTS_FILE, ("pragma synchronous = normal", TABLE))
 
     def user_lock(self, user_id: str) -> threading.Lock:
         """Lock to hold from reading to writing, so that concurrent requests of a user get the same list."""
@@ -123,18 +113,6 @@ class DailyLists:
         """Close the file."""
         with self._lock:
             self._database.close()
-
-
-def _open_database(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
-    try:
-        database.execute("pragma journal_mode = wal")
-        database.execute("pragma synchronous = normal")
-        database.execute(TABLE)
-    except sqlite3.DatabaseError:
-        database.close()
-        raise
-    return database
 
 
 def _encode_tracks(tracks: Sequence[ListedTrack]) -> str:

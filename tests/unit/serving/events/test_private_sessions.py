@@ -131,3 +131,29 @@ def test_a_damaged_file_is_replaced(tmp_path, content):
     sessions = PrivateSessions(tmp_path, Clock())
     assert kept(sessions, event("start_private", 0), event("play", 1)) == ["u-start_private-0"]
     sessions.close()
+
+
+def test_a_damaged_page_of_the_table_is_replaced(tmp_path):
+    sessions = PrivateSessions(tmp_path, Clock())
+    kept(sessions, event("start_private", 0))
+    sessions.close()
+    file = tmp_path / PRIVATE_SESSIONS_FILE
+    content = file.read_bytes()
+    file.write_bytes(content[:4096] + bytes(range(256)) * 16)
+    sessions = PrivateSessions(tmp_path, Clock())
+    assert sessions.current("u") is None
+    sessions.close()
+
+
+def test_a_file_that_cannot_be_opened_is_kept(tmp_path):
+    sessions = PrivateSessions(tmp_path, Clock())
+    kept(sessions, event("start_private", 0))
+    sessions.close()
+    obstacle = tmp_path / f"{PRIVATE_SESSIONS_FILE}-wal"
+    obstacle.mkdir()
+    with pytest.raises(OSError, match=r"private_sessions.sqlite cannot be opened: .*; check the space"):
+        PrivateSessions(tmp_path, Clock())
+    obstacle.rmdir()
+    sessions = PrivateSessions(tmp_path, Clock())
+    assert sessions.current("u").since_us == NOW
+    sessions.close()

@@ -184,10 +184,24 @@ def test_old_days_are_deleted_and_shares_have_two_decimals(tmp_path):
     lists.close()
 
 
+def test_a_file_that_cannot_be_opened_is_kept(tmp_path):
+    lists = DailyLists(tmp_path)
+    lists.write("u", NOW, None, listed("t1"), 7)
+    lists.close()
+    obstacle = tmp_path / f"{DAILY_LISTS_FILE}-wal"
+    obstacle.mkdir()
+    with pytest.raises(OSError, match=r"daily_lists.sqlite cannot be opened: .*; check the space"):
+        DailyLists(tmp_path)
+    obstacle.rmdir()
+    lists = DailyLists(tmp_path)
+    assert lists.read("u", NOW, None, 7).today == listed("t1")
+    lists.close()
+
+
 def test_damaged_file_is_replaced(tmp_path, caplog):
     (tmp_path / DAILY_LISTS_FILE).write_bytes(b"no database" * 1000)
     lists = DailyLists(tmp_path)
-    assert "daily lists are generated again" in caplog.text
+    assert "replacing the damaged" in caplog.text
     lists.write("u", 0, None, listed("t1"), 7)
     assert lists.read("u", 0, None, 7).today == listed("t1")
     lists.close()
