@@ -21,14 +21,17 @@ MAX_PARAMETERS = 64
 
 
 def read_credential(scope: Message) -> str:
-    """The API key or token of a request; "" without one, or with several."""
+    """The API key or token of a request; "" without one, with several, or with too many parameters."""
     path, (scheme, credential) = scope["path"], _authorization(scope)
     if path.startswith(LISTENBRAINZ_PREFIX) and scheme == "token":
         return credential.partition(":")[0]
     if scheme:
         return credential if scheme == "bearer" else ""
     if path.startswith(SUBSONIC_PREFIX):
-        given = read_parameters(scope.get("query_string", b""))
+        try:
+            given = read_parameters(scope.get("query_string", b""))
+        except ValueError:
+            return ""
         return given.get("apiKey") or _plain_password(given.get("p", ""))
     return ""
 

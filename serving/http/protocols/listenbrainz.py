@@ -21,6 +21,7 @@ MAX_LISTENS = 100
 FULL_LISTEN_MS = 240_000
 """ListenBrainz's rule: a listen is half of a track or 4 minutes; used if nothing says how long the track was played."""
 MATCHES = 5
+MAX_LISTENED_AT_S = 2**40
 
 
 class InvalidListens(ValueError):
@@ -70,8 +71,11 @@ def _read(body: bytes) -> tuple[str, list[dict[str, Any]]]:
             if not isinstance(metadata, dict) or not isinstance(metadata.get(name), str) or not metadata[name].strip():
                 raise InvalidListens(f"payload {number}: track_metadata.{name} is missing")
         listened_at = listen.get("listened_at")
-        if kind != "playing_now" and (not isinstance(listened_at, int) or isinstance(listened_at, bool)):
-            raise InvalidListens(f"payload {number}: listened_at is not an integer of seconds since 1970 (UTC)")
+        is_time = isinstance(listened_at, int) and not isinstance(listened_at, bool)
+        if kind != "playing_now" and not (is_time and 0 <= listened_at < MAX_LISTENED_AT_S):
+            raise InvalidListens(
+                f"payload {number}: listened_at is not an integer of seconds since 1970 (UTC) below 2**40"
+            )
     return kind, listens
 
 

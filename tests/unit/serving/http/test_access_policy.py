@@ -36,13 +36,14 @@ class House:
         server=("127.0.0.1", 3000),
         client=("10.0.0.1", 5),
         headers=((b"host", b"localhost:3000"),),
+        query=b"",
     ):
         sent, headers = [], [*headers, *([] if key is None else [(b"authorization", key)])]
 
         async def send(message):
             sent.append(message)
 
-        scope = {"type": "http", "method": method, "path": path, "headers": headers}
+        scope = {"type": "http", "method": method, "path": path, "query_string": query, "headers": headers}
         asyncio.run(self.clients(scope | {"server": server, "client": client}, None, send))
         return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"]
 
@@ -196,6 +197,14 @@ def test_non_http_connections_pass():
     house = House([KEY])
     asyncio.run(house.clients({"type": "lifespan"}, None, lambda message: asyncio.sleep(0)))
     assert house.came == [None]
+
+
+def test_requests_with_too_many_parameters_count_as_wrong_keys():
+    house = House([KEY], per_s=2)
+    query = b"&".join([b"apiKey=" + KEY.encode()] * 65)
+    asked = [house.ask("/rest/ping", "GET", query=query)[0] for _ in range(5)]
+    assert asked == [401] * 4 + [429]
+    assert house.came == []
 
 
 @given(st.floats(0.1, 50), st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 3)), max_size=60))

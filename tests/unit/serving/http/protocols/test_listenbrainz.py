@@ -1,0 +1,35 @@
+"""ListenBrainz submissions: which times are accepted."""
+
+import asyncio
+import json
+
+import pytest
+
+from serving.http.protocols import listenbrainz
+
+NOW_S = 1_800_000_000
+
+
+class Api:
+    """Has one track, and records the reported events."""
+
+    def __init__(self):
+        self.events = []
+
+    async def post(self, path, body):
+        if path == "/search":
+            return {"items": [{"track_id": "t1", "title": "Song", "artists": ["Artist"]}]}
+        self.events += body["events"]
+        return {"accepted": len(body["events"]), "duplicate": 0, "rejected": []}
+
+
+def submit(api, listened_at, user="u"):
+    listen = {"listened_at": listened_at, "track_metadata": {"artist_name": "Artist", "track_name": "Song"}}
+    body = json.dumps({"listen_type": "single", "payload": [listen]}).encode()
+    asyncio.run(listenbrainz.submit_listens(api, user, body))
+
+
+@pytest.mark.parametrize("listened_at", [-1, 2**40, 10**400, 1.5, True, "now", None])
+def test_impossible_times_are_rejected(listened_at):
+    with pytest.raises(listenbrainz.InvalidListens, match="payload 0: listened_at is not an integer of seconds"):
+        submit(Api(), listened_at)
