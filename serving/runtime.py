@@ -361,6 +361,7 @@ class Runtime:
         request = read_search(user_id, now_us(), *policy)
         with self._suppression.snapshot() as erased:
             request = anonymize_erased_user(request, erased)
+            request = replace(request, is_private=self._is_private(request.user_id))
             release = self._release_manager.serving_release(request.user_id)
             user = self._hydrator.load_user_state(request, release) if request.user_id else None
             context = build_filter_context(request, release, user)

@@ -86,7 +86,7 @@ class UserInspector:
         """
         with self._served(user_id) as (request, release):
             rows = self._read_views(request)
-            user = self._hydrator.load_user_state(replace(request, is_private=True), release)
+            user = self._hydrator.load_user_state(request, release)
             writing = self._writing()
             private_session = writing.private_session(request.user_id) if writing else None
             taste = describe_taste(user, rows, release, self._recall, private_session)
@@ -147,11 +147,11 @@ class UserInspector:
     def _requested(self, user_id: str, scene: str = "") -> Iterator[Request]:
         """A request of the user now, without the id of an erased user; one version of the suppression list holds meanwhile.
 
-        It is in the first scene unless `scene` is one.
+        It is in the first scene unless `scene` is one, and private, because an inspection is not recorded.
         """
         request = read_request(user_id, scene if scene in SCENES else next(iter(SCENES)), None, self._now_us())
         with self._suppression.snapshot() as erased:
-            yield anonymize_erased_user(request, erased)
+            yield replace(anonymize_erased_user(request, erased), is_private=True)
 
     @contextmanager
     def _served(self, user_id: str, scene: str = "") -> Iterator[tuple[Request, ServedRelease]]:

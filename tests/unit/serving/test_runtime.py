@@ -148,6 +148,30 @@ def test_closed_runtime_rejects_events(started):
     assert not runtime.is_alive
 
 
+def test_no_features_are_logged_in_a_private_session(started, monkeypatch):
+    of = release(tracks(8), [ListChannel("popularity", range(2, 10))])
+    monkeypatch.setattr(runtime_module, "warm_up", lambda *_: None)
+    monkeypatch.setattr(Runtime, "_load", lambda self, folder: of)
+    (started.home / "bentoml").mkdir()
+    (started.home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
+    runtime = started.start()
+
+    def ask_and_count_logged():
+        runtime.recommend("u", "daily", 3)
+        with pytest.raises(NotReady, match="search"):  # after the features were read
+            runtime.search("song", 3, "u")
+        runtime.inspector.describe_user("u")
+        runtime.inspector.explain("u", "t1", "daily")
+        runtime._writing.feature_log.flush()
+        return sum(len(path.read_text().splitlines()) for path in started.home.glob("requests/dt=*/*.jsonl"))
+
+    start = {"user_id": "u", "target_type": "session", "target_id": "s", "action": "start_private"}
+    assert runtime.ingest_events([start]).accepted == 1
+    assert ask_and_count_logged() == 0
+    assert runtime.ingest_events([start | {"action": "end_private"}]).accepted == 1
+    assert ask_and_count_logged() == 2  # the recommendation and the search; an inspection is never logged
+
+
 class CountingWorkers:
     """Model workers that count their calls."""
 
