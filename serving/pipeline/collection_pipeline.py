@@ -151,6 +151,8 @@ class CollectionPipeline:
         trace: Trace,
     ) -> None:
         self._metrics.exposures.labels(request.scene.name, release.release_id).inc(len(items))
+        if not request.user_id:
+            return
         try:
             self._exposures.write(Exposure(request, release.release_id, hash_features(user.users), items))
         except OSError:

@@ -16,10 +16,11 @@ from serving.errors import NoCollections, RequestRejected
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
-from serving.pipeline.request import read_request
+from serving.pipeline.request import anonymize_erased_user, read_request
 from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
 from serving.releases.warm_up import warm_up
+from storage.suppression_list import SuppressionList
 from tests.support.serving.asgi_client import client_of
 from tests.support.serving.collection_release import opened_release
 from tests.support.serving.list_source import ListSource
@@ -79,6 +80,16 @@ def test_blocked_collections_are_excluded_by_kind(bench, kind):
     answer = ask(bench, source, {"playlist": "playlists", "mlog": "mlog"}[kind])
     assert [item.target for item in answer.items] == [(kind, f"{kind[0]}2"), (kind, f"{kind[0]}4")]
     assert answer.trace.removed == {f"excluded_{kind}s": 1}
+
+
+@pytest.mark.parametrize(("kind", "scene"), [("playlist", "playlists"), ("mlog", "mlog")])
+def test_what_an_erased_user_is_shown_is_not_recorded(bench, kind, scene):
+    source = ListSource(kind, [[2], [3]], [2, 3])
+    path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0, threads=1), bench.shown, bench.metrics)
+    erased = SuppressionList().with_users(["u"])
+    request = anonymize_erased_user(read_request("u", scene, 10, NOW), erased)
+    assert len(path.recommend(request, release(tracks(8), [], collection_channels={source.name: source})).items) == 2
+    assert bench.shown.exposures == []
 
 
 def test_most_opened_is_returned_when_the_source_fails(bench):
