@@ -1,12 +1,13 @@
 """ListenBrainz: `submit-listens` with single, imported and playing-now listens, and `validate-token`.
 
 A listen becomes a play of the track with its recording id (`recording_mbid`), or with the same title and artist. Listens of
-unknown tracks are not recorded; the response counts them. A playing-now listen is validated only, because it says nothing about
-how much is played.
+unknown tracks are not recorded; the response counts them. A listen that is submitted again is a
+duplicate. A playing-now listen is validated only, because it says nothing about how much is played.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -100,7 +101,10 @@ def _event(user_id: str, track_id: str, listen: Mapping[str, Any]) -> dict[str, 
     began_s, played_ms = listen["listened_at"], _played_ms(_info(listen["track_metadata"]))
     # Clients submit a listen before its end.
     until_now_ms = max(1000, round(time.time() - began_s) * 1000)
+    # Without `played_ms`, which is another one when the listen is submitted again.
+    identity = repr((user_id, track_id, began_s)).encode()
     return {
+        "event_id": hashlib.blake2b(identity, digest_size=16).hexdigest(),
         "user_id": user_id,
         "target_type": "track",
         "target_id": track_id,

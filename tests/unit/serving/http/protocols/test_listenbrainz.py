@@ -1,10 +1,11 @@
-"""ListenBrainz submissions: which times are accepted."""
+"""ListenBrainz submissions: which times are accepted, and listens that are submitted again."""
 
 import asyncio
 import json
 
 import pytest
 
+from serving.events.event_schema import read_event
 from serving.http.protocols import listenbrainz
 
 NOW_S = 1_800_000_000
@@ -33,3 +34,15 @@ def submit(api, listened_at, user="u"):
 def test_impossible_times_are_rejected(listened_at):
     with pytest.raises(listenbrainz.InvalidListens, match="payload 0: listened_at is not an integer of seconds"):
         submit(Api(), listened_at)
+
+
+def test_a_listen_that_is_submitted_again_is_the_same_event(monkeypatch):
+    api = Api()
+    submissions = [(120, NOW_S, "u"), (121, NOW_S, "u"), (120, NOW_S + 1, "u"), (120, NOW_S, "v")]
+    for after_s, listened_at, user in submissions:
+        monkeypatch.setattr(listenbrainz.time, "time", lambda after_s=after_s: float(NOW_S + after_s))
+        submit(api, listened_at, user)
+    ids = [read_event(event, (NOW_S + 200) * 1_000_000)["event_id"] for event in api.events]
+    assert [event["played_ms"] for event in api.events[:2]] == [120_000, 121_000]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 3
