@@ -103,17 +103,32 @@ class TargetTracks:
         offset_V1 = self.catalog.facets.offset_V1
         return np.repeat(np.arange(len(offset_V1) - 1), np.diff(offset_V1))
 
+    @cached_property
+    def _codes_of_value(self) -> dict[str, list[int]]:
+        """Facet value → its codes, one per facet that has it."""
+        codes_of: dict[str, list[int]] = {}
+        for code, value in enumerate(self.catalog.facets.names):
+            codes_of.setdefault(value, []).append(code)
+        return codes_of
+
+    @cached_property
+    def _items_of_artist(self) -> dict[str, list[int]]:
+        """Artist name → items, ascending. Users may exclude many unknown names, so no name searches the catalog."""
+        items_of: dict[str, list[int]] = {}
+        for item, names in enumerate(self.catalog.artist_names_V):
+            for name in names:
+                items_of.setdefault(name, []).append(item)
+        return items_of
+
     def _items_of_interest(self, name: str) -> np.ndarray:
-        values, facets = name.split(INTEREST_SEPARATOR), self.catalog.facets
-        codes_of = {value: [code for code, one in enumerate(facets.names) if one == value] for value in values}
-        known = [codes for codes in codes_of.values() if codes]
+        values = dict.fromkeys(name.split(INTEREST_SEPARATOR))
+        known = [self._codes_of_value[value] for value in values if value in self._codes_of_value]
         if not known:
-            artists = set(values)
-            performed = [item for item, names in enumerate(self.catalog.artist_names_V) if artists.intersection(names)]
-            return np.array(performed, dtype=np.int64)
+            performed = {item for value in values for item in self._items_of_artist.get(value, ())}
+            return np.array(sorted(performed), dtype=np.int64)
         matches_V = np.zeros(len(self.catalog), dtype=np.int64)
         for codes in known:
-            matches_V[np.unique(self._item_N[np.isin(facets.value_N, codes)])] += 1
+            matches_V[np.unique(self._item_N[np.isin(self.catalog.facets.value_N, codes)])] += 1
         found: np.ndarray = np.flatnonzero(matches_V >= min(len(known), MAX_REQUIRED_VALUES))
         return found
 
