@@ -21,6 +21,9 @@ MISSING_PARAMETER, NOT_FOUND, GENERIC = 10, 70, 0
 SEEDS_PER_ARTIST = 20
 MAX_SIMILAR, MAX_RANDOM, MAX_FOUND = 100, 30, 50
 """Largest responses of `/similar`, of the scene `private_fm`, and of `/search`."""
+MAX_GENRE = 180
+FIRST_YEAR, LAST_YEAR = 1800, 2099
+"""Years that `/search` reads in a query."""
 
 Answer = dict[str, Any]
 Method = Callable[[InternalApi, str, Mapping[str, str]], Awaitable[Answer]]
@@ -85,11 +88,10 @@ class OpenSubsonic:
 
     async def _random(self, api: InternalApi, user_id: str, given: Mapping[str, str]) -> Answer:
         size = _number(given, "size", 10, MAX_FOUND)
-        words = [given[name] for name in ("genre", "fromYear", "toYear") if given.get(name)]
-        if words or not user_id:
+        query = _query(given)
+        if query or not user_id:
             user = {"user_id": user_id} if user_id else {}
-            query = " ".join([*words[:1], *(["-".join(dict.fromkeys(words[1:]))] if words[1:] else [])])
-            items = (await api.post("/search", {"query": query[:200], "limit": MAX_FOUND, **user}))["items"]
+            items = (await api.post("/search", {"query": query, "limit": MAX_FOUND, **user}))["items"]
             items = random.sample(items, min(size, len(items)))
         else:
             body = {"user_id": user_id, "scene": "private_fm", "limit": min(size, MAX_RANDOM)}
@@ -129,6 +131,16 @@ def _number(given: Mapping[str, str], name: str, default: int, most: int) -> int
     if not text.isascii() or not text.isdigit() or int(text[:9]) < 1:
         raise SubsonicError(GENERIC, f"{name} {text[:16]!r} is not a positive number")
     return min(int(text[:9]), most)
+
+
+def _query(given: Mapping[str, str]) -> str:
+    """What `/search` finds songs of the genre and of the years by, both years included; "" without them."""
+    words = [given["genre"][:MAX_GENRE]] if given.get("genre") else []
+    if given.get("fromYear") or given.get("toYear"):
+        first = _number(given, "fromYear", FIRST_YEAR, LAST_YEAR)
+        last = _number(given, "toYear", LAST_YEAR, LAST_YEAR)
+        words.append(f"{max(first, FIRST_YEAR)}-{max(last, FIRST_YEAR)}")
+    return " ".join(words)
 
 
 def _song(item: Mapping[str, Any]) -> Answer:
