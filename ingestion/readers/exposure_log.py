@@ -27,9 +27,13 @@ def _select_files(files: list[Member]) -> list[Member]:
 
 
 def _has_records(member: Member) -> bool:
-    """Whether a file holds exposure records. Files of older releases hold impressions, which are read as events."""
-    objects = (json_rows.parse_object(line.decode("utf-8", "replace"))[0] for line in member.peek().split(b"\n"))
-    return any("items" in record for record in objects)
+    """Whether a file holds exposure records, or only erased ones.
+
+    Files of older releases hold impressions, which are read as events.
+    """
+    lines = member.peek(skip_blanks=True).splitlines()
+    objects = (json_rows.parse_object(line.decode("utf-8", "replace"))[0] for line in lines)
+    return not lines or any("items" in record for record in objects)
 
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
