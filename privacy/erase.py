@@ -1,6 +1,7 @@
 """`python -m privacy.erase USER ...`: erase all data of these users from SEGUE_HOME, the tables and the online store.
 
-`python -m privacy.erase --suppressed` erases remaining data of users who were erased before, for instance after a restore.
+`python -m privacy.erase --suppressed` erases remaining data of users who were erased before, for instance after a restore or
+after an erasure that failed.
 The recommender keeps running. The command is idempotent, and an interrupted run is completed by running it again. The users
 are first added to the suppression list, so that neither landing, nor the recommender, nor an interrupted run can add data of
 them again. Limits: docs/operations.md.
@@ -18,7 +19,7 @@ from ingestion.landing_zone import landing_lock
 from privacy import ErasureError, landing_zone, marts, parquet
 from privacy.locks import file_lock, print_progress, running_tasks
 from privacy.suppressed_users import find_suppressed_users
-from storage import object_store, suppression_list
+from storage import object_store, suppression_list, unfinished_erasures
 from storage.errors import StorageError
 from storage.suppression_list import SuppressionListError
 from training.release import integrity
@@ -36,7 +37,8 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
     """Add the users to the suppression list and erase them from every store; returns the number of erased rows.
 
     The order makes it safe while everything runs: the suppression list first, marts after their sources, the online store
-    after the marts that it is materialized from.
+    after the marts that it is materialized from. The ids are kept in a file until all steps are completed, because the sources
+    in which a user is found are erased first.
 
     Raises:
         ErasureError: A step failed; completed steps stay completed. Or the bucket of the tables is versioned; then nothing
@@ -53,6 +55,7 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
             "versioning, delete all versions except the newest, and run this again"
         )
     suppression_list.read_suppression_list(here.suppression_list).with_users(user_ids).write(here.suppression_list)
+    unfinished_erasures.add_unfinished(here.home, user_ids)
     print_progress("recommender …")
     counts: ErasedRows = recommender_files.erase_users(user_ids, here)
     with landing_lock(here.home), marts.build_lock(here):
@@ -69,6 +72,7 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
     for name in PARQUET_FOLDERS:
         counts[name] = parquet.erase_from_files(sorted((here.home / name).rglob("*.parquet")), user_ids, name)
     _sign_changed_releases(here)
+    unfinished_erasures.remove_unfinished(here.home, user_ids)
     return counts
 
 
@@ -118,10 +122,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _erase_suppressed(here: settings.Settings) -> int:
     """Erase users of the suppression list; their ids are not printed, because the list does not contain them."""
-    users = find_suppressed_users(here, PARQUET_FOLDERS)
-    if users:
-        print(_format_counts(erase_users(users, here)))
-    print(f"{len(users)} erased users had data here")
+    unfinished = unfinished_erasures.read_unfinished(here.home)
+    suppressed = suppression_list.read_suppression_list(here.suppression_list)
+    users = {*find_suppressed_users(here, PARQUET_FOLDERS), *suppressed.intersection(unfinished)}
+    counts = erase_users(sorted(users), here) if users else {}
+    if counts:
+        print(_format_counts(counts))
+    print(f"{len(sum(counts.values(), Counter()))} erased users had data here")
     return 0
 
 
@@ -158,6 +165,7 @@ def _lift_suppression(users: Sequence[str], here: settings.Settings) -> int:
         print(f"error: not suppressed: {', '.join(sorted(missing))}; nothing was changed", file=sys.stderr)
         return 2
     suppressed.without_users(users).write(here.suppression_list)
+    unfinished_erasures.remove_unfinished(here.home, users)
     print(f"{', '.join(users)}: no longer suppressed; land the log again to restore the data")
     return 0
 

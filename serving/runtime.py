@@ -165,6 +165,7 @@ class Runtime:
         self._hydrator.log = self._writing.feature_log
         self._pipelines = self._build_pipelines(self._writing.exposures)
         self._degradation.clear(EVENT_LOG)
+        self._erasures.resume()
 
     def _build_pipelines(self, exposures: ExposureWriter) -> Pipelines:
         return Pipelines.build(self._hydrator, self._recall, self._ranking, self._lists, self._metrics, exposures)
@@ -382,6 +383,7 @@ class Runtime:
     def close(self) -> None:
         """Stop the background tasks, write and push pending events, and close the files."""
         self._takeover_task.close()
+        self._erasures.close()
         self._monitor.close()
         self._suppression.close()
         self._release_manager.close()

@@ -1,7 +1,8 @@
 """Requests of users to erase their data: in force at once, then carried out by `python -m privacy.erase`.
 
 The user is added to the suppression list, after which nothing of them is read or written. A process of its own then erases
-what is stored, as the command of the operator does. Independent of HTTP.
+what is stored, as the command of the operator does; it is repeated until it succeeds, also after a restart. Independent of
+HTTP.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from config import settings
 from config.settings import Settings
-from storage import suppression_list
+from storage import suppression_list, unfinished_erasures
 
 ERASE_COMMAND = "privacy.erase"
 BUSY_MESSAGE = "another erasure is running; send the request again in a minute"
+RETRY_PAUSES_S = (60.0, 600.0, 3600.0)
+"""Pauses after consecutive failures; the last one repeats."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +38,19 @@ class ErasureRequests:
     Args:
         here: Settings of the home.
         run: Erases all users of the suppression list whose data is found; returns the exit code.
+        pauses_s: Pauses after consecutive failures, seconds; the last one repeats.
     """
 
-    def __init__(self, here: Settings, run: Callable[[Settings], int] | None = None) -> None:
-        self._here, self._run = here, run
+    def __init__(
+        self,
+        here: Settings,
+        run: Callable[[Settings], int] | None = None,
+        pauses_s: Sequence[float] = RETRY_PAUSES_S,
+    ) -> None:
+        self._here, self._run, self._pauses_s = here, run, pauses_s
         self._lock = threading.Lock()
-        self._is_requested = False
+        self._requested = threading.Event()
+        self._closed = False
         self._thread: threading.Thread | None = None
 
     def suppress(self, user_id: str) -> None:
@@ -59,6 +69,12 @@ class ErasureRequests:
                 raise ErasureBusy(BUSY_MESSAGE) from error
             path: Path = self._here.suppression_list
             suppression_list.read_suppression_list(path).with_users([user_id]).write(path)
+            unfinished_erasures.add_unfinished(self._here.home, [user_id])
+
+    def resume(self) -> None:
+        """Continue erasures that an earlier process has not finished."""
+        if (self._here.home / unfinished_erasures.UNFINISHED_FILE).exists():
+            self.start()
 
     def start(self) -> bool:
         """Erase what is stored of suppressed users, in the background; False if the command is not installed here."""
@@ -66,7 +82,7 @@ class ErasureRequests:
             logger.warning("the package privacy is not installed: run `python -m privacy.erase --suppressed` elsewhere")
             return False
         with self._lock:
-            self._is_requested = True
+            self._requested.set()
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._erase, name="erasing", daemon=True)
                 self._thread.start()
@@ -74,23 +90,49 @@ class ErasureRequests:
 
     def join(self) -> None:
         """Wait until nothing is being erased."""
-        if self._thread is not None:
-            self._thread.join()
+        if (thread := self._thread) is not None:
+            thread.join()
+
+    def close(self) -> None:
+        """Do not repeat a failed erasure any more; one that is running continues."""
+        self._closed = True
+        self._requested.set()
 
     def _erase(self) -> None:
+        failures = 0
         while True:
             with self._lock:
-                if not self._is_requested:
+                if self._closed or not self._requested.is_set():
                     self._thread = None
                     return
-                self._is_requested = False
-            if code := (self._run or _run_erasure)(self._here):
-                logger.error("erasing ended with %d; run `python -m privacy.erase --suppressed`", code)
+                self._requested.clear()
+            if self._succeeds():
+                failures = 0
+                continue
+            pause_s = self._pauses_s[min(failures, len(self._pauses_s) - 1)]
+            logger.error("the erasure is repeated in %.0f s", pause_s)
+            self._requested.wait(pause_s)
+            self._requested.set()
+            failures += 1
+
+    def _succeeds(self) -> bool:
+        try:
+            code = (self._run or _run_erasure)(self._here)
+        except OSError:
+            logger.exception("the erasure could not be started")
+            return False
+        if code:
+            logger.error("erasing ended with %d; see %s", code, _log_file(self._here))
+        return code == 0
 
 
 def _run_erasure(here: Settings) -> int:
     command = [sys.executable, "-m", ERASE_COMMAND, "--suppressed"]
-    log = here.home / "logs" / "erase.log"
+    log = _log_file(here)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.run(command, cwd=settings.ROOT, stdout=output, stderr=output, check=False).returncode
+
+
+def _log_file(here: Settings) -> Path:
+    return here.home / "logs" / "erase.log"

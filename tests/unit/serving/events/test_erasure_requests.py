@@ -8,6 +8,7 @@ import pytest
 from config import settings
 from serving.events.erasure_requests import ErasureBusy, ErasureRequests
 from storage.suppression_list import read_suppression_list
+from storage.unfinished_erasures import read_unfinished, remove_unfinished
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_requests_during_an_erasure_are_carried_out_after_it(here):
         runs.append(threading.active_count())
         begun.set()
         may_end.wait(60)
-        return len(runs)  # a failed run is logged, and the next one follows
+        return 2 - len(runs)  # the first one fails, and the next request follows it at once
 
     requests = ErasureRequests(here, run)
     assert requests.start()
@@ -53,3 +54,41 @@ def test_requests_during_an_erasure_are_carried_out_after_it(here):
 def test_without_the_command_an_operator_erases(here, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert not ErasureRequests(here, run=lambda _: pytest.fail("it is not installed")).start()
+
+
+def test_a_failed_erasure_is_repeated(here):
+    outcomes = [OSError("no space left on device"), 2, 0]
+
+    def run(_):
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, OSError):
+            raise outcome
+        return outcome
+
+    requests = ErasureRequests(here, run, pauses_s=(0.01,))
+    assert requests.start()
+    requests.join()
+    assert outcomes == []
+
+
+def test_a_closed_service_does_not_repeat_an_erasure(here):
+    runs = []
+    requests = ErasureRequests(here, run=lambda _: runs.append(1) or 2, pauses_s=(60.0,))
+    requests.start()
+    requests.close()
+    requests.join()
+    assert len(runs) <= 1
+
+
+def test_an_unfinished_erasure_is_resumed_by_the_next_service(here):
+    ErasureRequests(here).suppress("u")
+    assert read_unfinished(here.home) == {"u"}
+    resumed = ErasureRequests(here, run=lambda here: remove_unfinished(here.home, ["u"]) or 0)
+    resumed.resume()
+    resumed.join()
+    assert read_unfinished(here.home) == set()
+    runs = []
+    idle = ErasureRequests(here, run=lambda _: runs.append(1) or 0)
+    idle.resume()
+    idle.join()
+    assert runs == []
