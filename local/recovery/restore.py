@@ -2,8 +2,8 @@
 
 The checksums of all files are verified before anything is written. Users who were erased after the backup was made must stay
 erased: their current suppression list is read from `SEGUE_HOME/forgotten.json` if that file is there, or from the file that
-`--suppression` names, and joined with that of the backup. The data of its users is erased before the restored home appears at its
-path.
+`--suppression` names, and joined with that of the backup. The data of its users is erased before the restored files appear at their
+paths.
 """
 
 from __future__ import annotations
@@ -57,15 +57,18 @@ def restore(settings: Settings, source: Path, suppression: Path | None = None) -
     manifest = read_manifest(source)
     home = settings.home
     found = [path.name for path in home.iterdir()] if home.exists() else []
-    if others := sorted(set(found) - {settings.suppression_list.name}):
+    if others := sorted(set(found) - {settings.suppression_list.name, STAGING_SUFFIX}):
         raise RestoreError(
             f"SEGUE_HOME={home} is not empty ({others[0]}); stop the services and move it away (mv {home} {home}.old), or choose "
             "another folder: SEGUE_HOME=PATH"
         )
     verify(source, manifest)
     users = _join_lists(source, settings, suppression)
-    staging = home.with_name(home.name + STAGING_SUFFIX)
-    shutil.rmtree(staging, ignore_errors=True)
+    # An existing home may be a mount point, which cannot be replaced and is a file system of its own.
+    inside, beside = home / STAGING_SUFFIX, home.with_name(home.name + STAGING_SUFFIX)
+    staging = inside if home.exists() else beside
+    for leftover in (inside, beside):
+        shutil.rmtree(leftover, ignore_errors=True)
     size_mb = sum(file.size for file in manifest.files.values()) >> 20
     check_disk_space(staging, size_mb + 1)
     for name, file in manifest.files.items():
@@ -77,11 +80,18 @@ def restore(settings: Settings, source: Path, suppression: Path | None = None) -
     if users is not None:
         users.write(staging / settings.suppression_list.name)
         output = _erase_suppressed(replace(settings, home=staging))
-    settings.suppression_list.unlink(missing_ok=True)
-    if home.exists():
-        home.rmdir()
-    staging.rename(home)
+    _publish(staging, home, settings.suppression_list.name)
     return Restored(manifest, output, suppression is not None or settings.suppression_list.name in found)
+
+
+def _publish(staging: Path, home: Path, list_name: str) -> None:
+    """Move the restored files into the home: first the joined suppression list, last the file that marks it as readable."""
+    if staging.parent != home:
+        staging.rename(home)
+        return
+    for path in sorted(staging.iterdir(), key=lambda path: (path.name != list_name, path.name == "home_format")):
+        path.replace(home / path.name)
+    staging.rmdir()
 
 
 def read_manifest(source: Path) -> BackupManifest:

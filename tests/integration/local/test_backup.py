@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -172,6 +173,43 @@ def test_user_erased_after_the_backup_stays_erased(
             )
         elif file.is_file():
             assert b"ann" not in file.read_bytes()
+
+
+def test_restoring_into_a_mounted_home_keeps_its_suppression_list(
+    here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = SuppressionList().with_users(["earlier"])
+    before.write(here.suppression_list)
+    manifest = backup(here, tmp_path / "backup")
+    there = restored(here, monkeypatch)
+    SuppressionList(before.salt).with_users(["ann"]).write(there.suppression_list)
+    rmdir, rename = Path.rmdir, Path.rename
+
+    def rmdir_unless_mounted(self: Path) -> None:
+        if self == there.home:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        rmdir(self)
+
+    def rename_within_a_file_system(self: Path, target: Path) -> Path:
+        if self.is_relative_to(there.home) != target.is_relative_to(there.home) or target == there.home:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rmdir", rmdir_unless_mounted)
+    monkeypatch.setattr(Path, "rename", rename_within_a_file_system)
+    with monkeypatch.context() as patch:
+        failed = subprocess.CompletedProcess([], 2, "", "the online store does not respond")
+        patch.setattr(subprocess, "run", lambda *_, **__: failed)
+        with pytest.raises(RestoreError, match="does not respond"):
+            restore(there, tmp_path / "backup")
+    assert "ann" in read_suppression_list(there.suppression_list)
+    outcome = restore(there, tmp_path / "backup")
+    assert outcome.has_current_list and outcome.manifest == manifest
+    users = read_suppression_list(there.suppression_list)
+    assert "ann" in users and "earlier" in users
+    assert {path.name for path in there.home.iterdir()} >= {"bentoml", "home_format", "landing", "live", "marts"}
+    assert not (there.home / ".restoring").exists()
+    assert pl.read_parquet(there.home / "marts" / "events.parquet")["user_id"].to_list() == ["bob"]
 
 
 def test_lists_that_cannot_be_joined_and_failed_erasure_restore_nothing(
