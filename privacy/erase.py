@@ -4,7 +4,8 @@
 after an erasure that failed.
 The recommender keeps running. The command is idempotent, and an interrupted run is completed by running it again. The users
 are first added to the suppression list, so that neither landing, nor the recommender, nor an interrupted run can add data of
-them again. Limits: docs/operations.md.
+them again. Exit code 0: done. 2: failed, or an unknown user. 3: done, but a release must be signed again, because it was changed
+and the private key is not here or the release had no valid signature. Limits: docs/operations.md.
 """
 
 from __future__ import annotations
@@ -16,18 +17,17 @@ from collections.abc import Sequence
 
 from config import settings
 from ingestion.landing_zone import landing_lock
-from privacy import ErasureError, landing_zone, marts, parquet
+from privacy import ErasureError, landing_zone, marts, parquet, releases
 from privacy.locks import file_lock, print_progress, running_tasks
 from privacy.suppressed_users import find_suppressed_users
 from storage import object_store, suppression_list, unfinished_erasures
 from storage.errors import StorageError
 from storage.suppression_list import SuppressionListError
-from training.release import integrity
-from training.release.pointer import STORE_FOLDER
+from training.release.integrity import UNSIGNED_EXIT_CODE
 
 ERASE_LOCK = "forget"
 PARQUET_FOLDERS = ("simulated", "training", "bentoml", "study", "ablations", "peers", "reports", "batch")
-"""Folders of SEGUE_HOME in which stages write Parquet files with users; `bentoml` contains the releases."""
+"""Folders of SEGUE_HOME in which stages write Parquet files with users."""
 
 ErasedRows = dict[str, Counter[str]]
 """Store ▸ number of erased rows per user."""
@@ -69,25 +69,11 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
     counts |= online_store.erase_users(user_ids, here)
     counts["feature log"] = recommender_files.erase_feature_log(user_ids, here)
     marts.remove_sequence_cache(here)
+    counts["releases"] = releases.erase_users(user_ids, here)
     for name in PARQUET_FOLDERS:
         counts[name] = parquet.erase_from_files(sorted((here.home / name).rglob("*.parquet")), user_ids, name)
-    _sign_changed_releases(here)
     unfinished_erasures.remove_unfinished(here.home, user_ids)
     return counts
-
-
-def _sign_changed_releases(here: settings.Settings) -> None:
-    """Sign releases whose checksums were changed by the erasure; without the private key, name them."""
-    for signature in sorted(here.releases.glob(f"{STORE_FOLDER}/*/{integrity.SIGNATURE_FILE}")):
-        folder = signature.parent
-        if (folder / integrity.CHECKSUM_FILE).stat().st_mtime_ns <= signature.stat().st_mtime_ns:
-            continue
-        if here.release_private_key:
-            integrity.sign(folder, here.release_private_key)
-        else:
-            print_progress(
-                f"release {folder.name} was changed; sign it again: python -m training.release sign {folder.name}"
-            )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -129,7 +115,7 @@ def _erase_suppressed(here: settings.Settings) -> int:
     if counts:
         print(_format_counts(counts))
     print(f"{len(sum(counts.values(), Counter()))} erased users had data here")
-    return 0
+    return _exit_code(here) if users else 0
 
 
 def _run_erasure(users: Sequence[str], here: settings.Settings, keep_unknown: bool) -> int:
@@ -148,7 +134,7 @@ def _run_erasure(users: Sequence[str], here: settings.Settings, keep_unknown: bo
         )
     unknown = [user for user in users if not rows_of[user] and user not in suppressed_before and not keep_unknown]
     if not unknown:
-        return 0
+        return _exit_code(here)
     suppression_list.read_suppression_list(here.suppression_list).without_users(unknown).write(here.suppression_list)
     print(
         f"error: no data of {', '.join(unknown)} in {here.home}{here.tables_url and f' and {here.tables_url}'}; check the "
@@ -156,6 +142,10 @@ def _run_erasure(users: Sequence[str], here: settings.Settings, keep_unknown: bo
         file=sys.stderr,
     )
     return 2
+
+
+def _exit_code(here: settings.Settings) -> int:
+    return UNSIGNED_EXIT_CODE if releases.unsigned_releases(here) else 0
 
 
 def _lift_suppression(users: Sequence[str], here: settings.Settings) -> int:

@@ -11,8 +11,13 @@ import base64
 import binascii
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 CHECKSUM_FILE = "files.sha256"
 SIGNATURE_FILE = "files.sha256.sig"
@@ -20,6 +25,8 @@ UNLISTED_FILES = frozenset({CHECKSUM_FILE, SIGNATURE_FILE, "model.yaml"})
 """Files that the list does not contain: the list itself, its signature, and the file that BentoML's store adds."""
 DRAFT_SUFFIX = ".forgetting"
 """Suffix of a file that the erasure of a user is writing."""
+UNSIGNED_EXIT_CODE = 3
+"""Exit code of an erasure that is complete, but after which a release must be signed again."""
 
 
 class DamagedRelease(RuntimeError):
@@ -56,7 +63,35 @@ def verify(folder: Path, public_key: str = "") -> Verification:
     began = time.perf_counter()
     listing = _read_listing(folder)
     if public_key:
-        _check_signature(folder, listing, Path(public_key))
+        _check_signature(folder, listing, _public_key(Path(public_key)), public_key)
+    paths = _check_files(folder, listing)
+    size = sum(path.stat().st_size for path in paths.values())
+    return Verification(len(paths), size / 1e6, time.perf_counter() - began, bool(public_key))
+
+
+def read_signed_listing(folder: Path, private_key: str) -> str:
+    """The checksums of a release that was signed with the private key in a PEM file and has not changed since.
+
+    Raises:
+        DamagedRelease: A file was changed, is missing, or was added, or there is no valid signature.
+        OSError, ValueError: The file is not an Ed25519 private key.
+    """
+    key, listing = _private_key(private_key), _read_listing(folder)
+    _check_signature(folder, listing, key.public_key(), private_key)
+    _check_files(folder, listing)
+    return listing
+
+
+def replace_hashes(listing: str, folder: Path, files: Sequence[Path]) -> str:
+    """The list of checksums with the present ones of some files of the release in `folder`."""
+    entries = _entries(listing)
+    for path in files:
+        entries[path.relative_to(folder).as_posix()] = hash_file(path)
+    return _format_listing(entries)
+
+
+def _check_files(folder: Path, listing: str) -> dict[str, Path]:
+    """Name ▸ path of every file, after it was checked against the list."""
     expected, paths = _entries(listing), _listed_files(folder)
     wrong = {
         **dict.fromkeys(expected.keys() - paths.keys(), "is missing"),
@@ -71,45 +106,53 @@ def verify(folder: Path, public_key: str = "") -> Verification:
         name = min(wrong)
         others = f" (and {len(wrong) - 1} other files)" if len(wrong) > 1 else ""
         raise DamagedRelease(f"the release in {folder} is damaged: {name} {wrong[name]}{others}; {_remedy()}")
-    size = sum(path.stat().st_size for path in paths.values())
-    return Verification(len(paths), size / 1e6, time.perf_counter() - began, bool(public_key))
+    return paths
 
 
 def checksum_listing(folder: Path) -> str:
     """`<sha256>  <path>` of every file, sorted by path."""
-    return "".join(f"{hash_file(path)}  {name}\n" for name, path in _listed_files(folder).items())
+    return _format_listing({name: hash_file(path) for name, path in _listed_files(folder).items()})
 
 
-def sign(folder: Path, private_key: str) -> None:
-    """Sign the list of checksums with the Ed25519 private key in a PEM file.
+def sign(folder: Path, private_key: str, listing: str | None = None) -> None:
+    """Sign the list of checksums, or the given one, with the Ed25519 private key in a PEM file.
 
     Raises:
         DamagedRelease: There is no list of checksums.
         ValueError: The file is not an Ed25519 private key.
     """
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    key = load_pem_private_key(Path(private_key).read_bytes(), password=None)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError(f"{private_key} is not an Ed25519 key; create one: openssl genpkey -algorithm ed25519")
-    signature = key.sign(_read_listing(folder).encode())
+    signature = _private_key(private_key).sign((_read_listing(folder) if listing is None else listing).encode())
     draft = folder / (SIGNATURE_FILE + DRAFT_SUFFIX)
     draft.write_bytes(base64.b64encode(signature) + b"\n")
     draft.replace(folder / SIGNATURE_FILE)
 
 
-def _check_signature(folder: Path, listing: str, public_key: Path) -> None:
-    from cryptography.exceptions import InvalidSignature
+def _private_key(path: str) -> Ed25519PrivateKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    key = load_pem_private_key(Path(path).read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError(f"{path} is not an Ed25519 key; create one: openssl genpkey -algorithm ed25519")
+    return key
+
+
+def _public_key(path: Path) -> Ed25519PublicKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
-        key = load_pem_public_key(public_key.read_bytes())
+        key = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise UntrustedRelease(f"SEGUE_RELEASE_PUBLIC_KEY={public_key} cannot be read: {error}") from error
+        raise UntrustedRelease(f"SEGUE_RELEASE_PUBLIC_KEY={path} cannot be read: {error}") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise UntrustedRelease(f"SEGUE_RELEASE_PUBLIC_KEY={public_key} is not an Ed25519 public key")
+        raise UntrustedRelease(f"SEGUE_RELEASE_PUBLIC_KEY={path} is not an Ed25519 public key")
+    return key
+
+
+def _check_signature(folder: Path, listing: str, key: Ed25519PublicKey, key_file: str) -> None:
+    from cryptography.exceptions import InvalidSignature
+
     try:
         key.verify(base64.b64decode((folder / SIGNATURE_FILE).read_bytes(), validate=False), listing.encode())
     except FileNotFoundError:
@@ -119,7 +162,7 @@ def _check_signature(folder: Path, listing: str, public_key: Path) -> None:
         ) from None
     except (InvalidSignature, binascii.Error):
         raise UntrustedRelease(
-            f"the signature of the release in {folder} does not match {public_key}: it was changed, or signed with another key; "
+            f"the signature of the release in {folder} does not match {key_file}: it was changed, or signed with another key; "
             f"{_remedy()}"
         ) from None
 
@@ -131,6 +174,10 @@ def _read_listing(folder: Path) -> str:
         raise DamagedRelease(
             f"the release in {folder} has no readable {CHECKSUM_FILE}, so it is not complete ({error}); {_remedy()}"
         ) from error
+
+
+def _format_listing(entries: dict[str, str]) -> str:
+    return "".join(f"{content_hash}  {name}\n" for name, content_hash in entries.items())
 
 
 def _entries(listing: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from local.recovery import restore as restore_module
 from local.recovery.backup import MANIFEST_FILE, BackupError, backup
 from local.recovery.restore import RestoreError, restore
 from storage.suppression_list import SuppressionList, read_suppression_list
+from training.release.integrity import UNSIGNED_EXIT_CODE
 
 SQLITE_FILES = ("feast/online.db", "serving/daily_lists.sqlite", "serving/private_sessions.sqlite")
 LOG = "live/dt=2026-06-01/events-1-1.jsonl"
@@ -228,6 +229,11 @@ def test_lists_that_cannot_be_joined_and_failed_erasure_restore_nothing(
     with pytest.raises(RestoreError, match="the online store does not respond"):
         restore(there, tmp_path / "backup")
     assert not there.home.exists()
+    unsigned = subprocess.CompletedProcess(
+        [], UNSIGNED_EXIT_CODE, "1 erased\n", "release r1 was changed; sign it again\n"
+    )
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: unsigned)
+    assert restore(there, tmp_path / "backup").output == "1 erased\nrelease r1 was changed; sign it again\n"
 
 
 def test_commands_say_what_was_done_and_what_is_left(

@@ -9,6 +9,7 @@ from config import settings
 from serving.events.erasure_requests import ErasureBusy, ErasureRequests
 from storage.suppression_list import read_suppression_list
 from storage.unfinished_erasures import read_unfinished, remove_unfinished
+from training.release.integrity import UNSIGNED_EXIT_CODE
 
 
 @pytest.fixture
@@ -69,6 +70,14 @@ def test_a_failed_erasure_is_repeated(here):
     assert requests.start()
     requests.join()
     assert outcomes == []
+
+
+def test_an_erasure_that_leaves_a_release_unsigned_is_not_repeated(here):
+    runs = []
+    requests = ErasureRequests(here, run=lambda _: runs.append(1) or UNSIGNED_EXIT_CODE, pauses_s=(0.01,))
+    requests.start()
+    requests.join()
+    assert runs == [1]
 
 
 def test_a_closed_service_does_not_repeat_an_erasure(here):

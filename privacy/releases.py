@@ -1,0 +1,67 @@
+"""Erasure of users from stored releases, whose checksums change; those that were signed with our key are signed again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from config import settings
+from privacy import ErasureError, parquet
+from privacy.locks import print_progress
+from training.release import integrity
+from training.release.integrity import DamagedRelease
+from training.release.pointer import STORE_FOLDER
+
+
+def erase_users(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
+    """Erase the users' rows from the releases; returns the number of rows per user.
+
+    A release is signed again only if its signature and all of its files were valid before, and only the files that were
+    rewritten here have changed.
+
+    Raises:
+        ErasureError: The private key cannot be used.
+    """
+    erased: Counter[str] = Counter()
+    for folder in sorted(path for path in (here.releases / STORE_FOLDER).glob("*") if path.is_dir()):
+        files = [path for path in sorted(folder.rglob("*.parquet")) if parquet.count_user_rows(path, user_ids)]
+        listing = _valid_listing(folder, here.release_private_key) if files else None
+        erased += parquet.erase_from_files(files, user_ids, folder.name)
+        if listing is not None:
+            _sign(folder, integrity.replace_hashes(listing, folder, files), here.release_private_key)
+    return erased
+
+
+def unsigned_releases(here: settings.Settings) -> list[str]:
+    """Ids of the releases whose checksums have changed since they were signed; each is named with the remedy."""
+    changed = []
+    for signature in sorted(here.releases.glob(f"{STORE_FOLDER}/*/{integrity.SIGNATURE_FILE}")):
+        listed = signature.with_name(integrity.CHECKSUM_FILE)
+        if listed.exists() and listed.stat().st_mtime_ns > signature.stat().st_mtime_ns:
+            changed.append(signature.parent.name)
+    for name in changed:
+        print_progress(f"release {name} was changed; sign it again: python -m training.release sign {name}")
+    return changed
+
+
+def _valid_listing(folder: Path, private_key: str) -> str | None:
+    """The checksums of a release with valid files and a valid signature; None without a signature or without the key."""
+    if not private_key or not (folder / integrity.SIGNATURE_FILE).exists():
+        return None
+    try:
+        return integrity.read_signed_listing(folder, private_key)
+    except DamagedRelease as error:
+        print_progress(f"release {folder.name} will not be signed again, it was changed before: {error}")
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise ErasureError(
+            f"SEGUE_RELEASE_PRIVATE_KEY={private_key} cannot be used ({error}); correct it and run this again"
+        ) from error
+
+
+def _sign(folder: Path, listing: str, private_key: str) -> None:
+    if (folder / integrity.CHECKSUM_FILE).read_text(encoding="utf-8") == listing:
+        integrity.sign(folder, private_key, listing)
+    else:
+        print_progress(f"release {folder.name} is not signed again, it was changed during the erasure")

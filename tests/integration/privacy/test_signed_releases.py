@@ -1,0 +1,86 @@
+"""The erasure of a user signs the releases that it changed, and no other change of a release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from config import settings
+from privacy import erase
+from training.release import integrity
+from training.release.integrity import UNSIGNED_EXIT_CODE, UntrustedRelease
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A home with a signed release that has rows of ann and bob; `key` is the private key."""
+
+    release: Path
+    key: Path
+    public: Path
+
+    def tamper(self, text: str = "of an attacker") -> None:
+        (self.release / "model.bin").write_text(text)
+        (self.release / integrity.CHECKSUM_FILE).write_text(integrity.checksum_listing(self.release))
+
+    def users(self) -> list[str]:
+        return pl.read_parquet(self.release / "heard.parquet")["user_id"].to_list()
+
+
+@pytest.fixture
+def signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Signed:
+    key = Ed25519PrivateKey.generate()
+    private, public = tmp_path / "release.pem", tmp_path / "release.pub.pem"
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SEGUE_RELEASE_PRIVATE_KEY", str(private))
+    folder = settings.load_settings().releases / "models" / "segue" / "r1"
+    folder.mkdir(parents=True)
+    pl.DataFrame({"user_id": ["ann", "bob"]}).write_parquet(folder / "heard.parquet")
+    signed = Signed(folder, private, public)
+    signed.tamper("of the training")
+    integrity.sign(folder, str(private))
+    return signed
+
+
+def test_a_changed_release_is_signed_again(signed: Signed, capsys: pytest.CaptureFixture[str]) -> None:
+    assert erase.main(["ann"]) == 0
+    assert signed.users() == ["bob"]
+    assert integrity.verify(signed.release, str(signed.public)).is_signed
+    assert "sign it again" not in capsys.readouterr().err
+
+
+def test_a_change_that_the_erasure_did_not_make_is_not_signed(
+    signed: Signed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signed.tamper()
+    assert erase.main(["ann"]) == UNSIGNED_EXIT_CODE
+    assert signed.users() == ["bob"]
+    output = capsys.readouterr()
+    assert "it was changed before" in output.err and "python -m training.release sign r1" in output.err
+    assert "ann: erased, 1 rows" in output.out
+    assert erase.main(["unknown", "--anyway"]) == UNSIGNED_EXIT_CODE
+    with pytest.raises(UntrustedRelease):
+        integrity.verify(signed.release, str(signed.public))
+
+
+def test_without_the_key_the_release_is_named(
+    signed: Signed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SEGUE_RELEASE_PRIVATE_KEY", "")
+    assert erase.main(["ann"]) == UNSIGNED_EXIT_CODE
+    assert "python -m training.release sign r1" in capsys.readouterr().err
+    with pytest.raises(UntrustedRelease):
+        integrity.verify(signed.release, str(signed.public))
+
+
+def test_an_unusable_key_is_named(signed: Signed, capsys: pytest.CaptureFixture[str]) -> None:
+    signed.key.write_text("damaged")
+    assert erase.main(["ann"]) == 2
+    assert f"SEGUE_RELEASE_PRIVATE_KEY={signed.key} cannot be used" in capsys.readouterr().err
