@@ -1,13 +1,10 @@
 """Data contract: schemas of all tables of the landing zone with a description of each column.
 
 All times are UTC microseconds, all ids are strings. The `readers/` convert sources to these tables, `row_validation.py`
-checks rows against the contract. `extract_user_ids` finds the users of a row that violated it.
+checks rows against the contract.
 """
 
 from __future__ import annotations
-
-import json
-import re
 
 import pyarrow as pa
 
@@ -31,10 +28,6 @@ STRINGS = pa.list_(pa.string())
 VECTOR = pa.list_(pa.float32())
 
 MEDIA_PATH = "a path below SEGUE_MEDIA_ROOT if that is set, else below the landed folder; landing adds the folder's id"
-
-# Separators in the raw text of quarantined rows.
-FIELD_SEPARATORS = re.compile(r"[,;|\t]")
-JSON_SEPARATORS = re.compile(r"[,:{}\[\]]")  # of truncated JSON
 
 
 def _column(name: str, data_type: pa.DataType, description: str, required: bool = False) -> pa.Field:
@@ -247,20 +240,3 @@ def source_schema(table: str) -> pa.Schema:
     """Schema of the rows of a source: the contract without `landed_at`, which landing adds."""
     schema = SCHEMAS[table]
     return pa.schema([field for field in schema if field.name != "landed_at"])
-
-
-def extract_user_ids(raw: str) -> set[str]:
-    """User ids in `raw` of a quarantined row, so that rows of erased users can be dropped.
-
-    The `user_id` of a JSON object; for other text all delimited fields, since any of them may be the user id.
-    """
-    try:
-        row = json.loads(raw)
-    except (ValueError, RecursionError):
-        row = None
-    if isinstance(row, dict) and "user_id" in row:
-        return {str(row["user_id"]).strip()}
-    if isinstance(row, dict | list):
-        return set()
-    fields = [*FIELD_SEPARATORS.split(raw), *JSON_SEPARATORS.split(raw)]
-    return {field.strip().strip('"') for field in fields} - {""}

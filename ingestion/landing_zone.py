@@ -30,6 +30,7 @@ from ingestion.row_validation import DAY_US, LATEST, MAX_TIME_US, MIN_TIME_US, c
 from ingestion.source_files import SourceError
 from storage import media_paths, object_store
 from storage.suppression_list import SuppressionList
+from storage.user_data import extract_user_ids
 
 FLUSH_ROWS = 400_000
 MAX_IDS_IN_MEMORY = 8_000_000  # event ids in memory, 12 bytes each; the others are spilled to disk
@@ -301,7 +302,7 @@ class Landing:
             return is_suppressed
         has_no_user = checked["user_id"].is_null() & checked["reason"].is_not_null() & checked["raw"].is_not_null()
         is_named = [
-            check_raw and bool(self._suppression_list.intersection(contract.extract_user_ids(raw)))
+            check_raw and bool(self._suppression_list.intersection(extract_user_ids(raw)))
             for check_raw, raw in zip(has_no_user, checked["raw"], strict=True)
         ]
         return is_suppressed | pl.Series(is_named, dtype=pl.Boolean)

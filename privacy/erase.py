@@ -23,11 +23,10 @@ from privacy.suppressed_users import find_suppressed_users
 from storage import object_store, suppression_list, unfinished_erasures
 from storage.errors import StorageError
 from storage.suppression_list import SuppressionListError
+from storage.user_data import PARQUET_FOLDERS
 from training.release.integrity import UNSIGNED_EXIT_CODE
 
 ERASE_LOCK = "forget"
-PARQUET_FOLDERS = ("simulated", "training", "bentoml", "study", "ablations", "peers", "reports", "batch")
-"""Folders of SEGUE_HOME in which stages write Parquet files with users."""
 
 ErasedRows = dict[str, Counter[str]]
 """Store ▸ number of erased rows per user."""
@@ -110,7 +109,7 @@ def _erase_suppressed(here: settings.Settings) -> int:
     """Erase users of the suppression list; their ids are not printed, because the list does not contain them."""
     unfinished = unfinished_erasures.read_unfinished(here.home)
     suppressed = suppression_list.read_suppression_list(here.suppression_list)
-    users = {*find_suppressed_users(here, PARQUET_FOLDERS), *suppressed.intersection(unfinished)}
+    users = {*find_suppressed_users(here), *suppressed.intersection(unfinished)}
     counts = erase_users(sorted(users), here) if users else {}
     if counts:
         print(_format_counts(counts))

@@ -15,6 +15,7 @@ from config import settings
 from privacy import ErasureError, parquet
 from privacy.locks import file_lock, print_progress
 from storage import mart_changes, object_store
+from storage.user_data import list_mart_files
 
 BUILD_LOCK = "build_marts"
 """Name of the process lock of `dbt build`, see `local/process_lock.py`."""
@@ -29,9 +30,8 @@ def erase_marts(user_ids: Sequence[str], here: settings.Settings) -> Counter[str
     The warehouse and other build files are deleted, because databases keep deleted data in free pages; the next `dbt build`
     recreates them from the landed events.
     """
-    files = [file for under in ("", "changes/*/") for file in object_store.list_files(here.marts, f"{under}*.parquet")]
     with mart_changes.changes_lock(here.marts):
-        erased = parquet.erase_from_files(files, user_ids, "marts")
+        erased = parquet.erase_from_files(list_mart_files(here), user_ids, "marts")
     object_store.fetch_marts(here, are_changes_applied=False)
     shutil.rmtree(here.built_marts, ignore_errors=True)
     here.warehouse.unlink(missing_ok=True)

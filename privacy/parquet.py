@@ -17,11 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from ingestion.contract import extract_user_ids
 from storage import object_store
+from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids
 from training.release.integrity import CHECKSUM_FILE, DRAFT_SUFFIX, hash_file
-
-USER_COLUMN, RAW_COLUMN = "user_id", "raw"
 
 
 def erase_from_file(path: Path, user_ids: Collection[str]) -> Counter[str]:

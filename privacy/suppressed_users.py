@@ -14,19 +14,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from config import settings
-from ingestion.contract import extract_user_ids
-from privacy.parquet import RAW_COLUMN, USER_COLUMN
 from storage import object_store, suppression_list
+from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
 
 SQLITE_FILES = ("feast/materialized-*.db", "serving/daily_lists.sqlite", "serving/private_sessions.sqlite")
 
 
-def find_suppressed_users(here: settings.Settings, folders: tuple[str, ...]) -> list[str]:
+def find_suppressed_users(here: settings.Settings) -> list[str]:
     """Sorted ids of suppressed users in tables, logs and state of a home.
-
-    Args:
-        here: The settings.
-        folders: Further folders of the home that may contain Parquet files with users.
 
     Raises:
         SuppressionListError: The list is damaged.
@@ -36,19 +31,13 @@ def find_suppressed_users(here: settings.Settings, folders: tuple[str, ...]) -> 
     if not suppressed:
         return []
     found: set[str] = set()
-    for ids in _user_ids(here, folders):
+    for ids in _user_ids(here):
         found |= suppressed.intersection(ids)
     return sorted(found)
 
 
-def _user_ids(here: settings.Settings, folders: tuple[str, ...]) -> Iterator[set[str]]:
-    for path in (
-        *object_store.list_files(here.landing, "*/dt=*/*.parquet"),
-        *object_store.list_files(here.quarantine, "*/dt=*/*.parquet"),
-        *object_store.list_files(here.marts, "*.parquet"),
-        *object_store.list_files(here.marts, "changes/*/*.parquet"),
-        *(path for name in folders for path in sorted((here.home / name).rglob("*.parquet"))),
-    ):
+def _user_ids(here: settings.Settings) -> Iterator[set[str]]:
+    for _, path in list_user_tables(here):
         yield from _ids_of_table(path)
     for folder in (here.event_log, here.feature_log):
         for path in sorted(folder.rglob("dt=*/*.jsonl")):

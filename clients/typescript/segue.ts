@@ -798,7 +798,8 @@ export class SegueClient {
    * Everything that is stored about a user.
    *
    * From the logs, landed tables, marts, the online store and every other store that an erasure
-   * covers. Plays of private sessions are not among it, because they are not stored.
+   * covers, except copies of logged events in the broker. Plays of private sessions are not among it,
+   * because they are not stored.
    */
   async export_data(body: ExportRequest): Promise<ExportResponse> {
     return (await this.#send("POST", "/export", body)).json();

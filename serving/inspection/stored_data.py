@@ -22,11 +22,10 @@ from serving.events.private_sessions import PRIVATE_SESSIONS_FILE
 from serving.events.write_ahead_log import EVENT_LOG_PREFIX
 from serving.pipeline.daily_lists import DAILY_LISTS_FILE
 from storage import object_store
+from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
 
 MAX_ROWS = 50_000
 """Rows of one store in an export; a person has fewer events."""
-PARQUET_FOLDERS = ("training", "bentoml", "batch", "simulated", "reports", "ablations")
-USER_COLUMN = "user_id"
 
 Rows = list[dict[str, Any]]
 
@@ -74,23 +73,8 @@ def _stores(user_id: str, here: Settings) -> Iterator[tuple[str, Iterator[dict[s
             yield name, _rows_of_log(path, user_id)
     yield "daily_lists", _rows_of_database(state / DAILY_LISTS_FILE, user_id)
     yield "private_sessions", _rows_of_database(state / PRIVATE_SESSIONS_FILE, user_id)
-    for name, folder, pattern in (
-        ("landing", here.landing, "*/dt=*/*.parquet"),
-        ("quarantine", here.quarantine, "*/dt=*/*.parquet"),
-        ("marts", here.marts, "*.parquet"),
-    ):
-        for path in object_store.list_files(folder, pattern):
-            table = path.stem if name == "marts" else path.parents[1].name
-            yield f"{name}/{table}", _rows_of_table(path, user_id)
-    for name in PARQUET_FOLDERS:
-        for path in sorted((here.home / name).rglob("*.parquet")):
-            yield _table_name(path.relative_to(here.home)), _rows_of_table(path, user_id)
-
-
-def _table_name(path: Path) -> str:
-    """The folder of the partitions, or the path without its extension."""
-    place = next((place for place, part in enumerate(path.parts) if part.startswith("dt=")), None)
-    return str(path.with_suffix("") if place is None else Path(*path.parts[:place]))
+    for name, path in list_user_tables(here):
+        yield name, _rows_of_table(path, user_id)
 
 
 def _rows_of_log(path: Path, user_id: str) -> Iterator[dict[str, Any]]:
@@ -118,9 +102,15 @@ def _rows_of_database(path: Path, user_id: str) -> Iterator[dict[str, Any]]:
 
 def _rows_of_table(path: Path, user_id: str) -> Iterator[dict[str, Any]]:
     rows = pl.scan_parquet(object_store.open_arrow_source(path) if object_store.is_remote(path) else path)
-    if USER_COLUMN not in rows.collect_schema().names():
+    names = rows.collect_schema().names()
+    if USER_COLUMN not in names and RAW_COLUMN not in names:
         return
-    selected = rows.filter(pl.col(USER_COLUMN).cast(pl.String) == user_id).head(MAX_ROWS + 1)
+    user = pl.col(USER_COLUMN).cast(pl.String) if USER_COLUMN in names else pl.lit(None, pl.String)
+    is_theirs = user == user_id
+    if RAW_COLUMN in names:
+        is_in_raw = pl.col(RAW_COLUMN).map_elements(lambda raw: user_id in extract_user_ids(raw), pl.Boolean)
+        is_theirs = pl.when(user.is_null()).then(is_in_raw).otherwise(is_theirs)
+    selected = rows.filter(is_theirs).head(MAX_ROWS + 1)
     for row in selected.collect(engine="streaming").iter_rows(named=True):
         yield {name: _to_json(value) for name, value in row.items()}
 

@@ -859,7 +859,8 @@ class SegueClient(Transport):
         """Everything that is stored about a user.
 
         From the logs, landed tables, marts, the online store and every other store that an erasure
-        covers. Plays of private sessions are not among it, because they are not stored.
+        covers, except copies of logged events in the broker. Plays of private sessions are not
+        among it, because they are not stored.
 
         Args:
             user_id: Id of the user

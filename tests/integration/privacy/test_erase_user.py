@@ -14,13 +14,13 @@ import pytest
 
 from config import settings
 from ingestion import contract
-from ingestion.contract import extract_user_ids
 from ingestion.land import land
 from ingestion.land import main as land_command
 from privacy import parquet
 from privacy.erase import main
 from storage import suppression_list
 from storage.suppression_list import SuppressionList
+from storage.user_data import extract_user_ids
 from tests.support.log_sources import event, json_lines, landed, play_log, quarantined, tree
 
 ROWS = [f"{user},{1_500_000_000 + month * 2_700_000 + n * 61},{n % 3 + 1},1,{n * 7_000}"

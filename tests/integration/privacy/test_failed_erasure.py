@@ -27,7 +27,7 @@ def test_the_next_erasure_completes_a_failed_one(
     SuppressionList().with_users(["alice"]).write(here.suppression_list)
     add_unfinished(tmp_path, ["lifted"])
     assert erase.main(["--suppressed"]) == 2
-    assert find_suppressed_users(here, erase.PARQUET_FOLDERS) == []
+    assert find_suppressed_users(here) == []
     assert (tmp_path / UNFINISHED_FILE).stat().st_mode & 0o777 == 0o600
 
     erased: list[list[str]] = []

@@ -1,0 +1,70 @@
+"""An export of a user's data has rows of every store in which an erasure finds rows of the user."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from config import settings
+from privacy import erase
+from serving.inspection.stored_data import collect_stored_data
+from storage.user_data import PARQUET_FOLDERS
+from tests.support.log_sources import json_lines
+
+TABLES = (
+    "landing/listening_events/dt=2026-05-01/a.parquet",
+    "marts/plays.parquet",
+    "marts/changes/likes/1-2.parquet",
+    "bentoml/models/segue/r1/heard.parquet",
+    *(f"{name}/a.parquet" for name in PARQUET_FOLDERS if name != "bentoml"),
+)
+NAMES = {"landed events": "landing", "releases": "bentoml"}
+"""Names of stores that an export calls differently."""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    here = settings.load_settings()
+    row = {"user_id": "alice", "event_id": "e"}
+    for path in (
+        here.event_log / "dt=2026-05-01" / "events-1-1.jsonl",
+        here.event_log / "dt=2026-05-01" / "exposures-1-1.jsonl",
+        here.feature_log / "dt=2026-05-01" / "requests-1-1.jsonl",
+    ):
+        json_lines(path, [row])
+    for name in TABLES:
+        write(tmp_path / name, user_id=["alice", "bob"], event_id=["e", "f"])
+    raws = ['{"user_id": "alice", "track": "t"}', '{"user_id": "bob", "track": "alice"}', "x,alice,1", None]
+    no_users = pl.Series([None] * len(raws), dtype=pl.String)
+    write(tmp_path / "quarantine" / "listening_events" / "dt=2026-05-01" / "a.parquet", user_id=no_users, raw=raws)
+    write(tmp_path / "quarantine" / "tracks" / "dt=2026-05-01" / "a.parquet", raw=raws)
+    (tmp_path / "serving").mkdir()
+    for name in ("daily_lists", "private_sessions"):
+        with sqlite3.connect(tmp_path / "serving" / f"{name}.sqlite") as database:
+            database.execute(f"create table {name} (user_id text)")
+            database.execute(f"insert into {name} values ('alice')")
+    return here
+
+
+def write(path: Path, **columns: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pl.DataFrame(columns).write_parquet(path)
+
+
+def test_export_has_every_store_of_the_erasure(here: settings.Settings) -> None:
+    stores = collect_stored_data("alice", here, {}).stores
+    assert {"marts/plays", "marts/changes/likes", "quarantine/tracks"} <= stores.keys()
+    assert [row["raw"] for row in stores["quarantine/listening_events"]] == [
+        '{"user_id": "alice", "track": "t"}',
+        "x,alice,1",
+    ]
+    assert json.loads(json.dumps(stores)) == stores
+    counts = erase.erase_users(["alice"], here)
+    erased = {NAMES.get(name, name.replace(" ", "_")) for name, rows in counts.items() if rows["alice"]}
+    assert {name.split("/")[0] for name in stores} == erased >= {*PARQUET_FOLDERS, "event_log", "feature_log"}
+    assert collect_stored_data("alice", here, {}).stores == {}
