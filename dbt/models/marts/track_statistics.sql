@@ -23,6 +23,21 @@ events as (
 
 ),
 
+-- A like counts once until its user takes it back; an unlike without a like does not count. Over all days, because the
+-- like of an unlike may be old.
+like_changes as (
+
+    select
+        event_id,
+        case behaviour when 'like' then 1 else 0 end as is_like,
+        lag(case behaviour when 'like' then 1 else 0 end, 1, 0) over (
+            partition by user_id, track_id order by event_number
+        ) as was_liked
+    from {{ ref("events") }}
+    where target_type = 'track' and behaviour in ('like', 'unlike')
+
+),
+
 -- The totals before these days.
 kept as (
 
@@ -45,15 +60,16 @@ kept as (
 daily as (
 
     select
-        track_id,
-        date_trunc('day', known_at) + interval 1 day as known_at,
-        count(*) filter (where action = 'play') as plays,
-        count(*) filter (where {{ is_listened("played_ms") }} and action = 'play') as listens,
-        count(*) filter (where behaviour = 'full_play') as full_plays,
-        count(*) filter (where behaviour = 'skip') as skips,
-        count(*) filter (where behaviour = 'like') - count(*) filter (where behaviour = 'unlike') as likes
+        events.track_id,
+        date_trunc('day', events.known_at) + interval 1 day as known_at,
+        count(*) filter (where events.action = 'play') as plays,
+        count(*) filter (where {{ is_listened("events.played_ms") }} and events.action = 'play') as listens,
+        count(*) filter (where events.behaviour = 'full_play') as full_plays,
+        count(*) filter (where events.behaviour = 'skip') as skips,
+        coalesce(sum(like_changes.is_like - like_changes.was_liked), 0) as likes
     from events
-    where target_type = 'track' and action in ('play', 'like', 'unlike')
+    left join like_changes on events.event_id = like_changes.event_id
+    where events.target_type = 'track' and events.action in ('play', 'like', 'unlike')
     group by all
 
 ),

@@ -74,7 +74,9 @@ class World:
             minute = number * DAY_MINUTES + self.random.choice([600.0, DAY_MINUTES - 25.0])
             for _ in range(self.random.randint(1, 9)):
                 minute += self.random.choice([0, 0, 3, 4, 17, 40])
-                action = self.random.choice(["play", "play", "play", "like", "impression", "impression", "click"])
+                action = self.random.choice(
+                    ["play", "play", "play", "like", "unlike", "impression", "impression", "click"]
+                )
                 track = self.random.choice(TRACKS)
                 played = self.random.choice([9_000, 40_000, 120_000, 180_000]) if action == "play" else None
                 request = f"q{user}{number}" if self.random.random() < 0.6 else None
@@ -206,8 +208,10 @@ def test_days_one_by_one_equal_one_build(tmp_path: Path, split: str) -> None:
     with duckdb.connect(str(tmp_path / "grown" / "warehouse.duckdb")) as warehouse:
         (changed,) = warehouse.sql("select count(*) from int_changed_users").fetchone() or (0,)
         (left_out,) = warehouse.sql("select count(*) from int_plays_left_out").fetchone() or (0,)
+        (likes,) = warehouse.sql("select min(likes_total) from track_statistics").fetchone() or (-1,)
     assert changed > 0, "the last day continued the tables of the one before"
     assert left_out > 0
+    assert likes == 0, "also of tracks with unlikes only"
     with duckdb.connect(str(tmp_path / "whole" / "warehouse.duckdb")) as warehouse:
         for table in ("int_events_ordered", "int_plays_sessionized", "plays", "sessions"):
             times = warehouse.sql(f"select ended_at from {table} order by rowid").fetchall()
