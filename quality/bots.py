@@ -7,6 +7,7 @@ week, and no release could follow.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from config.dbt_variables import load_dbt_variables
@@ -63,20 +64,20 @@ class ExcludedUsers:
         )
 
 
-def find_landed_events(engine: Engine, landing: Path) -> tuple[LandedEvents, ExcludedUsers]:
-    """Return the newest partition that has other events than those of bots, without the latter; and the excluded users.
+def find_landed_events(engine: Engine, landing: Path, as_of: date) -> tuple[LandedEvents, ExcludedUsers]:
+    """Return the newest partition before `as_of` with other events than those of bots, without the latter; and excluded users.
 
     Raises:
-        tables.TableError: No event has been landed.
+        tables.TableError: No event before `as_of` has been landed.
     """
     newest: tuple[LandedEvents, ExcludedUsers] | None = None
-    for partition in tables.landed_partitions(engine, landing):
+    for partition in tables.landed_partitions(engine, landing, as_of):
         landed, excluded = _exclude(engine, partition)
         newest = newest or (landed, excluded)
         if excluded.users == 0 or engine.first_row(f"select 1 from {landed.table.source} limit 1"):  # noqa: S608
             return landed, newest[1]
     if newest is None:
-        return tables.find_landed_events(engine, landing), ExcludedUsers()  # raises the error
+        return tables.find_landed_events(engine, landing, as_of), ExcludedUsers()  # raises the error
     return newest
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -92,19 +92,21 @@ class Validator:
 def validate_landed(
     home: settings.Settings, as_of: date, validator: Validator, only: str | None = None
 ) -> list[SuiteResult]:
-    """Validate the newest landed partition without the events of bots; the list is empty if `only` names another suite.
+    """Validate the newest landed partition before `as_of` without bots; the list is empty if `only` names another suite.
 
     Raises:
-        tables.TableError: No event has been landed.
+        tables.TableError: No event before `as_of` has been landed.
     """
     if only not in (None, LANDED_SUITE):
         return []
     engine = validator.engine
-    landed, excluded = bots.find_landed_events(engine, object_store.fetch_landing(home))
+    landed, excluded = bots.find_landed_events(engine, object_store.fetch_landing(home), as_of)
     metrics = (
         table_metrics.historical_load_metrics()
         if landed.is_historical
-        else table_metrics.trailing_week_metrics(table_metrics.count_days(engine, landed.week.source))
+        else table_metrics.trailing_week_metrics(
+            table_metrics.count_days(engine, landed.week.source), _ended_before(as_of)
+        )
     )
     newest_us = table_metrics.newest_end(engine, landed.table.source)
     age_hours = None if landed.is_historical else table_metrics.hours_since(newest_us, as_of)
@@ -126,7 +128,7 @@ def validate_marts(
         tables.TableError: A mart has not been published.
     """
     engine = validator.engine
-    is_historical = _is_historical(engine, home)
+    is_historical = _is_historical(engine, home, as_of)
     marts = object_store.fetch_marts(home, are_changes_applied=False)
     validated = ValidatedMarts(home.reports / "data_docs" / "marts" / "validated.json", as_of)
     results = []
@@ -139,7 +141,7 @@ def validate_marts(
             metrics = (
                 table_metrics.historical_load_metrics()
                 if is_historical
-                else table_metrics.trailing_week_metrics(rows.counts)
+                else table_metrics.trailing_week_metrics(rows.counts, _ended_before(as_of))
             )
             age_hours = table_metrics.hours_since(rows.newest_us, as_of)
             metrics.values |= {
@@ -224,9 +226,14 @@ STAGES: dict[str, Callable[[settings.Settings, date, Validator, str | None], lis
 }
 
 
-def _is_historical(engine: Engine, home: settings.Settings) -> bool:
+def _ended_before(as_of: date) -> date:
+    """The first day that has not ended or is not before `as_of`."""
+    return min(as_of, datetime.now(UTC).date())
+
+
+def _is_historical(engine: Engine, home: settings.Settings, as_of: date) -> bool:
     try:
-        return tables.find_landed_events(engine, object_store.fetch_landing(home)).is_historical
+        return tables.find_landed_events(engine, object_store.fetch_landing(home), as_of).is_historical
     except tables.TableError:
         # Marts can be validated without a landing zone; they must then be as fresh as a daily load.
         return False

@@ -90,14 +90,16 @@ def count_days(engine: Engine, source: str, rows: str = "count(*)") -> DayCounts
     }
 
 
-def trailing_week_metrics(counts: DayCounts) -> TableMetrics:
-    """Metrics that compare the newest day with the seven days before it.
+def trailing_week_metrics(counts: DayCounts, end: date) -> TableMetrics:
+    """Metrics that compare the newest day before `end` with the seven days before it.
 
     `volume_ratio` is the number of events of the day divided by the daily mean of the week; if the log is younger, of
     the days since its first event. `action_drift` and `length_drift` are total variation distances (0 identical, 1
     disjoint) of the distributions of actions and of play lengths in bins of 30 s.
     """
     metrics = TableMetrics({"volume_ratio": None, "action_drift": None, "length_drift": None})
+    end_day = (end - date(1970, 1, 1)).days
+    counts = {key: count for key, count in counts.items() if key[0] < end_day}
     newest = max((day for (day, _, _), count in counts.items() if count), default=0)
     actions: tuple[Counter[Any], Counter[Any]] = (Counter(), Counter())  # of the week and of the newest day
     lengths: tuple[Counter[Any], Counter[Any]] = (Counter(), Counter())

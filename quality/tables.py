@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from quality.engine import Engine
@@ -63,27 +64,34 @@ def changed_rows(engine: Engine, table: Table, files: Sequence[Path], columns: s
 class LandedEvents:
     """The newest landed events."""
 
-    table: Table  # newest partition
+    table: Table  # newest partition before as_of
     week: Table  # newest day and the seven days before it
     is_historical: bool  # the newest partition is a month of a historical load, which has no preceding week
 
 
-def find_landed_events(engine: Engine, landing: Path) -> LandedEvents:
-    """Return the newest partition of the landed events that has rows.
+def find_landed_events(engine: Engine, landing: Path, as_of: date) -> LandedEvents:
+    """Return the newest partition of the landed events before `as_of` that has rows.
 
     Raises:
-        TableError: No event has been landed.
+        TableError: No event before `as_of` has been landed.
     """
-    for landed in landed_partitions(engine, landing):
+    for landed in landed_partitions(engine, landing, as_of):
         return landed
-    raise TableError(f"{landing / 'listening_events'} holds no events; run `python -m ingestion.land PATH` first")
+    raise TableError(
+        f"{landing / 'listening_events'} holds no events before {as_of}; run `python -m ingestion.land PATH` first, "
+        "or choose a later as_of"
+    )
 
 
-def landed_partitions(engine: Engine, landing: Path) -> Iterator[LandedEvents]:
-    """Yield the partitions of the landed events that have rows, the newest first."""
+def landed_partitions(engine: Engine, landing: Path, as_of: date) -> Iterator[LandedEvents]:
+    """Yield the partitions of the landed events before `as_of` that have rows, the newest first.
+
+    The day `as_of` may have its first events already: live events are landed shortly after midnight.
+    """
     folder = landing / "listening_events"
     # A month sorts before its days, so the last name is the newest partition in either case.
-    partitions = sorted({path.parent for path in object_store.list_files(folder, "dt=*/*.parquet")}, key=str)
+    landed = {path.parent for path in object_store.list_files(folder, "dt=*/*.parquet")}
+    partitions = sorted((path for path in landed if path.name < f"dt={as_of}"), key=str)
     for number, newest in reversed(list(enumerate(partitions))):
         if engine.has_rows(newest):
             days = [path for path in partitions[: number + 1] if len(path.name) == len("dt=2026-06-30")][-8:]

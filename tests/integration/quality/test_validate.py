@@ -156,6 +156,20 @@ def test_day_with_few_events_fails_by_volume(home: Path, capsys: pytest.CaptureF
     assert "failed: expect_column_values_to_be_between(table_volume_ratio)" in capsys.readouterr().out
 
 
+def test_first_events_of_as_of_are_not_a_day(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run after midnight also lands what has happened since."""
+    first = (
+        f"timestamp '{AS_OF} 00:00:01' as ended_at, timestamp '{AS_OF}' as occurred_at, 'new' || event_id as event_id"
+    )
+    columns = "event_id, user_id, ended_at, occurred_at, sequence_number, action, target_type, target_id, played_ms"
+    columns += ", position, propensity"
+    rows = f"select * replace ({first}) from ({EVENTS}) limit 5"
+    write_landing(home, f"select {columns} from ({EVENTS}) union all select {columns} from ({rows})")
+    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 0, capsys.readouterr().out
+    assert main(["--as-of", "2026-06-01", "--stage", "landed"]) == 2
+    assert "holds no events before 2026-06-01; run `python -m ingestion.land PATH` first" in capsys.readouterr().err
+
+
 def test_events_must_be_recent_and_before_as_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--as-of", "2026-06-14"]) == 1
     printed = capsys.readouterr().out

@@ -118,7 +118,7 @@ def test_validation_and_console_pages_are_equal(at: dict[str, settings.Settings]
     metrics, sources = [], []
     for here in at.values():
         engine = DuckDBEngine(here.tables)
-        landed = find_landed_events(engine, here.landing)
+        landed = find_landed_events(engine, here.landing, AS_OF)
         metrics.append(
             (
                 table_metrics.newest_end(engine, landed.table.source),

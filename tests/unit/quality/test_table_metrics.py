@@ -1,10 +1,13 @@
 """Metrics that compare the newest day with the week before it."""
 
+from datetime import date, timedelta
+
 import pytest
 
 from quality.table_metrics import trailing_week_metrics
 
 NEWEST = 20_000  # day since 1970
+END = date(1970, 1, 1) + timedelta(days=NEWEST + 1)
 A_DAY = 12_000  # events
 
 
@@ -21,6 +24,11 @@ A_DAY = 12_000  # events
 )
 def test_volume_is_compared_with_the_days_since_the_first_event(days_before: list[int], ratio: float) -> None:
     counts = {(NEWEST - before, "play", 3): A_DAY for before in [0, *days_before]}
-    metrics = trailing_week_metrics(counts)
+    metrics = trailing_week_metrics(counts, END)
     assert metrics.values == {"volume_ratio": pytest.approx(ratio), "action_drift": 0, "length_drift": 0}
     assert metrics.notes == []
+
+
+def test_a_day_that_has_not_ended_is_not_compared() -> None:
+    counts = {(NEWEST - before, "play", 3): A_DAY for before in range(9)} | {(NEWEST + 1, "like", None): 5}
+    assert trailing_week_metrics(counts, END).values == {"volume_ratio": 1, "action_drift": 0, "length_drift": 0}

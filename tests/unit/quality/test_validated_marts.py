@@ -75,8 +75,9 @@ def test_metrics_after_changes_equal_those_of_all_rows(
     newest, counts = add_changes(engine, known, files) or (None, {})
     whole = tables.mart_table(engine, tmp_path, "events", "ended_at")
     assert newest == table_metrics.newest_end(engine, whole.source)
-    expected = table_metrics.trailing_week_metrics(table_metrics.count_days(engine, whole.source))
-    assert table_metrics.trailing_week_metrics(counts) == expected
+    end = AS_OF + timedelta(days=1)
+    expected = table_metrics.trailing_week_metrics(table_metrics.count_days(engine, whole.source), end)
+    assert table_metrics.trailing_week_metrics(counts, end) == expected
     assert expected.values["action_drift"] and expected.values["length_drift"]
     read = tables.changed_rows(engine, whole, files, {"event_id"})
     (number,) = engine.first_row(f"select count(*) from {read.source}") or (0,)
