@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from config.retention_settings import FOREVER, Lifetimes
 from config.settings import Settings
 from storage import daily_files, object_store
+from training.release.pointer import Pointer
 
 EVENT_TABLES = ("listening_events", "exposures")
 KEPT_ROLLBACKS = 3
@@ -128,13 +129,10 @@ def _reports(here: Settings, days: int, now: datetime) -> Iterator[tuple[Path, s
 
 def _needed_releases(here: Settings) -> dict[str, Path]:
     """Release ▸ folder of those that are served or that a rollback may activate."""
-    active = _read_json(here.releases / "active.json")
+    pointer = Pointer(here.releases / "active.json")
     split = _read_json(here.releases / "shares.json")
-    history = active.get("history", [])
-    rolled_back = {row["release"] for row in history if row["why"] == "rollback"}
-    earlier = [row["release"] for row in reversed(history) if row["release"] not in rolled_back]
-    needed = [*([active["release"]] if active else []), *(row["release"] for row in split.get("beside", []))]
-    needed += list(dict.fromkeys(release for release in earlier if release not in needed))[:KEPT_ROLLBACKS]
+    needed = [*([pointer.active] if pointer.active else []), *(row["release"] for row in split.get("beside", []))]
+    needed += [release for release in pointer.rollback_targets() if release not in needed][:KEPT_ROLLBACKS]
     return {release: here.releases / STORED_RELEASES / release for release in needed}
 
 

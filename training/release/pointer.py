@@ -79,14 +79,16 @@ class Pointer:
 
     def was_rolled_back(self, release: str) -> bool:
         """Whether the release was rolled back and has not been active since."""
-        content = self.read() or {"history": []}
-        departures = [row for row in content["history"] if row["release"] == release]
-        return release != content.get("release") and bool(departures) and departures[-1]["why"] == "rollback"
+        return self._last_departures().get(release, {}).get("why") == "rollback"
 
     def activate(self, release: str, path: Path) -> None:
         """Make a release the active one; does nothing if it already is."""
         if self.active != release:
             self._write(release, path, "replaced")
+
+    def rollback_targets(self) -> list[str]:
+        """Ids of the releases that rollbacks would activate one after the other, without those that were rolled back."""
+        return [release for release, row in self._last_departures().items() if row["why"] != "rollback"]
 
     def previous(self) -> tuple[str, Path]:
         """Id and folder of the release that a rollback would activate.
@@ -99,11 +101,10 @@ class Pointer:
             raise NothingToRollBack(
                 f"no release is active ({self.file} is missing); run `python -m training.release` first"
             )
-        excluded = {row["release"] for row in content["history"] if row["why"] == "rollback"} | {content["release"]}
-        earlier = [row for row in content["history"] if row["release"] not in excluded]
-        if not earlier:
+        targets = self.rollback_targets()
+        if not targets:
             raise NothingToRollBack(f"{content['release']} is the first release; there is no previous one")
-        target = earlier[-1]
+        target = self._last_departures()[targets[0]]
         folder = release_folder(self.file.parent, target["release"], target["path"])
         if not folder.is_dir():
             raise NothingToRollBack(f"release {target['release']} is no longer in {folder}; train and release again")
@@ -112,7 +113,7 @@ class Pointer:
     def rollback(self) -> str:
         """Activate the previous release and return its id.
 
-        A second rollback goes back one more: a release that was rolled back is not activated again.
+        A second rollback goes back one more: a release that was rolled back is not activated again by a rollback.
 
         Raises:
             NothingToRollBack: There is none, or its folder does not exist.
@@ -120,6 +121,15 @@ class Pointer:
         release, path = self.previous()
         self._write(release, path, "rollback")
         return release
+
+    def _last_departures(self) -> dict[str, dict[str, Any]]:
+        """The last entry of each release that is not active, the newest first."""
+        content = self.read() or {"history": []}
+        last: dict[str, dict[str, Any]] = {}
+        for row in reversed(content["history"]):
+            if row["release"] != content["release"]:
+                last.setdefault(row["release"], row)
+        return last
 
     def _write(self, release: str, path: Path, why: str) -> None:
         content, now = self.read(), datetime.now(UTC).isoformat()

@@ -76,6 +76,14 @@ def test_served_releases_and_targets_of_rollbacks_stay(here: Settings) -> None:
     assert removed(here, "releases") == {f"bentoml/models/segue/{name}" for name in ("bad", "r1")}
 
 
+def test_a_release_that_was_activated_after_its_rollback_stays(here: Settings) -> None:
+    for name, age in {"one": 60, "two": 59, "three": 58, "newest": 57}.items():
+        write_release(here, name, age)
+    history = [("one", "replaced"), ("two", "rollback"), ("one", "replaced"), ("two", "replaced")]
+    write_pointer(here, "three", history, [])
+    assert removed(here, "releases") == set()
+
+
 def test_the_newest_release_stays_although_it_was_never_served(here: Settings) -> None:
     write_release(here, "refused", 20)
     write_release(here, "older", 30)

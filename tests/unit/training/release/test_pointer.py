@@ -56,6 +56,17 @@ def test_rolled_back_release_is_remembered_until_activated_again(pointer: Pointe
     assert not pointer.was_rolled_back("two")
 
 
+def test_rollback_returns_to_a_release_that_was_activated_again(pointer: Pointer) -> None:
+    activate(pointer, "one", "two")
+    pointer.rollback()
+    activate(pointer, "two", "three")
+    assert pointer.rollback_targets() == ["two", "one"]
+    assert pointer.rollback() == "two"
+    assert pointer.rollback() == "one"
+    with pytest.raises(NothingToRollBack):
+        pointer.rollback()
+
+
 def test_activating_the_active_release_changes_nothing(pointer: Pointer) -> None:
     activate(pointer, "one")
     before = pointer.file.read_text()
