@@ -13,11 +13,16 @@ from typing import Any
 from config.settings import Settings
 from config.tool_environment import tool_environment
 
+GC_RUNS = 500
+"""Runs that one `mlflow gc` removes: their ids are one argument, which Linux limits to 128 KiB."""
+
 
 def find_old_runs(here: Settings, days: int, now: datetime) -> list[str]:
-    """Ids of the runs that ended before the lifetime, oldest first."""
+    """Ids of the runs that ended before the lifetime, oldest first, with those whose removal failed midway."""
     if not (here.mlflow / "mlflow.db").exists():
         return []
+    from mlflow.entities import ViewType  # takes seconds
+
     client = _client(here)
     limit_ms = int((now - timedelta(days=days)).timestamp() * 1000)
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
@@ -25,7 +30,11 @@ def find_old_runs(here: Settings, days: int, now: datetime) -> list[str]:
     token: str | None = None
     while experiments:
         page = client.search_runs(
-            experiments, f"attributes.end_time < {limit_ms}", order_by=["attributes.end_time"], page_token=token
+            experiments,
+            f"attributes.end_time < {limit_ms}",
+            run_view_type=ViewType.ALL,
+            order_by=["attributes.end_time"],
+            page_token=token,
         )
         runs += [run.info.run_id for run in page]
         token = page.token
@@ -39,16 +48,19 @@ def remove_runs(here: Settings, run_ids: list[str]) -> None:
     if not run_ids:
         return
     client = _client(here)
-    for run_id in run_ids:
-        client.delete_run(run_id)
     program = shutil.which("mlflow", path=str(Path(sys.executable).parent)) or "mlflow"
     uri = tool_environment(here)["MLFLOW_TRACKING_URI"]
-    subprocess.run(
-        [program, "gc", "--backend-store-uri", uri, "--tracking-uri", uri, "--run-ids", ",".join(run_ids)],
-        env=os.environ | tool_environment(here),
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    for first in range(0, len(run_ids), GC_RUNS):
+        removed = run_ids[first : first + GC_RUNS]
+        for run_id in removed:
+            if client.get_run(run_id).info.lifecycle_stage == "active":
+                client.delete_run(run_id)
+        subprocess.run(
+            [program, "gc", "--backend-store-uri", uri, "--tracking-uri", uri, "--run-ids", ",".join(removed)],
+            env=os.environ | tool_environment(here),
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
 
 
 def _client(here: Settings) -> Any:

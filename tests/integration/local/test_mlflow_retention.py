@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
 
 from config.settings import Settings
+from local.retention import mlflow_runs
 from local.retention.mlflow_runs import find_old_runs, remove_runs
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 
 
-def test_old_mlflow_runs_are_removed_with_their_metrics(tmp_path: Path) -> None:
-    from mlflow import MlflowClient
-
-    here = Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
+def write_runs(here: Settings, *days_old: int) -> tuple[MlflowClient, str, list[str]]:
+    """A client, an experiment and runs that ended these days ago."""
     here.mlflow.mkdir()
     client = MlflowClient(tracking_uri=f"sqlite:///{here.mlflow}/mlflow.db")
     experiment = client.create_experiment("segue", (here.mlflow / "artifacts").as_uri())
-    runs = [client.create_run(experiment).info.run_id for _ in range(2)]
-    for run, days in zip(runs, (100, 10), strict=True):
+    runs = [client.create_run(experiment).info.run_id for _ in days_old]
+    for run, days in zip(runs, days_old, strict=True):
         client.log_metric(run, "recall", 0.5)
         client.set_terminated(run, end_time=int((NOW - timedelta(days=days)).timestamp() * 1000))
+    return client, experiment, runs
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Settings:
+    return Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
+
+
+def test_old_mlflow_runs_are_removed_with_their_metrics(here: Settings) -> None:
+    client, experiment, runs = write_runs(here, 100, 10)
     assert find_old_runs(here, 90, NOW) == runs[:1]
     remove_runs(here, runs[:1])
     assert [run.info.run_id for run in client.search_runs([experiment], run_view_type=3)] == runs[1:]
+
+
+def test_a_removal_that_failed_midway_is_completed_in_parts(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, runs = write_runs(here, 102, 101, 100)
+    commands: list[list[str]] = []
+
+    def fail(command: list[str], **_: Any) -> None:
+        commands.append(command)
+        raise subprocess.CalledProcessError(1, command)
+
+    monkeypatch.setattr(mlflow_runs, "GC_RUNS", 2)
+    monkeypatch.setattr(subprocess, "run", fail)
+    with pytest.raises(subprocess.CalledProcessError):
+        remove_runs(here, runs)
+    assert find_old_runs(here, 90, NOW) == runs
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
+    remove_runs(here, runs)
+    assert [command[-1] for command in commands] == [",".join(runs[:2]), ",".join(runs[:2]), runs[2]]
