@@ -1,6 +1,7 @@
 """Exploration slots of the mart `exposures`, with the probability that a policy shows the same item.
 
-A daily list is shown repeatedly; its repeated exposures are one random draw and count once, with the outcomes of all.
+A stored list is shown repeatedly; its repeated exposures are one random draw and count once, with the outcomes of all. Every
+request of another scene draws again. A draw counts after the outcome windows of all its exposures.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from numpy.typing import NDArray
 
 from training.engine.workspace import MissingInput
 from training.experiments.arm_exposures import exposures_mart
+from training.slate.scene_settings import SCENES
 
 REWARDS = ("is_played", "is_full_play", "is_liked")
+STORED_LISTS = [scene.name for scene in SCENES.values() if scene.repeat_cooldown_days]
+"""Scenes with one list per UTC day."""
 
 QUERY = """
 with
@@ -26,9 +30,15 @@ draws as (
         arg_min(event_id, (shown_at, event_id)) as event_id,
         arg_min(propensity, (shown_at, event_id)) as propensity,
         bool_or({reward}) as reward
-    from read_parquet(?)
+    from read_parquet($exposures)
     where is_exploration
-    group by user_id, scene, shown_at::date, target_type, target_id
+    group by
+        user_id,
+        scene,
+        case when scene in $stored_lists then shown_at::date::varchar else request_id end,
+        target_type,
+        target_id
+    having bool_and(is_settled)
 )
 
 select
@@ -38,7 +48,7 @@ select
     draws.propensity,
     policy.probability
 from draws
-left join read_parquet(?) as policy on draws.event_id = policy.event_id
+left join read_parquet($policy) as policy on draws.event_id = policy.event_id
 order by draws.user_id, draws.event_id
 """
 
@@ -54,7 +64,7 @@ class ExplorationSlots:
 
 
 def load_exploration_slots(marts: Path, policy: Path, reward: str) -> ExplorationSlots:
-    """Every exploration slot, with the `probability` of its `event_id` in the Parquet file `policy`.
+    """Every exploration slot with a final outcome, and the `probability` of its `event_id` in the Parquet file `policy`.
 
     Raises:
         MissingInput: The mart or the policy file does not exist.
@@ -75,7 +85,8 @@ def load_exploration_slots(marts: Path, policy: Path, reward: str) -> Exploratio
     ).fetchone()
     if duplicate:
         raise ValueError(f"{policy} contains {duplicate[0]} twice; give each event one probability")
-    rows = duckdb.execute(QUERY.format(reward=reward), [str(file), str(policy)]).fetchall()
+    values = {"exposures": str(file), "policy": str(policy), "stored_lists": STORED_LISTS}
+    rows = duckdb.execute(QUERY.format(reward=reward), values).fetchall()
     missing = [event for event, *_, probability in rows if probability is None]
     if missing:
         raise ValueError(
