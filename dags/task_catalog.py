@@ -70,6 +70,12 @@ class Task:
     rerun: str = RERUN
     short: str = ""
 
+    @property
+    def locked_command(self) -> str:
+        """Shell command that waits until the same command, or one left by a killed try, has ended, and then runs."""
+        lock = f'"{self.name}_$NAME"' if "$NAME" in self.command else self.name
+        return f"python -m local.process_lock {lock} {self.command}"
+
 
 def _validation_task(stage: str, subject: str, short: str) -> Task:
     return Task(

@@ -133,11 +133,6 @@ def disk_full_remedy() -> str:
     return f"The disk of SEGUE_HOME={home} is full: free space, then clear this task. If that does not help: "
 
 
-def wrap_with_process_lock(name: str, command: str) -> str:
-    """Shell command that waits until no process of a killed try of the same `name` is left, then runs `command`."""
-    return f"exec python -m local.process_lock {name} {command}"
-
-
 def create_command_task(name: str, parameters: Any, operator: type[Command] = FailFastCommand) -> Command:
     """Task that runs a command of the task table from the repository root.
 
@@ -148,7 +143,7 @@ def create_command_task(name: str, parameters: Any, operator: type[Command] = Fa
     """
     return operator(
         task_id=name,
-        bash_command=wrap_with_process_lock(name, TASKS[name].command),
+        bash_command=f"exec {TASKS[name].locked_command}",
         env=parameters,
         append_env=True,
         cwd=str(ROOT),
@@ -171,7 +166,7 @@ def create_encoding_task(name: str, parameters: Any, parallel_tasks: int = len(E
 
     mapped = FailFastCommand.partial(
         task_id=name,
-        bash_command=wrap_with_process_lock(f'"{name}_$NAME"', TASKS[name].command),
+        bash_command=f"exec {TASKS[name].locked_command}",
         append_env=True,
         cwd=str(ROOT),
         max_active_tis_per_dagrun=parallel_tasks,
@@ -292,7 +287,7 @@ def create_training_tasks(kind: str, parameters: Any, tables: Any, fit: str) -> 
 
         mapped = Command.partial(
             task_id=f"train_{kind}",
-            bash_command=wrap_with_process_lock('"train_$NAME"', TASKS[f"train_{kind}"].command),
+            bash_command=f"exec {TASKS[f'train_{kind}'].locked_command}",
             append_env=True,
             cwd=str(ROOT),
             # Airflow starts the task with most dependents first: the channels. A head is ready after them and takes longer

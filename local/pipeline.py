@@ -1,7 +1,7 @@
 """`python -m local.pipeline --logs PATH --recipe NAME --as-of DAY`: runs the pipeline in order, without a scheduler.
 
-The commands are those of the task table (`dags/task_catalog.py`), which the DAGs run too. The output of each step goes to its
-own log in `SEGUE_HOME/logs/pipeline`; the first failed step ends the run.
+The commands are those of the task table (`dags/task_catalog.py`), which the DAGs run too, with the same locks. The output of each step
+goes to its own log in `SEGUE_HOME/logs/pipeline`; the first failed step ends the run.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def create_step(task_name: str, name: str = "", prefix: str = "", **parameters: 
         parameters: Values of the command's variables (AS_OF, RECIPE, ...).
     """
     task = TASKS[task_name]
-    command = [string.Template(word).substitute(parameters) for word in shlex.split(task.command)]
+    command = [string.Template(word).substitute(parameters) for word in shlex.split(task.locked_command)]
     return Step(name or task_name, command, f"{prefix}{task.short}", task.remedy)
 
 

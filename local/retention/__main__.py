@@ -18,11 +18,11 @@ from pathlib import Path
 
 from config.retention_settings import FOREVER, Lifetimes, load_lifetimes
 from config.settings import SettingError, Settings, load_settings
+from local.process_lock import ALL_TASKS, RETENTION
 from local.retention.mlflow_runs import find_old_runs, remove_runs
 from local.retention.removals import Removal, find_removals
 from storage import object_store
 
-OWN_LOCK = "prune"
 POLL_SECONDS = 5
 LEFTOVER = ".removed-"
 """Prefix of folders that are being removed, in `training`, where an erasure of users finds them."""
@@ -88,11 +88,14 @@ def no_running_tasks(here: Settings) -> Iterator[None]:
 
 
 def _lock_all(here: Settings, locks: ExitStack) -> str | None:
-    """Lock all; returns the name of one that is held, None if all were free."""
+    """Lock all; returns the name of one that is held, None if all were free. No task starts while they are held."""
     landing = here.home / "landing" / ".lock"
-    for path in [landing, *sorted((here.home / "run").glob("*.lock"))]:
-        if path.stem == OWN_LOCK or not path.exists():
-            continue
+    every = here.home / "run" / f"{ALL_TASKS}.lock"
+    every.parent.mkdir(parents=True, exist_ok=True)
+    every.touch()
+    tasks = {*every.parent.glob("*.lock")} - {every, every.with_stem(RETENTION)}
+    # The lock of all tasks is the last one, because the others have better names.
+    for path in [*([landing] if landing.exists() else ()), *sorted(tasks), every]:
         file = locks.enter_context(path.open("a"))
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

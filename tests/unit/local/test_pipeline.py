@@ -41,27 +41,39 @@ def test_models_are_trained_evaluated_refitted_and_released_in_that_order():
     steps = pipeline.model_steps(RunParameters(), "2026-07-01", tables)
     order = ["realtime", "playlists", "sum_pooling", "listened"]
     assert [step.name for step in steps][1:5] == [f"held_out_{name}" for name in order]
-    assert steps[2].command[2:7] == ["training.train", "collection", "playlists", "--fit", "held_out"]
+    assert steps[2].command[6:11] == ["training.train", "collection", "playlists", "--fit", "held_out"]
 
 
 def test_parameters_are_single_words_of_a_command():
     land_logs, _ = pipeline.landing_steps(RunParameters(logs="/my logs; $HOME", recipe="debug"))
-    assert land_logs.command == ["python", "-m", "local.land", "--logs", "/my logs; $HOME", "--recipe", "debug"]
+    words = ["python", "-m", "local.land", "--logs", "/my logs; $HOME", "--recipe", "debug"]
+    assert land_logs.command == ["python", "-m", "local.process_lock", "land_logs", *words]
     build = pipeline.feature_steps("2026-07-01", "small")[1]
-    assert build.command[:4] == ["dbt", "build", "--project-dir", "dbt"]
+    assert build.command[4:8] == ["dbt", "build", "--project-dir", "dbt"]
     assert build.command[-2:] == ["--vars", "{as_of: '2026-07-01'}"]
 
 
 def test_dbt_docs_have_the_variables_of_the_build_because_dbt_parses_all_files_again_for_others():
     steps = {step.name: step.command for step in pipeline.feature_steps("2026-07-01", "small")}
-    assert steps["document_marts"][:3] == ["dbt", "docs", "generate"]
+    assert steps["document_marts"][4:7] == ["dbt", "docs", "generate"]
     assert steps["document_marts"][-2:] == steps["build_marts"][-2:]
 
 
 def test_features_are_applied_by_the_command_that_imports_feast_without_instrumentation():
     steps = {step.name: step.command for step in pipeline.feature_steps("2026-07-01", "small")}
     apply = ["python", "-m", "sequences.feast_command", "-c", "feature_repo", "apply"]
-    assert steps["apply_features"] == apply
+    assert steps["apply_features"][4:] == apply
+
+
+def test_each_model_and_encoder_has_a_lock():
+    steps = [*pipeline.feature_steps("2026-07-01", "debug"), *pipeline.model_steps(
+        RunParameters(), "2026-07-01", {"channels": ["popularity", "realtime"], "rankers": ["sum_pooling"]}
+    )]  # fmt: skip
+    assert all(step.command[:3] == ["python", "-m", "local.process_lock"] for step in steps)
+    locks = {step.name: step.command[3] for step in steps}
+    assert locks["build_marts"] == "build_marts" and locks["encode_audio"] == "encode_content_audio"
+    assert locks["held_out_popularity"] == locks["final_popularity"] == "train_channel_popularity"
+    assert len(set(locks.values())) == len(steps) - 3  # the final fits have the locks of the held-out ones
 
 
 def test_the_first_failed_step_ends_the_run_with_its_log_and_remedy(here, monkeypatch):

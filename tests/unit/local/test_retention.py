@@ -5,7 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import subprocess
+import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +18,9 @@ import pytest
 
 from config.retention_settings import FOREVER, Lifetimes, load_lifetimes
 from config.settings import SettingError, Settings
+from dags.task_catalog import TASKS
 from ingestion import contract
+from local.pipeline import create_step
 from local.retention import __main__ as command
 from local.retention.removals import find_removals
 
@@ -197,6 +202,46 @@ def test_prune_waits_for_running_tasks(here: Settings, monkeypatch: pytest.Monke
     lock.close()
     thread.join(10)
     assert has_begun.is_set()
+
+
+def test_prune_waits_for_a_step_of_the_pipeline_without_a_scheduler(
+    here: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "POLL_SECONDS", 0.01)
+    monkeypatch.setitem(TASKS, "prepare", replace(TASKS["prepare"], command="sh -c 'echo begun; exec cat'"))
+    process = start_step(here)
+    assert process.stdout is not None and process.stdout.readline() == "begun\n"
+    ending = threading.Timer(0.2, process.communicate)
+    ending.start()
+    with command.no_running_tasks(here):
+        assert process.wait(10) == 0
+        assert "waiting: prepare runs in" in capsys.readouterr().err
+    ending.join()
+
+
+def test_a_task_that_never_ran_waits_for_a_running_prune(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TASKS, "prepare", replace(TASKS["prepare"], command="echo begun"))
+    with command.no_running_tasks(here):
+        process = start_step(here)
+        assert process.stdout is not None and process.stdout.readline() == f"waiting: prune runs in {here.home}\n"
+    assert process.communicate(timeout=30)[0] == "begun\n"
+
+
+def test_prune_as_a_task_does_not_wait_for_itself(here: Settings) -> None:
+    words = [sys.executable, "-m", "local.process_lock", "prune", sys.executable, "-m", "local.retention"]
+    variables = {**os.environ, "SEGUE_HOME": str(here.home)}
+    assert subprocess.run(words, env=variables, check=False, timeout=50, capture_output=True).returncode == 0
+
+
+def start_step(here: Settings) -> subprocess.Popen[str]:
+    """Process of the step `prepare`, with pipes."""
+    return subprocess.Popen(
+        create_step("prepare", AS_OF="2026-07-01", RECIPE="debug").command,
+        env={**os.environ, "SEGUE_HOME": str(here.home)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_lifetimes_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
