@@ -18,7 +18,7 @@ from training.data.training_data import TrainingData
 
 TASKS = ("not_skipped", "full_play", "click", "like")
 LIKE_WINDOW_US = 30 * 60 * 1_000_000
-"""A play has a positive `like` label if its track was liked within this time after the request, µs."""
+"""A play has a positive `like` label if its track was liked within this time after the request and not unliked in it, µs."""
 
 Array = NDArray[Any]
 
@@ -120,28 +120,28 @@ def _plays(data: TrainingData) -> pl.DataFrame:
             "full_play": plays.is_full_play_P,
         }
     )
-    likes = _mart(data, "likes")
-    if likes is None:
-        return rows
-    likes = likes.filter(pl.col("target_type") == "track")
-    likes = likes.select(
-        user=_user_index(data, likes["user_id"]),
-        item=pl.Series(data.vocabulary.encode(likes["target_id"].to_list())),
-        liked_at=_microseconds("liked_at"),
+    return rows.with_columns(like=_liked_soon(data, rows))
+
+
+def _liked_soon(data: TrainingData, plays: pl.DataFrame) -> pl.Series:
+    """Return whether each play's track is liked at the end of LIKE_WINDOW_US, by a like after the request."""
+    is_state = (pl.col("target_type") == "track") & pl.col("behaviour").is_in(["like", "unlike"])
+    events = data.scan_mart("events").filter(is_state).sort("ended_at", "known_at").collect()
+    states = events.select(
+        user=_user_index(data, events["user_id"]),
+        item=pl.Series(data.vocabulary.encode(events["target_id"].to_list())).cast(pl.Int64),
+        changed_at=_microseconds("ended_at"),
+        is_like=pl.col("behaviour") == "like",
     )
-    # A play is liked if its track was liked during the play or soon after.
-    likes = likes.sort("liked_at")
-    rows = rows.with_row_index("row").sort("request_at")
-    rows = rows.join_asof(
-        likes,
-        left_on="request_at",
-        right_on="liked_at",
-        by=["user", "item"],
-        strategy="forward",
-        check_sortedness=False,
+    windows = plays.select("user", "item", "request_at", ends_at=pl.col("request_at") + LIKE_WINDOW_US)
+    # The last state before the end of the window, so that a label never depends on later events.
+    last = (
+        windows.with_row_index("row")
+        .sort("ends_at")
+        .join_asof(states, left_on="ends_at", right_on="changed_at", by=["user", "item"], check_sortedness=False)
     )
-    is_soon = (pl.col("liked_at") - pl.col("request_at") <= LIKE_WINDOW_US).fill_null(False)
-    return rows.sort("row").with_columns(like=is_soon).drop("row", "liked_at")
+    is_liked = pl.col("is_like") & (pl.col("changed_at") >= pl.col("request_at"))
+    return last.sort("row").select(is_liked.fill_null(False)).to_series()
 
 
 def _impressions(data: TrainingData) -> list[pl.DataFrame]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -93,13 +93,32 @@ def with_impressions(marts: Path, folder: Path) -> Path:
     return folder
 
 
+def with_likes(folder: Path, *reports: tuple[str, str, datetime]) -> None:
+    """Add events of u0 (behavior, track or artist, time) to the mart."""
+    events = pl.read_parquet(folder / "events.parquet")
+    added = pl.DataFrame(
+        [
+            {
+                "user_id": "u0",
+                "behaviour": behaviour,
+                "target_type": "artist" if target.startswith("a") else "track",
+                "target_id": target,
+                "ended_at": at,
+                "known_at": at,
+            }
+            for behaviour, target, at in reports
+        ]
+    )
+    rows = pl.concat([events, added.cast({name: events.schema[name] for name in added.columns})], how="diagonal")
+    rows.write_parquet(folder / "events.parquet")
+
+
 def test_impressions_and_likes_become_tasks(marts: Path, tmp_path: Path) -> None:
     with_impressions(marts, tmp_path)
     plays = pl.read_parquet(marts / "plays.parquet").sort("user_id", "play_number")
     first = plays.row(0, named=True)
-    liked = {"user_id": ["u0", "u0"], "target_type": ["track", "artist"], "target_id": [first["track_id"], "a0"]}
     at = first["request_at"] + timedelta(minutes=2)
-    pl.DataFrame({**liked, "liked_at": [at, at]}).write_parquet(tmp_path / "likes.parquet")
+    with_likes(tmp_path, ("like", first["track_id"], at), ("like", "a0", at))
     cases = ranking_cases(open_data(tmp_path))
     assert cases.tasks == ("not_skipped", "full_play", "click", "like") and len(cases) == len(plays) + 3
     is_impression = cases.play_number_R == -1
@@ -113,6 +132,38 @@ def test_impressions_and_likes_become_tasks(marts: Path, tmp_path: Path) -> None
         for user, track, request in zip(plays["user_id"], tracks, plays["request_at"], strict=True)
     ]
     assert cases.labels_RT[~is_impression, 3].tolist() == [float(is_liked) for is_liked in soon] and sum(soon) >= 1
+
+
+@pytest.mark.parametrize(
+    ("reports", "is_liked"),
+    [
+        ([("like", 2)], True),
+        ([("like", 31)], False),
+        ([("like", -1)], False),
+        ([("like", 2), ("unlike", 60 * 24 * 200)], True),
+        ([("like", 2), ("unlike", 29)], False),
+        ([("like", 2), ("unlike", 2)], False),
+        ([("like", 2), ("unlike", 3), ("like", 4)], True),
+        ([("like", -9), ("unlike", -8), ("like", 2)], True),
+        ([("like", 2), ("like", 60), ("unlike", 61)], True),
+    ],
+)
+def test_a_like_label_depends_on_the_events_of_its_window_only(
+    marts: Path, tmp_path: Path, reports: list[tuple[str, int]], is_liked: bool
+) -> None:
+    for path in marts.glob("*.parquet"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    first = pl.read_parquet(marts / "plays.parquet").filter(user_id="u0").sort("play_number").row(0, named=True)
+    at = first["request_at"]
+    # A like of another track, so that the task exists.
+    other = pl.read_parquet(marts / "plays.parquet").filter(
+        pl.col("user_id") == "u0", pl.col("track_id") != first["track_id"], pl.col("part") == "train"
+    ).row(0, named=True)  # fmt: skip
+    times = [(behaviour, first["track_id"], at + timedelta(minutes=minutes)) for behaviour, minutes in reports]
+    with_likes(tmp_path, ("like", other["track_id"], other["request_at"]), *times)
+    cases = ranking_cases(open_data(tmp_path))
+    assert cases.tasks[-1] == "like" and cases.part_R[0] == 0
+    assert cases.labels_RT[0, -1] == is_liked
 
 
 def test_unclicked_impressions_are_read_if_the_log_has_any(
