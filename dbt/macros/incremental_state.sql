@@ -125,6 +125,9 @@
                 state_table("built_tracks"),
                 "select track_id, artist_id, duration_ms from " ~ state_table("int_track_durations")
             ) -%}
+            {%- do replace_table(
+                state_table("built_excluded_target_tracks"), "select * from " ~ state_table("int_excluded_target_tracks")
+            ) -%}
             {%- set time_split = read_time_split() -%}
             {%- do write_build_state("true", {
                 "as_of": var("as_of"), "fingerprint": build_fingerprint(),

@@ -1,4 +1,5 @@
 -- depends_on: {{ ref("stg_listening_events") }}
+-- depends_on: {{ ref("int_excluded_target_tracks") }}
 -- Empty in a build from all events.
 {%- set state = build_state() if execute else none %}
 with
@@ -44,6 +45,28 @@ removed as (
 
 ),
 
+-- Albums and playlists whose tracks have changed since users left them out.
+changed_targets as (
+
+    select
+        target_type,
+        target_id
+    from (
+        (
+            select * from {{ ref("int_excluded_target_tracks") }}
+            except
+            select * from {{ state_table("built_excluded_target_tracks") }}
+        )
+        union all
+        (
+            select * from {{ state_table("built_excluded_target_tracks") }}
+            except
+            select * from {{ ref("int_excluded_target_tracks") }}
+        )
+    )
+
+),
+
 changes as (
 
     -- All copies of these events, because another one may count now.
@@ -71,6 +94,14 @@ changes as (
         select 1 from {{ state_table("built_files") }}
         where landed_file not in (select landed_file from files)
     )
+
+    union all
+
+    select
+        user_id,
+        {{ first_dependent_day() }} as from_date
+    from {{ ref("stg_listening_events") }}
+    where action = 'exclude' and (target_type, target_id) in (select target_type, target_id from changed_targets)
 
     union all
 

@@ -12,15 +12,9 @@ plays as (
 
 ),
 
-tracks as (
+tracks_of_targets as (
 
-    select * from {{ ref("stg_tracks") }}
-
-),
-
-playlists as (
-
-    select * from {{ ref("stg_playlists") }}
+    select * from {{ ref("int_excluded_target_tracks") }}
 
 ),
 
@@ -36,26 +30,6 @@ exclusions as (
         lead(known_at) over (partition by user_id, target_type, target_id order by event_number) as excluded_until
     from events
     where action in ('exclude', 'unexclude') and target_type in ('album', 'playlist')
-
-),
-
-tracks_of_targets as (
-
-    select
-        'album' as target_type,
-        album_id as target_id,
-        track_id
-    from tracks
-    where album_id is not null
-
-    union all
-
-    select
-        'playlist' as target_type,
-        playlists.playlist_id as target_id,
-        member.track_id
-    from playlists
-    {{ unnest_list("playlists.track_ids", "member", "track_id", "ordinal") }}
 
 ),
 

@@ -218,6 +218,45 @@ def test_days_one_by_one_equal_one_build(tmp_path: Path, split: str) -> None:
             assert times == sorted(times), f"{table}: later builds skip older row groups"
 
 
+def write_changed_contents(folder: Path) -> Path:
+    """Write the steps of two days, after which the contents of a left-out album and a left-out playlist change."""
+    world = World(folder / "files")
+    world.land("tracks", "2026-06-01", [_track(track, 180_000) for track in TRACKS[:4]])
+    world.land("playlists", "2026-06-01", [_playlist(["0", "3"], -10)])
+    for number in range(3):
+        start = number * DAY_MINUTES + 600
+        targets = {"playlist": "p", "album": ALBUMS[1]} if number == 0 else {}
+        rows = [
+            event(f"x{kind}", "u0", "exclude", target, start - 60, target_type=kind) for kind, target in targets.items()
+        ]
+        # In the last step another user only, so that nothing else of u0 is computed again.
+        rows += [
+            event(f"e{number}-{track}", "u1" if number == 2 else "u0", "play", track, start + place, played_ms=40_000)
+            for place, track in enumerate(TRACKS[:4])
+        ]
+        world.land_by_day("listening_events", "ended_at", rows)
+        if number == 2:  # track 2 comes to both, track 0 leaves the playlist, track 1 leaves the album
+            world.land("playlists", "2026-06-03", [_playlist(["2", "3"], start)])
+            moved = [_track("1", 180_000, at(start)) | {"album_id": ALBUMS[0]}]
+            moved += [_track("2", 180_000, at(start)) | {"album_id": ALBUMS[1]}]
+            world.land("tracks", "2026-06-03", moved)
+        world.write_step(folder / "steps", number, FIRST_DAY + timedelta(days=number + 1))
+    return folder / "steps"
+
+
+def _playlist(track_ids: list[str], minute: float) -> dict[str, Any]:
+    return {"playlist_id": "p", "source": "ugc", "track_ids": track_ids, "landed_at": at(minute)}
+
+
+def test_profiles_follow_the_contents_of_left_out_targets(tmp_path: Path) -> None:
+    steps = write_changed_contents(tmp_path)
+    for name, options in (("grown", ()), ("whole", ("--once",))):
+        here = settings.Settings(tmp_path / name, "127.0.0.1", 1, 1, 1, 1)
+        run_builds(here.home, steps, tool_environment(here) | {"SEGUE_HOME": str(here.home)}, *options)
+    apply_changes(tmp_path / "grown" / "marts")
+    assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
+
+
 @acceptance_only
 @spark.needs_spark
 def test_days_one_by_one_on_spark_equal_one_build_on_duckdb(tmp_path: Path) -> None:
