@@ -75,7 +75,7 @@ class WindowSampler:
         train_events_U = np.bincount(user_E, weights=is_train_E, minlength=len(reader.users)).astype(np.int64)
         self.end_U = self.first_U + train_events_U
         self.gap_E = np.maximum(began_E - np.concatenate([[0], ended_E[:-1]]), 0) if len(ended_E) else ended_E
-        self.gap_E[self.first_U] = 0
+        self.gap_E[self.first_U[self.first_U < len(self.gap_E)]] = 0  # the last users may have no events left
         code = behaviours.load_behaviours().encoder
         is_positive_E = (
             np.isin(self.behaviour_E, [code[name] for name in POSITIVE_BEHAVIOURS])
