@@ -245,8 +245,8 @@ def _channel_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
     fitted = workspace.list_fitted("channel", fit, model_names("channels"))
     if not fitted:
         raise MissingInput(
-            f"heads learn from the channels' candidates, and no channel was fitted in {workspace.fit_folder(fit)}; "
-            "train one first"
+            "heads learn from the channels' candidates, and no channel was fitted on the present marts in "
+            f"{workspace.fit_folder(fit)}; train one first"
         )
     return {name: workspace.input_hash("channel", fit, name) for name in fitted}
 
@@ -256,7 +256,7 @@ def _realtime_input_hash(workspace: Workspace, fit: str) -> str:
     if not workspace.list_fitted("channel", fit, ["realtime"]):
         raise MissingInput(
             "collections use the vectors of channel realtime, and "
-            f"{workspace.channel_folder(fit, 'realtime')} has none; train it first"
+            f"{workspace.channel_folder(fit, 'realtime')} has none of the present marts; train it first"
         )
     return workspace.input_hash("channel", fit, "realtime")
 
@@ -336,7 +336,7 @@ def _skip_reason(workspace: Workspace, kind: str, name: str, fit: str) -> str:
     if fit == "final" and kind == "ranker" and is_unselected_ranker(workspace, name):
         return f"not refitted: evaluation selected another ranker than {name}"
     if kind == "collection" and not workspace.list_fitted("channel", fit, ["realtime"]):
-        return f"not fitted: {name} use the vectors of channel realtime, which was not trained"
+        return f"not fitted: {name} use the vectors of channel realtime, which was not trained on the present marts"
     if kind == "head" and fit != "held_out" and not workspace.list_fitted("head", "held_out", [name]):
         return f"not refitted: {name} has no examples in the train part"
     return ""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.data.vocabulary import Vocabulary
 from training.engine.time_split import read_time_split
-from training.engine.workspace import INPUTS_FILE, Workspace, write_json
+from training.engine.workspace import INPUTS_FILE, Workspace, is_of_same_data, write_json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -84,6 +84,8 @@ def find_warm_start(
     inputs = json.loads((folder / INPUTS_FILE).read_text())
     if inputs["code"] != code or (fit == "held_out" and inputs["config"] != _as_json(config)):
         return None
+    if not is_of_same_data(source.folder, inputs):
+        return None  # fitted before the vocabulary was written again, so its codes are unknown
     if (date.fromisoformat(workspace.as_of) - date.fromisoformat(record.cold_as_of)).days >= max_days:
         return None
     if fit == "held_out" and not _is_contained(record.time_split, describe_time_split(workspace.marts)):
@@ -120,7 +122,7 @@ def _previous_workspace(workspace: Workspace, kind: str, name: str) -> Workspace
     for day in reversed([day for day in days if day < workspace.as_of]):
         folder = workspace.folder.parent / f"{day}-{workspace.recipe}"
         earlier = Workspace(folder, workspace.marts, day, workspace.recipe)
-        if earlier.list_fitted(kind, "held_out", [name]):
+        if (earlier.model_folder(kind, "held_out", name) / INPUTS_FILE).exists():
             return earlier
     return None
 

@@ -33,6 +33,8 @@ INPUTS_FILE, RESOLVED_CONFIG_FILE, MEASURES_FILE = "inputs.json", "resolved_conf
 FORMAT = 5
 """Version of the files of a training workspace and of a release; files of another version are not read."""
 CACHE_FOLDER, MART_HASHES_FILE = "kept", "mart_hashes.json"
+DATA_INPUTS = ("marts", "most_plays", "behaviours")
+"""Inputs on which the vocabulary depends: a model with others has other codes for the same tracks."""
 DATA_MODULE = "training.data.training_data"
 """Module that makes the arrays shared by all models of a fit; its code is part of their cache key."""
 LANDINGS_MART = "landings"
@@ -125,8 +127,9 @@ class Workspace:
         return self.fit_folder(fit) / f"{kind}s" / name
 
     def list_fitted(self, kind: str, fit: str, names: Iterable[str]) -> list[str]:
-        """Those of `names` whose model is completely fitted."""
-        return [name for name in names if (self.model_folder(kind, fit, name) / INPUTS_FILE).exists()]
+        """Those of `names` whose model is completely fitted on the present marts."""
+        now = self.inputs()
+        return [name for name in names if is_of_same_data(self.model_folder(kind, fit, name), now)]
 
     def input_hash(self, kind: str, fit: str, name: str) -> str:
         """Hash of all inputs of a fitted model."""
@@ -225,6 +228,15 @@ def is_unchanged(output: Path, inputs: dict[str, Any]) -> bool:
     """Whether `output` is finished and was made from the same inputs."""
     record = output / INPUTS_FILE
     return record.exists() and json.loads(record.read_text()).get("hash") == inputs["hash"]
+
+
+def is_of_same_data(output: Path, inputs: dict[str, Any]) -> bool:
+    """Whether `output` is finished and its DATA_INPUTS are those of `inputs`; other inputs may differ."""
+    record = output / INPUTS_FILE
+    if not record.exists():
+        return False
+    found = json.loads(record.read_text())
+    return all(found.get(name) == inputs.get(name) for name in DATA_INPUTS)
 
 
 def mark_done(output: Path, inputs: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine.parallel_map import parallel_map
-from training.engine.workspace import MissingInput, Workspace
+from training.engine.workspace import INPUTS_FILE, MissingInput, Workspace
 from training.evaluation.trees_alone import TREES_ALONE, TreesAlone
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import RankingCases
@@ -36,6 +36,13 @@ from training.recipes import recipe
 from training.slate.candidate_lists import load_case_history, recall_candidates
 
 RANKING_BATCH_SIZE = 2048
+MODELS: Mapping[str, Iterable[str]] = {
+    "channel": CHANNELS,
+    "collection": COLLECTIONS,
+    "ranker": RANKERS,
+    "head": (LISTWISE_HEAD,),
+}
+"""Names of the models of each kind."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class HeldOutModels:
 
     @classmethod
     def open(cls, workspace: Workspace, fit: str = "held_out") -> HeldOutModels:
-        """Load the fitted models; models of the recipe without a fit are omitted.
+        """Load the fitted models; models of the recipe without a fit on the present marts are omitted.
 
         Args:
             workspace: Workspace with the models.
@@ -59,6 +66,7 @@ class HeldOutModels:
         Raises:
             MissingInput: No channel is fitted.
         """
+        _print_omitted(workspace, fit)
         data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), cache_folder=workspace.cache_folder(fit))
         # A saved ranker has the newest statistics of each track, for serving. Here every request gets those of its own
         # day.
@@ -76,7 +84,8 @@ class HeldOutModels:
             channel.read_past_plays(data)
         if not channels:
             raise MissingInput(
-                f"no channel in {workspace.fit_folder('held_out')}; run `python -m training.train channel NAME`"
+                f"no channel of the present marts in {workspace.fit_folder(fit)}; "
+                "run `python -m training.train channel NAME`"
             )
         folders = {
             name: workspace.model_folder("collection", fit, name)
@@ -137,14 +146,19 @@ class HeldOutModels:
 
 
 def list_fitted_models(workspace: Workspace, fit: str, kind: str) -> list[str]:
-    """Names of the finished models of a fit; `kind` is `channel`, `collection`, `ranker` or `head`."""
-    tables: dict[str, Iterable[str]] = {
-        "channel": CHANNELS,
-        "collection": COLLECTIONS,
-        "ranker": RANKERS,
-        "head": (LISTWISE_HEAD,),
-    }
-    return workspace.list_fitted(kind, fit, tables[kind])
+    """Names of the models of a fit that are finished on the present marts; `kind` is a key of MODELS."""
+    return workspace.list_fitted(kind, fit, MODELS[kind])
+
+
+def _print_omitted(workspace: Workspace, fit: str) -> None:
+    for kind, names in MODELS.items():
+        fitted = list_fitted_models(workspace, fit, kind)
+        for name in names:
+            if name not in fitted and (workspace.model_folder(kind, fit, name) / INPUTS_FILE).exists():
+                print(
+                    f"omitted: {kind} {name} ({fit}) was fitted on other marts; "
+                    f"run `python -m training.train {kind} {name} --fit {fit}` to evaluate and release it"
+                )
 
 
 @torch.no_grad()

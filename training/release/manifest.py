@@ -57,7 +57,7 @@ def release_inputs(workspace: Workspace) -> dict[str, Any]:
     for name in released:
         if name not in final:
             raise MissingInput(
-                f"{name} has no final fit; run `python -m training.train {name.replace('/', ' ')} --fit final` first"
+                f"{name} has no final fit on the present marts; run `python -m training.train {name.replace('/', ' ')} --fit final` first"
             )
     return {
         "as_of": workspace.as_of,

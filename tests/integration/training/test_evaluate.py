@@ -20,13 +20,14 @@ from training import train as train_module
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.engine.mlflow_tracking import RUN_FILE, log_fits
-from training.engine.workspace import MEASURES_FILE, RESOLVED_CONFIG_FILE, Workspace
-from training.evaluate import evaluate
+from training.engine.workspace import MEASURES_FILE, RESOLVED_CONFIG_FILE, MissingInput, Workspace
+from training.evaluate import evaluate, model_input_hashes
 from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES, TUNED_BASELINES
 from training.evaluation.baselines.tuned import BASELINES
 from training.evaluation.held_out_models import HeldOutModels
 from training.ranking.cases import ranking_cases
 from training.recipes import RECIPES, recipe
+from training.release.manifest import release_inputs
 from training.slate.candidate_lists import case_scenes
 from training.slate.fusion import ChannelWeights, Fusion
 from training.slate.reciprocal_rank import ReciprocalRank
@@ -251,6 +252,7 @@ def test_log_without_listens_has_no_listwise_head(
     # Without listens in the new log, the head of the old log must be removed.
     marts = here.marts / "plays.parquet"
     pl.read_parquet(marts).with_columns(is_listened=pl.lit(False)).write_parquet(marts)
+    train_module.train(Workspace.open(recipe="debug"), "channel", "popularity", "held_out")
     for fit in ("held_out", "final"):
         monkeypatch.setattr("sys.argv", ["train", "head", "listened", "--recipe", "debug", "--fit", fit])
         train_module.main()
@@ -258,6 +260,27 @@ def test_log_without_listens_has_no_listwise_head(
     printed = capsys.readouterr().out
     assert "not fitted: listened; 0 of 0 candidates of 0 past requests" in printed
     assert "not refitted: listened" in printed
+
+
+def test_models_of_other_marts_are_neither_evaluated_nor_released(
+    evaluated: tuple[Workspace, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    use_copy(evaluated[1], tmp_path / "home", monkeypatch)
+    marts = tmp_path / "home" / "marts" / "plays.parquet"
+    plays = pl.read_parquet(marts)
+    plays.filter(pl.col("track_id") != plays["track_id"][0]).write_parquet(marts)  # the codes of tracks change
+    here = Workspace.open(recipe="debug")
+    train_module.train(here, "channel", "popularity", "held_out")
+    assert evaluate(here)
+    assert list(model_input_hashes(here, "held_out")) == ["channel/popularity"]
+    assert "omitted: channel realtime (held_out) was fitted on other marts; run" in capsys.readouterr().out
+    with pytest.raises(MissingInput, match="channel/popularity has no final fit on the present marts; run"):
+        release_inputs(here)
+    train_module.train(here, "channel", "popularity", "final")
+    assert list(release_inputs(here)["final"]) == ["channel/popularity"]
 
 
 def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(

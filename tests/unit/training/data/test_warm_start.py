@@ -28,7 +28,14 @@ class Home:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def day(self, as_of: str, tracks: str = "ab", validation_from: int = 1, split: str = "global_time") -> Workspace:
+    def day(
+        self,
+        as_of: str,
+        tracks: str = "ab",
+        validation_from: int = 1,
+        split: str = "global_time",
+        plays: str = "hash of plays",
+    ) -> Workspace:
         """The workspace of a day with its vocabulary, and the marts as they are on this day."""
         marts = self.folder / "marts"
         marts.mkdir(exist_ok=True)
@@ -44,6 +51,7 @@ class Home:
         vocabulary = Vocabulary(names, np.ones(len(names), dtype=np.int64), no_artists, names, no_artists)
         for fit in ("held_out", "final"):
             vocabulary.save(workspace.vocabulary_folder(fit))
+        write_json(workspace.folder / INPUTS_FILE, {"marts": {"plays": plays}})
         return workspace
 
     def fit(self, workspace: Workspace, fit: str = "held_out", code: str = "c", cold_as_of: str = "") -> None:
@@ -54,6 +62,7 @@ class Home:
             "code": code,
             "config": json.loads(json.dumps(asdict(Config()))),
             "hash": f"hash of {workspace.as_of}",
+            "marts": {"plays": "hash of plays"},
         }
         write_json(folder / INPUTS_FILE, inputs)
 
@@ -96,6 +105,14 @@ def test_fit_is_cold_if_code_config_catalog_or_time_split_do_not_allow_it(home: 
     assert find(home.day("2026-06-11", split="user_time")) is None
     home.fit(home.day("2026-06-12", validation_from=5))
     assert find(home.day("2026-06-13", validation_from=4)) is None, "it has seen what is validation now"
+
+
+def test_fit_is_cold_if_the_vocabulary_of_the_earlier_one_was_written_again(home: Home) -> None:
+    home.fit(home.day("2026-06-11"), cold_as_of="2026-06-10")
+    assert find(home.day("2026-06-12")) is not None
+    today = home.day("2026-06-11", "ba", plays="hash of more plays")
+    assert find(today, "final") is None
+    assert find(home.day("2026-06-12")) is None
 
 
 def test_fit_is_cold_after_one_of_an_earlier_version(home: Home) -> None:
