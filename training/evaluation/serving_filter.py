@@ -1,7 +1,7 @@
 """Serving filters applied to the candidates of past requests.
 
 Uses the filters of the service (`training/slate/filters.py`) with the dislikes and blocks of the user before the
-request.
+request, and with what the user has left out of the taste profile by the end of the log.
 Legend: C cases, K candidates.
 """
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sequences.views import SEQUENCE_VIEWS
 from training.data.catalog import Catalog
 from training.data.exclusions import EXCLUSIONS_VIEW, Exclusions, marks_of
+from training.data.profile_exclusions import NOTHING, LeftOut
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.slate.filters import FilterContext, apply_filters
@@ -31,6 +32,7 @@ class ServingFilter:
     catalog: Catalog
     track_code: Mapping[str, int]
     events: dict[str, list[tuple[str, str, str, int]]]  # user → events of `marks_of`, in time order
+    left_out: Mapping[str, LeftOut]  # user → items left out of the taste profile
 
     @classmethod
     def from_data(cls, data: TrainingData) -> ServingFilter:
@@ -38,7 +40,8 @@ class ServingFilter:
         respect it.
         """
         tracks = data.track_rows.with_columns(is_in_catalogue=pl.lit(True))
-        return cls(Catalog.build(tracks, data.vocabulary), data.vocabulary.track_code, _load_events(data))
+        left_out = data.profile_exclusions.left_out_by_user
+        return cls(Catalog.build(tracks, data.vocabulary), data.vocabulary.track_code, _load_events(data), left_out)
 
     def filter_candidates(
         self, items_CK: Ints, cases: RecallCases, scores_CK: NDArray[np.floating]
@@ -48,7 +51,9 @@ class ServingFilter:
         requests = zip(cases.user_ids.tolist(), cases.request_at_C.tolist(), strict=True)
         for case, (user, at_us) in enumerate(requests):
             marks = marks_of(event for event in self.events.get(user, ()) if event[-1] < at_us)
-            context = FilterContext(self.catalog, Exclusions.of_marks(marks), self.track_code, at_us)
+            exclusions, left_out = Exclusions.of_marks(marks), self.left_out.get(user, NOTHING)
+            left_out_items = left_out.item_N[left_out.until_N >= at_us]  # a reset is over for later requests
+            context = FilterContext(self.catalog, exclusions, self.track_code, at_us, left_out_items=left_out_items)
             kept, _ = apply_filters(items_CK[case], context)
             items[case, : len(kept)] = items_CK[case, kept]
             scores[case, : len(kept)] = scores_CK[case, kept]

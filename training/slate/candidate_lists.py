@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from sequences.reversals import drop_reversed
 from training.data.ragged import Ragged, concatenate_ragged
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
@@ -48,7 +49,7 @@ def load_case_history(data: TrainingData, cases: RecallCases, candidates: Mappin
     for start in range(0, len(cases), CASE_BATCH_SIZE):
         batch = cases.take(np.arange(start, min(start + CASE_BATCH_SIZE, len(cases))))
         users = batch.user_ids.tolist()
-        views = {view: data.reader(view).read(users, batch.request_at_C) for view in USER_HISTORY_VIEWS}
+        views = {view: drop_reversed(data.reader(view).read(users, batch.request_at_C)) for view in USER_HISTORY_VIEWS}
         parts.append(unique_history_items(data.profile_exclusions.leave_out(views, users)))
     return add_repeats(concatenate_ragged(parts), candidates)
 

@@ -14,6 +14,7 @@ from serving.pipeline.stages.select import select
 from tests.support.training.evaluation_marts import FIRST, Play, write
 from tests.support.training.recall_cases import Case, ragged, recall_cases
 from training.data.catalog import Catalog, TrackFacets
+from training.data.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
 from training.data.training_data import TrainingData
 from training.evaluation import model_selection, slate_evaluation
 from training.evaluation.serving_filter import ServingFilter
@@ -275,6 +276,18 @@ def test_filters_remove_excluded_tracks(data: TrainingData) -> None:
     # Removed: 2, 5, 8 of artist a2; 1 and 8, the disliked recording; 3 (withdrawn), 4 (unreleased). 6 is disliked
     # later.
     assert ids == {"0", "6", "7", "9"}
+
+
+def test_filters_remove_tracks_left_out_of_the_profile(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = START + HOUR
+    left_out = LeftOut(data.vocabulary.encode(["0", "6", "7"]), np.array([FOREVER, at, at - 1]))
+    monkeypatch.setitem(vars(data), "profile_exclusions", ProfileExclusions({"u": left_out}))
+    cases = recall_cases([Case(user, [2], [], [], request_at=at) for user in ("u", "other")])
+    left, _ = ServingFilter.from_data(data).filter_candidates(
+        np.tile(np.arange(2, 12), (2, 1)), cases, np.ones((2, 10))
+    )
+    removed = set(data.vocabulary.decode(np.setdiff1d(left[1], left[0])))
+    assert removed == {"0", "6"}, "7 was reset before the request"
 
 
 def test_listwise_head_gets_the_share_chosen_on_validation() -> None:
