@@ -97,6 +97,7 @@ def encode_users(users: UserBatch) -> Json:
         },
         "scenes": users.scene_B,
         "profile": encode_arrays(users.profile),
+        "left_out_begin": encode_array(users.left_out_begin_B),
     }
 
 
@@ -116,10 +117,12 @@ def decode_users(content: Any) -> UserBatch:
             },
             scene_B=_texts(content["scenes"]),
             profile=decode_arrays(content["profile"]),
+            left_out_begin_B=decode_array(content["left_out_begin"]),
         )
     except (TypeError, KeyError, AttributeError) as error:
         raise InvalidPayload(f"not the features of users: {error}") from error
     sizes = {len(users), len(users.scene_B) or len(users), *(len(one) for one in users.profile.values())}
+    sizes |= {len(users.left_out_begin_B) or len(users)}
     for view in users.views.values():
         sizes |= {len(view.length_B), *(len(column) for column in view.columns.values())}
     if sizes | {len(users.request_at_B)} != {len(users)}:

@@ -186,9 +186,13 @@ class ProfileExclusions:
         found = {user: targets.left_out(Exclusions.of_marks(marks_of(of))) for user, of in events_of.items()}
         return cls({user: left_out for user, left_out in found.items() if len(left_out)})
 
+    def of_users(self, user_ids: Sequence[str]) -> list[LeftOut]:
+        """What each user left out."""
+        return [self.left_out_by_user.get(user, NOTHING) for user in user_ids]
+
     def leave_out(self, views: Mapping[str, SequenceBatch], user_ids: Sequence[str]) -> dict[str, SequenceBatch]:
         """The views of B requests without what their users left out."""
-        return leave_out(views, [self.left_out_by_user.get(user, NOTHING) for user in user_ids])[0]
+        return leave_out(views, self.of_users(user_ids))[0]
 
     def contains(
         self, users: Sequence[str], offset_U1: np.ndarray, item_E: np.ndarray, ended_E: np.ndarray

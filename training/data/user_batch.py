@@ -8,7 +8,7 @@ reader (offline) or as lists from the online store; ordinary views from Feast's 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,10 +19,11 @@ from sequences.reversals import drop_reversed
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch, encode
 from sequences.views import SEQUENCE_VIEWS
 from training.data.feature_services import ServiceContract, read_cached_registry
+from training.data.profile_exclusions import NO_ITEMS, LeftOut, leave_out
 from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases, iterate_chunks
 from training.data.training_data import TrainingData
-from training.data.user_history import unique_history_items
+from training.data.user_history import full_history_begin, unique_history_items
 from training.data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class UserBatch:
     views: dict[str, SequenceBatch]  # by sequence view; oldest event first, padded right
     scene_B: list[str] = field(default_factory=list)  # "": no scene
     profile: dict[str, np.ndarray] = field(default_factory=dict)  # float32 [B] by `view__feature`; 0: unknown
+    left_out_begin_B: np.ndarray = field(default_factory=lambda: NO_ITEMS)
+    """`full_history_begin` of the views before events were left out of them; empty: none was left out."""
     _cache: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -75,7 +78,15 @@ class UserBatch:
             views={name: _take(batch, index) for name, batch in self.views.items()},
             scene_B=[self.scene_B[row] for row in index] if self.scene_B else [],
             profile={name: values[index] for name, values in self.profile.items()},
+            left_out_begin_B=self.left_out_begin_B[index] if len(self.left_out_begin_B) else NO_ITEMS,
         )
+
+    def leave_out(self, left_out_B: Sequence[LeftOut]) -> tuple[UserBatch, np.ndarray]:
+        """The requests without the events that their users left out, and the items of these events with repetitions."""
+        if not any(len(one) for one in left_out_B):
+            return self, NO_ITEMS
+        views, event_items = leave_out(self.views, left_out_B)
+        return replace(self, views=views, left_out_begin_B=full_history_begin(self.views)), event_items
 
 
 @dataclass
@@ -142,13 +153,14 @@ class OfflineFeatures:
         contract, times = self.contract(service), np.asarray(times, dtype=np.int64)
         ids = [str(user) for user in user_ids]
         views = {view: drop_reversed(self.data.reader(view).read(ids, times)) for view in contract.sequence_views}
-        return UserBatch(
+        users = UserBatch(
             user_ids=ids,
             request_at_B=times,
-            views=self.data.profile_exclusions.leave_out(views, ids),
+            views=views,
             scene_B=_fill_scenes(scenes, len(ids)),
             profile=self.load_profile(service, ids, times) if profile is None else profile,
         )
+        return users.leave_out(self.data.profile_exclusions.of_users(ids))[0]
 
     def load_profile(self, service: str, user_ids: Sequence[str], times: np.ndarray) -> dict[str, np.ndarray]:
         """Ordinary features of each request as known before its time (µs UTC); empty if the service has none."""

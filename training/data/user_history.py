@@ -12,6 +12,7 @@ import numpy as np
 
 from sequences import behaviours, sessions
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
+from sequences.views import SEQUENCE_VIEWS
 from training.data.ragged import Ragged
 from training.data.unique_keys import unique_values
 
@@ -20,6 +21,19 @@ RECENT_VIEW = "recent_events"
 USER_HISTORY_VIEWS = (HISTORY_VIEW, RECENT_VIEW)
 
 LISTEN_BEHAVIOURS = ("full_play", "play")
+
+
+def full_history_begin(views: Mapping[str, SequenceBatch]) -> np.ndarray:
+    """Time (µs UTC, [B]) of the first event of each full HISTORY_VIEW, before which there may be more plays; else 0.
+
+    Empty without the view.
+    """
+    history = views.get(HISTORY_VIEW)
+    if history is None:
+        return np.zeros(0, dtype=np.int64)
+    first_B = history.columns["ended_at"][:, :1].max(axis=1, initial=0)
+    begin_B: np.ndarray = np.where(history.length_B >= SEQUENCE_VIEWS[HISTORY_VIEW].length, first_B, 0)
+    return begin_B
 
 
 def is_listened(history: SequenceBatch) -> np.ndarray:

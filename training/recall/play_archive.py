@@ -16,11 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from sequences.sequence_batch import SequenceBatch
-from sequences.views import SEQUENCE_VIEWS
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
-from training.data.user_history import HISTORY_VIEW, has_behaviour, is_listened
+from training.data.user_history import HISTORY_VIEW, full_history_begin, has_behaviour, is_listened
 from training.recall.user_lists import read_user_lists, write_user_lists
 
 ARCHIVE_FILE = "past_plays.parquet"
@@ -83,23 +82,23 @@ class PlayArchive:
     def past_plays(self, users: UserBatch, max_plays: int) -> Iterator[PastPlays]:
         """For each request: the newest plays of its user, those of the history view after older ones of the archive.
 
-        The archive is read if the view is full; otherwise the view has all plays.
+        The archive is read if the view is full, or was before the user left plays out; otherwise the view has all plays.
         """
+        begin_B = users.left_out_begin_B if len(users.left_out_begin_B) else full_history_begin(users.views)
         history = users.views[HISTORY_VIEW]
         outcome_BL = _outcomes(history)
         for row, user_id in enumerate(users.user_ids):
             count = int(history.length_B[row])
             track_N, ended_at_N = (history.columns[name][row, :count] for name in ("track_id", "ended_at"))
             plays = PastPlays(track_N, ended_at_N, outcome_BL[row, :count])
-            is_full = count >= SEQUENCE_VIEWS[HISTORY_VIEW].length
-            yield self._with_older(user_id, plays, max_plays) if is_full else plays
+            yield self._with_older(user_id, plays, int(begin_B[row]), max_plays) if begin_B[row] else plays
 
-    def _with_older(self, user_id: str, plays: PastPlays, max_plays: int) -> PastPlays:
+    def _with_older(self, user_id: str, plays: PastPlays, begin: int, max_plays: int) -> PastPlays:
         number = self._number_of_user.get(user_id)
         if number is None:
             return plays
         first, end = self.offset_U1[number : number + 2].tolist()
-        end = first + int(np.searchsorted(self.known_at_P[first:end], plays.ended_at_N[0]))
+        end = first + int(np.searchsorted(self.known_at_P[first:end], begin))
         first = max(first, end - max(max_plays - len(plays.track_N), 0))
         return PastPlays(
             np.concatenate([self.track_P[first:end], plays.track_N]),

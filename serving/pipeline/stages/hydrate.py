@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Protocol
 
@@ -34,7 +34,7 @@ from training.data.exclusions import (
     merge_marks,
 )
 from training.data.feature_services import ServiceContract
-from training.data.profile_exclusions import FOREVER, NO_ITEMS, leave_out
+from training.data.profile_exclusions import FOREVER, NO_ITEMS
 from training.data.user_batch import UserBatch, user_batch_from_online
 
 MAX_CACHED_EXCLUSIONS = 100_000
@@ -177,8 +177,7 @@ def _leave_out(
     left_out = release.target_tracks.left_out(exclusions)
     if not len(left_out):
         return users, exclusions, is_known, LeftOutEvents()
-    views, event_items = leave_out(users.views, [left_out])
-    users = replace(users, views=views)
+    users, event_items = users.leave_out([left_out])
     # A track that was played again after a reset is a known one.
     gone = np.setdiff1d(event_items, users.history_items.items)
     hidden = np.union1d(left_out.item_N[left_out.until_N == FOREVER], gone)

@@ -343,13 +343,14 @@ def users():
 
 
 def test_users_round_trip():
-    before = users()
+    before = replace(users(), left_out_begin_B=np.array([7]))
     after = array_json.decode_users(json.loads(json.dumps(array_json.encode_users(before))))
     assert (after.user_ids, after.scene_B) == (before.user_ids, before.scene_B)
     assert np.array_equal(after.request_at_B, before.request_at_B) and set(after.views) == set(before.views)
     assert {name: one.tolist() for name, one in after.profile.items()} == {
         name: one.tolist() for name, one in before.profile.items()
     }
+    assert after.left_out_begin_B.tolist() == [7]
     for name, view in before.views.items():
         assert np.array_equal(after.views[name].length_B, view.length_B)
         for column, array in view.columns.items():

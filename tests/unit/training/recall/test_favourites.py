@@ -11,6 +11,7 @@ from sequences.sequence_batch import SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.training.tiny_world import NEVER, users_at
 from training.data.plays import PARTS
+from training.data.profile_exclusions import FOREVER, LeftOut
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.recall.favourites.candidate_features import FEATURE_NAMES
@@ -132,6 +133,29 @@ def test_older_plays_of_the_archive_complete_a_full_history_view(
             np.testing.assert_allclose(own_features, features, rtol=1e-5)
     without = Favourites(learned.resolved_config, data.vocabulary, order=learned.order)
     assert len(next(without.candidate_features(recent))[0]) < len(expected[0][0])
+
+
+def test_older_plays_complete_a_history_view_that_was_full_before_plays_were_left_out(
+    data: TrainingData, learned: Favourites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = users_at(data, "favourites", ["u0"], [NEVER])
+    recent = last_events(users, "played_history", 20)
+    items = recent.views["played_history"].columns["track_id"][0, -1:]
+    left_out = [LeftOut(items, np.array([FOREVER]))]
+    ((expected, features),) = learned.candidate_features(users.leave_out(left_out)[0])
+    monkeypatch.setitem(SEQUENCE_VIEWS, "played_history", replace(SEQUENCE_VIEWS["played_history"], length=20))
+    recent, _ = recent.leave_out(left_out)
+    assert recent.views["played_history"].length_B[0] < 20
+    archive = PlayArchive.of(data, PARTS)  # as of a fit after the exclusion
+    is_kept_P = ~np.isin(archive.track_P, items)
+    offset_U1 = np.concatenate([[0], np.cumsum(is_kept_P)])[archive.offset_U1]
+    plays = (column[is_kept_P] for column in (archive.track_P, archive.known_at_P, archive.outcome_P))
+    channel = Favourites(
+        learned.resolved_config, data.vocabulary, PlayArchive(archive.user_ids, offset_U1, *plays), learned.order
+    )
+    ((found, own_features),) = channel.candidate_features(recent.take([0]))
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(own_features, features, rtol=1e-5)
 
 
 def test_archive_keeps_the_newest_plays_of_each_user(data: TrainingData) -> None:
