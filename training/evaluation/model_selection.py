@@ -83,10 +83,7 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
         slate = Slate.build(held_out, cases.take(rows), sample, fusion, None, TaskWeights(), servable)
         blend = _tune_diversity(slate, _tune_shares(slate, INITIAL_ORDER, notes), notes)
         return Choice(fusion, None, blend, TaskWeights(), baselines, heuristics, notes)
-    ranking = ranking_cases(held_out.data).filter_part("validation")
-    ranking = ranking.take(
-        np.unique(np.linspace(0, max(len(ranking) - 1, 0), VALIDATION_RANKING_CASES).astype(np.int64))
-    )
+    ranking = ranking_cases(held_out.data).filter_part("validation").evenly_spread(VALIDATION_RANKING_CASES)
     metrics = measure_rankers(held_out, ranking, "validation")
     gauc = {name: {task: row["gauc"].value for task, row in tasks.items()} for name, (tasks, _) in metrics.items()}
     best = select_ranker({name: row.get(DEFAULT_TASK, next(iter(row.values()), 0.0)) for name, row in gauc.items()})

@@ -240,7 +240,8 @@ class Slate:
         }
         best = max(row["recall_at_30"] for row in table.values())
         lowest = best - min(MAX_RECALL_LOSS, MAX_RELATIVE_RECALL_LOSS * best)
-        return max(share for share, row in table.items() if row["recall_at_30"] >= lowest), table
+        acceptable = [share for share, row in table.items() if row["recall_at_30"] >= lowest]  # none without slates
+        return max(acceptable, default=order.discovery_shares[ANY_SCENE]), table
 
     def measure_artist_caps(self, order: Blend) -> dict[int, dict[str, float]]:
         """Metrics of the served order by cap of ARTIST_CAPS, with the cap of new tracks of the daily list."""

@@ -69,10 +69,7 @@ class TreesAlone:
         reader = max(rankers, key=lambda name: _feature_count(rankers[name]))
         ranker, cases = rankers[reader], ranking_cases(offline.data)
         train = cases.filter_part("train").newest_per_user(ranker.resolved_config.training.cases)
-        validation = cases.filter_part("validation")
-        validation = validation.take(
-            np.unique(np.linspace(0, max(len(validation) - 1, 0), VALIDATION_CASES).astype(np.int64))[: len(validation)]
-        )
+        validation = cases.filter_part("validation").evenly_spread(VALIDATION_CASES)
         threads = configure_threads()
         parts = [_dense_features(ranker, offline, part, threads) for part in (train, validation)]
         boosters = {}

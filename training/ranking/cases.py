@@ -71,6 +71,12 @@ class RankingCases:
         """Return the cases of one part."""
         return self.take(np.flatnonzero(self.part_R == PARTS.index(part)))
 
+    def evenly_spread(self, cases: int) -> RankingCases:
+        """Return at most `cases` cases, evenly spread over the users."""
+        if len(self) <= cases:
+            return self
+        return self.take(np.unique(np.linspace(0, len(self) - 1, cases).astype(np.int64)))
+
     def newest_per_user(self, cases: int) -> RankingCases:
         """Return about `cases` cases: the same share of every user, the newest, which resemble future requests most."""
         if len(self) <= cases:
