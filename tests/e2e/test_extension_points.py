@@ -274,7 +274,9 @@ def add_features(copy: Extended) -> None:
     )
     statistics = "dbt/models/marts/track_statistics"
     balance = "count(*) filter (where behaviour = 'full_play') - count(*) filter (where behaviour = 'skip') as balance"
-    copy.insert(f"{statistics}.sql", "count(*) filter (where action = 'play') as plays,", f"{balance},\n        ")
+    copy.insert(
+        f"{statistics}.sql", "count(*) filter (where events.action = 'play') as plays,", f"{balance},\n        "
+    )
     copy.insert(f"{statistics}.sql", '"plays", "listens"', '"balance", ')
     copy.insert(f"{statistics}.yml", "      - name: plays_total\n", column.format("balance_total"))
 

@@ -1,5 +1,6 @@
 """The whole pipeline once: Airflow, recommender, MLflow and console on free ports, without network access beyond the machine."""
 
+import contextlib
 import json
 import os
 import re
@@ -97,13 +98,15 @@ def test_the_run_ends_with_a_recommendation_and_addresses(first_run, here):
 
 def test_every_process_listens_on_loopback_only(here):
     programs = [services.find_running_process(service, here) for service in services.SERVICES]
-    listening = [
-        (" ".join(member.cmdline()), connection.laddr)
-        for program in programs
-        for member in program.members()
-        for connection in member.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    ]
+    listening = []
+    for member in (member for program in programs for member in program.members()):
+        with contextlib.suppress(psutil.NoSuchProcess):  # short-lived children of Airflow end meanwhile
+            command = " ".join(member.cmdline())
+            listening += [
+                (command, connection.laddr)
+                for connection in member.net_connections("inet")
+                if connection.status == psutil.CONN_LISTEN
+            ]
     ports = {here.airflow_port, here.recommender_port, here.mlflow_port, here.console_port}
     assert ports <= {address.port for _, address in listening}
     assert [(command, address) for command, address in listening if not settings.is_loopback(address.ip)] == []
