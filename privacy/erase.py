@@ -23,8 +23,8 @@ from privacy.suppressed_users import find_suppressed_users
 from storage import object_store, suppression_list, unfinished_erasures
 from storage.errors import StorageError
 from storage.suppression_list import SuppressionListError
+from storage.unfinished_erasures import UNSIGNED_EXIT_CODE
 from storage.user_data import PARQUET_FOLDERS
-from training.release.integrity import UNSIGNED_EXIT_CODE
 
 ERASE_LOCK = "forget"
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from storage.suppression_list import SuppressionListError
 
 UNFINISHED_FILE = "unfinished_erasures.json"
+UNSIGNED_EXIT_CODE = 3
+"""Exit code of an erasure that is complete, but after which a release must be signed again."""
 
 
 def read_unfinished(home: Path) -> set[str]:

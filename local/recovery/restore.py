@@ -23,7 +23,7 @@ from local.recovery.backup import BACKUP_FORMAT, MANIFEST_FILE, BackupFile, Back
 from storage import suppression_list
 from storage.disk_space import DiskSpaceError, check_disk_space
 from storage.suppression_list import SuppressionList, SuppressionListError
-from training.release.integrity import UNSIGNED_EXIT_CODE
+from storage.unfinished_erasures import UNSIGNED_EXIT_CODE
 
 STAGING_SUFFIX = ".restoring"
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from config import settings
 from config.settings import Settings
 from storage import suppression_list, unfinished_erasures
-from training.release.integrity import UNSIGNED_EXIT_CODE
+from storage.unfinished_erasures import UNSIGNED_EXIT_CODE
 
 ERASE_COMMAND = "privacy.erase"
 BUSY_MESSAGE = "another erasure is running; send the request again in a minute"

@@ -25,8 +25,6 @@ UNLISTED_FILES = frozenset({CHECKSUM_FILE, SIGNATURE_FILE, "model.yaml"})
 """Files that the list does not contain: the list itself, its signature, and the file that BentoML's store adds."""
 DRAFT_SUFFIX = ".forgetting"
 """Suffix of a file that the erasure of a user is writing."""
-UNSIGNED_EXIT_CODE = 3
-"""Exit code of an erasure that is complete, but after which a release must be signed again."""
 
 
 class DamagedRelease(RuntimeError):

@@ -19,7 +19,7 @@ from local.recovery import restore as restore_module
 from local.recovery.backup import MANIFEST_FILE, BackupError, backup
 from local.recovery.restore import RestoreError, restore
 from storage.suppression_list import SuppressionList, read_suppression_list
-from training.release.integrity import UNSIGNED_EXIT_CODE
+from storage.unfinished_erasures import UNSIGNED_EXIT_CODE
 
 SQLITE_FILES = ("feast/online.db", "serving/daily_lists.sqlite", "serving/private_sessions.sqlite")
 LOG = "live/dt=2026-06-01/events-1-1.jsonl"

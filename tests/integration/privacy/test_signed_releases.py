@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from config import settings
 from privacy import erase
+from storage.unfinished_erasures import UNSIGNED_EXIT_CODE
 from training.release import integrity
-from training.release.integrity import UNSIGNED_EXIT_CODE, UntrustedRelease
+from training.release.integrity import UntrustedRelease
 
 
 @dataclass(frozen=True)

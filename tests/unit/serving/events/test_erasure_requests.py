@@ -8,8 +8,7 @@ import pytest
 from config import settings
 from serving.events.erasure_requests import ErasureBusy, ErasureRequests
 from storage.suppression_list import read_suppression_list
-from storage.unfinished_erasures import read_unfinished, remove_unfinished
-from training.release.integrity import UNSIGNED_EXIT_CODE
+from storage.unfinished_erasures import UNSIGNED_EXIT_CODE, read_unfinished, remove_unfinished
 
 
 @pytest.fixture

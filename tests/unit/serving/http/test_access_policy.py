@@ -202,8 +202,8 @@ def test_non_http_connections_pass():
 def test_requests_with_too_many_parameters_count_as_wrong_keys():
     house = House([KEY], per_s=2)
     query = b"&".join([b"apiKey=" + KEY.encode()] * 65)
-    asked = [house.ask("/rest/ping", "GET", query=query)[0] for _ in range(5)]
-    assert asked == [401] * 4 + [429]
+    statuses = [house.ask("/rest/ping", "GET", query=query)[0] for _ in range(5)]
+    assert statuses == [401] * 4 + [429]
     assert house.came == []
 
 
