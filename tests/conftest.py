@@ -45,5 +45,5 @@ def real_freeze_gc(monkeypatch: pytest.MonkeyPatch) -> None:
 settings.register_profile("segue", deadline=None)  # no time is asserted in a test
 settings.load_profile("segue")
 
-pytest.register_assert_rewrite("tests.support")
+pytest.register_assert_rewrite("tests.support", "tests.e2e")
 pytest_plugins = ["tests.support.training.world_fixtures"]

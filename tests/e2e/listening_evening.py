@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.listening_page import choose, collect_events, expect_answer, ids, part, player_of
+from tests.e2e.listening_page import choose, clear_like, collect_events, expect_answer, ids, part, player_of
 from tests.support import browser
 
 
@@ -63,6 +63,7 @@ def _skip_three_times(page: Page, events: list[dict]) -> None:
 def _like_and_undo(page: Page, events: list[dict]) -> None:
     title = player_of(page).locator(".title").inner_text()
     like = player_of(page).get_by_role("button", name="Like")
+    clear_like(page, like)
     for action in ("like", "unlike"):
         with page.expect_response("**/events"):
             like.click()
