@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from config import settings
 from config.tool_environment import tool_environment
@@ -31,6 +30,7 @@ from training.benchmarks.search.evaluation import measure_catalog
 from training.engine.import_closure import code_hash
 from training.engine.mlflow_tracking import log_fits, open_experiment
 from training.engine.process_memory import peak_mb
+from training.engine.threads import configure_threads
 from training.engine.time_split import read_time_split
 from training.engine.workspace import MissingInput, Workspace, is_unchanged, mark_done, write_json
 from training.evaluation.baselines import heuristics
@@ -273,7 +273,8 @@ def main() -> None:
     arguments = parser.parse_args()
     workspace = Workspace.open(arguments.as_of, recipe(arguments.recipe).name)
     # Fits may run concurrently and share the cores; an evaluation runs alone and uses all of them.
-    torch.set_num_threads(os.cpu_count() or 1)
+    os.environ.setdefault("SEGUE_THREADS", str(os.cpu_count() or 1))
+    configure_threads()
     if not evaluate(workspace):
         print(f"unchanged: {workspace.folder / 'evaluation'}")
     log_fits(workspace)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
-MIN_PIECES_TO_FORK = 8
+MIN_PIECES_TO_FORK = 4
 
 _WORK: list[Callable[[Any], Any]] = []  # the function of a forked process; inherited by the fork, never pickled
 

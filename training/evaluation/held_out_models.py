@@ -35,7 +35,7 @@ from training.recall.registry import CHANNELS, COLLECTIONS, load_channels, load_
 from training.recipes import recipe
 from training.slate.candidate_lists import load_case_history, recall_candidates
 
-RANKING_BATCH_SIZE = 2048
+RANKING_BATCH_SIZE = 512
 MODELS: Mapping[str, Iterable[str]] = {
     "channel": CHANNELS,
     "collection": COLLECTIONS,

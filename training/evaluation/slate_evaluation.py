@@ -186,7 +186,7 @@ class Slate:
         ]
         # Starting processes only pays off for MMR, which compares all candidates in each slot.
         parts = list(
-            parallel_map(select_rows, row_ranges, "diversity") if len(strengths) > 1 else map(select_rows, row_ranges)
+            parallel_map(select_rows, row_ranges, "slates") if any(strengths) else map(select_rows, row_ranges)
         )
         empty = np.zeros((0, LENGTH), dtype=np.int64)
         return {strength: np.concatenate([empty, *(part[strength] for part in parts)]) for strength in strengths}
