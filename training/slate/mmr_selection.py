@@ -11,12 +11,11 @@ Evaluation and serving call the same functions. Legend: C candidates, L slots.
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
+from training.engine.numba_compile import compiled
 from training.slate.artist_cap import ArtistCap
 from training.slate.blend import scale_by_max
 
@@ -52,70 +51,92 @@ def select_slots(
         strength: From 0 (score only) to 1 (similarity only).
         first: Number of leading candidates that are selected already and have the first slots, whatever their artists.
     """
-    is_left_C = np.arange(len(scores_C)) >= first
-    score_C = np.zeros(len(scores_C))
+    C, L = len(scores_C), len(is_discovery_L)
+    is_left_C = np.arange(C) >= first
+    score_C = np.zeros(C)
     for is_discovery in (True, False):
         is_scaled_C = is_left_C & (is_discovery_C == is_discovery)
         score_C[is_scaled_C] = scale_by_max(np.asarray(scores_C, dtype=np.float64)[is_scaled_C])
-    selected = list(range(min(first, len(is_discovery_L))))
-    remaining = is_discovery_L[len(selected) :].tolist()
-    group_C, limit_C = cap.groups(artist_C, is_discovery_C), cap.limits(is_discovery_C)
-    counts = Counter(group_C[selected].tolist())
-    if strength == 0 or similarity_CC is None:
-        return selected + _take_best(score_C, is_discovery_C, is_left_C, group_C, remaining, limit_C, counts)
-    count_C = np.array([counts[group] for group in group_C.tolist()], dtype=np.int64)
-    is_left_C &= (group_C < FIRST_CODE) | (count_C < limit_C)
-    filled_CC = _replace_unknown(similarity_CC)
-    similarity_sum_C = filled_CC[selected].sum(axis=0)
-    for is_discovery in remaining:
-        is_choice_C = is_left_C & (is_discovery_C == is_discovery)
-        if not is_choice_C.any():
-            is_choice_C = is_left_C
-            if not is_choice_C.any():
-                break
-        marginal_C = (1 - strength) * score_C - strength * similarity_sum_C / max(len(selected), 1)
-        position = int(np.argmax(np.where(is_choice_C, marginal_C, -np.inf)))
-        selected.append(position)
-        is_left_C[position] = False
-        similarity_sum_C += filled_CC[position]
-        group = int(group_C[position])
-        counts[group] += 1
-        if group >= FIRST_CODE and counts[group] >= limit_C[position]:
-            is_left_C &= group_C != group
+    weight, filled_CC = 0.0, np.zeros((0, 0), dtype=np.float32)
+    if strength > 0 and similarity_CC is not None:
+        weight, filled_CC = strength, _replace_unknown(similarity_CC)
+    position_L = np.arange(L)
+    count = _fill_slots(
+        position_L,
+        min(first, L),
+        is_left_C,
+        (1 - weight) * score_C,
+        np.asarray(is_discovery_C, dtype=np.bool_),
+        np.asarray(is_discovery_L, dtype=np.bool_),
+        cap.groups(artist_C, is_discovery_C),
+        cap.limits(is_discovery_C),
+        filled_CC,
+        filled_CC.dtype.type(weight),
+    )
+    selected: list[int] = position_L[:count].tolist()
     return selected
 
 
-def _take_best(
-    score_C: Floats,
-    is_discovery_C: Bools,
+@compiled
+def _fill_slots(
+    position_L: Ints,
+    first: int,
     is_left_C: Bools,
+    score_C: NDArray[np.float64],
+    is_discovery_C: Bools,
+    is_discovery_L: Bools,
     group_C: Ints,
-    kinds: list[bool],
     limit_C: Ints,
-    counts: Counter[int],
-) -> list[int]:
-    """The best remaining candidate for each slot of `kinds`, without similarities; `counts` has tracks by group of the cap."""
-    order = np.argsort(-score_C, kind="stable")
-    queues = {kind: iter(order[(is_left_C & (is_discovery_C == kind))[order]].tolist()) for kind in (True, False)}
-    groups, limits = group_C.tolist(), limit_C.tolist()
+    similarity_CC: Floats,
+    strength: np.floating,
+) -> int:
+    """Write the candidates of all slots after the `first` ones; return the number of slots that have one.
 
-    def next_allowed(kind: bool) -> int | None:
-        # A candidate beyond the cap of its artist stays beyond it.
-        return next(
-            (place for place in queues[kind] if groups[place] < FIRST_CODE or counts[groups[place]] < limits[place]),
-            None,
-        )
+    Args:
+        position_L: Candidates by slot; those of the `first` slots are given.
+        first: Number of slots that have a candidate.
+        is_left_C: Candidates that are not selected; selected ones are removed.
+        score_C: Weighted scores.
+        is_discovery_C: Kind of each candidate.
+        is_discovery_L: Kind of each slot.
+        group_C: Candidates that the cap counts together; not capped below FIRST_CODE.
+        limit_C: Largest number of candidates of the group.
+        similarity_CC: Similarities without NaN; not read if `strength` is 0.
+        strength: Weight of the similarity, of the type of `similarity_CC`, in which the similarities are summed.
+    """
+    penalty_C = np.zeros(len(score_C), dtype=similarity_CC.dtype)
+    sum_C = np.zeros_like(penalty_C)
+    for slot in range(len(position_L)):
+        if slot >= first:
+            place = _find_best(is_left_C, score_C, penalty_C, is_discovery_C, is_discovery_L[slot])
+            if place < 0:
+                return slot
+            position_L[slot] = place
+            is_left_C[place] = False
+        place = position_L[slot]
+        if strength > 0:
+            sum_C += similarity_CC[place]
+            penalty_C = strength * sum_C / similarity_CC.dtype.type(slot + 1)
+        is_group_C = group_C == group_C[place]
+        if group_C[place] >= FIRST_CODE and is_group_C[position_L[: slot + 1]].sum() >= limit_C[place]:
+            is_left_C &= ~is_group_C
+    return len(position_L)
 
-    selected: list[int] = []
-    for kind in kinds:
-        place = next_allowed(kind)
-        if place is None:
-            place = next_allowed(not kind)
-        if place is None:
-            break
-        selected.append(place)
-        counts[groups[place]] += 1
-    return selected
+
+@compiled
+def _find_best(
+    is_left_C: Bools, score_C: NDArray[np.float64], penalty_C: Floats, is_discovery_C: Bools, is_discovery: bool
+) -> int:
+    """The first of the best candidates that are left, of the kind if there is one; -1 if none is left."""
+    best, best_value, is_best_of_kind = -1, 0.0, False
+    for place in range(len(score_C)):
+        is_of_kind = is_discovery_C[place] == is_discovery
+        if not is_left_C[place] or (is_best_of_kind and not is_of_kind):
+            continue
+        value = score_C[place] - penalty_C[place]
+        if best < 0 or value > best_value or (is_of_kind and not is_best_of_kind):
+            best, best_value, is_best_of_kind = place, value, is_of_kind
+    return best
 
 
 def _replace_unknown(similarity_CC: Floats) -> Floats:
