@@ -86,13 +86,13 @@ class CandidateDecoder(nn.Module):
 
     def project_keys_values(self, event_BND: Tensor) -> Tensor:
         """Return keys and values of the events, which do not depend on candidates."""
-        if not torch.is_grad_enabled() and not event_BND.shape[1]:
+        if not event_BND.shape[1]:
             return event_BND  # `forward` does not read it
         return self.attention.project_keys_values(self.event_norm(event_BND))
 
     def forward(self, item_BCD: Tensor, keys_values: Tensor, mask_BN: Tensor) -> Tensor:
         """Return [B, C, D]; zeros for a request without events."""
-        if not torch.is_grad_enabled() and not mask_BN.shape[1]:  # frequent for explicit feedback
+        if not mask_BN.shape[1]:  # in batches of dense features alone, and often for explicit feedback
             return torch.zeros_like(item_BCD)
         attended_BCD = self.attention(self.item_norm(item_BCD), keys_values, mask_BN)
         interest: Tensor = self.feed(attended_BCD) * mask_BN.any(1)[:, None, None]
@@ -116,8 +116,10 @@ class SessionPooling(nn.Module):
     def forward(self, play_BLD: Tensor, session_BL: Tensor) -> tuple[Tensor, Tensor]:
         """Return sessions [B, S, D], newest first, and their mask [B, S].
 
-        `session_BL` numbers the session of each play from 1, the newest session; 0 is padding.
+        `session_BL` numbers the session of each play from 1, the newest session; 0 is padding. S is 0 without plays.
         """
+        if not session_BL.shape[1]:
+            return play_BLD, session_BL > 0
         is_member_BSL = session_BL[:, None] == torch.arange(1, self.sessions + 1, device=session_BL.device)[:, None]
         count_BS1 = is_member_BSL.sum(2, keepdim=True)
         mean_BSD = is_member_BSL.to(play_BLD.dtype) @ play_BLD / count_BS1.clamp(min=1)

@@ -59,6 +59,17 @@ def test_padding_changes_nothing_and_no_event_gives_zeros() -> None:
     assert interest[1].abs().max() == 0 and interest[0].abs().max() > 0
 
 
+def test_a_batch_without_any_event_is_not_computed() -> None:
+    """As in the passes over dense features alone, which take as long as the others if it is."""
+    torch.manual_seed(0)
+    decoder, pooling = CandidateDecoder(D, HEADS, 0.0), SessionPooling(D, 3, HEADS, 0.0)
+    item, no_event, no_mask = torch.randn(B, C, D), torch.zeros(B, 0, D), torch.zeros(B, 0, dtype=torch.bool)
+    session, session_mask = pooling(no_event, torch.zeros(B, 0, dtype=torch.long))
+    interest = decoder(item, decoder.project_keys_values(session), session_mask)
+    assert torch.equal(session_mask, no_mask) and not interest.any() and interest.shape == item.shape
+    assert not interest.requires_grad
+
+
 def test_gradients_are_finite_for_a_row_without_events() -> None:
     torch.manual_seed(0)
     decoder, event = CandidateDecoder(D, HEADS, 0.0), sequences(1).requires_grad_()
