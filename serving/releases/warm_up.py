@@ -19,6 +19,7 @@ from serving.releases.served_release import ServedRelease
 from training.data.exclusions import Exclusions
 from training.data.user_batch import UserBatch, user_batch_from_online
 from training.slate.filters import FilterContext, apply_filters
+from training.slate.mmr_selection import select_slots
 from training.slate.scene_settings import SCENES, Scene
 
 SYNTHETIC_TRACK_US = 200_000_000
@@ -30,7 +31,7 @@ def warm_up(release: ServedRelease, now_us: int, recall: Recall, ranking: Rankin
     """Call every part of the release for two synthetic users.
 
     Raises:
-        WarmUpFailed: A channel, the fusion, the ranker or the search raises, or no candidate passes the filters.
+        WarmUpFailed: A channel, the fusion, the ranker, the selection or the search raises, or no candidate passes the filters.
     """
     scene, times = next(iter(SCENES.values())), np.array([now_us], dtype=np.int64)
     served = np.flatnonzero(release.catalog.is_served_V)[:SYNTHETIC_HISTORY_LENGTH]
@@ -56,6 +57,10 @@ def _check_release(release: ServedRelease, users: UserBatch, scene: Scene, recal
             probabilities = ranking.warm(release, users, fused.items_C)
             if not np.isfinite(release.blend.heads.score(probabilities, scene.name)).all():
                 raise ValueError("some of its scores are not finite")
+        part = "selection"
+        is_new_C = np.zeros(len(fused), dtype=bool)
+        artist_C = release.catalog.main_artist_V[fused.items_C]
+        select_slots(fused.scores_C, is_new_C, artist_C, np.zeros(1, dtype=bool), scene.artist_cap)
     except Exception as error:
         raise WarmUpFailed(f"release {release.release_id} fails in {part}: {error}") from error
     if not len(fused):
