@@ -84,6 +84,32 @@ def measure_recall(
         "overlap_at_50": channel_overlap.overlap(channels),
         "hits_at_200": channel_overlap.unique_hits(channels, cases),
     }
+    shown, rows = _measure_slates(held_out, servable, choice, cases, candidates, lists, result, folder)
+    exposure = recall_metrics.NewItemExposure.from_data(held_out.data)
+    result.notes["exposure"] = {
+        "catalogue": exposure.shares(np.flatnonzero(held_out.data.catalog_V)),
+        "recall": {name: exposure.shares(items) for name, items in lists.items()},
+        "slate": {name: exposure.shares(items) for name, items in shown.items()},
+    }
+    result.notes["slate_sample"] = {
+        "requests": len(rows),
+        "of": len(cases),
+        "per_user": TEST_SLATES_PER_USER,
+        "drawn_by": "the smallest hashes of user and time",
+    }
+
+
+def _measure_slates(
+    held_out: HeldOutModels,
+    servable: ServingFilter,
+    choice: Choice,
+    cases: RecallCases,
+    candidates: Mapping[str, Candidates],
+    lists: Mapping[str, NDArray[np.int64]],
+    result: Result,
+    folder: Path,
+) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
+    """Slates [C, L] by name on a sample of the cases, and the rows of the sample; `lists` has the baselines' lists."""
     rows = sample_rows(cases, TEST_SLATES_PER_USER)
     sample = _select_rows(candidates, rows)
     ranker = held_out.rankers[choice.ranker] if choice.ranker else None
@@ -113,18 +139,7 @@ def measure_recall(
     result.notes["diversity"] = {
         name: nanmean_or_none(facets.intra_list_diversity(items)) for name, items in shown.items()
     }
-    exposure = recall_metrics.NewItemExposure.from_data(held_out.data)
-    result.notes["exposure"] = {
-        "catalogue": exposure.shares(np.flatnonzero(held_out.data.catalog_V)),
-        "recall": {name: exposure.shares(items) for name, items in lists.items()},
-        "slate": {name: exposure.shares(items) for name, items in shown.items()},
-    }
-    result.notes["slate_sample"] = {
-        "requests": len(rows),
-        "of": len(cases),
-        "per_user": TEST_SLATES_PER_USER,
-        "drawn_by": "the smallest hashes of user and time",
-    }
+    return shown, rows
 
 
 def measure_shares(

@@ -82,10 +82,7 @@ def fit_ranker(
     batches = CaseBatches(train_cases.newest_per_user(training.cases), offline, service, features)
     threads = configure_threads()
     _load_dense_features(batches, data, config, offline.contract(service), threads)
-    if config.trees.count and batches.dense_features is not None and distributed.is_rank0():
-        rows_RN, labels_RT = batches.dense_features.features_RN, batches.cases.labels_RT
-        trees = BoostedTrees.fit(rows_RN, labels_RT, config.trees, config.seed, threads)
-        features = replace(features, trees=trees)
+    features = replace(features, trees=_fit_trees(batches, config, threads))
     dense_steps, epoch_steps, id_steps = _plan_steps(training, len(batches), data.warm_start is not None)
     training = replace(training, steps=training.steps or dense_steps + epoch_steps)
     config = replace(config, training=training)
@@ -114,15 +111,34 @@ def fit_ranker(
     record = trainer.fit(module, batch_at, schedule, folder, validate if len(validation) else None)
     model.cpu()
     resolved = replace(config, training=replace(training, steps=record.steps))
-    if features.trees is not None:
+    resolved = _blend_and_calibrate(model, features.trees, resolved, held_out)
+    return FittedRanker(model, features, resolved, _measures(record, batches, cases))
+
+
+def _fit_trees(batches: CaseBatches, config: RankerConfig, threads: int) -> BoostedTrees | None:
+    """Fit the trees on the dense features of all cases; None without trees, and on other ranks than 0."""
+    if not config.trees.count or batches.dense_features is None or not distributed.is_rank0():
+        return None
+    rows_RN, labels_RT = batches.dense_features.features_RN, batches.cases.labels_RT
+    return BoostedTrees.fit(rows_RN, labels_RT, config.trees, config.seed, threads)
+
+
+def _blend_and_calibrate(
+    model: Ranker[RankerConfig], trees: BoostedTrees | None, config: RankerConfig, held_out: list[CaseBatch]
+) -> RankerConfig:
+    """Set the weights of the trees in the model, and return the config with them and with the temperatures.
+
+    Both are fitted on the held-out cases; without cases, those of the config are kept.
+    """
+    if trees is not None:
         if held_out:
-            weights = fit_tree_weights(model.eval(), held_out, features.trees)
-            resolved = replace(resolved, trees=replace(config.trees, weights=weights))
-        model.set_tree_weights(resolved.trees.weights)
+            weights = fit_tree_weights(model.eval(), held_out, trees)
+            config = replace(config, trees=replace(config.trees, weights=weights))
+        model.set_tree_weights(config.trees.weights)
     if held_out:
         temperatures = fit_temperatures(*predict_logits(model.eval(), held_out))
-        resolved = replace(resolved, validation=replace(config.validation, temperatures=temperatures))
-    return FittedRanker(model, features, resolved, _measures(record, batches, cases))
+        config = replace(config, validation=replace(config.validation, temperatures=temperatures))
+    return config
 
 
 def _load_dense_features(
