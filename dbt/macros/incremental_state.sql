@@ -118,8 +118,7 @@
                 state_table("built_files"), "select distinct landed_file from " ~ state_table("stg_listening_events")
             ) -%}
             {%- do replace_table(
-                state_table("built_exposures"),
-                "select " ~ landed_file("file") ~ " as landed_file from " ~ list_landed_files("exposures")
+                state_table("built_exposures"), "select landed_file from " ~ state_table("int_landed_exposures")
             ) -%}
             {%- do replace_table(
                 state_table("built_tracks"),

@@ -1,5 +1,6 @@
 -- depends_on: {{ ref("int_changed_users") }}
 -- depends_on: {{ ref("int_changed_tracks") }}
+-- depends_on: {{ ref("int_landed_exposures") }}
 -- The first day in a build from all events.
 {%- set state = build_state() if execute else none %}
 with
@@ -16,8 +17,7 @@ changes as (
 
 files as (
 
-    select {{ landed_file("file") }} as landed_file
-    from {{ list_landed_files("exposures") }}
+    select * from {{ ref("int_landed_exposures") }}
 
 ),
 

@@ -50,14 +50,15 @@ class World:
     events: list[dict[str, Any]] = field(default_factory=list)
     landed: dict[str, tuple[str, list[dict[str, Any]]]] = field(default_factory=dict)
     add: list[tuple[str, str]] = field(default_factory=list)
+    add_during_build: list[tuple[str, str]] = field(default_factory=list)
     remove: list[str] = field(default_factory=list)
 
-    def land(self, table: str, partition: str, rows: list[dict[str, Any]]) -> str:
-        """Land a file in the current step; return its name below `landing`."""
+    def land(self, table: str, partition: str, rows: list[dict[str, Any]], during_build: bool = False) -> str:
+        """Land a file in the current step, before or during its build; return its name below `landing`."""
         name = f"{table}-{len(self.add)}-{self.random.getrandbits(40)}"
         path = write(self.folder, table, partition, name, rows)
         landed = str(path.relative_to(self.folder / "landing"))
-        self.add.append((str(path), landed))
+        (self.add_during_build if during_build else self.add).append((str(path), landed))
         if table == "listening_events":
             self.landed[landed] = (partition, rows)
         return landed
@@ -109,8 +110,9 @@ class World:
         """Write the step and begin the next."""
         steps.mkdir(exist_ok=True)
         step = {"variables": VARIABLES | {"as_of": str(as_of)}, "add": self.add, "remove": self.remove}
+        step |= {"add_during_build": self.add_during_build}
         (steps / f"{number:03d}.json").write_text(json.dumps(step))
-        self.add, self.remove = [], []
+        self.add, self.remove, self.add_during_build = [], [], []
 
 
 def write_days(folder: Path, split: str) -> Path:
@@ -250,6 +252,30 @@ def _playlist(track_ids: list[str], minute: float) -> dict[str, Any]:
 
 def test_profiles_follow_the_contents_of_left_out_targets(tmp_path: Path) -> None:
     steps = write_changed_contents(tmp_path)
+    for name, options in (("grown", ()), ("whole", ("--once",))):
+        here = settings.Settings(tmp_path / name, "127.0.0.1", 1, 1, 1, 1)
+        run_builds(here.home, steps, tool_environment(here) | {"SEGUE_HOME": str(here.home)}, *options)
+    apply_changes(tmp_path / "grown" / "marts")
+    assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
+
+
+def write_exposures_during_a_build(folder: Path) -> Path:
+    """Write the steps of two days. During the build of the first, exposures of five days before are landed."""
+    world = World(folder / "files")
+    for number in (0, 5, 6):
+        day = FIRST_DAY + timedelta(days=number)
+        played = event(
+            *(f"e{number}", "u0", "play", "1", number * DAY_MINUTES + 600), request_id=f"q{number}", played_ms=40_000
+        )
+        world.land("listening_events", str(day), [played])
+        world.land("exposures", str(day), [_exposure(played)], during_build=number == 0)
+        if number:
+            world.write_step(folder / "steps", number, day + timedelta(days=1))
+    return folder / "steps"
+
+
+def test_exposures_that_arrive_during_a_build_are_in_the_next(tmp_path: Path) -> None:
+    steps = write_exposures_during_a_build(tmp_path)
     for name, options in (("grown", ()), ("whole", ("--once",))):
         here = settings.Settings(tmp_path / name, "127.0.0.1", 1, 1, 1, 1)
         run_builds(here.home, steps, tool_environment(here) | {"SEGUE_HOME": str(here.home)}, *options)
