@@ -162,11 +162,11 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
 
   // Hides a track or blocks an artist, with a toast to undo it.
   async function exclude(action, target, shown) {
-    const { current, upcoming, past } = latest.current.queue;
     const isGone = (track) => (target.type === "artist" ? (track.artist_ids || []).includes(target.id) : track.track_id === target.id);
     await act(action, target, shown);
     const text = action === "block" ? texts.blockedToast : texts.dislikedToast;
     toast(format(text, { name: target.name }), texts.undo, () => act(REVERSE[action], target).catch(onError));
+    const { current, upcoming, past } = latest.current.queue;
     const kept = upcoming.filter((entry) => !isGone(entry.track));
     if (current && isGone(current.track)) play(kept[0] || null, kept.slice(1));
     else change({ past, current, upcoming: kept });

@@ -1,4 +1,4 @@
-"""Search boxes, library and loading states of the listening page, in Chromium, with answers made by hand."""
+"""Search boxes, playback, library and loading states of the listening page, in Chromium, with answers made by hand."""
 
 import json
 import threading
@@ -17,8 +17,10 @@ SONG = {
     "track_id": "t1", "title": "Silver River", "artists": ["Anna"], "artist_ids": ["a1"], "facets": ["quiet"], "duration_ms": 0,
     "score": 2.0, "reason": WHY,
 }  # fmt: skip
+SONGS = [SONG | {"track_id": f"s{number}", "title": f"Song {number}"} for number in range(5)]
 ANSWERS = {
     "search": {"items": [SONG]},
+    "similar": {"request_id": "q3", "release": "r1", "items": []},
     "listeners": {"user_ids": ["u1"]},
     "listener": {
         "user_id": "u1", "is_known": False, "release": "r1", "events": [], "interests": [], "short_term": None, "long_term": None
@@ -55,6 +57,23 @@ def answer_by_hand(page):
         page.route(f"**/{path}", answer)
     page.route("**/favicon.ico", lambda route: route.fulfill(body=""))
     return bodies
+
+
+def song_of(page, title):
+    return page.locator(".song").filter(has_text=title)
+
+
+def show_songs(page, url, place="search/song"):
+    """Open a list of `SONGS`; returns the player."""
+    page.route("**/search", lambda route: route.fulfill(json={"items": SONGS}))
+    page.goto(f"{url}?user=u1#/{place}")
+    expect(page.locator(".song")).to_have_count(len(SONGS))
+    return page.get_by_role("region", name="Now playing")
+
+
+def reported_plays(bodies):
+    events = [one["events"][0] for one in bodies["events"]]
+    return [event["target_id"] for event in events if event["action"] == "play"]
 
 
 def test_a_listener_searches_and_plays_what_was_found(url):
@@ -176,3 +195,30 @@ def test_placeholders_are_shown_until_the_answer_arrives(url):
         waiting[0].fulfill(json=ANSWERS["search"])
         expect(page.locator(".song")).to_have_count(1)
         expect(page.locator(".placeholders")).to_have_count(0)
+
+
+def test_a_song_that_started_while_another_was_hidden_keeps_playing(url):
+    with browser.open_page(locale="en-US") as page:
+        bodies = answer_by_hand(page)
+        waiting = []
+
+        def hold_dislike(route):
+            if json.loads(route.request.post_data)["events"][0]["action"] == "dislike":
+                waiting.append(route)
+            else:
+                route.fallback()
+
+        page.route("**/events", hold_dislike)
+        player = show_songs(page, url)
+        song_of(page, "Song 0").locator(".start").click()
+        song_of(page, "Song 2").get_by_role("button", name="More").click()
+        with page.expect_request("**/events"):
+            page.get_by_role("menuitem", name="Not interested").click()
+        player.get_by_role("button", name="Next").click()
+        expect(player).to_contain_text("Song 1")
+        waiting[0].fulfill(json=ANSWERS["events"])
+        expect(page.locator(".toast")).to_be_visible()
+        expect(player).to_contain_text("Song 1")
+        player.get_by_role("button", name="Next").click()
+        expect(player).to_contain_text("Song 3")
+        assert reported_plays(bodies) == ["s0", "s1"]
