@@ -137,9 +137,8 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     const isReverse = action in FORWARD;
     const name = SETS[isReverse ? FORWARD[action] : action];
     const marks = new Map(latest.current.library[name]);
-    if (isReverse) marks.delete(key);
-    else marks.set(key, entry);
-    latest.current.library = { ...latest.current.library, [name]: marks };
+    marks.delete(key);
+    latest.current.library = { ...latest.current.library, [name]: isReverse ? marks : new Map([[key, entry], ...marks]) };
     setLibrary(latest.current.library);
   }
 

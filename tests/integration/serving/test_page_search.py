@@ -222,3 +222,14 @@ def test_a_song_that_started_while_another_was_hidden_keeps_playing(url):
         player.get_by_role("button", name="Next").click()
         expect(player).to_contain_text("Song 3")
         assert reported_plays(bodies) == ["s0", "s1"]
+
+
+def test_the_song_liked_last_is_the_first_of_the_liked_songs(url):
+    with browser.open_page(locale="en-US") as page:
+        answer_by_hand(page)
+        show_songs(page, url)
+        for number in (0, 1):
+            with page.expect_response("**/events"):
+                song_of(page, f"Song {number}").get_by_role("button", name="Like").click()
+        page.get_by_role("link", name="Liked").first.click()
+        expect(page.locator(".song .title")).to_have_text(["Song 1", "Song 0"])
