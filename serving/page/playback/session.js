@@ -66,17 +66,22 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     setQueue(next);
   };
 
-  function play(entry, upcoming, past = latest.current.queue.past) {
+  // Plays a track, or nothing, and reports the track that it replaces.
+  async function play(entry, upcoming, past = latest.current.queue.past, playedMs = engine.playedMs) {
+    const { current } = latest.current.queue;
     change({ past, current: entry, upcoming });
     if (entry) engine.load(entry.track);
     else engine.stop();
+    if (!current) return;
+    await api.report(userId, "track", current.track.track_id, "play", current.shown, playedMs);
+    setVersion((one) => one + 1);
   }
 
   // Plays a list from a place on. `shownOf(place)` says how the track was shown; `kind` is "radio" or "list".
   function playList(tracks, place, shownOf, kind = "list") {
     const entries = tracks.map((track, index) => entryOf(track, shownOf(index), kind));
     const { current } = latest.current.queue;
-    play(entries[place], entries.slice(place + 1), current ? [...latest.current.queue.past, current].slice(-50) : []);
+    play(entries[place], entries.slice(place + 1), current ? [...latest.current.queue.past, current].slice(-50) : []).catch(onError);
     setNote("");
     if (kind === "radio" && entries.length - place <= 3) refill().catch(onError);
   }
@@ -117,12 +122,10 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     const { past, current, upcoming } = latest.current.queue;
     if (!current) return;
     const wasRadio = current.kind === "radio";
-    play(upcoming[0] || null, upcoming.slice(1), [...past, current].slice(-50));
-    await api.report(userId, "track", current.track.track_id, "play", current.shown, playedMs);
-    setVersion((one) => one + 1);
+    await play(upcoming[0] || null, upcoming.slice(1), [...past, current].slice(-50), playedMs);
     if (wasRadio || upcoming.length < 2) await refill(wasRadio ? why : "");
     const { current: now, upcoming: then } = latest.current.queue;
-    if (!now && then.length) play(then[0], then.slice(1));
+    if (!now && then.length) await play(then[0], then.slice(1));
   }
   engine.onEnd = (playedMs) => advance(playedMs, "changedAfterPlay").catch(onError);
   const next = () => advance(engine.playedMs, "changedAfterSkip").catch(onError);
@@ -130,7 +133,7 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
   function previous() {
     const { past, current, upcoming } = latest.current.queue;
     if (engine.state.positionMs > 3_000 || !past.length) engine.seek(0);
-    else play(past.at(-1), current ? [current, ...upcoming] : upcoming, past.slice(0, -1));
+    else play(past.at(-1), current ? [current, ...upcoming] : upcoming, past.slice(0, -1)).catch(onError);
   }
 
   function setMark(action, key, entry) {
@@ -167,7 +170,7 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     toast(format(text, { name: target.name }), texts.undo, () => act(REVERSE[action], target).catch(onError));
     const { current, upcoming, past } = latest.current.queue;
     const kept = upcoming.filter((entry) => !isGone(entry.track));
-    if (current && isGone(current.track)) play(kept[0] || null, kept.slice(1));
+    if (current && isGone(current.track)) await play(kept[0] || null, kept.slice(1));
     else change({ past, current, upcoming: kept });
   }
 
@@ -186,12 +189,12 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     playList, playRadio, next, previous,
     playAt: (place) => {
       const { past, current, upcoming } = latest.current.queue;
-      play(upcoming[place], upcoming.slice(place + 1), current ? [...past, current] : past);
+      play(upcoming[place], upcoming.slice(place + 1), current ? [...past, current] : past).catch(onError);
     },
     addToQueue: (track, shown) => {
       const { current, upcoming, past } = latest.current.queue;
       const entry = entryOf(track, shown, "list");
-      if (!current) return play(entry, upcoming);
+      if (!current) return play(entry, upcoming).catch(onError);
       toast(format(texts.queuedToast, { name: track.title }));
       const place = upcoming.findIndex((one) => one.kind === "radio");
       const at = place < 0 ? upcoming.length : place;

@@ -224,6 +224,27 @@ def test_a_song_that_started_while_another_was_hidden_keeps_playing(url):
         assert reported_plays(bodies) == ["s0", "s1"]
 
 
+def test_a_song_that_is_left_for_another_one_is_reported_as_played(url):
+    with browser.open_page(locale="en-US") as page:
+        bodies = answer_by_hand(page)
+        player = show_songs(page, url)
+        song_of(page, "Song 0").locator(".start").click()
+        expect(player).to_contain_text("0:01")
+        with page.expect_response("**/events"):
+            song_of(page, "Song 1").locator(".start").click()
+        assert bodies["events"][0]["events"][0]["played_ms"] >= 750
+        with page.expect_response("**/events"):
+            player.get_by_role("button", name="Previous").click()
+        expect(player).to_contain_text("Song 0")
+        player.get_by_role("button", name="More").click()
+        page.get_by_role("menuitem", name="Not interested").click()
+        expect(player).to_contain_text("Song 1")
+        page.get_by_role("button", name="Queue").first.click()
+        with page.expect_response("**/events"):
+            page.locator(".queue").get_by_role("button", name="Play Song 2").click()
+        assert reported_plays(bodies) == ["s0", "s1", "s0", "s1"]
+
+
 def test_the_song_liked_last_is_the_first_of_the_liked_songs(url):
     with browser.open_page(locale="en-US") as page:
         answer_by_hand(page)
