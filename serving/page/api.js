@@ -42,6 +42,8 @@ export const scenes = async () => (await fetch("./page/scenes.json")).json();
 
 export const listeners = () => post("listeners", { limit: 20 }).then((answer) => answer.user_ids);
 export const listener = (userId) => post("listener", { user_id: userId });
+// Events about tracks that the release in service has; the others have no id.
+export const known = (events) => events.filter((event) => event.track_id);
 export const library = (userId) => post("library", { user_id: userId });
 export const taste = (userId) => post("taste", { user_id: userId });
 export const exportData = (userId) => post("export", { user_id: userId });

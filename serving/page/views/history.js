@@ -27,7 +27,7 @@ export function History({ onWhy }) {
     api.listener(userId).then((found) => isCurrent && setState(found), onError);
     return () => (isCurrent = false);
   }, [userId, version]);
-  const days = state ? byDay(state.events, language) : [];
+  const days = state ? byDay(api.known(state.events), language) : [];
   const noteOf = (event) => `${timeOfDay(event.ended_at / 1000, language)} · ${texts.behaviours[event.behaviour]}`;
   return html`<div><h1>${texts.history}</h1>
     ${!state && html`<${LoadingRows} />`}

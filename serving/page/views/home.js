@@ -35,7 +35,7 @@ function useShelves({ userId, language, onError }) {
     const show = (change) => isCurrent && setShelves((before) => ({ ...before, ...change }));
     const fresh = () => api.recommend(userId, RADIO, language, { discovery: 1, limit: NEW_SHOWN }).then((answer) => show({ fresh: answer }));
     const because = async () => {
-      const { events } = await api.listener(userId);
+      const events = api.known((await api.listener(userId)).events);
       show({ repeat: onRepeat(events) });
       const seed = seedOf(events);
       if (seed) show({ seed, because: await api.similar(seed.track_id, userId, language, NEW_SHOWN) });

@@ -45,8 +45,9 @@ function ListenerCard({ userId, texts, onStart }) {
     api.listener(userId).then(setProfile, () => setProfile({ events: [], interests: [] }));
   }, [userId]);
   const taste = profile?.long_term || profile?.short_term;
+  const events = api.known(profile?.events || []);
   return html`<li><button type="button" class="listener" title=${userId} onClick=${() => onStart(userId)}>
-    <${Mosaic} tracks=${profile?.events.length ? [...profile.events].reverse() : [{ track_id: userId }]} />
+    <${Mosaic} tracks=${events.length ? events.reverse() : [{ track_id: userId }]} />
     <span class="what"><span class="tile-title">${taste ? interestName(taste.name, texts) : profile ? texts.noTaste : "…"}</span>
     <span class="tile-sub">${taste ? taste.artists.slice(0, 3).join(", ") : ""}</span></span>
   </button></li>`;

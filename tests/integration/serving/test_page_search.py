@@ -254,3 +254,21 @@ def test_the_song_liked_last_is_the_first_of_the_liked_songs(url):
                 song_of(page, f"Song {number}").get_by_role("button", name="Like").click()
         page.get_by_role("link", name="Liked").first.click()
         expect(page.locator(".song .title")).to_have_text(["Song 1", "Song 0"])
+
+
+def test_events_about_tracks_that_the_release_lacks_are_not_shown(url):
+    with browser.open_page(locale="en-US") as page:
+        bodies = answer_by_hand(page)
+        event = {"ended_at": 1_700_000_000_000_000, "played_ratio": 1.0, "session": 1, "album_id": "", "album": ""}
+        played = SONG | event | {"behaviour": "full_play"}
+        unknown = event | {"track_id": "", "title": "", "artists": [], "artist_ids": []}
+        events = [played, *(unknown | {"behaviour": name} for name in ("full_play", "like"))]
+        page.route("**/listener", lambda route: route.fulfill(json=ANSWERS["listener"] | {"events": events}))
+        page.route("**/page/scenes.json", lambda route: route.fulfill(json=[]))
+        with page.expect_response("**/page/scenes.json"):  # after all shelves
+            page.goto(f"{url}?user=u1#/")
+        assert [body["track_id"] for body in bodies["similar"]] == ["t1"]
+        assert "playlists" in [body["scene"] for body in bodies["recommend"]]
+        expect(page.locator("#repeat")).to_have_count(0)
+        page.get_by_role("link", name="History").first.click()
+        expect(page.locator(".song .title")).to_have_text(["Silver River"])
