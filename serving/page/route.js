@@ -1,7 +1,16 @@
 // The part of the page that the address names after "#": a view and its parameters.
 import { useEffect, useState } from "preact/hooks";
 
-const read = () => location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+// A part that is not percent-encoded, such as one that was typed, is taken as it is.
+function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+const read = () => location.hash.replace(/^#\/?/, "").split("/").map(decode);
 
 export const address = (...parts) => `#/${parts.map(encodeURIComponent).join("/")}`;
 

@@ -21,7 +21,9 @@ function NewListener({ language, texts, onStart, onError }) {
   const toggle = (track) =>
     setPicked(isPicked(track) ? picked.filter((one) => one.track_id !== track.track_id) : [...picked, track].slice(-REQUIRED_SONGS));
   const begin = async () => {
-    const userId = `guest-${crypto.randomUUID()}`;
+    // `crypto.randomUUID` exists in secure contexts only.
+    const digits = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0"));
+    const userId = `guest-${digits.join("")}`;
     for (const track of picked) await api.report(userId, "track", track.track_id, "like");
     onStart(userId);
   };

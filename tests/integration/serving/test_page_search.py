@@ -272,3 +272,24 @@ def test_events_about_tracks_that_the_release_lacks_are_not_shown(url):
         expect(page.locator("#repeat")).to_have_count(0)
         page.get_by_role("link", name="History").first.click()
         expect(page.locator(".song .title")).to_have_text(["Silver River"])
+
+
+def test_an_address_that_is_not_percent_encoded_is_read_as_text(url):
+    with browser.open_page(locale="en-US") as page:
+        answer_by_hand(page)
+        page.goto(f"{url}?user=u1#/search/100%")
+        expect(page.get_by_role("searchbox")).to_have_value("100%")
+
+
+def test_a_new_listener_starts_without_a_secure_context(url):
+    with browser.open_page(locale="en-US") as page:
+        bodies = answer_by_hand(page)
+        page.add_init_script("delete Crypto.prototype.randomUUID")
+        page.route("**/search", lambda route: route.fulfill(json={"items": SONGS}))
+        page.goto(url)
+        for number in range(3):
+            page.locator(".picks button").nth(number).click()
+        with page.expect_request("**/recommend"):
+            page.get_by_role("button", name="Begin", exact=True).click()
+        (user,) = {one["events"][0]["user_id"] for one in bodies["events"]}
+        assert len(user) == len("guest-") + 32
