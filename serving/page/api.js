@@ -36,6 +36,10 @@ async function post(path, body) {
   return answer;
 }
 
+// The service accepts names and queries up to this length; JavaScript counts some characters twice.
+export const MAX_TEXT_LENGTH = 200;
+const cut = (text) => [...text].slice(0, MAX_TEXT_LENGTH).join("");
+
 const withUser = (userId) => (userId ? { user_id: userId } : {});
 
 export const scenes = async () => (await fetch("./page/scenes.json")).json();
@@ -51,12 +55,12 @@ export const eraseData = (userId) => post("erase", { user_id: userId, confirm: u
 export const explain = (userId, trackId, scene, language) =>
   post("explain", { user_id: userId, track_id: trackId, language, ...(scene ? { scene } : {}) });
 export const search = (query, language, userId = null, limit = 20) =>
-  post("search", { query, language, limit, ...withUser(userId) }).then((answer) => answer.items);
+  post("search", { query: cut(query), language, limit, ...withUser(userId) }).then((answer) => answer.items);
 export const similar = (trackId, userId, language, limit = 20) =>
   post("similar", { track_id: trackId, limit, language, user_id: userId });
 export const path = (from, to, userId, language) => post("path", { from, to, language, user_id: userId });
 export const continuation = (seeds, title, userId, language, limit = 20) =>
-  post("recommend", { seeds, title, limit, language, user_id: userId });
+  post("recommend", { seeds, title: cut(title), limit, language, user_id: userId });
 
 // A release without playlists or mlogs responds with 404: an empty list.
 export async function recommend(userId, scene, language, { discovery = null, limit = null, exclude = [] } = {}) {

@@ -10,7 +10,6 @@ import { Rows } from "../parts/rows.js";
 import { useSession } from "../playback/session.js";
 import { address } from "../route.js";
 
-export const MAX_QUERY_LENGTH = 200;
 const TYPING_MS = 200;
 const MOODS = ["quiet", "happy", "sad", "romantic", "relaxed", "excited", "nostalgic", "healing", "study", "night", "driving", "sport", "rock", "folk", "jazz", "electronic", "piano", "Cantonese", "Japanese"];
 const MAX_ARTISTS = 6;
@@ -35,7 +34,7 @@ export function useSearch(text, { language, userId = null, isEmptyAllowed = fals
 
 export function SearchField({ value, onInput, texts, isFocused = false, id }) {
   return html`<div class="search-field"><${Icon} name="search" />
-    <input type="search" id=${id} aria-label=${texts.find} placeholder=${texts.find} value=${value} maxlength=${MAX_QUERY_LENGTH} autocomplete="off"
+    <input type="search" id=${id} aria-label=${texts.find} placeholder=${texts.find} value=${value} maxlength=${api.MAX_TEXT_LENGTH} autocomplete="off"
       ref=${(node) => isFocused && node && !node.dataset.focused && ((node.dataset.focused = "yes"), node.focus())}
       onInput=${(event) => onInput(event.target.value)} /></div>`;
 }

@@ -293,3 +293,27 @@ def test_a_new_listener_starts_without_a_secure_context(url):
             page.get_by_role("button", name="Begin", exact=True).click()
         (user,) = {one["events"][0]["user_id"] for one in bodies["events"]}
         assert len(user) == len("guest-") + 32
+
+
+LONG_NAME = "🎵" * 201
+
+
+def test_the_songs_of_an_artist_with_a_long_name_are_found(url):
+    with browser.open_page(locale="en-US") as page:
+        bodies = answer_by_hand(page)
+        page.goto(f"{url}?user=u1#/artist/a1/{LONG_NAME}")
+        expect(page.locator(".song")).to_have_count(1)
+        assert bodies["search"][-1]["query"] == LONG_NAME[:200]
+
+
+def test_a_playlist_with_a_long_title_is_continued(url):
+    with browser.open_page(locale="en-US") as page:
+        bodies = answer_by_hand(page)
+        playlist = {"playlist_id": "p1", "title": LONG_NAME, "tracks": [SONG], "reason": "", "score": 1.0}
+        listed = ANSWERS["recommend"] | {"items": [playlist]}
+        page.route("**/recommend", lambda route: route.fulfill(json=listed), times=1)
+        page.goto(f"{url}?user=u1#/playlists")
+        expect(page.locator(".tile a").first).to_be_visible()
+        with page.expect_response("**/recommend"):
+            page.locator(".tile a").first.click()
+        assert bodies["recommend"][-1]["title"] == LONG_NAME[:200]
