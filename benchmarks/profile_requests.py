@@ -27,7 +27,7 @@ from pathlib import Path
 from benchmarks.serving import recommend_endpoint
 from config import settings
 
-USERS = 1_500
+LOADS = 3
 SAMPLES_PER_SECOND = "200"
 STOP_TIMEOUT_S = 60.0
 LISTED_FUNCTIONS = 40
@@ -86,8 +86,9 @@ def profile(requests: int) -> Path:
     reports = settings.load_settings().reports
     reports.mkdir(parents=True, exist_ok=True)
     raw = {name: reports / f"profile_{name}.raw" for name in ("running", "lock")}
-    with recommend_endpoint.serve_release(recommend_endpoint.SMALL, "small", USERS, model_workers=0) as (service, _):
-        loads = iter(range(recommend_endpoint.WARM_UP_REQUESTS, USERS, requests))
+    users = recommend_endpoint.WARM_UP_REQUESTS + LOADS * requests
+    with recommend_endpoint.serve_release(recommend_endpoint.SMALL, "small", users, model_workers=0) as (service, _):
+        loads = iter(range(recommend_endpoint.WARM_UP_REQUESTS, users, requests))
         recommend_endpoint.run_load(service, 0, recommend_endpoint.WARM_UP_REQUESTS)
         (worker,) = sorted(service.process.members(), key=lambda one: sum(one.cpu_times()[:2]))[-1:]
         processor_s = []
@@ -103,7 +104,7 @@ def profile(requests: int) -> Path:
     for path in raw.values():
         path.unlink()
     report = reports / "profile.md"
-    report.write_text(format_report(sum(processor_s) / len(processor_s) / requests * 1000, samples))
+    report.write_text(format_report(sum(processor_s) / LOADS / requests * 1000, samples))
     return report
 
 
