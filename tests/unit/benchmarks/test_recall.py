@@ -35,10 +35,20 @@ def test_every_channel_finds_candidates_for_a_synthetic_user() -> None:
 
 def test_ivf_lists_are_compared_with_hnsw(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vector_search, "SEARCHES", 5)
+    # In a small catalog the first 200 tracks are in most lists.
+    monkeypatch.setattr("training.index.ivf_tuning.MAX_PROBED_FRACTION", 1.0)
     results = {result.name: result for result in vector_search.run(4_000)}
     assert results.keys() == {"index_search", "index_build", "index_found", "index_search_exact"}
+    assert 0 < results["index_build"].value < 60
     assert results["index_found"].value >= 0.97
     assert results["index_found"].peer_value is not None and results["index_found"].peer_value > 0.9
+
+
+def test_an_exact_index_is_not_compared_with_hnsw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_search, "SEARCHES", 5)
+    monkeypatch.setattr("training.index.ivf_tuning.MIN_RECALL", 1.1)
+    (result,) = vector_search.run(3_000)
+    assert (result.name, result.peer) == ("index_search_exact", None)
 
 
 def test_a_large_synthetic_catalog_is_searched_approximately(monkeypatch: pytest.MonkeyPatch) -> None:
