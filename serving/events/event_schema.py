@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sequences import behaviours
 from serving.field_suggestions import suggest
+from serving.printable_text import is_printable
 from training.data.exclusions import NAME_SEPARATOR
 
 TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog", "interest", "session")
@@ -204,7 +205,7 @@ def _text(column: str, value: object) -> str | None:
         return None
     if not isinstance(value, str) or not value.strip():
         raise EventRejected(f"{column} must be non-empty text")
-    if not value.isprintable() or "\ufffd" in value:
+    if not is_printable(value) or "\ufffd" in value:
         raise EventRejected(f"{column} contains an unprintable character")
     if len(value.encode()) > MAX_TEXT_BYTES:
         raise EventRejected(f"{column} is longer than {MAX_TEXT_BYTES} bytes")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from serving.errors import RequestRejected
+from serving.printable_text import is_printable
 from storage.suppression_list import SuppressionList
 from training.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS, Scene
 
@@ -135,7 +136,7 @@ def _read_continuation(
         raise RequestRejected(f"scene {scene[:64]!r} is not defined for a playlist; omit scene, or seeds and title")
     if discovery is not None:
         raise RequestRejected("discovery is not defined for a playlist; omit discovery, or seeds and title")
-    if len(title) > MAX_TITLE_LENGTH or not title.isprintable():
+    if len(title) > MAX_TITLE_LENGTH or not is_printable(title):
         raise RequestRejected(f"title must be at most {MAX_TITLE_LENGTH} characters of printable text")
     return Request(
         request_id or new_request_id(),
@@ -253,7 +254,7 @@ def _distinct_ids(name: str, ids: Sequence[str], most: int) -> tuple[str, ...]:
 
 
 def _check_id(name: str, text: str) -> None:
-    if not text.strip() or not text.isprintable() or len(text.encode()) > MAX_ID_BYTES:
+    if not text.strip() or not is_printable(text) or len(text.encode()) > MAX_ID_BYTES:
         raise RequestRejected(f"{name} must be 1 to {MAX_ID_BYTES} bytes of printable text")
 
 

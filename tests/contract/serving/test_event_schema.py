@@ -66,6 +66,7 @@ def test_row_without_id_is_deduplicated_by_content():
         (CLICK | {"user_id": ""}, "user_id"),
         (CLICK | {"user_id": "a\nb"}, "unprintable character"),
         (CLICK | {"user_id": "\ud800"}, "unprintable character"),
+        (CLICK | {"user_id": "a\u2028b"}, "unprintable character"),
         (CLICK | {"target_id": "é" * 200}, "longer than 256 bytes"),
         (CLICK | {"action": "dance"}, "'dance' is not one of"),
         (CLICK | {"target_type": "song"}, "'song' is not one of"),
@@ -89,6 +90,12 @@ def test_row_without_id_is_deduplicated_by_content():
 def test_invalid_row_is_rejected_with_a_reason(row, reason):
     with pytest.raises(EventRejected, match=reason):
         read_event(row, NOW)
+
+
+@pytest.mark.parametrize("name", ["夜晚\u3000歌单", "late\u00a0nights", "👨\u200d👩\u200d👧", "می\u200cخواهم"])
+def test_spaces_and_joiners_of_all_scripts_are_printable(name):
+    rename = {"user_id": "u", "target_type": "interest", "target_id": f"i={name}", "action": "rename"}
+    assert read_event(rename, NOW)["target_id"] == f"i={name}"
 
 
 def test_valid_rows_pass_the_landing_contract():

@@ -145,6 +145,12 @@ def test_all_unknown_seeds_are_named(bench):
         ask(bench, served(), seeds=tuple(f"x{n}" for n in range(12)))
 
 
+@pytest.mark.parametrize("title", ["夜晚\u3000音乐", "late\u00a0nights", "👨\u200d👩\u200d👧", "می\u200cخواهم"])
+def test_spaces_and_joiners_of_all_scripts_are_printable(title):
+    assert read_request("u", "daily", 3, NOW, title=title).title == title
+    assert read_request("u", "daily", 3, NOW, seeds=[title]).seeds == (title,)
+
+
 def test_empty_lists_are_a_request_for_recommendations():
     request = read_request("u", "private_fm", 3, NOW, seeds=[], title="  ", exclude=[])
     assert (request.scene.name, request.is_about_tracks) == ("private_fm", False)
