@@ -68,15 +68,16 @@ class PartFolder:
         if self.is_continued and earlier is not None:
             self.at_us = int(earlier["at_us"])
         else:
-            # The description last: without it, the folder would no longer count as one of an earlier run.
+            # `_SUCCESS` first, because readers rely on it. The description stays, because without it the folder would no longer
+            # count as one of an earlier run; it is empty, so that the rest of a finished run is not continued.
+            (folder / SUCCESS_FILE).unlink(missing_ok=True)
+            if earlier is not None:
+                _write(file, {})
             for kind in kinds:
                 shutil.rmtree(folder / kind, ignore_errors=True)
-            (folder / SUCCESS_FILE).unlink(missing_ok=True)
             folder.mkdir(parents=True, exist_ok=True)
             self.at_us = at_us
-            draft = file.with_suffix(".draft")
-            draft.write_text(json.dumps(wanted | {"at_us": at_us}, indent=1) + "\n")
-            draft.replace(file)
+            _write(file, wanted | {"at_us": at_us})
 
     def path(self, kind: str, name: str | int) -> Path:
         """File of a table: a numbered part of the table `kind`, or a file with a name."""
@@ -93,6 +94,12 @@ class PartFolder:
     def finish(self) -> None:
         """Write `_SUCCESS`, after which readers may rely on the folder being complete."""
         (self._folder / SUCCESS_FILE).touch()
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    draft = file.with_suffix(".draft")
+    draft.write_text(json.dumps(content, indent=1) + "\n")
+    draft.replace(file)
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -1,0 +1,24 @@
+"""Files of a resumable run."""
+
+import shutil
+
+import pytest
+
+from serving.batch.part_files import SUCCESS_FILE, BatchDescription, PartFolder
+
+DESCRIPTION = BatchDescription("daily", 4, None, "en", "", True, ["r1"], 1, "d", 3)
+
+
+def test_a_start_that_ends_while_it_removes_a_finished_run_leaves_no_success(tmp_path, monkeypatch):
+    PartFolder(tmp_path, ["lists"], DESCRIPTION, at_us=1).finish()
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(shutil, "rmtree", interrupt)
+        PartFolder(tmp_path, ["lists"], DESCRIPTION, at_us=2)
+    assert not (tmp_path / SUCCESS_FILE).exists()
+    again = PartFolder(tmp_path, ["lists"], DESCRIPTION, at_us=3)
+    assert not again.is_continued
+    assert PartFolder(tmp_path, ["lists"], DESCRIPTION, at_us=4).at_us == again.at_us == 3
