@@ -16,7 +16,7 @@ from config.settings import ROOT, Settings
 
 TIMEOUT_S = 120.0
 SHOWN_ACTIONS = 50
-RELEASE_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+RELEASE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 EXPERIMENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_. -]{0,63}")
 WITHOUT_RELEASE = ("roll_back", "stop_experiment")
 """Actions whose form has no release."""

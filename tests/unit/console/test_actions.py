@@ -40,6 +40,8 @@ def test_form_values_become_arguments(name, values, arguments):
         ("delete", {}, "'delete' is not an action; actions are roll_back, activate, canary, start_experiment"),
         ("activate", {}, "release '' is not the id"),
         ("activate", {"release": "../x"}, "is not the id"),
+        ("activate", {"release": "--help"}, "is not the id"),
+        ("canary", {"release": "-h", "percent": "5"}, "is not the id"),
         ("canary", {"release": "a", "percent": "nan"}, "percent 'nan' is not a number from 0 to 50"),
         ("canary", {"release": "a", "percent": "51"}, "from 0 to 50"),
         ("canary", {"release": "a"}, "from 0 to 50"),
