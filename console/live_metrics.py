@@ -6,7 +6,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -37,7 +37,7 @@ class Totals:
     )  # upper bound in seconds → requests that took at most that
     events: float = 0
     waiting_reports: float = 0  # logged reports that are not in the online store
-    lag_s: float = 0  # age of the oldest message that no consumer has processed; 0 without a broker
+    lag_s: float | None = 0  # age of the oldest message that no consumer has processed; 0 without a broker
     skipped: Mapping[str, float] = field(default_factory=dict)  # part → requests that were answered without it
 
 
@@ -51,7 +51,7 @@ class Sample:
     error_share: float | None
     events_per_s: float
     waiting_reports: float
-    lag_s: float
+    lag_s: float | None  # None if the consumer does not answer
     requests: float = 0
     skipped: Mapping[str, float] = field(default_factory=dict)  # part → requests that were answered without it
 
@@ -131,6 +131,14 @@ def histogram_quantile(buckets: Mapping[float, float], quantile: float) -> float
     return lower_bound
 
 
+def _read_page(url: str, clock: Callable[[], float]) -> Totals | None:
+    """Totals of a page of metrics; None if it is not answered or not in Prometheus' format."""
+    try:
+        return read_totals(httpx.get(url, timeout=TIMEOUT_S).raise_for_status().text, clock())
+    except (httpx.HTTPError, ValueError):
+        return None
+
+
 class MetricsSampler:
     """Thread that reads the recommender's metrics every few seconds and keeps the rates of the last hour.
 
@@ -140,8 +148,8 @@ class MetricsSampler:
     """
 
     def __init__(self, settings: Settings, interval_s: float = INTERVAL_S) -> None:
-        services = ["recommender", *(["consumer"] if settings.broker else [])]
-        self._urls = [f"{settings.service_url(service)}/metrics" for service in services]
+        self._url = f"{settings.service_url('recommender')}/metrics"
+        self._consumer_url = f"{settings.service_url('consumer')}/metrics" if settings.broker else None
         self._interval_s = interval_s
         self._samples: deque[Sample] = deque(maxlen=KEPT_SAMPLES)
         self._earlier: Totals | None = None
@@ -162,13 +170,14 @@ class MetricsSampler:
         return [asdict(sample) for sample in list(self._samples)]
 
     def sample(self, clock: Callable[[], float] = time.time) -> None:
-        """Read the metrics once. A recommender that does not answer leaves a gap."""
-        try:
-            pages = [httpx.get(url, timeout=TIMEOUT_S).raise_for_status().text for url in self._urls]
-            later = read_totals("".join(pages), clock())
-        except (httpx.HTTPError, ValueError):
+        """Read the metrics once. A recommender that does not answer leaves a gap, a consumer an unknown lag."""
+        later = _read_page(self._url, clock)
+        if later is None:
             self._earlier = None
             return
+        if self._consumer_url:
+            consumer = _read_page(self._consumer_url, clock)
+            later = replace(later, lag_s=consumer.lag_s if consumer else None)
         if self._earlier is not None:
             self._samples.append(compare_totals(self._earlier, later))
         self._earlier = later

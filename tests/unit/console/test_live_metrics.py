@@ -1,6 +1,7 @@
 """Rates of the console from two readings of Prometheus metrics."""
 
 import math
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -111,3 +112,23 @@ def test_a_recommender_that_does_not_answer_leaves_a_gap(tmp_path, monkeypatch):
     for _ in range(7):
         sampler.sample(lambda: next(times))
     assert [sample["requests_per_s"] for sample in sampler.samples()] == [1.0, 0.0]
+
+
+def test_a_consumer_that_does_not_answer_leaves_the_lag_unknown(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    here = replace(settings.load_settings(), broker="redis")
+    registry = CollectorRegistry()
+    ConsumerMetrics(registry).oldest_message_seconds.labels("0").set(4)
+    consumer = [generate_latest(registry).decode(), generate_latest(registry).decode(), None, "no metrics {"]
+
+    def get(url, timeout):
+        text = page(answer) if url.startswith(here.service_url("recommender")) else consumer.pop(0)
+        if text is None:
+            raise httpx.ConnectError("away")
+        return httpx.Response(200, text=text, request=httpx.Request("GET", url))
+
+    monkeypatch.setattr(live_metrics.httpx, "get", get)
+    sampler, times = MetricsSampler(here), iter(range(10, 100))
+    for _ in range(4):
+        sampler.sample(lambda: next(times))
+    assert [sample["lag_s"] for sample in sampler.samples()] == [4.0, None, None]
