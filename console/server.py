@@ -12,6 +12,7 @@ import json
 import re
 import signal
 import sys
+import time
 from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -45,6 +46,8 @@ from web.basic_authentication import CHALLENGE, is_operator
 STATIC = Path(__file__).parent / "static"
 STATIC_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 MAX_FORM_BYTES = 1000
+MAX_SAMPLE_AGE_S = 3 * INTERVAL_S
+"""The header shows no older sample, because it is not the present state."""
 LIVE_CHARTS = (
     ("requests_per_s", "Requests", "/s"),
     ("p95_ms", "Latency, 95th percentile", "ms"),
@@ -218,6 +221,7 @@ class Handler(SimpleHTTPRequestHandler):
         """State of the header, and the live samples after a time."""
         samples = self._samples()
         active = find_active(list_releases(self.settings))
+        recent = [sample for sample in samples[-1:] if sample["time_s"] > time.time() - MAX_SAMPLE_AGE_S]
         return {
             "services": read_services(self.settings),
             "release": active.release_id if active else None,
@@ -225,7 +229,7 @@ class Handler(SimpleHTTPRequestHandler):
             if EVALUATION.exists(self.settings)
             else None,
             "degraded": find_degraded_parts(self.settings, active, samples),
-            "last": samples[-1] if samples else None,
+            "last": recent[0] if recent else None,
             "samples": [sample for sample in samples if sample["time_s"] > since_s],
         }
 

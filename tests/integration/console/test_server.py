@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,7 +21,9 @@ from markupsafe import escape
 
 from config import settings
 from console.actions import read_actions
+from console.live_metrics import MetricsSampler, Totals, compare_totals
 from console.reports import REPORTS
+from console.server import Handler
 from local import airflow_server
 from local.ports import free_port, is_free
 from tests.e2e.installation import wait_until
@@ -272,6 +275,19 @@ def test_live_values_and_charts_are_served_to_the_operator_only(here):
         assert [part["part"] for part in state["degraded"]] == ["marts", "release"]
         assert httpx.get(f"{url}/live.json?since=now", auth=("segue", "p" * 20)).status_code == 400
         assert httpx.get(f"{url}/static/..%2fserver.py", auth=("segue", "p" * 20)).status_code == 404
+
+
+def test_the_header_does_not_show_old_samples(here):
+    sampler = MetricsSampler(here)
+    handler = partial(Handler, settings=here, sampler=sampler)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for age_s, is_shown in ((1, True), (60, False)):
+            sampler._samples.append(compare_totals(Totals(0), Totals(time.time() - age_s)))
+            state = httpx.get(f"http://127.0.0.1:{server.server_address[1]}/live.json?since=0").json()
+            assert (state["last"] is not None) == is_shown
+            assert state["samples"]
+        server.shutdown()
 
 
 @pytest.mark.parametrize(
