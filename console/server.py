@@ -247,7 +247,7 @@ class Handler(SimpleHTTPRequestHandler):
 
     def _settings_for_client(self) -> Settings:
         """Settings with the host that the client used: in a container the server listens on 0.0.0.0."""
-        name = self.headers.get("Host", "").rpartition(":")[0]
+        name = re.sub(r":\d*$", "", self.headers.get("Host", ""))
         return replace(self.settings, host=name) if name else self.settings
 
     def _send(self, status: int, text: str, has_body: bool, content_type: str = "text/html; charset=utf-8") -> None:

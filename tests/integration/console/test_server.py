@@ -199,6 +199,21 @@ def test_services_are_linked_with_the_host_of_the_request(here, console):
     assert "<script>" not in index
 
 
+@pytest.mark.parametrize(
+    ("host", "linked"),
+    [
+        ("segue.example", "segue.example"),
+        ("segue.example:8090", "segue.example"),
+        ("[2001:db8::1]", "[2001:db8::1]"),
+        ("[2001:db8::1]:8090", "[2001:db8::1]"),
+    ],
+)
+def test_services_are_linked_with_any_notation_of_the_host(here, host, linked):
+    with console_home.serve_console(replace(here, host="0.0.0.0")) as url:
+        location = httpx.get(f"{url}/mlflow", headers={"Host": host}).headers["location"]
+    assert location == f"http://{linked}:{here.mlflow_port}"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_are_accessible_on_a_phone(console, scheme):
     with browser.open_page(color_scheme=scheme, viewport={"width": 390, "height": 800}) as page:
