@@ -37,7 +37,7 @@ def render_experiments_page(settings: Settings) -> str:
         candidates=[release.release_id for release in releases if not release.is_active],
         has_active=active is not None,
         past=[
-            (period["experiment"], ", ".join(f"{one['release']} {one['share']:.0%}" for one in period["beside"]),
+            (period["experiment"], ", ".join(f"{one['release']} {one['share']:.1%}" for one in period["beside"]),
              format_utc_minute(period["since"]), format_utc_minute(period["until"]))
             for period in reversed(split.get("history", []))
         ],

@@ -125,7 +125,7 @@ def _state(name: str, pointer: dict[str, Any], shares: dict[str, Any]) -> Releas
         return ReleaseState("in service since", str(pointer["activated_at"]))
     for canary in shares.get("beside", []):
         if canary["release"] == name:
-            return ReleaseState(f"canary for {canary['share']:.0%} of the users since", str(shares["since"]))
+            return ReleaseState(f"canary for {canary['share']:.1%} of the users since", str(shares["since"]))
     history = [row for row in pointer.get("history", []) if row["release"] == name]
     if history:
         last = history[-1]

@@ -157,7 +157,7 @@ def test_releases_are_listed_with_their_state_and_incomplete_ones_are_not(here, 
     canaries = [{"release": "first", "path": "", "share": 0.1}]
     shares = {"experiment": "first", "beside": canaries, "since": "2026-06-11T00:00:00+00:00"}
     console_home.write(here.releases / "shares.json", shares)
-    assert "canary for 10% of the users" in httpx.get(console).text
+    assert "canary for 10.0% of the users" in httpx.get(console).text
 
 
 def test_json_and_markdown_reports_are_shown_as_pages(console):

@@ -1,9 +1,12 @@
 """Pages of experiments and of the comparison of two releases."""
 
+import re
+
 import pytest
 
 from config import settings
 from console.experiments_page import render_comparison_page, render_experiments_page
+from console.releases import list_releases
 from tests.support import console_home
 from tests.support.console_home import MANIFEST
 
@@ -53,7 +56,27 @@ def test_the_running_experiment_shows_its_shares_and_can_be_stopped(here):
     assert "<td>2026-06-01 08:00 UTC</td><td>2026-06-08 09:30 UTC</td>" in page
     assert "<b>10.0%</b>" in page and "<b>90.0%</b>" in page
     assert '<a class="button" href="/actions/stop_experiment">' in page and "start_experiment" not in page
-    assert "first 20%" in page
+    assert "first 20.0%" in page
+
+
+def test_the_share_of_each_arm_can_be_changed(here):
+    console_home.add_release(here, {"release": "newest", "released_at": "2026-06-12T03:00:00+00:00"})
+    split = {
+        "experiment": "x",
+        "beside": [{"release": "first", "path": "", "share": 0.004}],
+        "since": "2026-06-11T00:00:00",
+    }
+    console_home.write(here.releases / "shares.json", split)
+    assert re.findall(r'href="/actions/canary\?release=(\w+)"', render_experiments_page(here)) == ["first"]
+
+
+def test_small_shares_are_not_rounded_to_zero(here):
+    arm = {"release": "first", "path": "", "share": 0.004}
+    past = {"experiment": "old", "beside": [arm], "since": "2026-06-01T08:00:00", "until": "2026-06-08T09:30:00"}
+    split = {"experiment": "x", "beside": [arm], "since": "2026-06-11T00:00:00", "history": [past]}
+    console_home.write(here.releases / "shares.json", split)
+    assert "<td>first 0.4%</td>" in render_experiments_page(here)
+    assert "canary for 0.4% of the users since" in [release.state.text for release in list_releases(here)]
 
 
 def test_differences_are_colored_by_their_better_direction(here):
