@@ -35,6 +35,7 @@ from training.recall.neural_config import NeuralChannelConfig
 
 if TYPE_CHECKING:
     from training.engine.lightning_import import lightning
+    from training.engine.trainer import FitRecord
 
 ITEMS_PER_CHUNK = 65_536
 TUNING_REQUESTS_PER_USER, MAX_TUNING_REQUESTS = 20, 300
@@ -156,7 +157,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
     def fit(cls, data: TrainingData, config: NeuralConfig, folder: Path) -> Self:
         """Train, stop early by validation recall (or at the given step), then tune thresholds, blending and index."""
         # Imported here because serving loads channels without needing the training code.
-        from training.engine import distributed, trainer
+        from training.engine import distributed
         from training.engine.threads import configure_threads
 
         configure_threads()
@@ -189,40 +190,62 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         ) and distributed.is_rank0()
         batches = load_user_batches(data, cases, cls.feature_service) if is_validated else []
         validation = ValidationSet(cases, batches, early_stopping.eval_cutoffs)
-        table_by_value: dict[float, dict[str, float]] = {}
-
-        def validate() -> float:
-            channel.rebuild_index()
-            table = validation.recall_table(channel)
-            value = validation.objective(table)
-            table_by_value[value] = table
-            return value
-
-        schedule = trainer.Schedule(
-            early_stopping.early_stopping_step or planned.optimizer.steps,
-            min(early_stopping.validate_every, planned.optimizer.steps) if is_early_stopped else 0,
-            early_stopping.patience,
-            seed=config.seed,
-        )
-        network.train()
-        objective: Any = channel.build_objective(source, planned, data.catalog_V)
-        record = trainer.fit(
-            objective,
-            objective.batch_at,
-            schedule,
-            folder,
-            validate if is_early_stopped else None,
-            mixed_precision=True,
-        )
-        network.eval()
+        record, table = channel._train(data, source, planned, validation if is_early_stopped else None, folder)
         channel.resolved_config = change_config(untuned, {"validation.early_stopping_step": record.steps})
         channel.fit_cold_item_thresholds(cases, batches)
-        channel._measures = asdict(record) | {"validation": table_by_value.get(record.value or 0.0, {})}
+        channel._measures = asdict(record) | {"validation": table}
         channel._measures |= channel.tune_after_training(data, source, validation, is_early_stopped=is_early_stopped)
         channel._measures["index"] = channel.fit_index(
             lambda: sample_tuning_requests(data, cls.feature_service, config.seed)
         )
         return channel
+
+    def _train(
+        self, data: TrainingData, source: Any, config: NeuralConfig, validation: ValidationSet | None, folder: Path
+    ) -> tuple[FitRecord, dict[str, float]]:
+        """Train the network, which keeps the weights of the best step.
+
+        Args:
+            data: Training data.
+            source: Training examples.
+            config: Config with the number of steps; `network` has the initial weights.
+            validation: Requests for early stopping; None: all steps, or those of `early_stopping_step`.
+            folder: Folder of checkpoints.
+
+        Returns:
+            Record of the fit, and the validation metrics of the best step; empty without validation.
+        """
+        from training.engine import trainer
+
+        table_by_value: dict[float, dict[str, float]] = {}
+
+        def validate() -> float:
+            assert validation is not None  # noqa: S101  # only called if there is one
+            self.rebuild_index()
+            table = validation.recall_table(self)
+            value = validation.objective(table)
+            table_by_value[value] = table
+            return value
+
+        stopping = config.validation
+        schedule = trainer.Schedule(
+            stopping.early_stopping_step or config.optimizer.steps,
+            min(stopping.validate_every, config.optimizer.steps) if validation is not None else 0,
+            stopping.patience,
+            seed=config.seed,
+        )
+        self.network.train()
+        objective: Any = self.build_objective(source, config, data.catalog_V)
+        record = trainer.fit(
+            objective,
+            objective.batch_at,
+            schedule,
+            folder,
+            validate if validation is not None else None,
+            mixed_precision=True,
+        )
+        self.network.eval()
+        return record, table_by_value.get(record.value or 0.0, {})
 
     def _start_warm(self, data: TrainingData, config: NeuralConfig) -> NeuralConfig:
         """Copy the weights of the fit that this one continues, if any; returns the config of the shorter training."""
