@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -84,10 +85,15 @@ class LastFMGraph(Dataset):
         return CellResult({name: score_table(test, score_P) for name, score_P in scores.items()}, {"chosen": chosen})
 
     def estimates(self, table: pl.DataFrame) -> dict[str, Estimate]:
-        """AUC and GAUC."""
+        """AUC and GAUC; samples are of all users of the file, because the users with test pairs differ between seeds."""
         columns = (table[name].to_numpy() for name in ("label", "probability", "user"))
-        metrics = ranking_metrics.measure(*columns)
+        metrics = ranking_metrics.measure(*columns, all_users=self._users)
         return {f"{name}/all": metrics[name] for name in ("auc", "gauc")}
+
+    @cached_property
+    def _users(self) -> int:
+        """Number of users, which is the same for all seeds."""
+        return int(benchmark.kgcn_pairs(self.folder, 0).user_P.max(initial=-1)) + 1
 
 
 def score_table(pairs: LabeledPairs, score_P: NDArray[np.floating[Any]]) -> pl.DataFrame:

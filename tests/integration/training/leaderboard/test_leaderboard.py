@@ -11,6 +11,8 @@ import pytest
 from tests.support.training.lastfm_files import write_lastfm_files
 from tests.support.training.tiny_world import SERVICES, START, random_plays, write_marts
 from training.ablations.grid import Grid
+from training.ablations.table import average_over_seeds
+from training.benchmarks import knowledge_graph as benchmark
 from training.benchmarks.light_gcn import LightGCNConfig
 from training.benchmarks.sequence_dataset import read_sequences
 from training.data.feature_services import ServiceContract
@@ -22,7 +24,7 @@ from training.evaluation.trees_alone import TREES_ALONE
 from training.leaderboard import logs
 from training.leaderboard.__main__ import main, measure
 from training.leaderboard.dataset import Cell, CellResult
-from training.leaderboard.knowledge_graph import LIGHT_GCN, LastFMGraph
+from training.leaderboard.knowledge_graph import LIGHT_GCN, LastFMGraph, score_table
 from training.leaderboard.logs import LogsRanking, LogsRecall
 from training.leaderboard.page import Row, Section, render_html, render_markdown
 from training.leaderboard.sequence_files import NETWORK_ALONE, LastFM
@@ -93,6 +95,21 @@ def test_graph_has_the_network_and_the_baselines(tmp_path: Path) -> None:
     auc = values(section, "auc/all")
     assert auc[LIGHT_GCN] > 0.7 > 0.6 > auc["popularity"] and auc["ease"] > 0.6
     assert all(len(row.runs) == 2 for row in section.rows)
+
+
+def test_intervals_of_the_graph_are_over_the_same_users_with_every_seed(tmp_path: Path) -> None:
+    """The width of the mean of a run and a copy without some test users is nearly that of the run."""
+    dataset = LastFMGraph(write_lastfm_files(tmp_path / "files"))
+    pairs = benchmark.kgcn_pairs(dataset.folder, 0)
+    likes_U = np.random.default_rng(1).normal(size=60)
+    score_P = pairs.label_P * likes_U[pairs.user_P] + np.random.default_rng(2).normal(size=len(pairs))
+    table = score_table(pairs, score_P)
+    runs = [
+        dataset.estimates(part) for part in (table, table.filter(pl.col("user") > 0), table.filter(pl.col("user") > 1))
+    ]
+    for metric in ("auc/all", "gauc/all"):
+        one, mean = (average_over_seeds(some)[metric].interval() for some in (runs[:1], runs))
+        assert mean[2] - mean[1] > 0.9 * (one[2] - one[1])
 
 
 def test_logs_have_channels_rankers_and_baselines_by_part(
