@@ -137,6 +137,8 @@ def _encode_batch(
             if source.path and not cache.begin_attempt(source.path):
                 raise MediaError(Path(source.path), "decoding it crashed the process several times")
             contents.append(encoder.load(sources.open(source)))
+            if source.path:
+                cache.end_attempt(source.path)
         except MediaError as error:
             cache.add_file(source.path, source.state, None, error.reason)
         else:

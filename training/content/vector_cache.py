@@ -96,14 +96,13 @@ class VectorCache:
         }
 
     def add_vectors(self, content_hashes: Sequence[str], embedding_BD: Vector, tags_BT: Vector | None = None) -> None:
-        """Store the vectors of a batch, and forget the attempts to read its files."""
+        """Store the vectors of a batch."""
         rows = [
             (self.version, name, embedding_BD[row].tobytes(), None if tags_BT is None else tags_BT[row].tobytes())
             for row, name in enumerate(content_hashes)
         ]
         with self._transaction():
             self._database.executemany("insert or replace into vectors values (?, ?, ?, ?)", rows)
-            self._database.execute("delete from attempts")
 
     def known_files(self, paths: Iterable[str]) -> dict[str, KnownFile]:
         """Files that were read before, by path; those that were rejected by another version are not known."""
@@ -128,6 +127,10 @@ class VectorCache:
             query = "insert into attempts values (?, 1) on conflict do update set attempts = attempts + 1 returning attempts"
             ((attempts,),) = self._database.execute(query, [path]).fetchall()
         return bool(attempts <= MAX_ATTEMPTS)
+
+    def end_attempt(self, path: str) -> None:
+        """Forget the attempts to read a file, because it was read."""
+        self._database.execute("delete from attempts where path = ?", [path])
 
     def rejected_files(self) -> list[tuple[str, str]]:
         """Path and reason of all rejected files, by path."""

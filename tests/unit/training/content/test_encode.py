@@ -151,7 +151,7 @@ def test_a_killed_run_continues_after_the_last_batch(home: ContentHome) -> None:
     assert not (home.home / "marts" / "track_content_image.parquet").exists()
     with closing(sqlite3.connect(home.home / "content" / "image.sqlite")) as database:
         attempts = database.execute("select path, attempts from attempts order by path").fetchall()
-    assert attempts == [(f"{home.prefix}{name}.png", 1) for name in "cd"]
+    assert attempts == [(f"{home.prefix}d.png", 1)], "c was decoded"
     home.write("d.png", b"fine")
     counts = home.encode()
     assert FakeEncoder.loaded == ["c.png", "d.png", "e.png"], "a and b were stored"
@@ -167,6 +167,17 @@ def test_a_file_that_crashes_the_decoder_is_rejected(home: ContentHome) -> None:
     home.encode()
     assert home.table()["track_id"].to_list() == ["b"]
     assert home.quarantine() == [f"{home.prefix}a.png\tdecoding it crashed the process several times"]
+
+
+def test_files_before_one_that_crashes_the_decoder_are_kept(home: ContentHome) -> None:
+    covers = {name: home.write(f"{name}.png", name.encode()) for name in "abcde"}
+    covers["d"] = home.write("d.png", b"kill")
+    home.write_tracks(covers)
+    command = [sys.executable, "-c", ENCODE_AND_BE_KILLED, str(home.home)]
+    codes = [subprocess.run(command, check=False, capture_output=True).returncode for _ in range(4)]
+    assert codes == [-9, -9, -9, 0]
+    assert home.table()["track_id"].to_list() == list("abce")
+    assert home.quarantine() == [f"{home.prefix}d.png\tdecoding it crashed the process several times"]
 
 
 def test_tracks_of_a_moved_folder_keep_their_vectors_and_the_reason_is_reported(
