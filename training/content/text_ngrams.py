@@ -122,6 +122,8 @@ def _whitened_singular_vectors(matrix_NF: sparse.csr_array, width: int) -> NDArr
     rank = min(width, *scaled.shape)
     if not rank or not scaled.nnz:
         return np.zeros((scaled.shape[1], 0))
+    if scaled.shape[1] == 1:  # scikit-learn requires two columns
+        return np.array([[1 / np.sqrt(scaled.multiply(scaled).sum())]])
     from sklearn.decomposition import TruncatedSVD  # takes seconds to import and is only needed for fitting
 
     # scikit-learn also divides by the variance of the rows, which is 0 for equal texts; that result is not used.

@@ -40,6 +40,7 @@ BLOCKS = ("names", "text_ngrams", "catalog_audio", "catalog_image", "audio", "im
 """Blocks of a row in order; those without any content have no columns."""
 MAX_LYRICS_CHARACTERS, MAX_COMMENTS_PER_TRACK = 300, 5  # the newest comments are used
 MAX_TEXT_CHARACTERS = 400
+MAX_TIMES_MEDIAN = 10  # largest number of a vector, relative to that of the median vector
 VECTOR_COLUMNS = ("audio_vector", "image_vector")
 CONTENT_COLUMNS = ("lyrics", *VECTOR_COLUMNS)
 """Columns of the mart `tracks` that only this module reads; they may be missing."""
@@ -185,11 +186,19 @@ def read_comments(marts: Path, before_validation: bool) -> pl.DataFrame:
 
 
 def pca_whiten(vector_NW: Rows, width: int) -> Rows:
-    """Unit rows of the first principal components, each scaled to variance 1; zero rows are ignored and stay zero."""
+    """Unit rows of the first principal components, each scaled to variance 1; zero rows are ignored and stay zero.
+
+    Rows with an absurdly large number are scaled down, so that they do not determine the components.
+    """
     is_present_N = vector_NW.any(axis=1)
     row_NW = np.zeros((len(vector_NW), min(width, vector_NW.shape[1])), dtype=np.float32)
     if not row_NW.size or not is_present_N.any():
         return row_NW[:, :0]
+    largest_N = np.abs(vector_NW).max(axis=1)
+    limit = MAX_TIMES_MEDIAN * np.median(largest_N[is_present_N])
+    if (is_absurd_N := largest_N > limit).any():
+        vector_NW = vector_NW.copy()
+        vector_NW[is_absurd_N] *= (limit / largest_N[is_absurd_N])[:, None]
     centred_NW = vector_NW[is_present_N] - vector_NW[is_present_N].mean(axis=0)
     variance_W, direction_WW = np.linalg.eigh(centred_NW.T @ centred_NW / len(centred_NW))
     largest_first = np.argsort(-variance_W, kind="stable")[: row_NW.shape[1]]

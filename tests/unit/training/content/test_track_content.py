@@ -193,3 +193,19 @@ def test_blocks_can_be_left_out() -> None:
     assert alone.block_W.tolist() == [audio]
     with pytest.raises(ValueError, match=r"smell.*choose from names"):
         content.without_blocks(["smell"])
+
+
+@pytest.mark.parametrize("number", [1e6, 1e25, -3e38])
+def test_an_absurd_number_does_not_determine_the_components(number: float) -> None:
+    vectors = np.random.default_rng(0).normal(size=(500, 32)).astype(np.float32)
+    vectors[7, 3] = number
+    found = pca_whiten(vectors, 16)
+    assert found.shape == (500, 16)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+    assert vectors[7, 3] == np.float32(number), "the argument is unchanged"
+
+
+def test_names_with_a_single_common_ngram_are_content() -> None:
+    tracks = pl.DataFrame({"track_id": ["1", "2", "3"], "title": ["Ab", "Cb", "D"]})
+    content = TrackContent.of(tracks, NO_COMMENTS)
+    np.testing.assert_allclose(content.row_VW, [[1], [1], [0]])
