@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.behaviours import load_behaviours, session_gap_us
+from sequences.behaviours import load_behaviours
+from sequences.sequence_batch import SequenceBatch
+from sequences.sessions import is_in_current_session
 
 SECOND_US, HOUR_US, DAY_US = 1_000_000, 3_600_000_000, 86_400_000_000
 GAP_BUCKETS, RATIO_BUCKETS = 28, 12
@@ -90,7 +92,7 @@ def compute_user_features(
 
     Args:
         codes: Behavior codes.
-        events: behaviour, ended_at (µs UTC) and played_ratio [B, L], oldest first and right-padded.
+        events: behaviour, occurred_at and ended_at (µs UTC) and played_ratio [B, L], oldest first and right-padded.
         mask_BL: True where there is an event.
         request_at_B: Time of each request, µs UTC.
         profile: Profile features [B] by `view__field`; a missing one counts as 0.
@@ -112,8 +114,10 @@ def compute_user_features(
         listens = listened_BL[:, :window].sum(1)
         columns.append(listens / np.maximum(listens + skipped_BL[:, :window].sum(1), 1))
     columns += [log_seconds(_column(gap_BL, k, 100 * 365 * DAY_US)) for k in (0, 1, 2, 5, 10, 20)]
-    broken_BL = np.diff(gap_BL, axis=1, prepend=0) > session_gap_us()
-    session_BL = valid_BL & (np.cumsum(broken_BL, axis=1) == 0)
+    session_BL = valid_BL
+    if L:
+        recent = SequenceBatch({name: events[name] for name in ("behaviour", "occurred_at", "ended_at")}, length_B)
+        session_BL = valid_BL & is_in_current_session(recent, length_B, request_at_B)[row_B1, at_BL]
     plays_B = (session_BL & (outcome_BL != 0)).sum(1)
     columns += [np.log2(1 + plays_B), (session_BL & listened_BL).sum(1) / np.maximum(plays_B, 1), np.log2(1 + length_B)]
     total = {name: np.asarray(profile.get(f"{PROFILE_VIEW}__{name}", np.zeros(B)), np.float32) for name in PROFILE}

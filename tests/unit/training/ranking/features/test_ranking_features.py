@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from sequences.sequence_batch import SequenceBatch
+from sequences.sessions import is_in_current_session
 from tests.support.training.ranking_cases import (
     ARTIST_OF_TRACK,
     CODES,
@@ -169,3 +171,19 @@ def test_long_windows_are_shares_of_listens_among_the_last_plays() -> None:
 def test_buckets_start_after_padding() -> None:
     assert gap_bucket(np.array([-5, 0, 29_000_000, 31_000_000, 10**18])).tolist() == [1, 1, 1, 2, 27]
     assert ratio_bucket(np.array([0, 0.05, 0.95, 1.0])).tolist() == [1, 1, 10, 11]
+
+
+def test_a_session_of_user_features_is_that_of_the_sequences() -> None:
+    """A long track does not end a session; a pause of more than 30 minutes before it does."""
+    start = NOW - np.array([[140, 43, 39, 35], [140, 100, 60, 35]]) * MINUTE
+    end = NOW - np.array([[136, 39, 35, 1], [136, 96, 36, 1]]) * MINUTE
+    behaviour = np.full(start.shape, LISTEN)
+    view = SequenceBatch(
+        {"behaviour": behaviour, "occurred_at": start, "ended_at": end, "played_ratio": np.ones(start.shape)},
+        np.array([4, 4]),
+    )
+    request_at_B = np.array([NOW, NOW])
+    found = compute_user_features(CODES, view.columns, view.mask_BL, request_at_B, {})
+    np.testing.assert_allclose(found[:, 2 * LAGS + 11], np.log2(1 + np.array([3, 2])))
+    in_session_BL = is_in_current_session(view, view.length_B, request_at_B)
+    assert in_session_BL.sum(1).tolist() == [3, 2]
