@@ -181,7 +181,7 @@ def _merge(concepts: Sequence[Concept]) -> list[Concept]:
             if other.is_excluded == concept.is_excluded and other.weights.keys() & concept.weights.keys():
                 weights = {
                     value: max(other.weights.get(value, 0.0), concept.weights.get(value, 0.0))
-                    for value in other.weights.keys() | concept.weights.keys()
+                    for value in dict.fromkeys([*other.weights, *concept.weights])
                 }
                 merged[number] = replace(other, weights=weights, words=f"{other.words}, {concept.words}")
                 break

@@ -1,5 +1,9 @@
 """Phrases of facet values in queries."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from training.search.lexicon import Lexicon, known_phrases, phrases_of
@@ -64,3 +68,16 @@ def test_every_value_that_listeners_read_has_phrases():
     from serving.messages.catalog import load_messages
 
     assert {value for _, value in (phrase.value for phrase in known_phrases())} == set(load_messages("en")["facets"])
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "2", "3"])
+def test_order_of_merged_values_does_not_depend_on_hashes(seed):
+    script = (
+        "from training.search.lexicon import Lexicon, known_phrases\n"
+        "from training.search.text_normalization import normalize\n"
+        "for concept in Lexicon(known_phrases()).read(normalize('calm quiet songs')).concepts:\n"
+        "    print([value for _, value in concept.weights])\n"
+    )
+    environment = os.environ | {"PYTHONHASHSEED": seed}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "['relaxed', 'quiet']\n"
