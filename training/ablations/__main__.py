@@ -41,7 +41,8 @@ def run(ablation: Ablation, workspace: Workspace, seeds: int, grid: Grid) -> str
             print(f"{ablation.name}: {cell.name}, seed {seed}", flush=True)
             results[cell.name].append(grid.result(cell, seed, ablation.scope))
     heading = f"`{_command(ablation, seeds)}`, recipe `{workspace.recipe}`, {ablation.scope.part} part"
-    return render_markdown(ablation, results, seed_values, heading, code_hash(*ablation.code))
+    code = {cell.name: code_hash(*cell.code) for cell in ablation.cells}
+    return render_markdown(ablation, results, seed_values, heading, code)
 
 
 def _command(ablation: Ablation, seeds: int) -> str:

@@ -82,11 +82,6 @@ class Ablation:
         """Kind of its cells."""
         return self.cells[0].kind
 
-    @property
-    def code(self) -> tuple[str, ...]:
-        """Modules that fit and measure its cells."""
-        return tuple(dict.fromkeys(module for cell in self.cells for module in cell.code))
-
     def subset(self, names: Sequence[str]) -> Ablation:
         """The same ablation with some cells only, and the pairs among them.
 

@@ -22,6 +22,7 @@ from training.ranking.ranker import Ranker, RankerConfig
 
 CASE_BATCH_SIZE = 2048
 CLICK, MIN_CASES_PER_POSITION = "click", 100
+SCHEMA = {"user": pl.Int64, "task": pl.String, "label": pl.Float32, "probability": pl.Float32}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def measure(
     steps = -(-len(batches) // CASE_BATCH_SIZE)
     bar = tqdm(batches.iterate_in_order(CASE_BATCH_SIZE), total=steps, desc=f"{scope.part} {name}", mininterval=1)
     logits_NT, labels_NT = predict_logits(ranker.model, bar)
-    probability_NT = torch.sigmoid(logits_NT / torch.tensor(ranker.resolved_config.validation.temperatures))
+    temperatures = ranker.resolved_config.validation.temperatures or [1.0] * len(ranker.tasks)
+    probability_NT = torch.sigmoid(logits_NT / torch.tensor(temperatures))
     tables = [
         pl.DataFrame(
             {
@@ -68,7 +70,8 @@ def measure(
     measures["parameters"] = sum(parameter.numel() for parameter in ranker.model.parameters())
     if ranker.model.position is not None and CLICK in ranker.tasks:
         measures["position_effect"] = position_effect(ranker.model, ranking_cases(offline.data).filter_part("train"))
-    return pl.concat(tables).filter(pl.col("label").is_not_nan()), ranker.resolved_config, measures
+    rows = pl.concat([pl.DataFrame(schema=SCHEMA), *tables]).filter(pl.col("label").is_not_nan())
+    return rows, ranker.resolved_config, measures
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ import polars as pl
 from scipy.stats import spearmanr
 
 from training.ablations.grid import Ablation, CellResult, ModelKind
-from training.evaluation.metrics import bootstrap, ranking_metrics, recall_metrics
+from training.evaluation.metrics import ranking_metrics, recall_metrics
 from training.evaluation.metrics.bootstrap import Estimate
 
 TITLES: Mapping[ModelKind, Mapping[str, str]] = {
@@ -33,7 +33,9 @@ Results = Mapping[str, Sequence[CellResult]]
 """Cell → result of each seed."""
 
 
-def render_markdown(ablation: Ablation, results: Results, seeds: Sequence[int], heading: str, code: str) -> str:
+def render_markdown(
+    ablation: Ablation, results: Results, seeds: Sequence[int], heading: str, code: Mapping[str, str]
+) -> str:
     """The report.
 
     Args:
@@ -41,7 +43,7 @@ def render_markdown(ablation: Ablation, results: Results, seeds: Sequence[int], 
         results: Results of all cells and seeds.
         seeds: The seeds.
         heading: Command and scope, shown below the question.
-        code: Hash of the current code; cells computed by other code are listed.
+        code: Hash of the current code of each cell; cells computed by other code are listed.
     """
     kind = ablation.kind
     lines = [f"# {ablation.name}", "", ablation.question, "", f"{heading}; seed{'s'[: len(seeds) > 1]} "]
@@ -54,7 +56,7 @@ def render_markdown(ablation: Ablation, results: Results, seeds: Sequence[int], 
             continue
         lines += _task_tables(ablation, task_results)
     lines += _position_effects(results)
-    outdated = [name for name, runs in results.items() if any(run.measures["code"] != code for run in runs)]
+    outdated = [name for name, runs in results.items() if any(run.measures["code"] != code[name] for run in runs)]
     if outdated:
         lines += [
             "",
@@ -119,9 +121,9 @@ def measure(result: CellResult, kind: ModelKind) -> dict[str, Estimate]:
 
 def measure_recall(rows: pl.DataFrame) -> dict[str, Estimate]:
     """Mean over users of each column but `user`, from one row per case."""
-    users, user_C = np.unique(rows["user"].to_numpy(), return_inverse=True)
+    user_C = rows["user"].to_numpy()
     return {
-        metric: bootstrap.mean(recall_metrics.mean_by_user(rows[metric].to_numpy(), user_C, len(users)))
+        metric: recall_metrics.mean_over_users(rows[metric].to_numpy(), user_C)
         for metric in rows.columns
         if metric != "user"
     }

@@ -16,7 +16,7 @@ from training.ablations.__main__ import main, run
 from training.ablations.channel_trial import CASES_PER_USER, CASES_SEED
 from training.ablations.grid import Ablation, Cell, CellResult, Grid
 from training.ablations.ranker_trial import EvaluationScope
-from training.ablations.table import render_markdown
+from training.ablations.table import measure_recall, render_markdown
 from training.data.feature_services import ServiceContract
 from training.data.recall_cases import recall_table
 from training.data.user_batch import OfflineFeatures
@@ -101,7 +101,7 @@ def test_report_has_means_over_seeds_and_paired_differences() -> None:
         "off": [result(generator, labels, 0.5, "new"), result(generator, labels, 0.6, "old")],
         "on": [result(generator, labels, 2.0, "new"), result(generator, labels, 2.2, "new")],
     }
-    page = render_markdown(ABLATION, results, [0, 1], "here", "new")
+    page = render_markdown(ABLATION, results, [0, 1], "here", {"off": "new", "on": "new"})
     auc = {
         name: [roc_auc_score(run.predictions["label"], run.predictions["probability"]) for run in runs]
         for name, runs in results.items()
@@ -126,12 +126,45 @@ def test_report_has_a_table_per_task_and_the_position_effect() -> None:
         effect = {"places": [1, 2, 3], "logits": [0.9, 0.5, 0.6]} if name == "on" else {"places": []}
         measures = {"seconds": 2.0, "parameters": 1, "code": "new", "position_effect": effect}
         results[name].append(CellResult(pl.concat(rows), measures))
-    page = render_markdown(ablation, results, [0], "here", "new")
+    page = render_markdown(ablation, results, [0], "here", {"off": "new", "on": "new"})
     click, full_play, like = (page.split(f"Task `{task}`:")[1].split("Task")[0] for task in ablation.scope.tasks)
     gains = [float(part.split("| on − off | ")[1].split(" ")[0]) for part in (click, full_play)]
     assert gains[0] > 0.1 and gains[1] < -0.1
     assert "the log has no labels for it" in like
     assert "on: rank correlation of the bias tower with earlier positions (of 3): 0.500." in page
+
+
+def test_a_fresh_cell_is_not_outdated(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code of a cell is that of its own model, not of all models of the ablation."""
+    monkeypatch.setattr(
+        ServiceContract, "of", classmethod(lambda cls, store, service: SERVICES.get(service, cls(VIEWS)))
+    )
+    peers = replace(ABLATION, cells=(ABLATION.cells[0], Cell("peer", "gbdt", {"cases": 500})), pairs=())
+    page = run(peers, workspace, 1, Grid(workspace, tmp_path / "ablations"))
+    assert "| off |" in page and "| peer |" in page
+    assert "Computed by earlier code" not in page
+
+
+def test_recall_of_one_user_has_an_interval_over_sessions() -> None:
+    recall_C = np.random.default_rng(0).random(20)
+    value, low, high = measure_recall(pl.DataFrame({"user": [0] * 20, "recall_at_50/all": recall_C}))[
+        "recall_at_50/all"
+    ].interval()
+    assert low < value < high
+
+
+def test_a_log_without_the_tasks_of_the_scope_has_no_rows(workspace: Workspace, tmp_path: Path) -> None:
+    ablation = replace(ABLATION, scope=EvaluationScope("test", ("click",)))
+    page = run(ablation, workspace, 1, Grid(workspace, tmp_path / "ablations"))
+    assert page.count("the log has no labels for it.") == 1
+
+
+def test_rankers_are_measured_without_a_validation_part(workspace: Workspace, tmp_path: Path) -> None:
+    plays = pl.read_parquet(workspace.marts / "plays.parquet")
+    plays.filter(pl.col("part") != "validation").write_parquet(workspace.marts / "plays.parquet")
+    again = Workspace(workspace.folder, workspace.marts, workspace.as_of, workspace.recipe)
+    found = Grid(again, tmp_path / "ablations").result(ABLATION.cells[0], 0, EvaluationScope("test")).predictions
+    assert found.height == plays.filter(pl.col("part") == "test").height
 
 
 def test_other_scope_is_another_cell(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,10 @@ PRODUCERS = {
         }.items()
         for name in names
     },
-    **{f"ablation {name}": ablation.code for name, ablation in ABLATIONS.items()},
+    **{
+        f"ablation {name}": tuple(module for cell in ablation.cells for module in cell.code)
+        for name, ablation in ABLATIONS.items()
+    },
 }
 PACKAGES = (
     *(
