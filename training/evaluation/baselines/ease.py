@@ -1,9 +1,10 @@
-"""EASE: a linear item-to-item model in closed form, solved over users because there are far fewer users than tracks.
+"""EASE: a linear item-to-item model in closed form, solved over users or tracks, whichever are fewer.
 
 Steck, "Embarrassingly Shallow Autoencoders for Sparse Data" (WWW 2019, arXiv:1905.03251): `B = I − P·diag(1 / P_jj)`
 with `P = (X'X + λI)⁻¹` and X the listens of users; P is an I × I matrix. By Woodbury's identity
 `P = (I − X'KX) / λ` with the U × U matrix `K = (XX' + λI)⁻¹`; so λ cancels and a case with history q scores
-`(qX'KX − d∘q) / (1 − d)`, where `d_j = x_j'Kx_j`. Differs from the paper: X holds counts raised to a power.
+`(qX'KX − d∘q) / (1 − d)`, where `d_j = x_j'Kx_j`. Logs have far fewer users than tracks, public data may not. Differs from
+the paper: X holds counts raised to a power.
 Legend: U users, I tracks, T tracks of one user, C cases.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import inv
 from scipy.sparse import csr_array, diags_array
 
 from training.evaluation.baselines.listen_matrix import ListenMatrix, raise_counts
@@ -27,9 +29,10 @@ class EaseConfig:
     regularization: float  # λ
     power: float  # n listens count n^power
 
-    def fit(self, listens: ListenMatrix) -> Ease:
+    def fit(self, listens: ListenMatrix) -> Ease | EaseOverTracks:
         """Fit the baseline."""
-        return Ease(listens, self)
+        users, tracks = listens.counts_UI.shape
+        return Ease(listens, self) if users <= tracks else EaseOverTracks(listens, self)
 
 
 class Ease:
@@ -38,8 +41,7 @@ class Ease:
     def __init__(self, listens: ListenMatrix, config: EaseConfig) -> None:
         self.power = config.power
         strength_UI = listens.raise_counts(config.power)
-        gram_UU = (strength_UI.astype(np.float64) @ strength_UI.T).toarray()
-        inverse_UU = np.linalg.inv(gram_UU + config.regularization * np.eye(len(gram_UU)))
+        inverse_UU = _regularized_inverse(strength_UI.astype(np.float64) @ strength_UI.T, config.regularization)
         strength_IU = strength_UI.T.tocsr()
         own_I = np.concatenate(
             [np.zeros(0), *(_self_similarity(part_IU, inverse_UU) for part_IU in _track_batches(strength_IU))]
@@ -52,11 +54,36 @@ class Ease:
     def scores(self, columns_T: NDArray[np.int64], counts_CT: NDArray[np.int64]) -> NDArray[np.float32]:
         """Scores of all tracks, [I, C]."""
         history_TC = raise_counts(counts_CT.T, self.power)
-        # If there are more users than tracks, most of K cancels out, which float32 cannot represent.
+        # Most of K may cancel out, which float32 cannot represent.
         similarity_UC = self.inverse_UU @ (self.strength_IU[columns_T].T @ history_TC.astype(np.float64))
         scores_IC: NDArray[np.float32] = self.scaled_IU @ similarity_UC.astype(np.float32)
         scores_IC[columns_T] -= self.self_similarity_I[columns_T, None] * history_TC
         return scores_IC
+
+
+class EaseOverTracks:
+    """Fitted EASE in the form of the paper; takes O(I²) memory."""
+
+    def __init__(self, listens: ListenMatrix, config: EaseConfig) -> None:
+        self.power = config.power
+        strength_UI = listens.raise_counts(config.power).astype(np.float64)
+        weight_II = _regularized_inverse(strength_UI.T @ strength_UI, config.regularization)
+        weight_II /= -np.diag(weight_II)
+        np.fill_diagonal(weight_II, 0)
+        self.weight_II = weight_II.astype(np.float32)
+
+    def scores(self, columns_T: NDArray[np.int64], counts_CT: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Scores of all tracks, [I, C]."""
+        scores_IC: NDArray[np.float32] = self.weight_II[columns_T].T @ raise_counts(counts_CT.T, self.power)
+        return scores_IC
+
+
+def _regularized_inverse(gram: csr_array, regularization: float) -> NDArray[np.float64]:
+    """`(gram + regularization · I)⁻¹`, in the memory of two matrices."""
+    dense = gram.toarray()
+    dense[np.diag_indices_from(dense)] += regularization
+    inverse: NDArray[np.float64] = inv(dense.T, overwrite_a=True, check_finite=False)
+    return inverse
 
 
 def _track_batches(strength_IU: csr_array) -> list[csr_array]:

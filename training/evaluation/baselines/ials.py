@@ -59,8 +59,9 @@ class IALS:
     def _solve_item_factors(self, user_UD: Floats, weight_IU: csr_array, by_listeners: list[Ints]) -> None:
         """Solve the track vectors, `share_IU @ base_UD`, given the user vectors."""
         regularization_DD = self.config.regularization * np.eye(self.config.width)
-        base_UD = user_UD @ np.linalg.inv(user_UD.T @ user_UD + regularization_DD)
-        self.share_IU = _user_coefficients(weight_IU, by_listeners, base_UD @ user_UD.T).astype(np.float32)
+        gram_DD = user_UD.T @ user_UD + regularization_DD
+        base_UD = user_UD @ np.linalg.inv(gram_DD)
+        self.share_IU = _user_coefficients(weight_IU, by_listeners, user_UD, base_UD, gram_DD).astype(np.float32)
         self.base_UD = base_UD.astype(np.float32)
         self.item_ID: NDArray[np.float32] = self.share_IU @ self.base_UD
         self.gram_DD = (self.item_ID.T @ self.item_ID).astype(np.float64) + regularization_DD
@@ -106,15 +107,26 @@ def _group_by_user_count(weight_IU: csr_array) -> list[Ints]:
     ]
 
 
-def _user_coefficients(weight_IU: csr_array, by_listeners: list[Ints], gram_UU: Floats) -> csr_array:
+def _user_coefficients(
+    weight_IU: csr_array, by_listeners: list[Ints], user_UD: Floats, base_UD: Floats, gram_DD: Floats
+) -> csr_array:
     """Coefficients of the listeners' base vectors in each track vector.
 
     With the weights W of a track, the vectors V of its N listeners and G common to all tracks, the track vector
-    `(G + V'WV)⁻¹ V'(1 + W)1` is `G⁻¹V' · (I + W·VG⁻¹V')⁻¹ (1 + W)1`: a system of N equations.
+    `x = (G + V'WV)⁻¹ V'(1 + W)1` is `G⁻¹V' · (I + W·VG⁻¹V')⁻¹ (1 + W)1`: a system of N equations. With many listeners, x
+    is solved from D equations, and the coefficients are `(1 + W)1 − WVx`.
     """
+    width, gram_UU = user_UD.shape[1], base_UD @ user_UD.T
     share_IU = weight_IU.astype(np.float64)
     for position_JN in by_listeners:
         user_JN, weight_JN = weight_IU.indices[position_JN], share_IU.data[position_JN]
+        if position_JN.shape[1] > 2 * width:
+            user_JND = user_UD[user_JN]
+            system_JDD = gram_DD + (user_JND * weight_JN[:, :, None]).swapaxes(1, 2) @ user_JND
+            target_JD1 = user_JND.swapaxes(1, 2) @ (1 + weight_JN)[..., None]
+            item_JD1 = np.linalg.solve(system_JDD, target_JD1)
+            share_IU.data[position_JN] = 1 + weight_JN - weight_JN * (user_JND @ item_JD1)[..., 0]
+            continue
         system_JNN = weight_JN[:, :, None] * gram_UU[user_JN[:, :, None], user_JN[:, None, :]]
         system_JNN += np.eye(position_JN.shape[1])
         if position_JN.shape[1] == 1:
