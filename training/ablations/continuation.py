@@ -33,7 +33,7 @@ from training.engine.import_closure import code_hash
 from training.engine.workspace import Workspace, is_unchanged, mark_done, write_json
 from training.evaluation.baselines.item_knn import ItemKNN
 from training.evaluation.baselines.listen_matrix import ListenMatrix
-from training.evaluation.baselines.tuned import BASELINES, describe_config
+from training.evaluation.baselines.tuned import BASELINES, describe_config, tune_in_stages
 from training.evaluation.continuation_tuning import (
     TUNED_SEEDS,
     all_sources,
@@ -201,7 +201,8 @@ def _tune_listen_knn(
         is_hit_CK = cases.targets.contains(recall(config.fit(listens), cases, max(CUTOFFS)))
         return sum(float((is_hit_CK[:, :k].sum(1) / cases.targets.count_C).mean()) for k in CUTOFFS)
 
-    best: Any = max(BASELINES["item_knn"], key=worth)
+    grid = {"item_knn": BASELINES["item_knn"]}
+    best: Any = tune_in_stages(grid, lambda configs: [worth(config) for config in configs], float)[0]["item_knn"]
     model = best.fit(listens)
     return lambda some: recall(model, some, K), describe_config(best)
 

@@ -22,7 +22,13 @@ from training.benchmarks import knowledge_graph as benchmark
 from training.benchmarks.light_gcn import LabeledPairs, LightGCNConfig
 from training.engine.threads import configure_threads
 from training.evaluation.baselines.listen_matrix import ListenMatrix
-from training.evaluation.baselines.tuned import BASELINES, FittedBaseline, describe_config
+from training.evaluation.baselines.tuned import (
+    BASELINES,
+    BaselineConfig,
+    FittedBaseline,
+    describe_config,
+    tune_in_stages,
+)
 from training.evaluation.metrics import ranking_metrics
 from training.evaluation.metrics.bootstrap import Estimate
 from training.leaderboard.dataset import Cell, CellResult, Dataset, hash_files, hash_inputs
@@ -86,8 +92,8 @@ class LastFMGraph(Dataset):
 
     def estimates(self, table: pl.DataFrame) -> dict[str, Estimate]:
         """AUC and GAUC; samples are of all users of the file, because the users with test pairs differ between seeds."""
-        columns = (table[name].to_numpy() for name in ("label", "probability", "user"))
-        metrics = ranking_metrics.measure(*columns, all_users=self._users)
+        label_P, probability_P, user_P = (table[name].to_numpy() for name in ("label", "probability", "user"))
+        metrics = ranking_metrics.measure(label_P, probability_P, user_P, self._users)
         return {f"{name}/all": metrics[name] for name in ("auc", "gauc")}
 
     @cached_property
@@ -115,17 +121,13 @@ def score_baselines(
     cells = np.ones(len(liked), np.float32), (liked.user_P, column_V[liked.item_P])
     listens = ListenMatrix(csr_array(cells, shape=(users, len(tracks_I))), tracks_I, column_V)
     scores = {"popularity": likes_V[test.item_P].astype(np.float32)}
-    chosen = {}
-    for name, configs in BASELINES.items():
-        models = {config: config.fit(listens) for config in configs}
-        auc = {
-            config: float(roc_auc_score(evaluation.label_P, _score_pairs(model, listens, evaluation)))
-            for config, model in models.items()
-        }
-        best = max(auc, key=lambda config: auc[config])
-        scores[name] = _score_pairs(models[best], listens, test)
-        chosen[name] = describe_config(best)
-    return scores, chosen
+
+    def evaluation_auc(config: BaselineConfig) -> float:
+        return float(roc_auc_score(evaluation.label_P, _score_pairs(config.fit(listens), listens, evaluation)))
+
+    chosen, _ = tune_in_stages(BASELINES, lambda configs: [evaluation_auc(config) for config in configs], float)
+    scores |= {name: _score_pairs(config.fit(listens), listens, test) for name, config in chosen.items()}
+    return scores, {name: describe_config(config) for name, config in chosen.items()}
 
 
 def _score_pairs(model: FittedBaseline, listens: ListenMatrix, pairs: LabeledPairs) -> NDArray[np.float32]:

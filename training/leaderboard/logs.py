@@ -97,7 +97,7 @@ class LogsRecall(Logs):
             return CellResult({cell.name: result.predictions}, _fit_seconds(result.measures))
         data = self.grid.offline.data
         cases = select_cases(data, TEST.part)
-        lists = GROUPS[cell.name](data, cases, RECALL_DEPTH)
+        lists = GROUPS[cell.name](data, RECALL_DEPTH).recall(cases, RECALL_DEPTH)
         return CellResult({name: measure_lists(items_CK, cases) for name, items_CK in lists.items()}, {})
 
     def estimates(self, table: pl.DataFrame) -> dict[str, Estimate]:

@@ -22,13 +22,14 @@ from training.benchmarks.sequences import build_config, fit_and_rank
 from training.data.ragged import Ragged
 from training.engine.config_io import with_seed
 from training.evaluation.metrics.bootstrap import Estimate
-from training.leaderboard.baselines import BASELINE_CELLS, GROUPS
+from training.leaderboard.baselines import BASELINE_CELLS, GROUPS, Group
 from training.leaderboard.dataset import Cell, CellResult, Dataset, hash_files, hash_inputs
 from training.recall.registry import CHANNELS
 
 CUTOFF = 10
 NO_ITEMS = np.zeros(0, dtype=np.int64)
 METRICS = (f"recall_at_{CUTOFF}", f"ndcg_at_{CUTOFF}")
+TRAIN_ONLY = ", train part only"
 NETWORK_ALONE = "realtime_network_alone"
 VARIANTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     NETWORK_ALONE: ("realtime", ("transitions.is_enabled=false",)),
@@ -50,9 +51,9 @@ class SequenceFile(Dataset):
     main_metric: ClassVar[str] = f"recall_at_{CUTOFF}/all"
     protocol: ClassVar[str] = (
         "Leave-one-out: the last item of a user is test, the one before it validation; recall@10 and NDCG@10 over all "
-        "items of the file. Items of the history are no candidates, unless the file has repeats. Channels are fitted "
-        "twice: on the train part (`train part only`), and again with the validation items and the chosen "
-        "hyperparameters. Baselines are fitted on the train part and tuned on the validation items."
+        "items of the file. Items of the history are no candidates, unless the file has repeats. Channels and baselines "
+        "are fitted twice: on the train part (`train part only`), where they are tuned on the validation items, and again "
+        "with the validation items and the chosen hyperparameters."
     )
 
     def find_missing(self) -> str:
@@ -72,20 +73,22 @@ class SequenceFile(Dataset):
         return hash_inputs({"file": hash_files(self.path), "cell": cell.name, "config": config, "seed": seed})
 
     def measure(self, cell: Cell, seed: int, folder: Path) -> CellResult:
-        """Rows of a channel are the refitted one and the one of the train part."""
+        """Rows of a channel or baseline are the refitted one and the one of the train part."""
         sequences = read_sequences(self.path)
         with tempfile.TemporaryDirectory(prefix="segue-leaderboard-") as temporary:
             world = SequenceDataset.build(sequences, Path(temporary) / "marts")
-            if cell.is_baseline:
-                return CellResult(_measure_baselines(cell, world), {})
             final = SequenceDataset.build(sequences, Path(temporary) / "final", is_final=True)
+            if cell.is_baseline:
+                group = GROUPS[cell.name](world.data, CUTOFF)
+                alone = {f"{name}{TRAIN_ONLY}": table for name, table in _measure_baselines(group, world).items()}
+                return CellResult(_measure_baselines(group.on(final.data), final) | alone, {})
             channel, _ = VARIANTS.get(cell.name, (cell.name, ()))
             config = with_seed(self._config(cell.name, world.has_repeats), seed)
             description = f"{self.name} {cell.name} seed {seed}"
             fitted, ranks = fit_and_rank(
                 CHANNELS[channel], world, final, config, folder / "checkpoints", ("test",), description
             )
-        names = {"test": cell.name, "test_without_refit": f"{cell.name}, train part only"}
+        names = {"test": cell.name, "test_without_refit": f"{cell.name}{TRAIN_ONLY}"}
         tables = {names[part]: _rank_table(rank_R, world) for part, rank_R in ranks.items()}
         return CellResult(tables, {"resolved_config": asdict(fitted.resolved_config)})
 
@@ -124,14 +127,14 @@ class Beauty(SequenceFile):
     }
 
 
-def _measure_baselines(cell: Cell, world: SequenceDataset) -> dict[str, pl.DataFrame]:
-    """Metrics of each baseline of a group."""
+def _measure_baselines(group: Group, world: SequenceDataset) -> dict[str, pl.DataFrame]:
+    """Metrics of each baseline of a group that was fitted on the data of `world`."""
     requests, cases = world.test, world.data.recall_cases("test")
     history_of_user = dict(zip(requests.user_ids, requests.histories, strict=True))
     histories = [history_of_user[user] if not world.has_repeats else NO_ITEMS for user in cases.user_ids.tolist()]
     # As for channels, a list has as many further items as may be removed from it.
     length_C = [len(items) for items in histories]
-    lists = GROUPS[cell.name](world.data, cases, CUTOFF + max(length_C, default=0))
+    lists = group.recall(cases, CUTOFF + max(length_C, default=0))
     history = Ragged.of(np.concatenate([*histories, NO_ITEMS]), np.repeat(np.arange(len(cases)), length_C), len(cases))
     return {name: measure_lists(_remove(items_CK, history), cases, METRICS) for name, items_CK in lists.items()}
 

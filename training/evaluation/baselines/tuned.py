@@ -10,9 +10,10 @@ Legend: C cases, K candidates, T tracks of one user, I tracks of the listen matr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from itertools import product
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +29,10 @@ from training.evaluation.baselines.top_k import top_k
 from training.evaluation.baselines.user_plays import iterate_user_batches
 
 VALIDATION_CASES_PER_USER = 10
+MAX_CASES = 2_000  # validation cases; bounds the time of tuning for any number of users
 
 Ints = NDArray[np.int64]
+Result = TypeVar("Result")
 
 
 class FittedBaseline(Protocol):
@@ -51,14 +54,25 @@ class BaselineConfig(Protocol):
         """Fit the baseline."""
 
 
-BASELINES: Mapping[str, Sequence[BaselineConfig]] = {
-    "item_knn": [ItemKNNConfig(shrink, power) for power in (0, 0.5) for shrink in (0, 5)],
-    "ials": [IALSConfig(64, regularization, 1, power) for power in (0, 0.5) for regularization in (3, 30)],
-    "ease": [EaseConfig(regularization, power) for power in (0, 0.5) for regularization in (100, 1000)],
-}
-"""Parameter grid of each baseline."""
+Stage = Mapping[str, Sequence[float]]
+"""Values of some parameters; all combinations are tried."""
 
-SELECTION_METRIC = "recall_at_200/reachable"
+BASELINES: Mapping[str, tuple[Any, Sequence[Stage]]] = {
+    "item_knn": (ItemKNNConfig(0, 0), [{"power": (0, 0.5), "shrink": (0, 5, 40, 320)}]),
+    "ials": (
+        IALSConfig(64, 100, 30, 0),
+        [
+            {"confidence": (3, 10, 30, 100)},
+            {"regularization": (30, 100, 300)},
+            {"width": (32, 64, 128)},
+            {"power": (0, 0.5)},
+        ],
+    ),
+    "ease": (EaseConfig(100, 0), [{"regularization": (10, 30, 100, 1000, 10_000)}, {"power": (0, 0.5)}]),
+}
+"""First config of each baseline, and the stages of its grid: each has the best values so far of the other parameters."""
+
+SELECTION_CUTOFF = 200
 
 
 @dataclass(frozen=True)
@@ -70,13 +84,21 @@ class Baselines:
     configs: Mapping[str, BaselineConfig]  # chosen parameters of each baseline
     table: Mapping[str, Mapping[BaselineConfig, Mapping[str, float]]]  # baseline → parameters → metric → value
     cases: int  # validation cases used for tuning
+    selection_metric: str = f"recall_at_{SELECTION_CUTOFF}/reachable"
 
     @classmethod
-    def tune(cls, data: TrainingData, k: int) -> Baselines:
-        """Evaluate all grids on a sample of the validation cases, with lists of length `k`."""
+    def tune(cls, data: TrainingData, k: int, cutoff: int = SELECTION_CUTOFF) -> Baselines:
+        """Choose the parameters by recall of reachable discoveries at `cutoff` on a sample of the validation cases.
+
+        Args:
+            data: Training data.
+            k: Length of the lists, at least `cutoff`.
+            cutoff: Cutoff of the metric that the parameters are chosen by.
+        """
         listens = ListenMatrix.from_data(data)
-        cases = data.recall_cases("validation").sample(VALIDATION_CASES_PER_USER, data.recipe.seed)
+        cases = data.recall_cases("validation").sample(VALIDATION_CASES_PER_USER, data.recipe.seed, MAX_CASES)
         user_cases = [_UserCases.from_cases(data, listens, cases, rows) for rows in iterate_user_batches(cases)]
+        selection_metric, cutoffs = f"recall_at_{cutoff}/reachable", tuple(sorted({50, 200, cutoff}))
 
         def evaluate(config: BaselineConfig) -> dict[str, float]:
             model = config.fit(listens)
@@ -85,17 +107,17 @@ class Baselines:
                 scores_IC = model.scores(batch.columns_T, batch.counts_CT)
                 all_tracks[batch.rows] = _top_tracks(listens, scores_IC, k)
                 unplayed[batch.rows] = _top_tracks(listens, batch.mask_played(scores_IC), k)
-            with_heard = {f"{name}/with_heard": value for name, value in recall_table(all_tracks, cases).items()}
-            return recall_table(unplayed, cases) | with_heard
+            with_heard = recall_table(all_tracks, cases, cutoffs)
+            return recall_table(unplayed, cases, cutoffs) | {
+                f"{name}/with_heard": value for name, value in with_heard.items()
+            }
 
-        grid = [config for configs in BASELINES.values() for config in configs]
-        metrics = dict(zip(grid, parallel_map(evaluate, grid, "tune baselines"), strict=True))
-        table = {name: {config: metrics[config] for config in configs} for name, configs in BASELINES.items()}
-        chosen = {
-            name: max(rows, key=lambda config: np.nan_to_num(rows[config][SELECTION_METRIC]))
-            for name, rows in table.items()
-        }
-        return cls(data, listens, chosen, table, len(cases))
+        chosen, table = tune_in_stages(
+            BASELINES,
+            lambda configs: parallel_map(evaluate, configs, "tune baselines"),
+            lambda metrics: float(np.nan_to_num(metrics[selection_metric])),
+        )
+        return cls(data, listens, chosen, table, len(cases), selection_metric)
 
     def on(self, data: TrainingData) -> Baselines:
         """The same parameters, fitted on the train part of other data."""
@@ -124,12 +146,43 @@ class Baselines:
         return {
             name: {
                 "chosen": describe_config(config),
-                "by": SELECTION_METRIC,
+                "by": self.selection_metric,
                 "cases": self.cases,
                 "table": {describe_config(member): dict(metrics) for member, metrics in self.table[name].items()},
             }
             for name, config in self.configs.items()
         }
+
+
+def tune_in_stages(
+    grids: Mapping[str, tuple[Any, Sequence[Stage]]],
+    evaluate: Callable[[Sequence[Any]], Iterable[Result]],
+    worth: Callable[[Result], float],
+) -> tuple[dict[str, Any], dict[str, dict[Any, Result]]]:
+    """The best config of each baseline, and the results of all that were tried; ties go to the one tried first.
+
+    Args:
+        grids: First config and stages of each baseline, as in BASELINES.
+        evaluate: Results of some configs.
+        worth: Value of a result; the largest is chosen.
+    """
+    chosen = {name: config for name, (config, _) in grids.items()}
+    table: dict[str, dict[Any, Result]] = {name: {} for name in grids}
+    for stage in range(max(len(stages) for _, stages in grids.values())):
+        new = [
+            (name, config)
+            for name, (_, stages) in grids.items()
+            for config in (_combinations(chosen[name], stages[stage]) if stage < len(stages) else ())
+            if config not in table[name]
+        ]
+        for (name, config), result in zip(new, evaluate([config for _, config in new]), strict=True):
+            table[name][config] = result
+        chosen = {name: max(rows, key=lambda config: worth(rows[config])) for name, rows in table.items()}
+    return chosen, table
+
+
+def _combinations(config: Any, stage: Stage) -> list[Any]:
+    return [replace(config, **dict(zip(stage, values, strict=True))) for values in product(*stage.values())]
 
 
 def describe_config(config: Any) -> str:

@@ -23,6 +23,7 @@ from training.evaluation.baselines.tuned import BASELINES
 from training.evaluation.trees_alone import TREES_ALONE
 from training.leaderboard import logs
 from training.leaderboard.__main__ import main, measure
+from training.leaderboard.baselines import BASELINE_CELLS
 from training.leaderboard.dataset import Cell, CellResult
 from training.leaderboard.knowledge_graph import LIGHT_GCN, LastFMGraph, score_table
 from training.leaderboard.logs import LogsRanking, LogsRecall
@@ -68,7 +69,8 @@ def test_sequences_have_every_channel_and_baseline(sequences: tuple[Path, Sectio
     _, section = sequences
     models = {row.name for row in section.rows if not row.is_baseline}
     assert models == {f"{name}{fit}" for name in (*CHANNELS, NETWORK_ALONE) for fit in ("", ", train part only")}
-    assert {row.name for row in section.rows if row.is_baseline} == ALL_BASELINES
+    baselines = {row.name for row in section.rows if row.is_baseline}
+    assert baselines == {f"{name}{fit}" for name in ALL_BASELINES for fit in ("", ", train part only")}
     assert np.isnan(values(section, "recall_at_10/repeat")["popularity"]), "no user returns to an item"
 
 
@@ -83,6 +85,20 @@ def test_history_is_removed_from_lists_of_baselines(sequences: tuple[Path, Secti
     assert values(section, "recall_at_10/all")["popularity"] == 1.0
     expected = np.mean([1 / np.log2(rank + 2) for rank in ranks])
     assert values(section, "ndcg_at_10/all")["popularity"] == pytest.approx(expected)
+
+
+def test_baselines_of_sequences_are_refitted_with_the_validation_items(tmp_path: Path) -> None:
+    """The targets of half of the users were listened to only as validation items of the others."""
+    lines = [f"u{user} i1 i2 i3 i4 i5" for user in range(20)]
+    lines += [f"v{user} i1 i2 i3 i6 i{7 + user % 12}" for user in range(20)]
+    lines += [f"w{user} i1 i2 i3 i4 i6" for user in range(20)]
+    (tmp_path / "LastFM.txt").write_text("\n".join(lines) + "\n")
+    dataset = LastFM(tmp_path / "LastFM.txt")
+    result = dataset.measure(BASELINE_CELLS[2], 0, tmp_path / "cell")
+    hits = {
+        name: table.filter(pl.col("user") >= 40)["recall_at_10/all"].to_list() for name, table in result.tables.items()
+    }
+    assert set(hits["ease"]) == {1.0} and set(hits["ease, train part only"]) == {0.0}
 
 
 def test_graph_has_the_network_and_the_baselines(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
 from training.evaluation.baselines import user_plays
 from training.evaluation.baselines.ease import EaseConfig
+from training.evaluation.baselines.ials import IALSConfig
 from training.evaluation.baselines.listen_matrix import ListenMatrix
 from training.evaluation.baselines.top_k import GROUPS, top_k
-from training.evaluation.baselines.tuned import BASELINES, VALIDATION_CASES_PER_USER, Baselines
+from training.evaluation.baselines.tuned import BASELINES, VALIDATION_CASES_PER_USER, Baselines, tune_in_stages
 from training.recipes import recipe
 
 K = 10
@@ -78,10 +80,34 @@ def test_lists_use_the_history_before_each_case(tmp_path: Path, monkeypatch: pyt
 
 def test_best_grid_member_on_validation_is_chosen(tuned: Baselines) -> None:
     assert tuned.configs.keys() == BASELINES.keys()
-    for name, grid in BASELINES.items():
+    for name, (_, stages) in BASELINES.items():
         metrics = {config: table["recall_at_200/reachable"] for config, table in tuned.table[name].items()}
-        assert list(metrics) == list(grid)
-        assert metrics[tuned.configs[name]] == max(metrics.values())
+        chosen = tuned.configs[name]
+        assert metrics[chosen] == max(metrics.values())
+        for parameter, values in stages[-1].items():
+            assert {replace(chosen, **{parameter: value}) for value in values} <= metrics.keys()
+
+
+def test_stages_keep_the_best_values_of_earlier_ones() -> None:
+    """Results are the distance from a config; a stage with two parameters tries all pairs."""
+    stages = [{"width": (8, 16), "power": (0, 1)}, {"regularization": (1, 2, 3)}]
+    tried: list[list[IALSConfig]] = []
+
+    def evaluate(configs: Sequence[IALSConfig]) -> list[int]:
+        tried.append(list(configs))
+        return [abs(config.width - 16) + abs(config.power - 1) + abs(config.regularization - 2) for config in configs]
+
+    chosen, table = tune_in_stages({"ials": (IALSConfig(8, 1, 1, 0), stages)}, evaluate, lambda distance: -distance)
+    assert chosen["ials"] == IALSConfig(16, 2, 1, 1) and table["ials"][chosen["ials"]] == 0
+    assert [len(configs) for configs in tried] == [4, 2], "the config of both stages is evaluated once"
+
+
+def test_grids_have_values_on_both_sides_of_the_first_ones() -> None:
+    """Best values of the public data were at an edge of a grid without widths and confidences."""
+    first, stages = BASELINES["ials"]
+    values = {name: some for stage in stages for name, some in stage.items()}
+    for name in ("confidence", "regularization", "width"):
+        assert min(values[name]) < getattr(first, name) < max(values[name])
 
 
 def test_validation_metrics_are_those_of_the_sample(small_world: TrainingData, tuned: Baselines) -> None:
