@@ -93,7 +93,7 @@ class LastFMGraph(Dataset):
     def estimates(self, table: pl.DataFrame) -> dict[str, Estimate]:
         """AUC and GAUC; samples are of all users of the file, because the users with test pairs differ between seeds."""
         label_P, probability_P, user_P = (table[name].to_numpy() for name in ("label", "probability", "user"))
-        metrics = ranking_metrics.measure(label_P, probability_P, user_P, self._users)
+        metrics = ranking_metrics.measure(label_P, probability_P, user_P, all_users=self._users)
         return {f"{name}/all": metrics[name] for name in ("auc", "gauc")}
 
     @cached_property

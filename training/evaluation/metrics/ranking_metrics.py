@@ -44,6 +44,7 @@ def measure(
     label_N: NDArray[np.generic],
     probability_N: NDArray[np.generic],
     user_N: NDArray[np.generic],
+    *,
     all_users: int | None = None,
 ) -> dict[str, Estimate]:
     """All METRICS.
