@@ -35,6 +35,8 @@ from training.recall.registry import CHANNELS
 
 TEST = EvaluationScope(part="test")
 RANKING_METRICS = ("auc", "gauc")
+TREES_READER = list(RANKERS)[-1]
+"""Ranker whose features and trees the baseline `trees_alone` has."""
 PARTS: Mapping[str, str] = {"repeat": "track played before", "discovery": "track new to the user"}
 """Part → slice of `ranking_metrics.slice_masks`."""
 
@@ -57,7 +59,9 @@ class Logs(Dataset):
 
     def inputs(self, cell: Cell, seed: int) -> dict[str, Any]:
         """Marts, config and seed."""
-        config = {} if cell.is_baseline else asdict(self.model_cell(cell.name).config(self.grid.workspace.recipe, seed))
+        name = TREES_READER if cell.name == TREES_ALONE else cell.name
+        has_config = name == TREES_READER or not cell.is_baseline
+        config = asdict(self.model_cell(name).config(self.grid.workspace.recipe, seed)) if has_config else {}
         return self.grid.workspace.inputs(cell=cell.name, scope=asdict(TEST), config=config, seed=seed)
 
     def model_cell(self, name: str) -> ModelCell:
@@ -143,7 +147,7 @@ class LogsRanking(Logs):
 
     def _predict_trees(self, offline: OfflineFeatures, cases: RankingCases, seed: int) -> NDArray[np.float32]:
         """Probabilities [R] of trees on the features of the last ranker, which has most of them."""
-        reader = list(RANKERS)[-1]
+        reader = TREES_READER
         every = ranking_cases(offline.data)
         config = self.model_cell(reader).config(self.grid.workspace.recipe, seed)
         contract = offline.contract(RANKERS[reader].feature_service)

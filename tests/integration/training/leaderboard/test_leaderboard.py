@@ -149,6 +149,15 @@ def test_logs_have_channels_rankers_and_baselines_by_part(
     assert {"auc/all", "gauc/all", "auc/repeat", "gauc/repeat"} <= set(ranking.rows[0].runs[0])
 
 
+def test_trees_alone_depend_on_the_config_of_their_ranker(grid: Grid) -> None:
+    cell = LogsRanking(grid).cells()[0]
+    keys = {
+        LogsRanking(grid, changes).inputs(cell, 0)["hash"]
+        for changes in ({}, {"session_domains": {"trees.leaves": 7}}, {"sum_pooling": {"trees.leaves": 7}})
+    }
+    assert cell.name == TREES_ALONE and len(keys) == 2
+
+
 def test_plays_of_new_tracks_are_measured_apart(grid: Grid) -> None:
     """Plays of one user: the order of new tracks is perfect, that of repeats is reversed."""
     is_repeat = [True] * 4 + [False] * 3
