@@ -36,7 +36,7 @@ def greedy_path(vector_CD: NDArray[np.float32], artist_C: NDArray[np.int64]) -> 
     del artist_C
     last = len(vector_CD) - 1
     path = [0]
-    for point_D in interpolate_on_sphere(vector_CD[0], vector_CD[-1], LENGTH)[1:-1]:
+    for point_D in interpolate_on_sphere(vector_CD[0], vector_CD[-1], min(LENGTH, len(vector_CD)))[1:-1]:
         order = np.argsort(angles(point_D[None], vector_CD)[0], kind="stable")
         path.append(next(int(place) for place in order if place != last and place not in path))
     return [*path, last]
@@ -57,7 +57,7 @@ def report(workspace: Workspace, folder: Path) -> str:
 
     def random_path(vector_CD: NDArray[np.float32], artist_C: NDArray[np.int64]) -> list[int]:
         del vector_CD
-        inner = generator.choice(np.arange(1, len(artist_C) - 1), LENGTH - 2, replace=False)
+        inner = generator.choice(np.arange(1, len(artist_C) - 1), min(LENGTH, len(artist_C)) - 2, replace=False)
         return [0, *inner.tolist(), len(artist_C) - 1]
 
     ways: dict[str, FindPath] = {
