@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -67,9 +67,12 @@ def read_patches(path: Path, max_patches: int) -> Samples:
     """
     with open_media(path) as file:
         _check_is_whole(path, file)
+        is_estimated = path.suffix.lower() == ".mp3" and not _has_length_header(file)
         options = {"format_whitelist": ",".join(FORMATS), "codec_whitelist": ",".join(CODECS)}
         with av.open(file, "r", options=options, metadata_errors="ignore", timeout=TIMEOUT_SECONDS) as container:
             audio = _select_stream(path, container)
+            if is_estimated:
+                audio = replace(audio, seconds=None)
             if audio.seconds is None or audio.seconds <= MAX_DECODED_SECONDS:
                 patch_PS = _spread_patches(_decode_whole(audio), max_patches)
             else:
@@ -197,6 +200,19 @@ def _check_is_whole(path: Path, file: BinaryIO) -> None:
         if not is_last or len(page) < 27 + page[26] + sum(segments):
             raise MediaError(path, "truncated: the last page of the Ogg stream is missing")
     file.seek(0)
+
+
+def _has_length_header(file: BinaryIO) -> bool:
+    """Whether the first frame of an MP3 file has the length; otherwise FFmpeg estimates it from the frame's bit rate."""
+    head = file.read(10)
+    if head[:3] == b"ID3" and len(head) == 10:
+        size = sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+        file.seek(10 + size)
+    else:
+        file.seek(0)
+    frame = file.read(256)
+    file.seek(0)
+    return any(name in frame for name in (b"Xing", b"Info", b"VBRI"))
 
 
 def _truncated(audio: _OpenAudio, seconds: float) -> MediaError:
