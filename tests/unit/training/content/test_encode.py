@@ -169,17 +169,6 @@ def test_a_file_that_crashes_the_decoder_is_rejected(home: ContentHome) -> None:
     assert home.quarantine() == [f"{home.prefix}a.png\tdecoding it crashed the process several times"]
 
 
-def test_files_before_one_that_crashes_the_decoder_are_kept(home: ContentHome) -> None:
-    covers = {name: home.write(f"{name}.png", name.encode()) for name in "abcde"}
-    covers["d"] = home.write("d.png", b"kill")
-    home.write_tracks(covers)
-    command = [sys.executable, "-c", ENCODE_AND_BE_KILLED, str(home.home)]
-    codes = [subprocess.run(command, check=False, capture_output=True).returncode for _ in range(4)]
-    assert codes == [-9, -9, -9, 0]
-    assert home.table()["track_id"].to_list() == list("abce")
-    assert home.quarantine() == [f"{home.prefix}d.png\tdecoding it crashed the process several times"]
-
-
 def test_tracks_of_a_moved_folder_keep_their_vectors_and_the_reason_is_reported(
     home: ContentHome, capsys: pytest.CaptureFixture[str]
 ) -> None:
