@@ -260,6 +260,14 @@ def read_model_tables(parameters: dict[str, str]) -> dict[str, list[str]]:
     return tables
 
 
+TRAINING_PRIORITY = {("head", "held_out"): 10, ("ranker", "final"): 20}
+"""Weights of training tasks by kind and fit; others have 1.
+
+Airflow starts the task with most dependents first: the channels. A `held_out` head is ready after them and takes longer than
+most rankers, so it must not wait for those. A `final` head is a copy, so the ranker, which takes longest, starts first.
+"""
+
+
 def create_all_training_tasks(parameters: Any, fit: str) -> list[Any]:
     """Mapped training tasks of the four kinds, in the order of `MODEL_KINDS`; `fit` is "held_out" or "final"."""
     tables = add_result_link(read_model_tables(parameters))
@@ -290,9 +298,7 @@ def create_training_tasks(kind: str, parameters: Any, tables: Any, fit: str) -> 
             bash_command=f"exec {TASKS[f'train_{kind}'].locked_command}",
             append_env=True,
             cwd=str(ROOT),
-            # Airflow starts the task with most dependents first: the channels. A head is ready after them and takes longer
-            # than most rankers, so it must not wait for those, which fill the remaining cores.
-            priority_weight=10 if kind == "head" else 1,
+            priority_weight=TRAINING_PRIORITY.get((kind, fit), 1),
             map_index_template="{{ task.env['NAME'] }}",
             doc_md=format_task_documentation(f"train_{kind}"),
         ).expand(env=add_result_link(list_names(parameters, tables)))
