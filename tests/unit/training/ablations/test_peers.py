@@ -23,13 +23,16 @@ from training.recipes import recipe
 
 @pytest.fixture
 def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OfflineFeatures:
-    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
+    from training.ranking.registry import RANKERS
+
     monkeypatch.setattr(OfflineFeatures, "store", None)
     marts = write_marts(tmp_path / "marts", random_plays())
     counts = ("plays_total", "listens_total", "full_plays_total", "skips_total", "plays_7d", "plays_28d")
     rows = pl.DataFrame({"track_id": ["t3"], "known_at": [START], **{name: [2] for name in counts}})
     rows.with_columns(pl.col("known_at").cast(pl.Datetime("us"))).write_parquet(marts / "track_statistics.parquet")
-    return OfflineFeatures(TrainingData(marts, "held_out", recipe("debug")))
+    # Given, so that nothing is read from the registry of a home that exists.
+    services = dict.fromkeys(RANKERS, ServiceContract(VIEWS))
+    return OfflineFeatures(TrainingData(marts, "held_out", recipe("debug"), services=services))
 
 
 def test_features_of_the_trees_are_from_earlier_plays(offline: OfflineFeatures) -> None:
