@@ -155,6 +155,7 @@ def test_metrics_against_the_reference_script(evaluated: tuple[Workspace, Path])
 def test_service_fuses_the_same(evaluated: tuple[Workspace, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Fusing each request separately, as the service does, gives the evaluated list."""
     here, _ = evaluated
+    monkeypatch.setenv("SEGUE_HOME", str(here.folder))  # without a registry
     monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
     monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
     held_out = HeldOutModels.open(here)

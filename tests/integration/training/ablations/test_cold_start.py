@@ -17,6 +17,7 @@ from training.recall.realtime.channel import Realtime
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """The tiny world without a Feast registry; one channel and two cells."""
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: SERVICES[service]))
     monkeypatch.setattr(OfflineFeatures, "store", None)
     monkeypatch.setattr(cold_start, "CHANNEL_NAMES", (Realtime.name,))

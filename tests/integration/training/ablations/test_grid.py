@@ -36,6 +36,7 @@ ABLATION = Ablation(
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """The tiny world without a Feast registry."""
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
     monkeypatch.setattr(OfflineFeatures, "store", None)
     marts = write_marts(tmp_path / "marts", random_plays())

@@ -43,6 +43,7 @@ ALL_BASELINES = {*HEURISTIC_BASELINES, *BASELINES}
 def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Grid:
     """The tiny world without a Feast registry."""
     contract_of = classmethod(lambda cls, store, service: SERVICES.get(service, cls(VIEWS)))
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(ServiceContract, "of", contract_of)
     monkeypatch.setattr(OfflineFeatures, "store", None)
     marts = write_marts(tmp_path / "marts", random_plays())
