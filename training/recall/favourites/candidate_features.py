@@ -158,6 +158,12 @@ class PlayTable:
             self._strength[decay] = self.weight_N * np.exp(-decay * self.log_age_N)
         return self._strength[decay]
 
+    def activation_T(self, decay: float, skip: float) -> Array:
+        """Activation of each track if a skip counts `skip` of a listen."""
+        if skip == self.skip:
+            return self.total(self.strength_N(decay))
+        return self.total(np.where(self.is_listened_N, 1.0, skip) * np.exp(-decay * self.log_age_N))
+
     def total(self, values_N: Array) -> Array:
         """Sum over the plays of each track, [T]."""
         return np.bincount(self.of_N, values_N, len(self.item_T))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -25,7 +25,7 @@ import numpy as np
 
 from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
-from training.data.recall_cases import recall_table
+from training.data.recall_cases import RecallCases, recall_table
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch, load_user_batches
 from training.data.user_history import HISTORY_VIEW, is_listened
@@ -43,6 +43,7 @@ from training.recall.reason import Reason
 DECAY_GRID = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 SKIP_WEIGHT_GRID = (0.0, 0.1, 0.2, 0.4)
 DEFAULT_DECAY, DEFAULT_SKIP_WEIGHT = 0.5, 0.2
+TUNING_TRACKS = 200  # tracks of a request that tuning looks at
 
 
 class Favourites(RecallChannel[FavouritesConfig]):
@@ -103,16 +104,28 @@ class Favourites(RecallChannel[FavouritesConfig]):
         ):
             if getattr(config, name) is not None:
                 continue
-            tried: dict[float, dict[str, float]] = {}
-            for value in values if len(cases) else ():
-                self.resolved_config = _with_value(config, name, value)
-                items_CK = np.concatenate([self.recall(users, 200).items_BK for users in batches])
-                tried[value] = recall_table(items_CK, cases)
+            configs = {value: _with_value(config, name, value) for value in values}
+            tried = self._recall_by_config(batches, cases, configs) if len(cases) else {}
             chosen = max(tried, key=lambda value: _validation_objective(tried[value]), default=default)
             self.resolved_config = config = _with_value(config, name, chosen)
             measures |= {name: chosen, "validation": tried.get(chosen, {})}
             measures[f"{name}s"] = {str(value): _validation_objective(table) for value, table in tried.items()}
         return measures
+
+    def _recall_by_config(
+        self, batches: Sequence[UserBatch], cases: RecallCases, configs: Mapping[float, FavouritesConfig]
+    ) -> dict[float, dict[str, float]]:
+        """Recall of the order by activation with some configs, which differ in decay and skip weight only.
+
+        The plays of a request are read and grouped by track once for all configs.
+        """
+        items = {value: np.zeros((len(cases), TUNING_TRACKS), dtype=np.int64) for value in configs}
+        tables = (table for users in batches for table in self._tables(users))
+        for row, table in enumerate(tables):
+            for value, config in configs.items():
+                order_C, _ = _most_active(table, config, TUNING_TRACKS)
+                items[value][row, : len(order_C)] = table.item_T[order_C]
+        return {value: recall_table(items_CK, cases) for value, items_CK in items.items()}
 
     def read_past_plays(self, data: TrainingData) -> None:
         """See `RecallChannel`."""
@@ -130,8 +143,10 @@ class Favourites(RecallChannel[FavouritesConfig]):
         """
         items_BK = np.zeros((len(users), k), dtype=np.int64)
         scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
-        pool = self.resolved_config.order.pool if self.order is not None else 0
-        for row, (table, order_C, activation_T) in enumerate(self._most_active(users, max(k, pool))):
+        config = self.resolved_config
+        pool = config.order.pool if self.order is not None else 0
+        for row, table in enumerate(self._tables(users)):
+            order_C, activation_T = _most_active(table, config, max(k, pool))
             item_C, score_C = table.item_T[order_C], np.log(activation_T[order_C])
             if self.order is not None and len(order_C):
                 item_C, score_C = self.order.reorder(item_C, self._features(table, order_C[:pool], activation_T))
@@ -141,7 +156,8 @@ class Favourites(RecallChannel[FavouritesConfig]):
 
     def candidate_features(self, users: UserBatch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """For each request: the candidates [C] that a learned order sorts, by activation, and their features [C, F]."""
-        for table, order_C, activation_T in self._most_active(users, self.resolved_config.order.pool):
+        for table in self._tables(users):
+            order_C, activation_T = _most_active(table, self.resolved_config, self.resolved_config.order.pool)
             if len(order_C):
                 yield table.item_T[order_C], self._features(table, order_C, activation_T)
             else:
@@ -150,18 +166,13 @@ class Favourites(RecallChannel[FavouritesConfig]):
     def _features(self, table: PlayTable, order_C: np.ndarray, activation_T: np.ndarray) -> np.ndarray:
         return candidate_features(table, order_C, activation_T, self.vocabulary.artist_of_track_V)
 
-    def _most_active(self, users: UserBatch, k: int) -> Iterator[tuple[PlayTable, np.ndarray, np.ndarray]]:
-        """For each request: its plays, the `k` most active tracks as indices of `item_T`, and all activations [T]."""
-        config, V = self.resolved_config, len(self.vocabulary)
-        decay = DEFAULT_DECAY if config.decay is None else config.decay
-        skip = DEFAULT_SKIP_WEIGHT if config.skip is None else config.skip
-        for row, plays in enumerate(self.archive.past_plays(users, config.max_plays)):
+    def _tables(self, users: UserBatch) -> Iterator[PlayTable]:
+        """The plays of each request."""
+        V, skip = len(self.vocabulary), _skip_weight(self.resolved_config)
+        for row, plays in enumerate(self.archive.past_plays(users, self.resolved_config.max_plays)):
             is_known_N = (plays.track_N >= FIRST_CODE) & (plays.track_N < V)
             known = PastPlays(*(column_N[is_known_N] for column_N in vars(plays).values()))
-            table = PlayTable(known, int(users.request_at_B[row]), skip)
-            activation_T = table.total(table.strength_N(decay)) if len(known.track_N) else np.zeros(0)
-            found = np.flatnonzero(activation_T > 0)
-            yield table, found[np.argsort(-activation_T[found], kind="stable")[:k]], activation_T
+            yield PlayTable(known, int(users.request_at_B[row]), skip)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """How often each track was listened to within the history view."""
@@ -187,6 +198,19 @@ class Favourites(RecallChannel[FavouritesConfig]):
 
 def _with_value(config: FavouritesConfig, name: str, value: float) -> FavouritesConfig:
     return replace(config, decay=value) if name == "decay" else replace(config, skip=value)
+
+
+def _most_active(table: PlayTable, config: FavouritesConfig, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` most active tracks as indices of `item_T`, and the activation of all tracks [T]."""
+    decay = DEFAULT_DECAY if config.decay is None else config.decay
+    has_plays = len(table.plays.track_N) > 0
+    activation_T = table.activation_T(decay, _skip_weight(config)) if has_plays else np.zeros(0)
+    found = np.flatnonzero(activation_T > 0)
+    return found[np.argsort(-activation_T[found], kind="stable")[:k]], activation_T
+
+
+def _skip_weight(config: FavouritesConfig) -> float:
+    return DEFAULT_SKIP_WEIGHT if config.skip is None else config.skip
 
 
 def _play_count_reason(times: int) -> Reason:
