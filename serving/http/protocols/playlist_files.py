@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 from xml.etree import ElementTree
 
 NAMESPACE = "http://xspf.org/ns/0/"
@@ -91,7 +91,7 @@ def _m3u(title: str, tracks: list[Track]) -> bytes:
 
 
 def _absolute(url: str | None, base_url: str) -> str | None:
-    return f"{base_url}{url}" if url and url.startswith("/") else url
+    return urljoin(f"{base_url}/", url) if url else None
 
 
 def _text(text: str) -> str:

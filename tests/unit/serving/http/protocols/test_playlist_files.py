@@ -1,0 +1,36 @@
+"""Playlist files of responses: addresses of media, with the file formats' own fields."""
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from serving.http.protocols.playlist_files import NAMESPACE, render
+
+HOST = "http://h:3000"
+
+
+def locations(kind, content):
+    """Locations and images of a playlist file."""
+    if kind == "m3u":
+        return [line for line in content.decode().splitlines() if not line.startswith("#")], []
+    if kind == "jspf":
+        tracks = json.loads(content)["playlist"]["track"]
+        return [place for track in tracks for place in track["location"]], [track["image"] for track in tracks]
+    root = ElementTree.fromstring(content)
+    return [[element.text for element in root.iter(f"{{{NAMESPACE}}}{name}")] for name in ("location", "image")]
+
+
+@pytest.mark.parametrize("kind", ["xspf", "jspf", "m3u"])
+@pytest.mark.parametrize(
+    ("audio_url", "location"),
+    [
+        ("media/preview/t%2F1", f"{HOST}/media/preview/t%2F1"),
+        ("https://music.example/1.ogg?a=b", "https://music.example/1.ogg?a=b"),
+    ],
+)
+def test_locations_are_complete_addresses(kind, audio_url, location):
+    track = {"track_id": "t/1", "title": "One", "audio_url": audio_url, "cover_url": "media/cover/t%2F1"}
+    found, images = locations(kind, render(kind, "list", [track], HOST))
+    assert found == [location]
+    assert images == ([] if kind == "m3u" else [f"{HOST}/media/cover/t%2F1"])
