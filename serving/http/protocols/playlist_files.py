@@ -82,7 +82,8 @@ def _jspf(title: str, tracks: list[Track]) -> bytes:
 def _m3u(title: str, tracks: list[Track]) -> bytes:
     lines = ["#EXTM3U", f"#PLAYLIST:{title}"]
     for track in tracks:
-        name = f"{track.get('creator', '')} - {track['title']}" if "creator" in track else track["title"]
+        song = track.get("title", track["identifier"])
+        name = f"{track['creator']} - {song}" if "creator" in track else song
         if "location" in track:
             lines += [f"#EXTINF:{round(track.get('duration', -1000) / 1000)},{name}", track["location"]]
         else:

@@ -34,3 +34,9 @@ def test_locations_are_complete_addresses(kind, audio_url, location):
     found, images = locations(kind, render(kind, "list", [track], HOST))
     assert found == [location]
     assert images == ([] if kind == "m3u" else [f"{HOST}/media/cover/t%2F1"])
+
+
+def test_m3u_names_a_track_without_a_title_by_its_identifier():
+    tracks = [{"track_id": "t1", "title": "", "artists": ["A"]}, {"track_id": "t2", "title": "", "audio_url": "a.ogg"}]
+    lines = render("m3u", "list", tracks, HOST).decode().splitlines()
+    assert lines[2:] == ["# without audio: A - urn:segue:track:t1", "#EXTINF:-1,urn:segue:track:t2", f"{HOST}/a.ogg"]
