@@ -19,7 +19,7 @@ LINE_BYTES = 512
 
 
 class RecentEventIds:
-    """A set that evicts its oldest members; not thread-safe."""
+    """A set that evicts its oldest members; one thread changes it."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
@@ -29,13 +29,17 @@ class RecentEventIds:
     def __len__(self) -> int:
         return len(self._known)
 
+    def __contains__(self, event_id: str) -> bool:
+        """Whether the id is a member; may be called from any thread."""
+        return _code(event_id) in self._known
+
     def add(self, event_id: str) -> bool:
         """Add an id; return whether it is new."""
-        return self._add(_hash(json.dumps(event_id).encode()))
+        return self._add(_code(event_id))
 
     def discard(self, event_id: str) -> None:
         """Remove an id whose event could not be logged."""
-        code = _hash(json.dumps(event_id).encode())
+        code = _code(event_id)
         if code in self._known:
             self._known.discard(code)
             self._order.remove(code)
@@ -71,8 +75,12 @@ def _ids_at_end(path: Path, max_ids: int) -> list[int]:
     for line, _ in daily_jsonl.read_lines(path, start):
         # A damaged line is no event, even if it begins with an id: the event is new when it is reported again.
         with suppress(ValueError, KeyError, TypeError):
-            found.append(_hash(json.dumps(json.loads(line)["event_id"]).encode()))
+            found.append(_code(json.loads(line)["event_id"]))
     return list(found)
+
+
+def _code(event_id: str) -> int:
+    return _hash(json.dumps(event_id).encode())
 
 
 def _hash(encoded_id: bytes) -> int:

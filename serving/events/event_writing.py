@@ -100,7 +100,7 @@ class EventWriting:
                 metrics,
                 now_us,
                 is_known_track,
-                private_sessions.remove_private,
+                private_sessions.without_private,
             ),
             exposures=ExposureLog(settings.event_log, now_us),
             feature_log=FeatureLog(

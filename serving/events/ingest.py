@@ -6,6 +6,7 @@ Independent of HTTP.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from serving.events.event_pusher import EventPusher
@@ -51,7 +52,8 @@ class EventIngestor:
     """Ingests reports; thread-safe. Calls `exclude` with new events before they are pushed to the online store.
 
     `is_known_track` says whether the release in service has a track; events about others are accepted, because the track may
-    have been landed since, and named in the result. `remove_private` returns the events without those of private sessions.
+    have been landed since, and named in the result. `without_private` yields the events without those of private sessions;
+    it is given a function that says which ids the log knows.
     """
 
     def __init__(
@@ -62,10 +64,12 @@ class EventIngestor:
         metrics: Metrics,
         now_us: Callable[[], int],
         is_known_track: Callable[[str], bool] = lambda _: True,
-        remove_private: Callable[[list[Event]], list[Event]] = lambda events: events,
+        without_private: Callable[
+            [list[Event], Callable[[str], bool]], AbstractContextManager[list[Event]]
+        ] = lambda events, _: nullcontext(events),
     ) -> None:
         self._log, self._push, self._exclude, self._metrics, self._now_us = log, push, exclude, metrics, now_us
-        self._is_known_track, self._remove_private = is_known_track, remove_private
+        self._is_known_track, self._without_private = is_known_track, without_private
 
     def ingest(self, rows: Sequence[object], erased: Container[str] = ()) -> IngestResult:
         """Validate, log and push a report.
@@ -95,9 +99,9 @@ class EventIngestor:
                 if event["target_type"] == "track" and not self._is_known_track(event["target_id"]):
                     unknown.append(UnknownTrackRow(index, event["target_id"]))
             accepted = duplicate = 0
-            recorded = self._remove_private(events)
-            if recorded:
-                appended = self._log.append(recorded)
+            with self._without_private(events, self._log.knows) as recorded:
+                appended = self._log.append(recorded) if recorded else None
+            if appended:
                 accepted, duplicate = len(appended.events), appended.duplicate
                 self._exclude(appended.events)
                 if not self._push.push(appended):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,30 +72,39 @@ class PrivateSessions:
         sessions = self._sessions.get(user_id, ())
         return next((one for one in sessions if one.since_us <= now_us < one.until_us), None)
 
-    def remove_private(self, events: Iterable[Event]) -> list[Event]:
-        """The events without those that private sessions keep private: plays, clicks and impressions.
+    @contextmanager
+    def without_private(
+        self, events: Iterable[Event], is_known: Callable[[str], bool] = lambda _: False
+    ) -> Iterator[list[Event]]:
+        """Yield the events without those that private sessions keep private: plays, clicks and impressions.
 
-        Explicit feedback is kept. Events that begin or end a session take effect for the events after them.
+        Explicit feedback is kept. Events that begin or end a session take effect for the events after them, except duplicates.
+        If the block fails, they have no effect.
+
+        Args:
+            events: The events of a report.
+            is_known: Whether an event with this id was recorded before.
 
         Raises:
             OSError: A session could not be written.
         """
-        implicit = {row.action for row in load_behaviours().rows if not row.is_explicit}
-        oldest_us = self._now_us() - MAX_AGE_US
-        kept = []
-        changed: dict[str, tuple[PrivateSession, ...]] = {}
         with self._lock:
-            for event in events:
-                user_id = event["user_id"]
-                sessions = changed[user_id] if user_id in changed else self._sessions.get(user_id, ())
-                if event["action"] in (START, END):
-                    changed[user_id] = _apply(event, sessions, oldest_us)
-                elif event["action"] in implicit and any(one.overlaps(event) for one in sessions):
-                    continue
-                kept.append(event)
+            kept, changed = self._select(events, is_known)
+            before = {user_id: self._sessions.get(user_id, ()) for user_id in changed}
             if changed:
                 self._write(changed)
-        return kept
+        try:
+            yield kept
+        except BaseException:
+            with self._lock:
+                # Except for users whose sessions another report has changed since.
+                undone = {
+                    user_id: before[user_id] for user_id in changed if self._sessions.get(user_id) is changed[user_id]
+                }
+                self._sessions.update(undone)  # even if it cannot be written
+                if undone:
+                    self._write(undone)
+            raise
 
     def erase_users(self, users: Container[str]) -> None:
         """Forget the sessions of these users; `privacy` erases the rows of the file."""
@@ -106,6 +116,27 @@ class PrivateSessions:
         """Close the file."""
         with self._lock:
             self._database.close()
+
+    def _select(
+        self, events: Iterable[Event], is_known: Callable[[str], bool]
+    ) -> tuple[list[Event], dict[str, tuple[PrivateSession, ...]]]:
+        """The events that are kept, and the sessions of the users for whom one begins or ends."""
+        implicit = {row.action for row in load_behaviours().rows if not row.is_explicit}
+        oldest_us = self._now_us() - MAX_AGE_US
+        kept: list[Event] = []
+        changed: dict[str, tuple[PrivateSession, ...]] = {}
+        applied = set()
+        for event in events:
+            user_id, event_id = event["user_id"], event["event_id"]
+            sessions = changed[user_id] if user_id in changed else self._sessions.get(user_id, ())
+            if event["action"] in (START, END):
+                if event_id not in applied and not is_known(event_id):
+                    changed[user_id] = _apply(event, sessions, oldest_us)
+                    applied.add(event_id)
+            elif event["action"] in implicit and any(one.overlaps(event) for one in sessions):
+                continue
+            kept.append(event)
+        return kept, changed
 
     def _write(self, sessions_of: Mapping[str, tuple[PrivateSession, ...]]) -> None:
         """Replace the sessions of these users at once."""

@@ -98,6 +98,10 @@ class EventLog:
         """Whether events can be committed."""
         return self._committer.is_alive()
 
+    def knows(self, event_id: str) -> bool:
+        """Whether a recent event has this id, so that another one is a duplicate."""
+        return event_id in self._ids
+
     def append(self, events: list[Event]) -> AppendResult:
         """Log the new events, in order; returns when they are on the disk.
 

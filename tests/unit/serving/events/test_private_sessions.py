@@ -31,8 +31,9 @@ def event(action, minute, user="u", began=None):
     }
 
 
-def kept(sessions, *events):
-    return [one["event_id"] for one in sessions.remove_private(events)]
+def kept(sessions, *events, known=()):
+    with sessions.without_private(events, lambda event_id: event_id in known) as recorded:
+        return [one["event_id"] for one in recorded]
 
 
 def test_plays_clicks_and_impressions_of_a_session_are_not_kept(tmp_path):
@@ -106,9 +107,44 @@ def test_a_report_is_one_write_and_the_oldest_of_many_sessions_become_one(tmp_pa
 
 def test_a_session_that_ends_when_it_begins_is_none(tmp_path):
     sessions = PrivateSessions(tmp_path, Clock())
-    kept(sessions, event("start_private", 0), event("end_private", 0), event("start_private", 0))
+    kept(sessions, event("start_private", 0), event("end_private", 0), event("start_private", 0) | {"event_id": "new"})
     assert sessions.current("u").until_us == NOW + MAX_SESSION_US
     sessions.close()
+
+
+def test_duplicates_begin_and_end_no_session(tmp_path):
+    sessions, start, end = PrivateSessions(tmp_path, Clock()), event("start_private", 0), event("end_private", 1)
+    again = start | {"occurred_at": NOW + 2 * MINUTE, "ended_at": NOW + 2 * MINUTE}  # reported without a time
+    assert len(kept(sessions, start, end, again, event("play", 3))) == 4
+    assert len(kept(sessions, again, event("play", 4), known=[start["event_id"]])) == 2
+    kept(sessions, event("start_private", 5))
+    assert kept(sessions, end | {"ended_at": NOW + 6 * MINUTE}, event("play", 7), known=[end["event_id"]]) == [
+        end["event_id"]
+    ]
+    sessions.close()
+
+
+def test_events_that_could_not_be_recorded_begin_and_end_no_session(tmp_path):
+    def fail(*events):
+        with pytest.raises(OSError, match="full"), sessions.without_private(events):
+            raise OSError("full")
+
+    clock = Clock()
+    sessions = PrivateSessions(tmp_path, clock)
+    fail(event("start_private", 0))
+    assert sessions.current("u") is None
+    kept(sessions, event("start_private", 0))
+    clock.at += MINUTE
+    fail(event("end_private", 1))
+    assert sessions.current("u").until_us == NOW + MAX_SESSION_US
+    with pytest.raises(OSError, match="full"), sessions.without_private([event("end_private", 1)]):
+        kept(sessions, event("end_private", 1))  # another report
+        raise OSError("full")
+    assert sessions.current("u") is None
+    sessions.close()
+    again = PrivateSessions(tmp_path, clock)
+    assert again.current("u") is None
+    again.close()
 
 
 def test_requests_do_not_wait_for_a_write(tmp_path):
