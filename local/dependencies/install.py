@@ -17,7 +17,8 @@ from pathlib import Path
 ENVIRONMENT = Path(".venv")
 PYTHON = ENVIRONMENT / "bin" / "python"
 LOG = ENVIRONMENT / "install.log"
-PIP_REPORT = ENVIRONMENT / "installed.json"
+PIP_REPORT = ENVIRONMENT / "unverified.json"
+"""Archives that pip began to install and that are not verified yet; pip writes it before it installs the first one."""
 LOCK, HASHES = "requirements.lock", "requirements.hashes.lock"
 VERIFY = Path(__file__).with_name("verify_archives.py")
 HASH_MISMATCH = "Hash mismatch"  # in uv's message
@@ -97,6 +98,8 @@ def install(extras: str) -> None:
     Raises:
         InstallError: An installer failed, or an archive is not the locked one.
     """
+    if PIP_REPORT.exists():  # pip was killed, and installs nothing again that is installed
+        _verify()
     if uv := shutil.which("uv"):
         print("Installing requirements.lock into .venv with uv", flush=True)
         try:
@@ -108,10 +111,21 @@ def install(extras: str) -> None:
         else:
             return
     print("Installing requirements.lock into .venv with pip: up to 3 GB. It is faster with uv on the PATH", flush=True)
-    run(pip_command(extras), "usually 2 to 8 min in total")
+    try:
+        run(pip_command(extras), "usually 2 to 8 min in total")
+    except BaseException:
+        if PIP_REPORT.exists():
+            _verify()
+        raise
+    _verify()
+
+
+def _verify() -> None:
+    """Compare the archives of pip's report with the lock, and remove `.venv` if one differs."""
     if subprocess.run([sys.executable, "-I", "-S", str(VERIFY), str(PIP_REPORT), HASHES], check=False).returncode:
         shutil.rmtree(ENVIRONMENT)
         raise InstallError(f"{ENVIRONMENT} is removed")
+    PIP_REPORT.unlink()
 
 
 def main() -> int:

@@ -62,7 +62,7 @@ def test_a_hash_mismatch_of_uv_does_not_continue_with_pip(checkout):
 
 def test_pip_is_used_where_uv_cannot_reach_its_index(checkout, capsys):
     checkout("tools/uv", "echo 'error: dns error' >&2; exit 2")
-    checkout(".venv/bin/python", f"echo '{report('a' * 64)}' > .venv/installed.json")
+    checkout(".venv/bin/python", f"echo '{report('a' * 64)}' > {install.PIP_REPORT}")
     install.install("test")
     captured = capsys.readouterr()
     assert "dns error" in captured.err
@@ -71,13 +71,40 @@ def test_pip_is_used_where_uv_cannot_reach_its_index(checkout, capsys):
 
 @pytest.mark.parametrize("sha256", ["a" * 64, "b" * 64])
 def test_archives_that_pip_installed_are_compared_with_the_lock(checkout, sha256):
-    checkout(".venv/bin/python", f"echo '{report(sha256)}' > .venv/installed.json")
+    checkout(".venv/bin/python", f"echo '{report(sha256)}' > {install.PIP_REPORT}")
     if sha256[0] == "a":
         install.install("test")
     else:
         with pytest.raises(install.InstallError, match="is removed"):
             install.install("test")
     assert Path(".venv").exists() == (sha256[0] == "a")
+
+
+def test_archives_of_an_installation_that_failed_are_compared(checkout):
+    checkout(".venv/bin/python", f"echo '{report('b' * 64)}' > {install.PIP_REPORT}; exit 1")
+    with pytest.raises(install.InstallError, match="is removed"):
+        install.install("test")
+    assert not Path(".venv").exists()
+
+
+@pytest.mark.parametrize("sha256", ["a" * 64, "b" * 64])
+def test_archives_of_an_installation_that_was_killed_are_compared_before_they_are_used(checkout, sha256):
+    install.PIP_REPORT.write_text(report(sha256))
+    second = f"echo '{json.dumps({'install': []})}' > {install.PIP_REPORT}; touch pip_was_used"
+    checkout(".venv/bin/python", second)
+    if sha256[0] == "a":
+        install.install("test")
+    else:
+        with pytest.raises(install.InstallError, match="is removed"):
+            install.install("test")
+    assert Path(".venv").exists() == Path("pip_was_used").exists() == (sha256[0] == "a")
+
+
+def test_an_installation_that_failed_before_it_installed_anything_continues(checkout):
+    checkout(".venv/bin/python", "echo 'no network'; exit 1")
+    with pytest.raises(install.InstallError, match="no network"):
+        install.install("test")
+    assert Path(".venv").exists()
 
 
 def test_progress_is_printed_until_the_installer_ends(checkout, monkeypatch):
