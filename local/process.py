@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 
 MARKER_VARIABLE = "SEGUE_SERVICE_MARK"
+CREATION_TOLERANCE_S = 2.0
+"""Creation times are derived from the time of the boot, which changes a little when the clock is corrected."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class BackgroundProcess:
 
     pid: int  # also the session id
     mark: str  # value of MARKER_VARIABLE
+    created_s: float | None = None  # since 1970; None in pid files of earlier versions
 
     def members(self) -> list[psutil.Process]:
         """Living processes of this program."""
@@ -40,8 +43,14 @@ class BackgroundProcess:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
             environment = process.environ()
-            # During exec the environment is empty for a moment.
-            return bool(environment.get(MARKER_VARIABLE) == self.mark if environment else process.pid == self.pid)
+            if environment:
+                return bool(environment.get(MARKER_VARIABLE) == self.mark)
+            # During exec the environment is empty for a moment. Unrelated programs without one may have the same id.
+            return (
+                process.pid == self.pid
+                and self.created_s is not None
+                and abs(process.create_time() - self.created_s) < CREATION_TOLERANCE_S
+            )
         except psutil.Error:
             return False
 
@@ -61,7 +70,7 @@ def start(command: Sequence[str], environment: Mapping[str, str], folder: Path, 
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return BackgroundProcess(process.pid, mark)
+    return BackgroundProcess(process.pid, mark, psutil.Process(process.pid).create_time())
 
 
 def stop(program: BackgroundProcess, timeout_s: float = 20) -> None:

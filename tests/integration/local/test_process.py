@@ -6,6 +6,7 @@ import sys
 import time
 
 import psutil
+import pytest
 
 from local import process
 
@@ -50,6 +51,27 @@ def test_a_reused_process_id_is_not_recognized(tmp_path):
     assert unrelated.poll() is None
     unrelated.kill()
     unrelated.wait()
+
+
+@pytest.mark.parametrize("created_s", [None, time.time() - 3600])
+def test_a_reused_process_id_of_a_program_without_environment_is_not_recognized(tmp_path, created_s):
+    unrelated = subprocess.Popen(["env", "-i", sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        wait_for(lambda: not psutil.Process(unrelated.pid).environ())
+        pid_file = tmp_path / "run" / "service.json"
+        process.save(process.BackgroundProcess(unrelated.pid, "0123456789abcdef", created_s), pid_file)
+        loaded = process.load(pid_file)
+        assert not loaded.is_running()
+        process.stop(loaded, timeout_s=1)
+        assert unrelated.poll() is None
+    finally:
+        unrelated.kill()
+        unrelated.wait()
+
+
+def test_pid_files_of_earlier_versions_are_read(tmp_path):
+    (tmp_path / "service.json").write_text('{"pid": 7, "mark": "0123456789abcdef"}')
+    assert process.load(tmp_path / "service.json") == process.BackgroundProcess(7, "0123456789abcdef")
 
 
 def test_a_program_is_running_during_exec(tmp_path, monkeypatch):
