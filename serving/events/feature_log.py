@@ -1,19 +1,17 @@
 """Feature log: the features of sampled requests, for the skew check `python -m sequences.skew`.
 
 Files `SEGUE_HOME/requests/dt=<day>/requests-*.jsonl` contain ids, times and features. Requests are sampled by a hash of their
-id. Resources are bounded: a byte limit per hour (so that every hour is sampled), deletion of old days, and a single writer
-thread with a bounded queue. Requests neither wait for the log nor fail because of it. Independent of HTTP.
+id. Resources are bounded: a byte limit per hour (so that every hour is sampled), and a single writer thread with a bounded
+queue; `local.retention` removes old days. Requests neither wait for the log nor fail because of it. Independent of HTTP.
 """
 
 from __future__ import annotations
 
 import logging
 import queue
-import shutil
 import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,6 @@ from storage import daily_files
 
 MAX_BYTES_PER_HOUR = 8 << 20
 MAX_QUEUED_REQUESTS = 64
-RETENTION_DAYS = 7
 HOUR_US = 3_600_000_000
 
 logger = logging.getLogger(__name__)
@@ -118,15 +115,8 @@ class FeatureLog:
         hour = self._now_us() // HOUR_US
         if hour != self._hour:
             self._hour, self._written = hour, 0
-            self._remove_old_days()
         if self._written >= self._max_bytes_per_hour:
             return
         line = request.to_line()
         self._file.append(line)
         self._written += len(line)
-
-    def _remove_old_days(self) -> None:
-        oldest = datetime.fromtimestamp(self._now_us() / 1e6, tz=UTC).date() - timedelta(days=RETENTION_DAYS)
-        for folder in self._folder.glob("dt=*"):
-            if folder.name < f"dt={oldest}":
-                shutil.rmtree(folder, ignore_errors=True)

@@ -82,13 +82,12 @@ def test_requests_are_not_sampled_while_the_log_of_the_hour_is_full(tmp_path):
     bench.log.close()
 
 
-def test_old_days_are_removed(tmp_path):
-    for day in ("2026-04-20", "2026-04-27"):
-        (tmp_path / f"dt={day}").mkdir()
+def test_old_days_are_left_to_retention(tmp_path):
+    (tmp_path / "dt=2026-01-01").mkdir()
     bench = Bench(tmp_path)
     bench.write()
     bench.log.close()
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["dt=2026-04-27", "dt=2026-05-04"]
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["dt=2026-01-01", "dt=2026-05-04"]
 
 
 def test_failed_write_does_not_fail_the_request(tmp_path, caplog):
