@@ -1,10 +1,10 @@
 """`python -m local.recovery.backup --to FOLDER`: backs up SEGUE_HOME to a new folder while the services run.
 
 A backup has what cannot be rebuilt, and what makes a restored home answer like the original: landed tables, quarantine, event
-log, feature log, suppression list, marts, online store, state of the recommender, releases and reports. It is consistent without
-stopping the recommender: tables are protected by the locks of their writers, SQLite files are copied with SQLite's backup API, and
-the logs, which only grow, are copied last and cut after their last complete line. So every event that was acknowledged before the
-backup began is in it, and the copied low watermark is not ahead of the copied online store.
+log, feature log, suppression list, unfinished erasures, marts, online store, state of the recommender, releases and reports. It
+is consistent without stopping the recommender: tables are protected by the locks of their writers, SQLite files are copied with
+SQLite's backup API, and the logs, which only grow, are copied last and cut after their last complete line. So every event that
+was acknowledged before the backup began is in it, and the copied low watermark is not ahead of the copied online store.
 
 Not included: training workspaces, warehouse, simulated worlds, MLflow, Airflow, and tables on object storage (`SEGUE_TABLES`) or
 features in Redis, which have their own backups. The manifest `backup.json` has the checksum of every file and is written last.
@@ -19,6 +19,7 @@ import json
 import os
 import shutil
 import sqlite3
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -28,13 +29,17 @@ from pathlib import Path
 
 from config.settings import SettingError, Settings, load_settings
 from storage import daily_files
+from storage.unfinished_erasures import UNFINISHED_FILE
 
 MANIFEST_FILE = "backup.json"
 BACKUP_FORMAT = 1
 DRAFT_SUFFIX = ".writing"
 LOCK_NAMES = ("forget", "build_marts", "publish_marts")
 """Process locks (`SEGUE_HOME/run/<name>.lock`) of the commands that rewrite tables: erasure of users, and the marts."""
-STATE_FILES = ("home_format", "serving/pushed.json", "forgotten.json", "bentoml/active.json", "bentoml/shares.json")
+STATE_FILES = (
+    *(UNFINISHED_FILE, "forgotten.json"),
+    *("home_format", "serving/pushed.json", "bentoml/active.json", "bentoml/shares.json"),
+)
 """Copied first: they may be older than what they refer to, never newer."""
 RELEASES = "bentoml/models/segue"
 CHECKSUM_FILE = "files.sha256"
@@ -138,9 +143,11 @@ class _Copier:
         """Copy a file, if it exists; of a log, only complete lines."""
         copy = self._copy_of(path)
         try:
-            with path.open("rb") as source, copy.open("wb") as file:
+            with path.open("rb") as source:
                 modified_ns = os.fstat(source.fileno()).st_mtime_ns
-                shutil.copyfileobj(source, file, 1 << 20)
+                create_like(copy, path)
+                with copy.open("wb") as file:
+                    shutil.copyfileobj(source, file, 1 << 20)
         except FileNotFoundError:
             copy.unlink(missing_ok=True)
             return
@@ -178,6 +185,11 @@ class _Copier:
         os.utime(copy, ns=(modified_ns, modified_ns))
         name = copy.relative_to(self._target).as_posix()
         self.files[name] = BackupFile(hash_file(copy), copy.stat().st_size, modified_ns)
+
+
+def create_like(copy: Path, path: Path) -> None:
+    """Create an empty file that is readable by those who may read `path`, and writable by its owner."""
+    copy.touch(mode=stat.S_IMODE(path.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR)
 
 
 def hash_file(path: Path) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from config.settings import ROOT, SettingError, Settings, load_settings
 from local.environment import environment
-from local.recovery.backup import BACKUP_FORMAT, MANIFEST_FILE, BackupFile, BackupManifest, hash_file
+from local.recovery.backup import BACKUP_FORMAT, MANIFEST_FILE, BackupFile, BackupManifest, create_like, hash_file
 from storage import suppression_list
 from storage.disk_space import DiskSpaceError, check_disk_space
 from storage.suppression_list import SuppressionList, SuppressionListError
@@ -75,6 +75,7 @@ def restore(settings: Settings, source: Path, suppression: Path | None = None) -
     for name, file in manifest.files.items():
         copy = staging / name
         copy.parent.mkdir(parents=True, exist_ok=True)
+        create_like(copy, source / name)
         shutil.copyfile(source / name, copy)
         os.utime(copy, ns=(file.mtime_ns, file.mtime_ns))
     output = ""

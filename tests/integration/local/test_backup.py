@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import sqlite3
+import stat
 import subprocess
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from local.recovery import restore as restore_module
 from local.recovery.backup import MANIFEST_FILE, BackupError, backup
 from local.recovery.restore import RestoreError, restore
 from storage.suppression_list import SuppressionList, read_suppression_list
-from storage.unfinished_erasures import UNSIGNED_EXIT_CODE
+from storage.unfinished_erasures import UNFINISHED_FILE, UNSIGNED_EXIT_CODE, add_unfinished
 
 SQLITE_FILES = ("feast/online.db", "serving/daily_lists.sqlite", "serving/private_sessions.sqlite")
 LOG = "live/dt=2026-06-01/events-1-1.jsonl"
@@ -174,6 +175,37 @@ def test_user_erased_after_the_backup_stays_erased(
             )
         elif file.is_file():
             assert b"ann" not in file.read_bytes()
+
+
+def test_unfinished_erasures_are_completed_by_a_restore(
+    here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The erasure has begun: only files in which users are not looked for are left.
+    report = pl.DataFrame({"user_id": ["ann", "bob"]})
+    for file in here.home.rglob("*.parquet"):
+        report.filter(pl.col("user_id") == "bob").write_parquet(file)
+    (here.home / LOG).write_bytes(EVENTS.splitlines(keepends=True)[1])
+    (here.home / "reports").mkdir()
+    report.write_parquet(here.home / "reports" / "x.parquet")
+    SuppressionList().with_users(["ann"]).write(here.suppression_list)
+    add_unfinished(here.home, ["ann"])
+    backup(here, tmp_path / "backup")
+    assert stat.S_IMODE((tmp_path / "backup" / UNFINISHED_FILE).stat().st_mode) == 0o600
+    there = restored(here, monkeypatch)
+    assert "1 erased users had data here" in restore(there, tmp_path / "backup").output
+    assert pl.read_parquet(there.home / "reports" / "x.parquet")["user_id"].to_list() == ["bob"]
+    assert not (there.home / UNFINISHED_FILE).exists()
+
+
+def test_restored_ids_of_unfinished_erasures_are_private(
+    here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_unfinished(here.home, ["ann"])
+    backup(here, tmp_path / "backup")
+    there = restored(here, monkeypatch)
+    restore(there, tmp_path / "backup")
+    assert stat.S_IMODE((there.home / UNFINISHED_FILE).stat().st_mode) == 0o600
+    assert stat.S_IMODE((there.home / LOG).stat().st_mode) == stat.S_IMODE((here.home / LOG).stat().st_mode) & 0o640
 
 
 def test_restoring_into_a_mounted_home_keeps_its_suppression_list(
