@@ -16,17 +16,21 @@ class ApiKeys:
     """The accepted keys. An empty set accepts no key.
 
     Raises:
-        ValueError: A key is too short to be secret; the message does not contain it.
+        ValueError: A key is too short to be secret, or cannot be sent in a header; the message does not contain it.
     """
 
     def __init__(self, keys: Iterable[str]) -> None:
         all_keys = list(keys)
-        short = [str(place) for place, key in enumerate(all_keys, start=1) if len(key) < MIN_KEY_LENGTH]
-        if short:
-            raise ValueError(
-                f"API key {', '.join(short)} of {len(all_keys)} has less than {MIN_KEY_LENGTH} characters; generate each with "
-                "python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"
-            )
+        for defect, wrong in (
+            (f"has less than {MIN_KEY_LENGTH} characters", [len(key) < MIN_KEY_LENGTH for key in all_keys]),
+            ("has characters outside printable ASCII", [not (key.isascii() and key.isprintable()) for key in all_keys]),
+        ):
+            if any(wrong):
+                places = ", ".join(str(place) for place, is_wrong in enumerate(wrong, start=1) if is_wrong)
+                raise ValueError(
+                    f"API key {places} of {len(all_keys)} {defect}; generate each with "
+                    "python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"
+                )
         self._digests = [_digest(key) for key in all_keys]
 
     def __bool__(self) -> bool:

@@ -6,7 +6,7 @@
 | ListenBrainz | `Authorization: Token KEY:USER` | `Authorization: Token JWT` | `Authorization: Token USER` |
 | OpenSubsonic | `apiKey=KEY` or `p=KEY` in the query, with `u=USER` | `apiKey=JWT` in the query | `u=USER` |
 
-OpenSubsonic's salted tokens (`t`, `s`) cannot be verified, because the service stores no keys, only their hashes.
+Texts are UTF-8. OpenSubsonic's salted tokens (`t`, `s`) cannot be verified, because the service stores no keys, only their hashes.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ def read_parameters(query: bytes) -> Mapping[str, str]:
     Raises:
         ValueError: There are too many.
     """
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
+    pairs = parse_qsl(query.decode(errors="replace"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     return dict(reversed(pairs))
 
 
 def _authorization(scope: Message) -> tuple[str, str]:
     """Scheme in lower case and credential of the header Authorization; both "" without one, or with several."""
     given = header_values(scope, b"authorization")
-    scheme, _, credential = given[0].decode("latin-1").partition(" ") if len(given) == 1 else ("", "", "")
+    scheme, _, credential = given[0].decode(errors="replace").partition(" ") if len(given) == 1 else ("", "", "")
     return scheme.lower(), credential.strip()
 
 
@@ -70,6 +70,6 @@ def _plain_password(password: str) -> str:
     if not password.startswith("enc:"):
         return password
     try:
-        return bytes.fromhex(password[4:]).decode("latin-1")
+        return bytes.fromhex(password[4:]).decode()
     except ValueError:
         return ""

@@ -239,6 +239,13 @@ def test_short_key_is_rejected_without_revealing_it():
     assert KEY not in repr(vars(ApiKeys([KEY])))
 
 
+def test_key_that_a_header_cannot_contain_is_rejected_without_revealing_it():
+    for key in ("schlüssel-sehr-geheim", "a-key\twith-a-tabulator"):
+        with pytest.raises(ValueError, match=r"API key 2 of 2 has characters outside printable ASCII") as error:
+            ApiKeys([KEY, key])
+        assert key not in str(error.value)
+
+
 def test_keys_are_read_from_environment_and_file(monkeypatch, tmp_path):
     assert settings.load_api_keys() == ()
     (tmp_path / "keys").write_text(f"{OTHER}\n\n")

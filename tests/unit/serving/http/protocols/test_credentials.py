@@ -1,7 +1,10 @@
 """Credentials and users of each protocol, from headers and the query."""
 
+from urllib.parse import quote
+
 import pytest
 
+from serving.events.event_schema import EventRejected, read_event
 from serving.http.protocols.credentials import read_credential, read_listenbrainz_user, read_parameters
 
 
@@ -25,6 +28,7 @@ def scope(path, authorization=(), query=b""):
         ("/rest/ping", [], b"p=KEY", "KEY"),
         ("/rest/ping", [], b"p=enc:4b4559", "KEY"),
         ("/rest/ping", [], b"p=enc:no", ""),
+        ("/rest/ping", [], b"p=enc:ff", ""),
         ("/rest/ping", [], b"&".join([b"apiKey=KEY"] * 65), ""),
         ("/rest/ping", [b"Bearer KEY"], b"apiKey=OTHER", "KEY"),
         ("/rest/ping", [b"Basic KEY"], b"apiKey=KEY", ""),
@@ -40,6 +44,20 @@ def test_user_of_listenbrainz_tokens():
     assert read_listenbrainz_user(scope("/1/submit-listens", [b"Token KEY"]), has_credentials=True) == ""
     assert read_listenbrainz_user(scope("/1/submit-listens", [b"Token u:1"]), has_credentials=False) == "u:1"
     assert read_listenbrainz_user(scope("/1/submit-listens", [b"Bearer u"]), has_credentials=False) == ""
+
+
+@pytest.mark.parametrize("user", ["Jürgen", "小明"])
+def test_users_are_utf_8(user):
+    token = f"Token {user}".encode()
+    assert read_listenbrainz_user(scope("/1/submit-listens", [token]), has_credentials=False) == user
+    assert read_parameters(f"u={user}".encode())["u"] == read_parameters(f"u={quote(user)}".encode())["u"] == user
+
+
+def test_bytes_that_are_not_utf_8_name_no_valid_user():
+    token = "Token Jürgen".encode("latin-1")
+    assert read_listenbrainz_user(scope("/1/submit-listens", [token]), has_credentials=False) == "J\ufffdrgen"
+    with pytest.raises(EventRejected, match="unprintable"):
+        read_event({"user_id": "J\ufffdrgen", "target_type": "track", "target_id": "t", "action": "like"}, 0)
 
 
 def test_first_value_of_a_parameter_counts():
