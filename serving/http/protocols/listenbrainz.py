@@ -57,7 +57,7 @@ def _read(body: bytes) -> tuple[str, list[dict[str, Any]]]:
     """The listen type and the valid listens."""
     try:
         content = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidListens(f"the body is not JSON: {error}") from error
     kind = content.get("listen_type") if isinstance(content, dict) else None
     if kind not in LISTEN_TYPES:

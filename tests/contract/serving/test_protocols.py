@@ -65,6 +65,7 @@ def test_playing_now_is_accepted_without_a_play(listenbrainz):
     ("body", "message"),
     [
         (b"{", "the body is not JSON"),
+        pytest.param(b"[" * 100_000, "the body is not JSON: maximum recursion depth exceeded", id="deeply nested"),
         (b"[]", "listen_type 'None' is not one of single, import, playing_now"),
         (b'{"listen_type": "single", "payload": []}', "1 to 1 listens"),
         (b'{"listen_type": "import", "payload": [{}]}', "track_metadata.artist_name is missing"),
