@@ -338,6 +338,7 @@ class Runtime:
         Raises:
             RequestRejected: The id is invalid.
             ErasureBusy: Another erasure is running.
+            SuppressionListError, OSError: The suppression list cannot be read or written.
         """
         read_request(user_id, next(iter(SCENES)), None, now_us())
         self._erasures.suppress(user_id)

@@ -76,6 +76,7 @@ from serving.response_schemas import (
     render_recommendation,
     render_search,
 )
+from storage.suppression_list import SuppressionListError
 
 if TYPE_CHECKING:
     from serving.runtime import Runtime
@@ -312,7 +313,7 @@ class Recommender:
             return EraseResponse(user_id=user_id, is_erasing=self._runtime.erase_data(user_id))
         except RequestRejected as error:
             return _error(400, error)
-        except (ErasureBusy, OSError) as error:
+        except (ErasureBusy, SuppressionListError, OSError) as error:
             return _error(503, error)
 
     @bentoml.api(input_spec=ExplainRequest, output_spec=ExplanationResponse)

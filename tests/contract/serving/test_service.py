@@ -17,6 +17,7 @@ from serving.events import erasure_requests
 from serving.http.admission import Admission
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
+from storage.unfinished_erasures import UNFINISHED_FILE
 from tests.support.serving.asgi_client import client_of
 from tests.support.serving.release_search import with_search
 from tests.support.serving.small_release import ListChannel, MemoryStore, history, release, tracks
@@ -498,3 +499,15 @@ def test_users_download_and_erase_their_data(client, monkeypatch):
     assert "erased" in report(client, "like", user_id="leaver")["rejected"][0]["reason"]
     assert ask(client, "/export", user_id="leaver")["stores"] == {}
     assert report(client, "like", user_id="stays")["accepted"] == 1
+
+
+def test_an_erasure_with_a_damaged_list_gets_the_remedy(client):
+    path = settings.load_settings().home / UNFINISHED_FILE
+    before = path.read_bytes() if path.exists() else None
+    path.write_text("[")
+    answer = client.post("/erase", json={"user_id": "later", "confirm": "later"})
+    path.unlink()
+    if before is not None:
+        path.write_bytes(before)
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert "is damaged" in answer.json()["detail"] and "privacy.erase" in answer.json()["detail"]
