@@ -87,27 +87,28 @@ class EventWriting:
             now_us: Clock, µs UTC.
             is_known_track: Whether the release in service has a track.
         """
-        pusher = EventPusher(log, UserWriters(target.apply), degradation, target.exclude_replayed)
-        logger.info("%d logged events were replayed to the online store", pusher.start())
-        private_sessions = PrivateSessions(settings.home / "serving", now_us)
-        return cls(
-            log=log,
-            pusher=pusher,
-            ingestor=EventIngestor(
-                log,
-                pusher,
-                target.hydrator.record_exclusions,
-                metrics,
-                now_us,
-                is_known_track,
-                private_sessions.without_private,
-            ),
-            exposures=ExposureLog(settings.event_log, now_us),
-            feature_log=FeatureLog(
+        with ExitStack() as opened:  # closed if a later part fails
+            pusher = EventPusher(log, UserWriters(target.apply), degradation, target.exclude_replayed)
+            opened.callback(pusher.close)
+            logger.info("%d logged events were replayed to the online store", pusher.start())
+            private_sessions = PrivateSessions(settings.home / "serving", now_us)
+            opened.callback(private_sessions.close)
+            exposures = ExposureLog(settings.event_log, now_us)
+            opened.callback(exposures.close)
+            feature_log = FeatureLog(
                 settings.feature_log, settings.feature_log_share, now_us, lambda: target.applied_position(log)
-            ),
-            private_sessions=private_sessions,
+            )
+            opened.pop_all()
+        ingestor = EventIngestor(
+            log,
+            pusher,
+            target.hydrator.record_exclusions,
+            metrics,
+            now_us,
+            is_known_track,
+            private_sessions.without_private,
         )
+        return cls(log, pusher, ingestor, exposures, feature_log, private_sessions)
 
     def private_session(self, user_id: str) -> PrivateSession | None:
         """The private session of the user that lasts now; None without one, and without a user."""

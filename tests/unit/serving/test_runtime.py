@@ -11,8 +11,10 @@ from config import settings
 from config.tool_environment import tool_environment
 from serving import runtime as runtime_module
 from serving.errors import NotReady, RequestRejected
+from serving.events import event_writing
 from serving.events.write_ahead_log import LogBusy
 from serving.observability.metrics import Metrics
+from serving.observability.periodic_task import PeriodicTask
 from serving.runtime import Runtime
 from tests.support.serving.small_release import ListChannel, release, tracks
 
@@ -118,6 +120,31 @@ def test_second_recommender_answers_without_writing_and_takes_over(started, monk
             waiting.wait(0.01)
         assert second.ingest_events([EVENT]).accepted == 1
         assert "event_log" not in second.recommend("u", "daily", 3).trace.degraded
+    finally:
+        second.close()
+
+
+def test_a_takeover_that_fails_leaves_no_threads(started, monkeypatch):
+    def fail(*_):
+        raise OSError("disk full")
+
+    def threads():
+        return sorted(thread.name for thread in threading.enumerate())
+
+    monkeypatch.setattr(runtime_module, "LOCK_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(runtime_module, "PeriodicTask", lambda name, every_s, _: PeriodicTask(name, every_s, int))
+    first = started.start()
+    second = Runtime(settings.Settings(started.home, "127.0.0.1", 1, 1, 1, 1), Metrics(CollectorRegistry()))
+    try:
+        first.close()
+        before = threads()
+        for part in ("PrivateSessions", "ExposureLog", "FeatureLog"):
+            with monkeypatch.context() as full, pytest.raises(OSError, match="disk full"):
+                full.setattr(event_writing, part, fail)
+                second._take_over()
+            assert threads() == before
+        second._take_over()
+        assert second.ingest_events([EVENT]).accepted == 1
     finally:
         second.close()
 
