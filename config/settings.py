@@ -106,7 +106,12 @@ class Settings:
     def service_url(self, service: str) -> str:
         """Address of a service, one of SERVICES, for other services; browsers may reach it at another one."""
         ports = (self.airflow_port, self.recommender_port, self.mlflow_port, self.consumer_port)
-        return f"http://{dict(self.service_hosts).get(service, self.host)}:{dict(zip(SERVICES, ports, strict=True))[service]}"
+        host = dict(self.service_hosts).get(service, self.host)
+        return f"http://{url_host(host)}:{dict(zip(SERVICES, ports, strict=True))[service]}"
+
+    def url(self, port: int) -> str:
+        """Address of a port of `host`."""
+        return f"http://{url_host(self.host)}:{port}"
 
     @property
     def tables(self) -> Path:
@@ -291,6 +296,13 @@ def load_operator_password() -> str:
             "python3 -c 'import secrets; print(secrets.token_urlsafe(24))', or unset it"
         )
     return password
+
+
+def url_host(host: str) -> str:
+    """A host as in a URL: IPv6 addresses are in brackets, and that of all interfaces is reached as `localhost`."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104
+        return "localhost"
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def is_loopback(host: str) -> bool:

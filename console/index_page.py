@@ -48,9 +48,9 @@ def render_release(name: str, settings: Settings) -> str | None:
 
 
 def _services(settings: Settings) -> list[dict[str, str]]:
-    recommender = f"http://{settings.host}:{settings.recommender_port}"
+    recommender = settings.url(settings.recommender_port)
     services = (
-        ("Airflow", f"http://{settings.host}:{settings.airflow_port}", "trigger, watch, run again"),
+        ("Airflow", settings.url(settings.airflow_port), "trigger, watch, run again"),
         ("Listening page", recommender, "choose a listener, play, skip, like"),
         ("API", f"{recommender}/docs", "interactive documentation of the recommender's HTTP API"),
         ("MLflow", runs_url(settings), "training runs"),

@@ -12,7 +12,7 @@ EXPERIMENT = "segue"  # as `training.engine.mlflow_tracking` names it
 
 def runs_url(settings: Settings) -> str:
     """URL of the list of runs; MLflow's start page before the first run."""
-    address = f"http://{settings.host}:{settings.mlflow_port}"
+    address = settings.url(settings.mlflow_port)
     try:
         database = f"file:{settings.mlflow / 'mlflow.db'}?mode=ro"
         with closing(sqlite3.connect(database, uri=True, timeout=1)) as connection:

@@ -113,9 +113,7 @@ def build_lineage(release: Release, settings: Settings, source_names: Mapping[st
             "marts": _report_links(settings, "marts", "dbt"),
             "features": _report_links(settings, "skew"),
             "models": [*model_links, _link(runs_url(settings), "MLflow")],
-            "release": [
-                _link(f"http://{settings.host}:{settings.recommender_port}/status", "status of the recommender")
-            ],
+            "release": [_link(f"{settings.url(settings.recommender_port)}/status", "status of the recommender")],
         },
     }
 

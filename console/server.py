@@ -11,8 +11,10 @@ import functools
 import json
 import re
 import signal
+import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -237,7 +239,7 @@ class Handler(SimpleHTTPRequestHandler):
         return self._sampler.samples() if self._sampler else []
 
     def _render_runs(self) -> str:
-        airflow_url = f"http://{self._settings_for_client().host}:{self.settings.airflow_port}"
+        airflow_url = self._settings_for_client().url(self.settings.airflow_port)
         try:
             return render(
                 "runs.html", airflow_url=airflow_url, runs=read_dag_runs(self.settings, airflow_url), problem=""
@@ -275,6 +277,14 @@ class Handler(SimpleHTTPRequestHandler):
         return any(file.is_relative_to(folder) for folder in folders)
 
 
+class Server(ThreadingHTTPServer):
+    """HTTP server that also listens on IPv6 addresses."""
+
+    def __init__(self, address: tuple[str, int], handler: Callable[..., Handler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+
 def main() -> None:
     """Serve until the process is stopped."""
     try:
@@ -286,7 +296,7 @@ def main() -> None:
         sys.exit(str(error))
     # As the first process of a container, Python ignores SIGTERM unless there is a handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with ThreadingHTTPServer((settings.host, settings.console_port), handler) as server:
+    with Server((settings.host, settings.console_port), handler) as server:
         sampler.start()
         server.serve_forever()
 

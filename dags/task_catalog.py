@@ -333,7 +333,7 @@ def console_url(page: str) -> str:
     """Address of a page of the console, as the user's browser reaches it."""
     host = os.environ.get("SEGUE_HOST") or "127.0.0.1"
     # A container listens on all interfaces; its ports are published on the loopback interface of the user's machine.
-    reachable_host = "localhost" if host == "0.0.0.0" else host
+    reachable_host = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     return f"http://{reachable_host}:{os.environ.get('SEGUE_PAGES_PORT') or 8090}/{page}"
 
 

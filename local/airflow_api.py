@@ -55,7 +55,7 @@ class AirflowClient:
     """HTTP client that logs in when needed; use it as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
-        self.url = f"http://{settings.host}:{settings.airflow_port}"
+        self.url = settings.url(settings.airflow_port)
         self._log = settings.logs / "airflow.log"
         self._client = httpx.Client(base_url=self.url, timeout=60, transport=httpx.HTTPTransport(retries=3))
         self._login = {"username": airflow_server.USER, "password": airflow_server.load_or_create_password(settings)}

@@ -27,7 +27,7 @@ def load_or_create_password(settings: Settings) -> str:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Airflow's own variables. Tasks inherit the server's environment, so the caller adds the variables of the tools."""
-    url = f"http://{settings.host}:{settings.airflow_port}"
+    url = settings.url(settings.airflow_port)
     cores = os.cpu_count() or 1
     return {
         "AIRFLOW_HOME": str(settings.airflow),

@@ -91,17 +91,15 @@ def build_dag_conf(parameters: RunParameters) -> dict[str, Any]:
 
 def format_addresses(settings: Settings) -> str:
     """Addresses of the services and reports, one per line."""
-    host = f"http://{settings.host}"
-    reports = {
-        report.name: f"{host}:{settings.console_port}{report.url_path}" for report in REPORTS if report.exists(settings)
-    }
+    console, recommender = settings.url(settings.console_port), settings.url(settings.recommender_port)
+    reports = {report.name: f"{console}{report.url_path}" for report in REPORTS if report.exists(settings)}
     addresses = {
-        "Airflow": f"{host}:{settings.airflow_port}",
+        "Airflow": settings.url(settings.airflow_port),
         "  login": f"{airflow_server.USER}, password in {settings.airflow_passwords}",
-        "Listening page": f"{host}:{settings.recommender_port}",
-        "  API page": f"{host}:{settings.recommender_port}/docs",
+        "Listening page": recommender,
+        "  API page": f"{recommender}/docs",
         "MLflow": runs_url(settings),
-        "Console": f"{host}:{settings.console_port}",
+        "Console": console,
         **{f"  {name}": url for name, url in reports.items()},
     }
     lines = [f"{name:<20} {address}" for name, address in addresses.items()]
@@ -180,7 +178,7 @@ def recommend(settings: Settings, user_id: str, limit: int = 5) -> dict[str, Any
     Raises:
         RecommendationError: The response is an error, or there is none.
     """
-    url = f"http://{settings.host}:{settings.recommender_port}/recommend"
+    url = f"{settings.url(settings.recommender_port)}/recommend"
     keys = load_api_keys()
     headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
     request = {"user_id": user_id, "scene": "daily", "limit": limit}

@@ -43,7 +43,7 @@ class Service:
 
     def url(self, settings: Settings) -> str:
         """Base URL."""
-        return f"http://{settings.host}:{self.port(settings)}"
+        return settings.url(self.port(settings))
 
     def pid_file(self, settings: Settings) -> Path:
         """File with the id of its process."""

@@ -23,7 +23,7 @@ from config import settings
 from console.actions import read_actions
 from console.live_metrics import MetricsSampler, Totals, compare_totals
 from console.reports import REPORTS
-from console.server import Handler
+from console.server import Handler, Server
 from local import airflow_server
 from local.ports import free_port, is_free
 from tests.e2e.installation import wait_until
@@ -212,6 +212,15 @@ def test_services_are_linked_with_any_notation_of_the_host(here, host, linked):
     with console_home.serve_console(replace(here, host="0.0.0.0")) as url:
         location = httpx.get(f"{url}/mlflow", headers={"Host": host}).headers["location"]
     assert location == f"http://{linked}:{here.mlflow_port}"
+
+
+@pytest.mark.parametrize(("host", "in_url"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_the_console_listens_on_any_notation_of_an_address(here, host, in_url):
+    handler = partial(Handler, settings=replace(here, host=host))
+    with Server((host, 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert httpx.get(f"http://{in_url}:{server.server_address[1]}/livez").status_code == 200
+        server.shutdown()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -163,11 +163,12 @@ def test_result_links_point_to_pages_of_the_console(task_factory, task_catalog, 
         assert httpx.get(f"{url}/reports/nothing.html").status_code == 404
 
 
-def test_result_links_of_a_container_point_to_localhost(task_factory, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOST", "0.0.0.0")
+@pytest.mark.parametrize(("host", "linked"), [("0.0.0.0", "localhost"), ("::", "localhost"), ("::1", "[::1]")])
+def test_result_links_point_to_an_address_of_the_console(task_factory, monkeypatch, host, linked):
+    monkeypatch.setenv("SEGUE_HOST", host)
     monkeypatch.setenv("SEGUE_PAGES_PORT", "9999")
     link = task_factory.ResultLink("evaluate")
-    assert link.get_link(SimpleNamespace(task_id="evaluate"), ti_key=None).startswith("http://localhost:9999/reports/")
+    assert link.get_link(SimpleNamespace(task_id="evaluate"), ti_key=None).startswith(f"http://{linked}:9999/reports/")
 
 
 def test_the_task_table_has_exactly_the_tasks_of_the_dags(bag, task_catalog):

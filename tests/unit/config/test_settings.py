@@ -117,6 +117,23 @@ def test_hosts_of_services_in_other_containers(monkeypatch: pytest.MonkeyPatch) 
     assert loaded.service_url("recommender") == f"http://127.0.0.1:{loaded.recommender_port}"
 
 
+@pytest.mark.parametrize(
+    ("host", "in_url"),
+    [
+        ("127.0.0.9", "127.0.0.9"),
+        ("machine", "machine"),
+        ("0.0.0.0", "localhost"),
+        ("::", "localhost"),
+        ("::1", "[::1]"),
+    ],
+)
+def test_addresses_of_services_can_be_requested(monkeypatch: pytest.MonkeyPatch, host: str, in_url: str) -> None:
+    monkeypatch.setenv("SEGUE_HOST", host)
+    loaded = settings.load_settings()
+    assert loaded.url(7) == f"http://{in_url}:7"
+    assert loaded.service_url("recommender") == f"http://{in_url}:{loaded.recommender_port}"
+
+
 @pytest.mark.parametrize("bad", ["airflow", "airflow=", "web=host", "airflow=http://host", "airflow=a,,mlflow=b"])
 def test_hosts_of_unknown_services_are_an_error(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
     monkeypatch.setenv("SEGUE_SERVICE_HOSTS", bad)
