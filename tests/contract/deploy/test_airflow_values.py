@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from config import settings
-from tests.contract.deploy.test_kubernetes import OBJECTS, SECRET, containers
+from tests.contract.deploy.test_kubernetes import OBJECTS, PAGES, SECRET, containers
 
 VALUES = yaml.safe_load((settings.ROOT / "deploy" / "airflow" / "values.yaml").read_text())
 COMPOSE = yaml.safe_load((settings.ROOT / "docker-compose.yml").read_text())["x-airflow-environment"]
@@ -50,7 +50,7 @@ CHART: dict[str, Any] = {
         },
     },
     "scheduler": {"resources": dict, "logGroomerSidecar": GROOMER},
-    "apiServer": {"replicas": int, "resources": dict},
+    "apiServer": {"replicas": int, "resources": dict, "networkPolicy": {"ingress": {"from": list}}},
     "triggerer": {"persistence": {"enabled": bool}, "resources": dict, "logGroomerSidecar": GROOMER},
     "statsd": {"enabled": bool},
     "createUserJob": {"enabled": bool},
@@ -78,6 +78,13 @@ def find_unknown(values: Any, chart: Any, path: str = "") -> list[str]:
 def test_every_key_is_in_the_chart() -> None:
     assert find_unknown(VALUES, CHART) == []
     assert find_unknown({"worker": {}, "uid": "1000"}, CHART) == [".worker", ".uid is not int"]
+
+
+def test_tasks_and_the_console_reach_the_api_server() -> None:
+    """With policies, the chart denies what is not listed."""
+    assert VALUES["networkPolicies"]["enabled"] is True
+    allowed = [rule["podSelector"]["matchLabels"] for rule in VALUES["apiServer"]["networkPolicy"]["ingress"]["from"]]
+    assert allowed == [{"tier": "airflow", "release": "airflow"}, PAGES]
 
 
 def test_every_setting_exists_in_airflow() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -27,6 +26,8 @@ OBJECTS = [
 VERSIONS = ("1.30", "1.37")
 """The oldest version that Airflow's chart supports and the newest that the validator knows."""
 
+PAGES = {"app.kubernetes.io/name": "pages"}
+
 SECRET = re.compile("PASSWORD|SECRET|KEY|REDIS|BROKER|TOKEN")
 
 
@@ -39,6 +40,8 @@ def of_kind(*kinds: str) -> list[dict[str, Any]]:
 
 
 WORKLOADS = of_kind("Deployment", "StatefulSet")
+SHARED = next(iter(of_kind("ConfigMap")))["data"]
+COMPOSE = yaml.safe_load((settings.ROOT / "docker-compose.yml").read_text())["services"]
 
 
 def containers() -> Iterator[dict[str, Any]]:
@@ -171,9 +174,35 @@ def test_a_recommender_writes_to_a_folder_of_its_own_pod() -> None:
 
 
 def test_commands_and_shares_equal_those_of_the_compose_file() -> None:
-    compose = yaml.safe_load(Path(settings.ROOT / "docker-compose.yml").read_text())["services"]
     for container in containers():
         if container["image"] == "segue":
-            assert container["args"] == compose[container["name"]]["command"]
-    shared = next(iter(of_kind("ConfigMap")))["data"]
-    assert shared["SEGUE_FEATURE_LOG_SHARE"] == compose["recommender"]["environment"]["SEGUE_FEATURE_LOG_SHARE"]
+            assert container["args"] == COMPOSE[container["name"]]["command"]
+    assert SHARED["SEGUE_FEATURE_LOG_SHARE"] == COMPOSE["recommender"]["environment"]["SEGUE_FEATURE_LOG_SHARE"]
+
+
+def test_console_and_mlflow_have_the_settings_of_the_compose_file() -> None:
+    by_name = {container["name"]: container for container in containers()}
+    for name in ("pages", "mlflow"):
+        expected = {one for one in COMPOSE[name]["environment"] if not one.endswith("_PORT")}
+        # The console does not connect to Redis.
+        missing = expected - {variable["name"] for variable in by_name[name]["env"]} - set(SHARED) - {"SEGUE_REDIS"}
+        assert missing == set(), name
+
+
+def test_the_console_reaches_every_service() -> None:
+    """Hosts are those of Service objects, and policies allow egress and ingress. `test_airflow_values` has Airflow's side."""
+    (console,) = (container for container in containers() if container["name"] == "pages")
+    hosts = next(variable["value"] for variable in console["env"] if variable["name"] == "SEGUE_SERVICE_HOSTS")
+    known = {service["metadata"]["name"] for service in of_kind("Service")} | {"airflow-api-server", "localhost"}
+    assert {host.partition("=")[0] for host in hosts.split(",")} == set(settings.SERVICES)
+    assert {host.partition("=")[2] for host in hosts.split(",")} <= known
+    policies = {policy["metadata"]["name"]: policy["spec"] for policy in of_kind("NetworkPolicy")}
+    assert policies["pages"]["podSelector"]["matchLabels"] == PAGES
+    egress = {
+        (tuple(rule["to"][0]["podSelector"]["matchLabels"].values()), rule["ports"][0]["port"])
+        for rule in policies["pages"]["egress"]
+    }
+    assert egress == {(("recommender",), 3000), (("consumer",), 9180), (("airflow", "api-server"), 8080)}
+    for name in ("recommender", "consumer"):
+        (rule,) = policies[name]["ingress"]
+        assert {"podSelector": {"matchLabels": PAGES}} in rule["from"]
