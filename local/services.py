@@ -7,9 +7,11 @@ logs in `SEGUE_HOME/logs`.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,7 +49,7 @@ class Service:
 
     def pid_file(self, settings: Settings) -> Path:
         """File with the id of its process."""
-        return settings.home / "run" / f"{self.name}.json"
+        return _pid_folder(settings) / f"{self.name}.json"
 
     def log(self, settings: Settings) -> Path:
         """File with its output."""
@@ -135,7 +137,18 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
     check_disk_space(settings.home)
     restrict_access(settings.home)
     check_home_format(settings)
-    airflow_server.load_or_create_password(settings)
+    with _locked(settings):
+        airflow_server.load_or_create_password(settings)
+        missing = _start_missing(settings)
+    for service in installed_services(settings):
+        started = time.monotonic()
+        _wait_until_healthy(service, settings)
+        state = f"started ({time.monotonic() - started:.0f} s)" if service in missing else "was running"
+        say(f"  {service.name:<12} {service.url(settings):<28} {state}")
+
+
+def _start_missing(settings: Settings) -> list[Service]:
+    """Start the services that do not run; returns them."""
     missing = [service for service in installed_services(settings) if not find_running_process(service, settings)]
     for service in missing:
         # Children of a killed service may still listen on the port, and its tasks may still write
@@ -148,22 +161,35 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
         variables = {**environment(settings), **service.extra_environment(settings)}
         program = process.start(service.command(settings), variables, ROOT, service.log(settings))
         process.save(program, service.pid_file(settings))
-    for service in installed_services(settings):
-        started = time.monotonic()
-        _wait_until_healthy(service, settings)
-        state = f"started ({time.monotonic() - started:.0f} s)" if service in missing else "was running"
-        say(f"  {service.name:<12} {service.url(settings):<28} {state}")
+    return missing
 
 
 def stop(settings: Settings, say: Callable[[str], None] = print) -> None:
     """Stop every service of this SEGUE_HOME with all its child processes."""
-    for service in reversed((*SERVICES, CONSUMER_SERVICE)):
-        program = process.load(service.pid_file(settings))
-        if program is None:
-            continue
-        process.stop(program)
-        service.pid_file(settings).unlink()
-        say(f"  {service.name:<12} stopped")
+    if not _pid_folder(settings).is_dir():
+        return
+    with _locked(settings):
+        for service in reversed((*SERVICES, CONSUMER_SERVICE)):
+            program = process.load(service.pid_file(settings))
+            if program is None:
+                continue
+            process.stop(program)
+            service.pid_file(settings).unlink()
+            say(f"  {service.name:<12} stopped")
+
+
+@contextmanager
+def _locked(settings: Settings) -> Iterator[None]:
+    """Let one command at a time start or stop services."""
+    folder = _pid_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "services.starting").open("a") as lock:  # not *.lock, which are those of tasks
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _pid_folder(settings: Settings) -> Path:
+    return settings.home / "run"
 
 
 def _wait_until_healthy(service: Service, settings: Settings) -> None:

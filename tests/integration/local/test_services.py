@@ -8,7 +8,10 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -32,7 +35,7 @@ def test_a_taken_port_is_reported_with_its_setting_before_anything_starts(here):
         chosen = dataclasses.replace(here, mlflow_port=taken, **ports)
         with pytest.raises(PortTakenError, match=rf"port {taken} .*mlflow.*SEGUE_MLFLOW_PORT=NUMBER"):
             services.start(chosen)
-    assert not (here.home / "run").exists()
+    assert not list((here.home / "run").glob("*.json"))
 
 
 def test_the_password_is_random_persistent_and_private(here):
@@ -87,9 +90,10 @@ PARENT = (
 SERVER = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind='127.0.0.1')"
 
 
-def test_an_orphaned_child_on_the_port_is_ended_before_a_restart(here, monkeypatch):
+@pytest.fixture
+def pages(here, monkeypatch):
+    """The only service: a server of files on a free port. It is stopped after the test."""
     port = free_port()
-    program = process.start([sys.executable, "-c", PARENT, CHILD, str(port)], os.environ, here.home, here.home / "log")
     service = services.Service(
         name="pages",
         command=lambda _: [sys.executable, "-c", SERVER, str(port)],
@@ -97,15 +101,60 @@ def test_an_orphaned_child_on_the_port_is_ended_before_a_restart(here, monkeypat
         setting="SEGUE_PAGES_PORT",
         health_path="/",
     )
-    process.save(program, service.pid_file(here))
+    monkeypatch.setattr(services, "SERVICES", (service,))
+    yield service
+    services.stop(here)
+
+
+def test_two_starts_at_once_start_a_service_once(here, pages, monkeypatch):
+    start, check_free, both, started = process.start, services.check_free, threading.Barrier(2), []
+
+    def count(*arguments):
+        started.append(arguments)
+        return start(*arguments)
+
+    def meet(*arguments):
+        with suppress(threading.BrokenBarrierError):
+            both.wait(timeout=1)
+        check_free(*arguments)
+
+    monkeypatch.setattr(process, "start", count)
+    monkeypatch.setattr(services, "check_free", meet)
+    with ThreadPoolExecutor(2) as commands:
+        for command in [commands.submit(services.start, here) for _ in range(2)]:
+            command.result()
+    assert len(started) == 1
+    assert services.find_running_process(pages, here)
+
+
+def test_a_stop_waits_until_started_services_can_be_found(here, pages, monkeypatch):
+    start, is_starting = process.start, threading.Event()
+
+    def start_slowly(*arguments):
+        is_starting.set()
+        time.sleep(0.5)
+        return start(*arguments)
+
+    silent = dataclasses.replace(pages, command=lambda _: [sys.executable, "-c", "import time; time.sleep(600)"])
+    monkeypatch.setattr(services, "SERVICES", (silent,))
+    monkeypatch.setattr(process, "start", start_slowly)
+    with ThreadPoolExecutor(1) as commands:
+        command = commands.submit(services.start, here)
+        assert is_starting.wait(30)
+        services.stop(here)
+        with pytest.raises(services.ServiceError, match="ended during startup"):
+            command.result()
+    assert not services.find_running_process(pages, here)
+
+
+def test_an_orphaned_child_on_the_port_is_ended_before_a_restart(here, pages):
+    port = pages.port(here)
+    program = process.start([sys.executable, "-c", PARENT, CHILD, str(port)], os.environ, here.home, here.home / "log")
+    process.save(program, pages.pid_file(here))
     while is_free("127.0.0.1", port):
         time.sleep(0.05)
     os.kill(program.pid, signal.SIGKILL)
     os.waitpid(program.pid, 0)
     assert not is_free("127.0.0.1", port)
-    monkeypatch.setattr(services, "SERVICES", (service,))
-    try:
-        services.start(here)
-        assert services.find_running_process(service, here).pid != program.pid
-    finally:
-        services.stop(here)
+    services.start(here)
+    assert services.find_running_process(pages, here).pid != program.pid
