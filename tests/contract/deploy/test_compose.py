@@ -49,6 +49,11 @@ def test_readers_mount_the_home_read_only(name: str) -> None:
     assert SERVICES[name]["volumes"] == ["segue:/var/segue:ro"]
 
 
+def test_the_console_shows_the_online_store_of_the_recommender() -> None:
+    assert SERVICES["pages"]["environment"]["SEGUE_ONLINE_STORE"] == "redis"
+    assert SERVICES["recommender"]["environment"]["SEGUE_ONLINE_STORE"] == "redis"
+
+
 @every_service
 def test_every_image_can_be_pinned_by_digest(service: dict[str, Any]) -> None:
     assert re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[a-z/]+:[a-z0-9.-]+\}", service["image"])
