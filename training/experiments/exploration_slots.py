@@ -48,7 +48,7 @@ select
     draws.propensity,
     policy.probability
 from draws
-left join read_parquet($policy) as policy on draws.event_id = policy.event_id
+left join read_parquet($policy) as policy on draws.event_id = policy.event_id::varchar
 order by draws.user_id, draws.event_id
 """
 
@@ -68,23 +68,15 @@ def load_exploration_slots(marts: Path, policy: Path, reward: str) -> Exploratio
 
     Raises:
         MissingInput: The mart or the policy file does not exist.
-        ValueError: The reward is unknown, or the policy lacks columns or slots, or contains an event twice.
+        ValueError: The reward is unknown, or the policy is not a Parquet file, lacks columns or slots, or contains an event
+            twice.
     """
     if reward not in REWARDS:
         raise ValueError(f"reward {reward!r} is not one of {', '.join(REWARDS)}")
     file = exposures_mart(marts)
     if not policy.is_file():
         raise MissingInput(f"policy file {policy} does not exist; give a Parquet file with event_id and probability")
-    columns = {
-        str(row[0]) for row in duckdb.execute("describe select * from read_parquet(?)", [str(policy)]).fetchall()
-    }
-    if not columns >= {"event_id", "probability"}:
-        raise ValueError(f"{policy} has the columns {', '.join(sorted(columns))}; it needs event_id and probability")
-    duplicate = duckdb.execute(
-        "select event_id from read_parquet(?) group by event_id having count(*) > 1 order by 1 limit 1", [str(policy)]
-    ).fetchone()
-    if duplicate:
-        raise ValueError(f"{policy} contains {duplicate[0]} twice; give each event one probability")
+    _check_policy(policy)
     values = {"exposures": str(file), "policy": str(policy), "stored_lists": STORED_LISTS}
     rows = duckdb.execute(QUERY.format(reward=reward), values).fetchall()
     missing = [event for event, *_, probability in rows if probability is None]
@@ -97,3 +89,28 @@ def load_exploration_slots(marts: Path, policy: Path, reward: str) -> Exploratio
         np.array([row[column] for row in rows], dtype=np.float64) for column in (2, 3, 4)
     )
     return ExplorationSlots([row[1] for row in rows], reward_N, propensity_N, probability_N)
+
+
+def _check_policy(policy: Path) -> None:
+    """Check the columns of the Parquet file `policy`, and that it has each event once.
+
+    Raises:
+        ValueError: The file is not a Parquet file, lacks columns, or contains an event twice.
+    """
+    try:
+        described = duckdb.execute("describe select * from read_parquet(?)", [str(policy)]).fetchall()
+        columns = {str(row[0]) for row in described}
+        if not columns >= {"event_id", "probability"}:
+            raise ValueError(
+                f"{policy} has the columns {', '.join(sorted(columns))}; it needs event_id and probability"
+            )
+        duplicate = duckdb.execute(
+            "select event_id from read_parquet(?) group by event_id having count(*) > 1 order by 1 limit 1",
+            [str(policy)],
+        ).fetchone()
+    except duckdb.Error as error:
+        raise ValueError(
+            f"{policy} cannot be read as Parquet ({error}); write event_id and probability into a Parquet file"
+        ) from error
+    if duplicate:
+        raise ValueError(f"{policy} contains {duplicate[0]} twice; give each event one probability")

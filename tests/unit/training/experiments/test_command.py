@@ -171,3 +171,17 @@ def test_invalid_policy_is_refused(home, capsys, count, probability_of, code, me
     assert main(["off_policy", str(file)]) == code
     assert re.search(message, capsys.readouterr().err)
     assert not (home / "reports" / "off_policy.json").exists()
+
+
+def test_a_policy_that_is_not_parquet_is_an_invalid_argument(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(home, explored(400))
+    text = home / "policy.txt"
+    text.write_text("event_id,probability\nq0-0,0.5\n")
+    assert main(["off_policy", str(text)]) == 2
+    assert f"error: {text} cannot be read as Parquet" in capsys.readouterr().err
+
+
+def test_ids_of_events_may_have_another_type(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(home, explored(400))
+    assert main(["off_policy", str(policy(home, [{"event_id": n, "probability": 0.5} for n in range(400)]))]) == 2
+    assert "400 of 400 exploration slots are not in" in capsys.readouterr().err
