@@ -31,7 +31,7 @@ PARAMS = {
     "release": Param(
         None,
         type=["null", "string"],
-        pattern="^[A-Za-z0-9_-]{1,64}$",
+        pattern="^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$",
         title="Release",
         description="Id of a release in the store, for canary and activate.",
     ),

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -371,6 +372,13 @@ def test_set_release_passes_its_params_to_the_command(set_release, tmp_path, par
     called = json.loads(process.stdout)
     assert called[:3] == ["-m", "local.process_lock", "set_release"]
     assert called[3:] == ["python", "-m", "training.release", *words]
+
+
+@pytest.mark.parametrize("release", ["--help", "-h", "r2; rm -r x", ""])
+def test_set_release_rejects_what_is_no_id_of_a_release(set_release, release):
+    assert copy(set_release.PARAMS["release"]).resolve("2026-07-01_r2") == "2026-07-01_r2"
+    with pytest.raises(ValueError, match="does not match"):
+        set_release.PARAMS["release"].resolve(release)
 
 
 @pytest.fixture
