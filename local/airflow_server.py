@@ -5,24 +5,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
+import tempfile
+from pathlib import Path
 
-from config.settings import ROOT, Settings, load_settings
+from config.settings import ROOT, SettingError, Settings, load_settings
 from local.environment import environment as tool_environment
 
 USER = "segue"
 
 
 def load_or_create_password(settings: Settings) -> str:
-    """Password of the admin, created on the first call."""
+    """Password of the admin, created on the first call.
+
+    Raises:
+        SettingError: The file with the password is damaged.
+    """
     path = settings.airflow_passwords
     if not path.exists():
-        settings.airflow.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump({USER: os.environ.get("AIRFLOW_PASSWORD") or secrets.token_urlsafe(12)}, file)
-    return str(json.loads(path.read_text())[USER])
+        _create_password(path)
+    try:
+        return str(json.loads(path.read_text())[USER])
+    except (ValueError, LookupError, TypeError) as error:
+        raise SettingError(
+            f"{path} is damaged, so that the password of Airflow is unknown: delete it, then `make stop` and start again, "
+            "which creates a password"
+        ) from error
+
+
+def _create_password(path: Path) -> None:
+    """Write the file; it is complete when it appears. A file that another start has created meanwhile stays."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix="passwords.") as draft:  # mode 0600
+        json.dump({USER: os.environ.get("AIRFLOW_PASSWORD") or secrets.token_urlsafe(12)}, draft)
+        draft.flush()
+        os.fsync(draft.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft.name, path)
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -98,8 +98,11 @@ def save(program: BackgroundProcess, path: Path) -> None:
 
 
 def load(path: Path) -> BackgroundProcess | None:
-    """Program of a pid file; None if the file does not exist."""
-    return BackgroundProcess(**json.loads(path.read_text())) if path.exists() else None
+    """Program of a pid file; None without a file, or if a power loss damaged it, after which the program does not run."""
+    try:
+        return BackgroundProcess(**json.loads(path.read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
 
 
 def _send_signal(process: psutil.Process, kill: bool) -> None:

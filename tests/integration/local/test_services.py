@@ -47,6 +47,45 @@ def test_the_password_is_random_persistent_and_private(here):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("content", ["", "null", "{}"])
+def test_a_damaged_password_file_is_an_error_that_names_it(here, monkeypatch, capsys, content):
+    here.airflow.mkdir()
+    here.airflow_passwords.write_text(content)
+    monkeypatch.setattr(process, "start", lambda *_: pytest.fail("a service was started"))
+    assert services.main(["start"]) == 1
+    assert f"{here.airflow_passwords} is damaged" in capsys.readouterr().err
+
+
+def test_the_first_of_two_starts_at_the_same_time_chooses_the_password(here, monkeypatch):
+    def create_meanwhile(_):
+        here.airflow_passwords.write_text('{"segue": "first"}')
+        return "second"
+
+    monkeypatch.setattr("secrets.token_urlsafe", create_meanwhile)
+    assert airflow_server.load_or_create_password(here) == "first"
+    assert [path.name for path in here.airflow.iterdir()] == ["passwords.json"]
+
+
+def test_a_start_that_is_killed_before_it_has_a_password_leaves_no_empty_file(here, monkeypatch):
+    def fail(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("secrets.token_urlsafe", fail)
+    with pytest.raises(KeyboardInterrupt):
+        airflow_server.load_or_create_password(here)
+    monkeypatch.undo()
+    monkeypatch.setenv("SEGUE_HOME", str(here.home))
+    assert len(airflow_server.load_or_create_password(here)) >= 12
+
+
+def test_services_stop_after_a_power_loss_that_emptied_a_pid_file(here):
+    pid_file = services.SERVICES[1].pid_file(here)
+    pid_file.parent.mkdir()
+    pid_file.touch()
+    assert services.main(["stop"]) == 0
+    assert services.find_running_process(services.SERVICES[1], here) is None
+
+
 def test_usage_reporting_is_off_and_parallelism_equals_the_cores(here, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     variables = {**services.environment(here), **airflow_server.environment(here)}
