@@ -94,11 +94,14 @@ class AirflowClient:
         Raises:
             RunQueuedError: The run is still queued. Airflow 3.3 responds with 500 in this case, because a queued run has no
                 start date.
+            AirflowError: Airflow failed otherwise.
         """
         source = {"source_dag_id": cause.dag_id, "source_run_id": cause.run_id}
         response = self._request_authorized("GET", "/assets/events", params=source)
-        if response.is_server_error:
-            raise RunQueuedError(f"the run of {dag_id} after {cause.run_id} is queued")
+        if response.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
+            if self._request_json("GET", f"/dags/{dag_id}/dagRuns", params={"state": "queued"})["dag_runs"]:
+                raise RunQueuedError(f"the run of {dag_id} after {cause.run_id} is queued")
+            return None  # the run has left the queue meanwhile, or Airflow failed for another reason
         for event in self._parse_response(response)["asset_events"]:
             for row in event["created_dagruns"]:
                 if row["dag_id"] == dag_id:

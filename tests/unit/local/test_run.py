@@ -62,6 +62,37 @@ def test_triggering_a_run_is_not_retried(connect):
     assert methods == ["POST"]
 
 
+@pytest.fixture
+def find_triggered_run(connect):
+    """Function that looks for a run of build_features in an Airflow with this status of asset events and these queued runs."""
+
+    def find(status, queued_runs=()):
+        airflow, _ = connect(RUN)
+
+        def respond(request):
+            if request.url.path.endswith("/assets/events"):
+                return httpx.Response(status, json={"asset_events": []})
+            assert (request.url.path, request.url.params["state"]) == ("/api/v2/dags/build_features/dagRuns", "queued")
+            return httpx.Response(200, json={"dag_runs": list(queued_runs)})
+
+        airflow._client = httpx.Client(base_url=airflow.url, transport=httpx.MockTransport(respond))
+        return airflow.find_triggered_run("build_features", DagRun("ingest_listening_logs", "one", "success"))
+
+    return find
+
+
+def test_a_queued_run_is_waited_for_until_it_starts(find_triggered_run):
+    with pytest.raises(airflow_api.RunQueuedError):
+        find_triggered_run(500, [RUN | {"state": "queued"}])
+
+
+def test_an_error_of_airflow_without_a_queued_run_does_not_extend_the_deadline(find_triggered_run):
+    assert find_triggered_run(500) is None
+    with pytest.raises(AirflowError, match="Airflow returned 503 to GET") as caught:
+        find_triggered_run(503)
+    assert not isinstance(caught.value, airflow_api.RunQueuedError)
+
+
 def task(index, name, state):
     return {
         "task_id": "rankers.train_ranker",
