@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import httpx
 
+from config.jwt_settings import load_jwt_settings
 from config.settings import SettingError, Settings, load_api_keys, load_settings
 from console.mlflow_runs import runs_url
 from console.reports import REPORTS
@@ -73,9 +74,8 @@ def run(settings: Settings, parameters: RunParameters) -> None:
             follow_pipeline(airflow, first, status)
         status.wait_for("The recommender loads the release, usually 5 to 20 s")
         wait_for_recommender(settings)
-        user_id = find_recent_user(settings)
-        response = recommend(settings, user_id)
-    print_flushed(f"\n{format_recommendations(user_id, response)}\n")
+        sample = describe_sample(settings)
+    print_flushed(f"\n{sample}\n")
     print_flushed(format_addresses(settings))
 
 
@@ -160,6 +160,20 @@ def wait_for_recommender(settings: Settings, timeout_s: float = 120) -> None:
         if time.monotonic() > deadline:
             raise RecommendationError(f"the recommender has not loaded a release; see {recommender.log(settings)}")
         time.sleep(0.5)
+
+
+def describe_sample(settings: Settings) -> str:
+    """A recommendation as lines of text; why there is none if the recommender accepts no credential that is known here.
+
+    Raises:
+        RecommendationError: The recommender does not respond, or there is no user.
+    """
+    if not load_api_keys() and load_jwt_settings():
+        return (
+            "No sample recommendation: with SEGUE_JWT_KEY_FILE and without API keys only tokens of users are accepted."
+        )
+    user_id = find_recent_user(settings)
+    return format_recommendations(user_id, recommend(settings, user_id))
 
 
 def find_recent_user(settings: Settings) -> str:

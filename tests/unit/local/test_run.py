@@ -143,6 +143,24 @@ def test_an_unreachable_recommender_ends_in_an_error_with_a_remedy(tmp_path, mon
         run.recommend(settings.load_settings(), "u1")
 
 
+def test_without_a_key_for_a_recommender_of_token_holders_the_run_ends_without_a_sample(tmp_path, monkeypatch, capsys):
+    key = tmp_path / "key.pem"
+    key.touch()
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.setenv("SEGUE_JWT_KEY_FILE", str(key))
+    monkeypatch.setenv("SEGUE_JWT_ISSUER", "https://login.example.org")
+    monkeypatch.setenv("SEGUE_JWT_AUDIENCE", "segue")
+    monkeypatch.delenv("SEGUE_API_KEYS", raising=False)
+    monkeypatch.setattr(run.services, "start", lambda *_: None)
+    for name in ("check_channels", "wait_for_dags", "follow_pipeline", "wait_for_recommender"):
+        monkeypatch.setattr(run, name, lambda *_: None)
+    monkeypatch.setattr(AirflowClient, "trigger", lambda *_: None)
+    monkeypatch.setattr(httpx, "post", lambda *_, **__: httpx.Response(401, text="missing or unknown API key"))
+    assert run.main([]) == 0
+    printed = capsys.readouterr().out
+    assert "No sample recommendation: with SEGUE_JWT_KEY_FILE" in printed and "Listening page" in printed
+
+
 def test_the_log_of_a_task_is_shown_without_the_messages_of_airflow():
     log = [
         "::group::Pre Execute",
