@@ -38,6 +38,13 @@ class BackgroundProcess:
         """True while the program itself (not only its children) runs."""
         return any(process.pid == self.pid for process in self.members())
 
+    def environment(self) -> dict[str, str]:
+        """Environment with which the program was started; empty if it has ended, or has only just started."""
+        try:
+            return dict(psutil.Process(self.pid).environ())
+        except psutil.Error:
+            return {}
+
     def _owns(self, process: psutil.Process) -> bool:
         try:
             if process.status() == psutil.STATUS_ZOMBIE:

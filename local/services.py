@@ -130,7 +130,7 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
     Raises:
         HomeFormatError, PortTakenError, DiskSpaceError, SettingError: Nothing was started, because another version wrote the
             home, a port is taken by another program, the disk is full, or a service must not listen on the host of the settings.
-        ServiceError: A service ended or did not respond in time.
+        ServiceError: A service runs at another address; then nothing was started. Or a service ended or did not respond in time.
     """
     for service in installed_services(settings):
         check_bind_address(settings, service.name)
@@ -150,6 +150,8 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
 def _start_missing(settings: Settings) -> list[Service]:
     """Start the services that do not run; returns them."""
     missing = [service for service in installed_services(settings) if not find_running_process(service, settings)]
+    for service in installed_services(settings):
+        _check_address(service, settings)
     for service in missing:
         # Children of a killed service may still listen on the port, and its tasks may still write
         if orphaned := process.load(service.pid_file(settings)):
@@ -190,6 +192,17 @@ def _locked(settings: Settings) -> Iterator[None]:
 
 def _pid_folder(settings: Settings) -> Path:
     return settings.home / "run"
+
+
+def _check_address(service: Service, settings: Settings) -> None:
+    program = find_running_process(service, settings)
+    variables = program.environment() if program else {}
+    host, port = variables.get("SEGUE_HOST"), variables.get(service.setting)
+    if host and port and (host, port) != (settings.host, str(service.port(settings))):
+        raise ServiceError(
+            f"{service.name} runs on {host}, port {port}, and not on {settings.host}, port {service.port(settings)}: "
+            f"`make stop` ends it, or start with SEGUE_HOST={host} {service.setting}={port}"
+        )
 
 
 def _wait_until_healthy(service: Service, settings: Settings) -> None:

@@ -197,3 +197,23 @@ def test_an_orphaned_child_on_the_port_is_ended_before_a_restart(here, pages):
     assert not is_free("127.0.0.1", port)
     services.start(here)
     assert services.find_running_process(pages, here).pid != program.pid
+
+
+def test_a_service_that_runs_on_another_port_is_an_error_that_names_both(here, monkeypatch):
+    service = dataclasses.replace(services.SERVICES[3], startup_timeout_s=1)
+    monkeypatch.setattr(services, "SERVICES", (service,))
+    variables = services.environment(dataclasses.replace(here, console_port=free_port()))
+    program = process.start(
+        [sys.executable, "-c", "import time; time.sleep(600)"], variables, here.home, here.home / "log"
+    )
+    process.save(program, service.pid_file(here))
+    port = free_port()
+    try:
+        while service.setting not in program.environment():
+            time.sleep(0.05)
+        with pytest.raises(
+            services.ServiceError, match=rf"port {variables[service.setting]}, and not on .*port {port}:"
+        ):
+            services.start(dataclasses.replace(here, console_port=port))
+    finally:
+        services.stop(here)
