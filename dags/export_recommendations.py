@@ -1,12 +1,14 @@
 """### Write the lists of all users
 
 Runs `python -m serving.batch`: the list of a scene for every user, and the embeddings of users and items, as Parquet files in
-`SEGUE_HOME/batch/<scene>/dt=<day>`. The lists equal the answers of the recommender, which may run or not.
+`SEGUE_HOME/batch/<scene>/dt=<day>` with the day (UTC) of the run. The lists equal the answers of the recommender, which may run
+or not.
 
-This DAG is not part of the pipeline and is triggered by hand or through the REST API. A cleared or retried run continues after
-the finished parts; to compute the lists of a day again, remove its folder.
+This DAG is not part of the pipeline and is triggered by hand or through the REST API. A failed run that is cleared or retried
+continues after the finished parts; to compute the lists of a day again, clear its finished run.
 """
 
+from datetime import UTC
 from typing import Any
 
 from airflow.sdk import DAG, Param, task
@@ -25,10 +27,10 @@ with DAG(
     schedule=None,
     doc_md=f"{__doc__}{DAG_REMEDY_DOC}",
     **DAG_ARGUMENTS | {"params": PARAMS},
-):
+) as dag:
 
     @task(doc_md=format_task_documentation("read_scene"))
-    def read_scene(params: Any = None) -> dict[str, str]:
-        return {"SCENE": params["scene"]}
+    def read_scene(params: Any = None, dag_run: Any = None) -> dict[str, str]:
+        return {"SCENE": params["scene"], "DAY": f"{dag_run.run_after.astimezone(UTC):%Y-%m-%d}"}
 
     create_command_task("write_lists", add_result_link(read_scene()))

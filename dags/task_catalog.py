@@ -302,7 +302,7 @@ _TASKS = (
     ),
     Task(
         "read_scene",
-        "Reads SCENE for the environment of the command.",
+        "Reads SCENE and DAY for the environment of the command.",
         "The Param is not one of the scenes.",
         XCOM_PAGE,
         rerun="Then trigger this DAG again.",
@@ -313,7 +313,7 @@ _TASKS = (
         "The log ends with the reason. If no release is in service, run the pipeline; if the online store is down, start it. A "
         "rerun continues after the finished parts.",
         XCOM_PAGE,
-        'python -m serving.batch --scene "$SCENE" --out "$SEGUE_HOME/batch/$SCENE/dt=$(date -u +%F)"',
+        'python -m serving.batch --scene "$SCENE" --out "$SEGUE_HOME/batch/$SCENE/dt=$DAY"',
     ),
     *map(_asset_event_task, ("events", "features", "models", "release")),
 )

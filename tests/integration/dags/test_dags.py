@@ -381,6 +381,21 @@ def test_set_release_rejects_what_is_no_id_of_a_release(set_release, release):
         set_release.PARAMS["release"].resolve(release)
 
 
+def test_a_retried_export_continues_in_the_folder_of_the_day_of_its_run(in_dags):
+    dag = in_dags("export_recommendations").dag
+    run = SimpleNamespace(run_after=datetime(2026, 7, 1, 23, 59, tzinfo=UTC))
+    variables = dag.get_task("read_scene").python_callable(params={"scene": "mlog"}, dag_run=run)
+    command = dag.get_task("write_lists").bash_command.removeprefix("exec")
+    done = subprocess.run(
+        ["bash", "-c", f"echo {command}"],
+        env={"PATH": "/usr/bin:/bin", "SEGUE_HOME": "/home"} | variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split()[-1] == "/home/batch/mlog/dt=2026-07-01"
+
+
 @pytest.fixture
 def create_command(task_factory, tmp_path, monkeypatch):
     """Function that creates the task `name` with another command, in a temporary home."""
