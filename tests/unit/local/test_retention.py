@@ -120,6 +120,20 @@ def test_landed_events_are_removed_by_whole_months_before_the_newest_landed_day(
     assert find_removals(here, Lifetimes(landed=FOREVER), NOW) == []
 
 
+def write_live_landing(here: Settings) -> None:
+    """A landing of the recommender's log, a day ago."""
+    row = {"landing_id": "l", "source": "live", "format": "own_events", "split": None, "read": 1, "landed": 1,
+           "duplicate": 0, "quarantined": 0, "suppressed": 0, "landed_at": NOW - timedelta(days=1)}  # fmt: skip
+    path = here.landing / "landings/dt=2026-06-29/a.parquet"
+    path.parent.mkdir(parents=True)
+    schema = contract.SCHEMAS["landings"]
+    pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in schema.names}], schema=schema), path)
+
+
+def write_materialization(here: Settings, as_of: datetime) -> None:
+    write(here.feast / "materialized.jsonl", json.dumps({"as_of_us": as_of.timestamp() * 1e6}))
+
+
 def test_event_log_is_removed_when_it_is_landed_materialized_and_pushed(here: Settings) -> None:
     log = here.event_log
     for day in ("2026-06-01", "2026-06-10", "2026-06-11", "2026-06-28"):
@@ -128,16 +142,9 @@ def test_event_log_is_removed_when_it_is_landed_materialized_and_pushed(here: Se
             write(log / f"dt={day}" / f"{name}-{day.replace('-', '')}-1.jsonl", days_old=age)
     late = write(log / "dt=2026-06-01" / "events-1-1.jsonl", days_old=0)
     assert removed(here, "event_log") == set(), "nothing is landed"
-    row = {"landing_id": "l", "source": "live", "format": "own_events", "split": None, "read": 1, "landed": 1,
-           "duplicate": 0, "quarantined": 0, "suppressed": 0, "landed_at": NOW - timedelta(days=1)}  # fmt: skip
-    path = here.landing / "landings/dt=2026-06-29/a.parquet"
-    path.parent.mkdir(parents=True)
-    schema = contract.SCHEMAS["landings"]
-    pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in schema.names}], schema=schema), path)
+    write_live_landing(here)
     assert removed(here, "event_log") == set(), "nothing is materialized"
-    write(
-        here.feast / "materialized.jsonl", json.dumps({"as_of_us": datetime(2026, 6, 11, tzinfo=UTC).timestamp() * 1e6})
-    )
+    write_materialization(here, datetime(2026, 6, 11, tzinfo=UTC))
     exposures = {f"live/dt=2026-06-{day}/exposures-202606{day}-1.jsonl" for day in ("01", "10")}
     assert removed(here, "event_log") == exposures, "no event is known to be in the online store"
     write(
@@ -146,6 +153,16 @@ def test_event_log_is_removed_when_it_is_landed_materialized_and_pushed(here: Se
     )
     assert removed(here, "event_log") == exposures | {"live/dt=2026-06-01/events-20260601-1.jsonl"}
     assert str(late.relative_to(here.home)) not in removed(here, "event_log"), "changed after the landing"
+
+
+def test_event_log_of_a_replica_is_removed_when_that_replica_has_pushed_it(here: Settings) -> None:
+    for replica in ("recommender-0", "recommender-1"):
+        write(here.event_log / replica / "dt=2026-06-01" / "events-1-1.jsonl", days_old=29)
+    write_live_landing(here)
+    write_materialization(here, datetime(2026, 6, 11, tzinfo=UTC))
+    pushed = json.dumps({"file": "dt=2026-06-02/events-2-1.jsonl", "offset": 9})
+    write(here.event_log_lock.parent / "recommender-1" / "pushed.json", pushed)
+    assert removed(here, "event_log") == {"live/recommender-1/dt=2026-06-01/events-1-1.jsonl"}
 
 
 def test_feature_log_and_report_pages_are_removed_by_age(here: Settings) -> None:
