@@ -42,7 +42,13 @@ from serving.http.rate_limit import load_rate_limit
 from serving.http.request_body import BodyLimits
 from serving.http.request_guard import RequestGuard
 from serving.http.static_page import ListeningPage
-from serving.http.user_tokens import AUTHENTICATED_USER, OTHER_USER_MESSAGE, UserTokens, names_other_user
+from serving.http.user_tokens import (
+    AUTHENTICATED_USER,
+    HAS_CREDENTIALS,
+    OTHER_USER_MESSAGE,
+    UserTokens,
+    names_other_user,
+)
 from serving.messages.catalog import Language
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
@@ -305,7 +311,7 @@ class Recommender:
         """
         if denied := _deny_other_users([user_id]):
             return denied
-        if AUTHENTICATED_USER.get() is None and _has_credentials():
+        if AUTHENTICATED_USER.get() is None and HAS_CREDENTIALS.get():
             return _error(403, PermissionError(ERASE_MESSAGE))
         if confirm != user_id:
             return _problem(400, "confirm differs from user_id; send the same id twice to erase the data of the user")
@@ -386,10 +392,6 @@ def _find_artist_tracks(artist_id: str, most: int) -> list[str]:
     return _current_runtime().tracks.artist_tracks(artist_id, most)
 
 
-def _has_credentials() -> bool:
-    return _access_policy().has_credentials
-
-
 def _current_runtime() -> Runtime:
     return bentoml.get_current_service()._runtime  # type: ignore[no-any-return]
 
@@ -455,12 +457,7 @@ def _add_middleware(recommender: Any) -> None:
     recommender.add_asgi_middleware(AccessControl, load_policy=_access_policy, on_rejected=_count_denied_request)
     recommender.add_asgi_middleware(ListeningPage)
     recommender.add_asgi_middleware(MediaFiles, find=_find_media, on_rejected=_count_shed_request)
-    recommender.add_asgi_middleware(
-        Protocols,
-        load_limits=load_body_limits,
-        load_has_credentials=_has_credentials,
-        find_artist_tracks=_find_artist_tracks,
-    )
+    recommender.add_asgi_middleware(Protocols, load_limits=load_body_limits, find_artist_tracks=_find_artist_tracks)
     recommender.add_asgi_middleware(
         RequestGuard, description=_openapi_document, load_limits=load_body_limits, status=_status
     )

@@ -18,7 +18,7 @@ from serving.http.asgi import App, Message, Receive, Send, client_address, send_
 from serving.http.cross_origin import describe_foreign_host, describe_foreign_origin
 from serving.http.protocols.credentials import read_credential
 from serving.http.rate_limit import RateLimit
-from serving.http.user_tokens import AUTHENTICATED_USER, USER_PATHS, USER_PREFIXES, UserTokens
+from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS, USER_PATHS, USER_PREFIXES, UserTokens
 
 PUBLIC_PATHS = ("/livez", "/readyz", "/healthz", "/metrics", "/", "/docs", "/docs.json", "/openapi.json")
 """Paths that can be read without a key: probes, metrics, the listening page (not its API requests), and the API's page."""
@@ -107,11 +107,12 @@ class AccessControl:
             await self._refuse(send, NOT_FOR_USERS, 403, NOT_FOR_USERS_MESSAGE)
         else:
             set_client(scope, client.name)
-            before = AUTHENTICATED_USER.set(client.user_id)
+            before, had = AUTHENTICATED_USER.set(client.user_id), HAS_CREDENTIALS.set(policy.has_credentials)
             try:
                 await self._app(scope, receive, send)
             finally:
                 AUTHENTICATED_USER.reset(before)
+                HAS_CREDENTIALS.reset(had)
 
     async def _refuse(self, send: Send, reason: str, status: int, why: str, *more: tuple[bytes, bytes]) -> None:
         self._on_rejected(reason)

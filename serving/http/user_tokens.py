@@ -42,6 +42,8 @@ OTHER_USER_MESSAGE = "this token may name its own user only; send the user_id of
 
 AUTHENTICATED_USER: contextvars.ContextVar[str | None] = contextvars.ContextVar("authenticated_user", default=None)
 """The user of the token of the current request; None for a request that may name any user."""
+HAS_CREDENTIALS: contextvars.ContextVar[bool] = contextvars.ContextVar("has_credentials", default=False)
+"""Whether the service of the current request has had API keys or user tokens since it started."""
 
 
 class UserTokens:

@@ -20,7 +20,7 @@ from serving.http.protocols.credentials import (
 from serving.http.protocols.internal_call import ApiError, InternalApi
 from serving.http.protocols.opensubsonic import OpenSubsonic
 from serving.http.request_body import BodyLimits, BodyReader, BodyTooLarge, ClientDisconnected
-from serving.http.user_tokens import AUTHENTICATED_USER
+from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS
 
 EXPORTED_PATHS = ("/recommend", "/similar", "/path", "/search")
 """Paths whose responses can be had as playlist files."""
@@ -33,7 +33,6 @@ class Protocols:
     Args:
         app: The wrapped application.
         load_limits: Called when the server starts; the limits of bodies.
-        load_has_credentials: The same; whether the service has API keys or accepts user tokens.
         find_artist_tracks: See `OpenSubsonic`.
     """
 
@@ -41,11 +40,9 @@ class Protocols:
         self,
         app: App,
         load_limits: Callable[[], BodyLimits],
-        load_has_credentials: Callable[[], bool],
         find_artist_tracks: Callable[[str, int], Sequence[str]],
     ) -> None:
         self._app, self._bodies = app, BodyReader(load_limits())
-        self._has_credentials = load_has_credentials()
         self._subsonic = OpenSubsonic(find_artist_tracks)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -66,7 +63,7 @@ class Protocols:
         await handle
 
     async def _listenbrainz(self, scope: Message, receive: Receive, send: Send) -> None:
-        user_id = AUTHENTICATED_USER.get() or read_listenbrainz_user(scope, self._has_credentials)
+        user_id = AUTHENTICATED_USER.get() or read_listenbrainz_user(scope, HAS_CREDENTIALS.get())
         expected = "POST" if scope["path"] == listenbrainz.SUBMIT_PATH else "GET"
         if scope["method"] != expected:
             why = f"{scope['method']} is not allowed for {scope['path']}; send {expected}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
+from pathlib import Path
 
 import pytest
 
 from serving import service
 from serving.http import media_files
+from serving.http.access_policy import AccessControl
+from serving.http.asgi import Message, Receive, Send
 from serving.http.openapi import build_openapi_document
 from serving.http.user_tokens import AUTHENTICATED_USER, USER_PATHS
 
@@ -82,9 +86,23 @@ def test_document_has_the_scheme_of_user_tokens_on_these_paths() -> None:
     assert with_token == {*USER_PATHS, *media_files.PATHS}
 
 
-def test_an_api_key_erases_no_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "_has_credentials", lambda: True)
-    response = call_as(None, "/erase", user_id="me", confirm="me")
-    assert response.status_code == 403 and "privacy.erase" in json.loads(response.body)["detail"]
-    with pytest.raises(AttributeError, match="_runtime"):
-        call_as("me", "/erase", user_id="me", confirm="me")
+def test_an_api_key_erases_no_user_even_if_its_file_changes_after_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, file, responses = "k" * 20, tmp_path / "keys", []
+    file.write_text(key)
+    monkeypatch.setenv("SEGUE_API_KEYS_FILE", str(file))
+
+    async def erase(scope: Message, receive: Receive, send: Send) -> None:
+        responses.append(call_as(None, "/erase", user_id="me", confirm="me"))
+        with pytest.raises(AttributeError, match="_runtime"):
+            call_as("me", "/erase", user_id="me", confirm="me")
+
+    control = AccessControl(erase, service._access_policy, pytest.fail)
+    scope = {"type": "http", "method": "POST", "path": "/erase", "query_string": b"", "client": ("10.0.0.1", 5)}
+    scope |= {"server": ("127.0.0.1", 3000), "headers": [(b"authorization", f"Bearer {key}".encode())]}
+    for change in (lambda: None, lambda: file.write_text(""), file.unlink):
+        change()
+        asyncio.run(control(scope, None, None))
+    assert [response.status_code for response in responses] == [403, 403, 403]
+    assert all("privacy.erase" in json.loads(response.body)["detail"] for response in responses)

@@ -28,7 +28,7 @@ class Service:
     def __init__(self):
         self.calls, self.reads = [], 0
         limits = BodyLimits(max_bytes=1000, timeout_s=60, max_incomplete=9)
-        gateway = Protocols(self.api, lambda: limits, lambda: True, lambda artist, most: ["t1", "t2"][: artist == "a"])
+        gateway = Protocols(self.api, lambda: limits, lambda artist, most: ["t1", "t2"][: artist == "a"])
         policy = AccessPolicy(ApiKeys([KEY]), None, tokens=Tokens())
         self.app = AccessControl(gateway, lambda: policy, lambda reason: None)
 
