@@ -325,7 +325,8 @@ export interface RejectedEvent {
 /** One event: a row of the data contract's `listening_events`. Every column that is not required may be
  * null. */
 export interface ReportedEvent {
-  /** Rows with the same id are one event; default: a hash of the event */
+  /** Rows with the same id are one event; default: a hash of the event and its times, which differs if
+   * a row without times is resent */
   event_id?: string | null;
   /** User who acted */
   user_id: string;

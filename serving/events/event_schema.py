@@ -32,7 +32,9 @@ class ReportedEvent(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     event_id: str | None = Field(
-        default=None, description="Rows with the same id are one event; default: a hash of the event"
+        default=None,
+        description="Rows with the same id are one event; default: a hash of the event and its times, which differs if a row "
+        "without times is resent",
     )
     user_id: str = Field(description="User who acted")
     sequence_number: int | None = Field(
@@ -89,7 +91,8 @@ def read_event(row: object, now_us: int) -> Event:
     """Parse a row and fill in the columns that it omits.
 
     A missing time is `now_us`; a play without `occurred_at` began `played_ms` before it ended. A missing `event_id` is a
-    hash of the event, so the same row sent twice is one event; clients that report real repeats must send ids.
+    hash of the event and its times: the same row with a time sent twice is one event, and without times it is two. Clients
+    that may send a row without times again, or report real repeats at one time, must send ids.
 
     Raises:
         EventRejected: The row violates the contract; the message names the column and the remedy.

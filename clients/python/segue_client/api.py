@@ -261,7 +261,8 @@ class ReportedEvent(TypedDict):
     may be null."""
 
     event_id: NotRequired[str | None]
-    """Rows with the same id are one event; default: a hash of the event"""
+    """Rows with the same id are one event; default: a hash of the event and its times, which differs
+    if a row without times is resent"""
     user_id: str
     """User who acted"""
     sequence_number: NotRequired[int | None]

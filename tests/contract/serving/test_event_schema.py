@@ -12,6 +12,7 @@ from serving.events.event_schema import (
     MICROSECONDS_PER_SECOND,
     TARGET_TYPES,
     EventRejected,
+    ReportedEvent,
     allowed_actions,
     read_event,
 )
@@ -55,6 +56,12 @@ def test_row_without_id_is_deduplicated_by_content():
     first = read_event(row, NOW)["event_id"]
     assert first == read_event(row, NOW + 5 * MICROSECONDS_PER_SECOND)["event_id"]
     assert first != read_event(row | {"target_id": "other"}, NOW)["event_id"]
+
+
+def test_row_without_id_and_times_is_another_event_when_it_is_sent_again():
+    row = {name: value for name, value in CLICK.items() if name != "event_id"}
+    assert read_event(row, NOW)["event_id"] != read_event(row, NOW + 1)["event_id"]
+    assert "if a row without times is resent" in ReportedEvent.model_fields["event_id"].description
 
 
 @pytest.mark.parametrize(
