@@ -131,6 +131,7 @@ docs: setup ## Build the documentation as a site, into SEGUE_HOME/docs
 screenshots: setup ## Take screenshots of every page into docs/images, from running services with simulated listeners
 	@$(BIN)/python -m tests.support.screenshots
 
+# Not content, and not forgotten.json and unfinished_erasures.json: of these users, data in a bucket, Redis or a broker must still be erased.
 WRITTEN := airflow batch bentoml built cache dbt docs feast home_format landing live logs marts media mlflow peers quality.spill quarantine reports requests run scale \
 	serving simulated spark study ablations training warehouse.duckdb warehouse.spill
 

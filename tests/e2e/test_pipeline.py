@@ -19,6 +19,7 @@ from config import settings
 from dags.task_catalog import PIPELINE_DAGS
 from local import run, services
 from local.ports import free_port
+from storage.unfinished_erasures import UNFINISHED_FILE
 from tests.e2e import listening_evening, listening_page
 from tests.support import browser, documented_commands, screenshots
 from tests.support.log_sources import json_lines
@@ -159,7 +160,8 @@ def test_documented_commands_work(home, here, words):
 
 def test_make_clean_removes_only_files_of_segue(home, tmp_path):
     folder = tmp_path / "home"
-    for name in ("landing/x.parquet", "marts/y.parquet", "home_format", "mine.txt"):
+    kept = {"mine.txt", "content", "forgotten.json", UNFINISHED_FILE}
+    for name in ("landing/x.parquet", "marts/y.parquet", "home_format", *kept):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     home.environment["SEGUE_HOME"], original = str(folder), home.environment["SEGUE_HOME"]
@@ -167,7 +169,7 @@ def test_make_clean_removes_only_files_of_segue(home, tmp_path):
         home.command("make clean", folder=tmp_path)
     finally:
         home.environment["SEGUE_HOME"] = original
-    assert [file.name for file in folder.iterdir()] == ["mine.txt"]
+    assert {file.name for file in folder.iterdir()} == kept
 
 
 def test_the_list_follows_the_listener(here):
