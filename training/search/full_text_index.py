@@ -30,7 +30,6 @@ FUZZY_WEIGHT = 0.8
 MAX_RARE_COUNT, RARE_FUZZY_WEIGHT = 3, 0.5
 """A term of at most this many tracks may be an error in a frequent one."""
 MIN_FUZZY_LENGTH, MIN_LENGTH_OF_TWO_ERRORS, MIN_SPLIT_LENGTH = 4, 6, 8
-EXCLUSION = -10.0
 EPOCH = date(1970, 1, 1)
 FACET_SEPARATOR = ":"
 

@@ -30,7 +30,7 @@ def read_periods(text: str, today: date) -> tuple[list[Period], str]:
     """The periods in a normalized query, and the query without them.
 
     Args:
-        text: The query, see `text.normalize`.
+        text: The query, see `text_normalization.normalize`.
         today: The day that "new" and "last year" refer to.
     """
     text = _CHINESE_YEAR.sub(lambda found: "".join(_DIGITS[digit] for digit in found[1]) + "年", text)

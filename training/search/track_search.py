@@ -38,7 +38,7 @@ MIN_TEXT_SIMILARITY = 0.45
 AFFINITY_WEIGHT = 0.2
 MAX_SPANS = 8
 MIN_SPAN_SIMILARITY = 0.6
-"""As `meaning.MIN_SIMILARITY`, for words between phrases that were understood."""
+"""As `phrase_similarity.MIN_SIMILARITY`, for words between phrases that were understood."""
 SPAN_WEIGHT = 0.5
 MIN_RELATIVE_SCORE = 0.5
 """Tracks that match less than this share of what the best one matches are left out."""
