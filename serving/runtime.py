@@ -28,6 +28,7 @@ from serving.observability.monitors import ServiceMonitor
 from serving.observability.periodic_task import PeriodicTask
 from serving.observability.request_log import describe_response, log_request
 from serving.pipeline.daily_lists import DailyLists
+from serving.pipeline.exposure_writer import ExposureWriter
 from serving.pipeline.pipelines import NoExposures, Pipelines
 from serving.pipeline.request import (
     Request,
@@ -44,7 +45,6 @@ from serving.pipeline.search import SearchResult, search
 from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
-from serving.pipeline.track_pipeline import ExposureWriter
 from serving.releases.manager import ReleaseManager
 from serving.releases.served_release import ALL_PARTS, ReleaseParts, ServedRelease, load_release
 from serving.releases.track_lookup import TrackLookup

@@ -15,14 +15,8 @@ from typing import Any
 
 from serving.observability.metrics import Metrics
 
-EVENT_LOG, EVENT_PUSH, ONLINE_STORE, DAILY_LISTS, RELEASE = (
-    "event_log",
-    "events",
-    "online_store",
-    "daily_lists",
-    "release",
-)
-"""Parts."""
+EVENT_LOG, EVENT_PUSH, ONLINE_STORE, RELEASE = "event_log", "events", "online_store", "release"
+"""Parts; those of a response are in its trace."""
 
 logger = logging.getLogger(__name__)
 

@@ -17,12 +17,12 @@ from sequences.sequence_batch import FIRST_CODE
 from serving.errors import NoCollections
 from serving.events.exposures import Exposure, hash_features
 from serving.observability.metrics import Metrics
+from serving.pipeline.exposure_writer import ExposureWriter, write_exposure
 from serving.pipeline.request import Request
 from serving.pipeline.request_filters import build_filter_context
 from serving.pipeline.response import MlogItem, PlaylistItem, RecommendationResponse, Trace
 from serving.pipeline.stages.hydrate import Hydrator, UserState
 from serving.pipeline.stages.recall import Recall
-from serving.pipeline.track_pipeline import EXPOSURES_FAILED, ExposureWriter
 from serving.releases.served_release import ServedRelease
 from serving.releases.track_details import track_details
 from training.data.collections import CollectionIndex
@@ -90,7 +90,10 @@ class CollectionPipeline:
                 response_items = self._items(selected, index, user, release)
             if is_shown:
                 with trace.time_stage("side_effects", metrics):
-                    self._side_effects(request, release, user, response_items, trace)
+                    metrics.exposures.labels(scene.name, release.release_id).inc(len(response_items))
+                    if request.user_id:
+                        exposure = Exposure(request, release.release_id, hash_features(user.users), response_items)
+                        write_exposure(self._exposures, exposure, trace, metrics)
         return RecommendationResponse(request.request_id, release.release_id, response_items, trace, request.arm)
 
     def _select(
@@ -141,25 +144,6 @@ class CollectionPipeline:
         return [
             _item(one, index, release, reasons.get(one.index) if one.is_recalled else MOST_OPENED) for one in selected
         ]
-
-    def _side_effects(
-        self,
-        request: Request,
-        release: ServedRelease,
-        user: UserState,
-        items: list[AnyCollectionItem],
-        trace: Trace,
-    ) -> None:
-        self._metrics.exposures.labels(request.scene.name, release.release_id).inc(len(items))
-        if not request.user_id:
-            return
-        try:
-            self._exposures.write(Exposure(request, release.release_id, hash_features(user.users), items))
-        except OSError:
-            # A response without an exposure record is better than no response; the metric counts missing records.
-            logger.exception("could not write the exposure record of %s", request.request_id)
-            self._metrics.skipped.labels("exposures").inc()
-            trace.degraded["exposures"] = EXPOSURES_FAILED
 
 
 def _item(

@@ -8,12 +8,13 @@ from serving.events.exposures import Exposure
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
 from serving.pipeline.daily_lists import DailyLists
+from serving.pipeline.exposure_writer import ExposureWriter
 from serving.pipeline.request import Request
 from serving.pipeline.smooth_path_pipeline import PathPipeline
 from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
-from serving.pipeline.track_pipeline import ExposureWriter, TrackPipeline
+from serving.pipeline.track_pipeline import TrackPipeline
 from training.slate.scene_settings import PATH, TRACKS
 
 

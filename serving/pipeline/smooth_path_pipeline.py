@@ -6,20 +6,19 @@ those that pass the filters. Independent of HTTP.
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 
 from serving.errors import NoItemVectors, NotReady, RequestRejected
 from serving.events.exposures import Exposure, hash_features
 from serving.observability.metrics import Metrics
+from serving.pipeline.exposure_writer import ExposureWriter, write_exposure
 from serving.pipeline.request import Request
 from serving.pipeline.request_filters import build_filter_context
-from serving.pipeline.response import PathReasons, RecommendationResponse, Trace, TrackItem, build_items
+from serving.pipeline.response import PathReasons, RecommendationResponse, Trace, build_items
 from serving.pipeline.stages.fuse import RequestCandidates
-from serving.pipeline.stages.hydrate import Hydrator, UserState
+from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.recall import Recall
-from serving.pipeline.track_pipeline import EXPOSURES_FAILED, ExposureWriter, encode_tracks
+from serving.pipeline.track_pipeline import encode_tracks
 from serving.releases.served_release import ServedRelease
 from training.recall.multi_interest.channel import MultiInterest
 from training.recall.realtime.channel import Realtime
@@ -29,8 +28,6 @@ from training.slate.smooth_path import find_smooth_path
 VECTOR_CHANNELS = (Realtime.name, MultiInterest.name)
 """Channels with item vectors, the preferred one first."""
 ITEMS_PER_POINT = 64
-
-logger = logging.getLogger(__name__)
 
 
 class PathPipeline:
@@ -89,7 +86,10 @@ class PathPipeline:
                 items = build_items(chosen, release, user.users, {}, reasons, self._recall, metrics)
             if is_shown:
                 with trace.time_stage("side_effects", metrics):
-                    self._side_effects(request, release, user, items, trace)
+                    metrics.exposures.labels(scene.name, release.release_id).inc(len(items))
+                    if request.user_id:
+                        exposure = Exposure(request, release.release_id, hash_features(user.users), items)
+                        write_exposure(self._exposures, exposure, trace, metrics)
         return RecommendationResponse(request.request_id, release.release_id, items, trace, request.arm)
 
     def _playable(self, items_C: np.ndarray, context: FilterContext, trace: Trace) -> np.ndarray:
@@ -103,20 +103,6 @@ class PathPipeline:
         trace.ranked = len(places)
         kept: np.ndarray = np.sort(order_C[places])
         return kept
-
-    def _side_effects(
-        self, request: Request, release: ServedRelease, user: UserState, items: list[TrackItem], trace: Trace
-    ) -> None:
-        self._metrics.exposures.labels(request.scene.name, release.release_id).inc(len(items))
-        if not request.user_id:
-            return
-        try:
-            self._exposures.write(Exposure(request, release.release_id, hash_features(user.users), items))
-        except OSError:
-            # A response without an exposure record is better than no response; the metric counts missing records.
-            logger.exception("could not write the exposure record of %s", request.request_id)
-            self._metrics.skipped.labels("exposures").inc()
-            trace.degraded["exposures"] = EXPOSURES_FAILED
 
 
 def _check_ends(ends: np.ndarray, request: Request, context: FilterContext) -> None:

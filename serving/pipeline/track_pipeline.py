@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields
-from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from serving.events.exposures import Exposure, hash_features
 from serving.observability.metrics import Metrics
 from serving.pipeline import response
 from serving.pipeline.daily_lists import DailyListHistory, DailyLists, ListedTrack
+from serving.pipeline.exposure_writer import ExposureWriter, write_exposure
 from serving.pipeline.request import Request
 from serving.pipeline.request_filters import build_filter_context
 from serving.pipeline.response import RecommendationResponse, Trace, TrackItem
@@ -42,16 +42,8 @@ MAX_NAMED_TRACKS = 10
 LISTED_FIELDS = tuple(one.name for one in fields(ListedTrack) if one.name != "is_new")
 """Fields of a listed track that the item of the response has."""
 DAILY_LISTS_FAILED = "the daily lists cannot be read or written; the list of today may change"
-EXPOSURES_FAILED = "the exposure record was not written"
 
 logger = logging.getLogger(__name__)
-
-
-class ExposureWriter(Protocol):
-    """Log of what was shown."""
-
-    def write(self, exposure: Exposure) -> None:
-        """Append one record."""
 
 
 @dataclass(frozen=True)
@@ -299,14 +291,9 @@ class TrackPipeline:
         self._metrics.exposures.labels(request.scene.name, context.release.release_id).inc(len(items))
         if not request.user_id:
             return
-        try:
-            features_hash = hash_features(context.user.users)
-            self._exposures.write(Exposure(request, _response_release(items, context.release), features_hash, items))
-        except OSError:
-            # A response without an exposure record is better than no response; the metric counts missing records.
-            logger.exception("could not write the exposure record of %s", request.request_id)
-            self._metrics.skipped.labels("exposures").inc()
-            context.trace.degraded["exposures"] = EXPOSURES_FAILED
+        shown_release, features_hash = _response_release(items, context.release), hash_features(context.user.users)
+        exposure = Exposure(request, shown_release, features_hash, items)
+        write_exposure(self._exposures, exposure, context.trace, self._metrics)
         # A list generated without the user's state, or without the tracks that one request excludes, must not be kept for
         # the rest of the day.
         is_kept = context.user.state_from != STATE_UNAVAILABLE and not request.excluded

@@ -15,7 +15,7 @@ import numpy as np
 
 from serving.observability.metrics import Metrics
 from serving.pipeline.stages.rank import Ranking
-from serving.pipeline.stages.recall import FAILED, INTEREST_CHANNEL, LATE, Recall, RecallResult, UserInterests
+from serving.pipeline.stages.recall import INTEREST_CHANNEL, Recall, RecallResult, UserInterests
 from serving.releases.served_release import ServedRelease
 from serving.remote import array_json
 from serving.remote.array_json import Json
@@ -118,13 +118,7 @@ class RemoteRecall(Recall):
             return array_json.decode_recall_result(self._call(name, content, self._timeout_s))
         except Exception as error:
             logger.exception("the recall service failed; its channels are left out of this response")
-            why = LATE if isinstance(error, RemoteCallError) and error.is_timeout else FAILED
-            for channel in channels:
-                if why == LATE:
-                    self._metrics.cut_off.labels(channel, why).inc()
-                else:
-                    self._metrics.skipped.labels(channel).inc()
-            return RecallResult({}, dict.fromkeys(channels, why))
+            return self._leave_out(channels, isinstance(error, RemoteCallError) and error.is_timeout)
 
 
 class RemoteRanking(Ranking):

@@ -16,7 +16,7 @@ import numpy as np
 from config.settings import Settings
 from serving.observability.metrics import Metrics
 from serving.pipeline.stages.rank import Ranking
-from serving.pipeline.stages.recall import FAILED, INTEREST_CHANNEL, LATE, Recall, RecallResult, UserInterests
+from serving.pipeline.stages.recall import INTEREST_CHANNEL, Recall, RecallResult, UserInterests
 from serving.releases.served_release import ReleaseParts, ServedRelease
 from serving.runtime import Runtime
 from serving.workers.release_workers import ReleaseWorkers, WorkerFailed
@@ -116,13 +116,7 @@ class WorkerRecall(Recall):
             result: RecallResult = self._call(release, self._timeout_s, method, *arguments, users=users)
         except WorkerFailed as error:
             logger.exception("a model worker failed; its channels are left out of this response")
-            why = LATE if error.is_timeout else FAILED
-            for channel in channels:
-                if why == LATE:
-                    self._metrics.cut_off.labels(channel, why).inc()
-                else:
-                    self._metrics.skipped.labels(channel).inc()
-            return RecallResult({}, dict.fromkeys(channels, why))
+            return self._leave_out(channels, error.is_timeout)
         return result
 
 

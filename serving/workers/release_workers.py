@@ -25,13 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from config import settings
+from serving.__main__ import KERNEL_THREADS
 from serving.observability.metrics import Metrics
 from serving.workers.model_calls import KEPT_USERS, ModelAnswer, ModelCall
 from serving.workers.release_process import READY
 from training.data.user_batch import UserBatch
 
-KERNEL_THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-"""Of the workers: forking needs a process without further threads, and they compete for the same cores."""
 PROCESS = "serving.workers.release_process"
 CONNECT_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 5.0
@@ -199,7 +198,7 @@ class ReleaseWorkers:
                 pass_fds=[listener.fileno()],
                 text=True,
                 cwd=settings.ROOT,
-                env={**os.environ, **KERNEL_THREADS},
+                env={**os.environ, **KERNEL_THREADS},  # also because a process with further threads must not fork
                 start_new_session=True,
             )
         self._stop = weakref.finalize(self, _stop_process, self._process, sockets)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import TypeVar
@@ -167,6 +167,15 @@ class Recall:
                 candidates[name] = future.result()
                 self._metrics.candidates.labels(name).inc(int((candidates[name].items_BK > 0).sum()))
         return RecallResult(candidates, left_out)
+
+    def _leave_out(self, channels: Collection[str], is_late: bool) -> RecallResult:
+        """The result if the process that calls the channels has failed, or has not responded in time; counts the channels."""
+        for channel in channels:
+            if is_late:
+                self._metrics.cut_off.labels(channel, LATE).inc()
+            else:
+                self._metrics.skipped.labels(channel).inc()
+        return RecallResult({}, dict.fromkeys(channels, LATE if is_late else FAILED))
 
     def _bulkhead(self, name: str, channel: AnySource) -> BulkheadExecutor:
         with self._bulkheads_lock:
