@@ -23,6 +23,7 @@ from local.ports import PortTakenError, free_port, is_free
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.setenv("SEGUE_PAGES_PORT", str(free_port()))
     return settings.load_settings()
 
 
@@ -132,11 +133,10 @@ SERVER = "import http.server, sys; http.server.test(http.server.SimpleHTTPReques
 @pytest.fixture
 def pages(here, monkeypatch):
     """The only service: a server of files on a free port. It is stopped after the test."""
-    port = free_port()
     service = services.Service(
         name="pages",
-        command=lambda _: [sys.executable, "-c", SERVER, str(port)],
-        port=lambda _: port,
+        command=lambda current: [sys.executable, "-c", SERVER, str(current.console_port)],
+        port=lambda current: current.console_port,
         setting="SEGUE_PAGES_PORT",
         health_path="/",
     )
