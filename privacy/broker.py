@@ -16,6 +16,7 @@ from privacy import ErasureError
 from sequences.streaming.leases import LEASE_MS, consumers_key, suppression_digests_key
 from sequences.streaming.message import TOPIC, Topic
 from storage import suppression_list
+from storage.user_data import USER_COLUMN
 
 WAIT_S = 60.0
 SCAN_PAGE_SIZE = 1000
@@ -56,24 +57,39 @@ def _erase_messages(client: Any, topic: Topic, user_ids: Collection[str]) -> Cou
     erased: Counter[str] = Counter()
     for stream in (*map(topic.stream, range(topic.partitions)), topic.dead_letter_name):
         for entry, content in _stream_entries(client, stream):
-            # User ids are JSON strings in messages and dead letters; a dead letter may contain a whole message.
             for user in user_ids:
-                if _mentions_user(user, content):
+                if _belongs_to(user, content):
                     erased[user] += client.xdel(stream, entry)
                     break
     return erased
 
 
-def _mentions_user(user_id: str, content: bytes) -> bool:
-    escaped = json.dumps(user_id)
-    return any(text.encode("utf-8", "surrogatepass") in content for text in (escaped, json.dumps(escaped)[1:-1]))
+def _belongs_to(user_id: str, content: str) -> bool:
+    """Whether a message, a dead letter or the content of a dead letter is of the user.
+
+    Only content that names no user in a known format belongs to every user whose id it contains as a JSON string.
+    """
+    try:
+        row = json.loads(content)
+    except (ValueError, RecursionError):
+        row = None
+    if not isinstance(row, dict) or USER_COLUMN not in row:
+        escaped = json.dumps(user_id)
+        return any(text in content for text in (escaped, json.dumps(escaped)[1:-1]))
+    if row[USER_COLUMN] == "" and isinstance(row.get("content"), str):  # a dead letter that could not be decoded
+        return _belongs_to(user_id, row["content"])
+    events = row["events"] if isinstance(row.get("events"), list) else []
+    owners = [each[USER_COLUMN] for each in (row, *events) if isinstance(each, dict) and USER_COLUMN in each]
+    return user_id in map(str, owners)
 
 
-def _stream_entries(client: Any, stream: str) -> Iterator[tuple[bytes, bytes]]:
+def _stream_entries(client: Any, stream: str) -> Iterator[tuple[bytes, str]]:
+    from sequences.streaming.redis_streams import decode_content
+
     start = "-"
     while page := client.xrange(stream, start, count=SCAN_PAGE_SIZE):
         for entry, fields in page:
-            yield entry, b"".join(fields.values())
+            yield entry, decode_content(fields).decode("utf-8", "replace")
         start = "(" + page[-1][0].decode()
 
 

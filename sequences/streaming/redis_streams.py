@@ -186,7 +186,7 @@ class StreamConsumer:
 
     async def _handle(self, partition: int, message: RedisBatchStreamMessage) -> None:
         try:
-            ids, contents = message.raw_message["message_ids"], list(map(_decode_content, message.raw_message["data"]))
+            ids, contents = message.raw_message["message_ids"], list(map(decode_content, message.raw_message["data"]))
             suspected = self._poison_tracker.count_suspected(partition, ids)
             for entry, content in zip(ids[:suspected], contents, strict=False):
                 # One at a time per process: a message applied concurrently would become a suspect, too.
@@ -270,7 +270,8 @@ async def _identity(message: RedisBatchStreamMessage) -> RedisBatchStreamMessage
     return message
 
 
-def _decode_content(fields: dict[bytes, bytes]) -> bytes:
+def decode_content(fields: dict[bytes, bytes]) -> bytes:
+    """The encoded message or dead letter in a stream entry; for an entry in another format, the text of its fields."""
     content: bytes
     content, _ = BinaryMessageFormatV1.parse(fields.get(DATA_KEY.encode(), repr(fields).encode()))
     return content

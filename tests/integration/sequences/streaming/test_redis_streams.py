@@ -20,7 +20,7 @@ from config import settings
 from privacy.broker import SuppressionListNotApplied, erase_users
 from sequences.online.reader_writer import OnlineReader, OnlineWriter
 from sequences.streaming.apply_messages import EventApplier
-from sequences.streaming.message import build_messages
+from sequences.streaming.message import DeadLetter, Message, build_messages
 from sequences.streaming.metrics import ConsumerMetrics
 from sequences.streaming.publisher import Publisher
 from sequences.views import SEQUENCE_VIEWS
@@ -303,6 +303,23 @@ def test_users_are_erased_from_the_broker(
     with_consumers(url, store, tmp_path, 1, lambda _: until(lambda: waiting(client) == 0))
     assert list(OnlineReader(store).read("u1")["recent_events"]["event_id"]) == []
     assert "u1" not in json.dumps([str(row) for row in client.xrange(TOPIC.dead_letter_name)])
+
+
+def test_messages_of_others_that_name_an_erased_id_are_kept(
+    tmp_path: Path, url: str, client: Any, publisher: Publisher, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.setenv("SEGUE_BROKER", url)
+    publisher.publish({"7": [event(1, "7", target_id="t42", scene="42")], "42": [event(2, "42")]})
+    erased, kept = Message("42", [event(3, "42")]), Message("7", [event(4, "7", scene="42")])
+    for reason, message in (("undecodable", erased), ("crashed", kept)):
+        letter = DeadLetter(reason, "", message.to_bytes().decode())
+        client.xadd(TOPIC.dead_letter_name, {"__data__": letter.to_bytes()})
+    rejected = DeadLetter("invalid", "7", json.dumps(event(5, "7", scene="42")))
+    client.xadd(TOPIC.dead_letter_name, {"__data__": rejected.to_bytes()})
+    client.xadd(TOPIC.dead_letter_name, {"foreign": '{"torn": ["42"'})
+    assert erase_users(["42"], settings.load_settings(), TOPIC) == {"42": 3}
+    assert (waiting(client), client.xlen(TOPIC.dead_letter_name)) == (1, 2)
 
 
 def test_consumer_with_an_old_suppression_list_is_reported(
