@@ -7,3 +7,7 @@ Erasers of stores: `landing_zone`, `marts`, `recommender_files`, `broker`, `onli
 
 class ErasureError(RuntimeError):
     """A step of an erasure failed; the message names the cause and the remedy. Completed steps stay completed."""
+
+
+class UnreadableFile(ErasureError):
+    """A file is damaged or is being written; the message names it and the remedy."""

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from config import settings
 from ingestion.landing_zone import landing_lock
-from privacy import ErasureError, landing_zone, marts, parquet, releases
+from privacy import ErasureError, UnreadableFile, landing_zone, marts, parquet, releases
 from privacy.locks import file_lock, print_progress, running_tasks
 from privacy.suppressed_users import find_suppressed_users
 from storage import object_store, suppression_list, unfinished_erasures
@@ -69,8 +69,14 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
     counts["feature log"] = recommender_files.erase_feature_log(user_ids, here)
     marts.remove_sequence_cache(here)
     counts["releases"] = releases.erase_users(user_ids, here)
+    unreadable: list[str] = []
     for name in PARQUET_FOLDERS:
-        counts[name] = parquet.erase_from_files(sorted((here.home / name).rglob("*.parquet")), user_ids, name)
+        try:
+            counts[name] = parquet.erase_from_files(sorted((here.home / name).rglob("*.parquet")), user_ids, name)
+        except UnreadableFile as error:  # possibly of a running task; it must not keep the rest from being erased
+            unreadable.append(str(error))
+    if unreadable:
+        raise UnreadableFile("; ".join(unreadable))
     unfinished_erasures.remove_unfinished(here.home, user_ids)
     return counts
 

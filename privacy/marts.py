@@ -15,7 +15,7 @@ from config import settings
 from privacy import ErasureError, parquet
 from privacy.locks import file_lock, print_progress
 from storage import mart_changes, object_store
-from storage.user_data import list_mart_files
+from storage.user_data import DRAFT_PREFIX, list_mart_files
 
 BUILD_LOCK = "build_marts"
 """Name of the process lock of `dbt build`, see `local/process_lock.py`."""
@@ -31,6 +31,8 @@ def erase_marts(user_ids: Sequence[str], here: settings.Settings) -> Counter[str
     recreates them from the landed events.
     """
     with mart_changes.changes_lock(here.marts):
+        for draft in here.marts.rglob(f"{DRAFT_PREFIX}*.parquet") if not object_store.is_remote(here.marts) else ():
+            draft.unlink()  # of a killed build
         erased = parquet.erase_from_files(list_mart_files(here), user_ids, "marts")
     object_store.fetch_marts(here, are_changes_applied=False)
     shutil.rmtree(here.built_marts, ignore_errors=True)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from privacy import UnreadableFile
 from storage import object_store
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids
 from training.release.integrity import CHECKSUM_FILE, DRAFT_SUFFIX, hash_file
@@ -46,10 +47,20 @@ def erase_from_file(path: Path, user_ids: Collection[str]) -> Counter[str]:
 
 
 def erase_from_files(files: Sequence[Path], user_ids: Collection[str], name: str) -> Counter[str]:
-    """Erase the users' rows from files; returns the number of rows per user. `name` labels the progress bar."""
+    """Erase the users' rows from files; returns the number of rows per user. `name` labels the progress bar.
+
+    Raises:
+        UnreadableFile: Some files cannot be read; raised after the others are erased.
+    """
     erased: Counter[str] = Counter()
+    unreadable: list[str] = []
     for path in with_progress_bar(files, name):
-        erased += erase_from_file(path, user_ids)
+        try:
+            erased += erase_from_file(path, user_ids)
+        except UnreadableFile as error:
+            unreadable.append(str(error))
+    if unreadable:
+        raise UnreadableFile("; ".join(unreadable))
     return erased
 
 
@@ -59,9 +70,21 @@ def with_progress_bar(files: Sequence[Path], name: str) -> Iterator[Path]:
 
 
 def count_user_rows(path: Path, user_ids: Collection[str]) -> Counter[str]:
-    """Number of rows of each user in a file; empty for a file without user columns."""
+    """Number of rows of each user in a file; empty for a file without user columns or that was removed meanwhile.
+
+    Raises:
+        UnreadableFile: The file is damaged or is being written.
+    """
     counts: Counter[str] = Counter()
-    with pq.ParquetFile(object_store.open_arrow_source(path)) as file:
+    try:
+        opened = pq.ParquetFile(object_store.open_arrow_source(path))
+    except FileNotFoundError:
+        return counts
+    except pa.ArrowInvalid as error:
+        raise UnreadableFile(
+            f"{path} is no readable Parquet file; delete it, or wait until the task that writes it ends, and run this again"
+        ) from error
+    with opened as file:
         names = file.schema_arrow.names
         if USER_COLUMN not in names and RAW_COLUMN not in names:
             return counts

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from config import settings
-from privacy import ErasureError, parquet
+from privacy import ErasureError, UnreadableFile, parquet
 from privacy.locks import print_progress
 from training.release import integrity
 from training.release.integrity import DamagedRelease
@@ -25,7 +25,7 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> Counter[str
     """
     erased: Counter[str] = Counter()
     for folder in sorted(path for path in (here.releases / STORE_FOLDER).glob("*") if path.is_dir()):
-        files = [path for path in sorted(folder.rglob("*.parquet")) if parquet.count_user_rows(path, user_ids)]
+        files = [path for path in sorted(folder.rglob("*.parquet")) if _has_users(path, user_ids)]
         listing = _valid_listing(folder, here.release_private_key) if files else None
         erased += parquet.erase_from_files(files, user_ids, folder.name)
         if listing is not None:
@@ -43,6 +43,13 @@ def unsigned_releases(here: settings.Settings) -> list[str]:
     for name in changed:
         print_progress(f"release {name} was changed; sign it again: python -m training.release sign {name}")
     return changed
+
+
+def _has_users(path: Path, user_ids: Sequence[str]) -> bool:
+    try:
+        return bool(parquet.count_user_rows(path, user_ids))
+    except UnreadableFile:  # reported when all Parquet files of the home are erased
+        return False
 
 
 def _valid_listing(folder: Path, private_key: str) -> str | None:

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from config import settings
+from privacy.locks import print_progress
 from storage import object_store, suppression_list
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
 
@@ -48,7 +50,14 @@ def _user_ids(here: settings.Settings) -> Iterator[set[str]]:
 
 
 def _ids_of_table(path: Path) -> Iterator[set[str]]:
-    with pq.ParquetFile(object_store.open_arrow_source(path)) as file:
+    try:
+        opened = pq.ParquetFile(object_store.open_arrow_source(path))
+    except FileNotFoundError:  # removed since it was listed
+        return
+    except pa.ArrowInvalid:
+        print_progress(f"{path} is no readable Parquet file and is not searched")
+        return
+    with opened as file:
         columns = [name for name in (USER_COLUMN, RAW_COLUMN) if name in file.schema_arrow.names]
         for group in range(file.num_row_groups if columns else 0):
             rows = file.read_row_group(group, columns=columns)

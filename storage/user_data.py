@@ -14,6 +14,8 @@ PARQUET_FOLDERS = ("simulated", "training", "bentoml", "study", "ablations", "pe
 """Folders of SEGUE_HOME in which stages write Parquet files with users."""
 USER_COLUMN, RAW_COLUMN = "user_id", "raw"
 """A row belongs to a user by its id or, for quarantined rows without a valid id, by the ids in its raw text."""
+DRAFT_PREFIX = "tmp_"
+"""Prefix of the file that DuckDB writes before it publishes a mart under its name."""
 
 # Separators in the raw text of quarantined rows.
 FIELD_SEPARATORS = re.compile(r"[,;|\t]")
@@ -22,7 +24,8 @@ JSON_SEPARATORS = re.compile(r"[,:{}\[\]]")  # of truncated JSON
 
 def list_mart_files(here: Settings) -> list[Path]:
     """Files of the published marts and of their pending changes."""
-    return [file for under in ("", "changes/*/") for file in object_store.list_files(here.marts, f"{under}*.parquet")]
+    files = [file for under in ("", "changes/*/") for file in object_store.list_files(here.marts, f"{under}*.parquet")]
+    return [file for file in files if not file.name.startswith(DRAFT_PREFIX)]
 
 
 def list_user_tables(here: Settings) -> Iterator[tuple[str, Path]]:

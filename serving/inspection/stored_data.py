@@ -102,7 +102,10 @@ def _rows_of_database(path: Path, user_id: str) -> Iterator[dict[str, Any]]:
 
 def _rows_of_table(path: Path, user_id: str) -> Iterator[dict[str, Any]]:
     rows = pl.scan_parquet(object_store.open_arrow_source(path) if object_store.is_remote(path) else path)
-    names = rows.collect_schema().names()
+    try:
+        names = rows.collect_schema().names()
+    except (FileNotFoundError, pl.exceptions.ComputeError):  # removed since it was listed, or being written
+        return
     if USER_COLUMN not in names and RAW_COLUMN not in names:
         return
     user = pl.col(USER_COLUMN).cast(pl.String) if USER_COLUMN in names else pl.lit(None, pl.String)

@@ -18,6 +18,7 @@ from ingestion.land import land
 from ingestion.land import main as land_command
 from privacy import parquet
 from privacy.erase import main
+from serving.inspection.stored_data import collect_stored_data
 from storage import suppression_list
 from storage.suppression_list import SuppressionList
 from storage.user_data import extract_user_ids
@@ -120,6 +121,31 @@ def test_unknown_user_is_an_error_without_anyway(home: Path, capsys: pytest.Capt
     assert land(log, home)["play_log"].landed == 0
     assert main(["bob", "--lift"]) == 0
     assert land(log, home)["play_log"].landed == 15
+
+
+def test_files_that_cannot_be_read_do_not_keep_the_rest_from_being_erased(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled(home)
+    torn, draft = home / "training" / "x" / "part.parquet", home / "marts" / "tmp_plays.parquet"
+    torn.parent.mkdir(parents=True)
+    torn.write_bytes(b"PAR1half")
+    draft.write_bytes(b"PAR1half")
+    (home / "training" / "x" / "y.parquet").symlink_to(home / "removed.parquet")
+    pl.DataFrame({"user_id": ["ann", "bob"]}).write_parquet(torn.with_name("whole.parquet"))
+    assert len(collect_stored_data("ann", settings.load_settings(), {}).stores) == 4
+    wanted = others(rows(home))
+    assert main(["ann"]) == 2
+    assert f"{torn} is no readable Parquet file; delete it" in capsys.readouterr().err
+    assert not draft.exists()
+    assert {name: sorted(map(str, table)) for name, table in rows(home).items()} == {
+        name: sorted(map(str, table)) for name, table in wanted.items()
+    }
+    assert pl.read_parquet(torn.with_name("whole.parquet"))["user_id"].to_list() == ["bob"]
+    assert main(["--suppressed"]) == 2
+    torn.unlink()
+    assert main(["--suppressed"]) == 0
+    assert main(["ann"]) == 0
 
 
 def test_source_named_after_an_erased_user_is_anonymized(home: Path, tmp_path: Path) -> None:
