@@ -20,6 +20,13 @@ ACTIONS = (
 TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog")
 EVENT_TARGET_TYPES = (*TARGET_TYPES, "interest", "session")
 """Target types of events: an interest is named by its facet values; a private session begins and ends."""
+CONTROL_TARGETS = {
+    **dict.fromkeys(("exclude", "unexclude"), ("album", "playlist", "interest")),
+    **dict.fromkeys(("reset", "unreset", "rename"), ("interest",)),
+    **dict.fromkeys(("start_private", "end_private"), ("session",)),
+}
+"""Action that controls the taste profile ▸ types of its targets; other actions apply to `TARGET_TYPES`."""
+MAX_POSITION = 10_000
 PLAYLIST_SOURCES = ("ugc", "mgc")
 SPLITS = ("user_time", "global_time")
 
@@ -60,7 +67,7 @@ LISTENING_EVENTS = pa.schema(
             "Collection that the target was played from, with type: playlist:7, album:3, mlog:9",
         ),
         _column("request_id", pa.string(), "Recommendation request that exposed the target"),
-        _column("position", pa.int32(), "Position in the response, from 0"),
+        _column("position", pa.int32(), f"Position in the response, from 0 to {MAX_POSITION:,}"),
         _column("propensity", pa.float64(), "Probability with which the response showed the target, in (0, 1]"),
         _column("device", pa.string(), "Type of device"),
     ]
@@ -78,7 +85,7 @@ EXPOSURES = pa.schema(
         _column("features_hash", pa.string(), "Hash of all user features that the models read"),
         _column("target_type", pa.string(), f"Type of the target: {', '.join(TARGET_TYPES)}", required=True),
         _column("target_id", pa.string(), "Id of the target within its type", required=True),
-        _column("position", pa.int32(), "Position in the response, from 0", required=True),
+        _column("position", pa.int32(), f"Position in the response, from 0 to {MAX_POSITION:,}", required=True),
         _column("channels", STRINGS, "Recall channels that retrieved the target, the one that ranked it best first"),
         _column(
             "propensity", pa.float64(), "Probability of this position, in (0, 1]; 1 unless it was randomized", True
@@ -94,7 +101,7 @@ TRACKS = pa.schema(
         _column("title", pa.string(), "Title as printed"),
         _column("artist_ids", STRINGS, "Performers, the main one first"),
         _column("album_id", pa.string(), "Album it is on"),
-        _column("duration_ms", pa.int64(), "Length in milliseconds, if the source has it"),
+        _column("duration_ms", pa.int64(), "Length in milliseconds, at most a day, if the source has it"),
         _column("released_on", pa.date32(), "Day of release"),
         _column("available_from", TIME, "Time from which it may be served"),
         _column("available_until", TIME, "Time from which it may no longer be served"),

@@ -26,7 +26,7 @@ from ingestion import contract
 from ingestion.deduplication import EventIdIndex
 from ingestion.readers.parsing.json_rows import to_text
 from ingestion.readers.parsing.reader import Period, Rows
-from ingestion.row_validation import DAY_US, LATEST, MAX_TIME_US, MIN_TIME_US, conform
+from ingestion.row_validation import DAY_US, LATEST, MAX_TIME_US, MEDIA_COLUMNS, MIN_TIME_US, conform
 from ingestion.source_files import SourceError
 from storage import media_paths, object_store
 from storage.suppression_list import SuppressionList
@@ -40,7 +40,6 @@ MAX_UNPARSABLE_SHARE = 0.1
 """A log with a larger share of lines that are not rows of its format is an error: it is damaged or misread."""
 MIN_UNPARSABLE_ROWS = 100
 """Fewer unparsable lines never make a log an error; they are only quarantined."""
-MEDIA_COLUMNS = ("audio_path", "cover_path")
 REJECTED_COLUMNS = ("source_file", "source_line", "reason", "raw", "user_id")
 
 

@@ -19,9 +19,11 @@ EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # no listening log is older; a time
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 MIN_TIME_US, MAX_TIME_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999, as in Python
 DAY_US = 86_400_000_000
-MAX_PLAY_MS = 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
 MAX_ID_BYTES = 256
 MAX_URL_BYTES = 2_000
+MEDIA_COLUMNS = ("audio_path", "cover_path")
+TYPED_NODE = r"^[a-z_]+:."
 AUDIO_URL = (
     r"^(https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~:/?#@!$&()*+,;=%-]*)?|[A-Za-z0-9_][A-Za-z0-9._~/%-]*)$"
 )
@@ -65,14 +67,26 @@ def _cast(rows: pl.DataFrame, field: pa.Field) -> tuple[pl.Expr, pl.Expr | None]
         return pl.lit(None, target), None
     source, column = rows.schema[field.name], pl.col(field.name)
     if source == pl.Null or (source == target and not target.is_temporal()):
-        return column.cast(target), None
+        return _clean(column.cast(target), field), None
     if not _is_convertible(source, target):
         return pl.lit(None, target), column.is_not_null()
     if source == pl.String:
-        column = column.str.strip_chars()
-        column = pl.when(column != "").then(column)
-    value = _as_time(column, source) if target == TIME else _as_value(column, source, target)
+        column = _strip(column)
+    value = _as_time(column, source) if target == TIME else _clean(_as_value(column, source, target), field)
     return value, value.is_null() & column.is_not_null()
+
+
+def _clean(column: pl.Expr, field: pa.Field) -> pl.Expr:
+    """Text that is stripped, and lists without empty text; names of files keep their spaces."""
+    if field.type == contract.STRINGS:
+        return column.list.eval(_strip(pl.element())).list.drop_nulls()
+    return _strip(column) if field.type == pa.string() and field.name not in MEDIA_COLUMNS else column
+
+
+def _strip(text: pl.Expr) -> pl.Expr:
+    """The text without surrounding white space; null if nothing is left."""
+    text = text.str.strip_chars()
+    return pl.when(text != "").then(text)
 
 
 def _is_convertible(source: pl.DataType, target: pl.DataType) -> bool:
@@ -155,10 +169,7 @@ def _column_rules(schema: pa.Schema) -> list[Check]:
     checks: list[Check] = []
     for field in schema:
         if not field.nullable:
-            is_missing = pl.col(field.name).is_null()
-            if field.type == pa.string():
-                is_missing |= pl.col(field.name).str.strip_chars() == ""
-            checks.append((is_missing, pl.lit(f"{field.name} is missing")))
+            checks.append((pl.col(field.name).is_null(), pl.lit(f"{field.name} is missing")))
         if field.type == pa.string() and field.name.endswith("_id"):
             too_long = pl.col(field.name).str.len_bytes() > MAX_ID_BYTES
             checks.append((too_long, pl.lit(f"{field.name} is longer than {MAX_ID_BYTES} bytes")))
@@ -187,9 +198,18 @@ def _event_rules(latest: datetime) -> list[Check]:
             _reason_with_values("action %s has played_ms %s; only plays may", "action", "played_ms"),
         ),
         (played < 0, _reason_with_values("played_ms %s is negative", "played_ms")),
-        (played > MAX_PLAY_MS, _reason_with_values("played_ms %s is longer than a day", "played_ms")),
+        (played > DAY_MS, _reason_with_values("played_ms %s is longer than a day", "played_ms")),
+        _control_rule(),
         *_position_rules(),
     ]
+
+
+def _control_rule() -> Check:
+    action, target_type = pl.col("action"), pl.col("target_type")
+    fits = ~action.is_in(list(contract.CONTROL_TARGETS)) & target_type.is_in(contract.TARGET_TYPES)
+    for control, fitting in contract.CONTROL_TARGETS.items():
+        fits |= (action == control) & target_type.is_in(fitting)
+    return ~fits, _reason_with_values("action %s does not apply to target_type %s", "action", "target_type")
 
 
 def _exposure_rules(latest: datetime) -> list[Check]:
@@ -206,6 +226,10 @@ def _position_rules() -> list[Check]:
     return [
         (pl.col("position") < 0, _reason_with_values("position %s is negative", "position")),
         (
+            pl.col("position") > contract.MAX_POSITION,
+            _reason_with_values(f"position %s is above {contract.MAX_POSITION}", "position"),
+        ),
+        (
             (pl.col("propensity") <= 0) | (pl.col("propensity") > 1) | pl.col("propensity").is_nan(),
             _reason_with_values("propensity %s is not in (0, 1]", "propensity"),
         ),
@@ -216,13 +240,14 @@ def _track_rules(_: datetime) -> list[Check]:
     audio = pl.col("audio_url")
     return [
         (
-            (audio.str.strip_chars() != "") & (~audio.str.contains(AUDIO_URL) | audio.str.contains(r"(^|/)\.\.(/|$)")),
+            ~audio.str.contains(AUDIO_URL) | audio.str.contains(r"(^|/)\.\.(/|$)"),
             _reason_with_values("audio_url %s is neither an https address nor a relative path", "audio_url"),
         ),
         *_media_path_rules("audio_path"),
         *_media_path_rules("cover_path"),
         (audio.str.len_bytes() > MAX_URL_BYTES, pl.lit(f"audio_url is longer than {MAX_URL_BYTES} bytes")),
         (pl.col("duration_ms") <= 0, _reason_with_values("duration_ms %s is not positive", "duration_ms")),
+        (pl.col("duration_ms") > DAY_MS, _reason_with_values("duration_ms %s is longer than a day", "duration_ms")),
         (
             pl.col("available_until") <= pl.col("available_from"),
             _reason_with_values(
@@ -249,6 +274,13 @@ def _playlist_rules(_: datetime) -> list[Check]:
     return [_allowed_values_rule("source", contract.PLAYLIST_SOURCES)]
 
 
+def _triple_rules(_: datetime) -> list[Check]:
+    return [
+        (~pl.col(node).str.contains(TYPED_NODE), _reason_with_values(f"{node} %s is not of the form type:id", node))
+        for node in ("head", "tail")
+    ]
+
+
 def _no_rules(_: datetime) -> list[Check]:
     return []
 
@@ -258,6 +290,7 @@ RULES: dict[str, Callable[[datetime], list[Check]]] = {
     "exposures": _exposure_rules,
     "tracks": _track_rules,
     "playlists": _playlist_rules,
+    "knowledge_triples": _triple_rules,
 }
 
 

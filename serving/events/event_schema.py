@@ -70,7 +70,7 @@ MAX_AGE_US = 30 * 24 * 3600 * MICROSECONDS_PER_SECOND
 MAX_PLAY_MS = 24 * 3600 * 1000
 MAX_TEXT_BYTES = 256
 MAX_INTEGER = 2**63 - 1
-MAX_POSITION = 2**31 - 1
+MAX_POSITION = 10_000
 
 Event = dict[str, Any]
 """A row with every column of `COLUMNS`: times in µs UTC, None if absent; the log fills in `sequence_number`."""

@@ -9,6 +9,8 @@ from ingestion import contract
 from ingestion.row_validation import conform
 from serving.events.event_schema import (
     COLUMNS,
+    CONTROL_TARGETS,
+    MAX_POSITION,
     MICROSECONDS_PER_SECOND,
     TARGET_TYPES,
     EventRejected,
@@ -25,6 +27,7 @@ PLAY = CLICK | {"action": "play", "played_ms": 200_000}
 def test_enums_and_columns_match_the_landing_contract():
     assert set(allowed_actions()) == set(contract.ACTIONS)
     assert TARGET_TYPES == contract.EVENT_TARGET_TYPES
+    assert (CONTROL_TARGETS, MAX_POSITION) == (contract.CONTROL_TARGETS, contract.MAX_POSITION)
     assert list(COLUMNS) == contract.source_schema("listening_events").names
 
 
@@ -84,7 +87,7 @@ def test_row_without_id_and_times_is_another_event_when_it_is_sent_again():
         (PLAY | {"played_ms": 86_400_001}, "played_ms"),
         (CLICK | {"propensity": 0}, "propensity"),
         (CLICK | {"propensity": float("nan")}, "propensity"),
-        (CLICK | {"position": 2**31}, "position"),
+        (CLICK | {"position": 10_001}, "position"),
         (CLICK | {"occurred_at": "yesterday"}, "occurred_at is not a time"),
         (CLICK | {"occurred_at": 1.5}, "occurred_at is not a time"),
         (CLICK | {"occurred_at": 10**30}, "occurred_at is not a time"),

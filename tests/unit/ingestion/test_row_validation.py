@@ -33,6 +33,9 @@ VIOLATIONS: list[tuple[dict[str, Any], str]] = [
     ({"ended_at": "9223372036854775807"}, "ended_at 9223372036854775807 is not a time"),
     ({"ended_at": "+262142-12-31T00:00:00Z"}, "ended_at +262142-12-31T00:00:00Z is not a time"),
     ({"position": "-1"}, "position -1 is negative"),
+    ({"position": "10001"}, "position 10001 is above 10000"),
+    ({"target_type": "interest"}, "action like does not apply to target_type interest"),
+    ({"action": "reset"}, "action reset does not apply to target_type track"),
     ({"propensity": "0"}, "propensity 0.0 is not in (0, 1]"),
     ({"propensity": "1.5"}, "propensity 1.5 is not in (0, 1]"),
     ({"propensity": "NaN"}, "propensity NaN is not a number"),
@@ -98,6 +101,44 @@ def test_every_column_of_the_contract_is_described() -> None:
         assert set(contract.KEYS[table]) <= set(schema.names)
         for field in schema:
             assert (field.metadata or {}).get(b"description"), f"{table}.{field.name}"
+
+
+def test_controls_apply_to_their_targets() -> None:
+    fitting = [(action, target) for action, targets in contract.CONTROL_TARGETS.items() for target in targets]
+    assert reasons(*(event(action=action, target_type=target) for action, target in fitting)) == [None] * len(fitting)
+
+
+def test_text_is_stripped_and_empty_text_is_null() -> None:
+    blank = {
+        "title": "",
+        "album_id": " ",
+        "language": "",
+        "artist_ids": ["", " a "],
+        "styles": [""],
+        "audio_path": " a",
+    }
+    (row,) = conform("tracks", pl.DataFrame({"track_id": ["t\n"], **{name: [value] for name, value in blank.items()}}))[
+        "track_id", *blank, "reason"
+    ].rows()
+    assert row == ("t", None, None, None, ["a"], [], " a", None)
+
+
+def test_tracks_longer_than_a_day_have_a_reason() -> None:
+    found = conform("tracks", pl.DataFrame({"track_id": ["t1", "t2"], "duration_ms": [86_400_000, 86_400_001]}))
+    assert found["reason"].to_list() == [None, "duration_ms 86400001 is longer than a day"]
+
+
+def test_nodes_of_triples_are_typed() -> None:
+    nodes = {
+        "head": ["artist:1", "Ghost", "artist:1"],
+        "relation": ["has_genre"] * 3,
+        "tail": ["genre:a b", "genre:a", "g:"],
+    }
+    assert conform("knowledge_triples", pl.DataFrame(nodes))["reason"].to_list() == [
+        None,
+        "head Ghost is not of the form type:id",
+        "tail g: is not of the form type:id",
+    ]
 
 
 def url_reasons(*urls: str | None) -> list[str | None]:
