@@ -123,7 +123,11 @@ class Landing:
             self._reject(
                 rows.table, read.with_columns(checked["reason"]).filter(is_invalid), checked.filter(is_invalid)
             )
+            if sum(frame.height for frame in self._rejected[rows.table]) >= FLUSH_ROWS:
+                self._flush_rejected(rows.table)
         valid = checked.filter(~is_invalid).select(contract.source_schema(rows.table).names)
+        if valid.height == 0:
+            return
         if rows.table == "tracks":
             valid = self._add_media_root(valid)
         self._pending.setdefault(rows.table, []).append(valid)
@@ -206,8 +210,6 @@ class Landing:
             self._flush_events(table, rows)
         else:
             self._flush_catalog(table, rows)
-        if len(self._rejected.get(table, ())) > 100:
-            self._flush_rejected(table)
 
     def _flush_events(self, table: str, rows: pl.DataFrame) -> None:
         time, folder = contract.EVENT_TIME_COLUMNS[table], self._landing / table
@@ -327,14 +329,10 @@ class Landing:
         ]
         rows = rows.with_columns(pl.Series("reject_id", ids, pl.String)).unique("reject_id", maintain_order=True)
         folder = self._quarantine / table
-        quarantined = {
-            reject_id
-            for file in _files(folder, "*")
-            for reject_id in _read(file, ["reject_id"])["reject_id"].to_pylist()
-        }
-        new = rows.filter(~pl.col("reject_id").is_in(list(quarantined)))
-        if new.height:
-            new = new.with_columns(landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
+        for file in _files(folder, "*"):
+            rows = rows.filter(~pl.col("reject_id").is_in(_read(file, ["reject_id"])["reject_id"].to_pylist()))
+        if rows.height:
+            new = rows.with_columns(landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
             write_parquet(folder / self._today, _arrow(new, contract.QUARANTINE))
 
 

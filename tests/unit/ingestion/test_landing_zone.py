@@ -40,6 +40,18 @@ def test_longer_log_adds_only_new_rows(tmp_path: Path) -> None:
     assert landed(home, "landings").height == 2
 
 
+def test_rejected_rows_are_written_before_the_log_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landing_zone, "FLUSH_ROWS", 100)
+    for _ in range(2):
+        landing = landing_zone.Landing(tmp_path, "day", datetime.now(UTC))
+        for number in range(130):
+            row = event(number % 60, action="hum") | {"source_file": "a.jsonl", "source_line": number}
+            landing.add(Rows("listening_events", pl.DataFrame([row])))
+        assert quarantined(tmp_path).height >= 100
+        landing.finish()
+        assert quarantined(tmp_path).height == 130
+
+
 def test_history_lands_by_month_and_live_events_by_day(tmp_path: Path) -> None:
     home = tmp_path / "home"
     land(play_log(tmp_path / "log", PLAY_ROWS[:1]), home)
