@@ -7,8 +7,7 @@ dataset yandex/yambda on the Hugging Face hub, put `artist_item_mapping.parquet`
 the same folder for artists and albums, and land the folder.
 
 Differences from the data: day 0 is assumed to be 2024-01-01. The time of a listen is assumed to be its end, because its
-played ratio is known. Unlikes and undislikes are not actions of the contract and are quarantined. The data has no
-names; artists and albums are named by their ids.
+played ratio is known. The data has no names; artists and albums are named by their ids.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from ingestion.readers.parsing.reader import BATCH_ROWS, ReadContext, Reader, Ro
 from ingestion.source_files import Member, SourceError
 
 DAY_0_S = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
-ACTIONS = {"listen": "play", "like": "like", "dislike": "dislike"}
-ACTION_FILES = {f"{action}s.parquet": action for action in ("listen", "like", "dislike", "unlike", "undislike")}
+FEEDBACK = ("like", "dislike", "unlike", "undislike")
+ACTION_FILES = {f"{action}s.parquet": action for action in ("listen", *FEEDBACK)}
 EVENTS = ("multi_event.parquet", *ACTION_FILES)
 MAPPINGS = {"artist_item_mapping.parquet": "artist_id", "album_item_mapping.parquet": "album_id"}
 CATALOG_QUERIES = {
@@ -148,7 +147,7 @@ def _events(named: pl.DataFrame, stager: EndTimestampStager) -> Iterator[Rows]:
     listens = named.filter(is_listen).with_columns(ended_at="at_us")
     rejected = stager.add(listens) if listens.height else listens
     others = named.filter(~is_listen)
-    is_action = pl.col("kind").is_in(list(ACTIONS))
+    is_action = pl.col("kind").is_in(FEEDBACK)
     unknown = pl.format("{} is not an action of the contract", pl.col("kind").fill_null("null"))
     quarantined = pl.concat(
         [
@@ -173,7 +172,7 @@ def _events(named: pl.DataFrame, stager: EndTimestampStager) -> Iterator[Rows]:
                 pl.col("track_id").alias("target_id"),
                 pl.col("at_us").alias("occurred_at"),
                 pl.col("at_us").alias("ended_at"),
-                pl.col("kind").replace_strict(ACTIONS, return_dtype=pl.String).alias("action"),
+                pl.col("kind").alias("action"),
                 "reason",
                 "source_file",
                 "source_line",
