@@ -65,20 +65,21 @@ def to_live_event(
     }
 
 
-def parse_time_us(value: int | str | datetime) -> int:
+def parse_time_us(value: object) -> int:
     """Convert µs, ISO-8601 text or a datetime to µs since 1970 UTC; a time without an offset is UTC.
 
     Raises:
-        LiveEventError: The text is not an ISO-8601 time.
+        LiveEventError: The value is not a time.
     """
     if isinstance(value, int):
         return value
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError as error:
-            raise LiveEventError(f"{value!r} is not a time; send ISO-8601 UTC or µs since 1970") from error
-    moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        moment = None
+    if not isinstance(moment, datetime):
+        raise LiveEventError(f"{value!r} is not a time; send ISO-8601 UTC or µs since 1970")
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 

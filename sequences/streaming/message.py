@@ -64,10 +64,13 @@ class Message:
         try:
             row = json.loads(content)
             message = cls(str(row["user_id"]), row["events"], row.get("duration_ms", {}), int(row.get("sent_us", 0)))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"not an event message: {error!r}") from error
         if not isinstance(message.events, list) or not all(isinstance(event, dict) for event in message.events):
             raise ValueError("not an event message: `events` is not a list of rows")
+        lengths = message.duration_ms
+        if not isinstance(lengths, dict) or not all(isinstance(length, int) for length in lengths.values()):
+            raise ValueError("not an event message: `duration_ms` is not a table of lengths in ms")
         return message
 
 

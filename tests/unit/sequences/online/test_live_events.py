@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sequences.online import live_events
-from sequences.online.live_events import LIVE_FEATURES, append_events, decode_live_events, encode_live_row
+from sequences.online.live_events import (
+    LIVE_FEATURES,
+    LiveEventError,
+    append_events,
+    decode_live_events,
+    encode_live_row,
+)
 from sequences.online.store_rows import OnlineRow
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 
@@ -53,6 +59,12 @@ events = st.builds(
     st.sampled_from(["full_play", "skip", "click", "like", "block"]),
     st.sampled_from(["track", "artist"]),
 )
+
+
+@pytest.mark.parametrize("value", [None, 1.5, [], {}, "soon"])
+def test_a_value_that_is_no_time_is_an_invalid_event(value: object) -> None:
+    with pytest.raises(LiveEventError, match="is not a time"):
+        live_events.parse_time_us(value)
 
 
 @given(st.lists(st.lists(events, min_size=1, max_size=4), max_size=8), st.sampled_from([SHORT, MIXED]))

@@ -74,6 +74,17 @@ def test_an_invalid_row_becomes_a_dead_letter_of_its_job_and_others_are_applied(
     assert registry.get_sample_value("segue_broker_events_total", {"outcome": "applied"}) == 3
 
 
+@pytest.mark.parametrize(
+    "damage", [b'"duration_ms": []', b'"duration_ms": {"t": "1"}', b'"sent_us": Infinity', b'"x": ' + b"[" * 100_000]
+)
+def test_damaged_messages_are_dead_letters_and_others_are_applied(tmp_path: Path, damage: bytes) -> None:
+    store = Store()
+    applier, _ = make_applier(store, tmp_path)
+    damaged = b'{"user_id": "u", "events": [], ' + damage + b"}"
+    (letters,) = apply_all(applier, [damaged, content("v", "1")])
+    assert len(letters) == 1 and store.calls == [{"v": ["1"]}]
+
+
 def test_writes_to_an_unavailable_store_are_retried_without_loss(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(apply_messages, "RETRY_S", 0.001)
     store = Store(failures=5)
