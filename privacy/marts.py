@@ -13,13 +13,15 @@ import duckdb
 
 from config import settings
 from privacy import ErasureError, parquet
-from privacy.locks import file_lock, print_progress
+from privacy.locks import file_lock, print_progress, running_tasks
 from storage import mart_changes, object_store
 from storage.user_data import DRAFT_PREFIX, list_mart_files
 
 BUILD_LOCK = "build_marts"
 """Name of the process lock of `dbt build`, see `local/process_lock.py`."""
 LOCK_ERROR_TEXT = "lock"
+VALIDATION_TASKS = {"validate_landed", "validate_marts"}
+"""Tasks that spill to `quality.spill`."""
 SEQUENCE_CACHE_FOLDER = "kept"
 """Subfolder of `training` with arrays of all users' sequences."""
 
@@ -31,8 +33,7 @@ def erase_marts(user_ids: Sequence[str], here: settings.Settings) -> Counter[str
     recreates them from the landed events.
     """
     with mart_changes.changes_lock(here.marts):
-        for draft in here.marts.rglob(f"{DRAFT_PREFIX}*.parquet") if not object_store.is_remote(here.marts) else ():
-            draft.unlink()  # of a killed build
+        _remove_leftovers(here)
         erased = parquet.erase_from_files(list_mart_files(here), user_ids, "marts")
     object_store.fetch_marts(here, are_changes_applied=False)
     shutil.rmtree(here.built_marts, ignore_errors=True)
@@ -40,6 +41,20 @@ def erase_marts(user_ids: Sequence[str], here: settings.Settings) -> Counter[str
     here.warehouse.with_name(here.warehouse.name + ".wal").unlink(missing_ok=True)
     shutil.rmtree(here.spark, ignore_errors=True)
     return erased
+
+
+def _remove_leftovers(here: settings.Settings) -> None:
+    """Delete what killed builds and validations have left: unpublished files of marts, and rows that DuckDB spilled."""
+    spilled = [here.home / "warehouse.spill"]
+    if not VALIDATION_TASKS.intersection(running_tasks(here.home)):
+        spilled.append(here.home / "quality.spill")
+    if not object_store.is_remote(here.marts):
+        spilled.append(here.marts / ".spill")
+        for pattern in (f"{DRAFT_PREFIX}*.parquet", ".*.parquet.writing"):
+            for draft in here.marts.rglob(pattern):
+                draft.unlink()
+    for folder in spilled:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_sequence_cache(here: settings.Settings) -> None:

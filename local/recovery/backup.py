@@ -55,7 +55,7 @@ FEATURE_FILES = ("feast/registry.db", "feast/materialized.jsonl")
 TABLE_FOLDERS = ("landing", "quarantine", "marts", "media", "reports")
 LOG_FOLDERS = ("requests", "live")
 """Logs in JSON Lines; copied last."""
-IGNORED = ("*.tmp", "*.writing", "*.partial", "*.forgetting", "*.lock", ".lock", "tmp_*.parquet")
+IGNORED = ("*.tmp", "*.writing", "*.partial", "*.forgetting", "*.lock", ".lock", "tmp_*.parquet", ".spill/*")
 
 
 class BackupError(RuntimeError):
