@@ -101,7 +101,20 @@ def backup(settings: Settings, target: Path) -> BackupManifest:
     draft = target.with_name(target.name + DRAFT_SUFFIX)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True, mode=0o700)
-    created_at = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        manifest = _fill(settings, draft)
+    except BaseException:  # what is copied has data of users, and no erasure looks for it
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    if target.exists():
+        target.rmdir()
+    draft.rename(target)
+    return manifest
+
+
+def _fill(settings: Settings, draft: Path) -> BackupManifest:
+    """Copy a home to the folder `draft`, the manifest last."""
+    home, created_at = settings.home, datetime.now(UTC).isoformat(timespec="seconds")
     copier = _Copier(home, draft)
     with _locked(settings):
         for name in STATE_FILES:
@@ -126,9 +139,6 @@ def backup(settings: Settings, target: Path) -> BackupManifest:
         created_at, settings.online_store, settings.tables_url, release, dict(sorted(copier.files.items()))
     )
     (draft / MANIFEST_FILE).write_text(manifest.to_json())
-    if target.exists():
-        target.rmdir()
-    draft.rename(target)
     return manifest
 
 

@@ -72,18 +72,29 @@ def restore(settings: Settings, source: Path, suppression: Path | None = None) -
         shutil.rmtree(leftover, ignore_errors=True)
     size_mb = sum(file.size for file in manifest.files.values()) >> 20
     check_disk_space(staging, size_mb + 1)
+    try:
+        output = _fill(staging, source, manifest, users, settings)
+    except BaseException:  # the copy may have data of erased users
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    _publish(staging, home, settings.suppression_list.name)
+    return Restored(manifest, output, suppression is not None or settings.suppression_list.name in found)
+
+
+def _fill(
+    staging: Path, source: Path, manifest: BackupManifest, users: SuppressionList | None, settings: Settings
+) -> str:
+    """Copy the files of a backup and erase the users of the list from the copy; returns what the erasure printed."""
     for name, file in manifest.files.items():
         copy = staging / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         create_like(copy, source / name)
         shutil.copyfile(source / name, copy)
         os.utime(copy, ns=(file.mtime_ns, file.mtime_ns))
-    output = ""
-    if users is not None:
-        users.write(staging / settings.suppression_list.name)
-        output = _erase_suppressed(replace(settings, home=staging))
-    _publish(staging, home, settings.suppression_list.name)
-    return Restored(manifest, output, suppression is not None or settings.suppression_list.name in found)
+    if users is None:
+        return ""
+    users.write(staging / settings.suppression_list.name)
+    return _erase_suppressed(replace(settings, home=staging))
 
 
 def _publish(staging: Path, home: Path, list_name: str) -> None:
