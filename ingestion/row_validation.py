@@ -175,6 +175,8 @@ def _column_rules(schema: pa.Schema) -> list[Check]:
             checks.append((too_long, pl.lit(f"{field.name} is longer than {MAX_ID_BYTES} bytes")))
             is_invalid_utf8 = pl.col(field.name).str.contains("\ufffd", literal=True)
             checks.append((is_invalid_utf8, pl.lit(f"{field.name} is not UTF-8")))
+            has_control = pl.col(field.name).str.contains(r"\p{Cc}")
+            checks.append((has_control, pl.lit(f"{field.name} contains a control character")))
     return checks
 
 

@@ -208,6 +208,8 @@ def _text(column: str, value: object) -> str | None:
         return None
     if not isinstance(value, str) or not value.strip():
         raise EventRejected(f"{column} must be non-empty text")
+    if value != value.strip():
+        raise EventRejected(f"{column} begins or ends with white space")
     if not is_printable(value) or "\ufffd" in value:
         raise EventRejected(f"{column} contains an unprintable character")
     if len(value.encode()) > MAX_TEXT_BYTES:

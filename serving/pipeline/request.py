@@ -256,6 +256,8 @@ def _distinct_ids(name: str, ids: Sequence[str], most: int) -> tuple[str, ...]:
 def _check_id(name: str, text: str) -> None:
     if not text.strip() or not is_printable(text) or len(text.encode()) > MAX_ID_BYTES:
         raise RequestRejected(f"{name} must be 1 to {MAX_ID_BYTES} bytes of printable text")
+    if text != text.strip():
+        raise RequestRejected(f"{name} begins or ends with white space")
 
 
 def _territory(code: str) -> str:

@@ -74,6 +74,8 @@ def test_row_without_id_and_times_is_another_event_when_it_is_sent_again():
         (CLICK | {"colour": 1}, "'colour'"),
         (CLICK | {"user_id": None}, "user_id is missing"),
         (CLICK | {"user_id": ""}, "user_id"),
+        (CLICK | {"user_id": " a"}, "user_id begins or ends with white space"),
+        (CLICK | {"target_id": "t\u3000"}, "target_id begins or ends with white space"),
         (CLICK | {"user_id": "a\nb"}, "unprintable character"),
         (CLICK | {"user_id": "\ud800"}, "unprintable character"),
         (CLICK | {"user_id": "a\u2028b"}, "unprintable character"),

@@ -40,6 +40,7 @@ VIOLATIONS: list[tuple[dict[str, Any], str]] = [
     ({"propensity": "1.5"}, "propensity 1.5 is not in (0, 1]"),
     ({"propensity": "NaN"}, "propensity NaN is not a number"),
     ({"target_id": "t\ufffd"}, "target_id is not UTF-8"),
+    ({"user_id": "al\0ice"}, "user_id contains a control character"),
     ({"user_id": "u" * 300}, "user_id is longer than 256 bytes"),
 ]
 

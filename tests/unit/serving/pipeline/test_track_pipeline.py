@@ -249,6 +249,7 @@ def test_invalid_discovery_is_rejected(discovery):
         ("u", "daily", 0, "limit 0 is not between 1 and 100"),
         ("u", "private_fm", 31, "limit 31 is not between 1 and 30"),
         (" ", "daily", 1, "user_id"),
+        (" u", "daily", 1, "user_id begins or ends with white space"),
         ("u" * 257, "daily", 1, "user_id"),
         ("\ud800", "daily", 1, "user_id"),
     ],
