@@ -11,9 +11,13 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from privacy import ErasureError
+from privacy import ErasureError, UnreadableFile
 
 WAIT_S = 60.0
+DAMAGED_REMEDY = (
+    "rebuild the online store (python -m sequences.online.rebuild) if it is one of its files, or else stop the recommender "
+    "and delete the file"
+)
 
 
 class FileBusy(ErasureError):
@@ -34,6 +38,7 @@ def erase(path: Path, column: str, keys: Mapping[str, str | bytes], wait_s: floa
 
     Raises:
         FileBusy: Other processes keep the file locked for longer than `wait_s`.
+        UnreadableFile: The file is damaged.
     """
     erased: Counter[str] = Counter()
     if not path.exists():
@@ -47,13 +52,18 @@ def erase(path: Path, column: str, keys: Mapping[str, str | bytes], wait_s: floa
                 erased[user_id] += deleted.rowcount
         connection.execute("vacuum")
         _truncate_wal(connection, path, time.monotonic() + wait_s)
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise
-        raise FileBusy(f"{path} is in use ({error}); run this again in a moment") from error
+    except sqlite3.DatabaseError as error:
+        raise readable_error(path, error) from error
     finally:
         connection.close()
     return +erased
+
+
+def readable_error(path: Path, error: sqlite3.DatabaseError) -> ErasureError:
+    """The error of a file that is locked or damaged, with the remedy."""
+    if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+        return FileBusy(f"{path} is in use ({error}); run this again in a moment")
+    return UnreadableFile(f"{path} cannot be read ({error}); {DAMAGED_REMEDY}, then run this again")
 
 
 def _tables(connection: sqlite3.Connection, column: str) -> list[str]:

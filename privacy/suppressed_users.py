@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from config import settings
+from privacy import sqlite
 from privacy.locks import print_progress
 from storage import object_store, suppression_list
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
@@ -28,6 +29,7 @@ def find_suppressed_users(here: settings.Settings) -> list[str]:
     Raises:
         SuppressionListError: The list is damaged.
         StorageError: Object storage failed.
+        FileBusy, UnreadableFile: A SQLite file is locked or damaged.
     """
     suppressed = suppression_list.read_suppression_list(here.suppression_list)
     if not suppressed:
@@ -46,7 +48,10 @@ def _user_ids(here: settings.Settings) -> Iterator[set[str]]:
             yield set(_ids_of_log(path))
     for pattern in SQLITE_FILES:
         for path in sorted(here.home.glob(pattern)):
-            yield set(_ids_of_database(path))
+            try:
+                yield set(_ids_of_database(path))
+            except sqlite3.DatabaseError as error:
+                raise sqlite.readable_error(path, error) from error
 
 
 def _ids_of_table(path: Path) -> Iterator[set[str]]:

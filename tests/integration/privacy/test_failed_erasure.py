@@ -60,6 +60,20 @@ def test_a_user_that_is_no_longer_suppressed_is_not_erased_later(
     assert not (tmp_path / UNFINISHED_FILE).exists()
 
 
+@pytest.mark.parametrize("name", ["serving/daily_lists.sqlite", "feast/online.db", "feast/materialized-sqlite.db"])
+def test_a_damaged_database_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).write_bytes(b"damaged" * 1000)
+    for arguments in (["alice", "--anyway"], ["--suppressed"]):
+        assert erase.main(arguments) == 2
+        assert f"error: {tmp_path / name} cannot be read" in capsys.readouterr().err
+    (tmp_path / name).unlink()
+    assert erase.main(["--suppressed"]) == 0
+
+
 def test_a_damaged_file_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
