@@ -47,7 +47,10 @@ REQUIRED_COLUMNS = {"tracks": "track_id", "artists": "artist", "albums": "album"
 
 def name_id(*names: str) -> str:
     """Id derived from names; independent of case and Unicode normalization form."""
-    text = "\x1f".join(unicodedata.normalize("NFKC", name).casefold().strip() for name in names)
+    return _hash("\x1f".join(unicodedata.normalize("NFKC", name).casefold().strip() for name in names))
+
+
+def _hash(text: str) -> str:
     return hashlib.md5(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:22]
 
 
@@ -193,7 +196,7 @@ def _instant_events(named: pl.DataFrame) -> pl.DataFrame:
     is_play = pl.col("action") == "play"
     return named.select(
         event_id=pl.concat_str(["user", "at_us", "track_id", "action"], separator="|", ignore_nulls=True).map_elements(
-            name_id, return_dtype=pl.String
+            _hash, return_dtype=pl.String
         ),
         user_id="user",
         sequence_number=pl.col("source_line").cast(pl.Int64),

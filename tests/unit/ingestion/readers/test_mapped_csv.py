@@ -123,6 +123,14 @@ def test_ends_with_durations_have_a_coarse_start(tmp_path: Path) -> None:
     assert second[2:] == (first[3], at("2020-09-13T12:26:45"), "play", 5_000)
 
 
+def test_likes_of_users_and_tracks_that_differ_in_case_are_different_events(tmp_path: Path) -> None:
+    says = "file: plays.csv\ntime: s\nmeans: end\nplayed: ms\ncolumns: {user: u, time: t, track: x, played: p, action: what}\n"
+    lines = ["u,t,x,p,what", *(f"{user},1600000000,{track},,like" for user in ("Ann", "ann") for track in ("aB", "ab"))]
+    counts = land(mapped(tmp_path / "log", says, [*lines, lines[-1]]), tmp_path / "home")["mapped_csv"]
+    assert counts.duplicate == 1 and counts.quarantined == 0
+    assert len(plays(tmp_path / "home")) == 4
+
+
 def test_invalid_rows_are_quarantined_with_their_reason(tmp_path: Path) -> None:
     lines = ["what,who,when,band,song,seconds", "listened,,2020-01-01 10:00,A,B,1", "danced,a,2020-01-01 10:00,A,B,1"]
     lines += [
