@@ -17,6 +17,11 @@ def list_files(folder: Path, name: str) -> list[Path]:
     return sorted(folder.glob(f"dt=*/{name}-*.jsonl"), key=lambda path: sort_key(path.name))
 
 
+def log_folders(folder: Path) -> list[Path]:
+    """The folders with a log of one writer: the folder itself, and that of each replica of a cluster below it."""
+    return [folder, *sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("dt="))]
+
+
 def sort_key(path: str) -> tuple[int, str]:
     """Sort key of a file by age, given its name or its path."""
     name = path.rpartition("/")[2]

@@ -37,8 +37,8 @@ DRAFT_SUFFIX = ".writing"
 LOCK_NAMES = ("forget", "build_marts", "publish_marts")
 """Process locks (`SEGUE_HOME/run/<name>.lock`) of the commands that rewrite tables: erasure of users, and the marts."""
 STATE_FILES = (
-    *(UNFINISHED_FILE, "forgotten.json"),
-    *("home_format", "serving/pushed.json", "bentoml/active.json", "bentoml/shares.json"),
+    *(UNFINISHED_FILE, "forgotten.json", "home_format", "serving/pushed.json", "serving/*/pushed.json"),
+    *("bentoml/active.json", "bentoml/shares.json"),
 )
 """Copied first: they may be older than what they refer to, never newer."""
 RELEASES = "bentoml/models/segue"
@@ -49,6 +49,7 @@ SQLITE_FILES = (
     "feast/online.db",
     "serving/daily_lists.sqlite",
     "serving/private_sessions.sqlite",
+    *("serving/*/daily_lists.sqlite", "serving/*/private_sessions.sqlite"),  # of the replicas of a cluster
 )
 """In this order: digests of rows of the online store may be older than the rows."""
 FEATURE_FILES = ("feast/registry.db", "feast/materialized.jsonl")
@@ -117,8 +118,9 @@ def _fill(settings: Settings, draft: Path) -> BackupManifest:
     home, created_at = settings.home, datetime.now(UTC).isoformat(timespec="seconds")
     copier = _Copier(home, draft)
     with _locked(settings):
-        for name in STATE_FILES:
-            copier.copy(home / name)
+        for pattern in STATE_FILES:
+            for path in sorted(home.glob(pattern)):
+                copier.copy(path)
         release = _active_release(draft)
         for folder in sorted((home / RELEASES).glob("*")):
             if (folder / CHECKSUM_FILE).exists():

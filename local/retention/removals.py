@@ -75,14 +75,22 @@ def _landed(here: Settings, days: int, now: datetime) -> Iterator[tuple[Path, st
 
 def _event_log(here: Settings, days: int, now: datetime) -> Iterator[tuple[Path, str]]:
     landed_at, materialized = _last_live_landing(here), _last_materialized_day(here)
-    for file in sorted(here.event_log.glob("**/dt=*/*.jsonl")):
+    for log in daily_files.log_folders(here.event_log):
+        # The state of a replica is below `serving`, as its log is below `live`.
+        watermark = _read_json(here.event_log_lock.parent / log.relative_to(here.event_log) / "pushed.json")
+        yield from _removable_logs(
+            here, log, watermark, min(now.date() - timedelta(days=days), materialized), landed_at
+        )
+
+
+def _removable_logs(
+    here: Settings, log: Path, watermark: dict[str, Any], before: date, landed_at: datetime
+) -> Iterator[tuple[Path, str]]:
+    for file in sorted(log.glob("dt=*/*.jsonl")):
         day = _last_day(file.parent.name.removeprefix("dt="))
         changed = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-        if day >= min(now.date() - timedelta(days=days), materialized) or changed > landed_at - LANDING_SKEW:
+        if day >= before or changed > landed_at - LANDING_SKEW:
             continue
-        # On Kubernetes, every replica has a folder in both.
-        replica = file.parent.parent.relative_to(here.event_log)
-        watermark = _read_json(here.event_log_lock.parent / replica / "pushed.json")
         is_pushed = not file.name.startswith("events-") or (
             bool(watermark) and daily_files.sort_key(file.name) < daily_files.sort_key(str(watermark["file"]))
         )

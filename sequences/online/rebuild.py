@@ -166,9 +166,7 @@ def _apply_batch(writer: OnlineWriter, events: list[ContractRow]) -> int:
 
 
 def _logged_events(folder: Path) -> Iterator[ContractRow]:
-    # Each replica of a cluster has its log in a folder of its own.
-    logs = [folder, *sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("dt="))]
-    for path in (path for log in logs for path in daily_files.list_files(log, "events")):
+    for path in (path for log in daily_files.log_folders(folder) for path in daily_files.list_files(log, "events")):
         with path.open("rb") as file:
             for line in file:
                 try:

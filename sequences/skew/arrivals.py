@@ -21,9 +21,10 @@ from storage import daily_files, object_store
 class Arrivals:
     """Arrivals of events of some users, and the materialization runs."""
 
-    live_positions: dict[str, LogPosition]  # event_id ▸ position in the live log
+    live_positions: dict[str, LogPosition]  # event_id ▸ position in the live log of the replica that it was reported to
     landed_us: dict[str, int]  # event_id ▸ landing time, µs UTC
     materializations: list[MaterializationRun]  # oldest first
+    replicas: dict[str, str]  # file of the live log of a replica ▸ the replica
 
     @classmethod
     def load(cls, user_ids: Iterable[str], home: Path, since: date, landing: Path | None = None) -> Arrivals:
@@ -36,11 +37,8 @@ class Arrivals:
             landing: Landing zone, if it is not below `home`.
         """
         users, landing = set(user_ids), landing or home / "landing"
-        return cls(
-            _live_positions(users, home / "live", since),
-            _landing_times(users, landing),
-            read_materializations(home / "feast"),
-        )
+        positions, replicas = _live_positions(users, home / "live", since)
+        return cls(positions, _landing_times(users, landing), read_materializations(home / "feast"), replicas)
 
     def materialization_for(self, request: LoggedRequest) -> MaterializationRun | None:
         """The last run that finished before the request; None before the first run. A later run may have been active."""
@@ -50,12 +48,14 @@ class Arrivals:
     def arrived_after(self, event_id: str, known_us: int, request: LoggedRequest) -> bool:
         """Whether the online store may have lacked the event when the request read it.
 
-        A reported event: it was logged after the log position that the request recorded. An event from a file: it was
-        landed, or became known, after the last materialization.
+        A reported event: it was logged after the log position that the request recorded, or in the log of another
+        replica. An event from a file: it was landed, or became known, after the last materialization.
         """
         position = self.live_positions.get(event_id)
         if position is not None:
-            return request.applied is None or _order(position) > _order(request.applied)
+            if request.applied is None or self.replicas.get(position[0]) != self.replicas.get(request.applied[0]):
+                return True
+            return _order(position) > _order(request.applied)
         run = self.materialization_for(request)
         return run is None or known_us >= run.as_of_us or self.landed_us.get(event_id, 0) > run.events_us
 
@@ -69,12 +69,17 @@ def _order(position: LogPosition) -> tuple[tuple[int, str], int]:
     return daily_files.sort_key(file), offset
 
 
-def _live_positions(users: set[str], folder: Path, since: date) -> dict[str, LogPosition]:
+def _live_positions(users: set[str], folder: Path, since: date) -> tuple[dict[str, LogPosition], dict[str, str]]:
+    """Positions of the users' events in the logs of all replicas, and the replica of each file."""
     positions: dict[str, LogPosition] = {}
-    for path in daily_files.list_files(folder, "events"):
+    replicas: dict[str, str] = {}
+    files = [(log, path) for log in daily_files.log_folders(folder) for path in daily_files.list_files(log, "events")]
+    for log, path in files:
+        name, offset = path.relative_to(log).as_posix(), 0
+        if log != folder:
+            replicas[name] = log.name
         if path.parent.name < f"dt={since}":
             continue
-        name, offset = path.relative_to(folder).as_posix(), 0
         with path.open("rb") as file:
             for line in file:
                 offset += len(line)
@@ -84,7 +89,7 @@ def _live_positions(users: set[str], folder: Path, since: date) -> dict[str, Log
                     continue
                 if isinstance(event, dict) and event.get("user_id") in users:
                     positions.setdefault(event["event_id"], (name, offset))
-    return positions
+    return positions, replicas
 
 
 def _landing_times(users: set[str], folder: Path) -> dict[str, int]:

@@ -115,6 +115,20 @@ def test_missing_event_is_late_after_the_log_position_and_skew_before_it(world: 
     assert skewed.by_feature["recent_events:event_id"] == 4
 
 
+def test_positions_in_the_log_of_a_replica_are_compared_within_it(world: World) -> None:
+    log = world.home / "live"
+    own, other = (log / replica / Path(FILE).parent for replica in ("recommender-0", "recommender-1"))
+    for folder in (own, other):
+        folder.parent.mkdir()
+    (log / FILE).parent.rename(own)
+    other.mkdir()
+    (other / "events-2.jsonl").touch()
+    late = world.compare(world.request(NOON, without=("l2", "l3"), applied=(FILE, 100)))
+    skewed = world.compare(world.request(NOON, without=("l2", "l3"), applied=(FILE, 200)))
+    unknown = world.compare(world.request(NOON, without=("l3",), applied=(f"{Path(FILE).parent}/events-2.jsonl", 300)))
+    assert (late.unequal, late.late) == (0, 1) and skewed.unequal > 0 and (unknown.unequal, unknown.late) == (0, 1)
+
+
 def test_event_applied_after_the_recorded_log_position_may_be_read(world: World) -> None:
     found = world.compare(world.request(NOON, without=("l3",), applied=(FILE, 100)))
     assert (found.unequal, found.late) == (0, 1)
