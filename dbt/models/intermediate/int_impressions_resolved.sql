@@ -54,7 +54,7 @@ outcomes as (
         bool_or(responses.action = 'click') as is_clicked,
         bool_or(responses.action = 'play') as is_played,
         bool_or(responses.action <> 'unlike') as has_response,
-        bool_or(responses.action = 'like') and not bool_or(responses.action = 'unlike') as is_liked,
+        {{ ends_liked("responses") }} as is_liked,
         max(responses.played_ms) as longest_played_ms
 
     from impressions

@@ -59,7 +59,7 @@ outcomes as (
     select
         shown.event_id,
         bool_or(responses.action = 'play') as is_played,
-        bool_or(responses.action = 'like') and not bool_or(responses.action = 'unlike') as is_liked,
+        {{ ends_liked("responses") }} as is_liked,
         max(responses.played_ms) as played_ms
 
     from shown

@@ -13,7 +13,7 @@ last_unlikes as (
         user_id,
         target_type,
         target_id,
-        max(ended_at) as unliked_at
+        max(event_number) as event_number
     from events
     where behaviour = 'unlike'
     group by all
@@ -35,7 +35,7 @@ final as (
             and events.target_id = last_unlikes.target_id
     where
         events.behaviour = 'like'
-        and (last_unlikes.unliked_at is null or events.ended_at > last_unlikes.unliked_at)
+        and (last_unlikes.event_number is null or events.event_number > last_unlikes.event_number)
     group by all
 
 )
