@@ -26,6 +26,8 @@ KEPT_ROLLBACKS = 3
 """Number of earlier releases that `rollback` can return to, one after the other."""
 STORED_RELEASES = "models/segue"
 LIVE_SOURCE = "live"
+READER_OF_LOG = {"events": "own_events", "exposures": "exposure_log"}
+"""Name of a log's files ▸ reader that lands them."""
 LANDING_SKEW = timedelta(minutes=10)
 """A file that changed within this time before a landing began may have lines that it did not land."""
 
@@ -74,7 +76,7 @@ def _landed(here: Settings, days: int, now: datetime) -> Iterator[tuple[Path, st
 
 
 def _event_log(here: Settings, days: int, now: datetime) -> Iterator[tuple[Path, str]]:
-    landed_at, materialized = _last_live_landing(here), _last_materialized_day(here)
+    landed_at, materialized = _last_live_landings(here), _last_materialized_day(here)
     for log in daily_files.log_folders(here.event_log):
         # The state of a replica is below `serving`, as its log is below `live`.
         watermark = _read_json(here.event_log_lock.parent / log.relative_to(here.event_log) / "pushed.json")
@@ -84,12 +86,13 @@ def _event_log(here: Settings, days: int, now: datetime) -> Iterator[tuple[Path,
 
 
 def _removable_logs(
-    here: Settings, log: Path, watermark: dict[str, Any], before: date, landed_at: datetime
+    here: Settings, log: Path, watermark: dict[str, Any], before: date, landed_at: dict[str, datetime]
 ) -> Iterator[tuple[Path, str]]:
     for file in sorted(log.glob("dt=*/*.jsonl")):
         day = _last_day(file.parent.name.removeprefix("dt="))
         changed = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-        if day >= before or changed > landed_at - LANDING_SKEW:
+        landed = landed_at.get(READER_OF_LOG.get(file.name.split("-")[0], ""))
+        if day >= before or landed is None or changed > landed - LANDING_SKEW:
             continue
         is_pushed = not file.name.startswith("events-") or (
             bool(watermark) and daily_files.sort_key(file.name) < daily_files.sort_key(str(watermark["file"]))
@@ -157,15 +160,16 @@ def _released_at(folder: Path) -> datetime:
     return datetime.fromisoformat(text) if text else _changed_at(folder)
 
 
-def _last_live_landing(here: Settings) -> datetime:
-    """Start of the last landing of the recommender's log."""
-    times = [datetime.min.replace(tzinfo=UTC)]
+def _last_live_landings(here: Settings) -> dict[str, datetime]:
+    """Reader ▸ start of its last landing of the recommender's logs; other folders of the same name have a split."""
+    times: dict[str, datetime] = {}
+    columns = ["source", "format", "split", "landed_at"]
     for file in object_store.list_files(here.landing / "landings", "dt=*/*.parquet"):
-        rows = pq.read_table(
-            object_store.open_arrow_source(file), columns=["source", "landed_at"], partitioning=None
-        ).to_pylist()
-        times += [row["landed_at"] for row in rows if row["source"] == LIVE_SOURCE]
-    return max(times)
+        rows = pq.read_table(object_store.open_arrow_source(file), columns=columns, partitioning=None).to_pylist()
+        for row in rows:
+            if row["source"] == LIVE_SOURCE and row["split"] is None:
+                times[row["format"]] = max(row["landed_at"], times.get(row["format"], row["landed_at"]))
+    return times
 
 
 def _last_materialized_day(here: Settings) -> date:

@@ -120,18 +120,31 @@ def test_landed_events_are_removed_by_whole_months_before_the_newest_landed_day(
     assert find_removals(here, Lifetimes(landed=FOREVER), NOW) == []
 
 
-def write_live_landing(here: Settings) -> None:
-    """A landing of the recommender's log, a day ago."""
-    row = {"landing_id": "l", "source": "live", "format": "own_events", "split": None, "read": 1, "landed": 1,
+def write_landing(here: Settings, reader: str, split: str | None = None) -> None:
+    row = {"landing_id": "l", "source": "live", "format": reader, "split": split, "read": 1, "landed": 1,
            "duplicate": 0, "quarantined": 0, "suppressed": 0, "landed_at": NOW - timedelta(days=1)}  # fmt: skip
-    path = here.landing / "landings/dt=2026-06-29/a.parquet"
-    path.parent.mkdir(parents=True)
+    path = here.landing / f"landings/dt=2026-06-29/{reader}-{split}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
     schema = contract.SCHEMAS["landings"]
     pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in schema.names}], schema=schema), path)
 
 
 def write_materialization(here: Settings, as_of: datetime) -> None:
     write(here.feast / "materialized.jsonl", json.dumps({"as_of_us": as_of.timestamp() * 1e6}))
+
+
+def test_a_log_stays_until_its_own_reader_has_landed_it(here: Settings) -> None:
+    for name in ("events", "exposures"):
+        write(here.event_log / "dt=2026-06-01" / f"{name}-1-1.jsonl", days_old=29)
+    write_materialization(here, datetime(2026, 6, 11, tzinfo=UTC))
+    write(here.event_log_lock.with_name("pushed.json"), json.dumps({"file": "dt=2026-06-10/events-2-1.jsonl"}))
+    for reader in ("own_events", "exposure_log"):
+        write_landing(here, reader, "global_time")
+    assert removed(here, "event_log") == set(), "another folder with the name `live` was landed"
+    write_landing(here, "own_events")
+    assert removed(here, "event_log") == {"live/dt=2026-06-01/events-1-1.jsonl"}
+    write_landing(here, "exposure_log")
+    assert len(removed(here, "event_log")) == 2
 
 
 def test_event_log_is_removed_when_it_is_landed_materialized_and_pushed(here: Settings) -> None:
@@ -142,7 +155,8 @@ def test_event_log_is_removed_when_it_is_landed_materialized_and_pushed(here: Se
             write(log / f"dt={day}" / f"{name}-{day.replace('-', '')}-1.jsonl", days_old=age)
     late = write(log / "dt=2026-06-01" / "events-1-1.jsonl", days_old=0)
     assert removed(here, "event_log") == set(), "nothing is landed"
-    write_live_landing(here)
+    write_landing(here, "exposure_log")
+    write_landing(here, "own_events")
     assert removed(here, "event_log") == set(), "nothing is materialized"
     write_materialization(here, datetime(2026, 6, 11, tzinfo=UTC))
     exposures = {f"live/dt=2026-06-{day}/exposures-202606{day}-1.jsonl" for day in ("01", "10")}
@@ -158,7 +172,8 @@ def test_event_log_is_removed_when_it_is_landed_materialized_and_pushed(here: Se
 def test_event_log_of_a_replica_is_removed_when_that_replica_has_pushed_it(here: Settings) -> None:
     for replica in ("recommender-0", "recommender-1"):
         write(here.event_log / replica / "dt=2026-06-01" / "events-1-1.jsonl", days_old=29)
-    write_live_landing(here)
+    for reader in ("own_events", "exposure_log"):
+        write_landing(here, reader)
     write_materialization(here, datetime(2026, 6, 11, tzinfo=UTC))
     pushed = json.dumps({"file": "dt=2026-06-02/events-2-1.jsonl", "offset": 9})
     write(here.event_log_lock.parent / "recommender-1" / "pushed.json", pushed)
