@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -175,8 +176,10 @@ def _last_live_landings(here: Settings) -> dict[str, datetime]:
 def _last_materialized_day(here: Settings) -> date:
     """The day before which everything is in the batch part of the online store."""
     log = here.feast / "materialized.jsonl"
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    return datetime.fromtimestamp(json.loads(lines[-1])["as_of_us"] / 1e6, UTC).date() if lines else date.min
+    for line in reversed(log.read_text(encoding="utf-8").splitlines() if log.exists() else []):
+        with suppress(ValueError):  # a line that could not be written whole
+            return datetime.fromtimestamp(json.loads(line)["as_of_us"] / 1e6, UTC).date()
+    return date.min
 
 
 def _partitions(folder: Path) -> dict[str, list[Path]]:

@@ -17,7 +17,7 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ import feast
 from sequences.online.codec import decode_values
 from sequences.online.store_rows import STORE_MARKER_USER, OnlineRow, OnlineRowReader, to_list_value, write_rows
 from sequences.views import LIVE_SOURCE
+from storage import daily_files
 from storage.mart_changes import read_published
 
 MATERIALIZATION_LOG = "materialized.jsonl"
@@ -226,12 +227,18 @@ def record_materialization(feast_folder: Path, as_of: date, marts: Path) -> None
         "events_us": read_published(marts, "events").published_at_ns // 1000,
         "finished_us": int(datetime.now(UTC).timestamp() * 1_000_000),
     }
-    with (feast_folder / MATERIALIZATION_LOG).open("a", encoding="utf-8") as file:
+    path = feast_folder / MATERIALIZATION_LOG
+    if path.exists():
+        daily_files.truncate_torn_line(path)
+    with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
 def read_materializations(feast_folder: Path) -> list[MaterializationRun]:
-    """The finished runs, oldest first."""
+    """The finished runs, oldest first, without a line that could not be written whole."""
     path = feast_folder / MATERIALIZATION_LOG
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [MaterializationRun(**json.loads(line)) for line in lines]
+    runs = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        with suppress(ValueError):
+            runs.append(MaterializationRun(**json.loads(line)))
+    return runs

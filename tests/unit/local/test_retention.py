@@ -137,6 +137,8 @@ def test_a_log_stays_until_its_own_reader_has_landed_it(here: Settings) -> None:
     for name in ("events", "exposures"):
         write(here.event_log / "dt=2026-06-01" / f"{name}-1-1.jsonl", days_old=29)
     write_materialization(here, datetime(2026, 6, 11, tzinfo=UTC))
+    with (here.feast / "materialized.jsonl").open("a") as file:
+        file.write('\n{"as_of_us": 1')
     write(here.event_log_lock.with_name("pushed.json"), json.dumps({"file": "dt=2026-06-10/events-2-1.jsonl"}))
     for reader in ("own_events", "exposure_log"):
         write_landing(here, reader, "global_time")
