@@ -24,6 +24,7 @@ from ingestion.source_files import Member, SourceError
 from media import track_description
 from storage import object_store, suppression_list
 from storage.errors import StorageError
+from storage.media_paths import MediaRootError
 from storage.suppression_list import SuppressionList, SuppressionListError
 
 CLOCK_SKEW = timedelta(days=1)  # later events are quarantined, as their time is wrong
@@ -179,7 +180,7 @@ def main(arguments: list[str] | None = None) -> int:
         tables = here.tables if here.tables_url else home
         object_store.check_bucket_access(tables)
         counts = land(options.path, home, options.user, tables=tables, media_root=here.media_root)
-    except (SourceError, SuppressionListError, StorageError, settings.SettingError) as error:
+    except (SourceError, SuppressionListError, StorageError, MediaRootError, settings.SettingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for name, count in counts.items():

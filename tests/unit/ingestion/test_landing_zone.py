@@ -52,6 +52,15 @@ def test_rejected_rows_are_written_before_the_log_ends(tmp_path: Path, monkeypat
         assert quarantined(tmp_path).height == 130
 
 
+def test_damaged_folders_of_media_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / "home"
+    (home / "media").mkdir(parents=True)
+    (home / "media" / "roots.json").write_text("{")
+    log = json_lines(tmp_path / "tracks.jsonl", [{"track_id": "t1", "audio_path": "1.ogg"}])
+    assert main([str(log), "--home", str(home)]) == 2
+    assert "roots.json" in capsys.readouterr().err
+
+
 def test_history_lands_by_month_and_live_events_by_day(tmp_path: Path) -> None:
     home = tmp_path / "home"
     land(play_log(tmp_path / "log", PLAY_ROWS[:1]), home)
