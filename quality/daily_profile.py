@@ -306,7 +306,8 @@ def _bins(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> tuple[
     ).fetchall()
     if not found or len(found) > MAX_VALUES:
         return "0", []
-    values = [value for value, rows in found if rows >= MIN_VALUE_ROWS]
+    # No SQL text may contain a NUL.
+    values = [value for value, rows in found if rows >= MIN_VALUE_ROWS and "\0" not in value]
     cases = " ".join(f"when {column} = {_quote(value)} then {number}" for number, value in enumerate(values))
     return f"case {cases} else {len(values)} end" if values else "0", [*values, OTHER]
 

@@ -79,6 +79,14 @@ def test_the_profile_is_json_without_values_of_single_rows(tmp_path: Path) -> No
     assert "secret" not in text and OTHER in text and "NaN" not in text
 
 
+def test_values_with_a_nul_are_other_values(tmp_path: Path) -> None:
+    rows = EVENTS.replace("null, 'daily')", "'daily', 'a' || chr(0) || 'b')")
+    duckdb.sql(rows).write_parquet(str(tmp_path / "events.parquet"))
+    (table,) = profile_marts(tmp_path, {"events": "known_at"}, AS_OF)["tables"]
+    scene = next(column for column in table["columns"] if column["name"] == "scene")
+    assert {label for label, *_ in scene["bins"]} == {"daily", OTHER}
+
+
 def _publish(marts: Path, rows: str) -> None:
     marts.mkdir()
     duckdb.sql(rows).write_parquet(str(marts / "events.parquet"))
