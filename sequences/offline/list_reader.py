@@ -114,6 +114,7 @@ class ListReader:
         first_B, end_B = self.timeline.bounds(index_B, self.view.cutoff_us(times_us_B))
         if self._time_to_live_us is not None:
             _, first_B = self.timeline.bounds(index_B, times_us_B - self._time_to_live_us)
+            first_B = np.minimum(first_B, end_B)  # of a daily view all events may be too old
         start_B = np.maximum(first_B, end_B - self.view.length)
         count_B = end_B - start_B
         offsets = np.concatenate([[0], np.cumsum(count_B)])

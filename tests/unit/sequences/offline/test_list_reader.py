@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,12 @@ def make_queries(users: str) -> tuple[pa.Array, np.ndarray]:
 
 def as_lists(columns: list[pa.Array]) -> list[object]:
     return [column.to_pylist() for column in columns]
+
+
+def test_daily_view_is_empty_if_it_expires_before_midnight(path: str) -> None:
+    reader = ListReader.from_file(path, replace(VIEW, is_daily=True), NAMES, time_to_live=timedelta(hours=1))
+    columns = reader.read(["e", "f"], np.array([us(5000), us(5000)]))
+    assert as_lists(columns) == [[[], []]] * len(NAMES)
 
 
 @pytest.mark.parametrize("users", ["abcdefgh", "0bfz", "hgfedcba", "eeaabbe", "f", "", "z"])
