@@ -100,6 +100,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("a user id must not be empty")
     if bool(users) == options.suppressed:
         parser.error("give the users to erase, or --suppressed")
+    if options.lift and (options.suppressed or options.anyway):
+        parser.error("--lift takes users and no other option")
     try:
         here = settings.load_settings()
         with file_lock(here.home / "run" / f"{ERASE_LOCK}.lock", "python -m privacy.erase"):
