@@ -137,6 +137,8 @@ def _releases(here: Settings, days: int, now: datetime) -> Iterator[tuple[Path, 
 def _reports(here: Settings, days: int, now: datetime) -> Iterator[tuple[Path, str]]:
     """Files in folders; the reports of the newest run are files of `reports` itself and stay."""
     for file in sorted(here.reports.glob("*/**/*")):
+        if file.is_relative_to(here.reports / "history"):  # has its own limit of days
+            continue
         if file.is_file() and (changed := _changed_at(file)) < now - timedelta(days=days):
             yield file, f"written on {changed:%Y-%m-%d}"
 

@@ -186,6 +186,7 @@ def test_feature_log_and_report_pages_are_removed_by_age(here: Settings) -> None
     write(here.feature_log / "dt=2026-06-19/requests-1-1.jsonl")
     write(here.feature_log / "dt=2026-06-20/requests-2-1.jsonl")
     write(here.reports / "evaluation.json", days_old=90)
+    write(here.reports / "history/skew.jsonl", days_old=90)
     write(here.reports / "data_docs/marts/old.html", days_old=11)
     write(here.reports / "data_docs/marts/new.html", days_old=9)
     assert removed(here, "feature_log") == {"requests/dt=2026-06-19/requests-1-1.jsonl"}
