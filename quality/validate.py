@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from config import settings
 from config.tool_environment import tool_environment
+from storage import object_store
 from storage.report_history import append_to_history
 from web.jinja_environment import create_environment
 
@@ -78,10 +79,9 @@ def render_json(stage: str, as_of: str, results: Sequence[SuiteResult], error: s
 
 
 def write_page(site: Path, page: str, data: str) -> Path:
-    """Write the page and its JSON into the folder of a stage; return the path of the page."""
-    site.mkdir(parents=True, exist_ok=True)
-    (site / "outcome.json").write_text(data + "\n")
-    (site / "outcome.html").write_text(page)
+    """Write the page and its JSON into the folder of a stage, each atomically; return the path of the page."""
+    object_store.write(site / "outcome.json", f"{data}\n".encode())
+    object_store.write(site / "outcome.html", page.encode())
     return site / "outcome.html"
 
 
@@ -98,16 +98,15 @@ def write_profile(home: settings.Settings, as_of: date) -> None:
 
     from quality.daily_profile import profile_marts
     from quality.suites import MARTS
-    from storage.object_store import fetch_marts
 
     times = {name: suite.newest for name, suite in MARTS.items() if suite.newest is not None}
     try:
-        marts = fetch_marts(home, are_changes_applied=False)
+        marts = object_store.fetch_marts(home, are_changes_applied=False)
         profile = profile_marts(marts, times, as_of, home.reports / "data_quality_counts.json")
     except duckdb.Error as error:
         print(f"note: the marts were not profiled: {error}")
         return
-    (home.reports / "data_quality.json").write_text(json.dumps(profile) + "\n")
+    object_store.write(home.reports / "data_quality.json", f"{json.dumps(profile)}\n".encode())
 
 
 def print_results(results: Sequence[SuiteResult]) -> int:
