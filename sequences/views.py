@@ -31,9 +31,6 @@ DAY_US = 86_400_000_000
 INFERRED_BEHAVIOURS = ("impression_without_click",)
 """Behaviors that no event reports; they are inferred from the absence of an event."""
 
-REVERSALS = ("unlike", "uncollect", "undislike", "unblock", "unexclude", "unreset")
-"""Behaviors that take an earlier one back (`sequences.reversals`)."""
-
 SEQUENCE_TAG = "sequence"
 """The Feast tag that marks a feature view as a sequence view; its value is `SequenceView.to_json()`."""
 

@@ -59,10 +59,6 @@ class Arrivals:
         run = self.materialization_for(request)
         return run is None or known_us >= run.as_of_us or self.landed_us.get(event_id, 0) > run.events_us
 
-    def is_landed(self, event_id: str) -> bool:
-        """Whether the event has been landed and can be in the event table."""
-        return event_id in self.landed_us
-
 
 def _order(position: LogPosition) -> tuple[tuple[int, str], int]:
     file, offset = position
