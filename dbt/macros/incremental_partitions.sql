@@ -77,7 +77,8 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Delete the rows of files that are no longer in the landing zone. Files are only removed when a user is erased. #}
+{# Delete the rows of files that are no longer in the landing zone. Files are removed when a user is erased
+   and by retention (`make prune`). #}
 {% macro delete_removed_files() -%}
     {%- if is_incremental() -%}
         {{ adapter.dispatch("delete_removed_files", "segue")() }}
