@@ -47,9 +47,12 @@ class PartitionLeases:
         now = await self._now_ms()
         async with self._client.pipeline() as commands:
             commands.zadd(self._consumers_key, {self._consumer_name: now})
+            commands.zrangebyscore(self._consumers_key, 0, now - self._lease_ms)
             commands.zremrangebyscore(self._consumers_key, 0, now - self._lease_ms)
             commands.zcard(self._consumers_key)
-            *_, alive = await commands.execute()
+            _, crashed, _, alive = await commands.execute()
+        if crashed:
+            await self._client.hdel(self._digests_key, *crashed)
         return -(-self._topic.partitions // max(int(alive), 1))
 
     async def acquire(self, partition: int) -> bool:

@@ -305,6 +305,15 @@ def test_users_are_erased_from_the_broker(
     assert "u1" not in json.dumps([str(row) for row in client.xrange(TOPIC.dead_letter_name)])
 
 
+def test_the_digests_of_crashed_consumers_are_removed(tmp_path: Path, url: str, client: Any, store: Any) -> None:
+    seconds, _ = client.time()
+    client.zadd(f"{TOPIC.name}:consumers", {"crashed": (seconds - 60) * 1000})
+    client.hset(f"{TOPIC.name}:forgotten", "crashed", "digest")
+    with_consumers(
+        url, store, tmp_path, 1, lambda _: until(lambda: not client.hexists(f"{TOPIC.name}:forgotten", "crashed"))
+    )
+
+
 def test_messages_of_others_that_name_an_erased_id_are_kept(
     tmp_path: Path, url: str, client: Any, publisher: Publisher, monkeypatch: Any
 ) -> None:
