@@ -10,6 +10,7 @@ from great_expectations import expectations as gxe
 
 from ingestion import contract
 from ingestion.row_validation import conform
+from quality import suites
 from quality.suites import LANDED_EVENTS, MARTS
 from tests.support.log_sources import event
 
@@ -37,3 +38,10 @@ def test_values_outside_the_limits_of_validation_are_quarantined(table: str) -> 
     for violation in violations:
         reason = conform(table, pl.DataFrame([row | violation]))["reason"].item()
         assert reason is not None and next(iter(violation)) in reason
+
+
+def test_validation_and_contract_have_the_same_actions_and_targets() -> None:
+    """The packages do not import each other."""
+    assert tuple(suites.ACTIONS) == contract.ACTIONS
+    assert tuple(suites.TARGETS) == contract.TARGET_TYPES and tuple(suites.EVENT_TARGETS) == contract.EVENT_TARGET_TYPES
+    assert (tuple(suites.REVERSALS), tuple(suites.CONTROLS)) == (contract.REVERSALS, contract.CONTROLS)
