@@ -41,20 +41,24 @@ def erase_users(
 ) -> dict[str, Counter[str]]:
     """Erase the users from event log, exposure log, daily lists and private sessions; returns file ▸ number of rows per user.
 
+    Those of the replicas of a cluster are included if they are visible below the home.
+
     Raises:
         SuppressionNotAcknowledged: A running service has not acknowledged the list within `timeout_s` seconds.
         FileBusy: The daily lists are locked by other processes.
     """
-    state = here.home / "serving"
-    wait_for_acknowledgement(here.suppression_list, state, timeout_s)
-    lists = sqlite.erase(state / daily_lists.DAILY_LISTS_FILE, "user_id", {user: user for user in user_ids})
-    sessions = state / private_sessions.PRIVATE_SESSIONS_FILE
-    return {
-        "event log": _erase_from_logs(user_ids, here.event_log, write_ahead_log.EVENT_LOG_PREFIX),
-        "exposure log": _erase_from_logs(user_ids, here.event_log, exposures.EXPOSURE_LOG_PREFIX),
-        "daily lists": lists,
-        "private sessions": sqlite.erase(sessions, "user_id", {user: user for user in user_ids}),
+    erased: dict[str, Counter[str]] = {
+        name: Counter() for name in ("event log", "exposure log", "daily lists", "private sessions")
     }
+    keys = {user: user for user in user_ids}
+    for log in daily_files.log_folders(here.event_log):
+        state = here.home / "serving" / log.relative_to(here.event_log)
+        wait_for_acknowledgement(here.suppression_list, state, timeout_s)
+        erased["daily lists"] += sqlite.erase(state / daily_lists.DAILY_LISTS_FILE, "user_id", keys)
+        erased["event log"] += _erase_from_logs(user_ids, log, write_ahead_log.EVENT_LOG_PREFIX)
+        erased["exposure log"] += _erase_from_logs(user_ids, log, exposures.EXPOSURE_LOG_PREFIX)
+        erased["private sessions"] += sqlite.erase(state / private_sessions.PRIVATE_SESSIONS_FILE, "user_id", keys)
+    return erased
 
 
 def erase_feature_log(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:

@@ -20,7 +20,11 @@ from privacy.locks import print_progress
 from storage import object_store, suppression_list
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
 
-SQLITE_FILES = ("feast/materialized-*.db", "serving/daily_lists.sqlite", "serving/private_sessions.sqlite")
+SQLITE_FILES = (
+    "feast/materialized-*.db",
+    *("serving/daily_lists.sqlite", "serving/private_sessions.sqlite"),
+    *("serving/*/daily_lists.sqlite", "serving/*/private_sessions.sqlite"),  # of the replicas of a cluster
+)
 
 
 def find_suppressed_users(here: settings.Settings) -> list[str]:

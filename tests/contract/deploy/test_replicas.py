@@ -1,4 +1,4 @@
-"""Event logs and states of several replicas in one home are landed, pruned and backed up together."""
+"""Event logs and states of several replicas in one home are landed, pruned, erased from and backed up together."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
 from config.retention_settings import Lifetimes
-from config.settings import Settings
+from config.settings import Settings, load_settings
 from ingestion.land import land
 from local.recovery.backup import backup
 from local.retention.removals import find_removals
+from privacy import recommender_files
+from privacy.suppressed_users import find_suppressed_users
+from storage.suppression_list import SuppressionList
 
 DAY_US = 1_780_272_000_000_000  # 2026-06-01
 
@@ -37,6 +41,23 @@ def test_the_log_of_every_replica_is_landed(tmp_path: Path) -> None:
     files = sorted((tmp_path / "landing" / "listening_events").glob("dt=2026-06-01/*.parquet"))
     landed = {event for file in files for event in pq.read_table(file)["event_id"].to_pylist()}
     assert landed == {"recommender-0", "recommender-1"}
+
+
+def test_users_are_erased_from_the_files_of_every_replica(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    here = load_settings()
+    for replica in ("recommender-0", "recommender-1"):
+        (here.event_log / replica / "dt=2026-06-01").mkdir(parents=True)
+        (here.event_log / replica / "dt=2026-06-01" / "events-1-1.jsonl").write_text(json.dumps(like(replica)) + "\n")
+        (here.home / "serving" / replica).mkdir(parents=True)
+        with sqlite3.connect(here.home / "serving" / replica / "daily_lists.sqlite") as database:
+            database.execute("create table daily_lists (user_id text)")
+            database.execute("insert into daily_lists values ('u')")
+    SuppressionList().with_users(["u"]).write(here.suppression_list)
+    assert find_suppressed_users(here) == ["u"]
+    counts = recommender_files.erase_users(["u"], here)
+    assert (counts["event log"], counts["daily lists"]) == ({"u": 2}, {"u": 2})
+    assert find_suppressed_users(here) == []
 
 
 def test_the_log_of_every_replica_is_pruned_when_it_is_in_the_online_store(tmp_path: Path) -> None:
