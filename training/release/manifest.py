@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from training.engine.workspace import (
     INPUTS_FILE,
     LANDINGS_MART,
     MEASURES_FILE,
+    RESOLVED_CONFIG_FILE,
     MissingInput,
     Workspace,
     is_unchanged,
@@ -43,7 +44,8 @@ def release_inputs(workspace: Workspace) -> dict[str, Any]:
     """Inputs of a release, whose hash is the release id.
 
     Raises:
-        MissingInput: The evaluation does not cover the current models, or a `final` fit is missing.
+        MissingInput: The evaluation does not cover the current models, or a `final` fit is missing or differs in code or
+            parameters from the evaluated one.
     """
     evaluation = workspace.folder / "evaluation"
     if not is_unchanged(evaluation, evaluation_inputs(workspace)):
@@ -55,9 +57,12 @@ def release_inputs(workspace: Workspace) -> dict[str, Any]:
     blend = Blend.load(evaluation / "blend.json")
     released = [name for name in held_out if _is_released(name, chosen["ranker"], blend)]
     for name in released:
+        command = f"python -m training.train {name.replace('/', ' ')} --fit final"
         if name not in final:
+            raise MissingInput(f"{name} has no final fit on the present marts; run `{command}` first")
+        if not _is_refit_of_evaluated(workspace, name, held_out, final):
             raise MissingInput(
-                f"{name} has no final fit on the present marts; run `python -m training.train {name.replace('/', ' ')} --fit final` first"
+                f"the final fit of {name} differs in code or parameters from the one that was evaluated; run `{command}` first"
             )
     return {
         "as_of": workspace.as_of,
@@ -78,6 +83,26 @@ def _is_released(name: str, ranker: str | None, blend: Blend) -> bool:
     """Whether a model (`kind/name`) is released: only the chosen ranker, only heads with a weight, all others."""
     kind, _, model = name.partition("/")
     return model == ranker if kind == "ranker" else model in blend.heads.active_tasks if kind == "head" else True
+
+
+def _is_refit_of_evaluated(
+    workspace: Workspace, name: str, held_out: Mapping[str, str], final: Mapping[str, str]
+) -> bool:
+    """Whether the `final` fit of a model (`kind/name`) has the code and parameters of its `held_out` fit.
+
+    A copied head must be that of the `held_out` fit, and a collection must use the vectors of the `final` fit of
+    `realtime`.
+    """
+    kind, model = name.split("/")
+    evaluated, refit = (workspace.model_folder(kind, fit, model) for fit in ("held_out", "final"))
+    inputs = json.loads((refit / INPUTS_FILE).read_text())
+    expected = {
+        "code": json.loads((evaluated / INPUTS_FILE).read_text()).get("code"),
+        "config": json.loads((evaluated / RESOLVED_CONFIG_FILE).read_text()),
+        "held_out": held_out[name],
+        "realtime": final.get("channel/realtime"),
+    }
+    return all(inputs[part] == value for part, value in expected.items() if part in inputs)
 
 
 def release_id(inputs: dict[str, Any]) -> str:

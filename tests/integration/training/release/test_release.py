@@ -22,7 +22,7 @@ from tests.support.training.fitted_workspace import workspace
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
-from training.engine.workspace import MissingInput, OutdatedFormat, Workspace, mark_done
+from training.engine.workspace import INPUTS_FILE, MissingInput, OutdatedFormat, Workspace, mark_done
 from training.evaluate import evaluate
 from training.ranking.fitted_ranker import FittedRanker
 from training.recall.registry import CHANNELS
@@ -32,6 +32,7 @@ from training.release.__main__ import main
 from training.release.bundle import Release
 from training.release.deployment import open_pointer, traffic_split_file
 from training.release.gate import METRIC
+from training.release.manifest import release_inputs
 from training.release.publish import release
 from training.slate.continuation_weights import Continuation
 
@@ -328,6 +329,29 @@ def test_invalid_calls_are_explained_and_change_nothing(
     assert not traffic_split.read(traffic_split_file()).canaries
     assert command(monkeypatch, "end") == 0
     assert "no canaries" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("model", "part"),
+    [
+        ("channel/popularity", "code"),
+        ("channel/favourites", "config"),
+        ("collection/playlists", "realtime"),
+        ("ranker/sum_pooling", "config"),
+    ],
+)
+def test_final_fit_unlike_the_evaluated_one_is_not_released(
+    released_workspace: Workspace, model: str, part: str
+) -> None:
+    kind, name = model.split("/")
+    record = released_workspace.model_folder(kind, "final", name) / INPUTS_FILE
+    before = record.read_text()
+    try:
+        record.write_text(json.dumps(json.loads(before) | {part: "another", "hash": "another"}))
+        with pytest.raises(MissingInput, match=f"final fit of {model} differs .*{kind} {name} --fit final` first"):
+            release_inputs(released_workspace)
+    finally:
+        record.write_text(before)
 
 
 def test_missing_parts_are_named(released_workspace: Workspace, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def test_released_head_is_the_evaluated_one(measured: Workspace) -> None:
     record.write_text(json.dumps(json.loads(before) | {"hash": "fitted again"}))
     assert train(measured, "head", LISTWISE_HEAD, "final")
     record.write_text(before)
+    assert train(measured, "head", LISTWISE_HEAD, "final"), "a release has the head of the evaluated fit"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
