@@ -2,7 +2,7 @@
 
 `most_played`, `last_played`; `base_level_activation`: the ACT-R sum over past listens of (seconds ago)^-0.5, with at
 least one minute (Anderson and Schooler 1991; for music Reiter-Haas et al. 2021); `own_artists_unheard`: the most
-popular tracks that the user has not listened to, of the artists that the user listened to most; `popularity`: tracks by
+popular tracks that the user has not played for any duration, of the artists that the user listened to most; `popularity`: tracks by
 number of listens before the test part. A listen lasts at least 30 s. The history is everything before the request.
 Legend: C cases, K candidates, N past listens, T tracks of one user.
 """
@@ -59,17 +59,18 @@ def recall(
     ):
         history = _HistoryRecommender(data, int(user))
         for case in np.flatnonzero(cases.user_C == user):
-            seen = history.count_before(int(cases.play_number_C[case]))
+            play_number = int(cases.play_number_C[case])
+            seen = history.count_before(play_number)
             if seen == 0:
                 continue
-            is_played_T = history.played_mask(seen)
+            is_listened_T = history.listened_mask(seen)
             for name in history_names:
-                best = history.top_played_tracks(
-                    HISTORY_SCORERS[name](history, seen, int(cases.request_at_C[case])), is_played_T, k
+                best = history.top_listened_tracks(
+                    HISTORY_SCORERS[name](history, seen, int(cases.request_at_C[case])), is_listened_T, k
                 )
                 lists[name][case, : len(best)] = best
             if by_artist:
-                queue = history.unplayed_artist_tracks(seen, is_played_T, by_artist, k)
+                queue = history.unplayed_artist_tracks(seen, play_number, by_artist, k)
                 lists["own_artists_unheard"][case, : len(queue)] = queue
     return lists
 
@@ -100,20 +101,18 @@ class _HistoryRecommender(ListeningHistory):
         super().__init__(data, user)
         self._is_played_V = np.zeros(len(data.vocabulary), dtype=bool)
 
-    def top_played_tracks(self, score: Floats, is_played_T: NDArray[np.bool_], k: int) -> Ints:
-        """The `k` played tracks with the highest scores; ties by code."""
-        score = np.where(is_played_T, score, -np.inf)
-        count = min(k, int(is_played_T.sum()))
+    def top_listened_tracks(self, score: Floats, is_listened_T: NDArray[np.bool_], k: int) -> Ints:
+        """The `k` tracks of past listens with the highest scores; ties by code."""
+        score = np.where(is_listened_T, score, -np.inf)
+        count = min(k, int(is_listened_T.sum()))
         threshold = np.partition(score, len(score) - count)[len(score) - count]
         top = np.flatnonzero(score >= threshold)
         best: Ints = self.tracks_T[top[np.argsort(-score[top], kind="stable")[:count]]]
         return best
 
-    def unplayed_artist_tracks(
-        self, seen: int, is_played_T: NDArray[np.bool_], by_artist: dict[int, Ints], k: int
-    ) -> Ints:
-        """Popular unplayed tracks of the user's artists, from the most to the least listened artist."""
-        self._is_played_V[self.tracks_T] = is_played_T
+    def unplayed_artist_tracks(self, seen: int, play_number: int, by_artist: dict[int, Ints], k: int) -> Ints:
+        """Popular tracks without a play before `play_number`, from the most to the least listened artist."""
+        self._is_played_V[self.played_tracks_H] = self.first_play_number_H < play_number
         listens = np.bincount(self.artist_N[:seen], minlength=len(self.artists))
         order = np.argsort(-listens, kind="stable")[: np.count_nonzero(listens)]
         queue, length = [np.zeros(0, dtype=np.int64)], 0

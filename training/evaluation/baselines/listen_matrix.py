@@ -4,7 +4,7 @@ A listen lasts at least 30 s. The matrix counts the listens per user and track i
 consists of the earlier rows of any part.
 
 Legend: U users, V vocabulary, I tracks of the catalog with a listen in the train part, N listens of one user,
-T distinct tracks of one user, C cases.
+T distinct tracks that one user listened to, H distinct tracks that one user played, C cases.
 """
 
 from __future__ import annotations
@@ -57,9 +57,10 @@ class ListenMatrix:
 
 
 class ListeningHistory:
-    """Listens of one user in order.
+    """Listens of one user in order, and the tracks that the user played for any duration.
 
     `tracks_T` and `artists` are in vocabulary order; `track_N` and `artist_N` are the indexes of each listen into them.
+    `first_play_number_H` has the number of the first play of each of `played_tracks_H`.
     """
 
     def __init__(self, data: TrainingData, user: int) -> None:
@@ -69,12 +70,14 @@ class ListeningHistory:
         self.known_at_N = plays.known_at_P[rows][is_listen]
         self.tracks_T, self.track_N = np.unique(plays.track_P[rows][is_listen], return_inverse=True)
         self.artists, self.artist_N = np.unique(plays.artist_P[rows][is_listen], return_inverse=True)
+        self.played_tracks_H, first = np.unique(plays.track_P[rows], return_index=True)
+        self.first_play_number_H = plays.play_number_P[rows][first]
 
     def count_before(self, play_number: int) -> int:
         """Number of listens before a play."""
         return int(np.searchsorted(self.play_number_N, play_number))
 
-    def played_mask(self, listens: int) -> NDArray[np.bool_]:
+    def listened_mask(self, listens: int) -> NDArray[np.bool_]:
         """Mask [T] of the tracks among the first `listens` listens."""
         return np.bincount(self.track_N[:listens], minlength=len(self.tracks_T)) > 0
 

@@ -1,11 +1,12 @@
 """Collaborative-filtering baselines tuned on the validation part: item-kNN, iALS and EASE.
 
 Each is fitted on the train part and recommends for a case from all listens of the user before it. Candidates are
-catalog tracks that the user has not listened to, as is usual for these models and needed for their comparison on
-discoveries. Recall with played tracks among the candidates is measured on the validation part only, for each member of
+catalog tracks that the user has not played for any duration, as is usual for these models and needed for their
+comparison on discoveries. Recall with played tracks among the candidates is measured on the validation part only, for each member of
 the grids.
 
-Legend: C cases, K candidates, T tracks of one user, I tracks of the listen matrix.
+Legend: C cases, K candidates, T tracks that one user listened to, E pairs of a case and a track of the listen matrix
+that the user had played, I tracks of the listen matrix.
 """
 
 from __future__ import annotations
@@ -197,19 +198,24 @@ class _UserCases:
     rows: Ints  # of the cases
     columns_T: Ints  # columns of the tracks that the user had listened to
     counts_CT: Ints  # number of listens before each case
+    case_E: Ints
+    played_column_E: Ints
 
     @classmethod
     def from_cases(cls, data: TrainingData, listens: ListenMatrix, cases: RecallCases, rows: Ints) -> _UserCases:
         history = ListeningHistory(data, int(cases.user_C[rows[0]]))
-        counts_CT = history.play_counts(cases.play_number_C[rows])
+        play_number_C = cases.play_number_C[rows]
+        counts_CT = history.play_counts(play_number_C)
         columns_T = listens.column_V[history.tracks_T]
         is_used_T = (columns_T >= 0) & (counts_CT[-1] > 0)
-        return cls(rows, columns_T[is_used_T], counts_CT[:, is_used_T])
+        case_E, track_E = np.nonzero(history.first_play_number_H < play_number_C[:, None])
+        column_E = listens.column_V[history.played_tracks_H[track_E]]
+        has_column_E = column_E >= 0
+        return cls(rows, columns_T[is_used_T], counts_CT[:, is_used_T], case_E[has_column_E], column_E[has_column_E])
 
     def mask_played(self, scores_IC: NDArray[np.float32]) -> NDArray[np.float32]:
         """Set the scores of played tracks to -inf, in place."""
-        case, track = np.nonzero(self.counts_CT)
-        scores_IC[self.columns_T[track], case] = -np.inf
+        scores_IC[self.played_column_E, self.case_E] = -np.inf
         return scores_IC
 
 

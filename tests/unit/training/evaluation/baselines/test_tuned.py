@@ -16,6 +16,7 @@ from training.data.training_data import TrainingData
 from training.evaluation.baselines import user_plays
 from training.evaluation.baselines.ease import EaseConfig
 from training.evaluation.baselines.ials import IALSConfig
+from training.evaluation.baselines.item_knn import ItemKNNConfig
 from training.evaluation.baselines.listen_matrix import ListenMatrix
 from training.evaluation.baselines.top_k import GROUPS, top_k
 from training.evaluation.baselines.tuned import BASELINES, VALIDATION_CASES_PER_USER, Baselines, tune_in_stages
@@ -69,13 +70,24 @@ def test_lists_use_the_history_before_each_case(tmp_path: Path, monkeypatch: pyt
     model = config.fit(listens)
     for case in range(len(cases)):
         rows = (listened.user_P == cases.user_C[case]) & (listened.play_number_P < cases.play_number_C[case])
+        is_played_I = np.isin(listens.tracks_I, listened.track_P[rows])
         past = listened.track_P[rows & listened.is_listened_P]
         counts_I = np.bincount(listens.column_V[past][listens.column_V[past] >= 0], minlength=len(listens.tracks_I))
         score_I = model.scores(np.arange(len(counts_I)), counts_I[None])[:, 0]
         order = [
-            column for column in np.argsort(-score_I, kind="stable") if score_I[column] > 0 and not counts_I[column]
+            column for column in np.argsort(-score_I, kind="stable") if score_I[column] > 0 and not is_played_I[column]
         ]
         assert found[case].tolist() == [*listens.tracks_I[order[:K]], *[0] * (K - len(order))]
+
+
+def test_candidates_are_not_tracks_that_the_user_has_skipped(tmp_path: Path) -> None:
+    """B is in as many lists of others as C, and popular, but a track that was skipped cannot be a discovery."""
+    others = [Play(user, hour, track, 0) for user in "vw" for hour, track in enumerate("ABBC")]
+    rows = [Play("u", 0, "A", 0), Play("u", 1, "B", 0, played_ms=5_000), Play("u", 50, "C", 1, part="test"), *others]
+    data = TrainingData(write(tmp_path, rows, dict.fromkeys("ABC", "one")), "held_out", recipe("debug"))
+    baselines = Baselines(data, ListenMatrix.from_data(data), {"item_knn": ItemKNNConfig(0, 0)}, {}, 0)
+    lists = baselines.recall(data.recall_cases("test"), 1)["item_knn"]
+    assert data.vocabulary.decode(lists[0]) == ["C"]
 
 
 def test_best_grid_member_on_validation_is_chosen(tuned: Baselines) -> None:
