@@ -32,7 +32,7 @@ from training.engine.mlflow_tracking import log_fits, open_experiment
 from training.engine.process_memory import peak_mb
 from training.engine.threads import configure_threads
 from training.engine.time_split import read_time_split
-from training.engine.workspace import MissingInput, Workspace, is_unchanged, mark_done, write_json
+from training.engine.workspace import INPUTS_FILE, MissingInput, Workspace, is_unchanged, mark_done, write_json
 from training.evaluation.baselines import heuristics
 from training.evaluation.baselines.tuned import BASELINES
 from training.evaluation.continuation_tuning import tune_continuation
@@ -73,6 +73,7 @@ def evaluate(workspace: Workspace) -> bool:
     held_out = HeldOutModels.open(workspace)
     servable = ServingFilter.from_data(held_out.data)
     choice = choose(held_out, servable)
+    (folder / INPUTS_FILE).unlink(missing_ok=True)  # if killed from here on, the files are of two evaluations
     choice.fusion.save(folder / "fusion.json")
     choice.blend.save(folder / "blend.json")
     continuation = tune_continuation(held_out)

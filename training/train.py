@@ -110,6 +110,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
         (folder / INPUTS_FILE).unlink(missing_ok=True)  # the previous model is of another log
         raise
     distributed.require_rank0()
+    (folder / INPUTS_FILE).unlink(missing_ok=True)  # if killed from here on, the files are of two models
     model.save(folder)
     measures = dict(model.measures() if callable(model.measures) else model.measures)
     measures |= {"total_seconds": round(time.monotonic() - began, 1), "peak_mb": peak_mb()}

@@ -20,12 +20,13 @@ from training import train as train_module
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.engine.mlflow_tracking import RUN_FILE, log_fits
-from training.engine.workspace import MEASURES_FILE, RESOLVED_CONFIG_FILE, MissingInput, Workspace
+from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE, MissingInput, Workspace
 from training.evaluate import evaluate, model_input_hashes
 from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES, TUNED_BASELINES
 from training.evaluation.baselines.tuned import BASELINES
 from training.evaluation.held_out_models import HeldOutModels
 from training.ranking.cases import ranking_cases
+from training.recall.popularity import Popularity, PopularityConfig
 from training.recipes import RECIPES, recipe
 from training.release.manifest import release_inputs
 from training.slate.candidate_lists import case_scenes
@@ -282,6 +283,27 @@ def test_models_of_other_marts_are_neither_evaluated_nor_released(
         release_inputs(here)
     train_module.train(here, "channel", "popularity", "final")
     assert list(release_inputs(here)["final"]) == ["channel/popularity"]
+
+
+def kill(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_half_replaced_models_and_evaluations_are_not_finished(
+    evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_copy(evaluated[1], tmp_path / "home", monkeypatch)
+    here = Workspace.open(recipe="debug")
+    monkeypatch.setattr(Popularity, "config", lambda _: PopularityConfig(half_life_days=10))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Popularity, "save", kill)
+        train_module.train(here, "channel", "popularity", "held_out")
+    assert here.list_fitted("channel", "held_out", ["popularity"]) == []
+    assert train_module.train(here, "channel", "popularity", "held_out")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("training.evaluate.tune_continuation", kill)
+        evaluate(here)
+    assert not (here.folder / "evaluation" / INPUTS_FILE).exists()
 
 
 def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
