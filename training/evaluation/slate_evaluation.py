@@ -292,8 +292,10 @@ class Slate:
 
     def describe_lists(self, items_CL: Ints) -> dict[str, Any]:
         """What slates consist of: `discovery_share` as mean, smallest and largest share of tracks that the user had not
-        played; `tracks_per_artist` as median and largest number of tracks by the most frequent artist.
+        played; `tracks_per_artist` as median and largest number of tracks by the most frequent artist. NaN without a list.
         """
+        if not len(items_CL):
+            return {"discovery_share": [np.nan] * 3, "tracks_per_artist": [np.nan] * 2}
         shown_CL = items_CL > 0
         is_new_CL = shown_CL & ~self.history.contains(items_CL)
         share_C = is_new_CL.sum(1) / np.maximum(shown_CL.sum(1), 1)

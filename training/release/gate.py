@@ -29,6 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from training.engine.workspace import MissingInput
 from training.evaluation.metrics import bootstrap
 from training.evaluation.metrics.bootstrap import MIN_BOOTSTRAP_USERS, Estimate
 
@@ -56,11 +57,12 @@ def judge(slate: pl.DataFrame, baselines: dict[str, pl.DataFrame], production: p
         production: Slate of the active release; None if there is none.
 
     Raises:
-        ValueError: The slate has no request, or there is no baseline.
+        MissingInput: The slate has no request, or there is no baseline.
     """
     if slate.is_empty() or not baselines:
-        raise ValueError(
-            "the gate needs a held-out slate and a heuristic baseline; run `python -m training.evaluate` first"
+        raise MissingInput(
+            "the gate needs a held-out slate and a heuristic baseline, and the evaluation has none: without a listen in a "
+            "session of the test part there is nothing to measure; land more plays and run the pipeline again"
         )
     rules = [_compare_with_heuristics(slate, baselines), _compare_with_production(slate, production)]
     figures = {name: interval for rule in rules for name, interval in rule.figures.items()}

@@ -224,7 +224,7 @@ def _prior_plays(data: TrainingData, cases: RankingCases) -> tuple[NDArray[np.in
     before_N, is_known_N = np.zeros(len(cases), dtype=np.int64), np.zeros(len(cases), dtype=bool)
     order = np.argsort(cases.user_R, kind="stable")
     users, first = np.unique(cases.user_R[order], return_index=True)
-    for user, rows in zip(users.tolist(), np.split(order, first[1:]), strict=True):
+    for user, rows in zip(users.tolist(), np.split(order, first)[1:], strict=True):
         user_rows = slice(plays.offset_U1[user], plays.offset_U1[user + 1])
         times, at, item = plays.request_at_P[user_rows], cases.request_at_R[rows], cases.item_R[rows]
         before_N[rows] = np.searchsorted(times, at)

@@ -72,6 +72,7 @@ def ranking_values(content: Content) -> dict[str, Any]:
             [
                 Bar(name, row[first]["gauc"], "ours" if name == chosen["ranker"] else "channel")
                 for name, row in ranking.items()
+                if first in row
             ]
         ),
         "head_tasks": list(dict.fromkeys(task for row in heads.values() for task in row["wants"])),

@@ -50,8 +50,10 @@ class Sweep:
 
     @property
     def shown(self) -> list[str]:
-        """The metrics that some row has."""
-        return [name for name in self.metrics if any(row.get(name) is not None for row in self.table.values())]
+        """The metrics of which some row has a value."""
+        return [
+            name for name in self.metrics if any(_interval(row.get(name))[0] is not None for row in self.table.values())
+        ]
 
     @property
     def charts(self) -> list[tuple[str, Markup]]:
@@ -125,7 +127,7 @@ def slate_sweeps(content: Content) -> list[Sweep]:
 
 
 def _with_rows(*sweeps: Sweep) -> list[Sweep]:
-    return [sweep for sweep in sweeps if len(sweep.table) > 1]
+    return [sweep for sweep in sweeps if len(sweep.table) > 1 and sweep.shown]
 
 
 def _interval(value: Any) -> tuple[float | None, float | None, float | None]:

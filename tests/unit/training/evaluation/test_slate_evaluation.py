@@ -198,6 +198,12 @@ def test_ranker_weight_among_discoveries_is_chosen_by_their_recall() -> None:
         assert (weight > 0) == is_ranker_better
 
 
+def test_no_slates_have_no_shares() -> None:
+    nothing = small_slate().describe_lists(np.zeros((0, 30), dtype=np.int64))
+    assert {name: len(values) for name, values in nothing.items()} == {"discovery_share": 3, "tracks_per_artist": 2}
+    assert np.isnan([value for values in nothing.values() for value in values]).all()
+
+
 def test_sample_is_stable_when_the_window_moves() -> None:
     users = [Case(f"u{n % 3}", [2], [], [], request_at=n * HOUR) for n in range(300)]
     before, after = recall_cases(users[:270]), recall_cases(users[30:])

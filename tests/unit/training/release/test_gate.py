@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from training.engine.workspace import MissingInput
 from training.release.gate import METRIC, judge
 
 
@@ -73,7 +74,7 @@ def test_without_common_requests_the_baseline_decides() -> None:
 
 
 def test_empty_slate_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"training\.evaluate"):
+    with pytest.raises(MissingInput, match="land more plays"):
         judge(slate({}), {"last_played": shifted(0)}, None)
 
 
