@@ -1,4 +1,4 @@
-"""Cache keys of code: a hash of every module that a result depends on, derived from the import statements.
+"""Cache keys of code: a hash of every module that a result depends on, derived from imports, and of its data.
 
 A fitted model, an evaluation or a cached array is reused only while the code that produced it is unchanged. Which code
 that is follows from the imports, so nothing has to be listed by hand.
@@ -15,27 +15,34 @@ from pathlib import Path
 from config import settings
 
 FEATURE_REPOSITORY = "feature_repo"
+DATA_SUFFIXES = frozenset({".css", ".csv", ".html", ".json", ".svg", ".yaml"})
+"""Files that modules read from their folder: tables, phrases, templates."""
 
 
 def code_hash(*modules: str, root: Path = settings.ROOT) -> str:
-    """Hash of the source of `modules`, of everything they import, and of the feature definitions.
+    """Hash of the source of `modules`, of everything they import, of the feature definitions, and of data files.
 
-    Feature definitions count because training reads them by name, through Feast's registry, and never imports them.
+    Feature definitions count because training reads them by name, through Feast's registry, and never imports them. Data
+    files count if they are beside a module of the closure, or in a folder without modules there.
 
     Args:
         modules: Dotted names below `root`, for example `training.evaluate`.
         root: The source tree.
 
     Returns:
-        16 hexadecimal digits; equal for equal names and bytes of the modules in the closure.
+        16 hexadecimal digits; equal for equal names and bytes of the modules in the closure and of their data files.
 
     Raises:
         ModuleNotFoundError: one of `modules` is not below `root`.
     """
     definitions = (f"{FEATURE_REPOSITORY}.{path.stem}" for path in (root / FEATURE_REPOSITORY).glob("*.py"))
+    closure = _read_closure((*modules, *definitions), root)
+    contents = {name: source for name, (_, source) in closure.items()}
+    for folder in {path.parent for path, _ in closure.values()} - {root, root / FEATURE_REPOSITORY}:
+        contents |= {str(path.relative_to(root)): path.read_bytes() for path in _data_files(folder)}
     digest = hashlib.sha256()
-    for name, (_, source) in sorted(_read_closure((*modules, *definitions), root).items()):
-        digest.update(name.encode() + b"\0" + source + b"\0")
+    for name, content in sorted(contents.items()):
+        digest.update(name.encode() + b"\0" + content + b"\0")
     return digest.hexdigest()[:16]
 
 
@@ -66,6 +73,14 @@ def _read_closure(modules: Sequence[str], root: Path) -> dict[str, tuple[Path, b
         closure[name] = path, source
         to_visit += (found for found in _imported(source, name, root) if found not in closure)
     return closure
+
+
+@lru_cache(maxsize=1024)
+def _data_files(folder: Path) -> tuple[Path, ...]:
+    """The files with DATA_SUFFIXES in `folder` and in its subfolders without modules."""
+    subfolders = [path for path in folder.iterdir() if path.is_dir() and not any(path.rglob("*.py"))]
+    files = [*folder.iterdir(), *(file for subfolder in subfolders for file in subfolder.rglob("*"))]
+    return tuple(path for path in files if path.suffix in DATA_SUFFIXES)
 
 
 @lru_cache(maxsize=65536)

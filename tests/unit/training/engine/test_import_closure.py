@@ -57,6 +57,13 @@ MODULES = sorted(
         *(file for package in PACKAGES for file in (settings.ROOT / package).rglob("*.py")),
     )
 )
+DATA_FILES = (
+    "training/search/phrases.yaml",
+    "training/search/stop_words.yaml",
+    "training/benchmarks/search/queries.json",
+    "training/evaluation/report/templates/report.css",
+    "training/evaluation/report/templates/chapters/search.html",
+)
 DEFINITIONS = [f"feature_repo.{path.stem}" for path in (settings.ROOT / "feature_repo").glob("*.py")]
 IN_A_CLOSURE = sorted(
     str(path.relative_to(settings.ROOT))
@@ -68,7 +75,7 @@ IN_A_CLOSURE = sorted(
 def tree(tmp_path_factory) -> Path:
     """A copy of the source tree."""
     copy = tmp_path_factory.mktemp("tree")
-    for module in MODULES:
+    for module in (*MODULES, *DATA_FILES):
         (copy / module).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(settings.ROOT / module, copy / module)
     return copy
@@ -127,6 +134,11 @@ def test_evaluation_depends_on_filters(module, closures):
 )
 def test_models_depend_on_the_reading_of_features(module, closures):
     assert all(module in closures[name] for name in PRODUCERS if name.startswith(("channel", "ranker")))
+
+
+@pytest.mark.parametrize("file", DATA_FILES)
+def test_evaluation_depends_on_the_data_files_of_its_modules(file, tree, unchanged):
+    assert "evaluation" in changed_keys(tree, unchanged, [file])
 
 
 def test_evaluation_is_keyed_by_its_code(tmp_path, monkeypatch):
