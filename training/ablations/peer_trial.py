@@ -26,6 +26,7 @@ from training.ablations import gbdt, rechub
 from training.ablations.gbdt import GbdtConfig
 from training.ablations.ranker_trial import DEFAULT_TASK
 from training.data.user_batch import OfflineFeatures
+from training.engine.threads import configure_threads
 from training.ranking.cases import RankingCases, ranking_cases
 from training.ranking.features.ranking_features import RECENT_EVENTS
 from training.ranking.features.user_features import HOUR_US
@@ -134,8 +135,10 @@ def _rechub(
         "epochs": config.epochs,
         "batch": config.batch_size,
         "rate": config.learning_rate,
+        "seed": config.seed,
+        "threads": configure_threads(),
     }
-    options = [f"--{key}={value}" for key, value in (parameters | {"seed": config.seed}).items()]
+    options = [f"--{key}={value}" for key, value in parameters.items()]
     command = [str(ensure_environment(*RECHUB)), "-m", "training.ablations.rechub", name, str(folder), *options]
     completed = subprocess.run(
         command, cwd=settings.ROOT, env=dict(os.environ), stdout=subprocess.PIPE, text=True, check=False

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,10 +91,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=["DIN", "DIEN"])
     parser.add_argument("folder", type=Path)
-    for option, kind in (("width", int), ("epochs", int), ("batch", int), ("rate", float), ("seed", int)):
+    for option, kind in (
+        ("width", int),
+        ("epochs", int),
+        ("batch", int),
+        ("rate", float),
+        ("seed", int),
+        ("threads", int),
+    ):
         parser.add_argument(f"--{option}", type=kind, required=True)
     options = parser.parse_args()
-    torch.set_num_threads(int(os.environ.get("SEGUE_THREADS") or os.environ.get("OMP_NUM_THREADS") or 1))
+    torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     cases = np.load(options.folder / CASES)
     network = build_model(options.name, int(cases["tracks"]), options.width, int(cases["behaviours"]))

@@ -96,6 +96,7 @@ def test_peers_predict_the_same_plays_as_a_ranker(
     assert trees["probability"].is_between(0, 1).all() and measures["cases"] <= 204
 
     def fake_run(command: list[str], **options) -> object:
+        assert "--threads=3" in command, "as many as the rankers of Segue"
         cases = np.load(Path(command[4]) / rechub.CASES)
         assert cases["train_history"].shape == (len(cases["train_label"]), 7)
         skip = load_behaviours().encoder["skip"]
@@ -116,6 +117,7 @@ def test_peers_predict_the_same_plays_as_a_ranker(
         )
 
     monkeypatch.setattr(peer_trial.subprocess, "run", fake_run)
+    monkeypatch.setattr(peer_trial, "configure_threads", lambda: 3)
     monkeypatch.setattr(peer_trial, "ensure_environment", lambda *packages: Path("python"))
     predictions, _, measures = peer_trial.measure("DIN", offline, RechubConfig(cases=200, events=7), tmp_path / "c")
     assert predictions.select("user", "label").equals(expected.select("user", "label"))
