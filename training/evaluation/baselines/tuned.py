@@ -162,6 +162,8 @@ def tune_in_stages(
 ) -> tuple[dict[str, Any], dict[str, dict[Any, Result]]]:
     """The best config of each baseline, and the results of all that were tried; ties go to the one tried first.
 
+    The first config of each baseline is tried first, so that it is chosen if no result has a value.
+
     Args:
         grids: First config and stages of each baseline, as in BASELINES.
         evaluate: Results of some configs.
@@ -173,7 +175,7 @@ def tune_in_stages(
         new = [
             (name, config)
             for name, (_, stages) in grids.items()
-            for config in (_combinations(chosen[name], stages[stage]) if stage < len(stages) else ())
+            for config in _combinations(chosen[name], stages[stage] if stage < len(stages) else {})
             if config not in table[name]
         ]
         for (name, config), result in zip(new, evaluate([config for _, config in new]), strict=True):
@@ -183,7 +185,9 @@ def tune_in_stages(
 
 
 def _combinations(config: Any, stage: Stage) -> list[Any]:
-    return [replace(config, **dict(zip(stage, values, strict=True))) for values in product(*stage.values())]
+    """The config, then those with all other values of the stage."""
+    others = [replace(config, **dict(zip(stage, values, strict=True))) for values in product(*stage.values())]
+    return list(dict.fromkeys([config, *others]))
 
 
 def describe_config(config: Any) -> str:

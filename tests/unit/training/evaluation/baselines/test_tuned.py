@@ -114,6 +114,12 @@ def test_stages_keep_the_best_values_of_earlier_ones() -> None:
     assert [len(configs) for configs in tried] == [4, 2], "the config of both stages is evaluated once"
 
 
+def test_without_a_value_the_first_configs_are_chosen() -> None:
+    """Validation has no target that can be reached."""
+    chosen, _ = tune_in_stages(BASELINES, lambda configs: [0.0] * len(configs), float)
+    assert chosen == {name: first for name, (first, _) in BASELINES.items()}
+
+
 def test_grids_have_values_on_both_sides_of_the_first_ones() -> None:
     """Best values of the public data were at an edge of a grid without widths and confidences."""
     first, stages = BASELINES["ials"]
