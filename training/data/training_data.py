@@ -191,7 +191,8 @@ class TrainingData:
     def recall_cases(self, part: str) -> RecallCases:
         """Sessions that begin in `part` and have a listen, by user and time.
 
-        The `targets` of a case are the distinct tracks listened to (30 s or more) in the session, by first appearance.
+        The `targets` of a case are the distinct tracks listened to (30 s or more) in the session, by first appearance; in
+        `train`, from which models learn, only those of plays of that part.
         `repeat`: targets that the user had played before the session, for any duration. `discovery`: all other targets.
         `reachable`: discoveries in the catalog; in `validation`, those in `validation_catalog_V`.
 
@@ -205,7 +206,7 @@ class TrainingData:
         return self.recall_cases_from_rows(begins[self.plays.part_P[begins] == PARTS.index(part)], reachable_V)
 
     def recall_cases_from_rows(self, rows: np.ndarray, reachable_V: np.ndarray | None = None) -> RecallCases:
-        """Cases that start at the given plays and end with their session.
+        """Cases that start at the given plays and end with their session; a session of `train` ends with that part.
 
         The request time is that of the play. Cases without a listen are left out.
 
@@ -218,7 +219,9 @@ class TrainingData:
         plays = self.plays
         case_of_start = np.full(len(plays), -1, dtype=np.int64)
         case_of_start[plays.session_start_P[rows]] = np.arange(len(rows))
-        listen = np.flatnonzero(plays.is_listened_P & (case_of_start[plays.session_start_P] >= 0))
+        is_train_P = plays.part_P == PARTS.index("train")
+        is_target_P = plays.is_listened_P & (is_train_P | ~is_train_P[plays.session_start_P])
+        listen = np.flatnonzero(is_target_P & (case_of_start[plays.session_start_P] >= 0))
         listen = listen[listen >= rows[case_of_start[plays.session_start_P[listen]]]]
         case, track = case_of_start[plays.session_start_P[listen]], plays.track_P[listen]
         _, first = np.unique(np.stack([case, track]), axis=1, return_index=True)

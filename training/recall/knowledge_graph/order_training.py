@@ -33,7 +33,8 @@ class OrderedWalk(TunableWalk, order_fit.OrderedChannel, Protocol):
 def end_train_earlier(data: TrainingData, fraction: float) -> TrainingData:
     """A copy where the last `fraction` of each user's plays of `train` are `validation`, and all later ones `test`.
 
-    The parts of a user begin at the start of a session.
+    The parts of a user begin at the start of a session. Later plays are no listens, so that none is a target of a session
+    that begins in `train`.
     """
     plays = data.plays
     is_train_P = plays.part_P == TRAIN
@@ -43,7 +44,7 @@ def end_train_earlier(data: TrainingData, fraction: float) -> TrainingData:
     part_P = np.where(is_train_P, np.where(is_late_P, VALIDATION, TRAIN), TEST).astype(plays.part_P.dtype)
     earlier = copy.copy(data)
     earlier.__dict__.pop("validation_catalog_V", None)  # cached, and depends on the parts
-    earlier.plays = replace(plays, part_P=part_P)
+    earlier.plays = replace(plays, part_P=part_P, is_listened_P=plays.is_listened_P & is_train_P)
     return earlier
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sequences import behaviours
-from tests.support.training.tiny_world import NEVER, SERVICES, random_plays, users_at, write_marts
+from tests.support.training.tiny_world import NEVER, SERVICES, START, random_plays, users_at, write_marts
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
@@ -146,6 +146,17 @@ def test_train_part_that_ends_earlier(data: TrainingData) -> None:
         assert data.plays.session_start_P[late[0]] == late[0], "a part begins at the start of a session"
         assert {parts[row] for row in mine[before:].tolist()} == {"test"}
     assert data.plays.part_P.max() == 2 and (data.plays.part_P == 1).sum() < (earlier.plays.part_P == 1).sum()
+
+
+def test_earlier_requests_have_no_targets_after_the_train_part(tmp_path: Path) -> None:
+    """Sessions of 10 plays; the second begins in `train` and ends in `test`."""
+    plays = [
+        ("u0", f"t{number}", START + timedelta(minutes=4 * number, hours=9 * (number // 10)), 180_000)
+        for number in range(20)
+    ]
+    data = TrainingData(write_marts(tmp_path, plays), "held_out", recipe("debug"), services=SERVICES)
+    targets = end_train_earlier(data, FRACTION).recall_cases("validation").items["targets"]
+    assert data.vocabulary.decode(targets[0]) == [f"t{number}" for number in range(10, 16)]
 
 
 def test_order_does_not_learn_from_plays_after_its_requests(tmp_path: Path) -> None:
