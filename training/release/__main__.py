@@ -92,6 +92,8 @@ def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
         parser.error(f"--share is required by canary and allowed for release; not for {action}")
     if arguments.share is not None and not 0 <= arguments.share <= 1:
         parser.error(f"--share {arguments.share:g} is not between 0 and 1")
+    if arguments.share == 0 and action == "release":
+        parser.error("--share 0 ends a canary, whose ID it needs; give a new release a share above 0")
     if arguments.experiment is not None and action != "canary":
         parser.error(f"--experiment is allowed for canary, not for {action}")
 

@@ -18,7 +18,7 @@ from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES
 from training.evaluation.report.page import render_page
 from training.evaluation.report.verdicts import Gate
 from training.release import bundle, model_store
-from training.release.deployment import canary, open_pointer
+from training.release.deployment import canary, check_share, open_pointer
 from training.release.gate import Verdict, judge
 from training.release.manifest import build, release_id, release_inputs
 from training.release.pointer import MANIFEST, Pointer
@@ -46,7 +46,7 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
 
     Raises:
         MissingInput: An earlier task has not run.
-        InvalidTrafficSplit: The share is invalid.
+        InvalidTrafficSplit: The share is invalid; nothing is changed.
     """
     inputs, active = release_inputs(workspace), open_pointer()
     identity = release_id(inputs)
@@ -55,6 +55,8 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
     if active.was_rolled_back(identity) and reason is None:
         remedy = f"{identity} was rolled back; {active.active} stays active. Activate it again with --force --reason"
         return Outcome("unchanged", identity, (remedy,))
+    if share is not None:
+        check_share(identity, share)
     verdict = judge_workspace(workspace, active)
     report_verdict(workspace, verdict, active, reason)
     if not verdict.is_passed and reason is None:

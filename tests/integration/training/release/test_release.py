@@ -324,6 +324,15 @@ def test_invalid_calls_are_explained_and_change_nothing(
             command(monkeypatch, *arguments)
         assert message in capsys.readouterr().err
     assert (open_pointer().file.read_text(), traffic_split_file().read_text()) == (before, split)
+    change(released_workspace, +0.02)
+    stored, page = model_store.list_versions(), (load_settings().reports / "evaluation.html").read_bytes()
+    assert command(monkeypatch, "--share", ".5") == 2
+    assert "which exceeds 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command(monkeypatch, "--share", "0")
+    assert "--share 0 ends a canary" in capsys.readouterr().err
+    assert model_store.list_versions() == stored
+    assert (load_settings().reports / "evaluation.html").read_bytes() == page
     assert command(monkeypatch, "end") == 0
     assert capsys.readouterr().out.startswith(f"ended: experiment {other}: {other} 70.0%")
     assert not traffic_split.read(traffic_split_file()).canaries
