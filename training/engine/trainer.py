@@ -145,6 +145,14 @@ class CheckpointAndEarlyStop(lightning.Callback):
         self.record, self.checks_without_improvement, self.loss_sum, self.loss_count = FitRecord(), 0, 0.0, 0
         self._began = time.monotonic()
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the fit has stopped early."""
+        return self.checks_without_improvement >= max(self.schedule.patience, 1)
+
+    def on_train_start(self, trainer: Any, *_: Any) -> None:
+        trainer.should_stop = self.is_stopped  # if the checkpoint is of the step after which the fit stopped
+
     def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
         _seed_torch(distributed.seed_step(self.schedule.seed * 1_000_003 + trainer.global_step))
         self._step_began = time.monotonic()
@@ -171,11 +179,7 @@ class CheckpointAndEarlyStop(lightning.Callback):
     def finish(self, trainer: Any, module: Any) -> None:
         """Validate the last step unless that was done, and make sure that weights were saved."""
         validated_steps = {row["step"] for row in self.record.history}
-        if (
-            self.validate
-            and trainer.global_step not in validated_steps
-            and self.checks_without_improvement < self.schedule.patience
-        ):
+        if self.validate and trainer.global_step not in validated_steps and not self.is_stopped:
             self._validate(trainer, module, trainer.global_step)
         if self.record.value is None:
             self._save_best_weights(module, trainer.global_step)
@@ -198,7 +202,7 @@ class CheckpointAndEarlyStop(lightning.Callback):
             self._save_best_weights(module, step)
             return
         self.checks_without_improvement += 1
-        trainer.should_stop = self.checks_without_improvement >= self.schedule.patience
+        trainer.should_stop = self.is_stopped
 
     def _save_best_weights(self, module: Any, step: int) -> None:
         self.record.steps = step

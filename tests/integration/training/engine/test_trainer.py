@@ -77,6 +77,20 @@ def test_early_stopping_keeps_the_best_weights(tmp_path: Path) -> None:
     assert len(record.history) == 4
 
 
+def test_resumed_fit_that_had_stopped_early_does_not_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([1.0, 0.5, 2.0])
+    schedule = trainer.Schedule(6, validate_every=2, patience=1, checkpoint_every=2)
+
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(trainer, "write_json", kill)
+        trainer.fit(Line(), batch_at, schedule, tmp_path, lambda: next(values))
+    record = trainer.fit(Line(), batch_at, schedule, tmp_path, lambda: next(values))
+    assert (record.steps, record.value, len(record.history)) == (2, 1.0, 2)
+
+
 def test_fit_without_validation_runs_all_steps_once(tmp_path: Path) -> None:
     record = trainer.fit(Line(), batch_at, trainer.Schedule(15), tmp_path)
     assert record.steps == 15
