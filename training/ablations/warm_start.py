@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -21,9 +21,10 @@ import numpy as np
 
 from config import settings
 from config.tool_environment import tool_environment
+from training.engine.import_closure import code_hash
 from training.engine.workspace import MEASURES_FILE, MissingInput, Workspace, write_json
 from training.evaluation.metrics import bootstrap
-from training.train import model_names, resolve_model, supports_warm_start
+from training.train import model_names, producer_modules, resolve_model, supports_warm_start
 
 NAME = "warm_start"
 DAYS = 10
@@ -42,7 +43,9 @@ class DayResult:
 
 
 def report(workspace: Workspace, folder: Path) -> str:
-    """Fit the models of the last days; return the table as Markdown. A finished day is not fitted again.
+    """Fit the models of the last days; return the table as Markdown.
+
+    A finished day is not fitted again while the code, the configs, the marts and the settings are the same.
 
     Raises:
         MissingInput: The home has no landed events on the local disk.
@@ -56,10 +59,13 @@ def report(workspace: Workspace, folder: Path) -> str:
         for name in model_names(f"{kind}s", workspace.recipe)
         if supports_warm_start(resolve_model(kind, name, workspace, "held_out")[0])
     ]
+    configs = {name: asdict(resolve_model(kind, name, workspace, "held_out")[0]) for kind, name in models}
+    code = code_hash(__name__, *(module for model in models for module in producer_modules(*model)))
+    key = workspace.inputs(code=code, configs=configs, variants=VARIANTS)["hash"][:12]
     last = date.fromisoformat(workspace.as_of)
     results = []
     for day in [last - timedelta(days=number) for number in reversed(range(DAYS))]:
-        file = folder / f"{day}-{workspace.recipe}.json"
+        file = folder / f"{day}-{workspace.recipe}-{key}.json"
         if not file.exists():
             write_json(file, _fit_day(here, folder, str(day), workspace.recipe, models))
         results += [DayResult(**row) for row in json.loads(file.read_text())]
@@ -108,8 +114,9 @@ def _fit_day(
         _run([str(programs / "dbt"), "build", "--project-dir", "dbt", "--exclude-resource-type", "unit_test",
               "--vars", json.dumps({"as_of": day})], variables)  # fmt: skip
         _run([str(programs / "feast"), "-c", "feature_repo", "apply"], variables)
-        _run([sys.executable, "-m", "training.prepare", *dates], variables)
         workspace = Workspace(home / "training" / f"{day}-{recipe}", home / "marts", day, recipe)
+        shutil.rmtree(workspace.folder, ignore_errors=True)  # a model of an earlier run would take no time
+        _run([sys.executable, "-m", "training.prepare", *dates], variables)
         for kind, name in models:
             processor[name][variant] = _run([sys.executable, "-m", "training.train", kind, name, *dates], variables)
             measures = json.loads((workspace.model_folder(kind, "held_out", name) / MEASURES_FILE).read_text())
