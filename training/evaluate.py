@@ -32,7 +32,15 @@ from training.engine.mlflow_tracking import log_fits, open_experiment
 from training.engine.process_memory import peak_mb
 from training.engine.threads import configure_threads
 from training.engine.time_split import read_time_split
-from training.engine.workspace import INPUTS_FILE, MissingInput, Workspace, is_unchanged, mark_done, write_json
+from training.engine.workspace import (
+    INPUTS_FILE,
+    MissingInput,
+    Workspace,
+    is_unchanged,
+    mark_done,
+    write_json,
+    write_text,
+)
 from training.evaluation.baselines import heuristics
 from training.evaluation.baselines.tuned import BASELINES
 from training.evaluation.continuation_tuning import tune_continuation
@@ -103,7 +111,7 @@ def evaluate(workspace: Workspace) -> bool:
     result.notes["peak_mb"] = peak_mb()
     result.notes["gate_baseline"] = gate_baseline(result.to_json())
     write_json(folder / JSON_FILE, result.to_json())
-    (folder / HTML_FILE).write_text(page.render_page(result.to_json()))
+    write_text(folder / HTML_FILE, page.render_page(result.to_json()))
     if is_reported:
         publish_reports(folder)
         log_run(result, folder)

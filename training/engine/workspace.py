@@ -245,8 +245,13 @@ def mark_done(output: Path, inputs: dict[str, Any]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON atomically: readers see the old file or the new one."""
+    """Write indented JSON atomically."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text atomically: readers see the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.writing")
-    temporary.write_text(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
+    temporary.write_text(text)
     temporary.replace(path)

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from training.engine.workspace import write_json
 from training.ranking.task_weights import TaskWeights
 from training.slate.fusion import ANY_SCENE, SCORE_HALF_LIFE
 
@@ -98,7 +99,7 @@ class Blend:
 
     def save(self, path: Path) -> None:
         """Write one JSON file."""
-        path.write_text(json.dumps(asdict(self)) + "\n")
+        write_json(path, asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> Blend:
