@@ -9,7 +9,10 @@ import os
 
 import torch
 
+from config.settings import read_number
 from training.engine.process_memory import retain_freed_memory
+
+MAX_THREADS = 65_536
 
 
 def configure_threads() -> int:
@@ -19,8 +22,12 @@ def configure_threads() -> int:
 
     Returns:
         The number of threads.
+
+    Raises:
+        SettingError: One of them is not a number of threads.
     """
-    threads = int(os.environ.get("SEGUE_THREADS") or os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    available = read_number("OMP_NUM_THREADS", os.cpu_count() or 1, 1, MAX_THREADS, "number of threads")
+    threads = read_number("SEGUE_THREADS", available, 1, MAX_THREADS, "number of threads")
     torch.set_num_threads(threads)
     retain_freed_memory()
     return threads
