@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,7 +46,7 @@ class TrainingData:
         marts: Folder of the marts.
         fit: `held_out` uses the parts of the marts: models learn from `train` and are tuned on `validation`. `final`
             treats every play as `train`; the catalog then has all tracks that were played or are available by the
-            newest event. `refit` treats `validation` as `train`, with the hyperparameters of `held_out`, and is scored
+            newest play. `refit` treats `validation` as `train`, with the hyperparameters of `held_out`, and is scored
             on `test`.
         recipe: Recipe of the training run.
         services: Contracts of feature services; others are read from Feast's registry.
@@ -112,15 +112,14 @@ class TrainingData:
         if self.fit == "final":
             played = pl.scan_parquet(self.marts / "plays.parquet").select(pl.col("track_id").unique())
             catalog_V[self.vocabulary.encode(played.collect(engine="streaming")["track_id"].to_list())] = True
-            newest = self.plays.known_at_P.max(initial=0)
-            day = date(1970, 1, 1).toordinal() + newest // 86_400_000_000
-            catalog_V[self.vocabulary.encode(self._track_ids_available_by(date.fromordinal(int(day))))] = True
+            newest = datetime(1970, 1, 1) + timedelta(microseconds=int(self.plays.known_at_P.max(initial=0)))
+            catalog_V[self.vocabulary.encode(self._track_ids_available_by(newest))] = True
         catalog_V[:2] = False
         return catalog_V
 
-    def _track_ids_available_by(self, day: date) -> list[str]:
-        is_released = pl.col("released_on").cast(pl.Date) <= day
-        is_available = pl.col("available_from").cast(pl.Datetime("us")) <= datetime(day.year, day.month, day.day)
+    def _track_ids_available_by(self, moment: datetime) -> list[str]:
+        is_released = pl.col("released_on").cast(pl.Date) <= moment.date()
+        is_available = pl.col("available_from").cast(pl.Datetime("us")) <= moment
         ids: list[str] = self._track_rows.filter(is_released | is_available)["track_id"].to_list()
         return ids
 

@@ -98,6 +98,22 @@ def test_tracks_first_played_in_validation_are_not_reachable(tmp_path: Path) -> 
     assert TrainingData(data.marts, "held_out", recipe("debug"), services=SERVICES).validation_catalog_V[new_track]
 
 
+def test_final_catalog_has_tracks_that_became_available_by_the_newest_play(tmp_path: Path) -> None:
+    plays = random_plays()
+    marts, newest = write_marts(tmp_path, plays), max(ended for _, _, ended, _ in plays)
+    unplayed = [f"t{number}" for number in range(80, 84)]
+    rows = pl.read_parquet(marts / "tracks.parquet")
+    others = rows.head(len(unplayed)).with_columns(
+        track_id=pl.Series(unplayed),
+        is_in_catalogue=pl.lit(False),
+        available_from=pl.Series([newest, newest + timedelta(seconds=1), None, None], dtype=pl.Datetime("us")),
+        released_on=pl.Series([None, None, newest.date(), newest.date() + timedelta(days=1)], dtype=pl.Date),
+    )
+    pl.concat([rows, others]).write_parquet(marts / "tracks.parquet")
+    final = TrainingData(marts, "final", recipe("debug"), services=SERVICES)
+    assert final.catalog_V[final.vocabulary.encode(unplayed)].tolist() == [True, False, True, False]
+
+
 def test_final_uses_all_plays_for_training(marts: Path, data: TrainingData) -> None:
     final = TrainingData(marts, "final", recipe("debug"), services=SERVICES)
     assert set(final.plays.part_P.tolist()) == {PARTS.index("train")}
