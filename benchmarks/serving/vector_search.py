@@ -57,10 +57,6 @@ class HNSWIndex(Index):
             self.graph.hnsw.efSearch = min(self.graph.hnsw.efSearch * 3 // 2, MAX_EF_SEARCH)
         return self
 
-    def with_items(self, items: np.ndarray, vector_ND: torch.Tensor) -> HNSWIndex:
-        """Not supported; exclusions are not measured."""
-        raise NotImplementedError
-
     def _best_groups(
         self, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from sequences.reversals import drop_reversed
-from sequences.sequence_batch import FIRST_CODE, SequenceBatch, encode
+from sequences.sequence_batch import SequenceBatch, encode
 from sequences.views import SEQUENCE_VIEWS
 from training.data.feature_services import ServiceContract, read_cached_registry
 from training.data.profile_exclusions import NO_ITEMS, LeftOut, leave_out
@@ -224,12 +224,6 @@ def user_batch_from_online(
         scene_B=_fill_scenes(scenes, len(user_ids)),
         profile={name: np.array([row.get(name) or 0.0 for row in rows], dtype=np.float32) for name in names},
     )
-
-
-def has_known_code(codes: np.ndarray) -> np.ndarray:
-    """Which codes are neither padding nor unknown."""
-    is_known: np.ndarray = codes >= FIRST_CODE
-    return is_known
 
 
 def _column_name(feature: str) -> str:

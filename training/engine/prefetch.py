@@ -1,8 +1,7 @@
-"""Training batches by step number: split over loader workers, prefetched, with the waiting time measured.
+"""Training batches by step number: prefetched, with the waiting time measured.
 
-Batch i depends only on the seed and on i, so worker w of W makes the batches of every W-th step: none is made twice,
-none is skipped, and a `DataLoader` returns them in the order of the steps. Each distributed rank makes its own rows of
-a batch (`training.engine.distributed.rank_slice`); the function that makes batches is responsible for that.
+Batch i depends only on the seed and on i. Each distributed rank makes its own rows of a batch
+(`training.engine.distributed.rank_slice`); the function that makes batches is responsible for that.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from queue import Full, Queue
 from threading import Event, Thread
 from typing import Any
 
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset
 
 
 class StepBatchDataset(IterableDataset[Any]):
-    """This worker's batches of steps `first_step()` to `steps`.
+    """The batches of steps `first_step()` to `steps`.
 
     `first_step` is called when iteration begins, since a model restored from a checkpoint knows its step only then.
     """
@@ -26,9 +25,7 @@ class StepBatchDataset(IterableDataset[Any]):
         self.batch_at, self.steps, self.first_step = batch_at, steps, first_step
 
     def __iter__(self) -> Iterator[Any]:
-        info = get_worker_info()
-        worker, workers = (info.id, info.num_workers) if info else (0, 1)
-        for step in range(self.first_step() + worker, self.steps, workers):
+        for step in range(self.first_step(), self.steps):
             yield self.batch_at(step)
 
 

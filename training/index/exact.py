@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 import torch
@@ -24,7 +23,7 @@ MIN_GROUPS_FOR_PREFILTER = 8_192  # smaller indexes are scored as fast without t
 
 @dataclass(frozen=True)
 class Index(ABC):
-    """Immutable index of item vectors, which may be searched while a changed copy is made.
+    """Immutable index of item vectors.
 
     Items with equal vectors are searched as one. Rare tracks share the vector of their artist, so on a log with a long
     tail this saves two thirds of the work.
@@ -65,18 +64,6 @@ class Index(ABC):
         return items, values
 
     @abstractmethod
-    def with_items(self, items: np.ndarray, vector_ND: torch.Tensor) -> Self:
-        """A copy with new items and their float32 vectors.
-
-        Raises:
-            ValueError: an item is indexed already or occurs twice.
-        """
-
-    def without(self, items: np.ndarray) -> Self:
-        """A copy without `items`; those that are not indexed are ignored."""
-        return replace(self, items=self.items.without(items))
-
-    @abstractmethod
     def _best_groups(
         self, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -114,12 +101,6 @@ class ExactIndex(Index):
         row_ND = vector_ND.detach().numpy()
         items, first = DuplicateVectorGroups.of(item_N, row_ND)
         return cls(items, row_ND[first])
-
-    def with_items(self, items: np.ndarray, vector_ND: torch.Tensor) -> ExactIndex:
-        """See `Index`."""
-        row_ND = vector_ND.detach().numpy()
-        more, first = self.items.with_items(items, row_ND)
-        return ExactIndex(more, np.concatenate([self.vector_GD, row_ND[first]]))
 
     @torch.no_grad()
     def scores(self, query_BD: torch.Tensor) -> np.ndarray:

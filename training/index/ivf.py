@@ -83,15 +83,6 @@ class IVFIndex(Index):
         lists.add(vector_GD)
         return cls(exact.items, lists, probes, half_GD)
 
-    def with_items(self, items: np.ndarray, vector_ND: torch.Tensor) -> IVFIndex:
-        """See `Index`; centroids and codebooks do not change."""
-        vector_ND = vector_ND.detach()
-        more, first = self.items.with_items(items, vector_ND.numpy())
-        lists, vector_GD = faiss.clone_index(self.faiss_index), _check_unit_norm(vector_ND.numpy()[first])
-        lists.add(vector_GD)
-        half_GD = None if self.float16_GD is None else torch.cat([self.float16_GD, torch.from_numpy(vector_GD).half()])
-        return IVFIndex(more, lists, self.probes, half_GD)
-
     def _best_groups(
         self, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:

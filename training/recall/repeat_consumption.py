@@ -78,12 +78,6 @@ class RepeatConsumptionFeatures:
     item_BM: Array
     feature_BMF: Array
 
-    @property
-    def mask_BM(self) -> Array:
-        """True where there is a track."""
-        mask: Array = self.item_BM > 0
-        return mask
-
 
 def repeat_consumption_features(
     history: SequenceBatch, request_at_B: Array, artist_of_track_V: Array, max_items: int

@@ -44,11 +44,6 @@ class ListenMatrix:
         counts_UI.sum_duplicates()
         return cls(counts_UI, tracks_I, column_V)
 
-    @property
-    def user_count_I(self) -> Ints:
-        """Number of listeners of each track."""
-        return np.bincount(self.counts_UI.indices, minlength=len(self.tracks_I))
-
     def raise_counts(self, power: float) -> csr_array:
         """`counts_UI ** power`, element-wise over the stored values; power 0 gives a binary matrix."""
         raised = self.counts_UI.copy()

@@ -35,13 +35,6 @@ class FittedHeuristic(Protocol):
         """Lists [C, K] for the cases of one user, best first, padded with 0."""
 
 
-class HeuristicConfig(Protocol):
-    """Parameters of a baseline that recommends by the history of a user."""
-
-    def fit(self, sessions: TrainSessions) -> FittedHeuristic:
-        """Fit the baseline."""
-
-
 Grid = Sequence[tuple[str, Sequence[float]]]
 
 GRIDS: Mapping[str, tuple[Any, Grid]] = {

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -31,9 +31,6 @@ from training.data.vocabulary import Vocabulary
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
 from training.recall.continuation.source import top_k_items
-
-if TYPE_CHECKING:
-    pass
 
 MAX_TITLE_WORDS = 8  # of a title; further words are ignored, because encoding takes about 1 ms per part
 MAX_NAME_WORDS = 4  # of an artist's name that a title may contain

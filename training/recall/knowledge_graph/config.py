@@ -88,15 +88,6 @@ class KnowledgeGraphConfig:
     is_tuned: bool = False  # True: use `walk` as it is; False: tune it on validation
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        # A config read from JSON has plain dictionaries.
-        if isinstance(self.walk, dict):
-            object.__setattr__(self, "walk", WalkConfig(**self.walk))
-        if isinstance(self.order, dict):
-            object.__setattr__(self, "order", OrderConfig(**self.order))
-        if isinstance(self.embedding, dict):
-            object.__setattr__(self, "embedding", EmbeddingConfig(**self.embedding))
-
 
 def knowledge_graph_config(recipe: str) -> KnowledgeGraphConfig:
     """The config of a recipe. `debug` checks that the code runs; `full` tunes on more cases and trains embeddings

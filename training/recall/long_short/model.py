@@ -59,13 +59,12 @@ class RequestBatch:
 class Interests:
     """Short-term, long-term and gated interest [B, D].
 
-    `gate_B`: mean of the gate (1 = short-term only). `repeat_item_BMD`: unit-length vectors of the repeat items.
+    `repeat_item_BMD`: unit-length vectors of the repeat items.
     """
 
     short_BD: Tensor
     long_BD: Tensor
     gated_BD: Tensor
-    gate_B: Tensor
     repeat_item_BMD: Tensor
 
 
@@ -146,7 +145,7 @@ class LongShortNetwork(RecallNetwork):
         else:
             gate_BD = self.gate(torch.cat([short_BD, long_BD, user_BD], dim=-1)).sigmoid()
         gated_BD = gate_BD * short_BD + (1 - gate_BD) * long_BD
-        return Interests(short_BD, long_BD, gated_BD, gate_BD.mean(-1), self._repeat_item_vectors(requests, facets))
+        return Interests(short_BD, long_BD, gated_BD, self._repeat_item_vectors(requests, facets))
 
     def query(self, task: str, requests: RequestBatch, interests: Interests) -> Tensor:
         """Unit-length queries [B, D] of a task (`next` or `new`)."""

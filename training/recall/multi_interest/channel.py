@@ -185,11 +185,6 @@ class InterestNames:
         self.value_F, self.facet_VF, self.vocabulary = value_F, facet_VF, vocabulary
         self._catalog_share_F = self._shares(np.arange(FIRST_CODE, len(facet_VF)))
 
-    @classmethod
-    def of(cls, data: TrainingData, facet_VF: np.ndarray) -> InterestNames:
-        """The names for the item codes that `ItemCodes.of` builds from the same data."""
-        return cls([value for facet in FACETS for value in data.facets[facet][0]], facet_VF, data.vocabulary)
-
     def name(self, item_N: np.ndarray) -> str:
         """The name in English, e.g. "Cantonese · britpop"."""
         return " · ".join(self.name_parts(item_N))

@@ -1,4 +1,4 @@
-"""Splitting batches over workers and ranks: every case once per epoch, every batch in order."""
+"""Splitting batches over ranks: every case once per epoch, every batch in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from tests.support.training.tiny_world import random_plays, write_marts
 from training.data.feature_services import ServiceContract
@@ -50,35 +49,27 @@ def batches(data: TrainingData) -> Numbered:
     return Numbered(ranking_cases(data), OfflineFeatures(data), "any", features)
 
 
-def read(batches: Numbered, workers: int, first: int = 0) -> list[Any]:
-    numbered = StepBatchDataset(lambda n: batches.training_batch(n, BATCH, 3), -(-len(batches) // BATCH), lambda: first)
-    loader = DataLoader(
-        numbered, batch_size=None, num_workers=workers, multiprocessing_context="fork" if workers else None
-    )
-    return list(loader)
+def read(batches: Numbered, first: int = 0) -> list[Any]:
+    steps = -(-len(batches) // BATCH)
+    return list(StepBatchDataset(lambda step: batches.training_batch(step, BATCH, 3), steps, lambda: first))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_workers_return_the_same_batches(batches: Numbered, workers: int) -> None:
-    single, shared = read(batches, 0), read(batches, workers)
-    assert len(single) == len(shared) > 2 * workers
-    for (rows, batch), (other_rows, other) in zip(single, shared, strict=True):
-        np.testing.assert_array_equal(rows, other_rows)
-        assert torch.equal(batch.labels_BT, other.labels_BT)
-    assert sorted(np.concatenate([rows for rows, _ in single]).tolist()) == list(range(len(batches)))
+def test_every_case_is_in_one_batch_of_an_epoch(batches: Numbered) -> None:
+    rows = np.concatenate([rows for rows, _ in read(batches)])
+    assert sorted(rows.tolist()) == list(range(len(batches)))
 
 
 def as_rank(monkeypatch: pytest.MonkeyPatch, rank: int, ranks: int) -> None:
     monkeypatch.setattr(distributed, "rank_and_world_size", lambda: (rank, ranks))
 
 
-@pytest.mark.parametrize(("ranks", "workers"), [(2, 0), (2, 2), (3, 1)])
-def test_ranks_split_every_batch(batches: Numbered, ranks: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    single = [rows.tolist() for rows, _ in read(batches, 0)]
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_split_every_batch(batches: Numbered, ranks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    single = [rows.tolist() for rows, _ in read(batches)]
     shared = []
     for rank in range(ranks):
         as_rank(monkeypatch, rank, ranks)
-        shared.append([rows.tolist() for rows, _ in read(batches, workers)])
+        shared.append([rows.tolist() for rows, _ in read(batches)])
     assert [[row for part in step for row in part] for step in zip(*shared, strict=True)] == single
 
 
@@ -95,7 +86,7 @@ def test_rank_without_rows_gets_a_row_without_label(
 
 
 def test_resumed_iteration_starts_at_its_step(batches: Numbered) -> None:
-    whole, rest = read(batches, 0), read(batches, 2, 3)
+    whole, rest = read(batches), read(batches, first=3)
     assert [rows.tolist() for rows, _ in rest] == [rows.tolist() for rows, _ in whole[3:]]
 
 

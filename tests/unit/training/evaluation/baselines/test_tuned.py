@@ -58,7 +58,6 @@ def test_matrix_has_the_listens_of_the_train_part(tmp_path: Path) -> None:
     listens = ListenMatrix.from_data(data)
     assert data.vocabulary.decode(listens.tracks_I) == ["B", "A", "C"]
     assert listens.counts_UI.toarray().tolist() == [[2, 3, 1], [2, 0, 0]]
-    assert listens.user_count_I.tolist() == [2, 1, 1]
     assert listens.column_V[data.vocabulary.encode(list("ABCDEF"))].tolist() == [1, 0, 2, -1, -1, -1]
 
 

@@ -20,6 +20,7 @@ from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
+from training.engine.config_io import config_from_dict
 from training.recall.channel import Candidates
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import (
@@ -273,7 +274,7 @@ def test_significant_gain_exceeds_the_standard_error() -> None:
 def test_resolved_config_survives_json_and_is_not_tuned_again(data: TrainingData) -> None:
     """`training.train` writes this config after the held-out fit and passes it to the final fit."""
     fitted = KnowledgeGraphWalks.fit(data, knowledge_graph_config("debug"), Path())
-    given = KnowledgeGraphConfig(**json.loads(json.dumps(asdict(fitted.resolved_config))))
+    given = config_from_dict(KnowledgeGraphConfig, json.loads(json.dumps(asdict(fitted.resolved_config))))
     assert given == fitted.resolved_config
     again = KnowledgeGraphWalks.fit(data, given, Path())
     assert again.resolved_config == given
