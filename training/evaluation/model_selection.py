@@ -68,7 +68,7 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     candidates = filter_known_items(candidates, history, held_out.data.validation_catalog_V)
     fusion, shares = Fusion.fit(candidates, history, cases)
     rows = sample_rows(cases, recipe.validation_cases_per_user)
-    sample = {name: type(lists)(lists.items_BK[rows], lists.scores_BK[rows]) for name, lists in candidates.items()}
+    sample = {name: lists.take(rows) for name, lists in candidates.items()}
     baselines = Baselines.tune(held_out.data, CANDIDATES_PER_CHANNEL)
     heuristics = TunedHeuristics.tune(held_out.data, CANDIDATES_PER_CHANNEL)
     notes: dict[str, Any] = {

@@ -111,7 +111,7 @@ def _measure_slates(
 ) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
     """Slates [C, L] by name on a sample of the cases, and the rows of the sample; `lists` has the baselines' lists."""
     rows = sample_rows(cases, TEST_SLATES_PER_USER)
-    sample = _select_rows(candidates, rows)
+    sample = {name: lists.take(rows) for name, lists in candidates.items()}
     ranker = held_out.rankers[choice.ranker] if choice.ranker else None
     slate = Slate.build(held_out, cases.take(rows), sample, choice.fusion, ranker, choice.blend.heads, servable)
     shown = {
@@ -171,7 +171,7 @@ def measure_requested_shares(
     REQUESTED_SHARES, in fused order.
     """
     rows = sample_rows(cases, RANKER_SLATES_PER_USER)
-    sample, sample_cases = _select_rows(candidates, rows), cases.take(rows)
+    sample, sample_cases = {name: lists.take(rows) for name, lists in candidates.items()}, cases.take(rows)
     table = {}
     for share in REQUESTED_SHARES:
         slate = Slate.build(held_out, sample_cases, sample, choice.fusion, None, choice.task_weights, servable, share)
@@ -214,7 +214,7 @@ def compare_ranker_slates(
         the difference from the fused order is paired over users.
     """
     rows = sample_rows(cases, RANKER_SLATES_PER_USER)
-    sample = _select_rows(candidates, rows)
+    sample = {name: lists.take(rows) for name, lists in candidates.items()}
     table: dict[str, Any] = {}
     for name, ranker in held_out.rankers.items():
         slate = Slate.build(held_out, cases.take(rows), sample, choice.fusion, ranker, choice.task_weights, servable)
@@ -251,10 +251,6 @@ def measure_collections(held_out: HeldOutModels) -> dict[str, Any]:
         high]) and `difference` (baseline → metric → part → paired difference of the recalled list from it).
     """
     return {name: _measure_collection(held_out, recaller) for name, recaller in held_out.collection_recallers.items()}
-
-
-def _select_rows(candidates: Mapping[str, Candidates], rows: NDArray[np.int64]) -> dict[str, Candidates]:
-    return {name: type(lists)(lists.items_BK[rows], lists.scores_BK[rows]) for name, lists in candidates.items()}
 
 
 def _measure_collection(held_out: HeldOutModels, recaller: CollectionRecall) -> dict[str, Any]:

@@ -56,6 +56,10 @@ class Candidates:
         scores[items == 0] = -np.inf
         return cls(items, scores)
 
+    def take(self, rows: np.ndarray) -> Candidates:
+        """The candidates of some requests."""
+        return Candidates(self.items_BK[rows], self.scores_BK[rows])
+
     @classmethod
     def empty(cls, k: int) -> Candidates:
         """No candidates for one request, [1, K]."""

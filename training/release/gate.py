@@ -17,7 +17,7 @@ by a hash of user and time, so most requests of a moving window stay common from
 (other logs, another split), or if lists are selected by other rules than production's (such as another cap per artist),
 no valid comparison exists, and only rule 1 decides, which the manifest states.
 
-Fewer than MIN_BOOTSTRAP_USERS users (for example one person with a personal export) do not allow conclusions about
+Fewer than MIN_USERS users (for example one person with a personal export) do not allow conclusions about
 other users: requests are resampled instead, and both rules also hold if the paired difference is not significant.
 Legend: U users.
 """
@@ -29,9 +29,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from training.data.recall_cases import MIN_USERS
 from training.engine.workspace import MissingInput
 from training.evaluation.metrics import bootstrap
-from training.evaluation.metrics.bootstrap import MIN_BOOTSTRAP_USERS, Estimate
+from training.evaluation.metrics.bootstrap import Estimate
 
 METRIC = "recall_at_30"
 NON_INFERIORITY_MARGIN = 0.01  # relative
@@ -127,7 +128,7 @@ def _list_rules(slate: pl.DataFrame) -> str:
 
 
 def _has_few_users(rows: pl.DataFrame) -> bool:
-    return rows["user_id"].n_unique() < MIN_BOOTSTRAP_USERS
+    return rows["user_id"].n_unique() < MIN_USERS
 
 
 def _is_insignificant_with_few_users(rows: pl.DataFrame, difference: list[float]) -> bool:

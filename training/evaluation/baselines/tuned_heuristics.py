@@ -19,7 +19,7 @@ from training.evaluation.baselines.base_level_activation import BaseLevelActivat
 from training.evaluation.baselines.decay_pop import DecayPopConfig
 from training.evaluation.baselines.listen_matrix import ListenMatrix
 from training.evaluation.baselines.tifu_knn import TifuKnnConfig
-from training.evaluation.baselines.tuned import VALIDATION_CASES_PER_USER, describe_config
+from training.evaluation.baselines.tuned import VALIDATION_CASES_PER_USER, Stage, describe_config, tune_in_stages
 from training.evaluation.baselines.up_cf import UpCfConfig
 from training.evaluation.baselines.user_plays import Ints, TrainSessions, UserCases, iterate_user_batches
 
@@ -35,35 +35,33 @@ class FittedHeuristic(Protocol):
         """Lists [C, K] for the cases of one user, best first, padded with 0."""
 
 
-Grid = Sequence[tuple[str, Sequence[float]]]
-
-GRIDS: Mapping[str, tuple[Any, Grid]] = {
+GRIDS: Mapping[str, tuple[Any, Sequence[Stage]]] = {
     "tuned_base_level_activation": (
         BaseLevelActivationConfig(),
-        (("decay", (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)), ("skip", (0.0, 0.1, 0.2, 0.4))),
+        [{"decay": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}, {"skip": (0.0, 0.1, 0.2, 0.4)}],
     ),
     "tifu_knn": (
         TifuKnnConfig(),
-        (
-            ("group_decay", (0.6, 0.7, 0.8, 0.9, 0.95)),
-            ("group_sessions", (3, 7, 20, 50)),
-            ("within_decay", (0.8, 0.9, 0.95, 1.0)),
-            ("group_decay", (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)),
-            ("alpha", (0.5, 0.9, 0.99)),
-            ("neighbors", (10, 300)),
-        ),
+        [
+            {"group_decay": (0.6, 0.7, 0.8, 0.9, 0.95)},
+            {"group_sessions": (3, 7, 20, 50)},
+            {"within_decay": (0.8, 0.9, 0.95, 1.0)},
+            {"group_decay": (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)},
+            {"alpha": (0.5, 0.9, 0.99)},
+            {"neighbors": (10, 300)},
+        ],
     ),
     "up_cf": (
         UpCfConfig(),
-        (
-            ("recency", (10, 25, 50, 100, 200)),
-            ("locality", (1, 3, 10, 30)),
-            ("alpha", (0.0, 0.25, 0.5, 0.75, 1.0)),
-        ),
+        [
+            {"recency": (10, 25, 50, 100, 200)},
+            {"locality": (1, 3, 10, 30)},
+            {"alpha": (0.0, 0.25, 0.5, 0.75, 1.0)},
+        ],
     ),
-    DECAY_POP: (DecayPopConfig(30), (("half_life_days", (1, 3, 7, 30, 90, 365, float("inf"))),)),
+    DECAY_POP: (DecayPopConfig(30), [{"half_life_days": (1, 3, 7, 30, 90, 365, float("inf"))}]),
 }
-"""First config of each baseline, and the values of its parameters, in the order of tuning."""
+"""First config of each baseline, and the stages of its grid, as in `tuned.BASELINES`."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +79,12 @@ class TunedHeuristics:
         """Choose the parameters on a sample of the validation cases, with lists of length `k`."""
         sessions = TrainSessions.from_data(data, ListenMatrix.from_data(data))
         cases = data.recall_cases("validation").sample(VALIDATION_CASES_PER_USER, data.recipe.seed, MAX_CASES)
-        chosen: dict[str, Any] = {name: config for name, (config, _) in GRIDS.items()}
-        table: dict[str, dict[Any, dict[str, float]]] = {name: {} for name in GRIDS}
-        for stage in range(max(len(grid) for _, grid in GRIDS.values()) if len(cases) else 0):
-            members = {}
-            for name, (_, grid) in GRIDS.items():
-                parameter, values = grid[stage] if stage < len(grid) else ("", ())
-                members[name] = [replace(chosen[name], **{parameter: value}) for value in values]
-            new = [config for name in GRIDS for config in members[name] if config not in table[name]]
-            lists = recall(data, sessions, new, cases, k, f"tune heuristics {stage + 1}")
-            for name, configs in members.items():
-                table[name] |= {config: recall_table(lists[config], cases) for config in configs if config in lists}
-                chosen[name] = max(table[name], key=lambda config: objective(table[name][config]))
+
+        def evaluate(configs: Sequence[Any]) -> list[dict[str, float]]:
+            lists = recall(data, sessions, configs, cases, k, "tune heuristics")
+            return [recall_table(lists[config], cases) for config in configs]
+
+        chosen, table = tune_in_stages(GRIDS, evaluate, objective)
         return cls(data, sessions, chosen, table, len(cases))
 
     def on(self, data: TrainingData) -> TunedHeuristics:

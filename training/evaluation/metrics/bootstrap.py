@@ -1,6 +1,6 @@
 """Bootstrap confidence intervals of per-user means: 95 % percentile intervals of 1,000 samples, and paired differences.
 
-Users are resampled, not cases, because the cases of a user are correlated. With fewer than MIN_BOOTSTRAP_USERS users
+Users are resampled, not cases, because the cases of a user are correlated. With fewer than MIN_USERS users
 (e.g. a single personal export), cases are resampled instead (`recall_metrics.mean_over_users`). All estimates over the
 same users use the same samples (seed 0), so the difference of two estimates is paired by construction. Legend: R
 samples, U users.
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 DRAWS, SEED = 1000, 0
 INTERVAL_PERCENTILES = (2.5, 97.5)
-MIN_BOOTSTRAP_USERS = 10  # fewer do not allow conclusions about other users
 
 Floats = NDArray[np.float64]
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
-from training.data.recall_cases import RecallCases, recall_from_hits
+from training.data.recall_cases import MIN_USERS, RecallCases, recall_from_hits
 from training.data.training_data import TrainingData
 from training.evaluation.metrics import bootstrap
-from training.evaluation.metrics.bootstrap import MIN_BOOTSTRAP_USERS, Estimate
+from training.evaluation.metrics.bootstrap import Estimate
 
 TARGETS_OF_PART = {"all": "targets", "repeat": "repeat", "discovery": "discovery", "reachable": "reachable"}
 
@@ -81,11 +81,11 @@ def mean_by_user(values_C: Floats, user_C: NDArray[np.generic], users: int) -> F
 def mean_over_users(values_C: Floats, user_C: NDArray[np.generic]) -> Estimate:
     """Mean over users of their means, bootstrapped over users.
 
-    With fewer than MIN_BOOTSTRAP_USERS users, bootstrapped over cases: the variation between samples of their own
+    With fewer than MIN_USERS users, bootstrapped over cases: the variation between samples of their own
     sessions.
     """
     users, user = np.unique(user_C, return_inverse=True)
-    if len(users) >= MIN_BOOTSTRAP_USERS:
+    if len(users) >= MIN_USERS:
         return bootstrap.mean(mean_by_user(values_C, user, len(users)))
     count_U = np.bincount(user, weights=~np.isnan(values_C), minlength=len(users))
     return bootstrap.mean(values_C, 1 / np.maximum(count_U, 1)[user])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from training.evaluation.metrics.bootstrap import MIN_BOOTSTRAP_USERS
+from training.data.recall_cases import MIN_USERS
 from training.evaluation.report import charts
 from training.evaluation.report.chart_rows import (
     DIFFERENCE_METRICS,
@@ -102,7 +102,7 @@ def render_page(content: Mapping[str, Any], gate: Gate | None = None) -> str:
 
 def has_few_users(content: Mapping[str, Any]) -> bool:
     """Whether there are too few users to resample them, so that intervals resample their sessions."""
-    return bool(content["cases"]["test_users"] < MIN_BOOTSTRAP_USERS)
+    return bool(content["cases"]["test_users"] < MIN_USERS)
 
 
 def format_decimal(value: float | None, digits: int = 4, missing: str = "–") -> str:

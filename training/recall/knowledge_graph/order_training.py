@@ -14,10 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from training.data.plays import PARTS
-from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
-from training.recall.knowledge_graph.walk_tuning import TunableWalk
+from training.recall.knowledge_graph.walk_tuning import TunableWalk, sample_requests
 from training.recall.learned_order import order_fit
 from training.recall.learned_order.candidate_order import CandidateOrder
 
@@ -80,9 +79,3 @@ def fit_order(
     is_better, measures["validation"] = order_fit.compare_orders(channel, order, cases, data, "reachable", CUTOFFS)
     channel.is_servable_V = catalog_V
     return (order if is_better else None), measures
-
-
-def sample_requests(data: TrainingData, per_user: int, max_requests: int, seed: int) -> RecallCases:
-    """Validation requests with a reachable discovery."""
-    cases = data.recall_cases("validation")
-    return cases.take(np.flatnonzero(cases.items["reachable"].count_C > 0)).sample(per_user, seed, max_requests)

@@ -50,12 +50,8 @@ def tune_walk(channel: TunableWalk, data: TrainingData) -> dict[str, Any]:
     Returns:
         `tried`: the tried parameters with their recall; `validation`: number of cases and the best objective.
     """
-    cases = data.recall_cases("validation")
-    cases = cases.take(np.flatnonzero(cases.items["reachable"].count_C > 0))
-    cases = _sample_cases(
-        cases.sample(channel.resolved_config.cases_per_user, channel.resolved_config.seed), channel.resolved_config
-    )
     config = replace(channel.resolved_config, is_tuned=True)
+    cases = sample_requests(data, config.cases_per_user, config.max_validation_cases, config.seed)
     if not len(cases):
         channel.apply_config(config)
         return {}
@@ -89,10 +85,10 @@ def tune_walk(channel: TunableWalk, data: TrainingData) -> dict[str, Any]:
     return {"validation": {"cases": len(cases), "worth": float(best_U.mean())}, "tried": tried}
 
 
-def _sample_cases(cases: RecallCases, config: KnowledgeGraphConfig) -> RecallCases:
-    """At most `max_validation_cases` of the cases, sampled uniformly, in their order."""
-    sampled = np.random.default_rng(config.seed).permutation(len(cases))[: config.max_validation_cases]
-    return cases.take(np.sort(sampled))
+def sample_requests(data: TrainingData, per_user: int, max_requests: int, seed: int) -> RecallCases:
+    """Validation requests with a reachable discovery."""
+    cases = data.recall_cases("validation")
+    return cases.take(np.flatnonzero(cases.items["reachable"].count_C > 0)).sample(per_user, seed, max_requests)
 
 
 def _count_parameters(channel: TunableWalk) -> int:

@@ -185,7 +185,7 @@ def test_the_best_parameters_on_validation_are_chosen_in_turn(tuned: TunedHeuris
     for name, (first, grid) in GRIDS.items():
         metrics = {config: objective(table) for config, table in tuned.table[name].items()}
         assert metrics[tuned.configs[name]] == max(metrics.values())
-        parameter, values = grid[0]
+        ((parameter, values),) = grid[0].items()
         assert {replace(first, **{parameter: value}) for value in values} <= metrics.keys()
         notes = tuned.notes()[name]
         assert notes["chosen"] in notes["table"] and notes["cases"] == tuned.cases > 0

@@ -17,7 +17,8 @@ from training.data.training_data import TrainingData
 from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import HEARD_NEAR, OrderConfig, knowledge_graph_config
-from training.recall.knowledge_graph.order_training import end_train_earlier, sample_requests
+from training.recall.knowledge_graph.order_training import end_train_earlier
+from training.recall.knowledge_graph.walk_tuning import sample_requests
 from training.recall.learned_order.candidate_order import CandidateOrder, OrderExamples, base_scores
 from training.recall.learned_order.order_fit import build_examples
 from training.recipes import recipe
