@@ -1,4 +1,6 @@
-"""Ablations: grids of cells with different hyperparameters, each fitted once and measured on the validation part.
+"""Ablations: grids of cells with different hyperparameters, each fitted once and measured.
+
+The part is validation, or that of the ablation's `EvaluationScope`: of `session_impressions` it is test.
 
 The result of a cell is cached in a folder named by the hash of its model, config and data, so that a finished cell is
 shared by all ablations; a killed cell resumes from its last checkpoint. The code is not part of the name, so that long

@@ -50,7 +50,7 @@ class Transitions:
     weight_II: Array
 
     def scores(self, histories: Histories, item_N: Array) -> Array:
-        """Scores float32 [B, N] of the items `item_N` (ascending) for each history; 0 for an item without weights."""
+        """Scores float32 [B, N] of the items `item_N` (distinct) for each history; 0 for an item without weights."""
         query_BI = histories.to_decayed_matrix(self.item_I, self.config.query_decay)
         score_BN = np.zeros((query_BI.shape[0], len(item_N)), dtype=np.float32)
         _, known_I, known_N = np.intersect1d(self.item_I, item_N, assume_unique=True, return_indices=True)
