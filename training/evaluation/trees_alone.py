@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.user_batch import OfflineFeatures
-from training.engine.lightgbm_import import lightgbm
+from training.engine.lightgbm_import import lightgbm, train_trees
 from training.engine.threads import configure_threads
 from training.ranking import feature_cache
 from training.ranking.boosted_trees import BoostedTrees, lightgbm_parameters
@@ -126,11 +126,12 @@ def _fit_task(
         return None
     data = lightgbm.Dataset(train_RN, train_R, params=parameters)
     if not len(validation_R):
-        return lightgbm.train(parameters, data, config.count)
-    booster = lightgbm.train(
+        return train_trees(parameters, data, config.count, TREES_ALONE)
+    booster = train_trees(
         parameters,
         data,
         config.count,
+        TREES_ALONE,
         valid_sets=[lightgbm.Dataset(validation_RN, validation_R, reference=data)],
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
     )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.engine.lightgbm_import import lightgbm
+from training.engine.lightgbm_import import lightgbm, train_trees
 from training.nn.compiled_trees import TreeScorer
 from training.ranking.ranker import TreeConfig
 
@@ -93,4 +93,4 @@ def _fit_task(
         return None
     rows = (features_RN, label_R) if known_R.all() else (features_RN[known_R], label_R[known_R])
     parameters = lightgbm_parameters(config, seed, threads)
-    return lightgbm.train(parameters, lightgbm.Dataset(*rows, params=parameters), config.count)
+    return train_trees(parameters, lightgbm.Dataset(*rows, params=parameters), config.count, "boosted trees")

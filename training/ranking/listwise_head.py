@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.engine.config_io import config_from_dict
-from training.engine.lightgbm_import import lightgbm
+from training.engine.lightgbm_import import lightgbm, train_trees
 from training.nn.compiled_trees import TreeScorer
 from training.ranking.features.history_match import MATCH_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs
@@ -113,7 +113,7 @@ class LambdaMARTHead:
             )
         parameters = {**LIGHTGBM_PARAMETERS, "seed": config.seed, "num_threads": threads}
         rows = lightgbm.Dataset(train.features_RN, train.listened_R, group=train.count_Q, params=parameters)
-        booster = lightgbm.train(parameters, rows, config.trees)
+        booster = train_trees(parameters, rows, config.trees, "listwise head")
         measures: dict[str, Any] = {
             "requests": len(train.count_Q),
             "candidates": len(train.listened_R),

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from tqdm import tqdm
 
 from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
@@ -120,7 +121,8 @@ class Favourites(RecallChannel[FavouritesConfig]):
         The plays of a request are read and grouped by track once for all configs.
         """
         items = {value: np.zeros((len(cases), TUNING_TRACKS), dtype=np.int64) for value in configs}
-        tables = (table for users in batches for table in self._tables(users))
+        bar = tqdm(batches, desc="tune decay and skip weight", mininterval=1)
+        tables = (table for users in bar for table in self._tables(users))
         for row, table in enumerate(tables):
             for value, config in configs.items():
                 order_C, _ = _most_active(table, config, TUNING_TRACKS)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+from tqdm import tqdm
 
 from training.data.recall_cases import RecallCases, is_significant_gain, mean_per_user, recall_at_k
 from training.data.training_data import TrainingData
@@ -74,7 +75,7 @@ def tune_walk(channel: TunableWalk, data: TrainingData) -> dict[str, Any]:
     for _ in range(config.tuning_rounds):
         before = best
         for number in range(_count_parameters(channel)):
-            for trial in list(_trials(best, channel, number)):
+            for trial in tqdm(list(_trials(best, channel, number)), desc=f"tune walk {number + 1}", mininterval=1):
                 trial_U = objective(trial)
                 if is_significant_gain(trial_U - best_U):
                     best, best_U = trial, trial_U
@@ -82,7 +83,7 @@ def tune_walk(channel: TunableWalk, data: TrainingData) -> dict[str, Any]:
             break
     channel.is_servable_V = serving_V
     channel.apply_config(best)
-    return {"validation": {"cases": len(cases), "worth": float(best_U.mean())}, "tried": tried}
+    return {"validation": {"cases": len(cases), "recall_at_50_plus_200": float(best_U.mean())}, "tried": tried}
 
 
 def sample_requests(data: TrainingData, per_user: int, max_requests: int, seed: int) -> RecallCases:

@@ -85,7 +85,8 @@ class CandidateOrder:
         """Fit the trees; None if no candidate is a target, or all of them."""
         if not examples.has_both_classes:
             return None
-        from training.engine.lightgbm_import import lightgbm  # here, because fits of other channels do not need it
+        # Imported here, because fits of other channels do not need it.
+        from training.engine.lightgbm_import import lightgbm, train_trees
 
         parameters = {
             **LIGHTGBM_PARAMETERS,
@@ -105,7 +106,7 @@ class CandidateOrder:
             feature_name=list(examples.feature_names) or "auto",
             params=parameters,
         )
-        return cls(lightgbm.train(parameters, rows, config.trees))
+        return cls(train_trees(parameters, rows, config.trees, "learned order"))
 
     def reorder(self, item_K: NDArray[np.int64], features_CF: Floats) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The items of one request by the learned order, and their scores, descending. Runs on the calling thread.

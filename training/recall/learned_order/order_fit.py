@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+from tqdm import tqdm
 
 from training.data.recall_cases import RecallCases, is_significant_gain, iterate_chunks, mean_per_user, recall_at_k
 from training.data.training_data import TrainingData
@@ -50,7 +51,7 @@ def build_examples(
     """
     features, targets, counts = [], [], []
     offline = OfflineFeatures(data)
-    for rows in iterate_chunks(len(cases)):
+    for rows in tqdm(list(iterate_chunks(len(cases))), desc="features of past requests", mininterval=1):
         chunk = cases.take(rows)
         users = offline.load_user_batch(channel.feature_service, chunk.user_ids.tolist(), chunk.request_at_C)
         for row, (item_C, features_CF) in enumerate(channel.candidate_features(users)):
@@ -124,7 +125,8 @@ def compare_orders(
     orders: dict[str, CandidateOrder | None] = {"activation": None, "learned": order}
     recall: dict[str, dict[int, np.ndarray]] = {}
     for name, channel.order in orders.items():
-        items_CK = np.concatenate([channel.recall(users, max(cutoffs)).items_BK for users in batches])
+        bar = tqdm(batches, desc=f"validation, {name} order", mininterval=1)
+        items_CK = np.concatenate([channel.recall(users, max(cutoffs)).items_BK for users in bar])
         recall[name] = {k: mean_per_user(recall_at_k(items_CK, cases.items[kind], k), cases.user_C) for k in cutoffs}
     channel.order = None
     gain_U = np.asarray(sum(recall["learned"][k] - recall["activation"][k] for k in cutoffs))
