@@ -19,7 +19,8 @@ contract land; all others go to `SEGUE_HOME/quarantine/<table>` with a reason. T
 `python docs/contract_page.py` from [contract.py](../ingestion/contract.py).
 
 - Landing is idempotent: the newest landed row of a key counts, and an event id that has landed before is a duplicate.
-- All times are UTC with microseconds; all ids are text. A column marked with `*` is required.
+- All times are UTC with microseconds; all ids are text. Text is stripped, and empty text is missing. A column marked
+  with `*` is required.
 - `occurred_at` is when an event began, by a clock that does not reveal its outcome; `ended_at` is when the outcome became
   known. A model sees an event from `ended_at` on.
 - Your own service's log in these columns, as JSON lines or Parquet, lands without conversion (`own_events` of the
