@@ -20,7 +20,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -87,10 +86,9 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     if workspace.seed is not None:
         recipe_config = with_seed(recipe_config, workspace.seed)
     config, code = recipe_config, code_hash(*producer_modules(kind, name))
-    folder_of = partial(workspace.model_folder, kind)
-    folder = folder_of(fit, name)
+    folder = workspace.model_folder(kind, fit, name)
     if fit != "held_out":
-        config = _load_resolved_config(folder_of("held_out", name), config, name)
+        config = _load_resolved_config(workspace.model_folder(kind, "held_out", name), config, name)
     upstream = _upstream_input_hashes(workspace, kind, name, fit)
     start = _find_warm_start(workspace, kind, name, fit, recipe_config, code)
     upstream |= {"warm_start": start.input_hash} if start else {}
