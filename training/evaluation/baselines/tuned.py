@@ -69,7 +69,7 @@ BASELINES: Mapping[str, tuple[Any, Sequence[Stage]]] = {
             {"power": (0, 0.5)},
         ],
     ),
-    "ease": (EaseConfig(100, 0), [{"regularization": (10, 30, 100, 1000, 10_000)}, {"power": (0, 0.5)}]),
+    "ease": (EaseConfig(100, 0), [{"regularization": (1, 3, 10, 30, 100, 1000, 10_000)}, {"power": (0, 0.5)}]),
 }
 """First config of each baseline, and the stages of its grid: each has the best values so far of the other parameters."""
 
