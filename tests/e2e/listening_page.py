@@ -33,14 +33,15 @@ def collect_events(page: Page) -> list[dict]:
 @contextmanager
 def expect_answer(page: Page, path: str = "recommend", scene: str | None = None):
     """The next answer of the service to a request of the page, for a scene if one is given."""
-
-    def is_it(response) -> bool:
-        if not response.url.endswith(f"/{path}"):
-            return False
-        return scene is None or response.request.post_data_json.get("scene") == scene
-
-    with page.expect_response(is_it) as response:
+    with page.expect_response(lambda response: is_answer(response, path, scene)) as response:
         yield response
+
+
+def is_answer(response, path: str = "recommend", scene: str | None = None) -> bool:
+    """Whether a response is the answer to a request of the page, for a scene if one is given."""
+    if not response.url.endswith(f"/{path}"):
+        return False
+    return scene is None or response.request.post_data_json.get("scene") == scene
 
 
 def is_asset(url: str) -> bool:

@@ -22,7 +22,6 @@ from local.ports import free_port
 from storage.unfinished_erasures import UNFINISHED_FILE
 from tests.e2e import listening_evening, listening_page
 from tests.support import browser, documented_commands, screenshots
-from tests.support.log_sources import json_lines
 from tests.support.tiers import acceptance_only
 
 pytestmark = [pytest.mark.timeout(900)]
@@ -271,16 +270,22 @@ def test_a_day_in_the_future_is_rejected(home, here):
     assert f"as_of {later} is in the future: events until then are not known yet; use a day up to" in process.stderr
 
 
-def test_a_failed_expectation_stops_the_pipeline_and_the_release_stays_in_service(home, here, tmp_path):
+def test_a_failed_expectation_stops_the_pipeline_and_the_release_stays_in_service(home, here):
     user_id = run.find_recent_user(here)
     release = run.recommend(here, user_id)["release"]
     pids = service_pids(here)
-    # The contract allows any position from 0, the expectations on the newest events do not.
-    now = datetime.now(UTC).isoformat()
-    event = {"event_id": uuid.uuid4().hex, "user_id": user_id, "sequence_number": 10**9 + 1, "target_type": "track"}
-    event |= {"target_id": "1", "occurred_at": now, "ended_at": now, "action": "click", "position": 20_000}
-    log = json_lines(tmp_path / "log" / "listening_events.jsonl", [event])
-    process = home.run("local.run", "--recipe", "debug", "--logs", str(log))
+    # Landing would quarantine this position, so the row is written by another program.
+    events = here.landing / "listening_events"
+    now = datetime.now(UTC)
+    landed = pl.read_parquet(events / "dt=*" / "*.parquet", hive_partitioning=False)
+    values = {"event_id": uuid.uuid4().hex, "position": 20_000, "occurred_at": now, "ended_at": now}
+    row = landed.head(1).with_columns(
+        **{name: pl.lit(value).cast(landed[name].dtype) for name, value in values.items()}
+    )
+    partition = events / f"dt={now.date()}"
+    partition.mkdir(exist_ok=True)
+    row.write_parquet(partition / "of_another_program.parquet")
+    process = home.run("local.run", "--recipe", "debug")
     assert process.returncode == 1
     assert "task validate_landed failed" in process.stderr
     assert "failed: expect_column_values_to_be_between(position)" in process.stderr
