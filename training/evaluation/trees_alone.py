@@ -1,7 +1,7 @@
 """`trees_alone`: boosted trees on the dense features of the rankers, without a network, as a baseline in ranking tables.
 
 Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS. The trees read the features of
-the fitted ranker that has most of them, at the same training cases, and one model is fitted per task. The number of
+the fitted ranker that has most of them, at the training cases of its trees, and one model is fitted per task. The number of
 trees is chosen on the validation part; all other parameters are those of the trees inside that ranker.
 
 Legend: R cases, N dense features, B cases of a batch, T tasks.
@@ -68,7 +68,7 @@ class TreesAlone:
             return None
         reader = max(rankers, key=lambda name: _feature_count(rankers[name]))
         ranker, cases = rankers[reader], ranking_cases(offline.data)
-        train = cases.filter_part("train").newest_per_user(ranker.resolved_config.training.cases)
+        train = cases.filter_part("train").newest_per_user(ranker.resolved_config.trees.cases)
         validation = cases.filter_part("validation").evenly_spread(VALIDATION_CASES)
         threads = configure_threads()
         parts = [_dense_features(ranker, offline, part, threads) for part in (train, validation)]

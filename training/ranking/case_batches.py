@@ -6,9 +6,10 @@ cases, B cases of a batch, T tasks, U user features, F candidate features, M mat
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -119,6 +120,18 @@ class CaseBatches:
     def __len__(self) -> int:
         """Return R."""
         return len(self.cases)
+
+    def newest_per_user(self, cases: int) -> Self:
+        """Return batches of about `cases` of the cases (`RankingCases.newest_per_user`), with their dense features."""
+        if len(self) <= cases:
+            return self
+        rows, chosen = self.cases.newest_rows_per_user(cases), copy.copy(self)
+        chosen.cases, chosen.user_ids_R = self.cases.take(rows), self.user_ids_R[rows]
+        chosen._profile = {name: values_R[rows] for name, values_R in self._profile.items()}
+        if self.dense_features is not None:
+            chosen.dense_features = replace(self.dense_features, features_RN=self.dense_features.features_RN[rows])
+        chosen._order = ((-1, -1), np.zeros(0, dtype=np.int64))
+        return chosen
 
     def user_batch(
         self, rows: Sequence[int] | NDArray[np.int64], views: Mapping[str, int | None] | None = None

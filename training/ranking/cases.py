@@ -79,12 +79,14 @@ class RankingCases:
 
     def newest_per_user(self, cases: int) -> RankingCases:
         """Return about `cases` cases: the same share of every user, the newest, which resemble future requests most."""
-        if len(self) <= cases:
-            return self
+        return self if len(self) <= cases else self.take(self.newest_rows_per_user(cases))
+
+    def newest_rows_per_user(self, cases: int) -> Array:
+        """Return the row numbers of `newest_per_user`, ascending."""
         first, count = np.unique(self.user_R, return_index=True, return_counts=True)[1:]
-        kept_count = np.ceil(count * (cases / len(self))).astype(np.int64)
+        kept_count = np.ceil(count * min(cases / max(len(self), 1), 1)).astype(np.int64)
         position = np.arange(len(self)) - np.repeat(first, count)
-        return self.take(np.flatnonzero(position >= np.repeat(count - kept_count, count)))
+        return np.flatnonzero(position >= np.repeat(count - kept_count, count))
 
 
 def ranking_cases(data: TrainingData) -> RankingCases:

@@ -75,6 +75,7 @@ class TreeConfig:
     count: int = 0  # number of trees of each task; 0: network only
     leaves: int = 31  # of a tree
     learning_rate: float = 0.08
+    cases: int = 400_000  # largest number of training cases: the newest share of every user
     weights: tuple[float, ...] = ()  # share of the trees in each task's logit, 0..1; empty: fitted
 
 
@@ -82,7 +83,7 @@ class TreeConfig:
 class TrainingConfig:
     """Training data, loss and optimizer."""
 
-    cases: int = 400_000  # largest number of training cases: the newest share of every user
+    cases: int = 400_000  # largest number of training cases of the network: the newest share of every user
     batch_size: int = 256
     dense_epochs: int = 0  # passes over the dense features alone, before those over all inputs
     epochs: int = 1  # passes over all inputs
@@ -125,11 +126,12 @@ Config_co = TypeVar("Config_co", bound=RankerConfig, covariant=True)
 RECIPES: dict[str, RankerConfig] = {
     "debug": RankerConfig(
         NetworkConfig(width=8, hidden=(16, 8), pieces=4, minimum_count=2),
+        trees=TreeConfig(cases=20_000),
         training=TrainingConfig(cases=20_000),
         validation=ValidationConfig(every=250),
     ),
     "small": RankerConfig(),
-    "full": RankerConfig(training=TrainingConfig(cases=5_000_000)),
+    "full": RankerConfig(trees=TreeConfig(cases=5_000_000), training=TrainingConfig(cases=5_000_000)),
 }
 """Sizes that all rankers share in a recipe, so that metrics differ by the model and not by its budget."""
 

@@ -32,7 +32,7 @@ from sequences import behaviours
 from training.ranking.event_embeddings import BEHAVIOUR_CODES, ItemFrequencies
 from training.ranking.features.history_search_registry import SEARCHES
 from training.ranking.inputs import EventInputs, UserInputs
-from training.ranking.ranker import Ranker, RankerConfig, TreeConfig, UserState, extend_config, ranker_config
+from training.ranking.ranker import Ranker, RankerConfig, UserState, extend_config, ranker_config
 from training.ranking.session_domains.decoder_stack import DecoderStack
 from training.ranking.session_domains.layers import CandidateDecoder, SessionPooling
 
@@ -130,7 +130,6 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
         Longer sequences did not change metrics, because the searches read the long history (ablation `session_length`).
         """
         base, is_full = ranker_config(recipe), recipe == "full"
-        trees = TreeConfig(1_000, leaves=63, learning_rate=0.03) if is_full else TreeConfig(400, 63, 0.04)
         return extend_config(
             SessionDomainsConfig,
             base,
@@ -144,7 +143,9 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
                 plays=200 if is_full else 50,
                 impressions=50,
             ),
-            trees=trees,
+            trees=replace(
+                base.trees, count=1_000 if is_full else 400, leaves=63, learning_rate=0.03 if is_full else 0.04
+            ),
             training=replace(base.training, dense_epochs=2 if is_full else 4),
             groups=BehaviourGroupConfig(denoise_impressions=True),
         )

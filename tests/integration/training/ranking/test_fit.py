@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ from training.data.user_batch import OfflineFeatures
 from training.engine.config_io import change_config
 from training.evaluation.trees_alone import TreesAlone
 from training.ranking import feature_cache
+from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
 from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS
@@ -218,6 +220,25 @@ def test_a_fit_resolves_its_config_and_the_final_fit_keeps_it(
     np.testing.assert_array_equal(read.score(users, items)["not_skipped"], found["not_skipped"])
     final = fit_ranker(name, open_data(marts, "final"), ranker.resolved_config, tmp_path / "c")
     assert final.resolved_config == ranker.resolved_config
+
+
+def test_network_and_trees_have_their_own_numbers_of_cases(
+    marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown, original = [], BoostedTrees.fit
+
+    def count(features_RN: Any, *arguments: Any) -> BoostedTrees | None:
+        grown.append(len(features_RN))
+        return original(features_RN, *arguments)
+
+    monkeypatch.setattr(BoostedTrees, "fit", count)
+    config = RANKERS["session_domains"].config("debug")
+    train = ranking_cases(open_data(marts)).filter_part("train")
+    for network_cases, tree_cases in ((len(train) // 3, 10**9), (10**9, len(train) // 3)):
+        changes = {**SHORT_FIT, "training.steps": 2, "training.cases": network_cases, "trees.cases": tree_cases}
+        ranker = fit_ranker("session_domains", open_data(marts), change_config(config, changes), tmp_path / "fit")
+        assert ranker.measures["cases"] == len(train.newest_per_user(network_cases))
+        assert grown.pop() == len(train.newest_per_user(tree_cases))
 
 
 def test_ids_are_frozen_after_their_epochs(marts: Path, tmp_path: Path) -> None:
