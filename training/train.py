@@ -7,8 +7,9 @@ channel `realtime`, whose vectors they use; the listwise head after the channels
 model is not fitted again while its inputs (marts, configs, code) are unchanged.
 
 `--fit held_out` learns from the `train` part and tunes hyperparameters on validation. `--fit refit` learns from `train`
-and `validation`, `--fit final` from all data, with those hyperparameters; the listwise head, whose features do not
-contain ids, is copied from `held_out`. Models that are trained in steps use as many ranks as `SEGUE_TRAINING_RANKS` or torchrun specifies.
+and `validation`, `--fit final` from all data, with those hyperparameters. Boosted trees, whose features do not contain
+ids, are copied from `held_out`: the listwise head, learned orders of channels, and the trees of rankers. Models that are
+trained in steps use as many ranks as `SEGUE_TRAINING_RANKS` or torchrun specifies.
 """
 
 from __future__ import annotations
@@ -100,7 +101,10 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
         distributed.require_rank0()
     began = time.monotonic()
     cache = workspace.cache_folder(fit)
-    data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), cache_folder=cache, warm_start=start)
+    held_out = workspace.model_folder(kind, "held_out", name) if fit != "held_out" else None
+    data = TrainingData(
+        workspace.marts, fit, recipe(workspace.recipe), cache_folder=cache, warm_start=start, held_out_model=held_out
+    )
     # The folder is named by the hash of the inputs, so that checkpoints of other inputs are not resumed.
     try:
         model = fit_model(data, config, folder / "checkpoints" / inputs["hash"][:12])
@@ -231,13 +235,14 @@ def supports_warm_start(config: DataclassInstance) -> bool:
 
 def _upstream_input_hashes(workspace: Workspace, kind: str, name: str, fit: str) -> dict[str, Any]:
     """Hashes of the inputs of all models that this one is built on."""
+    upstream: dict[str, Any] = {}
+    if fit != "held_out":
+        upstream["held_out"] = workspace.input_hash(kind, "held_out", name)
     if kind == "collection":
-        return {"realtime": _realtime_input_hash(workspace, fit)}
-    if kind == "head" and fit != "held_out":
-        return {"held_out": workspace.input_hash(kind, "held_out", name)}
-    if kind == "head":
-        return {"channels": _channel_input_hashes(workspace, fit)}
-    return {}
+        upstream["realtime"] = _realtime_input_hash(workspace, fit)
+    if kind == "head" and fit == "held_out":
+        upstream["channels"] = _channel_input_hashes(workspace, fit)
+    return upstream
 
 
 def _channel_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:

@@ -37,7 +37,7 @@ from training.ranking.features.genre_search import TrackGenres
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.schema_fields import further_profile_fields, load_track_statistics
 from training.ranking.features.track_statistics import COUNTS
-from training.ranking.fitted_ranker import WEIGHTS, FittedRanker, build_ranking_features
+from training.ranking.fitted_ranker import WEIGHTS, FittedRanker, build_ranking_features, load_trees
 from training.ranking.ranker import Ranker, RankerConfig, TrainingConfig
 from training.ranking.registry import RANKERS
 
@@ -55,7 +55,7 @@ def fit_ranker(
     name: str, data: TrainingData, config: RankerConfig, folder: Path, offline: OfflineFeatures | None = None
 ) -> FittedRanker:
     """Return a ranker fitted on the `train` part; steps, tree weights and temperatures are fitted on `validation`, if
-    any.
+    any. The trees are those of `data.held_out_model`, if it is given.
 
     Args:
         name: Key of `RANKERS`.
@@ -79,12 +79,16 @@ def fit_ranker(
         )
     config, features = resolve_inputs(name, data, config, cases, offline.contract(service))
     training = config.training
-    read_cases = max(training.cases, config.trees.cases if config.trees.count else 0)
+    grows_trees = config.trees.count > 0 and data.held_out_model is None
+    read_cases = max(training.cases, config.trees.cases) if grows_trees else training.cases
     batches = CaseBatches(train_cases.newest_per_user(read_cases), offline, service, features)
     threads = configure_threads()
     _load_dense_features(batches, data, config, offline.contract(service), threads)
-    features = replace(features, trees=_fit_trees(batches.newest_per_user(config.trees.cases), config, threads))
-    batches = batches.newest_per_user(training.cases)
+    if data.held_out_model is not None:
+        trees = load_trees(data.held_out_model, cases.tasks)
+    else:
+        trees = _fit_trees(batches.newest_per_user(config.trees.cases), config, threads)
+    features, batches = replace(features, trees=trees), batches.newest_per_user(training.cases)
     dense_steps, epoch_steps, id_steps = _plan_steps(training, len(batches), data.warm_start is not None)
     training = replace(training, steps=training.steps or dense_steps + epoch_steps)
     config = replace(config, training=training)

@@ -7,6 +7,7 @@ Does not depend on training or HTTP. Shape letters: B requests, C candidates, T 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -163,3 +164,13 @@ class FittedRanker:
         parts_of_tracks = TrackGenres.load(folder), ContentRows.load(folder)
         features = build_ranking_features(config, vocabulary, statistics, *parts_of_tracks)
         return cls(model, replace(features, trees=trees), config, parts["measures"])
+
+
+def load_trees(folder: Path, tasks: Sequence[str]) -> BoostedTrees | None:
+    """Return the trees of the ranker in `folder` for these tasks; a task that it was not fitted for has none."""
+    fitted_tasks = json.loads((folder / MANIFEST).read_text())["tasks"]
+    trees = BoostedTrees.load(folder, len(fitted_tasks))
+    if trees is None:
+        return None
+    by_task = dict(zip(fitted_tasks, trees.boosters, strict=True))
+    return BoostedTrees(tuple(by_task.get(task) for task in tasks))

@@ -76,7 +76,7 @@ class Favourites(RecallChannel[FavouritesConfig]):
 
     @classmethod
     def fit(cls, data: TrainingData, config: FavouritesConfig, folder: Path) -> Favourites:
-        """Tune decay and skip weight, then fit the order."""
+        """Tune decay and skip weight, then fit the order, or copy that of the `held_out` fit."""
         del folder
         # Imported here because serving loads channels without needing the training code.
         from training.recall.favourites.order_training import fit_order
@@ -84,7 +84,9 @@ class Favourites(RecallChannel[FavouritesConfig]):
         is_tuned = config.decay is not None and config.skip is not None
         channel = cls(config, data.vocabulary, PlayArchive.of(data, PARTS))
         measures = {} if is_tuned else channel._tune(data)
-        if config.order.trees:
+        if config.order.trees and data.held_out_model is not None:
+            channel.order = CandidateOrder.load(data.held_out_model)
+        elif config.order.trees:
             channel.order, measures["order"] = fit_order(channel, data, is_compared=not is_tuned)
             if channel.order is None:
                 order = replace(channel.resolved_config.order, trees=0)

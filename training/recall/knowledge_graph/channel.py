@@ -78,7 +78,9 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
 
     @classmethod
     def fit(cls, data: TrainingData, config: KnowledgeGraphConfig, folder: Path) -> KnowledgeGraphWalks:
-        """Build the graph, add edges from embeddings and from the log, and tune the walk on validation.
+        """Build the graph, add edges from embeddings and from the log, tune the walk on validation and fit the order.
+
+        Other fits than `held_out` copy the order of that fit.
 
         Raises:
             FileNotFoundError: The mart of triples does not exist.
@@ -103,7 +105,9 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         measures["relations"] = dict(zip(relations, np.bincount(channel.graph.relation_T).tolist(), strict=False))
         if not config.is_tuned:
             measures |= tune_walk(channel, data)
-        if config.order.trees:
+        if config.order.trees and data.held_out_model is not None:
+            channel.order = CandidateOrder.load(data.held_out_model)
+        elif config.order.trees:
             earlier = end_train_earlier(data, config.order.train_fraction)
             past = cls._of_log(earlier, channel.resolved_config, graph, titles, earlier.validation_catalog_V)
             channel.order, measures["order"] = fit_order(channel, past, earlier, data, is_compared=not config.is_tuned)

@@ -24,7 +24,7 @@ from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
 from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS
 from training.ranking.fit import DENSE_BATCH_SIZE, fit_ranker
-from training.ranking.fitted_ranker import FittedRanker
+from training.ranking.fitted_ranker import FittedRanker, load_trees
 from training.ranking.registry import RANKERS
 from training.recipes import recipe
 
@@ -239,6 +239,27 @@ def test_network_and_trees_have_their_own_numbers_of_cases(
         ranker = fit_ranker("session_domains", open_data(marts), change_config(config, changes), tmp_path / "fit")
         assert ranker.measures["cases"] == len(train.newest_per_user(network_cases))
         assert grown.pop() == len(train.newest_per_user(tree_cases))
+
+
+def test_the_trees_of_the_held_out_fit_are_copied(
+    marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the log has more tasks by now: these have no trees."""
+    config = change_config(RANKERS["session_domains"].config("debug"), {**SHORT_FIT, "training.steps": 2})
+    ranker = fit_ranker("session_domains", open_data(marts), config, tmp_path / "fit")
+    ranker.save(tmp_path / "saved")
+    monkeypatch.setattr(BoostedTrees, "fit", None)
+    later = open_data(marts, "final")
+    later.held_out_model = tmp_path / "saved"
+    final = fit_ranker("session_domains", later, ranker.resolved_config, tmp_path / "final")
+    saved = BoostedTrees.load(tmp_path / "saved", 2)
+    assert saved is not None and final.features.trees is not None
+    assert [booster.model_to_string() for booster in final.features.trees.boosters if booster] == [
+        booster.model_to_string() for booster in saved.boosters if booster
+    ]
+    of_more_tasks = load_trees(tmp_path / "saved", ("not_skipped", "click", "full_play"))
+    assert of_more_tasks is not None and of_more_tasks.boosters[1] is None
+    assert of_more_tasks.boosters[2] is not None
 
 
 def test_ids_are_frozen_after_their_epochs(marts: Path, tmp_path: Path) -> None:

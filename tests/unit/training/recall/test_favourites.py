@@ -1,5 +1,6 @@
 """The favourites channel: activation against plain Python, features, the learned order, and older plays."""
 
+import copy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from training.data.user_batch import UserBatch
 from training.recall.favourites.candidate_features import FEATURE_NAMES
 from training.recall.favourites.channel import DECAY_GRID, SKIP_WEIGHT_GRID, Favourites
 from training.recall.favourites.config import FavouritesConfig, RepeatOrderConfig
+from training.recall.learned_order.candidate_order import CandidateOrder
 from training.recall.play_archive import PlayArchive
 
 ORDER = RepeatOrderConfig(trees=5, min_candidates_per_leaf=3, min_history_plays=5)
@@ -112,6 +114,20 @@ def test_learned_order_sorts_the_same_tracks(data: TrainingData, learned: Favour
     first, second = (channel.recall(users, 40).items_BK for channel in (by_activation, learned))
     assert (np.sort(first) == np.sort(second)).all()
     assert (first != second).any()
+
+
+def test_the_order_of_the_held_out_fit_is_copied(
+    data: TrainingData, learned: Favourites, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned.save(tmp_path)
+    later = copy.copy(data)
+    later.held_out_model = tmp_path
+    monkeypatch.setattr(CandidateOrder, "fit", None)
+    copied = Favourites.fit(later, learned.resolved_config, Path())
+    assert copied.order is not None and learned.order is not None
+    assert copied.order.booster.model_to_string() == CandidateOrder.load(tmp_path).booster.model_to_string()  # type: ignore[union-attr]
+    users = users_at(data, "favourites", ["u0", "u1"], [NEVER, NEVER])
+    assert np.array_equal(copied.recall(users, 9).items_BK, learned.recall(users, 9).items_BK)
 
 
 def test_older_plays_of_the_archive_complete_a_full_history_view(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -212,6 +213,19 @@ class ReversingTrees:
 
     def predict(self, features_CF: np.ndarray, **_: object) -> np.ndarray:
         return -2 * base_scores(len(features_CF))
+
+
+def test_the_order_of_the_held_out_fit_is_copied(
+    data: TrainingData, channel: KnowledgeGraphWalks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel.save(tmp_path)
+    later = copy.copy(data)
+    later.held_out_model = tmp_path
+    monkeypatch.setattr(CandidateOrder, "fit", None)
+    copied = KnowledgeGraphWalks.fit(later, channel.resolved_config, Path())
+    users = users_at(data, channel.feature_service, USERS, [NEVER] * 4)
+    assert copied.order is not None
+    assert np.array_equal(copied.recall(users, 9).items_BK, channel.recall(users, 9).items_BK)
 
 
 def test_recall_returns_the_best_of_the_pool_by_the_learned_order(
