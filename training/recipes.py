@@ -23,7 +23,10 @@ class Recipe:
     fusion_cases_per_user: int  # maximum number of validation cases per user that fusion weights are tuned on
     validation_cases_per_user: int  # the same for the ranker's blend weight
     excluded_rankers: tuple[str, ...] = ()  # rankers of RANKERS that this recipe does not train, to save time
-    refits_before_test: bool = False  # fit all models again on train and validation before the test part is scored
+    ranking_test_cases: int = 100_000  # maximum number of test plays and impressions that rankers are measured on
+    refits_before_test: bool = False
+    """Whether all models are fitted again on train and validation before the test part is scored. If not, `final` fits keep the
+    trees of the held-out fit."""
 
     @property
     def fits(self) -> tuple[str, ...]:
@@ -41,7 +44,14 @@ RECIPES: dict[str, Recipe] = {
         validation_cases_per_user=10,
         excluded_rankers=("interest_evolution",),
     ),
-    "full": Recipe("full", seed=0, fusion_cases_per_user=100, validation_cases_per_user=30, refits_before_test=True),
+    "full": Recipe(
+        "full",
+        seed=0,
+        fusion_cases_per_user=100,
+        validation_cases_per_user=30,
+        ranking_test_cases=10_000_000,
+        refits_before_test=True,
+    ),
 }
 
 

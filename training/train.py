@@ -7,9 +7,9 @@ channel `realtime`, whose vectors they use; the listwise head after the channels
 model is not fitted again while its inputs (marts, configs, code) are unchanged.
 
 `--fit held_out` learns from the `train` part and tunes hyperparameters on validation. `--fit refit` learns from `train`
-and `validation`, `--fit final` from all data, with those hyperparameters. Boosted trees, whose features do not contain
-ids, are copied from `held_out`: the listwise head, learned orders of channels, and the trees of rankers. Models that are
-trained in steps use as many ranks as `SEGUE_TRAINING_RANKS` or torchrun specifies.
+and `validation`, `--fit final` from all data, with those hyperparameters. The listwise head, whose features do not contain
+ids, is copied from `held_out`; so are learned orders of channels and trees of rankers, unless the recipe refits before the
+test. Models that are trained in steps use as many ranks as `SEGUE_TRAINING_RANKS` or torchrun specifies.
 """
 
 from __future__ import annotations
@@ -101,10 +101,10 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
         distributed.require_rank0()
     began = time.monotonic()
     cache = workspace.cache_folder(fit)
-    held_out = workspace.model_folder(kind, "held_out", name) if fit != "held_out" else None
-    data = TrainingData(
-        workspace.marts, fit, recipe(workspace.recipe), cache_folder=cache, warm_start=start, held_out_model=held_out
-    )
+    sizes = recipe(workspace.recipe)
+    keeps_trees = fit != "held_out" and not sizes.refits_before_test
+    held_out = workspace.model_folder(kind, "held_out", name) if keeps_trees else None
+    data = TrainingData(workspace.marts, fit, sizes, cache_folder=cache, warm_start=start, held_out_model=held_out)
     # The folder is named by the hash of the inputs, so that checkpoints of other inputs are not resumed.
     try:
         model = fit_model(data, config, folder / "checkpoints" / inputs["hash"][:12])

@@ -52,8 +52,8 @@ class TrainingData:
         services: Contracts of feature services; others are read from Feast's registry.
         cache_folder: Cache of track content and of the arrays of sequence views, shared by all models; None: no cache.
         warm_start: The fitted model that a fit continues; None: it starts from random weights.
-        held_out_model: Folder of the `held_out` fit of the same model, whose trees a `refit` or `final` fit keeps: their
-            features contain no ids, and validation has chosen them; None: they are fitted again.
+        held_out_model: Folder of the `held_out` fit of the same model, whose trees this fit keeps: their features contain no
+            ids. None: trees are fitted.
         max_plays: Maximum number of plays in memory. If there are more, users are sampled (`sample_users`) and the
             plays of all others are ignored.
         reads_audio_facets: Whether facets that the catalog lacks are those from audio (`training.content.audio_facets`).

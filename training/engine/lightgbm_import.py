@@ -32,6 +32,7 @@ def train_trees(
     description: str,
     valid_sets: Sequence[lightgbm.Dataset] = (),
     callbacks: Sequence[Callable[..., Any]] = (),
+    first: lightgbm.Booster | None = None,
 ) -> lightgbm.Booster:
     """Fit trees with a progress bar.
 
@@ -42,6 +43,7 @@ def train_trees(
         description: Label of the progress bar.
         valid_sets: Data that callbacks such as early stopping need.
         callbacks: LightGBM's callbacks.
+        first: Trees to continue; they are part of the result, but not of `count`.
     """
     with tqdm(total=count, desc=description, unit="tree", mininterval=1) as bar:
 
@@ -49,5 +51,10 @@ def train_trees(
             bar.update()
 
         return lightgbm.train(
-            dict(parameters), data, count, valid_sets=list(valid_sets), callbacks=[show_progress, *callbacks]
+            dict(parameters),
+            data,
+            count,
+            valid_sets=list(valid_sets),
+            callbacks=[show_progress, *callbacks],
+            init_model=first,
         )

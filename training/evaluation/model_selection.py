@@ -29,7 +29,7 @@ from training.slate.candidate_lists import case_scenes
 from training.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, MIN_SCENE_CASES, Fusion
 from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
-VALIDATION_RANKING_CASES = 100_000
+VALIDATION_RANKING_CASES = 50_000
 MIN_GAUC_GAIN = 0.001
 """GAUC that a ranker must gain over a simpler one to be served; each level takes two to three times as long per
 request.

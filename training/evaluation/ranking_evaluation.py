@@ -60,13 +60,13 @@ def measure_ranking(
     folder: Path,
     tuned_trees: TreesAlone | None = None,
 ) -> TreesAlone | None:
-    """Measure all rankers and TREES_ALONE on the test plays and impressions.
+    """Measure all rankers and TREES_ALONE on the test plays and impressions, at most as many as the recipe says.
 
     Adds to `result` the metrics, calibration curves, metrics of DEFAULT_TASK by slice and the GAUC of the combined
     score of the `served` ranker, and writes scores by play (`ranking_<ranker>_<task>.parquet`) to `folder`. Returns the
     trees of TREES_ALONE, as many as `tuned_trees` has if it is given.
     """
-    cases = ranking_cases(held_out.data).filter_part("test")
+    cases = ranking_cases(held_out.data).filter_part("test").evenly_spread(held_out.data.recipe.ranking_test_cases)
     curves: dict[str, dict[str, list[tuple[float, float, int]]]] = {}
     trees = TreesAlone.fit(held_out.offline, held_out.rankers, tuned_trees)
     metrics = measure_rankers(held_out, cases, "test", trees)

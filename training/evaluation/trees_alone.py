@@ -1,8 +1,8 @@
 """`trees_alone`: boosted trees on the dense features of the rankers, without a network, as a baseline in ranking tables.
 
 Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS. The trees read the features of
-the fitted ranker that has most of them, at the training cases of its trees, and one model is fitted per task. The number of
-trees is chosen on the validation part; all other parameters are those of the trees inside that ranker.
+the fitted ranker that has most of them, at the training cases of its trees, and one model is fitted per task. The
+boosting of that ranker's own trees is continued, and the number of trees is chosen on the validation part.
 
 Legend: R cases, N dense features, B cases of a batch, T tasks.
 """
@@ -75,9 +75,10 @@ class TreesAlone:
         boosters = {}
         for task in ranker.tasks if tasks is None else tasks:
             labels = [part.labels_RT[:, part.tasks.index(task)] for part in (train, validation)]
+            grown = ranker.features.trees.boosters[ranker.tasks.index(task)] if ranker.features.trees else None
             count = tuned.boosters[task].num_trees() if tuned is not None and task in tuned.boosters else MAX_TREES
-            trees_config = replace(ranker.resolved_config.trees, count=count)
-            fitted = _fit_task(parts, labels, trees_config, ranker.resolved_config.seed, threads)
+            config = replace(ranker.resolved_config.trees, count=count)
+            fitted = _fit_task(parts, labels, config, ranker.resolved_config.seed, threads, grown)
             if fitted is not None:
                 boosters[task] = fitted
         return cls(reader, boosters)
@@ -111,11 +112,24 @@ def _dense_features(ranker: FittedRanker, offline: OfflineFeatures, cases: Ranki
 
 
 def _fit_task(
-    parts: list[Floats], labels: list[Floats], config: TreeConfig, seed: int, threads: int
+    parts: list[Floats],
+    labels: list[Floats],
+    config: TreeConfig,
+    seed: int,
+    threads: int,
+    grown: lightgbm.Booster | None = None,
 ) -> lightgbm.Booster | None:
     """At most `config.count` trees on the first part, as many as are best on the second, if it has cases.
 
     None if the first part has one label only.
+
+    Args:
+        parts: Features of train and validation.
+        labels: Labels of both; NaN if unknown.
+        config: Parameters of the trees.
+        seed: Of the trees.
+        threads: Number of threads.
+        grown: Trees that were fitted on the first part, to continue.
     """
     parameters = lightgbm_parameters(config, seed, threads)
     (train_RN, train_R), (validation_RN, validation_R) = (
@@ -125,15 +139,17 @@ def _fit_task(
     if len(np.unique(train_R)) < 2:
         return None
     data = lightgbm.Dataset(train_RN, train_R, params=parameters)
+    count = config.count - (0 if grown is None else grown.num_trees())
     if not len(validation_R):
-        return train_trees(parameters, data, config.count, TREES_ALONE)
+        return train_trees(parameters, data, count, TREES_ALONE, first=grown)
     booster = train_trees(
         parameters,
         data,
-        config.count,
+        count,
         TREES_ALONE,
         valid_sets=[lightgbm.Dataset(validation_RN, validation_R, reference=data)],
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+        first=grown,
     )
     best = booster.model_to_string(num_iteration=booster.best_iteration)
     return lightgbm.Booster(model_str=best)

@@ -76,7 +76,7 @@ class Favourites(RecallChannel[FavouritesConfig]):
 
     @classmethod
     def fit(cls, data: TrainingData, config: FavouritesConfig, folder: Path) -> Favourites:
-        """Tune decay and skip weight, then fit the order, or copy that of the `held_out` fit."""
+        """Tune decay and skip weight, then fit the order, or copy that of `data.held_out_model`."""
         del folder
         # Imported here because serving loads channels without needing the training code.
         from training.recall.favourites.order_training import fit_order

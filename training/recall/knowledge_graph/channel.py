@@ -80,7 +80,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
     def fit(cls, data: TrainingData, config: KnowledgeGraphConfig, folder: Path) -> KnowledgeGraphWalks:
         """Build the graph, add edges from embeddings and from the log, tune the walk on validation and fit the order.
 
-        Other fits than `held_out` copy the order of that fit.
+        The order is that of `data.held_out_model`, if it is given.
 
         Raises:
             FileNotFoundError: The mart of triples does not exist.

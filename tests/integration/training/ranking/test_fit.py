@@ -241,9 +241,7 @@ def test_network_and_trees_have_their_own_numbers_of_cases(
         assert grown.pop() == len(train.newest_per_user(tree_cases))
 
 
-def test_the_trees_of_the_held_out_fit_are_copied(
-    marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_trees_of_the_held_out_fit_are_copied(marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if the log has more tasks by now: these have no trees."""
     config = change_config(RANKERS["session_domains"].config("debug"), {**SHORT_FIT, "training.steps": 2})
     ranker = fit_ranker("session_domains", open_data(marts), config, tmp_path / "fit")
