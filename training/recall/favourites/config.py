@@ -22,8 +22,9 @@ class RepeatOrderConfig:
 
     @property
     def objective(self) -> dict[str, Any]:
-        """LambdaMART over the positions of a list of 200."""
-        return {"objective": "lambdarank", "lambdarank_truncation_level": 200}
+        """LambdaMART over the positions of a list of 200; each tree is grown on half of the requests."""
+        bagging = {"bagging_by_query": True, "bagging_fraction": 0.5, "bagging_freq": 1}
+        return {"objective": "lambdarank", "lambdarank_truncation_level": 200, **bagging}
 
 
 @dataclass(frozen=True)
