@@ -83,7 +83,7 @@ class TreeConfig:
 class TrainingConfig:
     """Training data, loss and optimizer."""
 
-    cases: int = 400_000  # largest number of training cases of the network: the newest share of every user
+    cases: int = 150_000  # largest number of training cases of the network: the newest share of every user
     batch_size: int = 256
     dense_epochs: int = 0  # passes over the dense features alone, before those over all inputs
     epochs: int = 1  # passes over all inputs
