@@ -21,7 +21,7 @@ from training.recall.favourites.config import FavouritesConfig, RepeatOrderConfi
 from training.recall.learned_order.candidate_order import CandidateOrder
 from training.recall.play_archive import PlayArchive
 
-ORDER = RepeatOrderConfig(trees=5, min_candidates_per_leaf=3, min_history_plays=5)
+ORDER = RepeatOrderConfig(trees=20, min_candidates_per_leaf=2, min_history_plays=5)
 BY_ACTIVATION = FavouritesConfig(decay=0.6, skip=0.2, order=RepeatOrderConfig(trees=0))
 LEARNED = replace(BY_ACTIVATION, order=ORDER)
 
