@@ -18,6 +18,13 @@ def test_unique_functions_equal_numpy(count: int) -> None:
     assert key_N.tolist() == before.tolist(), "the input is not modified"
 
 
+@pytest.mark.parametrize("scale", [-1, 1 << 55])
+def test_negative_and_large_keys_are_sorted(scale: int) -> None:
+    key_N = np.random.default_rng(0).integers(0, 60, 500) * scale
+    expected, number_N = np.unique(key_N, return_inverse=True)
+    assert [array.tolist() for array in unique_inverse(key_N)] == [expected.tolist(), number_N.tolist()]
+
+
 def test_concatenate_ranges() -> None:
     begin, end = np.array([4, 7, 7, 0]), np.array([6, 7, 10, 1])
     number, index = concatenate_ranges(begin, end)

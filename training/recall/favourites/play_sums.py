@@ -1,0 +1,216 @@
+"""Sums over the plays of each track of one user, in one pass over the plays.
+
+Compiled, because two dozen sums over 20,000 plays take most of a request's time in NumPy.
+
+Legend: N plays of one user, oldest first, T distinct tracks of them, S sums, D lengths of time, L distances.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.engine.numba_compile import compiled
+from training.recall.repeat_consumption import DAY_S, DAY_US, HOUR_S, MIN_AGE_S
+
+Array = NDArray[Any]
+
+DECAYS = (0.3, 0.5, 0.8, 1.0, 1.3)
+COUNT_DAYS = (1, 7, 28, 90, 365)
+SUMS = (
+    *(f"activation_{decay}" for decay in DECAYS),
+    *(f"listens_{days}d" for days in COUNT_DAYS),
+    "plays",
+    "plays_28d",
+    "listens",
+    "full_plays",
+    "activation_at_hour",
+    "listens_at_hour",
+    "activation_at_start",
+    "gaps",
+    "log_gap",
+    "squared_log_gap",
+    "days",
+    "sessions",
+    "comes_next",
+    "came_before",
+    "near_by_recency",
+    "neighbors",
+)
+"""Names of the sums of each track, in the order of `PlaySums.sums_TS`."""
+LISTENS_1D = len(DECAYS)
+(
+    PLAYS,
+    PLAYS_28D,
+    LISTENS,
+    FULL_PLAYS,
+    ACTIVATION_AT_HOUR,
+    LISTENS_AT_HOUR,
+    ACTIVATION_AT_START,
+    GAPS,
+    LOG_GAP,
+    SQUARED_LOG_GAP,
+    DAYS,
+    SESSIONS,
+    COMES_NEXT,
+    CAME_BEFORE,
+    NEAR_BY_RECENCY,
+    NEIGHBORS,
+) = range(LISTENS_1D + len(COUNT_DAYS), len(SUMS))
+ACTIVATION_1, MONTH = DECAYS.index(1.0), COUNT_DAYS.index(28)
+
+
+@dataclass(frozen=True)
+class PlaySums:
+    """Sums and positions of the plays of each track."""
+
+    sums_TS: Array  # float64, see SUMS
+    last_T3: Array  # number of the newest, second and third newest play; -1 if there is none
+    first_T: Array  # number of the oldest play
+    session_N: Array  # number of each play's session, from 0
+    is_new_N: Array  # whether each play is the first one of its track in its session
+    is_first_N: Array  # whether each play is the first one of its track
+
+    def take(self, track_C: Array) -> PlaySums:
+        """The same of some tracks, in their order."""
+        return replace(
+            self, sums_TS=self.sums_TS[track_C], last_T3=self.last_T3[track_C], first_T=self.first_T[track_C]
+        )
+
+    def column(self, name: str) -> Array:
+        """One sum of each track [T]."""
+        column_T: Array = self.sums_TS[:, SUMS.index(name)]
+        return column_T
+
+
+def sum_plays(
+    of_N: Array,
+    tracks: int,
+    ended_at_N: Array,
+    log_age_N: Array,
+    is_listened_N: Array,
+    is_full_play_N: Array,
+    first_D: Array,
+    request_at: int,
+    skip: float,
+    session_gap_us: int,
+    recent_plays: int,
+    session_start_plays: int,
+    kernel_L: Array,
+) -> PlaySums:
+    """See PlaySums.
+
+    Args:
+        of_N: Index of each play's track, below `tracks`.
+        tracks: T.
+        ended_at_N: End of each play, µs UTC.
+        log_age_N: Logarithm of its age in seconds.
+        is_listened_N: Whether it is a listen.
+        is_full_play_N: Whether it is a full play.
+        first_D: Number of the first play within each of COUNT_DAYS.
+        request_at: Time of the request, µs UTC.
+        skip: Weight of a skip in activations, relative to a listen.
+        session_gap_us: Time without a play that ends a session, µs.
+        recent_plays: Number of the newest plays whose usual successors and predecessors are looked up.
+        session_start_plays: Number of plays at the start of a session that count for `activation_at_start`.
+        kernel_L: Weight of a play 1, 2, … L positions after (or before) an earlier play of one of the newest tracks.
+    """
+    hour = request_at / 1e6 % DAY_S / HOUR_S
+    next_N, before_N = _nearness(of_N, tracks, recent_plays, kernel_L)
+    parts = of_N, tracks, ended_at_N, log_age_N, is_listened_N, is_full_play_N, first_D, next_N, before_N
+    return PlaySums(*_sum_plays(*parts, hour, skip, session_gap_us, session_start_plays))
+
+
+@compiled
+def _nearness(of_N: Array, tracks: int, recent_plays: int, kernel_L: Array) -> tuple[Array, Array]:
+    """Weight of each play as a successor of an earlier play of one of the newest tracks, and as a predecessor."""
+    N, L = len(of_N), len(kernel_L)
+    recent = min(N, recent_plays)
+    recency_T = np.zeros(tracks)
+    for place in range(recent):
+        recency_T[of_N[N - 1 - place]] += 1 / (1 + 0.1 * place)
+    next_N, before_N = np.zeros(N), np.zeros(N)
+    for play in range(N - recent):
+        recency = recency_T[of_N[play]]
+        if recency > 0:
+            for distance in range(1, L + 1):
+                if play + distance < N:
+                    next_N[play + distance] += recency * kernel_L[distance - 1]
+                if play >= distance:
+                    before_N[play - distance] += recency * kernel_L[distance - 1]
+    return next_N, before_N
+
+
+@compiled
+def _sum_plays(
+    of_N: Array,
+    tracks: int,
+    ended_at_N: Array,
+    log_age_N: Array,
+    is_listened_N: Array,
+    is_full_play_N: Array,
+    first_D: Array,
+    next_N: Array,
+    before_N: Array,
+    hour: float,
+    skip: float,
+    session_gap_us: int,
+    session_start_plays: int,
+) -> tuple[Array, Array, Array, Array, Array, Array]:
+    N, D = len(of_N), len(first_D)
+    sums_TS = np.zeros((tracks, len(SUMS)))
+    last_T3, first_T = np.full((tracks, 3), -1), np.full(tracks, -1)
+    session_N, is_new_N, is_first_N = np.zeros(N, np.int64), np.zeros(N, np.bool_), np.zeros(N, np.bool_)
+    session_start = 0
+    for play in range(N):
+        begins_session = play == 0 or ended_at_N[play] - ended_at_N[play - 1] > session_gap_us
+        session_start = play if begins_session else session_start
+        session_N[play] = 0 if play == 0 else session_N[play - 1] + begins_session
+        track = of_N[play]
+        previous = last_T3[track, 0]
+        is_first_N[play] = previous < 0
+        is_new_N[play] = previous < 0 or session_N[play] != session_N[previous]
+        first_T[track] = play if previous < 0 else first_T[track]
+        last_T3[track, 2], last_T3[track, 1], last_T3[track, 0] = last_T3[track, 1], previous, play
+
+        is_listened = 1.0 if is_listened_N[play] else 0.0
+        weight = 1.0 if is_listened_N[play] else skip
+        # The activations of all DECAYS from two exponentials.
+        to_3, to_5 = np.exp(-0.3 * log_age_N[play]), np.exp(-0.5 * log_age_N[play])
+        hours_apart = abs(ended_at_N[play] / 1e6 % DAY_S / HOUR_S - hour)
+        at_hour = np.exp(-(min(hours_apart, 24 - hours_apart) ** 2) / 8)
+        sums_S = sums_TS[track]
+        sums_S[0] += weight * to_3
+        sums_S[1] += weight * to_5
+        sums_S[2] += weight * to_3 * to_5
+        sums_S[3] += weight * to_5 * to_5
+        sums_S[4] += weight * to_3 * to_5 * to_5
+        for number in range(D):
+            sums_S[LISTENS_1D + number] += is_listened * (play >= first_D[number])
+        sums_S[PLAYS] += 1
+        sums_S[PLAYS_28D] += play >= first_D[MONTH]
+        sums_S[LISTENS] += is_listened
+        sums_S[FULL_PLAYS] += is_full_play_N[play]
+        sums_S[ACTIVATION_AT_HOUR] += at_hour * weight * to_5
+        sums_S[LISTENS_AT_HOUR] += at_hour * is_listened
+        if play - session_start < session_start_plays:
+            sums_S[ACTIVATION_AT_START] += weight * to_3 * to_5
+        if previous >= 0:
+            log_gap = np.log(max((ended_at_N[play] - ended_at_N[previous]) / 1e6, MIN_AGE_S))
+            sums_S[GAPS] += 1
+            sums_S[LOG_GAP] += log_gap
+            sums_S[SQUARED_LOG_GAP] += log_gap * log_gap
+        sums_S[DAYS] += previous < 0 or ended_at_N[play] // DAY_US != ended_at_N[previous] // DAY_US
+        sums_S[SESSIONS] += is_new_N[play]
+        sums_S[COMES_NEXT] += next_N[play] * is_listened
+        sums_S[CAME_BEFORE] += before_N[play] * is_listened
+        sums_S[NEAR_BY_RECENCY] += (next_N[play] + before_N[play]) * is_listened * to_5
+    for play in range(1, N):
+        if session_N[play] == session_N[play - 1]:
+            track, before = of_N[play], of_N[play - 1]
+            sums_TS[track, NEIGHBORS] += sums_TS[before, ACTIVATION_1]
+            sums_TS[before, NEIGHBORS] += sums_TS[track, ACTIVATION_1]
+    return sums_TS, last_T3, first_T, session_N, is_new_N, is_first_N
