@@ -36,7 +36,7 @@ def test_sums_equal_plain_python() -> None:
     for track in range(T):
         own = np.flatnonzero(of_N == track).tolist()
         assert found.first_T[track] == own[0]
-        assert found.last_T3[track].tolist() == (own[::-1] + [-1, -1])[:3]
+        assert found.last_T3[track].tolist() == [*own[::-1], -1, -1][:3]
         expected = dict.fromkeys(SUMS, 0.0)
         for before, play in zip([None, *own], own, strict=False):
             listened, at = float(listened_N[play]), int(ended_at_N[play])
