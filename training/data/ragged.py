@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.data.unique_keys import unique_values
-
 
 @dataclass(frozen=True)
 class Ragged:
@@ -46,7 +44,9 @@ class Ragged:
     def contains(self, items_CK: np.ndarray) -> np.ndarray:
         """Whether each of K items is in its row's list, bool [C, K]; padding (0) never is."""
         size = int(max(items_CK.max(initial=0), self.items.max(initial=0))) + 1
-        keys = unique_values(self.case_per_item * size + self.items)
+        keys = self.case_per_item * size + self.items
+        if (keys[1:] < keys[:-1]).any():
+            keys = np.sort(keys)
         if len(keys) == 0:
             return np.zeros(items_CK.shape, dtype=bool)
         query_CK = np.arange(len(items_CK))[:, None] * size + items_CK

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from training.data.ragged import Ragged
 from training.data.recall_cases import mean_over_users
-from training.data.unique_keys import unique_inverse
+from training.data.unique_keys import unique_inverse, unique_values
 from training.recall.channel import REPEAT_CHANNELS, Candidates
 
 RANK_CONSTANT_GRID = (5.0, 20.0, 60.0)
@@ -42,7 +42,7 @@ def add_repeats(history: Ragged, candidates: Mapping[str, Candidates]) -> Ragged
     for items_BK in lists:
         row, column = np.nonzero(items_BK)
         keys.append(row * size + items_BK[row, column])
-    row, item = np.divmod(np.unique(np.concatenate(keys)), size)
+    row, item = np.divmod(unique_values(np.concatenate(keys)), size)
     return Ragged.of(item, row, len(history.offset_C1) - 1)
 
 

@@ -23,11 +23,16 @@ Ints = NDArray[np.int64]
 
 def overlap(lists: Mapping[str, Ints]) -> dict[str, dict[str, float]]:
     """Fraction of the first OVERLAP_AT items of one list that are also among those of the other, by pair of lists."""
-    keys = {name: _case_item_keys(items_CK[:, :OVERLAP_AT]) for name, items_CK in lists.items()}
-    return {
-        name: {other: float(np.isin(keys[name], keys[other]).mean()) if len(keys[name]) else 0.0 for other in keys}
-        for name in keys
-    }
+    keys = {name: np.sort(_case_item_keys(items_CK[:, :OVERLAP_AT])) for name, items_CK in lists.items()}
+    return {name: {other: _share_found(own, others) for other, others in keys.items()} for name, own in keys.items()}
+
+
+def _share_found(key_N: Ints, sorted_M: Ints) -> float:
+    """Share of the keys that are among the sorted ones; 0 without keys."""
+    if not len(key_N) or not len(sorted_M):
+        return 0.0
+    position_N = np.minimum(np.searchsorted(sorted_M, key_N), len(sorted_M) - 1)
+    return float((sorted_M[position_N] == key_N).mean())
 
 
 def unique_hits(lists: Mapping[str, Ints], cases: RecallCases) -> dict[str, dict[str, float]]:
