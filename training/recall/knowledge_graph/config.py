@@ -82,8 +82,10 @@ class KnowledgeGraphConfig:
     cooccurrence_neighbors: int = 16  # tracks played next to a track that become its edges; 0: no edges from the log
     cooccurrence_window: int = 5  # maximum distance of such plays, in listens of one session
     max_history_per_user: int = 20_000  # newest distinct tracks per user that are excluded as already played
-    cases_per_user: int = 3  # validation cases per user
+    cases_per_user: int = 3  # validation cases per user that the walk is tuned on
     max_validation_cases: int = 400
+    comparison_cases_per_user: int = 30  # validation cases per user that the orders are compared on
+    max_comparison_cases: int = 3_000
     tuning_rounds: int = 1  # passes of the coordinate search over the walk's parameters
     is_tuned: bool = False  # True: use `walk` as it is; False: tune it on validation
     seed: int = 0
@@ -100,6 +102,7 @@ def knowledge_graph_config(recipe: str) -> KnowledgeGraphConfig:
             embedding=replace(small.embedding, models=("TransE",), width=8, epochs=2),
             order=replace(small.order, trees=5, min_candidates_per_leaf=5),
             cases_per_user=1,
+            comparison_cases_per_user=1,
         )
     if recipe == "full":
         return replace(

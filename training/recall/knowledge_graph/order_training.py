@@ -74,7 +74,7 @@ def fit_order(
     )
     if order is None or not is_compared:
         return order, measures
-    cases = sample_requests(data, config.cases_per_user, config.max_validation_cases, config.seed)
+    cases = sample_requests(data, config.comparison_cases_per_user, config.max_comparison_cases, config.seed)
     catalog_V, channel.is_servable_V = channel.is_servable_V, channel.is_servable_V & data.validation_catalog_V
     is_better, measures["validation"] = order_fit.compare_orders(channel, order, cases, data, "reachable", CUTOFFS)
     channel.is_servable_V = catalog_V
