@@ -144,7 +144,7 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
                 impressions=50,
             ),
             trees=replace(
-                base.trees, count=1_000 if is_full else 400, leaves=63, learning_rate=0.03 if is_full else 0.04
+                base.trees, count=1_000 if is_full else 400, leaves=63, learning_rate=0.03 if is_full else 0.06
             ),
             training=replace(base.training, dense_epochs=2 if is_full else 4),
             groups=BehaviourGroupConfig(denoise_impressions=True),
