@@ -57,12 +57,12 @@ class WalkConfig:
 class OrderConfig:
     """Learned order of the walk's candidates."""
 
-    trees: int = 50  # 0: order by activation
+    trees: int = 100  # 0: order by activation
     leaves: int = 15
-    learning_rate: float = 0.1
+    learning_rate: float = 0.05
     min_candidates_per_leaf: int = 100
     pool: int = 600  # most active candidates of a request that are ordered; further ones follow by activation
-    train_fraction: float = 0.15  # newest plays of each user in `train` whose requests the order is learned from
+    train_fraction: float = 0.3  # newest plays of each user in `train` whose requests the order is learned from
     requests_per_user: int = 60
     max_requests: int = 6_000
 
