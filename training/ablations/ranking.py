@@ -12,6 +12,7 @@ from training.ranking.features.history_search_registry import SEARCHES
 from training.ranking.session_domains.model import FAST_SEARCHES
 
 CASES = 100_000  # training cases of each cell
+SIZES = {"training.cases": CASES, "trees.cases": CASES}
 FULL_MODEL = "session_domains"
 
 RANKING_HISTORY = Ablation(
@@ -40,11 +41,8 @@ RANKING_ATTENTION = Ablation(
     question="How large does the attention unit of target_attention need to be? 80, 40 are the hidden widths in the code of "
     f"DIN's authors, 36 is the width in the figure of their paper. {CASES:,} training cases each.",
     cells=(
-        *(
-            Cell(name, "target_attention", {"training.cases": CASES, "attention": widths})
-            for name, widths in ATTENTION_WIDTHS.items()
-        ),
-        Cell("none", "sum_pooling", {"training.cases": CASES, "features.hard_search": True}),
+        *(Cell(name, "target_attention", {**SIZES, "attention": widths}) for name, widths in ATTENTION_WIDTHS.items()),
+        Cell("none", "sum_pooling", {**SIZES, "features.hard_search": True}),
     ),
     pairs=(("36", "80, 40"), ("36", "none"), ("80, 40", "none")),
 )
@@ -60,8 +58,8 @@ RANKING_PEERS = Ablation(
     "reads the 50 newest tracks with their behavior, the candidate and the hour, with the widths of these rankers, for as "
     "many epochs as are best on validation.",
     cells=(
-        *(Cell(name, name, {"training.cases": CASES}) for name in RANKER_LEVELS),
-        Cell(WITHOUT_NEGATIVES, RANKER_LEVELS[-1], {"training.cases": CASES, "features.negative_feedback": False}),
+        *(Cell(name, name, SIZES) for name in RANKER_LEVELS),
+        Cell(WITHOUT_NEGATIVES, RANKER_LEVELS[-1], {**SIZES, "features.negative_feedback": False}),
         *(Cell(name, name, {"cases": CASES}) for name in PEER_RANKERS),
     ),
     pairs=(
@@ -101,16 +99,10 @@ SESSION_DOMAINS = Ablation(
     question="What does each part of session_domains contribute? "
     f"All cells are trained on the newest plays of every user, {CASES:,} in total.",
     cells=(
-        Cell("whole", FULL_MODEL, {"training.cases": CASES}),
-        *(
-            Cell(f"without {part}", FULL_MODEL, {"training.cases": CASES, **changes})
-            for part, changes in ABLATED_PARTS.items()
-        ),
-        *(
-            Cell(f"with {part}", FULL_MODEL, {"training.cases": CASES, **changes})
-            for part, changes in ADDED_PARTS.items()
-        ),
-        Cell("target_attention", "target_attention", {"training.cases": CASES}),
+        Cell("whole", FULL_MODEL, SIZES),
+        *(Cell(f"without {part}", FULL_MODEL, {**SIZES, **changes}) for part, changes in ABLATED_PARTS.items()),
+        *(Cell(f"with {part}", FULL_MODEL, {**SIZES, **changes}) for part, changes in ADDED_PARTS.items()),
+        Cell("target_attention", "target_attention", SIZES),
     ),
     pairs=(
         *(("whole", f"without {part}") for part in ABLATED_PARTS),
