@@ -268,9 +268,9 @@ def _realtime_input_hash(workspace: Workspace, fit: str) -> str:
 def _load_resolved_config(held_out: Path, config: DataclassInstance, name: str) -> DataclassInstance:
     """The config that the held-out fit resolved, in the type of `config`."""
     path = held_out / RESOLVED_CONFIG_FILE
-    if not path.exists():
+    if not path.exists() or not (held_out / INPUTS_FILE).exists():
         raise MissingInput(
-            f"{name} has no held_out fit in {held_out}; run it with --fit held_out first, which tunes it"
+            f"{name} has no finished held_out fit in {held_out}; run it with --fit held_out first, which tunes it"
         )
     return config_from_dict(type(config), json.loads(path.read_text()))
 
