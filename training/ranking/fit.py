@@ -78,17 +78,8 @@ def fit_ranker(
             "%s is fitted without the tasks %s: the log has no labels", name, ", ".join(missing_tasks(cases))
         )
     config, features = resolve_inputs(name, data, config, cases, offline.contract(service))
-    training = config.training
-    grows_trees = config.trees.count > 0 and data.held_out_model is None
-    read_cases = max(training.cases, config.trees.cases) if grows_trees else training.cases
-    batches = CaseBatches(train_cases.newest_per_user(read_cases), offline, service, features)
-    threads = configure_threads()
-    _load_dense_features(batches, data, config, offline.contract(service), threads)
-    if data.held_out_model is not None:
-        trees = load_trees(data.held_out_model, cases.tasks)
-    else:
-        trees = _fit_trees(batches.newest_per_user(config.trees.cases), config, threads)
-    features, batches = replace(features, trees=trees), batches.newest_per_user(training.cases)
+    batches, trees = _prepare_training(train_cases, offline, config, service, features)
+    features, training = replace(features, trees=trees), config.training
     dense_steps, epoch_steps, id_steps = _plan_steps(training, len(batches), data.warm_start is not None)
     training = replace(training, steps=training.steps or dense_steps + epoch_steps)
     config = replace(config, training=training)
@@ -119,6 +110,22 @@ def fit_ranker(
     resolved = replace(config, training=replace(training, steps=record.steps))
     resolved = _blend_and_calibrate(model, features.trees, resolved, held_out)
     return FittedRanker(model, features, resolved, _measures(record, batches, cases))
+
+
+def _prepare_training(
+    cases: RankingCases, offline: OfflineFeatures, config: RankerConfig, service: str, features: RankingFeatures
+) -> tuple[CaseBatches, BoostedTrees | None]:
+    """Return the batches of the network, and the trees: those of `held_out_model` if it is given, else fitted ones."""
+    data, network_cases, threads = offline.data, config.training.cases, configure_threads()
+    grows_trees = config.trees.count > 0 and data.held_out_model is None
+    read_cases = max(network_cases, config.trees.cases) if grows_trees else network_cases
+    batches = CaseBatches(cases.newest_per_user(read_cases), offline, service, features)
+    _load_dense_features(batches, data, config, offline.contract(service), threads)
+    if data.held_out_model is not None:
+        trees = load_trees(data.held_out_model, cases.tasks)
+    else:
+        trees = _fit_trees(batches.newest_per_user(config.trees.cases), config, threads)
+    return batches.newest_per_user(network_cases), trees
 
 
 def _fit_trees(batches: CaseBatches, config: RankerConfig, threads: int) -> BoostedTrees | None:

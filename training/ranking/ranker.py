@@ -133,7 +133,8 @@ RECIPES: dict[str, RankerConfig] = {
     "small": RankerConfig(),
     "full": RankerConfig(trees=TreeConfig(cases=5_000_000), training=TrainingConfig(cases=5_000_000)),
 }
-"""Sizes that all rankers share in a recipe, so that metrics differ by the model and not by its budget."""
+"""Sizes that all rankers share in a recipe, so that metrics differ by the model and not by its budget. Only trees have more
+cases than networks in `small`."""
 
 
 def ranker_config(recipe: str) -> RankerConfig:
