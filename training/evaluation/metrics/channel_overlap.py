@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
 from training.evaluation.metrics import recall_metrics
 
@@ -23,16 +24,17 @@ Ints = NDArray[np.int64]
 
 def overlap(lists: Mapping[str, Ints]) -> dict[str, dict[str, float]]:
     """Fraction of the first OVERLAP_AT items of one list that are also among those of the other, by pair of lists."""
-    keys = {name: np.sort(_case_item_keys(items_CK[:, :OVERLAP_AT])) for name, items_CK in lists.items()}
-    return {name: {other: _share_found(own, others) for other, others in keys.items()} for name, own in keys.items()}
-
-
-def _share_found(key_N: Ints, sorted_M: Ints) -> float:
-    """Share of the keys that are among the sorted ones; 0 without keys."""
-    if not len(key_N) or not len(sorted_M):
-        return 0.0
-    position_N = np.minimum(np.searchsorted(sorted_M, key_N), len(sorted_M) - 1)
-    return float((sorted_M[position_N] == key_N).mean())
+    first = {name: items_CK[:, :OVERLAP_AT] for name, items_CK in lists.items()}
+    items = {
+        name: Ragged.of(items_CK[items_CK > 0], np.nonzero(items_CK)[0], len(items_CK))
+        for name, items_CK in first.items()
+    }
+    return {
+        name: {
+            other: float(items[other].contains(items_CK).sum() / max(np.count_nonzero(items_CK), 1)) for other in items
+        }
+        for name, items_CK in first.items()
+    }
 
 
 def unique_hits(lists: Mapping[str, Ints], cases: RecallCases) -> dict[str, dict[str, float]]:
