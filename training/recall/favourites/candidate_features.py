@@ -153,7 +153,7 @@ class PlayTable:
             self.is_listened_N,
             self.plays.outcome_N == FULL_PLAY,
             np.array([self.first_within(days) for days in COUNT_DAYS]),
-            self.request_at,
+            self.hour,
             self.skip,
             session_gap_us(),
             RECENT_LISTENS,

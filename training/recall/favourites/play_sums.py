@@ -94,7 +94,7 @@ def sum_plays(
     is_listened_N: Array,
     is_full_play_N: Array,
     first_D: Array,
-    request_at: int,
+    hour: float,
     skip: float,
     session_gap_us: int,
     recent_plays: int,
@@ -111,14 +111,13 @@ def sum_plays(
         is_listened_N: Whether it is a listen.
         is_full_play_N: Whether it is a full play.
         first_D: Number of the first play within each of COUNT_DAYS.
-        request_at: Time of the request, µs UTC.
+        hour: Hour of the request, UTC.
         skip: Weight of a skip in activations, relative to a listen.
         session_gap_us: Time without a play that ends a session, µs.
         recent_plays: Number of the newest plays whose usual successors and predecessors are looked up.
         session_start_plays: Number of plays at the start of a session that count for `activation_at_start`.
         kernel_L: Weight of a play 1, 2, … L positions after (or before) an earlier play of one of the newest tracks.
     """
-    hour = request_at / 1e6 % DAY_S / HOUR_S
     next_N, before_N = _nearness(of_N, tracks, recent_plays, kernel_L)
     parts = of_N, tracks, ended_at_N, log_age_N, is_listened_N, is_full_play_N, first_D, next_N, before_N
     return PlaySums(*_sum_plays(*parts, hour, skip, session_gap_us, session_start_plays))
@@ -178,7 +177,7 @@ def _sum_plays(
 
         is_listened = 1.0 if is_listened_N[play] else 0.0
         weight = 1.0 if is_listened_N[play] else skip
-        # The activations of all DECAYS from two exponentials.
+        # The activations of all DECAYS, in their order, from two exponentials.
         to_3, to_5 = np.exp(-0.3 * log_age_N[play]), np.exp(-0.5 * log_age_N[play])
         hours_apart = abs(ended_at_N[play] / 1e6 % DAY_S / HOUR_S - hour)
         at_hour = np.exp(-(min(hours_apart, 24 - hours_apart) ** 2) / 8)

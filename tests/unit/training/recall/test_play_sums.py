@@ -22,14 +22,15 @@ def test_sums_equal_plain_python() -> None:
     listened_N, full_N = random.random(N) < 0.7, random.random(N) < 0.4
     age_N = (request_at - ended_at_N) / 1e6
     first_D = np.array([int((age_N > days * 86_400).sum()) for days in COUNT_DAYS])
-    inputs = of_N, T, ended_at_N, np.log(age_N), listened_N, full_N, first_D, request_at, SKIP, GAP_US
+    hour = request_at / 1e6 % 86_400 / 3_600
+    inputs = of_N, T, ended_at_N, np.log(age_N), listened_N, full_N, first_D, hour, SKIP, GAP_US
     found = sum_plays(*inputs, RECENT, START_PLAYS, KERNEL_L)
 
     begins = [True, *(np.diff(ended_at_N) > GAP_US).tolist()]
     session = np.cumsum(begins) - 1
     recency = [sum(1 / (1 + 0.1 * r) for r in range(RECENT) if of_N[-1 - r] == track) for track in range(T)]
     signal = [recency[of_N[play]] if play < N - RECENT else 0.0 for play in range(N)]
-    hour_of = [at / 1e6 % 86_400 / 3_600 for at in (*ended_at_N.tolist(), request_at)]
+    hour_of = [at / 1e6 % 86_400 / 3_600 for at in ended_at_N.tolist()]
     place = [play - next(p for p in range(play, -1, -1) if begins[p]) for play in range(N)]
     weight = np.where(listened_N, 1.0, SKIP)
     assert found.session_N.tolist() == session.tolist()
@@ -40,7 +41,7 @@ def test_sums_equal_plain_python() -> None:
         expected = dict.fromkeys(SUMS, 0.0)
         for before, play in zip([None, *own], own, strict=False):
             listened, at = float(listened_N[play]), int(ended_at_N[play])
-            apart = abs(hour_of[play] - hour_of[-1])
+            apart = abs(hour_of[play] - hour)
             at_hour = math.exp(-(min(apart, 24 - apart) ** 2) / 8)
             for decay in DECAYS:
                 expected[f"activation_{decay}"] += weight[play] * age_N[play] ** -decay
