@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from config import settings
-from config.tool_environment import tool_environment
 from ingestion.contract import SCHEMAS
+from tests.support.dbt_process import PROJECT, WITHOUT_TESTS, dbt_on
 
 DAY = datetime(2026, 6, 1, tzinfo=UTC)
 AS_OF = "2026-06-10"
@@ -61,14 +61,13 @@ def build(
         as_of: First unknown day.
         variables: Environment variables for another engine than DuckDB.
     """
-    environment = os.environ | {"SEGUE_HOME": str(home)}
-    tool_variables = variables or tool_environment(settings.Settings(home, "127.0.0.1", 1, 1, 1, 1))
-    exclusions = [] if tests else ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
-    program = str(Path(sys.executable).parent / "dbt")
+    options = ["--vars", f"{{as_of: {as_of}}}", *(() if tests else WITHOUT_TESTS), *arguments]
+    if variables is None:
+        return dbt_on("duckdb").build(home, options)
     return subprocess.run(
-        [program, "build", "--project-dir", "dbt", "--vars", f"{{as_of: {as_of}}}", *exclusions, *arguments],
+        [str(Path(sys.executable).parent / "dbt"), "build", *PROJECT, *options],
         cwd=settings.ROOT,
-        env=environment | tool_variables,
+        env=os.environ | {"SEGUE_HOME": str(home)} | variables,
         capture_output=True,
         text=True,
         check=False,

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+import shutil
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,11 +18,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from config import settings
-from config.tool_environment import tool_environment
 from local.publish_marts import publish
 from storage.mart_changes import apply_changes
 from tests.support import spark
+from tests.support.dbt_process import WITHOUT_TESTS, dbt_on
 from tests.support.landing_zone import at, event, write, write_empty_tables
 from tests.support.tiers import acceptance_only
 
@@ -170,17 +168,37 @@ def _exposure(row: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def run_builds(home: Path, steps: Path, variables: dict[str, str], *options: str) -> None:
+def run_builds(home: Path, steps: Path, engine: str = "duckdb", is_once: bool = False) -> None:
+    """Apply the steps with a `dbt build` after each, or after the last one only."""
     write_empty_tables(home)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.daily_builds", str(home), str(steps), *options],
-        cwd=settings.ROOT,
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    files = sorted(steps.glob("*.json"))
+    for number, file in enumerate(files, 1):
+        step = json.loads(file.read_text())
+        for source, name in step["add"]:
+            _add(source, home / "landing" / name)
+        for name in step["remove"]:
+            (home / "landing" / name).unlink()
+        late = [(source, str(home / "landing" / name)) for source, name in step["add_during_build"]]
+        if is_once and number < len(files):
+            for source, target in late:
+                _add(source, Path(target))
+            continue
+        options = ["--vars", json.dumps(step["variables"]), "--quiet", *WITHOUT_TESTS]
+        run = dbt_on(engine).build(home, options, late)
+        assert run.returncode == 0, run.stdout[-3000:]
+        if number % 3 == 0 and not is_once:  # a reader of whole marts between two builds
+            apply_changes(home / "marts")
+
+
+def _add(source: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def build_both_ways(folder: Path, steps: Path) -> None:
+    """Build the homes `grown`, after every step, and `whole`, after the last one."""
+    run_builds(folder / "grown", steps)
+    run_builds(folder / "whole", steps, is_once=True)
 
 
 def assert_equal_marts(grown: Path, whole: Path) -> None:
@@ -197,10 +215,7 @@ def assert_equal_marts(grown: Path, whole: Path) -> None:
 @pytest.mark.parametrize("split", ["global_time", pytest.param("user_time", marks=acceptance_only)])
 def test_days_one_by_one_equal_one_build(tmp_path: Path, split: str) -> None:
     steps = write_days(tmp_path, split)
-    for name, options in (("grown", ()), ("whole", ("--once",))):
-        here = settings.Settings(tmp_path / name, "127.0.0.1", 1, 1, 1, 1)
-        variables = tool_environment(here) | {"SEGUE_HOME": str(here.home)}
-        run_builds(here.home, steps, variables, *options)
+    build_both_ways(tmp_path, steps)
     marts = tmp_path / "grown" / "marts"
     for mart in ("events", "plays", "sessions", "impressions", "user_profiles", "track_statistics"):
         published = list((marts / "changes" / mart).glob("*.parquet"))
@@ -252,9 +267,7 @@ def _playlist(track_ids: list[str], minute: float) -> dict[str, Any]:
 
 def test_profiles_follow_the_contents_of_left_out_targets(tmp_path: Path) -> None:
     steps = write_changed_contents(tmp_path)
-    for name, options in (("grown", ()), ("whole", ("--once",))):
-        here = settings.Settings(tmp_path / name, "127.0.0.1", 1, 1, 1, 1)
-        run_builds(here.home, steps, tool_environment(here) | {"SEGUE_HOME": str(here.home)}, *options)
+    build_both_ways(tmp_path, steps)
     apply_changes(tmp_path / "grown" / "marts")
     assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
 
@@ -276,9 +289,7 @@ def write_exposures_during_a_build(folder: Path) -> Path:
 
 def test_exposures_that_arrive_during_a_build_are_in_the_next(tmp_path: Path) -> None:
     steps = write_exposures_during_a_build(tmp_path)
-    for name, options in (("grown", ()), ("whole", ("--once",))):
-        here = settings.Settings(tmp_path / name, "127.0.0.1", 1, 1, 1, 1)
-        run_builds(here.home, steps, tool_environment(here) | {"SEGUE_HOME": str(here.home)}, *options)
+    build_both_ways(tmp_path, steps)
     apply_changes(tmp_path / "grown" / "marts")
     assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
 
@@ -287,9 +298,8 @@ def test_exposures_that_arrive_during_a_build_are_in_the_next(tmp_path: Path) ->
 @spark.needs_spark
 def test_days_one_by_one_on_spark_equal_one_build_on_duckdb(tmp_path: Path) -> None:
     steps = write_days(tmp_path, "global_time")
-    here = settings.Settings(tmp_path / "whole", "127.0.0.1", 1, 1, 1, 1)
-    run_builds(here.home, steps, tool_environment(here) | {"SEGUE_HOME": str(here.home)}, "--once")
+    run_builds(tmp_path / "whole", steps, is_once=True)
     grown = tmp_path / "grown"
-    run_builds(grown, steps, spark.environment(grown) | {"SEGUE_HOME": str(grown)})
+    run_builds(grown, steps, "spark")
     publish(grown / "spark" / "marts", grown / "marts")
     assert_equal_marts(grown, tmp_path / "whole")

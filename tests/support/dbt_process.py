@@ -1,0 +1,141 @@
+"""One dbt process for many builds, because importing dbt and parsing the project take longer than building small marts.
+
+`python -m tests.support.dbt_process` parses the project once, for a home at the end of a symbolic link. Each line of its
+standard input is a build in a forked process, each line of its standard output the result.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from config import settings
+from config.tool_environment import tool_environment
+from tests.support import spark
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt_common.events.base_types import EventMsg
+
+PROJECT = ("--project-dir", "dbt")
+WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+
+
+class DbtProcess:
+    """The process, with a link to the home of the current build.
+
+    Args:
+        folder: Folder of the link `home`; removed when the tests end.
+        variables: Environment variables of the tools, for the home `folder / "home"`.
+    """
+
+    def __init__(self, folder: Path, variables: dict[str, str]) -> None:
+        self._folder, self._variables = folder, variables
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.dbt_process"],
+            cwd=settings.ROOT,
+            env=os.environ | variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        atexit.register(self._close)
+
+    def build(
+        self, home: Path, arguments: list[str], copied: list[tuple[str, str]] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `dbt build` in `home`, with the current environment variables.
+
+        Args:
+            home: Home folder.
+            arguments: Arguments of dbt.
+            copied: Source and target of files that are copied when the build has read the exposures.
+        """
+        link = self._folder / "new"
+        link.symlink_to(home.resolve())
+        link.rename(self._folder / "home")
+        log = self._folder / "output.txt"
+        command = ["build", *PROJECT, *arguments]
+        request = {"arguments": command, "environment": os.environ | self._variables, "copied": copied or []}
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request | {"log": str(log)}) + "\n")
+        self._process.stdin.flush()
+        code = self._process.stdout.readline()
+        assert code, "the dbt process ended, see above"
+        return subprocess.CompletedProcess(command, int(code), log.read_text(), "")
+
+    def _close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@cache
+def dbt_on(engine: str) -> DbtProcess:
+    """The process that builds with `duckdb` or `spark`, started on first use."""
+    folder = Path(tempfile.mkdtemp(prefix="segue-dbt-"))
+    home = folder / "home"
+    here = settings.Settings(home, "127.0.0.1", 1, 1, 1, 1)
+    return DbtProcess(folder, spark.environment(home) if engine == "spark" else tool_environment(here))
+
+
+def _run(manifest: Manifest, request: dict[str, Any]) -> bool:
+    from dbt.cli.main import dbtRunner
+
+    def copy(event: EventMsg) -> None:
+        if event.info.name == "NodeFinished" and event.data.node_info.node_name == "exposures":
+            for source, target in request["copied"]:
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    result = dbtRunner(manifest, callbacks=[copy]).invoke(request["arguments"])
+    if result.exception is not None:
+        print(result.exception)
+    return bool(result.success)
+
+
+def _run_in_fork(manifest: Manifest, request: dict[str, Any]) -> int:
+    """Exit status of a build; in a process of its own, because dbt and DuckDB keep state between builds."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    if child := os.fork():
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = 1
+    try:
+        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, sys.stdout.fileno())
+        os.dup2(log, sys.stderr.fileno())
+        status = 0 if _run(manifest, request) else 1
+        sys.stdout.flush()
+    finally:
+        # As at the end of the command `dbt`. The rest of its end aborts in a fork without the threads of its parent.
+        DuckDBConnectionManager.close_all_connections()
+        os._exit(status)
+
+
+def main() -> None:
+    """Parse the project, then build until the end of standard input."""
+    from dbt.cli.main import dbtRunner
+
+    with contextlib.redirect_stdout(sys.stderr):
+        parsed = dbtRunner().invoke(["parse", *PROJECT, "--quiet"])
+    if not parsed.success:
+        raise SystemExit(f"dbt parse: {parsed.exception}")
+    for line in sys.stdin:
+        print(_run_in_fork(cast("Manifest", parsed.result), json.loads(line)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
