@@ -42,6 +42,8 @@ MAX_EXPLICIT_EVENTS = 20
 ATTENTION_HEADS = 2
 FAST_SEARCHES = tuple(name for name in SEARCHES if name != "neighbours")
 """Searches of the recipe `small`: `neighbours` takes much of the time of the features and changes no metric there (log, 2026-11-28)."""
+TREES = {"debug": (40, 0.2), "small": (400, 0.06), "full": (1_000, 0.03)}
+"""Number of boosted trees and their learning rate, by recipe."""
 DENOISING_GROUPS = ((FULL_PLAY, EXPLICIT_POSITIVE), (EXPLICIT_NEGATIVE,))
 """Groups whose interests, added to the candidate, query the unclicked impressions."""
 
@@ -130,6 +132,7 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
         Longer sequences did not change metrics, because the searches read the long history (ablation `session_length`).
         """
         base, is_full = ranker_config(recipe), recipe == "full"
+        trees, learning_rate = TREES[recipe]
         return extend_config(
             SessionDomainsConfig,
             base,
@@ -143,9 +146,7 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
                 plays=200 if is_full else 50,
                 impressions=50,
             ),
-            trees=replace(
-                base.trees, count=1_000 if is_full else 400, leaves=63, learning_rate=0.03 if is_full else 0.06
-            ),
+            trees=replace(base.trees, count=trees, leaves=63, learning_rate=learning_rate),
             training=replace(base.training, dense_epochs=2 if is_full else 4),
             groups=BehaviourGroupConfig(denoise_impressions=True),
         )
