@@ -39,7 +39,7 @@ QUICK = (
 )
 
 ELSEWHERE = {
-    "SEGUE_MODEL_WORKERS=2 python -m serving": "integration/serving/test_model_workers.py",
+    "SEGUE_MODEL_WORKERS=2 python -m serving": "integration/serving/test_distributed_start.py",
     "python -m sequences.streaming.consume": "integration/sequences/streaming/test_consume.py",
     "python -m privacy.erase": "integration/privacy/test_erase_user.py",
     "python -m privacy.erase USER": "integration/privacy/test_erase_user.py",

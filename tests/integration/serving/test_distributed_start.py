@@ -1,22 +1,26 @@
-"""Three real services instead of one: equal responses, reachable from this machine only."""
+"""Three services, or one with model workers, instead of one process: equal responses, reachable from this machine only."""
 
 import http.client
 import json
 import os
 import shutil
 import time
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import psutil
 import pytest
 
 from benchmarks.serving import release_swap, synthetic_release
+from benchmarks.serving.release_swap import CHANGES, RELEASE_A, RELEASE_B
 from config.settings import is_loopback
 from tests.support import recommender_service
 from training.slate.scene_settings import SCENES
 
 pytestmark = [pytest.mark.timeout(900)]
-USERS = 12
+USERS, WORKERS = 12, 2
+TIMEOUT_S = 60.0
+BLOCKS = 40
 
 
 def answers(port):
@@ -71,30 +75,104 @@ def with_fixed_clock(place, folder):
     return replace(place, variables=place.variables | {"PYTHONPATH": path})
 
 
-def test_three_services_respond_like_one(tmp_path):
-    with release_swap.prepare_service(
-        tmp_path, tracks=400, recipe="debug", users=USERS, extend_release=with_collections
-    ) as prepared:
-        place = with_fixed_clock(prepared, tmp_path / "clock")
-        with recommender_service.started(place, "/readyz") as one:
-            expected, listeners = list(answers(place.port)), list(profiles(place.port))
-            alone = len(one.process.members())
-        shutil.rmtree(tmp_path / "serving")  # the daily lists of the single service
-        with recommender_service.started(place, "/readyz", "--composed") as three:
-            assert list(answers(place.port)) == expected
-            assert list(profiles(place.port)) == listeners
-            members = three.process.members()
-            listening = [
-                connection.laddr
-                for member in members
-                for connection in member.net_connections("inet")
-                if connection.status == psutil.CONN_LISTEN
-            ]
-            assert len(members) == alone + 2
-            assert all(is_loopback(address.ip) for address in listening)
-            assert place.port in {address.port for address in listening}
-    assert all(len(items) in (3, 10) and not left_out for _, items, _, left_out in expected)
-    assert listeners[0]["interests"] and listeners[0]["long_term"] and not listeners[2]["is_known"]
-    assert {len(candidates) for _, _, candidates, _ in expected} > {
-        1
-    }  # all channels, and popularity for an unknown user
+@dataclass(frozen=True)
+class OneProcess:
+    """A home, and the responses and number of processes of a service without further processes."""
+
+    place: recommender_service.Place
+    responses: list
+    listeners: list
+    processes: int
+
+    def check_equal(self, port):
+        """The responses of another service on the home are the same."""
+        assert list(answers(port)) == self.responses
+        assert list(profiles(port)) == self.listeners
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    with release_swap.prepare_service(home, 400, "debug", release_swap.RETURNING_USERS, with_collections) as prepared:
+        place = with_fixed_clock(prepared, home / "clock")
+        with recommender_service.started(place, "/readyz") as service:
+            responses, listeners = list(answers(place.port)), list(profiles(place.port))
+            before = OneProcess(place, responses, listeners, len(service.process.members()))
+        yield before
+
+
+@pytest.fixture
+def place(one):
+    """The home without the daily lists of the service before."""
+    shutil.rmtree(one.place.home / "serving", ignore_errors=True)
+    return one.place
+
+
+def test_responses_have_every_channel(one):
+    assert all(len(items) in (3, 10) and not left_out for _, items, _, left_out in one.responses)
+    assert one.listeners[0]["interests"] and one.listeners[0]["long_term"] and not one.listeners[2]["is_known"]
+    numbers = {len(candidates) for _, _, candidates, _ in one.responses}
+    assert numbers > {1}, "all channels, and popularity for an unknown user"
+
+
+def test_three_services_respond_like_one(one, place):
+    with recommender_service.started(place, "/readyz", "--composed") as three:
+        one.check_equal(place.port)
+        members = three.process.members()
+        listening = [
+            connection.laddr
+            for member in members
+            for connection in member.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+        assert len(members) == one.processes + 2
+        assert all(is_loopback(address.ip) for address in listening)
+        assert place.port in {address.port for address in listening}
+
+
+def test_a_recommender_with_workers_responds_like_one_process(one, place):
+    """Then release changes under load, reported events, and the end of a killed recommender."""
+    place = replace(place, variables=place.variables | {"SEGUE_MODEL_WORKERS": str(WORKERS)})
+    with recommender_service.started(place, "/readyz") as service:
+        one.check_equal(place.port)
+        assert len(service.process.members()) == one.processes + 1 + WORKERS
+        check_read_your_writes(place.port)
+        seen = release_swap.measure_changes(place, service, seconds=6, rate=10, changes=CHANGES[:3])
+        assert seen.releases == {RELEASE_A, RELEASE_B} and seen.requests > 50
+        assert (seen.failed_requests, seen.mismatched_responses, seen.mixed_responses) == ([], [], [])
+        check_end_of_workers(service)
+
+
+def post(port, path, body):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    content = json.loads(response.read())
+    assert response.status == 200, content
+    return content
+
+
+def check_read_your_writes(port):
+    """Every acknowledged block changes the next response of its user."""
+
+    def block_first(number):
+        request = {"user_id": f"u{number % USERS:06d}", "scene": "private_fm", "limit": 5, "discovery": 0.0}
+        shown = post(port, "/recommend", request)["items"][0]["track_id"]
+        event = {"target_type": "track", "target_id": shown, "action": "block", "user_id": request["user_id"]}
+        report = post(port, "/events", {"events": [event | {"event_id": f"block{number}"}]})
+        assert report["accepted"] == 1, report
+        return shown not in {item["track_id"] for item in post(port, "/recommend", request)["items"]}
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(block_first, range(BLOCKS))) == [True] * BLOCKS
+
+
+def check_end_of_workers(service):
+    """A killed recommender leaves no model process behind."""
+    members = service.process.members()
+    models = [one for one in members if "serving.workers.release_process" in one.cmdline()]
+    assert len(models) >= 1 + WORKERS
+    for process in members:
+        if process not in models:
+            process.kill()
+    assert not psutil.wait_procs(models, TIMEOUT_S)[1]

@@ -1,7 +1,5 @@
-"""Model workers: the processes of one release, and a recommender that uses them."""
+"""Model workers: the processes of one release. A recommender that uses them: test_distributed_start.py."""
 
-import http.client
-import json
 import shutil
 import threading
 import time
@@ -12,21 +10,17 @@ import psutil
 import pytest
 from prometheus_client import CollectorRegistry
 
-from benchmarks.serving import release_swap, synthetic_release
-from benchmarks.serving.release_swap import CHANGES, RELEASE_A, RELEASE_B
+from benchmarks.serving import synthetic_release
 from benchmarks.serving.synthetic_channels import SyntheticWorld
 from serving.observability.metrics import Metrics
 from serving.pipeline.stages.recall import Recall
 from serving.releases.served_release import load_release
 from serving.workers.release_process import EVERY_VIEW
 from serving.workers.release_workers import ReleaseNotLoaded, ReleaseWorkers, WorkerFailed
-from tests.integration.serving.test_distributed_start import answers, profiles, with_collections, with_fixed_clock
-from tests.support import recommender_service
 
 pytestmark = [pytest.mark.timeout(900)]
-USERS, WORKERS = 12, 2
+WORKERS = 2
 TIMEOUT_S, RESTART_S = 60.0, 300.0
-BLOCKS = 40
 
 
 @pytest.fixture(scope="module")
@@ -146,60 +140,3 @@ def test_all_processes_are_started_again_and_end_with_the_object(folder, metrics
     process, worker = psutil.Process(started.process_id), children(started)[0]
     del started
     assert not psutil.wait_procs([process, worker], TIMEOUT_S)[1]
-
-
-def post(port, path, body):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    content = json.loads(response.read())
-    assert response.status == 200, content
-    return content
-
-
-def test_recommender_with_workers(tmp_path):
-    """Equal responses; then release changes under load, reported events, and the end of a killed recommender."""
-    with release_swap.prepare_service(
-        tmp_path, 400, "debug", release_swap.RETURNING_USERS, with_collections
-    ) as prepared:
-        place = with_fixed_clock(prepared, tmp_path / "clock")
-        with recommender_service.started(place, "/readyz") as one:
-            expected, listeners = list(answers(place.port)), list(profiles(place.port))
-            alone = len(one.process.members())
-        shutil.rmtree(tmp_path / "serving")  # the daily lists of the first service
-        place.variables["SEGUE_MODEL_WORKERS"] = str(WORKERS)
-        with recommender_service.started(place, "/readyz") as service:
-            assert list(answers(place.port)) == expected
-            assert list(profiles(place.port)) == listeners
-            assert len(service.process.members()) == alone + 1 + WORKERS
-            check_read_your_writes(place.port)
-            seen = release_swap.measure_changes(place, service, seconds=6, rate=10, changes=CHANGES[:3])
-            assert seen.releases == {RELEASE_A, RELEASE_B} and seen.requests > 50
-            assert (seen.failed_requests, seen.mismatched_responses, seen.mixed_responses) == ([], [], [])
-            check_end_of_workers(service)
-
-
-def check_read_your_writes(port):
-    """Every acknowledged block changes the next response of its user."""
-
-    def block_first(number):
-        request = {"user_id": f"u{number % USERS:06d}", "scene": "private_fm", "limit": 5, "discovery": 0.0}
-        shown = post(port, "/recommend", request)["items"][0]["track_id"]
-        event = {"target_type": "track", "target_id": shown, "action": "block", "user_id": request["user_id"]}
-        report = post(port, "/events", {"events": [event | {"event_id": f"block{number}"}]})
-        assert report["accepted"] == 1, report
-        return shown not in {item["track_id"] for item in post(port, "/recommend", request)["items"]}
-
-    with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(block_first, range(BLOCKS))) == [True] * BLOCKS
-
-
-def check_end_of_workers(service):
-    """A killed recommender leaves no model process behind."""
-    members = service.process.members()
-    models = [one for one in members if "serving.workers.release_process" in one.cmdline()]
-    assert len(models) >= 1 + WORKERS
-    for process in members:
-        if process not in models:
-            process.kill()
-    assert not psutil.wait_procs(models, TIMEOUT_S)[1]
