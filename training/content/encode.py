@@ -41,7 +41,7 @@ from training.engine.time_split import TIME_SPLIT_MART
 from training.recipes import RECIPES
 
 LIMITS: Mapping[str, Mapping[str, int]] = {
-    "debug": {"audio": 50, "image": 100, "text": 400},
+    "debug": {"audio": 16, "image": 32, "text": 100},
     "small": {"audio": 100, "image": 300, "text": 1_000},
     "full": {},
 }
