@@ -2,7 +2,8 @@
 
 Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS. The trees read the features of
 the fitted ranker that has most of them, at the training cases of its trees, and one model is fitted per task. The
-boosting of that ranker's own trees is continued, and the number of trees is chosen on the validation part.
+number of trees is chosen on the validation part: they are that ranker's own trees if it has dropped some for that reason;
+else their boosting is continued.
 
 Legend: R cases, N dense features, B cases of a batch, T tasks.
 """
@@ -76,7 +77,7 @@ class TreesAlone:
         for task in ranker.tasks if tasks is None else tasks:
             labels = [part.labels_RT[:, part.tasks.index(task)] for part in (train, validation)]
             grown = ranker.features.trees.boosters[ranker.tasks.index(task)] if ranker.features.trees else None
-            count = tuned.boosters[task].num_trees() if tuned is not None and task in tuned.boosters else MAX_TREES
+            count = _count(grown, ranker.resolved_config.trees, tuned.boosters.get(task) if tuned else None)
             config = replace(ranker.resolved_config.trees, count=count)
             fitted = _fit_task(parts, labels, config, ranker.resolved_config.seed, threads, grown)
             if fitted is not None:
@@ -93,6 +94,13 @@ class TreesAlone:
         features = [part.numpy() for part in dense]
         logits_BT = self._trees.predict_logits(*features)[:, 0]
         return (1 / (1 + np.exp(-logits_BT))).astype(np.float32)
+
+
+def _count(grown: lightgbm.Booster | None, config: TreeConfig, tuned: lightgbm.Booster | None) -> int:
+    """The largest number of trees, given a ranker's trees of a task and those that were tuned without the validation part."""
+    if tuned is not None:
+        return tuned.num_trees()
+    return MAX_TREES if grown is None or grown.num_trees() == config.count else grown.num_trees()
 
 
 def _feature_count(ranker: FittedRanker) -> int:
@@ -131,6 +139,8 @@ def _fit_task(
         threads: Number of threads.
         grown: Trees that were fitted on the first part, to continue.
     """
+    if grown is not None and grown.num_trees() >= config.count:
+        return grown
     parameters = lightgbm_parameters(config, seed, threads)
     (train_RN, train_R), (validation_RN, validation_R) = (
         (features_RN[~np.isnan(label_R)], label_R[~np.isnan(label_R)])

@@ -8,6 +8,7 @@ features, M match features.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,8 @@ LIGHTGBM_PARAMETERS: dict[str, Any] = {
     "force_row_wise": True,
     "verbose": -1,
 }
+STAGE = 10
+"""The number of trees that is chosen on validation is a multiple of this, or all."""
 
 
 def lightgbm_parameters(config: TreeConfig, seed: int, threads: int) -> dict[str, Any]:
@@ -50,9 +53,27 @@ class BoostedTrees:
     def fit(
         cls, features_RN: Floats, labels_RT: Floats, config: TreeConfig, seed: int, threads: int
     ) -> BoostedTrees | None:
-        """Fit `config.count` trees of each task on its labeled rows (label not NaN); None if no task has both classes."""
-        boosters = tuple(_fit_task(features_RN, label_R, config, seed, threads) for label_R in labels_RT.T)
+        """Fit the trees of each task on its labeled rows (label not NaN); None if no task has both classes.
+
+        Their number is `config.counts`, or `config.count` for every task without it.
+        """
+        counts = config.counts or (config.count,) * labels_RT.shape[1]
+        tasks = zip(labels_RT.T, counts, strict=True)
+        boosters = tuple(_fit_task(features_RN, label_R, config, count, seed, threads) for label_R, count in tasks)
         return cls(boosters) if any(boosters) else None
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Return the number of trees of each task."""
+        return tuple(0 if booster is None else booster.num_trees() for booster in self.boosters)
+
+    def keep_best(self, features_RN: Floats, labels_RT: Floats) -> BoostedTrees:
+        """Return the first trees of each task, as many as have the smallest log loss on rows that they were not fitted on.
+
+        Later trees fit the noise of a small log. A task without labels keeps all.
+        """
+        tasks = zip(self.boosters, labels_RT.T, strict=True)
+        return BoostedTrees(tuple(booster and _keep_best(booster, features_RN, label_R) for booster, label_R in tasks))
 
     def predict_logits(self, context_BU: Floats, features_BCF: Floats, matches_BCM: Floats) -> Floats:
         """Return the logits of each candidate [B, C, T]; features in the order of `fit`. Runs on the calling thread.
@@ -85,12 +106,26 @@ class BoostedTrees:
 
 
 def _fit_task(
-    features_RN: Floats, label_R: Floats, config: TreeConfig, seed: int, threads: int
+    features_RN: Floats, label_R: Floats, config: TreeConfig, count: int, seed: int, threads: int
 ) -> lightgbm.Booster | None:
     label_R = np.ascontiguousarray(label_R)
     known_R = ~np.isnan(label_R)
-    if len(np.unique(label_R[known_R])) < 2:
+    if not count or len(np.unique(label_R[known_R])) < 2:
         return None
     rows = (features_RN, label_R) if known_R.all() else (features_RN[known_R], label_R[known_R])
     parameters = lightgbm_parameters(config, seed, threads)
-    return train_trees(parameters, lightgbm.Dataset(*rows, params=parameters), config.count, "boosted trees")
+    return train_trees(parameters, lightgbm.Dataset(*rows, params=parameters), count, "boosted trees")
+
+
+def _keep_best(booster: lightgbm.Booster, features_RN: Floats, label_R: Floats) -> lightgbm.Booster:
+    known_R = ~np.isnan(label_R)
+    if not known_R.any():
+        return booster
+    features_RN, label_R = features_RN[known_R], label_R[known_R]
+    logit_R, losses, total = np.zeros(len(label_R)), [], booster.num_trees()
+    counts = [*range(STAGE, total, STAGE), total]
+    for before, count in itertools.pairwise([0, *counts]):
+        logit_R += booster.predict(features_RN, start_iteration=before, num_iteration=count - before, raw_score=True)
+        losses.append((np.logaddexp(0, logit_R) - label_R * logit_R).mean())
+    best = counts[int(np.argmin(losses))]
+    return booster if best == total else lightgbm.Booster(model_str=booster.model_to_string(num_iteration=best))

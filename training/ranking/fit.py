@@ -54,8 +54,8 @@ logger = logging.getLogger(__name__)
 def fit_ranker(
     name: str, data: TrainingData, config: RankerConfig, folder: Path, offline: OfflineFeatures | None = None
 ) -> FittedRanker:
-    """Return a ranker fitted on the `train` part; steps, tree weights and temperatures are fitted on `validation`, if
-    any. The trees are those of `data.held_out_model`, if it is given.
+    """Return a ranker fitted on the `train` part; steps, number and weights of the trees and temperatures are chosen on
+    `validation`, if any. The trees are those of `data.held_out_model`, if it is given.
 
     Args:
         name: Key of `RANKERS`.
@@ -79,7 +79,7 @@ def fit_ranker(
         )
     config, features = resolve_inputs(name, data, config, cases, offline.contract(service))
     batches, trees = _prepare_training(train_cases, offline, config, service, features)
-    features, training = replace(features, trees=trees), config.training
+    training = config.training
     dense_steps, epoch_steps, id_steps = _plan_steps(training, len(batches), data.warm_start is not None)
     training = replace(training, steps=training.steps or dense_steps + epoch_steps)
     config = replace(config, training=training)
@@ -95,6 +95,9 @@ def fit_ranker(
         validation_cases.take(_evenly_spaced_rows(len(validation_cases), VALIDATION_CASES)), offline, service, features
     )
     held_out = list(validation.iterate_in_order(training.batch_size)) if distributed.is_rank0() else []
+    if trees is not None and held_out:
+        trees, held_out = _keep_best_trees(trees, held_out)
+        config = replace(config, trees=replace(config.trees, counts=trees.counts))
 
     def batch_at(step: int) -> CaseBatch:
         if step < dense_steps:
@@ -108,8 +111,8 @@ def fit_ranker(
     record = trainer.fit(module, batch_at, schedule, folder, validate if len(validation) else None)
     model.cpu()
     resolved = replace(config, training=replace(training, steps=record.steps))
-    resolved = _blend_and_calibrate(model, features.trees, resolved, held_out)
-    return FittedRanker(model, features, resolved, _measures(record, batches, cases))
+    resolved = _blend_and_calibrate(model, trees, resolved, held_out)
+    return FittedRanker(model, replace(features, trees=trees), resolved, _measures(record, batches, cases))
 
 
 def _prepare_training(
@@ -134,6 +137,21 @@ def _fit_trees(batches: CaseBatches, config: RankerConfig, threads: int) -> Boos
         return None
     rows_RN, labels_RT = batches.dense_features.features_RN, batches.cases.labels_RT
     return BoostedTrees.fit(rows_RN, labels_RT, config.trees, config.seed, threads)
+
+
+def _keep_best_trees(trees: BoostedTrees, held_out: list[CaseBatch]) -> tuple[BoostedTrees, list[CaseBatch]]:
+    """Return the trees that are best on held-out cases, and these with the logits of the trees."""
+    parts = [
+        (batch.users.context_BU, batch.candidates.features_BCF, batch.candidates.matches_BCM) for batch in held_out
+    ]
+    rows = [torch.cat([context_BU, own_BCF[:, 0], match_BCM[:, 0]], dim=1) for context_BU, own_BCF, match_BCM in parts]
+    labels_RT = torch.cat([batch.labels_BT for batch in held_out])
+    best = trees.keep_best(torch.cat(rows).numpy(), labels_RT.numpy())
+    logits = [torch.from_numpy(best.predict_logits(*(part.numpy() for part in dense))) for dense in parts]
+    return best, [
+        replace(batch, candidates=replace(batch.candidates, tree_logits_BCT=logits_BCT))
+        for batch, logits_BCT in zip(held_out, logits, strict=True)
+    ]
 
 
 def _blend_and_calibrate(

@@ -72,7 +72,8 @@ class FeatureConfig:
 class TreeConfig:
     """Boosted trees over all dense features, blended with the network's logits; weights are fitted on validation."""
 
-    count: int = 0  # number of trees of each task; 0: network only
+    count: int = 0  # largest number of trees of a task; 0: network only
+    counts: tuple[int, ...] = ()  # number of trees of each task; empty: chosen on validation, or `count` without it
     leaves: int = 31  # of a tree
     learning_rate: float = 0.08
     cases: int = 400_000  # largest number of training cases: the newest share of every user

@@ -214,12 +214,17 @@ def test_a_fit_resolves_its_config_and_the_final_fit_keeps_it(
     for task, probability in again.score(users, items).items():
         # The same weights; kernels may round differently by memory alignment.
         np.testing.assert_allclose(found[task], probability, rtol=1e-6)
+    trees = ranker.features.trees
     assert len(ranker.resolved_config.trees.weights) == (len(ranker.tasks) if config.trees.count else 0)
+    assert ranker.resolved_config.trees.counts == (trees.counts if trees else ())
     ranker.save(tmp_path / "saved")
     read = FittedRanker.load(tmp_path / "saved", data.vocabulary)
     np.testing.assert_array_equal(read.score(users, items)["not_skipped"], found["not_skipped"])
     final = fit_ranker(name, open_data(marts, "final"), ranker.resolved_config, tmp_path / "c")
     assert final.resolved_config == ranker.resolved_config
+    if trees:
+        assert max(trees.counts) < config.trees.count, "trees of random plays fit noise"
+        assert final.features.trees.counts == trees.counts
 
 
 def test_network_and_trees_have_their_own_numbers_of_cases(

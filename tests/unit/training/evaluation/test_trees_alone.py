@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ from sklearn.metrics import log_loss
 
 from training.evaluation import trees_alone
 from training.evaluation.trees_alone import MAX_TREES, PATIENCE, TreesAlone
-from training.ranking.boosted_trees import lightgbm_parameters
+from training.ranking.boosted_trees import BoostedTrees, lightgbm_parameters
 from training.ranking.ranker import TreeConfig
 
 CONFIG = TreeConfig(count=MAX_TREES)
@@ -57,6 +58,19 @@ def test_trees_of_a_ranker_are_continued() -> None:
     )
     losses = [log_loss(validation[1], booster.predict(validation[0])) for booster in (grown, fitted, from_scratch)]
     assert losses[0] > losses[1] == pytest.approx(losses[2], abs=0.01) and fitted.num_trees() > 10
+
+
+def test_trees_of_a_ranker_that_dropped_some_are_not_continued() -> None:
+    train, validation = examples(0, 3_000), examples(1, 1_500)
+    every = TreeConfig(count=400)
+    trees = BoostedTrees.fit(train[0], train[1][:, None], every, 0, 1)
+    assert trees is not None
+    (grown,) = trees.keep_best(validation[0], validation[1][:, None]).boosters
+    assert grown is not None and grown.num_trees() < every.count
+    count = trees_alone._count(grown, every, None)
+    assert count == grown.num_trees() and trees_alone._count(trees.boosters[0], every, None) == MAX_TREES
+    parts, labels = [train[0], validation[0]], [train[1], validation[1]]
+    assert trees_alone._fit_task(parts, labels, replace(every, count=count), 0, 1, grown) is grown
 
 
 def test_cases_without_a_label_do_not_count_and_one_label_is_not_fitted() -> None:

@@ -1,0 +1,54 @@
+"""Boosted trees of a ranker: how many of them are kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss
+
+from training.ranking.boosted_trees import STAGE, BoostedTrees
+from training.ranking.ranker import TreeConfig
+
+COUNT = 105
+
+
+def examples(seed: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Six features, and noisy labels of two tasks that depend on the first feature; some are unknown."""
+    random = np.random.default_rng(seed)
+    features_RN = random.normal(size=(rows, 6)).astype(np.float32)
+    probability_R = 1 / (1 + np.exp(-features_RN[:, 0]))
+    labels_RT = (random.random((rows, 2)) < probability_R[:, None]).astype(np.float32)
+    labels_RT[::7, 1] = np.nan
+    return features_RN, labels_RT
+
+
+@pytest.fixture(scope="module")
+def trees() -> BoostedTrees:
+    fitted = BoostedTrees.fit(*examples(0, 4_000), TreeConfig(count=COUNT, learning_rate=0.2), 0, 1)
+    assert fitted is not None and fitted.counts == (COUNT, COUNT)
+    return fitted
+
+
+def test_as_many_trees_are_kept_as_are_best_on_other_rows(trees: BoostedTrees) -> None:
+    features_RN, labels_RT = examples(1, 2_000)
+    kept = trees.keep_best(features_RN, labels_RT)
+    for every, best, label_R in zip(trees.boosters, kept.boosters, labels_RT.T, strict=True):
+        assert every is not None and best is not None
+        known_R = ~np.isnan(label_R)
+        rows, labels = features_RN[known_R], label_R[known_R]
+        counts = [*range(STAGE, COUNT, STAGE), COUNT]
+        losses = [log_loss(labels, every.predict(rows, num_iteration=count)) for count in counts]
+        assert best.num_trees() == counts[int(np.argmin(losses))] < COUNT
+        np.testing.assert_array_equal(best.predict(rows), every.predict(rows, num_iteration=best.num_trees()))
+
+
+def test_a_task_without_labels_or_with_useful_trees_keeps_all(trees: BoostedTrees) -> None:
+    features_RN, labels_RT = examples(0, 4_000)  # rows of the fit: every tree makes their loss smaller
+    labels_RT[:, 0] = np.nan
+    assert trees.keep_best(features_RN, labels_RT).counts == (COUNT, COUNT)
+
+
+def test_given_numbers_of_trees_are_grown() -> None:
+    rows = examples(0, 4_000)
+    fitted = BoostedTrees.fit(*rows, TreeConfig(count=COUNT, counts=(0, 30)), 0, 1)
+    assert fitted is not None and fitted.counts == (0, 30)
