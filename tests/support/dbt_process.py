@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import traceback
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -118,8 +119,10 @@ def _run_in_fork(manifest: Manifest, request: dict[str, Any]) -> int:
         os.dup2(log, sys.stdout.fileno())
         os.dup2(log, sys.stderr.fileno())
         status = 0 if _run(manifest, request) else 1
-        sys.stdout.flush()
+    except Exception:
+        traceback.print_exc()
     finally:
+        sys.stdout.flush()
         # As at the end of the command `dbt`. The rest of its end aborts in a fork without the threads of its parent.
         DuckDBConnectionManager.close_all_connections()
         os._exit(status)

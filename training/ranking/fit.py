@@ -91,10 +91,7 @@ def fit_ranker(
     if data.warm_start is not None:
         copy_weights(model, load_file(data.warm_start.folder / WEIGHTS), data.warm_start.vocabulary, data.vocabulary)
     module = RankerModule(model, config, range(dense_steps, dense_steps + id_steps))
-    validation = CaseBatches(
-        validation_cases.take(_evenly_spaced_rows(len(validation_cases), VALIDATION_CASES)), offline, service, features
-    )
-    held_out = list(validation.iterate_in_order(training.batch_size)) if distributed.is_rank0() else []
+    held_out = _read_held_out(validation_cases, offline, service, features, training.batch_size)
     if trees is not None and held_out:
         trees, held_out = _keep_best_trees(trees, held_out)
         config = replace(config, trees=replace(config.trees, counts=trees.counts))
@@ -108,7 +105,7 @@ def fit_ranker(
         return -float(task_losses(*predict_logits(model, held_out)) @ module.loss_weights_T)
 
     schedule = trainer.Schedule(training.steps, config.validation.every, seed=config.seed)
-    record = trainer.fit(module, batch_at, schedule, folder, validate if len(validation) else None)
+    record = trainer.fit(module, batch_at, schedule, folder, validate if len(validation_cases) else None)
     model.cpu()
     resolved = replace(config, training=replace(training, steps=record.steps))
     resolved = _blend_and_calibrate(model, trees, resolved, held_out)
@@ -137,6 +134,16 @@ def _fit_trees(batches: CaseBatches, config: RankerConfig, threads: int) -> Boos
         return None
     rows_RN, labels_RT = batches.dense_features.features_RN, batches.cases.labels_RT
     return BoostedTrees.fit(rows_RN, labels_RT, config.trees, config.seed, threads)
+
+
+def _read_held_out(
+    cases: RankingCases, offline: OfflineFeatures, service: str, features: RankingFeatures, batch_size: int
+) -> list[CaseBatch]:
+    """Return batches of at most VALIDATION_CASES evenly spaced cases; none on other ranks than 0."""
+    if not distributed.is_rank0():
+        return []
+    chosen = cases.evenly_spread(VALIDATION_CASES)
+    return list(CaseBatches(chosen, offline, service, features).iterate_in_order(batch_size))
 
 
 def _keep_best_trees(trees: BoostedTrees, held_out: list[CaseBatch]) -> tuple[BoostedTrees, list[CaseBatch]]:
