@@ -15,7 +15,7 @@ from typing import Any
 
 from serving.observability.metrics import Metrics
 from serving.pipeline.stages.rank import Ranking
-from serving.pipeline.stages.recall import Recall
+from serving.pipeline.stages.recall import SequentialRecall
 from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch
 
@@ -119,7 +119,7 @@ class ModelCalls:
         self._release = release
         self._recorder = MetricRecorder()
         metrics: Any = self._recorder
-        self._recall, self._ranking = Recall(metrics, deadline_s, threads=1), Ranking()
+        self._recall, self._ranking = SequentialRecall(metrics, deadline_s), Ranking()
         self._users: OrderedDict[int, UserBatch] = OrderedDict()
 
     def run(self, call: ModelCall) -> ModelAnswer:

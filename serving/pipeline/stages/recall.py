@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -161,11 +161,10 @@ class Recall:
                 self._metrics.cut_off.labels(name, left_out[name]).inc()
                 if future is not None:
                     bulkheads[name].abandon(future)
-            elif self._has_failed(name, future):
-                left_out[name] = FAILED
+            elif (error := future.exception()) is not None:
+                left_out[name] = self._count_failure(name, error)
             else:
-                candidates[name] = future.result()
-                self._metrics.candidates.labels(name).inc(int((candidates[name].items_BK > 0).sum()))
+                candidates[name] = self._count_candidates(name, future.result())
         return RecallResult(candidates, left_out)
 
     def _leave_out(self, channels: Collection[str], is_late: bool) -> RecallResult:
@@ -193,10 +192,45 @@ class Recall:
 
         return work
 
-    def _has_failed(self, name: str, future: Future[Candidates]) -> bool:
-        error = future.exception()
-        if error is None:
-            return False
+    def _count_failure(self, name: str, error: BaseException) -> str:
+        """Log and count that a channel has failed; returns why it is left out."""
         logger.error("channel %s failed and is left out of this response", name, exc_info=error)
         self._metrics.skipped.labels(name).inc()
-        return True
+        return FAILED
+
+    def _count_candidates(self, name: str, candidates: Candidates) -> Candidates:
+        self._metrics.candidates.labels(name).inc(int((candidates.items_BK > 0).sum()))
+        return candidates
+
+
+class SequentialRecall(Recall):
+    """Calls the channels one after the other in the calling thread, for a process that answers one request at a time.
+
+    Threads would hand the interpreter lock to each other at every operator, which takes a fourth of the processor time. A
+    running channel cannot be left out, only those after it: the caller bounds the time of the whole call.
+
+    Args:
+        metrics: Metrics of the service.
+        deadline_s: Time after which no further channel is called.
+    """
+
+    def __init__(self, metrics: Metrics, deadline_s: float) -> None:
+        self._metrics, self._deadline_s = metrics, deadline_s
+
+    def run_channels(self, channels: Mapping[str, Source], query: Callable[[Source], Candidates]) -> RecallResult:
+        """Run `query` on one channel after the other until the deadline."""
+        until = time.perf_counter() + self._deadline_s
+        candidates: dict[str, Candidates] = {}
+        left_out: dict[str, str] = {}
+        for name, channel in channels.items():
+            if time.perf_counter() > until:
+                left_out[name] = LATE
+                self._metrics.cut_off.labels(name, LATE).inc()
+                continue
+            try:
+                found = self._timed(name, channel, query)()
+            except Exception as error:
+                left_out[name] = self._count_failure(name, error)
+            else:
+                candidates[name] = self._count_candidates(name, found)
+        return RecallResult(candidates, left_out)

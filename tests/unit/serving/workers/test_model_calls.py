@@ -1,6 +1,7 @@
 """Calls of a model worker: equal to local ones, features sent once, metrics repeated by the caller."""
 
 import pickle
+import threading
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -52,6 +53,18 @@ def test_results_and_metrics_equal_those_of_this_process(calls, users):
         ("segue_channel_seconds_count", {"channel": "popularity"}),
     ):
         assert registries[0].get_sample_value(name, labels) == registries[1].get_sample_value(name, labels) != None  # noqa: E711
+
+
+def test_channels_after_the_deadline_are_left_out(users):
+    until = threading.Event()
+    after = ListChannel("long_short", [2])
+    slow = release(tracks(8), [ListChannel("popularity", [2]), ListChannel("realtime", [3], until=until), after])
+    calls = ModelCalls(slow, 0.05)
+    threading.Timer(0.1, until.set).start()
+    answer = send(calls, ModelCall("recall_for_users", (5, None), 1, users))
+    assert list(answer.result.candidates) == ["popularity", "realtime"]
+    assert answer.result.left_out == {"long_short": "late"} and after.calls == 0
+    assert ("cut_off", ("long_short", "late")) in {(update.metric, update.labels) for update in answer.updates}
 
 
 def test_features_are_sent_once_per_request(calls, users):
