@@ -29,7 +29,7 @@ WARM_UP_TIMEOUT_S = 120.0
 CALL_TIMEOUT_S = 5.0
 """How long a request waits for the ranker or for reasons."""
 RECALL_GRACE_S = 1.0
-"""How much longer than the channels' deadline a request waits for the worker, which leaves late channels out itself."""
+"""How much longer than the channels' deadline a request waits for the worker, which starts no channel after the deadline."""
 
 logger = logging.getLogger(__name__)
 

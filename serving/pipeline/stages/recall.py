@@ -1,6 +1,7 @@
-"""Recall stage: candidates of all channels, computed in parallel under a deadline.
+"""Recall stage: candidates of all channels under a deadline.
 
-A channel that fails or exceeds the deadline is left out and counted. Independent of how channels work.
+Channels run in parallel, or one after the other in a model worker. One that fails or exceeds the deadline is left out and
+counted. Independent of how channels work.
 """
 
 from __future__ import annotations
@@ -206,8 +207,8 @@ class Recall:
 class SequentialRecall(Recall):
     """Calls the channels one after the other in the calling thread, for a process that answers one request at a time.
 
-    Threads would hand the interpreter lock to each other at every operator, which takes a fourth of the processor time. A
-    running channel cannot be left out, only those after it: the caller bounds the time of the whole call.
+    Threads would pass the interpreter lock to each other at every operator, which takes processor time. A running channel
+    cannot be left out, only those after it: the caller bounds the time of the whole call.
 
     Args:
         metrics: Metrics of the service.
