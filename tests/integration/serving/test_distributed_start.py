@@ -97,8 +97,8 @@ def one(tmp_path_factory):
         place = with_fixed_clock(prepared, home / "clock")
         with recommender_service.started(place, "/readyz") as service:
             responses, listeners = list(answers(place.port)), list(profiles(place.port))
-            before = OneProcess(place, responses, listeners, len(service.process.members()))
-        yield before
+            single = OneProcess(place, responses, listeners, len(service.process.members()))
+        yield single
 
 
 @pytest.fixture
