@@ -27,7 +27,7 @@ RUN python -m venv --without-pip /opt/venv \
     && sh /tmp/reduce.sh /opt/venv
 COPY . .
 # Commands of Segue write files that others cannot read; here this would be the bytecode.
-RUN python -m compileall -q . && python deploy/image/compile_imports.py && chmod --recursive go+rX /opt
+RUN python -m compileall -q . && python deploy/image/compile_imports.py && chmod --recursive go+rX /opt/segue /opt/venv
 
 FROM ${PYTHON_IMAGE} AS base
 RUN apt-get update \
