@@ -42,7 +42,6 @@ from serving.runtime import Runtime
 from training.data.feature_services import ServiceContract
 from training.data.user_batch import UserBatch
 from training.recall.neural_channel import ItemsBetween
-from training.recall.reason import Reason
 from training.release import model_store, traffic_split
 from training.release.integrity import DamagedRelease
 from training.slate.scene_settings import PATH
@@ -159,7 +158,7 @@ class RecallService:
     @bentoml.api
     def reasons(self, content: dict[str, Any]) -> dict[str, Any]:
         """See `Recall.reasons`."""
-        return _respond(content, lambda: {"reasons": [reason.to_json() for reason in self._reasons(content)]})
+        return _respond(content, lambda: {"reasons": self._reasons(content)})
 
     @bentoml.api
     def find_user_interests(self, content: dict[str, Any]) -> dict[str, Any]:
@@ -185,9 +184,10 @@ class RecallService:
             },
         )
 
-    def _reasons(self, content: Json) -> list[Reason]:
-        release, users = self._release_and_users(content)
-        return self._recall.reasons(release, content["name"], users, [int(item) for item in content["items"]])
+    def _reasons(self, content: Json) -> dict[str, list[Json]]:
+        items_of = {str(name): [int(item) for item in items] for name, items in content["items_of"].items()}
+        found = self._recall.reasons(*self._release_and_users(content), items_of)
+        return {name: [reason.to_json() for reason in reasons] for name, reasons in found.items()}
 
     def _items_between(self, content: Json) -> ItemsBetween | None:
         first, last, points = (content[name] for name in ("first", "last", "points"))

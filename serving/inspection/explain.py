@@ -58,8 +58,9 @@ def explain(item: int, users: UserBatch, release: ServedRelease, recall: Recall,
     """The explanation of an item for the one request in `users`. Parts that fail are empty."""
     found = recall.recall_for_users(release, users, CANDIDATES).candidates
     ranks = {name: rank for name, candidates in found.items() if (rank := _rank(candidates, item))}
+    reasons = recall.reasons(release, users, {name: [item] for name in ranks})
     channels = [
-        ChannelFinding(name, rank, _reason(release, name, users, item, recall))
+        ChannelFinding(name, rank, reasons[name][0] if name in reasons else None)
         for name, rank in sorted(ranks.items(), key=lambda pair: pair[1])
     ]
     graph = next((steps for one in channels if (steps := _graph_steps(one.reason))), [])
@@ -69,14 +70,6 @@ def explain(item: int, users: UserBatch, release: ServedRelease, recall: Recall,
 def _rank(candidates: Candidates, item: int) -> int:
     places = np.flatnonzero(candidates.items_BK[0] == item)
     return int(places[0]) + 1 if len(places) else 0
-
-
-def _reason(release: ServedRelease, name: str, users: UserBatch, item: int, recall: Recall) -> Reason | None:
-    try:
-        return recall.reasons(release, name, users, [item])[0]
-    except Exception:
-        logger.exception("channel %s failed to give a reason", name)
-        return None
 
 
 def _tasks(item: int, users: UserBatch, release: ServedRelease, ranking: Ranking) -> dict[str, float]:

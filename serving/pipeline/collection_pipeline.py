@@ -6,7 +6,6 @@ or misses the deadline, the most opened collections are returned. Independent of
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -32,8 +31,6 @@ from training.slate.filters import apply_filters
 TRACKS_PER_COLLECTION = 5
 MOST_OPENED = Reason("most_opened")
 AnyCollectionItem = PlaylistItem | MlogItem
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -133,14 +130,12 @@ class CollectionPipeline:
     ) -> list[AnyCollectionItem]:
         recalled = [one.index for one in selected if one.is_recalled]
         reasons: dict[int, Reason] = {}
-        try:
-            if recalled:
-                reasons = dict(
-                    zip(recalled, self._recall.reasons(release, index.name, user.users, recalled), strict=True)
-                )
-        except Exception:
-            logger.exception("%s failed to give reasons", index.name)
-            self._metrics.skipped.labels(f"reason_{index.name}").inc()
+        if recalled:
+            found = self._recall.reasons(release, user.users, {index.name: recalled})
+            if index.name in found:
+                reasons = dict(zip(recalled, found[index.name], strict=True))
+            else:
+                self._metrics.skipped.labels(f"reason_{index.name}").inc()
         return [
             _item(one, index, release, reasons.get(one.index) if one.is_recalled else MOST_OPENED) for one in selected
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,8 +28,6 @@ DEGRADED_STATES = {
     STATE_UNAVAILABLE: "the online store failed; the user is answered like an unknown one",
 }
 """Source of the user state → what the response lacks."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,16 +256,16 @@ def _collect_reasons(
     reasons: dict[int, Reason | None] = {item: None if channels else MOST_PLAYED for item, channels in found_by.items()}
     remaining = {item: list(channels) for item, channels in found_by.items() if channels}
     while remaining:
-        name = next(iter(remaining.values()))[0]
-        items = [item for item, channels in remaining.items() if channels[0] == name]
-        try:
-            reasons |= zip(items, recall.reasons(release, name, users, items), strict=True)
-            remaining = {item: channels for item, channels in remaining.items() if channels[0] != name}
-        except Exception:
-            logger.exception("channel %s failed to give reasons", name)
+        items_of: dict[str, list[int]] = {}
+        for item, channels in remaining.items():
+            items_of.setdefault(channels[0], []).append(item)
+        found = recall.reasons(release, users, items_of)
+        for name in found:
+            reasons |= zip(items_of[name], found[name], strict=True)
+        failed = items_of.keys() - found.keys()
+        for name in failed:
             metrics.skipped.labels(f"reason_{name}").inc()
-            others = {
-                item: [channel for channel in channels if channel != name] for item, channels in remaining.items()
-            }
-            remaining = {item: channels for item, channels in others.items() if channels}
+        without = {item: channels for item, channels in remaining.items() if channels[0] in failed}
+        others = {item: [name for name in channels if name not in failed] for item, channels in without.items()}
+        remaining = {item: channels for item, channels in others.items() if channels}
     return reasons

@@ -92,12 +92,17 @@ class RemoteRecall(Recall):
             self._metrics.skipped.labels(name).inc()
             return None
 
-    def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[Reason]:
+    def reasons(
+        self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, list[int]]
+    ) -> dict[str, list[Reason]]:
         """See `Recall.reasons`."""
-        content = self._call(
-            "reasons", _request_payload(release, users) | {"name": name, "items": items}, self._timeout_s
-        )
-        return [Reason.from_json(one) for one in content["reasons"]]
+        content = _request_payload(release, users) | {"items_of": dict(items_of)}
+        try:
+            found = self._call("reasons", content, self._timeout_s)["reasons"]
+            return {name: [Reason.from_json(one) for one in reasons] for name, reasons in found.items()}
+        except Exception:
+            logger.exception("the recall service failed; it gives no reasons")
+            return {}
 
     def find_user_interests(
         self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]

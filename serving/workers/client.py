@@ -78,10 +78,16 @@ class WorkerRecall(Recall):
             return None
         return found
 
-    def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[Reason]:
+    def reasons(
+        self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, list[int]]
+    ) -> dict[str, list[Reason]]:
         """See `Recall.reasons`."""
-        reasons: list[Reason] = self._call(release, CALL_TIMEOUT_S, "reasons", name, items, users=users)
-        return reasons
+        try:
+            found: dict[str, list[Reason]] = self._call(release, CALL_TIMEOUT_S, "reasons", dict(items_of), users=users)
+        except WorkerFailed:
+            logger.exception("a model worker failed; it gives no reasons")
+            return {}
+        return found
 
     def find_user_interests(
         self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]

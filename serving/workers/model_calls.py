@@ -146,13 +146,10 @@ class ModelCalls:
         return getattr(target, call.method)(*arguments)
 
     def _with_users(self, call: ModelCall) -> tuple[Any, ...]:
-        """The arguments of a call, with the users where the method has them."""
+        """The arguments of a call with users."""
         assert call.key is not None  # noqa: S101  # narrows the type
         if call.users is not None:
             self._users[call.key] = call.users
             while len(self._users) > KEPT_USERS:
                 self._users.popitem(last=False)
-        users, arguments = self._users[call.key], call.arguments
-        if call.method == "reasons":  # its name comes before the users
-            return self._release, arguments[0], users, *arguments[1:]
-        return self._release, users, *arguments
+        return self._release, self._users[call.key], *call.arguments

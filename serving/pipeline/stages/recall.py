@@ -100,9 +100,20 @@ class Recall:
         found = recalled.candidates.get(name)
         return found if isinstance(found, ItemsBetween) else None
 
-    def reasons(self, release: ServedRelease, name: str, users: UserBatch, items: list[int]) -> list[Reason]:
-        """Why one source found these items for the one request in `users`, in order."""
-        return list(release.source(name).reasons(users, items))
+    def reasons(
+        self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, list[int]]
+    ) -> dict[str, list[Reason]]:
+        """Source → why it found these items for the one request in `users`, in order; a failing source is left out."""
+        found = {}
+        for name, items in items_of.items():
+            try:
+                reasons = list(release.source(name).reasons(users, items))
+                if len(reasons) != len(items):
+                    raise ValueError(f"{name} gives {len(reasons)} reasons for {len(items)} items")
+                found[name] = reasons
+            except Exception:
+                logger.exception("%s failed to give reasons", name)
+        return found
 
     def find_user_interests(
         self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]

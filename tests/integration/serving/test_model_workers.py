@@ -103,11 +103,11 @@ def test_features_are_kept_for_a_request_and_dropped_for_an_erasure(workers, met
     found = workers.call(metrics, TIMEOUT_S, "recall_for_users", 10, ["favourites"], users=users)
     item = int(found.candidates["favourites"].items_BK[0, 0])
     (kept,) = {key for worker in workers._workers for key in worker.keys}
-    reasons = workers.call(metrics, TIMEOUT_S, "reasons", "favourites", [item], users=users)
+    reasons = workers.call(metrics, TIMEOUT_S, "reasons", {"favourites": [item]}, users=users)
     assert [worker.keys.count(kept) for worker in workers._workers] in ([1, 0], [0, 1])
     workers.forget_users()
     assert not any(worker.keys for worker in workers._workers)
-    assert workers.call(metrics, TIMEOUT_S, "reasons", "favourites", [item], users=users) == reasons
+    assert workers.call(metrics, TIMEOUT_S, "reasons", {"favourites": [item]}, users=users) == reasons
 
 
 def test_an_error_of_the_release_is_raised(workers, metrics):

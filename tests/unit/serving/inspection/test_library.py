@@ -53,7 +53,7 @@ def test_a_way_through_the_graph_names_each_node():
             return RecallResult(found, {})
 
         def reasons(self, *_):
-            return [reason]
+            return {"knowledge_graph": [reason]}
 
     found = explain(4, None, OF, Recall(), None)
     assert [(one.name, one.rank) for one in found.channels] == [("knowledge_graph", 2)]

@@ -236,6 +236,28 @@ def test_trace_counts_candidates(bench):
     assert (trace.fused, trace.ranked) == (8, 4)
 
 
+class WithoutReasons(ListChannel):
+    reasons_of = 0
+
+    def reasons(self, user, items):
+        if not self.reasons_of:
+            raise RuntimeError(f"{self.name} has no reasons")
+        return super().reasons(user, items)[: self.reasons_of]
+
+
+@pytest.mark.parametrize("reasons_of", [0, 1])
+def test_reasons_of_a_failing_channel_come_from_the_next_one(bench, reasons_of):
+    bench.store.users["u"] = history("t0")
+    failing = WithoutReasons("realtime", [3, 4])
+    failing.reasons_of = reasons_of
+    of = release(tracks(8), [failing, ListChannel("favourites", [5, 3, 4]), ListChannel("popularity", [2])])
+    items = {item.track_id: item for item in bench.answer(of, limit=4).items}
+    assert [items[track].channels[0] for track in ("t1", "t2")] == ["realtime"] * 2
+    reasons = {track: item.reason.parameters["text"] for track, item in items.items()}
+    assert reasons == {"t0": "popularity says so"} | dict.fromkeys(("t1", "t2", "t3"), "favourites says so")
+    assert bench.count("segue_skipped", part="reason_realtime") == 1
+
+
 @pytest.mark.parametrize("discovery", [-0.1, 1.1, float("nan")])
 def test_invalid_discovery_is_rejected(discovery):
     with pytest.raises(RequestRejected, match=r"discovery .* is not between 0"):

@@ -71,17 +71,17 @@ def test_features_are_sent_once_per_request(calls, users):
     scores = send(calls, ModelCall("score", (users.history_items.items,), 7, users)).result
     again = send(calls, ModelCall("score", (users.history_items.items,), 7)).result
     assert scores.keys() == again.keys() and all((scores[task] == again[task]).all() for task in scores)
-    reasons = send(calls, ModelCall("reasons", ("popularity", [2, 3]), 7)).result
-    assert reasons == Recall(Metrics(CollectorRegistry()), 30.0, 1).reasons(RELEASE, "popularity", users, [2, 3])
+    reasons = send(calls, ModelCall("reasons", ({"popularity": [2, 3]},), 7)).result
+    assert reasons == Recall(Metrics(CollectorRegistry()), 30.0, 1).reasons(RELEASE, users, {"popularity": [2, 3]})
 
 
 def test_features_of_the_oldest_request_are_dropped(calls, users):
     for key in range(KEPT_USERS + 1):
-        assert calls.run(ModelCall("reasons", ("popularity", [2]), key, users)).error is None
-    assert calls.run(ModelCall("reasons", ("popularity", [2]), 1)).error is None
-    assert isinstance(calls.run(ModelCall("reasons", ("popularity", [2]), 0)).error, KeyError)
+        assert calls.run(ModelCall("reasons", ({"popularity": [2]},), key, users)).error is None
+    assert calls.run(ModelCall("reasons", ({"popularity": [2]},), 1)).error is None
+    assert isinstance(calls.run(ModelCall("reasons", ({"popularity": [2]},), 0)).error, KeyError)
     calls.forget_users()
-    assert isinstance(calls.run(ModelCall("reasons", ("popularity", [2]), KEPT_USERS)).error, KeyError)
+    assert isinstance(calls.run(ModelCall("reasons", ({"popularity": [2]},), KEPT_USERS)).error, KeyError)
 
 
 def test_unknown_methods_are_rejected(calls):
