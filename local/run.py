@@ -71,7 +71,7 @@ def run(settings: Settings, parameters: RunParameters) -> None:
             status.wait_for("Airflow reads the DAGs, usually 5 to 20 s")
             wait_for_dags(airflow)
             first = airflow.trigger(PIPELINE_DAGS[0], build_dag_conf(parameters))
-            follow_pipeline(airflow, first, status)
+            follow_pipeline(airflow, first, status.write, status.show)
         status.wait_for("The recommender loads the release, usually 5 to 20 s")
         wait_for_recommender(settings)
         sample = describe_sample(settings)
@@ -124,13 +124,20 @@ def wait_for_dags(airflow: AirflowClient, timeout_s: float = 120) -> None:
         time.sleep(1)
 
 
-def follow_pipeline(airflow: AirflowClient, first: DagRun, status: StatusLine, timeout_s: float = 90) -> None:
+def follow_pipeline(
+    airflow: AirflowClient,
+    first: DagRun,
+    write: Callable[[str], None],
+    show: Callable[[object], None] | None = None,
+    timeout_s: float = 90,
+) -> None:
     """Return when the run of the last DAG, triggered by `first` through the other DAGs, has succeeded.
 
     Args:
         airflow: Client of the Airflow server.
         first: Run of the first DAG.
-        status: Receives lines of progress, and shows the finished tasks.
+        write: Receives lines of progress.
+        show: Receives, once, an object whose text is the state of all tasks at any time.
         timeout_s: Maximum time between the end of a run and the start of the next.
 
     Raises:
@@ -138,12 +145,13 @@ def follow_pipeline(airflow: AirflowClient, first: DagRun, status: StatusLine, t
     """
     dag_run = first
     progress = PipelineProgress({dag_id: airflow.list_task_ids(dag_id) for dag_id in PIPELINE_DAGS})
-    status.show(progress)
+    if show is not None:
+        show(progress)
     for number, dag_id in enumerate(PIPELINE_DAGS):
         if number:
-            dag_run = _wait_for_triggered_run(airflow, dag_id, dag_run, status.write, timeout_s)
-        status.write(f"{dag_id}  {airflow.url}/dags/{dag_id}/runs/{dag_run.run_id}")
-        dag_run = _wait_until_finished(airflow, dag_run, status.write, progress)
+            dag_run = _wait_for_triggered_run(airflow, dag_id, dag_run, write, timeout_s)
+        write(f"{dag_id}  {airflow.url}/dags/{dag_id}/runs/{dag_run.run_id}")
+        dag_run = _wait_until_finished(airflow, dag_run, write, progress)
         if dag_run.state == "failed":
             raise PipelineError(_failure_reason(airflow, dag_run))
 

@@ -41,7 +41,7 @@ class Cluster:
 
     def __init__(self, home: Path, uri: str, server: str, password: str, parallelism: int) -> None:
         self._home, self._programs, self._number = home, dict[str, process.BackgroundProcess](), 0
-        self.settings = settings.Settings(home, "127.0.0.1", *(free_port() for _ in range(4)))
+        self.settings = settings.Settings(home, "127.0.0.1", free_port(), free_port(), free_port(), free_port())
         url = f"http://127.0.0.1:{self.settings.airflow_port}"
         host, port = server.split(":")
         secret_values = {

@@ -26,7 +26,7 @@ class Installation:
     """Segue in `home`, on free ports."""
 
     def __init__(self, home: Path) -> None:
-        self.settings = settings.Settings(home, "127.0.0.1", *(free_port() for _ in range(4)))
+        self.settings = settings.Settings(home, "127.0.0.1", free_port(), free_port(), free_port(), free_port())
 
     def start(self) -> None:
         """Start the services that do not run, like `make run`."""

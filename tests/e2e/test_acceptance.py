@@ -54,6 +54,7 @@ class Home:
     def __init__(self, name: str, arguments: list[str]) -> None:
         self.folder, self.arguments = HOME / name, arguments
         self.variables = pipeline_runs.environment(self.folder, {port: str(free_port()) for port in PORTS})
+        self.measured: dict[str, object] = {}
 
     def first_run(self) -> dict[str, object]:
         return pipeline_runs.run_once(self.folder, self.arguments, self.variables)
@@ -174,6 +175,7 @@ class Anchor:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         spec = importlib.util.spec_from_file_location("anchor_score", ANCHORS / "score.py")
+        assert spec is not None
         self.score = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.score)
 

@@ -84,7 +84,7 @@ def of_patches(files: Sequence[tuple[str, Path]], patches: Sequence[tuple[Rows, 
     A file's vector is the mean of its patches, so that of a part is the mean of some of them.
     """
     is_long_N = np.array([len(embedding_PD) >= 4 for embedding_PD, _ in patches])
-    divisions: dict[str, Callable[[int], Rows]] = {
+    divisions: dict[str, Callable[[int], NDArray[np.int64]]] = {
         "alternate patches": lambda count: np.arange(count) % 2,
         "first and second half": lambda count: (np.arange(count) >= count // 2).astype(int),
     }
