@@ -13,6 +13,8 @@ from training.content.track_content import ContentUse
 from training.nn.user_tower import BlockKind, Pooling
 
 WindowKind = Literal["any", "full"]
+EXACT_SEARCH_LIMIT = 200_000
+"""Distinct vectors up to which recipe `full` searches exactly (ADR 0021)."""
 
 
 @dataclass(frozen=True)

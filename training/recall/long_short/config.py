@@ -7,6 +7,7 @@ from typing import Literal
 
 from training.engine.config_io import change_config
 from training.recall.neural_config import (
+    EXACT_SEARCH_LIMIT,
     EarlyStoppingConfig,
     NeuralChannelConfig,
     OptimizerConfig,
@@ -103,7 +104,7 @@ def long_short_config(recipe: str) -> LongShortConfig:
                 "optimizer.steps": 1000,
                 "validation.validate_every": 250,
                 "validation.cases_per_user": 15,
-                "index.exact_up_to": 200_000,
+                "index.exact_up_to": EXACT_SEARCH_LIMIT,
             },
         )
     return small

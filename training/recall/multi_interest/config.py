@@ -7,6 +7,7 @@ from typing import Literal
 
 from training.engine.config_io import change_config
 from training.recall.neural_config import (
+    EXACT_SEARCH_LIMIT,
     EarlyStoppingConfig,
     NeuralChannelConfig,
     OptimizerConfig,
@@ -89,7 +90,7 @@ def multi_interest_config(recipe: str) -> MultiInterestConfig:
                 "optimizer.steps": 3000,
                 "validation.validate_every": 500,
                 "validation.cases_per_user": 10,
-                "index.exact_up_to": 200_000,
+                "index.exact_up_to": EXACT_SEARCH_LIMIT,
             },
         )
     return small

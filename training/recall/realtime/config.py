@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from training.engine.config_io import change_config
 from training.recall.neural_config import (
+    EXACT_SEARCH_LIMIT,
     NeuralChannelConfig,
     SequenceEncoderConfig,
     WindowLossConfig,
@@ -111,7 +112,7 @@ def realtime_config(recipe: str) -> RealtimeConfig:
                 "optimizer.steps": 6000,
                 "validation.validate_every": 1000,
                 "validation.cases_per_user": 10,
-                "index.exact_up_to": 200_000,
+                "index.exact_up_to": EXACT_SEARCH_LIMIT,
             },
         )
     return small
