@@ -357,7 +357,7 @@ class Runtime:
 
         Raises:
             RequestRejected: The user id or the territory is invalid.
-            NotReady: No release is in service yet, or it was built without a search.
+            NotReady: No release is in service yet; `NoSearch` if it was built without a search.
         """
         policy = self._content_policy(territory, explicit)
         request = read_search(user_id, now_us(), *policy)

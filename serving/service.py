@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from config import garbage_collector, http_settings, jwt_settings, settings
 from config.bind_address import check_bind_address
-from serving.errors import NoCollections, NoItemVectors, NotReady, RequestRejected, UnknownTrack
+from serving.errors import NoCollections, NoItemVectors, NoSearch, NotReady, RequestRejected, UnknownTrack
 from serving.events.erasure_requests import ErasureBusy
 from serving.events.write_ahead_log import LogBusy
 from serving.http import openapi
@@ -32,7 +32,7 @@ from serving.http.admission import (
     RequestQueue,
 )
 from serving.http.api_keys import ApiKeys
-from serving.http.asgi import PROBLEM_MEDIA_TYPE, problem
+from serving.http.asgi import NO_SEARCH_TYPE, PROBLEM_MEDIA_TYPE, problem
 from serving.http.connection_limits import configure_uvicorn
 from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
@@ -479,6 +479,8 @@ def _answer(user_id: str | None, compute: Callable[[], T]) -> T | Response:
         return _error(400, error)
     except (NoCollections, NoItemVectors, UnknownTrack) as error:
         return _error(404, error)
+    except NoSearch as error:
+        return _problem(503, str(error), type=NO_SEARCH_TYPE)
     except NotReady as error:
         return _error(503, error)
 

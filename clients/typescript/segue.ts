@@ -191,7 +191,8 @@ export interface PrivateSessionResponse {
 
 /** An error (RFC 9457). */
 export interface Problem {
-  /** `about:blank`: the status says what kind of problem it is */
+  /** `about:blank`: the status says what kind of problem it is; `urn:segue:problem:no-search`: the
+   * release was built without a search, so the same request fails again */
   type: string;
   /** Phrase of the status */
   title: string;
@@ -513,7 +514,8 @@ export interface EventProblem {
   /** Plays, clicks and impressions of private sessions, which are not recorded anywhere; absent if
    * there are none */
   private?: number;
-  /** `about:blank`: the status says what kind of problem it is */
+  /** `about:blank`: the status says what kind of problem it is; `urn:segue:problem:no-search`: the
+   * release was built without a search, so the same request fails again */
   type: string;
   /** Phrase of the status */
   title: string;

@@ -12,6 +12,8 @@ from typing import Any
 
 JSON_MEDIA_TYPE = b"application/json"
 PROBLEM_MEDIA_TYPE = b"application/problem+json"
+NO_SEARCH_TYPE = "urn:segue:problem:no-search"
+"""Type of the 503 of a release without search, which unlike every other 503 does not pass."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
-from serving.errors import NotReady
+from serving.errors import NoSearch
 from serving.pipeline.response import MOST_PLAYED
 from serving.releases.track_details import TrackDetails, track_details
 from training.data.user_history import HISTORY_VIEW, is_listened
@@ -56,12 +56,12 @@ def search(
         users: The user, whose taste decides between similarly good matches; None for a request without a user.
 
     Raises:
-        NotReady: The release was built without a search.
+        NoSearch: The release was built without a search.
     """
     if not query.strip():
         return _most_played(limit, release, context)
     if release.search is None:
-        raise NotReady(f"release {release.release_id} has no search; release again: `python -m training.release`")
+        raise NoSearch(f"release {release.release_id} has no search; release again: `python -m training.release`")
     affinity = _build_affinity(users, release.catalog) if users is not None else None
     today = datetime.fromtimestamp(context.at_us / 1e6, UTC).date()
     matches = release.search.search(query, limit, today, lambda items: _is_allowed(items, context), affinity)

@@ -148,7 +148,8 @@ class Problem(TypedDict):
     """An error (RFC 9457)."""
 
     type: str
-    """`about:blank`: the status says what kind of problem it is"""
+    """`about:blank`: the status says what kind of problem it is; `urn:segue:problem:no-search`: the
+    release was built without a search, so the same request fails again"""
     title: str
     """Phrase of the status"""
     status: int
@@ -433,7 +434,8 @@ class EventProblem(TypedDict):
     """Plays, clicks and impressions of private sessions, which are not recorded anywhere; absent if
     there are none"""
     type: str
-    """`about:blank`: the status says what kind of problem it is"""
+    """`about:blank`: the status says what kind of problem it is; `urn:segue:problem:no-search`: the
+    release was built without a search, so the same request fails again"""
     title: str
     """Phrase of the status"""
     status: int

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from serving.http.asgi import NO_SEARCH_TYPE
 from serving.http.protocols.internal_call import ApiError, InternalApi
 
 SUBMIT_PATH, VALIDATE_PATH = "/1/submit-listens", "/1/validate-token"
@@ -34,7 +35,7 @@ async def submit_listens(api: InternalApi, user_id: str, body: bytes) -> dict[st
 
     Raises:
         InvalidListens: The body is invalid.
-        ApiError: The service does not accept the events.
+        ApiError: The service cannot search now, or does not accept the events; the client sends the listens again.
     """
     kind, listens = _read(body)
     if kind == "playing_now":
@@ -86,7 +87,7 @@ async def _find_track(api: InternalApi, metadata: Mapping[str, Any]) -> str | No
     try:
         found = await api.post("/search", {"query": f"{title} {artist}"[:200], "limit": MATCHES})
     except ApiError as error:
-        if error.status != 503:  # a release without search
+        if error.problem.get("type") != NO_SEARCH_TYPE:
             raise
         found = {"items": []}
     for track in found["items"]:

@@ -330,6 +330,7 @@ def test_search_of_a_release_without_an_index(client, monkeypatch):
     monkeypatch.setattr(holder, "_now", replace(holder._now, production=replace(holder.current, search=None)))
     refused = client.post("/search", json={"query": "song"})
     assert refused.status_code == 503 and "release again" in refused.json()["error"]
+    assert refused.json()["type"] == "urn:segue:problem:no-search"
     assert client.post("/search", json={"query": ""}).status_code == 200
 
 

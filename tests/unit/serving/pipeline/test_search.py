@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from serving.errors import NotReady
+from serving.errors import NoSearch
 from serving.messages.catalog import render_reason
 from serving.pipeline.search import search
 from tests.support.serving.release_search import with_search
@@ -46,7 +46,7 @@ def test_empty_query_returns_the_most_played_tracks():
 
 
 def test_a_release_without_search_rejects_queries():
-    with pytest.raises(NotReady, match="release again"):
+    with pytest.raises(NoSearch, match="release again"):
         found("song", has_search=False)
 
 

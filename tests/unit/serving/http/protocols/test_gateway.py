@@ -6,6 +6,7 @@ import json
 import pytest
 
 from serving.http.access_policy import AccessControl, AccessPolicy
+from serving.http.admission import Admission, RequestQueue
 from serving.http.api_keys import ApiKeys
 from serving.http.protocols.gateway import Protocols
 from serving.http.request_body import BodyLimits
@@ -25,10 +26,11 @@ class Tokens:
 class Service:
     """The middlewares around an API that records its calls."""
 
-    def __init__(self):
-        self.calls, self.reads = [], 0
+    def __init__(self, queues=()):
+        self.calls, self.reads, self.headers = [], 0, {}
         limits = BodyLimits(max_bytes=1000, timeout_s=60, max_incomplete=9)
-        gateway = Protocols(self.api, lambda: limits, lambda artist, most: ["t1", "t2"][: artist == "a"])
+        admission = Admission(self.api, lambda: list(queues), lambda: 9, lambda path: None)
+        gateway = Protocols(admission, lambda: limits, lambda artist, most: ["t1", "t2"][: artist == "a"])
         policy = AccessPolicy(ApiKeys([KEY]), None, tokens=Tokens())
         self.app = AccessControl(gateway, lambda: policy, lambda reason: None)
 
@@ -51,6 +53,7 @@ class Service:
 
         scope = {"type": "http", "method": method, "path": path, "query_string": query, "headers": list(headers)}
         asyncio.run(self.app(scope | {"client": ("10.0.0.1", 1), "server": ("10.0.0.7", 3000)}, receive, send))
+        self.headers = dict(sent[0]["headers"])
         return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
 
 
@@ -76,6 +79,14 @@ def test_body_is_not_read_without_a_credential(service, token):
     for path in ("/1/submit-listens", "/rest/getRandomSongs"):
         assert service.ask("POST", path, b"u=u", b"apiKey=" + KEY.encode(), *headers)[0] == 401
     assert (service.reads, service.calls) == (0, [])
+
+
+def test_listens_are_not_acknowledged_while_the_queue_is_full():
+    service = Service([RequestQueue(("/search",), 0, 0)])
+    header = (b"authorization", b"Token TOKEN")
+    status, body = service.ask("POST", "/1/submit-listens", b"", json.dumps(SUBMISSION).encode(), header)
+    assert (status, service.headers[b"retry-after"], service.calls) == (503, b"1", [])
+    assert "in progress or queued" in json.loads(body)["detail"]
 
 
 def test_large_bodies_are_rejected(service):
