@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -248,7 +247,7 @@ def _integer(largest: int) -> Callable[[str, object], int | None]:
 def _propensity(column: str, value: object) -> float | None:
     if value is None:
         return None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or not 0 < value <= 1:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 1:
         raise EventRejected(f"{column} must be a probability above 0 and up to 1")
     return float(value)
 

@@ -104,6 +104,18 @@ def test_invalid_row_is_rejected_with_a_reason(row, reason):
         read_event(row, NOW)
 
 
+HUGE = [10**400, -(10**400), 2**63, float("inf"), float("-inf"), float("nan")]
+
+
+@pytest.mark.parametrize("value", HUGE, ids=["1e400", "-1e400", "2**63", "inf", "-inf", "nan"])
+@pytest.mark.parametrize(
+    "column", ["sequence_number", "occurred_at", "ended_at", "played_ms", "position", "propensity"]
+)
+def test_numbers_out_of_range_are_rejected_in_every_column(column, value):
+    with pytest.raises(EventRejected, match=f"^{column} "):
+        read_event(PLAY | {column: value}, NOW)
+
+
 @pytest.mark.parametrize("name", ["夜晚\u3000歌单", "late\u00a0nights", "👨\u200d👩\u200d👧", "می\u200cخواهم"])
 def test_spaces_and_joiners_of_all_scripts_are_printable(name):
     rename = {"user_id": "u", "target_type": "interest", "target_id": f"i={name}", "action": "rename"}

@@ -51,6 +51,12 @@ def test_a_repeated_report_begins_no_private_session(reports):
     assert reports.sessions.current("u") is None
 
 
+def test_a_row_with_a_huge_number_is_rejected_alone(reports):
+    row = {"user_id": "u", "target_type": "track", "target_id": "t", "action": "like"}
+    report = reports.ingestor.ingest([row | {"propensity": 10**400}, row])
+    assert report.accepted == 1 and [rejected.index for rejected in report.rejected] == [0]
+
+
 def test_a_report_that_is_not_logged_begins_no_private_session(reports, monkeypatch):
     def fail(events):
         raise OSError("the disk is full")
