@@ -6,7 +6,7 @@ Independent of candidates.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sequences.views import SEQUENCE_VIEWS
 from serving.events.feature_log import FeatureLog
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request
@@ -37,7 +38,11 @@ from training.data.feature_services import ServiceContract
 from training.data.profile_exclusions import FOREVER, NO_ITEMS
 from training.data.user_batch import UserBatch, user_batch_from_online
 
-MAX_CACHED_EXCLUSIONS = 100_000
+MAX_MARKS = SEQUENCE_VIEWS[EXCLUSIONS_VIEW].length
+"""Cached marks of one user per exclusion, the newest ones; the online store has as many events of all exclusions together."""
+MAX_CACHED_MARKS = 1_000_000
+"""Cached marks of all users; beyond it, those of the users who were asked for least recently are dropped."""
+NO_MARKS: Marks = {}
 
 FeatureRows = Mapping[str, Mapping[str, Sequence[Any]]]
 """View → attribute → values, oldest first; an ordinary view has one value per attribute, or none."""
@@ -86,6 +91,7 @@ class Hydrator:
         self._online, self._metrics, self.log = online, metrics, log
         self._state_cache = UserStateCache()
         self._excluded: OrderedDict[str, Marks] = OrderedDict()
+        self._marks = 0  # number of marks in `_excluded`
         self._lock = Lock()
 
     def load_user_state(self, request: Request, release: ServedRelease) -> UserState:
@@ -156,18 +162,37 @@ class Hydrator:
         self._state_cache.erase_users(users)
         with self._lock:
             for user_id in [one for one in self._excluded if one in users]:
-                del self._excluded[user_id]
+                self._marks -= len(self._excluded.pop(user_id))
 
     def _merge_exclusions(self, user_id: str, more: Marks) -> Marks:
-        """The user's cached exclusions together with `more`."""
-        with self._lock:
-            excluded = merge_marks(self._excluded.get(user_id, {}), more)
-            if excluded:
-                self._excluded[user_id] = excluded
-                self._excluded.move_to_end(user_id)
-                while len(self._excluded) > MAX_CACHED_EXCLUSIONS:
-                    self._excluded.popitem(last=False)
-        return excluded
+        """The user's cached exclusions together with `more`; requests of others do not wait for the merge."""
+        while True:
+            known = self._excluded.get(user_id, NO_MARKS)
+            excluded = _newest_marks(merge_marks(known, more))
+            with self._lock:
+                if self._excluded.get(user_id, NO_MARKS) is not known:
+                    continue  # another thread has merged meanwhile
+                if excluded:
+                    self._excluded[user_id] = excluded
+                    self._excluded.move_to_end(user_id)
+                    self._marks += len(excluded) - len(known)
+                while self._marks > MAX_CACHED_MARKS:
+                    self._marks -= len(self._excluded.popitem(last=False)[1])
+                return excluded
+
+
+def _newest_marks(marks: Marks) -> Marks:
+    """At most `MAX_MARKS` marks of each exclusion; of equally old ones those that were added last."""
+    if len(marks) <= MAX_MARKS:
+        return marks
+    left = Counter(name for name, _, _ in marks)
+    newest: Marks = {}
+    for key, mark in sorted(marks.items(), key=lambda item: item[1][0]):
+        if left[key[0]] <= MAX_MARKS:
+            newest[key] = mark
+        else:
+            left[key[0]] -= 1
+    return newest
 
 
 def _leave_out(
