@@ -89,7 +89,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-THREADS = settings.MAX_CONCURRENT_REQUESTS + MAX_CONCURRENT_REPORTS
+USER_DATA_QUEUE = RequestQueue(("/export", "/erase"), max_concurrent=1, max_waiting=4, max_per_client=1)
+"""An export reads all logs, so it must not take the slots of recommendations."""
+THREADS = settings.MAX_CONCURRENT_REQUESTS + MAX_CONCURRENT_REPORTS + USER_DATA_QUEUE.max_concurrent
 TIMEOUT_S = 30
 ERASE_MESSAGE = "an API key must not erase users; send a token of the user, or run `python -m privacy.erase USER`"
 
@@ -413,13 +415,11 @@ def _queues() -> list[RequestQueue]:
             "/taste",
             "/explain",
             "/search",
-            "/export",
-            "/erase",
         ),
         settings.load_settings().concurrent_requests,
         MAX_WAITING_REQUESTS,
     )
-    return [recommendations, RequestQueue(("/events",), MAX_CONCURRENT_REPORTS, MAX_WAITING_REPORTS)]
+    return [recommendations, RequestQueue(("/events",), MAX_CONCURRENT_REPORTS, MAX_WAITING_REPORTS), USER_DATA_QUEUE]
 
 
 def _count_shed_request(path: str) -> None:

@@ -22,17 +22,22 @@ RETRY_AFTER_S = 1
 
 @dataclass(frozen=True)
 class RequestQueue:
-    """Paths that share slots: up to `max_concurrent` requests run, up to `max_waiting` more wait in order of arrival."""
+    """Paths that share slots: up to `max_concurrent` requests run, up to `max_waiting` more wait in order of arrival.
+
+    `max_per_client` of them are of one client; without it, only the limit over all queues applies.
+    """
 
     paths: tuple[str, ...]
     max_concurrent: int
     max_waiting: int
+    max_per_client: int | None = None
 
 
 class _Slots:
     def __init__(self, queue: RequestQueue) -> None:
+        self.queue = queue
         self.capacity = queue.max_concurrent + queue.max_waiting
-        self.in_flight = 0
+        self.in_flight: Counter[str] = Counter()  # client → requests that run or wait
         self.semaphore = asyncio.Semaphore(queue.max_concurrent)
 
 
@@ -64,23 +69,33 @@ class Admission:
         slots = self._slots.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if slots is None:
             await self._app(scope, receive, send)
-        elif slots.in_flight >= slots.capacity:
-            await self._shed(scope, send, 503, f"{slots.capacity} requests are in progress or queued")
-        elif self._in_flight[get_client(scope)] >= self._max_per_client:
-            why = f"{self._max_per_client} requests of this client are in progress or queued"
-            await self._shed(scope, send, 429, why)
-        else:
-            client = get_client(scope)
-            slots.in_flight += 1
-            self._in_flight[client] += 1
-            try:
-                async with slots.semaphore:
-                    await self._app(scope, receive, send)
-            finally:
-                slots.in_flight -= 1
-                self._in_flight[client] -= 1
-                if not self._in_flight[client]:
-                    del self._in_flight[client]
+            return
+        client = get_client(scope)
+        if rejection := self._reject(slots, client):
+            await self._shed(scope, send, *rejection)
+            return
+        counts = (slots.in_flight, self._in_flight)
+        for in_flight in counts:
+            in_flight[client] += 1
+        try:
+            async with slots.semaphore:
+                await self._app(scope, receive, send)
+        finally:
+            for in_flight in counts:
+                in_flight[client] -= 1
+                if not in_flight[client]:
+                    del in_flight[client]
+
+    def _reject(self, slots: _Slots, client: str) -> tuple[int, str] | None:
+        """Status and reason if another request of the client is too many."""
+        if slots.in_flight.total() >= slots.capacity:
+            return 503, f"{slots.capacity} requests are in progress or queued"
+        if self._in_flight[client] >= self._max_per_client:
+            return 429, f"{self._max_per_client} requests of this client are in progress or queued"
+        most = slots.queue.max_per_client
+        if most is not None and slots.in_flight[client] >= most:
+            return 429, f"a client may have {most} of {' and '.join(slots.queue.paths)} in progress or queued"
+        return None
 
     async def _shed(self, scope: Message, send: Send, status: int, why: str) -> None:
         self._on_rejected(scope["path"])

@@ -424,7 +424,8 @@ def test_full_queue_responds_with_retry_after(client, monkeypatch):
     app = client.app
     while not isinstance(app, Admission):
         app = getattr(app, "app", None) or getattr(app, "_app", None) or app.middleware_stack
-    monkeypatch.setattr(app._slots["/recommend"], "in_flight", app._slots["/recommend"].capacity)
+    slots = app._slots["/recommend"]
+    monkeypatch.setitem(slots.in_flight, "others", slots.capacity)
     for path, body in (("/recommend", {"user_id": "u"}), ("/similar", {"track_id": "t0"})):
         answer = client.post(path, json=body)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
@@ -432,6 +433,7 @@ def test_full_queue_responds_with_retry_after(client, monkeypatch):
     assert client.post("/recommend", content="x", headers={"content-type": "text/plain"}).status_code == 415
     event = {"user_id": "u", "action": "like", "target_type": "track", "target_id": "t0"}
     assert client.post("/events", json={"events": [event]}).status_code == 200
+    assert client.post("/export", json={"user_id": "u"}).status_code == 200  # has a queue of its own
 
 
 def report(client, action, kind="track", target="t0", **columns):
