@@ -128,20 +128,22 @@ def _land_format(
     landing_id = reader.fingerprint(files)
     size = sum(member.size for member in files)
     with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
-        context = ReadContext(scratch, bar.update, source_files.printable_name(path.stem), user_id, latest, media)
+        context = ReadContext(scratch, bar.update, _source_name(path), user_id, latest, media)
         for rows in reader.read(files, context):
             landing.add(rows)
             bar.set_postfix_str(f"{landing.counts.read:,} rows", refresh=False)
         if not is_live:
             landing.check_unparsable_share(path.name)
         counts = landing.finish()
-    source = (
-        source_files.printable_name(path.name)
-        if path.stem not in suppressed and path.name not in suppressed
-        else "forgotten"
-    )
+    file_name = source_files.printable_name(path.name)
+    source = "forgotten" if suppressed.intersection((_source_name(path), file_name)) else file_name
     landing.record(landing_id, source, name, None if is_live else reader.split)
     return counts
+
+
+def _source_name(path: Path) -> str:
+    """Name of the landed path, of a file without its extension; a dot in the name of a folder begins no extension."""
+    return source_files.printable_name(path.name if path.is_dir() else path.stem)
 
 
 def _ignored_files(files: list[Member], by_format: dict[str, list[Member]]) -> list[Member]:

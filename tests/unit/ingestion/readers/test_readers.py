@@ -14,6 +14,7 @@ import pytest
 from ingestion import source_files
 from ingestion.land import land
 from ingestion.source_files import SourceError
+from storage.suppression_list import SuppressionList
 from tests.support.log_sources import event, json_lines, landed, play_log, quarantined
 
 BASIC = [
@@ -144,6 +145,23 @@ def test_exports_in_separate_folders_are_separate_users(tmp_path: Path) -> None:
     land(tmp_path / "all", tmp_path / "home")
     users = landed(tmp_path / "home").group_by("user_id").len().sort("user_id").rows()
     assert users == [("dora", 1), ("emil", 2), ("fay", 3)]
+
+
+def test_a_folder_with_dots_in_its_name_is_a_user_of_its_own(tmp_path: Path) -> None:
+    names = ["anna@example.com", "anna@example.org", "j.smith"]
+    for name in names:
+        land(export(tmp_path / name, StreamingHistory0=BASIC[:1]), tmp_path / "home")
+    land(zipped(tmp_path / "j.smith", tmp_path / "j.jones.zip"), tmp_path / "home")
+    assert sorted(landed(tmp_path / "home")["user_id"]) == sorted([*names, "j.jones"])
+
+
+def test_a_folder_of_an_erased_user_is_not_named_as_source(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    SuppressionList().with_users(["j.smith"]).write(tmp_path / "home" / "forgotten.json")
+    for name in ("j.smith", "j.jones"):
+        land(export(tmp_path / name, StreamingHistory0=BASIC[:1]), tmp_path / "home")
+    assert landed(tmp_path / "home")["user_id"].to_list() == ["j.jones"]
+    assert sorted(landed(tmp_path / "home", "landings")["source"]) == ["forgotten", "j.jones"]
 
 
 def test_damaged_export_is_an_error_that_names_the_file(tmp_path: Path) -> None:
