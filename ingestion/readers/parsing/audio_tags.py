@@ -16,6 +16,8 @@ from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 
+from ingestion.readers.parsing import id3_frames
+
 MAX_TEXT, MAX_LYRICS, MAX_VALUES = 500, 20_000, 20
 MAX_COVER_BYTES = 16 << 20
 FRONT_COVER = 3  # type of a picture in ID3 and FLAC
@@ -83,7 +85,7 @@ def read_tags(file: Any, extension: str) -> AudioTags:
     """
     tagged: Any  # the libraries' types do not say what tags contain
     if extension == ".mp3":
-        tagged = MP3(file)
+        tagged = MP3(file, known_frames=id3_frames.FRAMES)
         return _tags(_id3_values(tagged.tags or {}), _id3_pictures(tagged.tags or {}))
     if extension == ".m4a":
         tagged = MP4(file)

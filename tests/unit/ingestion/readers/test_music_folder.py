@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
+import zlib
 from datetime import date
 from pathlib import Path
 
 import pytest
+from mutagen.id3 import BitPaddedInt
+from mutagen.mp3 import MP3
 
+from config import settings
 from ingestion import source_files
 from ingestion.land import land, main
 from ingestion.readers import music_folder
@@ -201,6 +207,49 @@ def test_damaged_files_are_quarantined_with_file_and_reason(tmp_path: Path) -> N
     assert counts.quarantined == len(expected) + 1
     good_row = landed(home, "tracks").filter(title="Good").row(0, named=True)
     assert good_row["cover_path"] is None
+
+
+def with_compressed_titles(path: Path, titles: list[bytes], version: int) -> None:
+    """Replace the tags of an MP3 file by one with compressed titles."""
+    MP3(path).delete()
+    compressed, length_bits = (0x80, 8) if version == 3 else (0x08 | 0x01, 7)
+    frames = b""
+    for title in titles:
+        content = BitPaddedInt.to_str(len(title), bits=length_bits) + zlib.compress(title, 9)
+        frames += b"TIT2" + BitPaddedInt.to_str(len(content), bits=length_bits) + bytes([0, compressed]) + content
+    path.write_bytes(b"ID3" + bytes([version, 0, 0]) + BitPaddedInt.to_str(len(frames)) + frames + path.read_bytes())
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_a_compressed_frame_is_read_within_the_limit(tmp_path: Path, version: int) -> None:
+    path = write_track(tmp_path / "music" / "a.mp3", 1)
+    with_compressed_titles(path, [b"\x00Small"], version)
+    assert read(path).tags.title == "Small"
+    with_compressed_titles(path, [b"\x00" + b"A" * (7 << 20)] * 3, version)
+    assert path.stat().st_size < 50_000
+    land(tmp_path / "music", tmp_path / "home")
+    (reason,) = quarantined(tmp_path / "home", "tracks")["reason"]
+    assert reason == "the tags are damaged: compressed frames up to TIT2 unpack to more than 20 MB"
+
+
+def test_a_decompression_bomb_in_a_tag_needs_little_memory(tmp_path: Path) -> None:
+    path = write_track(tmp_path / "a.mp3", 1)
+    with_compressed_titles(path, [b"\x00" + b"A" * (200 << 20)], 3)
+    command = f"""
+import resource
+from pathlib import Path
+from ingestion.readers.parsing.audio_file import AudioFileError, read_audio_file
+path = Path({str(path)!r})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    read_audio_file(path.name, path.stat().st_size, lambda: path.open("rb"))
+except AudioFileError:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before >> 10)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", command], check=True, capture_output=True, text=True, cwd=settings.ROOT
+    )
+    assert int(done.stdout) < 60
 
 
 def test_a_size_or_a_tag_beyond_the_limit_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
