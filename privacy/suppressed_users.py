@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from config import settings
@@ -73,7 +74,9 @@ def _ids_of_table(path: Path) -> Iterator[set[str]]:
             if USER_COLUMN in columns:
                 yield {str(user) for user in rows[USER_COLUMN].unique().to_pylist() if user is not None}
             if RAW_COLUMN in columns:
-                yield {user for text in rows[RAW_COLUMN].to_pylist() for user in extract_user_ids(text or "")}
+                # As in an erasure, only rows without a user id.
+                nameless = rows.filter(pc.is_null(rows[USER_COLUMN])) if USER_COLUMN in columns else rows
+                yield {user for text in nameless[RAW_COLUMN].to_pylist() for user in extract_user_ids(text or "")}
 
 
 def _ids_of_log(path: Path) -> Iterator[str]:

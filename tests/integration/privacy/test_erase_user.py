@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from ingestion.land import land
 from ingestion.land import main as land_command
 from privacy import parquet
 from privacy.erase import main
+from privacy.suppressed_users import find_suppressed_users
 from serving.inspection.stored_data import collect_stored_data
 from storage import suppression_list
 from storage.suppression_list import SuppressionList
@@ -226,16 +228,72 @@ def _listing(folder: Path) -> str:
     [
         ('{"user_id": "ann", "x": "bob"}', {"ann"}),
         ('{"user_id": 7}', {"7"}),
-        ('["ann"]', set()),
-        ("ann,1,bob", {"ann", "1", "bob"}),
+        ('["ann", 1]', {"ann", "1"}),
+        ('{"userId": "u7", "track": "t1"}', {"u7", "t1"}),
+        ('{"user": {"id": 7}, "track_id": "1", "plays": 1}', {"7"}),
+        ('[{"user_id": "u7", "plays": 1}]', {"u7"}),
+        ('{"user_id": null, "listener": "7"}', {"7"}),
+        ("ann", {"ann"}),
     ],
 )
 def test_user_ids_of_invalid_rows(raw: str, users: set[str]) -> None:
     assert extract_user_ids(raw) == users
 
 
-def test_user_ids_are_extracted_from_incomplete_json() -> None:
-    assert "ann" in extract_user_ids('{"user_id": "ann", "acti')
+@pytest.mark.parametrize(
+    ("raw", "user"),
+    [
+        ('{"user_id": "ann", "acti', "ann"),
+        ('{"user_id": "spotify:user:jane", "acti', "spotify:user:jane"),
+        ('{"user_id": "zo\\u00eb", "acti', "zoë"),
+        ('{"user_id": "zoë", "acti', "zoë"),
+        ('{"user_id": "a\\"b", "acti', 'a"b'),
+        ('_id": "Doe, Jane", "target_id": "t1"}', "Doe, Jane"),
+        ("ann,1,bob", "1"),
+        ('"Doe, Jane",1700000300,t2,a1,200000,stray', "Doe, Jane"),
+        ("1700000300, Doe, Jane,t2", "Doe, Jane"),
+        ('1700000300,"say ""hi""",t2', 'say "hi"'),
+        ('say "hi"\t1700000300', 'say "hi"'),
+        ('"bob",x\n"Doe, Jane",y', "Doe, Jane"),
+        ("auth0|12:3,1700000000,t1", "auth0|12:3"),
+        ("a;b,1700000000,t1", "a;b"),
+    ],
+)
+def test_user_ids_of_text(raw: str, user: str) -> None:
+    assert user in extract_user_ids(raw) and f"{user}." not in extract_user_ids(raw)
+
+
+def test_very_long_invalid_rows_are_searched() -> None:
+    assert {"x" * 200_000, "ann"} <= extract_user_ids('"' + "x" * 200_000 + '","ann"')
+    assert "ann" in extract_user_ids('["' + '", "'.join(["bob"] * 2000) + '", "ann"')
+
+
+ODD_USERS = ("Doe, Jane", 'say "hi"', "auth0|12:3", "zoë")
+
+
+def test_invalid_rows_of_users_with_odd_ids_are_erased_and_not_landed_again(home: Path, tmp_path: Path) -> None:
+    quoted = ['"Doe, Jane"', '"say ""hi"""', "auth0|12:3", "bob"]
+    rows = [f"{user},{1_500_000_000 + n},1,1,9000" for n, user in enumerate(quoted)]
+    log = play_log(tmp_path / "log", [*rows[1:], *(f"{row},stray" for row in rows)])
+    torn = [json.dumps(event(n, user_id=user))[:-3] for n, user in enumerate([*ODD_USERS, "bob"])]
+    own = json_lines(tmp_path / "own.jsonl", [event(9, user_id="zoë"), *torn])
+    land(log, home), land(own, home)
+    assert quarantined(home).height == 9
+    exported = [collect_stored_data(user, settings.load_settings(), {}).stores for user in ODD_USERS]
+    assert [len(stores["quarantine/listening_events"]) for stores in exported] == [2, 2, 2, 1]
+    assert main([*ODD_USERS]) == 0
+    assert [("bob" in raw) for raw in quarantined(home)["raw"]] == [True, True]
+    kept = quarantined(home)["raw"].to_list()
+    assert land(log, home)["play_log"].suppressed == 5 and land(own, home)["own_events"].suppressed == 5
+    assert quarantined(home)["raw"].to_list() == kept
+    assert find_suppressed_users(settings.load_settings()) == []
+
+
+def test_a_row_with_a_user_id_belongs_to_no_other_user(home: Path, tmp_path: Path) -> None:
+    land(play_log(tmp_path / "log", [*ROWS[:5], "bob,never,ann,1,5"]), home)
+    assert main(["ann"]) == 0
+    assert quarantined(home)["user_id"].to_list() == ["bob"]
+    assert find_suppressed_users(settings.load_settings()) == []
 
 
 def test_suppression_list_stores_no_ids_and_its_hashes_differ_between_homes(tmp_path: Path) -> None:
