@@ -3,7 +3,8 @@
 A `held_out` fit continues the `held_out` fit of the newest earlier day, whose `train` part is contained in its own, so that
 validation and test stay unseen; the weights of a release were fitted on all data and must not be evaluated. `refit` and
 `final` continue the warm `held_out` fit of their own day. A fit is cold if the setting is off (`SEGUE_WARM_START_DAYS`), if the
-last cold fit is that many days old, and if code, config or the time split do not allow it or a track has left the catalog.
+last cold fit is that many days old, and if code, config, the table of behaviors or the time split do not allow it or a track
+has left the catalog.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.data.vocabulary import Vocabulary
 from training.engine.time_split import read_time_split
-from training.engine.workspace import INPUTS_FILE, Workspace, is_of_same_data, write_json
+from training.engine.workspace import INPUTS_FILE, Workspace, behaviours_hash, is_of_same_data, write_json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -84,6 +85,8 @@ def find_warm_start(
     inputs = json.loads((folder / INPUTS_FILE).read_text())
     if inputs["code"] != code or (fit == "held_out" and inputs["config"] != _as_json(config)):
         return None
+    if inputs.get("behaviours") != behaviours_hash():
+        return None  # its codes of behaviors may have another meaning
     if not is_of_same_data(source.folder, inputs):
         return None  # fitted before the vocabulary was written again, so its codes are unknown
     if (date.fromisoformat(workspace.as_of) - date.fromisoformat(record.cold_as_of)).days >= max_days:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -11,9 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from sequences.behaviours import load_behaviours
 from training.data.vocabulary import Vocabulary
 from training.data.warm_start import RECORD_FILE, FitRecord, WarmStart, describe_time_split, find_warm_start, warm_steps
-from training.engine.workspace import INPUTS_FILE, Workspace, write_json
+from training.engine import workspace as workspace_module
+from training.engine.workspace import INPUTS_FILE, Workspace, behaviours_hash, write_json
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Home:
         vocabulary = Vocabulary(names, np.ones(len(names), dtype=np.int64), no_artists, names, no_artists)
         for fit in ("held_out", "final"):
             vocabulary.save(workspace.vocabulary_folder(fit))
-        write_json(workspace.folder / INPUTS_FILE, {"marts": {"plays": plays}})
+        write_json(workspace.folder / INPUTS_FILE, {"marts": {"plays": plays}, "behaviours": behaviours_hash()})
         return workspace
 
     def fit(self, workspace: Workspace, fit: str = "held_out", code: str = "c", cold_as_of: str = "") -> None:
@@ -63,6 +65,7 @@ class Home:
             "config": json.loads(json.dumps(asdict(Config()))),
             "hash": f"hash of {workspace.as_of}",
             "marts": {"plays": "hash of plays"},
+            "behaviours": behaviours_hash(),
         }
         write_json(folder / INPUTS_FILE, inputs)
 
@@ -113,6 +116,24 @@ def test_fit_is_cold_if_the_vocabulary_of_the_earlier_one_was_written_again(home
     today = home.day("2026-06-11", "ba", plays="hash of more plays")
     assert find(today, "final") is None
     assert find(home.day("2026-06-12")) is None
+
+
+def test_fit_is_cold_if_the_table_of_behaviors_has_changed_or_is_unknown(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = home.day("2026-06-11")
+    assert find(today) is not None
+    table = load_behaviours()
+    other_order = replace(table, rows=table.rows[::-1])
+    with monkeypatch.context() as patch:
+        patch.setattr(workspace_module, "load_behaviours", lambda: other_order)
+        assert find(today) is None
+    yesterday = home.folder / "training" / "2026-06-10-small"
+    for folder in (yesterday, yesterday / "held_out" / "channels" / "realtime"):
+        inputs = json.loads((folder / INPUTS_FILE).read_text())
+        del inputs["behaviours"]
+        write_json(folder / INPUTS_FILE, inputs)
+    assert find(today) is None, "an earlier version did not record it"
 
 
 def test_fit_is_cold_after_one_of_an_earlier_version(home: Home) -> None:
