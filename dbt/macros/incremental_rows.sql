@@ -43,8 +43,8 @@
 {%- endmacro %}
 
 {# Condition on `time` that all rows fulfil that `is_computed_again` selects by user or part, so that older row groups are not
-   read; `true` if rows of any time may be selected. #}
-{% macro is_recent(time, has_parts=false) -%}
+   read; `true` if rows of any time may be selected. `minutes`: so much before the first changed day, too. #}
+{% macro is_recent(time, has_parts=false, minutes=0) -%}
     {%- set moved = moved_times() if execute and is_incremental() and has_parts else [] -%}
     {%- if (
         not execute or not is_incremental() or has_changed_tracks() or moved == "all" or (has_parts and is_split_by_user())
@@ -53,7 +53,7 @@
     {%- else -%}
         {#- Times of a row may differ by less than a day. -#}
         (
-            {{ time }} >= {{ first_changed_day() }}
+            {{ time }} >= {{ first_changed_day() }} - interval {{ minutes }} minute
             {%- for first, end in moved %}
             or ({{ time }} >= timestamp '{{ first }}' - interval 1 day and {{ time }} < timestamp '{{ end }}' + interval 1 day)
             {%- endfor %}

@@ -294,6 +294,40 @@ def test_exposures_that_arrive_during_a_build_are_in_the_next(tmp_path: Path) ->
     assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
 
 
+def write_shortened_sessions(folder: Path) -> Path:
+    """Write the steps of three sessions across midnight, which lose their second play one after the other."""
+    world = World(folder / "files")
+    world.land("tracks", "2026-06-01", [_track("1", 180_000)])
+    # Most plays are weeks older, so that the boundaries of the time split stay far away.
+    old = [event(f"old{n}", "u8", "play", "1", 2 * n - 30 * DAY_MINUTES, played_ms=40_000) for n in range(100)]
+    world.land("listening_events", "2026-05-02", old)
+    landed = {}
+    for number, user in enumerate(USERS[:3], 1):
+        for place, end in (("first", number * DAY_MINUTES - 15), ("second", number * DAY_MINUTES + 5)):
+            play = event(f"{place}-{user}", user, "play", "1", end, played_ms=40_000)
+            landed[place, user] = world.land("listening_events", str(play["ended_at"].date()), [play])
+    as_of = FIRST_DAY + timedelta(days=4)
+    world.write_step(folder / "steps", 0, as_of)
+    world.remove.append(landed["second", "u0"])
+    world.write_step(folder / "steps", 1, as_of)
+    start = 2 * DAY_MINUTES + 700
+    bot = [event(f"b{n}", "u1", "click", "1", start + n / 100, sequence_number=n) for n in range(13)]
+    world.land("listening_events", "2026-06-03", bot)
+    world.write_step(folder / "steps", 2, as_of)
+    world.write_step(folder / "steps", 3, as_of - timedelta(days=1))
+    return folder / "steps"
+
+
+def test_sessions_that_lose_their_plays_after_midnight_keep_the_others(tmp_path: Path) -> None:
+    steps = write_shortened_sessions(tmp_path)
+    build_both_ways(tmp_path, steps)
+    apply_changes(tmp_path / "grown" / "marts")
+    assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
+    sessions = tmp_path / "grown" / "marts" / "sessions.parquet"
+    kept = duckdb.sql(f"select user_id, plays from '{sessions}' where user_id <> 'u8' order by all").fetchall()
+    assert kept == [("u0", 1), ("u1", 1), ("u2", 1)]
+
+
 @acceptance_only
 @spark.needs_spark
 def test_days_one_by_one_on_spark_equal_one_build_on_duckdb(tmp_path: Path) -> None:
