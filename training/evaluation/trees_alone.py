@@ -3,7 +3,7 @@
 Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS. The trees read the features of
 the fitted ranker that has most of them, at the training cases of its trees, and one model is fitted per task. The
 number of trees is chosen on the validation part: they are that ranker's own trees if it has dropped some for that reason;
-else their boosting is continued.
+else their boosting is continued. Temperatures are fitted there, too, as for rankers.
 
 Legend: R cases, N dense features, B cases of a batch, T tasks.
 """
@@ -11,10 +11,11 @@ Legend: R cases, N dense features, B cases of a batch, T tasks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from training.data.user_batch import OfflineFeatures
@@ -22,6 +23,7 @@ from training.engine.lightgbm_import import lightgbm, train_trees
 from training.engine.threads import configure_threads
 from training.ranking import feature_cache
 from training.ranking.boosted_trees import BoostedTrees, lightgbm_parameters
+from training.ranking.calibration import fit_temperatures
 from training.ranking.case_batches import CaseBatch, CaseBatches
 from training.ranking.cases import RankingCases, ranking_cases
 from training.ranking.fitted_ranker import FittedRanker
@@ -36,13 +38,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TreesAlone:
-    """Trees by task, and the name of the ranker whose features they read.
+    """Trees and temperatures by task, and the name of the ranker whose features they read.
 
     Only tasks whose training cases have both labels have trees.
     """
 
     reader: str
     boosters: Mapping[str, lightgbm.Booster]
+    temperatures: Mapping[str, float] = field(default_factory=dict)  # divisor of each logit; 1 if missing
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -62,7 +65,7 @@ class TreesAlone:
         Args:
             offline: Point-in-time features.
             rankers: Rankers whose features can be read; their networks need not be fitted.
-            tuned: Trees whose numbers are used, for data without a validation part.
+            tuned: Trees whose numbers and temperatures are used, for data without a validation part.
             tasks: Tasks to predict; None: all of the ranker.
         """
         if not rankers:
@@ -73,7 +76,7 @@ class TreesAlone:
         validation = cases.filter_part("validation").evenly_spread(VALIDATION_CASES)
         threads = configure_threads()
         parts = [_dense_features(ranker, offline, part, threads) for part in (train, validation)]
-        boosters = {}
+        boosters, temperatures = {}, {}
         for task in ranker.tasks if tasks is None else tasks:
             labels = [part.labels_RT[:, part.tasks.index(task)] for part in (train, validation)]
             grown = ranker.features.trees.boosters[ranker.tasks.index(task)] if ranker.features.trees else None
@@ -82,18 +85,21 @@ class TreesAlone:
             fitted = _fit_task(parts, labels, config, ranker.resolved_config.seed, threads, grown)
             if fitted is not None:
                 boosters[task] = fitted
-        return cls(reader, boosters)
+                temperatures[task] = _fit_temperature(fitted, parts[1], labels[1])
+        return cls(reader, boosters, tuned.temperatures if tuned else temperatures)
 
     @cached_property
     def _trees(self) -> BoostedTrees:
         return BoostedTrees(tuple(self.boosters.values()))
 
     def predict(self, batch: CaseBatch) -> Floats:
-        """Probabilities [B, T] for a batch with the features of the reader."""
+        """Calibrated probabilities [B, T] for a batch with the features of the reader."""
         dense = batch.users.context_BU, batch.candidates.features_BCF, batch.candidates.matches_BCM
         features = [part.numpy() for part in dense]
         logits_BT = self._trees.predict_logits(*features)[:, 0]
-        return (1 / (1 + np.exp(-logits_BT))).astype(np.float32)
+        temperature_T = np.array([self.temperatures.get(task, 1.0) for task in self.tasks], np.float32)
+        probability_BT: Floats = 1 / (1 + np.exp(-logits_BT / temperature_T))
+        return probability_BT
 
 
 def _count(grown: lightgbm.Booster | None, config: TreeConfig, tuned: lightgbm.Booster | None) -> int:
@@ -163,3 +169,11 @@ def _fit_task(
     )
     best = booster.model_to_string(num_iteration=booster.best_iteration)
     return lightgbm.Booster(model_str=best)
+
+
+def _fit_temperature(booster: lightgbm.Booster, features_RN: Floats, label_R: Floats) -> float:
+    """Temperature of the validation part; labels may be NaN."""
+    if not len(label_R):
+        return 1.0
+    logit_R = booster.predict(features_RN, raw_score=True)
+    return fit_temperatures(torch.tensor(logit_R)[:, None], torch.tensor(label_R)[:, None])[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from training.engine.config_io import change_config
 from training.evaluation.trees_alone import TreesAlone
 from training.ranking import feature_cache
 from training.ranking.boosted_trees import BoostedTrees
+from training.ranking.calibration import fit_temperatures
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
 from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS
@@ -346,3 +348,20 @@ def test_trees_alone_read_the_dense_features_of_the_fit(
     fit_ranker("session_domains", data, change_config(config, {"features.genres": False}), tmp_path / "other")
     (other,) = (tmp_path / "cache").glob("dense_features_*")
     assert other != file, "other features replace the file"
+
+
+def test_trees_alone_are_calibrated_on_validation(marts: Path, tmp_path: Path) -> None:
+    data = open_data(marts)
+    offline = OfflineFeatures(data)
+    config = change_config(RANKERS["target_attention"].config("debug"), {**SHORT_FIT, "training.steps": 2})
+    ranker = fit_ranker("target_attention", data, config, tmp_path, offline)
+    trees = TreesAlone.fit(offline, {"target_attention": ranker})
+    assert trees is not None and trees.temperatures
+    validation = ranking_cases(data).filter_part("validation")
+    batches = list(CaseBatches(validation, offline, "target_attention", ranker.features).iterate_in_order(256))
+    probability_NT = torch.from_numpy(np.concatenate([trees.predict(batch) for batch in batches]))
+    labels_NT = torch.cat([batch.labels_BT for batch in batches])[:, [ranker.tasks.index(task) for task in trees.tasks]]
+    temperatures = fit_temperatures(torch.logit(probability_NT.double()), labels_NT)
+    assert temperatures == pytest.approx([1] * len(trees.tasks), abs=0.02)
+    refit = TreesAlone.fit(offline, {"target_attention": ranker}, replace(trees, temperatures={"not_skipped": 3.0}))
+    assert refit is not None and refit.temperatures == {"not_skipped": 3.0}

@@ -95,3 +95,22 @@ def test_probabilities_are_those_of_the_trees_on_user_candidate_and_match_featur
     )
     found_BT = TreesAlone("any", {"not_skipped": fitted}).predict(batch)
     assert found_BT[:, 0] == pytest.approx(fitted.predict(features_RN), rel=1e-5)
+
+
+def test_probabilities_are_calibrated_on_validation_as_those_of_rankers() -> None:
+    (features_RN, label_R), (validation_RN, validation_R) = examples(0, 3_000), examples(1, 1_500)
+    parameters = lightgbm_parameters(replace(CONFIG, learning_rate=0.5), 0, 1)
+    overconfident = lightgbm.train(parameters, lightgbm.Dataset(features_RN, label_R, params=parameters), 60)
+    unlabeled = features_RN[:500], np.full(500, np.nan, np.float32)
+    parts = (np.concatenate(part) for part in zip((validation_RN, validation_R), unlabeled, strict=True))
+    temperature = trees_alone._fit_temperature(overconfident, *parts)
+    logit_R = overconfident.predict(validation_RN, raw_score=True)
+    losses = {divisor: log_loss(validation_R, 1 / (1 + np.exp(-logit_R / divisor))) for divisor in (1.0, temperature)}
+    assert temperature > 1.1 and losses[temperature] < losses[1.0]
+    context_BU, own_BF, match_BM = (torch.from_numpy(part.copy()) for part in np.split(validation_RN, [2, 3], axis=1))
+    batch: Any = SimpleNamespace(
+        users=SimpleNamespace(context_BU=context_BU),
+        candidates=SimpleNamespace(features_BCF=own_BF[:, None], matches_BCM=match_BM[:, None]),
+    )
+    found_BT = TreesAlone("any", {"not_skipped": overconfident}, {"not_skipped": temperature}).predict(batch)
+    assert found_BT[:, 0] == pytest.approx(1 / (1 + np.exp(-logit_R / temperature)), rel=1e-5)
