@@ -86,10 +86,7 @@ def fit_ranker(
 
     torch.manual_seed(config.seed)
     model = RANKERS[name](config, count_item_frequencies(train_cases, data), cases.tasks)
-    sample = batches[_evenly_spaced_rows(len(batches), QUANTILE_SAMPLE_SIZE)]
-    model.fit_quantiles(sample.users, sample.candidates)
-    if data.warm_start is not None:
-        copy_weights(model, load_file(data.warm_start.folder / WEIGHTS), data.warm_start.vocabulary, data.vocabulary)
+    _initialize_weights(model, batches, data)
     module = RankerModule(model, config, range(dense_steps, dense_steps + id_steps))
     held_out = _read_held_out(validation_cases, offline, service, features, training.batch_size)
     if trees is not None and held_out:
@@ -104,12 +101,22 @@ def fit_ranker(
     def validate() -> float:
         return -float(task_losses(*predict_logits(model, held_out)) @ module.loss_weights_T)
 
-    schedule = trainer.Schedule(training.steps, config.validation.every, seed=config.seed)
-    record = trainer.fit(module, batch_at, schedule, folder, validate if len(validation_cases) else None)
+    stop = config.validation.early_stopping_step
+    schedule = trainer.Schedule(stop or training.steps, config.validation.every, seed=config.seed)
+    is_validated = stop is None and len(validation_cases) > 0
+    record = trainer.fit(module, batch_at, schedule, folder, validate if is_validated else None)
     model.cpu()
-    resolved = replace(config, training=replace(training, steps=record.steps))
+    resolved = replace(config, validation=replace(config.validation, early_stopping_step=record.steps))
     resolved = _blend_and_calibrate(model, trees, resolved, held_out)
     return FittedRanker(model, replace(features, trees=trees), resolved, _measures(record, batches, cases))
+
+
+def _initialize_weights(model: Ranker[RankerConfig], batches: CaseBatches, data: TrainingData) -> None:
+    """Fit the quantiles of the dense features, and copy the weights of the fit that this one continues, if any."""
+    sample = batches[_evenly_spaced_rows(len(batches), QUANTILE_SAMPLE_SIZE)]
+    model.fit_quantiles(sample.users, sample.candidates)
+    if data.warm_start is not None:
+        copy_weights(model, load_file(data.warm_start.folder / WEIGHTS), data.warm_start.vocabulary, data.vocabulary)
 
 
 def _prepare_training(

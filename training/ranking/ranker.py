@@ -89,7 +89,7 @@ class TrainingConfig:
     dense_epochs: int = 0  # passes over the dense features alone, before those over all inputs
     epochs: int = 1  # passes over all inputs
     id_epochs: int = 1  # the first of these update the embeddings of ids, which overfit in later ones
-    steps: int = 0  # batches in total; 0: as many as the epochs have (the fit writes the best step here)
+    steps: int = 0  # length of the one-cycle schedule; 0: as many as the epochs have (the fit writes them here)
     learning_rate: float = 2e-3  # peak of the one-cycle schedule
     auxiliary_weight: float = 0.5  # weight of `Ranker.auxiliary_loss`
 
@@ -99,6 +99,7 @@ class ValidationConfig:
     """Validation during training, and calibration on the validation part."""
 
     every: int = 500  # steps between validations
+    early_stopping_step: int | None = None  # train exactly this many steps; None: chosen on validation
     temperatures: tuple[float, ...] = ()  # divisor of each task's logit; empty: fitted
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -25,8 +26,8 @@ from training.ranking.calibration import fit_temperatures
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
 from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS
-from training.ranking.fit import DENSE_BATCH_SIZE, fit_ranker
-from training.ranking.fitted_ranker import FittedRanker, load_trees
+from training.ranking.fit import DENSE_BATCH_SIZE, RankerModule, fit_ranker
+from training.ranking.fitted_ranker import MANIFEST, FittedRanker, load_trees
 from training.ranking.registry import RANKERS
 from training.recipes import recipe
 
@@ -206,7 +207,8 @@ def test_a_fit_resolves_its_config_and_the_final_fit_keeps_it(
     with caplog.at_level(logging.WARNING):
         ranker = fit_ranker(name, data, config, tmp_path / "a")
     assert "click, like" in caplog.text
-    assert 0 < ranker.resolved_config.training.steps <= 25
+    best = ranker.resolved_config.validation.early_stopping_step
+    assert best is not None and 0 < best <= ranker.resolved_config.training.steps == 25
     assert len(ranker.resolved_config.validation.temperatures) == 2
     again = fit_ranker(name, data, config, tmp_path / "b")
     cases = ranking_cases(data).filter_part("validation")
@@ -227,6 +229,40 @@ def test_a_fit_resolves_its_config_and_the_final_fit_keeps_it(
     if trees:
         assert max(trees.counts) < config.trees.count, "trees of random plays fit noise"
         assert final.features.trees.counts == trees.counts
+
+
+def test_the_final_fit_follows_the_learning_rates_up_to_the_best_step(
+    marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates, original = [], RankerModule.on_train_batch_start
+
+    def record(module: RankerModule, *arguments: Any) -> None:
+        rates.append(module.trainer.optimizers[0].param_groups[0]["lr"])
+        original(module, *arguments)
+
+    monkeypatch.setattr(RankerModule, "on_train_batch_start", record)
+    changes = {**SHORT_FIT, "training.dense_epochs": 0, "training.learning_rate": 1.0, "validation.every": 2}
+    config = change_config(RANKERS["sum_pooling"].config("debug"), changes)
+    ranker = fit_ranker("sum_pooling", open_data(marts), config, tmp_path / "a")
+    planned, best = ranker.resolved_config.training.steps, ranker.measures["steps"]
+    held_out = rates[:best]
+    assert 0 < best < planned, "so high a learning rate makes later steps worse"
+    rates.clear()
+    final = fit_ranker("sum_pooling", open_data(marts, "final"), ranker.resolved_config, tmp_path / "b")
+    assert rates == held_out and final.measures["steps"] == best
+    assert final.resolved_config == ranker.resolved_config
+
+
+def test_a_ranker_of_an_earlier_version_without_a_stopping_step_is_read(marts: Path, tmp_path: Path) -> None:
+    config = change_config(RANKERS["sum_pooling"].config("debug"), {**SHORT_FIT, "training.steps": 2})
+    data = open_data(marts)
+    ranker = fit_ranker("sum_pooling", data, config, tmp_path / "fit")
+    ranker.save(tmp_path / "saved")
+    manifest = json.loads((tmp_path / "saved" / MANIFEST).read_text())
+    del manifest["config"]["validation"]["early_stopping_step"]
+    (tmp_path / "saved" / MANIFEST).write_text(json.dumps(manifest))
+    read = FittedRanker.load(tmp_path / "saved", data.vocabulary)
+    assert read.resolved_config == change_config(ranker.resolved_config, {"validation.early_stopping_step": None})
 
 
 def test_network_and_trees_have_their_own_numbers_of_cases(
