@@ -172,9 +172,17 @@ class CaseBatches:
             inputs = [self._inputs(index[piece], items_B1[piece]) for piece in pieces]
             users, candidates = map(concatenate_inputs, zip(*inputs, strict=True))
             return CaseBatch(users, candidates, *labels)
-        return CaseBatch(
-            *self._precomputed_inputs(self.user_batch(index, self.features.sequence_views), items_B1, index), *labels
-        )
+        users = self.user_batch(index, self._sequence_lengths(index))
+        return CaseBatch(*self._precomputed_inputs(users, items_B1, index), *labels)
+
+    def _sequence_lengths(self, index: NDArray[np.int64]) -> dict[str, int | None]:
+        """Return the numbers of newest events to read of each sequence (None: all).
+
+        All are read if some are removed afterward; the features keep the newest of the others.
+        """
+        views, left_out = self.features.sequence_views, self._exclusions.of_users(self.user_ids_R[index].tolist())
+        is_filtered = not self.features.negative_feedback or any(len(one) for one in left_out)
+        return dict.fromkeys(views) if is_filtered else views
 
     def _inputs(self, index: NDArray[np.int64], items_B1: NDArray[np.int64]) -> tuple[UserInputs, CandidateInputs]:
         side = self.features.prepare_users(self.user_batch(index))

@@ -14,8 +14,11 @@ import polars as pl
 import pytest
 import torch
 
+from sequences.offline.dense_reader import DenseReader
+from sequences.sequence_batch import SequenceBatch
 from tests.support.training.tiny_world import START, random_plays, write_marts
 from training.data.feature_services import ServiceContract
+from training.data.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine.config_io import change_config
@@ -25,7 +28,8 @@ from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.calibration import fit_temperatures
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
-from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS
+from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
+from training.ranking.features.schema_fields import load_track_statistics
 from training.ranking.fit import DENSE_BATCH_SIZE, RankerModule, fit_ranker
 from training.ranking.fitted_ranker import MANIFEST, FittedRanker, load_trees
 from training.ranking.registry import RANKERS
@@ -384,6 +388,42 @@ def test_trees_alone_read_the_dense_features_of_the_fit(
     fit_ranker("session_domains", data, change_config(config, {"features.genres": False}), tmp_path / "other")
     (other,) = (tmp_path / "cache").glob("dense_features_*")
     assert other != file, "other features replace the file"
+
+
+@pytest.mark.parametrize("removed", ["negative feedback", "left-out tracks", "nothing"])
+def test_training_cuts_sequences_after_events_are_removed(marts: Path, removed: str) -> None:
+    """As evaluation and serving do: both have as many of the remaining events."""
+    data = open_data(marts)
+    tracks = np.arange(2, len(data.vocabulary), 2)
+    if removed == "left-out tracks":
+        left_out = LeftOut(tracks, np.full(len(tracks), FOREVER))
+        data.profile_exclusions = ProfileExclusions({data.user_ids_U[0]: left_out})
+    features = RankingFeatures.from_vocabulary(
+        data.vocabulary,
+        load_track_statistics(data),
+        hard_search=True,
+        plays=10,
+        negative_feedback=removed != "negative feedback",
+    )
+    cases = ranking_cases(data)
+    rows = np.flatnonzero((cases.user_R < 2) & (cases.play_number_R > 40))
+    batches = CaseBatches(cases, OfflineFeatures(data), "session_domains", features)
+    evaluated = batches[rows].users.plays
+    batches.precompute_dense_features(1)
+    read, original = [], DenseReader.read
+
+    def record(reader: DenseReader, users: Any, times: Any, length: int | None = None, *rest: Any) -> SequenceBatch:
+        read.append((reader.view.name, length))
+        return original(reader, users, times, length, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DenseReader, "read", record)
+        trained = batches[rows].users.plays
+    assert evaluated is not None and trained is not None
+    assert (evaluated.behaviour_BL > 0).sum(1).min() == 10
+    for name, expected in vars(evaluated).items():
+        assert torch.equal(getattr(trained, name), expected), name
+    assert read == [("recent_events", None), ("played_history", 10 if removed == "nothing" else None)]
 
 
 def test_trees_alone_are_calibrated_on_validation(marts: Path, tmp_path: Path) -> None:
