@@ -32,7 +32,7 @@ from serving.http.admission import (
     RequestQueue,
 )
 from serving.http.api_keys import ApiKeys
-from serving.http.asgi import NO_SEARCH_TYPE, PROBLEM_MEDIA_TYPE, problem
+from serving.http.asgi import NO_SEARCH_TYPE, PROBLEM_MEDIA_TYPE, RETRY_AFTER_S, problem
 from serving.http.connection_limits import configure_uvicorn
 from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
@@ -499,6 +499,6 @@ def _error(status: int, error: Exception) -> Response:
 
 def _problem(status: int, detail: str, **members: Any) -> Response:
     # BentoML returns a Response object unchanged.
-    headers = {"Retry-After": "1"} if status == 503 else None
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
     content, media_type = problem(status, detail, **members), PROBLEM_MEDIA_TYPE.decode()
     return JSONResponse(content, status_code=status, headers=headers, media_type=media_type)

@@ -11,13 +11,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from serving.http.asgi import App, Message, Receive, Send, get_client, send_error
+from serving.http.asgi import RETRY_AFTER, RETRY_AFTER_S, App, Message, Receive, Send, get_client, send_error
 
 MAX_CONCURRENT_REPORTS = 16
 """Reports of events that run at once; for recommendations it is the setting `concurrent_requests`."""
 MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS = 64, 128
 """Recommendations and reports that wait for a slot; more are shed."""
-RETRY_AFTER_S = 1
 
 
 @dataclass(frozen=True)
@@ -99,5 +98,4 @@ class Admission:
 
     async def _shed(self, scope: Message, send: Send, status: int, why: str) -> None:
         self._on_rejected(scope["path"])
-        retry_after = (b"retry-after", str(RETRY_AFTER_S).encode())
-        await send_error(send, status, f"{why}; retry in {RETRY_AFTER_S} s", retry_after)
+        await send_error(send, status, f"{why}; retry in {RETRY_AFTER_S} s", RETRY_AFTER)

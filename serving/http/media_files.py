@@ -18,7 +18,7 @@ from anyio import CapacityLimiter
 from starlette.responses import FileResponse, Response
 
 from serving.errors import NotReady, UnknownTrack
-from serving.http.asgi import App, Message, Receive, Send, header_values, send_error
+from serving.http.asgi import RETRY_AFTER, RETRY_AFTER_S, App, Message, Receive, Send, header_values, send_error
 from serving.releases.track_media import COVER, PREVIEW
 
 PREFIX = "/media/"
@@ -82,7 +82,7 @@ class MediaFiles:
         kind, track_id = match.groups()
         if self._in_progress >= MAX_CONCURRENT + MAX_WAITING:
             self._on_rejected(PREFIX + kind)
-            await send_error(send, 503, "too many media are being read; retry in 1 s", (b"retry-after", b"1"))
+            await send_error(send, 503, f"too many media are being read; retry in {RETRY_AFTER_S} s", RETRY_AFTER)
             return
         self._limiter = self._limiter or CapacityLimiter(MAX_CONCURRENT)
         self._in_progress += 1
@@ -92,7 +92,7 @@ class MediaFiles:
             await send_error(send, 404, str(error))
             return
         except NotReady as error:
-            await send_error(send, 503, str(error), (b"retry-after", b"1"))
+            await send_error(send, 503, str(error), RETRY_AFTER)
             return
         except OSError:  # as a full disk, to which nothing can be rendered
             logger.exception("%s of %s cannot be read", kind, track_id[:80])

@@ -9,7 +9,17 @@ import json
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
-from serving.http.asgi import JSON_MEDIA_TYPE, App, Message, Receive, Send, header_values, send_error, send_response
+from serving.http.asgi import (
+    JSON_MEDIA_TYPE,
+    RETRY_AFTER,
+    App,
+    Message,
+    Receive,
+    Send,
+    header_values,
+    send_error,
+    send_response,
+)
 from serving.http.protocols import listenbrainz, opensubsonic, playlist_files
 from serving.http.protocols.credentials import (
     LISTENBRAINZ_PREFIX,
@@ -89,7 +99,7 @@ class Protocols:
         except ApiError as error:
             # ListenBrainz has no 422; its clients would send the listens again for ever.
             status = 400 if error.status == HTTPStatus.UNPROCESSABLE_ENTITY else error.status
-            await send_error(send, status, error.detail, *([(b"retry-after", b"1")] if status in (429, 503) else []))
+            await send_error(send, status, error.detail, *([RETRY_AFTER] if status in (429, 503) else []))
         else:
             await _send_json(send, answer)
 
