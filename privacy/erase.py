@@ -53,21 +53,22 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
             f"{here.tables} is in a bucket that keeps versions, so that overwritten data can be restored: suspend "
             "versioning, delete all versions except the newest, and run this again"
         )
-    suppression_list.read_suppression_list(here.suppression_list).with_users(user_ids).write(here.suppression_list)
+    listed = suppression_list.read_suppression_list(here.suppression_list)
+    # First, because a listed user whose erasure is not unfinished counts as erased.
     unfinished_erasures.add_unfinished(here.home, user_ids)
+    listed.with_users(user_ids).write(here.suppression_list)
     print_progress("recommender …")
     counts: ErasedRows = recommender_files.erase_users(user_ids, here)
-    with landing_lock(here.home), marts.build_lock(here):
-        counts["landed events"] = landing_zone.erase_landed_events(user_ids, here)
-        counts["quarantine"] = landing_zone.erase_quarantine(user_ids, here)
-        counts["marts"] = marts.erase_marts(user_ids, here)
+    are_builds_removed = _erase_tables(user_ids, here, counts)
     print_progress("online store …")
     if here.broker:
         # Before the online store, to which consumers would apply waiting messages.
         counts["broker"] = broker.erase_users(user_ids, here)
     counts |= online_store.erase_users(user_ids, here)
     counts["feature log"] = recommender_files.erase_feature_log(user_ids, here)
-    marts.remove_sequence_cache(here)
+    if are_builds_removed:
+        marts.remove_sequence_cache(here)
+        marts.mark_builds_clean(here)
     counts["releases"] = releases.erase_users(user_ids, here)
     unreadable: list[str] = []
     for name in PARQUET_FOLDERS:
@@ -75,10 +76,33 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
             counts[name] = parquet.erase_from_files(sorted((here.home / name).rglob("*.parquet")), user_ids, name)
         except UnreadableFile as error:  # possibly of a running task; it must not keep the rest from being erased
             unreadable.append(str(error))
+    if not are_builds_removed and any(counts.values()):
+        # The tables no longer have the user, but the warehouse may have deleted rows in free pages.
+        with marts.build_lock(here):
+            marts.remove_build_files(here)
+        marts.remove_sequence_cache(here)
     if unreadable:
         raise UnreadableFile("; ".join(unreadable))
     unfinished_erasures.remove_unfinished(here.home, user_ids)
     return counts
+
+
+def _erase_tables(user_ids: Sequence[str], here: settings.Settings, counts: ErasedRows) -> bool:
+    """Erase the users from landing zone and marts, and delete what was built from their rows; returns whether it was deleted.
+
+    It is kept if nothing of the users was found so far, for its next build takes long: requests to erase users without data
+    must not stop the pipeline.
+    """
+    with landing_lock(here.home), marts.build_lock(here):
+        was_interrupted = marts.mark_builds_stale(here)
+        counts["landed events"] = landing_zone.erase_landed_events(user_ids, here)
+        counts["quarantine"] = landing_zone.erase_quarantine(user_ids, here)
+        counts["marts"] = marts.erase_marts(user_ids, here)
+        if was_interrupted or any(counts.values()) or marts.has_built_rows(user_ids, here):
+            marts.remove_build_files(here)
+            return True
+        marts.mark_builds_clean(here)
+        return False
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -22,7 +22,7 @@ ERASED_SOURCE = "forgotten"
 
 
 def erase_landed_events(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
-    """Erase the users' landed events; returns the number of rows per user.
+    """Erase the users' landed events, and their names as sources; returns the number of rows per user.
 
     Landed files are named by a hash of their content, so a changed file gets a new name.
     """
@@ -39,8 +39,10 @@ def erase_landed_events(user_ids: Sequence[str], here: settings.Settings) -> Cou
             erased += rows
     for path in object_store.list_files(here.landing / "landings", "dt=*/*.parquet"):
         table = _read_rows(path)
-        if (anonymized := _anonymize_landings(table, user_ids)) != table:
-            _replace_landed_file(path, anonymized)
+        named = [_user_of_source(source, user_ids) for source in table["source"].to_pylist()]
+        if any(named):
+            _replace_landed_file(path, _anonymize_landings(table, named))
+            erased.update(user for user in named if user)
     Landing(here.tables, "day", datetime.now(UTC)).finish()
     object_store.fetch_landing(here)
     return erased
@@ -67,11 +69,14 @@ def _read_rows(path: Path) -> pa.Table:
     return pq.read_table(object_store.open_arrow_source(path), partitioning=None)
 
 
-def _anonymize_landings(landings: pa.Table, user_ids: Collection[str]) -> pa.Table:
-    """The record of landings without sources that are named after one of the users, such as personal exports."""
-    sources = [
-        ERASED_SOURCE if source in user_ids or Path(source).stem in user_ids else source
-        for source in landings["source"].to_pylist()
-    ]
+def _user_of_source(source: str, user_ids: Collection[str]) -> str | None:
+    """The user that a source is named after, such as a personal export."""
+    return next((name for name in (source, Path(source).stem) if name in user_ids), None)
+
+
+def _anonymize_landings(landings: pa.Table, users: Sequence[str | None]) -> pa.Table:
+    """The record of landings without the names of sources that are named after `users`."""
+    names = landings["source"].to_pylist()
+    sources = [ERASED_SOURCE if user else name for name, user in zip(names, users, strict=True)]
     place = landings.column_names.index("source")
     return landings.set_column(place, landings.schema.field(place), pa.array(sources, pa.string()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections import Counter
@@ -12,10 +13,11 @@ from pathlib import Path
 import duckdb
 
 from config import settings
-from privacy import ErasureError, parquet
+from privacy import ErasureError, UnreadableFile, parquet
 from privacy.locks import file_lock, print_progress, running_tasks
+from sequences.offline.dense_reader import USERS
 from storage import mart_changes, object_store
-from storage.user_data import DRAFT_PREFIX, list_mart_files
+from storage.user_data import DRAFT_PREFIX, USER_COLUMN, list_mart_files
 
 BUILD_LOCK = "build_marts"
 """Name of the process lock of `dbt build`, see `local/process_lock.py`."""
@@ -24,23 +26,64 @@ VALIDATION_TASKS = {"validate_landed", "validate_marts"}
 """Tasks that spill to `quality.spill`."""
 SEQUENCE_CACHE_FOLDER = "kept"
 """Subfolder of `training` with arrays of all users' sequences."""
+STALE_BUILDS_FILE = "stale_builds"
+"""File in `run` that exists until all that was built from erased rows is deleted, so that an interrupted erasure is completed."""
 
 
 def erase_marts(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
-    """Erase the users' rows from the published marts and their local copies; returns the number of rows per user.
-
-    The warehouse and other build files are deleted, because databases keep deleted data in free pages; the next `dbt build`
-    recreates them from the landed events.
-    """
+    """Erase the users' rows from the published marts and their local copies; returns the number of rows per user."""
     with mart_changes.changes_lock(here.marts):
         _remove_leftovers(here)
         erased = parquet.erase_from_files(list_mart_files(here), user_ids, "marts")
     object_store.fetch_marts(here, are_changes_applied=False)
+    return erased
+
+
+def mark_builds_stale(here: settings.Settings) -> bool:
+    """Record that sources are being erased; returns whether they were already, so that an earlier erasure was interrupted."""
+    stale = here.home / "run" / STALE_BUILDS_FILE
+    was_stale = stale.exists()
+    stale.touch()
+    return was_stale
+
+
+def mark_builds_clean(here: settings.Settings) -> None:
+    """Record that nothing is left that was built from erased rows."""
+    (here.home / "run" / STALE_BUILDS_FILE).unlink(missing_ok=True)
+
+
+def has_built_rows(user_ids: Sequence[str], here: settings.Settings) -> bool:
+    """Whether the warehouse, other build files or cached sequences have rows of the users, or cannot be read."""
+    try:
+        files = [path for folder in (here.built_marts, here.spark) for path in sorted(folder.rglob("*.parquet"))]
+        return (
+            any(parquet.count_user_rows(path, user_ids) for path in files)
+            or any(not users.isdisjoint(user_ids) for users in cached_users(here))
+            or _is_in_warehouse(user_ids, here.warehouse)
+        )
+    except (UnreadableFile, OSError, ValueError, duckdb.Error):
+        return True
+
+
+def cached_users(here: settings.Settings) -> Iterator[set[str]]:
+    """The users of each folder of cached sequence arrays.
+
+    Raises:
+        ValueError, OSError: A list of users is damaged, or is removed by another task.
+    """
+    for path in sorted((here.training / SEQUENCE_CACHE_FOLDER).rglob(USERS)):
+        yield set(map(str, json.loads(path.read_bytes())))
+
+
+def remove_build_files(here: settings.Settings) -> None:
+    """Delete the warehouse and other build files, because databases keep deleted data in free pages.
+
+    The next `dbt build` recreates them from the landed events.
+    """
     shutil.rmtree(here.built_marts, ignore_errors=True)
     here.warehouse.unlink(missing_ok=True)
     here.warehouse.with_name(here.warehouse.name + ".wal").unlink(missing_ok=True)
     shutil.rmtree(here.spark, ignore_errors=True)
-    return erased
 
 
 def _remove_leftovers(here: settings.Settings) -> None:
@@ -70,6 +113,21 @@ def remove_sequence_cache(here: settings.Settings) -> None:
         pass
     except OSError as error:
         raise ErasureError(f"{folder} could not be removed ({error}); run this again when no training runs") from error
+
+
+def _is_in_warehouse(user_ids: Sequence[str], path: Path) -> bool:
+    if not path.exists():
+        return False
+    query = """
+        select distinct format('"{}"."{}"', schema_name, table_name) from duckdb_columns()
+        where column_name = ? and table_oid in (select table_oid from duckdb_tables())
+    """
+    with duckdb.connect(str(path)) as warehouse:
+        for (table,) in warehouse.execute(query, [USER_COLUMN]).fetchall():
+            is_theirs = f"cast({USER_COLUMN} as text) in (select unnest(?))"
+            if warehouse.execute(f"select 1 from {table} where {is_theirs} limit 1", [list(user_ids)]).fetchone():  # noqa: S608
+                return True
+    return False
 
 
 @contextmanager

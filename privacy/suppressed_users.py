@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from config import settings
-from privacy import sqlite
+from privacy import marts, sqlite
 from privacy.locks import print_progress
 from storage import object_store, suppression_list
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
@@ -51,6 +51,10 @@ def _user_ids(here: settings.Settings) -> Iterator[set[str]]:
     for folder in (here.event_log, here.feature_log):
         for path in sorted(folder.rglob("dt=*/*.jsonl")):
             yield set(_ids_of_log(path))
+    try:
+        yield from marts.cached_users(here)
+    except (ValueError, OSError) as error:
+        print_progress(f"cached sequences are not searched: {error}")
     for pattern in SQLITE_FILES:
         for path in sorted(here.home.glob(pattern)):
             try:

@@ -189,6 +189,7 @@ def test_interrupted_erasure_is_completed_by_the_next_run(home: Path, tmp_path: 
         name: sorted(map(str, table)) for name, table in wanted.items()
     }
     assert not [file for file in home.rglob("*") if file.name.endswith((".tmp", ".forgetting", ".writing"))]
+    assert not (home / "warehouse.duckdb").exists()
 
 
 def test_release_is_intact_after_a_crash_because_its_checksums_are_updated_first(
