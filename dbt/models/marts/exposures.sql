@@ -17,10 +17,13 @@ excluded as (
 
 ),
 
-shown as (
+-- A record may be landed more than once. The earliest copy counts, but none of an excluded day, because the partition
+-- of an older copy may not be read again.
+copies as (
 
     select
         staged.*,
+        row_number() over (partition by staged.event_id order by staged.shown_at, staged.landed_file) as copy_number,
         case when staged.target_type = 'track' then staged.target_id end as track_id,
         staged.shown_at + interval {{ var("exposure_outcome_hours") }} hour as outcome_at
     from {{ ref("stg_exposures") }} as staged
@@ -33,6 +36,13 @@ shown as (
         -- An older copy, which stays.
         and staged.event_id not in (select event_id from {{ this }})
         {% endif %}
+
+),
+
+shown as (
+
+    select * from copies
+    where copy_number = 1
 
 ),
 

@@ -7,16 +7,6 @@ source as (
 
 ),
 
--- A record may be landed more than once; keep the earliest copy.
-numbered as (
-
-    select
-        *,
-        row_number() over (partition by event_id order by shown_at, filename) as copy_number
-    from source
-
-),
-
 renamed as (
 
     select
@@ -33,10 +23,10 @@ renamed as (
         position,
         coalesce(channels, {{ list_literal() }}) as channels,
         propensity,
-        is_exploration
+        is_exploration,
+        {{ landed_file("filename") }} as landed_file
 
-    from numbered
-    where copy_number = 1
+    from source
 
 )
 

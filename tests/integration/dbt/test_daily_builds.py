@@ -294,6 +294,26 @@ def test_exposures_that_arrive_during_a_build_are_in_the_next(tmp_path: Path) ->
     assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
 
 
+def write_copy_of_excluded_exposure(folder: Path) -> Path:
+    """Write the steps of two days. On the second, an exposure of a bot's day five days before is landed again, as of now."""
+    world = World(folder / "files")
+    bot = [event(f"b{n}", "u0", "click", "1", 600 + n / 100, sequence_number=n) for n in range(13)]
+    world.land("listening_events", "2026-06-01", bot)
+    shown = event("e", "u0", "impression", "1", 600, request_id="q")
+    world.land("exposures", "2026-06-01", [_exposure(shown)])
+    world.write_step(folder / "steps", 0, FIRST_DAY + timedelta(days=5))
+    world.land("exposures", "2026-06-06", [_exposure(shown) | {"shown_at": at(5 * DAY_MINUTES + 600)}])
+    world.write_step(folder / "steps", 1, FIRST_DAY + timedelta(days=6))
+    return folder / "steps"
+
+
+def test_a_later_copy_counts_if_an_exposure_is_of_an_excluded_day(tmp_path: Path) -> None:
+    steps = write_copy_of_excluded_exposure(tmp_path)
+    build_both_ways(tmp_path, steps)
+    apply_changes(tmp_path / "grown" / "marts")
+    assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
+
+
 def write_shortened_sessions(folder: Path) -> Path:
     """Write the steps of three sessions across midnight, which lose their second play one after the other."""
     world = World(folder / "files")
