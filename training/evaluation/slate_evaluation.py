@@ -43,6 +43,7 @@ from training.slate.scene_settings import MAX_RANKED_CANDIDATES, MIN_RANKED_DISC
 LENGTH = 30  # tracks of a slate
 METRICS = ("recall_at_30", "ndcg_at_10")
 CASE_BATCH_SIZE = 16
+FUSION_BATCH_SIZE = 256  # requests whose candidates are held before the cut
 ARTIST_CAP = SCENES["daily"].artist_cap
 NO_ARTIST_CAP = ArtistCap(LENGTH)
 ARTIST_CAPS = (2, 3, 4, 5, 7, 10, 15, LENGTH)  # LENGTH: known tracks have no cap
@@ -90,10 +91,7 @@ class Slate:
         `share` is the share of discoveries that requests ask for; None if they do not.
         """
         history = held_out.read_user_history(cases, candidates)
-        fused = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE).fuse(
-            candidates, history, MAX_RANKED_CANDIDATES, case_scenes(cases), share
-        )
-        items, _ = servable.filter_candidates(fused.items_BK, cases, fused.scores_BK)
+        items = _select_ranked(fusion, candidates, history, cases, servable, share)
         probabilities = {} if ranker is None else _predict_tasks(held_out, ranker, cases, items)
         artist_V, facets = held_out.data.vocabulary.artist_of_track_V, servable.catalog.facets
         zeros_CK = np.zeros(items.shape, dtype=np.float32)
@@ -351,6 +349,30 @@ def measure_by_request(items_CK: Ints, cases: RecallCases, track_ids_V: NDArray[
     columns = {"user_id": cases.user_ids.tolist(), "request_at": cases.request_at_C, "targets": hashes}
     rules = pl.lit(LIST_RULES).alias("rules")
     return pl.DataFrame(columns | {name: metrics[name]["all"] for name in METRICS}).with_columns(rules)
+
+
+def _select_ranked(
+    fusion: Fusion,
+    candidates: Mapping[str, Candidates],
+    history: Ragged,
+    cases: RecallCases,
+    servable: ServingFilter,
+    share: float | None,
+) -> Ints:
+    """Candidates [C, K] to rank, in fused order: those that pass the filters, at most as many as the scene ranks."""
+    fusion = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE)
+    width = sum(one.items_BK.shape[1] for one in candidates.values())
+    parts = []
+    for start in range(0, max(len(cases), 1), FUSION_BATCH_SIZE):
+        rows = np.arange(start, min(start + FUSION_BATCH_SIZE, len(cases)))
+        part, part_candidates = cases.take(rows), {name: lists.take(rows) for name, lists in candidates.items()}
+        fused = fusion.fuse(part_candidates, history.take(rows), width, case_scenes(part), share)
+        items_CK, _ = servable.filter_candidates(fused.items_BK, part, fused.scores_BK)
+        parts.append(items_CK[:, :MAX_RANKED_CANDIDATES])
+    items_CK, scenes = np.concatenate(parts), case_scenes(cases)
+    limits = [SCENES[scene].max_ranked_candidates if scene in SCENES else MAX_RANKED_CANDIDATES for scene in scenes]
+    ranked_CK: Ints = np.where(np.arange(items_CK.shape[1]) < np.array(limits)[:, None], items_CK, 0)
+    return ranked_CK
 
 
 def _predict_tasks(held_out: HeldOutModels, ranker: FittedRanker, cases: RecallCases, items_CK: Ints) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,14 @@ from training.evaluation import model_selection, slate_evaluation
 from training.evaluation.serving_filter import ServingFilter
 from training.evaluation.slate_evaluation import Slate
 from training.ranking.task_weights import LISTWISE_HEAD, TaskWeights
+from training.recall.channel import Candidates
 from training.recipes import recipe
 from training.slate import blend
 from training.slate.artist_cap import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST, ArtistCap
 from training.slate.blend import Blend
 from training.slate.filters import Exclusions, FilterContext, apply_filters
 from training.slate.fusion import SCORE_HALF_LIFE, Fusion
+from training.slate.scene_settings import SCENES
 
 HOUR = 3_600_000_000
 START = int((FIRST - FIRST.__class__(1970, 1, 1)).total_seconds()) * 1_000_000
@@ -294,6 +297,39 @@ def test_filters_remove_tracks_left_out_of_the_profile(data: TrainingData, monke
     )
     removed = set(data.vocabulary.decode(np.setdiff1d(left[1], left[0])))
     assert removed == {"0", "6"}, "7 was reset before the request"
+
+
+@pytest.mark.parametrize("requests_at_once", [1, 256])
+def test_candidates_are_filtered_before_the_cut_of_the_scene(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requests_at_once: int
+) -> None:
+    """As the service does."""
+    monkeypatch.setattr(slate_evaluation, "FUSION_BATCH_SIZE", requests_at_once)
+    tracks = [f"{n}" for n in range(500)]
+    plays = [Play("u", n / 100, track, 0) for n, track in enumerate(tracks)]
+    folder = write(tmp_path, plays, {track: "blocked" if int(track) < 150 else "other" for track in tracks})
+    events = pl.read_parquet(folder / "events.parquet")
+    block = events.tail(1).with_columns(
+        event_id=pl.lit("x"), behaviour=pl.lit("block"), target_type=pl.lit("artist"), target_id=pl.lit("blocked")
+    )
+    pl.concat([events, block]).write_parquet(folder / "events.parquet")
+    data = TrainingData(folder, "held_out", recipe("debug"))
+    items = data.vocabulary.encode(tracks)
+    scenes = np.array(["daily", None, "private_fm"], dtype=object)
+    cases = recall_cases([Case("u", [2], [], [], request_at=START + 900 * HOUR)] * len(scenes))
+    held_out: Any = SimpleNamespace(data=data, read_user_history=lambda *_: ragged([], [], []))
+    candidates = {"popularity": Candidates.from_ranking(np.tile(items, (len(scenes), 1)))}
+    slate = Slate.build(
+        held_out,
+        replace(cases, scenes=scenes),
+        candidates,
+        Fusion(),
+        None,
+        TaskWeights(),
+        ServingFilter.from_data(data),
+    )
+    for scene, items_K in zip(("daily", "daily", "private_fm"), slate.items_CK, strict=True):
+        assert items_K[items_K > 0].tolist() == items[150:][: SCENES[scene].max_ranked_candidates].tolist()
 
 
 def test_listwise_head_gets_the_share_chosen_on_validation() -> None:
