@@ -73,7 +73,7 @@ PYTEST_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadfile --n
 check: setup ## Lint, types, unit and contract tests
 	@$(MAKE) --no-print-directory --jobs 2 lint unit
 
-unit: setup
+unit: setup ## Unit and contract tests
 	@$(PYTEST_PARALLEL) --numprocesses 2 --durations 10 tests/contract tests/unit
 
 # Three workers on two cores, because many of these tests wait for servers.
@@ -135,7 +135,7 @@ screenshots: setup ## Take screenshots of every page into docs/images, from runn
 WRITTEN := airflow batch bentoml built cache dbt docs feast home_format landing live logs marts media mlflow peers quality.spill quarantine reports requests run scale \
 	serving simulated spark study ablations training warehouse.duckdb warehouse.spill
 
-clean: stop ## Remove everything that Segue wrote below SEGUE_HOME (also landed events) and the caches
+clean: stop ## Stop the services, delete landed and recorded events, releases and everything made from them (not encoded content), and the tool caches
 	@cd $(call quoted,$(SEGUE_HOME)) 2> /dev/null && rm -rf $(WRITTEN) || true
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 

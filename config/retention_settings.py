@@ -28,9 +28,8 @@ VARIABLES = {
 class Lifetimes:
     """Number of days that things are kept; FOREVER: they are not removed."""
 
-    landed: int = (
-        FOREVER  # landed and quarantined rows, before the newest landed day; the next build removes them from marts
-    )
+    # Landed rows before the newest landed day, which the next build removes from the marts; quarantined rows before today.
+    landed: int = FOREVER
     event_log: int = 30  # the recommender's event log, after landing
     feature_log: int = 30  # features of requests
     workspaces: int = 14  # training workspaces and their cached arrays

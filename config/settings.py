@@ -82,7 +82,9 @@ class Settings:
     engine: str = "duckdb"  # one of ENGINES
     spark_master: str = "local[*]"  # URL of the Spark master
     spark_memory: str = "2g"  # memory of the Spark driver
-    spark_server: str = ""  # host of the Spark Thrift server that dbt uses; empty: a Spark session in dbt's process
+    spark_server: str = (
+        ""  # host:port of the Spark Thrift server that dbt uses; empty: a Spark session in dbt's process
+    )
     online_store: str = "sqlite"  # one of ONLINE_STORES
     redis: str = "127.0.0.1:6379"  # connection string as Feast writes it: host:port,db=1,password=…
     recall_deadline_ms: int = 400  # time that a request waits for its recall channels

@@ -1,6 +1,7 @@
 """### Refit, check against the gate, release
 
-Refits the validated models on all data through `as_of`, for the validated number of epochs, and releases them as a unit if
+Refits the validated models on all data before `as_of`, for the number of steps that validation chose (boosted trees of the
+validated fit are kept, except with recipe `full`), and releases them as a unit if
 the slate on held-out requests is not worse than that of the current release and of the best heuristic baseline. A rejected
 release fails here with the reason; the current release stays in service. Identical inputs give the identical release: the
 task logs "unchanged".

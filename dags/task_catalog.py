@@ -107,7 +107,7 @@ def _list_task(kind: str) -> Task:
     return Task(
         f"list_{kind}s",
         f"Lists the requested {kind}s; the next task is mapped over them.",
-        "`channels` contains an unknown name. Use names of the table in `training/recall`."
+        "`channels` contains an unknown name. Use names of the table in `training/recall/registry.py`."
         if kind == "channel"
         else "The log ends with the reason; no other work is repeated.",
         XCOM_PAGE,

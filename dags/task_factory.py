@@ -1,7 +1,7 @@
 """Factories that turn rows of the task table into Airflow tasks, and the resolution of run parameters.
 
 A Param reaches a command as an environment variable that the command reads as "$NAME", so it cannot be executed as shell
-code. A killed command is retried; a command that exits with an error is not.
+code. A killed command is retried. After an error, only the commands of training and Feast are.
 """
 
 from __future__ import annotations

@@ -11,7 +11,10 @@ from pathlib import Path
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
-EXTERNAL_PAGES = ("deploy/README.md", "serving/README.md", "ingestion/readers/README.md", "CHANGELOG.md")
+EXTERNAL_PAGES = (
+    *("deploy/README.md", "serving/README.md", "clients/README.md", "ingestion/readers/README.md"),
+    *("benchmarks/README.md", "CHANGELOG.md"),
+)
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])+)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 

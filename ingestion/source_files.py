@@ -276,15 +276,24 @@ def _zip_members(path: Path, below: PurePosixPath) -> list[Member]:
             infos = [info for info in archive.infolist() if not info.is_dir()]
     except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
         raise SourceError(f"{path} is not a readable zip ({error}); download it again") from error
-    if len(infos) > MAX_MEMBERS or sum(info.file_size for info in infos) > MAX_ZIP_BYTES:
-        raise SourceError(f"{path} would unpack to more than {MAX_ZIP_BYTES >> 30} GB; it is not a listening export")
+    if len(infos) > MAX_MEMBERS:
+        raise SourceError(
+            f"{path} has {len(infos):,} files; at most {MAX_MEMBERS:,} files of a zip are read: unpack it and land the folder"
+        )
+    if (size := sum(info.file_size for info in infos)) > MAX_ZIP_BYTES:
+        raise SourceError(
+            f"{path} would unpack to {size:,} bytes; at most {MAX_ZIP_BYTES >> 30} GB of a zip are read: unpack it and land the "
+            "folder"
+        )
     members = []
     for info in infos:
         if info.file_size > MAX_MEMBER_BYTES or info.file_size > MAX_COMPRESSION_RATIO * max(
             info.compress_size, RATIO_GRACE_BYTES
         ):
             raise SourceError(
-                f"{info.filename} in {path} would unpack to {info.file_size >> 20} MB; it is not a listening export"
+                f"{info.filename} in {path} would unpack from {info.compress_size:,} to {info.file_size:,} bytes; at most "
+                f"{MAX_MEMBER_BYTES >> 30} GB and {MAX_COMPRESSION_RATIO} times the packed size are read: unpack it and land the "
+                "folder"
             )
         if info.flag_bits & 1:
             raise SourceError(

@@ -184,7 +184,7 @@ class SearchRequest(RequestBody):
     query: str = Field(
         default="",
         max_length=MAX_QUERY_LENGTH,
-        description="Names, moods, scenes, styles, languages and years in words of English or Chinese; empty: any track",
+        description="Names, moods, scenes, styles, languages and years in words of English or Chinese; empty: the most played tracks",
     )
     words: str = Field(
         default="",

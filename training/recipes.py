@@ -2,8 +2,8 @@
 
 `debug` checks that the pipeline runs, `small` fits a laptop, `full` gives the best models.
 
-`training.recall.CHANNELS` and `training.ranking.RANKERS` list the models; the hyperparameters of a model for each
-recipe are defined next to the model (`Model.config(recipe_name)`).
+`CHANNELS` of `training/recall/registry.py` and `RANKERS` of `training/ranking/registry.py` list the models; the
+hyperparameters of a model for each recipe are defined next to the model (`Model.config(recipe_name)`).
 """
 
 from __future__ import annotations

@@ -361,7 +361,8 @@ export interface ReportedEvent {
 
 /** A search for tracks. */
 export interface SearchRequest {
-  /** Names, moods, scenes, styles, languages and years in words of English or Chinese; empty: any track */
+  /** Names, moods, scenes, styles, languages and years in words of English or Chinese; empty: the most
+   * played tracks */
   query?: string;
   /** Former name of `query`, used if that is empty */
   words?: string;
@@ -692,9 +693,9 @@ export class SegueClient {
    *
    * `discovery` is the fraction of tracks in the response that are new to the user (not among the
    * tracks that they have played), from 0 (none) to 1 (all). New tracks are spread evenly: with 0.25
-   * every fourth track is new. The number of new tracks is rounded down, and one random new track may
-   * be added (never with 0). If there are not enough known or new tracks, others fill the list and
-   * `unmet` says so.
+   * every fourth track is new. The number of new tracks is rounded down. Random new tracks may take
+   * some of the last places (about one in 30; none with 0). If there are not enough known or new
+   * tracks, others fill the list and `unmet` says so.
    *
    * The list of `daily` stays the same within the UTC day, grows if more tracks are requested, and has
    * no track of the lists of the last 7 days; if `discovery` is below one half, only those of them
@@ -721,9 +722,10 @@ export class SegueClient {
   /**
    * Tracks similar to a given one, most similar first.
    *
-   * By item vectors and the music graph; every item names the channels that found it. The filters are
-   * those of `/recommend`, and every release of the given recording is excluded. If few tracks are
-   * similar, the response is short: it is not filled with popular tracks.
+   * From the sources of playlist continuation: channels with item similarity (item vectors, the music
+   * graph), item transitions, content and shared playlists. Every item names the sources that found
+   * it. The filters are those of `/recommend`, and every version of the given recording is excluded.
+   * If few tracks are similar, the response is short: it is not filled with popular tracks.
    */
   async similar(body: SimilarRequest): Promise<Recommendation> {
     return (await this.#send("POST", "/similar", body)).json();

@@ -6,8 +6,9 @@ is consistent without stopping the recommender: tables are protected by the lock
 SQLite's backup API, and the logs, which only grow, are copied last and cut after their last complete line. So every event that
 was acknowledged before the backup began is in it, and the copied low watermark is not ahead of the copied online store.
 
-Not included: training workspaces, warehouse, simulated worlds, MLflow, Airflow, and tables on object storage (`SEGUE_TABLES`) or
-features in Redis, which have their own backups. The manifest `backup.json` has the checksum of every file and is written last.
+Not included: training workspaces, encoded content, warehouse, simulated worlds, exported lists, `logs`, MLflow, Airflow, and tables
+on object storage (`SEGUE_TABLES`) or features in Redis, which have their own backups. The manifest `backup.json` has the checksum of
+every file and is written last.
 """
 
 from __future__ import annotations

@@ -592,9 +592,9 @@ class SegueClient(Transport):
 
         `discovery` is the fraction of tracks in the response that are new to the user (not among
         the tracks that they have played), from 0 (none) to 1 (all). New tracks are spread evenly:
-        with 0.25 every fourth track is new. The number of new tracks is rounded down, and one
-        random new track may be added (never with 0). If there are not enough known or new tracks,
-        others fill the list and `unmet` says so.
+        with 0.25 every fourth track is new. The number of new tracks is rounded down. Random new
+        tracks may take some of the last places (about one in 30; none with 0). If there are not
+        enough known or new tracks, others fill the list and `unmet` says so.
 
         The list of `daily` stays the same within the UTC day, grows if more tracks are requested,
         and has no track of the lists of the last 7 days; if `discovery` is below one half, only
@@ -663,9 +663,11 @@ class SegueClient(Transport):
     ) -> Recommendation:
         """Tracks similar to a given one, most similar first.
 
-        By item vectors and the music graph; every item names the channels that found it. The
-        filters are those of `/recommend`, and every release of the given recording is excluded. If
-        few tracks are similar, the response is short: it is not filled with popular tracks.
+        From the sources of playlist continuation: channels with item similarity (item vectors, the
+        music graph), item transitions, content and shared playlists. Every item names the sources
+        that found it. The filters are those of `/recommend`, and every version of the given
+        recording is excluded. If few tracks are similar, the response is short: it is not filled
+        with popular tracks.
 
         Args:
             track_id: Track to compare with
@@ -952,7 +954,7 @@ class SegueClient(Transport):
 
         Args:
             query: Names, moods, scenes, styles, languages and years in words of English or Chinese;
-                empty: any track
+                empty: the most played tracks
             words: Former name of `query`, used if that is empty
             limit: Number of tracks
             user_id: Id of the user, whose taste decides between similarly good matches, and whose

@@ -233,8 +233,17 @@ def test_own_tables_as_json_lines_and_parquet(tmp_path: Path) -> None:
 def test_zip_bomb_is_rejected(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("StreamingHistory0.json", b"[" + b" " * (64 << 20) + b"]")
-    with pytest.raises(SourceError, match=r"StreamingHistory0\.json in .*would unpack to 64 MB"):
+    with pytest.raises(SourceError, match=r"StreamingHistory0\.json in .*would unpack from [\d,]+ to 67,108,866 bytes"):
         land(tmp_path / "bomb.zip", tmp_path / "home")
+
+
+def test_a_zip_with_many_files_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_files, "MAX_MEMBERS", 1)
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
+        for number in range(2):
+            archive.writestr(f"StreamingHistory{number}.json", "[]")
+    with pytest.raises(SourceError, match=r"many\.zip has 2 files; at most 1 files of a zip are read"):
+        source_files.list_members(tmp_path / "many.zip")
 
 
 def test_paths_in_a_zip_cannot_escape_it(tmp_path: Path) -> None:
