@@ -6,8 +6,8 @@ the slate on held-out requests is not worse than that of the current release and
 release fails here with the reason; the current release stays in service. Identical inputs give the identical release: the
 task logs "unchanged".
 
-To override the gate: `python -m training.release --force --reason "…"`. To roll back, or to release to a share of the users:
-`set_release`.
+To override the gate, with the recipe and `as_of` of this run: `python -m local.environment python -m training.release --recipe RECIPE
+--as-of DAY --force --reason "…"`. To roll back, or to release to a share of the users: `set_release`.
 """
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain

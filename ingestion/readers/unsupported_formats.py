@@ -34,7 +34,7 @@ def explain_unsupported(files: list[Member]) -> str | None:
     if table := next((member.name for member in files if member.file.endswith(TABLE_SUFFIXES)), None):
         return (
             f"the columns of {table} are unknown; write a {column_mapping.MAPPING_FILE} in the same folder (see "
-            "ingestion/readers/parsing/column_mapping.py) and land the folder"
+            f"{column_mapping.GUIDE}) and land the folder"
         )
     return None
 

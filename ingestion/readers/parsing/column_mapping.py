@@ -1,23 +1,6 @@
-"""Mapping of the columns of a user's own CSV files: `segue-mapping.yaml` in the same folder.
+"""Mapping of the columns of a user's own CSV files: `segue-mapping.yaml`.
 
-file: plays*.csv          # name or glob pattern, relative to the folder
-delimiter: ","            # "," or "\\t"
-columns:
-  user: listener
-  time: played_at
-  title: song             # required: a track id, or a title and an artist
-  artist: artist
-  track: song_id          # this and all following columns are optional
-  artist_id: artist_id
-  album: album
-  played: seconds
-  action: what
-  audio_url: link         # URL of the audio: https, or a path on the recommender's host
-header: [listener, played_at]   # all columns in order, if the file has no header line
-time: iso                 # iso (UTC unless it has an offset), s or ms since 1970
-means: begin              # whether `time` is the begin or the end of a play
-played: s                 # unit of the played duration: s or ms
-actions: {heart: like}    # values of `action` and the contract's actions; plays are `play`
+Its keys are explained in `ingestion/readers/README.md`, "Column mapping".
 """
 
 from __future__ import annotations
@@ -33,6 +16,7 @@ from ingestion.contract import ACTIONS
 from ingestion.source_files import SourceError
 
 MAPPING_FILE = "segue-mapping.yaml"
+GUIDE = "ingestion/readers/README.md#column-mapping"
 COLUMNS = ("user", "time", "title", "artist", "track", "artist_id", "album", "played", "action", "audio_url")
 CHOICES = {"delimiter": (",", "\t"), "time": ("iso", "s", "ms"), "means": ("begin", "end"), "played": ("s", "ms")}
 MAX_BYTES = 1 << 20
@@ -50,7 +34,7 @@ CLOSING_TOKENS = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenc
 
 @dataclass(frozen=True)
 class ColumnMapping:
-    """A parsed `segue-mapping.yaml`; see the module docstring."""
+    """A parsed `segue-mapping.yaml`."""
 
     file: str  # name or glob pattern
     columns: Map[str, str]  # one of COLUMNS to the file's column
@@ -84,13 +68,9 @@ def parse_mapping(text: bytes, name: str) -> ColumnMapping:
     except SourceError:
         raise
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # also of dates that do not exist
-        raise SourceError(
-            f"{name} is not YAML ({str(error).splitlines()[0]}); see ingestion/readers/parsing/column_mapping.py"
-        ) from error
+        raise SourceError(f"{name} is not YAML ({str(error).splitlines()[0]}); see {GUIDE}") from error
     if not isinstance(mapping, dict):
-        raise SourceError(
-            f"{name} holds no keys; it needs file and columns, see ingestion/readers/parsing/column_mapping.py"
-        )
+        raise SourceError(f"{name} has no keys; add file and columns, see {GUIDE}")
     if unknown := [str(key) for key in mapping if key not in KEYS]:
         raise SourceError(f"{name} has unknown keys {', '.join(unknown)}; valid keys are {', '.join(KEYS)}")
     for key, allowed in CHOICES.items():
@@ -123,9 +103,7 @@ def _check_structure(text: bytes, name: str) -> None:
         elif isinstance(token, CLOSING_TOKENS):
             depth -= 1
         if depth > MAX_DEPTH:
-            raise SourceError(
-                f"{name}, line {line}: nested more than {MAX_DEPTH} levels; it needs 2, see column_mapping.py"
-            )
+            raise SourceError(f"{name}, line {line}: nested more than {MAX_DEPTH} levels; it needs 2, see {GUIDE}")
 
 
 def _check_columns(columns: Map[str, str], mapping: Map[str, Any], name: str) -> None:

@@ -148,7 +148,7 @@ def test_invalid_rows_are_quarantined_with_their_reason(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("says", "message"),
     [
-        ("just words", "holds no keys"),
+        ("just words", "has no keys"),
         ("file: [", "is not YAML"),
         ("file: plays.csv\ncolumns: {user: u, when: t}", "unknown columns when; valid columns are user, time"),
         ("file: plays.csv\ncolumns: {user: u, track: x}", "does not map the column time"),
