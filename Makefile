@@ -158,7 +158,7 @@ help: ## List the targets
 
 .venv/stamp: pyproject.toml requirements.lock requirements.hashes.lock
 	@command -v $(PYTHON) > /dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
-	  || { echo "Segue needs Python 3.11 (requirements.lock is made for it, not for 3.12 or 3.13) and '$(PYTHON)' is not it: install 3.11, or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
+	  || { echo "Segue requires Python 3.11, because requirements.lock is for this version only, and '$(PYTHON)' is not Python 3.11: install it, or name its path: make setup PYTHON=/path/to/python3.11"; exit 1; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	@$(call install,test)
 	@touch $@

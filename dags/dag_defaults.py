@@ -27,7 +27,7 @@ PARAMS = {
         "small",
         enum=list(RECIPES),
         title="Recipe",
-        description="Size of models and simulated world: debug (a minute), small (a laptop), full (a server).",
+        description="Size of models and simulated world: debug (to try the pipeline), small (a laptop), full (a server).",
     ),
     "channels": Param(
         None,

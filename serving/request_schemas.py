@@ -167,7 +167,7 @@ class ExplainRequest(RequestBody):
     scene: str = Field(
         default=DEFAULT_SCENE,
         max_length=64,
-        description="Scene in which the track was shown; others than those of /recommend: daily",
+        description="Scene in which the track was shown. Scenes that /recommend does not have count as daily",
     )
     language: ReasonLanguage = "en"
 

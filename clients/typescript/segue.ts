@@ -71,7 +71,7 @@ export interface ExplainRequest {
   user_id: string;
   /** Track to explain */
   track_id: string;
-  /** Scene in which the track was shown; others than those of /recommend: daily */
+  /** Scene in which the track was shown. Scenes that /recommend does not have count as daily */
   scene?: string;
   /** Language of the reasons: English or Chinese */
   language?: "en" | "zh";

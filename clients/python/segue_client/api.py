@@ -921,7 +921,8 @@ class SegueClient(Transport):
         Args:
             user_id: Id of the user
             track_id: Track to explain
-            scene: Scene in which the track was shown; others than those of /recommend: daily
+            scene: Scene in which the track was shown. Scenes that /recommend does not have count as
+                daily
             language: Language of the reasons: English or Chinese
         """
         answer: ExplanationResponse = self.post(

@@ -95,7 +95,7 @@ def build_tiles(content: Content, gate: Gate | None) -> list[Tile]:
         _tile(
             "Candidates",
             difference(f"fused - {content['best_memory']}", "recall_at_200"),
-            f"the best heuristic at it ({content['best_memory']})",
+            f"the best heuristic baseline ({content['best_memory']})",
             "recall_at_200",
         ),
         _tile(
