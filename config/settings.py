@@ -281,7 +281,9 @@ def load_api_keys() -> tuple[str, ...]:
         try:
             text += "," + ",".join(Path(file).read_text(encoding="utf-8").splitlines())
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingError(f"SEGUE_API_KEYS_FILE={file!r} cannot be read: {error}") from error
+            raise SettingError(
+                f"SEGUE_API_KEYS_FILE={file!r} cannot be read ({error}); set it to a UTF-8 file with one key per line, or unset it"
+            ) from error
     return tuple(key.strip() for key in text.split(",") if key.strip())
 
 
@@ -294,7 +296,7 @@ def load_operator_password() -> str:
     password = os.environ.get("SEGUE_OPERATOR_PASSWORD", "")
     if 0 < len(password) < MIN_PASSWORD_LENGTH:
         raise SettingError(
-            f"SEGUE_OPERATOR_PASSWORD has less than {MIN_PASSWORD_LENGTH} characters; generate it with "
+            f"SEGUE_OPERATOR_PASSWORD has {len(password)} characters, at least {MIN_PASSWORD_LENGTH} are required; generate it with "
             "python3 -c 'import secrets; print(secrets.token_urlsafe(24))', or unset it"
         )
     return password
