@@ -30,7 +30,9 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
     mapping = column_mapping.parse_mapping(mapping_file.read(context.report_progress), mapping_file.name)
     described = [member for member in files if mapping.matches(member.name) or mapping.matches(member.file)]
     if not described:
-        raise SourceError(f"{mapping_file.name} describes {mapping.file}, but there is no such file")
+        raise SourceError(
+            f"{mapping_file.name} describes {mapping.file!r}, but its folder has no such file; correct `file`, or add the file"
+        )
     yield from read_mapped_files(described, mapping, context)
 
 

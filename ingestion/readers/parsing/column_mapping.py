@@ -110,7 +110,9 @@ def _check_columns(columns: Map[str, str], mapping: Map[str, Any], name: str) ->
     if unknown := [key for key in columns if key not in COLUMNS]:
         raise SourceError(f"{name} maps unknown columns {', '.join(unknown)}; valid columns are {', '.join(COLUMNS)}")
     if missing := [key for key in ("user", "time") if key not in columns]:
-        raise SourceError(f"{name} does not map the column {' and the column '.join(missing)}")
+        raise SourceError(
+            f"{name} does not map {' and '.join(missing)}; add under columns: {', '.join(f'{key}: NAME' for key in missing)}"
+        )
     if "track" not in columns and not {"title", "artist"} <= columns.keys():
         raise SourceError(f"{name} does not map the track; map track, or title and artist")
     if mapping.get("means") == "end" and "played" not in columns:

@@ -41,10 +41,10 @@ def parse_playlist(name: str, content: bytes, source: Path) -> Playlist:
         PlaylistError: It is too large or damaged.
     """
     if len(content) > MAX_PLAYLIST_BYTES:
-        raise PlaylistError(f"{len(content)} bytes; playlists have at most {MAX_PLAYLIST_BYTES}")
+        raise PlaylistError(f"the file has more than {MAX_PLAYLIST_BYTES >> 20} MB; split the playlist")
     title, locations = _parse_xspf(content) if name.lower().endswith(".xspf") else _parse_m3u(name, content)
     if len(locations) > MAX_ENTRIES:
-        raise PlaylistError(f"{len(locations)} tracks; playlists have at most {MAX_ENTRIES}")
+        raise PlaylistError(f"{len(locations):,} tracks, at most {MAX_ENTRIES:,} are read; split the playlist")
     folder = posixpath.dirname(name)
     return Playlist(title or PurePosixPath(name).stem, [_to_relative(path, folder, source) for path in locations])
 
@@ -54,7 +54,7 @@ def _parse_m3u(name: str, content: bytes) -> tuple[str, list[str]]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if name.lower().endswith(".m3u8"):
-            raise PlaylistError("the playlist is not UTF-8") from error
+            raise PlaylistError("the playlist is not UTF-8; save it as UTF-8, or rename it to .m3u") from error
         text = content.decode("cp1252", "replace")
     lines = [line.strip() for line in re.split(r"[\r\n]+", text)]
     title = next((line.partition(":")[2].strip() for line in lines if line.startswith("#PLAYLIST:")), "")

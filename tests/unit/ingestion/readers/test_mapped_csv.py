@@ -151,7 +151,7 @@ def test_invalid_rows_are_quarantined_with_their_reason(tmp_path: Path) -> None:
         ("just words", "has no keys"),
         ("file: [", "is not YAML"),
         ("file: plays.csv\ncolumns: {user: u, when: t}", "unknown columns when; valid columns are user, time"),
-        ("file: plays.csv\ncolumns: {user: u, track: x}", "does not map the column time"),
+        ("file: plays.csv\ncolumns: {user: u, track: x}", "does not map time; add under columns: time: NAME"),
         ("file: plays.csv\ncolumns: {user: u, time: t, title: x}", "map track, or title and artist"),
         ("columns: {user: u, time: t, track: x}", "does not name the file"),
         (
@@ -164,7 +164,7 @@ def test_invalid_rows_are_quarantined_with_their_reason(tmp_path: Path) -> None:
             "file: plays.csv\ncolumns: {user: u, time: t, track: x}\nshape: round",
             "unknown keys shape; valid keys are file",
         ),
-        ("file: other.csv\ncolumns: {user: u, time: t, track: x}", "but there is no such file"),
+        ("file: other.csv\ncolumns: {user: u, time: t, track: x}", "but its folder has no such file; correct `file`"),
         ("file: plays.csv\ncolumns: {user: unknown_user, time: t, track: x}", "has no column unknown_user"),
     ],
 )

@@ -164,7 +164,7 @@ def test_playlists_name_the_tracks_of_the_folder(tmp_path: Path) -> None:
     reasons = dict(quarantined(home, "playlists").select("source", "reason").rows())
     assert set(reasons) == {"empty.m3u", "bomb.xspf", "torn.xspf", "latin.m3u8"}
     assert reasons["empty.m3u"] == "none of its 1 tracks is a readable file of this folder"
-    assert reasons["latin.m3u8"] == "the playlist is not UTF-8"
+    assert reasons["latin.m3u8"] == "the playlist is not UTF-8; save it as UTF-8, or rename it to .m3u"
 
 
 def test_damaged_files_are_quarantined_with_file_and_reason(tmp_path: Path) -> None:
