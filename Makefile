@@ -55,13 +55,13 @@ serve: setup ## Start the services that are not running: Airflow, recommender, M
 	@$(BIN)/python -m local.services start
 
 backup: setup ## Back up SEGUE_HOME to a new folder (TO) while the services run
-	@$(BIN)/python -m local.recovery.backup --to $(call quoted,$(TO))
+	@$(if $(TO),,$(error TO is empty; name a new folder outside SEGUE_HOME: make backup TO=/backups/monday))$(BIN)/python -m local.recovery.backup --to $(call quoted,$(TO))
 
 prune: setup ## Remove what is older than its lifetime (DRY_RUN=1 prints it only)
 	@$(BIN)/python -m local.retention $(if $(DRY_RUN),--dry-run)
 
 restore: setup ## Restore a backup (FROM) into an empty SEGUE_HOME (SUPPRESSION: forgotten.json of the lost home)
-	@$(BIN)/python -m local.recovery.restore --from $(call quoted,$(FROM)) $(if $(SUPPRESSION),--suppression $(call quoted,$(SUPPRESSION)))
+	@$(if $(FROM),,$(error FROM is empty; name the folder of a backup: make restore FROM=/backups/monday))$(BIN)/python -m local.recovery.restore --from $(call quoted,$(FROM)) $(if $(SUPPRESSION),--suppression $(call quoted,$(SUPPRESSION)))
 
 stop: ## Stop the services of SEGUE_HOME and all their processes
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local.services stop; fi

@@ -152,7 +152,8 @@ class AirflowClient:
         token = self._request_with_retries("POST", "/auth/token", MAX_ATTEMPTS, json=self._login)
         if token.is_error:
             raise AirflowError(
-                f"Airflow at {self.url} does not accept the password; does it belong to another installation?"
+                f"Airflow at {self.url} rejects the password in SEGUE_HOME/airflow/passwords.json; it probably belongs to another "
+                "SEGUE_HOME: stop it there with `make stop`, or choose another port with SEGUE_AIRFLOW_PORT"
             )
         self._client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
         return self._request_with_retries(method, f"/api/v2{path}", attempts, **arguments)

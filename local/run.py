@@ -166,7 +166,10 @@ def wait_for_recommender(settings: Settings, timeout_s: float = 120) -> None:
     deadline = time.monotonic() + timeout_s
     while not recommender.is_ready(settings):
         if time.monotonic() > deadline:
-            raise RecommendationError(f"the recommender has not loaded a release; see {recommender.log(settings)}")
+            raise RecommendationError(
+                f"the recommender has not loaded a release within {timeout_s:.0f} s; {settings.url(settings.recommender_port)}/status "
+                f"and {recommender.log(settings)} have the reason"
+            )
         time.sleep(0.5)
 
 
@@ -212,7 +215,9 @@ def recommend(settings: Settings, user_id: str, limit: int = 5) -> dict[str, Any
             "restarts it"
         ) from error
     if response.is_error:
-        raise RecommendationError(f"{url} returned {response.status_code}: {response.text[:500]}")
+        raise RecommendationError(
+            f"{url} returned {response.status_code}: {response.text[:500]}; see {settings.logs / 'recommender.log'}"
+        )
     return dict(response.json())
 
 

@@ -62,8 +62,8 @@ def audit(pip_audit: str, lock: Path) -> tuple[int, str]:
         if not output.exists():
             last_line = (done.stderr.strip().splitlines() or ["no output"])[-1]
             return NOT_AUDITED, (
-                f"NOT AUDITED: the vulnerability service cannot be reached ({last_line[:200]}); run `make audit` on a machine that "
-                "reaches it"
+                f"NOT AUDITED: pip-audit wrote no report ({last_line[:200]}); if the vulnerability service cannot be reached from "
+                "here, run `make audit` on a machine that reaches it"
             )
         return describe(json.loads(output.read_text(encoding="utf-8")))
 

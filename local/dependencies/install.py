@@ -124,7 +124,10 @@ def _verify() -> None:
     """Compare the archives of pip's report with the lock, and remove `.venv` if one differs."""
     if subprocess.run([sys.executable, "-I", "-S", str(VERIFY), str(PIP_REPORT), HASHES], check=False).returncode:
         shutil.rmtree(ENVIRONMENT)
-        raise InstallError(f"{ENVIRONMENT} is removed")
+        raise InstallError(
+            f"{ENVIRONMENT} was removed, because the archives named above do not match {HASHES}; run the command again. If the same "
+            "archive differs again, do not install it: the package index may have been changed"
+        )
     PIP_REPORT.unlink()
 
 

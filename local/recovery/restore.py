@@ -173,7 +173,10 @@ def _erase_suppressed(settings: Settings) -> str:
     command = [sys.executable, "-m", "privacy.erase", "--suppressed"]
     done = subprocess.run(command, cwd=ROOT, env=environment(settings), capture_output=True, text=True, check=False)
     if done.returncode not in (0, UNSIGNED_EXIT_CODE):
-        raise RestoreError(f"users could not be erased from the restored data: {done.stderr[-2000:]}")
+        raise RestoreError(
+            "nothing was restored, because the users of the suppression list could not be erased from the copy; correct this and "
+            f"run the command again: {done.stderr[-2000:]}"
+        )
     return done.stdout + (done.stderr if done.returncode else "")
 
 

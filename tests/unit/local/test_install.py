@@ -75,14 +75,14 @@ def test_archives_that_pip_installed_are_compared_with_the_lock(checkout, sha256
     if sha256[0] == "a":
         install.install("test")
     else:
-        with pytest.raises(install.InstallError, match="is removed"):
+        with pytest.raises(install.InstallError, match="was removed"):
             install.install("test")
     assert Path(".venv").exists() == (sha256[0] == "a")
 
 
 def test_archives_of_an_installation_that_failed_are_compared(checkout):
     checkout(".venv/bin/python", f"echo '{report('b' * 64)}' > {install.PIP_REPORT}; exit 1")
-    with pytest.raises(install.InstallError, match="is removed"):
+    with pytest.raises(install.InstallError, match="was removed"):
         install.install("test")
     assert not Path(".venv").exists()
 
@@ -95,7 +95,7 @@ def test_archives_of_an_installation_that_was_killed_are_compared_before_they_ar
     if sha256[0] == "a":
         install.install("test")
     else:
-        with pytest.raises(install.InstallError, match="is removed"):
+        with pytest.raises(install.InstallError, match="was removed"):
             install.install("test")
     assert Path(".venv").exists() == Path("pip_was_used").exists() == (sha256[0] == "a")
 
