@@ -50,7 +50,10 @@ def report(workspace: Workspace, folder: Path) -> str:
     """
     del folder  # takes seconds, nothing is kept
     if not workspace.list_fitted("channel", "held_out", [Realtime.name]):
-        raise MissingInput(f"{workspace.channel_folder('held_out', Realtime.name)} has no channel; train it first")
+        raise MissingInput(
+            f"no fitted channel in {workspace.channel_folder('held_out', Realtime.name)}; run `python -m training.train channel "
+            f"{Realtime.name} --fit held_out` first"
+        )
     vocabulary = Vocabulary.load(workspace.vocabulary_folder("held_out"))
     channel = Realtime.load(workspace.channel_folder("held_out", Realtime.name), vocabulary)
     generator = np.random.default_rng(0)

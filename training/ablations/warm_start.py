@@ -52,7 +52,9 @@ def report(workspace: Workspace, folder: Path) -> str:
     """
     here = settings.load_settings()
     if here.tables_url or not (here.landing / "listening_events").is_dir():
-        raise MissingInput(f"{here.landing} has no landed events; run this with a home on the local disk")
+        raise MissingInput(
+            f"{here.landing} has no landed events on a local disk; unset SEGUE_TABLES and land logs: make pipeline LOGS=PATH"
+        )
     models = [
         (kind, name)
         for kind in ("channel", "ranker")

@@ -103,7 +103,10 @@ class Pointer:
             )
         targets = self.rollback_targets()
         if not targets:
-            raise NothingToRollBack(f"{content['release']} is the first release; there is no previous one")
+            raise NothingToRollBack(
+                f"{content['release']} is active and no earlier release is left to return to; `python -m training.release list` "
+                "shows the stored releases, `activate ID` puts one in service"
+            )
         target = self._last_departures()[targets[0]]
         folder = release_folder(self.file.parent, target["release"], target["path"])
         if not folder.is_dir():

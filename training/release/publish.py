@@ -53,7 +53,7 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
     if active.active == identity and active.path is not None and model_store.find_version(identity) == active.path:
         return Outcome("unchanged", identity, (f"{identity} is active and was built from the same inputs",))
     if active.was_rolled_back(identity) and reason is None:
-        remedy = f"{identity} was rolled back; {active.active} stays active. Activate it again with --force --reason"
+        remedy = f"{identity} was rolled back; {active.active} stays active. To activate {identity} again, add --force --reason"
         return Outcome("unchanged", identity, (remedy,))
     if share is not None:
         check_share(identity, share)

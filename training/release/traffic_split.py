@@ -60,7 +60,10 @@ class TrafficSplit:
             )
         for canary in self.canaries:
             if not 0 < canary.share <= 1:
-                raise InvalidTrafficSplit(f"share {canary.share:g} of {canary.release} is not above 0 and at most 1")
+                raise InvalidTrafficSplit(
+                    f"share {canary.share:g} of {canary.release} is not above 0 and at most 1; set it again with "
+                    f"`canary {canary.release} --share 0.1`, or end it with `--share 0`"
+                )
         if total > 1 + 1e-9:
             parts = " + ".join(f"{canary.share:g} ({canary.release})" for canary in self.canaries)
             raise InvalidTrafficSplit(
@@ -71,7 +74,7 @@ class TrafficSplit:
             name.isprintable() and name.strip() and len(name.encode()) <= MAX_EXPERIMENT_NAME_BYTES
         ):
             raise InvalidTrafficSplit(
-                f"experiment {name[:80]!r} is not 1 to {MAX_EXPERIMENT_NAME_BYTES} bytes of printable text"
+                f"experiment {name[:80]!r} is not a name; give 1 to {MAX_EXPERIMENT_NAME_BYTES} bytes of printable text"
             )
 
     def assign_release(self, user_id: str) -> str | None:
