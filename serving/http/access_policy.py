@@ -28,7 +28,8 @@ FOREIGN_HOST, FOREIGN_ORIGIN = "foreign_host", "foreign_origin"
 NOT_FOR_USERS, OTHER_USER = "not_for_users", "other_user"
 """Why a request is rejected."""
 NOT_LOCAL_MESSAGE = (
-    "this service has no API keys and accepts requests from its own machine only; start it with SEGUE_API_KEYS"
+    "this service has no API keys and accepts requests on loopback (127.0.0.1, [::1]) only; call it there, or start it with "
+    "SEGUE_API_KEYS or SEGUE_JWT_KEY_FILE"
 )
 
 

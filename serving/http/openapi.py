@@ -279,7 +279,7 @@ def _media_operation(path: str) -> Spec:
     content: Spec = {media_type: {} for media_type in types}
     errors = {
         401: "missing or unknown API key",
-        403: "this service accepts requests from its own machine only",
+        403: "this service accepts requests on loopback only",
         404: f"there is no {kind} of the track 't1'",
         429: "too many requests from this client; retry in 1 s",
         503: "no release is in service yet",

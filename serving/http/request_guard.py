@@ -93,7 +93,10 @@ class RequestGuard:
         try:
             body = await self._bodies.read(scope, receive)
         except BodyTooLarge:
-            why = f"the body is larger than {limits.max_bytes} bytes; send fewer events per request"
+            why = (
+                f"the body is larger than {limits.max_bytes} bytes (SEGUE_MAX_BODY_BYTES); send a shorter one, or the events in "
+                "several reports"
+            )
             await send_error(send, 413, why)
         except TimeoutError:
             why = (

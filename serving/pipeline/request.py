@@ -136,8 +136,10 @@ def _read_continuation(
         raise RequestRejected(f"scene {scene[:64]!r} is not defined for a playlist; omit scene, or seeds and title")
     if discovery is not None:
         raise RequestRejected("discovery is not defined for a playlist; omit discovery, or seeds and title")
-    if len(title) > MAX_TITLE_LENGTH or not is_printable(title):
-        raise RequestRejected(f"title must be at most {MAX_TITLE_LENGTH} characters of printable text")
+    if len(title) > MAX_TITLE_LENGTH:
+        raise RequestRejected(f"title has {len(title)} characters; give at most {MAX_TITLE_LENGTH}")
+    if not is_printable(title):
+        raise RequestRejected("title has an unprintable character; remove it")
     return Request(
         request_id or new_request_id(),
         user_id or "",
@@ -254,10 +256,12 @@ def _distinct_ids(name: str, ids: Sequence[str], most: int) -> tuple[str, ...]:
 
 
 def _check_id(name: str, text: str) -> None:
-    if not text.strip() or not is_printable(text) or len(text.encode()) > MAX_ID_BYTES:
-        raise RequestRejected(f"{name} must be 1 to {MAX_ID_BYTES} bytes of printable text")
+    if not text.strip() or not is_printable(text):
+        raise RequestRejected(f"{name} is blank or not printable; give 1 to {MAX_ID_BYTES} bytes of printable text")
+    if (size := len(text.encode())) > MAX_ID_BYTES:
+        raise RequestRejected(f"{name} has {size} bytes; give at most {MAX_ID_BYTES}")
     if text != text.strip():
-        raise RequestRejected(f"{name} begins or ends with white space")
+        raise RequestRejected(f"{name} begins or ends with white space; remove it")
 
 
 def _territory(code: str) -> str:

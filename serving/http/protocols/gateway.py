@@ -35,6 +35,10 @@ from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS
 EXPORTED_PATHS = ("/recommend", "/similar", "/path", "/search")
 """Paths whose responses can be had as playlist files."""
 FORM = b"application/x-www-form-urlencoded"
+NOT_EMBEDDED = (
+    "pages of other sites may not embed this address, for example as an image; call it by fetch from an origin in "
+    "SEGUE_ALLOWED_ORIGINS"
+)
 
 
 class Protocols:
@@ -105,7 +109,7 @@ class Protocols:
 
     async def _answer_subsonic(self, method: str, scope: Message, receive: Receive, send: Send) -> None:
         if _is_embedded_by_foreign_page(scope):
-            await send_error(send, HTTPStatus.FORBIDDEN, "pages of other sites may not embed this address")
+            await send_error(send, HTTPStatus.FORBIDDEN, NOT_EMBEDDED)
             return
         try:
             given = dict(read_parameters(scope.get("query_string", b"")))
@@ -164,10 +168,12 @@ class Protocols:
             return await self._bodies.read(scope, receive)
         except BodyTooLarge:
             await send_error(
-                send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {limits.max_bytes} bytes"
+                send,
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the body is larger than {limits.max_bytes} bytes (SEGUE_MAX_BODY_BYTES); send a shorter one",
             )
         except TimeoutError:
-            why = f"the body did not arrive within {limits.timeout_s:g} s"
+            why = f"the body did not arrive within {limits.timeout_s:g} s (SEGUE_BODY_TIMEOUT_S); send it again"
             await send_error(send, HTTPStatus.REQUEST_TIMEOUT, why, close)
         except ClientDisconnected:
             await send_error(

@@ -103,12 +103,12 @@ def test_unknown_tracks_and_missing_vectors_are_named(bench):
 @pytest.mark.parametrize(
     ("first", "last", "length", "user_id", "message"),
     [
-        ("", "t1", None, None, "from must be"),
-        ("t1", "\n", None, None, "to must be"),
+        ("", "t1", None, None, "from is blank or not printable; give"),
+        ("t1", "\n", None, None, "to is blank or not printable; give"),
         ("t1", "t1", None, None, "from and to are both 't1'"),
         ("t1", "t2", 1, None, "length 1 is not between 2 and 50"),
         ("t1", "t2", 51, None, "length 51"),
-        ("t1", "t2", None, "", "user_id must be"),
+        ("t1", "t2", None, "", "user_id is blank or not printable; give"),
     ],
 )
 def test_invalid_request_is_rejected(first, last, length, user_id, message):

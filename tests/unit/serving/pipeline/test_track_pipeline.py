@@ -270,10 +270,10 @@ def test_invalid_discovery_is_rejected(discovery):
         ("u", "shower", None, "'shower' is not one of daily, private_fm"),
         ("u", "daily", 0, "limit 0 is not between 1 and 100"),
         ("u", "private_fm", 31, "limit 31 is not between 1 and 30"),
-        (" ", "daily", 1, "user_id"),
+        (" ", "daily", 1, "user_id is blank or not printable; give 1 to 256 bytes"),
         (" u", "daily", 1, "user_id begins or ends with white space"),
-        ("u" * 257, "daily", 1, "user_id"),
-        ("\ud800", "daily", 1, "user_id"),
+        ("u" * 257, "daily", 1, "user_id has 257 bytes; give at most 256"),
+        ("\ud800", "daily", 1, "user_id is blank or not printable"),
     ],
 )
 def test_invalid_request_is_rejected_with_a_remedy(user_id, scene, limit, message):
