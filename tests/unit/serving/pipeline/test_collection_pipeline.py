@@ -173,7 +173,7 @@ def test_click_changes_the_next_response_over_http(served, tmp_path, monkeypatch
             return answer.json()
 
         first = recommend_scene("playlists")
-        assert {item["reason"] for item in first["items"]} == {"because many open it"}
+        assert {item["reason"] for item in first["items"]} == {"because many people open it"}
         opened = next(name for name in PLAYLISTS if name not in [item["playlist_id"] for item in first["items"]])
         event = {"user_id": "u", "action": "click", "target_type": "playlist", "target_id": opened}
         assert client.post("/events", json={"events": [event]}).json()["accepted"] == 1
