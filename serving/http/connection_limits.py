@@ -1,6 +1,7 @@
-"""Limits of HTTP connections: size of headers and time to send a request, connections of one address, trusted proxies.
+"""Limits of HTTP connections: size of headers, time to send a request and to read a response, connections of one address,
+trusted proxies.
 
-uvicorn does not limit the headers that its fast parser buffers, waits for a request without a deadline, and trusts the
+uvicorn does not limit the headers that its fast parser buffers, waits for clients without a deadline, and trusts the
 `X-Forwarded-For` of every program on this machine. BentoML passes none of its options on, so `configure_uvicorn` sets them where
 uvicorn looks them up. The limits apply before any ASGI middleware sees the request.
 """
@@ -47,8 +48,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     Args:
         settings: The limits.
-        waiting: Address → connections without a request in progress, oldest first; shared by all connections of a server.
-            Beyond the limit the oldest connection of the address is closed, so that its newer requests still arrive.
+        waiting: Address → connections that wait for their client, to send a request or to read a response, oldest first;
+            shared by all connections of a server. Beyond the limit the oldest connection of the address is closed, so that its
+            newer requests still arrive.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._settings, self._waiting = settings, waiting
         self._deadline: asyncio.TimerHandle | None = None
+        self._send_check: asyncio.TimerHandle | None = None
         self._has_message = self._has_headers = self._is_after_chunk_header = False
         self._buffered_bytes = 0  # of headers or trailers that the parser has not reported yet
         self._refusal: tuple[int, str] | None = None
@@ -69,11 +72,12 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         """Start the deadline of the first request."""
         super().connection_made(transport)
         self._set_deadline(self._settings.header_timeout_s)
-        self._wait_for_request()
+        self._wait_for_client()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._cancel_deadline()
+        self._cancel_send_check()
         self._leave_waiting()
         super().connection_lost(exc)
 
@@ -111,7 +115,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
                 self._refusal = 400, "a header is not valid UTF-8"
                 raise RequestRefused
         self._has_headers, self._buffered_bytes = True, 0
-        self._leave_waiting()
+        if not self.flow.write_paused:
+            self._leave_waiting()
         self._set_deadline(self._settings.body_timeout_s + BODY_GRACE_S)
         super().on_headers_complete()
 
@@ -134,8 +139,23 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request, unless it has arrived already."""
         super().on_response_complete()
-        if self.cycle.response_complete and not self.transport.is_closing():
-            self._wait_for_request()
+        self._check_sending_later()
+        # A closing connection exists until the client has read everything.
+        if self.cycle.response_complete or self.transport.is_closing():
+            self._wait_for_client()
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as the response is computed."""
+        super().pause_writing()
+        self._check_sending_later()
+        self._wait_for_client()
+
+    def resume_writing(self) -> None:
+        """The client has read most of what was sent."""
+        super().resume_writing()
+        self._check_sending_later()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._leave_waiting()
 
     def send_400_response(self, msg: str) -> None:
         """Respond to a request that the parser or this class does not accept, and close the connection."""
@@ -151,14 +171,24 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def _refuse_large_headers(self) -> None:
         self._close(431, f"the headers are larger than {self._settings.max_header_bytes} bytes")
 
-    def _wait_for_request(self) -> None:
+    def _wait_for_client(self) -> None:
         if self.client is None or _is_trusted(self.client[0], self._settings.trusted_proxies):
             return  # a Unix socket, or a proxy with connections of many clients
+        if self not in self.connections:
+            return  # the response to a client that is gone
         others = self._waiting.setdefault(self.client[0], {})
         others.pop(self, None)
         others[self] = None
         if len(others) > self._settings.client_connections:
-            next(iter(others))._end()
+            next(iter(others))._evict()
+
+    def _evict(self) -> None:
+        """Close a connection of an address that has too many, without waiting until its client has read the response."""
+        if self.flow.write_paused or self.transport.is_closing():
+            self._leave_waiting()
+            self.transport.abort()
+        else:
+            self._end()
 
     def _leave_waiting(self) -> None:
         address = self.client[0] if self.client else ""
@@ -176,16 +206,35 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._deadline.cancel()
             self._deadline = None
 
+    def _check_sending_later(self) -> None:
+        self._cancel_send_check()
+        if unsent := self.transport.get_write_buffer_size():
+            self._send_check = self.loop.call_later(self._settings.send_timeout_s, self._check_sending, unsent)
+
+    def _cancel_send_check(self) -> None:
+        if self._send_check is not None:
+            self._send_check.cancel()
+            self._send_check = None
+
+    def _check_sending(self, unsent: int) -> None:
+        """Close the connection if its client has read nothing since `unsent` bytes were buffered."""
+        if self.transport.get_write_buffer_size() < unsent:
+            self._check_sending_later()
+            return
+        logger.info("connection closed: the response was not read in time", extra={"fields": {"client": self.client}})
+        self.transport.abort()
+
     def _end(self) -> None:
         """Close a connection whose client took too long, or has too many."""
         is_incomplete = self._has_message and not self._has_headers
         self._close(408 if is_incomplete else None, "the headers did not arrive in time")
 
     def _close(self, status: int | None, why: str) -> None:
-        self._leave_waiting()
         self._cancel_deadline()
         if self.transport.is_closing():
             return
+        if not self.flow.write_paused:
+            self._leave_waiting()
         if status is not None:
             logger.info("connection closed: %s", why, extra={"fields": {"status": status, "client": self.client}})
         # In the middle of another response, a second one would be taken for a part of it.
@@ -195,6 +244,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"content-type: {media_type}"]
             lines += [f"content-length: {len(body)}", "connection: close", "", body]
             self.transport.write("\r\n".join(lines).encode("ascii"))
+        self._check_sending_later()
         self.transport.close()
 
 

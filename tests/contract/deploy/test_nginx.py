@@ -35,6 +35,7 @@ def test_limits_equal_the_defaults_of_the_settings() -> None:
     assert size(value("client_max_body_size")) == defaults.max_body_bytes
     assert seconds(value("client_header_timeout")) == defaults.header_timeout_s
     assert seconds(value("client_body_timeout")) == defaults.body_timeout_s
+    assert seconds(value("send_timeout")) == defaults.send_timeout_s
     assert value("limit_conn") == f"segue_connections {defaults.client_requests}"
     assert f"rate={DEFAULT_REQUESTS_PER_S}r/s" in value("limit_req_zone")
     assert f"burst={DEFAULT_REQUESTS_PER_S * BURST_S} nodelay" in value("limit_req")

@@ -6,23 +6,36 @@ import os
 import re
 import socket
 import threading
+import time
 
 import httpx
 import pytest
 import uvicorn
 import uvicorn.config
+import uvloop
 
 from config.http_settings import HttpSettings
 from serving.http.connection_limits import configure_uvicorn
 
 MAX_HEADER_BYTES = 2048
 START = b"POST /x HTTP/1.1\r\nHost: localhost\r\n"
+LARGE = 32 << 20
+"""More than the sockets buffer."""
 CHUNKED = START + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 async def app(scope, receive, send):
-    """Responds to /early without reading the body; otherwise with the client's address and the body."""
+    """Responds to /early without reading the body, to /whole and /parts with a large response in one or many parts; otherwise
+    with the client's address and the body.
+    """
     if scope["type"] != "http":
+        return
+    if scope["path"] in ("/whole", "/parts"):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        parts = 1 if scope["path"] == "/whole" else 1024
+        for number in range(parts):
+            body = bytes(LARGE // parts)
+            await send({"type": "http.response.body", "body": body, "more_body": number + 1 < parts})
         return
     body = b""
     while scope["path"] != "/early":
@@ -39,7 +52,7 @@ async def app(scope, receive, send):
 
 
 @contextlib.contextmanager
-def serving(**limits):
+def serving(new_loop=asyncio.new_event_loop, **limits):
     """Port of a server with these limits."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FORWARDED_ALLOW_IPS", "127.0.0.1")
@@ -47,7 +60,12 @@ def serving(**limits):
         configure_uvicorn(HttpSettings(**{"max_header_bytes": MAX_HEADER_BYTES, **limits}))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_keep_alive=60))
         with socket.create_server(("127.0.0.1", 0)) as listening:
-            thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
+
+            def run():
+                with asyncio.Runner(loop_factory=new_loop) as runner:
+                    runner.run(server.serve([listening]))
+
+            thread = threading.Thread(target=run)
             thread.start()
             try:
                 yield listening.getsockname()[1]
@@ -66,6 +84,14 @@ def connect(port):
     return socket.create_connection(("127.0.0.1", port), timeout=60)
 
 
+def request_large(port, path="/whole", more=b""):
+    """A connection whose client has read only the first bytes of a large response."""
+    connection = connect(port)
+    connection.sendall(b"GET " + path.encode() + b" HTTP/1.1\r\nHost: a\r\n" + more + b"\r\n")
+    assert connection.recv(9) == b"HTTP/1.1 "
+    return connection
+
+
 def read_all(connection):
     """Everything until the server closes the connection."""
     received = b""
@@ -73,6 +99,15 @@ def read_all(connection):
         while part := connection.recv(65536):
             received += part
     return received
+
+
+def count_received(connection, most=2 * LARGE):
+    """Number of received bytes: at least `most`, or fewer if the server closes the connection before."""
+    count = 0
+    with contextlib.suppress(ConnectionResetError):
+        while count < most and (part := connection.recv(1 << 20)):
+            count += len(part)
+    return count
 
 
 def send_until_closed(connection, part):
@@ -186,6 +221,45 @@ def test_address_with_too_many_waiting_connections_loses_its_oldest():
             rest = b"1\r\nx\r\n0\r\n\r\n" if connection is busy else START + b"\r\n"
             connection.sendall(rest)
             assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+ONCE = b"Connection: close\r\n"
+
+
+@LOOPS
+@pytest.mark.parametrize(("path", "more"), [("/whole", b""), ("/whole", ONCE), ("/parts", b""), ("/parts", ONCE)])
+def test_connection_is_closed_if_the_response_is_not_read(new_loop, path, more):
+    with serving(new_loop, send_timeout_s=1) as port, request_large(port, path, more) as connection:
+        time.sleep(2.5)
+        assert count_received(connection) < LARGE
+
+
+@LOOPS
+@pytest.mark.parametrize("path", ["/whole", "/parts"])
+def test_slow_readers_receive_the_whole_response(new_loop, path):
+    with serving(new_loop, send_timeout_s=2) as port, request_large(port, path, ONCE) as connection:
+        count = 0
+        for _ in range(16):
+            time.sleep(0.25)
+            count += count_received(connection, 1 << 20)
+        assert count + count_received(connection) > LARGE
+
+
+@LOOPS
+@pytest.mark.parametrize(
+    ("more", "then"),
+    [(b"", b""), (ONCE, b""), (b"", b"GET /early HTTP/1.1\r\nHost: a\r\n\r\n")],
+    ids=["kept alive", "closing", "with another request"],
+)
+@pytest.mark.parametrize("path", ["/whole", "/parts"])
+def test_connections_with_unread_responses_are_counted(new_loop, path, more, then):
+    with serving(new_loop, client_connections=2) as port, contextlib.ExitStack() as stack:
+        first = stack.enter_context(request_large(port, path, more))
+        first.sendall(then)
+        others = [stack.enter_context(request_large(port, path, more)) for _ in range(2)]
+        assert count_received(first) < LARGE
+        assert [count_received(connection, LARGE) >= LARGE for connection in others] == [True, True]
 
 
 @pytest.mark.parametrize(("trusted", "client"), [((), "127.0.0.1"), (("127.0.0.0/8",), "10.1.2.3")])

@@ -39,6 +39,7 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SEGUE_MAX_BODY_BYTES", "1MB"),
         ("SEGUE_HEADER_TIMEOUT_S", "0"),
         ("SEGUE_BODY_TIMEOUT_S", "301"),
+        ("SEGUE_SEND_TIMEOUT_S", "0"),
         ("SEGUE_CLIENT_CONNECTIONS", "0"),
         ("SEGUE_CLIENT_REQUESTS", "-1"),
     ],
