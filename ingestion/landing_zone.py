@@ -33,6 +33,7 @@ from storage.suppression_list import SuppressionList
 from storage.user_data import extract_user_ids
 
 FLUSH_ROWS = 400_000
+FLUSH_BYTES = 256 << 20  # buffered rows are written at the first of both limits
 MAX_IDS_IN_MEMORY = 8_000_000  # event ids in memory, 12 bytes each; the others are spilled to disk
 COMPARISON_MEMORY = "2GB"  # of the comparison of a catalog table with the landed one; the rest is spilled to disk
 EMPTY_PARTITION = "dt=1970-01-01"  # holds a zero-row file per table, so that globs over the table never fail
@@ -123,7 +124,7 @@ class Landing:
             self._reject(
                 rows.table, read.with_columns(checked["reason"]).filter(is_invalid), checked.filter(is_invalid)
             )
-            if sum(frame.height for frame in self._rejected[rows.table]) >= FLUSH_ROWS:
+            if _is_full(self._rejected[rows.table]):
                 self._flush_rejected(rows.table)
         valid = checked.filter(~is_invalid).select(contract.source_schema(rows.table).names)
         if valid.height == 0:
@@ -131,7 +132,7 @@ class Landing:
         if rows.table == "tracks":
             valid = self._add_media_root(valid)
         self._pending.setdefault(rows.table, []).append(valid)
-        if sum(frame.height for frame in self._pending[rows.table]) >= FLUSH_ROWS:
+        if _is_full(self._pending[rows.table]):
             self._flush(rows.table)
 
     def _add_media_root(self, tracks: pl.DataFrame) -> pl.DataFrame:
@@ -386,6 +387,14 @@ def write_parquet(folder: Path, table: pa.Table) -> Path:
     path = folder / f"{hashlib.sha256(content).hexdigest()[:20]}.parquet"
     object_store.write(path, content)
     return path
+
+
+def _is_full(frames: list[pl.DataFrame]) -> bool:
+    """Whether buffered rows must be written."""
+    return (
+        sum(frame.height for frame in frames) >= FLUSH_ROWS
+        or sum(frame.estimated_size() for frame in frames) >= FLUSH_BYTES
+    )
 
 
 def _files(folder: Path, days: str) -> list[Path]:

@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.readers.parsing import parquet_rows
+from ingestion.readers.parsing import parquet_batches, parquet_rows
 from ingestion.readers.parsing.named_plays import name_id
 from ingestion.readers.parsing.play_timestamps import EndTimestampStager
 from ingestion.readers.parsing.reader import BATCH_ROWS, ReadContext, Reader, Rows, open_staging_database
@@ -93,7 +93,7 @@ def _blocks(member: Member, context: ReadContext) -> Iterator[tuple[int, pl.Data
     try:
         with member.opener() as opened:
             file: IO[bytes] = opened
-            parquet = pq.ParquetFile(file)
+            parquet = parquet_batches.open_file(file)
             required = (
                 ("item_id", MAPPINGS[member.file]) if member.file in MAPPINGS else ("uid", "timestamp", "item_id")
             )

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ingestion.readers.parsing.json_rows import to_text
+from ingestion.readers.parsing.parquet_batches import is_list, is_text, read_batches
+from ingestion.source_files import MAX_LINE_BYTES
 
 RESERVED_COLUMNS = ("source_file", "source_line", "reason", "raw")
 """Columns that readers add to the rows."""
 
+TOO_LONG = f"the row is longer than {MAX_LINE_BYTES >> 20} MB"
 Rejected = dict[int, str]
 """Row of a block, from 0, to the reason of its rejection."""
 
@@ -21,18 +26,25 @@ def read_blocks(file: pq.ParquetFile, contract_columns: list[str], block_rows: i
     """Yield rows in blocks: all columns that can be read, and `reason` of rows that have an unreadable value.
 
     Args:
-        file: An open file.
+        file: From `parquet_batches.open_file`.
         contract_columns: Columns of the contract table; unreadable values of other columns are dropped.
         block_rows: Maximum number of rows of a block.
     """
     names = file.schema_arrow.names
     repeated = sorted({name for name in names if names.count(name) > 1 and name in contract_columns})
     first = {name: number for number, name in reversed(list(enumerate(names))) if name not in RESERVED_COLUMNS}
-    for batch in file.iter_batches(block_rows):
+    types = file.schema.to_arrow_schema().types  # with texts where the file is read with dictionaries
+    read = [name for name, number in first.items() if name in contract_columns or _may_be_readable(types[number])]
+    for batch, is_too_long in read_batches(file, read, block_rows):
+        if is_too_long:
+            yield pl.DataFrame({**dict.fromkeys(set(read).intersection(contract_columns)), "reason": [TOO_LONG]})
+            continue
         rejected: Rejected = {}
         series = []
         for name, number in sorted(first.items(), key=lambda item: item[1]):
-            column, problems = _read_column(name, batch.column(number))
+            if name not in read:
+                continue
+            column, problems = _read_column(name, batch.column(batch.schema.names.index(name)), types[number])
             if name in contract_columns:
                 rejected = problems | rejected  # keep the first reason
                 series.append(column)
@@ -45,24 +57,33 @@ def read_blocks(file: pq.ParquetFile, contract_columns: list[str], block_rows: i
         yield pl.DataFrame([*series, pl.Series("reason", reasons, pl.String)])
 
 
-def _read_column(name: str, array: pa.Array) -> tuple[pl.Series, Rejected]:
+def _read_column(name: str, array: pa.Array, declared: pa.DataType) -> tuple[pl.Series, Rejected]:
     """A column in a type that `validation.conform` accepts; unreadable values are null, with the reason."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if pa.types.is_fixed_size_list(array.type) or _is_list_view(array.type):
-        array = array.cast(pa.list_(array.type.value_type))
+    if is_list(array.type):
+        array = _plain_list(array)
     if pa.types.is_float16(array.type):
         array = array.cast(pa.float32())
     if pa.types.is_timestamp(array.type):
         array = array.cast(pa.timestamp(array.type.unit, "UTC"))  # the instant is the same in every time zone
     if pa.types.is_decimal(array.type):
         array = array.cast(pa.float64())
-    if _is_text(array.type) or _is_binary(array.type):
+    if is_text(array.type) or pa.types.is_fixed_size_binary(array.type):
         return _read_texts(name, array)
     if _is_readable(array.type) and _is_valid(array):
         return pl.Series(name, array), {}
-    reason = f"{name} has the Parquet type {array.type}, which is not a type of the data contract"
+    reason = f"{name} has the Parquet type {declared}, which is not a type of the data contract"
     return pl.Series(name, [None] * len(array), pl.String), dict.fromkeys(_rows_with_values(array), reason)
+
+
+def _plain_list(array: pa.Array) -> pa.Array:
+    """The lists as type `large_list`, with texts in place of dictionaries."""
+    items = pc.list_flatten(array)
+    if pa.types.is_dictionary(items.type):
+        items = items.dictionary_decode()
+    ends = np.cumsum(pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64)
+    return pa.LargeListArray.from_arrays(pa.array(np.concatenate([[0], ends])), items, mask=array.is_null())
 
 
 def _read_texts(name: str, array: pa.Array) -> tuple[pl.Series, Rejected]:
@@ -99,17 +120,10 @@ def _is_text(data_type: pa.DataType) -> bool:
     )
 
 
-def _is_binary(data_type: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_binary(data_type)
-        or pa.types.is_large_binary(data_type)
-        or pa.types.is_fixed_size_binary(data_type)
-        or pa.types.is_binary_view(data_type)
-    )
-
-
-def _is_list_view(data_type: pa.DataType) -> bool:
-    return bool(pa.types.is_list_view(data_type) or pa.types.is_large_list_view(data_type))
+def _may_be_readable(data_type: pa.DataType) -> bool:
+    """Whether the values of a type that a file declares may become readable."""
+    item = data_type.value_type if is_list(data_type) else data_type
+    return not pa.types.is_nested(item)
 
 
 def _is_readable(data_type: pa.DataType) -> bool:

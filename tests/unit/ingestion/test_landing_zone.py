@@ -40,8 +40,11 @@ def test_longer_log_adds_only_new_rows(tmp_path: Path) -> None:
     assert landed(home, "landings").height == 2
 
 
-def test_rejected_rows_are_written_before_the_log_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landing_zone, "FLUSH_ROWS", 100)
+@pytest.mark.parametrize(("limit", "value"), [("FLUSH_ROWS", 100), ("FLUSH_BYTES", 10_000)])
+def test_rejected_rows_are_written_before_the_log_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setattr(landing_zone, limit, value)
     for _ in range(2):
         landing = landing_zone.Landing(tmp_path, "day", datetime.now(UTC))
         for number in range(130):

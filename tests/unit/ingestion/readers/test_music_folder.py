@@ -236,15 +236,15 @@ def test_a_decompression_bomb_in_a_tag_needs_little_memory(tmp_path: Path) -> No
     path = write_track(tmp_path / "a.mp3", 1)
     with_compressed_titles(path, [b"\x00" + b"A" * (200 << 20)], 3)
     command = f"""
-import resource
 from pathlib import Path
 from ingestion.readers.parsing.audio_file import AudioFileError, read_audio_file
+from training.engine.process_memory import peak_bytes
 path = Path({str(path)!r})
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_bytes()
 try:
     read_audio_file(path.name, path.stat().st_size, lambda: path.open("rb"))
 except AudioFileError:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before >> 10)
+    print(peak_bytes() - before >> 20)
 """
     done = subprocess.run(
         [sys.executable, "-c", command], check=True, capture_output=True, text=True, cwd=settings.ROOT
