@@ -40,6 +40,10 @@ COLUMNS = [
 UNREADABLE = object()
 """An element of the array that is not JSON, is nested too deeply, or is not valid Unicode."""
 NOT_READABLE = "the row is not JSON, is nested too deeply, or has an unpaired surrogate"
+MAX_FILE_BYTES = 64 << 20  # real exports are split into files below 20 MB
+MAX_GRACE_VALUES = 200_000
+MIN_BYTES_PER_VALUE = 8  # of a file with more values; plays have 16 and more
+PLAYS_PER_BLOCK = 50_000
 Play = dict[str, Any]
 
 
@@ -78,7 +82,7 @@ def _plays(
     catalog: dict[str, dict[str, Play]],
     context: ReadContext,
 ) -> Iterator[Rows]:
-    """Stage the plays of one file and yield the rejected ones.
+    """Stage the plays of one file, in blocks, and yield the rejected ones.
 
     Args:
         member: The file. user_id: User of the file. covered_until: Newest minute ("YYYY-MM-DD HH:MM") of each user's
@@ -89,9 +93,26 @@ def _plays(
         context: Context of the run.
     """
     texts, rows = _elements(member, context)
+    for begin in range(0, len(rows), PLAYS_PER_BLOCK):
+        yield _stage_block(
+            member, user_id, begin, rows[begin : begin + PLAYS_PER_BLOCK], texts, covered_until, stager, catalog
+        )
+
+
+def _stage_block(
+    member: Member,
+    user_id: str,
+    begin: int,
+    rows: list[Any],
+    texts: Callable[[int], str],
+    covered_until: dict[str, str],
+    stager: EndTimestampStager,
+    catalog: dict[str, dict[str, Play]],
+) -> Rows:
+    """Stage the plays from element `begin` on and return the rejected ones; see `_plays`."""
     is_extended = EXTENDED_PATTERN.match(member.file) is not None
     plays = [(_extended if is_extended else _basic)(row) for row in rows]
-    for line, play in enumerate(plays, start=1):
+    for line, play in enumerate(plays, start=begin + 1):
         play |= {"user_id": user_id, "source_file": member.name, "source_line": line}
     duplicate = 0
     if not is_extended:
@@ -113,7 +134,7 @@ def _plays(
     rejects = rejected.select("source_file", "source_line", "reason", "user_id").with_columns(
         pl.Series("raw", [texts(line - 1) for line in rejected["source_line"]], pl.String)
     )
-    yield Rows("listening_events", rejects, duplicate, sum(row is UNREADABLE for row in rows))
+    return Rows("listening_events", rejects, duplicate, sum(row is UNREADABLE for row in rows))
 
 
 def _elements(member: Member, context: ReadContext) -> tuple[Callable[[int], str], list[Any]]:
@@ -124,9 +145,9 @@ def _elements(member: Member, context: ReadContext) -> tuple[Callable[[int], str
         is UNREADABLE, if the array itself is complete.
 
     Raises:
-        SourceError: The file is not a complete JSON array; the message names the line.
+        SourceError: The file is too large or not a complete JSON array; the message names the line.
     """
-    text = member.read(context.report_progress).decode("utf-8-sig", "replace")
+    text = _read_text(member, context)
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -140,6 +161,26 @@ def _elements(member: Member, context: ReadContext) -> tuple[Callable[[int], str
     if json_rows.SURROGATE_ESCAPE.search(text):
         parsed = [UNREADABLE if json_rows.has_unpaired_surrogate(row) else row for row in rows]
     return lambda number: json_rows.to_text(rows[number]), parsed
+
+
+def _read_text(member: Member, context: ReadContext) -> str:
+    """Text of the file, of which parsing takes memory in proportion to a real export.
+
+    Raises:
+        SourceError: The file is too large, or has too many values for its size.
+    """
+    if member.size > MAX_FILE_BYTES:
+        raise SourceError(
+            f"{member.name} has {member.size >> 20} MB, more than the {MAX_FILE_BYTES >> 20} MB that a file of an export may "
+            "have; split its list into several files"
+        )
+    content = member.read(context.report_progress)
+    values = sum(map(content.count, (b"[", b"{", b",")))
+    if values > MAX_GRACE_VALUES + len(content) // MIN_BYTES_PER_VALUE:
+        raise SourceError(
+            f"{member.name} has {values:,} values in {len(content):,} bytes, which are not plays; download the export again"
+        )
+    return content.decode("utf-8-sig", "replace")
 
 
 def _parse_element(text: str) -> Any:

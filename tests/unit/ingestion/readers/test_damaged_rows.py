@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 import sys
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import pytest
 
 from config import settings
 from ingestion.land import land, main
+from ingestion.readers import streaming_history
 from ingestion.readers.parsing import delimited, json_rows
 from ingestion.readers.parsing.column_mapping import parse_mapping
 from ingestion.readers.parsing.line_filter import CLOSED_QUOTES
@@ -119,6 +121,44 @@ def test_a_damaged_play_of_an_export_is_quarantined(tmp_path: Path, damaged: str
     counts = land(folder, tmp_path / "home")["streaming_history"]
     assert landed(tmp_path / "home").height == 2
     assert counts.quarantined == 1 and quarantined(tmp_path / "home")["source_line"].to_list() == [2]
+
+
+def test_an_export_of_many_tiny_values_needs_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "StreamingHistory0.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("StreamingHistory0.json", "[" + ",".join(["[]"] * 2_000_000) + "]")
+    command = f"""
+from pathlib import Path
+from ingestion.land import SourceError, land
+from training.engine.process_memory import peak_bytes
+before = peak_bytes()
+try:
+    land(Path({str(path)!r}), Path({str(tmp_path / "home")!r}))
+except SourceError as error:
+    print(peak_bytes() - before >> 20, error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", command], check=True, capture_output=True, text=True, cwd=settings.ROOT
+    )
+    grown, message = done.stdout.split(" ", 1)
+    assert int(grown) < 100  # of 800 MB
+    assert message.startswith("StreamingHistory0.json has 4,000,000 values in 6,000,001 bytes, which are not plays")
+
+
+def test_an_export_that_is_too_large_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming_history, "MAX_FILE_BYTES", 1 << 20)
+    with pytest.raises(SourceError, match=r"0.json has 2 MB, more than the 1 MB that .*; split its list"):
+        land(export(tmp_path / "anna", "[" + " " * (2 << 20) + "]"), tmp_path / "home")
+
+
+def test_a_long_export_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming_history, "PLAYS_PER_BLOCK", 2)
+    plays = [play(minute) for minute in range(5)]
+    plays[3]["endTime"] = "never"
+    counts = land(export(tmp_path / "anna", json.dumps(plays)), tmp_path / "home")["streaming_history"]
+    assert landed(tmp_path / "home").height == 4 and counts.quarantined == 1
+    found = quarantined(tmp_path / "home").row(0, named=True)
+    assert found["source_line"] == 4 and json.loads(found["raw"]) == plays[3]
 
 
 def test_a_wrong_year_of_an_extended_export_hides_no_plays_of_the_basic_form(tmp_path: Path) -> None:
