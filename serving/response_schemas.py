@@ -265,12 +265,12 @@ class ExportResponse(BaseModel):
 
 
 class EraseResponse(BaseModel):
-    """An erasure that has begun."""
+    """A request to erase data that was accepted; a repeated one is answered without erasing again."""
 
     user_id: str
     is_erasing: bool = Field(
-        description="Whether stored data is being erased now, which takes minutes; if not, an operator does it. In any case no "
-        "data of the user is read or written from now on"
+        description="Whether stored data is being erased now, which takes minutes; if not, it was erased after an earlier "
+        "request, or an operator does it. In any case no data of the user is read or written from now on"
     )
 
 

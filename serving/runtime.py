@@ -330,10 +330,10 @@ class Runtime:
             degraded[EVENT_LOG] = OTHER_RECOMMENDER
 
     def erase_data(self, user_id: str) -> bool:
-        """Suppress the user from now on, and erase what is stored in the background.
+        """Suppress the user from now on, and erase what is stored in the background, once.
 
         Returns:
-            Whether the erasure has begun; if not, an operator must run it.
+            Whether data is being erased; if not, it was erased after an earlier request, or an operator must erase it.
 
         Raises:
             RequestRejected: The id is invalid.
@@ -341,9 +341,9 @@ class Runtime:
             SuppressionListError, OSError: The suppression list cannot be read or written.
         """
         read_request(user_id, next(iter(SCENES)), None, now_us())
-        self._erasures.suppress(user_id)
+        is_new = self._erasures.suppress(user_id)
         self._suppression.reload()
-        return self._erasures.start()
+        return self._erasures.start() if is_new else self._erasures.repeat(user_id)
 
     def search(
         self,

@@ -309,8 +309,8 @@ class Recommender:
         """Erase all data of a user, for good.
 
         From now on the user's events are rejected and the user is answered like an unknown one; what is stored is erased within
-        minutes. Only for the user: with a user token, or on a service without keys. 403 with an API key: it must not erase
-        other users; an operator runs `python -m privacy.erase`.
+        minutes. A request after that is answered at once, with `is_erasing: false`. Only for the user: with a user token, or on a
+        service without keys. 403 with an API key: it must not erase other users; an operator runs `python -m privacy.erase`.
         """
         if denied := _deny_other_users([user_id]):
             return denied

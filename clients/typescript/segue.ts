@@ -57,11 +57,12 @@ export interface EraseRequest {
   confirm: string;
 }
 
-/** An erasure that has begun. */
+/** A request to erase data that was accepted; a repeated one is answered without erasing again. */
 export interface EraseResponse {
   user_id: string;
-  /** Whether stored data is being erased now, which takes minutes; if not, an operator does it. In any
-   * case no data of the user is read or written from now on */
+  /** Whether stored data is being erased now, which takes minutes; if not, it was erased after an
+   * earlier request, or an operator does it. In any case no data of the user is read or written from
+   * now on */
   is_erasing: boolean;
 }
 
@@ -814,9 +815,9 @@ export class SegueClient {
    * Erase all data of a user, for good.
    *
    * From now on the user's events are rejected and the user is answered like an unknown one; what is
-   * stored is erased within minutes. Only for the user: with a user token, or on a service without
-   * keys. 403 with an API key: it must not erase other users; an operator runs `python -m
-   * privacy.erase`.
+   * stored is erased within minutes. A request after that is answered at once, with `is_erasing:
+   * false`. Only for the user: with a user token, or on a service without keys. 403 with an API key:
+   * it must not erase other users; an operator runs `python -m privacy.erase`.
    */
   async erase_data(body: EraseRequest): Promise<EraseResponse> {
     return (await this.#send("POST", "/erase", body)).json();

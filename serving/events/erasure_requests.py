@@ -1,8 +1,8 @@
 """Requests of users to erase their data: in force at once, then carried out by `python -m privacy.erase`.
 
 The user is added to the suppression list, after which nothing of them is read or written. A process of its own then erases
-what is stored, as the command of the operator does; it is repeated until it succeeds, also after a restart. Independent of
-HTTP.
+what is stored, as the command of the operator does; it is repeated until it succeeds, also after a restart. Later requests
+of the user start no erasure. Independent of HTTP.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,6 +26,8 @@ ERASE_COMMAND = "privacy.erase"
 BUSY_MESSAGE = "another erasure is running; send the request again in a minute"
 RETRY_PAUSES_S = (60.0, 600.0, 3600.0)
 """Pauses after consecutive failures; the last one repeats."""
+SEARCH_PAUSE_S = 86_400.0
+"""Repeated requests start at most one search for data of erased users in this time, in case a copy of it was restored."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,7 @@ class ErasureRequests:
         here: Settings of the home.
         run: Erases all users of the suppression list whose data is found; returns the exit code.
         pauses_s: Pauses after consecutive failures, seconds; the last one repeats.
+        search_pause_s: Time after a start or an erasure in which a repeated request starts no search, seconds.
     """
 
     def __init__(
@@ -47,15 +51,20 @@ class ErasureRequests:
         here: Settings,
         run: Callable[[Settings], int] | None = None,
         pauses_s: Sequence[float] = RETRY_PAUSES_S,
+        search_pause_s: float = SEARCH_PAUSE_S,
     ) -> None:
         self._here, self._run, self._pauses_s = here, run, pauses_s
+        self._search_pause_s, self._searched_at = search_pause_s, time.monotonic()
         self._lock = threading.Lock()
         self._requested = threading.Event()
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def suppress(self, user_id: str) -> None:
+    def suppress(self, user_id: str) -> bool:
         """Add the user to the suppression list.
+
+        Returns:
+            Whether the request is new, so that `start` must follow; `repeat` follows a request of a suppressed user.
 
         Raises:
             ErasureBusy: The command is changing the list.
@@ -69,8 +78,29 @@ class ErasureRequests:
             except BlockingIOError as error:
                 raise ErasureBusy(BUSY_MESSAGE) from error
             path: Path = self._here.suppression_list
-            suppression_list.read_suppression_list(path).with_users([user_id]).write(path)
+            users = suppression_list.read_suppression_list(path)
+            if user_id in users:
+                return False
+            # First, because a suppressed user whose erasure is not unfinished counts as erased.
             unfinished_erasures.add_unfinished(self._here.home, [user_id])
+            users.with_users([user_id]).write(path)
+            return True
+
+    def repeat(self, user_id: str) -> bool:
+        """Continue the erasure of a suppressed user if it is unfinished; returns whether something is being erased.
+
+        After an erasure that has ended nothing is started, except a search for data that came back, once in a while.
+
+        Raises:
+            SuppressionListError: The list of unfinished erasures is damaged.
+        """
+        if user_id not in unfinished_erasures.read_unfinished(self._here.home):
+            if time.monotonic() - self._searched_at < self._search_pause_s:
+                return False
+            self._searched_at = time.monotonic()
+        elif (thread := self._thread) is not None and thread.is_alive():
+            return True  # without ending the pause after a failure
+        return self.start()
 
     def resume(self) -> None:
         """Continue erasures that an earlier process has not finished."""
@@ -108,7 +138,7 @@ class ErasureRequests:
                     return
                 self._requested.clear()
             if self._succeeds():
-                failures = 0
+                failures, self._searched_at = 0, time.monotonic()
                 continue
             pause_s = self._pauses_s[min(failures, len(self._pauses_s) - 1)]
             logger.error("the erasure is repeated in %.0f s", pause_s)

@@ -63,12 +63,13 @@ class DegradedPart(TypedDict):
 
 
 class EraseResponse(TypedDict):
-    """An erasure that has begun."""
+    """A request to erase data that was accepted; a repeated one is answered without erasing again."""
 
     user_id: str
     is_erasing: bool
-    """Whether stored data is being erased now, which takes minutes; if not, an operator does it. In
-    any case no data of the user is read or written from now on"""
+    """Whether stored data is being erased now, which takes minutes; if not, it was erased after an
+    earlier request, or an operator does it. In any case no data of the user is read or written from
+    now on"""
 
 
 class ExportResponse(TypedDict):
@@ -887,9 +888,9 @@ class SegueClient(Transport):
         """Erase all data of a user, for good.
 
         From now on the user's events are rejected and the user is answered like an unknown one;
-        what is stored is erased within minutes. Only for the user: with a user token, or on a
-        service without keys. 403 with an API key: it must not erase other users; an operator runs
-        `python -m privacy.erase`.
+        what is stored is erased within minutes. A request after that is answered at once, with
+        `is_erasing: false`. Only for the user: with a user token, or on a service without keys. 403
+        with an API key: it must not erase other users; an operator runs `python -m privacy.erase`.
 
         Args:
             user_id: Id of the user

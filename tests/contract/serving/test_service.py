@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import threading
 from dataclasses import replace
 
 import bentoml
@@ -17,7 +18,7 @@ from serving.events import erasure_requests
 from serving.http.admission import Admission
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
-from storage.unfinished_erasures import UNFINISHED_FILE
+from storage.unfinished_erasures import UNFINISHED_FILE, remove_unfinished
 from tests.support.serving.asgi_client import client_of
 from tests.support.serving.release_search import with_search
 from tests.support.serving.small_release import ListChannel, MemoryStore, history, release, tracks
@@ -491,14 +492,25 @@ def test_an_excluded_target_is_left_out_at_once(client):
 
 
 def test_users_download_and_erase_their_data(client, monkeypatch):
-    runs = []
-    monkeypatch.setattr(erasure_requests, "_run_erasure", lambda here: runs.append(here) or 0)
+    runs, ended = [], threading.Event()
+
+    def erase(here):
+        remove_unfinished(here.home, ["leaver"])
+        runs.append(here)
+        ended.set()
+        return 0
+
+    monkeypatch.setattr(erasure_requests, "_run_erasure", erase)
     assert report(client, "like", user_id="leaver", event_id="of the leaver")["accepted"] == 1
     data = ask(client, "/export", user_id="leaver")
     assert [row["event_id"] for row in data["stores"]["event_log"]] == ["of the leaver"] and data["cut"] == []
     wrong = client.post("/erase", json={"user_id": "leaver", "confirm": "listener"})
     assert wrong.status_code == 400 and "twice" in wrong.json()["detail"]
     assert ask(client, "/erase", user_id="leaver", confirm="leaver") == {"user_id": "leaver", "is_erasing": True}
+    assert ended.wait(60)
+    for _ in range(2):
+        assert ask(client, "/erase", user_id="leaver", confirm="leaver") == {"user_id": "leaver", "is_erasing": False}
+    assert len(runs) == 1
     assert "erased" in report(client, "like", user_id="leaver")["rejected"][0]["reason"]
     assert ask(client, "/export", user_id="leaver")["stores"] == {}
     assert report(client, "like", user_id="stays")["accepted"] == 1

@@ -7,7 +7,8 @@ import pytest
 
 from config import settings
 from serving.events.erasure_requests import ErasureBusy, ErasureRequests
-from storage.suppression_list import read_suppression_list
+from storage import unfinished_erasures
+from storage.suppression_list import SuppressionList, read_suppression_list
 from storage.unfinished_erasures import UNSIGNED_EXIT_CODE, read_unfinished, remove_unfinished
 
 
@@ -86,6 +87,63 @@ def test_a_closed_service_does_not_repeat_an_erasure(here):
     requests.close()
     requests.join()
     assert len(runs) <= 1
+
+
+def test_the_request_of_an_erased_user_starts_nothing(here):
+    runs = []
+    requests = ErasureRequests(here, run=lambda here: runs.append(1) or remove_unfinished(here.home, ["u"]) or 0)
+    assert requests.suppress("u") and requests.start()
+    requests.join()
+    content = here.suppression_list.read_bytes()
+    for requester in (requests, ErasureRequests(here, run=lambda _: pytest.fail("the user is erased"))):
+        assert not requester.suppress("u") and not requester.repeat("u")
+    assert runs == [1] and read_unfinished(here.home) == set() and here.suppression_list.read_bytes() == content
+    assert requests.suppress("v")
+
+
+def test_a_repeated_request_continues_an_unfinished_erasure(here):
+    assert ErasureRequests(here).suppress("u")
+    runs = []
+    requests = ErasureRequests(here, run=lambda here: runs.append(1) or remove_unfinished(here.home, ["u"]) or 0)
+    assert not requests.suppress("u") and read_unfinished(here.home) == {"u"}
+    assert requests.repeat("u")
+    requests.join()
+    assert runs == [1]
+
+
+def test_repeated_requests_do_not_shorten_the_pause_after_a_failure(here):
+    failed, runs = threading.Event(), []
+    requests = ErasureRequests(here, run=lambda _: runs.append(1) or failed.set() or 2, pauses_s=(60.0,))
+    requests.suppress("u")
+    requests.start()
+    assert failed.wait(60)
+    for _ in range(3):
+        assert not requests.suppress("u") and requests.repeat("u")
+    requests.close()
+    requests.join()
+    assert runs == [1]
+
+
+def test_data_that_came_back_is_searched_once_in_a_while(here):
+    SuppressionList().with_users(["u"]).write(here.suppression_list)
+    runs = []
+    requests = ErasureRequests(here, run=lambda _: runs.append(1) or 0, search_pause_s=0.0)
+    assert not requests.suppress("u") and requests.repeat("u")
+    requests.join()
+    assert runs == [1] and read_unfinished(here.home) == set()
+
+
+def test_a_request_that_is_killed_is_carried_out_when_it_is_repeated(here, monkeypatch):
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    for module, name in ((unfinished_erasures, "add_unfinished"), (SuppressionList, "write")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, kill)
+            with pytest.raises(KeyboardInterrupt):
+                ErasureRequests(here).suppress("u")
+        assert "u" not in read_suppression_list(here.suppression_list)
+    assert ErasureRequests(here).suppress("u")
 
 
 def test_an_unfinished_erasure_is_resumed_by_the_next_service(here):
