@@ -28,13 +28,15 @@
 {% endmacro %}
 
 {# Rows that a data test reads. While a build continues the tables of the last one, those from the first changed day on, by
-   the column that `meta.time` of the model names; earlier rows were tested before. `dbt test` reads all rows. #}
+   the column that `meta.time` of the model names; earlier rows were tested before. References of rows of a week before are
+   tested again, because the build may have deleted what they refer to. `dbt test` reads all rows. #}
 {% macro default__get_where_subquery(relation) -%}
     {%- set conditions = [config.get("where")] if config.get("where") else [] -%}
     {%- if execute and flags.WHICH == "build" and build_state() is not none -%}
         {%- for node in graph.nodes.values() if node.resource_type == "model" and node.alias == relation.identifier -%}
             {%- if "time" in node.config.meta -%}
-                {%- do conditions.append(node.config.meta.time ~ " >= " ~ first_changed_day()) -%}
+                {%- set days = 7 if model.test_metadata.name == "relationships" else 0 -%}
+                {%- do conditions.append(node.config.meta.time ~ " >= " ~ first_changed_day() ~ " - interval " ~ days ~ " day") -%}
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}

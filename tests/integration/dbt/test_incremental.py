@@ -66,6 +66,21 @@ def test_a_late_event_costs_its_user_only(tmp_path: Path) -> None:
         assert warehouse.sql("select count(*) from events where user_id = 'u'").fetchall() == [(26,)]
 
 
+def test_a_lost_session_of_the_week_before_fails_a_build(tmp_path: Path) -> None:
+    write_empty_tables(tmp_path)
+    write(tmp_path, "tracks", "2026-06-01", "a", [{"track_id": str(n), "duration_ms": 100_000} for n in range(3)])
+    write(tmp_path, "listening_events", "2026-06-02", "a", plays("u", 0, 100, 1_500))
+    write(tmp_path, "listening_events", "2026-06-05", "b", plays("u", 100, 5, 5_900))
+    built(tmp_path)
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as warehouse:
+        warehouse.execute("delete from sessions where session_id = 'u-2'")
+    write(tmp_path, "listening_events", "2026-06-09", "c", plays("u", 105, 1, 11_600))
+    run = build(tmp_path, "--exclude-resource-type", "unit_test", tests=True)
+    assert "built from all events" not in run.stdout
+    assert run.returncode != 0
+    assert "relationships_plays_session_id" in run.stdout
+
+
 def test_a_build_after_a_failed_one_computes_everything(tmp_path: Path) -> None:
     write_empty_tables(tmp_path)
     write(tmp_path, "listening_events", "2026-06-02", "a", plays("u", 0, 20, 1_500))
