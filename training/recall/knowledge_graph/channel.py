@@ -103,6 +103,8 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         channel = cls._of_log(data, config, graph, titles, data.catalog_V)
         relations = channel.graph.relations
         measures["relations"] = dict(zip(relations, np.bincount(channel.graph.relation_T).tolist(), strict=False))
+        of_train = channel.user_item_history
+        channel.read_past_plays(data)  # as a request does: also what the user played since the end of `train`
         if not config.is_tuned:
             measures |= tune_walk(channel, data)
         if config.order.trees and data.held_out_model is not None:
@@ -110,9 +112,11 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         elif config.order.trees:
             earlier = end_train_earlier(data, config.order.train_fraction)
             past = cls._of_log(earlier, channel.resolved_config, graph, titles, earlier.validation_catalog_V)
+            past.read_past_plays(earlier)
             channel.order, measures["order"] = fit_order(channel, past, earlier, data, is_compared=not config.is_tuned)
             if channel.order is None:
                 channel.resolved_config = replace(channel.resolved_config, order=replace(config.order, trees=0))
+        channel.user_item_history = of_train
         channel._measures = measures
         return channel
 

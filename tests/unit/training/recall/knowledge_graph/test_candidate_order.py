@@ -15,6 +15,7 @@ from sequences import behaviours
 from tests.support.training.tiny_world import NEVER, SERVICES, START, random_plays, users_at, write_marts
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
+from training.recall.knowledge_graph import order_training
 from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import HEARD_NEAR, OrderConfig, knowledge_graph_config
@@ -190,6 +191,35 @@ def test_order_does_not_learn_from_plays_after_its_requests(tmp_path: Path) -> N
     assert found[0].is_target_R.any()
     assert np.array_equal(found[0].features_RF, found[1].features_RF)
     assert np.array_equal(found[0].is_target_R, found[1].is_target_R)
+
+
+def test_requests_of_the_fit_know_what_was_played_before_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what was played after the plays that the graph is built from. Each user plays all tracks once, 5 a session."""
+    random = np.random.default_rng(0)
+    plays = [
+        (user, f"t{track}", START + timedelta(hours=9 * (number // 5), minutes=4 * number), 180_000)
+        for user in USERS
+        for number, track in enumerate(random.permutation(30))
+    ]
+    data = TrainingData(write_marts(tmp_path, plays), "held_out", recipe("debug"), services=SERVICES)
+    known: list[bool] = []
+
+    def see(channel: KnowledgeGraphWalks, seen: TrainingData) -> None:
+        plays, cases = seen.plays, sample_requests(seen, 60, 1000, 0)
+        for user_id, now in zip(cases.user_ids.tolist(), cases.request_at_C.tolist(), strict=True):
+            of_user = plays.user_P == int(np.flatnonzero(seen.user_ids_U == user_id)[0])
+            before = np.unique(plays.track_P[of_user & (plays.known_at_P < now)])
+            known.append(np.array_equal(np.sort(channel.user_item_history.items_before(user_id, now)), before))
+
+    def fit_order(channel: Any, past: Any, earlier: TrainingData, *_: Any, **__: Any) -> tuple[None, dict[str, Any]]:
+        see(past, earlier)
+        see(channel, data)
+        return None, {}
+
+    monkeypatch.setattr(order_training, "fit_order", fit_order)
+    fitted = KnowledgeGraphWalks.fit(data, CONFIG, Path())
+    assert known and all(known)
+    assert fitted.user_item_history.known_at_F.max() <= data.plays.known_at_P[data.plays.part_P == 0].max()
 
 
 def test_without_examples_or_gain_the_order_of_the_walk_is_used(
