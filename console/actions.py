@@ -83,18 +83,18 @@ ACTIONS = {
     ),
     "canary": Action(
         "Canary",
-        "This share of the users gets this release, and the experiment report compares it with the one in service. 0 ends it.",
+        "This share of the users gets this release, and the experiment report compares it with the active one. 0 ends it.",
         lambda values: ["canary", _release(values), "--share", _share(values)],
     ),
     "start_experiment": Action(
         "Start experiment",
-        "This share of the users gets this release for the time of the experiment; the others keep the one in service. A hash of "
+        "This share of the users gets this release for the time of the experiment; the others keep the active one. A hash of "
         "the name and the user decides who, and the daily run compares both with intervals that hold at every look.",
         _start_experiment,
     ),
     "stop_experiment": Action(
         "Stop experiment",
-        "All users get the release in service. The users and the time of the experiment stay in its report.",
+        "All users get the active release. The users and the time of the experiment stay in its report.",
         lambda _: ["end"],
     ),
 }

@@ -48,7 +48,7 @@ def render_comparison_page(this: str, other: str, settings: Settings) -> str | N
     """Page with two releases side by side; None if one of them is not in the store.
 
     Args:
-        this: Id of a release; empty for the one in service, or the newest.
+        this: Id of a release; empty for the active one, or the newest.
         other: Id of the release that it is compared with; empty for the newest other one.
         settings: Home of the releases.
     """

@@ -30,7 +30,7 @@ REPORT_LINKS = {
 
 @dataclass(frozen=True)
 class ReleaseState:
-    """State of a release, such as "in service since", and the ISO time that completes the text; empty if there is none."""
+    """State of a release, such as "active since", and the ISO time that completes the text; empty if there is none."""
 
     text: str
     since: str = ""
@@ -47,7 +47,7 @@ class Release:
 
 
 def list_releases(settings: Settings) -> list[Release]:
-    """Complete releases of the store: the one in service first, then the newest first."""
+    """Complete releases of the store: the active one first, then the newest first."""
     pointer, shares = read_json(settings.releases / "active.json"), read_json(settings.releases / "shares.json")
     releases = []
     for file in (settings.releases / FOLDER).glob("*/manifest.json"):
@@ -60,7 +60,7 @@ def list_releases(settings: Settings) -> list[Release]:
 
 
 def find_active(releases: Sequence[Release]) -> Release | None:
-    """The release in service; None before the first."""
+    """The active release; None before the first."""
     return next((release for release in releases if release.is_active), None)
 
 
@@ -120,7 +120,7 @@ def build_lineage(release: Release, settings: Settings, source_names: Mapping[st
 
 def _state(name: str, pointer: dict[str, Any], shares: dict[str, Any]) -> ReleaseState:
     if name == pointer.get("release"):
-        return ReleaseState("in service since", str(pointer["activated_at"]))
+        return ReleaseState("active since", str(pointer["activated_at"]))
     for canary in shares.get("beside", []):
         if canary["release"] == name:
             return ReleaseState(f"canary for {canary['share']:.1%} of the users since", str(shares["since"]))
@@ -128,7 +128,7 @@ def _state(name: str, pointer: dict[str, Any], shares: dict[str, Any]) -> Releas
     if history:
         last = history[-1]
         return ReleaseState("rolled back" if last["why"] == "rollback" else "replaced", str(last["left_at"]))
-    return ReleaseState("in the store, never in service for all users")
+    return ReleaseState("in the store, never active for all users")
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def find_degraded_parts(
 
     Args:
         settings: Address of the recommender, and home of marts.
-        active: The release in service.
+        active: The active release.
         samples: Live samples of the recommender's metrics, see `console.live`.
     """
     reported = [
@@ -105,11 +105,11 @@ def missing_marts(release: Release, settings: Settings) -> list[dict[str, str]]:
 
 
 def old_release(release: Release, now: datetime) -> list[dict[str, str]]:
-    """The release in service, if newer events than the last four days' are not in its models."""
+    """The active release, if newer events than the last four days' are not in its models."""
     try:
         as_of = datetime.fromisoformat(str(release.manifest["as_of"])).replace(tzinfo=UTC)
     except (KeyError, ValueError):
         return []
     days = (now - as_of).days
-    why = f"the release in service knows events before {as_of.date()}, {days} days ago; see the runs"
+    why = f"the active release knows events before {as_of.date()}, {days} days ago; see the runs"
     return [{"part": "release", "why": why, "error": ""}] if days > MAX_RELEASE_AGE_DAYS else []

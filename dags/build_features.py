@@ -1,7 +1,7 @@
 """### Build features from landed events
 
 dbt builds the marts (sessions, full plays, skips), Great Expectations validates them, and Feast serves them as features. A
-failed test or expectation stops the pipeline here and is named in the task's log; the current release stays in service.
+failed test or expectation stops the pipeline here and is named in the task's log; the active release keeps serving.
 Audio, covers and texts of tracks are encoded into vectors meanwhile, by one mapped task per encoder.
 
 Waits while models of another day are trained, because the marts belong to one day. Then **train_models** starts.

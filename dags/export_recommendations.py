@@ -1,7 +1,7 @@
 """### Write the lists of all users
 
 Runs `python -m serving.batch`: the list of a scene for every user, and the embeddings of users and items, as Parquet files in
-`SEGUE_HOME/batch/<scene>/dt=<day>` with the day (UTC) of the run. The lists equal the answers of the recommender, which may run
+`SEGUE_HOME/batch/<scene>/dt=<day>` with the day (UTC) of the run. The lists equal the responses of the recommender, which may run
 or not.
 
 This DAG is not part of the pipeline and is triggered by hand or through the REST API. A failed run that is cleared or retried

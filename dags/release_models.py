@@ -2,8 +2,8 @@
 
 Refits the validated models on all data before `as_of`, for the number of steps that validation chose (boosted trees of the
 validated fit are kept, except with recipe `full`), and releases them as a unit if
-the slate on held-out requests is not worse than that of the current release and of the best heuristic baseline. A rejected
-release fails here with the reason; the current release stays in service. Identical inputs give the identical release: the
+the slate on held-out requests is not worse than that of the active release and of the best heuristic baseline. A rejected
+release fails here with the reason; the active release keeps serving. Identical inputs give the identical release: the
 task logs "unchanged".
 
 To override the gate, with the recipe and `as_of` of this run: `python -m local.environment python -m training.release --recipe RECIPE

@@ -4,9 +4,9 @@ Runs `python -m training.release` with the given Params; the recommender follows
 
 | action | release | share | effect |
 |---|---|---|---|
-| `list` | | | prints the releases in service and in the store |
+| `list` | | | prints the active release, the canaries and the releases in the store |
 | `canary` | id | 0 to 1 | serves the release to a share of the users; 0 ends the canary |
-| `end` | | | ends the experiment: all users get the release in service |
+| `end` | | | ends the experiment: all users get the active release |
 | `activate` | id | | serves the release to all users; ends canaries |
 | `rollback` | | | serves the previous release to all users; ends canaries |
 

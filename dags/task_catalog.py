@@ -261,7 +261,7 @@ _TASKS = (
         "report_experiment",
         "Compares the releases that were shown to users (A/B test); fails on a sample-ratio mismatch.",
         "Users are not assigned in the configured proportions: do not trust a comparison of these releases, and check the "
-        "releases in service with `set_release`. No other task depends on this one.",
+        "active release and the canaries with `set_release`. No other task depends on this one.",
         "reports/experiment.html",
         "python -m training.experiments compare",
     ),
@@ -269,8 +269,8 @@ _TASKS = (
         "release",
         "Checks the refitted models against the release gate and stores them as a release; the recommender loads it within "
         "a second.",
-        "The log states the reason; the current release stays in service. If the gate rejected the release, its slate is "
-        "worse than that of the current release or of the best heuristic baseline: read the evaluation report, then train "
+        "The log states the reason; the active release keeps serving. If the gate rejected the release, its slate is "
+        "worse than that of the active release or of the best heuristic baseline: read the evaluation report, then train "
         "on more or corrected logs, or override the gate as described in the documentation of the DAG. If the evaluation "
         "belongs to other models, trigger `ingest_listening_logs`; unchanged work is not repeated.",
         "#releases",
@@ -286,7 +286,7 @@ _TASKS = (
     ),
     Task(
         "set_release",
-        "Changes the releases in service and prints them.",
+        "Changes the active release and the canaries, and prints them.",
         "Nothing was changed. The log names the invalid value; action `list` prints the stored releases.",
         "#releases",
         'python -m training.release "$ACTION" ${RELEASE:+"$RELEASE"} ${SHARE:+--share "$SHARE"}',
@@ -310,7 +310,7 @@ _TASKS = (
     Task(
         "write_lists",
         "Writes the list of the scene for every user, and the embeddings of users and items, as Parquet files.",
-        "The log ends with the reason. If no release is in service, run the pipeline; if the online store is down, start it. A "
+        "The log ends with the reason. If no release is active, run the pipeline; if the online store is down, start it. A "
         "rerun continues after the finished parts.",
         XCOM_PAGE,
         'python -m serving.batch --scene "$SCENE" --out "$SEGUE_HOME/batch/$SCENE/dt=$DAY"',
@@ -324,8 +324,8 @@ TASKS = {task.name: task for task in _TASKS}
 DAG_REMEDY_DOC = """
 #### When a task fails
 Open the failed task: the last line of its log and its documentation say how to correct the failure; *Result* links to its
-output. Then clear the task. Finished tasks are not repeated, the pipeline continues from there, and the current release
-stays in service.
+output. Then clear the task. Finished tasks are not repeated, the pipeline continues from there, and the active release
+keeps serving.
 """
 
 

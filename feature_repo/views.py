@@ -43,7 +43,7 @@ def build_sequence_view(name: str) -> FeatureView:
         ],
         source=event_sources[name],
         ttl=timedelta(0),
-        description=f"The last {view.length} events of the user with behaviour {', '.join(view.behaviours)}.",
+        description=f"The last {view.length} events of the user with behavior {', '.join(view.behaviours)}.",
     )
 
 

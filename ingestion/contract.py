@@ -96,7 +96,7 @@ EXPOSURES = pa.schema(
 
 TRACKS = pa.schema(
     [
-        _column("track_id", pa.string(), "One release of a recording", required=True),
+        _column("track_id", pa.string(), "One version of a recording", required=True),
         _column("recording_id", pa.string(), "Id of the recording, which several releases may share"),
         _column("title", pa.string(), "Title as printed"),
         _column("artist_ids", STRINGS, "Performers, the main one first"),

@@ -694,9 +694,9 @@ export class SegueClient {
    *
    * `discovery` is the fraction of tracks in the response that are new to the user (not among the
    * tracks that they have played), from 0 (none) to 1 (all). New tracks are spread evenly: with 0.25
-   * every fourth track is new. The number of new tracks is rounded down. Random new tracks may take
-   * some of the last places (about one in 30; none with 0). If there are not enough known or new
-   * tracks, others fill the list and `unmet` says so.
+   * every fourth track is new. The number of new tracks is rounded down. Random tracks with few plays
+   * may take some of the last places (about one in 30; none with 0). If there are not enough known or
+   * new tracks, others fill the list and `unmet` says so.
    *
    * The list of `daily` stays the same within the UTC day, grows if more tracks are requested, and has
    * no track of the lists of the last 7 days; if `discovery` is below one half, only those of them

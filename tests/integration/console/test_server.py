@@ -135,7 +135,7 @@ def test_a_release_page_shows_the_whole_lineage_of_its_manifest(console):
     assert '<a href="/releases/first">first</a>' in text
     assert "0.3100 &lt;b&gt;" in text
     assert '<a href="/reports/evaluation.html">' in text
-    assert "in service since 2026-06-10" in text
+    assert "active since 2026-06-10" in text
 
 
 def test_values_that_a_manifest_lacks_are_shown_as_not_recorded(here, console):

@@ -190,7 +190,7 @@ def test_report_has_all_sections_and_no_external_resources(evaluated: tuple[Work
         "tifu_knn",
         "item_knn",
         "with played tracks",
-        "New-item exposure",
+        "Exposure of tracks without plays",
         "By scene",
         "Heads in one score",
         "Ranking by slice",

@@ -104,7 +104,7 @@ def test_two_releases_are_compared_side_by_side(here):
     slate = {"served": {"recall_at_30": {"all": [0.2, 0.19, 0.21]}}}
     console_home.add_release(here, older | {"metrics": {"slate": slate}})
     page = render_comparison_page("", "", here)
-    assert '<option value="second" selected>second, as of 2026-06-10, in service</option>' in page
+    assert '<option value="second" selected>second, as of 2026-06-10, active</option>' in page
     assert '<td class="gain">+0.1100</td>' in page
     assert '<tr class="differs"><th scope="row">recipe</th><td>debug</td><td>small</td></tr>' in page
     reversed_page = render_comparison_page("first", "second", here)

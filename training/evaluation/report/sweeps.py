@@ -114,11 +114,11 @@ def slate_sweeps(content: Content) -> list[Sweep]:
               table("blend_table"), blend["weight"]),
         Sweep("Ranker weight among discoveries", "weight", "The best recall@30 of reachable discoveries, if it is "
               "significantly better than 0.", table("discovery_weight_table"), blend.get("discovery_weight"), with_discoveries),
-        Sweep("Share of discoveries in the list", "share", "The largest share that costs hardly any recall@30.",
+        Sweep("Discovery share of the list", "share", "The largest share that costs hardly any recall@30.",
               table("visible_share_table"), blend.get("discovery_shares", {}).get(ANY_SCENE), with_discoveries),
         Sweep("Maximum of tracks per artist", "tracks", "Not chosen by these curves: a rule of the lists.",
               table("cap_table"), MAX_TRACKS_PER_ARTIST),
-        Sweep("Maximum of new tracks per artist", "tracks", "0: counted together with the known ones.",
+        Sweep("Maximum of discoveries per artist", "tracks", "0: counted together with the played tracks.",
               table("new_cap_table"), MAX_NEW_TRACKS_PER_ARTIST, with_discoveries),
         Sweep("Diversity strength", "strength", "The largest strength up to which no metric drops. Diversity is 1 − the mean "
               "facet similarity of two tracks of a list.", table("diversity_table"), blend["diversity"],

@@ -30,8 +30,8 @@ class Gate:
         is_passed: Whether the gate lets the release pass.
         reasons: One line per rule.
         figures: `slate - NAME` → [difference, low, high], of the best heuristic baseline and of `production`.
-        forced: Why the gate was overruled; empty if it was not.
-        previous: Manifest of the release in service at the time; None for the first release.
+        forced: Why the gate was overridden; empty if it was not.
+        previous: Manifest of the active release at the time; None for the first release.
     """
 
     is_passed: bool
@@ -115,11 +115,13 @@ def _gate_tile(gate: Gate | None, baseline: str) -> Tile:
             title, "unclear", "not decided yet", f"decides when the release is made; its baseline is {baseline}"
         )
     if gate.is_passed:
-        return Tile(title, "gain", "passed", f"no worse than {baseline}" + (" and production" if gate.previous else ""))
+        return Tile(
+            title, "gain", "passed", f"no worse than {baseline}" + (" and the active release" if gate.previous else "")
+        )
     if gate.forced:
-        return Tile(title, "loss", "overruled", gate.forced)
+        return Tile(title, "loss", "overridden", gate.forced)
     return Tile(
-        title, "loss", "refused", _name_metric(next((reason for reason in gate.reasons if "FAILS" in reason), ""))
+        title, "loss", "rejected", _name_metric(next((reason for reason in gate.reasons if "FAILS" in reason), ""))
     )
 
 

@@ -243,8 +243,8 @@ def test_force_releases_and_manifest_has_the_reason(
     assert manifest["forced"] == {"reason": "licences changed"}
     assert manifest["gate"]["is_passed"] is False
     page = report(released_workspace)
-    assert ">overruled</p><p>licences changed</p>" in page
-    assert f"<code>{manifest['gate']['compared_with']}</code>, which was in service" in page
+    assert ">overridden</p><p>licences changed</p>" in page
+    assert f"<code>{manifest['gate']['compared_with']}</code>, which was active" in page
 
 
 def test_worse_than_a_baseline_is_refused(released_workspace: Workspace) -> None:
@@ -252,7 +252,7 @@ def test_worse_than_a_baseline_is_refused(released_workspace: Workspace) -> None
     change(released_workspace, +0.9, name="most_played")
     outcome = release(released_workspace)
     assert outcome.status == "refused" and "best heuristic baseline most_played" in outcome.lines[0]
-    assert ">refused</p><p>FAILS: slate recall@30" in report(released_workspace)
+    assert ">rejected</p><p>FAILS: slate recall@30" in report(released_workspace)
     assert open_pointer().active == before
 
 

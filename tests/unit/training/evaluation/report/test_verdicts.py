@@ -59,8 +59,8 @@ def test_tiles_say_what_is_compared_with_what() -> None:
     ("gate", "text", "kind"),
     [
         (Gate(True, ("passes: a",), {}), "passed", "gain"),
-        (Gate(False, ("passes: a", "FAILS: b"), {}), "refused", "loss"),
-        (Gate(False, ("FAILS: b",), {}, forced="a hotfix"), "overruled", "loss"),
+        (Gate(False, ("passes: a", "FAILS: b"), {}), "rejected", "loss"),
+        (Gate(False, ("FAILS: b",), {}, forced="a hotfix"), "overridden", "loss"),
     ],
 )
 def test_the_first_tile_is_the_decision_of_the_gate(gate: Gate, text: str, kind: str) -> None:
