@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ import pyarrow as pa
 from config.settings import Settings
 from serving.batch.embeddings import ITEM_SCHEMA, NAME, USER_SCHEMA, ReleaseModels
 from serving.batch.part_files import BatchDescription, BatchError, PartFolder
-from serving.errors import NO_RELEASE_MESSAGE
+from serving.errors import NO_RELEASE_MESSAGE, RequestRejected
 from serving.messages.catalog import Language, render_reason
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request, read_request
@@ -110,13 +110,16 @@ def run(
     )
     folder = PartFolder(out, (LISTS, USERS, ITEMS), description, now_us)
     models = {release.release_id: ReleaseModels.of(release) for release in runtime.releases()}
-    began, computed, done = time.monotonic(), 0, 0
+    began, computed, done, skipped = time.monotonic(), 0, 0, 0
     with ThreadPoolExecutor(settings.concurrent_requests) as pool:
         for number, ids in enumerate(_pages(runtime, options.users_per_part)):
             done += len(ids)
+            requests, reasons = _requests(ids, settings, options, folder.at_us)
+            skipped += len(reasons)
+            if reasons:
+                say(f"skipped {len(reasons):,} users whose requests would be rejected; the first is {reasons[0]}")
             if folder.path(LISTS, number).exists():  # written after the vectors
                 continue
-            requests = [_request(user, settings, options, folder.at_us) for user in ids]
             answers = list(pool.map(lambda request: _answer(runtime, request, options, models), requests))
             # Read after the answers, so that users who were erased meanwhile are left out, too.
             erased = read_suppression_list(settings.suppression_list)
@@ -131,8 +134,10 @@ def run(
     for release_id, of in models.items():
         for name, table in of.item_tables():
             folder.write(ITEMS, f"{name}-{release_id}", table.cast(ITEM_SCHEMA))
-    folder.finish()
-    say(f"lists and embeddings of {done:,} users are in {out}")
+    folder.finish(skipped)
+    say(
+        f"lists and embeddings of {done - skipped:,} users are in {out}" + (f"; {skipped:,} skipped" if skipped else "")
+    )
 
 
 def _answer(
@@ -181,6 +186,19 @@ def _request(user_id: str, settings: Settings, options: BatchOptions, at_us: int
         settings.territory,
         settings.explicit,
     )
+
+
+def _requests(
+    ids: Sequence[str], settings: Settings, options: BatchOptions, at_us: int
+) -> tuple[list[Request], list[str]]:
+    """Requests of the users, and the reasons of users without one, whose ids an earlier version has landed."""
+    requests, reasons = [], []
+    for user in ids:
+        try:
+            requests.append(_request(user, settings, options, at_us))
+        except RequestRejected as error:
+            reasons.append(f"{user[:64]!r}: {error}")
+    return requests, reasons
 
 
 def _pages(runtime: Runtime, size: int) -> Iterator[list[str]]:

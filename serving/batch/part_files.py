@@ -56,7 +56,7 @@ class PartFolder:
 
     def __init__(self, folder: Path, kinds: Sequence[str], description: BatchDescription, at_us: int) -> None:
         self._folder = folder
-        file = folder / DESCRIPTION_FILE
+        self._file = file = folder / DESCRIPTION_FILE
         earlier = _read(file)
         if earlier is None and folder.exists() and any(folder.iterdir()):
             raise BatchError(f"{folder} has other files; give --out a new or empty folder")
@@ -91,8 +91,9 @@ class PartFolder:
         pq.write_table(table, draft, compression="zstd")
         draft.replace(path)
 
-    def finish(self) -> None:
-        """Write `_SUCCESS`, after which readers may rely on the folder being complete."""
+    def finish(self, skipped_users: int = 0) -> None:
+        """Record the number of users without a list, and write `_SUCCESS`, after which readers may rely on the folder."""
+        _write(self._file, {**(_read(self._file) or {}), "skipped_users": skipped_users})
         (self._folder / SUCCESS_FILE).touch()
 
 

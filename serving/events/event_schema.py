@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sequences import behaviours
 from serving.field_suggestions import suggest
-from serving.printable_text import is_printable
+from storage.printable_text import is_printable
 from training.data.exclusions import NAME_SEPARATOR
 
 TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog", "interest", "session")

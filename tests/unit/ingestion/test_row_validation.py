@@ -40,7 +40,10 @@ VIOLATIONS: list[tuple[dict[str, Any], str]] = [
     ({"propensity": "1.5"}, "propensity 1.5 is not in (0, 1]"),
     ({"propensity": "NaN"}, "propensity NaN is not a number"),
     ({"target_id": "t\ufffd"}, "target_id is not UTF-8"),
-    ({"user_id": "al\0ice"}, "user_id contains a control character"),
+    *(
+        ({"user_id": f"al{character}ice"}, "user_id contains an unprintable character")
+        for character in "\0\u0378\u2028\u2029\ue000"
+    ),
     ({"user_id": "u" * 300}, "user_id is longer than 256 bytes"),
 ]
 
@@ -107,6 +110,11 @@ def test_every_column_of_the_contract_is_described() -> None:
 def test_controls_apply_to_their_targets() -> None:
     fitting = [(action, target) for action, targets in contract.CONTROL_TARGETS.items() for target in targets]
     assert reasons(*(event(action=action, target_type=target) for action, target in fitting)) == [None] * len(fitting)
+
+
+def test_ids_of_every_script_are_valid() -> None:
+    ids = ["李 明", "a\u3000b", "می\u200cخواهم", "\U0001f469\u200d\U0001f3a4", "é"]
+    assert reasons(*(event(user_id=user, target_id=user) for user in ids)) == [None] * len(ids)
 
 
 def test_text_is_stripped_and_empty_text_is_null() -> None:

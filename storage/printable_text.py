@@ -1,4 +1,4 @@
-"""Characters that texts and ids of requests and events may contain. Independent of HTTP."""
+"""Characters that ids of landed rows, and texts and ids of requests and events, may contain."""
 
 from __future__ import annotations
 
