@@ -55,7 +55,7 @@ def verify(folder: Path, public_key: str = "") -> Verification:
         public_key: PEM file of the Ed25519 public key; empty: signatures are not checked.
 
     Raises:
-        DamagedRelease: A file was changed, is missing, or was added.
+        DamagedRelease: A file was changed, is missing, or was added, or there is a symbolic link.
         UntrustedRelease: There is no valid signature.
     """
     began = time.perf_counter()
@@ -99,12 +99,22 @@ def _check_files(folder: Path, listing: str) -> dict[str, Path]:
             for name in expected.keys() & paths.keys()
             if hash_file(paths[name]) != expected[name]
         },
+        **_other_entries(folder),
     }
     if wrong:
         name = min(wrong)
         others = f" (and {len(wrong) - 1} other files)" if len(wrong) > 1 else ""
         raise DamagedRelease(f"the release in {folder} is damaged: {name} {wrong[name]}{others}; {_remedy()}")
     return paths
+
+
+def _other_entries(folder: Path) -> dict[str, str]:
+    """Name ▸ problem of every entry that is neither a file nor a folder: the list does not contain what a link leads to."""
+    others = [path for path in folder.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]
+    return {
+        path.relative_to(folder).as_posix(): f"is {'a symbolic link' if path.is_symlink() else 'no file or folder'}"
+        for path in others
+    }
 
 
 def checksum_listing(folder: Path) -> str:

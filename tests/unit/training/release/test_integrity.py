@@ -1,5 +1,6 @@
 """A release is accepted only with the files of its checksums, and with a public key only if that key's owner signed it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,36 @@ def test_flipped_byte_missing_and_added_files_are_named(folder: Path) -> None:
     (folder / "channels" / "realtime" / "model.safetensors").write_bytes(bytes(range(256)) * 100)
     with pytest.raises(DamagedRelease, match=r"extra.npy is not in files.sha256"):
         integrity.verify(folder)
+
+
+@pytest.mark.parametrize("name", ["search", "manifest.json", "model.yaml", "model.safetensors.forgetting"])
+def test_a_symbolic_link_is_rejected(folder: Path, tmp_path: Path, name: str) -> None:
+    private, public = keys(tmp_path, "ours")
+    integrity.sign(folder, private)
+    target = tmp_path / "other" / name
+    target.parent.mkdir()
+    if (folder / name).exists():
+        (folder / name).rename(target)
+    else:
+        target.mkdir()
+        (target / "config.json").write_text("added")
+    (folder / name).symlink_to(target)
+    for key in ("", public):
+        with pytest.raises(DamagedRelease, match=f"{name} is a symbolic link; activate another"):
+            integrity.verify(folder, key)
+    with pytest.raises(DamagedRelease, match="is a symbolic link"):
+        integrity.read_signed_listing(folder, private)
+
+
+def test_an_entry_that_is_no_file_or_folder_is_rejected(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(DamagedRelease, match="pipe is no file or folder"):
+        integrity.verify(folder)
+
+
+def test_the_folder_of_a_release_may_be_a_link(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    assert integrity.verify(tmp_path / "link").files == 2
 
 
 def test_release_without_checksums_is_not_complete(folder: Path) -> None:
