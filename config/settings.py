@@ -49,6 +49,10 @@ UMASK = 0o027
 """New files have at most mode 0640, new folders 0750."""
 
 
+HOME_EXCLUDED_CHARACTERS = "'*?["
+"""Characters that the path of the home may not have: SQL and file patterns of DuckDB and dbt contain it."""
+
+
 MIN_PASSWORD_LENGTH = 16
 """Minimum length of the operator's password."""
 
@@ -224,15 +228,15 @@ def load_settings() -> Settings:
     Files that this process and its children create from now on are not readable for other users of the machine.
 
     Raises:
-        SettingError: A number is out of range, the territory is not a country code, a choice is not among the
-            alternatives, a URL has an unsupported scheme, a key file does not exist, or `SEGUE_TABLES` requires a package
-            that is not installed.
+        SettingError: The path of the home has a quote or wildcard, a number is out of range, the territory is not a country
+            code, a choice is not among the alternatives, a URL has an unsupported scheme, a key file does not exist, or
+            `SEGUE_TABLES` requires a package that is not installed.
     """
     # Here, because every process that writes below `home` loads the settings. A stricter umask is kept.
     os.umask(os.umask(UMASK) | UMASK)
     workers = read_number("SEGUE_MODEL_WORKERS", 0, 0, MAX_CONCURRENT_REQUESTS - 1)
     return Settings(
-        home=Path(os.environ.get("SEGUE_HOME") or ROOT / "var").resolve(),
+        home=check_home(Path(os.environ.get("SEGUE_HOME") or ROOT / "var")),
         host=os.environ.get("SEGUE_HOST") or "127.0.0.1",
         airflow_port=_port("SEGUE_AIRFLOW_PORT", 8080),
         recommender_port=_port("SEGUE_RECOMMENDER_PORT", 3000),
@@ -268,6 +272,21 @@ def load_settings() -> Settings:
         allow_remote=_choice("SEGUE_ALLOW_REMOTE", ("no", "yes")) == "yes",
         service_hosts=_service_hosts("SEGUE_SERVICE_HOSTS"),
     )
+
+
+def check_home(home: Path) -> Path:
+    """Return the absolute path of a home folder.
+
+    Raises:
+        SettingError: It has one of `HOME_EXCLUDED_CHARACTERS`.
+    """
+    home = home.resolve()
+    if found := next((character for character in str(home) if character in HOME_EXCLUDED_CHARACTERS), None):
+        raise SettingError(
+            f"the path of the home, {home}, contains the character {found}, which SQL and file patterns would misread; set "
+            f"SEGUE_HOME to a path without {' '.join(HOME_EXCLUDED_CHARACTERS)}"
+        )
+    return home
 
 
 def load_api_keys() -> tuple[str, ...]:

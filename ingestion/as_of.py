@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         here = settings.load_settings()
-        tables = here.tables if here.tables_url else options.home or here.home
+        tables = here.tables if here.tables_url else settings.check_home(options.home or here.home)
         print(resolve_as_of(tables, options.requested).isoformat())
     except (LookupError, FutureDayError, StorageError, settings.SettingError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -178,7 +178,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         here = settings.load_settings()
-        home = options.home or here.home
+        home = settings.check_home(options.home or here.home)
         tables = here.tables if here.tables_url else home
         object_store.check_bucket_access(tables)
         counts = land(options.path, home, options.user, tables=tables, media_root=here.media_root)

@@ -6,6 +6,7 @@ import pytest
 
 from config import settings
 from config.tool_environment import tool_environment
+from ingestion import land
 
 
 def test_defaults_stay_inside_the_repository_and_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,6 +24,19 @@ def test_all_written_files_are_below_the_home_folder(monkeypatch: pytest.MonkeyP
     folders = [value for name in dir(here) if isinstance(value := getattr(here, name), Path)]
     assert len(folders) > 8
     assert all(folder.is_relative_to(tmp_path) for folder in folders)
+
+
+@pytest.mark.parametrize("name", ["anna's home", "home [1]", "*", "what?"])
+def test_a_home_that_sql_would_misread_is_an_error_that_names_the_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / name))
+    with pytest.raises(settings.SettingError, match=r"contains the character .*; set SEGUE_HOME to a path without"):
+        settings.load_settings()
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    assert land.main([str(tmp_path), "--home", str(tmp_path / name)]) == 2
+    assert str(tmp_path / name) in capsys.readouterr().err and not (tmp_path / name).exists()
+    assert settings.check_home(tmp_path / "anna @home (1)") == tmp_path / "anna @home (1)"
 
 
 @pytest.mark.parametrize("bad", ["0", "65536", "http", "-1", "80.5"])
