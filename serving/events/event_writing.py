@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from config.settings import Settings
 from serving.events.event_pusher import EventPusher
 from serving.events.event_schema import Event
-from serving.events.exposures import ExposureLog
+from serving.events.exposure_log import ExposureLog
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor
 from serving.events.private_sessions import PrivateSession, PrivateSessions

@@ -17,7 +17,7 @@ import polars as pl
 
 from config.settings import Settings
 from sequences.skew.feature_log import FEATURE_LOG_PREFIX
-from serving.events.exposures import EXPOSURE_LOG_PREFIX
+from serving.events.exposure_log import EXPOSURE_LOG_PREFIX
 from serving.events.private_sessions import PRIVATE_SESSIONS_FILE
 from serving.events.write_ahead_log import EVENT_LOG_PREFIX
 from serving.pipeline.daily_lists import DAILY_LISTS_FILE

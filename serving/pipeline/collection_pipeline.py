@@ -14,7 +14,7 @@ import numpy as np
 
 from sequences.sequence_batch import FIRST_CODE
 from serving.errors import NoCollections
-from serving.events.exposures import Exposure, hash_features
+from serving.events.exposure_log import Exposure, hash_features
 from serving.observability.metrics import Metrics
 from serving.pipeline.exposure_writer import ExposureWriter, write_exposure
 from serving.pipeline.request import Request

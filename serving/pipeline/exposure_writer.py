@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-from serving.events.exposures import Exposure
+from serving.events.exposure_log import Exposure
 from serving.observability.metrics import Metrics
 from serving.pipeline.response import Trace
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from serving.events.exposures import Exposure
+from serving.events.exposure_log import Exposure
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
 from serving.pipeline.daily_lists import DailyLists

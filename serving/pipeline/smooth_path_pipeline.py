@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from serving.errors import NoItemVectors, NotReady, RequestRejected
-from serving.events.exposures import Exposure, hash_features
+from serving.events.exposure_log import Exposure, hash_features
 from serving.observability.metrics import Metrics
 from serving.pipeline.exposure_writer import ExposureWriter, write_exposure
 from serving.pipeline.request import Request

@@ -16,7 +16,7 @@ import numpy as np
 
 from sequences.sequence_batch import FIRST_CODE
 from serving.errors import UnknownTrack
-from serving.events.exposures import Exposure, hash_features
+from serving.events.exposure_log import Exposure, hash_features
 from serving.observability.metrics import Metrics
 from serving.pipeline import response
 from serving.pipeline.daily_lists import DailyListHistory, DailyLists, ListedTrack

@@ -29,7 +29,7 @@ from sequences.skew import compare, feature_log
 from sequences.skew.feature_log import LoggedRequest, nan_to_none
 from sequences.views import SEQUENCE_VIEWS
 from serving.events.event_pusher import EventPusher
-from serving.events.exposures import ExposureLog
+from serving.events.exposure_log import ExposureLog
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor
 from serving.events.online_store import OnlineStore

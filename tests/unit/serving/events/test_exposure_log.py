@@ -9,7 +9,7 @@ import polars as pl
 
 from ingestion.land import land
 from serving.events.daily_jsonl import DailyJsonlFile
-from serving.events.exposures import Exposure, ExposureLog, hash_features
+from serving.events.exposure_log import Exposure, ExposureLog, hash_features
 from serving.pipeline.daily_lists import ListedTrack
 from serving.pipeline.request import read_request
 from serving.pipeline.response import TrackItem
@@ -55,7 +55,7 @@ def test_one_record_per_non_empty_response(tmp_path):
 
 
 def test_failed_write_is_retried_with_the_next_record(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.events.exposures.SYNC_INTERVAL_S", 0.0)
+    monkeypatch.setattr("serving.events.exposure_log.SYNC_INTERVAL_S", 0.0)
     tried, again = [], threading.Event()
 
     def sync(file):
