@@ -21,7 +21,7 @@ from pathlib import Path
 from config import settings
 from privacy import ErasureError, sqlite
 from sequences.skew.feature_log import FEATURE_LOG_PREFIX
-from serving.events import exposures, private_sessions, write_ahead_log
+from serving.events import exposure_log, private_sessions, write_ahead_log
 from serving.events.suppression import read_acknowledgement
 from serving.pipeline import daily_lists
 from storage import daily_files, suppression_list
@@ -56,7 +56,7 @@ def erase_users(
         wait_for_acknowledgement(here.suppression_list, state, timeout_s)
         erased["daily lists"] += sqlite.erase(state / daily_lists.DAILY_LISTS_FILE, "user_id", keys)
         erased["event log"] += _erase_from_logs(user_ids, log, write_ahead_log.EVENT_LOG_PREFIX)
-        erased["exposure log"] += _erase_from_logs(user_ids, log, exposures.EXPOSURE_LOG_PREFIX)
+        erased["exposure log"] += _erase_from_logs(user_ids, log, exposure_log.EXPOSURE_LOG_PREFIX)
         erased["private sessions"] += sqlite.erase(state / private_sessions.PRIVATE_SESSIONS_FILE, "user_id", keys)
     return erased
 
