@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -64,6 +65,7 @@ class UserInspector:
         self._settings, self._releases, self._suppression = settings, releases, suppression
         self._hydrator, self._recall, self._ranking = hydrator, recall, ranking
         self._now_us, self._writing = now_us, writing
+        self._export_lock = threading.Lock()
 
     def describe_user(self, user_id: str) -> UserProfile:
         """The profile of a user.
@@ -119,16 +121,23 @@ class UserInspector:
     def export_data(self, user_id: str) -> StoredData:
         """Everything that is stored about the user; nothing for an erased one.
 
+        One at a time: an export reads all logs, and goes on if its request has timed out.
+
         Raises:
             RequestRejected: The id is invalid.
-            NotReady: The online store does not respond.
+            NotReady: The online store does not respond, or another export is running.
         """
         with self._requested(user_id) as request:
             if not request.user_id:
                 return StoredData({}, [])
-            if writing := self._writing():
-                writing.feature_log.flush()
-            return collect_stored_data(user_id, self._settings, self._read_views(request))
+            if not self._export_lock.acquire(blocking=False):
+                raise NotReady("another export is running; send the request again in a minute")
+            try:
+                if writing := self._writing():
+                    writing.feature_log.flush()
+                return collect_stored_data(user_id, self._settings, self._read_views(request))
+            finally:
+                self._export_lock.release()
 
     def list_users(self, limit: int, after: str = "") -> list[str]:
         """At most `limit` sorted ids, greater than `after`, of users whose features were materialized.

@@ -1,0 +1,39 @@
+"""Exports of everything that is stored about a user."""
+
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from serving.errors import NotReady
+from serving.inspection import user_inspector
+from serving.inspection.stored_data import StoredData
+from serving.inspection.user_inspector import UserInspector
+
+
+def test_one_export_runs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the request of a running one was given up, which frees its place in the queue."""
+    unused: Any = None
+    suppression: Any = SimpleNamespace(snapshot=lambda: nullcontext(frozenset()))
+    hydrator: Any = SimpleNamespace(read_views=lambda user_id: {})
+    inspector = UserInspector(
+        unused,
+        unused,
+        suppression,
+        hydrator,
+        unused,
+        unused,
+        now_us=lambda: 1_800_000_000_000_000,
+        writing=lambda: None,
+    )
+    stored = StoredData({"event_log": []}, [])
+
+    def collect(*_: object) -> StoredData:
+        with pytest.raises(NotReady, match="another export is running"):
+            inspector.export_data("other")
+        return stored
+
+    monkeypatch.setattr(user_inspector, "collect_stored_data", collect)
+    assert inspector.export_data("u") is stored
+    assert inspector.export_data("u") is stored
