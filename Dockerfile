@@ -34,6 +34,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends curl libgomp1 \
     && python -m pip uninstall --yes --root-user-action ignore pip setuptools wheel \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /usr/share/doc /usr/share/locale /usr/share/man \
+        /usr/lib/python3/dist-packages /usr/share/perl /usr/lib/*-linux-gnu/perl \
     && useradd --uid 1000 --create-home segue \
     && install --directory --owner segue --group segue /var/segue
 # The probes of Airflow's Helm chart run this program (deploy/airflow).
