@@ -185,8 +185,9 @@ class RecallService:
         )
 
     def _reasons(self, content: Json) -> dict[str, list[Json]]:
+        release, users = self._release_and_users(content)
         items_of = {str(name): [int(item) for item in items] for name, items in content["items_of"].items()}
-        found = self._recall.reasons(*self._release_and_users(content), items_of)
+        found = self._recall.reasons(release, users, items_of)
         return {name: [reason.to_json() for reason in reasons] for name, reasons in found.items()}
 
     def _items_between(self, content: Json) -> ItemsBetween | None:
