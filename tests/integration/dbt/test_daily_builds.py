@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -287,13 +288,6 @@ def write_exposures_during_a_build(folder: Path) -> Path:
     return folder / "steps"
 
 
-def test_exposures_that_arrive_during_a_build_are_in_the_next(tmp_path: Path) -> None:
-    steps = write_exposures_during_a_build(tmp_path)
-    build_both_ways(tmp_path, steps)
-    apply_changes(tmp_path / "grown" / "marts")
-    assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
-
-
 def write_copy_of_excluded_exposure(folder: Path) -> Path:
     """Write the steps of two days. On the second, an exposure of a bot's day five days before is landed again, as of now."""
     world = World(folder / "files")
@@ -307,9 +301,9 @@ def write_copy_of_excluded_exposure(folder: Path) -> Path:
     return folder / "steps"
 
 
-def test_a_later_copy_counts_if_an_exposure_is_of_an_excluded_day(tmp_path: Path) -> None:
-    steps = write_copy_of_excluded_exposure(tmp_path)
-    build_both_ways(tmp_path, steps)
+@pytest.mark.parametrize("write_steps", [write_exposures_during_a_build, write_copy_of_excluded_exposure])
+def test_exposures_that_are_landed_late_equal_one_build(write_steps: Callable[[Path], Path], tmp_path: Path) -> None:
+    build_both_ways(tmp_path, write_steps(tmp_path))
     apply_changes(tmp_path / "grown" / "marts")
     assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
 
