@@ -87,7 +87,7 @@ def _plain_list(array: pa.Array) -> pa.Array:
 
 
 def _read_texts(name: str, array: pa.Array) -> tuple[pl.Series, Rejected]:
-    if _is_text(array.type) and _is_valid(array):
+    if _is_string(array.type) and _is_valid(array):
         return pl.Series(name, array), {}
     binary = array.cast(pa.large_binary()) if not pa.types.is_large_binary(array.type) else array
     texts: list[str | None] = []
@@ -114,7 +114,7 @@ def _rows_with_values(array: pa.Array) -> list[int]:
     return [row for row, is_valid in enumerate(array.is_valid().to_pylist()) if is_valid]
 
 
-def _is_text(data_type: pa.DataType) -> bool:
+def _is_string(data_type: pa.DataType) -> bool:
     return bool(
         pa.types.is_string(data_type) or pa.types.is_large_string(data_type) or pa.types.is_string_view(data_type)
     )
@@ -130,7 +130,7 @@ def _is_readable(data_type: pa.DataType) -> bool:
     """Whether values of a type may be converted to a type of the contract."""
     if pa.types.is_list(data_type) or pa.types.is_large_list(data_type):
         item = data_type.value_type
-        return _is_text(item) or pa.types.is_integer(item) or pa.types.is_floating(item)
+        return _is_string(item) or pa.types.is_integer(item) or pa.types.is_floating(item)
     return bool(
         pa.types.is_null(data_type)
         or pa.types.is_boolean(data_type)
