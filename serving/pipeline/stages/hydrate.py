@@ -41,7 +41,7 @@ from training.data.user_batch import UserBatch, user_batch_from_online
 MAX_MARKS = SEQUENCE_VIEWS[EXCLUSIONS_VIEW].length
 """Cached marks of one user per exclusion, the newest ones; the online store has as many events of all exclusions together."""
 MAX_CACHED_MARKS = 1_000_000
-"""Cached marks of all users; beyond it, those of the users who were asked for least recently are dropped."""
+"""Cached marks of all users; beyond it, those of the least recently used users are dropped."""
 NO_MARKS: Marks = {}
 
 FeatureRows = Mapping[str, Mapping[str, Sequence[Any]]]
