@@ -13,8 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-
-import feast
+from typing import TYPE_CHECKING
 
 from sequences.feast_store import open_store
 from sequences.online.reader_writer import OnlineReader, OnlineWriter
@@ -24,6 +23,9 @@ from serving.observability.degraded_parts import ONLINE_STORE, Degradation
 from serving.observability.periodic_task import PeriodicTask
 from serving.pipeline.stages.hydrate import FeatureRows, StoreUnavailable
 from training.data.feature_services import ServiceContract
+
+if TYPE_CHECKING:
+    import feast
 
 SERVICE = "recommender"
 CHECK_INTERVAL_S = 0.25
