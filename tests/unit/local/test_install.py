@@ -107,9 +107,12 @@ def test_an_installation_that_failed_before_it_installed_anything_continues(chec
     assert Path(".venv").exists()
 
 
-def test_progress_is_printed_until_the_installer_ends(checkout, monkeypatch):
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_is_printed_until_the_installer_ends(checkout, monkeypatch, is_terminal):
     monkeypatch.setattr(install, "INTERVAL_S", 0.01)
+    monkeypatch.setattr(install, "LOG_INTERVAL_S", 0.02)
     screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: is_terminal)
     monkeypatch.setattr(sys, "stderr", screen)
     package = ".venv/lib/python3.11/site-packages/six-1.17.0.dist-info"
     checkout("tools/uv", f"while [ ! -e go ]; do :; done; mkdir -p {package}; while [ ! -e end ]; do :; done")
@@ -125,6 +128,7 @@ def test_progress_is_printed_until_the_installer_ends(checkout, monkeypatch):
     monkeypatch.setattr(screen, "write", write)
     install.install("test")
     assert "00:00 elapsed, usually less than 2 min in total" in screen.getvalue()
+    assert ("\r" in screen.getvalue()) == is_terminal
 
 
 def test_the_command_runs_without_installed_packages(tmp_path):
