@@ -1,4 +1,4 @@
-"""Sampled softmax: softmax over the catalog estimated from sampled negatives, with logQ correction.
+"""Negative sampling: the sampled softmax estimates the softmax over the catalog from sampled negatives, with logQ correction.
 
 In-batch negatives are targets of other positions, so popular items are frequent among them; uniform negatives cover the
 rest of the catalog. Subtracting the logarithm of an item's expected number of draws from its logit makes the estimate
