@@ -1,6 +1,7 @@
 """Lists and opens the files of a source: a folder, a zip or a single file.
 
-Zips are read in place. Sizes and compression ratios are limited, and links do not lead out of the source.
+Zips are read in place. Sizes and compression ratios are limited (zip bombs), and links do not lead out of the source (path
+traversal).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sessions within a sequence, derived from the sequence itself and therefore equal offline and online.
+"""Sessionization of a sequence: its sessions, derived from the sequence itself and therefore equal offline and online.
 
 The session number of the `sessions` mart counts all earlier sessions of the user and changes when a late play arrives,
 so an online read cannot provide it (docs/adr/0013-derive-sessions-from-sequences.md). Session boundaries can be derived from the

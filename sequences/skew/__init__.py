@@ -1,1 +1,1 @@
-"""Comparison of the features that serving read with those that offline reads give."""
+"""Training/serving skew: comparison of the features that serving read with those that offline reads give."""

@@ -1,6 +1,6 @@
 """Pages of other sites: CORS for allowed origins, and the checks that stop all others on a service without API keys.
 
-A browser sends requests of any page to this machine (cross-site request forgery), and a site can point its own name at
+A browser sends requests of any page to this machine (cross-site request forgery, CSRF), and a site can point its own name at
 127.0.0.1 (DNS rebinding). Without keys nothing else distinguishes such a request from one of the listening page.
 """
 

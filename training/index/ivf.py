@@ -1,4 +1,4 @@
-"""Approximate maximum inner product search: an inverted file (IVF) that reads the lists with the nearest centroids.
+"""Approximate nearest-neighbor search by inner product: an inverted file (IVF) that reads the lists with the nearest centroids.
 
 Jégou, Douze, Schmid, "Product Quantization for Nearest Neighbor Search" (2011), as implemented in faiss. Reading
 vectors takes most of the time of a search. Few vectors are read in half precision. Of many, only product-quantization

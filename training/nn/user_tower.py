@@ -1,6 +1,6 @@
-"""User tower: a sequence of events as one state per position, by weighted averaging or causal self-attention.
+"""User tower: a sequence of events as one state per position, by weighted averaging or self-attention with a causal mask.
 
-Event tokens are the sum of item vector, behavior, time since the previous event and, for attention, position.
+Event tokens are the sum of item vector, behavior, time since the previous event and, for attention, a positional encoding.
 Self-attention: Kang, McAuley, "Self-Attentive Sequential Recommendation" (ICDM 2018), arXiv 1808.09781, with pre-norm
 and with behaviors and gaps in the tokens. Averaging: Covington, Adams, Sargin, "Deep Neural Networks for YouTube
 Recommendations" (RecSys 2016). For another block see `GatedBlock`.
