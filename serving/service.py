@@ -375,7 +375,7 @@ class Recommender:
 
     @bentoml.on_shutdown
     def close(self) -> None:
-        """Flush everything that was acknowledged before the process ends."""
+        """Graceful shutdown: flush everything that was acknowledged before the process ends."""
         self._runtime.close()
 
 
