@@ -51,10 +51,18 @@ class WindowSampler:
             weights users equally and the log does not.
         kind: "any": the last event of a window is any event. "full": it is one with `length` events up to it, or the
             newest event of a user with fewer events.
+        has_listens_only: Whether windows contain only events that may be targets, known tracks that were listened to.
     """
 
     def __init__(
-        self, data: TrainingData, length: int, horizon: int, user_sampling_exponent: float, kind: WindowKind = "any"
+        self,
+        data: TrainingData,
+        length: int,
+        horizon: int,
+        user_sampling_exponent: float,
+        kind: WindowKind = "any",
+        *,
+        has_listens_only: bool = False,
     ) -> None:
         reader = data.reader("recent_events")
         self.length, self.horizon, self.kind = length, horizon, kind
@@ -62,13 +70,23 @@ class WindowSampler:
         last_U = _last_train_time(data, reader.users)
         is_train_E = reader.known_at_E <= np.repeat(last_U, np.diff(reader.offset_U1))
         user_E = np.repeat(np.arange(len(reader.users), dtype=np.int32), np.diff(reader.offset_U1))
+        code = behaviours.load_behaviours().encoder
         # As in requests, reversals are no events of a sequence; what they take back is an input, but no target.
         is_event_E, is_reversed_E = find_reversed(item_E, behaviour_E, user_E, is_train_E)
+        is_positive_E = (
+            np.isin(behaviour_E, [code[name] for name in POSITIVE_BEHAVIOURS])
+            & is_train_E
+            & (item_E >= FIRST_CODE)
+            & ~is_reversed_E
+        )
         is_event_E &= ~data.profile_exclusions.contains(
             reader.users, reader.offset_U1, item_E, reader.columns["ended_at"]
         )
+        self.count_V = np.bincount(item_E[is_event_E & is_train_E], minlength=len(data.vocabulary))
+        if has_listens_only:
+            is_event_E &= is_positive_E
         self.item_E, self.behaviour_E = item_E[is_event_E], behaviour_E[is_event_E]
-        is_train_E, is_reversed_E = is_train_E[is_event_E], is_reversed_E[is_event_E]
+        is_train_E = is_train_E[is_event_E]
         user_E = user_E[is_event_E]
         began_E, ended_E = (reader.columns[name][is_event_E] for name in ("occurred_at", "ended_at"))
         self.first_U = np.concatenate([[0], np.cumsum(is_event_E)])[reader.offset_U1[:-1]]
@@ -76,13 +94,7 @@ class WindowSampler:
         self.end_U = self.first_U + train_events_U
         self.gap_E = np.maximum(began_E - np.concatenate([[0], ended_E[:-1]]), 0) if len(ended_E) else ended_E
         self.gap_E[self.first_U[self.first_U < len(self.gap_E)]] = 0  # the last users may have no events left
-        code = behaviours.load_behaviours().encoder
-        is_positive_E = (
-            np.isin(self.behaviour_E, [code[name] for name in POSITIVE_BEHAVIOURS])
-            & is_train_E
-            & (self.item_E >= FIRST_CODE)
-            & ~is_reversed_E
-        )
+        is_positive_E = is_positive_E[is_event_E]
         user_item_E = user_E * np.int64(len(data.vocabulary)) + self.item_E
         is_first_E = np.zeros(len(user_item_E), dtype=bool)
         is_first_E[np.unique(user_item_E, return_index=True)[1]] = True
@@ -95,7 +107,6 @@ class WindowSampler:
         share = np.bincount(self.item_E[is_positive_E], weights=event_weight_E[is_positive_E])
         self.target_share_V = np.zeros(len(data.vocabulary))
         self.target_share_V[: len(share)] = share / max(share.sum(), 1e-12)
-        self.count_V = np.bincount(self.item_E[is_train_E], minlength=len(data.vocabulary))
 
     def __len__(self) -> int:
         """Number of training events; 0 if no user has at least two."""

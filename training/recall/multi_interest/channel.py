@@ -84,10 +84,10 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
 
     @classmethod
     def build_data(cls, data: TrainingData, config: MultiInterestConfig) -> WindowSampler:
-        """Windows of the event table: histories followed by the positions that have targets."""
+        """Windows of listens, as in requests: histories followed by the positions that have targets."""
         sampling = config.sampling
         length = config.encoder.history_length + sampling.targets_per_window - 1
-        return WindowSampler(data, length, sampling.horizon, sampling.user_sampling_exponent)
+        return WindowSampler(data, length, sampling.horizon, sampling.user_sampling_exponent, has_listens_only=True)
 
     def build_objective(self, source: WindowSampler, config: MultiInterestConfig, is_item_V: np.ndarray) -> Any:
         """See `MultiInterestLearner`."""

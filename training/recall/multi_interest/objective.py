@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sequences import behaviours
 from training.engine import distributed
 from training.engine.lightning_import import lightning
 from training.nn.optimizer import build_optimizer
@@ -20,7 +19,7 @@ from training.nn.sampled_softmax import SampledSoftmaxLoss
 from training.recall.multi_interest.config import MultiInterestConfig
 from training.recall.multi_interest.model import MultiInterestNetwork
 from training.recall.next_item_network import TASKS
-from training.recall.window_sampler import POSITIVE_BEHAVIOURS, WindowSampler
+from training.recall.window_sampler import WindowSampler
 
 
 class MultiInterestLearner(lightning.LightningModule):
@@ -63,22 +62,20 @@ class MultiInterestLearner(lightning.LightningModule):
 
 
 def split_windows(windows: dict[str, np.ndarray], targets: int) -> dict[str, np.ndarray]:
-    """Windows split into history and targets.
+    """Windows of listens split into history and targets.
 
     Args:
         windows: Columns [B, L] by the field names of `Windows`.
-        targets: Number of positions with targets. All but the last `targets` - 1 events are the history, at least one.
+        targets: Number of positions with targets. All but the last `targets` - 1 listens are the history, at least one.
 
     Returns:
-        Columns [B, L], 0 = none: `listened`, the positive events of the history; for each task its targets at the last
-        history event and at the events after it.
+        Columns [B, L], 0 = none: `listened`, the history; for each task its targets at the last listen of the history
+        and at those after it.
     """
     item_BL = windows["item_BL"]
     place_L = np.arange(item_BL.shape[1])
     history_length_B1 = np.maximum((item_BL > 0).sum(1, keepdims=True) - targets + 1, 1)
-    code_of = behaviours.load_behaviours().encoder
-    is_positive_BL = np.isin(windows["behaviour_BL"], [code_of[name] for name in POSITIVE_BEHAVIOURS])
     has_target_BL = place_L >= history_length_B1 - 1
     return {
-        "listened": np.where(is_positive_BL & (place_L < history_length_B1), item_BL, 0),
+        "listened": np.where(place_L < history_length_B1, item_BL, 0),
     } | {task: np.where(has_target_BL, windows[f"{task}_BL"], 0) for task in TASKS}

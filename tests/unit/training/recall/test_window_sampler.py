@@ -31,6 +31,18 @@ def test_targets_are_among_the_next_events_of_their_kind(data: TrainingData) -> 
     assert seen > 100
 
 
+def test_windows_of_listens_have_the_events_that_may_be_targets(data: TrainingData) -> None:
+    every = WindowSampler(data, length=12, horizon=1, user_sampling_exponent=0.5)
+    listens = WindowSampler(data, length=12, horizon=1, user_sampling_exponent=0.5, has_listens_only=True)
+    np.testing.assert_array_equal(listens.item_E, every.item_E[every.listen_targets.position_M])
+    np.testing.assert_array_equal(listens.histories.offset_U1, every.histories.offset_U1)
+    np.testing.assert_array_equal(listens.count_V, every.count_V)
+    assert len(listens) < len(every)
+    windows = listens.windows(0, 0, 40)
+    is_inside_BL = windows.item_BL[:, 1:] > 0
+    np.testing.assert_array_equal(windows.next_BL[:, :-1][is_inside_BL], windows.item_BL[:, 1:][is_inside_BL])
+
+
 def place(reader, sampler: WindowSampler, items: np.ndarray, behaviour: np.ndarray) -> tuple[int, int]:
     """The user and the last event of the only position with this sequence of events."""
     found = []

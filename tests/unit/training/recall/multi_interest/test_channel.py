@@ -181,18 +181,13 @@ def test_label_aware_attention_is_hard_or_soft() -> None:
 
 
 def test_windows_are_split_into_history_and_targets() -> None:
-    from sequences import behaviours
-
-    code = behaviours.load_behaviours().encoder
-    played = [code["full_play"], code["skip"], code["like"], code["click"], code["play"], code["full_play"]]
     windows = {
         "item_BL": np.array([[11, 12, 13, 14, 15, 16], [21, 22, 0, 0, 0, 0]]),
-        "behaviour_BL": np.array([played, [*played[:1] * 2, 0, 0, 0, 0]]),
         "next_BL": np.array([[31, 32, 33, 34, 35, 0], [41, 42, 0, 0, 0, 0]]),
         "new_BL": np.array([[0, 52, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]]),
     }
     found = split_windows(windows, targets=3)
-    assert found["listened"].tolist() == [[11, 0, 13, 0, 0, 0], [21, 0, 0, 0, 0, 0]]
+    assert found["listened"].tolist() == [[11, 12, 13, 14, 0, 0], [21, 0, 0, 0, 0, 0]]
     assert found["next"].tolist() == [[0, 0, 0, 34, 35, 0], [41, 42, 0, 0, 0, 0]]
     assert found["new"].tolist() == [[0, 0, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]]
 
