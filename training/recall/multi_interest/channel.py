@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -45,6 +45,17 @@ class Interest:
     name: str
     share: float
     items: np.ndarray
+
+
+class ListenInterests(NamedTuple):
+    """Listens of B users, item codes [B, L] padded with 0 at the beginning, and their merged interests."""
+
+    item_BL: np.ndarray
+    interests: Interests
+
+    def take_rows(self, rows: np.ndarray) -> ListenInterests:
+        """See `RowwiseResult`."""
+        return ListenInterests(self.item_BL[rows], self.interests.take_rows(rows))
 
 
 class MultiInterest(NeuralChannel[MultiInterestConfig]):
@@ -124,14 +135,13 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
         vector_BKD = _fill_missing_interests(interests)[rows]
         return rows, {task: self.network.query(task, vector_BKD) for task in TASKS}
 
-    def _interests(self, users: UserBatch) -> tuple[np.ndarray, Interests]:
-        """The listens [B, L] and their merged interests."""
-
-        def extract() -> tuple[np.ndarray, Interests]:
+    def _interests(self, users: UserBatch) -> ListenInterests:
+        def extract() -> ListenInterests:
             config = self.resolved_config.encoder
             item_BL = recent_listens(users, config.history_length)
-            return item_BL, self.network.interests(torch.from_numpy(item_BL)).merge_similar(
-                config.merge_cosine_threshold, config.min_interest_share
+            interests = self.network.interests(torch.from_numpy(item_BL))
+            return ListenInterests(
+                item_BL, interests.merge_similar(config.merge_cosine_threshold, config.min_interest_share)
             )
 
         # During training the weights change between calls with the same requests, so nothing is cached.

@@ -49,6 +49,11 @@ class Interests:
     share_BKL: Tensor
     is_active_BK: Tensor
 
+    def take_rows(self, rows: np.ndarray) -> Interests:
+        """The interests of the users of `rows`."""
+        index = torch.from_numpy(rows)
+        return Interests(self.vector_BKD[index], self.share_BKL[index], self.is_active_BK[index])
+
     @property
     def listen_interest_BL(self) -> Tensor:
         """The interest with the largest share of each listen, -1 where there is no listen."""
