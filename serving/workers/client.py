@@ -19,7 +19,8 @@ from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import INTEREST_CHANNEL, Recall, RecallResult, UserInterests
 from serving.releases.served_release import ReleaseParts, ServedRelease
 from serving.runtime import Runtime
-from serving.workers.release_workers import ReleaseWorkers, WorkerFailed
+from serving.workers.release_workers import ReleaseWorkers
+from serving.workers.worker_connection import WorkerFailed
 from training.data.user_batch import UserBatch
 from training.recall.channel import Candidates
 from training.recall.neural_channel import ItemsBetween

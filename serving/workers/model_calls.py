@@ -1,7 +1,7 @@
 """Calls that a model worker runs: the methods of `Recall` and `Ranking` on its release.
 
 The features of a user are sent with the first call of a request; further calls name them by a key. A worker keeps those of
-the last `KEPT_USERS` requests of a connection. Independent of sockets.
+the last `KEPT_USERS` requests of a connection. Calls of one `batch_group` can run as one batch. Independent of sockets.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 import pickle
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from serving.observability.metrics import Metrics
 from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import SequentialRecall
 from serving.releases.served_release import ServedRelease
+from serving.workers.batch_ranking import score_together
+from serving.workers.batch_recall import recall_together
+from serving.workers.metric_updates import MetricRecorder, MetricUpdate
 from training.data.user_batch import UserBatch
 
 KEPT_USERS = 16
@@ -37,20 +39,6 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class MetricUpdate:
-    """One update of a metric in another process: `metrics.<metric>.labels(*labels).<method>(value)`."""
-
-    metric: str
-    labels: tuple[str, ...]
-    method: str
-    value: float
-
-    def apply(self, metrics: Metrics) -> None:
-        """Repeat the update."""
-        getattr(getattr(metrics, self.metric).labels(*self.labels), self.method)(self.value)
-
-
-@dataclass(frozen=True)
 class ModelCall:
     """One call. `key` names the request's user features; None for a call without them."""
 
@@ -58,6 +46,16 @@ class ModelCall:
     arguments: tuple[Any, ...]
     key: int | None = None
     users: UserBatch | None = None  # None: sent before, with the same key
+
+    @property
+    def batch_group(self) -> Hashable | None:
+        """Equal for calls that can run as one batch; None for a call that runs alone."""
+        if self.key is None:
+            return None
+        if self.method == "recall_for_users":
+            k, only = self.arguments
+            return self.method, k, None if only is None else tuple(only)
+        return self.method if self.method == "score" else None
 
 
 @dataclass(frozen=True)
@@ -69,36 +67,6 @@ class ModelAnswer:
     updates: Sequence[MetricUpdate] = field(default_factory=tuple)
 
 
-class MetricRecorder:
-    """Stands in for `Metrics` and records updates of metrics with labels."""
-
-    def __init__(self) -> None:
-        self._updates: list[MetricUpdate] = []
-
-    def __getattr__(self, metric: str) -> _RecordedMetric:
-        return _RecordedMetric(self._updates, metric)
-
-    def take(self) -> list[MetricUpdate]:
-        """The updates since the last call."""
-        taken = self._updates[:]
-        del self._updates[: len(taken)]
-        return taken
-
-
-class _RecordedMetric:
-    def __init__(self, updates: list[MetricUpdate], metric: str, labels: tuple[str, ...] = ()) -> None:
-        self._updates, self._metric, self._labels = updates, metric, labels
-
-    def labels(self, *labels: str) -> _RecordedMetric:
-        return _RecordedMetric(self._updates, self._metric, labels)
-
-    def inc(self, amount: float = 1) -> None:
-        self._updates.append(MetricUpdate(self._metric, self._labels, "inc", amount))
-
-    def observe(self, amount: float) -> None:
-        self._updates.append(MetricUpdate(self._metric, self._labels, "observe", amount))
-
-
 def _is_picklable(error: Exception) -> bool:
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301  # of this process
@@ -108,7 +76,7 @@ def _is_picklable(error: Exception) -> bool:
 
 
 class ModelCalls:
-    """Runs calls on a release, one at a time.
+    """Runs calls on a release, one batch at a time.
 
     Args:
         release: Release with all models.
@@ -116,16 +84,46 @@ class ModelCalls:
     """
 
     def __init__(self, release: ServedRelease, deadline_s: float) -> None:
-        self._release = release
+        self._release, self._deadline_s = release, deadline_s
         self._recorder = MetricRecorder()
         metrics: Any = self._recorder
         self._recall, self._ranking = SequentialRecall(metrics, deadline_s), Ranking()
         self._users: OrderedDict[int, UserBatch] = OrderedDict()
 
     def run(self, call: ModelCall) -> ModelAnswer:
-        """The answer to a call; exceptions are part of it."""
+        """The answer to one call; see `run_together`."""
+        return self.run_together([call])[0]
+
+    def run_together(self, calls: Sequence[ModelCall]) -> list[ModelAnswer]:
+        """The answers to calls of one `batch_group`, in order; exceptions are part of them.
+
+        If they fail as a batch, they run one after the other.
+        """
+        # In the order in which the sender counts them; a later call may drop the features of an earlier one.
+        users = [self._keep_users(call) for call in calls]
+        known = [one for one in users if one is not None]
+        if len(calls) > 1 and len(known) == len(calls):
+            try:
+                return self._run_batch(calls, known)
+            except Exception:
+                logger.warning("%d calls %s failed as a batch", len(calls), calls[0].method, exc_info=True)
+        return [self._run_alone(call, one) for call, one in zip(calls, users, strict=True)]
+
+    def forget_users(self) -> None:
+        """Drop the features of all requests."""
+        self._users.clear()
+
+    def _run_batch(self, calls: Sequence[ModelCall], users: Sequence[UserBatch]) -> list[ModelAnswer]:
+        if calls[0].method == "score":
+            scores = score_together(self._release, users, [call.arguments[0] for call in calls])
+            return [ModelAnswer(one) for one in scores]
+        k, only = calls[0].arguments
+        found = recall_together(self._release, users, k, only, self._deadline_s)
+        return [ModelAnswer(result, updates=updates) for result, updates in found]
+
+    def _run_alone(self, call: ModelCall, users: UserBatch | None) -> ModelAnswer:
         try:
-            result, error = self._run(call), None
+            result, error = self._call_method(call, users), None
         except Exception as raised:
             logger.exception("the call %s failed", call.method)
             result, error = (
@@ -134,22 +132,22 @@ class ModelCalls:
             )
         return ModelAnswer(result, error, self._recorder.take())
 
-    def forget_users(self) -> None:
-        """Drop the features of all requests."""
-        self._users.clear()
-
-    def _run(self, call: ModelCall) -> Any:
+    def _call_method(self, call: ModelCall, users: UserBatch | None) -> Any:
         if call.method not in RECALL_METHODS | RANKING_METHODS:
             raise ValueError(f"there is no call {call.method!r}")
         target: Any = self._ranking if call.method in RANKING_METHODS else self._recall
-        arguments = (self._release, *call.arguments) if call.key is None else self._with_users(call)
-        return getattr(target, call.method)(*arguments)
+        if call.key is None:
+            return getattr(target, call.method)(self._release, *call.arguments)
+        if users is None:
+            raise KeyError(f"the features of request {call.key} were not sent")
+        return getattr(target, call.method)(self._release, users, *call.arguments)
 
-    def _with_users(self, call: ModelCall) -> tuple[Any, ...]:
-        """The arguments of a call with users."""
-        assert call.key is not None  # noqa: S101  # narrows the type
+    def _keep_users(self, call: ModelCall) -> UserBatch | None:
+        """The features of the call's request; None for a call without them, or if they were not sent."""
+        if call.key is None:
+            return None
         if call.users is not None:
             self._users[call.key] = call.users
             while len(self._users) > KEPT_USERS:
                 self._users.popitem(last=False)
-        return self._release, self._users[call.key], *call.arguments
+        return self._users.get(call.key)

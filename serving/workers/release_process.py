@@ -1,7 +1,7 @@
 """`python -m serving.workers.release_process`: loads a release once and forks the model workers, which share its memory.
 
-Started by `release_workers.py` with a listening socket. A worker accepts one connection and runs its calls one after the
-other; the features of users are dropped at the end of a connection. A worker that ends is forked again. All processes end
+Started by `release_workers.py` with a listening socket. A worker accepts one connection and runs its batches of calls one
+after the other; the features of users are dropped at the end of a connection. A worker that ends is forked again. All processes end
 when standard input is closed, which is the case when the recommender ends in any way.
 """
 
@@ -25,7 +25,8 @@ from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import SequentialRecall
 from serving.releases.served_release import ReleaseParts, ServedRelease, load_release
 from serving.releases.warm_up import warm_up
-from serving.workers.model_calls import MetricRecorder, ModelCalls
+from serving.workers.metric_updates import MetricRecorder
+from serving.workers.model_calls import ModelCalls
 from training.data.feature_services import ServiceContract
 
 CHECK_INTERVAL_S = 0.2
@@ -107,7 +108,7 @@ def _serve_connection(connection: Connection[Any, Any], calls: ModelCalls, is_al
     try:
         connection.send(os.getpid())
         while connection in wait([connection, is_alive]):
-            connection.send(calls.run(connection.recv()))
+            connection.send(calls.run_together(connection.recv()))
     except (EOFError, OSError):
         return  # the recommender closed the connection
 

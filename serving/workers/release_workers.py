@@ -1,110 +1,42 @@
-"""The model workers of one release, as the recommender uses them: one connection per worker, one call at a time on each.
+"""The model workers of one release, as the recommender uses them: one connection per worker, one batch at a time on each.
 
-A worker that does not answer in time is killed, and its call fails; the process that has loaded the release forks a new
+A worker that does not answer in time is killed, and its calls fail; the process that has loaded the release forks a new
 worker. All processes end when the object is closed or no longer referenced.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import weakref
-from collections import deque
 from dataclasses import replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from config import settings
 from serving.__main__ import KERNEL_THREADS
 from serving.observability.metrics import Metrics
-from serving.workers.model_calls import KEPT_USERS, ModelAnswer, ModelCall
+from serving.workers.call_queue import CallQueue
+from serving.workers.model_calls import ModelCall
 from serving.workers.release_process import READY
+from serving.workers.worker_connection import WorkerConnection, WorkerFailed
 from training.data.user_batch import UserBatch
 
 PROCESS = "serving.workers.release_process"
-CONNECT_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 5.0
 
 logger = logging.getLogger(__name__)
 
 
-class WorkerFailed(RuntimeError):
-    """A call failed because its worker ended or did not answer in time; `is_timeout` for the latter."""
-
-    def __init__(self, message: str, is_timeout: bool = False) -> None:
-        super().__init__(message)
-        self.is_timeout = is_timeout
-
-
 class ReleaseNotLoaded(RuntimeError):
     """The process cannot load the release; the message has its reason."""
-
-
-class _Worker:
-    """Connection to one worker, opened on first use, and the keys of the users that it keeps."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._connection: Connection[Any, Any] | None = None
-        self._pid = 0
-        self.keys: deque[int] = deque(maxlen=KEPT_USERS)
-        self.is_outdated = False  # has features of users that must be dropped
-
-    def call(self, call: ModelCall, timeout_s: float) -> ModelAnswer:
-        """The answer of the worker.
-
-        Raises:
-            WorkerFailed: No answer.
-        """
-        if self.is_outdated:
-            self.disconnect()
-        try:
-            connection = self._connection or self._connect()
-            is_known = call.key in self.keys
-            if call.key is not None and not is_known:
-                self.keys.append(call.key)
-            connection.send(replace(call, users=None) if is_known else call)
-            if not connection.poll(timeout_s):
-                os.kill(self._pid, signal.SIGKILL)
-                raise WorkerFailed(f"model worker {self._pid} did not answer {call.method} in {timeout_s:g} s", True)
-            answer: ModelAnswer = connection.recv()
-        except (OSError, EOFError) as error:
-            self.disconnect()
-            raise WorkerFailed(f"a model worker ended during {call.method}: {error!r}") from error
-        except WorkerFailed:
-            self.disconnect()
-            raise
-        return answer
-
-    def _connect(self) -> Connection[Any, Any]:
-        with contextlib.ExitStack() as on_error:
-            client = on_error.enter_context(socket.socket(socket.AF_UNIX))
-            client.connect(self._address)
-            connection: Connection[Any, Any] = Connection(client.detach())
-            on_error.callback(connection.close)
-            if not connection.poll(CONNECT_TIMEOUT_S):
-                raise WorkerFailed(f"no model worker accepted a connection in {CONNECT_TIMEOUT_S:g} s", True)
-            self._pid = connection.recv()
-            on_error.pop_all()
-        self._connection = connection
-        return connection
-
-    def disconnect(self) -> None:
-        """Close the connection; the worker drops the features of users."""
-        if self._connection is not None:
-            self._connection.close()
-        self._connection, self.is_outdated = None, False
-        self.keys.clear()
 
 
 class ReleaseWorkers:
@@ -125,10 +57,9 @@ class ReleaseWorkers:
         self._options = [f"--workers={count}", f"--folder={folder}", f"--deadline-s={deadline_s}"]
         self._options.append(f"--public-key={public_key}")
         self._keys = itertools.count()
-        self._is_idle = threading.Condition()
+        self._restart_lock = threading.Lock()
         self._is_closed = self._is_restarting = False
-        self._workers: list[_Worker] = []
-        self._idle: list[_Worker] = []
+        self._queue = CallQueue()
         self._start()
 
     @property
@@ -141,7 +72,7 @@ class ReleaseWorkers:
     ) -> Any:
         """The result of `ModelCalls` in the worker that has the users, or in an idle one; waits while all are busy.
 
-        A call whose worker ends is repeated once.
+        A call whose worker ends is repeated once, without other calls: one of them may have ended it.
 
         Args:
             metrics: Where the worker's metrics are counted.
@@ -160,12 +91,12 @@ class ReleaseWorkers:
             sent = replace(users)  # without its cache
         call = ModelCall(method, arguments, key, sent)
         try:
-            answer = self._attempt(call, timeout_s)
+            answer = self._queue.run(call, timeout_s)
         except WorkerFailed as error:
             self._restart_if_ended()
             if error.is_timeout:
                 raise
-            answer = self._attempt(call, timeout_s)
+            answer = self._queue.run(call, timeout_s, is_alone=True)
         for update in answer.updates:
             update.apply(metrics)
         if answer.error is not None:
@@ -173,12 +104,8 @@ class ReleaseWorkers:
         return answer.result
 
     def forget_users(self) -> None:
-        """Let every worker drop the features of users: now, or after its current call."""
-        with self._is_idle:
-            for worker in self._workers:
-                worker.is_outdated = True
-            for worker in self._idle:
-                worker.disconnect()
+        """Let every worker drop the features of users: now, or after its current calls."""
+        self._queue.forget_users()
 
     def close(self) -> None:
         """End the processes."""
@@ -211,14 +138,11 @@ class ReleaseWorkers:
                     f"the models of {self._folder} cannot be loaded: {said or 'the process ended'}; see the log"
                 )
             said = line.strip()
-        with self._is_idle:
-            self._workers = [_Worker(address) for _ in range(self._count)]
-            self._idle = list(self._workers)
-            self._is_idle.notify_all()
+        self._queue.replace_workers([WorkerConnection(address) for _ in range(self._count)])
 
     def _restart_if_ended(self) -> None:
         """Start the processes again in the background if the one that forks the workers has ended."""
-        with self._is_idle:
+        with self._restart_lock:
             if self._is_closed or self._is_restarting or self._process.poll() is None:
                 return
             self._is_restarting = True
@@ -233,29 +157,6 @@ class ReleaseWorkers:
             logger.exception("the models of %s could not be loaded again", self._folder)
         finally:
             self._is_restarting = False
-
-    def _attempt(self, call: ModelCall, timeout_s: float) -> ModelAnswer:
-        worker = self._take(call.key)
-        try:
-            return worker.call(call, timeout_s)
-        finally:
-            self._give_back(worker)
-
-    def _take(self, key: int | None) -> _Worker:
-        with self._is_idle:
-            while not self._idle:
-                self._is_idle.wait()
-            worker = next((one for one in self._idle if key is not None and key in one.keys), self._idle[-1])
-            self._idle.remove(worker)
-            return worker
-
-    def _give_back(self, worker: _Worker) -> None:
-        with self._is_idle:
-            if worker.is_outdated or worker not in self._workers:
-                worker.disconnect()
-            if worker in self._workers:
-                self._idle.append(worker)
-                self._is_idle.notify()
 
 
 def _stop_process(process: subprocess.Popen[str], sockets: Path) -> None:

@@ -63,6 +63,15 @@ class UserInterests:
     names: dict[str, str]
 
 
+def sources_to_call(release: ServedRelease, only: Sequence[str] | None) -> Mapping[str, CandidateSource]:
+    """All channels of a release by name, or `only` these sources.
+
+    Raises:
+        KeyError: The release has no such source.
+    """
+    return release.channels if only is None else {name: release.source(name) for name in only}
+
+
 class Recall:
     """Calls the channels of a release; thread-safe.
 
@@ -82,8 +91,7 @@ class Recall:
         self, release: ServedRelease, users: UserBatch, k: int, only: Sequence[str] | None = None
     ) -> RecallResult:
         """The best `k` of every channel (or of `only` these sources) for the one request in `users`."""
-        channels = release.channels if only is None else {name: release.source(name) for name in only}
-        return self.run_channels(channels, lambda channel: channel.recall(users, k))
+        return self.run_channels(sources_to_call(release, only), lambda source: source.recall(users, k))
 
     def recall_continuation(self, release: ServedRelease, items: np.ndarray, title: str, k: int) -> RecallResult:
         """The best `k` of every source for a playlist with these seeds and this title, of which one may be empty."""
@@ -231,7 +239,12 @@ class SequentialRecall(Recall):
 
     def run_channels(self, channels: Mapping[str, Source], query: Callable[[Source], Candidates]) -> RecallResult:
         """Run `query` on one channel after the other until the deadline."""
-        until = time.perf_counter() + self._deadline_s
+        return self.run_channels_until(time.perf_counter() + self._deadline_s, channels, query)
+
+    def run_channels_until(
+        self, until: float, channels: Mapping[str, Source], query: Callable[[Source], Candidates]
+    ) -> RecallResult:
+        """Run `query` on one channel after the other until a value of `time.perf_counter`."""
         candidates: dict[str, Candidates] = {}
         left_out: dict[str, str] = {}
         for name, channel in channels.items():

@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import psutil
@@ -13,13 +14,18 @@ from prometheus_client import CollectorRegistry
 from benchmarks.serving import synthetic_release
 from benchmarks.serving.synthetic_channels import SyntheticWorld
 from serving.observability.metrics import Metrics
+from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
 from serving.releases.served_release import load_release
+from serving.workers.call_queue import MAX_BATCH
 from serving.workers.release_process import EVERY_VIEW
-from serving.workers.release_workers import ReleaseNotLoaded, ReleaseWorkers, WorkerFailed
+from serving.workers.release_workers import ReleaseNotLoaded, ReleaseWorkers
+from serving.workers.worker_connection import WorkerConnection, WorkerFailed
+from training.data.user_batch import user_batch_from_online
 
 pytestmark = [pytest.mark.timeout(900)]
 WORKERS = 2
+NOW = 1_800_000_000_000_000
 TIMEOUT_S, RESTART_S = 60.0, 300.0
 
 
@@ -102,12 +108,134 @@ def test_features_are_kept_for_a_request_and_dropped_for_an_erasure(workers, met
     users = SyntheticWorld(400, "debug").requests(1, seed=1)
     found = workers.call(metrics, TIMEOUT_S, "recall_for_users", 10, ["favourites"], users=users)
     item = int(found.candidates["favourites"].items_BK[0, 0])
-    (kept,) = {key for worker in workers._workers for key in worker.keys}
+    (kept,) = {key for worker in workers._queue.workers for key in worker.keys}
     reasons = workers.call(metrics, TIMEOUT_S, "reasons", {"favourites": [item]}, users=users)
-    assert [worker.keys.count(kept) for worker in workers._workers] in ([1, 0], [0, 1])
+    assert [worker.keys.count(kept) for worker in workers._queue.workers] in ([1, 0], [0, 1])
     workers.forget_users()
-    assert not any(worker.keys for worker in workers._workers)
+    assert not any(worker.keys for worker in workers._queue.workers)
     assert workers.call(metrics, TIMEOUT_S, "reasons", {"favourites": [item]}, users=users) == reasons
+
+
+def load_user(release, number):
+    """A request of a user with `number` plays and skips."""
+    ended = [NOW - 200_000_000 * place for place in range(number, 0, -1)]
+    rows = {
+        "event_id": [f"e{place}" for place in range(number)],
+        "track_id": [f"t{(7 * number + place) % 50}" for place in range(number)],
+        "behaviour": ["skip" if place % 3 == 2 else "full_play" for place in range(number)],
+        "occurred_at": [at - 180_000_000 for at in ended],
+        "ended_at": ended,
+        "played_ratio": [1.0] * number,
+        "scene": [""] * number,
+    }
+    sequences = {"recent_events": rows, "played_history": rows}
+    return user_batch_from_online(
+        release.vocabulary, EVERY_VIEW, [f"u{number}"], np.array([NOW]), sequences=[sequences], scenes=["daily"]
+    )
+
+
+class BatchSizes:
+    """Records how many calls each worker gets at once; `before` is called with a worker and its batch."""
+
+    def __init__(self, monkeypatch, before=lambda worker, calls: None):
+        self.sizes, original = [], WorkerConnection.call
+
+        def call(worker, calls, timeout_s):
+            self.sizes.append(len(calls))
+            before(worker, calls)
+            return original(worker, calls, timeout_s)
+
+        monkeypatch.setattr(WorkerConnection, "call", call)
+
+
+@contextmanager
+def busy(workers, metrics):
+    """All workers are busy until the end of the context."""
+    similar(workers, metrics, 2)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        stopped = children(workers)
+        for child in stopped:
+            child.suspend()
+        for item in range(2, 2 + WORKERS):
+            pool.submit(similar, workers, metrics, item)
+        until = time.monotonic() + TIMEOUT_S
+        while workers._queue._idle:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        yield
+        for child in stopped:
+            child.resume()
+
+
+def call_together(workers, metrics, method, arguments_of_users):
+    """The results of calls that waited for a busy worker at the same time."""
+    with ThreadPoolExecutor(16) as pool:
+        with busy(workers, metrics):
+            waiting = [
+                pool.submit(workers.call, metrics, TIMEOUT_S, method, *arguments, users=users)
+                for users, *arguments in arguments_of_users
+            ]
+            until = time.monotonic() + TIMEOUT_S
+            while len(workers._queue._waiting) < len(waiting):
+                assert time.monotonic() < until
+                time.sleep(0.01)
+        return [one.result() for one in waiting]
+
+
+def test_concurrent_calls_run_as_batches_with_the_results_of_single_ones(workers, folder, metrics, monkeypatch):
+    release = load_release(folder, EVERY_VIEW)
+    here, ranking = Recall(metrics, 30.0, 1), Ranking()
+    numbers = [0, 1, 3, 10, 40, 70]
+    expected = [here.recall_for_users(release, load_user(release, number), 20) for number in numbers]
+    items = [np.arange(2, 12 + number) for number in numbers]
+    batches, users = BatchSizes(monkeypatch), [load_user(release, number) for number in numbers]
+    for one, other in zip(
+        call_together(workers, metrics, "recall_for_users", [(user, 20, None) for user in users]), expected, strict=True
+    ):
+        assert one.left_out == other.left_out == {} and list(one.candidates) == list(other.candidates)
+        for name, found in one.candidates.items():
+            np.testing.assert_array_equal(found.items_BK, other.candidates[name].items_BK)
+            np.testing.assert_allclose(found.scores_BK, other.candidates[name].scores_BK, rtol=1e-6)
+    assert max(batches.sizes) == MAX_BATCH
+    for user, items_C, scores in zip(
+        users, items, call_together(workers, metrics, "score", list(zip(users, items, strict=True))), strict=True
+    ):
+        for task, expected_1C in ranking.score(release, user, items_C).items():
+            np.testing.assert_allclose(scores[task], expected_1C, atol=1e-6)
+    found = [
+        workers.call(metrics, TIMEOUT_S, "reasons", {"multi_interest": [2, 3], "realtime": [4]}, users=user)
+        for user in users
+    ]
+    alone = [load_user(release, number) for number in numbers]
+    assert found == [here.reasons(release, user, {"multi_interest": [2, 3], "realtime": [4]}) for user in alone]
+
+
+def test_calls_of_a_batch_whose_worker_is_killed_are_repeated_one_by_one(workers, folder, metrics, monkeypatch):
+    def kill(worker, calls):
+        if len(calls) > 1:
+            worker._connection or worker._connect()
+            psutil.Process(worker._pid).kill()
+
+    release = load_release(folder, EVERY_VIEW)
+    users = [load_user(release, number) for number in (1, 2, 3)]
+    batches = BatchSizes(monkeypatch, kill)
+    results = call_together(workers, metrics, "recall_for_users", [(user, 5, ["popularity"]) for user in users])
+    assert [result.left_out for result in results] == [{}] * 3
+    killed = [size for size in batches.sizes if size > 1]  # two workers may share the calls
+    assert killed and sum(batches.sizes) == 1 + WORKERS + len(users) + sum(killed)
+
+
+def test_users_of_a_batch_are_dropped_for_an_erasure(workers, folder, metrics):
+    release = load_release(folder, EVERY_VIEW)
+    users = [load_user(release, number) for number in (1, 2, 3)]
+    call_together(workers, metrics, "recall_for_users", [(user, 5, ["popularity"]) for user in users])
+    assert sum(len(worker.keys) for worker in workers._queue.workers) >= 3
+    workers.forget_users()
+    assert not any(worker.keys for worker in workers._queue.workers)
+    scores = workers.call(metrics, TIMEOUT_S, "score", np.array([2, 3]), users=users[1])
+    expected = Ranking().score(release, load_user(release, 2), np.array([2, 3]))
+    for task in expected:
+        np.testing.assert_allclose(scores[task], expected[task], atol=1e-6)
 
 
 def test_an_error_of_the_release_is_raised(workers, metrics):

@@ -2,16 +2,20 @@
 
 import pickle
 import threading
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.recall import Recall
-from serving.workers.model_calls import KEPT_USERS, MetricRecorder, ModelCall, ModelCalls
+from serving.workers.metric_updates import MetricRecorder
+from serving.workers.model_calls import KEPT_USERS, ModelCall, ModelCalls
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, history, release, tracks
+from tests.support.serving.worker_requests import load_requests
 
 RELEASE = release(
     tracks(8),
@@ -108,3 +112,69 @@ def test_errors_that_cannot_be_sent_are_replaced(calls, users, monkeypatch):
     monkeypatch.setattr(calls._ranking, "score", fail)
     error = send(calls, ModelCall("score", (users.history_items.items,), 1, users)).error
     assert type(error) is RuntimeError and str(error) == "NeedsTwo: no vectors"
+
+
+@pytest.fixture
+def requests(tmp_path):
+    return load_requests(tmp_path / "requests", {"u0": 0, "u1": 1, "u2": 6})
+
+
+def test_a_batch_gives_every_call_the_answer_that_it_gets_alone(calls, requests):
+    batch = [ModelCall("recall_for_users", (5, None), key, users) for key, users in enumerate(requests)]
+    for call, answer in zip(batch, calls.run_together(batch), strict=True):
+        alone = ModelCalls(RELEASE, 30.0).run(call)
+        assert answer.error is None and answer.result.left_out == alone.result.left_out == {"long_short": "failed"}
+        (found,), (expected,) = answer.result.candidates.values(), alone.result.candidates.values()
+        assert found.items_BK.tolist() == expected.items_BK.tolist()
+        assert [(one.metric, one.labels) for one in answer.updates] == [
+            (one.metric, one.labels) for one in alone.updates
+        ]
+    scores = [ModelCall("score", (np.arange(2, 4 + key),), key) for key in range(len(requests))]
+    for call, answer in zip(scores, calls.run_together(scores), strict=True):
+        assert answer.result["not_skipped"].tolist() == [[item == 6 for item in call.arguments[0]]]
+
+
+def test_one_failing_call_of_a_batch_does_not_fail_the_others(requests, monkeypatch):
+    of = replace(RELEASE, ranker=FavourRanker(6))
+    score = of.ranker.score
+
+    def fail_for_one_user(users, items_BC):
+        if "u1" in users.user_ids:
+            raise ValueError("no scores for u1")
+        return score(users, items_BC)
+
+    monkeypatch.setattr(of.ranker, "score", fail_for_one_user)
+    batch = [ModelCall("score", (np.array([2, 6]),), key, users) for key, users in enumerate(requests)]
+    answers = ModelCalls(of, 30.0).run_together(batch)
+    assert [str(answer.error) for answer in answers] == ["None", "no scores for u1", "None"]
+    assert [answers[row].result["not_skipped"].tolist() for row in (0, 2)] == [[[0, 1]]] * 2
+
+
+def test_a_call_without_sent_features_does_not_fail_its_batch(calls, requests):
+    batch = [ModelCall("score", (np.array([2, 6]),), 0, requests[0]), ModelCall("score", (np.array([6]),), 1)]
+    known, unknown = calls.run_together(batch)
+    assert known.result["not_skipped"].tolist() == [[0, 1]] and isinstance(unknown.error, KeyError)
+
+
+def test_features_that_a_later_call_of_the_batch_drops_are_still_used(calls, requests):
+    for key in range(KEPT_USERS):
+        calls.run(ModelCall("score", (np.array([6]),), key, requests[0]))
+    batch = [ModelCall("score", (np.array([6]),), 0), ModelCall("score", (np.array([6]),), 99, requests[1])]
+    assert [answer.error for answer in calls.run_together(batch)] == [None, None]
+    assert isinstance(calls.run(batch[0]).error, KeyError)
+
+
+def test_calls_with_equal_arguments_are_of_one_group(users):
+    def group(method, *arguments, key=1):
+        return ModelCall(method, arguments, key, users).batch_group
+
+    assert group("recall_for_users", 5, ["a"]) == group("recall_for_users", 5, ("a",), key=2) != None  # noqa: E711
+    groups = [
+        ("recall_for_users", 5, None),
+        ("recall_for_users", 6, None),
+        ("recall_for_users", 5, ["a"]),
+        ("score", [2]),
+    ]
+    assert len({group(*one) for one in groups}) == len(groups)
+    assert group("score", [2]) == group("score", [3, 4])
+    assert {group("reasons", {}), group("warm", 5), group("recall_continuation", 5, key=None)} == {None}
