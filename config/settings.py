@@ -37,6 +37,10 @@ MAX_CONCURRENT_REQUESTS = 12
 """Maximum number of requests that one process handles concurrently."""
 
 
+REQUESTS_PER_MODEL_WORKER = 4
+"""Default number of concurrent requests per model worker; those that wait for a worker run as a batch."""
+
+
 MAX_TRAINING_RANKS = 64
 """Maximum number of data-parallel training processes on one machine."""
 
@@ -252,7 +256,7 @@ def load_settings() -> Settings:
         recall_deadline_ms=read_number("SEGUE_RECALL_DEADLINE_MS", 400, 1, 30_000),
         concurrent_requests=read_number(
             "SEGUE_ANSWERED_AT_ONCE",
-            min(max(2, os.cpu_count() or 2, workers + 1), MAX_CONCURRENT_REQUESTS),
+            min(max(2, os.cpu_count() or 2, REQUESTS_PER_MODEL_WORKER * workers), MAX_CONCURRENT_REQUESTS),
             1,
             MAX_CONCURRENT_REQUESTS,
         ),

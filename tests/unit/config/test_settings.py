@@ -76,6 +76,18 @@ def test_deadline_is_a_number_of_milliseconds(monkeypatch: pytest.MonkeyPatch, b
         settings.load_settings()
 
 
+def test_requests_processed_concurrently_by_number_of_model_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEGUE_ANSWERED_AT_ONCE", raising=False)
+    monkeypatch.setattr(settings.os, "cpu_count", lambda: 2)
+    found = []
+    for workers in (0, 1, 2, 11):
+        monkeypatch.setenv("SEGUE_MODEL_WORKERS", str(workers))
+        found.append(settings.load_settings().concurrent_requests)
+    assert found == [2, 4, 8, settings.MAX_CONCURRENT_REQUESTS]
+    monkeypatch.setenv("SEGUE_ANSWERED_AT_ONCE", "3")
+    assert settings.load_settings().concurrent_requests == 3
+
+
 @pytest.mark.parametrize("bad", ["0", "65", "two"])
 def test_number_of_training_ranks(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
     monkeypatch.delenv("SEGUE_TRAINING_RANKS", raising=False)
