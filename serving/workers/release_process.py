@@ -1,8 +1,8 @@
 """`python -m serving.workers.release_process`: loads a release once and forks the model workers, which share its memory.
 
 Started by `release_workers.py` with a listening socket. A worker accepts one connection and runs its batches of calls one
-after the other; the features of users are dropped at the end of a connection. A worker that ends is forked again. All processes end
-when standard input is closed, which is the case when the recommender ends in any way.
+after the other; the features of users are dropped at the end of a connection. A worker that ends is forked again. All
+processes end when standard input is closed, which is the case when the recommender ends in any way.
 """
 
 from __future__ import annotations
