@@ -21,6 +21,10 @@ DATA ?=
 PYTHON ?= python3.11
 BIN := .venv/bin
 SEGUE_HOME ?= var
+# An empty home is the default one, as for the commands: `cd ''` stays in the repository, whose folders `make clean` would delete.
+ifeq ($(strip $(SEGUE_HOME)),)
+override SEGUE_HOME := var
+endif
 export SEGUE_HOME
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 COMMA := ,
@@ -136,6 +140,8 @@ WRITTEN := airflow batch bentoml built cache dbt docs feast home_format landing 
 	serving simulated spark study ablations training warehouse.duckdb warehouse.spill
 
 clean: stop ## Stop the services, delete landed and recorded events, releases and everything made from them (not encoded content), and the tool caches
+	@[ "$$(realpath -m $(call quoted,$(SEGUE_HOME)))" != "$$(realpath .)" ] \
+	  || { echo "SEGUE_HOME is the folder of the source code, whose folders would be deleted; set it to another folder" >&2; exit 2; }
 	@cd $(call quoted,$(SEGUE_HOME)) 2> /dev/null && rm -rf $(WRITTEN) || true
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 

@@ -92,6 +92,21 @@ def test_make(arguments, message):
     assert done.returncode != 0 and message in done.stderr
 
 
+@pytest.mark.parametrize(("home", "status"), [("", 0), (".", 2)])
+def test_make_clean_keeps_the_source_code(tmp_path, home, status):
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    shutil.copy(settings.ROOT / "Makefile", tmp_path)
+    for folder in ("dbt", "training", "var/landing"):
+        (tmp_path / folder).mkdir(parents=True)
+    variables = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    for command in (["make", "clean", f"SEGUE_HOME={home}"], ["env", f"SEGUE_HOME={home}", "make", "clean"]):
+        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+        assert (tmp_path / "dbt").exists() and (tmp_path / "training").exists()
+    assert (tmp_path / "var/landing").exists() == (home == ".")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
