@@ -30,6 +30,7 @@ from pathlib import Path
 
 from config.settings import SettingError, Settings, load_settings
 from storage import daily_files
+from storage.nested_files import list_nested_files
 from storage.unfinished_erasures import UNFINISHED_FILE
 
 MANIFEST_FILE = "backup.json"
@@ -170,7 +171,7 @@ class _Copier:
 
     def copy_folder(self, folder: Path, is_log: bool = False) -> None:
         """Copy the files of a folder, without files that are being written."""
-        for path in sorted(folder.rglob("*")):
+        for path in list_nested_files(folder):
             if path.is_file() and not any(path.match(pattern) for pattern in IGNORED):
                 self.copy(path, is_log)
 
@@ -182,6 +183,10 @@ class _Copier:
             with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as database:
                 source.backup(database)
                 database.execute("pragma journal_mode = delete")  # one file, without a write-ahead log beside it
+        except sqlite3.OperationalError as error:
+            raise BackupError(
+                f"{path} cannot be copied to {copy} ({error}); check the free space there, then run this again"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise BackupError(
                 f"{path} is damaged ({error}); rebuild the online store (python -m sequences.online.rebuild) or delete the "

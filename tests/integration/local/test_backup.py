@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
+import signal
 import sqlite3
 import stat
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
@@ -120,6 +123,36 @@ def test_backup_is_refused_where_it_would_be_incomplete(here: settings.Settings,
     (here.home / "feast" / "online.db").write_bytes(b"damaged" * 1000)
     with pytest.raises(BackupError, match=r"online.db is damaged.*sequences.online.rebuild"):
         backup(here, tmp_path / "backup")
+    assert not list(tmp_path.glob("backup*"))
+
+
+def test_tables_that_are_links_to_folders_are_copied(
+    here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = here.home / "landing" / "listening_events"
+    table.rename(tmp_path / "moved")
+    table.symlink_to(tmp_path / "moved")
+    (table / "again").symlink_to(here.home / "landing")
+    backup(here, tmp_path / "backup")
+    there = restored(here, monkeypatch)
+    restore(there, tmp_path / "backup")
+    copied = there.home / "landing" / "listening_events"
+    assert not copied.is_symlink()
+    assert [path.name for path in copied.rglob("*")] == ["dt=2026-06-01", "a.parquet"]
+
+
+def test_a_full_disk_is_not_reported_as_a_damaged_online_store(here: settings.Settings, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(here.home / "feast" / "online.db")) as connection:
+        connection.executemany("insert into rows values (?)", [("x" * 1000,)] * 3000)
+        connection.commit()
+    handler, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    try:
+        with pytest.raises(BackupError, match=r"cannot be copied to .*check the free space there"):
+            backup(here, tmp_path / "backup")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
     assert not list(tmp_path.glob("backup*"))
 
 
