@@ -26,6 +26,8 @@ from storage.suppression_list import SuppressionList, SuppressionListError
 from storage.unfinished_erasures import UNSIGNED_EXIT_CODE
 
 STAGING_SUFFIX = ".restoring"
+LOST_AND_FOUND = "lost+found"
+"""Folder that a new volume has at its root (ext4)."""
 
 
 class RestoreError(RuntimeError):
@@ -58,7 +60,7 @@ def restore(settings: Settings, source: Path, suppression: Path | None = None) -
     manifest = read_manifest(source)
     home = settings.home
     found = [path.name for path in home.iterdir()] if home.exists() else []
-    if others := sorted(set(found) - {settings.suppression_list.name, STAGING_SUFFIX}):
+    if others := sorted(set(found) - {settings.suppression_list.name, STAGING_SUFFIX, LOST_AND_FOUND}):
         raise RestoreError(
             f"SEGUE_HOME={home} is not empty ({others[0]}); stop the services and move it away (mv {home} {home}.old), or choose "
             "another folder: SEGUE_HOME=PATH"

@@ -251,6 +251,7 @@ def test_restoring_into_a_mounted_home_keeps_its_suppression_list(
     manifest = backup(here, tmp_path / "backup")
     there = restored(here, monkeypatch)
     SuppressionList(before.salt).with_users(["ann"]).write(there.suppression_list)
+    (there.home / "lost+found").mkdir()
     rmdir, rename = Path.rmdir, Path.rename
 
     def rmdir_unless_mounted(self: Path) -> None:
