@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+MAX_TIME_US = 1 << 62
+
 
 @dataclass(frozen=True)
 class Topic:
@@ -63,9 +65,13 @@ class Message:
         """
         try:
             row = json.loads(content)
-            message = cls(str(row["user_id"]), row["events"], row.get("duration_ms", {}), int(row.get("sent_us", 0)))
+            message = cls(row["user_id"], row["events"], row.get("duration_ms", {}), int(row.get("sent_us", 0)))
         except (KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"not an event message: {error!r}") from error
+        if not isinstance(message.user_id, str) or not message.user_id:
+            raise ValueError("not an event message: `user_id` is not the id of a user")
+        if not 0 <= message.sent_us < MAX_TIME_US:
+            raise ValueError("not an event message: `sent_us` is not a time in µs")
         if not isinstance(message.events, list) or not all(isinstance(event, dict) for event in message.events):
             raise ValueError("not an event message: `events` is not a list of rows")
         lengths = message.duration_ms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,20 @@ def test_damaged_messages_are_dead_letters_and_others_are_applied(tmp_path: Path
     damaged = b'{"user_id": "u", "events": [], ' + damage + b"}"
     (letters,) = apply_all(applier, [damaged, content("v", "1")])
     assert len(letters) == 1 and store.calls == [{"v": ["1"]}]
+
+
+@pytest.mark.parametrize(
+    "row", [{"user_id": "u", "sent_us": -(10**400)}, {"user_id": ""}, {"user_id": None}, {"user_id": ["u"]}]
+)
+def test_messages_without_a_user_or_time_are_dead_letters_and_others_are_applied(
+    tmp_path: Path, row: dict[str, Any]
+) -> None:
+    store = Store()
+    applier, _ = make_applier(store, tmp_path)
+    damaged = json.dumps({"events": [{"event_id": "1"}]} | row).encode()
+    (letters,) = apply_all(applier, [damaged, content("v", "2")])
+    assert len(letters) == 1 and letters[0].reason.startswith("not an event message: `")
+    assert store.calls == [{"v": ["2"]}]
 
 
 def test_writes_to_an_unavailable_store_are_retried_without_loss(tmp_path: Path, monkeypatch: Any) -> None:
