@@ -181,10 +181,10 @@ class ReleaseManager:
         """Apply a traffic split. Users of an ended canary return to production immediately, before anything is loaded."""
         try:
             wanted = traffic_split.parse(text) if text else TrafficSplit()
+            keys = {one.release: self._key(one.release, one.path) for one in wanted.canaries}
         except Exception as error:
             self._reject(str(self._traffic_split_file), error)
             return
-        keys = {one.release: self._key(one.release, one.path) for one in wanted.canaries}
         warm = {name: self._loaded[key] for name, key in keys.items() if key in self._loaded}
         if wanted != self._now.traffic_split:
             logger.info("the traffic split is now %s", {one.release: one.share for one in wanted.canaries})
@@ -256,6 +256,6 @@ class ReleaseManager:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8", errors="replace")  # damaged content is rejected by its parser
     except FileNotFoundError:
         return ""

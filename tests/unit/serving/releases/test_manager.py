@@ -166,6 +166,22 @@ def test_invalid_shares_file_keeps_the_split(held):
         assert held.number("segue_releases_refused") == 1
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps({"experiment": "x", "beside": [{"release": "two", "path": None, "share": 0.5}]}).encode(),
+        json.dumps({"experiment": "x", "beside": [{"release": 2, "path": "/two", "share": 0.5}]}).encode(),
+        b"\xff",
+    ],
+)
+def test_damaged_shares_file_is_reported_and_production_is_still_followed(held, content):
+    held.point("one")
+    held.shares.write_bytes(content)
+    assert held.point("two") and held.of("u1") == ("two", "")
+    assert [one["release"] for one in held.holder.status()["refused"]] == [str(held.shares)]
+    assert held.number("segue_releases_refused") == 1
+
+
 def test_dropped_release_with_cycles_is_freed(tmp_path, real_freeze_gc):
     held = Held(tmp_path)
     held.point("one")
