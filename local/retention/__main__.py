@@ -20,7 +20,7 @@ from config.retention_settings import FOREVER, Lifetimes, load_lifetimes
 from config.settings import SettingError, Settings, load_settings
 from local.process_lock import ALL_TASKS, RETENTION
 from local.retention.mlflow_runs import find_old_runs, remove_runs
-from local.retention.removals import Removal, find_removals
+from local.retention.removals import Removal, find_removals, needed_releases
 from storage import object_store
 
 POLL_SECONDS = 5
@@ -49,7 +49,9 @@ def prune(here: Settings, lifetimes: Lifetimes, now: datetime, *, is_dry_run: bo
         lines.append(f"{store:<12} {len(chosen):>7,} files or folders {size / 1e6:>12,.1f} MB")
         if not is_dry_run:
             for removal in chosen:
-                _remove(removal, here.training)
+                # An operator may have put a release into service meanwhile.
+                if removal.store != "releases" or removal.path.name not in needed_releases(here):
+                    _remove(removal, here.training)
     return lines
 
 

@@ -60,6 +60,15 @@ def find_removals(here: Settings, lifetimes: Lifetimes, now: datetime) -> list[R
     ]
 
 
+def needed_releases(here: Settings) -> dict[str, Path]:
+    """Release ▸ folder of those that are served or that a rollback may activate."""
+    pointer = Pointer(here.releases / "active.json")
+    split = _read_json(here.releases / "shares.json")
+    needed = [*([pointer.active] if pointer.active else []), *(row["release"] for row in split.get("beside", []))]
+    needed += [release for release in pointer.rollback_targets() if release not in needed][:KEPT_ROLLBACKS]
+    return {release: here.releases / STORED_RELEASES / release for release in needed}
+
+
 def _landed(here: Settings, days: int, now: datetime) -> Iterator[tuple[Path, str]]:
     """Partitions of whole months, so that marts are recomputed once a month."""
     partitions = {table: _partitions(here.landing / table) for table in EVENT_TABLES}
@@ -110,7 +119,7 @@ def _feature_log(here: Settings, days: int, now: datetime) -> Iterator[tuple[Pat
 
 def _workspaces(here: Settings, days: int, now: datetime) -> Iterator[tuple[Path, str]]:
     limit = now - timedelta(days=days)
-    kept = {_workspace_name(folder) for folder in _needed_releases(here).values()}
+    kept = {_workspace_name(folder) for folder in needed_releases(here).values()}
     newest: dict[str, str] = {}
     folders = sorted(path for path in here.training.glob("????-??-??-*") if path.is_dir())
     for folder in folders:
@@ -124,7 +133,7 @@ def _workspaces(here: Settings, days: int, now: datetime) -> Iterator[tuple[Path
 
 
 def _releases(here: Settings, days: int, now: datetime) -> Iterator[tuple[Path, str]]:
-    needed = _needed_releases(here)
+    needed = needed_releases(here)
     released = {
         folder: _released_at(folder) for folder in (here.releases / STORED_RELEASES).glob("*") if folder.is_dir()
     }
@@ -141,15 +150,6 @@ def _reports(here: Settings, days: int, now: datetime) -> Iterator[tuple[Path, s
             continue
         if file.is_file() and (changed := _changed_at(file)) < now - timedelta(days=days):
             yield file, f"written on {changed:%Y-%m-%d}"
-
-
-def _needed_releases(here: Settings) -> dict[str, Path]:
-    """Release ▸ folder of those that are served or that a rollback may activate."""
-    pointer = Pointer(here.releases / "active.json")
-    split = _read_json(here.releases / "shares.json")
-    needed = [*([pointer.active] if pointer.active else []), *(row["release"] for row in split.get("beside", []))]
-    needed += [release for release in pointer.rollback_targets() if release not in needed][:KEPT_ROLLBACKS]
-    return {release: here.releases / STORED_RELEASES / release for release in needed}
 
 
 def _workspace_name(release: Path) -> str:

@@ -22,7 +22,7 @@ from dags.task_catalog import TASKS
 from ingestion import contract
 from local.pipeline import create_step
 from local.retention import __main__ as command
-from local.retention.removals import find_removals
+from local.retention.removals import Removal, find_removals
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 LIFETIMES = Lifetimes(landed=30, event_log=10, feature_log=10, workspaces=10, releases=10, reports=10)
@@ -205,6 +205,21 @@ def test_dry_run_prints_and_a_run_removes_the_same(here: Settings) -> None:
     assert not old.parent.exists()
     assert not leftover.exists(), "left by an interrupted run"
     assert [folder.name for folder in (here.releases / "models/segue").iterdir()] == ["new"]
+
+
+def test_a_release_that_is_activated_meanwhile_stays(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(here.feature_log / "dt=2026-06-01/requests-1-1.jsonl")
+    for name, age in {"old": 40, "other": 30, "new": 1}.items():
+        write_release(here, name, age)
+    remove = command._remove
+
+    def remove_after_an_activation(removal: Removal, training: Path) -> None:
+        write_pointer(here, "old", [], [])
+        remove(removal, training)
+
+    monkeypatch.setattr(command, "_remove", remove_after_an_activation)
+    command.prune(here, LIFETIMES, NOW, is_dry_run=False)
+    assert {folder.name for folder in (here.releases / "models/segue").iterdir()} == {"old", "new"}
 
 
 def test_command_reads_the_settings(
