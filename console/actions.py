@@ -155,15 +155,17 @@ def run_action(name: str, values: Mapping[str, str], client: str, settings: Sett
 
 
 def read_actions(settings: Settings) -> list[dict[str, object]]:
-    """Newest records, newest first; one without `code` had not ended when it was written. Torn lines are left out."""
+    """Newest records, newest first; one without `code` had not ended when it was written. Damaged lines are left out."""
     try:
-        lines = log_file(settings).read_text(encoding="utf-8").splitlines()
+        lines = log_file(settings).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
     records = []
     for line in reversed(lines[-SHOWN_ACTIONS:]):
         with contextlib.suppress(ValueError):
-            records.append(json.loads(line))
+            record = json.loads(line)
+            if isinstance(record, dict) and {"time", "client", "arguments"} <= record.keys():
+                records.append(record)
     return records
 
 

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -76,12 +77,12 @@ class Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Respond with a page or a file."""
-        if not self._respond(has_body=True):
+        if not self._respond_or_fail(has_body=True):
             super().do_GET()
 
     def do_HEAD(self) -> None:
         """Respond with the headers of a page or a file."""
-        if not self._respond(has_body=False):
+        if not self._respond_or_fail(has_body=False):
             super().do_HEAD()
 
     def do_POST(self) -> None:
@@ -129,6 +130,18 @@ class Handler(SimpleHTTPRequestHandler):
             self._send(401, "a password is required; the user is segue, see SEGUE_OPERATOR_PASSWORD", has_body)
             return True
         return False
+
+    def _respond_or_fail(self, has_body: bool) -> bool:
+        """As `_respond`; sends an error if a page cannot be made, such as from a damaged file."""
+        try:
+            return self._respond(has_body)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            why = f"The page cannot be made ({type(error).__name__}: {error}); the log of the console has the details"
+            self.send_error(500, explain=why)
+            return True
 
     def _respond(self, has_body: bool) -> bool:
         """Send a generated page or an error; False if the path is a public file."""
@@ -272,7 +285,10 @@ class Handler(SimpleHTTPRequestHandler):
         self.end_headers()
 
     def _is_public(self) -> bool:
-        file = Path(self.translate_path(self.path)).resolve()
+        try:
+            file = Path(self.translate_path(self.path)).resolve()
+        except ValueError:  # a zero byte
+            return False
         folders = (self.settings.reports, self.settings.home / "dbt" / "target")
         return any(file.is_relative_to(folder) for folder in folders)
 

@@ -178,11 +178,21 @@ def test_a_malformed_report_does_not_break_other_pages(here, console, broken):
     assert httpx.get(f"{console}/read/skew").status_code == 404
 
 
+def test_a_page_that_cannot_be_made_is_answered_with_the_reason(here, console):
+    (here.releases / "active.json").write_text('{"release": "second"}')
+    for path in ("/", "/live.json"):
+        answer = httpx.get(console + path)
+        assert answer.status_code == 500 and "KeyError: 'activated_at'" in answer.text
+    assert httpx.head(console).status_code == 500
+    assert httpx.get(f"{console}/reports/evaluation.html").text == "the report"
+
+
 @pytest.mark.parametrize(
     "path",
     [
         *("/airflow/passwords.json", "/reports/../airflow/passwords.json", "/reports%2f..%2fairflow"),
         *("/read/../airflow/passwords", "/read/evaluation", "/releases/..", "/releases/second/manifest.json"),
+        *("/reports/%00", "/reports/evaluation.html%00"),
     ],
 )
 def test_files_that_are_not_reports_are_private(console, path):

@@ -95,8 +95,9 @@ def test_only_a_refused_command_is_said_to_have_changed_nothing(code, shown, hid
     assert shown in result and hidden not in result
 
 
-def test_a_torn_record_does_not_hide_the_others(here):
+@pytest.mark.parametrize("damaged", [b'{"time": "t", "cli', b"5", b'{"time": "t"}', b"\xff"])
+def test_a_damaged_record_does_not_hide_the_others(here, damaged):
     file = actions.log_file(here)
     file.parent.mkdir(parents=True)
-    file.write_text('{"time": "t", "client": "c", "arguments": ["rollback"]}\n{"time": "t", "cli')
+    file.write_bytes(b'{"time": "t", "client": "c", "arguments": ["rollback"]}\n' + damaged)
     assert [record["arguments"] for record in read_actions(here)] == [["rollback"]]
