@@ -7,12 +7,14 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from config.settings import ROOT, Settings
+from console.releases import read_json
 
 TIMEOUT_S = 120.0
 SHOWN_ACTIONS = 50
@@ -20,6 +22,8 @@ RELEASE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 EXPERIMENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_. -]{0,63}")
 WITHOUT_RELEASE = ("roll_back", "stop_experiment")
 """Actions whose form has no release."""
+_RUNNING = threading.Lock()
+"""Held by the action that is running: the next one sees its result."""
 
 
 class InvalidActionError(ValueError):
@@ -134,9 +138,16 @@ def run_action(name: str, values: Mapping[str, str], client: str, settings: Sett
         settings: Home and log folder.
 
     Raises:
-        InvalidActionError: There is no such action, or a value is not valid; nothing is run.
+        InvalidActionError: There is no such action, a value is not valid, or another release is active than the one that a
+            rollback names; nothing is run.
     """
     arguments = check_action(name, values)
+    with _RUNNING:
+        _check_active(name, values, settings)
+        return _run(arguments, client, settings)
+
+
+def _run(arguments: list[str], client: str, settings: Settings) -> Outcome:
     _record(settings, client, arguments, None)  # before: an action must not take effect without a record
     try:
         done = subprocess.run(
@@ -152,6 +163,21 @@ def run_action(name: str, values: Mapping[str, str], client: str, settings: Sett
         outcome = Outcome(-1, f"the command did not end within {TIMEOUT_S:.0f} s; see the list of releases")
     _record(settings, client, arguments, outcome)
     return outcome
+
+
+def _check_active(name: str, values: Mapping[str, str], settings: Settings) -> None:
+    """Check that a rollback is from the release that its page named: a form that is sent twice must not go back two releases."""
+    active, shown = active_release(settings), values.get("active")
+    if name == "roll_back" and shown is not None and shown != active:
+        raise InvalidActionError(
+            f"{active or 'no release'} is active now, not {shown[:100] or 'none'} as when the page was opened; see the releases, and "
+            "open the page again"
+        )
+
+
+def active_release(settings: Settings) -> str:
+    """Id of the active release; "" before the first."""
+    return str(read_json(settings.releases / "active.json").get("release", ""))
 
 
 def read_actions(settings: Settings) -> list[dict[str, object]]:

@@ -31,7 +31,15 @@ from config.settings import (
     load_operator_password,
     load_settings,
 )
-from console.actions import ACTIONS, WITHOUT_RELEASE, InvalidActionError, Outcome, read_actions, run_action
+from console.actions import (
+    ACTIONS,
+    WITHOUT_RELEASE,
+    InvalidActionError,
+    Outcome,
+    active_release,
+    read_actions,
+    run_action,
+)
 from console.dag_runs import AirflowUnavailableError, read_dag_runs
 from console.data_page import render_data_page
 from console.experiments_page import render_comparison_page, render_experiments_page
@@ -214,6 +222,7 @@ class Handler(SimpleHTTPRequestHandler):
             effect=action.effect,
             release=None if name in WITHOUT_RELEASE else values.get("release", ""),
             experiment=values.get("experiment", ""),
+            active=active_release(self.settings),
             is_allowed=bool(self._password),
             outcome=outcome,
             actions=read_actions(self.settings),

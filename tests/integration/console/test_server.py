@@ -350,6 +350,7 @@ def test_an_operator_confirms_a_rollback_and_sees_its_result(here):
         page.goto(url)
         page.get_by_role("link", name="Roll back").click()
         assert "All users get the previous release" in page.text_content("body")
+        assert page.locator("input[name=active]").get_attribute("value") == "second"
         assert read_actions(here) == []
         page.get_by_role("button", name="Roll back").click()
         page.get_by_text("Nothing was changed.").wait_for()

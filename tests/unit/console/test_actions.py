@@ -1,6 +1,8 @@
 """Actions of the operator: values are checked, every action is recorded before and after it runs."""
 
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -69,6 +71,30 @@ def test_an_action_is_recorded_before_and_after_it_runs(here, monkeypatch):
     newest, started = read_actions(here)
     assert (newest["client"], newest["arguments"], newest["code"]) == ("127.0.0.1", ["rollback"], 0)
     assert "code" not in started
+
+
+def test_a_rollback_that_is_sent_twice_goes_back_one_release(here, monkeypatch):
+    pointer = here.releases / "active.json"
+    pointer.parent.mkdir(parents=True)
+    pointer.write_text('{"release": "third"}')
+
+    def run(command, **_):
+        time.sleep(0.1)
+        pointer.write_text('{"release": "second"}')
+        return subprocess.CompletedProcess(command, 0, "rolled back", "")
+
+    def roll_back(_):
+        try:
+            return run_action("roll_back", {"active": "third"}, "127.0.0.1", here).code
+        except InvalidActionError as error:
+            return str(error)
+
+    monkeypatch.setattr(actions.subprocess, "run", run)
+    with ThreadPoolExecutor(2) as clicks:
+        results = list(clicks.map(roll_back, range(2)))
+    assert 0 in results
+    assert any(str(result).startswith("second is active now, not third as when the page was") for result in results)
+    assert len(read_actions(here)) == 2, "one action"
 
 
 def test_a_command_that_does_not_end_is_recorded(here, monkeypatch):
