@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from local.process_lock import ALL_TASKS, RETENTION
 from local.retention.mlflow_runs import find_old_runs, remove_runs
 from local.retention.removals import Removal, find_removals, needed_releases
 from storage import object_store
+from training.release.pointer import release_lock
 
 POLL_SECONDS = 5
 LEFTOVER = ".removed-"
@@ -49,9 +50,11 @@ def prune(here: Settings, lifetimes: Lifetimes, now: datetime, *, is_dry_run: bo
         lines.append(f"{store:<12} {len(chosen):>7,} files or folders {size / 1e6:>12,.1f} MB")
         if not is_dry_run:
             for removal in chosen:
+                is_release = removal.store == "releases"
                 # An operator may have put a release into service meanwhile.
-                if removal.store != "releases" or removal.path.name not in needed_releases(here):
-                    _remove(removal, here.training)
+                with release_lock(here.releases) if is_release else nullcontext():
+                    if not (is_release and removal.path.name in needed_releases(here)):
+                        _remove(removal, here.training)
     return lines
 
 

@@ -6,11 +6,12 @@ keeps a release that was meant to be removed.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from config import settings
 from training.release import integrity, model_store, traffic_split
-from training.release.pointer import Pointer, check_format, relative_path
+from training.release.pointer import Pointer, check_format, relative_path, release_lock
 from training.release.traffic_split import InvalidTrafficSplit, TrafficSplit
 
 ACTIVE_FILE = "active.json"
@@ -42,10 +43,17 @@ def activate(release: str) -> list[str]:
         DamagedRelease: Its files do not match its checksums, or it has no valid signature.
         OutdatedFormat: It was written by another version of Segue.
     """
-    path = _path_of(release)
-    # The release first, then the shares, so that a service does not unload a canary that becomes the active release.
-    open_pointer().activate(release, path)
-    return [f"{release} is active for all users", *_end_traffic_split()]
+    with _lock():
+        path = _path_of(release)
+        # The release first, then the shares, so that a service does not unload a canary that becomes the active release.
+        open_pointer().activate(release, path)
+        return [f"{release} is active for all users", *_end_traffic_split()]
+
+
+def activate_new(release: str, path: Path) -> None:
+    """Give a release that was just stored in `path` to all users; the canaries stay."""
+    with _lock():
+        open_pointer().activate(release, path)
 
 
 def rollback() -> list[str]:
@@ -59,12 +67,13 @@ def rollback() -> list[str]:
         DamagedRelease: Its files do not match its checksums, or it has no valid signature; the shares are unchanged.
         OutdatedFormat: It was written by another version of Segue; the shares are unchanged.
     """
-    pointer = open_pointer()
-    _, path = pointer.previous()
-    _verify(path)
-    check_format(path)
-    ended = _end_traffic_split()
-    return [f"rolled back: {pointer.rollback()} is active for all users", *ended]
+    with _lock():
+        pointer = open_pointer()
+        _, path = pointer.previous()
+        _verify(path)
+        check_format(path)
+        ended = _end_traffic_split()
+        return [f"rolled back: {pointer.rollback()} is active for all users", *ended]
 
 
 def canary(release: str, share: float, experiment: str | None = None) -> list[str]:
@@ -80,10 +89,11 @@ def canary(release: str, share: float, experiment: str | None = None) -> list[st
         InvalidTrafficSplit: A share is out of range, the total exceeds 1, another experiment is active, or there is no
             active release.
     """
-    path = _path_of(release) if share else Path()
-    changed = _change_share(release, relative_path(traffic_split_file().parent, path), share, experiment)
-    traffic_split.write(traffic_split_file(), changed)
-    return [_describe_split(changed)]
+    with _lock():
+        path = _path_of(release) if share else Path()
+        changed = _change_share(release, relative_path(traffic_split_file().parent, path), share, experiment)
+        traffic_split.write(traffic_split_file(), changed)
+        return [_describe_split(changed)]
 
 
 def check_share(release: str, share: float) -> None:
@@ -116,7 +126,8 @@ def end_experiment() -> list[str]:
     Returns:
         Lines that describe the changes.
     """
-    return _end_traffic_split() or [_describe_split(TrafficSplit())]
+    with _lock():
+        return _end_traffic_split() or [_describe_split(TrafficSplit())]
 
 
 def sign(release: str) -> list[str]:
@@ -150,6 +161,10 @@ def describe_releases() -> list[str]:
         _describe_split(traffic_split.read(traffic_split_file())),
         f"in the store, newest first: {stored}",
     ]
+
+
+def _lock() -> AbstractContextManager[None]:
+    return release_lock(settings.load_settings().releases)
 
 
 def _describe_split(split: TrafficSplit) -> str:

@@ -6,7 +6,10 @@ Paths are relative to the folder of the file, so that a copied home refers to it
 
 from __future__ import annotations
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +19,21 @@ from training.engine.workspace import FORMAT, OutdatedFormat
 
 MAX_HISTORY = 50  # entries
 MANIFEST = "manifest.json"
+LOCK_FILE = "releases.lock"
 STORE_FOLDER = "models/segue"  # of the releases in BentoML's home
 
 
 class NothingToRollBack(RuntimeError):
     """There is no previous release, or it is no longer in the store."""
+
+
+@contextmanager
+def release_lock(home: Path) -> Iterator[None]:
+    """Hold the lock of BentoML's home that allows one process at a time to change which releases are in service."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / LOCK_FILE).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def release_folder(home: Path, release: str, path: str) -> Path:

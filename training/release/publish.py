@@ -18,7 +18,7 @@ from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES
 from training.evaluation.report.page import render_page
 from training.evaluation.report.verdicts import Gate
 from training.release import bundle, model_store
-from training.release.deployment import canary, check_share, open_pointer
+from training.release.deployment import activate_new, canary, check_share, open_pointer
 from training.release.gate import Verdict, judge
 from training.release.manifest import build, release_id, release_inputs
 from training.release.pointer import MANIFEST, Pointer
@@ -67,7 +67,7 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
         path = model_store.publish(Path(folder), identity, {"as_of": workspace.as_of, "recipe": workspace.recipe})
     lines = verdict.reasons
     if share is None:
-        active.activate(identity, path)
+        activate_new(identity, path)
     else:
         lines = (*lines, *canary(identity, share))
     return Outcome("forced" if reason else "released", identity, lines)
