@@ -24,7 +24,7 @@ from storage import object_store, suppression_list, unfinished_erasures
 from storage.errors import StorageError
 from storage.suppression_list import SuppressionListError
 from storage.unfinished_erasures import UNSIGNED_EXIT_CODE
-from storage.user_data import PARQUET_FOLDERS
+from storage.user_data import PARQUET_FOLDERS, list_parquet_files
 
 ERASE_LOCK = "forget"
 
@@ -73,7 +73,7 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
     unreadable: list[str] = []
     for name in PARQUET_FOLDERS:
         try:
-            counts[name] = parquet.erase_from_files(sorted((here.home / name).rglob("*.parquet")), user_ids, name)
+            counts[name] = parquet.erase_from_files(list_parquet_files(here, name), user_ids, name)
         except UnreadableFile as error:  # possibly of a running task; it must not keep the rest from being erased
             unreadable.append(str(error))
     if not are_builds_removed and any(counts.values()):

@@ -11,6 +11,7 @@ from typing import Any
 
 from config.settings import Settings
 from storage import object_store
+from storage.nested_files import list_nested_files
 
 PARQUET_FOLDERS = ("simulated", "training", "bentoml", "study", "ablations", "peers", "reports", "batch")
 """Folders of SEGUE_HOME in which stages write Parquet files with users."""
@@ -34,6 +35,11 @@ def list_mart_files(here: Settings) -> list[Path]:
     return [file for file in files if not file.name.startswith(DRAFT_PREFIX)]
 
 
+def list_parquet_files(here: Settings, name: str) -> list[Path]:
+    """Parquet files in one of PARQUET_FOLDERS."""
+    return [path for path in list_nested_files(here.home / name) if path.suffix == ".parquet"]
+
+
 def list_user_tables(here: Settings) -> Iterator[tuple[str, Path]]:
     """Store and path of every Parquet file that may have rows of users; a store is `<folder>/<table>`."""
     for name, folder in (("landing", here.landing), ("quarantine", here.quarantine)):
@@ -43,7 +49,7 @@ def list_user_tables(here: Settings) -> Iterator[tuple[str, Path]]:
         is_whole = path.parent == here.marts
         yield f"marts/{path.stem}" if is_whole else f"marts/changes/{path.parent.name}", path
     for name in PARQUET_FOLDERS:
-        for path in sorted((here.home / name).rglob("*.parquet")):
+        for path in list_parquet_files(here, name):
             yield _table_name(path.relative_to(here.home)), path
 
 

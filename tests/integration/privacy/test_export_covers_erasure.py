@@ -56,7 +56,16 @@ def write(path: Path, **columns: object) -> None:
     pl.DataFrame(columns).write_parquet(path)
 
 
-def test_export_has_every_store_of_the_erasure(here: settings.Settings) -> None:
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_export_has_every_store_of_the_erasure(here: settings.Settings, tmp_path: Path, is_linked: bool) -> None:
+    if is_linked:  # folders that were moved to a larger disk
+        for name in PARQUET_FOLDERS:
+            if name != "bentoml":
+                moved = tmp_path.with_name("larger_disk") / name
+                moved.parent.mkdir(exist_ok=True)
+                (tmp_path / name).rename(moved)
+                (tmp_path / name).mkdir()
+                (tmp_path / name / "moved").symlink_to(moved)
     stores = collect_stored_data("alice", here, {}).stores
     assert {"marts/plays", "marts/changes/likes", "quarantine/tracks"} <= stores.keys()
     assert [row["raw"] for row in stores["quarantine/listening_events"]] == [
