@@ -26,14 +26,15 @@ from training.release.pointer import release_lock
 
 POLL_SECONDS = 5
 LEFTOVER = ".removed-"
-"""Prefix of folders that are being removed, in `training`, where an erasure of users finds them."""
+"""Prefix of folders that are being removed, in `training` and `bentoml`, where an erasure of users finds them."""
 
 
 def prune(here: Settings, lifetimes: Lifetimes, now: datetime, *, is_dry_run: bool) -> list[str]:
     """Remove everything that may be removed; returns a line per store, and with `is_dry_run` one per file too."""
     if not is_dry_run:
-        for leftover in here.training.glob(f"{LEFTOVER}*"):
-            shutil.rmtree(leftover)
+        for root in (here.training, here.releases):
+            for leftover in root.glob(f"{LEFTOVER}*"):
+                _delete(leftover)
     removals = find_removals(here, lifetimes, now)
     lines = []
     for store in vars(lifetimes):
@@ -54,7 +55,7 @@ def prune(here: Settings, lifetimes: Lifetimes, now: datetime, *, is_dry_run: bo
                 # An operator may have put a release into service meanwhile.
                 with release_lock(here.releases) if is_release else nullcontext():
                     if not (is_release and removal.path.name in needed_releases(here)):
-                        _remove(removal, here.training)
+                        _remove(removal, here.releases if is_release else here.training)
     return lines
 
 
@@ -62,7 +63,8 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in [path, *(path.rglob("*") if path.is_dir() else ())] if file.is_file())
 
 
-def _remove(removal: Removal, training: Path) -> None:
+def _remove(removal: Removal, root: Path) -> None:
+    """Remove a file, or a folder of `root`."""
     path = removal.path
     if object_store.is_remote(path) or not path.is_dir():
         path.unlink()
@@ -70,10 +72,18 @@ def _remove(removal: Removal, training: Path) -> None:
             path.parent.rmdir()
         return
     # Moved out of its store first: an interrupted removal leaves no half release or workspace.
-    doomed = training / f"{LEFTOVER}{removal.store}-{path.name}"
-    training.mkdir(exist_ok=True)
+    doomed = root / f"{LEFTOVER}{removal.store}-{path.name}"
     path.rename(doomed)
-    shutil.rmtree(doomed)
+    _delete(doomed)
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder; of a link to one, such as on a larger disk, both."""
+    if folder.is_symlink():
+        shutil.rmtree(folder.resolve())
+        folder.unlink()
+    else:
+        shutil.rmtree(folder)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -205,6 +206,31 @@ def test_dry_run_prints_and_a_run_removes_the_same(here: Settings) -> None:
     assert not old.parent.exists()
     assert not leftover.exists(), "left by an interrupted run"
     assert [folder.name for folder in (here.releases / "models/segue").iterdir()] == ["new"]
+
+
+def test_folders_that_were_moved_to_another_disk_are_removed(here: Settings, tmp_path_factory: pytest.TempPathFactory,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    disk = tmp_path_factory.mktemp("disk")
+    here.training.symlink_to(disk / "training")
+    (disk / "training").mkdir()
+    write_release(here, "old", 40)
+    write_release(here, "new", 1)
+    write(here.training / "2026-05-01-small" / "model")
+    (here.training / "2026-03-01-small").symlink_to(disk / "workspace")
+    write(disk / "workspace" / "model", days_old=40)
+    set_age(disk / "workspace", 40)
+    rename = Path.rename
+
+    def rename_within_a_disk(self: Path, target: Path) -> Path:
+        if self.parent.resolve().is_relative_to(disk) != target.parent.resolve().is_relative_to(disk):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename_within_a_disk)
+    command.prune(here, LIFETIMES, NOW, is_dry_run=False)
+    assert [folder.name for folder in (here.releases / "models/segue").iterdir()] == ["new"]
+    assert [folder.name for folder in here.training.iterdir()] == ["2026-05-01-small"]
+    assert not (disk / "workspace").exists()
 
 
 def test_a_release_that_is_activated_meanwhile_stays(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
