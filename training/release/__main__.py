@@ -25,7 +25,7 @@ from training.recipes import RECIPES
 from training.release import deployment
 from training.release.deployment import UnknownRelease, open_pointer
 from training.release.integrity import DamagedRelease
-from training.release.pointer import NothingToRollBack
+from training.release.pointer import DamagedPointer, NothingToRollBack
 from training.release.traffic_split import InvalidTrafficSplit
 
 ACTIONS = ("release", "canary", "end", "activate", "rollback", "sign", "list")
@@ -51,6 +51,7 @@ def main() -> int:
             lines = deployment.rollback() if arguments.action == "rollback" else deployment.describe_releases()
     except (
         MissingInput,
+        DamagedPointer,
         NothingToRollBack,
         UnknownRelease,
         DamagedRelease,

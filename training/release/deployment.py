@@ -196,6 +196,9 @@ def _verify(path: Path) -> None:
 
 
 def _end_traffic_split() -> list[str]:
+    # A damaged file must not keep a release in service that an operator wants to remove.
+    if line := traffic_split.move_damaged(traffic_split_file()):
+        return [line]
     split = traffic_split.read(traffic_split_file())
     if not split.canaries:
         return []

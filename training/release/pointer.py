@@ -20,7 +20,12 @@ from training.engine.workspace import FORMAT, OutdatedFormat
 MAX_HISTORY = 50  # entries
 MANIFEST = "manifest.json"
 LOCK_FILE = "releases.lock"
+FIELDS = {"release", "path", "history"}
 STORE_FOLDER = "models/segue"  # of the releases in BentoML's home
+
+
+class DamagedPointer(RuntimeError):
+    """The pointer file cannot be read; the message names it and the remedy."""
 
 
 class NothingToRollBack(RuntimeError):
@@ -72,11 +77,23 @@ class Pointer:
     file: Path
 
     def read(self) -> dict[str, Any] | None:
-        """Content of the file; None before the first release."""
+        """Content of the file; None before the first release.
+
+        Raises:
+            DamagedPointer: The file does not name a release.
+        """
         if not self.file.exists():
             return None
-        content: dict[str, Any] = json.loads(self.file.read_text())
-        return content
+        try:
+            content: dict[str, Any] = json.loads(self.file.read_text())
+            if content.keys() >= FIELDS:
+                return content
+        except (ValueError, AttributeError):
+            pass
+        raise DamagedPointer(
+            f"{self.file} is damaged; restore it from a backup, or move it away and put a release into service: "
+            "`python -m training.release list`, then `activate ID`"
+        )
 
     @property
     def active(self) -> str | None:

@@ -21,6 +21,7 @@ from typing import Any
 from training.data.user_sampling import hash_bucket
 
 TRAFFIC_SPLIT_FILE = "shares.json"
+DAMAGED_SUFFIX = ".damaged"
 MAX_CANARY_RELEASES = 4  # every service holds all canaries in memory
 MAX_EXPERIMENT_NAME_BYTES = 64
 MAX_HISTORY_ENTRIES = 200
@@ -119,15 +120,35 @@ def parse(text: str) -> TrafficSplit:
 
 
 def read(file: Path) -> TrafficSplit:
-    """Traffic split in `file`; an empty one if the file does not exist."""
-    return parse(file.read_text()) if file.exists() else TrafficSplit()
+    """Traffic split in `file`; an empty one if the file does not exist.
+
+    Raises:
+        InvalidTrafficSplit: The file is damaged.
+    """
+    try:
+        return parse(file.read_text()) if file.exists() else TrafficSplit()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidTrafficSplit(
+            f"{file} is damaged ({error}); `python -m training.release end` moves it away, then set the shares again"
+        ) from error
+
+
+def move_damaged(file: Path) -> str:
+    """Move a damaged traffic split away, which ends its shares; returns a line that says so, "" if it is not damaged."""
+    try:
+        read(file)
+    except InvalidTrafficSplit:
+        damaged = file.with_name(file.name + DAMAGED_SUFFIX)
+        file.replace(damaged)
+        return f"ended: {file} was damaged and is now {damaged.name}"
+    return ""
 
 
 def write(file: Path, split: TrafficSplit) -> None:
     """Replace the traffic split in `file` atomically and extend its history; an equal split changes nothing."""
-    previous: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
     if read(file) == split:
         return
+    previous: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
     now = datetime.now(UTC).isoformat()
     history = previous["history"] if previous else []
     if previous and previous["beside"]:

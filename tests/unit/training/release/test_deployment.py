@@ -1,13 +1,16 @@
-"""Commands that change which releases are in service wait for one another."""
+"""Commands that change which releases are in service: they wait for one another, and damaged files do not prevent a rollback."""
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from training.release import deployment, traffic_split
+from training.release.__main__ import main
+from training.release.traffic_split import InvalidTrafficSplit
 
 
 def test_commands_at_the_same_time_lose_no_entry_of_the_history(
@@ -31,3 +34,39 @@ def test_shares_that_are_set_at_the_same_time_are_all_kept(tmp_path: Path, monke
         list(operators.map(lambda name: deployment.canary(name, 0.1, "experiment"), "abcd"))
     split = traffic_split.read(deployment.traffic_split_file())
     assert sorted(canary.release for canary in split.canaries) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("content", ['{"experiment": "e", "bes', "[]", '{"experiment": "e", "beside": [{"share": 2}]}'])
+def test_damaged_shares_do_not_prevent_a_rollback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.setattr(deployment, "_path_of", lambda release: tmp_path / release)
+    monkeypatch.setattr(deployment, "_verify", lambda _: None)
+    (tmp_path / "first").mkdir()
+    deployment.activate("first")
+    deployment.activate("second")
+    file = deployment.traffic_split_file()
+    file.write_text(content)
+    with pytest.raises(InvalidTrafficSplit, match=r"shares\.json is damaged .*training\.release end"):
+        deployment.canary("third", 0.1)
+    lines = deployment.rollback()
+    assert lines == [
+        "rolled back: first is active for all users",
+        f"ended: {file} was damaged and is now shares.json.damaged",
+    ]
+    assert deployment.open_pointer().active == "first"
+    assert not file.exists() and file.with_name("shares.json.damaged").read_text() == content
+
+
+@pytest.mark.parametrize("content", ['{"rel', "[]", "{}"])
+def test_damaged_pointer_is_named_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["release", "rollback"])
+    pointer = tmp_path / "bentoml" / "active.json"
+    pointer.parent.mkdir()
+    pointer.write_text(content)
+    assert main() == 2
+    assert f"{pointer} is damaged; restore it from a backup, or move it away" in capsys.readouterr().err
