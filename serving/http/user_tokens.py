@@ -20,6 +20,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from config.jwt_settings import JwtSettings
 from config.settings import SettingError
+from storage.printable_text import is_printable
 
 USER_PATHS = (
     "/recommend",
@@ -73,7 +74,7 @@ class UserTokens:
             except (jwt.PyJWTError, RecursionError, ValueError):
                 continue
             user = claims[self._settings.user_claim]
-            return user if isinstance(user, str) and user else None
+            return user if isinstance(user, str) and user and is_printable(user) else None
         return None
 
 

@@ -104,6 +104,7 @@ def test_shared_secret_must_be_allowed_and_long(tmp_path: Path) -> None:
         {"aud": "other"},
         {"sub": None},
         {"sub": ""},
+        {"sub": "\ud800"},
     ],
 )
 def test_missing_expired_and_foreign_claims_are_rejected(tmp_path: Path, changes: dict[str, Any]) -> None:
