@@ -1,6 +1,6 @@
 """Recall and ranking of several requests at once: what each request gets alone, also if one of them fails or is late."""
 
-import threading
+import time
 
 import numpy as np
 import pytest
@@ -15,11 +15,19 @@ from tests.support.serving.small_release import ListChannel, release, tracks
 from tests.support.serving.worker_requests import PlayedChannel, load_requests
 
 NAMES = ("none", "one", "many", "bad")
+DEADLINE_S = 0.5
 
 
 @pytest.fixture
 def requests(tmp_path):
     return load_requests(tmp_path, dict(zip(NAMES, (0, 1, 7, 3), strict=True)))
+
+
+class PastDeadline:
+    """What a slow channel waits for."""
+
+    def wait(self):
+        time.sleep(1.2 * DEADLINE_S)
 
 
 def made(*channels):
@@ -85,20 +93,17 @@ def test_a_channel_without_a_row_for_each_request_is_called_for_each(requests):
 
 
 def test_channels_after_the_deadline_are_left_out_of_every_request(requests):
-    until, after = threading.Event(), ListChannel("popularity", [2])
-    threading.Timer(0.1, until.set).start()
-    of = made(ListChannel("slow", [3], until=until), after)
-    for result, updates in recall_together(of, requests, 5, None, 0.05):
+    after = ListChannel("popularity", [2])
+    of = made(ListChannel("slow", [3], until=PastDeadline()), after)
+    for result, updates in recall_together(of, requests, 5, None, DEADLINE_S):
         assert list(result.candidates) == ["slow"] and result.left_out == {"popularity": "late"}
         assert [update.labels for update in updates if update.metric == "cut_off"] == [("popularity", "late")]
     assert after.calls == 0
 
 
 def test_requests_that_fail_one_by_one_respect_the_deadline(requests):
-    until = threading.Event()
-    threading.Timer(0.1, until.set).start()
-    of = made(ListChannel("slow", [], until=until, is_failing=True))
-    results = [result for result, _ in recall_together(of, requests, 5, None, 0.05)]
+    of = made(ListChannel("slow", [], until=PastDeadline(), is_failing=True))
+    results = [result for result, _ in recall_together(of, requests, 5, None, DEADLINE_S)]
     assert [result.left_out for result in results] == [{"slow": "late"}] * len(requests)
 
 
