@@ -72,6 +72,9 @@ LIVE_CHARTS = (
 class Handler(SimpleHTTPRequestHandler):
     """Request handler: generated pages first, then files of the two public folders."""
 
+    timeout = 30.0
+    """Seconds that a client may send or read nothing; without a limit, connections without a request would keep their threads."""
+
     def __init__(
         self, *arguments: object, settings: Settings, password: str = "", sampler: MetricsSampler | None = None
     ) -> None:

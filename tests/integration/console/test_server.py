@@ -77,6 +77,23 @@ def test_a_console_with_a_password_answers_the_operator_only(here):
         assert httpx.get(f"{url}/livez").status_code == 200
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.0\r\nHost: local", b"POST /actions/roll_back HTTP/1.0\r\n"])
+def test_a_client_that_sends_no_whole_request_is_disconnected(here, monkeypatch, sent):
+    assert Handler.timeout is not None
+    monkeypatch.setattr(Handler, "timeout", 0.2)
+    if sent.startswith(b"POST"):
+        sent += (
+            b"Host: localhost\r\nOrigin: http://localhost\r\nAuthorization: Basic c2VndWU6"
+            + b"cHBwcHBwcHBwcHBwcHBwcHBwcHA="
+        )
+        sent += b"\r\nContent-Length: 9\r\n\r\n"
+    with console_home.serve_console(here, "p" * 20) as url:
+        host, _, port = url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            client.sendall(sent)
+            assert client.recv(1000) == b""
+
+
 def test_the_index_of_a_new_home_names_the_commands(here):
     with console_home.serve_console(here) as url:
         index = httpx.get(url).text
