@@ -18,7 +18,9 @@ from training.data.training_data import TrainingData
 
 TASKS = ("not_skipped", "full_play", "click", "like")
 LIKE_WINDOW_US = 30 * 60 * 1_000_000
-"""A play has a positive `like` label if its track was liked within this time after the request and not unliked in it, µs."""
+"""A play has a positive `like` label if its track was liked within this time after the request and not unliked in it, µs. It
+has no label if the log ends before that.
+"""
 
 Array = NDArray[Any]
 
@@ -132,7 +134,10 @@ def _plays(data: TrainingData) -> pl.DataFrame:
 
 
 def _liked_soon(data: TrainingData, plays: pl.DataFrame) -> pl.Series:
-    """Return whether each play's track is liked at the end of LIKE_WINDOW_US, by a like after the request."""
+    """Return whether each play's track is liked at the end of LIKE_WINDOW_US, by a like after the request.
+
+    Null if the log ends before the window.
+    """
     is_state = (pl.col("target_type") == "track") & pl.col("behaviour").is_in(["like", "unlike"])
     events = data.scan_mart("events").filter(is_state).sort("ended_at", "known_at").collect()
     states = events.select(
@@ -149,7 +154,9 @@ def _liked_soon(data: TrainingData, plays: pl.DataFrame) -> pl.Series:
         .join_asof(states, left_on="ends_at", right_on="changed_at", by=["user", "item"], check_sortedness=False)
     )
     is_liked = pl.col("is_like") & (pl.col("changed_at") >= pl.col("request_at"))
-    return last.sort("row").select(is_liked.fill_null(False)).to_series()
+    newest = data.scan_mart("events").select(_microseconds("known_at").max()).collect().item()
+    is_over = pl.col("ends_at") <= newest
+    return last.sort("row").select(pl.when(is_over).then(is_liked.fill_null(False))).to_series()
 
 
 def _impressions(data: TrainingData) -> list[pl.DataFrame]:
