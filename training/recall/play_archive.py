@@ -25,6 +25,10 @@ from training.recall.user_lists import read_user_lists, write_user_lists
 ARCHIVE_FILE = "past_plays.parquet"
 SKIPPED, LISTENED, FULL_PLAY = 0, 1, 2
 """Outcomes of a play."""
+SAME_TIME_US = 1_000_000
+"""Plays that end within this time count as simultaneous. Logs with times in seconds or minutes have many equal ones, which
+`known_at` separates by less.
+"""
 
 
 @dataclass(frozen=True)
@@ -98,11 +102,14 @@ class PlayArchive:
         if number is None:
             return plays
         first, end = self.offset_U1[number : number + 2].tolist()
-        end = first + int(np.searchsorted(self.known_at_P[first:end], begin))
+        older, same = np.searchsorted(self.known_at_P[first:end], (begin, begin + SAME_TIME_US)).tolist()
+        # The oldest play of the view may be one of several that ended at its time, which the view has only in part.
+        in_view = int((plays.ended_at_N < begin + SAME_TIME_US).sum())
+        end = first + max(older, same - in_view)
         first = max(first, end - max(max_plays - len(plays.track_N), 0))
         return PastPlays(
             np.concatenate([self.track_P[first:end], plays.track_N]),
-            np.concatenate([self.known_at_P[first:end], plays.ended_at_N]),
+            np.concatenate([np.minimum(self.known_at_P[first:end], begin), plays.ended_at_N]),
             np.concatenate([self.outcome_P[first:end], plays.outcome_N]),
         )
 

@@ -1,0 +1,41 @@
+"""Plays of a full history view, completed by older ones of the archive."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sequences.behaviours import load_behaviours
+from sequences.sequence_batch import SequenceBatch
+from sequences.views import SEQUENCE_VIEWS
+from training.data.user_batch import UserBatch
+from training.data.user_history import HISTORY_VIEW
+from training.recall.play_archive import LISTENED, PlayArchive
+
+MINUTE_US = 60_000_000
+ENDED_AT = np.array([1, 2, 2, 2, 2, 3]) * MINUTE_US
+KNOWN_AT = ENDED_AT + np.array([0, 0, 2, 4, 6, 0])  # of equal times 2 µs apart, as in the marts
+TRACKS = np.arange(2, 8)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("archived", [6, 4, 1])
+def test_no_play_is_lost_or_doubled_between_view_and_archive(
+    monkeypatch: pytest.MonkeyPatch, length: int, archived: int
+) -> None:
+    monkeypatch.setitem(SEQUENCE_VIEWS, HISTORY_VIEW, replace(SEQUENCE_VIEWS[HISTORY_VIEW], length=length))
+    behaviour = np.full(length, load_behaviours().encoder["play"])
+    columns = {"track_id": TRACKS[-length:], "ended_at": ENDED_AT[-length:], "behaviour": behaviour}
+    view = SequenceBatch({name: column[None] for name, column in columns.items()}, np.array([length]))
+    users = UserBatch(["u"], np.array([4 * MINUTE_US]), {HISTORY_VIEW: view})
+    played = TRACKS[:archived].astype(np.int32)
+    outcome = np.full(archived, LISTENED, dtype=np.int8)
+    archive = PlayArchive(("u",), np.array([0, archived]), played, KNOWN_AT[:archived], outcome)
+    (plays,) = archive.past_plays(users, 100)
+    assert plays.track_N[-length:].tolist() == TRACKS[-length:].tolist()
+    assert len(set(plays.track_N.tolist())) == len(plays.track_N)
+    assert (np.diff(plays.ended_at_N) >= 0).all()
+    if archived == len(TRACKS):
+        assert plays.track_N.tolist() == TRACKS.tolist()
