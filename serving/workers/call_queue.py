@@ -25,7 +25,8 @@ class _QueuedCall:
         self.is_ready = threading.Event()
         self.worker: WorkerConnection | None = None
         self.answer: ModelAnswer | None = None
-        self.error: WorkerFailed | None = None
+        # Arguments of `WorkerFailed`: an exception would refer to this call by its traceback, and keep the release in memory.
+        self.failure: tuple[str, bool] = (f"{call.method} was not answered", False)
 
 
 class CallQueue:
@@ -56,7 +57,7 @@ class CallQueue:
         if queued.worker is not None:
             self._run_batch(queued, queued.worker)
         if queued.answer is None:
-            raise queued.error or WorkerFailed(f"{call.method} was not answered")
+            raise WorkerFailed(*queued.failure)
         return queued.answer
 
     def replace_workers(self, workers: Sequence[WorkerConnection]) -> None:
@@ -92,8 +93,7 @@ class CallQueue:
                 one.answer = answer
         except WorkerFailed as error:
             for one in batch:
-                one.error = WorkerFailed(str(error), error.is_timeout)
-                one.error.__cause__ = error
+                one.failure = (str(error), error.is_timeout)
         finally:
             self._give_back(worker)
             for one in batch[1:]:
