@@ -23,7 +23,7 @@ LOCK, HASHES = "requirements.lock", "requirements.hashes.lock"
 VERIFY = Path(__file__).with_name("verify_archives.py")
 HASH_MISMATCH = "Hash mismatch"  # in uv's message
 INTERVAL_S = 1.0
-LOG_INTERVAL_S = 15.0
+LOG_INTERVAL_S = 2.0
 SHOWN_LINES = 20  # of the installer's output after a failure
 
 
@@ -64,7 +64,7 @@ def count_installed() -> int:
 
 
 def run(command: Sequence[str], estimate: str) -> None:
-    """Run an installer; show the progress in a line that changes every second, in a log a new line every 15 seconds.
+    """Run an installer; show the progress in a line that changes every second, in a log a new line every two seconds.
 
     Raises:
         InstallError: It failed.
