@@ -23,7 +23,6 @@ LOCK, HASHES = "requirements.lock", "requirements.hashes.lock"
 VERIFY = Path(__file__).with_name("verify_archives.py")
 HASH_MISMATCH = "Hash mismatch"  # in uv's message
 INTERVAL_S = 1.0
-LOG_INTERVAL_S = 2.0
 SHOWN_LINES = 20  # of the installer's output after a failure
 
 
@@ -64,19 +63,16 @@ def count_installed() -> int:
 
 
 def run(command: Sequence[str], estimate: str) -> None:
-    """Run an installer; show the progress in a line that changes every second, in a log a new line every two seconds.
+    """Run an installer; show the progress every second, in one line that changes or, in a log, a new line.
 
     Raises:
         InstallError: It failed.
     """
     locked = count_locked(Path(LOCK).read_text(encoding="utf-8"))
-    started, shown, is_terminal = time.monotonic(), -LOG_INTERVAL_S, sys.stderr.isatty()
+    started, is_terminal = time.monotonic(), sys.stderr.isatty()
     prefix, suffix = ("\r", "   ") if is_terminal else ("", "\n")
     with LOG.open("wb") as log, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as process:
         for elapsed in _ticks(process, started):
-            if not is_terminal and elapsed < shown + LOG_INTERVAL_S:
-                continue
-            shown = elapsed
             clock = f"{elapsed // 60:02.0f}:{elapsed % 60:02.0f}"
             installed = f"{count_installed()} of about {locked} packages"
             print(f"{prefix}  {installed}, {clock} elapsed, {estimate}{suffix}", end="", file=sys.stderr, flush=True)

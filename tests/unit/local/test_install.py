@@ -110,7 +110,6 @@ def test_an_installation_that_failed_before_it_installed_anything_continues(chec
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_progress_is_printed_until_the_installer_ends(checkout, monkeypatch, is_terminal):
     monkeypatch.setattr(install, "INTERVAL_S", 0.01)
-    monkeypatch.setattr(install, "LOG_INTERVAL_S", 0.02)
     screen = io.StringIO()
     monkeypatch.setattr(screen, "isatty", lambda: is_terminal)
     monkeypatch.setattr(sys, "stderr", screen)
