@@ -39,6 +39,8 @@ def tool_environment(settings: Settings) -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
         "TZ": "UTC",
+        # Threads of OpenMP (torch, LightGBM) spin while they wait by default, which takes the cores from other processes.
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive"),
     }
 
 

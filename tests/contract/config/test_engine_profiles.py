@@ -78,6 +78,13 @@ def test_the_engine_setting_reaches_every_tool(tmp_path: Path, monkeypatch: pyte
     assert tool_environment(settings.load_settings())["PYSPARK_SUBMIT_ARGS"] == "mine"
 
 
+def test_threads_of_tasks_do_not_spin_unless_the_user_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert tool_environment(settings.load_settings())["OMP_WAIT_POLICY"] == "passive"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    assert tool_environment(settings.load_settings())["OMP_WAIT_POLICY"] == "active"
+
+
 def test_unknown_engine_is_an_error_that_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_ENGINE", "flink")
     with pytest.raises(settings.SettingError, match="SEGUE_ENGINE='flink' is not one of duckdb, spark"):
