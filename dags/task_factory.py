@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,9 @@ from airflow.sdk import Asset, BaseOperatorLink, TaskGroup, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from dag_defaults import EVENTS, PARAMS
 from task_catalog import ENCODERS, MODEL_KINDS, PAGE_NAMES, TASKS, console_url, format_task_documentation
+from task_failure import format_exit_code, format_failure
 
 ROOT = Path(__file__).resolve().parent.parent
-DISK_FULL_BYTES = 16 << 20  # a disk with less free space counts as full
 
 
 class ResultLink(BaseOperatorLink):
@@ -90,7 +88,7 @@ class Command(BashOperator):
         """Exception to raise instead of `error`."""
         process = self.subprocess_hook.sub_process
         reason = error if process is None else format_exit_code(process.returncode)
-        return AirflowException(format_failure(self.task_id, reason))
+        return AirflowException(format_failure(reason, _remedy(self.task_id)))
 
 
 class FailFastCommand(Command):
@@ -108,29 +106,16 @@ def _task_name(task_id: str) -> str:
     return task_id.rpartition(".")[2]
 
 
-def format_failure(task_id: str, reason: object) -> str:
-    """Last log line of a failed task: reason and remedy."""
+def _remedy(task_id: str) -> str:
+    """What to do about a failure of the task."""
     failed = TASKS[_task_name(task_id)]
-    return f"{reason}. What to do: {disk_full_remedy()}{failed.remedy} {failed.rerun}"
-
-
-def format_exit_code(code: int) -> str:
-    """Reason of a failed command, which has logged the details itself."""
-    return f"exit code {code}: see the log lines above"
+    return f"{failed.remedy} {failed.rerun}"
 
 
 def log_error(error: AirflowException) -> AirflowException:
     """Log the error as a separate line, because the UI folds exception messages, and return it."""
     logging.getLogger("airflow.task").error("%s", error)
     return error
-
-
-def disk_full_remedy() -> str:
-    """Remedy for a full disk, which the log may not mention; empty if there is free space."""
-    home = os.environ.get("SEGUE_HOME")
-    if not home or shutil.disk_usage(home).free >= DISK_FULL_BYTES:
-        return ""
-    return f"The disk of SEGUE_HOME={home} is full: free space, then clear this task. If that does not help: "
 
 
 def create_command_task(name: str, parameters: Any, operator: type[Command] = FailFastCommand) -> Command:
@@ -192,7 +177,7 @@ def read_last_output_line(name: str, *arguments: str) -> str:
     """
     process = subprocess.run(["python", "-m", *arguments], cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
     if process.returncode:
-        message = format_failure(name, format_exit_code(process.returncode))
+        message = format_failure(format_exit_code(process.returncode), _remedy(name))
         raise log_error(AirflowException(message) if process.returncode < 0 else AirflowFailException(message))
     return process.stdout.splitlines()[-1]
 
@@ -287,7 +272,7 @@ def create_training_tasks(kind: str, parameters: Any, tables: Any, fit: str) -> 
             requested = parameters["CHANNELS"].split() if kind == "channel" else []
             if unknown := [name for name in requested if name not in tables["channels"]]:
                 reason = f"unknown channel {', '.join(unknown)}; known are {', '.join(tables['channels'])}"
-                raise log_error(AirflowFailException(format_failure("list_channels", reason)))
+                raise log_error(AirflowFailException(format_failure(reason, _remedy("list_channels"))))
             names = [name for name in tables[f"{kind}s"] if not requested or name in requested]
             if kind == "ranker":
                 names.reverse()  # the most complex one takes longest, so it starts first

@@ -20,11 +20,10 @@ from pathlib import Path
 
 from config.settings import ROOT, SettingError, Settings, load_settings
 from dags.task_catalog import ENCODERS, MODEL_KINDS, RECIPES, TASKS
+from dags.task_failure import DISK_FULL_MB
 from local.environment import environment
 from local.home import HomeFormatError, check_home_format, restrict_access
 from storage.disk_space import DiskSpaceError, check_disk_space
-
-DISK_FULL_MB = 16  # a disk with less free space counts as full
 
 LANDING_TASKS = ("land_logs", "land_live_events")
 FEATURE_TASKS = (

@@ -437,8 +437,8 @@ def test_the_log_of_a_command_ends_with_the_address_of_its_result(create_command
     assert caplog.messages[-1] == "Result: Evaluation report, http://127.0.0.1:8090/reports/evaluation.html"
 
 
-def test_a_full_disk_is_the_first_remedy(create_command, task_factory, monkeypatch):
-    monkeypatch.setattr(task_factory, "DISK_FULL_BYTES", 1 << 62)
+def test_a_full_disk_is_the_first_remedy(create_command, in_dags, monkeypatch):
+    monkeypatch.setattr(in_dags("task_failure"), "DISK_FULL_MB", 1 << 40)
     with pytest.raises(Exception, match=r"What to do: The disk of SEGUE_HOME=.* is full: free space.*: The log ends"):
         create_command("prepare", "false").execute({})
 
