@@ -35,7 +35,7 @@ PROGRAMS = (
     "sequences.online.materialize",
     "sequences.online.rebuild",
     "sequences.streaming.consume",
-    "sequences.skew.__main__",
+    "sequences.skew.daily_check",
     "privacy.online_store",
 )
 
