@@ -118,6 +118,7 @@ BENCHMARK_OF_FIGURE = {
     **{f"recommend_p50_{figure}": "recommend_p50" for figure in ("floor", "over_floor")},
     "recommend_client_cpu": "recommend_p50",
     "recommend_outside": "recommend_p50",
+    **{f"recommend_store_down_{figure}": "recommend_p50" for figure in ("p99", "events_p99")},
     "recommend_ready": "recommend_p50",
     "page_transfer": "page_first_list",
     "release_swap_mixed": "release_swap_failed",

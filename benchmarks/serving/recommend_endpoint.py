@@ -19,6 +19,9 @@ Results of `run(requests)` over 50,000 tracks, recipe `small`:
     recommend_worker_memory           memory of a further model worker that no other process shares, MB; must stay under 150
     recommend_saturation_one_process  requests per second of eight clients without model workers
     recommend_cpu_one_process         processor time per request without model workers, ms
+    recommend_store_down_p99          one client while Redis does not respond, users whose state is cached, ms; must stay
+                                      under 100
+    recommend_store_down_events_p99   `POST /events` meanwhile, ms; must stay under 100
 
 `run_1m(requests)`, over a million tracks, recipe `full`: `recommend_1m_p50`, at most 1.3 times that of 50,000 tracks in
 the same run.
@@ -39,10 +42,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from redis import Redis
 
 from benchmarks.result import Result, result_with_limit
@@ -78,6 +83,7 @@ def run(requests: int) -> list[Result]:
         loaded = _run_at_rate(service, next(firsts), requests, 0.8 * saturation)
         memory_mb, start_s = _worker_memory_mb(service), service.start_s
         floor_ms = _redis_floor_ms(redis_port)
+        outage, reports_s = _run_without_store(service, redis_port, next(firsts), requests)
     with serve_release(SMALL, "small", model_workers=0) as (service, _):
         run_load(service, 0, WARM_UP_REQUESTS)
         one_process = run_load(service, next(firsts), requests, "--clients", str(CLIENTS))
@@ -97,6 +103,8 @@ def run(requests: int) -> list[Result]:
         result_with_limit("recommend_worker_memory", "MB", memory_mb, 150),
         Result.from_values("recommend_saturation_one_process", "requests/s", requests / one_process["wall_s"]),
         Result.from_values("recommend_cpu_one_process", "ms", one_process["service_cpu_s"] / requests * 1000),
+        result_with_limit("recommend_store_down_p99", "ms", _quantile_ms(outage, 0.99), 100),
+        result_with_limit("recommend_store_down_events_p99", "ms", float(np.quantile(reports_s, 0.99)) * 1000, 100),
     ]
 
 
@@ -167,6 +175,42 @@ def run_load(service: Service, first: int, count: int, *options: str) -> dict[st
 
 def _run_at_rate(service: Service, first: int, count: int, per_s: float) -> dict[str, Any]:
     return run_load(service, first, count, "--rate", str(per_s), "--clients", "32")
+
+
+def _run_without_store(service: Service, redis_port: int, first: int, count: int) -> tuple[dict[str, Any], list[float]]:
+    """Return the measurements of requests, and the seconds of reported events, while Redis is suspended.
+
+    The scene has no list of the day that could be repeated. The first request, which notices the failure, is not counted.
+    """
+    scene = ("--scene", "private_fm")
+    run_load(service, first, count, *scene)  # caches the states
+    redis = psutil.Process(Redis(port=redis_port).info("server")["process_id"])
+    redis.suspend()
+    try:
+        run_load(service, first, 1, *scene)
+        outage = run_load(service, first, count, *scene)
+        reports_s = _report_events(service.port, [f"u{user:06d}" for user in range(first, first + count)])
+    finally:
+        redis.resume()
+    if not all("online_store" in parts for parts in outage["degraded"]):
+        raise RuntimeError("some requests reached Redis although it was suspended; run the benchmark again")
+    return outage, reports_s
+
+
+def _report_events(port: int, user_ids: Sequence[str]) -> list[float]:
+    """Return the seconds that each report of one event takes, one after the other."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    seconds = []
+    for user_id in user_ids:
+        event = {"user_id": user_id, "action": "click", "target_type": "track", "target_id": "t1"}
+        began = time.perf_counter()
+        connection.request("POST", "/events", json.dumps({"events": [event]}), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        content = response.read()
+        seconds.append(time.perf_counter() - began)
+        if response.status != HTTPStatus.OK:
+            raise RuntimeError(f"an event was not recorded, status {response.status}: {content.decode()}")
+    return seconds
 
 
 def _worker_memory_mb(service: Service) -> float:

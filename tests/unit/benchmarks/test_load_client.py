@@ -11,7 +11,7 @@ import pytest
 from benchmarks.serving.load_client import send_requests
 
 ANSWER_S = 0.02
-ANSWER = json.dumps({"items": [None] * 30}).encode()
+ANSWER = json.dumps({"items": [None] * 30, "degraded": {"online_store": "no answer"}}).encode()
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -45,6 +45,7 @@ def test_elapsed_seconds_cover_all_requests_of_a_closed_loop(port: int) -> None:
     sent = send_requests(port, 0, 8, clients=2, rate=None)
     assert sent["wall_s"] >= 8 / 2 * ANSWER_S
     assert sent["status"] == [200] * 8
+    assert sent["degraded"] == [["online_store"]] * 8
 
 
 def test_requests_of_an_open_loop_are_sent_on_the_clock(port: int) -> None:
