@@ -17,6 +17,7 @@ import av
 import mutagen
 
 from ingestion.readers.parsing.audio_tags import AudioTags, read_tags
+from media.audio_container import HeaderTooLargeError, open_container
 
 FORMATS = {
     ".mp3": "mp3",
@@ -64,6 +65,8 @@ def read_audio_file(name: str, size: int, opener: Callable[[], IO[bytes]]) -> Au
             return AudioFile(audio_id, duration_ms, read_tags(_BoundedFile(file), extension))
     except AudioFileError:
         raise
+    except HeaderTooLargeError as error:
+        raise AudioFileError(str(error)) from error
     except MemoryError as error:
         raise AudioFileError("the tags are too large") from error
     except mutagen.MutagenError as error:
@@ -76,8 +79,7 @@ def read_audio_file(name: str, size: int, opener: Callable[[], IO[bytes]]) -> Au
 
 def _read_stream(file: IO[bytes], extension: str) -> tuple[str, int | None]:
     """Hash of the encoded audio, and its length in milliseconds."""
-    options = {"format_whitelist": ",".join(set(FORMATS.values())), "codec_whitelist": ",".join(CODECS)}
-    with av.open(file, "r", options=options, metadata_errors="ignore") as container:
+    with open_container(file, sorted(set(FORMATS.values())), CODECS) as container:
         detected = container.format.name
         if detected.split(",")[0] != FORMATS[extension]:
             raise AudioFileError(f"the content is {detected}, the extension {extension}; rename the file")

@@ -71,3 +71,26 @@ def png_of_size(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
     )
+
+
+def declare_samples(m4a: bytes, samples: int) -> bytes:
+    """An M4A file whose table says that it has so many samples of one byte, all in its first chunk."""
+    content = bytearray(m4a)
+    sizes, chunks = content.find(b"stsz"), content.find(b"stsc")
+    struct.pack_into(">II", content, sizes + 8, 1, samples)
+    struct.pack_into(">IIII", content, chunks + 8, 1, 1, samples, 1)
+    return bytes(content)
+
+
+def write_flac_with_covers(path: Path, flac: bytes, covers: int) -> Path:
+    """A FLAC file with covers of 16 MB each, which take no space on the disk."""
+    size = (1 << 24) - 1
+    stream_info = flac[5:42]
+    with path.open("wb") as file:
+        file.write(flac[:4] + b"\0" + stream_info)
+        for _ in range(covers):
+            head = struct.pack(">II9sIIIIII", 3, 9, b"image/png", 0, 10, 10, 24, 0, size - 41)
+            file.write(b"\x06" + size.to_bytes(3, "big") + head + b"\x89PNG\r\n\x1a\n")
+            file.seek(size - 49, 1)
+        file.write(flac[42:])
+    return path

@@ -18,6 +18,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from media.audio_container import open_container
 from training.content.encoders.log_mel import PATCH_SAMPLES, PATCH_STRIDE, SAMPLE_RATE, WINDOW
 from training.content.encoders.media_file import MediaError, check_extension, open_media
 
@@ -44,7 +45,6 @@ MISSING_SECONDS, MISSING_SHARE = 1.0, 0.05
 """Seconds and share by which the audio may be shorter than declared: some lengths are estimated from a bit rate."""
 SEEK_LEAD_SECONDS = 0.2  # decoded before a patch, until decoder and resampler are in a steady state
 MAX_SEEK_ERROR_SECONDS = 60
-TIMEOUT_SECONDS = 30  # for opening a file and for each read, in FFmpeg
 
 Samples = NDArray[np.float32]
 
@@ -68,8 +68,7 @@ def read_patches(path: Path, max_patches: int) -> Samples:
     with open_media(path) as file:
         _check_is_whole(path, file)
         is_estimated = path.suffix.lower() == ".mp3" and not _has_length_header(file)
-        options = {"format_whitelist": ",".join(FORMATS), "codec_whitelist": ",".join(CODECS)}
-        with av.open(file, "r", options=options, metadata_errors="ignore", timeout=TIMEOUT_SECONDS) as container:
+        with open_container(file, FORMATS, CODECS) as container:
             audio = _select_stream(path, container)
             if is_estimated:
                 audio = replace(audio, seconds=None)

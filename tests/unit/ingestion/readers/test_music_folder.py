@@ -25,6 +25,7 @@ from ingestion.source_files import SourceError
 from storage.media_paths import MediaPaths, register_root
 from tests.support.log_sources import json_lines, landed, quarantined
 from tests.support.music_folder import EXTENSIONS, set_tags, write_track
+from tests.support.training.media import declare_samples
 
 PNG = "\x89PNG\r\n\x1a\ncover"
 
@@ -232,9 +233,14 @@ def test_a_compressed_frame_is_read_within_the_limit(tmp_path: Path, version: in
     assert reason == "the tags are damaged: compressed frames up to TIT2 unpack to more than 20 MB"
 
 
-def test_a_decompression_bomb_in_a_tag_needs_little_memory(tmp_path: Path) -> None:
-    path = write_track(tmp_path / "a.mp3", 1)
-    with_compressed_titles(path, [b"\x00" + b"A" * (200 << 20)], 3)
+@pytest.mark.parametrize("extension", ["mp3", "m4a"])
+def test_a_decompression_bomb_needs_little_memory(tmp_path: Path, extension: str) -> None:
+    """A compressed title, or a table with millions of samples."""
+    path = write_track(tmp_path / f"a.{extension}", 1)
+    if extension == "mp3":
+        with_compressed_titles(path, [b"\x00" + b"A" * (200 << 20)], 3)
+    else:
+        path.write_bytes(declare_samples(path.read_bytes(), 80_000_000))
     command = f"""
 from pathlib import Path
 from ingestion.readers.parsing.audio_file import AudioFileError, read_audio_file
