@@ -70,6 +70,15 @@ def store_cover(media: Path, content: bytes, extension: str) -> str:
     return EXTRACTED + name
 
 
+def _is_present(file: Path) -> bool:
+    """Whether there is a file; unlike `Path.exists`, also for names that are too long and folders that are closed."""
+    try:
+        file.stat()
+    except OSError:
+        return False
+    return True
+
+
 def _read_roots(media: Path) -> dict[str, dict[str, str | int]]:
     try:
         roots = json.loads((media / ROOTS_FILE).read_text(encoding="utf-8"))
@@ -103,7 +112,7 @@ class MediaPaths:
             MediaRootError: the root is unknown, moved or replaced.
         """
         root, relative, file = self._locate(landed)
-        simulation = None if file.exists() else self._simulation(root)
+        simulation = None if _is_present(file) else self._simulation(root)
         return (simulation.find(relative) if simulation else None) or file
 
     def state(self, landed: str) -> tuple[int, int]:
@@ -130,7 +139,10 @@ class MediaPaths:
         root = self._root(prefix)
         if re.search(NOT_WITHIN.replace(r"\x{fffd}", "\ufffd"), relative):
             raise MediaPathError(f"{landed!r} is not a path within its root; write it relative and without `..`")
-        file = (root / relative).resolve()
+        try:
+            file = (root / relative).resolve()
+        except RuntimeError as error:
+            raise MediaPathError(f"{landed!r} is a loop of symbolic links; copy the file into the folder") from error
         if not file.is_relative_to(root):
             raise MediaPathError(f"{landed!r} is a symbolic link out of {root}; copy the file into the folder")
         return root, relative, file

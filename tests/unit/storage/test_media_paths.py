@@ -59,6 +59,20 @@ def test_links_out_of_the_folder_are_errors(tmp_path: Path, music: Path) -> None
     assert paths.resolve("inside.flac").read_bytes() == b"sound"
 
 
+def test_a_loop_of_links_is_an_error(tmp_path: Path, music: Path) -> None:
+    (music / "a.flac").symlink_to("b.flac")
+    (music / "b.flac").symlink_to("a.flac")
+    paths = MediaPaths(tmp_path / "media", music)
+    for find in (paths.resolve, paths.state):
+        with pytest.raises(MediaPathError, match="loop of symbolic links"):
+            find("a.flac")
+
+
+def test_a_name_that_is_too_long_names_a_missing_file(tmp_path: Path, music: Path) -> None:
+    paths = MediaPaths(tmp_path / "media", music)
+    assert paths.resolve("x" * 300) == music / ("x" * 300) and paths.state("x" * 300) == (-1, -1)
+
+
 def test_a_moved_folder_is_an_error_until_it_is_landed_again(tmp_path: Path, music: Path) -> None:
     prefix = register_root(tmp_path / "media", music)
     music.rename(tmp_path / "moved")

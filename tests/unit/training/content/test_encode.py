@@ -96,21 +96,25 @@ def test_broken_files_are_listed_and_not_read_again_until_they_change(home: Cont
     covers = {"a": home.write("a.png", b"bad"), "b": home.write("b.png", b"good"), "c": home.write("c.png", b"")}
     covers |= {"d": f"{home.prefix}missing.png", "e": f"{home.prefix}../home/x.png"}
     (home.media / "out.png").symlink_to("/etc/hostname")
-    home.write_tracks({**covers, "f": f"{home.prefix}out.png"})
+    (home.media / "loop.png").symlink_to("loop.png")
+    covers |= {name: f"{home.prefix}{name}.png" for name in ("out", "loop", "long" * 70)}
+    home.write_tracks(covers)
     counts = home.encode()
-    assert (counts.encoded, counts.with_vector, counts.remaining, counts.rejected) == (1, 1, 0, 5)
+    assert (counts.encoded, counts.with_vector, counts.remaining, counts.rejected) == (1, 1, 0, 7)
     reasons = dict(line.split("\t", 1) for line in home.quarantine())
     assert reasons[f"{home.prefix}a.png"] == "a bad file"
     assert reasons[f"{home.prefix}c.png"] == "the file is empty"
     assert "No such file" in reasons[f"{home.prefix}missing.png"]
     assert "not a path within its root" in reasons[f"{home.prefix}../home/x.png"]
     assert "symbolic link" in reasons[f"{home.prefix}out.png"]
+    assert "loop of symbolic links" in reasons[f"{home.prefix}loop.png"]
+    assert "name too long" in reasons[f"{home.prefix}{'long' * 70}.png"]
     home.encode()
     assert FakeEncoder.loaded == []
     home.write("a.png", b"repaired")
     home.write("missing.png", b"here")
     counts = home.encode()
-    assert (FakeEncoder.loaded, counts.with_vector, counts.rejected) == (["a.png", "missing.png"], 3, 3)
+    assert (FakeEncoder.loaded, counts.with_vector, counts.rejected) == (["a.png", "missing.png"], 3, 5)
     home.write("b.png", b"bad now")
     assert home.encode().with_vector == 2
 
