@@ -34,6 +34,7 @@ FORMATS = {
 }
 """Pillow's formats and the extensions that go with each."""
 MAX_PIXELS = 64_000_000  # 256 MB when decoded
+MAX_SIDE = 65_535  # the largest of a JPEG; the weights of resampling take 32 bytes for each pixel of a side
 MAX_BYTES = 64_000_000
 MAX_SCANNED_PIXELS = 1_000_000_000  # of a progressive JPEG: each of its scans, about 10, is a pass over all pixels
 BACKGROUND = 255  # behind transparent pixels
@@ -81,8 +82,9 @@ def _check_image(path: Path, image: Image.Image, content: bytes) -> None:
     """Reject what would take too much memory or time to decode; nothing has been decoded yet."""
     check_extension(path, image.format or "unknown", FORMATS.get(image.format or "", ()))
     pixels = image.width * image.height
-    if pixels > MAX_PIXELS:
-        raise MediaError(path, f"{image.width} x {image.height} pixels; covers have at most {MAX_PIXELS}")
+    if pixels > MAX_PIXELS or max(image.size) > MAX_SIDE:
+        limits = f"covers have at most {MAX_PIXELS}, and {MAX_SIDE} on a side"
+        raise MediaError(path, f"{image.width} x {image.height} pixels; {limits}")
     if FORMATS[image.format or ""] == JPEG_EXTENSIONS:
         scans = content.count(b"\xff\xda")  # a marker never occurs in compressed data
         if scans * pixels > MAX_SCANNED_PIXELS:
