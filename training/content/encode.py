@@ -14,7 +14,7 @@ import csv
 import gc
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,13 +113,16 @@ def _encode_missing(encoder: Encoder[Any, Any], sources: ContentSources, cache: 
     encoded, size = 0, BATCH_SIZE[encoder.name]
     with tqdm(total=len(sources), desc=f"encode {encoder.name}", unit="track", mininterval=1) as bar:
         for block in sources.blocks(reads_files=True):
-            first = {source.content_hash: source for source in reversed(block) if source.content_hash}
-            missing = cache.missing(source.content_hash for source in block if source.content_hash)
+            copies: dict[str, dict[str, ContentSource]] = {}  # by hash and path
+            for source in block:
+                if source.content_hash:
+                    copies.setdefault(source.content_hash, {}).setdefault(source.path, source)
+            missing = cache.missing(copies)
             if limit is not None:
                 missing = missing[: limit - encoded]
             for start in range(0, len(missing), size):
                 hashes = missing[start : start + size]
-                encoded += _encode_batch(encoder, sources, [first[name] for name in hashes], cache)
+                encoded += _encode_batch(encoder, sources, [copies[name].values() for name in hashes], cache)
                 bar.set_postfix_str(f"{encoded:,} encoded", refresh=False)
                 bar.update(len(block) * len(hashes) // len(missing))
             bar.update(0 if missing else len(block))
@@ -129,26 +132,35 @@ def _encode_missing(encoder: Encoder[Any, Any], sources: ContentSources, cache: 
 
 
 def _encode_batch(
-    encoder: Encoder[Any, Any], sources: ContentSources, batch: list[ContentSource], cache: VectorCache
+    encoder: Encoder[Any, Any], sources: ContentSources, batch: Sequence[Iterable[ContentSource]], cache: VectorCache
 ) -> int:
+    """Encode contents, each from the first of its sources that can be loaded; returns their number."""
     contents, hashes = [], []
-    for source in batch:
-        try:
-            if source.path and not cache.begin_attempt(source.path):
-                raise MediaError(Path(source.path), "decoding it crashed the process several times")
-            contents.append(encoder.load(sources.open(source)))
-            if source.path:
-                cache.end_attempt(source.path)
-        except MediaError as error:
-            cache.add_file(source.path, source.state, None, error.reason)
-        else:
-            hashes.append(source.content_hash or "")
+    for copies in batch:
+        for source in copies:  # some may have a wrong extension
+            try:
+                contents.append(_load(encoder, sources, source, cache))
+            except MediaError as error:
+                cache.add_file(source.path, source.state, None, error.reason)
+            else:
+                hashes.append(source.content_hash or "")
+                break
     if contents:
         if isinstance(encoder, AudioEncoder):
             cache.add_vectors(hashes, *encoder.encode_with_tags(contents))
         else:
             cache.add_vectors(hashes, encoder.encode(contents))
     return len(contents)
+
+
+def _load(encoder: Encoder[Any, Any], sources: ContentSources, source: ContentSource, cache: VectorCache) -> Any:
+    if not source.path:
+        return encoder.load(sources.open(source))
+    if not cache.begin_attempt(source.path):
+        raise MediaError(Path(source.path), "decoding it crashed the process several times")
+    content = encoder.load(sources.open(source))
+    cache.end_attempt(source.path)
+    return content
 
 
 def _rows(name: str, sources: ContentSources, cache: VectorCache, counts: EncodingCounts) -> Iterator[pa.Table]:

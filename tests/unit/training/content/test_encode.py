@@ -119,6 +119,19 @@ def test_broken_files_are_listed_and_not_read_again_until_they_change(home: Cont
     assert home.encode().with_vector == 2
 
 
+def test_a_misnamed_file_does_not_keep_its_copies_from_being_encoded(
+    home: ContentHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeEncoder, "rejected_suffix", ".gif")
+    content = b"same"
+    misnamed = home.write("a.gif", content)
+    home.write_tracks({"a1": misnamed, "a2": misnamed, "b": home.write("b.png", content)})
+    counts = home.encode()
+    assert (counts.encoded, counts.with_vector, counts.remaining, counts.rejected) == (1, 1, 0, 1)
+    assert FakeEncoder.loaded == ["a.gif", "b.png"]
+    assert home.table()["track_id"].to_list() == ["b"] and "a.gif" in home.quarantine()[0]
+
+
 def test_another_version_reads_rejected_files_again(home: ContentHome, monkeypatch: pytest.MonkeyPatch) -> None:
     home.write_tracks({"a": home.write("a.png", b"bad")})
     home.encode()
