@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -162,7 +162,7 @@ class TrackIndex:
         """Scores 1 for a track with all tokens in a field that is worth 1."""
         terms = _query_terms(tokens)
         rarity = [self._rarity(term) for term in terms]
-        matches = [self._term_matches(term) for term in terms]
+        matches = [self._term_matches(term, fields) for term in terms]
         by_field = []
         for field, worth in fields.items():
             parts = [
@@ -179,16 +179,20 @@ class TrackIndex:
         count = max(self._searcher.doc_freq(field, term) for field in ("title", "artist"))
         return max(0.2, 1 - math.log1p(count) / math.log1p(len(self) + 1)) if count else 1.0
 
-    def _term_matches(self, term: str) -> Callable[[str], list[tuple[tantivy.Query, float]]]:
-        """Function from a field to the queries for a term and their weights.
+    def _term_matches(
+        self, term: str, fields: Mapping[str, float]
+    ) -> Callable[[str], list[tuple[tantivy.Query, float]]]:
+        """Function from one of the fields to the queries for a term and their weights.
 
         Exact if the term exists, else with one error, or two in long words, else as two words. A rare term may be a common one
-        with an error.
+        with an error in names; errors in lyrics are looked for only if no field has the term.
         """
         counts = {field: self._searcher.doc_freq(field, term) for field in TEXT_FIELDS}
         exact = [field for field, count in counts.items() if count]
         in_names = sum(counts[field] for field in NAME_FIELDS)
-        fuzzy = self._fuzzy_matches(term) if in_names <= MAX_RARE_COUNT else {}
+        fuzzy = self._fuzzy_matches(term, NAME_FIELDS) if in_names <= MAX_RARE_COUNT else {}
+        if not exact:
+            fuzzy |= self._fuzzy_matches(term, fields.keys() - NAME_FIELDS)
         if fuzzy or exact:
             fuzzy_weight = RARE_FUZZY_WEIGHT if in_names else FUZZY_WEIGHT
 
@@ -202,14 +206,12 @@ class TrackIndex:
         pair = self._split(term) if len(term) >= MIN_SPLIT_LENGTH else None
         return lambda field: [(self._term(field, one), 0.5) for one in pair] if pair and field in NAME_FIELDS else []
 
-    def _fuzzy_matches(self, term: str) -> dict[str, tantivy.Query]:
-        """Queries for words with the fewest errors, by the fields that have some."""
+    def _fuzzy_matches(self, term: str, fields: Iterable[str]) -> dict[str, tantivy.Query]:
+        """Queries for words with the fewest errors, by those of the fields that have some."""
         if len(term) < MIN_FUZZY_LENGTH or is_chinese(term):
             return {}
         for distance in (1, 2) if len(term) >= MIN_LENGTH_OF_TWO_ERRORS else (1,):
-            queries = {
-                field: tantivy.Query.fuzzy_term_query(self._schema, field, term, distance) for field in NAME_FIELDS
-            }
+            queries = {field: tantivy.Query.fuzzy_term_query(self._schema, field, term, distance) for field in fields}
             found = {name: one for name, one in queries.items() if self._searcher.search(one, 1, count=False).hits}
             if found:
                 return found

@@ -84,6 +84,7 @@ def items(search, query, **options):
         ("周杰伦", [3]),  # simplified characters
         ("first album", [6]),
         ("xylophone", [5]),  # lyrics
+        ("xilophone", [5]),
         ("1999", [7]),  # a title, although it is a year
         ("sad songs", [0, 2]),
         ("悲伤的歌", [0, 2]),
