@@ -1,5 +1,5 @@
 """Search of tracks by text: names with typing errors, facets in words of English and Chinese, and periods of release."""
 
-SEARCH_FORMAT = 1
+SEARCH_FORMAT = 2
 """Increase it when `write_search` writes something else: the next release gets another id, even from the same
 data."""
