@@ -83,4 +83,8 @@ def _from_uri(uri: str) -> str:
 def _to_relative(path: str, folder: str, source: Path) -> str:
     if not path.startswith("/"):
         return posixpath.normpath(posixpath.join(folder, path))
-    return posixpath.relpath(posixpath.normpath(path), str(source))
+    relative = posixpath.relpath(posixpath.normpath(path), str(source))
+    if relative.startswith("..") and "\0" not in path:
+        # The player may know the folder by a symbolic link to it or to a folder above.
+        return posixpath.relpath(posixpath.realpath(path), str(source))
+    return relative

@@ -135,6 +135,7 @@ def test_playlists_name_the_tracks_of_the_folder(tmp_path: Path) -> None:
     for seed, name in enumerate(("A/1.flac", "A/2 é.flac", "B/3.flac")):
         write_track(music / name, seed, title=name)
     (music / "lists").mkdir()
+    (tmp_path / "link").symlink_to(music)
     (music / "lists" / "mix.m3u8").write_text(
         f"\ufeff#EXTM3U\n#PLAYLIST:晚安\n#EXTINF:1,x\n../A/1.flac\r\n..\\B\\3.flac\n{music}/A/2 e\u0301.flac\n"
         "../../outside.flac\nhttp://radio.example/x.mp3\n/etc/passwd\n",
@@ -147,6 +148,7 @@ def test_playlists_name_the_tracks_of_the_folder(tmp_path: Path) -> None:
         f"<track><location>A/2%20%C3%A9.flac</location></track><track><location>{uri}</location></track>"
         "<track><location>http://a/b.mp3</location></track><track/></trackList></playlist>"
     )
+    (music / "linked.m3u").write_text(f"{tmp_path}/link/B/3.flac\n{tmp_path}/link/../etc/passwd\n/a\0b\n")
     (music / "empty.m3u").write_text("missing.flac\n")
     (music / "bomb.xspf").write_text('<!DOCTYPE a [<!ENTITY b "c">]><playlist>&b;</playlist>')
     (music / "torn.xspf").write_text("<playlist>")
@@ -161,6 +163,7 @@ def test_playlists_name_the_tracks_of_the_folder(tmp_path: Path) -> None:
         "晚安": ["A/1.flac", "B/3.flac", "A/2 é.flac"],
         "old": ["A/2 é.flac"],
         "X": ["A/2 é.flac", "B/3.flac"],
+        "linked": ["B/3.flac"],
     }
     reasons = dict(quarantined(home, "playlists").select("source", "reason").rows())
     assert set(reasons) == {"empty.m3u", "bomb.xspf", "torn.xspf", "latin.m3u8"}
