@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ FACETS = ("languages", "styles", "scenes", "emotions", "themes")
 BLOCK_TRACKS = 1_000
 BLOCK_FILES = 100  # fewer, because the media of simulations are rendered into a cache that holds about 800
 READ_BYTES = 1 << 20
+MAX_FILE_BYTES = 32 << 30  # 3 hours of the largest WAV files are 17 GB; a sparse file of terabytes takes hours to read
 MISSING = FileState(-1, -1)
 
 
@@ -187,10 +189,13 @@ def hash_file(path: Path) -> str:
     """SHA-256 of a file's content.
 
     Raises:
-        MediaError: the file is missing, empty or cannot be read.
+        MediaError: the file is missing, empty, too large or cannot be read.
     """
     content = hashlib.sha256()
     with open_media(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_FILE_BYTES:
+            raise MediaError(path, f"{size} bytes; media files have at most {MAX_FILE_BYTES}")
         while block := file.read(READ_BYTES):
             content.update(block)
     return content.hexdigest()

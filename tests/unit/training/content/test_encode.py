@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -117,6 +118,13 @@ def test_broken_files_are_listed_and_not_read_again_until_they_change(home: Cont
     assert (FakeEncoder.loaded, counts.with_vector, counts.rejected) == (["a.png", "missing.png"], 3, 5)
     home.write("b.png", b"bad now")
     assert home.encode().with_vector == 2
+
+
+def test_a_file_of_terabytes_is_not_read(home: ContentHome) -> None:
+    landed = home.write("sparse.png", b"x")
+    os.truncate(home.media / "sparse.png", 1 << 41)
+    home.write_tracks({"a": landed})
+    assert home.encode().rejected == 1 and "media files have at most" in home.quarantine()[0]
 
 
 def test_a_misnamed_file_does_not_keep_its_copies_from_being_encoded(
