@@ -98,7 +98,7 @@ class TrackIndex:
 
     def find_names(self, tokens: Sequence[str], limit: int) -> list[Hit]:
         """Tracks whose title, artists or album have the most of these tokens, rare ones first."""
-        return self._search(self._text_query(tokens, NAME_FIELDS), limit)
+        return self._search(self._text_query(tokens, NAME_FIELDS, are_pairs_split=True), limit)
 
     def find(
         self,
@@ -158,11 +158,16 @@ class TrackIndex:
             [tantivy.Query.const_score_query(one, 1.0 - step * place) for place, one in enumerate(ranges)]
         )
 
-    def _text_query(self, tokens: Sequence[str], fields: Mapping[str, float]) -> tantivy.Query | None:
-        """Scores 1 for a track with all tokens in a field that is worth 1."""
+    def _text_query(
+        self, tokens: Sequence[str], fields: Mapping[str, float], are_pairs_split: bool = False
+    ) -> tantivy.Query | None:
+        """Scores 1 for a track with all tokens in a field that is worth 1.
+
+        With `are_pairs_split`, one of two adjacent Chinese characters is enough for half the score if no name has both.
+        """
         terms = _query_terms(tokens)
         rarity = [self._rarity(term) for term in terms]
-        matches = [self._term_matches(term, fields) for term in terms]
+        matches = [self._term_matches(term, fields, are_pairs_split) for term in terms]
         by_field = []
         for field, worth in fields.items():
             parts = [
@@ -180,7 +185,7 @@ class TrackIndex:
         return max(0.2, 1 - math.log1p(count) / math.log1p(len(self) + 1)) if count else 1.0
 
     def _term_matches(
-        self, term: str, fields: Mapping[str, float]
+        self, term: str, fields: Mapping[str, float], are_pairs_split: bool
     ) -> Callable[[str], list[tuple[tantivy.Query, float]]]:
         """Function from one of the fields to the queries for a term and their weights.
 
@@ -203,7 +208,9 @@ class TrackIndex:
                 return parts
 
             return build
-        pair = self._split(term) if len(term) >= MIN_SPLIT_LENGTH else None
+        pair: Sequence[str] | None = self._split(term) if len(term) >= MIN_SPLIT_LENGTH else None
+        if are_pairs_split and is_chinese(term) and len(term) == 2:
+            pair = term
         return lambda field: [(self._term(field, one), 0.5) for one in pair] if pair and field in NAME_FIELDS else []
 
     def _fuzzy_matches(self, term: str, fields: Iterable[str]) -> dict[str, tantivy.Query]:

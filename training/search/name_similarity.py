@@ -15,6 +15,8 @@ MIN_CORRECTED_LENGTH = 4
 ERROR_COST = 0.6
 """Share of the cost of a missing word that a word with errors in all letters would have."""
 MIN_JOINED_SIMILARITY, MIN_JOINED_LENGTH = 0.85, 6
+MIN_CHARACTERS, WRONG_CHARACTER_SIMILARITY = 3, 0.9
+"""Least length of a name in Chinese characters of which one may be wrong, and its similarity."""
 MINOR_WEIGHT = 0.1
 MINOR_WORDS = frozenset(
     {"the", "a", "an", "no", "feat", "ft", "live", "remix", "version", "remaster", "remastered", "edit"}
@@ -51,7 +53,11 @@ def match_name(query: Sequence[str], name: str, exact: Container[str] = frozense
     in_name = [max(column) for column in zip(*similarity, strict=True)]
     covered = _weighted(words, in_name)
     return NameMatch(
-        similarity=max(_weighted(query, in_query) * (0.5 + 0.5 * covered), _joined_similarity(query, words)),
+        similarity=max(
+            _weighted(query, in_query) * (0.5 + 0.5 * covered),
+            _joined_similarity(query, words),
+            _characters_similarity(query, words, exact),
+        ),
         covered_name=covered,
         covered_words=sum(one > 0 and not _is_minor(word) for word, one in zip(words, in_name, strict=True)),
         positions=tuple(place for place, one in enumerate(in_query) if one > 0),
@@ -65,6 +71,14 @@ def _joined_similarity(query: Sequence[str], words: Sequence[str]) -> float:
     if len(query) == len(words) or min(len(name), len(text)) < MIN_JOINED_LENGTH:
         return 0.0
     return OSA.normalized_similarity(text, name, score_cutoff=MIN_JOINED_SIMILARITY)
+
+
+def _characters_similarity(query: Sequence[str], words: Sequence[str], exact: Container[str]) -> float:
+    """Similarity of names in Chinese characters, of which one may be another that sounds alike: 周杰轮 is 周杰伦."""
+    if len(query) != len(words) or len(words) < MIN_CHARACTERS or not all(map(is_chinese, (*query, *words))):
+        return 0.0
+    wrong = [character for character, word in zip(query, words, strict=True) if character != word]
+    return WRONG_CHARACTER_SIMILARITY if len(wrong) == 1 and wrong[0] not in exact else 0.0
 
 
 def _weighted(words: Sequence[str], similarities: Sequence[float]) -> float:

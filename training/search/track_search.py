@@ -23,7 +23,7 @@ from training.search.lexicon import FacetPhrase, Lexicon, Reading
 from training.search.named_tracks import NamedTrack, find_named_tracks
 from training.search.phrase_similarity import Encode, MeaningMatcher
 from training.search.release_period import Period, read_periods
-from training.search.text_normalization import join, normalize, tokens
+from training.search.text_normalization import is_chinese, join, normalize, tokens
 from training.search.text_vectors import TextVectors
 from training.search.write_search import CONFIG_FILE, INDEX_FOLDER, VECTORS_FILE
 
@@ -146,9 +146,10 @@ class TrackSearch:
         whole = self._lexicon.read(text, self._index.is_name_word) if periods else reading
         words = tokens(text)[:MAX_TOKENS]
         content = (whole.content or words)[:MAX_TOKENS]
-        exact = {word for word in words if word in self._lexicon}
-        named = find_named_tracks(self._index, words, content, exact, name_candidates)
         unread = [token for run in reading.unread for token in run][:MAX_TOKENS]
+        exact = {word for word in words if word in self._lexicon}
+        exact |= {word for word in set(reading.content).difference(unread) if is_chinese(word)}
+        named = find_named_tracks(self._index, words, content, exact, name_candidates)
         concepts = reading.concepts if named else reading.concepts + self._by_meaning(reading)
         return ParsedQuery(concepts, periods, unread, named, join(reading.content))
 

@@ -101,6 +101,18 @@ def test_tracks_in_order(search, query, expected):
     assert items(search, query) == expected
 
 
+def test_chinese_names_with_a_wrong_character(tmp_path):
+    table = catalog(
+        4, title=["七里香", "海阔天空", "轻音社", "不再悲伤"], artist_names=[["周杰倫"], ["Anna"], ["Bob"], ["Bob"]]
+    )
+    table = table.with_columns(styles=pl.Series([[], ["light music"], [], []]))
+    search = open_search(tmp_path, table)
+    assert items(search, "周杰轮") == items(search, "周结伦的歌") == items(search, "七里乡") == [0]
+    assert items(search, "海阔天宽") == [1]
+    assert items(search, "海宽天宽") == []  # two wrong characters
+    assert items(search, "轻音乐")[0] == 1  # words that are understood are no names with an error
+
+
 def test_new_is_relative_to_the_catalog(search):
     assert items(search, "new releases")[0] == 7
 
