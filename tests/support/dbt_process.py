@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from dbt_common.events.base_types import EventMsg
 
 PROJECT = ("--project-dir", "dbt")
+UNREAD = {"DBT_LOG_LEVEL_FILE": "none", "DBT_WRITE_JSON": "false"}
+"""Without the files that no test of a build reads: the debug log of every statement, and the manifest."""
 WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
 
 
@@ -40,7 +43,7 @@ class DbtProcess:
     """
 
     def __init__(self, folder: Path, variables: dict[str, str]) -> None:
-        self._folder, self._variables = folder, variables
+        self._folder, self._variables = folder, variables | UNREAD
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.dbt_process"],
             cwd=settings.ROOT,
@@ -114,6 +117,7 @@ def _run_in_fork(manifest: Manifest, request: dict[str, Any]) -> int:
     if child := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     status = 1
+    gc.disable()  # it would copy the pages of the manifest
     try:
         log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(log, sys.stdout.fileno())
@@ -131,11 +135,14 @@ def _run_in_fork(manifest: Manifest, request: dict[str, Any]) -> int:
 def main() -> None:
     """Parse the project, then build until the end of standard input."""
     from dbt.cli.main import dbtRunner
+    from dbt_common.clients.jinja import template_cache
 
     with contextlib.redirect_stdout(sys.stderr):
         parsed = dbtRunner().invoke(["parse", *PROJECT, "--quiet"])
     if not parsed.success:
         raise SystemExit(f"dbt parse: {parsed.exception}")
+    for macro in parsed.result.macros.values():
+        template_cache.get_node_template(macro)  # compiled once instead of in every build
     for line in sys.stdin:
         print(_run_in_fork(cast("Manifest", parsed.result), json.loads(line)), flush=True)
 
