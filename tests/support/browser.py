@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -43,14 +43,46 @@ def launch() -> Iterator[Browser]:
         browser.close()
 
 
+class _Shared:
+    """The browser of the current `shared`, which starts with its first page."""
+
+    stack: ExitStack | None = None
+    browser: Browser | None = None
+
+
 @contextmanager
-def open_page(**context: Any) -> Iterator[Page]:
-    """Page of a new browser; fails if the page logged an error. Skips the test if Chromium is not installed."""
+def shared() -> Iterator[None]:
+    """Until the end of the context, pages are opened in one browser, because starting it takes longer than most tests.
+
+    Meanwhile this thread has a running event loop, so that it cannot call `asyncio.run`.
+    """
+    with ExitStack() as stack:
+        _Shared.stack = stack
+        try:
+            yield
+        finally:
+            _Shared.stack = _Shared.browser = None
+
+
+@contextmanager
+def _open_browser() -> Iterator[Browser]:
+    if _Shared.stack is None:
+        with launch() as browser:
+            yield browser
+        return
+    if _Shared.browser is None or not _Shared.browser.is_connected():
+        _Shared.browser = _Shared.stack.enter_context(launch())
+    yield _Shared.browser
+
+
+@contextmanager
+def open_page(**options: Any) -> Iterator[Page]:
+    """Page with cookies, storage and cache of its own; fails if it logged an error. Skips the test without Chromium."""
     if find_chromium() is None:
         pytest.skip(f"none of {', '.join(NAMES)} is on the PATH; install Debian's package chromium")
     errors: list[str] = []
-    with launch() as browser:
-        page = browser.new_page(**context)
+    with _open_browser() as browser, browser.new_context(**options) as context:
+        page = context.new_page()
         page.set_default_timeout(PATIENCE_MS)
         expect.set_options(timeout=PATIENCE_MS)
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)

@@ -31,6 +31,12 @@ from tests.support import browser, console_home
 from tests.support.console_home import LANDED, MANIFEST
 
 
+@pytest.fixture(scope="module", autouse=True)
+def shared_browser():
+    with browser.shared():
+        yield
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))

@@ -39,7 +39,8 @@ def url():
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{port}/"
+    with browser.shared():
+        yield f"http://127.0.0.1:{port}/"
     server.should_exit = True
     thread.join()
 
