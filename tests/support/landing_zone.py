@@ -50,18 +50,20 @@ def write_empty_tables(home: Path) -> None:
 
 
 def build(
-    home: Path, *arguments: str, tests: bool = False, as_of: str = AS_OF, variables: dict[str, str] | None = None
+    home: Path, *arguments: str, tests: bool | str = False, as_of: str = AS_OF, variables: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `dbt build` in `home`.
 
     Args:
         home: Home folder.
         arguments: Additional arguments of dbt.
-        tests: Also run data tests and unit tests.
+        tests: Also run data tests and unit tests; the start of a name: beside all models this data test only.
         as_of: First unknown day.
         variables: Environment variables for another engine than DuckDB.
     """
     options = ["--vars", f"{{as_of: {as_of}}}", *(() if tests else WITHOUT_TESTS), *arguments]
+    if isinstance(tests, str):
+        options += ["--select", "resource_type:model", "resource_type:seed", f"{tests}*", "--indirect-selection=empty"]
     if variables is None:
         return dbt_on("duckdb").build(home, options)
     return subprocess.run(

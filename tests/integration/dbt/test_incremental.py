@@ -75,7 +75,7 @@ def test_a_lost_session_of_the_week_before_fails_a_build(tmp_path: Path) -> None
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as warehouse:
         warehouse.execute("delete from sessions where session_id = 'u-2'")
     write(tmp_path, "listening_events", "2026-06-09", "c", plays("u", 105, 1, 11_600))
-    run = build(tmp_path, "--exclude-resource-type", "unit_test", tests=True)
+    run = build(tmp_path, tests="relationships_plays_session_id")
     assert "built from all events" not in run.stdout
     assert run.returncode != 0
     assert "relationships_plays_session_id" in run.stdout
@@ -88,7 +88,7 @@ def test_a_build_after_a_failed_one_computes_everything(tmp_path: Path) -> None:
     write(tmp_path, "listening_events", "2026-06-02", "b", plays("u", 20, 3, 1_600))
     assert "built from all events" not in build(tmp_path).stdout
     bad = write(tmp_path, "listening_events", "2026-06-06", "bad", [event("z", "u", "hum", "1", 200)])
-    assert build(tmp_path, tests=True).returncode != 0
+    assert build(tmp_path, tests="relationships_events_behaviour").returncode != 0
     bad.unlink()
     assert "built from all events" in build(tmp_path).stdout
     assert len(marts(tmp_path)["plays.parquet"]) == 23

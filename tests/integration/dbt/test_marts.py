@@ -182,7 +182,7 @@ def test_a_bot_is_only_in_the_mart_of_excluded_users(home: Path) -> None:
 def test_failed_run_keeps_the_previous_marts(home: Path) -> None:
     before = rows(home, "select * from '{marts}/events.parquet'")
     bad = write(home, "listening_events", "2026-06-06", "bad", [event("z", "u", "hum", "1", 200)])
-    run = build(home, "--exclude-resource-type", "unit_test", tests=True)
+    run = build(home, tests="relationships_events_behaviour")
     bad.unlink()
     assert run.returncode != 0
     assert "relationships_events_behaviour" in run.stdout
