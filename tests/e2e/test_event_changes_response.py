@@ -19,7 +19,7 @@ from tests.support import recommender_service
 FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
 BLOCKS = 10_000 if FULL else 50
 OUTAGES = 5 if FULL else 1
-TRACKS = 2_000
+TRACKS, RECIPE = (2_000, "small") if FULL else (400, "debug")
 CLIENTS = 4
 USERS = 400 if FULL else 40
 OUTAGE_S, TIMEOUT_S = 2.0, 60.0
@@ -61,7 +61,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def port(store, tmp_path_factory):
     def prepare(home):
-        synthetic_release.write_release(home, TRACKS, "small")
+        synthetic_release.write_release(home, TRACKS, RECIPE)
         return synthetic_release.write_users(home / "marts", USERS, TRACKS)
 
     home = tmp_path_factory.mktemp("home")
