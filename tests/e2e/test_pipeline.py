@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import pytest
 from config import settings
 from dags.task_catalog import PIPELINE_DAGS
 from local import run, services
+from local.airflow_api import AirflowClient, AirflowError
 from local.ports import free_port
 from storage.unfinished_erasures import UNFINISHED_FILE
 from tests.e2e import listening_evening, listening_page
@@ -56,6 +59,20 @@ class Home:
         assert process.returncode == 0, f"{process.stdout[-6000:]}\n{process.stderr[-6000:]}"
         return process.stdout
 
+    def pause(self, dag_id):
+        """Pause a DAG as soon as Airflow has read it, like the switch of its page."""
+        airflow, recommender, mlflow, pages = (int(self.environment[name]) for name in PORTS)
+        home = Path(self.environment["SEGUE_HOME"])
+        here = settings.Settings(home, "127.0.0.1", airflow, recommender, mlflow, pages)
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline:
+            with contextlib.suppress(AirflowError, httpx.HTTPError):
+                if here.airflow_passwords.exists():
+                    with AirflowClient(here) as client:
+                        return client._request_json("PATCH", f"/dags/{dag_id}", json={"is_paused": True})
+            time.sleep(2)
+        raise AssertionError(f"Airflow has not read {dag_id}")
+
     def command(self, words, folder=ROOT):
         """Output of a documented command, run on the services of this home."""
         return documented_commands.run_command(
@@ -67,14 +84,20 @@ class Home:
 def home(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("home"))
     try:
-        yield home
+        with browser.shared():
+            yield home
     finally:
         home.command("make stop")
 
 
 @pytest.fixture(scope="module")
 def first_run(home):
-    return home.command("make run RECIPE=debug")
+    with ThreadPoolExecutor(1) as pool:
+        # The rest of the content, which nothing waits for, would be encoded beside the tests for a minute.
+        paused = pool.submit(home.pause, "encode_remaining_content")
+        output = home.command("make run RECIPE=debug")
+        assert paused.result()["is_paused"]
+    return output
 
 
 @pytest.fixture
