@@ -37,10 +37,17 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def workers(folder):
-    started = ReleaseWorkers(folder, WORKERS, 30.0)
-    yield started
-    started.close()
+def started(folder):
+    """The workers of all tests, in a list that the last test empties."""
+    found = [ReleaseWorkers(folder, WORKERS, 30.0)]
+    yield found
+    for one in found:
+        one.close()
+
+
+@pytest.fixture
+def workers(started):
+    return started[0]
 
 
 @pytest.fixture
@@ -251,20 +258,20 @@ def test_a_damaged_release_is_not_loaded(folder, tmp_path):
         ReleaseWorkers(damaged, WORKERS, 30.0)
 
 
-def test_all_processes_are_started_again_and_end_with_the_object(folder, metrics):
-    started = ReleaseWorkers(folder, 1, 30.0)
-    first = started.process_id
-    similar(started, metrics, 2)
-    process, worker = psutil.Process(first), children(started)[0]
-    process.kill()
-    psutil.wait_procs([worker], TIMEOUT_S)  # a worker does not survive the process that has loaded the release
-    assert not worker.is_running()
+def test_all_processes_are_started_again_and_end_with_the_object(started, metrics):
+    """The last test, because afterwards the workers of the other ones are gone."""
+    workers = started.pop()
+    first, before = workers.process_id, children(workers)
+    similar(workers, metrics, 2)
+    psutil.Process(first).kill()
+    psutil.wait_procs(before, TIMEOUT_S)  # workers do not survive the process that has loaded the release
+    assert before and not any(one.is_running() for one in before)
     with pytest.raises(WorkerFailed):
-        similar(started, metrics, 2)
+        similar(workers, metrics, 2)
     for thread in threading.enumerate():
         if thread.name == "model-workers-restart":
             thread.join(RESTART_S)
-    assert similar(started, metrics, 2).left_out == {} and started.process_id != first
-    process, worker = psutil.Process(started.process_id), children(started)[0]
-    del started
-    assert not psutil.wait_procs([process, worker], TIMEOUT_S)[1]
+    assert similar(workers, metrics, 2).left_out == {} and workers.process_id != first
+    processes = [psutil.Process(workers.process_id), *children(workers)]
+    del workers
+    assert len(processes) > 1 and not psutil.wait_procs(processes, TIMEOUT_S)[1]
