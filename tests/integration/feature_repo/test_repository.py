@@ -17,6 +17,7 @@ from feast.errors import FeatureNameCollisionError
 from config import settings
 from config.tool_environment import tool_environment
 from sequences.views import LIVE_SOURCE, SEQUENCE_TAG, SEQUENCE_VIEWS, SequenceView
+from tests.support.feast_command import FEAST
 from tests.support.sequences.event_rows import write_events
 from training.ranking.registry import RANKERS
 from training.recall.registry import CHANNELS
@@ -36,9 +37,9 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> feast.FeatureStore:
     }
     pq.write_table(pa.table(profiles), home / "marts" / "user_profiles.parquet")
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "feast"), "-c", str(settings.ROOT / "feature_repo"), "apply"],
+        [*FEAST, "-c", "feature_repo", "apply"],
         env=environment,
-        cwd=home,
+        cwd=settings.ROOT,
         capture_output=True,
         text=True,
         check=False,
