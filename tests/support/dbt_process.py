@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dbt_common.events.base_types import EventMsg
 
 PROJECT = ("--project-dir", "dbt")
+IN_ONE_PROCESS = "--in-one-process"
 UNREAD = {"DBT_LOG_LEVEL_FILE": "none", "DBT_WRITE_JSON": "false"}
 """Without the files that no test of a build reads: the debug log of every statement, and the manifest."""
 WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
@@ -40,19 +41,23 @@ class DbtProcess:
     Args:
         folder: Folder of the link `home`; removed when the tests end.
         variables: Environment variables of the tools, for the home `folder / "home"`.
+        is_forked: Run each build in a process of its own. Otherwise all builds share a session of Spark, which takes seconds
+            to start.
     """
 
-    def __init__(self, folder: Path, variables: dict[str, str]) -> None:
+    def __init__(self, folder: Path, variables: dict[str, str], is_forked: bool = True) -> None:
         self._folder, self._variables = folder, variables | UNREAD
+        (folder / "parsed").mkdir()
+        (folder / "home").symlink_to(folder / "parsed")  # parsing creates folders in the home
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.dbt_process"],
+            [sys.executable, "-m", "tests.support.dbt_process", *(() if is_forked else (IN_ONE_PROCESS,))],
             cwd=settings.ROOT,
             env=os.environ | variables,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        atexit.register(self._close)
+        atexit.register(self.close)
 
     def build(
         self, home: Path, arguments: list[str], copied: list[tuple[str, str]] | None = None
@@ -77,7 +82,9 @@ class DbtProcess:
         assert code, "the dbt process ended, see above"
         return subprocess.CompletedProcess(command, int(code), log.read_text(), "")
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the process."""
+        atexit.unregister(self.close)
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
@@ -132,6 +139,18 @@ def _run_in_fork(manifest: Manifest, request: dict[str, Any]) -> int:
         os._exit(status)
 
 
+def _run_here(manifest: Manifest, request: dict[str, Any]) -> int:
+    """Exit status of a build in this process."""
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(log, stream.fileno())
+    os.close(log)
+    try:
+        return 0 if _run(manifest, request) else 1
+    finally:
+        sys.stdout.flush()
+
+
 def main() -> None:
     """Parse the project, then build until the end of standard input."""
     from dbt.cli.main import dbtRunner
@@ -143,8 +162,10 @@ def main() -> None:
         raise SystemExit(f"dbt parse: {parsed.exception}")
     for macro in parsed.result.macros.values():
         template_cache.get_node_template(macro)  # compiled once instead of in every build
-    for line in sys.stdin:
-        print(_run_in_fork(cast("Manifest", parsed.result), json.loads(line)), flush=True)
+    run = _run_here if IN_ONE_PROCESS in sys.argv else _run_in_fork
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answers:
+        for line in sys.stdin:
+            print(run(cast("Manifest", parsed.result), json.loads(line)), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +22,8 @@ from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
 from local.publish_marts import publish
 from tests.integration.dbt.test_marts import bot, world
-from tests.support import spark
+from tests.support import landing_zone, spark
+from tests.support.dbt_process import WITHOUT_TESTS, DbtProcess
 from tests.support.landing_zone import at, built, event, write
 
 pytestmark = [spark.needs_spark]
@@ -53,23 +58,41 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     gone = write(homes["duckdb"], "listening_events", GONE, "gone", [event("gone", "w", "play", "1", 70, played_ms=1)])
     homes["spark"].mkdir()
     shutil.copytree(landing, homes["spark"] / "landing")
-    build(homes, "--select", "stg_listening_events")
-    gone.unlink()
-    (homes["spark"] / gone.relative_to(homes["duckdb"])).unlink()
-    for home in homes.values():
-        for day in later:
-            shutil.copytree(folder / day.name, home / "landing" / "listening_events" / day.name)
-        late = event("late", "u", "play", "2", 61, played_ms=50_000, sequence_number=9)
-        write(home, "listening_events", "2026-06-01", "late", [late, *world()[:2]])
-    build(homes)
+    with engines(homes, folder) as build:
+        build("--select", "stg_listening_events")
+        gone.unlink()
+        (homes["spark"] / gone.relative_to(homes["duckdb"])).unlink()
+        for home in homes.values():
+            for day in later:
+                shutil.copytree(folder / day.name, home / "landing" / "listening_events" / day.name)
+            late = event("late", "u", "play", "2", 61, played_ms=50_000, sequence_number=9)
+            write(home, "listening_events", "2026-06-01", "late", [late, *world()[:2]])
+        build()
     publish(homes["spark"] / "spark" / "marts", homes["spark"] / "marts")
     return homes
 
 
-def build(homes: dict[str, Path], *selected: str) -> None:
-    built(homes["duckdb"], *selected, as_of=AS_OF)
-    variables = spark.environment(homes["spark"], memory="2g" if FULL else "1g", is_interpreted=not FULL)
-    built(homes["spark"], *selected, as_of=AS_OF, variables=variables)
+@contextmanager
+def engines(homes: dict[str, Path], folder: Path) -> Iterator[Callable[..., None]]:
+    """Function that builds the homes. At full size every build has a Spark of its own, as in production."""
+    with ExitStack() as stack:
+        if FULL:
+            variables = spark.environment(homes["spark"], memory="2g", is_interpreted=False)
+            on_spark = partial(landing_zone.build, homes["spark"], as_of=AS_OF, variables=variables)
+        else:
+            (folder / "dbt").mkdir()
+            process = DbtProcess(folder / "dbt", spark.environment(folder / "dbt" / "home"), is_forked=False)
+            stack.callback(process.close)
+
+            def on_spark(*selected: str) -> Any:
+                return process.build(homes["spark"], ["--vars", f"{{as_of: {AS_OF}}}", *WITHOUT_TESTS, *selected])
+
+        def build(*selected: str) -> None:
+            built(homes["duckdb"], *selected, as_of=AS_OF)
+            run = on_spark(*selected)
+            assert run.returncode == 0, run.stdout[-5000:]
+
+        yield build
 
 
 def by_hand() -> dict[str, list[dict[str, object]]]:
