@@ -236,41 +236,38 @@ def test_days_one_by_one_equal_one_build(tmp_path: Path, split: str) -> None:
             assert times == sorted(times), f"{table}: later builds skip older row groups"
 
 
-def write_changed_contents(folder: Path) -> Path:
-    """Write the steps of two days, after which the contents of a left-out album and a left-out playlist change."""
-    world = World(folder / "files")
+def land_contents(world: World) -> None:
+    """Land plays of tracks whose album and playlist u5 leaves out."""
     world.land("tracks", "2026-06-01", [_track(track, 180_000) for track in TRACKS[:4]])
     world.land("playlists", "2026-06-01", [_playlist(["0", "3"], -10)])
-    for number in range(3):
+    for number in range(2):
         start = number * DAY_MINUTES + 600
         targets = {"playlist": "p", "album": ALBUMS[1]} if number == 0 else {}
         rows = [
-            event(f"x{kind}", "u0", "exclude", target, start - 60, target_type=kind) for kind, target in targets.items()
+            event(f"x{kind}", "u5", "exclude", target, start - 60, target_type=kind) for kind, target in targets.items()
         ]
-        # In the last step another user only, so that nothing else of u0 is computed again.
-        rows += [
-            event(f"e{number}-{track}", "u1" if number == 2 else "u0", "play", track, start + place, played_ms=40_000)
-            for place, track in enumerate(TRACKS[:4])
-        ]
-        world.land_by_day("listening_events", "ended_at", rows)
-        if number == 2:  # track 2 comes to both, track 0 leaves the playlist, track 1 leaves the album
-            world.land("playlists", "2026-06-03", [_playlist(["2", "3"], start)])
-            moved = [_track("1", 180_000, at(start)) | {"album_id": ALBUMS[0]}]
-            moved += [_track("2", 180_000, at(start)) | {"album_id": ALBUMS[1]}]
-            world.land("tracks", "2026-06-03", moved)
-        world.write_step(folder / "steps", number, FIRST_DAY + timedelta(days=number + 1))
-    return folder / "steps"
+        world.land_by_day("listening_events", "ended_at", rows + _plays_of_contents("u5", number))
+
+
+def change_contents(world: World) -> None:
+    """Change the contents of both, with plays of another user only, so that nothing else of u5 is computed again."""
+    world.land_by_day("listening_events", "ended_at", _plays_of_contents("u6", 2))
+    start = 2 * DAY_MINUTES + 600  # track 2 comes to both, track 0 leaves the playlist, track 1 leaves the album
+    world.land("playlists", "2026-06-03", [_playlist(["2", "3"], start)])
+    moved = [_track("1", 180_000, at(start)) | {"album_id": ALBUMS[0]}]
+    moved += [_track("2", 180_000, at(start)) | {"album_id": ALBUMS[1]}]
+    world.land("tracks", "2026-06-03", moved)
+
+
+def _plays_of_contents(user: str, day: int) -> list[dict[str, Any]]:
+    return [
+        event(f"e{day}-{track}", user, "play", track, day * DAY_MINUTES + 600 + place, played_ms=40_000)
+        for place, track in enumerate(TRACKS[:4])
+    ]
 
 
 def _playlist(track_ids: list[str], minute: float) -> dict[str, Any]:
     return {"playlist_id": "p", "source": "ugc", "track_ids": track_ids, "landed_at": at(minute)}
-
-
-def test_profiles_follow_the_contents_of_left_out_targets(tmp_path: Path) -> None:
-    steps = write_changed_contents(tmp_path)
-    build_both_ways(tmp_path, steps)
-    apply_changes(tmp_path / "grown" / "marts")
-    assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
 
 
 def write_exposures_during_a_build(folder: Path) -> Path:
@@ -309,11 +306,15 @@ def test_exposures_that_are_landed_late_equal_one_build(write_steps: Callable[[P
 
 
 def write_shortened_sessions(folder: Path) -> Path:
-    """Write the steps of three sessions across midnight, which lose their second play one after the other."""
+    """Write the steps of three sessions across midnight, which lose their second play one after the other.
+
+    Before, in a step of its own, because sessions are computed again from the first day of all changes, the contents of a
+    left-out album and a left-out playlist change.
+    """
     world = World(folder / "files")
-    world.land("tracks", "2026-06-01", [_track("1", 180_000)])
+    land_contents(world)
     # Most plays are weeks older, so that the boundaries of the time split stay far away.
-    old = [event(f"old{n}", "u8", "play", "1", 2 * n - 30 * DAY_MINUTES, played_ms=40_000) for n in range(100)]
+    old = [event(f"old{n}", "u8", "play", "1", 2 * n - 30 * DAY_MINUTES, played_ms=40_000) for n in range(300)]
     world.land("listening_events", "2026-05-02", old)
     landed = {}
     for number, user in enumerate(USERS[:3], 1):
@@ -322,23 +323,26 @@ def write_shortened_sessions(folder: Path) -> Path:
             landed[place, user] = world.land("listening_events", str(play["ended_at"].date()), [play])
     as_of = FIRST_DAY + timedelta(days=4)
     world.write_step(folder / "steps", 0, as_of)
-    world.remove.append(landed["second", "u0"])
+    change_contents(world)
     world.write_step(folder / "steps", 1, as_of)
+    world.remove.append(landed["second", "u0"])
+    world.write_step(folder / "steps", 2, as_of)
     start = 2 * DAY_MINUTES + 700
     bot = [event(f"b{n}", "u1", "click", "1", start + n / 100, sequence_number=n) for n in range(13)]
     world.land("listening_events", "2026-06-03", bot)
-    world.write_step(folder / "steps", 2, as_of)
-    world.write_step(folder / "steps", 3, as_of - timedelta(days=1))
+    world.write_step(folder / "steps", 3, as_of)
+    world.write_step(folder / "steps", 4, as_of - timedelta(days=1))
     return folder / "steps"
 
 
-def test_sessions_that_lose_their_plays_after_midnight_keep_the_others(tmp_path: Path) -> None:
+def test_shortened_sessions_and_changed_contents_equal_one_build(tmp_path: Path) -> None:
+    """Sessions that lose their plays after midnight keep the others; profiles follow the contents of left-out targets."""
     steps = write_shortened_sessions(tmp_path)
     build_both_ways(tmp_path, steps)
     apply_changes(tmp_path / "grown" / "marts")
     assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
     sessions = tmp_path / "grown" / "marts" / "sessions.parquet"
-    kept = duckdb.sql(f"select user_id, plays from '{sessions}' where user_id <> 'u8' order by all").fetchall()
+    kept = duckdb.sql(f"select user_id, plays from '{sessions}' where user_id < 'u3' order by all").fetchall()
     assert kept == [("u0", 1), ("u1", 1), ("u2", 1)]
 
 
