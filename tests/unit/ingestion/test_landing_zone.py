@@ -47,9 +47,12 @@ def test_rejected_rows_are_written_before_the_log_ends(
     monkeypatch.setattr(landing_zone, limit, value)
     for _ in range(2):
         landing = landing_zone.Landing(tmp_path, "day", datetime.now(UTC))
-        for number in range(130):
-            row = event(number % 60, action="hum") | {"source_file": "a.jsonl", "source_line": number}
-            landing.add(Rows("listening_events", pl.DataFrame([row])))
+        for start in range(0, 130, 10):
+            rows = [
+                event(number % 60, action="hum") | {"source_file": "a.jsonl", "source_line": number}
+                for number in range(start, start + 10)
+            ]
+            landing.add(Rows("listening_events", pl.DataFrame(rows)))
         assert quarantined(tmp_path).height >= 100
         landing.finish()
         assert quarantined(tmp_path).height == 130
