@@ -1,1 +1,1 @@
-"""Previews and covers: simulated media, rendered from a description of the track, and the files of a media root."""
+"""Previews and covers: simulated media, rendered from a description of the track, the files of a media root, and audio files."""
