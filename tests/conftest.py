@@ -27,8 +27,9 @@ gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """Collect the garbage of the tests only."""
+    """Collect the garbage of the tests only, and seldom: with Python's thresholds it takes a tenth of their time."""
     gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
     gc.enable()
 
 
