@@ -27,9 +27,8 @@ gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """Collect the garbage of the tests only, and seldom: with Python's thresholds it takes a tenth of their time."""
+    """Collect the garbage of the tests only."""
     gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
     gc.enable()
 
 
