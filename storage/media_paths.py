@@ -70,15 +70,6 @@ def store_cover(media: Path, content: bytes, extension: str) -> str:
     return EXTRACTED + name
 
 
-def _is_present(file: Path) -> bool:
-    """Whether there is a file; unlike `Path.exists`, also for names that are too long and folders that are closed."""
-    try:
-        file.stat()
-    except OSError:
-        return False
-    return True
-
-
 def _read_roots(media: Path) -> dict[str, dict[str, str | int]]:
     try:
         roots = json.loads((media / ROOTS_FILE).read_text(encoding="utf-8"))
@@ -112,7 +103,8 @@ class MediaPaths:
             MediaRootError: the root is unknown, moved or replaced.
         """
         root, relative, file = self._locate(landed)
-        simulation = None if _is_present(file) else self._simulation(root)
+        # Path.exists raises an error for a name that is too long or a folder without access.
+        simulation = None if os.path.exists(file) else self._simulation(root)  # noqa: PTH110
         return (simulation.find(relative) if simulation else None) or file
 
     def state(self, landed: str) -> tuple[int, int]:
