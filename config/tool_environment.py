@@ -12,7 +12,9 @@ from config.settings import ROOT, Settings
 
 
 def tool_environment(settings: Settings) -> dict[str, str]:
-    """Environment variables that place the files of all tools below `home` and disable usage reporting."""
+    """Environment variables that place the files of all tools below `home`, disable usage reporting and let waiting threads
+    sleep.
+    """
     return {
         **(spark_environment(settings) if settings.engine == "spark" else {}),
         "SEGUE_ENGINE": settings.engine,

@@ -1,8 +1,8 @@
 """Load generator in its own process: requests lists, each of a different user, and prints measurements as JSON.
 
-`python -m benchmarks.serving.load_client PORT FIRST COUNT [--rate R] [--clients N] [--scene NAME]`: with a rate, requests are sent on
-a clock without waiting for earlier responses, and latency counts from the tick (open loop); without one, each client
-sends its next request when it gets a response (closed loop).
+`python -m benchmarks.serving.load_client PORT FIRST COUNT [--rate R] [--clients N] [--scene NAME]`: with a rate,
+requests are sent on a clock without waiting for earlier responses, and latency counts from the tick (open loop); without
+one, each client sends its next request when it gets a response (closed loop).
 """
 
 from __future__ import annotations

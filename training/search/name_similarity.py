@@ -74,7 +74,7 @@ def _joined_similarity(query: Sequence[str], words: Sequence[str]) -> float:
 
 
 def _characters_similarity(query: Sequence[str], words: Sequence[str], exact: Container[str]) -> float:
-    """Similarity of names in Chinese characters, of which one may be another that sounds alike: 周杰轮 is 周杰伦."""
+    """Similarity of names in Chinese characters, of which one may be wrong: 周杰轮 is 周杰伦."""
     if len(query) != len(words) or len(words) < MIN_CHARACTERS or not all(map(is_chinese, (*query, *words))):
         return 0.0
     wrong = [character for character, word in zip(query, words, strict=True) if character != word]
