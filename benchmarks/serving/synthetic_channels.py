@@ -51,6 +51,7 @@ STYLE_SIMILARITY, BLOCK_OUTPUT_SCALE = 0.7, 0.5
 STYLES_PER_USER, FAVOURITES_PER_USER = 6, 600
 NOW = 1_800_000_000_000_000
 PLAY_DURATION_US = 200_000_000
+LOG_DURATION_US = 365 * 86_400_000_000
 BEHAVIOUR_PROBABILITIES = np.array(["full_play", "play", "skip"]), np.array([0.6, 0.2, 0.2])
 
 
@@ -178,7 +179,9 @@ class SyntheticWorld:
         user_items = UserItemHistory(
             (), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
         )
-        return KnowledgeGraphWalks(config, graph, listeners_V, may_serve_V, user_items, PathExplainer(graph, {}))
+        first_listen_at_V = NOW - self.random.integers(0, LOG_DURATION_US, len(listeners_V))
+        explainer = PathExplainer(graph, {})
+        return KnowledgeGraphWalks(config, graph, listeners_V, first_listen_at_V, may_serve_V, user_items, explainer)
 
     def _graph(self) -> KnowledgeGraph:
         """Return performers, styles of artists, and co-occurrence edges between tracks with their own vectors."""

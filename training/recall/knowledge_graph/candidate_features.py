@@ -1,12 +1,12 @@
 """Features of graph candidates for the learned order: what the request's recent plays and discoveries say about each.
 
 Users discover in runs: after a new track, further tracks of its artist and tracks played near it follow within the
-hour. The walk adds up all of a user's past and cannot see such a run.
+hour, until an album is complete. The walk adds up all of a user's past and cannot see such a run, nor how new a track is.
 
 All features are known at the request: from its history view, from the tracks that the user had played before, and from
-statistics of the `train` part.
+statistics of the `train` part, of which first listens after the request are unknown.
 
-Legend: N plays of one user, C candidates, A distinct artists among the candidates, V vocabulary, F features.
+Legend: N plays of one user, C candidates, A distinct artists among the candidates, V vocabulary, F features, M edges.
 """
 
 from __future__ import annotations
@@ -26,12 +26,16 @@ Array = NDArray[Any]
 
 RECENT_PLAYS = (10, 50)
 RECENT_DISCOVERIES = (10, 50)
-NEIGHBOR_SOURCES = 20
-RECENCY_DECAY = 0.1
+NEIGHBOR_SOURCES = (5, 20, 100)
+"""Numbers of newest tracks whose neighbors are looked up; the oldest of them weighs a third of the newest."""
+RECENT_DISCOVERY_SOURCES = (20,)
 DECAYS = (0.5, 1.0)
+NEIGHBOR_DECAY = 0.5
 MIN_AGE_S = 60.0
 SCORE_FLOOR, NEARNESS_FLOOR = 1e-9, 1e-6
 MAX_AGE_S = 1e9
+NO_LISTEN = np.iinfo(np.int64).max
+"""Time of the first listen of a track that nobody listened to."""
 
 CANDIDATE_FEATURES = (
     "log_score",
@@ -49,11 +53,19 @@ CANDIDATE_FEATURES = (
     "artist_skip_share",
     "artist_known_tracks",
     "artist_unknown_tracks",
-    "near_recent_listens",
+    *(f"near_{count}_listens" for count in NEIGHBOR_SOURCES),
     "near_recent_discoveries",
+    "known_neighbor_share",
+    "listened_neighbor_share",
+    "recent_neighbor_share",
+    "neighbor_activation",
+    "neighbor_share_of_artist",
+    "neighbors",
     "listeners",
     "artist_listeners",
     "listeners_rank_within_artist",
+    "first_listen_age",
+    "artist_first_listen_age",
 )
 REQUEST_FEATURES = (
     "discovery_share_50",
@@ -84,14 +96,20 @@ class CandidateFeatures:
         walk_graph: Graph whose co-occurrence edges are looked up.
         artist_of_track_V: Artist code of each track.
         listeners_V: Number of users who listened to each track in `train`.
+        first_listen_at_V: Time of the first listen of each track by any user in `train`, µs UTC, or NO_LISTEN.
     """
 
-    def __init__(self, walk_graph: WalkGraph, artist_of_track_V: Array, listeners_V: Array) -> None:
+    def __init__(
+        self, walk_graph: WalkGraph, artist_of_track_V: Array, listeners_V: Array, first_listen_at_V: Array
+    ) -> None:
         self._walk_graph, self._artist_of_track_V, self._listeners_V = walk_graph, artist_of_track_V, listeners_V
+        self._first_listen_at_V = first_listen_at_V
         self._nodes = walk_graph.segment_sum
         artists = int(artist_of_track_V.max(initial=0)) + 1
         self._artist_listeners_A = np.bincount(artist_of_track_V, listeners_V, artists)
         self._artist_tracks_A = np.bincount(artist_of_track_V, listeners_V > 0, artists)
+        self._first_listen_at_A = np.full(artists, NO_LISTEN)
+        np.minimum.at(self._first_listen_at_A, artist_of_track_V, first_listen_at_V)
         relations = walk_graph.graph.relations
         self._heard_near = 2 * relations.index(HEARD_NEAR) if HEARD_NEAR in relations else -1
 
@@ -114,6 +132,9 @@ class CandidateFeatures:
         is_first_N = self._is_first(track_N)
         log_score_C = np.log(np.maximum(score_C, SCORE_FLOOR))
         candidates_A = np.bincount(place_C)
+        known = np.concatenate([history.known_items, track_N])
+        known = known[(known >= FIRST_CODE) & (known < len(self._artist_of_track_V))]
+        known = known[self._nodes.last_occurrence_mask(known)]
         listeners_C = self._listeners_V[item_C]
         columns = [
             log_score_C,
@@ -123,13 +144,16 @@ class CandidateFeatures:
             np.log1p(candidates_A)[place_C],
             *(
                 column_A[place_C]
-                for column_A in self._artist_columns(artist_A, track_N, listened_N, age_N, is_first_N, history)
+                for column_A in self._artist_columns(artist_A, track_N, listened_N, age_N, is_first_N, known)
             ),
-            self._nearness(item_C, track_N[listened_N]),
-            self._nearness(item_C, track_N[is_first_N & listened_N]),
+            *self._nearness(item_C, track_N[listened_N], NEIGHBOR_SOURCES),
+            *self._nearness(item_C, track_N[is_first_N & listened_N], RECENT_DISCOVERY_SOURCES),
+            *self._neighbor_columns(item_C, known, track_N[listened_N], age_N[listened_N]),
             np.log1p(listeners_C),
             np.log1p(self._artist_listeners_A[artist_A])[place_C],
             np.log1p(_rank_within(place_C, np.lexsort((item_C, -listeners_C)))),
+            _log_age(history.request_at, self._first_listen_at_V[item_C]),
+            _log_age(history.request_at, self._first_listen_at_A[artist_A])[place_C],
         ]
         request = (
             is_first_N[-50:].mean() if len(is_first_N) else 0.0,
@@ -150,7 +174,7 @@ class CandidateFeatures:
         listened_N: Array,
         age_N: Array,
         is_first_N: Array,
-        history: RequestHistory,
+        known: Array,
     ) -> list[Array]:
         """Columns [A] about what the user did with each artist."""
         A, N = len(artist_A), len(track_N)
@@ -168,9 +192,6 @@ class CandidateFeatures:
         last_A[artist_N] = played_N
         first_A[artist_N[::-1]] = played_N[::-1]
         age_A1 = np.append(age_N, MAX_AGE_S)  # position -1: never played
-        known = np.concatenate([history.known_items, track_N])
-        known = known[(known >= FIRST_CODE) & (known < len(self._artist_of_track_V))]
-        known = known[self._nodes.last_occurrence_mask(known)]
         known_A = np.bincount(self._nodes.find(artist_A, self._artist_of_track_V[known])[1], minlength=A)
         return [
             *(share(np.arange(max(N - count, 0), N)) for count in RECENT_PLAYS),
@@ -185,23 +206,69 @@ class CandidateFeatures:
             np.log1p(np.maximum(self._artist_tracks_A[artist_A] - known_A, 0)),
         ]
 
-    def _nearness(self, item_C: Array, track_L: Array) -> Array:
-        """Sum of the co-occurrence edges [C] from the newest distinct tracks of `track_L`, newer ones weigh more."""
-        newest = track_L[::-1][: 5 * NEIGHBOR_SOURCES]
-        source_S = newest[self._is_first(newest)][:NEIGHBOR_SOURCES]
-        edge, place = self._walk_graph.edges(source_S)
+    def _nearness(self, item_C: Array, track_L: Array, counts: tuple[int, ...]) -> list[Array]:
+        """Sums of the co-occurrence edges [C] from the newest distinct tracks of `track_L`, newer ones weigh more; for
+        several numbers of tracks, ascending.
+        """
+        newest = track_L[::-1][: 5 * counts[-1]]
+        source_S = newest[self._is_first(newest)][: counts[-1]]
+        edge_M, place_M = self._cooccurrence_edges(source_S)
+        found, position = self._nodes.find(item_C, self._walk_graph.target_M[edge_M])
+        weight, place = self._walk_graph.weight_M[edge_M[found]], place_M[found]
+        columns = []
+        for count in counts:
+            weight_S = np.where(np.arange(len(source_S)) < count, 1 / (1 + 2 / count * np.arange(len(source_S))), 0.0)
+            near_C = np.bincount(position, weight * weight_S[place], len(item_C))
+            columns.append(np.log(near_C + NEARNESS_FLOOR))
+        return columns
+
+    def _neighbor_columns(self, item_C: Array, known: Array, track_L: Array, age_L: Array) -> list[Array]:
+        """Columns [C] about the tracks that users play near each candidate, mostly those of its album.
+
+        The shares of them that this user has played, listened to in the view, and listened to among the newest listens; their
+        activation; the share of them that is by the candidate's artist; their number.
+        """
+        C = len(item_C)
+        edge_M, place_M = self._cooccurrence_edges(item_C)
+        target_M, weight_M = self._walk_graph.target_M[edge_M], self._walk_graph.weight_M[edge_M]
+        total_C = np.maximum(np.bincount(place_M, weight_M, C), SCORE_FLOOR)
+
+        def share(track: Array, value: Array) -> Array:
+            found, position = self._nodes.find(track, target_M)
+            share_C: Array = np.bincount(place_M[found], weight_M[found] * value[position], C) / total_C
+            return share_C
+
+        recent = track_L[-RECENT_PLAYS[1] :]
+        recent = recent[self._is_first(recent)]
+        is_of_artist_M = self._artist_of_track_V[target_M] == self._artist_of_track_V[item_C[place_M]]
+        active, activation = self._nodes.sum_by_node(track_L, age_L**-NEIGHBOR_DECAY)
+        return [
+            share(known, np.ones(len(known))),
+            share(active, np.ones(len(active))),
+            share(recent, np.ones(len(recent))),
+            np.log(share(active, activation) + NEARNESS_FLOOR),
+            np.bincount(place_M, weight_M * is_of_artist_M, C) / total_C,
+            np.log1p(np.bincount(place_M, minlength=C)),
+        ]
+
+    def _cooccurrence_edges(self, item: Array) -> tuple[Array, Array]:
+        """Co-occurrence edges out of tracks, and for each edge the position of its source in `item`."""
+        edge, place = self._walk_graph.edges(item)
         is_near = self._walk_graph.relation_code_M[edge] == self._heard_near
-        edge, place = edge[is_near], place[is_near]
-        weight_S = 1 / (1 + RECENCY_DECAY * np.arange(len(source_S)))
-        found, position = self._nodes.find(item_C, self._walk_graph.target_M[edge])
-        near_C = np.bincount(position, (self._walk_graph.weight_M[edge] * weight_S[place])[found], len(item_C))
-        nearness_C: Array = np.log(near_C + NEARNESS_FLOOR)
-        return nearness_C
+        return edge[is_near], place[is_near]
 
     def _is_first(self, track_N: Array) -> Array:
         """Whether each play is the first one of its track."""
         is_first_N: Array = self._nodes.last_occurrence_mask(track_N[::-1])[::-1]
         return is_first_N
+
+
+def _log_age(now_us: int, at: Array) -> Array:
+    """Logarithm of the age in seconds; MAX_AGE_S for times that are not before `now_us`."""
+    is_past = at < now_us
+    age = np.where(is_past, np.maximum((now_us - np.minimum(at, now_us)) / 1e6, MIN_AGE_S), MAX_AGE_S)
+    log_age: Array = np.log(age)
+    return log_age
 
 
 def _rank_within(group_C: Array, order_C: Array) -> Array:

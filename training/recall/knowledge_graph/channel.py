@@ -31,7 +31,7 @@ from training.data.vocabulary import Vocabulary
 from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates, RecallChannel
-from training.recall.knowledge_graph.candidate_features import CandidateFeatures, RequestHistory
+from training.recall.knowledge_graph.candidate_features import NO_LISTEN, CandidateFeatures, RequestHistory
 from training.recall.knowledge_graph.config import HEARD_NEAR, RESEMBLES, KnowledgeGraphConfig, knowledge_graph_config
 from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges, read_triples
 from training.recall.knowledge_graph.path_explanations import PathExplainer
@@ -44,6 +44,7 @@ from training.recall.reason import Reason
 
 RECENT_EVENTS = "recent_events"
 MIN_AGE_S = 60.0
+TRACK_ARRAYS = ("listeners_V", "first_listen_at_V", "is_servable_V")
 
 
 class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
@@ -60,13 +61,15 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         config: KnowledgeGraphConfig,
         graph: KnowledgeGraph,
         listeners_V: np.ndarray,
+        first_listen_at_V: np.ndarray,
         is_servable_V: np.ndarray,
         user_item_history: UserItemHistory,
         path_explainer: PathExplainer,
         order: CandidateOrder | None = None,
     ) -> None:
         self.resolved_config = config
-        self.graph, self.listeners_V, self.is_servable_V = graph, listeners_V, is_servable_V
+        self.graph, self.is_servable_V = graph, is_servable_V
+        self.listeners_V, self.first_listen_at_V = listeners_V, first_listen_at_V
         self.user_item_history, self.path_explainer, self.order = user_item_history, path_explainer, order
         self.walk_graph = WalkGraph.build(graph, listeners_V, config.walk)
         self._measures: dict[str, Any] = {}
@@ -135,7 +138,8 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
                 HEARD_NEAR, *build_cooccurrence_edges(data, config.cooccurrence_window, config.cooccurrence_neighbors)
             )
         history = UserItemHistory.of(data, config.max_history_per_user)
-        return cls(config, graph, _count_listeners(data), is_servable_V, history, PathExplainer(graph, titles))
+        listens = _count_listeners(data), _first_listens(data)
+        return cls(config, graph, *listens, is_servable_V, history, PathExplainer(graph, titles))
 
     def apply_config(self, config: KnowledgeGraphConfig) -> None:
         """Replace the config and rebuild the walk graph."""
@@ -154,6 +158,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
             self.resolved_config,
             graph,
             self.listeners_V,
+            self.first_listen_at_V,
             self.is_servable_V,
             self.user_item_history,
             explainer,
@@ -195,7 +200,8 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
 
     @cached_property
     def _features(self) -> CandidateFeatures:
-        return CandidateFeatures(self.walk_graph, self.graph.vocabulary.artist_of_track_V, self.listeners_V)
+        artist_V = self.graph.vocabulary.artist_of_track_V
+        return CandidateFeatures(self.walk_graph, artist_V, self.listeners_V, self.first_listen_at_V)
 
     def _walks(self, users: UserBatch, k: int) -> Iterator[tuple[RequestHistory, np.ndarray, np.ndarray]]:
         """For each request: its history, the `k` most active tracks that are new to the user, and their activation."""
@@ -273,7 +279,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         (folder / ORDER_FILE).unlink(missing_ok=True)
         if self.order is not None:
             self.order.save(folder)
-        np.savez_compressed(folder / "tracks.npz", listeners_V=self.listeners_V, is_servable_V=self.is_servable_V)
+        np.savez_compressed(folder / "tracks.npz", **{name: getattr(self, name) for name in TRACK_ARRAYS})
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
@@ -282,13 +288,12 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         titles = stored.pop("titles")
         graph = KnowledgeGraph.load(folder, vocabulary)
         with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
-            listeners_V, is_servable_V = tracks["listeners_V"], tracks["is_servable_V"]
+            track_arrays = [tracks[name] for name in TRACK_ARRAYS]
         config = config_from_dict(KnowledgeGraphConfig, stored)
         channel = cls(
             config,
             graph,
-            listeners_V,
-            is_servable_V,
+            *track_arrays,
             UserItemHistory.load(folder),
             PathExplainer(graph, titles),
             CandidateOrder.load(folder),
@@ -303,6 +308,15 @@ def _count_listeners(data: TrainingData) -> np.ndarray:
     rows = (plays.part_P == PARTS.index("train")) & plays.is_listened_P
     key = np.unique(plays.user_P[rows] * np.int64(len(data.vocabulary)) + plays.track_P[rows])
     return np.bincount(key % len(data.vocabulary), minlength=len(data.vocabulary)).astype(np.float32)
+
+
+def _first_listens(data: TrainingData) -> np.ndarray:
+    """Time of the first listen of each track in `train`, [V], µs UTC, or NO_LISTEN."""
+    plays = data.plays
+    rows = (plays.part_P == PARTS.index("train")) & plays.is_listened_P
+    first_V = np.full(len(data.vocabulary), NO_LISTEN)
+    np.minimum.at(first_V, plays.track_P[rows], plays.known_at_P[rows])
+    return first_V
 
 
 def _items_in_views(users: UserBatch, row: int) -> np.ndarray:

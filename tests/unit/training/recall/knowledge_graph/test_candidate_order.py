@@ -16,7 +16,7 @@ from tests.support.training.tiny_world import NEVER, SERVICES, START, random_pla
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.recall.knowledge_graph import order_training
-from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
+from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES, NO_LISTEN
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import HEARD_NEAR, OrderConfig, knowledge_graph_config
 from training.recall.knowledge_graph.order_training import end_train_earlier
@@ -45,7 +45,7 @@ def channel(data: TrainingData) -> KnowledgeGraphWalks:
 def test_features_equal_plain_python(data: TrainingData, channel: KnowledgeGraphWalks) -> None:
     middle = int(np.median(data.plays.request_at_P))
     users = users_at(data, channel.feature_service, USERS, [NEVER, middle, middle, NEVER])
-    artist_of = data.vocabulary.artist_of_track_V
+    artist_of, plays = data.vocabulary.artist_of_track_V, data.plays
     checked = 0
     for row, (items, features) in enumerate(channel.candidate_features(users)):
         history = users.views["played_history"]
@@ -62,6 +62,13 @@ def test_features_equal_plain_python(data: TrainingData, channel: KnowledgeGraph
             def share(some: list[int], artist: int = artist) -> float:
                 return float(np.mean(artist_of[some] == artist))
 
+            def first_listen(tracks: list[int]) -> int:
+                rows = (plays.part_P == 0) & plays.is_listened_P & np.isin(plays.track_P, tracks)
+                return int(plays.known_at_P[rows].min(initial=NO_LISTEN))
+
+            def log_age(at: int, now: int = int(users.request_at_B[row])) -> float:
+                return float(np.log(max((now - at) / 1e6, 60.0) if at < now else 1e9))
+
             by_artist = [place for place, track in enumerate(tracks) if artist_of[track] == artist]
             expected = {
                 "log_rank": np.log1p(place),
@@ -75,6 +82,8 @@ def test_features_equal_plain_python(data: TrainingData, channel: KnowledgeGraph
                 "artist_plays_since": np.log1p(length - by_artist[-1] if by_artist else length + 1),
                 "artist_skip_share": np.mean([not listened[number] for number in by_artist]) if by_artist else 0.0,
                 "listeners": np.log1p(channel.listeners_V[item]),
+                "first_listen_age": log_age(first_listen([item])),
+                "artist_first_listen_age": log_age(first_listen(np.flatnonzero(artist_of == artist).tolist())),
                 "discovery_share_50": np.mean(first[-50:]),
                 "artists_of_10_plays": len({artist_of[track] for track in tracks[-10:]}),
             }
@@ -110,6 +119,47 @@ def test_candidates_near_the_newest_discoveries_have_a_higher_feature(
             nearness = sum(weight.get((s, item), 0) / (1 + age / 10) for age, s in enumerate(new[::-1][:20]))
             assert feature == pytest.approx(np.log(nearness + 1e-6), rel=1e-4)
             found += nearness > 0
+    assert found
+
+
+def test_features_of_the_tracks_played_near_a_candidate(data: TrainingData, channel: KnowledgeGraphWalks) -> None:
+    """Shares of the weight of its co-occurrence edges, against plain Python."""
+    users = users_at(data, channel.feature_service, USERS, [NEVER] * 4)
+    walk, artist_of = channel.walk_graph, data.vocabulary.artist_of_track_V
+    near = 2 * channel.graph.relations.index(HEARD_NEAR)
+    full_play = behaviours.load_behaviours().encoder["full_play"]
+    found = 0
+    for row, (items, features) in enumerate(channel.candidate_features(users)):
+        history, now = users.views["played_history"], int(users.request_at_B[row])
+        length = int(history.length_B[row])
+        track, ended, code = (history.columns[name][row, :length] for name in ("track_id", "ended_at", "behaviour"))
+        listens = [(one, at) for one, at, value in zip(track.tolist(), ended, code, strict=True) if value == full_play]
+        played = {*track.tolist(), *channel.user_item_history.items_before(users.user_ids[row], now).tolist()}
+        activation: dict[int, float] = {}
+        for one, at in listens:
+            activation[one] = activation.get(one, 0.0) + max((now - at) / 1e6, 60.0) ** -0.5
+        column = {name: features[:, place] for place, name in enumerate(FEATURE_NAMES)}
+        for place, item in enumerate(items.tolist()):
+            edges = [
+                (int(walk.target_M[edge]), float(walk.weight_M[edge]))
+                for edge in range(walk.offset_N1[item], walk.offset_N1[item + 1])
+                if walk.relation_code_M[edge] == near
+            ]
+            total = sum(weight for _, weight in edges) or 1.0
+            recent = {one for one, _ in listens[-50:]}
+            active = sum(weight * activation.get(one, 0.0) for one, weight in edges) / total
+            expected = {
+                "known_neighbor_share": sum(weight for one, weight in edges if one in played) / total,
+                "listened_neighbor_share": sum(weight for one, weight in edges if one in activation) / total,
+                "recent_neighbor_share": sum(weight for one, weight in edges if one in recent) / total,
+                "neighbor_activation": np.log(active + 1e-6),
+                "neighbor_share_of_artist": sum(weight for one, weight in edges if artist_of[one] == artist_of[item])
+                / total,
+                "neighbors": np.log1p(len(edges)),
+            }
+            for name, value in expected.items():
+                assert column[name][place] == pytest.approx(value, rel=1e-4, abs=1e-6), name
+            found += 0 < expected["known_neighbor_share"] < 1
     assert found
 
 
@@ -263,7 +313,13 @@ def test_recall_returns_the_best_of_the_pool_by_the_learned_order(
 ) -> None:
     users = users_at(data, channel.feature_service, [*USERS, "unknown_user"], [NEVER] * 5)
     config = replace(CONFIG, order=replace(CONFIG.order, pool=6))
-    parts = (channel.graph, channel.listeners_V, channel.is_servable_V, channel.user_item_history)
+    parts = (
+        channel.graph,
+        channel.listeners_V,
+        channel.first_listen_at_V,
+        channel.is_servable_V,
+        channel.user_item_history,
+    )
     walk = KnowledgeGraphWalks(config, *parts, channel.path_explainer)
     reversing = KnowledgeGraphWalks(config, *parts, channel.path_explainer, CandidateOrder(ReversingTrees()))  # type: ignore[arg-type]
     expected, found = walk.recall(users, 9).items_BK, reversing.recall(users, 9).items_BK

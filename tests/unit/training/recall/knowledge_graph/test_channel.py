@@ -22,6 +22,7 @@ from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import config_from_dict
 from training.recall.channel import Candidates
+from training.recall.knowledge_graph.candidate_features import NO_LISTEN
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import (
     HEARD_NEAR,
@@ -81,7 +82,8 @@ def channel(tracks: pl.DataFrame, triples: pl.DataFrame) -> KnowledgeGraphWalks:
     )
     config = replace(knowledge_graph_config("debug"), is_tuned=True)
     nothing_V = np.zeros(len(vocabulary), dtype=np.float32)
-    return KnowledgeGraphWalks(config, graph, nothing_V, may_serve_V, no_history, PathExplainer(graph, {}))
+    never_V = np.full(len(vocabulary), NO_LISTEN)
+    return KnowledgeGraphWalks(config, graph, nothing_V, never_V, may_serve_V, no_history, PathExplainer(graph, {}))
 
 
 def listener_of(item: int) -> UserBatch:
@@ -142,6 +144,7 @@ def test_without_soundtracks_these_artists_are_not_reached(channel: KnowledgeGra
             config,
             graph,
             channel.listeners_V,
+            channel.first_listen_at_V,
             channel.is_servable_V,
             channel.user_item_history,
             PathExplainer(graph, {}),
