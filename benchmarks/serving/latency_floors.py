@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.result import Result, result_with_limit
 from training.index.exact import ExactIndex
 from training.index.ivf import IVFIndex
+from training.nn.compiled_trees import TreeScorer
 from training.ranking.boosted_trees import BoostedTrees
 
 MAX_OVER_FLOOR = 1.5
@@ -45,6 +46,7 @@ KERNELS: tuple[tuple[type[Any], str], ...] = (
     (ExactIndex, "search_best"),
     (IVFIndex, "search_best"),
     (BoostedTrees, "predict_logits"),
+    (TreeScorer, "predict"),
 )
 """Methods that are repeated as a whole."""
 

@@ -33,6 +33,7 @@ from training.recall.knowledge_graph.config import HEARD_NEAR, PERFORMED_BY
 from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
 from training.recall.knowledge_graph.played_tracks import UserItemHistory
+from training.recall.learned_order.candidate_order import CandidateOrder, OrderExamples
 from training.recall.long_short.channel import LongShort
 from training.recall.long_short.model import LongShortNetwork
 from training.recall.multi_interest.channel import MultiInterest
@@ -77,11 +78,11 @@ class SyntheticWorld:
         """Return all channels; indexes are tuned on requests of other users where there is a choice."""
         makers: dict[str, Callable[[], RecallChannel]] = {
             "popularity": self._popularity,
-            "favourites": lambda: Favourites(FavouritesConfig(0.5, 0.2), self.vocabulary),
+            "favourites": lambda: self._learn_order(Favourites(FavouritesConfig(0.5, 0.2), self.vocabulary)),
             "realtime": lambda: self._neural_channel(Realtime, RealtimeNetwork),
             "multi_interest": lambda: self._neural_channel(MultiInterest, MultiInterestNetwork, self._facet_values()),
             "long_short": lambda: self._neural_channel(LongShort, LongShortNetwork, discovery_share=0.2),
-            "knowledge_graph": self._knowledge_graph_channel,
+            "knowledge_graph": lambda: self._learn_order(self._knowledge_graph_channel()),
         }
         return {name: make() for name, make in makers.items()}
 
@@ -182,6 +183,15 @@ class SyntheticWorld:
         first_listen_at_V = NOW - self.random.integers(0, LOG_DURATION_US, len(listeners_V))
         explainer = PathExplainer(graph, {})
         return KnowledgeGraphWalks(config, graph, listeners_V, first_listen_at_V, may_serve_V, user_items, explainer)
+
+    def _learn_order(self, channel: Favourites | KnowledgeGraphWalks) -> RecallChannel:
+        """Give the channel an order of the recipe's size, fitted on random labels."""
+        features = [features_CF for _, features_CF in channel.candidate_features(self.requests(20, seed=2))]
+        count_Q = np.array([len(one) for one in features], dtype=np.int64)
+        is_target_R = self.random.random(count_Q.sum()) < 0.1
+        examples = OrderExamples(np.concatenate(features), is_target_R, count_Q)
+        channel.order = CandidateOrder.fit(examples, channel.resolved_config.order, seed=0, threads=1)
+        return channel
 
     def _graph(self) -> KnowledgeGraph:
         """Return performers, styles of artists, and co-occurrence edges between tracks with their own vectors."""
