@@ -30,6 +30,7 @@ from training.data.vocabulary import Vocabulary
 from training.nn.item_tower import ItemCodes
 from training.recall.channel import RecallChannel
 from training.recall.favourites.channel import Favourites
+from training.recall.knowledge_graph.candidate_features import NO_LISTEN
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import HEARD_NEAR, PERFORMED_BY
 from training.recall.knowledge_graph.graph import KnowledgeGraph
@@ -121,6 +122,7 @@ def _make_channels(vocabulary: Vocabulary, chance: np.random.Generator) -> dict[
         KnowledgeGraphWalks.config("small"),
         graph,
         chance.integers(0, 50, V).astype(np.float32),
+        np.full(V, NO_LISTEN),
         np.arange(V) >= 2,
         empty_history,
         PathExplainer(graph, {}),

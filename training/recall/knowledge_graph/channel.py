@@ -138,8 +138,8 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
                 HEARD_NEAR, *build_cooccurrence_edges(data, config.cooccurrence_window, config.cooccurrence_neighbors)
             )
         history = UserItemHistory.of(data, config.max_history_per_user)
-        listens = _count_listeners(data), _first_listens(data)
-        return cls(config, graph, *listens, is_servable_V, history, PathExplainer(graph, titles))
+        explainer = PathExplainer(graph, titles)
+        return cls(config, graph, _count_listeners(data), _first_listens(data), is_servable_V, history, explainer)
 
     def apply_config(self, config: KnowledgeGraphConfig) -> None:
         """Replace the config and rebuild the walk graph."""
@@ -288,12 +288,14 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         titles = stored.pop("titles")
         graph = KnowledgeGraph.load(folder, vocabulary)
         with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
-            track_arrays = [tracks[name] for name in TRACK_ARRAYS]
+            listeners_V, first_listen_at_V, is_servable_V = (tracks[name] for name in TRACK_ARRAYS)
         config = config_from_dict(KnowledgeGraphConfig, stored)
         channel = cls(
             config,
             graph,
-            *track_arrays,
+            listeners_V,
+            first_listen_at_V,
+            is_servable_V,
             UserItemHistory.load(folder),
             PathExplainer(graph, titles),
             CandidateOrder.load(folder),
