@@ -6,7 +6,8 @@ hour, until an album is complete. The walk adds up all of a user's past and cann
 All features are known at the request: from its history view, from the tracks that the user had played before, and from
 statistics of the `train` part, of which first listens after the request are unknown.
 
-Legend: N plays of one user, C candidates, A distinct artists among the candidates, V vocabulary, F features, M edges.
+Legend: N plays of one user, C candidates, A distinct artists among the candidates, D distinct tracks that the user has
+played, L listens, V vocabulary, F features.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
 from training.data.unique_keys import unique_inverse
-from training.recall.knowledge_graph.config import HEARD_NEAR
+from training.recall.knowledge_graph.cooccurrence_sums import CooccurrenceSums
 from training.recall.knowledge_graph.walk import WalkGraph
 
 Array = NDArray[Any]
@@ -102,16 +103,15 @@ class CandidateFeatures:
     def __init__(
         self, walk_graph: WalkGraph, artist_of_track_V: Array, listeners_V: Array, first_listen_at_V: Array
     ) -> None:
-        self._walk_graph, self._artist_of_track_V, self._listeners_V = walk_graph, artist_of_track_V, listeners_V
+        self._artist_of_track_V, self._listeners_V = artist_of_track_V, listeners_V
         self._first_listen_at_V = first_listen_at_V
         self._nodes = walk_graph.segment_sum
+        self._cooccurrence = CooccurrenceSums(walk_graph, artist_of_track_V)
         artists = int(artist_of_track_V.max(initial=0)) + 1
         self._artist_listeners_A = np.bincount(artist_of_track_V, listeners_V, artists)
         self._artist_tracks_A = np.bincount(artist_of_track_V, listeners_V > 0, artists)
         self._first_listen_at_A = np.full(artists, NO_LISTEN)
         np.minimum.at(self._first_listen_at_A, artist_of_track_V, first_listen_at_V)
-        relations = walk_graph.graph.relations
-        self._heard_near = 2 * relations.index(HEARD_NEAR) if HEARD_NEAR in relations else -1
 
     def compute(self, history: RequestHistory, item_C: Array, score_C: Array) -> Array:
         """Features [C, F] of candidates, float32, in the order of FEATURE_NAMES.
@@ -212,50 +212,34 @@ class CandidateFeatures:
         """
         newest = track_L[::-1][: 5 * counts[-1]]
         source_S = newest[self._is_first(newest)][: counts[-1]]
-        edge_M, place_M = self._cooccurrence_edges(source_S)
-        found, position = self._nodes.find(item_C, self._walk_graph.target_M[edge_M])
-        weight, place = self._walk_graph.weight_M[edge_M[found]], place_M[found]
-        columns = []
-        for count in counts:
-            weight_S = np.where(np.arange(len(source_S)) < count, 1 / (1 + 2 / count * np.arange(len(source_S))), 0.0)
-            near_C = np.bincount(position, weight * weight_S[place], len(item_C))
-            columns.append(np.log(near_C + NEARNESS_FLOOR))
-        return columns
+        place_S = np.arange(len(source_S))
+        weights = [np.where(place_S < count, 1 / (1 + 2 / count * place_S), 0.0) for count in counts]
+        near_CK = self._cooccurrence.from_sources(item_C, source_S, np.stack(weights, axis=1))
+        return list(np.log(near_CK + NEARNESS_FLOOR).T)
 
-    def _neighbor_columns(self, item_C: Array, known: Array, track_L: Array, age_L: Array) -> list[Array]:
+    def _neighbor_columns(self, item_C: Array, known_D: Array, track_L: Array, age_L: Array) -> list[Array]:
         """Columns [C] about the tracks that users play near each candidate, mostly those of its album.
 
         The shares of them that this user has played, listened to in the view, and listened to among the newest listens; their
         activation; the share of them that is by the candidate's artist; their number.
         """
-        C = len(item_C)
-        edge_M, place_M = self._cooccurrence_edges(item_C)
-        target_M, weight_M = self._walk_graph.target_M[edge_M], self._walk_graph.weight_M[edge_M]
-        total_C = np.maximum(np.bincount(place_M, weight_M, C), SCORE_FLOOR)
-
-        def share(track: Array, value: Array) -> Array:
-            found, position = self._nodes.find(track, target_M)
-            share_C: Array = np.bincount(place_M[found], weight_M[found] * value[position], C) / total_C
-            return share_C
-
-        recent = track_L[-RECENT_PLAYS[1] :]
-        recent = recent[self._is_first(recent)]
-        is_of_artist_M = self._artist_of_track_V[target_M] == self._artist_of_track_V[item_C[place_M]]
-        active, activation = self._nodes.sum_by_node(track_L, age_L**-NEIGHBOR_DECAY)
+        place_L = self._nodes.positions_of(known_D, track_L)
+        value_DK = np.zeros((len(known_D), 4))
+        value_DK[:, 0] = 1.0
+        value_DK[place_L, 1] = 1.0
+        value_DK[place_L[-RECENT_PLAYS[1] :], 2] = 1.0
+        value_DK[:, 3] = np.bincount(place_L, age_L**-NEIGHBOR_DECAY, len(known_D))
+        sums = self._cooccurrence.of_neighbors(item_C, known_D, value_DK)
+        total_C = np.maximum(sums.weight_C, SCORE_FLOOR)
+        known_C, listened_C, recent_C, activation_C = (sums.value_CK / total_C[:, None]).T
         return [
-            share(known, np.ones(len(known))),
-            share(active, np.ones(len(active))),
-            share(recent, np.ones(len(recent))),
-            np.log(share(active, activation) + NEARNESS_FLOOR),
-            np.bincount(place_M, weight_M * is_of_artist_M, C) / total_C,
-            np.log1p(np.bincount(place_M, minlength=C)),
+            known_C,
+            listened_C,
+            recent_C,
+            np.log(activation_C + NEARNESS_FLOOR),
+            sums.weight_of_artist_C / total_C,
+            np.log1p(sums.count_C),
         ]
-
-    def _cooccurrence_edges(self, item: Array) -> tuple[Array, Array]:
-        """Co-occurrence edges out of tracks, and for each edge the position of its source in `item`."""
-        edge, place = self._walk_graph.edges(item)
-        is_near = self._walk_graph.relation_code_M[edge] == self._heard_near
-        return edge[is_near], place[is_near]
 
     def _is_first(self, track_N: Array) -> Array:
         """Whether each play is the first one of its track."""

@@ -12,7 +12,6 @@ Legend: N nodes, M directed edges, G groups of edges, S start nodes, V vocabular
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,9 +21,7 @@ from training.data.ragged import concatenate_ranges
 from training.data.unique_keys import first_occurrence_mask
 from training.recall.knowledge_graph.config import PERFORMED_BY, WalkConfig
 from training.recall.knowledge_graph.graph import KnowledgeGraph
-
-DENSE_FACTOR = 8
-"""With fewer than DENSE_FACTOR nodes per value, a dense sum over all nodes is faster than a sparse one."""
+from training.recall.knowledge_graph.segment_sum import NO_CODE, SegmentSum
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class WalkGraph:
     @cached_property
     def _to_performer(self) -> int:
         relations = self.graph.relations
-        return 2 * relations.index(PERFORMED_BY) if PERFORMED_BY in relations else -1
+        return 2 * relations.index(PERFORMED_BY) if PERFORMED_BY in relations else NO_CODE
 
     def performers(self, track_S: np.ndarray, activation_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Artists of tracks, ascending, and the summed activation of their tracks."""
@@ -100,14 +97,11 @@ class WalkGraph:
         """
         tracks, flows = [], []
         node, activation = start_S, activation_S
+        edges = self.offset_N1, self.target_M, self.weight_M, self.relation_code_M
         for hop in range(self.config.hops):
-            edge, place = self.edges(node)
-            if hop == 0:
-                # The artists of the user's tracks are start nodes themselves.
-                on = self.relation_code_M[edge] != self._to_performer
-                edge, place = edge[on], place[on]
-            flow = self.weight_M[edge] * activation[place]
-            node, activation = self.segment_sum.sum_by_node(self.target_M[edge], flow)
+            # The artists of the user's tracks are start nodes themselves.
+            skipped = self._to_performer if hop == 0 else NO_CODE
+            node, activation = self.segment_sum.pass_on(node, activation, *edges, skipped)
             first_other = int(np.searchsorted(node, self.graph.first_artist))
             tracks.append(node[:first_other])
             flows.append(activation[:first_other])
@@ -184,64 +178,6 @@ def top_k_positions(activation: np.ndarray, count: int) -> np.ndarray:
     equal = (activation == floor).nonzero()[0]
     is_kept[equal[: count - np.count_nonzero(is_kept)]] = True
     return np.flatnonzero(is_kept)
-
-
-class SegmentSum:
-    """Sums over nodes 0..N-1, in time proportional to the number of values instead of the number of nodes.
-
-    A scratch table maps each node to its position among the nodes of a call. The table is never cleared: entries of
-    earlier calls are recognized because the position does not hold that node. Thread-safe: each thread has its own
-    scratch table.
-
-    Legend: N nodes, M values, A distinct nodes among them.
-    """
-
-    def __init__(self, nodes: int) -> None:
-        self._nodes = nodes
-        self._local = threading.local()
-
-    def sum_by_node(self, node_M: np.ndarray, value_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Distinct nodes [A], ascending, and the sum of the values of each, added in the given order.
-
-        Nodes whose sum is not positive are left out.
-        """
-        if self._nodes < DENSE_FACTOR * len(node_M):
-            sum_N = np.bincount(node_M, value_M, self._nodes)
-            node_A = np.flatnonzero(sum_N > 0)  # `flatnonzero` of booleans is ten times as fast
-            return node_A, sum_N[node_A]
-        node_M = node_M.astype(np.int64)
-        table, number_M = self._table(), np.arange(len(node_M), dtype=np.int32)
-        table[node_M] = number_M  # of equal nodes the last position remains
-        node_A = np.sort(node_M[table[node_M] == number_M])
-        table[node_A] = number_M[: len(node_A)]
-        sum_A = np.bincount(table[node_M], value_M, len(node_A))
-        return node_A[sum_A > 0], sum_A[sum_A > 0]
-
-    def positions_of(self, node_A: np.ndarray, query_nodes: np.ndarray) -> np.ndarray:
-        """Positions of `query_nodes` in the distinct nodes `node_A`; query nodes that are not in it are left out."""
-        return self.find(node_A, query_nodes)[1]
-
-    def find(self, node_A: np.ndarray, query_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which query nodes are among the distinct nodes `node_A`, ascending, and the position there of each of these."""
-        table = self._table()
-        table[node_A] = np.arange(len(node_A), dtype=np.int32)
-        place_M = table[query_M]
-        within = (place_M < len(node_A)).nonzero()[0]
-        found = within[node_A[place_M[within]] == query_M[within]]
-        return found, place_M[found]
-
-    def last_occurrence_mask(self, node_M: np.ndarray) -> np.ndarray:
-        """Whether each position holds the last occurrence of its node, bool [M]."""
-        table, number_M = self._table(), np.arange(len(node_M), dtype=np.int32)
-        table[node_M] = number_M
-        is_last_M: np.ndarray = table[node_M] == number_M
-        return is_last_M
-
-    def _table(self) -> np.ndarray:
-        if not hasattr(self._local, "table"):
-            self._local.table = np.zeros(self._nodes, dtype=np.int32)
-        table: np.ndarray = self._local.table
-        return table
 
 
 def _reconstruct_path(steps: list[dict[int, Step]], start: int) -> list[Step]:

@@ -14,7 +14,8 @@ from training.data.vocabulary import Vocabulary
 from training.recall.knowledge_graph.config import HEARD_NEAR, WalkConfig
 from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.walk import SegmentSum, WalkGraph, top_k_positions
+from training.recall.knowledge_graph.segment_sum import SegmentSum
+from training.recall.knowledge_graph.walk import WalkGraph, top_k_positions
 
 ARTIST_OF = {"t0": "a0", "t1": "a0", "t2": "a1", "t3": "a2", "t4": "a3", "t5": "a1"}
 TRIPLES = [
