@@ -10,6 +10,7 @@ from training.engine.config_io import change_config
 from training.recall.continuation.registry import channel_sources
 from training.recall.continuation.transition_neighbors import TransitionNeighbors
 from training.recall.flat_histories import Histories
+from training.recall.knowledge_graph.candidate_features import NO_LISTEN
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import PERFORMED_BY
 from training.recall.knowledge_graph.graph import KnowledgeGraph
@@ -135,9 +136,9 @@ def test_walks_start_at_the_track_and_its_artist():
     config = KnowledgeGraphWalks.config("small")
 
     def near(*seeds, may_serve_V=may_serve_V):
-        channel = KnowledgeGraphWalks(
-            config, graph, np.ones(6, dtype=np.float32), may_serve_V, no_history, PathExplainer(graph, {})
-        )
+        listeners_V, never_V = np.ones(6, dtype=np.float32), np.full(6, NO_LISTEN)
+        explainer = PathExplainer(graph, {})
+        channel = KnowledgeGraphWalks(config, graph, listeners_V, never_V, may_serve_V, no_history, explainer)
         found = channel.similar_items(np.array([vocabulary.track_code[track] for track in seeds]), K).items_BK[0]
         return vocabulary.decode(found[found > 0])
 
