@@ -104,7 +104,15 @@ def validation_objective(table: dict[str, float], cutoffs: tuple[int, int] = (50
 def objective_draws(
     lists: Sequence[np.ndarray], cases: RecallCases, draws: int, cutoffs: tuple[int, int] = (50, 200)
 ) -> np.ndarray:
-    """`validation_objective` of S systems in random samples of the users, with replacement, [R, S].
+    """`validation_objective` of S systems in random samples of the users, see `recall_draws`."""
+    first, second = cutoffs
+    return recall_draws(lists, cases, draws, (("targets", first), ("targets", second), ("reachable", second)))
+
+
+def recall_draws(
+    lists: Sequence[np.ndarray], cases: RecallCases, draws: int, parts: Sequence[tuple[str, int]]
+) -> np.ndarray:
+    """Sum of the recall of some kinds of targets of S systems in random samples of the users, with replacement, [R, S].
 
     All systems have the same samples. With fewer than MIN_USERS users, cases are sampled instead of users.
 
@@ -112,23 +120,22 @@ def objective_draws(
         lists: Items [C, K] of each system.
         cases: Their cases.
         draws: Number of samples, R.
-        cutoffs: Cutoffs of the objective.
+        parts: Kind of targets and cutoff of each recall.
     """
     users_C = np.unique(cases.user_C, return_inverse=True)[1]
     unit_C = users_C if users_C.max(initial=-1) + 1 >= MIN_USERS else np.arange(len(cases))
     units = int(unit_C.max(initial=-1)) + 1
     count_RU = np.random.default_rng(0).multinomial(units, np.full(units, 1 / units), size=draws)
-    objective_RS = np.zeros((draws, len(lists)))
-    first, second = cutoffs
-    for kind, k in (("targets", first), ("targets", second), ("reachable", second)):
+    sum_RS = np.zeros((draws, len(lists)))
+    for kind, k in parts:
         value_CS = np.stack([recall_at_k(items_CK, cases.items[kind], k) for items_CK in lists], axis=1)
         rows = np.flatnonzero(cases.items[kind].count_C)
         cases_U = np.bincount(unit_C[rows], minlength=units)
         mean_US = np.zeros((units, len(lists)))
         np.add.at(mean_US, unit_C[rows], value_CS[rows])
         mean_US /= np.maximum(cases_U, 1)[:, None]
-        objective_RS += count_RU @ mean_US / np.maximum(count_RU @ (cases_U > 0), 1)[:, None]
-    return objective_RS
+        sum_RS += count_RU @ mean_US / np.maximum(count_RU @ (cases_U > 0), 1)[:, None]
+    return sum_RS
 
 
 def mean_over_users(value_C: np.ndarray, user_C: np.ndarray) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.ragged import Ragged
+from training.data.recall_cases import RecallCases, recall_table
 from training.data.training_data import TrainingData
 from training.evaluation import task_weight_search
 from training.evaluation.baselines.tuned import Baselines
@@ -66,11 +67,11 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     candidates = held_out.recall(cases, "validation")
     history = held_out.read_user_history(cases, candidates)
     candidates = filter_known_items(candidates, history, held_out.data.validation_catalog_V)
-    fusion, shares = Fusion.fit(candidates, history, cases)
+    heuristics = TunedHeuristics.tune(held_out.data, CANDIDATES_PER_CHANNEL)
+    fusion, shares = Fusion.fit(candidates, history, cases, _recall_best_heuristic(heuristics, cases))
     rows = sample_rows(cases, recipe.validation_cases_per_user)
     sample = {name: lists.take(rows) for name, lists in candidates.items()}
     baselines = Baselines.tune(held_out.data, CANDIDATES_PER_CHANNEL)
-    heuristics = TunedHeuristics.tune(held_out.data, CANDIDATES_PER_CHANNEL)
     notes: dict[str, Any] = {
         "fusion_cases": len(cases),
         "scene_cases": {scene: count for scene, count in sorted(Counter(cases.scenes.tolist()).items()) if scene},
@@ -105,6 +106,13 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     }
     blend = _tune_diversity(slate, blend, notes)
     return Choice(fusion, best, blend, heads, baselines, heuristics, notes)
+
+
+def _recall_best_heuristic(heuristics: TunedHeuristics, cases: RecallCases) -> NDArray[np.int64]:
+    """Lists [C, K] of the heuristic baseline that finds most of all targets of the cases."""
+    k = CANDIDATES_PER_CHANNEL
+    lists = heuristics.recall(cases, k).values()
+    return max(lists, key=lambda items_CK: recall_table(items_CK, cases)[f"recall_at_{k}/all"])
 
 
 def filter_known_items(

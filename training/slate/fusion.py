@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.ragged import Ragged
-from training.data.recall_cases import RecallCases, objective_draws, recall_table
+from training.data.recall_cases import RecallCases, objective_draws, recall_draws, recall_table
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
 from training.slate.reciprocal_rank import CandidatePool, ReciprocalRank
@@ -169,12 +169,18 @@ class Fusion(ChannelWeights):
         return score_M
 
     @classmethod
-    def fit(cls, candidates: Mapping[str, Candidates], history: Ragged, cases: RecallCases) -> tuple[Self, Curve]:
+    def fit(
+        cls,
+        candidates: Mapping[str, Candidates],
+        history: Ragged,
+        cases: RecallCases,
+        baseline: Ints | None = None,
+    ) -> tuple[Self, Curve]:
         """Tune the weights of each list by its recall, then the share by the validation objective of the merged list.
 
         A scene with at least MIN_SCENE_CASES cases gets its own share. It gets its own weights if weights tuned on half
         of its users improve recall for the other half over the weights of all scenes. With fewer cases in all, the
-        share is DEFAULT_DISCOVERY_SHARE.
+        share is DEFAULT_DISCOVERY_SHARE. `baseline` [C, K] bounds the shares, see `choose_share`.
 
         Returns:
             The fusion, and the table of `choose_share` for all scenes together.
@@ -194,13 +200,14 @@ class Fusion(ChannelWeights):
         weighted = replace(overall, scenes=scenes)
         merge = partial(weighted._merge_by_share, pool, cases.scenes, CANDIDATES_PER_CHANNEL)
         merged = merge(DISCOVERY_SHARE_GRID)
-        best, curve = choose_share(merged, cases)
+        best, curve = choose_share(merged, cases, baseline)
         share = best if len(cases) >= MIN_SCENE_CASES else DEFAULT_DISCOVERY_SHARE
         if share not in curve:
             curve[share] = recall_table(merge([share])[share], cases)
         shares = {ANY_SCENE: share}
         for scene, part in rows.items():
-            shares[scene], _ = choose_share({share: items[part] for share, items in merged.items()}, cases.take(part))
+            of_scene = {share: items[part] for share, items in merged.items()}
+            shares[scene], _ = choose_share(of_scene, cases.take(part), None if baseline is None else baseline[part])
         return replace(overall, shares=shares, scenes=scenes), curve
 
     def format_summary(self) -> str:
@@ -304,15 +311,17 @@ def _format_weights(weights: ChannelWeights) -> str:
     )
 
 
-def choose_share(lists: Mapping[float, Ints], cases: RecallCases) -> tuple[float, Curve]:
+def choose_share(lists: Mapping[float, Ints], cases: RecallCases, baseline: Ints | None = None) -> tuple[float, Curve]:
     """The share whose validation objective is best, as the mean over samples of the users (bagging, Breiman 1996).
 
     The objective is flat around its maximum: the best share of one sample of users differs from that of another by
-    chance, the mean over many samples hardly does.
+    chance, the mean over many samples hardly does. Discoveries must not cost so much that a heuristic would do: the share is
+    at most the largest one of `lists` that finds significantly more of all targets than the baseline, if there is one.
 
     Args:
         lists: Fused lists [C, K] by share.
         cases: Their cases.
+        baseline: Items [C, K] of the baseline; None: the share has no bound.
 
     Returns:
         The share, rounded to a hundredth, and by share of `lists` the recall table with `best_in_samples`, the part of
@@ -325,4 +334,14 @@ def choose_share(lists: Mapping[float, Ints], cases: RecallCases) -> tuple[float
         share: recall_table(lists[share], cases) | {"best_in_samples": float((best_R == number).mean())}
         for number, share in enumerate(shares)
     }
-    return round(float(np.array(shares)[best_R].mean()), 2), curve
+    share = round(float(np.array(shares)[best_R].mean()), 2)
+    return (share if baseline is None else min(share, _largest_better_share(lists, baseline, cases))), curve
+
+
+def _largest_better_share(lists: Mapping[float, Ints], baseline: Ints, cases: RecallCases) -> float:
+    """The largest share that finds significantly more of all targets than the baseline; 1 if none does."""
+    shares = sorted(lists)
+    systems = [*(lists[share] for share in shares), baseline]
+    recall_RS = recall_draws(systems, cases, SAMPLES, [("targets", CUTOFFS[1])])
+    low_S = np.quantile(recall_RS[:, :-1] - recall_RS[:, -1:], 0.025, axis=0)
+    return max((share for share, low in zip(shares, low_S.tolist(), strict=True) if low > 0), default=1.0)

@@ -277,6 +277,25 @@ def test_the_share_is_the_mean_of_the_best_shares_of_many_samples_of_users() -> 
     assert sum(row["best_in_samples"] for row in curve.values()) == pytest.approx(1)
 
 
+def test_the_share_stays_better_than_a_baseline() -> None:
+    """Of 20 targets of each of 20 users, larger shares lose repeats; all their discoveries are found with the largest."""
+    random = np.random.default_rng(0)
+    cases = recall_cases([Case(f"{user:02}", [*range(2, 22)], [], [50]) for user in range(20)])
+
+    def find(lost: int, discoveries: int) -> np.ndarray:
+        rows = [random.permutation(np.arange(2, 22))[lost:] for _ in range(20)]
+        padded = np.zeros((20, 21), dtype=np.int64)
+        padded[:, : 20 - lost], padded[:discoveries, 20] = rows, 50
+        return padded
+
+    lists = {0.0: find(0, 0), 0.2: find(2, 10), 0.4: find(4, 20)}
+    assert choose_share(lists, cases)[0] == 0.4
+    assert choose_share(lists, cases, find(3, 0))[0] == 0.2
+    assert choose_share(lists, cases, find(2, 0))[0] == 0.0
+    assert choose_share(lists, cases, find(5, 0))[0] == 0.4
+    assert choose_share(lists, cases, find(0, 0))[0] == 0.4, "no share is better"
+
+
 def test_scenes_with_enough_cases_have_their_own_share() -> None:
     """All targets are repeats in the morning and discoveries at night; noon has too few cases."""
     cases = [Case(f"{n % 9}", [2], [], []) for n in range(200)] + [Case(f"{n % 9}", [], [52], [52]) for n in range(203)]
