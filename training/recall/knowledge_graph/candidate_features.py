@@ -36,7 +36,7 @@ MIN_AGE_S = 60.0
 SCORE_FLOOR, NEARNESS_FLOOR = 1e-9, 1e-6
 MAX_AGE_S = 1e9
 NO_LISTEN = np.iinfo(np.int64).max
-"""Time of the first listen of a track that nobody listened to."""
+"""Time of the first listen of a track without listens."""
 
 CANDIDATE_FEATURES = (
     "log_score",
