@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sequences.behaviours import session_gap_us
 from sequences.sequence_batch import FIRST_CODE
 from training.data.unique_keys import unique_inverse, unique_values
-from training.recall.favourites.play_sums import COUNT_DAYS, DECAYS, PlaySums, sum_plays
+from training.recall.favourites.play_sums import COUNT_DAYS, DECAYS, PlayColumns, PlaySums, SumOptions, sum_plays
 from training.recall.play_archive import FULL_PLAY, LISTENED, PastPlays
 from training.recall.repeat_consumption import (
     COOCCURRENCE_KERNEL,
@@ -145,21 +145,16 @@ class PlayTable:
     @cached_property
     def sums(self) -> PlaySums:
         """Sums and positions of the plays of each track."""
-        return sum_plays(
+        plays = PlayColumns(
             self.of_N,
-            len(self.item_T),
             self.plays.ended_at_N,
             self.log_age_N,
             self.is_listened_N,
             self.plays.outcome_N == FULL_PLAY,
-            np.array([self.first_within(days) for days in COUNT_DAYS]),
-            self.hour,
-            self.skip,
-            session_gap_us(),
-            RECENT_LISTENS,
-            SESSION_START_PLAYS,
-            COOCCURRENCE_KERNEL,
         )
+        first_D = np.array([self.first_within(days) for days in COUNT_DAYS])
+        options = SumOptions(self.hour, self.skip, session_gap_us(), RECENT_LISTENS, SESSION_START_PLAYS)
+        return sum_plays(plays, len(self.item_T), first_D, COOCCURRENCE_KERNEL, options)
 
     @cached_property
     def hour(self) -> float:

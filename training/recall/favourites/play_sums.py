@@ -8,7 +8,7 @@ Legend: N plays of one user, oldest first, T distinct tracks of them, S sums, D 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,41 +86,38 @@ class PlaySums:
         return column_T
 
 
-def sum_plays(
-    of_N: Array,
-    tracks: int,
-    ended_at_N: Array,
-    log_age_N: Array,
-    is_listened_N: Array,
-    is_full_play_N: Array,
-    first_D: Array,
-    hour: float,
-    skip: float,
-    session_gap_us: int,
-    recent_plays: int,
-    session_start_plays: int,
-    kernel_L: Array,
-) -> PlaySums:
+class PlayColumns(NamedTuple):
+    """Plays of one user, oldest first."""
+
+    of_N: Array  # index of each play's track, below T
+    ended_at_N: Array  # µs UTC
+    log_age_N: Array  # logarithm of the age in seconds at the request
+    is_listened_N: Array
+    is_full_play_N: Array
+
+
+class SumOptions(NamedTuple):
+    """The request, and what the sums depend on besides the plays."""
+
+    hour: float  # of the request, UTC
+    skip: float  # weight of a skip in activations, relative to a listen
+    session_gap_us: int  # time without a play that ends a session, µs
+    recent_plays: int  # number of the newest plays whose usual successors and predecessors are looked up
+    session_start_plays: int  # number of plays at the start of a session that count for `activation_at_start`
+
+
+def sum_plays(plays: PlayColumns, tracks: int, first_D: Array, kernel_L: Array, options: SumOptions) -> PlaySums:
     """See PlaySums.
 
     Args:
-        of_N: Index of each play's track, below `tracks`.
+        plays: The plays of the user.
         tracks: T.
-        ended_at_N: End of each play, µs UTC.
-        log_age_N: Logarithm of its age in seconds.
-        is_listened_N: Whether it is a listen.
-        is_full_play_N: Whether it is a full play.
         first_D: Number of the first play within each of COUNT_DAYS.
-        hour: Hour of the request, UTC.
-        skip: Weight of a skip in activations, relative to a listen.
-        session_gap_us: Time without a play that ends a session, µs.
-        recent_plays: Number of the newest plays whose usual successors and predecessors are looked up.
-        session_start_plays: Number of plays at the start of a session that count for `activation_at_start`.
         kernel_L: Weight of a play 1, 2, … L positions after (or before) an earlier play of one of the newest tracks.
+        options: See SumOptions.
     """
-    next_N, before_N = _nearness(of_N, tracks, recent_plays, kernel_L)
-    parts = of_N, tracks, ended_at_N, log_age_N, is_listened_N, is_full_play_N, first_D, next_N, before_N
-    return PlaySums(*_sum_plays(*parts, hour, skip, session_gap_us, session_start_plays))
+    next_N, before_N = _nearness(plays.of_N, tracks, options.recent_plays, kernel_L)
+    return PlaySums(*_sum_plays(plays, tracks, first_D, next_N, before_N, options))
 
 
 @compiled
@@ -145,20 +142,10 @@ def _nearness(of_N: Array, tracks: int, recent_plays: int, kernel_L: Array) -> t
 
 @compiled
 def _sum_plays(
-    of_N: Array,
-    tracks: int,
-    ended_at_N: Array,
-    log_age_N: Array,
-    is_listened_N: Array,
-    is_full_play_N: Array,
-    first_D: Array,
-    next_N: Array,
-    before_N: Array,
-    hour: float,
-    skip: float,
-    session_gap_us: int,
-    session_start_plays: int,
+    plays: PlayColumns, tracks: int, first_D: Array, next_N: Array, before_N: Array, options: SumOptions
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
+    of_N, ended_at_N, log_age_N, is_listened_N, is_full_play_N = plays
+    hour, skip, session_gap_us, _, session_start_plays = options
     N, D = len(of_N), len(first_D)
     sums_TS = np.zeros((tracks, len(SUMS)))
     last_T3, first_T = np.full((tracks, 3), -1), np.full(tracks, -1)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from training.engine.numba_compile import compiled
 from training.recall.knowledge_graph.config import HEARD_NEAR
-from training.recall.knowledge_graph.segment_sum import NO_CODE
+from training.recall.knowledge_graph.segment_sum import NO_CODE, Edges
 from training.recall.knowledge_graph.walk import WalkGraph
 
 Array = NDArray[Any]
@@ -45,25 +45,23 @@ class CooccurrenceSums:
         code = 2 * relations.index(HEARD_NEAR) if HEARD_NEAR in relations else NO_CODE
         is_near_M = walk_graph.relation_code_M == code
         kept_M1 = np.concatenate([[0], np.cumsum(is_near_M)])
-        self._offset_N1 = kept_M1[walk_graph.offset_N1]
-        self._target_M, self._weight_M = walk_graph.target_M[is_near_M], walk_graph.weight_M[is_near_M]
+        self._edges = Edges(
+            kept_M1[walk_graph.offset_N1], walk_graph.target_M[is_near_M], walk_graph.weight_M[is_near_M]
+        )
 
     def from_sources(self, item_C: Array, source_S: Array, weight_SK: Array) -> Array:
         """Weights of the edges [C, K] from source tracks to each candidate, each times K weights of the source."""
-        edges = self._offset_N1, self._target_M, self._weight_M
-        return _sum_from_sources(item_C, self._nodes.table_of(item_C), source_S, weight_SK, *edges)
+        return _sum_from_sources(item_C, self._nodes.table_of(item_C), source_S, weight_SK, self._edges)
 
     def of_neighbors(self, item_C: Array, track_D: Array, value_DK: Array) -> NeighborSums:
         """Sums over the neighbors of each candidate, with K values of the user's tracks; of other neighbors they are 0."""
-        edges = self._offset_N1, self._target_M, self._weight_M
         table_N = self._nodes.table_of(track_D)
-        return NeighborSums(*_sum_neighbors(item_C, track_D, table_N, value_DK, self._artist_of_track_V, *edges))
+        return NeighborSums(*_sum_neighbors(item_C, track_D, table_N, value_DK, self._artist_of_track_V, self._edges))
 
 
 @compiled
-def _sum_from_sources(
-    item_C: Array, table_N: Array, source_S: Array, weight_SK: Array, offset_N1: Array, target_M: Array, weight_M: Array
-) -> Array:
+def _sum_from_sources(item_C: Array, table_N: Array, source_S: Array, weight_SK: Array, edges: Edges) -> Array:
+    offset_N1, target_M, weight_M = edges
     C, K = len(item_C), weight_SK.shape[1]
     sum_CK = np.zeros((C, K))
     for source in range(len(source_S)):
@@ -77,15 +75,9 @@ def _sum_from_sources(
 
 @compiled
 def _sum_neighbors(
-    item_C: Array,
-    track_D: Array,
-    table_N: Array,
-    value_DK: Array,
-    artist_of_track_V: Array,
-    offset_N1: Array,
-    target_M: Array,
-    weight_M: Array,
+    item_C: Array, track_D: Array, table_N: Array, value_DK: Array, artist_of_track_V: Array, edges: Edges
 ) -> tuple[Array, Array, Array, Array]:
+    offset_N1, target_M, weight_M = edges
     C, D, K = len(item_C), len(track_D), value_DK.shape[1]
     value_CK, weight_C, of_artist_C = np.zeros((C, K)), np.zeros(C), np.zeros(C)
     count_C = np.zeros(C, np.int64)

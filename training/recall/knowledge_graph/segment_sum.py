@@ -10,7 +10,7 @@ Legend: N nodes, M values or edges, A distinct nodes among them, S source nodes.
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,14 @@ NO_CODE = -1
 """Code of no edge."""
 DENSE_FACTOR = 16
 """With fewer than DENSE_FACTOR nodes per sum, looking for sums above 0 is faster than sorting their nodes."""
+
+
+class Edges(NamedTuple):
+    """Weighted edges, sorted by source: those out of node n are from `offset_N1[n]` to `offset_N1[n + 1]`."""
+
+    offset_N1: Array
+    target_M: Array
+    weight_M: Array
 
 
 class SegmentSum:
@@ -44,33 +52,21 @@ class SegmentSum:
         sum_N, node_A = self._sums()
         return self._take_sums(_add_values(node_M, value_M, sum_N, node_A))
 
-    def pass_on(
-        self,
-        node_S: Array,
-        value_S: Array,
-        offset_N1: Array,
-        target_M: Array,
-        weight_M: Array,
-        code_M: Array,
-        skipped: int,
-    ) -> tuple[Array, Array]:
+    def pass_on(self, node_S: Array, value_S: Array, edges: Edges, code_M: Array, skipped: int) -> tuple[Array, Array]:
         """Sums by target node of the positive values that nodes pass on, each multiplied by the weight of the edge.
 
         Args:
             node_S: Source nodes.
             value_S: Their values.
-            offset_N1: The edges of node n are those from `offset_N1[n]` to `offset_N1[n + 1]`.
-            target_M: Target of each edge.
-            weight_M: Its weight.
-            code_M: Its code.
+            edges: Edges between nodes.
+            code_M: Code of each edge.
             skipped: Code of edges that are left out; NO_CODE for none.
 
         Returns:
             Nodes [A], ascending, and their sums.
         """
         sum_N, node_A = self._sums()
-        edges = offset_N1, target_M, weight_M, code_M
-        return self._take_sums(_add_flows(node_S, value_S, *edges, skipped, sum_N, node_A))
+        return self._take_sums(_add_flows(node_S, value_S, edges, code_M, skipped, sum_N, node_A))
 
     def positions_of(self, node_A: Array, query_nodes: Array) -> Array:
         """Positions of `query_nodes` in the distinct nodes `node_A`; query nodes that are not in it are left out."""
@@ -138,17 +134,10 @@ def _add_values(node_M: Array, value_M: Array, sum_N: Array, node_A: Array) -> i
 
 @compiled
 def _add_flows(
-    node_S: Array,
-    value_S: Array,
-    offset_N1: Array,
-    target_M: Array,
-    weight_M: Array,
-    code_M: Array,
-    skipped: int,
-    sum_N: Array,
-    node_A: Array,
+    node_S: Array, value_S: Array, edges: Edges, code_M: Array, skipped: int, sum_N: Array, node_A: Array
 ) -> int:
     """See `_add_values`, of the flows along edges."""
+    offset_N1, target_M, weight_M = edges
     count = 0
     for source in range(len(node_S)):
         value = value_S[source]

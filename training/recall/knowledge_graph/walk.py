@@ -21,7 +21,7 @@ from training.data.ragged import concatenate_ranges
 from training.data.unique_keys import first_occurrence_mask
 from training.recall.knowledge_graph.config import PERFORMED_BY, WalkConfig
 from training.recall.knowledge_graph.graph import KnowledgeGraph
-from training.recall.knowledge_graph.segment_sum import NO_CODE, SegmentSum
+from training.recall.knowledge_graph.segment_sum import NO_CODE, Edges, SegmentSum
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,11 @@ class WalkGraph:
         """
         tracks, flows = [], []
         node, activation = start_S, activation_S
-        edges = self.offset_N1, self.target_M, self.weight_M, self.relation_code_M
+        edges = Edges(self.offset_N1, self.target_M, self.weight_M)
         for hop in range(self.config.hops):
             # The artists of the user's tracks are start nodes themselves.
             skipped = self._to_performer if hop == 0 else NO_CODE
-            node, activation = self.segment_sum.pass_on(node, activation, *edges, skipped)
+            node, activation = self.segment_sum.pass_on(node, activation, edges, self.relation_code_M, skipped)
             first_other = int(np.searchsorted(node, self.graph.first_artist))
             tracks.append(node[:first_other])
             flows.append(activation[:first_other])

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from training.recall.favourites.play_sums import COUNT_DAYS, DECAYS, PLAYS, SUMS, sum_plays
+from training.recall.favourites.play_sums import COUNT_DAYS, DECAYS, PLAYS, SUMS, PlayColumns, SumOptions, sum_plays
 
 SKIP, GAP_US, RECENT, START_PLAYS, DAY_US = 0.2, 1_800_000_000, 3, 2, 86_400_000_000
 KERNEL_L = np.array([0.5, 0.25])
@@ -23,8 +23,8 @@ def test_sums_equal_plain_python() -> None:
     age_N = (request_at - ended_at_N) / 1e6
     first_D = np.array([int((age_N > days * 86_400).sum()) for days in COUNT_DAYS])
     hour = request_at / 1e6 % 86_400 / 3_600
-    inputs = of_N, T, ended_at_N, np.log(age_N), listened_N, full_N, first_D, hour, SKIP, GAP_US
-    found = sum_plays(*inputs, RECENT, START_PLAYS, KERNEL_L)
+    plays = PlayColumns(of_N, ended_at_N, np.log(age_N), listened_N, full_N)
+    found = sum_plays(plays, T, first_D, KERNEL_L, SumOptions(hour, SKIP, GAP_US, RECENT, START_PLAYS))
 
     begins = [True, *(np.diff(ended_at_N) > GAP_US).tolist()]
     session = np.cumsum(begins) - 1
