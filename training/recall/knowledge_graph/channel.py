@@ -306,19 +306,23 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
 
 def _count_listeners(data: TrainingData) -> np.ndarray:
     """Number of users who listened to each track in `train`, [V]."""
-    plays = data.plays
-    rows = (plays.part_P == PARTS.index("train")) & plays.is_listened_P
+    plays, rows = data.plays, _train_listen_mask(data)
     key = np.unique(plays.user_P[rows] * np.int64(len(data.vocabulary)) + plays.track_P[rows])
     return np.bincount(key % len(data.vocabulary), minlength=len(data.vocabulary)).astype(np.float32)
 
 
 def _first_listens(data: TrainingData) -> np.ndarray:
     """Time of the first listen of each track in `train`, [V], µs UTC, or NO_LISTEN."""
-    plays = data.plays
-    rows = (plays.part_P == PARTS.index("train")) & plays.is_listened_P
+    plays, rows = data.plays, _train_listen_mask(data)
     first_V = np.full(len(data.vocabulary), NO_LISTEN)
     np.minimum.at(first_V, plays.track_P[rows], plays.known_at_P[rows])
     return first_V
+
+
+def _train_listen_mask(data: TrainingData) -> np.ndarray:
+    """Which plays are listens in `train`, bool [P]."""
+    mask_P: np.ndarray = (data.plays.part_P == PARTS.index("train")) & data.plays.is_listened_P
+    return mask_P
 
 
 def _items_in_views(users: UserBatch, row: int) -> np.ndarray:
