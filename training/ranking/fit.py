@@ -80,7 +80,8 @@ def fit_ranker(
     config, features = resolve_inputs(name, data, config, cases, offline.contract(service))
     batches, trees = _prepare_training(train_cases, offline, config, service, features)
     training = config.training
-    dense_steps, epoch_steps, id_steps = _plan_steps(training, len(batches), data.warm_start is not None)
+    training = replace(training, planned_cases=training.planned_cases or len(batches))
+    dense_steps, epoch_steps, id_steps = _plan_steps(training, data.warm_start is not None)
     training = replace(training, steps=training.steps or dense_steps + epoch_steps)
     config = replace(config, training=training)
 
@@ -209,10 +210,13 @@ def _measures(record: trainer.FitRecord, batches: CaseBatches, cases: RankingCas
     }
 
 
-def _plan_steps(training: TrainingConfig, cases: int, is_warm: bool) -> tuple[int, int, int]:
-    """Return the steps over dense features, those over all inputs, and the first of these that update ids."""
-    steps_per_epoch = -(-cases // training.batch_size)
-    dense_steps = training.dense_epochs * -(-cases // DENSE_BATCH_SIZE)
+def _plan_steps(training: TrainingConfig, is_warm: bool) -> tuple[int, int, int]:
+    """Return the steps over dense features, those over all inputs, and the first of these that update ids.
+
+    A `final` fit has more cases than the `held_out` fit, but each of its phases has the same number of steps.
+    """
+    steps_per_epoch = -(-training.planned_cases // training.batch_size)
+    dense_steps = training.dense_epochs * -(-training.planned_cases // DENSE_BATCH_SIZE)
     planned = (dense_steps, training.epochs * steps_per_epoch, training.id_epochs * steps_per_epoch)
     dense, steps, id_steps = map(warm_steps, planned) if is_warm else planned
     return dense, steps, id_steps

@@ -90,6 +90,7 @@ class TrainingConfig:
     epochs: int = 1  # passes over all inputs
     id_epochs: int = 1  # the first of these update the embeddings of ids, which overfit in later ones
     steps: int = 0  # length of the one-cycle schedule; 0: as many as the epochs have (the fit writes them here)
+    planned_cases: int = 0  # cases that the steps were planned for; 0: those of the fit (which writes them here)
     learning_rate: float = 2e-3  # peak of the one-cycle schedule
     auxiliary_weight: float = 0.5  # weight of `Ranker.auxiliary_loss`
 

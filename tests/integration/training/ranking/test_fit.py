@@ -23,10 +23,10 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine.config_io import change_config
 from training.evaluation.trees_alone import TreesAlone
-from training.ranking import feature_cache
+from training.ranking import feature_cache, fit
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.calibration import fit_temperatures
-from training.ranking.case_batches import CaseBatches
+from training.ranking.case_batches import CaseBatch, CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
 from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
 from training.ranking.features.schema_fields import load_track_statistics
@@ -259,6 +259,27 @@ def test_the_final_fit_follows_the_learning_rates_up_to_the_best_step(
     final = fit_ranker("sum_pooling", open_data(marts, "final"), ranker.resolved_config, tmp_path / "b")
     assert rates == held_out and final.measures["steps"] == best
     assert final.resolved_config == ranker.resolved_config
+
+
+def test_each_phase_of_the_final_fit_has_the_steps_of_the_held_out_fit(
+    marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    original = CaseBatches.dense_training_batch
+
+    def count(batches: CaseBatches, step: int, batch_size: int, seed: int) -> CaseBatch:
+        read.append(step)
+        return original(batches, step, batch_size, seed)
+
+    monkeypatch.setattr(CaseBatches, "dense_training_batch", count)
+    monkeypatch.setattr(fit, "DENSE_BATCH_SIZE", 16)
+    config = change_config(RANKERS["session_domains"].config("debug"), {**SHORT_FIT, "validation.every": 1_000})
+    ranker = fit_ranker("session_domains", open_data(marts), config, tmp_path / "a")
+    held_out = max(read)
+    read.clear()
+    final = fit_ranker("session_domains", open_data(marts, "final"), ranker.resolved_config, tmp_path / "b")
+    assert final.measures["cases"] > ranker.measures["cases"]
+    assert max(read) == held_out and final.resolved_config == ranker.resolved_config
 
 
 def test_a_ranker_of_an_earlier_version_without_a_stopping_step_is_read(marts: Path, tmp_path: Path) -> None:
