@@ -40,7 +40,7 @@ from training.recall.multi_interest.channel import MultiInterest
 from training.recall.multi_interest.model import MultiInterestNetwork
 from training.recall.neural_channel import NeuralChannel
 from training.recall.next_item_network import NextItemNetwork
-from training.recall.popularity import Popularity, PopularityConfig, _FacetMatcher
+from training.recall.popularity import ItemLanguages, Popularity, PopularityConfig
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.model import RealtimeNetwork
 
@@ -161,13 +161,13 @@ class SyntheticWorld:
 
     def _popularity(self) -> Popularity:
         item_N = self.catalog_items[: PopularityConfig().max_tracks]
-        values = {"languages": [f"language {number}" for number in range(8)], "scenes": []}
-        has = {name: self.random.random((len(item_N), len(one))) < 0.2 for name, one in values.items()}
+        names = [f"language {number}" for number in range(8)]
+        is_in_NA = self.random.random((len(item_N), len(names))) < 0.2
         return Popularity(
             PopularityConfig(),
             item_N,
             1e4 / (1.0 + np.arange(len(item_N))),
-            _FacetMatcher(item_N, values, has),
+            ItemLanguages(item_N, names, is_in_NA),
             people_N=np.full(len(item_N), 20_000),
             times_N=np.full(len(item_N), 90_000),
         )

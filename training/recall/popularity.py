@@ -1,9 +1,9 @@
 """The popularity channel: the most played tracks, with exponential time decay. It also serves users without a history.
 
 Each user counts once per track and day, so that one user's repeats do not make a hit; a day's weight decays with a
-half-life. Tracks in the languages of the user's recent tracks, and tracks of the scene of the request, rank higher.
+half-life. Tracks in the languages of the user's recent tracks rank higher.
 
-Legend: B requests, V vocabulary, N stored catalog items, K candidates, L events.
+Legend: B requests, V vocabulary, N stored catalog items, K candidates, L events, A languages.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from training.recall.channel import Candidates, RecallChannel
 from training.recall.reason import Reason
 
 DAY_US = 86_400_000_000
-BOOSTED_FACETS = ("languages", "scenes")
 COUNT_ARRAYS = ("people_N", "times_N")
 """Number of users who listened to each stored item in `train`, and number of listens; used by the reasons."""
 
@@ -37,11 +36,11 @@ class PopularityConfig:
 
     half_life_days: float = 60.0  # age at which a play counts half
     max_tracks: int = 5000  # N: most played tracks that are stored
-    boost: float = 4.0  # a fully matching language or scene multiplies a track's weight by 1 + boost
+    boost: float = 4.0  # a fully matching language multiplies a track's weight by 1 + boost
 
 
 class Popularity(RecallChannel[PopularityConfig]):
-    """The most played tracks of the catalog, reordered by language and scene where these are known."""
+    """The most played tracks of the catalog, reordered by language where it is known."""
 
     name: ClassVar[str] = "popularity"
     feature_service: ClassVar[str] = "popularity"
@@ -51,11 +50,11 @@ class Popularity(RecallChannel[PopularityConfig]):
         config: PopularityConfig,
         item_N: np.ndarray,
         weight_N: np.ndarray,
-        facets: _FacetMatcher,
+        languages: ItemLanguages,
         people_N: np.ndarray,
         times_N: np.ndarray,
     ) -> None:
-        self.resolved_config, self.item_N, self.weight_N, self.facets = config, item_N, weight_N, facets
+        self.resolved_config, self.item_N, self.weight_N, self.languages = config, item_N, weight_N, languages
         self.people_N, self.times_N = people_N, times_N
 
     @classmethod
@@ -83,11 +82,11 @@ class Popularity(RecallChannel[PopularityConfig]):
         item_N = order[data.catalog_V[order]][: config.max_tracks]
         people_V = np.bincount(np.unique(key // days) // users, minlength=len(weight_V))
         times_V = np.bincount(plays.track_P[rows], minlength=len(weight_V))
-        return cls(config, item_N, weight_V[item_N], _FacetMatcher.of(data, item_N), people_V[item_N], times_V[item_N])
+        return cls(config, item_N, weight_V[item_N], ItemLanguages.of(data, item_N), people_V[item_N], times_V[item_N])
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
-        """The `k` most popular items; equal for users with the same languages and scene."""
-        matching_BN = self.facets.match_scores(users)
+        """The `k` most popular items; equal for users with the same languages."""
+        matching_BN = self.languages.match_scores(users)
         score_BN = (self.weight_N + 1e-9) * (1 + self.resolved_config.boost * matching_BN)
         place_BK = np.stack([_top_k(score_N, k) for score_N in score_BN])
         scores_BK = np.take_along_axis(score_BN, place_BK, 1).astype(np.float32)
@@ -106,26 +105,25 @@ class Popularity(RecallChannel[PopularityConfig]):
         return dict(zip(self.item_N.tolist(), counts, strict=True))
 
     def save(self, folder: Path) -> None:
-        """Write config and facet values as JSON, counts as arrays."""
+        """Write config and names of languages as JSON, counts and languages of items as arrays."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "popularity.json", asdict(self.resolved_config) | {"values": self.facets.values})
+        values = {"languages": self.languages.names}
+        write_json(folder / "popularity.json", asdict(self.resolved_config) | {"values": values})
         arrays: dict[str, Any] = {name: getattr(self, name) for name in ("item_N", "weight_N", *COUNT_ARRAYS)}
-        arrays |= {f"has_{name}": value for name, value in self.facets.has.items()}
-        np.savez_compressed(folder / "popularity.npz", **arrays)
+        np.savez_compressed(folder / "popularity.npz", **arrays, has_languages=self.languages.is_in_NA)
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
         """The channel that `save` wrote."""
         del vocabulary
         stored = json.loads((folder / "popularity.json").read_text())
-        values = stored.pop("values")
+        names = stored.pop("values")["languages"]
         stored.pop("listeners", None)  # releases of older versions have this key, and no counts
         with np.load(folder / "popularity.npz", allow_pickle=False) as arrays:
-            has = {name: arrays[f"has_{name}"] for name in BOOSTED_FACETS}
-            facets = _FacetMatcher(arrays["item_N"], values, has)
+            languages = ItemLanguages(arrays["item_N"], names, arrays["has_languages"])
             unknown = np.zeros(len(arrays["item_N"]), dtype=np.int64)
             counts = {name: arrays.get(name, unknown) for name in COUNT_ARRAYS}
-            return cls(PopularityConfig(**stored), arrays["item_N"], arrays["weight_N"], facets, **counts)
+            return cls(PopularityConfig(**stored), arrays["item_N"], arrays["weight_N"], languages, **counts)
 
 
 def _listen_count_reason(people: int, times: int) -> Reason:
@@ -145,26 +143,25 @@ def _top_k(score_N: np.ndarray, k: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _FacetMatcher:
-    """Languages and scenes of the stored items: `has[facet]` is bool [N, values], `values[facet]` the names."""
+class ItemLanguages:
+    """Languages of the stored items: `names` [A], and which items are in which, bool [N, A]."""
 
     item_N: np.ndarray
-    values: dict[str, list[str]]
-    has: dict[str, np.ndarray]
+    names: list[str]
+    is_in_NA: np.ndarray
 
     @classmethod
-    def of(cls, data: TrainingData, item_N: np.ndarray) -> _FacetMatcher:
-        values, has = {}, {}
-        for facet in BOOSTED_FACETS:
-            values[facet], lists = data.facets[facet]
-            has[facet] = np.zeros((len(item_N), len(values[facet])), dtype=bool)
-            for row, item in enumerate(item_N.tolist()):
-                has[facet][row, lists[item]] = True
-        return cls(item_N, values, has)
+    def of(cls, data: TrainingData, item_N: np.ndarray) -> ItemLanguages:
+        """The languages of these items in the catalog."""
+        names, lists = data.facets["languages"]
+        is_in_NA = np.zeros((len(item_N), len(names)), dtype=bool)
+        for row, item in enumerate(item_N.tolist()):
+            is_in_NA[row, lists[item]] = True
+        return cls(item_N, names, is_in_NA)
 
     @cached_property
-    def _languages(self) -> np.ndarray:
-        return self.has["languages"].astype(float)
+    def _share_NA(self) -> np.ndarray:
+        return self.is_in_NA.astype(float)
 
     @cached_property
     def _ascending(self) -> tuple[np.ndarray, np.ndarray]:
@@ -173,18 +170,13 @@ class _FacetMatcher:
 
     def match_scores(self, users: UserBatch) -> np.ndarray:
         """Match of items with requests, [B, N] in 0..1: the fraction of the user's recent events in the languages of
-        the item, plus 1 if the item has the scene of the request, clipped to 1.
+        the item, clipped to 1.
         """
-        match_BN = np.zeros((len(users), len(self.item_N)))
-        languages = self._languages
-        if "recent_events" in users.views and languages.shape[1]:
+        match_BN, share_NA = np.zeros((len(users), len(self.item_N))), self._share_NA
+        if "recent_events" in users.views and share_NA.shape[1]:
             recent, (order, ascending) = users.views["recent_events"].columns["track_id"], self._ascending
             row_BL = order[np.minimum(np.searchsorted(ascending, recent), len(order) - 1)]
             is_stored_BL = self.item_N[row_BL] == recent
-            count = (languages[row_BL] * is_stored_BL[:, :, None]).sum(1)
-            match_BN += count / np.maximum(count.sum(1, keepdims=True), 1) @ languages.T
-        scenes = {scene: number for number, scene in enumerate(self.values["scenes"])}
-        for row, scene in enumerate(users.scene_B):
-            if scene in scenes:
-                match_BN[row] += self.has["scenes"][:, scenes[scene]]
+            count_BA = (share_NA[row_BL] * is_stored_BL[:, :, None]).sum(1)
+            match_BN = count_BA / np.maximum(count_BA.sum(1, keepdims=True), 1) @ share_NA.T
         return np.minimum(match_BN, 1)

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sequences.sequence_batch import SequenceBatch
 from tests.support.training.tiny_world import START, random_plays, write_marts
 from training.data.training_data import TrainingData
+from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
-from training.recall.popularity import BOOSTED_FACETS, COUNT_ARRAYS, Popularity, PopularityConfig, _FacetMatcher
+from training.recall.popularity import COUNT_ARRAYS, ItemLanguages, Popularity, PopularityConfig
 from training.recall.reason import Reason
 from training.recipes import recipe
 
@@ -52,10 +54,10 @@ def test_counts_are_those_of_plain_python(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("people", "times"), [(0, 0), (1, 1), (1, 37), (20_000, 90_000)])
 def test_reasons_survive_saving_and_older_releases_have_no_counts(tmp_path: Path, people: int, times: int) -> None:
-    items, nothing = np.array([2, 3]), {name: np.zeros((2, 0), dtype=bool) for name in BOOSTED_FACETS}
-    facets = _FacetMatcher(items, {name: [] for name in BOOSTED_FACETS}, nothing)
+    items = np.array([2, 3])
+    languages = ItemLanguages(items, [], np.zeros((2, 0), dtype=bool))
     weight = np.array([2.0, 1.0])
-    channel = Popularity(PopularityConfig(), items, weight, facets, np.full(2, people), np.full(2, times))
+    channel = Popularity(PopularityConfig(), items, weight, languages, np.full(2, people), np.full(2, times))
     channel.save(tmp_path)
     assert Popularity.load(tmp_path, EMPTY).reasons(None, [2, 3]) == channel.reasons(None, [2, 3])
 
@@ -65,3 +67,16 @@ def test_reasons_survive_saving_and_older_releases_have_no_counts(tmp_path: Path
     file = tmp_path / "popularity.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"listeners": 20_000}))
     assert Popularity.load(tmp_path, EMPTY).reasons(None, [2]) == [Reason("most_played")]
+
+
+def test_tracks_in_the_languages_of_recent_tracks_rank_higher(tmp_path: Path) -> None:
+    items = np.array([5, 2, 4, 3])
+    is_in_NA = np.array([[True, False], [False, True], [True, False], [False, True]])
+    languages = ItemLanguages(items, ["English", "Chinese"], is_in_NA)
+    weight, nothing = np.array([4.0, 3.0, 2.0, 1.0]), np.zeros(4, dtype=np.int64)
+    Popularity(PopularityConfig(), items, weight, languages, nothing, nothing).save(tmp_path)
+    channel = Popularity.load(tmp_path, EMPTY)
+    recent = SequenceBatch({"track_id": np.array([[2, 3, 9], [0, 0, 0]])}, np.array([3, 0]))
+    users = UserBatch(["a", "b"], np.array([0, 0]), {"recent_events": recent})
+    assert channel.recall(users, 4).items_BK.tolist() == [[2, 3, 5, 4], [5, 2, 4, 3]]
+    assert channel.recall(UserBatch(["c"], np.array([0]), {}), 2).items_BK.tolist() == [[5, 2]]
