@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -19,7 +20,7 @@ BLOCK_BYTES = 8 << 20
 
 def read_header(member: Member, delimiter: str) -> list[str]:
     """The column names of the first line; empty if there is none."""
-    first = member.peek().split(b"\n", 1)[0].decode("utf-8", "replace").strip()
+    first = re.split(rb"[\r\n]", member.peek(), maxsplit=1)[0].decode("utf-8", "replace").strip()
     if not first:
         return []
     return next(csv.reader([first])) if delimiter == "," else first.split(delimiter)

@@ -45,6 +45,7 @@ class LineFilter(io.RawIOBase):
 
     def __init__(self, raw: IO[bytes], has_quotes: bool, has_header: bool) -> None:
         self._raw, self._has_quotes, self._has_header = raw, has_quotes, has_header
+        self._begun = b""  # line of which only the beginning was read
         self._lines_read = 0
         self._numbers: list[NDArray[np.int64]] = []
         self._rejected: list[RejectedLine] = []
@@ -55,7 +56,7 @@ class LineFilter(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """The next lines, about `size` bytes; empty at the end of the file."""
+        """The next lines, about `size` bytes; empty at the end of the file. A line ends with LF, CR LF or CR."""
         while block := self._read_lines(size):
             if self._lines_read == 0:
                 block = block.removeprefix(codecs.BOM_UTF8)
@@ -80,13 +81,17 @@ class LineFilter(io.RawIOBase):
         return rejected
 
     def _read_lines(self, size: int) -> bytes:
-        """The next complete lines. Of a line that is too long, the end may be missing."""
-        block = self._raw.read(size)
-        if block and not block.endswith(b"\n"):
-            rest = self._raw.readline(MAX_LINE_BYTES + 1)
-            block += rest
-            while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
-                rest = self._raw.readline(MAX_LINE_BYTES + 1)
+        """The next complete lines, which end with LF, CR LF or CR. Of a line that is too long, the end is missing."""
+        block, self._begun = self._begun, b""
+        while more := self._raw.read(size):
+            block += more
+            end = block.rfind(b"\n") + 1
+            end = block.rfind(b"\r", end, len(block) - 1) + 1 or end  # a last CR may be half of a CR LF
+            if end:
+                self._begun = block[end:]
+                return block[:end]
+            if len(block) > MAX_LINE_BYTES:
+                block = block[: MAX_LINE_BYTES + 1] + block[-1:]
         return block
 
     def _filter(self, block: bytes) -> bytes:

@@ -344,6 +344,31 @@ def test_quoted_fields_and_headers_are_read(tmp_path: Path) -> None:
     assert sorted(landed(tmp_path / "home")["target_id"]) == ['a,"b"', 'c"d', "e"]
 
 
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n"], ids=["CR", "CR LF", "LF"])
+@pytest.mark.parametrize("block_bytes", [50, 51, 8 << 20])
+def test_a_line_ends_with_any_line_end(monkeypatch: pytest.MonkeyPatch, end: str, block_bytes: int) -> None:
+    monkeypatch.setattr(delimited, "BLOCK_BYTES", block_bytes)
+    lines = ["user,time", *(f"u{number},{'x' * (number % 7)}" for number in range(200)), "", "u,t,t", "last,x"]
+    content = end.join(lines).encode()
+    member = Member("plays.csv", len(content), lambda: io.BytesIO(content), NOW)
+    blocks = list(delimited.stream_blocks(member, ",", ["user", "time"], lambda _: None))
+    rows, broken = (pl.concat(parts) for parts in zip(*blocks, strict=True))
+    assert rows.select("user", "time").rows() == [tuple(line.split(",")) for line in [*lines[1:201], "last,x"]]
+    assert rows["source_line"].to_list() == [*range(2, 202), 204] and broken["source_line"].to_list() == [203]
+
+
+def test_a_large_file_of_lines_that_end_with_cr_is_read_whole() -> None:
+    """Landing lost all lines after the first 12 MB."""
+    lines = [b"u%d,%s\r" % (number, b"x" * 90) for number in range(200_000)]
+    lines[1] = b"u1," + b"x" * (3 * MAX_LINE_BYTES) + b"\r"
+    content = b"".join(lines)
+    member = Member("plays.csv", len(content), lambda: io.BytesIO(content), NOW)
+    blocks = list(delimited.stream_blocks(member, ",", ["user"], lambda _: None, ["user", "note"]))
+    rows, broken = (pl.concat(parts) for parts in zip(*blocks, strict=True))
+    assert rows["user"].to_list() == ["u0", *(f"u{number}" for number in range(2, 200_000))]
+    assert broken.select("source_line", "reason").rows() == [(2, "the line is longer than 4 MB")]
+
+
 @pytest.mark.parametrize("line", ['"a,b', 'a,"b', 'a,"b""', '"a""b,c', 'a"b,"c', '"', ',"'])
 def test_open_quotes_are_found(line: str) -> None:
     assert not CLOSED_QUOTES.fullmatch(line.encode())
