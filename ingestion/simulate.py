@@ -52,7 +52,7 @@ def simulate(size: WorldSize, out: Path) -> int:
     """Write a simulation and return its number of events; does nothing if `out` already holds it.
 
     Raises:
-        ValueError: A size is too small, or `out` holds files that are not a simulation.
+        ValueError: A parameter is out of range, or `out` holds files that are not a simulation.
     """
     parameters = asdict(size)
     manifest = out / MANIFEST
@@ -64,12 +64,14 @@ def simulate(size: WorldSize, out: Path) -> int:
         raise ValueError(f"{out} is not empty and is not a simulation; choose another --out")
     if size.users < 1:
         raise ValueError(f"cannot simulate {size.users} users; use at least 1")
+    if size.seed < 0:
+        raise ValueError(f"the seed {size.seed} is negative; correct --seed")
+    first_day = _first_day(size)
     world = build_world(size.tracks, size.days, size.seed)
     manifest.unlink(missing_ok=True)
     for folder in (*contract.SOURCE_TABLES, "truth", track_description.FOLDER):
         shutil.rmtree(out / folder, ignore_errors=True)
 
-    first_day = date.fromisoformat(size.last_day) - timedelta(days=size.days - 1)
     users = SimulatedUsers(world, size.users, size.days, size.seed)
     writer = RowWriter(world, size.users, size.seed)
     tables = catalog_rows.build_tables(world, first_day, size.seed)
@@ -94,6 +96,17 @@ def simulate(size: WorldSize, out: Path) -> int:
         events += rows.num_rows
     manifest.write_text(json.dumps(parameters | {"events": events}, indent=2) + "\n")
     return events
+
+
+def _first_day(size: WorldSize) -> date:
+    try:
+        last_day = date.fromisoformat(size.last_day)
+    except ValueError as error:
+        raise ValueError(f"the last day {size.last_day} is not a day, YYYY-MM-DD; correct --last-day") from error
+    try:
+        return last_day - timedelta(days=size.days - 1)
+    except OverflowError as error:
+        raise ValueError(f"{size.days} days that end on {last_day} begin before the year 1; correct --days") from error
 
 
 def _sequence_numbers(columns: Columns, users: SimulatedUsers) -> Ints:
