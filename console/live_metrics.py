@@ -18,6 +18,8 @@ KEPT_SAMPLES = 720  # an hour
 TIMEOUT_S = 2.0
 QUANTILE = 0.95
 ANSWERED = "answered"  # outcome of a request without an error
+CLIENT_ERRORS = frozenset({"RequestRejected", "UnknownTrack", "NoCollections", "NoItemVectors"})
+"""Outcomes of requests that the client must change (400 and 404); the alert SegueErrors leaves out the same ones."""
 
 SERVED, LATENCY, REJECTED = "segue_recommend_requests_total", "segue_recommend_seconds_bucket", "segue_refused_total"
 EVENTS, WAITING, LAG = "segue_events_total", "segue_unpushed_reports", "segue_broker_oldest_seconds"
@@ -30,7 +32,7 @@ class Totals:
     """Values of the metrics at one time, since the start of the recommender."""
 
     time_s: float
-    answers: float = 0
+    answers: float = 0  # with the responses to CLIENT_ERRORS
     errors: float = 0  # failed requests, and requests rejected because the queue was full
     buckets: Mapping[float, float] = field(
         default_factory=dict
@@ -71,7 +73,8 @@ def read_totals(text: str, time_s: float) -> Totals:
             if sample.name == LATENCY:
                 buckets[float(sample.labels["le"])] += sample.value
             elif sample.name == SERVED:
-                sums["answers" if sample.labels["outcome"] == ANSWERED else "errors"] += sample.value
+                is_error = sample.labels["outcome"] not in (ANSWERED, *CLIENT_ERRORS)
+                sums["errors" if is_error else "answers"] += sample.value
             elif sample.name in SKIPPED:
                 skipped[sample.labels[SKIPPED[sample.name]]] += sample.value
             elif sample.name == LAG:  # by partition; consumers on Redis report all partitions, also those of others

@@ -8,6 +8,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from console import live_metrics
+from serving import errors, service
 from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
 from serving.observability.monitors import ServiceMonitor
@@ -40,6 +42,22 @@ def test_required_alerts_exist():
         "segue_release_as_of",
     ):
         assert what in text
+
+
+def _raise(error):
+    raise error
+
+
+def test_client_errors_are_the_same_in_the_alert_the_dashboard_the_console_and_the_service():
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    statuses = {kind.__name__: service._answer(None, lambda kind=kind: _raise(kind(""))).status_code for kind in kinds}
+    assert {name for name, status in statuses.items() if status < 500} == live_metrics.CLIENT_ERRORS
+    dashboard = settings.ROOT / "serving" / "monitoring" / "grafana" / "dashboards" / "recommender.json"
+    texts = [dashboard.read_text().replace('\\"', '"'), *(rule["expr"] for rule in RULES)]
+    left_out = [outcomes.split("|") for text in texts for outcomes in re.findall(r'outcome!~"([^"]*)"', text)]
+    assert len(left_out) >= 2
+    for outcomes in left_out:
+        assert sorted(outcomes) == sorted({live_metrics.ANSWERED, *live_metrics.CLIENT_ERRORS})
 
 
 def test_monitor_updates_metrics_without_requests(tmp_path):

@@ -40,6 +40,17 @@ def test_the_metrics_of_the_recommender_are_read():
     assert (totals.buckets[0.01], totals.buckets[0.025], totals.buckets[math.inf]) == (0, 3, 3)
 
 
+def test_rejected_requests_of_clients_are_no_errors():
+    def used(metrics):
+        answer(metrics, 6)
+        for outcome in ("RequestRejected", "UnknownTrack", "NoCollections", "NoItemVectors", "ReleaseError"):
+            metrics.requests.labels("", outcome, "one").inc()
+        metrics.requests.labels("", "NotReady", "one").inc()
+
+    sample = compare_totals(Totals(0.0), read_totals(page(used), 5.0))
+    assert (sample.requests, sample.error_share) == (12, 2 / 12)
+
+
 def test_the_event_lag_is_the_largest_of_all_partitions_as_consumers_name_it():
     registry = CollectorRegistry()
     oldest = ConsumerMetrics(registry).oldest_message_seconds
