@@ -21,7 +21,7 @@ from serving.events.exposure_log import EXPOSURE_LOG_PREFIX
 from serving.events.private_sessions import PRIVATE_SESSIONS_FILE
 from serving.events.write_ahead_log import EVENT_LOG_PREFIX
 from serving.pipeline.daily_lists import DAILY_LISTS_FILE
-from storage import object_store
+from storage import daily_files, object_store
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
 
 MAX_ROWS = 50_000
@@ -63,16 +63,15 @@ def collect_stored_data(user_id: str, here: Settings, online: Mapping[str, Mappi
 
 
 def _stores(user_id: str, here: Settings) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
-    state = here.home / "serving"
-    for name, folder, prefix in (
-        ("event_log", here.event_log, EVENT_LOG_PREFIX),
-        ("exposure_log", here.event_log, EXPOSURE_LOG_PREFIX),
-        ("feature_log", here.feature_log, FEATURE_LOG_PREFIX),
-    ):
-        for path in sorted(folder.glob(f"dt=*/{prefix}-*.jsonl")):
-            yield name, _rows_of_log(path, user_id)
-    yield "daily_lists", _rows_of_database(state / DAILY_LISTS_FILE, user_id)
-    yield "private_sessions", _rows_of_database(state / PRIVATE_SESSIONS_FILE, user_id)
+    for log in daily_files.log_folders(here.event_log):
+        for name, prefix in (("event_log", EVENT_LOG_PREFIX), ("exposure_log", EXPOSURE_LOG_PREFIX)):
+            for path in daily_files.list_files(log, prefix):
+                yield name, _rows_of_log(path, user_id)
+        state = here.home / "serving" / log.relative_to(here.event_log)
+        yield "daily_lists", _rows_of_database(state / DAILY_LISTS_FILE, user_id)
+        yield "private_sessions", _rows_of_database(state / PRIVATE_SESSIONS_FILE, user_id)
+    for path in daily_files.list_files(here.feature_log, FEATURE_LOG_PREFIX):
+        yield "feature_log", _rows_of_log(path, user_id)
     for name, path in list_user_tables(here):
         yield name, _rows_of_table(path, user_id)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -49,6 +50,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
             database.execute(f"create table {name} (user_id text)")
             database.execute(f"insert into {name} values ('alice')")
     return here
+
+
+def test_export_has_the_stores_of_all_replicas_of_a_cluster(here: settings.Settings) -> None:
+    for name in ("events", "exposures"):
+        json_lines(here.event_log / "recommender-0" / "dt=2026-05-01" / f"{name}-1-1.jsonl", [{"user_id": "alice"}])
+    state = here.home / "serving" / "recommender-0"
+    state.mkdir()
+    for name in ("daily_lists", "private_sessions"):
+        shutil.copy(here.home / "serving" / f"{name}.sqlite", state)
+    stores = collect_stored_data("alice", here, {}).stores
+    counts = erase.erase_users(["alice"], here)
+    for name in ("event log", "exposure log", "daily lists", "private sessions"):
+        assert len(stores[name.replace(" ", "_")]) == counts[name]["alice"] == 2
 
 
 def write(path: Path, **columns: object) -> None:
