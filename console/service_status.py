@@ -30,12 +30,21 @@ MAX_RELEASE_AGE_DAYS = 4  # as in the alert SegueReleaseOld
 
 
 def read_degraded_parts(settings: Settings) -> list[dict[str, Any]]:
-    """Parts of the recommender that do not work, with reasons; empty if all work or it is not running."""
+    """Parts of the recommender that do not work, with reasons; empty if all work or it is not running.
+
+    One part `status` if the recommender does not tell, because it refuses the key of the console.
+    """
     keys = load_api_keys()
     headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
     url = f"{settings.service_url('recommender')}/status"
     try:
-        parts = httpx.get(url, headers=headers, timeout=TIMEOUT_S).raise_for_status().json()["degraded"]
+        response = httpx.get(url, headers=headers, timeout=TIMEOUT_S)
+        if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            why = (
+                f"the recommender refuses the console ({response.status_code}); start both with the same SEGUE_API_KEYS"
+            )
+            return [{"part": "status", "why": why}]
+        parts = response.raise_for_status().json()["degraded"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return []
     return list(parts)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 
 from config import settings
@@ -54,6 +55,16 @@ def test_a_release_of_an_earlier_version_names_a_mart_as_it_was_named_then(here)
 def test_a_release_is_old_after_four_days(as_of, is_old):
     found = old_release(release(as_of=as_of), datetime(2026, 6, 14, 12, tzinfo=UTC))
     assert [part["part"] for part in found] == ["release"] * is_old
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_recommender_that_refuses_the_console_is_degraded(here, monkeypatch, status):
+    request = httpx.Request("GET", "http://recommender/status")
+    monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(status, request=request))
+    (part,) = find_degraded_parts(here, None)
+    assert part["part"] == "status"
+    assert part["why"].startswith(f"the recommender refuses the console ({status})")
+    assert "SEGUE_API_KEYS" in part["why"]
 
 
 def test_degraded_parts_are_found_without_a_recommender(here):
