@@ -18,23 +18,29 @@ GC_RUNS = 500
 
 
 def find_old_runs(here: Settings, days: int, now: datetime) -> list[str]:
-    """Ids of the runs that ended before the lifetime, oldest first, with those whose removal failed midway."""
+    """Ids of the runs that ended before the lifetime, oldest first, with those whose removal failed midway.
+
+    Runs that never ended, because their process was killed, follow if they started before the lifetime.
+    """
     if not (here.mlflow / "mlflow.db").exists():
         return []
-    from mlflow.entities import ViewType  # takes seconds
-
     client = _client(here)
     limit_ms = int((now - timedelta(days=days)).timestamp() * 1000)
+    ended = _search_runs(client, f"attributes.end_time < {limit_ms}", "attributes.end_time")
+    unfinished = f"attributes.status = 'RUNNING' and attributes.start_time < {limit_ms}"
+    return list(dict.fromkeys([*ended, *_search_runs(client, unfinished, "attributes.start_time")]))
+
+
+def _search_runs(client: Any, condition: str, order: str) -> list[str]:
+    """Ids of all runs, also deleted ones, that satisfy the condition."""
+    from mlflow.entities import ViewType  # takes seconds
+
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     runs: list[str] = []
     token: str | None = None
     while experiments:
         page = client.search_runs(
-            experiments,
-            f"attributes.end_time < {limit_ms}",
-            run_view_type=ViewType.ALL,
-            order_by=["attributes.end_time"],
-            page_token=token,
+            experiments, condition, run_view_type=ViewType.ALL, order_by=[order], page_token=token
         )
         runs += [run.info.run_id for run in page]
         token = page.token

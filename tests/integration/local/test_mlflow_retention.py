@@ -41,6 +41,17 @@ def test_old_mlflow_runs_are_removed_with_their_metrics(here: Settings) -> None:
     assert [run.info.run_id for run in client.search_runs([experiment], run_view_type=3)] == runs[1:]
 
 
+def test_runs_of_killed_processes_are_removed_by_their_start(here: Settings) -> None:
+    client, experiment, _ = write_runs(here)
+    killed, running = (
+        client.create_run(experiment, start_time=int((NOW - timedelta(days=days)).timestamp() * 1000)).info.run_id
+        for days in (100, 10)
+    )
+    assert find_old_runs(here, 90, NOW) == [killed]
+    remove_runs(here, [killed])
+    assert [run.info.run_id for run in client.search_runs([experiment], run_view_type=3)] == [running]
+
+
 def test_a_removal_that_failed_midway_is_completed_in_parts(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     _, _, runs = write_runs(here, 102, 101, 100)
     commands: list[list[str]] = []
