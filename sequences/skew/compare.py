@@ -10,6 +10,7 @@ with a cause (`sequences/skew/causes.py`) and requests that cannot be compared a
 - `restated`: a track length is estimated from plays and changes daily, and ratios of it change accordingly.
 - `pending`: the request read an event that is not landed yet. Not compared.
 - `unread`: the online store did not respond and the models got no features. Not compared.
+- `removed`: the feature was removed from the feature service since the request. Not compared.
 
 Independent of models.
 """
@@ -17,7 +18,7 @@ Independent of models.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import islice
@@ -29,7 +30,7 @@ import pandas as pd
 
 from sequences.online.reader_writer import FEATURE_SERVICE
 from sequences.skew.causes import Difference, SkewClassifier
-from sequences.skew.feature_log import LoggedRequest, nan_to_none
+from sequences.skew.feature_log import FeatureLists, LoggedRequest, nan_to_none
 from sequences.views import LIVE_SOURCE
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class SkewReport:
     pending: int = 0  # requests with events that are not landed
     unread: int = 0  # requests without features
     by_feature: Counter[str] = field(default_factory=Counter)  # `view:feature` ▸ values with skew
+    removed: Counter[str] = field(default_factory=Counter)  # `view:feature` ▸ requests that read it before its removal
     examples: list[dict[str, Any]] = field(default_factory=list)  # at most MAX_EXAMPLES values with skew
 
     @property
@@ -86,6 +88,7 @@ class SkewReport:
             **counts,
             "skew_rate": self.rate,
             "by_feature": by_feature,
+            "removed": dict(self.removed.most_common()),
             "examples": self.examples,
         }
 
@@ -109,9 +112,10 @@ def compare_requests(
     """
     report, remaining = SkewReport(), iter(requests)
     refs = _feature_refs(store)
+    names = {ref.replace(":", "__") for ref in refs}
     while chunk := list(islice(remaining, REQUESTS_PER_BATCH)):
         report.requests += len(chunk)
-        read = [request for request in chunk if request.is_read]
+        read = [_leave_out_removed(request, names, report.removed) for request in chunk if request.is_read]
         report.unread += len(chunk) - len(read)
         pairs = list(zip(read, _read_offline(store, refs, read), strict=True))
         different = [(online, offline) for online, offline in pairs if online != offline]
@@ -138,6 +142,20 @@ def _feature_refs(store: FeatureStore) -> list[str]:
         if view.name_to_use() != LIVE_SOURCE
         for feature in view.features
     ]
+
+
+def _leave_out_removed(request: LoggedRequest, names: Container[str], removed: Counter[str]) -> LoggedRequest:
+    """The request with the features `names` (`view__feature`) only; counts the others in `removed`."""
+    views: dict[str, FeatureLists] = {}
+    for view, attributes in request.views.items():
+        for name, values in attributes.items():
+            if f"{view}__{name}" in names:
+                views.setdefault(view, {})[name] = values
+            else:
+                removed[f"{view}:{name}"] += 1
+    profile = {name: value for name, value in request.profile.items() if name in names}
+    removed.update(name.replace("__", ":") for name in request.profile if name not in names)
+    return replace(request, views=views, profile=profile)
 
 
 def _read_offline(store: FeatureStore, refs: list[str], requests: list[LoggedRequest]) -> list[LoggedRequest]:

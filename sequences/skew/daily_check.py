@@ -48,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
         f"{report.requests:,} requests of {day}; late {report.late}, early {report.early}, stale {report.stale}, "
         f"restated {report.restated} values, pending {report.pending}, unread {report.unread}"
     )
+    if report.removed:
+        names = ", ".join(sorted(report.removed))
+        print(f"not compared, because the feature service no longer has them: {names}")
     if report.rate > MAX_SKEW_RATE:
         (worst, count), *_ = report.by_feature.most_common(1)
         print(

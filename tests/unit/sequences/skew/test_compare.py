@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -273,6 +274,21 @@ def test_event_lost_by_landing_is_skew(world: World) -> None:
 def test_request_without_features_is_only_counted(world: World) -> None:
     found = world.compare(replace(world.request(NOON), views={}, profile={}, is_read=False))
     assert (found.requests, found.unread, found.compared, found.unequal) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize("without", [(), ("l2",)], ids=["equal", "different"])
+def test_features_that_the_store_no_longer_has_are_left_out_and_counted(world: World, without: tuple[str, ...]) -> None:
+    request = world.request(NOON, without=without)
+    earlier = {name: attributes | {"tempo": [1.0]} for name, attributes in request.views.items()}
+    earlier["recent_shares"] = {"event_id": ["l1"], "track_id": ["t1"]}
+    profile = request.profile | {"user_profile__shares_total": 3}
+    found, expected = world.compare(replace(request, views=earlier, profile=profile)), world.compare(request)
+    assert replace(found, removed=Counter()) == expected
+    assert found.removed == {f"{name}:tempo": 1 for name in request.views} | {
+        "recent_shares:event_id": 1,
+        "recent_shares:track_id": 1,
+        "user_profile:shares_total": 1,
+    }
 
 
 def test_no_request_is_no_skew(world: World) -> None:
