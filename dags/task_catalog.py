@@ -227,8 +227,9 @@ _TASKS = (
     Task(
         "compare_features",
         "Compares the features that the day's requests read online with those that training reads (training/serving skew); "
-        "fails if they differ.",
-        "The report lists view, attribute and reason of each difference. Correct that code. No other task depends on this one.",
+        "fails if they differ, or if none could be compared.",
+        "The report lists view, attribute and reason of each difference. Correct that code. If none could be compared, the log "
+        "says what to start or to land. No other task depends on this one.",
         "read/skew",
         'python -m sequences.skew --as-of "$AS_OF"',
     ),

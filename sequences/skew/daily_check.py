@@ -1,7 +1,8 @@
 """`python -m sequences.skew --as-of 2025-06-02`: training/serving skew of the requests logged on the day before.
 
 Writes `reports/skew.json` and fails if more than `MAX_SKEW_RATE` of the values differ, naming the worst feature. A day
-without logged requests is not an error. See `sequences/skew/compare.py` for the definition of skew.
+without logged requests is not an error. A day of which no request could be compared is one, and is not recorded. See
+`sequences/skew/compare.py` for the definition of skew.
 """
 
 from __future__ import annotations
@@ -34,6 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
     current, day = settings.load_settings(), as_of - timedelta(days=1)
     requests = islice(feature_log.read_requests(current.feature_log, day, day), MAX_REQUESTS)
     report = compare_requests(open_store(), requests, local_marts_folder(), current.home, current.landing)
+    if report.requests and not report.compared:
+        print(
+            f"none of {report.requests:,} requests of {day} could be compared: unread {report.unread:,} (the online store did "
+            f"not respond; start the online store), pending {report.pending:,} (their events are not landed; land the event "
+            "log and run this again)",
+            file=sys.stderr,
+        )
+        return 1
     current.reports.mkdir(parents=True, exist_ok=True)
     file = current.reports / "skew.json"
     draft = file.with_suffix(".partial")
