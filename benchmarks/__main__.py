@@ -1,7 +1,8 @@
 """`python -m benchmarks [--only NAME] [--rows N]`: performance compared with peers, both measured in the same run.
 
 Writes SEGUE_HOME/reports/benchmark.json after each benchmark, so a failing benchmark (a peer that cannot be installed)
-loses no other results; running one benchmark replaces its results and keeps the others'.
+loses no other results; running one benchmark replaces its results and keeps the others'. Each result has the machine and
+the revision that it was measured on; those of the report are the newest run's.
 """
 
 from __future__ import annotations
@@ -146,14 +147,15 @@ def main() -> None:
     if not names:
         parser.error(f"there is no benchmark {options.only!r}; choose one of {', '.join(BENCHMARKS)}")
     path = settings.load_settings().reports / "benchmark.json"
-    results = {row["name"]: row for row in json.loads(path.read_text())["results"]} if path.exists() else {}
+    results, origin = _read_results(path), _describe_origin()
     for name in names:
         work, size = BENCHMARKS[name]
         measured = work(options.rows or size)
         for result in measured if isinstance(measured, list) else [measured]:
-            results[result.name] = asdict(result)
+            results[result.name] = asdict(result) | origin
             print(_format_result(result), flush=True)
-        _write(path, list(results.values()))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(origin | {"results": list(results.values())}, indent=1) + "\n")
     print(f"written to {path}")
 
 
@@ -165,14 +167,22 @@ def select_benchmarks(only: str | None) -> list[str]:
     return [benchmark for benchmark in BENCHMARKS if benchmark.startswith(f"{name}_")]
 
 
-def _write(path: Path, results: list[dict[str, Any]]) -> None:
+def _read_results(path: Path) -> dict[str, dict[str, Any]]:
+    """Name → result of earlier runs; in reports of earlier versions, only the report has a machine and a revision."""
+    if not path.exists():
+        return {}
+    report = json.loads(path.read_text())
+    origin = {key: report[key] for key in ("machine", "revision")}
+    return {row["name"]: origin | row for row in report["results"]}
+
+
+def _describe_origin() -> dict[str, str]:
+    """The machine and the revision that this run measures."""
     revision = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=settings.ROOT, capture_output=True, text=True, check=False
     )
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    report = {"machine": machine, "revision": revision.stdout.strip(), "results": results}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    return {"machine": machine, "revision": revision.stdout.strip()}
 
 
 def _format_result(result: Result) -> str:

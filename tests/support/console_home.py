@@ -103,7 +103,8 @@ def write_reports(here: Settings) -> None:
     write(here.reports / "evaluation.html", "the report")
     write(here.reports / "evaluation.json", {"as_of": "2026-06-10", "slate": SLATE, "best_memory": "last_played"})
     rows = [{"name": "pit_join", "value": 34.0, "unit": "x", "peer": "Feast", "peer_value": 1.0, "ratio": 34.0},
-            {"name": "slow", "value": 9.0, "unit": "ms", "peer": "limit", "peer_value": 8.0, "ratio": 0.889},
+            {"name": "slow", "value": 9.0, "unit": "ms", "peer": "limit", "peer_value": 8.0, "ratio": 0.889,
+             "machine": "an older machine", "revision": "0123456789abcdef"},
             {"name": "alone", "value": 1.0, "unit": "s", "peer": None, "peer_value": None, "ratio": None}]  # fmt: skip
     write(here.reports / "benchmark.json", {"machine": "a machine", "revision": "abcdef0123456789", "results": rows})
     counts = {"requests": 4, "compared": 4, "values": 1000, "unequal": 1, "late": 0, "early": 0, "stale": 1}

@@ -186,6 +186,8 @@ def test_releases_are_listed_with_their_state_and_incomplete_ones_are_not(here, 
 def test_json_and_markdown_reports_are_shown_as_pages(console):
     benchmark = httpx.get(f"{console}/read/benchmark").text
     assert '<span class="good">34.00</span>' in benchmark and '<span class="bad">0.89</span>' in benchmark
+    assert "<code>0123456789ab</code> an older machine</td>" in benchmark
+    assert benchmark.count("<code>abcdef012345</code></td>") == 2, "results of earlier versions have no own revision"
     assert "recent_events.scene" in httpx.get(f"{console}/read/skew").text
     ablation = httpx.get(f"{console}/read/ablation_ranking_history").text
     assert "<p>Does &lt;more&gt; help?</p>" in ablation
