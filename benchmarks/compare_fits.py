@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-FITS = ("held_out", "final")
+from training.recipes import FITS
+
 FOLDER_RENAMES = {"containers": "collections"}  # old name of a model kind or model → new name
 KEY_RENAMES: dict[str, str] = {}  # old key of evaluation.json → new key
 IGNORED_KEYS = frozenset({"seconds", "total_seconds", "peak_mb", "data_wait_share"})  # durations and memory

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from benchmarks import compare_fits
+from training.recipes import FITS
 
 
 @pytest.fixture
@@ -61,6 +62,15 @@ def test_renamed_keys_and_files_and_other_durations_are_no_difference(
     assert differences(old, new) == {}
     assert compare_fits.main([str(old), str(new)]) == 0
     assert "identical  final/channels/realtime" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_every_fit_is_compared(old: Path, new: Path, fit: str) -> None:
+    if fit != "final":
+        for workspace in (old, new):
+            shutil.copytree(workspace / "final", workspace / fit)
+    (new / fit / "channels" / "realtime" / "measures.json").write_text("{}")
+    assert list(differences(old, new)) == [f"{fit}/channels/realtime"]
 
 
 @pytest.mark.parametrize("place", ["tensor", "dtype", "npz", "parquet", "trees", "measures", "config", "missing"])
