@@ -6,11 +6,12 @@ Legend: R bootstrap samples, U units (users or groups of users).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.recall_cases import MIN_USERS
 from training.evaluation.metrics import bootstrap
 from training.evaluation.metrics.bootstrap import Estimate, Floats
 
@@ -56,12 +57,20 @@ def ratio(numerator_U: NDArray[np.float64], denominator_U: NDArray[np.float64], 
 
 
 def measure_arm(counts_U: Mapping[str, NDArray[np.float64]]) -> dict[str, Estimate]:
-    """All METRICS of one arm.
+    """All METRICS of one arm. A metric with a denominator of fewer than MIN_USERS units has no interval.
 
     Args:
         counts_U: Count per unit, by name.
     """
     return {
-        name: ratio(counts_U[metric.numerator], counts_U[metric.denominator], metric.scale)
+        name: _measure(counts_U[metric.numerator], counts_U[metric.denominator], metric.scale)
         for name, metric in METRICS.items()
     }
+
+
+def _measure(numerator_U: NDArray[np.float64], denominator_U: NDArray[np.float64], scale: float) -> Estimate:
+    estimate = ratio(numerator_U, denominator_U, scale)
+    if np.count_nonzero(denominator_U) >= MIN_USERS:
+        return estimate
+    # A bootstrap over few users varies too little, over one not at all, so that noise would look significant.
+    return replace(estimate, draws_R=np.full_like(estimate.draws_R, np.nan))

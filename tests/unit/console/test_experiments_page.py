@@ -93,6 +93,17 @@ def test_differences_are_colored_by_their_better_direction(here):
     assert '<p class="bad">sample-ratio mismatch.</p>' in page
 
 
+def test_a_difference_of_too_few_users_is_not_significant(here):
+    pair = "discoveries/first - discoveries/production"
+    console_home.write(
+        here.reports / "experiment.json", COMPARISON | {"differences": {pair: {"play_rate": [0.02, None, None]}}}
+    )
+    page = render_experiments_page(here)
+    chart = page.split("<h3>")[1]
+    assert '<tr class="unclear">' in chart and "+0.0200" in chart
+    assert "too few users for an interval" in page
+
+
 @pytest.mark.parametrize("broken", ["", "{", "[]", "{}"])
 def test_a_malformed_comparison_is_left_out(here, broken):
     console_home.write(here.reports / "experiment.json", broken)

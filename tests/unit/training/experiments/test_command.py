@@ -78,7 +78,7 @@ def test_sample_ratio_mismatch_fails(home: Path, capsys: pytest.CaptureFixture[s
 def test_without_experiment_releases_are_compared_with_a_warning_about_time(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [row(n, f"u{n % 9}", "r1" if n < 50 else "r2", is_played=True, is_skip=n < 50) for n in range(100)]
+    rows = [row(n, f"u{n % 10}", "r1" if n < 50 else "r2", is_played=True, is_skip=n < 50) for n in range(100)]
     write(home, [*rows, row(-30 * 86_400, "u1", "r0")])
     assert main(["compare", "--baseline", "r1"]) == 0
     content = json.loads((home / "reports" / "experiment.json").read_text())
@@ -87,6 +87,17 @@ def test_without_experiment_releases_are_compared_with_a_warning_about_time(
     assert "every difference includes effects of time" in capsys.readouterr().out
     assert main(["compare", "--baseline", "r9"]) == 2
     assert "arms: r1, r2" in capsys.readouterr().err
+
+
+def test_few_users_give_no_verdict(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(home, [row(n, f"u{n % 9}", "r1" if n < 50 else "r2", is_played=True, is_skip=n < 50) for n in range(100)])
+    assert main(["compare", "--baseline", "r1"]) == 0
+    content = json.loads((home / "reports" / "experiment.json").read_text())
+    assert content["differences"]["r2 - r1"]["skip_rate"] == [-1, None, None]
+    assert content["arms"]["r1"]["metrics"]["skip_rate"] == [1, None, None]
+    page, printed = (home / "reports" / "experiment.html").read_text(), capsys.readouterr().out
+    assert "<small>too few users</small>" in page and "<small>less</small>" not in page
+    assert "skip_rate: -1.0000, too few users" in printed
 
 
 def test_without_exposures_no_report_is_written(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
