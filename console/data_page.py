@@ -5,7 +5,6 @@ Reads file names, sizes and landing records only; no data of users.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from config.settings import Settings
+from console.releases import read_json
 from console.templates import render
 from storage import object_store
 from web.time_format import format_utc_minute
@@ -94,19 +94,11 @@ def _models(settings: Settings) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for file in sorted(settings.training.glob("*/*/*/*/inputs.json")):
         workspace, fit, kind, name = file.parts[-5:-1]
-        seconds = _read_measures(file.with_name("measures.json")).get("total_seconds")
+        seconds = read_json(file.with_name("measures.json")).get("total_seconds")
         duration = "" if seconds is None else f"{seconds:,.0f} s"
         model = f"{kind.removesuffix('s')} {name}"
         rows.append((workspace, model, fit.replace("_", " "), duration, format_utc_minute(_modified_at(file))))
     return rows
-
-
-def _read_measures(file: Path) -> dict[str, float]:
-    try:
-        content = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _modified_at(file: Path) -> str:

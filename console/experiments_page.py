@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from config.settings import Settings
-from console.releases import Release, list_releases, read_json
+from console.releases import Release, find_active, list_releases, read_json
 from console.templates import render
 from training.evaluation.report.charts import Bar, by_value, interval_chart
 from training.evaluation.report.release_comparison import compare_choices, compare_metrics
@@ -25,7 +25,7 @@ def render_experiments_page(settings: Settings) -> str:
     """Page with the running experiment, its newest comparison, and the releases that another one could serve."""
     split = read_json(settings.releases / "shares.json")
     releases = list_releases(settings)
-    active = next((release for release in releases if release.is_active), None)
+    active = find_active(releases)
     arms = [(str(canary["release"]), float(canary["share"])) for canary in split.get("beside", [])]
     rest = 1 - sum(share for _, share in arms)
     return render(

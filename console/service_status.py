@@ -71,7 +71,7 @@ def find_degraded_parts(
     Args:
         settings: Address of the recommender, and home of marts.
         active: The active release.
-        samples: Live samples of the recommender's metrics, see `console.live`.
+        samples: Live samples of the recommender's metrics, see `console.live_metrics`.
     """
     reported = [
         {"part": part["part"], "why": part["why"], "error": part.get("error", "")}

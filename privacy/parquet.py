@@ -19,8 +19,9 @@ from tqdm import tqdm
 
 from privacy import UnreadableFile
 from storage import object_store
+from storage.file_hash import hash_file
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids
-from training.release.integrity import CHECKSUM_FILE, DRAFT_SUFFIX, hash_file
+from training.release.integrity import CHECKSUM_FILE, DRAFT_SUFFIX
 
 
 def erase_from_file(path: Path, user_ids: Collection[str]) -> Counter[str]:

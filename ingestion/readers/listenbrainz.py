@@ -26,7 +26,7 @@ import polars as pl
 import pyarrow as pa
 
 from ingestion.readers.parsing import json_rows
-from ingestion.readers.parsing.named_plays import COLUMNS, NamedPlays
+from ingestion.readers.parsing.named_plays import NamedPlays, to_play_frame
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.source_files import Member, SourceError, bound_expansion, printable_name
 
@@ -155,7 +155,7 @@ def _listens(
         message = _clean_text(listen.get("recording_msid")) or _clean_text(metadata.get("recording_msid"))
         if recordings is not None and message:
             recordings[message] = {key: row[key] for key in ("track", "title", "artist")}
-    return _frame(rows, name)
+    return to_play_frame(rows, name)
 
 
 def _feedback(block: list[tuple[int, str]], name: str, user: str, recordings: Recordings) -> pl.DataFrame:
@@ -171,13 +171,7 @@ def _feedback(block: list[tuple[int, str]], name: str, user: str, recordings: Re
         recording = {"track": track} if track else recordings.get(message or "", {})
         row = {"user": user, "at_us": at_us, "action": action, "source_line": number} | recording
         rows.append(row | {"reason": reason or _time_problem("created", time, at_us)})
-    return _frame(rows, name)
-
-
-def _frame(rows: list[dict[str, Any]], name: str) -> pl.DataFrame:
-    numbers = ("at_us", "played_ms", "source_line")
-    schema = {column: pl.Int64 if column in numbers else pl.String for column in (*COLUMNS, "reason", "source_line")}
-    return pl.DataFrame(rows, schema=schema).with_columns(source_file=pl.lit(name))
+    return to_play_frame(rows, name)
 
 
 def _raw_lines(block: list[tuple[int, str]]) -> pl.LazyFrame:

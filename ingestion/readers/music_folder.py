@@ -35,7 +35,7 @@ MAX_DEPTH = 30
 BATCH_ROWS = 5_000
 COVER_FILES = re.compile(r"(cover|folder|front|album|albumart)\.(jpe?g|png|webp)", re.IGNORECASE)
 VARIOUS_ARTISTS = "Various Artists"
-NOT_UTF8 = re.compile(r"\\udc[89a-f][0-9a-f]")  # as `sources.printable_name` writes such a byte
+NOT_UTF8 = re.compile(r"\\udc[89a-f][0-9a-f]")  # as `source_files.printable_name` writes such a byte
 
 Row = dict[str, Any]
 

@@ -22,7 +22,7 @@ from urllib.parse import unquote_plus
 import polars as pl
 
 from ingestion.readers.parsing import json_rows
-from ingestion.readers.parsing.named_plays import COLUMNS, NamedPlays
+from ingestion.readers.parsing.named_plays import NamedPlays, to_play_frame
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.source_files import Member
 
@@ -110,9 +110,7 @@ def _events(block: list[tuple[int, str]], member: Member) -> pl.DataFrame:
                 "source_line": number,
             }
         )
-    numbers = ("at_us", "played_ms", "source_line")
-    schema = {column: pl.Int64 if column in numbers else pl.String for column in (*COLUMNS, "reason", "source_line")}
-    return pl.DataFrame(rows, schema=schema).with_columns(source_file=pl.lit(member.name))
+    return to_play_frame(rows, member.name)
 
 
 def _play_length_ms(seconds: Any) -> int | None:

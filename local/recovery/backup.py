@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -30,6 +29,7 @@ from pathlib import Path
 
 from config.settings import SettingError, Settings, load_settings
 from storage import daily_files
+from storage.file_hash import hash_file
 from storage.nested_files import list_nested_files
 from storage.unfinished_erasures import UNFINISHED_FILE
 
@@ -208,12 +208,6 @@ class _Copier:
 def create_like(copy: Path, path: Path) -> None:
     """Create an empty file that is readable by those who may read `path`, and writable by its owner."""
     copy.touch(mode=stat.S_IMODE(path.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR)
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file as hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _active_release(folder: Path) -> str | None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from storage.file_hash import hash_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -199,12 +200,6 @@ def _listed_files(folder: Path) -> dict[str, Path]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in files}
     return {name: path for name, path in names.items() if name not in UNLISTED_FILES and path.suffix != DRAFT_SUFFIX}
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file as hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _remedy() -> str:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from training.engine.workspace import FORMAT, OutdatedFormat
+from training.engine.workspace import FORMAT, OutdatedFormat, write_text
 
 MAX_HISTORY = 50  # entries
 MANIFEST = "manifest.json"
@@ -170,10 +170,6 @@ class Pointer:
         if content:
             left = {name: content[name] for name in ("release", "path", "activated_at")}
             history = [*history, left | {"left_at": now, "why": why}][-MAX_HISTORY:]
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.file.with_name(self.file.name + ".writing")
         stored = relative_path(self.file.parent, path)
-        draft.write_text(
-            json.dumps({"release": release, "path": stored, "activated_at": now, "history": history}, indent=2) + "\n"
-        )
-        draft.replace(self.file)
+        active = {"release": release, "path": stored, "activated_at": now, "history": history}
+        write_text(self.file, json.dumps(active, indent=2) + "\n")

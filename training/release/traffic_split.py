@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from training.data.user_sampling import hash_bucket
+from training.engine.workspace import write_text
 
 TRAFFIC_SPLIT_FILE = "shares.json"
 DAMAGED_SUFFIX = ".damaged"
@@ -155,7 +156,4 @@ def write(file: Path, split: TrafficSplit) -> None:
         period = {name: previous[name] for name in ("experiment", "beside", "since")}
         history = [*history, period | {"until": now}][-MAX_HISTORY_ENTRIES:]
     content = {"experiment": split.experiment, "beside": [asdict(canary) for canary in split.canaries]}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(file.name + ".writing")
-    draft.write_text(json.dumps(content | {"since": now, "history": history}, indent=2) + "\n")
-    draft.replace(file)
+    write_text(file, json.dumps(content | {"since": now, "history": history}, indent=2) + "\n")

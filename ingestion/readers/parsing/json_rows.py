@@ -1,6 +1,6 @@
 """Reads JSON lines in blocks and converts JSON objects to rows of a contract table.
 
-Values keep loose types, which `validation.conform` converts to those of the contract.
+Values keep loose types, which `row_validation.conform` converts to those of the contract.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 import pyarrow as pa
@@ -48,6 +48,13 @@ REQUIRED_COLUMNS = {"tracks": "track_id", "artists": "artist", "albums": "album"
 def name_id(*names: str) -> str:
     """Id derived from names; independent of case and Unicode normalization form."""
     return _hash("\x1f".join(unicodedata.normalize("NFKC", name).casefold().strip() for name in names))
+
+
+def to_play_frame(rows: list[dict[str, Any]], source_file: str) -> pl.DataFrame:
+    """Rows as `NamedPlays.add` takes them, from dictionaries with some of COLUMNS, `reason` and `source_line`."""
+    numbers = ("at_us", "played_ms", "source_line")
+    schema = {column: pl.Int64 if column in numbers else pl.String for column in (*COLUMNS, "reason", "source_line")}
+    return pl.DataFrame(rows, schema=schema).with_columns(source_file=pl.lit(source_file))
 
 
 def _hash(text: str) -> str:

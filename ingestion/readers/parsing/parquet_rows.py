@@ -58,7 +58,7 @@ def read_blocks(file: pq.ParquetFile, contract_columns: list[str], block_rows: i
 
 
 def _read_column(name: str, array: pa.Array, declared: pa.DataType) -> tuple[pl.Series, Rejected]:
-    """A column in a type that `validation.conform` accepts; unreadable values are null, with the reason."""
+    """A column in a type that `row_validation.conform` accepts; unreadable values are null, with the reason."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if is_list(array.type):

@@ -28,7 +28,7 @@ BATCH_ROWS = 122_880
 
 @dataclass(frozen=True)
 class Rows:
-    """A block of rows of one contract table, in any types that `validation.conform` can convert."""
+    """A block of rows of one contract table, in any types that `row_validation.conform` can convert."""
 
     table: str
     frame: (
