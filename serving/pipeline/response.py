@@ -106,6 +106,11 @@ class Trace:
     degraded: dict[str, str] = field(default_factory=dict)  # part that failed for this response → what it lacks
     unmet: dict[str, str] = field(default_factory=dict)  # `discovery` or `max_per_artist` → why it is not met
 
+    @property
+    def has_no_channel(self) -> bool:
+        """Whether every channel that was called is left out."""
+        return bool(self.left_out) and not self.candidates
+
     @contextmanager
     def time_stage(self, stage: str, metrics: Metrics) -> Iterator[None]:
         """Record the duration of a stage, also of a failing one, here and in the metrics."""

@@ -294,9 +294,10 @@ class TrackPipeline:
         shown_release, features_hash = _response_release(items, context.release), hash_features(context.user.users)
         exposure = Exposure(request, shown_release, features_hash, items)
         write_exposure(self._exposures, exposure, context.trace, self._metrics)
-        # A list generated without the user's state, or without the tracks that one request excludes, must not be kept for
-        # the rest of the day.
-        is_kept = context.user.state_from != STATE_UNAVAILABLE and not request.excluded
+        # A list generated without the user's state, without any channel, or without the tracks that one request excludes,
+        # must not be kept for the rest of the day.
+        has_all_parts = context.user.state_from != STATE_UNAVAILABLE and not context.trace.has_no_channel
+        is_kept = has_all_parts and not request.excluded
         if cooldown_days and is_kept and len(items) > context.trace.listed:
             is_new_C = rank.find_discoveries(context.user.users, chosen).tolist()
             tracks = [

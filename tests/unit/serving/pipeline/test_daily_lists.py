@@ -146,6 +146,14 @@ def test_list_computed_during_store_failure_is_not_stored(bench):
     assert bench.ask(EARLY, limit=2)[0] == "t9"
 
 
+def test_list_computed_without_any_channel_is_not_stored(bench):
+    failing = replace(EARLY, channels={"popularity": ListChannel("popularity", [], is_failing=True)})
+    assert len(bench.ask(failing, limit=2)) == 2
+    assert bench.ask(LATER, limit=2) == ["t29", "t28"]
+    assert bench.ask(failing, limit=4)[:2] == ["t29", "t28"]
+    assert bench.ask(LATER, limit=4) == ["t29", "t28", "t27", "t26"]
+
+
 def test_streams_have_no_daily_list(bench):
     assert bench.ask(EARLY, limit=2, scene="private_fm") == ["t0", "t1"]
     assert bench.ask(LATER, limit=2, scene="private_fm") == ["t29", "t28"]
