@@ -7,6 +7,7 @@ independent of recommendations.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,7 @@ from serving.http.asgi import (
 from serving.http.request_body import BodyLimits, BodyReader, BodyTooLarge, ClientDisconnected
 
 CLOSE_CONNECTION = (b"connection", b"close")
+PAGE_PATH = "/docs"
 OPENAPI_PATHS = ("/openapi.json", "/docs.json")
 """Paths of the OpenAPI document: the usual one, and BentoML's."""
 
@@ -56,7 +58,7 @@ class RequestGuard:
 
     Args:
         app: The wrapped application.
-        description: Returns the OpenAPI document.
+        description: Returns the OpenAPI document; called for its first request only.
         load_limits: Called when the server starts, so that nothing is read from the environment at import.
         status: Returns the content of `/status`.
     """
@@ -69,19 +71,23 @@ class RequestGuard:
         status: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self._app, self._bodies = app, BodyReader(load_limits())
-        self._documents = {**dict.fromkeys(OPENAPI_PATHS, description), "/status": status}
+        # The document has no limit of requests and takes tens of milliseconds of the event loop.
+        encode_description = functools.cache(lambda: json.dumps(description()).encode())
+        self._documents: dict[str, Callable[[], bytes]] = {
+            PAGE_PATH: lambda: PAGE,
+            **dict.fromkeys(OPENAPI_PATHS, encode_description),
+            "/status": lambda: json.dumps(status()).encode(),
+        }
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["method"] in ("GET", "HEAD") and (scope["path"] == "/docs" or scope["path"] in self._documents):
-            is_page, is_head = scope["path"] == "/docs", scope["method"] == "HEAD"
-            content = PAGE if is_page else json.dumps(self._documents[scope["path"]]()).encode()
-            await send_response(
-                send, 200, b"text/html; charset=utf-8" if is_page else JSON_MEDIA_TYPE, b"" if is_head else content
-            )
+        if scope["method"] in ("GET", "HEAD") and scope["path"] in self._documents:
+            media_type = b"text/html; charset=utf-8" if scope["path"] == PAGE_PATH else JSON_MEDIA_TYPE
+            content = b"" if scope["method"] == "HEAD" else self._documents[scope["path"]]()
+            await send_response(send, 200, media_type, content)
             return
         if scope["method"] != "POST":
             await self._app(scope, receive, send)
