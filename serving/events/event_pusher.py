@@ -11,9 +11,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from itertools import islice
 
 from serving.events.event_schema import Event
 from serving.events.user_writers import UserWriters
@@ -72,16 +73,13 @@ class EventPusher:
     def start(self) -> int:
         """Replay events that earlier processes did not push, then start retrying; return the number of replayed events."""
         replayed = 0
-        chunk: list[Event] = []
-        position: LogPosition | None = None
-        for event, position in self._log.read_unpushed():
-            chunk.append(event)
-            if len(chunk) == REPLAY_BATCH_SIZE:
-                self._replay(_PendingPush(chunk, position))
-                replayed, chunk = replayed + len(chunk), []
-        if chunk and position is not None:
-            self._replay(_PendingPush(chunk, position))
-            replayed += len(chunk)
+        for push in self._read_unpushed(is_replay=False):
+            self._log.low_watermark.mark_logged(push.position)
+            self._exclude(push.events)
+            if self._is_failing or not self._try_push(push):
+                self._defer(push)
+            self._save_watermark()
+            replayed += len(push.events)
         self._retry_task.start()
         return replayed
 
@@ -104,11 +102,20 @@ class EventPusher:
         self._writers.close()
         self._log.low_watermark.save()
 
-    def _replay(self, push: _PendingPush) -> None:
-        self._log.low_watermark.mark_logged(push.position)
-        self._exclude(push.events)
-        if self._is_failing or not self._try_push(push):
-            self._defer(push)
+    def _read_unpushed(self, is_replay: bool) -> Iterator[_PendingPush]:
+        """The logged events after the low watermark, in chunks."""
+        logged = self._log.read_unpushed()
+        while chunk := list(islice(logged, REPLAY_BATCH_SIZE)):
+            yield _PendingPush([event for event, _ in chunk], chunk[-1][1], is_replay)
+
+    def _save_watermark(self) -> None:
+        """Save the low watermark, so that the next start continues here if this process is killed during a long replay."""
+        try:
+            self._log.low_watermark.save()
+        except OSError:
+            logger.exception(
+                "could not save the low watermark; events that were pushed since are pushed again after a restart"
+            )
 
     def _defer(self, push: _PendingPush) -> None:
         if len(self._deferred) < MAX_DEFERRED_REPORTS:
@@ -178,13 +185,8 @@ class EventPusher:
     def _replay_overflow(self) -> None:
         """Push the logged events after the low watermark, among them those that were not kept in memory."""
         self._has_overflowed = False
-        chunk: list[Event] = []
-        for event, position in self._log.read_unpushed():
-            chunk.append(event)
-            if len(chunk) == REPLAY_BATCH_SIZE:
-                if not self._try_push(_PendingPush(chunk, position, is_replay=True)):
-                    self._has_overflowed = True
-                    return
-                chunk = []
-        if chunk and not self._try_push(_PendingPush(chunk, position, is_replay=True)):
-            self._has_overflowed = True
+        for push in self._read_unpushed(is_replay=True):
+            if not self._try_push(push):
+                self._has_overflowed = True
+                return
+            self._save_watermark()

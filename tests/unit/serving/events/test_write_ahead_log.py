@@ -225,6 +225,67 @@ def test_unpushed_events_are_replayed_at_the_next_start(tmp_path):
     log.close()
 
 
+class KillsAfter(Store):
+    """A store that keeps the low watermark that is on the disk, as if the process was killed, after a number of events."""
+
+    def __init__(self, watermark, after):
+        super().__init__()
+        self.watermark, self.after, self.saved = watermark, after, None
+
+    def apply(self, events_of):
+        super().apply(events_of)
+        if len(self.events) == self.after:
+            self.saved = self.watermark.read_text() if self.watermark.exists() else None
+
+
+def test_a_replay_that_is_killed_is_continued(tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.events.event_pusher.REPLAY_BATCH_SIZE", 2)
+    log = open_log(tmp_path)
+    positions = [log.append([event(f"e{number}")]).position for number in range(6)]
+    log.close()
+    log = open_log(tmp_path)
+    store = KillsAfter(log.low_watermark._path, 6)
+    push = EventPusher(log, UserWriters(store.apply), degradation())
+    assert push.start() == 6
+    assert json.loads(store.saved) == {"file": positions[3][0], "offset": positions[3][1]}
+    push.close()
+    log.close()
+
+
+def test_a_replay_of_events_that_were_not_kept_is_continued(tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
+    monkeypatch.setattr("serving.events.event_pusher.MAX_DEFERRED_REPORTS", 0)
+    monkeypatch.setattr("serving.events.event_pusher.REPLAY_BATCH_SIZE", 2)
+    log = open_log(tmp_path)
+    store = KillsAfter(log.low_watermark._path, 6)
+    push = EventPusher(log, UserWriters(store.apply), degradation())
+    push.start()
+    store.is_away = True
+    appended = [log.append([event(f"e{number}")]) for number in range(6)]
+    assert not any(push.push(one) for one in appended)
+    store.is_away = False
+    push._is_failing = False
+    push._retry()
+    file, offset = appended[3].position
+    assert json.loads(store.saved) == {"file": file, "offset": offset}
+    push.close()
+    log.close()
+
+
+def test_a_replay_goes_on_if_its_progress_cannot_be_saved(tmp_path, monkeypatch):
+    log = open_log(tmp_path)
+    log.append([event("a")])
+    log.close()
+    store, log = Store(), open_log(tmp_path)
+    push = EventPusher(log, UserWriters(store.apply), degradation())
+    with monkeypatch.context() as full:
+        full.setattr(log.low_watermark, "save", _raise_disk_full)
+        assert push.start() == 1
+    assert set(store.events) == {"a"}
+    push.close()
+    log.close()
+
+
 @pytest.mark.parametrize("hours", [1, 48], ids=["the same day", "two days"])
 def test_clock_that_was_set_back_loses_no_event_at_the_next_start(tmp_path, hours):
     now = [NOW]
