@@ -252,10 +252,10 @@ class LowWatermark:
         """Record that all commits up to this position of the log are in the online store."""
         last = daily_files.sort_key(position[0]), position[1]
         with self._lock:
-            for file, offset in self._pending:
-                if (daily_files.sort_key(file), offset) <= last:
-                    self._pending[file, offset] = True
-            while self._pending and self._pending[next(iter(self._pending))]:
+            while self._pending:
+                file, offset = next(iter(self._pending))  # in log order
+                if not self._pending[file, offset] and (daily_files.sort_key(file), offset) > last:
+                    break
                 self._position, _ = self._pending.popitem(last=False)
 
     def save(self) -> None:

@@ -17,7 +17,7 @@ from serving.events.daily_jsonl import DailyJsonlFile
 from serving.events.event_pusher import MAX_PUSH_WAIT_S, PUSH_TIMEOUT_PER_EVENT_S, PUSH_TIMEOUT_S, EventPusher
 from serving.events.event_schema import MICROSECONDS_PER_SECOND, read_event
 from serving.events.user_writers import UserWriters
-from serving.events.write_ahead_log import EVENT_LOG_PREFIX, EventLog, LogLocked
+from serving.events.write_ahead_log import EVENT_LOG_PREFIX, EventLog, LogLocked, LowWatermark
 from storage import daily_files
 from tests.support.serving.small_release import degradation
 
@@ -284,6 +284,25 @@ def test_a_replay_goes_on_if_its_progress_cannot_be_saved(tmp_path, monkeypatch)
     assert set(store.events) == {"a"}
     push.close()
     log.close()
+
+
+def test_a_replayed_chunk_is_marked_without_reading_all_pending_commits(tmp_path, monkeypatch):
+    mark, compared, sort_key = LowWatermark(tmp_path / "pushed.json"), [], daily_files.sort_key
+    monkeypatch.setattr(daily_files, "sort_key", lambda path: compared.append(path) or sort_key(path))
+    day, name = "dt=2027-01-15", "events-{}-1.jsonl"
+    positions = [(f"{day}/{name.format(file)}", offset) for file in (9, 10) for offset in range(1, 1001)]
+    for position in positions:
+        mark.mark_logged(position)
+    for place in (1, 5):
+        mark.mark_pushed(positions[place])
+    for last, place in ((0, 1), (1000, 1000), (1500, 1500)):
+        compared.clear()
+        before = mark.pending_commits
+        mark.mark_pushed_through(positions[last])
+        assert (mark.position, mark.pending_commits) == (positions[place], len(positions) - place - 1)
+        assert len(compared) <= before - mark.pending_commits + 2
+    mark.mark_pushed_through(positions[-1])
+    assert (mark.position, mark.pending_commits) == (positions[-1], 0)
 
 
 @pytest.mark.parametrize("hours", [1, 48], ids=["the same day", "two days"])
