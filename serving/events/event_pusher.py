@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from itertools import islice
+from threading import Lock
 
 from serving.events.event_schema import Event
 from serving.events.user_writers import UserWriters
@@ -29,7 +30,8 @@ for a report. A retry, which no request waits for, has `MAX_PUSH_WAIT_S`: it mus
 MAX_PUSH_WAIT_S = 5.0
 """Time that a report waits at most while other writes complete."""
 RETRY_INTERVAL_S = 1.0
-MAX_DEFERRED_REPORTS = 10_000
+MAX_DEFERRED_EVENTS = 100_000
+"""Events that are kept in memory until they are pushed, about 180 MB; further ones are read from the log."""
 REPLAY_BATCH_SIZE = 1000
 
 logger = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ class EventPusher:
     ) -> None:
         self._log, self._writers, self._degradation, self._exclude = log, writers, degradation, exclude
         self._deferred: deque[_PendingPush] = deque()
+        self._deferred_events, self._deferred_lock = 0, Lock()
         self._is_failing = False
         self._has_overflowed = False
         self._retry_task = PeriodicTask("event-push", RETRY_INTERVAL_S, self._retry)
@@ -118,10 +121,18 @@ class EventPusher:
             )
 
     def _defer(self, push: _PendingPush) -> None:
-        if len(self._deferred) < MAX_DEFERRED_REPORTS:
-            self._deferred.append(push)
-        else:
-            self._has_overflowed = True  # read from the log when the others are pushed
+        with self._deferred_lock:
+            if self._deferred_events + len(push.events) <= MAX_DEFERRED_EVENTS:
+                self._deferred.append(push)
+                self._deferred_events += len(push.events)
+            else:
+                self._has_overflowed = True  # read from the log when the others are pushed
+
+    def _take_deferred(self) -> _PendingPush:
+        with self._deferred_lock:
+            push = self._deferred.popleft()
+            self._deferred_events -= len(push.events)
+        return push
 
     def _try_push(self, push: _PendingPush, timeout_s: float = MAX_PUSH_WAIT_S) -> bool:
         by_user: dict[str, list[Event]] = {}
@@ -171,9 +182,9 @@ class EventPusher:
     def _retry(self) -> None:
         failures = 0
         for _ in range(len(self._deferred)):
-            push = self._deferred.popleft()
+            push = self._take_deferred()
             if not self._try_push(push):
-                self._deferred.append(push)
+                self._defer(push)
                 failures += 1
             # One failure may be caused by the report itself; a second one means that the store is unavailable.
             if failures == 2 or self._is_failing or self._retry_task.is_closing:

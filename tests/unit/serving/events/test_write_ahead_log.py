@@ -254,7 +254,7 @@ def test_a_replay_that_is_killed_is_continued(tmp_path, monkeypatch):
 
 def test_a_replay_of_events_that_were_not_kept_is_continued(tmp_path, monkeypatch):
     monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
-    monkeypatch.setattr("serving.events.event_pusher.MAX_DEFERRED_REPORTS", 0)
+    monkeypatch.setattr("serving.events.event_pusher.MAX_DEFERRED_EVENTS", 0)
     monkeypatch.setattr("serving.events.event_pusher.REPLAY_BATCH_SIZE", 2)
     log = open_log(tmp_path)
     store = KillsAfter(log.low_watermark._path, 6)
@@ -439,20 +439,26 @@ def test_a_retry_waits_longer_than_a_report(tmp_path, monkeypatch):
     log.close()
 
 
-def test_reports_beyond_the_limit_are_read_from_the_log(tmp_path, monkeypatch):
+def test_events_beyond_the_limit_are_read_from_the_log(tmp_path, monkeypatch):
     monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
-    monkeypatch.setattr("serving.events.event_pusher.MAX_DEFERRED_REPORTS", 2)
+    monkeypatch.setattr("serving.events.event_pusher.MAX_DEFERRED_EVENTS", 4)
     monkeypatch.setattr("serving.events.event_pusher.REPLAY_BATCH_SIZE", 2)
     store, log = Store(), open_log(tmp_path)
     push = EventPusher(log, UserWriters(store.apply), degradation())
     push.start()
     store.is_away = True
-    names = [f"e{number}" for number in range(7)]
-    for name in names:
-        push.push(log.append([event(name)]))
+    names = [f"e{number}" for number in range(9)]
+    for first in range(0, 9, 3):
+        push.push(log.append([event(name) for name in names[first : first + 3]]))
+    for _ in range(2):
+        assert [len(one.events) for one in push._deferred] == [3]
+        push._retry()
     store.is_away = False
     push._retry()
-    assert (sorted(store.events), push.pending_reports) == (names, 0)
+    assert (sorted(store.events), push.pending_reports, len(push._deferred)) == (names, 0, 0)
+    store.is_away = True
+    push.push(log.append([event("later")]))
+    assert len(push._deferred) == 1
     push.close()
     log.close()
 
