@@ -37,12 +37,10 @@ class RecentEventIds:
         """Add an id; return whether it is new."""
         return self._add(_code(event_id))
 
-    def discard(self, event_id: str) -> None:
-        """Remove an id whose event could not be logged."""
-        code = _code(event_id)
-        if code in self._known:
-            self._known.discard(code)
-            self._order.remove(code)
+    def remove_newest(self, count: int) -> None:
+        """Remove the ids that were added last, whose events could not be logged."""
+        for _ in range(min(count, len(self._order))):
+            self._known.discard(self._order.pop())
 
     def load(self, paths: list[Path]) -> None:
         """Load the newest ids of log files, given oldest first."""

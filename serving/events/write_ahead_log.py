@@ -181,8 +181,7 @@ class EventLog:
         except Exception as error:
             # The state of the file after a failed sync is unknown: the next commit goes to a new file.
             self._file.abandon()
-            for event in (event for events in fresh for event in events):
-                self._ids.discard(event["event_id"])
+            self._ids.remove_newest(sum(len(events) for events in fresh))
             for report in reports:
                 report.future.set_exception(error)
             return

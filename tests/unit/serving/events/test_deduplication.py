@@ -1,6 +1,7 @@
 """Deduplication with bounded memory."""
 
 import json
+import time
 
 from serving.events.deduplication import RecentEventIds
 
@@ -12,13 +13,24 @@ def test_oldest_ids_are_evicted():
     assert [ids.add("d"), ids.add("c"), ids.add("a")] == [False, False, True]
 
 
-def test_discarded_id_is_new_again():
-    ids = RecentEventIds(capacity=2)
-    ids.add("a")
-    ids.discard("a")
-    assert ids.add("a")
-    ids.add("b")
-    assert not ids.add("a")
+def test_removed_ids_are_new_again():
+    ids = RecentEventIds(capacity=3)
+    for name in "abc":
+        ids.add(name)
+    ids.remove_newest(2)
+    assert [ids.add(name) for name in "abc"] == [False, True, True]
+    ids.remove_newest(9)
+    assert len(ids) == 0 and ids.add("a")
+
+
+def test_removal_takes_no_longer_with_many_ids():
+    ids = RecentEventIds()
+    for number in range(100_000):
+        ids.add(str(number))
+    began = time.process_time()
+    ids.remove_newest(10_000)
+    assert time.process_time() - began < 1  # a search for each of them takes many seconds
+    assert len(ids) == 90_000
 
 
 def test_newest_ids_of_log_files_are_loaded(tmp_path):
