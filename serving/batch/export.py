@@ -86,11 +86,12 @@ def run(
     """Write the tables below `out`; continue if an equal run was interrupted there.
 
     Raises:
-        BatchError: There is no user, the folder has other files, or the online store failed.
+        BatchError: There is no user, the folder has other files, the online store failed, or users were missing later on.
         RequestRejected: The scene, the limit or the discovery share is invalid.
         NoCollections: The release has no items of the scene's type.
     """
     sample = _request("any", settings, options, now_us)
+    erased_before = len(read_suppression_list(settings.suppression_list))
     users, digest = _count_users(runtime)
     if not users:
         raise BatchError("no user has materialized features; run the pipeline first: `make run`")
@@ -131,6 +132,7 @@ def run(
             computed += len(ids)
             rate = computed / max(time.monotonic() - began, 1e-9)
             say(f"{done:,} of {users:,} users, {rate:.0f} users/s, {(users - done) / rate / 60:.0f} min left")
+    _require_users(done, users, len(read_suppression_list(settings.suppression_list)) - erased_before)
     for release_id, of in models.items():
         for name, table in of.item_tables():
             folder.write(ITEMS, f"{name}-{release_id}", table.cast(ITEM_SCHEMA))
@@ -138,6 +140,19 @@ def run(
     say(
         f"lists and embeddings of {done - skipped:,} users are in {out}" + (f"; {skipped:,} skipped" if skipped else "")
     )
+
+
+def _require_users(done: int, users: int, erased: int) -> None:
+    """Check that all users of the beginning were listed, but for those who were erased meanwhile.
+
+    Raises:
+        BatchError: Users are missing.
+    """
+    if done < users - max(0, erased):
+        raise BatchError(
+            f"{done:,} of {users:,} users were listed: the record of materialized users changed or could not be read; give the "
+            "same command again when the materialization has ended"
+        )
 
 
 def _answer(

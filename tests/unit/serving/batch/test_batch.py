@@ -181,6 +181,39 @@ def test_erased_users_have_no_rows(home, tmp_path):
         assert "u2" not in {row["user_id"] for row in read(tmp_path / "out", kind)}
 
 
+def test_users_who_are_missing_from_the_record_later_on_end_the_run(home, tmp_path, monkeypatch):
+    file = materialization_state.digests_file(home.settings.feast, home.settings.online_store)
+    record, answer = file.read_bytes(), batch._answer
+
+    def lose_record(*arguments):
+        file.unlink(missing_ok=True)  # as `python -m sequences.online.rebuild` does
+        return answer(*arguments)
+
+    with monkeypatch.context() as rebuilding:
+        rebuilding.setattr(batch, "_answer", lose_record)
+        with pytest.raises(BatchError, match=r"^3 of 7 users were listed: .* same command again"):
+            home.run(tmp_path / "out")
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+    file.write_bytes(record)
+    home.run(tmp_path / "out")
+    assert {row["user_id"] for row in read(tmp_path / "out", "lists")} == set(USERS)
+
+
+def test_users_who_are_erased_during_the_run_do_not_end_it(home, tmp_path, monkeypatch):
+    file, answer = materialization_state.digests_file(home.settings.feast, home.settings.online_store), batch._answer
+
+    def erase(runtime, request, *others):
+        if request.user_id == "u0":
+            SuppressionList().with_users(["u6"]).write(home.settings.suppression_list)
+            with sqlite3.connect(file) as database:
+                database.execute("delete from digests where user_id = 'u6'")
+        return answer(runtime, request, *others)
+
+    monkeypatch.setattr(batch, "_answer", erase)
+    home.run(tmp_path / "out")
+    assert {row["user_id"] for row in read(tmp_path / "out", "lists")} == set(USERS) - {"u6"}
+
+
 def test_users_whose_ids_requests_may_not_have_are_skipped_and_counted(home, tmp_path):
     file = materialization_state.digests_file(home.settings.feast, home.settings.online_store)
     with sqlite3.connect(file) as database:
