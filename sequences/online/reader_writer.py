@@ -102,7 +102,8 @@ class OnlineWriter:
             if not remaining:
                 return count
         raise WriteConflict(
-            f"another process keeps writing the rows of {sorted(remaining)[:3]}; a user must have only one writer"
+            f"another process keeps writing the rows of {len(remaining)} of {len(new_of)} users; stop it, because a user must have "
+            "only one writer"
         )
 
     def _attempt_write(self, new_of: Mapping[str, list[live_events.Event]]) -> tuple[dict[str, int], list[str]]:

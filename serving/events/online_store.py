@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sequences.feast_store import open_store
-from sequences.online.reader_writer import OnlineReader, OnlineWriter
+from sequences.online.reader_writer import OnlineReader, OnlineWriter, WriteConflict
 from sequences.views import LIVE_SOURCE
 from serving.events.event_schema import Event
 from serving.observability.degraded_parts import ONLINE_STORE, Degradation
@@ -84,11 +84,12 @@ class OnlineStore:
             StoreUnavailable: The store did not respond a moment ago.
             DamagedRows: Rows of these users are damaged.
             ValueError: An event is invalid.
+            WriteConflict: Another process keeps writing the rows of these users; the store itself works.
         """
         self._require_available()
         try:
             self._get_writer().apply_batch(events_of)
-        except ValueError:
+        except (ValueError, WriteConflict):
             raise
         except Exception as error:
             self._record_failure(error, next(iter(events_of), CHECKED_USER))

@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from sequences.online.materialization_state import MaterializationState
+from sequences.online.reader_writer import WriteConflict
 from sequences.views import SEQUENCE_VIEWS
 from serving.events import online_store
 from serving.events.online_store import DamagedRows, OnlineStore
@@ -121,6 +122,18 @@ def test_damaged_rows_concern_their_user_only_and_are_reported_until_they_can_be
     assert "sequences.online.rebuild" in part.why and "malformed" in part.error
     rows.error = None
     store.check()
+    assert not parts.parts
+
+
+def test_a_write_conflict_names_no_user_and_is_no_failure_of_reads(registry, monkeypatch):
+    registry.is_applied = True
+    parts = degradation()
+    store = OnlineStore(lambda track: None, parts)
+    store.open()
+    monkeypatch.setattr(store._writer, "_attempt_write", lambda new: (dict.fromkeys(new, 1), ["anna@example.org"]))
+    with pytest.raises(WriteConflict) as conflict:
+        store.apply({user: [EVENT | {"user_id": user}] for user in ("anna@example.org", "ben@example.org")})
+    assert "the rows of 1 of 2 users" in str(conflict.value) and "@" not in str(conflict.value)
     assert not parts.parts
 
 
