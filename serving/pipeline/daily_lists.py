@@ -9,10 +9,11 @@ again. Independent of models or HTTP.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ create table if not exists daily_lists (
 ) without rowid
 """
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class ListedTrack:
@@ -44,6 +47,9 @@ class ListedTrack:
     is_new: bool = False  # the user had not played it when it was listed
     title: str = ""
     artists: list[str] = field(default_factory=list)
+
+
+FIELDS = tuple(one.name for one in fields(ListedTrack))
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class DailyLists:
         return self._user_locks[zlib.crc32(user_id.encode()) % LOCK_STRIPES]
 
     def read(self, user_id: str, at_us: int, discovery: float | None, days: int) -> DailyListHistory:
-        """The list of the day of `at_us`, and the tracks of all lists of the `days` before it.
+        """The list of the day of `at_us`, and the tracks of all lists of the `days` before it, without damaged lists.
 
         Raises:
             sqlite3.Error: The file cannot be read.
@@ -87,7 +93,12 @@ class DailyLists:
         query = "select day, discovery, tracks from daily_lists where user_id = ? and day between ? and ?"
         with self._lock:
             rows = self._database.execute(query, (user_id, today - days, today)).fetchall()
-        lists = [(day, name, _decode_tracks(tracks)) for day, name, tracks in rows]
+        lists = []
+        for day, name, text in rows:
+            try:
+                lists.append((day, name, _decode_tracks(text)))
+            except (ValueError, TypeError, KeyError):
+                logger.exception("the daily list of a user of day %s cannot be decoded; it is left out", day)
         return DailyListHistory(
             today=next((tracks for day, name, tracks in lists if (day, name) == (today, key)), []),
             recent_track_ids=frozenset(track.track_id for day, _, tracks in lists if day < today for track in tracks),
@@ -121,7 +132,12 @@ def _encode_tracks(tracks: Sequence[ListedTrack]) -> str:
 
 
 def _decode_tracks(text: str) -> list[ListedTrack]:
-    return [ListedTrack(**row | {"reason": _decode_reason(row["reason"])}) for row in json.loads(text)]
+    return [_decode_track(row) for row in json.loads(text)]
+
+
+def _decode_track(row: Any) -> ListedTrack:
+    known = {name: row[name] for name in FIELDS if name in row}  # a later version may have written others
+    return ListedTrack(**known | {"reason": _decode_reason(row["reason"])})
 
 
 def _decode_reason(content: Any) -> Reason | None:

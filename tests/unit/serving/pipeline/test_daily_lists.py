@@ -1,5 +1,6 @@
 """Daily lists: stability, growth, cooldown, and removal of excluded tracks."""
 
+import json
 import threading
 from dataclasses import replace
 
@@ -190,6 +191,38 @@ def test_old_days_are_deleted_and_shares_have_two_decimals(tmp_path):
     assert found.recent_track_ids == {f"t{day}" for day in range(2, 9)}
     assert lists.read("u", 9 * DAY, None, 0).today == listed("x")
     lists.close()
+
+
+def change_row(lists, change):
+    """Apply `change` to the decoded tracks of the only stored list."""
+    ((text,),) = lists._database.execute("select tracks from daily_lists").fetchall()
+    lists._database.execute("update daily_lists set tracks = ?", (change(json.loads(text)),))
+
+
+def test_fields_of_a_later_version_are_ignored(bench):
+    first = bench.answer(EARLY, limit=3)
+    change_row(bench.lists, lambda tracks: json.dumps([track | {"mood": "calm"} for track in tracks]))
+    assert bench.answer(LATER, limit=3).items == first.items
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tracks: json.dumps(tracks)[:-9],
+        lambda tracks: json.dumps([{name: track[name] for name in track if name != "reason"} for track in tracks]),
+        lambda tracks: json.dumps([{name: track[name] for name in track if name != "score"} for track in tracks]),
+        lambda tracks: json.dumps([track | {"reason": 1} for track in tracks]),
+        lambda tracks: "1",
+        lambda tracks: "[1]",
+        lambda tracks: b"\xff",
+    ],
+    ids=["torn", "no reason", "no score", "reason", "number", "numbers", "bytes"],
+)
+def test_a_damaged_list_is_made_anew(bench, change):
+    bench.ask(EARLY, limit=3)
+    change_row(bench.lists, change)
+    again = bench.ask(LATER, limit=3)
+    assert again == ["t29", "t28", "t27"] == bench.ask(EARLY, limit=3)
 
 
 def test_a_file_that_cannot_be_opened_is_kept(tmp_path):
