@@ -16,6 +16,8 @@ from sequences.online.store_rows import write_rows
 
 MAX_WRITE_BYTES = 4 << 20
 """Size of a write transaction. SQLite has one writer: this size delays a live event by some tens of milliseconds."""
+MAX_EMPTIED_ROWS = 500
+"""Rows that are emptied in one transaction, for the same reason."""
 
 
 class BatchWriter:
@@ -66,10 +68,11 @@ class BatchWriter:
         for users in _batches(changed, values_of):
             write_rows(self._store, stored_view, [(user, _stored_values(values_of[user]), time) for user in users])
             self._state.record_written(view, [(user, digests[user]) for user in users])
-        if gone:
-            empty_row = {feature.name: StoredValue(b"") for feature in stored_view.features}
-            write_rows(self._store, stored_view, [(user, empty_row, time) for user in gone])
-            self._state.record_emptied(view, gone)
+        empty_row = {feature.name: StoredValue(b"") for feature in stored_view.features}
+        for first in range(0, len(gone), MAX_EMPTIED_ROWS):
+            users = list(gone[first : first + MAX_EMPTIED_ROWS])
+            write_rows(self._store, stored_view, [(user, empty_row, time) for user in users])
+            self._state.record_emptied(view, users)
         count = len(changed) + len(gone)
         self.written[view] += count
         self._bar.update(count)

@@ -101,6 +101,29 @@ def test_rows_of_users_without_events_are_emptied(store: Any, tmp_path: Path, sm
     assert run(store, tmp_path, FIRST) == {"recent_events": 0, "played_history": 0, "user_profile": 0}
 
 
+def test_rows_are_emptied_in_slices(store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = "abcdefg"
+    write_events(tmp_path / "events.parquet", event_rows(events(users)))
+    run(store, tmp_path, FIRST)
+    write_events(tmp_path / "events.parquet", event_rows(events("a")))
+    monkeypatch.setattr(batch_writer, "MAX_EMPTIED_ROWS", 2)
+    write_rows, written = batch_writer.write_rows, []
+
+    def interrupted(store: Any, view: Any, rows: Any) -> None:
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append([user for user, _, _ in rows])
+        write_rows(store, view, rows)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(batch_writer, "write_rows", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(store, tmp_path, FIRST)
+    assert written == [["b", "c"], ["d", "e"]]
+    assert run(store, tmp_path, FIRST) == {"recent_events": 2, "played_history": 6, "user_profile": 0}
+    assert [ids(store, user) for user in users] == [["a0", "a1"], *[[]] * 6]
+
+
 def test_new_or_emptied_store_is_filled_completely(store: Any, tmp_path: Path) -> None:
     run(store, tmp_path, FIRST)
     before = everything(store)
