@@ -391,8 +391,8 @@ def _find_media(kind: str, track_id: str) -> Path:
     return _current_runtime().tracks.find_media(kind, track_id)
 
 
-def _find_artist_tracks(artist_id: str, most: int) -> list[str]:
-    return _current_runtime().tracks.artist_tracks(artist_id, most)
+def _find_artist_tracks(artist_id: str, most: int, user_id: str) -> list[str]:
+    return _current_runtime().tracks.artist_tracks(artist_id, most, user_id)
 
 
 def _current_runtime() -> Runtime:

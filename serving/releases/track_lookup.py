@@ -1,4 +1,4 @@
-"""What the production release has of single tracks and artists."""
+"""What the releases in service have of single tracks and artists."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from config.settings import Settings
+from serving.errors import NotReady
 from serving.releases import track_media
 from serving.releases.manager import ReleaseManager
 from storage.media_paths import MediaPaths
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TrackLookup:
-    """Answers by the production release of the moment.
+    """Answers by the releases of the moment: by production unless a method is about a user.
 
     Args:
         settings: Settings of the service.
@@ -39,11 +40,16 @@ class TrackLookup:
         release = self._releases.current
         return release is None or track_id in release.vocabulary.track_code
 
-    def artist_tracks(self, artist_id: str, most: int) -> list[str]:
-        """Ids of the most played tracks of an artist; empty if the release does not have the artist."""
-        release = self._releases.current
-        artist = release.vocabulary.artist_code.get(artist_id) if release else None
-        if release is None or artist is None:
+    def artist_tracks(self, artist_id: str, most: int, user_id: str) -> list[str]:
+        """Ids of the most played tracks of an artist in the release that serves the user; empty if it does not have the
+        artist, or no release is in service yet.
+        """
+        try:
+            release = self._releases.serving_release(user_id)
+        except NotReady:
+            return []
+        artist = release.vocabulary.artist_code.get(artist_id)
+        if artist is None:
             return []
         # Items are numbered by decreasing play count.
         return release.vocabulary.decode(np.flatnonzero(release.catalog.main_artist_V == artist)[:most])

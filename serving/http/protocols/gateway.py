@@ -6,7 +6,7 @@ Errors are problem documents, except those of OpenSubsonic, whose clients expect
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from http import HTTPStatus
 
 from serving.http.asgi import (
@@ -28,7 +28,7 @@ from serving.http.protocols.credentials import (
     read_parameters,
 )
 from serving.http.protocols.internal_call import ApiError, InternalApi
-from serving.http.protocols.opensubsonic import OpenSubsonic
+from serving.http.protocols.opensubsonic import FindArtistTracks, OpenSubsonic
 from serving.http.request_body import BodyLimits, BodyReader, BodyTooLarge, ClientDisconnected
 from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS
 
@@ -54,7 +54,7 @@ class Protocols:
         self,
         app: App,
         load_limits: Callable[[], BodyLimits],
-        find_artist_tracks: Callable[[str, int], Sequence[str]],
+        find_artist_tracks: FindArtistTracks,
     ) -> None:
         self._app, self._bodies = app, BodyReader(load_limits())
         self._subsonic = OpenSubsonic(find_artist_tracks)

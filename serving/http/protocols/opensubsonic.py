@@ -27,6 +27,8 @@ FIRST_YEAR, LAST_YEAR = 1800, 2099
 
 Answer = dict[str, Any]
 Method = Callable[[InternalApi, str, Mapping[str, str]], Awaitable[Answer]]
+FindArtistTracks = Callable[[str, int, str], Sequence[str]]
+"""Artist id, largest number, user id → ids of the artist's most played tracks; empty if the user's release has none."""
 
 
 class SubsonicError(Exception):
@@ -41,10 +43,10 @@ class OpenSubsonic:
     """Answers the methods.
 
     Args:
-        find_artist_tracks: Artist id → ids of the artist's most played tracks; empty if unknown.
+        find_artist_tracks: See `FindArtistTracks`.
     """
 
-    def __init__(self, find_artist_tracks: Callable[[str, int], Sequence[str]]) -> None:
+    def __init__(self, find_artist_tracks: FindArtistTracks) -> None:
         self._find_artist_tracks = find_artist_tracks
         self.methods: dict[str, Method] = {
             "ping": self._ping,
@@ -80,7 +82,7 @@ class OpenSubsonic:
             raise SubsonicError(MISSING_PARAMETER, "Required parameter id is missing: the id of an artist or a song")
         user = {"user_id": user_id} if user_id else {}
         limit = _number(given, "count", 50, MAX_SIMILAR)
-        if seeds := list(self._find_artist_tracks(given["id"], SEEDS_PER_ARTIST)):
+        if seeds := list(self._find_artist_tracks(given["id"], SEEDS_PER_ARTIST, user_id)):
             found = await api.post("/recommend", {"seeds": seeds, "limit": limit, **user})
         else:
             found = await api.post("/similar", {"track_id": given["id"], "limit": limit, **user})

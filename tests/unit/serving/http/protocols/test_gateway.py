@@ -30,7 +30,8 @@ class Service:
         self.calls, self.reads, self.headers = [], 0, {}
         limits = BodyLimits(max_bytes=1000, timeout_s=60, max_incomplete=9)
         admission = Admission(self.api, lambda: list(queues), lambda: 9, lambda path: None)
-        gateway = Protocols(admission, lambda: limits, lambda artist, most: ["t1", "t2"][: artist == "a"])
+        tracks_of = {("a", "u"): ["t1"]}
+        gateway = Protocols(admission, lambda: limits, lambda artist, most, user: tracks_of.get((artist, user), []))
         policy = AccessPolicy(ApiKeys([KEY]), None, tokens=Tokens())
         self.app = AccessControl(gateway, lambda: policy, lambda reason: None)
 

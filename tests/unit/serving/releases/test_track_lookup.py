@@ -1,0 +1,44 @@
+"""Tracks of artists come from the release that serves the user."""
+
+import json
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from config import settings
+from serving.observability.degraded_parts import Degradation
+from serving.observability.metrics import Metrics
+from serving.releases.manager import ReleaseManager
+from serving.releases.track_lookup import TrackLookup
+from tests.support.serving.small_release import ListChannel, release, tracks
+from training.release import traffic_split
+from training.release.traffic_split import CanaryRelease, TrafficSplit
+
+COUNTS = {"production": 4, "canary": 3}
+"""Release → number of its tracks; the canary lacks the last track of artist a1."""
+
+
+@pytest.fixture
+def releases(tmp_path):
+    def load(folder):
+        return release(tracks(COUNTS[folder.name]), [ListChannel("popularity", [2])], release_id=folder.name)
+
+    metrics = Metrics(CollectorRegistry())
+    return ReleaseManager(tmp_path / "active.json", load, lambda _: None, metrics, Degradation(metrics))
+
+
+def test_tracks_of_an_artist_are_those_of_the_release_that_serves_the_user(releases, tmp_path):
+    lookup = TrackLookup(settings.load_settings(), releases)
+    assert lookup.artist_tracks("a1", 20, "u") == []
+    (tmp_path / "active.json").write_text(json.dumps({"release": "production", "path": "/releases/production"}))
+    canaries = (CanaryRelease("canary", "/releases/canary", 0.5),)
+    traffic_split.write(tmp_path / "shares.json", TrafficSplit("artists", canaries))
+    releases.poll()
+    served = {}
+    for number in range(50):
+        user = f"u{number}"
+        served.setdefault(releases.serving_release(user).release_id, set()).add(
+            tuple(lookup.artist_tracks("a1", 20, user))
+        )
+    assert served == {"production": {("t2", "t3")}, "canary": {("t2",)}}
+    assert lookup.artist_tracks("a1", 1, "") == ["t2"] and lookup.artist_tracks("a9", 20, "u0") == []
