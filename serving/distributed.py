@@ -103,13 +103,20 @@ class ReleaseCache:
         if path is None:
             raise NoSuchRelease(f"release {release_id[:80]!r} is not in the store")
         release = self._load(path)
-        capacity = 2 + len(traffic_split.read(self._traffic_split_file).canaries)
+        capacity = 2 + self._count_canaries()
         with self._lock:
             self._loaded[release_id] = release
             evicted = [self._loaded.popitem(last=False)[0] for _ in range(len(self._loaded) - capacity)]
         garbage_collector.freeze_gc()
         logger.info("release %s is loaded; evicted: %s", release_id, ", ".join(evicted) or "none")
         return release
+
+    def _count_canaries(self) -> int:
+        try:
+            return len(traffic_split.read(self._traffic_split_file).canaries)
+        except traffic_split.InvalidTrafficSplit:
+            # The recommender rejects the file, reports it and keeps the canaries that it has.
+            return traffic_split.MAX_CANARY_RELEASES
 
 
 def _releases(parts: ReleaseParts) -> ReleaseCache:

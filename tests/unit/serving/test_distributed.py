@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from config.settings import SettingError
 from serving import distributed
-from serving.distributed import NoSuchRelease
+from serving.distributed import NoSuchRelease, ReleaseCache
 from serving.inspection.user_profile import describe_user
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
@@ -43,6 +43,7 @@ from tests.support.serving.small_release import (
     release,
     tracks,
 )
+from training.release.traffic_split import MAX_CANARY_RELEASES, TRAFFIC_SPLIT_FILE
 from training.slate.blend import Blend
 from training.slate.scene_settings import SCENES, TRACKS
 
@@ -384,3 +385,21 @@ def test_distributed_recommender_has_the_same_api_and_middleware():
     assert [kind for kind, _ in distributed.Recommender.middlewares] == [
         kind for kind, _ in distributed.service.Recommender.middlewares
     ]
+
+
+def test_damaged_shares_do_not_keep_releases_from_being_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(distributed.model_store, "is_valid_version", lambda _: True)
+    monkeypatch.setattr(distributed.model_store, "version_folder", tmp_path.joinpath)
+    loaded = []
+
+    def load(folder):
+        loaded.append(folder.name)
+        return replace(WHOLE, release_id=folder.name)
+
+    cache = ReleaseCache(load, tmp_path)
+    (tmp_path / TRAFFIC_SPLIT_FILE).write_text('{"experiment": "x", "beside": [{"rel')
+    names = [f"r{number}" for number in range(3 + MAX_CANARY_RELEASES)]
+    assert [cache.get(name).release_id for name in [*names, *names[1:]]] == [*names, *names[1:]]
+    assert loaded == names
+    cache.get(names[0])
+    assert loaded == [*names, names[0]]
