@@ -28,6 +28,7 @@ DEGRADED_STATES = {
     STATE_UNAVAILABLE: "the online store failed; the user is answered like an unknown one",
 }
 """Source of the user state → what the response lacks."""
+RECALL_FAILED = "every recall channel failed or was late; the response has popular items only, or none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +130,11 @@ class Trace:
             self.degraded["online_store"] = DEGRADED_STATES[state_from]
 
     def record_recall(self, recalled: RecallResult) -> None:
-        """Record the candidate count of each channel and the channels left out."""
+        """Record the candidate count of each channel, the channels left out, and whether these are all."""
         self.candidates = {name: int((one.items_BK > 0).sum()) for name, one in recalled.candidates.items()}
         self.left_out = dict(recalled.left_out)
+        if self.has_no_channel:
+            self.degraded["recall"] = RECALL_FAILED
 
     def record_removed(self, removed: Mapping[str, int]) -> None:
         """Add counts of removed candidates per filter."""

@@ -194,7 +194,7 @@ class TrackPipeline:
             # The ranker predicts what a user plays next, not what is similar to tracks.
             if request.is_about_tracks:
                 return fused
-            return rank.rank(self._ranking, release, scene, users, fused, metrics)
+            return rank.rank(self._ranking, release, scene, users, fused, metrics, trace.degraded)
 
     def _filter(
         self, candidates: RequestCandidates, context: RequestContext, excluded: np.ndarray

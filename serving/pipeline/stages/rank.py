@@ -18,6 +18,7 @@ from training.slate.scene_settings import Scene
 logger = logging.getLogger(__name__)
 
 REPEATS = frozenset(REPEAT_CHANNELS)
+RANKER_FAILED = "the ranker failed; tracks are in the order of the recall channels"
 
 
 class Ranking:
@@ -34,12 +35,18 @@ class Ranking:
 
 
 def rank(
-    ranking: Ranking, release: ServedRelease, scene: Scene, users: UserBatch, fused: RequestCandidates, metrics: Metrics
+    ranking: Ranking,
+    release: ServedRelease,
+    scene: Scene,
+    users: UserBatch,
+    fused: RequestCandidates,
+    metrics: Metrics,
+    degraded: dict[str, str],
 ) -> RequestCandidates:
     """Rank the candidates with the release's blend, the function that the evaluation uses.
 
     Scores are comparable among tracks that the user has played, and among others. With weights of 0 the ranker is not
-    called. If it fails, the fused order is kept and the failure is counted.
+    called. If it fails, the fused order is kept, and the failure is counted and added to `degraded`, see `Trace`.
     """
     if len(fused) == 0:
         return fused
@@ -52,6 +59,7 @@ def rank(
         except Exception:
             logger.exception("The ranker failed; keeping the fused order.")
             metrics.skipped.labels("ranker").inc()
+            degraded["ranker"] = RANKER_FAILED
     return fused.with_scores(scores_C).take(argsort_descending(scores_C))
 
 

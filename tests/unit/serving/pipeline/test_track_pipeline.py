@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from serving.errors import RequestRejected
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request, read_similar
-from serving.pipeline.stages.rank import Ranking
+from serving.pipeline.stages.rank import RANKER_FAILED, Ranking
 from serving.pipeline.stages.recall import Recall, WarmUpFailed
 from serving.releases.warm_up import warm_up
 from serving.response_schemas import render_recommendation
@@ -54,7 +54,8 @@ def test_unknown_user_gets_popularity_with_zero_weight(bench):
 def test_failing_channel_is_left_out_and_counted(bench):
     bench.store.users["u"] = history("t0")
     of = release(tracks(8), [POPULARITY, ListChannel("realtime", [9], is_failing=True)])
-    assert bench.ask(of, limit=2) == ["t0", "t1"]
+    answer = bench.answer(of, limit=2)
+    assert [item.track_id for item in answer.items] == ["t0", "t1"] and answer.trace.degraded == {}
     assert bench.count("segue_skipped", part="realtime") == 1
 
 
@@ -67,6 +68,7 @@ def test_most_played_tracks_when_all_channels_fail(bench):
     answer = bench.answer(release(tracks(4), failing))
     assert [(item.track_id, item.channels) for item in answer.items] == [(f"t{n}", []) for n in range(4)]
     assert answer.items[0].reason == Reason("most_played")
+    assert list(answer.trace.degraded) == ["recall"] and "popular items only" in answer.trace.degraded["recall"]
 
 
 def test_late_channel_is_left_out_until_its_call_ends(tmp_path):
@@ -121,7 +123,9 @@ def test_scene_uses_its_task_weights(bench):
 def test_failing_ranker_keeps_the_fused_order_and_is_counted(bench):
     bench.store.users["u"] = history("t0")
     of = release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2, is_failing=True), blend=Blend(0.5))
-    assert bench.ask(of, limit=2) == ["t0", "t7"]
+    answer = bench.answer(of, limit=2)
+    assert [item.track_id for item in answer.items] == ["t0", "t7"]
+    assert answer.trace.degraded == {"ranker": RANKER_FAILED}
     assert bench.count("segue_skipped", part="ranker") == 1
 
 
