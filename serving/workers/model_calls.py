@@ -90,10 +90,6 @@ class ModelCalls:
         self._recall, self._ranking = SequentialRecall(metrics, deadline_s), Ranking()
         self._users: OrderedDict[int, UserBatch] = OrderedDict()
 
-    def run(self, call: ModelCall) -> ModelAnswer:
-        """The answer to one call; see `run_together`."""
-        return self.run_together([call])[0]
-
     def run_together(self, calls: Sequence[ModelCall]) -> list[ModelAnswer]:
         """The answers to calls of one `batch_group`, in order; exceptions are part of them.
 

@@ -36,9 +36,15 @@ def calls():
     return ModelCalls(RELEASE, 30.0)
 
 
+def run(calls, call):
+    """The answer to a single call."""
+    (answer,) = calls.run_together([call])
+    return answer
+
+
 def send(calls, call):
     """The answer after both ways through a pipe."""
-    return pickle.loads(pickle.dumps(calls.run(pickle.loads(pickle.dumps(call)))))
+    return pickle.loads(pickle.dumps(run(calls, pickle.loads(pickle.dumps(call)))))
 
 
 def test_results_and_metrics_equal_those_of_this_process(calls, users):
@@ -81,15 +87,15 @@ def test_features_are_sent_once_per_request(calls, users):
 
 def test_features_of_the_oldest_request_are_dropped(calls, users):
     for key in range(KEPT_USERS + 1):
-        assert calls.run(ModelCall("reasons", ({"popularity": [2]},), key, users)).error is None
-    assert calls.run(ModelCall("reasons", ({"popularity": [2]},), 1)).error is None
-    assert isinstance(calls.run(ModelCall("reasons", ({"popularity": [2]},), 0)).error, KeyError)
+        assert run(calls, ModelCall("reasons", ({"popularity": [2]},), key, users)).error is None
+    assert run(calls, ModelCall("reasons", ({"popularity": [2]},), 1)).error is None
+    assert isinstance(run(calls, ModelCall("reasons", ({"popularity": [2]},), 0)).error, KeyError)
     calls.forget_users()
-    assert isinstance(calls.run(ModelCall("reasons", ({"popularity": [2]},), KEPT_USERS)).error, KeyError)
+    assert isinstance(run(calls, ModelCall("reasons", ({"popularity": [2]},), KEPT_USERS)).error, KeyError)
 
 
 def test_unknown_methods_are_rejected(calls):
-    assert isinstance(calls.run(ModelCall("__init__", ())).error, ValueError)
+    assert isinstance(run(calls, ModelCall("__init__", ())).error, ValueError)
 
 
 def test_metric_updates_are_taken_once():
@@ -122,7 +128,7 @@ def requests(tmp_path):
 def test_a_batch_gives_every_call_the_answer_that_it_gets_alone(calls, requests):
     batch = [ModelCall("recall_for_users", (5, None), key, users) for key, users in enumerate(requests)]
     for call, answer in zip(batch, calls.run_together(batch), strict=True):
-        alone = ModelCalls(RELEASE, 30.0).run(call)
+        alone = run(ModelCalls(RELEASE, 30.0), call)
         assert answer.error is None and answer.result.left_out == alone.result.left_out == {"long_short": "failed"}
         (found,), (expected,) = answer.result.candidates.values(), alone.result.candidates.values()
         assert found.items_BK.tolist() == expected.items_BK.tolist()
@@ -158,10 +164,10 @@ def test_a_call_without_sent_features_does_not_fail_its_batch(calls, requests):
 
 def test_features_that_a_later_call_of_the_batch_drops_are_still_used(calls, requests):
     for key in range(KEPT_USERS):
-        calls.run(ModelCall("score", (np.array([6]),), key, requests[0]))
+        run(calls, ModelCall("score", (np.array([6]),), key, requests[0]))
     batch = [ModelCall("score", (np.array([6]),), 0), ModelCall("score", (np.array([6]),), 99, requests[1])]
     assert [answer.error for answer in calls.run_together(batch)] == [None, None]
-    assert isinstance(calls.run(batch[0]).error, KeyError)
+    assert isinstance(run(calls, batch[0]).error, KeyError)
 
 
 def test_calls_with_equal_arguments_are_of_one_group(users):
