@@ -111,7 +111,7 @@ class TreeScorer:
     """
 
     def __init__(self, booster: lightgbm.Booster) -> None:
-        self.booster = booster
+        self.booster, self._features = booster, booster.num_feature()
         self.nodes = TreeNodes.of(booster)
 
     def predict(self, context_BU: Floats, feature_BCN: Floats) -> NDArray[np.float64]:
@@ -120,8 +120,17 @@ class TreeScorer:
         Args:
             context_BU: The first U features: those of the requests.
             feature_BCN: The other features: those of each candidate.
+
+        Raises:
+            ValueError: The trees were fitted on another number of features. The compiled function does not check it and would
+                read outside of its arrays.
         """
-        (B, C, _), U = feature_BCN.shape, context_BU.shape[1]
+        (B, C, N), U = feature_BCN.shape, context_BU.shape[1]
+        if self._features != U + N:
+            raise ValueError(
+                f"candidates have {U} + {N} features, the trees were fitted on {self._features}; "
+                "fit the model again with this version of the features"
+            )
         score_BC = np.zeros((B, C))
         if not score_BC.size:
             return score_BC

@@ -57,8 +57,18 @@ class PiecewiseTable:
         return cls(begin_FM.astype(np.float32), length_FM.astype(np.float32), row_XH)
 
     def __call__(self, x_NF: Tensor) -> Tensor:
-        """Return the products [N, H]."""
+        """Return the products [N, H].
+
+        Raises:
+            ValueError: The rows have another number of features than the encodings. The compiled function does not check it
+                and would write outside of its arrays.
+        """
         N, F = x_NF.shape
+        if len(self.begin_FM) != F:
+            raise ValueError(
+                f"the rows have {F} dense features, the fitted encodings {len(self.begin_FM)}; "
+                "fit the model again with this version of the features"
+            )
         row_NF2, weight_NF2 = np.empty((N, F, 2), dtype=np.int64), np.ones((N, F, 2), dtype=np.float32)
         _find_rows(self.begin_FM, self.length_FM, x_NF.numpy(), row_NF2, weight_NF2)
         rows, weights = torch.from_numpy(row_NF2).flatten(1), torch.from_numpy(weight_NF2).flatten(1)

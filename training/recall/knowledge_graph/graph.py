@@ -201,12 +201,24 @@ class KnowledgeGraph:
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> KnowledgeGraph:
-        """The graph that `save` wrote, with the same vocabulary."""
+        """The graph that `save` wrote, with the same vocabulary.
+
+        Raises:
+            ValueError: The triples have nodes that neither the vocabulary nor the entities have. The compiled sums over nodes
+                do not check it and would write outside of their arrays.
+        """
         texts = tuple(pl.read_parquet(folder / ENTITIES_FILE)["text"].to_list())
         with np.load(folder / TRIPLES_FILE, allow_pickle=False) as arrays:
             head, relation, tail = (arrays[name].astype(np.int64) for name in ("head_T", "relation_T", "tail_T"))
             relations = tuple(arrays["relations"].tolist())
-            return cls(vocabulary, texts, relations, head, relation, tail, arrays["strength_T"])
+            graph = cls(vocabulary, texts, relations, head, relation, tail, arrays["strength_T"])
+        last = max(head.max(initial=0), tail.max(initial=0))
+        if last >= len(graph):
+            raise ValueError(
+                f"the graph in {folder} has node {last}, but vocabulary and entities only {len(graph)} nodes; "
+                "load the vocabulary of the same release, or fit the channel again"
+            )
+        return graph
 
 
 def build_cooccurrence_edges(

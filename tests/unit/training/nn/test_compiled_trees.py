@@ -105,3 +105,13 @@ def test_a_booster_without_trees_scores_zero() -> None:
     empty = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=1, start_iteration=5))
     assert not TreeScorer(empty).predict(*requests(1, 50)).any()
     assert not TreeScorer(empty).predict(*requests(1, 1)).any()
+
+
+@pytest.mark.parametrize("candidates", [1, 50])
+@pytest.mark.parametrize("width", [FEATURES - 1, FEATURES + 1])
+def test_candidates_of_another_width_are_rejected(width: int, candidates: int) -> None:
+    context, _ = requests(1, candidates)
+    features = np.zeros((1, candidates, width - USER_FEATURES), np.float32)
+    message = rf"3 \+ {width - USER_FEATURES} features, the trees were fitted on {FEATURES}; fit the model again"
+    with pytest.raises(ValueError, match=message):
+        TreeScorer(random_trees(2)).predict(context, features)

@@ -291,6 +291,9 @@ class ReversingTrees:
         node = {"decision_type": "==", "missing_type": "None"}
         return {"tree_info": [{"tree_structure": node}]}
 
+    def num_feature(self) -> int:
+        return len(FEATURE_NAMES)
+
     def predict(self, features_CF: np.ndarray, **_: object) -> np.ndarray:
         return -2 * base_scores(len(features_CF))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ import pytest
 from serving.messages.catalog import render_reason
 from training.data.vocabulary import Vocabulary
 from training.recall.knowledge_graph.config import HEARD_NEAR, WalkConfig
-from training.recall.knowledge_graph.graph import KnowledgeGraph
+from training.recall.knowledge_graph.graph import ENTITIES_FILE, KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
 from training.recall.knowledge_graph.segment_sum import SegmentSum
 from training.recall.knowledge_graph.walk import WalkGraph, top_k_positions
@@ -204,6 +205,15 @@ def test_node_without_a_type_raises(vocabulary: Vocabulary) -> None:
     table = pl.DataFrame([("Radiohead", "has_genre", "genre:rock")], schema=["head", "relation", "tail"], orient="row")
     with pytest.raises(ValueError, match="Radiohead"):
         KnowledgeGraph.build(table, vocabulary)
+
+
+def test_a_saved_graph_with_fewer_entities_than_its_triples_is_rejected(graph: KnowledgeGraph, tmp_path: Path) -> None:
+    graph.save(tmp_path)
+    assert len(KnowledgeGraph.load(tmp_path, graph.vocabulary)) == len(graph)
+    pl.read_parquet(tmp_path / ENTITIES_FILE).head(-1).write_parquet(tmp_path / ENTITIES_FILE)
+    message = f"has node {len(graph) - 1}, but vocabulary and entities only {len(graph) - 1} nodes"
+    with pytest.raises(ValueError, match=message):
+        KnowledgeGraph.load(tmp_path, graph.vocabulary)
 
 
 def test_sums_and_positions_by_node_do_not_depend_on_earlier_calls() -> None:
