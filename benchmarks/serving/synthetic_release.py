@@ -25,8 +25,9 @@ from training.data.ragged import Ragged
 from training.data.vocabulary import Vocabulary
 from training.engine.workspace import FORMAT, write_json
 from training.ranking.event_embeddings import ItemFrequencies
+from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics
-from training.ranking.fitted_ranker import FittedRanker, build_ranking_features
+from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.registry import RANKERS
 from training.recall.collection_recall import CollectionConfig
 from training.recall.realtime.channel import Realtime
@@ -100,8 +101,8 @@ def _make_ranker(world: SyntheticWorld, recipe: str) -> FittedRanker:
     yesterday = pl.DataFrame({"known_at": [datetime.now() - timedelta(days=1)] * world.tracks})
     rows = yesterday.with_columns(pl.lit(9).alias(name) for name in COUNTS).cast({"known_at": pl.Datetime("us")})
     statistics = TrackStatistics.build(rows, world.catalog_items)
-    features = build_ranking_features(
-        config, world.vocabulary, statistics, make_track_genres(items), make_content_rows(items)
+    features = RankingFeatures.from_vocabulary(
+        world.vocabulary, statistics, config.features, make_track_genres(items), make_content_rows(items)
     )
     model = RANKERS[RANKER](config, catalogue, TASKS)
     if config.trees.count:

@@ -37,7 +37,7 @@ from training.ranking.features.genre_search import TrackGenres
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.schema_fields import further_profile_fields, load_track_statistics
 from training.ranking.features.track_statistics import COUNTS
-from training.ranking.fitted_ranker import WEIGHTS, FittedRanker, build_ranking_features, load_trees
+from training.ranking.fitted_ranker import WEIGHTS, FittedRanker, load_trees
 from training.ranking.ranker import Ranker, RankerConfig, TrainingConfig
 from training.ranking.registry import RANKERS
 
@@ -243,7 +243,7 @@ def resolve_inputs(
     if reads.content and content is None:
         reads = replace(reads, content=False)  # many catalogs have no audio, covers or texts
     config = replace(config, features=reads)
-    return config, build_ranking_features(config, data.vocabulary, statistics, genres, content)
+    return config, RankingFeatures.from_vocabulary(data.vocabulary, statistics, reads, genres, content)
 
 
 class RankerModule(lightning.LightningModule):

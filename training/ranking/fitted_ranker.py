@@ -34,29 +34,6 @@ from training.ranking.task_weights import LISTWISE_HEAD
 MANIFEST, WEIGHTS = "ranker.json", "weights.safetensors"
 
 
-def build_ranking_features(
-    config: RankerConfig,
-    vocabulary: Vocabulary,
-    statistics: TrackStatistics,
-    genres: TrackGenres | None,
-    content: ContentRows | None,
-) -> RankingFeatures:
-    """Return the features that a ranker of this config reads.
-
-    `genres` are required if `features.genres` is set, and `content` if `features.content` is.
-    """
-    reads = config.features
-    switches = (reads.hard_search, reads.plays, reads.negative_feedback, reads.searches, reads.effective_impressions)
-    return RankingFeatures.from_vocabulary(
-        vocabulary,
-        statistics,
-        *switches,
-        genres if reads.genres else None,
-        content if reads.content else None,
-        reads.profile_fields,
-    )
-
-
 @dataclass
 class FittedRanker:
     """A fitted ranker.
@@ -162,7 +139,7 @@ class FittedRanker:
         model.load_state_dict(weights)
         statistics, trees = TrackStatistics.load(folder), BoostedTrees.load(folder, len(model.tasks))
         parts_of_tracks = TrackGenres.load(folder), ContentRows.load(folder)
-        features = build_ranking_features(config, vocabulary, statistics, *parts_of_tracks)
+        features = RankingFeatures.from_vocabulary(vocabulary, statistics, config.features, *parts_of_tracks)
         return cls(model, replace(features, trees=trees), config, parts["measures"])
 
 

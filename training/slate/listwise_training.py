@@ -28,6 +28,7 @@ from training.ranking.case_batches import load_profiles
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.schema_fields import further_profile_fields, load_track_statistics
 from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, ListwiseDataset, build_listwise_features
+from training.ranking.ranker import FeatureConfig
 from training.ranking.target_attention import TargetAttention
 from training.recall.channel import RecallChannel
 from training.slate.candidate_lists import case_scenes, load_case_history, recall_candidates
@@ -51,12 +52,8 @@ def fit_listwise_head(
     offline = OfflineFeatures(data)
     threads = configure_threads()
     contract = offline.contract(TargetAttention.feature_service)
-    features = RankingFeatures.from_vocabulary(
-        data.vocabulary,
-        load_track_statistics(data),
-        hard_search=True,
-        profile_fields=further_profile_fields(contract),
-    )
+    reads = FeatureConfig(hard_search=True, profile_fields=further_profile_fields(contract))
+    features = RankingFeatures.from_vocabulary(data.vocabulary, load_track_statistics(data), reads)
     train, validation = (
         _build_requests(sample_past_requests(data, part, max_sessions, config.seed), part, offline, features, channels)
         for part, max_sessions in (("train", config.requests), ("validation", config.validation_requests))

@@ -14,8 +14,9 @@ from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.ranking.boosted_trees import BoostedTrees
+from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.track_statistics import TrackStatistics
-from training.ranking.fitted_ranker import FittedRanker, build_ranking_features
+from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.ranker import TreeConfig
 from training.ranking.registry import RANKERS
 
@@ -240,7 +241,9 @@ def test_a_saved_ranker_gives_the_same_scores(ranker: FittedRanker, tmp_path: Pa
     rows = [[(5, codes["full_play"], NOW - 2 * MINUTE), (6, codes["skip"], NOW - MINUTE)]]
     made = ranker.features
     features = replace(
-        build_ranking_features(ranker.resolved_config, vocabulary, made.statistics, made.genres, made.content),
+        RankingFeatures.from_vocabulary(
+            vocabulary, made.statistics, ranker.resolved_config.features, made.genres, made.content
+        ),
         trees=made.trees,
     )
     config = change_config(ranker.resolved_config, {"validation.temperatures": (1.5, 1.0)})

@@ -47,6 +47,7 @@ from training.ranking.features.user_features import (
     ratio_bucket,
 )
 from training.ranking.inputs import CandidateInputs, EventInputs, UserInputs
+from training.ranking.ranker import FeatureConfig
 
 Array = NDArray[Any]
 
@@ -95,7 +96,7 @@ class RankingFeatures:
         hard_search: Match candidates in the long histories; without it there are no match features and no long windows.
         plays: Newest plays that are a sequence of their own, with sessions; 0: none.
         negative_feedback: False removes skips and rejections from these sequences and from the searched histories.
-        searches: Further searches in the plays, names of `search_registry.SEARCHES`.
+        searches: Further searches in the plays, names of `history_search_registry.SEARCHES`.
         impressions: Newest unclicked impressions that are a sequence and a searched history; 0: none.
         genres: Genres of each track, for the genre features of candidates; None: no such features.
         content: Content of each track, for its similarity to plays; None: no such features.
@@ -122,21 +123,29 @@ class RankingFeatures:
         cls,
         vocabulary: Vocabulary,
         statistics: TrackStatistics,
-        hard_search: bool,
-        plays: int = 0,
-        negative_feedback: bool = True,
-        searches: tuple[str, ...] = (),
-        impressions: int = 0,
+        reads: FeatureConfig,
         genres: TrackGenres | None = None,
         content: ContentRows | None = None,
-        profile_fields: tuple[str, ...] = (),
     ) -> RankingFeatures:
-        """Return features with the codes of a vocabulary."""
+        """Return the features that a ranker of this config reads, with the codes of a vocabulary.
+
+        `genres` are required if `reads.genres` is set, and `content` if `reads.content` is.
+        """
         encoders = vocabulary.encoders()
-        codes = BehaviourCodes.from_encoder(encoders["behaviour"])
-        artist_of_track_V, scene_code = vocabulary.artist_of_track_V, encoders["scene"]
-        reads = (hard_search, plays, negative_feedback, searches, impressions, genres, content, profile_fields)
-        return cls(artist_of_track_V, codes, scene_code, statistics, *reads)
+        return cls(
+            vocabulary.artist_of_track_V,
+            BehaviourCodes.from_encoder(encoders["behaviour"]),
+            encoders["scene"],
+            statistics,
+            hard_search=reads.hard_search,
+            plays=reads.plays,
+            negative_feedback=reads.negative_feedback,
+            searches=reads.searches,
+            impressions=reads.effective_impressions,
+            genres=genres if reads.genres else None,
+            content=content if reads.content else None,
+            profile_fields=reads.profile_fields,
+        )
 
     @property
     def views(self) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VI
 from training.ranking.features.schema_fields import load_track_statistics
 from training.ranking.fit import DENSE_BATCH_SIZE, RankerModule, fit_ranker
 from training.ranking.fitted_ranker import MANIFEST, FittedRanker, load_trees
+from training.ranking.ranker import FeatureConfig
 from training.ranking.registry import RANKERS
 from training.recipes import recipe
 
@@ -426,9 +427,7 @@ def test_training_cuts_sequences_after_events_are_removed(marts: Path, removed: 
     features = RankingFeatures.from_vocabulary(
         data.vocabulary,
         load_track_statistics(data),
-        hard_search=True,
-        plays=10,
-        negative_feedback=removed != "negative feedback",
+        FeatureConfig(hard_search=True, plays=10, negative_feedback=removed != "negative feedback"),
     )
     cases = ranking_cases(data)
     rows = np.flatnonzero((cases.user_R < 2) & (cases.play_number_R > 40))

@@ -22,6 +22,7 @@ from training.ranking.case_batches import CaseBatches, CaseFeatures
 from training.ranking.cases import ranking_cases
 from training.ranking.features.ranking_features import VIEWS, RankingFeatures
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics
+from training.ranking.ranker import FeatureConfig
 from training.recipes import recipe
 
 BATCH = 16
@@ -45,7 +46,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 def batches(data: TrainingData) -> Numbered:
     """Batches of all ranking cases."""
     statistics = TrackStatistics(np.zeros(0, dtype=np.int64), np.zeros((0, len(COUNTS)), dtype=np.float32))
-    features = RankingFeatures.from_vocabulary(data.vocabulary, statistics, hard_search=True)
+    features = RankingFeatures.from_vocabulary(data.vocabulary, statistics, FeatureConfig(hard_search=True))
     return Numbered(ranking_cases(data), OfflineFeatures(data), "any", features)
 
 
