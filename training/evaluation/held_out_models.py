@@ -106,22 +106,17 @@ class HeldOutModels:
     ) -> dict[str, NDArray[np.float32]]:
         """Calibrated probabilities [R, T] of each ranker, tasks in the ranker's order, and of TREES_ALONE if given.
 
-        Rankers with the same features share loading them.
+        Rankers with the same features and trees share loading them.
         """
         probabilities: dict[str, NDArray[np.float32]] = {}
         groups: dict[Any, list[str]] = {}
         for name, ranker in self.rankers.items():
-            features = ranker.features
-            feature_key = (
-                self.offline.contract(ranker.feature_service),
-                features.hard_search,
-                features.negative_feedback,
-                features.searches,
-            )
+            # The whole feature config, so that no switch is forgotten; batches hold the logits of one ranker's trees.
+            contract = self.offline.contract(ranker.feature_service)
+            feature_key = contract, ranker.resolved_config.features, ranker.features.trees
             groups.setdefault(feature_key, []).append(name)
         for names in groups.values():
-            # Rankers that do not use plays ignore them.
-            reader = max((self.rankers[name] for name in names), key=lambda ranker: ranker.features.plays)
+            reader = self.rankers[names[0]]
             batches = CaseBatches(cases, self.offline, reader.feature_service, reader.features)
             row_ranges = [
                 range(start, min(start + RANKING_BATCH_SIZE, len(cases)))
