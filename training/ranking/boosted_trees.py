@@ -22,7 +22,7 @@ from training.nn.compiled_trees import TreeScorer
 from training.ranking.ranker import TreeConfig
 
 Floats = NDArray[np.float32]
-FILE = "trees_{task}.txt"  # by number of the task
+TREES_FILE = "trees_{task}.txt"  # by number of the task
 LIGHTGBM_PARAMETERS: dict[str, Any] = {
     "objective": "binary",
     "min_data_in_leaf": 300,
@@ -93,14 +93,13 @@ class BoostedTrees:
     def save(self, folder: Path) -> None:
         """Write a text file for each task with trees."""
         for task, booster in enumerate(self.boosters):
-            (folder / FILE.format(task=task)).unlink(missing_ok=True)
             if booster is not None:
-                booster.save_model(folder / FILE.format(task=task))
+                booster.save_model(folder / TREES_FILE.format(task=task))
 
     @classmethod
     def load(cls, folder: Path, tasks: int) -> BoostedTrees | None:
         """Read the files that `save` wrote for so many tasks; None if there is none."""
-        files = [folder / FILE.format(task=task) for task in range(tasks)]
+        files = [folder / TREES_FILE.format(task=task) for task in range(tasks)]
         boosters = tuple(lightgbm.Booster(model_file=file) if file.exists() else None for file in files)
         return cls(boosters) if any(boosters) else None
 

@@ -20,10 +20,10 @@ from safetensors.torch import load_file, save_file
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import config_from_dict
-from training.ranking.boosted_trees import BoostedTrees
+from training.ranking.boosted_trees import TREES_FILE, BoostedTrees
 from training.ranking.event_embeddings import ItemFrequencies
-from training.ranking.features.content_similarity import ContentRows
-from training.ranking.features.genre_search import TrackGenres
+from training.ranking.features.content_similarity import CONTENT_FILE, ContentRows
+from training.ranking.features.genre_search import TRACK_GENRES_FILE, TrackGenres
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.track_statistics import TrackStatistics
 from training.ranking.listwise_head import LambdaMARTHead
@@ -99,8 +99,13 @@ class FittedRanker:
         return replace(self, listwise_head=head) if self.features.hard_search else self
 
     def save(self, folder: Path) -> None:
-        """Write weights and content (safetensors), config (JSON), track statistics and genres (Parquet), trees (text)."""
+        """Write weights and content (safetensors), config (JSON), track statistics and genres (Parquet), trees (text).
+
+        Trees, genres and content of another fit in the folder are removed.
+        """
         folder.mkdir(parents=True, exist_ok=True)
+        for file in (*folder.glob(TREES_FILE.format(task="*")), folder / TRACK_GENRES_FILE, folder / CONTENT_FILE):
+            file.unlink(missing_ok=True)
         save_file({name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}, folder / WEIGHTS)
         self.features.statistics.newest_per_track().save(folder)
         for part in (self.features.trees, self.features.genres, self.features.content):

@@ -204,6 +204,7 @@ class Realtime(NeuralChannel[RealtimeConfig]):
     def save(self, folder: Path) -> None:
         """See `NeuralChannel`; transitions as safetensors."""
         super().save(folder)
+        (folder / TRANSITIONS_FILE).unlink(missing_ok=True)  # of another fit
         if self.transitions is not None:
             self.transitions.save(folder)
 

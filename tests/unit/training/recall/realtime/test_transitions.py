@@ -187,3 +187,8 @@ def test_parameters_and_weight_are_tuned_once(described_data: TrainingData, tmp_
     again = Realtime.fit(described_data, resolved_config, tmp_path / "again")
     assert again.resolved_config == resolved_config
     assert again.measures()["transitions"]["tried"] == []
+    again.save(tmp_path)
+    assert Realtime.load(tmp_path, described_data.vocabulary).transitions is not None
+    again.transitions = None
+    again.save(tmp_path)  # does not keep the transitions that are in the folder
+    assert Realtime.load(tmp_path, described_data.vocabulary).transitions is None
