@@ -221,10 +221,9 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
 
         def validate() -> float:
             assert validation is not None  # noqa: S101  # only called if there is one
-            self.rebuild_index()
-            table = validation.recall_table(self)
+            table = self._recall_table(validation)
             value = validation.objective(table)
-            table_by_value[value] = table
+            table_by_value.setdefault(value, table)
             return value
 
         stopping = config.validation
@@ -245,7 +244,14 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
             mixed_precision=True,
         )
         self.network.eval()
-        return record, table_by_value.get(record.value or 0.0, {})
+        if validation is None or record.value is None:
+            return record, {}
+        # A process that was killed may have validated the best step.
+        return record, table_by_value.get(record.value) or self._recall_table(validation)
+
+    def _recall_table(self, validation: ValidationSet) -> dict[str, float]:
+        self.rebuild_index()
+        return validation.recall_table(self)
 
     def _start_warm(self, data: TrainingData, config: NeuralConfig) -> NeuralConfig:
         """Copy the weights of the fit that this one continues, if any; returns the config of the shorter training."""
