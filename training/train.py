@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -105,9 +106,10 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     keeps_trees = fit != "held_out" and not sizes.refits_before_test
     held_out = workspace.model_folder(kind, "held_out", name) if keeps_trees else None
     data = TrainingData(workspace.marts, fit, sizes, cache_folder=cache, warm_start=start, held_out_model=held_out)
+    checkpoints = folder / "checkpoints"
     # The folder is named by the hash of the inputs, so that checkpoints of other inputs are not resumed.
     try:
-        model = fit_model(data, config, folder / "checkpoints" / inputs["hash"][:12])
+        model = fit_model(data, config, checkpoints / inputs["hash"][:12])
     except NoTrainingExamples:
         (folder / INPUTS_FILE).unlink(missing_ok=True)  # the previous model is of another log
         raise
@@ -122,6 +124,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     (folder / RUN_FILE).unlink(missing_ok=True)
     FitRecord(start.cold_as_of if start else workspace.as_of, describe_time_split(workspace.marts)).write(folder)
     mark_done(folder, inputs)
+    shutil.rmtree(checkpoints, ignore_errors=True)  # those of this fit, and those of fits that were never finished
     _print_summary(name, fit, measures)
     return True
 

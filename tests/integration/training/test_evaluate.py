@@ -20,6 +20,7 @@ from training import train as train_module
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.engine.mlflow_tracking import RUN_FILE, log_fits
+from training.engine.trainer import FIT_RECORD_FILE
 from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE, MissingInput, Workspace
 from training.evaluate import evaluate, model_input_hashes
 from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES, TUNED_BASELINES
@@ -27,6 +28,7 @@ from training.evaluation.baselines.tuned import BASELINES
 from training.evaluation.held_out_models import HeldOutModels
 from training.ranking.cases import ranking_cases
 from training.recall.popularity import Popularity, PopularityConfig
+from training.recall.realtime.channel import Realtime
 from training.recipes import RECIPES, recipe
 from training.release.manifest import release_inputs
 from training.slate.candidate_lists import case_scenes
@@ -304,6 +306,22 @@ def test_half_replaced_models_and_evaluations_are_not_finished(
         patch.setattr("training.evaluate.tune_continuation", kill)
         evaluate(here)
     assert not (here.folder / "evaluation" / INPUTS_FILE).exists()
+
+
+def test_checkpoints_are_kept_until_the_fit_is_finished(
+    evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_copy(evaluated[1], tmp_path / "home", monkeypatch)
+    here = Workspace.open(recipe="debug")
+    assert not list(here.folder.rglob("checkpoints"))
+    folder = here.channel_folder("held_out", "realtime")
+    (folder / INPUTS_FILE).unlink()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Realtime, "save", kill)
+        train_module.train(here, "channel", "realtime", "held_out")
+    assert list((folder / "checkpoints").glob(f"*/{FIT_RECORD_FILE}"))
+    assert train_module.train(here, "channel", "realtime", "held_out")
+    assert not (folder / "checkpoints").exists()
 
 
 def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
