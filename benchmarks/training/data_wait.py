@@ -87,7 +87,7 @@ def _measure(kind: str, name: str, recipe_name: str, steps: int) -> float | None
     from training.train import resolve_model
 
     workspace = Workspace.open(recipe=recipe_name)
-    config, fit, _ = resolve_model(kind, name, workspace, "held_out")
+    config, fit = resolve_model(kind, name, workspace, "held_out")
     # A channel with a given early stopping step does not validate during training.
     known = {"steps", "optimizer.steps", "training.steps", "validation.early_stopping_step"}.intersection(
         field_paths(config)
