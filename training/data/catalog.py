@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE, UNKNOWN
+from training.data.ragged import concatenate_ranges
 from training.data.vocabulary import Vocabulary
 
 FACETS = ("languages", "styles", "scenes", "emotions", "themes")
@@ -160,10 +161,7 @@ class TrackFacets:
         there is no such facet.
         """
         C = len(items_C)
-        count_C = self.offset_V1[items_C + 1] - self.offset_V1[items_C]
-        row_N = np.repeat(np.arange(C), count_C)
-        position_N = np.arange(len(row_N)) - np.repeat(np.cumsum(count_C) - count_C, count_C)
-        position_N += np.repeat(self.offset_V1[items_C], count_C)
+        position_N, row_N = concatenate_ranges(self.offset_V1[items_C], self.offset_V1[items_C + 1])
         values_CF = np.bincount(row_N * len(FACETS) + self.facet_N[position_N], minlength=C * len(FACETS))
         _, column_N = np.unique(self.value_N[position_N], return_inverse=True)
         weight_CU = np.zeros((C, int(column_N.max(initial=-1)) + 1), dtype=np.float32)

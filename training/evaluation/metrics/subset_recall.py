@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
-from training.data.ragged import Ragged
+from training.data.ragged import Ragged, concatenate_ranges
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.evaluation.metrics import recall_metrics
@@ -106,8 +106,6 @@ def rank_by_artist_popularity(data: TrainingData, k: int) -> Ints:
 
 def _facet_codes(codes: Ragged, items: Ints) -> Ints:
     """Facet codes of all items, concatenated."""
-    count = codes.count_C[items]
-    first = np.repeat(codes.offset_C1[items], count)
-    within = np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count)
-    item_codes: Ints = codes.items[first + within]
+    position_N, _ = concatenate_ranges(codes.offset_C1[items], codes.offset_C1[items + 1])
+    item_codes: Ints = codes.items[position_N]
     return item_codes
