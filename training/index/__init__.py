@@ -1,1 +1,1 @@
-"""Nearest-neighbor search over item vectors: exact, IVF, int8 prefilter, cold start."""
+"""Nearest-neighbor search over item vectors: exact, IVF, int8 prefilter, cold start; and the best of given scores."""

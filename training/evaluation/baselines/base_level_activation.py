@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.evaluation.baselines.user_plays import Floats, Ints, TrainSessions, UserCases
+from training.index.top_k import top_k_positions
 
 MIN_AGE_S = 60.0
 
@@ -56,8 +57,5 @@ class BaseLevelActivation:
             score_T = self.scores(cases, case)
             count = min(k, int((score_T > 0).sum()))
             if count:
-                threshold = np.partition(score_T, len(score_T) - count)[len(score_T) - count]
-                top = np.flatnonzero(score_T >= threshold)
-                best = top[np.argsort(-score_T[top], kind="stable")[:count]]
-                lists_CK[case, :count] = cases.plays.tracks_T[best]
+                lists_CK[case, :count] = cases.plays.tracks_T[top_k_positions(score_T, count)]
         return lists_CK

@@ -19,6 +19,7 @@ from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.evaluation.baselines.listen_matrix import ListeningHistory
+from training.index.top_k import top_k_positions
 
 UNTUNED_BASELINES = ("most_played", "last_played", "base_level_activation", "own_artists_unheard", "popularity")
 TUNED_BASELINES = ("tuned_base_level_activation", "tifu_knn", "up_cf", "decay_pop")  # keys of tuned_heuristics.GRIDS
@@ -105,9 +106,7 @@ class _HistoryRecommender(ListeningHistory):
         """The `k` tracks of past listens with the highest scores; ties by code."""
         score = np.where(is_listened_T, score, -np.inf)
         count = min(k, int(is_listened_T.sum()))
-        threshold = np.partition(score, len(score) - count)[len(score) - count]
-        top = np.flatnonzero(score >= threshold)
-        best: Ints = self.tracks_T[top[np.argsort(-score[top], kind="stable")[:count]]]
+        best: Ints = self.tracks_T[top_k_positions(score, count)]
         return best
 
     def unplayed_artist_tracks(self, seen: int, play_number: int, by_artist: dict[int, Ints], k: int) -> Ints:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from training.index.top_k import top_k_positions
 from training.recall.channel import Candidates, RecallChannel
 
 
@@ -51,8 +52,5 @@ def top_k_items(score_V: np.ndarray, excluded: np.ndarray, k: int) -> Candidates
     """
     score_V[excluded] = 0
     item = np.flatnonzero(score_V > 0)
-    if len(item) > k:
-        least = np.partition(score_V[item], len(item) - k)[len(item) - k]
-        item = item[score_V[item] >= least]
-    item = item[np.argsort(-score_V[item], kind="stable")][:k]
+    item = item[top_k_positions(score_V[item], k)]
     return Candidates.pad_or_truncate(item[None, :], score_V[item].astype(np.float32)[None, :], k)

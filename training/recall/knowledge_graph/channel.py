@@ -30,13 +30,14 @@ from training.data.user_history import HISTORY_VIEW, is_listened, select_listens
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
+from training.index.top_k import top_k_positions
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.knowledge_graph.candidate_features import NO_LISTEN, CandidateFeatures, RequestHistory
 from training.recall.knowledge_graph.config import HEARD_NEAR, RESEMBLES, KnowledgeGraphConfig, knowledge_graph_config
 from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges, read_triples
 from training.recall.knowledge_graph.path_explanations import PathExplainer
 from training.recall.knowledge_graph.played_tracks import UserItemHistory
-from training.recall.knowledge_graph.walk import WalkGraph, top_k_positions
+from training.recall.knowledge_graph.walk import WalkGraph, top_k_ascending
 from training.recall.knowledge_graph.walk_tuning import tune_walk
 from training.recall.learned_order.candidate_order import FILE as ORDER_FILE
 from training.recall.learned_order.candidate_order import CandidateOrder
@@ -238,8 +239,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         is_kept = self.is_servable_V[item]
         is_kept[self.walk_graph.segment_sum.positions_of(item, excluded)] = False
         item, arrived = item[is_kept], arrived[is_kept]
-        most = top_k_positions(arrived, k)
-        best = most[np.argsort(-arrived[most], kind="stable")]
+        best = top_k_positions(arrived, k)
         return item[best], arrived[best]
 
     def start_nodes(self, listens: SequenceBatch, now_us: int, row: int) -> tuple[np.ndarray, np.ndarray]:
@@ -257,7 +257,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         artist, of_artist = self.walk_graph.performers(track, activation)
         nodes, activations = [], []
         for node, active in ((track, activation), (artist, of_artist)):
-            kept = top_k_positions(active, walk.max_start_nodes)
+            kept = top_k_ascending(active, walk.max_start_nodes)
             nodes.append(node[kept])
             activations.append(active[kept] / max(float(active.sum()), np.finfo(float).tiny))
         return np.concatenate(nodes).astype(np.int64), np.concatenate(activations)

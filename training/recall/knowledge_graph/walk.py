@@ -107,8 +107,8 @@ class WalkGraph:
             flows.append(activation[:first_other])
             if hop + 1 < self.config.hops:
                 most = self.config.frontier
-                others = first_other + top_k_positions(activation[first_other:], most)
-                places = np.concatenate([top_k_positions(activation[:first_other], most), others])
+                others = first_other + top_k_ascending(activation[first_other:], most)
+                places = np.concatenate([top_k_ascending(activation[:first_other], most), others])
                 node, activation = node[places], activation[places]
         return self.segment_sum.sum_by_node(np.concatenate(tracks), np.concatenate(flows))
 
@@ -169,7 +169,7 @@ class WalkGraph:
         return edge, place, source_M[edge]
 
 
-def top_k_positions(activation: np.ndarray, count: int) -> np.ndarray:
+def top_k_ascending(activation: np.ndarray, count: int) -> np.ndarray:
     """Positions, ascending, of the `count` highest activations, ties by smaller position."""
     if len(activation) <= count:
         return np.arange(len(activation))

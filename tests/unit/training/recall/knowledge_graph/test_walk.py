@@ -16,7 +16,7 @@ from training.recall.knowledge_graph.config import HEARD_NEAR, WalkConfig
 from training.recall.knowledge_graph.graph import ENTITIES_FILE, KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
 from training.recall.knowledge_graph.segment_sum import SegmentSum
-from training.recall.knowledge_graph.walk import WalkGraph, top_k_positions
+from training.recall.knowledge_graph.walk import WalkGraph, top_k_ascending
 
 ARTIST_OF = {"t0": "a0", "t1": "a0", "t2": "a1", "t3": "a2", "t4": "a3", "t5": "a1"}
 TRIPLES = [
@@ -192,13 +192,13 @@ def test_fan_out_keeps_the_heaviest_edges(graph, listeners_V) -> None:
     assert arrived[tracks[0]] == 0 < arrived[tracks[1]]
 
 
-def test_top_k_positions_equals_sorting() -> None:
+def test_top_k_ascending_equals_sorting() -> None:
     random = np.random.default_rng(0)
     for _ in range(20):
         activation = random.integers(0, 5, 30).astype(float)
         for count in (1, 7, 100):
             expected = sorted(np.argsort(-activation, kind="stable")[:count].tolist())
-            assert top_k_positions(activation, count).tolist() == expected
+            assert top_k_ascending(activation, count).tolist() == expected
 
 
 def test_node_without_a_type_raises(vocabulary: Vocabulary) -> None:
