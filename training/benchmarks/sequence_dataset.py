@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from training.data.catalog import FACETS
+from training.content.facets import FACETS
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.recall.registry import CHANNELS

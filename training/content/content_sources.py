@@ -19,11 +19,11 @@ import polars as pl
 from storage.media_paths import MediaPathError, MediaPaths, MediaRootError
 from training.content.encoders.media_file import MediaError, open_media
 from training.content.encoders.text import MAX_COMMENTS, MAX_TAGS, TrackText
+from training.content.facets import FACETS
 from training.content.track_content import read_comments
 from training.content.vector_cache import FileState, KnownFile, VectorCache
 
 PATH_COLUMNS = {"audio": "audio_path", "image": "cover_path"}
-FACETS = ("languages", "styles", "scenes", "emotions", "themes")
 BLOCK_TRACKS = 1_000
 BLOCK_FILES = 100  # fewer, because the media of simulations are rendered into a cache that holds about 800
 READ_BYTES = 1 << 20

@@ -17,11 +17,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE, UNKNOWN
+from training.content.facets import FACETS
 from training.data.ragged import concatenate_ranges
 from training.data.vocabulary import Vocabulary
-
-FACETS = ("languages", "styles", "scenes", "emotions", "themes")
-"""Facets of a track, which are lists of values."""
 
 NO_START_LIMIT, NO_END_LIMIT = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 

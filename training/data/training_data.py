@@ -19,8 +19,9 @@ from config import settings
 from sequences.sequence_batch import FIRST_CODE
 from sequences.views import SEQUENCE_VIEWS
 from training.content.audio_facets import fill_facets
+from training.content.facets import FACETS
 from training.content.track_content import CONTENT_COLUMNS, TrackContent, load_content_tables
-from training.data.catalog import FACETS, Catalog
+from training.data.catalog import Catalog
 from training.data.feature_services import ServiceContract
 from training.data.plays import PARTS, Plays, part_of_fit, read_plays
 from training.data.profile_exclusions import ProfileExclusions, TargetTracks, read_playlist

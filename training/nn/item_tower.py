@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sequences.sequence_batch import FIRST_CODE
+from training.content.facets import FACETS
 from training.content.track_content import ContentUse
-from training.data.catalog import FACETS
 from training.data.training_data import TrainingData
 from training.nn.content_tower import ContentTower
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from sequences.sequence_batch import FIRST_CODE
-from training.data.catalog import FACETS
+from training.content.facets import FACETS
 from training.data.training_data import TrainingData
 
 

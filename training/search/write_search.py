@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 import tantivy
 
-from training.data.catalog import FACETS
+from training.content.facets import FACETS
 from training.search.concept import FacetValue
 from training.search.full_text_index import EPOCH, FACET_SEPARATOR, TEXT_FIELDS
 from training.search.lexicon import phrases_of

@@ -23,8 +23,8 @@ from typing import Self
 import numpy as np
 import polars as pl
 
+from training.content.facets import FACETS
 from training.content.shared_text_encoder import encode_texts, text_encoder_version
-from training.data.catalog import FACETS
 from training.data.collections import Collections
 from training.data.ragged import Ragged
 from training.data.vocabulary import Vocabulary

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from sequences.sequence_batch import FIRST_CODE
-from training.data.catalog import FACETS
+from training.content.facets import FACETS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.user_history import HISTORY_VIEW, LISTEN_BEHAVIOURS, has_behaviour, is_listened

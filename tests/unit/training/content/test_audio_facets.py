@@ -11,7 +11,8 @@ from storage.content_tables import FACET_SCHEMA, facets_file
 from tests.support.training.tiny_world import random_plays, write_marts
 from training.content.audio_facets import RELATIONS, facet_triples, fill_facets, missing_facets, read_mapping
 from training.content.encoders.musicnn import TAGS
-from training.data.catalog import FACETS, Catalog
+from training.content.facets import FACETS
+from training.data.catalog import Catalog
 from training.data.training_data import TrainingData
 from training.recall.knowledge_graph.graph import KnowledgeGraph, read_triples
 from training.recipes import recipe
