@@ -7,7 +7,6 @@ as those of a real release of these sizes.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -20,18 +19,13 @@ import torch
 from benchmarks.serving.synthetic_channels import SyntheticWorld
 from benchmarks.serving.synthetic_rankers import fit_random_trees, make_content_rows, make_track_genres
 from sequences.sequence_batch import FIRST_CODE
-from training.data.collections import Collections
-from training.data.ragged import Ragged
-from training.data.vocabulary import Vocabulary
 from training.engine.workspace import FORMAT, write_json
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics
 from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.registry import RANKERS
-from training.recall.collection_recall import CollectionConfig
-from training.recall.realtime.channel import Realtime
-from training.recall.registry import CHANNELS, COLLECTIONS
+from training.recall.registry import CHANNELS
 from training.release import bundle, integrity
 from training.release.pointer import MANIFEST, Pointer
 from training.slate.blend import Blend
@@ -68,26 +62,6 @@ def make_release(folder: Path, tracks: int, recipe: str, name: str, mark: str = 
     services = {name: CHANNELS[name].feature_service for name in channels} | {RANKER: RANKERS[RANKER].feature_service}
     manifest = {"format": FORMAT, "release": name, "channels": list(channels), "collections": [], "ranker": RANKER}
     write_json(folder / MANIFEST, manifest | {"feature_services": services})
-    (folder / integrity.CHECKSUM_FILE).write_text(integrity.checksum_listing(folder))
-
-
-def add_collections(folder: Path, count: int, tracks: int) -> None:
-    """Add `count` playlists and mlogs of `tracks` tracks each to a release; a playlist's popularity is its number."""
-    vocabulary = Vocabulary.load(folder / "vocabulary")
-    held = {"playlist": 1, "mlog": 2}
-    names = {kind: np.array([f"{kind[0]}{number}" for number in range(count)], dtype=object) for kind in held}
-    ids_N = np.concatenate([["", ""], *(names[kind] for kind in sorted(names))]).astype(object)
-    replace(vocabulary, collection_ids_N=ids_N).save(folder / "vocabulary")
-    realtime = Realtime.load(folder / "channels" / Realtime.name, Vocabulary.load(folder / "vocabulary"))
-    for recaller in COLLECTIONS.values():
-        items = FIRST_CODE + np.arange(count * tracks) * held[recaller.kind] % (len(vocabulary) - FIRST_CODE)
-        offset = np.concatenate([[0, 0], np.arange(count + 1) * tracks])
-        ids = np.concatenate([["", ""], names[recaller.kind]]).astype(object)
-        collections = Collections(recaller.kind, ids, ids, Ragged(items, offset))
-        found = recaller(CollectionConfig(0.2, 0.1), collections, np.arange(count + FIRST_CODE), realtime)
-        found.save(folder / "collections" / recaller.name)
-    manifest = json.loads((folder / MANIFEST).read_text())
-    write_json(folder / MANIFEST, manifest | {"collections": list(COLLECTIONS)})
     (folder / integrity.CHECKSUM_FILE).write_text(integrity.checksum_listing(folder))
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from tests.support.acceptance_plugin import report
 from tests.support.tiers import acceptance_only
-from tests.support.training.simulated_catalog import make_search_tracks
+from tests.support.training.simulated_catalog import make_search_tracks, read_catalog
 from training.benchmarks.search.evaluation import ALL, evaluate, format_table
-from training.benchmarks.search.queries import read_catalog, read_queries
+from training.benchmarks.search.queries import read_queries
 
 MIN_PRECISION = 0.8
 pytestmark = acceptance_only

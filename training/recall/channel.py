@@ -108,7 +108,7 @@ class CandidateSource(ABC, Generic[Config]):
 
 class RecallChannel(CandidateSource[Config]):
     """One way to retrieve tracks. To add one, write a file with a subclass and add a line to
-    `training.recall.CHANNELS`.
+    `training.recall.registry.CHANNELS`.
 
     The conformance suite (`tests/contract/training/test_channel_conformance.py`) checks these guarantees:
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 import psutil
 import pytest
 
-from benchmarks.serving import release_swap, synthetic_release
+from benchmarks.serving import release_swap
 from benchmarks.serving.release_swap import CHANGES, RELEASE_A, RELEASE_B
 from config.settings import is_loopback
 from tests.support import recommender_service
+from tests.support.serving.synthetic_collections import add_collections
 from training.slate.scene_settings import SCENES
 
 pytestmark = [pytest.mark.timeout(900)]
@@ -64,7 +65,7 @@ def profiles(port):
 
 
 def with_collections(folder):
-    synthetic_release.add_collections(folder, count=20, tracks=5)
+    add_collections(folder, count=20, tracks=5)
 
 
 def with_fixed_clock(place, folder):

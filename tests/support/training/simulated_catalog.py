@@ -1,10 +1,32 @@
 """The catalog of a simulation as the table that a search is built from."""
 
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+
 import polars as pl
 
 from ingestion.simulation import catalog_rows
 from ingestion.simulation.world import build_world
-from training.benchmarks.search.queries import SimulatedCatalog
+from training.benchmarks.search.queries import FOLDER
+
+
+@dataclass(frozen=True)
+class SimulatedCatalog:
+    """Size and seed of the simulation that the names in the queries are of."""
+
+    tracks: int
+    days: int
+    seed: int
+    start: date
+
+
+def read_catalog() -> SimulatedCatalog:
+    """The simulated catalog of the queries of `training.benchmarks.search`."""
+    world = json.loads((FOLDER / "queries.json").read_text(encoding="utf-8"))["world"]
+    return SimulatedCatalog(world["tracks"], world["days"], world["seed"], date.fromisoformat(world["start"]))
 
 
 def make_search_tracks(size: SimulatedCatalog) -> pl.DataFrame:

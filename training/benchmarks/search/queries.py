@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -31,33 +30,10 @@ class EvaluationQuery:
         return all(_meets(track, condition) for condition in self.conditions)
 
 
-@dataclass(frozen=True)
-class SimulatedCatalog:
-    """Size and seed of the simulation that the names in the queries are of."""
-
-    tracks: int
-    days: int
-    seed: int
-    start: date
-
-
 def read_queries(name: str = "queries") -> list[EvaluationQuery]:
     """The queries of a file of this folder."""
-    return [
-        EvaluationQuery(row["query"], row["language"], row["kind"], tuple(row["relevant"]))
-        for row in _read(name)["queries"]
-    ]
-
-
-def read_catalog(name: str = "queries") -> SimulatedCatalog:
-    """The simulated catalog of a file of this folder."""
-    world = _read(name)["world"]
-    return SimulatedCatalog(world["tracks"], world["days"], world["seed"], date.fromisoformat(world["start"]))
-
-
-def _read(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
-    return content
+    rows = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))["queries"]
+    return [EvaluationQuery(row["query"], row["language"], row["kind"], tuple(row["relevant"])) for row in rows]
 
 
 def _meets(track: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:

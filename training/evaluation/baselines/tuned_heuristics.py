@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -26,13 +26,6 @@ from training.evaluation.baselines.user_plays import Ints, TrainSessions, UserCa
 DECAY_POP = "decay_pop"
 MAX_CASES = 1_000  # validation cases; bounds the time of tuning for any number of users
 OBJECTIVE = ("recall_at_50/all", "recall_at_200/all")
-
-
-class FittedHeuristic(Protocol):
-    """Baseline that recommends by the history of a user."""
-
-    def recall(self, cases: UserCases, k: int) -> Ints:
-        """Lists [C, K] for the cases of one user, best first, padded with 0."""
 
 
 GRIDS: Mapping[str, tuple[Any, Sequence[Stage]]] = {

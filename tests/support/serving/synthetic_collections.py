@@ -1,0 +1,40 @@
+"""Playlists and mlogs for the release of `benchmarks.serving.synthetic_release`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from sequences.sequence_batch import FIRST_CODE
+from training.data.collections import Collections
+from training.data.ragged import Ragged
+from training.data.vocabulary import Vocabulary
+from training.engine.workspace import write_json
+from training.recall.collection_recall import CollectionConfig
+from training.recall.realtime.channel import Realtime
+from training.recall.registry import COLLECTIONS
+from training.release import integrity
+from training.release.pointer import MANIFEST
+
+
+def add_collections(folder: Path, count: int, tracks: int) -> None:
+    """Add `count` playlists and mlogs of `tracks` tracks each to a release; a playlist's popularity is its number."""
+    vocabulary = Vocabulary.load(folder / "vocabulary")
+    held = {"playlist": 1, "mlog": 2}
+    names = {kind: np.array([f"{kind[0]}{number}" for number in range(count)], dtype=object) for kind in held}
+    ids_N = np.concatenate([["", ""], *(names[kind] for kind in sorted(names))]).astype(object)
+    replace(vocabulary, collection_ids_N=ids_N).save(folder / "vocabulary")
+    realtime = Realtime.load(folder / "channels" / Realtime.name, Vocabulary.load(folder / "vocabulary"))
+    for recaller in COLLECTIONS.values():
+        items = FIRST_CODE + np.arange(count * tracks) * held[recaller.kind] % (len(vocabulary) - FIRST_CODE)
+        offset = np.concatenate([[0, 0], np.arange(count + 1) * tracks])
+        ids = np.concatenate([["", ""], names[recaller.kind]]).astype(object)
+        collections = Collections(recaller.kind, ids, ids, Ragged(items, offset))
+        found = recaller(CollectionConfig(0.2, 0.1), collections, np.arange(count + FIRST_CODE), realtime)
+        found.save(folder / "collections" / recaller.name)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    write_json(folder / MANIFEST, manifest | {"collections": list(COLLECTIONS)})
+    (folder / integrity.CHECKSUM_FILE).write_text(integrity.checksum_listing(folder))
