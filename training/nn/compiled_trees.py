@@ -135,7 +135,7 @@ class TreeScorer:
         if not score_BC.size:
             return score_BC
         if self.nodes is not None and C >= MIN_CANDIDATES:
-            _sum_trees(*self.nodes, np.ascontiguousarray(context_BU), np.ascontiguousarray(feature_BCN), score_BC)
+            _sum_trees(self.nodes, np.ascontiguousarray(context_BU), np.ascontiguousarray(feature_BCN), score_BC)
             return score_BC
         rows = np.concatenate([np.broadcast_to(context_BU[:, None], (B, C, U)), feature_BCN], axis=2)
         score_R = self.booster.predict(rows.reshape(B * C, -1), raw_score=True, num_threads=1)
@@ -143,19 +143,9 @@ class TreeScorer:
 
 
 @compiled
-def _sum_trees(
-    feature_M: NDArray[np.int32],
-    threshold_M: Floats,
-    kept_M: Bits,
-    second_M: NDArray[np.int32],
-    end_M: NDArray[np.int32],
-    root_T: NDArray[np.int32],
-    value_TX: NDArray[np.float64],
-    context_BU: Floats,
-    feature_BCN: Floats,
-    score_BC: NDArray[np.float64],
-) -> None:
+def _sum_trees(nodes: TreeNodes, context_BU: Floats, feature_BCN: Floats, score_BC: NDArray[np.float64]) -> None:
     """Add the trees to the scores."""
+    feature_M, threshold_M, kept_M, second_M, end_M, root_T, value_TX = nodes
     (B, C, _), U = feature_BCN.shape, context_BU.shape[1]
     bits_C = np.empty(C, dtype=np.uint64)
     next_M = np.empty(len(feature_M), dtype=np.int32)  # first node from this one on, itself included, within reach
