@@ -11,6 +11,8 @@ Evaluation and serving call the same functions. Legend: C candidates, L slots.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +24,15 @@ from training.slate.blend import scale_by_max
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.floating]
+
+
+class SlotCandidates(NamedTuple):
+    """Candidates of the slots of one list."""
+
+    score_C: NDArray[np.float64]  # weighted
+    is_discovery_C: Bools  # kind of each candidate
+    group_C: Ints  # candidates that the cap counts together; not capped below FIRST_CODE
+    limit_C: Ints  # largest number of candidates of the group
 
 
 def select_slots(
@@ -65,11 +76,13 @@ def select_slots(
         position_L,
         min(first, L),
         is_left_C,
-        (1 - weight) * score_C,
-        np.asarray(is_discovery_C, dtype=np.bool_),
+        SlotCandidates(
+            (1 - weight) * score_C,
+            np.asarray(is_discovery_C, dtype=np.bool_),
+            cap.groups(artist_C, is_discovery_C),
+            cap.limits(is_discovery_C),
+        ),
         np.asarray(is_discovery_L, dtype=np.bool_),
-        cap.groups(artist_C, is_discovery_C),
-        cap.limits(is_discovery_C),
         filled_CC,
         filled_CC.dtype.type(weight),
     )
@@ -82,11 +95,8 @@ def _fill_slots(
     position_L: Ints,
     first: int,
     is_left_C: Bools,
-    score_C: NDArray[np.float64],
-    is_discovery_C: Bools,
+    candidates: SlotCandidates,
     is_discovery_L: Bools,
-    group_C: Ints,
-    limit_C: Ints,
     similarity_CC: Floats,
     strength: np.floating,
 ) -> int:
@@ -96,14 +106,12 @@ def _fill_slots(
         position_L: Candidates by slot; those of the `first` slots are given.
         first: Number of slots that have a candidate.
         is_left_C: Candidates that are not selected; selected ones are removed.
-        score_C: Weighted scores.
-        is_discovery_C: Kind of each candidate.
+        candidates: The candidates.
         is_discovery_L: Kind of each slot.
-        group_C: Candidates that the cap counts together; not capped below FIRST_CODE.
-        limit_C: Largest number of candidates of the group.
         similarity_CC: Similarities without NaN; not read if `strength` is 0.
         strength: Weight of the similarity, of the type of `similarity_CC`, in which the similarities are summed.
     """
+    score_C, is_discovery_C, group_C, limit_C = candidates
     penalty_C = np.zeros(len(score_C), dtype=similarity_CC.dtype)
     sum_C = np.zeros_like(penalty_C)
     for slot in range(len(position_L)):
