@@ -50,17 +50,13 @@ class FeatureConfig:
 
     hard_search: bool = False  # look the candidate up in the long histories (`features/history_match.py`)
     genres: bool = False  # how plays of the candidate's genres went (`features/genre_search.py`); needs `hard_search`
-    content: bool = (
-        False  # similarity to plays in sound, cover and texts (`features/content_similarity.py`); needs the same
-    )
+    content: bool = False  # similarity to plays in content (`features/content_similarity.py`); needs `hard_search`
     searches: tuple[str, ...] = ()  # names in `features/history_search_registry.py`; only trees read them
     plays: int = 0  # newest plays that are read as a further sequence; 0: none
     impressions: int = 0  # newest unclicked impressions that are read as a sequence; 0: none
     negative_feedback: bool = True  # False: plays, histories and feedback without skips, rejections and impressions
     profile_fields: tuple[str, ...] = ()  # further user features (`view__field`); the fit reads them from Feast
-    statistics_fields: tuple[
-        str, ...
-    ] = ()  # further columns of the mart `track_statistics`; the fit reads them from its schema
+    statistics_fields: tuple[str, ...] = ()  # further columns of `track_statistics`; the fit reads them from its schema
 
     @property
     def effective_impressions(self) -> int:

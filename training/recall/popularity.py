@@ -22,6 +22,7 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.engine.workspace import write_json
+from training.index.top_k import top_k_positions
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.reason import Reason
 
@@ -88,7 +89,7 @@ class Popularity(RecallChannel[PopularityConfig]):
         """The `k` most popular items; equal for users with the same languages."""
         matching_BN = self.languages.match_scores(users)
         score_BN = (self.weight_N + 1e-9) * (1 + self.resolved_config.boost * matching_BN)
-        place_BK = np.stack([_top_k(score_N, k) for score_N in score_BN])
+        place_BK = np.stack([top_k_positions(score_N, k) for score_N in score_BN])
         scores_BK = np.take_along_axis(score_BN, place_BK, 1).astype(np.float32)
         return Candidates.pad_or_truncate(self.item_N[place_BK], scores_BK, k)
 
@@ -132,14 +133,6 @@ def _listen_count_reason(people: int, times: int) -> Reason:
     if times > 1:
         return Reason("listened_times_overall", {"times": times})
     return Reason("listened_once_overall") if times else Reason("most_played")
-
-
-def _top_k(score_N: np.ndarray, k: int) -> np.ndarray:
-    """Positions of the `k` best scores, best first, ties by smaller position."""
-    place = np.arange(len(score_N))
-    if len(score_N) > k:
-        place = np.flatnonzero(score_N >= np.partition(score_N, len(score_N) - k)[len(score_N) - k])
-    return place[np.argsort(-score_N[place], kind="stable")][:k]
 
 
 @dataclass(frozen=True)
