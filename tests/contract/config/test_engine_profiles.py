@@ -12,6 +12,7 @@ from feast.repo_config import load_repo_config
 
 from config import settings
 from config.tool_environment import tool_environment
+from tests.support import spark
 
 ROOT = settings.ROOT
 OFFLINE_STORES = {
@@ -32,7 +33,7 @@ def test_no_model_seed_or_test_depends_on_the_engine() -> None:
     assert len(files) > 60
 
 
-@pytest.mark.parametrize("engine", settings.ENGINES)
+@pytest.mark.parametrize("engine", ["duckdb", pytest.param("spark", marks=spark.needs_spark)])
 @pytest.mark.parametrize("online_store", settings.ONLINE_STORES)
 def test_one_feast_file_serves_every_engine_and_online_store(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine: str, online_store: str
