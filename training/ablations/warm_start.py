@@ -1,7 +1,8 @@
 """Warm start against cold fits, day by day: processor time and validation objective of every model that can be continued.
 
 Two homes build the marts of DAYS consecutive days from the same landed events and fit the models on the train part, one with
-`SEGUE_WARM_START_DAYS=0`, one with 7. The first day is cold in both. Differences are paired by model and day.
+`SEGUE_WARM_START_DAYS=0`, one with 7. Every seventh day, from the first one on, is cold in both. Differences are paired by model
+and day.
 """
 
 from __future__ import annotations
@@ -75,13 +76,13 @@ def report(workspace: Workspace, folder: Path) -> str:
 
 
 def render(results: Sequence[DayResult], recipe: str) -> str:
-    """The table as Markdown; the first day, which is cold in both variants, is left out."""
-    first = min(result.day for result in results)
-    later = [result for result in results if result.day != first]
+    """The table as Markdown; days that are cold in both variants are left out."""
+    first = date.fromisoformat(min(result.day for result in results))
+    later = [result for result in results if (date.fromisoformat(result.day) - first).days % VARIANTS["warm"]]
     lines = [
         f"# Warm start against cold fits, recipe `{recipe}`, validation part",
         "",
-        f"`make ablation ABLATION={NAME}`, {len({result.day for result in later})} days after a cold one. Seconds of a core "
+        f"`make ablation ABLATION={NAME}`, {len({result.day for result in later})} days with warm fits. Seconds of a core "
         "and the objective of early stopping, means over days; differences with 95 % intervals over days.",
         "",
         "| model | cold, s | warm, s | warm / cold | cold objective | warm objective | difference |",
