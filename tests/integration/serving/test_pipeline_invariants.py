@@ -138,7 +138,8 @@ def test_no_response_contains_excluded_tracks(bench, of, story, played):
             earlier = {track for (when, _), listed in lists.items() if when < day for track in listed}
             again = recordings(earlier) & recordings(shown)
             assert not again - (recordings(played) if request.prefers_repeats else set())
-            if len(shown) > len(before) and answer.trace.state_from != "nothing":
+            is_kept = answer.trace.state_from != "nothing" and not answer.trace.has_no_channel
+            if len(shown) > len(before) and is_kept:
                 lists[day, discovery] = shown
 
 
