@@ -23,8 +23,8 @@ SMALL = (
 )
 INTERPRETED = ("spark.sql.codegen.wholeStage=false", "spark.sql.codegen.factoryMode=NO_CODEGEN")
 """Without code generation: for a few thousand rows, compiling a query takes longer than running it."""
-SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-"""Only the fast compiler of the JVM, for the same reason."""
+SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m"
+"""Only the fast compiler of the JVM, for the same reason. With it, the code cache would have 48 MB, and a build that fills it fails."""
 
 
 def missing() -> str | None:
