@@ -31,7 +31,7 @@ MAX_PUSH_WAIT_S = 5.0
 """Time that a report waits at most while other writes complete."""
 RETRY_INTERVAL_S = 1.0
 MAX_DEFERRED_EVENTS = 100_000
-"""Events that are kept in memory until they are pushed, about 180 MB; further ones are read from the log."""
+"""Events that are kept in memory until they are pushed; further ones are read from the log."""
 REPLAY_BATCH_SIZE = 1000
 
 logger = logging.getLogger(__name__)
