@@ -2,7 +2,8 @@
 
 Refits the validated models on all data before `as_of`, for the number of steps that validation chose (boosted trees of the
 validated fit are kept, except with recipe `full`), and releases them as a unit if
-the slate on held-out requests is not worse than that of the active release and of the best heuristic baseline. A rejected
+the slate on held-out requests is not worse than that of the active release and of the best heuristic baseline, and no
+behavioral test is below its floor and below the active release. A rejected
 release fails here with the reason; the active release keeps serving. Identical inputs give the identical release: the
 task logs "unchanged".
 
@@ -25,7 +26,8 @@ with DAG(
     **build_dag_arguments("release_models", __doc__),
 ):
     run_parameters = create_parameters_task(are_events_landed=True)
+    behavior = create_command_task("measure_behavior", run_parameters)
     release = create_command_task("release", run_parameters)
     channels, collections, rankers, heads = create_all_training_tasks(run_parameters, fit="final")
-    chain(run_parameters, [channels, rankers], release, create_asset_event_task(RELEASE, run_parameters))
-    chain(channels, [collections, heads], release)
+    chain(run_parameters, [channels, rankers], behavior, release, create_asset_event_task(RELEASE, run_parameters))
+    chain(channels, [collections, heads], behavior)

@@ -111,6 +111,7 @@ def model_steps(parameters: RunParameters, as_of: str, tables: dict[str, Sequenc
         *fit_all("held_out", "train"),
         create_step("evaluate", **values),
         *fit_all("final", "refit"),
+        create_step("measure_behavior", **values),
         create_step("release", **values),
     ]
 

@@ -18,6 +18,7 @@ def build_filter_context(
     user: UserState | None,
     already_shown: np.ndarray = NO_ITEMS,
     left_out: np.ndarray = NO_ITEMS,
+    skipped_unheard: np.ndarray = NO_ITEMS,
 ) -> FilterContext:
     """The inputs of the filters.
 
@@ -27,6 +28,7 @@ def build_filter_context(
         user: State of the user; None for a request without a user.
         already_shown: Items that must not be shown again.
         left_out: Items that the user left out of the taste profile.
+        skipped_unheard: Items that the user skipped and never listened to.
     """
     return FilterContext(
         release.catalog,
@@ -37,4 +39,5 @@ def build_filter_context(
         request.territory,
         request.is_explicit_wanted,
         left_out,
+        skipped_unheard,
     )

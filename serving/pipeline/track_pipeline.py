@@ -24,21 +24,25 @@ from serving.pipeline.exposure_writer import ExposureWriter, write_exposure
 from serving.pipeline.request import Request
 from serving.pipeline.request_filters import build_filter_context
 from serving.pipeline.response import RecommendationResponse, Trace, TrackItem
-from serving.pipeline.stages import fuse, rank, select
+from serving.pipeline.stages import fuse, rank
 from serving.pipeline.stages.explore import explore
 from serving.pipeline.stages.fuse import RequestCandidates
 from serving.pipeline.stages.hydrate import Hydrator, UserState
 from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import POPULARITY, Recall, RecallResult
+from serving.pipeline.stages.select import Selection, find_unmet
 from serving.pipeline.stages.user_state_cache import STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
 from training.data.profile_exclusions import NO_ITEMS
-from training.data.user_history import current_session_items
+from training.data.user_history import current_session_items, skipped_unheard_items
+from training.slate.feedback import Reactions
 from training.slate.filters import apply_filters
 from training.slate.new_user import unplayed_items_of_new_user
 
 FALLBACK_CANDIDATES = 1000
 MAX_NAMED_TRACKS = 10
+VOTES_FOR_HALF = 10
+"""Liked new tracks that move the share of new tracks half of the way to 1."""
 LISTED_FIELDS = tuple(one.name for one in fields(ListedTrack) if one.name != "is_new")
 """Fields of a listed track that the item of the response has."""
 DAILY_LISTS_FAILED = "the daily lists cannot be read or written; the list of today may change"
@@ -62,7 +66,9 @@ class RequestContext:
         default_factory=lambda: np.zeros(0, dtype=np.int64)
     )  # e.g. shown in recent lists, played in this session, or excluded by the request
     requested: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # excluded by the request
-    slots_before: int = 0  # plays of the session that a stream continues
+    session_items: np.ndarray = field(
+        default_factory=lambda: np.zeros(0, dtype=np.int64)
+    )  # plays of the session that a stream continues, oldest first
 
 
 class TrackPipeline:
@@ -93,7 +99,7 @@ class TrackPipeline:
             UnknownTrack: The request is about tracks that the release does not have.
         """
         metrics, scene = self._metrics, request.scene
-        trace = Trace(release.release_id, _discovery_share(request, release))
+        trace = Trace(release.release_id, None)
         user_lock: AbstractContextManager[object] = (
             self._lists.user_lock(request.user_id) if scene.repeat_cooldown_days else nullcontext()
         )
@@ -107,9 +113,7 @@ class TrackPipeline:
             )
             with trace.time_stage("select", metrics):
                 chosen = self._select(candidates, context)
-                if len(chosen) < request.limit and request.track_id is None:  # popular tracks are not similar tracks
-                    chosen = self._fill_with_popular(chosen, candidates, context)
-                trace.unmet |= select.find_unmet(request, release.catalog, context.user.users, chosen)
+                trace.unmet |= find_unmet(request, release.catalog, context.user.users, chosen)
                 chosen = self._explore(chosen, candidates, context)
                 items = response.build_items(
                     chosen,
@@ -136,6 +140,7 @@ class TrackPipeline:
         requested = np.array([code[track] for track in request.excluded if track in code], dtype=np.int64)
         user = self._hydrator.load_user_state(request, release)
         trace.record_state(user.state_from)
+        trace.discovery = _discovery_share(request, release, user)
         if request.is_about_tracks:
             excluded = np.union1d(seed_items, requested)
             return RequestContext(request, release, user, trace, seed_items, excluded_items=excluded)
@@ -158,7 +163,7 @@ class TrackPipeline:
             todays_tracks=todays_tracks,
             excluded_items=excluded,
             requested=requested,
-            slots_before=len(session_items),
+            session_items=session_items,
         )
 
     def _listed_candidates(self, context: RequestContext) -> RequestCandidates:
@@ -171,7 +176,7 @@ class TrackPipeline:
             {item: track.propensity for item, track in context.todays_tracks.items() if track.is_exploration},
             frozenset(item for item, track in context.todays_tracks.items() if track.is_new),
         )
-        return self._filter(listed, context, context.requested) if len(listed) else listed
+        return self._filter(listed, context, context.requested, is_listed=True) if len(listed) else listed
 
     def _new_candidates(self, context: RequestContext, listed: RequestCandidates) -> RequestCandidates:
         """Ranked candidates that are not listed."""
@@ -197,12 +202,15 @@ class TrackPipeline:
             return rank.rank(self._ranking, release, scene, users, fused, metrics, trace.degraded)
 
     def _filter(
-        self, candidates: RequestCandidates, context: RequestContext, excluded: np.ndarray
+        self, candidates: RequestCandidates, context: RequestContext, excluded: np.ndarray, is_listed: bool = False
     ) -> RequestCandidates:
-        """The candidates that pass the filters and are not `excluded`."""
+        """The candidates that pass the filters and are not `excluded`; listed ones keep their places when skipped."""
         release, request = context.release, context.request
-        left_out = NO_ITEMS if request.is_about_tracks else context.user.left_out.items
-        filter_context = build_filter_context(request, release, context.user, excluded, left_out)
+        left_out = skipped = NO_ITEMS
+        if not request.is_about_tracks:
+            left_out = context.user.left_out.items
+            skipped = NO_ITEMS if is_listed else skipped_unheard_items(context.user.users.views)
+        filter_context = build_filter_context(request, release, context.user, excluded, left_out, skipped)
         places, removed = apply_filters(candidates.items_C, filter_context)
         context.trace.record_removed(removed)
         for name, count in removed.items():
@@ -218,33 +226,35 @@ class TrackPipeline:
         return self._recall.recall_for_users(release, user.users, k, only)
 
     def _select(self, candidates: RequestCandidates, context: RequestContext) -> RequestCandidates:
-        """The response before popular tracks and exploration."""
-        request, release, trace = context.request, context.release, context.trace
-        if request.is_about_tracks:
-            return select.select_about_tracks(request, release.catalog, candidates)
-        share = trace.discovery or 0.0
-        listed, slots_before = trace.listed, context.slots_before
-        return select.select_for_user(request, release, context.user.users, candidates, share, listed, slots_before)
+        """The response before exploration; if the candidates are too few, popular tracks that pass the filters follow.
 
-    def _fill_with_popular(
-        self, chosen: RequestCandidates, candidates: RequestCandidates, context: RequestContext
-    ) -> RequestCandidates:
-        """The chosen tracks, filled up to the limit with popular ones that pass the filters.
-
-        If that is not enough and the scene prefers a full list to the cap per artist, further tracks of the same artists
+        If these are not enough and the scene prefers a full list to the cap per artist, further tracks of the same artists
         follow, with the smallest cap that fills the list.
         """
-        scene, limit, catalog = context.request.scene, context.request.limit, context.release.catalog
+        request, scene, trace = context.request, context.request.scene, context.trace
+        is_discovery_C = self._find_discoveries(candidates, context)
+        share = trace.discovery or 0.0
         users = context.user.users
+        selection = Selection.of(request, context.release, users, is_discovery_C, share, context.session_items)
+        chosen = selection.select(candidates, is_discovery_C, trace.listed)
+        if len(chosen) == request.limit or request.track_id is not None:  # popular tracks are not similar tracks
+            return chosen
         popular = self._popular_candidates(context)
         others = candidates.concatenate(popular.take(np.flatnonzero(~np.isin(popular.items_C, candidates.items_C))))
-        others = self._filter(others, context, np.union1d(context.excluded_items, chosen.items_C))
-        filled = select.append(chosen, others, catalog, users, limit, scene.artist_cap)
-        for excess in range(1, limit):
-            if len(filled) == limit or not scene.relaxes_artist_cap:
+        others = self._filter(others, context, context.excluded_items)
+        for excess in range(request.limit if scene.relaxes_artist_cap else 1):
+            more = others.take(np.flatnonzero(~np.isin(others.items_C, chosen.items_C)))
+            both = chosen.concatenate(more)
+            chosen = selection.select(both, self._find_discoveries(both, context), len(chosen), excess)
+            if len(chosen) == request.limit:
                 break
-            filled = select.append(filled, others, catalog, users, limit, scene.artist_cap.relaxed_by(excess))
-        return filled
+        return chosen
+
+    def _find_discoveries(self, candidates: RequestCandidates, context: RequestContext) -> np.ndarray:
+        """Which candidates are new to the user, bool [C]; none of those of a request about tracks."""
+        if context.request.is_about_tracks:
+            return np.zeros(len(candidates), dtype=bool)
+        return rank.find_discoveries(context.user.users, candidates)
 
     def _explore(
         self, chosen: RequestCandidates, candidates: RequestCandidates, context: RequestContext
@@ -255,7 +265,7 @@ class TrackPipeline:
         if rate:
             candidates = candidates.take(np.flatnonzero(rank.find_discoveries(context.user.users, candidates)))
         seed = context.request.request_id
-        explored = explore(chosen, candidates, catalog, scene.artist_cap.smallest, rate, trace.listed, seed)
+        explored = explore(chosen, candidates, catalog, rate, trace.listed, seed)
         trace.explored = len(explored.exploration_propensity) - len(chosen.exploration_propensity)
         self._metrics.explored.labels(scene.name).inc(trace.explored)
         return explored
@@ -339,8 +349,15 @@ def _response_release(items: list[TrackItem], release: ServedRelease) -> str:
     return releases.pop() if len(releases) == 1 else release.release_id
 
 
-def _discovery_share(request: Request, release: ServedRelease) -> float | None:
-    """The fraction of new tracks that the response should have; None for a request about tracks."""
+def _discovery_share(request: Request, release: ServedRelease, user: UserState) -> float | None:
+    """The fraction of new tracks that the response should have; None for a request about tracks.
+
+    Each new track that the user has liked without playing it is a vote for new tracks, unless the request has a share.
+    """
     if request.is_about_tracks:
         return None
-    return float(release.discovery_share(request.scene.name) if request.discovery is None else request.discovery)
+    if request.discovery is not None:
+        return request.discovery
+    share = float(release.discovery_share(request.scene.name))
+    votes = Reactions.of(user.users.views, user.users.request_at_B).votes_for_new()
+    return share + (1 - share) * votes / (votes + VOTES_FOR_HALF)

@@ -116,6 +116,11 @@ def load_release(
         verified.seconds,
         "checked" if verified.is_signed else "not checked",
     )
+    return served_release(folder, contract, parts)
+
+
+def served_release(folder: Path, contract: ServiceContract, parts: ReleaseParts = ALL_PARTS) -> ServedRelease:
+    """Load the release in `folder`, which this process has written or verified; see `load_release`."""
     import torch  # imported late: the service answers /livez before it needs a release
 
     from training.release.bundle import SEARCH, Release

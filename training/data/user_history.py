@@ -21,6 +21,8 @@ RECENT_VIEW = "recent_events"
 USER_HISTORY_VIEWS = (HISTORY_VIEW, RECENT_VIEW)
 
 LISTEN_BEHAVIOURS = ("full_play", "play")
+KEPT_BEHAVIOURS = ("like", "collect", "share", "download")
+"""Behaviors by which a user keeps a track."""
 
 
 def full_history_begin(views: Mapping[str, SequenceBatch]) -> np.ndarray:
@@ -82,8 +84,28 @@ def unique_history_items(views: Mapping[str, SequenceBatch]) -> Ragged:
     return Ragged(item, np.searchsorted(row, np.arange(len(items_BL) + 1)))
 
 
+def kept_items(views: Mapping[str, SequenceBatch], row: int = 0) -> set[int]:
+    """Items that the user of a request liked, saved, shared or downloaded, in RECENT_VIEW; empty without the view."""
+    recent = views.get(RECENT_VIEW)
+    if recent is None:
+        return set()
+    return set(recent.columns["track_id"][row][has_behaviour(recent, KEPT_BEHAVIOURS)[row]].tolist())
+
+
+def skipped_unheard_items(views: Mapping[str, SequenceBatch], row: int = 0) -> np.ndarray:
+    """Distinct items, ascending, that the user of a request skipped, and neither listened to nor liked or saved."""
+    history = views.get(HISTORY_VIEW)
+    if history is None:
+        return np.zeros(0, dtype=np.int64)
+    item_L, is_listened_L = history.columns["track_id"][row], is_listened(history)[row]
+    skipped = item_L[has_behaviour(history, ("skip",))[row]]
+    heard = np.concatenate([item_L[is_listened_L], np.array(list(kept_items(views, row)), dtype=np.int64)])
+    items: np.ndarray = np.setdiff1d(skipped[skipped >= FIRST_CODE], heard)
+    return items
+
+
 def current_session_items(views: Mapping[str, SequenceBatch], request_at_B: np.ndarray) -> np.ndarray:
-    """Distinct items, ascending, that the user of the first request played or skipped in the current session.
+    """Distinct items that the user of the first request played or skipped in the current session, by their last play.
 
     Empty without the view RECENT_VIEW.
     """
@@ -93,4 +115,5 @@ def current_session_items(views: Mapping[str, SequenceBatch], request_at_B: np.n
     plays = [behaviours.load_behaviours().encoder[name] for name in behaviours.play_behaviours()]
     is_current = sessions.is_in_current_session(recent, recent.length_B, request_at_B)
     item_L = recent.columns["track_id"][is_current & np.isin(recent.columns["behaviour"], plays)]
-    return np.unique(item_L[item_L >= FIRST_CODE])
+    items = item_L[item_L >= FIRST_CODE].tolist()
+    return np.array(list(dict.fromkeys(reversed(items)))[::-1], dtype=np.int64)

@@ -14,12 +14,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sequences.reversals import drop_reversed
 from sequences.views import SEQUENCE_VIEWS
 from training.data.catalog import Catalog
 from training.data.exclusions import EXCLUSIONS_VIEW, Exclusions, marks_of
 from training.data.profile_exclusions import NOTHING, LeftOut
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
+from training.data.user_history import USER_HISTORY_VIEWS, skipped_unheard_items
 from training.slate.filters import FilterContext, apply_filters
 
 Ints = NDArray[np.int64]
@@ -33,6 +35,7 @@ class ServingFilter:
     track_code: Mapping[str, int]
     events: dict[str, list[tuple[str, str, str, int]]]  # user → events of `marks_of`, in time order
     left_out: Mapping[str, LeftOut]  # user → items left out of the taste profile
+    data: TrainingData
 
     @classmethod
     def from_data(cls, data: TrainingData) -> ServingFilter:
@@ -41,23 +44,42 @@ class ServingFilter:
         """
         tracks = data.track_rows.with_columns(is_in_catalogue=pl.lit(True))
         left_out = data.profile_exclusions.left_out_by_user
-        return cls(Catalog.build(tracks, data.vocabulary), data.vocabulary.track_code, _load_events(data), left_out)
+        return cls(
+            Catalog.build(tracks, data.vocabulary), data.vocabulary.track_code, _load_events(data), left_out, data
+        )
 
     def filter_candidates(
         self, items_CK: Ints, cases: RecallCases, scores_CK: NDArray[np.floating]
     ) -> tuple[Ints, NDArray[np.floating]]:
         """Remaining items and scores of every list, moved to the front and padded with 0."""
+        skipped = self._skipped_unheard(cases)
         items, scores = np.zeros_like(items_CK), np.zeros_like(scores_CK)
         requests = zip(cases.user_ids.tolist(), cases.request_at_C.tolist(), strict=True)
         for case, (user, at_us) in enumerate(requests):
             marks = marks_of(event for event in self.events.get(user, ()) if event[-1] < at_us)
             exclusions, left_out = Exclusions.of_marks(marks), self.left_out.get(user, NOTHING)
             left_out_items = left_out.item_N[left_out.until_N >= at_us]  # a reset is over for later requests
-            context = FilterContext(self.catalog, exclusions, self.track_code, at_us, left_out_items=left_out_items)
+            context = FilterContext(
+                self.catalog,
+                exclusions,
+                self.track_code,
+                at_us,
+                left_out_items=left_out_items,
+                skipped_unheard_items=skipped[case],
+            )
             kept, _ = apply_filters(items_CK[case], context)
             items[case, : len(kept)] = items_CK[case, kept]
             scores[case, : len(kept)] = scores_CK[case, kept]
         return items, scores
+
+    def _skipped_unheard(self, cases: RecallCases) -> list[NDArray[np.int64]]:
+        """Items that the user of each case had skipped and never listened to."""
+        users = cases.user_ids.tolist()
+        views = {
+            name: drop_reversed(self.data.reader(name).read(users, cases.request_at_C)) for name in USER_HISTORY_VIEWS
+        }
+        views = self.data.profile_exclusions.leave_out(views, users)
+        return [skipped_unheard_items(views, row) for row in range(len(cases))]
 
 
 def _load_events(data: TrainingData) -> dict[str, list[tuple[str, str, str, int]]]:

@@ -35,7 +35,8 @@ from training.slate import blend
 from training.slate.artist_cap import ArtistCap
 from training.slate.blend import Blend
 from training.slate.candidate_lists import case_scenes
-from training.slate.discovery_slots import discovery_slots, feasible_share
+from training.slate.discovery_slots import discovery_slots, feasible_share, new_artist_slots
+from training.slate.feedback import EVIDENCE, feedback_evidence
 from training.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, Fusion, interleave_discoveries
 from training.slate.mmr_selection import select_slots
 from training.slate.scene_settings import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE, SCENES
@@ -45,7 +46,7 @@ METRICS = ("recall_at_30", "ndcg_at_10")
 CASE_BATCH_SIZE = 16
 FUSION_BATCH_SIZE = 256  # requests whose candidates are held before the cut
 ARTIST_CAP = SCENES["daily"].artist_cap
-NO_ARTIST_CAP = ArtistCap(LENGTH)
+NO_ARTIST_CAP = ArtistCap(LENGTH, head_tracks=LENGTH)
 ARTIST_CAPS = (2, 3, 4, 5, 7, 10, 15, LENGTH)  # LENGTH: known tracks have no cap
 NEW_ARTIST_CAPS = (0, 1, 2, 3, 4)  # 0: new tracks are counted together with the others
 MAX_RELATIVE_LOSS = 0.01  # of each metric, for more diversity
@@ -53,7 +54,10 @@ MAX_RECALL_LOSS, MAX_RELATIVE_RECALL_LOSS = 0.008, 0.03
 """Recall@30 that the list gives up for discoveries, on validation: the smaller of both."""
 DISCOVERY_SHARES = (0.0, 0.04, 0.07, 0.1, 0.14, 0.17, 0.2, 0.24, 0.27, 0.3, 0.34, 0.37, 0.4, 0.44, 0.47, 0.5)
 """One discovery more in a slate with each value."""
-LIST_RULES = f"slots by share, at most {ARTIST_CAP.tracks} known and {ARTIST_CAP.new_tracks} new tracks per artist"
+LIST_RULES = (
+    f"slots by share, at most {ARTIST_CAP.tracks} known and {ARTIST_CAP.new_tracks} new tracks per artist, "
+    f"{ARTIST_CAP.head_tracks} at the head, artists spaced, two of three new tracks by new artists, reactions"
+)
 """Rules of the lists; the gate compares releases with the same ones only. Change it with the rules."""
 REACHABLE = "reachable_recall_at_30"
 DIVERSITY_STRENGTHS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
@@ -70,6 +74,7 @@ class Slate:
     items_CK: Ints  # in fused order, padded with 0
     history: Ragged  # items that the user of each request had played; other candidates are discoveries
     ranker_CK: NDArray[np.floating]  # combined scores of the ranker's heads
+    evidence_CKF: NDArray[np.floating]  # of the user's reactions, see `training.slate.feedback`
     artist_of_track_V: Ints
     facets: TrackFacets | None = None
     task_probabilities: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)  # head → [C, K]
@@ -95,7 +100,8 @@ class Slate:
         probabilities = {} if ranker is None else _predict_tasks(held_out, ranker, cases, items)
         artist_V, facets = held_out.data.vocabulary.artist_of_track_V, servable.catalog.facets
         zeros_CK = np.zeros(items.shape, dtype=np.float32)
-        slate = cls(cases, items, history, zeros_CK, artist_V, facets, probabilities)
+        evidence = _evidence(held_out, servable, cases, items)
+        slate = cls(cases, items, history, zeros_CK, evidence, artist_V, facets, probabilities)
         return slate.with_task_weights(heads) if ranker is not None else slate
 
     @cached_property
@@ -112,6 +118,7 @@ class Slate:
             items_CK=self.items_CK[rows],
             history=self.history.take(rows),
             ranker_CK=self.ranker_CK[rows],
+            evidence_CKF=self.evidence_CKF[rows],
             task_probabilities={task: values[rows] for task, values in self.task_probabilities.items()},
         )
 
@@ -167,6 +174,7 @@ class Slate:
     ) -> dict[float, Ints]:
         """Slates by diversity strength, as `select_items`, computing the similarities of each request once."""
         scores_CK = order.score(self.is_discovery_CK, self.ranker_CK)
+        scores_CK = scores_CK * np.exp(order.feedback.log_factors(self.evidence_CKF))
         tuned = [order.discovery_share(scene) for scene in case_scenes(self.cases)]
         shares = [DEFAULT_DISCOVERY_SHARE if share is None else share for share in tuned]
 
@@ -199,8 +207,12 @@ class Slate:
         similarity = self.facets.similarity(items) if self.facets is not None and any(strengths) else None
         slots = discovery_slots(feasible_share(share, is_discovery, LENGTH), LENGTH)
         artists, scores = self.artist_of_track_V[items], scores_K[best_first]
+        is_new_artist = ~np.isin(artists, self.artist_of_track_V[self.history[row]])
+        new_artists = is_new_artist, new_artist_slots(slots)
         return {
-            strength: items[select_slots(scores, is_discovery, artists, slots, cap, similarity, strength)]
+            strength: items[
+                select_slots(scores, is_discovery, artists, slots, cap, similarity, strength, new_artists=new_artists)
+            ]
             for strength in strengths
         }
 
@@ -373,6 +385,20 @@ def _select_ranked(
     limits = [SCENES[scene].max_ranked_candidates if scene in SCENES else MAX_RANKED_CANDIDATES for scene in scenes]
     ranked_CK: Ints = np.where(np.arange(items_CK.shape[1]) < np.array(limits)[:, None], items_CK, 0)
     return ranked_CK
+
+
+def _evidence(
+    held_out: HeldOutModels, servable: ServingFilter, cases: RecallCases, items_CK: Ints
+) -> NDArray[np.float32]:
+    """Evidence of the users' reactions for every candidate, [C, K, F]."""
+
+    def read_batch(start: int) -> NDArray[np.float32]:
+        part = slice(start, start + CASE_BATCH_SIZE)
+        users, times = cases.user_ids[part].tolist(), cases.request_at_C[part]
+        return feedback_evidence(held_out.data, servable.catalog, users, times, items_CK[part]).astype(np.float32)
+
+    parts = list(parallel_map(read_batch, range(0, len(cases), CASE_BATCH_SIZE), "reactions"))
+    return np.concatenate(parts) if parts else np.zeros((*items_CK.shape, len(EVIDENCE)), dtype=np.float32)
 
 
 def _predict_tasks(held_out: HeldOutModels, ranker: FittedRanker, cases: RecallCases, items_CK: Ints) -> dict[str, Any]:

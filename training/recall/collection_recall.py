@@ -11,7 +11,7 @@ Legend: B requests, N collections, C openings of a request, K candidates, D widt
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -195,30 +195,28 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
 
     @torch.inference_mode()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
-        """The opened collection or recently played track that is nearest to each item."""
+        """The opened collection, or the recently played or liked track, that is nearest to each item."""
         opened = self.recent_openings(user)[0][0]
         opened = opened[opened >= FIRST_CODE]
-        played = self.realtime.recent_listens(user)
+        recent = self.realtime.recent_items(user)
         if not len(items):
             return []
-        if not len(opened) and not len(played):
+        if not len(opened) and not recent:
             return [Reason("often_opened")] * len(items)
         vectors = [self.vector_ND[torch.from_numpy(opened)]]
-        vectors.append(functional.normalize(self.realtime.vectors(torch.from_numpy(played)), dim=-1))
+        vectors.append(
+            functional.normalize(self.realtime.vectors(torch.tensor(list(recent), dtype=torch.int64)), dim=-1)
+        )
         nearest = (self.vector_ND[torch.tensor(list(items))] @ torch.cat(vectors).T).argmax(1).tolist()
-        just_now = self.realtime.recently_ended_items(user)
-        return [
-            self._reason(item, opened.tolist(), place, played, just_now)
-            for item, place in zip(items, nearest, strict=True)
-        ]
+        return [self._reason(item, opened.tolist(), place, recent) for item, place in zip(items, nearest, strict=True)]
 
-    def _reason(self, item: int, opened: list[int], nearest: int, played: np.ndarray, just_now: set[int]) -> Reason:
+    def _reason(self, item: int, opened: list[int], nearest: int, recent: Mapping[int, str]) -> Reason:
         if item in opened:
             return Reason("opened_recently")
         if nearest < len(opened):
             title = str(self.collections.titles_N[opened[nearest]])
             return Reason("opened_collection", {"collection": title}) if title else Reason("opened_similar_collection")
-        return self.realtime.explain_by_track(int(played[nearest - len(opened)]), just_now)
+        return self.realtime.explain_by_track(list(recent)[nearest - len(opened)], recent)
 
     def save(self, folder: Path) -> None:
         """Write config as JSON, collections as Parquet and counts as one array; `load` recomputes the vectors."""

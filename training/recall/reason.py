@@ -46,6 +46,10 @@ class Reason:
         return cls(str(content["code"]), {str(name): _decode(value) for name, value in content["parameters"].items()})
 
 
+RECENT_ACTIVITY = Reason("recent_activity")
+"""For a user who has neither listened to nor liked anything."""
+
+
 def track_phrase(vocabulary: Vocabulary, item: int) -> Reason | str:
     """A track by title and main artist, as far as they are known."""
     title = str(vocabulary.titles_V[item])

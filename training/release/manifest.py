@@ -238,4 +238,5 @@ def _modified_at(file: Path) -> str:
 
 def _metrics(path: Path) -> dict[str, Any]:
     content = json.loads(path.read_text())
-    return {name: content[name] for name in ("slate", "ranking")} | {"recall": {"fused": content["recall"]["fused"]}}
+    tables = {name: content[name] for name in ("slate", "ranking", "behavior") if name in content}
+    return tables | {"recall": {"fused": content["recall"]["fused"]}}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +18,7 @@ from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES
 from training.evaluation.report.page import render_page
 from training.evaluation.report.verdicts import Gate
 from training.release import bundle, model_store
+from training.release.behavior import SECTION, judge_behavior, read_behavior
 from training.release.deployment import activate_new, canary, check_share, open_pointer
 from training.release.gate import Verdict, judge
 from training.release.manifest import build, release_id, release_inputs
@@ -90,7 +91,9 @@ def report_verdict(workspace: Workspace, verdict: Verdict, active: Pointer, reas
 
 
 def judge_workspace(workspace: Workspace, active: Pointer) -> Verdict:
-    """The gate's verdict on the held-out slate of the workspace, against the heuristic baselines and production."""
+    """The gate's verdict on the workspace: its held-out slate against the heuristic baselines and production, and the
+    behavior of its models against the floors.
+    """
     slate = pl.read_parquet(workspace.folder / "evaluation" / bundle.SLATE)
     by_name = {str(name): rows for (name,), rows in slate.group_by("name")}
     baselines = {name: by_name[name] for name in HEURISTIC_BASELINES if name in by_name}
@@ -98,4 +101,7 @@ def judge_workspace(workspace: Workspace, active: Pointer) -> Verdict:
     production_slate = None
     if production is not None and production.exists():
         production_slate = pl.read_parquet(production).filter(pl.col("name") == "served")
-    return judge(by_name.get("served", slate.clear()), baselines, production_slate)
+    verdict = judge(by_name.get("served", slate.clear()), baselines, production_slate)
+    before = json.loads((active.path / MANIFEST).read_text())["metrics"].get(SECTION) if active.path else None
+    is_passed, reasons = judge_behavior(read_behavior(workspace, release_id(release_inputs(workspace))), before)
+    return replace(verdict, is_passed=verdict.is_passed and is_passed, reasons=(*verdict.reasons, *reasons))

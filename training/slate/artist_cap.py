@@ -1,18 +1,18 @@
-"""Diversity of artists in a slate: a cap on tracks per artist, and spacing of artists.
+"""Diversity of artists in a slate: caps on the tracks of one artist, in the whole list and at its head.
 
 A tight cap costs tracks that users come back for; the evaluation report shows the price of several caps on validation
 (`cap_table`, `new_cap_table`), and of the cap of the daily list on test. MAX_TRACKS_PER_ARTIST is a decision for the
 product: without a cap half of the daily lists of real logs have 9 or more of 30 tracks by one artist.
 
 New tracks are counted on their own, since users discover in runs: the next discovery is often by an artist whose known
-tracks fill the cap already.
+tracks fill the cap already. The head of a list, which is all that a small screen shows, counts both together.
 
 Legend: C candidates.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from sequences.sequence_batch import FIRST_CODE
 
 MAX_TRACKS_PER_ARTIST = 4
 MAX_NEW_TRACKS_PER_ARTIST = 3
+HEAD_LENGTH = 8
+"""First tracks of a list that have a cap of their own."""
+MAX_HEAD_TRACKS_PER_ARTIST = 2
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -35,15 +38,13 @@ class ArtistCap:
 
     tracks: int
     new_tracks: int | None = None  # tracks that the user has not played; None: counted together with the others
-
-    @property
-    def smallest(self) -> int:
-        """The smaller of both numbers."""
-        return self.tracks if self.new_tracks is None else min(self.tracks, self.new_tracks)
+    head_tracks: int = MAX_HEAD_TRACKS_PER_ARTIST  # known and new tracks together among the first HEAD_LENGTH
 
     def relaxed_by(self, excess: int) -> ArtistCap:
         """A cap that allows so many tracks more."""
-        return ArtistCap(self.tracks + excess, None if self.new_tracks is None else self.new_tracks + excess)
+        return replace(
+            self, tracks=self.tracks + excess, new_tracks=None if self.new_tracks is None else self.new_tracks + excess
+        )
 
     def groups(self, artist_C: Ints, is_new_C: Bools) -> Ints:
         """Codes of the candidates that are counted together; below FIRST_CODE: not capped."""
@@ -64,18 +65,3 @@ class ArtistCap:
         sorted_C = group_C[order]
         number = np.arange(len(order)) - np.searchsorted(sorted_C, sorted_C)
         return np.sort(order[(number < self.limits(is_new_C)[order]) | (sorted_C < FIRST_CODE)])
-
-
-def space_artists(artist_C: Ints) -> list[int]:
-    """Positions of all candidates, reordered so that neighbors have different artists as far as possible.
-
-    Each step takes the first remaining candidate whose artist differs from the one before; if there is none, the first.
-    Unknown artists (codes below FIRST_CODE) differ from all.
-    """
-    remaining, order = list(range(len(artist_C))), list[int]()
-    while remaining:
-        before = int(artist_C[order[-1]]) if order else 0
-        place = next((one for one in remaining if before < FIRST_CODE or artist_C[one] != before), remaining[0])
-        remaining.remove(place)
-        order.append(place)
-    return order

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from training.engine.workspace import write_json
 from training.ranking.task_weights import TaskWeights
+from training.slate.feedback import FeedbackWeights
 from training.slate.fusion import ANY_SCENE, SCORE_HALF_LIFE
 
 BLEND_WEIGHT_GRID = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
@@ -75,6 +76,7 @@ class Blend:
     discovery_weight: float = 0.0  # weight b of the ranker among discoveries, 0..1
     # share of discoveries in the visible list, 0..1, by scene; "" for all other scenes; empty in older releases
     discovery_shares: Mapping[str, float] = field(default_factory=dict)
+    feedback: FeedbackWeights = field(default_factory=FeedbackWeights)  # how reactions raise and lower tracks
 
     def __post_init__(self) -> None:
         named = {"blend weight": self.weight, "diversity": self.diversity, "discovery weight": self.discovery_weight}
@@ -109,6 +111,7 @@ class Blend:
             ValueError: the file has other keys.
         """
         content = json.loads(path.read_text())
-        if content.keys() - {"diversity", "discovery_weight", "discovery_shares"} != {"weight", "heads"}:
+        if content.keys() - {"diversity", "discovery_weight", "discovery_shares", "feedback"} != {"weight", "heads"}:
             raise ValueError(f"{path} has {sorted(content)}, not heads and weight; make a new release")
-        return cls(**content | {"heads": TaskWeights(**content["heads"])})
+        parts = {"heads": TaskWeights(**content["heads"]), "feedback": FeedbackWeights(**content.get("feedback", {}))}
+        return cls(**content | parts)

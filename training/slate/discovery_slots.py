@@ -2,7 +2,8 @@
 
 A discovery is less likely to be listened to than any of a user's favorites, so a common ranking of both leaves hardly a
 discovery in the first 30 positions. Repeats and discoveries therefore have their own slots, and compete only with their
-kind: the share of discoveries is what the request or the scene says, whatever the scores are.
+kind: the share of discoveries is what the request or the scene says, whatever the scores are. Likewise, new tracks by
+artists that the user knows are more likely to be listened to than those by others, so some slots are for new artists.
 
 Evaluation and serving call the same functions. Legend: C candidates, L slots.
 """
@@ -36,6 +37,12 @@ def discovery_slots(share: float, count: int, first: int = 0) -> Bools:
     due = np.floor(share * np.arange(first, first + count + 1) + ROUNDING)
     is_discovery_L: Bools = np.diff(due) > 0
     return is_discovery_L
+
+
+def new_artist_slots(is_discovery_L: Bools) -> Bools:
+    """Which slots are for artists that are new to the user: two of three slots for discoveries."""
+    is_new_artist_L: Bools = is_discovery_L & (is_discovery_L.cumsum() % 3 != 0)
+    return is_new_artist_L
 
 
 def feasible_share(share: float, is_discovery_C: Bools, limit: int) -> float:

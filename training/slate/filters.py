@@ -28,6 +28,7 @@ class FilterContext:
     territory: str | None = None  # upper-case country code of the user; "" unknown, None for no territory filter
     is_explicit_wanted: bool = True
     left_out_items: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of the taste profile
+    skipped_unheard_items: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 def outside_catalog(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
@@ -99,6 +100,12 @@ def left_out_of_profile(items_C: np.ndarray, context: FilterContext) -> np.ndarr
     return removed
 
 
+def skipped_unheard(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
+    """Tracks that the user skipped and never listened to: they are neither familiar nor new."""
+    removed: np.ndarray = np.isin(items_C, context.skipped_unheard_items)
+    return removed
+
+
 def duplicate_recordings(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """All but the first item of each recording."""
     removed = np.ones(len(items_C), dtype=bool)
@@ -116,6 +123,7 @@ FILTERS: dict[str, Callable[[np.ndarray, FilterContext], np.ndarray]] = {
     "excluded_artists": excluded_artists,
     "already_shown": already_shown,
     "left_out_of_profile": left_out_of_profile,
+    "skipped_unheard": skipped_unheard,
     "duplicate_recordings": duplicate_recordings,  # last, so that a removed release cannot hide a servable one
 }
 

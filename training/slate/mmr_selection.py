@@ -1,6 +1,8 @@
-"""Selection of the visible list: diversity by maximal marginal relevance (MMR), with a cap per artist.
+"""Selection of the visible list: spacing of artists, and diversity by maximal marginal relevance (MMR).
 
-The slots of repeats and of discoveries are given, see `discovery_slots`.
+The slots of repeats and of discoveries are given, see `discovery_slots`. Within the tracks of a slot's kind, a track by
+another artist than the one before comes first, then in some slots one by a new artist, and the head of the list has a cap
+per artist of its own; these give way where the tracks do not allow them, the cap of the whole list does not.
 
 MMR: Carbonell and Goldstein (SIGIR 1998). Difference: the similarity to the selected tracks is their mean rather than
 their maximum, since two tracks of one style and mood are common, and after the first such pair the maximum carries no
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
 from training.engine.numba_compile import compiled
-from training.slate.artist_cap import ArtistCap
+from training.slate.artist_cap import HEAD_LENGTH, ArtistCap
 from training.slate.blend import scale_by_max
 
 Bools = NDArray[np.bool_]
@@ -33,6 +35,16 @@ class SlotCandidates(NamedTuple):
     is_discovery_C: Bools  # kind of each candidate
     group_C: Ints  # candidates that the cap counts together; not capped below FIRST_CODE
     limit_C: Ints  # largest number of candidates of the group
+    artist_C: Ints  # main artist; unknown below FIRST_CODE
+    is_new_artist_C: Bools  # by an artist that is new to the user
+
+
+class Spacing(NamedTuple):
+    """How the artists of one list are spaced."""
+
+    is_new_artist_L: Bools  # slots for artists that are new to the user
+    head_tracks: int  # largest number of tracks by one artist among the first HEAD_LENGTH
+    artist_before: int  # artist of the track before the first slot; 0 without one
 
 
 def select_slots(
@@ -44,11 +56,14 @@ def select_slots(
     similarity_CC: Floats | None = None,
     strength: float = 0.0,
     first: int = 0,
+    artist_before: int = 0,
+    new_artists: tuple[Bools, Bools] | None = None,
 ) -> list[int]:
     """Positions of the candidates selected for each slot, in order; fewer than slots if too few candidates are left.
 
     Each slot gets the candidate of its kind with the highest (1 - strength) · score - strength · mean similarity to the
-    candidates selected before; without one of its kind, the best of the other kind. Ties keep their order.
+    candidates selected before. Candidates of its kind come before others, and among these those that keep the artists
+    apart (see the module). Ties keep their order.
 
     Args:
         scores_C: Positive scores in any unit, comparable within a kind; scaled so that the best of a kind after the
@@ -56,11 +71,13 @@ def select_slots(
         is_discovery_C: Kind of each candidate.
         artist_C: Main artist of each candidate.
         is_discovery_L: Kind of each slot.
-        cap: Maximum number of tracks per artist; discoveries are the new tracks.
+        cap: Maximum numbers of tracks per artist; discoveries are the new tracks.
         similarity_CC: Similarities in 0..1. NaN is replaced by the mean, so that it is neutral. None: not needed,
             because `strength` is 0.
         strength: From 0 (score only) to 1 (similarity only).
         first: Number of leading candidates that are selected already and have the first slots, whatever their artists.
+        artist_before: Artist of the track before the first slot, in a list that is continued.
+        new_artists: Which candidates are by artists that are new to the user, and which slots are for these; None: none.
     """
     C, L = len(scores_C), len(is_discovery_L)
     is_left_C = np.arange(C) >= first
@@ -71,6 +88,7 @@ def select_slots(
     weight, filled_CC = 0.0, np.zeros((0, 0), dtype=np.float32)
     if strength > 0 and similarity_CC is not None:
         weight, filled_CC = strength, _replace_unknown(similarity_CC)
+    is_new_artist_C, is_new_artist_L = new_artists or (np.zeros(C, dtype=np.bool_), np.zeros(L, dtype=np.bool_))
     position_L = np.arange(L)
     count = _fill_slots(
         position_L,
@@ -81,10 +99,13 @@ def select_slots(
             np.asarray(is_discovery_C, dtype=np.bool_),
             cap.groups(artist_C, is_discovery_C),
             cap.limits(is_discovery_C),
+            np.asarray(artist_C, dtype=np.int64),
+            is_new_artist_C,
         ),
         np.asarray(is_discovery_L, dtype=np.bool_),
         filled_CC,
         filled_CC.dtype.type(weight),
+        Spacing(is_new_artist_L, cap.head_tracks, artist_before),
     )
     selected: list[int] = position_L[:count].tolist()
     return selected
@@ -99,6 +120,7 @@ def _fill_slots(
     is_discovery_L: Bools,
     similarity_CC: Floats,
     strength: np.floating,
+    spacing: Spacing,
 ) -> int:
     """Write the candidates of all slots after the `first` ones; return the number of slots that have one.
 
@@ -110,13 +132,15 @@ def _fill_slots(
         is_discovery_L: Kind of each slot.
         similarity_CC: Similarities without NaN; not read if `strength` is 0.
         strength: Weight of the similarity, of the type of `similarity_CC`, in which the similarities are summed.
+        spacing: How artists are spaced.
     """
-    score_C, is_discovery_C, group_C, limit_C = candidates
+    score_C, _, group_C, limit_C, _, _ = candidates
     penalty_C = np.zeros(len(score_C), dtype=similarity_CC.dtype)
     sum_C = np.zeros_like(penalty_C)
     for slot in range(len(position_L)):
         if slot >= first:
-            place = _find_best(is_left_C, score_C, penalty_C, is_discovery_C, is_discovery_L[slot])
+            tier_C = _preference_tiers(candidates, position_L[:slot], is_discovery_L[slot], spacing)
+            place = _find_best(is_left_C, tier_C, score_C, penalty_C)
             if place < 0:
                 return slot
             position_L[slot] = place
@@ -132,18 +156,38 @@ def _fill_slots(
 
 
 @compiled
-def _find_best(
-    is_left_C: Bools, score_C: NDArray[np.float64], penalty_C: Floats, is_discovery_C: Bools, is_discovery: bool
-) -> int:
-    """The first of the best candidates that are left, of the kind if there is one; -1 if none is left."""
-    best, best_value, is_best_of_kind = -1, 0.0, False
+def _preference_tiers(candidates: SlotCandidates, selected_L: Ints, is_discovery: bool, spacing: Spacing) -> Ints:
+    """How well each candidate fits the next slot: 0 best. Its kind counts most, then the artist of the track before, then
+    whether its artist is new, then the number of tracks by its artist in the head of the list.
+    """
+    slot = len(selected_L)
+    before = spacing.artist_before if slot == 0 else candidates.artist_C[selected_L[-1]]
+    tier_C = np.zeros(len(candidates.artist_C), dtype=np.int64)
+    for place in range(len(tier_C)):
+        artist = candidates.artist_C[place]
+        if candidates.is_discovery_C[place] != is_discovery:
+            tier_C[place] += 8
+        if spacing.is_new_artist_L[slot] and not candidates.is_new_artist_C[place]:
+            tier_C[place] += 2
+        if artist < FIRST_CODE:
+            continue
+        if artist == before:
+            tier_C[place] += 4
+        if slot < HEAD_LENGTH and (candidates.artist_C[selected_L] == artist).sum() >= spacing.head_tracks:
+            tier_C[place] += 1
+    return tier_C
+
+
+@compiled
+def _find_best(is_left_C: Bools, tier_C: Ints, score_C: NDArray[np.float64], penalty_C: Floats) -> int:
+    """The first of the best candidates that are left in the lowest tier; -1 if none is left."""
+    best, best_value = -1, 0.0
     for place in range(len(score_C)):
-        is_of_kind = is_discovery_C[place] == is_discovery
-        if not is_left_C[place] or (is_best_of_kind and not is_of_kind):
+        if not is_left_C[place] or (best >= 0 and tier_C[place] > tier_C[best]):
             continue
         value = score_C[place] - penalty_C[place]
-        if best < 0 or value > best_value or (is_of_kind and not is_best_of_kind):
-            best, best_value, is_best_of_kind = place, value, is_of_kind
+        if best < 0 or tier_C[place] < tier_C[best] or value > best_value:
+            best, best_value = place, value
     return best
 
 

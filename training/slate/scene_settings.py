@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from training.slate.artist_cap import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST, ArtistCap
+from training.slate.artist_cap import (
+    MAX_HEAD_TRACKS_PER_ARTIST,
+    MAX_NEW_TRACKS_PER_ARTIST,
+    MAX_TRACKS_PER_ARTIST,
+    ArtistCap,
+)
 
 CANDIDATES_PER_CHANNEL = 200  # candidates of each channel that are fused, in evaluation and serving
 MAX_RANKED_CANDIDATES = 300  # fused candidates of a request that are ranked, in evaluation and serving
@@ -35,11 +40,13 @@ class Scene:
     item_type: str = TRACKS  # `tracks`, or the name of the release's collection index: `playlists`, `mlogs`
     max_per_artist: int = MAX_TRACKS_PER_ARTIST  # tracks of one main artist in a response
     max_new_per_artist: int | None = None  # tracks that the user has not played; None: counted in `max_per_artist`
+    max_head_per_artist: int = MAX_HEAD_TRACKS_PER_ARTIST  # known and new tracks together at the head of a response
     relaxes_artist_cap: bool = False  # exceed `max_per_artist` rather than return fewer items than requested
     candidates_per_channel: int = CANDIDATES_PER_CHANNEL  # as many as fusion was fitted and evaluated with
     max_ranked_candidates: int = MAX_RANKED_CANDIDATES  # fused candidates that the ranker scores
     repeat_cooldown_days: int = 0  # > 0: one list per UTC day, without tracks of the lists of that many previous days
     excludes_session_plays: bool = False  # exclude what was played or skipped in the current session (streams)
+    seeks_new_artists: bool = False  # most slots for new tracks are for artists that the user has not played
     is_diverse: bool = False  # rerank for diversity, with the strength that the release was fitted to
     exploration_rate: float = 0.0  # fraction of slots given to a random new track
     task_importance: Mapping[str, float] = field(default_factory=lambda: LIST_TASK_IMPORTANCE)  # ranking task → weight
@@ -51,8 +58,8 @@ class Scene:
 
     @property
     def artist_cap(self) -> ArtistCap:
-        """`max_per_artist` and `max_new_per_artist`."""
-        return ArtistCap(self.max_per_artist, self.max_new_per_artist)
+        """`max_per_artist`, `max_new_per_artist` and `max_head_per_artist`."""
+        return ArtistCap(self.max_per_artist, self.max_new_per_artist, self.max_head_per_artist)
 
 
 SCENES: dict[str, Scene] = {
@@ -65,6 +72,7 @@ SCENES: dict[str, Scene] = {
             max_new_per_artist=MAX_NEW_TRACKS_PER_ARTIST,
             relaxes_artist_cap=True,
             repeat_cooldown_days=7,
+            seeks_new_artists=True,
             is_diverse=True,
             exploration_rate=EXPLORATION_RATE,
         ),
@@ -84,7 +92,7 @@ SCENES: dict[str, Scene] = {
     )
 }
 
-SIMILAR = Scene(name="similar", limit=20, max_limit=100, max_per_artist=5)
+SIMILAR = Scene(name="similar", limit=20, max_limit=100, max_per_artist=5, max_head_per_artist=5)
 """Scene of `POST /similar`, which is about a track instead of a user."""
 
 CONTINUATION = Scene(name="continuation", limit=30, max_limit=100, max_per_artist=4)

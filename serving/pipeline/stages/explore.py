@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +23,6 @@ def explore(
     chosen: RequestCandidates,
     candidates: RequestCandidates,
     catalog: Catalog,
-    max_per_artist: int,
     rate: float,
     first_slot: int,
     seed: str,
@@ -38,7 +36,6 @@ def explore(
         chosen: Response without exploration.
         candidates: All candidates that may be shown, including the chosen ones.
         catalog: Catalog of the release.
-        max_per_artist: Maximum number of tracks of one main artist in the response.
         rate: Fraction of the slots, 0 to 1.
         first_slot: Number of leading slots that are never explored.
         seed: Equal seeds give equal draws.
@@ -46,7 +43,7 @@ def explore(
     Returns:
         Candidates whose `exploration_propensity` has the probability of each explored track.
     """
-    pool = _new_track_pool(chosen, candidates, catalog, max_per_artist)
+    pool = _new_track_pool(chosen, candidates, catalog)
     expected = rate * (len(chosen) - first_slot)
     certain = math.floor(expected)
     if expected <= 0 or len(pool) < 2:  # a single track would not be a random choice
@@ -62,17 +59,15 @@ def explore(
     return replace(explored, exploration_propensity=propensity)
 
 
-def _new_track_pool(
-    chosen: RequestCandidates, candidates: RequestCandidates, catalog: Catalog, max_per_artist: int
-) -> list[int]:
-    """Positions of new candidates that are not chosen, the best one per artist below the cap: any subset may be added."""
-    chosen_items, artist_counts = set(chosen.items_C.tolist()), Counter(catalog.main_artist_V[chosen.items_C].tolist())
+def _new_track_pool(chosen: RequestCandidates, candidates: RequestCandidates, catalog: Catalog) -> list[int]:
+    """Positions of new candidates, the best one of each artist who is not in the response: any subset may be added."""
+    chosen_items, artists = set(chosen.items_C.tolist()), set(catalog.main_artist_V[chosen.items_C].tolist())
     pool: list[int] = []
     for place in np.flatnonzero(catalog.is_new_V[candidates.items_C]).tolist():
         item = int(candidates.items_C[place])
         artist = int(catalog.main_artist_V[item])
-        if item in chosen_items or (artist >= FIRST_CODE and artist_counts[artist] >= max_per_artist):
+        if item in chosen_items or (artist >= FIRST_CODE and artist in artists):
             continue
         pool.append(place)
-        artist_counts[artist] = max_per_artist
+        artists.add(artist)
     return pool

@@ -13,6 +13,7 @@ from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch
 from training.recall.channel import REPEAT_CHANNELS
 from training.slate.blend import argsort_descending, fused_scores
+from training.slate.feedback import RESTING, Reactions
 from training.slate.scene_settings import Scene
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ def rank(
 ) -> RequestCandidates:
     """Rank the candidates with the release's blend, the function that the evaluation uses.
 
-    Scores are comparable among tracks that the user has played, and among others. With weights of 0 the ranker is not
+    Scores are comparable among tracks that the user has played, and among others. Reactions raise and lower them, see
+    `training.slate.feedback`; in a stream the artists of skipped tracks rest. With weights of 0 the ranker is not
     called. If it fails, the fused order is kept, and the failure is counted and added to `degraded`, see `Trace`.
     """
     if len(fused) == 0:
@@ -60,7 +62,18 @@ def rank(
             logger.exception("The ranker failed; keeping the fused order.")
             metrics.skipped.labels("ranker").inc()
             degraded["ranker"] = RANKER_FAILED
+    scores_C = scores_C * np.exp(_feedback(release, scene, users, fused.items_C))
     return fused.with_scores(scores_C).take(argsort_descending(scores_C))
+
+
+def _feedback(release: ServedRelease, scene: Scene, users: UserBatch, items_C: np.ndarray) -> np.ndarray:
+    """Change of the logarithm of each score, [C]."""
+    reactions = Reactions.of(users.views, users.request_at_B)
+    changes_C = release.blend.feedback.log_factors(reactions.evidence(items_C, release.catalog))
+    if scene.excludes_session_plays:
+        resting = reactions.resting_artists(release.catalog)
+        changes_C = np.where(np.isin(release.catalog.main_artist_V[items_C], resting), RESTING, changes_C)
+    return changes_C
 
 
 def find_discoveries(users: UserBatch, candidates: RequestCandidates) -> np.ndarray:

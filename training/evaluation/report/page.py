@@ -55,6 +55,7 @@ class Chapter:
 CHAPTERS = (
     Chapter("previous_release", "Previous release", lambda content: _compare_with_previous(content, content["gate"]),
             lambda content: content["gate"].previous is not None),
+    Chapter("behavior", "Behavior", is_shown=lambda content: bool(content.get("behavior"))),
     Chapter("recall", "Recall", lambda content: {"sweeps": recall_sweeps(content)}),
     Chapter("slate", "Slate", lambda content: {"sweeps": slate_sweeps(content)}),
     Chapter("ranking", "Ranking", ranking_values),

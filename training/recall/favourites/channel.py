@@ -29,7 +29,7 @@ from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases, recall_table
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch, load_user_batches
-from training.data.user_history import HISTORY_VIEW, is_listened
+from training.data.user_history import kept_items
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
@@ -38,8 +38,8 @@ from training.recall.favourites.candidate_features import PlayTable, candidate_f
 from training.recall.favourites.config import FavouritesConfig, favourites_config
 from training.recall.learned_order.candidate_order import FILE as ORDER_FILE
 from training.recall.learned_order.candidate_order import CandidateOrder
-from training.recall.play_archive import PastPlays, PlayArchive
-from training.recall.reason import Reason
+from training.recall.play_archive import LISTENED, PastPlays, PlayArchive
+from training.recall.reason import RECENT_ACTIVITY, Reason
 
 DECAY_GRID = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 SKIP_WEIGHT_GRID = (0.0, 0.1, 0.2, 0.4)
@@ -179,10 +179,11 @@ class Favourites(RecallChannel[FavouritesConfig]):
             yield PlayTable(known, int(users.request_at_B[row]), skip)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
-        """How often each track was listened to within the history view."""
-        history = user.views[HISTORY_VIEW]
-        times = Counter(history.columns["track_id"][0][is_listened(history)[0]].tolist())
-        return [_play_count_reason(times[item]) for item in items]
+        """How often each track was listened to, before the history view too."""
+        plays = next(self.archive.past_plays(user, self.resolved_config.max_plays))
+        times = Counter(plays.track_N[plays.outcome_N >= LISTENED].tolist())
+        kept = kept_items(user.views)
+        return [_play_count_reason(times[item], item in kept) for item in items]
 
     def save(self, folder: Path) -> None:
         """Write the config as JSON, the archive as Parquet and the order as text."""
@@ -217,9 +218,9 @@ def _skip_weight(config: FavouritesConfig) -> float:
     return DEFAULT_SKIP_WEIGHT if config.skip is None else config.skip
 
 
-def _play_count_reason(times: int) -> Reason:
+def _play_count_reason(times: int, is_kept: bool) -> Reason:
     if not times:
-        return Reason("recurring_in_history")
+        return Reason("liked") if is_kept else RECENT_ACTIVITY
     return Reason("listened_times", {"times": times}) if times > 1 else Reason("listened_before")
 
 

@@ -11,7 +11,7 @@ Legend: B requests, K candidates, M repeat items, H items of the history.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,19 +22,21 @@ from sequences.sequence_batch import FIRST_CODE
 from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
-from training.data.user_history import HISTORY_VIEW, select_listens
+from training.data.user_history import HISTORY_VIEW, kept_items, select_listens
 from training.engine.config_io import change_config
 from training.recall.channel import Candidates
 from training.recall.long_short.config import LongShortConfig, long_short_config
 from training.recall.long_short.data import LongShortData, build_requests
 from training.recall.long_short.model import LongShortNetwork
 from training.recall.neural_channel import NeuralChannel, ValidationSet
-from training.recall.reason import Reason, track_phrase
+from training.recall.reason import RECENT_ACTIVITY, Reason, track_phrase
 from training.recall.sequence_merge import interleave
 
 NORMALIZATION_BATCHES = 8
 
 DAY_US = 86_400_000_000
+KEEPS_LISTENING = 3
+"""Listens from which on a user keeps listening to a track."""
 
 
 class LongShort(NeuralChannel[LongShortConfig]):
@@ -138,7 +140,7 @@ class LongShort(NeuralChannel[LongShortConfig]):
         count = Counter(track_L.tolist())
         last = dict(zip(track_L.tolist(), ended_L.tolist(), strict=True))
         closest = self._closest_track_reasons(
-            [item for item in items if not count[item]], np.unique(track_L[track_L >= FIRST_CODE])
+            [item for item in items if not count[item]], count, kept_items(user.views)
         )
         now_us = int(user.request_at_B[0])
         return [
@@ -146,13 +148,15 @@ class LongShort(NeuralChannel[LongShortConfig]):
             for item in items
         ]
 
-    def _closest_track_reasons(self, items: list[int], history_N: np.ndarray) -> dict[int, Reason]:
-        if not len(history_N) or not items:
-            return dict.fromkeys(items, Reason("fits_session"))
-        vector_ND, vector_MD = (self.network.vectors(torch.as_tensor(of)) for of in (history_N, items))
-        closest_M = history_N[(vector_MD @ vector_ND.T).argmax(1).numpy()].tolist()
+    def _closest_track_reasons(self, items: list[int], listens: Mapping[int, int], kept: set[int]) -> dict[int, Reason]:
+        """The listened or else liked track that is closest to each item."""
+        known = np.array(sorted(item for item in listens.keys() or kept if item >= FIRST_CODE), dtype=np.int64)
+        if not len(known) or not items:
+            return dict.fromkeys(items, RECENT_ACTIVITY)
+        vector_ND, vector_MD = (self.network.vectors(torch.as_tensor(of)) for of in (known, items))
+        closest_M = known[(vector_MD @ vector_ND.T).argmax(1).numpy()].tolist()
         return {
-            item: Reason("keeps_listening_to_track", {"track": track_phrase(self.vocabulary, closest)})
+            item: Reason(_naming_code(listens.get(closest, 0)), {"track": track_phrase(self.vocabulary, closest)})
             for item, closest in zip(items, closest_M, strict=True)
         }
 
@@ -168,6 +172,12 @@ class _CandidateLists:
         """`k` items of both lists, `share` of them new; with share 0, new tracks do not fill up the list either."""
         new_BK = self.new_BK if share > 0 else self.new_BK[:, :0]
         return interleave(self.repeat_BK, new_BK, share, k)
+
+
+def _naming_code(listens: int) -> str:
+    if not listens:
+        return "liked_track"
+    return "keeps_listening_to_track" if listens >= KEEPS_LISTENING else "listened_to_track"
 
 
 def _repeat_reason(times: int, days: int) -> Reason:

@@ -22,14 +22,14 @@ from sequences.sequence_batch import FIRST_CODE
 from training.content.facets import FACETS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
-from training.data.user_history import HISTORY_VIEW, LISTEN_BEHAVIOURS, has_behaviour, is_listened
+from training.data.user_history import HISTORY_VIEW, LISTEN_BEHAVIOURS, has_behaviour, is_listened, select_listens
 from training.data.vocabulary import Vocabulary
 from training.recall.channel import Candidates
 from training.recall.multi_interest.config import MultiInterestConfig, multi_interest_config
 from training.recall.multi_interest.model import Interests, MultiInterestNetwork
 from training.recall.neural_channel import NeuralChannel
 from training.recall.next_item_network import TASKS
-from training.recall.reason import Reason
+from training.recall.reason import RECENT_ACTIVITY, Reason
 from training.recall.sequence_merge import interleave
 from training.recall.window_sampler import POSITIVE_BEHAVIOURS, WindowSampler
 
@@ -170,7 +170,7 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
         item_BL, interests = self._interests(user)
         is_active_K = interests.is_active_BK[0]
         if not bool(is_active_K.any()):
-            return [Reason("fits_interests")] * len(items)
+            return [RECENT_ACTIVITY] * len(items)
         history = set(user.history_items.items.tolist())  # ten times faster than `np.isin` for a few items
         is_new_N = torch.tensor([item not in history for item in items], dtype=torch.bool)
         vector_ND = self.network.vectors(torch.tensor(items, dtype=torch.int64))
@@ -178,8 +178,14 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
         score_NK = torch.where(is_new_N[:, None], new_NK, next_NK).masked_fill(~is_active_K, -torch.inf)
         best_N = score_NK.argmax(1).tolist()
         interest_L = interests.listen_interest_BL[0].numpy()
-        names = {best: self.interest_names.name_parts(item_BL[0][interest_L == best]) for best in set(best_N)}
-        return [Reason("listens_to_interest", {"interest": names[best]}) for best in best_N]
+        listened_N = select_listens(user.views[HISTORY_VIEW]).columns["track_id"][0]
+        reasons = {}
+        for best in set(best_N):
+            items_N = item_BL[0][interest_L == best]
+            heard_N = items_N[np.isin(items_N, listened_N)]
+            code, named_N = ("listens_to_interest", heard_N) if len(heard_N) else ("likes_interest", items_N)
+            reasons[best] = Reason(code, {"interest": self.interest_names.name_parts(named_N)})
+        return [reasons[best] for best in best_N]
 
 
 class InterestNames:

@@ -12,17 +12,17 @@ Legend: B requests, L events, K candidates, H items of the history, D width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 
-from sequences import behaviours
 from sequences.sequence_batch import FIRST_CODE
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
+from training.data.user_history import KEPT_BEHAVIOURS, RECENT_VIEW, has_behaviour, is_listened
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.recall.channel import Candidates
@@ -34,12 +34,18 @@ from training.recall.realtime.config import RealtimeConfig, realtime_config
 from training.recall.realtime.model import RealtimeNetwork
 from training.recall.realtime.transition_tuning import tune_and_fit_transitions
 from training.recall.realtime.transitions import TRANSITIONS_FILE, Transitions
-from training.recall.reason import Reason, track_phrase
+from training.recall.reason import RECENT_ACTIVITY, Reason, track_phrase
 from training.recall.sequence_merge import MergedSequences, interleave, listened_histories, merge_clicks
 from training.recall.window_sampler import WindowSampler
 
 JUST_NOW_US = 3_600_000_000
 """An event that ended less than one hour before the request is explained with "just now"."""
+NAMING_CODES = {
+    "liked": "liked_track",
+    "played_recently": "played_track_recently",
+    "played_just_now": "played_track_just_now",
+}
+"""Message code of a repeated track → code that names that track as the reason for another one."""
 
 
 class Realtime(NeuralChannel[RealtimeConfig]):
@@ -162,44 +168,38 @@ class Realtime(NeuralChannel[RealtimeConfig]):
     @torch.no_grad()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """The recent track that is most similar to each of `items`."""
-        recent = self.recent_listens(user)
-        if not len(recent):
-            return [Reason("fits_session")] * len(items)
-        vector_LD, vector_ND = (self.network.vectors(torch.as_tensor(of, dtype=torch.int64)) for of in (recent, items))
-        closest_N = recent[(vector_ND @ vector_LD.T).argmax(1).numpy()]
-        recent_items, just_now = set(recent.tolist()), self.recently_ended_items(user)
-        repeats = dict.fromkeys(recent_items, Reason("played_recently"))
-        repeats |= dict.fromkeys(just_now & recent_items, Reason("played_just_now"))
+        recent = self.recent_items(user)
+        if not recent:
+            return [RECENT_ACTIVITY] * len(items)
+        recent_L = np.array(list(recent), dtype=np.int64)
+        vector_LD, vector_ND = (
+            self.network.vectors(torch.as_tensor(of, dtype=torch.int64)) for of in (recent_L, items)
+        )
+        closest_N = recent_L[(vector_ND @ vector_LD.T).argmax(1).numpy()].tolist()
         return [
-            repeats[item] if item in repeats else self.explain_by_track(int(closest), just_now)
+            Reason(recent[item]) if item in recent else self.explain_by_track(closest, recent)
             for item, closest in zip(items, closest_N, strict=True)
         ]
 
-    def explain_by_track(self, item: int, just_now: set[int]) -> Reason:
-        """The reason that names the recent track `item`; "just now" only if it is in `just_now`, because the history of
-        an export may end months before the request.
-        """
-        track = track_phrase(self.vocabulary, item)
-        if item in just_now:
-            return Reason("played_track_just_now", {"track": track})
-        return Reason("played_track_recently", {"track": track})
+    def explain_by_track(self, item: int, recent: Mapping[int, str]) -> Reason:
+        """The reason that names an item of `recent_items`."""
+        return Reason(NAMING_CODES[recent[item]], {"track": track_phrase(self.vocabulary, item)})
 
-    def recently_ended_items(self, user: UserBatch) -> set[int]:
-        """Items of events that ended less than an hour before the single request `user`."""
-        merged = self._merged_sequences(user)
-        length = merged.length_B[0]
-        is_recent = merged.columns["ended_at"][0][:length] > user.request_at_B[0] - JUST_NOW_US
-        return set(merged.columns["track_id"][0][:length][is_recent].tolist())
+    def recent_items(self, user: UserBatch) -> dict[int, str]:
+        """Known items that the single request `user` recently listened to, liked or saved, oldest first → message code.
 
-    def recent_listens(self, user: UserBatch) -> np.ndarray:
-        """Known items of the recent events of the single request `user`, oldest first; skips only if there is nothing
-        else.
+        Only a play of the last hour is "just now", because the history of an export may end months before the request.
         """
-        merged = self._merged_sequences(user)
-        item_L: np.ndarray = merged.columns["track_id"][0][: merged.length_B[0]]
-        skip = behaviours.load_behaviours().encoder["skip"]
-        is_listen_L = (item_L >= FIRST_CODE) & (merged.columns["behaviour"][0][: len(item_L)] != skip)
-        return item_L[is_listen_L] if is_listen_L.any() else item_L[item_L >= FIRST_CODE]
+        recent, found = user.views[RECENT_VIEW], dict[int, str]()
+        is_kept_L, is_listened_L = has_behaviour(recent, KEPT_BEHAVIOURS)[0], is_listened(recent)[0]
+        is_just_now_L = recent.columns["ended_at"][0] > user.request_at_B[0] - JUST_NOW_US
+        for code, is_named_L in (
+            ("liked", is_kept_L),
+            ("played_recently", is_listened_L),
+            ("played_just_now", is_listened_L & is_just_now_L),
+        ):
+            found |= dict.fromkeys(recent.columns["track_id"][0][is_named_L].tolist(), code)
+        return {item: code for item, code in found.items() if item >= FIRST_CODE}
 
     def save(self, folder: Path) -> None:
         """See `NeuralChannel`; transitions as safetensors."""

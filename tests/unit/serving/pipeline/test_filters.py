@@ -6,7 +6,6 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.pipeline.stages.select import select
 from tests.support.serving.small_release import tracks
 from training.data.catalog import Catalog
 from training.data.vocabulary import Vocabulary
@@ -82,19 +81,3 @@ def test_filters_keep_exactly_what_the_oracle_keeps(world, territory, is_explici
     places, removed = apply_filters(items, shown)
     assert places.tolist() == oracle(table, exclusions, vocabulary, items, already, *wanted)
     assert len(items) - sum(removed.values()) == len(places)
-
-
-@settings(max_examples=100, deadline=None)
-@given(worlds(), st.integers(1, 10), st.integers(1, 3))
-def test_select_takes_the_first_ones_within_the_artist_cap(world, limit, cap):
-    table, _, items, _ = world
-    vocabulary = Vocabulary.build(table, table.select("track_id"))
-    catalogue = Catalog.build(table, vocabulary)
-    artists_of = dict(zip(table["track_id"], table["artist_ids"].to_list(), strict=True))
-    taken = []
-    for place, item in enumerate(items.tolist()):
-        mine = artists_of.get(str(vocabulary.track_ids_V[item]), [])[:1]
-        others = [artists_of.get(str(vocabulary.track_ids_V[items[other]]), [])[:1] for other in taken]
-        if len(taken) < limit and (not mine or others.count(mine) < cap):
-            taken.append(place)
-    assert select(items, catalogue, limit, cap) == taken

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.slate.artist_cap import ArtistCap
+from training.slate.artist_cap import HEAD_LENGTH, ArtistCap
 from training.slate.mmr_selection import select_slots
 
 
@@ -44,11 +44,22 @@ def test_each_slot_gets_the_best_remaining_candidate_of_its_kind(candidates, dat
         own = (1 - strength) * scores[place] / largest[kinds[place]]
         return own - strength * sum(similarities) / max(len(selected), 1)
 
+    is_new = [data.draw(st.booleans()) for _ in range(count)]
+    wants_new = [data.draw(st.booleans()) for _ in slots]
+
+    def tier(place, slot):
+        artist, head = artists[place], [artists[one] for one in selected]
+        before = head[-1] if head else 0
+        is_full = len(head) < HEAD_LENGTH and head.count(artist) >= cap.head_tracks
+        is_known = wants_new[len(selected)] and not is_new[place]
+        return kinds[place] != slot, artist >= 2 and artist == before, is_known, artist >= 2 and is_full
+
     for slot in slots[len(selected) :]:
         left = [place for place in range(first, count) if place not in selected and is_below_cap(place)]
-        left = [place for place in left if kinds[place] == slot] or left
         if not left:
             break
+        lowest = min(tier(place, slot) for place in left)
+        left = [place for place in left if tier(place, slot) == lowest]
         selected.append(max(left, key=lambda place: (round(objective(place), 9), -place)))
     got = select_slots(
         np.array(scores),
@@ -59,6 +70,7 @@ def test_each_slot_gets_the_best_remaining_candidate_of_its_kind(candidates, dat
         alike,
         strength,
         first,
+        new_artists=(np.array(is_new, dtype=bool), np.array(wants_new)),
     )
     if got != selected:  # only allowed if two candidates are equal up to rounding
         place = next(n for n, (one, other) in enumerate(zip(got, selected, strict=False)) if one != other)

@@ -31,12 +31,12 @@ def fused(count=COUNT):
     return RequestCandidates(np.arange(2, 2 + count), np.linspace(1, 0.5, count), [["popularity"]] * count)
 
 
-def draws(shares, new, chosen=4, per_artist=15, first=0, **columns):
+def draws(shares, new, chosen=4, first=0, **columns):
     """Item → slot → number of explorations in DRAWS draws, and the propensities."""
     of, candidates = catalogue(new, **columns), fused()
     frequencies, propensities = Counter(), {}
     for seed in range(DRAWS):
-        answer = explore(candidates.top_k(chosen), candidates, of, per_artist, shares, first, f"r{seed}")
+        answer = explore(candidates.top_k(chosen), candidates, of, shares, first, f"r{seed}")
         assert len(set(answer.items_C.tolist())) == len(answer) == chosen
         for item, propensity in answer.exploration_propensity.items():
             place = answer.items_C.tolist().index(item)
@@ -60,9 +60,9 @@ def test_empirical_frequency_matches_propensity(share):
 
 def test_draws_depend_on_the_seed_only():
     of, candidates = catalogue((5, 6, 7, 8)), fused()
-    again = [explore(candidates.top_k(4), candidates, of, 15, 0.25, 0, "same").items_C.tolist() for _ in range(5)]
+    again = [explore(candidates.top_k(4), candidates, of, 0.25, 0, "same").items_C.tolist() for _ in range(5)]
     assert all(items == again[0] for items in again)
-    other = {tuple(explore(candidates.top_k(4), candidates, of, 15, 0.25, 0, f"r{n}").items_C) for n in range(50)}
+    other = {tuple(explore(candidates.top_k(4), candidates, of, 0.25, 0, f"r{n}").items_C) for n in range(50)}
     assert len(other) == 4
 
 
@@ -78,10 +78,10 @@ def test_leading_slots_are_not_explored():
     assert {place for _, place in frequencies} == {3}
 
 
-def test_exploration_respects_the_artist_cap():
-    artists = [["a"], ["a"], ["b"], ["c"], ["a"], ["b"], ["b"], ["d"], ["d"]]
-    frequencies, propensities = draws(0.5, new=(4, 5, 6, 7, 8), per_artist=2, artist_ids=artists)
-    # a has its two; of b and of d the better one may come.
+def test_exploration_shows_artists_who_are_not_in_the_response():
+    artists = [["a"], ["a"], ["b"], ["c"], ["a"], ["d"], ["d"], ["e"], ["e"]]
+    frequencies, propensities = draws(0.5, new=(4, 5, 6, 7, 8), artist_ids=artists)
+    # a is in the response; of d and of e the better one may come.
     assert {item for item, _ in frequencies} == {7, 9}
     assert set(propensities.values()) == {0.5}
 
@@ -110,7 +110,7 @@ def test_off_policy_estimate_on_served_draws():
     of, candidates, random = catalogue(new), fused(), np.random.default_rng(1)
     users, rewards, propensities, probabilities = [], [], [], []
     for seed in range(DRAWS):
-        answer = explore(candidates.top_k(4), candidates, of, 15, 0.15, 0, f"r{seed}")
+        answer = explore(candidates.top_k(4), candidates, of, 0.15, 0, f"r{seed}")
         for item, propensity in answer.exploration_propensity.items():
             users.append(f"u{seed % 200}")
             rewards.append(float(random.random() < (0.8 if item == best else 0.2)))

@@ -1,0 +1,115 @@
+"""Listeners of a behavioral test: their history from the marts, with events that did not happen added to it.
+
+The rows are those that the online store has of a user, so the pipeline of the service answers as it would answer them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from sequences.views import SEQUENCE_VIEWS
+from serving.pipeline.stages.hydrate import FeatureRows
+
+FULL_PLAY_MS, SKIP_MS, GAP_MS = 200_000, 5_000, 2_000
+LISTENS, KEEPS = ("full_play", "play"), ("like", "collect", "share", "download")
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A user with all events, oldest first: those of the mart, then added ones."""
+
+    user_id: str
+    events: Sequence[Mapping[str, Any]]  # attributes of sequence views
+    profile: Mapping[str, Sequence[Any]]  # features of the view `user_profile`
+    now_us: int  # time of the next request or event
+
+    def react(self, behaviour: str, track_ids: Sequence[str], scene: str = "private_fm") -> Listener:
+        """The listener after reacting to each of the tracks in turn."""
+        added, now_us = [], self.now_us
+        for track_id in track_ids:
+            played_ms = {"skip": SKIP_MS, "full_play": FULL_PLAY_MS}.get(behaviour, 0)
+            number, began = len(self.events) + len(added), now_us
+            now_us += (played_ms + GAP_MS) * 1000
+            added.append(
+                {
+                    "event_id": f"behavior-{number}",
+                    "target_type": "track",
+                    "target_id": track_id,
+                    "track_id": track_id,
+                    "behaviour": behaviour,
+                    "occurred_at": began,
+                    "ended_at": began + played_ms * 1000,
+                    "sequence_number": now_us,
+                    "played_ratio": {"skip": 0.02, "full_play": 1.0}.get(behaviour),
+                    "scene": scene,
+                }
+            )
+        return Listener(self.user_id, [*self.events, *added], self.profile, now_us)
+
+    def read(self, user_id: str) -> FeatureRows:
+        """The views of this user, whatever the id: what `OnlineFeatureReader` asks for."""
+        del user_id
+        rows: dict[str, Mapping[str, Sequence[Any]]] = {"user_profile": self.profile}
+        for name, view in SEQUENCE_VIEWS.items():
+            cutoff = view.cutoff_us(self.now_us)
+            found = [
+                one
+                for one in self.events
+                if view.matches(one["behaviour"], one["target_type"]) and one["ended_at"] < cutoff
+            ][-view.length :]
+            rows[name] = {attribute: [one[attribute] for one in found] for attribute in view.attribute_names}
+        return rows
+
+    def count(self, behaviours: Sequence[str]) -> Counter[str]:
+        """Number of events with these behaviors by track."""
+        return Counter(one["track_id"] for one in self.events if one["behaviour"] in behaviours)
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """The users of the marts, in a fixed order that does not depend on their activity."""
+
+    by_id: Mapping[str, Listener]
+    plays_total: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, marts: Path, users: int) -> Listeners:
+        """At most `users` users with a listen, an hour after the newest event of the log."""
+        times = ("occurred_at", "ended_at", "known_at")
+        events = pl.scan_parquet(marts / "events.parquet").with_columns(
+            *(pl.col(name).dt.timestamp("us") for name in times), pl.col("track_id").fill_null("")
+        )
+        counts = events.filter(pl.col("behaviour").is_in(LISTENS)).group_by("user_id").len().collect()
+        chosen = counts.sort(pl.col("user_id").hash(0), "user_id").head(users)["user_id"].to_list()
+        columns = [*dict.fromkeys(one for view in SEQUENCE_VIEWS.values() for one in view.attribute_names), "known_at"]
+        rows = events.filter(pl.col("user_id").is_in(chosen)).sort("user_id", "known_at").select("user_id", *columns)
+        now_us = int(events.select(pl.col("known_at").max()).collect().item()) + 3_600_000_000
+        profiles = _profiles(marts, chosen)
+        by_id = {
+            str(user): Listener(str(user), part.to_dicts(), profiles.get(str(user), {}), now_us)
+            for (user,), part in rows.collect().group_by("user_id", maintain_order=True)
+        }
+        return cls({user: by_id[user] for user in chosen if user in by_id}, dict(counts.iter_rows()))
+
+    def groups(self, marts: Path) -> dict[str, dict[str, str]]:
+        """Users by third of activity and by the language that they listen to most."""
+        ordered = sorted(self.plays_total, key=lambda user: (self.plays_total[user], user))
+        names = ("least active third", "middle third", "most active third")
+        thirds = {user: names[3 * number // len(ordered)] for number, user in enumerate(ordered)}
+        languages = pl.scan_parquet(marts / "tracks.parquet").select("track_id", pl.col("languages").list.first())
+        listens = pl.scan_parquet(marts / "events.parquet").filter(pl.col("behaviour").is_in(LISTENS))
+        counts = listens.join(languages, on="track_id").drop_nulls("languages").group_by("user_id", "languages").len()
+        most = counts.sort("len", "languages", descending=True).unique("user_id", keep="first").collect()
+        return {"activity": thirds, "language": dict(zip(most["user_id"], most["languages"], strict=True))}
+
+
+def _profiles(marts: Path, users: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
+    newest = pl.scan_parquet(marts / "user_profiles.parquet").filter(pl.col("user_id").is_in(users)).sort("known_at")
+    rows = newest.group_by("user_id").last().drop("known_at").collect().to_dicts()
+    return {row.pop("user_id"): {name: [value] for name, value in row.items()} for row in rows}

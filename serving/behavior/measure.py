@@ -1,0 +1,217 @@
+"""Behavioral tests of a release: how its responses change after reactions, how they are spaced, what their reasons claim.
+
+In the spirit of RecList: Chia, Tagliabue, Bianchi, He, Ko, "Beyond NDCG: behavioral testing of recommender systems with
+RecList" (2022), arXiv 2111.09963. Every response is computed by the pipeline of the service; a reaction is an event that is
+added to the history of a real user of the marts. One response before the reactions is shared by all tests of a user.
+
+Shares are those of tracks among the first LENGTH of a radio, without the tracks that were reacted to and without explored
+ones.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from serving.behavior.listeners import KEEPS, LISTENS, Listener, Listeners
+from serving.behavior.reason_truth import ReasonTruth, TrackFacts
+from serving.observability.metrics import Metrics
+from serving.pipeline.daily_lists import DailyLists
+from serving.pipeline.pipelines import NoExposures
+from serving.pipeline.request import read_request
+from serving.pipeline.response import TrackItem
+from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages.recall import SequentialRecall
+from serving.pipeline.track_pipeline import TrackPipeline
+from serving.releases.served_release import ServedRelease
+
+LENGTH = 20
+MOST = 30  # largest radio, of which reactions may take some away
+MIN_STYLE_SHARE = 0.3  # of a style that skips and dislikes are about
+SKIPS, LIKES = 3, 5
+STREAM = 3  # tracks of a default radio
+MAX_STREAMS = 15
+NO_DEADLINE_S = 600.0
+HEAD = 8
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One outcome of one user: a share, or 1 and 0."""
+
+    test: str
+    user_id: str
+    value: float
+
+
+class BehaviorTests:
+    """Runs the tests of one release.
+
+    Args:
+        release: The release.
+        marts: Marts that the release was built from.
+        listeners: Users to test with.
+    """
+
+    def __init__(self, release: ServedRelease, marts: Path, listeners: Listeners) -> None:
+        self._release, self._listeners, self._facts = release, listeners, TrackFacts.read(marts)
+        self._metrics = Metrics(CollectorRegistry())
+        self._folder = tempfile.TemporaryDirectory(prefix="segue-behavior-")
+        self._lists = DailyLists(Path(self._folder.name))
+        self._popular_of_style: dict[str, list[str]] = defaultdict(list)
+        catalog, vocabulary = release.catalog, release.vocabulary
+        for item in np.flatnonzero(catalog.is_served_V).tolist():  # numbered by decreasing play count
+            for style in self._styles(str(vocabulary.track_ids_V[item])):
+                self._popular_of_style[style].append(str(vocabulary.track_ids_V[item]))
+
+    def run(self, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+        """By test its mean, the number of cases and of users; and the size of the world."""
+        cases: list[Case] = []
+        for number, listener in enumerate(self._listeners.by_id.values()):
+            progress(f"behavior: user {number + 1} of {len(self._listeners.by_id)}")
+            cases += [Case(test, listener.user_id, value) for test, value in self._test(listener)]
+        values: dict[str, list[Case]] = defaultdict(list)
+        for case in cases:
+            values[case.test].append(case)
+        tests = {
+            name: {
+                "value": round(float(np.mean([one.value for one in found])), 4),
+                "cases": len(found),
+                "users": len({one.user_id for one in found}),
+            }
+            for name, found in sorted(values.items())
+        }
+        artists = {int(one) for one in self._release.catalog.main_artist_V.tolist()}
+        return {"tests": tests, "artists": len(artists), "users_of_log": len(self._listeners.plays_total)}
+
+    def _test(self, listener: Listener) -> Iterator[tuple[str, float]]:
+        """Outcomes of one user."""
+        before = self._radio(listener, MOST)
+        if not before:
+            return
+        yield "same_request_same_list", float(self._radio(listener, MOST) == before)
+        yield from self._test_lists(listener, before)
+        styles = Counter(style for item in before[:LENGTH] for style in self._styles(item.track_id))
+        style, count = max(styles.items(), key=lambda one: (one[1], one[0]), default=("", 0))
+        if count >= MIN_STYLE_SHARE * LENGTH:
+            yield from self._test_rejections(listener, before, style)
+        yield from self._test_new_style(listener, before)
+        first = before[0]
+        skipped = self._radio(listener.react("skip", [first.track_id]), STREAM)
+        if skipped and first.artist_ids:
+            yield "next_by_skipped_artist", float(skipped[0].artist_ids[:1] == first.artist_ids[:1])
+            blocked = self._radio(listener.react("block", [first.track_id]), LENGTH)
+            yield "blocked_track_returns", float(any(item.track_id == first.track_id for item in blocked))
+
+    def _test_rejections(
+        self, listener: Listener, before: Sequence[TrackItem], style: str
+    ) -> Iterator[tuple[str, float]]:
+        rejected = [item.track_id for item in before if style in self._styles(item.track_id)][:SKIPS]
+        share = self._share(before, style, rejected)
+        for behaviour in ("skip", "dislike"):
+            after = self._radio(listener.react(behaviour, rejected), LENGTH + SKIPS)
+            yield f"style_after_{SKIPS}_{behaviour}s", self._share(after, style, rejected) / share if share else 0.0
+        yield f"style_after_{SKIPS}_skips_in_streams", self._share_in_streams(listener, style) / share if share else 0.0
+
+    def _share_in_streams(self, listener: Listener, style: str) -> float:
+        """Share of a style in radios of STREAM, played in full after SKIPS of its tracks were skipped in them."""
+        skips, shown = 0, list[TrackItem]()
+        for _ in range(MAX_STREAMS):
+            for item in self._radio(listener, STREAM):
+                is_of_style = style in self._styles(item.track_id)
+                behaviour = "skip" if is_of_style and skips < SKIPS else "full_play"
+                shown += [item] if skips >= SKIPS else []
+                skips += behaviour == "skip"
+                listener = listener.react(behaviour, [item.track_id])
+            if len(shown) >= LENGTH:
+                break
+        return self._share(shown, style, [])
+
+    def _test_new_style(self, listener: Listener, before: Sequence[TrackItem]) -> Iterator[tuple[str, float]]:
+        """Share of a style that the user has never played, after reactions to LIKES of its most played tracks."""
+        played = listener.count(("full_play", "play", "skip"))
+        known = {style for track in played for style in self._styles(track)}
+        new = sorted(style for style, tracks in self._popular_of_style.items() if len(tracks) >= LIKES + LENGTH)
+        choices = [style for style in new if style not in known]
+        if not choices:
+            return
+        style = choices[int(np.random.default_rng([SEED, len(listener.events)]).integers(len(choices)))]
+        tracks = self._popular_of_style[style][:LIKES]
+        share = self._share(before, style, tracks)
+        for behaviour in ("like", "collect", "full_play"):
+            after = self._radio(listener.react(behaviour, tracks), LENGTH + LIKES)
+            yield f"new_style_after_{LIKES}_{behaviour}s", self._share(after, style, tracks) - share
+
+    def _test_lists(self, listener: Listener, radio: Sequence[TrackItem]) -> Iterator[tuple[str, float]]:
+        """What a list of the day and a radio consist of."""
+        played, heard = listener.count(("full_play", "play", "skip")), listener.count((*LISTENS, *KEEPS))
+        known_artists = {artist for track in played for artist in self._artists(track)[:1]}
+        truth = ReasonTruth(self._facts, listener)
+        for scene, items in (("daily", self._list(listener, "daily", None)), ("private_fm", radio)):
+            artists = [item.artist_ids[0] if item.artist_ids else "" for item in items]
+            counts = Counter(artists)
+            for left, right in pairwise(artists):
+                yield f"{scene}_neighbors_by_one_artist", float(bool(left) and left == right)
+            yield f"{scene}_head_within_2_per_artist", float(max(Counter(artists[:HEAD]).values(), default=0) <= 2)
+            for item, artist in zip(items, artists, strict=True):
+                yield f"{scene}_known_tracks", float(item.track_id in played)
+                yield f"{scene}_new_artists", float(artist not in known_artists)
+                yield f"{scene}_skipped_and_never_heard", float(played[item.track_id] > heard[item.track_id] == 0)
+                yield "false_reasons", float(not truth.is_true(item.track_id, item.reason))
+            yield f"{scene}_most_by_one_artist", float(max(counts.values(), default=0))
+
+    def _radio(self, listener: Listener, limit: int) -> Sequence[TrackItem]:
+        return self._list(listener, "private_fm", limit)
+
+    def _list(self, listener: Listener, scene: str, limit: int | None) -> Sequence[TrackItem]:
+        """A response to the listener, which is not recorded."""
+        # A hydrator of its own, because it remembers dislikes and blocks of a user.
+        hydrator = Hydrator(listener, self._metrics)
+        recall = SequentialRecall(self._metrics, NO_DEADLINE_S)
+        pipeline = TrackPipeline(hydrator, recall, self._lists, NoExposures(), self._metrics)
+        request = read_request(listener.user_id, scene, limit, listener.now_us, request_id="behavior")
+        items = pipeline.recommend(request, self._release, is_shown=False).items
+        return [item for item in items if isinstance(item, TrackItem)]
+
+    def _styles(self, track_id: str) -> Sequence[str]:
+        row = self._facts.rows.get(track_id)
+        return (row["styles"] or ()) if row else ()
+
+    def _artists(self, track_id: str) -> Sequence[str]:
+        item = self._release.vocabulary.track_code.get(track_id)
+        return self._release.catalog.artist_ids_of(item) if item is not None else ()
+
+    def _share(self, items: Sequence[TrackItem], style: str, without: Sequence[str]) -> float:
+        """Share of a style among the first LENGTH tracks that are neither in `without` nor explored."""
+        counted = [item.track_id for item in items if item.track_id not in without and not item.is_exploration][:LENGTH]
+        return sum(style in self._styles(track) for track in counted) / max(len(counted), 1)
+
+
+def fairness(slate: Mapping[str, Sequence[Any]], groups: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Recall@30 of the served list, averaged over the requests of a user, by group of users: its name, then the part.
+
+    Args:
+        slate: Columns `user_id` and `recall_at_30` of the held-out requests.
+        groups: Name of a grouping → user → part.
+    """
+    by_user: dict[str, list[float]] = defaultdict(list)
+    for user, value in zip(slate["user_id"], slate["recall_at_30"], strict=True):
+        if not np.isnan(value):
+            by_user[user].append(value)
+    table: dict[str, dict[str, float]] = {}
+    for name, part_of in groups.items():
+        parts: dict[str, list[float]] = defaultdict(list)
+        for user, values in by_user.items():
+            if user in part_of:
+                parts[part_of[user]].append(float(np.mean(values)))
+        table[name] = {part: round(float(np.mean(means)), 4) for part, means in sorted(parts.items())}
+    return table

@@ -1,0 +1,195 @@
+"""Feedback: how far a user's reactions raise or lower the tracks that share an artist, styles or a language with them.
+
+The models predict what a user plays next, which is mostly what the user has always played; some skips or likes hardly
+change their order. Feedback changes it at once: the score of a candidate is multiplied by exp(Σ weight · evidence).
+The evidence of an artist or a facet value is a change of log-odds, of the user's reactions to its tracks against the
+user's usual reactions,
+
+    log(1 + liked / (PRIOR · p)) - log(1 + disliked / (PRIOR · (1 - p))),
+
+p: the smoothed share of plays that the user does not skip. It is collected over the current session, where each
+reaction counts in full, and over days, where it fades. The weights are fitted on validation plays
+(`training.evaluation.feedback_fit`), with the weights that the product intends as lower bounds.
+
+In a stream, an artist whose track was skipped rests for the session, until another reaction brings it back.
+
+Evaluation and serving call the same functions. Legend: E reactions of one user, C candidates, F EVIDENCE, G values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sequences import behaviours, sessions
+from sequences.reversals import drop_reversed
+from sequences.sequence_batch import FIRST_CODE, SequenceBatch
+from training.content.facets import FACETS
+from training.data.catalog import Catalog
+from training.data.ragged import concatenate_ranges
+from training.data.training_data import TrainingData
+from training.data.user_history import HISTORY_VIEW, KEPT_BEHAVIOURS, RECENT_VIEW
+
+NEGATIVES_VIEW = "recent_negatives"
+STRENGTHS: Mapping[str, float] = {
+    **{"full_play": 1.0, "play": 0.5, "skip": -1.0},
+    **dict.fromkeys(KEPT_BEHAVIOURS, 3.0),
+    **dict.fromkeys(("dislike", "block"), -4.0),
+}
+"""Reaction → number of plays (above 0) or skips that it counts as."""
+READ_FROM = {
+    HISTORY_VIEW: ("full_play", "play", "skip"),
+    RECENT_VIEW: KEPT_BEHAVIOURS,
+    NEGATIVES_VIEW: ("dislike", "block"),
+}
+"""View → reactions that are read from it."""
+HALF_LIFE_DAYS, EXPLICIT_HALF_LIFE_DAYS = 1.0, 14.0  # of plays and skips; of explicit feedback
+GROUPS = {"artist": (), "style": ("styles", "languages")}
+EVIDENCE = tuple(f"{period}_{group}" for period in ("session", "days") for group in GROUPS)
+PRIOR = 4.0  # reactions that the usual ones count as
+USUAL_LISTENS, USUAL_PLAYS = 6.0, 8.0  # of a user without plays
+MAX_RAISE, MAX_LOWERING = 1.5, 6.0  # of the logarithm of a score
+RESTING = -20.0  # change of the logarithm for an artist that rests: behind all others
+DAY_US = 86_400_000_000
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Views = Mapping[str, SequenceBatch]
+
+
+@dataclass(frozen=True)
+class FeedbackWeights:
+    """Weight of each evidence; the defaults are those that the product intends."""
+
+    session_artist: float = 0.5
+    session_style: float = 0.5
+    days_artist: float = 0.25
+    days_style: float = 0.25
+
+    def log_factors(self, evidence_CF: NDArray[np.floating]) -> Floats:
+        """Change of the logarithm of each score, [C]."""
+        changes_C: Floats = np.clip(evidence_CF @ np.array(astuple(self)), -MAX_LOWERING, MAX_RAISE)
+        return changes_C
+
+
+@dataclass(frozen=True)
+class Reactions:
+    """Reactions of one user before a request, by time."""
+
+    item_E: Ints
+    strength_E: Floats
+    age_days_E: Floats
+    is_explicit_E: NDArray[np.bool_]
+    is_in_session_E: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, views: Views, request_at_B: Ints, row: int = 0) -> Reactions:
+        """Of the user of one request; none without the views of READ_FROM."""
+        code_of = behaviours.load_behaviours().encoder
+        parts = [np.zeros((3, 0), dtype=np.int64)]
+        for name in READ_FROM.keys() & views.keys():
+            columns = np.stack([views[name].columns[key][row] for key in ("ended_at", "track_id", "behaviour")])
+            is_read_L = np.isin(columns[2], [code_of[one] for one in READ_FROM[name]]) & (columns[1] >= FIRST_CODE)
+            parts.append(columns[:, is_read_L])
+        ended_E, item_E, behaviour_E = (found := np.concatenate(parts, axis=1))[:, found[0].argsort(kind="stable")]
+        strength_B, is_explicit_B = _strengths()
+        return cls(
+            item_E,
+            strength_B[behaviour_E],
+            np.maximum(int(request_at_B[row]) - ended_E, 0) / DAY_US,
+            is_explicit_B[behaviour_E],
+            ended_E >= _session_begin(views, request_at_B, row),
+        )
+
+    @property
+    def usual_listens(self) -> float:
+        """Smoothed share of plays that are not skipped."""
+        is_play_E = ~self.is_explicit_E
+        listens = float((self.strength_E[is_play_E] > 0).sum())
+        return (listens + USUAL_LISTENS) / (float(is_play_E.sum()) + USUAL_PLAYS)
+
+    def evidence(self, items_C: Ints, catalog: Catalog) -> Floats:
+        """Evidence for each item, [C, F] in the order of EVIDENCE."""
+        if not len(self.item_E):
+            return np.zeros((len(items_C), len(EVIDENCE)))
+        half_life_E = np.where(self.is_explicit_E, EXPLICIT_HALF_LIFE_DAYS, HALF_LIFE_DAYS)
+        weights = self.strength_E * self.is_in_session_E, self.strength_E * 0.5 ** (self.age_days_E / half_life_E)
+        columns = []
+        for weight_E in weights:
+            for facets in GROUPS.values():
+                columns.append(self._evidence_of_group(weight_E, items_C, catalog, facets))
+        return np.stack(columns, axis=1)
+
+    def _evidence_of_group(self, weight_E: Floats, items_C: Ints, catalog: Catalog, facets: tuple[str, ...]) -> Floats:
+        """Mean evidence of the values of each item, [C]; 0 without a value."""
+        (value_N, of_N), (own_M, of_M) = (_values(items, catalog, facets) for items in (self.item_E, items_C))
+        size, usual = int(max(value_N.max(initial=0), own_M.max(initial=0))) + 1, self.usual_listens
+        liked_G = np.bincount(value_N, np.maximum(weight_E, 0)[of_N], size)
+        disliked_G = np.bincount(value_N, np.maximum(-weight_E, 0)[of_N], size)
+        evidence_G = np.log1p(liked_G / (PRIOR * usual)) - np.log1p(disliked_G / (PRIOR * (1 - usual)))
+        count_C = np.bincount(of_M, minlength=len(items_C))
+        mean_C: Floats = np.bincount(of_M, evidence_G[own_M], len(items_C)) / np.maximum(count_C, 1)
+        return mean_C
+
+    def resting_artists(self, catalog: Catalog) -> Ints:
+        """Main artists to whom the last reaction in the current session was a skip or a dislike."""
+        artist_E = catalog.main_artist_V[self.item_E[self.is_in_session_E]]
+        last = dict(zip(artist_E.tolist(), self.strength_E[self.is_in_session_E].tolist(), strict=True))
+        return np.array([one for one, strength in last.items() if strength < 0 and one >= FIRST_CODE], dtype=np.int64)
+
+    def votes_for_new(self) -> float:
+        """Number of tracks that were liked or saved before they were ever played, fading over days."""
+        first_E = np.unique(self.item_E, return_index=True)[1]
+        chosen_E = first_E[self.is_explicit_E[first_E] & (self.strength_E[first_E] > 0)]
+        return float((0.5 ** (self.age_days_E[chosen_E] / EXPLICIT_HALF_LIFE_DAYS)).sum())
+
+
+def feedback_evidence(
+    data: TrainingData, catalog: Catalog, users: Sequence[str], request_at_C: Ints, items_CK: Ints
+) -> Floats:
+    """Evidence for the candidates of past requests [C, K, F], from what was known before each."""
+    views = {name: drop_reversed(data.reader(name).read(users, request_at_C)) for name in READ_FROM}
+    views = data.profile_exclusions.leave_out(views, users)
+    reactions = (Reactions.of(views, request_at_C, row) for row in range(len(users)))
+    evidence = [one.evidence(items_K, catalog) for one, items_K in zip(reactions, items_CK, strict=True)]
+    return np.stack(evidence) if evidence else np.zeros((*items_CK.shape, len(EVIDENCE)))
+
+
+@lru_cache(maxsize=1)
+def _strengths() -> tuple[Floats, NDArray[np.bool_]]:
+    """Strength of each behavior code, and whether it is explicit."""
+    table = behaviours.load_behaviours()
+    strength_B, is_explicit_B = np.zeros(len(table.rows) + 2), np.zeros(len(table.rows) + 2, dtype=bool)
+    for row in table.rows:
+        code = table.encoder[row.behaviour]
+        strength_B[code], is_explicit_B[code] = STRENGTHS.get(row.behaviour, 0.0), row.is_explicit
+    return strength_B, is_explicit_B
+
+
+def _session_begin(views: Views, request_at_B: Ints, row: int) -> int:
+    """Start of the session that the request continues; a session gap before it if no play is in the session."""
+    begin = int(request_at_B[row]) - behaviours.session_gap_us()
+    history = views.get(HISTORY_VIEW)
+    if history is None or not history.length_B[row]:
+        return begin
+    one = SequenceBatch(
+        {name: column[row : row + 1] for name, column in history.columns.items()}, history.length_B[[row]]
+    )
+    is_current = sessions.is_in_current_session(one, one.length_B, request_at_B[row : row + 1])
+    return min(int(one.columns["occurred_at"][is_current].min(initial=begin)), begin)
+
+
+def _values(items_C: Ints, catalog: Catalog, facets: tuple[str, ...]) -> tuple[Ints, Ints]:
+    """Values of the items and the position of the item of each; without facets, the main artists that are known."""
+    if not facets:
+        artist_C = catalog.main_artist_V[items_C]
+        known = np.flatnonzero(artist_C >= FIRST_CODE)
+        return artist_C[known], known
+    table = catalog.facets
+    place_N, of_N = concatenate_ranges(table.offset_V1[items_C], table.offset_V1[items_C + 1])
+    is_kept_N = np.isin(table.facet_N[place_N], [FACETS.index(name) for name in facets])
+    return table.value_N[place_N[is_kept_N]].astype(np.int64), of_N[is_kept_N]
