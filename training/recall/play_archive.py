@@ -15,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sequences.behaviours import session_gap_us
 from sequences.sequence_batch import SequenceBatch
+from sequences.sessions import sessionize
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
@@ -38,6 +40,7 @@ class PastPlays:
     track_N: np.ndarray
     ended_at_N: np.ndarray  # µs UTC
     outcome_N: np.ndarray  # int8
+    session_N: np.ndarray  # number of each play's session, ascending
 
 
 @dataclass(frozen=True)
@@ -90,14 +93,18 @@ class PlayArchive:
         """
         begin_B = users.left_out_begin_B if len(users.left_out_begin_B) else full_history_begin(users.views)
         history = users.views[HISTORY_VIEW]
-        outcome_BL = _outcomes(history)
+        columns = history.columns["track_id"], history.columns["ended_at"], _outcomes(history), sessionize(history)
         for row, user_id in enumerate(users.user_ids):
             count = int(history.length_B[row])
-            track_N, ended_at_N = (history.columns[name][row, :count] for name in ("track_id", "ended_at"))
-            plays = PastPlays(track_N, ended_at_N, outcome_BL[row, :count])
-            yield self._with_older(user_id, plays, int(begin_B[row]), max_plays) if begin_B[row] else plays
+            plays = PastPlays(*(column_BL[row, :count] for column_BL in columns))
+            if begin_B[row]:
+                began_at_N = history.columns["occurred_at"][row, :count]
+                plays = self._with_older(user_id, plays, int(begin_B[row]), began_at_N, max_plays)
+            yield plays
 
-    def _with_older(self, user_id: str, plays: PastPlays, begin: int, max_plays: int) -> PastPlays:
+    def _with_older(
+        self, user_id: str, plays: PastPlays, begin: int, began_at_N: np.ndarray, max_plays: int
+    ) -> PastPlays:
         number = self._number_of_user.get(user_id)
         if number is None:
             return plays
@@ -107,10 +114,14 @@ class PlayArchive:
         in_view = int((plays.ended_at_N < begin + SAME_TIME_US).sum())
         end = first + max(older, same - in_view)
         first = max(first, end - max(max_plays - len(plays.track_N), 0))
+        ended_at_N = np.minimum(self.known_at_P[first:end], begin)
+        session_N = np.cumsum(np.diff(ended_at_N, prepend=ended_at_N[:1]) > session_gap_us())
+        begins_session = (began_at_N[:1] - ended_at_N[-1:] > session_gap_us()).any()
         return PastPlays(
             np.concatenate([self.track_P[first:end], plays.track_N]),
-            np.concatenate([np.minimum(self.known_at_P[first:end], begin), plays.ended_at_N]),
+            np.concatenate([ended_at_N, plays.ended_at_N]),
             np.concatenate([self.outcome_P[first:end], plays.outcome_N]),
+            np.concatenate([session_N - session_N[-1:], plays.session_N - 1 + begins_session]),
         )
 
     def save(self, folder: Path) -> None:

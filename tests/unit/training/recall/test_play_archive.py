@@ -27,7 +27,8 @@ def test_no_play_is_lost_or_doubled_between_view_and_archive(
 ) -> None:
     monkeypatch.setitem(SEQUENCE_VIEWS, HISTORY_VIEW, replace(SEQUENCE_VIEWS[HISTORY_VIEW], length=length))
     behaviour = np.full(length, load_behaviours().encoder["play"])
-    columns = {"track_id": TRACKS[-length:], "ended_at": ENDED_AT[-length:], "behaviour": behaviour}
+    ended_at = ENDED_AT[-length:]
+    columns = {"track_id": TRACKS[-length:], "occurred_at": ended_at, "ended_at": ended_at, "behaviour": behaviour}
     view = SequenceBatch({name: column[None] for name, column in columns.items()}, np.array([length]))
     users = UserBatch(["u"], np.array([4 * MINUTE_US]), {HISTORY_VIEW: view})
     played = TRACKS[:archived].astype(np.int32)
@@ -37,5 +38,6 @@ def test_no_play_is_lost_or_doubled_between_view_and_archive(
     assert plays.track_N[-length:].tolist() == TRACKS[-length:].tolist()
     assert len(set(plays.track_N.tolist())) == len(plays.track_N)
     assert (np.diff(plays.ended_at_N) >= 0).all()
+    assert not plays.session_N.any()
     if archived == len(TRACKS):
         assert plays.track_N.tolist() == TRACKS.tolist()
