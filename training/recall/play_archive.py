@@ -52,12 +52,13 @@ class PlayArchive:
     track_P: np.ndarray  # int32
     known_at_P: np.ndarray  # µs UTC, ascending within a user
     outcome_P: np.ndarray  # int8
+    session_P: np.ndarray  # int32, number of the user's first play in the same session
 
     @classmethod
     def empty(cls) -> PlayArchive:
         """An archive without users."""
         nothing = np.zeros(0, dtype=np.int64)
-        return cls((), np.zeros(1, dtype=np.int64), nothing.astype(np.int32), nothing, nothing.astype(np.int8))
+        return cls((), np.zeros(1, dtype=np.int64), nothing.astype(np.int32), nothing, nothing.astype(np.int8), nothing)
 
     @classmethod
     def of(cls, data: TrainingData, parts: tuple[str, ...] = ("train",)) -> PlayArchive:
@@ -73,6 +74,7 @@ class PlayArchive:
             plays.track_P[rows].astype(np.int32),
             plays.known_at_P[rows],
             outcome_P,
+            plays.play_number_P[plays.session_start_P[rows]],
         )
 
     def newest(self, max_plays: int) -> PlayArchive:
@@ -80,7 +82,8 @@ class PlayArchive:
         count_U = np.diff(self.offset_U1)
         kept = np.repeat(self.offset_U1[1:], count_U) - np.arange(len(self.track_P)) <= max_plays
         offset_U1 = np.concatenate([[0], np.cumsum(np.minimum(count_U, max_plays))]).astype(np.int64)
-        return PlayArchive(self.user_ids, offset_U1, self.track_P[kept], self.known_at_P[kept], self.outcome_P[kept])
+        columns = self.track_P, self.known_at_P, self.outcome_P, self.session_P
+        return PlayArchive(self.user_ids, offset_U1, *(column_P[kept] for column_P in columns))
 
     @cached_property
     def _number_of_user(self) -> dict[str, int]:
@@ -115,7 +118,7 @@ class PlayArchive:
         end = first + max(older, same - in_view)
         first = max(first, end - max(max_plays - len(plays.track_N), 0))
         ended_at_N = np.minimum(self.known_at_P[first:end], begin)
-        session_N = np.cumsum(np.diff(ended_at_N, prepend=ended_at_N[:1]) > session_gap_us())
+        session_N = self.session_P[first:end].astype(np.int64)
         begins_session = (began_at_N[:1] - ended_at_N[-1:] > session_gap_us()).any()
         return PastPlays(
             np.concatenate([self.track_P[first:end], plays.track_N]),
@@ -126,7 +129,12 @@ class PlayArchive:
 
     def save(self, folder: Path) -> None:
         """Write a Parquet file with one row per user."""
-        columns = {"track": self.track_P, "known_at": self.known_at_P, "outcome": self.outcome_P}
+        columns = {
+            "track": self.track_P,
+            "known_at": self.known_at_P,
+            "outcome": self.outcome_P,
+            "session": self.session_P,
+        }
         write_user_lists(folder / ARCHIVE_FILE, self.user_ids, self.offset_U1, **columns)
 
     @classmethod
@@ -134,9 +142,11 @@ class PlayArchive:
         """The archive that `save` wrote; an empty one if there is none."""
         if not (folder / ARCHIVE_FILE).exists():
             return cls.empty()
-        names = "track", "known_at", "outcome"
-        user_ids, offset_U1, (track, known_at, outcome) = read_user_lists(folder / ARCHIVE_FILE, *names)
-        return cls(user_ids, offset_U1, track.astype(np.int32), known_at.astype(np.int64), outcome.astype(np.int8))
+        names = "track", "known_at", "outcome", "session"
+        user_ids, offset_U1, (track, known_at, outcome, session) = read_user_lists(folder / ARCHIVE_FILE, *names)
+        return cls(
+            user_ids, offset_U1, track.astype(np.int32), known_at.astype(np.int64), outcome.astype(np.int8), session
+        )
 
 
 def _outcomes(history: SequenceBatch) -> np.ndarray:
