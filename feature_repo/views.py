@@ -9,8 +9,9 @@ from feast import FeatureView, Field
 from feast.types import Array, Float32, Int64, String
 from sources import event_sources, live_source, user, user_profiles
 
-from sequences.views import LIVE_ATTRIBUTES, LIVE_SOURCE, SEQUENCE_VIEWS
+from sequences.views import LIVE_ATTRIBUTES, LIVE_SOURCE, SEQUENCE_VIEWS, Attribute
 
+USER_ID = Field(name="user_id", dtype=String, description="User pseudonym.")
 FEAST_TYPES = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "ratio": Array(Float32)}
 
 # Totals at midnight after each day with activity.
@@ -18,17 +19,23 @@ user_profile = FeatureView(
     name="user_profile",
     entities=[user],
     schema=[
-        Field(name="user_id", dtype=String),
+        USER_ID,
         Field(name="plays_total", dtype=Int64, description="Plays before that midnight."),
         Field(name="listens_total", dtype=Int64, description="Plays of at least 30 seconds."),
-        Field(name="full_plays_total", dtype=Int64),
-        Field(name="skips_total", dtype=Int64),
+        Field(name="full_plays_total", dtype=Int64, description="Plays of at least 90 % of the track."),
+        Field(name="skips_total", dtype=Int64, description="Plays of less than 30 seconds."),
         Field(name="tracks_total", dtype=Int64, description="Distinct tracks ever played."),
         Field(name="artists_total", dtype=Int64, description="Distinct artists ever played."),
     ],
     source=user_profiles,
     ttl=timedelta(0),
+    description="Totals of a user at the last midnight (UTC) after a day with plays.",
 )
+
+
+def attribute_field(attribute: Attribute) -> Field:
+    """Array of the values of one attribute."""
+    return Field(name=attribute.name, dtype=FEAST_TYPES[attribute.kind], description=attribute.description)
 
 
 def build_sequence_view(name: str) -> FeatureView:
@@ -37,10 +44,7 @@ def build_sequence_view(name: str) -> FeatureView:
     return FeatureView(
         name=name,
         entities=[user],
-        schema=[
-            Field(name="user_id", dtype=String),
-            *(Field(name=a.name, dtype=FEAST_TYPES[a.kind]) for a in view.attributes),
-        ],
+        schema=[USER_ID, *map(attribute_field, view.attributes)],
         source=event_sources[name],
         ttl=timedelta(0),
         description=f"The last {view.length} events of the user with behavior {', '.join(view.behaviours)}.",
@@ -60,10 +64,8 @@ impressions_left = build_sequence_view("impressions_left")
 live_events = FeatureView(
     name=LIVE_SOURCE,
     entities=[user],
-    schema=[
-        Field(name="user_id", dtype=String),
-        *(Field(name=a.name, dtype=FEAST_TYPES[a.kind]) for a in LIVE_ATTRIBUTES),
-    ],
+    schema=[USER_ID, *map(attribute_field, LIVE_ATTRIBUTES)],
     source=live_source,
     ttl=timedelta(0),
+    description="Events of the user that the marts may not contain yet.",
 )

@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from feast.infra.registry.file import FileRegistryStore
+from feast.protos.feast.core.FeatureView_pb2 import FeatureView
+from feast.protos.feast.core.OnDemandFeatureView_pb2 import OnDemandFeatureView
 from feast.protos.feast.core.Registry_pb2 import Registry
+from feast.protos.feast.core.StreamFeatureView_pb2 import StreamFeatureView
 from feast.repo_config import RegistryConfig
 from feast.utils import _utc_now
 
@@ -26,6 +29,12 @@ HOME_PLACEHOLDER = "${SEGUE_HOME}"
 MARTS_FOLDER = "marts"
 PATH_FIELDS = {"FileOptions": "uri", "SqliteTable": "path"}
 """Protobuf messages of the registry that contain a path ▸ the field."""
+VERSIONED_VIEWS: dict[str, Any] = {
+    "feature_view": FeatureView,
+    "stream_feature_view": StreamFeatureView,
+    "on_demand_feature_view": OnDemandFeatureView,
+}
+"""Type of an earlier version of a view ▸ the message that its record holds as bytes."""
 
 
 class HomeRegistryStore(FileRegistryStore):
@@ -80,6 +89,10 @@ def _replace_paths(message: Any, replace: Callable[[str, str], str]) -> None:
     field = PATH_FIELDS.get(message.DESCRIPTOR.name)
     if field and getattr(message, field):
         setattr(message, field, replace(message.DESCRIPTOR.name, getattr(message, field)))
+    if message.DESCRIPTOR.name == "FeatureViewVersionRecord" and message.feature_view_type in VERSIONED_VIEWS:
+        view = VERSIONED_VIEWS[message.feature_view_type].FromString(message.feature_view_proto)
+        _replace_paths(view, replace)
+        message.feature_view_proto = view.SerializeToString()
     for part in _parts(message):
         _replace_paths(part, replace)
 

@@ -2,7 +2,8 @@
 
 The session number of the `sessions` mart counts all earlier sessions of the user and changes when a late play arrives,
 so an online read cannot provide it (docs/adr/0013-derive-sessions-from-sequences.md). Session boundaries can be derived from the
-events that were read. The gap between sessions is the variable `session_gap_minutes` of `dbt/dbt_project.yml`.
+events that were read, by the definition of the mart (`int_plays_sessionized`): a play begins a session if it starts
+(`occurred_at`) more than `session_gap_minutes` (`dbt/dbt_project.yml`) after the end of the user's previous play.
 
 Legend: B sequences, L events.
 """
@@ -19,13 +20,13 @@ from sequences.sequence_batch import SequenceBatch
 
 WINDOW = 128
 """Number of newest events searched first; they nearly always contain the whole current session."""
+NEVER = np.iinfo(np.int64).min
 
 
 def sessionize(batch: SequenceBatch) -> NDArray[np.int64]:
     """Session number of each event [B, L], 1 for the oldest session in the sequence; 0 is padding.
 
-    A play that starts more than the session gap after the end of the previous play begins a session; an event that is
-    not a play belongs to the current session.
+    An event that is not a play belongs to the session of the play before it.
 
     Args:
         batch: With the columns `behaviour` (codes of `Behaviours.encoder`), `occurred_at` and `ended_at`. Its view must
@@ -38,56 +39,66 @@ def sessionize(batch: SequenceBatch) -> NDArray[np.int64]:
 def is_in_current_session(
     batch: SequenceBatch, length_B: NDArray[np.int64], request_at_B: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Mask [B, L] of those of the first `length_B` events that belong to the session that a request continues.
+    """Mask [B, L] of those of the first `length_B` events that belong to the session of a play that starts now.
 
-    No event does if more than the session gap has passed since the newest of them ended.
+    If that play would begin a session, these are the events, none of them plays, within the session gap before it.
 
     Args:
         batch: See `sessionize`.
         length_B: Number of events of each sequence to consider.
         request_at_B: Request times, µs UTC.
     """
-    L = batch.columns["ended_at"].shape[1]
-    place_L = np.arange(L)
-    begin_B, newest_B = _last_session_start(batch, length_B, min(WINDOW, L)), np.maximum(length_B - 1, 0)
-    ended_B = np.take_along_axis(batch.columns["ended_at"], newest_B[:, None], axis=1)[:, 0]
-    is_continued_B = request_at_B - ended_B <= behaviours.session_gap_us()
-    end_B = np.where(is_continued_B, length_B, 0)
-    is_in_session_BL: NDArray[np.bool_] = (place_L >= begin_B[:, None]) & (place_L < end_B[:, None])
+    ended_BL = batch.columns["ended_at"]
+    place_L = np.arange(ended_BL.shape[1])
+    begin_B, play_ended_B = _newest_session(batch, length_B, min(WINDOW, ended_BL.shape[1]))
+    gap_began_B = request_at_B - behaviours.session_gap_us()
+    is_member_BL = np.where(
+        (play_ended_B >= gap_began_B)[:, None], place_L >= begin_B[:, None], ended_BL >= gap_began_B[:, None]
+    )
+    is_in_session_BL: NDArray[np.bool_] = is_member_BL & (place_L < length_B[:, None])
     return is_in_session_BL
 
 
-def _last_session_start(batch: SequenceBatch, length_B: NDArray[np.int64], width: int) -> NDArray[np.int64]:
-    """Position where the last session of the first `length_B` events begins [B]; searches `width` events, then all."""
+def _newest_session(
+    batch: SequenceBatch, length_B: NDArray[np.int64], width: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Position where the last session of the first `length_B` events begins, and the end of its newest play [B].
+
+    Searches `width` events, then all. Without a play the end is the smallest integer.
+    """
     first_B = np.maximum(length_B - width, 0)
     row_B1, place_BW = np.arange(len(first_B))[:, None], first_B[:, None] + np.arange(width)
-    begins_BW = _session_starts(
-        SequenceBatch(
-            {name: batch.columns[name][row_B1, place_BW] for name in ("behaviour", "occurred_at", "ended_at")},
-            np.minimum(batch.length_B - first_B, width),
-        )
+    window = SequenceBatch(
+        {name: batch.columns[name][row_B1, place_BW] for name in ("behaviour", "occurred_at", "ended_at")},
+        length_B - first_B,
     )
-    begins_BW &= place_BW < np.maximum(length_B, 1)[:, None]
+    begins_BW = _session_starts(window)
     last_B = width - 1 - begins_BW[:, ::-1].argmax(axis=1)
     is_found_B = begins_BW.any(axis=1)
     if not (is_found_B | (first_B == 0)).all():
-        return _last_session_start(batch, length_B, batch.columns["ended_at"].shape[1])
-    return np.where(is_found_B, first_B + last_B, 0)
+        return _newest_session(batch, length_B, batch.columns["ended_at"].shape[1])
+    play_ended_B = _play_ends(window).max(axis=1, initial=NEVER)
+    return np.where(is_found_B, first_B + last_B, 0), play_ended_B
 
 
 def _session_starts(batch: SequenceBatch) -> NDArray[np.bool_]:
     """Mask [B, L] of the events that begin a session, except the first session of a sequence."""
-    is_play_BL = _play_code_mask().take(batch.columns["behaviour"], mode="clip") & batch.mask_BL
-    ended_BL = np.where(is_play_BL, batch.columns["ended_at"], np.iinfo(np.int64).min)
+    ended_BL = _play_ends(batch)
     # End of the newest play before each event; plays are sorted by their ends.
     before_BL = np.maximum.accumulate(ended_BL, axis=1)[:, :-1]
-    begins_BL = np.zeros(is_play_BL.shape, dtype=bool)
+    begins_BL = np.zeros(ended_BL.shape, dtype=bool)
     begins_BL[:, 1:] = (
-        is_play_BL[:, 1:]
-        & (before_BL > np.iinfo(np.int64).min)
+        (ended_BL[:, 1:] > NEVER)
+        & (before_BL > NEVER)
         & (batch.columns["occurred_at"][:, 1:] > before_BL + behaviours.session_gap_us())
     )
     return begins_BL
+
+
+def _play_ends(batch: SequenceBatch) -> NDArray[np.int64]:
+    """End of each play [B, L]; NEVER for other events and padding."""
+    is_play_BL = _play_code_mask().take(batch.columns["behaviour"], mode="clip") & batch.mask_BL
+    return np.where(is_play_BL, batch.columns["ended_at"], NEVER)
 
 
 @lru_cache(maxsize=1)

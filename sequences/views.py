@@ -49,18 +49,23 @@ class Attribute:
 
     name: str  # column name
     kind: Kind
+    description: str
 
 
-EVENT_ID = Attribute("event_id", "string")
-TARGET_TYPE = Attribute("target_type", "string")
-TARGET_ID = Attribute("target_id", "string")
-TRACK_ID = Attribute("track_id", "string")
-BEHAVIOUR = Attribute("behaviour", "string")
-OCCURRED_AT = Attribute("occurred_at", "time")
-ENDED_AT = Attribute("ended_at", "time")
-SEQUENCE_NUMBER = Attribute("sequence_number", "order")
-PLAYED_RATIO = Attribute("played_ratio", "ratio")
-SCENE = Attribute("scene", "string")
+EVENT_ID = Attribute("event_id", "string", "Unique id of the event.")
+TARGET_TYPE = Attribute(
+    "target_type", "string", "Type of the target: track, playlist, album, artist, mlog, interest or session."
+)
+TARGET_ID = Attribute("target_id", "string", "Id of the target within its type.")
+TRACK_ID = Attribute("track_id", "string", "Id of the target if it is a track, else empty.")
+BEHAVIOUR = Attribute(
+    "behaviour", "string", "Meaning of the event, e.g. full_play, skip or like (dbt/seeds/behaviours.csv)."
+)
+OCCURRED_AT = Attribute("occurred_at", "time", "Start, µs since 1970 UTC; rounded down if the source has ends only.")
+ENDED_AT = Attribute("ended_at", "time", "Time at which the outcome was known, µs since 1970 UTC.")
+SEQUENCE_NUMBER = Attribute("sequence_number", "order", "Order of events of the user that end at the same time.")
+PLAYED_RATIO = Attribute("played_ratio", "ratio", "Fraction of the track that was played, 0 to 1; NaN if unknown.")
+SCENE = Attribute("scene", "string", "Product scene, e.g. daily or private_fm; empty if unknown.")
 
 ATTRIBUTES: dict[str, Attribute] = {
     attribute.name: attribute

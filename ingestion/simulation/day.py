@@ -6,6 +6,7 @@ Shape letters: S sessions, N slots (positions of tracks in all sessions), E even
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingestion.simulation import sessions as session
 from ingestion.simulation.event_buffer import Columns, EventBuffer
@@ -26,7 +27,8 @@ from ingestion.simulation.sessions import Moods, Sessions
 from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import PLAYLIST_LENGTH, Floats, Ints, World
 
-MAX_SESSION_US = 75 * session.MINUTE  # shorter than a part of the day, so that sessions never overlap
+MAX_SESSION_US = 105 * session.MINUTE  # shorter than a part of the day, so that sessions never overlap
+BREAK_SHARE = 0.03  # of the tracks after which a user stops listening for 20 to 50 minutes
 FM_TRACKS = 3  # tracks per private-FM response
 EXPLORATION_SHARE = 0.1  # fraction of recommended tracks sampled from the whole catalog
 REPEAT_SHARES = {session.PRIVATE_FM: 0.35, session.DAILY: 0.15}  # fraction sampled from the user's play history
@@ -72,7 +74,9 @@ def simulate_day(world: World, users: SimulatedUsers, day: int, seed: int) -> Co
     is_examined_N = random.random(len(affinity_N)) < examination(position_N) * sigmoid(1.2 * affinity_N)
     is_played_N = (kind_N != session.DAILY) | is_examined_N
     played_ms, outcome_N = play_lengths(random, affinity_N, world.duration_ms_V[track_N])
-    start_N = _start_times(random, sessions, session_N, kind_N, np.where(is_played_N, played_ms * 1000, -1))
+    length_N = np.where(is_played_N, played_ms * 1000, -1)
+    ends_response_N = ~is_recommended_N | np.append(request_N[1:] != request_N[:-1], True)
+    start_N = _start_times(random, sessions, session_N, kind_N, length_N, ends_response_N)
 
     is_valid = start_N - sessions.start_S[session_N] < MAX_SESSION_US
     slots: Columns = {
@@ -215,10 +219,20 @@ def _propensities(
 
 
 def _start_times(
-    random: np.random.Generator, sessions: Sessions, session_N: Ints, kind_N: Ints, length_N: Ints
+    random: np.random.Generator,
+    sessions: Sessions,
+    session_N: Ints,
+    kind_N: Ints,
+    length_N: Ints,
+    ends_response_N: NDArray[np.bool_],
 ) -> Ints:
-    """Start of each track in microseconds after midnight [N]: consecutive with short pauses; unplayed slots (-1) are empty."""
+    """Start of each track in microseconds after midnight [N]: consecutive with pauses; unplayed slots (-1) are empty.
+
+    Pauses are short, except for breaks, of which some are longer than the session gap. A break does not divide a response.
+    """
     pause_N = 2 * SECOND + random.integers(0, 3 * SECOND, len(session_N))
+    is_break_N = ends_response_N & (random.random(len(session_N)) < BREAK_SHARE)
+    pause_N = np.where(is_break_N, random.integers(20 * session.MINUTE, 50 * session.MINUTE, len(session_N)), pause_N)
     elapsed_N = np.where(length_N >= 0, length_N + pause_N, 0)
     total_N = elapsed_N.cumsum() - elapsed_N
     is_first_N = np.r_[True, session_N[1:] != session_N[:-1]] if len(session_N) else np.zeros(0, bool)

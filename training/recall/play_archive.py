@@ -15,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sequences.behaviours import session_gap_us
 from sequences.sequence_batch import SequenceBatch
+from sequences.sessions import sessionize
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
@@ -38,6 +40,7 @@ class PastPlays:
     track_N: np.ndarray
     ended_at_N: np.ndarray  # µs UTC
     outcome_N: np.ndarray  # int8
+    session_N: np.ndarray  # number of each play's session, ascending
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,13 @@ class PlayArchive:
     track_P: np.ndarray  # int32
     known_at_P: np.ndarray  # µs UTC, ascending within a user
     outcome_P: np.ndarray  # int8
+    session_P: np.ndarray  # int32, number of the user's first play in the same session
 
     @classmethod
     def empty(cls) -> PlayArchive:
         """An archive without users."""
         nothing = np.zeros(0, dtype=np.int64)
-        return cls((), np.zeros(1, dtype=np.int64), nothing.astype(np.int32), nothing, nothing.astype(np.int8))
+        return cls((), np.zeros(1, dtype=np.int64), nothing.astype(np.int32), nothing, nothing.astype(np.int8), nothing)
 
     @classmethod
     def of(cls, data: TrainingData, parts: tuple[str, ...] = ("train",)) -> PlayArchive:
@@ -70,6 +74,7 @@ class PlayArchive:
             plays.track_P[rows].astype(np.int32),
             plays.known_at_P[rows],
             outcome_P,
+            plays.play_number_P[plays.session_start_P[rows]],
         )
 
     def newest(self, max_plays: int) -> PlayArchive:
@@ -77,7 +82,8 @@ class PlayArchive:
         count_U = np.diff(self.offset_U1)
         kept = np.repeat(self.offset_U1[1:], count_U) - np.arange(len(self.track_P)) <= max_plays
         offset_U1 = np.concatenate([[0], np.cumsum(np.minimum(count_U, max_plays))]).astype(np.int64)
-        return PlayArchive(self.user_ids, offset_U1, self.track_P[kept], self.known_at_P[kept], self.outcome_P[kept])
+        columns = self.track_P, self.known_at_P, self.outcome_P, self.session_P
+        return PlayArchive(self.user_ids, offset_U1, *(column_P[kept] for column_P in columns))
 
     @cached_property
     def _number_of_user(self) -> dict[str, int]:
@@ -90,14 +96,18 @@ class PlayArchive:
         """
         begin_B = users.left_out_begin_B if len(users.left_out_begin_B) else full_history_begin(users.views)
         history = users.views[HISTORY_VIEW]
-        outcome_BL = _outcomes(history)
+        columns = history.columns["track_id"], history.columns["ended_at"], _outcomes(history), sessionize(history)
         for row, user_id in enumerate(users.user_ids):
             count = int(history.length_B[row])
-            track_N, ended_at_N = (history.columns[name][row, :count] for name in ("track_id", "ended_at"))
-            plays = PastPlays(track_N, ended_at_N, outcome_BL[row, :count])
-            yield self._with_older(user_id, plays, int(begin_B[row]), max_plays) if begin_B[row] else plays
+            plays = PastPlays(*(column_BL[row, :count] for column_BL in columns))
+            if begin_B[row]:
+                began_at_N = history.columns["occurred_at"][row, :count]
+                plays = self._with_older(user_id, plays, int(begin_B[row]), began_at_N, max_plays)
+            yield plays
 
-    def _with_older(self, user_id: str, plays: PastPlays, begin: int, max_plays: int) -> PastPlays:
+    def _with_older(
+        self, user_id: str, plays: PastPlays, begin: int, began_at_N: np.ndarray, max_plays: int
+    ) -> PastPlays:
         number = self._number_of_user.get(user_id)
         if number is None:
             return plays
@@ -107,15 +117,24 @@ class PlayArchive:
         in_view = int((plays.ended_at_N < begin + SAME_TIME_US).sum())
         end = first + max(older, same - in_view)
         first = max(first, end - max(max_plays - len(plays.track_N), 0))
+        ended_at_N = np.minimum(self.known_at_P[first:end], begin)
+        session_N = self.session_P[first:end].astype(np.int64)
+        begins_session = (began_at_N[:1] - ended_at_N[-1:] > session_gap_us()).any()
         return PastPlays(
             np.concatenate([self.track_P[first:end], plays.track_N]),
-            np.concatenate([np.minimum(self.known_at_P[first:end], begin), plays.ended_at_N]),
+            np.concatenate([ended_at_N, plays.ended_at_N]),
             np.concatenate([self.outcome_P[first:end], plays.outcome_N]),
+            np.concatenate([session_N - session_N[-1:], plays.session_N - 1 + begins_session]),
         )
 
     def save(self, folder: Path) -> None:
         """Write a Parquet file with one row per user."""
-        columns = {"track": self.track_P, "known_at": self.known_at_P, "outcome": self.outcome_P}
+        columns = {
+            "track": self.track_P,
+            "known_at": self.known_at_P,
+            "outcome": self.outcome_P,
+            "session": self.session_P,
+        }
         write_user_lists(folder / ARCHIVE_FILE, self.user_ids, self.offset_U1, **columns)
 
     @classmethod
@@ -123,9 +142,11 @@ class PlayArchive:
         """The archive that `save` wrote; an empty one if there is none."""
         if not (folder / ARCHIVE_FILE).exists():
             return cls.empty()
-        names = "track", "known_at", "outcome"
-        user_ids, offset_U1, (track, known_at, outcome) = read_user_lists(folder / ARCHIVE_FILE, *names)
-        return cls(user_ids, offset_U1, track.astype(np.int32), known_at.astype(np.int64), outcome.astype(np.int8))
+        names = "track", "known_at", "outcome", "session"
+        user_ids, offset_U1, (track, known_at, outcome, session) = read_user_lists(folder / ARCHIVE_FILE, *names)
+        return cls(
+            user_ids, offset_U1, track.astype(np.int32), known_at.astype(np.int64), outcome.astype(np.int8), session
+        )
 
 
 def _outcomes(history: SequenceBatch) -> np.ndarray:

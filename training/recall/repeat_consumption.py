@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.behaviours import session_gap_us
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
+from sequences.sessions import sessionize
 from training.data.unique_keys import unique_inverse, unique_values
 from training.data.user_history import is_listened
 
@@ -94,13 +94,14 @@ def repeat_consumption_features(
         max_items: Maximum number of tracks per user. Ties are broken by smaller item code.
     """
     rows = []
-    is_listened_BL = is_listened(history)
+    is_listened_BL, session_BL = is_listened(history), sessionize(history)
     for row, now in enumerate(request_at_B.tolist()):
         length = int(history.length_B[row])
         track_N = history.columns["track_id"][row, :length]
         known = np.flatnonzero((track_N >= FIRST_CODE) & (track_N < len(artist_of_track_V)))
         ended_N, listened_N = history.columns["ended_at"][row, known], is_listened_BL[row, known]
-        rows.append(_features_of_user(track_N[known], ended_N, listened_N, now, artist_of_track_V, max_items))
+        plays = track_N[known], ended_N, listened_N, session_BL[row, known]
+        rows.append(_features_of_user(*plays, now, artist_of_track_V, max_items))
     width = max((len(items) for items, _ in rows), default=0)
     item_BM = np.zeros((len(rows), width), dtype=np.int64)
     feature_BMF = np.zeros((len(rows), width, len(FEATURE_NAMES)), dtype=np.float32)
@@ -111,7 +112,13 @@ def repeat_consumption_features(
 
 
 def _features_of_user(
-    track_N: Array, ended_N: Array, listened_N: Array, now_us: int, artist_of_track_V: Array, max_items: int
+    track_N: Array,
+    ended_N: Array,
+    listened_N: Array,
+    session_N: Array,
+    now_us: int,
+    artist_of_track_V: Array,
+    max_items: int,
 ) -> tuple[Array, Array]:
     """Items [M] and their features [M, F] of one user."""
     if not listened_N.any():
@@ -127,7 +134,7 @@ def _features_of_user(
     first_M[of_N[::-1]] = place_N[::-1]
 
     is_session_start_N = np.ones(N, dtype=bool)
-    is_session_start_N[1:] = ended_s[1:] - ended_s[:-1] > session_gap_us() / 1e6
+    is_session_start_N[1:] = session_N[1:] != session_N[:-1]
     session_N = np.cumsum(is_session_start_N) - 1
     day_N, time_of_day_N = np.divmod(ended_N, DAY_US)
     is_start_N = place_N - np.flatnonzero(is_session_start_N)[session_N] < SESSION_START_PLAYS

@@ -24,6 +24,7 @@ plays as (
         events.known_at,
         {{ epoch_micros("events.known_at") }} as known_us,
         {{ epoch_micros("events.ended_at") }} as ended_us,
+        {{ epoch_micros("events.occurred_at") }} as occurred_us,
         {{ epoch_micros("events.ended_at") }}
         - {{ integer_divide("coalesce(events.played_ms, 0)", 1000) }} * 1000000 as start_us
     from {{ ref("int_events_ordered") }} as events
@@ -76,6 +77,7 @@ with_previous as (
 
 ),
 
+-- A play begins a session if it starts more than the gap after the end of the previous play (`sequences/sessions.py`).
 -- Request time before adjustment: the end of the previous play if that was within clock_granularity_minutes,
 -- otherwise the start rounded down to a multiple. A finer start would reveal the played duration, and so whether the
 -- track was skipped.
@@ -83,23 +85,37 @@ earlier as (
 
     select
         *,
-        case
+        coalesce(
+            occurred_us - previous_ended_us > {{ minutes_us(var("session_gap_minutes")) }}, true
+        ) as begins_session,
+        least(occurred_us, case
             when start_us - previous_ended_us < {{ minutes_us(var("clock_granularity_minutes")) }}
                 then previous_ended_us
             else
                 {{ integer_divide("start_us", minutes_us(var("clock_granularity_minutes"))) }}
                 * {{ minutes_us(var("clock_granularity_minutes")) }}
-        end as clock_us
+        end) as clock_us
     from with_previous
 
 ),
 
--- The request is after the previous play became known and before its own outcome did.
+-- The request is after the previous play became known and before its own outcome did, and in the session of its play.
 requested as (
 
     select
         *,
-        least(greatest(clock_us, coalesce(previous_known_us + 1, clock_us)), known_us - 1) as request_us
+        least(
+            greatest(
+                clock_us,
+                coalesce(previous_known_us + 1, clock_us),
+                case
+                    when begins_session and previous_ended_us is not null
+                        then previous_ended_us + {{ minutes_us(var("session_gap_minutes")) }} + 1
+                    else clock_us
+                end
+            ),
+            known_us - 1
+        ) as request_us
     from earlier
 
 ),
@@ -117,22 +133,13 @@ separated as (
         requested.ended_at,
         requested.known_at,
         requested.kept_sessions,
-        requested.previous_known_us,
+        requested.begins_session,
         requested.request_us + (events.event_id is not null)::bigint as request_us
     from requested
     left join {{ ref("int_events_ordered") }} as events
         on
             requested.user_id = events.user_id
             and {{ timestamp_from_micros("requested.request_us") }} = events.known_at
-
-),
-
-session_starts as (
-
-    select
-        *,
-        coalesce(request_us - previous_known_us > {{ minutes_us(var("session_gap_minutes")) }}, true) as begins_session
-    from separated
 
 ),
 
@@ -143,7 +150,7 @@ sessions_numbered as (
         cast(kept_sessions + sum(begins_session::bigint) over (
             partition by user_id order by play_number rows unbounded preceding
         ) as bigint) as session_number
-    from session_starts
+    from separated
 
 ),
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from feast.infra.registry.file import FileRegistryStore
+from feast.protos.feast.core.FeatureView_pb2 import FeatureView
 from feast.protos.feast.core.Registry_pb2 import Registry
 from feast.repo_config import RegistryConfig
 
@@ -20,7 +21,8 @@ def store(home: Path, kind: type[FileRegistryStore] = HomeRegistryStore) -> File
 
 
 def registry(home: Path) -> Registry:
-    """A registry with absolute paths, as Feast makes it: one table, and one mart as a source of its own and of two views."""
+    """A registry with absolute paths, as Feast makes it: one table, and one mart as a source of its own, of two views and of
+    an earlier version of one."""
     made = Registry()
     table = made.infra.infra_objects.add()
     table.infra_object_class_type = "feast.infra.online_stores.sqlite.SqliteTable"
@@ -29,6 +31,8 @@ def registry(home: Path) -> Registry:
     made.data_sources.add().file_options.uri = mart
     made.feature_views.add().spec.batch_source.file_options.uri = mart
     made.feature_views.add().spec.stream_source.batch_source.file_options.uri = mart
+    earlier = made.feature_view_version_history.records.add(feature_view_type="feature_view")
+    earlier.feature_view_proto = made.feature_views[0].SerializeToString()
     return made
 
 
@@ -39,6 +43,9 @@ def paths(found: Registry) -> list[str]:
         found.data_sources[0].file_options.uri,
         first.spec.batch_source.file_options.uri,
         second.spec.stream_source.batch_source.file_options.uri,
+        FeatureView.FromString(
+            found.feature_view_version_history.records[0].feature_view_proto
+        ).spec.batch_source.file_options.uri,
     ]
 
 
@@ -82,7 +89,7 @@ def test_marts_outside_the_home_are_those_of_the_settings(
     made.data_sources[0].file_options.uri = "s3://bucket/marts/events.parquet"
     made.feature_views[0].spec.batch_source.file_options.uri = "/elsewhere/marts/events.parquet"
     store(home).update_registry_proto(made)
-    _, remote, foreign, own = paths(store(home).get_registry_proto())
+    _, remote, foreign, own, _ = paths(store(home).get_registry_proto())
     assert remote == "s3://bucket/marts/events.parquet"
     assert foreign == "/data/marts/events.parquet"
     assert own == str(home / "marts" / "events.parquet")

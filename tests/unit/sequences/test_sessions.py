@@ -15,6 +15,7 @@ from tests.support.sequences.random_histories import examples
 
 VIEW = SEQUENCE_VIEWS["recent_events"]
 MINUTE = 60_000_000
+PLAYS = ("skip", "play", "full_play")
 Event = tuple[str, int, int]
 
 events = st.lists(
@@ -37,7 +38,7 @@ def timed(steps: list[Event]) -> list[Event]:
     now, found = 1_700_000_000_000_000, []
     for behaviour, idle, length in steps:
         began = now + idle * MINUTE
-        now = began + (length * MINUTE if behaviour in ("skip", "play", "full_play") else 0)
+        now = began + (length * MINUTE if behaviour in PLAYS else 0)
         found.append((behaviour, began, now))
     return found
 
@@ -45,7 +46,7 @@ def timed(steps: list[Event]) -> list[Event]:
 def oracle(timed: list[Event]) -> list[int]:
     session, last_end, found = 1, None, []
     for behaviour, began, ended in timed:
-        if behaviour in ("skip", "play", "full_play"):
+        if behaviour in PLAYS:
             session += last_end is not None and began - last_end > 30 * MINUTE
             last_end = ended
         found.append(session)
@@ -82,16 +83,29 @@ def test_current_session_is_the_newest_one_until_the_gap_has_passed() -> None:
 
 
 @examples(100, 2_000)
-@given(st.lists(events, min_size=1, max_size=3), st.integers(0, 40), st.integers(1, 12))
-def test_current_session_is_independent_of_the_search_window(
+@given(st.lists(events, min_size=1, max_size=3), st.integers(0, 70), st.integers(1, 12))
+def test_current_session_is_the_one_of_a_play_that_starts_at_the_request(
     steps: list[list[Event]], minutes: int, window: int
 ) -> None:
     users = [timed(one) for one in steps]
     batch = encode(VIEW, [row(one) for one in users], {"behaviour": behaviours.load_behaviours().encoder}, length=12)
-    request_at = np.array([one[-1][2] if one else 0 for one in users]) + minutes * MINUTE
+    request_at = [(one[-1][2] if one else 0) + minutes * MINUTE for one in users]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sessions, "WINDOW", window)
-        found = is_in_current_session(batch, batch.length_B, request_at)
-    numbers = sessionize(batch)
-    is_newest = (numbers == numbers.max(axis=1, keepdims=True)) & (numbers > 0)
-    np.testing.assert_array_equal(found, is_newest & (minutes <= 30))
+        found = is_in_current_session(batch, batch.length_B, np.array(request_at))
+    for mask, one, at in zip(found.tolist(), users, request_at, strict=True):
+        *numbers, current = oracle([*one, ("play", at, at)])
+        has_play = any(behaviour in PLAYS for behaviour, _, _ in one)
+        is_begun = not has_play or current > max(numbers)
+        assert mask[: len(one)] == [
+            ended >= at - 30 * MINUTE if is_begun else number == current
+            for number, (_, _, ended) in zip(numbers, one, strict=True)
+        ]
+        assert not any(mask[len(one) :])
+
+
+def test_a_like_before_a_request_does_not_continue_the_session_and_belongs_to_the_next_one() -> None:
+    steps: list[Event] = [("play", 0, 3), ("like", 20, 0), ("like", 15, 0)]
+    batch = encode(VIEW, [row(timed(steps))], {"behaviour": behaviours.load_behaviours().encoder}, length=3)
+    request_at = np.array([timed(steps)[-1][2] + 5 * MINUTE])  # 40 minutes after the play
+    assert is_in_current_session(batch, np.array([3]), request_at).tolist() == [[False, True, True]]

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.behaviours import session_gap_us
 from sequences.sequence_batch import FIRST_CODE
 from training.data.unique_keys import unique_inverse, unique_values
 from training.recall.favourites.play_sums import COUNT_DAYS, DECAYS, PlayColumns, PlaySums, SumOptions, sum_plays
@@ -151,9 +150,10 @@ class PlayTable:
             self.log_age_N,
             self.is_listened_N,
             self.plays.outcome_N == FULL_PLAY,
+            self.plays.session_N,
         )
         first_D = np.array([self.first_within(days) for days in COUNT_DAYS])
-        options = SumOptions(self.hour, self.skip, session_gap_us(), RECENT_LISTENS, SESSION_START_PLAYS)
+        options = SumOptions(self.hour, self.skip, RECENT_LISTENS, SESSION_START_PLAYS)
         return sum_plays(plays, len(self.item_T), first_D, COOCCURRENCE_KERNEL, options)
 
     @cached_property

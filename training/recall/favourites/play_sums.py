@@ -94,6 +94,7 @@ class PlayColumns(NamedTuple):
     log_age_N: Array  # logarithm of the age in seconds at the request
     is_listened_N: Array
     is_full_play_N: Array
+    session_N: Array  # number of each play's session, ascending
 
 
 class SumOptions(NamedTuple):
@@ -101,7 +102,6 @@ class SumOptions(NamedTuple):
 
     hour: float  # of the request, UTC
     skip: float  # weight of a skip in activations, relative to a listen
-    session_gap_us: int  # time without a play that ends a session, µs
     recent_plays: int  # number of the newest plays whose usual successors and predecessors are looked up
     session_start_plays: int  # number of plays at the start of a session that count for `activation_at_start`
 
@@ -144,15 +144,15 @@ def _nearness(of_N: Array, tracks: int, recent_plays: int, kernel_L: Array) -> t
 def _sum_plays(
     plays: PlayColumns, tracks: int, first_D: Array, next_N: Array, before_N: Array, options: SumOptions
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
-    of_N, ended_at_N, log_age_N, is_listened_N, is_full_play_N = plays
-    hour, skip, session_gap_us, _, session_start_plays = options
+    of_N, ended_at_N, log_age_N, is_listened_N, is_full_play_N, number_N = plays
+    hour, skip, _, session_start_plays = options
     N, D = len(of_N), len(first_D)
     sums_TS = np.zeros((tracks, len(SUMS)))
     last_T3, first_T = np.full((tracks, 3), -1), np.full(tracks, -1)
     session_N, is_new_N, is_first_N = np.zeros(N, np.int64), np.zeros(N, np.bool_), np.zeros(N, np.bool_)
     session_start = 0
     for play in range(N):
-        begins_session = play == 0 or ended_at_N[play] - ended_at_N[play - 1] > session_gap_us
+        begins_session = play == 0 or number_N[play] != number_N[play - 1]
         session_start = play if begins_session else session_start
         session_N[play] = 0 if play == 0 else session_N[play - 1] + begins_session
         track = of_N[play]

@@ -152,6 +152,13 @@ def test_events_are_ordered_by_time_and_sessions_do_not_overlap(world: Path, pla
     assert plays.select((gap.drop_nulls().dt.total_microseconds() >= 0).all()).item()
 
 
+def test_some_pauses_are_about_as_long_as_the_session_gap(plays: pl.DataFrame) -> None:
+    minutes = (pl.col("occurred_at") - pl.col("ended_at").shift(1).over("user_id")).dt.total_seconds() / 60
+    for shortest in (20, 30, 40):
+        count = plays.select(minutes.is_between(shortest, shortest + 10)).to_series().sum()
+        assert 50 < count < 0.05 * plays.height, shortest
+
+
 def test_all_actions_targets_and_scenes_occur(world: Path) -> None:
     log = events(world)
     assert set(log["action"]) == {

@@ -165,7 +165,8 @@ def test_older_plays_complete_a_history_view_that_was_full_before_plays_were_lef
     archive = PlayArchive.of(data, PARTS)  # as of a fit after the exclusion
     is_kept_P = ~np.isin(archive.track_P, items)
     offset_U1 = np.concatenate([[0], np.cumsum(is_kept_P)])[archive.offset_U1]
-    plays = (column[is_kept_P] for column in (archive.track_P, archive.known_at_P, archive.outcome_P))
+    columns = archive.track_P, archive.known_at_P, archive.outcome_P, archive.session_P
+    plays = (column[is_kept_P] for column in columns)
     channel = Favourites(
         learned.resolved_config, data.vocabulary, PlayArchive(archive.user_ids, offset_U1, *plays), learned.order
     )

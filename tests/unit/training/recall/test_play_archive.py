@@ -27,15 +27,36 @@ def test_no_play_is_lost_or_doubled_between_view_and_archive(
 ) -> None:
     monkeypatch.setitem(SEQUENCE_VIEWS, HISTORY_VIEW, replace(SEQUENCE_VIEWS[HISTORY_VIEW], length=length))
     behaviour = np.full(length, load_behaviours().encoder["play"])
-    columns = {"track_id": TRACKS[-length:], "ended_at": ENDED_AT[-length:], "behaviour": behaviour}
+    ended_at = ENDED_AT[-length:]
+    columns = {"track_id": TRACKS[-length:], "occurred_at": ended_at, "ended_at": ended_at, "behaviour": behaviour}
     view = SequenceBatch({name: column[None] for name, column in columns.items()}, np.array([length]))
     users = UserBatch(["u"], np.array([4 * MINUTE_US]), {HISTORY_VIEW: view})
     played = TRACKS[:archived].astype(np.int32)
     outcome = np.full(archived, LISTENED, dtype=np.int8)
-    archive = PlayArchive(("u",), np.array([0, archived]), played, KNOWN_AT[:archived], outcome)
+    session = np.zeros(archived, dtype=np.int32)
+    archive = PlayArchive(("u",), np.array([0, archived]), played, KNOWN_AT[:archived], outcome, session)
     (plays,) = archive.past_plays(users, 100)
     assert plays.track_N[-length:].tolist() == TRACKS[-length:].tolist()
     assert len(set(plays.track_N.tolist())) == len(plays.track_N)
     assert (np.diff(plays.ended_at_N) >= 0).all()
+    assert not plays.session_N.any()
     if archived == len(TRACKS):
         assert plays.track_N.tolist() == TRACKS.tolist()
+
+
+@pytest.mark.parametrize(("idle", "sessions"), [(30, [-1, 0, 0, 0]), (31, [-1, 0, 1, 1])])
+def test_archived_plays_keep_their_sessions_and_the_view_continues_the_last_one(
+    monkeypatch: pytest.MonkeyPatch, idle: int, sessions: list[int]
+) -> None:
+    monkeypatch.setitem(SEQUENCE_VIEWS, HISTORY_VIEW, replace(SEQUENCE_VIEWS[HISTORY_VIEW], length=2))
+    known_at = np.array([10, 50]) * MINUTE_US  # ends of long plays of two sessions
+    began_at = (50 + idle + np.array([0, 40])) * MINUTE_US
+    ended_at = began_at + 40 * MINUTE_US
+    behaviour = np.full(2, load_behaviours().encoder["play"])
+    columns = {"track_id": TRACKS[:2], "occurred_at": began_at, "ended_at": ended_at, "behaviour": behaviour}
+    view = SequenceBatch({name: column[None] for name, column in columns.items()}, np.array([2]))
+    users = UserBatch(["u"], ended_at[-1:] + MINUTE_US, {HISTORY_VIEW: view})
+    rest = np.full(2, LISTENED, dtype=np.int8), np.array([7, 8], dtype=np.int32)
+    archive = PlayArchive(("u",), np.array([0, 2]), TRACKS[:2].astype(np.int32), known_at, *rest)
+    (plays,) = archive.past_plays(users, 100)
+    assert plays.session_N.tolist() == sessions

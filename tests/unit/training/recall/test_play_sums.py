@@ -9,7 +9,7 @@ import pytest
 
 from training.recall.favourites.play_sums import COUNT_DAYS, DECAYS, PLAYS, SUMS, PlayColumns, SumOptions, sum_plays
 
-SKIP, GAP_US, RECENT, START_PLAYS, DAY_US = 0.2, 1_800_000_000, 3, 2, 86_400_000_000
+SKIP, RECENT, START_PLAYS, DAY_US = 0.2, 3, 2, 86_400_000_000
 KERNEL_L = np.array([0.5, 0.25])
 
 
@@ -23,10 +23,11 @@ def test_sums_equal_plain_python() -> None:
     age_N = (request_at - ended_at_N) / 1e6
     first_D = np.array([int((age_N > days * 86_400).sum()) for days in COUNT_DAYS])
     hour = request_at / 1e6 % 86_400 / 3_600
-    plays = PlayColumns(of_N, ended_at_N, np.log(age_N), listened_N, full_N)
-    found = sum_plays(plays, T, first_D, KERNEL_L, SumOptions(hour, SKIP, GAP_US, RECENT, START_PLAYS))
+    session_N = np.cumsum(random.choice([0, 0, 3], N))
+    plays = PlayColumns(of_N, ended_at_N, np.log(age_N), listened_N, full_N, session_N)
+    found = sum_plays(plays, T, first_D, KERNEL_L, SumOptions(hour, SKIP, RECENT, START_PLAYS))
 
-    begins = [True, *(np.diff(ended_at_N) > GAP_US).tolist()]
+    begins = [True, *(np.diff(session_N) > 0).tolist()]
     session = np.cumsum(begins) - 1
     recency = [sum(1 / (1 + 0.1 * r) for r in range(RECENT) if of_N[-1 - r] == track) for track in range(T)]
     signal = [recency[of_N[play]] if play < N - RECENT else 0.0 for play in range(N)]

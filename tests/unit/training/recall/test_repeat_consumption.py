@@ -23,11 +23,16 @@ CODE = behaviours.load_behaviours().encoder
 ARTISTS = np.array([0, 1, 5, 5, 6, 7, 8, 9, 10, 11, 12])
 
 
+def times(ended_BL: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns of plays of three minutes."""
+    return {"occurred_at": ended_BL - 180_000_000, "ended_at": ended_BL}
+
+
 def history(*plays: tuple[int, int], skipped: tuple[int, ...] = ()) -> SequenceBatch:
     """One user's plays (track, age in µs), oldest first, with padding at the end; `skipped`: positions of skips."""
     columns = {
         "track_id": np.array([[*(track for track, _ in plays), 0]]),
-        "ended_at": np.array([[*(NOW - ago for _, ago in plays), 0]]),
+        **times(np.array([[*(NOW - ago for _, ago in plays), 0]])),
         "behaviour": np.array([[*(CODE["skip" if n in skipped else "full_play"] for n in range(len(plays))), 0]]),
     }
     return SequenceBatch(columns, np.array([len(plays)]))
@@ -60,6 +65,15 @@ def test_sessions_days_and_positions_are_counted() -> None:
     assert found["last_place"] == pytest.approx(math.log(3), rel=1e-5)
     assert found["distinct_share"] == pytest.approx(3 / 5)
     assert found["history_length"] == pytest.approx(math.log(6), rel=1e-5)
+
+
+def test_a_long_track_does_not_begin_a_session() -> None:
+    minute = HOUR_US // 60
+    listens = history((2, 80 * minute), (2, 48 * minute), (3, 15 * minute))
+    listens.columns["occurred_at"][0, :2] -= 20 * minute  # 12 minutes after the first track; 30 before the third
+    assert numbers(listens, 2)["sessions_ago"] == 0
+    listens.columns["occurred_at"][0, 2] += 1
+    assert numbers(listens, 2)["sessions_ago"] == pytest.approx(math.log(2))
 
 
 def test_cooccurrence_with_newest_listens_is_summed_by_distance() -> None:
@@ -119,7 +133,7 @@ def test_artist_features_sum_over_tracks() -> None:
 def test_items_are_sorted_by_activation_truncated_and_padded() -> None:
     columns = {
         "track_id": np.array([[2, 3, 3, 1], [0, 0, 0, 0]]),
-        "ended_at": NOW - np.array([[9, 8, 7, 6], [0, 0, 0, 0]]) * HOUR_US,
+        **times(NOW - np.array([[9, 8, 7, 6], [0, 0, 0, 0]]) * HOUR_US),
         "behaviour": np.full((2, 4), CODE["play"]),
     }
     memory = repeat_consumption_features(SequenceBatch(columns, np.array([4, 0])), np.array([NOW, NOW]), ARTISTS, 5)
@@ -139,7 +153,7 @@ def test_features_do_not_depend_on_the_batch() -> None:
     ended = NOW - np.sort(generator.integers(1, 90 * DAY_US, (6, 40)), axis=1)[:, ::-1]
     length = np.array([40, 3, 0, 17, 1, 40])
     behaviour = generator.choice([CODE["full_play"], CODE["play"], CODE["skip"]], (6, 40))
-    columns = {"track_id": tracks, "ended_at": ended, "behaviour": behaviour}
+    columns = {"track_id": tracks, **times(ended), "behaviour": behaviour}
     together = repeat_consumption_features(SequenceBatch(columns, length), np.full(6, NOW), ARTISTS, 8)
     for row in range(6):
         one = SequenceBatch({name: column[row : row + 1] for name, column in columns.items()}, length[row : row + 1])
