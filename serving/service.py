@@ -33,6 +33,7 @@ from serving.http.admission import (
 )
 from serving.http.api_keys import ApiKeys
 from serving.http.asgi import NO_SEARCH_TYPE, PROBLEM_MEDIA_TYPE, RETRY_AFTER_S, problem
+from serving.http.catch_all import CatchAll
 from serving.http.connection_limits import configure_uvicorn
 from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
@@ -454,6 +455,7 @@ def _count_denied_request(reason: str) -> None:
 
 def _add_middleware(recommender: Any) -> None:
     # The first middleware is the outermost.
+    recommender.add_asgi_middleware(CatchAll)
     recommender.add_asgi_middleware(CrossOriginSharing, load_origins=_allowed_origins)
     recommender.add_asgi_middleware(AccessControl, load_policy=_access_policy, on_rejected=_count_denied_request)
     recommender.add_asgi_middleware(ListeningPage)

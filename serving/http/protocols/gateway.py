@@ -10,6 +10,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from serving.http.asgi import (
+    CLOSE_CONNECTION,
     JSON_MEDIA_TYPE,
     RETRY_AFTER,
     App,
@@ -163,21 +164,16 @@ class Protocols:
     async def _read_body(self, scope: Message, receive: Receive, send: Send) -> bytes | None:
         """The body; None if it was rejected, which is answered."""
         limits = self._bodies.limits
-        close = (b"connection", b"close")
         try:
             return await self._bodies.read(scope, receive)
-        except BodyTooLarge:
-            await send_error(
-                send,
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the body is larger than {limits.max_bytes} bytes (SEGUE_MAX_BODY_BYTES); send a shorter one",
-            )
+        except BodyTooLarge as error:
+            await send_error(send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
         except TimeoutError:
             why = f"the body did not arrive within {limits.timeout_s:g} s (SEGUE_BODY_TIMEOUT_S); send it again"
-            await send_error(send, HTTPStatus.REQUEST_TIMEOUT, why, close)
+            await send_error(send, HTTPStatus.REQUEST_TIMEOUT, why, CLOSE_CONNECTION)
         except ClientDisconnected:
             await send_error(
-                send, HTTPStatus.BAD_REQUEST, "the connection was closed before the end of the body", close
+                send, HTTPStatus.BAD_REQUEST, "the connection was closed before the end of the body", CLOSE_CONNECTION
             )
         return None
 

@@ -133,6 +133,17 @@ def test_response_fields(client):
     assert "audio_url" not in answer["items"][1]
 
 
+def test_an_exception_in_a_middleware_is_answered_at_once_with_a_traceback_in_the_log(client, log, monkeypatch):
+    async def fail(*_):
+        raise LookupError("out of order")
+
+    monkeypatch.setattr(Admission, "__call__", fail)
+    answer = client.post("/recommend", json={"user_id": "u"})
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert answer.headers["connection"] == "close" and "the log of the service" in answer.json()["detail"]
+    assert "LookupError: out of order" in log()[-1]["traceback"] and answer.elapsed.total_seconds() < 10
+
+
 def test_discovery_parameter(client):
     assert ids(ask(client, scene="private_fm", limit=1, discovery=0)) == ["t0"]
     assert ids(ask(client, scene="private_fm", limit=1, discovery=1)) == ["t2"]
