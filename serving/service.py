@@ -42,6 +42,7 @@ from serving.http.protocols.gateway import Protocols
 from serving.http.rate_limit import load_rate_limit
 from serving.http.request_body import BodyLimits
 from serving.http.request_guard import RequestGuard
+from serving.http.route_labels import label_by_route
 from serving.http.static_page import ListeningPage
 from serving.http.user_tokens import (
     AUTHENTICATED_USER,
@@ -98,12 +99,19 @@ ERASE_MESSAGE = "an API key must not erase users; send a token of the user, or r
 
 
 class LimitedService(bentoml.Service[Any]):
-    """A BentoML service whose server has the connection limits of the settings, and whose errors are problem documents."""
+    """A BentoML service with the connection limits of the settings, problem documents as errors, few labels of metrics, and
+    without redirects.
+    """
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """The ASGI application; BentoML's workers call it before they configure uvicorn."""
         configure_uvicorn(http_settings.load_http_settings())
-        return ProblemDetails(super().to_asgi(is_main), openapi.methods, openapi.request_fields)
+        app: Any = super().to_asgi(is_main)
+        # A redirect to the path without its last slash would lead to the host that the request names.
+        app.router.redirect_slashes = False
+        paths = {method.route for method in self.apis.values()}
+        app.user_middleware = [label_by_route(one, paths) for one in app.user_middleware]
+        return ProblemDetails(app, openapi.methods, openapi.request_fields)
 
 
 # Without `max_concurrency`: BentoML would count requests before they are authenticated and before their body has arrived.
