@@ -48,7 +48,7 @@ from console.index_page import render_index, render_release
 from console.live_metrics import INTERVAL_S, MetricsSampler
 from console.mlflow_runs import runs_url
 from console.quality_page import render_quality_page, render_table_page
-from console.releases import find_active, list_releases
+from console.releases import Release, find_active, list_releases
 from console.reports import EVALUATION, render_missing_report, render_report
 from console.service_status import find_degraded_parts, read_services
 from console.templates import render
@@ -198,9 +198,7 @@ class Handler(SimpleHTTPRequestHandler):
             return self._render_action(parts[1], dict(parse_qsl(query)))
         if parts == [""]:
             active = find_active(list_releases(self.settings))
-            return render_index(
-                self._settings_for_client(), find_degraded_parts(self.settings, active, self._samples())
-            )
+            return render_index(self._settings_for_client(), self._degraded_parts(active))
         if parts == ["data"]:
             return render_data_page(self.settings)
         if parts == ["experiments"]:
@@ -255,10 +253,14 @@ class Handler(SimpleHTTPRequestHandler):
             "evaluated_at": EVALUATION.modified_at(self.settings).isoformat()
             if EVALUATION.exists(self.settings)
             else None,
-            "degraded": find_degraded_parts(self.settings, active, samples),
+            "degraded": self._degraded_parts(active),
             "last": recent[0] if recent else None,
             "samples": [sample for sample in samples if sample["time_s"] > since_s],
         }
+
+    def _degraded_parts(self, active: Release | None) -> list[dict[str, str]]:
+        problem = self._sampler.problem if self._sampler else ""
+        return find_degraded_parts(self.settings, active, self._samples(), problem)
 
     def _samples(self) -> list[dict[str, Any]]:
         return self._sampler.samples() if self._sampler else []

@@ -123,6 +123,29 @@ def test_the_index_shows_degraded_parts_of_the_recommender(here, monkeypatch):
     assert "<strong>online_store</strong>: does not respond <small>(&lt;late&gt;)</small>" in index
 
 
+def test_missing_metrics_are_an_error_although_all_services_answer(here):
+    class Recommender(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = b'{"degraded": []}' if self.path == "/status" else b"not metrics {"
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Recommender) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = replace(here, recommender_port=server.server_address[1])
+        sampler = MetricsSampler(here)
+        sampler.sample()
+        with console_home.serve_console(here, sampler=sampler) as url, browser.open_page() as page:
+            state = httpx.get(f"{url}/live.json").json()
+            page.goto(f"{url}/live")
+            page.get_by_text("no metrics").wait_for()
+            assert "/metrics cannot be read" in page.text_content("#missing-metrics")
+            assert "<strong>metrics</strong>: live values are missing" in httpx.get(url).text
+        server.shutdown()
+    assert state["services"]["recommender"] and [part["part"] for part in state["degraded"]] == ["metrics"]
+
+
 def test_every_link_of_every_page_works(console):
     seen, pending = set(), ["/"]
     while pending:
