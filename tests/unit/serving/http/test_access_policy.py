@@ -126,6 +126,15 @@ def test_without_keys_other_pages_are_rejected(origins):
     assert "SEGUE_ALLOWED_ORIGINS" in json.loads(body)["error"]
 
 
+@pytest.mark.parametrize("site", [b"cross-site", b"same-site"])
+def test_without_keys_posts_of_pages_that_hide_their_origin_are_rejected(site):
+    house, headers = House(), [(b"host", b"localhost:3000"), (b"sec-fetch-site", site)]
+    assert house.ask("/events", headers=headers)[0] == 403 and house.away == ["foreign_origin"]
+    assert house.ask("/", "GET", headers=headers)[0] == 200, "a link to the listening page"
+    for own in (b"same-origin", b"none"):
+        assert house.ask("/events", headers=[(b"host", b"localhost:3000"), (b"sec-fetch-site", own)])[0] == 200
+
+
 def test_without_keys_pages_of_allowed_origins_are_answered():
     house = House(origins=("https://music.example",))
     host = (b"host", b"localhost:3000")
