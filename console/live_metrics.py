@@ -134,12 +134,22 @@ def histogram_quantile(buckets: Mapping[float, float], quantile: float) -> float
     return lower_bound
 
 
-def _read_page(url: str, clock: Callable[[], float]) -> Totals | None:
-    """Totals of a page of metrics; None if it is not answered or not in Prometheus' format."""
+class MetricsMissing(Exception):
+    """A page of metrics is not answered, or not in Prometheus' format; the message names it and the cause."""
+
+
+def _read_page(url: str, clock: Callable[[], float]) -> Totals:
+    """Totals of a page of metrics.
+
+    Raises:
+        MetricsMissing: It cannot be read.
+    """
     try:
         return read_totals(httpx.get(url, timeout=TIMEOUT_S).raise_for_status().text, clock())
-    except (httpx.HTTPError, ValueError):
-        return None
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise MetricsMissing(
+            f"{url} cannot be read within {TIMEOUT_S:g} s ({type(error).__name__}: {error})"
+        ) from error
 
 
 class MetricsSampler:
@@ -148,12 +158,16 @@ class MetricsSampler:
     Args:
         settings: Address of the recommender, and of the consumer if events go through a broker.
         interval_s: Seconds between two readings.
+
+    Attributes:
+        problem: Why the last reading lacks values; empty if it has all.
     """
 
     def __init__(self, settings: Settings, interval_s: float = INTERVAL_S) -> None:
         self._url = f"{settings.service_url('recommender')}/metrics"
         self._consumer_url = f"{settings.service_url('consumer')}/metrics" if settings.broker else None
         self._interval_s = interval_s
+        self.problem = ""
         self._samples: deque[Sample] = deque(maxlen=KEPT_SAMPLES)
         self._earlier: Totals | None = None
         self._stopped = threading.Event()
@@ -174,13 +188,18 @@ class MetricsSampler:
 
     def sample(self, clock: Callable[[], float] = time.time) -> None:
         """Read the metrics once. A recommender that does not answer leaves a gap, a consumer an unknown lag."""
-        later = _read_page(self._url, clock)
-        if later is None:
-            self._earlier = None
+        problem = ""
+        try:
+            later = _read_page(self._url, clock)
+        except MetricsMissing as error:
+            self._earlier, self.problem = None, str(error)
             return
         if self._consumer_url:
-            consumer = _read_page(self._consumer_url, clock)
-            later = replace(later, lag_s=consumer.lag_s if consumer else None)
+            try:
+                later = replace(later, lag_s=_read_page(self._consumer_url, clock).lag_s)
+            except MetricsMissing as error:
+                later, problem = replace(later, lag_s=None), str(error)
+        self.problem = problem
         if self._earlier is not None:
             self._samples.append(compare_totals(self._earlier, later))
         self._earlier = later

@@ -15,10 +15,11 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -48,17 +49,27 @@ from console.index_page import render_index, render_release
 from console.live_metrics import INTERVAL_S, MetricsSampler
 from console.mlflow_runs import runs_url
 from console.quality_page import render_quality_page, render_table_page
-from console.releases import find_active, list_releases
+from console.releases import Release, find_active, list_releases
 from console.reports import EVALUATION, render_missing_report, render_report
 from console.service_status import find_degraded_parts, read_services
 from console.templates import render
-from web.basic_authentication import CHALLENGE, is_operator
+from web.basic_authentication import OperatorPassword
 
 STATIC = Path(__file__).parent / "static"
 STATIC_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 MAX_FORM_BYTES = 1000
 MAX_SAMPLE_AGE_S = 3 * INTERVAL_S
 """The header shows no older sample, because it is not the present state."""
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+DBT_DOCS = "/dbt/"
+DBT_DOCS_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src data:; font-src data:; base-uri 'none'; frame-ancestors 'none'"
+)
+"""dbt's page has its scripts and its data inline; in the sandbox they are of another origin than the console."""
 LIVE_CHARTS = (
     ("requests_per_s", "Requests", "/s"),
     ("p95_ms", "Latency, 95th percentile", "ms"),
@@ -76,7 +87,7 @@ class Handler(SimpleHTTPRequestHandler):
     """Seconds that a client may send or read nothing; without a limit, connections without a request would keep their threads."""
 
     def __init__(
-        self, *arguments: object, settings: Settings, password: str = "", sampler: MetricsSampler | None = None
+        self, *arguments: object, settings: Settings, password: OperatorPassword, sampler: MetricsSampler | None = None
     ) -> None:
         self.settings, self._password, self._sampler = settings, password, sampler
         super().__init__(*arguments, directory=str(settings.home))  # type: ignore[arg-type]
@@ -133,14 +144,16 @@ class Handler(SimpleHTTPRequestHandler):
         if is_loopback(self.settings.host) and not is_loopback_authority(self.headers.get("Host", "")):
             self.send_error(403, explain="On a loopback address the console answers to localhost and 127.0.0.1 only")
             return True
-        if (
-            self._password
-            and self.path != "/livez"
-            and not is_operator(self.headers.get("Authorization", ""), self._password)
-        ):
-            self._send(401, "a password is required; the user is segue, see SEGUE_OPERATOR_PASSWORD", has_body)
-            return True
-        return False
+        if not self._password or self.path == "/livez":
+            return False
+        status, headers = self._password.check(self.headers.get("Authorization", ""), self.client_address[0])
+        if status == 200:
+            return False
+        why = "a password is required; the user is segue, see SEGUE_OPERATOR_PASSWORD"
+        if status == 429:
+            why = f"too many wrong passwords from this address; retry in {headers['Retry-After']} s"
+        self._send(status, why, has_body, headers=headers)
+        return True
 
     def _respond_or_fail(self, has_body: bool) -> bool:
         """As `_respond`; sends an error if a page cannot be made, such as from a damaged file."""
@@ -198,9 +211,7 @@ class Handler(SimpleHTTPRequestHandler):
             return self._render_action(parts[1], dict(parse_qsl(query)))
         if parts == [""]:
             active = find_active(list_releases(self.settings))
-            return render_index(
-                self._settings_for_client(), find_degraded_parts(self.settings, active, self._samples())
-            )
+            return render_index(self._settings_for_client(), self._degraded_parts(active))
         if parts == ["data"]:
             return render_data_page(self.settings)
         if parts == ["experiments"]:
@@ -255,10 +266,14 @@ class Handler(SimpleHTTPRequestHandler):
             "evaluated_at": EVALUATION.modified_at(self.settings).isoformat()
             if EVALUATION.exists(self.settings)
             else None,
-            "degraded": find_degraded_parts(self.settings, active, samples),
+            "degraded": self._degraded_parts(active),
             "last": recent[0] if recent else None,
             "samples": [sample for sample in samples if sample["time_s"] > since_s],
         }
+
+    def _degraded_parts(self, active: Release | None) -> list[dict[str, str]]:
+        problem = self._sampler.problem if self._sampler else ""
+        return find_degraded_parts(self.settings, active, self._samples(), problem)
 
     def _samples(self) -> list[dict[str, Any]]:
         return self._sampler.samples() if self._sampler else []
@@ -277,14 +292,27 @@ class Handler(SimpleHTTPRequestHandler):
         name = re.sub(r":\d*$", "", self.headers.get("Host", ""))
         return replace(self.settings, host=name) if name else self.settings
 
-    def _send(self, status: int, text: str, has_body: bool, content_type: str = "text/html; charset=utf-8") -> None:
-        body = text.encode()
-        self.send_response(status)
-        if status == 401:
-            self.send_header("WWW-Authenticate", CHALLENGE)
-        self.send_header("Content-Type", content_type)
+    def end_headers(self) -> None:
+        """Add the headers of every response, also of files and errors."""
+        is_dbt = getattr(self, "path", "").startswith(DBT_DOCS)
+        self.send_header("Content-Security-Policy", DBT_DOCS_POLICY if is_dbt else PAGE_POLICY)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("X-Frame-Options", "DENY")
+        super().end_headers()
+
+    def _send(
+        self,
+        status: int,
+        text: str,
+        has_body: bool,
+        content_type: str = "text/html; charset=utf-8",
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        body = text.encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if has_body:
@@ -319,7 +347,8 @@ def main() -> None:
         settings = load_settings()
         check_bind_address(settings, "pages")
         sampler = MetricsSampler(settings)
-        handler = functools.partial(Handler, settings=settings, password=load_operator_password(), sampler=sampler)
+        password = OperatorPassword(load_operator_password())
+        handler = functools.partial(Handler, settings=settings, password=password, sampler=sampler)
     except SettingError as error:
         sys.exit(str(error))
     # As the first process of a container, Python ignores SIGTERM unless there is a handler.

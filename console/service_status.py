@@ -64,7 +64,7 @@ def _responds(url: str) -> bool:
 
 
 def find_degraded_parts(
-    settings: Settings, active: Release | None, samples: Sequence[Mapping[str, Any]] = ()
+    settings: Settings, active: Release | None, samples: Sequence[Mapping[str, Any]] = (), missing_metrics: str = ""
 ) -> list[dict[str, str]]:
     """Degraded parts, each with `part`, `why` and the technical cause `error`; empty if everything works.
 
@@ -72,12 +72,14 @@ def find_degraded_parts(
         settings: Address of the recommender, and home of marts.
         active: The active release.
         samples: Live samples of the recommender's metrics, see `console.live_metrics`.
+        missing_metrics: Why the newest sample is missing or not complete; empty if it is.
     """
     reported = [
         {"part": part["part"], "why": part["why"], "error": part.get("error", "")}
         for part in read_degraded_parts(settings)
     ]
     found = [
+        *([{"part": "metrics", "why": "live values are missing", "error": missing_metrics}] if missing_metrics else []),
         *skipped_parts(samples, time.time()),
         *(missing_marts(active, settings) if active else []),
         *(old_release(active, datetime.now(UTC)) if active else []),

@@ -52,6 +52,10 @@ class TrackDescription:
         return hashlib.blake2b(repr(self).encode(), digest_size=16).hexdigest()
 
 
+class DamagedDescriptions(ValueError):
+    """The descriptions of a simulation cannot be read; the message names their file."""
+
+
 class Descriptions:
     """The descriptions of the tracks of one simulation. They stay in columns: a catalog may have millions of tracks."""
 
@@ -60,8 +64,16 @@ class Descriptions:
 
     @classmethod
     def read(cls, simulation: Path) -> Descriptions:
-        """The descriptions in the folder of a simulation."""
-        return cls(pq.ParquetFile(simulation / FOLDER / FILE).read())
+        """The descriptions in the folder of a simulation.
+
+        Raises:
+            DamagedDescriptions: Their file cannot be read.
+        """
+        file = simulation / FOLDER / FILE
+        try:
+            return cls(pq.ParquetFile(file).read().select(SCHEMA.names).cast(SCHEMA))
+        except (OSError, ValueError, KeyError) as error:
+            raise DamagedDescriptions(f"{file} is damaged ({error}); simulate and land it again") from error
 
     def find(self, track_id: str) -> TrackDescription | None:
         """The description of a track; None if there is none."""

@@ -28,6 +28,7 @@ from config.settings import Settings
 from serving import service
 from serving.http.access_policy import AccessControl, AccessPolicy
 from serving.http.api_keys import ApiKeys
+from serving.http.catch_all import CatchAll
 from serving.http.request_guard import RequestGuard
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
@@ -250,6 +251,7 @@ def _access_policy() -> AccessPolicy:
 
 
 def _add_middleware(inner: Any) -> None:
+    inner.add_asgi_middleware(CatchAll)
     inner.add_asgi_middleware(AccessControl, load_policy=_access_policy, on_rejected=lambda _: None)
     load_limits = functools.partial(service.load_body_limits, MAX_BODY_BYTES)
     inner.add_asgi_middleware(RequestGuard, description=dict, load_limits=load_limits)

@@ -33,6 +33,7 @@ from serving.http.admission import (
 )
 from serving.http.api_keys import ApiKeys
 from serving.http.asgi import NO_SEARCH_TYPE, PROBLEM_MEDIA_TYPE, RETRY_AFTER_S, problem
+from serving.http.catch_all import CatchAll
 from serving.http.connection_limits import configure_uvicorn
 from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
@@ -41,6 +42,7 @@ from serving.http.protocols.gateway import Protocols
 from serving.http.rate_limit import load_rate_limit
 from serving.http.request_body import BodyLimits
 from serving.http.request_guard import RequestGuard
+from serving.http.route_labels import label_by_route
 from serving.http.static_page import ListeningPage
 from serving.http.user_tokens import (
     AUTHENTICATED_USER,
@@ -97,12 +99,19 @@ ERASE_MESSAGE = "an API key must not erase users; send a token of the user, or r
 
 
 class LimitedService(bentoml.Service[Any]):
-    """A BentoML service whose server has the connection limits of the settings, and whose errors are problem documents."""
+    """A BentoML service with the connection limits of the settings, problem documents as errors, few labels of metrics, and
+    without redirects.
+    """
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """The ASGI application; BentoML's workers call it before they configure uvicorn."""
         configure_uvicorn(http_settings.load_http_settings())
-        return ProblemDetails(super().to_asgi(is_main), openapi.methods, openapi.request_fields)
+        app: Any = super().to_asgi(is_main)
+        # A redirect to the path without its last slash would lead to the host that the request names.
+        app.router.redirect_slashes = False
+        paths = {method.route for method in self.apis.values()}
+        app.user_middleware = [label_by_route(one, paths) for one in app.user_middleware]
+        return ProblemDetails(app, openapi.methods, openapi.request_fields)
 
 
 # Without `max_concurrency`: BentoML would count requests before they are authenticated and before their body has arrived.
@@ -454,6 +463,7 @@ def _count_denied_request(reason: str) -> None:
 
 def _add_middleware(recommender: Any) -> None:
     # The first middleware is the outermost.
+    recommender.add_asgi_middleware(CatchAll)
     recommender.add_asgi_middleware(CrossOriginSharing, load_origins=_allowed_origins)
     recommender.add_asgi_middleware(AccessControl, load_policy=_access_policy, on_rejected=_count_denied_request)
     recommender.add_asgi_middleware(ListeningPage)

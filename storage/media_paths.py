@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media.track_description import description_time
+from media.track_description import DamagedDescriptions, description_time
 
 if TYPE_CHECKING:
     from media.rendered_media import RenderedMedia
@@ -100,7 +100,7 @@ class MediaPaths:
 
         Raises:
             MediaPathError: the path, or a symbolic link on it, leads out of its root.
-            MediaRootError: the root is unknown, moved or replaced.
+            MediaRootError: the root is unknown, moved, replaced or damaged.
         """
         root, relative, file = self._locate(landed)
         # Path.exists raises an error for a name that is too long or a folder without access.
@@ -148,7 +148,10 @@ class MediaPaths:
         if known is None or known[0] != described_at:
             from media.rendered_media import RenderedMedia  # with the drawing library, which few commands need
 
-            known = self.simulations[root] = described_at, RenderedMedia(root, self.media / RENDERED_FOLDER)
+            try:
+                known = self.simulations[root] = described_at, RenderedMedia(root, self.media / RENDERED_FOLDER)
+            except DamagedDescriptions as error:
+                raise MediaRootError(str(error)) from error
         return known[1]
 
     def _root(self, prefix: str) -> Path:

@@ -86,13 +86,17 @@
       const down = Object.entries(state.services).filter(([, up]) => !up).map(([name]) => name);
       show("services", down.length ? `${down.join(", ")} down` : "all up", down.length > 0);
       show("release", state.release ?? "none", !state.release);
-      show("requests", last ? `${last.requests_per_s.toFixed(1)}/s` : "–");
+      const missing = state.degraded.find((part) => part.part === "metrics");
+      show("requests", last ? `${last.requests_per_s.toFixed(1)}/s` : missing ? "no metrics" : "–", !last && missing !== undefined);
       show("p95", last?.p95_ms == null ? "–" : `${last.p95_ms.toFixed(0)} ms`);
       show("errors", last?.error_share == null ? "–" : `${(last.error_share * 100).toFixed(1)} %`, last?.error_share > 0.01);
       show("lag", last?.waiting_reports > 0 ? `${last.waiting_reports} reports` : last?.lag_s == null ? "–" : `${last.lag_s.toFixed(0)} s`, last?.waiting_reports > 100 || last?.lag_s > 30);
       show("run", state.evaluated_at ? `${age(state.evaluated_at)} ago` : "never");
       show("degraded", state.degraded.length ? state.degraded.map((part) => part.part).join(", ") : "nothing", state.degraded.length > 0);
       if (isLive) {
+        const notice = document.getElementById("missing-metrics");
+        notice.hidden = missing === undefined;
+        notice.textContent = missing ? `${missing.why}: ${missing.error}` : "";
         samples = [...samples, ...state.samples].filter((sample) => sample.time_s > Date.now() / 1000 - KEPT_S);
         if (samples.length) drawLive(samples);
       }

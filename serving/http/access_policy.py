@@ -17,8 +17,8 @@ from serving.http.api_keys import ApiKeys
 from serving.http.asgi import App, Message, Receive, Send, client_address, send_error, set_client
 from serving.http.cross_origin import describe_foreign_host, describe_foreign_origin
 from serving.http.protocols.credentials import read_credential
-from serving.http.rate_limit import RateLimit
 from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS, USER_PATHS, USER_PREFIXES, UserTokens
+from web.rate_limit import RateLimit
 
 PUBLIC_PATHS = ("/livez", "/readyz", "/healthz", "/metrics", "/", "/docs", "/docs.json", "/openapi.json")
 """Paths that can be read without a key: probes, metrics, the listening page (not its API requests), and the API's page."""

@@ -15,6 +15,7 @@ PROBLEM_MEDIA_TYPE = b"application/problem+json"
 RETRY_AFTER_S = 1
 RETRY_AFTER = (b"retry-after", str(RETRY_AFTER_S).encode())
 """Header of responses to requests that may be sent again."""
+CLOSE_CONNECTION = (b"connection", b"close")
 NO_SEARCH_TYPE = "urn:segue:problem:no-search"
 """Type of the 503 of a release without search, which unlike every other 503 does not pass."""
 

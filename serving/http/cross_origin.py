@@ -14,6 +14,11 @@ from starlette.middleware.cors import CORSMiddleware
 from config.settings import is_loopback_authority
 from serving.http.asgi import App, Message, header_values
 
+NAMELESS_PAGE = (
+    "a page of another site may not call this service without a header Origin; call it by fetch from an origin in "
+    "SEGUE_ALLOWED_ORIGINS"
+)
+
 
 class CrossOriginSharing(CORSMiddleware):
     """Starlette's CORS middleware with the origins of the settings; answers preflight requests.
@@ -51,12 +56,18 @@ def describe_foreign_origin(scope: Message, allowed_origins: Collection[str]) ->
     """Why the page that sent a request may not send it; None if it may, or if no page sent it."""
     origins = header_values(scope, b"origin")
     if not origins:
-        return None
+        return NAMELESS_PAGE if scope["method"] not in ("GET", "HEAD") and is_of_foreign_page(scope) else None
     origin = origins[0].decode("latin-1")
     hosts = [host.decode("latin-1").lower() for host in header_values(scope, b"host")]
     if len(origins) == 1 and (origin in allowed_origins or [_authority(origin)] == hosts):
         return None
     return f"a page of {origin[:80]!r} may not call this service; add its origin to SEGUE_ALLOWED_ORIGINS to allow it"
+
+
+def is_of_foreign_page(scope: Message) -> bool:
+    """Whether a browser sends the request for a page of another site without naming its origin, as for an image."""
+    sites = header_values(scope, b"sec-fetch-site")
+    return any(site in (b"cross-site", b"same-site") for site in sites) and not header_values(scope, b"origin")
 
 
 def _authority(origin: str) -> str:

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 from serving.http.asgi import Message, Receive, get_client, header_values
 
+MAX_LENGTH_DIGITS = 19
+"""Digits of the header Content-Length: Python reads no number of more than 4,300, also with leading zeros."""
+
 
 class BodyTooLarge(Exception):
-    """The body exceeds the limit."""
+    """The body exceeds the limit; the message says which, for the client."""
 
 
 class ClientDisconnected(Exception):
@@ -43,8 +46,17 @@ class BodyReader:
             ClientDisconnected: The client closed the connection.
             TimeoutError: It did not arrive in time, or too many newer bodies of the client arrived.
         """
-        if any(int(size) > self.limits.max_bytes for size in header_values(scope, b"content-length") if size.isdigit()):
-            raise BodyTooLarge
+        too_large = BodyTooLarge(
+            f"the body is larger than {self.limits.max_bytes} bytes (SEGUE_MAX_BODY_BYTES); send a shorter one, or the events "
+            "in several reports"
+        )
+        for size in header_values(scope, b"content-length"):
+            if len(size) > MAX_LENGTH_DIGITS:
+                raise BodyTooLarge(
+                    f"header Content-Length has {len(size)} characters; give at most {MAX_LENGTH_DIGITS} digits"
+                )
+            if size.isdigit() and int(size) > self.limits.max_bytes:
+                raise too_large
         body = bytearray()
         async with self._deadline(get_client(scope)):
             while True:
@@ -53,7 +65,7 @@ class BodyReader:
                     raise ClientDisconnected
                 body += message.get("body", b"")
                 if len(body) > self.limits.max_bytes:
-                    raise BodyTooLarge
+                    raise too_large
                 if not message.get("more_body", False):
                     return bytes(body)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from serving.http.asgi import (
+    CLOSE_CONNECTION,
     JSON_MEDIA_TYPE,
     App,
     Message,
@@ -24,7 +25,6 @@ from serving.http.asgi import (
 )
 from serving.http.request_body import BodyLimits, BodyReader, BodyTooLarge, ClientDisconnected
 
-CLOSE_CONNECTION = (b"connection", b"close")
 PAGE_PATH = "/docs"
 OPENAPI_PATHS = ("/openapi.json", "/docs.json")
 """Paths of the OpenAPI document: the usual one, and BentoML's."""
@@ -98,12 +98,8 @@ class RequestGuard:
         limits = self._bodies.limits
         try:
             body = await self._bodies.read(scope, receive)
-        except BodyTooLarge:
-            why = (
-                f"the body is larger than {limits.max_bytes} bytes (SEGUE_MAX_BODY_BYTES); send a shorter one, or the events in "
-                "several reports"
-            )
-            await send_error(send, 413, why)
+        except BodyTooLarge as error:
+            await send_error(send, 413, str(error))
         except TimeoutError:
             why = (
                 f"the body did not arrive within {limits.timeout_s:g} s, or before {limits.max_incomplete} newer bodies of "

@@ -1,15 +1,19 @@
 """Structured log: one JSON object per line, with the id of the current request.
 
 `extra={"fields": {...}}` adds fields to the line. Independent of requests except their id. The lines of BentoML and uvicorn
-stay text; control characters in them are escaped, so that a client cannot forge a line with the path of a request.
+stay text; control characters in them are escaped, so that a client cannot forge a line with the path of a request, and
+long ones are shortened. An error of every request, as of a part that is gone, has its traceback once a minute.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import sys
+import time
+import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TextIO
@@ -19,6 +23,9 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 
 PACKAGE = "serving"
 SERVER_LOGGERS = ("bentoml", "uvicorn.error")
+MAX_HEAD, MAX_TAIL = 400, 200
+"""Kept characters at the beginning and at the end of a line of the server: the access log repeats headers and paths."""
+TRACEBACK_INTERVAL_S = 60.0
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -37,13 +44,38 @@ class JsonLineFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-class EscapeControlCharacters(logging.Filter):
-    """Escapes control characters and line separators in the message of a record, but not in its traceback."""
+class CleanMessages(logging.Filter):
+    """Shortens the message of a record and escapes control characters and line separators in it, but not in its traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Escape the message; every record is logged."""
+        """Clean the message; every record is logged."""
         message = record.getMessage().rstrip("\n")
+        if len(message) > MAX_HEAD + MAX_TAIL:
+            message = f"{message[:MAX_HEAD]} … {message[-MAX_TAIL:]}"
         record.msg, record.args = CONTROL_CHARACTERS.sub(_escape, message), ()
+        return True
+
+
+class RareTracebacks(logging.Filter):
+    """Replaces the traceback of a record by the error, if the same place has raised this type of error within a minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logged_s: dict[tuple[str, type[BaseException], str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten the record; every record is logged."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return True
+        places = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+        place = places[-1] if places else ("", 0)
+        key, now_s = (record.name, type(error), *place), time.monotonic()
+        if now_s - self._logged_s.get(key, -math.inf) < TRACEBACK_INTERVAL_S:
+            record.msg, record.args = f"{record.getMessage()} ({type(error).__name__}: {error})", ()
+            record.exc_info = record.exc_text = None
+        else:
+            self._logged_s[key] = now_s
         return True
 
 
@@ -55,11 +87,13 @@ def configure_logging(stream: TextIO | None = None) -> logging.Handler:
     """Write the log of the package `serving` as JSON lines to `stream` (default: standard error); escape that of the server."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLineFormatter())
+    handler.addFilter(RareTracebacks())
     logger = logging.getLogger(PACKAGE)
     logger.handlers = [handler]  # a second call replaces the first handler
     logger.propagate = False
     logger.setLevel(logging.INFO)
     for server_handler in {one for name in SERVER_LOGGERS for one in logging.getLogger(name).handlers}:
-        if not any(isinstance(one, EscapeControlCharacters) for one in server_handler.filters):
-            server_handler.addFilter(EscapeControlCharacters())
+        if not any(isinstance(one, CleanMessages) for one in server_handler.filters):
+            server_handler.addFilter(RareTracebacks())
+            server_handler.addFilter(CleanMessages())
     return handler

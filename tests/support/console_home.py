@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from config.settings import Settings
 from console.server import Handler
 from ingestion.contract import LANDINGS
+from web.basic_authentication import OperatorPassword
 
 SLATE = {
     "served": {"recall_at_30": {"all": [0.31, 0.29, 0.33]}},
@@ -144,9 +145,10 @@ def land(here: Settings, source: str) -> None:
 
 
 @contextmanager
-def serve_console(here: Settings, password: str = "") -> Iterator[str]:
-    """Start the console and yield its URL."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, settings=here, password=password)) as server:
+def serve_console(here: Settings, password: str = "", **options: Any) -> Iterator[str]:
+    """Start the console and yield its URL; `options` are further arguments of its handler."""
+    handler = partial(Handler, settings=here, password=OperatorPassword(password), **options)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()

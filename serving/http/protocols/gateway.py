@@ -10,6 +10,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from serving.http.asgi import (
+    CLOSE_CONNECTION,
     JSON_MEDIA_TYPE,
     RETRY_AFTER,
     App,
@@ -20,6 +21,7 @@ from serving.http.asgi import (
     send_error,
     send_response,
 )
+from serving.http.cross_origin import NAMELESS_PAGE, is_of_foreign_page
 from serving.http.protocols import listenbrainz, opensubsonic, playlist_files
 from serving.http.protocols.credentials import (
     LISTENBRAINZ_PREFIX,
@@ -35,10 +37,6 @@ from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS
 EXPORTED_PATHS = ("/recommend", "/similar", "/path", "/search")
 """Paths whose responses can be had as playlist files."""
 FORM = b"application/x-www-form-urlencoded"
-NOT_EMBEDDED = (
-    "pages of other sites may not embed this address, for example as an image; call it by fetch from an origin in "
-    "SEGUE_ALLOWED_ORIGINS"
-)
 
 
 class Protocols:
@@ -108,8 +106,9 @@ class Protocols:
             await _send_json(send, answer)
 
     async def _answer_subsonic(self, method: str, scope: Message, receive: Receive, send: Send) -> None:
-        if _is_embedded_by_foreign_page(scope):
-            await send_error(send, HTTPStatus.FORBIDDEN, NOT_EMBEDDED)
+        # A response to a user is recorded as shown, so such a page could change what is learned about the user.
+        if is_of_foreign_page(scope):
+            await send_error(send, HTTPStatus.FORBIDDEN, NAMELESS_PAGE)
             return
         try:
             given = dict(read_parameters(scope.get("query_string", b"")))
@@ -163,36 +162,22 @@ class Protocols:
     async def _read_body(self, scope: Message, receive: Receive, send: Send) -> bytes | None:
         """The body; None if it was rejected, which is answered."""
         limits = self._bodies.limits
-        close = (b"connection", b"close")
         try:
             return await self._bodies.read(scope, receive)
-        except BodyTooLarge:
-            await send_error(
-                send,
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the body is larger than {limits.max_bytes} bytes (SEGUE_MAX_BODY_BYTES); send a shorter one",
-            )
+        except BodyTooLarge as error:
+            await send_error(send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
         except TimeoutError:
             why = f"the body did not arrive within {limits.timeout_s:g} s (SEGUE_BODY_TIMEOUT_S); send it again"
-            await send_error(send, HTTPStatus.REQUEST_TIMEOUT, why, close)
+            await send_error(send, HTTPStatus.REQUEST_TIMEOUT, why, CLOSE_CONNECTION)
         except ClientDisconnected:
             await send_error(
-                send, HTTPStatus.BAD_REQUEST, "the connection was closed before the end of the body", close
+                send, HTTPStatus.BAD_REQUEST, "the connection was closed before the end of the body", CLOSE_CONNECTION
             )
         return None
 
 
 async def _send_json(send: Send, answer: object) -> None:
     await send_response(send, 200, JSON_MEDIA_TYPE, json.dumps(answer).encode())
-
-
-def _is_embedded_by_foreign_page(scope: Message) -> bool:
-    """Whether a browser sends the request for a page of another site without naming its origin, as for an image.
-
-    A response to a user is recorded as shown, so such a page could change what is learned about the user.
-    """
-    sites = header_values(scope, b"sec-fetch-site")
-    return any(site in (b"cross-site", b"same-site") for site in sites) and not header_values(scope, b"origin")
 
 
 def _may_name_format(scope: Message) -> bool:

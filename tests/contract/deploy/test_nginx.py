@@ -6,8 +6,9 @@ import re
 
 from config.http_settings import HttpSettings
 from config.settings import ROOT
-from serving.http.rate_limit import BURST_S, DEFAULT_REQUESTS_PER_S
+from serving.http.rate_limit import DEFAULT_REQUESTS_PER_S
 from serving.service import TIMEOUT_S
+from web.rate_limit import BURST_S
 
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20}
 LINES = [line.strip() for line in (ROOT / "deploy" / "nginx" / "segue.conf").read_text().splitlines()]

@@ -9,13 +9,14 @@ from dataclasses import replace
 import bentoml
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from config import settings
 from config.tool_environment import tool_environment
 from serving import runtime, service
 from serving.events import erasure_requests
 from serving.http.admission import Admission
+from serving.http.route_labels import PATHS, TEMPLATES
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from storage.unfinished_erasures import UNFINISHED_FILE, remove_unfinished
@@ -131,6 +132,36 @@ def test_response_fields(client):
         "audio_url": "https://music.example/0.ogg",
     }
     assert "audio_url" not in answer["items"][1]
+
+
+def test_an_exception_in_a_middleware_is_answered_at_once_with_a_traceback_in_the_log(client, log, monkeypatch):
+    async def fail(*_):
+        raise LookupError("out of order")
+
+    monkeypatch.setattr(Admission, "__call__", fail)
+    answer = client.post("/recommend", json={"user_id": "u"})
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert answer.headers["connection"] == "close" and "the log of the service" in answer.json()["detail"]
+    assert "LookupError: out of order" in log()[-1]["traceback"] and answer.elapsed.total_seconds() < 10
+
+
+def test_labels_of_metrics_are_routes_whatever_clients_request(client):
+    for number in range(3):
+        for path in ("/nowhere/{}", "/media/cover/t{}", "/media/preview/x{}", "/page/{}.js", "/rest/{}", "/events/{}"):
+            assert client.get(path.format(number)).status_code == 404
+    samples = [sample for metric in REGISTRY.collect() for sample in metric.samples if "endpoint" in sample.labels]
+    counted = {one.labels["endpoint"]: one.value for one in samples if one.name.endswith("request_total") and one.value}
+    routes = ("/media/cover/{track_id}", "/media/preview/{track_id}", "/page/{file}", "/rest/{method}")
+    assert all(counted[route] >= 3 for route in routes) and counted["other"] >= 6
+    assert all(label == "other" or label in PATHS or label in TEMPLATES.values() for label in counted)
+    assert {one.labels["endpoint"] for one in samples} >= set(counted)
+    assert len({one.labels["endpoint"] for one in samples}) <= len(PATHS) + len(TEMPLATES) + 1
+
+
+@pytest.mark.parametrize("path", ["/events/", "/static_content", "/recommend//"])
+def test_requests_are_not_redirected_to_the_host_that_they_name(client, path):
+    answer = client.post(path, json={}, headers={"Host": "localhost:1"}, follow_redirects=False)
+    assert answer.status_code == 404 and "location" not in answer.headers
 
 
 def test_discovery_parameter(client):

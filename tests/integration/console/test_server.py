@@ -29,6 +29,7 @@ from local.ports import free_port, is_free
 from tests.e2e.installation import wait_until
 from tests.support import browser, console_home
 from tests.support.console_home import LANDED, MANIFEST
+from web.basic_authentication import GUESSES, OperatorPassword
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -83,6 +84,34 @@ def test_a_console_with_a_password_answers_the_operator_only(here):
         assert httpx.get(f"{url}/livez").status_code == 200
 
 
+def test_guesses_of_the_password_are_limited(here):
+    password = "p" * 20
+    with console_home.serve_console(here, password) as url:
+        guesses = [httpx.get(url, auth=("segue", f"guess {number}")) for number in range(GUESSES + 3)]
+        assert [guess.status_code for guess in guesses] == [401] * GUESSES + [429] * 3
+        assert 0 < int(guesses[-1].headers["retry-after"]) <= 6 and "retry in" in guesses[-1].text
+        assert httpx.get(url, auth=("segue", password)).status_code == 429, "or a guess would tell"
+        assert httpx.post(f"{url}/actions/roll_back", auth=("segue", password)).status_code == 429
+        assert (httpx.get(url).status_code, httpx.get(f"{url}/livez").status_code) == (401, 200)
+
+
+@pytest.mark.parametrize("path", ["/", "/live", "/reports/evaluation.html", "/nowhere", "/live.json?since=now"])
+def test_pages_run_scripts_of_the_console_only(console, path):
+    answer = httpx.get(console + path)
+    policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
+    assert (policy["default-src"], policy["script-src"], policy["connect-src"]) == ("'none'", "'self'", "'self'")
+    assert (policy["frame-ancestors"], policy["form-action"]) == ("'none'", "'self'")
+
+
+def test_dbts_page_runs_its_scripts_in_a_sandbox(here):
+    page_file = here.home / "dbt" / "target" / "static_index.html"
+    page_file.parent.mkdir(parents=True)
+    page_file.write_text("<p>before</p><script>document.querySelector('p').textContent = self.origin</script>")
+    with console_home.serve_console(here) as url, browser.open_page() as page:
+        page.goto(f"{url}/dbt/target/static_index.html")
+        assert page.text_content("p") == "null"
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.0\r\nHost: local", b"POST /actions/roll_back HTTP/1.0\r\n"])
 def test_a_client_that_sends_no_whole_request_is_disconnected(here, monkeypatch, sent):
     assert Handler.timeout is not None
@@ -121,6 +150,29 @@ def test_the_index_shows_degraded_parts_of_the_recommender(here, monkeypatch):
             index = httpx.get(url).text
         server.shutdown()
     assert "<strong>online_store</strong>: does not respond <small>(&lt;late&gt;)</small>" in index
+
+
+def test_missing_metrics_are_an_error_although_all_services_answer(here):
+    class Recommender(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = b'{"degraded": []}' if self.path == "/status" else b"not metrics {"
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Recommender) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = replace(here, recommender_port=server.server_address[1])
+        sampler = MetricsSampler(here)
+        sampler.sample()
+        with console_home.serve_console(here, sampler=sampler) as url, browser.open_page() as page:
+            state = httpx.get(f"{url}/live.json").json()
+            page.goto(f"{url}/live")
+            page.get_by_text("no metrics").wait_for()
+            assert "/metrics cannot be read" in page.text_content("#missing-metrics")
+            assert "<strong>metrics</strong>: live values are missing" in httpx.get(url).text
+        server.shutdown()
+    assert state["services"]["recommender"] and [part["part"] for part in state["degraded"]] == ["metrics"]
 
 
 def test_every_link_of_every_page_works(console):
@@ -251,7 +303,7 @@ def test_services_are_linked_with_any_notation_of_the_host(here, host, linked):
 
 @pytest.mark.parametrize(("host", "in_url"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
 def test_the_console_listens_on_any_notation_of_an_address(here, host, in_url):
-    handler = partial(Handler, settings=replace(here, host=host))
+    handler = partial(Handler, settings=replace(here, host=host), password=OperatorPassword(""))
     with Server((host, 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         assert httpx.get(f"http://{in_url}:{server.server_address[1]}/livez").status_code == 200
@@ -261,6 +313,8 @@ def test_the_console_listens_on_any_notation_of_an_address(here, host, in_url):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_are_accessible_on_a_phone(console, scheme):
     with browser.open_page(color_scheme=scheme, viewport={"width": 390, "height": 800}) as page:
+        blocked = []
+        page.on("console", lambda message: blocked.append(message.text) if "Content Security" in message.text else None)
         for path in (
             *(
                 "/",
@@ -284,6 +338,7 @@ def test_pages_are_accessible_on_a_phone(console, scheme):
             page.goto(console + path)
             assert path.endswith("html") or browser.accessibility_violations(page) == []
             assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
+            assert blocked == [], path
 
 
 def test_mlflow_opens_on_the_runs_of_the_experiment(here):
@@ -338,15 +393,12 @@ def test_live_values_and_charts_are_served_to_the_operator_only(here):
 
 def test_the_header_does_not_show_old_samples(here):
     sampler = MetricsSampler(here)
-    handler = partial(Handler, settings=here, sampler=sampler)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with console_home.serve_console(here, sampler=sampler) as url:
         for age_s, is_shown in ((1, True), (60, False)):
             sampler._samples.append(compare_totals(Totals(0), Totals(time.time() - age_s)))
-            state = httpx.get(f"http://127.0.0.1:{server.server_address[1]}/live.json?since=0").json()
+            state = httpx.get(f"{url}/live.json?since=0").json()
             assert (state["last"] is not None) == is_shown
             assert state["samples"]
-        server.shutdown()
 
 
 @pytest.mark.parametrize(

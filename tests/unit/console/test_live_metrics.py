@@ -119,10 +119,13 @@ def test_a_recommender_that_does_not_answer_leaves_a_gap(tmp_path, monkeypatch):
         return httpx.Response(200, text=text, request=httpx.Request("GET", url))
 
     monkeypatch.setattr(live_metrics.httpx, "get", get)
-    sampler, times = MetricsSampler(settings.load_settings()), iter(range(10, 100, 2))
+    sampler, times, problems = MetricsSampler(settings.load_settings()), iter(range(10, 100, 2)), []
     for _ in range(7):
         sampler.sample(lambda: next(times))
+        problems.append(sampler.problem)
     assert [sample["requests_per_s"] for sample in sampler.samples()] == [1.0, 0.0]
+    assert [bool(problem) for problem in problems] == [False, False, True, False, True, False, False]
+    assert "/metrics cannot be read" in problems[2] and "ConnectError: away" in problems[2]
 
 
 def test_a_consumer_that_does_not_answer_leaves_the_lag_unknown(tmp_path, monkeypatch):
@@ -143,3 +146,4 @@ def test_a_consumer_that_does_not_answer_leaves_the_lag_unknown(tmp_path, monkey
     for _ in range(4):
         sampler.sample(lambda: next(times))
     assert [sample["lag_s"] for sample in sampler.samples()] == [4.0, None, None]
+    assert here.service_url("consumer") in sampler.problem

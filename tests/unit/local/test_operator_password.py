@@ -16,7 +16,8 @@ from config import settings
 from local import mlflow_server
 from local.wrappers import mlflow_app
 from local.wrappers.mlflow_app import PasswordRequired
-from web.basic_authentication import CHALLENGE, is_operator
+from web.basic_authentication import CHALLENGE, GUESSES, OperatorPassword
+from web.rate_limit import RateLimit
 
 PASSWORD = "p:ä" * 6
 
@@ -26,8 +27,9 @@ def basic(user: str, password: str) -> str:
 
 
 def test_user_and_password_are_accepted() -> None:
-    assert is_operator(basic("segue", PASSWORD), PASSWORD)
-    assert is_operator(basic("segue", PASSWORD).replace("Basic ", "basic  "), PASSWORD)
+    password = OperatorPassword(PASSWORD)
+    assert password.check(basic("segue", PASSWORD), "a") == (200, {})
+    assert password.check(basic("segue", PASSWORD).replace("Basic ", "basic  "), "a") == (200, {})
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,18 @@ def test_user_and_password_are_accepted() -> None:
     ],
 )
 def test_other_headers_are_rejected(wrong: str) -> None:
-    assert not is_operator(wrong, PASSWORD)
+    assert OperatorPassword(PASSWORD).check(wrong, "a") == (401, {"WWW-Authenticate": CHALLENGE})
+
+
+def test_an_address_with_many_wrong_passwords_must_wait() -> None:
+    now = [0.0]
+    password = OperatorPassword(PASSWORD, RateLimit(1 / 6, GUESSES, clock_s=lambda: now[0]))
+    right, wrong = basic("segue", PASSWORD), basic("segue", "guess")
+    assert [password.check(wrong, "a")[0] for _ in range(GUESSES + 1)] == [401] * GUESSES + [429]
+    assert password.check(right, "a") == (429, {"Retry-After": "6"})
+    assert (password.check("", "a")[0], password.check(right, "b")[0]) == (401, 200)
+    now[0] = 6.0
+    assert [password.check(one, "a")[0] for one in (right, right, wrong, right)] == [200, 200, 401, 429]
 
 
 def test_mlflow_requires_the_password_except_for_health_checks() -> None:
@@ -57,7 +70,7 @@ def test_mlflow_requires_the_password_except_for_health_checks() -> None:
 
     paths = ["/", "/health", "/health/", "/api/2.0/mlflow/experiments/search"]
     app = Starlette(routes=[Route(path, respond, methods=["GET", "POST"]) for path in paths])
-    client = TestClient(PasswordRequired(app, PASSWORD))
+    client = TestClient(PasswordRequired(app, OperatorPassword(PASSWORD)))
     allowed = {"Authorization": basic("segue", PASSWORD)}
     assert client.get("/health").text == "ok"
     for path in (paths[0], *paths[2:], "//health"):
@@ -66,6 +79,8 @@ def test_mlflow_requires_the_password_except_for_health_checks() -> None:
         assert client.get(path, headers={"Authorization": basic("segue", "x")}).status_code == 401
     assert client.post(paths[3], headers=allowed).text == "ok"
     assert client.get("/", headers=[("Authorization", allowed["Authorization"])] * 2).status_code == 401
+    statuses = [client.get("/", headers={"Authorization": basic("segue", "x")}).status_code for _ in range(GUESSES)]
+    assert statuses[-1] == 429
 
 
 def test_mlflow_is_started_with_the_app_of_the_project_if_there_is_a_password(monkeypatch: pytest.MonkeyPatch) -> None:

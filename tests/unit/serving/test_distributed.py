@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from config.settings import SettingError
 from serving import distributed
 from serving.distributed import NoSuchRelease, ReleaseCache
+from serving.http.catch_all import CatchAll
 from serving.inspection.user_profile import describe_user
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
@@ -57,6 +58,11 @@ WHOLE = release(
     ranker=FavourRanker(6),
     blend=Blend(0.5),
 )
+
+
+def test_every_service_answers_when_a_middleware_fails():
+    services = (distributed.RecallService, distributed.RankingService, distributed.Recommender)
+    assert {service.middlewares[0][0] for service in services} == {CatchAll}
 
 
 class Store(dict):

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from media.cover import encode_jpeg, render_cover
@@ -121,6 +122,19 @@ def test_a_file_in_the_folder_of_a_simulation_is_preferred(tmp_path: Path) -> No
     file.write_bytes(b"recorded")
     prefix = register_root(tmp_path / "home", tmp_path)
     assert MediaPaths(tmp_path / "home").resolve(prefix + preview_path("t1")).read_bytes() == b"recorded"
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 cut off PAR1", None], ids=["empty", "cut off", "other columns"])
+def test_damaged_descriptions_are_named(tmp_path: Path, content: bytes | None) -> None:
+    write_descriptions({"t1": described()}, tmp_path)
+    file = tmp_path / "media" / "descriptions.parquet"
+    if content is None:
+        pl.DataFrame({"track_id": ["t1"]}).write_parquet(file)
+    else:
+        file.write_bytes(content)
+    prefix = register_root(tmp_path / "home", tmp_path)
+    with pytest.raises(MediaRootError, match=r"descriptions.parquet is damaged .*simulate and land it again"):
+        MediaPaths(tmp_path / "home").resolve(prefix + cover_path("t1"))
 
 
 def test_new_descriptions_are_read(tmp_path: Path) -> None:

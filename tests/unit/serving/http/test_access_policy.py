@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from config import settings
 from serving.http.access_policy import AccessControl, AccessPolicy
 from serving.http.api_keys import ApiKeys
-from serving.http.rate_limit import BURST_S, DEFAULT_REQUESTS_PER_S, RateLimit, load_rate_limit
+from serving.http.rate_limit import DEFAULT_REQUESTS_PER_S, load_rate_limit
+from web.rate_limit import BURST_S, RateLimit
 
 KEY, OTHER = "k" * 20, "o" * 20
 
@@ -123,6 +124,15 @@ def test_without_keys_other_pages_are_rejected(origins):
     status, _, body = house.ask("/events", headers=headers)
     assert (status, house.came, house.away) == (403, [], ["foreign_origin"])
     assert "SEGUE_ALLOWED_ORIGINS" in json.loads(body)["error"]
+
+
+@pytest.mark.parametrize("site", [b"cross-site", b"same-site"])
+def test_without_keys_posts_of_pages_that_hide_their_origin_are_rejected(site):
+    house, headers = House(), [(b"host", b"localhost:3000"), (b"sec-fetch-site", site)]
+    assert house.ask("/events", headers=headers)[0] == 403 and house.away == ["foreign_origin"]
+    assert house.ask("/", "GET", headers=headers)[0] == 200, "a link to the listening page"
+    for own in (b"same-origin", b"none"):
+        assert house.ask("/events", headers=[(b"host", b"localhost:3000"), (b"sec-fetch-site", own)])[0] == 200
 
 
 def test_without_keys_pages_of_allowed_origins_are_answered():

@@ -68,6 +68,20 @@ def test_body_declared_too_large_is_rejected_unread(server):
     assert (status, server.seen) == (413, []) and "larger than 10 bytes" in json.loads(body)["error"]
 
 
+@pytest.mark.parametrize("digit", [b"0", b"9"])
+def test_long_content_length_is_rejected(server, digit):
+    """Python's `int` raises an error for more than 4,300 digits."""
+    scope = {"type": "http", "method": "POST", "path": "/events", "client": ("10.0.0.1", 5)}
+    headers = [(b"content-type", b"application/json"), (b"content-length", digit * 4301)]
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(server.guard(scope | {"headers": headers}, None, send))
+    assert sent[0]["status"] == 413 and "4301 characters" in json.loads(sent[1]["body"])["error"]
+
+
 def test_late_body_is_rejected():
     server = Server(timeout_s=0)
     status, headers, body = asyncio.run(

@@ -49,19 +49,51 @@ def test_other_packages_keep_their_handlers(stream):
     assert lines(stream) == []
 
 
-def test_control_characters_in_lines_of_the_server_are_escaped():
+@pytest.fixture
+def server_log(stream):
+    """The text lines of BentoML."""
     logger, output = logging.getLogger("bentoml"), io.StringIO()
     before = logger.handlers, logger.propagate, logger.level
     logger.handlers, logger.propagate = [logging.StreamHandler(output)], False
-    package = logging.getLogger(structured_log.PACKAGE)
-    package_before = package.handlers, package.propagate, package.level
+    logger.setLevel(logging.INFO)
+    structured_log.configure_logging(io.StringIO())
+    structured_log.configure_logging(stream)
+    yield output
+    logger.handlers, logger.propagate, logger.level = before
+
+
+def test_control_characters_in_lines_of_the_server_are_escaped(server_log):
+    logging.getLogger("bentoml.access").info("(path=%s) %d", "/a\nforged\r\x1b[31m\x9b\u2028", 404)
+    logging.getLogger("bentoml.access").info("(path=%s)", "/Ünïcode")
+    assert server_log.getvalue() == "(path=/a\\nforged\\r\\x1b[31m\\x9b\\u2028) 404\n(path=/Ünïcode)\n"
+
+
+def test_the_access_log_does_not_repeat_long_headers(server_log):
+    logging.getLogger("bentoml.access").info("10.0.0.1 (method=POST,type=%s) (status=%d)", "x" * 5000, 415)
+    assert len(server_log.getvalue()) < 700
+    assert server_log.getvalue().startswith("10.0.0.1 (method=POST") and "(status=415)" in server_log.getvalue()
+
+
+def fail(error):
     try:
-        logger.setLevel(logging.INFO)
-        structured_log.configure_logging(io.StringIO())
-        structured_log.configure_logging(io.StringIO())
-        logging.getLogger("bentoml.access").info("(path=%s) %d", "/a\nforged\r\x1b[31m\x9b\u2028", 404)
-        logging.getLogger("bentoml.access").info("(path=%s)", "/Ünïcode")
-    finally:
-        logger.handlers, logger.propagate, logger.level = before
-        package.handlers, package.propagate, package.level = package_before
-    assert output.getvalue() == "(path=/a\\nforged\\r\\x1b[31m\\x9b\\u2028) 404\n(path=/Ünïcode)\n"
+        raise error
+    except type(error):
+        logging.getLogger("serving.pipeline.stages.hydrate").exception("the online store failed")
+
+
+def test_an_error_of_every_request_has_its_traceback_once_a_minute(stream, server_log, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(structured_log.time, "monotonic", lambda: now[0])
+    for _ in range(3):
+        fail(ConnectionError("port 6379"))
+    fail(LookupError("another error"))
+    now[0] += structured_log.TRACEBACK_INTERVAL_S
+    fail(ConnectionError("port 6379"))
+    assert ["traceback" in line for line in lines(stream)] == [True, False, False, True, True]
+    assert lines(stream)[1]["message"] == "the online store failed (ConnectionError: port 6379)"
+    for _ in range(2):
+        try:
+            raise OSError("gone")
+        except OSError:
+            logging.getLogger("bentoml.serve").exception("Exception on /listener [POST]")
+    assert server_log.getvalue().count("Traceback") == 1 and server_log.getvalue().count("OSError: gone") == 2
