@@ -41,6 +41,7 @@ LOCK_NAMES = ("forget", "build_marts", "publish_marts")
 STATE_FILES = (
     *(UNFINISHED_FILE, "forgotten.json", "home_format", "serving/pushed.json", "serving/*/pushed.json"),
     *("serving/reserved_numbers", "serving/*/reserved_numbers", "bentoml/active.json", "bentoml/shares.json"),
+    *("serving/private_events.key", "serving/*/private_events.key"),
 )
 """Copied first: they may be older than what they refer to, never newer."""
 RELEASES = "bentoml/models/segue"
