@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse
 
 from config import garbage_collector, http_settings, settings
 from config.settings import Settings
-from serving import service
+from serving import service, supervisor
 from serving.http.access_policy import AccessControl, AccessPolicy
 from serving.http.api_keys import ApiKeys
 from serving.http.catch_all import CatchAll
@@ -130,6 +130,8 @@ def _releases(parts: ReleaseParts) -> ReleaseCache:
 class RecallService:
     """Calls the channels of a release, see `serving.pipeline.stages.recall.Recall`."""
 
+    prepare_supervisor = bentoml.on_deployment(supervisor.prepare)
+
     def __init__(self) -> None:
         here = settings.load_settings()
         self._releases = _releases(ReleaseParts(has_ranker=False, has_search=False))
@@ -215,6 +217,8 @@ class RecallService:
 @bentoml.service(name="Ranking", threads=settings.MAX_CONCURRENT_REQUESTS, **service.OPTIONS)
 class RankingService:
     """Calls the ranker of a release, see `serving.pipeline.stages.rank.Ranking`."""
+
+    prepare_supervisor = bentoml.on_deployment(supervisor.prepare)
 
     def __init__(self) -> None:
         self._releases = _releases(ReleaseParts(has_channels=False, has_search=False))

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from config import garbage_collector, http_settings, jwt_settings, settings
 from config.bind_address import check_bind_address
+from serving import supervisor
 from serving.errors import NoCollections, NoItemVectors, NoSearch, NotReady, RequestRejected, UnknownTrack
 from serving.events.erasure_requests import ErasureBusy
 from serving.events.write_ahead_log import LogBusy
@@ -105,6 +106,7 @@ class LimitedService(bentoml.Service[Any]):
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """The ASGI application; BentoML's workers call it before they configure uvicorn."""
+        supervisor.follow()
         configure_uvicorn(http_settings.load_http_settings())
         app: Any = super().to_asgi(is_main)
         # A redirect to the path without its last slash would lead to the host that the request names.
@@ -127,6 +129,8 @@ class Recommender:
     another; `POST /events` reports what users did with them. A report is durable when the response arrives, and visible to
     the user's next request.
     """
+
+    prepare_supervisor = bentoml.on_deployment(supervisor.prepare)
 
     def __init__(self) -> None:
         structured_log.configure_logging()

@@ -14,8 +14,8 @@ DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 logger = logging.getLogger(__name__)
 
 
-def open_database(path: Path, statements: Sequence[str]) -> sqlite3.Connection:
-    """A connection to the file, in WAL mode, for all threads.
+def open_database(path: Path, statements: Sequence[str]) -> tuple[sqlite3.Connection, bool]:
+    """A connection to the file, in WAL mode, for all threads, and whether the file was damaged.
 
     A damaged file is deleted and not kept under another name, because users could not be erased from it.
 
@@ -27,7 +27,7 @@ def open_database(path: Path, statements: Sequence[str]) -> sqlite3.Connection:
         OSError: The file cannot be opened, for instance on a full disk. It is unchanged.
     """
     try:
-        return _open(path, statements)
+        return _open(path, statements), False
     except (sqlite3.Error, UnicodeDecodeError) as error:
         # Errors without a code are of texts that cannot be decoded.
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
@@ -38,7 +38,7 @@ def open_database(path: Path, statements: Sequence[str]) -> sqlite3.Connection:
         logger.warning("replacing the damaged %s by an empty file: %s", path, error)
     for part in path.parent.glob(f"{path.name}*"):
         part.unlink()
-    return _open(path, statements)
+    return _open(path, statements), True
 
 
 def _open(path: Path, statements: Sequence[str]) -> sqlite3.Connection:

@@ -40,7 +40,8 @@ LOCK_NAMES = ("forget", "build_marts", "publish_marts")
 """Process locks (`SEGUE_HOME/run/<name>.lock`) of the commands that rewrite tables: erasure of users, and the marts."""
 STATE_FILES = (
     *(UNFINISHED_FILE, "forgotten.json", "home_format", "serving/pushed.json", "serving/*/pushed.json"),
-    *("bentoml/active.json", "bentoml/shares.json"),
+    *("serving/reserved_numbers", "serving/*/reserved_numbers", "bentoml/active.json", "bentoml/shares.json"),
+    *("serving/private_events.key", "serving/*/private_events.key"),
 )
 """Copied first: they may be older than what they refer to, never newer."""
 RELEASES = "bentoml/models/segue"

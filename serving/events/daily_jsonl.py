@@ -94,7 +94,7 @@ class DailyJsonlFile:
         try:
             # A new file is durable only after its folders are synced.
             for parent in (folder, self._folder):
-                _sync_folder(parent)
+                sync_folder(parent)
         except OSError:
             self._discard_file()
             raise
@@ -112,7 +112,8 @@ def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
             yield line, offset
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make names of files in the folder, which were created or replaced, durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -17,6 +17,7 @@ from serving.events.ingest import EventIngestor
 from serving.events.private_sessions import PrivateSession, PrivateSessions
 from serving.events.user_writers import UserWriters
 from serving.events.write_ahead_log import EventLog, LogPosition
+from serving.observability.degraded_parts import PRIVATE_SESSIONS
 
 if TYPE_CHECKING:
     from sequences.streaming.publisher import Publisher
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from serving.observability.degraded_parts import Degradation
     from serving.observability.metrics import Metrics
     from serving.pipeline.stages.hydrate import Hydrator
+
+PRIVATE_SESSIONS_LOST = (
+    "the private sessions were lost, so no plays, clicks and impressions are recorded until every session must have ended; those "
+    "of a user are after the event end_private"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +99,9 @@ class EventWriting:
             logger.info("%d logged events were replayed to the online store", pusher.start())
             private_sessions = PrivateSessions(settings.home / "serving", now_us)
             opened.callback(private_sessions.close)
+            if everyones := private_sessions.everyones:
+                lasting_s = (everyones.until_us - now_us()) / 1e6
+                degradation.report(PRIVATE_SESSIONS, PRIVATE_SESSIONS_LOST, lasting_s=lasting_s)
             exposures = ExposureLog(settings.event_log, now_us)
             opened.callback(exposures.close)
             feature_log = FeatureLog(

@@ -32,6 +32,9 @@ LOCK_FILE = "writer.lock"
 MAX_QUEUED_REPORTS = 1024
 MAX_REPORTS_PER_COMMIT = 256
 LOCK_TIMEOUT_S = 15.0
+RESERVED_NUMBERS_FILE = "reserved_numbers"
+RESERVED_NUMBERS = 60_000_000
+"""Numbers of events that are reserved at once: those of a minute, because events are numbered by the clock in µs."""
 
 LogPosition = tuple[str, int]
 """File relative to the log's folder, and the offset after the line."""
@@ -65,7 +68,7 @@ class EventLog:
 
     Args:
         folder: Live folder, `SEGUE_HOME/live`.
-        state: Folder of the lock and the low watermark.
+        state: Folder of the lock, the low watermark and the reserved numbers.
         now_us: Clock, µs UTC.
         lock_timeout_s: How long to wait for the lock.
 
@@ -85,7 +88,11 @@ class EventLog:
         self.low_watermark = LowWatermark(state / "pushed.json")
         paths = daily_files.list_files(folder, EVENT_LOG_PREFIX)
         # Events are numbered by the clock, which may have been set back: continue after those of earlier processes.
-        self._number = max((path.stat().st_mtime_ns // 1000 for path in paths), default=0)
+        self._reserved_file = state / RESERVED_NUMBERS_FILE
+        modified_us = (
+            path.stat().st_mtime_ns // 1000 for path in paths
+        )  # if the file of the reserved numbers is missing
+        self._number = self._reserved = max(_read_reserved(self._reserved_file), *modified_us, 0)
         self.repaired_files = [path for path in paths if daily_files.truncate_torn_line(path)]
         self._ids.load(paths)
         self._reports: queue.Queue[_AppendRequest | None] = queue.Queue(maxsize=MAX_QUEUED_REPORTS)
@@ -201,10 +208,23 @@ class EventLog:
     def _line(self, event: Event) -> bytes:
         # The number breaks ties of `ended_at` within a user. It increases with every event, across restarts too.
         self._number = max(self._number + 1, self._now_us())
+        if self._number > self._reserved:
+            self._reserve(self._number + RESERVED_NUMBERS)
         if event["sequence_number"] is None:
             event["sequence_number"] = self._number
         present = {name: value for name, value in event.items() if value is not None}
         return json.dumps(present, separators=(",", ":")).encode() + b"\n"
+
+    def _reserve(self, last: int) -> None:
+        """Write durably that numbers up to `last` may be in the log."""
+        draft = self._reserved_file.with_suffix(".tmp")
+        with draft.open("w") as file:
+            file.write(str(last))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._reserved_file)
+        daily_jsonl.sync_folder(draft.parent)
+        self._reserved = last
 
     def _name_of(self, path: Path) -> str:
         return path.relative_to(self._folder).as_posix()
@@ -276,6 +296,13 @@ def _read_watermark(path: Path) -> LogPosition | None:
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         # Without a readable watermark the recent log is pushed again, which is slower but correct.
         return None
+
+
+def _read_reserved(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
 
 
 def _acquire_lock(path: Path, wait_s: float) -> IO[str]:

@@ -77,7 +77,7 @@ class DailyLists:
         self._lock = threading.Lock()
         self._user_locks = [threading.Lock() for _ in range(LOCK_STRIPES)]
         self._last_cleanup_day = 0
-        self._database = open_database(folder / DAILY_LISTS_FILE, ("pragma synchronous = normal", TABLE))
+        self._database, _ = open_database(folder / DAILY_LISTS_FILE, ("pragma synchronous = normal", TABLE))
 
     def user_lock(self, user_id: str) -> threading.Lock:
         """Lock to hold from reading to writing, so that concurrent requests of a user get the same list."""

@@ -141,7 +141,7 @@ def test_every_workload_is_labeled_and_restricted() -> None:
 
 
 WRITABLE = {
-    "recommender": {"/tmp", "/var/segue", "/var/segue/live", "/var/segue/serving"},
+    "recommender": {"/tmp", "/dev/shm", "/var/segue", "/var/segue/live", "/var/segue/serving"},
     "consumer": {"/tmp"},
     "pages": {"/tmp"},
     "mlflow": {"/tmp", "/var/segue/mlflow"},
@@ -157,7 +157,9 @@ def test_containers_write_to_the_listed_folders_only() -> None:
 def test_temporary_folders_are_limited() -> None:
     volumes = [volume for workload in WORKLOADS for volume in workload["spec"]["template"]["spec"]["volumes"]]
     assert all(volume["emptyDir"]["sizeLimit"] for volume in volumes if "emptyDir" in volume)
-    assert sum("emptyDir" in volume for volume in volumes) == len(WORKLOADS)
+    in_memory = [volume["name"] for volume in volumes if volume.get("emptyDir", {}).get("medium") == "Memory"]
+    assert in_memory == ["shared-memory"]  # /dev/shm of the recommender
+    assert sum("emptyDir" in volume for volume in volumes) == len(WORKLOADS) + len(in_memory)
 
 
 def test_there_are_at_most_as_many_consumers_as_partitions() -> None:

@@ -3,15 +3,19 @@
 import shutil
 import time
 
+import httpx
 import pytest
 
+from local.ports import free_port
 from tests.e2e.chaos.test_kills import days_of, landed_ids, write_live_log
+from tests.support import recommender_service
 from tests.support.chaos import checker, event_path, homes, small_disk
 from tests.support.chaos.checker import Ledger
 from tests.support.progress import Progress, sized
 from tests.support.tiers import acceptance_only
 
 FILLINGS = sized(100, 3)
+PUBLIC = ("/livez", "/readyz", "/status", "/metrics", "/", "/openapi.json")
 COMMAND_SIZES_KB = (40, 80, 160, 320, 640)
 
 
@@ -43,6 +47,55 @@ def test_events_are_refused_and_none_is_lost(tmp_path, monkeypatch):
         progress.add(fillings, events=len(path.acknowledged), refused=path.refused)
     assert progress.counts["refused"] > 0
     progress.report(f"{FILLINGS} full disks, 0 lost, 0 duplicate")
+
+
+@pytest.mark.timeout(600)
+def test_service_on_a_full_disk(template, tmp_path):
+    """Reports get 503 and everything else 200, from the same process, and no acknowledged event is lost."""
+    home, port = tmp_path / "home", free_port()
+    known = homes.variables(home, SEGUE_RECOMMENDER_PORT=str(port))
+    users = [f"u{number:06d}" for number in range(10)]
+    used = sum(file.stat().st_size for file in template.rglob("*") if file.is_file()) // 1024
+    with small_disk.mounted(home, used + 20_000):
+        shutil.copytree(template, home, symlinks=True, dirs_exist_ok=True)
+        with (
+            recommender_service.started(recommender_service.Place(home, port, known), "/readyz") as service,
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+        ):
+            processes, events = {one.pid for one in service.process.members()}, {"before": 200}
+
+            def report(event_id, user=users[0]):
+                row = {"event_id": event_id, "user_id": user, "target_type": "track", "target_id": "t1"}
+                return client.post("/events", json={"events": [row | {"action": "click"}]}).status_code
+
+            assert report("before") == 200
+            ballast = small_disk.fill(home)
+            for user in users:
+                # The last page of the file may have space for some events.
+                events |= {f"{user}-{number}": report(f"{user}-{number}", user) for number in range(10)}
+                answers = [client.post(path, json=body) for path, body in requests_of(user)]
+                answers += [client.get(path) for path in PUBLIC]
+                assert [(one.url, one.text) for one in answers if one.status_code != 200] == []
+            assert set(events.values()) == {200, 503}
+            assert {one.pid for one in service.process.members()} == processes
+            ballast.unlink()
+            again = {event_id: report(event_id) for event_id, status in events.items() if status == 503}
+            assert set(again.values()) == {200}
+        checker.check_ids("event log", checker.logged_ids(home), set(events))
+
+
+def requests_of(user):
+    """A request to each method that the release of these tests has."""
+    about_user = ("/listener", "/library", "/taste", "/export")
+    return [
+        *(("/recommend", {"user_id": user, "scene": scene}) for scene in ("daily", "private_fm")),
+        ("/recommend", {"seeds": ["t1"]}),
+        ("/similar", {"track_id": "t1"}),
+        ("/path", {"from": "t1", "to": "t9"}),
+        ("/explain", {"user_id": user, "track_id": "t3"}),
+        *((path, {"user_id": user}) for path in about_user),
+        ("/listeners", {}),
+    ]
 
 
 @acceptance_only

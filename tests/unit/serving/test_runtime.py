@@ -12,7 +12,9 @@ from config.tool_environment import tool_environment
 from serving import runtime as runtime_module
 from serving.errors import NotReady, RequestRejected
 from serving.events import event_writing
+from serving.events.private_sessions import PRIVATE_SESSIONS_FILE
 from serving.events.write_ahead_log import LogBusy
+from serving.observability.degraded_parts import PRIVATE_SESSIONS
 from serving.observability.metrics import Metrics
 from serving.observability.periodic_task import PeriodicTask
 from serving.runtime import Runtime
@@ -197,6 +199,16 @@ def test_no_features_are_logged_in_a_private_session(started, monkeypatch):
     assert ask_and_count_logged() == 0
     assert runtime.ingest_events([start | {"action": "end_private"}]).accepted == 1
     assert ask_and_count_logged() == 2  # the recommendation and the search; an inspection is never logged
+
+
+def test_lost_private_sessions_are_degraded_and_nothing_is_recorded(started):
+    started.start().ingest_events([EVENT | {"target_type": "session", "action": "start_private"}])
+    started.stop()
+    (started.home / "serving" / PRIVATE_SESSIONS_FILE).write_bytes(b"damaged" * 1000)
+    runtime = started.start()
+    assert PRIVATE_SESSIONS in [one["part"] for one in runtime.status()["degraded"]]
+    plays = [{"user_id": user, "target_type": "track", "target_id": "t", "action": "click"} for user in "uv"]
+    assert runtime.ingest_events(plays).private == 2
 
 
 class CountingWorkers:

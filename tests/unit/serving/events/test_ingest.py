@@ -51,6 +51,17 @@ def test_a_repeated_report_begins_no_private_session(reports):
     assert reports.sessions.current("u") is None
 
 
+def test_an_event_that_was_kept_private_is_not_recorded_when_it_is_sent_again(reports):
+    row = {"event_id": "e2", "user_id": "u", "target_type": "track", "target_id": "t", "action": "play", "played_ms": 1}
+    reports.send("e1", "start_private")
+    reports.now += MINUTE
+    assert reports.ingestor.ingest([row]).private == 1
+    reports.send("e3", "end_private")
+    reports.now += MINUTE
+    repeated = reports.ingestor.ingest([row, row | {"event_id": "e4"}])
+    assert (repeated.private, repeated.accepted) == (1, 1)
+
+
 def test_a_row_with_a_huge_number_is_rejected_alone(reports):
     row = {"user_id": "u", "target_type": "track", "target_id": "t", "action": "like"}
     report = reports.ingestor.ingest([row | {"propensity": 10**400}, row])

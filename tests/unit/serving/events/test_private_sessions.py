@@ -4,9 +4,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from serving.events.private_sessions import MAX_SESSION_US, MAX_SESSIONS, PRIVATE_SESSIONS_FILE, PrivateSessions
+from serving.events.private_sessions import (
+    KEY_FILE,
+    MAX_SESSION_US,
+    MAX_SESSIONS,
+    PRIVATE_SESSIONS_FILE,
+    PrivateSessions,
+)
 
 MINUTE = 60_000_000
+DAY = 24 * 60 * MINUTE
 NOW = 1_800_000_000_000_000
 
 
@@ -95,8 +102,9 @@ def test_a_report_is_one_write_and_the_oldest_of_many_sessions_become_one(tmp_pa
     assert [one.upper() for one in statements].count("COMMIT") == 1
     statements.clear()
     assert kept(sessions, event("play", -1)) == ["u-play--1"]  # between the last session and now
-    assert kept(sessions, *(event("play", one + 1) for one in minutes)) == []
-    assert statements == []
+    for _ in range(2):
+        assert kept(sessions, *(event("play", one + 1) for one in minutes)) == []
+    assert [one.upper() for one in statements].count("COMMIT") == 1  # known ids are not written again
     sessions.close()
     again = PrivateSessions(tmp_path, Clock())
     rows = again._database.execute("select count(*) from private_sessions where user_id = 'u'").fetchone()
@@ -161,23 +169,103 @@ def test_requests_do_not_wait_for_a_write(tmp_path):
     sessions.close()
 
 
-@pytest.mark.parametrize("content", [b"no database at all, but long enough to be read as one" * 20])
-def test_a_damaged_file_is_replaced(tmp_path, content):
-    (tmp_path / PRIVATE_SESSIONS_FILE).write_bytes(content)
-    sessions = PrivateSessions(tmp_path, Clock())
-    assert kept(sessions, event("start_private", 0), event("play", 1)) == ["u-start_private-0"]
+def test_private_events_stay_private_when_they_are_sent_again(tmp_path):
+    clock = Clock()
+    sessions, play, again = PrivateSessions(tmp_path, clock), event("play", 1), event("play", 1) | {"action": "like"}
+    kept(sessions, event("start_private", 0), play, event("end_private", 2))
+    sessions.close()
+    sessions = PrivateSessions(tmp_path, clock)
+    without_time = play | {"occurred_at": NOW + 5 * MINUTE, "ended_at": NOW + 5 * MINUTE}  # the time of the report
+    assert kept(sessions, without_time, event("play", 5, user="other")) == ["other-play-5"]
+    assert kept(sessions, again) == ["u-play-1"]
+    clock.at += 29 * DAY
+    assert kept(sessions, without_time) == []
+    clock.at += 2 * DAY
+    assert kept(sessions, without_time) == ["u-play-1"]
     sessions.close()
 
 
-def test_a_damaged_page_of_the_table_is_replaced(tmp_path):
+def test_private_events_cannot_be_read_or_guessed_from_the_file(tmp_path):
+    first, second = PrivateSessions(tmp_path / "a", Clock()), PrivateSessions(tmp_path / "b", Clock())
+    codes = []
+    for sessions in (first, second):
+        kept(sessions, event("start_private", 0), event("play", 1))
+        ((code, day),) = sessions._database.execute("select * from private_events")
+        assert day == NOW // DAY
+        codes.append(code)
+        sessions.close()
+    assert codes[0] != codes[1]  # each home has its key
+
+
+def damage(folder):
+    (folder / PRIVATE_SESSIONS_FILE).write_bytes(b"no database at all, but long enough to be read as one" * 20)
+
+
+def damage_a_page(folder):
+    file = folder / PRIVATE_SESSIONS_FILE
+    file.write_bytes(file.read_bytes()[:4096] + bytes(range(256)) * 64)
+
+
+def delete(folder):
+    (folder / PRIVATE_SESSIONS_FILE).unlink()
+
+
+def delete_key(folder):
+    (folder / KEY_FILE).unlink()
+
+
+def damage_key(folder):
+    (folder / KEY_FILE).write_bytes(b"")
+
+
+@pytest.mark.parametrize("lose", [damage, damage_a_page, delete, delete_key, damage_key])
+def test_nothing_is_recorded_after_a_loss_until_every_session_must_have_ended(tmp_path, lose):
+    clock = Clock()
+    sessions = PrivateSessions(tmp_path, clock)
+    assert sessions.everyones is None
+    kept(sessions, event("start_private", 0, user="v"), event("start_private", -100, user="u"), event("play", -90))
+    sessions.close()
+    lose(tmp_path)
+    for _ in range(2):  # a restart does not end it
+        sessions = PrivateSessions(tmp_path, clock)
+        assert sessions.everyones.until_us == NOW + MAX_SESSION_US
+        assert kept(sessions, event("play", 1), event("play", -90), event("play", 1, user="new")) == []
+        assert kept(sessions, event("like", 2)) == ["u-like-2"]
+        sessions.close()
+    sessions = PrivateSessions(tmp_path, clock)
+    kept(sessions, event("end_private", 3))
+    clock.at += 5 * MINUTE
+    assert kept(sessions, event("play", 4), event("play", 4, user="v")) == ["u-play-4"]
+    assert sessions.current("u") is None and sessions.current("v") is not None
+    clock.at += MAX_SESSION_US
+    assert sessions.everyones is None
+    late = MAX_SESSION_US // MINUTE + 4
+    assert kept(sessions, event("play", late, user="v"), event("play", 100, user="w")) == [f"v-play-{late}"]
+    sessions.close()
+
+
+def test_a_damaged_file_of_an_earlier_version_is_a_loss_and_a_sound_one_is_not(tmp_path):
     sessions = PrivateSessions(tmp_path, Clock())
     kept(sessions, event("start_private", 0))
+    sessions._database.execute("drop table private_events")
+    sessions._database.execute("pragma user_version = 0")
     sessions.close()
-    file = tmp_path / PRIVATE_SESSIONS_FILE
-    content = file.read_bytes()
-    file.write_bytes(content[:4096] + bytes(range(256)) * 16)
+    delete_key(tmp_path)
+    sound = PrivateSessions(tmp_path, Clock())
+    assert sound.everyones is None and sound.current("u").since_us == NOW
+    sound.close()
+    delete_key(tmp_path)
+    damage(tmp_path)
+    lost = PrivateSessions(tmp_path, Clock())
+    assert lost.everyones is not None
+    lost.close()
+
+
+def test_a_file_that_is_damaged_meanwhile_records_nothing(tmp_path):
     sessions = PrivateSessions(tmp_path, Clock())
-    assert sessions.current("u") is None
+    sessions._database.execute("drop table private_events")
+    with pytest.raises(OSError, match="start the recommender again"):
+        kept(sessions, event("play", 1))
     sessions.close()
 
 

@@ -17,7 +17,13 @@ from serving.events.daily_jsonl import DailyJsonlFile
 from serving.events.event_pusher import MAX_PUSH_WAIT_S, PUSH_TIMEOUT_PER_EVENT_S, PUSH_TIMEOUT_S, EventPusher
 from serving.events.event_schema import MICROSECONDS_PER_SECOND, read_event
 from serving.events.user_writers import UserWriters
-from serving.events.write_ahead_log import EVENT_LOG_PREFIX, EventLog, LogLocked, LowWatermark
+from serving.events.write_ahead_log import (
+    EVENT_LOG_PREFIX,
+    RESERVED_NUMBERS_FILE,
+    EventLog,
+    LogLocked,
+    LowWatermark,
+)
 from storage import daily_files
 from tests.support.serving.small_release import degradation
 
@@ -328,10 +334,29 @@ def test_clock_that_was_set_back_loses_no_event_at_the_next_start(tmp_path, hour
 
 def test_sequence_numbers_increase_after_the_clock_was_set_back(tmp_path):
     now = [time.time_ns() // 1000]
-    for name in ("a", "b"):
+    for number in range(3):
+        log = open_log(tmp_path, lambda: now[0])
+        log.append([event(f"{number}a")])
+        now[0] -= DAY
+        log.append([event(f"{number}b", sequence_number=2**62)])
+        log.append([event(f"{number}c")])
+        log.close()
+        for path in daily_files.list_files(tmp_path / "live", EVENT_LOG_PREFIX):
+            os.utime(path, ns=(now[0] * 1000, now[0] * 1000))
+    numbers = [row["sequence_number"] for row in logged(tmp_path) if row["event_id"][1] != "b"]
+    assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("content", [None, "", "x"])
+def test_without_reserved_numbers_events_follow_the_times_of_the_files(tmp_path, content):
+    now = [time.time_ns() // 1000]
+    for name in "ab":
         log = open_log(tmp_path, lambda: now[0])
         log.append([event(name)])
         log.close()
+        (tmp_path / "serving" / RESERVED_NUMBERS_FILE).unlink()
+        if content is not None:
+            (tmp_path / "serving" / RESERVED_NUMBERS_FILE).write_text(content)
         now[0] -= DAY
     first, second = (row["sequence_number"] for row in logged(tmp_path))
     assert first < second

@@ -1,0 +1,67 @@
+"""The process of `bentoml serve` that starts the workers: no other user controls it, and its workers end with it.
+
+BentoML's process manager, circus, accepts commands on TCP ports of loopback from every user of the machine, and metrics are
+memory-mapped files below BENTOML_HOME, where a full disk kills the process that writes one. Here both are in a folder in memory that only
+this user can open. BentoML calls `prepare` (`bentoml.on_deployment`) before it creates the process manager, however the service is started.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # the folder in it is not shared
+FOLDER, PIPE = "SEGUE_SUPERVISOR_FOLDER", "SEGUE_SUPERVISOR_PIPE"
+"""Variables for the workers: the folder, and the file descriptor of a pipe that closes when the supervisor ends."""
+
+logger = logging.getLogger(__name__)
+
+
+@functools.cache
+def prepare() -> None:
+    """Prepare this process, the supervisor. The folder is in /dev/shm, or without it in the folder of temporary files."""
+    place = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="segue-recommender-", dir=place))  # mode 0700
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "metrics").mkdir()
+    _listen_in(folder)
+    is_alive, _ = os.pipe()  # the end for writing is open until this process ends, and only in it
+    os.set_inheritable(is_alive, True)
+    os.environ |= {FOLDER: str(folder), PIPE: str(is_alive)}
+
+
+def follow() -> None:
+    """Prepare this process, a worker, before it creates metrics. Without a supervisor this does nothing."""
+    if PIPE not in os.environ:
+        return
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = f"{os.environ[FOLDER]}/metrics"
+    threading.Thread(target=_end_with_supervisor, name="supervisor", daemon=True).start()
+
+
+def _listen_in(folder: Path) -> None:
+    """Let circus listen on sockets in the folder instead of the ports that BentoML chooses."""
+    from circus.arbiter import Arbiter
+
+    create = Arbiter.__init__
+    sockets = {"endpoint": f"ipc://{folder}/control", "pubsub_endpoint": f"ipc://{folder}/events"}
+
+    def create_without_ports(arbiter: Any, watchers: Any, **options: Any) -> None:
+        create(arbiter, watchers, **options | sockets)
+
+    Arbiter.__init__ = create_without_ports
+
+
+def _end_with_supervisor() -> None:
+    """Release port and locks if the supervisor was killed; otherwise it ends after its workers."""
+    os.read(int(os.environ[PIPE]), 1)
+    logger.error("the supervisor has ended, so this worker ends: start the service again")
+    shutil.rmtree(os.environ[FOLDER], ignore_errors=True)
+    os.kill(os.getpid(), signal.SIGKILL)

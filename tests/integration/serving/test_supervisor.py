@@ -1,0 +1,69 @@
+"""The supervisor of a really running service: who can control it, and how its workers end."""
+
+import os
+import socket
+from pathlib import Path
+
+import psutil
+import pytest
+
+from config import settings
+from local.environment import environment
+from local.ports import free_port, wait_until_free
+from privacy.recommender_files import running_process
+from serving.supervisor import FOLDER
+from tests.support import recommender_service
+
+pytestmark = [pytest.mark.timeout(300)]
+NOBODY = 65534
+END_S = 20
+
+
+@pytest.fixture
+def place(tmp_path):
+    here = settings.Settings(tmp_path, "127.0.0.1", 1, free_port(), 1, 1)
+    return recommender_service.Place(tmp_path, here.recommender_port, environment(here))
+
+
+def test_no_other_user_controls_the_supervisor(place):
+    with recommender_service.started(place) as service:
+        members = service.process.members()
+        listening = {one.laddr.port for member in members for one in member.net_connections("tcp") if not one.raddr}
+        assert listening == {place.port}
+        paths = {one.laddr for one in psutil.Process(service.process.pid).net_connections("unix") if one.laddr}
+        worker = next(member for member in members if FOLDER in member.environ())
+        folder = Path(worker.environ()[FOLDER])
+        assert {f"{folder}/control", f"{folder}/events"} <= paths
+        for path in paths:
+            assert can_connect(path)
+            if os.getuid() == 0:
+                assert not can_connect(path, NOBODY)
+    assert not folder.exists()
+
+
+def can_connect(path, user=None):
+    """Whether another process, of this user or another one, can connect to a Unix socket."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    try:
+        if user is not None:
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+        socket.socket(socket.AF_UNIX).connect(path)
+    except OSError:
+        os._exit(1)
+    os._exit(0)
+
+
+def test_workers_end_with_a_killed_supervisor(place):
+    with recommender_service.started(place) as service:
+        members = service.process.members()
+        folder = Path(next(one.environ()[FOLDER] for one in members if FOLDER in one.environ()))
+        assert running_process(place.home / "serving") is not None
+        psutil.Process(service.process.pid).kill()
+        assert psutil.wait_procs(members, END_S)[1] == []
+        wait_until_free("127.0.0.1", place.port, timeout_s=1)
+        assert running_process(place.home / "serving") is None
+        assert not folder.exists()
