@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from starlette.responses import PlainTextResponse
 
 from local.ports import free_port
+from sequences.behaviours import behaviour_of
 from serving.http.static_page import ListeningPage
 from tests.support import browser
 
@@ -244,6 +245,23 @@ def test_a_song_that_is_left_for_another_one_is_reported_as_played(url):
         with page.expect_response("**/events"):
             page.locator(".queue").get_by_role("button", name="Play Song 2").click()
         assert reported_plays(bodies) == ["s0", "s1", "s0", "s1"]
+
+
+def test_a_preview_counts_as_the_whole_song_only_if_it_is_heard_to_its_end(url, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.SONGS", [song | {"duration_ms": 257_000} for song in SONGS])
+    with browser.open_page(locale="en-US") as page:
+        page.clock.install()
+        bodies = answer_by_hand(page)
+        player = show_songs(page, url)
+        song_of(page, "Song 0").locator(".start").click()
+        page.clock.run_for(3_000)
+        with page.expect_response("**/events"):
+            player.get_by_role("button", name="Next").click()
+        with page.expect_response("**/events"):
+            page.clock.run_for(13_000)
+        played = [one["events"][0]["played_ms"] for one in bodies["events"]]
+        assert 2_500 <= played[0] <= 6_000
+        assert [behaviour_of("play", one, 257_000) for one in played] == ["skip", "full_play"]
 
 
 def test_the_song_liked_last_is_the_first_of_the_liked_songs(url):
