@@ -24,7 +24,8 @@ ANSWERS = {
     "similar": {"request_id": "q3", "release": "r1", "items": []},
     "listeners": {"user_ids": ["u1"]},
     "listener": {
-        "user_id": "u1", "is_known": False, "release": "r1", "events": [], "interests": [], "short_term": None, "long_term": None
+        "user_id": "u1", "is_known": False, "release": "r1", "is_own_catalog": False, "events": [],
+        "interests": [], "short_term": None, "long_term": None,
     },
     "library": {"user_id": "u1", "liked": [], "collected": [], "disliked": [], "blocked": []},
     "taste": {"user_id": "u1", "interests": [], "left_out": [], "private_session": None},
@@ -291,6 +292,19 @@ def test_events_about_tracks_that_the_release_lacks_are_not_shown(url):
         expect(page.locator("#repeat")).to_have_count(0)
         page.get_by_role("link", name="History").first.click()
         expect(page.locator(".song .title")).to_have_text(["Silver River"])
+
+
+def test_a_catalog_of_ones_own_plays_has_nothing_new(url):
+    with browser.open_page(locale="en-US") as page:
+        bodies = answer_by_hand(page)
+        profile = ANSWERS["listener"] | {"is_own_catalog": True}
+        page.route("**/listener", lambda route: route.fulfill(json=profile))
+        page.route("**/page/scenes.json", lambda route: route.fulfill(json=[]))
+        with page.expect_response("**/page/scenes.json"):  # after all shelves
+            page.goto(f"{url}?user=u1#/")
+        expect(page.locator(".shelf .notice")).to_contain_text("make run LOGS=")
+        assert browser.accessibility_violations(page) == []
+        assert not any(body.get("discovery") for body in bodies["recommend"])
 
 
 def test_an_address_that_is_not_percent_encoded_is_read_as_text(url):
