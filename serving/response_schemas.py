@@ -172,6 +172,9 @@ class UserProfileResponse(BaseModel):
     user_id: str
     is_known: bool
     release: str
+    is_own_catalog: bool = Field(
+        description="Whether one user has played every track of the catalog, so that it has nothing new for them"
+    )
     events: list[ProfileEvent] = Field(description="The newest events, oldest first; `ended_at` in µs since 1970")
     interests: list[InterestSummary]
     short_term: InterestSummary | None = Field(description="The latest session")

@@ -27,6 +27,7 @@ import numpy as np
 from config import settings
 from config.tool_environment import tool_environment
 from training.benchmarks.search.evaluation import measure_catalog
+from training.data.training_data import TrainingData
 from training.engine.import_closure import code_hash
 from training.engine.mlflow_tracking import log_fits, open_experiment
 from training.engine.process_memory import peak_mb
@@ -106,6 +107,7 @@ def evaluate(workspace: Workspace) -> bool:
         measure_test(held_out, ServingFilter.from_data(held_out.data), choice.on(held_out.data), result, folder, trees)
         result.notes["train_part_only"] = compare_with_train_only(result, train_only)
     add_comparison_pairs(result, held_out)
+    result.notes["is_own_catalog"] = is_own_catalog(held_out.data)
     result.notes["search"] = measure_catalog(held_out.data)
     result.notes["seconds"] = round(time.monotonic() - began, 1)
     result.notes["peak_mb"] = peak_mb()
@@ -178,6 +180,12 @@ def model_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
         for kind in ("channel", "collection", "ranker", "head")
         for name in list_fitted_models(workspace, fit, kind)
     }
+
+
+def is_own_catalog(data: TrainingData) -> bool:
+    """Whether the log is of one user, who has played every track of the catalog: nothing in it can be discovered."""
+    is_played_V = np.isin(np.arange(len(data.catalog_V)), data.plays.track_P)
+    return len(data.user_ids_U) == 1 and bool(is_played_V[data.catalog_V].all())
 
 
 def add_comparison_pairs(result: Result, held_out: HeldOutModels) -> None:

@@ -493,6 +493,8 @@ export interface UserProfileResponse {
   user_id: string;
   is_known: boolean;
   release: string;
+  /** Whether one user has played every track of the catalog, so that it has nothing new for them */
+  is_own_catalog: boolean;
   /** The newest events, oldest first; `ended_at` in µs since 1970 */
   events: ProfileEvent[];
   interests: InterestSummary[];

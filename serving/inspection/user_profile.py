@@ -63,6 +63,7 @@ class UserProfile:
     user_id: str
     is_known: bool
     release: str
+    is_own_catalog: bool
     events: list[ProfileEvent]
     interests: list[InterestSummary]
     short_term: InterestSummary | None
@@ -84,6 +85,7 @@ def describe_user(user: UserState, release: ServedRelease, recall: Recall) -> Us
         user_id=users.user_ids[0],
         is_known=user.is_known,
         release=release.release_id,
+        is_own_catalog=release.is_own_catalog,
         events=_events(recent, release) if recent is not None else [],
         interests=[_summarize_interest(one.items, one.share, one.name, release) for one in interests],
         short_term=whole.get("short"),

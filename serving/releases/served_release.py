@@ -44,6 +44,7 @@ class ServedRelease:
     catalog: Catalog
     contract: ServiceContract  # features that the models may see
     as_of: str = ""  # last day of the training data, YYYY-MM-DD; empty if unknown
+    is_own_catalog: bool = False  # one user has played every track
     collection_channels: Mapping[str, Any] = field(default_factory=dict)  # name → `CollectionRecall`; empty if remote
     collection_indexes: Mapping[str, CollectionIndex] = field(
         default_factory=dict
@@ -144,6 +145,7 @@ def served_release(folder: Path, contract: ServiceContract, parts: ReleaseParts 
         catalog=Catalog.build(release.catalog, release.vocabulary),
         contract=contract,
         as_of=str(release.manifest.get("as_of", "")),
+        is_own_catalog=bool(release.manifest.get("is_own_catalog", False)),
         collection_channels=release.collection_recallers,
         collection_indexes=release.collection_indexes,
         search=_load_search(folder / SEARCH) if parts.has_search else None,

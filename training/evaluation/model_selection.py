@@ -4,6 +4,7 @@ diversity and baselines.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from training.evaluation.slate_evaluation import Slate, sample_rows, slate_objec
 from training.ranking.cases import ranking_cases
 from training.ranking.task_weights import DEFAULT_TASK, LISTWISE_HEAD, TaskWeights
 from training.recall.channel import Candidates
+from training.recall.popularity import Popularity
 from training.slate.blend import Blend
 from training.slate.candidate_lists import case_scenes
 from training.slate.feedback import FeedbackWeights
@@ -65,13 +67,14 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     """
     recipe = held_out.data.recipe
     all_cases = held_out.data.recall_cases("validation")
-    cases = all_cases.take(sample_rows(all_cases, recipe.fusion_cases_per_user))
+    cases = all_cases.take(sample_rows(all_cases, cases_per_user(recipe.fusion_cases_per_user, all_cases)))
     candidates = held_out.recall(cases, "validation")
     history = held_out.read_user_history(cases, candidates)
     candidates = filter_known_items(candidates, history, held_out.data.validation_catalog_V)
+    candidates = select_channels(candidates, len(held_out.data.user_ids_U))
     heuristics = TunedHeuristics.tune(held_out.data, CANDIDATES_PER_CHANNEL)
     fusion, shares = Fusion.fit(candidates, history, cases, _recall_best_heuristic(heuristics, cases))
-    rows = sample_rows(cases, recipe.validation_cases_per_user)
+    rows = sample_rows(cases, cases_per_user(recipe.validation_cases_per_user, cases))
     sample = {name: lists.take(rows) for name, lists in candidates.items()}
     baselines = Baselines.tune(held_out.data, CANDIDATES_PER_CHANNEL)
     notes: dict[str, Any] = {
@@ -114,6 +117,11 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     return Choice(fusion, best, blend, heads, baselines, heuristics, notes)
 
 
+def cases_per_user(limit: int, cases: RecallCases) -> int:
+    """`limit`; for few users as many more as MIN_SCENE_CASES cases in all take."""
+    return max(limit, math.ceil(MIN_SCENE_CASES / max(len(np.unique(cases.user_C)), 1)))
+
+
 def _recall_best_heuristic(heuristics: TunedHeuristics, cases: RecallCases) -> NDArray[np.int64]:
     """Lists [C, K] of the heuristic baseline that finds most of all targets of the cases."""
     k = CANDIDATES_PER_CHANNEL
@@ -129,6 +137,14 @@ def filter_known_items(
         name: lists.filter_by_mask(known_V[lists.items_BK] | history.contains(lists.items_BK))
         for name, lists in candidates.items()
     }
+
+
+def select_channels(candidates: Mapping[str, Candidates], users: int) -> dict[str, Candidates]:
+    """The channels that can get a weight: without popularity if there is one user, whose own plays are no popularity, unless
+    it is the only channel.
+    """
+    others = {name: lists for name, lists in candidates.items() if name != Popularity.name}
+    return others if users == 1 and others else dict(candidates)
 
 
 def select_ranker(gauc: Mapping[str, float]) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import polars as pl
 
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
@@ -29,6 +30,8 @@ from training.recall.reason import Reason
 DAY_US = 86_400_000_000
 COUNT_ARRAYS = ("people_N", "times_N")
 """Number of users who listened to each stored item in `train`, and number of listens; used by the reasons."""
+ONLY_LISTENER_FILE = "only_listener.parquet"
+"""Id of the user of all listens, if they are of one user; a Parquet file, so that erasure finds it."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,10 @@ class Popularity(RecallChannel[PopularityConfig]):
         languages: ItemLanguages,
         people_N: np.ndarray,
         times_N: np.ndarray,
+        only_listener: str | None = None,
     ) -> None:
         self.resolved_config, self.item_N, self.weight_N, self.languages = config, item_N, weight_N, languages
-        self.people_N, self.times_N = people_N, times_N
+        self.people_N, self.times_N, self.only_listener = people_N, times_N, only_listener
 
     @classmethod
     def config(cls, recipe: str) -> PopularityConfig:
@@ -83,7 +87,10 @@ class Popularity(RecallChannel[PopularityConfig]):
         item_N = order[data.catalog_V[order]][: config.max_tracks]
         people_V = np.bincount(np.unique(key // days) // users, minlength=len(weight_V))
         times_V = np.bincount(plays.track_P[rows], minlength=len(weight_V))
-        return cls(config, item_N, weight_V[item_N], ItemLanguages.of(data, item_N), people_V[item_N], times_V[item_N])
+        listeners = np.unique(plays.user_P[rows])
+        only_listener = str(data.user_ids_U[listeners[0]]) if len(listeners) == 1 else None
+        counts = people_V[item_N], times_V[item_N]
+        return cls(config, item_N, weight_V[item_N], ItemLanguages.of(data, item_N), *counts, only_listener)
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """The `k` most popular items; equal for users with the same languages."""
@@ -95,10 +102,10 @@ class Popularity(RecallChannel[PopularityConfig]):
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """The number of users who listened to each track; if it is one, the number of listens, because it may be this
-        user.
+        user. It is if all listens are of this user.
         """
-        del user
-        return [_listen_count_reason(*self._counts.get(item, (0, 0))) for item in items]
+        is_own = self.only_listener is not None and user.user_ids == [self.only_listener]
+        return [_listen_count_reason(*self._counts.get(item, (0, 0)), is_own) for item in items]
 
     @cached_property
     def _counts(self) -> dict[int, tuple[int, int]]:
@@ -112,6 +119,9 @@ class Popularity(RecallChannel[PopularityConfig]):
         write_json(folder / "popularity.json", asdict(self.resolved_config) | {"values": values})
         arrays: dict[str, Any] = {name: getattr(self, name) for name in ("item_N", "weight_N", *COUNT_ARRAYS)}
         np.savez_compressed(folder / "popularity.npz", **arrays, has_languages=self.languages.is_in_NA)
+        (folder / ONLY_LISTENER_FILE).unlink(missing_ok=True)
+        if self.only_listener is not None:
+            pl.DataFrame({"user_id": [self.only_listener]}).write_parquet(folder / ONLY_LISTENER_FILE)
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
@@ -124,12 +134,17 @@ class Popularity(RecallChannel[PopularityConfig]):
             languages = ItemLanguages(arrays["item_N"], names, arrays["has_languages"])
             unknown = np.zeros(len(arrays["item_N"]), dtype=np.int64)
             counts = {name: arrays.get(name, unknown) for name in COUNT_ARRAYS}
-            return cls(PopularityConfig(**stored), arrays["item_N"], arrays["weight_N"], languages, **counts)
+            config, item_N, weight_N = PopularityConfig(**stored), arrays["item_N"], arrays["weight_N"]
+        file = folder / ONLY_LISTENER_FILE
+        listeners = pl.read_parquet(file)["user_id"].to_list() if file.exists() else []
+        return cls(config, item_N, weight_N, languages, **counts, only_listener=next(iter(listeners), None))
 
 
-def _listen_count_reason(people: int, times: int) -> Reason:
+def _listen_count_reason(people: int, times: int, is_own: bool) -> Reason:
     if people > 1:
         return Reason("listened_by_people", {"people": people})
+    if is_own and times:
+        return Reason("listened_times", {"times": times}) if times > 1 else Reason("listened_before")
     if times > 1:
         return Reason("listened_times_overall", {"times": times})
     return Reason("listened_once_overall") if times else Reason("most_played")

@@ -146,7 +146,7 @@ def build(
         "index": _indexes(workspace, channels),
         "gate": asdict(verdict) | {"compared_with": compared},
         "forced": {"reason": reason} if reason else None,
-        "metrics": _metrics(workspace.folder / "evaluation" / JSON_FILE),
+        **_evaluated(workspace.folder / "evaluation" / JSON_FILE),
         "lineage": lineage(workspace, inputs["final"]),
         "revision": revision(),
         "released_at": datetime.now(UTC).isoformat(),
@@ -236,7 +236,8 @@ def _modified_at(file: Path) -> str:
     return datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="seconds")
 
 
-def _metrics(path: Path) -> dict[str, Any]:
+def _evaluated(path: Path) -> dict[str, Any]:
     content = json.loads(path.read_text())
-    tables = {name: content[name] for name in ("slate", "ranking", "behavior") if name in content}
-    return tables | {"recall": {"fused": content["recall"]["fused"]}}
+    metrics = {name: content[name] for name in ("slate", "ranking", "behavior") if name in content}
+    metrics |= {"recall": {"fused": content["recall"]["fused"]}}
+    return {"metrics": metrics, "is_own_catalog": content.get("is_own_catalog", False)}

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.ragged import Ragged
-from training.data.recall_cases import RecallCases, objective_draws, recall_draws, recall_table
+from training.data.recall_cases import MIN_USERS, RecallCases, objective_draws, recall_draws, recall_table
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
 from training.slate.reciprocal_rank import CandidatePool, ReciprocalRank
@@ -179,8 +179,9 @@ class Fusion(ChannelWeights):
         """Tune the weights of each list by its recall, then the share by the validation objective of the merged list.
 
         A scene with at least MIN_SCENE_CASES cases gets its own share. It gets its own weights if weights tuned on half
-        of its users improve recall for the other half over the weights of all scenes. With fewer cases in all, the
-        share is DEFAULT_DISCOVERY_SHARE. `baseline` [C, K] bounds the shares, see `choose_share`.
+        of its users improve recall for the other half over the weights of all scenes. Weights of fewer than MIN_USERS users
+        are tuned only if they improve on the best channel in this way. `baseline` [C, K] bounds the shares, see
+        `choose_share`.
 
         Returns:
             The fusion, and the table of `choose_share` for all scenes together.
@@ -188,7 +189,9 @@ class Fusion(ChannelWeights):
         if not len(cases):
             return cls(), {}
         pool = CandidatePool.of(candidates, history)
-        fitted = {is_repeat: _fit_list(pool, cases, is_repeat) for is_repeat in LIST_TARGET_KIND}
+        has_few_users = len(np.unique(cases.user_C)) < MIN_USERS
+        fit_list = _fit_list_of_few_users if has_few_users else _fit_list
+        fitted = {is_repeat: fit_list(pool, cases, is_repeat) for is_repeat in LIST_TARGET_KIND}
         overall = cls(fitted[True], fitted[False])
         rows = {
             scene: np.flatnonzero(cases.scenes == scene)
@@ -200,8 +203,7 @@ class Fusion(ChannelWeights):
         weighted = replace(overall, scenes=scenes)
         merge = partial(weighted._merge_by_share, pool, cases.scenes, CANDIDATES_PER_CHANNEL)
         merged = merge(DISCOVERY_SHARE_GRID)
-        best, curve = choose_share(merged, cases, baseline)
-        share = best if len(cases) >= MIN_SCENE_CASES else DEFAULT_DISCOVERY_SHARE
+        share, curve = choose_share(merged, cases, baseline)
         if share not in curve:
             curve[share] = recall_table(merge([share])[share], cases)
         shares = {ANY_SCENE: share}
@@ -274,6 +276,19 @@ def _fit_list(pool: CandidatePool, cases: RecallCases, is_repeat: bool) -> Recip
     )
 
 
+def _fit_list_of_few_users(pool: CandidatePool, cases: RecallCases, is_repeat: bool) -> ReciprocalRank:
+    """Tuned weights if they improve held-out recall over the best of the untuned ones: one channel alone, or all alike.
+
+    The validation part of one person is small enough for weights that fit it by chance.
+    """
+    part = pool.filter_by_repeat(is_repeat), cases.items[LIST_TARGET_KIND[is_repeat]], cases.user_C, CUTOFFS
+    starts = (pool.channels, *((name,) for name in pool.channels))
+    untuned = [ReciprocalRank({name: float(name in start) for name in pool.channels}) for start in starts]
+    best = max(untuned, key=lambda weights: weights.recall(*part))
+    is_better = _improves_held_out(pool, cases, ChannelWeights(best, best), is_repeat)
+    return ReciprocalRank.fit(*part) if is_better else best
+
+
 def _fit_scene_weights(pool: CandidatePool, cases: RecallCases, overall: ChannelWeights) -> ChannelWeights | None:
     """Weights tuned on the cases of one scene for the lists that they improve; None if they improve neither."""
     own = {
@@ -286,11 +301,13 @@ def _fit_scene_weights(pool: CandidatePool, cases: RecallCases, overall: Channel
 
 
 def _improves_held_out(pool: CandidatePool, cases: RecallCases, overall: ChannelWeights, is_repeat: bool) -> bool:
-    """Whether weights tuned on half of the users improve recall of the other half over the overall weights.
+    """Whether weights tuned on half of the users (of the cases of fewer than MIN_USERS users) improve recall of the other
+    half over the overall weights.
 
     The overall weights were tuned on both halves, so the test is conservative.
     """
-    is_first_half_C = np.unique(cases.user_C, return_inverse=True)[1] % 2 == 0
+    users_C = np.unique(cases.user_C, return_inverse=True)[1]
+    is_first_half_C = (users_C if users_C.max(initial=-1) + 1 >= MIN_USERS else np.arange(len(cases))) % 2 == 0
     gain = 0.0
     for is_tuned_C in (is_first_half_C, ~is_first_half_C):
         tuned, tested = np.flatnonzero(is_tuned_C), np.flatnonzero(~is_tuned_C)

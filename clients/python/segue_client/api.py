@@ -410,6 +410,8 @@ class UserProfileResponse(TypedDict):
     user_id: str
     is_known: bool
     release: str
+    is_own_catalog: bool
+    """Whether one user has played every track of the catalog, so that it has nothing new for them"""
     events: list[ProfileEvent]
     """The newest events, oldest first; `ended_at` in µs since 1970"""
     interests: list[InterestSummary]

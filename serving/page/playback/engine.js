@@ -3,8 +3,12 @@ import { compose, SYNTH_MS } from "./synth.js";
 
 const TICK_MS = 250;
 
-// Audio shorter than this share of the song is a preview, which stands for the song: half of it played is half the song.
+// Audio shorter than this share of the song is a preview.
 const PREVIEW_SHARE = 0.5;
+
+// A preview counts as the whole song if at least this share of it was heard, the `full_play_ratio` of dbt; otherwise only the
+// time heard counts, so that a skip stays a skip.
+const FULL_PLAY_SHARE = 0.9;
 
 // Longest time between two ticks that counts as listening; a longer one is a seek.
 const MAX_TICK_MS = 2_000;
@@ -122,13 +126,13 @@ export class Engine {
     this.onEnd(playedMs);
   }
 
-  // The time that counts as played, in ms of the song.
+  // The time heard in ms; for a preview heard to its end, the length of the song.
   get playedMs() {
     const { track, wholeMs, kind } = this.state;
     if (!track) return 0;
     const isShort = kind === "preview" || kind === "synth";
-    const scale = isShort && track.duration_ms && wholeMs ? track.duration_ms / wholeMs : 1;
-    return Math.round(Math.min(this.#listenedMs, wholeMs || Infinity) * scale);
+    const isWhole = isShort && this.#listenedMs >= FULL_PLAY_SHARE * wholeMs;
+    return isWhole && track.duration_ms ? track.duration_ms : Math.round(Math.min(this.#listenedMs, wholeMs || Infinity));
   }
 
   toggle() {

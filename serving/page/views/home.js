@@ -35,10 +35,12 @@ function useShelves({ userId, language, onError }) {
     const show = (change) => isCurrent && setShelves((before) => ({ ...before, ...change }));
     const fresh = () => api.recommend(userId, RADIO, language, { discovery: 1, limit: NEW_SHOWN }).then((answer) => show({ fresh: answer }));
     const because = async () => {
-      const events = api.known((await api.listener(userId)).events);
-      show({ repeat: onRepeat(events) });
+      const profile = await api.listener(userId);
+      const events = api.known(profile.events);
+      show({ isOwnCatalog: profile.is_own_catalog, repeat: onRepeat(events) });
       const seed = seedOf(events);
       if (seed) show({ seed, because: await api.similar(seed.track_id, userId, language, NEW_SHOWN) });
+      if (!profile.is_own_catalog) await fresh();
     };
     const playlists = () => api.recommend(userId, "playlists", language, { limit: 8 }).then((answer) => show({ playlists: answer }));
     // Scenes of tracks that have no place of their own on the page.
@@ -47,7 +49,7 @@ function useShelves({ userId, language, onError }) {
       show({ others: await Promise.all(names.map((name) => api.recommend(userId, name, language))) });
     };
     // One after the other, so that the list of the day and covers are not delayed.
-    because().then(fresh).then(playlists).then(others).catch(onError);
+    because().then(playlists).then(others).catch(onError);
     return () => (isCurrent = false);
   }, [userId, language]);
   return shelves;
@@ -97,7 +99,7 @@ function Daily({ answer, onWhy }) {
 export function Home({ daily, onWhy }) {
   const session = useSession();
   const { userId, language, texts, exclusions, onError } = session;
-  const { repeat, fresh, seed, because, playlists, others } = useShelves({ userId, language, onError });
+  const { repeat, isOwnCatalog, fresh, seed, because, playlists, others } = useShelves({ userId, language, onError });
   const [answer, setAnswer] = useState(null);
   useEffect(() => {
     let isCurrent = true;
@@ -112,6 +114,7 @@ export function Home({ daily, onWhy }) {
     ${because?.items.length > 0 && html`<${Shelf} id="because" title=${format(texts.becauseYouLike, { title: seed.title })}
       more=${html`<a class="link" href=${address("track", seed.track_id)}>${texts.seeAll}</a>`}>
       <${TrackTiles} tracks=${because.items} answer=${because} scene="similar" /></${Shelf}>`}
+    ${isOwnCatalog && html`<section class="shelf" aria-labelledby="fresh"><header><h2 id="fresh">${texts.newForYou}</h2></header><p class="notice">${texts.ownCatalog}</p></section>`}
     ${fresh?.items.length > 0 && html`<${Shelf} id="fresh" title=${texts.newForYou} sub=${texts.newForYouHint}><${TrackTiles} tracks=${fresh.items} answer=${fresh} scene=${RADIO} /></${Shelf}>`}
     ${playlists?.items.length > 0 && html`<${Shelf} id="playlists" title=${texts.playlistsForYou} more=${html`<a class="link" href=${address("playlists")}>${texts.seeAll}</a>`}>
       <${CollectionTiles} answer=${playlists} kind="playlist" /></${Shelf}>`}

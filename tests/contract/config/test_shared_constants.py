@@ -69,3 +69,8 @@ def test_python_reads_dbts_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert play_timestamps.clock_granularity_us() == variables["clock_granularity_minutes"] * 60_000_000
     monkeypatch.setattr(play_timestamps, "load_dbt_variables", lambda: {"clock_granularity_minutes": 3})
     assert play_timestamps.clock_granularity_us() == 180_000_000
+
+
+def test_the_page_has_dbts_share_of_a_full_play() -> None:
+    engine = (settings.ROOT / "serving/page/playback/engine.js").read_text(encoding="utf-8")
+    assert f"FULL_PLAY_SHARE = {load_behaviours().full_play_ratio};" in engine

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from starlette.responses import PlainTextResponse
 
 from local.ports import free_port
+from sequences.behaviours import behaviour_of
 from serving.http.static_page import ListeningPage
 from tests.support import browser
 
@@ -23,7 +24,8 @@ ANSWERS = {
     "similar": {"request_id": "q3", "release": "r1", "items": []},
     "listeners": {"user_ids": ["u1"]},
     "listener": {
-        "user_id": "u1", "is_known": False, "release": "r1", "events": [], "interests": [], "short_term": None, "long_term": None
+        "user_id": "u1", "is_known": False, "release": "r1", "is_own_catalog": False, "events": [],
+        "interests": [], "short_term": None, "long_term": None,
     },
     "library": {"user_id": "u1", "liked": [], "collected": [], "disliked": [], "blocked": []},
     "taste": {"user_id": "u1", "interests": [], "left_out": [], "private_session": None},
@@ -246,6 +248,23 @@ def test_a_song_that_is_left_for_another_one_is_reported_as_played(url):
         assert reported_plays(bodies) == ["s0", "s1", "s0", "s1"]
 
 
+def test_a_preview_counts_as_the_whole_song_only_if_it_is_heard_to_its_end(url, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.SONGS", [song | {"duration_ms": 257_000} for song in SONGS])
+    with browser.open_page(locale="en-US") as page:
+        page.clock.install()
+        bodies = answer_by_hand(page)
+        player = show_songs(page, url)
+        song_of(page, "Song 0").locator(".start").click()
+        page.clock.run_for(3_000)
+        with page.expect_response("**/events"):
+            player.get_by_role("button", name="Next").click()
+        with page.expect_response("**/events"):
+            page.clock.run_for(13_000)
+        played = [one["events"][0]["played_ms"] for one in bodies["events"]]
+        assert 2_500 <= played[0] <= 6_000
+        assert [behaviour_of("play", one, 257_000) for one in played] == ["skip", "full_play"]
+
+
 def test_the_song_liked_last_is_the_first_of_the_liked_songs(url):
     with browser.open_page(locale="en-US") as page:
         answer_by_hand(page)
@@ -273,6 +292,19 @@ def test_events_about_tracks_that_the_release_lacks_are_not_shown(url):
         expect(page.locator("#repeat")).to_have_count(0)
         page.get_by_role("link", name="History").first.click()
         expect(page.locator(".song .title")).to_have_text(["Silver River"])
+
+
+def test_a_catalog_of_ones_own_plays_has_nothing_new(url):
+    with browser.open_page(locale="en-US") as page:
+        bodies = answer_by_hand(page)
+        profile = ANSWERS["listener"] | {"is_own_catalog": True}
+        page.route("**/listener", lambda route: route.fulfill(json=profile))
+        page.route("**/page/scenes.json", lambda route: route.fulfill(json=[]))
+        with page.expect_response("**/page/scenes.json"):  # after all shelves
+            page.goto(f"{url}?user=u1#/")
+        expect(page.locator(".shelf .notice")).to_contain_text("make run LOGS=")
+        assert browser.accessibility_violations(page) == []
+        assert not any(body.get("discovery") for body in bodies["recommend"])
 
 
 def test_an_address_that_is_not_percent_encoded_is_read_as_text(url):

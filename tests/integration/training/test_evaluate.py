@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,7 @@ from training.data.training_data import TrainingData
 from training.engine.mlflow_tracking import RUN_FILE, log_fits
 from training.engine.trainer import FIT_RECORD_FILE
 from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE, MissingInput, Workspace
-from training.evaluate import evaluate, model_input_hashes
+from training.evaluate import evaluate, is_own_catalog, model_input_hashes
 from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES, TUNED_BASELINES
 from training.evaluation.baselines.tuned import BASELINES
 from training.evaluation.held_out_models import HeldOutModels
@@ -101,6 +102,13 @@ def test_content_of_evaluation_json(evaluated: tuple[Workspace, Path]) -> None:
     assert set(found["containers"]["playlists"]["recall"]) == {"playlists", "most_opened", "last_opened"}
     assert set(found["by_scene"]) == set(found["chosen"]["scene_cases"]) == {"daily", "private_fm"}
     assert sum(one["sessions"] for one in found["by_scene"].values()) == found["cases"]["test_sessions"]
+
+
+@pytest.mark.parametrize(("users", "played", "is_own"), [(1, [2, 3, 3], True), (1, [2], False), (2, [2, 3], False)])
+def test_a_catalog_is_ones_own_if_one_user_has_played_all_of_it(users: int, played: list[int], is_own: bool) -> None:
+    catalog_V = np.array([False, False, True, True])
+    data = SimpleNamespace(user_ids_U=["u"] * users, catalog_V=catalog_V, plays=SimpleNamespace(track_P=played))
+    assert is_own_catalog(data) is is_own
 
 
 def test_recall_against_the_reference(evaluated: tuple[Workspace, Path]) -> None:

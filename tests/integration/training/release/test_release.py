@@ -140,6 +140,7 @@ def test_round_trip(released_workspace: Workspace) -> None:
     row = loaded.catalog.filter(pl.col("track_id") == "003").row(0, named=True)
     assert row["plays_total"] == newest["plays_total"][-1] and row["title"] == "Song 003"
     assert loaded.manifest["release"] == open_pointer().active
+    assert loaded.manifest["is_own_catalog"] is False
     assert set(loaded.manifest["models"]["final"]) == {
         *(f"channel/{name}" for name in loaded.channels),
         *(f"collection/{name}" for name in loaded.collection_recallers),

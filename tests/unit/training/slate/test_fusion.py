@@ -230,6 +230,14 @@ def test_tuning_weighs_the_right_channel_in_each_list(tmp_path: Path) -> None:
     assert Fusion.load(tmp_path / "fusion.json") == fusion
 
 
+def test_the_share_of_few_cases_of_one_user_is_chosen_too() -> None:
+    """The user plays known tracks only, so that each discovery costs a repeat."""
+    known, unknown = [*range(2, 202)], [*range(300, 500)]
+    cases = recall_cases([Case("u", known[150:], [], [], play_number=n) for n in range(20)])
+    candidates = {"remembers": _candidates(*[known] * 20), "explores": _candidates(*[unknown] * 20)}
+    assert Fusion.fit(candidates, ragged(*[known] * 20), cases)[0].shares == {"": 0.0}
+
+
 @pytest.mark.parametrize("users", [4, 30])
 def test_drawn_objectives_equal_plain_python(users: int) -> None:
     random = np.random.default_rng(users)

@@ -47,6 +47,12 @@ def test_few_users_have_intervals_over_sessions() -> None:
     assert page.has_few_users({"cases": {"test_users": 9}}) and not page.has_few_users({"cases": {"test_users": 10}})
 
 
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_catalog_of_ones_own_plays_is_said_to_have_no_discoveries(is_own: bool) -> None:
+    report = page.render_page(evaluation() | {"is_own_catalog": is_own})
+    assert ("make run LOGS=PATH" in report) == is_own
+
+
 def test_chart_labels_are_escaped() -> None:
     chart = charts.interval_chart([Bar("<b>&", [0.5, 0.4, 0.6])])
     assert "&lt;b&gt;&amp;" in chart and "<b>&" not in chart
