@@ -111,11 +111,17 @@ class TrackSearch:
             is_allowed: Which of some items may be found.
             affinity: How well items suit the user, 0..1. It decides between similarly good matches.
         """
-        return self.rank(self.parse(query, today, max(NAME_CANDIDATES, 2 * limit)), limit, is_allowed, affinity)
+        return self.rank(self.parse(query, today, 2 * limit), limit, is_allowed, affinity)
 
-    def parse(self, text: str, today: date, name_candidates: int = NAME_CANDIDATES) -> Query[NamedTrack]:
-        """What a text asks for; `unknown` is what occurs in no name and no lyrics either."""
-        query = self._parser.parse(text, TrackNames(self._index, name_candidates), today)
+    def parse(self, text: str, today: date, names: int = 0) -> Query[NamedTrack]:
+        """What a text asks for; `unknown` is what occurs in no name and no lyrics either.
+
+        Args:
+            text: Words of any kind.
+            today: See `search`.
+            names: Number of tracks that may have a name of the text, NAME_CANDIDATES at least.
+        """
+        query = self._parser.parse(text, TrackNames(self._index, max(names, NAME_CANDIDATES)), today)
         unknown = [one for one in query.unknown if not any(map(self._index.has_word, tokens(one)))]
         return replace(query, unknown=unknown)
 
