@@ -15,7 +15,7 @@ from serving.messages.catalog import Language, render_parameter, render_reason
 if TYPE_CHECKING:
     from serving.inspection.explain import Explanation
     from serving.pipeline.response import RecommendationResponse
-    from serving.pipeline.search import SearchResult
+    from serving.pipeline.search import SearchAnswer
 
 
 class Track(BaseModel):
@@ -114,7 +114,8 @@ class Trace(BaseModel):
         default_factory=dict, description="Part that failed for this response → what it lacks"
     )
     unmet: dict[str, str] = Field(
-        default_factory=dict, description="`discovery` or `max_per_artist` → why the response does not meet it"
+        default_factory=dict,
+        description="`discovery`, `max_per_artist` or `words` of the title → why the response does not meet it",
     )
 
 
@@ -140,7 +141,7 @@ class Recommendation(BaseModel):
         default=None,
         exclude_if=lambda unmet: not unmet,
         description="What the candidates did not allow → how the response differs: `discovery` of the request, "
-        "`max_per_artist` of the scene; absent if the response is as requested",
+        "`max_per_artist` of the scene; `words` of the title that were not understood; absent if the response is as requested",
     )
     trace: Trace | None = Field(
         default=None, exclude_if=lambda trace: trace is None, description='Only if the request has `"debug": true`'
@@ -158,6 +159,12 @@ class SearchResults(BaseModel):
     """Matching tracks, best first; the most played first among equally good ones."""
 
     items: list[FoundTrack]
+    unmet: dict[str, str] | None = Field(
+        default=None,
+        exclude_if=lambda unmet: not unmet,
+        description="`words` of the query that were not understood; `facets`: styles, languages and moods of the query that too "
+        "few tracks have → how the response differs; absent if the response is as requested",
+    )
 
 
 class UserIds(BaseModel):
@@ -414,10 +421,11 @@ def render_recommendation(response: RecommendationResponse, language: Language, 
     return Recommendation(**vars(response) | {"items": items, "trace": trace, **notes})
 
 
-def render_search(results: list[SearchResult], language: Language) -> SearchResults:
+def render_search(answer: SearchAnswer, language: Language) -> SearchResults:
     """The HTTP form of search results, with reasons as sentences."""
     return SearchResults(
-        items=[FoundTrack(**vars(result) | {"reason": render_reason(result.reason, language)}) for result in results]
+        items=[FoundTrack(**vars(one) | {"reason": render_reason(one.reason, language)}) for one in answer.results],
+        unmet=answer.unmet,
     )
 
 

@@ -41,7 +41,7 @@ from serving.pipeline.request import (
 )
 from serving.pipeline.request_filters import build_filter_context
 from serving.pipeline.response import RecommendationResponse
-from serving.pipeline.search import SearchResult, search
+from serving.pipeline.search import SearchAnswer, search
 from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
@@ -352,7 +352,7 @@ class Runtime:
         user_id: str | None = None,
         territory: str | None = None,
         explicit: bool | None = None,
-    ) -> list[SearchResult]:
+    ) -> SearchAnswer:
         """Search the tracks of the release that serves the user, or of the production release without a user.
 
         Raises:

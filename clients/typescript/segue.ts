@@ -384,6 +384,9 @@ export interface SearchRequest {
 /** Matching tracks, best first; the most played first among equally good ones. */
 export interface SearchResults {
   items: FoundTrack[];
+  /** `words` of the query that were not understood; `facets`: styles, languages and moods of the query
+   * that too few tracks have → how the response differs; absent if the response is as requested */
+  unmet?: Record<string, string> | null;
 }
 
 /** Releases in service and degraded parts. */
@@ -451,7 +454,7 @@ export interface Trace {
   explored: number;
   /** Part that failed for this response → what it lacks */
   degraded?: Record<string, string>;
-  /** `discovery` or `max_per_artist` → why the response does not meet it */
+  /** `discovery`, `max_per_artist` or `words` of the title → why the response does not meet it */
   unmet?: Record<string, string>;
 }
 
@@ -616,7 +619,8 @@ export interface Recommendation {
    * work */
   degraded?: Record<string, string> | null;
   /** What the candidates did not allow → how the response differs: `discovery` of the request,
-   * `max_per_artist` of the scene; absent if the response is as requested */
+   * `max_per_artist` of the scene; `words` of the title that were not understood; absent if the
+   * response is as requested */
   unmet?: Record<string, string> | null;
   /** Only if the request has `"debug": true` */
   trace?: Trace | null;

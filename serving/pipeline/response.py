@@ -105,7 +105,7 @@ class Trace:
     listed: int = 0  # tracks taken from today's list
     explored: int = 0  # tracks that exploration added in this request
     degraded: dict[str, str] = field(default_factory=dict)  # part that failed for this response → what it lacks
-    unmet: dict[str, str] = field(default_factory=dict)  # `discovery` or `max_per_artist` → why it is not met
+    unmet: dict[str, str] = field(default_factory=dict)  # `discovery`, `max_per_artist` or `words` → why it is not met
 
     @property
     def has_no_channel(self) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,9 +43,17 @@ class SearchResult(TrackDetails):
     reason: Reason | None
 
 
+@dataclass(frozen=True)
+class SearchAnswer:
+    """Tracks of a search, and parts of the query that they do not meet → why."""
+
+    results: list[SearchResult]
+    unmet: dict[str, str] = field(default_factory=dict)
+
+
 def search(
     query: str, limit: int, release: ServedRelease, context: FilterContext, users: UserBatch | None = None
-) -> list[SearchResult]:
+) -> SearchAnswer:
     """At most `limit` tracks that pass the filters, best first; for an empty query the most played ones.
 
     Args:
@@ -59,13 +67,32 @@ def search(
         NoSearch: The release was built without a search.
     """
     if not query.strip():
-        return _most_played(limit, release, context)
+        return SearchAnswer(_most_played(limit, release, context))
     if release.search is None:
         raise NoSearch(f"release {release.release_id} has no search; release again: `python -m training.release`")
     affinity = _build_affinity(users, release.catalog) if users is not None else None
-    today = datetime.fromtimestamp(context.at_us / 1e6, UTC).date()
-    matches = release.search.search(query, limit, today, lambda items: _is_allowed(items, context), affinity)
-    return [_result(match.item, match.score, _reason(match), release) for match in matches]
+    parsed = release.search.parse(query, _day(context.at_us), 2 * limit)
+    matches = release.search.rank(parsed, limit, lambda items: _is_allowed(items, context), affinity)
+    unmet = _describe_unknown(parsed.unknown)
+    if partial := sum(match.is_partial for match in matches):
+        unmet["facets"] = (
+            f"{partial} of {len(matches)} tracks lack a style or language that the query names, or have the opposite of its "
+            "mood; there are not enough others"
+        )
+    return SearchAnswer([_result(match.item, match.score, _reason(match), release) for match in matches], unmet)
+
+
+def find_unmet_title(title: str, release: ServedRelease, at_us: int) -> dict[str, str]:
+    """Words of the title of a playlist that were not understood, as `SearchAnswer.unmet`."""
+    return _describe_unknown(release.search.parse(title, _day(at_us)).unknown) if title and release.search else {}
+
+
+def _describe_unknown(texts: Sequence[str]) -> dict[str, str]:
+    return {"words": f"not understood: {', '.join(texts)}"} if texts else {}
+
+
+def _day(at_us: int) -> date:
+    return datetime.fromtimestamp(at_us / 1e6, UTC).date()
 
 
 def _most_played(limit: int, release: ServedRelease, context: FilterContext) -> list[SearchResult]:

@@ -24,6 +24,7 @@ from serving.pipeline.exposure_writer import ExposureWriter, write_exposure
 from serving.pipeline.request import Request
 from serving.pipeline.request_filters import build_filter_context
 from serving.pipeline.response import RecommendationResponse, Trace, TrackItem
+from serving.pipeline.search import find_unmet_title
 from serving.pipeline.stages import fuse, rank
 from serving.pipeline.stages.explore import explore
 from serving.pipeline.stages.fuse import RequestCandidates
@@ -114,6 +115,7 @@ class TrackPipeline:
             with trace.time_stage("select", metrics):
                 chosen = self._select(candidates, context)
                 trace.unmet |= find_unmet(request, release.catalog, context.user.users, chosen)
+                trace.unmet |= find_unmet_title(request.title, release, request.at_us)
                 chosen = self._explore(chosen, candidates, context)
                 items = response.build_items(
                     chosen,

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 FacetValue = tuple[str, str]
 """Facet and value, for instance `("emotions", "quiet")`."""
+FULL_WEIGHT = 1.0
+"""Weight of a value that a phrase names; values that it only suggests, or that are similar, have less."""
+FACET_WEIGHTS = {"languages": 1.1, "styles": 1.05, "emotions": 0.95}
+"""Weight of a matched value of each facet, 1 by default: if no track matches all values, facts count more than moods."""
 
 
 @dataclass(frozen=True)
@@ -15,4 +19,8 @@ class Concept:
 
     weights: Mapping[FacetValue, float]  # 0..1; how well the value fits the phrase
     words: str  # the phrase
-    is_excluded: bool = False  # "without", "not": matching tracks are not wanted
+
+    @property
+    def named(self) -> frozenset[FacetValue]:
+        """The values that the phrase names."""
+        return frozenset(value for value, weight in self.weights.items() if weight >= FULL_WEIGHT)

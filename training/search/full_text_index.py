@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,15 +15,13 @@ from weakref import finalize
 
 import tantivy
 
-from training.search.concept import Concept, FacetValue
+from training.search.concept import FACET_WEIGHTS, Concept, FacetValue
 from training.search.release_period import Period
 from training.search.text_normalization import is_chinese
 
 NAME_FIELDS = {"title": 1.0, "artist": 1.0, "album": 0.6}
 """Fields of names and the weight of a match in each."""
 TEXT_FIELDS = {**NAME_FIELDS, "lyrics": 0.4}
-FACET_WEIGHTS = {"languages": 1.1, "styles": 1.05, "emotions": 0.95}
-"""Weight of a matched value of each facet, 1 by default: if no track matches all values, facts count more than moods."""
 ALSO = 0.3
 """Share of the score of further alternatives of which one is enough: other fields, other values of a concept."""
 FUZZY_WEIGHT = 0.8
@@ -96,6 +94,10 @@ class TrackIndex:
         """Whether a token occurs in a title or an artist's name."""
         return any(self._searcher.doc_freq(name, token) for name in ("title", "artist"))
 
+    def has_word(self, token: str) -> bool:
+        """Whether a token, or one with an error, occurs in a name or in lyrics."""
+        return any(build(field) for build in [self._term_matches(token, TEXT_FIELDS, False)] for field in TEXT_FIELDS)
+
     def find_names(self, tokens: Sequence[str], limit: int) -> list[Hit]:
         """Tracks whose title, artists or album have the most of these tokens, rare ones first."""
         return self._search(self._text_query(tokens, NAME_FIELDS, are_pairs_split=True), limit)
@@ -107,6 +109,8 @@ class TrackIndex:
         tokens: Sequence[str],
         limit: int,
         tokens_weight: float = 1.0,
+        required: Sequence[Collection[FacetValue]] = (),
+        excluded: Collection[FacetValue] = (),
     ) -> list[Hit]:
         """Tracks with the highest sum of scores.
 
@@ -116,19 +120,21 @@ class TrackIndex:
             tokens: Tokens of names and lyrics; all together score `tokens_weight` at most in a field.
             limit: Number of tracks.
             tokens_weight: See `tokens`.
+            required: Sets of values of which a track has at least one each.
+            excluded: Values that no track has; without anything else, all other tracks are found.
         """
-        parts = [self._concept_query(concept) for concept in concepts if not concept.is_excluded]
+        parts = [self._concept_query(concept) for concept in concepts]
         parts += [self._period_query(period) for period in periods]
         if text := self._text_query(tokens, TEXT_FIELDS):
             parts.append(tantivy.Query.boost_query(text, tokens_weight))
-        excluded = [(tantivy.Occur.MustNot, self._concept_query(one)) for one in concepts if one.is_excluded]
         if excluded and not parts:
             parts.append(tantivy.Query.const_score_query(tantivy.Query.all_query(), 1.0))
         if not parts:
             return []
-        return self._search(
-            tantivy.Query.boolean_query([*((tantivy.Occur.Should, one) for one in parts), *excluded]), limit
-        )
+        clauses = [(tantivy.Occur.Should, one) for one in parts]
+        clauses += [(tantivy.Occur.Must, tantivy.Query.boost_query(self._any_of(one), 0.0)) for one in required]
+        clauses += [(tantivy.Occur.MustNot, self._any_of(excluded))] if excluded else []
+        return self._search(tantivy.Query.boolean_query(clauses), limit)
 
     def _search(self, query: tantivy.Query | None, limit: int) -> list[Hit]:
         if query is None:
@@ -146,6 +152,10 @@ class TrackIndex:
                 for value, weight in concept.weights.items()
             ]
         )
+
+    def _any_of(self, values: Collection[FacetValue]) -> tantivy.Query:
+        terms = [FACET_SEPARATOR.join(value) for value in sorted(values)]
+        return tantivy.Query.term_set_query(self._schema, "facet", terms)
 
     def _period_query(self, period: Period) -> tantivy.Query:
         integer = tantivy.FieldType.Integer

@@ -1,10 +1,15 @@
-"""Finds the phrases of a query that stand for facet values, by the longest match over its tokens."""
+"""Finds the phrases of a query that stand for facet values, by the longest match over its tokens, and what is negated.
+
+A query is read with the phrases of English and Chinese, and with those of each other language. The division with the fewest
+tokens outside of phrases wins.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,11 +18,14 @@ import yaml
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from training.search.concept import Concept, FacetValue
+from training.search.concept import FULL_WEIGHT, Concept, FacetValue
 from training.search.text_normalization import is_chinese, join, normalize, stems, tokens
 
 PHRASES_FILE = Path(__file__).parent / "phrases.yaml"
-STOP_WORDS_FILE = Path(__file__).parent / "stop_words.yaml"
+LANGUAGES_FILE = Path(__file__).parent / "phrases_of_languages.yaml"
+GRAMMAR_FILE = Path(__file__).parent / "grammar.yaml"
+ALWAYS = ("en", "zh")
+"""Languages of words that every query may have."""
 SUGGESTING = "~"
 SUGGESTING_WEIGHT = 0.5
 MIN_CORRECTED_LENGTH = 5
@@ -25,11 +33,31 @@ MIN_CORRECTED_LENGTH = 5
 
 MIN_LENGTH_OF_TWO_ERRORS = 9
 UNREAD_COST = 100  # of a token, in phrases
-STOP, NEGATION = "stop word", "negation"
-_CLAUSE_END = re.compile(r"[|,;:.!?、。()]")
+MAX_WORDS_BETWEEN = 2
+"""Unknown words between a negation and what it negates: "no boring old jazz"."""
+MIN_NEGATED_LENGTH = 3
+"""Of a word with the prefix un- or the suffix -less."""
+_CLAUSES = re.compile(r"[|;:.!?。()]|([,、])")
 
+
+class Word(Enum):
+    """Kinds of words that are not about tracks, by their section of `grammar.yaml`, and the ends of clauses."""
+
+    STOP = "stop_words"
+    NEGATION = "negations"
+    NEGATION_AFTER = "negations_after"
+    OPPOSITE = "opposites_of"
+    CONTRAST = "contrasts"
+    AND = "ands"
+    OR = "ors"
+    COMMA = "comma"
+    END = "end"
+
+
+NEGATIONS = (Word.NEGATION, Word.NEGATION_AFTER, Word.OPPOSITE)
 Phrase = tuple[str, ...]
-_Entry = dict[FacetValue, float] | str
+_Entry = dict[FacetValue, float] | Word
+_Part = tuple[list[str], _Entry | None]  # tokens, and their entry; None: unknown tokens
 
 
 @dataclass(frozen=True)
@@ -39,28 +67,37 @@ class FacetPhrase:
     value: FacetValue
     text: str
     weight: float
+    language: str = ""  # empty: of ALWAYS
 
 
 @dataclass(frozen=True)
 class Reading:
     """Result of `Lexicon.read`."""
 
-    concepts: list[Concept]
+    wanted: list[Concept] = field(default_factory=list)
+    unwanted: list[Concept] = field(default_factory=list)
     unread: list[list[str]] = field(default_factory=list)
-    """Runs of adjacent tokens that are neither part of a phrase nor stop words."""
+    """Runs of adjacent tokens that are neither part of a phrase nor words of the grammar."""
+    refused: list[list[str]] = field(default_factory=list)
+    """The same after a negation."""
     content: list[str] = field(default_factory=list)
-    """All tokens but stop words and negations, in order."""
+    """All tokens but negated ones and words of the grammar, in order."""
 
 
 @cache
 def known_phrases() -> tuple[FacetPhrase, ...]:
-    """The phrases of `phrases.yaml`."""
+    """The phrases of `phrases.yaml` and `phrases_of_languages.yaml`."""
     facets: dict[str, dict[str, dict[str, list[str]]]] = yaml.safe_load(PHRASES_FILE.read_text(encoding="utf-8"))
+    others: dict[str, dict[str, list[str]]] = yaml.safe_load(LANGUAGES_FILE.read_text(encoding="utf-8"))
     return tuple(
-        FacetPhrase((facet, value), phrase.lstrip(SUGGESTING), _weight(phrase))
+        FacetPhrase((facet, value), phrase.lstrip(SUGGESTING), _weight(phrase), language)
         for facet, values in facets.items()
-        for value, languages in values.items()
-        for phrase in dict.fromkeys([value, *(phrase for phrases in languages.values() for phrase in phrases)])
+        for value, phrases_of_value in values.items()
+        for language, phrases in {
+            "": [value, *(phrase for phrases in phrases_of_value.values() for phrase in phrases)],
+            **{language: phrases.get(value, []) for language, phrases in others.items()},
+        }.items()
+        for phrase in dict.fromkeys(phrases)
     )
 
 
@@ -69,48 +106,136 @@ def phrases_of(values: Iterable[FacetValue]) -> list[FacetPhrase]:
     by_value: dict[FacetValue, list[FacetPhrase]] = {}
     for phrase in known_phrases():
         by_value.setdefault(phrase.value, []).append(phrase)
-    return [phrase for value in values for phrase in by_value.get(value, [FacetPhrase(value, value[1], 1.0)])]
+    return [phrase for value in values for phrase in by_value.get(value, [FacetPhrase(value, value[1], FULL_WEIGHT)])]
+
+
+@cache
+def opposites() -> Mapping[FacetValue, tuple[FacetValue, ...]]:
+    """Value of the emotions → the values that are its opposites."""
+    pairs: list[list[str]] = _grammar()["opposites"]
+    both = [*pairs, *(pair[::-1] for pair in pairs)]
+    return {
+        ("emotions", one): tuple(("emotions", other) for first, other in both if first == one)
+        for one in dict.fromkeys(first for first, _ in both)
+    }
+
+
+@cache
+def _grammar() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(GRAMMAR_FILE.read_text(encoding="utf-8"))
+    return content
 
 
 def _weight(phrase: str) -> float:
-    return SUGGESTING_WEIGHT if phrase.startswith(SUGGESTING) else 1.0
+    return SUGGESTING_WEIGHT if phrase.startswith(SUGGESTING) else FULL_WEIGHT
 
 
-class Lexicon:
-    """Phrases of facet values, and stop words.
+class _Dictionary:
+    """Phrases and words of the grammar of ALWAYS, and of one further language if there is one."""
 
-    Args:
-        phrases: Phrases of the values that the catalog has.
-    """
-
-    def __init__(self, phrases: Sequence[FacetPhrase]) -> None:
-        words: dict[str, Any] = yaml.safe_load(STOP_WORDS_FILE.read_text(encoding="utf-8"))
+    def __init__(self, phrases: Sequence[FacetPhrase], language: str) -> None:
+        self._language = language
         self._entries: dict[Phrase, _Entry] = {}
-        for kind, entry in (("stop_words", STOP), ("negations", NEGATION)):
-            for word in (word for words_of in words[kind].values() for word in words_of):
-                self._add(word, entry)
+        for kind in Word:
+            sections: Mapping[str, list[str]] = _grammar().get(kind.value, {})
+            for word in (word for one in (*ALWAYS, language) for word in sections.get(one, [])):
+                self._add(word, kind, "")
+        phrases = [phrase for phrase in phrases if phrase.language in {"", language}]
         for phrase in phrases:
-            self._add(phrase.text, {phrase.value: phrase.weight})
+            self._add(phrase.text, {phrase.value: phrase.weight}, phrase.language)
+        negations = [word for kind in NEGATIONS for word in _grammar()[kind.value].get(language, [])]
+        own = [*negations, *(phrase.text for phrase in phrases if phrase.language)]
+        shared = {key for phrase in phrases if not phrase.language for key in self._keys(phrase.text, "")}
+        self._own = {key for text in own for key in self._keys(text, language)} - shared
         self._longest = max(map(len, self._entries), default=1)
-        self._words = {token for phrase in self._entries for token in phrase if not is_chinese(token)}
+        self.words = {token for phrase in self._entries for token in phrase if not is_chinese(token)}
         self._corrections = sorted(
             key[0]
             for phrase in phrases
             if len(key := _tokens(phrase.text)) == 1 and len(key[0]) >= MIN_CORRECTED_LENGTH and not is_chinese(key[0])
         )
 
-    def _add(self, text: str, entry: _Entry) -> None:
+    @staticmethod
+    def _keys(text: str, language: str) -> tuple[Phrase, ...]:
         exact = _tokens(text)
+        return tuple(dict.fromkeys((exact, tuple(stems(list(exact), language)))))
+
+    def _add(self, text: str, entry: _Entry, language: str) -> None:
+        exact, *stemmed = self._keys(text, language)
         # The stem of a phrase must not hide another word: "playful" is not "play".
-        keys = (exact, tuple(stems(list(exact)))) if isinstance(entry, dict) else (exact,)
-        for key in dict.fromkeys(keys):
+        for key in (exact, *(stemmed if isinstance(entry, dict) else ())):
             present = self._entries.get(key)
-            if not key or (key != exact and present is not None and not isinstance(present, dict)):
+            if not key or (key != exact and isinstance(present, Word)):
                 continue
             if isinstance(entry, dict) and isinstance(present, dict):
                 present |= {value: max(weight, present.get(value, 0.0)) for value, weight in entry.items()}
             else:
                 self._entries[key] = dict(entry) if isinstance(entry, dict) else entry
+
+    def divide(self, words: list[str], is_name_word: Callable[[str], bool]) -> tuple[int, bool, list[_Part]]:
+        """The division into phrases with the fewest tokens outside of phrases, and then the fewest phrases.
+
+        Returns:
+            Its cost, whether it has a phrase of the further language, and its parts.
+        """
+        words = [one for word in words for one in self._split_negated(word)]
+        corrected = [self._correct(word, is_name_word) for word in words]
+        forms = [corrected, stems(corrected), *([stems(corrected, self._language)] if self._language else [])]
+        best: list[tuple[int, int, bool, _Entry | None]] = [
+            (0, 0, False, None)
+        ]  # cost, start and entry of the last part
+        for end in range(1, len(words) + 1):
+            options: list[tuple[int, int, bool, _Entry | None]] = [
+                (best[end - 1][0] + UNREAD_COST, end - 1, best[end - 1][2], None)
+            ]
+            for start in range(max(0, end - self._longest), end):
+                for number, form in enumerate(forms):
+                    key = tuple(form[start:end])
+                    entry = self._entries.get(key)
+                    if isinstance(entry, dict) or (entry is not None and number < 2):  # English stems may be any word
+                        options.append((best[start][0] + 1, start, best[start][2] or key in self._own, entry))
+                        break
+            best.append(min(options, key=lambda option: option[0]))
+        parts: list[_Part] = []
+        end = len(words)
+        while end:
+            _, start, _, entry = best[end]
+            parts.append((words[start:end], entry))
+            end = start
+        return best[-1][0], best[-1][2], parts[::-1]
+
+    def _split_negated(self, word: str) -> list[str]:
+        """ "unromantic" as "not romantic", "joyless" as "not joy"; other words as they are."""
+        if word in self.words or stems([word])[0] in self.words:
+            return [word]
+        for rest in (word.removeprefix("un"), word.removesuffix("less")):
+            if len(rest) >= MIN_NEGATED_LENGTH and rest != word and isinstance(self._entries.get((rest,)), dict):
+                return ["not", rest]
+        return [word]
+
+    def _correct(self, word: str, is_name_word: Callable[[str], bool]) -> str:
+        """The phrase word that `word` is a misspelling of, else `word`."""
+        if len(word) < MIN_CORRECTED_LENGTH or not word.isascii() or not word.isalpha():
+            return word
+        if any(stems([word], one)[0] in self.words for one in ("", self._language)) or word in self.words:
+            return word
+        if is_name_word(word):
+            return word
+        errors = 1 if len(word) < MIN_LENGTH_OF_TWO_ERRORS else 2
+        best = process.extractOne(word, self._corrections, scorer=OSA.distance, score_cutoff=errors)
+        return best[0] if best and best[0][0] == word[0] else word
+
+
+class Lexicon:
+    """Phrases of facet values, and the grammar.
+
+    Args:
+        phrases: Phrases of the values that the catalog has.
+    """
+
+    def __init__(self, phrases: Sequence[FacetPhrase]) -> None:
+        languages = dict.fromkeys(["", *(phrase.language for phrase in phrases)])
+        self._dictionaries = [_Dictionary(phrases, language) for language in languages]
 
     def read(self, normalized: str, is_name_word: Callable[[str], bool] = lambda _: False) -> Reading:
         """Concepts and unread tokens of a normalized query.
@@ -119,74 +244,138 @@ class Lexicon:
             normalized: The query.
             is_name_word: Whether a token occurs in names of the catalog; such tokens are not corrected.
         """
-        concepts: list[Concept] = []
-        unread: list[list[str]] = [[]]
-        content: list[str] = []
-        for clause in _CLAUSE_END.split(normalized):
-            is_negated = False
-            for words, entry in self._segment(tokens(clause), is_name_word):
-                if isinstance(entry, dict):
-                    concepts.append(Concept(entry, join(words), is_negated))
-                if entry is None:
-                    unread[-1] += words
-                elif unread[-1]:
-                    unread.append([])
-                if entry not in (STOP, NEGATION):
-                    content += words
-                is_negated = entry == NEGATION or (is_negated and entry == STOP)
-            if unread[-1]:
-                unread.append([])
-        return Reading(_merge(concepts), [run for run in unread if run], content)
+        # Every second part is the comma between two clauses, or nothing after another mark.
+        clauses = _CLAUSES.split(normalized)
+        readings = []
+        for dictionary in self._dictionaries:
+            divided = [dictionary.divide(tokens(clause), is_name_word) for clause in clauses[::2]]
+            readings.append((sum(cost for cost, _, _ in divided), any(has_own for _, has_own, _ in divided), divided))
+            if readings[0][0] < UNREAD_COST:
+                break
+        limit = readings[0][0] // UNREAD_COST * UNREAD_COST
+        _, _, best = min(
+            readings[:1] + [one for one in readings[1:] if one[1] and one[0] < limit], key=lambda one: one[0]
+        )
+        ends: list[_Part] = [([], Word.COMMA if mark else Word.END) for mark in (*clauses[1::2], None)]
+        parts = [part for (_, _, parts), end in zip(best, ends, strict=True) for part in (*parts, end)]
+        return _interpret(_link_lists(parts))
 
     def __contains__(self, word: object) -> bool:
-        """Whether a word is part of a phrase, a stop word or a negation, written without errors."""
-        return word in self._words
-
-    def _segment(self, words: list[str], is_name_word: Callable[[str], bool]) -> list[tuple[list[str], _Entry | None]]:
-        """The division into phrases with the fewest tokens outside of phrases, and then the fewest phrases."""
-        corrected = [self._correct(word, is_name_word) for word in words]
-        stemmed = stems(corrected)
-        best: list[tuple[int, int, _Entry | None]] = [(0, 0, None)]  # cost, start of the last part, its entry
-        for end in range(1, len(words) + 1):
-            options: list[tuple[int, int, _Entry | None]] = [(best[end - 1][0] + UNREAD_COST, end - 1, None)]
-            for start in range(max(0, end - self._longest), end):
-                entry = self._entries.get(tuple(corrected[start:end])) or self._entries.get(tuple(stemmed[start:end]))
-                if entry is not None:
-                    options.append((best[start][0] + 1, start, entry))
-            best.append(min(options, key=lambda option: option[0]))
-        parts: list[tuple[list[str], _Entry | None]] = []
-        end = len(words)
-        while end:
-            _, start, entry = best[end]
-            parts.append((words[start:end], entry))
-            end = start
-        return parts[::-1]
-
-    def _correct(self, word: str, is_name_word: Callable[[str], bool]) -> str:
-        """The phrase word that `word` is a misspelling of, else `word`."""
-        if len(word) < MIN_CORRECTED_LENGTH or not word.isascii() or not word.isalpha():
-            return word
-        if word in self._words or stems([word])[0] in self._words or is_name_word(word):
-            return word
-        errors = 1 if len(word) < MIN_LENGTH_OF_TWO_ERRORS else 2
-        best = process.extractOne(word, self._corrections, scorer=OSA.distance, score_cutoff=errors)
-        return best[0] if best and best[0][0] == word[0] else word
+        """Whether a word is part of an English phrase or a word of the grammar, written without errors."""
+        return word in self._dictionaries[0].words
 
 
-def _merge(concepts: Sequence[Concept]) -> list[Concept]:
-    """Concepts with a common value become one, so that synonyms do not count twice."""
+def _link_lists(parts: Sequence[_Part]) -> list[_Part]:
+    """The parts with AND instead of the commas of a list that ends with "or": "no jazz, rap or metal"."""
+    linked: list[_Part] = []
+    is_list = False
+    for words, entry in reversed(parts):
+        if entry == Word.OR:
+            is_list = True
+        elif entry not in (Word.COMMA, Word.STOP) and not isinstance(entry, dict):
+            is_list = False
+        linked.append((words, Word.AND if is_list and entry == Word.COMMA else entry))
+    return linked[::-1]
+
+
+@dataclass
+class _Found:
+    """A concept, and whether it is negated."""
+
+    concept: Concept
+    is_negated: bool
+
+
+def _interpret(parts: Sequence[_Part]) -> Reading:
+    """What the parts of a query want and what they do not want.
+
+    A negation is about the next concept, and about those that are linked to it by "or", or by "and" if they have the same
+    facet and are not opposites.
+    """
+    found: list[_Found] = []
+    implied: list[Concept] = []
+    group: list[_Found] = []  # the concepts just before, linked to each other
+    unread: list[list[str]] = []
+    refused: list[list[str]] = []
+    content: list[tuple[list[str], _Found | None]] = []
+    negation: Word | None = None
+    link: Word | None = None
+    between = 0  # unknown words since the negation
+    run: list[str] = []  # unknown words just before
+    for words, entry in parts:
+        if isinstance(entry, dict):
+            one = _Found(Concept(entry, join(words)), negation is not None or _is_negation_shared(group, link, entry))
+            if negation == Word.OPPOSITE:
+                values = dict.fromkeys((other for value in entry for other in opposites().get(value, ())), FULL_WEIGHT)
+                implied += [Concept(values, one.concept.words)] if values else []
+            group = [*group, one] if link else [one]
+            found.append(one)
+            content.append((words, one))
+            negation = link = None
+        elif entry is None:
+            if not run:
+                run = []
+                (unread if negation is None else refused).append(run)
+            run += words
+            if negation is None:
+                content.append((words, None))
+            between += len(words)
+            negation = negation if between <= MAX_WORDS_BETWEEN else None
+            group, link = [], None
+            continue
+        elif entry in (Word.AND, Word.OR):
+            link = entry
+        elif entry in (Word.NEGATION, Word.OPPOSITE):
+            negation, link, between = entry, None, 0
+        elif entry == Word.NEGATION_AFTER or (negation and entry in (Word.COMMA, Word.END)):
+            for one in group:
+                one.is_negated = True
+            negation, group = None, []
+        if entry in (Word.CONTRAST, Word.COMMA, Word.END):
+            negation, link, group = None, None, []
+        run = []
+    wanted, unwanted = _resolve(
+        [*implied, *(one.concept for one in found if not one.is_negated)],
+        [one.concept for one in found if one.is_negated],
+    )
+    kept = [word for words, one in content if one is None or not one.is_negated for word in words]
+    return Reading(wanted, unwanted, unread, refused, kept)
+
+
+def _is_negation_shared(group: Sequence[_Found], link: Word | None, entry: Mapping[FacetValue, float]) -> bool:
+    """Whether the negation of the concept before is about this one, too."""
+    if not group or not group[-1].is_negated or link is None:
+        return False
+    before = group[-1].concept.weights
+    is_opposite = any(other in entry for value in before for other in opposites().get(value, ()))
+    has_its_facet = not {facet for facet, _ in before}.isdisjoint(facet for facet, _ in entry)
+    return link == Word.OR or (has_its_facet and not is_opposite)
+
+
+def _resolve(wanted: Sequence[Concept], unwanted: Sequence[Concept]) -> tuple[list[Concept], list[Concept]]:
+    """Merged concepts that do not contradict each other: values are not wanted but for those of another concept that has
+    no other values.
+    """
+    refused = {value for concept in unwanted for value in concept.named}
+    refused -= {value for concept in wanted if refused.issuperset(concept.weights) for value in concept.weights}
+    return _merge(wanted, lambda value: value not in refused), _merge(unwanted, refused.__contains__)
+
+
+def _merge(concepts: Sequence[Concept], is_kept: Callable[[FacetValue], bool]) -> list[Concept]:
+    """Concepts of the kept values. Those with a common value become one, so that synonyms do not count twice."""
     merged: list[Concept] = []
     for concept in concepts:
+        weights = {value: weight for value, weight in concept.weights.items() if is_kept(value)}
         for number, other in enumerate(merged):
-            if other.is_excluded == concept.is_excluded and other.weights.keys() & concept.weights.keys():
+            if other.weights.keys() & weights.keys():
                 weights = {
-                    value: max(other.weights.get(value, 0.0), concept.weights.get(value, 0.0))
-                    for value in dict.fromkeys([*other.weights, *concept.weights])
+                    value: max(other.weights.get(value, 0.0), weights.get(value, 0.0))
+                    for value in dict.fromkeys([*other.weights, *weights])
                 }
-                merged[number] = replace(other, weights=weights, words=f"{other.words}, {concept.words}")
+                merged[number] = Concept(weights, f"{other.words}, {concept.words}")
                 break
         else:
-            merged.append(concept)
+            merged += [replace(concept, weights=weights)] if weights else []
     return merged
 
 

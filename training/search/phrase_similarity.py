@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.search.concept import Concept, FacetValue
-from training.search.lexicon import FacetPhrase
+from training.search.lexicon import FacetPhrase, opposites
 
 MIN_SIMILARITY = 0.5
 """Cosine similarity below which phrases have nothing in common. Chosen on the development queries."""
@@ -37,7 +37,7 @@ class MeaningMatcher:
         self._weight_P = np.array([phrase.weight for phrase in phrases], dtype=np.float32)
 
     def match(self, texts: Sequence[str], min_similarity: float = MIN_SIMILARITY) -> list[Concept]:
-        """The concept of each text that has one."""
+        """The concept of each text that has one; a text is nearer to a value than to the opposites of the value."""
         if not texts or not self._values:
             return []
         similarity_BP = self._encode(texts) @ self._vector_PD.T * self._weight_P
@@ -48,6 +48,15 @@ class MeaningMatcher:
             order = np.argsort(-best_U)[:MAX_VALUES]
             top = float(best_U[order[0]])
             if top >= min_similarity:
-                near = [value for value in order.tolist() if best_U[value] >= max(top - MAX_GAP, min_similarity)]
-                concepts.append(Concept({self._values[value]: float(best_U[value]) for value in near}, text))
+                near = {
+                    self._values[value]: float(best_U[value])
+                    for value in order.tolist()
+                    if best_U[value] >= max(top - MAX_GAP, min_similarity)
+                }
+                nearest = {
+                    value: weight
+                    for value, weight in near.items()
+                    if weight >= max((near.get(other, 0.0) for other in opposites().get(value, ())), default=0.0)
+                }
+                concepts.append(Concept(nearest, text))
         return concepts

@@ -18,6 +18,9 @@ import tantivy
 CHINESE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _HAS_CHINESE = re.compile(f"[{CHINESE}]")
 _TOKEN = re.compile(f"[{CHINESE}]|[^\\W{CHINESE}_]+(?:&[^\\W{CHINESE}_]+)*")
+_STEMMERS = {"": "english", "de": "german", "es": "spanish", "fr": "french"}
+MIN_STEM_LENGTH = 4  # in languages other than English, whose shorter stems are words of other languages
+_KOREAN_ENDING = re.compile("(?<=.)(?:에서|으로|하는|하지|이나|까지|부터|[을를이가은는의에로와과도만할한인])$")
 _APOSTROPHES = re.compile("['’`´]")
 _ACCENTS = re.compile("(?<=[a-z])[\u0300-\u036f]+")
 
@@ -36,10 +39,16 @@ def tokens(normalized: str) -> list[str]:
     return _TOKEN.findall(normalized)
 
 
-def stems(words: list[str]) -> list[str]:
-    """The English stem of each word; other words stay."""
-    found = _stemmer().analyze(" ".join(words))
-    return found if len(found) == len(words) else words
+def stems(words: list[str], language: str = "") -> list[str]:
+    """The stem of each word in a language, by default English; Korean words without particles; others stay."""
+    if language == "ko":
+        return [_KOREAN_ENDING.sub("", word) for word in words]
+    found = _stemmer(_STEMMERS[language]).analyze(" ".join(words)) if language in _STEMMERS else words
+    if len(found) != len(words):
+        return words
+    return [
+        stem if len(stem) >= MIN_STEM_LENGTH or not language else word for stem, word in zip(found, words, strict=True)
+    ]
 
 
 def index_terms(normalized: str) -> list[str]:
@@ -69,6 +78,6 @@ def _simplifier() -> opencc.OpenCC:
 
 
 @cache
-def _stemmer() -> tantivy.TextAnalyzer:
+def _stemmer(language: str) -> tantivy.TextAnalyzer:
     builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace())
-    return builder.filter(tantivy.Filter.stemmer("english")).build()
+    return builder.filter(tantivy.Filter.stemmer(language)).build()

@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import tantivy
 
 from training.content.facets import FACETS
-from training.search.concept import FacetValue
 from training.search.full_text_index import EPOCH, FACET_SEPARATOR, TEXT_FIELDS
-from training.search.lexicon import phrases_of
 from training.search.phrase_similarity import Encode
+from training.search.query_parser import QueryParser
 from training.search.text_normalization import index_terms, normalize
 from training.search.text_vectors import write_text_vectors
 
-INDEX_FOLDER, VECTORS_FILE, CONFIG_FILE = "index", "phrases.npy", "search.json"
-MAX_FACET_VALUES = 1_000
-"""Facet values, most frequent first, that queries can name; the others are not understood."""
+INDEX_FOLDER = "index"
 MAX_CHARACTERS = {"title": 300, "artist": 300, "album": 300, "lyrics": 2_000}
 WRITER_BYTES = 400_000_000
 ROWS_PER_SLICE = 10_000
@@ -45,28 +40,9 @@ def write_search(
         text_vectors: Embeddings of the texts of tracks, see `text_vectors.read_text_vectors`.
     """
     build_index(tracks, folder / INDEX_FOLDER)
-    phrases = phrases_of(_frequent_values(tracks))
-    vector_PD = encode([phrase.text for phrase in phrases]) if phrases else np.zeros((0, 1), dtype=np.float32)
-    np.save(folder / VECTORS_FILE, vector_PD.astype(np.float16), allow_pickle=False)
+    QueryParser.of(tracks, encode).save(folder, encoder_version)
     if text_vectors is not None:
         write_text_vectors(text_vectors, folder)
-    newest = tracks["released_on"].max() if "released_on" in tracks.columns else None
-    config = {
-        "encoder": encoder_version,
-        "newest": newest.isoformat() if isinstance(newest, date) else None,
-        "phrases": [[*phrase.value, phrase.text, phrase.weight] for phrase in phrases],
-    }
-    (folder / CONFIG_FILE).write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
-
-
-def _frequent_values(tracks: pl.DataFrame) -> list[FacetValue]:
-    """The facet values of the tracks, most frequent first."""
-    counts: list[tuple[int, FacetValue]] = []
-    for facet in FACETS:
-        if facet in tracks.columns:
-            values = tracks[facet].cast(pl.List(pl.String)).explode().drop_nulls().value_counts()
-            counts += [(count, (facet, value)) for value, count in values.iter_rows() if value]
-    return [value for _, value in sorted(counts, key=lambda one: (-one[0], one[1]))][:MAX_FACET_VALUES]
 
 
 def build_index(tracks: pl.DataFrame, folder: Path) -> None:

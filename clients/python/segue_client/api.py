@@ -320,6 +320,10 @@ class SearchResults(TypedDict):
     """Matching tracks, best first; the most played first among equally good ones."""
 
     items: list[FoundTrack]
+    unmet: NotRequired[dict[str, str] | None]
+    """`words` of the query that were not understood; `facets`: styles, languages and moods of the
+    query that too few tracks have → how the response differs; absent if the response is as
+    requested"""
 
 
 class ServiceStatus(TypedDict):
@@ -365,7 +369,7 @@ class Trace(TypedDict):
     degraded: NotRequired[dict[str, str]]
     """Part that failed for this response → what it lacks"""
     unmet: NotRequired[dict[str, str]]
-    """`discovery` or `max_per_artist` → why the response does not meet it"""
+    """`discovery`, `max_per_artist` or `words` of the title → why the response does not meet it"""
 
 
 class Track(TypedDict):
@@ -535,7 +539,8 @@ class Recommendation(TypedDict):
     work"""
     unmet: NotRequired[dict[str, str] | None]
     """What the candidates did not allow → how the response differs: `discovery` of the request,
-    `max_per_artist` of the scene; absent if the response is as requested"""
+    `max_per_artist` of the scene; `words` of the title that were not understood; absent if the
+    response is as requested"""
     trace: NotRequired[Trace | None]
     """Only if the request has `"debug": true`"""
 

@@ -1,8 +1,9 @@
 """Search quality: precision@10 by kind of query, against the former search by words, misspelled titles, and latency.
 
 The command reads the marts of a simulated world with the size and seed in `queries.json` (the defaults of `make simulate`);
-`measure_catalog` is the chapter of the evaluation report on any catalog. Precision is the share of relevant tracks among the
-first ten, missing results counting as not relevant; intervals are 95 % bootstrap intervals over queries. The peer finds the
+`measure_catalog` is the chapter of the evaluation report on any catalog. Precision is the number of relevant tracks among the
+first ten, divided by ten or by the number of relevant tracks of the catalog if that is smaller; missing results count as not
+relevant. Intervals are 95 % bootstrap intervals over queries. The peer finds the
 tracks that have every word of the query in the title or an artist's name.
 """
 
@@ -21,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from training.benchmarks.search.name_queries import NameQuery, sample_names
-from training.benchmarks.search.queries import EvaluationQuery, read_queries
+from training.benchmarks.search.queries import QUERY_FILES, EvaluationQuery, read_queries
 from training.content.shared_text_encoder import encode_texts, text_encoder_version
 from training.data.training_data import TrainingData
 from training.evaluation.metrics import bootstrap
@@ -41,9 +42,7 @@ Search = Callable[[str], list[int]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the benchmark."""
     parser.add_argument("--marts", type=Path, required=True, help="folder with tracks.parquet and albums.parquet")
-    parser.add_argument(
-        "--queries", choices=("queries", "development_queries"), default="queries", help="file of queries"
-    )
+    parser.add_argument("--queries", choices=QUERY_FILES, default=QUERY_FILES[0], help="file of queries")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -182,9 +181,9 @@ def _has_relevant(query: EvaluationQuery, rows: Sequence[Mapping[str, Any]]) -> 
 def _precisions(
     search: Search, queries: Sequence[EvaluationQuery], rows: Mapping[int, Mapping[str, Any]]
 ) -> np.ndarray:
-    return np.array(
-        [sum(query.is_relevant(rows[item]) for item in search(query.text)[:K]) / K for query in queries], dtype=float
-    )
+    found = [sum(query.is_relevant(rows[item]) for item in search(query.text)[:K]) for query in queries]
+    relevant = [sum(1 for _ in islice(filter(query.is_relevant, rows.values()), K)) for query in queries]
+    return np.array(found, dtype=float) / np.maximum(relevant, 1)
 
 
 def _name_recall(search: Search, names: Sequence[NameQuery], queries: Sequence[str]) -> bootstrap.Estimate:

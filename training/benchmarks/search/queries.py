@@ -1,6 +1,7 @@
 """Queries with the tracks that are relevant for them, as conditions on the catalog.
 
-`queries.json` was written before any search was run on it; `development_queries.json` is for the development of methods.
+`queries.json` was written before any search was run on it, and `facet_queries.json` (negation, opposites, several languages,
+style and scene) before the search was changed for such queries; `development_queries.json` is for the development of methods.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
+QUERY_FILES = ("queries", "facet_queries", "development_queries")
 NUMBER_SEPARATOR = " No. "
 """Between a title of the simulation and the number that distinguishes it from equal ones."""
 
@@ -21,8 +23,8 @@ class EvaluationQuery:
     """A query and the conditions that a relevant track meets, all of them."""
 
     text: str
-    language: str  # en or zh
-    kind: str  # mood, scene, style, language, era, misspelled or combination
+    language: str  # of its words: en, zh, de, es, fr, ja or ko
+    kind: str  # for instance mood, scene or negation
     conditions: tuple[Mapping[str, Any], ...]
 
     def is_relevant(self, track: Mapping[str, Any]) -> bool:
@@ -38,7 +40,12 @@ def read_queries(name: str = "queries") -> list[EvaluationQuery]:
 
 def _meets(track: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
     if "facet" in condition:
-        return not set(condition["any_of"]).isdisjoint(track.get(condition["facet"]) or [])
+        values = set(track.get(condition["facet"]) or [])
+        return (
+            values.isdisjoint(condition["none_of"])
+            if "none_of" in condition
+            else not values.isdisjoint(condition["any_of"])
+        )
     if "title" in condition:
         return bool(str(track.get("title")).split(NUMBER_SEPARATOR)[0] == condition["title"])
     if "artist" in condition:

@@ -6,6 +6,7 @@ import pytest
 from serving.errors import NoSearch
 from serving.messages.catalog import render_reason
 from serving.pipeline.search import search
+from serving.response_schemas import render_search
 from tests.support.serving.release_search import with_search
 from tests.support.serving.small_release import CONTRACT, history, release, tracks
 from training.data.user_batch import user_batch_from_online
@@ -14,7 +15,7 @@ from training.slate.filters import Exclusions, FilterContext
 NOW = 1_800_000_000_000_000
 
 
-def results(query, limit=10, exclusions=Exclusions(), listened=(), has_search=True, **columns):  # noqa: B008
+def answer(query, limit=10, exclusions=Exclusions(), listened=(), has_search=True, **columns):  # noqa: B008
     table = tracks(6, **columns)
     served = with_search(release(table, []), table) if has_search else release(table, [])
     context = FilterContext(served.catalog, exclusions, served.vocabulary.track_code, NOW, territory="")
@@ -25,6 +26,10 @@ def results(query, limit=10, exclusions=Exclusions(), listened=(), has_search=Tr
             served.vocabulary, CONTRACT, ["u"], np.array([NOW]), sequences=[views], scenes=[""]
         )
     return search(query, limit, served, context, users)
+
+
+def results(query, **options):
+    return answer(query, **options).results
 
 
 def found(query, **options):
@@ -76,3 +81,13 @@ def test_reasons_in_both_languages():
     assert render_reason(one.reason, "zh") == "因为它属于 伤感 · 夜晚"
     (named, *_) = results("artist 1")
     assert render_reason(named.reason, "en") == "because its artist matches"
+
+
+def test_parts_of_the_query_that_are_not_met():
+    columns = {"styles": [["rock"], *[["jazz"]] * 5], "scenes": [["night", "tea"]] * 6}
+    assert answer("jazz for tea at night", limit=5, **columns).unmet == {}
+    few = answer("rock for tea at night, qqqzz", limit=5, **columns)
+    assert few.results[0].track_id == "t0" and set(few.unmet) == {"words", "facets"}
+    assert "qqqzz" in few.unmet["words"] and few.unmet["facets"].startswith("4 of 5 tracks")
+    assert render_search(few, "en").model_dump()["unmet"] == few.unmet
+    assert "unmet" not in render_search(answer("jazz", **columns), "en").model_dump()

@@ -17,18 +17,18 @@ from web import create_environment
 SAD = {"facet": "emotions", "any_of": ["sad"]}
 
 
-def test_precision_counts_missing_results_as_wrong():
+def test_precision_is_the_share_of_the_relevant_tracks_that_could_be_found():
     tracks = pl.DataFrame(
         {
             "item": range(20),
             "title": [f"Song {number}" for number in range(20)],
             "artist_names": [["Anna"]] * 20,
-            "emotions": [["sad"]] * 5 + [["happy"]] * 15,
+            "emotions": [["sad"]] * 5 + [["lonely"]] * 6 + [["happy"]] * 9,
             "released_on": [date(2020, 1, 1)] * 20,
         }
     )
     queries = [
-        EvaluationQuery("sad", "en", "mood", (SAD,)),
+        EvaluationQuery("sad", "en", "mood", ({"facet": "emotions", "any_of": ["sad", "lonely"]},)),
         EvaluationQuery("快乐", "zh", "mood", ({"facet": "emotions", "any_of": ["happy"]},)),
         EvaluationQuery("anna", "en", "misspelled", ({"artist": "Anna"},)),
     ]
@@ -53,6 +53,9 @@ def test_conditions():
         SAD, {"title": "Rain"}, {"artist": "Bo"}, {"released_from": "2015-01-01", "released_until": "2015-12-31"}
     )
     assert not is_relevant(SAD, {"released_until": "2015-05-04"})
+    assert not is_relevant({"facet": "emotions", "none_of": ["sad"]}) and is_relevant(
+        {"facet": "styles", "none_of": ["pop"]}
+    )
     assert not is_relevant({"title": "Rai"}) and not is_relevant({"artist": "B"})
 
 
@@ -63,7 +66,11 @@ def test_the_sixty_queries_are_half_english_half_chinese_and_of_all_kinds():
         assert sum(query.language == language for query in queries) == 30
         assert {query.kind for query in queries if query.language == language} == kinds
     assert len({query.text for query in queries}) == 60
-    assert not {query.text for query in queries} & {query.text for query in read_queries("development_queries")}
+    facet_queries = read_queries("facet_queries")
+    kinds = ("negation", "opposites", "languages", "style and scene")
+    assert [sum(query.kind == kind for query in facet_queries) for kind in kinds] == [15] * 4
+    test_queries = {query.text for query in [*queries, *facet_queries]}
+    assert not test_queries & {query.text for query in read_queries("development_queries")}
 
 
 TITLES = [

@@ -59,7 +59,7 @@ MODULES = sorted(
 )
 DATA_FILES = (
     "training/search/phrases.yaml",
-    "training/search/stop_words.yaml",
+    "training/search/grammar.yaml",
     "training/benchmarks/search/queries.json",
     "training/evaluation/report/templates/report.css",
     "training/evaluation/report/templates/chapters/search.html",

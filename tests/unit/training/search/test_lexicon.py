@@ -16,7 +16,7 @@ def lexicon():
 
 
 def values(lexicon, query):
-    return [{value for _, value in concept.weights} for concept in lexicon.read(normalize(query)).concepts]
+    return [{value for _, value in concept.weights} for concept in lexicon.read(normalize(query)).wanted]
 
 
 @pytest.mark.parametrize(
@@ -37,31 +37,82 @@ def test_concepts(lexicon, query, expected):
     assert values(lexicon, query) == expected
 
 
-@pytest.mark.parametrize("query", ["not sad", "不要悲伤的歌", "without any sad songs"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("not sad", "without any sad songs", "not too sad", "no boring old sad songs", "sad songs excluded"),
+        *("不要悲伤的歌", "不太伤感", "keine traurigen Lieder", "nada triste", "des chansons pas trop tristes"),
+        *("悲しくない曲", "슬프지 않은 노래", "悲伤的歌除外", "Traurige Lieder bitte nicht"),
+    ],
+)
 def test_negation(lexicon, query):
-    (concept,) = lexicon.read(normalize(query)).concepts
-    assert concept.is_excluded and concept.weights == {("emotions", "sad"): 1.0}
+    reading = lexicon.read(normalize(query))
+    assert not reading.wanted and not reading.content
+    assert [concept.weights for concept in reading.unwanted] == [{("emotions", "sad"): 1.0}]
 
 
-def test_a_negation_ends_with_its_clause(lexicon):
-    (concept,) = lexicon.read(normalize("why not, sad songs")).concepts
-    assert not concept.is_excluded
+@pytest.mark.parametrize(
+    ("query", "wanted", "unwanted"),
+    [
+        ("why not, sad songs", ["sad"], []),
+        ("not sad, korean", ["Korean"], ["sad"]),
+        ("not sad but happy", ["happy"], ["sad"]),
+        ("no rap for the gym", ["sport"], ["rap"]),
+        ("no jazz, rap or metal", [], ["jazz", "rap", "metal"]),
+        ("no rap and happy songs", ["happy"], ["rap"]),
+        ("no sad songs and happy ones", ["happy"], ["sad"]),
+        ("not sad and lonely", [], ["sad", "lonely"]),
+        ("ジャズとロック以外", [], ["jazz", "rock"]),
+        ("rock without vocals", ["rock", "instrumental"], []),
+        ("nothing but jazz", ["jazz"], []),
+        ("EDM, no dance", ["electronic"], ["dance"]),
+        ("energetic, not wild", ["excited"], []),  # what is wanted wins
+        ("unromantic", [], ["romantic"]),
+        ("the opposite of sad", ["happy"], ["sad"]),
+        ("not k-pop", [], ["Korean"]),  # pop is only suggested
+    ],
+)
+def test_what_a_negation_is_about(lexicon, query, wanted, unwanted):
+    reading = lexicon.read(normalize(query))
+    for concepts, expected in ((reading.wanted, wanted), (reading.unwanted, unwanted)):
+        assert [value for concept in concepts for _, value in concept.weights] == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("fröhliche Lieder zum Autofahren", ["happy", "driving"]),
+        ("canciones románticas en coreano", ["romantic", "Korean"]),
+        ("rock japonais énergique pour courir", ["rock", "Japanese", "excited", "sport"]),
+        ("勉強に集中できる静かな曲", ["study", "quiet"]),
+        ("공부할 때 듣는 조용한 재즈", ["study", "quiet", "jazz"]),
+    ],
+)
+def test_other_languages(lexicon, query, expected):
+    reading = lexicon.read(normalize(query))
+    assert [value for concept in reading.wanted for _, value in concept.weights] == expected and not reading.unread
+
+
+@pytest.mark.parametrize("query", ["sad songs that die young", "the scond leter orchestra"])
+def test_words_of_other_languages_do_not_hide_english_ones(lexicon, query):
+    reading = lexicon.read(normalize(query))
+    assert len(reading.wanted) == 1 and len(reading.unread[0]) == 2
 
 
 def test_words_of_names_are_not_corrected(lexicon):
-    assert not lexicon.read("koreen", lambda word: word == "koreen").concepts
-    assert lexicon.read("koreen").concepts
+    assert not lexicon.read("koreen", lambda word: word == "koreen").wanted
+    assert lexicon.read("koreen").wanted
 
 
 def test_unread_words_and_content(lexicon):
-    reading = lexicon.read(normalize("please play golden lantern, some happy xylophone"))
-    assert reading.unread == [["golden", "lantern"], ["xylophone"]]
+    reading = lexicon.read(normalize("please play golden lantern, some happy xylophone without theremin"))
+    assert reading.unread == [["golden", "lantern"], ["xylophone"]] and reading.refused == [["theremin"]]
     assert reading.content == ["golden", "lantern", "happy", "xylophone"]
 
 
 def test_a_value_without_phrases_has_its_own_name():
     reading = Lexicon(phrases_of([("styles", "zydeco"), ("emotions", "sad")])).read("sad zydeco")
-    assert [set(concept.weights) for concept in reading.concepts] == [{("emotions", "sad")}, {("styles", "zydeco")}]
+    assert [set(concept.weights) for concept in reading.wanted] == [{("emotions", "sad")}, {("styles", "zydeco")}]
 
 
 def test_every_value_that_listeners_read_has_phrases():
@@ -75,7 +126,7 @@ def test_order_of_merged_values_does_not_depend_on_hashes(seed):
     script = (
         "from training.search.lexicon import Lexicon, known_phrases\n"
         "from training.search.text_normalization import normalize\n"
-        "for concept in Lexicon(known_phrases()).read(normalize('calm quiet songs')).concepts:\n"
+        "for concept in Lexicon(known_phrases()).read(normalize('calm quiet songs')).wanted:\n"
         "    print([value for _, value in concept.weights])\n"
     )
     environment = os.environ | {"PYTHONHASHSEED": seed}

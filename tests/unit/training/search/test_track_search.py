@@ -128,6 +128,30 @@ def test_reasons(search):
     assert words.words == ("xylophone",)
 
 
+def test_named_styles_and_languages_are_required_if_enough_tracks_have_them(tmp_path):
+    styles = [["rock"]] * 4 + [["jazz"]] * 4
+    table = catalog(styles=styles, emotions=[["happy", "sad"], ["happy"]] * 4, scenes=[["night", "tea"]] * 8)
+    search = open_search(tmp_path, table)
+
+    def found(query, limit):
+        return [(match.item - 2, match.is_partial) for match in search.search(query, limit, TODAY)]
+
+    assert found("jazz for tea at night", 4) == [(4, False), (5, False), (6, False), (7, False)]
+    assert found("jazz for tea at night", 5)[4:] == [(0, True)]
+    assert {item for item, _ in found("jazz or rock", 8)} == set(range(8))
+    assert found("cheerful", 4) == [(1, False), (3, False), (5, False), (7, False)]  # without the opposite
+    assert found("cheerful", 5)[4:] == [(0, True)]
+    assert found("bittersweet: happy and sad", 1) == [(0, False)]
+
+
+def test_what_was_not_understood(search):
+    def unknown(query):
+        return search.parse(query, TODAY).unknown
+
+    assert unknown("sad songs with a xylophone, no qqqqzzz") == ["qqqqzzz"]  # lyrics have a xylophone
+    assert unknown("golden lantern") == unknown("woebegone songs") == []
+
+
 def test_tracks_that_are_not_allowed_are_not_found(search):
     for query in ("sad songs", "silver river", "not happy", "new"):
         found = items(search, query, is_allowed=lambda some: some != 2)

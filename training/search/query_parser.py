@@ -1,0 +1,196 @@
+"""Reads a query or the title of a playlist: what is wanted, what is not, names, and what was not understood.
+
+text → periods → phrases of facet values and negations → names → meaning of what is left
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Generic, Protocol, Self, TypeVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from training.content.facets import FACETS
+from training.search.concept import Concept, FacetValue
+from training.search.lexicon import FacetPhrase, Lexicon, Reading, opposites, phrases_of
+from training.search.phrase_similarity import MIN_SIMILARITY, Encode, MeaningMatcher
+from training.search.release_period import Period, read_periods
+from training.search.text_normalization import is_chinese, join, normalize, tokens
+
+VECTORS_FILE, CONFIG_FILE = "phrases.npy", "search.json"
+REQUIRED_FACETS = frozenset({"languages", "styles"})
+"""Facets of which a track must have a value that the query names, if enough tracks do."""
+MAX_FACET_VALUES = 1_000
+"""Facet values, most frequent first, that queries can name; the others are not understood."""
+MAX_TOKENS = 16
+"""Further words of a query do not search names; the time of a request grows with their number."""
+MAX_SPANS = 8
+MIN_SPAN_SIMILARITY = 0.6
+"""As `phrase_similarity.MIN_SIMILARITY`, for words between phrases that were understood."""
+SPAN_WEIGHT = 0.5
+
+Name_co = TypeVar("Name_co", covariant=True)
+
+
+class Names(Protocol[Name_co]):
+    """Names of a catalog."""
+
+    def is_name_word(self, token: str) -> bool:
+        """Whether a token occurs in a name."""
+
+    def find(self, words: Sequence[str], content: Sequence[str], exact: frozenset[str]) -> Sequence[Name_co]:
+        """What the tokens of a query name; `content` are those that may be a name, `exact` have no typing error."""
+
+
+@dataclass(frozen=True)
+class Query(Generic[Name_co]):
+    """What a text asks for."""
+
+    wanted: Sequence[Concept] = ()
+    unwanted: Sequence[Concept] = ()
+    periods: Sequence[Period] = ()
+    names: Sequence[Name_co] = ()
+    unread: Sequence[str] = ()  # tokens that stand for nothing else; they may be in names or texts
+    unknown: Sequence[str] = ()  # phrases that were not understood, in order
+    content: str = ""  # the text without words of the grammar, negated ones and periods
+
+    @property
+    def unwanted_values(self) -> frozenset[FacetValue]:
+        """Values that a track must not have."""
+        return frozenset(value for concept in self.unwanted for value in concept.weights)
+
+    @property
+    def opposite_values(self) -> frozenset[FacetValue]:
+        """Opposites of the values that are wanted, which are not wanted if enough tracks have none."""
+        wanted = {value for concept in self.wanted for value in concept.weights}
+        return frozenset(other for value in wanted for other in opposites().get(value, ())) - wanted
+
+    @property
+    def required(self) -> list[frozenset[FacetValue]]:
+        """Values of REQUIRED_FACETS that are named: a track must have one of each set if enough tracks do."""
+        sets: dict[frozenset[str], frozenset[FacetValue]] = {}
+        for named in (concept.named for concept in self.wanted):
+            facets = frozenset(facet for facet, _ in named)
+            if facets and facets <= REQUIRED_FACETS:
+                sets[facets] = sets.get(facets, frozenset()) | named
+        return list(sets.values())
+
+
+class QueryParser:
+    """Reads texts with the phrases of a catalog's facet values.
+
+    Args:
+        phrases: P phrases.
+        vector_PD: Their embeddings.
+        newest: Newest day of release in the catalog; "new" is relative to it.
+        encode: Embeds texts with the encoder of `vector_PD`; None: nothing is understood by meaning.
+    """
+
+    def __init__(
+        self,
+        phrases: Sequence[FacetPhrase],
+        vector_PD: NDArray[np.float32],
+        newest: date | None,
+        encode: Encode | None,
+    ) -> None:
+        self._phrases, self._vector_PD, self._newest = phrases, vector_PD, newest
+        self._lexicon = Lexicon(phrases)
+        self._meaning = MeaningMatcher(phrases, vector_PD, encode) if encode else None
+
+    @classmethod
+    def of(cls, tracks: pl.DataFrame, encode: Encode) -> Self:
+        """For a table with facets and `released_on`, of which any may be missing."""
+        phrases = phrases_of(_frequent_values(tracks))
+        vector_PD = encode([phrase.text for phrase in phrases]) if phrases else np.zeros((0, 1), dtype=np.float32)
+        newest = tracks["released_on"].max() if "released_on" in tracks.columns else None
+        return cls(phrases, vector_PD, newest if isinstance(newest, date) else None, encode)
+
+    def save(self, folder: Path, encoder_version: str) -> None:
+        """Write the phrases and their embeddings."""
+        np.save(folder / VECTORS_FILE, self._vector_PD.astype(np.float16), allow_pickle=False)
+        config = {
+            "encoder": encoder_version,
+            "newest": self._newest.isoformat() if self._newest else None,
+            "phrases": [[*phrase.value, phrase.text, phrase.weight, phrase.language] for phrase in self._phrases],
+        }
+        (folder / CONFIG_FILE).write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, encode: Encode | None, encoder_version: str) -> Self:
+        """Read what `save` wrote; without an encoder of the same version nothing is understood by meaning."""
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        return cls(
+            [FacetPhrase((facet, value), *rest) for facet, value, *rest in config["phrases"]],
+            np.load(folder / VECTORS_FILE, allow_pickle=False).astype(np.float32),
+            date.fromisoformat(config["newest"]) if config["newest"] else None,
+            encode if config["encoder"] == encoder_version else None,
+        )
+
+    @property
+    def has_meaning(self) -> bool:
+        """Whether it understands words by their meaning."""
+        return self._meaning is not None
+
+    def parse(self, text: str, names: Names[Name_co], today: date = date.max) -> Query[Name_co]:
+        """What the text asks for.
+
+        Args:
+            text: Words of any kind.
+            names: The names that it may have.
+            today: The day that "new" and "last year" refer to, if the catalog has no older newest track.
+        """
+        text = normalize(text)
+        periods, rest = read_periods(text, min(today, self._newest or date(9999, 1, 1)))
+        reading = self._lexicon.read(rest, names.is_name_word)
+        whole = self._lexicon.read(text, names.is_name_word) if periods else reading
+        words = tokens(text)[:MAX_TOKENS]
+        unread = [token for run in reading.unread for token in run][:MAX_TOKENS]
+        exact = {word for word in words if word in self._lexicon}
+        exact |= {word for word in set(reading.content).difference(unread) if is_chinese(word)}
+        found = names.find(words, (whole.content or words)[:MAX_TOKENS], frozenset(exact))
+        read = Query(reading.wanted, reading.unwanted, periods, found, unread, content=join(reading.content))
+        return read if found else self._add_meaning(read, reading)
+
+    def _add_meaning(self, query: Query[Name_co], reading: Reading) -> Query[Name_co]:
+        """With the concepts of words that no phrase covers; of the whole text, if nothing else is wanted."""
+        runs = [join(run) for run in reading.unread][:MAX_SPANS]
+        if runs and not query.wanted:
+            wanted = self._match([query.content])
+            runs = [] if wanted else runs
+        else:
+            wanted = self._match(runs, MIN_SPAN_SIMILARITY, SPAN_WEIGHT)
+        refused = [join(run) for run in reading.refused][:MAX_SPANS]
+        unwanted = self._match(refused, MIN_SPAN_SIMILARITY)
+        understood = {concept.words for concept in (*wanted, *unwanted)}
+        known = {value for concept in (*query.wanted, *query.unwanted) for value in concept.weights}
+        return replace(
+            query,
+            wanted=[*query.wanted, *(concept for concept in wanted if not known & concept.weights.keys())],
+            unwanted=[*query.unwanted, *(concept for concept in unwanted if not known & concept.weights.keys())],
+            unknown=[text for text in (*runs, *refused) if text not in understood],
+        )
+
+    def _match(
+        self, texts: Sequence[str], min_similarity: float = MIN_SIMILARITY, weight: float = 1.0
+    ) -> list[Concept]:
+        found = self._meaning.match(texts, min_similarity) if self._meaning else []
+        return [
+            Concept({value: weight * similarity for value, similarity in concept.weights.items()}, concept.words)
+            for concept in found
+        ]
+
+
+def _frequent_values(tracks: pl.DataFrame) -> list[FacetValue]:
+    """The facet values of the tracks, most frequent first."""
+    counts: list[tuple[int, FacetValue]] = []
+    for facet in FACETS:
+        if facet in tracks.columns:
+            values = tracks[facet].cast(pl.List(pl.String)).explode().drop_nulls().value_counts()
+            counts += [(count, (facet, value)) for value, count in values.iter_rows() if value]
+    return [value for _, value in sorted(counts, key=lambda one: (-one[0], one[1]))][:MAX_FACET_VALUES]
