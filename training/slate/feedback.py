@@ -7,8 +7,8 @@ user's usual reactions,
 
     log(1 + liked / (PRIOR · p)) - log(1 + disliked / (PRIOR · (1 - p))),
 
-p: the smoothed share of plays that the user does not skip. It is collected over the current session, where each
-reaction counts in full, and over days, where it fades. The weights are fitted on validation plays
+p: the smoothed share of plays that the user does not skip. It is collected over the current session, where it fades with
+each further reaction, and over days, where it fades with time. The weights are fitted on validation plays
 (`training.evaluation.feedback_fit`), with the weights that the product intends as lower bounds.
 
 In a stream, an artist whose track was skipped rests for the session, until another reaction brings it back.
@@ -47,6 +47,7 @@ READ_FROM = {
     NEGATIVES_VIEW: ("dislike", "block"),
 }
 """View → reactions that are read from it."""
+HALF_LIFE_REACTIONS = 4.0  # within the session: the last reactions count most, whatever was played before
 HALF_LIFE_DAYS, EXPLICIT_HALF_LIFE_DAYS = 1.0, 14.0  # of plays and skips; of explicit feedback
 GROUPS = {"artist": (), "style": ("styles", "languages")}
 EVIDENCE = tuple(f"{period}_{group}" for period in ("session", "days") for group in GROUPS)
@@ -107,8 +108,8 @@ class Reactions:
 
     @property
     def usual_listens(self) -> float:
-        """Smoothed share of plays that are not skipped."""
-        is_play_E = ~self.is_explicit_E
+        """Smoothed share of plays that are not skipped, before the current session."""
+        is_play_E = ~self.is_explicit_E & ~self.is_in_session_E
         listens = float((self.strength_E[is_play_E] > 0).sum())
         return (listens + USUAL_LISTENS) / (float(is_play_E.sum()) + USUAL_PLAYS)
 
@@ -117,7 +118,11 @@ class Reactions:
         if not len(self.item_E):
             return np.zeros((len(items_C), len(EVIDENCE)))
         half_life_E = np.where(self.is_explicit_E, EXPLICIT_HALF_LIFE_DAYS, HALF_LIFE_DAYS)
-        weights = self.strength_E * self.is_in_session_E, self.strength_E * 0.5 ** (self.age_days_E / half_life_E)
+        later_E = np.arange(len(self.item_E))[::-1]
+        weights = (
+            self.strength_E * self.is_in_session_E * 0.5 ** (later_E / HALF_LIFE_REACTIONS),
+            self.strength_E * 0.5 ** (self.age_days_E / half_life_E),
+        )
         columns = []
         for weight_E in weights:
             for facets in GROUPS.values():

@@ -1,0 +1,35 @@
+"""Floors of behavior: rejected only below the floor and below the active release, with enough cases."""
+
+from __future__ import annotations
+
+import pytest
+
+from training.release.behavior import FLOORS, MIN_ARTISTS, MIN_CASES, MIN_USERS, judge_behavior
+
+TEST = "style_after_3_skips"
+
+
+def behavior(value: float, cases: int = MIN_CASES, users: int = MIN_USERS) -> dict[str, object]:
+    return {"tests": {TEST: {"value": value, "cases": cases}}, "users_of_log": users, "artists": MIN_ARTISTS}
+
+
+@pytest.mark.parametrize(
+    ("value", "before", "cases", "users", "is_passed"),
+    [
+        (0.5, 0.4, MIN_CASES, MIN_USERS, True),
+        (0.7, 0.65, MIN_CASES, MIN_USERS, False),
+        (0.7, 0.75, MIN_CASES, MIN_USERS, True),
+        (0.7, 0.65, MIN_CASES - 1, MIN_USERS, True),
+        (0.7, 0.65, MIN_CASES, MIN_USERS - 1, True),
+        (0.7, None, MIN_CASES, MIN_USERS, True),
+    ],
+)
+def test_release_is_rejected_below_floor_and_active_release(value, before, cases, users, is_passed) -> None:
+    passed, reasons = judge_behavior(behavior(value, cases, users), None if before is None else behavior(before))
+    assert passed == is_passed
+    assert any(TEST in reason for reason in reasons) == FLOORS[TEST].is_missed(value)
+
+
+def test_a_release_without_measured_behavior_is_not_rejected_and_says_so() -> None:
+    passed, reasons = judge_behavior(None, behavior(0.1))
+    assert passed and "not measured" in reasons[0]
