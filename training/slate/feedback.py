@@ -8,7 +8,8 @@ user's usual reactions,
     log(1 + liked / (PRIOR · p)) - log(1 + disliked / (PRIOR · (1 - p))),
 
 p: the smoothed share of plays that the user does not skip. It is collected over the current session, where it fades with
-each further reaction, and over days, where it fades with time. The weights are fitted on validation plays
+each further reaction, and over days, where it fades with time; plays of earlier days only lower tracks, because the models
+read already which artists and styles a user plays. The weights are fitted on validation plays
 (`training.evaluation.feedback_fit`), with the weights that the product intends as lower bounds.
 
 In a stream, an artist whose track was skipped rests for the session, until another reaction brings it back.
@@ -119,14 +120,15 @@ class Reactions:
             return np.zeros((len(items_C), len(EVIDENCE)))
         half_life_E = np.where(self.is_explicit_E, EXPLICIT_HALF_LIFE_DAYS, HALF_LIFE_DAYS)
         later_E = np.arange(len(self.item_E))[::-1]
-        weights = (
-            self.strength_E * self.is_in_session_E * 0.5 ** (later_E / HALF_LIFE_REACTIONS),
-            self.strength_E * 0.5 ** (self.age_days_E / half_life_E),
-        )
-        columns = []
-        for weight_E in weights:
-            for facets in GROUPS.values():
-                columns.append(self._evidence_of_group(weight_E, items_C, catalog, facets))
+        session_E = self.strength_E * self.is_in_session_E * 0.5 ** (later_E / HALF_LIFE_REACTIONS)
+        days_E = self.strength_E * 0.5 ** (self.age_days_E / half_life_E)
+        columns = [self._evidence_of_group(session_E, items_C, catalog, facets) for facets in GROUPS.values()]
+        for facets in GROUPS.values():
+            of_plays_C, of_feedback_C = (
+                self._evidence_of_group(days_E * is_counted_E, items_C, catalog, facets)
+                for is_counted_E in (~self.is_explicit_E, self.is_explicit_E)
+            )
+            columns.append(np.minimum(of_plays_C, 0) + of_feedback_C)
         return np.stack(columns, axis=1)
 
     def _evidence_of_group(self, weight_E: Floats, items_C: Ints, catalog: Catalog, facets: tuple[str, ...]) -> Floats:
