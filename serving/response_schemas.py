@@ -115,7 +115,7 @@ class Trace(BaseModel):
     )
     unmet: dict[str, str] = Field(
         default_factory=dict,
-        description="`discovery`, `max_per_artist` or `words` of the title → why the response does not meet it",
+        description="`discovery`, `max_per_artist`, `artist_spacing` or `words` of the title → why the response does not meet it",
     )
 
 
@@ -141,7 +141,7 @@ class Recommendation(BaseModel):
         default=None,
         exclude_if=lambda unmet: not unmet,
         description="What the candidates did not allow → how the response differs: `discovery` of the request, "
-        "`max_per_artist` of the scene; `words` of the title that were not understood; absent if the response is as requested",
+        "`max_per_artist` and `artist_spacing` of the scene; `words` of the title that were not understood; absent if the response is as requested",
     )
     trace: Trace | None = Field(
         default=None, exclude_if=lambda trace: trace is None, description='Only if the request has `"debug": true`'
