@@ -454,7 +454,8 @@ export interface Trace {
   explored: number;
   /** Part that failed for this response → what it lacks */
   degraded?: Record<string, string>;
-  /** `discovery`, `max_per_artist` or `words` of the title → why the response does not meet it */
+  /** `discovery`, `max_per_artist`, `artist_spacing` or `words` of the title → why the response does
+   * not meet it */
   unmet?: Record<string, string>;
 }
 
@@ -619,8 +620,8 @@ export interface Recommendation {
    * work */
   degraded?: Record<string, string> | null;
   /** What the candidates did not allow → how the response differs: `discovery` of the request,
-   * `max_per_artist` of the scene; `words` of the title that were not understood; absent if the
-   * response is as requested */
+   * `max_per_artist` and `artist_spacing` of the scene; `words` of the title that were not understood;
+   * absent if the response is as requested */
   unmet?: Record<string, string> | null;
   /** Only if the request has `"debug": true` */
   trace?: Trace | null;

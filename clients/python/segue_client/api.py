@@ -369,7 +369,8 @@ class Trace(TypedDict):
     degraded: NotRequired[dict[str, str]]
     """Part that failed for this response → what it lacks"""
     unmet: NotRequired[dict[str, str]]
-    """`discovery`, `max_per_artist` or `words` of the title → why the response does not meet it"""
+    """`discovery`, `max_per_artist`, `artist_spacing` or `words` of the title → why the response does
+    not meet it"""
 
 
 class Track(TypedDict):
@@ -539,8 +540,8 @@ class Recommendation(TypedDict):
     work"""
     unmet: NotRequired[dict[str, str] | None]
     """What the candidates did not allow → how the response differs: `discovery` of the request,
-    `max_per_artist` of the scene; `words` of the title that were not understood; absent if the
-    response is as requested"""
+    `max_per_artist` and `artist_spacing` of the scene; `words` of the title that were not
+    understood; absent if the response is as requested"""
     trace: NotRequired[Trace | None]
     """Only if the request has `"debug": true`"""
 
