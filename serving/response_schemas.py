@@ -141,7 +141,8 @@ class Recommendation(BaseModel):
         default=None,
         exclude_if=lambda unmet: not unmet,
         description="What the candidates did not allow → how the response differs: `discovery` of the request, "
-        "`max_per_artist` and `artist_spacing` of the scene; `words` of the title that were not understood; absent if the response is as requested",
+        "`max_per_artist` and `artist_spacing` of the scene; `words` of the title that were not understood; absent if the "
+        "response is as requested",
     )
     trace: Trace | None = Field(
         default=None, exclude_if=lambda trace: trace is None, description='Only if the request has `"debug": true`'
