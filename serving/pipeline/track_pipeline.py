@@ -195,7 +195,11 @@ class TrackPipeline:
             trace.fused = len(fused)
         with trace.time_stage("filter", metrics):
             excluded = np.union1d(context.excluded_items, listed.items_C)
-            fused = self._filter(fused, context, excluded).top_k(scene.max_ranked_candidates)
+            fused = self._filter(fused, context, excluded)
+            if request.is_about_tracks:
+                fused = fused.top_k(scene.max_ranked_candidates)
+            else:
+                fused = rank.keep_best(release, scene, users, fused)
             trace.ranked = len(fused)
         with trace.time_stage("rank", metrics):
             # The ranker predicts what a user plays next, not what is similar to tracks.

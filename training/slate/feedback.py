@@ -8,8 +8,8 @@ user's usual reactions,
     log(1 + liked / (PRIOR · p)) - log(1 + disliked / (PRIOR · (1 - p))),
 
 p: the smoothed share of plays that the user does not skip. It is collected over the current session, where it fades with
-each further reaction, and over days, where it fades with time; plays of earlier days only lower tracks, because the models
-read already which artists and styles a user plays. The weights are fitted on validation plays
+each further reaction, and over days, where it fades with time. The models read already what a user plays, so plays of
+earlier days only lower tracks, and only likes of tracks that were not played before raise them. The weights are fitted on validation plays
 (`training.evaluation.feedback_fit`), with the weights that the product intends as lower bounds.
 
 In a stream, an artist whose track was skipped rests for the session, until another reaction brings it back.
@@ -49,7 +49,7 @@ READ_FROM = {
 }
 """View → reactions that are read from it."""
 HALF_LIFE_REACTIONS = 4.0  # within the session: the last reactions count most, whatever was played before
-HALF_LIFE_DAYS, EXPLICIT_HALF_LIFE_DAYS = 1.0, 14.0  # of plays and skips; of explicit feedback
+HALF_LIFE_DAYS, EXPLICIT_HALF_LIFE_DAYS = 1.0, 7.0  # of plays and skips; of explicit feedback
 GROUPS = {"artist": (), "style": ("styles", "languages")}
 EVIDENCE = tuple(f"{period}_{group}" for period in ("session", "days") for group in GROUPS)
 PRIOR = 4.0  # reactions that the usual ones count as
@@ -126,7 +126,10 @@ class Reactions:
         for facets in GROUPS.values():
             of_plays_C, of_feedback_C = (
                 self._evidence_of_group(days_E * is_counted_E, items_C, catalog, facets)
-                for is_counted_E in (~self.is_explicit_E, self.is_explicit_E)
+                for is_counted_E in (
+                    ~self.is_explicit_E,
+                    self.is_explicit_E & ((self.strength_E < 0) | self._is_chosen_E),
+                )
             )
             columns.append(np.minimum(of_plays_C, 0) + of_feedback_C)
         return np.stack(columns, axis=1)
@@ -150,9 +153,14 @@ class Reactions:
 
     def votes_for_new(self) -> float:
         """Number of tracks that were liked or saved before they were ever played, fading over days."""
-        first_E = np.unique(self.item_E, return_index=True)[1]
-        chosen_E = first_E[self.is_explicit_E[first_E] & (self.strength_E[first_E] > 0)]
-        return float((0.5 ** (self.age_days_E[chosen_E] / EXPLICIT_HALF_LIFE_DAYS)).sum())
+        return float((0.5 ** (self.age_days_E[self._is_chosen_E] / EXPLICIT_HALF_LIFE_DAYS)).sum())
+
+    @property
+    def _is_chosen_E(self) -> NDArray[np.bool_]:
+        """Which reactions are the first one to a track, and like or save it."""
+        is_first_E = np.zeros(len(self.item_E), dtype=bool)
+        is_first_E[np.unique(self.item_E, return_index=True)[1]] = True
+        return is_first_E & self.is_explicit_E & (self.strength_E > 0)
 
 
 def feedback_evidence(

@@ -66,6 +66,16 @@ def rank(
     return fused.with_scores(scores_C).take(argsort_descending(scores_C))
 
 
+def keep_best(
+    release: ServedRelease, scene: Scene, users: UserBatch, fused: RequestCandidates
+) -> RequestCandidates:
+    """The fused candidates to rank, in fused order: the best ones after the user's reactions."""
+    if len(fused) <= scene.max_ranked_candidates:
+        return fused
+    scores_C = fused.scores_C * np.exp(_feedback(release, scene, users, fused.items_C))
+    return fused.take(np.sort(argsort_descending(scores_C)[: scene.max_ranked_candidates]))
+
+
 def _feedback(release: ServedRelease, scene: Scene, users: UserBatch, items_C: np.ndarray) -> np.ndarray:
     """Change of the logarithm of each score, [C]."""
     reactions = Reactions.of(users.views, users.request_at_B)

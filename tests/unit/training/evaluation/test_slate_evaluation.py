@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from serving.pipeline.stages.select import select
 from tests.support.training.evaluation_marts import FIRST, Play, write
 from tests.support.training.recall_cases import Case, ragged, recall_cases
 from training.data.catalog import Catalog, TrackFacets
@@ -26,6 +25,7 @@ from training.recipes import recipe
 from training.slate import blend
 from training.slate.artist_cap import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST, ArtistCap
 from training.slate.blend import Blend
+from training.slate.feedback import EVIDENCE
 from training.slate.filters import Exclusions, FilterContext, apply_filters
 from training.slate.fusion import SCORE_HALF_LIFE, Fusion
 from training.slate.scene_settings import SCENES
@@ -38,6 +38,7 @@ def slate_of(cases: list[Case], items: list[list[int]], history: list[list[int]]
     """A slate of items in fused order; without a ranker, and of unknown artists, unless `parts` says otherwise."""
     items_CK = np.array(items)
     whole = {"ranker_CK": np.zeros(items_CK.shape), "artist_of_track_V": np.zeros(items_CK.max() + 1, np.int64)}
+    whole |= {"evidence_CKF": np.zeros((*items_CK.shape, len(EVIDENCE)))}
     return Slate(recall_cases(cases), items_CK, ragged(*history), **(whole | parts))
 
 
@@ -126,15 +127,6 @@ def test_composition_of_lists() -> None:
     full_slate = slate_of([Case("a", [2], [], []), Case("b", [2], [], [])], [[2, 3, 4, 5]] * 2, [[2], [2, 3]])
     described = full_slate.describe_lists(np.array([[2, 3, 0, 0], [2, 3, 4, 5]]))
     assert described == {"discovery_share": [0.5, 0.5, 0.5], "tracks_per_artist": [0.0, 0]}
-
-
-@pytest.mark.parametrize("cap", [1, 3, 10])
-def test_service_applies_the_same_cap(data: TrainingData, cap: int) -> None:
-    catalogue = Catalog.build(data.track_rows, data.vocabulary)
-    items = np.random.default_rng(cap).permutation(np.arange(2, 12))
-    is_new = np.zeros(len(items), dtype=bool)
-    places = ArtistCap(cap).first_tracks(data.vocabulary.artist_of_track_V[items], is_new)
-    assert places[:8].tolist() == select(items, catalogue, 8, cap)
 
 
 def test_diversity_is_the_largest_without_loss() -> None:
