@@ -8,6 +8,8 @@ this user can open. BentoML calls `prepare` (`bentoml.on_deployment`) before it 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import fcntl
 import functools
 import logging
 import os
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # the folder in it is not shared
+PREFIX = "segue-recommender-"
 FOLDER, PIPE = "SEGUE_SUPERVISOR_FOLDER", "SEGUE_SUPERVISOR_PIPE"
 """Variables for the workers: the folder, and the file descriptor of a pipe that closes when the supervisor ends."""
 
@@ -28,8 +31,7 @@ logger = logging.getLogger(__name__)
 @functools.cache
 def prepare() -> None:
     """Prepare this process, the supervisor. The folder is in /dev/shm, or without it in the folder of temporary files."""
-    place = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="segue-recommender-", dir=place))  # mode 0700
+    folder = create_folder(SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else Path(tempfile.gettempdir()))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "metrics").mkdir()
     _listen_in(folder)
@@ -38,12 +40,28 @@ def prepare() -> None:
     os.environ |= {FOLDER: str(folder), PIPE: str(is_alive)}
 
 
+def create_folder(place: Path) -> Path:
+    """A new folder that this process locks until it ends. Those of killed processes, which take memory, are removed."""
+    for path in place.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # of another user, or in use
+            if path.lstat().st_uid == os.getuid():
+                _lock(path)
+                shutil.rmtree(path)
+    draft = Path(tempfile.mkdtemp(dir=place))  # mode 0700
+    _lock(draft)
+    return draft.rename(place / f"{PREFIX}{draft.name}")
+
+
 def follow() -> None:
     """Prepare this process, a worker, before it creates metrics. Without a supervisor this does nothing."""
     if PIPE not in os.environ:
         return
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = f"{os.environ[FOLDER]}/metrics"
     threading.Thread(target=_end_with_supervisor, name="supervisor", daemon=True).start()
+
+
+def _lock(folder: Path) -> None:
+    fcntl.flock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _listen_in(folder: Path) -> None:

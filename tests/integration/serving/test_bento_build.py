@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from config import settings
@@ -87,6 +88,9 @@ def test_bento_starts_and_accepts_events_without_a_release(source, home, environ
             assert (answer.status_code, client.get("/readyz").status_code) == (503, 503)
             assert "no release is in service yet" in answer.json()["error"]
             assert client.get("/docs.json").json()["info"]["title"] == "Segue recommender"
+        members = [psutil.Process(service.pid), *psutil.Process(service.pid).children()]
+        listening = {one.laddr.port for member in members for one in member.net_connections("tcp") if not one.raddr}
+        assert listening == {port}
     finally:
         os.killpg(service.pid, signal.SIGTERM)
         service.wait(60)

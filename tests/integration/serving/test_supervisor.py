@@ -11,7 +11,7 @@ from config import settings
 from local.environment import environment
 from local.ports import free_port, wait_until_free
 from privacy.recommender_files import running_process
-from serving.supervisor import FOLDER
+from serving.supervisor import FOLDER, PREFIX, create_folder
 from tests.support import recommender_service
 
 pytestmark = [pytest.mark.timeout(300)]
@@ -39,6 +39,20 @@ def test_no_other_user_controls_the_supervisor(place):
             if os.getuid() == 0:
                 assert not can_connect(path, NOBODY)
     assert not folder.exists()
+
+
+def test_folders_of_killed_supervisors_are_removed(tmp_path):
+    (tmp_path / f"{PREFIX}link").symlink_to(tmp_path / "target", target_is_directory=True)
+    (tmp_path / "target").mkdir()
+    if not (child := os.fork()):
+        create_folder(tmp_path)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert len(list(tmp_path.glob(f"{PREFIX}*"))) == 2
+    folders = {create_folder(tmp_path) for _ in range(2)}
+    assert set(tmp_path.glob(f"{PREFIX}*")) == {*folders, tmp_path / f"{PREFIX}link"}
+    assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
+    assert (tmp_path / "target").exists()
 
 
 def can_connect(path, user=None):
