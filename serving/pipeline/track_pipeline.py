@@ -197,14 +197,13 @@ class TrackPipeline:
             excluded = np.union1d(context.excluded_items, listed.items_C)
             fused = self._filter(fused, context, excluded)
             if request.is_about_tracks:
-                fused = fused.top_k(scene.max_ranked_candidates)
-            else:
-                fused = rank.keep_best(release, scene, users, fused)
+                # The ranker predicts what a user plays next, not what is similar to tracks.
+                ranked = fused.top_k(scene.max_ranked_candidates)
+                trace.ranked = len(ranked)
+                return ranked
+            fused = rank.keep_best(release, scene, users, fused)
             trace.ranked = len(fused)
         with trace.time_stage("rank", metrics):
-            # The ranker predicts what a user plays next, not what is similar to tracks.
-            if request.is_about_tracks:
-                return fused
             return rank.rank(self._ranking, release, scene, users, fused, metrics, trace.degraded)
 
     def _filter(

@@ -1,8 +1,8 @@
 """Selection of the visible list: spacing of artists, and diversity by maximal marginal relevance (MMR).
 
-The slots of repeats and of discoveries are given, see `discovery_slots`. Within the tracks of a slot's kind, a track by
-another artist than the one before comes first, then in some slots one by a new artist, and the head of the list has a cap
-per artist of its own; these give way where the tracks do not allow them, the cap of the whole list does not.
+The slots of repeats and of discoveries are given, see `discovery_slots`. A track by another artist than the one before
+comes first, and slots of both kinds are exchanged for it; then in some slots one by a new artist, and the head of the list
+has a cap per artist of its own. These give way where the tracks do not allow them, the cap of the whole list does not.
 
 MMR: Carbonell and Goldstein (SIGIR 1998). Difference: the similarity to the selected tracks is their mean rather than
 their maximum, since two tracks of one style and mood are common, and after the first such pair the maximum carries no
@@ -62,8 +62,7 @@ def select_slots(
     """Positions of the candidates selected for each slot, in order; fewer than slots if too few candidates are left.
 
     Each slot gets the candidate of its kind with the highest (1 - strength) · score - strength · mean similarity to the
-    candidates selected before. Candidates of its kind come before others, and among these those that keep the artists
-    apart (see the module). Ties keep their order.
+    candidates selected before, among those that keep kinds and artists best (see the module). Ties keep their order.
 
     Args:
         scores_C: Positive scores in any unit, comparable within a kind; scaled so that the best of a kind after the
@@ -102,7 +101,7 @@ def select_slots(
             np.asarray(artist_C, dtype=np.int64),
             is_new_artist_C,
         ),
-        np.asarray(is_discovery_L, dtype=np.bool_),
+        np.array(is_discovery_L, dtype=np.bool_),
         filled_CC,
         filled_CC.dtype.type(weight),
         Spacing(is_new_artist_L, cap.head_tracks, artist_before),
@@ -129,20 +128,23 @@ def _fill_slots(
         first: Number of slots that have a candidate.
         is_left_C: Candidates that are not selected; selected ones are removed.
         candidates: The candidates.
-        is_discovery_L: Kind of each slot.
+        is_discovery_L: Kind of each slot; two slots are exchanged where that keeps the artists apart.
         similarity_CC: Similarities without NaN; not read if `strength` is 0.
         strength: Weight of the similarity, of the type of `similarity_CC`, in which the similarities are summed.
         spacing: How artists are spaced.
     """
-    score_C, _, group_C, limit_C, _, _ = candidates
+    score_C, is_discovery_C, group_C, limit_C, _, _ = candidates
     penalty_C = np.zeros(len(score_C), dtype=similarity_CC.dtype)
     sum_C = np.zeros_like(penalty_C)
     for slot in range(len(position_L)):
         if slot >= first:
-            tier_C = _preference_tiers(candidates, position_L[:slot], is_discovery_L[slot], spacing)
+            other = _next_slot_of_other_kind(is_discovery_L, slot)
+            tier_C = _preference_tiers(candidates, position_L[:slot], is_discovery_L[slot], other > 0, spacing)
             place = _find_best(is_left_C, tier_C, score_C, penalty_C)
             if place < 0:
                 return slot
+            if other > 0 and is_discovery_C[place] != is_discovery_L[slot]:
+                is_discovery_L[other] = is_discovery_L[slot]
             position_L[slot] = place
             is_left_C[place] = False
         place = position_L[slot]
@@ -156,9 +158,21 @@ def _fill_slots(
 
 
 @compiled
-def _preference_tiers(candidates: SlotCandidates, selected_L: Ints, is_discovery: bool, spacing: Spacing) -> Ints:
-    """How well each candidate fits the next slot: 0 best. Its kind counts most, then the artist of the track before, then
-    whether its artist is new, then the number of tracks by its artist in the head of the list.
+def _next_slot_of_other_kind(is_discovery_L: Bools, slot: int) -> int:
+    """The next slot of the kind that a slot does not have; 0 if there is none."""
+    for later in range(slot + 1, len(is_discovery_L)):
+        if is_discovery_L[later] != is_discovery_L[slot]:
+            return later
+    return 0
+
+
+@compiled
+def _preference_tiers(
+    candidates: SlotCandidates, selected_L: Ints, is_discovery: bool, has_other_slots: bool, spacing: Spacing
+) -> Ints:
+    """How well each candidate fits the next slot: 0 best. The artist of the track before counts most if a later slot can
+    be exchanged with this one, else its kind does; then whether its artist is new, then the number of tracks by its artist in
+    the head of the list.
     """
     slot = len(selected_L)
     before = spacing.artist_before if slot == 0 else candidates.artist_C[selected_L[-1]]
@@ -166,13 +180,13 @@ def _preference_tiers(candidates: SlotCandidates, selected_L: Ints, is_discovery
     for place in range(len(tier_C)):
         artist = candidates.artist_C[place]
         if candidates.is_discovery_C[place] != is_discovery:
-            tier_C[place] += 8
+            tier_C[place] += 4 if has_other_slots else 16
         if spacing.is_new_artist_L[slot] and not candidates.is_new_artist_C[place]:
             tier_C[place] += 2
         if artist < FIRST_CODE:
             continue
         if artist == before:
-            tier_C[place] += 4
+            tier_C[place] += 8
         if slot < HEAD_LENGTH and (candidates.artist_C[selected_L] == artist).sum() >= spacing.head_tracks:
             tier_C[place] += 1
     return tier_C

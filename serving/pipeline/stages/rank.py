@@ -66,9 +66,7 @@ def rank(
     return fused.with_scores(scores_C).take(argsort_descending(scores_C))
 
 
-def keep_best(
-    release: ServedRelease, scene: Scene, users: UserBatch, fused: RequestCandidates
-) -> RequestCandidates:
+def keep_best(release: ServedRelease, scene: Scene, users: UserBatch, fused: RequestCandidates) -> RequestCandidates:
     """The fused candidates to rank, in fused order: the best ones after the user's reactions."""
     if len(fused) <= scene.max_ranked_candidates:
         return fused

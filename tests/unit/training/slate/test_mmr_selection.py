@@ -52,15 +52,22 @@ def test_each_slot_gets_the_best_remaining_candidate_of_its_kind(candidates, dat
         before = head[-1] if head else 0
         is_full = len(head) < HEAD_LENGTH and head.count(artist) >= cap.head_tracks
         is_known = wants_new[len(selected)] and not is_new[place]
-        return kinds[place] != slot, artist >= 2 and artist == before, is_known, artist >= 2 and is_full
+        is_neighbor, is_other_kind = artist >= 2 and artist == before, kinds[place] != slot
+        has_other_slots = (not slot) in wanted[len(head) + 1 :]
+        most = (is_neighbor, is_other_kind) if has_other_slots else (is_other_kind, is_neighbor)
+        return *most, is_known, artist >= 2 and is_full
 
-    for slot in slots[len(selected) :]:
+    wanted = list(slots)
+    while len(selected) < len(slots):
+        slot = wanted[len(selected)]
         left = [place for place in range(first, count) if place not in selected and is_below_cap(place)]
         if not left:
             break
         lowest = min(tier(place, slot) for place in left)
         left = [place for place in left if tier(place, slot) == lowest]
         selected.append(max(left, key=lambda place: (round(objective(place), 9), -place)))
+        if kinds[selected[-1]] != slot and (not slot) in wanted[len(selected) :]:
+            wanted[wanted.index(not slot, len(selected))] = slot
     got = select_slots(
         np.array(scores),
         np.array(kinds, dtype=bool),
