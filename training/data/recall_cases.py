@@ -9,6 +9,7 @@ Legend: C cases, K candidates, U users.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from training.data.ragged import Ragged
 CASE_KINDS = ("targets", "repeat", "discovery", "reachable")
 CASES_PER_CHUNK = 256
 MIN_GAIN = 1e-4  # of a mean over users that is accepted
+MIN_SAMPLE = 200  # cases that decide on parameters, if there are as many
 MIN_USERS = 10  # fewer do not allow conclusions about other users
 
 
@@ -47,6 +49,10 @@ class RecallCases:
             self.scenes[rows],
             {kind: lists.take(rows) for kind, lists in self.items.items()},
         )
+
+    def number_per_user(self, limit: int) -> int:
+        """`limit` cases of each user; of few users as many more as MIN_SAMPLE cases in all take."""
+        return max(limit, math.ceil(MIN_SAMPLE / max(len(np.unique(self.user_C)), 1)))
 
     def sample(self, per_user: int, seed: int, max_cases: int | None = None) -> RecallCases:
         """A random sample of at most `per_user` cases per user and `max_cases` in all, in the original order."""

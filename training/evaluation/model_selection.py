@@ -4,7 +4,6 @@ diversity and baselines.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -67,14 +66,14 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     """
     recipe = held_out.data.recipe
     all_cases = held_out.data.recall_cases("validation")
-    cases = all_cases.take(sample_rows(all_cases, cases_per_user(recipe.fusion_cases_per_user, all_cases)))
+    cases = all_cases.take(sample_rows(all_cases, all_cases.number_per_user(recipe.fusion_cases_per_user)))
     candidates = held_out.recall(cases, "validation")
     history = held_out.read_user_history(cases, candidates)
     candidates = filter_known_items(candidates, history, held_out.data.validation_catalog_V)
     candidates = select_channels(candidates, len(held_out.data.user_ids_U))
     heuristics = TunedHeuristics.tune(held_out.data, CANDIDATES_PER_CHANNEL)
     fusion, shares = Fusion.fit(candidates, history, cases, _recall_best_heuristic(heuristics, cases))
-    rows = sample_rows(cases, cases_per_user(recipe.validation_cases_per_user, cases))
+    rows = sample_rows(cases, cases.number_per_user(recipe.validation_cases_per_user))
     sample = {name: lists.take(rows) for name, lists in candidates.items()}
     baselines = Baselines.tune(held_out.data, CANDIDATES_PER_CHANNEL)
     notes: dict[str, Any] = {
@@ -115,11 +114,6 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     }
     blend = _tune_diversity(slate, blend, notes)
     return Choice(fusion, best, blend, heads, baselines, heuristics, notes)
-
-
-def cases_per_user(limit: int, cases: RecallCases) -> int:
-    """`limit`; for few users as many more as MIN_SCENE_CASES cases in all take."""
-    return max(limit, math.ceil(MIN_SCENE_CASES / max(len(np.unique(cases.user_C)), 1)))
 
 
 def _recall_best_heuristic(heuristics: TunedHeuristics, cases: RecallCases) -> NDArray[np.int64]:

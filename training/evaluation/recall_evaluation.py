@@ -94,7 +94,7 @@ def measure_recall(
     result.notes["slate_sample"] = {
         "requests": len(rows),
         "of": len(cases),
-        "per_user": TEST_SLATES_PER_USER,
+        "per_user": cases.number_per_user(TEST_SLATES_PER_USER),
         "drawn_by": "the smallest hashes of user and time",
     }
 
@@ -110,7 +110,7 @@ def _measure_slates(
     folder: Path,
 ) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
     """Slates [C, L] by name on a sample of the cases, and the rows of the sample; `lists` has the baselines' lists."""
-    rows = sample_rows(cases, TEST_SLATES_PER_USER)
+    rows = sample_rows(cases, cases.number_per_user(TEST_SLATES_PER_USER))
     sample = {name: lists.take(rows) for name, lists in candidates.items()}
     ranker = held_out.rankers[choice.ranker] if choice.ranker else None
     slate = Slate.build(held_out, cases.take(rows), sample, choice.fusion, ranker, choice.blend.heads, servable)

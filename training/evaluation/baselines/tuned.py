@@ -97,7 +97,9 @@ class Baselines:
             cutoff: Cutoff of the metric that the parameters are chosen by.
         """
         listens = ListenMatrix.from_data(data)
-        cases = data.recall_cases("validation").sample(VALIDATION_CASES_PER_USER, data.recipe.seed, MAX_CASES)
+        validation = data.recall_cases("validation")
+        per_user = validation.number_per_user(VALIDATION_CASES_PER_USER)
+        cases = validation.sample(per_user, data.recipe.seed, MAX_CASES)
         user_cases = [_UserCases.from_cases(data, listens, cases, rows) for rows in iterate_user_batches(cases)]
         selection_metric, cutoffs = f"recall_at_{cutoff}/reachable", tuple(sorted({50, 200, cutoff}))
 

@@ -71,7 +71,9 @@ class TunedHeuristics:
     def tune(cls, data: TrainingData, k: int) -> TunedHeuristics:
         """Choose the parameters on a sample of the validation cases, with lists of length `k`."""
         sessions = TrainSessions.from_data(data, ListenMatrix.from_data(data))
-        cases = data.recall_cases("validation").sample(VALIDATION_CASES_PER_USER, data.recipe.seed, MAX_CASES)
+        validation = data.recall_cases("validation")
+        per_user = validation.number_per_user(VALIDATION_CASES_PER_USER)
+        cases = validation.sample(per_user, data.recipe.seed, MAX_CASES)
 
         def evaluate(configs: Sequence[Any]) -> list[dict[str, float]]:
             lists = recall(data, sessions, configs, cases, k, "tune heuristics")

@@ -98,7 +98,8 @@ class Favourites(RecallChannel[FavouritesConfig]):
     def _tune(self, data: TrainingData) -> dict[str, Any]:
         """Set decay and skip weight to the best on validation, without an order; returns the measures."""
         config = self.resolved_config
-        cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
+        validation = data.recall_cases("validation")
+        cases = validation.sample(validation.number_per_user(config.cases_per_user), config.seed)
         batches = load_user_batches(data, cases, self.feature_service)
         measures: dict[str, Any] = {}
         for name, values, default in (

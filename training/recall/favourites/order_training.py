@@ -43,7 +43,8 @@ def fit_order(
     order, measures = order_fit.fit_order(channel, requests, data, "repeat", FEATURE_NAMES, config.order, config.seed)
     if order is None or not is_compared:
         return order, measures
-    cases = data.recall_cases("validation").sample(config.cases_per_user, config.seed)
+    validation = data.recall_cases("validation")
+    cases = validation.sample(validation.number_per_user(config.cases_per_user), config.seed)
     is_better, measures["validation"] = order_fit.compare_orders(channel, order, cases, data, "targets", CUTOFFS)
     return (order if is_better else None), measures
 
@@ -56,4 +57,5 @@ def sample_requests(data: TrainingData, config: FavouritesConfig) -> RecallCases
     is_late_C = number_C >= (1 - config.order.train_fraction) * sessions_U[cases.user_C]
     has_history_C = cases.play_number_C >= config.order.min_history_plays
     rows = np.flatnonzero(is_late_C & has_history_C & (cases.items["repeat"].count_C > 0))
-    return cases.take(rows).sample(config.order.requests_per_user, config.seed, config.order.max_requests)
+    requests, order = cases.take(rows), config.order
+    return requests.sample(requests.number_per_user(order.requests_per_user), config.seed, order.max_requests)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.support.training.recall_cases import Case, recall_cases
 from training.data.ragged import Ragged
-from training.data.recall_cases import RecallCases
-from training.evaluation.model_selection import cases_per_user, filter_known_items, select_channels
+from training.evaluation.model_selection import filter_known_items, select_channels
 from training.recall.channel import Candidates
 
 
@@ -26,10 +24,3 @@ def test_the_plays_of_one_user_are_no_popularity() -> None:
     assert list(select_channels(both, users=1)) == ["favourites"]
     assert select_channels(both, users=2) == both
     assert select_channels(alone, users=1) == alone
-
-
-def test_few_users_have_more_cases_each() -> None:
-    def users(count: int) -> RecallCases:
-        return recall_cases([Case(f"u{number}", [2], [], []) for number in range(count)])
-
-    assert [cases_per_user(10, users(count)) for count in (0, 1, 3, 20, 21)] == [200, 200, 67, 10, 10]

@@ -128,7 +128,8 @@ def test_grids_have_values_on_both_sides_of_the_first_ones() -> None:
 
 
 def test_validation_metrics_are_those_of_the_sample(small_world: TrainingData, tuned: Baselines) -> None:
-    cases = small_world.recall_cases("validation").sample(VALIDATION_CASES_PER_USER, small_world.recipe.seed)
+    validation = small_world.recall_cases("validation")
+    cases = validation.sample(validation.number_per_user(VALIDATION_CASES_PER_USER), small_world.recipe.seed)
     for name, items_CK in tuned.recall(cases, K).items():
         metrics = tuned.table[name][tuned.configs[name]]
         assert recall_table(items_CK, cases).items() <= metrics.items()
