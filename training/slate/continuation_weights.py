@@ -31,7 +31,7 @@ CUTOFFS = (30, 200)
 """Weights are fitted for the sum of recall at these cutoffs."""
 TITLE_SHARES = (0.1, 0.2, 0.35, 0.5)
 """Weights of the title that are tried, as a part of the weight of the sources that read seeds."""
-DEFAULT_TITLE_SHARE = 0.35
+DEFAULT_TITLE_SHARE = 0.5
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,10 @@ def test_weights_depend_on_the_number_of_seeds(bench):
 
 
 def test_a_title_supports_candidates_of_seeds_and_does_not_outvote_them(bench):
-    of = served(sources=(VECTORS, WORDS), continuation=Continuation({"1": ReciprocalRank({"realtime": 1.0})}))
-    # By hand, title share 0.35: t7 has 1/63 + 0.35/62, t5 1/61, t6 1/62; t4 has 0.35/61 and is the last.
+    of = served(
+        sources=(VECTORS, WORDS), continuation=Continuation({"1": ReciprocalRank({"realtime": 1.0})}, title_share=0.5)
+    )
+    # By hand: t7 has 1/63 + 0.5/62, t5 1/61, t6 1/62; t4 has 0.5/61 and is the last.
     assert ids(ask(bench, of, title="Calm", limit=4)) == ["t7", "t5", "t6", "t4"]
 
 
