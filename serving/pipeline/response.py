@@ -19,7 +19,7 @@ from serving.pipeline.stages.user_state_cache import STATE_FROM_CACHE, STATE_UNA
 from serving.releases.served_release import ServedRelease
 from serving.releases.track_details import TrackDetails, detail_fields
 from training.data.user_batch import UserBatch
-from training.recall.continuation.registry import TITLE_SOURCES
+from training.recall.continuation.source import TITLE_SOURCES
 from training.recall.reason import Reason, track_phrase
 
 MOST_PLAYED = Reason("most_played")

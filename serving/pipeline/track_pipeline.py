@@ -189,7 +189,7 @@ class TrackPipeline:
             trace.record_recall(recalled)
         with trace.time_stage("fuse", metrics):
             if request.is_about_tracks:
-                fused = fuse.fuse_continuation(release, recalled.candidates, context.seed_items, bool(request.title))
+                fused = fuse.fuse_continuation(release, recalled.candidates, context.seed_items)
             else:
                 fused = fuse.fuse(release, scene, users, recalled.candidates, request.discovery)
             trace.fused = len(fused)

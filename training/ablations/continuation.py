@@ -36,14 +36,15 @@ from training.evaluation.baselines.listen_matrix import ListenMatrix
 from training.evaluation.baselines.tuned import BASELINES, describe_config, tune_in_stages
 from training.evaluation.continuation_tuning import (
     TUNED_SEEDS,
-    all_sources,
     fit_continuation,
     playlist_cases,
+    read_titles,
     split_playlists,
 )
 from training.evaluation.metrics import bootstrap, continuation_metrics
 from training.recall.channel import RecallChannel
-from training.recall.continuation.registry import TITLE_SOURCES
+from training.recall.continuation.registry import all_sources
+from training.recall.continuation.source import TITLE_SOURCES
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.multi_interest.channel import MultiInterest
 from training.recall.realtime.channel import Realtime
@@ -127,7 +128,8 @@ def measure(held_out: HeldOutPlaylists) -> dict[str, Any]:
     data, playlists, parts = held_out.data, held_out.playlists, held_out.parts
     known, validation, test = parts["train"], parts["validation"], parts["test"]
     continuation = fit_continuation(data, held_out.channels, playlists, known, validation)
-    sources = all_sources(data, held_out.channels, playlists, known, continuation.neighbors)
+    titles = read_titles(data, playlists, known)
+    sources = all_sources(held_out.channels, playlists, known, continuation.neighbors, titles, data.catalog_V)
     listens = ListenMatrix.from_data(data)
     listen_knn, listen_config = _tune_listen_knn(listens, playlists, validation)
     tables: dict[str, Any] = {}
@@ -143,14 +145,14 @@ def measure(held_out: HeldOutPlaylists) -> dict[str, Any]:
             lists[PLAYLIST_KNN] = found["playlist_neighbors"].items_BK
             lists[LISTEN_KNN] = listen_knn(cases)
             of_channels = {name: found[name] for name in CHANNELS if name in found}
-            lists[CHANNELS_EQUAL] = Continuation().fuse(of_channels, cases.seeds, False, K).items_BK
+            lists[CHANNELS_EQUAL] = Continuation().fuse(of_channels, cases.seeds, K).items_BK
         no_seeds = Ragged(np.zeros(0, dtype=np.int64), np.zeros(len(cases) + 1, dtype=np.int64))
-        lists[TITLE] = continuation.fuse(of_title, no_seeds, True, K).items_BK
+        lists[TITLE] = continuation.fuse(of_title, no_seeds, K).items_BK
         if seeds:
             lists |= {name: one.items_BK for name, one in of_seeds.items() if name != "playlist_neighbors"}
-            lists[WITHOUT_TITLE] = continuation.fuse(of_seeds, cases.seeds, False, K).items_BK
+            lists[WITHOUT_TITLE] = continuation.fuse(of_seeds, cases.seeds, K).items_BK
         lists |= {name: one.items_BK for name, one in of_title.items()}
-        lists[WITH_TITLE] = continuation.fuse(found, cases.seeds, True, K).items_BK
+        lists[WITH_TITLE] = continuation.fuse(found, cases.seeds, K).items_BK
         values = {
             name: continuation_metrics.measure(fill_with_popular(items_CK, cases, data.catalog_V), cases.targets)
             for name, items_CK in lists.items()

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from sequences.sequence_batch import FIRST_CODE
+from training.content.shared_text_encoder import encode_texts
 from training.data.collections import Collections
 from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
@@ -25,11 +27,12 @@ from training.evaluation.held_out_models import HeldOutModels
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.collection_recall import Playlists
 from training.recall.continuation.playlist_neighbors import CONFIG_GRID, PlaylistNeighbors, PlaylistNeighborsConfig
-from training.recall.continuation.registry import channel_sources, playlist_sources, title_sources
+from training.recall.continuation.registry import TitleData, all_sources, channel_sources
 from training.recall.continuation.source import ContinuationSource
-from training.recall.continuation.titles import MAX_PLAYLIST_TITLES, TextVectors, facet_lists, title_lists
+from training.recall.continuation.titles import MAX_PLAYLIST_TITLES, ArtistNames, TextVectors, title_lists
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
-from training.slate.continuation_weights import CUTOFFS, Continuation, PlaylistCases, range_key
+from training.search.query_parser import QueryParser
+from training.slate.continuation_weights import CUTOFFS, TITLE_SHARES, Continuation, PlaylistCases, range_key
 
 PARTS = {"test": (0,), "validation": (1,), "train": (2, 3, 4)}
 """Part → hashes of the ids of its playlists, modulo 5."""
@@ -84,6 +87,9 @@ def fit_continuation(
 ) -> Continuation:
     """Tune item-kNN, then the weights of all sources, on the validation playlists.
 
+    Titles that name a style or a language are left out: they say what a playlist of such tracks consists of, as all titles of
+    the simulated world do, and would be given more weight than titles of people deserve.
+
     Args:
         data: Training data of the channels.
         channels: Channels that do not know the validation playlists.
@@ -95,15 +101,37 @@ def fit_continuation(
         return Continuation()
     validation = validation[np.unique(np.linspace(0, len(validation) - 1, MAX_CASES).astype(np.int64))]
     neighbors = tune_neighbors(playlists, known, validation, data.catalog_V)
-    sources = all_sources(data, channels, playlists, known, neighbors)
+    titles = read_titles(data, playlists, known)
+    sources = all_sources(channels, playlists, known, neighbors, titles, data.catalog_V)
+    names = ArtistNames({})
+    telling = [bool(titles.parser.parse(str(title), names).required) for title in playlists.titles_N[validation]]
+    titled = validation[~np.array(telling)]
     weights = {}
     for least, tried in TUNED_SEEDS.items():
-        for has_title in (False, True):
-            cases = playlist_cases(playlists, validation, tried, has_title)
-            if len(cases) >= MIN_CASES and (least or has_title):
-                found = _useful(cases.recall(sources, TUNING_CANDIDATES))
-                weights[range_key(least, has_title)] = Continuation.fit_range(found, cases)
-    return Continuation(weights, neighbors)
+        cases = playlist_cases(playlists, validation if least else titled, tried, has_title=not least)
+        if len(cases) >= MIN_CASES:
+            found = _useful(cases.recall(sources, TUNING_CANDIDATES))
+            weights[range_key(least)] = Continuation.fit_range(found, cases)
+    with_title = [
+        playlist_cases(playlists, titled, tried, has_title=True) for tried in TUNED_SEEDS.values() if any(tried)
+    ]
+    return tune_title_share(Continuation(weights, neighbors), sources, with_title)
+
+
+def tune_title_share(
+    continuation: Continuation, sources: Mapping[str, ContinuationSource], groups: Sequence[PlaylistCases]
+) -> Continuation:
+    """With the title share of the highest recall of the groups' targets; unchanged if no group has MIN_CASES."""
+    found = [(cases, cases.recall(sources, TUNING_CANDIDATES)) for cases in groups if len(cases) >= MIN_CASES]
+    if not found:
+        return continuation
+    tried = [replace(continuation, title_share=share) for share in TITLE_SHARES]
+    return max(
+        tried,
+        key=lambda one: sum(
+            _recall(one.fuse(candidates, cases.seeds, max(CUTOFFS)).items_BK, cases) for cases, candidates in found
+        ),
+    )
 
 
 def fit_on_sessions(sources: Mapping[str, ContinuationSource], sessions: RecallCases) -> Continuation:
@@ -112,9 +140,7 @@ def fit_on_sessions(sources: Mapping[str, ContinuationSource], sessions: RecallC
     for least, tried in TUNED_SEEDS.items():
         cases = session_cases(sessions, max(tried)) if least else None
         if cases is not None and len(cases) >= MIN_CASES:
-            weights[range_key(least, has_title=False)] = Continuation.fit_range(
-                _useful(cases.recall(sources, TUNING_CANDIDATES)), cases
-            )
+            weights[range_key(least)] = Continuation.fit_range(_useful(cases.recall(sources, TUNING_CANDIDATES)), cases)
     return Continuation(weights)
 
 
@@ -130,21 +156,11 @@ def session_cases(sessions: RecallCases, seeds: int) -> PlaylistCases:
     )
 
 
-def all_sources(
-    data: TrainingData,
-    channels: Mapping[str, RecallChannel],
-    playlists: Collections,
-    known: np.ndarray,
-    neighbors: PlaylistNeighborsConfig,
-) -> dict[str, ContinuationSource]:
-    """All sources, with the contents and titles of the `known` playlists only."""
-    tracks = data.track_rows
-    texts = [*facet_lists(tracks, data.vocabulary), *list(title_lists(playlists, known))[:MAX_PLAYLIST_TITLES]]
-    return (
-        channel_sources(channels)
-        | playlist_sources(playlists, known, data.catalog_V, neighbors)
-        | title_sources(TextVectors.encode(texts), tracks, data.vocabulary, playlists, known, data.catalog_V)
-    )
+def read_titles(data: TrainingData, playlists: Collections, known: np.ndarray) -> TitleData:
+    """What titles are read by, with the titles of the `known` playlists only."""
+    texts = list(title_lists(playlists, known))[:MAX_PLAYLIST_TITLES]
+    parser = QueryParser.of(data.track_rows, encode_texts)
+    return TitleData(parser, data.track_rows, data.vocabulary, TextVectors.encode(texts))
 
 
 def tune_neighbors(
@@ -157,11 +173,17 @@ def tune_neighbors(
     tracks = playlists.tracks.take(known)
 
     def recall(config: PlaylistNeighborsConfig) -> float:
-        found = cases.recall({"": PlaylistNeighbors(tracks, is_servable_V, config)}, max(CUTOFFS))[""].items_BK
-        is_hit_CK = cases.targets.contains(found)
-        return round(sum(float((is_hit_CK[:, :k].sum(1) / cases.targets.count_C).mean()) for k in CUTOFFS), 9)
+        return _recall(
+            cases.recall({"": PlaylistNeighbors(tracks, is_servable_V, config)}, max(CUTOFFS))[""].items_BK, cases
+        )
 
     return max(CONFIG_GRID, key=recall)
+
+
+def _recall(items_CK: np.ndarray, cases: PlaylistCases) -> float:
+    """Sum of the recall of the targets at CUTOFFS."""
+    is_hit_CK = cases.targets.contains(items_CK)
+    return round(sum(float((is_hit_CK[:, :k].sum(1) / cases.targets.count_C).mean()) for k in CUTOFFS), 9)
 
 
 def _useful(found: Mapping[str, Candidates]) -> dict[str, Candidates]:

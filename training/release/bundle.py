@@ -1,7 +1,7 @@
 """A release as one folder: everything that serving needs, without executable content.
 
 `manifest.json, vocabulary/, catalogue.parquet, search/, channels/<name>/, collections/<name>/, ranker/, heads/<name>/,
-fusion.json, blend.json, continuation.json, titles/` (encoded facet values and titles of playlists) and the held-out
+fusion.json, blend.json, continuation.json, titles/` (encoded titles of playlists) and the held-out
 slate by request (`slate.parquet`) for the gate of the next release. Files are JSON, Parquet, safetensors, NumPy arrays
 and LightGBM trees as text; there are no pickles.
 """
@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from sequences.sequence_batch import FIRST_CODE
+from training.content.shared_text_encoder import encode_texts, text_encoder_version
 from training.data.collections import CollectionIndex, Collections
 from training.data.training_data import TrainingData
 from training.data.vocabulary import Vocabulary
@@ -29,12 +30,13 @@ from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall.channel import RecallChannel
 from training.recall.collection_recall import CollectionRecall, Playlists
 from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
-from training.recall.continuation.registry import channel_sources, playlist_sources, title_sources
+from training.recall.continuation.registry import TitleData, all_sources
 from training.recall.continuation.source import ContinuationSource
-from training.recall.continuation.titles import MAX_PLAYLIST_TITLES, TextVectors, facet_lists
+from training.recall.continuation.titles import MAX_PLAYLIST_TITLES, TextVectors
 from training.recall.registry import CHANNELS, load_collection_indexes, load_collection_recall
 from training.recipes import recipe
 from training.release.pointer import MANIFEST, check_format
+from training.search.query_parser import QueryParser
 from training.slate.blend import Blend
 from training.slate.continuation_weights import Continuation
 from training.slate.fusion import Fusion
@@ -119,13 +121,10 @@ class Release:
         catalog = pl.read_parquet(folder / CATALOG)
         continuation = Continuation.load(folder / CONTINUATION)
         playlists = indexes[Playlists.name].collections if Playlists.name in indexes else None
-        sources = (
-            continuation_sources(
-                channels, vocabulary, catalog, playlists, TextVectors.load(folder / TITLES), continuation.neighbors
-            )
-            if has_channels
-            else {}
-        )
+        sources: Mapping[str, ContinuationSource] = {}
+        if has_channels:
+            titles = _load_titles(folder, catalog, vocabulary)
+            sources = continuation_sources(channels, vocabulary, catalog, playlists, titles, continuation.neighbors)
         return cls(
             channels=channels,
             collection_recallers=recallers,
@@ -147,7 +146,6 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     Raises:
         MissingInput: A released model has no `final` fit.
     """
-    from training.content.shared_text_encoder import encode_texts, text_encoder_version
     from training.evaluation.held_out_models import (
         list_fitted_models,  # imports training libraries, which loading a release does not need
     )
@@ -176,7 +174,7 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     data.vocabulary.save(folder / "vocabulary")
     catalog = build_catalog(data)
     catalog.write_parquet(folder / CATALOG)
-    TextVectors.encode(_title_texts(folder, catalog, data.vocabulary)).save(folder / TITLES)
+    TextVectors.encode(_playlist_titles(folder)).save(folder / TITLES)
     version = text_encoder_version()
     texts = read_text_vectors(data.marts, data.vocabulary, version)
     write_search(collect_tracks(data), folder / SEARCH, encode_texts, version, texts)
@@ -201,7 +199,7 @@ def continuation_sources(
     vocabulary: Vocabulary,
     catalog: pl.DataFrame,
     playlists: Collections | None,
-    vectors: TextVectors | None,
+    titles: TitleData | None,
     neighbors: PlaylistNeighborsConfig,
 ) -> dict[str, ContinuationSource]:
     """All sources of playlist continuation of a release."""
@@ -209,20 +207,24 @@ def continuation_sources(
     is_servable_V[vocabulary.encode(catalog["track_id"].to_list())] = True
     is_servable_V[:FIRST_CODE] = False
     numbers = np.arange(FIRST_CODE, len(playlists) if playlists is not None else 0)
-    found = channel_sources(channels)
-    if playlists is not None:
-        found |= playlist_sources(playlists, numbers, is_servable_V, neighbors)
-    return found | title_sources(vectors, catalog, vocabulary, playlists, numbers, is_servable_V)
+    return all_sources(channels, playlists, numbers, neighbors, titles, is_servable_V)
 
 
-def _title_texts(folder: Path, catalog: pl.DataFrame, vocabulary: Vocabulary) -> list[str]:
-    """Facet values of the tracks of a release and titles of its playlists, the most opened first."""
-    texts = list(facet_lists(catalog, vocabulary))
-    if (folder / "collections" / Playlists.name).exists():
-        index = Playlists.load_collection_index(folder / "collections" / Playlists.name)
-        titles = dict.fromkeys(str(index.collections.titles_N[number]).strip() for number in index.popular_K.tolist())
-        texts += list(titles)[:MAX_PLAYLIST_TITLES]
-    return texts
+def _load_titles(folder: Path, catalog: pl.DataFrame, vocabulary: Vocabulary) -> TitleData | None:
+    """What titles are read by; None for a release of an earlier version, which has no search."""
+    if not (folder / SEARCH).exists():
+        return None
+    parser = QueryParser.load(folder / SEARCH, encode_texts, text_encoder_version())
+    return TitleData(parser, catalog, vocabulary, TextVectors.load(folder / TITLES))
+
+
+def _playlist_titles(folder: Path) -> list[str]:
+    """Titles of the playlists of a release, the most opened first."""
+    if not (folder / "collections" / Playlists.name).exists():
+        return []
+    index = Playlists.load_collection_index(folder / "collections" / Playlists.name)
+    titles = dict.fromkeys(str(index.collections.titles_N[number]).strip() for number in index.popular_K.tolist())
+    return list(titles)[:MAX_PLAYLIST_TITLES]
 
 
 def _ranker(folder: Path, vocabulary: Vocabulary, blend: Blend) -> FittedRanker:

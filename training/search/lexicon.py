@@ -37,6 +37,8 @@ MAX_WORDS_BETWEEN = 2
 """Unknown words between a negation and what it negates: "no boring old jazz"."""
 MIN_NEGATED_LENGTH = 3
 """Of a word with the prefix un- or the suffix -less."""
+MIN_EVIDENCE = 2
+"""Of a language: a phrase, a negation or two stop words that English does not have."""
 _CLAUSES = re.compile(r"[|;:.!?。()]|([,、])")
 
 
@@ -136,32 +138,38 @@ class _Dictionary:
     def __init__(self, phrases: Sequence[FacetPhrase], language: str) -> None:
         self._language = language
         self._entries: dict[Phrase, _Entry] = {}
-        for kind in Word:
-            sections: Mapping[str, list[str]] = _grammar().get(kind.value, {})
-            for word in (word for one in (*ALWAYS, language) for word in sections.get(one, [])):
-                self._add(word, kind, "")
-        phrases = [phrase for phrase in phrases if phrase.language in {"", language}]
-        for phrase in phrases:
-            self._add(phrase.text, {phrase.value: phrase.weight}, phrase.language)
-        negations = [word for kind in NEGATIONS for word in _grammar()[kind.value].get(language, [])]
-        own = [*negations, *(phrase.text for phrase in phrases if phrase.language)]
-        shared = {key for phrase in phrases if not phrase.language for key in self._keys(phrase.text, "")}
-        self._own = {key for text in own for key in self._keys(text, language)} - shared
+        self._add_language(phrases, "")
+        shared = set(self._entries)
+        if language:
+            self._add_language(phrases, language)
+        self._evidence = {
+            key: 2 if isinstance(entry, dict) or entry in NEGATIONS else 1
+            for key, entry in self._entries.items()
+            if key not in shared
+        }
         self._longest = max(map(len, self._entries), default=1)
         self.words = {token for phrase in self._entries for token in phrase if not is_chinese(token)}
         self._corrections = sorted(
             key[0]
             for phrase in phrases
-            if len(key := _tokens(phrase.text)) == 1 and len(key[0]) >= MIN_CORRECTED_LENGTH and not is_chinese(key[0])
+            if not phrase.language
+            and len(key := _tokens(phrase.text)) == 1
+            and len(key[0]) >= MIN_CORRECTED_LENGTH
+            and not is_chinese(key[0])
         )
 
-    @staticmethod
-    def _keys(text: str, language: str) -> tuple[Phrase, ...]:
-        exact = _tokens(text)
-        return tuple(dict.fromkeys((exact, tuple(stems(list(exact), language)))))
+    def _add_language(self, phrases: Sequence[FacetPhrase], language: str) -> None:
+        for kind in Word:
+            sections: Mapping[str, list[str]] = _grammar().get(kind.value, {})
+            for word in (word for one in ([language] if language else ALWAYS) for word in sections.get(one, [])):
+                if not language or _tokens(word) not in self._entries:
+                    self._add(word, kind, language)
+        for phrase in phrases:
+            if phrase.language == language:
+                self._add(phrase.text, {phrase.value: phrase.weight}, language)
 
     def _add(self, text: str, entry: _Entry, language: str) -> None:
-        exact, *stemmed = self._keys(text, language)
+        exact, *stemmed = _keys(text, language)
         # The stem of a phrase must not hide another word: "playful" is not "play".
         for key in (exact, *(stemmed if isinstance(entry, dict) else ())):
             present = self._entries.get(key)
@@ -172,54 +180,56 @@ class _Dictionary:
             else:
                 self._entries[key] = dict(entry) if isinstance(entry, dict) else entry
 
-    def divide(self, words: list[str], is_name_word: Callable[[str], bool]) -> tuple[int, bool, list[_Part]]:
+    def divide(self, words: list[str], correct: Callable[[str], str]) -> tuple[int, int, list[_Part]]:
         """The division into phrases with the fewest tokens outside of phrases, and then the fewest phrases.
 
+        Args:
+            words: Tokens.
+            correct: Corrects a token that the dictionary does not have.
+
         Returns:
-            Its cost, whether it has a phrase of the further language, and its parts.
+            Its cost, how much it says that the tokens are of the further language, and its parts.
         """
         words = [one for word in words for one in self._split_negated(word)]
-        corrected = [self._correct(word, is_name_word) for word in words]
+        corrected = [word if self._has_word(word) else correct(word) for word in words]
         forms = [corrected, stems(corrected), *([stems(corrected, self._language)] if self._language else [])]
-        best: list[tuple[int, int, bool, _Entry | None]] = [
-            (0, 0, False, None)
-        ]  # cost, start and entry of the last part
+        # Of the best division of the first tokens: cost, evidence, and start and entry of the last part.
+        best: list[tuple[int, int, int, _Entry | None]] = [(0, 0, 0, None)]
         for end in range(1, len(words) + 1):
-            options: list[tuple[int, int, bool, _Entry | None]] = [
-                (best[end - 1][0] + UNREAD_COST, end - 1, best[end - 1][2], None)
+            options: list[tuple[int, int, int, _Entry | None]] = [
+                (best[end - 1][0] + UNREAD_COST, best[end - 1][1], end - 1, None)
             ]
             for start in range(max(0, end - self._longest), end):
                 for number, form in enumerate(forms):
                     key = tuple(form[start:end])
                     entry = self._entries.get(key)
                     if isinstance(entry, dict) or (entry is not None and number < 2):  # English stems may be any word
-                        options.append((best[start][0] + 1, start, best[start][2] or key in self._own, entry))
+                        evidence = best[start][1] + self._evidence.get(key, 0)
+                        options.append((best[start][0] + 1, evidence, start, entry))
                         break
             best.append(min(options, key=lambda option: option[0]))
         parts: list[_Part] = []
         end = len(words)
         while end:
-            _, start, _, entry = best[end]
+            _, _, start, entry = best[end]
             parts.append((words[start:end], entry))
             end = start
-        return best[-1][0], best[-1][2], parts[::-1]
+        return best[-1][0], best[-1][1], parts[::-1]
+
+    def _has_word(self, word: str) -> bool:
+        return any(one in self.words for one in (word, *stems([word]), *stems([word], self._language)))
 
     def _split_negated(self, word: str) -> list[str]:
         """ "unromantic" as "not romantic", "joyless" as "not joy"; other words as they are."""
-        if word in self.words or stems([word])[0] in self.words:
-            return [word]
-        for rest in (word.removeprefix("un"), word.removesuffix("less")):
+        rests = [] if self._has_word(word) else [word.removeprefix("un"), word.removesuffix("less")]
+        for rest in rests:
             if len(rest) >= MIN_NEGATED_LENGTH and rest != word and isinstance(self._entries.get((rest,)), dict):
                 return ["not", rest]
         return [word]
 
-    def _correct(self, word: str, is_name_word: Callable[[str], bool]) -> str:
+    def correct(self, word: str) -> str:
         """The phrase word that `word` is a misspelling of, else `word`."""
         if len(word) < MIN_CORRECTED_LENGTH or not word.isascii() or not word.isalpha():
-            return word
-        if any(stems([word], one)[0] in self.words for one in ("", self._language)) or word in self.words:
-            return word
-        if is_name_word(word):
             return word
         errors = 1 if len(word) < MIN_LENGTH_OF_TWO_ERRORS else 2
         best = process.extractOne(word, self._corrections, scorer=OSA.distance, score_cutoff=errors)
@@ -246,18 +256,18 @@ class Lexicon:
         """
         # Every second part is the comma between two clauses, or nothing after another mark.
         clauses = _CLAUSES.split(normalized)
-        readings = []
+        correct = cache(lambda word: word if is_name_word(word) else self._dictionaries[0].correct(word))
+        readings: list[tuple[int, list[list[_Part]]]] = []
         for dictionary in self._dictionaries:
-            divided = [dictionary.divide(tokens(clause), is_name_word) for clause in clauses[::2]]
-            readings.append((sum(cost for cost, _, _ in divided), any(has_own for _, has_own, _ in divided), divided))
+            divided = [dictionary.divide(tokens(clause), correct) for clause in clauses[::2]]
+            cost, evidence = sum(one for one, _, _ in divided), sum(one for _, one, _ in divided)
+            if not readings or (cost < readings[0][0] // UNREAD_COST * UNREAD_COST and evidence >= MIN_EVIDENCE):
+                readings.append((cost, [parts for _, _, parts in divided]))
             if readings[0][0] < UNREAD_COST:
                 break
-        limit = readings[0][0] // UNREAD_COST * UNREAD_COST
-        _, _, best = min(
-            readings[:1] + [one for one in readings[1:] if one[1] and one[0] < limit], key=lambda one: one[0]
-        )
+        best = min(readings, key=lambda one: one[0])[1]
         ends: list[_Part] = [([], Word.COMMA if mark else Word.END) for mark in (*clauses[1::2], None)]
-        parts = [part for (_, _, parts), end in zip(best, ends, strict=True) for part in (*parts, end)]
+        parts = [part for parts, end in zip(best, ends, strict=True) for part in (*parts, end)]
         return _interpret(_link_lists(parts))
 
     def __contains__(self, word: object) -> bool:
@@ -377,6 +387,13 @@ def _merge(concepts: Sequence[Concept], is_kept: Callable[[FacetValue], bool]) -
         else:
             merged += [replace(concept, weights=weights)] if weights else []
     return merged
+
+
+@cache
+def _keys(text: str, language: str) -> tuple[Phrase, ...]:
+    """The tokens of a phrase, and their stems if these differ."""
+    exact = _tokens(text)
+    return tuple(dict.fromkeys((exact, tuple(stems(list(exact), language)))))
 
 
 @cache

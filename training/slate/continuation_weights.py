@@ -1,8 +1,8 @@
-"""Weights of the sources of playlist continuation, by number of seeds and presence of a title.
+"""Weights of the sources of playlist continuation, by number of seeds.
 
 One seed is continued best by other sources than 25, and a title alone only by those that read titles. The weights of
-reciprocal rank fusion are therefore fitted for each range of SEED_RANGES on validation playlists of that many seeds,
-with and without their titles.
+reciprocal rank fusion are therefore fitted for each range of SEED_RANGES on validation playlists of that many seeds. With
+seeds, the sources that read the title share a part of the weight of all others, so that a title never outvotes the seeds.
 
 Legend: C cases, K candidates.
 """
@@ -10,7 +10,7 @@ Legend: C cases, K candidates.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
@@ -21,7 +21,7 @@ from training.data.ragged import Ragged
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
 from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
-from training.recall.continuation.source import ContinuationSource
+from training.recall.continuation.source import TITLE_SOURCES, ContinuationSource
 from training.slate.fusion import FusedCandidates, Fusion
 from training.slate.reciprocal_rank import CandidatePool, ReciprocalRank
 
@@ -29,6 +29,9 @@ SEED_RANGES = (0, 1, 2, 10)
 """Smallest number of seeds of each range."""
 CUTOFFS = (30, 200)
 """Weights are fitted for the sum of recall at these cutoffs."""
+TITLE_SHARES = (0.1, 0.2, 0.35, 0.5)
+"""Weights of the title that are tried, as a part of the weight of the sources that read seeds."""
+DEFAULT_TITLE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -63,25 +66,43 @@ class Continuation:
     """How sources are fused.
 
     Attributes:
-        weights: Key of a range (`range_key`) → weights. Ranges that were not fitted have equal weights.
+        weights: Key of a range (`range_key`) → weights, of a title alone for 0 seeds, else of the sources that read seeds.
+            Ranges that were not fitted have equal weights.
         neighbors: Parameters of item-kNN over playlists.
+        title_share: Weight of the sources that read the title, as a part of the weight of those that read seeds.
     """
 
     weights: Mapping[str, ReciprocalRank] = field(default_factory=dict)
     neighbors: PlaylistNeighborsConfig = field(default_factory=PlaylistNeighborsConfig)
+    title_share: float = DEFAULT_TITLE_SHARE
 
-    def fuse(self, candidates: Mapping[str, Candidates], seeds: Ragged, has_title: bool, k: int) -> FusedCandidates:
+    def fuse(self, candidates: Mapping[str, Candidates], seeds: Ragged, k: int) -> FusedCandidates:
         """The best `k` of the candidates of each playlist; all playlists have a number of seeds of the same range.
 
         Args:
             candidates: Candidates by source, at least one.
             seeds: Seeds of each playlist.
-            has_title: Whether the playlists have a title.
             k: Number of candidates.
         """
-        weights = self.weights.get(range_key(int(seeds.count_C.max(initial=0)), has_title), ReciprocalRank())
+        count = int(seeds.count_C.max(initial=0))
+        weights = self.weights.get(range_key(count), ReciprocalRank())
+        if count:
+            weights = self._with_titles(weights, candidates)
         fusion = Fusion(discoveries=weights, shares={})
         return fusion.fuse(candidates, _no_history(len(seeds.count_C)), k, share=1.0)
+
+    def _with_titles(self, weights: ReciprocalRank, names: Collection[str]) -> ReciprocalRank:
+        """The weights of sources that read seeds, with those of the sources that read the title."""
+        of_seeds = {
+            name: weights.weights.get(name, 0.0) if weights.weights else 1.0
+            for name in names
+            if name not in TITLE_SOURCES
+        }
+        titles = [name for name in names if name in TITLE_SOURCES]
+        total = sum(of_seeds.values()) or 1.0
+        return ReciprocalRank(
+            of_seeds | {name: self.title_share * total / len(titles) for name in titles}, weights.constant
+        )
 
     @staticmethod
     def fit_range(candidates: Mapping[str, Candidates], cases: PlaylistCases) -> ReciprocalRank:
@@ -102,13 +123,13 @@ class Continuation:
             return cls()
         content = json.loads(path.read_text())
         weights = {name: ReciprocalRank(**part) for name, part in content["weights"].items()}
-        return cls(weights, PlaylistNeighborsConfig(**content["neighbors"]))
+        share = content.get("title_share", DEFAULT_TITLE_SHARE)
+        return cls(weights, PlaylistNeighborsConfig(**content["neighbors"]), share)
 
 
-def range_key(seeds: int, has_title: bool) -> str:
-    """Key of the weights for a number of seeds: the smallest number of its range, with `_title` if there is a title."""
-    smallest = max(least for least in SEED_RANGES if least <= seeds)
-    return f"{smallest}_title" if has_title else str(smallest)
+def range_key(seeds: int) -> str:
+    """Key of the weights for a number of seeds: the smallest number of its range."""
+    return str(max(least for least in SEED_RANGES if least <= seeds))
 
 
 def _no_history(count: int) -> Ragged:

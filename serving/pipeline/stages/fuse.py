@@ -104,14 +104,14 @@ def fuse(
 
 
 def fuse_continuation(
-    release: ServedRelease, candidates: Mapping[str, Candidates], items_S: np.ndarray, has_title: bool
+    release: ServedRelease, candidates: Mapping[str, Candidates], items_S: np.ndarray
 ) -> RequestCandidates:
     """Fuse the candidates of the sources for one or more seeds, by the weights that the release has for as many."""
     if not candidates:
         return NO_CANDIDATES
     width = sum(one.items_BK.shape[1] for one in candidates.values())
     seeds = Ragged(items_S, np.array([0, len(items_S)], dtype=np.int64))
-    return _first_row(release.continuation.fuse(candidates, seeds, has_title, width))
+    return _first_row(release.continuation.fuse(candidates, seeds, width))
 
 
 def _first_row(merged: FusedCandidates) -> RequestCandidates:

@@ -11,16 +11,19 @@ import polars as pl
 from serving.releases.served_release import ServedRelease
 from tests.support.serving.small_release import ListChannel, release
 from tests.support.training.collection_world import collection_marts, of
+from training.content.shared_text_encoder import encode_texts
 from training.data.collections import Collections
 from training.data.feature_services import ServiceContract
 from training.recall.collection_recall import Mlogs, Playlists
 from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
+from training.recall.continuation.registry import TitleData
 from training.recall.continuation.titles import TextVectors
 from training.recall.multi_interest.channel import MultiInterest
 from training.recall.multi_interest.config import multi_interest_config
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.config import realtime_config
 from training.release.bundle import continuation_sources
+from training.search.query_parser import QueryParser
 
 CONTRACT = ServiceContract(("recent_events", "recent_clicks", "played_history", "exclusions"))
 
@@ -38,7 +41,12 @@ def opened_release(folder: Path, release_id: str = "r1") -> ServedRelease:
         data.vocabulary,
         table,
         playlists,
-        TextVectors.encode(["western", "mandarin", *playlists.titles_N[2:].tolist()]),
+        TitleData(
+            QueryParser.of(table, encode_texts),
+            table,
+            data.vocabulary,
+            TextVectors.encode(playlists.titles_N[2:].tolist()),
+        ),
         PlaylistNeighborsConfig(),
     )
     return release(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -14,18 +15,29 @@ from training.recall.continuation.content_neighbors import ContentNeighbors
 from training.recall.continuation.playlist_neighbors import PlaylistNeighbors, PlaylistNeighborsConfig
 from training.recall.continuation.source import ContinuationSource, SimilarItems
 from training.recall.continuation.titles import (
+    ArtistNames,
+    FacetTracks,
     TextVectors,
     TitlePlaylists,
     TitleWords,
+    WithoutUnwanted,
     artist_lists,
     facet_lists,
     title_lists,
 )
 from training.recall.continuation.transition_neighbors import TransitionNeighbors
 from training.recall.realtime.channel import Realtime
+from training.search.query_parser import QueryParser
 
-TITLE_SOURCES = (TitleWords.name, TitlePlaylists.name)
-"""Sources that read the title and not the seeds."""
+
+@dataclass(frozen=True)
+class TitleData:
+    """What titles are read by."""
+
+    parser: QueryParser
+    tracks: pl.DataFrame  # rows with `track_id` and facets
+    vocabulary: Vocabulary
+    vectors: TextVectors | None  # of titles of playlists; None: similar titles are not looked for
 
 
 def channel_sources(channels: Mapping[str, RecallChannel]) -> dict[str, ContinuationSource]:
@@ -52,31 +64,32 @@ def playlist_sources(
     return {PlaylistNeighbors.name: PlaylistNeighbors(playlists.tracks.take(numbers), is_servable_V, config)}
 
 
-def title_sources(
-    vectors: TextVectors | None,
-    tracks: pl.DataFrame,
-    vocabulary: Vocabulary,
+def all_sources(
+    channels: Mapping[str, RecallChannel],
     playlists: Collections | None,
     numbers: np.ndarray,
+    neighbors: PlaylistNeighborsConfig,
+    titles: TitleData | None,
     is_servable_V: np.ndarray,
 ) -> dict[str, ContinuationSource]:
-    """Sources that read the title; none without vectors.
+    """All sources; without `titles` those that read seeds.
 
     Args:
-        vectors: Encoded facet values and titles, see `title_texts`.
-        tracks: Rows with `track_id` and facets.
-        vocabulary: Codes of the tracks.
+        channels: Channels of the release.
         playlists: Playlists; None without any.
         numbers: The playlists that may be used.
+        neighbors: Parameters of item-kNN over playlists.
+        titles: Reads titles.
         is_servable_V: Which items may be candidates.
     """
-    if vectors is None:
-        return {}
-    facets = vectors.select(facet_lists(tracks, vocabulary))
-    sources: dict[str, ContinuationSource] = {
-        TitleWords.name: TitleWords(facets, artist_lists(vocabulary), is_servable_V)
-    }
-    if playlists is not None and len(numbers):
-        titles = vectors.select(title_lists(playlists, numbers))
-        sources[TitlePlaylists.name] = TitlePlaylists(titles, is_servable_V)
-    return sources
+    sources = channel_sources(channels)
+    if playlists is not None:
+        sources |= playlist_sources(playlists, numbers, is_servable_V, neighbors)
+    if titles is None:
+        return sources
+    facets = FacetTracks(facet_lists(titles.tracks, titles.vocabulary), len(is_servable_V))
+    words = TitleWords(titles.parser, facets, ArtistNames(artist_lists(titles.vocabulary)), is_servable_V)
+    if playlists is not None and len(numbers) and titles.vectors is not None:
+        lists = titles.vectors.select(title_lists(playlists, numbers))
+        sources[TitlePlaylists.name] = TitlePlaylists(lists, facets, is_servable_V)
+    return {words.name: words} | {name: WithoutUnwanted(source, words) for name, source in sources.items()}

@@ -12,6 +12,9 @@ import numpy as np
 from training.index.top_k import top_k_positions
 from training.recall.channel import Candidates, RecallChannel
 
+TITLE_SOURCES = ("title_words", "title_playlists")
+"""Sources that read the title; of the seeds they read what the candidates must have."""
+
 
 class ContinuationSource(Protocol):
     """One way to continue a playlist. A source does not read users, so its results depend on its arguments only."""

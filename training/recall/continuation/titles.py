@@ -1,22 +1,20 @@
-"""Candidates for the title of a playlist, by the meaning of its words.
+"""Candidates for the title of a playlist.
 
-`TitleWords` compares the words of the title and pairs of them with facet values ("Cantonese", "rock", "night") by the
-multilingual text encoder, and with the names of artists by their letters. `TitlePlaylists` finds playlists with a similar
-title, as the title models of the RecSys Challenge 2018 do (Zamani, Schedl, Lamere, Chen, "An Analysis of Approaches Taken
-in the ACM RecSys Challenge 2018", arXiv 1810.01520).
+`TitleWords` reads the title as a search query ("Cantonese rock for the night", "no rap") and finds tracks with these facet
+values, and of artists that it names. `TitlePlaylists` finds playlists with a similar title, as the title models of the RecSys
+Challenge 2018 do (Zamani, Schedl, Lamere, Chen, "An Analysis of Approaches Taken in the ACM RecSys Challenge 2018", arXiv
+1810.01520). To playlists with seeds both add only tracks that have a style and a language of the seeds.
 
-Legend: T texts, G parts of a title, D width of the text encoder, V vocabulary.
+Legend: T texts, D width of the text encoder, S seeds, V vocabulary.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -30,40 +28,32 @@ from training.data.ragged import Ragged
 from training.data.vocabulary import Vocabulary
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
-from training.recall.continuation.source import top_k_items
+from training.recall.continuation.source import ContinuationSource, top_k_items
+from training.search.concept import FACET_WEIGHTS, FacetValue
+from training.search.query_parser import REQUIRED_FACETS, Query, QueryParser
+from training.search.text_normalization import normalize, tokens
 
-MAX_TITLE_WORDS = 8  # of a title; further words are ignored, because encoding takes about 1 ms per part
 MAX_NAME_WORDS = 4  # of an artist's name that a title may contain
 MAX_PLAYLIST_TITLES = 10_000
 """Distinct titles of playlists in a release, the most opened first; bounds its size to 20 MB."""
 MIN_COSINE = 0.62
-"""Texts with a smaller cosine count as unrelated. Of 45 synonyms and translations of facet values, such as "gym" and "sport",
-38 reach it; of words without a meaning for music that are not among STOP_WORDS, few do.
-"""
-CONTAINING_MARGIN = 0.1
-STOP_WORDS = frozenset(
-    (  # noqa: SIM905  # a list would take 50 lines
-        "a all and best collection daily favorite favorites favourite favourites for from hits in liked love mix music my new of old "
-        "playlist road song songs the to top vol with 最爱 歌单 精选 合集 音乐 歌曲 喜欢 每日 收藏 我的 的歌 首歌"
-    ).split()
-)
-"""Words of titles that say nothing about the tracks, but are close to facet values ("music" to "light music")."""
+"""Titles with a smaller cosine count as unrelated."""
 MAX_TEXTS = 50
 """Texts that a title may match, the most similar first."""
+KEPT_TITLES = 256
+"""Titles whose reading is kept: the same title is continued again as its playlist grows."""
+COMPLETE = 100.0
+"""Tracks with the styles and languages that a title names come before all others."""
 VECTORS_FILE, TEXTS_FILE, ENCODER_FILE = "title_vectors.npy", "title_texts.parquet", "title_encoder.json"
-# Runs of Chinese characters have no spaces: pairs of characters stand in for words.
-CHINESE_RUN = re.compile("[\u3400-\u9fff]+")
-WORD = re.compile(r"[\u3400-\u9fff]+|[^\W\d_\u3400-\u9fff][^\s_\u3400-\u9fff]*")
-
-PUNCTUATION = ".,:;!?()[]{}<>\"'"
 
 logger = logging.getLogger(__name__)
 
 
-@lru_cache(maxsize=256)
-def encode_title(parts: tuple[str, ...]) -> np.ndarray:
-    """Vectors of the parts of a title [G, D]; cached, because the same title is continued again as its playlist grows."""
-    return encode_texts(parts)
+@lru_cache(maxsize=KEPT_TITLES)
+def encode_title(title: str) -> np.ndarray:
+    """Vector of a title [D]."""
+    vector_D: np.ndarray = encode_texts((title,))[0]
+    return vector_D
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,53 +118,111 @@ class EncodedLists:
         for text in np.argsort(-weight_T, kind="stable")[:MAX_TEXTS].tolist():
             score_V[self.items[text]] += weight_T[text]  # items of a text are distinct
 
-    def add_nearest(self, score_V: np.ndarray, parts: Sequence[TitlePart], vector_GD: np.ndarray) -> None:
-        """Add to each item the weights of its texts for the parts of a title: 1/2 at MIN_COSINE, 1 for an equal text.
 
-        A part counts for its nearest text only. Of overlapping parts, the one that is nearest to a text counts; one that
-        contains others must be nearer by CONTAINING_MARGIN, so that not one of two words decides for both.
-        """
-        if not len(self.vector_TD) or not len(parts):
-            return
-        cosine_GT = vector_GD @ self.vector_TD.T
-        nearest_G, cosine_G = cosine_GT.argmax(1), cosine_GT.max(1)
-        used: list[TitlePart] = []
-        margin_G = [CONTAINING_MARGIN * any(part.contains(other) for other in parts) for part in parts]
-        for place in np.argsort(margin_G - cosine_G, kind="stable").tolist():
-            part = parts[place]
-            if cosine_G[place] >= MIN_COSINE and not any(part.overlaps(other) for other in used):
-                used.append(part)
-                score_V[self.items[int(nearest_G[place])]] += 0.5 + 0.5 * (cosine_G[place] - MIN_COSINE) / (
-                    1 - MIN_COSINE
-                )
+class FacetTracks:
+    """Tracks by facet value.
+
+    Args:
+        items_of: Facet value → its items, ascending.
+        V: Size of the vocabulary.
+    """
+
+    def __init__(self, items_of: Mapping[FacetValue, np.ndarray], V: int) -> None:
+        self._items_of, self._V = items_of, V
+
+    def weigh(self, weights: Mapping[FacetValue, float]) -> np.ndarray:
+        """The greatest weight of each track's values, [V]."""
+        score_V = np.zeros(self._V)
+        for value, weight in weights.items():
+            if (items := self._items_of.get(value)) is not None:
+                score_V[items] = np.maximum(score_V[items], weight)
+        return score_V
+
+    def having(self, values: Collection[FacetValue]) -> np.ndarray:
+        """Which tracks have one of the values, bool [V]."""
+        return self.weigh(dict.fromkeys(values, 1.0)) > 0
+
+    def like(self, items_S: np.ndarray) -> np.ndarray:
+        """Which tracks have a style and a language of the seeds, bool [V]; all, where seeds have none."""
+        is_like_V = np.ones(self._V, dtype=bool)
+        for facet in REQUIRED_FACETS:
+            values = [
+                value for value, items in self._items_of.items() if value[0] == facet and np.isin(items_S, items).any()
+            ]
+            if values:
+                is_like_V &= self.having(values)
+        return is_like_V
+
+    def most(self, values: Collection[FacetValue], items_S: np.ndarray) -> frozenset[FacetValue]:
+        """Those of the values that most seeds have."""
+        return frozenset(
+            value for value in values if 2 * np.isin(items_S, self._items_of.get(value, [])).sum() > len(items_S)
+        )
+
+
+@dataclass(frozen=True)
+class ArtistNames:
+    """Names of artists, as `query_parser.Names`."""
+
+    items_of: Mapping[str, np.ndarray]  # tokens of a name, joined by spaces → the tracks of all artists with it
+
+    def is_name_word(self, token: str) -> bool:
+        """Whether a token is the name of an artist."""
+        return token in self.items_of
+
+    def find(self, words: Sequence[str], content: Sequence[str], exact: frozenset[str]) -> list[np.ndarray]:
+        """The tracks of each artist that the words name."""
+        del content, exact
+        sequences = dict.fromkeys(
+            " ".join(words[start : start + count])
+            for count in range(1, MAX_NAME_WORDS + 1)
+            for start in range(len(words))
+        )
+        return [self.items_of[name] for name in sequences if name in self.items_of]
 
 
 class TitleWords:
     """Tracks with facet values or artists that words of the title mean.
 
     Args:
-        facets: Facet values with their tracks.
-        items_of_artist: Name of an artist in lower case → items.
+        parser: Reads titles.
+        facets: Tracks by facet value.
+        artists: Names of artists.
         is_servable_V: Which items may be candidates.
     """
 
     name = "title_words"
 
     def __init__(
-        self, facets: EncodedLists, items_of_artist: Mapping[str, np.ndarray], is_servable_V: np.ndarray
+        self, parser: QueryParser, facets: FacetTracks, artists: ArtistNames, is_servable_V: np.ndarray
     ) -> None:
-        self._facets, self._items_of_artist, self._is_servable_V = facets, items_of_artist, is_servable_V
+        self._facets, self._is_servable_V = facets, is_servable_V
+        self._read = lru_cache(KEPT_TITLES)(lambda title: parser.parse(title, artists))
 
     def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
-        """See `ContinuationSource`; of the seeds, only their absence from the result."""
-        parts = title_parts(title)
-        if not parts:
+        """See `ContinuationSource`."""
+        query: Query[np.ndarray] = self._read(title)
+        if not (query.wanted or query.unwanted or query.names):
             return Candidates.empty(k)
-        score_V = np.zeros(len(self._is_servable_V))
-        self._facets.add_nearest(score_V, parts, encode_title(tuple(part.text for part in parts)))
-        for name in word_sequences(title.casefold().split(), MAX_NAME_WORDS):
-            score_V[self._items_of_artist.get(name, [])] += 1
-        return top_k_items(score_V * self._is_servable_V, items_S, k)
+        score_V = np.full(len(self._is_servable_V), 0.0 if query.wanted or query.names else 1.0)
+        for concept in query.wanted:
+            score_V += self._facets.weigh(
+                {value: weight * FACET_WEIGHTS.get(value[0], 1.0) for value, weight in concept.weights.items()}
+            )
+        for items in query.names:
+            score_V[items] += 1
+        is_complete_V = (score_V > 0) & ~self._facets.having(query.opposite_values)
+        for values in query.required:
+            is_complete_V &= self._facets.having(values)
+        score_V[is_complete_V] += COMPLETE
+        is_kept_V = self._is_servable_V & ~self._facets.having(query.unwanted_values)
+        return top_k_items(score_V * (is_kept_V & self._facets.like(items_S)), items_S, k)
+
+    def unwanted(self, items_S: np.ndarray, title: str) -> np.ndarray | None:
+        """Which tracks have values that the title does not want and most seeds do not have, bool [V]; None: no track."""
+        values = self._read(title).unwanted_values if title else frozenset()
+        values -= self._facets.most(values, items_S)
+        return self._facets.having(values) if values else None
 
 
 class TitlePlaylists:
@@ -182,69 +230,41 @@ class TitlePlaylists:
 
     Args:
         titles: Titles with the distinct tracks of their playlists.
+        facets: Tracks by facet value.
         is_servable_V: Which items may be candidates.
     """
 
     name = "title_playlists"
 
-    def __init__(self, titles: EncodedLists, is_servable_V: np.ndarray) -> None:
-        self._titles, self._is_servable_V = titles, is_servable_V
+    def __init__(self, titles: EncodedLists, facets: FacetTracks, is_servable_V: np.ndarray) -> None:
+        self._titles, self._facets, self._is_servable_V = titles, facets, is_servable_V
 
     def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
-        """See `ContinuationSource`; of the seeds, only their absence from the result."""
+        """See `ContinuationSource`."""
         if not title.strip():
             return Candidates.empty(k)
         score_V = np.zeros(len(self._is_servable_V))
-        self._titles.add_similar(score_V, encode_title((title,))[0])
-        return top_k_items(score_V * self._is_servable_V, items_S, k)
+        self._titles.add_similar(score_V, encode_title(title))
+        return top_k_items(score_V * (self._is_servable_V & self._facets.like(items_S)), items_S, k)
 
 
-@dataclass(frozen=True)
-class TitlePart:
-    """A part of a title, and where it begins and ends."""
+class WithoutUnwanted:
+    """A source without the tracks that the title does not want ("no rap")."""
 
-    text: str
-    start: int
-    end: int
+    def __init__(self, source: ContinuationSource, words: TitleWords) -> None:
+        self.name, self._source, self._words = source.name, source, words
 
-    def contains(self, other: TitlePart) -> bool:
-        """Whether the other is a shorter part of this one."""
-        return self != other and self.start <= other.start and other.end <= self.end
-
-    def overlaps(self, other: TitlePart) -> bool:
-        """Whether both have a character in common."""
-        return self.start < other.end and other.start < self.end
-
-
-def title_parts(title: str) -> list[TitlePart]:
-    """Words of a title and pairs of neighboring words; Chinese text in runs and pairs of characters.
-
-    STOP_WORDS are left out, and pairs of them.
-    """
-    matches = list(WORD.finditer(title))[:MAX_TITLE_WORDS]
-    words = [TitlePart(match.group().rstrip(PUNCTUATION), match.start(), match.end()) for match in matches]
-    parts: list[TitlePart] = []
-    for word in words:
-        parts.append(word)
-        if CHINESE_RUN.fullmatch(word.text):
-            starts = range(min(len(word.text) - 1, MAX_TITLE_WORDS))
-            parts += [
-                TitlePart(word.text[at : at + 2], word.start + at, word.start + at + 2)
-                for at in starts
-                if len(word.text) > 2
-            ]
-    parts += [TitlePart(f"{one.text} {other.text}", one.start, other.end) for one, other in pairwise(words)]
-    return [part for part in parts if not STOP_WORDS.issuperset(part.text.casefold().split())]
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+        """See `ContinuationSource`."""
+        found = self._source.continue_playlist(items_S, title, k)
+        is_unwanted_V = self._words.unwanted(items_S, title)
+        if is_unwanted_V is None:
+            return found
+        is_kept_1K = ~is_unwanted_V[found.items_BK]
+        return Candidates.pad_or_truncate(found.items_BK[is_kept_1K][None], found.scores_BK[is_kept_1K][None], k)
 
 
-def word_sequences(words: Sequence[str], longest: int) -> list[str]:
-    """All sequences of 1 to `longest` neighboring words of the first MAX_TITLE_WORDS, joined by spaces, distinct."""
-    words = words[:MAX_TITLE_WORDS]
-    ranges = ((start, end) for start in range(len(words)) for end in range(start + 1, start + longest + 1))
-    return list(dict.fromkeys(" ".join(words[start:end]) for start, end in ranges if end <= len(words)))
-
-
-def facet_lists(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+def facet_lists(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[FacetValue, np.ndarray]:
     """Facet value → its items, ascending.
 
     Args:
@@ -253,14 +273,18 @@ def facet_lists(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, np.nd
     """
     item = pl.Series("item", vocabulary.encode(tracks["track_id"].to_list()))
     tables = [
-        pl.DataFrame({"item": item, "value": tracks[name].cast(pl.List(pl.String))}).explode("value").drop_nulls()
+        pl.DataFrame({"item": item, "value": tracks[name].cast(pl.List(pl.String))})
+        .explode("value")
+        .drop_nulls()
+        .select(pl.lit(name).alias("facet"), "value", "item")
         for name in FACETS
         if name in tracks.columns
     ]
     if not tables:
         return {}
-    lists = pl.concat(tables).unique().sort("value", "item").group_by("value", maintain_order=True).agg("item")
-    return {value: np.array(items, dtype=np.int64) for value, items in lists.iter_rows()}
+    keys = "facet", "value"
+    lists = pl.concat(tables).unique().sort(*keys, "item").group_by(keys, maintain_order=True).agg("item")
+    return {(facet, value): np.array(items, dtype=np.int64) for facet, value, items in lists.iter_rows()}
 
 
 def title_lists(playlists: Collections, numbers: np.ndarray) -> dict[str, np.ndarray]:
@@ -274,13 +298,13 @@ def title_lists(playlists: Collections, numbers: np.ndarray) -> dict[str, np.nda
 
 
 def artist_lists(vocabulary: Vocabulary) -> dict[str, np.ndarray]:
-    """Name of an artist in lower case → the tracks of all artists with this name, ascending."""
+    """Tokens of an artist's name, joined by spaces → the tracks of all artists with this name, ascending."""
     artist_V = vocabulary.artist_of_track_V
     order = np.argsort(artist_V, kind="stable")
     offset = np.searchsorted(artist_V[order], np.arange(len(vocabulary.artist_names_A) + 1))
     parts: dict[str, list[np.ndarray]] = {}
     for artist, name in enumerate(vocabulary.artist_names_A.tolist()):
-        words = " ".join(str(name or "").casefold().split())
+        words = " ".join(tokens(normalize(str(name or ""))))
         tracks = order[offset[artist] : offset[artist + 1]]
         if words and len(tracks):
             parts.setdefault(words, []).append(tracks)

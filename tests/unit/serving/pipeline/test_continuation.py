@@ -73,14 +73,19 @@ def test_sources_are_fused_by_rank_without_the_ranker(bench):
     )
 
 
-def test_weights_depend_on_the_number_of_seeds_and_the_title(bench):
-    only = {name: ReciprocalRank({name: 1.0}) for name in ("realtime", "knowledge_graph", "title_words")}
-    weights = {"1": only["realtime"], "2": only["knowledge_graph"], "1_title": only["title_words"]}
-    of = served(continuation=Continuation(weights))
+def test_weights_depend_on_the_number_of_seeds(bench):
+    only = {name: ReciprocalRank({name: 1.0}) for name in ("realtime", "knowledge_graph")}
+    of = served(continuation=Continuation({"1": only["realtime"], "2": only["knowledge_graph"]}))
     assert ids(ask(bench, of, limit=1)) == ["t5"]
     assert ids(ask(bench, of, seeds=("t3", "t2"), limit=1)) == ["t7"]
-    answer = ask(bench, of, title="Calm", limit=1)
-    assert ids(answer) == ["t4"] and reasons(answer) == ["because it fits the title Calm"]
+
+
+def test_a_title_supports_candidates_of_seeds_and_does_not_outvote_them(bench):
+    of = served(
+        sources=(VECTORS, WORDS), continuation=Continuation({"1": ReciprocalRank({"realtime": 1.0})}, title_share=0.5)
+    )
+    # By hand: t7 has 1/63 + 0.5/62, t5 1/61, t6 1/62; t4 has 0.5/61 and is the last.
+    assert ids(ask(bench, of, title="Calm", limit=4)) == ["t7", "t5", "t6", "t4"]
 
 
 def test_title_alone_is_enough_and_popular_tracks_fill_the_rest(bench):

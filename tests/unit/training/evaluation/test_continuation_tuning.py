@@ -1,5 +1,7 @@
 """Weights of playlist continuation: hidden playlists are not known to any source."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -17,13 +19,17 @@ from training.evaluation.continuation_tuning import (
     fit_continuation,
     fit_on_sessions,
     playlist_cases,
+    read_titles,
     session_cases,
     split_playlists,
     tune_neighbors,
+    tune_title_share,
 )
 from training.recall.channel import Candidates
+from training.recall.continuation.registry import all_sources
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recipes import recipe
+from training.slate.continuation_weights import DEFAULT_TITLE_SHARE, TITLE_SHARES, Continuation, PlaylistCases
 
 COUNT = 150
 
@@ -99,25 +105,51 @@ def test_weights_are_fitted_on_validation_playlists_that_no_source_knows(world, 
     known = {}
     original = continuation_tuning.all_sources
 
-    def recorded(data, channels, playlists, numbers, neighbors):
+    def recorded(channels, playlists, numbers, *others):
         known["numbers"] = set(numbers.tolist())
-        return original(data, channels, playlists, numbers, neighbors)
+        return original(channels, playlists, numbers, *others)
 
     monkeypatch.setattr(continuation_tuning, "all_sources", recorded)
     fitted = fit_continuation(world, {}, playlists, parts["train"], parts["validation"])
     assert known["numbers"] == set(parts["train"].tolist())
-    assert set(fitted.weights) == {"0_title", "1", "1_title", "2", "2_title", "10", "10_title"}
-    # Titles and playlists both give away the language; without a title only the latter can.
-    assert set(fitted.weights["1"].weights) == {"playlist_neighbors"}
-    assert "playlist_neighbors" not in fitted.weights["0_title"].weights
+    assert set(fitted.weights) == {"1", "2", "10"} and set(fitted.weights["1"].weights) == {"playlist_neighbors"}
     too_few = fit_continuation(world, {}, playlists, parts["train"], parts["validation"][:5])
     assert too_few == continuation_tuning.Continuation()
+
+
+def test_the_weight_of_titles_is_fitted_without_those_that_name_a_style_or_a_language(world, playlists):
+    parts = split_playlists(playlists)
+    telling = fit_continuation(world, {}, playlists, parts["train"], parts["validation"])
+    assert "0" not in telling.weights and telling.title_share == DEFAULT_TITLE_SHARE  # all titles name the language
+    titles = [str(title).replace("Western", "Sunny").replace("Mandarin", "Gloomy") for title in playlists.titles_N]
+    others = replace(playlists, titles_N=np.array(titles, dtype=object))
+    fitted = fit_continuation(world, {}, others, parts["train"], parts["validation"])
+    assert "0" in fitted.weights and fitted.title_share in TITLE_SHARES
+
+
+def test_the_share_of_titles_is_the_smallest_of_the_best():
+    class Fixed:
+        def __init__(self, items):
+            self.items = items
+
+        def continue_playlist(self, items_S, title, k):
+            return Candidates.pad_or_truncate(
+                np.array([self.items]), np.ones((1, len(self.items)), dtype=np.float32), k
+            )
+
+    ends = np.arange(21)
+    cases = PlaylistCases(Ragged(np.full(20, 2), ends), ["x"] * 20, Ragged(np.full(20, 500), ends))
+    sources = {"realtime": Fixed(range(3, 203)), "title_words": Fixed([500])}
+    # By hand: the target is among the first 200 if its score, share / 61, exceeds that of the last seed candidate, 1 / 260.
+    assert tune_title_share(Continuation(), sources, [cases]).title_share == 0.35
+    assert tune_title_share(Continuation(), sources, []) == Continuation()
 
 
 def test_neighbors_of_a_playlist_are_tracks_of_its_language(world, playlists):
     parts = split_playlists(playlists)
     config = tune_neighbors(playlists, parts["train"], parts["validation"], world.catalog_V)
-    sources = continuation_tuning.all_sources(world, {}, playlists, parts["train"], config)
+    titles = read_titles(world, playlists, parts["train"])
+    sources = all_sources({}, playlists, parts["train"], config, titles, world.catalog_V)
     cases = playlist_cases(playlists, parts["test"], (5,), has_title=True)
     for name, found in cases.recall(sources, 10).items():
         is_odd = {number: int(playlists.titles_N[number].split()[-1]) % 2 for number in parts["test"].tolist()}

@@ -33,30 +33,30 @@ RIGHT = [*range(50, 75), 9]
 SOURCES = {one.name: one for one in (Fixed("right", RIGHT), Fixed("wrong", range(100, 140)), Fixed("title", [8], True))}
 
 
-@pytest.mark.parametrize(
-    ("seeds", "has_title", "key"),
-    [
-        (0, True, "0_title"),
-        (1, False, "1"),
-        (2, False, "2"),
-        (9, True, "2_title"),
-        (10, False, "10"),
-        (99, False, "10"),
-    ],
-)
-def test_weights_are_those_of_the_range(seeds, has_title, key):
-    assert range_key(seeds, has_title) == key
+@pytest.mark.parametrize(("seeds", "key"), [(0, "0"), (1, "1"), (2, "2"), (9, "2"), (10, "10"), (99, "10")])
+def test_weights_are_those_of_the_range(seeds, key):
+    assert range_key(seeds) == key
 
 
 def test_fitted_weights_prefer_the_source_that_finds_the_targets():
     found = cases().recall(SOURCES, 50)
     assert {name: one.items_BK.shape for name, one in found.items()} == dict.fromkeys(SOURCES, (4, 50))
     weights = Continuation.fit_range(found, cases())
-    fused = Continuation({"1": weights}).fuse(found, cases().seeds, False, 30)
+    fused = Continuation({"1": weights}).fuse(found, cases().seeds, 30)
     assert (fused.items_BK == 9).any(1).all() and fused.source_channels(0, 1) == [["right"]]
     # Without weights for this range, all sources count the same.
-    assert not (Continuation({"10": weights}).fuse(found, cases().seeds, False, 30).items_BK == 9).any()
+    assert not (Continuation({"10": weights}).fuse(found, cases().seeds, 30).items_BK == 9).any()
     assert Continuation.fit_range({}, cases()) == ReciprocalRank()
+
+
+@pytest.mark.parametrize("weights", [{}, {"1": ReciprocalRank({"right": 1.0})}])
+def test_a_title_has_a_share_of_the_weight_of_the_seeds(weights):
+    found = cases(title="x").recall({name: SOURCES[name] for name in ("right", "title")}, 50)
+    found |= {"title_words": found.pop("title")}
+    fused = Continuation(weights, title_share=0.5).fuse(found, cases().seeds, 30)
+    assert fused.items_BK[0, :26].tolist() == RIGHT and fused.items_BK[0, 26] == 8
+    no_seeds = Ragged(np.zeros(0, dtype=np.int64), np.zeros(5, dtype=np.int64))
+    assert Continuation(weights).fuse(found, no_seeds, 30).items_BK[0, 0] == 8
 
 
 def test_sources_without_candidates_are_empty():
@@ -67,6 +67,6 @@ def test_sources_without_candidates_are_empty():
 def test_saved_continuation_is_loaded(tmp_path):
     path = tmp_path / "continuation.json"
     assert Continuation.load(path) == Continuation()
-    kept = Continuation({"1_title": ReciprocalRank({"a": 2.0}, 10.0)}, PlaylistNeighborsConfig(5.0, 1.0))
+    kept = Continuation({"1": ReciprocalRank({"a": 2.0}, 10.0)}, PlaylistNeighborsConfig(5.0, 1.0), 0.2)
     kept.save(path)
     assert Continuation.load(path) == kept
