@@ -81,7 +81,7 @@ def feature_store(
         entities=[USER],
         schema=[Field(name="user_id", dtype=String), Field(name="plays_total", dtype=Int64)],
         source=FileSource(
-            name="profiles",
+            name="user_profiles",
             path=str(folder / "user_profiles.parquet"),
             file_format=ParquetFormat(),
             timestamp_field="known_at",
