@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from config import settings
 from privacy import ErasureError, sqlite
 from sequences.feast_store import open_store
-from sequences.offline.feast_runs import digests_file, materialization_lock
+from sequences.online.materialization_state import digests_file, materialization_lock
 from sequences.online.store_rows import user_key
 
 if TYPE_CHECKING:

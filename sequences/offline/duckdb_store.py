@@ -27,7 +27,6 @@ from pydantic import StrictStr, field_validator
 from sequences.feast_store import require_absolute_home
 from sequences.offline.entities_in_range import entities_in_range
 from sequences.offline.entity_rows import EntityRows
-from sequences.offline.feast_runs import admit_run
 from sequences.offline.joined_views import (
     JoinedView,
     is_parquet,
@@ -148,12 +147,7 @@ class SequenceOfflineStore(DuckDBOfflineStore):
         start_date: datetime,
         end_date: datetime,
     ) -> RetrievalJob:
-        """The newest row per entity, for `feast materialize`; for a sequence source, the last L events of every user.
-
-        Raises:
-            EarlierRunError: The online store has a later day.
-        """
-        admit_run(config, data_source, end_date)
+        """The newest row per entity, for `feast materialize`; for a sequence source, the last L events of every user."""
         sequence = sequence_view_of(data_source)
         if sequence is None:
             job: Any = DuckDBOfflineStore.pull_latest_from_table_or_query(

@@ -11,19 +11,19 @@ request. Independent of sequences.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import feast
 
-from sequences.offline.feast_runs import distrust_rows
 from sequences.online.codec import decode_values
 from sequences.online.store_rows import STORE_MARKER_USER, OnlineRow, OnlineRowReader, to_list_value, write_rows
 from sequences.views import LIVE_SOURCE
@@ -168,6 +168,27 @@ class MaterializationState:
 def read_store_marker(store: feast.FeatureStore) -> OnlineRow:
     """The marker row; its time is that of the last start or end of a run."""
     return OnlineRowReader(store, {LIVE_SOURCE: [STORE_MARKER_FEATURE]}).read([STORE_MARKER_USER])[0][LIVE_SOURCE]
+
+
+def distrust_rows(digests: sqlite3.Connection, view: str | None = None) -> None:
+    """Let the next run write all rows of a view again, or of all views."""
+    digests.execute("update digests set digest = x'' where ?1 is null or view = ?1", (view,))
+    digests.execute("delete from facts where name = 'source'")
+    digests.commit()
+
+
+def digests_file(folder: Path, online_store: str) -> Path:
+    """Path of the digest database of an online store type, in Feast's folder."""
+    return folder / f"materialized-{online_store}.db"
+
+
+@contextmanager
+def materialization_lock(path: Path) -> Iterator[None]:
+    """Exclusive lock for writing the batch part of the store with the digest database `path`; waits for its holder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def materialized_users(path: Path, limit: int, after: str = "") -> list[str]:

@@ -23,11 +23,15 @@ from tqdm import tqdm
 
 from config import settings
 from sequences.feast_store import create_missing_tables, local_marts_folder, open_store
-from sequences.offline.feast_runs import digests_file, materialization_lock
 from sequences.online.batch_writer import BatchWriter
 from sequences.online.changed_users import ChangedMart, MartSource, Source, definition_hash, find_later_users
 from sequences.online.mart_rows import EventRows, ProfileRows
-from sequences.online.materialization_state import MaterializationState, record_materialization
+from sequences.online.materialization_state import (
+    MaterializationState,
+    digests_file,
+    materialization_lock,
+    record_materialization,
+)
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 from storage.mart_changes import apply_changes, changes_since, read_published
 

@@ -29,8 +29,12 @@ from config import settings
 from config.settings import Settings
 from config.tool_environment import tool_environment
 from sequences.feast_store import FEATURE_REPOSITORY, local_marts_folder, open_store
-from sequences.offline.feast_runs import digests_file, materialization_lock
-from sequences.online.materialization_state import read_materializations, record_materialization
+from sequences.online.materialization_state import (
+    digests_file,
+    materialization_lock,
+    read_materializations,
+    record_materialization,
+)
 from sequences.online.materialize import materialize
 from sequences.online.reader_writer import OnlineWriter
 from storage import daily_files, suppression_list

@@ -14,8 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from config.settings import Settings
-from sequences.offline.feast_runs import digests_file
-from sequences.online.materialization_state import materialized_users
+from sequences.online import materialization_state
 from serving.errors import NotReady
 from serving.inspection.explain import Explanation, explain
 from serving.inspection.library import Library, describe_library
@@ -146,8 +145,9 @@ class UserInspector:
         Empty if their record cannot be read.
         """
         try:
-            digests = digests_file(self._settings.feast, self._settings.online_store)
-            return materialized_users(digests, limit, after)
+            return materialization_state.materialized_users(
+                materialization_state.digests_file(self._settings.feast, self._settings.online_store), limit, after
+            )
         except sqlite3.DatabaseError:
             logger.exception("the record of materialized users cannot be read")
             return []

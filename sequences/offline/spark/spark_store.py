@@ -38,7 +38,6 @@ from pyspark.sql import functions as F
 from sequences.feast_store import require_absolute_home
 from sequences.offline.entities_in_range import entities_in_range
 from sequences.offline.entity_rows import require_distinct_names
-from sequences.offline.feast_runs import admit_run
 from sequences.offline.joined_views import RequestedView, is_parquet, sequence_view_of, source_path
 from sequences.offline.point_in_time_join import ROW, OrdinaryView
 from sequences.offline.retrieval_job import save_dataset
@@ -125,12 +124,7 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
         start_date: datetime,
         end_date: datetime,
     ) -> RetrievalJob:
-        """The newest row per entity, for `feast materialize`; for a sequence source, the last L events of every user.
-
-        Raises:
-            EarlierRunError: The online store has a later day.
-        """
-        admit_run(config, data_source, end_date)
+        """The newest row per entity, for `feast materialize`; for a sequence source, the last L events of every user."""
         sequence = sequence_view_of(data_source)
         if sequence is None:
             _open_session(config)

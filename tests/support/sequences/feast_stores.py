@@ -44,7 +44,7 @@ def feature_store(
     """A store with the views, the live events, the profile and the feature service applied."""
     config = RepoConfig(
         project="tests",
-        provider="local",
+        provider="sequences.online.feast_provider.SequenceProvider",
         registry=RegistryConfig(path=str(folder / "registry.db"), cache_ttl_seconds=0),
         online_store=online_store,
         entity_key_serialization_version=3,
@@ -81,7 +81,7 @@ def feature_store(
         entities=[USER],
         schema=[Field(name="user_id", dtype=String), Field(name="plays_total", dtype=Int64)],
         source=FileSource(
-            name="user_profiles",
+            name="profiles",
             path=str(folder / "user_profiles.parquet"),
             file_format=ParquetFormat(),
             timestamp_field="known_at",

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sequences.offline.feast_runs import EarlierRunError, digests_file
 from sequences.online import batch_rows, batch_writer
-from sequences.online.materialization_state import MaterializationState
+from sequences.online.feast_provider import EarlierRunError
+from sequences.online.materialization_state import MaterializationState, digests_file
 from sequences.online.materialize import materialize
 from sequences.online.reader_writer import OnlineReader
 from sequences.online.store_rows import to_list_value, write_rows
@@ -99,7 +99,10 @@ def test_rows_of_users_without_events_are_emptied(store: Any, tmp_path: Path, sm
     run(store, tmp_path, FIRST)
     write_events(tmp_path / "events.parquet", event_rows(events("ad")))
     assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
-    assert [ids(store, user) for user in "abcd"] == [["a0", "a1"], [], [], ["d0", "d1"]]
+    expected = [["a0", "a1"], [], [], ["d0", "d1"]]
+    assert [ids(store, user) for user in "abcd"] == expected
+    online = store.get_online_features(["recent_events:event_id"], [{"user_id": user} for user in "abcd"])
+    assert online.to_dict()["event_id"] == expected
     assert run(store, tmp_path, FIRST) == {"recent_events": 0, "played_history": 0, "user_profile": 0}
 
 
@@ -155,7 +158,7 @@ def test_feast_does_not_set_the_store_back_and_its_rows_are_written_again(store:
     before = everything(store)
     noon = datetime(2024, 1, 2, 12)
     store.config.materialization_config.pull_latest_features = True
-    for view in (*VIEWS, "user_profile", "live_events"):
+    for view in VIEWS:
         with pytest.raises(EarlierRunError, match="--as-of 2024-01-02 --force"):
             store.materialize(EPOCH, noon, feature_views=[view])
     assert everything(store) == before

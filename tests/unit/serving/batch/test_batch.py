@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from config import settings
 from config.tool_environment import tool_environment
-from sequences.offline import feast_runs
+from sequences.online import materialization_state
 from serving import runtime as runtime_module
 from serving.batch import export as batch
 from serving.batch.__main__ import main
@@ -39,7 +39,7 @@ class Home:
         self.settings = settings.load_settings()
         track_ids = of.vocabulary.track_ids_V[2:].tolist()
         self.histories = {user: history(*track_ids[n : n + 2 + n]) for n, user in enumerate(USERS[:-1])}
-        file = feast_runs.digests_file(self.settings.feast, self.settings.online_store)
+        file = materialization_state.digests_file(self.settings.feast, self.settings.online_store)
         file.parent.mkdir(parents=True, exist_ok=True)
         with sqlite3.connect(file) as database:
             database.execute("create table digests (view text, user_id text, digest blob)")
@@ -182,7 +182,7 @@ def test_erased_users_have_no_rows(home, tmp_path):
 
 
 def test_users_who_are_missing_from_the_record_later_on_end_the_run(home, tmp_path, monkeypatch):
-    file = feast_runs.digests_file(home.settings.feast, home.settings.online_store)
+    file = materialization_state.digests_file(home.settings.feast, home.settings.online_store)
     record, answer = file.read_bytes(), batch._answer
 
     def lose_record(*arguments):
@@ -200,7 +200,7 @@ def test_users_who_are_missing_from_the_record_later_on_end_the_run(home, tmp_pa
 
 
 def test_users_who_are_erased_during_the_run_do_not_end_it(home, tmp_path, monkeypatch):
-    file, answer = feast_runs.digests_file(home.settings.feast, home.settings.online_store), batch._answer
+    file, answer = materialization_state.digests_file(home.settings.feast, home.settings.online_store), batch._answer
 
     def erase(runtime, request, *others):
         if request.user_id == "u0":
@@ -215,7 +215,7 @@ def test_users_who_are_erased_during_the_run_do_not_end_it(home, tmp_path, monke
 
 
 def test_users_whose_ids_requests_may_not_have_are_skipped_and_counted(home, tmp_path):
-    file = feast_runs.digests_file(home.settings.feast, home.settings.online_store)
+    file = materialization_state.digests_file(home.settings.feast, home.settings.online_store)
     with sqlite3.connect(file) as database:
         database.executemany("insert into digests values ('v', ?, '')", [("u2\u2028b",), ("u\ue000",)])
     lines = home.run(tmp_path / "out")
