@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
+import ibis
 import pandas as pd
 import pyarrow as pa
 from feast.data_source import DataSource
-from feast.feature_view import FeatureView
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL, FeatureView
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
 from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
@@ -149,7 +150,7 @@ class SequenceOfflineStore(DuckDBOfflineStore):
         """The newest row per entity, for `feast materialize`; for a sequence source, the last L events of every user."""
         sequence = sequence_view_of(data_source)
         if sequence is None:
-            return DuckDBOfflineStore.pull_latest_from_table_or_query(
+            job: Any = DuckDBOfflineStore.pull_latest_from_table_or_query(
                 config,
                 localize_source(config.repo_path, data_source),
                 join_key_columns,
@@ -159,6 +160,9 @@ class SequenceOfflineStore(DuckDBOfflineStore):
                 start_date,
                 end_date,
             )
+            if not join_key_columns:  # a view without entities; Feast's store leaves its key out
+                job.table = job.table.mutate(**{DUMMY_ENTITY_ID: ibis.literal(DUMMY_ENTITY_VAL)})
+            return cast(RetrievalJob, job)
         as_of_us = int(end_date.astimezone(UTC).timestamp() * 1_000_000)
         assert isinstance(data_source, FileSource)  # noqa: S101 - sequences are tagged file sources
         table = read_latest(parquet_path(config.repo_path, data_source), sequence, feature_name_columns, as_of_us)

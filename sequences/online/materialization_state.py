@@ -113,6 +113,10 @@ class MaterializationState:
         )
         self._connection.commit()
 
+    def distrust_rows(self) -> None:
+        """Let this run write all rows again."""
+        distrust_rows(self._connection)
+
     def take_source(self) -> str | None:
         """What the stored rows were computed from, as `finish` recorded it; None after a run that did not finish."""
         source = self._read_fact("source")
@@ -164,6 +168,13 @@ class MaterializationState:
 def read_store_marker(store: feast.FeatureStore) -> OnlineRow:
     """The marker row; its time is that of the last start or end of a run."""
     return OnlineRowReader(store, {LIVE_SOURCE: [STORE_MARKER_FEATURE]}).read([STORE_MARKER_USER])[0][LIVE_SOURCE]
+
+
+def distrust_rows(digests: sqlite3.Connection, view: str | None = None) -> None:
+    """Let the next run write all rows of a view again, or of all views."""
+    digests.execute("update digests set digest = x'' where ?1 is null or view = ?1", (view,))
+    digests.execute("delete from facts where name = 'source'")
+    digests.commit()
 
 
 def digests_file(folder: Path, online_store: str) -> Path:

@@ -3,7 +3,8 @@
 Materializes the newest L events of each user, read directly from the event table, and the newest profile. Of a large mart
 a run reads what was published since the previous one (`sequences/online/changed_users.py`). After an interrupted run, a change
 of the views or a build from all events it reads everything, but writes only rows that differ
-(`sequences/online/materialization_state.py`). A date before the last materialized one is ignored unless `--force` is given.
+(`sequences/online/materialization_state.py`). A date before the last materialized one is ignored unless `--force` is given,
+which writes all rows again.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def materialize(
         marts_folder: Local folder of the marts.
         state_file: Database of digests (`digests_file`); a concurrent run with the same file waits.
         views: Sequence views to materialize.
-        is_forced: Whether to set the store back to an earlier day.
+        is_forced: Write all rows, also of an earlier day, which sets the store back.
 
     Returns:
         view ▸ number of rows written; None if the store already has a later day and `is_forced` is False.
@@ -77,6 +78,8 @@ def _materialize(
     try:
         if not is_forced and state.as_of is not None and as_of < state.as_of:
             return None
+        if is_forced:
+            state.distrust_rows()
         definition = definition_hash(store, views, [PROFILE])
         previous = Source.from_json(state.take_source())
         known = previous.marts if previous and previous.definition == definition else {}
@@ -126,7 +129,9 @@ def main() -> int:
     parser.add_argument(
         "--as-of", required=True, type=date.fromisoformat, help="YYYY-MM-DD: write the features known before this day"
     )
-    parser.add_argument("--force", action="store_true", help="set the store back to an earlier day")
+    parser.add_argument(
+        "--force", action="store_true", help="write all rows again, also of an earlier day, which sets the store back"
+    )
     arguments = parser.parse_args()
     folder = settings.load_settings().feast
     try:

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast import FeatureService
+from feast import FeatureService, FeatureView, Field
 from feast.data_source import PushMode
 from feast.errors import SavedDatasetLocationAlreadyExists
 from feast.feature_logging import (
@@ -24,6 +24,7 @@ from feast.feature_logging import (
     LoggingConfig,
 )
 from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
+from feast.types import Int64
 
 from sequences.views import LIVE_SOURCE, SequenceViewError
 from tests.support.sequences.driver_stats import DriverStatsCases, moment, rows_of, stats
@@ -150,6 +151,36 @@ class WritingCases(DriverStatsCases):
             assert self.trips(store, rows) == expected
             online = store.get_online_features(["driver_stats:trips"], [{"driver_id": 1}, {"driver_id": 2}])
             assert online.to_dict()["trips"] == expected
+
+    def test_a_user_without_events_has_the_same_features_online_as_offline(self, folder: Path) -> None:
+        """User 9 is unknown, and nobody has live events; features of ordinary views are null."""
+        store = self.open_store(folder)
+        store.materialize(moment(0), moment(9))
+        for features, full in (
+            (["recent_events:event_id", "driver_stats:trips"], False),
+            (["played_history:event_id", "recent_events:played_ratio", f"{LIVE_SOURCE}:ended_at"], True),
+            (store.get_feature_service("recommender"), True),
+        ):
+            users = [{"user_id": user, "driver_id": 9} for user in ("1", "9")]
+            online = store.get_online_features(features, users, full_feature_names=full).to_dict()
+            rows = pd.DataFrame(users).assign(event_timestamp=[moment(9)] * 2)
+            offline = store.get_historical_features(rows, features, full_feature_names=full).to_arrow().to_pydict()
+            for name in online.keys() - {"user_id", "driver_id"}:
+                assert repr(online[name]) == repr(offline[name]), name  # repr: NaN equals itself
+
+    def test_a_view_without_entities_is_materialized(self, folder: Path) -> None:
+        """Feast's DuckDB store does not add the key of such a view, unlike its Spark store."""
+        store = self.open_store(folder)
+        source = store.get_feature_view("driver_stats").batch_source
+        view = FeatureView(
+            name="newest", schema=[Field(name="trips", dtype=Int64)], source=source, entities=[], ttl=timedelta(0)
+        )
+        store.apply(view)
+        store.materialize(moment(0), moment(4), feature_views=["newest"])
+        online = store.get_online_features(["newest:trips", "recent_events:event_id"], [{"user_id": "1"}])
+        assert online.to_dict()["trips"] == [1]
+        rows = pd.DataFrame({"event_timestamp": [moment(4)]})
+        assert store.get_historical_features(rows, ["newest:trips"]).to_df()["trips"].tolist() == [1]
 
     def test_materialization_leaves_the_live_events(self, folder: Path) -> None:
         """`feast materialize` without names of views: every online view is written."""

@@ -44,7 +44,7 @@ def feature_store(
     """A store with the views, the live events, the profile and the feature service applied."""
     config = RepoConfig(
         project="tests",
-        provider="local",
+        provider="sequences.online.feast_provider.SequenceProvider",
         registry=RegistryConfig(path=str(folder / "registry.db"), cache_ttl_seconds=0),
         online_store=online_store,
         entity_key_serialization_version=3,

@@ -203,7 +203,7 @@ def open_world(
     store = feast.FeatureStore(
         config=RepoConfig(
             project="universal",
-            provider="local",
+            provider="sequences.online.feast_provider.SequenceProvider",
             registry=RegistryConfig(path=str(folder / "registry.db"), cache_ttl_seconds=0),
             online_store={"type": "sqlite", "path": str(folder / "online.db")},
             entity_key_serialization_version=3,

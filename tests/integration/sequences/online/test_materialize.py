@@ -15,12 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from sequences.online import batch_rows, batch_writer
-from sequences.online.materialization_state import MaterializationState
+from sequences.online.feast_provider import EarlierRunError
+from sequences.online.materialization_state import MaterializationState, digests_file
 from sequences.online.materialize import materialize
 from sequences.online.reader_writer import OnlineReader
+from sequences.online.store_rows import to_list_value, write_rows
 from sequences.timeline import EventTableError
 from sequences.views import SEQUENCE_VIEWS
-from tests.support.sequences.event_rows import event_rows, write_events
+from tests.support.sequences.event_rows import EPOCH, event_rows, write_events
 from tests.support.sequences.online_stores import KINDS, opened
 
 VIEWS = {name: SEQUENCE_VIEWS[name] for name in ("recent_events", "played_history")}
@@ -97,7 +99,10 @@ def test_rows_of_users_without_events_are_emptied(store: Any, tmp_path: Path, sm
     run(store, tmp_path, FIRST)
     write_events(tmp_path / "events.parquet", event_rows(events("ad")))
     assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
-    assert [ids(store, user) for user in "abcd"] == [["a0", "a1"], [], [], ["d0", "d1"]]
+    expected = [["a0", "a1"], [], [], ["d0", "d1"]]
+    assert [ids(store, user) for user in "abcd"] == expected
+    online = store.get_online_features(["recent_events:event_id"], [{"user_id": user} for user in "abcd"])
+    assert online.to_dict()["event_id"] == expected
     assert run(store, tmp_path, FIRST) == {"recent_events": 0, "played_history": 0, "user_profile": 0}
 
 
@@ -145,6 +150,35 @@ def test_earlier_day_is_ignored_unless_forced(store: Any, tmp_path: Path) -> Non
     assert ids(store, "a") == ["a0", "a1", "a2"]
     run(store, tmp_path, FIRST, is_forced=True)
     assert ids(store, "a") == ["a0", "a1"]
+
+
+def test_feast_does_not_set_the_store_back_and_its_rows_are_written_again(store: Any, tmp_path: Path) -> None:
+    state, views = digests_file(tmp_path, store.config.online_store.type), tuple(VIEWS.values())
+    materialize(store, SECOND, tmp_path, state, views)
+    before = everything(store)
+    noon = datetime(2024, 1, 2, 12)
+    store.config.materialization_config.pull_latest_features = True
+    for view in VIEWS:
+        with pytest.raises(EarlierRunError, match="--as-of 2024-01-02 --force"):
+            store.materialize(EPOCH, noon, feature_views=[view])
+    assert everything(store) == before
+    write_events(tmp_path / "events.parquet", event_rows(events(seconds=(10, 20, 90_000, 200_000))))
+    store.materialize(EPOCH, datetime(2024, 1, 5))
+    assert ids(store, "a") == ["a0", "a1", "a2", "a3"]
+    written = materialize(store, SECOND, tmp_path, state, views)
+    assert written == {"recent_events": 3, "played_history": 3, "user_profile": 0}
+    assert everything(store) == before
+
+
+def test_force_repairs_rows_that_others_wrote(store: Any, tmp_path: Path) -> None:
+    run(store, tmp_path, SECOND)
+    before = everything(store)
+    view = store.get_feature_view("recent_events")
+    write_rows(store, view, [("a", {"event_id": to_list_value("string", ["x"])}, datetime.now(UTC))])
+    run(store, tmp_path, SECOND)
+    assert everything(store) != before
+    run(store, tmp_path, SECOND, is_forced=True)
+    assert everything(store) == before
 
 
 def test_rows_are_written_when_the_clock_is_set_back(store: Any, tmp_path: Path) -> None:
