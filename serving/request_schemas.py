@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from serving.messages.catalog import Language
 from serving.pipeline.request import (
@@ -18,12 +18,27 @@ from serving.pipeline.request import (
     MAX_TITLE_LENGTH,
     MIN_PATH_LENGTH,
 )
-from training.slate.scene_settings import PATH, SCENES, SIMILAR
+from storage.printable_text import ID_PATTERN, PRINTABLE_PATTERN
+from training.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 
 MAX_EVENTS = 1000
 MAX_LISTED, MAX_QUERY_LENGTH = 50, 200
 
-TrackId = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES)]
+MAX_LIMIT = max(scene.max_limit for scene in (*SCENES.values(), CONTINUATION))
+
+
+def _read_integer(value: object) -> object:
+    """An integer that is written as 5.0, which is one in JSON Schema, too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# Patterns and maxima are in the document only: the pipeline rejects other values with messages that name the remedy.
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES, json_schema_extra={"pattern": ID_PATTERN})]
+Whole = BeforeValidator(_read_integer)
+SceneLimit = Annotated[int, Field(ge=1, json_schema_extra={"maximum": MAX_LIMIT}), Whole]
+SimilarLimit = Annotated[int, Field(ge=1, json_schema_extra={"maximum": SIMILAR.max_limit}), Whole]
+PathLength = Annotated[int, Field(ge=MIN_PATH_LENGTH, le=PATH.max_limit), Whole]
+ListedLimit = Annotated[int, Field(ge=1, le=MAX_LISTED), Whole]
 Territory = Annotated[
     str | None,
     Field(
@@ -42,28 +57,50 @@ ReasonLanguage = Annotated[Language, Field(description="Language of the reasons:
 Debug = Annotated[bool, Field(description="Whether the response has a `trace`")]
 
 
-def _user_id(description: str) -> Any:
-    return Field(default=None, min_length=1, max_length=MAX_ID_BYTES, description=description)
-
-
 class RequestBody(BaseModel):
-    """A body without unknown fields. `serving.http.problems` describes an unknown one with a suggestion."""
+    """A body without unknown fields, whose values have the types of the document: 0 is no boolean, and "5" no number.
 
-    model_config = ConfigDict(extra="forbid")
+    `serving.http.problems` describes an unknown field with a suggestion.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class RecommendRequest(RequestBody):
     """A request for recommendations, or to continue a playlist."""
 
-    user_id: str | None = _user_id("Id of the user; may be omitted with `seeds` or `title`")
-    # An enumeration in the document only: the pipeline rejects other scenes with a message that lists them.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["user_id"], "properties": {"user_id": {"type": "string"}}},
+                {"required": ["seeds"], "properties": {"seeds": {"minItems": 1}}},
+                {"required": ["title"], "properties": {"title": {"pattern": r"\S"}}},
+            ],
+            "allOf": [
+                {
+                    "if": {"required": ["scene"], "properties": {"scene": {"const": scene.name}}},
+                    "then": {"properties": {"limit": {"maximum": scene.max_limit}}},
+                }
+                for scene in SCENES.values()
+                if scene.max_limit < MAX_LIMIT
+            ],
+        }
+    )
+
+    user_id: Id | None = Field(default=None, description="Id of the user; may be omitted with `seeds` or `title`")
+    # An enumeration in the document only, as patterns.
     scene: str = Field(
         default=DEFAULT_SCENE,
         max_length=64,
         json_schema_extra={"enum": list(SCENES)},
         description=f"Place in the product: {', '.join(SCENES)}",
     )
-    limit: int | None = Field(default=None, ge=1, description="Number of items; default: that of the scene")
+    limit: SceneLimit | None = Field(
+        default=None,
+        description="Number of items, at most "
+        + ", ".join(f"{scene.max_limit} in {scene.name}" for scene in SCENES.values())
+        + f", and {CONTINUATION.max_limit} with `seeds` or `title`; default: that of the scene",
+    )
     discovery: float | None = Field(
         default=None,
         ge=0,
@@ -75,13 +112,16 @@ class RecommendRequest(RequestBody):
     explicit: Explicit = None
     language: ReasonLanguage = "en"
     debug: Debug = False
-    seeds: list[TrackId] = Field(
+    seeds: list[Id] = Field(
         default=[], max_length=MAX_SEEDS, description="Tracks of a playlist to continue, in its order"
     )
     title: str = Field(
-        default="", max_length=MAX_TITLE_LENGTH, description="Title of the playlist to continue, in any language"
+        default="",
+        max_length=MAX_TITLE_LENGTH,
+        json_schema_extra={"pattern": PRINTABLE_PATTERN},
+        description="Title of the playlist to continue, in any language",
     )
-    exclude: list[TrackId] = Field(
+    exclude: list[Id] = Field(
         default=[],
         max_length=MAX_EXCLUDED,
         description="Tracks that must not be in the response; may be unknown ones",
@@ -91,9 +131,11 @@ class RecommendRequest(RequestBody):
 class SimilarRequest(RequestBody):
     """A request for tracks similar to one."""
 
-    track_id: TrackId = Field(description="Track to compare with")
-    limit: int | None = Field(default=None, ge=1, description=f"Number of tracks; default: {SIMILAR.limit}")
-    user_id: str | None = _user_id("Id of the user, whose blocked and disliked tracks are excluded")
+    track_id: Id = Field(description="Track to compare with")
+    limit: SimilarLimit | None = Field(default=None, description=f"Number of tracks; default: {SIMILAR.limit}")
+    user_id: Id | None = Field(
+        default=None, description="Id of the user, whose blocked and disliked tracks are excluded"
+    )
     territory: Territory = None
     explicit: Explicit = None
     language: ReasonLanguage = "en"
@@ -103,15 +145,14 @@ class SimilarRequest(RequestBody):
 class PathRequest(RequestBody):
     """A request for a path between two tracks."""
 
-    from_track: TrackId = Field(alias="from", description="First track of the path")
-    to_track: TrackId = Field(alias="to", description="Last track of the path")
-    length: int | None = Field(
-        default=None,
-        ge=MIN_PATH_LENGTH,
-        le=PATH.max_limit,
-        description=f"Number of tracks with both ends; default: {PATH.limit}",
+    from_track: Id = Field(alias="from", description="First track of the path")
+    to_track: Id = Field(alias="to", description="Last track of the path")
+    length: PathLength | None = Field(
+        default=None, description=f"Number of tracks with both ends; default: {PATH.limit}"
     )
-    user_id: str | None = _user_id("Id of the user, whose blocked and disliked tracks are excluded")
+    user_id: Id | None = Field(
+        default=None, description="Id of the user, whose blocked and disliked tracks are excluded"
+    )
     territory: Territory = None
     explicit: Explicit = None
     language: ReasonLanguage = "en"
@@ -131,39 +172,39 @@ class EventsRequest(RequestBody):
 class ListenerRequest(RequestBody):
     """A request for the profile of a user."""
 
-    user_id: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")
+    user_id: Id = Field(description="Id of the user")
 
 
 class LibraryRequest(RequestBody):
     """A request for what a user liked, saved, marked as not interesting and blocked."""
 
-    user_id: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")
+    user_id: Id = Field(description="Id of the user")
 
 
 class TasteRequest(RequestBody):
     """A request for what shapes the recommendations of a user."""
 
-    user_id: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")
+    user_id: Id = Field(description="Id of the user")
 
 
 class ExportRequest(RequestBody):
     """A request for everything that is stored about a user."""
 
-    user_id: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")
+    user_id: Id = Field(description="Id of the user")
 
 
 class EraseRequest(RequestBody):
     """A request to erase all data of a user."""
 
-    user_id: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")
-    confirm: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="The same id again")
+    user_id: Id = Field(description="Id of the user")
+    confirm: Id = Field(description="The same id again")
 
 
 class ExplainRequest(RequestBody):
     """A request for the reasons why a track suits a user."""
 
-    user_id: str = Field(min_length=1, max_length=MAX_ID_BYTES, description="Id of the user")
-    track_id: TrackId = Field(description="Track to explain")
+    user_id: Id = Field(description="Id of the user")
+    track_id: Id = Field(description="Track to explain")
     scene: str = Field(
         default=DEFAULT_SCENE,
         max_length=64,
@@ -175,7 +216,7 @@ class ExplainRequest(RequestBody):
 class ListenersRequest(RequestBody):
     """A request for ids of users."""
 
-    limit: int = Field(default=20, ge=1, le=MAX_LISTED, description="Number of ids")
+    limit: ListedLimit = Field(default=20, description="Number of ids")
 
 
 class SearchRequest(RequestBody):
@@ -192,10 +233,11 @@ class SearchRequest(RequestBody):
         deprecated=True,
         description="Former name of `query`, used if that is empty",
     )
-    limit: int = Field(default=20, ge=1, le=MAX_LISTED, description="Number of tracks")
-    user_id: str | None = _user_id(
-        "Id of the user, whose taste decides between similarly good matches, and whose blocked and disliked tracks are "
-        "excluded"
+    limit: ListedLimit = Field(default=20, description="Number of tracks")
+    user_id: Id | None = Field(
+        default=None,
+        description="Id of the user, whose taste decides between similarly good matches, and whose blocked and disliked tracks are "
+        "excluded",
     )
     territory: Territory = None
     explicit: Explicit = None

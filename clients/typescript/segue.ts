@@ -232,7 +232,8 @@ export interface RecommendRequest {
   user_id?: string | null;
   /** Place in the product: daily, private_fm, playlists, mlog */
   scene?: "daily" | "private_fm" | "playlists" | "mlog";
-  /** Number of items; default: that of the scene */
+  /** Number of items, at most 100 in daily, 30 in private_fm, 50 in playlists, 50 in mlog, and 100 with
+   * `seeds` or `title`; default: that of the scene */
   limit?: number | null;
   /** Fraction of tracks in the response that the user has not played, rounded down to whole tracks;
    * default: the release's share for the scene */

@@ -12,15 +12,17 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sequences import behaviours
 from serving.field_suggestions import suggest
-from storage.printable_text import is_printable
+from storage.printable_text import ID_PATTERN, is_printable
 from training.data.exclusions import NAME_SEPARATOR
 
+MAX_TEXT_BYTES = 256
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_BYTES, pattern=ID_PATTERN)]
 TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog", "interest", "session")
 
 
@@ -30,29 +32,29 @@ class ReportedEvent(BaseModel):
     # For documentation; `read_event` validates rows.
     model_config = ConfigDict(extra="forbid")
 
-    event_id: str | None = Field(
+    event_id: Text | None = Field(
         default=None,
         description="Rows with the same id are one event; default: a hash of the event and its times, which differs if a row "
         "without times is resent",
     )
-    user_id: str = Field(description="User who acted")
+    user_id: Text = Field(description="User who acted")
     sequence_number: int | None = Field(
         default=None, description="The client's order of events that end at the same time"
     )
     target_type: str = Field(description="Type of the target", json_schema_extra={"enum": list(TARGET_TYPES)})
-    target_id: str = Field(description="Id of the target within its type")
+    target_id: Text = Field(description="Id of the target within its type")
     occurred_at: str | int | None = Field(
         default=None, description="Start: ISO 8601 in UTC, or µs since 1970; default: derived from the end"
     )
     ended_at: str | int | None = Field(default=None, description="End of a play, in the same formats; default: now")
     action: str = Field(description="What the user did")
     played_ms: int | None = Field(default=None, description="Played time in ms; required for plays, invalid otherwise")
-    scene: str | None = Field(default=None, description="Place in the product")
-    context_id: str | None = Field(default=None, description="Where the target came from, typed: playlist:7, album:3")
-    request_id: str | None = Field(default=None, description="Response that showed the target")
+    scene: Text | None = Field(default=None, description="Place in the product")
+    context_id: Text | None = Field(default=None, description="Where the target came from, typed: playlist:7, album:3")
+    request_id: Text | None = Field(default=None, description="Response that showed the target")
     position: int | None = Field(default=None, description="Position in that response, from 0")
     propensity: float | None = Field(default=None, description="Probability with which that response showed the target")
-    device: str | None = Field(default=None, description="Kind of device")
+    device: Text | None = Field(default=None, description="Kind of device")
 
 
 CONTROL_TARGETS = {
@@ -67,7 +69,6 @@ MIN_PLAUSIBLE_US = 10_000_000_000_000  # April 1970; seconds and milliseconds of
 MAX_FUTURE_US = 5 * 60 * MICROSECONDS_PER_SECOND
 MAX_AGE_US = 30 * 24 * 3600 * MICROSECONDS_PER_SECOND
 MAX_PLAY_MS = 24 * 3600 * 1000
-MAX_TEXT_BYTES = 256
 MAX_INTEGER = 2**63 - 1
 MAX_POSITION = 10_000
 

@@ -256,7 +256,9 @@ def _operation(path: str, operation: Operation, api: Mapping[str, ApiMethod]) ->
     if operation.request:
         requests = {name: {"value": value} for name, value in examples["requests"][path].items()}
         content = {"schema": _reference(operation.request), "examples": requests}
-        described["requestBody"] = {"required": True, "content": {MEDIA_TYPE: content}}
+        # No body is the same as one without fields.
+        needs_fields = not {"required", "anyOf"}.isdisjoint(operation.request.model_json_schema())
+        described["requestBody"] = {"required": needs_fields, "content": {MEDIA_TYPE: content}}
     answer = {
         "schema": _reference(operation.response),
         "examples": {"A response": {"value": examples["responses"][path]}},

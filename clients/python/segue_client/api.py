@@ -627,7 +627,8 @@ class SegueClient(Transport):
         Args:
             user_id: Id of the user; may be omitted with `seeds` or `title`
             scene: Place in the product: daily, private_fm, playlists, mlog
-            limit: Number of items; default: that of the scene
+            limit: Number of items, at most 100 in daily, 30 in private_fm, 50 in playlists, 50 in
+                mlog, and 100 with `seeds` or `title`; default: that of the scene
             discovery: Fraction of tracks in the response that the user has not played, rounded down to
                 whole tracks; default: the release's share for the scene
             territory: Country of the listener, ISO 3166-1 alpha-2; default: that of the service

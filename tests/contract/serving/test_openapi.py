@@ -1,12 +1,18 @@
 """OpenAPI document: complete, self-contained, with valid examples."""
 
+import functools
 import json
 import re
 
+import hypothesis
 import openapi_spec_validator
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
-from serving.events.event_schema import COLUMNS, read_event
+from serving.errors import RequestRejected
+from serving.events.event_schema import COLUMNS, EventRejected, read_event
 from serving.http import media_files, openapi
 from serving.pipeline.request import DEFAULT_SCENE, read_path, read_request, read_similar
 from serving.response_schemas import (
@@ -25,7 +31,7 @@ from serving.response_schemas import (
     UserProfileResponse,
 )
 from serving.service import Recommender
-from training.slate.scene_settings import SCENES
+from training.slate.scene_settings import SCENES, SIMILAR
 
 NOW = 1_800_000_000_000_000
 PATHS = {
@@ -44,9 +50,14 @@ PATHS = {
 }
 
 
+@functools.cache
+def document():
+    return openapi.build_openapi_document(Recommender.apis)
+
+
 @pytest.fixture(scope="module")
 def spec():
-    return openapi.build_openapi_document(Recommender.apis)
+    return document()
 
 
 def test_every_route_has_summary_and_tag(spec):
@@ -152,6 +163,59 @@ def test_collections_have_valid_examples(spec, model):
     example = spec["components"]["schemas"][model.__name__]["examples"][0]
     assert model.model_validate(example).model_dump() == example
     assert model in [type(item) for item in Recommendation(request_id="r", release="r1", items=[example]).items]
+
+
+def is_valid(spec, model, body):
+    """Whether a body has the schema of a model in the document."""
+    schema = {"$ref": f"#/components/schemas/{model}", "components": spec["components"]}
+    return Draft202012Validator(schema).is_valid(body)
+
+
+def is_accepted(read, *arguments, **named):
+    try:
+        read(*arguments, NOW, **named)
+    except (RequestRejected, EventRejected):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
+def test_limits_are_those_of_the_scene(spec, scene):
+    for limit, is_right in ((1, True), (scene.max_limit, True), (0, False), (scene.max_limit + 1, False)):
+        body = {"user_id": "u", "scene": scene.name, "limit": limit}
+        assert is_valid(spec, "RecommendRequest", body) == is_right
+        assert is_accepted(read_request, "u", scene.name, limit) == is_right
+    assert is_valid(spec, "SimilarRequest", {"track_id": "t", "limit": SIMILAR.max_limit})
+    assert not is_valid(spec, "SimilarRequest", {"track_id": "t", "limit": SIMILAR.max_limit + 1})
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cn", "Co"]), min_size=1, max_size=9))
+@hypothesis.example("a\u2028b")
+@hypothesis.example(" a")
+@hypothesis.example("\xa0")
+def test_ids_are_printable(text):
+    spec = document()
+    expected = is_accepted(read_request, text, DEFAULT_SCENE, None)
+    assert is_valid(spec, "RecommendRequest", {"user_id": text}) == expected
+    assert is_valid(spec, "PathRequest", {"from": "t", "to": text}) == (expected or text == "t")
+    title = is_accepted(read_request, None, DEFAULT_SCENE, None, seeds=["t"], title=text)
+    if text == text.strip():
+        assert is_valid(spec, "RecommendRequest", {"seeds": ["t"], "title": text}) == title
+    if "\ufffd" not in text:
+        event = {"user_id": "u", "action": "like", "target_type": "track", "target_id": text}
+        assert is_valid(spec, "ReportedEvent", event) == is_accepted(read_event, event)
+
+
+def test_a_body_is_required_where_an_empty_one_is_not_valid(spec):
+    optional = {
+        path
+        for path, operations in spec["paths"].items()
+        for operation in operations.values()
+        if not operation.get("requestBody", {"required": True})["required"]
+    }
+    assert optional == {"/listeners", "/search"}
+    assert not is_valid(spec, "RecommendRequest", {}) and not is_valid(spec, "RecommendRequest", {"title": " "})
+    assert all(is_valid(spec, "RecommendRequest", one) for one in ({"user_id": "u"}, {"seeds": ["t"]}, {"title": "a"}))
 
 
 def test_event_schema_has_the_columns_of_the_contract(spec):

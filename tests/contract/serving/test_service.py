@@ -164,6 +164,15 @@ def test_requests_are_not_redirected_to_the_host_that_they_name(client, path):
     assert answer.status_code == 404 and "location" not in answer.headers
 
 
+@pytest.mark.parametrize("path", ["/listeners", "/search"])
+def test_a_request_without_a_body_gets_the_defaults(client, path):
+    assert client.post(path).json() == client.post(path, json={}).json()
+
+
+def test_an_integer_may_be_written_with_a_decimal_point(client):
+    assert len(ask(client, limit=2.0)["items"]) == 2
+
+
 def test_discovery_parameter(client):
     assert ids(ask(client, scene="private_fm", limit=1, discovery=0)) == ["t0"]
     assert ids(ask(client, scene="private_fm", limit=1, discovery=1)) == ["t2"]
