@@ -90,7 +90,9 @@ class TrainingData:
         tracks = pl.scan_parquet(self.marts / "tracks.parquet").drop(CONTENT_COLUMNS, strict=False).collect()
         self._track_rows = fill_facets(tracks, self.marts) if self.reads_audio_facets else tracks
         train_plays = plays.filter(pl.col("part") == "train").select("track_id")
-        self.vocabulary = Vocabulary.build(self._track_rows, train_plays, _collection_ids(self.marts))
+        self.vocabulary = Vocabulary.build(
+            self._track_rows, train_plays, _collection_ids(self.marts), _aliases(self.marts)
+        )
         plays = self.profile_exclusions.drop(plays, "known_at", self.vocabulary)
         users = plays.select(pl.col("user_id").unique().sort()).collect(engine="streaming")
         self.user_ids_U = users["user_id"].to_numpy().astype(object)
@@ -277,3 +279,9 @@ def _collection_ids(marts: Path) -> list[str]:
     return [
         name for kind, path in paths.items() if path.exists() for name in pl.read_parquet(path)[f"{kind}_id"].to_list()
     ]
+
+
+def _aliases(marts: Path) -> dict[str, str]:
+    """Other ids of tracks; marts of earlier versions have none."""
+    file = marts / "track_aliases.parquet"
+    return dict(pl.read_parquet(file, columns=["alias_id", "track_id"]).iter_rows()) if file.exists() else {}
