@@ -9,6 +9,7 @@ from serving.pipeline.stages.hydrate import UserState
 from serving.releases.served_release import ServedRelease
 from training.data.exclusions import Exclusions
 from training.data.profile_exclusions import NO_ITEMS
+from training.data.user_history import items_listened_twice
 from training.slate.filters import FilterContext
 
 
@@ -37,4 +38,5 @@ def build_filter_context(
         request.territory,
         request.is_explicit_wanted,
         left_out,
+        items_listened_twice(user.users.views) if user else NO_ITEMS,
     )

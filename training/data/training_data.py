@@ -20,6 +20,7 @@ from sequences.sequence_batch import FIRST_CODE
 from sequences.views import SEQUENCE_VIEWS
 from training.content.audio_facets import fill_facets
 from training.content.facets import FACETS
+from training.content.music_detection import mark_music
 from training.content.track_content import CONTENT_COLUMNS, TrackContent, load_content_tables
 from training.data.catalog import Catalog
 from training.data.feature_services import ServiceContract
@@ -88,6 +89,7 @@ class TrainingData:
         plays = self.scan_mart("plays").with_columns(part_of_fit(self.fit))
         # Texts and vectors are larger than all other columns, and only `content` needs them.
         tracks = pl.scan_parquet(self.marts / "tracks.parquet").drop(CONTENT_COLUMNS, strict=False).collect()
+        tracks = mark_music(tracks, self.marts)
         self._track_rows = fill_facets(tracks, self.marts) if self.reads_audio_facets else tracks
         train_plays = plays.filter(pl.col("part") == "train").select("track_id")
         self.vocabulary = Vocabulary.build(

@@ -82,6 +82,17 @@ def unique_history_items(views: Mapping[str, SequenceBatch]) -> Ragged:
     return Ragged(item, np.searchsorted(row, np.arange(len(items_BL) + 1)))
 
 
+def items_listened_twice(views: Mapping[str, SequenceBatch]) -> np.ndarray:
+    """Distinct items, ascending, that the user of the first request has listened to at least twice, as far as HISTORY_VIEW
+    has them; empty without the view.
+    """
+    history = views.get(HISTORY_VIEW)
+    if history is None or not history.length_B[0]:
+        return np.zeros(0, dtype=np.int64)
+    items, counts = np.unique(history.columns["track_id"][0][is_listened(history)[0]], return_counts=True)
+    return items[(counts >= 2) & (items >= FIRST_CODE)]
+
+
 def current_session_items(views: Mapping[str, SequenceBatch], request_at_B: np.ndarray) -> np.ndarray:
     """Distinct items, ascending, that the user of the first request played or skipped in the current session.
 

@@ -7,6 +7,7 @@ Legend: C cases, K candidates.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ class ServingFilter:
     track_code: Mapping[str, int]
     events: dict[str, list[tuple[str, str, str, int]]]  # user → events of `marks_of`, in time order
     left_out: Mapping[str, LeftOut]  # user → items left out of the taste profile
+    sounds: Mapping[str, list[tuple[int, int]]]  # user → items that are not music, with the times of the listens
 
     @classmethod
     def from_data(cls, data: TrainingData) -> ServingFilter:
@@ -41,7 +43,8 @@ class ServingFilter:
         """
         tracks = data.track_rows.with_columns(is_in_catalogue=pl.lit(True))
         left_out = data.profile_exclusions.left_out_by_user
-        return cls(Catalog.build(tracks, data.vocabulary), data.vocabulary.track_code, _load_events(data), left_out)
+        catalog = Catalog.build(tracks, data.vocabulary)
+        return cls(catalog, data.vocabulary.track_code, _load_events(data), left_out, _listens_of_sounds(data, catalog))
 
     def filter_candidates(
         self, items_CK: Ints, cases: RecallCases, scores_CK: NDArray[np.floating]
@@ -53,11 +56,29 @@ class ServingFilter:
             marks = marks_of(event for event in self.events.get(user, ()) if event[-1] < at_us)
             exclusions, left_out = Exclusions.of_marks(marks), self.left_out.get(user, NOTHING)
             left_out_items = left_out.item_N[left_out.until_N >= at_us]  # a reset is over for later requests
-            context = FilterContext(self.catalog, exclusions, self.track_code, at_us, left_out_items=left_out_items)
+            listened = Counter(item for item, known_us in self.sounds.get(user, ()) if known_us < at_us)
+            context = FilterContext(
+                self.catalog,
+                exclusions,
+                self.track_code,
+                at_us,
+                left_out_items=left_out_items,
+                wanted_sounds=np.array([item for item, count in listened.items() if count >= 2], dtype=np.int64),
+            )
             kept, _ = apply_filters(items_CK[case], context)
             items[case, : len(kept)] = items_CK[case, kept]
             scores[case, : len(kept)] = scores_CK[case, kept]
         return items, scores
+
+
+def _listens_of_sounds(data: TrainingData, catalog: Catalog) -> dict[str, list[tuple[int, int]]]:
+    plays = data.plays
+    rows = np.flatnonzero(plays.is_listened_P & ~catalog.is_music_V[plays.track_P])
+    listens: dict[str, list[tuple[int, int]]] = {}
+    users = data.user_ids_U[plays.user_P[rows]].tolist()
+    for user, *listen in zip(users, plays.track_P[rows].tolist(), plays.known_at_P[rows].tolist(), strict=True):
+        listens.setdefault(user, []).append((listen[0], listen[1]))
+    return listens
 
 
 def _load_events(data: TrainingData) -> dict[str, list[tuple[str, str, str, int]]]:

@@ -28,6 +28,9 @@ class FilterContext:
     territory: str | None = None  # upper-case country code of the user; "" unknown, None for no territory filter
     is_explicit_wanted: bool = True
     left_out_items: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of the taste profile
+    wanted_sounds: np.ndarray | None = field(
+        default_factory=lambda: np.zeros(0, dtype=np.int64)
+    )  # items that need not be music; None: all
 
 
 def outside_catalog(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
@@ -99,6 +102,14 @@ def left_out_of_profile(items_C: np.ndarray, context: FilterContext) -> np.ndarr
     return removed
 
 
+def not_music(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
+    """Speech, silence and other sounds. As singing without instruments may look like them, the user's own are kept."""
+    if context.wanted_sounds is None:
+        return np.zeros(len(items_C), dtype=bool)
+    removed: np.ndarray = ~context.catalog.is_music_V[items_C] & ~np.isin(items_C, context.wanted_sounds)
+    return removed
+
+
 def duplicate_recordings(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """All but the first item of each recording."""
     removed = np.ones(len(items_C), dtype=bool)
@@ -116,6 +127,7 @@ FILTERS: dict[str, Callable[[np.ndarray, FilterContext], np.ndarray]] = {
     "excluded_artists": excluded_artists,
     "already_shown": already_shown,
     "left_out_of_profile": left_out_of_profile,
+    "not_music": not_music,
     "duplicate_recordings": duplicate_recordings,  # last, so that a removed release cannot hide a servable one
 }
 
