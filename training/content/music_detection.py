@@ -42,10 +42,16 @@ def mark_music(tracks: pl.DataFrame, marts: Path) -> pl.DataFrame:
     file = content_tables.table_file(marts, "audio")
     if settings.load_settings().other_sounds or not file.exists():
         return tracks.with_columns(is_music=pl.lit(True))
+    return tracks.with_columns(is_music=~pl.col("track_id").is_in(find_other_sounds(file)["track_id"].implode()))
+
+
+def find_other_sounds(file: Path) -> pl.DataFrame:
+    """`track_id` and `music_probability` of the rows of a table `track_content` whose audio is not music."""
     content = pl.scan_parquet(file)
-    music = scan_music(file).select("track_id")
-    others = content.select("track_id").join(music, on="track_id", how="anti").collect()["track_id"]
-    return tracks.with_columns(is_music=~pl.col("track_id").is_in(others.implode()))
+    if "music_probability" not in content.collect_schema().names():  # of an earlier version
+        content = content.with_columns(music_probability=pl.lit(None, pl.Float32))
+    is_other = pl.col("music_probability") < MIN_MUSIC_PROBABILITY
+    return content.filter(is_other).select("track_id", "music_probability").collect()
 
 
 def scan_music(file: Path) -> pl.LazyFrame:
