@@ -4,10 +4,10 @@ source as (
 
     select
         *,
-        -- The greatest rank is preferred: an own catalog, then files of music, then whatever logs name.
+        -- The greatest rank is preferred: an own catalog, then folders of music, each for itself, then logs.
         case
             when format = 'own_events' then '3'
-            when format = 'music_folder' then '2'
+            when format = 'music_folder' then '2' || coalesce(regexp_extract(audio_path, '^([0-9a-f]{16}):', 1), '')
             when format is not null then '1' || format
             else '0'
         end as source_rank

@@ -85,7 +85,8 @@ def track(track_id: str, source: str, title: str | None = None, artist: str = ""
 TRACKS = [
     track("f1", "music_folder", "Café (feat. Y)", "x", duration_ms=200_000, styles=["rock"], audio_path="f1.mp3"),
     track("l1", "mapped_csv", "CAFE\u0301", "x"),  # without a length
-    track("f2", "music_folder", "Long", "x", duration_ms=200_000),
+    track("f2", "music_folder", "Long", "x", duration_ms=200_000, audio_path=f"{'a' * 16}:long.mp3"),
+    track("g2", "music_folder", "Long", "x", duration_ms=199_000, audio_path=f"{'0' * 16}:long.flac"),  # another folder
     track("l2", "lastfm_1k", "long", "x2", duration_ms=203_000),  # another artist id of the same name
     track("f3", "music_folder", "Edit", "x", duration_ms=200_000),
     track("l3", "mapped_csv", "Edit", "x", duration_ms=260_000),
@@ -109,6 +110,7 @@ TRACKS = [
 ALIASES = [
     (MBID, "f8", "recording"),
     ("f7", "o7", "recording"),
+    ("g2", "f2", "name"),
     ("l1", "f1", "name"),
     ("l11", "f10", "hand"),
     ("l2", "f2", "name"),
