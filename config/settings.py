@@ -100,6 +100,7 @@ class Settings:
     model_workers: int = 0  # processes that run the models of a release; 0: the recommender's own process
     territory: str = ""  # ISO 3166-1 country of requests that do not name one; empty: unknown
     explicit: bool = True  # requests that do not say otherwise get tracks with an advisory label
+    other_sounds: bool = False  # whether clips that are not music, such as speech, are recommended
     broker: str = ""  # URL of the event broker; empty: the recommender applies events itself
     consumer_port: int = 9180  # metrics port of the event consumer
     training_ranks: int = 1  # number of data-parallel training processes
@@ -263,6 +264,7 @@ def load_settings() -> Settings:
         model_workers=workers,
         territory=_country("SEGUE_TERRITORY"),
         explicit=_choice("SEGUE_EXPLICIT", ("yes", "no")) == "yes",
+        other_sounds=_choice("SEGUE_OTHER_SOUNDS", ("no", "yes")) == "yes",
         broker=_broker("SEGUE_BROKER"),
         consumer_port=_port("SEGUE_CONSUMER_PORT", 9180),
         training_ranks=read_number("SEGUE_TRAINING_RANKS", 1, 1, MAX_TRAINING_RANKS),

@@ -11,18 +11,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow.parquet as pq
 
 from config.settings import Settings
 from console.releases import read_json
 from console.templates import render
-from storage import object_store
+from storage import content_tables, object_store
+from training.content.music_detection import find_other_sounds
 from web.time_format import format_utc_minute
 
 MAX_REASONS = 30
 MAX_REASON_CHARACTERS = 120
 DIGITS = re.compile(r"\d+")
 TIMES = re.compile(r"\d{4}-\d\d-\d\d[\d :.T+Z-]*")
+MAX_TRACKS = 100
+"""Listed tracks of a kind; their number is given in any case."""
 LANDING_COLUMNS = ("landed_at", "source", "format", "read", "landed", "duplicate", "quarantined", "landing_id")
 
 
@@ -31,6 +35,7 @@ def render_data_page(settings: Settings) -> str:
     return render(
         "data.html",
         landings=_landings(settings),
+        tracks=_track_tables(settings),
         quarantine=(quarantine := _quarantine(settings)),
         quarantine_rows=[(table, reason, f"{rows:,}") for table, reason, rows in quarantine],
         quarantine_folder=settings.quarantine if settings.tables_url else "SEGUE_HOME/quarantine",
@@ -49,6 +54,24 @@ def _landings(settings: Settings) -> list[dict[str, Any]]:
         query = f"select {columns} from read_parquet(?) order by landed_at"  # noqa: S608
         rows = connection.execute(query, [files]).fetchall()
     return [dict(zip(LANDING_COLUMNS, row, strict=True)) for row in rows]
+
+
+def _track_tables(settings: Settings) -> dict[str, tuple[int, list[tuple[Any, ...]]]]:
+    """Tables of landed tracks → number of their rows, and the first ones: how tracks of several sources were `matched`,
+    `conflicts`, and `sounds` that are not music.
+    """
+    marts = object_store.fetch_marts(settings, are_changes_applied=False)
+    if not (marts / "track_aliases.parquet").exists():
+        return {}
+    titles = pl.scan_parquet(marts / "tracks.parquet").select("track_id", pl.col("title").fill_null("")).collect()
+    matched = pl.read_parquet(marts / "track_aliases.parquet").group_by("matched_by").len().sort("matched_by")
+    conflicts = pl.read_parquet(marts / "track_conflicts.parquet").join(titles, on="track_id", how="left")
+    tables = {"matched": matched, "conflicts": conflicts.select("conflict", "title", "track_id", "other_id").sort("*")}
+    audio = content_tables.table_file(marts, "audio")
+    if audio.exists():
+        sounds = find_other_sounds(audio).join(titles, on="track_id", how="left").sort("music_probability", "track_id")
+        tables["sounds"] = sounds.select("title", "track_id", pl.col("music_probability").round(2))
+    return {name: (rows.height, rows.head(MAX_TRACKS).rows()) for name, rows in tables.items()}
 
 
 def _quarantine(settings: Settings) -> list[tuple[str, str, int]]:

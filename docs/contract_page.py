@@ -18,9 +18,12 @@ Every log lands in these tables, `SEGUE_HOME/landing/<table>/dt=<day or month>/*
 contract land; all others go to `SEGUE_HOME/quarantine/<table>` with a reason. This page is written by
 `python docs/contract_page.py` from [contract.py](../ingestion/contract.py).
 
-- Landing is idempotent: the newest landed row of a key counts, and an event id that has landed before is a duplicate.
-- All times are UTC with microseconds; all ids are text. Text is stripped, and empty text is missing. A column marked
-  with `*` is required.
+- Landing is idempotent: the newest landed row of a key counts, and an event id that has landed before is a duplicate. Of
+  `tracks`, each column has the newest value that a source states, and tracks of several sources are matched
+  ([ADR 0070](adr/0070-match-tracks-of-several-sources.md)).
+- All times are UTC with microseconds; all ids are text. Text is stripped, and empty text is missing, except in optional
+  columns of `tracks`: there `""` and `[]` clear the value of an older source, if the row is landed in this contract. A
+  column marked with `*` is required.
 - `occurred_at` is when an event began, by a clock that does not reveal its outcome; `ended_at` is when the outcome became
   known. A model sees an event from `ended_at` on.
 - Your own service's log in these columns, as JSON lines or Parquet, lands without conversion (`own_events` of the

@@ -42,6 +42,12 @@ def _column(name: str, data_type: pa.DataType, description: str, required: bool 
 
 
 LANDED_AT = _column("landed_at", TIME, "Time of landing; the newest row of a key is valid", required=True)
+ORIGIN = (
+    _column("format", pa.string(), "Reader that read it; null if it was landed by an earlier version"),
+    _column("source_at", TIME, "Time at which the newest file of its source was written"),
+    _column("landed_at", TIME, "Time of landing", required=True),
+)
+"""Columns that landing adds to rows that several sources may state; the order of landing does not decide between them."""
 
 LISTENING_EVENTS = pa.schema(
     [
@@ -118,7 +124,7 @@ TRACKS = pa.schema(
         _column("audio_url", pa.string(), "URL of the audio: https, or a path on the recommender's host"),
         _column("audio_path", pa.string(), f"Audio file to encode: {MEDIA_PATH}"),
         _column("cover_path", pa.string(), f"Cover image to encode: {MEDIA_PATH}"),
-        LANDED_AT,
+        *ORIGIN,
     ]
 )
 
@@ -126,7 +132,7 @@ ARTISTS = pa.schema(
     [
         _column("artist_id", pa.string(), "One performer", required=True),
         _column("name", pa.string(), "Name as printed", required=True),
-        LANDED_AT,
+        *ORIGIN,
     ]
 )
 
@@ -178,6 +184,14 @@ KNOWLEDGE_TRIPLES = pa.schema(
     ]
 )
 
+TRACK_MATCHES = pa.schema(
+    [
+        _column("track_id", pa.string(), "Track that was matched with a wrong one, or not with the right one", True),
+        _column("same_as_id", pa.string(), "Track that it is; its own id: none but itself; null: as matched"),
+        LANDED_AT,
+    ]
+)
+
 LANDINGS = pa.schema(
     [
         _column("landing_id", pa.string(), "Hash of the source's content", required=True),
@@ -221,6 +235,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "mlogs": MLOGS,
     "track_comments": TRACK_COMMENTS,
     "knowledge_triples": KNOWLEDGE_TRIPLES,
+    "track_matches": TRACK_MATCHES,
     "landings": LANDINGS,
 }
 
@@ -234,16 +249,17 @@ KEYS: dict[str, tuple[str, ...]] = {
     "mlogs": ("mlog_id",),
     "track_comments": ("comment_id",),
     "knowledge_triples": ("head", "relation", "tail"),
+    "track_matches": ("track_id",),
     "landings": ("landing_id", "format"),
 }
 
 EVENT_TIME_COLUMNS = {"listening_events": "ended_at", "exposures": "shown_at"}
 """Event tables and the time that determines a row's partition; rows are landed once per id. Other tables are catalog."""
 
+ADDED_COLUMNS = tuple(field.name for field in ORIGIN)
 SOURCE_TABLES = tuple(name for name in SCHEMAS if name != "landings")
 
 
 def source_schema(table: str) -> pa.Schema:
-    """Schema of the rows of a source: the contract without `landed_at`, which landing adds."""
-    schema = SCHEMAS[table]
-    return pa.schema([field for field in schema if field.name != "landed_at"])
+    """Schema of the rows of a source: the contract without the columns that landing adds."""
+    return pa.schema([field for field in SCHEMAS[table] if field.name not in ADDED_COLUMNS])

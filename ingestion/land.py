@@ -121,7 +121,8 @@ def _land_format(
     reader = READERS[name]
     scratch = home / "landing" / ".scratch" / name
     scratch.mkdir(parents=True)
-    landing = Landing(tables, reader.period, now, latest, suppressed, scratch, media.landed_prefix)
+    source_at = min(now, max(member.written_at for member in files))  # a clock that was wrong must not win forever
+    landing = Landing(tables, reader.period, now, latest, suppressed, scratch, media.landed_prefix, name, source_at)
     # A landing in the future was recorded by a clock that has been set back: the times of files say nothing then.
     if path == home.resolve() / "live" and (last := landing.last_live_landed_at(path.name, name)) and last <= now:
         files = [member for member in files if member.written_at > last - HOST_CLOCK_SKEW]

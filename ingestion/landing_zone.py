@@ -2,7 +2,8 @@
 
 Files are written atomically, to the home folder or to object storage; the lock is always in the home folder. Landing is
 idempotent: events are deduplicated by `event_id`, rows of other tables are landed only if they differ from the newest
-landed row of their key. Rows that violate the contract go to `quarantine/`, rows of erased users are dropped.
+landed row of their key. Of tracks and artists, rows of other readers and of later sources do not count in this. Rows that
+violate the contract go to `quarantine/`, rows of erased users are dropped.
 """
 
 from __future__ import annotations
@@ -84,6 +85,8 @@ class Landing:
         suppressed_users: Users whose rows are dropped.
         scratch: Folder of spilled event ids; None: all ids are kept in memory.
         media_prefix: Function that returns the prefix of media paths, called for the first path; the default returns none.
+        source_format: Reader of the source.
+        source_at: Time at which the newest file of the source was written; None: `landed_at`.
     """
 
     def __init__(
@@ -95,8 +98,11 @@ class Landing:
         suppressed_users: SuppressionList | None = None,
         scratch: Path | None = None,
         media_prefix: Callable[[], str] = str,
+        source_format: str | None = None,
+        source_at: datetime | None = None,
     ) -> None:
         self.counts, self._scratch = LandingCounts(), scratch
+        self._origin = {"format": source_format, "source_at": source_at or landed_at, "landed_at": landed_at}
         self._media_prefix = media_prefix
         self._unparsable = 0
         self._suppression_list = suppressed_users or SuppressionList()
@@ -143,7 +149,7 @@ class Landing:
         prefix = self._media_prefix()
         has_root = {name: pl.col(name).str.contains(media_paths.WITH_ROOT) for name in names}
         return tracks.with_columns(
-            pl.when(has_root[name]).then(name).when(pl.col(name) != "").then(prefix + pl.col(name)).alias(name)
+            pl.when(has_root[name] | (pl.col(name) == "")).then(name).otherwise(prefix + pl.col(name)).alias(name)
             for name in names
         )
 
@@ -251,21 +257,30 @@ class Landing:
 
     def _land_catalog(self, table: str) -> None:
         """Land the last row of each key that differs from the newest landed row of the key."""
-        given = self._catalogs.pop(table)
+        given, schema = self._catalogs.pop(table), contract.SCHEMAS[table]
+        added = {name: pl.lit(value) for name, value in self._origin.items() if name in schema.names}
+        times = {name: value.cast(pl.Datetime("us", "UTC")) for name, value in added.items() if name != "format"}
         landed = 0
         for new in self._changed_rows(table, given):
-            stamped = new.with_columns(landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
-            write_parquet(self._landing / table / self._today, _arrow(stamped, contract.SCHEMAS[table]))
+            write_parquet(self._landing / table / self._today, _arrow(new.with_columns(**added | times), schema))
             landed += new.height
         self.counts.landed += landed
         self.counts.duplicate += given.rows - landed
 
     def _changed_rows(self, table: str, given: _CatalogRows) -> Iterator[pl.DataFrame]:
-        """The last given row of each key if it differs from the newest landed one, in the order of the source."""
+        """The last given row of each key if it differs from the newest landed one, in the order of the source.
+
+        The newest one of a table that several sources state is that of the same reader, not counting later sources.
+        """
         files = [str(file) for file in _files(self._landing / table, "*")]
         key = ", ".join(contract.KEYS[table])
         columns = contract.source_schema(table).names
         is_same_key = " and ".join(f"new.{name} = newest.{name}" for name in contract.KEYS[table])
+        has_origin = "source_at" in contract.SCHEMAS[table].names
+        condition, order = (
+            ("format is not distinct from ? and source_at <= ?", "source_at desc, ") if has_origin else ("true", "")
+        )
+        parameters = [self._origin["format"], self._origin["source_at"]] if has_origin else []
         is_equal = " and ".join(f"new.{name} is not distinct from newest.{name}" for name in columns)
         with object_store.connect_duckdb(self._landing, config=given.database_options) as connection:
             connection.register("empty", contract.SCHEMAS[table].empty_table())  # adds columns that old files lack
@@ -280,15 +295,16 @@ class Landing:
                     select * from given qualify row_number() over (partition by {key} order by place desc) = 1
                 ),
                 newest as (
-                    select * from ({landed}) where ({key}) in (select ({key}) from given)
-                    qualify row_number() over (partition by {key} order by landed_at desc) = 1
+                    select * from ({landed}) where ({key}) in (select ({key}) from given) and {condition}
+                    qualify row_number() over (partition by {key} order by {order}landed_at desc) = 1
                 )
                 select {", ".join(f"new.{name}" for name in columns)}
                 from latest as new
                 left join newest on {is_same_key}
                 where newest.landed_at is null or not ({is_equal})
                 order by new.place
-                """  # noqa: S608 - table and column names are from the contract
+                """,  # noqa: S608 - table and column names are from the contract
+                parameters,
             )
             for batch in changed.to_arrow_reader(FLUSH_ROWS):
                 if batch.num_rows:

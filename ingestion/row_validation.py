@@ -49,7 +49,7 @@ def conform(table: str, rows: pl.DataFrame, latest: datetime = LATEST) -> pl.Dat
     additional = [pl.col(name) for name in rows.columns if name not in names and name != "reason"]
     casts, checks = [], []
     for field in schema:
-        value, cast_failed = _cast(rows, field)
+        value, cast_failed = _cast(rows, field, keeps_empty=table == "tracks" and field.nullable)
         casts.append(value.alias(field.name))
         if cast_failed is not None:
             checks.append((cast_failed, _cast_reason(field, rows.schema[field.name])))
@@ -61,14 +61,17 @@ def conform(table: str, rows: pl.DataFrame, latest: datetime = LATEST) -> pl.Dat
     return typed.with_columns(reason=first_reason)
 
 
-def _cast(rows: pl.DataFrame, field: pa.Field) -> tuple[pl.Expr, pl.Expr | None]:
-    """The column in the type of the contract, and whether a non-null value could not be converted."""
+def _cast(rows: pl.DataFrame, field: pa.Field, keeps_empty: bool) -> tuple[pl.Expr, pl.Expr | None]:
+    """The column in the type of the contract, and whether a non-null value could not be converted.
+
+    Empty text is null, or `keeps_empty`: it clears the value of another source.
+    """
     target = _polars_type(field.type)
     if field.name not in rows.columns:
         return pl.lit(None, target), None
     source, column = rows.schema[field.name], pl.col(field.name)
     if source == pl.Null or (source == target and not target.is_temporal()):
-        return _clean(column.cast(target), field), None
+        return _clean(column.cast(target), field, keeps_empty), None
     if not _is_convertible(source, target):
         return pl.lit(None, target), column.is_not_null()
     if source == pl.String:
@@ -77,11 +80,13 @@ def _cast(rows: pl.DataFrame, field: pa.Field) -> tuple[pl.Expr, pl.Expr | None]
     return value, value.is_null() & column.is_not_null()
 
 
-def _clean(column: pl.Expr, field: pa.Field) -> pl.Expr:
+def _clean(column: pl.Expr, field: pa.Field, keeps_empty: bool = False) -> pl.Expr:
     """Text that is stripped, and lists without empty text; names of files keep their spaces."""
     if field.type == contract.STRINGS:
         return column.list.eval(_strip(pl.element())).list.drop_nulls()
-    return _strip(column) if field.type == pa.string() and field.name not in MEDIA_COLUMNS else column
+    if field.type != pa.string() or field.name in MEDIA_COLUMNS:
+        return column
+    return column.str.strip_chars() if keeps_empty else _strip(column)
 
 
 def _strip(text: pl.Expr) -> pl.Expr:
@@ -250,7 +255,7 @@ def _track_rules(_: datetime) -> list[Check]:
     audio = pl.col("audio_url")
     return [
         (
-            ~audio.str.contains(AUDIO_URL) | audio.str.contains(r"(^|/)\.\.(/|$)"),
+            (audio != "") & ~audio.str.contains(AUDIO_URL) | audio.str.contains(r"(^|/)\.\.(/|$)"),
             _reason_with_values("audio_url %s is neither an https address nor a relative path", "audio_url"),
         ),
         *_media_path_rules("audio_path"),

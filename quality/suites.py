@@ -245,6 +245,14 @@ MARTS: dict[str, Suite] = {
     "albums": Suite(("album_id",), None, (unique_key(),)),
     "playlists": Suite(("playlist_id",), None, (unique_key(), in_set("source", ["ugc", "mgc"]))),
     "mlogs": Suite(("mlog_id",), None, (unique_key(),)),
+    "track_aliases": Suite(
+        ("alias_id",),
+        None,
+        (unique_key(), *not_null("track_id"), in_set("matched_by", ["hand", "recording", "name", "title"])),
+    ),
+    "track_conflicts": Suite(
+        ("track_id",), None, (unique_key(), *not_null("other_id"), in_set("conflict", ["length", "ambiguous"]))
+    ),
     "track_comments": Suite(("comment_id",), None, (unique_key(), *not_null("track_id", "text"))),
     "knowledge_triples": Suite(
         ("head", "relation", "tail"),

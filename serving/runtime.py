@@ -366,7 +366,9 @@ class Runtime:
             request = replace(request, is_private=self._is_private(request.user_id))
             release = self._release_manager.serving_release(request.user_id)
             user = self._hydrator.load_user_state(request, release) if request.user_id else None
-            context = build_filter_context(request, release, user)
+            context = replace(
+                build_filter_context(request, release, user), wanted_sounds=None
+            )  # a search finds all tracks
             return search(query, limit, release, context, user.users if user else None)
 
     def ingest_events(self, rows: list[object]) -> IngestResult:

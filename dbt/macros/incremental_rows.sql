@@ -261,3 +261,10 @@
         {{ template | replace("NAME", name) }}{{ ",\n        " if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}
+
+{# Relation with the matches of tracks that are new or gone since the last finished build. #}
+{% macro changed_aliases() -%}
+    {%- set now = "select alias_id, track_id from " ~ ref("int_track_aliases") -%}
+    {%- set built = "select alias_id, track_id from " ~ state_table("built_track_aliases") -%}
+    (({{ now }} except {{ built }}) union all ({{ built }} except {{ now }}))
+{%- endmacro %}

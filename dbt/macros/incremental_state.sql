@@ -127,6 +127,9 @@
             {%- do replace_table(
                 state_table("built_excluded_target_tracks"), "select * from " ~ state_table("int_excluded_target_tracks")
             ) -%}
+            {%- do replace_table(
+                state_table("built_track_aliases"), "select alias_id, track_id from " ~ state_table("int_track_aliases")
+            ) -%}
             {%- set time_split = read_time_split() -%}
             {%- do write_build_state("true", {
                 "as_of": var("as_of"), "fingerprint": build_fingerprint(),

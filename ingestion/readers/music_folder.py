@@ -164,7 +164,7 @@ class _Collection:
             tracks.append(
                 {
                     "track_id": track_id,
-                    "recording_id": tags.musicbrainz_recording or None,
+                    "recording_id": tags.musicbrainz_recording or tags.isrc or None,
                     "title": tags.title or posixpath.splitext(member.file)[0],
                     "artist_ids": [name_id(name) for name in tags.artists],
                     "album_id": album and album["album_id"],

@@ -31,7 +31,8 @@ class Listener:
 
     def react(self, behaviour: str, track_ids: Sequence[str], scene: str = "private_fm") -> Listener:
         """The listener after reacting to each of the tracks in turn."""
-        added, now_us = [], self.now_us
+        added: list[Mapping[str, Any]] = []
+        now_us = self.now_us
         for track_id in track_ids:
             played_ms = {"skip": SKIP_MS, "full_play": FULL_PLAY_MS}.get(behaviour, 0)
             number, began = len(self.events) + len(added), now_us

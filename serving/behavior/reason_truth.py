@@ -118,7 +118,8 @@ class ReasonTruth:
         return self._listens[track] == times or (not self._is_complete and self._listens[track] > times > 0)
 
     def _was(self, track: str, days: int) -> bool:
-        return abs((self._now_us - self._last.get(track, 0)) // 86_400_000_000 - days) <= HISTORY_DAYS_TOLERANCE
+        listens = self._listens[track]
+        return bool(listens == times or (not self._is_complete and listens > times > 0))
 
     def _frequent(self) -> Counter[str]:
         return Counter({track: times for track, times in self._listens.items() if times >= KEEPS_LISTENING})

@@ -44,18 +44,21 @@ class Library:
 def describe_library(user_id: str, rows: Mapping[str, Mapping[str, Sequence[Any]]], release: ServedRelease) -> Library:
     """The library of a user, from the rows of the views `library` and `exclusions`."""
     lists = {
-        name: [_entry(kind, target, at, release) for kind, target, at in _in_force(rows, action)]
+        name: [_entry(kind, target, at, release) for kind, target, at in _in_force(rows, action, release)]
         for action, name in LISTS.items()
     }
     return Library(user_id, **lists)
 
 
-def _in_force(rows: Mapping[str, Mapping[str, Sequence[Any]]], action: str) -> list[tuple[str, str, int]]:
+def _in_force(
+    rows: Mapping[str, Mapping[str, Sequence[Any]]], action: str, release: ServedRelease
+) -> list[tuple[str, str, int]]:
     """(target type, target id, time) of an action that was not taken back since, the newest first."""
     view = rows.get(EXCLUSIONS_VIEW if action in ("dislike", "block") else LIBRARY_VIEW) or {}
     names = ("behaviour", "target_type", "target_id", "ended_at")
     targets: dict[tuple[str, str], int] = {}
-    for behaviour, kind, target, at in zip(*(view.get(name, ()) for name in names), strict=True):
+    for behaviour, kind, named, at in zip(*(view.get(name, ()) for name in names), strict=True):
+        target = release.vocabulary.canonical_id(named) if kind == "track" else named
         if behaviour == action or reversed_behaviours().get(behaviour) == action:
             targets.pop((kind, target), None)
         if behaviour == action:

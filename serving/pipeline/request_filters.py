@@ -9,6 +9,7 @@ from serving.pipeline.stages.hydrate import UserState
 from serving.releases.served_release import ServedRelease
 from training.data.exclusions import Exclusions
 from training.data.profile_exclusions import NO_ITEMS
+from training.data.user_history import items_listened_twice
 from training.slate.filters import FilterContext
 
 
@@ -40,4 +41,5 @@ def build_filter_context(
         request.is_explicit_wanted,
         left_out,
         skipped_unheard,
+        items_listened_twice(user.users.views) if user else NO_ITEMS,
     )

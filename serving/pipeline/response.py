@@ -223,7 +223,7 @@ def build_items(
         recall: Gives the reasons of channels.
         metrics: Counts channels that fail to give a reason.
     """
-    chosen_items = chosen.items_C.tolist()
+    chosen_items, is_played_V = chosen.items_C.tolist(), release.catalog.is_played_V
     listed_reasons: dict[int, Reason | None] = {item: listed[item].reason for item in chosen_items if item in listed}
     reasons: dict[int, Reason | None]
     if seeds is None:
@@ -233,6 +233,7 @@ def build_items(
     else:
         found_by = zip(chosen_items, chosen.channels_C, strict=True)
         reasons = {item: seeds.reason(item, channels, release) for item, channels in found_by}
+    reasons |= {item: None for item, reason in reasons.items() if reason == MOST_PLAYED and not is_played_V[item]}
     listed_tracks = [listed.get(item) for item in chosen_items]
     scores = np.nan_to_num(chosen.scores_C).tolist()
     items = []

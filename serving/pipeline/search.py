@@ -100,7 +100,8 @@ def _most_played(limit: int, release: ServedRelease, context: FilterContext) -> 
     items = np.arange(FIRST_CODE, min(len(release.vocabulary), FIRST_CODE + MAX_SCANNED_TRACKS))
     allowed = items[apply_filters(items, context)[0]].tolist()
     titled = [item for item in allowed if release.catalog.titles_V[item]]
-    return [_result(item, 0.0, MOST_PLAYED, release) for item in titled[:limit]]
+    is_played_V = release.catalog.is_played_V
+    return [_result(item, 0.0, MOST_PLAYED if is_played_V[item] else None, release) for item in titled[:limit]]
 
 
 def _is_allowed(items_C: NDArray[np.int64], context: FilterContext) -> NDArray[np.bool_]:

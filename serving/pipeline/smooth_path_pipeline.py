@@ -6,6 +6,8 @@ those that pass the filters. Independent of HTTP.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from serving.errors import NoItemVectors, NotReady, RequestRejected
@@ -65,6 +67,7 @@ class PathPipeline:
                 user = self._hydrator.load_user_state(request, release)
                 trace.record_state(user.state_from)
                 context = build_filter_context(request, release, user)
+                context = replace(context, wanted_sounds=ends)
                 _check_ends(ends, request, context)
             with trace.time_stage("recall", metrics):
                 first, last = (int(item) for item in ends)

@@ -14,9 +14,12 @@ import polars as pl
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from config import settings
+from storage import content_tables
+
 WEIGHTS = Path(__file__).parent / "encoders" / "weights" / "music_detector.safetensors"
 MIN_MUSIC_PROBABILITY = 0.5
-"""Audio below is not music: its tags fill no facets, and models do not read its embedding."""
+"""Audio below is not music: its tags fill no facets, models do not read its embedding, and it is not recommended."""
 MIN_TAG_PROBABILITY = 1e-4
 
 
@@ -32,6 +35,23 @@ def music_probability(embedding_ND: NDArray[np.float32], tags_NT: NDArray[np.flo
     logit_N = detection_features(embedding_ND, tags_NT) @ weight_F + bias
     probability_N: NDArray[np.float32] = (1 / (1 + np.exp(-logit_N))).astype(np.float32)
     return probability_N
+
+
+def mark_music(tracks: pl.DataFrame, marts: Path) -> pl.DataFrame:
+    """The tracks with a column `is_music`: false if their audio is not music and SEGUE_OTHER_SOUNDS does not allow it."""
+    file = content_tables.table_file(marts, "audio")
+    if settings.load_settings().other_sounds or not file.exists():
+        return tracks.with_columns(is_music=pl.lit(True))
+    return tracks.with_columns(is_music=~pl.col("track_id").is_in(find_other_sounds(file)["track_id"].implode()))
+
+
+def find_other_sounds(file: Path) -> pl.DataFrame:
+    """`track_id` and `music_probability` of the rows of a table `track_content` whose audio is not music."""
+    content = pl.scan_parquet(file)
+    if "music_probability" not in content.collect_schema().names():  # of an earlier version
+        content = content.with_columns(music_probability=pl.lit(None, pl.Float32))
+    is_other = pl.col("music_probability") < MIN_MUSIC_PROBABILITY
+    return content.filter(is_other).select("track_id", "music_probability").collect()
 
 
 def scan_music(file: Path) -> pl.LazyFrame:

@@ -4,7 +4,7 @@ reversal counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,6 +89,15 @@ def merge_marks(known: Marks, more: Marks) -> Marks:
     """The newest mark of both for each target; of equally old ones that of `more`."""
     newer = {key: mark for key, mark in more.items() if key not in known or mark[0] >= known[key][0]}
     return known | newer
+
+
+def canonical_marks(marks: Marks, canonical_id: Callable[[str], str]) -> Marks:
+    """The marks by the canonical ids of tracks: of several ids of a track, the newest mark counts."""
+    oldest_first = sorted(marks.items(), key=lambda item: item[1][0])
+    return {
+        (name, kind, canonical_id(target) if kind == "track" else target): mark
+        for (name, kind, target), mark in oldest_first
+    }
 
 
 def _profile(marks: Marks) -> dict[Target, int | None]:

@@ -20,6 +20,7 @@ from sequences.sequence_batch import FIRST_CODE
 from sequences.views import SEQUENCE_VIEWS
 from training.content.audio_facets import fill_facets
 from training.content.facets import FACETS
+from training.content.music_detection import mark_music
 from training.content.track_content import CONTENT_COLUMNS, TrackContent, load_content_tables
 from training.data.catalog import Catalog
 from training.data.feature_services import ServiceContract
@@ -88,9 +89,12 @@ class TrainingData:
         plays = self.scan_mart("plays").with_columns(part_of_fit(self.fit))
         # Texts and vectors are larger than all other columns, and only `content` needs them.
         tracks = pl.scan_parquet(self.marts / "tracks.parquet").drop(CONTENT_COLUMNS, strict=False).collect()
+        tracks = mark_music(tracks, self.marts)
         self._track_rows = fill_facets(tracks, self.marts) if self.reads_audio_facets else tracks
         train_plays = plays.filter(pl.col("part") == "train").select("track_id")
-        self.vocabulary = Vocabulary.build(self._track_rows, train_plays, _collection_ids(self.marts))
+        self.vocabulary = Vocabulary.build(
+            self._track_rows, train_plays, _collection_ids(self.marts), _aliases(self.marts)
+        )
         plays = self.profile_exclusions.drop(plays, "known_at", self.vocabulary)
         users = plays.select(pl.col("user_id").unique().sort()).collect(engine="streaming")
         self.user_ids_U = users["user_id"].to_numpy().astype(object)
@@ -277,3 +281,9 @@ def _collection_ids(marts: Path) -> list[str]:
     return [
         name for kind, path in paths.items() if path.exists() for name in pl.read_parquet(path)[f"{kind}_id"].to_list()
     ]
+
+
+def _aliases(marts: Path) -> dict[str, str]:
+    """Other ids of tracks; marts of earlier versions have none."""
+    file = marts / "track_aliases.parquet"
+    return dict(pl.read_parquet(file, columns=["alias_id", "track_id"]).iter_rows()) if file.exists() else {}

@@ -104,6 +104,17 @@ def skipped_unheard_items(views: Mapping[str, SequenceBatch], row: int = 0) -> n
     return items
 
 
+def items_listened_twice(views: Mapping[str, SequenceBatch], row: int = 0) -> np.ndarray:
+    """Distinct items, ascending, that the user of a request has listened to at least twice, as far as HISTORY_VIEW has
+    them; empty without the view.
+    """
+    history = views.get(HISTORY_VIEW)
+    if history is None or not history.length_B[row]:
+        return np.zeros(0, dtype=np.int64)
+    items, counts = np.unique(history.columns["track_id"][row][is_listened(history)[row]], return_counts=True)
+    return items[(counts >= 2) & (items >= FIRST_CODE)]
+
+
 def current_session_items(views: Mapping[str, SequenceBatch], request_at_B: np.ndarray) -> np.ndarray:
     """Distinct items that the user of the first request played or skipped in the current session, by their last play.
 

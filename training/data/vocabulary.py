@@ -21,6 +21,7 @@ from sequences.sequence_batch import FIRST_CODE, PADDING, UNKNOWN
 TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog")
 SCENES = ("daily", "private_fm", "playlists", "mlog", "similar")
 VOCABULARY_FILE = "vocabulary.parquet"
+ALIASES_FILE = f"aliases_of_{VOCABULARY_FILE}"
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,15 @@ class Vocabulary:
     artist_names_A: np.ndarray
     # ids of playlists and mlogs; an id that both kinds use has one code
     collection_ids_N: np.ndarray = field(default_factory=lambda: _object_array(["", ""]))
+    aliases: Mapping[str, str] = field(default_factory=dict)  # other id of a track → its id in `track_ids_V`
 
     @classmethod
     def build(
-        cls, tracks: pl.DataFrame, plays: pl.DataFrame | pl.LazyFrame, collection_ids: Iterable[str] = ()
+        cls,
+        tracks: pl.DataFrame,
+        plays: pl.DataFrame | pl.LazyFrame,
+        collection_ids: Iterable[str] = (),
+        aliases: Mapping[str, str] | None = None,
     ) -> Vocabulary:
         """A vocabulary of all tracks.
 
@@ -46,6 +52,7 @@ class Vocabulary:
             plays: Plays of the `train` part with track_id. Codes depend on their counts, so plays of other parts would
                 leak.
             collection_ids: Ids of playlists and mlogs.
+            aliases: The mart `track_aliases`.
         """
         counts = plays.lazy().group_by("track_id").agg(plays=pl.len()).collect(engine="streaming")
         rows = tracks.select("track_id", "artist_id", "title", artist_name=pl.col("artist_names").list.first())
@@ -66,6 +73,7 @@ class Vocabulary:
             titles_V=_object_array(["", "", *rows["title"].fill_null("").to_list()]),
             artist_names_A=_object_array(["", "", *by_artist["artist_name"].fill_null("").to_list()]),
             collection_ids_N=_object_array(["", "", *sorted(set(collection_ids))]),
+            aliases=aliases or {},
         )
 
     def __len__(self) -> int:
@@ -79,8 +87,13 @@ class Vocabulary:
 
     @cached_property
     def track_code(self) -> Mapping[str, int]:
-        """Track code by id."""
-        return {track: code for code, track in enumerate(self.track_ids_V[FIRST_CODE:].tolist(), start=FIRST_CODE)}
+        """Track code by id, also by other ids that other sources have for the track."""
+        code = {track: code for code, track in enumerate(self.track_ids_V[FIRST_CODE:].tolist(), start=FIRST_CODE)}
+        return {alias: code[track] for alias, track in self.aliases.items() if track in code} | code
+
+    def canonical_id(self, track_id: str) -> str:
+        """The id of a track in responses and marts, from any of its ids; unknown ids are returned as they are."""
+        return str(self.track_ids_V[self.track_code[track_id]]) if track_id in self.track_code else track_id
 
     @cached_property
     def artist_code(self) -> Mapping[str, int]:
@@ -117,7 +130,7 @@ class Vocabulary:
         return f"{title or 'a track'} by {artist}" if artist else title or "a track"
 
     def save(self, folder: Path) -> None:
-        """Write one Parquet file each for tracks, artists and collections into `folder`."""
+        """Write one Parquet file each for tracks, artists, collections and aliases of tracks into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         tracks = {"track_id": self.track_ids_V, "title": self.titles_V, "artist": self.artist_of_track_V}
         artists = {"artist_id": self.artist_ids_A, "artist_name": self.artist_names_A}
@@ -127,6 +140,8 @@ class Vocabulary:
             {"collection_id": self.collection_ids_N.tolist()}, schema={"collection_id": pl.String}
         )
         collections.write_parquet(folder / f"collections_of_{VOCABULARY_FILE}")
+        aliases = {"alias_id": list(self.aliases), "track_id": list(self.aliases.values())}
+        pl.DataFrame(aliases, dict.fromkeys(aliases, pl.String)).write_parquet(folder / ALIASES_FILE)
 
     @classmethod
     def load(cls, folder: Path) -> Vocabulary:
@@ -142,6 +157,7 @@ class Vocabulary:
             pl.read_parquet(folder / f"artists_of_{VOCABULARY_FILE}"),
         )
         collections = pl.read_parquet(folder / f"collections_of_{VOCABULARY_FILE}")["collection_id"].to_list()
+        has_aliases = (folder / ALIASES_FILE).exists()  # releases of earlier versions have none
         return cls(
             track_ids_V=_object_array(tracks["track_id"].to_list()),
             artist_of_track_V=tracks["artist"].to_numpy().astype(np.int64),
@@ -149,6 +165,7 @@ class Vocabulary:
             titles_V=_object_array(tracks["title"].to_list()),
             artist_names_A=_object_array(artists["artist_name"].to_list()),
             collection_ids_N=_object_array(collections),
+            aliases=dict(pl.read_parquet(folder / ALIASES_FILE).iter_rows()) if has_aliases else {},
         )
 
 

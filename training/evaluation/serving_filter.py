@@ -15,13 +15,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sequences.reversals import drop_reversed
+from sequences.sequence_batch import SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
 from training.data.catalog import Catalog
 from training.data.exclusions import EXCLUSIONS_VIEW, Exclusions, marks_of
 from training.data.profile_exclusions import NOTHING, LeftOut
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
-from training.data.user_history import USER_HISTORY_VIEWS, skipped_unheard_items
+from training.data.user_history import USER_HISTORY_VIEWS, items_listened_twice, skipped_unheard_items
 from training.slate.filters import FilterContext, apply_filters
 
 Ints = NDArray[np.int64]
@@ -52,7 +53,7 @@ class ServingFilter:
         self, items_CK: Ints, cases: RecallCases, scores_CK: NDArray[np.floating]
     ) -> tuple[Ints, NDArray[np.floating]]:
         """Remaining items and scores of every list, moved to the front and padded with 0."""
-        skipped = self._skipped_unheard(cases)
+        views = self._read_histories(cases)
         items, scores = np.zeros_like(items_CK), np.zeros_like(scores_CK)
         requests = zip(cases.user_ids.tolist(), cases.request_at_C.tolist(), strict=True)
         for case, (user, at_us) in enumerate(requests):
@@ -65,21 +66,21 @@ class ServingFilter:
                 self.track_code,
                 at_us,
                 left_out_items=left_out_items,
-                skipped_unheard_items=skipped[case],
+                skipped_unheard_items=skipped_unheard_items(views, case),
+                wanted_sounds=items_listened_twice(views, case),
             )
             kept, _ = apply_filters(items_CK[case], context)
             items[case, : len(kept)] = items_CK[case, kept]
             scores[case, : len(kept)] = scores_CK[case, kept]
         return items, scores
 
-    def _skipped_unheard(self, cases: RecallCases) -> list[NDArray[np.int64]]:
-        """Items that the user of each case had skipped and never listened to."""
+    def _read_histories(self, cases: RecallCases) -> dict[str, SequenceBatch]:
+        """The views of the history of each case's user."""
         users = cases.user_ids.tolist()
         views = {
             name: drop_reversed(self.data.reader(name).read(users, cases.request_at_C)) for name in USER_HISTORY_VIEWS
         }
-        views = self.data.profile_exclusions.leave_out(views, users)
-        return [skipped_unheard_items(views, row) for row in range(len(cases))]
+        return self.data.profile_exclusions.leave_out(views, users)
 
 
 def _load_events(data: TrainingData) -> dict[str, list[tuple[str, str, str, int]]]:

@@ -59,6 +59,7 @@ TRACK_COLUMNS = (
     "emotions",
     "themes",
     "is_explicit",
+    "is_music",
     "recording_id",
     "available_from",
     "available_until",

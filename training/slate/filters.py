@@ -29,6 +29,9 @@ class FilterContext:
     is_explicit_wanted: bool = True
     left_out_items: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of the taste profile
     skipped_unheard_items: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    wanted_sounds: np.ndarray | None = field(
+        default_factory=lambda: np.zeros(0, dtype=np.int64)
+    )  # items that need not be music; None: all
 
 
 def outside_catalog(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
@@ -106,6 +109,14 @@ def skipped_unheard(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     return removed
 
 
+def not_music(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
+    """Speech, silence and other sounds. As singing without instruments may look like them, the user's own are kept."""
+    if context.wanted_sounds is None:
+        return np.zeros(len(items_C), dtype=bool)
+    removed: np.ndarray = ~context.catalog.is_music_V[items_C] & ~np.isin(items_C, context.wanted_sounds)
+    return removed
+
+
 def duplicate_recordings(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """All but the first item of each recording."""
     removed = np.ones(len(items_C), dtype=bool)
@@ -124,6 +135,7 @@ FILTERS: dict[str, Callable[[np.ndarray, FilterContext], np.ndarray]] = {
     "already_shown": already_shown,
     "left_out_of_profile": left_out_of_profile,
     "skipped_unheard": skipped_unheard,
+    "not_music": not_music,
     "duplicate_recordings": duplicate_recordings,  # last, so that a removed release cannot hide a servable one
 }
 

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref("int_track_aliases") }}
 -- Empty in a build from all events.
 {%- set state = build_state() if execute else none %}
 with
@@ -21,6 +22,14 @@ changed as (
         built.track_id is null
         or measured.artist_id is distinct from built.artist_id
         or measured.duration_ms is distinct from built.duration_ms
+
+    union
+
+    select alias_id as track_id from {{ changed_aliases() }}
+
+    union
+
+    select track_id from {{ changed_aliases() }}
     {% endif %}
 
 )

@@ -1,5 +1,6 @@
 -- depends_on: {{ ref("stg_listening_events") }}
 -- depends_on: {{ ref("int_excluded_target_tracks") }}
+-- depends_on: {{ ref("int_track_aliases") }}
 -- Empty in a build from all events.
 {%- set state = build_state() if execute else none %}
 with
@@ -102,6 +103,14 @@ changes as (
         {{ first_dependent_day() }} as from_date
     from {{ ref("stg_listening_events") }}
     where action = 'exclude' and (target_type, target_id) in (select target_type, target_id from changed_targets)
+
+    union all
+
+    select
+        user_id,
+        {{ first_dependent_day() }} as from_date
+    from {{ ref("stg_listening_events") }}
+    where target_type = 'track' and target_id in (select alias_id from {{ changed_aliases() }})
 
     union all
 

@@ -84,6 +84,12 @@ excluded as (
 
 ),
 
+aliases as (
+
+    select * from {{ ref("int_track_aliases") }}
+
+),
+
 deduplicated as (
 
     select
@@ -91,7 +97,7 @@ deduplicated as (
         known.user_id,
         known.sequence_number,
         known.target_type,
-        known.target_id,
+        {{ canonical_track("known.target_id") }} as target_id,
         known.occurred_at,
         known.ended_at,
         known.action,
@@ -105,6 +111,7 @@ deduplicated as (
         known.landed_file
     from known
     left join excluded on known.user_id = excluded.user_id and known.ended_at::date = excluded.event_date
+    left join aliases on known.target_type = 'track' and known.target_id = aliases.alias_id
     where known.copy_number = 1 and excluded.user_id is null
 
 )

@@ -8,7 +8,7 @@ events as (
 
 tracks as (
 
-    select * from {{ ref("stg_tracks") }}
+    select * from {{ ref("int_tracks_merged") }}
 
 ),
 

@@ -14,7 +14,7 @@ artists as (
 
 tracks as (
 
-    select * from {{ ref("stg_tracks") }}
+    select * from {{ ref("int_tracks_merged") }}
 
 ),
 

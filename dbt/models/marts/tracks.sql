@@ -8,7 +8,7 @@ measured as (
 
 tracks as (
 
-    select * from {{ ref("stg_tracks") }}
+    select * from {{ ref("int_tracks_merged") }}
 
 ),
 

@@ -10,7 +10,9 @@ numbered as (
 
     select
         *,
-        row_number() over (partition by artist_id order by landed_at desc, filename desc) as recency_rank
+        row_number() over (
+            partition by artist_id order by coalesce(source_at, landed_at) desc, format desc, name desc
+        ) as recency_rank
     from source
 
 ),

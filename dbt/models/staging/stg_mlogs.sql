@@ -15,15 +15,22 @@ numbered as (
 
 ),
 
+contents as (
+
+    {{ canonical_lists("numbered", "mlog_id") }}
+
+),
+
 renamed as (
 
     select
-        mlog_id,
-        title,
-        coalesce(track_ids, {{ list_literal() }}) as track_ids
+        numbered.mlog_id,
+        numbered.title,
+        coalesce(contents.track_ids, {{ list_literal() }}) as track_ids
 
     from numbered
-    where recency_rank = 1
+    left join contents on numbered.mlog_id = contents.mlog_id
+    where numbered.recency_rank = 1
 
 )
 

@@ -15,16 +15,23 @@ numbered as (
 
 ),
 
+contents as (
+
+    {{ canonical_lists("numbered", "playlist_id") }}
+
+),
+
 renamed as (
 
     select
-        playlist_id,
-        title,
-        source,
-        coalesce(track_ids, {{ list_literal() }}) as track_ids
+        numbered.playlist_id,
+        numbered.title,
+        numbered.source,
+        coalesce(contents.track_ids, {{ list_literal() }}) as track_ids
 
     from numbered
-    where recency_rank = 1
+    left join contents on numbered.playlist_id = contents.playlist_id
+    where numbered.recency_rank = 1
 
 )
 

@@ -6,6 +6,12 @@ source as (
 
 ),
 
+aliases as (
+
+    select * from {{ ref("int_track_aliases") }}
+
+),
+
 numbered as (
 
     select
@@ -18,13 +24,14 @@ numbered as (
 renamed as (
 
     select
-        comment_id,
-        track_id,
-        text,
-        {{ to_naive_utc("occurred_at") }} as occurred_at
+        numbered.comment_id,
+        {{ canonical_track("numbered.track_id") }} as track_id,
+        numbered.text,
+        {{ to_naive_utc("numbered.occurred_at") }} as occurred_at
 
     from numbered
-    where recency_rank = 1
+    left join aliases on numbered.track_id = aliases.alias_id
+    where numbered.recency_rank = 1
 
 )
 

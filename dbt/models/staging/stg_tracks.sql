@@ -2,16 +2,16 @@ with
 
 source as (
 
-    select * from {{ landed_relation("tracks") }}
-
-),
-
-numbered as (
-
     select
         *,
-        row_number() over (partition by track_id order by landed_at desc, filename desc) as recency_rank
-    from source
+        -- The greatest rank is preferred: an own catalog, then folders of music, each for itself, then logs.
+        case
+            when format = 'own_events' then '3'
+            when format = 'music_folder' then '2' || coalesce(regexp_extract(audio_path, '^([0-9a-f]{16}):', 1), '')
+            when format is not null then '1' || format
+            else '0'
+        end as source_rank
+    from {{ landed_relation("tracks") }}
 
 ),
 
@@ -19,30 +19,31 @@ renamed as (
 
     select
         track_id,
-        recording_id,
-        title,
-        coalesce(artist_ids, {{ list_literal() }}) as artist_ids,
-        album_id,
+        source_rank,
+        {{ to_naive_utc("coalesce(source_at, landed_at)") }} as source_at,
+        {{ stated("recording_id") }} as recording_id,
+        {{ stated("title") }} as title,
+        {{ stated_list("artist_ids") }} as artist_ids,
+        {{ stated("album_id") }} as album_id,
         duration_ms,
         released_on,
         {{ to_naive_utc("available_from") }} as available_from,
         {{ to_naive_utc("available_until") }} as available_until,
-        coalesce(territories, {{ list_literal() }}) as territories,
+        territories,
         is_explicit,
-        case when language is null then {{ list_literal() }} else {{ list_literal(["language"]) }} end as languages,
-        coalesce(styles, {{ list_literal() }}) as styles,
-        coalesce(scenes, {{ list_literal() }}) as scenes,
-        coalesce(emotions, {{ list_literal() }}) as emotions,
-        coalesce(themes, {{ list_literal() }}) as themes,
-        lyrics,
-        audio_vector,
-        image_vector,
-        audio_url,
-        audio_path,
-        cover_path
+        {{ stated("language") }} as language,
+        {{ stated_list("styles") }} as styles,
+        {{ stated_list("scenes") }} as scenes,
+        {{ stated_list("emotions") }} as emotions,
+        {{ stated_list("themes") }} as themes,
+        {{ stated("lyrics") }} as lyrics,
+        {{ stated_list("audio_vector") }} as audio_vector,
+        {{ stated_list("image_vector") }} as image_vector,
+        {{ stated("audio_url") }} as audio_url,
+        {{ stated("audio_path") }} as audio_path,
+        {{ stated("cover_path") }} as cover_path
 
-    from numbered
-    where recency_rank = 1
+    from source
 
 )
 

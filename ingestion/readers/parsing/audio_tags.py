@@ -39,6 +39,7 @@ ID3_FRAMES = {
     "date": "TDRC",
     "language": "TLAN",
     "mood": "TMOO",
+    "isrc": "TSRC",
     "compilation": "TCMP",
 }
 MP4_ATOMS = {
@@ -53,6 +54,7 @@ MP4_ATOMS = {
     "language": "----:com.apple.iTunes:LANGUAGE",
     "mood": "----:com.apple.iTunes:MOOD",
     "musicbrainz_trackid": "----:com.apple.iTunes:MusicBrainz Track Id",
+    "isrc": "----:com.apple.iTunes:ISRC",
 }
 MUSICBRAINZ = "http://musicbrainz.org"
 DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
@@ -73,6 +75,7 @@ class AudioTags:
     language: str = ""
     lyrics: str = ""
     musicbrainz_recording: str = ""
+    isrc: str = ""
     cover: bytes = b""
     cover_extension: str = ""  # "": no cover
 
@@ -162,6 +165,7 @@ def _tags(values: dict[str, list[str]], pictures: list[tuple[int, bytes]]) -> Au
         language=first("language"),
         lyrics=_clean(lyrics[:MAX_LYRICS], MAX_LYRICS, keep_lines=True),
         musicbrainz_recording=first("musicbrainz_trackid"),
+        isrc=first("isrc"),
         cover=cover if extension else b"",
         cover_extension=extension,
     )

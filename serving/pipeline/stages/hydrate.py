@@ -29,6 +29,7 @@ from training.data.exclusions import (
     EXCLUSIONS_VIEW,
     Exclusions,
     Marks,
+    canonical_marks,
     is_exclusion,
     marks_of,
     marks_of_view,
@@ -115,7 +116,8 @@ class Hydrator:
             scenes=[request.scene.name],
         )
         stored = marks_of_view((known or {}).get(EXCLUSIONS_VIEW) or {})
-        exclusions = Exclusions.of_marks(self._merge_exclusions(request.user_id, stored))
+        marks = self._merge_exclusions(request.user_id, stored)
+        exclusions = Exclusions.of_marks(canonical_marks(marks, release.vocabulary.canonical_id))
         if known is None:
             cached = self._state_cache.get(release.release_id, request.user_id, request.at_us, request.scene.name)
             if cached is None:

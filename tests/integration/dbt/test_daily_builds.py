@@ -31,6 +31,7 @@ DAYS = 30 if FULL else 6
 USERS = [f"u{number}" for number in range(9)]
 TRACKS = [str(number) for number in range(12)]
 ALBUMS = ["l0", "l1"]
+RECORDINGS = ["USRC17607839", "USRC17607840"]  # of tracks 3 and 4
 DAY_MINUTES = 24 * 60
 VARIABLES = {"bot_actions_per_minute": 12, "publish_changes_min_rows": 1, "publish_changes_max_share": 100}
 FIRST_DAY = date(2026, 6, 1)
@@ -146,6 +147,12 @@ def write_days(folder: Path, split: str) -> Path:
             world.erase(world.random.choice(USERS[2:5]))
         if number % 6 == 5:  # the catalog changes, and knows a track that had no length
             world.land("tracks", str(day), [_track("2", 125_000 + number, at(number)), _track("9", 61_000, at(number))])
+        if number == 2:  # another source has two of the tracks, of which one match is undone later
+            recorded = {"format": "own_events", "artist_ids": ["a9"], "landed_at": at(number)}
+            pairs = zip("34", RECORDINGS, strict=True)
+            world.land("tracks", str(day), [{"track_id": f"o{n}", "recording_id": one} | recorded for n, one in pairs])
+        if number == 4:
+            world.land("track_matches", str(day), [{"track_id": "4", "same_as_id": "4"}])
         world.write_step(folder / "steps", number, day + timedelta(days=1))
         if number == DAYS // 2:  # a run for an earlier day
             world.write_step(folder / "steps", 500 + number, day - timedelta(days=1))
@@ -156,6 +163,7 @@ def write_days(folder: Path, split: str) -> Path:
 def _track(track: str, duration_ms: int, landed_at: Any = None) -> dict[str, Any]:
     row = {"track_id": track, "title": track, "artist_ids": [f"a{int(track) % 4}"], "duration_ms": duration_ms}
     row |= {"album_id": ALBUMS[int(track) % 2] if int(track) < 8 else None}
+    row |= {"recording_id": dict(zip("34", RECORDINGS, strict=True)).get(track)}
     return row | ({"landed_at": landed_at} if landed_at else {"landed_at": at(-10)})
 
 
@@ -227,6 +235,12 @@ def test_days_one_by_one_equal_one_build(tmp_path: Path, split: str) -> None:
         (changed,) = warehouse.sql("select count(*) from int_changed_users").fetchone() or (0,)
         (left_out,) = warehouse.sql("select count(*) from int_plays_left_out").fetchone() or (0,)
         (likes,) = warehouse.sql("select min(likes_total) from track_statistics").fetchone() or (-1,)
+    with duckdb.connect(str(tmp_path / "grown" / "warehouse.duckdb")) as warehouse:
+        assert warehouse.sql("select track_id from track_aliases").fetchall() == [("o3",)]
+        (played,) = warehouse.sql(
+            "select count(distinct track_id) from plays where track_id in ('o3', '4')"
+        ).fetchone() or (0,)
+    assert played == 2
     assert changed > 0, "the last day continued the tables of the one before"
     assert left_out > 0
     assert likes == 0, "also of tracks with unlikes only"

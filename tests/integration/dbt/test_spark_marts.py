@@ -22,6 +22,7 @@ from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
 from local.publish_marts import publish
 from tests.integration.dbt.test_marts import bot, world
+from tests.integration.dbt.test_track_sources import ALIASES, SOURCES
 from tests.support import landing_zone, spark
 from tests.support.dbt_process import WITHOUT_TESTS, DbtProcess
 from tests.support.landing_zone import at, built, event, write
@@ -51,6 +52,8 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     land(folder / "world", homes["duckdb"])
     for table, rows in by_hand().items():
         write(homes["duckdb"], table, "2026-06-01", "by-hand", rows)
+    for table, rows in SOURCES.items():
+        write(homes["duckdb"], table, "2026-06-01", "sources", rows)
     landing = homes["duckdb"] / "landing"
     later = sorted((landing / "listening_events").iterdir())[-PARTITIONS_LATE:]
     for day in later:
@@ -156,6 +159,7 @@ def test_data_covers_the_differences_between_the_engines(homes: dict[str, Path])
     assert count("excluded_user_days", "user_id", "bot") == 1
     assert count("events", "user_id", "bot") == count("exposures", "user_id", "bot") == 0
     assert count("knowledge_triples", "relation", "has_genre") == 11
+    assert count("track_aliases", "matched_by", "name") == sum(by == "name" for *_, by in ALIASES)
     assert pq.read_table(homes["spark"] / "marts" / "events.parquet").num_rows > SIZE.users
 
 

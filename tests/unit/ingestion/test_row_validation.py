@@ -117,7 +117,7 @@ def test_ids_of_every_script_are_valid() -> None:
     assert reasons(*(event(user_id=user, target_id=user) for user in ids)) == [None] * len(ids)
 
 
-def test_text_is_stripped_and_empty_text_is_null() -> None:
+def test_text_is_stripped_and_empty_text_is_null_unless_it_clears_a_column_of_a_track() -> None:
     blank = {
         "title": "",
         "album_id": " ",
@@ -129,7 +129,9 @@ def test_text_is_stripped_and_empty_text_is_null() -> None:
     (row,) = conform("tracks", pl.DataFrame({"track_id": ["t\n"], **{name: [value] for name, value in blank.items()}}))[
         "track_id", *blank, "reason"
     ].rows()
-    assert row == ("t", None, None, None, ["a"], [], " a", None)
+    assert row == ("t", "", "", "", ["a"], [], " a", None)
+    (artist,) = conform("artists", pl.DataFrame({"artist_id": "a", "name": " "}))["name", "reason"].rows()
+    assert artist == (None, "name is missing")
 
 
 def test_tracks_longer_than_a_day_have_a_reason() -> None:

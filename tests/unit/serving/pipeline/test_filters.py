@@ -15,6 +15,7 @@ NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 COUNTRIES = st.sampled_from([None, [], ["DE"], ["us", "FR"], ["US", "DE"]])
 NOW_US = int(NOW.timestamp()) * 1_000_000
 COUNT = 9
+SOUNDS = [3, 4]  # items that need not be music
 ARTISTS = ["a", "b", "c", "d"]
 TIMES = st.sampled_from([None, *(NOW.replace(tzinfo=None) + timedelta(microseconds=step) for step in (-1, 0, 1))])
 
@@ -33,6 +34,7 @@ def worlds(draw):
         is_in_catalogue=each(st.booleans()),
         territories=each(COUNTRIES),
         is_explicit=each(st.sampled_from([None, True, False])),
+        is_music=each(st.sampled_from([None, True, False])),
     )
     exclusions = Exclusions(
         frozenset(draw(st.lists(st.sampled_from([f"t{n}" for n in range(COUNT)] + ["gone"]), max_size=3))),
@@ -61,6 +63,8 @@ def oracle(table, exclusions, vocabulary, items, already, territory, is_explicit
         countries = [country.upper() for country in row["territories"] or []]
         if countries and territory is not None and territory not in countries:
             continue
+        if row["is_music"] is False and item not in SOUNDS:
+            continue
         if row["is_explicit"] and not is_explicit_wanted:
             continue
         if recording in excluded_recordings or set(row["artist_ids"]) & exclusions.artist_ids or recording in seen:
@@ -77,7 +81,9 @@ def test_filters_keep_exactly_what_the_oracle_keeps(world, territory, is_explici
     wanted = territory, is_explicit_wanted
     vocabulary = Vocabulary.build(table, table.select("track_id"))
     catalogue = Catalog.build(table, vocabulary)
-    shown = FilterContext(catalogue, exclusions, vocabulary.track_code, NOW_US, already, *wanted)
+    shown = FilterContext(
+        catalogue, exclusions, vocabulary.track_code, NOW_US, already, *wanted, wanted_sounds=np.array(SOUNDS)
+    )
     places, removed = apply_filters(items, shown)
     assert places.tolist() == oracle(table, exclusions, vocabulary, items, already, *wanted)
     assert len(items) - sum(removed.values()) == len(places)

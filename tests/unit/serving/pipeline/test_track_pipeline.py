@@ -72,6 +72,20 @@ def test_most_played_tracks_when_all_channels_fail(bench):
     assert list(answer.trace.degraded) == ["recall"] and "popular items only" in answer.trace.degraded["recall"]
 
 
+def test_no_reason_says_most_played_of_a_track_without_plays(bench):
+    failing = [ListChannel(name, [], is_failing=True) for name in ("popularity", "realtime")]
+    answer = bench.answer(release(tracks(2, plays_total=[1, 0]), failing))
+    assert [item.reason for item in answer.items] == [Reason("most_played"), None]
+
+
+def test_other_sounds_are_recommended_to_users_who_listened_to_them_twice(bench):
+    of = release(tracks(8, is_music=[False, *[True] * 6, False]), [POPULARITY, REALTIME])
+    for listened, expected in {("t1",): set(), ("t1", "t0"): set(), ("t0", "t1", "t0"): {"t0"}}.items():
+        bench.store.users["u"] = history(*listened)
+        assert {"t0", "t7"} & set(bench.ask(of)) == expected
+    assert bench.count("segue_removed", filter="not_music") > 0
+
+
 def test_late_channel_is_left_out_until_its_call_ends(tmp_path):
     bench, until = Bench(tmp_path, deadline_s=1.0), threading.Event()
     bench.store.users["u"] = history("t0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,7 +21,13 @@ from training.content.encode import encode
 from training.content.encoders.audio import AudioEncoder
 from training.content.encoders.musicnn import TAGS, WIDTH
 from training.content.fit_music_detector import Clips
-from training.content.music_detection import MIN_MUSIC_PROBABILITY, detection_features, music_probability, scan_music
+from training.content.music_detection import (
+    MIN_MUSIC_PROBABILITY,
+    detection_features,
+    mark_music,
+    music_probability,
+    scan_music,
+)
 
 FEATURES = WIDTH + len(TAGS)
 TELLING = 20  # features that differ between music and other sounds
@@ -59,7 +66,7 @@ def test_the_weights_of_the_repository_know_every_feature() -> None:
     assert weight_F.shape == (FEATURES,)
 
 
-def test_only_audio_that_is_not_music_is_left_out(tmp_path: Path) -> None:
+def test_only_audio_that_is_not_music_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     row = {
         "encoder": "audio",
         "encoder_version": "v",
@@ -76,6 +83,11 @@ def test_only_audio_that_is_not_music_is_left_out(tmp_path: Path) -> None:
     file = table_file(tmp_path, "audio")
     pq.write_table(table, file)
     assert scan_music(file).collect()["track_id"].to_list() == ["at", "null"]
+    tracks = pl.DataFrame({"track_id": [*(row["track_id"] for row in rows), "without audio"]})
+    marked = mark_music(tracks, tmp_path).filter("is_music")["track_id"].to_list()
+    assert marked == ["at", "null", "without audio"]
+    monkeypatch.setenv("SEGUE_OTHER_SOUNDS", "yes")
+    assert mark_music(tracks, tmp_path)["is_music"].all()
     pq.write_table(table.drop_columns("music_probability"), file)
     assert len(scan_music(file).collect()) == 4, "a table of an earlier version"
 

@@ -33,9 +33,17 @@ def test_artists_have_codes_and_missing_artists_are_unknown() -> None:
 
 
 def test_save_and_load_round_trip(tmp_path: Path) -> None:
-    vocabulary = Vocabulary.build(TRACKS, PLAYS)
+    vocabulary = Vocabulary.build(TRACKS, PLAYS, aliases={"other": "a"})
     vocabulary.save(tmp_path)
     loaded = Vocabulary.load(tmp_path)
+    assert loaded.track_code == vocabulary.track_code
     for name in ("track_ids_V", "artist_of_track_V", "artist_ids_A", "titles_V", "artist_names_A"):
         assert getattr(loaded, name).tolist() == getattr(vocabulary, name).tolist()
     assert loaded.encoders()["behaviour"] == vocabulary.encoders()["behaviour"]
+
+
+def test_other_ids_of_a_track_have_its_code() -> None:
+    vocabulary = Vocabulary.build(TRACKS, PLAYS, aliases={"other": "a", "a": "b", "of nothing": "gone"})
+    assert vocabulary.encode(["other", "a", "of nothing"]).tolist() == [3, 3, 1]
+    assert vocabulary.encoders()["track_id"]["other"] == 3
+    assert [vocabulary.canonical_id(track) for track in ("other", "a", "gone")] == ["a", "a", "gone"]

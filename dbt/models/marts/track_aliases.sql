@@ -1,0 +1,9 @@
+with
+
+aliases as (
+
+    select * from {{ ref("int_track_aliases") }}
+
+)
+
+select * from aliases

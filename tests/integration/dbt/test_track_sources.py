@@ -1,0 +1,189 @@
+"""Tracks that several sources have are one track, whatever the order in which they were landed."""
+
+from __future__ import annotations
+
+import os
+from itertools import permutations
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import duckdb
+import pytest
+
+from ingestion.land import land
+from tests.support.landing_zone import at, built, event, write, write_empty_tables
+
+FORMATS = ("own_events", "music_folder", "lastfm_1k", "mapped_csv")
+RANKS = {"own_events": 3, "music_folder": 2}
+RIGHTS = ("territories", "is_explicit")
+MBID = "8f3471b5-7e6a-48da-86a9-c1c07a0f47ae"
+
+
+def mart(home: Path, name: str, columns: str = "*") -> list[tuple[Any, ...]]:
+    return duckdb.sql(f"select {columns} from '{home / 'marts' / name}.parquet' order by all").fetchall()
+
+
+def random_row(random: Random) -> dict[str, Any]:
+    source = random.choice(FORMATS)
+    empty = ["", None] if source == "own_events" else [None]
+    return {
+        "track_id": f"t{random.randrange(30)}",
+        "format": source,
+        "source_at": at(random.randrange(4)),
+        "title": random.choice([*empty, None, "a", "b"]),
+        "styles": random.choice([[], None, ["rock"], ["folk", "pop"]]),
+        "duration_ms": random.choice([None, None, 100_000, 200_000]),
+        "territories": random.choice([None, None, None, ["KR"], ["US"]]),
+        "is_explicit": random.choice([None, None, True, False]),
+    }
+
+
+def best(rows: list[dict[str, Any]], column: str) -> Any:
+    """The slow way to merge a column."""
+    keys = [(row["source_at"], RANKS.get(row["format"], 1), row["format"], row[column]) for row in rows
+            if row[column] is not None and (row["format"] == "own_events" or row[column] != [])]  # fmt: skip
+    return max(keys)[-1] if keys else None
+
+
+def rights(rows: list[dict[str, Any]]) -> tuple[Any, ...]:
+    stating = {row["format"] for row in rows if any(row[name] is not None for name in RIGHTS)}
+    newest = max(
+        (row for row in rows if row["format"] in stating),
+        key=lambda row: (row["source_at"], RANKS.get(row["format"], 1), row["format"]),
+        default=dict.fromkeys(RIGHTS),
+    )
+    return newest["territories"] or [], newest["is_explicit"]
+
+
+def test_merged_columns_equal_the_oracle_in_any_order_of_landing(tmp_path: Path) -> None:
+    random = Random(3)
+    rows = list({(row["track_id"], row["format"], row["source_at"]): row for row in
+                 (random_row(random) for _ in range(300))}.values())  # fmt: skip
+    for home in (tmp_path / "a", tmp_path / "b"):
+        write_empty_tables(home)
+        random.shuffle(rows)
+        for number in range(0, len(rows), 50):
+            landed = [row | {"landed_at": at(100 + number + random.random())} for row in rows[number : number + 50]]
+            write(home, "tracks", "2026-06-02", f"rows{number}", landed)
+        built(home)
+    columns = "track_id, title, styles, duration_ms, territories, is_explicit"
+    merged = mart(tmp_path / "a", "tracks", columns)
+    assert merged == mart(tmp_path / "b", "tracks", columns)
+    assert merged == sorted(
+        (track, best(of, "title") or None, best(of, "styles") or [], best(of, "duration_ms"), *rights(of))
+        for track in {row["track_id"] for row in rows}
+        if (of := [row for row in rows if row["track_id"] == track])
+    )
+
+
+def track(track_id: str, source: str, title: str | None = None, artist: str = "", **more: Any) -> dict[str, Any]:
+    row = {"track_id": track_id, "format": source, "source_at": at(0), "title": title}
+    return row | {"artist_ids": [artist] if artist else None} | more
+
+
+TRACKS = [
+    track("f1", "music_folder", "Café (feat. Y)", "x", duration_ms=200_000, styles=["rock"], audio_path="f1.mp3"),
+    track("l1", "mapped_csv", "CAFE\u0301", "x"),  # without a length
+    track("f2", "music_folder", "Long", "x", duration_ms=200_000, audio_path=f"{'a' * 16}:long.mp3"),
+    track("g2", "music_folder", "Long", "x", duration_ms=199_000, audio_path=f"{'0' * 16}:long.flac"),  # another folder
+    track("l2", "lastfm_1k", "long", "x2", duration_ms=203_000),  # another artist id of the same name
+    track("f3", "music_folder", "Edit", "x", duration_ms=200_000),
+    track("l3", "mapped_csv", "Edit", "x", duration_ms=260_000),
+    track("f4", "music_folder", "Twice", "x", duration_ms=100_000),
+    track("f5", "music_folder", "Twice", "x", duration_ms=300_000),
+    track("l4", "mapped_csv", "Twice", "x"),
+    track("f6", "music_folder", "machine_wars", duration_ms=290_000),
+    track("l6", "mapped_csv", "Machine Wars", "z"),
+    track("o7", "own_events", "Other name", "x", recording_id="USRC17607839"),
+    track("f7", "music_folder", "Seven", "x", recording_id="US-RC1-76-07839"),
+    track("l7", "mapped_csv", "Seven", "x"),  # follows f7 to o7
+    track("f8", "music_folder", "Eight", "x", recording_id=MBID.upper()),
+    track(MBID, "listenbrainz", "8", "z"),  # the track id is that of the recording
+    track("o9", "own_events", "Nine", "x", recording_id="17"),
+    track("o9b", "own_events", "Nine", "x", recording_id="17"),  # two releases in one catalog
+    track("17", "mapped_csv", "Seventeen", "z"),  # not an id of recordings
+    track("f10", "music_folder", "Ten", "x"),
+    track("l10", "mapped_csv", "Ten", "x"),  # wrong: undone below
+    track("l11", "mapped_csv", "Eleven", "z"),  # matched below
+]  # fmt: skip
+ALIASES = [
+    (MBID, "f8", "recording"),
+    ("f7", "o7", "recording"),
+    ("g2", "f2", "name"),
+    ("l1", "f1", "name"),
+    ("l11", "f10", "hand"),
+    ("l2", "f2", "name"),
+    ("l6", "f6", "title"),
+    ("l7", "o7", "name"),
+]
+CONFLICTS = [("l3", "f3", "length"), ("l4", "f4", "ambiguous")]
+
+
+NAMES = {"x": "The X!", "x2": "the x", "y": "Y", "z": "Z"}
+SOURCES = {
+    "tracks": TRACKS,
+    "artists": [{"artist_id": artist_id, "name": name} for artist_id, name in NAMES.items()],
+    "track_matches": [{"track_id": "l10", "same_as_id": "l10"}, {"track_id": "f10", "same_as_id": "l11"}],
+    "listening_events": [
+        event(f"merged{place}", "merger", "play", row["track_id"], 600 + 4 * place, played_ms=99_000)
+        for place, row in enumerate(TRACKS)
+    ],
+    "playlists": [{"playlist_id": "merged", "source": "ugc", "track_ids": ["l6", "f1", "l1"]}],
+    "mlogs": [{"mlog_id": "merged", "track_ids": ["l6"]}, {"mlog_id": "empty", "track_ids": []}],
+    "track_comments": [{"comment_id": "merged", "track_id": "l1", "text": "good"}],
+    "knowledge_triples": [{"head": "track:l1", "relation": "covers", "tail": "track:l2"}],
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("sources")
+    write_empty_tables(home)
+    for table, rows in SOURCES.items():
+        write(home, table, "2026-06-01", "a", rows)
+    built(home, tests=True)
+    return home
+
+
+def test_tracks_are_matched_by_recording_name_title_and_hand(home: Path) -> None:
+    assert mart(home, "track_aliases") == sorted(ALIASES)
+    assert mart(home, "track_conflicts") == CONFLICTS
+
+
+def test_all_marts_have_the_canonical_ids(home: Path) -> None:
+    aliases = {alias: track_id for alias, track_id, _ in ALIASES}
+    tracks = sorted({aliases.get(row["track_id"], row["track_id"]) for row in TRACKS})
+    assert [row for (row,) in mart(home, "tracks", "track_id")] == tracks
+    assert sorted({row for (row,) in mart(home, "plays", "track_id")}) == tracks
+    merged = {row[0]: row[1:] for row in mart(home, "tracks", "track_id, title, styles, audio_path")}
+    assert merged["f1"] == ("Café (feat. Y)", ["rock"], "f1.mp3")
+    assert mart(home, "playlists", "track_ids") == [(["f6", "f1", "f1"],)]
+    assert mart(home, "mlogs", "track_ids") == [([],), (["f6"],)]
+    assert mart(home, "track_comments", "track_id") == [("f1",)]
+    assert ("track:f1", "covers", "track:f2") in mart(home, "knowledge_triples")
+
+
+def test_sources_land_the_same_rows_in_every_order(tmp_path: Path) -> None:
+    """A log names the track of a catalog, of which an older version is landed, too."""
+    mapping = "{file: plays.csv, columns: {user: u, time: t, track: track, title: title, artist: artist}}"
+    sources = {
+        "old": {"tracks.jsonl": '{"track_id": "1", "title": "Old", "lyrics": ""}'},
+        "log": {"plays.csv": "u,t,track,title,artist\nu,2026-06-01T10:00:00,1,one,x\n", "segue-mapping.yaml": mapping},
+        "new": {"tracks.jsonl": '{"track_id": "1", "title": "New", "styles": ["rock"]}'},
+    }
+    for minute, (name, files) in enumerate(sources.items()):
+        (tmp_path / name).mkdir()
+        for file, text in files.items():
+            (tmp_path / name / file).write_text(text)
+            os.utime(tmp_path / name / file, (at(minute).timestamp(),) * 2)
+    for number, order in enumerate(permutations(sources)):
+        for name in (*order, order[0]):
+            land(tmp_path / name, tmp_path / str(number))
+        files = tmp_path / str(number) / "landing" / "tracks" / "dt=*" / "*.parquet"
+        query = f"select title, styles, lyrics, format from '{files}' order by source_at"
+        assert duckdb.sql(query).fetchall() == [
+            ("Old", None, "", "own_events"),
+            ("one", None, None, "mapped_csv"),
+            ("New", ["rock"], None, "own_events"),
+        ]
