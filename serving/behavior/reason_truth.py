@@ -115,11 +115,12 @@ class ReasonTruth:
 
     def _has_listens(self, track: str, times: int) -> bool:
         """Whether the track was listened to so often; at least, if the history is longer than the models read."""
-        return self._listens[track] == times or (not self._is_complete and self._listens[track] > times > 0)
+        listens = self._listens[track]
+        return listens == times or (not self._is_complete and listens > times > 0)
 
     def _was(self, track: str, days: int) -> bool:
-        listens = self._listens[track]
-        return bool(listens == times or (not self._is_complete and listens > times > 0))
+        last: int = self._last.get(track, 0)
+        return abs((self._now_us - last) // 86_400_000_000 - days) <= HISTORY_DAYS_TOLERANCE
 
     def _frequent(self) -> Counter[str]:
         return Counter({track: times for track, times in self._listens.items() if times >= KEEPS_LISTENING})

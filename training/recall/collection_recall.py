@@ -210,7 +210,7 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
         nearest = (self.vector_ND[torch.tensor(list(items))] @ torch.cat(vectors).T).argmax(1).tolist()
         return [self._reason(item, opened.tolist(), place, recent) for item, place in zip(items, nearest, strict=True)]
 
-    def _reason(self, item: int, opened: list[int], nearest: int, recent: Mapping[int, str]) -> Reason:
+    def _reason(self, item: int, opened: list[int], nearest: int, recent: Mapping[int, Reason]) -> Reason:
         if item in opened:
             return Reason("opened_recently")
         if nearest < len(opened):

@@ -46,6 +46,7 @@ class Reason:
         return cls(str(content["code"]), {str(name): _decode(value) for name, value in content["parameters"].items()})
 
 
+LIKED = Reason("liked")
 RECENT_ACTIVITY = Reason("recent_activity")
 """For a user who has neither listened to nor liked anything."""
 

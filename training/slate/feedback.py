@@ -93,9 +93,11 @@ class Reactions:
         """Of the user of one request; none without the views of READ_FROM."""
         code_of = behaviours.load_behaviours().encoder
         parts = [np.zeros((3, 0), dtype=np.int64)]
-        for name in READ_FROM.keys() & views.keys():
+        for name, own in READ_FROM.items():
+            if name not in views:
+                continue
             columns = np.stack([views[name].columns[key][row] for key in ("ended_at", "track_id", "behaviour")])
-            is_read_L = np.isin(columns[2], [code_of[one] for one in READ_FROM[name]]) & (columns[1] >= FIRST_CODE)
+            is_read_L = np.isin(columns[2], [code_of[one] for one in own]) & (columns[1] >= FIRST_CODE)
             parts.append(columns[:, is_read_L])
         ended_E, item_E, behaviour_E = (found := np.concatenate(parts, axis=1))[:, found[0].argsort(kind="stable")]
         strength_B, is_explicit_B = _strengths()

@@ -39,7 +39,7 @@ from training.recall.favourites.config import FavouritesConfig, favourites_confi
 from training.recall.learned_order.candidate_order import FILE as ORDER_FILE
 from training.recall.learned_order.candidate_order import CandidateOrder
 from training.recall.play_archive import LISTENED, PastPlays, PlayArchive
-from training.recall.reason import RECENT_ACTIVITY, Reason
+from training.recall.reason import LIKED, RECENT_ACTIVITY, Reason
 
 DECAY_GRID = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 SKIP_WEIGHT_GRID = (0.0, 0.1, 0.2, 0.4)
@@ -221,7 +221,7 @@ def _skip_weight(config: FavouritesConfig) -> float:
 
 def _play_count_reason(times: int, is_kept: bool) -> Reason:
     if not times:
-        return Reason("liked") if is_kept else RECENT_ACTIVITY
+        return LIKED if is_kept else RECENT_ACTIVITY
     return Reason("listened_times", {"times": times}) if times > 1 else Reason("listened_before")
 
 

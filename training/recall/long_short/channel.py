@@ -156,7 +156,7 @@ class LongShort(NeuralChannel[LongShortConfig]):
         vector_ND, vector_MD = (self.network.vectors(torch.as_tensor(of)) for of in (known, items))
         closest_M = known[(vector_MD @ vector_ND.T).argmax(1).numpy()].tolist()
         return {
-            item: Reason(_naming_code(listens.get(closest, 0)), {"track": track_phrase(self.vocabulary, closest)})
+            item: _reason_of_track(track_phrase(self.vocabulary, closest), listens.get(closest, 0))
             for item, closest in zip(items, closest_M, strict=True)
         }
 
@@ -174,10 +174,13 @@ class _CandidateLists:
         return interleave(self.repeat_BK, new_BK, share, k)
 
 
-def _naming_code(listens: int) -> str:
+def _reason_of_track(track: Reason | str, listens: int) -> Reason:
+    """The reason that names a track with so many listens; 0 for one that was only liked."""
     if not listens:
-        return "liked_track"
-    return "keeps_listening_to_track" if listens >= KEEPS_LISTENING else "listened_to_track"
+        return Reason("liked_track", {"track": track})
+    if listens >= KEEPS_LISTENING:
+        return Reason("keeps_listening_to_track", {"track": track})
+    return Reason("listened_to_track", {"track": track})
 
 
 def _repeat_reason(times: int, days: int) -> Reason:

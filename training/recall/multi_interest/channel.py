@@ -183,8 +183,10 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
         for best in set(best_N):
             items_N = item_BL[0][interest_L == best]
             heard_N = items_N[np.isin(items_N, listened_N)]
-            code, named_N = ("listens_to_interest", heard_N) if len(heard_N) else ("likes_interest", items_N)
-            reasons[best] = Reason(code, {"interest": self.interest_names.name_parts(named_N)})
+            if len(heard_N):
+                reasons[best] = Reason("listens_to_interest", {"interest": self.interest_names.name_parts(heard_N)})
+            else:
+                reasons[best] = Reason("likes_interest", {"interest": self.interest_names.name_parts(items_N)})
         return [reasons[best] for best in best_N]
 
 

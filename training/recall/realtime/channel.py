@@ -34,18 +34,13 @@ from training.recall.realtime.config import RealtimeConfig, realtime_config
 from training.recall.realtime.model import RealtimeNetwork
 from training.recall.realtime.transition_tuning import tune_and_fit_transitions
 from training.recall.realtime.transitions import TRANSITIONS_FILE, Transitions
-from training.recall.reason import RECENT_ACTIVITY, Reason, track_phrase
+from training.recall.reason import LIKED, RECENT_ACTIVITY, Reason, track_phrase
 from training.recall.sequence_merge import MergedSequences, interleave, listened_histories, merge_clicks
 from training.recall.window_sampler import WindowSampler
 
 JUST_NOW_US = 3_600_000_000
 """An event that ended less than one hour before the request is explained with "just now"."""
-NAMING_CODES = {
-    "liked": "liked_track",
-    "played_recently": "played_track_recently",
-    "played_just_now": "played_track_just_now",
-}
-"""Message code of a repeated track → code that names that track as the reason for another one."""
+PLAYED_RECENTLY, PLAYED_JUST_NOW = Reason("played_recently"), Reason("played_just_now")
 
 
 class Realtime(NeuralChannel[RealtimeConfig]):
@@ -177,29 +172,35 @@ class Realtime(NeuralChannel[RealtimeConfig]):
         )
         closest_N = recent_L[(vector_ND @ vector_LD.T).argmax(1).numpy()].tolist()
         return [
-            Reason(recent[item]) if item in recent else self.explain_by_track(closest, recent)
+            recent[item] if item in recent else self.explain_by_track(closest, recent)
             for item, closest in zip(items, closest_N, strict=True)
         ]
 
-    def explain_by_track(self, item: int, recent: Mapping[int, str]) -> Reason:
+    def explain_by_track(self, item: int, recent: Mapping[int, Reason]) -> Reason:
         """The reason that names an item of `recent_items`."""
-        return Reason(NAMING_CODES[recent[item]], {"track": track_phrase(self.vocabulary, item)})
+        parameters = {"track": track_phrase(self.vocabulary, item)}
+        if recent[item] == PLAYED_JUST_NOW:
+            return Reason("played_track_just_now", parameters)
+        if recent[item] == LIKED:
+            return Reason("liked_track", parameters)
+        return Reason("played_track_recently", parameters)
 
-    def recent_items(self, user: UserBatch) -> dict[int, str]:
-        """Known items that the single request `user` recently listened to, liked or saved, oldest first → message code.
+    def recent_items(self, user: UserBatch) -> dict[int, Reason]:
+        """Known items that the single request `user` recently listened to, liked or saved, oldest first → the reason to repeat
+        them.
 
         Only a play of the last hour is "just now", because the history of an export may end months before the request.
         """
-        recent, found = user.views[RECENT_VIEW], dict[int, str]()
+        recent, found = user.views[RECENT_VIEW], dict[int, Reason]()
         is_kept_L, is_listened_L = has_behaviour(recent, KEPT_BEHAVIOURS)[0], is_listened(recent)[0]
         is_just_now_L = recent.columns["ended_at"][0] > user.request_at_B[0] - JUST_NOW_US
-        for code, is_named_L in (
-            ("liked", is_kept_L),
-            ("played_recently", is_listened_L),
-            ("played_just_now", is_listened_L & is_just_now_L),
+        for reason, is_named_L in (
+            (LIKED, is_kept_L),
+            (PLAYED_RECENTLY, is_listened_L),
+            (PLAYED_JUST_NOW, is_listened_L & is_just_now_L),
         ):
-            found |= dict.fromkeys(recent.columns["track_id"][0][is_named_L].tolist(), code)
-        return {item: code for item, code in found.items() if item >= FIRST_CODE}
+            found |= dict.fromkeys(recent.columns["track_id"][0][is_named_L].tolist(), reason)
+        return {item: reason for item, reason in found.items() if item >= FIRST_CODE}
 
     def save(self, folder: Path) -> None:
         """See `NeuralChannel`; transitions as safetensors."""

@@ -90,4 +90,4 @@ def test_artist_rests_after_a_skip_until_another_reaction(catalog: Catalog) -> N
 def test_only_likes_of_unplayed_tracks_are_votes_for_new_ones() -> None:
     played_first = [("full_play", 2, NOW - 2 * MINUTE), ("like", 2, NOW - MINUTE)]
     assert reactions(*played_first).votes_for_new() == 0
-    assert reactions(("like", 3, NOW), ("full_play", 3, NOW)).votes_for_new() == pytest.approx(1)
+    assert reactions(("like", 3, NOW - 1), ("full_play", 3, NOW)).votes_for_new() == pytest.approx(1)

@@ -90,7 +90,8 @@ def test_daily_list_keeps_explored_tracks_and_propensities(tmp_path, monkeypatch
     monkeypatch.setitem(SCENES, "daily", replace(SCENES["daily"], exploration_rate=0.25))
     bench = Bench(tmp_path)
     bench.store.users["u"] = history("t0")
-    table = tracks(8, plays_total=[NEW_TRACK_PLAY_THRESHOLD] * 4 + [0] * 4)
+    artists = [[name] for name in "abcdxxyy"]
+    table = tracks(8, plays_total=[NEW_TRACK_PLAY_THRESHOLD] * 4 + [0] * 4, artist_ids=artists)
     of = release(table, [ListChannel("popularity", range(2, 10))])
     first = bench.answer(of, limit=4)
     last = first.items[-1]
