@@ -20,7 +20,7 @@ class Recipe:
 
     name: str
     seed: int
-    fusion_cases_per_user: int  # maximum number of validation cases per user that fusion weights are tuned on
+    fusion_cases_per_user: int  # validation cases per user that fusion weights are tuned on; more of few users
     validation_cases_per_user: int  # the same for the ranker's blend weight
     excluded_rankers: tuple[str, ...] = ()  # rankers of RANKERS that this recipe does not train, to save time
     ranking_test_cases: int = 100_000  # maximum number of test plays and impressions that rankers are measured on

@@ -35,7 +35,7 @@ class FavouritesConfig:
     skip: float | None = None  # weight of a skip relative to a listen; None: tuned over SKIP_WEIGHT_GRID, after `decay`
     order: RepeatOrderConfig = field(default_factory=RepeatOrderConfig)
     max_plays: int = 20_000  # newest plays of a user that a request reads
-    cases_per_user: int = 10  # validation cases per user
+    cases_per_user: int = 10  # validation cases per user; more of few users
     seed: int = 0  # of the samples of cases and of the trees
 
 
