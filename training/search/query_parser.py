@@ -33,6 +33,8 @@ MAX_TOKENS = 16
 MAX_SPANS = 8
 MIN_SPAN_SIMILARITY = 0.6
 """As `phrase_similarity.MIN_SIMILARITY`, for words between phrases that were understood."""
+MIN_CERTAIN_SIMILARITY = 0.65
+"""Of a text that counts as understood: words without any meaning are as similar to some phrase."""
 SPAN_WEIGHT = 0.5
 
 Name_co = TypeVar("Name_co", covariant=True)
@@ -159,31 +161,23 @@ class QueryParser:
 
     def _add_meaning(self, query: Query[Name_co], reading: Reading) -> Query[Name_co]:
         """With the concepts of words that no phrase covers; of the whole text, if nothing else is wanted."""
-        runs = [join(run) for run in reading.unread][:MAX_SPANS]
-        if runs and not query.wanted:
-            wanted = self._match([query.content])
-            runs = [] if wanted else runs
-        else:
-            wanted = self._match(runs, MIN_SPAN_SIMILARITY, SPAN_WEIGHT)
+        is_whole = bool(reading.unread) and not query.wanted
+        texts = [query.content] if is_whole else [join(run) for run in reading.unread][:MAX_SPANS]
         refused = [join(run) for run in reading.refused][:MAX_SPANS]
-        unwanted = self._match(refused, MIN_SPAN_SIMILARITY)
-        understood = {concept.words for concept in (*wanted, *unwanted)}
         known = {value for concept in (*query.wanted, *query.unwanted) for value in concept.weights}
+        wanted = self._match(texts, MIN_SIMILARITY if is_whole else MIN_SPAN_SIMILARITY)
+        unwanted = self._match(refused, MIN_SPAN_SIMILARITY)
+        understood = {one.words for one in (*wanted, *unwanted) if max(one.weights.values()) >= MIN_CERTAIN_SIMILARITY}
+        weight = 1.0 if is_whole else SPAN_WEIGHT
         return replace(
             query,
-            wanted=[*query.wanted, *(concept for concept in wanted if not known & concept.weights.keys())],
-            unwanted=[*query.unwanted, *(concept for concept in unwanted if not known & concept.weights.keys())],
-            unknown=[text for text in (*runs, *refused) if text not in understood],
+            wanted=[*query.wanted, *(one.scaled(weight) for one in wanted if not known & one.weights.keys())],
+            unwanted=[*query.unwanted, *(one for one in unwanted if not known & one.weights.keys())],
+            unknown=[text for text in (*texts, *refused) if text not in understood],
         )
 
-    def _match(
-        self, texts: Sequence[str], min_similarity: float = MIN_SIMILARITY, weight: float = 1.0
-    ) -> list[Concept]:
-        found = self._meaning.match(texts, min_similarity) if self._meaning else []
-        return [
-            Concept({value: weight * similarity for value, similarity in concept.weights.items()}, concept.words)
-            for concept in found
-        ]
+    def _match(self, texts: Sequence[str], min_similarity: float) -> list[Concept]:
+        return self._meaning.match(texts, min_similarity) if self._meaning else []
 
 
 def _frequent_values(tracks: pl.DataFrame) -> list[FacetValue]:
