@@ -19,6 +19,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from training.search.concept import FULL_WEIGHT, Concept, FacetValue
+from training.search.release_period import FIRST_MARK, MARKS
 from training.search.text_normalization import is_chinese, join, normalize, stems, tokens
 
 PHRASES_FILE = Path(__file__).parent / "phrases.yaml"
@@ -39,7 +40,7 @@ MIN_NEGATED_LENGTH = 3
 """Of a word with the prefix un- or the suffix -less."""
 MIN_EVIDENCE = 2
 """Of a language: a phrase, a negation or two stop words that English does not have."""
-_CLAUSES = re.compile(r"[|;:.!?。()]|([,、])")
+_CLAUSES = re.compile(rf"[|;:.!?。()]|([,、{MARKS}])")
 
 
 class Word(Enum):
@@ -53,6 +54,7 @@ class Word(Enum):
     AND = "ands"
     OR = "ors"
     COMMA = "comma"
+    PERIOD = "period"
     END = "end"
 
 
@@ -84,6 +86,8 @@ class Reading:
     """The same after a negation."""
     content: list[str] = field(default_factory=list)
     """All tokens but negated ones and words of the grammar, in order."""
+    refused_periods: list[int] = field(default_factory=list)
+    """Numbers of the periods of release after a negation."""
 
 
 @cache
@@ -254,7 +258,7 @@ class Lexicon:
             normalized: The query.
             is_name_word: Whether a token occurs in names of the catalog; such tokens are not corrected.
         """
-        # Every second part is the comma between two clauses, or nothing after another mark.
+        # Every second part is the comma or the period of release between two clauses, or nothing after another mark.
         clauses = _CLAUSES.split(normalized)
         correct = cache(lambda word: word if is_name_word(word) else self._dictionaries[0].correct(word))
         readings: list[tuple[int, list[list[_Part]]]] = []
@@ -266,7 +270,8 @@ class Lexicon:
             if readings[0][0] < UNREAD_COST:
                 break
         best = min(readings, key=lambda one: one[0])[1]
-        ends: list[_Part] = [([], Word.COMMA if mark else Word.END) for mark in (*clauses[1::2], None)]
+        kinds = {None: Word.END, ",": Word.COMMA, "、": Word.COMMA}
+        ends: list[_Part] = [([mark or ""], kinds.get(mark, Word.PERIOD)) for mark in (*clauses[1::2], None)]
         parts = [part for parts, end in zip(best, ends, strict=True) for part in (*parts, end)]
         return _interpret(_link_lists(parts))
 
@@ -307,6 +312,7 @@ def _interpret(parts: Sequence[_Part]) -> Reading:
     group: list[_Found] = []  # the concepts just before, linked to each other
     unread: list[list[str]] = []
     refused: list[list[str]] = []
+    refused_periods: list[int] = []
     content: list[tuple[list[str], _Found | None]] = []
     negation: Word | None = None
     link: Word | None = None
@@ -337,11 +343,13 @@ def _interpret(parts: Sequence[_Part]) -> Reading:
             link = entry
         elif entry in (Word.NEGATION, Word.OPPOSITE):
             negation, link, between = entry, None, 0
+        elif entry == Word.PERIOD and negation:
+            refused_periods.append(ord(words[0]) - FIRST_MARK)
         elif entry == Word.NEGATION_AFTER or (negation and entry in (Word.COMMA, Word.END)):
             for one in group:
                 one.is_negated = True
             negation, group = None, []
-        if entry in (Word.CONTRAST, Word.COMMA, Word.END):
+        if entry in (Word.CONTRAST, Word.COMMA, Word.PERIOD, Word.END):
             negation, link, group = None, None, []
         run = []
     wanted, unwanted = _resolve(
@@ -349,7 +357,7 @@ def _interpret(parts: Sequence[_Part]) -> Reading:
         [one.concept for one in found if one.is_negated],
     )
     kept = [word for words, one in content if one is None or not one.is_negated for word in words]
-    return Reading(wanted, unwanted, unread, refused, kept)
+    return Reading(wanted, unwanted, unread, refused, kept, refused_periods)
 
 
 def _is_negation_shared(group: Sequence[_Found], link: Word | None, entry: Mapping[FacetValue, float]) -> bool:

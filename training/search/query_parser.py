@@ -57,6 +57,7 @@ class Query(Generic[Name_co]):
     wanted: Sequence[Concept] = ()
     unwanted: Sequence[Concept] = ()
     periods: Sequence[Period] = ()
+    unwanted_periods: Sequence[Period] = ()
     names: Sequence[Name_co] = ()
     unread: Sequence[str] = ()  # tokens that stand for nothing else; they may be in names or texts
     unknown: Sequence[str] = ()  # phrases that were not understood, in order
@@ -156,7 +157,11 @@ class QueryParser:
         exact = {word for word in words if word in self._lexicon}
         exact |= {word for word in set(reading.content).difference(unread) if is_chinese(word)}
         found = names.find(words, (whole.content or words)[:MAX_TOKENS], frozenset(exact))
-        read = Query(reading.wanted, reading.unwanted, periods, found, unread, content=join(reading.content))
+        kept, refused = (
+            [period for number, period in enumerate(periods) if (number in reading.refused_periods) == is_refused]
+            for is_refused in (False, True)
+        )
+        read = Query(reading.wanted, reading.unwanted, kept, refused, found, unread, content=join(reading.content))
         return read if found else self._add_meaning(read, reading)
 
     def _add_meaning(self, query: Query[Name_co], reading: Reading) -> Query[Name_co]:
