@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from training.content.facets import FACETS
 from training.search.concept import Concept, FacetValue
-from training.search.lexicon import FacetPhrase, Lexicon, Reading, opposites, phrases_of
+from training.search.grammar import opposites
+from training.search.lexicon import FacetPhrase, Lexicon, phrases_of
 from training.search.phrase_similarity import MIN_SIMILARITY, Encode, MeaningMatcher
+from training.search.reading import Reading
 from training.search.release_period import Period, read_periods
 from training.search.text_normalization import is_chinese, join, normalize, tokens
 
