@@ -24,3 +24,7 @@ class Concept:
     def named(self) -> frozenset[FacetValue]:
         """The values that the phrase names."""
         return frozenset(value for value, weight in self.weights.items() if weight >= FULL_WEIGHT)
+
+    def scaled(self, factor: float) -> Concept:
+        """The concept with all weights times a factor."""
+        return Concept({value: factor * weight for value, weight in self.weights.items()}, self.words)

@@ -111,6 +111,7 @@ class TrackIndex:
         tokens_weight: float = 1.0,
         required: Sequence[Collection[FacetValue]] = (),
         excluded: Collection[FacetValue] = (),
+        excluded_periods: Sequence[Period] = (),
     ) -> list[Hit]:
         """Tracks with the highest sum of scores.
 
@@ -122,18 +123,21 @@ class TrackIndex:
             tokens_weight: See `tokens`.
             required: Sets of values of which a track has at least one each.
             excluded: Values that no track has; without anything else, all other tracks are found.
+            excluded_periods: Periods that no track was released in; as `excluded`.
         """
         parts = [self._concept_query(concept) for concept in concepts]
         parts += [self._period_query(period) for period in periods]
         if text := self._text_query(tokens, TEXT_FIELDS):
             parts.append(tantivy.Query.boost_query(text, tokens_weight))
-        if excluded and not parts:
+        none_of = [self._any_of(excluded)] if excluded else []
+        none_of += [self._period_query(period) for period in excluded_periods]
+        if none_of and not parts:
             parts.append(tantivy.Query.const_score_query(tantivy.Query.all_query(), 1.0))
         if not parts:
             return []
         clauses = [(tantivy.Occur.Should, one) for one in parts]
         clauses += [(tantivy.Occur.Must, tantivy.Query.boost_query(self._any_of(one), 0.0)) for one in required]
-        clauses += [(tantivy.Occur.MustNot, self._any_of(excluded))] if excluded else []
+        clauses += [(tantivy.Occur.MustNot, one) for one in none_of]
         return self._search(tantivy.Query.boolean_query(clauses), limit)
 
     def _search(self, query: tantivy.Query | None, limit: int) -> list[Hit]:

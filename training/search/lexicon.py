@@ -1,4 +1,4 @@
-"""Finds the phrases of a query that stand for facet values, by the longest match over its tokens, and what is negated.
+"""Finds the phrases of a query that stand for facet values, and the words of its grammar.
 
 A query is read with the phrases of English and Chinese, and with those of each other language. The division with the fewest
 tokens outside of phrases wins.
@@ -7,23 +7,23 @@ tokens outside of phrases wins.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from training.search.concept import FULL_WEIGHT, Concept, FacetValue
-from training.search.text_normalization import is_chinese, join, normalize, stems, tokens
+from training.search.concept import FULL_WEIGHT, FacetValue
+from training.search.grammar import NEGATIONS, Word, words_of
+from training.search.reading import Entry, Part, Reading, interpret, link_lists
+from training.search.release_period import MARKS
+from training.search.text_normalization import is_chinese, normalize, stems, tokens
 
 PHRASES_FILE = Path(__file__).parent / "phrases.yaml"
 LANGUAGES_FILE = Path(__file__).parent / "phrases_of_languages.yaml"
-GRAMMAR_FILE = Path(__file__).parent / "grammar.yaml"
 ALWAYS = ("en", "zh")
 """Languages of words that every query may have."""
 SUGGESTING = "~"
@@ -33,33 +33,14 @@ MIN_CORRECTED_LENGTH = 5
 
 MIN_LENGTH_OF_TWO_ERRORS = 9
 UNREAD_COST = 100  # of a token, in phrases
-MAX_WORDS_BETWEEN = 2
-"""Unknown words between a negation and what it negates: "no boring old jazz"."""
 MIN_NEGATED_LENGTH = 3
 """Of a word with the prefix un- or the suffix -less."""
 MIN_EVIDENCE = 2
 """Of a language: a phrase, a negation or two stop words that English does not have."""
-_CLAUSES = re.compile(r"[|;:.!?。()]|([,、])")
+_CLAUSES = re.compile(rf"[|;:.!?。()]|([,、{MARKS}])")
 
 
-class Word(Enum):
-    """Kinds of words that are not about tracks, by their section of `grammar.yaml`, and the ends of clauses."""
-
-    STOP = "stop_words"
-    NEGATION = "negations"
-    NEGATION_AFTER = "negations_after"
-    OPPOSITE = "opposites_of"
-    CONTRAST = "contrasts"
-    AND = "ands"
-    OR = "ors"
-    COMMA = "comma"
-    END = "end"
-
-
-NEGATIONS = (Word.NEGATION, Word.NEGATION_AFTER, Word.OPPOSITE)
 Phrase = tuple[str, ...]
-_Entry = dict[FacetValue, float] | Word
-_Part = tuple[list[str], _Entry | None]  # tokens, and their entry; None: unknown tokens
 
 
 @dataclass(frozen=True)
@@ -70,20 +51,6 @@ class FacetPhrase:
     text: str
     weight: float
     language: str = ""  # empty: of ALWAYS
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Result of `Lexicon.read`."""
-
-    wanted: list[Concept] = field(default_factory=list)
-    unwanted: list[Concept] = field(default_factory=list)
-    unread: list[list[str]] = field(default_factory=list)
-    """Runs of adjacent tokens that are neither part of a phrase nor words of the grammar."""
-    refused: list[list[str]] = field(default_factory=list)
-    """The same after a negation."""
-    content: list[str] = field(default_factory=list)
-    """All tokens but negated ones and words of the grammar, in order."""
 
 
 @cache
@@ -111,23 +78,6 @@ def phrases_of(values: Iterable[FacetValue]) -> list[FacetPhrase]:
     return [phrase for value in values for phrase in by_value.get(value, [FacetPhrase(value, value[1], FULL_WEIGHT)])]
 
 
-@cache
-def opposites() -> Mapping[FacetValue, tuple[FacetValue, ...]]:
-    """Value of the emotions → the values that are its opposites."""
-    pairs: list[list[str]] = _grammar()["opposites"]
-    both = [*pairs, *(pair[::-1] for pair in pairs)]
-    return {
-        ("emotions", one): tuple(("emotions", other) for first, other in both if first == one)
-        for one in dict.fromkeys(first for first, _ in both)
-    }
-
-
-@cache
-def _grammar() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(GRAMMAR_FILE.read_text(encoding="utf-8"))
-    return content
-
-
 def _weight(phrase: str) -> float:
     return SUGGESTING_WEIGHT if phrase.startswith(SUGGESTING) else FULL_WEIGHT
 
@@ -137,7 +87,7 @@ class _Dictionary:
 
     def __init__(self, phrases: Sequence[FacetPhrase], language: str) -> None:
         self._language = language
-        self._entries: dict[Phrase, _Entry] = {}
+        self._entries: dict[Phrase, Entry] = {}
         self._add_language(phrases, "")
         shared = set(self._entries)
         if language:
@@ -160,15 +110,14 @@ class _Dictionary:
 
     def _add_language(self, phrases: Sequence[FacetPhrase], language: str) -> None:
         for kind in Word:
-            sections: Mapping[str, list[str]] = _grammar().get(kind.value, {})
-            for word in (word for one in ([language] if language else ALWAYS) for word in sections.get(one, [])):
+            for word in words_of(kind, (language,) if language else ALWAYS):
                 if not language or _tokens(word) not in self._entries:
                     self._add(word, kind, language)
         for phrase in phrases:
             if phrase.language == language:
                 self._add(phrase.text, {phrase.value: phrase.weight}, language)
 
-    def _add(self, text: str, entry: _Entry, language: str) -> None:
+    def _add(self, text: str, entry: Entry, language: str) -> None:
         exact, *stemmed = _keys(text, language)
         # The stem of a phrase must not hide another word: "playful" is not "play".
         for key in (exact, *(stemmed if isinstance(entry, dict) else ())):
@@ -180,7 +129,7 @@ class _Dictionary:
             else:
                 self._entries[key] = dict(entry) if isinstance(entry, dict) else entry
 
-    def divide(self, words: list[str], correct: Callable[[str], str]) -> tuple[int, int, list[_Part]]:
+    def divide(self, words: list[str], correct: Callable[[str], str]) -> tuple[int, int, list[Part]]:
         """The division into phrases with the fewest tokens outside of phrases, and then the fewest phrases.
 
         Args:
@@ -194,9 +143,9 @@ class _Dictionary:
         corrected = [word if self._has_word(word) else correct(word) for word in words]
         forms = [corrected, stems(corrected), *([stems(corrected, self._language)] if self._language else [])]
         # Of the best division of the first tokens: cost, evidence, and start and entry of the last part.
-        best: list[tuple[int, int, int, _Entry | None]] = [(0, 0, 0, None)]
+        best: list[tuple[int, int, int, Entry | None]] = [(0, 0, 0, None)]
         for end in range(1, len(words) + 1):
-            options: list[tuple[int, int, int, _Entry | None]] = [
+            options: list[tuple[int, int, int, Entry | None]] = [
                 (best[end - 1][0] + UNREAD_COST, best[end - 1][1], end - 1, None)
             ]
             for start in range(max(0, end - self._longest), end):
@@ -208,7 +157,7 @@ class _Dictionary:
                         options.append((best[start][0] + 1, evidence, start, entry))
                         break
             best.append(min(options, key=lambda option: option[0]))
-        parts: list[_Part] = []
+        parts: list[Part] = []
         end = len(words)
         while end:
             _, _, start, entry = best[end]
@@ -254,10 +203,10 @@ class Lexicon:
             normalized: The query.
             is_name_word: Whether a token occurs in names of the catalog; such tokens are not corrected.
         """
-        # Every second part is the comma between two clauses, or nothing after another mark.
+        # Every second part is the comma or the period of release between two clauses, or nothing after another mark.
         clauses = _CLAUSES.split(normalized)
         correct = cache(lambda word: word if is_name_word(word) else self._dictionaries[0].correct(word))
-        readings: list[tuple[int, list[list[_Part]]]] = []
+        readings: list[tuple[int, list[list[Part]]]] = []
         for dictionary in self._dictionaries:
             divided = [dictionary.divide(tokens(clause), correct) for clause in clauses[::2]]
             cost, evidence = sum(one for one, _, _ in divided), sum(one for _, one, _ in divided)
@@ -266,127 +215,14 @@ class Lexicon:
             if readings[0][0] < UNREAD_COST:
                 break
         best = min(readings, key=lambda one: one[0])[1]
-        ends: list[_Part] = [([], Word.COMMA if mark else Word.END) for mark in (*clauses[1::2], None)]
+        kinds = {None: Word.END, ",": Word.COMMA, "、": Word.COMMA}
+        ends: list[Part] = [([mark or ""], kinds.get(mark, Word.PERIOD)) for mark in (*clauses[1::2], None)]
         parts = [part for parts, end in zip(best, ends, strict=True) for part in (*parts, end)]
-        return _interpret(_link_lists(parts))
+        return interpret(link_lists(parts))
 
     def __contains__(self, word: object) -> bool:
         """Whether a word is part of an English phrase or a word of the grammar, written without errors."""
         return word in self._dictionaries[0].words
-
-
-def _link_lists(parts: Sequence[_Part]) -> list[_Part]:
-    """The parts with AND instead of the commas of a list that ends with "or": "no jazz, rap or metal"."""
-    linked: list[_Part] = []
-    is_list = False
-    for words, entry in reversed(parts):
-        if entry == Word.OR:
-            is_list = True
-        elif entry not in (Word.COMMA, Word.STOP) and not isinstance(entry, dict):
-            is_list = False
-        linked.append((words, Word.AND if is_list and entry == Word.COMMA else entry))
-    return linked[::-1]
-
-
-@dataclass
-class _Found:
-    """A concept, and whether it is negated."""
-
-    concept: Concept
-    is_negated: bool
-
-
-def _interpret(parts: Sequence[_Part]) -> Reading:
-    """What the parts of a query want and what they do not want.
-
-    A negation is about the next concept, and about those that are linked to it by "or", or by "and" if they have the same
-    facet and are not opposites.
-    """
-    found: list[_Found] = []
-    implied: list[Concept] = []
-    group: list[_Found] = []  # the concepts just before, linked to each other
-    unread: list[list[str]] = []
-    refused: list[list[str]] = []
-    content: list[tuple[list[str], _Found | None]] = []
-    negation: Word | None = None
-    link: Word | None = None
-    between = 0  # unknown words since the negation
-    run: list[str] = []  # unknown words just before
-    for words, entry in parts:
-        if isinstance(entry, dict):
-            one = _Found(Concept(entry, join(words)), negation is not None or _is_negation_shared(group, link, entry))
-            if negation == Word.OPPOSITE:
-                values = dict.fromkeys((other for value in entry for other in opposites().get(value, ())), FULL_WEIGHT)
-                implied += [Concept(values, one.concept.words)] if values else []
-            group = [*group, one] if link else [one]
-            found.append(one)
-            content.append((words, one))
-            negation = link = None
-        elif entry is None:
-            if not run:
-                run = []
-                (unread if negation is None else refused).append(run)
-            run += words
-            if negation is None:
-                content.append((words, None))
-            between += len(words)
-            negation = negation if between <= MAX_WORDS_BETWEEN else None
-            group, link = [], None
-            continue
-        elif entry in (Word.AND, Word.OR):
-            link = entry
-        elif entry in (Word.NEGATION, Word.OPPOSITE):
-            negation, link, between = entry, None, 0
-        elif entry == Word.NEGATION_AFTER or (negation and entry in (Word.COMMA, Word.END)):
-            for one in group:
-                one.is_negated = True
-            negation, group = None, []
-        if entry in (Word.CONTRAST, Word.COMMA, Word.END):
-            negation, link, group = None, None, []
-        run = []
-    wanted, unwanted = _resolve(
-        [*implied, *(one.concept for one in found if not one.is_negated)],
-        [one.concept for one in found if one.is_negated],
-    )
-    kept = [word for words, one in content if one is None or not one.is_negated for word in words]
-    return Reading(wanted, unwanted, unread, refused, kept)
-
-
-def _is_negation_shared(group: Sequence[_Found], link: Word | None, entry: Mapping[FacetValue, float]) -> bool:
-    """Whether the negation of the concept before is about this one, too."""
-    if not group or not group[-1].is_negated or link is None:
-        return False
-    before = group[-1].concept.weights
-    is_opposite = any(other in entry for value in before for other in opposites().get(value, ()))
-    has_its_facet = not {facet for facet, _ in before}.isdisjoint(facet for facet, _ in entry)
-    return link == Word.OR or (has_its_facet and not is_opposite)
-
-
-def _resolve(wanted: Sequence[Concept], unwanted: Sequence[Concept]) -> tuple[list[Concept], list[Concept]]:
-    """Merged concepts that do not contradict each other: values are not wanted but for those of another concept that has
-    no other values.
-    """
-    refused = {value for concept in unwanted for value in concept.named}
-    refused -= {value for concept in wanted if refused.issuperset(concept.weights) for value in concept.weights}
-    return _merge(wanted, lambda value: value not in refused), _merge(unwanted, refused.__contains__)
-
-
-def _merge(concepts: Sequence[Concept], is_kept: Callable[[FacetValue], bool]) -> list[Concept]:
-    """Concepts of the kept values. Those with a common value become one, so that synonyms do not count twice."""
-    merged: list[Concept] = []
-    for concept in concepts:
-        weights = {value: weight for value, weight in concept.weights.items() if is_kept(value)}
-        for number, other in enumerate(merged):
-            if other.weights.keys() & weights.keys():
-                weights = {
-                    value: max(other.weights.get(value, 0.0), weights.get(value, 0.0))
-                    for value in dict.fromkeys([*other.weights, *weights])
-                }
-                merged[number] = Concept(weights, f"{other.words}, {concept.words}")
-                break
-        else:
-            merged += [replace(concept, weights=weights)] if weights else []
-    return merged
 
 
 @cache

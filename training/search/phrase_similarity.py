@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.search.concept import Concept, FacetValue
-from training.search.lexicon import FacetPhrase, opposites
+from training.search.grammar import opposites
+from training.search.lexicon import FacetPhrase
 
 MIN_SIMILARITY = 0.5
 """Cosine similarity below which phrases have nothing in common. Chosen on the development queries."""

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from training.content.facets import FACETS
 from training.search.concept import Concept, FacetValue
-from training.search.lexicon import FacetPhrase, Lexicon, Reading, opposites, phrases_of
+from training.search.grammar import opposites
+from training.search.lexicon import FacetPhrase, Lexicon, phrases_of
 from training.search.phrase_similarity import MIN_SIMILARITY, Encode, MeaningMatcher
+from training.search.reading import Reading
 from training.search.release_period import Period, read_periods
 from training.search.text_normalization import is_chinese, join, normalize, tokens
 
@@ -33,6 +35,8 @@ MAX_TOKENS = 16
 MAX_SPANS = 8
 MIN_SPAN_SIMILARITY = 0.6
 """As `phrase_similarity.MIN_SIMILARITY`, for words between phrases that were understood."""
+MIN_CERTAIN_SIMILARITY = 0.65
+"""Of a text that counts as understood: words without any meaning are as similar to some phrase."""
 SPAN_WEIGHT = 0.5
 
 Name_co = TypeVar("Name_co", covariant=True)
@@ -55,6 +59,7 @@ class Query(Generic[Name_co]):
     wanted: Sequence[Concept] = ()
     unwanted: Sequence[Concept] = ()
     periods: Sequence[Period] = ()
+    unwanted_periods: Sequence[Period] = ()
     names: Sequence[Name_co] = ()
     unread: Sequence[str] = ()  # tokens that stand for nothing else; they may be in names or texts
     unknown: Sequence[str] = ()  # phrases that were not understood, in order
@@ -154,36 +159,32 @@ class QueryParser:
         exact = {word for word in words if word in self._lexicon}
         exact |= {word for word in set(reading.content).difference(unread) if is_chinese(word)}
         found = names.find(words, (whole.content or words)[:MAX_TOKENS], frozenset(exact))
-        read = Query(reading.wanted, reading.unwanted, periods, found, unread, content=join(reading.content))
+        kept, refused = (
+            [period for number, period in enumerate(periods) if (number in reading.refused_periods) == is_refused]
+            for is_refused in (False, True)
+        )
+        read = Query(reading.wanted, reading.unwanted, kept, refused, found, unread, content=join(reading.content))
         return read if found else self._add_meaning(read, reading)
 
     def _add_meaning(self, query: Query[Name_co], reading: Reading) -> Query[Name_co]:
         """With the concepts of words that no phrase covers; of the whole text, if nothing else is wanted."""
-        runs = [join(run) for run in reading.unread][:MAX_SPANS]
-        if runs and not query.wanted:
-            wanted = self._match([query.content])
-            runs = [] if wanted else runs
-        else:
-            wanted = self._match(runs, MIN_SPAN_SIMILARITY, SPAN_WEIGHT)
+        is_whole = bool(reading.unread) and not query.wanted
+        texts = [query.content] if is_whole else [join(run) for run in reading.unread][:MAX_SPANS]
         refused = [join(run) for run in reading.refused][:MAX_SPANS]
-        unwanted = self._match(refused, MIN_SPAN_SIMILARITY)
-        understood = {concept.words for concept in (*wanted, *unwanted)}
         known = {value for concept in (*query.wanted, *query.unwanted) for value in concept.weights}
+        wanted = self._match(texts, MIN_SIMILARITY if is_whole else MIN_SPAN_SIMILARITY)
+        unwanted = self._match(refused, MIN_SPAN_SIMILARITY)
+        understood = {one.words for one in (*wanted, *unwanted) if max(one.weights.values()) >= MIN_CERTAIN_SIMILARITY}
+        weight = 1.0 if is_whole else SPAN_WEIGHT
         return replace(
             query,
-            wanted=[*query.wanted, *(concept for concept in wanted if not known & concept.weights.keys())],
-            unwanted=[*query.unwanted, *(concept for concept in unwanted if not known & concept.weights.keys())],
-            unknown=[text for text in (*runs, *refused) if text not in understood],
+            wanted=[*query.wanted, *(one.scaled(weight) for one in wanted if not known & one.weights.keys())],
+            unwanted=[*query.unwanted, *(one for one in unwanted if not known & one.weights.keys())],
+            unknown=[text for text in (*texts, *refused) if text not in understood],
         )
 
-    def _match(
-        self, texts: Sequence[str], min_similarity: float = MIN_SIMILARITY, weight: float = 1.0
-    ) -> list[Concept]:
-        found = self._meaning.match(texts, min_similarity) if self._meaning else []
-        return [
-            Concept({value: weight * similarity for value, similarity in concept.weights.items()}, concept.words)
-            for concept in found
-        ]
+    def _match(self, texts: Sequence[str], min_similarity: float) -> list[Concept]:
+        return self._meaning.match(texts, min_similarity) if self._meaning else []
 
 
 def _frequent_values(tracks: pl.DataFrame) -> list[FacetValue]:

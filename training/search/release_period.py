@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 BEGIN, END = date(1000, 1, 1), date(9999, 12, 31)
-SEPARATOR = " | "  # replaces what was read, so that its neighbors do not become adjacent
+MARKS = "\ue000-\ue0ff"
+"""Private characters, of which one replaces each period that was read, so that its neighbors do not become adjacent."""
+FIRST_MARK = 0xE000
 NEW_DAYS = (90, 180, 365, 730)
 OLD_YEARS = (20, 15, 12, 10)
 EARLY, MIDDLE, LATE = (0, 3), (4, 6), (7, 9)
@@ -27,12 +29,13 @@ class Period:
 
 
 def read_periods(text: str, today: date) -> tuple[list[Period], str]:
-    """The periods in a normalized query, and the query without them.
+    """The periods in a normalized query, and the query with the mark of the place of each period instead.
 
     Args:
         text: The query, see `text_normalization.normalize`.
         today: The day that "new" and "last year" refer to.
     """
+    text = _MARK.sub(" ", text)
     text = _CHINESE_YEAR.sub(lambda found: "".join(_DIGITS[digit] for digit in found[1]) + "年", text)
     periods: list[Period] = []
     for pattern, read in _RULES:
@@ -42,7 +45,7 @@ def read_periods(text: str, today: date) -> tuple[list[Period], str]:
             if not ranges:
                 return found[0]
             periods.append(Period(ranges, found[0].strip(" -")))
-            return SEPARATOR
+            return f" {chr(FIRST_MARK + len(periods) - 1)} "
 
         text = pattern.sub(take, text)
     return periods, text
@@ -75,6 +78,7 @@ def _alternatives(words: dict[str, object] | dict[str, int] | dict[str, tuple[in
 
 
 _Y = r"((?:18|19|20)\d\d)(?!\d)"
+_MARK = re.compile(f"[{MARKS}]")
 _CHINESE_YEAR = re.compile("([一二][零〇一九八][零〇一二三四五六七八九]{2})年")
 _NOT_IN_NUMBER = r"(?<![\d.])"
 

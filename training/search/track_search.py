@@ -134,7 +134,9 @@ class TrackSearch:
     ) -> list[Match]:
         """As `search`, for a parsed query."""
         named = self._rank_named(query, is_allowed, affinity)[:limit]
-        is_understood = bool(query.wanted or query.unwanted or query.periods) and not query.unread
+        is_understood = (
+            bool(query.wanted or query.unwanted or query.periods or query.unwanted_periods) and not query.unread
+        )
         if query.names and not (query.names[0].is_whole_query and is_understood):
             return named
         found = {match.item for match in named}
@@ -209,8 +211,13 @@ class TrackSearch:
             for (item, similarity), is_kept in zip(near, kept, strict=True)
             if is_kept
         ]
-        unwanted = query.unwanted_values
-        return [hit for hit in hits if hit is not None and unwanted.isdisjoint(self._index.document(hit).facets)]
+        found = [hit for hit in hits if hit is not None]
+        return [
+            hit
+            for hit, day in zip(found, self._index.released_on(found), strict=True)
+            if query.unwanted_values.isdisjoint(self._index.document(hit).facets)
+            and not _is_within(query.unwanted_periods, day)
+        ]
 
     def _score_document(self, query: Query[NamedTrack], hit: Hit) -> float:
         (day,) = self._index.released_on([hit])
@@ -227,7 +234,16 @@ class TrackSearch:
         """Allowed tracks; asks the index for more if too few of them are allowed."""
         count, excluded = max(CANDIDATES, 2 * limit), query.unwanted_values | opposite
         while True:
-            found = self._index.find(query.wanted, query.periods, query.unread, count, UNREAD_SCORE, required, excluded)
+            found = self._index.find(
+                query.wanted,
+                query.periods,
+                query.unread,
+                count,
+                UNREAD_SCORE,
+                required,
+                excluded,
+                query.unwanted_periods,
+            )
             items = np.array([hit.item for hit in found], dtype=np.int64)
             allowed = [hit for hit, is_kept in zip(found, is_allowed(items), strict=True) if is_kept]
             if len(allowed) >= limit or len(found) < count:

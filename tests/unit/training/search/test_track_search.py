@@ -93,6 +93,9 @@ def items(search, query, **options):
         ("songs by the slow engine band for the night", [0]),
         ("from 2012", [2]),
         ("2011年的歌", [1]),
+        ("sad songs, nothing from 2010", [2]),
+        ("no music from before 2016", [6, 7]),
+        ("不要2013年以前的", [3, 4, 5, 6, 7]),
         ("woebegone", [0, 2]),  # by meaning
         ("qqqq", []),
     ],
