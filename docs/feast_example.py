@@ -42,4 +42,4 @@ print(f"{len(active)} active users")
 # %% The same features online, as they were written by the last materialization
 user_id = entity_df["user_id"].iloc[0]
 online = store.get_online_features(["recent_events:track_id"], [{"user_id": user_id}]).to_dict()
-print(f"online: {len(online['track_id'][0] or [])} tracks of {user_id}")
+print(f"online: {len(online['track_id'][0])} tracks of {user_id}")

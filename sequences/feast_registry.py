@@ -1,17 +1,15 @@
 """Feast's registry file, independent of the location of the home folder.
 
-Feast stores absolute paths in the registry: of the SQLite file of each online table, and of the marts. In a copy of a home
-they would point to the original, where `feast apply` would drop the online tables. This store writes paths relative to the
-home, and resolves them to the home of the registry file, also those that an earlier version wrote.
+Feast stores absolute paths of the marts in the registry, which would point to the original in a copy of a home. This store
+writes paths relative to the home, and resolves them to the home of the registry file, also those that an earlier version
+wrote. Online tables have no paths in the registry: `SequenceProvider` applies definitions without a plan.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +25,6 @@ from storage import object_store
 
 HOME_PLACEHOLDER = "${SEGUE_HOME}"
 MARTS_FOLDER = "marts"
-PATH_FIELDS = {"FileOptions": "uri", "SqliteTable": "path"}
-"""Protobuf messages of the registry that contain a path ▸ the field."""
 VERSIONED_VIEWS: dict[str, Any] = {
     "feature_view": FeatureView,
     "stream_feature_view": StreamFeatureView,
@@ -40,9 +36,7 @@ VERSIONED_VIEWS: dict[str, Any] = {
 class HomeRegistryStore(FileRegistryStore):
     """The registry at `<home>/feast/registry.db`; written atomically.
 
-    Paths of the marts are resolved to `SEGUE_MARTS`, or to `<home>/marts` without it. Paths of online tables are always below
-    `<home>/feast`, so that no command can change the tables of another home. Tables that the SQLite file lacks are not listed,
-    so that `feast apply` creates them.
+    Paths of the marts are resolved to `SEGUE_MARTS`, or to `<home>/marts` without it.
     """
 
     def __init__(self, registry_config: RegistryConfig, repo_path: Path) -> None:
@@ -57,9 +51,6 @@ class HomeRegistryStore(FileRegistryStore):
         """
         registry: Registry = super().get_registry_proto()
         _replace_paths(registry, self._resolve)
-        for table in [one for one in registry.infra.infra_objects if one.HasField("sqlite_table")]:
-            if not _has_table(Path(table.sqlite_table.path), table.sqlite_table.name):
-                registry.infra.infra_objects.remove(table)
         return registry
 
     def _write_registry(self, registry_proto: Registry) -> None:
@@ -70,13 +61,11 @@ class HomeRegistryStore(FileRegistryStore):
         _replace_paths(stored, self._relative)
         object_store.write(self._filepath, stored.SerializeToString())
 
-    def _relative(self, _: str, path: str) -> str:
+    def _relative(self, path: str) -> str:
         below_home = Path(path).is_absolute() and Path(path).is_relative_to(self._home)
         return f"{HOME_PLACEHOLDER}/{Path(path).relative_to(self._home).as_posix()}" if below_home else path
 
-    def _resolve(self, message: str, path: str) -> str:
-        if message == "SqliteTable":
-            return str(self._filepath.with_name(Path(path).name))
+    def _resolve(self, path: str) -> str:
         if path.startswith(f"{HOME_PLACEHOLDER}/"):
             return str(self._home / path.removeprefix(f"{HOME_PLACEHOLDER}/"))
         if Path(path).is_absolute() and Path(path).parent.name == MARTS_FOLDER:
@@ -84,11 +73,10 @@ class HomeRegistryStore(FileRegistryStore):
         return path
 
 
-def _replace_paths(message: Any, replace: Callable[[str, str], str]) -> None:
-    """Replace each path in a message and the messages below it by `replace(message name, path)`."""
-    field = PATH_FIELDS.get(message.DESCRIPTOR.name)
-    if field and getattr(message, field):
-        setattr(message, field, replace(message.DESCRIPTOR.name, getattr(message, field)))
+def _replace_paths(message: Any, replace: Callable[[str], str]) -> None:
+    """Replace each path of a file in a message and the messages below it by `replace(path)`."""
+    if message.DESCRIPTOR.name == "FileOptions" and message.uri:
+        message.uri = replace(message.uri)
     if message.DESCRIPTOR.name == "FeatureViewVersionRecord" and message.feature_view_type in VERSIONED_VIEWS:
         view = VERSIONED_VIEWS[message.feature_view_type].FromString(message.feature_view_proto)
         _replace_paths(view, replace)
@@ -102,15 +90,3 @@ def _parts(message: Any) -> Iterator[Any]:
         if field.type != field.TYPE_MESSAGE or field.message_type.GetOptions().map_entry:
             continue
         yield from value if hasattr(value, "append") or hasattr(value, "add") else [value]
-
-
-def _has_table(path: Path, name: str) -> bool:
-    """Whether a SQLite file has a table; True for a damaged file, which `sequences.online.rebuild` replaces."""
-    if not path.exists():
-        return False
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-            query = "select 1 from sqlite_master where type = 'table' and name = ?"
-            return connection.execute(query, (name,)).fetchone() is not None
-    except sqlite3.DatabaseError:
-        return True

@@ -93,9 +93,9 @@ ELSEWHERE = {
     "python -m sequences.skew": "integration/serving/test_request_skew.py",
     "BENTOML_HOME=$SEGUE_HOME/bentoml bentoml build": "integration/serving/test_bento_build.py",
     "python -m local.environment feast -c feature_repo apply": "integration/feature_repo/test_feast_commands.py",
-    "python -m local.environment feast -c feature_repo materialize-incremental 2026-07-01T00:00:00": "integration/feature_repo/test_feast_commands.py",  # noqa: E501
+    "python -m local.environment feast -c feature_repo materialize-incremental $(python -m ingestion.as_of)T00:00:00": "integration/feature_repo/test_feast_commands.py",  # noqa: E501
     "python -m local.environment feast -c feature_repo get-online-features --entities user_id=u1 --features recent_events:track_id": "integration/feature_repo/test_feast_commands.py",  # noqa: E501
-    """python -m local.environment feast -c feature_repo get-historical-features --dataframe '[{"user_id": "u1", "event_timestamp": "2026-06-30T12:00:00"}]' --features recent_events:track_id --features user_profile:plays_total""": "integration/feature_repo/test_feast_commands.py",  # noqa: E501
+    """python -m local.environment feast -c feature_repo get-historical-features --dataframe '[{"user_id": "u1", "event_timestamp": "'$(python -m ingestion.as_of)'T00:00:00"}]' --features recent_events:track_id --features user_profile:plays_total""": "integration/feature_repo/test_feast_commands.py",  # noqa: E501
     "python -m local.environment feast -c feature_repo serve --port 6566": "integration/feature_repo/test_feast_commands.py",
     """curl -s localhost:6566/get-online-features -H 'content-type: application/json' -d '{"features": ["recent_events:track_id", "recent_events:played_ratio"], "entities": {"user_id": ["u1"]}}'""": "integration/feature_repo/test_feast_commands.py",  # noqa: E501
     "python -m local.environment feast -c feature_repo ui --host 127.0.0.1 --port 8888": "integration/feature_repo/test_feast_commands.py",

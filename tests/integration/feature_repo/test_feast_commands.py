@@ -54,6 +54,9 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         for n, ratio in enumerate((0.5, None))
     ]
     write_events(home / "marts" / "events.parquet", event_rows(events))
+    landed = home / "landing" / "listening_events" / "dt=2026-06-30" / "a.parquet"
+    landed.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"ended_at": [EPOCH + timedelta(days=DAYS_TO_JUNE + 1, seconds=NOON)]}), landed)
     totals = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
     midnight = EPOCH + timedelta(days=DAYS_TO_JUNE + 1)
     profile = {
@@ -69,7 +72,7 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         patch.setenv("SEGUE_HOME", str(home))
         of_home = environment(settings.load_settings())
     assert not (home / "feast").exists()  # the first command creates it
-    for words in (command("apply"), command("materialize-incremental", "2026-07-01T00:00:00")):
+    for words in (command("apply"), command("materialize-incremental")):
         documented_commands.run_command(words, of_home, "0")
     return of_home
 
@@ -118,6 +121,15 @@ def test_historical_features(variables: dict[str, str]) -> None:
     output = documented_commands.run_command(command("get-historical-features"), variables, "0")
     (row,) = strict_json(output[output.index("[") :])
     assert (row["user_id"], row["track_id"], row["plays_total"]) == ("u1", ["t0", "t1"], 1)
+
+
+def test_a_run_before_the_materialized_day_names_the_right_command(variables: dict[str, str]) -> None:
+    documented_commands.run_command("python -m sequences.online.materialize --as-of 2026-07-01", variables, "0")
+    earlier = command("materialize-incremental").replace("materialize-incremental", "materialize 2026-06-01T00:00:00")
+    earlier = earlier.replace("$(python -m ingestion.as_of)T", "2026-06-30T")
+    with pytest.raises(AssertionError, match=r"sequences\.online\.materialize --as-of 2026-06-30 --force"):
+        documented_commands.run_command(earlier, variables, "0")
+    test_online_features(variables)
 
 
 def test_online_features(variables: dict[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,14 @@ from feast.repo_config import RegistryConfig
 
 from sequences.feast_registry import HomeRegistryStore
 
-TABLE = "segue_recent_events"
-
 
 def store(home: Path, kind: type[FileRegistryStore] = HomeRegistryStore) -> FileRegistryStore:
     return kind(RegistryConfig(path=str(home / "feast" / "registry.db")), home)
 
 
 def registry(home: Path) -> Registry:
-    """A registry with absolute paths, as Feast makes it: one table, and one mart as a source of its own, of two views and of
-    an earlier version of one."""
+    """A registry with absolute paths, as Feast makes it: a mart as a source, of two views and of an earlier version."""
     made = Registry()
-    table = made.infra.infra_objects.add()
-    table.infra_object_class_type = "feast.infra.online_stores.sqlite.SqliteTable"
-    table.sqlite_table.path, table.sqlite_table.name = str(home / "feast" / "online.db"), TABLE
     mart = str(home / "marts" / "events.parquet")
     made.data_sources.add().file_options.uri = mart
     made.feature_views.add().spec.batch_source.file_options.uri = mart
@@ -39,7 +32,6 @@ def registry(home: Path) -> Registry:
 def paths(found: Registry) -> list[str]:
     first, second = found.feature_views
     return [
-        *(one.sqlite_table.path for one in found.infra.infra_objects),
         found.data_sources[0].file_options.uri,
         first.spec.batch_source.file_options.uri,
         second.spec.stream_source.batch_source.file_options.uri,
@@ -51,13 +43,10 @@ def paths(found: Registry) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """The folder of a home and that of its copy, each with the online table."""
+    """The folder of a home and that of its copy."""
     monkeypatch.delenv("SEGUE_MARTS", raising=False)
     for name in ("home", "copy"):
         (tmp_path / name / "feast").mkdir(parents=True)
-        connection = sqlite3.connect(tmp_path / name / "feast" / "online.db")
-        connection.execute(f"create table {TABLE} (entity_key blob)")
-        connection.close()
     return tmp_path / "home", tmp_path / "copy"
 
 
@@ -89,20 +78,7 @@ def test_marts_outside_the_home_are_those_of_the_settings(
     made.data_sources[0].file_options.uri = "s3://bucket/marts/events.parquet"
     made.feature_views[0].spec.batch_source.file_options.uri = "/elsewhere/marts/events.parquet"
     store(home).update_registry_proto(made)
-    _, remote, foreign, own, _ = paths(store(home).get_registry_proto())
+    remote, foreign, own, _ = paths(store(home).get_registry_proto())
     assert remote == "s3://bucket/marts/events.parquet"
     assert foreign == "/data/marts/events.parquet"
     assert own == str(home / "marts" / "events.parquet")
-
-
-def test_missing_tables_are_not_listed(homes: tuple[Path, Path]) -> None:
-    home, _ = homes
-    store(home).update_registry_proto(registry(home))
-    connection = sqlite3.connect(home / "feast" / "online.db")
-    connection.execute(f"drop table {TABLE}")
-    connection.close()
-    assert not store(home).get_registry_proto().infra.infra_objects
-    (home / "feast" / "online.db").unlink()
-    assert not store(home).get_registry_proto().infra.infra_objects
-    (home / "feast" / "online.db").write_bytes(b"not a database" * 100)
-    assert len(store(home).get_registry_proto().infra.infra_objects) == 1
