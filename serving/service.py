@@ -408,6 +408,10 @@ def _find_artist_tracks(artist_id: str, most: int, user_id: str) -> list[str]:
     return _current_runtime().tracks.artist_tracks(artist_id, most, user_id)
 
 
+def _find_tracks(names: Sequence[tuple[str, str]], user_id: str) -> list[str | None]:
+    return _current_runtime().tracks.find_by_names(names, user_id)
+
+
 def _current_runtime() -> Runtime:
     return bentoml.get_current_service()._runtime  # type: ignore[no-any-return]
 
@@ -472,7 +476,9 @@ def _add_middleware(recommender: Any) -> None:
     recommender.add_asgi_middleware(AccessControl, load_policy=_access_policy, on_rejected=_count_denied_request)
     recommender.add_asgi_middleware(ListeningPage)
     recommender.add_asgi_middleware(MediaFiles, find=_find_media, on_rejected=_count_shed_request)
-    recommender.add_asgi_middleware(Protocols, load_limits=load_body_limits, find_artist_tracks=_find_artist_tracks)
+    recommender.add_asgi_middleware(
+        Protocols, load_limits=load_body_limits, find_artist_tracks=_find_artist_tracks, find_tracks=_find_tracks
+    )
     recommender.add_asgi_middleware(
         RequestGuard, description=_openapi_document, load_limits=load_body_limits, status=_status
     )

@@ -43,5 +43,5 @@ class OperatorPassword:
         if hmac.compare_digest(credentials.strip().encode(), expected) and scheme.lower() == "basic":
             return 200, {}
         if authorization:
-            self._guesses.take(address)
+            self._guesses.charge(address, 1)
         return 401, {"WWW-Authenticate": CHALLENGE}

@@ -9,7 +9,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 
 BURST_S = 2
 """Size of a bucket, in seconds of the rate, unless another is given."""
@@ -37,31 +37,32 @@ class RateLimit:
         self._full = max(1.0, per_s * BURST_S) if burst is None else burst
         # client → tokens, and the time of that count
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._lock = Lock()
+        self._lock = RLock()
 
     def __len__(self) -> int:
         """Number of clients with a bucket."""
         return len(self._buckets)
 
-    def wait_s(self, client: str, tokens: int = 1) -> int:
-        """Whole seconds until the client may take tokens; 0 if it may now."""
-        missing = min(tokens, self._full) - self._tokens(client, self._clock_s())
-        return max(0, math.ceil(missing / self.per_s))
+    def take(self, client: str) -> int:
+        """Take a token and return 0, or return the whole seconds until the client may retry."""
+        with self._lock:
+            wait_s = self.wait_s(client)
+            self.charge(client, 0 if wait_s else 1)
+            return wait_s
 
-    def take(self, client: str, tokens: int = 1) -> int:
-        """Take tokens and return 0, or return the whole seconds until the client may retry.
+    def wait_s(self, client: str) -> int:
+        """Whole seconds until the client has a token; 0 if it has one."""
+        return max(0, math.ceil((1 - self._count(client, self._clock_s())) / self.per_s))
 
-        A full bucket is enough for any number: the client then owes the rest.
-        """
+    def charge(self, client: str, tokens: int) -> None:
+        """Take tokens, also some that the client does not have: it then waits until they are paid."""
         with self._lock:
             now = self._clock_s()
-            wait_s = self.wait_s(client, tokens)
-            self._buckets[client] = self._tokens(client, now) - (0 if wait_s else tokens), now
+            self._buckets[client] = self._count(client, now) - tokens, now
             self._buckets.move_to_end(client)
             if len(self._buckets) > self._max_clients:
                 self._buckets.popitem(last=False)
-            return wait_s
 
-    def _tokens(self, client: str, now: float) -> float:
+    def _count(self, client: str, now: float) -> float:
         tokens, at = self._buckets.get(client, (self._full, now))
         return min(self._full, tokens + (now - at) * self.per_s)

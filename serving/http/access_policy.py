@@ -8,6 +8,7 @@ origins. ASGI middleware outside everything that reads a request; independent of
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ class AccessControl:
         elif client.user_id is not None and not _is_for_users(scope["path"]):
             await self._refuse(send, NOT_FOR_USERS, 403, NOT_FOR_USERS_MESSAGE)
         else:
-            set_client(scope, client.name)
+            set_client(scope, client.name, functools.partial(limit.charge, client.name) if limit else lambda _: None)
             before, had = AUTHENTICATED_USER.set(client.user_id), HAS_CREDENTIALS.set(policy.has_credentials)
             try:
                 await self._app(scope, receive, send)

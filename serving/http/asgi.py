@@ -36,9 +36,14 @@ def client_address(scope: Message) -> str:
     return client[0] if client else ""
 
 
-def set_client(scope: Message, client: str) -> None:
-    """Store the name of the authenticated client for the middlewares inside."""
-    scope.setdefault("state", {})["client"] = client
+def set_client(scope: Message, client: str, charge: Callable[[int], None] = lambda _: None) -> None:
+    """Store the name of the authenticated client, and how its rate limit is charged, for the middlewares inside."""
+    scope.setdefault("state", {}).update(client=client, charge=charge)
+
+
+def charge_client(scope: Message, requests: int) -> None:
+    """Charge the rate limit of the client for so many further requests."""
+    scope.get("state", {}).get("charge", lambda _: None)(requests)
 
 
 def get_client(scope: Message) -> str:

@@ -14,6 +14,7 @@ import ipaddress
 import json
 import logging
 import os
+from collections import Counter
 from http import HTTPStatus
 from typing import Any
 
@@ -35,7 +36,7 @@ def configure_uvicorn(settings: HttpSettings) -> None:
     waiting: dict[str, dict[LimitedHttpProtocol, None]] = {}
     # uvicorn accepts a class in place of its import path.
     uvicorn.config.HTTP_PROTOCOLS["auto"] = functools.partial(  # type: ignore[assignment]
-        LimitedHttpProtocol, settings=settings, waiting=waiting
+        LimitedHttpProtocol, settings=settings, waiting=waiting, opened=Counter()
     )
 
 
@@ -51,6 +52,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         waiting: Address → connections that wait for their client, to send a request or to read a response, oldest first;
             shared by all connections of a server. Beyond the limit the oldest connection of the address is closed, so that its
             newer requests still arrive.
+        opened: Address → its open connections, shared alike: one client must not have all descriptors, whatever its requests do.
     """
 
     def __init__(
@@ -58,10 +60,13 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         *arguments: Any,
         settings: HttpSettings,
         waiting: dict[str, dict[LimitedHttpProtocol, None]],
+        opened: Counter[str],
         **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
-        self._settings, self._waiting = settings, waiting
+        self._settings, self._waiting, self._opened = settings, waiting, opened
+        # As many as wait for the client, have an unfinished body, and are in progress or queued.
+        self._max_opened = 2 * settings.client_connections + settings.client_requests
         self._deadline: asyncio.TimerHandle | None = None
         self._send_check: asyncio.TimerHandle | None = None
         self._has_message = self._has_headers = self._is_after_chunk_header = False
@@ -71,6 +76,12 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the deadline of the first request."""
         super().connection_made(transport)
+        address = self._limited_address()
+        if address is not None:
+            self._opened[address] += 1
+            if self._opened[address] > self._max_opened:
+                self._close(503, f"{self._max_opened} connections of this address are open; close some")
+                return
         self._set_deadline(self._settings.header_timeout_s)
         self._wait_for_client()
 
@@ -79,6 +90,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._cancel_deadline()
         self._cancel_send_check()
         self._leave_waiting()
+        if (address := self._limited_address()) is not None:
+            self._opened[address] -= 1
+            if not self._opened[address]:
+                del self._opened[address]
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -172,15 +187,20 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._close(431, f"the headers are larger than {self._settings.max_header_bytes} bytes")
 
     def _wait_for_client(self) -> None:
-        if self.client is None or _is_trusted(self.client[0], self._settings.trusted_proxies):
-            return  # a Unix socket, or a proxy with connections of many clients
-        if self not in self.connections:
+        address = self._limited_address()
+        if address is None or self not in self.connections:
             return  # the response to a client that is gone
-        others = self._waiting.setdefault(self.client[0], {})
+        others = self._waiting.setdefault(address, {})
         others.pop(self, None)
         others[self] = None
         if len(others) > self._settings.client_connections:
             next(iter(others))._evict()
+
+    def _limited_address(self) -> str | None:
+        """The address of the client; None for a Unix socket, or a proxy with connections of many clients."""
+        if self.client is None or _is_trusted(self.client[0], self._settings.trusted_proxies):
+            return None
+        return self.client[0]
 
     def _evict(self) -> None:
         """Close a connection of an address that has too many, without waiting until its client has read the response."""

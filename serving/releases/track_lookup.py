@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from config.settings import Settings
 from serving.errors import NotReady
 from serving.releases import track_media
 from serving.releases.manager import ReleaseManager
+from serving.releases.track_names import TrackNames
 from storage.media_paths import MediaPaths
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class TrackLookup:
 
     def __init__(self, settings: Settings, releases: ReleaseManager) -> None:
         self._settings, self._releases = settings, releases
+        self._names: dict[str, TrackNames] = {}  # by release
         self._simulations: dict[Path, tuple[int, RenderedMedia]] = {}
 
     def duration_of(self, track_id: str) -> int | None:
@@ -53,6 +56,24 @@ class TrackLookup:
             return []
         # Items are numbered by decreasing play count.
         return release.vocabulary.decode(np.flatnonzero(release.catalog.main_artist_V == artist)[:most])
+
+    def find_by_names(self, names: Sequence[tuple[str, str]], user_id: str) -> list[str | None]:
+        """Ids of the tracks with these titles and artists in the release that serves the user; None without one.
+
+        The first call for a release takes some microseconds per track.
+
+        Raises:
+            NotReady: No release is in service yet.
+        """
+        release = self._releases.serving_release(user_id)
+        index = self._names.get(release.release_id)
+        if index is None:
+            index = TrackNames(release.catalog)
+            in_service = {one.release_id for one in self._releases.releases}
+            kept = {name: one for name, one in self._names.items() if name in in_service}
+            self._names = {**kept, release.release_id: index}
+        items = [index.find(title, artist) for title, artist in names]
+        return [None if item is None else str(release.vocabulary.track_ids_V[item]) for item in items]
 
     def find_media(self, kind: str, track_id: str) -> Path:
         """The file with the audio or the cover of a track, which need not exist.

@@ -9,6 +9,10 @@ import json
 from collections.abc import Callable
 from http import HTTPStatus
 
+import anyio
+from anyio import CapacityLimiter
+
+from serving.errors import NotReady
 from serving.http.asgi import (
     CLOSE_CONNECTION,
     JSON_MEDIA_TYPE,
@@ -17,6 +21,7 @@ from serving.http.asgi import (
     Message,
     Receive,
     Send,
+    charge_client,
     header_values,
     send_error,
     send_response,
@@ -30,6 +35,7 @@ from serving.http.protocols.credentials import (
     read_parameters,
 )
 from serving.http.protocols.internal_call import ApiError, InternalApi
+from serving.http.protocols.listenbrainz import FindTracks
 from serving.http.protocols.opensubsonic import FindArtistTracks, OpenSubsonic
 from serving.http.request_body import BodyLimits, BodyReader, BodyTooLarge, ClientDisconnected
 from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS
@@ -46,6 +52,7 @@ class Protocols:
         app: The wrapped application.
         load_limits: Called when the server starts; the limits of bodies.
         find_artist_tracks: See `OpenSubsonic`.
+        find_tracks: See `FindTracks`; called in a thread.
     """
 
     def __init__(
@@ -53,8 +60,10 @@ class Protocols:
         app: App,
         load_limits: Callable[[], BodyLimits],
         find_artist_tracks: FindArtistTracks,
+        find_tracks: FindTracks,
     ) -> None:
-        self._app, self._bodies = app, BodyReader(load_limits())
+        self._app, self._bodies, self._find_tracks = app, BodyReader(load_limits()), find_tracks
+        self._lookups: CapacityLimiter | None = None  # made in the event loop
         self._subsonic = OpenSubsonic(find_artist_tracks)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -95,9 +104,16 @@ class Protocols:
         if body is None:
             return
         try:
-            answer = await listenbrainz.submit_listens(InternalApi(self._app, scope), user_id, body)
+            listens = listenbrainz.read_listens(body)
+            charge_client(scope, max(0, len(listens) - 1))
+            names = listenbrainz.names_of(listens)
+            self._lookups = self._lookups or CapacityLimiter(1)
+            tracks = await anyio.to_thread.run_sync(self._find_tracks, names, user_id, limiter=self._lookups)
+            answer = await listenbrainz.submit_listens(InternalApi(self._app, scope), user_id, listens, tracks)
         except listenbrainz.InvalidListens as error:
             await send_error(send, HTTPStatus.BAD_REQUEST, str(error))
+        except NotReady as error:
+            await send_error(send, HTTPStatus.SERVICE_UNAVAILABLE, str(error), RETRY_AFTER)
         except ApiError as error:
             # ListenBrainz has no 422; its clients would send the listens again for ever.
             status = 400 if error.status == HTTPStatus.UNPROCESSABLE_ENTITY else error.status

@@ -1,8 +1,9 @@
 """ListenBrainz: `submit-listens` with single, imported and playing-now listens, and `validate-token`.
 
-A listen becomes a play of the track with its recording id (`recording_mbid`), or with the same title and artist. Listens of
-unknown tracks are not recorded; the response counts them. A listen that is submitted again is a
-duplicate. A playing-now listen is validated only, because it says nothing about how much is played.
+A listen becomes a play of the track with the same title and artist, else with its recording id (`recording_mbid`). Listens
+of unknown tracks are not recorded; the response counts them. A listen that is submitted again is a duplicate, so a client
+sends all listens of an interrupted import again. A playing-now listen is validated only, because it says nothing about how
+much is played.
 """
 
 from __future__ import annotations
@@ -10,52 +11,63 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from serving.http.asgi import NO_SEARCH_TYPE
-from serving.http.protocols.internal_call import ApiError, InternalApi
+from serving.http.protocols.internal_call import InternalApi
 
 SUBMIT_PATH, VALIDATE_PATH = "/1/submit-listens", "/1/validate-token"
 LISTEN_TYPES = ("single", "import", "playing_now")
 MAX_LISTENS = 100
-"""Listens of one request; a title is found by a search, which takes some milliseconds."""
+"""Listens of one request; each counts as a request against the rate limit."""
 FULL_LISTEN_MS = 240_000
 """ListenBrainz's rule: a listen is half of a track or 4 minutes; used if nothing says how long the track was played."""
-MATCHES = 5
 MAX_LISTENED_AT_S = 2**40
+
+Listen = dict[str, Any]
+FindTracks = Callable[[Sequence[tuple[str, str]], str], Sequence[str | None]]
+"""Titles and artists, user id → ids of the tracks in the user's release; None for an unknown one. Raises `NotReady`."""
 
 
 class InvalidListens(ValueError):
     """The body is not what ListenBrainz documents; the message names the field."""
 
 
-async def submit_listens(api: InternalApi, user_id: str, body: bytes) -> dict[str, Any]:
+def names_of(listens: Sequence[Listen]) -> list[tuple[str, str]]:
+    """Title and artist of each listen."""
+    return [(one["track_metadata"]["track_name"], one["track_metadata"]["artist_name"]) for one in listens]
+
+
+async def submit_listens(
+    api: InternalApi, user_id: str, listens: Sequence[Listen], tracks: Sequence[str | None]
+) -> dict[str, Any]:
     """Report the listens as plays; the response has ListenBrainz's `status` and the counts of the report.
+
+    Args:
+        api: The API of the service.
+        user_id: The listener.
+        listens: From `read_listens`; none for a track that is playing now.
+        tracks: Ids of the tracks with the same title and artist; None without one.
+
+    Raises:
+        ApiError: The service does not accept the events; the client sends the listens again.
+    """
+    # The recording id may be the id of a track that a later release has.
+    found = [track or _recording_id(listen) for listen, track in zip(listens, tracks, strict=True)]
+    events = [_event(user_id, track, listen) for listen, track in zip(listens, found, strict=True) if track]
+    counts = {"accepted": 0, "duplicate": 0}
+    if events:
+        report = await api.post("/events", {"events": events})
+        counts = {name: report[name] for name in ("accepted", "duplicate", "rejected")}
+    return {"status": "ok", **counts, "unmatched": len(listens) - len(events)}
+
+
+def read_listens(body: bytes) -> list[Listen]:
+    """The listens to record; empty for a track that is playing now.
 
     Raises:
         InvalidListens: The body is invalid.
-        ApiError: The service cannot search now, or does not accept the events; the client sends the listens again.
     """
-    kind, listens = _read(body)
-    if kind == "playing_now":
-        return {"status": "ok", "accepted": 0, "duplicate": 0, "unmatched": 0}
-    events, unmatched = [], 0
-    for listen in listens:
-        track_id = await _find_track(api, listen["track_metadata"])
-        if track_id is None:
-            unmatched += 1
-        else:
-            events.append(_event(user_id, track_id, listen))
-    if not events:
-        return {"status": "ok", "accepted": 0, "duplicate": 0, "unmatched": unmatched}
-    report = await api.post("/events", {"events": events})
-    counts = {name: report[name] for name in ("accepted", "duplicate", "rejected")}
-    return {"status": "ok", **counts, "unmatched": unmatched}
-
-
-def _read(body: bytes) -> tuple[str, list[dict[str, Any]]]:
-    """The listen type and the valid listens."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -78,24 +90,7 @@ def _read(body: bytes) -> tuple[str, list[dict[str, Any]]]:
             raise InvalidListens(
                 f"payload {number}: listened_at is not an integer of seconds since 1970 (UTC) below 2**40"
             )
-    return kind, listens
-
-
-async def _find_track(api: InternalApi, metadata: Mapping[str, Any]) -> str | None:
-    """The track with the same title and artist, else the recording id, which a later release may have; else None."""
-    title, artist = metadata["track_name"], metadata["artist_name"]
-    try:
-        found = await api.post("/search", {"query": f"{title} {artist}"[:200], "limit": MATCHES})
-    except ApiError as error:
-        if error.problem.get("type") != NO_SEARCH_TYPE:
-            raise
-        found = {"items": []}
-    for track in found["items"]:
-        names = {_plain(name) for name in track["artists"]} | {_plain(", ".join(track["artists"]))}
-        if _plain(track["title"]) == _plain(title) and _plain(artist) in names:
-            return str(track["track_id"])
-    recording = _info(metadata).get("recording_mbid")
-    return recording if isinstance(recording, str) and recording else None
+    return [] if kind == "playing_now" else listens
 
 
 def _event(user_id: str, track_id: str, listen: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,5 +124,6 @@ def _info(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     return info if isinstance(info, dict) else {}
 
 
-def _plain(name: str) -> str:
-    return " ".join(name.casefold().split())
+def _recording_id(listen: Listen) -> str | None:
+    recording = _info(listen["track_metadata"]).get("recording_mbid")
+    return recording if isinstance(recording, str) and recording else None

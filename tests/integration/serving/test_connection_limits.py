@@ -223,6 +223,26 @@ def test_address_with_too_many_waiting_connections_loses_its_oldest():
             assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
+def test_requests_in_progress_of_one_address_do_not_take_all_connections():
+    with serving(client_connections=2, client_requests=3) as port, contextlib.ExitStack() as stack:
+        most = 2 * 2 + 3
+        unfinished = START + b"Content-Length: 1\r\n\r\n"
+        opened = []
+        for _ in range(most):
+            opened.append(stack.enter_context(connect(port)))
+            opened[-1].sendall(unfinished)
+            time.sleep(0.05)  # the server has read it: a connection without a request counts as waiting
+        with connect(port) as further:
+            assert read_all(further).startswith(b"HTTP/1.1 503 ")
+        opened[0].sendall(b"x")
+        assert opened[0].recv(100).startswith(b"HTTP/1.1 200 ")
+        opened[0].close()
+        time.sleep(0.2)
+        with connect(port) as further:
+            further.sendall(START + b"\r\n")
+            assert further.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
 LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 ONCE = b"Connection: close\r\n"
 

@@ -1,15 +1,20 @@
-"""Tracks of artists come from the release that serves the user."""
+"""Tracks of artists and names come from the release that serves the user."""
 
 import json
 
+import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from serving.errors import NotReady
 from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
 from serving.releases.manager import ReleaseManager
 from serving.releases.track_lookup import TrackLookup
+from serving.releases.track_names import TrackNames
 from tests.support.serving.small_release import ListChannel, release, tracks
 from training.release import traffic_split
 from training.release.traffic_split import CanaryRelease, TrafficSplit
@@ -42,3 +47,39 @@ def test_tracks_of_an_artist_are_those_of_the_release_that_serves_the_user(relea
         )
     assert served == {"production": {("t2", "t3")}, "canary": {("t2",)}}
     assert lookup.artist_tracks("a1", 1, "") == ["t2"] and lookup.artist_tracks("a9", 20, "u0") == []
+
+
+def test_names_are_those_of_the_release_that_serves_the_user(releases, tmp_path):
+    lookup = TrackLookup(settings.load_settings(), releases)
+    with pytest.raises(NotReady):
+        lookup.find_by_names([("Song 1", "Artist 0")], "u")
+    (tmp_path / "active.json").write_text(json.dumps({"release": "production", "path": "/releases/production"}))
+    releases.poll()
+    names = [("Song 1", "Artist 0"), ("SONG  3", " artist 1"), ("Song 3", "Artist 0"), ("", ""), ("Song 9", "Artist 4")]
+    assert lookup.find_by_names(names, "u") == ["t1", "t3", None, None, None]
+    (tmp_path / "active.json").write_text(json.dumps({"release": "canary", "path": "/releases/canary"}))
+    releases.poll()
+    assert lookup.find_by_names(names[:2], "u") == ["t1", None]
+    assert lookup.find_by_names([], "u") == []
+
+
+NAMES = st.sampled_from(["A", "a", "B", "A  b", "ab", "", "Ü"])
+ROWS = st.lists(st.tuples(NAMES, st.lists(NAMES, max_size=2), st.booleans()), min_size=1, max_size=8)
+
+
+@given(ROWS, NAMES, NAMES)
+def test_names_are_found_as_by_comparing_every_track(rows, title, artist):
+    def plain(name):
+        return " ".join(name.casefold().split())
+
+    def matches(name, artists):
+        artists = [one for one in artists if one]
+        return plain(name) == plain(title) != "" and plain(artist) in map(plain, (*artists, ", ".join(artists)))
+
+    titles, artists, served = ([row[part] for row in rows] for part in range(3))
+    table = tracks(
+        len(rows), title=titles, artist_names=pl.Series(artists, dtype=pl.List(pl.String)), is_in_catalogue=served
+    )
+    matching = [(not row[2], number) for number, row in enumerate(rows) if matches(row[0], row[1])]
+    expected = min(matching)[1] + 2 if matching else None
+    assert TrackNames(release(table, []).catalog).find(title, artist) == expected

@@ -5,11 +5,13 @@ import json
 
 import pytest
 
+from serving.errors import NotReady
 from serving.http.access_policy import AccessControl, AccessPolicy
 from serving.http.admission import Admission, RequestQueue
 from serving.http.api_keys import ApiKeys
 from serving.http.protocols.gateway import Protocols
 from serving.http.request_body import BodyLimits
+from web.rate_limit import RateLimit
 
 KEY = "k" * 20
 LISTEN = {"artist_name": "Artist", "track_name": "Song", "additional_info": {"recording_mbid": "m1"}}
@@ -26,14 +28,25 @@ class Tokens:
 class Service:
     """The middlewares around an API that records its calls."""
 
-    def __init__(self, queues=()):
+    def __init__(self, queues=(), rate_limit=None, is_ready=True):
         self.calls, self.reads, self.headers = [], 0, {}
-        limits = BodyLimits(max_bytes=1000, timeout_s=60, max_incomplete=9)
+        limits = BodyLimits(max_bytes=20_000, timeout_s=60, max_incomplete=9)
         admission = Admission(self.api, lambda: list(queues), lambda: 9, lambda path: None)
         tracks_of = {("a", "u"): ["t1"]}
-        gateway = Protocols(admission, lambda: limits, lambda artist, most, user: tracks_of.get((artist, user), []))
-        policy = AccessPolicy(ApiKeys([KEY]), None, tokens=Tokens())
+        self.lookups, self.is_ready = [], is_ready
+
+        def find_artist_tracks(artist, most, user):
+            return tracks_of.get((artist, user), [])
+
+        gateway = Protocols(admission, lambda: limits, find_artist_tracks, self.find_tracks)
+        policy = AccessPolicy(ApiKeys([KEY]), rate_limit, tokens=Tokens())
         self.app = AccessControl(gateway, lambda: policy, lambda reason: None)
+
+    def find_tracks(self, names, user):
+        if not self.is_ready:
+            raise NotReady("no release is in service yet")
+        self.lookups.append((len(names), user))
+        return [title if artist == "Known" else None for title, artist in names]
 
     async def api(self, scope, receive, send):
         body = json.loads((await receive())["body"])
@@ -82,8 +95,46 @@ def test_body_is_not_read_without_a_credential(service, token):
     assert (service.reads, service.calls) == (0, [])
 
 
+def imported(count):
+    names = [{"artist_name": "Known", "track_name": f"t{number}"} for number in range(count)]
+    payload = [{"listened_at": 1_700_000_000 + number, "track_metadata": name} for number, name in enumerate(names)]
+    return json.dumps({"listen_type": "import", "payload": payload}).encode()
+
+
+def test_an_import_is_one_lookup_and_one_report_and_counts_as_its_listens():
+    now = [0.0]
+    service = Service(rate_limit=RateLimit(10, clock_s=lambda: now[0]))
+    header = (b"authorization", f"Token {KEY}:u".encode())
+    assert service.ask("POST", "/1/submit-listens", b"", imported(100), header)[0] == 200
+    assert service.lookups == [(100, "u")] and [path for path, _ in service.calls] == ["/events"]
+    assert [event["target_id"] for event in service.calls[0][1]["events"]] == [f"t{number}" for number in range(100)]
+    status, _ = service.ask("POST", "/1/submit-listens", b"", imported(1), header)
+    assert (status, service.headers[b"retry-after"]) == (429, b"9"), "20 at once, 10 per second"
+    now[0] = 9.0
+    assert service.ask("POST", "/1/submit-listens", b"", imported(1), header)[0] == 200
+
+
+def test_an_interrupted_import_is_continued_by_sending_it_again():
+    header = (b"authorization", f"Token {KEY}:u".encode())
+    broken, service = Service([RequestQueue(("/events",), 0, 0)]), Service()
+    assert broken.ask("POST", "/1/submit-listens", b"", imported(50), header)[0] == 503
+    for _ in range(2):
+        assert service.ask("POST", "/1/submit-listens", b"", imported(50), header)[0] == 200
+    first, second = ([event["event_id"] for event in body["events"]] for _, body in service.calls)
+    assert first == second and len(set(first)) == 50
+
+
+def test_listens_are_not_acknowledged_without_a_release():
+    service = Service(is_ready=False)
+    status, body = service.ask(
+        "POST", "/1/submit-listens", b"", json.dumps(SUBMISSION).encode(), (b"authorization", b"Token TOKEN")
+    )
+    assert (status, service.headers[b"retry-after"], service.calls) == (503, b"1", [])
+    assert "no release" in json.loads(body)["detail"]
+
+
 def test_listens_are_not_acknowledged_while_the_queue_is_full():
-    service = Service([RequestQueue(("/search",), 0, 0)])
+    service = Service([RequestQueue(("/events",), 0, 0)])
     header = (b"authorization", b"Token TOKEN")
     status, body = service.ask("POST", "/1/submit-listens", b"", json.dumps(SUBMISSION).encode(), header)
     assert (status, service.headers[b"retry-after"], service.calls) == (503, b"1", [])
@@ -92,8 +143,8 @@ def test_listens_are_not_acknowledged_while_the_queue_is_full():
 
 def test_large_bodies_are_rejected(service):
     header = (b"authorization", f"Token {KEY}:u".encode())
-    assert service.ask("POST", "/1/submit-listens", b"", b"x" * 1001, header)[0] == 413
-    assert service.ask("POST", "/rest/ping", f"apiKey={KEY}".encode(), b"x" * 1001)[0] == 413
+    assert service.ask("POST", "/1/submit-listens", b"", b"x" * 20_001, header)[0] == 413
+    assert service.ask("POST", "/rest/ping", f"apiKey={KEY}".encode(), b"x" * 20_001)[0] == 413
     assert service.calls == []
 
 

@@ -6,24 +6,19 @@ import json
 import pytest
 
 from serving.events.event_schema import read_event
-from serving.http.asgi import problem
 from serving.http.protocols import listenbrainz
-from serving.http.protocols.internal_call import ApiError
 
 NOW_S = 1_800_000_000
 
 
 class Api:
-    """Has one track, and records the reported events; with `search_problem` a search fails with it."""
+    """Records the reported events."""
 
-    def __init__(self, search_problem=None):
-        self.events, self.search_problem = [], search_problem
+    def __init__(self):
+        self.events = []
 
     async def post(self, path, body):
-        if path == "/search" and self.search_problem:
-            raise ApiError(503, self.search_problem["detail"], self.search_problem)
-        if path == "/search":
-            return {"items": [{"track_id": "t1", "title": "Song", "artists": ["Artist"]}]}
+        assert path == "/events"
         self.events += body["events"]
         return {"accepted": len(body["events"]), "duplicate": 0, "rejected": []}
 
@@ -31,7 +26,7 @@ class Api:
 def submit(api, listened_at, user="u"):
     listen = {"listened_at": listened_at, "track_metadata": {"artist_name": "Artist", "track_name": "Song"}}
     body = json.dumps({"listen_type": "single", "payload": [listen]}).encode()
-    return asyncio.run(listenbrainz.submit_listens(api, user, body))
+    return asyncio.run(listenbrainz.submit_listens(api, user, listenbrainz.read_listens(body), ["t1"]))
 
 
 @pytest.mark.parametrize("listened_at", [-1, 2**40, 10**400, 1.5, True, "now", None])
@@ -50,16 +45,3 @@ def test_a_listen_that_is_submitted_again_is_the_same_event(monkeypatch):
     assert [event["played_ms"] for event in api.events[:2]] == [120_000, 121_000]
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
-
-
-def test_listens_are_unmatched_on_a_release_without_search():
-    api = Api(problem(503, "release r1 has no search", type="urn:segue:problem:no-search"))
-    assert submit(api, NOW_S) == {"status": "ok", "accepted": 0, "duplicate": 0, "unmatched": 1}
-
-
-@pytest.mark.parametrize("detail", ["66 requests are in progress or queued", "no release is in service yet"])
-def test_listens_are_not_acknowledged_while_tracks_cannot_be_searched(detail):
-    api = Api(problem(503, detail))
-    with pytest.raises(ApiError, match=detail):
-        submit(api, NOW_S)
-    assert api.events == []
