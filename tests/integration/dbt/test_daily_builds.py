@@ -151,7 +151,7 @@ def write_days(folder: Path, split: str) -> Path:
             recorded = {"format": "own_events", "artist_ids": ["a9"], "landed_at": at(number)}
             pairs = zip("34", RECORDINGS, strict=True)
             world.land("tracks", str(day), [{"track_id": f"o{n}", "recording_id": one} | recorded for n, one in pairs])
-        if number == 4:
+        if number == 5:
             world.land("track_matches", str(day), [{"track_id": "4", "same_as_id": "4"}])
         world.write_step(folder / "steps", number, day + timedelta(days=1))
         if number == DAYS // 2:  # a run for an earlier day

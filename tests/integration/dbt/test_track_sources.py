@@ -138,7 +138,7 @@ SOURCES = {
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("sources")
+    home: Path = tmp_path_factory.mktemp("sources")
     write_empty_tables(home)
     for table, rows in SOURCES.items():
         write(home, table, "2026-06-01", "a", rows)
@@ -172,9 +172,9 @@ def test_sources_land_the_same_rows_in_every_order(tmp_path: Path) -> None:
         "log": {"plays.csv": "u,t,track,title,artist\nu,2026-06-01T10:00:00,1,one,x\n", "segue-mapping.yaml": mapping},
         "new": {"tracks.jsonl": '{"track_id": "1", "title": "New", "styles": ["rock"]}'},
     }
-    for minute, (name, files) in enumerate(sources.items()):
+    for minute, (name, written) in enumerate(sources.items()):
         (tmp_path / name).mkdir()
-        for file, text in files.items():
+        for file, text in written.items():
             (tmp_path / name / file).write_text(text)
             os.utime(tmp_path / name / file, (at(minute).timestamp(),) * 2)
     for number, order in enumerate(permutations(sources)):

@@ -1,6 +1,7 @@
 """Landed tracks on the page about data: matches, conflicts, audio that is not music."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -11,7 +12,7 @@ from console.data_page import render_data_page
 def test_page_counts_matches_and_lists_conflicts_and_other_sounds(tmp_path: Path) -> None:
     here = Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
     here.marts.mkdir()
-    tables = {
+    tables: dict[str, dict[str, list[Any]]] = {
         "tracks": {"track_id": ["f1", "l2", "f3"], "title": ["One", None, "Whale <b>"]},
         "track_aliases": {"alias_id": ["l1", "l0"], "track_id": ["f1", "f1"], "matched_by": ["name", "name"]},
         "track_conflicts": {"track_id": ["l2"], "other_id": ["f2"], "conflict": ["length"]},
