@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config import settings
-from training.ablations import ABLATIONS, cold_start, continuation, seeds, smooth_path, warm_start
+from training.ablations import ABLATIONS, cold_start, continuation, reactions, seeds, smooth_path, warm_start
 from training.ablations.grid import Ablation, CellResult, Grid
 from training.ablations.table import render_markdown
 from training.engine.import_closure import code_hash
@@ -22,6 +22,7 @@ from training.recipes import RECIPES, recipe
 REPORTS: dict[str, Callable[[Workspace, Path], str]] = {
     cold_start.NAME: cold_start.report,
     continuation.NAME: continuation.report,
+    reactions.NAME: reactions.report,
     seeds.NAME: seeds.report,
     smooth_path.NAME: smooth_path.report,
     warm_start.NAME: warm_start.report,

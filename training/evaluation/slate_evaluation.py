@@ -97,7 +97,7 @@ class Slate:
         """
         history = held_out.read_user_history(cases, candidates)
         items = _select_ranked(fusion, candidates, history, cases, servable, share)
-        probabilities = {} if ranker is None else _predict_tasks(held_out, ranker, cases, items)
+        probabilities = {} if ranker is None else predict_tasks(held_out, ranker, cases, items)
         artist_V, facets = held_out.data.vocabulary.artist_of_track_V, servable.catalog.facets
         zeros_CK = np.zeros(items.shape, dtype=np.float32)
         evidence = _evidence(held_out, servable, cases, items)
@@ -401,7 +401,7 @@ def _evidence(
     return np.concatenate(parts) if parts else np.zeros((*items_CK.shape, len(EVIDENCE)), dtype=np.float32)
 
 
-def _predict_tasks(held_out: HeldOutModels, ranker: FittedRanker, cases: RecallCases, items_CK: Ints) -> dict[str, Any]:
+def predict_tasks(held_out: HeldOutModels, ranker: FittedRanker, cases: RecallCases, items_CK: Ints) -> dict[str, Any]:
     """Probability of every candidate [C, K] by head of the ranker."""
     scenes = case_scenes(cases)
     users = held_out.offline.load_user_batch(
