@@ -25,7 +25,7 @@ USERS = 40
 
 
 def measure(as_of: str | None, recipe_name: str, users: int) -> Mapping[str, Any] | None:
-    """The section `behavior`; None if it is there already.
+    """The section `behavior`; None if it is there already, of as many users.
 
     Raises:
         MissingInput: The models have not been evaluated, or have no final fit.
@@ -47,7 +47,7 @@ def measure(as_of: str | None, recipe_name: str, users: int) -> Mapping[str, Any
     workspace = Workspace.open(as_of, recipe_name)
     inputs = release_inputs(workspace)
     identity = release_id(inputs)
-    if read_behavior(workspace, identity):
+    if (read_behavior(workspace, identity) or {}).get("users") == users:
         return None
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="segue-behavior-") as folder:
@@ -59,6 +59,7 @@ def measure(as_of: str | None, recipe_name: str, users: int) -> Mapping[str, Any
     slate = pl.read_parquet(workspace.folder / "evaluation" / bundle.SLATE).filter(pl.col("name") == "served")
     content = {
         "release": identity,
+        "users": users,
         **found,
         "fairness": fairness(slate.to_dict(as_series=False), listeners.groups(workspace.marts)),
         "seconds": round(time.monotonic() - began, 1),

@@ -309,6 +309,13 @@ def test_the_simulated_world_gives_recommendations(simulated):
 
 
 @needs_full_size
+def test_behavior_of_200_users_of_the_simulated_world(simulated):
+    simulated.python("serving.behavior", "--recipe", RECIPE, "--users", "200")
+    tests = simulated.evaluation()["behavior"]["tests"]
+    assert not {name: test for name, test in tests.items() if test.get("is_missed")}
+
+
+@needs_full_size
 def test_duration_memory_and_retries_of_the_simulated_run(simulated):
     _check_resources(simulated, "simulated world")
 

@@ -26,6 +26,7 @@ from storage.unfinished_erasures import UNFINISHED_FILE
 from tests.e2e import listening_evening, listening_page
 from tests.support import browser, documented_commands, screenshots
 from tests.support.tiers import acceptance_only
+from training.release.behavior import FLOORS
 
 pytestmark = [pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
@@ -241,6 +242,13 @@ def test_a_screenshot_of_every_page_can_be_taken(home, here, tmp_path):
         pytest.skip("Chromium or a Chinese font is missing; install Debian's packages chromium and fonts-wqy-microhei")
     home.python("tests.support.screenshots", "--into", str(tmp_path))
     assert {file.stem for file in tmp_path.iterdir()} == {shot.name for shot in screenshots.SHOTS}
+
+
+def test_behavior_is_part_of_the_evaluation_and_every_reason_is_true(here):
+    tests = json.loads((here.reports / "evaluation.json").read_text())["behavior"]["tests"]
+    assert tests.keys() >= FLOORS.keys() - {"new_style_after_5_likes"}  # the styles of the debug world have few tracks
+    for name in ("false_reasons", "daily_neighbors_by_one_artist", "daily_skipped_and_never_heard"):
+        assert tests[name]["value"] == 0, tests[name]
 
 
 def test_the_console_shows_the_reports_and_the_lineage_of_the_release(here):
