@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +20,29 @@ FULL_PLAY_MS, SKIP_MS, GAP_MS = 200_000, 5_000, 2_000
 LISTENS, KEEPS = ("full_play", "play"), ("like", "collect", "share", "download")
 
 
+Event = Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Listener:
-    """A user with all events, oldest first: those of the mart, then added ones."""
+    """A user, with what the log has and with added reactions."""
 
     user_id: str
-    events: Sequence[Mapping[str, Any]]  # attributes of sequence views
+    views: Mapping[str, Sequence[Event]]  # sequence view → events with its attributes, oldest first
+    tracks: Mapping[str, Counter[str]]  # behavior → number of events by track, of the whole log
+    last_listens: Mapping[str, int]  # track → end of the last listen, µs UTC
     profile: Mapping[str, Sequence[Any]]  # features of the view `user_profile`
-    now_us: int  # time of the next request or event
+    now_us: int  # time of the next request or reaction
 
-    def react(self, behaviour: str, track_ids: Sequence[str], scene: str = "private_fm") -> Listener:
+    def react(self, behaviour: str, track_ids: Sequence[str]) -> Listener:
         """The listener after reacting to each of the tracks in turn."""
-        added: list[Mapping[str, Any]] = []
-        now_us = self.now_us
+        played_ms, now_us = {"skip": SKIP_MS, "full_play": FULL_PLAY_MS}.get(behaviour, 0), self.now_us
+        added: list[Event] = []
         for track_id in track_ids:
-            played_ms = {"skip": SKIP_MS, "full_play": FULL_PLAY_MS}.get(behaviour, 0)
-            number, began = len(self.events) + len(added), now_us
-            now_us += (played_ms + GAP_MS) * 1000
+            began, now_us = now_us, now_us + (played_ms + GAP_MS) * 1000
             added.append(
                 {
-                    "event_id": f"behavior-{number}",
+                    "event_id": f"behavior-{now_us}",
                     "target_type": "track",
                     "target_id": track_id,
                     "track_id": track_id,
@@ -48,36 +51,37 @@ class Listener:
                     "ended_at": began + played_ms * 1000,
                     "sequence_number": now_us,
                     "played_ratio": {"skip": 0.02, "full_play": 1.0}.get(behaviour),
-                    "scene": scene,
+                    "scene": "private_fm",
                 }
             )
-        return Listener(self.user_id, [*self.events, *added], self.profile, now_us)
+        views = {
+            name: [*events, *added] if SEQUENCE_VIEWS[name].matches(behaviour, "track") else events
+            for name, events in self.views.items()
+        }
+        tracks = {**self.tracks, behaviour: self.tracks.get(behaviour, Counter()) + Counter(track_ids)}
+        listens = {one["track_id"]: one["ended_at"] for one in added if behaviour in LISTENS}
+        return replace(self, views=views, tracks=tracks, last_listens={**self.last_listens, **listens}, now_us=now_us)
 
     def read(self, user_id: str) -> FeatureRows:
         """The views of this user, whatever the id: what `OnlineFeatureReader` asks for."""
         del user_id
         rows: dict[str, Mapping[str, Sequence[Any]]] = {"user_profile": self.profile}
         for name, view in SEQUENCE_VIEWS.items():
-            cutoff = view.cutoff_us(self.now_us)
-            found = [
-                one
-                for one in self.events
-                if view.matches(one["behaviour"], one["target_type"]) and one["ended_at"] < cutoff
-            ][-view.length :]
+            found = [one for one in self.views[name] if one["ended_at"] < view.cutoff_us(self.now_us)][-view.length :]
             rows[name] = {attribute: [one[attribute] for one in found] for attribute in view.attribute_names}
         return rows
 
     def count(self, behaviours: Sequence[str]) -> Counter[str]:
         """Number of events with these behaviors by track."""
-        return Counter(one["track_id"] for one in self.events if one["behaviour"] in behaviours)
+        return sum((self.tracks.get(one, Counter()) for one in behaviours), Counter())
 
 
 @dataclass(frozen=True)
 class Listeners:
-    """The users of the marts, in a fixed order that does not depend on their activity."""
+    """Users of the marts, in a fixed order that does not depend on their activity."""
 
     by_id: Mapping[str, Listener]
-    plays_total: Mapping[str, int] = field(default_factory=dict)
+    plays_total: Mapping[str, int]  # listens of every user of the log
 
     @classmethod
     def read(cls, marts: Path, users: int) -> Listeners:
@@ -86,17 +90,16 @@ class Listeners:
         events = pl.scan_parquet(marts / "events.parquet").with_columns(
             *(pl.col(name).dt.timestamp("us") for name in times), pl.col("track_id").fill_null("")
         )
-        counts = events.filter(pl.col("behaviour").is_in(LISTENS)).group_by("user_id").len().collect()
-        chosen = counts.sort(pl.col("user_id").hash(0), "user_id").head(users)["user_id"].to_list()
-        columns = [*dict.fromkeys(one for view in SEQUENCE_VIEWS.values() for one in view.attribute_names), "known_at"]
-        rows = events.filter(pl.col("user_id").is_in(chosen)).sort("user_id", "known_at").select("user_id", *columns)
+        listens = events.filter(pl.col("behaviour").is_in(LISTENS)).group_by("user_id").len().collect()
+        chosen = listens.sort(pl.col("user_id").hash(0), "user_id").head(users)["user_id"].to_list()
         now_us = int(events.select(pl.col("known_at").max()).collect().item()) + 3_600_000_000
+        rows = events.filter(pl.col("user_id").is_in(chosen)).sort("user_id", "known_at").collect()
         profiles = _profiles(marts, chosen)
         by_id = {
-            str(user): Listener(str(user), part.to_dicts(), profiles.get(str(user), {}), now_us)
-            for (user,), part in rows.collect().group_by("user_id", maintain_order=True)
+            str(user): _listener(str(user), part, profiles.get(str(user), {}), now_us)
+            for (user,), part in rows.group_by("user_id", maintain_order=True)
         }
-        return cls({user: by_id[user] for user in chosen if user in by_id}, dict(counts.iter_rows()))
+        return cls({user: by_id[user] for user in chosen}, dict(listens.iter_rows()))
 
     def groups(self, marts: Path) -> dict[str, dict[str, str]]:
         """Users by third of activity and by the language that they listen to most."""
@@ -108,6 +111,21 @@ class Listeners:
         counts = listens.join(languages, on="track_id").drop_nulls("languages").group_by("user_id", "languages").len()
         most = counts.sort("len", "languages", descending=True).unique("user_id", keep="first").collect()
         return {"activity": thirds, "language": dict(zip(most["user_id"], most["languages"], strict=True))}
+
+
+def _listener(user_id: str, events: pl.DataFrame, profile: Mapping[str, Sequence[Any]], now_us: int) -> Listener:
+    views = {}
+    for name, view in SEQUENCE_VIEWS.items():
+        is_in_view = pl.col("behaviour").is_in(view.behaviours)
+        if view.target_types:
+            is_in_view &= pl.col("target_type").is_in(view.target_types)
+        views[name] = events.filter(is_in_view).tail(view.length).select(view.attribute_names).to_dicts()
+    counts = events.group_by("behaviour", "track_id").len()
+    tracks: dict[str, Counter[str]] = {}
+    for behaviour, track_id, count in counts.iter_rows():
+        tracks.setdefault(behaviour, Counter())[track_id] = count
+    last = events.filter(pl.col("behaviour").is_in(LISTENS)).group_by("track_id").agg(pl.col("ended_at").max())
+    return Listener(user_id, views, tracks, dict(last.iter_rows()), profile, now_us)
 
 
 def _profiles(marts: Path, users: Sequence[str]) -> dict[str, dict[str, list[Any]]]:

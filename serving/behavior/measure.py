@@ -147,7 +147,7 @@ class BehaviorTests:
         choices = [style for style in new if style not in known]
         if not choices:
             return
-        style = choices[int(np.random.default_rng([SEED, len(listener.events)]).integers(len(choices)))]
+        style = choices[int(np.random.default_rng([SEED, played.total()]).integers(len(choices)))]
         tracks = self._popular_of_style[style][:LIKES]
         share = self._share(before, style, tracks)
         for behaviour in ("like", "collect", "full_play"):

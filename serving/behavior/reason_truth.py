@@ -71,10 +71,8 @@ class ReasonTruth:
         self._facts, self._now_us = facts, listener.now_us
         self._listens, self._kept = listener.count(LISTENS), listener.count(KEEPS)
         self._is_complete = self._listens.total() < SEQUENCE_VIEWS["played_history"].length
-        plays = [one for one in listener.events if one["behaviour"] in LISTENS]
-        self._last = {one["track_id"]: one["ended_at"] for one in plays}
-        view = SEQUENCE_VIEWS["recent_events"]
-        newest = [one for one in listener.events if view.matches(one["behaviour"], one["target_type"])][-view.length :]
+        self._last = listener.last_listens
+        newest = listener.views["recent_events"][-SEQUENCE_VIEWS["recent_events"].length :]
         self._recent = {one["track_id"] for one in newest if one["behaviour"] in LISTENS}
         just_now = self._now_us - JUST_NOW_US
         self._just_now = {track for track, ended_at in self._last.items() if ended_at > just_now}
@@ -101,7 +99,7 @@ class ReasonTruth:
             "listens_to_interest": lambda _, p: set(p["interest"]) <= self._facts.values(self._listens),
             "likes_interest": lambda _, p: set(p["interest"]) <= self._facts.values(self._kept),
             "near_interests": lambda *_: self._listens.total() > 0,
-            "recent_activity": lambda *_: bool(listener.events),
+            "recent_activity": lambda *_: bool(listener.tracks),
             "listened_by_people": lambda track, p: p["people"] == self._facts.people.get(track, 0),
             "listened_times_overall": lambda track, p: p["times"] == self._facts.listens.get(track, 0),
             "listened_once_overall": lambda track, _: self._facts.listens.get(track, 0) == 1,

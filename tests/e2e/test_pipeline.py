@@ -26,7 +26,6 @@ from storage.unfinished_erasures import UNFINISHED_FILE
 from tests.e2e import listening_evening, listening_page
 from tests.support import browser, documented_commands, screenshots
 from tests.support.tiers import acceptance_only
-from training.release.behavior import FLOORS
 
 pytestmark = [pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
@@ -246,7 +245,6 @@ def test_a_screenshot_of_every_page_can_be_taken(home, here, tmp_path):
 
 def test_behavior_is_part_of_the_evaluation_and_every_reason_is_true(here):
     tests = json.loads((here.reports / "evaluation.json").read_text())["behavior"]["tests"]
-    assert tests.keys() >= FLOORS.keys() - {"new_style_after_5_likes"}  # the styles of the debug world have few tracks
     for name in ("false_reasons", "daily_neighbors_by_one_artist", "daily_skipped_and_never_heard"):
         assert tests[name]["value"] == 0, tests[name]
 
