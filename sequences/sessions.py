@@ -3,7 +3,8 @@
 The session number of the `sessions` mart counts all earlier sessions of the user and changes when a late play arrives,
 so an online read cannot provide it (docs/adr/0013-derive-sessions-from-sequences.md). Session boundaries can be derived from the
 events that were read, by the definition of the mart (`int_plays_sessionized`): a play begins a session if it starts
-(`occurred_at`) more than `session_gap_minutes` (`dbt/dbt_project.yml`) after the end of the user's previous play.
+(`occurred_at`) more than `session_gap_minutes` (`dbt/dbt_project.yml`) after the end of the user's previous play, or lasts
+longer than a day with its pauses, so that a daily build has a bound on what it reads.
 
 Legend: B sequences, L events.
 """
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from sequences import behaviours
 from sequences.sequence_batch import SequenceBatch
+from sequences.views import DAY_US
 
 WINDOW = 128
 """Number of newest events searched first; they nearly always contain the whole current session."""
@@ -34,6 +36,14 @@ def sessionize(batch: SequenceBatch) -> NDArray[np.int64]:
     """
     sessions: NDArray[np.int64] = np.where(batch.mask_BL, 1 + np.cumsum(_session_starts(batch), axis=1), 0)
     return sessions
+
+
+def begins_session(
+    occurred_at_N: NDArray[np.int64], ended_at_N: NDArray[np.int64], previous_ended_at_N: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Whether each play begins a session after the previous play of its user; times in µs UTC."""
+    is_later_N: NDArray[np.bool_] = occurred_at_N > previous_ended_at_N + behaviours.session_gap_us()
+    return is_later_N | (ended_at_N > occurred_at_N + DAY_US)
 
 
 def is_in_current_session(
@@ -87,10 +97,9 @@ def _session_starts(batch: SequenceBatch) -> NDArray[np.bool_]:
     # End of the newest play before each event; plays are sorted by their ends.
     before_BL = np.maximum.accumulate(ended_BL, axis=1)[:, :-1]
     begins_BL = np.zeros(ended_BL.shape, dtype=bool)
-    begins_BL[:, 1:] = (
-        (ended_BL[:, 1:] > NEVER)
-        & (before_BL > NEVER)
-        & (batch.columns["occurred_at"][:, 1:] > before_BL + behaviours.session_gap_us())
+    is_after_play_BL = (ended_BL[:, 1:] > NEVER) & (before_BL > NEVER)
+    begins_BL[:, 1:] = is_after_play_BL & begins_session(
+        batch.columns["occurred_at"][:, 1:], ended_BL[:, 1:], before_BL
     )
     return begins_BL
 

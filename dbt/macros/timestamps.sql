@@ -37,5 +37,5 @@
 
 {# Minutes as microseconds (bigint). #}
 {% macro minutes_us(minutes) -%}
-    ({{ minutes }} * 60000000)
+    {{ (minutes | int) * 60000000 }}
 {%- endmacro %}

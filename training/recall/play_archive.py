@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sequences.behaviours import session_gap_us
 from sequences.sequence_batch import SequenceBatch
-from sequences.sessions import sessionize
+from sequences.sessions import begins_session, sessionize
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
@@ -119,12 +118,12 @@ class PlayArchive:
         first = max(first, end - max(max_plays - len(plays.track_N), 0))
         ended_at_N = np.minimum(self.known_at_P[first:end], begin)
         session_N = self.session_P[first:end].astype(np.int64)
-        begins_session = (began_at_N[:1] - ended_at_N[-1:] > session_gap_us()).any()
+        is_new = begins_session(began_at_N[:1], plays.ended_at_N[:1], ended_at_N[-1:]).any()
         return PastPlays(
             np.concatenate([self.track_P[first:end], plays.track_N]),
             np.concatenate([ended_at_N, plays.ended_at_N]),
             np.concatenate([self.outcome_P[first:end], plays.outcome_N]),
-            np.concatenate([session_N - session_N[-1:], plays.session_N - 1 + begins_session]),
+            np.concatenate([session_N - session_N[-1:], plays.session_N - 1 + is_new]),
         )
 
     def save(self, folder: Path) -> None:

@@ -77,7 +77,8 @@ with_previous as (
 
 ),
 
--- A play begins a session if it starts more than the gap after the end of the previous play (`sequences/sessions.py`).
+-- A play begins a session if it starts more than the gap after the end of the previous play, or lasts longer than a day
+-- with its pauses (`sequences/sessions.py`).
 -- Request time before adjustment: the end of the previous play if that was within clock_granularity_minutes,
 -- otherwise the start rounded down to a multiple. A finer start would reveal the played duration, and so whether the
 -- track was skipped.
@@ -86,7 +87,9 @@ earlier as (
     select
         *,
         coalesce(
-            occurred_us - previous_ended_us > {{ minutes_us(var("session_gap_minutes")) }}, true
+            occurred_us - previous_ended_us > {{ minutes_us(var("session_gap_minutes")) }}
+            or ended_us - occurred_us > {{ minutes_us(24 * 60) }},
+            true
         ) as begins_session,
         least(occurred_us, case
             when start_us - previous_ended_us < {{ minutes_us(var("clock_granularity_minutes")) }}

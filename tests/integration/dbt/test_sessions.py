@@ -28,12 +28,12 @@ def random_log(random: Random) -> list[dict[str, Any]]:
             minute += random.choice([0.05, 4, random.uniform(20, 50), random.uniform(28, 42), 30, 120])
             action = random.choice(["play", "play", "play", "like"])
             played_ms = random.choice([1_000, 25_000, 180_000]) if action == "play" else None
-            paused = random.choice([0, 0, 20]) if action == "play" else 0
+            paused = random.choice([0] * 8 + [20] * 4 + [24 * 60 + 30]) if action == "play" else 0
             began, minute = minute, minute + (played_ms or 0) / 60_000 + paused
             row = event(f"e{user}-{number}", f"u{user}", action, "1", minute, played_ms=played_ms)
             row |= {"sequence_number": number, "occurred_at": row["ended_at"] - timedelta(minutes=minute - began)}
             rows.append(row)
-            if action == "play" and random.random() < 0.1:
+            if action == "play" and paused < 60 and random.random() < 0.1:
                 rows.append(row | {"event_id": f"{row['event_id']}-tied"})
     return rows
 

@@ -68,6 +68,12 @@ def test_a_like_does_not_extend_a_session_and_exactly_thirty_minutes_is_no_gap()
     assert sessionize(batch).tolist() == [[1, 1, 2, 2, 3]]
 
 
+def test_a_play_that_was_paused_for_a_day_begins_a_session() -> None:
+    steps: list[Event] = [("play", 0, 3), ("play", 5, 24 * 60), ("play", 5, 24 * 60 + 1), ("play", 5, 3)]
+    batch = encode(VIEW, [row(timed(steps))], {"behaviour": behaviours.load_behaviours().encoder}, length=4)
+    assert sessionize(batch).tolist() == [[1, 1, 2, 2]]
+
+
 def test_current_session_is_the_newest_one_until_the_gap_has_passed() -> None:
     steps: list[Event] = [("play", 0, 3), ("play", 31, 3), ("like", 1, 0), ("skip", 2, 0), ("play", 3, 1)]
     batch = encode(VIEW, [row(timed(steps))] * 4, {"behaviour": behaviours.load_behaviours().encoder}, length=6)
