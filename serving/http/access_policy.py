@@ -121,7 +121,8 @@ class AccessControl:
         elif client.user_id is not None and not _is_for_users(scope["path"]):
             await self._refuse(send, NOT_FOR_USERS, 403, NOT_FOR_USERS_MESSAGE)
         else:
-            set_client(scope, client.name, functools.partial(limit.charge, client.name) if limit else lambda _: None)
+            charge = () if limit is None else (functools.partial(limit.charge, client.name),)
+            set_client(scope, client.name, *charge)
             before, had = AUTHENTICATED_USER.set(client.user_id), HAS_CREDENTIALS.set(policy.has_credentials)
             try:
                 await self._app(scope, receive, send)
