@@ -13,8 +13,8 @@ import sys
 from config import http_settings, jwt_settings, settings
 from config.bind_address import check_bind_address, check_port_is_free
 from config.tool_environment import tool_environment
+from serving.http.access_policy import load_rate_limit
 from serving.http.api_keys import ApiKeys
-from serving.http.rate_limit import load_rate_limit
 from serving.http.user_tokens import UserTokens
 
 SERVICE, DISTRIBUTED_SERVICE = "serving.service:Recommender", "serving.distributed:Recommender"

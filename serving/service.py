@@ -24,7 +24,7 @@ from serving.errors import NoCollections, NoItemVectors, NoSearch, NotReady, Req
 from serving.events.erasure_requests import ErasureBusy
 from serving.events.write_ahead_log import LogBusy
 from serving.http import openapi
-from serving.http.access_policy import OTHER_USER, AccessControl, AccessPolicy
+from serving.http.access_policy import OTHER_USER, AccessControl, AccessPolicy, load_rate_limit
 from serving.http.admission import (
     MAX_CONCURRENT_REPORTS,
     MAX_WAITING_REPORTS,
@@ -40,7 +40,6 @@ from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
 from serving.http.problems import ProblemDetails, ValidationLogFilter
 from serving.http.protocols.gateway import Protocols
-from serving.http.rate_limit import load_rate_limit
 from serving.http.request_body import BodyLimits
 from serving.http.request_guard import RequestGuard
 from serving.http.route_labels import label_by_route

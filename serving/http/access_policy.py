@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from config.settings import is_loopback
+from config.settings import is_loopback, load_settings, read_number
 from serving.http.api_keys import ApiKeys
 from serving.http.asgi import App, Message, Receive, Send, client_address, send_error, set_client
 from serving.http.cross_origin import describe_foreign_host, describe_foreign_origin
@@ -24,6 +24,8 @@ from web.rate_limit import RateLimit
 PUBLIC_PATHS = ("/livez", "/readyz", "/healthz", "/metrics", "/", "/docs", "/docs.json", "/openapi.json")
 """Paths that can be read without a key: probes, metrics, the listening page (not its API requests), and the API's page."""
 PUBLIC_PREFIXES = ("/page/", "/static_content/")
+DEFAULT_REQUESTS_PER_S = 100
+"""Requests per second of each client if the service listens on an address that other machines can reach."""
 NO_KEY, RATE_LIMITED, NOT_LOCAL = "no_key", "too_often", "not_local"
 FOREIGN_HOST, FOREIGN_ORIGIN = "foreign_host", "foreign_origin"
 NOT_FOR_USERS, OTHER_USER = "not_for_users", "other_user"
@@ -70,6 +72,17 @@ class AccessPolicy:
         return None if user_id is None else Client(f"user-{hashlib.sha256(user_id.encode()).hexdigest()[:16]}", user_id)
 
 
+def load_rate_limit() -> RateLimit | None:
+    """The rate limit of `SEGUE_REQUESTS_PER_S`; None for 0, the default on loopback.
+
+    Raises:
+        SettingError: The value is not a number, or out of range.
+    """
+    default = 0 if is_loopback(load_settings().host) else DEFAULT_REQUESTS_PER_S
+    per_s = read_number("SEGUE_REQUESTS_PER_S", default, 0, 1_000_000)
+    return RateLimit(per_s) if per_s else None
+
+
 class AccessControl:
     """Responds with 401, 403 and 429. A client is identified by its key or its user; without valid credentials, by its address.
 
@@ -108,7 +121,8 @@ class AccessControl:
         elif client.user_id is not None and not _is_for_users(scope["path"]):
             await self._refuse(send, NOT_FOR_USERS, 403, NOT_FOR_USERS_MESSAGE)
         else:
-            set_client(scope, client.name, functools.partial(limit.charge, client.name) if limit else lambda _: None)
+            charge = () if limit is None else (functools.partial(limit.charge, client.name),)
+            set_client(scope, client.name, *charge)
             before, had = AUTHENTICATED_USER.set(client.user_id), HAS_CREDENTIALS.set(policy.has_credentials)
             try:
                 await self._app(scope, receive, send)

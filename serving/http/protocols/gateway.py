@@ -6,7 +6,7 @@ Errors are problem documents, except those of OpenSubsonic, whose clients expect
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 import anyio
@@ -105,10 +105,12 @@ class Protocols:
             return
         try:
             listens = listenbrainz.read_listens(body)
-            charge_client(scope, max(0, len(listens) - 1))
-            names = listenbrainz.names_of(listens)
-            self._lookups = self._lookups or CapacityLimiter(1)
-            tracks = await anyio.to_thread.run_sync(self._find_tracks, names, user_id, limiter=self._lookups)
+            tracks: Sequence[str | None] = ()
+            if listens:
+                charge_client(scope, len(listens) - 1)
+                names = listenbrainz.names_of(listens)
+                self._lookups = self._lookups or CapacityLimiter(1)
+                tracks = await anyio.to_thread.run_sync(self._find_tracks, names, user_id, limiter=self._lookups)
             answer = await listenbrainz.submit_listens(InternalApi(self._app, scope), user_id, listens, tracks)
         except listenbrainz.InvalidListens as error:
             await send_error(send, HTTPStatus.BAD_REQUEST, str(error))

@@ -6,7 +6,7 @@ import re
 
 from config.http_settings import HttpSettings
 from config.settings import ROOT
-from serving.http.rate_limit import DEFAULT_REQUESTS_PER_S
+from serving.http.access_policy import DEFAULT_REQUESTS_PER_S
 from serving.service import TIMEOUT_S
 from web.rate_limit import BURST_S
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config import http_settings, jwt_settings, retention_settings, settings, tool_environment
-from serving.http import rate_limit
+from serving.http import access_policy
 from tests.support import documented_commands
 
 ROOT = settings.ROOT
@@ -73,7 +73,7 @@ def test_every_listed_command_is_documented_and_its_test_exists() -> None:
 def test_the_settings_page_lists_exactly_the_settings() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
     documented = set(re.findall(r"^\| `(SEGUE_[A-Z_]+)`", page, flags=re.MULTILINE))
-    modules = (settings, http_settings, jwt_settings, retention_settings, tool_environment, rate_limit)
+    modules = (settings, http_settings, jwt_settings, retention_settings, tool_environment, access_policy)
     sources = "".join(map(inspect.getsource, modules))
     in_settings = set(re.findall(r'"(SEGUE_[A-Z_]+)"', sources))
     elsewhere = {

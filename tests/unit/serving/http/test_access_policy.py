@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import settings
-from serving.http.access_policy import AccessControl, AccessPolicy
+from serving.http.access_policy import DEFAULT_REQUESTS_PER_S, AccessControl, AccessPolicy, load_rate_limit
 from serving.http.api_keys import ApiKeys
-from serving.http.rate_limit import DEFAULT_REQUESTS_PER_S, load_rate_limit
 from web.rate_limit import BURST_S, RateLimit
 
 KEY, OTHER = "k" * 20, "o" * 20

@@ -131,6 +131,8 @@ def test_listens_are_not_acknowledged_without_a_release():
     )
     assert (status, service.headers[b"retry-after"], service.calls) == (503, b"1", [])
     assert "no release" in json.loads(body)["detail"]
+    now = json.dumps({"listen_type": "playing_now", "payload": [{"track_metadata": LISTEN}]}).encode()
+    assert service.ask("POST", "/1/submit-listens", b"", now, (b"authorization", b"Token TOKEN"))[0] == 200
 
 
 def test_listens_are_not_acknowledged_while_the_queue_is_full():
