@@ -19,6 +19,13 @@ by_hand as (
 
 ),
 
+-- Names are not normalized if there is nothing to match.
+sources as (
+
+    select count(distinct source_rank) as number_of_sources from landed
+
+),
+
 -- What each kind of source states.
 stated as (
 
@@ -30,6 +37,8 @@ stated as (
         {{ newest_value("artist_ids") }} as artist_ids,
         {{ newest_value("duration_ms") }} as duration_ms
     from landed
+    cross join sources
+    where number_of_sources > 1
     group by track_id, source_rank
 
 ),
