@@ -103,7 +103,11 @@ EXPOSURES = pa.schema(
 TRACKS = pa.schema(
     [
         _column("track_id", pa.string(), "One version of a recording", required=True),
-        _column("recording_id", pa.string(), "Id of the recording, which several releases may share"),
+        _column(
+            "recording_id",
+            pa.string(),
+            "Id of the recording, which several releases may share; a MusicBrainz id or ISRC matches other sources",
+        ),
         _column("title", pa.string(), "Title as printed"),
         _column("artist_ids", STRINGS, "Performers, the main one first"),
         _column("album_id", pa.string(), "Album it is on"),

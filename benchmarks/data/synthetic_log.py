@@ -185,12 +185,10 @@ def _tracks(size: LogSize) -> pa.Table:
 
 def _artists(size: LogSize) -> pa.Table:
     number = np.arange(-(-size.tracks // TRACKS_PER_ARTIST))
-    columns = [
-        _numbered_ids("a", number),
-        _numbered_ids("Artist ", number),
-        pa.array([LANDED_AT] * len(number), contract.TIME),
-    ]
-    return pa.Table.from_arrays(columns, schema=contract.ARTISTS)
+    landed_at = pa.array([LANDED_AT] * len(number), contract.TIME)
+    columns = {"artist_id": _numbered_ids("a", number), "name": _numbered_ids("Artist ", number)}
+    columns |= {"format": pa.nulls(len(number), pa.string()), "source_at": landed_at, "landed_at": landed_at}
+    return pa.table(columns, schema=contract.ARTISTS)
 
 
 def _write(table: pa.Table, path: Path) -> None:

@@ -62,6 +62,8 @@ ROWS = {
     "albums": "select 'l' as album_id",
     "playlists": "select 'p' as playlist_id, 'ugc' as source",
     "mlogs": "select 'm' as mlog_id",
+    "track_aliases": "select 'm' as alias_id, 't' as track_id, 'recording' as matched_by",
+    "track_conflicts": "select 's' as track_id, 't' as other_id, 'length' as conflict",
     "track_comments": "select 'c' as comment_id, 't' as track_id, 'fine' as text",
     "knowledge_triples": "select 'track:t' as head, 'performed_by' as relation, 'artist:a' as tail",
     "track_statistics": """

@@ -19,6 +19,13 @@ by_hand as (
 
 ),
 
+-- Names are not normalized if there is nothing to match.
+sources as (
+
+    select count(distinct source_rank) as number_of_sources from landed
+
+),
+
 -- What each kind of source states.
 stated as (
 
@@ -30,6 +37,8 @@ stated as (
         {{ newest_value("artist_ids") }} as artist_ids,
         {{ newest_value("duration_ms") }} as duration_ms
     from landed
+    cross join sources
+    where number_of_sources > 1
     group by track_id, source_rank
 
 ),
@@ -102,7 +111,8 @@ same_names as (
         alias.track_id as alias_id,
         same.track_id,
         same.track_rank,
-        min(abs(alias.duration_ms - same.duration_ms)) as difference_ms
+        min(abs(alias.duration_ms - same.duration_ms)) as difference_ms,
+        min(same.duration_ms) as duration_ms
     from named as alias
     inner join named as same
         on alias.artist = same.artist and alias.title = same.title and alias.track_rank < same.track_rank
@@ -110,13 +120,23 @@ same_names as (
 
 ),
 
+-- A source may have a song in several encodings, of equal lengths.
 compared as (
 
     select
         *,
         coalesce(difference_ms <= {{ var("track_match_tolerance_ms") }}, false) as has_same_length,
-        difference_ms is null and count(*) over (partition by alias_id, track_rank) = 1 as is_only_one
+        difference_ms is null
+        and (
+            count(*) over candidates = 1
+            or (
+                count(duration_ms) over candidates = count(*) over candidates
+                and max(duration_ms) over candidates - min(duration_ms) over candidates
+                <= {{ var("track_match_tolerance_ms") }}
+            )
+        ) as is_only_one
     from same_names
+    window candidates as (partition by alias_id, track_rank)
 
 ),
 

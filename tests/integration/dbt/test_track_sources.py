@@ -103,6 +103,9 @@ TRACKS = [
     track("o9", "own_events", "Nine", "x", recording_id="17"),
     track("o9b", "own_events", "Nine", "x", recording_id="17"),  # two releases in one catalog
     track("17", "mapped_csv", "Seventeen", "z"),  # not an id of recordings
+    track("f9", "music_folder", "Encodings", "y", duration_ms=100_000),
+    track("f9b", "music_folder", "Encodings", "y", duration_ms=100_200),
+    track("l9", "mapped_csv", "Encodings", "y"),
     track("f10", "music_folder", "Ten", "x"),
     track("l10", "mapped_csv", "Ten", "x"),  # wrong: undone below
     track("l11", "mapped_csv", "Eleven", "z"),  # matched below
@@ -115,6 +118,7 @@ ALIASES = [
     ("l11", "f10", "hand"),
     ("l2", "f2", "name"),
     ("l6", "f6", "title"),
+    ("l9", "f9", "name"),
     ("l7", "o7", "name"),
 ]
 CONFLICTS = [("l3", "f3", "length"), ("l4", "f4", "ambiguous")]
