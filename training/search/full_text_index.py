@@ -158,8 +158,8 @@ class TrackIndex:
         )
 
     def _any_of(self, values: Collection[FacetValue]) -> tantivy.Query:
-        terms = [FACET_SEPARATOR.join(value) for value in sorted(values)]
-        return tantivy.Query.term_set_query(self._schema, "facet", terms)
+        terms = [self._term("facet", FACET_SEPARATOR.join(value)) for value in sorted(values)]
+        return tantivy.Query.boolean_query([(tantivy.Occur.Should, term) for term in terms])
 
     def _period_query(self, period: Period) -> tantivy.Query:
         integer = tantivy.FieldType.Integer

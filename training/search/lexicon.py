@@ -36,7 +36,7 @@ UNREAD_COST = 100  # of a token, in phrases
 MIN_NEGATED_LENGTH = 3
 """Of a word with the prefix un- or the suffix -less."""
 MIN_EVIDENCE = 2
-"""Of a language: a phrase, a negation or two stop words that English does not have."""
+"""Of a language: a phrase, a negation, a word in kana or Hangul, or two stop words that English does not have."""
 _CLAUSES = re.compile(rf"[|;:.!?。()]|([,、{MARKS}])")
 
 
@@ -93,7 +93,7 @@ class _Dictionary:
         if language:
             self._add_language(phrases, language)
         self._evidence = {
-            key: 2 if isinstance(entry, dict) or entry in NEGATIONS else 1
+            key: 2 if isinstance(entry, dict) or entry in NEGATIONS or not key[0].isascii() else 1
             for key, entry in self._entries.items()
             if key not in shared
         }

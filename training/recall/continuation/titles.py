@@ -24,6 +24,7 @@ import polars as pl
 from training.content.facets import FACETS
 from training.content.shared_text_encoder import encode_texts, text_encoder_version
 from training.data.collections import Collections
+from training.data.profile_exclusions import NO_ITEMS
 from training.data.ragged import Ragged
 from training.data.vocabulary import Vocabulary
 from training.engine.workspace import write_json
@@ -146,18 +147,20 @@ class FacetTracks:
         """Which tracks have a style and a language of the seeds, bool [V]; all, where seeds have none."""
         is_like_V = np.ones(self._V, dtype=bool)
         for facet in REQUIRED_FACETS:
-            values = [
-                value for value, items in self._items_of.items() if value[0] == facet and np.isin(items_S, items).any()
-            ]
+            values = [value for value in self._items_of if value[0] == facet and self._has(value, items_S).any()]
             if values:
                 is_like_V &= self.having(values)
         return is_like_V
 
     def most(self, values: Collection[FacetValue], items_S: np.ndarray) -> frozenset[FacetValue]:
         """Those of the values that most seeds have."""
-        return frozenset(
-            value for value in values if 2 * np.isin(items_S, self._items_of.get(value, [])).sum() > len(items_S)
-        )
+        return frozenset(value for value in values if 2 * self._has(value, items_S).sum() > len(items_S))
+
+    def _has(self, value: FacetValue, items_S: np.ndarray) -> np.ndarray:
+        """Which of the items have the value, bool [S]."""
+        items = self._items_of.get(value, NO_ITEMS)
+        is_having_S: np.ndarray = np.append(items, -1)[np.searchsorted(items, items_S)] == items_S
+        return is_having_S
 
 
 @dataclass(frozen=True)

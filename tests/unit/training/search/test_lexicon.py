@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from training.search.concept import FULL_WEIGHT
 from training.search.lexicon import Lexicon, known_phrases, phrases_of
 from training.search.text_normalization import normalize
 
@@ -91,6 +92,20 @@ def test_what_a_negation_is_about(lexicon, query, wanted, unwanted):
 def test_other_languages(lexicon, query, expected):
     reading = lexicon.read(normalize(query))
     assert [value for concept in reading.wanted for _, value in concept.weights] == expected and not reading.unread
+
+
+@pytest.mark.parametrize(
+    ("language", "template"),
+    [
+        *(("", "the opposite of {}"), ("", "{}不要"), ("de", "nicht zu {}"), ("es", "que no sea {}")),
+        *(("fr", "pas trop {}"), ("ja", "{}ではない曲"), ("ko", "{} 말고")),
+    ],
+)
+def test_every_phrase_is_negated_by_words_of_its_language(lexicon, language, template):
+    phrases = [phrase for phrase in known_phrases() if phrase.language == language and phrase.weight == FULL_WEIGHT]
+    for phrase in phrases:
+        reading = lexicon.read(normalize(template.format(phrase.text)))
+        assert any(phrase.value in concept.weights for concept in reading.unwanted), phrase
 
 
 @pytest.mark.parametrize("query", ["sad songs that die young", "the scond leter orchestra"])
