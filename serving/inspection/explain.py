@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from serving.pipeline.response import true_reason
 from serving.releases.track_details import TrackDetails, track_details
 from training.recall.reason import Reason, ReasonParameter
 
@@ -60,7 +61,7 @@ def explain(item: int, users: UserBatch, release: ServedRelease, recall: Recall,
     ranks = {name: rank for name, candidates in found.items() if (rank := _rank(candidates, item))}
     reasons = recall.reasons(release, users, {name: [item] for name in ranks})
     channels = [
-        ChannelFinding(name, rank, reasons[name][0] if name in reasons else None)
+        ChannelFinding(name, rank, true_reason(reasons[name][0], item, release) if name in reasons else None)
         for name, rank in sorted(ranks.items(), key=lambda pair: pair[1])
     ]
     graph = next((steps for one in channels if (steps := _graph_steps(one.reason))), [])

@@ -203,6 +203,11 @@ class PathReasons:
         return Reason("between_tracks", ends)
 
 
+def true_reason(reason: Reason | None, item: int, release: ServedRelease) -> Reason | None:
+    """The reason; None if it says that a track without any play is among the most played."""
+    return None if reason == MOST_PLAYED and not release.catalog.is_played_V[item] else reason
+
+
 def build_items(
     chosen: RequestCandidates,
     release: ServedRelease,
@@ -223,7 +228,7 @@ def build_items(
         recall: Gives the reasons of channels.
         metrics: Counts channels that fail to give a reason.
     """
-    chosen_items, is_played_V = chosen.items_C.tolist(), release.catalog.is_played_V
+    chosen_items = chosen.items_C.tolist()
     listed_reasons: dict[int, Reason | None] = {item: listed[item].reason for item in chosen_items if item in listed}
     reasons: dict[int, Reason | None]
     if seeds is None:
@@ -233,7 +238,6 @@ def build_items(
     else:
         found_by = zip(chosen_items, chosen.channels_C, strict=True)
         reasons = {item: seeds.reason(item, channels, release) for item, channels in found_by}
-    reasons |= {item: None for item, reason in reasons.items() if reason == MOST_PLAYED and not is_played_V[item]}
     listed_tracks = [listed.get(item) for item in chosen_items]
     scores = np.nan_to_num(chosen.scores_C).tolist()
     items = []
@@ -249,7 +253,7 @@ def build_items(
                 **details,
                 score=round(score, 6),
                 channels=channels,
-                reason=reasons[item],
+                reason=true_reason(reasons[item], item, release),
                 propensity=chosen.exploration_propensity.get(item, 1.0),
                 is_exploration=item in chosen.exploration_propensity,
                 release=(before.release if before else "") or release.release_id,

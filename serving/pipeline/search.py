@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
 from serving.errors import NoSearch
-from serving.pipeline.response import MOST_PLAYED
+from serving.pipeline.response import MOST_PLAYED, true_reason
 from serving.releases.track_details import TrackDetails, track_details
 from training.data.user_history import HISTORY_VIEW, is_listened
 from training.recall.reason import Reason
@@ -100,8 +100,7 @@ def _most_played(limit: int, release: ServedRelease, context: FilterContext) -> 
     items = np.arange(FIRST_CODE, min(len(release.vocabulary), FIRST_CODE + MAX_SCANNED_TRACKS))
     allowed = items[apply_filters(items, context)[0]].tolist()
     titled = [item for item in allowed if release.catalog.titles_V[item]]
-    is_played_V = release.catalog.is_played_V
-    return [_result(item, 0.0, MOST_PLAYED if is_played_V[item] else None, release) for item in titled[:limit]]
+    return [_result(item, 0.0, true_reason(MOST_PLAYED, item, release), release) for item in titled[:limit]]
 
 
 def _is_allowed(items_C: NDArray[np.int64], context: FilterContext) -> NDArray[np.bool_]:
