@@ -12,17 +12,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config import settings
-from training.ablations import ABLATIONS, cold_start, continuation, reactions, seeds, smooth_path, warm_start
+from training.ablations import ABLATIONS, cold_start, continuation, seeds, smooth_path, warm_start
 from training.ablations.grid import Ablation, CellResult, Grid
 from training.ablations.table import render_markdown
 from training.engine.import_closure import code_hash
 from training.engine.workspace import MissingInput, Workspace
+from training.evaluation import session_replay
 from training.recipes import RECIPES, recipe
 
 REPORTS: dict[str, Callable[[Workspace, Path], str]] = {
     cold_start.NAME: cold_start.report,
     continuation.NAME: continuation.report,
-    reactions.NAME: reactions.report,
+    session_replay.NAME: session_replay.report,
     seeds.NAME: seeds.report,
     smooth_path.NAME: smooth_path.report,
     warm_start.NAME: warm_start.report,

@@ -31,6 +31,7 @@ def test_models_are_trained_evaluated_refitted_and_released_in_that_order():
         "evaluate",
         "final_popularity",
         "final_sum_pooling",
+        "measure_behavior",
         "release",
     ]
     assert all(step.command[-4:] == ["--as-of", "2026-07-01", "--recipe", "debug"] for step in steps)

@@ -101,6 +101,13 @@ def test_every_chapter_is_in_the_contents_and_has_its_own_heading() -> None:
     assert "<script" not in html
 
 
+def test_behavior_is_shown_with_the_floors_that_are_missed() -> None:
+    tests = {"skips": {"value": 0.7, "cases": 40, "users": 40, "floor": 0.6, "is_maximum": True, "is_missed": True}}
+    tests["known"] = {"value": 0.5, "cases": 40, "users": 40}
+    html = page.render_page(evaluation() | {"behavior": {"tests": tests, "fairness": {"activity": {"least": 0.4}}}})
+    assert "at most 0.6, missed" in html and "0.500" in html and "least 0.400" in html
+
+
 def test_the_previous_release_is_compared_after_the_gate_decided() -> None:
     content = evaluation()
     before = {name: content[name] for name in ("slate", "recall", "ranking")}

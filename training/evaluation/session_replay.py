@@ -31,7 +31,7 @@ from training.slate.feedback import feedback_evidence
 from training.slate.fusion import Fusion
 from training.slate.scene_settings import MIN_RANKED_DISCOVERY_SHARE
 
-NAME = "reactions"
+NAME = "session_replay"
 SCENE = "private_fm"
 MIN_SKIPS = 2
 SESSIONS_PER_USER = 3
@@ -122,7 +122,7 @@ def _fused_scores(
 
 def _mean_auc(label_R: NDArray[np.float64], score_R: NDArray[np.floating], user_R: NDArray[np.int64]) -> Estimate:
     users, number_R = np.unique(user_R, return_inverse=True)
-    area_U = auc_per_group(label_R, score_R, number_R, len(users))
+    area_U = auc_per_group(label_R, score_R.astype(np.float64), number_R, len(users))
     return bootstrap.mean(area_U[~np.isnan(area_U)])
 
 
