@@ -203,9 +203,8 @@ def add_comparison_pairs(result: Result, held_out: HeldOutModels) -> None:
     result.notes |= {"best_memory": best, "best_channel": best_channel, "best_discoverer": discoverer}
     result.pairs = [("fused", name) for name in (*heuristic_names, *BASELINES, best_channel)]
     result.pairs += [(name, other) for name in held_out.channels for other in (best, discoverer)]
-    result.pairs += [("served", name) for name in ("fused", "served_uncapped", *heuristic_names)] + [
-        ("ranker", "fused")
-    ]
+    variants = ("served_uncapped", "served_unspaced", "served_without_reactions")
+    result.pairs += [("served", name) for name in ("fused", *variants, *heuristic_names)] + [("ranker", "fused")]
     rankers = list(result.ranking)
     result.pairs += [(rankers[high], rankers[low]) for high in range(len(rankers)) for low in range(high)]
     result.pairs = [pair for pair in dict.fromkeys(result.pairs) if pair[0] != pair[1] and result._difference(*pair)]

@@ -34,18 +34,18 @@ class Listener:
     profile: Mapping[str, Sequence[Any]]  # features of the view `user_profile`
     now_us: int  # time of the next request or reaction
 
-    def react(self, behaviour: str, track_ids: Sequence[str]) -> Listener:
-        """The listener after reacting to each of the tracks in turn."""
+    def react(self, behaviour: str, target_ids: Sequence[str], target_type: str = "track") -> Listener:
+        """The listener after reacting to each of the tracks (or artists) in turn."""
         played_ms, now_us = {"skip": SKIP_MS, "full_play": FULL_PLAY_MS}.get(behaviour, 0), self.now_us
         added: list[Event] = []
-        for track_id in track_ids:
+        for target_id in target_ids:
             began, now_us = now_us, now_us + (played_ms + GAP_MS) * 1000
             added.append(
                 {
                     "event_id": f"behavior-{now_us}",
-                    "target_type": "track",
-                    "target_id": track_id,
-                    "track_id": track_id,
+                    "target_type": target_type,
+                    "target_id": target_id,
+                    "track_id": target_id if target_type == "track" else "",
                     "behaviour": behaviour,
                     "occurred_at": began,
                     "ended_at": began + played_ms * 1000,
@@ -55,10 +55,11 @@ class Listener:
                 }
             )
         views = {
-            name: [*events, *added] if SEQUENCE_VIEWS[name].matches(behaviour, "track") else events
+            name: [*events, *added] if SEQUENCE_VIEWS[name].matches(behaviour, target_type) else events
             for name, events in self.views.items()
         }
-        tracks = {**self.tracks, behaviour: self.tracks.get(behaviour, Counter()) + Counter(track_ids)}
+        reacted = Counter(one["track_id"] for one in added)
+        tracks = {**self.tracks, behaviour: self.tracks.get(behaviour, Counter()) + reacted}
         listens = {one["track_id"]: one["ended_at"] for one in added if behaviour in LISTENS}
         return replace(self, views=views, tracks=tracks, last_listens={**self.last_listens, **listens}, now_us=now_us)
 

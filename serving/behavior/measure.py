@@ -110,8 +110,9 @@ class BehaviorTests:
         skipped = self._radio(listener.react("skip", [first.track_id]), STREAM)
         if skipped and first.artist_ids:
             yield "next_by_skipped_artist", float(skipped[0].artist_ids[:1] == first.artist_ids[:1])
-            blocked = self._radio(listener.react("block", [first.track_id]), LENGTH)
-            yield "blocked_track_returns", float(any(item.track_id == first.track_id for item in blocked))
+            artist = first.artist_ids[0]
+            blocked = self._radio(listener.react("block", [artist], "artist"), LENGTH)
+            yield "artist_after_block", sum(artist in item.artist_ids for item in blocked) / max(len(blocked), 1)
 
     def _test_rejections(
         self, listener: Listener, before: Sequence[TrackItem], style: str, has_streams: bool
@@ -159,6 +160,8 @@ class BehaviorTests:
         played, heard = listener.count(("full_play", "play", "skip")), listener.count((*LISTENS, *KEEPS))
         known_artists = {artist for track in played for artist in self._artists(track)[:1]}
         truth = ReasonTruth(self._facts, listener)
+        for item in radio[:STREAM]:
+            yield "private_fm_known_tracks_of_first_3", float(item.track_id in played)
         for scene, items in (("daily", self._list(listener, "daily", None)), ("private_fm", radio)):
             artists = [item.artist_ids[0] if item.artist_ids else "" for item in items]
             counts = Counter(artists)

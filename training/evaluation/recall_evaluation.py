@@ -29,11 +29,19 @@ from training.evaluation.model_selection import Choice
 from training.evaluation.result import Result
 from training.evaluation.serving_filter import ServingFilter
 from training.evaluation.slate_evaluation import METRICS as SLATE_METRICS
-from training.evaluation.slate_evaluation import NO_ARTIST_CAP, Slate, measure_by_request, nanmean_or_none, sample_rows
+from training.evaluation.slate_evaluation import (
+    NO_ARTIST_CAP,
+    UNSPACED,
+    Slate,
+    measure_by_request,
+    nanmean_or_none,
+    sample_rows,
+)
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall.channel import Candidates
 from training.recall.collection_recall import CollectionRecall
 from training.slate.candidate_lists import case_scenes
+from training.slate.feedback import NO_FEEDBACK
 from training.slate.fusion import ANY_SCENE
 from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
@@ -118,12 +126,16 @@ def _measure_slates(
         "served": slate.select_items(choice.blend),
         "fused": slate.select_fused(choice.fusion),
         "served_uncapped": slate.select_items(choice.blend, NO_ARTIST_CAP),
+        "served_unspaced": slate.select_items(choice.blend, UNSPACED),
+        "served_without_reactions": slate.select_items(replace(choice.blend, feedback=NO_FEEDBACK)),
     }
     if ranker is not None:
         shown["ranker"] = slate.select_items(replace(choice.blend, weight=1.0, discovery_weight=1.0))
-    # Baselines are lists that could be shown, too: they have the same filters and the same cap per artist.
+    # Baselines are lists that could be shown, too: they have the same filters, slots and spacing.
     shown |= {
-        name: slate.show_list(lists[name][rows], servable) for name in heuristics.HEURISTIC_BASELINES if name in lists
+        name: slate.show_list(lists[name][rows], servable, choice.blend)
+        for name in heuristics.HEURISTIC_BASELINES
+        if name in lists
     }
     ids = held_out.data.vocabulary.track_ids_V
     for name, items in shown.items():

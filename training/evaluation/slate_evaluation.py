@@ -2,7 +2,8 @@
 
 Fusion, blend and selection are the functions that the service calls. `served` is the list that a user would get,
 `ranker` the same with the order of the ranker alone, `fused` the candidates in fused order. All have the cap of the
-daily scene, except `served_uncapped`. Slates are computed for a sample of each user's requests, selected by a hash of
+daily scene, except `served_uncapped`; the artists of `served_unspaced` are not spaced, and reactions have no say in
+`served_without_reactions`. Slates are computed for a sample of each user's requests, selected by a hash of
 user and time: requests stay in the sample when the time window moves, so that releases can be compared on common ones.
 Legend: C cases, K candidates, L slate length.
 """
@@ -46,6 +47,7 @@ METRICS = ("recall_at_30", "ndcg_at_10")
 CASE_BATCH_SIZE = 16
 FUSION_BATCH_SIZE = 256  # requests whose candidates are held before the cut
 ARTIST_CAP = SCENES["daily"].artist_cap
+UNSPACED = replace(ARTIST_CAP, is_spaced=False)
 NO_ARTIST_CAP = ArtistCap(LENGTH, head_tracks=LENGTH)
 ARTIST_CAPS = (2, 3, 4, 5, 7, 10, 15, LENGTH)  # LENGTH: known tracks have no cap
 NEW_ARTIST_CAPS = (0, 1, 2, 3, 4)  # 0: new tracks are counted together with the others
@@ -155,14 +157,17 @@ class Slate:
             slates[row, : len(shown)] = shown
         return slates
 
-    def show_list(self, items_CK: Ints, servable: ServingFilter, cap: ArtistCap = ARTIST_CAP) -> Ints:
-        """Slates [C, L] of other lists of the same requests: filtered and capped."""
+    def show_list(self, items_CK: Ints, servable: ServingFilter, order: Blend, cap: ArtistCap = ARTIST_CAP) -> Ints:
+        """Slates [C, L] of other lists of the same requests: with the filters, slots and spacing of the served list."""
         filtered_CK, _ = servable.filter_candidates(items_CK, self.cases, np.zeros(items_CK.shape))
-        is_new_CK = ~self.history.contains(filtered_CK)
+        shown = replace(self, items_CK=filtered_CK, facets=None)
         slates = np.zeros((len(items_CK), LENGTH), dtype=np.int64)
-        for row, items in enumerate(filtered_CK):
-            shown = self._cap_artists(items[items > 0], is_new_CK[row, items > 0], cap)
-            slates[row, : len(shown)] = shown
+        for row, scene in enumerate(case_scenes(self.cases)):
+            share = order.discovery_share(scene)
+            share = DEFAULT_DISCOVERY_SHARE if share is None else share
+            by_rank_K = 1.0 / np.arange(1, filtered_CK.shape[1] + 1)
+            items = shown._select_request(row, by_rank_K, share, cap, (0.0,))[0.0]
+            slates[row, : len(items)] = items
         return slates
 
     def _cap_artists(self, items: Ints, is_new: Bools, cap: ArtistCap) -> Ints:

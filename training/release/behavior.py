@@ -42,6 +42,7 @@ FLOORS: Mapping[str, Floor] = {
     "style_after_3_dislikes": Floor(0.4),
     "new_style_after_5_likes": Floor(0.15, is_maximum=False),
     "next_by_skipped_artist": Floor(0.02),
+    "artist_after_block": Floor(0.0),
     "daily_neighbors_by_one_artist": Floor(0.0),
     "private_fm_neighbors_by_one_artist": Floor(0.0),
     "daily_head_within_2_per_artist": Floor(1.0, is_maximum=False),

@@ -3,7 +3,8 @@
 Two rules on `recall_at_30` of all targets, averaged over the requests of a user and then over users:
 
 1. **No worse than the best heuristic baseline**: the metric of the slate is at least that of the best baseline on the
-   same requests with lists of the same length, minus 1 % of it. The point estimate decides, not the lower bound,
+   same requests with lists of the same length, slots and spacing, minus 1 % of it. Skips and dislikes of the user, which
+   baselines do not read, have no say in this comparison. The point estimate decides, not the lower bound,
    because this rule also applies to the first release, which may have few users: a lower bound would refuse a release
    for the size of its data. The best of several baselines is selected on the test requests, which already favors the
    baselines.
@@ -48,7 +49,12 @@ class Verdict:
     figures: dict[str, list[float]]  # name → [value, low, high]
 
 
-def judge(slate: pl.DataFrame, baselines: dict[str, pl.DataFrame], production: pl.DataFrame | None) -> Verdict:
+def judge(
+    slate: pl.DataFrame,
+    baselines: dict[str, pl.DataFrame],
+    production: pl.DataFrame | None,
+    without_reactions: pl.DataFrame | None = None,
+) -> Verdict:
     """Apply both rules to held-out slates with one row per request: `user_id`, `request_at`, `targets` (a hash),
     METRIC.
 
@@ -56,6 +62,8 @@ def judge(slate: pl.DataFrame, baselines: dict[str, pl.DataFrame], production: p
         slate: Slate of the release.
         baselines: Slate of each heuristic baseline, by name.
         production: Slate of the active release; None if there is none.
+        without_reactions: Slate of the release without the user's reactions, which baselines do not read, for rule 1; None:
+            `slate`.
 
     Raises:
         MissingInput: The slate has no request, or there is no baseline.
@@ -65,7 +73,8 @@ def judge(slate: pl.DataFrame, baselines: dict[str, pl.DataFrame], production: p
             "the gate needs a held-out slate and a heuristic baseline, and the evaluation has none: without a listen in a "
             "session of the test part there is nothing to measure; land more plays and run the pipeline again"
         )
-    rules = [_compare_with_heuristics(slate, baselines), _compare_with_production(slate, production)]
+    order = slate if without_reactions is None else without_reactions
+    rules = [_compare_with_heuristics(order, baselines), _compare_with_production(slate, production)]
     figures = {name: interval for rule in rules for name, interval in rule.figures.items()}
     return Verdict(
         all(rule.is_passed for rule in rules), tuple(reason for rule in rules for reason in rule.reasons), figures

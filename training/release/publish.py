@@ -101,7 +101,8 @@ def judge_workspace(workspace: Workspace, active: Pointer) -> Verdict:
     production_slate = None
     if production is not None and production.exists():
         production_slate = pl.read_parquet(production).filter(pl.col("name") == "served")
-    verdict = judge(by_name.get("served", slate.clear()), baselines, production_slate)
+    without_reactions = by_name.get("served_without_reactions")
+    verdict = judge(by_name.get("served", slate.clear()), baselines, production_slate, without_reactions)
     before = json.loads((active.path / MANIFEST).read_text())["metrics"].get(SECTION) if active.path else None
     is_passed, reasons = judge_behavior(read_behavior(workspace, release_id(release_inputs(workspace))), before)
     return replace(verdict, is_passed=verdict.is_passed and is_passed, reasons=(*verdict.reasons, *reasons))

@@ -39,6 +39,7 @@ class ArtistCap:
     tracks: int
     new_tracks: int | None = None  # tracks that the user has not played; None: counted together with the others
     head_tracks: int = MAX_HEAD_TRACKS_PER_ARTIST  # known and new tracks together among the first HEAD_LENGTH
+    is_spaced: bool = True  # neighbors and the head are spaced, and slots for new artists kept; False: only measured
 
     def relaxed_by(self, excess: int) -> ArtistCap:
         """A cap that allows so many tracks more."""

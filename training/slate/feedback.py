@@ -78,6 +78,9 @@ class FeedbackWeights:
         return changes_C
 
 
+NO_FEEDBACK = FeedbackWeights(0.0, 0.0, 0.0, 0.0)
+
+
 @dataclass(frozen=True)
 class Reactions:
     """Reactions of one user before a request, by time."""

@@ -42,6 +42,7 @@ class SlotCandidates(NamedTuple):
 class Spacing(NamedTuple):
     """How the artists of one list are spaced."""
 
+    is_on: bool  # whether they are
     is_new_artist_L: Bools  # slots for artists that are new to the user
     head_tracks: int  # largest number of tracks by one artist among the first HEAD_LENGTH
     artist_before: int  # artist of the track before the first slot; 0 without one
@@ -104,7 +105,7 @@ def select_slots(
         np.array(is_discovery_L, dtype=np.bool_),
         filled_CC,
         filled_CC.dtype.type(weight),
-        Spacing(is_new_artist_L, cap.head_tracks, artist_before),
+        Spacing(cap.is_spaced, is_new_artist_L, cap.head_tracks, artist_before),
     )
     selected: list[int] = position_L[:count].tolist()
     return selected
@@ -180,7 +181,9 @@ def _preference_tiers(
     for place in range(len(tier_C)):
         artist = candidates.artist_C[place]
         if candidates.is_discovery_C[place] != is_discovery:
-            tier_C[place] += 4 if has_other_slots else 16
+            tier_C[place] += 4 if has_other_slots and spacing.is_on else 16
+        if not spacing.is_on:
+            continue
         if spacing.is_new_artist_L[slot] and not candidates.is_new_artist_C[place]:
             tier_C[place] += 2
         if artist < FIRST_CODE:

@@ -12,7 +12,7 @@ from typing import Any
 from training.evaluation.report.charts import format_interval
 from web.metric_names import format_metric_name, is_lower_better
 
-OWN_LISTS = ("served", "served_uncapped", "fused", "ranker")
+OWN_LISTS = ("served", "served_uncapped", "served_unspaced", "served_without_reactions", "fused", "ranker")
 """Lists of the slate that are not heuristic baselines."""
 GATE_METRIC = "recall_at_30"  # of the slate, all targets
 REACHABLE = "recall_at_200/reachable"
