@@ -39,7 +39,6 @@ PAGE_NAMES = {
     "reports/data_docs/landed/outcome.html": "Validation of landed events",
     "reports/data_docs/marts/outcome.html": "Validation of marts",
     "reports/evaluation.html": "Evaluation report",
-    "reports/evaluation.html#behavior": "Behavior",
     "reports/experiment.html": "Experiment report",
 }
 """Result page → what it shows, which is the text of the button on the page of the task."""
@@ -273,7 +272,7 @@ _TASKS = (
         "reasons are true, and adds the chapter *Behavior* to the evaluation report.",
         "The log ends with the reason. If the evaluation belongs to other models, trigger `ingest_listening_logs`; unchanged "
         "work is not repeated.",
-        "reports/evaluation.html#behavior",
+        "reports/evaluation.html",
         'python -m serving.behavior --as-of "$AS_OF" --recipe "$RECIPE"',
         short="responses to skips, likes and plays",
     ),

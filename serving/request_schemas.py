@@ -76,10 +76,13 @@ class RecommendRequest(RequestBody):
                 {"required": ["seeds"], "properties": {"seeds": {"minItems": 1}}},
                 {"required": ["title"], "properties": {"title": {"pattern": r"\S"}}},
             ],
+            # Without `if`, which `bentoml build` does not know.
             "allOf": [
                 {
-                    "if": {"required": ["scene"], "properties": {"scene": {"const": scene.name}}},
-                    "then": {"properties": {"limit": {"maximum": scene.max_limit}}},
+                    "anyOf": [
+                        {"properties": {"scene": {"enum": [name for name in SCENES if name != scene.name]}}},
+                        {"properties": {"limit": {"maximum": scene.max_limit}}},
+                    ]
                 }
                 for scene in SCENES.values()
                 if scene.max_limit < MAX_LIMIT

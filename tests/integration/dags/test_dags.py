@@ -220,7 +220,7 @@ def test_checks_of_served_requests_do_not_block_the_pipeline(bag, dag, task, aft
     assert not any(task in tasks for tasks in upstream.values())
 
 
-@pytest.mark.parametrize(("dag", "last"), [("train_models", "evaluate"), ("release_models", "release")])
+@pytest.mark.parametrize(("dag", "last"), [("train_models", "evaluate"), ("release_models", "measure_behavior")])
 @pytest.mark.parametrize("kind", ["collection", "head"])
 def test_collections_and_heads_wait_for_channels_but_not_for_rankers(bag, kind, dag, last):
     upstream = bag["dags"][dag]["upstream"]
@@ -245,7 +245,8 @@ def test_tables_are_read_before_anything_is_trained_and_what_the_rest_waits_for_
 def test_the_release_is_announced_after_all_training(bag):
     upstream = bag["dags"]["release_models"]["upstream"]
     assert "release" in upstream["announce_release_ready"]
-    assert {"channels.train_channel", "rankers.train_ranker"} <= set(upstream["release"])
+    assert upstream["release"] == ["measure_behavior", "request"]
+    assert {"channels.train_channel", "rankers.train_ranker"} <= set(upstream["measure_behavior"])
 
 
 @pytest.mark.parametrize("path", sorted(DAGS.glob("*.py")), ids=lambda path: path.name)
