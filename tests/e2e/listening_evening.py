@@ -43,7 +43,7 @@ def _skip_three_times(page: Page, events: list[dict]) -> None:
     answers = []  # several, because shelves of the home request the scene, too
     page.on("response", lambda response: answers.append(response) if is_answer(response, scene="private_fm") else None)
     with expect_answer(page, scene="private_fm"):
-        page.get_by_role("link", name="Radio").click()
+        page.get_by_role("link", name="Radio", exact=True).click()
     page.get_by_role("button", name="Start the radio").click()
     for number in range(3):
         playing = player_of(page).locator(".title").inner_text()
@@ -65,7 +65,7 @@ def _like_and_undo(page: Page, events: list[dict]) -> None:
         with page.expect_response("**/events"):
             like.click()
         assert part(events[-1], "target_type", "action") == {"target_type": "track", "action": action}
-        page.get_by_role("link", name="Liked").click()
+        page.get_by_role("link", name="Liked", exact=True).click()
         with page.expect_response("**/library") as library:
             page.reload()  # shows what the service answers
         liked = [entry["target_id"] for entry in library.value.json()["liked"]]
@@ -77,7 +77,7 @@ def _like_and_undo(page: Page, events: list[dict]) -> None:
 
 def _block_and_unblock(page: Page, events: list[dict]) -> None:
     with expect_answer(page, scene="daily") as before:
-        page.get_by_role("link", name="Home").click()
+        page.get_by_role("link", name="Home", exact=True).click()
     first = before.value.json()["items"][0]
     artist, name = first["artist_ids"][0], first["artists"][0]
     row = page.locator(".song").filter(has_text=first["title"]).first
@@ -90,20 +90,20 @@ def _block_and_unblock(page: Page, events: list[dict]) -> None:
     }
     assert all(artist not in item["artist_ids"] for item in after.value.json()["items"])
     expect(page.locator(".songs")).not_to_contain_text(name)
-    page.get_by_role("link", name="Liked").click()
+    page.get_by_role("link", name="Liked", exact=True).click()
     page.get_by_role("button", name="Hidden").click()
     with page.expect_response("**/events"):
         page.get_by_role("button", name=f"Unblock: {name}").click()
     assert part(events[-1], "target_id", "action") == {"target_id": artist, "action": "unblock"}
     with expect_answer(page, scene="daily") as again:
-        page.get_by_role("link", name="Home").click()
+        page.get_by_role("link", name="Home", exact=True).click()
     assert first["track_id"] in ids(again.value.json())
 
 
 def _leave_an_album_out(page: Page, events: list[dict]) -> None:
-    page.get_by_role("link", name="Liked").click()
+    page.get_by_role("link", name="Liked", exact=True).click()
     with expect_answer(page, scene="daily") as before:
-        page.get_by_role("link", name="Home").click()
+        page.get_by_role("link", name="Home", exact=True).click()
     first = next(item for item in before.value.json()["items"] if item.get("album_id"))
     row = page.locator(".song").filter(has_text=first["title"]).first
     with expect_answer(page, scene="daily") as after:
@@ -120,7 +120,7 @@ def _leave_an_album_out(page: Page, events: list[dict]) -> None:
     assert part(events[-1], "target_id", "action") == {"target_id": first["album_id"], "action": "unexclude"}
     assert taste.value.json()["left_out"] == []
     with expect_answer(page, scene="daily") as again:
-        page.get_by_role("link", name="Home").click()
+        page.get_by_role("link", name="Home", exact=True).click()
     assert first["track_id"] in ids(again.value.json())
 
 
@@ -161,13 +161,13 @@ def _listen_in_private(page: Page, events: list[dict], user: str) -> None:
     assert part(events[-1], "target_type", "action") == {"target_type": "session", "action": "start_private"}
     since_us = taste.value.json()["private_session"]["since_us"]
     expect(switch).to_have_attribute("aria-checked", "true")
-    page.get_by_role("link", name="Home").click()
+    page.get_by_role("link", name="Home", exact=True).click()
     page.locator(".song .start").first.click()
     with page.expect_response("**/events") as report:
         player_of(page).get_by_role("button", name="Next").click()
     assert events[-1]["action"] == "play" and report.value.json()["private"] == 1
     with page.expect_response("**/listener") as listener:
-        page.get_by_role("link", name="History").click()
+        page.get_by_role("link", name="History", exact=True).click()
     assert listener.value.request.post_data_json == {"user_id": user}
     recorded = [event["ended_at"] for event in listener.value.json()["events"]]
     assert recorded and max(recorded) < since_us
@@ -178,7 +178,7 @@ def _listen_in_private(page: Page, events: list[dict], user: str) -> None:
 
 
 def _search_by_mood(page: Page, user: str) -> None:
-    page.get_by_role("link", name="Search").click()
+    page.get_by_role("link", name="Search", exact=True).click()
     with page.expect_response("**/search") as found:
         page.get_by_role("button", name="quiet").click()
     assert part(found.value.request.post_data_json, "query", "user_id") == {"query": "quiet", "user_id": user}

@@ -272,7 +272,7 @@ def test_the_song_liked_last_is_the_first_of_the_liked_songs(url):
         for number in (0, 1):
             with page.expect_response("**/events"):
                 song_of(page, f"Song {number}").get_by_role("button", name="Like").click()
-        page.get_by_role("link", name="Liked").first.click()
+        page.get_by_role("link", name="Liked", exact=True).first.click()
         expect(page.locator(".song .title")).to_have_text(["Song 1", "Song 0"])
 
 
@@ -290,7 +290,7 @@ def test_events_about_tracks_that_the_release_lacks_are_not_shown(url):
         assert [body["track_id"] for body in bodies["similar"]] == ["t1"]
         assert "playlists" in [body["scene"] for body in bodies["recommend"]]
         expect(page.locator("#repeat")).to_have_count(0)
-        page.get_by_role("link", name="History").first.click()
+        page.get_by_role("link", name="History", exact=True).first.click()
         expect(page.locator(".song .title")).to_have_text(["Silver River"])
 
 
