@@ -201,10 +201,12 @@ class TrackPipeline:
                 ranked = fused.top_k(scene.max_ranked_candidates)
                 trace.ranked = len(ranked)
                 return ranked
-            fused = rank.keep_best(release, scene, users, fused)
+            changes_C = rank.read_reactions(release, scene, users, fused.items_C)
+            places = rank.best_after_reactions(fused, changes_C, scene.max_ranked_candidates)
+            fused, changes_C = fused.take(places), changes_C[places]
             trace.ranked = len(fused)
         with trace.time_stage("rank", metrics):
-            return rank.rank(self._ranking, release, scene, users, fused, metrics, trace.degraded)
+            return rank.rank(self._ranking, release, scene, users, fused, changes_C, metrics, trace.degraded)
 
     def _filter(
         self, candidates: RequestCandidates, context: RequestContext, excluded: np.ndarray, is_listed: bool = False

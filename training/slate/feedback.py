@@ -127,27 +127,29 @@ class Reactions:
         later_E = np.arange(len(self.item_E))[::-1]
         session_E = self.strength_E * self.is_in_session_E * 0.5 ** (later_E / HALF_LIFE_REACTIONS)
         days_E = self.strength_E * 0.5 ** (self.age_days_E / half_life_E)
-        columns = [self._evidence_of_group(session_E, items_C, catalog, facets) for facets in GROUPS.values()]
+        of_plays_E = days_E * ~self.is_explicit_E
+        of_feedback_E = days_E * (self.is_explicit_E & ((self.strength_E < 0) | self._is_chosen_E))
+        session, days = [], []
         for facets in GROUPS.values():
+            values, own = (_values(items, catalog, facets) for items in (self.item_E, items_C))
+            session.append(self._mean_evidence(session_E, values, own, len(items_C)))
             of_plays_C, of_feedback_C = (
-                self._evidence_of_group(days_E * is_counted_E, items_C, catalog, facets)
-                for is_counted_E in (
-                    ~self.is_explicit_E,
-                    self.is_explicit_E & ((self.strength_E < 0) | self._is_chosen_E),
-                )
+                self._mean_evidence(weight_E, values, own, len(items_C)) for weight_E in (of_plays_E, of_feedback_E)
             )
-            columns.append(np.minimum(of_plays_C, 0) + of_feedback_C)
-        return np.stack(columns, axis=1)
+            days.append(np.minimum(of_plays_C, 0) + of_feedback_C)
+        return np.stack([*session, *days], axis=1)
 
-    def _evidence_of_group(self, weight_E: Floats, items_C: Ints, catalog: Catalog, facets: tuple[str, ...]) -> Floats:
-        """Mean evidence of the values of each item, [C]; 0 without a value."""
-        (value_N, of_N), (own_M, of_M) = (_values(items, catalog, facets) for items in (self.item_E, items_C))
+    def _mean_evidence(self, weight_E: Floats, values: tuple[Ints, Ints], own: tuple[Ints, Ints], items: int) -> Floats:
+        """Mean evidence of the values of each item, [C]; 0 without a value. `values` and `own` are `_values` of the reactions
+        and of the items.
+        """
+        (value_N, of_N), (own_M, of_M) = values, own
         size, usual = int(max(value_N.max(initial=0), own_M.max(initial=0))) + 1, self.usual_listens
         liked_G = np.bincount(value_N, np.maximum(weight_E, 0)[of_N], size)
         disliked_G = np.bincount(value_N, np.maximum(-weight_E, 0)[of_N], size)
         evidence_G = np.log1p(liked_G / (PRIOR * usual)) - np.log1p(disliked_G / (PRIOR * (1 - usual)))
-        count_C = np.bincount(of_M, minlength=len(items_C))
-        mean_C: Floats = np.bincount(of_M, evidence_G[own_M], len(items_C)) / np.maximum(count_C, 1)
+        count_C = np.bincount(of_M, minlength=items)
+        mean_C: Floats = np.bincount(of_M, evidence_G[own_M], items) / np.maximum(count_C, 1)
         return mean_C
 
     def resting_artists(self, catalog: Catalog) -> Ints:

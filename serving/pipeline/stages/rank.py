@@ -41,13 +41,14 @@ def rank(
     scene: Scene,
     users: UserBatch,
     fused: RequestCandidates,
+    changes_C: np.ndarray,
     metrics: Metrics,
     degraded: dict[str, str],
 ) -> RequestCandidates:
     """Rank the candidates with the release's blend, the function that the evaluation uses.
 
-    Scores are comparable among tracks that the user has played, and among others. Reactions raise and lower them, see
-    `training.slate.feedback`; in a stream the artists of skipped tracks rest. With weights of 0 the ranker is not
+    Scores are comparable among tracks that the user has played, and among others. The user's reactions raise and
+    lower them by `changes_C`, see `read_reactions`. With weights of 0 the ranker is not
     called. If it fails, the fused order is kept, and the failure is counted and added to `degraded`, see `Trace`.
     """
     if len(fused) == 0:
@@ -62,26 +63,24 @@ def rank(
             logger.exception("The ranker failed; keeping the fused order.")
             metrics.skipped.labels("ranker").inc()
             degraded["ranker"] = RANKER_FAILED
-    scores_C = scores_C * np.exp(_feedback(release, scene, users, fused.items_C))
+    scores_C = scores_C * np.exp(changes_C)
     return fused.with_scores(scores_C).take(argsort_descending(scores_C))
 
 
-def keep_best(release: ServedRelease, scene: Scene, users: UserBatch, fused: RequestCandidates) -> RequestCandidates:
-    """The fused candidates to rank, in fused order: the best ones after the user's reactions."""
-    if len(fused) <= scene.max_ranked_candidates:
-        return fused
-    scores_C = fused.scores_C * np.exp(_feedback(release, scene, users, fused.items_C))
-    return fused.take(np.sort(argsort_descending(scores_C)[: scene.max_ranked_candidates]))
-
-
-def _feedback(release: ServedRelease, scene: Scene, users: UserBatch, items_C: np.ndarray) -> np.ndarray:
-    """Change of the logarithm of each score, [C]."""
+def read_reactions(release: ServedRelease, scene: Scene, users: UserBatch, items_C: np.ndarray) -> np.ndarray:
+    """Change of the logarithm of each candidate's score by the user's reactions, [C]."""
     reactions = Reactions.of(users.views, users.request_at_B)
     changes_C = release.blend.feedback.log_factors(reactions.evidence(items_C, release.catalog))
     if scene.excludes_session_plays:
         resting = reactions.resting_artists(release.catalog)
         changes_C = np.where(np.isin(release.catalog.main_artist_V[items_C], resting), RESTING, changes_C)
     return changes_C
+
+
+def best_after_reactions(fused: RequestCandidates, changes_C: np.ndarray, count: int) -> np.ndarray:
+    """Places of the best `count` fused candidates after the user's reactions, in fused order."""
+    places: np.ndarray = np.sort(argsort_descending(fused.scores_C * np.exp(changes_C))[:count])
+    return places
 
 
 def find_discoveries(users: UserBatch, candidates: RequestCandidates) -> np.ndarray:
