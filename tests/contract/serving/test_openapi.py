@@ -194,6 +194,7 @@ def test_limits_are_those_of_the_scene(spec, scene):
 @hypothesis.example(" a")
 @hypothesis.example("\xa0")
 def test_ids_are_printable(text):
+    hypothesis.assume(not text.endswith("\n"))  # `$` matches before it in Python, but not in JavaScript
     spec = document()
     expected = is_accepted(read_request, text, DEFAULT_SCENE, None)
     assert is_valid(spec, "RecommendRequest", {"user_id": text}) == expected
