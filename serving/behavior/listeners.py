@@ -15,11 +15,9 @@ import polars as pl
 
 from sequences.views import SEQUENCE_VIEWS
 from serving.pipeline.stages.hydrate import FeatureRows
+from training.data.user_history import LISTEN_BEHAVIOURS
 
 FULL_PLAY_MS, SKIP_MS, GAP_MS = 200_000, 5_000, 2_000
-LISTENS, KEEPS = ("full_play", "play"), ("like", "collect", "share", "download")
-
-
 Event = Mapping[str, Any]
 
 
@@ -60,7 +58,7 @@ class Listener:
         }
         reacted = Counter(one["track_id"] for one in added)
         tracks = {**self.tracks, behaviour: self.tracks.get(behaviour, Counter()) + reacted}
-        listens = {one["track_id"]: one["ended_at"] for one in added if behaviour in LISTENS}
+        listens = {one["track_id"]: one["ended_at"] for one in added if behaviour in LISTEN_BEHAVIOURS}
         return replace(self, views=views, tracks=tracks, last_listens={**self.last_listens, **listens}, now_us=now_us)
 
     def read(self, user_id: str) -> FeatureRows:
@@ -91,7 +89,7 @@ class Listeners:
         events = pl.scan_parquet(marts / "events.parquet").with_columns(
             *(pl.col(name).dt.timestamp("us") for name in times), pl.col("track_id").fill_null("")
         )
-        listens = events.filter(pl.col("behaviour").is_in(LISTENS)).group_by("user_id").len().collect()
+        listens = events.filter(pl.col("behaviour").is_in(LISTEN_BEHAVIOURS)).group_by("user_id").len().collect()
         chosen = listens.sort(pl.col("user_id").hash(0), "user_id").head(users)["user_id"].to_list()
         now_us = int(events.select(pl.col("known_at").max()).collect().item()) + 3_600_000_000
         rows = events.filter(pl.col("user_id").is_in(chosen)).sort("user_id", "known_at").collect()
@@ -108,7 +106,7 @@ class Listeners:
         names = ("least active third", "middle third", "most active third")
         thirds = {user: names[3 * number // len(ordered)] for number, user in enumerate(ordered)}
         languages = pl.scan_parquet(marts / "tracks.parquet").select("track_id", pl.col("languages").list.first())
-        listens = pl.scan_parquet(marts / "events.parquet").filter(pl.col("behaviour").is_in(LISTENS))
+        listens = pl.scan_parquet(marts / "events.parquet").filter(pl.col("behaviour").is_in(LISTEN_BEHAVIOURS))
         counts = listens.join(languages, on="track_id").drop_nulls("languages").group_by("user_id", "languages").len()
         most = counts.sort("len", "languages", descending=True).unique("user_id", keep="first").collect()
         return {"activity": thirds, "language": dict(zip(most["user_id"], most["languages"], strict=True))}
@@ -125,7 +123,9 @@ def _listener(user_id: str, events: pl.DataFrame, profile: Mapping[str, Sequence
     tracks: dict[str, Counter[str]] = {}
     for behaviour, track_id, count in counts.iter_rows():
         tracks.setdefault(behaviour, Counter())[track_id] = count
-    last = events.filter(pl.col("behaviour").is_in(LISTENS)).group_by("track_id").agg(pl.col("ended_at").max())
+    last = (
+        events.filter(pl.col("behaviour").is_in(LISTEN_BEHAVIOURS)).group_by("track_id").agg(pl.col("ended_at").max())
+    )
     return Listener(user_id, views, tracks, dict(last.iter_rows()), profile, now_us)
 
 

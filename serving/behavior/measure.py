@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from serving.behavior.listeners import KEEPS, LISTENS, Listener, Listeners
+from serving.behavior.listeners import Listener, Listeners
 from serving.behavior.reason_truth import ReasonTruth, TrackFacts
 from serving.observability.metrics import Metrics
 from serving.pipeline.daily_lists import DailyLists
@@ -32,6 +32,8 @@ from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.recall import SequentialRecall
 from serving.pipeline.track_pipeline import TrackPipeline
 from serving.releases.served_release import ServedRelease
+from training.data.user_history import KEPT_BEHAVIOURS, LISTEN_BEHAVIOURS
+from training.slate.artist_cap import HEAD_LENGTH
 
 LENGTH = 20
 MOST = 30  # largest radio, of which reactions may take some away
@@ -41,7 +43,6 @@ STREAM = 3  # tracks of a default radio
 MAX_STREAMS = 15
 USERS_PER_STREAM = 4  # one of them is tested with streams, which take as many requests as all other tests
 NO_DEADLINE_S = 600.0
-HEAD = 8
 SEED = 0
 
 
@@ -157,7 +158,10 @@ class BehaviorTests:
 
     def _test_lists(self, listener: Listener, radio: Sequence[TrackItem]) -> Iterator[tuple[str, float]]:
         """What a list of the day and a radio consist of."""
-        played, heard = listener.count(("full_play", "play", "skip")), listener.count((*LISTENS, *KEEPS))
+        played, heard = (
+            listener.count(("full_play", "play", "skip")),
+            listener.count((*LISTEN_BEHAVIOURS, *KEPT_BEHAVIOURS)),
+        )
         known_artists = {artist for track in played for artist in self._artists(track)[:1]}
         truth = ReasonTruth(self._facts, listener)
         for item in radio[:STREAM]:
@@ -167,7 +171,10 @@ class BehaviorTests:
             counts = Counter(artists)
             for left, right in pairwise(artists):
                 yield f"{scene}_neighbors_by_one_artist", float(bool(left) and left == right)
-            yield f"{scene}_head_within_2_per_artist", float(max(Counter(artists[:HEAD]).values(), default=0) <= 2)
+            yield (
+                f"{scene}_head_within_2_per_artist",
+                float(max(Counter(artists[:HEAD_LENGTH]).values(), default=0) <= 2),
+            )
             for item, artist in zip(items, artists, strict=True):
                 yield f"{scene}_known_tracks", float(item.track_id in played)
                 yield f"{scene}_new_artists", float(artist not in known_artists)

@@ -14,11 +14,12 @@ from typing import Any
 import polars as pl
 
 from sequences.views import SEQUENCE_VIEWS
-from serving.behavior.listeners import KEEPS, LISTENS, Listener
+from serving.behavior.listeners import Listener
 from training.content.facets import FACETS
+from training.data.user_history import KEPT_BEHAVIOURS, LISTEN_BEHAVIOURS
 from training.recall.long_short.channel import KEEPS_LISTENING
 from training.recall.realtime.channel import JUST_NOW_US
-from training.recall.reason import Reason, ReasonParameter
+from training.recall.reason import Reason, ReasonParameter, name_phrase
 
 SHARED = {
     "shared_artist": "artist_names",
@@ -43,7 +44,7 @@ class TrackFacts:
         """From the marts `tracks` and `events`."""
         columns = ["track_id", "title", "artist_names", "album_id", *FACETS]
         tracks = pl.read_parquet(marts / "tracks.parquet", columns=columns)
-        listens = pl.scan_parquet(marts / "events.parquet").filter(pl.col("behaviour").is_in(LISTENS))
+        listens = pl.scan_parquet(marts / "events.parquet").filter(pl.col("behaviour").is_in(LISTEN_BEHAVIOURS))
         counts = listens.group_by("track_id").agg(listens=pl.len(), people=pl.col("user_id").n_unique()).collect()
         listens_of = dict(zip(counts["track_id"], counts["listens"], strict=True))
         people_of = dict(zip(counts["track_id"], counts["people"], strict=True))
@@ -55,7 +56,7 @@ class TrackFacts:
         for track_id in track_ids:
             if row := self.rows.get(track_id):
                 title, artists = row["title"] or "", [name for name in row["artist_names"] or [] if name]
-                found |= {_phrase(title, artists[0] if artists else ""), *artists}
+                found |= {name_phrase(title, artists[0] if artists else ""), *artists}
         return found
 
     def values(self, track_ids: Iterable[str]) -> set[str]:
@@ -69,11 +70,11 @@ class ReasonTruth:
 
     def __init__(self, facts: TrackFacts, listener: Listener) -> None:
         self._facts, self._now_us = facts, listener.now_us
-        self._listens, self._kept = listener.count(LISTENS), listener.count(KEEPS)
+        self._listens, self._kept = listener.count(LISTEN_BEHAVIOURS), listener.count(KEPT_BEHAVIOURS)
         self._is_complete = self._listens.total() < SEQUENCE_VIEWS["played_history"].length
         self._last = listener.last_listens
         newest = listener.views["recent_events"][-SEQUENCE_VIEWS["recent_events"].length :]
-        self._recent = {one["track_id"] for one in newest if one["behaviour"] in LISTENS}
+        self._recent = {one["track_id"] for one in newest if one["behaviour"] in LISTEN_BEHAVIOURS}
         just_now = self._now_us - JUST_NOW_US
         self._just_now = {track for track, ended_at in self._last.items() if ended_at > just_now}
         self._rules: dict[str, Callable[[str, Mapping[str, Any]], bool]] = {
@@ -142,14 +143,3 @@ class ReasonTruth:
         if not isinstance(name, Reason) or "title" not in name.parameters:
             return []
         return [row for row in self._facts.rows.values() if row["title"] == name.parameters["title"]]
-
-
-def _phrase(title: str, artist: str) -> ReasonParameter:
-    """As `training.recall.reason.track_phrase`."""
-    if artist:
-        return (
-            Reason("track_by_artist", {"title": title, "artist": artist})
-            if title
-            else Reason("untitled_track_by_artist", {"artist": artist})
-        )
-    return title or Reason("untitled_track")

@@ -35,8 +35,9 @@ from serving.pipeline.stages.select import Selection, find_unmet
 from serving.pipeline.stages.user_state_cache import STATE_UNAVAILABLE
 from serving.releases.served_release import ServedRelease
 from training.data.profile_exclusions import NO_ITEMS
+from training.data.user_batch import UserBatch
 from training.data.user_history import current_session_items, skipped_unheard_items
-from training.slate.feedback import Reactions
+from training.slate.feedback import reactions_of
 from training.slate.filters import apply_filters
 from training.slate.new_user import unplayed_items_of_new_user
 
@@ -216,7 +217,7 @@ class TrackPipeline:
         left_out = skipped = NO_ITEMS
         if not request.is_about_tracks:
             left_out = context.user.left_out.items
-            skipped = NO_ITEMS if is_listed else skipped_unheard_items(context.user.users.views)
+            skipped = NO_ITEMS if is_listed else _skipped_unheard(context.user.users)
         filter_context = build_filter_context(request, release, context.user, excluded, left_out, skipped)
         places, removed = apply_filters(candidates.items_C, filter_context)
         context.trace.record_removed(removed)
@@ -334,6 +335,11 @@ class TrackPipeline:
                 context.trace.degraded["daily_lists"] = DAILY_LISTS_FAILED
 
 
+def _skipped_unheard(users: UserBatch) -> np.ndarray:
+    """`skipped_unheard_items` of a request, which several filters of it need."""
+    return users.get_or_compute(skipped_unheard_items, lambda: skipped_unheard_items(users.views))
+
+
 def encode_tracks(track_ids: Sequence[str], release: ServedRelease, remedy: str) -> np.ndarray:
     """The items of tracks, in order.
 
@@ -366,5 +372,5 @@ def _discovery_share(request: Request, release: ServedRelease, user: UserState) 
     if request.discovery is not None:
         return request.discovery
     share = float(release.discovery_share(request.scene.name))
-    votes = Reactions.of(user.users.views, user.users.request_at_B).votes_for_new()
+    votes = reactions_of(user.users).votes_for_new()
     return share + (1 - share) * votes / (votes + VOTES_FOR_HALF)

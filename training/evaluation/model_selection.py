@@ -18,7 +18,6 @@ from training.data.training_data import TrainingData
 from training.evaluation import task_weight_search
 from training.evaluation.baselines.tuned import Baselines
 from training.evaluation.baselines.tuned_heuristics import TunedHeuristics
-from training.evaluation.feedback_fit import fit_feedback
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.ranking_evaluation import measure_rankers
 from training.evaluation.serving_filter import ServingFilter
@@ -29,7 +28,6 @@ from training.recall.channel import Candidates
 from training.recall.popularity import Popularity
 from training.slate.blend import Blend
 from training.slate.candidate_lists import case_scenes
-from training.slate.feedback import FeedbackWeights
 from training.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, MIN_SCENE_CASES, Fusion
 from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
@@ -98,11 +96,7 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
         metrics[best][1], labels_RT, tasks, ranking.user_R, ranking.scene_R
     )
     slate = Slate.build(held_out, cases.take(rows), sample, fusion, held_out.rankers[best], heads, servable)
-    feedback = FeedbackWeights()
-    if DEFAULT_TASK in tasks:
-        probability_R = metrics[best][1][:, tasks.index(DEFAULT_TASK)]
-        feedback, notes["feedback"] = fit_feedback(held_out.data, servable.catalog, ranking, probability_R)
-    slate, blend = _tune_listwise_head(slate, heads, replace(INITIAL_ORDER, feedback=feedback), notes)
+    slate, blend = _tune_listwise_head(slate, heads, notes)
     weight, table = slate.choose_discovery_weight(blend)
     blend = _tune_shares(slate, replace(blend, discovery_weight=weight), notes)
     notes |= {
@@ -147,17 +141,17 @@ def select_ranker(gauc: Mapping[str, float]) -> str:
     return next(name for name, value in finite.items() if value > max(finite.values()) - MIN_GAUC_GAIN)
 
 
-def _tune_listwise_head(slate: Slate, heads: TaskWeights, initial: Blend, notes: dict[str, Any]) -> tuple[Slate, Blend]:
+def _tune_listwise_head(slate: Slate, heads: TaskWeights, notes: dict[str, Any]) -> tuple[Slate, Blend]:
     """Choose the share of the listwise head (if there is one) and the ranker weight jointly; ties go to smaller values.
 
-    Adds the tables of candidates to `notes`. Returns the slate with the chosen task weights, and the initial order with
+    Adds the tables of candidates to `notes`. Returns the slate with the chosen task weights, and INITIAL_ORDER with
     these and the ranker weight.
     """
     candidates = {}
     for share in LISTWISE_HEAD_SHARES if LISTWISE_HEAD in slate.task_probabilities else (0.0,):
         mixed = heads.with_listwise_share(share)
         reweighted = slate.with_task_weights(mixed)
-        weight, table = reweighted.choose_weight(initial)
+        weight, table = reweighted.choose_weight(INITIAL_ORDER)
         candidates[share] = (reweighted, mixed, weight, table)
     notes["listened_table"] = {
         str(share): {"weight": weight, **table[weight]} for share, (*_, weight, table) in candidates.items()
@@ -170,7 +164,7 @@ def _tune_listwise_head(slate: Slate, heads: TaskWeights, initial: Blend, notes:
     best = max(candidates, key=lambda share: (validation_objective(share), -share))
     reweighted, mixed, weight, table = candidates[best]
     notes["blend_table"] = {str(value): row for value, row in table.items()}
-    return reweighted, replace(initial, weight=weight, heads=mixed)
+    return reweighted, replace(INITIAL_ORDER, weight=weight, heads=mixed)
 
 
 def _tune_shares(slate: Slate, blend: Blend, notes: dict[str, Any]) -> Blend:

@@ -53,8 +53,12 @@ RECENT_ACTIVITY = Reason("recent_activity")
 
 def track_phrase(vocabulary: Vocabulary, item: int) -> Reason | str:
     """A track by title and main artist, as far as they are known."""
-    title = str(vocabulary.titles_V[item])
     artist = str(vocabulary.artist_names_A[vocabulary.artist_of_track_V[item]])
+    return name_phrase(str(vocabulary.titles_V[item]), artist)
+
+
+def name_phrase(title: str, artist: str) -> Reason | str:
+    """A track with this title by this artist, of which either may be empty."""
     if artist:
         return (
             Reason("track_by_artist", {"title": title, "artist": artist})

@@ -9,8 +9,8 @@ user's usual reactions,
 
 p: the smoothed share of plays that the user does not skip. It is collected over the current session, where it fades with
 each further reaction, and over days, where it fades with time. The models read already what a user plays, so plays of
-earlier days only lower tracks, and only likes of tracks that were not played before raise them. The weights are fitted on validation plays
-(`training.evaluation.feedback_fit`), with the weights that the product intends as lower bounds.
+earlier days only lower tracks, and only likes of tracks that were not played before raise them. The weights are a
+decision of the product (docs/adr/0069-let-reactions-raise-and-lower-tracks.md).
 
 In a stream, an artist whose track was skipped rests for the session, until another reaction brings it back.
 
@@ -33,6 +33,7 @@ from training.content.facets import FACETS
 from training.data.catalog import Catalog
 from training.data.ragged import concatenate_ranges
 from training.data.training_data import TrainingData
+from training.data.user_batch import UserBatch
 from training.data.user_history import HISTORY_VIEW, KEPT_BEHAVIOURS, RECENT_VIEW
 
 NEGATIVES_VIEW = "recent_negatives"
@@ -65,7 +66,7 @@ Views = Mapping[str, SequenceBatch]
 
 @dataclass(frozen=True)
 class FeedbackWeights:
-    """Weight of each evidence; the defaults are those that the product intends."""
+    """Weight of each evidence."""
 
     session_artist: float = 0.5
     session_style: float = 0.5
@@ -168,6 +169,11 @@ class Reactions:
         is_first_E = np.zeros(len(self.item_E), dtype=bool)
         is_first_E[np.unique(self.item_E, return_index=True)[1]] = True
         return is_first_E & self.is_explicit_E & (self.strength_E > 0)
+
+
+def reactions_of(users: UserBatch) -> Reactions:
+    """Reactions of the one request in `users`, cached in it."""
+    return users.get_or_compute(Reactions, lambda: Reactions.of(users.views, users.request_at_B))
 
 
 def feedback_evidence(

@@ -13,7 +13,7 @@ from serving.releases.served_release import ServedRelease
 from training.data.user_batch import UserBatch
 from training.recall.channel import REPEAT_CHANNELS
 from training.slate.blend import argsort_descending, fused_scores
-from training.slate.feedback import RESTING, Reactions
+from training.slate.feedback import RESTING, reactions_of
 from training.slate.scene_settings import Scene
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def rank(
 
 def read_reactions(release: ServedRelease, scene: Scene, users: UserBatch, items_C: np.ndarray) -> np.ndarray:
     """Change of the logarithm of each candidate's score by the user's reactions, [C]."""
-    reactions = Reactions.of(users.views, users.request_at_B)
+    reactions = reactions_of(users)
     changes_C = release.blend.feedback.log_factors(reactions.evidence(items_C, release.catalog))
     if scene.excludes_session_plays:
         resting = reactions.resting_artists(release.catalog)

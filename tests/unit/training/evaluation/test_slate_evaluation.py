@@ -335,7 +335,7 @@ def test_listwise_head_gets_the_share_chosen_on_validation() -> None:
         },
     )
     notes: dict[str, Any] = {}
-    served, order = model_selection._tune_listwise_head(two_heads, TaskWeights(), model_selection.INITIAL_ORDER, notes)
+    served, order = model_selection._tune_listwise_head(two_heads, TaskWeights(), notes)
     assert order.heads.for_scene("")[LISTWISE_HEAD] >= 0.5 and order.weight > 0
     assert served.select_items(order)[:, 0].tolist() == [5, 3]
     assert set(notes["listened_table"]) == {str(share) for share in model_selection.LISTWISE_HEAD_SHARES}
@@ -344,7 +344,6 @@ def test_listwise_head_gets_the_share_chosen_on_validation() -> None:
     _, order = model_selection._tune_listwise_head(
         replace(two_heads, task_probabilities={"not_skipped": two_heads.task_probabilities["not_skipped"]}),
         TaskWeights(),
-        model_selection.INITIAL_ORDER,
         notes,
     )
     assert order.heads.active_tasks == {"not_skipped"} and set(notes["listened_table"]) == {"0.0"}
