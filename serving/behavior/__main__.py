@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from config import settings
+from config.settings import SettingError
 from config.tool_environment import tool_environment
 from serving.__main__ import KERNEL_THREADS
 
@@ -83,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         content = measure(options.as_of, options.recipe, options.users)
-    except MissingInput as error:
+    except (MissingInput, SettingError) as error:
         print(error, file=sys.stderr)
         return 2
     if content is None:

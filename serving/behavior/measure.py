@@ -119,13 +119,15 @@ class BehaviorTests:
         self, listener: Listener, before: Sequence[TrackItem], style: str, has_streams: bool
     ) -> Iterator[tuple[str, float]]:
         rejected = [item.track_id for item in before if style in self._styles(item.track_id)][:SKIPS]
-        share = self._share(before, style, rejected)
+        counted = {"style": self._with_style(style), "artist": self._by_artists_of(rejected)}
+        shares = {name: self._share(before, is_counted, rejected) for name, is_counted in counted.items()}
+        shares = {name: share for name, share in shares.items() if share}
         for behaviour in ("skip", "dislike"):
             after = self._radio(listener.react(behaviour, rejected), LENGTH + SKIPS)
-            yield f"style_after_{SKIPS}_{behaviour}s", self._share(after, style, rejected) / share if share else 0.0
-        if has_streams:
-            after_streams = self._share_in_streams(listener, style)
-            yield f"style_after_{SKIPS}_skips_in_streams", after_streams / share if share else 0.0
+            for name, share in shares.items():
+                yield f"{name}_after_{SKIPS}_{behaviour}s", self._share(after, counted[name], rejected) / share
+        if has_streams and "style" in shares:
+            yield f"style_after_{SKIPS}_skips_in_streams", self._share_in_streams(listener, style) / shares["style"]
 
     def _share_in_streams(self, listener: Listener, style: str) -> float:
         """Share of a style in radios of STREAM, played in full after SKIPS of its tracks were skipped in them."""
@@ -139,7 +141,7 @@ class BehaviorTests:
                 listener = listener.react(behaviour, [item.track_id])
             if len(shown) >= LENGTH:
                 break
-        return self._share(shown, style, [])
+        return self._share(shown, self._with_style(style), [])
 
     def _test_new_style(self, listener: Listener, before: Sequence[TrackItem]) -> Iterator[tuple[str, float]]:
         """Share of a style that the user has never played, after reactions to LIKES of its most played tracks."""
@@ -151,10 +153,11 @@ class BehaviorTests:
             return
         style = choices[int(np.random.default_rng([SEED, played.total()]).integers(len(choices)))]
         tracks = self._popular_of_style[style][:LIKES]
-        share = self._share(before, style, tracks)
         for behaviour in ("like", "collect", "full_play"):
             after = self._radio(listener.react(behaviour, tracks), LENGTH + LIKES)
-            yield f"new_style_after_{LIKES}_{behaviour}s", self._share(after, style, tracks) - share
+            for name, is_counted in (("style", self._with_style(style)), ("artist", self._by_artists_of(tracks))):
+                change = self._share(after, is_counted, tracks) - self._share(before, is_counted, tracks)
+                yield f"new_{name}_after_{LIKES}_{behaviour}s", change
 
     def _test_lists(self, listener: Listener, radio: Sequence[TrackItem]) -> Iterator[tuple[str, float]]:
         """What a list of the day and a radio consist of."""
@@ -203,10 +206,18 @@ class BehaviorTests:
         item = self._release.vocabulary.track_code.get(track_id)
         return self._release.catalog.artist_ids_of(item) if item is not None else ()
 
-    def _share(self, items: Sequence[TrackItem], style: str, without: Sequence[str]) -> float:
-        """Share of a style among the first LENGTH tracks that are neither in `without` nor explored."""
-        counted = [item.track_id for item in items if item.track_id not in without and not item.is_exploration][:LENGTH]
-        return sum(style in self._styles(track) for track in counted) / max(len(counted), 1)
+    def _with_style(self, style: str) -> Callable[[str], bool]:
+        return lambda track_id: style in self._styles(track_id)
+
+    def _by_artists_of(self, tracks: Sequence[str]) -> Callable[[str], bool]:
+        artists = {artist for track_id in tracks for artist in self._artists(track_id)}
+        return lambda track_id: not artists.isdisjoint(self._artists(track_id))
+
+    @staticmethod
+    def _share(items: Sequence[TrackItem], is_counted: Callable[[str], bool], without: Sequence[str]) -> float:
+        """Share of counted tracks among the first LENGTH that are neither in `without` nor explored."""
+        tracks = [item.track_id for item in items if item.track_id not in without and not item.is_exploration][:LENGTH]
+        return sum(map(is_counted, tracks)) / max(len(tracks), 1)
 
 
 def fairness(slate: Mapping[str, Sequence[Any]], groups: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

@@ -8,11 +8,13 @@ reported only.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from config.settings import SettingError
 from training.engine.workspace import Workspace, write_json, write_text
 from training.evaluate import HTML_FILE, JSON_FILE, publish_reports
 from training.evaluation.report.page import render_page
@@ -55,6 +57,24 @@ FLOORS: Mapping[str, Floor] = {
 """Test → floor. Other tests are reported only."""
 
 
+def read_floors() -> Mapping[str, Floor]:
+    """The floors, with the values of `SEGUE_BEHAVIOR_FLOORS`: `TEST=VALUE`, separated by commas.
+
+    Raises:
+        SettingError: It names no test, or a value is not a number.
+    """
+    text, floors = os.environ.get("SEGUE_BEHAVIOR_FLOORS") or "", dict(FLOORS)
+    for pair in text.split(",") if text else ():
+        name, _, value = pair.strip().partition("=")
+        try:
+            floors[name] = replace(floors[name], value=float(value))
+        except (KeyError, ValueError):
+            raise SettingError(
+                f"SEGUE_BEHAVIOR_FLOORS={text!r}: {pair!r} is no floor; write TEST=NUMBER with one of {', '.join(FLOORS)}"
+            ) from None
+    return floors
+
+
 def read_behavior(workspace: Workspace, identity: str) -> Mapping[str, Any] | None:
     """The section of these models; None if their behavior was not measured."""
     content = json.loads(_file(workspace).read_text()).get(SECTION)
@@ -63,7 +83,8 @@ def read_behavior(workspace: Workspace, identity: str) -> Mapping[str, Any] | No
 
 def write_behavior(workspace: Workspace, content: Mapping[str, Any]) -> None:
     """Add the section, with the floors, to the evaluation, and render the report again."""
-    tests = {name: test | _describe_floor(name, test["value"]) for name, test in content["tests"].items()}
+    floors = read_floors()
+    tests = {name: test | _describe(floors.get(name), test["value"]) for name, test in content["tests"].items()}
     evaluation = json.loads(_file(workspace).read_text()) | {SECTION: {**content, "tests": tests}}
     write_json(_file(workspace), evaluation)
     write_text(workspace.folder / "evaluation" / HTML_FILE, render_page(evaluation))
@@ -84,7 +105,7 @@ def judge_behavior(
         return True, ("passes: behavior was not measured; run `python -m serving.behavior` before the release",)
     is_large = behavior["users_of_log"] >= MIN_USERS and behavior["artists"] >= MIN_ARTISTS
     reasons, is_passed = [], True
-    for name, floor in FLOORS.items():
+    for name, floor in read_floors().items():
         test = behavior["tests"].get(name)
         if test is None or not floor.is_missed(test["value"]):
             continue
@@ -99,8 +120,7 @@ def judge_behavior(
     return is_passed, tuple(reasons) or ("passes: behavior reaches every floor",)
 
 
-def _describe_floor(name: str, value: float) -> dict[str, Any]:
-    floor = FLOORS.get(name)
+def _describe(floor: Floor | None, value: float) -> dict[str, Any]:
     if floor is None:
         return {}
     return {"floor": floor.value, "is_maximum": floor.is_maximum, "is_missed": floor.is_missed(value)}

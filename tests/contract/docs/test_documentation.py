@@ -78,7 +78,12 @@ def test_the_settings_page_lists_exactly_the_settings() -> None:
     in_settings = set(re.findall(r'"(SEGUE_[A-Z_]+)"', sources))
     elsewhere = {
         **{"SEGUE_THREADS": "training/**/*.py", "SEGUE_DBT_MEMORY": "dbt/*.yml", "SEGUE_DBT_THREADS": "dbt/*.yml"},
-        **{"SEGUE_LOGS": "dags/*.py", "SEGUE_IMAGE": "*.yml", "SEGUE_WORKER_MEMORY": "*.yml"},
+        **{
+            "SEGUE_BEHAVIOR_FLOORS": "training/release/*.py",
+            "SEGUE_LOGS": "dags/*.py",
+            "SEGUE_IMAGE": "*.yml",
+            "SEGUE_WORKER_MEMORY": "*.yml",
+        },
         **{f"SEGUE_ACCEPTANCE_{name}": "tests/support/*.py" for name in ("HOME", "LOGS", "RECIPE", "ROWS", "SHARE")},
     }
     assert all(any(name in file.read_text() for file in ROOT.glob(where)) for name, where in elsewhere.items())
