@@ -9,8 +9,9 @@ user's usual reactions,
 
 p: the smoothed share of plays that the user does not skip. It is collected over the current session, where it fades with
 each further reaction, and over days, where it fades with time. The models read already what a user plays, so plays of
-earlier days only lower tracks, and only likes of tracks that were not played before raise them. The weights are a
-decision of the product (docs/adr/0069-let-reactions-raise-and-lower-tracks.md).
+earlier days only lower tracks. A like of a track that was not played before is a choice, which no model reads: it
+raises tracks as much tomorrow as now. The weights are a decision of the product
+(docs/adr/0069-let-reactions-raise-and-lower-tracks.md).
 
 In a stream, an artist whose track was skipped rests for the session, until another reaction brings it back.
 
@@ -40,7 +41,7 @@ NEGATIVES_VIEW = "recent_negatives"
 STRENGTHS: Mapping[str, float] = {
     **{"full_play": 1.0, "play": 0.5, "skip": -1.0},
     **dict.fromkeys(KEPT_BEHAVIOURS, 3.0),
-    **dict.fromkeys(("dislike", "block"), -4.0),
+    **dict.fromkeys(("dislike", "block"), -2.0),
 }
 """Reaction → number of plays (above 0) or skips that it counts as."""
 READ_FROM = {
@@ -52,7 +53,7 @@ READ_FROM = {
 HALF_LIFE_REACTIONS = 4.0  # within the session: the last reactions count most, whatever was played before
 HALF_LIFE_DAYS, EXPLICIT_HALF_LIFE_DAYS = 1.0, 7.0  # of plays and skips; of explicit feedback
 GROUPS = {"artist": (), "style": ("styles", "languages")}
-EVIDENCE = tuple(f"{period}_{group}" for period in ("session", "days") for group in GROUPS)
+EVIDENCE = tuple(f"{period}_{group}" for period in ("session", "days", "chosen") for group in GROUPS)
 PRIOR = 4.0  # reactions that the usual ones count as
 USUAL_LISTENS, USUAL_PLAYS = 6.0, 8.0  # of a user without plays
 MAX_RAISE, MAX_LOWERING = 1.5, 6.0  # of the logarithm of a score
@@ -72,6 +73,8 @@ class FeedbackWeights:
     session_style: float = 0.5
     days_artist: float = 0.25
     days_style: float = 0.25
+    chosen_artist: float = 0.75
+    chosen_style: float = 0.75
 
     def log_factors(self, evidence_CF: NDArray[np.floating]) -> Floats:
         """Change of the logarithm of each score, [C]."""
@@ -79,7 +82,7 @@ class FeedbackWeights:
         return changes_C
 
 
-NO_FEEDBACK = FeedbackWeights(0.0, 0.0, 0.0, 0.0)
+NO_FEEDBACK = FeedbackWeights(*(0.0 for _ in EVIDENCE))
 
 
 @dataclass(frozen=True)
@@ -125,20 +128,21 @@ class Reactions:
         if not len(self.item_E):
             return np.zeros((len(items_C), len(EVIDENCE)))
         half_life_E = np.where(self.is_explicit_E, EXPLICIT_HALF_LIFE_DAYS, HALF_LIFE_DAYS)
-        later_E = np.arange(len(self.item_E))[::-1]
-        session_E = self.strength_E * self.is_in_session_E * 0.5 ** (later_E / HALF_LIFE_REACTIONS)
+        later_E, is_chosen_E = np.arange(len(self.item_E))[::-1], self._is_chosen_E
         days_E = self.strength_E * 0.5 ** (self.age_days_E / half_life_E)
-        of_plays_E = days_E * ~self.is_explicit_E
-        of_feedback_E = days_E * (self.is_explicit_E & ((self.strength_E < 0) | self._is_chosen_E))
-        session, days = [], []
-        for facets in GROUPS.values():
+        of_session_E = self.strength_E * 0.5 ** (later_E / HALF_LIFE_REACTIONS) * (self.is_in_session_E & ~is_chosen_E)
+        of_plays_E, of_chosen_E = days_E * ~self.is_explicit_E, days_E * is_chosen_E
+        of_rejected_E = days_E * (self.is_explicit_E & (self.strength_E < 0))
+        columns: dict[str, Floats] = {}
+        for group, facets in GROUPS.items():
             values, own = (_values(items, catalog, facets) for items in (self.item_E, items_C))
-            session.append(self._mean_evidence(session_E, values, own, len(items_C)))
-            of_plays_C, of_feedback_C = (
-                self._mean_evidence(weight_E, values, own, len(items_C)) for weight_E in (of_plays_E, of_feedback_E)
+            session_C, plays_C, rejected_C, chosen_C = (
+                self._mean_evidence(weight_E, values, own, len(items_C))
+                for weight_E in (of_session_E, of_plays_E, of_rejected_E, of_chosen_E)
             )
-            days.append(np.minimum(of_plays_C, 0) + of_feedback_C)
-        return np.stack([*session, *days], axis=1)
+            columns[f"session_{group}"], columns[f"chosen_{group}"] = session_C, chosen_C
+            columns[f"days_{group}"] = np.minimum(plays_C, 0) + rejected_C
+        return np.stack([columns[name] for name in EVIDENCE], axis=1)
 
     def _mean_evidence(self, weight_E: Floats, values: tuple[Ints, Ints], own: tuple[Ints, Ints], items: int) -> Floats:
         """Mean evidence of the values of each item, [C]; 0 without a value. `values` and `own` are `_values` of the reactions
