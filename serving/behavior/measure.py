@@ -13,7 +13,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ SKIPS, LIKES = 3, 5
 STREAM = 3  # tracks of a default radio
 MAX_STREAMS = 15
 USERS_PER_STREAM = 4  # one of them is tested with streams, which take as many requests as all other tests
+LATER_US = 20 * 3_600_000_000  # in the next session, on most days of the next day
 NO_DEADLINE_S = 600.0
 SEED = 0
 
@@ -123,7 +124,9 @@ class BehaviorTests:
         shares = {name: self._share(before, is_counted, rejected) for name, is_counted in counted.items()}
         shares = {name: share for name, share in shares.items() if share}
         for behaviour in ("skip", "dislike"):
-            after = self._radio(listener.react(behaviour, rejected), LENGTH + SKIPS)
+            reacted = listener.react(behaviour, rejected)
+            after = self._radio(reacted, LENGTH + SKIPS)
+            yield from self._test_reasons(reacted, after)
             for name, share in shares.items():
                 yield f"{name}_after_{SKIPS}_{behaviour}s", self._share(after, counted[name], rejected) / share
         if has_streams and "style" in shares:
@@ -151,13 +154,27 @@ class BehaviorTests:
         choices = [style for style in new if style not in known]
         if not choices:
             return
-        style = choices[int(np.random.default_rng([SEED, played.total()]).integers(len(choices)))]
-        tracks = self._popular_of_style[style][:LIKES]
-        for behaviour in ("like", "collect", "full_play"):
-            after = self._radio(listener.react(behaviour, tracks), LENGTH + LIKES)
+        generator = np.random.default_rng([SEED, played.total()])
+        style = choices[int(generator.integers(len(choices)))]
+        tracks = [str(one) for one in generator.choice(self._popular_of_style[style], LIKES, replace=False)]
+        likes = listener.react("like", tracks)
+        reactions = {
+            f"{LIKES}_likes": likes,
+            f"{LIKES}_likes_of_yesterday": replace(likes, now_us=likes.now_us + LATER_US),
+            **{f"{LIKES}_{behaviour}s": listener.react(behaviour, tracks) for behaviour in ("collect", "full_play")},
+        }
+        for reaction, reacted in reactions.items():
+            after = self._radio(reacted, LENGTH + LIKES)
+            yield from self._test_reasons(reacted, after)
             for name, is_counted in (("style", self._with_style(style)), ("artist", self._by_artists_of(tracks))):
                 change = self._share(after, is_counted, tracks) - self._share(before, is_counted, tracks)
-                yield f"new_{name}_after_{LIKES}_{behaviour}s", change
+                yield f"new_{name}_after_{reaction}", change
+
+    def _test_reasons(self, listener: Listener, items: Sequence[TrackItem]) -> Iterator[tuple[str, float]]:
+        """Whether each reason is false."""
+        truth = ReasonTruth(self._facts, listener)
+        for item in items:
+            yield "false_reasons", float(not truth.is_true(item.track_id, item.reason))
 
     def _test_lists(self, listener: Listener, radio: Sequence[TrackItem]) -> Iterator[tuple[str, float]]:
         """What a list of the day and a radio consist of."""
@@ -166,10 +183,10 @@ class BehaviorTests:
             listener.count((*LISTEN_BEHAVIOURS, *KEPT_BEHAVIOURS)),
         )
         known_artists = {artist for track in played for artist in self._artists(track)[:1]}
-        truth = ReasonTruth(self._facts, listener)
         for item in radio[:STREAM]:
             yield "private_fm_known_tracks_of_first_3", float(item.track_id in played)
         for scene, items in (("daily", self._list(listener, "daily", None)), ("private_fm", radio)):
+            yield from self._test_reasons(listener, items)
             artists = [item.artist_ids[0] if item.artist_ids else "" for item in items]
             counts = Counter(artists)
             for left, right in pairwise(artists):
@@ -182,7 +199,6 @@ class BehaviorTests:
                 yield f"{scene}_known_tracks", float(item.track_id in played)
                 yield f"{scene}_new_artists", float(artist not in known_artists)
                 yield f"{scene}_skipped_and_never_heard", float(played[item.track_id] > heard[item.track_id] == 0)
-                yield "false_reasons", float(not truth.is_true(item.track_id, item.reason))
             yield f"{scene}_most_by_one_artist", float(max(counts.values(), default=0))
 
     def _radio(self, listener: Listener, limit: int) -> Sequence[TrackItem]:

@@ -43,6 +43,7 @@ FLOORS: Mapping[str, Floor] = {
     "style_after_3_skips": Floor(0.6),
     "style_after_3_dislikes": Floor(0.4),
     "new_style_after_5_likes": Floor(0.15, is_maximum=False),
+    "new_style_after_5_likes_of_yesterday": Floor(0.1, is_maximum=False),
     "next_by_skipped_artist": Floor(0.02),
     "artist_after_block": Floor(0.0),
     "daily_neighbors_by_one_artist": Floor(0.0),
