@@ -47,6 +47,7 @@ class Reason:
 
 
 LIKED = Reason("liked")
+NEAR_INTERESTS = Reason("near_interests")
 RECENT_ACTIVITY = Reason("recent_activity")
 """For a user who has neither listened to nor liked anything."""
 

@@ -41,7 +41,7 @@ from training.recall.knowledge_graph.walk import WalkGraph, top_k_ascending
 from training.recall.knowledge_graph.walk_tuning import tune_walk
 from training.recall.learned_order.candidate_order import FILE as ORDER_FILE
 from training.recall.learned_order.candidate_order import CandidateOrder
-from training.recall.reason import RECENT_ACTIVITY, Reason
+from training.recall.reason import NEAR_INTERESTS, RECENT_ACTIVITY, Reason
 
 RECENT_EVENTS = "recent_events"
 MIN_AGE_S = 60.0
@@ -266,7 +266,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         """The shortest path from the user's listening history to each item."""
         starts = self.start_nodes(select_listens(user.views[HISTORY_VIEW]), int(user.request_at_B[0]), 0)
         paths = [self.walk_graph.shortest_path(*starts, item) for item in items]
-        without_path = Reason("near_interests") if len(starts[0]) else RECENT_ACTIVITY
+        without_path = NEAR_INTERESTS if len(starts[0]) else RECENT_ACTIVITY
         return [self.path_explainer.explain(path) if path else without_path for path in paths]
 
     def save(self, folder: Path) -> None:

@@ -29,7 +29,7 @@ from training.recall.multi_interest.config import MultiInterestConfig, multi_int
 from training.recall.multi_interest.model import Interests, MultiInterestNetwork
 from training.recall.neural_channel import NeuralChannel
 from training.recall.next_item_network import TASKS
-from training.recall.reason import RECENT_ACTIVITY, Reason
+from training.recall.reason import NEAR_INTERESTS, RECENT_ACTIVITY, Reason
 from training.recall.sequence_merge import interleave
 from training.recall.window_sampler import POSITIVE_BEHAVIOURS, WindowSampler
 
@@ -166,7 +166,7 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
 
     @torch.no_grad()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
-        """The interest that is closest to each of `items`."""
+        """What each of `items` has in common with the interest that is closest to it."""
         item_BL, interests = self._interests(user)
         is_active_K = interests.is_active_BK[0]
         if not bool(is_active_K.any()):
@@ -179,15 +179,21 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
         best_N = score_NK.argmax(1).tolist()
         interest_L = interests.listen_interest_BL[0].numpy()
         listened_N = select_listens(user.views[HISTORY_VIEW]).columns["track_id"][0]
-        reasons = {}
+        named: dict[int, tuple[bool, tuple[str, ...]]] = {}
         for best in set(best_N):
             items_N = item_BL[0][interest_L == best]
             heard_N = items_N[np.isin(items_N, listened_N)]
-            if len(heard_N):
-                reasons[best] = Reason("listens_to_interest", {"interest": self.interest_names.name_parts(heard_N)})
-            else:
-                reasons[best] = Reason("likes_interest", {"interest": self.interest_names.name_parts(items_N)})
-        return [reasons[best] for best in best_N]
+            is_heard = len(heard_N) > 0
+            named[best] = is_heard, self.interest_names.name_parts(heard_N if is_heard else items_N)
+        return [self._interest_reason(item, *named[best]) for item, best in zip(items, best_N, strict=True)]
+
+    def _interest_reason(self, item: int, is_heard: bool, interest: tuple[str, ...]) -> Reason:
+        """What an item has in common with an interest of this name, whose tracks the user has heard or else only liked."""
+        values = self.interest_names.values(item)
+        if shared := tuple(name for name in interest if name in values):
+            parameters = {"interest": shared}
+            return Reason("listens_to_interest", parameters) if is_heard else Reason("likes_interest", parameters)
+        return NEAR_INTERESTS if is_heard else RECENT_ACTIVITY
 
 
 class InterestNames:
@@ -218,6 +224,11 @@ class InterestNames:
         best = np.argsort(-score_F, kind="stable")[:MAX_NAME_WORDS]
         words = [self.value_F[value] for value in np.sort(best) if score_F[value] > 0]
         return tuple(words or self._artists(item_N))
+
+    def values(self, item: int) -> set[str]:
+        """Facet values of a track, and its main artist."""
+        facets = [self.value_F[value - 1] for value in self.facet_VF[item] if value > 0]
+        return {*facets, str(self.vocabulary.artist_names_A[self.vocabulary.artist_of_track_V[item]])}
 
     def _shares(self, item_N: np.ndarray) -> np.ndarray:
         """Fraction of the tracks with any facet that has each value [F]; slightly above 0 for a value that none has."""
