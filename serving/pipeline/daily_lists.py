@@ -15,10 +15,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 from serving.sqlite_file import open_database
-from training.recall.reason import Reason
 
 DAY_US = 86_400_000_000
 DAILY_LISTS_FILE = "daily_lists.sqlite"
@@ -40,7 +38,7 @@ class ListedTrack:
     track_id: str
     score: float
     channels: list[str]
-    reason: Reason | None
+    place: int  # in the list, from 0; a track that takes the place of a disliked one shares it
     propensity: float = 1.0  # probability of an explored track, otherwise 1
     is_exploration: bool = False
     release: str = ""  # release that chose the track
@@ -127,23 +125,15 @@ class DailyLists:
 
 
 def _encode_tracks(tracks: Sequence[ListedTrack]) -> str:
-    rows = [vars(track) | {"reason": track.reason.to_json() if track.reason else None} for track in tracks]
-    return json.dumps(rows, separators=(",", ":"))
+    return json.dumps([vars(track) for track in tracks], separators=(",", ":"))
 
 
 def _decode_tracks(text: str) -> list[ListedTrack]:
-    return [_decode_track(row) for row in json.loads(text)]
-
-
-def _decode_track(row: Any) -> ListedTrack:
-    known = {name: row[name] for name in FIELDS if name in row}  # a later version may have written others
-    return ListedTrack(**known | {"reason": _decode_reason(row["reason"])})
-
-
-def _decode_reason(content: Any) -> Reason | None:
-    if isinstance(content, str):  # written by a version that stored English sentences
-        return Reason("verbatim", {"text": content}) if content else None
-    return None if content is None else Reason.from_json(content)
+    # Another version may have written other fields, an earlier one no places.
+    return [
+        ListedTrack(**{name: row[name] for name in FIELDS if name in row} | {"place": int(row.get("place", place))})
+        for place, row in enumerate(json.loads(text))
+    ]
 
 
 def _discovery_key(discovery: float | None) -> str:

@@ -178,10 +178,10 @@ class SeedReasons:
     def reason(self, item: int, channels: Sequence[str], release: ServedRelease) -> Reason:
         """Why a track that these channels found is in the response."""
         del item
-        if not channels and not self.is_similar:
-            return MOST_PLAYED
-        if not self.is_similar and channels[0] in TITLE_SOURCES:
+        if not self.is_similar and channels and channels[0] in TITLE_SOURCES:
             return Reason("fits_title", {"title": self.title})
+        if not len(self.items) or not (channels or self.is_similar):
+            return MOST_PLAYED
         if len(self.items) == 1:
             return Reason("close_to_track", {"track": track_phrase(release.vocabulary, int(self.items[0]))})
         return Reason("fits_playlist")
@@ -223,21 +223,18 @@ def build_items(
         chosen: Tracks of the response, in order.
         release: Release that computes the response.
         users: The request, B = 1.
-        listed: Item → track of today's list; such a track keeps its title, artists and reason.
+        listed: Item → track of today's list; such a track keeps its title and artists.
         seeds: What a request is about that does not depend on the user; None for recommendations.
         recall: Gives the reasons of channels.
         metrics: Counts channels that fail to give a reason.
     """
     chosen_items = chosen.items_C.tolist()
-    listed_reasons: dict[int, Reason | None] = {item: listed[item].reason for item in chosen_items if item in listed}
-    reasons: dict[int, Reason | None]
+    found_by = dict(zip(chosen_items, chosen.channels_C, strict=True))
     if seeds is None:
-        found_by = zip(chosen_items, chosen.channels_C, strict=True)
-        unlisted = {item: channels for item, channels in found_by if item not in listed_reasons}
-        reasons = listed_reasons | _collect_reasons(unlisted, users, release, recall, metrics)
+        # Also of listed tracks: what was true in the morning need not be true in the evening.
+        reasons = _collect_reasons(found_by, users, release, recall, metrics)
     else:
-        found_by = zip(chosen_items, chosen.channels_C, strict=True)
-        reasons = {item: seeds.reason(item, channels, release) for item, channels in found_by}
+        reasons = {item: seeds.reason(item, channels, release) for item, channels in found_by.items()}
     listed_tracks = [listed.get(item) for item in chosen_items]
     scores = np.nan_to_num(chosen.scores_C).tolist()
     items = []

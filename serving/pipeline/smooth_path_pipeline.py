@@ -20,6 +20,7 @@ from serving.pipeline.response import PathReasons, RecommendationResponse, Trace
 from serving.pipeline.stages.fuse import RequestCandidates
 from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.recall import Recall
+from serving.pipeline.stages.select import find_unspaced
 from serving.pipeline.track_pipeline import encode_tracks
 from serving.releases.served_release import ServedRelease
 from training.recall.multi_interest.channel import MultiInterest
@@ -85,6 +86,7 @@ class PathPipeline:
                 path = place_C[find_smooth_path(vector_CD[place_C], artist_C, request.limit)]
                 cosine_L = np.concatenate([[1.0], (vector_CD[path][1:] * vector_CD[path][:-1]).sum(1)])
                 chosen = RequestCandidates(items_C[path], cosine_L, [[channel] for _ in path])
+                trace.unmet |= find_unspaced(release.catalog, chosen)
                 reasons = PathReasons(first, last)
                 items = build_items(chosen, release, user.users, {}, reasons, self._recall, metrics)
             if is_shown:

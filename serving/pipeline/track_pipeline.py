@@ -45,7 +45,7 @@ FALLBACK_CANDIDATES = 1000
 MAX_NAMED_TRACKS = 10
 VOTES_FOR_HALF = 10
 """Liked new tracks that move the share of new tracks half of the way to 1."""
-LISTED_FIELDS = tuple(one.name for one in fields(ListedTrack) if one.name != "is_new")
+LISTED_FIELDS = tuple(one.name for one in fields(ListedTrack) if one.name not in ("is_new", "place"))
 """Fields of a listed track that the item of the response has."""
 DAILY_LISTS_FAILED = "the daily lists cannot be read or written; the list of today may change"
 
@@ -71,6 +71,11 @@ class RequestContext:
     session_items: np.ndarray = field(
         default_factory=lambda: np.zeros(0, dtype=np.int64)
     )  # plays of the session that a stream continues, oldest first
+
+    @property
+    def excluded_or_listed(self) -> np.ndarray:
+        """Items that no further slot may get: excluded ones, and those of today's list, which keep their places."""
+        return np.union1d(self.excluded_items, np.array(list(self.todays_tracks), dtype=np.int64))
 
 
 class TrackPipeline:
@@ -108,13 +113,11 @@ class TrackPipeline:
         with metrics.request_seconds.labels(scene.name, release.release_id).time(), user_lock:
             with trace.time_stage("hydrate", metrics):
                 context = self._build_context(request, release, trace)
-                listed = self._listed_candidates(context)
-            trace.listed = min(len(listed), request.limit)
-            candidates = (
-                listed if len(listed) >= request.limit else listed.concatenate(self._new_candidates(context, listed))
-            )
+                listed, slots = self._listed_candidates(context)
+            trace.listed = len(listed)
+            candidates = listed if len(listed) == request.limit else listed.concatenate(self._new_candidates(context))
             with trace.time_stage("select", metrics):
-                chosen = self._select(candidates, context)
+                chosen = self._select(candidates, slots, context)
                 trace.unmet |= find_unmet(request, release.catalog, context.user.users, chosen)
                 trace.unmet |= find_unmet_title(request.title, release, request.at_us)
                 chosen = self._explore(chosen, candidates, context)
@@ -169,8 +172,8 @@ class TrackPipeline:
             session_items=session_items,
         )
 
-    def _listed_candidates(self, context: RequestContext) -> RequestCandidates:
-        """Today's list so far, without tracks that may no longer be shown."""
+    def _listed_candidates(self, context: RequestContext) -> tuple[RequestCandidates, np.ndarray]:
+        """Tracks of today's list that may still be shown, and the slot of each, ascending."""
         tracks = context.todays_tracks.values()
         listed = RequestCandidates(
             np.array(list(context.todays_tracks), dtype=np.int64),
@@ -179,9 +182,14 @@ class TrackPipeline:
             {item: track.propensity for item, track in context.todays_tracks.items() if track.is_exploration},
             frozenset(item for item, track in context.todays_tracks.items() if track.is_new),
         )
-        return self._filter(listed, context, context.requested, is_listed=True) if len(listed) else listed
+        if len(listed):
+            listed = self._filter(listed, context, context.requested, is_listed=True)
+        place_C = np.array([context.todays_tracks[item].place for item in listed.items_C.tolist()], dtype=np.int64)
+        slots, first_C = np.unique(place_C, return_index=True)
+        is_in_response = slots < context.request.limit
+        return listed.take(first_C[is_in_response]), slots[is_in_response]
 
-    def _new_candidates(self, context: RequestContext, listed: RequestCandidates) -> RequestCandidates:
+    def _new_candidates(self, context: RequestContext) -> RequestCandidates:
         """Ranked candidates that are not listed."""
         metrics, trace, release, users = self._metrics, context.trace, context.release, context.user.users
         request, scene = context.request, context.request.scene
@@ -195,8 +203,7 @@ class TrackPipeline:
                 fused = fuse.fuse(release, scene, users, recalled.candidates, request.discovery)
             trace.fused = len(fused)
         with trace.time_stage("filter", metrics):
-            excluded = np.union1d(context.excluded_items, listed.items_C)
-            fused = self._filter(fused, context, excluded)
+            fused = self._filter(fused, context, context.excluded_or_listed)
             if request.is_about_tracks:
                 # The ranker predicts what a user plays next, not what is similar to tracks.
                 ranked = fused.top_k(scene.max_ranked_candidates)
@@ -233,8 +240,11 @@ class TrackPipeline:
         only = [POPULARITY] if not user.is_known and POPULARITY in release.channels else None
         return self._recall.recall_for_users(release, user.users, k, only)
 
-    def _select(self, candidates: RequestCandidates, context: RequestContext) -> RequestCandidates:
-        """The response before exploration; if the candidates are too few, popular tracks that pass the filters follow.
+    def _select(
+        self, candidates: RequestCandidates, listed_slots: np.ndarray, context: RequestContext
+    ) -> RequestCandidates:
+        """The response before exploration, in which the first candidates have the slots of today's list; if the others are
+        too few, popular tracks that pass the filters follow.
 
         If these are not enough and the scene prefers a full list to the cap per artist, further tracks of the same artists
         follow, with the smallest cap that fills the list.
@@ -244,16 +254,21 @@ class TrackPipeline:
         share = trace.discovery or 0.0
         users = context.user.users
         selection = Selection.of(request, context.release, users, is_discovery_C, share, context.session_items)
-        chosen = selection.select(candidates, is_discovery_C, trace.listed)
+        given_L = np.full(request.limit, -1)
+        given_L[listed_slots] = np.arange(len(listed_slots))
+        place_L = selection.select(candidates, is_discovery_C, given_L)
+        chosen = candidates.take(place_L[place_L >= 0])
         if len(chosen) == request.limit or request.track_id is not None:  # popular tracks are not similar tracks
             return chosen
         popular = self._popular_candidates(context)
         others = candidates.concatenate(popular.take(np.flatnonzero(~np.isin(popular.items_C, candidates.items_C))))
-        others = self._filter(others, context, context.excluded_items)
+        others = self._filter(others, context, context.excluded_or_listed)
         for excess in range(request.limit if scene.relaxes_artist_cap else 1):
             more = others.take(np.flatnonzero(~np.isin(others.items_C, chosen.items_C)))
             both = chosen.concatenate(more)
-            chosen = selection.select(both, self._find_discoveries(both, context), len(chosen), excess)
+            given_L = np.where(place_L >= 0, np.cumsum(place_L >= 0) - 1, -1)
+            place_L = selection.select(both, self._find_discoveries(both, context), given_L, excess)
+            chosen = both.take(place_L[place_L >= 0])
             if len(chosen) == request.limit:
                 break
         return chosen
@@ -272,8 +287,8 @@ class TrackPipeline:
         rate = 0.0 if context.request.is_about_tracks or context.request.discovery == 0 else scene.exploration_rate
         if rate:
             candidates = candidates.take(np.flatnonzero(rank.find_discoveries(context.user.users, candidates)))
-        seed = context.request.request_id
-        explored = explore(chosen, candidates, catalog, rate, trace.listed, seed)
+        open_slots = np.flatnonzero(~np.isin(chosen.items_C, list(context.todays_tracks)))
+        explored = explore(chosen, candidates, catalog, rate, open_slots, context.request.request_id)
         trace.explored = len(explored.exploration_propensity) - len(chosen.exploration_propensity)
         self._metrics.explored.labels(scene.name).inc(trace.explored)
         return explored
@@ -318,15 +333,16 @@ class TrackPipeline:
         is_kept = has_all_parts and not request.excluded
         if cooldown_days and is_kept and len(items) > context.trace.listed:
             is_new_C = rank.find_discoveries(context.user.users, chosen).tolist()
-            tracks = [
-                ListedTrack(**{name: getattr(item, name) for name in LISTED_FIELDS}, is_new=is_new)
-                for item, is_new in zip(items, is_new_C, strict=True)
-            ]
+            place_of = {track.track_id: track.place for track in context.todays_tracks.values()}
+            taken = {place_of[item.track_id] for item in items if item.track_id in place_of}
+            free = (place for place in range(request.limit) if place not in taken)
             # Tracks that the user blocked or disliked keep their places, in case the user takes that back.
-            shown = {track.track_id for track in tracks}
-            for place, track in enumerate(context.todays_tracks.values()):
-                if track.track_id not in shown:
-                    tracks.insert(place, track)
+            tracks = [*context.todays_tracks.values()]
+            tracks += [
+                ListedTrack(**{name: getattr(item, name) for name in LISTED_FIELDS}, is_new=is_new, place=next(free))
+                for item, is_new in zip(items, is_new_C, strict=True)
+                if item.track_id not in place_of
+            ]
             try:
                 self._lists.write(request.user_id, request.at_us, request.discovery, tracks, cooldown_days)
             except sqlite3.Error:

@@ -214,12 +214,13 @@ class Slate:
         artists, scores = self.artist_of_track_V[items], scores_K[best_first]
         is_new_artist = ~np.isin(artists, self.artist_of_track_V[self.history[row]])
         new_artists = is_new_artist, new_artist_slots(slots)
-        return {
-            strength: items[
-                select_slots(scores, is_discovery, artists, slots, cap, similarity, strength, new_artists=new_artists)
-            ]
+        places = {
+            strength: select_slots(
+                scores, is_discovery, artists, slots, cap, similarity, strength, new_artists=new_artists
+            )
             for strength in strengths
         }
+        return {strength: items[places_L[places_L >= 0]] for strength, places_L in places.items()}
 
     def choose_weight(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
         """Ranker weight of BLEND_WEIGHT_GRID with the best recall@30 + NDCG@10 (ties: the smallest), and all metrics."""

@@ -56,18 +56,18 @@ def select_slots(
     cap: ArtistCap,
     similarity_CC: Floats | None = None,
     strength: float = 0.0,
-    first: int = 0,
+    given_L: Ints | None = None,
     artist_before: int = 0,
     new_artists: tuple[Bools, Bools] | None = None,
-) -> list[int]:
-    """Positions of the candidates selected for each slot, in order; fewer than slots if too few candidates are left.
+) -> Ints:
+    """Position of the candidate selected for each slot, [L]; -1 for a slot for which no candidate is left.
 
     Each slot gets the candidate of its kind with the highest (1 - strength) · score - strength · mean similarity to the
     candidates selected before, among those that keep kinds and artists best (see the module). Ties keep their order.
 
     Args:
-        scores_C: Positive scores in any unit, comparable within a kind; scaled so that the best of a kind after the
-            `first` candidates has 1.
+        scores_C: Positive scores in any unit, comparable within a kind; scaled so that the best of a kind that is not
+            given has 1.
         is_discovery_C: Kind of each candidate.
         artist_C: Main artist of each candidate.
         is_discovery_L: Kind of each slot.
@@ -75,12 +75,13 @@ def select_slots(
         similarity_CC: Similarities in 0..1. NaN is replaced by the mean, so that it is neutral. None: not needed,
             because `strength` is 0.
         strength: From 0 (score only) to 1 (similarity only).
-        first: Number of leading candidates that are selected already and have the first slots, whatever their artists.
+        given_L: Position of the candidate that a slot has already, whatever its artist; -1 for none. None: no slot has one.
         artist_before: Artist of the track before the first slot, in a list that is continued.
         new_artists: Which candidates are by artists that are new to the user, and which slots are for these; None: none.
     """
     C, L = len(scores_C), len(is_discovery_L)
-    is_left_C = np.arange(C) >= first
+    position_L = np.full(L, -1) if given_L is None else np.array(given_L, dtype=np.int64)
+    is_left_C = ~np.isin(np.arange(C), position_L)
     score_C = np.zeros(C)
     for is_discovery in (True, False):
         is_scaled_C = is_left_C & (is_discovery_C == is_discovery)
@@ -89,10 +90,8 @@ def select_slots(
     if strength > 0 and similarity_CC is not None:
         weight, filled_CC = strength, _replace_unknown(similarity_CC)
     is_new_artist_C, is_new_artist_L = new_artists or (np.zeros(C, dtype=np.bool_), np.zeros(L, dtype=np.bool_))
-    position_L = np.arange(L)
-    count = _fill_slots(
+    _fill_slots(
         position_L,
-        min(first, L),
         is_left_C,
         SlotCandidates(
             (1 - weight) * score_C,
@@ -107,26 +106,23 @@ def select_slots(
         filled_CC.dtype.type(weight),
         Spacing(cap.is_spaced, is_new_artist_L, cap.head_tracks, artist_before),
     )
-    selected: list[int] = position_L[:count].tolist()
-    return selected
+    return position_L
 
 
 @compiled
 def _fill_slots(
     position_L: Ints,
-    first: int,
     is_left_C: Bools,
     candidates: SlotCandidates,
     is_discovery_L: Bools,
     similarity_CC: Floats,
     strength: np.floating,
     spacing: Spacing,
-) -> int:
-    """Write the candidates of all slots after the `first` ones; return the number of slots that have one.
+) -> None:
+    """Write the candidates of the slots that have none.
 
     Args:
-        position_L: Candidates by slot; those of the `first` slots are given.
-        first: Number of slots that have a candidate.
+        position_L: Candidates by slot; -1 for a slot that has none.
         is_left_C: Candidates that are not selected; selected ones are removed.
         candidates: The candidates.
         is_discovery_L: Kind of each slot; two slots are exchanged where that keeps the artists apart.
@@ -134,52 +130,75 @@ def _fill_slots(
         strength: Weight of the similarity, of the type of `similarity_CC`, in which the similarities are summed.
         spacing: How artists are spaced.
     """
-    score_C, is_discovery_C, group_C, limit_C, _, _ = candidates
+    score_C = candidates.score_C
     penalty_C = np.zeros(len(score_C), dtype=similarity_CC.dtype)
     sum_C = np.zeros_like(penalty_C)
+    for place in position_L:
+        if place >= 0:
+            _close_full_group(candidates, position_L, place, is_left_C)
+    selected = 0
     for slot in range(len(position_L)):
-        if slot >= first:
-            other = _next_slot_of_other_kind(is_discovery_L, slot)
-            tier_C = _preference_tiers(candidates, position_L[:slot], is_discovery_L[slot], other > 0, spacing)
+        if position_L[slot] < 0:
+            other = _next_slot_of_other_kind(is_discovery_L, position_L, slot)
+            tier_C = _preference_tiers(candidates, position_L, slot, is_discovery_L[slot], other > 0, spacing)
             place = _find_best(is_left_C, tier_C, score_C, penalty_C)
             if place < 0:
-                return slot
-            if other > 0 and is_discovery_C[place] != is_discovery_L[slot]:
+                continue
+            if other > 0 and candidates.is_discovery_C[place] != is_discovery_L[slot]:
                 is_discovery_L[other] = is_discovery_L[slot]
             position_L[slot] = place
             is_left_C[place] = False
-        place = position_L[slot]
+            _close_full_group(candidates, position_L, place, is_left_C)
+        selected += 1
         if strength > 0:
-            sum_C += similarity_CC[place]
-            penalty_C = strength * sum_C / similarity_CC.dtype.type(slot + 1)
-        is_group_C = group_C == group_C[place]
-        if group_C[place] >= FIRST_CODE and is_group_C[position_L[: slot + 1]].sum() >= limit_C[place]:
-            is_left_C &= ~is_group_C
-    return len(position_L)
+            sum_C += similarity_CC[position_L[slot]]
+            penalty_C = strength * sum_C / similarity_CC.dtype.type(selected)
 
 
 @compiled
-def _next_slot_of_other_kind(is_discovery_L: Bools, slot: int) -> int:
-    """The next slot of the kind that a slot does not have; 0 if there is none."""
+def _close_full_group(candidates: SlotCandidates, position_L: Ints, place: int, is_left_C: Bools) -> None:
+    """Remove the candidates of the group of `place` if it has as many selected ones as the cap allows."""
+    group = candidates.group_C[place]
+    selected = 0
+    for other in position_L:
+        if other >= 0 and candidates.group_C[other] == group:
+            selected += 1
+    if group >= FIRST_CODE and selected >= candidates.limit_C[place]:
+        is_left_C &= candidates.group_C != group
+
+
+@compiled
+def _next_slot_of_other_kind(is_discovery_L: Bools, position_L: Ints, slot: int) -> int:
+    """The next empty slot of the kind that a slot does not have; 0 if there is none."""
     for later in range(slot + 1, len(is_discovery_L)):
-        if is_discovery_L[later] != is_discovery_L[slot]:
+        if position_L[later] < 0 and is_discovery_L[later] != is_discovery_L[slot]:
             return later
     return 0
 
 
 @compiled
 def _preference_tiers(
-    candidates: SlotCandidates, selected_L: Ints, is_discovery: bool, has_other_slots: bool, spacing: Spacing
+    candidates: SlotCandidates,
+    position_L: Ints,
+    slot: int,
+    is_discovery: bool,
+    has_other_slots: bool,
+    spacing: Spacing,
 ) -> Ints:
-    """How well each candidate fits the next slot: 0 best. The artist of the track before counts most if a later slot can
-    be exchanged with this one, else its kind does; then whether its artist is new, then the number of tracks by its artist in
+    """How well each candidate fits a slot: 0 best. The artists of the tracks beside it count most if a later slot can be
+    exchanged with this one, else its kind does; then whether its artist is new, then the number of tracks by its artist in
     the head of the list.
     """
-    slot = len(selected_L)
-    before = spacing.artist_before if slot == 0 else candidates.artist_C[selected_L[-1]]
-    tier_C = np.zeros(len(candidates.artist_C), dtype=np.int64)
+    artist_C = candidates.artist_C
+    before = spacing.artist_before if slot == 0 else 0
+    if slot > 0 and position_L[slot - 1] >= 0:
+        before = artist_C[position_L[slot - 1]]
+    after = 0
+    if slot + 1 < len(position_L) and position_L[slot + 1] >= 0:
+        after = artist_C[position_L[slot + 1]]
+    tier_C = np.zeros(len(artist_C), dtype=np.int64)
     for place in range(len(tier_C)):
-        artist = candidates.artist_C[place]
+        artist = artist_C[place]
         if candidates.is_discovery_C[place] != is_discovery:
             tier_C[place] += 4 if has_other_slots and spacing.is_on else 16
         if not spacing.is_on:
@@ -188,10 +207,14 @@ def _preference_tiers(
             tier_C[place] += 2
         if artist < FIRST_CODE:
             continue
-        if artist == before:
+        if artist in (before, after):
             tier_C[place] += 8
-        if slot < HEAD_LENGTH and (candidates.artist_C[selected_L] == artist).sum() >= spacing.head_tracks:
-            tier_C[place] += 1
+        if slot < HEAD_LENGTH:
+            in_head = 0
+            for other in position_L[:HEAD_LENGTH]:
+                if other >= 0 and artist_C[other] == artist:
+                    in_head += 1
+            tier_C[place] += in_head >= spacing.head_tracks
     return tier_C
 
 

@@ -2,12 +2,12 @@
 
 The path x_0 … x_{L-1} between given ends minimizes
 
-    Σ s_t⁴ + DEVIATION_WEIGHT · Σ d_t² + ARTIST_PENALTY · repeats
+    Σ s_t⁴ + DEVIATION_WEIGHT · Σ d_t² + ARTIST_PENALTY · repeats + NEIGHBOR_PENALTY · neighbors
 
 over the candidates: s_t is the angle between x_t and x_{t+1} in radians, whose fourth power makes one large step cost
 more than several small ones; d_t is the angle between x_t and point t of the arc from x_0 to x_{L-1}, which keeps a
-steady course; `repeats` counts tracks with the main artist of one of the ARTIST_GAP tracks before. No track occurs
-twice.
+steady course; `repeats` counts tracks with the main artist of one of the ARTIST_GAP tracks before, `neighbors` those of
+the track just before, which are avoided at any cost. No track occurs twice.
 
 The minimum is searched by dynamic programming over the positions (Viterbi), with the CANDIDATES_PER_POSITION candidates
 nearest to the point of the arc at each position. Because a track must not occur twice and repeats depend on several
@@ -27,6 +27,7 @@ from training.index.sphere import angles, interpolate_on_sphere
 STEP_POWER = 4
 DEVIATION_WEIGHT = 0.1
 ARTIST_PENALTY = 1.0
+NEIGHBOR_PENALTY = 1e6
 ARTIST_GAP = 3
 CANDIDATES_PER_POSITION = 64
 UNKNOWN_ARTISTS = 2
@@ -58,12 +59,17 @@ def find_smooth_path(vector_CD: Floats, artist_C: Ints, length: int) -> list[int
     for position in range(1, length - 1):
         candidate_K = _nearest(deviation_LC[position], length)
         step_MK = angles(vector_CD[path_MX[:, -1]], vector_CD[candidate_K]) ** STEP_POWER
-        repeat_MK = _repeats(artist_C[path_MX[:, -ARTIST_GAP:]], artist_C[candidate_K])
+        before_MX, artist_K = artist_C[path_MX[:, -ARTIST_GAP:]], artist_C[candidate_K]
+        penalty_MK = ARTIST_PENALTY * _repeats(before_MX, artist_K) + NEIGHBOR_PENALTY * _repeats(
+            before_MX[:, -1:], artist_K
+        )
         # The last track is known from the beginning.
-        is_near_end = length - 1 - position <= ARTIST_GAP
-        at_end_K = _repeats(artist_C[[[last]]], artist_C[candidate_K])[0] if is_near_end else 0
+        to_end = length - 1 - position
+        if to_end <= ARTIST_GAP:
+            at_end = ARTIST_PENALTY + (NEIGHBOR_PENALTY if to_end == 1 else 0)
+            penalty_MK += at_end * _repeats(artist_C[[[last]]], artist_K)
         is_used_MK = (path_MX[:, :, None] == candidate_K).any(1)
-        total_MK = cost_M[:, None] + step_MK + ARTIST_PENALTY * (repeat_MK + at_end_K)
+        total_MK = cost_M[:, None] + step_MK + penalty_MK
         total_MK = np.where(is_used_MK, np.inf, total_MK)
         best_K = total_MK.argmin(0)
         cost_K = total_MK[best_K, np.arange(len(candidate_K))] + deviation_LC[position, candidate_K]

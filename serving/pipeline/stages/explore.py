@@ -24,38 +24,40 @@ def explore(
     candidates: RequestCandidates,
     catalog: Catalog,
     rate: float,
-    first_slot: int,
+    open_slots: np.ndarray,
     seed: str,
 ) -> RequestCandidates:
     """The chosen tracks, with random new candidates in some of the last slots.
 
-    Of the slots from `first_slot` on, a fraction `rate` is explored: the integer part of the expected number always, one
-    more with the fractional part as probability.
+    Of the open slots a fraction `rate` is explored, the last ones first: the integer part of the expected number always,
+    one more with the fractional part as probability.
 
     Args:
         chosen: Response without exploration.
         candidates: All candidates that may be shown, including the chosen ones.
         catalog: Catalog of the release.
         rate: Fraction of the slots, 0 to 1.
-        first_slot: Number of leading slots that are never explored.
+        open_slots: Slots that may be explored, ascending.
         seed: Equal seeds give equal draws.
 
     Returns:
         Candidates whose `exploration_propensity` has the probability of each explored track.
     """
     pool = _new_track_pool(chosen, candidates, catalog)
-    expected = rate * (len(chosen) - first_slot)
+    expected = rate * len(open_slots)
     certain = math.floor(expected)
     if expected <= 0 or len(pool) < 2:  # a single track would not be a random choice
         return chosen
     generator = np.random.default_rng(int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=16).digest(), "big"))
     has_extra_slot = generator.random() < expected - certain
-    explored_places = generator.permutation(pool)[: min(certain + has_extra_slot, len(chosen) - first_slot)]
+    explored_places = generator.permutation(pool)[: min(certain + has_extra_slot, len(open_slots))]
     propensity = dict(chosen.exploration_propensity)
     for number, place in enumerate(explored_places.tolist()):
         slot_probability = 1.0 if number < certain else expected - certain
         propensity[int(candidates.items_C[place])] = slot_probability / len(pool)
-    explored = chosen.top_k(len(chosen) - len(explored_places)).concatenate(candidates.take(explored_places[::-1]))
+    order = np.arange(len(chosen))
+    order[open_slots[len(open_slots) - len(explored_places) :]] = len(chosen) + np.arange(len(explored_places))[::-1]
+    explored = chosen.concatenate(candidates.take(explored_places)).take(order)
     return replace(explored, exploration_propensity=propensity)
 
 

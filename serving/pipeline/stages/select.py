@@ -78,21 +78,21 @@ class Selection:
         )
 
     def select(
-        self, candidates: RequestCandidates, is_discovery_C: np.ndarray, first: int, excess: int = 0
-    ) -> RequestCandidates:
-        """The tracks of the response.
+        self, candidates: RequestCandidates, is_discovery_C: np.ndarray, given_L: np.ndarray, excess: int = 0
+    ) -> np.ndarray:
+        """Place of the candidate of each slot, int64 [L]; -1 for a slot without one.
 
         Args:
             candidates: Candidates with scores that are comparable within a kind.
             is_discovery_C: Which of them are new to the user.
-            first: Number of leading candidates that are selected already.
+            given_L: Places of the candidates that have a slot already; -1 for the other slots.
             excess: Tracks per artist that are allowed beyond the cap.
         """
         artist_C = self.release.catalog.main_artist_V[candidates.items_C]
         new_artists = None
         if self.known_artists is not None:
             new_artists = ~np.isin(artist_C, self.known_artists), new_artist_slots(self.slots_L)
-        places = select_slots(
+        return select_slots(
             candidates.scores_C,
             is_discovery_C,
             artist_C,
@@ -100,11 +100,10 @@ class Selection:
             self.cap.relaxed_by(excess),
             self.release.catalog.facets.similarity(candidates.items_C) if self.strength else None,
             self.strength,
-            first,
+            given_L,
             self.artist_before,
             new_artists,
         )
-        return candidates.take(places)
 
 
 def find_unmet(request: Request, catalog: Catalog, users: UserBatch, chosen: RequestCandidates) -> dict[str, str]:
@@ -125,6 +124,13 @@ def find_unmet(request: Request, catalog: Catalog, users: UserBatch, chosen: Req
         unmet["max_per_artist"] = (
             f"up to {number_C[place]} {what} by one artist instead of {limit_C[place]}; there are not enough artists"
         )
-    if neighbors := int(((artist_C[1:] == artist_C[:-1]) & (artist_C[1:] >= FIRST_CODE)).sum()):
-        unmet["artist_spacing"] = f"{neighbors} tracks follow one by the same artist; there are not enough artists"
-    return unmet
+    return unmet | find_unspaced(catalog, chosen)
+
+
+def find_unspaced(catalog: Catalog, chosen: RequestCandidates) -> dict[str, str]:
+    """`artist_spacing`, if some tracks follow one by the same artist → why."""
+    artist_C = catalog.main_artist_V[chosen.items_C]
+    neighbors = int(((artist_C[1:] == artist_C[:-1]) & (artist_C[1:] >= FIRST_CODE)).sum())
+    if not neighbors:
+        return {}
+    return {"artist_spacing": f"{neighbors} tracks follow one by the same artist; there are not enough artists"}

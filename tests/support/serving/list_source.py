@@ -35,7 +35,4 @@ class ListSource(CandidateSource):
         )
 
     def reasons(self, user, items):
-        return [
-            Reason("verbatim", {"text": f"because {self.collection_index.collections.ids_N[item]} fits"})
-            for item in items
-        ]
+        return [Reason("fits_title", {"title": str(self.collection_index.collections.ids_N[item])}) for item in items]

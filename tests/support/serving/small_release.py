@@ -63,7 +63,7 @@ class ListChannel(RecallChannel):
         )
 
     def reasons(self, user, items):
-        return [Reason("verbatim", {"text": f"{self.name} says so"})] * len(items)
+        return [Reason("fits_title", {"title": self.name})] * len(items)
 
     @classmethod
     def config(cls, recipe):

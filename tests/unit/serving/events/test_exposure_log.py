@@ -167,7 +167,7 @@ def test_propensity_is_kept_by_candidate_operations():
 
 def test_daily_list_keeps_propensities(tmp_path):
     bench, of = Bench(tmp_path), release(tracks(8), [POPULARITY])
-    given = [ListedTrack("t1", 0.5, ["popularity"], None), ListedTrack("t2", 0.4, [], None, 0.1, True)]
+    given = [ListedTrack("t1", 0.5, ["popularity"], 0), ListedTrack("t2", 0.4, [], 1, 0.1, True)]
     bench.lists.write("u", NOW, None, given, 7)
     bench.answer(of, limit=3)
     (record,) = bench.shown.exposures

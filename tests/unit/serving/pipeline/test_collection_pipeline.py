@@ -49,7 +49,7 @@ def test_playlist_has_reason_and_playable_tracks(bench):
     answer = ask(bench, source, "playlists")
     first, second = answer.items
     assert (first.playlist_id, first.title, first.channels) == ("p3", "p3", ["playlists"])
-    assert first.reason == Reason("verbatim", {"text": "because p3 fits"})
+    assert first.reason == Reason("fits_title", {"title": "p3"})
     # Of p3 track t2 is blocked and t6 and t7 are by a3; p4 has only t7 and is excluded, although it is opened often.
     assert [track.track_id for track in first.tracks] == ["t3", "t4", "t5"]
     assert second.playlist_id == "p2" and [track.title for track in second.tracks] == ["Song 0", "Song 1"]

@@ -138,7 +138,7 @@ def test_excluded_tracks_leave_one_response_and_not_the_daily_list(bench):
     of = served()
     listed = bench.ask(of, limit=4)
     request = read_request("u", "daily", 4, NOW, exclude=[listed[0]])
-    assert ids(bench.path.recommend(request, of))[:3] == listed[1:]
+    assert ids(bench.path.recommend(request, of))[1:] == listed[1:]
     assert listed[0] not in ids(bench.path.recommend(request, of))
     assert bench.ask(of, limit=4) == listed
 

@@ -42,7 +42,7 @@ def test_channels_are_fused_by_rank_and_named(bench):
     assert [item.track_id for item in answer.items] == ["t0", "t7", "t5", "t6"]
     assert answer.items[0].channels == ["popularity"]
     assert answer.items[1].channels == ["realtime", "popularity"]
-    assert answer.items[1].reason == Reason("verbatim", {"text": "realtime says so"})
+    assert answer.items[1].reason == Reason("fits_title", {"title": "realtime"})
     assert (answer.items[1].title, answer.items[1].artists) == ("Song 7", ["Artist 3"])
     assert bench.shown.rows == [(answer.request_id, ["t0", "t7", "t5", "t6"])]
 
@@ -75,8 +75,8 @@ def test_most_played_tracks_when_all_channels_fail(bench):
 def test_no_reason_says_most_played_of_a_track_without_plays(bench):
     popular = ListChannel("popularity", [2, 3])
     popular.reasons = lambda user, items: [Reason("most_played")] * len(items)  # as for tracks without listens
-    for channels in ([popular], [ListChannel("popularity", [], is_failing=True)]):
-        answer = bench.answer(release(tracks(2, plays_total=[1, 0]), channels))
+    for user, channels in {"u": [popular], "v": [ListChannel("popularity", [], is_failing=True)]}.items():
+        answer = bench.answer(release(tracks(2, plays_total=[1, 0]), channels), user_id=user)
         assert [item.reason for item in answer.items] == [Reason("most_played"), None]
 
 
@@ -274,8 +274,8 @@ def test_reasons_of_a_failing_channel_come_from_the_next_one(bench, reasons_of):
     of = release(tracks(8), [failing, ListChannel("favourites", [5, 3, 4]), ListChannel("popularity", [2])])
     items = {item.track_id: item for item in bench.answer(of, limit=4).items}
     assert [items[track].channels[0] for track in ("t1", "t2")] == ["realtime"] * 2
-    reasons = {track: item.reason.parameters["text"] for track, item in items.items()}
-    assert reasons == {"t0": "popularity says so"} | dict.fromkeys(("t1", "t2", "t3"), "favourites says so")
+    reasons = {track: item.reason.parameters["title"] for track, item in items.items()}
+    assert reasons == {"t0": "popularity"} | dict.fromkeys(("t1", "t2", "t3"), "favourites")
     assert bench.count("segue_skipped", part="reason_realtime") == 1
 
 

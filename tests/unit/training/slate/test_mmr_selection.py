@@ -24,50 +24,57 @@ def test_each_slot_gets_the_best_remaining_candidate_of_its_kind(candidates, dat
     pairs = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, math.nan]), min_size=count, max_size=count)
     alike = np.array([data.draw(pairs) for _ in range(count)]).reshape(count, count)
     alike = np.triu(alike, 1) + np.triu(alike, 1).T + np.eye(count)
-    first = data.draw(st.integers(0, count))
+    slots_of_given = st.lists(st.integers(0, len(slots) - 1), unique=True, max_size=count)
+    selected = dict(enumerate_given(data.draw(slots_of_given)))
+    given = [selected.get(slot, -1) for slot in range(len(slots))]
     known = [alike[i, j] for i in range(count) for j in range(count) if i != j and not math.isnan(alike[i, j])]
     mean = sum(known) / len(known) if known else 0.0
     largest = {
-        kind: max((scores[n] for n in range(first, count) if kinds[n] == kind), default=1) for kind in (True, False)
+        kind: max((scores[n] for n in range(count) if n not in given and kinds[n] == kind), default=1)
+        for kind in (True, False)
     }
-    selected = list(range(count))[: min(first, len(slots))]
 
     def is_below_cap(place):
-        counted = [one for one in selected if artists[one] == artists[place]]
+        counted = [one for one in selected.values() if artists[one] == artists[place]]
         if cap.new_tracks is None:
             return artists[place] < 2 or len(counted) < cap.tracks
         limit = cap.new_tracks if kinds[place] else cap.tracks
         return artists[place] < 2 or sum(kinds[one] == kinds[place] for one in counted) < limit
 
-    def objective(place):
-        similarities = [mean if math.isnan(alike[place, one]) else alike[place, one] for one in selected]
+    def objective(place, slot):
+        before = [one for at, one in selected.items() if at < slot]
+        similarities = [mean if math.isnan(alike[place, one]) else alike[place, one] for one in before]
         own = (1 - strength) * scores[place] / largest[kinds[place]]
-        return own - strength * sum(similarities) / max(len(selected), 1)
+        return own - strength * sum(similarities) / max(len(before), 1)
 
     is_new = [data.draw(st.booleans()) for _ in range(count)]
     wants_new = [data.draw(st.booleans()) for _ in slots]
 
+    def has_later(slot, kind):
+        return any(wanted[later] == kind for later in range(slot + 1, len(slots)) if later not in selected)
+
     def tier(place, slot):
-        artist, head = artists[place], [artists[one] for one in selected]
-        before = head[-1] if head else 0
-        is_full = len(head) < HEAD_LENGTH and head.count(artist) >= cap.head_tracks
-        is_known = wants_new[len(selected)] and not is_new[place]
-        is_neighbor, is_other_kind = artist >= 2 and artist == before, kinds[place] != slot
-        has_other_slots = (not slot) in wanted[len(head) + 1 :]
-        most = (is_neighbor, is_other_kind) if has_other_slots else (is_other_kind, is_neighbor)
+        artist, head = artists[place], [artists[one] for at, one in selected.items() if at < HEAD_LENGTH]
+        beside = [artists[selected[at]] for at in (slot - 1, slot + 1) if at in selected]
+        is_full = slot < HEAD_LENGTH and head.count(artist) >= cap.head_tracks
+        is_known = wants_new[slot] and not is_new[place]
+        is_neighbor, is_other_kind = artist >= 2 and artist in beside, kinds[place] != wanted[slot]
+        most = (is_neighbor, is_other_kind) if has_later(slot, not wanted[slot]) else (is_other_kind, is_neighbor)
         return *most, is_known, artist >= 2 and is_full
 
-    wanted = list(slots)
-    while len(selected) < len(slots):
-        slot = wanted[len(selected)]
-        left = [place for place in range(first, count) if place not in selected and is_below_cap(place)]
-        if not left:
-            break
+    wanted, expected = list(slots), {}
+    for slot in range(len(slots)):
+        left = [place for place in range(count) if place not in selected.values() and is_below_cap(place)]
+        if slot in selected or not left:
+            continue
         lowest = min(tier(place, slot) for place in left)
         left = [place for place in left if tier(place, slot) == lowest]
-        selected.append(max(left, key=lambda place: (round(objective(place), 9), -place)))
-        if kinds[selected[-1]] != slot and (not slot) in wanted[len(selected) :]:
-            wanted[wanted.index(not slot, len(selected))] = slot
+        best = max(left, key=lambda place: (round(objective(place, slot), 9), -place))
+        expected[slot] = objective(best, slot), {place: objective(place, slot) for place in left}
+        if kinds[best] != wanted[slot] and has_later(slot, not wanted[slot]):
+            later = next(at for at in range(slot + 1, len(slots)) if at not in selected and wanted[at] != wanted[slot])
+            wanted[later] = wanted[slot]
+        selected[slot] = best
     got = select_slots(
         np.array(scores),
         np.array(kinds, dtype=bool),
@@ -76,11 +83,16 @@ def test_each_slot_gets_the_best_remaining_candidate_of_its_kind(candidates, dat
         cap,
         alike,
         strength,
-        first,
+        np.array(given),
         new_artists=(np.array(is_new, dtype=bool), np.array(wants_new)),
-    )
-    if got != selected:  # only allowed if two candidates are equal up to rounding
-        place = next(n for n, (one, other) in enumerate(zip(got, selected, strict=False)) if one != other)
-        one, other = got[place], selected[place]
-        del selected[place:]
-        assert kinds[one] == kinds[other] and abs(objective(one) - objective(other)) < 1e-6
+    ).tolist()
+    for slot, place in enumerate(got):
+        if place != selected.get(slot, -1):  # only allowed if two candidates are equal up to rounding
+            value, values = expected[slot]
+            assert place in values and abs(values[place] - value) < 1e-6
+            break
+
+
+def enumerate_given(slots):
+    """Slot → candidate: the first candidates have these slots."""
+    return ((slot, place) for place, slot in enumerate(slots))

@@ -36,7 +36,7 @@ def draws(shares, new, chosen=4, first=0, **columns):
     of, candidates = catalogue(new, **columns), fused()
     frequencies, propensities = Counter(), {}
     for seed in range(DRAWS):
-        answer = explore(candidates.top_k(chosen), candidates, of, shares, first, f"r{seed}")
+        answer = explore(candidates.top_k(chosen), candidates, of, shares, np.arange(first, chosen), f"r{seed}")
         assert len(set(answer.items_C.tolist())) == len(answer) == chosen
         for item, propensity in answer.exploration_propensity.items():
             place = answer.items_C.tolist().index(item)
@@ -60,9 +60,13 @@ def test_empirical_frequency_matches_propensity(share):
 
 def test_draws_depend_on_the_seed_only():
     of, candidates = catalogue((5, 6, 7, 8)), fused()
-    again = [explore(candidates.top_k(4), candidates, of, 0.25, 0, "same").items_C.tolist() for _ in range(5)]
+    again = [
+        explore(candidates.top_k(4), candidates, of, 0.25, np.arange(4), "same").items_C.tolist() for _ in range(5)
+    ]
     assert all(items == again[0] for items in again)
-    other = {tuple(explore(candidates.top_k(4), candidates, of, 0.25, 0, f"r{n}").items_C) for n in range(50)}
+    other = {
+        tuple(explore(candidates.top_k(4), candidates, of, 0.25, np.arange(4), f"r{n}").items_C) for n in range(50)
+    }
     assert len(other) == 4
 
 
@@ -111,7 +115,7 @@ def test_off_policy_estimate_on_served_draws():
     of, candidates, random = catalogue(new), fused(), np.random.default_rng(1)
     users, rewards, propensities, probabilities = [], [], [], []
     for seed in range(DRAWS):
-        answer = explore(candidates.top_k(4), candidates, of, 0.15, 0, f"r{seed}")
+        answer = explore(candidates.top_k(4), candidates, of, 0.15, np.arange(4), f"r{seed}")
         for item, propensity in answer.exploration_propensity.items():
             users.append(f"u{seed % 200}")
             rewards.append(float(random.random() < (0.8 if item == best else 0.2)))
