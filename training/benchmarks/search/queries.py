@@ -1,7 +1,8 @@
 """Queries with the tracks that are relevant for them, as conditions on the catalog.
 
 `queries.json` was written before any search was run on it, and `facet_queries.json` (negation, opposites, several languages,
-style and scene) before the search was changed for such queries; `development_queries.json` is for the development of methods.
+style and scene) and `language_queries.json` (seven languages) before the search was changed for such queries;
+`development_queries.json` is for the development of methods.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
-QUERY_FILES = ("queries", "facet_queries", "development_queries")
+QUERY_FILES = ("queries", "facet_queries", "language_queries", "development_queries")
 NUMBER_SEPARATOR = " No. "
 """Between a title of the simulation and the number that distinguishes it from equal ones."""
 

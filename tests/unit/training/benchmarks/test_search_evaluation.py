@@ -69,7 +69,9 @@ def test_the_sixty_queries_are_half_english_half_chinese_and_of_all_kinds():
     facet_queries = read_queries("facet_queries")
     kinds = ("negation", "opposites", "languages", "style and scene")
     assert [sum(query.kind == kind for query in facet_queries) for kind in kinds] == [15] * 4
-    test_queries = {query.text for query in [*queries, *facet_queries]}
+    language_queries = read_queries("language_queries")
+    assert sum(query.kind == "negation" for query in language_queries) == len(language_queries) / 2 == 30
+    test_queries = {query.text for query in [*queries, *facet_queries, *language_queries]}
     assert not test_queries & {query.text for query in read_queries("development_queries")}
 
 
