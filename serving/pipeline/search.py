@@ -88,7 +88,7 @@ def find_unmet_title(title: str, release: ServedRelease, at_us: int) -> dict[str
 
 
 def _describe_unknown(texts: Sequence[str]) -> dict[str, str]:
-    return {"words": f"not understood: {', '.join(texts)}"} if texts else {}
+    return {"words": f"not understood, or not in the catalog: {', '.join(texts)}"} if texts else {}
 
 
 def _day(at_us: int) -> date:

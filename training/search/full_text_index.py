@@ -94,9 +94,13 @@ class TrackIndex:
         """Whether a token occurs in a title or an artist's name."""
         return any(self._searcher.doc_freq(name, token) for name in ("title", "artist"))
 
-    def has_word(self, token: str) -> bool:
-        """Whether a token, or one with an error, occurs in a name or in lyrics."""
-        return any(build(field) for build in [self._term_matches(token, TEXT_FIELDS, False)] for field in TEXT_FIELDS)
+    def has_words(self, tokens: Sequence[str]) -> bool:
+        """Whether each token, or a long one with an error, occurs in a name or in lyrics; false without tokens."""
+        return bool(tokens) and all(map(self._has_term, _query_terms(tokens)))
+
+    def _has_term(self, term: str) -> bool:
+        is_exact = any(self._searcher.doc_freq(field, term) for field in TEXT_FIELDS)
+        return is_exact or (len(term) >= MIN_SPLIT_LENGTH and bool(self._fuzzy_matches(term, TEXT_FIELDS)))
 
     def find_names(self, tokens: Sequence[str], limit: int) -> list[Hit]:
         """Tracks whose title, artists or album have the most of these tokens, rare ones first."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 import yaml
@@ -17,7 +18,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from training.search.concept import FULL_WEIGHT, FacetValue
-from training.search.grammar import NEGATIONS, Word, words_of
+from training.search.grammar import AFTER, NEGATIONS, Word, affixes, symbols, words_of, words_of_comparisons
 from training.search.reading import Entry, Part, Reading, interpret, link_lists
 from training.search.release_period import MARKS
 from training.search.text_normalization import is_chinese, normalize, stems, tokens
@@ -28,17 +29,24 @@ ALWAYS = ("en", "zh")
 """Languages of words that every query may have."""
 SUGGESTING = "~"
 SUGGESTING_WEIGHT = 0.5
+ABSENT = "!"
+ABSENT_WEIGHT = -1.0
+"""Of a phrase that stands for tracks without the value: "vocals" for those that are not instrumental."""
 MIN_CORRECTED_LENGTH = 5
 """Shorter words with a typing error are too similar to other words."""
 
 MIN_LENGTH_OF_TWO_ERRORS = 9
 UNREAD_COST = 100  # of a token, in phrases
-MIN_NEGATED_LENGTH = 3
-"""Of a word with the prefix un- or the suffix -less."""
 MIN_EVIDENCE = 2
-"""Of a language: a phrase, a negation, a word in kana or Hangul, or two stop words that English does not have."""
+"""Of a language: a phrase, a negation, a word in kana or Hangul, or two stop words or stems that English does not have."""
+MIN_STRONG_LENGTH = 6
+"""Shorter stems may be words of another language, and are less evidence: "noch" is not "noche"."""
 _CLAUSES = re.compile(rf"[|;:.!?。()]|([,、{MARKS}])")
+_KATAKANA = re.compile("([ァ-ヺー]+)")
+"""Half of a word in katakana is no phrase: バースデー is not バー."""
 
+STRONG = (*NEGATIONS, *AFTER, Word.OPPOSITE)
+"""Words that are evidence of their language."""
 
 Phrase = tuple[str, ...]
 
@@ -59,7 +67,7 @@ def known_phrases() -> tuple[FacetPhrase, ...]:
     facets: dict[str, dict[str, dict[str, list[str]]]] = yaml.safe_load(PHRASES_FILE.read_text(encoding="utf-8"))
     others: dict[str, dict[str, list[str]]] = yaml.safe_load(LANGUAGES_FILE.read_text(encoding="utf-8"))
     return tuple(
-        FacetPhrase((facet, value), phrase.lstrip(SUGGESTING), _weight(phrase), language)
+        FacetPhrase((facet, value), phrase.lstrip(SUGGESTING + ABSENT), _weight(phrase), language)
         for facet, values in facets.items()
         for value, phrases_of_value in values.items()
         for language, phrases in {
@@ -79,7 +87,7 @@ def phrases_of(values: Iterable[FacetValue]) -> list[FacetPhrase]:
 
 
 def _weight(phrase: str) -> float:
-    return SUGGESTING_WEIGHT if phrase.startswith(SUGGESTING) else FULL_WEIGHT
+    return {SUGGESTING: SUGGESTING_WEIGHT, ABSENT: ABSENT_WEIGHT}.get(phrase[0], FULL_WEIGHT)
 
 
 class _Dictionary:
@@ -93,7 +101,7 @@ class _Dictionary:
         if language:
             self._add_language(phrases, language)
         self._evidence = {
-            key: 2 if isinstance(entry, dict) or entry in NEGATIONS or not key[0].isascii() else 1
+            key: 2 if isinstance(entry, dict) or entry in STRONG or not key[0].isascii() else 1
             for key, entry in self._entries.items()
             if key not in shared
         }
@@ -109,8 +117,10 @@ class _Dictionary:
         )
 
     def _add_language(self, phrases: Sequence[FacetPhrase], language: str) -> None:
+        languages = (language,) if language else ALWAYS
         for kind in Word:
-            for word in words_of(kind, (language,) if language else ALWAYS):
+            compared = words_of_comparisons(languages) if kind == Word.STOP else []
+            for word in (*compared, *words_of(kind, languages)):
                 if not language or _tokens(word) not in self._entries:
                     self._add(word, kind, language)
         for phrase in phrases:
@@ -125,21 +135,34 @@ class _Dictionary:
             if not key or (key != exact and isinstance(present, Word)):
                 continue
             if isinstance(entry, dict) and isinstance(present, dict):
-                present |= {value: max(weight, present.get(value, 0.0)) for value, weight in entry.items()}
+                present |= {value: max(weight, present.get(value, weight)) for value, weight in entry.items()}
             else:
                 self._entries[key] = dict(entry) if isinstance(entry, dict) else entry
 
-    def divide(self, words: list[str], correct: Callable[[str], str]) -> tuple[int, int, list[Part]]:
+    def divide(self, clause: str, correct: Callable[[str], str]) -> tuple[int, int, list[Part]]:
         """The division into phrases with the fewest tokens outside of phrases, and then the fewest phrases.
 
         Args:
-            words: Tokens.
+            clause: A part of a normalized text.
             correct: Corrects a token that the dictionary does not have.
 
         Returns:
             Its cost, how much it says that the tokens are of the further language, and its parts.
         """
-        words = [one for word in words for one in self._split_negated(word)]
+        pieces = enumerate(_KATAKANA.split(clause))  # those with odd numbers are in katakana
+        words = [(one, piece) for piece, text in pieces for word in tokens(text) for one in self._split_affixes(word)]
+        cost, evidence, parts = self._divide([word for word, _ in words], correct)
+        entries = [entry for part, entry in parts for _ in part]
+        cut = {piece for (_, piece), entry in zip(words, entries, strict=True) if entry is None and piece % 2}
+        if not cut:
+            return cost, evidence, parts
+        whole: list[str] = []
+        for piece, group in groupby(words, lambda word: word[1]):
+            members = [word for word, _ in group]
+            whole += ["".join(members)] if piece in cut else members
+        return self._divide(whole, correct)
+
+    def _divide(self, words: list[str], correct: Callable[[str], str]) -> tuple[int, int, list[Part]]:
         corrected = [word if self._has_word(word) else correct(word) for word in words]
         forms = [corrected, stems(corrected), *([stems(corrected, self._language)] if self._language else [])]
         # Of the best division of the first tokens: cost, evidence, and start and entry of the last part.
@@ -153,7 +176,8 @@ class _Dictionary:
                     key = tuple(form[start:end])
                     entry = self._entries.get(key)
                     if isinstance(entry, dict) or (entry is not None and number < 2):  # English stems may be any word
-                        evidence = best[start][1] + self._evidence.get(key, 0)
+                        is_weak = number and sum(map(len, key)) < MIN_STRONG_LENGTH
+                        evidence = best[start][1] + min(self._evidence.get(key, 0), 1 if is_weak else 2)
                         options.append((best[start][0] + 1, evidence, start, entry))
                         break
             best.append(min(options, key=lambda option: option[0]))
@@ -161,20 +185,26 @@ class _Dictionary:
         end = len(words)
         while end:
             _, _, start, entry = best[end]
-            parts.append((words[start:end], entry))
+            parts.append(([one for word in words[start:end] for one in tokens(word)], entry))
             end = start
         return best[-1][0], best[-1][1], parts[::-1]
 
     def _has_word(self, word: str) -> bool:
         return any(one in self.words for one in (word, *stems([word]), *stems([word], self._language)))
 
-    def _split_negated(self, word: str) -> list[str]:
-        """ "unromantic" as "not romantic", "joyless" as "not joy"; other words as they are."""
-        rests = [] if self._has_word(word) else [word.removeprefix("un"), word.removesuffix("less")]
-        for rest in rests:
-            if len(rest) >= MIN_NEGATED_LENGTH and rest != word and isinstance(self._entries.get((rest,)), dict):
-                return ["not", rest]
+    def _split_affixes(self, word: str) -> list[str]:
+        """ "unromantic" as "not romantic", "재즈도" as "재즈 도" if all parts are known; other words as they are."""
+        if word not in self.words:
+            for pattern, replacement in affixes(self._language):
+                if found := pattern.fullmatch(word):
+                    parts = found.expand(replacement).split()
+                    if all(map(self._is_entry, parts)):
+                        return parts
         return [word]
+
+    def _is_entry(self, word: str) -> bool:
+        forms = word, *(stems([word], self._language) if self._language else ())
+        return any((form,) in self._entries for form in forms)
 
     def correct(self, word: str) -> str:
         """The phrase word that `word` is a misspelling of, else `word`."""
@@ -204,18 +234,19 @@ class Lexicon:
             is_name_word: Whether a token occurs in names of the catalog; such tokens are not corrected.
         """
         # Every second part is the comma or the period of release between two clauses, or nothing after another mark.
-        clauses = _CLAUSES.split(normalized)
+        clauses = _CLAUSES.split(normalized.translate(symbols()))
         correct = cache(lambda word: word if is_name_word(word) else self._dictionaries[0].correct(word))
-        readings: list[tuple[int, list[list[Part]]]] = []
+        readings: list[tuple[tuple[int, int, int], list[list[Part]]]] = []
         for dictionary in self._dictionaries:
-            divided = [dictionary.divide(tokens(clause), correct) for clause in clauses[::2]]
+            divided = [dictionary.divide(clause, correct) for clause in clauses[::2]]
             cost, evidence = sum(one for one, _, _ in divided), sum(one for _, one, _ in divided)
-            if not readings or (cost < readings[0][0] // UNREAD_COST * UNREAD_COST and evidence >= MIN_EVIDENCE):
-                readings.append((cost, [parts for _, _, parts in divided]))
-            if readings[0][0] < UNREAD_COST:
+            unread = cost // UNREAD_COST
+            if not readings or (unread < readings[0][0][0] and evidence >= MIN_EVIDENCE):
+                readings.append(((unread, -evidence, cost), [parts for _, _, parts in divided]))
+            if not readings[0][0][0]:
                 break
         best = min(readings, key=lambda one: one[0])[1]
-        kinds = {None: Word.END, ",": Word.COMMA, "、": Word.COMMA}
+        kinds = {None: Word.END, ",": Word.COMMA, "、": Word.AND}
         ends: list[Part] = [([mark or ""], kinds.get(mark, Word.PERIOD)) for mark in (*clauses[1::2], None)]
         parts = [part for parts, end in zip(best, ends, strict=True) for part in (*parts, end)]
         return interpret(link_lists(parts))

@@ -38,38 +38,43 @@ def find_named_tracks(
     Args:
         index: Index of the tracks.
         tokens: Tokens of the query.
-        content: Those that are no stop words.
+        content: Those that may be a name; none: only the whole query may be one, without errors.
         exact: Tokens without typing errors.
         limit: Number of candidates.
     """
     kept = set(content)
-    extended = [token for token in tokens if token in kept or index.is_name_word(token)] or list(tokens)
+    extended = [one for one in tokens if not content or one in kept or index.is_name_word(one)] or list(tokens)
+    least = MIN_SIMILARITY if content else 1.0
 
     @cache  # many tracks have the same artist or album
     def compare(name: str) -> tuple[NameMatch, float]:
         match = match_name(extended, name, exact)
-        if len(content) >= len(extended):
+        if not content or len(content) >= len(extended):
             return match, match.similarity
         return match, max(match.similarity, CONTENT_WEIGHT * match_name(content, name, exact).similarity)
 
     named = []
     for hit in index.find_names(list(dict.fromkeys(extended)), limit):
-        if track := _name(hit, index.document(hit), extended, compare):
+        if track := _name(hit, index.document(hit), extended, compare, least):
             named.append(track)
     return [track for track in named if track.is_whole_query] or named
 
 
 def _name(
-    hit: Hit, document: Document, extended: Sequence[str], compare: Callable[[str], tuple[NameMatch, float]]
+    hit: Hit,
+    document: Document,
+    extended: Sequence[str],
+    compare: Callable[[str], tuple[NameMatch, float]],
+    least: float,
 ) -> NamedTrack | None:
     names = [("title", document.title), *(("artist", artist) for artist in document.artists), ("album", document.album)]
     names += [("title", f"{document.title} {artist}") for artist in document.artists[:1] if document.title]
     best: NamedTrack | None = None
     for field, name in names:
         match, similarity = compare(name)
-        is_whole = similarity >= MIN_SIMILARITY
+        is_whole = similarity >= least
         similarity *= ALBUM_WEIGHT if field == "album" else 1.0
-        if not is_whole and not (field == "artist" and _is_within(match)):
+        if not is_whole and not (field == "artist" and least < 1 and _is_within(match)):
             continue
         words = frozenset(extended[place] for place in match.positions)
         track = NamedTrack(hit, document, field, similarity if is_whole else match.covered_name, words, is_whole)

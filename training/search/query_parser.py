@@ -6,6 +6,7 @@ text → periods → phrases of facet values and negations → names → meaning
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -20,7 +21,7 @@ from training.content.facets import FACETS
 from training.search.concept import Concept, FacetValue
 from training.search.grammar import opposites
 from training.search.lexicon import FacetPhrase, Lexicon, phrases_of
-from training.search.phrase_similarity import MIN_SIMILARITY, Encode, MeaningMatcher
+from training.search.phrase_similarity import Encode, MeaningMatcher
 from training.search.reading import Reading
 from training.search.release_period import Period, read_periods
 from training.search.text_normalization import is_chinese, join, normalize, tokens
@@ -33,11 +34,11 @@ MAX_FACET_VALUES = 1_000
 MAX_TOKENS = 16
 """Further words of a query do not search names; the time of a request grows with their number."""
 MAX_SPANS = 8
-MIN_SPAN_SIMILARITY = 0.6
-"""As `phrase_similarity.MIN_SIMILARITY`, for words between phrases that were understood."""
-MIN_CERTAIN_SIMILARITY = 0.65
-"""Of a text that counts as understood: words without any meaning are as similar to some phrase."""
 SPAN_WEIGHT = 0.5
+"""Of the meaning of words between phrases that were understood."""
+_WORD = re.compile(r"[^\W_]+")
+_JAPANESE_WORD = re.compile("[\u4e00-\u9fff々]*[\u3041-\u3096]+")
+_PARTICLE = re.compile("[のはがをにでともへや]$")
 
 Name_co = TypeVar("Name_co", covariant=True)
 
@@ -49,7 +50,13 @@ class Names(Protocol[Name_co]):
         """Whether a token occurs in a name."""
 
     def find(self, words: Sequence[str], content: Sequence[str], exact: frozenset[str]) -> Sequence[Name_co]:
-        """What the tokens of a query name; `content` are those that may be a name, `exact` have no typing error."""
+        """What the tokens of a query name.
+
+        Args:
+            words: The tokens.
+            content: Those that may be a name; none: only the whole query may be one.
+            exact: Those without a typing error.
+        """
 
 
 @dataclass(frozen=True)
@@ -150,41 +157,66 @@ class QueryParser:
             names: The names that it may have.
             today: The day that "new" and "last year" refer to, if the catalog has no older newest track.
         """
-        text = normalize(text)
+        written, text = text, normalize(text)
         periods, rest = read_periods(text, min(today, self._newest or date(9999, 1, 1)))
         reading = self._lexicon.read(rest, names.is_name_word)
         whole = self._lexicon.read(text, names.is_name_word) if periods else reading
         words = tokens(text)[:MAX_TOKENS]
+        refuses = bool(whole.unwanted or whole.refused or reading.refused_periods)
         unread = [token for run in reading.unread for token in run][:MAX_TOKENS]
         exact = {word for word in words if word in self._lexicon}
         exact |= {word for word in set(reading.content).difference(unread) if is_chinese(word)}
-        found = names.find(words, (whole.content or words)[:MAX_TOKENS], frozenset(exact))
+        content = whole.content or ([] if refuses else words)
+        found = names.find(words, content[:MAX_TOKENS], frozenset(exact))
         kept, refused = (
             [period for number, period in enumerate(periods) if (number in reading.refused_periods) == is_refused]
             for is_refused in (False, True)
         )
         read = Query(reading.wanted, reading.unwanted, kept, refused, found, unread, content=join(reading.content))
-        return read if found else self._add_meaning(read, reading)
+        if found:
+            return read
+        if not (periods or refuses or reading.wanted or unread):
+            return replace(read, unread=words, unknown=[written.strip()] if written.strip() else [])
+        query = self._add_meaning(read, reading)
+        return replace(query, unknown=[_as_written(run, text, written) for run in query.unknown])
 
     def _add_meaning(self, query: Query[Name_co], reading: Reading) -> Query[Name_co]:
         """With the concepts of words that no phrase covers; of the whole text, if nothing else is wanted."""
-        is_whole = bool(reading.unread) and not query.wanted
-        texts = [query.content] if is_whole else [join(run) for run in reading.unread][:MAX_SPANS]
-        refused = [join(run) for run in reading.refused][:MAX_SPANS]
+        is_whole = bool(reading.unread) and not (query.wanted or query.unwanted)
+        runs, refused = ([join(run) for run in found][:MAX_SPANS] for found in (reading.unread, reading.refused))
         known = {value for concept in (*query.wanted, *query.unwanted) for value in concept.weights}
-        wanted = self._match(texts, MIN_SIMILARITY if is_whole else MIN_SPAN_SIMILARITY)
-        unwanted = self._match(refused, MIN_SPAN_SIMILARITY)
-        understood = {one.words for one in (*wanted, *unwanted) if max(one.weights.values()) >= MIN_CERTAIN_SIMILARITY}
-        weight = 1.0 if is_whole else SPAN_WEIGHT
+        wanted = self._match([query.content] if is_whole else runs)
+        unwanted = self._match(refused)
+        understood = {one.words for one, is_certain in (*wanted, *unwanted) if is_certain}
+        is_understood = is_whole and query.content in understood
+        refusals = [one for one, is_certain in unwanted if is_certain and not known & one.weights.keys()]
+        known |= {other for value in known for other in opposites().get(value, ())}
+        wishes = [
+            one.scaled(1.0 if is_whole else SPAN_WEIGHT)
+            for one, is_certain in wanted
+            if (is_whole or is_certain) and not known & one.weights.keys()
+        ]
         return replace(
             query,
-            wanted=[*query.wanted, *(one.scaled(weight) for one in wanted if not known & one.weights.keys())],
-            unwanted=[*query.unwanted, *(one for one in unwanted if not known & one.weights.keys())],
-            unknown=[text for text in (*texts, *refused) if text not in understood],
+            wanted=[*query.wanted, *wishes],
+            unwanted=[*query.unwanted, *refusals],
+            unknown=[run for run in (*(() if is_understood else runs), *refused) if run not in understood],
         )
 
-    def _match(self, texts: Sequence[str], min_similarity: float) -> list[Concept]:
-        return self._meaning.match(texts, min_similarity) if self._meaning else []
+    def _match(self, texts: Sequence[str]) -> list[tuple[Concept, bool]]:
+        return self._meaning.match(texts) if self._meaning else []
+
+
+def _as_written(run: str, text: str, written: str) -> str:
+    """Words of a normalized text as the user wrote them; the beginning of a Japanese word as the whole word."""
+    start = text.find(run)
+    for word in _JAPANESE_WORD.finditer(text) if start >= 0 else ():
+        first, end = min(start, word.start()), max(start + len(run), word.end())
+        if start < word.end() and word.start() <= start + len(run):
+            particle = _PARTICLE.search(text, start + len(run), end)
+            run, start = text[first : particle.start() if particle else end], first
+    spelling = {normalize(word): word for word in (*_WORD.findall(written), *written)}
+    return join([spelling.get(token, token) for token in tokens(run)])
 
 
 def _frequent_values(tracks: pl.DataFrame) -> list[FacetValue]:

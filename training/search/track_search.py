@@ -21,7 +21,7 @@ from training.search.named_tracks import NamedTrack, find_named_tracks
 from training.search.phrase_similarity import Encode
 from training.search.query_parser import Query, QueryParser
 from training.search.release_period import Period
-from training.search.text_normalization import tokens
+from training.search.text_normalization import normalize, tokens
 from training.search.text_vectors import TextVectors
 from training.search.write_search import INDEX_FOLDER
 
@@ -114,7 +114,7 @@ class TrackSearch:
         return self.rank(self.parse(query, today, 2 * limit), limit, is_allowed, affinity)
 
     def parse(self, text: str, today: date, names: int = 0) -> Query[NamedTrack]:
-        """What a text asks for; `unknown` is what occurs in no name and no lyrics either.
+        """What a text asks for; `unknown` is what no track has, in names and lyrics either.
 
         Args:
             text: Words of any kind.
@@ -122,8 +122,12 @@ class TrackSearch:
             names: Number of tracks that may have a name of the text, NAME_CANDIDATES at least.
         """
         query = self._parser.parse(text, TrackNames(self._index, max(names, NAME_CANDIDATES)), today)
-        unknown = [one for one in query.unknown if not any(map(self._index.has_word, tokens(one)))]
-        return replace(query, unknown=unknown)
+        unknown = [one for one in query.unknown if not self._index.has_words(tokens(normalize(one)))]
+        empty = [period for period in query.periods if not self._index.find([], [period], [], 1)]
+        query = replace(query, unknown=[*unknown, *(period.words for period in empty)])
+        if empty and not (query.wanted or query.unwanted or query.names or query.unread):
+            return replace(query, periods=[], unread=tokens(normalize(text)))
+        return query
 
     def rank(
         self,
