@@ -38,7 +38,7 @@ MIN_CORRECTED_LENGTH = 5
 MIN_LENGTH_OF_TWO_ERRORS = 9
 UNREAD_COST = 100  # of a token, in phrases
 MIN_EVIDENCE = 2
-"""Of a language: a phrase, a negation, a word in kana or Hangul, or two stop words or stems that English does not have."""
+"""Of a language: a phrase, a negation, a word in kana or Hangul, or two stop words, stems or affixes that English lacks."""
 MIN_STRONG_LENGTH = 6
 """Shorter stems may be words of another language, and are less evidence: "noch" is not "noche"."""
 _CLAUSES = re.compile(rf"[|;:.!?。()]|([,、{MARKS}])")
@@ -151,16 +151,17 @@ class _Dictionary:
         """
         pieces = enumerate(_KATAKANA.split(clause))  # those with odd numbers are in katakana
         words = [(one, piece) for piece, text in pieces for word in tokens(text) for one in self._split_affixes(word)]
+        splits = len(words) - len(tokens(clause))
         cost, evidence, parts = self._divide([word for word, _ in words], correct)
         entries = [entry for part, entry in parts for _ in part]
         cut = {piece for (_, piece), entry in zip(words, entries, strict=True) if entry is None and piece % 2}
-        if not cut:
-            return cost, evidence, parts
-        whole: list[str] = []
-        for piece, group in groupby(words, lambda word: word[1]):
-            members = [word for word, _ in group]
-            whole += ["".join(members)] if piece in cut else members
-        return self._divide(whole, correct)
+        if cut:
+            whole: list[str] = []
+            for piece, group in groupby(words, lambda word: word[1]):
+                members = [word for word, _ in group]
+                whole += ["".join(members)] if piece in cut else members
+            cost, evidence, parts = self._divide(whole, correct)
+        return cost, evidence + splits, parts
 
     def _divide(self, words: list[str], correct: Callable[[str], str]) -> tuple[int, int, list[Part]]:
         corrected = [word if self._has_word(word) else correct(word) for word in words]

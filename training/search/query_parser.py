@@ -187,14 +187,15 @@ class QueryParser:
         known = {value for concept in (*query.wanted, *query.unwanted) for value in concept.weights}
         wanted = self._match([query.content] if is_whole else runs)
         unwanted = self._match(refused)
-        understood = {one.words for one, is_certain in (*wanted, *unwanted) if is_certain}
-        is_understood = is_whole and query.content in understood
+        opposite = {other for value in known for other in opposites().get(value, ())}
+        certain = {one.words for one, is_certain in wanted if is_certain and not opposite & one.weights.keys()}
         refusals = [one for one, is_certain in unwanted if is_certain and not known & one.weights.keys()]
-        known |= {other for value in known for other in opposites().get(value, ())}
+        understood = certain | {one.words for one in refusals}
+        is_understood = is_whole and query.content in understood
         wishes = [
             one.scaled(1.0 if is_whole else SPAN_WEIGHT)
-            for one, is_certain in wanted
-            if (is_whole or is_certain) and not known & one.weights.keys()
+            for one, _ in wanted
+            if one.words in certain and not known & one.weights.keys()
         ]
         return replace(
             query,
@@ -212,7 +213,7 @@ def _as_written(run: str, text: str, written: str) -> str:
     start = text.find(run)
     for word in _JAPANESE_WORD.finditer(text) if start >= 0 else ():
         first, end = min(start, word.start()), max(start + len(run), word.end())
-        if start < word.end() and word.start() <= start + len(run):
+        if start < word.end() and word.start() < start + len(run):
             particle = _PARTICLE.search(text, start + len(run), end)
             run, start = text[first : particle.start() if particle else end], first
     spelling = {normalize(word): word for word in (*_WORD.findall(written), *written)}

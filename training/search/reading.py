@@ -91,17 +91,18 @@ class _Interpreter:
     def __init__(self) -> None:
         self.found: list[_Found] = []
         self._group: list[_Found] = []  # just before, linked to each other
+        self._is_closed = False  # nothing further is linked to them: a negation followed
         self._run: _Found | None = None  # the unknown words just before
         self._end_clause()
 
     def _end_clause(self) -> None:
-        self._group = []
+        self._group, self._is_closed = [], False
         self._closers: frozenset[str] = frozenset()  # words that begin the second part of a comparison
         self._end_negation()
 
     def _end_negation(self) -> None:
         self._negation, self._link, self._between = NONE, None, 0
-        self._compared: set[str] = set()  # facets that the negation must be about, if there are any
+        self._compared: set[str] | None = None  # in a comparison: facets that the negation must be about
         self._has_opposite = False
 
     def read(self, words: list[str], entry: Entry | None) -> None:
@@ -112,7 +113,7 @@ class _Interpreter:
         self._run = None
         if isinstance(entry, dict):
             one = _Found(words, NONE, entry, has_opposite=self._has_opposite)
-            if self._compared and self._compared.isdisjoint(one.facets):
+            if self._compared is not None and self._compared.isdisjoint(one.facets):
                 self._end_negation()
             one.negation = self._negation or _shared_negation(self._group, self._link, one)
             self._add(one)
@@ -129,7 +130,7 @@ class _Interpreter:
             self._negation, self._compared = frozenset({Word.EXCEPTION}), self._group[-1].facets
         self._closers = comparisons().get(text, self._closers)
         if entry in (Word.AND, Word.OR):
-            self._link = entry
+            self._link = None if self._is_closed else entry
         elif entry in NEGATIONS:
             self._negation |= {entry}
             self._link, self._between = None, 0
@@ -138,7 +139,8 @@ class _Interpreter:
         elif entry in AFTER:
             self._negate_group({AFTER[entry]})
         elif entry in (Word.COMMA, Word.END):
-            self._negate_group(self._negation)
+            if self._compared is None:
+                self._negate_group(self._negation)
             self._end_clause()
         elif entry == Word.CONTRAST:
             self._end_clause()
@@ -155,12 +157,13 @@ class _Interpreter:
             self._end_negation()
 
     def _add(self, one: _Found) -> None:
-        self._group = [*self._group, one] if self._link else [one]
+        self._group, self._is_closed = [*self._group, one] if self._link else [one], False
         self.found.append(one)
 
     def _negate_group(self, negation: Negation | set[Word]) -> None:
         for one in self._group:
             one.negation |= negation
+        self._is_closed = True
         self._end_negation()
 
 

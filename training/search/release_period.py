@@ -182,7 +182,7 @@ _RULES: list[tuple[re.Pattern[str], _Read]] = [
             rf"(?P<part>)(?:{_NOT_IN_NUMBER}(?P<decade>(?:1[89]|20)\d0|\d0)(?:\s*년대|er(?:\s+jahren?|n)?\b))",
             _decade,
         ),
-        (rf"\b(?:annees|anos|los)\s+(?P<part>)(?P<decade>(?:1[89]|20)\d0|\d0)\b", _decade),
+        (r"\b(?:annees|anos|los)\s+(?P<part>)(?P<decade>(?:1[89]|20)\d0|\d0)\b", _decade),
         (rf"\b(?:last|past|previous|recent)\s+{_COUNT}\s+years?\b", _last_years),
         (rf"(?:最近|近|过去)的?\s*{_COUNT}\s*年(?:来|内)?", _last_years),
         (rf"\b{_COUNT}\s+years?\s+(?:ago|back|earlier)\b", _years_ago),

@@ -175,11 +175,12 @@ class ArtistNames:
 
     def find(self, words: Sequence[str], content: Sequence[str], exact: frozenset[str]) -> list[np.ndarray]:
         """The tracks of each artist that the words name."""
-        del content, exact
+        del exact
         sequences = dict.fromkeys(
             " ".join(words[start : start + count])
             for count in range(1, MAX_NAME_WORDS + 1)
             for start in range(len(words))
+            if content or count == len(words)
         )
         return [self.items_of[name] for name in sequences if name in self.items_of]
 
