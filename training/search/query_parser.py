@@ -162,7 +162,7 @@ class QueryParser:
         reading = self._lexicon.read(rest, names.is_name_word)
         whole = self._lexicon.read(text, names.is_name_word) if periods else reading
         words = tokens(text)[:MAX_TOKENS]
-        refuses = bool(whole.unwanted or whole.refused or reading.refused_periods)
+        refuses = bool(whole.unwanted or reading.refused_periods)
         unread = [token for run in reading.unread for token in run][:MAX_TOKENS]
         exact = {word for word in words if word in self._lexicon}
         exact |= {word for word in set(reading.content).difference(unread) if is_chinese(word)}
@@ -175,7 +175,7 @@ class QueryParser:
         read = Query(reading.wanted, reading.unwanted, kept, refused, found, unread, content=join(reading.content))
         if found:
             return read
-        if not (periods or refuses or reading.wanted or unread):
+        if not (periods or refuses or reading.wanted or unread or reading.refused):
             return replace(read, unread=words, unknown=[written.strip()] if written.strip() else [])
         query = self._add_meaning(read, reading)
         return replace(query, unknown=[_as_written(run, text, written) for run in query.unknown])

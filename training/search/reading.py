@@ -93,6 +93,7 @@ class _Interpreter:
         self._group: list[_Found] = []  # just before, linked to each other
         self._is_closed = False  # nothing further is linked to them: a negation followed
         self._run: _Found | None = None  # the unknown words just before
+        self._link: Word | None = None
         self._end_clause()
 
     def _end_clause(self) -> None:

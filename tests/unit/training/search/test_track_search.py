@@ -147,6 +147,23 @@ def test_named_styles_and_languages_are_required_if_enough_tracks_have_them(tmp_
     assert found("bittersweet: happy and sad", 1) == [(0, False)]
 
 
+def test_a_query_that_is_a_name_is_no_negation(tmp_path):
+    table = catalog(
+        4, title=["Jazz", "No Jazz", "Rain", "Sun"], artist_names=[["No Doubt"], ["Bob"], ["Anna"], ["Anna"]]
+    )
+    table = table.with_columns(styles=pl.Series([["rock"], ["jazz"], ["jazz"], ["rock"]]))
+    search = open_search(tmp_path, table)
+    assert items(search, "no doubt") == [0]
+    assert items(search, "no jazz") == [1, 0, 3]  # not first the title "Jazz"
+    assert items(search, "not jazz") == [0, 3]
+
+
+def test_a_period_without_tracks_is_unknown(search):
+    query = search.parse("sad songs of the 80s", TODAY)
+    assert query.unknown == ["80s"] and [match.item - 2 for match in search.rank(query, 10)] == [0, 2]
+    assert search.parse("1970年代", TODAY).unknown == ["1970年代"]
+
+
 def test_what_was_not_understood(search):
     def unknown(query):
         return search.parse(query, TODAY).unknown
