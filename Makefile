@@ -42,7 +42,7 @@ $(error there is no variable $(unknown); $(if $(near),did you mean $(near)?,use 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: setup simulate run pipeline serve backup restore prune stop check unit test lint acceptance bench profile ablation leaderboard study docs screenshots clean lock audit sbom help
+.PHONY: setup simulate run pipeline serve backup restore prune stop check unit test lint acceptance bench golden profile ablation leaderboard study docs screenshots clean lock audit sbom help
 
 setup: .venv/stamp ## Create .venv from requirements.lock (does nothing if it is up to date)
 
@@ -104,6 +104,9 @@ ACCEPTANCE := tests/e2e/test_acceptance.py tests/e2e/test_pipeline.py tests/e2e/
 
 acceptance: setup .venv/spark ## Slow tests on real logs and at full size; resumable, skipped with a reason if data is missing
 	@SEGUE_ACCEPTANCE=1 $(BIN)/python -m pytest -p tests.support.acceptance_plugin --capture tee-sys --override-ini timeout=7200 $(ACCEPTANCE)
+
+golden: setup ## Compare marts, evaluation and 400 responses with SEGUE_HOME/golden/RECIPE.json, or store them there (RECIPE)
+	@$(BIN)/python -m research.golden --recipe $(call quoted,$(RECIPE))
 
 bench: setup ## Compare speed with other libraries, into SEGUE_HOME/reports/benchmark.json (ONLY=name for one, ROWS=its size)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(call quoted,$(ONLY))) $(if $(ROWS),--rows $(call quoted,$(ROWS)))

@@ -1,0 +1,1 @@
+"""Measurements of Segue that are not part of the product; see README.md."""
