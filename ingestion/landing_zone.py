@@ -2,8 +2,9 @@
 
 Files are written atomically, to the home folder or to object storage; the lock is always in the home folder. Landing is
 idempotent: events are deduplicated by `event_id`, rows of other tables are landed only if they differ from the newest
-landed row of their key. Of tracks and artists, rows of other readers and of later sources do not count in this. Rows that
-violate the contract go to `quarantine/`, rows of erased users are dropped.
+landed row of their key. Of tables with `source_at`, rows of other readers and of later sources do not count in this, and
+a row that an older source stated, too, is landed with its new time. Rows that violate the contract go to `quarantine/`,
+rows of erased users are dropped.
 """
 
 from __future__ import annotations
@@ -270,7 +271,8 @@ class Landing:
     def _changed_rows(self, table: str, given: _CatalogRows) -> Iterator[pl.DataFrame]:
         """The last given row of each key if it differs from the newest landed one, in the order of the source.
 
-        The newest one of a table that several sources state is that of the same reader, not counting later sources.
+        The newest one of a table that several sources state is that of the same reader, not counting later sources. There,
+        a row is landed again if its source is newer: a source of a time between them, landed later, must not outdo it.
         """
         files = [str(file) for file in _files(self._landing / table, "*")]
         key = ", ".join(contract.KEYS[table])
@@ -282,6 +284,9 @@ class Landing:
         )
         parameters = [self._origin["format"], self._origin["source_at"]] if has_origin else []
         is_equal = " and ".join(f"new.{name} is not distinct from newest.{name}" for name in columns)
+        if has_origin:
+            is_equal += " and newest.source_at = ?"
+            parameters.append(self._origin["source_at"])
         with object_store.connect_duckdb(self._landing, config=given.database_options) as connection:
             connection.register("empty", contract.SCHEMAS[table].empty_table())  # adds columns that old files lack
             landed = "select * from empty"

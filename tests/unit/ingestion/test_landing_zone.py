@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, date, datetime, timedelta
+from itertools import permutations, product
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ingestion.as_of import FutureDayError, default_as_of, resolve_as_of
 from ingestion.as_of import main as print_as_of
 from ingestion.land import land, main
 from ingestion.readers.parsing.reader import Rows
+from ingestion.row_validation import LATEST
 from storage import object_store
 from storage.media_paths import register_root
 from tests.support.log_sources import PLAY_ROWS, event, json_lines, landed, play_log, quarantined, tree
@@ -102,12 +104,20 @@ def test_live_log_is_read_completely_after_the_clock_was_set_back(tmp_path: Path
     assert land(live, home, now=began + timedelta(hours=1))["own_events"].landed == 1
 
 
-def test_newest_row_of_a_key_is_the_last_changed_one(tmp_path: Path) -> None:
-    home, name = tmp_path / "home", tmp_path / "artists.jsonl"
-    for title in ("A", "B", "B", "A"):
-        json_lines(name, [{"artist_id": "1", "name": title}])
-        land(name, home)
-    assert landed(home, "artists").sort("landed_at")["name"].to_list() == ["A", "B", "A"]
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_the_newest_source_is_valid_in_any_order_of_landing(tmp_path: Path, order: tuple[int, ...]) -> None:
+    """Each key is the values of three versions of a source: `aba` was a, then b, and a again."""
+    written_at = [LATEST - timedelta(days=3 - version) for version in range(3)]
+    keys = ["".join(values) for values in product("ab", repeat=3)]
+    for version in (*order, order[0]):
+        zone = landing_zone.Landing(tmp_path, "day", LATEST, source_format="mapped_csv", source_at=written_at[version])
+        zone.add(Rows("artists", pl.DataFrame({"artist_id": keys, "name": [key[version] for key in keys]})))
+        counts = zone.finish()
+    assert counts.landed == 0, "landed before"
+    for version in range(3):
+        known = landed(tmp_path, "artists").filter(pl.col("source_at") <= written_at[version])
+        newest = known.sort("source_at").group_by("artist_id").last()
+        assert dict(newest.select("artist_id", "name").iter_rows()) == {key: key[version] for key in keys}
 
 
 def test_catalog_is_compared_with_the_landed_table_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
