@@ -146,7 +146,7 @@ ALBUMS = pa.schema(
         _column("title", pa.string(), "Title as printed"),
         _column("artist_ids", STRINGS, "Performers, the main one first"),
         _column("released_on", pa.date32(), "Day of release"),
-        LANDED_AT,
+        *ORIGIN,
     ]
 )
 

@@ -10,7 +10,10 @@ numbered as (
 
     select
         *,
-        row_number() over (partition by album_id order by landed_at desc, filename desc) as recency_rank
+        row_number() over (
+            partition by album_id
+            order by coalesce(source_at, landed_at) desc, format desc, title desc, released_on desc, artist_ids desc
+        ) as recency_rank
     from source
 
 ),

@@ -125,7 +125,12 @@ CONFLICTS = [("l3", "f3", "length"), ("l4", "f4", "ambiguous")]
 
 
 NAMES = {"x": "The X!", "x2": "the x", "y": "Y", "z": "Z"}
+ALBUMS = [
+    {"album_id": "1", "title": "New", "format": "mapped_csv", "source_at": at(9), "landed_at": at(10)},
+    {"album_id": "1", "title": "Old", "format": "mapped_csv", "source_at": at(1), "landed_at": at(20)},
+]
 SOURCES = {
+    "albums": ALBUMS,
     "tracks": TRACKS,
     "artists": [{"artist_id": artist_id, "name": name} for artist_id, name in NAMES.items()],
     "track_matches": [{"track_id": "l10", "same_as_id": "l10"}, {"track_id": "f10", "same_as_id": "l11"}],
@@ -153,6 +158,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_tracks_are_matched_by_recording_name_title_and_hand(home: Path) -> None:
     assert mart(home, "track_aliases") == sorted(ALIASES)
     assert mart(home, "track_conflicts") == CONFLICTS
+
+
+def test_the_newest_source_of_an_album_is_valid(home: Path) -> None:
+    assert mart(home, "albums", "album_id, title") == [("1", "New")]
 
 
 def test_all_marts_have_the_canonical_ids(home: Path) -> None:
