@@ -141,7 +141,7 @@ class TrackPipeline:
         seed_items = (
             encode_tracks([request.track_id], release, "use the id of another track")
             if request.track_id is not None
-            else encode_tracks(request.seeds, release, "omit them from seeds")
+            else distinct(encode_tracks(request.seeds, release, "omit them from seeds"))
         )
         requested = np.array([code[track] for track in request.excluded if track in code], dtype=np.int64)
         user = self._hydrator.load_user_state(request, release)
@@ -354,6 +354,11 @@ class TrackPipeline:
 def _skipped_unheard(users: UserBatch) -> np.ndarray:
     """`skipped_unheard_items` of a request, which several filters of it need."""
     return users.get_or_compute(skipped_unheard_items, lambda: skipped_unheard_items(users.views))
+
+
+def distinct(items: np.ndarray) -> np.ndarray:
+    """The items without repetitions, in order: several ids may stand for one track."""
+    return np.array(list(dict.fromkeys(items.tolist())), dtype=np.int64)
 
 
 def encode_tracks(track_ids: Sequence[str], release: ServedRelease, remedy: str) -> np.ndarray:

@@ -11,6 +11,7 @@ from serving.messages.catalog import render_reason
 from serving.pipeline.request import MAX_EXCLUDED, MAX_SEEDS, read_request
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
+from training.data.vocabulary import Vocabulary
 from training.recall.channel import Candidates
 from training.slate.blend import Blend
 from training.slate.continuation_weights import Continuation
@@ -78,6 +79,13 @@ def test_weights_depend_on_the_number_of_seeds(bench):
     of = served(continuation=Continuation({"1": only["realtime"], "2": only["knowledge_graph"]}))
     assert ids(ask(bench, of, limit=1)) == ["t5"]
     assert ids(ask(bench, of, seeds=("t3", "t2"), limit=1)) == ["t7"]
+
+
+def test_two_ids_of_a_track_are_one_seed(bench):
+    table, only = tracks(8), {"1": ReciprocalRank({"realtime": 1.0}), "2": ReciprocalRank({"knowledge_graph": 1.0})}
+    vocabulary = Vocabulary.build(table, table.select("track_id"), aliases={"other id": "t3"})
+    of = served(table, continuation=Continuation(only), vocabulary=vocabulary)
+    assert ids(ask(bench, of, seeds=("t3", "other id"), limit=1)) == ids(ask(bench, of, limit=1)) == ["t5"]
 
 
 def test_a_title_supports_candidates_of_seeds_and_does_not_outvote_them(bench):
