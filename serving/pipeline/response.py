@@ -204,8 +204,8 @@ class PathReasons:
 
 
 def true_reason(reason: Reason | None, item: int, release: ServedRelease) -> Reason | None:
-    """The reason; None if it says that a track without any play is among the most played."""
-    return None if reason == MOST_PLAYED and not release.catalog.is_played_V[item] else reason
+    """The reason; None if it says that a track that was at most skipped is among the most played."""
+    return None if reason == MOST_PLAYED and not release.catalog.is_listened_V[item] else reason
 
 
 def build_items(

@@ -42,7 +42,7 @@ class Catalog:
     territories: list[frozenset[str]]  # sets of upper-case country codes; the empty set means all countries
     is_explicit_V: np.ndarray  # has an advisory label
     is_music_V: np.ndarray  # may be recommended to users who have not listened to it twice
-    is_played_V: np.ndarray  # has any play, or it is not known
+    is_listened_V: np.ndarray  # has any play that is not a skip, or it is not known
     is_new_V: np.ndarray  # has fewer than NEW_TRACK_PLAY_THRESHOLD plays
     facets: TrackFacets
     artist_F: np.ndarray  # codes of item v's artists, main artist first: artist_F[offset_V1[v]:offset_V1[v + 1]]
@@ -84,7 +84,7 @@ class Catalog:
             territories=territories,
             is_explicit_V=rows["is_explicit"].fill_null(False).to_numpy(),
             is_music_V=rows["is_music"].fill_null(True).to_numpy(),
-            is_played_V=(rows["plays_total"] > 0).fill_null(True).to_numpy(),
+            is_listened_V=(rows["listens_total"] > 0).fill_null(True).to_numpy(),
             is_new_V=(rows["plays_total"] < NEW_TRACK_PLAY_THRESHOLD).fill_null(False).to_numpy(),
             facets=TrackFacets.build(rows),
             artist_F=np.array([code for track_codes in codes for code in track_codes], dtype=np.int64),
@@ -204,6 +204,7 @@ _DEFAULTS: dict[str, pl.Expr] = {
     "is_explicit": pl.lit(None, pl.Boolean),
     "is_music": pl.lit(None, pl.Boolean),
     "plays_total": pl.lit(None, pl.Int64),
+    "listens_total": pl.lit(None, pl.Int64),
     "is_in_catalogue": pl.lit(True),
     **dict.fromkeys(FACETS, pl.lit(None, pl.List(pl.String))),
 }

@@ -50,8 +50,8 @@ def test_empty_query_returns_the_most_played_tracks():
     assert found("", has_search=False, limit=1) == ["t0"]
 
 
-def test_no_reason_says_most_played_of_a_track_without_plays():
-    reasons = [one.reason for one in results("", plays_total=[1, 0, *[None] * 4])]
+def test_no_reason_says_most_played_of_a_track_without_listens():
+    reasons = [one.reason for one in results("", listens_total=[1, 0, *[None] * 4])]
     assert [reason is None for reason in reasons] == [False, True, *[False] * 4]
 
 

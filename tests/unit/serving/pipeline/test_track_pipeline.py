@@ -72,11 +72,11 @@ def test_most_played_tracks_when_all_channels_fail(bench):
     assert list(answer.trace.degraded) == ["recall"] and "popular items only" in answer.trace.degraded["recall"]
 
 
-def test_no_reason_says_most_played_of_a_track_without_plays(bench):
+def test_no_reason_says_most_played_of_a_track_that_was_only_skipped(bench):
     popular = ListChannel("popularity", [2, 3])
     popular.reasons = lambda user, items: [Reason("most_played")] * len(items)  # as for tracks without listens
     for user, channels in {"u": [popular], "v": [ListChannel("popularity", [], is_failing=True)]}.items():
-        answer = bench.answer(release(tracks(2, plays_total=[1, 0]), channels), user_id=user)
+        answer = bench.answer(release(tracks(2, plays_total=[1, 9], listens_total=[1, 0]), channels), user_id=user)
         assert [item.reason for item in answer.items] == [Reason("most_played"), None]
 
 
