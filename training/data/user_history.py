@@ -106,12 +106,15 @@ def skipped_unheard_items(views: Mapping[str, SequenceBatch], row: int = 0) -> n
 
 def items_listened_twice(views: Mapping[str, SequenceBatch], row: int = 0) -> np.ndarray:
     """Distinct items, ascending, that the user of a request has listened to at least twice, as far as HISTORY_VIEW has
-    them; empty without the view.
+    them; empty without the view. A clip that is too short for a listen counts if it was played to its end.
     """
     history = views.get(HISTORY_VIEW)
     if history is None or not history.length_B[row]:
         return np.zeros(0, dtype=np.int64)
-    items, counts = np.unique(history.columns["track_id"][row][is_listened(history)[row]], return_counts=True)
+    ratio_L = history.columns["played_ratio"][row]
+    is_whole_L = history.mask_BL[row] & (ratio_L >= behaviours.load_behaviours().full_play_ratio)
+    is_heard_L = is_listened(history)[row] | is_whole_L
+    items, counts = np.unique(history.columns["track_id"][row][is_heard_L], return_counts=True)
     return items[(counts >= 2) & (items >= FIRST_CODE)]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from sequences import behaviours
 from sequences.sequence_batch import SequenceBatch
-from training.data.user_history import select_listens, unique_history_items
+from training.data.user_history import items_listened_twice, select_listens, unique_history_items
 
 CODE = behaviours.load_behaviours().encoder
 
@@ -28,6 +28,25 @@ def test_select_listens_drops_skips_and_moves_the_rest_left() -> None:
     assert listens.columns["behaviour"].tolist()[0] == [CODE["full_play"], CODE["play"], 0]
     assert listens.length_B.tolist() == [2, 0, 1, 0]
     assert track[0].tolist() == [2, 3, 4]
+
+
+def test_two_whole_plays_of_a_clip_too_short_for_a_listen_are_heard_twice() -> None:
+    events = [
+        (2, "skip", 1.0),
+        (2, "skip", 0.9),
+        (3, "skip", 1.0),
+        (3, "skip", 0.5),
+        (4, "skip", 1.0),
+        (4, "play", 0.4),
+    ]
+    tracks, names, ratios = zip(*events, strict=True)
+    columns = {
+        "track_id": np.array([tracks]),
+        "behaviour": np.array([[CODE[name] for name in names]]),
+        "played_ratio": np.array([ratios], dtype=np.float32),
+    }
+    views = {"played_history": SequenceBatch(columns, np.array([len(events)]))}
+    assert items_listened_twice(views).tolist() == [2, 4]
 
 
 def test_history_is_the_union_of_both_views_without_unknown_tracks() -> None:
