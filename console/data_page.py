@@ -18,7 +18,7 @@ from config.settings import Settings
 from console.releases import read_json
 from console.templates import render
 from storage import content_tables, object_store
-from training.content.music_detection import find_other_sounds
+from training.content.music_detection import find_other_sounds, find_unheard
 from web.time_format import format_utc_minute
 
 MAX_REASONS = 30
@@ -58,7 +58,7 @@ def _landings(settings: Settings) -> list[dict[str, Any]]:
 
 def _track_tables(settings: Settings) -> dict[str, tuple[int, list[tuple[Any, ...]]]]:
     """Tables of landed tracks → number of their rows, and the first ones: how tracks of several sources were `matched`,
-    `conflicts`, and `sounds` that are not music.
+    `conflicts`, `sounds` that are not music, and `unheard` files.
     """
     marts = object_store.fetch_marts(settings, are_changes_applied=False)
     if not (marts / "track_aliases.parquet").exists():
@@ -71,6 +71,8 @@ def _track_tables(settings: Settings) -> dict[str, tuple[int, list[tuple[Any, ..
     if audio.exists():
         sounds = find_other_sounds(audio).join(titles, on="track_id", how="left").sort("music_probability", "track_id")
         tables["sounds"] = sounds.select("title", "track_id", pl.col("music_probability").round(2))
+        tracks, plays = pl.read_parquet(marts / "tracks.parquet"), pl.scan_parquet(marts / "plays.parquet")
+        tables["unheard"] = titles.filter(pl.col("track_id").is_in(find_unheard(tracks, audio, plays)))
     return {name: (rows.height, rows.head(MAX_TRACKS).rows()) for name, rows in tables.items()}
 
 

@@ -37,12 +37,35 @@ def music_probability(embedding_ND: NDArray[np.float32], tags_NT: NDArray[np.flo
     return probability_N
 
 
-def mark_music(tracks: pl.DataFrame, marts: Path) -> pl.DataFrame:
-    """The tracks with a column `is_music`: false if their audio is not music and SEGUE_OTHER_SOUNDS does not allow it."""
+def mark_music(tracks: pl.DataFrame, marts: Path, plays: pl.LazyFrame) -> pl.DataFrame:
+    """The tracks with a column `is_music`: false if their audio is not music or `find_unheard` has them.
+
+    It is true for all with SEGUE_OTHER_SOUNDS.
+    """
     file = content_tables.table_file(marts, "audio")
     if settings.load_settings().other_sounds or not file.exists():
         return tracks.with_columns(is_music=pl.lit(True))
-    return tracks.with_columns(is_music=~pl.col("track_id").is_in(find_other_sounds(file)["track_id"].implode()))
+    others = [*find_other_sounds(file)["track_id"], *find_unheard(tracks, file, plays)]
+    return tracks.with_columns(is_music=~pl.col("track_id").is_in(others))
+
+
+def find_unheard(tracks: pl.DataFrame, file: Path, plays: pl.LazyFrame) -> list[str]:
+    """Ids of files of music folders that are not encoded yet and that nobody has listened to: they may be any sound.
+
+    None before any audio is known to be music, since there would be nothing to recommend.
+
+    Args:
+        tracks: Rows of the mart `tracks`.
+        file: Table `track_content` of audio.
+        plays: Rows of the mart `plays` that are known.
+    """
+    if "is_from_music_folder" not in tracks.columns or scan_music(file).select(pl.len()).collect().item() == 0:
+        return []
+    is_file = pl.col("is_from_music_folder") & pl.col("audio_path").is_not_null()
+    files = tracks.lazy().filter(is_file).select("track_id")
+    listened = plays.filter("is_listened").select("track_id")
+    unheard = files.join(pl.scan_parquet(file), on="track_id", how="anti").join(listened, on="track_id", how="anti")
+    return unheard.collect()["track_id"].to_list()
 
 
 def find_other_sounds(file: Path) -> pl.DataFrame:

@@ -89,11 +89,11 @@ class TrainingData:
         plays = self.scan_mart("plays").with_columns(part_of_fit(self.fit))
         # Texts and vectors are larger than all other columns, and only `content` needs them.
         tracks = pl.scan_parquet(self.marts / "tracks.parquet").drop(CONTENT_COLUMNS, strict=False).collect()
-        tracks = mark_music(tracks, self.marts)
+        train_plays = plays.filter(pl.col("part") == "train").select("track_id", "is_listened")
+        tracks = mark_music(tracks, self.marts, train_plays)
         self._track_rows = fill_facets(tracks, self.marts) if self.reads_audio_facets else tracks
-        train_plays = plays.filter(pl.col("part") == "train").select("track_id")
         self.vocabulary = Vocabulary.build(
-            self._track_rows, train_plays, _collection_ids(self.marts), _aliases(self.marts)
+            self._track_rows, train_plays.select("track_id"), _collection_ids(self.marts), _aliases(self.marts)
         )
         plays = self.profile_exclusions.drop(plays, "known_at", self.vocabulary)
         users = plays.select(pl.col("user_id").unique().sort()).collect(engine="streaming")

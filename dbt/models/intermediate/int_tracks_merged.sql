@@ -44,6 +44,7 @@ merged as (
 
     select
         canonical_id as track_id,
+        max(source_rank) >= '2' and max(source_rank) < '3' as is_from_music_folder,
         {{ for_each(columns, newest_value("NAME") ~ " as NAME") }},
         {{ for_each(rights, newest_rights ~ ".NAME as NAME") }}
     from with_rights
@@ -75,7 +76,8 @@ final as (
         case when not {{ is_empty("image_vector") }} then image_vector end as image_vector,
         nullif(audio_url, '') as audio_url,
         nullif(audio_path, '') as audio_path,
-        nullif(cover_path, '') as cover_path
+        nullif(cover_path, '') as cover_path,
+        is_from_music_folder
     from merged
 
 )

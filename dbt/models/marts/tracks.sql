@@ -89,6 +89,7 @@ final as (
         tracks.audio_url,
         tracks.audio_path,
         tracks.cover_path,
+        coalesce(tracks.is_from_music_folder, false) as is_from_music_folder,
         played.track_id is not null
         or coalesce(
             least(tracks.available_from, tracks.released_on::timestamp) < time_split.test_from,

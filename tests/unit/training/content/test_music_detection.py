@@ -24,6 +24,7 @@ from training.content.fit_music_detector import Clips
 from training.content.music_detection import (
     MIN_MUSIC_PROBABILITY,
     detection_features,
+    find_unheard,
     mark_music,
     music_probability,
     scan_music,
@@ -84,12 +85,24 @@ def test_only_audio_that_is_not_music_is_left_out(tmp_path: Path, monkeypatch: p
     pq.write_table(table, file)
     assert scan_music(file).collect()["track_id"].to_list() == ["at", "null"]
     tracks = pl.DataFrame({"track_id": [*(row["track_id"] for row in rows), "without audio"]})
-    marked = mark_music(tracks, tmp_path).filter("is_music")["track_id"].to_list()
+    plays = pl.LazyFrame(schema={"track_id": pl.String, "is_listened": pl.Boolean})
+    marked = mark_music(tracks, tmp_path, plays).filter("is_music")["track_id"].to_list()
     assert marked == ["at", "null", "without audio"]
     monkeypatch.setenv("SEGUE_OTHER_SOUNDS", "yes")
-    assert mark_music(tracks, tmp_path)["is_music"].all()
+    assert mark_music(tracks, tmp_path, plays)["is_music"].all()
     pq.write_table(table.drop_columns("music_probability"), file)
     assert len(scan_music(file).collect()) == 4, "a table of an earlier version"
+
+
+@pytest.mark.parametrize("probability", [1.0, 0.0])
+def test_files_that_are_not_encoded_wait_for_a_listen_if_others_are_music(tmp_path: Path, probability: float) -> None:
+    encoded = {"track_id": ["encoded"], "music_probability": [probability]}
+    pl.DataFrame(encoded).write_parquet(file := table_file(tmp_path, "audio"))
+    rows = [("encoded", True, "1.ogg"), ("new", True, "2.ogg"), ("heard", True, "3.ogg"), ("catalog", False, "4.ogg")]
+    columns = ["track_id", "is_from_music_folder", "audio_path"]
+    tracks = pl.DataFrame(rows, schema=columns, orient="row")
+    plays = pl.LazyFrame({"track_id": ["new", "heard"], "is_listened": [False, True]})
+    assert find_unheard(tracks, file, plays) == (["new"] if probability else [])
 
 
 def test_audio_that_is_not_music_fills_no_facets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
