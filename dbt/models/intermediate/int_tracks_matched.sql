@@ -67,7 +67,8 @@ named as (
         recording_id,
         duration_ms,
         {{ match_key("artist") }} as artist,
-        {{ match_key("title") }} as title
+        {{ match_key("title") }} as full_title,
+        {{ match_key(without_edition("title")) }} as title
     from folded
 
 ),
@@ -111,12 +112,23 @@ same_names as (
         alias.track_id as alias_id,
         same.track_id,
         same.track_rank,
+        max(case when alias.full_title = same.full_title then 1 else 0 end) as has_full_title,
         min(abs(alias.duration_ms - same.duration_ms)) as difference_ms,
         min(same.duration_ms) as duration_ms
     from named as alias
     inner join named as same
         on alias.artist = same.artist and alias.title = same.title and alias.track_rank < same.track_rank
     group by alias.track_id, same.track_id, same.track_rank
+
+),
+
+-- Remasters are candidates for titles that the source does not have.
+ranked as (
+
+    select
+        *,
+        max(has_full_title) over (partition by alias_id, track_rank) as has_any_full_title
+    from same_names
 
 ),
 
@@ -135,25 +147,29 @@ compared as (
                 <= {{ var("track_match_tolerance_ms") }}
             )
         ) as is_only_one
-    from same_names
+    from ranked
+    where has_full_title = has_any_full_title
     window candidates as (partition by alias_id, track_rank)
 
 ),
 
--- A file without tags has no artist: the title decides if no other track of either source has it.
-only_titles as (
+-- A file without tags has no artist: the title decides if neither source has it of two artists. A log may have several
+-- tracks of one artist and title, as it spells them in several ways.
+titled as (
 
     select
-        source_rank,
-        title,
-        min(track_id) as track_id,
-        min(track_rank) as track_rank,
-        min(artist) as artist,
-        min(duration_ms) as duration_ms
+        *,
+        coalesce(
+            min(track_id) over same_title = max(track_id) over same_title
+            or (
+                min(artist) over same_title = max(artist) over same_title
+                and count(artist) over same_title = count(*) over same_title
+            ),
+            false
+        ) as is_one_song
     from named
     where title is not null
-    group by source_rank, title
-    having count(distinct track_id) = 1
+    window same_title as (partition by source_rank, title)
 
 ),
 
@@ -162,11 +178,14 @@ same_titles as (
     select
         alias.track_id as alias_id,
         same.track_id,
-        same.track_rank
-    from only_titles as alias
-    inner join only_titles as same on alias.title = same.title and alias.track_rank < same.track_rank
+        same.track_rank,
+        coalesce(abs(alias.duration_ms - same.duration_ms), 0) as difference_ms
+    from titled as alias
+    inner join titled as same on alias.title = same.title and alias.track_rank < same.track_rank
     where
-        (alias.artist is null or same.artist is null)
+        alias.is_one_song
+        and same.is_one_song
+        and (alias.artist is null or same.artist is null)
         and coalesce(abs(alias.duration_ms - same.duration_ms) <= {{ var("track_match_tolerance_ms") }}, true)
 
 ),
@@ -264,7 +283,7 @@ candidates as (
         'title' as matched_by,
         cast(null as string) as conflict,
         4 as evidence,
-        0 as difference_ms
+        difference_ms
     from same_titles
 
 ),

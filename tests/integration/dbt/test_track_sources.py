@@ -109,6 +109,17 @@ TRACKS = [
     track("f10", "music_folder", "Ten", "x"),
     track("l10", "mapped_csv", "Ten", "x"),  # wrong: undone below
     track("l11", "mapped_csv", "Eleven", "z"),  # matched below
+    track("f12", "music_folder", "silence"),
+    track("l12", "mapped_csv", "Silence", "z"),
+    track("l12b", "mapped_csv", "SILENCE!", "z"),  # as the log spells it in two ways
+    track("f13", "music_folder", "intro"),
+    track("l13", "mapped_csv", "Intro", "z"),
+    track("l13b", "mapped_csv", "Intro", "y"),
+    track("f14", "music_folder", "Halo", "y", duration_ms=200_000),
+    track("f14b", "music_folder", "Halo (2011 Remaster)", "y", duration_ms=250_000),
+    track("l14", "mapped_csv", "Halo (with Bob)", "y"),
+    track("l14b", "mapped_csv", "halo - remastered 2011", "y", duration_ms=252_000),
+    track("l14c", "mapped_csv", "Halo - Remastered 2014", "y", duration_ms=204_000),
 ]  # fmt: skip
 ALIASES = [
     (MBID, "f8", "recording"),
@@ -119,6 +130,11 @@ ALIASES = [
     ("l2", "f2", "name"),
     ("l6", "f6", "title"),
     ("l9", "f9", "name"),
+    ("l12", "f12", "title"),
+    ("l12b", "f12", "title"),
+    ("l14b", "f14b", "name"),
+    ("l14c", "f14", "name"),
+    ("l14", "f14", "name"),
     ("l7", "o7", "name"),
 ]
 CONFLICTS = [("l3", "f3", "length"), ("l4", "f4", "ambiguous")]
