@@ -118,6 +118,7 @@ TRACKS = [
     track("f14", "music_folder", "Halo", "y", duration_ms=200_000),
     track("f14b", "music_folder", "Halo (2011 Remaster)", "y", duration_ms=250_000),
     track("l14", "mapped_csv", "Halo (with Bob)", "y"),
+    track("l1b", "mapped_csv", "Cafe (with Y)", "x"),
     track("l14b", "mapped_csv", "halo - remastered 2011", "y", duration_ms=252_000),
     track("l14c", "mapped_csv", "Halo - Remastered 2014", "y", duration_ms=204_000),
 ]  # fmt: skip
@@ -134,10 +135,10 @@ ALIASES = [
     ("l12b", "f12", "title"),
     ("l14b", "f14b", "name"),
     ("l14c", "f14", "name"),
-    ("l14", "f14", "name"),
+    ("l1b", "f1", "name"),
     ("l7", "o7", "name"),
 ]
-CONFLICTS = [("l3", "f3", "length"), ("l4", "f4", "ambiguous")]
+CONFLICTS = [("l14", "f14", "ambiguous"), ("l3", "f3", "length"), ("l4", "f4", "ambiguous")]
 
 
 NAMES = {"x": "The X!", "x2": "the x", "y": "Y", "z": "Z"}
