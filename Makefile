@@ -42,7 +42,7 @@ $(error there is no variable $(unknown); $(if $(near),did you mean $(near)?,use 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: setup simulate run pipeline serve backup restore prune stop check unit test lint acceptance bench golden profile ablation leaderboard study docs screenshots clean lock audit sbom help
+.PHONY: setup simulate run pipeline serve backup restore prune stop check unit test lint acceptance bench golden profile ablation leaderboard study docs clients screenshots clean lock audit sbom help
 
 setup: .venv/stamp ## Create .venv from requirements.lock (does nothing if it is up to date)
 
@@ -135,6 +135,9 @@ docs: setup ## Build the documentation as a site, into SEGUE_HOME/docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --strict --site-dir "$$(realpath -m $(call quoted,$(SEGUE_HOME)))/docs"
 	@echo $(call quoted,$(SEGUE_HOME)/docs/index.html)
 
+clients: setup ## Generate the Python and the TypeScript client into build/clients (and renew clients/openapi.json)
+	@$(BIN)/python -m clients.generate
+
 screenshots: setup ## Take screenshots of every page into docs/images, from running services with simulated listeners
 	@$(BIN)/python -m tests.support.screenshots
 
@@ -142,11 +145,11 @@ screenshots: setup ## Take screenshots of every page into docs/images, from runn
 WRITTEN := airflow batch bentoml built cache dbt docs feast home_format landing live logs marts media mlflow peers quality.spill quarantine reports requests run scale \
 	serving simulated spark study ablations training warehouse.duckdb warehouse.spill
 
-clean: stop ## Stop the services, delete landed and recorded events, releases and everything made from them (not encoded content), and the tool caches
+clean: stop ## Stop the services, delete landed and recorded events, releases and everything made from them (not encoded content), and the tool caches and build folder
 	@[ "$$(realpath -m $(call quoted,$(SEGUE_HOME)))" != "$$(realpath .)" ] \
 	  || { echo "SEGUE_HOME is the folder of the source code, whose folders would be deleted; set it to another folder" >&2; exit 2; }
 	@cd $(call quoted,$(SEGUE_HOME)) 2> /dev/null && rm -rf $(WRITTEN) || true
-	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 lock: setup .venv/spark .venv/tools ## Write requirements.lock from the installed packages (torch stays a range), and the hashes of their archives
 	@$(call install,test$(COMMA)docs)

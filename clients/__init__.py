@@ -1,1 +1,1 @@
-"""Clients of the recommender's HTTP API, generated from its OpenAPI document."""
+"""Generator of clients of the recommender's HTTP API, and its OpenAPI document."""

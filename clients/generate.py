@@ -1,4 +1,4 @@
-"""`python -m clients.generate`: write the OpenAPI document and the clients from the code of the service.
+"""`python -m clients.generate`: write the OpenAPI document of the service, and the clients into `build/clients`.
 
 The document is simple (named schemas, JSON bodies, path parameters), so two templates and a translation of types suffice.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import keyword
-import subprocess
+import shutil
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ import jinja2
 Spec = Mapping[str, Any]
 
 FOLDER = Path(__file__).parent
-FILES = ("openapi.json", "python/segue_client/api.py", "typescript/segue.ts")
+DOCUMENT = FOLDER / "openapi.json"
+BUILT = FOLDER.parent / "build" / "clients"
 JSON_TYPE = "application/json"
 PYTHON_TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 TYPESCRIPT_TYPES = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
@@ -137,10 +138,11 @@ def read_methods(document: Spec) -> list[Method]:
     return methods
 
 
-def render(document: Spec) -> dict[str, str]:
-    """File → content, for `FILES`."""
+def write_clients(folder: Path) -> None:
+    """Write both clients, made from the committed OpenAPI document, into `folder`."""
+    document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+        loader=jinja2.FileSystemLoader(FOLDER),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -148,16 +150,14 @@ def render(document: Spec) -> dict[str, str]:
         autoescape=False,  # noqa: S701  # code, not HTML
     )
     environment.filters["comment"] = _comment
-    schemas, methods = read_schemas(document), read_methods(document)
-    requests = {method.request for method in methods}
-    python = environment.get_template("api.py.jinja").render(
-        # The fields of a request are parameters of its method.
-        schemas=[schema for schema in schemas if schema.name not in requests],
-        methods=methods,
-    )
-    typescript = environment.get_template("segue.ts.jinja").render(schemas=schemas, methods=methods)
-    text = json.dumps(document, indent=1, ensure_ascii=False, sort_keys=False) + "\n"
-    return dict(zip(FILES, (text, _format_python(python), typescript), strict=True))
+    content = {"schemas": read_schemas(document), "methods": read_methods(document)}
+    for language in ("python", "typescript"):
+        ignored = shutil.ignore_patterns("*.jinja", "__pycache__")
+        shutil.copytree(FOLDER / language, folder / language, dirs_exist_ok=True, ignore=ignored)
+        for template in (FOLDER / language).rglob("*.jinja"):
+            name = template.relative_to(FOLDER)
+            text = environment.get_template(name.as_posix()).render(content)
+            (folder / name).with_suffix("").write_text(text, encoding="utf-8")
 
 
 def load_document() -> Spec:
@@ -167,6 +167,11 @@ def load_document() -> Spec:
 
     document = build_openapi_document(Recommender.apis)  # type: ignore[attr-defined]
     return {**document, "info": {**document["info"], "version": "0.1.0"}}
+
+
+def format_document(document: Spec) -> str:
+    """The OpenAPI document as it is committed."""
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def _reference(schema: Spec) -> str:
@@ -201,16 +206,11 @@ def _comment(text: str, indent: int, prefix: str = "") -> str:
     return f"\n{' ' * indent}{prefix}".join(lines[:-1]).replace(f"{prefix}\n", f"{prefix.rstrip()}\n")
 
 
-def _format_python(code: str) -> str:
-    done = subprocess.run(["ruff", "format", "-"], input=code, capture_output=True, text=True, check=True, cwd=FOLDER)
-    return "\n".join(line.rstrip() for line in done.stdout.split("\n"))
-
-
 def main() -> None:
     """Write the files."""
-    for name, content in render(load_document()).items():
-        (FOLDER / name).write_text(content, encoding="utf-8")
-        print(FOLDER / name)
+    DOCUMENT.write_text(format_document(load_document()), encoding="utf-8")
+    write_clients(BUILT)
+    print(DOCUMENT, BUILT, sep="\n")
 
 
 if __name__ == "__main__":

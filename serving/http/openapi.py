@@ -114,7 +114,7 @@ Segue recommends tracks, playlists and short videos, and learns from what listen
 `POST /similar` returns tracks similar to a given one, `POST /path` a smooth sequence from one track to another, and
 `POST /recommend` with `seeds` or a `title` continues a playlist.
 
-Typed clients are in `clients/python` and `clients/typescript`:
+`make clients` generates typed clients, `build/clients/python` and `build/clients/typescript`:
 
 ```python
 from segue_client import SegueClient

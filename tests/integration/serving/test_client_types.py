@@ -3,10 +3,11 @@
 import subprocess
 import sys
 
-from clients.generate import FOLDER
+from clients.generate import write_clients
 
 
 def test_mypy_accepts_the_python_client(tmp_path):
+    write_clients(tmp_path)
     script = tmp_path / "example.py"
     script.write_text(
         "from segue_client import SegueClient\n"
@@ -16,7 +17,7 @@ def test_mypy_accepts_the_python_client(tmp_path):
         "segue.recommend(user='u')\n"
     )
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir=/dev/null", str(script)]
-    variables = {"MYPYPATH": str(FOLDER / "python"), "PATH": ""}
+    variables = {"MYPYPATH": str(tmp_path / "python"), "PATH": ""}
     done = subprocess.run(
         command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False, timeout=300
     )

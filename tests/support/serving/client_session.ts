@@ -1,6 +1,6 @@
-// A session with the TypeScript client; prints what the service answered as JSON.
-import { SegueClient, SegueError } from "../../../clients/typescript/segue.ts";
-import type { Recommendation } from "../../../clients/typescript/segue.ts";
+// A session with the TypeScript client beside it; prints what the service answered as JSON.
+import { SegueClient, SegueError } from "./segue.ts";
+import type { Recommendation } from "./segue.ts";
 
 const segue = new SegueClient({ baseUrl: process.argv[2] });
 const daily: Recommendation = await segue.recommend({ user_id: "ts", limit: 3 });
