@@ -113,6 +113,7 @@ class Settings:
     simulated_last_day: str = ""  # last day of a world that is simulated, YYYY-MM-DD; empty: yesterday (UTC)
     allow_remote: bool = False  # whether services may listen on a `host` that other machines can reach
     service_hosts: tuple[tuple[str, str], ...] = ()  # service → host at which the console reaches it; others: `host`
+    grafana_url: str = ""  # address of Grafana, which the console links; empty: no link
 
     def service_url(self, service: str) -> str:
         """Address of a service, one of SERVICES, for other services; browsers may reach it at another one."""
@@ -277,6 +278,7 @@ def load_settings() -> Settings:
         simulated_last_day=_day("SEGUE_SIMULATED_LAST_DAY"),
         allow_remote=_choice("SEGUE_ALLOW_REMOTE", ("no", "yes")) == "yes",
         service_hosts=_service_hosts("SEGUE_SERVICE_HOSTS"),
+        grafana_url=os.environ.get("SEGUE_GRAFANA_URL") or "",
     )
 
 

@@ -51,7 +51,6 @@ class Sample:
     requests_per_s: float
     p95_ms: float | None
     error_share: float | None
-    events_per_s: float
     waiting_reports: float
     lag_s: float | None  # None if the consumer does not answer
     requests: float = 0
@@ -107,7 +106,6 @@ def compare_totals(earlier: Totals, later: Totals) -> Sample:
         requests_per_s=requests / seconds,
         p95_ms=None if quantile is None else quantile * 1000,
         error_share=errors / requests if requests else None,
-        events_per_s=(later.events - earlier.events) / seconds,
         waiting_reports=later.waiting_reports,
         lag_s=later.lag_s,
         requests=requests,

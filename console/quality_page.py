@@ -1,6 +1,7 @@
-"""Pages of the data quality: rows, freshness, null rates and distributions of each mart by day, against the week before.
+"""Pages of the quality by day: rows, freshness, null rates and distributions of each mart against the week before; skips,
+drift and skew.
 
-They show `reports/data_quality.json`, which the validation of the marts writes, and the results of the expectations.
+Marts are those of `reports/data_quality.json`, which their validation writes, with the results of the expectations.
 """
 
 from __future__ import annotations
@@ -12,38 +13,37 @@ from typing import Any
 
 from config.settings import Settings
 from console.charts import Chart, sparkline
+from console.history_charts import drift_chart, skew_chart, skip_rate_chart
+from console.reports import report_links
 from console.templates import render
 
 SHOWN_LINES = 4  # columns of the drift chart, those that moved most
 OPEN_COLUMNS = 3  # columns whose distribution is shown without a click
-NAMED_COLUMNS = 3  # moved columns that the index names
 WEEK_DAYS = 7
 
 Profile = Mapping[str, Any]
 
 
-def render_quality_page(settings: Settings) -> str | None:
-    """Page with one row per mart; None if the marts were not profiled yet."""
-    profile = read_profile(settings)
-    if profile is None:
-        return None
-    verdicts = _read_verdicts(settings)
+def render_quality_page(settings: Settings) -> str:
+    """Page with one row per mart, and skips, drift and skew by day."""
+    profile, verdicts = read_profile(settings), _read_verdicts(settings)
     return render(
         "quality.html",
-        as_of=profile["as_of"],
-        max_drift=profile["max_drift"],
+        profile=profile,
         tables=[
             _summarize(table, profile, verdicts.get(table["name"])) for table in profile["tables"] if table["days"]
         ],
         empty=[table["name"] for table in profile["tables"] if not table["days"]],
+        charts=[skip_rate_chart(settings), drift_chart(settings), skew_chart(settings)],
+        reports=report_links(settings, "landed", "marts", "skew"),
     )
 
 
 def render_table_page(name: str, settings: Settings) -> str | None:
     """Page of one mart; None if it was not profiled, or has no rows."""
     profile = read_profile(settings)
-    tables = [table for table in (profile or {}).get("tables", []) if table["name"] == name and table["days"]]
-    if profile is None or not tables:
+    tables = [table for table in profile["tables"] if table["name"] == name and table["days"]]
+    if not tables:
         return None
     table, verdicts = tables[0], _read_verdicts(settings)
     columns = sorted(table["columns"], key=lambda column: -(column["week_drift"] or 0.0))
@@ -68,27 +68,15 @@ def render_table_page(name: str, settings: Settings) -> str | None:
     )
 
 
-def read_profile(settings: Settings) -> Profile | None:
-    """Content of `data_quality.json`; None if it is missing or malformed."""
+def read_profile(settings: Settings) -> Profile:
+    """Content of `data_quality.json`; without tables if it is missing or malformed."""
     try:
-        content = json.loads((settings.reports / "data_quality.json").read_text(encoding="utf-8"))
-        return content if isinstance(content["tables"], list) and content["max_drift"] else None
+        content: Profile = json.loads((settings.reports / "data_quality.json").read_text(encoding="utf-8"))
+        if isinstance(content["tables"], list) and content["max_drift"]:
+            return content
     except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def summarize_quality(content: Profile) -> str:
-    """Number of columns that moved, and the names of some."""
-    limit = content["max_drift"]
-    moved = [
-        f"{table['name']}.{column['name']}"
-        for table in content["tables"]
-        for column in table["columns"]
-        if (column["week_drift"] or 0.0) > limit
-    ]
-    columns = sum(len(table["columns"]) for table in content["tables"])
-    named = ", ".join(moved[:NAMED_COLUMNS]) + (f" and {more} more" if (more := len(moved) - NAMED_COLUMNS) > 0 else "")
-    return f"as of {content['as_of']}: {len(moved)} of {columns} columns moved" + (f": {named}" if moved else "")
+        pass
+    return {"tables": []}
 
 
 def _summarize(table: Profile, profile: Profile, verdict: tuple[int, int] | None) -> dict[str, Any]:

@@ -15,17 +15,10 @@ from typing import Any
 
 from config.settings import Settings
 from console.mlflow_runs import runs_url
+from console.reports import report_links
 from storage import object_store
 
 FOLDER = "models/segue"
-
-REPORT_LINKS = {
-    "landed": ("reports/data_docs/landed/outcome.html", "/reports/data_docs/landed/outcome.html", "data docs"),
-    "marts": ("reports/data_docs/marts/outcome.html", "/reports/data_docs/marts/outcome.html", "data docs"),
-    "dbt": ("dbt/target/static_index.html", "/dbt/target/static_index.html", "dbt docs"),
-    "skew": ("reports/skew.json", "/read/skew", "skew"),
-}
-"""Name → file below SEGUE_HOME, URL path, link text."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +79,7 @@ def build_lineage(release: Release, settings: Settings, source_names: Mapping[st
     manifest = release.manifest
     lineage, gate, forced = (manifest.get(key) or {} for key in ("lineage", "gate", "forced"))
     has_evaluation, is_own = _compare_evaluation(manifest, settings)
-    model_links = [_link("/reports/evaluation.html", "evaluation")] if has_evaluation and is_own else []
+    model_links = report_links(settings, "evaluation") if has_evaluation and is_own else []
     return {
         "landings": _landings(lineage["logs"], source_names) if "logs" in lineage else None,
         "as_of": manifest.get("as_of"),
@@ -109,9 +102,9 @@ def build_lineage(release: Release, settings: Settings, source_names: Mapping[st
         "forced_reason": forced.get("reason"),
         "gate_reasons": gate.get("reasons", []),
         "links": {
-            "logs": _report_links(settings, "landed"),
-            "marts": _report_links(settings, "marts", "dbt"),
-            "features": _report_links(settings, "skew"),
+            "logs": report_links(settings, "landed"),
+            "marts": report_links(settings, "marts", "dbt"),
+            "features": report_links(settings, "skew"),
             "models": [*model_links, _link(runs_url(settings), "MLflow")],
             "release": [_link(f"{settings.url(settings.recommender_port)}/status", "status of the recommender")],
         },
@@ -175,14 +168,6 @@ def _compare_evaluation(manifest: Mapping[str, Any], settings: Settings) -> tupl
     except (OSError, ValueError, KeyError, TypeError):
         return False, False
     return True, slate == manifest.get("metrics", {}).get("slate")
-
-
-def _report_links(settings: Settings, *names: str) -> list[dict[str, str]]:
-    return [
-        _link(url, text)
-        for file, url, text in (REPORT_LINKS[name] for name in names)
-        if (settings.home / file).exists()
-    ]
 
 
 def _link(url: str, text: str) -> dict[str, str]:

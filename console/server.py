@@ -1,4 +1,4 @@
-"""`python -m console.server`: HTTP server of the console, an index of reports, services and releases, and their pages.
+"""`python -m console.server`: HTTP server of the console: health, releases and experiments, quality.
 
 Serves generated pages, live metrics and two folders of SEGUE_HOME (reports, dbt docs); the rest of SEGUE_HOME stays
 private. With an operator's password, everything but `/livez` requires it; without one, actions on releases are not possible.
@@ -41,16 +41,12 @@ from console.actions import (
     read_actions,
     run_action,
 )
-from console.dag_runs import AirflowUnavailableError, read_dag_runs
-from console.data_page import render_data_page
-from console.experiments_page import render_comparison_page, render_experiments_page
-from console.history_page import render_history_page
-from console.index_page import render_index, render_release
 from console.live_metrics import INTERVAL_S, MetricsSampler
 from console.mlflow_runs import runs_url
+from console.now_page import render_health, render_now_page
 from console.quality_page import render_quality_page, render_table_page
 from console.releases import Release, find_active, list_releases
-from console.reports import EVALUATION, render_missing_report, render_report
+from console.releases_page import render_comparison_page, render_release, render_releases_page
 from console.service_status import find_degraded_parts, read_services
 from console.templates import render
 from web.basic_authentication import OperatorPassword
@@ -70,14 +66,6 @@ DBT_DOCS_POLICY = (
     "img-src data:; font-src data:; base-uri 'none'; frame-ancestors 'none'"
 )
 """dbt's page has its scripts and its data inline; in the sandbox they are of another origin than the console."""
-LIVE_CHARTS = (
-    ("requests_per_s", "Requests", "/s"),
-    ("p95_ms", "Latency, 95th percentile", "ms"),
-    ("error_share", "Errors", "%"),
-    ("events_per_s", "Events", "/s"),
-    ("waiting_reports", "Event reports that are not in the online store", ""),
-    ("lag_s", "Age of the oldest event that no consumer has processed", "s"),
-)
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -176,7 +164,8 @@ class Handler(SimpleHTTPRequestHandler):
             self._send(200, "", has_body=False)
             return True
         if path == "/live.json":
-            self._send_live_state(query, has_body)
+            state = json.dumps(self._live_state(has_health=query == "health"))
+            self._send(200, state, has_body, "application/json")
             return True
         if (asset := STATIC / path.removeprefix("/static/")).parent == STATIC and asset.suffix in STATIC_TYPES:
             self._send_asset(asset, has_body)
@@ -189,10 +178,10 @@ class Handler(SimpleHTTPRequestHandler):
             self._send(204, "", has_body=False)
         elif page is not None:
             self._send(200, page, has_body)
-        elif missing := render_missing_report(self.path, self.settings):
-            self._send(404, missing, has_body)
         elif not self._is_public():
             self.send_error(404)
+        elif not Path(self.translate_path(self.path)).exists():
+            self.send_error(404, explain="The pipeline writes this report: make run")
         else:
             return False
         return True
@@ -201,21 +190,13 @@ class Handler(SimpleHTTPRequestHandler):
         """Page generated for this request; None if there is none at the path."""
         path, _, query = self.path.partition("?")
         _, *parts = path.split("/")
-        if parts == ["live"]:
-            return render("live.html", charts=LIVE_CHARTS, interval_s=f"{INTERVAL_S:.0f}")
-        if parts == ["runs"]:
-            return self._render_runs()
-        if parts == ["history"]:
-            return render_history_page(self.settings)
         if len(parts) == 2 and parts[0] == "actions" and parts[1] in ACTIONS:
             return self._render_action(parts[1], dict(parse_qsl(query)))
         if parts == [""]:
-            active = find_active(list_releases(self.settings))
-            return render_index(self._settings_for_client(), self._degraded_parts(active))
-        if parts == ["data"]:
-            return render_data_page(self.settings)
-        if parts == ["experiments"]:
-            return render_experiments_page(self.settings)
+            degraded = self._degraded_parts(find_active(list_releases(self.settings)))
+            return render_now_page(self._settings_for_client(), degraded, self._samples())
+        if parts == ["releases"]:
+            return render_releases_page(self.settings)
         if parts == ["compare"]:
             names = dict(parse_qsl(query))
             return render_comparison_page(names.get("this", ""), names.get("other", ""), self.settings)
@@ -225,7 +206,7 @@ class Handler(SimpleHTTPRequestHandler):
             return render_table_page(parts[1], self.settings)
         if len(parts) == 2 and parts[0] == "releases":
             return render_release(parts[1], self._settings_for_client())
-        return render_report(parts[1], self.settings) if len(parts) == 2 and parts[0] == "read" else None
+        return None
 
     def _render_action(self, name: str, values: dict[str, str], outcome: Outcome | None = None) -> str:
         action = ACTIONS[name]
@@ -242,33 +223,25 @@ class Handler(SimpleHTTPRequestHandler):
             actions=read_actions(self.settings),
         )
 
-    def _send_live_state(self, query: str, has_body: bool) -> None:
-        since = dict(parse_qsl(query)).get("since", "0")
-        if re.fullmatch(r"\d{1,12}(\.\d{1,9})?", since):
-            self._send(200, json.dumps(self._live_state(float(since))), has_body, "application/json")
-        else:
-            self.send_error(400, explain="since is a time in seconds since 1970, such as time_s of a sample")
-
     def _send_asset(self, asset: Path, has_body: bool) -> None:
         if asset.is_file():
             self._send(200, asset.read_text(encoding="utf-8"), has_body, STATIC_TYPES[asset.suffix])
         else:
             self.send_error(404)
 
-    def _live_state(self, since_s: float) -> dict[str, Any]:
-        """State of the header, and the live samples after a time."""
+    def _live_state(self, has_health: bool) -> dict[str, Any]:
+        """State of the header, and the health of the first page if `has_health`."""
         samples = self._samples()
         active = find_active(list_releases(self.settings))
-        recent = [sample for sample in samples[-1:] if sample["time_s"] > time.time() - MAX_SAMPLE_AGE_S]
+        degraded = self._degraded_parts(active)
+        evaluation = self.settings.reports / "evaluation.html"
         return {
             "services": read_services(self.settings),
             "release": active.release_id if active else None,
-            "evaluated_at": EVALUATION.modified_at(self.settings).isoformat()
-            if EVALUATION.exists(self.settings)
-            else None,
-            "degraded": self._degraded_parts(active),
-            "last": recent[0] if recent else None,
-            "samples": [sample for sample in samples if sample["time_s"] > since_s],
+            "evaluated_s": evaluation.stat().st_mtime if evaluation.exists() else None,
+            "degraded": degraded,
+            "last": next((one for one in samples[-1:] if one["time_s"] > time.time() - MAX_SAMPLE_AGE_S), None),
+            "health": render_health(degraded, samples) if has_health else None,
         }
 
     def _degraded_parts(self, active: Release | None) -> list[dict[str, str]]:
@@ -277,15 +250,6 @@ class Handler(SimpleHTTPRequestHandler):
 
     def _samples(self) -> list[dict[str, Any]]:
         return self._sampler.samples() if self._sampler else []
-
-    def _render_runs(self) -> str:
-        airflow_url = self._settings_for_client().url(self.settings.airflow_port)
-        try:
-            return render(
-                "runs.html", airflow_url=airflow_url, runs=read_dag_runs(self.settings, airflow_url), problem=""
-            )
-        except AirflowUnavailableError as error:
-            return render("runs.html", airflow_url=airflow_url, runs=[], problem=str(error))
 
     def _settings_for_client(self) -> Settings:
         """Settings with the host that the client used: in a container the server listens on 0.0.0.0."""

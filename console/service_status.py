@@ -122,5 +122,5 @@ def old_release(release: Release, now: datetime) -> list[dict[str, str]]:
     except (KeyError, ValueError):
         return []
     days = (now - as_of).days
-    why = f"the active release knows events before {as_of.date()}, {days} days ago; see the runs"
+    why = f"the active release knows events before {as_of.date()}, {days} days ago; see the runs in Airflow"
     return [{"part": "release", "why": why, "error": ""}] if days > MAX_RELEASE_AGE_DAYS else []

@@ -44,20 +44,9 @@ class ResultLink(BaseOperatorLink):
         return console_url(self._page)
 
 
-class MlflowLink(BaseOperatorLink):
-    """Button on the page of a task that trains or evaluates models, which opens the runs in MLflow."""
-
-    name = "Runs in MLflow"
-
-    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's signature
-        """URL of the console's page that redirects to the runs."""
-        return console_url("mlflow")
-
-
 def build_links(task_id: str) -> tuple[BaseOperatorLink, ...]:
-    """Buttons on the page of a task: its result, and MLflow if it trains or evaluates models."""
-    has_runs = _task_name(task_id) in ("evaluate", *(f"train_{kind}" for kind in MODEL_KINDS))
-    return (ResultLink(task_id), MlflowLink()) if has_runs else (ResultLink(task_id),)
+    """Button on the page of a task that has a result."""
+    return (ResultLink(task_id),) if TASKS[_task_name(task_id)].page else ()
 
 
 class Command(BashOperator):
@@ -80,8 +69,8 @@ class Command(BashOperator):
         except AirflowException as error:
             raise log_error(self.build_exception(error)) from None  # the traceback does not concern the command
         # The UI opens a task on its log, and shows the buttons on another tab.
-        page = TASKS[_task_name(self.task_id)].page
-        logging.getLogger("airflow.task").info("Result: %s, %s", PAGE_NAMES[page], console_url(page))
+        if page := TASKS[_task_name(self.task_id)].page:
+            logging.getLogger("airflow.task").info("Result: %s, %s", PAGE_NAMES[page], console_url(page))
         return output
 
     def build_exception(self, error: AirflowException) -> AirflowException:

@@ -18,7 +18,7 @@ import httpx
 from config.jwt_settings import load_jwt_settings
 from config.settings import SettingError, Settings, load_api_keys, load_settings
 from console.mlflow_runs import runs_url
-from console.reports import REPORTS
+from console.reports import REPORTS, report_links
 from dags.task_catalog import PIPELINE_DAGS
 from local import airflow_server, services
 from local.airflow_api import AirflowClient, AirflowError, DagRun, RunQueuedError, TaskState
@@ -92,7 +92,7 @@ def build_dag_conf(parameters: RunParameters) -> dict[str, Any]:
 def format_addresses(settings: Settings) -> str:
     """Addresses of the services and reports, one per line."""
     console, recommender = settings.url(settings.console_port), settings.url(settings.recommender_port)
-    reports = {report.name: f"{console}{report.url_path}" for report in REPORTS if report.exists(settings)}
+    reports = {report["text"]: f"{console}{report['url']}" for report in report_links(settings, *REPORTS)}
     addresses = {
         "Airflow": settings.url(settings.airflow_port),
         "  login": f"{airflow_server.USER}, password in {settings.airflow_passwords}",
@@ -102,7 +102,7 @@ def format_addresses(settings: Settings) -> str:
         "Console": console,
         **{f"  {name}": url for name, url in reports.items()},
     }
-    lines = [f"{name:<20} {address}" for name, address in addresses.items()]
+    lines = [f"{name:<29} {address}" for name, address in addresses.items()]
     return "\n".join([*lines, "The services keep running; `make stop` stops them."])
 
 

@@ -52,29 +52,16 @@
     }
   }
 
-  function drawLive(samples) {
-    for (const element of document.querySelectorAll(".chart[data-live]")) {
-      const key = element.dataset.live;
-      draw(element, samples.map((sample) => sample.time_s), [key.replace(/_(per_s|ms|s)$/, "").replaceAll("_", " ")],
-        [samples.map((sample) => sample[key])]);
-    }
-  }
-
-  function age(moment) {
-    const minutes = Math.max((Date.now() - Date.parse(moment)) / 60000, 1);
+  function age(time) {
+    const minutes = Math.max((Date.now() / 1000 - time) / 60, 1);
     return minutes < 90 ? `${Math.round(minutes)} min` : minutes < 2880 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1440)} days`;
   }
-
-  const KEPT_S = 3600;
-  let samples = [];
 
   async function poll() {
     const header = document.getElementById("live-header");
     try {
-      // Only the page with live charts needs earlier samples, and each of them once.
-      const isLive = document.querySelector(".chart[data-live]") !== null;
-      const since = samples.at(-1)?.time_s ?? (isLive ? 0 : Math.floor(Date.now() / 1000));
-      const response = await fetch(`/live.json?since=${since}`);
+      const health = document.getElementById("health"); // of the first page only
+      const response = await fetch(`/live.json${health ? "?health" : ""}`);
       if (!response.ok) throw new Error(String(response.status));
       const state = await response.json();
       const last = state.last;
@@ -91,15 +78,9 @@
       show("p95", last?.p95_ms == null ? "–" : `${last.p95_ms.toFixed(0)} ms`);
       show("errors", last?.error_share == null ? "–" : `${(last.error_share * 100).toFixed(1)} %`, last?.error_share > 0.01);
       show("lag", last?.waiting_reports > 0 ? `${last.waiting_reports} reports` : last?.lag_s == null ? "–" : `${last.lag_s.toFixed(0)} s`, last?.waiting_reports > 100 || last?.lag_s > 30);
-      show("run", state.evaluated_at ? `${age(state.evaluated_at)} ago` : "never");
+      show("run", state.evaluated_s ? `${age(state.evaluated_s)} ago` : "never");
       show("degraded", state.degraded.length ? state.degraded.map((part) => part.part).join(", ") : "nothing", state.degraded.length > 0);
-      if (isLive) {
-        const notice = document.getElementById("missing-metrics");
-        notice.hidden = missing === undefined;
-        notice.textContent = missing ? `${missing.why}: ${missing.error}` : "";
-        samples = [...samples, ...state.samples].filter((sample) => sample.time_s > Date.now() / 1000 - KEPT_S);
-        if (samples.length) drawLive(samples);
-      }
+      if (health) health.innerHTML = state.health;
     } catch (error) {
       header.querySelector('[data-value="services"]').textContent = `console does not answer (${error.message})`;
     }

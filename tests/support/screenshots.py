@@ -109,7 +109,7 @@ def developer(page: Page, here: Settings) -> None:
 
 
 def operator(page: Page, here: Settings) -> None:
-    """Index of the console."""
+    """First page of the console."""
     page.goto(_pages(here))
     expect(page.locator(".steps li").first).to_be_visible()
     expect(page.locator("[data-value=requests]")).not_to_have_text("–")
@@ -118,8 +118,7 @@ def operator(page: Page, here: Settings) -> None:
 def lineage(page: Page, here: Settings) -> None:
     """Lineage of the release in service."""
     operator(page, here)
-    page.locator("#releases").scroll_into_view_if_needed()
-    page.evaluate("document.querySelector('#releases').scrollIntoView()")
+    page.evaluate("document.querySelector('#release').scrollIntoView()")
 
 
 def evaluation(page: Page, here: Settings) -> None:
@@ -168,12 +167,6 @@ def failed_run(page: Page, here: Settings) -> None:
     remedy.evaluate("(line) => line.scrollIntoView({ block: 'end' })")  # below it are addresses of Airflow's own code
 
 
-def runs(page: Page, here: Settings) -> None:
-    """Newest runs of the DAGs in the console; the run of `failed_run` is one of them."""
-    page.goto(f"{_pages(here)}/runs")
-    expect(page.get_by_role("link", name="Log of set_release").first).to_be_visible()
-
-
 SHOTS = (
     Shot("listening", daily),
     Shot("listening-radio", radio),
@@ -194,7 +187,6 @@ SHOTS = (
     Shot("data-quality", data_quality),
     Shot("airflow", airflow, (1200, 480)),
     Shot("airflow-failed", failed_run, (1200, 600)),
-    Shot("operator-runs", runs, (1200, 480)),
     Shot("api", api),
 )
 

@@ -1,4 +1,4 @@
-"""Console: reports, lineage of releases, missing reports, private files, accessibility."""
+"""Console: health, lineage of releases, reports, private files, actions, accessibility."""
 
 import json
 import os
@@ -11,7 +11,6 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -22,9 +21,7 @@ from markupsafe import escape
 from config import settings
 from console.actions import read_actions
 from console.live_metrics import MetricsSampler, Totals, compare_totals
-from console.reports import REPORTS
 from console.server import Handler, Server
-from local import airflow_server
 from local.ports import free_port, is_free
 from tests.e2e.installation import wait_until
 from tests.support import browser, console_home
@@ -47,21 +44,16 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def console(here):
     console_home.write_reports(here)
-    airflow_server.load_or_create_password(here)
     with console_home.serve_console(here) as url:
         yield url
 
 
-def test_the_index_links_reports_and_names_the_command_of_missing_ones(here, console):
-    index = httpx.get(console).text
-    assert '<a href="/reports/evaluation.html">Evaluation</a>' in index
-    assert "recall@30 of the slate 0.310 [0.290, 0.330], most_played 0.300" in index
-    assert "1 of 1,000 values differ (0.100%)" in index
-    assert "3 measurements; 1 of 2 reach their peer or limit" in index
-    assert "action drift 0.031" in index
-    assert ">dbt docs</a>" not in index
-    assert re.search(r"<h3>dbt docs</h3><p>[^<]+</p>\s*<p><small>not generated yet: <code>make run</code>", index)
+def test_reports_that_exist_are_linked_and_others_name_their_command(console):
+    page = httpx.get(console).text
+    assert '<a href="/reports/evaluation.html">evaluation</a>' in page and "dbt docs" not in page
     assert httpx.get(f"{console}/reports/evaluation.html").text == "the report"
+    missing = httpx.get(f"{console}/dbt/target/static_index.html")
+    assert missing.status_code == 404 and "make run" in missing.text
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8090", "localhost.evil.example", ""])
@@ -75,7 +67,7 @@ def test_a_console_with_a_password_answers_the_operator_only(here):
     console_home.write_reports(here)
     password = "p" * 20
     with console_home.serve_console(here, password) as url:
-        for path in ("/", "/data", "/reports/evaluation.html", "/nowhere", "/favicon.ico"):
+        for path in ("/", "/quality", "/reports/evaluation.html", "/nowhere", "/favicon.ico"):
             denied = httpx.get(url + path)
             assert denied.status_code == 401 and denied.headers["www-authenticate"].startswith("Basic ")
             assert httpx.get(url + path, auth=("segue", "wrong")).status_code == 401
@@ -95,7 +87,7 @@ def test_guesses_of_the_password_are_limited(here):
         assert (httpx.get(url).status_code, httpx.get(f"{url}/livez").status_code) == (401, 200)
 
 
-@pytest.mark.parametrize("path", ["/", "/live", "/reports/evaluation.html", "/nowhere", "/live.json?since=now"])
+@pytest.mark.parametrize("path", ["/", "/releases", "/reports/evaluation.html", "/nowhere", "/live.json"])
 def test_pages_run_scripts_of_the_console_only(console, path):
     answer = httpx.get(console + path)
     policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
@@ -129,14 +121,13 @@ def test_a_client_that_sends_no_whole_request_is_disconnected(here, monkeypatch,
             assert client.recv(1000) == b""
 
 
-def test_the_index_of_a_new_home_names_the_commands(here):
+def test_pages_of_a_new_home_name_the_command(here):
     with console_home.serve_console(here) as url:
-        index = httpx.get(url).text
-    assert index.count("not generated yet: <code>make ") == len(REPORTS) + 1  # the ablations
-    assert "No release yet: <code>make run</code>" in index
+        for path in ("/", "/releases", "/quality"):
+            assert "<code>make run</code>" in httpx.get(url + path).text
 
 
-def test_the_index_shows_degraded_parts_of_the_recommender(here, monkeypatch):
+def test_the_first_page_shows_degraded_parts_of_the_recommender(here, monkeypatch):
     class Status(BaseHTTPRequestHandler):
         def do_GET(self):
             body = json.dumps({"degraded": [{"part": "online_store", "why": "does not respond", "error": "<late>"}]})
@@ -167,10 +158,10 @@ def test_missing_metrics_are_an_error_although_all_services_answer(here):
         sampler.sample()
         with console_home.serve_console(here, sampler=sampler) as url, browser.open_page() as page:
             state = httpx.get(f"{url}/live.json").json()
-            page.goto(f"{url}/live")
-            page.get_by_text("no metrics").wait_for()
-            assert "/metrics cannot be read" in page.text_content("#missing-metrics")
             assert "<strong>metrics</strong>: live values are missing" in httpx.get(url).text
+            page.goto(url)
+            page.get_by_text("no metrics").wait_for()
+            assert "/metrics cannot be read" in page.text_content("#health .notice")
         server.shutdown()
     assert state["services"]["recommender"] and [part["part"] for part in state["degraded"]] == ["metrics"]
 
@@ -184,17 +175,8 @@ def test_every_link_of_every_page_works(console):
         seen.add(path)
         links = {link.partition("#")[0] for link in re.findall(r'href="(/[^"]*)"', response.text)}
         pending += links - seen - set(pending)
-    assert {
-        "/read/benchmark",
-        "/read/skew",
-        "/quality",
-        "/quality/events",
-        "/experiments",
-        "/compare",
-        "/read/ablation_ranking_history",
-        "/releases/second",
-        "/releases/first",
-    } <= seen
+    assert {"/quality", "/quality/events", "/releases", "/releases/first", "/releases/second", "/compare"} <= seen
+    assert {"/reports/skew.json", "/compare?this=second&amp;other=first"} <= seen
 
 
 def test_a_release_page_shows_the_whole_lineage_of_its_manifest(console):
@@ -223,36 +205,22 @@ def test_values_that_a_manifest_lacks_are_shown_as_not_recorded(here, console):
 
 
 def test_releases_are_listed_with_their_state_and_incomplete_ones_are_not(here, console):
-    index = httpx.get(console).text
-    listed = index.partition("All releases")[2]
+    listed = httpx.get(f"{console}/releases").text
     assert listed.index("/releases/second") < listed.index("/releases/first")
     assert "replaced 2026-06-10 03:01 UTC" in listed
-    assert "half" not in re.findall(r'href="/releases/([^"]+)"', index)
+    assert "half" not in re.findall(r'href="/releases/([^"]+)"', listed)
     assert httpx.get(f"{console}/releases/half").status_code == 404
     canaries = [{"release": "first", "path": "", "share": 0.1}]
     shares = {"experiment": "first", "beside": canaries, "since": "2026-06-11T00:00:00+00:00"}
     console_home.write(here.releases / "shares.json", shares)
-    assert "canary for 10.0% of the users" in httpx.get(console).text
-
-
-def test_json_and_markdown_reports_are_shown_as_pages(console):
-    benchmark = httpx.get(f"{console}/read/benchmark").text
-    assert '<span class="good">34.00</span>' in benchmark and '<span class="bad">0.89</span>' in benchmark
-    assert "<code>0123456789ab</code> an older machine</td>" in benchmark
-    assert benchmark.count("<code>abcdef012345</code></td>") == 2, "results of earlier versions have no own revision"
-    assert "recent_events.scene" in httpx.get(f"{console}/read/skew").text
-    ablation = httpx.get(f"{console}/read/ablation_ranking_history").text
-    assert "<p>Does &lt;more&gt; help?</p>" in ablation
-    assert "<code>L20</code>" in ablation and "0.7 [0.6, 0.8]" in ablation
+    assert "canary for 10.0% of the users" in httpx.get(f"{console}/releases").text
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", '{"as_of": 1}'])
 def test_a_malformed_report_does_not_break_other_pages(here, console, broken):
-    for name in ("evaluation", "skew", "benchmark", "experiment"):
+    for name in ("evaluation", "experiment", "data_quality"):
         (here.reports / f"{name}.json").write_text(broken)
-    (here.reports / "data_docs" / "landed" / "outcome.json").write_text(broken)
-    assert httpx.get(console).status_code == 200
-    assert httpx.get(f"{console}/read/skew").status_code == 404
+    assert [httpx.get(console + path).status_code for path in ("/", "/releases", "/quality")] == [200] * 3
 
 
 def test_a_page_that_cannot_be_made_is_answered_with_the_reason(here, console):
@@ -268,7 +236,7 @@ def test_a_page_that_cannot_be_made_is_answered_with_the_reason(here, console):
     "path",
     [
         *("/airflow/passwords.json", "/reports/../airflow/passwords.json", "/reports%2f..%2fairflow"),
-        *("/read/../airflow/passwords", "/read/evaluation", "/releases/..", "/releases/second/manifest.json"),
+        *("/static/../../airflow/passwords.json", "/releases/..", "/releases/second/manifest.json"),
         *("/reports/%00", "/reports/evaluation.html%00"),
     ],
 )
@@ -316,23 +284,8 @@ def test_pages_are_accessible_on_a_phone(console, scheme):
         blocked = []
         page.on("console", lambda message: blocked.append(message.text) if "Content Security" in message.text else None)
         for path in (
-            *(
-                "/",
-                "/live",
-                "/runs",
-                "/history",
-                "/data",
-                "/quality",
-                "/quality/events",
-                "/experiments",
-                "/compare",
-                "/actions/start_experiment?release=first",
-                "/actions/canary?release=first",
-                "/releases/second",
-                "/read/benchmark",
-                "/read/skew",
-                "/read/ablation_ranking_history",
-            ),
+            *("/", "/releases", "/compare", "/releases/second", "/quality", "/quality/events"),
+            *("/actions/start_experiment?release=first", "/actions/canary?release=first"),
             "/reports/evaluation.html",  # a report without an icon, which the browser requests
         ):
             page.goto(console + path)
@@ -372,22 +325,14 @@ def test_the_server_ends_on_sigterm(tmp_path):
 def test_live_values_and_charts_are_served_to_the_operator_only(here):
     console_home.write_reports(here)
     with console_home.serve_console(here, "p" * 20) as url:
-        for path in (
-            "/live",
-            "/live.json?since=1795876549.5",
-            "/runs",
-            "/history",
-            "/static/charts.js",
-            "/actions/roll_back",
-        ):
+        for path in ("/live.json", "/live.json?health", "/releases", "/static/charts.js", "/actions/roll_back"):
             assert httpx.get(url + path).status_code == 401
             assert httpx.get(url + path, auth=("segue", "p" * 20)).status_code == 200
         state = httpx.get(f"{url}/live.json", auth=("segue", "p" * 20)).json()
         assert state["release"] == "second"
         assert state["services"] == {"Airflow": False, "recommender": False, "MLflow": False}
-        assert state["evaluated_at"].startswith(datetime.now(UTC).date().isoformat())
+        assert state["evaluated_s"] == pytest.approx(time.time(), abs=60) and state["health"] is None
         assert [part["part"] for part in state["degraded"]] == ["marts", "release"]
-        assert httpx.get(f"{url}/live.json?since=now", auth=("segue", "p" * 20)).status_code == 400
         assert httpx.get(f"{url}/static/..%2fserver.py", auth=("segue", "p" * 20)).status_code == 404
 
 
@@ -396,9 +341,9 @@ def test_the_header_does_not_show_old_samples(here):
     with console_home.serve_console(here, sampler=sampler) as url:
         for age_s, is_shown in ((1, True), (60, False)):
             sampler._samples.append(compare_totals(Totals(0), Totals(time.time() - age_s)))
-            state = httpx.get(f"{url}/live.json?since=0").json()
+            state = httpx.get(f"{url}/live.json?health").json()
             assert (state["last"] is not None) == is_shown
-            assert state["samples"]
+            assert "at most 0.0/s" in state["health"]
 
 
 @pytest.mark.parametrize(
@@ -440,8 +385,8 @@ def test_an_operator_starts_and_stops_an_experiment_and_both_are_logged(here):
     console_home.write_reports(here)
     credentials = {"username": "segue", "password": "p" * 20}
     with console_home.serve_console(here, "p" * 20) as url, browser.open_page(http_credentials=credentials) as page:
-        page.goto(f"{url}/experiments")
-        page.get_by_role("link", name="Start …").click()
+        page.goto(f"{url}/releases")
+        page.get_by_role("link", name="Experiment …").click()
         page.get_by_label("Name of the experiment").fill("more discoveries")
         page.get_by_label("Percent of the users").fill("10")
         assert read_actions(here) == [], "it needs the confirmation"

@@ -15,7 +15,6 @@ from feast.infra.offline_stores.file_source import FileSource
 from s3fs import S3FileSystem
 
 from config import settings
-from console.data_page import render_data_page
 from console.releases import landed_source_names
 from ingestion.as_of import default_as_of
 from ingestion.land import land
@@ -114,7 +113,7 @@ def test_marts_are_equal_row_by_row(at: dict[str, settings.Settings], name: str)
     assert not (at["objects"].home / "marts").exists()
 
 
-def test_validation_and_console_pages_are_equal(at: dict[str, settings.Settings]) -> None:
+def test_validation_and_names_of_landed_files_are_equal(at: dict[str, settings.Settings]) -> None:
     metrics, sources = [], []
     for here in at.values():
         engine = DuckDBEngine(here.tables)
@@ -127,8 +126,6 @@ def test_validation_and_console_pages_are_equal(at: dict[str, settings.Settings]
         )
         engine.close()
         sources.append((list_landed_sources(here), landed_source_names(here)))
-        page = render_data_page(here)
-        assert "Published marts" in page and "In quarantine" in page and "<td>listening_events</td>" in page
     assert metrics[0] == metrics[1] and sources[0] == sources[1]
 
 

@@ -1,4 +1,4 @@
-"""Page of values over time: recall by release, skip rate by day, drift and training/serving skew."""
+"""Charts over time: recall by release, skip rate by day, drift and training/serving skew."""
 
 from __future__ import annotations
 
@@ -7,23 +7,11 @@ from typing import Any
 
 from config.settings import Settings
 from console.charts import Chart
-from console.releases import Release, list_releases
-from console.templates import render
+from console.releases import Release
 from storage import object_store
 from storage.report_history import read_history
 
 DRIFT_METRICS = ("action_drift", "length_drift", "volume_ratio")
-
-
-def render_history_page(settings: Settings) -> str:
-    """HTML page; a chart without values says what will fill it."""
-    charts = [
-        recall_chart(list_releases(settings)),
-        skip_rate_chart(settings),
-        drift_chart(settings),
-        skew_chart(settings),
-    ]
-    return render("history.html", charts=charts)
 
 
 def recall_chart(releases: Sequence[Release]) -> Chart:

@@ -1,4 +1,4 @@
-"""Pages of experiments and of the comparison of two releases."""
+"""Pages of releases and experiments, of one release, and of the comparison of two releases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from config.settings import Settings
-from console.releases import Release, find_active, list_releases, read_json
+from console.history_charts import recall_chart
+from console.releases import Release, build_lineage, find_active, landed_source_names, list_releases, read_json
 from console.templates import render
 from training.evaluation.report.charts import Bar, by_value, interval_chart
 from training.evaluation.report.release_comparison import compare_choices, compare_metrics
@@ -21,27 +22,36 @@ DIFFERENCE_NAMES = {
 }
 
 
-def render_experiments_page(settings: Settings) -> str:
-    """Page with the running experiment, its newest comparison, and the releases that another one could serve."""
+def render_releases_page(settings: Settings) -> str:
+    """Page with all releases and their recall, the running experiment, and the newest comparison."""
     split = read_json(settings.releases / "shares.json")
     releases = list_releases(settings)
     active = find_active(releases)
     arms = [(str(canary["release"]), float(canary["share"])) for canary in split.get("beside", [])]
     rest = 1 - sum(share for _, share in arms)
     return render(
-        "experiments.html",
+        "releases.html",
+        releases=[_release_context(release) for release in releases],
+        recall=recall_chart(releases),
         experiment=str(split.get("experiment", "")) if arms else "",
         since=str(split.get("since", "")),
         arms=[*arms, (f"{active.release_id if active else 'no release'} (production)", rest)] if arms else [],
         report=_read_comparison(settings),
-        candidates=[release.release_id for release in releases if not release.is_active],
-        has_active=active is not None,
+        can_start=active is not None and not arms,
         past=[
             (period["experiment"], ", ".join(f"{one['release']} {one['share']:.1%}" for one in period["beside"]),
              format_utc_minute(period["since"]), format_utc_minute(period["until"]))
             for period in reversed(split.get("history", []))
         ],
     )  # fmt: skip
+
+
+def render_release(name: str, settings: Settings) -> str | None:
+    """Page with the lineage of one release; None if the store has no release of that name."""
+    for release in list_releases(settings):
+        if release.release_id == name:
+            return render("release.html", lineage=build_lineage(release, settings, landed_source_names(settings)))
+    return None
 
 
 def render_comparison_page(this: str, other: str, settings: Settings) -> str | None:
@@ -60,6 +70,20 @@ def render_comparison_page(this: str, other: str, settings: Settings) -> str | N
         return None
     values = _compare(by_id[this], by_id[other]) if other else {}
     return render("compare.html", releases=releases, this=this, other=other, values=values)
+
+
+def _release_context(release: Release) -> dict[str, Any]:
+    manifest = release.manifest
+    interval = manifest.get("gate", {}).get("figures", {}).get("slate")
+    return {
+        "release_id": release.release_id,
+        "state": release.state,
+        "is_active": release.is_active,
+        "as_of": manifest.get("as_of", ""),
+        "recipe": manifest.get("recipe", ""),
+        "recall": "{:.4f} [{:.4f}, {:.4f}]".format(*interval) if interval else "",
+        "released_at": str(manifest.get("released_at", "")),
+    }
 
 
 def _compare(this: Release, other: Release) -> dict[str, Any]:

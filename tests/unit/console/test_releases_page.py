@@ -1,12 +1,12 @@
-"""Pages of experiments and of the comparison of two releases."""
+"""Pages of releases and experiments, and of the comparison of two releases."""
 
 import re
 
 import pytest
 
 from config import settings
-from console.experiments_page import render_comparison_page, render_experiments_page
 from console.releases import list_releases
+from console.releases_page import render_comparison_page, render_releases_page
 from tests.support import console_home
 from tests.support.console_home import MANIFEST
 
@@ -36,9 +36,9 @@ def here(tmp_path, monkeypatch):
 
 
 def test_an_experiment_can_be_started_with_each_other_release(here):
-    page = render_experiments_page(here)
+    page = render_releases_page(here)
     assert "No experiment is running" in page
-    assert '<a href="/actions/start_experiment?release=first">Start …</a>' in page
+    assert '<a href="/actions/start_experiment?release=first">Experiment …</a>' in page
     assert "start_experiment?release=second" not in page, "it is in service"
 
 
@@ -51,7 +51,7 @@ def test_the_running_experiment_shows_its_shares_and_can_be_stopped(here):
     }
     split = {"experiment": "discoveries", "beside": [{"release": "first", "path": "", "share": 0.1}]}
     console_home.write(here.releases / "shares.json", split | {"since": "2026-06-11T00:00:00+00:00", "history": [past]})
-    page = render_experiments_page(here)
+    page = render_releases_page(here)
     assert "<b>discoveries</b> runs since 2026-06-11 00:00 UTC" in page
     assert "<td>2026-06-01 08:00 UTC</td><td>2026-06-08 09:30 UTC</td>" in page
     assert "<b>10.0%</b>" in page and "<b>90.0%</b>" in page
@@ -67,7 +67,7 @@ def test_the_share_of_each_arm_can_be_changed(here):
         "since": "2026-06-11T00:00:00",
     }
     console_home.write(here.releases / "shares.json", split)
-    assert re.findall(r'href="/actions/canary\?release=(\w+)"', render_experiments_page(here)) == ["first"]
+    assert re.findall(r"Change the share of (\w+)", render_releases_page(here)) == ["first"]
 
 
 def test_small_shares_are_not_rounded_to_zero(here):
@@ -75,13 +75,13 @@ def test_small_shares_are_not_rounded_to_zero(here):
     past = {"experiment": "old", "beside": [arm], "since": "2026-06-01T08:00:00", "until": "2026-06-08T09:30:00"}
     split = {"experiment": "x", "beside": [arm], "since": "2026-06-11T00:00:00", "history": [past]}
     console_home.write(here.releases / "shares.json", split)
-    assert "<td>first 0.4%</td>" in render_experiments_page(here)
+    assert "<td>first 0.4%</td>" in render_releases_page(here)
     assert "canary for 0.4% of the users since" in [release.state.text for release in list_releases(here)]
 
 
 def test_differences_are_colored_by_their_better_direction(here):
     console_home.write(here.reports / "experiment.json", COMPARISON)
-    page = render_experiments_page(here)
+    page = render_releases_page(here)
     charts = page.split("<h3>")[1:]
     assert [chart.split("</h3>")[0] for chart in charts] == [
         "Plays per exposure",
@@ -98,7 +98,7 @@ def test_a_difference_of_too_few_users_is_not_significant(here):
     console_home.write(
         here.reports / "experiment.json", COMPARISON | {"differences": {pair: {"play_rate": [0.02, None, None]}}}
     )
-    page = render_experiments_page(here)
+    page = render_releases_page(here)
     chart = page.split("<h3>")[1]
     assert '<tr class="unclear">' in chart and "+0.0200" in chart
     assert "too few users for an interval" in page
@@ -107,7 +107,7 @@ def test_a_difference_of_too_few_users_is_not_significant(here):
 @pytest.mark.parametrize("broken", ["", "{", "[]", "{}"])
 def test_a_malformed_comparison_is_left_out(here, broken):
     console_home.write(here.reports / "experiment.json", broken)
-    assert "No comparison yet" in render_experiments_page(here)
+    assert "No comparison yet" in render_releases_page(here)
 
 
 def test_two_releases_are_compared_side_by_side(here):

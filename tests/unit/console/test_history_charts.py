@@ -1,10 +1,10 @@
-"""Values over time: history files of reports, charts of the console, reasons of quarantined rows."""
+"""Values over time: history files of reports, and charts of the console."""
 
 import pytest
 
 from config import settings
-from console.data_page import describe_reason
-from console.history_page import drift_chart, recall_chart, render_history_page
+from console.history_charts import drift_chart, recall_chart
+from console.quality_page import render_quality_page
 from console.releases import Release, ReleaseState
 from storage.report_history import append_to_history, read_history
 
@@ -49,28 +49,11 @@ def test_recall_is_listed_by_time_of_the_release():
 
 
 def test_the_page_of_a_new_home_says_what_will_fill_it(here):
-    assert render_history_page(here).count("No values yet") == 4
+    assert render_quality_page(here).count("No values yet") == 3
     append_to_history(
         here.reports / "history" / "landed.jsonl", "2026-07-01", {"action_drift": 0.1, "volume_ratio": None}
     )
     chart = drift_chart(here)
     assert chart.values == [[0.1], [None], [None]]
     assert chart.rows == [("2026-07-01", "0.1000", "", "")]
-    assert "&#34;2026-07-01&#34;" in render_history_page(here)
-
-
-@pytest.mark.parametrize(
-    ("reason", "described"),
-    [
-        ("played_ms -7 is negative", "played_ms … is negative"),
-        ("action who is it is not one of play, like", "action … is not one of play, like"),
-        (
-            "ended_at 2026-01-01 00:00:00 is before occurred_at 2026-01-02 00:00:00",
-            "ended_at … is before occurred_at …",
-        ),
-        ("line 12 has 3 fields", "line … has … fields"),
-        ("the line is not JSON", "the … is not JSON"),
-    ],
-)
-def test_reasons_are_shown_without_rejected_values(reason, described):
-    assert describe_reason(reason) == described
+    assert "&#34;2026-07-01&#34;" in render_quality_page(here)
