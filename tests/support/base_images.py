@@ -14,7 +14,7 @@ import yaml
 from config.settings import ROOT
 from tests.support.compose_project import podman
 
-STAND_INS = {"python": "bookworm", "redis": "bookworm", "postgres": "trixie", "prometheus": "trixie"}
+STAND_INS = {"python": "bookworm", "redis": "bookworm", "postgres": "trixie", "prometheus": "trixie", "nginx": "trixie"}
 """Folder in `containers/` → release of Debian that it starts from."""
 
 PULL_TIMEOUT_S = 300

@@ -49,6 +49,11 @@ def test_readers_mount_the_home_read_only(name: str) -> None:
     assert SERVICES[name]["volumes"] == ["segue:/var/segue:ro"]
 
 
+def test_clients_reach_the_recommender_through_nginx_only() -> None:
+    assert "ports" not in SERVICES["recommender"]
+    assert SERVICES["recommender"]["environment"]["SEGUE_TRUSTED_PROXIES"]
+
+
 def test_the_console_shows_the_online_store_of_the_recommender() -> None:
     assert SERVICES["pages"]["environment"]["SEGUE_ONLINE_STORE"] == "redis"
     assert SERVICES["recommender"]["environment"]["SEGUE_ONLINE_STORE"] == "redis"

@@ -179,6 +179,7 @@ def test_commands_and_shares_equal_those_of_the_compose_file() -> None:
     for container in containers():
         if container["image"] == "segue":
             assert container["args"] == COMPOSE[container["name"]]["command"]
+    assert SHARED["SEGUE_TRUSTED_PROXIES"], "the ingress controller; without it the recommender does not start"
     assert SHARED["SEGUE_FEATURE_LOG_SHARE"] == COMPOSE["recommender"]["environment"]["SEGUE_FEATURE_LOG_SHARE"]
 
 
