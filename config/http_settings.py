@@ -1,6 +1,6 @@
 """Settings of the recommender's HTTP layer: limits of requests, allowed origins, trusted proxies, and the internal token.
 
-The reverse proxy in `deploy/nginx` has the same limits; a test compares them with the defaults here.
+The reverse proxy in `deploy/nginx` has the same limits, and those of headers and slow clients; a test compares them.
 """
 
 from __future__ import annotations
@@ -21,12 +21,9 @@ MIN_INTERNAL_TOKEN_LENGTH = 32
 class HttpSettings:
     """Limits of HTTP requests, and which browsers and proxies are trusted."""
 
-    max_header_bytes: int = 16 << 10  # size of request line and headers; more: 431
     max_body_bytes: int = 1 << 20  # size of a body; more: 413
-    header_timeout_s: int = 10  # time to send the headers; then the connection is closed, with 408 if the request began
     body_timeout_s: int = 10  # time to send the body; then 408
-    send_timeout_s: int = 60  # time in which a client reads nothing of a response; then the connection is closed
-    client_connections: int = 128  # connections of one address that wait for it, and unfinished bodies of one client
+    client_connections: int = 128  # unfinished bodies of one client; more: 408 for the oldest
     client_requests: int = 48  # requests of one client in progress or queued; more: 429
     allowed_origins: tuple[str, ...] = ()  # origins of other sites whose pages may call the API (CORS)
     trusted_proxies: tuple[str, ...] = ()  # addresses and networks of proxies whose X-Forwarded-For is trusted
@@ -39,11 +36,8 @@ def load_http_settings() -> HttpSettings:
         SettingError: A number is out of range, an origin is not `scheme://host[:port]`, or a proxy is not an address.
     """
     return HttpSettings(
-        max_header_bytes=read_number("SEGUE_MAX_HEADER_BYTES", HttpSettings.max_header_bytes, 1 << 10, 1 << 20),
         max_body_bytes=read_number("SEGUE_MAX_BODY_BYTES", HttpSettings.max_body_bytes, 1 << 10, 1 << 30),
-        header_timeout_s=read_number("SEGUE_HEADER_TIMEOUT_S", HttpSettings.header_timeout_s, 1, 300),
         body_timeout_s=read_number("SEGUE_BODY_TIMEOUT_S", HttpSettings.body_timeout_s, 1, 300),
-        send_timeout_s=read_number("SEGUE_SEND_TIMEOUT_S", HttpSettings.send_timeout_s, 1, 3600),
         client_connections=read_number("SEGUE_CLIENT_CONNECTIONS", HttpSettings.client_connections, 1, 1_000_000),
         client_requests=read_number("SEGUE_CLIENT_REQUESTS", HttpSettings.client_requests, 1, 1_000_000),
         allowed_origins=tuple(map(_parse_origin, _list("SEGUE_ALLOWED_ORIGINS"))),

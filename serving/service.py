@@ -35,7 +35,6 @@ from serving.http.admission import (
 from serving.http.api_keys import ApiKeys
 from serving.http.asgi import NO_SEARCH_TYPE, PROBLEM_MEDIA_TYPE, RETRY_AFTER_S, problem
 from serving.http.catch_all import CatchAll
-from serving.http.connection_limits import configure_uvicorn
 from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
 from serving.http.problems import ProblemDetails, ValidationLogFilter
@@ -43,6 +42,7 @@ from serving.http.protocols.gateway import Protocols
 from serving.http.request_body import BodyLimits
 from serving.http.request_guard import RequestGuard
 from serving.http.route_labels import label_by_route
+from serving.http.server_options import configure_uvicorn
 from serving.http.static_page import ListeningPage
 from serving.http.user_tokens import (
     AUTHENTICATED_USER,
@@ -99,14 +99,12 @@ ERASE_MESSAGE = "an API key must not erase users; send a token of the user, or r
 
 
 class LimitedService(bentoml.Service[Any]):
-    """A BentoML service with the connection limits of the settings, problem documents as errors, few labels of metrics, and
-    without redirects.
-    """
+    """A BentoML service with limited headers, problem documents as errors, few labels of metrics, and without redirects."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """The ASGI application; BentoML's workers call it before they configure uvicorn."""
         supervisor.follow()
-        configure_uvicorn(http_settings.load_http_settings())
+        configure_uvicorn(http_settings.load_http_settings().trusted_proxies)
         app: Any = super().to_asgi(is_main)
         # A redirect to the path without its last slash would lead to the host that the request names.
         app.router.redirect_slashes = False

@@ -42,6 +42,7 @@ class CrossOriginSharing(CORSMiddleware):
 
 def describe_foreign_host(scope: Message) -> str | None:
     """Why the `Host` header does not name this machine; None if it does."""
+    # Starlette's TrustedHostMiddleware reads the first of several headers only, and cannot allow all of 127.0.0.0/8.
     hosts = header_values(scope, b"host")
     if len(hosts) == 1 and is_loopback_authority(hosts[0].decode("latin-1")):
         return None

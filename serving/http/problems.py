@@ -2,6 +2,7 @@
 
 Unknown paths and methods get a suggestion, and BentoML's list of validation errors becomes one sentence per field. ASGI
 application around the whole service; responses that are problem documents already, and all without an error, pass unchanged.
+Headers that are not text, which BentoML's tracing cannot read, are rejected here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from serving.field_suggestions import did_you_mean, suggest
-from serving.http.asgi import PROBLEM_MEDIA_TYPE, App, Message, Receive, Send, problem
+from serving.http.asgi import CLOSE_CONNECTION, PROBLEM_MEDIA_TYPE, App, Message, Receive, Send, problem, send_error
 
 MAX_LISTED_ERRORS = 5
 REQUEST_MODEL = "Request"
@@ -42,6 +43,9 @@ class ProblemDetails:
         """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if not _are_text(scope["headers"]):
+            await send_error(send, 400, "a header is not valid UTF-8", CLOSE_CONNECTION)
             return
         start: Message | None = None
         body = bytearray()
@@ -112,6 +116,14 @@ class ValidationLogFilter(logging.Filter):
         if not isinstance(error, ValidationError):
             return True
         return not error.title.removesuffix(BENTOML_MODEL).endswith(REQUEST_MODEL)
+
+
+def _are_text(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    try:
+        b"\n".join(value for _, value in headers).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_problem(start: Message) -> bool:
