@@ -1,4 +1,6 @@
-"""The rule for the addresses that services listen on: loopback, or another address with an explicit opt-in and a credential."""
+"""The rule for the addresses that services listen on: loopback, or another address with an explicit opt-in and a credential; the
+recommender also behind a proxy, because only a proxy limits slow clients.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import errno
 import socket
 from collections.abc import Callable
 
+from config.http_settings import load_http_settings
 from config.jwt_settings import load_jwt_settings
 from config.settings import SettingError, Settings, is_loopback, load_api_keys, load_operator_password
 
@@ -21,14 +24,16 @@ def check_bind_address(settings: Settings, service: str) -> None:
     """Check that a service may listen on the host of the settings.
 
     Raises:
-        SettingError: Other machines could reach the service, and the opt-in or its credential is missing; the message names
-            what to set.
+        SettingError: Other machines could reach the service, and the opt-in, its credential or the recommender's proxy is missing;
+            the message names what to set.
     """
     if is_loopback(settings.host):
         return
     setting, is_set = _CREDENTIALS.get(service, ("", lambda: True))
     missing = [] if settings.allow_remote else ["SEGUE_ALLOW_REMOTE=yes"]
     missing += [] if is_set() else [setting]
+    if service == "recommender" and not (settings.without_proxy or load_http_settings().trusted_proxies):
+        missing.append("SEGUE_TRUSTED_PROXIES=ADDRESS of a reverse proxy (or SEGUE_WITHOUT_PROXY=yes)")
     if missing:
         raise SettingError(
             f"SEGUE_HOST={settings.host!r} would open {service} to every machine that reaches this address; if that is intended, "

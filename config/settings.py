@@ -112,6 +112,7 @@ class Settings:
     media_root: Path | None = None  # folder that media paths of logs are relative to; None: the landed folder
     simulated_last_day: str = ""  # last day of a world that is simulated, YYYY-MM-DD; empty: yesterday (UTC)
     allow_remote: bool = False  # whether services may listen on a `host` that other machines can reach
+    without_proxy: bool = False  # whether other machines may reach the recommender without a reverse proxy
     service_hosts: tuple[tuple[str, str], ...] = ()  # service → host at which the console reaches it; others: `host`
     grafana_url: str = ""  # address of Grafana, which the console links; empty: no link
 
@@ -277,6 +278,7 @@ def load_settings() -> Settings:
         media_root=_folder("SEGUE_MEDIA_ROOT"),
         simulated_last_day=_day("SEGUE_SIMULATED_LAST_DAY"),
         allow_remote=_choice("SEGUE_ALLOW_REMOTE", ("no", "yes")) == "yes",
+        without_proxy=_choice("SEGUE_WITHOUT_PROXY", ("no", "yes")) == "yes",
         service_hosts=_service_hosts("SEGUE_SERVICE_HOSTS"),
         grafana_url=os.environ.get("SEGUE_GRAFANA_URL") or "",
     )
