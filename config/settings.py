@@ -104,7 +104,6 @@ class Settings:
     broker: str = ""  # URL of the event broker; empty: the recommender applies events itself
     consumer_port: int = 9180  # metrics port of the event consumer
     training_ranks: int = 1  # number of data-parallel training processes
-    warm_start_days: int = 0  # days between two cold fits of a model, see `training.data.warm_start`; 0: all are cold
     training_plays: int = 20_000_000  # maximum number of plays that one training process holds in memory
     release_public_key: str = ""  # PEM file of the key that signs releases; empty: signatures are not checked
     release_private_key: str = ""  # PEM file of the key to sign releases with; empty: releases are not signed
@@ -270,7 +269,6 @@ def load_settings() -> Settings:
         broker=_broker("SEGUE_BROKER"),
         consumer_port=_port("SEGUE_CONSUMER_PORT", 9180),
         training_ranks=read_number("SEGUE_TRAINING_RANKS", 1, 1, MAX_TRAINING_RANKS),
-        warm_start_days=read_number("SEGUE_WARM_START_DAYS", 0, 0, 366, "number of days"),
         training_plays=read_number("SEGUE_TRAINING_PLAYS", 20_000_000, 1, 1_000_000_000),
         release_public_key=_file("SEGUE_RELEASE_PUBLIC_KEY"),
         release_private_key=_file("SEGUE_RELEASE_PRIVATE_KEY"),

@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from config import settings
 from training.data.training_data import TrainingData
-from training.data.warm_start import FitRecord, WarmStart, describe_time_split, find_warm_start
 from training.engine import distributed
 from training.engine.config_io import config_from_dict, with_seed
 from training.engine.import_closure import code_hash
@@ -84,16 +83,14 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
         NoTrainingExamples: the log has no examples for the head.
         MissingInput: `refit` or `final` before `held_out` was fitted, collections before `realtime`, or a head before any channel.
     """
-    recipe_config, fit_model = resolve_model(kind, name, workspace, fit)
+    config, fit_model = resolve_model(kind, name, workspace, fit)
     if workspace.seed is not None:
-        recipe_config = with_seed(recipe_config, workspace.seed)
-    config, code = recipe_config, code_hash(*producer_modules(kind, name))
+        config = with_seed(config, workspace.seed)
     folder = workspace.model_folder(kind, fit, name)
     if fit != "held_out":
         config = _load_resolved_config(workspace.model_folder(kind, "held_out", name), config, name)
     upstream = _upstream_input_hashes(workspace, kind, name, fit)
-    start = _find_warm_start(workspace, kind, name, fit, recipe_config, code)
-    upstream |= {"warm_start": start.input_hash} if start else {}
+    code = code_hash(*producer_modules(kind, name))
     inputs = workspace.inputs(fit=fit, config=config, name=name, code=code, **upstream)
     if distributed.broadcast_from_rank0(lambda: is_unchanged(folder, inputs)):
         distributed.require_rank0()
@@ -105,7 +102,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     sizes = recipe(workspace.recipe)
     keeps_trees = fit != "held_out" and not sizes.refits_before_test
     held_out = workspace.model_folder(kind, "held_out", name) if keeps_trees else None
-    data = TrainingData(workspace.marts, fit, sizes, cache_folder=cache, warm_start=start, held_out_model=held_out)
+    data = TrainingData(workspace.marts, fit, sizes, cache_folder=cache, held_out_model=held_out)
     checkpoints = folder / "checkpoints"
     # The folder is named by the hash of the inputs, so that checkpoints of other inputs are not resumed.
     try:
@@ -122,7 +119,6 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     write_json(folder / RESOLVED_CONFIG_FILE, asdict(model.resolved_config))
     write_json(folder / MEASURES_FILE, measures)
     (folder / RUN_FILE).unlink(missing_ok=True)
-    FitRecord(start.cold_as_of if start else workspace.as_of, describe_time_split(workspace.marts)).write(folder)
     mark_done(folder, inputs)
     shutil.rmtree(checkpoints, ignore_errors=True)  # those of this fit, and those of fits that were never finished
     _print_summary(name, fit, measures)
@@ -220,20 +216,6 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
         return fit_ranker(name, data, config, folder)
 
     return RANKERS[name].config(recipe_name), fit_named_ranker
-
-
-def _find_warm_start(
-    workspace: Workspace, kind: str, name: str, fit: str, config: DataclassInstance, code: str
-) -> WarmStart | None:
-    """The fit to continue; only networks that are trained in steps have one."""
-    days = settings.load_settings().warm_start_days
-    is_supported = kind in ("channel", "ranker") and supports_warm_start(config) and workspace.seed is None
-    return find_warm_start(workspace, kind, name, fit, config, code, days) if is_supported else None
-
-
-def supports_warm_start(config: DataclassInstance) -> bool:
-    """Whether a model with this config can continue earlier weights: neural channels and rankers."""
-    return (hasattr(config, "optimizer") and hasattr(config, "items")) or hasattr(config, "training")
 
 
 def _upstream_input_hashes(workspace: Workspace, kind: str, name: str, fit: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config import settings
-from training.ablations import ABLATIONS, cold_start, continuation, seeds, smooth_path, warm_start
+from training.ablations import ABLATIONS, cold_start, continuation, seeds, smooth_path
 from training.ablations.grid import Ablation, CellResult, Grid
 from training.ablations.table import render_markdown
 from training.engine.import_closure import code_hash
@@ -26,10 +26,9 @@ REPORTS: dict[str, Callable[[Workspace, Path], str]] = {
     session_replay.NAME: session_replay.report,
     seeds.NAME: seeds.report,
     smooth_path.NAME: smooth_path.report,
-    warm_start.NAME: warm_start.report,
 }
 """Measurements that are no grids of models: name → function of the workspace and a folder, which returns the report."""
-LONG = (seeds.NAME, warm_start.NAME)
+LONG = (seeds.NAME,)
 """Measurements that fit all models many times; they run by name only."""
 
 

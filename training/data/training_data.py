@@ -34,7 +34,6 @@ from training.recipes import FITS, Recipe
 
 if TYPE_CHECKING:
     from sequences.offline.dense_reader import DenseReader
-    from training.data.warm_start import WarmStart
 
 COLLECTION_MARTS = {"playlist": "playlists", "mlog": "mlogs"}
 """Mart of each kind of collection, by the target type of its events."""
@@ -53,7 +52,6 @@ class TrainingData:
         recipe: Recipe of the training run.
         services: Contracts of feature services; others are read from Feast's registry.
         cache_folder: Cache of track content and of the arrays of sequence views, shared by all models; None: no cache.
-        warm_start: The fitted model that a fit continues; None: it starts from random weights.
         held_out_model: Folder of the `held_out` fit of the same model, whose trees this fit keeps: their features contain no
             ids. None: trees are fitted.
         max_plays: Maximum number of plays in memory. If there are more, users are sampled (`sample_users`) and the
@@ -70,7 +68,6 @@ class TrainingData:
     recipe: Recipe
     services: Mapping[str, ServiceContract] = field(default_factory=dict)
     cache_folder: Path | None = None
-    warm_start: WarmStart | None = None
     held_out_model: Path | None = None
     max_plays: int = field(default_factory=lambda: settings.load_settings().training_plays)
     reads_audio_facets: bool = True

@@ -15,17 +15,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
-from training.data.warm_start import warm_steps
 from training.engine import distributed, trainer
 from training.engine.lightning_import import lightning
 from training.engine.threads import configure_threads
-from training.nn.warm_weights import copy_weights
 from training.ranking import feature_cache
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.calibration import fit_blend_weight, fit_temperatures, task_losses
@@ -37,7 +34,7 @@ from training.ranking.features.genre_search import TrackGenres
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.schema_fields import further_profile_fields, load_track_statistics
 from training.ranking.features.track_statistics import COUNTS
-from training.ranking.fitted_ranker import WEIGHTS, FittedRanker, load_trees
+from training.ranking.fitted_ranker import FittedRanker, load_trees
 from training.ranking.ranker import Ranker, RankerConfig, TrainingConfig
 from training.ranking.registry import RANKERS
 
@@ -81,13 +78,14 @@ def fit_ranker(
     batches, trees = _prepare_training(train_cases, offline, config, service, features)
     training = config.training
     training = replace(training, planned_cases=training.planned_cases or len(batches))
-    dense_steps, epoch_steps, id_steps = _plan_steps(training, data.warm_start is not None)
+    dense_steps, epoch_steps, id_steps = _plan_steps(training)
     training = replace(training, steps=training.steps or dense_steps + epoch_steps)
     config = replace(config, training=training)
 
     torch.manual_seed(config.seed)
     model = RANKERS[name](config, count_item_frequencies(train_cases, data), cases.tasks)
-    _initialize_weights(model, batches, data)
+    sample = batches[_evenly_spaced_rows(len(batches), QUANTILE_SAMPLE_SIZE)]
+    model.fit_quantiles(sample.users, sample.candidates)
     module = RankerModule(model, config, range(dense_steps, dense_steps + id_steps))
     held_out = _read_held_out(validation_cases, offline, service, features, training.batch_size)
     if trees is not None and held_out:
@@ -110,14 +108,6 @@ def fit_ranker(
     resolved = replace(config, validation=replace(config.validation, early_stopping_step=record.steps))
     resolved = _blend_and_calibrate(model, trees, resolved, held_out)
     return FittedRanker(model, replace(features, trees=trees), resolved, _measures(record, batches, cases))
-
-
-def _initialize_weights(model: Ranker[RankerConfig], batches: CaseBatches, data: TrainingData) -> None:
-    """Fit the quantiles of the dense features, and copy the weights of the fit that this one continues, if any."""
-    sample = batches[_evenly_spaced_rows(len(batches), QUANTILE_SAMPLE_SIZE)]
-    model.fit_quantiles(sample.users, sample.candidates)
-    if data.warm_start is not None:
-        copy_weights(model, load_file(data.warm_start.folder / WEIGHTS), data.warm_start.vocabulary, data.vocabulary)
 
 
 def _prepare_training(
@@ -210,16 +200,14 @@ def _measures(record: trainer.FitRecord, batches: CaseBatches, cases: RankingCas
     }
 
 
-def _plan_steps(training: TrainingConfig, is_warm: bool) -> tuple[int, int, int]:
+def _plan_steps(training: TrainingConfig) -> tuple[int, int, int]:
     """Return the steps over dense features, those over all inputs, and the first of these that update ids.
 
     A `final` fit has more cases than the `held_out` fit, but each of its phases has the same number of steps.
     """
     steps_per_epoch = -(-training.planned_cases // training.batch_size)
     dense_steps = training.dense_epochs * -(-training.planned_cases // DENSE_BATCH_SIZE)
-    planned = (dense_steps, training.epochs * steps_per_epoch, training.id_epochs * steps_per_epoch)
-    dense, steps, id_steps = map(warm_steps, planned) if is_warm else planned
-    return dense, steps, id_steps
+    return dense_steps, training.epochs * steps_per_epoch, training.id_epochs * steps_per_epoch
 
 
 def resolve_inputs(

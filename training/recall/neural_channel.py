@@ -21,7 +21,6 @@ from training.data.recall_cases import RecallCases, recall_table, validation_obj
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch, load_user_batches
 from training.data.vocabulary import Vocabulary
-from training.data.warm_start import warm_steps
 from training.engine.config_io import change_config, config_from_dict
 from training.engine.workspace import write_json
 from training.index.cold_start import ColdStartIndex, compute_cold_item_thresholds
@@ -179,7 +178,6 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         if not len(source) or not data.catalog_V.any():
             return channel
         channel.prepare_network(source, config)
-        planned = channel._start_warm(data, config)
         early_stopping = config.validation
         cases = data.recall_cases("validation").sample(
             early_stopping.cases_per_user, config.seed, early_stopping.max_cases
@@ -190,7 +188,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         ) and distributed.is_rank0()
         batches = load_user_batches(data, cases, cls.feature_service) if is_validated else []
         validation = ValidationSet(cases, batches, early_stopping.eval_cutoffs)
-        record, table = channel._train(data, source, planned, validation if is_early_stopped else None, folder)
+        record, table = channel._train(data, source, config, validation if is_early_stopped else None, folder)
         channel.resolved_config = change_config(untuned, {"validation.early_stopping_step": record.steps})
         channel.fit_cold_item_thresholds(cases, batches)
         channel._measures = asdict(record) | {"validation": table}
@@ -252,16 +250,6 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
     def _recall_table(self, validation: ValidationSet) -> dict[str, float]:
         self.rebuild_index()
         return validation.recall_table(self)
-
-    def _start_warm(self, data: TrainingData, config: NeuralConfig) -> NeuralConfig:
-        """Copy the weights of the fit that this one continues, if any; returns the config of the shorter training."""
-        if data.warm_start is None:
-            return config
-        from training.nn.warm_weights import copy_weights
-
-        stored = load_file(data.warm_start.folder / f"{self.name}.safetensors")
-        copy_weights(self.network, stored, data.warm_start.vocabulary, data.vocabulary)
-        return change_config(config, {"optimizer.steps": warm_steps(config.optimizer.steps)})
 
     def measures(self) -> dict[str, Any]:
         """Steps, seconds, validation recall and properties of the index; tuning results of the channel."""
