@@ -86,7 +86,6 @@ ELSEWHERE = {
     "python -m training.release activate ID": "integration/training/release/test_release.py",
     "python -m training.release list": "integration/training/release/test_release.py",
     "python -m training.experiments compare": "unit/training/experiments/test_command.py",
-    "python -m training.experiments off_policy FILE": "unit/training/experiments/test_command.py",
     "python -m serving": "contract/serving/test_service.py",
     "python -m serving --composed": "integration/serving/test_distributed_start.py",
     "python -m serving.batch --scene daily --out FOLDER": "unit/serving/batch/test_batch.py",

@@ -1,1 +1,1 @@
-"""Analysis of exposures: A/B comparison of the arms of an experiment, and off-policy evaluation."""
+"""Analysis of exposures: A/B comparison of the arms of an experiment."""

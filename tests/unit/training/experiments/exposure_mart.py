@@ -19,8 +19,6 @@ ROW = {
     "arm": "r",
     "target_type": "track",
     "target_id": "t",
-    "propensity": 1.0,
-    "is_exploration": False,
     "is_played": False,
     "is_full_play": False,
     "is_skip": False,

@@ -1,12 +1,10 @@
 """Commands of training.experiments on hand-made marts: reports, exit codes and error messages."""
 
 import json
-import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 
 from tests.unit.training.experiments.exposure_mart import AT, row, write
@@ -113,86 +111,3 @@ def test_without_exposures_no_report_is_written(home: Path, capsys: pytest.Captu
     assert main(["compare", "--experiment", "quieter"]) == 2
     assert "known experiments: louder" in capsys.readouterr().err
     assert not (home / "reports").exists()
-
-
-def explored(count: int) -> list[dict[str, object]]:
-    """Exploration slots of two tracks, of which one is played to its end, and 50 deterministic slots."""
-    exploration = [
-        row(n, f"u{n}", target_id="ab"[n % 2], is_exploration=True, propensity=0.5, is_full_play=n % 2 == 0)
-        for n in range(count)
-    ]
-    return [*exploration, *(row(count + n, f"u{n}", target_id="c", is_full_play=True) for n in range(50))]
-
-
-def policy(home: Path, rows: list[dict[str, object]]) -> Path:
-    pl.DataFrame(rows).write_parquet(home / "policy.parquet")
-    return home / "policy.parquet"
-
-
-def test_policy_reward_is_that_of_its_items(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(home, explored(400))
-    always_a = policy(home, [{"event_id": f"q{n}-0", "probability": float(n % 2 == 0)} for n in range(400)])
-    assert main(["off_policy", str(always_a)]) == 0
-    content = json.loads((home / "reports" / "off_policy.json").read_text())
-    assert content["snips"][0] == content["ips"][0] == 1 and content["as_shown"] == 0.5
-    assert (content["effective"], content["places"]) == (200, 400)
-    assert main(["off_policy", str(always_a), "--reward", "is_liked"]) == 0
-    assert json.loads((home / "reports" / "off_policy.json").read_text())["snips"] == [0, 0, 0]
-    printed = capsys.readouterr().out
-    assert "effective: 200.0" in printed and "trust SNIPS" not in printed
-    never_b = policy(home, [{"event_id": f"q{n}-0", "probability": 0.5 * (n % 2 == 0)} for n in range(400)])
-    assert main(["off_policy", str(never_b)]) == 0
-    assert "the mean weight is 0.500 instead of 1" in capsys.readouterr().out
-
-
-def test_repeated_exposures_of_a_list_count_once(home: Path) -> None:
-    rows = explored(400)
-    again = [one | {"event_id": f"again{n}-0", "is_full_play": True, "shown_at": one["shown_at"] + timedelta(hours=1)}
-             for n, one in enumerate(rows[:400])]  # fmt: skip
-    write(home, [*again, *rows])
-    probabilities = [{"event_id": f"q{n}-0", "probability": 0.5} for n in range(400)]
-    assert main(["off_policy", str(policy(home, probabilities))]) == 0
-    content = json.loads((home / "reports" / "off_policy.json").read_text())
-    assert (content["places"], content["effective"], content["as_shown"]) == (400, 400, 1)
-
-
-@pytest.mark.parametrize(
-    ("count", "probability_of", "code", "message"),
-    [
-        (
-            99,
-            lambda n: {"probability": 0.5},
-            1,
-            "refused: the effective sample size of the 99 exploration slots is 99.0",
-        ),
-        (
-            400,
-            lambda n: {"probability": 0.5} if n else {"event_id": "other", "probability": 0.5},
-            2,
-            "1 of 400 .* q0-0",
-        ),
-        (400, lambda n: {"event_id": "q0-0", "probability": 0.5}, 2, "contains q0-0 twice"),
-        (400, lambda n: {"chance": 0.5}, 2, "has the columns chance, event_id; it needs"),
-        (400, lambda n: {"probability": 2.0}, 2, "probability 2 is not from 0 to 1"),
-    ],
-)
-def test_invalid_policy_is_refused(home, capsys, count, probability_of, code, message) -> None:
-    write(home, explored(count))
-    file = policy(home, [{"event_id": f"q{n}-0"} | probability_of(n) for n in range(count)])
-    assert main(["off_policy", str(file)]) == code
-    assert re.search(message, capsys.readouterr().err)
-    assert not (home / "reports" / "off_policy.json").exists()
-
-
-def test_a_policy_that_is_not_parquet_is_an_invalid_argument(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(home, explored(400))
-    text = home / "policy.txt"
-    text.write_text("event_id,probability\nq0-0,0.5\n")
-    assert main(["off_policy", str(text)]) == 2
-    assert f"error: {text} cannot be read as Parquet" in capsys.readouterr().err
-
-
-def test_ids_of_events_may_have_another_type(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(home, explored(400))
-    assert main(["off_policy", str(policy(home, [{"event_id": n, "probability": 0.5} for n in range(400)]))]) == 2
-    assert "400 of 400 exploration slots are not in" in capsys.readouterr().err

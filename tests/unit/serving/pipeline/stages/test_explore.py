@@ -13,7 +13,6 @@ from tests.support.serving.pipeline_harness import Bench
 from tests.support.serving.small_release import ListChannel, history, release, tracks
 from training.data.catalog import NEW_TRACK_PLAY_THRESHOLD, Catalog
 from training.data.vocabulary import Vocabulary
-from training.experiments.off_policy import estimate_off_policy
 from training.slate.scene_settings import SCENES
 
 COUNT, DRAWS = 9, 4000
@@ -107,24 +106,3 @@ def test_daily_list_keeps_explored_tracks_and_propensities(tmp_path, monkeypatch
     again = bench.answer(of, limit=4)
     assert again.items[-1] == last and again.trace.explored == 0
     assert bench.answer(of, user_id="u", limit=4, discovery=0.0).trace.explored == 0
-
-
-def test_off_policy_estimate_on_served_draws():
-    """One new track has four times the reward of the others: the value of a policy that always shows it."""
-    new, best = (5, 6, 7, 8), 10
-    of, candidates, random = catalogue(new), fused(), np.random.default_rng(1)
-    users, rewards, propensities, probabilities = [], [], [], []
-    for seed in range(DRAWS):
-        answer = explore(candidates.top_k(4), candidates, of, 0.15, np.arange(4), f"r{seed}")
-        for item, propensity in answer.exploration_propensity.items():
-            users.append(f"u{seed % 200}")
-            rewards.append(float(random.random() < (0.8 if item == best else 0.2)))
-            propensities.append(propensity)
-            # Exploration rate of the logged data: 0.15 of four slots.
-            probabilities.append(0.6 if item == best else 0.0)
-    found = estimate_off_policy(users, np.array(rewards), np.array(propensities), np.array(probabilities))
-    assert np.mean(rewards) == pytest.approx(0.35, abs=0.05)
-    assert found.snips.value == pytest.approx(0.8, abs=0.07)
-    assert found.ips.value == pytest.approx(0.8, abs=0.15)
-    _, low, high = found.mean_weight.interval()
-    assert low < 1 < high
