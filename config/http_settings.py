@@ -1,4 +1,4 @@
-"""Settings of the recommender's HTTP layer: limits of requests, allowed origins, trusted proxies, and the internal token.
+"""Settings of the recommender's HTTP layer: limits of requests, allowed origins, and trusted proxies.
 
 The reverse proxy in `deploy/nginx` has the same limits, and those of headers and slow clients; a test compares them.
 """
@@ -11,10 +11,6 @@ import re
 from dataclasses import dataclass
 
 from config.settings import SettingError, read_number
-
-INTERNAL_TOKEN = "SEGUE_INTERNAL_TOKEN"  # noqa: S105  # the name of the variable
-"""Environment variable with the secret that the processes of `python -m serving --composed` share."""
-MIN_INTERNAL_TOKEN_LENGTH = 32
 
 
 @dataclass(frozen=True)
@@ -43,21 +39,6 @@ def load_http_settings() -> HttpSettings:
         allowed_origins=tuple(map(_parse_origin, _list("SEGUE_ALLOWED_ORIGINS"))),
         trusted_proxies=tuple(map(_parse_network, _list("SEGUE_TRUSTED_PROXIES"))),
     )
-
-
-def load_internal_token() -> str:
-    """Return the secret of the inner services.
-
-    Raises:
-        SettingError: It is not set, or too short to be secret.
-    """
-    token = os.environ.get(INTERNAL_TOKEN, "")
-    if len(token) < MIN_INTERNAL_TOKEN_LENGTH:
-        raise SettingError(
-            f"{INTERNAL_TOKEN} has {len(token)} characters instead of at least {MIN_INTERNAL_TOKEN_LENGTH}; start the services "
-            "with `python -m serving --composed`, which generates it, or set the same random value for all of them"
-        )
-    return token
 
 
 def _list(name: str) -> list[str]:

@@ -1,13 +1,12 @@
 """`python -m serving`: start the recommender on the host and port of the settings.
 
-With `--composed`, recall and ranking run in their own processes. Sets the environment and executes `bentoml serve`.
+Sets the environment and executes `bentoml serve`.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import sys
 
 from config import http_settings, jwt_settings, settings
@@ -17,16 +16,14 @@ from serving.http.access_policy import load_rate_limit
 from serving.http.api_keys import ApiKeys
 from serving.http.user_tokens import UserTokens
 
-SERVICE, DISTRIBUTED_SERVICE = "serving.service:Recommender", "serving.distributed:Recommender"
+SERVICE = "serving.service:Recommender"
 # Requests run in parallel, so multi-threaded numeric kernels would compete for the same cores.
 KERNEL_THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def main() -> None:
     """Replace this process with the server. It listens on loopback unless SEGUE_HOST is set, see `config.bind_address`."""
-    parser = argparse.ArgumentParser(prog="python -m serving", description="Start the recommender")
-    parser.add_argument("--composed", action="store_true", help="three services, as on a cluster")
-    service = DISTRIBUTED_SERVICE if parser.parse_args().composed else SERVICE
+    argparse.ArgumentParser(prog="python -m serving", description="Start the recommender").parse_args()
     try:
         current = settings.load_settings()
         if tokens := jwt_settings.load_jwt_settings():
@@ -38,11 +35,9 @@ def main() -> None:
         check_port_is_free(current, "recommender", current.recommender_port, "SEGUE_RECOMMENDER_PORT")
     except ValueError as error:
         raise SystemExit(str(error)) from error
-    # A new token for each start; the processes inherit it.
-    token = {http_settings.INTERNAL_TOKEN: secrets.token_urlsafe(32)}
-    environment = {**KERNEL_THREADS, **token, **os.environ, **tool_environment(current)}
+    environment = {**KERNEL_THREADS, **os.environ, **tool_environment(current)}
     address = ["--host", current.host, "--port", str(current.recommender_port)]
-    command = [sys.executable, "-m", "bentoml", "serve", service, *address, "--working-dir", str(settings.ROOT)]
+    command = [sys.executable, "-m", "bentoml", "serve", SERVICE, *address, "--working-dir", str(settings.ROOT)]
     os.execve(sys.executable, command, environment)  # noqa: S606
 
 

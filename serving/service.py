@@ -1,6 +1,6 @@
 """BentoML service of the recommender: thin methods over `serving.runtime`.
 
-Only this file and `distributed.py` import bentoml. Docstrings of API methods are their OpenAPI texts.
+Only this file imports bentoml. Docstrings of API methods are their OpenAPI texts.
 """
 
 from __future__ import annotations
@@ -114,11 +114,7 @@ class LimitedService(bentoml.Service[Any]):
 
 
 # Without `max_concurrency`: BentoML would count requests before they are authenticated and before their body has arrived.
-OPTIONS: Any = {"workers": 1, "traffic": {"timeout": TIMEOUT_S}, "service_class": LimitedService}
-"""Options of every BentoML service."""
-
-
-@bentoml.service(threads=THREADS, **OPTIONS)
+@bentoml.service(workers=1, threads=THREADS, traffic={"timeout": TIMEOUT_S}, service_class=LimitedService)
 class Recommender:
     """Recommends tracks and logs the events that follow.
 
@@ -456,10 +452,9 @@ def _client_requests() -> int:
     return http_settings.load_http_settings().client_requests
 
 
-def load_body_limits(max_bytes: int | None = None) -> BodyLimits:
-    """The limits of request bodies in the settings, with another size if `max_bytes` is given."""
+def _load_body_limits() -> BodyLimits:
     http = http_settings.load_http_settings()
-    return BodyLimits(max_bytes or http.max_body_bytes, http.body_timeout_s, http.client_connections)
+    return BodyLimits(http.max_body_bytes, http.body_timeout_s, http.client_connections)
 
 
 def _count_denied_request(reason: str) -> None:
@@ -474,10 +469,10 @@ def _add_middleware(recommender: Any) -> None:
     recommender.add_asgi_middleware(ListeningPage)
     recommender.add_asgi_middleware(MediaFiles, find=_find_media, on_rejected=_count_shed_request)
     recommender.add_asgi_middleware(
-        Protocols, load_limits=load_body_limits, find_artist_tracks=_find_artist_tracks, find_tracks=_find_tracks
+        Protocols, load_limits=_load_body_limits, find_artist_tracks=_find_artist_tracks, find_tracks=_find_tracks
     )
     recommender.add_asgi_middleware(
-        RequestGuard, description=_openapi_document, load_limits=load_body_limits, status=_status
+        RequestGuard, description=_openapi_document, load_limits=_load_body_limits, status=_status
     )
     recommender.add_asgi_middleware(
         Admission, load_queues=_queues, load_client_requests=_client_requests, on_rejected=_count_shed_request

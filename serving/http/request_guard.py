@@ -68,7 +68,7 @@ class RequestGuard:
         app: App,
         description: Callable[[], dict[str, Any]],
         load_limits: Callable[[], BodyLimits],
-        status: Callable[[], dict[str, Any]] = dict,
+        status: Callable[[], dict[str, Any]],
     ) -> None:
         self._app, self._bodies = app, BodyReader(load_limits())
         # The document has no limit of requests and takes tens of milliseconds of the event loop.

@@ -83,10 +83,9 @@ class ServedRelease:
 
 @dataclass(frozen=True)
 class ReleaseParts:
-    """Which models of a release a process loads; the others are REMOTE_MODEL."""
+    """Which parts of a release a process loads. Without models, channels and ranker are REMOTE_MODEL."""
 
-    has_channels: bool = True
-    has_ranker: bool = True
+    has_models: bool = True
     has_search: bool = True
 
 
@@ -101,7 +100,7 @@ def load_release(
     Args:
         folder: Release folder that `training.release` wrote.
         contract: Features that the models may see.
-        parts: Models to load.
+        parts: Parts to load.
         public_key: PEM file of the key that must have signed the release; empty: signatures are not checked.
 
     Raises:
@@ -128,18 +127,18 @@ def served_release(folder: Path, contract: ServiceContract, parts: ReleaseParts 
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # channels run in parallel; `python -m serving` sets the same for other libraries
-    release = Release.load(folder, parts.has_channels, parts.has_ranker)
-    has_ranker = bool(release.manifest["ranker"])
+    release = Release.load(folder, parts.has_models)
     channels: Mapping[str, Any] = release.channels
     sources: Mapping[str, Any] = release.continuation_sources
-    if not parts.has_channels:
-        channels = dict.fromkeys(release.manifest["channels"], REMOTE_MODEL)
-        sources = dict.fromkeys(release.manifest["channels"], REMOTE_MODEL)
+    ranker: Any = release.ranker
+    if not parts.has_models:
+        channels = sources = dict.fromkeys(release.manifest["channels"], REMOTE_MODEL)
+        ranker = REMOTE_MODEL if release.manifest["ranker"] else None
     return ServedRelease(
         release_id=str(release.manifest["release"]),
         channels=channels,
         fusion=release.fusion,
-        ranker=REMOTE_MODEL if has_ranker and not parts.has_ranker else release.ranker,
+        ranker=ranker,
         blend=release.blend,
         vocabulary=release.vocabulary,
         catalog=Catalog.build(release.catalog, release.vocabulary),

@@ -42,7 +42,7 @@ def build_runtime(here: Settings, metrics: Metrics) -> Runtime:
     def start_workers(folder: Path) -> ReleaseWorkers:
         return ReleaseWorkers(folder, here.model_workers, deadline_s, here.release_public_key)
 
-    parts = ReleaseParts(has_channels=False, has_ranker=False)
+    parts = ReleaseParts(has_models=False)
     return Runtime(
         here, metrics, WorkerRecall(metrics, deadline_s), WorkerRanking(metrics), parts, start_workers=start_workers
     )

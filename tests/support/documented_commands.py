@@ -39,7 +39,7 @@ QUICK = (
 )
 
 ELSEWHERE = {
-    "SEGUE_MODEL_WORKERS=2 python -m serving": "integration/serving/test_distributed_start.py",
+    "SEGUE_MODEL_WORKERS=2 python -m serving": "integration/serving/test_recommender_with_workers.py",
     "python -m sequences.streaming.consume": "integration/sequences/streaming/test_consume.py",
     "python -m privacy.erase": "integration/privacy/test_erase_user.py",
     "python -m privacy.erase USER": "integration/privacy/test_erase_user.py",
@@ -87,7 +87,6 @@ ELSEWHERE = {
     "python -m training.release list": "integration/training/release/test_release.py",
     "python -m training.experiments compare": "unit/training/experiments/test_command.py",
     "python -m serving": "contract/serving/test_service.py",
-    "python -m serving --composed": "integration/serving/test_distributed_start.py",
     "python -m serving.batch --scene daily --out FOLDER": "unit/serving/batch/test_batch.py",
     "python -m sequences.skew": "integration/serving/test_request_skew.py",
     "BENTOML_HOME=$SEGUE_HOME/bentoml bentoml build": "integration/serving/test_bento_build.py",

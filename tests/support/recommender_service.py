@@ -87,13 +87,11 @@ def prepared(
 
 
 @contextlib.contextmanager
-def started(place: Place, probe: str = "/livez", *options: str) -> Iterator[Service]:
-    """A service process that answers `probe`; stopped at the end if it still runs. `options` are those of
-    `python -m serving`.
-    """
+def started(place: Place, probe: str = "/livez") -> Iterator[Service]:
+    """A service process that answers `probe`; stopped at the end if it still runs."""
     log = place.home / "service.log"
     began = time.monotonic()
-    service = process.start([sys.executable, "-m", "serving", *options], place.variables, settings.ROOT, log)
+    service = process.start([sys.executable, "-m", "serving"], place.variables, settings.ROOT, log)
     try:
         wait_until_ready(service, place.port, probe, log)
         yield Service(place.port, time.monotonic() - began, service)

@@ -87,13 +87,12 @@ class Release:
     continuation_sources: Mapping[str, ContinuationSource] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, folder: Path, has_channels: bool = True, has_ranker: bool = True) -> Release:
+    def load(cls, folder: Path, has_models: bool = True) -> Release:
         """Load a release written by `write`.
 
         Args:
             folder: The release.
-            has_channels: Whether to load the recall channels.
-            has_ranker: Whether to load the ranker.
+            has_models: Whether to load the recall channels and the ranker.
 
         Raises:
             FileNotFoundError: A part is missing; the message names it.
@@ -109,13 +108,13 @@ class Release:
         vocabulary = Vocabulary.load(folder / "vocabulary")
         channels: dict[str, RecallChannel] = {
             name: CHANNELS[name].load(folder / "channels" / name, vocabulary)
-            for name in (manifest["channels"] if has_channels else [])
+            for name in (manifest["channels"] if has_models else [])
         }
         folders = {name: folder / "collections" / name for name in manifest["collections"]}
         recallers = load_collection_recall(folders, channels)
         indexes = (
             {name: recaller.collection_index for name, recaller in recallers.items()}
-            if has_channels
+            if has_models
             else load_collection_indexes(folders)
         )
         blend = Blend.load(folder / BLEND)
@@ -123,7 +122,7 @@ class Release:
         continuation = Continuation.load(folder / CONTINUATION)
         playlists = indexes[Playlists.name].collections if Playlists.name in indexes else None
         sources: Mapping[str, ContinuationSource] = {}
-        if has_channels:
+        if has_models:
             titles = _load_titles(folder, catalog, vocabulary)
             sources = continuation_sources(channels, vocabulary, catalog, playlists, titles, continuation.neighbors)
         return cls(
@@ -131,7 +130,7 @@ class Release:
             collection_recallers=recallers,
             collection_indexes=indexes,
             fusion=Fusion.load(folder / FUSION),
-            ranker=_ranker(folder, vocabulary, blend) if manifest["ranker"] and has_ranker else None,
+            ranker=_ranker(folder, vocabulary, blend) if manifest["ranker"] and has_models else None,
             blend=blend,
             vocabulary=vocabulary,
             catalog=catalog,

@@ -1,6 +1,4 @@
-"""Attacks on really running recommenders of three services: over Unix sockets without API keys, and over TCP with keys and user
-tokens.
-"""
+"""Attacks on really running recommenders: without API keys, and with keys and user tokens."""
 
 import contextlib
 import http.client
@@ -15,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jwt
-import psutil
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -28,7 +25,6 @@ from tests.support.recommender_service import Place
 
 pytestmark = [pytest.mark.timeout(600)]
 KEYS = ("k" * 20, "o" * 20)
-TOKEN = "t" * 40
 TOKEN_KEY = ed25519.Ed25519PrivateKey.generate()
 PICKLE = "application/vnd.bentoml+pickle"
 SLOW_CLIENTS = 300
@@ -48,10 +44,9 @@ FETCH = """async ([url, options, type]) => {
 
 @dataclass(frozen=True)
 class Running:
-    """A running recommender without a release, and addresses of its inner services: paths of Unix sockets, or ports."""
+    """A running recommender without a release."""
 
     place: Place
-    inner: list[str | int]
     allowed_origin: str
 
     def log(self) -> str:
@@ -59,65 +54,40 @@ class Running:
 
 
 @contextlib.contextmanager
-def composed(home, **variables) -> Iterator[Running]:
+def started(home, **variables) -> Iterator[Running]:
     port, page_port = free_port(), free_port()
     allowed_origin = f"http://localhost:{page_port}"
     chosen = {"SEGUE_HOME": str(home), "SEGUE_RECOMMENDER_PORT": str(port), "SEGUE_ALLOWED_ORIGINS": allowed_origin}
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (chosen | variables | {"SEGUE_INTERNAL_TOKEN": TOKEN}).items():
+        for name, value in (chosen | variables).items():
             patch.setenv(name, value)
         place = Place(home, port, environment(settings.load_settings()))
-    with recommender_service.started(place, "/livez", "--composed") as service:
-        found: set[str | int] = set()
-        deadline = time.monotonic() + PATIENCE_S
-        while len(found) < 2 and time.monotonic() < deadline:
-            found = set(find_inner_services(service.process, port))
-        assert len(found) == 2
-        yield Running(place, sorted(found, key=str), allowed_origin)
+    with recommender_service.started(place, "/livez"):
+        yield Running(place, allowed_origin)
 
 
-def find_inner_services(process, port):
-    """Addresses on which worker processes listen, other than the recommender's, once both respond."""
-    for member in process.members():
-        if not any("_bentoml_impl.worker" in word for word in member.cmdline()):
-            continue
-        for connection in member.net_connections("all"):
-            address = None
-            if connection.family == socket.AF_UNIX and str(connection.laddr).endswith(".sock"):
-                address = connection.laddr
-            elif connection.status == psutil.CONN_LISTEN and connection.laddr.port != port:
-                address = connection.laddr.port
-            if address is not None and is_alive(address):
-                yield address
-
-
-def is_alive(address):
+def is_alive(port):
     with contextlib.suppress(OSError):
-        return send(address, b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")[0] == 200
+        return send(port, b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")[0] == 200
     return False
 
 
-def connect(address):
-    if isinstance(address, int):
-        return socket.create_connection(("127.0.0.1", address), timeout=PATIENCE_S)
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(PATIENCE_S)
-    connection.connect(address)
-    return connection
+def connect(port):
+    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
 
 
-def send(address, request):
+def send(port, request):
     """Status and body of the response to raw bytes."""
-    with connect(address) as connection:
+    with connect(port) as connection:
         connection.sendall(request)
         response = http.client.HTTPResponse(connection)
         response.begin()
         return response.status, response.read()
 
 
-def post(address, path, body, *headers):
+def post(port, path, body, *headers):
     lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Connection: close", f"Content-Length: {len(body)}", *headers]
-    return send(address, "\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+    return send(port, "\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
 
 def recommend(port, *headers):
@@ -144,23 +114,22 @@ def slow_bodies(port, *headers):
 
 @pytest.fixture(scope="module")
 def without_keys(tmp_path_factory):
-    with composed(tmp_path_factory.mktemp("uds")) as running:
+    with started(tmp_path_factory.mktemp("without_keys")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def with_keys(tmp_path_factory):
-    home = tmp_path_factory.mktemp("tcp")
+    home = tmp_path_factory.mktemp("with_keys")
     public = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     (home / "issuer.pem").write_bytes(TOKEN_KEY.public_key().public_bytes(*public))
     variables = {
-        "BENTOML_NO_UDS": "1",
         "SEGUE_API_KEYS": ",".join(KEYS),
         "SEGUE_JWT_KEY_FILE": str(home / "issuer.pem"),
         "SEGUE_JWT_ISSUER": "issuer",
         "SEGUE_JWT_AUDIENCE": "segue",
     }
-    with composed(home, **variables) as running:
+    with started(home, **variables) as running:
         yield running
 
 
@@ -180,51 +149,27 @@ class Touch:
 
 
 @pytest.mark.parametrize("kind", ["without_keys", "with_keys"])
-def test_inner_services_do_not_execute_pickles(kind, request, tmp_path):
+def test_the_service_does_not_execute_pickles(kind, request, tmp_path):
     running = request.getfixturevalue(kind)
-    assert all(isinstance(address, int if kind == "with_keys" else str) for address in running.inner)
     executed = tmp_path / "executed"
-    body = pickle.dumps({"content": Touch(executed)})
+    body = pickle.dumps({"events": Touch(executed)})
     json_type, pickle_type = "Content-Type: application/json", f"Content-Type: {PICKLE}"
-    client_key, token = f"Authorization: Bearer {KEYS[0]}", f"Authorization: Bearer {TOKEN}"
+    client_key = f"Authorization: Bearer {KEYS[0]}"
     attacks = [
         ((pickle_type, json_type), 400),
         ((json_type, pickle_type), 400),
         ((pickle_type,), 415),
         ((f"Content-Type: application/json; {PICKLE}",), 400),
     ]
-    for address in running.inner:
-        for path in ("/recall_for_users", "/score"):
-            for headers, status in attacks:
-                found = [post(address, path, body, *headers, *key)[0] for key in ((), (client_key,), (token,))]
-                assert not executed.exists(), (address, path, headers)
-                assert found[:2] == [401, 401] and found[2] in (status, 404), (address, path, headers)
     for headers, status in attacks:
         assert post(running.place.port, "/events", body, *headers, client_key)[0] == status
     assert not executed.exists()
 
 
 @pytest.mark.parametrize("kind", ["without_keys", "with_keys"])
-def test_inner_services_accept_their_token_only(kind, request):
-    running = request.getfixturevalue(kind)
-    call = json.dumps({"content": {"release": "r"}}).encode()
-    json_type = "Content-Type: application/json"
-    for address in running.inner:
-        statuses = [
-            max(post(address, path, call, json_type, *headers)[0] for path in ("/reasons", "/score"))
-            for headers in ([], ["Authorization: Bearer " + "x" * 40], [f"Authorization: Bearer {KEYS[0]}"])
-        ]
-        assert statuses == [401, 401, 401]
-        token = f"Authorization: Bearer {TOKEN}"
-        errors = [post(address, path, call, json_type, token)[1] for path in ("/reasons", "/score")]
-        assert any(b"NoSuchRelease" in error for error in errors), errors
-
-
-@pytest.mark.parametrize("kind", ["without_keys", "with_keys"])
-def test_workers_of_every_service_limit_headers(kind, request):
-    running = request.getfixturevalue(kind)
-    for address in [*running.inner, running.place.port]:
-        assert send(address, b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (20 << 10))[0] == 400
+def test_workers_limit_headers(kind, request):
+    large = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (20 << 10)
+    assert send(request.getfixturevalue(kind).place.port, large)[0] == 400
 
 
 def read_blocks(home):
@@ -340,10 +285,8 @@ def test_user_token_acts_for_its_own_user_only(with_keys):
     assert call("/events", {"events": [like | {"user_id": "u1"}, like | {"user_id": "u2"}]}, user_token("u1")) == 403
     assert call("/events", {"events": [like | {"user_id": "u1"}]}, user_token("u1")) == 200
     assert b'"u1"' in logged_events(with_keys) and b'"u2"' not in logged_events(with_keys)
-    for path in ("/listeners", "/status", "/recall_for_users", "/score"):
+    for path in ("/listeners", "/status"):
         assert call(path, {}, user_token("u1")) == 403
-    for address in with_keys.inner:
-        assert post(address, "/score", b"{}", "Content-Type: application/json", user_token("u1"))[0] == 401
     assert call("/recommend", {"user_id": "u1"}, f"Authorization: Bearer {KEYS[0]}") == 503
 
 

@@ -1,4 +1,4 @@
-"""Model workers: the processes of one release. A recommender that uses them: test_distributed_start.py."""
+"""Model workers: the processes of one release. A recommender that uses them: test_recommender_with_workers.py."""
 
 import shutil
 import threading

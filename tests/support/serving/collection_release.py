@@ -28,7 +28,7 @@ from training.search.query_parser import QueryParser
 CONTRACT = ServiceContract(("recent_events", "recent_clicks", "played_history", "exclusions"))
 
 
-def opened_release(folder: Path, release_id: str = "r1") -> ServedRelease:
+def opened_release(folder: Path) -> ServedRelease:
     """Fit the models into `folder`; takes a few seconds."""
     data = of(collection_marts(folder, []), "final")
     realtime = Realtime.fit(data, realtime_config("debug"), folder / "realtime")
@@ -53,7 +53,6 @@ def opened_release(folder: Path, release_id: str = "r1") -> ServedRelease:
         table.with_columns(is_in_catalogue=pl.lit(True)),
         channels,
         continuation_sources=sources,
-        release_id=release_id,
         vocabulary=data.vocabulary,
         collection_channels={kind.name: kind.fit(data, kind.config("debug"), realtime) for kind in (Playlists, Mlogs)},
         contract=CONTRACT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.http_settings import HttpSettings, load_http_settings, load_internal_token
+from config.http_settings import HttpSettings, load_http_settings
 from config.settings import SettingError
 
 
@@ -45,12 +45,3 @@ def test_invalid_value_is_an_error_that_names_the_setting(monkeypatch: pytest.Mo
     monkeypatch.setenv(name, bad)
     with pytest.raises(SettingError, match=name):
         load_http_settings()
-
-
-@pytest.mark.parametrize("token", ["", "short"])
-def test_missing_or_short_token_names_the_remedy(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
-    monkeypatch.setenv("SEGUE_INTERNAL_TOKEN", token)
-    with pytest.raises(SettingError, match=r"SEGUE_INTERNAL_TOKEN.*--composed"):
-        load_internal_token()
-    monkeypatch.setenv("SEGUE_INTERNAL_TOKEN", "t" * 32)
-    assert load_internal_token() == "t" * 32

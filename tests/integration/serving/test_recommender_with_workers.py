@@ -1,4 +1,4 @@
-"""Three services, or one with model workers, instead of one process: equal responses, reachable from this machine only."""
+"""A recommender with model workers instead of one process: equal responses, reachable from this machine only."""
 
 import http.client
 import json
@@ -116,27 +116,21 @@ def test_responses_have_every_channel(one):
     assert numbers > {1}, "all channels, and popularity for an unknown user"
 
 
-def test_three_services_respond_like_one(one, place):
-    with recommender_service.started(place, "/readyz", "--composed") as three:
+def test_a_recommender_with_workers_responds_like_one_process(one, place):
+    """Then release changes under load, reported events, and the end of a killed recommender."""
+    place = replace(place, variables=place.variables | {"SEGUE_MODEL_WORKERS": str(WORKERS)})
+    with recommender_service.started(place, "/readyz") as service:
         one.check_equal(place.port)
-        members = three.process.members()
+        members = service.process.members()
+        assert len(members) == one.processes + 1 + WORKERS
         listening = [
             connection.laddr
             for member in members
             for connection in member.net_connections("inet")
             if connection.status == psutil.CONN_LISTEN
         ]
-        assert len(members) == one.processes + 2
         assert all(is_loopback(address.ip) for address in listening)
         assert {address.port for address in listening} == {place.port}
-
-
-def test_a_recommender_with_workers_responds_like_one_process(one, place):
-    """Then release changes under load, reported events, and the end of a killed recommender."""
-    place = replace(place, variables=place.variables | {"SEGUE_MODEL_WORKERS": str(WORKERS)})
-    with recommender_service.started(place, "/readyz") as service:
-        one.check_equal(place.port)
-        assert len(service.process.members()) == one.processes + 1 + WORKERS
         check_read_your_writes(place.port)
         seen = release_swap.measure_changes(place, service, seconds=6, rate=10, changes=CHANGES[:3])
         assert seen.releases == {RELEASE_A, RELEASE_B} and seen.requests > 50

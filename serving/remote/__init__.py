@@ -1,1 +1,0 @@
-"""Calls to recall services in other processes."""
