@@ -29,8 +29,8 @@ OBJECT_STORE_SCHEME = "s3://"
 """URL scheme of object storage (`SEGUE_TABLES`)."""
 
 
-BROKER_SCHEMES = ("redis://", "kafka://")
-"""URL schemes of message brokers (`SEGUE_BROKER`)."""
+BROKER_SCHEME = "redis://"
+"""URL scheme of the message broker (`SEGUE_BROKER`)."""
 
 
 MAX_CONCURRENT_REQUESTS = 12
@@ -415,11 +415,8 @@ def _service_hosts(name: str) -> tuple[tuple[str, str], ...]:
 
 def _broker(name: str) -> str:
     text = os.environ.get(name) or ""
-    if text and not text.startswith(BROKER_SCHEMES):
-        raise SettingError(
-            f"{name} must start with {' or '.join(BROKER_SCHEMES)}; set it to redis://host:port/db or kafka://host:port, "
-            "or unset it"
-        )
+    if text and not text.startswith(BROKER_SCHEME):
+        raise SettingError(f"{name} must start with {BROKER_SCHEME}; set it to redis://host:port/db, or unset it")
     return text
 
 

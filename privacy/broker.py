@@ -1,7 +1,4 @@
-"""Erasure of users from the broker: unapplied messages and dead letters in Redis.
-
-Kafka topics are not rewritten: their messages remain until the topic's retention ends, but consumers do not apply them.
-"""
+"""Erasure of users from the broker: unapplied messages and dead letters in Redis."""
 
 from __future__ import annotations
 
@@ -39,8 +36,6 @@ def erase_users(
         SuppressionListNotApplied: A consumer does not apply the list within `wait_s` seconds.
         BrokerUnavailable: Redis does not respond.
     """
-    if not here.broker.startswith("redis://"):
-        return Counter()
     from redis import Redis
     from redis.exceptions import RedisError
 

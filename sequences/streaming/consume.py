@@ -10,8 +10,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from prometheus_client import REGISTRY, start_http_server
 
@@ -31,6 +30,9 @@ def _open_writer(duration_of: Callable[[str], int | None]) -> OnlineWriter:
 
 async def consume(here: settings.Settings, topic: Topic = TOPIC) -> None:
     """Consume until the process receives SIGTERM or SIGINT."""
+    # Imported here, so that the command without a broker names the setting, not a missing package.
+    from sequences.streaming.redis_streams import StreamConsumer
+
     metrics, stop_event = ConsumerMetrics(), asyncio.Event()
     applier = EventApplier(_open_writer, here.suppression_list, metrics)
 
@@ -40,22 +42,9 @@ async def consume(here: settings.Settings, topic: Topic = TOPIC) -> None:
 
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop)
-    run = _make_consumer(here.broker, applier, metrics, topic)
+    consumer = StreamConsumer(here.broker, applier, metrics, REGISTRY, topic)
     await asyncio.to_thread(applier.open)
-    await run(stop_event)
-
-
-def _make_consumer(
-    url: str, applier: EventApplier, metrics: ConsumerMetrics, topic: Topic
-) -> Callable[[asyncio.Event], Coroutine[Any, Any, None]]:
-    """The `run` method of a consumer for the broker at `url`; it consumes until its event is set."""
-    if url.startswith("kafka://"):
-        from sequences.streaming.kafka import TopicConsumer
-
-        return TopicConsumer(url, applier, metrics, REGISTRY, topic).run
-    from sequences.streaming.redis_streams import StreamConsumer
-
-    return StreamConsumer(url, applier, metrics, REGISTRY, topic).run
+    await consumer.run(stop_event)
 
 
 def main() -> int:
@@ -67,7 +56,7 @@ def main() -> int:
         if not here.broker:
             raise settings.SettingError(
                 "SEGUE_BROKER is empty: the recommender applies events itself and there is nothing to consume; set it to "
-                "redis://host:port/db or kafka://host:port for both processes"
+                "redis://host:port/db for both processes"
             )
         bind_address.check_bind_address(here, "consumer")
         start_http_server(here.consumer_port, here.host)

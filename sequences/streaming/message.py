@@ -1,7 +1,4 @@
-"""Broker messages: the events of one report of one user, with the lengths of the played tracks.
-
-Independent of brokers.
-"""
+"""Broker messages: the events of one report of one user, with the lengths of the played tracks."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ MAX_TIME_US = 1 << 62
 
 @dataclass(frozen=True)
 class Topic:
-    """Destination of messages: the Redis streams `<name>:<partition>`, or the Kafka topic `<name>`.
+    """Destination of messages: the Redis streams `<name>:<partition>`.
 
     Change the number of partitions only while they are empty; otherwise a user's messages would be in two partitions.
     """
@@ -28,7 +25,7 @@ class Topic:
 
     @property
     def dead_letter_name(self) -> str:
-        """Name of the dead-letter stream or topic."""
+        """Name of the dead-letter stream."""
         return f"{self.name}.dead"
 
     def stream(self, partition: int) -> str:
@@ -36,7 +33,7 @@ class Topic:
         return f"{self.name}:{partition}"
 
     def partition_of(self, user_id: str) -> int:
-        """The partition of a user's messages (Redis)."""
+        """The partition of a user's messages."""
         return zlib.crc32(user_id.encode("utf-8", "surrogatepass")) % self.partitions
 
 

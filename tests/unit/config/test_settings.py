@@ -100,9 +100,8 @@ def test_number_of_training_ranks(monkeypatch: pytest.MonkeyPatch, bad: str) -> 
 def test_broker_url_has_a_supported_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEGUE_BROKER", raising=False)
     assert settings.load_settings().broker == ""
-    for good in ("redis://127.0.0.1:6379/2", "kafka://one:9092,two:9092"):
-        monkeypatch.setenv("SEGUE_BROKER", good)
-        assert settings.load_settings().broker == good
+    monkeypatch.setenv("SEGUE_BROKER", "redis://127.0.0.1:6379/2")
+    assert settings.load_settings().broker == "redis://127.0.0.1:6379/2"
     monkeypatch.setenv("SEGUE_BROKER", "amqp://user:secret@host")
     with pytest.raises(settings.SettingError, match="SEGUE_BROKER") as error:
         settings.load_settings()

@@ -27,8 +27,6 @@ from tests.support.sequences.online_stores import opened
 
 TOPIC = Topic("tests", partitions=4)
 LEASE_MS = 500
-SESSION_MS = 5000
-"""More than the three seconds for which the server of `tests.support.kafka` waits for group members."""
 PATIENCE_S = 120
 NOW_US = 1_800_000_000_000_000
 FORK = multiprocessing.get_context("fork")
@@ -99,17 +97,6 @@ def _equal(left: Sequence[Any], right: Sequence[Any]) -> bool:
     )
 
 
-def make_consumer(url: str, applier: EventApplier, metrics: ConsumerMetrics, registry: CollectorRegistry) -> Any:
-    """A consumer for either broker, with a short lease or session."""
-    if url.startswith("kafka://"):
-        from sequences.streaming.kafka import TopicConsumer
-
-        return TopicConsumer(url, applier, metrics, registry, TOPIC, SESSION_MS)
-    from sequences.streaming.redis_streams import StreamConsumer
-
-    return StreamConsumer(url, applier, metrics, registry, TOPIC, LEASE_MS)
-
-
 class RecordingWriter:
     """A writer that records events in a file before it applies them, also if it is killed. An event named
     `deadly…` kills its process.
@@ -135,6 +122,8 @@ def consumer(url: str, store: feast.FeatureStore, folder: Path) -> BaseProcess:
 
 
 def _consume(url: str, store: feast.FeatureStore, folder: Path) -> None:
+    from sequences.streaming.redis_streams import StreamConsumer
+
     registry = CollectorRegistry()
     metrics = ConsumerMetrics(registry)
     applier = EventApplier(
@@ -146,7 +135,7 @@ def _consume(url: str, store: feast.FeatureStore, folder: Path) -> None:
     async def run() -> None:
         stop_event = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop_event.set)
-        await make_consumer(url, applier, metrics, registry).run(stop_event)
+        await StreamConsumer(url, applier, metrics, registry, TOPIC, LEASE_MS).run(stop_event)
 
     asyncio.run(run())
     os._exit(0)
