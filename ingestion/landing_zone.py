@@ -9,7 +9,6 @@ rows of erased users are dropped.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import shutil
@@ -31,6 +30,7 @@ from ingestion.readers.parsing.reader import Period, Rows
 from ingestion.row_validation import DAY_US, LATEST, MAX_TIME_US, MEDIA_COLUMNS, MIN_TIME_US, conform
 from ingestion.source_files import SourceError
 from storage import media_paths, object_store
+from storage.file_lock import file_lock
 from storage.suppression_list import SuppressionList
 from storage.user_data import extract_user_ids
 
@@ -62,12 +62,10 @@ class LandingCounts:
 def landing_lock(home: Path) -> Iterator[None]:
     """Hold the lock that allows one landing per home, and delete leftovers of interrupted landings."""
     landing = home / "landing"
-    landing.mkdir(parents=True, exist_ok=True)
-    with (landing / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with file_lock(landing / ".lock"):
         shutil.rmtree(landing / ".scratch", ignore_errors=True)
         for root in (landing, home / "quarantine"):
-            for leftover in root.glob("*/dt=*/.*.tmp"):
+            for leftover in root.glob("*/dt=*/.*.parquet.*"):
                 leftover.unlink()
         try:
             yield

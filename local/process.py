@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from storage.atomic_write import atomic_write
+
 MARKER_VARIABLE = "SEGUE_SERVICE_MARK"
 CREATION_TOLERANCE_S = 2.0
 """Creation times are derived from the time of the boot, which changes a little when the clock is corrected."""
@@ -98,10 +100,7 @@ def stop(program: BackgroundProcess, timeout_s: float = 20) -> None:
 
 def save(program: BackgroundProcess, path: Path) -> None:
     """Write the pid file atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(asdict(program)))
-    draft.replace(path)
+    atomic_write(path, json.dumps(asdict(program)))
 
 
 def load(path: Path) -> BackgroundProcess | None:

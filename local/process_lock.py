@@ -6,11 +6,11 @@ that the two do not write the same files. Retention waits for all commands, and 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 
 from config.settings import Settings, load_settings
+from storage.file_lock import file_lock
 
 ALL_TASKS = "all_tasks"
 """Lock that every command shares, except retention, which holds it alone."""
@@ -19,22 +19,14 @@ RETENTION = "prune"
 
 def acquire_lock(settings: Settings, name: str) -> None:
     """Wait for the lock `name` and hold it until this process ends, also across exec."""
+    folder, locks = settings.home / "run", []
     if name != RETENTION:
-        _acquire(settings, ALL_TASKS, fcntl.LOCK_SH, f"waiting: {RETENTION} runs in {settings.home}")
+        waiting = f"waiting: {RETENTION} runs in {settings.home}"
+        locks.append(file_lock(folder / f"{ALL_TASKS}.lock", is_shared=True, waiting=waiting))
     waiting = f"waiting: another {name} runs in {settings.home}, possibly left by a killed task"
-    _acquire(settings, name, fcntl.LOCK_EX, waiting)
-
-
-def _acquire(settings: Settings, name: str, kind: int, waiting: str) -> None:
-    path = settings.home / "run" / f"{name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(lock, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(waiting, flush=True)
-        fcntl.flock(lock, kind)
-    os.set_inheritable(lock, True)
+    locks.append(file_lock(folder / f"{name}.lock", waiting=waiting))
+    for lock in locks:
+        os.set_inheritable(os.dup(lock.fileno()), True)
 
 
 def main() -> None:

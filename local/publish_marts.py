@@ -16,16 +16,15 @@ import pyarrow.parquet as pq
 
 from config import settings
 from storage import mart_changes, object_store, renamed_marts
+from storage.atomic_write import open_draft
 
 
 def publish(written: Path, marts: Path) -> list[str]:
     """Convert every mart folder in `written` to `marts/<name>.parquet` and remove it; return the names."""
     folders = sorted(path.parent for path in written.glob("*/_SUCCESS"))
-    marts.mkdir(parents=True, exist_ok=True)
     for folder in folders:
-        draft = marts / f".{folder.name}.parquet.writing"
-        _merge_parts(sorted(folder.glob("part-*.parquet")), draft)
-        draft.replace(marts / f"{folder.name}.parquet")
+        with open_draft(marts / f"{folder.name}.parquet") as draft:
+            _merge_parts(sorted(folder.glob("part-*.parquet")), draft)
         shutil.rmtree(folder)
     return [folder.name for folder in folders]
 

@@ -7,13 +7,12 @@ logs in `SEGUE_HOME/logs`.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import httpx
 
@@ -24,6 +23,7 @@ from local.environment import environment
 from local.home import HomeFormatError, check_home_format, restrict_access
 from local.ports import PortTakenError, check_free, wait_until_free
 from storage.disk_space import DiskSpaceError, check_disk_space
+from storage.file_lock import file_lock
 
 
 class ServiceError(RuntimeError):
@@ -180,14 +180,9 @@ def stop(settings: Settings, say: Callable[[str], None] = print) -> None:
             say(f"  {service.name:<12} stopped")
 
 
-@contextmanager
-def _locked(settings: Settings) -> Iterator[None]:
+def _locked(settings: Settings) -> IO[str]:
     """Let one command at a time start or stop services."""
-    folder = _pid_folder(settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "services.starting").open("a") as lock:  # not *.lock, which are those of tasks
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return file_lock(_pid_folder(settings) / "services.starting")  # not *.lock, which are those of tasks
 
 
 def _pid_folder(settings: Settings) -> Path:

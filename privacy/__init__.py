@@ -4,6 +4,8 @@ Erasers of stores: `landing_zone`, `marts`, `recommender_files`, `broker`, `onli
 `sqlite`.
 """
 
+import sys
+
 
 class ErasureError(RuntimeError):
     """A step of an erasure failed; the message names the cause and the remedy. Completed steps stay completed."""
@@ -11,3 +13,8 @@ class ErasureError(RuntimeError):
 
 class UnreadableFile(ErasureError):
     """A file is damaged or is being written; the message names it and the remedy."""
+
+
+def print_progress(text: str) -> None:
+    """Print a line to stderr."""
+    print(text, file=sys.stderr, flush=True)

@@ -17,11 +17,11 @@ from collections.abc import Sequence
 
 from config import settings
 from ingestion.landing_zone import landing_lock
-from privacy import ErasureError, UnreadableFile, landing_zone, marts, parquet, releases
-from privacy.locks import file_lock, print_progress, running_tasks
+from privacy import ErasureError, UnreadableFile, landing_zone, marts, parquet, print_progress, releases
 from privacy.suppressed_users import find_suppressed_users
 from storage import object_store, suppression_list, unfinished_erasures
 from storage.errors import StorageError
+from storage.file_lock import file_lock, held_locks
 from storage.suppression_list import SuppressionListError
 from storage.unfinished_erasures import UNSIGNED_EXIT_CODE
 from storage.user_data import PARQUET_FOLDERS, list_parquet_files
@@ -128,7 +128,9 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--lift takes users and no other option")
     try:
         here = settings.load_settings()
-        with file_lock(here.home / "run" / f"{ERASE_LOCK}.lock", "python -m privacy.erase"):
+        with file_lock(
+            here.home / "run" / f"{ERASE_LOCK}.lock", waiting="waiting: another python -m privacy.erase is running"
+        ):
             if options.suppressed:
                 return _erase_suppressed(here)
             return _lift_suppression(users, here) if options.lift else _run_erasure(users, here, options.anyway)
@@ -159,7 +161,7 @@ def _run_erasure(users: Sequence[str], here: settings.Settings, keep_unknown: bo
             print(f"{user}: erased, {rows_of[user]:,} rows")
         elif user in suppressed_before:
             print(f"{user}: already erased, no data found")
-    if tasks := [task for task in running_tasks(here.home) if task != ERASE_LOCK]:
+    if tasks := [task for task in held_locks(here.home / "run") if task != ERASE_LOCK]:
         print(
             f"run this again when these tasks have ended, they may write data that they have read: {', '.join(tasks)}"
         )

@@ -13,10 +13,10 @@ from pathlib import Path
 import duckdb
 
 from config import settings
-from privacy import ErasureError, UnreadableFile, parquet
-from privacy.locks import file_lock, print_progress, running_tasks
+from privacy import ErasureError, UnreadableFile, parquet, print_progress
 from sequences.offline.dense_reader import USERS
 from storage import mart_changes, object_store
+from storage.file_lock import file_lock, held_locks
 from storage.user_data import DRAFT_PREFIX, USER_COLUMN, list_mart_files
 
 BUILD_LOCK = "build_marts"
@@ -89,7 +89,7 @@ def remove_build_files(here: settings.Settings) -> None:
 def _remove_leftovers(here: settings.Settings) -> None:
     """Delete what killed builds and validations have left: unpublished files of marts, and rows that DuckDB spilled."""
     spilled = [here.home / "warehouse.spill"]
-    if not VALIDATION_TASKS.intersection(running_tasks(here.home)):
+    if not VALIDATION_TASKS.intersection(held_locks(here.home / "run")):
         spilled.append(here.home / "quality.spill")
     if not object_store.is_remote(here.marts):
         spilled.append(here.marts / ".spill")
@@ -134,7 +134,8 @@ def _is_in_warehouse(user_ids: Sequence[str], path: Path) -> bool:
 def build_lock(here: settings.Settings) -> Iterator[None]:
     """Prevent `dbt build` runs, by Airflow or by hand; waits for a running one."""
     with ExitStack() as locks:
-        locks.enter_context(file_lock(here.home / "run" / f"{BUILD_LOCK}.lock", "dbt build"))
+        lock = here.home / "run" / f"{BUILD_LOCK}.lock"
+        locks.enter_context(file_lock(lock, waiting="waiting: another dbt build is running"))
         _lock_warehouse(here.warehouse, locks)
         yield
 

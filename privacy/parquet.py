@@ -19,9 +19,10 @@ from tqdm import tqdm
 
 from privacy import UnreadableFile
 from storage import object_store
+from storage.atomic_write import atomic_write, open_draft, sync
 from storage.file_hash import hash_file
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids
-from training.release.integrity import CHECKSUM_FILE, DRAFT_SUFFIX
+from training.release.integrity import CHECKSUM_FILE
 
 
 def erase_from_file(path: Path, user_ids: Collection[str]) -> Counter[str]:
@@ -39,11 +40,12 @@ def erase_from_file(path: Path, user_ids: Collection[str]) -> Counter[str]:
             _write_without_users(path, rewritten, user_ids)
             object_store.upload(rewritten, path)
         return erased
-    draft, previous = path.with_name(path.name + DRAFT_SUFFIX), path.stat()
-    _write_without_users(path, draft, user_ids)
-    os.utime(draft, ns=(previous.st_atime_ns, previous.st_mtime_ns))
-    _update_checksum(path, draft)
-    draft.replace(path)
+    with open_draft(path) as draft:
+        previous = path.stat()
+        _write_without_users(path, draft, user_ids)
+        os.utime(draft, ns=(previous.st_atime_ns, previous.st_mtime_ns))
+        sync(draft)
+        _update_checksum(path, draft)
     return erased
 
 
@@ -132,8 +134,6 @@ def _write_without_users(path: Path, draft: Path, user_ids: Collection[str]) -> 
             for group in range(file.num_row_groups):
                 remaining = drop_users(file.read_row_group(group), user_ids)
                 to.write_table(remaining, row_group_size=max(remaining.num_rows, 1))
-    with draft.open("rb") as written:
-        os.fsync(written.fileno())
 
 
 def _update_checksum(path: Path, draft: Path) -> None:
@@ -148,7 +148,5 @@ def _update_checksum(path: Path, draft: Path) -> None:
             entry if line.rstrip("\n").endswith(f"  {name}") else line
             for line in listed.read_text().splitlines(keepends=True)
         ]
-        listing = listed.with_name(listed.name + DRAFT_SUFFIX)
-        listing.write_text("".join(lines))
-        listing.replace(listed)
+        atomic_write(listed, "".join(lines))
         return

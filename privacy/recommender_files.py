@@ -10,7 +10,6 @@ meanwhile, and recorded offsets (low watermark, log position of a request) stay 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -25,6 +24,8 @@ from serving.events import exposure_log, private_sessions, write_ahead_log
 from serving.events.suppression import read_acknowledgement
 from serving.pipeline import daily_lists
 from storage import daily_files, suppression_list
+from storage.atomic_write import atomic_write
+from storage.file_lock import lock_holder
 
 ACKNOWLEDGEMENT_TIMEOUT_S = 60.0
 
@@ -69,9 +70,7 @@ def erase_feature_log(user_ids: Sequence[str], here: settings.Settings) -> Count
     erased: Counter[str] = Counter()
     report = here.reports / "skew.json"
     if report.exists():
-        draft = report.with_suffix(".partial")
-        draft.write_text(json.dumps(json.loads(report.read_text()) | {"examples": []}, indent=2) + "\n")
-        draft.replace(report)
+        atomic_write(report, json.dumps(json.loads(report.read_text()) | {"examples": []}, indent=2) + "\n")
     for path in sorted(here.feature_log.glob(f"dt=*/{FEATURE_LOG_PREFIX}-*.jsonl")):
         erased += erase_lines(path, user_ids)
     return erased
@@ -128,15 +127,7 @@ def wait_for_acknowledgement(file: Path, state: Path, timeout_s: float) -> None:
 
 def running_process(state: Path) -> str | None:
     """Id of the process that writes the event log; None without one. A service that starts later reads the list first."""
-    lock = state / write_ahead_log.LOCK_FILE
-    if not lock.exists():
-        return None
-    with lock.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return file.read().strip() or "unknown"
-    return None
+    return lock_holder(state / write_ahead_log.LOCK_FILE)
 
 
 def _erase_from_logs(user_ids: Sequence[str], folder: Path, prefix: str) -> Counter[str]:

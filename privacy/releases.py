@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from config import settings
-from privacy import ErasureError, UnreadableFile, parquet
-from privacy.locks import print_progress
+from privacy import ErasureError, UnreadableFile, parquet, print_progress
 from training.release import integrity
 from training.release.integrity import DamagedRelease
 from training.release.pointer import STORE_FOLDER

@@ -16,8 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from config import settings
-from privacy import marts, sqlite
-from privacy.locks import print_progress
+from privacy import marts, print_progress, sqlite
 from storage import object_store, suppression_list
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
 

@@ -20,7 +20,7 @@ from serving.events.event_writing import EventTarget, EventWriting
 from serving.events.ingest import IngestResult
 from serving.events.online_store import OnlineStore
 from serving.events.suppression import SuppressionListFollower
-from serving.events.write_ahead_log import LOCK_TIMEOUT_S, EventLog, LogBusy, LogLocked
+from serving.events.write_ahead_log import LOCK_TIMEOUT_S, EventLog, LogBusy
 from serving.inspection.user_inspector import UserInspector
 from serving.observability.degraded_parts import EVENT_LOG, ONLINE_STORE, Degradation
 from serving.observability.metrics import Metrics
@@ -49,6 +49,7 @@ from serving.releases.manager import ReleaseManager
 from serving.releases.served_release import ALL_PARTS, ReleaseParts, ServedRelease, load_release
 from serving.releases.track_lookup import TrackLookup
 from serving.releases.warm_up import warm_up
+from storage.file_lock import LockHeld
 from storage.suppression_list import SuppressionList
 from training.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 
@@ -148,7 +149,7 @@ class Runtime:
         here = self._settings
         try:
             log = EventLog(here.event_log, here.home / "serving", now_us, lock_timeout_s)
-        except LogLocked as error:
+        except LockHeld as error:
             self._degradation.report(EVENT_LOG, OTHER_RECOMMENDER, error)
             return None
         for path in log.repaired_files:

@@ -12,16 +12,17 @@ are published whole.
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from storage.atomic_write import open_draft, sync
 from storage.errors import StorageError
+from storage.file_lock import file_lock
 
 CHANGES_FOLDER = "changes"
 VERSION_KEY, SORT_KEY = b"version", b"key"
@@ -125,16 +126,10 @@ def apply_changes(marts: Path, names: Sequence[str] | None = None) -> list[str]:
         return [name for name in wanted if _write_whole(read_published(marts, name))]
 
 
-@contextmanager
-def changes_lock(marts: Path) -> Iterator[None]:
+def changes_lock(marts: Path) -> AbstractContextManager[object]:
     """Prevent other processes from applying changes; without any changes there is nothing to lock."""
     folder = marts / CHANGES_FOLDER
-    if not folder.is_dir():
-        yield
-        return
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return file_lock(folder / ".lock") if folder.is_dir() else nullcontext()
 
 
 def remove_old_changes(marts: Path) -> list[Path]:
@@ -158,24 +153,20 @@ def _write_whole(mart: PublishedMart) -> bool:
         return False
     import duckdb
 
-    draft = mart.whole.with_name(f".{mart.whole.name}.writing")
-    spill = mart.whole.parent / ".spill"
-    with duckdb.connect(
-        config={"threads": 2, "memory_limit": MEMORY_LIMIT, "temp_directory": str(spill)}
-    ) as connection:
-        connection.execute(
-            f"copy (select * from {relation(mart)} order by {', '.join(sort_key(mart.pending))}) to '{draft}'"  # noqa: S608
-            f" (format parquet, compression zstd, kv_metadata {{version: '{mart.newest_version}'}})"
-        )
-    with draft.open("rb") as written:
-        os.fsync(written.fileno())
-    # Publication of this version, which skew and releases report, not the time of this copy.
-    os.utime(draft, ns=(mart.published_at_ns, mart.published_at_ns))
-    if _read_version(mart.whole) != mart.version:  # a build has published the mart whole meanwhile
-        draft.unlink()
-        return False
-    draft.replace(mart.whole)
-    return True
+    spill = str(mart.whole.parent / ".spill")
+    with suppress(StorageError), open_draft(mart.whole) as draft:
+        with duckdb.connect(config={"threads": 2, "memory_limit": MEMORY_LIMIT, "temp_directory": spill}) as connection:
+            connection.execute(
+                f"copy (select * from {relation(mart)} order by {', '.join(sort_key(mart.pending))}) to '{draft}'"  # noqa: S608
+                f" (format parquet, compression zstd, kv_metadata {{version: '{mart.newest_version}'}})"
+            )
+        sync(draft)
+        # Publication of this version, which skew and releases report, not the time of this copy.
+        os.utime(draft, ns=(mart.published_at_ns, mart.published_at_ns))
+        if _read_version(mart.whole) == mart.version:
+            return True
+        raise StorageError(f"a build has published {mart.whole} whole meanwhile")
+    return False
 
 
 def _follow_chain(marts: Path, name: str, version: str) -> tuple[Path, ...]:

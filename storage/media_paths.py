@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media.track_description import DamagedDescriptions, description_time
+from storage.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from media.rendered_media import RenderedMedia
@@ -51,10 +52,7 @@ def register_root(media: Path, folder: Path) -> str:
     # The inode tells whether the folder with this path is still the same, also on another machine.
     root = {"path": str(folder), "inode": folder.stat().st_ino}
     if roots.get(root_id) != root:
-        media.mkdir(parents=True, exist_ok=True)
-        writing = media / f".{ROOTS_FILE}.writing"
-        writing.write_text(json.dumps({**roots, root_id: root}, indent=1, sort_keys=True), encoding="utf-8")
-        writing.replace(media / ROOTS_FILE)
+        atomic_write(media / ROOTS_FILE, json.dumps({**roots, root_id: root}, indent=1, sort_keys=True))
     return f"{root_id}:"
 
 
@@ -63,10 +61,7 @@ def store_cover(media: Path, content: bytes, extension: str) -> str:
     name = f"{COVERS_FOLDER}/{hashlib.sha256(content).hexdigest()}.{extension}"
     file = media / name
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        writing = file.with_name(f".{file.name}.{os.getpid()}.writing")
-        writing.write_bytes(content)
-        writing.replace(file)
+        atomic_write(file, content, is_contended=True)
     return EXTRACTED + name
 
 

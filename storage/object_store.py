@@ -11,7 +11,6 @@ For local folders all functions use pathlib.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -21,7 +20,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from config import settings
+from storage.atomic_write import atomic_write, open_draft
 from storage.errors import StorageError
+from storage.file_lock import file_lock
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,13 +51,7 @@ def write(path: Path, content: bytes) -> None:
         with _storage_errors(path):
             _filesystem(path).pipe_file(_key(path), content)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.tmp")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    atomic_write(path, content, is_durable=True)
 
 
 def open_arrow_source(path: Path) -> Any:
@@ -196,9 +191,7 @@ def _key(path: Path) -> str:
 def _locked_cache(here: settings.Settings, tables: str) -> Iterator[Path]:
     """Folder of the local copies of `marts` or `landing`, locked for the process that updates them."""
     cache = here.home / "cache" / tables
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with file_lock(cache / ".lock"):
         yield cache
 
 
@@ -227,28 +220,28 @@ def _etags(under: Path, prefix: str = "") -> dict[str, str]:
 
 def _fetch(path: Path, copy: Path, etag: str) -> None:
     """Copy the content and time of an object if its ETag has changed. Readers of the old copy can keep reading it."""
-    etag_file, draft = _etag_file(copy), copy.with_name(f".{copy.name}.fetching")
-    copy.parent.mkdir(parents=True, exist_ok=True)
+    etag_file = _etag_file(copy)
     if copy.exists() and etag_file.exists() and etag_file.read_text() == etag:
         return
     for tries_left in reversed(range(MAX_FETCH_ATTEMPTS)):
         try:
-            with _storage_errors(path), _filesystem(path).open(_key(path), "rb") as source:
+            with (
+                open_draft(copy, is_durable=True) as draft,
+                _storage_errors(path),
+                _filesystem(path).open(_key(path), "rb") as source,
+            ):
                 etag, written_at = source.details["ETag"], source.details["LastModified"].timestamp()
                 with draft.open("wb") as file:
                     shutil.copyfileobj(source, file, 1 << 23)
-                    file.flush()
-                    os.fsync(file.fileno())
+                os.utime(draft, (written_at, written_at))
+                # A process killed before it has written the new ETag leaves a copy without one, which is fetched again.
+                etag_file.unlink(missing_ok=True)
             break
         except _ObjectReplaced as error:
             if not tries_left:
                 raise StorageError(
                     f"{path} was replaced {MAX_FETCH_ATTEMPTS} times while it was read; run this again after publication"
                 ) from error
-    os.utime(draft, (written_at, written_at))
-    # A process killed between these steps leaves a copy without ETag file, which is fetched again.
-    etag_file.unlink(missing_ok=True)
-    draft.replace(copy)
     etag_file.write_text(etag)
 
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from storage.atomic_write import atomic_write
+
 KEPT_DAYS = 400
 
 
@@ -20,10 +22,7 @@ def append_to_history(file: Path, as_of: str, values: Mapping[str, float | None]
     rows = [row for row in read_history(file) if row["as_of"] != as_of]
     rows.append({"as_of": as_of, **values})
     rows.sort(key=lambda row: str(row["as_of"]))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    written = file.with_name(file.name + ".new")
-    written.write_text("".join(json.dumps(row) + "\n" for row in rows[-KEPT_DAYS:]), encoding="utf-8")
-    written.replace(file)
+    atomic_write(file, "".join(json.dumps(row) + "\n" for row in rows[-KEPT_DAYS:]))
 
 
 def read_history(file: Path) -> list[dict[str, object]]:

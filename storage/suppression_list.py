@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from storage.atomic_write import atomic_write
 
 SALT_BYTES = 32
 
@@ -53,13 +54,7 @@ class SuppressionList:
 
     def write(self, path: Path) -> None:
         """Write the file atomically and durably."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".writing")
-        with draft.open("wb") as file:
-            file.write(self.to_bytes())
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        atomic_write(path, self.to_bytes(), is_durable=True)
 
     def _hash(self, user_id: str) -> str:
         return hashlib.blake2b(user_id.encode("utf-8", "surrogatepass"), key=self.salt, digest_size=16).hexdigest()

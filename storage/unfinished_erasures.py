@@ -7,10 +7,10 @@ who holds the lock of `privacy.erase` changes the file.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from storage.atomic_write import atomic_write
 from storage.suppression_list import SuppressionListError
 
 UNFINISHED_FILE = "unfinished_erasures.json"
@@ -48,15 +48,7 @@ def remove_unfinished(home: Path, user_ids: Iterable[str]) -> None:
 
 def _write(home: Path, user_ids: set[str]) -> None:
     path = home / UNFINISHED_FILE
-    if not user_ids:
+    if user_ids:
+        atomic_write(path, json.dumps(sorted(user_ids)), is_durable=True, mode=0o600)
+    else:
         path.unlink(missing_ok=True)
-        return
-    home.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".writing")
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600, exist_ok=False)
-    with draft.open("w") as file:
-        json.dump(sorted(user_ids), file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterable
@@ -26,6 +25,7 @@ import numpy as np
 
 from config import settings
 from config.tool_environment import tool_environment
+from storage.atomic_write import atomic_write
 from training.benchmarks.search.evaluation import measure_catalog
 from training.data.training_data import TrainingData
 from training.engine.import_closure import code_hash
@@ -40,7 +40,6 @@ from training.engine.workspace import (
     is_unchanged,
     mark_done,
     write_json,
-    write_text,
 )
 from training.evaluation.baselines import heuristics
 from training.evaluation.baselines.tuned import BASELINES
@@ -113,7 +112,7 @@ def evaluate(workspace: Workspace) -> bool:
     result.notes["peak_mb"] = peak_mb()
     result.notes["gate_baseline"] = gate_baseline(result.to_json())
     write_json(folder / JSON_FILE, result.to_json())
-    write_text(folder / HTML_FILE, page.render_page(result.to_json()))
+    atomic_write(folder / HTML_FILE, page.render_page(result.to_json()))
     if is_reported:
         publish_reports(folder)
         log_run(result, folder)
@@ -223,10 +222,8 @@ def read_split(marts: Path) -> str:
 def publish_reports(folder: Path) -> None:
     """Copy the reports of a finished evaluation to the folder of reports."""
     reports = settings.load_settings().reports
-    reports.mkdir(parents=True, exist_ok=True)
     for name in (JSON_FILE, HTML_FILE):
-        shutil.copyfile(folder / name, reports / f"{name}.writing")
-        (reports / f"{name}.writing").replace(reports / name)
+        atomic_write(reports / name, (folder / name).read_bytes())
 
 
 def log_run(result: Result, folder: Path) -> None:

@@ -14,7 +14,6 @@ every file and is written last.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import shutil
@@ -29,13 +28,14 @@ from pathlib import Path
 
 from config.settings import SettingError, Settings, load_settings
 from storage import daily_files
+from storage.atomic_write import DRAFT_SUFFIX
 from storage.file_hash import hash_file
+from storage.file_lock import file_lock
 from storage.nested_files import list_nested_files
 from storage.unfinished_erasures import UNFINISHED_FILE
 
 MANIFEST_FILE = "backup.json"
 BACKUP_FORMAT = 1
-DRAFT_SUFFIX = ".writing"
 LOCK_NAMES = ("forget", "build_marts", "publish_marts")
 """Process locks (`SEGUE_HOME/run/<name>.lock`) of the commands that rewrite tables: erasure of users, and the marts."""
 STATE_FILES = (
@@ -228,13 +228,7 @@ def _locked(settings: Settings) -> Iterator[None]:
             *(home / "run" / f"{name}.lock" for name in LOCK_NAMES[1:]),
             materialization,
         ):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = locks.enter_context(path.open("a"))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(f"waiting: a command that writes tables holds {path}", file=sys.stderr, flush=True)
-                fcntl.flock(file, fcntl.LOCK_EX)
+            locks.enter_context(file_lock(path, waiting=f"waiting: a command that writes tables holds {path}"))
         yield
 
 

@@ -23,6 +23,7 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
 
 from sequences.offline.joined_views import is_remote, local_path
+from storage.atomic_write import open_draft
 
 DATASET_FILE = "features.parquet"
 """Name of the file in the folder of a saved dataset."""
@@ -69,13 +70,10 @@ class SequenceRetrievalJob(RetrievalJob):
         The file is renamed into place when it is complete.
         """
         rows, path = 0, Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writing = path.with_name(f".{path.name}.writing")
-        with pq.ParquetWriter(writing, self._schema) as file:
+        with open_draft(path) as draft, pq.ParquetWriter(draft, self._schema) as file:
             for chunk in self._read_chunks():
                 file.write_batch(chunk)
                 rows += chunk.num_rows
-        writing.replace(path)
         return rows
 
     def supports_remote_storage_export(self) -> bool:
@@ -175,7 +173,5 @@ def save_dataset(
         others = sorted(other.name for other in path.rglob("*.parquet") if other != file)
         if others:
             raise ValueError(f"cannot persist to {str(path)!r}: it has other Parquet files ({others[0]}); remove them")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.writing")
-    write(draft)
-    draft.replace(file)
+    with open_draft(file) as draft:
+        write(draft)

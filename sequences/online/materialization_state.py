@@ -11,16 +11,16 @@ request. Independent of sequences.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 import feast
 
@@ -28,6 +28,7 @@ from sequences.online.codec import decode_values
 from sequences.online.store_rows import STORE_MARKER_USER, OnlineRow, OnlineRowReader, to_list_value, write_rows
 from sequences.views import LIVE_SOURCE
 from storage import daily_files
+from storage.file_lock import file_lock
 from storage.mart_changes import read_published
 
 MATERIALIZATION_LOG = "materialized.jsonl"
@@ -182,13 +183,9 @@ def digests_file(folder: Path, online_store: str) -> Path:
     return folder / f"materialized-{online_store}.db"
 
 
-@contextmanager
-def materialization_lock(path: Path) -> Iterator[None]:
+def materialization_lock(path: Path) -> IO[str]:
     """Exclusive lock for writing the batch part of the store with the digest database `path`; waits for its holder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return file_lock(path.with_suffix(".lock"))
 
 
 def materialized_users(path: Path, limit: int, after: str = "") -> list[str]:

@@ -9,19 +9,17 @@ written again. Stop the recommender and the consumers first.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import gc
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import duckdb
 
@@ -38,6 +36,7 @@ from sequences.online.materialization_state import (
 from sequences.online.materialize import materialize
 from sequences.online.reader_writer import OnlineWriter
 from storage import daily_files, suppression_list
+from storage.file_lock import LockHeld, file_lock
 
 EVENTS_PER_BATCH = 1000
 SQLITE_SUFFIXES = ("", "-wal", "-shm", "-journal")
@@ -89,22 +88,16 @@ def rebuild(here: Settings, as_of: date | None = None) -> Rebuilt:
     return Rebuilt(rows, events, invalid)
 
 
-@contextmanager
-def _stopped_recommender(here: Settings) -> Iterator[None]:
+def _stopped_recommender(here: Settings) -> IO[str]:
     """Hold the lock of the event log, whose holder may write the online store.
 
     Raises:
         RebuildError: A recommender holds it.
     """
-    here.event_log_lock.parent.mkdir(parents=True, exist_ok=True)
-    with here.event_log_lock.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RebuildError(
-                f"a recommender writes the online store (lock {here.event_log_lock}); stop it (make stop), run this again"
-            ) from None
-        yield
+    try:
+        return file_lock(here.event_log_lock, timeout_s=0)
+    except LockHeld as error:
+        raise RebuildError(f"a recommender writes the online store: {error} (make stop), then run this again") from None
 
 
 def _remove_sqlite_file(path: Path) -> None:

@@ -17,6 +17,7 @@ from config import settings
 from sequences.feast_store import local_marts_folder, open_store
 from sequences.skew import feature_log
 from sequences.skew.compare import compare_requests
+from storage.atomic_write import atomic_write
 from storage.report_history import append_to_history
 
 MAX_SKEW_RATE = 0.001
@@ -43,11 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    current.reports.mkdir(parents=True, exist_ok=True)
     file = current.reports / "skew.json"
-    draft = file.with_suffix(".partial")
-    draft.write_text(json.dumps(report.to_dict(as_of), indent=2) + "\n", encoding="utf-8")
-    draft.replace(file)
+    atomic_write(file, json.dumps(report.to_dict(as_of), indent=2) + "\n")
     if not report.requests:
         print(f"no request was logged on {day}: nothing to compare (the service logs a sample of its requests)")
         return 0

@@ -16,6 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from storage.atomic_write import atomic_write, open_draft
+
 DESCRIPTION_FILE, SUCCESS_FILE = "batch.json", "_SUCCESS"
 
 
@@ -75,7 +77,6 @@ class PartFolder:
                 _write(file, {})
             for kind in kinds:
                 shutil.rmtree(folder / kind, ignore_errors=True)
-            folder.mkdir(parents=True, exist_ok=True)
             self.at_us = at_us
             _write(file, wanted | {"at_us": at_us})
 
@@ -85,11 +86,8 @@ class PartFolder:
 
     def write(self, kind: str, name: str | int, table: pa.Table) -> None:
         """Write a file; it is complete when it appears."""
-        path = self.path(kind, name)
-        path.parent.mkdir(exist_ok=True)
-        draft = path.with_suffix(".draft")
-        pq.write_table(table, draft, compression="zstd")
-        draft.replace(path)
+        with open_draft(self.path(kind, name)) as draft:
+            pq.write_table(table, draft, compression="zstd")
 
     def finish(self, skipped_users: int = 0) -> None:
         """Record the number of users without a list, and write `_SUCCESS`, after which readers may rely on the folder."""
@@ -98,9 +96,7 @@ class PartFolder:
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:
-    draft = file.with_suffix(".draft")
-    draft.write_text(json.dumps(content, indent=1) + "\n")
-    draft.replace(file)
+    atomic_write(file, json.dumps(content, indent=1) + "\n")
 
 
 def _read(file: Path) -> dict[str, Any] | None:

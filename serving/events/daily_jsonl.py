@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from storage import daily_files
+from storage.atomic_write import sync
 
 
 class DailyJsonlFile:
@@ -94,7 +95,7 @@ class DailyJsonlFile:
         try:
             # A new file is durable only after its folders are synced.
             for parent in (folder, self._folder):
-                sync_folder(parent)
+                sync(parent)
         except OSError:
             self._discard_file()
             raise
@@ -110,12 +111,3 @@ def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
                 return
             offset += len(line)
             yield line, offset
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names of files in the folder, which were created or replaced, durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

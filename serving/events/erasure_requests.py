@@ -7,7 +7,6 @@ of the user start no erasure. Independent of HTTP.
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import logging
 import subprocess
@@ -15,11 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from config import settings
 from config.settings import Settings
 from storage import suppression_list, unfinished_erasures
+from storage.file_lock import LockHeld, file_lock
 from storage.unfinished_erasures import UNSIGNED_EXIT_CODE
 
 ERASE_COMMAND = "privacy.erase"
@@ -71,11 +72,10 @@ class ErasureRequests:
             SuppressionListError, OSError: The list cannot be read or written.
         """
         lock = self._here.home / "run" / "forget.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock, lock.open("a") as file:
+        with self._lock, ExitStack() as locks:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+                locks.enter_context(file_lock(lock, timeout_s=0))
+            except LockHeld as error:
                 raise ErasureBusy(BUSY_MESSAGE) from error
             path: Path = self._here.suppression_list
             users = suppression_list.read_suppression_list(path)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from storage import suppression_list
+from storage.atomic_write import atomic_write
 from storage.suppression_list import SuppressionList, SuppressionListError
 
 POLL_INTERVAL_S = 1.0
@@ -118,11 +119,9 @@ class SuppressionListFollower:
         )
 
     def _acknowledge(self) -> None:
-        if not self._is_acknowledging:
-            return
-        draft = self._acknowledgement_file.with_suffix(".writing")
-        draft.write_text(json.dumps({"process": os.getpid(), "list": suppression_list.content_digest(self._content)}))
-        draft.replace(self._acknowledgement_file)
+        if self._is_acknowledging:
+            content = {"process": os.getpid(), "list": suppression_list.content_digest(self._content)}
+            atomic_write(self._acknowledgement_file, json.dumps(content))
 
     def _poll_forever(self) -> None:
         while not self._stop.wait(POLL_INTERVAL_S):

@@ -8,24 +8,22 @@ Independent of HTTP or the online store.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import queue
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from serving.events import daily_jsonl
 from serving.events.daily_jsonl import DailyJsonlFile
 from serving.events.deduplication import RecentEventIds
 from serving.events.event_schema import Event, read_logged_event
 from storage import daily_files
+from storage.atomic_write import atomic_write
+from storage.file_lock import file_lock
 
 EVENT_LOG_PREFIX = "events"
 LOCK_FILE = "writer.lock"
@@ -42,10 +40,6 @@ LogPosition = tuple[str, int]
 
 class LogBusy(RuntimeError):
     """Too many reports are queued; the client should retry."""
-
-
-class LogLocked(RuntimeError):
-    """Another process writes this log, which must have a single writer."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +67,15 @@ class EventLog:
         lock_timeout_s: How long to wait for the lock.
 
     Raises:
-        LogLocked: Another process still has the lock after `lock_timeout_s`.
+        LockHeld: Another process still has the lock after `lock_timeout_s`.
     """
 
     def __init__(
         self, folder: Path, state: Path, now_us: Callable[[], int], lock_timeout_s: float = LOCK_TIMEOUT_S
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        state.mkdir(parents=True, exist_ok=True)
         self._folder, self._now_us = folder, now_us
-        self._lock = _acquire_lock(state / LOCK_FILE, lock_timeout_s)
+        self._lock = file_lock(state / LOCK_FILE, timeout_s=lock_timeout_s)
         self._file = DailyJsonlFile(folder, EVENT_LOG_PREFIX, now_us)
         self._ids = RecentEventIds()
         self.low_watermark = LowWatermark(state / "pushed.json")
@@ -217,13 +210,7 @@ class EventLog:
 
     def _reserve(self, last: int) -> None:
         """Write durably that numbers up to `last` may be in the log."""
-        draft = self._reserved_file.with_suffix(".tmp")
-        with draft.open("w") as file:
-            file.write(str(last))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._reserved_file)
-        daily_jsonl.sync_folder(draft.parent)
+        atomic_write(self._reserved_file, str(last), is_durable=True)
         self._reserved = last
 
     def _name_of(self, path: Path) -> str:
@@ -282,10 +269,7 @@ class LowWatermark:
         position = self._position
         if position is None or position == self._saved_position:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._path.with_suffix(".tmp")
-        draft.write_text(json.dumps({"file": position[0], "offset": position[1]}), encoding="utf-8")
-        os.replace(draft, self._path)  # noqa: PTH105
+        atomic_write(self._path, json.dumps({"file": position[0], "offset": position[1]}))
         self._saved_position = position
 
 
@@ -303,26 +287,3 @@ def _read_reserved(path: Path) -> int:
         return int(path.read_text())
     except (FileNotFoundError, ValueError):
         return 0
-
-
-def _acquire_lock(path: Path, wait_s: float) -> IO[str]:
-    file = path.open("a+", encoding="utf-8")
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                file.seek(0)
-                holder = file.read().strip() or "unknown"
-                file.close()
-                raise LogLocked(
-                    f"process {holder} writes the event log (lock {path}); stop it, or use another SEGUE_HOME"
-                ) from None
-            time.sleep(0.1)
-    file.seek(0)
-    file.truncate()
-    file.write(str(os.getpid()))
-    file.flush()
-    return file

@@ -102,7 +102,7 @@ def test_killed_commands_that_are_repeated_give_the_same_files_and_marts(log, un
     home.kill(land(log), [home.has_landed(number) for number in LANDED_FILES])
     run_to_end(land(log), home.variables)
     assert landed(tmp_path) == landed(undisturbed)
-    assert not list(tmp_path.glob("landing/**/*.tmp"))
+    assert not list(tmp_path.glob("landing/**/*.writing"))
 
     moments = [home.has_started(number) for number in STARTED_STEPS[1]]
     home.kill(BUILD, [*moments, *(home.has_published(number) for number in PUBLISHED_MARTS)])

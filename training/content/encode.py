@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from config import settings
 from storage import content_tables, object_store
+from storage.atomic_write import open_draft
 from storage.errors import StorageError
 from storage.media_paths import MediaPaths
 from training.content.audio_facets import RELATIONS, missing_facets
@@ -216,24 +217,20 @@ def _publish_facets(here: settings.Settings, marts: Path) -> None:
 
 def _publish(here: settings.Settings, published: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
     """Replace a table atomically."""
-    draft = here.home / "content" / f"{published.name}.writing"
-    draft.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(draft, schema, compression="zstd") as file:
+    is_remote = object_store.is_remote(here.marts)
+    local = here.home / "content" / published.name if is_remote else published
+    with open_draft(local) as draft, pq.ParquetWriter(draft, schema, compression="zstd") as file:
         for table in tables:
             if table.num_rows:
                 file.write_table(table)
-    if object_store.is_remote(here.marts):
-        object_store.upload(draft, published)
-        draft.unlink()
-    else:
-        draft.replace(published)
+    if is_remote:
+        object_store.upload(local, published)
+        local.unlink()
 
 
 def _write_quarantine(path: Path, rejected: list[tuple[str, str]]) -> None:
-    draft = path.with_name(f"{path.name}.writing")
-    with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+    with open_draft(path) as draft, draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         csv.writer(file, delimiter="\t", lineterminator="\n").writerows([("path", "reason"), *rejected])
-    draft.replace(path)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,7 +8,6 @@ Legend: N tracks, V vocabulary, W width.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from storage.atomic_write import open_draft
 from storage.content_tables import table_file
 from training.content.music_detection import scan_music
 from training.content.text_ngrams import NgramLSA, normalize_rows
@@ -134,11 +134,9 @@ class TrackContent:
 
     def save(self, path: Path) -> None:
         """Write the file atomically; several processes may write the same file concurrently."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writing = path.with_name(f"{path.name}.{os.getpid()}.writing")
         is_described_V = self.has_descriptive_content_V.astype(np.uint8)
-        save_file({"row_VW": self.row_VW, "is_described_V": is_described_V, "block_W": self.block_W}, writing)
-        writing.replace(path)
+        with open_draft(path, is_contended=True) as draft:
+            save_file({"row_VW": self.row_VW, "is_described_V": is_described_V, "block_W": self.block_W}, draft)
 
     @classmethod
     def load(cls, path: Path) -> Self:

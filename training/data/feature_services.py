@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from config import settings
 from sequences.views import LIVE_SOURCE, SEQUENCE_VIEWS
+from storage.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -72,8 +72,6 @@ def read_cached_registry(read_registry: Callable[[], dict[str, Any]]) -> dict[st
     if cache.exists() and (cached := json.loads(cache.read_text()))["registry"] == registry_hash:
         return dict(cached["services"])
     services = read_registry()
-    # Concurrent tasks each write their own temporary file; the last rename wins.
-    writing = cache.with_name(f"{REGISTRY_CACHE_FILE}.{os.getpid()}")
-    writing.write_text(json.dumps({"registry": registry_hash, "services": services}, indent=2) + "\n")
-    writing.replace(cache)
+    content = json.dumps({"registry": registry_hash, "services": services}, indent=2) + "\n"
+    atomic_write(cache, content, is_contended=True)
     return services

@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
+from storage.atomic_write import open_draft
 from training.engine import distributed
 from training.engine.lightning_import import lightning
 from training.engine.prefetch import DataWaitTimer, Prefetcher, StepBatchDataset
@@ -208,9 +209,9 @@ class CheckpointAndEarlyStop(lightning.Callback):
         self.record.steps = step
         if not distributed.is_rank0():
             return
-        writing = self.folder / f"{BEST_WEIGHTS_FILE}.writing"
-        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in module.state_dict().items()}, writing)
-        writing.replace(self.folder / BEST_WEIGHTS_FILE)
+        weights = {name: tensor.detach().contiguous().cpu() for name, tensor in module.state_dict().items()}
+        with open_draft(self.folder / BEST_WEIGHTS_FILE) as draft:
+            save_file(weights, draft)
 
     def state_dict(self) -> dict[str, Any]:
         seconds = self.record.seconds + time.monotonic() - self._began

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from datetime import date, timedelta
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 from config import settings
 from sequences.behaviours import load_behaviours
 from storage import object_store
+from storage.atomic_write import atomic_write
 from storage.errors import StorageError
 from training.engine.import_closure import code_hash
 from training.engine.time_split import TIME_SPLIT_MART
@@ -246,12 +246,4 @@ def mark_done(output: Path, inputs: dict[str, Any]) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON atomically."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text atomically: readers see the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.writing")
-    temporary.write_text(text)
-    temporary.replace(path)
+    atomic_write(path, json.dumps(value, indent=2, sort_keys=True, default=str) + "\n", is_contended=True)

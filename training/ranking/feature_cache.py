@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from storage.atomic_write import open_draft
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.engine import distributed
@@ -68,10 +68,8 @@ def load(batches: CaseBatches, file: Path | None) -> bool:
 
 def _save(features: CaseFeatures, file: Path) -> None:
     """Write the file atomically and remove those of other features of the same fit."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    writing = file.with_name(f".{os.getpid()}-{file.name}")
-    np.savez(writing, features_RN=features.features_RN, widths=np.array(features.widths))
-    writing.replace(file)
+    with open_draft(file, is_contended=True) as draft, draft.open("wb") as opened:
+        np.savez(opened, features_RN=features.features_RN, widths=np.array(features.widths))
     for other in file.parent.glob(f"{PREFIX}*{SUFFIX}"):
         if other != file:
             other.unlink(missing_ok=True)

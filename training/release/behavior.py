@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import SettingError
-from training.engine.workspace import Workspace, write_json, write_text
+from storage.atomic_write import atomic_write
+from training.engine.workspace import Workspace, write_json
 from training.evaluate import HTML_FILE, JSON_FILE, publish_reports
 from training.evaluation.report.page import render_page
 
@@ -88,7 +89,7 @@ def write_behavior(workspace: Workspace, content: Mapping[str, Any]) -> None:
     tests = {name: test | _describe(floors.get(name), test["value"]) for name, test in content["tests"].items()}
     evaluation = json.loads(_file(workspace).read_text()) | {SECTION: {**content, "tests": tests}}
     write_json(_file(workspace), evaluation)
-    write_text(workspace.folder / "evaluation" / HTML_FILE, render_page(evaluation))
+    atomic_write(workspace.folder / "evaluation" / HTML_FILE, render_page(evaluation))
     if workspace.seed is None:
         publish_reports(workspace.folder / "evaluation")
 

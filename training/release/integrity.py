@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storage.atomic_write import DRAFT_SUFFIX, atomic_write
 from storage.file_hash import hash_file
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ CHECKSUM_FILE = "files.sha256"
 SIGNATURE_FILE = "files.sha256.sig"
 UNLISTED_FILES = frozenset({CHECKSUM_FILE, SIGNATURE_FILE, "model.yaml"})
 """Files that the list does not contain: the list itself, its signature, and the file that BentoML's store adds."""
-DRAFT_SUFFIX = ".forgetting"
-"""Suffix of a file that the erasure of a user is writing."""
 
 
 class DamagedRelease(RuntimeError):
@@ -131,9 +130,7 @@ def sign(folder: Path, private_key: str, listing: str | None = None) -> None:
         ValueError: The file is not an Ed25519 private key.
     """
     signature = _private_key(private_key).sign((_read_listing(folder) if listing is None else listing).encode())
-    draft = folder / (SIGNATURE_FILE + DRAFT_SUFFIX)
-    draft.write_bytes(base64.b64encode(signature) + b"\n")
-    draft.replace(folder / SIGNATURE_FILE)
+    atomic_write(folder / SIGNATURE_FILE, base64.b64encode(signature) + b"\n")
 
 
 def _private_key(path: str) -> Ed25519PrivateKey:

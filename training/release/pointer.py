@@ -6,16 +6,15 @@ Paths are relative to the folder of the file, so that a copied home refers to it
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from training.engine.workspace import FORMAT, OutdatedFormat, write_text
+from storage.atomic_write import atomic_write
+from storage.file_lock import file_lock
+from training.engine.workspace import FORMAT, OutdatedFormat
 
 MAX_HISTORY = 50  # entries
 MANIFEST = "manifest.json"
@@ -32,13 +31,9 @@ class NothingToRollBack(RuntimeError):
     """There is no previous release, or it is no longer in the store."""
 
 
-@contextmanager
-def release_lock(home: Path) -> Iterator[None]:
+def release_lock(home: Path) -> IO[str]:
     """Hold the lock of BentoML's home that allows one process at a time to change which releases are in service."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / LOCK_FILE).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return file_lock(home / LOCK_FILE)
 
 
 def release_folder(home: Path, release: str, path: str) -> Path:
@@ -172,4 +167,4 @@ class Pointer:
             history = [*history, left | {"left_at": now, "why": why}][-MAX_HISTORY:]
         stored = relative_path(self.file.parent, path)
         active = {"release": release, "path": stored, "activated_at": now, "history": history}
-        write_text(self.file, json.dumps(active, indent=2) + "\n")
+        atomic_write(self.file, json.dumps(active, indent=2) + "\n")

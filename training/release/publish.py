@@ -12,7 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
-from training.engine.workspace import Workspace, write_text
+from storage.atomic_write import atomic_write
+from training.engine.workspace import Workspace
 from training.evaluate import HTML_FILE, JSON_FILE, publish_reports
 from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES
 from training.evaluation.report.page import render_page
@@ -86,7 +87,7 @@ def report_verdict(workspace: Workspace, verdict: Verdict, active: Pointer, reas
         json.loads(previous.read_text()) if previous is not None and previous.exists() else None,
     )
     content = json.loads((folder / JSON_FILE).read_text())
-    write_text(folder / HTML_FILE, render_page(content, gate))
+    atomic_write(folder / HTML_FILE, render_page(content, gate))
     publish_reports(folder)
 
 

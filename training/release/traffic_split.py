@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from storage.atomic_write import atomic_write
 from training.data.user_sampling import hash_bucket
-from training.engine.workspace import write_text
 
 TRAFFIC_SPLIT_FILE = "shares.json"
 DAMAGED_SUFFIX = ".damaged"
@@ -156,4 +156,4 @@ def write(file: Path, split: TrafficSplit) -> None:
         period = {name: previous[name] for name in ("experiment", "beside", "since")}
         history = [*history, period | {"until": now}][-MAX_HISTORY_ENTRIES:]
     content = {"experiment": split.experiment, "beside": [asdict(canary) for canary in split.canaries]}
-    write_text(file, json.dumps(content | {"since": now, "history": history}, indent=2) + "\n")
+    atomic_write(file, json.dumps(content | {"since": now, "history": history}, indent=2) + "\n")

@@ -41,7 +41,7 @@ def test_next_landing_completes_an_interrupted_one(tmp_path: Path, writes: int) 
         whole = landed(tmp_path / "clean", table).select(names).sort(key)
         assert landed(tmp_path / "home", table).select(names).sort(key).equals(whole)
     assert quarantined(tmp_path / "home").height == 1
-    assert not list((tmp_path / "home").rglob("*.tmp")) and not list((tmp_path / "home").rglob("*.duckdb"))
+    assert not list((tmp_path / "home").rglob("*.writing")) and not list((tmp_path / "home").rglob("*.duckdb"))
 
 
 def test_live_log_is_read_completely_after_an_interrupted_landing(tmp_path: Path) -> None:

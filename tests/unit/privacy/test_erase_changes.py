@@ -8,8 +8,8 @@ import duckdb
 import pyarrow as pa
 
 from config import settings
-from privacy.locks import file_lock
 from privacy.marts import erase_marts
+from storage.file_lock import file_lock
 from storage.mart_changes import apply_changes, read_published, relation
 from tests.support.published_changes import Row, publish_changes, publish_whole
 
@@ -52,7 +52,7 @@ def test_a_running_validation_keeps_what_it_has_spilled(tmp_path: Path) -> None:
     spilled, lock = tmp_path / "quality.spill" / "0.tmp", tmp_path / "run" / "validate_marts.lock"
     spilled.parent.mkdir()
     spilled.write_bytes(b"bob")
-    with file_lock(lock, "validation"):
+    with file_lock(lock):
         erase_marts(["bob"], here)
         assert spilled.exists()
     erase_marts(["bob"], here)

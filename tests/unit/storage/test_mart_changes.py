@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from random import Random
 
@@ -159,7 +160,7 @@ def test_changes_are_not_applied_over_a_mart_that_was_published_meanwhile(
     def publish_newer(_: int) -> None:
         publish_whole(tmp_path, "m", third, SCHEMA, "102")
 
-    monkeypatch.setattr(mart_changes.os, "fsync", publish_newer)
+    monkeypatch.setattr(os, "fsync", publish_newer)
     assert apply_changes(tmp_path) == []
     assert read_published(tmp_path, "m").newest_version == "102"
     assert read(tmp_path) == ordered(third)

@@ -132,7 +132,7 @@ def test_interrupted_run_continues_with_the_same_result(home, tmp_path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         home.run(tmp_path / "out")
     assert len(list((tmp_path / "out" / "lists").glob("*.parquet"))) == 1 and not (tmp_path / "out/_SUCCESS").exists()
-    (tmp_path / "out" / "lists" / "part-00001.draft").write_bytes(b"half a file of a killed process")
+    (tmp_path / "out" / "lists" / ".part-00001.parquet.writing").write_bytes(b"half a file of a killed process")
     monkeypatch.setattr(batch, "_answer", count)
     lines = home.run(tmp_path / "out", now_us=NOW + 60_000_000)
     assert sorted(computed) == USERS[3:] and (tmp_path / "out" / "_SUCCESS").exists()

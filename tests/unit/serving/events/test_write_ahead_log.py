@@ -21,10 +21,10 @@ from serving.events.write_ahead_log import (
     EVENT_LOG_PREFIX,
     RESERVED_NUMBERS_FILE,
     EventLog,
-    LogLocked,
     LowWatermark,
 )
 from storage import daily_files
+from storage.file_lock import LockHeld
 from tests.support.serving.small_release import degradation
 
 NOW = 1_800_000_000 * MICROSECONDS_PER_SECOND
@@ -176,7 +176,7 @@ def _raise_disk_full():
 
 def test_log_has_a_single_writer(tmp_path):
     log = open_log(tmp_path)
-    with pytest.raises(LogLocked, match=str(os.getpid())):
+    with pytest.raises(LockHeld, match=str(os.getpid())):
         open_log(tmp_path)
     log.close()
     open_log(tmp_path).close()

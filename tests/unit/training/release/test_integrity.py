@@ -53,7 +53,7 @@ def test_flipped_byte_missing_and_added_files_are_named(folder: Path) -> None:
         integrity.verify(folder)
 
 
-@pytest.mark.parametrize("name", ["search", "manifest.json", "model.yaml", "model.safetensors.forgetting"])
+@pytest.mark.parametrize("name", ["search", "manifest.json", "model.yaml", ".model.safetensors.writing"])
 def test_a_symbolic_link_is_rejected(folder: Path, tmp_path: Path, name: str) -> None:
     private, public = keys(tmp_path, "ours")
     integrity.sign(folder, private)
