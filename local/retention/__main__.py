@@ -7,24 +7,24 @@ is removed; the recommender keeps running. `--dry-run` prints what would be remo
 from __future__ import annotations
 
 import argparse
-import fcntl
 import shutil
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from config.retention_settings import FOREVER, Lifetimes, load_lifetimes
+from config.retention_settings import Lifetimes, load_lifetimes
 from config.settings import SettingError, Settings, load_settings
-from local.process_lock import ALL_TASKS, RETENTION
+from ingestion.landing_zone import landing_lock
+from local.process_lock import ALL_TASKS
+from local.recovery.backup import LOCK_NAMES
 from local.retention.mlflow_runs import find_old_runs, remove_runs
 from local.retention.removals import Removal, find_removals, needed_releases
 from storage import object_store
+from storage.file_lock import file_lock, held_locks
 from training.release.pointer import release_lock
 
-POLL_SECONDS = 5
 LEFTOVER = ".removed-"
 """Prefix of folders that are being removed, in `training` and `bentoml`, where an erasure of users finds them."""
 
@@ -32,30 +32,23 @@ LEFTOVER = ".removed-"
 def prune(here: Settings, lifetimes: Lifetimes, now: datetime, *, is_dry_run: bool) -> list[str]:
     """Remove everything that may be removed; returns a line per store, and with `is_dry_run` one per file too."""
     if not is_dry_run:
-        for root in (here.training, here.releases):
-            for leftover in root.glob(f"{LEFTOVER}*"):
-                _delete(leftover)
-    removals = find_removals(here, lifetimes, now)
-    lines = []
-    for store in vars(lifetimes):
-        if store == "mlflow" and lifetimes.mlflow != FOREVER:
-            runs = find_old_runs(here, lifetimes.mlflow, now)
-            lines += [f"mlflow: run {run}" for run in runs if is_dry_run]
-            lines.append(f"{store:<12} {len(runs):>7,} runs")
+        for leftover in (*here.training.glob(f"{LEFTOVER}*"), *here.releases.glob(f"{LEFTOVER}*")):
+            _delete(leftover)
+    removals, lines = find_removals(here, lifetimes, now), []
+    for store, days in vars(lifetimes).items():
+        if store == "mlflow":
+            runs = find_old_runs(here, days, now)
+            names, total = runs, f"{len(runs):>7,} runs"
             if not is_dry_run:
                 remove_runs(here, runs)
-            continue
-        chosen = [removal for removal in removals if removal.store == store]
-        size = sum(_size(removal.path) for removal in chosen)
-        lines += [f"{store}: {removal.path} ({removal.reason})" for removal in chosen if is_dry_run]
-        lines.append(f"{store:<12} {len(chosen):>7,} files or folders {size / 1e6:>12,.1f} MB")
-        if not is_dry_run:
-            for removal in chosen:
-                is_release = removal.store == "releases"
-                # An operator may have put a release into service meanwhile.
-                with release_lock(here.releases) if is_release else nullcontext():
-                    if not (is_release and removal.path.name in needed_releases(here)):
-                        _remove(removal, here.releases if is_release else here.training)
+        else:
+            chosen = [removal for removal in removals if removal.store == store]
+            size = sum(_size(removal.path) for removal in chosen)
+            names = [f"{removal.path} ({removal.reason})" for removal in chosen]
+            total = f"{len(chosen):>7,} files or folders {size / 1e6:>12,.1f} MB"
+            for removal in () if is_dry_run else chosen:
+                _remove(removal, here)
+        lines += [*(f"{store}: {name}" for name in names if is_dry_run), f"{store:<12} {total}"]
     return lines
 
 
@@ -63,18 +56,21 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in [path, *(path.rglob("*") if path.is_dir() else ())] if file.is_file())
 
 
-def _remove(removal: Removal, root: Path) -> None:
-    """Remove a file, or a folder of `root`."""
-    path = removal.path
-    if object_store.is_remote(path) or not path.is_dir():
+def _remove(removal: Removal, here: Settings) -> None:
+    path, is_release = removal.path, removal.store == "releases"
+    if object_store.is_remote(path):
         path.unlink()
-        if not object_store.is_remote(path) and not any(path.parent.iterdir()):
+    elif not path.is_dir():
+        path.unlink()
+        with suppress(OSError):  # it has other files
             path.parent.rmdir()
-        return
-    # Moved out of its store first: an interrupted removal leaves no half release or workspace.
-    doomed = root / f"{LEFTOVER}{removal.store}-{path.name}"
-    path.rename(doomed)
-    _delete(doomed)
+    else:
+        # An operator may have put a release into service meanwhile.
+        with release_lock(here.releases) if is_release else nullcontext():
+            if not is_release or path.name not in needed_releases(here):
+                # Moved out of its store first: an interrupted removal leaves no half release or workspace.
+                root = here.releases if is_release else here.training
+                _delete(path.rename(root / f"{LEFTOVER}{removal.store}-{path.name}"))
 
 
 def _delete(folder: Path) -> None:
@@ -88,35 +84,15 @@ def _delete(folder: Path) -> None:
 
 @contextmanager
 def no_running_tasks(here: Settings) -> Iterator[None]:
-    """Hold the locks of all tasks and of landing; waits, without holding any, while one of them runs."""
-    is_waiting = False
-    while True:
-        with ExitStack() as locks:
-            running = _lock_all(here, locks)
-            if running is None:
-                yield
-                return
-        if not is_waiting:
-            print(f"waiting: {running} runs in {here.home}", file=sys.stderr, flush=True)
-        is_waiting = True
-        time.sleep(POLL_SECONDS)
-
-
-def _lock_all(here: Settings, locks: ExitStack) -> str | None:
-    """Lock all; returns the name of one that is held, None if all were free. No task starts while they are held."""
-    landing = here.home / "landing" / ".lock"
-    every = here.home / "run" / f"{ALL_TASKS}.lock"
-    every.parent.mkdir(parents=True, exist_ok=True)
-    every.touch()
-    tasks = {*every.parent.glob("*.lock")} - {every, every.with_stem(RETENTION)}
-    # The lock of all tasks is the last one, because the others have better names.
-    for path in [*([landing] if landing.exists() else ()), *sorted(tasks), every]:
-        file = locks.enter_context(path.open("a"))
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return "a landing" if path == landing else path.stem
-    return None
+    """Hold the locks of all tasks, of erasures and backups, and of landings; waits for those that run."""
+    folder = here.home / "run"
+    waiting = f"waiting: {', '.join(held_locks(folder)) or 'a task'} runs in {here.home}"
+    with (
+        file_lock(folder / f"{ALL_TASKS}.lock", waiting=waiting),
+        file_lock(folder / f"{LOCK_NAMES[0]}.lock", waiting=waiting),
+        landing_lock(here.home),
+    ):
+        yield
 
 
 def main(arguments: list[str] | None = None) -> int:

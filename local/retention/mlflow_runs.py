@@ -10,43 +10,36 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from config.retention_settings import FOREVER
 from config.settings import Settings
 from config.tool_environment import tool_environment
 
 GC_RUNS = 500
 """Runs that one `mlflow gc` removes: their ids are one argument, which Linux limits to 128 KiB."""
+MAX_RUNS = 50_000
+"""Runs that MLflow returns at once; the next removal finds the others."""
 
 
 def find_old_runs(here: Settings, days: int, now: datetime) -> list[str]:
-    """Ids of the runs that ended before the lifetime, oldest first, with those whose removal failed midway.
+    """Ids of at most MAX_RUNS runs that ended before the lifetime, oldest first, with those whose removal failed midway.
 
     Runs that never ended, because their process was killed, follow if they started before the lifetime.
     """
-    if not (here.mlflow / "mlflow.db").exists():
+    if days == FOREVER or not (here.mlflow / "mlflow.db").exists():
         return []
-    client = _client(here)
-    limit_ms = int((now - timedelta(days=days)).timestamp() * 1000)
-    ended = _search_runs(client, f"attributes.end_time < {limit_ms}", "attributes.end_time")
-    unfinished = f"attributes.status = 'RUNNING' and attributes.start_time < {limit_ms}"
-    return list(dict.fromkeys([*ended, *_search_runs(client, unfinished, "attributes.start_time")]))
-
-
-def _search_runs(client: Any, condition: str, order: str) -> list[str]:
-    """Ids of all runs, also deleted ones, that satisfy the condition."""
     from mlflow.entities import ViewType  # takes seconds
 
+    client, limit_ms = _client(here), int((now - timedelta(days=days)).timestamp() * 1000)
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs: list[str] = []
-    token: str | None = None
-    while experiments:
-        page = client.search_runs(
-            experiments, condition, run_view_type=ViewType.ALL, order_by=[order], page_token=token
-        )
-        runs += [run.info.run_id for run in page]
-        token = page.token
-        if not token:
-            break
-    return runs
+    conditions = {
+        "attributes.end_time": f"attributes.end_time < {limit_ms}",
+        "attributes.start_time": f"attributes.status = 'RUNNING' and attributes.start_time < {limit_ms}",
+    }
+    pages = [
+        client.search_runs(experiments, condition, ViewType.ALL, MAX_RUNS, [order])
+        for order, condition in conditions.items()
+    ]
+    return list(dict.fromkeys(run.info.run_id for page in pages for run in page))
 
 
 def remove_runs(here: Settings, run_ids: list[str]) -> None:
