@@ -114,7 +114,7 @@ def wait_for_acknowledgement(file: Path, state: Path, timeout_s: float) -> None:
         SuppressionNotAcknowledged: The service has not acknowledged it within `timeout_s`.
     """
     deadline = time.monotonic() + timeout_s
-    while (process := running_process(state)) is not None and read_acknowledgement(
+    while (process := lock_holder(state / write_ahead_log.LOCK_FILE)) is not None and read_acknowledgement(
         state
     ) != suppression_list.content_digest(suppression_list.read_content(file)):
         if time.monotonic() > deadline:
@@ -123,11 +123,6 @@ def wait_for_acknowledgement(file: Path, state: Path, timeout_s: float) -> None:
                 "(make stop), run this again, then start it (make serve)"
             )
         time.sleep(0.1)
-
-
-def running_process(state: Path) -> str | None:
-    """Id of the process that writes the event log; None without one. A service that starts later reads the list first."""
-    return lock_holder(state / write_ahead_log.LOCK_FILE)
 
 
 def _erase_from_logs(user_ids: Sequence[str], folder: Path, prefix: str) -> Counter[str]:

@@ -46,7 +46,7 @@ def erase(path: Path, column: str, keys: Mapping[str, str | bytes], wait_s: floa
     connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None)
     try:
         connection.execute("pragma secure_delete = on")
-        for table in _tables(connection, column):
+        for table in tables(connection, column):
             for user_id, key in keys.items():
                 deleted = connection.execute(f'delete from "{table}" where "{column}" = ?', (key,))  # noqa: S608
                 erased[user_id] += deleted.rowcount
@@ -66,7 +66,8 @@ def readable_error(path: Path, error: sqlite3.DatabaseError) -> ErasureError:
     return UnreadableFile(f"{path} cannot be read ({error}); {DAMAGED_REMEDY}, then run this again")
 
 
-def _tables(connection: sqlite3.Connection, column: str) -> list[str]:
+def tables(connection: sqlite3.Connection, column: str) -> list[str]:
+    """Names of the tables that have the column."""
     query = """
         select tables.name from sqlite_master as tables, pragma_table_info(tables.name) as columns
         where tables.type = 'table' and columns.name = ? order by tables.name

@@ -5,7 +5,6 @@ The list has hashes only, so the ids are found by hashing those in the data.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 
 from config import settings
 from privacy import marts, print_progress, sqlite
-from storage import object_store, suppression_list
+from storage import daily_files, object_store, suppression_list
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
 
 SQLITE_FILES = (
@@ -49,7 +48,8 @@ def _user_ids(here: settings.Settings) -> Iterator[set[str]]:
         yield from _ids_of_table(path)
     for folder in (here.event_log, here.feature_log):
         for path in sorted(folder.rglob("dt=*/*.jsonl")):
-            yield set(_ids_of_log(path))
+            rows = daily_files.read_rows(path)
+            yield {row[USER_COLUMN] for row, _ in rows if isinstance(row.get(USER_COLUMN), str)}
     try:
         yield from marts.cached_users(here)
     except (ValueError, OSError) as error:
@@ -82,23 +82,8 @@ def _ids_of_table(path: Path) -> Iterator[set[str]]:
                 yield {user for text in nameless[RAW_COLUMN].to_pylist() for user in extract_user_ids(text or "")}
 
 
-def _ids_of_log(path: Path) -> Iterator[str]:
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(row, dict) and isinstance(row.get(USER_COLUMN), str):
-                yield row[USER_COLUMN]
-
-
 def _ids_of_database(path: Path) -> Iterator[str]:
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-        query = """
-            select tables.name from sqlite_master as tables, pragma_table_info(tables.name) as columns
-            where tables.type = 'table' and columns.name = 'user_id'
-        """
-        for (table,) in connection.execute(query).fetchall():
+        for table in sqlite.tables(connection, USER_COLUMN):
             for (user,) in connection.execute(f'select distinct user_id from "{table}"'):  # noqa: S608
                 yield str(user)

@@ -20,6 +20,7 @@ from quality import suites, table_metrics
 from quality.engine import Engine
 from quality.table_metrics import DayCounts
 from storage import mart_changes, object_store
+from storage.json_file import read_json
 
 FULL_INTERVAL_DAYS = 7
 KEPT_DAYS = 28
@@ -53,7 +54,7 @@ class ValidatedMarts:
         self._file, self._as_of = file, as_of
         self._definition = hashlib.sha256(Path(suites.__file__).read_bytes()).hexdigest()
         self._marts: dict[str, ValidatedMart] = {}
-        content = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        content = read_json(file)
         if content.get("definition") == self._definition:
             self._marts = {name: ValidatedMart(**mart) for name, mart in content["marts"].items()}
 

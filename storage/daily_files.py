@@ -6,8 +6,11 @@ clock. A file only grows, by whole lines; only a crash leaves an incomplete last
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 TAIL_BYTES = 1 << 20
 
@@ -48,3 +51,25 @@ def truncate_torn_line(path: Path) -> int:
             file.truncate(kept_size)
             os.fsync(file.fileno())
     return size - kept_size
+
+
+def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
+    """Each whole line from `offset` (the start of a line) on, with the offset after it."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            yield line, offset
+
+
+def read_rows(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """Each JSON object of a file with the offset after its line; damaged lines and the blanks of erased ones are left out."""
+    for line, offset in read_lines(path):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            yield row, offset

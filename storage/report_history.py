@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from storage import daily_files
 from storage.atomic_write import atomic_write
 
 KEPT_DAYS = 400
@@ -27,16 +28,5 @@ def append_to_history(file: Path, as_of: str, values: Mapping[str, float | None]
 
 def read_history(file: Path) -> list[dict[str, object]]:
     """Rows of the history by date; lines that are not JSON objects with a date are left out."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    rows = []
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and isinstance(row.get("as_of"), str):
-            rows.append(row)
-    return rows
+    rows = (row for row, _ in daily_files.read_rows(file)) if file.exists() else ()
+    return [row for row in rows if isinstance(row.get("as_of"), str)]

@@ -31,6 +31,7 @@ from storage import daily_files
 from storage.atomic_write import DRAFT_SUFFIX
 from storage.file_hash import hash_file
 from storage.file_lock import file_lock
+from storage.json_file import read_json
 from storage.nested_files import list_nested_files
 from storage.unfinished_erasures import UNFINISHED_FILE
 
@@ -212,8 +213,8 @@ def create_like(copy: Path, path: Path) -> None:
 
 
 def _active_release(folder: Path) -> str | None:
-    pointer = folder / "bentoml" / "active.json"
-    return str(json.loads(pointer.read_text())["release"]) if pointer.exists() else None
+    release: str | None = read_json(folder / "bentoml" / "active.json").get("release")
+    return release
 
 
 @contextmanager

@@ -5,18 +5,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
 
 from config.retention_settings import FOREVER, Lifetimes
 from config.settings import Settings
 from ingestion.landing_zone import EMPTY_PARTITION, Landing
 from sequences.online.materialization_state import read_materializations
 from storage import daily_files, object_store
+from storage.json_file import read_json
 from training.engine.workspace import CACHE_FOLDER
 from training.release.pointer import STORE_FOLDER, Pointer
 
@@ -54,7 +53,7 @@ def find_removals(here: Settings, lifetimes: Lifetimes, now: datetime) -> list[R
 def needed_releases(here: Settings) -> dict[str, Path]:
     """Release ▸ folder of those that are served or that a rollback may activate."""
     pointer = Pointer(here.releases / "active.json")
-    split = _read_json(here.releases / "shares.json")
+    split = read_json(here.releases / "shares.json")
     needed = [*([pointer.active] if pointer.active else []), *(row["release"] for row in split.get("beside", []))]
     needed += [release for release in pointer.rollback_targets() if release not in needed][:KEPT_ROLLBACKS]
     return {release: here.releases / STORE_FOLDER / release for release in needed}
@@ -76,7 +75,7 @@ def _changed_at(path: Path) -> datetime:
 
 def _released_at(folder: Path) -> datetime:
     """Time of the release; an incomplete one has that of its folder."""
-    text = _read_json(folder / "manifest.json").get("released_at")
+    text = read_json(folder / "manifest.json").get("released_at")
     return datetime.fromisoformat(text) if text else _changed_at(folder)
 
 
@@ -113,7 +112,7 @@ def _unread_logs(here: Settings, logs: Sequence[Path]) -> Collection[Path]:
     for log in logs:
         name, state = log.name.split("-")[0], here.event_log_lock.parent / log.parents[1].relative_to(here.event_log)
         # The state of a replica is below `serving`, as its log is below `live`.
-        pushed, landed = _read_json(state / "pushed.json").get("file", ""), landed_at.get(name)
+        pushed, landed = read_json(state / "pushed.json").get("file", ""), landed_at.get(name)
         is_pushed = name != "events" or here.broker or daily_files.sort_key(log.name) < daily_files.sort_key(pushed)
         if not is_pushed or landed is None or _changed_at(log) > landed - LANDING_SKEW:
             unread.add(log)
@@ -122,7 +121,7 @@ def _unread_logs(here: Settings, logs: Sequence[Path]) -> Collection[Path]:
 
 def _needed_workspaces(here: Settings, folders: Sequence[Path]) -> Collection[Path]:
     """Those of needed releases, and the newest of each recipe."""
-    manifests = [_read_json(folder / "manifest.json") for folder in needed_releases(here).values()]
+    manifests = [read_json(folder / "manifest.json") for folder in needed_releases(here).values()]
     newest = {folder.name[11:]: folder for folder in folders}
     of_releases = {here.training / f"{manifest.get('as_of')}-{manifest.get('recipe')}" for manifest in manifests}
     return of_releases.union(newest.values())
@@ -137,11 +136,6 @@ def _needed_releases(here: Settings, folders: Sequence[Path]) -> Collection[Path
 
 def _folders_and_histories(here: Settings, paths: Sequence[Path]) -> Collection[Path]:
     return {path for path in paths if not path.is_file() or path.is_relative_to(here.reports / "history")}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return content
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -245,8 +244,5 @@ def record_materialization(feast_folder: Path, as_of: date, marts: Path) -> None
 def read_materializations(feast_folder: Path) -> list[MaterializationRun]:
     """The finished runs, oldest first, without a line that could not be written whole."""
     path = feast_folder / MATERIALIZATION_LOG
-    runs = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        with suppress(ValueError):
-            runs.append(MaterializationRun(**json.loads(line)))
-    return runs
+    rows = daily_files.read_rows(path) if path.exists() else ()
+    return [MaterializationRun(**row) for row, _ in rows]

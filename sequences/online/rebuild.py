@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import subprocess
 import sys
@@ -160,14 +159,7 @@ def _apply_batch(writer: OnlineWriter, events: list[ContractRow]) -> int:
 
 def _logged_events(folder: Path) -> Iterator[ContractRow]:
     for path in (path for log in daily_files.log_folders(folder) for path in daily_files.list_files(log, "events")):
-        with path.open("rb") as file:
-            for line in file:
-                try:
-                    event = json.loads(line)
-                except ValueError:
-                    continue  # an incomplete line, or the blanks of an erased one
-                if isinstance(event, dict) and event.get("user_id"):
-                    yield event
+        yield from (event for event, _ in daily_files.read_rows(path) if event.get("user_id"))
 
 
 def main() -> int:

@@ -6,7 +6,6 @@ written, and reached the online store with a later materialization run. Independ
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -71,20 +70,14 @@ def _live_positions(users: set[str], folder: Path, since: date) -> tuple[dict[st
     replicas: dict[str, str] = {}
     files = [(log, path) for log in daily_files.log_folders(folder) for path in daily_files.list_files(log, "events")]
     for log, path in files:
-        name, offset = path.relative_to(log).as_posix(), 0
+        name = path.relative_to(log).as_posix()
         if log != folder:
             replicas[name] = log.name
         if path.parent.name < f"dt={since}":
             continue
-        with path.open("rb") as file:
-            for line in file:
-                offset += len(line)
-                try:
-                    event = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(event, dict) and event.get("user_id") in users:
-                    positions.setdefault(event["event_id"], (name, offset))
+        for event, offset in daily_files.read_rows(path):
+            if event.get("user_id") in users:
+                positions.setdefault(event["event_id"], (name, offset))
     return positions, replicas
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.atomic_write import atomic_write, open_draft
+from storage.json_file import read_json
 
 DESCRIPTION_FILE, SUCCESS_FILE = "batch.json", "_SUCCESS"
 
@@ -59,21 +60,19 @@ class PartFolder:
     def __init__(self, folder: Path, kinds: Sequence[str], description: BatchDescription, at_us: int) -> None:
         self._folder = folder
         self._file = file = folder / DESCRIPTION_FILE
-        earlier = _read(file)
-        if earlier is None and folder.exists() and any(folder.iterdir()):
+        earlier = read_json(file)
+        if not file.exists() and folder.exists() and any(folder.iterdir()):
             raise BatchError(f"{folder} has other files; give --out a new or empty folder")
         wanted = asdict(description)
-        is_unfinished = not (folder / SUCCESS_FILE).exists()
-        self.is_continued = (
-            is_unfinished and earlier is not None and {name: earlier.get(name) for name in wanted} == wanted
-        )
-        if self.is_continued and earlier is not None:
+        is_equal = {name: earlier.get(name) for name in wanted} == wanted
+        self.is_continued = is_equal and not (folder / SUCCESS_FILE).exists()
+        if self.is_continued:
             self.at_us = int(earlier["at_us"])
         else:
             # `_SUCCESS` first, because readers rely on it. The description stays, because without it the folder would no longer
             # count as one of an earlier run; it is empty, so that the rest of a finished run is not continued.
             (folder / SUCCESS_FILE).unlink(missing_ok=True)
-            if earlier is not None:
+            if file.exists():
                 _write(file, {})
             for kind in kinds:
                 shutil.rmtree(folder / kind, ignore_errors=True)
@@ -91,17 +90,9 @@ class PartFolder:
 
     def finish(self, skipped_users: int = 0) -> None:
         """Record the number of users without a list, and write `_SUCCESS`, after which readers may rely on the folder."""
-        _write(self._file, {**(_read(self._file) or {}), "skipped_users": skipped_users})
+        _write(self._file, {**read_json(self._file), "skipped_users": skipped_users})
         (self._folder / SUCCESS_FILE).touch()
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:
     atomic_write(file, json.dumps(content, indent=1) + "\n")
-
-
-def _read(file: Path) -> dict[str, Any] | None:
-    try:
-        content: dict[str, Any] = json.loads(file.read_text())
-    except FileNotFoundError:
-        return None
-    return content

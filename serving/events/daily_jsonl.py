@@ -8,7 +8,7 @@ Independent of events.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,14 +100,3 @@ class DailyJsonlFile:
             self._discard_file()
             raise
         self._day = day
-
-
-def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
-    """Each whole line from `offset` (the start of a line) on, with the offset after it."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        for line in file:
-            if not line.endswith(b"\n"):
-                return
-            offset += len(line)
-            yield line, offset

@@ -12,7 +12,7 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
-from serving.events import daily_jsonl
+from storage import daily_files
 
 CAPACITY = 500_000
 LINE_BYTES = 512
@@ -70,7 +70,7 @@ def _ids_at_end(path: Path, max_ids: int) -> list[int]:
     # A line has about 300 bytes, so this reads only the part of a large file that may be needed.
     start = max(0, path.stat().st_size - max_ids * LINE_BYTES)
     found: deque[int] = deque(maxlen=max_ids)
-    for line, _ in daily_jsonl.read_lines(path, start):
+    for line, _ in daily_files.read_lines(path, start):
         # A damaged line is no event, even if it begins with an id: the event is new when it is reported again.
         with suppress(ValueError, KeyError, TypeError):
             found.append(_code(json.loads(line)["event_id"]))

@@ -17,7 +17,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.events import daily_jsonl
 from serving.events.daily_jsonl import DailyJsonlFile
 from serving.events.deduplication import RecentEventIds
 from serving.events.event_schema import Event, read_logged_event
@@ -132,7 +131,7 @@ class EventLog:
                 if daily_files.sort_key(name) < daily_files.sort_key(mark[0]):
                     continue
                 start = mark[1] if name == mark[0] else 0
-            for line, offset in daily_jsonl.read_lines(path, start):
+            for line, offset in daily_files.read_lines(path, start):
                 event = read_logged_event(line)
                 if event is not None:
                     yield event, (name, offset)

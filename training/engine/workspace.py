@@ -24,6 +24,7 @@ from sequences.behaviours import load_behaviours
 from storage import object_store
 from storage.atomic_write import atomic_write
 from storage.errors import StorageError
+from storage.json_file import read_json
 from training.engine.import_closure import code_hash
 from training.engine.time_split import TIME_SPLIT_MART
 from training.recipes import FITS
@@ -151,7 +152,7 @@ class Workspace:
         by size, modification time and inode of the file.
         """
         cache = self.folder.parent / MART_HASHES_FILE
-        cached = json.loads(cache.read_text()) if cache.exists() else {}
+        cached = read_json(cache)
         hashes = {}
         for path in sorted(self.marts.glob("*.parquet")):
             if path.stem != LANDINGS_MART:
@@ -226,17 +227,13 @@ def check_format(folder: Path) -> None:
 
 def is_unchanged(output: Path, inputs: dict[str, Any]) -> bool:
     """Whether `output` is finished and was made from the same inputs."""
-    record = output / INPUTS_FILE
-    return record.exists() and json.loads(record.read_text()).get("hash") == inputs["hash"]
+    return bool(read_json(output / INPUTS_FILE).get("hash") == inputs["hash"])
 
 
 def is_of_same_data(output: Path, inputs: dict[str, Any]) -> bool:
     """Whether `output` is finished and its DATA_INPUTS are those of `inputs`; other inputs may differ."""
-    record = output / INPUTS_FILE
-    if not record.exists():
-        return False
-    found = json.loads(record.read_text())
-    return all(found.get(name) == inputs.get(name) for name in DATA_INPUTS)
+    found = read_json(output / INPUTS_FILE)
+    return bool(found) and all(found.get(name) == inputs.get(name) for name in DATA_INPUTS)
 
 
 def mark_done(output: Path, inputs: dict[str, Any]) -> None:

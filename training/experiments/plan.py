@@ -5,12 +5,12 @@ Changing the shares moves users between arms, so a comparison covers a period wi
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from storage.json_file import read_json
 from training.release.traffic_split import PRODUCTION
 
 
@@ -41,9 +41,9 @@ def load_latest_plan(file: Path, experiment: str | None = None) -> ExperimentPla
     Raises:
         UnknownExperiment: The named experiment is not in the file.
     """
-    content = json.loads(file.read_text()) if file.exists() else {"beside": [], "history": []}
-    active = [content | {"until": None}] if content["beside"] else []
-    periods = [*content["history"], *active]
+    content = read_json(file)
+    active = [content | {"until": None}] if content.get("beside") else []
+    periods = [*content.get("history", []), *active]
     matching = [period for period in periods if experiment in (None, period["experiment"])]
     if experiment is not None and not matching:
         known = ", ".join(sorted({period["experiment"] for period in periods})) or "none"

@@ -220,7 +220,6 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
 
     def save(self, folder: Path) -> None:
         """Write config as JSON, collections as Parquet and counts as one array; `load` recomputes the vectors."""
-        folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "config.json", asdict(self.resolved_config))
         self.collections.save(folder)
         np.save(folder / "opened.npy", self.opening_count_N, allow_pickle=False)

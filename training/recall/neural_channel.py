@@ -353,7 +353,6 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
 
     def save(self, folder: Path) -> None:
         """Write config and metadata as JSON, weights and item codes as safetensors, the catalog as one array."""
-        folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / f"{self.name}.json", {"config": asdict(self.resolved_config), "metadata": self.metadata})
         tensors = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
         save_file(tensors, folder / f"{self.name}.safetensors")

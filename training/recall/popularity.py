@@ -114,7 +114,6 @@ class Popularity(RecallChannel[PopularityConfig]):
 
     def save(self, folder: Path) -> None:
         """Write config and names of languages as JSON, counts and languages of items as arrays."""
-        folder.mkdir(parents=True, exist_ok=True)
         values = {"languages": self.languages.names}
         write_json(folder / "popularity.json", asdict(self.resolved_config) | {"values": values})
         arrays: dict[str, Any] = {name: getattr(self, name) for name in ("item_N", "weight_N", *COUNT_ARRAYS)}

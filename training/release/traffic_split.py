@@ -16,9 +16,9 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from storage.atomic_write import atomic_write
+from storage.json_file import read_json
 from training.data.user_sampling import hash_bucket
 
 TRAFFIC_SPLIT_FILE = "shares.json"
@@ -149,10 +149,9 @@ def write(file: Path, split: TrafficSplit) -> None:
     """Replace the traffic split in `file` atomically and extend its history; an equal split changes nothing."""
     if read(file) == split:
         return
-    previous: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
-    now = datetime.now(UTC).isoformat()
-    history = previous["history"] if previous else []
-    if previous and previous["beside"]:
+    previous, now = read_json(file), datetime.now(UTC).isoformat()
+    history = previous.get("history", [])
+    if previous.get("beside"):
         period = {name: previous[name] for name in ("experiment", "beside", "since")}
         history = [*history, period | {"until": now}][-MAX_HISTORY_ENTRIES:]
     content = {"experiment": split.experiment, "beside": [asdict(canary) for canary in split.canaries]}

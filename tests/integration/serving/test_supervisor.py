@@ -10,8 +10,8 @@ import pytest
 from config import settings
 from local.environment import environment
 from local.ports import free_port, wait_until_free
-from privacy.recommender_files import running_process
 from serving.supervisor import FOLDER, PREFIX, create_folder
+from storage.file_lock import lock_holder
 from tests.support import recommender_service
 
 pytestmark = [pytest.mark.timeout(300)]
@@ -75,9 +75,9 @@ def test_workers_end_with_a_killed_supervisor(place):
     with recommender_service.started(place) as service:
         members = service.process.members()
         folder = Path(next(one.environ()[FOLDER] for one in members if FOLDER in one.environ()))
-        assert running_process(place.home / "serving") is not None
+        assert lock_holder(place.home / "serving" / "writer.lock") is not None
         psutil.Process(service.process.pid).kill()
         assert psutil.wait_procs(members, END_S)[1] == []
         wait_until_free("127.0.0.1", place.port, timeout_s=1)
-        assert running_process(place.home / "serving") is None
+        assert lock_holder(place.home / "serving" / "writer.lock") is None
         assert not folder.exists()

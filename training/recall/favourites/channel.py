@@ -188,7 +188,6 @@ class Favourites(RecallChannel[FavouritesConfig]):
 
     def save(self, folder: Path) -> None:
         """Write the config as JSON, the archive as Parquet and the order as text."""
-        folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "favourites.json", asdict(self.resolved_config))
         self.archive.save(folder)
         (folder / ORDER_FILE).unlink(missing_ok=True)

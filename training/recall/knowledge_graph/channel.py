@@ -271,7 +271,6 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
 
     def save(self, folder: Path) -> None:
         """Write config and titles as JSON, the graph and the users' histories as arrays and Parquet."""
-        folder.mkdir(parents=True, exist_ok=True)
         write_json(
             folder / "knowledge_graph.json", asdict(self.resolved_config) | {"titles": self.path_explainer.titles}
         )

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from serving.events import daily_jsonl
 from serving.events.daily_jsonl import DailyJsonlFile
 from serving.events.event_pusher import MAX_PUSH_WAIT_S, PUSH_TIMEOUT_PER_EVENT_S, PUSH_TIMEOUT_S, EventPusher
 from serving.events.event_schema import MICROSECONDS_PER_SECOND, read_event
@@ -50,7 +49,7 @@ def logged(home: Path) -> list[dict]:
     return [
         json.loads(line)
         for path in daily_files.list_files(home / "live", EVENT_LOG_PREFIX)
-        for line, _ in daily_jsonl.read_lines(path)
+        for line, _ in daily_files.read_lines(path)
     ]
 
 
