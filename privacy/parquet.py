@@ -79,25 +79,35 @@ def count_user_rows(path: Path, user_ids: Collection[str]) -> Counter[str]:
         UnreadableFile: The file is damaged or is being written.
     """
     counts: Counter[str] = Counter()
+    for rows in read_user_columns(path, user_ids):
+        counts.update(user for user in _matching_users(rows, user_ids).to_pylist() if user is not None)
+    return counts
+
+
+def read_user_columns(path: Path, user_ids: Collection[str] | None = None) -> Iterator[pa.Table]:
+    """The columns that name users, by row group; nothing of a file without them or that was removed meanwhile.
+
+    Args:
+        path: The file.
+        user_ids: Row groups that cannot have rows of these users are left out; None: all are read.
+
+    Raises:
+        UnreadableFile: The file is damaged or is being written.
+    """
     try:
         opened = pq.ParquetFile(object_store.open_arrow_source(path))
     except FileNotFoundError:
-        return counts
+        return
     except pa.ArrowInvalid as error:
         raise UnreadableFile(
             f"{path} is no readable Parquet file; delete it, or wait until the task that writes it ends, and run this again"
         ) from error
     with opened as file:
-        names = file.schema_arrow.names
-        if USER_COLUMN not in names and RAW_COLUMN not in names:
-            return counts
-        columns = [name for name in (USER_COLUMN, RAW_COLUMN) if name in names]
-        place = names.index(USER_COLUMN) if USER_COLUMN in names and RAW_COLUMN not in names else None
-        for group in range(file.num_row_groups):
-            if place is None or _may_contain_users(file.metadata.row_group(group), user_ids):
-                matches = _matching_users(file.read_row_group(group, columns=columns), user_ids)
-                counts.update(user for user in matches.to_pylist() if user is not None)
-    return counts
+        columns = [name for name in (USER_COLUMN, RAW_COLUMN) if name in file.schema_arrow.names]
+        for group in range(file.num_row_groups if columns else 0):
+            is_read = user_ids is None or RAW_COLUMN in columns
+            if is_read or _may_contain_users(file.metadata.row_group(group), user_ids or ()):
+                yield file.read_row_group(group, columns=columns)
 
 
 def drop_users(table: pa.Table, user_ids: Collection[str]) -> pa.Table:

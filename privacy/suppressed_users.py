@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from config import settings
-from privacy import marts, print_progress, sqlite
-from storage import daily_files, object_store, suppression_list
+from privacy import UnreadableFile, marts, parquet, print_progress, sqlite
+from storage import daily_files, suppression_list
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
 
 SQLITE_FILES = (
@@ -64,22 +62,15 @@ def _user_ids(here: settings.Settings) -> Iterator[set[str]]:
 
 def _ids_of_table(path: Path) -> Iterator[set[str]]:
     try:
-        opened = pq.ParquetFile(object_store.open_arrow_source(path))
-    except FileNotFoundError:  # removed since it was listed
-        return
-    except pa.ArrowInvalid:
-        print_progress(f"{path} is no readable Parquet file and is not searched")
-        return
-    with opened as file:
-        columns = [name for name in (USER_COLUMN, RAW_COLUMN) if name in file.schema_arrow.names]
-        for group in range(file.num_row_groups if columns else 0):
-            rows = file.read_row_group(group, columns=columns)
-            if USER_COLUMN in columns:
+        for rows in parquet.read_user_columns(path):
+            if has_users := USER_COLUMN in rows.column_names:
                 yield {str(user) for user in rows[USER_COLUMN].unique().to_pylist() if user is not None}
-            if RAW_COLUMN in columns:
+            if RAW_COLUMN in rows.column_names:
                 # As in an erasure, only rows without a user id.
-                nameless = rows.filter(pc.is_null(rows[USER_COLUMN])) if USER_COLUMN in columns else rows
+                nameless = rows.filter(pc.is_null(rows[USER_COLUMN])) if has_users else rows
                 yield {user for text in nameless[RAW_COLUMN].to_pylist() for user in extract_user_ids(text or "")}
+    except UnreadableFile:
+        print_progress(f"{path} is no readable Parquet file and is not searched")
 
 
 def _ids_of_database(path: Path) -> Iterator[str]:
