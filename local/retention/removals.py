@@ -13,7 +13,6 @@ from pathlib import Path
 from config.retention_settings import FOREVER, Lifetimes
 from config.settings import Settings
 from ingestion.landing_zone import EMPTY_PARTITION, Landing
-from sequences.online.materialization_state import read_materializations
 from storage import daily_files, object_store
 from storage.json_file import read_json
 from training.engine.workspace import CACHE_FOLDER
@@ -92,8 +91,9 @@ def _before_month_of_events(here: Settings, _: datetime, lifetime: timedelta) ->
 
 def _before_materialization(here: Settings, now: datetime, lifetime: timedelta) -> datetime:
     """Not later than the day before which everything is in the batch part of the online store."""
-    runs = read_materializations(here.feast)
-    return min(now - lifetime, EPOCH + timedelta(microseconds=runs[-1].as_of_us if runs else 0))
+    record = here.feast / "materialized.jsonl"
+    runs = [row for row, _ in daily_files.read_rows(record)] if record.exists() else []
+    return min(now - lifetime, EPOCH + timedelta(microseconds=runs[-1]["as_of_us"] if runs else 0))
 
 
 def _nothing(*_: object) -> Collection[Path]:

@@ -76,9 +76,7 @@ def test_the_log_of_every_replica_is_pruned_when_it_is_in_the_online_store(tmp_p
     (here.home / "home_format").write_text("2\n")
     land(here.event_log, here.home)
     here.feast.mkdir()
-    (here.feast / "materialized.jsonl").write_text(
-        json.dumps({"as_of_us": int(now.timestamp() * 1e6), "events_us": 0, "finished_us": 0})
-    )
+    (here.feast / "materialized.jsonl").write_text(json.dumps({"as_of_us": int(now.timestamp() * 1e6)}) + "\n")
     (removal,) = find_removals(here, Lifetimes(workspaces=0, releases=0, reports=0), now + timedelta(hours=1))
     assert removal.path.relative_to(here.event_log).parts[0] == "recommender-0"
     manifest = backup(here, tmp_path / "backup")
