@@ -22,7 +22,7 @@ RUN python -m venv --without-pip /opt/venv \
     && { pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --no-deps --retries 1 \
         ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep '^torch[>=]' requirements.lock)" \
         || { echo "no torch at ${TORCH_INDEX:-the index of pip}; name another one: --build-arg TORCH_INDEX=URL, or empty"; exit 1; }; } \
-    && mkdir config web media storage ingestion quality sequences training serving privacy console local dags \
+    && mkdir config web media storage event_store ingestion quality sequences training serving privacy console local dags \
     && uv pip install ${PACKAGE_INDEX:+--default-index "$PACKAGE_INDEX"} --python /opt/venv/bin/python --constraint requirements.lock --editable '.[cluster]' \
     && sh /tmp/reduce.sh /opt/venv
 COPY . .

@@ -1,23 +1,19 @@
 """Behaviors of logged actions: names, ids, polarity and the thresholds between them; also the session gap.
 
-The single source for SQL and Python is the seed `dbt/seeds/behaviours.csv` and the vars of `dbt/dbt_project.yml`.
-Nothing is read at import; `load_behaviours()` reads once per process.
+The single source for SQL and Python is `event_store.behaviours`, from which dbt's seed is written, and the vars of
+`dbt/dbt_project.yml`. Nothing is read at import; `load_behaviours()` reads once per process.
 """
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from config.dbt_variables import DBT_FOLDER, load_dbt_variables
+from event_store.behaviours import BEHAVIOURS, Behaviour
 
 MINUTE_US = 60_000_000
-REVERSAL = "reversal"
-"""Polarity of behaviors that take an earlier one back."""
-CONTROL = "control"
-"""Polarity of behaviors by which a user controls their taste profile; no model reads them as feedback."""
 
 
 class BehaviourError(ValueError):
@@ -25,21 +21,10 @@ class BehaviourError(ValueError):
 
 
 @dataclass(frozen=True)
-class Behaviour:
-    """One row of the seed."""
-
-    behaviour_id: int  # from 1
-    behaviour: str  # e.g. `full_play`
-    action: str  # logged action that it derives from, e.g. `play`
-    polarity: str  # `positive`, `negative`, `neutral`, REVERSAL or CONTROL
-    is_explicit: bool  # explicit feedback (like, dislike, ...) as opposed to implicit
-
-
-@dataclass(frozen=True)
 class Behaviours:
     """The behavior table and the thresholds that classify plays and sessions."""
 
-    rows: tuple[Behaviour, ...]  # in the seed's order
+    rows: tuple[Behaviour, ...]  # in the order of their ids
     skip_below_ms: int  # a shorter play is a skip
     full_play_ratio: float  # a play of at least this fraction of the track is a full play
     session_gap_minutes: int  # a longer pause between two plays begins a new session
@@ -60,11 +45,11 @@ class Behaviours:
         return self.session_gap_minutes * MINUTE_US
 
     def with_polarity(self, polarity: str) -> tuple[str, ...]:
-        """Behaviors with the polarity `positive`, `negative`, `neutral`, REVERSAL or CONTROL, in the seed's order."""
+        """Behaviors with the polarity `positive`, `negative`, `neutral`, REVERSAL or CONTROL, in the order of their ids."""
         return tuple(row.behaviour for row in self.rows if row.polarity == polarity)
 
     def with_action(self, action: str) -> tuple[str, ...]:
-        """Behaviors that derive from a logged action, in the seed's order: of `play`, the full play, play and skip."""
+        """Behaviors that derive from a logged action, in the order of their ids: of `play`, the full play, play and skip."""
         return tuple(row.behaviour for row in self.rows if row.action == action)
 
     def behaviour_of(self, action: str, played_ms: int | None, duration_ms: int | None) -> str | None:
@@ -74,7 +59,7 @@ class Behaviours:
         `full_play`; all others are a `play` (a partial listen, or a track of unknown length).
 
         Raises:
-            BehaviourError: The action is not in the seed, or a play has no `played_ms`.
+            BehaviourError: The action is unknown, or a play has no `played_ms`.
         """
         if action == "impression":
             return None
@@ -89,7 +74,9 @@ class Behaviours:
             if row.action == action:
                 return row.behaviour
         known = sorted({row.action for row in self.rows})
-        raise BehaviourError(f"action {action!r} is unknown; use one of {known}, or add it to dbt/seeds/behaviours.csv")
+        raise BehaviourError(
+            f"action {action!r} is unknown; use one of {known}, or add it to event_store/behaviours.py"
+        )
 
 
 def played_ratio(played_ms: int | None, duration_ms: int | None) -> float | None:
@@ -101,33 +88,17 @@ def played_ratio(played_ms: int | None, duration_ms: int | None) -> float | None
 
 @lru_cache(maxsize=8)
 def load_behaviours(dbt_folder: Path = DBT_FOLDER) -> Behaviours:
-    """The behaviors of a dbt project, read once per process.
+    """The behaviors with the thresholds of a dbt project, read once per process.
 
     Raises:
         BehaviourError: The project lacks a threshold.
     """
-    with (dbt_folder / "seeds" / "behaviours.csv").open(encoding="utf-8", newline="") as seed:
-        rows = tuple(
-            Behaviour(
-                behaviour_id=int(row["behaviour_id"]),
-                behaviour=row["behaviour"],
-                action=row["action"],
-                polarity=row["polarity"],
-                is_explicit=row["is_explicit"].lower() == "true",
-            )
-            for row in csv.DictReader(seed)
-        )
     return Behaviours(
-        rows=rows,
+        rows=BEHAVIOURS,
         skip_below_ms=int(_variable("skip_below_ms", dbt_folder)),
         full_play_ratio=float(_variable("full_play_ratio", dbt_folder)),
         session_gap_minutes=int(_variable("session_gap_minutes", dbt_folder)),
     )
-
-
-def behaviour_of(action: str, played_ms: int | None, duration_ms: int | None) -> str | None:
-    """`Behaviours.behaviour_of` with the definitions of this repository's dbt project."""
-    return load_behaviours().behaviour_of(action, played_ms, duration_ms)
 
 
 def session_gap_us() -> int:

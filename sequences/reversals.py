@@ -11,7 +11,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.behaviours import REVERSAL, load_behaviours
+from event_store.behaviours import REVERSAL
+from sequences.behaviours import load_behaviours
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 
 PREFIX = "un"

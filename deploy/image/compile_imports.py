@@ -17,6 +17,7 @@ PACKAGES = (
     "config",
     "media",
     "storage",
+    "event_store",
     "ingestion",
     "quality",
     "sequences",

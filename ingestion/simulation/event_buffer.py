@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from event_store.behaviours import ACTIONS, TARGET_TYPES
 from ingestion import contract
 from ingestion.simulation.catalog_rows import PREFIX, make_ids
 from ingestion.simulation.sessions import DEVICES, PRODUCT_SCENES
@@ -81,14 +82,14 @@ class RowWriter:
             "mlog": len(world.track_M),
         }
         self._seed = seed
-        names = [make_ids(target_type, counts[target_type]) for target_type in contract.TARGET_TYPES]
+        names = [make_ids(target_type, counts[target_type]) for target_type in TARGET_TYPES]
         self._offset = np.r_[0, np.cumsum([len(part) for part in names])]
         self._targets = pa.array([name for part in names for name in part])
         self._contexts = pa.array(
-            [f"{kind}:{name}" for kind, part in zip(contract.TARGET_TYPES, names, strict=True) for name in part]
+            [f"{kind}:{name}" for kind, part in zip(TARGET_TYPES, names, strict=True) for name in part]
         )
         self.user_ids = pa.array([f"u{user}" for user in range(users)])
-        assert set(PREFIX) == set(contract.TARGET_TYPES)  # noqa: S101 - ids of different types must differ
+        assert set(PREFIX) == set(TARGET_TYPES)  # noqa: S101 - ids of different types must differ
 
     def events(self, columns: Columns, day: date, number: int, sequence_E: Ints) -> pa.Table:
         """Rows of `listening_events` of one day.
@@ -107,11 +108,11 @@ class RowWriter:
             "event_id": self.event_ids(len(place_E), number),
             "user_id": self.user_ids.take(pa.array(columns["user"])),
             "sequence_number": pa.array(sequence_E),
-            "target_type": _decode_names(columns["target_type"], contract.TARGET_TYPES),
+            "target_type": _decode_names(columns["target_type"], TARGET_TYPES),
             "target_id": self._targets.take(pa.array(place_E)),
             "occurred_at": pa.array(columns["begin"] + midnight).cast(contract.TIME),
             "ended_at": pa.array(columns["end"] + midnight).cast(contract.TIME),
-            "action": _decode_names(columns["action"], contract.ACTIONS),
+            "action": _decode_names(columns["action"], ACTIONS),
             "played_ms": pa.array(columns["played_ms"], mask=columns["played_ms"] < 0),
             "scene": _decode_names(columns["scene"], PRODUCT_SCENES),
             "context_id": self._contexts.take(pa.array(context_E, mask=~has_context)),

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion import contract
+from event_store.behaviours import TARGET_TYPES
 from ingestion.simulation import facets
 from ingestion.simulation.catalog_rows import make_ids
 from ingestion.simulation.event_buffer import Columns, RowWriter
@@ -57,7 +57,7 @@ def build_user_interests(users: SimulatedUsers, writer: RowWriter, day: date) ->
 def build_events(columns: Columns, writer: RowWriter, number: int) -> pa.Table:
     """Affinity and mood of each impression, click and play of a track, by event_id."""
     is_included = np.isin(columns["action"], [ACTION[name] for name in ("impression", "click", "play")])
-    is_included &= columns["target_type"] == contract.TARGET_TYPES.index("track")
+    is_included &= columns["target_type"] == TARGET_TYPES.index("track")
     emotions = pa.array(facets.EMOTIONS)
     return pa.table(
         {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from config.dbt_variables import load_dbt_variables
-from ingestion import contract
+from event_store.behaviours import ACTIONS, TARGET_TYPES
 from ingestion.simulation.event_buffer import EventBuffer
 from ingestion.simulation.sessions import Moods
 from ingestion.simulation.users import MAX_INTERESTS, SimulatedUsers
@@ -17,8 +17,8 @@ from ingestion.simulation.world import Floats, Ints, World
 SKIP, PARTIAL, FULL = range(3)
 POSITION_DECAY = 0.5
 SECOND = 1_000_000
-ACTION = {name: code for code, name in enumerate(contract.ACTIONS)}
-TARGET = {name: code for code, name in enumerate(contract.TARGET_TYPES)}
+ACTION = {name: code for code, name in enumerate(ACTIONS)}
+TARGET = {name: code for code, name in enumerate(TARGET_TYPES)}
 
 
 def sigmoid(x: Floats) -> Floats:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from event_store.behaviours import NAME_SEPARATOR
+
 EXCLUSIONS_VIEW = "exclusions"
 HIDING = ("dislike", "block")
 """Behaviors after which a target is not recommended."""
@@ -16,8 +18,6 @@ EXCLUDES_FROM_PROFILE = ("exclude", "reset")
 REVERSED_BY = {"undislike": "dislike", "unblock": "block", "unexclude": "exclude", "unreset": "reset"}
 """Behavior that takes an exclusion back → that exclusion."""
 EXCLUDING = tuple(REVERSED_BY.values())
-NAME_SEPARATOR = "="
-"""Between the interest and its new name in the target of a `rename`."""
 
 Target = tuple[str, str]
 """(target type, target id)."""

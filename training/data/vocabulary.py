@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from event_store.behaviours import TARGET_TYPES
 from sequences import behaviours
 from sequences.sequence_batch import FIRST_CODE, PADDING, UNKNOWN
 
-TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog")
 SCENES = ("daily", "private_fm", "playlists", "mlog", "similar")
 VOCABULARY_FILE = "vocabulary.parquet"
 ALIASES_FILE = f"aliases_of_{VOCABULARY_FILE}"

@@ -22,13 +22,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from event_store.behaviours import TARGET_TYPES
 from sequences.sequence_batch import FIRST_CODE
 from training.data.collections import CollectionIndex, Collections, build_collection_cases
 from training.data.plays import PARTS
 from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch, load_user_batches
-from training.data.vocabulary import TARGET_TYPES
 from training.engine.workspace import write_json
 from training.index.exact import ExactIndex
 from training.recall.channel import Candidates, CandidateSource

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-from ingestion.contract import ACTIONS
+from event_store.behaviours import ACTIONS
 from ingestion.source_files import SourceError
 
 MAPPING_FILE = "segue-mapping.yaml"

@@ -16,6 +16,7 @@ from sequences.behaviours import load_behaviours
 PACKAGES = (
     "config",
     "storage",
+    "event_store",
     "ingestion",
     "quality",
     "sequences",

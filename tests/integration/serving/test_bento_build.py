@@ -26,7 +26,7 @@ from training.search.lexicon import Lexicon, known_phrases
 from serving.http import openapi
 from serving.messages import catalog
 Lexicon(known_phrases()), openapi.load_examples(), [catalog.load_messages(language) for language in catalog.LANGUAGES]
-ours = ("config", "sequences", "serving", "training")
+ours = ("config", "event_store", "sequences", "serving", "training")
 print("\\n".join(m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ours and m.__file__))
 """
 
@@ -70,7 +70,6 @@ def test_bento_contains_all_imports(source, environment):
     outside = [file for file in done.stdout.splitlines() if not Path(file).is_relative_to(source)]
     assert outside == []
     assert (source / "feature_repo" / "feature_store.yaml").exists()
-    assert (source / "dbt" / "seeds" / "behaviours.csv").exists()
     assert "# Serving" in (source.parent / "README.md").read_text()
 
 

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from starlette.responses import PlainTextResponse
 
 from local.ports import free_port
-from sequences.behaviours import behaviour_of
+from sequences.behaviours import load_behaviours
 from serving.http.static_page import ListeningPage
 from tests.support import browser
 
@@ -262,7 +262,7 @@ def test_a_preview_counts_as_the_whole_song_only_if_it_is_heard_to_its_end(url, 
             page.clock.run_for(13_000)
         played = [one["events"][0]["played_ms"] for one in bodies["events"]]
         assert 2_500 <= played[0] <= 6_000
-        assert [behaviour_of("play", one, 257_000) for one in played] == ["skip", "full_play"]
+        assert [load_behaviours().behaviour_of("play", one, 257_000) for one in played] == ["skip", "full_play"]
 
 
 def test_the_song_liked_last_is_the_first_of_the_liked_songs(url):

@@ -8,19 +8,9 @@ import pytest
 
 from sequences import behaviours
 
-SEED = """behaviour_id,behaviour,action,polarity,is_explicit,description
-1,full_play,play,positive,false,played to the end
-2,play,play,neutral,false,a partial listen
-3,skip,play,negative,false,cut off
-4,like,like,positive,true,red heart
-5,impression_without_click,impression,negative,false,shown and passed over
-"""
-
 
 @pytest.fixture
 def table(tmp_path: Path) -> behaviours.Behaviours:
-    (tmp_path / "seeds").mkdir()
-    (tmp_path / "seeds" / "behaviours.csv").write_text(SEED)
     (tmp_path / "dbt_project.yml").write_text(
         "vars: {segue: {skip_below_ms: 30000, full_play_ratio: 0.9, session_gap_minutes: 30}}"
     )
@@ -47,8 +37,8 @@ def test_behaviour_of(
 
 
 def test_codes_reserve_padding_and_unknown(table: behaviours.Behaviours) -> None:
-    assert table.encoder == {"full_play": 2, "play": 3, "skip": 4, "like": 5, "impression_without_click": 6}
-    assert table.with_polarity("negative") == ("skip", "impression_without_click")
+    assert list(table.encoder.values()) == list(range(2, len(table.rows) + 2)) and table.encoder["skip"] == 4
+    assert table.with_polarity("negative") == ("skip", "impression_without_click", "dislike", "block")
 
 
 def test_errors_name_the_value(table: behaviours.Behaviours, tmp_path: Path) -> None:
@@ -56,12 +46,10 @@ def test_errors_name_the_value(table: behaviours.Behaviours, tmp_path: Path) -> 
         table.behaviour_of("hum", None, None)
     with pytest.raises(behaviours.BehaviourError, match="played_ms"):
         table.behaviour_of("play", None, 1000)
-    other = tmp_path / "other"
-    (other / "seeds").mkdir(parents=True)
-    (other / "seeds" / "behaviours.csv").write_text(SEED)
-    (other / "dbt_project.yml").write_text("vars: {}")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "dbt_project.yml").write_text("vars: {}")
     with pytest.raises(behaviours.BehaviourError, match="skip_below_ms"):
-        behaviours.load_behaviours(other)
+        behaviours.load_behaviours(tmp_path / "other")
 
 
 def test_played_ratio_is_at_most_one_and_unknown_without_a_length() -> None:

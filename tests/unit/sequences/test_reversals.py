@@ -1,14 +1,11 @@
 """Reversals in sequences, compared with plain Python."""
 
-import csv
 import random
 
 import numpy as np
 
-from config.dbt_variables import DBT_FOLDER
-from ingestion import contract
 from sequences.behaviours import load_behaviours
-from sequences.reversals import drop_reversed, find_reversed, reversed_behaviours
+from sequences.reversals import drop_reversed, find_reversed
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 
 NAMES = ("full_play", "skip", "like", "unlike", "dislike", "undislike")
@@ -68,10 +65,3 @@ def test_events_that_are_taken_back_later_by_the_same_user_are_found():
 def test_a_batch_without_reversals_is_returned_as_it_is():
     batch = batch_of([[("like", FIRST_CODE)], []], 2)
     assert drop_reversed(batch) is batch
-
-
-def test_every_definition_of_reversals_is_the_same():
-    with (DBT_FOLDER / "seeds" / "behaviours.csv").open() as seed:
-        rows = [row["behaviour"] for row in csv.DictReader(seed) if row["polarity"] == "reversal"]
-    assert tuple(rows) == contract.REVERSALS == tuple(reversed_behaviours())
-    assert set(reversed_behaviours().values()) <= set(load_behaviours().ids)

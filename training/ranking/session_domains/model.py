@@ -28,6 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from event_store.behaviours import CONTROL, REVERSAL
 from sequences import behaviours
 from training.ranking.event_embeddings import BEHAVIOUR_CODES, ItemFrequencies
 from training.ranking.features.history_search_registry import SEARCHES
@@ -244,7 +245,7 @@ def list_behaviour_groups(length: int) -> tuple[BehaviourGroup, ...]:
     table = behaviours.load_behaviours()
     members_by_group: dict[tuple[str, bool], list[str]] = {}
     for row in table.rows:
-        if row.polarity in (behaviours.REVERSAL, behaviours.CONTROL):
+        if row.polarity in (REVERSAL, CONTROL):
             continue
         key = (row.behaviour if not row.is_explicit else row.polarity, row.is_explicit)
         members_by_group.setdefault(key, []).append(row.behaviour)

@@ -40,6 +40,7 @@ PACKAGES = (
         "web",
         "media",
         "storage",
+        "event_store",
         "ingestion",
         "quality",
         "sequences",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from event_store.behaviours import CONTROL, REVERSAL
 from sequences import behaviours
 from training.ranking.inputs import EventInputs
 from training.ranking.session_domains.model import BehaviourGroup, list_behaviour_groups, select_group_events
@@ -18,11 +19,7 @@ def events(behaviour_BL: list[list[int]]) -> EventInputs:
 def test_every_behaviour_that_is_feedback_is_in_exactly_one_group() -> None:
     table = behaviours.load_behaviours()
     found = [code for group in list_behaviour_groups(50) for code in group.codes]
-    expected = [
-        table.encoder[row.behaviour]
-        for row in table.rows
-        if row.polarity not in (behaviours.REVERSAL, behaviours.CONTROL)
-    ]
+    expected = [table.encoder[row.behaviour] for row in table.rows if row.polarity not in (REVERSAL, CONTROL)]
     assert sorted(found) == sorted(expected)
 
 

@@ -1,0 +1,1 @@
+"""What an event is: its columns, its rules, and the behaviors of its actions."""
