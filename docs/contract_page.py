@@ -1,4 +1,4 @@
-"""Write `docs/contract.md` from the contract in code: `python docs/contract_page.py`."""
+"""Write `docs/contract.md` and dbt's seed of behaviors from the contract in code: `python docs/contract_page.py`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from pathlib import Path
 import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from event_store.behaviours import BEHAVIOURS
 from ingestion import contract
 from storage import content_tables
 
 PAGE = Path(__file__).parent / "contract.md"
+SEED = Path(__file__).parents[1] / "dbt" / "seeds" / "behaviours.csv"
 INTRODUCTION = """# The data contract
 
 Every log lands in these tables, `SEGUE_HOME/landing/<table>/dt=<day or month>/*.parquet`. Only rows that satisfy the
 contract land; all others go to `SEGUE_HOME/quarantine/<table>` with a reason. This page is written by
-`python docs/contract_page.py` from [contract.py](../ingestion/contract.py).
+`python docs/contract_page.py` from [contract.py](../ingestion/contract.py) and, for `listening_events`, from
+[event_store/contract.py](../event_store/contract.py).
 
 - Landing is idempotent: the newest landed row of a key counts, and an event id that has landed before is a duplicate. Of
   `tracks`, each column has the newest value that a source states, and tracks of several sources are matched
@@ -62,6 +65,15 @@ def render_page() -> str:
     return "\n".join(parts) + "\n"
 
 
+def render_seed() -> str:
+    """The seed of behaviors."""
+    rows = [
+        f"{row.behaviour_id},{row.behaviour},{row.action},{row.polarity},{str(row.is_explicit).lower()},{row.description}"
+        for row in BEHAVIOURS
+    ]
+    return "\n".join(["behaviour_id,behaviour,action,polarity,is_explicit,description", *rows, ""])
+
+
 def _type_name(kind: pa.DataType) -> str:
     return TYPE_NAMES[str(kind)]
 
@@ -72,3 +84,4 @@ def _description(field: pa.Field) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(render_page(), encoding="utf-8")
+    SEED.write_text(render_seed(), encoding="utf-8")

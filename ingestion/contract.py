@@ -1,34 +1,20 @@
 """Data contract: schemas of all tables of the landing zone with a description of each column.
 
 All times are UTC microseconds, all ids are strings. The `readers/` convert sources to these tables, `row_validation.py`
-checks rows against the contract.
+checks rows against the contract. The columns of events are declared in `event_store.contract`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import pyarrow as pa
 
-REVERSALS = ("unlike", "uncollect", "undislike", "unblock", "unexclude", "unreset")
-"""Actions that take an earlier action of the user on the same target back."""
-CONTROLS = ("exclude", "reset", "rename", "start_private", "end_private")
-"""Actions by which a user controls their taste profile."""
-ACTIONS = (
-    *("impression", "click", "play", "like", "collect", "share", "download", "dislike", "block"),
-    *REVERSALS,
-    *CONTROLS,
-)
-TARGET_TYPES = ("track", "playlist", "album", "artist", "mlog")
-EVENT_TARGET_TYPES = (*TARGET_TYPES, "interest", "session")
-"""Target types of events: an interest is named by its facet values; a private session begins and ends."""
-CONTROL_TARGETS = {
-    **dict.fromkeys(("exclude", "unexclude"), ("album", "playlist", "interest")),
-    **dict.fromkeys(("reset", "unreset", "rename"), ("interest",)),
-    **dict.fromkeys(("start_private", "end_private"), ("session",)),
-}
-"""Action that controls the taste profile ▸ types of its targets; other actions apply to `TARGET_TYPES`."""
-MAX_POSITION = 10_000
+from event_store.behaviours import TARGET_TYPES
+from event_store.contract import COLUMN, DAY_MS, EVENT_COLUMNS, MAX_POSITION, Column
+
 PLAYLIST_SOURCES = ("ugc", "mgc")
-SPLITS = ("user_time", "global_time")
 
 TIME = pa.timestamp("us", tz="UTC")
 STRINGS = pa.list_(pa.string())
@@ -49,34 +35,9 @@ ORIGIN = (
 )
 """Columns that landing adds to rows that several sources may state; the order of landing does not decide between them."""
 
+ARROW_TYPES = {"text": pa.string(), "time": TIME, "int64": pa.int64(), "int32": pa.int32(), "double": pa.float64()}
 LISTENING_EVENTS = pa.schema(
-    [
-        _column("event_id", pa.string(), "Idempotency key: duplicates are dropped", required=True),
-        _column("user_id", pa.string(), "Pseudonym of the user", required=True),
-        _column("sequence_number", pa.int64(), "Order in the source within the user; breaks ties of ended_at", True),
-        _column("target_type", pa.string(), f"Type of the target: {', '.join(EVENT_TARGET_TYPES)}", required=True),
-        _column("target_id", pa.string(), "Id of the target within its type", required=True),
-        _column("occurred_at", TIME, "Start of the event, coarse enough not to reveal its outcome", required=True),
-        _column(
-            "ended_at", TIME, "Time at which the outcome was known; equals occurred_at except for plays", required=True
-        ),
-        _column("action", pa.string(), f"Action: {', '.join(ACTIONS)}", required=True),
-        _column("played_ms", pa.int64(), "Played duration in milliseconds; required for plays, null for other actions"),
-        _column(
-            "scene",
-            pa.string(),
-            "Product scene: daily, private_fm, playlists, mlog, similar, continuation, path, library",
-        ),
-        _column(
-            "context_id",
-            pa.string(),
-            "Collection that the target was played from, with type: playlist:7, album:3, mlog:9",
-        ),
-        _column("request_id", pa.string(), "Recommendation request that exposed the target"),
-        _column("position", pa.int32(), f"Position in the response, from 0 to {MAX_POSITION:,}"),
-        _column("propensity", pa.float64(), "Probability with which the response showed the target, in (0, 1]"),
-        _column("device", pa.string(), "Type of device"),
-    ]
+    [_column(column.name, ARROW_TYPES[column.kind], column.landed, column.is_required) for column in EVENT_COLUMNS]
 )
 
 EXPOSURES = pa.schema(
@@ -262,6 +223,23 @@ EVENT_TIME_COLUMNS = {"listening_events": "ended_at", "exposures": "shown_at"}
 
 ADDED_COLUMNS = tuple(field.name for field in ORIGIN)
 SOURCE_TABLES = tuple(name for name in SCHEMAS if name != "landings")
+
+
+LIMITED = {
+    **{("listening_events", name): column for name, column in COLUMN.items()},
+    **{("exposures", name): COLUMN[name] for name in ("position", "propensity")},
+    ("exposures", "target_type"): Column("target_type", "text", "", allowed=TARGET_TYPES),
+    ("playlists", "source"): Column("source", "text", "", allowed=PLAYLIST_SOURCES),
+    ("tracks", "duration_ms"): Column("duration_ms", "int64", "", maximum=DAY_MS, is_positive=True),
+}
+"""(table, column) with a range or an enumeration of its values."""
+
+
+def limits_of(table: str, field: pa.Field) -> Column:
+    """A column of a table with the limits of its values."""
+    kind: Literal["text", "other"] = "text" if field.type == pa.string() else "other"
+    limited = LIMITED.get((table, field.name)) or Column(field.name, kind, "")
+    return replace(limited, is_required=not field.nullable)
 
 
 def source_schema(table: str) -> pa.Schema:

@@ -6,22 +6,22 @@ and adds a reason to each row that violates it. Line numbers and raw text are pa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 import polars as pl
 import pyarrow as pa
 
+from event_store.contract import EVENT_RULES, MAX_ID_BYTES, Rule, column_rules, time_rules
 from ingestion import contract
 from storage import media_paths
-from storage.printable_text import is_printable
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # no listening log is older; a timestamp of 0 is a missing value
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 MIN_TIME_US, MAX_TIME_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999, as in Python
 DAY_US = 86_400_000_000
-DAY_MS = 24 * 3600 * 1000
-MAX_ID_BYTES = 256
 MAX_URL_BYTES = 2_000
 MEDIA_COLUMNS = ("audio_path", "cover_path")
 TYPED_NODE = r"^[a-z_]+:."
@@ -31,6 +31,8 @@ AUDIO_URL = (
 """An https URL, or a relative path without a scheme; other URLs must not reach the player."""
 
 ISO_WITH_ZONE = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
+SHORT_ASCII = f"^[ -~]{{0,{MAX_ID_BYTES}}}$"
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
 Check = tuple[pl.Expr, pl.Expr]  # (row violates the rule, reason)
 
 
@@ -56,7 +58,10 @@ def conform(table: str, rows: pl.DataFrame, latest: datetime = LATEST) -> pl.Dat
     cast_reason = pl.coalesce([*(pl.when(failed).then(reason) for failed, reason in checks), pl.lit(None, pl.String)])
     earlier = [pl.col("reason")] if "reason" in rows.columns else []
     typed = rows.select(*casts, *additional, pl.coalesce([*earlier, cast_reason]).alias("reason"))
-    rules = [*_column_rules(schema), *RULES.get(table, _no_rules)(latest)]
+    of_columns = (rule for field in schema for rule in column_rules(contract.limits_of(table, field)))
+    reasons = (f"before {EARLIEST.year}", f"not before {latest:%Y-%m-%d %H:%M}")
+    of_times = time_rules(*EVENT_TIMES[table], EARLIEST, latest, *reasons) if table in EVENT_TIMES else ()
+    rules = [*_checks(of_columns), *TABLE_CHECKS.get(table, list)(), *_checks(of_times)]
     first_reason = pl.coalesce([pl.col("reason"), *(pl.when(violated).then(reason) for violated, reason in rules)])
     return typed.with_columns(reason=first_reason)
 
@@ -115,7 +120,7 @@ def _cast_reason(field: pa.Field, source: pl.DataType) -> pl.Expr:
         return pl.lit(f"{field.name} is of type {source}, not {description}")
     if source.is_temporal():  # times that are out of range have no text
         return pl.format(f"{field.name} {{}} ({source}) is not {description}", pl.col(field.name).to_physical())
-    return _reason_with_values(f"{field.name} %s is not {description}", field.name)
+    return _reason(f"{field.name} {{{field.name}}} is not {description}")
 
 
 def _as_value(column: pl.Expr, source: pl.DataType, target: pl.DataType) -> pl.Expr:
@@ -171,154 +176,72 @@ def _times_in_range(microseconds: pl.Series) -> pl.Series:
     return microseconds.cast(TIME)
 
 
-def _column_rules(schema: pa.Schema) -> list[Check]:
-    checks: list[Check] = []
-    for field in schema:
-        if not field.nullable:
-            checks.append((pl.col(field.name).is_null(), pl.lit(f"{field.name} is missing")))
-        if field.type == pa.string() and field.name.endswith("_id"):
-            too_long = pl.col(field.name).str.len_bytes() > MAX_ID_BYTES
-            checks.append((too_long, pl.lit(f"{field.name} is longer than {MAX_ID_BYTES} bytes")))
-            is_invalid_utf8 = pl.col(field.name).str.contains("\ufffd", literal=True)
-            checks.append((is_invalid_utf8, pl.lit(f"{field.name} is not UTF-8")))
-            is_unprintable = pl.col(field.name).map_batches(_is_unprintable, return_dtype=pl.Boolean)
-            checks.append((is_unprintable, pl.lit(f"{field.name} contains an unprintable character")))
-    return checks
+def _checks(rules: Iterable[Rule]) -> Iterator[Check]:
+    """Rules of the contract as expressions."""
+    for rule in rules:
+        if rule.only != "reported":
+            columns = [pl.col(name) for name in rule.columns]
+            of_text = partial(_hold, rule.holds)
+            holds = columns[0].map_batches(of_text, pl.Boolean) if rule.is_of_text else rule.holds(*columns)
+            has_values = rule.takes_null or pl.all_horizontal(column.is_not_null() for column in columns)
+            yield ~holds & has_values, _reason(rule.reason)
 
 
-def _is_unprintable(texts: pl.Series) -> pl.Series:
-    """Whether the recommender would reject texts as ids. Python's rule decides, as the characters that Polars knows differ."""
-    suspects = texts.filter(texts.str.contains("[^ -~]")).unique()
-    rejected = [text for text in suspects if not is_printable(text)]
-    return texts.is_in(pl.Series(rejected, dtype=pl.String).implode())
+def _hold(holds: Callable[[str], bool], texts: pl.Series) -> pl.Series:
+    """Whether texts satisfy a rule of Python, which short texts of ASCII do: the characters that Polars knows differ."""
+    suspects = texts.filter(~texts.str.contains(SHORT_ASCII)).unique()
+    return ~texts.is_in(pl.Series([text for text in suspects if not holds(text)], dtype=pl.String).implode())
 
 
-def _event_rules(latest: datetime) -> list[Check]:
-    ended, occurred, played = pl.col("ended_at"), pl.col("occurred_at"), pl.col("played_ms")
-    is_play = pl.col("action") == "play"
-    return [
-        _allowed_values_rule("action", contract.ACTIONS),
-        _allowed_values_rule("target_type", contract.EVENT_TARGET_TYPES),
-        (occurred < EARLIEST, _reason_with_values(f"occurred_at %s is before {EARLIEST.year}", "occurred_at")),
-        (ended < EARLIEST, _reason_with_values(f"ended_at %s is before {EARLIEST.year}", "ended_at")),
-        (ended >= latest, _reason_with_values(f"ended_at %s is not before {latest:%Y-%m-%d %H:%M}", "ended_at")),
-        (ended < occurred, _reason_with_values("ended_at %s is before occurred_at %s", "ended_at", "occurred_at")),
-        (
-            ~is_play & (ended != occurred),
-            _reason_with_values("action %s has a different ended_at and occurred_at; only plays may", "action"),
-        ),
-        (is_play & played.is_null(), pl.lit("a play without played_ms")),
-        (
-            ~is_play & played.is_not_null(),
-            _reason_with_values("action %s has played_ms %s; only plays may", "action", "played_ms"),
-        ),
-        (played < 0, _reason_with_values("played_ms %s is negative", "played_ms")),
-        (played > DAY_MS, _reason_with_values("played_ms %s is longer than a day", "played_ms")),
-        _control_rule(),
-        *_position_rules(),
-    ]
-
-
-def _control_rule() -> Check:
-    action, target_type = pl.col("action"), pl.col("target_type")
-    fits = ~action.is_in(list(contract.CONTROL_TARGETS)) & target_type.is_in(contract.TARGET_TYPES)
-    for control, fitting in contract.CONTROL_TARGETS.items():
-        fits |= (action == control) & target_type.is_in(fitting)
-    return ~fits, _reason_with_values("action %s does not apply to target_type %s", "action", "target_type")
-
-
-def _exposure_rules(latest: datetime) -> list[Check]:
-    shown = pl.col("shown_at")
-    return [
-        _allowed_values_rule("target_type", contract.TARGET_TYPES),
-        (shown < EARLIEST, _reason_with_values(f"shown_at %s is before {EARLIEST.year}", "shown_at")),
-        (shown >= latest, _reason_with_values(f"shown_at %s is not before {latest:%Y-%m-%d %H:%M}", "shown_at")),
-        *_position_rules(),
-    ]
-
-
-def _position_rules() -> list[Check]:
-    return [
-        (pl.col("position") < 0, _reason_with_values("position %s is negative", "position")),
-        (
-            pl.col("position") > contract.MAX_POSITION,
-            _reason_with_values(f"position %s is above {contract.MAX_POSITION}", "position"),
-        ),
-        (
-            (pl.col("propensity") <= 0) | (pl.col("propensity") > 1) | pl.col("propensity").is_nan(),
-            _reason_with_values("propensity %s is not in (0, 1]", "propensity"),
-        ),
-    ]
-
-
-def _track_rules(_: datetime) -> list[Check]:
+def _track_checks() -> list[Check]:
     audio = pl.col("audio_url")
     return [
         (
             (audio != "") & ~audio.str.contains(AUDIO_URL) | audio.str.contains(r"(^|/)\.\.(/|$)"),
-            _reason_with_values("audio_url %s is neither an https address nor a relative path", "audio_url"),
+            _reason("audio_url {audio_url} is neither an https address nor a relative path"),
         ),
-        *_media_path_rules("audio_path"),
-        *_media_path_rules("cover_path"),
+        *_media_path_checks("audio_path"),
+        *_media_path_checks("cover_path"),
         (audio.str.len_bytes() > MAX_URL_BYTES, pl.lit(f"audio_url is longer than {MAX_URL_BYTES} bytes")),
-        (pl.col("duration_ms") <= 0, _reason_with_values("duration_ms %s is not positive", "duration_ms")),
-        (pl.col("duration_ms") > DAY_MS, _reason_with_values("duration_ms %s is longer than a day", "duration_ms")),
         (
             pl.col("available_until") <= pl.col("available_from"),
-            _reason_with_values(
-                "available_until %s is not after available_from %s", "available_until", "available_from"
-            ),
+            _reason("available_until {available_until} is not after available_from {available_from}"),
         ),
     ]
 
 
-def _media_path_rules(column: str) -> list[Check]:
+def _media_path_checks(column: str) -> list[Check]:
     path = pl.col(column)
     is_reserved = path.str.contains(media_paths.WITH_ROOT) & ~path.str.contains(media_paths.EXTRACTED_COVER)
-    reason = f"{column} %s is not a path within the source: relative, without `..` and control characters"
+    reason = f"{column} {{{column}}} is not a path within the source: relative, without `..` and control characters"
     return [
         (
             path.str.len_bytes() > media_paths.MAX_PATH_BYTES,
             pl.lit(f"{column} is longer than {media_paths.MAX_PATH_BYTES} bytes"),
         ),
-        ((path != "") & (path.str.contains(media_paths.NOT_WITHIN) | is_reserved), _reason_with_values(reason, column)),
+        ((path != "") & (path.str.contains(media_paths.NOT_WITHIN) | is_reserved), _reason(reason)),
     ]
 
 
-def _playlist_rules(_: datetime) -> list[Check]:
-    return [_allowed_values_rule("source", contract.PLAYLIST_SOURCES)]
-
-
-def _triple_rules(_: datetime) -> list[Check]:
+def _triple_checks() -> list[Check]:
     return [
-        (~pl.col(node).str.contains(TYPED_NODE), _reason_with_values(f"{node} %s is not of the form type:id", node))
+        (~pl.col(node).str.contains(TYPED_NODE), _reason(f"{node} {{{node}}} is not of the form type:id"))
         for node in ("head", "tail")
     ]
 
 
-def _no_rules(_: datetime) -> list[Check]:
-    return []
-
-
-RULES: dict[str, Callable[[datetime], list[Check]]] = {
-    "listening_events": _event_rules,
-    "exposures": _exposure_rules,
-    "tracks": _track_rules,
-    "playlists": _playlist_rules,
-    "knowledge_triples": _triple_rules,
+TABLE_CHECKS: dict[str, Callable[[], Iterable[Check]]] = {
+    "listening_events": lambda: _checks(EVENT_RULES),
+    "tracks": _track_checks,
+    "knowledge_triples": _triple_checks,
 }
+EVENT_TIMES = {"listening_events": ("occurred_at", "ended_at"), "exposures": ("shown_at", "shown_at")}
 
 
-def _allowed_values_rule(column: str, allowed: tuple[str, ...]) -> Check:
-    return ~pl.col(column).is_in(allowed), _reason_with_values(
-        f"{column} %s is not one of {', '.join(allowed)}", column
-    )
-
-
-def _reason_with_values(template: str, *columns: str) -> pl.Expr:
-    """The template with each `%s` replaced by the value of a column, truncated to 80 characters."""
-    values = [pl.col(column).cast(pl.String).str.head(80).fill_null("null") for column in columns]
-    return pl.format(template.replace("%s", "{}"), *values)
+def _reason(text: str) -> pl.Expr:
+    """A reason in which each {column} is replaced by the value of a column, truncated to 80 characters."""
+    values = [pl.col(column).cast(pl.String).str.head(80).fill_null("null") for column in PLACEHOLDER.findall(text)]
+    return pl.format(PLACEHOLDER.sub("{}", text), *values)
 
 
 def _type_description(data_type: pa.DataType) -> str:

@@ -15,25 +15,11 @@ from dataclasses import dataclass
 from great_expectations import expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
+from event_store.behaviours import BEHAVIOURS, POLARITIES, TARGET_TYPES
+from event_store.contract import COLUMN, DAY_MS, EVENT_COLUMNS
 from storage.content_tables import ENCODER_NAMES
 
-REVERSALS = ["unlike", "uncollect", "undislike", "unblock", "unexclude", "unreset"]
-CONTROLS = ["exclude", "reset", "rename", "start_private", "end_private"]
-ACTIONS = [
-    *("impression", "click", "play", "like", "collect", "share", "download", "dislike", "block"),
-    *REVERSALS,
-    *CONTROLS,
-]
-BEHAVIOURS = [
-    *("full_play", "play", "skip", "click", "impression_without_click"),
-    *("like", "collect", "share", "download", "dislike", "block"),
-    *REVERSALS,
-    *CONTROLS,
-]
-TARGETS = ["track", "playlist", "album", "artist", "mlog"]
-EVENT_TARGETS = [*TARGETS, "interest", "session"]
 SPLIT_PARTS = ["train", "validation", "test"]
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +45,15 @@ def in_set(column: str, values: Sequence[str]) -> Expectation:
 def between(column: str, low: float | None, high: float | None) -> Expectation:
     """The values are within the closed range [low, high]; None: no limit. Nulls pass."""
     return gxe.ExpectColumnValuesToBeBetween(column=column, min_value=low, max_value=high)
+
+
+def within_contract(*names: str) -> list[Expectation]:
+    """The values of columns are those that the contract of an event allows; nulls pass."""
+    columns = [COLUMN[name] for name in names]
+    return [
+        in_set(column.name, column.allowed) if column.allowed else between(column.name, 0, column.maximum)
+        for column in columns
+    ]
 
 
 def not_after(earlier: str, later: str, or_equal: bool = True) -> Expectation:
@@ -87,12 +82,8 @@ LANDED_EVENTS = Suite(
     has_time=True,
     expectations=(
         row_count(1),
-        *not_null("event_id", "user_id", "sequence_number", "target_id", "occurred_at", "ended_at"),
-        in_set("action", ACTIONS),
-        in_set("target_type", EVENT_TARGETS),
-        between("played_ms", 0, DAY_MS),
-        between("position", 0, 10_000),
-        between("propensity", 0, 1),
+        *not_null(*(column.name for column in EVENT_COLUMNS if column.is_required)),
+        *within_contract(*(column.name for column in EVENT_COLUMNS if column.allowed or column.maximum)),
         not_after("occurred_at", "ended_at"),
         between("table_hours_before_as_of", None, 48),
         between("table_volume_ratio", 0.2, 5),
@@ -137,8 +128,8 @@ MARTS: dict[str, Suite] = {
             unique_key(),
             row_count(11),
             *not_null("action", "is_explicit"),
-            in_set("behaviour", BEHAVIOURS),
-            in_set("polarity", ["positive", "negative", "neutral", "reversal", "control"]),
+            in_set("behaviour", [row.behaviour for row in BEHAVIOURS]),
+            in_set("polarity", POLARITIES),
         ),
     ),
     "events": Suite(
@@ -148,11 +139,9 @@ MARTS: dict[str, Suite] = {
             unique_key(),
             row_count(1),
             *not_null("user_id", "event_number", "known_at", "request_at", "ended_at", "target_id"),
-            in_set("action", ACTIONS),
-            in_set("behaviour", BEHAVIOURS),
-            in_set("target_type", EVENT_TARGETS),
+            in_set("behaviour", [row.behaviour for row in BEHAVIOURS]),
+            *within_contract("action", "target_type", "played_ms"),
             between("event_number", 0, None),
-            between("played_ms", 0, DAY_MS),
             between("played_ratio", 0, 1),
             not_after("request_at", "known_at", or_equal=False),
             not_after("ended_at", "known_at"),
@@ -171,7 +160,7 @@ MARTS: dict[str, Suite] = {
             unique_key(),
             *not_null("user_id", "play_number", "track_id", "session_id", "is_listened", "is_skip", "is_full_play"),
             *not_null("known_at", "request_at"),
-            in_set("behaviour", ["skip", "full_play", "play"]),
+            in_set("behaviour", [row.behaviour for row in BEHAVIOURS if row.action == "play"]),
             in_set("part", SPLIT_PARTS),
             between("play_number", 0, None),
             between("played_ratio", 0, 1),
@@ -194,9 +183,8 @@ MARTS: dict[str, Suite] = {
         (
             unique_key(),
             *not_null("user_id", "target_id", "shown_at", "is_clicked", "is_played", "is_full_play", "is_liked"),
-            in_set("target_type", TARGETS),
-            between("position", 0, 10_000),
-            between("propensity", 0, 1),
+            in_set("target_type", TARGET_TYPES),
+            *within_contract("position", "propensity"),
             in_set("part", SPLIT_PARTS),
         ),
     ),
@@ -206,10 +194,8 @@ MARTS: dict[str, Suite] = {
         (
             unique_key(),
             *not_null("request_id", "user_id", "scene", "release", "arm", "target_id", "shown_at", "is_exploration"),
-            in_set("target_type", TARGETS),
-            between("position", 0, 10_000),
-            between("propensity", 0, 1),
-            between("played_ms", 0, DAY_MS),
+            in_set("target_type", TARGET_TYPES),
+            *within_contract("position", "propensity", "played_ms"),
         ),
     ),
     "online_metrics": Suite(
@@ -229,7 +215,7 @@ MARTS: dict[str, Suite] = {
     "likes": Suite(
         ("user_id", "target_type", "target_id"),
         "liked_at",
-        (unique_key(), *not_null("liked_at"), in_set("target_type", TARGETS)),
+        (unique_key(), *not_null("liked_at"), in_set("target_type", TARGET_TYPES)),
     ),
     "tracks": Suite(
         ("track_id",),

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 
+from event_store import behaviours, contract
 from quality import suites, table_metrics
 from quality.engine import Engine
 from quality.table_metrics import DayCounts
@@ -52,7 +53,8 @@ class ValidatedMarts:
 
     def __init__(self, file: Path, as_of: date) -> None:
         self._file, self._as_of = file, as_of
-        self._definition = hashlib.sha256(Path(suites.__file__).read_bytes()).hexdigest()
+        definitions = b"".join(Path(str(module.__file__)).read_bytes() for module in (suites, behaviours, contract))
+        self._definition = hashlib.sha256(definitions).hexdigest()
         self._marts: dict[str, ValidatedMart] = {}
         content = read_json(file)
         if content.get("definition") == self._definition:

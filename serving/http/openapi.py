@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from serving.events.event_schema import ReportedEvent, allowed_actions
+from serving.events.event_schema import ReportedEvent
 from serving.http import media_files
 from serving.http.asgi import problem
 from serving.http.user_tokens import USER_PATHS
@@ -338,9 +338,7 @@ def _schemas() -> dict[str, Spec]:
     schemas: dict[str, Spec] = _without_titles(definitions["$defs"])
     # Rows are validated one by one, so that a wrong one does not reject the others.
     schemas["EventsRequest"]["properties"]["events"]["items"] = _reference(ReportedEvent)
-    event = schemas["ReportedEvent"]
-    event["properties"]["action"]["enum"] = list(allowed_actions())
-    event["examples"] = load_examples()["requests"]["/events"]["A full play"]["events"]
+    schemas["ReportedEvent"]["examples"] = load_examples()["requests"]["/events"]["A full play"]["events"]
     for name, example in load_examples()["schemas"].items():
         schemas[name]["examples"] = [example]
     return schemas

@@ -1,14 +1,22 @@
-"""The page of the data contract equals the contract in code."""
+"""The page of the data contract and the tables of dbt equal the contract in code."""
 
+import re
 import runpy
 
 from config import settings
+from event_store.behaviours import EVENT_TARGET_TYPES, POLARITIES, TARGET_TYPES
+
+DBT_SCHEMAS = "".join(path.read_text() for path in (settings.ROOT / "dbt").rglob("*.yml"))
 
 
 def test_the_page_is_up_to_date() -> None:
     page = runpy.run_path(str(settings.ROOT / "docs" / "contract_page.py"))
     assert page["PAGE"].read_text(encoding="utf-8") == page["render_page"](), "run python docs/contract_page.py"
+    assert page["SEED"].read_text(encoding="utf-8") == page["render_seed"](), "run python docs/contract_page.py"
 
 
-def test_every_column_has_a_description() -> None:
-    assert "|  |" not in runpy.run_path(str(settings.ROOT / "docs" / "contract_page.py"))["render_page"]()
+def test_dbt_accepts_the_values_of_the_contract() -> None:
+    accepted = re.findall(r"name: (target_type|polarity)\n(?:(?!      - name).*\n)*?.*values: \[(.*)\]", DBT_SCHEMAS)
+    assert {tuple(values.split(", ")) for column, values in accepted if column == "polarity"} == {POLARITIES}
+    targets = [tuple(values.split(", ")) for column, values in accepted if column == "target_type"]
+    assert sorted(targets, key=len) == [TARGET_TYPES] * 3 + [EVENT_TARGET_TYPES]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from serving.errors import RequestRejected
-from serving.events.event_schema import COLUMNS, EventRejected, read_event
+from serving.events.event_schema import EventRejected, read_event
 from serving.http import media_files, openapi
 from serving.pipeline.request import DEFAULT_SCENE, read_path, read_request, read_similar
 from serving.response_schemas import (
@@ -217,7 +217,3 @@ def test_a_body_is_required_where_an_empty_one_is_not_valid(spec):
     assert optional == {"/listeners", "/search"}
     assert not is_valid(spec, "RecommendRequest", {}) and not is_valid(spec, "RecommendRequest", {"title": " "})
     assert all(is_valid(spec, "RecommendRequest", one) for one in ({"user_id": "u"}, {"seeds": ["t"]}, {"title": "a"}))
-
-
-def test_event_schema_has_the_columns_of_the_contract(spec):
-    assert tuple(spec["components"]["schemas"]["ReportedEvent"]["properties"]) == COLUMNS

@@ -507,20 +507,6 @@ def test_a_private_session_is_neither_logged_nor_recorded_as_shown(client):
     assert ask(client, user_id="listener", scene="private_fm")["request_id"] != shown
 
 
-@pytest.mark.parametrize(
-    ("action", "kind", "target", "reason"),
-    [
-        ("exclude", "track", "t0", "album or playlist or interest, not to track"),
-        ("reset", "album", "a", "interest, not to album"),
-        ("rename", "interest", "Korean", "new name"),
-        ("start_private", "interest", "Korean", "session"),
-        ("like", "interest", "Korean", "does not apply to interest"),
-    ],
-)
-def test_controls_of_the_taste_apply_to_their_targets(client, action, kind, target, reason):
-    assert reason in report(client, action, kind, target)["rejected"][0]["reason"]
-
-
 def test_an_excluded_target_is_left_out_at_once(client):
     assert report(client, "exclude", "interest", "quiet", user_id="excluder")["accepted"] == 1
     taste = ask(client, "/taste", user_id="excluder")

@@ -247,7 +247,7 @@ def test_quarantine_keeps_row_reason_and_line(tmp_path: Path) -> None:
     assert rejected == [
         ("events.csv.gz", 3, "4 fields where the header has 9", "1,1500000060,2,1"),
         ("events.csv.gz", 4, "target_id is missing", "1,1500000120,,1,5000"),
-        ("events.csv.gz", 5, "played_ms -4 is negative", "1,1500000180,3,1,-4"),
+        ("events.csv.gz", 5, "played_ms -4 is not from 0 to 86400000", "1,1500000180,3,1,-4"),
     ]
     assert landed(tmp_path / "home").height == 1
 

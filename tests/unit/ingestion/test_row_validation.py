@@ -15,37 +15,18 @@ from tests.support.log_sources import event
 VIOLATIONS: list[tuple[dict[str, Any], str]] = [
     ({"event_id": None}, "event_id is missing"),
     ({"user_id": " "}, "user_id is missing"),
-    ({"target_id": None}, "target_id is missing"),
     ({"sequence_number": None}, "sequence_number is missing"),
-    ({"action": "hum"}, "action hum is not one of impression"),
-    ({"target_type": "song"}, "target_type song is not one of track"),
     ({"occurred_at": "yesterday"}, "occurred_at yesterday is not a time"),
     ({"ended_at": None}, "ended_at is missing"),
-    ({"action": "play", "ended_at": "2026-05-01T10:05:00Z"}, "a play without played_ms"),
-    ({"action": "play", "played_ms": "-1"}, "played_ms -1 is negative"),
-    ({"action": "play", "played_ms": "86400001"}, "played_ms 86400001 is longer than a day"),
+    ({"action": "play", "played_ms": "-1"}, "played_ms -1 is not from 0"),
     ({"action": "play", "played_ms": "long"}, "played_ms long is not a whole number"),
-    ({"played_ms": "5"}, "action like has played_ms 5"),
-    ({"ended_at": "2026-05-01T11:00:00Z"}, "action like has a different ended_at and occurred_at"),
-    ({"action": "play", "played_ms": "9", "ended_at": "2026-05-01T09:00:00Z"}, "is before occurred_at"),
     ({"occurred_at": "0", "ended_at": "0"}, "occurred_at 1970-01-01"),
     ({"occurred_at": "2300-01-01T00:00:00Z", "ended_at": "2300-01-01T00:00:00Z"}, "is not before 2100"),
     ({"ended_at": "9223372036854775807"}, "ended_at 9223372036854775807 is not a time"),
     ({"ended_at": "+262142-12-31T00:00:00Z"}, "ended_at +262142-12-31T00:00:00Z is not a time"),
-    ({"position": "-1"}, "position -1 is negative"),
-    ({"position": "10001"}, "position 10001 is above 10000"),
-    ({"target_type": "interest"}, "action like does not apply to target_type interest"),
-    ({"action": "reset"}, "action reset does not apply to target_type track"),
-    ({"propensity": "0"}, "propensity 0.0 is not in (0, 1]"),
-    ({"propensity": "1.5"}, "propensity 1.5 is not in (0, 1]"),
     ({"propensity": "NaN"}, "propensity NaN is not a number"),
-    ({"target_id": "t\ufffd"}, "target_id is not UTF-8"),
-    *(
-        ({"user_id": f"al{character}ice"}, "user_id contains an unprintable character")
-        for character in "\0\u0378\u2028\u2029\ue000"
-    ),
-    ({"user_id": "u" * 300}, "user_id is longer than 256 bytes"),
 ]
+"""Of values that a report cannot have; the others are in `tests/contract/serving/test_event_schema.py`."""
 
 
 def reasons(*rows: dict[str, Any]) -> list[str | None]:
@@ -107,16 +88,6 @@ def test_every_column_of_the_contract_is_described() -> None:
             assert (field.metadata or {}).get(b"description"), f"{table}.{field.name}"
 
 
-def test_controls_apply_to_their_targets() -> None:
-    fitting = [(action, target) for action, targets in contract.CONTROL_TARGETS.items() for target in targets]
-    assert reasons(*(event(action=action, target_type=target) for action, target in fitting)) == [None] * len(fitting)
-
-
-def test_ids_of_every_script_are_valid() -> None:
-    ids = ["李 明", "a\u3000b", "می\u200cخواهم", "\U0001f469\u200d\U0001f3a4", "é"]
-    assert reasons(*(event(user_id=user, target_id=user) for user in ids)) == [None] * len(ids)
-
-
 def test_text_is_stripped_and_empty_text_is_null_unless_it_clears_a_column_of_a_track() -> None:
     blank = {
         "title": "",
@@ -136,7 +107,7 @@ def test_text_is_stripped_and_empty_text_is_null_unless_it_clears_a_column_of_a_
 
 def test_tracks_longer_than_a_day_have_a_reason() -> None:
     found = conform("tracks", pl.DataFrame({"track_id": ["t1", "t2"], "duration_ms": [86_400_000, 86_400_001]}))
-    assert found["reason"].to_list() == [None, "duration_ms 86400001 is longer than a day"]
+    assert found["reason"].to_list() == [None, "duration_ms 86400001 is not in (0, 86400000]"]
 
 
 def test_nodes_of_triples_are_typed() -> None:

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from serving.events.event_schema import CONTROL_TARGETS
+from event_store.behaviours import LEFT_OUT
 from serving.http.static_page import FOLDER, ListeningPage
 from serving.messages.catalog import LANGUAGES, MESSAGES_FOLDER, load_messages
 from training.slate.scene_settings import SCENES, Scene
@@ -79,7 +79,7 @@ def test_message_catalogs_are_served_and_have_every_text_of_the_page(client, lan
     assert len(used) > 30
     assert used <= known
     shown = {name for text in sources for name in re.findall(r'(?:ApiError|setNotice)\("(\w+)"\)', text)}
-    target_types = set(CONTROL_TARGETS["exclude"])  # texts[one.target_type]
+    target_types = set(LEFT_OUT)  # texts[one.target_type]
     counted = {name for name in catalog["page"] if f"{name}_1" in catalog["page"]}  # texts of formatCount
     assert len(counted) > 3 and all(any(f'"{name}"' in text for text in sources) for name in counted)
     singular = {f"{name}_1" for name in counted}
