@@ -8,7 +8,7 @@ CHANNELS ?=
 ONLY ?=
 ROWS ?=
 ABLATION ?=
-SEEDS ?= 1
+SEEDS ?= 3
 USERS ?= 1000
 TRACKS ?= 8000
 DAYS ?= 60
@@ -33,7 +33,7 @@ quoted = '$(subst ','\'',$(1))'
 PARAMETERS = --logs $(call quoted,$(LOGS)) --recipe $(call quoted,$(RECIPE)) --as-of $(call quoted,$(AS_OF)) --channels $(call quoted,$(CHANNELS))
 
 # make accepts any variable on its command line, so a misspelled one would have no effect and no message.
-VARIABLES := RECIPE LOGS AS_OF CHANNELS ONLY ROWS ABLATION SEEDS USERS TRACKS DAYS SEED TO FROM SUPPRESSION DATA DRY_RUN PYTHON STUDY
+VARIABLES := RECIPE LOGS AS_OF CHANNELS ONLY ROWS ABLATION SEEDS USERS TRACKS DAYS SEED TO FROM SUPPRESSION DATA DRY_RUN PYTHON
 given := $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name)))
 unknown := $(firstword $(filter-out $(VARIABLES) SEGUE_% PATH SHELL MAKEFLAGS,$(given)))
 ifneq ($(unknown),)
@@ -42,7 +42,7 @@ $(error there is no variable $(unknown); $(if $(near),did you mean $(near)?,use 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: setup simulate run pipeline serve backup restore prune stop check unit test lint acceptance bench golden profile ablation leaderboard study docs clients screenshots clean lock audit sbom help
+.PHONY: setup simulate run pipeline serve backup restore prune stop check unit test lint acceptance bench golden profile ablation leaderboard docs clients screenshots clean lock audit sbom help
 
 setup: .venv/stamp ## Create .venv from requirements.lock (does nothing if it is up to date)
 
@@ -108,24 +108,21 @@ acceptance: setup .venv/spark ## Slow tests on real logs and at full size; resum
 golden: setup ## Compare marts, evaluation and 400 responses with SEGUE_HOME/golden/RECIPE.json, or store them there (RECIPE)
 	@$(BIN)/python -m research.golden --recipe $(call quoted,$(RECIPE))
 
-bench: setup ## Compare speed with other libraries, into SEGUE_HOME/reports/benchmark.json (ONLY=name for one, ROWS=its size)
-	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(call quoted,$(ONLY))) $(if $(ROWS),--rows $(call quoted,$(ROWS)))
+bench: setup ## Measure speed, into SEGUE_HOME/reports/benchmark.json (ONLY=name for one, ROWS=its size)
+	@$(BIN)/python -m research.bench $(if $(ONLY),--only $(call quoted,$(ONLY))) $(if $(ROWS),--rows $(call quoted,$(ROWS)))
 
 profile: setup ## Flame graph and tables of concurrent requests, into SEGUE_HOME/reports (ROWS requests for each of three loads)
-	@$(BIN)/python -m benchmarks.profile_requests $(if $(ROWS),--requests $(call quoted,$(ROWS)))
+	@$(BIN)/python -m research.serving.profile_requests $(if $(ROWS),--requests $(call quoted,$(ROWS)))
 
-ablation: setup ## Run ablations on the landed logs, cached and resumable, into SEGUE_HOME/reports (ABLATION, SEEDS, RECIPE)
-	@$(BIN)/python -m local.environment python -m training.ablations $(if $(ABLATION),$(call quoted,$(ABLATION))) --seeds $(SEEDS) --recipe $(call quoted,$(RECIPE)) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))
+ablation: setup ## Measure the last run with three seeds or on replayed sessions, into SEGUE_HOME/reports (ABLATION, RECIPE, AS_OF)
+	@$(BIN)/python -m local.environment python -m research.ablation $(if $(ABLATION),$(call quoted,$(ABLATION))) --recipe $(call quoted,$(RECIPE)) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))
 
-leaderboard: setup ## Measure every baseline and model on public data (DATA) and the landed logs, into SEGUE_HOME/reports (SEEDS, RECIPE, ONLY)
-	@$(BIN)/python -m local.environment python -m training.leaderboard --seeds $(if $(filter command,$(origin SEEDS)),$(SEEDS),3) \
-	  --recipe $(call quoted,$(RECIPE)) $(if $(ONLY),--only $(call quoted,$(ONLY))) $(if $(DATA),--data $(call quoted,$(DATA))) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))
+leaderboard: setup ## Measure the models on public data (DATA), into SEGUE_HOME/reports/leaderboard.json (SEEDS, ONLY)
+	@$(BIN)/python -m local.environment python -m research.public_data leaderboard --seeds $(call quoted,$(SEEDS)) --json $(call quoted,$(SEGUE_HOME)/reports/leaderboard.json) \
+	  $(if $(ONLY),--only $(foreach name,$(ONLY),$(call quoted,$(name)))) $(if $(DATA),--data $(call quoted,$(DATA)))
 
 .DEFAULT:
 	$(error there is no target '$@'; `make help` lists the targets)
-
-study:
-	@echo "make study is now: make ablation" >&2; exit 2
 
 # Installs the project with extras; archives that are not the locked ones are rejected.
 install = $(PYTHON) -I -S local/dependencies/install.py '$(1)'

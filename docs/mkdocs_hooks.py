@@ -13,7 +13,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 EXTERNAL_PAGES = (
     *("deploy/README.md", "serving/README.md", "clients/README.md", "ingestion/readers/README.md"),
-    *("benchmarks/README.md", "CHANGELOG.md"),
+    *("research/README.md", "CHANGELOG.md"),
 )
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])+)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 

@@ -26,7 +26,6 @@ import numpy as np
 from config import settings
 from config.tool_environment import tool_environment
 from storage.atomic_write import atomic_write
-from training.benchmarks.search.evaluation import measure_catalog
 from training.data.training_data import TrainingData
 from training.engine.import_closure import code_hash
 from training.engine.mlflow_tracking import log_fits, open_experiment
@@ -51,6 +50,7 @@ from training.evaluation.recall_evaluation import measure_collections, measure_r
 from training.evaluation.report import page
 from training.evaluation.report.verdicts import gate_baseline
 from training.evaluation.result import Result
+from training.evaluation.search.evaluation import measure_catalog
 from training.evaluation.serving_filter import ServingFilter
 from training.evaluation.trees_alone import TreesAlone
 from training.recipes import RECIPES, recipe
@@ -62,7 +62,7 @@ JSON_FILE, HTML_FILE = "evaluation.json", "evaluation.html"
 def evaluate(workspace: Workspace) -> bool:
     """Evaluate, select and report; False if the existing evaluation has the same inputs.
 
-    Results of a workspace with a seed of its own stay there (`training.ablations.seeds` summarizes them).
+    Results of a workspace with a seed of its own stay there.
 
     Raises:
         MissingInput: no channel was fitted.

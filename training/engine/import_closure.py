@@ -50,7 +50,7 @@ def import_closure(*modules: str, root: Path = settings.ROOT) -> dict[str, Path]
     """The modules below `root` that `modules` import, directly or not, with `modules` themselves: name to file.
 
     Imports inside functions and under `TYPE_CHECKING` count. The `__init__` of a package counts only where something is
-    imported from the package itself: that of `training.ablations` lists all ablations, so each would depend on all others.
+    imported from the package itself; otherwise each module of a package that lists all would depend on all others.
 
     Raises:
         ModuleNotFoundError: one of `modules` is not below `root`.

@@ -2,8 +2,7 @@
 
 A playlist is a validation playlist by the hash of its id. Its tracks are left out of everything that reads the contents of
 playlists: item-kNN, titles and the edges of the knowledge graph. Plays from it in the train part remain in the channels
-that learn from plays; `training.ablations.continuation` measures how good the result is with models that are fitted
-without these plays, too.
+that learn from plays.
 
 Without enough playlists, weights are fitted on sessions of the validation part as if they were playlists: the tracks that a
 user listened to, of which the first are the seeds.

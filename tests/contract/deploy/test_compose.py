@@ -89,4 +89,4 @@ def test_the_image_runs_as_an_unprivileged_user_and_is_labeled() -> None:
 
 def test_the_build_context_has_no_secrets_tests_or_data() -> None:
     ignored = set((settings.ROOT / ".dockerignore").read_text().split())
-    assert {".git", ".env", ".venv", "var", "/tests", "/docs", "/benchmarks"} <= ignored
+    assert {".git", ".env", ".venv", "var", "/tests", "/docs", "/research"} <= ignored

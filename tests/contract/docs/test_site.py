@@ -33,7 +33,7 @@ def test_every_page_is_in_it(site: Path) -> None:
         "serving/index.html",
         "clients/index.html",
         "ingestion/readers/index.html",
-        "benchmarks/index.html",
+        "research/index.html",
         "CHANGELOG.html",
     }
     assert wanted | external <= pages

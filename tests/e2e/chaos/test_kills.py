@@ -12,7 +12,6 @@ import duckdb
 import pytest
 import redis
 
-from benchmarks.serving.release_swap import RELEASE_A, RELEASE_B
 from local.ports import free_port
 from serving.events.event_schema import read_event
 from serving.events.write_ahead_log import EventLog
@@ -20,6 +19,7 @@ from tests.support import valkey
 from tests.support.chaos import checker, homes
 from tests.support.chaos.checker import Ledger
 from tests.support.progress import Progress, sized
+from tests.support.release_swap import RELEASE_A, RELEASE_B
 from tests.support.tiers import acceptance_only
 from training.release.pointer import Pointer
 

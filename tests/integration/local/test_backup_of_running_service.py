@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from benchmarks.serving import synthetic_release
 from config import settings
 from local.recovery.backup import backup
 from local.recovery.restore import restore
+from research.serving import synthetic_release
 from serving import runtime as runtime_module
 from serving.observability.metrics import Metrics
 from serving.runtime import Runtime, now_us

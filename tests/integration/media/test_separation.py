@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.training.simulated_media import embed, measure, sample_tracks
+from research.simulated_media import embed, measure, sample_tracks
 
 TRACKS = 100
 

@@ -11,9 +11,9 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from benchmarks.serving.synthetic_release import make_release
 from ingestion import simulate
 from ingestion.land import land
+from research.serving.synthetic_release import make_release
 from tests.support.landing_zone import built
 from tests.support.log_sources import json_lines
 from training.release import integrity, model_store

@@ -11,8 +11,8 @@ import psutil
 import pytest
 from prometheus_client import CollectorRegistry
 
-from benchmarks.serving import synthetic_release
-from benchmarks.serving.synthetic_channels import SyntheticWorld
+from research.serving import synthetic_release
+from research.serving.synthetic_channels import SyntheticWorld
 from serving.observability.metrics import Metrics
 from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 import psutil
 import pytest
 
-from benchmarks.serving import release_swap
-from benchmarks.serving.release_swap import CHANGES, RELEASE_A, RELEASE_B
 from config.settings import is_loopback
-from tests.support import recommender_service
+from tests.support import recommender_service, release_swap
+from tests.support.release_swap import CHANGES, RELEASE_A, RELEASE_B
 from tests.support.serving.synthetic_collections import add_collections
 from training.slate.scene_settings import SCENES
 

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmarks.serving import release_swap
-from benchmarks.serving.release_swap import CHANGES, RELEASE_A, RELEASE_B, LoadObservations, has_mismatched_release
+from tests.support import release_swap
+from tests.support.release_swap import CHANGES, RELEASE_A, RELEASE_B, LoadObservations, has_mismatched_release
 
 EVENTS, REPORTS, ANSWERS = 1000, 12, 8
 

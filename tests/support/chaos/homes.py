@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving import release_swap
 from config import settings
 from local.environment import environment
+from tests.support import release_swap
 from tests.support.chaos import programs
 from tests.support.chaos.checker import Ledger
 from tests.support.chaos.programs import Program

@@ -10,7 +10,7 @@ import prometheus_client  # noqa: F401
 from sequences.feast_store import import_feast
 
 MODULES = (
-    "benchmarks.serving.release_swap",
+    "tests.support.release_swap",
     "ingestion.land",
     "sequences.online.materialize",
     "sequences.streaming.consume",

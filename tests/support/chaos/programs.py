@@ -162,7 +162,7 @@ def recommender(connection: Connection, round_number: int, unacknowledged: Seque
 
 
 def _check_answer(runtime: Any, event_id: str, track: str, users: int, send: Callable[[str, str], None]) -> None:
-    from benchmarks.serving.release_swap import RELEASE_MARK
+    from tests.support.release_swap import RELEASE_MARK
 
     user = _user_of(event_id, users)
     response = runtime.recommend(user, "private_fm", 5)

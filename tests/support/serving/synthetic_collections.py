@@ -1,4 +1,4 @@
-"""Playlists and mlogs for the release of `benchmarks.serving.synthetic_release`."""
+"""Playlists and mlogs for the release of `research.serving.synthetic_release`."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.benchmarks import knowledge_graph as benchmark
+from research.public_data import knowledge_graph as benchmark
 
 
 def write_lastfm_files(folder: Path) -> Path:

@@ -10,7 +10,7 @@ import polars as pl
 
 from ingestion.simulation import catalog_rows
 from ingestion.simulation.world import build_world
-from training.benchmarks.search.queries import FOLDER
+from training.evaluation.search.queries import FOLDER
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SimulatedCatalog:
 
 
 def read_catalog() -> SimulatedCatalog:
-    """The simulated catalog of the queries of `training.benchmarks.search`."""
+    """The simulated catalog of the queries of `training.evaluation.search`."""
     world = json.loads((FOLDER / "queries.json").read_text(encoding="utf-8"))["world"]
     return SimulatedCatalog(world["tracks"], world["days"], world["seed"], date.fromisoformat(world["start"]))
 

@@ -64,7 +64,7 @@ def long_short_config(recipe: str) -> LongShortConfig:
     """The config of a recipe.
 
     `debug` checks that the code runs; `small` takes about two minutes on one core for millions of plays; `full` is for
-    the best model; `sequences` is for plain item sequences (`training.benchmarks.sequences`).
+    the best model; `sequences` is for plain item sequences (`research.public_data.sequences`).
     """
     small = LongShortConfig()
     if recipe == "debug":

@@ -63,7 +63,7 @@ def realtime_config(recipe: str) -> RealtimeConfig:
     """The config of a recipe.
 
     `debug` checks that the code runs; `small` takes about a minute on one core for millions of plays; `full` is for the
-    best model; `sequences` is for plain item sequences (`training.benchmarks.sequences`).
+    best model; `sequences` is for plain item sequences (`research.public_data.sequences`).
     """
     small = RealtimeConfig()
     if recipe == "debug":

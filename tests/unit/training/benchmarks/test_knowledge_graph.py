@@ -11,10 +11,10 @@ import torch
 from sklearn.metrics import f1_score
 
 from config import settings
+from research.public_data import knowledge_graph as benchmark
+from research.public_data.__main__ import main
+from research.public_data.light_gcn import LabeledPairs, LightGCN, LightGCNConfig
 from tests.support.training.lastfm_files import write_lastfm_files
-from training.benchmarks import knowledge_graph as benchmark
-from training.benchmarks.__main__ import main
-from training.benchmarks.light_gcn import LabeledPairs, LightGCN, LightGCNConfig
 
 REAL = settings.ROOT.parent / "shared" / "data" / "lastfm_knowledge_graph"
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from config import settings
-from training.ablations import ABLATIONS
 from training.engine.import_closure import code_hash, import_closure
 from training.engine.workspace import DATA_MODULE
 from training.evaluate import evaluation_inputs
@@ -28,10 +27,6 @@ PRODUCERS = {
             "head": ("listened",),
         }.items()
         for name in names
-    },
-    **{
-        f"ablation {name}": tuple(module for cell in ablation.cells for module in cell.code)
-        for name, ablation in ABLATIONS.items()
     },
 }
 PACKAGES = (
@@ -61,7 +56,7 @@ MODULES = sorted(
 DATA_FILES = (
     "training/search/phrases.yaml",
     "training/search/grammar.yaml",
-    "training/benchmarks/search/queries.json",
+    "training/evaluation/search/queries.json",
     "training/evaluation/report/templates/report.css",
     "training/evaluation/report/templates/chapters/search.html",
 )

@@ -8,12 +8,10 @@ import pytest
 
 from sequences.sequence_batch import FIRST_CODE
 from tests.support.training.tiny_world import SERVICES, random_plays, write_marts
-from training.ablations.continuation import fill_with_popular, write_reduced_marts
 from training.data.collections import Collections
 from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
-from training.engine.workspace import Workspace
 from training.evaluation import continuation_tuning
 from training.evaluation.continuation_tuning import (
     fit_continuation,
@@ -156,36 +154,6 @@ def test_neighbors_of_a_playlist_are_tracks_of_its_language(world, playlists):
         for case, number in enumerate(parts["test"].tolist()):
             tracks = world.vocabulary.decode(found.items_BK[case][found.items_BK[case] > 0])
             assert tracks and {int(track[1:]) % 2 for track in tracks} == {is_odd[number]}, name
-
-
-def test_reduced_marts_lack_all_traces_of_hidden_playlists(world, tmp_path):
-    workspace = Workspace(tmp_path / "training" / "run", world.marts, "2024-02-01", "debug")
-    hidden = ["p003", "p007"]
-    write_reduced_marts(workspace, hidden, tmp_path / "marts")
-    whole, reduced = (
-        {
-            name: pl.read_parquet(folder / f"{name}.parquet")
-            for name in ("events", "plays", "playlists", "knowledge_triples")
-        }
-        for folder in (world.marts, tmp_path / "marts")
-    )
-    contexts = [f"playlist:{name}" for name in hidden]
-    for mart in ("events", "plays"):
-        assert reduced[mart].equals(whole[mart].filter(~pl.col("context_id").is_in(contexts)))
-        assert len(reduced[mart]) < len(whole[mart])
-    assert set(whole["playlists"]["playlist_id"]) - set(reduced["playlists"]["playlist_id"]) == set(hidden)
-    assert not reduced["knowledge_triples"]["tail"].is_in(contexts).any()
-    assert (tmp_path / "marts" / "tracks.parquet").resolve() == (world.marts / "tracks.parquet").resolve()
-
-
-def test_short_lists_are_filled_with_popular_tracks(playlists, world):
-    cases = playlist_cases(playlists, split_playlists(playlists)["test"][:2], (2,), has_title=False)
-    given = np.array([[30, 0], [0, 0]])
-    filled = fill_with_popular(given, cases, world.catalog_V)
-    for case, row in enumerate(filled):
-        items = row[row > 0]
-        assert len(set(items.tolist())) == len(items) and not np.isin(items, cases.seeds[case]).any()
-    assert filled[0, 0] == 30 and (np.diff(filled[1][filled[1] > 0]) > 0).all()
 
 
 def sessions_of(targets):

@@ -1,1 +1,0 @@
-"""Performance comparisons, run by `make bench`."""

@@ -1,0 +1,75 @@
+"""Materialization into SQLite and a Redis-protocol server, compared with Feast's own `materialize`, unmodified.
+
+Same users, views and online store. Segue reads the whole event table and writes every row. Feast has no sequences: to
+be exact to the event it needs one row of lists per event, and gets those of the last day only, which is what a daily
+run must read; building that table is not counted. The run checks that both stores return the same features afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import feast
+
+from research.data import synthetic_users
+from research.result import Result, compare_rates
+from sequences.online.materialize import materialize
+from sequences.views import SEQUENCE_VIEWS
+from tests.support import valkey
+
+FEATURE_REFS = [f"{view.name}:{name}" for view in SEQUENCE_VIEWS.values() for name in view.attribute_names]
+
+
+def sqlite(users: int) -> Result:
+    """Return users per second into SQLite files."""
+    with tempfile.TemporaryDirectory() as name:
+        stores = [{"type": "sqlite", "path": f"{name}/{side}.db"} for side in ("ours", "feasts")]
+        return _run("materialize_sqlite", Path(name), users, *stores)
+
+
+def redis(users: int) -> Result:
+    """Return users per second into two databases of one server."""
+    with tempfile.TemporaryDirectory() as name, valkey.running() as server:
+        address = valkey.online_store(server)["connection_string"]
+        stores = [{"type": "redis", "connection_string": f"{address},db={database}"} for database in (0, 1)]
+        return _run("materialize_redis", Path(name), users, *stores)
+
+
+def _run(name: str, folder: Path, users: int, our_online: dict[str, Any], feasts_online: dict[str, Any]) -> Result:
+    events = synthetic_users.write_events(folder, users)
+    ours = synthetic_users.build_segue_store(folder, our_online)
+    feasts = synthetic_users.build_feast_store(folder / "peer", events, feasts_online)
+
+    def our_run() -> None:
+        (folder / "state.db").unlink(missing_ok=True)  # otherwise the run would find nothing to do
+        written = materialize(ours, synthetic_users.AS_OF, folder, folder / "state.db")
+        assert written and all(rows == users for rows in written.values()), written
+
+    def feasts_run() -> None:
+        feasts.materialize(datetime(2020, 1, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC))
+
+    with _suppress_output():
+        result = compare_rates(name, "users/s", "Feast's materialize", users, our_run, feasts_run)
+    for user in (0, users // 2, users - 1):
+        assert _read_features(ours, f"u{user:06d}") == _read_features(feasts, f"u{user:06d}"), "the two stores disagree"
+    return result
+
+
+def _read_features(store: feast.FeatureStore, user: str) -> str:
+    return repr(store.get_online_features(FEATURE_REFS, [{"user_id": user}], full_feature_names=True).to_dict())
+
+
+@contextlib.contextmanager
+def _suppress_output() -> Iterator[None]:
+    # Feast prints a progress bar and a line per view
+    with (
+        Path("/dev/null").open("w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        yield

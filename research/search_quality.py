@@ -1,0 +1,60 @@
+"""`python -m research.search_quality --marts FOLDER`: precision of the search on the queries of the evaluation, as a table.
+
+The conditions of the queries are those of a simulated world with the size and seed in `queries.json` (the defaults of
+`make simulate`); see `training.evaluation.search.evaluation`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from training.evaluation.search.evaluation import evaluate
+from training.evaluation.search.queries import QUERY_FILES, read_queries
+from training.search.release_tracks import add_album_titles
+
+
+def main() -> None:
+    """Print the precision of the search and of the search by words by kind of query, with intervals."""
+    parser = argparse.ArgumentParser(prog="python -m research.search_quality", description=__doc__)
+    parser.add_argument("--marts", type=Path, required=True, help="folder with tracks.parquet and albums.parquet")
+    parser.add_argument("--queries", choices=QUERY_FILES, default=QUERY_FILES[0], help="file of queries")
+    options = parser.parse_args()
+    path = options.marts / "tracks.parquet"
+    if not path.exists():
+        parser.error(f"no {path}; run the pipeline first: `make run`")
+    tracks = add_album_titles(pl.read_parquet(path), options.marts).with_columns(item=pl.int_range(pl.len()))
+    newest = tracks["released_on"].max()
+    today = newest if isinstance(newest, date) else date.today()
+    print(format_table(evaluate(tracks, today, read_queries(options.queries))))
+
+
+def format_table(result: Mapping[str, Any]) -> str:
+    """A Markdown table of `evaluate`."""
+    lines = [
+        f"| queries | number | precision@{result['k']} | search by words | difference |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in result["precision"].items():
+        cells = (_interval(row[key]) for key in ("search", "words", "difference"))
+        lines.append(f"| {name} | {row['queries']} | {' | '.join(cells)} |")
+    names = result["names"]
+    lines += ["", f"| {names['titles']} titles as queries | recall@{result['k']} |", "|---|---|"]
+    lines += [f"| {name} | {_interval(names[name])} |" for name in ("exact", "misspelled")]
+    lines += ["", "| latency | p50, ms | p95, ms |", "|---|---|---|"]
+    lines += [f"| {name} | {p50:.1f} | {p95:.1f} |" for name, (p50, p95) in result["latency_ms"].items()]
+    return "\n".join(lines)
+
+
+def _interval(values: Sequence[float]) -> str:
+    value, low, high = values
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Release changes under load: requests are sent on a clock while commands activate, canary and roll back releases.
+
+Two synthetic releases in the model store differ by a mark at the end of every title. Each change is a command as an
+operator would run it; the next one follows when the service reports the one before as done. Half of the requests are for daily
+lists, which users request repeatedly, each time longer: so lists begin under one release and continue under another.
+"""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from config import settings
+from local.environment import environment
+from research.serving import synthetic_release
+from tests.support import recommender_service
+from tests.support.recommender_service import Place, Service
+
+RELEASE_A, RELEASE_B = "swap_one", "swap_two"
+CHANGES = (
+    ("activate", RELEASE_B),
+    ("rollback",),
+    ("canary", RELEASE_B, "--share", "0.5"),
+    ("canary", RELEASE_B, "--share", "0"),
+    ("canary", RELEASE_B, "--share", "1"),
+    ("activate", RELEASE_B),
+    ("activate", RELEASE_A),
+)
+RELEASE_MARK = re.compile(r"\[(\w+)\]")
+REQUESTS_PER_SECOND, CLIENTS = 20.0, 32
+RETURNING_USERS = 120
+"""Users with repeated requests."""
+PUBLISH_SCRIPT = """
+import sys
+from pathlib import Path
+from training.release import model_store
+for folder in map(Path, sys.argv[1:]):
+    model_store.publish(folder, folder.name, {})
+"""
+
+
+@dataclass
+class LoadObservations:
+    """Observations of the clients, and the service's memory (bytes) after each change."""
+
+    requests: int = 0
+    failed_requests: list[str] = field(default_factory=list)
+    mismatched_responses: list[str] = field(default_factory=list)
+    releases: set[str] = field(default_factory=set)
+    mixed_responses: list[str] = field(default_factory=list)
+    continued_lists: int = 0
+    memory_bytes: list[int] = field(default_factory=list)
+
+
+@contextmanager
+def start_service(home: Path, tracks: int, recipe: str, users: int) -> Iterator[tuple[Place, Service]]:
+    """Run a service with RELEASE_A in production and RELEASE_B in the store."""
+    with (
+        prepare_service(home, tracks, recipe, users) as place,
+        recommender_service.started(place, "/readyz") as started,
+    ):
+        yield place, started
+
+
+def prepare_service(
+    home: Path, tracks: int, recipe: str, users: int, extend_release: Callable[[Path], None] = lambda folder: None
+) -> AbstractContextManager[Place]:
+    """Return a prepared home for such a service; `extend_release` adds to each synthetic release."""
+
+    def prepare(home: Path) -> date:
+        for name in (RELEASE_A, RELEASE_B):
+            synthetic_release.make_release(home / name, tracks, recipe, name, f" [{name}]")
+            extend_release(home / name)
+        variables = environment(settings.load_settings())
+        _run_command([sys.executable, "-c", PUBLISH_SCRIPT, str(home / RELEASE_A), str(home / RELEASE_B)], variables)
+        _run_command([sys.executable, "-m", "training.release", "activate", RELEASE_A], variables)
+        return synthetic_release.write_users(home / "marts", users, tracks)
+
+    return recommender_service.prepared(home, "sqlite", 1, prepare, SEGUE_RECALL_DEADLINE_MS="30000")
+
+
+def measure_changes(
+    place: Place,
+    started: Service,
+    seconds: float,
+    rate: float = REQUESTS_PER_SECOND,
+    changes: Sequence[tuple[str, ...]] = CHANGES,
+) -> LoadObservations:
+    """Send requests at the rate while all changes are made, for at least `seconds`."""
+    seen, stop, lock = LoadObservations(), threading.Event(), threading.Lock()
+    numbers, began, local = itertools.count(), time.monotonic(), threading.local()
+
+    def client() -> None:
+        while not stop.is_set():
+            with lock:
+                number = next(numbers)
+            time.sleep(max(0.0, began + number / rate - time.monotonic()))
+            exchange = _send_request(local, place.port, number)
+            with lock:
+                _record_response(seen, exchange)
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        clients = [pool.submit(client) for _ in range(CLIENTS)]
+        try:
+            for change in changes:
+                _run_command([sys.executable, "-m", "training.release", *change], place.variables)
+                _wait_until(lambda change=change: _is_applied(place, change))
+                time.sleep(
+                    max(1.5, seconds / len(changes) / 2)
+                )  # requests under this release, until the one before is unloaded
+                seen.memory_bytes.append(sum(process.memory_info().rss for process in started.process.members()))
+            time.sleep(max(0.0, began + seconds - time.monotonic()))
+        finally:
+            stop.set()
+        for running in clients:
+            running.result()
+    return seen
+
+
+def _send_request(local: threading.local, port: int, number: int) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    """Return status, request and response of one request."""
+    user, turn = number % RETURNING_USERS, number // RETURNING_USERS
+    request: dict[str, Any] = {"user_id": f"u{user:06d}", "scene": "private_fm", "limit": 3}
+    if number % 2:
+        request |= {"scene": "daily", "limit": min(3 + 3 * turn, 30)}
+    try:
+        if not hasattr(local, "connection"):
+            local.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        local.connection.request("POST", "/recommend", json.dumps(request), {"Content-Type": "application/json"})
+        response = local.connection.getresponse()
+        return response.status, request, json.loads(response.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        del local.connection
+        return 0, request, {"error": str(error)}
+
+
+def _record_response(seen: LoadObservations, exchange: tuple[int, dict[str, Any], dict[str, Any]]) -> None:
+    status, request, response = exchange
+    seen.requests += 1
+    if status != 200 or len(response["items"]) < request["limit"]:
+        seen.failed_requests.append(f"{status} {request} {response}")
+        return
+    seen.releases.add(response["release"])
+    if has_two_releases(response):
+        if request["scene"] == "daily" and is_continued_list(response):
+            seen.continued_lists += 1
+        else:
+            seen.mixed_responses.append(json.dumps(response))
+    if has_mismatched_release(response):
+        seen.mismatched_responses.append(json.dumps(response))
+
+
+def has_mismatched_release(response: dict[str, Any]) -> bool:
+    """Return whether any item of a response is of another release than the one it names."""
+    for item in response["items"]:
+        own = item.get("release", response["release"])
+        if set(RELEASE_MARK.findall(item["title"] + item["reason"])) != {own}:
+            return True
+    return False
+
+
+def has_two_releases(response: dict[str, Any]) -> bool:
+    """Return whether the items of a response are of more than one release."""
+    return len({item.get("release", response["release"]) for item in response["items"]}) > 1
+
+
+def is_continued_list(response: dict[str, Any]) -> bool:
+    """Return whether a response of two releases is a valid daily list: its last items are of the named release."""
+    return "release" not in response["items"][-1]
+
+
+def _is_applied(place: Place, change: tuple[str, ...]) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
+    connection.request("GET", "/status")
+    status = json.loads(connection.getresponse().read())
+    canaries = [(row["release"], row["share"]) for row in status["beside"] if row["is_in_service"]]
+    if change[0] == "canary":
+        return canaries == ([(change[1], float(change[3]))] if float(change[3]) else [])
+    return bool(status["release"] == (RELEASE_A if change[0] == "rollback" else change[1]) and not status["beside"])
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the service did not apply the change within {seconds:g} s; see /status")
+        time.sleep(0.2)
+
+
+def _run_command(command: list[str], variables: dict[str, str]) -> None:
+    done = subprocess.run(command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")

@@ -1,0 +1,161 @@
+"""Search quality: precision@10 by kind of query, against the former search by words, misspelled titles, and latency.
+
+`measure_catalog` is the chapter of the evaluation report on any catalog. Precision is the number of relevant tracks among the
+first ten, divided by ten or by the number of relevant tracks of the catalog if that is smaller; missing results count as not
+relevant. Intervals are 95 % bootstrap intervals over queries. The peer finds the
+tracks that have every word of the query in the title or an artist's name.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from training.content.shared_text_encoder import encode_texts, text_encoder_version
+from training.data.training_data import TrainingData
+from training.evaluation.metrics import bootstrap
+from training.evaluation.search.name_queries import NameQuery, sample_names
+from training.evaluation.search.queries import EvaluationQuery, read_queries
+from training.search.release_tracks import collect_tracks
+from training.search.track_search import TrackSearch
+from training.search.write_search import write_search
+
+K = 10
+ALL = "all"
+MAX_TRACKS = 20_000
+"""The most played tracks that the evaluation report searches; `make bench` measures larger catalogs."""
+
+Search = Callable[[str], list[int]]
+"""From a query to at most K items."""
+
+
+def measure_catalog(data: TrainingData) -> dict[str, Any] | None:
+    """Section `search` of `evaluation.json`; None if no track may be recommended.
+
+    Returns:
+        `evaluate` over at most MAX_TRACKS tracks with the queries that have at least K relevant tracks among them, and
+        the numbers of `tracks`, `queries` and `queries_without_tracks`.
+    """
+    tracks = collect_tracks(data).head(MAX_TRACKS)
+    if not len(tracks):
+        return None
+    every, rows = read_queries(), tracks.to_dicts()
+    queries = [query for query in every if _has_relevant(query, rows)]
+    newest = tracks["released_on"].max() if "released_on" in tracks.columns else None
+    counts = {"tracks": len(tracks), "queries": len(queries), "queries_without_tracks": len(every) - len(queries)}
+    return counts | evaluate(tracks, newest if isinstance(newest, date) else date.today(), queries)
+
+
+def evaluate(tracks: pl.DataFrame, today: date, queries: Sequence[EvaluationQuery]) -> dict[str, Any]:
+    """Quality and speed of the search over a catalog.
+
+    Args:
+        tracks: The catalog, with the columns of `build_index`.
+        today: The day of the search.
+        queries: The queries.
+
+    Returns:
+        `precision` at K by group of queries (a kind, a language, a kind in a language, or all), `misses` with the
+        precision of the queries below 1, `names` with the recall at K of titles without and with an error, and
+        `latency_ms`, [median, 95th percentile] in this process.
+    """
+    rows = {row["item"]: row for row in tracks.iter_rows(named=True)}
+    names = sample_names(tracks)
+    with tempfile.TemporaryDirectory(prefix="segue-search-") as folder:
+        write_search(tracks, Path(folder) / "search", encode_texts, text_encoder_version())
+        index = TrackSearch.load(Path(folder) / "search", encode_texts, text_encoder_version())
+        search = TimedSearch(lambda query: [match.item for match in index.search(query, K, today)])
+        found = _precisions(search, queries, rows)
+        latency = {"queries": search.take_latency()}
+        exact = _name_recall(search, names, [name.title for name in names])
+        latency["titles"] = search.take_latency()
+        misspelled = _name_recall(search, names, [name.misspelled for name in names])
+        latency["misspelled titles"] = search.take_latency()
+    peer = _precisions(WordSearch(tracks), queries, rows)
+    groups = {ALL: np.ones(len(queries), dtype=bool)}
+    for query in queries:
+        for name in (query.kind, query.language, f"{query.kind} {query.language}"):
+            groups.setdefault(name, np.array([name in _groups(other) for other in queries]))
+    return {
+        "k": K,
+        "precision": {name: _summary(found[members], peer[members]) for name, members in groups.items()},
+        "misses": {query.text: float(value) for query, value in zip(queries, found, strict=True) if value < 1},
+        "names": {"titles": len(names), "exact": exact.interval(), "misspelled": misspelled.interval()},
+        "latency_ms": {name: values for name, values in latency.items() if values},
+    }
+
+
+class TimedSearch:
+    """A search that keeps the seconds of its queries."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._seconds: list[float] = []
+
+    def __call__(self, query: str) -> list[int]:
+        """Items that the search finds."""
+        began = time.perf_counter()
+        items = self._search(query)
+        self._seconds.append(time.perf_counter() - began)
+        return items
+
+    def take_latency(self) -> list[float]:
+        """Median and 95th percentile since the last call, in ms; empty without a query."""
+        seconds, self._seconds = self._seconds, []
+        return [1000 * float(value) for value in np.percentile(seconds, [50, 95])] if seconds else []
+
+
+def _groups(query: EvaluationQuery) -> tuple[str, ...]:
+    return query.kind, query.language, f"{query.kind} {query.language}"
+
+
+def _summary(found_Q: np.ndarray, peer_Q: np.ndarray) -> dict[str, Any]:
+    search, words = bootstrap.mean(found_Q), bootstrap.mean(peer_Q)
+    return {
+        "queries": len(found_Q),
+        "search": search.interval(),
+        "words": words.interval(),
+        "difference": (search - words).interval(),
+    }
+
+
+def _has_relevant(query: EvaluationQuery, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether at least K tracks are relevant, so that a precision of 1 is possible."""
+    return sum(1 for _ in islice(filter(query.is_relevant, rows), K)) == K
+
+
+def _precisions(
+    search: Search, queries: Sequence[EvaluationQuery], rows: Mapping[int, Mapping[str, Any]]
+) -> np.ndarray:
+    found = [sum(query.is_relevant(rows[item]) for item in search(query.text)[:K]) for query in queries]
+    relevant = [sum(1 for _ in islice(filter(query.is_relevant, rows.values()), K)) for query in queries]
+    return np.array(found, dtype=float) / np.maximum(relevant, 1)
+
+
+def _name_recall(search: Search, names: Sequence[NameQuery], queries: Sequence[str]) -> bootstrap.Estimate:
+    """Share of the queries that find a track with the title among the first K."""
+    is_found = [not name.items.isdisjoint(search(query)[:K]) for name, query in zip(names, queries, strict=True)]
+    return bootstrap.mean(np.array(is_found, dtype=float))
+
+
+class WordSearch:
+    """The first tracks that have every word of the query in the title or an artist's name."""
+
+    def __init__(self, tracks: pl.DataFrame) -> None:
+        self._texts = {
+            row["item"]: " ".join([row.get("title") or "", *(row.get("artist_names") or [])]).casefold()
+            for row in tracks.iter_rows(named=True)
+        }
+
+    def __call__(self, query: str) -> list[int]:
+        """At most K items."""
+        words = query.casefold().split()
+        return list(islice((item for item, text in self._texts.items() if all(word in text for word in words)), K))
