@@ -6,8 +6,8 @@ keeps a release that was meant to be removed.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import IO
 
 from config import settings
 from training.release import integrity, model_store, traffic_split
@@ -163,7 +163,7 @@ def describe_releases() -> list[str]:
     ]
 
 
-def _lock() -> AbstractContextManager[None]:
+def _lock() -> IO[str]:
     return release_lock(settings.load_settings().releases)
 
 
