@@ -16,7 +16,9 @@ def here(tmp_path):
 
 
 def start(here, name, *command):
-    return subprocess.Popen([*WITH_LOCK, name, *command], env=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        [*WITH_LOCK, name, *command], env=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def test_a_command_waits_for_another_of_the_same_name_only(here, tmp_path):
