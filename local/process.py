@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from storage.atomic_write import atomic_write
+from storage.files import atomic_write
 
 MARKER_VARIABLE = "SEGUE_SERVICE_MARK"
 CREATION_TOLERANCE_S = 2.0

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from config import settings
 from storage import mart_changes, object_store, renamed_marts
-from storage.atomic_write import open_draft
+from storage.files import open_draft
 
 
 def publish(written: Path, marts: Path) -> list[str]:

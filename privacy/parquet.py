@@ -19,8 +19,7 @@ from tqdm import tqdm
 
 from privacy import UnreadableFile
 from storage import object_store
-from storage.atomic_write import atomic_write, open_draft, sync
-from storage.file_hash import hash_file
+from storage.files import atomic_write, hash_file, open_draft, sync
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids
 from training.release.integrity import CHECKSUM_FILE
 

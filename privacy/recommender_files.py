@@ -24,8 +24,8 @@ from serving.events import exposure_log, private_sessions, write_ahead_log
 from serving.events.suppression import read_acknowledgement
 from serving.pipeline import daily_lists
 from storage import daily_files, suppression_list
-from storage.atomic_write import atomic_write
 from storage.file_lock import lock_holder
+from storage.files import atomic_write
 
 ACKNOWLEDGEMENT_TIMEOUT_S = 60.0
 

@@ -21,7 +21,7 @@ from quality import suites, table_metrics
 from quality.engine import Engine
 from quality.table_metrics import DayCounts
 from storage import mart_changes, object_store
-from storage.json_file import read_json
+from storage.files import read_json
 
 FULL_INTERVAL_DAYS = 7
 KEPT_DAYS = 28

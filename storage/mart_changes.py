@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from storage.atomic_write import open_draft, sync
 from storage.errors import StorageError
 from storage.file_lock import file_lock
+from storage.files import open_draft, sync
 
 CHANGES_FOLDER = "changes"
 VERSION_KEY, SORT_KEY = b"version", b"key"

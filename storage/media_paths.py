@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media.track_description import DamagedDescriptions, description_time
-from storage.atomic_write import atomic_write
+from storage.files import atomic_write
 
 if TYPE_CHECKING:
     from media.rendered_media import RenderedMedia

@@ -20,9 +20,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from config import settings
-from storage.atomic_write import atomic_write, open_draft
 from storage.errors import StorageError
 from storage.file_lock import file_lock
+from storage.files import atomic_write, open_draft
 
 if TYPE_CHECKING:
     import duckdb

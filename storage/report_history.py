@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from storage import daily_files
-from storage.atomic_write import atomic_write
+from storage.files import atomic_write
 
 KEPT_DAYS = 400
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storage.atomic_write import atomic_write
+from storage.files import atomic_write
 
 SALT_BYTES = 32
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from storage.atomic_write import atomic_write
+from storage.files import atomic_write
 from storage.suppression_list import SuppressionListError
 
 UNFINISHED_FILE = "unfinished_erasures.json"

@@ -11,7 +11,7 @@ from typing import Any
 
 from config.settings import Settings
 from storage import object_store
-from storage.nested_files import list_nested_files
+from storage.files import list_nested_files
 
 PARQUET_FOLDERS = ("simulated", "training", "bentoml", "study", "ablations", "peers", "reports", "batch")
 """Folders of SEGUE_HOME in which stages write Parquet files with users."""

@@ -25,7 +25,7 @@ import numpy as np
 
 from config import settings
 from config.tool_environment import tool_environment
-from storage.atomic_write import atomic_write
+from storage.files import atomic_write
 from training.data.training_data import TrainingData
 from training.engine.import_closure import code_hash
 from training.engine.mlflow_tracking import log_fits, open_experiment

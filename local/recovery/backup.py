@@ -28,11 +28,8 @@ from pathlib import Path
 
 from config.settings import SettingError, Settings, load_settings
 from storage import daily_files
-from storage.atomic_write import DRAFT_SUFFIX
-from storage.file_hash import hash_file
 from storage.file_lock import file_lock
-from storage.json_file import read_json
-from storage.nested_files import list_nested_files
+from storage.files import DRAFT_SUFFIX, hash_file, list_nested_files, read_json
 from storage.unfinished_erasures import UNFINISHED_FILE
 
 MANIFEST_FILE = "backup.json"

@@ -22,7 +22,7 @@ from local.environment import environment
 from local.recovery.backup import BACKUP_FORMAT, MANIFEST_FILE, BackupFile, BackupManifest, create_like
 from storage import suppression_list
 from storage.disk_space import DiskSpaceError, check_disk_space
-from storage.file_hash import hash_file
+from storage.files import hash_file
 from storage.suppression_list import SuppressionList, SuppressionListError
 from storage.unfinished_erasures import UNSIGNED_EXIT_CODE
 

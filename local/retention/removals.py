@@ -14,7 +14,7 @@ from config.retention_settings import FOREVER, Lifetimes
 from config.settings import Settings
 from ingestion.landing_zone import EMPTY_PARTITION, Landing
 from storage import daily_files, object_store
-from storage.json_file import read_json
+from storage.files import read_json
 from training.engine.workspace import CACHE_FOLDER
 from training.release.pointer import STORE_FOLDER, Pointer
 

@@ -23,7 +23,7 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
 
 from sequences.offline.joined_views import is_remote, local_path
-from storage.atomic_write import open_draft
+from storage.files import open_draft
 
 DATASET_FILE = "features.parquet"
 """Name of the file in the folder of a saved dataset."""

@@ -17,7 +17,7 @@ from config import settings
 from sequences.feast_store import local_marts_folder, open_store
 from sequences.skew import feature_log
 from sequences.skew.compare import compare_requests
-from storage.atomic_write import atomic_write
+from storage.files import atomic_write
 from storage.report_history import append_to_history
 
 MAX_SKEW_RATE = 0.001

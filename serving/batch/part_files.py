@@ -16,8 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.atomic_write import atomic_write, open_draft
-from storage.json_file import read_json
+from storage.files import atomic_write, open_draft, read_json
 
 DESCRIPTION_FILE, SUCCESS_FILE = "batch.json", "_SUCCESS"
 

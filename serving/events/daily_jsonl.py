@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from storage import daily_files
-from storage.atomic_write import sync
+from storage.files import sync
 
 
 class DailyJsonlFile:

@@ -25,7 +25,6 @@ from event_store.contract import (
     find_violation,
     time_rules,
 )
-from sequences.online.live_events import parse_time_us
 from serving.field_suggestions import suggest
 from storage.printable_text import ID_PATTERN
 
@@ -138,6 +137,10 @@ def _check(event: Event, rules: Iterable[Rule]) -> None:
 
 
 def _read_value(column: Column, value: Any) -> Any:
+    from sequences.online.live_events import (
+        parse_time_us,
+    )  # imports Feast, which the service's supervisor does not need
+
     if value is None:
         return None
     if column.kind == "time" and isinstance(value, str):

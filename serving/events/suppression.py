@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from storage import suppression_list
-from storage.atomic_write import atomic_write
+from storage.files import atomic_write
 from storage.suppression_list import SuppressionList, SuppressionListError
 
 POLL_INTERVAL_S = 1.0

@@ -21,8 +21,8 @@ from serving.events.daily_jsonl import DailyJsonlFile
 from serving.events.deduplication import RecentEventIds
 from serving.events.event_schema import Event, read_logged_event
 from storage import daily_files
-from storage.atomic_write import atomic_write
 from storage.file_lock import file_lock
+from storage.files import atomic_write
 
 EVENT_LOG_PREFIX = "events"
 LOCK_FILE = "writer.lock"

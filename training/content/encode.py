@@ -27,8 +27,8 @@ from tqdm import tqdm
 
 from config import settings
 from storage import content_tables, object_store
-from storage.atomic_write import open_draft
 from storage.errors import StorageError
+from storage.files import open_draft
 from storage.media_paths import MediaPaths
 from training.content.audio_facets import RELATIONS, missing_facets
 from training.content.content_sources import ContentSource, ContentSources, count_sources, open_sources

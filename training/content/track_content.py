@@ -18,8 +18,8 @@ import polars as pl
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from storage.atomic_write import open_draft
 from storage.content_tables import table_file
+from storage.files import open_draft
 from training.content.music_detection import scan_music
 from training.content.text_ngrams import NgramLSA, normalize_rows
 from training.engine.time_split import read_time_split

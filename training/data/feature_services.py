@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from config import settings
 from sequences.views import LIVE_SOURCE, SEQUENCE_VIEWS
-from storage.atomic_write import atomic_write
+from storage.files import atomic_write
 
 if TYPE_CHECKING:
     from feast import FeatureStore

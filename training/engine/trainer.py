@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
-from storage.atomic_write import open_draft
+from storage.files import open_draft
 from training.engine import distributed
 from training.engine.lightning_import import lightning
 from training.engine.prefetch import DataWaitTimer, Prefetcher, StepBatchDataset

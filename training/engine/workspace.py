@@ -22,9 +22,8 @@ import pyarrow.parquet as pq
 from config import settings
 from sequences.behaviours import load_behaviours
 from storage import object_store
-from storage.atomic_write import atomic_write
 from storage.errors import StorageError
-from storage.json_file import read_json
+from storage.files import atomic_write, read_json
 from training.engine.import_closure import code_hash
 from training.engine.time_split import TIME_SPLIT_MART
 from training.recipes import FITS

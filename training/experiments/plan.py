@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from storage.json_file import read_json
+from storage.files import read_json
 from training.release.traffic_split import PRODUCTION
 
 

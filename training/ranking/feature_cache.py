@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.atomic_write import open_draft
+from storage.files import open_draft
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.engine import distributed

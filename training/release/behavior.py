@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import SettingError
-from storage.atomic_write import atomic_write
+from storage.files import atomic_write
 from training.engine.workspace import Workspace, write_json
 from training.evaluate import HTML_FILE, JSON_FILE, publish_reports
 from training.evaluation.report.page import render_page

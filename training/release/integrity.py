@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.atomic_write import DRAFT_SUFFIX, atomic_write
-from storage.file_hash import hash_file
+from storage.files import DRAFT_SUFFIX, atomic_write, hash_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey

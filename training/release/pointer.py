@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from storage.atomic_write import atomic_write
 from storage.file_lock import file_lock
+from storage.files import atomic_write
 from training.engine.workspace import FORMAT, OutdatedFormat
 
 MAX_HISTORY = 50  # entries

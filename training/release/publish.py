@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from storage.atomic_write import atomic_write
+from storage.files import atomic_write
 from training.engine.workspace import Workspace
 from training.evaluate import HTML_FILE, JSON_FILE, publish_reports
 from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES

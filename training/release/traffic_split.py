@@ -17,8 +17,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from storage.atomic_write import atomic_write
-from storage.json_file import read_json
+from storage.files import atomic_write, read_json
 from training.data.user_sampling import hash_bucket
 
 TRAFFIC_SPLIT_FILE = "shares.json"

@@ -121,7 +121,7 @@ def contract_row(event: Event) -> dict[str, Any]:
 def _derived_columns(event: Event) -> dict[str, Any]:
     """The columns that dbt derives from an event; impressions are without click."""
     duration = DURATION_MS if event["action"] == "play" else None
-    behaviour = behaviours.behaviour_of(event["action"], event["played_ms"], duration)
+    behaviour = behaviours.load_behaviours().behaviour_of(event["action"], event["played_ms"], duration)
     ratio = behaviours.played_ratio(event["played_ms"], duration)
     return {
         "behaviour": behaviour or "impression_without_click",

@@ -49,14 +49,6 @@ def test_table_escapes_cells_and_aligns_numbers(tmp_path: Path) -> None:
     assert '<tr><td>&lt;a&gt;</td><td class="number">3</td></tr>' in page
 
 
-def test_definition_list_and_link(tmp_path: Path) -> None:
-    page = render(
-        tmp_path,
-        '{% from "macros.html" import definition_list, link %}{{ definition_list([("size", link("/a?b&c", "<x>"))]) }}',
-    )
-    assert '<dt>size</dt><dd><a href="/a?b&amp;c">&lt;x&gt;</a></dd>' in page
-
-
 @pytest.mark.parametrize(
     ("timestamp", "expected"),
     [("2026-07-01T12:30:59Z", "2026-07-01 12:30 UTC"), ("2026-07-01", "2026-07-01"), ("", "")],

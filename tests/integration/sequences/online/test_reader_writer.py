@@ -80,7 +80,7 @@ def mart_row(row: dict[str, Any]) -> dict[str, Any]:
     duration = DURATION_MS if row["action"] == "play" else None
     ratio = behaviours.played_ratio(row["played_ms"], duration)
     return row | {
-        "behaviour": behaviours.behaviour_of(row["action"], row["played_ms"], duration),
+        "behaviour": behaviours.load_behaviours().behaviour_of(row["action"], row["played_ms"], duration),
         "played_ratio": None if ratio is None else float(np.float32(ratio)),
     }
 

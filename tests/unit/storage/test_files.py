@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.atomic_write import atomic_write, open_draft
+from storage.files import atomic_write, open_draft
 
 
 @pytest.mark.parametrize("is_contended", [False, True])

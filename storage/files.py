@@ -1,11 +1,17 @@
-"""Files that are replaced as a whole: readers see the old file or the new one, also if the writer is killed or its disk is full."""
+"""Files: replacing one as a whole, reading JSON, checksums, and lists of folders.
+
+Readers of a replaced file see the old one or the new one, also if the writer is killed or its disk is full.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 DRAFT_SUFFIX = ".writing"
 """Suffix of files that are not complete; their names begin with a dot."""
@@ -51,3 +57,34 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file; empty without the file.
+
+    Raises:
+        ValueError: The file has no JSON.
+    """
+    content: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
+    return content
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file as hex digits, as releases and backups record it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def list_nested_files(folder: Path) -> list[Path]:
+    """Every path below `folder` that is not a folder, sorted, also in links to folders, such as folders on a larger disk.
+
+    A link to a folder that contains it is not followed.
+    """
+    files: list[Path] = []
+    for name, subfolders, names in os.walk(folder, followlinks=True):
+        path = Path(name)
+        if path.is_symlink() and path.resolve() in {parent.resolve() for parent in path.parents}:
+            subfolders.clear()
+        else:
+            files += [path / one for one in names]
+    return sorted(files)
