@@ -16,6 +16,7 @@ from console.charts import Chart, sparkline
 from console.history_charts import drift_chart, skew_chart, skip_rate_chart
 from console.reports import report_links
 from console.templates import render
+from console.track_tables import read_track_tables
 
 SHOWN_LINES = 4  # columns of the drift chart, those that moved most
 OPEN_COLUMNS = 3  # columns whose distribution is shown without a click
@@ -25,7 +26,7 @@ Profile = Mapping[str, Any]
 
 
 def render_quality_page(settings: Settings) -> str:
-    """Page with one row per mart, and skips, drift and skew by day."""
+    """Page with one row per mart, skips, drift and skew by day, and what landing made of tracks."""
     profile, verdicts = read_profile(settings), _read_verdicts(settings)
     return render(
         "quality.html",
@@ -35,6 +36,7 @@ def render_quality_page(settings: Settings) -> str:
         ],
         empty=[table["name"] for table in profile["tables"] if not table["days"]],
         charts=[skip_rate_chart(settings), drift_chart(settings), skew_chart(settings)],
+        tracks=read_track_tables(settings),
         reports=report_links(settings, "landed", "marts", "skew"),
     )
 
