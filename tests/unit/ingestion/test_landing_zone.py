@@ -33,11 +33,11 @@ def test_landing_again_changes_nothing(tmp_path: Path) -> None:
     assert tree(home) == before
 
 
-def test_longer_log_adds_only_new_rows(tmp_path: Path) -> None:
+def test_longer_log_adds_new_events_and_its_newer_names(tmp_path: Path) -> None:
     home = tmp_path / "home"
     land(play_log(tmp_path / "log", PLAY_ROWS[:20]), home)
     counts = land(play_log(tmp_path / "log", PLAY_ROWS), home)["play_log"]
-    assert counts.landed == len(PLAY_ROWS) - 20
+    assert counts.landed == len(PLAY_ROWS) - 20 + 3 + 2  # three tracks and two artists
     assert landed(home)["event_id"].n_unique() == landed(home).height == len(PLAY_ROWS)
     assert landed(home, "landings").height == 2
 
