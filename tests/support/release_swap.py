@@ -164,10 +164,10 @@ def _record_response(seen: LoadObservations, exchange: tuple[int, dict[str, Any]
 
 
 def has_mismatched_release(response: dict[str, Any]) -> bool:
-    """Return whether any item of a response is of another release than the one it names."""
+    """Return whether any item of a response is of another release than the one it names. Reasons are of the present one."""
     for item in response["items"]:
         own = item.get("release", response["release"])
-        if set(RELEASE_MARK.findall(item["title"] + item["reason"])) != {own}:
+        if set(RELEASE_MARK.findall(item["title"])) != {own}:
             return True
     return False
 
