@@ -164,10 +164,12 @@ def _record_response(seen: LoadObservations, exchange: tuple[int, dict[str, Any]
 
 
 def has_mismatched_release(response: dict[str, Any]) -> bool:
-    """Return whether any item of a response is of another release than the one it names. Reasons are of the present one."""
+    """Return whether an item is of another release than the one it names, or a reason is not of the present release."""
+    present = response["release"]
     for item in response["items"]:
-        own = item.get("release", response["release"])
-        if set(RELEASE_MARK.findall(item["title"])) != {own}:
+        if set(RELEASE_MARK.findall(item["title"])) != {item.get("release", present)}:
+            return True
+        if not set(RELEASE_MARK.findall(item["reason"])) <= {present}:
             return True
     return False
 
