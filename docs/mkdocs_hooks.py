@@ -34,8 +34,9 @@ def on_page_markdown(markdown: str, page, files: Files, **_) -> str:
         words, target, anchor = found[1], found[2], found[3] or ""
         path = posixpath.normpath(posixpath.join(posixpath.dirname(in_repository), target))
         known = path.removeprefix("docs/") if path.startswith("docs/") else path if path in EXTERNAL_PAGES else None
-        if known and files.get_file_from_path(known):
-            return f"[{words}]({posixpath.relpath(known, posixpath.dirname(here) or '.')}{anchor})"
+        file = files.get_file_from_path(known) if known else None
+        if file and file.inclusion.is_included():
+            return f"[{words}]({posixpath.relpath(file.src_uri, posixpath.dirname(here) or '.')}{anchor})"
         return f'<span title="{path}">{words}</span>'
 
     return LINK.sub(rewrite, markdown)
