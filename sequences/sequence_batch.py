@@ -54,6 +54,10 @@ class SequenceBatch:
         columns = {name: _stack_rows([part.columns[name] for part in parts]) for name in parts[0].columns}
         return cls(columns, length_B)
 
+    def take(self, rows: NDArray[np.int64]) -> SequenceBatch:
+        """The sequences of `rows`, in that order."""
+        return SequenceBatch({name: column[rows] for name, column in self.columns.items()}, self.length_B[rows])
+
     def where(self, is_kept_BL: NDArray[np.bool_]) -> SequenceBatch:
         """The selected events only, moved to the left; the remaining positions are 0."""
         is_kept_BL = is_kept_BL & self.mask_BL

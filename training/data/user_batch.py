@@ -83,7 +83,7 @@ class UserBatch:
         return UserBatch(
             user_ids=[self.user_ids[row] for row in index],
             request_at_B=self.request_at_B[index],
-            views={name: _take(batch, index) for name, batch in self.views.items()},
+            views={name: batch.take(index) for name, batch in self.views.items()},
             scene_B=[self.scene_B[row] for row in index] if self.scene_B else [],
             profile={name: values[index] for name, values in self.profile.items()},
             left_out_begin_B=self.left_out_begin_B[index] if len(self.left_out_begin_B) else NO_ITEMS,
@@ -282,7 +282,3 @@ def _to_floats(column: pd.Series) -> np.ndarray:
 
 def _fill_scenes(scenes: Sequence[str] | None, count: int) -> list[str]:
     return [scene or "" for scene in scenes] if scenes is not None else [""] * count
-
-
-def _take(batch: SequenceBatch, rows: np.ndarray) -> SequenceBatch:
-    return SequenceBatch({name: column[rows] for name, column in batch.columns.items()}, batch.length_B[rows])

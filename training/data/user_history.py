@@ -84,37 +84,37 @@ def unique_history_items(views: Mapping[str, SequenceBatch]) -> Ragged:
     return Ragged(item, np.searchsorted(row, np.arange(len(items_BL) + 1)))
 
 
-def kept_items(views: Mapping[str, SequenceBatch], row: int = 0) -> set[int]:
-    """Items that the user of a request liked, saved, shared or downloaded, in RECENT_VIEW; empty without the view."""
+def kept_items(views: Mapping[str, SequenceBatch]) -> set[int]:
+    """Items that the user of the first request liked, saved, shared or downloaded, in RECENT_VIEW; empty without it."""
     recent = views.get(RECENT_VIEW)
     if recent is None:
         return set()
-    return set(recent.columns["track_id"][row][has_behaviour(recent, KEPT_BEHAVIOURS)[row]].tolist())
+    return set(recent.columns["track_id"][0][has_behaviour(recent, KEPT_BEHAVIOURS)[0]].tolist())
 
 
-def skipped_unheard_items(views: Mapping[str, SequenceBatch], row: int = 0) -> np.ndarray:
-    """Distinct items, ascending, that the user of a request skipped, and neither listened to nor liked or saved."""
+def skipped_unheard_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:
+    """Distinct items, ascending, that the user of the first request skipped, and neither listened to nor liked or saved."""
     history = views.get(HISTORY_VIEW)
     if history is None:
         return np.zeros(0, dtype=np.int64)
-    item_L, is_listened_L = history.columns["track_id"][row], is_listened(history)[row]
-    skipped = item_L[has_behaviour(history, ("skip",))[row]]
-    heard = np.concatenate([item_L[is_listened_L], np.array(list(kept_items(views, row)), dtype=np.int64)])
+    item_L, is_listened_L = history.columns["track_id"][0], is_listened(history)[0]
+    skipped = item_L[has_behaviour(history, ("skip",))[0]]
+    heard = np.concatenate([item_L[is_listened_L], np.array(list(kept_items(views)), dtype=np.int64)])
     items: np.ndarray = np.setdiff1d(skipped[skipped >= FIRST_CODE], heard)
     return items
 
 
-def items_listened_twice(views: Mapping[str, SequenceBatch], row: int = 0) -> np.ndarray:
-    """Distinct items, ascending, that the user of a request has listened to at least twice, as far as HISTORY_VIEW has
+def items_listened_twice(views: Mapping[str, SequenceBatch]) -> np.ndarray:
+    """Distinct items, ascending, that the user of the first request has listened to at least twice, as far as HISTORY_VIEW has
     them; empty without the view. A clip that is too short for a listen counts if it was played to its end.
     """
     history = views.get(HISTORY_VIEW)
-    if history is None or not history.length_B[row]:
+    if history is None or not history.length_B[0]:
         return np.zeros(0, dtype=np.int64)
-    ratio_L = history.columns["played_ratio"][row]
-    is_whole_L = history.mask_BL[row] & (ratio_L >= behaviours.load_behaviours().full_play_ratio)
-    is_heard_L = is_listened(history)[row] | is_whole_L
-    items, counts = np.unique(history.columns["track_id"][row][is_heard_L], return_counts=True)
+    ratio_L = history.columns["played_ratio"][0]
+    is_whole_L = history.mask_BL[0] & (ratio_L >= behaviours.load_behaviours().full_play_ratio)
+    is_heard_L = is_listened(history)[0] | is_whole_L
+    items, counts = np.unique(history.columns["track_id"][0][is_heard_L], return_counts=True)
     return items[(counts >= 2) & (items >= FIRST_CODE)]
 
 

@@ -60,14 +60,15 @@ class ServingFilter:
             marks = marks_of(event for event in self.events.get(user, ()) if event[-1] < at_us)
             exclusions, left_out = Exclusions.of_marks(marks), self.left_out.get(user, NOTHING)
             left_out_items = left_out.item_N[left_out.until_N >= at_us]  # a reset is over for later requests
+            user_views = {name: view.take(np.array([case])) for name, view in views.items()}
             context = FilterContext(
                 self.catalog,
                 exclusions,
                 self.track_code,
                 at_us,
                 left_out_items=left_out_items,
-                skipped_unheard_items=skipped_unheard_items(views, case),
-                wanted_sounds=items_listened_twice(views, case),
+                skipped_unheard_items=skipped_unheard_items(user_views),
+                wanted_sounds=items_listened_twice(user_views),
             )
             kept, _ = apply_filters(items_CK[case], context)
             items[case, : len(kept)] = items_CK[case, kept]

@@ -208,9 +208,7 @@ def _session_begin(views: Views, request_at_B: Ints, row: int) -> int:
     history = views.get(HISTORY_VIEW)
     if history is None or not history.length_B[row]:
         return begin
-    one = SequenceBatch(
-        {name: column[row : row + 1] for name, column in history.columns.items()}, history.length_B[[row]]
-    )
+    one = history.take(np.array([row]))
     is_current = sessions.is_in_current_session(one, one.length_B, request_at_B[row : row + 1])
     return min(int(one.columns["occurred_at"][is_current].min(initial=begin)), begin)
 
