@@ -1,7 +1,7 @@
 """The table of pipeline tasks: command, description, remedy and result page of each.
 
-Used by the DAGs (`task_factory.py`) and by the runner without a scheduler (`local/pipeline.py`). Imports nothing but the
-standard library, so that it can be read without Airflow.
+Used by the DAGs (`task_factory.py`) and by the lines of progress of `make pipeline` (`local/dag_runs.py`). Imports nothing but
+the standard library, so that it can be read without Airflow.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Task:
         command: Shell command, run from the repository root. Parameters are environment variables: AS_OF, RECIPE, LOGS,
             NAME (model or encoder) and FIT ("held_out" or "final"). Empty for tasks that are not commands.
         rerun: How to continue in Airflow after the correction.
-        short: Description of a few words for the terminal; empty for tasks that `local/pipeline.py` does not run.
+        short: Description of a few words for the terminal; empty if the name says it.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """Last log line of a failed task: the reason, and what to do.
 
-Imports nothing but the standard library, because the runner without a scheduler (`local/pipeline.py`) uses it too.
+Imports nothing but the standard library, because `local/pipeline.py` uses it before it imports Airflow.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Progress of `make run`: a status line with step, elapsed time and an estimate, below the printed lines."""
+"""Progress of `make run`: a status line with finished tasks and elapsed time, below the printed lines."""
 
 from __future__ import annotations
 
 import sys
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import TextIO
 
@@ -14,35 +13,8 @@ from tqdm import tqdm
 
 from local.airflow_api import TaskState
 
-TYPICAL_SECONDS = {
-    "request": 2,
-    "land_logs": 19,
-    "validate_landed": 6,
-    "build_marts": 93,
-    "document_marts": 7,
-    "validate_marts": 21,
-    "encode_content": 32,
-    "validate_content": 7,
-    "apply_features": 6,
-    "materialize": 8,
-    "compare_features": 4,
-    "list_models": 6,
-    "prepare": 24,
-    "report_experiment": 3,
-    "train_channel": 617,
-    "train_collection": 23,
-    "train_ranker": 972,
-    "train_head": 257,
-    "evaluate": 720,
-    "release": 10,
-}
-"""Seconds of a task, all mapped instances together, of `make run LOGS=` with three million plays on two cores. Only their
-proportions matter.
-"""
-
-OTHER_SECONDS = 0.3
-MIN_FRACTION = 0.03  # before, the remaining time is not estimated
-MAX_RUNNING_FRACTION = 0.9  # of an instance that runs longer than usual
+ENDED = ("success", "failed", "skipped", "upstream_failed")
+"""States of a task instance that has ended."""
 
 
 class PipelineProgress:
@@ -50,70 +22,26 @@ class PipelineProgress:
 
     Args:
         tasks: DAG id → ids of its tasks.
-        clock: Current time in seconds.
     """
 
-    def __init__(self, tasks: Mapping[str, Iterable[str]], clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._started = clock()
-        self._seconds = {(dag, task): _typical_seconds(task) for dag, ids in tasks.items() for task in ids}
-        self._done = dict.fromkeys(self._seconds, 0.0)  # fraction of each task
-        self._first_seen: dict[tuple[str, str, int], float] = {}
-
-    @property
-    def total(self) -> int:
-        """Number of tasks."""
-        return len(self._seconds)
+    def __init__(self, tasks: Mapping[str, Collection[str]]) -> None:
+        self._started = time.monotonic()
+        self._total = sum(map(len, tasks.values()))
+        self._finished: dict[str, int] = {}
 
     @property
     def finished(self) -> int:
         """Number of tasks whose instances have all ended."""
-        return sum(done == 1 for done in self._done.values())
+        return sum(self._finished.values())
 
-    @property
-    def fraction(self) -> float:
-        """Done part of the work, 0 to 1, by typical durations."""
-        total = sum(self._seconds.values())
-        return sum(self._done[task] * seconds for task, seconds in self._seconds.items()) / total if total else 1.0
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the pipeline was triggered."""
-        return self._clock() - self._started
-
-    @property
-    def remaining_s(self) -> float | None:
-        """Estimate of the remaining seconds; None at the beginning."""
-        fraction = self.fraction
-        return None if fraction < MIN_FRACTION else self.elapsed_s * (1 - fraction) / fraction
-
-    def update(self, dag_id: str, instances: Iterable[TaskState]) -> None:
+    def update(self, dag_id: str, instances: Sequence[TaskState]) -> None:
         """Take the states of all task instances of a DAG's run."""
-        by_task: dict[str, list[TaskState]] = defaultdict(list)
-        for instance in instances:
-            by_task[instance.task_id].append(instance)
-        for task_id, group in by_task.items():
-            if (dag_id, task_id) in self._done:
-                parts = [self._done_part(dag_id, instance, len(group)) for instance in group]
-                self._done[dag_id, task_id] = sum(parts) / len(parts)
-
-    def finish(self, dag_id: str) -> None:
-        """Count every task of the DAG as finished."""
-        self._done.update({task: 1.0 for task in self._done if task[0] == dag_id})
-
-    def _done_part(self, dag_id: str, instance: TaskState, instances: int) -> float:
-        if instance.state in ("success", "failed", "skipped", "upstream_failed"):
-            return 1.0
-        if instance.state != "running":
-            return 0.0
-        key = (dag_id, instance.task_id, instance.map_index)
-        runs_for = self._clock() - self._first_seen.setdefault(key, self._clock())
-        return min(MAX_RUNNING_FRACTION, runs_for / (_typical_seconds(instance.task_id) / instances))
+        unfinished = {instance.task_id for instance in instances if instance.state not in ENDED}
+        self._finished[dag_id] = len({instance.task_id for instance in instances} - unfinished)
 
     def __str__(self) -> str:
-        remaining = self.remaining_s
-        estimate = "" if remaining is None else f", {format_remaining(remaining)}"
-        return f"{self.finished} of {self.total} tasks, {tqdm.format_interval(self.elapsed_s)} elapsed{estimate}"
+        elapsed = tqdm.format_interval(time.monotonic() - self._started)
+        return f"{self.finished} of {self._total} tasks, {elapsed} elapsed"
 
 
 class StatusLine:
@@ -157,12 +85,3 @@ class StatusLine:
     def _repaint(self) -> None:
         while not self._stopped.wait(self._interval_s):
             self._bar.set_description_str(self._describe())
-
-
-def format_remaining(seconds: float) -> str:
-    """Remaining time in words, coarse enough for an estimate."""
-    return f"about {seconds / 60:.0f} min left" if seconds >= 90 else "less than 2 min left"
-
-
-def _typical_seconds(task_id: str) -> float:
-    return TYPICAL_SECONDS.get(task_id.rsplit(".", 1)[-1], OTHER_SECONDS)

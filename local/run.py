@@ -24,9 +24,9 @@ from local import airflow_server, services
 from local.airflow_api import AirflowClient, AirflowError, DagRun, RunQueuedError, TaskState
 from local.environment import environment
 from local.home import HomeFormatError
-from local.pipeline import RunParameters, StepError, check_channels, parse_run_parameters
 from local.ports import PortTakenError
 from local.progress import PipelineProgress, StatusLine
+from local.run_parameters import RunParameters, StepError, build_dag_conf, check_channels, parse_run_parameters
 from storage import object_store
 from storage.disk_space import DiskSpaceError
 
@@ -77,16 +77,6 @@ def run(settings: Settings, parameters: RunParameters) -> None:
         sample = describe_sample(settings)
     print_flushed(f"\n{sample}\n")
     print_flushed(format_addresses(settings))
-
-
-def build_dag_conf(parameters: RunParameters) -> dict[str, Any]:
-    """Params of the run, as the trigger form of the UI sends them."""
-    return {
-        "as_of": parameters.as_of,
-        "recipe": parameters.recipe,
-        "channels": list(parameters.channels) or None,
-        "logs": parameters.logs,
-    }
 
 
 def format_addresses(settings: Settings) -> str:
@@ -266,7 +256,6 @@ def _wait_until_finished(
                 say(f"  {task.name:<44} {STATE_LABELS[task.state]}{_format_duration(task)}")
             printed[key] = task.state
         if dag_run.is_finished:
-            progress.finish(dag_run.dag_id)
             return dag_run
         time.sleep(POLL_INTERVAL_S)
 

@@ -15,9 +15,9 @@ from config import settings
 from dags.task_catalog import PIPELINE_DAGS
 from local import process, services
 from local.airflow_api import AirflowClient, DagRun
-from local.pipeline import RunParameters
 from local.ports import free_port
-from local.run import build_dag_conf, follow_pipeline, wait_for_dags
+from local.run import follow_pipeline, wait_for_dags
+from local.run_parameters import RunParameters, build_dag_conf
 
 TIMEOUT_S = 900
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from config import settings
-from local.pipeline import parse_run_parameters
+from local.run_parameters import parse_run_parameters
 from tests.contract.serving.test_service import client  # noqa: F401
 
 LIKE = {"user_id": "u", "action": "like", "target_type": "track", "target_id": "t0"}

@@ -5,7 +5,7 @@ import pytest
 from config import settings
 from local import land, migrate, pipeline, run, services
 from local.home import HOME_FORMAT, HomeFormatError, check_home_format
-from local.pipeline import RunParameters
+from local.run_parameters import RunParameters
 
 DERIVED = (
     "training/2026-07-01-debug/final/channels/realtime/inputs.json",
@@ -54,7 +54,7 @@ def old_home(tmp_path, monkeypatch):
 )
 def test_an_old_home_is_rejected_before_anything_starts(old_home, monkeypatch, start):
     monkeypatch.setattr(services.process, "start", lambda *_: pytest.fail("a service was started"))
-    monkeypatch.setattr(pipeline, "landing_steps", lambda _: pytest.fail("a step was started"))
+    monkeypatch.setattr(pipeline, "airflow_environment", lambda _: pytest.fail("a run was started"))
     with pytest.raises(
         HomeFormatError, match=r"written by an earlier version.*`python -m local.migrate` once"
     ) as error:

@@ -1,6 +1,7 @@
-"""Pipeline without a scheduler: order, stop at the first failure, checks of parameters and disk, choice of logs."""
+"""Pipeline without a scheduler: checks of parameters and disk, choice of logs."""
 
 import argparse
+import os
 import shutil
 import sys
 from types import SimpleNamespace
@@ -10,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from config import settings
-from local import land, pipeline, run, services
-from local.pipeline import RunParameters, Step, StepError
+from local import land, pipeline, run, run_parameters, services
+from local.run_parameters import RunParameters, StepError, parse_run_parameters
 from storage.disk_space import DiskSpaceError, check_disk_space
 
 
@@ -21,78 +22,21 @@ def here(tmp_path, monkeypatch):
     return settings.load_settings()
 
 
-def test_models_are_trained_evaluated_refitted_and_released_in_that_order():
-    tables = {"channels": ["popularity"], "rankers": ["sum_pooling"]}
-    steps = pipeline.model_steps(RunParameters(recipe="debug"), "2026-07-01", tables)
-    assert [step.name for step in steps] == [
-        "prepare",
-        "held_out_popularity",
-        "held_out_sum_pooling",
-        "evaluate",
-        "final_popularity",
-        "final_sum_pooling",
-        "measure_behavior",
-        "release",
-    ]
-    assert all(step.command[-4:] == ["--as-of", "2026-07-01", "--recipe", "debug"] for step in steps)
-    tables = {
-        **{"heads": ["listened"], "rankers": ["sum_pooling"]},
-        **{"collections": ["playlists"], "channels": ["realtime"]},
-    }
-    steps = pipeline.model_steps(RunParameters(), "2026-07-01", tables)
-    order = ["realtime", "playlists", "sum_pooling", "listened"]
-    assert [step.name for step in steps][1:5] == [f"held_out_{name}" for name in order]
-    assert steps[2].command[6:11] == ["training.train", "collection", "playlists", "--fit", "held_out"]
+@pytest.mark.parametrize(
+    ("needed_mb", "raised", "message"),
+    [(0, StepError, "^bad failed$"), (1 << 40, DiskSpaceError, r"has \d+ MB left where \d+ are needed; free some")],
+)
+def test_a_failed_task_is_named_or_the_full_disk(here, monkeypatch, capsys, needed_mb, raised, message):
+    def run_dags(*_):
+        print("output of a task")
+        raise StepError("bad failed")
 
-
-def test_parameters_are_single_words_of_a_command():
-    land_logs, _ = pipeline.landing_steps(RunParameters(logs="/my logs; $HOME", recipe="debug"))
-    words = ["python", "-m", "local.land", "--logs", "/my logs; $HOME", "--recipe", "debug"]
-    assert land_logs.command == ["python", "-m", "local.process_lock", "land_logs", *words]
-    build = pipeline.feature_steps("2026-07-01", "small")[1]
-    assert build.command[4:8] == ["dbt", "build", "--project-dir", "dbt"]
-    assert build.command[-2:] == ["--vars", "{as_of: '2026-07-01'}"]
-
-
-def test_dbt_docs_have_the_variables_of_the_build_because_dbt_parses_all_files_again_for_others():
-    steps = {step.name: step.command for step in pipeline.feature_steps("2026-07-01", "small")}
-    assert steps["document_marts"][4:7] == ["dbt", "docs", "generate"]
-    assert steps["document_marts"][-2:] == steps["build_marts"][-2:]
-
-
-def test_features_are_applied_by_the_command_that_imports_feast_without_instrumentation():
-    steps = {step.name: step.command for step in pipeline.feature_steps("2026-07-01", "small")}
-    apply = ["python", "-m", "sequences.feast_command", "-c", "feature_repo", "apply"]
-    assert steps["apply_features"][4:] == apply
-
-
-def test_each_model_and_encoder_has_a_lock():
-    steps = [*pipeline.feature_steps("2026-07-01", "debug"), *pipeline.model_steps(
-        RunParameters(), "2026-07-01", {"channels": ["popularity", "realtime"], "rankers": ["sum_pooling"]}
-    )]  # fmt: skip
-    assert all(step.command[:3] == ["python", "-m", "local.process_lock"] for step in steps)
-    locks = {step.name: step.command[3] for step in steps}
-    assert locks["build_marts"] == "build_marts" and locks["encode_audio"] == "encode_content_audio"
-    assert locks["held_out_popularity"] == locks["final_popularity"] == "train_channel_popularity"
-    assert len(set(locks.values())) == len(steps) - 3  # the final fits have the locks of the held-out ones
-
-
-def test_the_first_failed_step_ends_the_run_with_its_log_and_remedy(here, monkeypatch):
-    bad = Step("bad", [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"], "fails", "Correct it.")
-    never = Step("never", ["touch", str(here.home / "ran")], "must not run")
-    monkeypatch.setattr(pipeline, "landing_steps", lambda _: [bad, never])
-    with pytest.raises(StepError, match=r"bad failed.*01_bad\.log.*\n.*the reason\nWhat to do: Correct it."):
+    monkeypatch.setitem(sys.modules, "local.dag_runs", SimpleNamespace(run_dags=run_dags))
+    monkeypatch.setattr(os, "environ", {**os.environ})
+    monkeypatch.setattr(pipeline, "DISK_FULL_MB", needed_mb)
+    with pytest.raises(raised, match=message):
         pipeline.run(here, RunParameters())
-    assert not (here.home / "ran").exists()
-
-
-def test_a_step_failed_on_a_full_disk_reports_the_disk(here, monkeypatch):
-    monkeypatch.setattr(pipeline, "landing_steps", lambda _: [Step("bad", ["false"], "fails")])
-    monkeypatch.setattr(pipeline, "DISK_FULL_MB", 1 << 40)
-    with pytest.raises(
-        DiskSpaceError, match=rf"SEGUE_HOME={here.home} has \d+ MB left where \d+ are needed; free some"
-    ):
-        pipeline.run(here, RunParameters())
+    assert (here.logs / "pipeline.log").read_text() == "output of a task\n" and not capsys.readouterr().out
 
 
 @pytest.mark.parametrize("started", [services.start, lambda here: pipeline.run(here, RunParameters())])
@@ -111,15 +55,15 @@ def test_a_home_that_cannot_be_written_is_named_with_its_setting(tmp_path):
 
 def test_missing_logs_are_rejected(tmp_path, capsys):
     with pytest.raises(SystemExit):
-        pipeline.parse_run_parameters(argparse.ArgumentParser(), ["--logs", str(tmp_path / "nowhere")])
+        parse_run_parameters(argparse.ArgumentParser(), ["--logs", str(tmp_path / "nowhere")])
     assert f"there are no logs at {tmp_path / 'nowhere'}" in capsys.readouterr().err
 
 
 def test_an_unknown_channel_is_rejected_before_anything_starts(here, monkeypatch):
     started = []
     monkeypatch.setattr(services, "start", lambda *_: started.append("services"))
-    monkeypatch.setattr(pipeline, "landing_steps", lambda _: started.append("landing") or [])
-    monkeypatch.setattr(pipeline, "read_last_output_line", lambda *_: '{"channels": ["popularity", "realtime"]}')
+    monkeypatch.setattr(pipeline, "airflow_environment", lambda _: started.append("landing"))
+    monkeypatch.setattr(run_parameters, "read_last_output_line", lambda *_: '{"channels": ["popularity", "realtime"]}')
     for command in (run, pipeline):
         with pytest.raises(StepError, match="unknown channel popularty; set CHANNELS to some of popularity, realtime"):
             command.run(here, RunParameters(channels=("popularity", "popularty")))
@@ -142,9 +86,9 @@ def test_an_interrupted_command_says_what_continues(here, monkeypatch, capsys, c
 @pytest.mark.parametrize("day", ["30.06.2026", "2026-13-01", "20260630", "yesterday"])
 def test_an_invalid_date_is_rejected(capsys, day):
     with pytest.raises(SystemExit):
-        pipeline.parse_run_parameters(argparse.ArgumentParser(), ["--as-of", day])
+        parse_run_parameters(argparse.ArgumentParser(), ["--as-of", day])
     assert f"'{day}' is not a date; write AS_OF as 2026-06-30" in capsys.readouterr().err
-    assert pipeline.parse_run_parameters(argparse.ArgumentParser(), ["--as-of", "2026-06-30"]).as_of == "2026-06-30"
+    assert parse_run_parameters(argparse.ArgumentParser(), ["--as-of", "2026-06-30"]).as_of == "2026-06-30"
 
 
 def write_landings(here, sources):

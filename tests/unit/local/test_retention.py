@@ -20,7 +20,6 @@ from config.retention_settings import FOREVER, Lifetimes, load_lifetimes
 from config.settings import SettingError, Settings
 from dags.task_catalog import TASKS
 from ingestion import contract
-from local.pipeline import create_step
 from local.retention import __main__ as command
 from local.retention.removals import Removal, find_removals
 
@@ -251,11 +250,11 @@ def test_command_reads_the_settings(
     assert "SEGUE_KEEP_REPORTS_DAYS='many' is not a number of days" in capsys.readouterr().err
 
 
-def test_prune_waits_for_a_step_of_the_pipeline_without_a_scheduler(
+def test_prune_waits_for_a_task_of_the_pipeline(
     here: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(TASKS, "prepare", replace(TASKS["prepare"], command="sh -c 'echo begun; exec cat'"))
-    process = start_step(here)
+    process = start_task(here)
     assert process.stdout is not None and process.stdout.readline() == "begun\n"
     ending = threading.Timer(0.2, process.communicate)
     ending.start()
@@ -268,7 +267,7 @@ def test_prune_waits_for_a_step_of_the_pipeline_without_a_scheduler(
 def test_a_task_that_never_ran_waits_for_a_running_prune(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TASKS, "prepare", replace(TASKS["prepare"], command="echo begun"))
     with command.no_running_tasks(here):
-        process = start_step(here)
+        process = start_task(here)
         assert process.stdout is not None and process.stdout.readline().startswith(
             f"waiting: prune runs in {here.home} "
         )
@@ -281,10 +280,10 @@ def test_prune_as_a_task_does_not_wait_for_itself(here: Settings) -> None:
     assert subprocess.run(words, env=variables, check=False, timeout=50, capture_output=True).returncode == 0
 
 
-def start_step(here: Settings) -> subprocess.Popen[str]:
-    """Process of the step `prepare`, with pipes."""
+def start_task(here: Settings) -> subprocess.Popen[str]:
+    """Process of the command of the task `prepare`, with pipes."""
     return subprocess.Popen(
-        create_step("prepare", AS_OF="2026-07-01", RECIPE="debug").command,
+        ["sh", "-c", f"exec {TASKS['prepare'].locked_command}"],
         env={**os.environ, "SEGUE_HOME": str(here.home)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
