@@ -68,7 +68,7 @@ def airflow_environment(home: Path) -> dict[str, str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the pipeline."""
-    parser = argparse.ArgumentParser(prog="python -m local.pipeline", description="Run the pipeline without a scheduler")
+    parser = argparse.ArgumentParser(prog="python -m local.pipeline", description="Run the pipeline in this process")
     parameters = parse_run_parameters(parser, arguments)
     try:
         settings = load_settings()
