@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
-from config.settings import Settings, load_settings
+from config.settings import load_settings
 from storage.file_lock import file_lock
 
 ALL_TASKS = "all_tasks"
@@ -17,27 +18,23 @@ ALL_TASKS = "all_tasks"
 RETENTION = "prune"
 
 
-def acquire_lock(settings: Settings, name: str) -> None:
-    """Wait for the lock `name` and hold it until this process ends, also across exec."""
-    folder, locks = settings.home / "run", []
-    if name != RETENTION:
-        waiting = f"waiting: {RETENTION} runs in {settings.home}"
-        locks.append(file_lock(folder / f"{ALL_TASKS}.lock", is_shared=True, waiting=waiting))
-    waiting = f"waiting: another {name} runs in {settings.home}, possibly left by a killed task"
-    locks.append(file_lock(folder / f"{name}.lock", waiting=waiting))
-    for lock in locks:
-        os.set_inheritable(os.dup(lock.fileno()), True)
-
-
 def main() -> None:
-    """Acquire the lock, then replace this process with the command."""
+    """Wait for the lock, then replace this process with the command, which holds it until it ends."""
     if len(sys.argv) < 3:
         raise SystemExit(
             "a name and a command are required, for example: "
             "python -m local.process_lock build_marts dbt build --project-dir dbt"
         )
-    acquire_lock(load_settings(), sys.argv[1])
+    name, home = sys.argv[1], load_settings().home
+    if name != RETENTION:
+        _hold(home, ALL_TASKS, f"waiting: {RETENTION} runs in {home}", is_shared=True)
+    _hold(home, name, f"waiting: another {name} runs in {home}, possibly left by a killed task")
     os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606
+
+
+def _hold(home: Path, name: str, waiting: str, is_shared: bool = False) -> None:
+    with file_lock(home / "run" / f"{name}.lock", waiting=waiting, is_shared=is_shared) as lock:
+        os.set_inheritable(os.dup(lock.fileno()), True)
 
 
 if __name__ == "__main__":
