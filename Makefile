@@ -55,7 +55,7 @@ run: setup ## Start the services, run the pipeline in Airflow, print a recommend
 pipeline: setup ## Run the pipeline without a scheduler (LOGS, RECIPE, AS_OF, CHANNELS)
 	@$(BIN)/python -m local.pipeline $(PARAMETERS)
 
-serve: setup ## Start the services that are not running: Airflow, recommender, MLflow, console
+serve: setup ## Start the services, unless they run: Airflow, recommender, MLflow, console
 	@$(BIN)/python -m local.services start
 
 backup: setup ## Back up SEGUE_HOME to a new folder (TO) while the services run

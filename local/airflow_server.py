@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
-import tempfile
-from pathlib import Path
 
 from config.settings import ROOT, SettingError, Settings, load_settings
 from local.environment import environment as tool_environment
+from storage.file_lock import file_lock
+from storage.files import atomic_write
 
 USER = "segue"
 
@@ -25,8 +24,10 @@ def load_or_create_password(settings: Settings) -> str:
         SettingError: The file with the password is damaged.
     """
     path = settings.airflow_passwords
-    if not path.exists():
-        _create_password(path)
+    with file_lock(settings.home / "run" / "airflow.password"):
+        if not path.exists():
+            password = os.environ.get("AIRFLOW_PASSWORD") or secrets.token_urlsafe(12)
+            atomic_write(path, json.dumps({USER: password}), is_durable=True, mode=0o600)
     try:
         return str(json.loads(path.read_text())[USER])
     except (ValueError, LookupError, TypeError) as error:
@@ -34,17 +35,6 @@ def load_or_create_password(settings: Settings) -> str:
             f"{path} is damaged, so that the password of Airflow is unknown: delete it, then `make stop` and start again, "
             "which creates a password"
         ) from error
-
-
-def _create_password(path: Path) -> None:
-    """Write the file; it is complete when it appears. A file that another start has created meanwhile stays."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix="passwords.") as draft:  # mode 0600
-        json.dump({USER: os.environ.get("AIRFLOW_PASSWORD") or secrets.token_urlsafe(12)}, draft)
-        draft.flush()
-        os.fsync(draft.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(draft.name, path)
 
 
 def environment(settings: Settings) -> dict[str, str]:

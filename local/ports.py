@@ -1,4 +1,4 @@
-"""Checks of TCP ports."""
+"""Free TCP ports."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ import random
 import time
 
 from config.bind_address import is_port_taken
-
-
-class PortTakenError(RuntimeError):
-    """Another program listens on the port of a service; the message names the port and its setting."""
 
 
 def is_free(host: str, port: int) -> bool:
@@ -33,16 +29,3 @@ def free_port(host: str = "127.0.0.1") -> int:
     while not is_free(host, port := random.randrange(20_000, 32_000)):
         continue
     return port
-
-
-def check_free(service: str, host: str, port: int, setting: str) -> None:
-    """Check that the port of a service is free.
-
-    Raises:
-        PortTakenError: Another program listens on it.
-    """
-    if not is_free(host, port):
-        raise PortTakenError(
-            f"port {port} on {host}, where {service} should listen, is taken by another program; "
-            f"stop that program or choose another port: {setting}=NUMBER"
-        )

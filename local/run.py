@@ -24,7 +24,6 @@ from local import airflow_server, services
 from local.airflow_api import AirflowClient, AirflowError, DagRun, RunQueuedError, TaskState
 from local.environment import environment
 from local.home import HomeFormatError
-from local.ports import PortTakenError
 from local.progress import PipelineProgress, StatusLine
 from local.run_parameters import RunParameters, StepError, build_dag_conf, check_channels, parse_run_parameters
 from storage import object_store
@@ -55,7 +54,7 @@ def run(settings: Settings, parameters: RunParameters) -> None:
 
     Raises:
         StepError: A requested channel does not exist.
-        HomeFormatError, PortTakenError, DiskSpaceError, services.ServiceError: A service could not be started.
+        HomeFormatError, SettingError, DiskSpaceError, services.ServiceError: A service could not be started.
         AirflowError, PipelineError: The pipeline could not be triggered, or stopped.
         RecommendationError: The recommender does not respond.
     """
@@ -286,7 +285,6 @@ def main(arguments: list[str] | None = None) -> int:
         SettingError,
         StepError,
         HomeFormatError,
-        PortTakenError,
         DiskSpaceError,
         services.ServiceError,
         AirflowError,

@@ -1,29 +1,49 @@
-"""Background services of the one-machine profile: `python -m local.services start|stop|status`.
+"""Background services of the one-machine profile: `python -m local.services start|stop`.
 
-`SERVICES`, with `CONSUMER_SERVICE` if a broker is configured, is the table of services. Pid files are in `SEGUE_HOME/run`,
-logs in `SEGUE_HOME/logs`.
+`SERVICES`, with `CONSUMER_SERVICE` if a broker is configured, is the table of services. supervisord runs them, and restarts one
+that ends after a delay that grows with each attempt. It has no control socket: SIGTERM ends it. Logs are in `SEGUE_HOME/logs`.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from configparser import ConfigParser
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import NoReturn
 
 import httpx
 
-from config.bind_address import check_bind_address
+from config.bind_address import check_bind_address, check_port_is_free
 from config.settings import ROOT, SettingError, Settings, load_settings
 from local import airflow_server, process
 from local.environment import environment
 from local.home import HomeFormatError, check_home_format, restrict_access
-from local.ports import PortTakenError, check_free, wait_until_free
+from local.ports import wait_until_free
 from storage.disk_space import DiskSpaceError, check_disk_space
-from storage.file_lock import file_lock
+from storage.file_lock import LockHeld, file_lock, lock_holder
+
+STARTUP_TIMEOUT_S = 300
+SUPERVISOR = {"nodaemon": "true", "logfile": "NONE", "pidfile": "run/supervisor.pid", "nocleanup": "true"}
+PROGRAM = {
+    "directory": str(ROOT).replace("%", "%%"),
+    "autorestart": "true",
+    "startsecs": "60",  # one that ends earlier waits before it is started again, a second longer each time
+    "startretries": "1000000",
+    "stopasgroup": "true",
+    "stdout_logfile": "NONE",
+    "redirect_stderr": "true",
+}
+"""Options of supervisord and of each of its programs. Its folder is SEGUE_HOME."""
+COMMAND = """sh -c 'exec python -m local.services run {0} >> "$SEGUE_HOME/logs/{0}.log" 2>&1'"""
+"""The log is no pipe to supervisord, so that a service can still write when supervisord was killed."""
+PR_SET_PDEATHSIG = 1
 
 
 class ServiceError(RuntimeError):
@@ -35,37 +55,25 @@ class Service:
     """One service: how to start it and how to check it."""
 
     name: str
-    command: Callable[[Settings], list[str]]
+    module: str  # `python -m MODULE` runs it
     port: Callable[[Settings], int]
     setting: str  # name of the setting of the port, for error messages
     health_path: str  # responds with success once the service is up
     ready_path: str = ""  # responds with success once the service can do its work; empty: same as `health_path`
-    startup_timeout_s: float = 300
     extra_environment: Callable[[Settings], Mapping[str, str]] = field(default=lambda _: {})
 
     def url(self, settings: Settings) -> str:
         """Base URL."""
         return settings.url(self.port(settings))
 
-    def pid_file(self, settings: Settings) -> Path:
-        """File with the id of its process."""
-        return _pid_folder(settings) / f"{self.name}.json"
-
     def log(self, settings: Settings) -> Path:
         """File with its output."""
         return settings.logs / f"{self.name}.log"
 
-    def is_healthy(self, settings: Settings) -> bool:
-        """True if the service is up."""
-        return self._responds(settings, self.health_path)
-
-    def is_ready(self, settings: Settings) -> bool:
-        """True if the service is up and has loaded everything that it needs."""
-        return self._responds(settings, self.ready_path or self.health_path)
-
-    def _responds(self, settings: Settings, path: str) -> bool:
+    def is_ready(self, settings: Settings, path: str = "") -> bool:
+        """True if the service has loaded everything that it needs, or responds with success to `path`."""
         try:
-            return httpx.get(self.url(settings) + path, timeout=5).is_success
+            return httpx.get(self.url(settings) + (path or self.ready_path or self.health_path), timeout=5).is_success
         except httpx.HTTPError:
             return False
 
@@ -73,7 +81,7 @@ class Service:
 SERVICES = (
     Service(
         name="airflow",
-        command=lambda _: ["python", "-m", "local.wrappers.airflow_standalone"],
+        module="local.wrappers.airflow_standalone",
         port=lambda settings: settings.airflow_port,
         setting="SEGUE_AIRFLOW_PORT",
         health_path="/api/v2/monitor/health",
@@ -81,7 +89,7 @@ SERVICES = (
     ),
     Service(
         name="recommender",
-        command=lambda _: ["python", "-m", "serving"],
+        module="serving",
         port=lambda settings: settings.recommender_port,
         setting="SEGUE_RECOMMENDER_PORT",
         health_path="/livez",
@@ -89,14 +97,14 @@ SERVICES = (
     ),
     Service(
         name="mlflow",
-        command=lambda _: ["python", "-m", "local.mlflow_server"],
+        module="local.mlflow_server",
         port=lambda settings: settings.mlflow_port,
         setting="SEGUE_MLFLOW_PORT",
         health_path="/health",
     ),
     Service(
         name="pages",
-        command=lambda _: ["python", "-m", "console.server"],
+        module="console.server",
         port=lambda settings: settings.console_port,
         setting="SEGUE_PAGES_PORT",
         health_path="/livez",
@@ -105,7 +113,7 @@ SERVICES = (
 
 CONSUMER_SERVICE = Service(
     name="consumer",
-    command=lambda _: ["python", "-m", "sequences.streaming.consume"],
+    module="sequences.streaming.consume",
     port=lambda settings: settings.consumer_port,
     setting="SEGUE_CONSUMER_PORT",
     health_path="/metrics",
@@ -118,118 +126,135 @@ def installed_services(settings: Settings) -> tuple[Service, ...]:
     return (*SERVICES, CONSUMER_SERVICE) if settings.broker else SERVICES
 
 
-def find_running_process(service: Service, settings: Settings) -> process.BackgroundProcess | None:
-    """Program of the service, None if it does not run."""
-    program = process.load(service.pid_file(settings))
-    return program if program and program.is_running() else None
+def is_running(settings: Settings) -> bool:
+    """Whether supervisord runs for this SEGUE_HOME."""
+    return lock_holder(_supervisor_lock(settings)) is not None
 
 
 def start(settings: Settings, say: Callable[[str], None] = print) -> None:
-    """Start the services that do not run and wait until all respond.
+    """Start the services unless they run, and wait until all respond.
 
     Raises:
-        HomeFormatError, PortTakenError, DiskSpaceError, SettingError: Nothing was started, because another version wrote the
-            home, a port is taken by another program, the disk is full, or a service must not listen on the host of the settings.
-        ServiceError: A service runs at another address; then nothing was started. Or a service ended or did not respond in time.
+        HomeFormatError, DiskSpaceError, SettingError: Nothing was started, because another version wrote the home, the disk is
+            full, a port is taken by another program, or a service must not listen on the host of the settings.
+        ServiceError: The services run at other addresses; then nothing was started. Or one ended or did not respond in time.
     """
     for service in installed_services(settings):
         check_bind_address(settings, service.name)
     check_disk_space(settings.home)
     restrict_access(settings.home)
     check_home_format(settings)
-    with _locked(settings):
-        airflow_server.load_or_create_password(settings)
-        missing = _start_missing(settings)
+    airflow_server.load_or_create_password(settings)
+    before = _read(_supervisor_log(settings))
+    try:
+        with file_lock(_supervisor_lock(settings), timeout_s=0) as lock:
+            _start_supervisor(settings, lock.fileno())
+        state = "started ({:.0f} s)"
+    except LockHeld:
+        _check_addresses(settings)
+        state = "was running"
     for service in installed_services(settings):
         started = time.monotonic()
-        _wait_until_healthy(service, settings)
-        state = f"started ({time.monotonic() - started:.0f} s)" if service in missing else "was running"
-        say(f"  {service.name:<12} {service.url(settings):<28} {state}")
-
-
-def _start_missing(settings: Settings) -> list[Service]:
-    """Start the services that do not run; returns them."""
-    missing = [service for service in installed_services(settings) if not find_running_process(service, settings)]
-    for service in installed_services(settings):
-        _check_address(service, settings)
-    for service in missing:
-        # Children of a killed service may still listen on the port, and its tasks may still write
-        if orphaned := process.load(service.pid_file(settings)):
-            process.stop(orphaned)
-            wait_until_free(settings.host, service.port(settings))
-    for service in missing:
-        check_free(service.name, settings.host, service.port(settings), service.setting)
-    for service in missing:
-        variables = {**environment(settings), **service.extra_environment(settings)}
-        program = process.start(service.command(settings), variables, ROOT, service.log(settings))
-        process.save(program, service.pid_file(settings))
-    return missing
+        _wait_until_healthy(service, settings, before)
+        say(f"  {service.name:<12} {service.url(settings):<28} {state.format(time.monotonic() - started)}")
 
 
 def stop(settings: Settings, say: Callable[[str], None] = print) -> None:
     """Stop every service of this SEGUE_HOME with all its child processes."""
-    if not _pid_folder(settings).is_dir():
-        return
-    with _locked(settings):
-        for service in reversed((*SERVICES, CONSUMER_SERVICE)):
-            program = process.load(service.pid_file(settings))
-            if program is None:
-                continue
-            process.stop(program)
-            service.pid_file(settings).unlink()
-            say(f"  {service.name:<12} stopped")
+    running = [one.name for one in (*SERVICES, CONSUMER_SERVICE) if process.members(str(settings.home), one.name)]
+    process.stop(str(settings.home))
+    for name in running:
+        say(f"  {name:<12} stopped")
 
 
-def _locked(settings: Settings) -> IO[str]:
-    """Let one command at a time start or stop services."""
-    return file_lock(_pid_folder(settings) / "services.starting")  # not *.lock, which are those of tasks
+def run(settings: Settings, service: Service) -> NoReturn:
+    """Replace this process, a child of supervisord, with the service; on Linux it ends if supervisord is killed."""
+    _end_leftovers(settings, service)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    variables = {**os.environ, **service.extra_environment(settings)}
+    os.execvpe("python", ["python", "-m", service.module], variables)  # noqa: S606
 
 
-def _pid_folder(settings: Settings) -> Path:
-    return settings.home / "run"
+def _start_supervisor(settings: Settings, lock: int) -> None:
+    """Start supervisord, which has the lock until it ends; its programs are `run`."""
+    _end_leftovers(settings, *SERVICES, CONSUMER_SERVICE)
+    configuration = ConfigParser(interpolation=None)
+    configuration["supervisord"] = SUPERVISOR
+    for service in installed_services(settings):
+        check_port_is_free(settings, service.name, service.port(settings), service.setting)
+        configuration[f"program:{service.name}"] = PROGRAM | {"command": COMMAND.format(service.name)}
+    with (settings.home / "run" / "supervisor.conf").open("w") as file:
+        configuration.write(file)
+    words, log = (
+        [sys.executable, "-m", "supervisor.supervisord", "-c", "run/supervisor.conf"],
+        _supervisor_log(settings),
+    )
+    process.start(words, environment(settings), settings.home, log, str(settings.home), pass_fds=[lock])
 
 
-def _check_address(service: Service, settings: Settings) -> None:
-    program = find_running_process(service, settings)
-    variables = program.environment() if program else {}
-    host, port = variables.get("SEGUE_HOST"), variables.get(service.setting)
-    if host and port and (host, port) != (settings.host, str(service.port(settings))):
-        raise ServiceError(
-            f"{service.name} runs on {host}, port {port}, and not on {settings.host}, port {service.port(settings)}: "
-            f"`make stop` ends it, or start with SEGUE_HOST={host} {service.setting}={port}"
-        )
+def _end_leftovers(settings: Settings, *services: Service) -> None:
+    """End what killed services left behind: children may still listen on the port, and tasks may still write."""
+    for service in services:
+        if process.members(str(settings.home), service.name):
+            process.stop(str(settings.home), service.name)
+            wait_until_free(settings.host, service.port(settings))
 
 
-def _wait_until_healthy(service: Service, settings: Settings) -> None:
-    deadline = time.monotonic() + service.startup_timeout_s
-    while not service.is_healthy(settings):
-        has_ended = find_running_process(service, settings) is None
+def _check_addresses(settings: Settings) -> None:
+    for supervisor in process.members(str(settings.home), ""):
+        known = supervisor.environ()
+        for service in installed_services(settings):
+            host, port = known["SEGUE_HOST"], known[service.setting]
+            if (host, port) != (settings.host, str(service.port(settings))):
+                raise ServiceError(
+                    f"{service.name} runs on {host}, port {port}, and not on {settings.host}, port {service.port(settings)}: "
+                    f"`make stop` ends it, or start with SEGUE_HOST={host} {service.setting}={port}"
+                )
+
+
+def _wait_until_healthy(service: Service, settings: Settings, before: str) -> None:
+    deadline = time.monotonic() + STARTUP_TIMEOUT_S
+    while not service.is_ready(settings, service.health_path):
+        log = _read(_supervisor_log(settings)).removeprefix(before)
+        has_ended = f"exited: {service.name} (" in log or not is_running(settings)
         if has_ended or time.monotonic() > deadline:
-            failure = (
-                "ended during startup" if has_ended else f"did not respond within {service.startup_timeout_s:.0f} s"
-            )
-            lines = service.log(settings).read_text(errors="replace").splitlines()[-15:]
+            failure = "ended during startup" if has_ended else f"did not respond within {STARTUP_TIMEOUT_S} s"
+            lines = _read(service.log(settings)).splitlines()[-15:]
             raise ServiceError(
-                f"{service.name} {failure}; its log {service.log(settings)} ends with:\n" + "\n".join(lines)
+                f"{service.name} {failure}; after a change of settings, `make stop` and start again. Its log "
+                f"{service.log(settings)} ends with:\n" + "\n".join(lines)
             )
         time.sleep(0.3)
 
 
+def _supervisor_lock(settings: Settings) -> Path:
+    return settings.home / "run" / "supervisor"  # not *.lock, which are those of tasks
+
+
+def _supervisor_log(settings: Settings) -> Path:
+    return settings.logs / "supervisor.log"
+
+
+def _read(log: Path) -> str:
+    return log.read_text(errors="replace") if log.exists() else ""
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Start, stop or list the services."""
+    """Start or stop the services; supervisord runs one of them."""
     parser = argparse.ArgumentParser(prog="python -m local.services", description="Services on this machine")
-    parser.add_argument("verb", choices=["start", "stop", "status"])
-    verb = parser.parse_args(arguments).verb
+    parser.add_argument("verb", choices=["start", "stop", "run"])
+    parser.add_argument("service", nargs="?", help=argparse.SUPPRESS)
+    chosen = parser.parse_args(arguments)
     try:
         settings = load_settings()
-        if verb == "start":
+        if chosen.verb == "start":
             start(settings)
-        elif verb == "stop":
+        elif chosen.verb == "stop":
             stop(settings)
         else:
-            for service in installed_services(settings):
-                print(f"  {service.name:<12} {'running' if find_running_process(service, settings) else 'stopped'}")
-    except (PortTakenError, DiskSpaceError, HomeFormatError, ServiceError, SettingError) as error:
+            run(settings, next(one for one in installed_services(settings) if one.name == chosen.service))
+    except (DiskSpaceError, HomeFormatError, ServiceError, SettingError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -6,6 +6,7 @@ address. On one machine they are not needed: the API server reads the same log f
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from airflow.__main__ import main as run_airflow
@@ -26,6 +27,7 @@ class SubCommandWithoutLogServer(standalone_command.SubCommand):
 
 def main() -> None:
     """Run until the process is stopped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the components, like Ctrl+C
     standalone_command.SubCommand = SubCommandWithoutLogServer
     sys.argv = ["airflow", "standalone"]
     run_airflow()

@@ -51,12 +51,11 @@ import psutil
 from redis import Redis
 
 from config import settings
-from local import process
 from local.ports import free_port
 from research.result import Result, result_with_limit
 from research.serving import ranking_latency, recall_latency, synthetic_release
 from serving.workers import release_workers
-from tests.support import recommender_service, valkey
+from tests.support import background, recommender_service, valkey
 from tests.support.recommender_service import Service
 
 USERS = 20_000
@@ -239,7 +238,7 @@ def _empty_call_ms() -> float:
     port = free_port()
     command = [sys.executable, "-m", "bentoml", "serve", EMPTY_SERVICE, "--host", "127.0.0.1", "--port", str(port)]
     with tempfile.TemporaryDirectory() as folder:
-        service = process.start(command, dict(os.environ), settings.ROOT, Path(folder) / "service.log")
+        service = background.start(command, dict(os.environ), settings.ROOT, Path(folder) / "service.log")
         try:
             recommender_service.wait_until_ready(service, port, "/readyz", Path(folder) / "service.log")
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -250,7 +249,7 @@ def _empty_call_ms() -> float:
 
             return _p50_ms([call] * FLOOR_CALLS)
         finally:
-            process.stop(service)
+            service.stop()
 
 
 def _p50_ms(calls: Sequence[Callable[[], None]]) -> float:

@@ -23,12 +23,11 @@ import redis
 import yaml
 
 from config import settings
-from local import process
 from local.airflow_api import AirflowClient, DagRun
 from local.environment import environment
 from local.ports import free_port
 from tests.e2e.installation import wait_until
-from tests.support import postgres, valkey
+from tests.support import background, postgres, valkey
 
 TaskName = tuple[str, str, int]
 COMPOSE = yaml.safe_load((settings.ROOT / "docker-compose.yml").read_text())["services"]
@@ -40,7 +39,7 @@ class Cluster:
     """Airflow's processes and its Celery workers; created by `running`."""
 
     def __init__(self, home: Path, uri: str, server: str, password: str, parallelism: int) -> None:
-        self._home, self._programs, self._number = home, dict[str, process.BackgroundProcess](), 0
+        self._home, self._programs, self._number = home, dict[str, background.BackgroundProcess](), 0
         self.settings = settings.Settings(home, "127.0.0.1", free_port(), free_port(), free_port(), free_port())
         url = f"http://127.0.0.1:{self.settings.airflow_port}"
         host, port = server.split(":")
@@ -159,15 +158,15 @@ class Cluster:
                 except psutil.Error:
                     continue
         for program in self._programs.values():
-            process.stop(program)
+            program.stop()
 
-    def _start(self, service: str, name: str = "", *more: str) -> process.BackgroundProcess:
+    def _start(self, service: str, name: str = "", *more: str) -> background.BackgroundProcess:
         definition = COMPOSE[service]
         compose_variables = {key: self._substitute(value) for key, value in definition["environment"].items()}
         variables = {**environment(self.settings), **compose_variables, **self._overrides}
         # Like the entry point of the image, which derives variables from the settings
         command = [sys.executable, "-m", "local.environment", *definition["command"], *more]
-        program = process.start(command, variables, settings.ROOT, self._log(name or service))
+        program = background.start(command, variables, settings.ROOT, self._log(name or service))
         self._programs[name or service] = program
         return program
 

@@ -29,7 +29,7 @@ class Installation:
         self.settings = settings.Settings(home, "127.0.0.1", free_port(), free_port(), free_port(), free_port())
 
     def start(self) -> None:
-        """Start the services that do not run, like `make run`."""
+        """Start the services unless they run, like `make run`."""
         services.start(self.settings)
         with AirflowClient(self.settings) as airflow:
             wait_for_dags(airflow)
@@ -59,27 +59,25 @@ class Installation:
         logs = self.settings.airflow / "logs"
         return {log.relative_to(logs) for log in logs.glob("dag_id=*/**/attempt=2.log")}
 
-    def airflow(self) -> process.BackgroundProcess:
-        """Program of the Airflow service."""
-        program = process.load(self.settings.home / "run" / "airflow.json")
-        assert program is not None
-        return program
+    def airflow(self) -> list[psutil.Process]:
+        """Processes of the Airflow service, the oldest first."""
+        return sorted(process.members(str(self.settings.home), "airflow"), key=lambda member: member.create_time())
 
     def kill_airflow(self) -> None:
         """Send SIGKILL to Airflow's process group, which does not contain the commands of its tasks."""
-        os.killpg(self.airflow().pid, signal.SIGKILL)
+        os.killpg(self.airflow()[0].pid, signal.SIGKILL)
 
     def find_processes(self, *words: str) -> list[psutil.Process]:
         """Airflow's processes whose command line contains all words, oldest first."""
         processes = []
-        for member in self.airflow().members():
+        for member in self.airflow():
             try:
                 line = " ".join(member.cmdline())
             except psutil.Error:
                 continue
             if all(word in line for word in words):
                 processes.append(member)
-        return sorted(processes, key=lambda member: member.create_time())
+        return processes
 
     def wait_for(self, *words: str, seconds: float = 0) -> psutil.Process:
         """Wait for a process whose command line contains all words and that has used `seconds` of CPU time."""

@@ -19,7 +19,7 @@ import pytest
 
 from config import settings
 from console.reports import REPORTS
-from local import run, services
+from local import process, run, services
 from local.airflow_api import AirflowClient, AirflowError
 from local.ports import free_port
 from storage.unfinished_erasures import UNFINISHED_FILE
@@ -120,9 +120,8 @@ def test_the_run_ends_with_a_recommendation_and_addresses(first_run, here):
 
 
 def test_every_process_listens_on_loopback_only(here):
-    programs = [services.find_running_process(service, here) for service in services.SERVICES]
     listening = []
-    for member in (member for program in programs for member in program.members()):
+    for member in process.members(str(here.home)):
         with contextlib.suppress(psutil.NoSuchProcess):  # short-lived children of Airflow end meanwhile
             command = " ".join(member.cmdline())
             listening += [
@@ -265,7 +264,8 @@ def test_the_console_shows_the_reports_and_the_lineage_of_the_release(here):
 
 
 def service_pids(here):
-    return {service.name: services.find_running_process(service, here).pid for service in services.SERVICES}
+    programs = {service.name: process.members(str(here.home), service.name) for service in services.SERVICES}
+    return {name: min(member.pid for member in members) for name, members in programs.items()}
 
 
 @acceptance_only
@@ -279,10 +279,10 @@ def test_a_second_run_reuses_models(home, here):
 
 def test_a_day_in_the_future_is_rejected(home, here):
     later = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
-    process = home.run("local.run", "--recipe", "debug", "--as-of", later)
-    assert process.returncode == 1
-    assert "task announce_events_ready failed" in process.stderr
-    assert f"as_of {later} is in the future: events until then are not known yet; use a day up to" in process.stderr
+    done = home.run("local.run", "--recipe", "debug", "--as-of", later)
+    assert done.returncode == 1
+    assert "task announce_events_ready failed" in done.stderr
+    assert f"as_of {later} is in the future: events until then are not known yet; use a day up to" in done.stderr
 
 
 def test_a_failed_expectation_stops_the_pipeline_and_the_release_stays_in_service(home, here):
@@ -300,15 +300,15 @@ def test_a_failed_expectation_stops_the_pipeline_and_the_release_stays_in_servic
     partition = events / f"dt={now.date()}"
     partition.mkdir(exist_ok=True)
     row.write_parquet(partition / "of_another_program.parquet")
-    process = home.run("local.run", "--recipe", "debug")
-    assert process.returncode == 1
-    assert "task validate_landed failed" in process.stderr
-    assert "failed: expect_column_values_to_be_between(position)" in process.stderr
-    assert "What to do: The log and the data docs list every failed expectation" in process.stderr
-    assert "build_marts" not in process.stdout
+    done = home.run("local.run", "--recipe", "debug")
+    assert done.returncode == 1
+    assert "task validate_landed failed" in done.stderr
+    assert "failed: expect_column_values_to_be_between(position)" in done.stderr
+    assert "What to do: The log and the data docs list every failed expectation" in done.stderr
+    assert "build_marts" not in done.stdout
     assert run.recommend(here, user_id)["release"] == release
     # Services are reused, and the event that the recommender recorded is landed before the validation.
-    assert process.stdout.count("was running") == len(services.SERVICES)
+    assert done.stdout.count("was running") == len(services.SERVICES)
     assert service_pids(here) == pids
     landed = pl.read_parquet(here.landing / "listening_events" / "dt=*" / "*.parquet", hive_partitioning=False)
     assert landed.filter(pl.col("action") == "block", pl.col("event_id") == BLOCK_ID).height == 1

@@ -14,10 +14,10 @@ from datetime import date
 from pathlib import Path
 
 from config import settings
-from local import process
 from local.environment import environment
 from local.ports import free_port
-from local.process import BackgroundProcess
+from tests.support import background
+from tests.support.background import BackgroundProcess
 
 START_S = 180.0
 APPLY_AND_MATERIALIZE = """
@@ -91,12 +91,12 @@ def started(place: Place, probe: str = "/livez") -> Iterator[Service]:
     """A service process that answers `probe`; stopped at the end if it still runs."""
     log = place.home / "service.log"
     began = time.monotonic()
-    service = process.start([sys.executable, "-m", "serving"], place.variables, settings.ROOT, log)
+    service = background.start([sys.executable, "-m", "serving"], place.variables, settings.ROOT, log)
     try:
         wait_until_ready(service, place.port, probe, log)
         yield Service(place.port, time.monotonic() - began, service)
     finally:
-        process.stop(service)
+        service.stop()
 
 
 def _run(command: list[str], variables: dict[str, str]) -> None:

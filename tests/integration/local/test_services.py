@@ -1,4 +1,4 @@
-"""Services: port checks, private password, environment, and orphaned processes on a port."""
+"""Services: port checks, private password, environment, and what is left of killed services."""
 
 import dataclasses
 import json
@@ -8,16 +8,15 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
+import psutil
 import pytest
 
 from config import settings
 from local import airflow_server, process, services
-from local.ports import PortTakenError, free_port, is_free
+from local.ports import free_port, is_free, wait_until_free
 
 
 @pytest.fixture
@@ -34,9 +33,9 @@ def test_a_taken_port_is_reported_with_its_setting_before_anything_starts(here):
         taken = other.getsockname()[1]
         ports = {name: free_port() for name in ("airflow_port", "recommender_port", "console_port")}
         chosen = dataclasses.replace(here, mlflow_port=taken, **ports)
-        with pytest.raises(PortTakenError, match=rf"port {taken} .*mlflow.*SEGUE_MLFLOW_PORT=NUMBER"):
+        with pytest.raises(settings.SettingError, match=rf"port {taken} .*mlflow.*SEGUE_MLFLOW_PORT=NUMBER"):
             services.start(chosen)
-    assert not list((here.home / "run").glob("*.json"))
+    assert not services.is_running(chosen)
 
 
 def test_the_password_is_random_persistent_and_private(here):
@@ -52,19 +51,9 @@ def test_the_password_is_random_persistent_and_private(here):
 def test_a_damaged_password_file_is_an_error_that_names_it(here, monkeypatch, capsys, content):
     here.airflow.mkdir()
     here.airflow_passwords.write_text(content)
-    monkeypatch.setattr(process, "start", lambda *_: pytest.fail("a service was started"))
+    monkeypatch.setattr(process, "start", lambda *_, **__: pytest.fail("a service was started"))
     assert services.main(["start"]) == 1
     assert f"{here.airflow_passwords} is damaged" in capsys.readouterr().err
-
-
-def test_the_first_of_two_starts_at_the_same_time_chooses_the_password(here, monkeypatch):
-    def create_meanwhile(_):
-        here.airflow_passwords.write_text('{"segue": "first"}')
-        return "second"
-
-    monkeypatch.setattr("secrets.token_urlsafe", create_meanwhile)
-    assert airflow_server.load_or_create_password(here) == "first"
-    assert [path.name for path in here.airflow.iterdir()] == ["passwords.json"]
 
 
 def test_a_start_that_is_killed_before_it_has_a_password_leaves_no_empty_file(here, monkeypatch):
@@ -77,14 +66,6 @@ def test_a_start_that_is_killed_before_it_has_a_password_leaves_no_empty_file(he
     monkeypatch.undo()
     monkeypatch.setenv("SEGUE_HOME", str(here.home))
     assert len(airflow_server.load_or_create_password(here)) >= 12
-
-
-def test_services_stop_after_a_power_loss_that_emptied_a_pid_file(here):
-    pid_file = services.SERVICES[1].pid_file(here)
-    pid_file.parent.mkdir()
-    pid_file.touch()
-    assert services.main(["stop"]) == 0
-    assert services.find_running_process(services.SERVICES[1], here) is None
 
 
 def test_usage_reporting_is_off_and_parallelism_equals_the_cores(here, monkeypatch):
@@ -123,97 +104,75 @@ def test_free_ports_are_below_the_ephemeral_range():
     assert len(set(ports)) > 1
 
 
-CHILD = "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), None).serve_forever()"
-PARENT = (
-    "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1], sys.argv[2]], start_new_session=True)"
-)
-SERVER = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind='127.0.0.1')"
+SERVER = "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), None).serve_forever()"
 
 
 @pytest.fixture
 def pages(here, monkeypatch):
-    """The only service: a server of files on a free port. It is stopped after the test."""
-    service = services.Service(
-        name="pages",
-        command=lambda current: [sys.executable, "-c", SERVER, str(current.console_port)],
-        port=lambda current: current.console_port,
-        setting="SEGUE_PAGES_PORT",
-        health_path="/",
-    )
-    monkeypatch.setattr(services, "SERVICES", (service,))
-    yield service
+    """The only service: the console. It is stopped after the test."""
+    monkeypatch.setattr(services, "SERVICES", services.SERVICES[3:])
+    yield services.SERVICES[0]
     services.stop(here)
 
 
-def test_two_starts_at_once_start_a_service_once(here, pages, monkeypatch):
-    start, check_free, both, started = process.start, services.check_free, threading.Barrier(2), []
+def only_process(here, program):
+    (found,) = process.members(str(here.home), program)
+    return found
 
-    def count(*arguments):
-        started.append(arguments)
-        return start(*arguments)
 
-    def meet(*arguments):
-        with suppress(threading.BrokenBarrierError):
-            both.wait(timeout=1)
-        check_free(*arguments)
-
-    monkeypatch.setattr(process, "start", count)
-    monkeypatch.setattr(services, "check_free", meet)
+def test_two_starts_at_once_start_the_services_once_and_without_a_control_socket(here, pages):
+    lines = []
     with ThreadPoolExecutor(2) as commands:
-        for command in [commands.submit(services.start, here) for _ in range(2)]:
+        for command in [commands.submit(services.start, here, lines.append) for _ in range(2)]:
             command.result()
-    assert len(started) == 1
-    assert services.find_running_process(pages, here)
+    assert sorted("was running" in line for line in lines) == [False, True]
+    assert only_process(here, "").net_connections("all") == []
+    other = dataclasses.replace(here, console_port=free_port())
+    found = rf"port {here.console_port}, and not on .*port {other.console_port}:"
+    with pytest.raises(services.ServiceError, match=found):
+        services.start(other)
 
 
-def test_a_stop_waits_until_started_services_can_be_found(here, pages, monkeypatch):
-    start, is_starting = process.start, threading.Event()
+def test_a_killed_service_is_restarted_and_a_killed_supervisor_leaves_none(here, pages):
+    services.start(here)
+    killed = only_process(here, "pages")
+    killed.kill()
+    while not pages.is_ready(here):
+        time.sleep(0.1)
+    restarted, supervisor = only_process(here, "pages"), only_process(here, "")
+    assert restarted != killed
+    supervisor.kill()
+    assert psutil.wait_procs([restarted], 30)[1] == []
+    wait_until_free(here.host, here.console_port, timeout_s=1)
+    assert is_free(here.host, here.console_port) and not services.is_running(here)
 
-    def start_slowly(*arguments):
-        is_starting.set()
-        time.sleep(0.5)
-        return start(*arguments)
 
-    silent = dataclasses.replace(pages, command=lambda _: [sys.executable, "-c", "import time; time.sleep(600)"])
+def test_a_service_that_ends_is_named_with_the_end_of_its_log(here, pages, monkeypatch):
+    monkeypatch.setenv("SEGUE_OPERATOR_PASSWORD", "short")
+    with pytest.raises(
+        services.ServiceError, match=r"pages ended during startup(?s:.*)SEGUE_OPERATOR_PASSWORD"
+    ) as error:
+        services.start(here)
+    assert str(pages.log(here)) in str(error.value)
+
+
+def test_a_stop_ends_a_start(here, pages, monkeypatch):
+    silent = dataclasses.replace(pages, health_path="/none")
     monkeypatch.setattr(services, "SERVICES", (silent,))
-    monkeypatch.setattr(process, "start", start_slowly)
     with ThreadPoolExecutor(1) as commands:
         command = commands.submit(services.start, here)
-        assert is_starting.wait(30)
+        while not process.members(str(here.home), "pages"):
+            time.sleep(0.05)
         services.stop(here)
         with pytest.raises(services.ServiceError, match="ended during startup"):
             command.result()
-    assert not services.find_running_process(pages, here)
+    assert process.members(str(here.home)) == [] and not services.is_running(here)
 
 
-def test_an_orphaned_child_on_the_port_is_ended_before_a_restart(here, pages):
-    port = pages.port(here)
-    program = process.start([sys.executable, "-c", PARENT, CHILD, str(port)], os.environ, here.home, here.home / "log")
-    process.save(program, pages.pid_file(here))
-    while is_free("127.0.0.1", port):
+def test_an_orphaned_child_on_the_port_is_ended_before_a_start(here, pages):
+    marked = os.environ | {process.MARK: str(here.home), process.PROGRAM: "pages"}
+    orphan = subprocess.Popen([sys.executable, "-c", SERVER, str(here.console_port)], env=marked)
+    while is_free(here.host, here.console_port):
         time.sleep(0.05)
-    os.kill(program.pid, signal.SIGKILL)
-    os.waitpid(program.pid, 0)
-    assert not is_free("127.0.0.1", port)
     services.start(here)
-    assert services.find_running_process(pages, here).pid != program.pid
-
-
-def test_a_service_that_runs_on_another_port_is_an_error_that_names_both(here, monkeypatch):
-    service = dataclasses.replace(services.SERVICES[3], startup_timeout_s=1)
-    monkeypatch.setattr(services, "SERVICES", (service,))
-    variables = services.environment(dataclasses.replace(here, console_port=free_port()))
-    program = process.start(
-        [sys.executable, "-c", "import time; time.sleep(600)"], variables, here.home, here.home / "log"
-    )
-    process.save(program, service.pid_file(here))
-    port = free_port()
-    try:
-        while service.setting not in program.environment():
-            time.sleep(0.05)
-        with pytest.raises(
-            services.ServiceError, match=rf"port {variables[service.setting]}, and not on .*port {port}:"
-        ):
-            services.start(dataclasses.replace(here, console_port=port))
-    finally:
-        services.stop(here)
+    assert orphan.wait() == -signal.SIGTERM

@@ -53,7 +53,7 @@ def old_home(tmp_path, monkeypatch):
     [services.start, *(lambda here, module=module: module.run(here, RunParameters()) for module in (run, pipeline))],
 )
 def test_an_old_home_is_rejected_before_anything_starts(old_home, monkeypatch, start):
-    monkeypatch.setattr(services.process, "start", lambda *_: pytest.fail("a service was started"))
+    monkeypatch.setattr(services.process, "start", lambda *_, **__: pytest.fail("a service was started"))
     monkeypatch.setattr(pipeline, "airflow_environment", lambda _: pytest.fail("a run was started"))
     with pytest.raises(
         HomeFormatError, match=r"written by an earlier version.*`python -m local.migrate` once"
