@@ -216,14 +216,14 @@ def _check_addresses(settings: Settings) -> None:
 def _wait_until_healthy(service: Service, settings: Settings, before: str) -> None:
     deadline = time.monotonic() + STARTUP_TIMEOUT_S
     while not service.is_ready(settings, service.health_path):
-        log = _read(_supervisor_log(settings)).removeprefix(before)
-        has_ended = f"exited: {service.name} (" in log or not is_running(settings)
+        log = _supervisor_log(settings)
+        has_ended = not is_running(settings) or f"exited: {service.name} (" in _read(log).removeprefix(before)
         if has_ended or time.monotonic() > deadline:
             failure = "ended during startup" if has_ended else f"did not respond within {STARTUP_TIMEOUT_S} s"
-            lines = _read(service.log(settings)).splitlines()[-15:]
+            log = service.log(settings) if is_running(settings) else log
             raise ServiceError(
-                f"{service.name} {failure}; after a change of settings, `make stop` and start again. Its log "
-                f"{service.log(settings)} ends with:\n" + "\n".join(lines)
+                f"{service.name} {failure}; after a change of settings, `make stop` and start again. The log {log} ends with:\n"
+                + "\n".join(_read(log).splitlines()[-15:])
             )
         time.sleep(0.3)
 
