@@ -186,13 +186,6 @@ def test_recommendations_need_a_key(recommender: httpx.Client) -> None:
     assert len(recommended(recommender)) > 0
 
 
-def test_an_event_is_accepted_once(recommender: httpx.Client) -> None:
-    track = recommended(recommender)[0]
-    send_event(recommender, "compose-once", track)
-    again = send_event(recommender, "compose-once", track)
-    assert (again["accepted"], again["duplicate"]) == (0, 1)
-
-
 @pytest.mark.parametrize("service", KILLED)
 def test_a_killed_service_heals(up: ComposeProject, recommender: httpx.Client, service: str) -> None:
     track, restarts = recommended(recommender)[0], up.inspect(service)["RestartCount"]
@@ -208,6 +201,17 @@ def test_a_killed_service_heals(up: ComposeProject, recommender: httpx.Client, s
     event_id = f"compose-{service}-{pid}"
     assert send_event(recommender, event_id, track)["accepted"] == 1
     assert send_event(recommender, event_id, track)["duplicate"] == 1
+
+
+def test_the_task_of_a_killed_worker_is_retried(up: ComposeProject) -> None:
+    with airflow_client(up) as airflow:
+        wait_for_dags(airflow)
+        run = airflow.trigger(PIPELINE_DAGS[0], {"recipe": "debug"})
+        wait_until(lambda: any(task.state == "running" for task in airflow.list_tasks(run)), "a task")
+        up.kill("airflow-worker")
+        wait_until(lambda: airflow.get_run(run.dag_id, run.run_id).is_finished, "the end of the run")
+        assert airflow.get_run(run.dag_id, run.run_id).state == "success"
+        assert max(task.try_number for task in airflow.list_tasks(run)) == 2
 
 
 def test_volumes_survive_down(up: ComposeProject, recommender: httpx.Client) -> None:

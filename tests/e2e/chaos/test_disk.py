@@ -7,10 +7,9 @@ import httpx
 import pytest
 
 from local.ports import free_port
-from tests.e2e.chaos.test_kills import days_of, landed_ids, write_live_log
+from tests.e2e.chaos.test_kills import landed_ids, write_live_log
 from tests.support import recommender_service
 from tests.support.chaos import checker, event_path, homes, small_disk
-from tests.support.chaos.checker import Ledger
 from tests.support.progress import Progress, sized
 from tests.support.tiers import acceptance_only
 
@@ -99,26 +98,6 @@ def requests_of(user):
 
 
 @acceptance_only
-def test_recommender_on_a_full_disk(template, tmp_path):
-    home, ledger = homes.copy_home(template, tmp_path / "home"), Ledger()
-    shutil.rmtree(home / "live", ignore_errors=True)
-    known = homes.variables(home)
-    with small_disk.mounted(home / "live", 300):
-        running = homes.start_recommender(known, 0, ledger)
-        homes.wait_for(running, ledger, "started")
-        homes.wait_for(running, ledger, "refused")
-        acknowledged = len(ledger.acknowledged)
-        small_disk.resize(home / "live", 100_000)
-        for _ in range(20):
-            homes.wait_for(running, ledger, "event")
-        running.kill()
-        ledger.record(running.messages())
-        assert len(ledger.acknowledged) > acknowledged > 0
-        homes.finish_and_check(known, ledger)
-        print(f"full disk: {len(ledger.acknowledged)} events, {ledger.refused} refused, {ledger.answers} answers")
-
-
-@acceptance_only
 def test_landing_on_a_full_disk(tmp_path):
     home = tmp_path
     ids, known = write_live_log(home, 20_000), homes.variables(home)
@@ -131,26 +110,4 @@ def test_landing_on_a_full_disk(tmp_path):
         small_disk.resize(home / "landing", 100_000)
         assert homes.run_command(known, *landing) == 0
         checker.check_ids("landing zone", landed_ids(home), ids)
-    assert any(result != 0 for result in results)
-
-
-@acceptance_only
-def test_materialization_on_a_full_disk(template, tmp_path):
-    day = days_of(template)[0]
-    command = ("sequences.online.materialize", "--as-of", day, "--force")
-    undisturbed = homes.copy_home(template, tmp_path / "undisturbed")
-    assert homes.run_command(homes.variables(undisturbed), *command) == 0
-    home = homes.copy_home(template, tmp_path / "home")
-    kept = home / "feast_before"
-    (home / "feast").rename(kept)
-    used = sum(file.stat().st_size for file in kept.rglob("*")) // 1024
-    results = []
-    with small_disk.mounted(home / "feast", used + 64):
-        shutil.copytree(kept, home / "feast", dirs_exist_ok=True)
-        for more in (64, 512, 2_048):
-            small_disk.resize(home / "feast", used + more)
-            results.append(homes.run_command(homes.variables(home), *command))
-        small_disk.resize(home / "feast", 4 * used + 100_000)
-        assert homes.run_command(homes.variables(home), *command) == 0
-        assert homes.stored_clicks(homes.variables(home)) == homes.stored_clicks(homes.variables(undisturbed))
     assert any(result != 0 for result in results)

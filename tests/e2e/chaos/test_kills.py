@@ -1,7 +1,7 @@
 """`kill -9` of recommender, release commands, consumers, landing and materialization, at random moments under load.
 
 With `tests/e2e/test_service_kills.py`, which kills the HTTP service, `make acceptance` kills 1,000 processes. Airflow, its
-tasks and Celery workers are killed by `test_airflow_kills.py` and `test_celery.py`.
+tasks and Celery workers are killed by `test_airflow_kills.py` and `test_compose.py`.
 """
 
 import random

@@ -17,7 +17,6 @@ class Ledger:
     tried: set[str] = field(default_factory=set)
     acknowledged: set[str] = field(default_factory=set)
     accepted: Counter[str] = field(default_factory=Counter)
-    refused: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
 
@@ -31,10 +30,6 @@ class Ledger:
                 self.accepted[value] += kind == "event"
             elif kind == "answer":
                 self.answers[value] += 1
-            elif kind == "refused":
-                self.refused += 1
-            elif kind == "started":
-                continue
             elif kind == "violation":
                 self.violations.append(value)
 
