@@ -54,21 +54,6 @@ def test_lookups_find_exactly_the_landed_ids(
     assert index.contains(files, pl.Series("event_id", sorted(landed))).all()
 
 
-def test_landing_reads_the_ids_of_each_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Path] = []
-    ids_of = deduplication._event_ids
-    monkeypatch.setattr(deduplication, "_event_ids", lambda file: read.append(file) or ids_of(file))
-    monkeypatch.setattr(landing_zone, "FLUSH_ROWS", 5)
-    log = own_log(tmp_path / "log", 100)
-    counts = land(log, tmp_path / "home")
-    files = sorted((tmp_path / "home" / "landing" / "listening_events").glob("dt=2026-*/*.parquet"))
-    assert sum(count.landed for count in counts.values()) == 100
-    assert len(files) == 20
-    assert len(read) == len(set(read)) == 19, "the last file is never queried"
-    land(log, tmp_path / "home")
-    assert len(read) < 19 + 4 * 20
-
-
 def test_partitions_that_exceed_the_memory_limit_are_spilled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     ids_of = deduplication._event_ids

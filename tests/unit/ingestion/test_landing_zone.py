@@ -6,7 +6,6 @@ import os
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations, product
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -18,7 +17,6 @@ from ingestion.as_of import main as print_as_of
 from ingestion.land import land, main
 from ingestion.readers.parsing.reader import Rows
 from ingestion.row_validation import LATEST
-from storage import object_store
 from storage.media_paths import register_root
 from tests.support.log_sources import PLAY_ROWS, event, json_lines, landed, play_log, quarantined, tree
 
@@ -120,36 +118,6 @@ def test_the_newest_source_is_valid_in_any_order_of_landing(tmp_path: Path, orde
         assert dict(newest.select("artist_id", "name").iter_rows()) == {key: key[version] for key in keys}
 
 
-def test_catalog_is_compared_with_the_landed_table_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A comparison per chunk would read the landed table for each, so landing would grow with the catalog's square."""
-    monkeypatch.setattr(landing_zone, "FLUSH_ROWS", 20)
-    connections: list[object] = []
-    connect = object_store.connect_duckdb
-
-    def count_connections(*arguments: Any, **options: Any) -> Any:
-        connections.append(arguments)
-        return connect(*arguments, **options)
-
-    monkeypatch.setattr(object_store, "connect_duckdb", count_connections)
-    home = tmp_path / "home"
-    names = [
-        {"artist_id": str(number % 90), "name": f"Artist {number}", "source_file": "a", "source_line": number + 1}
-        for number in range(100)
-    ]
-    for _ in range(2):
-        given = landing_zone.Landing(
-            home, "day", datetime(2026, 5, 1, tzinfo=UTC), scratch=tmp_path / f"s{len(connections)}"
-        )
-        for begin in range(0, 100, 10):
-            given.add(Rows("artists", pl.DataFrame(names[begin : begin + 10])))
-        counts = given.finish()
-    assert len(connections) == 2, "one comparison per landing"
-    assert (counts.landed, counts.duplicate) == (0, 100)
-    assert landed(home, "artists").sort("artist_id")["name"].to_list() == [
-        f"Artist {number + 90 if number < 10 else number}" for number in sorted(range(90), key=str)
-    ]
-
-
 def test_missing_columns_of_an_old_home_are_added(tmp_path: Path) -> None:
     home, log = tmp_path / "home", play_log(tmp_path / "log", PLAY_ROWS)
     land(log, home)
@@ -182,18 +150,6 @@ def test_empty_live_log_creates_a_readable_file_for_every_table(tmp_path: Path) 
         ]
     with pytest.raises(LookupError, match="land some logs first"):
         default_as_of(tmp_path / "home")
-
-
-def test_live_events_from_the_future_are_quarantined(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    json_lines(
-        home / "live" / "dt=2026-05-01" / "a.jsonl",
-        [event(1), event(2, occurred_at="2026-05-09T10:00Z", ended_at="2026-05-09T10:00Z")],
-    )
-    counts = land(home / "live", home, now=datetime(2026, 5, 1, 12, tzinfo=UTC))["own_events"]
-    assert (counts.landed, counts.quarantined) == (1, 1)
-    assert "is not before 2026-05-02 12:00" in quarantined(home)["reason"].item()
-    assert default_as_of(home) == date(2026, 5, 2)
 
 
 def test_events_from_the_future_are_quarantined_unless_they_are_simulated(tmp_path: Path) -> None:
@@ -238,20 +194,6 @@ def test_a_requested_day_may_not_be_in_the_future(tmp_path: Path, capsys: pytest
     assert capsys.readouterr().out == "2026-05-01\n"
 
 
-def test_quarantine_keeps_row_reason_and_line(tmp_path: Path) -> None:
-    rows = ["1,1500000000,1,1,5000", "1,1500000060,2,1", "1,1500000120,,1,5000", "1,1500000180,3,1,-4"]
-    land(play_log(tmp_path / "log", rows), tmp_path / "home")
-    rejected = (
-        quarantined(tmp_path / "home").sort("source_line").select("source", "source_line", "reason", "raw").rows()
-    )
-    assert rejected == [
-        ("events.csv.gz", 3, "4 fields where the header has 9", "1,1500000060,2,1"),
-        ("events.csv.gz", 4, "target_id is missing", "1,1500000120,,1,5000"),
-        ("events.csv.gz", 5, "played_ms -4 is not from 0 to 86400000", "1,1500000180,3,1,-4"),
-    ]
-    assert landed(tmp_path / "home").height == 1
-
-
 def test_command_prints_counts_and_names_unreadable_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = play_log(tmp_path / "log", PLAY_ROWS[:3])
     assert main([str(log), "--home", str(tmp_path / "home")]) == 0
@@ -281,13 +223,6 @@ def test_log_without_valid_rows_is_an_error_with_the_first_reason(
     assert main([str(home / "live"), "--home", str(home)]) == 0
     assert main([str(json_lines(own, [event(1)])), "--home", str(home)]) == 0
     assert main([str(own), "--home", str(home)]) == 0
-
-
-def test_event_files_have_the_types_of_the_contract(tmp_path: Path) -> None:
-    land(play_log(tmp_path / "log", PLAY_ROWS), tmp_path / "home")
-    for file in (tmp_path / "home" / "landing" / "listening_events").glob("dt=*/*.parquet"):
-        assert pq.read_schema(file).equals(contract.LISTENING_EVENTS)
-    assert landed(tmp_path / "home").select(pl.col("scene").null_count()).item() == len(PLAY_ROWS)
 
 
 def test_media_paths_name_the_landed_folder_or_are_relative_to_the_media_root(tmp_path: Path) -> None:

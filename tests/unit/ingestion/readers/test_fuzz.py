@@ -45,5 +45,6 @@ def test_every_mutated_row_is_accounted_for(tmp_path: Path, name: str) -> None:
         count(home / "landing", tables) + count(home / "quarantine", tables) + found.duplicate + found.suppressed
     )
     assert accounted == expected
+    assert land(tmp_path / "log", home)[name].landed == 0
     quarantine = pl.concat(pl.read_parquet(file) for file in (home / "quarantine").rglob("*.parquet"))
     assert quarantine["reason"].str.len_chars().min() > 0

@@ -141,13 +141,6 @@ def test_every_archive_format_of_a_dump_gives_the_same_events(tmp_path: Path, en
     assert all(source.endswith(".listens") for source in broken["source"])
 
 
-def test_dump_lands_once(tmp_path: Path) -> None:
-    source = as_tar(tmp_path / "dump", ".tar.zst")
-    land(source, tmp_path / "home")
-    again = land(source, tmp_path / "home")["listenbrainz"]
-    assert again.landed == 0 and landed(tmp_path / "home").height == 3
-
-
 def test_user_names_are_not_landed(tmp_path: Path) -> None:
     land(as_folder(tmp_path / "dump"), tmp_path / "home")
     everything = b"".join(file.read_bytes() for file in (tmp_path / "home" / "landing").rglob("*.parquet"))

@@ -78,14 +78,6 @@ def test_play_log_without_names_gives_tracks(tmp_path: Path) -> None:
     assert tracks == [("8", []), ("9", ["4"])]
 
 
-def test_truncated_play_log_is_an_error_that_names_it(tmp_path: Path) -> None:
-    play_log(tmp_path / "log", [f"7,{1600000000 + n * 60},{n},1,{n * 977}" for n in range(20_000)])
-    file = tmp_path / "log" / "events.csv.gz"
-    file.write_bytes(file.read_bytes()[:-2_000])
-    with pytest.raises(SourceError, match=r"events\.csv\.gz is damaged .*; get the file again"):
-        land(tmp_path / "log", tmp_path / "home")
-
-
 def test_play_log_without_a_required_column_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "events.csv").write_text("user_id,ts,track_id\n1,1600000000,1\n")
@@ -164,14 +156,7 @@ def test_a_folder_of_an_erased_user_is_not_named_as_source(tmp_path: Path) -> No
     assert sorted(landed(tmp_path / "home", "landings")["source"]) == ["forgotten", "j.jones"]
 
 
-def test_damaged_export_is_an_error_that_names_the_file(tmp_path: Path) -> None:
-    folder = export(tmp_path / "gus", StreamingHistory0=BASIC)
-    (folder / "StreamingHistory0.json").write_text('[{"endTime": ')
-    with pytest.raises(SourceError, match=r"StreamingHistory0\.json is not valid JSON .*download the export again"):
-        land(folder, tmp_path / "home")
-
-
-@pytest.mark.parametrize("written", ["", "<html>Log in</html>", "[{"])
+@pytest.mark.parametrize("written", ["", "<html>Log in</html>", '[{"endTime": '])
 def test_export_without_plays_is_an_error(tmp_path: Path, written: str) -> None:
     folder = export(tmp_path / "hal", StreamingHistory0=BASIC)
     (folder / "StreamingHistory1.json").write_text(written)
@@ -261,10 +246,18 @@ def test_paths_in_a_zip_cannot_escape_it(tmp_path: Path) -> None:
     } == set()
 
 
-def test_damaged_zip_is_an_error_with_the_remedy(tmp_path: Path) -> None:
-    (tmp_path / "mine.zip").write_bytes(b"PK\x03\x04 torn")
-    with pytest.raises(SourceError, match=r"mine\.zip is not a readable zip; download it again"):
-        land(tmp_path / "mine.zip", tmp_path / "home")
+@pytest.mark.parametrize("name", ["events.csv.gz", "listening.jsonl.gz", "march.parquet"])
+def test_a_truncated_file_is_an_error_that_names_it(tmp_path: Path, name: str) -> None:
+    log = play_log(tmp_path / "log", [f"7,{1600000000 + n * 60},{n},1,{n * 977}" for n in range(20_000)])
+    rows = [event(n % 60, event_id=f"e{n * 7919}") for n in range(200)]
+    pl.DataFrame(rows).write_parquet(log / "march.parquet")
+    (log / "listening.jsonl.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    source = tmp_path / "own" / name
+    source.parent.mkdir()
+    source.write_bytes((log / name).read_bytes()[:-200])
+    pl.DataFrame(rows).write_parquet(source.parent / "listening_events.parquet")
+    with pytest.raises(SourceError, match=rf"{name} is damaged .*; get the file again"):
+        land(source.parent, tmp_path / "home")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
@@ -298,25 +291,6 @@ def test_nested_zip_is_an_error_with_the_remedy(tmp_path: Path) -> None:
         archive.write(tmp_path / "kim.zip", "kim.zip")
     with pytest.raises(SourceError, match=r"kim\.zip is a zip within a zip; unpack the outer one"):
         land(tmp_path / "sent.zip", tmp_path / "home")
-
-
-def test_truncated_own_log_is_an_error_that_names_it(tmp_path: Path) -> None:
-    rows = "".join(json.dumps(event(n % 60, event_id=f"e{n * 7919}")) + "\n" for n in range(200))
-    file = tmp_path / "own" / "listening.jsonl.gz"
-    file.parent.mkdir()
-    file.write_bytes(gzip.compress(rows.encode())[:-200])
-    with pytest.raises(SourceError, match=r"listening\.jsonl\.gz is damaged .*; get the file again"):
-        land(tmp_path / "own", tmp_path / "home")
-
-
-def test_truncated_parquet_file_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "own").mkdir()
-    pl.DataFrame([event(n) for n in range(50)]).write_parquet(tmp_path / "own" / "listening_events.parquet")
-    pl.DataFrame([event(n) for n in range(50)]).write_parquet(tmp_path / "own" / "march.parquet")
-    whole = (tmp_path / "own" / "march.parquet").read_bytes()
-    (tmp_path / "own" / "march.parquet").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(SourceError, match=r"march\.parquet is damaged .*; get the file again"):
-        land(tmp_path / "own", tmp_path / "home")
 
 
 def test_table_without_a_mapping_is_an_error_that_requests_one(tmp_path: Path) -> None:

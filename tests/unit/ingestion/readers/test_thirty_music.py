@@ -97,11 +97,6 @@ def test_catalog_has_names_lengths_artists_and_playlists(tmp_path: Path) -> None
     assert playlists == [("9", "my own", "ugc", ["12", "11"])]
 
 
-def test_thirty_music_lands_once(tmp_path: Path) -> None:
-    land(thirty(tmp_path / "ThirtyMusic"), tmp_path / "home")
-    assert land(tmp_path / "ThirtyMusic", tmp_path / "home")["thirty_music"].landed == 0
-
-
 @pytest.mark.parametrize(
     ("name", "header", "why"),
     [

@@ -52,24 +52,18 @@ def events(home: Path) -> list[tuple]:
     return rows.select("user_id", "target_id", "occurred_at", "ended_at", "action", "played_ms").rows()
 
 
-@pytest.mark.parametrize("source", [flat, together])
-def test_listens_end_at_their_timestamp_and_likes_are_instantaneous(tmp_path: Path, source) -> None:
-    land(source(tmp_path / "yambda"), tmp_path / "home")
-    assert events(tmp_path / "home") == [
-        ("100", "7", at(1, "00:00"), at(1, "00:10"), "play", 200_000),
-        ("100", "8", at(1, "00:10"), at(1, "00:10:45"), "play", 6_000),
-        ("100", "7", at(1, "00:10:50"), at(1, "00:10:50"), "like", None),
-        ("100", "7", at(1, "00:10:55"), at(1, "00:10:55"), "unlike", None),
-        ("200", "7", at(1, "23:50"), at(2, "00:00"), "play", 260_000),
-    ]
-    assert not (tmp_path / "home" / "quarantine").exists()
-
-
 def test_single_and_separate_files_give_the_same_events(tmp_path: Path) -> None:
-    land(flat(tmp_path / "flat"), tmp_path / "home")
-    before = events(tmp_path / "home")
-    land(together(tmp_path / "together"), tmp_path / "home")
-    assert events(tmp_path / "home") == before
+    """Listens end at their timestamp, and likes are instantaneous."""
+    for source in (flat(tmp_path / "flat"), together(tmp_path / "together")):
+        land(source, tmp_path / "home")
+        assert events(tmp_path / "home") == [
+            ("100", "7", at(1, "00:00"), at(1, "00:10"), "play", 200_000),
+            ("100", "8", at(1, "00:10"), at(1, "00:10:45"), "play", 6_000),
+            ("100", "7", at(1, "00:10:50"), at(1, "00:10:50"), "like", None),
+            ("100", "7", at(1, "00:10:55"), at(1, "00:10:55"), "unlike", None),
+            ("200", "7", at(1, "23:50"), at(2, "00:00"), "play", 260_000),
+        ]
+    assert not (tmp_path / "home" / "quarantine").exists()
 
 
 def test_played_tracks_have_length_artists_and_album(tmp_path: Path) -> None:

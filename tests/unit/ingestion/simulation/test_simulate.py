@@ -152,30 +152,6 @@ def test_events_are_ordered_by_time_and_sessions_do_not_overlap(world: Path, pla
     assert plays.select((gap.drop_nulls().dt.total_microseconds() >= 0).all()).item()
 
 
-def test_some_pauses_are_about_as_long_as_the_session_gap(plays: pl.DataFrame) -> None:
-    minutes = (pl.col("occurred_at") - pl.col("ended_at").shift(1).over("user_id")).dt.total_seconds() / 60
-    for shortest in (20, 30, 40):
-        count = plays.select(minutes.is_between(shortest, shortest + 10)).to_series().sum()
-        assert 50 < count < 0.05 * plays.height, shortest
-
-
-def test_all_actions_targets_and_scenes_occur(world: Path) -> None:
-    log = events(world)
-    assert set(log["action"]) == {
-        "impression",
-        "click",
-        "play",
-        "like",
-        "collect",
-        "share",
-        "download",
-        "dislike",
-        "block",
-    }
-    assert set(log["target_type"]) == {"track", "playlist", "album", "artist", "mlog"}
-    assert set(log["scene"]) == {"library", "private_fm", "daily", "playlists", "mlog", "similar"}
-
-
 def test_users_finish_tracks_of_their_interests_and_skip_others(plays: pl.DataFrame) -> None:
     rates = plays.group_by("is_own").agg(pl.col("is_full", "is_skip").mean(), pl.len()).sort("is_own")
     assert rates["len"].min() > 300
@@ -204,18 +180,6 @@ def test_position_bias_equals_the_ground_truth(world: Path) -> None:
     assert measured[0] > 1.5 * measured[-1]
 
 
-def test_tracks_are_repeated(plays: pl.DataFrame) -> None:
-    again = plays.select(pl.int_range(pl.len()).over("user_id", "target_id") > 0).to_series()
-    assert 0.35 < again.mean() < 0.9
-    assert plays.filter(again)["is_full"].mean() > plays.filter(~again)["is_full"].mean()
-
-
-def test_soundtracks_connect_artists_of_several_interests(world: Path) -> None:
-    tracks = dict(pl.read_parquet(world / "truth" / "tracks.parquet").select("track_id", "interest").iter_rows())
-    works = pl.read_parquet(world / "truth" / "works.parquet")["track_ids"].to_list()
-    assert all(len({tracks[track] for track in work}) >= 3 for work in works)
-
-
 def test_new_tracks_are_not_played_before_they_appear(world: Path, plays: pl.DataFrame) -> None:
     new = read(world / "tracks").filter(pl.col("available_from").is_not_null()).select("track_id", "available_from")
     new_plays = plays.join(new, left_on="target_id", right_on="track_id")
@@ -231,16 +195,6 @@ def test_rejected_tracks_are_not_played_again(world: Path) -> None:
     )
     assert refused.height > 20
     assert not (later["occurred_at"].dt.date() > later["refused_at"].dt.date()).any()
-
-
-def test_interests_drift(world: Path) -> None:
-    shares = read(world / "truth" / "user_interests").sort("day")
-    first, last = (
-        shares.filter(pl.col("day") == shares["day"].min()),
-        shares.filter(pl.col("day") == shares["day"].max()),
-    )
-    moved = first.join(last, on=["user_id", "interest"], suffix="_last")
-    assert (moved["share"] - moved["share_last"]).abs().mean() > 0.03
 
 
 def test_propensities_equal_sampling_frequencies() -> None:
