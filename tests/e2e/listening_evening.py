@@ -17,6 +17,8 @@ def check_evening(url: str) -> None:
         events = collect_events(page)
         page.goto(url)
         picks = page.locator(".picks button")
+        expect(page.locator(".listener .tile-sub").first).not_to_be_empty()
+        assert browser.accessibility_violations(page) == []
         for place in range(3):
             picks.nth(place).click()
         with expect_answer(page, scene="daily") as daily:
@@ -55,6 +57,7 @@ def _skip_three_times(page: Page, events: list[dict]) -> None:
             listed = {one["request_id"]: ids(one) for one in (response.json() for response in answers)}
             assert skip["position"] == 0 and skip["target_id"] == listed[skip["request_id"]][0]
         assert skip["target_id"] not in ids(answer.value.json()), f"{playing} was skipped"
+    expect(page.locator(".changed")).not_to_be_empty()
 
 
 def _like_and_undo(page: Page, events: list[dict]) -> None:

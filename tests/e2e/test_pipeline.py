@@ -193,40 +193,23 @@ def test_make_clean_removes_only_files_of_segue(home, tmp_path):
     assert {file.name for file in folder.iterdir()} == kept
 
 
-def test_the_list_follows_the_listener(here):
-    listening_page.check_list_follows_listener(url_of(here), run.find_recent_user(here))
-
-
-def test_playlists_and_mlogs_open_and_play_their_tracks(here):
-    listening_page.check_collections_open_and_play(url_of(here), run.find_recent_user(here))
-
-
-def test_every_action_is_reported_as_an_event(here):
-    listening_page.check_actions_are_events(url_of(here), run.find_recent_user(here))
-
-
-def test_the_page_can_be_used_by_keyboard(here):
-    listening_page.check_keyboard(url_of(here), run.find_recent_user(here))
-
-
-def test_a_track_with_an_audio_url_is_played(here):
-    listening_page.check_audio_url(url_of(here), run.find_recent_user(here))
-
-
-def test_simulated_previews_and_covers_are_played_and_shown(here):
-    listening_page.check_simulated_media(url_of(here), run.find_recent_user(here))
-
-
-def test_a_new_listener_starts_with_three_tracks(here):
-    listening_page.check_new_listener(url_of(here))
+@pytest.mark.parametrize(
+    "check",
+    [
+        listening_page.check_collections_open_and_play,
+        listening_page.check_actions_are_events,
+        listening_page.check_keyboard,
+        listening_page.check_audio_url,
+        listening_page.check_simulated_media,
+        listening_page.check_accessibility,
+    ],
+)
+def test_the_page_of_a_listener(here, check):
+    check(url_of(here), run.find_recent_user(here))
 
 
 def test_an_evening_of_a_new_listener(here):
     listening_evening.check_evening(url_of(here))
-
-
-def test_the_page_is_small_and_accessible(here):
-    listening_page.check_accessibility(url_of(here), run.find_recent_user(here))
 
 
 def test_the_notebook_trains_a_channel_and_calls_the_service(home, here):
