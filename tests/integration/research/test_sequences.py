@@ -103,24 +103,6 @@ def test_realtime_predicts_the_next_item_of_a_cycle(cycle: Path, tmp_path: Path,
     assert result["test"]["mrr_at_5"]["standard_deviation"] is not None
 
 
-@pytest.mark.parametrize("name", sorted(CHANNELS))
-def test_all_channels_accept_plain_sequences(cycle: Path, tmp_path: Path, name: str) -> None:
-    arguments = [
-        "sequences",
-        "--file",
-        str(cycle),
-        "--channel",
-        name,
-        "--seeds",
-        "1",
-        "--json",
-        str(tmp_path / "out.json"),
-    ]
-    changes = ["--set=steps=4", "--set=width=16"] if name in ("realtime", "long_short", "multi_interest") else []
-    assert main([*arguments, *changes]) == 0
-    assert set(json.loads((tmp_path / "out.json").read_text())["test"]) >= {"recall_at_10", "ndcg_at_10", "mrr_at_20"}
-
-
 def test_length_bucketing_does_not_change_the_loss(cycle: Path, tmp_path: Path) -> None:
     from training.nn.item_tower import ItemCodes
     from training.recall.realtime.model import RealtimeNetwork

@@ -16,8 +16,3 @@ def test_knowledge_graph_finds_both_groups(tmp_path: Path) -> None:
     (result,) = json.loads(out.read_text()).values()  # there are no files of sequences
     for protocol in ("kgcn", "mcclk"):
         assert result[protocol]["auc"]["mean"] > 0.7 > 0.6 > result[protocol]["popularity_auc"]["mean"]
-
-
-def test_missing_file_is_an_error_with_a_remedy(tmp_path: Path, capsys) -> None:
-    assert main(["knowledge_graph", "--folder", str(tmp_path)]) == 2
-    assert "kg.txt" in capsys.readouterr().err
