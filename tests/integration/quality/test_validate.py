@@ -119,14 +119,6 @@ def test_invalid_mart_fails_its_expectation(invalid_marts: Outcome, mart: str, e
     assert all(name in texts for name in re.findall(r"\((?:table_)?(\w+)\)", expectation))
 
 
-def test_valid_marts_pass_beside_invalid_ones(invalid_marts: Outcome) -> None:
-    assert {name for name, suite in invalid_marts.suites.items() if suite["failed"]} == set(FAILED_CHECKS)
-    assert invalid_marts.printed.count("FAILED") == len(FAILED_CHECKS)
-    assert invalid_marts.printed.count("ok ") == len(ROWS) + 1 - len(FAILED_CHECKS)
-    assert invalid_marts.page.count('<td class="bad">') == FAILED_CHECKS.total()
-    assert invalid_marts.page.count("<details open") == len(FAILED_CHECKS)
-
-
 def test_rows_of_earlier_weeks_are_not_validated_again(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Otherwise the cost of a day would grow with the history; old rows were validated when they were new."""
     invalid = ROWS["plays"].replace("0 as play_number", "-1 as play_number").replace("'e' as", "'f' as")
@@ -170,25 +162,6 @@ def test_page_escapes_values_from_the_data() -> None:
     assert "<script" not in page
     assert "&lt;suite&gt;" in page and "&lt;i&gt;column" in page
     assert "a &amp; b" in page
-
-
-def test_changed_distribution_of_actions_or_lengths_is_drift(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    last_day = "ended_at >= timestamp '2026-06-09'"
-    drifted = f"select * replace (if({last_day}, 'click', action) as action) from ({EVENTS})"
-    write_landing(home, drifted)
-    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
-    assert "failed: expect_column_values_to_be_between(table_action_drift)" in capsys.readouterr().out
-    write_landing(home, f"select * replace (if({last_day}, 900000, played_ms) as played_ms) from ({EVENTS})")
-    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
-    printed = capsys.readouterr().out
-    assert "failed: expect_column_values_to_be_between(table_length_drift)" in printed
-    assert "table_action_drift" not in printed
-
-
-def test_day_with_few_events_fails_by_volume(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_landing(home, f"select * from ({EVENTS}) where ended_at < timestamp '2026-06-09' or event_id[-1:] = '1'")
-    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
-    assert "failed: expect_column_values_to_be_between(table_volume_ratio)" in capsys.readouterr().out
 
 
 def test_first_events_of_as_of_are_not_a_day(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,17 +208,29 @@ def test_a_bot_is_left_out_and_reported(home: Path, capsys: pytest.CaptureFixtur
     assert note in (home / "reports" / "data_docs" / "landed" / "outcome.html").read_text()
 
 
-def test_a_large_share_of_bots_fails(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    events = EVENTS.replace("i % 50", "i % 200")
-    write_landing(home, BOT.format(events=events, at="timestamp '2026-06-09 12:00:00'", bots=12))
-    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
-    assert "failed: expect_column_values_to_be_between(table_excluded_user_share)" in capsys.readouterr().out
+LAST_DAY = "ended_at >= timestamp '2026-06-09'"
 
 
-def test_drift_needs_a_minimum_number_of_events(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_landing(home, f"select * from ({EVENTS}) where event_number % 10 = 0")
-    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 0
-    assert "not enough data" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("rows", "code", "printed"),
+    [
+        (f"select * from ({EVENTS}) where not {LAST_DAY} or event_id[-1:] = '1'", 1, "table_volume_ratio"),
+        (f"select * replace (if({LAST_DAY}, 'click', action) as action) from ({EVENTS})", 1, "table_action_drift"),
+        (f"select * replace (if({LAST_DAY}, 900000, played_ms) as played_ms) from ({EVENTS})", 1, "table_length_drift"),
+        (
+            BOT.format(events=EVENTS.replace("i % 50", "i % 200"), at="timestamp '2026-06-09 12:00:00'", bots=12),
+            *(1, "table_excluded_user_share"),
+        ),
+        (f"select * from ({EVENTS}) where event_number % 10 = 0", 0, "not enough data"),
+    ],
+    ids=["few events", "actions", "lengths", "bots", "too few to compare"],
+)
+def test_the_newest_day_is_compared_with_the_week_before(
+    home: Path, capsys: pytest.CaptureFixture[str], rows: str, code: int, printed: str
+) -> None:
+    write_landing(home, rows)
+    assert main(["--as-of", AS_OF, "--stage", "landed"]) == code
+    assert printed in capsys.readouterr().out
 
 
 def test_historical_load_is_one_batch_of_any_age(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -325,16 +310,6 @@ def test_single_suite(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--as-of", AS_OF, "--suite", "tracks", "--stage", "landed"]) == 2
     assert "no suite 'tracks' in stage landed" in capsys.readouterr().err
     assert not (home / "reports").exists()
-
-
-def test_stages_are_independent(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_mart(home, "tracks", ROWS["tracks"].replace("1000 as", "-1 as", 1))
-    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 0
-    write_home(home)
-    write_landing(home, f"select * replace ('hum' as action) from ({EVENTS})")
-    assert main(["--as-of", AS_OF, "--stage", "marts"]) == 0
-    assert main(["--as-of", AS_OF, "--stage", "landed"]) == 1
-    assert "failed: expect_column_values_to_be_in_set(action)" in capsys.readouterr().out
 
 
 def test_duckdb_spills_into_the_home_folder(home: Path) -> None:

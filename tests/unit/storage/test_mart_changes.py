@@ -129,13 +129,6 @@ def test_a_cycle_before_the_published_version_ends_the_search_for_applied_change
     assert read_published(tmp_path, "m").pending == ()
 
 
-def test_home_without_changes_is_left_alone(tmp_path: Path) -> None:
-    pq.write_table(pa.Table.from_pylist([], schema=SCHEMA), tmp_path / "m.parquet")
-    assert apply_changes(tmp_path) == []
-    assert read_published(tmp_path, "m").newest_version is None
-    assert [path.name for path in tmp_path.iterdir()] == ["m.parquet"]
-
-
 def test_command_applies_the_changes_of_the_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

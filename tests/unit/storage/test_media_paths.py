@@ -74,30 +74,21 @@ def test_a_name_that_is_too_long_names_a_missing_file(tmp_path: Path, music: Pat
     assert paths.resolve("x" * 300) == music / ("x" * 300) and paths.state("x" * 300) == (-1, -1)
 
 
-def test_a_moved_folder_is_an_error_until_it_is_landed_again(tmp_path: Path, music: Path) -> None:
-    prefix = register_root(tmp_path / "media", music)
+def test_another_folder_than_the_landed_one_is_an_error(tmp_path: Path, music: Path) -> None:
+    path = f"{register_root(tmp_path / 'media', music)}album/1.flac"
+    with pytest.raises(MediaRootError, match="land its source again"):
+        MediaPaths(tmp_path / "other").resolve(path)
     music.rename(tmp_path / "moved")
     with pytest.raises(MediaRootError, match="is not there; land it again"):
-        MediaPaths(tmp_path / "media").resolve(f"{prefix}album/1.flac")
-    prefix = register_root(tmp_path / "media", tmp_path / "moved")
-    assert MediaPaths(tmp_path / "media").resolve(f"{prefix}album/1.flac").exists()
-
-
-def test_another_folder_of_the_same_name_is_an_error(tmp_path: Path, music: Path) -> None:
-    prefix = register_root(tmp_path / "media", music)
-    music.rename(tmp_path / "moved")
+        MediaPaths(tmp_path / "media").resolve(path)
     shutil.copytree(tmp_path / "moved", music)
     with pytest.raises(MediaRootError, match="not the folder that was landed"):
-        MediaPaths(tmp_path / "media").resolve(f"{prefix}album/1.flac")
-
-
-def test_a_home_without_the_registry_is_an_error(tmp_path: Path, music: Path) -> None:
-    prefix = register_root(tmp_path / "media", music)
-    with pytest.raises(MediaRootError, match="land its source again"):
-        MediaPaths(tmp_path / "other").resolve(f"{prefix}album/1.flac")
+        MediaPaths(tmp_path / "media").resolve(path)
+    prefix = register_root(tmp_path / "media", tmp_path / "moved")
+    assert MediaPaths(tmp_path / "media").resolve(f"{prefix}album/1.flac").exists()
     (tmp_path / "media" / "roots.json").write_text("{")
     with pytest.raises(MediaRootError, match="is damaged"):
-        MediaPaths(tmp_path / "media").resolve(f"{prefix}album/1.flac")
+        MediaPaths(tmp_path / "media").resolve(path)
 
 
 def test_media_of_a_simulation_are_rendered_into_the_cache(tmp_path: Path) -> None:

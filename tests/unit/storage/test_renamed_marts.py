@@ -7,7 +7,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from local import publish_marts
 from storage.renamed_marts import remove_renamed
 
 
@@ -32,12 +31,3 @@ def test_a_renamed_mart_stays_until_its_successor_is_published(marts: Path) -> N
     assert remove_renamed(marts) == ["train_cuts"]
     assert names(marts) == ["plays.parquet", "time_split.parquet"]
     assert remove_renamed(marts) == []
-
-
-def test_publication_removes_the_renamed_mart(marts: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    publish_marts.main()
-    assert "removed the mart" not in capsys.readouterr().out
-    (marts / "time_split.parquet").write_bytes((marts / "plays.parquet").read_bytes())
-    publish_marts.main()
-    assert "removed the mart train_cuts, which is time_split now" in capsys.readouterr().out
-    assert names(marts) == ["plays.parquet", "time_split.parquet"]
