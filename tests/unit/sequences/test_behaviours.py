@@ -36,11 +36,6 @@ def test_behaviour_of(
     assert table.behaviour_of(action, played_ms, duration_ms) == behaviour
 
 
-def test_codes_reserve_padding_and_unknown(table: behaviours.Behaviours) -> None:
-    assert list(table.encoder.values()) == list(range(2, len(table.rows) + 2)) and table.encoder["skip"] == 4
-    assert table.with_polarity("negative") == ("skip", "impression_without_click", "dislike", "block")
-
-
 def test_errors_name_the_value(table: behaviours.Behaviours, tmp_path: Path) -> None:
     with pytest.raises(behaviours.BehaviourError, match="'hum' is unknown"):
         table.behaviour_of("hum", None, None)

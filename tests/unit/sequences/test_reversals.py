@@ -60,8 +60,3 @@ def test_events_that_are_taken_back_later_by_the_same_user_are_found():
     is_event_E, is_reversed_E = find_reversed(item_E, np.array([code[name] for name in names]), user_E, is_past_E)
     assert is_event_E.tolist() == [name != "unlike" for name in names]
     assert is_reversed_E.tolist() == expected_E.tolist()
-
-
-def test_a_batch_without_reversals_is_returned_as_it_is():
-    batch = batch_of([[("like", FIRST_CODE)], []], 2)
-    assert drop_reversed(batch) is batch

@@ -62,30 +62,10 @@ def test_sessions_equal_the_oracle(steps: list[list[Event]]) -> None:
     np.testing.assert_array_equal(sessionize(batch), wanted)
 
 
-def test_a_like_does_not_extend_a_session_and_exactly_thirty_minutes_is_no_gap() -> None:
-    steps: list[Event] = [("play", 0, 3), ("like", 20, 0), ("play", 20, 3), ("skip", 30, 0), ("play", 31, 3)]
-    batch = encode(VIEW, [row(timed(steps))], {"behaviour": behaviours.load_behaviours().encoder}, length=5)
-    assert sessionize(batch).tolist() == [[1, 1, 2, 2, 3]]
-
-
 def test_a_play_that_was_paused_for_a_day_begins_a_session() -> None:
     steps: list[Event] = [("play", 0, 3), ("play", 5, 24 * 60), ("play", 5, 24 * 60 + 1), ("play", 5, 3)]
     batch = encode(VIEW, [row(timed(steps))], {"behaviour": behaviours.load_behaviours().encoder}, length=4)
     assert sessionize(batch).tolist() == [[1, 1, 2, 2]]
-
-
-def test_current_session_is_the_newest_one_until_the_gap_has_passed() -> None:
-    steps: list[Event] = [("play", 0, 3), ("play", 31, 3), ("like", 1, 0), ("skip", 2, 0), ("play", 3, 1)]
-    batch = encode(VIEW, [row(timed(steps))] * 4, {"behaviour": behaviours.load_behaviours().encoder}, length=6)
-    ends = [ended for _, _, ended in timed(steps)]
-    request_at = np.array([ends[-1] + 30 * MINUTE, ends[-1] + 30 * MINUTE + 1, ends[3] + 1, ends[3] + 1])
-    found = is_in_current_session(batch, np.array([5, 5, 4, 0]), request_at)
-    assert found.tolist() == [
-        [False, True, True, True, True, False],
-        [False] * 6,
-        [False, True, True, True, False, False],
-        [False] * 6,
-    ]
 
 
 @examples(100, 2_000)
@@ -108,10 +88,3 @@ def test_current_session_is_the_one_of_a_play_that_starts_at_the_request(
             for number, (_, _, ended) in zip(numbers, one, strict=True)
         ]
         assert not any(mask[len(one) :])
-
-
-def test_a_like_before_a_request_does_not_continue_the_session_and_belongs_to_the_next_one() -> None:
-    steps: list[Event] = [("play", 0, 3), ("like", 20, 0), ("like", 15, 0)]
-    batch = encode(VIEW, [row(timed(steps))], {"behaviour": behaviours.load_behaviours().encoder}, length=3)
-    request_at = np.array([timed(steps)[-1][2] + 5 * MINUTE])  # 40 minutes after the play
-    assert is_in_current_session(batch, np.array([3]), request_at).tolist() == [[False, True, True]]

@@ -86,15 +86,6 @@ def test_acknowledged_events_are_applied_by_a_consumer(tmp_path: Path) -> None:
             assert client.exists(f"{stream}:owner") == 0  # released
 
 
-def test_consumer_without_a_broker_names_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    monkeypatch.delenv("SEGUE_BROKER", raising=False)
-    command = [sys.executable, "-m", "sequences.streaming.consume"]
-    done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "SEGUE_BROKER is empty" in done.stderr
-
-
 def test_events_wait_in_the_log_while_the_broker_is_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,34 +37,6 @@ def rows() -> list[dict[str, object]]:
     return event_rows([*history("a", 13), *history("b", 1), *history("c", 30, start=1000)])
 
 
-def test_dense_reader_equals_the_oracle(tmp_path: Path, rows: list[dict[str, object]]) -> None:
-    view = replace(SEQUENCE_VIEWS["recent_events"], length=4)
-    reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
-    queries = [(user, us(second) + 1) for user in ("c", "a", "unknown_user", "b") for second in range(-60, 2000, 60)]
-    batch = reader.read([user for user, _ in queries], [time for _, time in queries])
-
-    assert set(batch.columns) == {"track_id", "behaviour", "occurred_at", "ended_at", "played_ratio"}
-    for b, (user, time) in enumerate(queries):
-        expected = oracle(rows, view, user, time)
-        n = len(expected)
-        assert batch.length_B[b] == n
-        assert batch.columns["track_id"][b, :n].tolist() == [
-            ENCODERS["track_id"].get(row["track_id"], 1) for row in expected
-        ]
-        assert batch.columns["behaviour"][b, :n].tolist() == [
-            ENCODERS["behaviour"][row["behaviour"]] for row in expected
-        ]
-        assert batch.columns["ended_at"][b, :n].tolist() == [
-            int(np.datetime64(row["ended_at"], "us").astype(np.int64)) for row in expected
-        ]
-        np.testing.assert_array_equal(
-            batch.columns["played_ratio"][b, :n], np.array([row["played_ratio"] or 0 for row in expected], np.float32)
-        )
-        for column in batch.columns.values():
-            assert not column[b, n:].any()
-    np.testing.assert_array_equal(batch.mask_BL.sum(1), batch.length_B)
-
-
 def test_event_known_exactly_at_the_time_is_excluded(tmp_path: Path) -> None:
     rows = event_rows(history("a", 2))
     reader = DenseReader(write_events(tmp_path / "events.parquet", rows), SEQUENCE_VIEWS["played_history"], ENCODERS)
@@ -127,25 +99,6 @@ def test_cached_arrays_equal_the_table_and_are_reused(tmp_path: Path, rows: list
     again.columns["track_id"][:] = 0
     assert DenseReader(path, view, ENCODERS, cache_folder=kept).columns["track_id"].any(), "the file is not written to"
     assert [one.name for one in kept.parent.iterdir()] == ["b"]
-
-
-def test_concurrent_cache_writers_keep_the_first_result(
-    tmp_path: Path, rows: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, view, kept = (
-        write_events(tmp_path / "events.parquet", rows),
-        SEQUENCE_VIEWS["recent_events"],
-        tmp_path / "kept",
-    )
-    keep = DenseReader._save
-
-    def beaten(reader: DenseReader, folder: Path) -> None:
-        keep(reader, folder)
-        keep(reader, folder)
-
-    monkeypatch.setattr(DenseReader, "_save", beaten)
-    assert DenseReader(path, view, ENCODERS, cache_folder=kept).users == ["a", "b", "c"]
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["events.parquet", "kept"]
 
 
 def test_empty_table_gives_empty_sequences(tmp_path: Path) -> None:

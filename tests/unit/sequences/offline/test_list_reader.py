@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sequences.offline.list_reader import BlockReader, ListReader, split_into_blocks
+from sequences.offline.list_reader import BlockReader, ListReader
 from sequences.timeline import EventTableError
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import event_rows, us, write_events
@@ -81,18 +81,6 @@ def test_sorted_users_are_read_one_block_at_a_time(path: str) -> None:
         held.add(tuple(reader._reader.timeline.users))
     # The file has a single batch; events beyond a block are held only until the next one.
     assert sorted(sum(held, ())) == sorted(COUNTS) and len(held) > 1
-
-
-@pytest.mark.parametrize("rows_per_batch", [1, 2, 5, 100])
-@pytest.mark.parametrize("block_events", [1, 4, 30])
-def test_blocks_contain_whole_users(path: str, rows_per_batch: int, block_events: int) -> None:
-    users = pa.array([user for user, count in COUNTS.items() for _ in range(count)]).dictionary_encode()
-    table = pa.table({"user_id": users, "n": range(len(users))})
-    found = [pa.Table.from_batches(one) for one in split_into_blocks(table.to_batches(rows_per_batch), block_events)]
-    assert [n for block in found for n in block["n"].to_pylist()] == list(range(len(users)))
-    of_block = [set(block["user_id"].to_pylist()) for block in found]
-    assert sum(len(one) for one in of_block) == len(COUNTS)
-    assert all(block.num_rows + rows_per_batch > block_events for block in found[:-1])
 
 
 def test_unsorted_table_is_rejected(tmp_path: Path) -> None:

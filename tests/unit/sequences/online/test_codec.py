@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from feast.protos.feast.types.Value_pb2 import FloatList, Int64List, StringList, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sequences.online.codec import EncodedColumn, LazyColumn, StoredValue, append_lists, decode_values, encode_list
+from sequences.online.codec import EncodedColumn, append_lists, decode_values, encode_list
 from sequences.views import Kind
 
 texts = st.text(max_size=6) | st.sampled_from(["", "é" * 64, "x" * 127, "x" * 128, "\n\n", "x" * 20_000])
@@ -65,22 +64,6 @@ def test_lists_can_share_events_in_any_order() -> None:
 def test_scalar_and_empty_values() -> None:
     assert decode_values(Value(int64_val=5).SerializeToString()) == [5]
     assert decode_values(Value().SerializeToString()) == decode_values(None) == []
-
-
-def test_stored_value_returns_its_bytes_and_no_scalar_field() -> None:
-    assert StoredValue(b"x").SerializeToString() == b"x"
-    assert StoredValue(b"x").WhichOneof("val") is None
-
-
-def test_lazy_column_is_computed_once_and_equals_its_list() -> None:
-    made: list[int] = []
-    column = LazyColumn(lambda: made.append(1) or [1, 2, 3])  # type: ignore[func-returns-value]
-    assert made == []
-    assert (column, column[-2:], len(column), list(column)) == ([1, 2, 3], [2, 3], 3, [1, 2, 3])
-    assert column != [1, 2]
-    assert made == [1]
-    with pytest.raises(TypeError):
-        hash(column)
 
 
 @given(st.lists(st.tuples(texts, numbers, ratios), max_size=9), st.integers(0, 9), st.integers(1, 9))
