@@ -13,15 +13,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast.errors import FeastEntityDFMissingColumnsError, FeatureNameCollisionError
-from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
+from feast.errors import FeatureNameCollisionError
 
 from sequences.online.reader_writer import OnlineReader
-from sequences.views import SEQUENCE_VIEWS, SequenceViewError
+from sequences.views import SEQUENCE_VIEWS
 from tests.contract.sequences import test_feast_universal_cases as cases
 from tests.contract.sequences.test_point_in_time_join import CASES, FOREVER, frame, store_with, values
 from tests.support import spark, valkey
-from tests.support.sequences.event_rows import EPOCH, at, event_rows, oracle_values, to_us, write_events
+from tests.support.sequences.event_rows import EPOCH, at, event_rows, write_events
 from tests.support.sequences.feast_stores import DUCKDB, SPARK, feature_store
 from tests.support.sequences.universal_views import entity_rows, open_world, plain, world
 
@@ -121,42 +120,6 @@ def test_sequences_and_ordinary_views_equal_duckdbs(stores: Any, full_feature_na
     assert results["spark"]["user_profile__plays_total"].null_count > 10
     for name in results["duckdb"].column_names[3:]:
         assert results["spark"][name].cast(results["duckdb"][name].type).type == results["duckdb"][name].type
-
-
-def test_sequences_equal_the_oracle(stores: Any) -> None:
-    rows, queries = history(), query_frame().dropna()
-    view = SEQUENCE_VIEWS["recent_negatives"]
-    features = [f"{view.name}:{name}" for name in view.attribute_names]
-    result = stores["spark"].get_historical_features(queries, features).to_arrow().to_pylist()
-    for given, got in zip(queries.to_dict("records"), result, strict=True):
-        time_us = to_us(given["event_timestamp"].to_pydatetime().replace(tzinfo=None))
-        wanted = oracle_values(rows, view, given["user_id"], time_us)
-        assert repr({name: got[name] for name in view.attribute_names}) == repr(wanted)
-
-
-def test_entity_rows_of_spark_sql_and_of_a_frame_on_spark(stores: Any, session: Any) -> None:
-    rows = session.createDataFrame(query_frame()[["user_id", "event_timestamp", "kept"]])
-    rows.createOrReplaceTempView("query_rows")
-    wanted = stores["duckdb"].get_historical_features(query_frame(), ["recent_events:event_id"]).to_df()
-    for entity_rows_given in (rows, "select * from query_rows"):
-        got = stores["spark"].get_historical_features(entity_rows_given, ["recent_events:event_id"]).to_df()
-        assert got.sort_values("kept")["event_id"].map(list).tolist() == wanted["event_id"].map(list).tolist()
-
-
-def test_unsupported_requests_name_the_reason(stores: Any) -> None:
-    store = stores["spark"]
-    with pytest.raises(FeastEntityDFMissingColumnsError, match="user_id"):
-        store.get_historical_features(query_frame().rename(columns={"user_id": "who"}), ["recent_events:event_id"])
-    source = store.get_feature_view("recent_events").batch_source
-    offline = store._get_provider().offline_store
-    with pytest.raises(SequenceViewError, match="has no rows to pull"):
-        offline.pull_all_from_table_or_query(store.config, source, ["user_id"], ["event_id"], "known_at", None)
-
-
-def test_persist_writes_a_file(stores: Any, tmp_path: Path) -> None:
-    job = stores["spark"].get_historical_features(query_frame(), ["user_profile:plays_total"])
-    job.persist(SavedDatasetFileStorage(path=str(tmp_path / "saved.parquet")))
-    assert pq.read_table(tmp_path / "saved.parquet")["kept"].to_pylist() == list(range(len(query_frame())))
 
 
 def test_spark_materializes_the_same_as_duckdb_into_redis(tmp_path: Path) -> None:

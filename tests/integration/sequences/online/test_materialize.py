@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from sequences.online import batch_rows, batch_writer
@@ -20,7 +18,6 @@ from sequences.online.materialization_state import MaterializationState, digests
 from sequences.online.materialize import materialize
 from sequences.online.reader_writer import OnlineReader
 from sequences.online.store_rows import to_list_value, write_rows
-from sequences.timeline import EventTableError
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EPOCH, event_rows, write_events
 from tests.support.sequences.online_stores import KINDS, opened
@@ -65,13 +62,6 @@ def ids(store: Any, user: str) -> list[str]:
     return list(OnlineReader(store, VIEWS).read(user)["recent_events"]["event_id"])
 
 
-def test_only_events_known_before_as_of_are_written(store: Any, tmp_path: Path) -> None:
-    run(store, tmp_path, FIRST)
-    assert ids(store, "a") == ["a0", "a1"]
-    run(store, tmp_path, SECOND)
-    assert ids(store, "a") == ["a0", "a1", "a2"]
-
-
 def test_only_changed_rows_are_written(store: Any, tmp_path: Path) -> None:
     assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
     assert run(store, tmp_path, FIRST) == {"recent_events": 0, "played_history": 0, "user_profile": 0}
@@ -79,54 +69,6 @@ def test_only_changed_rows_are_written(store: Any, tmp_path: Path) -> None:
     write_events(tmp_path / "events.parquet", event_rows([*events(), like]))
     assert run(store, tmp_path, FIRST) == {"recent_events": 1, "played_history": 0, "user_profile": 0}
     assert ids(store, "b") == ["b0", "b9", "b1"]
-
-
-def test_profiles_are_written_when_they_change(store: Any, tmp_path: Path) -> None:
-    def profiles(**plays: int) -> None:
-        rows = [{"user_id": user, "known_at": datetime(2024, 1, 2), "plays_total": n} for user, n in plays.items()]
-        schema = pa.schema([("user_id", pa.string()), ("known_at", pa.timestamp("us")), ("plays_total", pa.int64())])
-        pq.write_table(pa.Table.from_pylist(rows, schema), tmp_path / "user_profiles.parquet")
-
-    profiles(a=2, b=2)
-    assert (run(store, tmp_path, FIRST) or {})["user_profile"] == 2
-    profiles(a=2, b=3)
-    assert (run(store, tmp_path, FIRST) or {})["user_profile"] == 1
-    reader = OnlineReader(store, VIEWS)
-    assert [list(reader.read(user)["user_profile"]["plays_total"]) for user in "abc"] == [[2], [3], []]
-
-
-def test_rows_of_users_without_events_are_emptied(store: Any, tmp_path: Path, small_chunks: None) -> None:
-    run(store, tmp_path, FIRST)
-    write_events(tmp_path / "events.parquet", event_rows(events("ad")))
-    assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
-    expected = [["a0", "a1"], [], [], ["d0", "d1"]]
-    assert [ids(store, user) for user in "abcd"] == expected
-    online = store.get_online_features(["recent_events:event_id"], [{"user_id": user} for user in "abcd"])
-    assert online.to_dict()["event_id"] == expected
-    assert run(store, tmp_path, FIRST) == {"recent_events": 0, "played_history": 0, "user_profile": 0}
-
-
-def test_rows_are_emptied_in_slices(store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    users = "abcdefg"
-    write_events(tmp_path / "events.parquet", event_rows(events(users)))
-    run(store, tmp_path, FIRST)
-    write_events(tmp_path / "events.parquet", event_rows(events("a")))
-    monkeypatch.setattr(batch_writer, "MAX_EMPTIED_ROWS", 2)
-    write_rows, written = batch_writer.write_rows, []
-
-    def interrupted(store: Any, view: Any, rows: Any) -> None:
-        if len(written) == 2:
-            raise KeyboardInterrupt
-        written.append([user for user, _, _ in rows])
-        write_rows(store, view, rows)
-
-    with monkeypatch.context() as killed:
-        killed.setattr(batch_writer, "write_rows", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run(store, tmp_path, FIRST)
-    assert written == [["b", "c"], ["d", "e"]]
-    assert run(store, tmp_path, FIRST) == {"recent_events": 2, "played_history": 6, "user_profile": 0}
-    assert [ids(store, user) for user in users] == [["a0", "a1"], *[[]] * 6]
 
 
 def test_new_or_emptied_store_is_filled_completely(store: Any, tmp_path: Path) -> None:
@@ -221,26 +163,3 @@ def _materialize_until_killed(store: Any, folder: Path, kill_at: int, is_recorde
         run(store, folder, FIRST)
     finally:
         os._exit(1)
-
-
-def test_unsorted_table_is_rejected(store: Any, tmp_path: Path) -> None:
-    rows = event_rows(events())
-    write_events(tmp_path / "events.parquet", [*rows[3:], *rows[:3]])
-    with pytest.raises(EventTableError, match="not sorted"):
-        run(store, tmp_path, FIRST)
-
-
-def test_feast_materialize_writes_the_same_lists(store: Any, tmp_path: Path) -> None:
-    view = store.get_feature_view("recent_events")
-    job = store._get_provider().offline_store.pull_latest_from_table_or_query(
-        store.config,
-        view.batch_source,
-        ["user_id"],
-        ["event_id", "ended_at"],
-        "known_at",
-        None,
-        datetime(2020, 1, 1, tzinfo=UTC),
-        datetime(2024, 1, 2, tzinfo=UTC),
-    )
-    rows = {row["user_id"]: row["event_id"] for row in job.to_arrow().to_pylist()}
-    assert rows == {user: [f"{user}0", f"{user}1"] for user in "abc"}

@@ -8,10 +8,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import feast
 import numpy as np
@@ -20,10 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sequences import behaviours
-from sequences.online.codec import decode_values
 from sequences.online.live_events import LIVE_FEATURES, decode_live_events
 from sequences.online.materialize import materialize
-from sequences.online.reader_writer import FEATURE_SERVICE, OnlineReader, OnlineWriter, WriteConflict
+from sequences.online.reader_writer import OnlineReader, OnlineWriter, WriteConflict
 from sequences.online.store_rows import OnlineRowReader
 from sequences.views import LIVE_SOURCE, SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import event_rows, oracle_values, us, write_events
@@ -195,47 +193,6 @@ def test_sqlite_reads_are_serialized(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert max(concurrency) == 1
 
 
-def test_state_is_independent_of_arrival_order(store: feast.FeatureStore, user: str) -> None:
-    rows = [
-        contract_row(number, user, second=second, sequence_number=order)
-        for number, (second, order) in enumerate([(5, 1), (5, 1), (5, 0), (1, 9)])
-    ]
-    writer = OnlineWriter(store, lambda _: DURATION_MS)
-    rows_of = OnlineRowReader(store, {LIVE_SOURCE: LIVE_FEATURES})
-    for number, order in enumerate(itertools.permutations(rows)):
-        for row in order:
-            writer.apply(f"{user}-{number}", [row])
-        writer.apply(f"{user}-{number}", order[:2])
-    found = [row[LIVE_SOURCE] for row in rows_of.read([f"{user}-{n}" for n in range(math.factorial(4))])]
-    states = [{name: decode_values(value) for name, value in row.values.items()} for row in found]
-    assert all(state == states[0] for state in states)
-    assert all(states[0].values())
-
-
-def test_batched_writes_equal_single_writes(store: feast.FeatureStore, user: str) -> None:
-    writer = OnlineWriter(store, lambda _: DURATION_MS)
-    rows_of_user = {f"{user}-{n}": [contract_row(n, user), contract_row(n + 1, user)] for n in range(5)}
-    assert writer.apply_batch({**rows_of_user, f"{user}-quiet": []}) == 10
-    for name, rows in rows_of_user.items():
-        assert sorted(live_ids(store, name)) == sorted(row["event_id"] for row in rows)
-    assert live_ids(store, f"{user}-quiet") == []
-
-
-def test_apply_time_increases_when_the_clock_is_set_back_and_no_write_is_dropped(store: Any, user: str) -> None:
-    writer, reader = OnlineWriter(store, lambda _: DURATION_MS), OnlineReader(store)
-    rows = OnlineRowReader(store, {LIVE_SOURCE: LIVE_FEATURES})
-    now, times = datetime(2026, 1, 1, tzinfo=UTC), []
-    for number, seconds in ((9, 0), (8, 5), (7, 3), (6, -90)):  # the clock is set back before the last two
-        with mock.patch("sequences.online.reader_writer.datetime") as clock:
-            clock.now.return_value = now + timedelta(seconds=seconds)
-            writer.apply(user, [contract_row(number, user)])
-        times.append(rows.read([user])[0][LIVE_SOURCE].written_at)
-    assert list(reader.read(user)["recent_events"]["track_id"]) == ["t6", "t7", "t8", "t9"]
-    assert times == sorted(times)
-    if store.config.online_store.type == "redis":  # SQLite stores whole seconds and accepts every write
-        assert len(set(times)) == 4
-
-
 def test_delayed_writer_does_not_overwrite_its_successor(
     store: feast.FeatureStore, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,21 +231,6 @@ def test_persistent_write_conflicts_raise(
         one.apply(user, [contract_row(1, user)])
 
 
-def test_duplicates_change_nothing_and_count_as_zero(store: feast.FeatureStore, user: str) -> None:
-    writer = OnlineWriter(store, lambda _: DURATION_MS)
-    assert writer.apply(user, [contract_row(1, user), contract_row(2, user)]) == 2
-    before = OnlineReader(store).read(user)
-    assert writer.apply(user, [contract_row(2, user)]) == 0
-    assert OnlineReader(store).read(user) == before
-
-
-def test_an_invalid_row_rejects_the_whole_call(store: feast.FeatureStore, user: str) -> None:
-    writer = OnlineWriter(store, lambda _: DURATION_MS)
-    with pytest.raises(behaviours.BehaviourError):
-        writer.apply(user, [contract_row(1, user), contract_row(2, user) | {"action": "hum"}])
-    assert list(OnlineReader(store).read(user)["recent_events"]["event_id"]) == []
-
-
 def test_live_part_keeps_only_uncovered_events(short_views: tuple[Any, Path], user: str) -> None:
     store, folder = short_views
     writer = OnlineWriter(store, lambda _: DURATION_MS, VIEWS)
@@ -305,35 +247,3 @@ def test_live_part_keeps_only_uncovered_events(short_views: tuple[Any, Path], us
     assert live_ids(store, user) == [rows[3]["event_id"], rows[5]["event_id"]]
     writer.apply(user, rows[6:])
     assert live_ids(store, user) == [row["event_id"] for row in (rows[3], *rows[5:])]
-
-
-def test_first_live_event_does_not_read_the_batch_part_and_is_not_duplicated(
-    short_views: tuple[Any, Path], user: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, folder = short_views
-    row = contract_row(1, user)
-    write_events(folder / "events.parquet", event_rows([mart_row(row)]))
-    materialize(store, date(2024, 1, 2), folder, folder / "state.db", tuple(VIEWS.values()))
-    writer, batch_reads = OnlineWriter(store, lambda _: DURATION_MS, VIEWS), []
-    read = writer._batch.read
-    monkeypatch.setattr(writer._batch, "read", lambda users: batch_reads.append(users) or read(users))
-    writer.apply(user, [row])  # a duplicate of a landed event
-    assert batch_reads == []
-    assert list(OnlineReader(store, VIEWS).read(user)["played_history"]["event_id"]) == [row["event_id"]]
-    materialize(store, date(2024, 1, 3), folder, folder / "state.db", tuple(VIEWS.values()))
-    writer.apply(user, [contract_row(2, user)])
-    assert batch_reads == [[user]]
-    assert live_ids(store, user) == [contract_row(2, user)["event_id"]]
-
-
-def test_feast_api_reads_both_parts(short_views: tuple[Any, Path], user: str) -> None:
-    store, folder = short_views
-    write_events(folder / "events.parquet", event_rows([mart_row(contract_row(1, user))]))
-    materialize(store, date(2024, 1, 3), folder, folder / "state.db", tuple(VIEWS.values()))
-    OnlineWriter(store, lambda _: DURATION_MS, VIEWS).apply(user, [contract_row(2, user)])
-    found = store.get_online_features(
-        store.get_feature_service(FEATURE_SERVICE), [{"user_id": user}], full_feature_names=True
-    ).to_dict()
-    assert found["played_history__track_id"] == [["t1"]]
-    assert found[f"{LIVE_SOURCE}__track_id"] == [["t2"]]
-    assert list(OnlineReader(store, VIEWS).read(user)["played_history"]["track_id"]) == ["t1", "t2"]
