@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,16 @@ def play_log(folder: Path, rows: list[str], names: bool = True) -> Path:
             folder / "tracks.tsv.gz", ["track_id\tartist_id\ttrack_name", '1\t1\tSay "Hi"', "2\t1\tTwo", "3\t2\tThree"]
         )
         _gzip(folder / "artists.tsv.gz", ["artist_id\tartist_name", "1\tGhost, the", "2\tRise"])
+    return folder
+
+
+def copy_first_rows(logs: Path, folder: Path, count: int) -> Path:
+    """Copy the names and the first plays of a real log."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with gzip.open(logs / "events.csv.gz", "rt") as source, gzip.open(folder / "events.csv.gz", "wt") as few:
+        few.writelines(islice(source, count + 1))
+    for name in ("tracks.tsv.gz", "artists.tsv.gz"):
+        shutil.copyfile(logs / name, folder / name)
     return folder
 
 
@@ -53,6 +66,17 @@ def json_lines(path: Path, rows: list[Any]) -> Path:
 def landed(home: Path, table: str = "listening_events") -> pl.DataFrame:
     """All landed rows of a table."""
     return _all(home / "landing" / table)
+
+
+def landed_events(home: Path, *order: str) -> list[tuple[Any, ...]]:
+    """User, target, times, action and length of all landed events, in the order of these columns."""
+    events = landed(home).sort(order)
+    return events.select("user_id", "target_id", "occurred_at", "ended_at", "action", "played_ms").rows()
+
+
+def at(text: str) -> datetime:
+    """The UTC time of a text."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def quarantined(home: Path, table: str = "listening_events") -> pl.DataFrame:

@@ -58,15 +58,6 @@ def test_rejected_rows_are_written_before_the_log_ends(
         assert quarantined(tmp_path).height == 130
 
 
-def test_damaged_folders_of_media_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    home = tmp_path / "home"
-    (home / "media").mkdir(parents=True)
-    (home / "media" / "roots.json").write_text("{")
-    log = json_lines(tmp_path / "tracks.jsonl", [{"track_id": "t1", "audio_path": "1.ogg"}])
-    assert main([str(log), "--home", str(home)]) == 2
-    assert "roots.json" in capsys.readouterr().err
-
-
 def test_history_lands_by_month_and_live_events_by_day(tmp_path: Path) -> None:
     home = tmp_path / "home"
     land(play_log(tmp_path / "log", PLAY_ROWS[:1]), home)
@@ -242,8 +233,3 @@ def test_media_paths_name_the_landed_folder_or_are_relative_to_the_media_root(tm
     assert land(file, home, media_root=tmp_path)["own_events"].landed == 1
     newest = landed(home, "tracks").sort("landed_at").filter(pl.col("track_id") == "a")["audio_path"].to_list()
     assert newest == [f"{prefix}x/1.flac", "x/1.flac"]
-
-
-def test_logs_without_media_register_no_folder(tmp_path: Path) -> None:
-    land(json_lines(tmp_path / "log" / "tracks.jsonl", [{"track_id": "a"}]).parent, tmp_path / "home")
-    assert not (tmp_path / "home" / "media").exists()

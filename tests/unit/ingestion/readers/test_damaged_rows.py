@@ -24,7 +24,6 @@ from ingestion.land import land, main
 from ingestion.readers import streaming_history
 from ingestion.readers.parsing import delimited, json_rows
 from ingestion.readers.parsing.column_mapping import parse_mapping
-from ingestion.readers.parsing.line_filter import CLOSED_QUOTES
 from ingestion.source_files import MAX_LINE_BYTES, Member, SourceError
 from tests.support.log_sources import event, json_lines, landed, play_log, quarantined
 
@@ -363,11 +362,6 @@ def test_a_large_file_of_lines_that_end_with_cr_is_read_whole() -> None:
     rows, broken = (pl.concat(parts) for parts in zip(*blocks, strict=True))
     assert rows["user"].to_list() == ["u0", *(f"u{number}" for number in range(2, 200_000))]
     assert broken.select("source_line", "reason").rows() == [(2, "the line is longer than 4 MB")]
-
-
-@pytest.mark.parametrize("line", ["", "a,b", '"a","b"', 'a"b,c', '"a""b",c', '"a"b,c', '"",""', ',"a,b",', '"a""",b'])
-def test_closed_quotes_are_accepted(line: str) -> None:
-    assert CLOSED_QUOTES.fullmatch(line.encode())
 
 
 def test_nul_bytes_lose_no_row() -> None:

@@ -12,7 +12,6 @@ import json
 import lzma
 import tarfile
 import zipfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,9 @@ import pytest
 
 from ingestion.land import land
 from ingestion.source_files import SourceError
-from tests.support.log_sources import json_lines, landed, quarantined
+from tests.support.log_sources import at, json_lines, landed, landed_events, quarantined
 
+ORDER = ("user_id", "sequence_number", "ended_at")
 DUMP = "listenbrainz-listens-dump-1234-20240115-000003-full"
 RICK = {
     "recording_mbid": "98255a8c-017a-4bc7-8dd6-1fa36124572b",
@@ -112,20 +112,11 @@ def export(path: Path) -> Path:
     return path
 
 
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def events(home: Path) -> list[tuple]:
-    rows = landed(home).sort("user_id", "sequence_number", "ended_at")
-    return rows.select("user_id", "target_id", "occurred_at", "ended_at", "action", "played_ms").rows()
-
-
 @pytest.mark.parametrize("ending", ["folder", ".tar", ".tar.xz", ".tar.zst"])
 def test_every_archive_format_of_a_dump_gives_the_same_events(tmp_path: Path, ending: str) -> None:
     source = as_folder(tmp_path / "dump") if ending == "folder" else as_tar(tmp_path / "dump", ending)
     counts = land(source, tmp_path / "home")["listenbrainz"]
-    first, again, other = events(tmp_path / "home")
+    first, again, other = landed_events(tmp_path / "home", *ORDER)
     assert first == ("7", RICK["recording_mbid"], at("2005-01-01"), at("2005-01-01T00:01:40"), "play", 100_000)
     assert again[0] == "7" and again[2:] == (at("2005-01-01T00:01:40"), at("2005-01-01T00:05:40"), "play", 240_000)
     assert again[1] != first[1] and len(again[1]) == 22  # the client sent no id: one of the names
@@ -156,7 +147,7 @@ def test_truncated_dump_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 def test_export_has_the_user_id_of_the_dump_and_feedback_by_recording_or_message_id(tmp_path: Path) -> None:
     counts = land(export(tmp_path / "listenbrainz_anna_1705300000.zip"), tmp_path / "home")["listenbrainz"]
-    never, other, like, dislike = events(tmp_path / "home")
+    never, other, like, dislike = landed_events(tmp_path / "home", *ORDER)
     assert never[:3] == ("7", RICK["recording_mbid"], at("2005-01-01")) and other[0] == "7"
     assert like[1:] == (never[1], at("2008-01-10T21:20"), at("2008-01-10T21:20"), "like", None)
     assert dislike[1] == other[1] and dislike[4] == "dislike"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ingestion.land import land
 from ingestion.source_files import SourceError
-from tests.support.log_sources import landed, quarantined
+from tests.support.log_sources import at, landed, landed_events, quarantined
 
 LASTFM = "userid-timestamp-artid-artname-traid-traname.tsv"
 LINES = [
@@ -24,10 +23,6 @@ columns: {user: who, time: when, title: song, artist: band, played: seconds, act
 played: s
 actions: {heart: like, listened: play}
 """
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def lastfm(folder: Path, lines: list[str]) -> Path:
@@ -46,14 +41,9 @@ def mapped(folder: Path, says: str, lines: list[str]) -> Path:
     return folder
 
 
-def plays(home: Path) -> list[tuple]:
-    events = landed(home).sort("user_id", "sequence_number")
-    return events.select("user_id", "target_id", "occurred_at", "ended_at", "action", "played_ms").rows()
-
-
 def test_scrobbles_end_at_the_next_one_after_30_seconds_to_4_minutes(tmp_path: Path) -> None:
     land(lastfm(tmp_path / "lastfm", LINES), tmp_path / "home")
-    (alone, first, second, third) = plays(tmp_path / "home")
+    (alone, first, second, third) = landed_events(tmp_path / "home", "user_id", "sequence_number")
     assert alone[2:] == (at("2009-05-04T23:08:57"), at("2009-05-04T23:12:57"), "play", 240_000)
     assert first[2:] == (at("2009-04-08T01:53:46"), at("2009-04-08T01:54:16"), "play", 30_000)  # ten seconds apart
     assert second[1:] == ("mbid-8", at("2009-04-08T01:53:56"), at("2009-04-08T01:57:47"), "play", 231_000)
@@ -87,7 +77,7 @@ def test_mapped_tracks_may_have_an_audio_url(tmp_path: Path) -> None:
     assert found == {"One": "https://music.example/1.ogg", "Two": None}
     (reason,) = quarantined(tmp_path / "home", "tracks")["reason"]
     assert reason == "audio_url javascript:alert(1) is neither an https address nor a relative path"
-    assert len(plays(tmp_path / "home")) == 3
+    assert len(landed_events(tmp_path / "home", "user_id", "sequence_number")) == 3
 
 
 def test_invalid_lines_of_lastfm_are_quarantined(tmp_path: Path) -> None:
@@ -107,7 +97,7 @@ def test_mapping_renames_columns(tmp_path: Path) -> None:
         "heart,a,2020-01-01T12:00:00+02:00,GHOST,cirice ,",
     ]
     land(mapped(tmp_path / "log", SAYS, lines), tmp_path / "home")
-    play, like = plays(tmp_path / "home")
+    play, like = landed_events(tmp_path / "home", "user_id", "sequence_number")
     assert play[2:] == (at("2020-01-01T10:00"), at("2020-01-01T10:00:12.500"), "play", 12_500)
     assert like[1] == play[1] and like[2:] == (at("2020-01-01T10:00"), at("2020-01-01T10:00"), "like", None)
     assert landed(tmp_path / "home", "tracks")["title"].to_list() == ["Cirice"]
@@ -116,7 +106,7 @@ def test_mapping_renames_columns(tmp_path: Path) -> None:
 def test_ends_with_durations_have_a_coarse_start(tmp_path: Path) -> None:
     says = "file: plays.csv\ntime: s\nmeans: end\nplayed: ms\ncolumns: {user: u, time: t, track: x, played: p}\n"
     land(mapped(tmp_path / "log", says, ["u,t,x,p", "a,1600000000,t1,5000", "a,1600000005,t2,5000"]), tmp_path / "home")
-    first, second = plays(tmp_path / "home")
+    first, second = landed_events(tmp_path / "home", "user_id", "sequence_number")
     assert first[3] == at("2020-09-13T12:26:40") and first[2] == at("2020-09-13T12:20")
     assert second[2:] == (first[3], at("2020-09-13T12:26:45"), "play", 5_000)
 
@@ -126,7 +116,7 @@ def test_likes_of_users_and_tracks_that_differ_in_case_are_different_events(tmp_
     lines = ["u,t,x,p,what", *(f"{user},1600000000,{track},,like" for user in ("Ann", "ann") for track in ("aB", "ab"))]
     counts = land(mapped(tmp_path / "log", says, [*lines, lines[-1]]), tmp_path / "home")["mapped_csv"]
     assert counts.duplicate == 1 and counts.quarantined == 0
-    assert len(plays(tmp_path / "home")) == 4
+    assert len(landed_events(tmp_path / "home", "user_id", "sequence_number")) == 4
 
 
 def test_invalid_rows_are_quarantined_with_their_reason(tmp_path: Path) -> None:

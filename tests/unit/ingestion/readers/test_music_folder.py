@@ -120,15 +120,6 @@ def test_moved_and_retagged_files_stay_the_same_tracks(tmp_path: Path) -> None:
     assert tracks.filter(pl.col("title") == "Fixed")["audio_path"].item().endswith(":album/01.flac")
 
 
-def test_a_copy_of_a_file_is_a_duplicate(tmp_path: Path) -> None:
-    music = tmp_path / "music"
-    path = write_track(music / "a.flac", 1, title="First")
-    (music / "b.flac").write_bytes(path.read_bytes())
-    counts = land(music, tmp_path / "home")["music_folder"]
-    assert (counts.read, counts.landed, counts.duplicate) == (2, 1, 1)
-    assert landed(tmp_path / "home", "tracks")["audio_path"].item().endswith(":a.flac")
-
-
 def test_playlists_name_the_tracks_of_the_folder(tmp_path: Path) -> None:
     music, home = tmp_path / "music", tmp_path / "home"
     for seed, name in enumerate(("A/1.flac", "A/2 é.flac", "B/3.flac")):

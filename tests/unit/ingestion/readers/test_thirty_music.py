@@ -7,14 +7,13 @@ objects.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ingestion.land import land
 from ingestion.source_files import SourceError
-from tests.support.log_sources import landed, quarantined
+from tests.support.log_sources import at, landed, landed_events, quarantined
 
 FILES = {
     "relations/events.idomaar": [
@@ -53,19 +52,14 @@ def thirty(folder: Path) -> Path:
     return folder
 
 
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
 def test_plays_start_at_their_timestamp_and_have_known_or_derived_durations(tmp_path: Path) -> None:
     land(thirty(tmp_path / "ThirtyMusic"), tmp_path / "home")
-    events = landed(tmp_path / "home").sort("sequence_number")
-    assert events["user_id"].to_list() == ["41504"] * 4
-    assert events.select("target_id", "occurred_at", "ended_at", "action", "played_ms").rows() == [
-        ("11", at("2014-01-20T09:24:20"), at("2014-01-20T09:27:16"), "play", 176_000),
-        ("12", at("2014-01-20T09:27:40"), at("2014-01-20T09:28:20"), "play", 40_000),  # until the next one begins
-        ("11", at("2014-01-20T09:28:20"), at("2014-01-20T09:32:20"), "play", 240_000),  # last play of the user
-        ("12", at("2014-01-21T10:26:40"), at("2014-01-21T10:26:40"), "like", None),
+    assert landed_events(tmp_path / "home", "sequence_number") == [
+        ("41504", "11", at("2014-01-20T09:24:20"), at("2014-01-20T09:27:16"), "play", 176_000),
+        # Until the next one begins.
+        ("41504", "12", at("2014-01-20T09:27:40"), at("2014-01-20T09:28:20"), "play", 40_000),
+        ("41504", "11", at("2014-01-20T09:28:20"), at("2014-01-20T09:32:20"), "play", 240_000),  # last play of the user
+        ("41504", "12", at("2014-01-21T10:26:40"), at("2014-01-21T10:26:40"), "like", None),
     ]
 
 

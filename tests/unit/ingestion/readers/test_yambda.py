@@ -10,7 +10,7 @@ import pytest
 
 from ingestion.land import land
 from ingestion.source_files import SourceError
-from tests.support.log_sources import landed
+from tests.support.log_sources import landed, landed_events
 
 IDS = {"uid": pl.UInt32, "timestamp": pl.UInt32, "item_id": pl.UInt32, "is_organic": pl.UInt8}
 LISTENS = [(100, 600, 7, 1, 100, 200), (100, 645, 8, 0, 4, 150), (200, 86_400, 7, 1, 130, 200)]
@@ -47,16 +47,11 @@ def together(folder: Path) -> Path:
     return folder
 
 
-def events(home: Path) -> list[tuple]:
-    rows = landed(home).sort("user_id", "ended_at", "action")
-    return rows.select("user_id", "target_id", "occurred_at", "ended_at", "action", "played_ms").rows()
-
-
 def test_single_and_separate_files_give_the_same_events(tmp_path: Path) -> None:
     """Listens end at their timestamp, and likes are instantaneous."""
     for source in (flat(tmp_path / "flat"), together(tmp_path / "together")):
         land(source, tmp_path / "home")
-        assert events(tmp_path / "home") == [
+        assert landed_events(tmp_path / "home", "user_id", "ended_at", "action") == [
             ("100", "7", at(1, "00:00"), at(1, "00:10"), "play", 200_000),
             ("100", "8", at(1, "00:10"), at(1, "00:10:45"), "play", 6_000),
             ("100", "7", at(1, "00:10:50"), at(1, "00:10:50"), "like", None),

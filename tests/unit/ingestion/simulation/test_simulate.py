@@ -159,14 +159,6 @@ def test_users_finish_tracks_of_their_interests_and_skip_others(plays: pl.DataFr
     assert rates["is_skip"][1] < rates["is_skip"][0] - 0.1
 
 
-def test_moods_persist_within_a_session(plays: pl.DataFrame) -> None:
-    near = (pl.col("occurred_at") - pl.col("ended_at").shift(1).over("user_id")).dt.total_seconds() < 60
-    same = pl.col("mood_interest") == pl.col("mood_interest").shift(1).over("user_id")
-    pairs = plays.select(near.alias("near"), same.alias("same")).drop_nulls()
-    rate = dict(pairs.group_by("near").agg(pl.col("same").mean()).iter_rows())
-    assert rate[True] > 0.85 and rate[True] > rate[False] + 0.2
-
-
 def test_position_bias_equals_the_ground_truth(world: Path) -> None:
     shown = events(world).filter((pl.col("scene") == "daily") & (pl.col("target_type") == "track"))
     rate = (
