@@ -12,20 +12,12 @@ from pathlib import Path
 import duckdb
 
 from config import settings
-from ingestion import contract
 from local.environment import environment
 
 
 def home_environment(home: Path) -> dict[str, str]:
     """Environment of the pipeline's commands, with everything below `home`."""
     return environment(settings.Settings(home, "127.0.0.1", 1, 1, 1, 1))
-
-
-def run_to_end(command: Sequence[str], variables: Mapping[str, str]) -> str:
-    """Output of a command, which must succeed."""
-    process = subprocess.run(command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False)
-    assert process.returncode == 0, f"{process.stdout[-5000:]}\n{process.stderr[-5000:]}"
-    return process.stdout
 
 
 def run_and_kill(
@@ -53,22 +45,6 @@ def run_and_kill(
         time.sleep(0.0005)
     assert program.returncode == 0, log.read_text()[-5000:]
     return False
-
-
-def landed(home: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Rows of all landed files: events by file name (a hash of the content), other tables without `landed_at`."""
-    rows_by_file = {}
-    for table in sorted((home / "landing").glob("[a-z]*")):
-        if table.name in contract.EVENT_TIME_COLUMNS:
-            rows_by_file |= {
-                f"{table.name}/{file.parent.name}/{file.name}": rows(f"'{file}'")
-                for file in table.glob("dt=*/*.parquet")
-            }
-        elif table.name != "landings":
-            rows_by_file[table.name] = rows(
-                f"read_parquet('{table}/*/*.parquet', hive_partitioning = false)", "landed_at"
-            )
-    return rows_by_file
 
 
 def marts(home: Path) -> dict[str, tuple[list[tuple[object, ...]], list[tuple[object, ...]]]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -17,7 +15,10 @@ from local.ports import free_port
 from tests.e2e import pipeline_runs
 from tests.support import acceptance_plugin
 from tests.support.acceptance_plugin import HOME, IS_FULL_SIZE, LOGS, RECIPE, ROWS, report
+from tests.support.log_sources import copy_first_rows
+from tests.support.pipeline_commands import run_to_end
 from tests.support.tiers import acceptance_only
+from tests.support.training import reference_metrics
 
 ANCHORS = acceptance_plugin.ROOT.parent / "shared" / "anchors"
 PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_PAGES_PORT")
@@ -60,16 +61,7 @@ class Home:
         return pipeline_runs.run_once(self.folder, self.arguments, self.variables)
 
     def python(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", *arguments],
-            cwd=acceptance_plugin.ROOT,
-            env=self.variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
-        return done.stdout
+        return run_to_end([sys.executable, "-m", *arguments], self.variables)
 
     def evaluation(self) -> dict[str, dict[str, dict[str, dict[str, list[float]]]]]:
         return json.loads((self.predictions() / "evaluation.json").read_text())
@@ -92,12 +84,7 @@ def logs() -> Path:
         return LOGS
     folder = HOME / f"logs_{ROWS}"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    with gzip.open(LOGS / "events.csv.gz", "rt") as source, gzip.open(folder / "events.csv.gz", "wt") as few:
-        few.writelines(line for number, line in zip(range(ROWS + 1), source, strict=False))
-    for name in ("tracks.tsv.gz", "artists.tsv.gz"):
-        shutil.copyfile(LOGS / name, folder / name)
-    return folder
+    return copy_first_rows(LOGS, folder, ROWS)
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +117,6 @@ def test_real_logs_give_recommendations(real):
 @needs_full_size
 def test_duration_memory_and_retries_of_the_real_run(real):
     _check_resources(real, "real logs")
-
-
-@needs_logs
-def test_landing_the_real_logs_again_changes_nothing(real, logs):
-    before = real.landed()
-    assert " 0 landed" in real.python("ingestion.land", str(logs))
-    assert real.landed() == before
 
 
 @needs_logs
@@ -174,10 +154,7 @@ class Anchor:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        spec = importlib.util.spec_from_file_location("anchor_score", ANCHORS / "score.py")
-        assert spec is not None
-        self.score = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.score)
+        self.score = reference_metrics.script()
 
     def recall(self, predictions: Path) -> dict[str, dict[str, tuple[float, float, float]]]:
         """`recall_at_50` or `recall_at_200` → part → value, low, high."""
@@ -300,12 +277,11 @@ def test_the_served_ranker_is_significantly_better_than_trees_alone(real):
 
 @needs_logs
 def test_stop_ends_all_processes_of_the_real_run(real):
-    _check_stop(real)
-
-
-def test_the_simulated_world_gives_recommendations(simulated):
-    assert "simulated" in simulated.measured["output"]
-    assert "For listener" in simulated.measured["output"]
+    real.python("local.services", "start")
+    assert len(pipeline_runs.find_processes(real.folder)) > 4
+    real.python("local.services", "stop")
+    remaining = pipeline_runs.find_processes(real.folder)
+    assert not remaining, [process.cmdline() for process in remaining]
 
 
 @needs_full_size
@@ -320,10 +296,6 @@ def test_duration_memory_and_retries_of_the_simulated_run(simulated):
     _check_resources(simulated, "simulated world")
 
 
-def test_stop_ends_all_processes_of_the_simulated_run(simulated):
-    _check_stop(simulated)
-
-
 def _check_resources(home: Home, name: str) -> None:
     retried = sorted({log.parts[-2] for log in home.folder.glob("airflow/logs/dag_id=*/**/attempt=[2-9]*.log")})
     measured = home.measured
@@ -335,14 +307,6 @@ def _check_resources(home: Home, name: str) -> None:
     assert not retried
     assert measured["peak_gb"] < MAX_MEMORY_GB
     assert measured["minutes"] <= MAX_MINUTES[name]
-
-
-def _check_stop(home: Home) -> None:
-    home.python("local.services", "start")
-    assert len(pipeline_runs.find_processes(home.folder)) > 4
-    home.python("local.services", "stop")
-    remaining = pipeline_runs.find_processes(home.folder)
-    assert not remaining, [process.cmdline() for process in remaining]
 
 
 def _shown(figures: dict[str, dict[str, list[float]]]) -> str:

@@ -9,7 +9,8 @@ import pytest
 
 from local import land, services
 from tests.e2e.installation import Installation, wait_until
-from tests.e2e.process_kills import home_environment, marts, run_to_end
+from tests.e2e.process_kills import home_environment, marts
+from tests.support.pipeline_commands import run_to_end
 from tests.support.tiers import acceptance_only
 
 pytestmark = [

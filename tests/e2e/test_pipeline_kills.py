@@ -1,4 +1,4 @@
-"""Landing and building, killed at many moments and repeated, give the same landed files and marts."""
+"""Building, killed at many moments and repeated, gives the same marts. Landing is killed by `chaos/test_kills.py`."""
 
 import sys
 import time
@@ -8,13 +8,12 @@ import pytest
 
 from config.settings import ROOT
 from ingestion.simulate import WorldSize, simulate
-from tests.e2e.process_kills import home_environment, landed, marts, run_and_kill, run_to_end
+from tests.e2e.process_kills import home_environment, marts, run_and_kill
+from tests.support.pipeline_commands import run_to_end
 from tests.support.tiers import acceptance_only
 
 AS_OF = "2026-07-01"
-# Progress of a command when it is killed: landed files, started steps of dbt (first for half the days, then for all),
-# published marts.
-LANDED_FILES = range(1, 9)
+# Progress of a build when it is killed: started steps of dbt (first for half the days, then for all), published marts.
 STARTED_STEPS = (range(1, 37), range(1, 37))
 PUBLISHED_MARTS = range(1, 18)
 pytestmark = [acceptance_only, pytest.mark.timeout(7200)]
@@ -66,15 +65,6 @@ class Home:
         are_killed = [run_and_kill(command, self.variables, self.log, moment()) for moment in moments]
         assert any(are_killed), f"{command} always ended before it could be killed"
 
-    def has_landed(self, number):
-        def moment():
-            # Tables only: the folder `.scratch` of the landing may disappear during the scan.
-            tables = "landing/[a-z]*/dt=*/*.parquet"
-            before = self._files(tables)
-            return lambda: self._files(tables) >= before + number
-
-        return moment
-
     def has_started(self, number):
         return lambda: lambda: self.log.read_bytes().count(b" START ") >= number
 
@@ -91,19 +81,14 @@ class Home:
         return sum(file.stat().st_mtime >= since for file in self.home.glob(pattern))
 
 
-def test_killed_commands_that_are_repeated_give_the_same_files_and_marts(log, undisturbed, tmp_path_factory, tmp_path):
+def test_killed_builds_that_are_repeated_give_the_same_marts(log, undisturbed, tmp_path_factory, tmp_path):
     home = Home(tmp_path)
     with first_days(log, tmp_path_factory.mktemp("later") / "days"):
-        home.kill(land(log), [home.has_landed(number) for number in LANDED_FILES])
         run_to_end(land(log), home.variables)
         # Not completed: the next build continues from the partial state of these days.
         home.kill(BUILD, [home.has_started(number) for number in STARTED_STEPS[0]])
 
-    home.kill(land(log), [home.has_landed(number) for number in LANDED_FILES])
     run_to_end(land(log), home.variables)
-    assert landed(tmp_path) == landed(undisturbed)
-    assert not list(tmp_path.glob("landing/**/*.writing"))
-
     moments = [home.has_started(number) for number in STARTED_STEPS[1]]
     home.kill(BUILD, [*moments, *(home.has_published(number) for number in PUBLISHED_MARTS)])
     run_to_end(BUILD, home.variables)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import importlib.util
 import os
-import shutil
 from pathlib import Path
-from types import ModuleType
 
 import duckdb
 import polars as pl
 import pytest
 
 from config import settings
+from ingestion.land import land
 from tests.support.landing_zone import built
+from tests.support.log_sources import copy_first_rows
+from tests.support.training import reference_metrics
 
 SHARED = settings.ROOT.parent / "shared"
 LOGS = SHARED / "data" / "listening_logs"
@@ -24,46 +23,26 @@ FEW_ROWS = 60_000
 pytestmark = pytest.mark.skipif(not LOGS.is_dir() or not REFERENCE.is_file(), reason="../shared has no listening logs")
 
 
-def reference() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("cases", REFERENCE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
     """The first rows of the logs, or all rows with SEGUE_ACCEPTANCE."""
     if os.environ.get("SEGUE_ACCEPTANCE"):
         return LOGS
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    with gzip.open(LOGS / "events.csv.gz", "rt") as source, gzip.open(folder / "events.csv.gz", "wt") as few:
-        for number, line in enumerate(source):
-            if number > FEW_ROWS:
-                break
-            few.write(line)
-    for name in ("tracks.tsv.gz", "artists.tsv.gz"):
-        shutil.copyfile(LOGS / name, folder / name)
-    return folder
+    return copy_first_rows(LOGS, tmp_path / "logs", FEW_ROWS)
 
 
 def test_plays_equal_those_of_the_reference(tmp_path: Path, logs: Path) -> None:
-    land = pytest.importorskip("ingestion.land").land
+    cases = reference_metrics.script("cases.py")
+    assert cases is not None
     home = tmp_path / "home"
     land(logs, home)
     built(home, as_of="2026-07-01")
-    expected = (
-        reference()
-        .load_plays(logs)
-        .select(
-            pl.col("user_id", "track_id", "artist_id").cast(pl.String),
-            pl.col("sequence_number", "known_at", "request_at", "ms_played").cast(pl.Int64),
-            "part",
-            pl.col("session").cast(pl.Int64),
-            pl.col("label").cast(pl.Boolean),
-        )
+    expected = cases.load_plays(logs).select(
+        pl.col("user_id", "track_id", "artist_id").cast(pl.String),
+        pl.col("sequence_number", "known_at", "request_at", "ms_played").cast(pl.Int64),
+        "part",
+        pl.col("session").cast(pl.Int64),
+        pl.col("label").cast(pl.Boolean),
     )
     found = duckdb.sql(f"""
         select

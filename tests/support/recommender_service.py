@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from local.environment import environment
 from local.ports import free_port
 from tests.support import background
 from tests.support.background import BackgroundProcess
+from tests.support.pipeline_commands import run_to_end
 
 START_S = 180.0
 APPLY_AND_MATERIALIZE = """
@@ -79,7 +79,7 @@ def prepared(
     try:
         as_of = prepare(home)
         known = environment(settings.load_settings())
-        _run([sys.executable, "-c", APPLY_AND_MATERIALIZE, "--as-of", f"{as_of}"], known)
+        run_to_end([sys.executable, "-c", APPLY_AND_MATERIALIZE, "--as-of", f"{as_of}"], known)
         yield Place(home, port, known)
     finally:
         os.environ.clear()
@@ -97,11 +97,6 @@ def started(place: Place, probe: str = "/livez") -> Iterator[Service]:
         yield Service(place.port, time.monotonic() - began, service)
     finally:
         service.stop()
-
-
-def _run(command: list[str], variables: dict[str, str]) -> None:
-    done = subprocess.run(command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def wait_until_ready(service: BackgroundProcess, port: int, probe: str, log: Path) -> None:

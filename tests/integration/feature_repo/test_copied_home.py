@@ -15,14 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from config import settings
-from local.environment import environment
 from sequences.feast_store import open_store
 from sequences.online.reader_writer import OnlineReader, OnlineWriter
 from sequences.online.rebuild import RebuildError, rebuild
 from serving.events.write_ahead_log import EventLog
 from storage.suppression_list import SuppressionList
-from tests.support.feast_command import FEAST
-from tests.support.sequences.event_rows import event_rows, write_events
+from tests.support.pipeline_commands import FEAST, command
+from tests.support.sequences.event_rows import event_rows, write_events, write_profiles
 from training.data.feature_services import ServiceContract
 
 CLICK = {"event_id": "e1", "target_type": "track", "target_id": "t1", "action": "click", "occurred_at": 10**15}
@@ -37,27 +36,16 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     home = tmp_path / "home"
     use(home, monkeypatch)
     write_events(home / "marts" / "events.parquet", event_rows(PLAYS))
-    profiles = pa.schema([("user_id", pa.string()), ("known_at", pa.timestamp("us"))])
-    names = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
-    for name in names:
-        profiles = profiles.append(pa.field(name, pa.int64()))
-    pq.write_table(profiles.empty_table(), home / "marts" / "user_profiles.parquet")
+    write_profiles(home / "marts" / "user_profiles.parquet")
     tracks = pa.table({"track_id": ["t1"], "duration_ms": pa.array([200_000], pa.int64())})
     pq.write_table(tracks, home / "marts" / "tracks.parquet")
-    run(*FEAST, "-c", "feature_repo", "apply")
+    command(settings.load_settings(), *FEAST, "-c", "feature_repo", "apply")
     return home
 
 
 def use(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_HOME", str(home))
     monkeypatch.setenv("SEGUE_MARTS", str(home / "marts"))
-
-
-def run(*command: str) -> str:
-    variables = environment(settings.load_settings())
-    done = subprocess.run(command, env=variables, cwd=settings.ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def tables(home: Path) -> set[str]:
@@ -75,7 +63,7 @@ def test_apply_in_a_copy_leaves_the_original_and_restores_dropped_tables(
     # In another process: closing a file here would drop the locks of SQLite connections of this process.
     subprocess.run(["cp", "-r", str(home), str(copy)], check=True)
     use(copy, monkeypatch)
-    run(*FEAST, "-c", "feature_repo", "apply")
+    command(settings.load_settings(), *FEAST, "-c", "feature_repo", "apply")
     assert tables(home) == tables(copy) == before
     assert open_store().get_feature_view("recent_clicks").batch_source.path == str(copy / "marts" / "events.parquet")
     shutil.rmtree(copy)
@@ -86,16 +74,16 @@ def test_apply_in_a_copy_leaves_the_original_and_restores_dropped_tables(
     for name in before:
         connection.execute(f"drop table {name}")
     connection.close()
-    run(sys.executable, "-m", "sequences.online.materialize", "--as-of", str(DAY))
+    command(settings.load_settings(), sys.executable, "-m", "sequences.online.materialize", "--as-of", str(DAY))
     assert tables(home) == before
     assert list(OnlineReader(open_store()).read("a")["recent_events"]["event_id"]) == ["a0"]
     (home / "feast" / "online.db").unlink()
-    run(*FEAST, "-c", "feature_repo", "apply")
+    command(settings.load_settings(), *FEAST, "-c", "feature_repo", "apply")
     assert tables(home) == before
 
 
 def test_rebuild_restores_both_parts_without_erased_users(home: Path) -> None:
-    run(sys.executable, "-m", "sequences.online.materialize", "--as-of", str(DAY))
+    command(settings.load_settings(), sys.executable, "-m", "sequences.online.materialize", "--as-of", str(DAY))
     SuppressionList().with_users(["gone"]).write(home / "forgotten.json")
     log = home / "live" / "dt=2024-01-02" / "events-1-1.jsonl"
     log.parent.mkdir(parents=True)

@@ -24,7 +24,7 @@ from config import settings
 from local.environment import environment
 from local.ports import free_port
 from tests.support import documented_commands
-from tests.support.sequences.event_rows import EPOCH, event_rows, write_events
+from tests.support.sequences.event_rows import EPOCH, event_rows, write_events, write_profiles
 
 COMMANDS = documented_commands.commands("docs/feast.md")
 NOON = 12 * 3600
@@ -57,14 +57,8 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     landed = home / "landing" / "listening_events" / "dt=2026-06-30" / "a.parquet"
     landed.parent.mkdir(parents=True)
     pq.write_table(pa.table({"ended_at": [EPOCH + timedelta(days=DAYS_TO_JUNE + 1, seconds=NOON)]}), landed)
-    totals = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
-    midnight = EPOCH + timedelta(days=DAYS_TO_JUNE + 1)
-    profile = {
-        "user_id": ["u1"],
-        "known_at": pa.array([midnight], pa.timestamp("us")),
-        **{name: [1] for name in totals},
-    }
-    pq.write_table(pa.table(profile), home / "marts" / "user_profiles.parquet")
+    profile = {"user_id": "u1", "known_at": EPOCH + timedelta(days=DAYS_TO_JUNE + 1), "plays_total": 1}
+    write_profiles(home / "marts" / "user_profiles.parquet", [profile])
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ.keys() - kept.keys():

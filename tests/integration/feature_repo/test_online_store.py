@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,11 +9,10 @@ import redis
 import yaml
 
 from config import settings
-from local.environment import environment
 from sequences.feast_store import open_store
 from sequences.online.reader_writer import OnlineReader, OnlineWriter
 from tests.support import valkey
-from tests.support.feast_command import FEAST
+from tests.support.pipeline_commands import FEAST, command
 from tests.support.sequences.event_rows import write_events
 
 
@@ -25,13 +23,6 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     write_events(tmp_path / "marts" / "events.parquet", [])
     return tmp_path
-
-
-def apply() -> None:
-    command = [*FEAST, "-c", "feature_repo", "apply"]
-    variables = environment(settings.load_settings())
-    done = subprocess.run(command, env=variables, cwd=settings.ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def write_and_read_click() -> list[str]:
@@ -45,7 +36,7 @@ def test_redis_if_selected(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         redis.Redis(port=server.port).config_set("requirepass", "sesame")
         monkeypatch.setenv("SEGUE_ONLINE_STORE", "redis")
         monkeypatch.setenv("SEGUE_REDIS", f"{server.host}:{server.port},db=1,password=sesame")
-        apply()
+        command(settings.load_settings(), *FEAST, "-c", "feature_repo", "apply")
         assert write_and_read_click() == ["t1"]
         store = open_store()
         client = store._get_provider().online_store._get_client(store.config.online_store)
@@ -53,18 +44,6 @@ def test_redis_if_selected(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert client.get_retry().get_retries() == 1
         assert not issubclass(redis.TimeoutError, client.get_retry()._supported_errors)
     assert not (home / "feast" / "online.db").exists()
-
-
-def test_sqlite_by_default(home: Path) -> None:
-    apply()
-    assert write_and_read_click() == ["t1"]
-    assert (home / "feast" / "online.db").exists()
-
-
-def test_unknown_store_is_an_error_that_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEGUE_ONLINE_STORE", "memory")
-    with pytest.raises(settings.SettingError, match="SEGUE_ONLINE_STORE"):
-        settings.load_settings()
 
 
 def test_compose_selects_redis_for_all_services_that_read_or_write_features() -> None:

@@ -8,17 +8,13 @@ import sys
 from pathlib import Path
 
 import feast
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from feast.errors import FeatureNameCollisionError
 
 from config import settings
 from config.tool_environment import tool_environment
 from sequences.views import LIVE_SOURCE, SEQUENCE_TAG, SEQUENCE_VIEWS, SequenceView
-from tests.support.feast_command import FEAST
-from tests.support.sequences.event_rows import write_events
+from tests.support.pipeline_commands import FEAST, command
+from tests.support.sequences.event_rows import write_events, write_profiles
 from training.ranking.registry import RANKERS
 from training.recall.registry import CHANNELS
 
@@ -26,27 +22,12 @@ from training.recall.registry import CHANNELS
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> feast.FeatureStore:
     home = tmp_path_factory.mktemp("home")
-    environment = {**os.environ, **tool_environment(settings.Settings(home, "127.0.0.1", 1, 1, 1, 1))}
+    here = settings.Settings(home, "127.0.0.1", 1, 1, 1, 1)
     write_events(home / "marts" / "events.parquet", [])
-    totals = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
-    times = pa.array([], pa.timestamp("us"))
-    profiles = {
-        "user_id": pa.array([], pa.string()),
-        "known_at": times,
-        **dict.fromkeys(totals, pa.array([], pa.int64())),
-    }
-    pq.write_table(pa.table(profiles), home / "marts" / "user_profiles.parquet")
-    done = subprocess.run(
-        [*FEAST, "-c", "feature_repo", "apply"],
-        env=environment,
-        cwd=settings.ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    write_profiles(home / "marts" / "user_profiles.parquet")
+    command(here, *FEAST, "-c", "feature_repo", "apply")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
+        for name, value in tool_environment(here).items():
             patch.setenv(name, value)
         return feast.FeatureStore(repo_path=str(settings.ROOT / "feature_repo"))
 
@@ -71,19 +52,6 @@ def test_one_service_per_model(applied: feast.FeatureStore) -> None:
     assert online == {*SEQUENCE_VIEWS, LIVE_SOURCE, "user_profile"}
 
 
-def test_services_whose_views_share_feature_names_need_full_names(applied: feast.FeatureStore) -> None:
-    rows = pd.DataFrame({"user_id": ["u1"], "event_timestamp": pd.to_datetime(["2026-06-30"])})
-    for service in applied.list_feature_services():
-        names = [feature.name for view in service.feature_view_projections for feature in view.features]
-        if len(names) == len({*names}):
-            assert set(names) <= {*applied.get_historical_features(rows, service).to_df().columns}
-        else:
-            with pytest.raises(FeatureNameCollisionError, match="full_feature_names=True"):
-                applied.get_historical_features(rows, service)
-        answer = applied.get_historical_features(rows, service, full_feature_names=True).to_df()
-        assert len(answer.columns) == len(rows.columns) + len(names)
-
-
 def test_every_view_is_used_by_a_service(applied: feast.FeatureStore) -> None:
     views = {view.name for view in applied.list_batch_feature_views()}
     used = {
@@ -93,10 +61,6 @@ def test_every_view_is_used_by_a_service(applied: feast.FeatureStore) -> None:
     }
     assert views == used
     assert {entity.name for entity in applied.list_entities()} == {"user"}
-
-
-def test_live_events_have_a_push_source(applied: feast.FeatureStore) -> None:
-    assert applied.get_feature_view(LIVE_SOURCE).stream_source.name == LIVE_SOURCE
 
 
 def test_unset_home_is_reported_before_anything_is_written(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +10,7 @@ import pytest
 from config import settings
 from ingestion.land import land
 from tests.support.log_sources import landed
+from tests.support.training import reference_metrics
 
 SHARED = settings.ROOT.parent / "shared"
 SECOND = 1_000_000
@@ -18,10 +18,8 @@ SECOND = 1_000_000
 
 @pytest.mark.skipif(not (SHARED / "data" / "listening_logs").exists(), reason="no real logs in ../shared")
 def test_the_clock_equals_the_reference_on_the_real_logs(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("cases", SHARED / "anchors" / "cases.py")
-    assert spec is not None and spec.loader is not None
-    cases = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(cases)
+    cases = reference_metrics.script("cases.py")
+    assert cases is not None
     expected = cases.load_plays(SHARED / "data" / "listening_logs").sort("user_id", "sequence_number")
     land(SHARED / "data" / "listening_logs", tmp_path / "home")
     events = landed(tmp_path / "home").with_columns(pl.col("user_id", "target_id").cast(pl.Int64))

@@ -17,9 +17,7 @@ from config import settings
 from local.publish_marts import upload
 from storage import object_store
 from storage.errors import StorageError
-from storage.renamed_marts import remove_renamed
 from tests.support import object_storage
-from training.engine.workspace import MissingInput, Workspace
 
 ROWS = 400_000
 UPLOAD = (
@@ -178,28 +176,6 @@ def test_missing_or_inaccessible_bucket_is_an_error_that_names_it(
     assert main([str(here.home)]) == 2
     assert "cannot access s3://no-such-bucket/x" in capfd.readouterr().err
     assert not here.home.exists()
-
-
-def test_renamed_marts_are_removed_from_object_storage_and_its_local_copy(here: settings.Settings) -> None:
-    build(here, 1, rows=1)
-    for name in ("train_cuts", "time_split"):
-        shutil.copyfile(here.built_marts / "plays.parquet", here.built_marts / f"{name}.parquet")
-    upload(here.built_marts, here.marts)
-    assert (object_store.fetch_marts(here) / "train_cuts.parquet").exists()
-    assert remove_renamed(here.marts) == ["train_cuts"]
-    assert [path.name for path in object_store.list_files(here.marts, "*")] == ["plays.parquet", "time_split.parquet"]
-    assert sorted(path.name for path in object_store.fetch_marts(here).glob("*.parquet")) == [
-        "plays.parquet",
-        "time_split.parquet",
-    ]
-
-
-def test_training_reports_inaccessible_marts(here: settings.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(MissingInput, match=f"no mart plays in {here.marts}"):
-        Workspace.open(recipe="debug")
-    monkeypatch.setenv("SEGUE_TABLES", "s3://no-such-bucket/x")
-    with pytest.raises(MissingInput, match="cannot access s3://no-such-bucket/x/marts"):
-        Workspace.open(recipe="debug")
 
 
 def test_local_tables_do_not_import_s3_libraries(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ import pytest
 from config import settings
 from ingestion.land import land
 from storage import object_store
-from tests.integration.dbt.test_spark_marts import assert_equal, fields
-from tests.integration.storage.pipeline_commands import command
+from tests.integration.dbt.test_spark_marts import assert_equal_tables
 from tests.support import spark
 from tests.support.landing_zone import built
 from tests.support.log_sources import event, json_lines
+from tests.support.pipeline_commands import command
 from tests.support.tiers import acceptance_only
 
 pytestmark = [spark.needs_spark, acceptance_only, pytest.mark.timeout(1800)]
@@ -58,8 +58,5 @@ def test_spark_builds_the_same_marts_from_a_bucket(on_spark: settings.Settings, 
     copies = object_store.fetch_marts(on_spark)
     assert not (on_spark.home / "marts").exists() and not list(on_spark.built_marts.glob("*.parquet"))
     for name in MARTS:
-        ours, theirs = (pq.read_table(folder / f"{name}.parquet") for folder in (copies, disk / "marts"))
-        assert fields(ours.schema) == fields(theirs.schema), name
-        assert theirs.num_rows > 0, name
-        for column in theirs.column_names:
-            assert_equal(ours[column], theirs[column].cast(ours.schema.field(column).type), f"{name}: {column}")
+        assert pq.read_metadata(disk / "marts" / f"{name}.parquet").num_rows > 0, name
+        assert_equal_tables(copies / f"{name}.parquet", disk / "marts" / f"{name}.parquet")

@@ -29,10 +29,8 @@ from sequences.offline.duckdb_store import SequenceOfflineStore
 from sequences.skew import arrivals
 from sequences.views import SEQUENCE_VIEWS
 from storage import object_store
-from tests.integration.storage.pipeline_commands import command
-from tests.support.feast_command import FEAST
 from tests.support.log_sources import event, json_lines
-from training.engine.workspace import Workspace
+from tests.support.pipeline_commands import FEAST, command
 
 pytestmark = [pytest.mark.timeout(1800)]
 
@@ -127,15 +125,6 @@ def test_validation_and_names_of_landed_files_are_equal(at: dict[str, settings.S
         engine.close()
         sources.append((list_landed_sources(here), landed_source_names(here)))
     assert metrics[0] == metrics[1] and sources[0] == sources[1]
-
-
-def test_training_inputs_are_equal(at: dict[str, settings.Settings], monkeypatch: pytest.MonkeyPatch) -> None:
-    hashes = []
-    for place, here in at.items():
-        placed(monkeypatch, here.home.parent, place)
-        workspace = Workspace.open(recipe="debug")
-        hashes.append((workspace.as_of, workspace.mart_hashes))
-    assert hashes[0] == hashes[1] and len(hashes[0][1]) > 10
 
 
 def test_feast_features_are_equal(at: dict[str, settings.Settings], monkeypatch: pytest.MonkeyPatch) -> None:

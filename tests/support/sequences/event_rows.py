@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,13 @@ def write_events(path: Path, rows: list[dict[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows, schema=EVENT_SCHEMA), path, row_group_size=7)
     return path
+
+
+def write_profiles(path: Path, rows: Sequence[dict[str, Any]] = ()) -> None:
+    """Write the rows as `user_profiles.parquet`."""
+    totals = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
+    columns = [("user_id", pa.string()), ("known_at", pa.timestamp("us")), *((name, pa.int64()) for name in totals)]
+    pq.write_table(pa.Table.from_pylist(list(rows), pa.schema(columns)), path)
 
 
 def oracle(rows: list[dict[str, Any]], view: SequenceView, user_id: str, time_us: int) -> list[dict[str, Any]]:

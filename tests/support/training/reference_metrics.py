@@ -9,14 +9,13 @@ import numpy as np
 
 from config import settings
 
-SCRIPT = settings.ROOT.parent / "shared" / "anchors" / "score.py"
 
-
-def script() -> ModuleType | None:
-    """The external script `score.py` as a module; None if it is not available."""
-    if not SCRIPT.exists():
+def script(name: str = "score.py") -> ModuleType | None:
+    """An external script as a module; None if it is not available."""
+    path = settings.ROOT.parent / "shared" / "anchors" / name
+    if not path.exists():
         return None
-    spec = importlib.util.spec_from_file_location("anchor_score", SCRIPT)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
