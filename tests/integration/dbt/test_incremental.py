@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from tests.support.landing_zone import build, built, event, write, write_empty_tables
 
@@ -23,8 +24,12 @@ def marts(home: Path) -> dict[str, list[tuple[object, ...]]]:
     return {path.name: duckdb.sql(f"select * from '{path}'").fetchall() for path in sorted((home / "marts").glob("*"))}
 
 
-def test_table_without_partitions_is_rebuilt(tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def _tables(tmp_path: Path) -> None:
     write_empty_tables(tmp_path)
+
+
+def test_table_without_partitions_is_rebuilt(tmp_path: Path) -> None:
     write(tmp_path, "listening_events", "2026-06-02", "a", plays("u", 0, 20, 1_500))
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as warehouse:
         warehouse.execute(
@@ -35,7 +40,6 @@ def test_table_without_partitions_is_rebuilt(tmp_path: Path) -> None:
 
 
 def test_tables_of_renamed_models_are_dropped(tmp_path: Path) -> None:
-    write_empty_tables(tmp_path)
     write(tmp_path, "listening_events", "2026-06-02", "a", plays("u", 0, 20, 1_500))
     built(tmp_path)
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as warehouse:  # as the previous version left it
@@ -49,7 +53,6 @@ def test_tables_of_renamed_models_are_dropped(tmp_path: Path) -> None:
 
 
 def test_a_late_event_costs_its_user_only(tmp_path: Path) -> None:
-    write_empty_tables(tmp_path)
     # With lengths: an estimated one changes with every play.
     write(tmp_path, "tracks", "2026-06-01", "a", [{"track_id": str(n), "duration_ms": 100_000} for n in range(3)])
     write(tmp_path, "listening_events", "2026-06-02", "a", plays("u", 0, 20, 1_500) + plays("v", 0, 20, 1_500))
@@ -67,7 +70,6 @@ def test_a_late_event_costs_its_user_only(tmp_path: Path) -> None:
 
 
 def test_a_lost_session_of_the_week_before_fails_a_build(tmp_path: Path) -> None:
-    write_empty_tables(tmp_path)
     write(tmp_path, "tracks", "2026-06-01", "a", [{"track_id": str(n), "duration_ms": 100_000} for n in range(3)])
     write(tmp_path, "listening_events", "2026-06-02", "a", plays("u", 0, 100, 1_500))
     write(tmp_path, "listening_events", "2026-06-05", "b", plays("u", 100, 5, 5_900))
@@ -82,13 +84,15 @@ def test_a_lost_session_of_the_week_before_fails_a_build(tmp_path: Path) -> None
 
 
 def test_a_build_after_a_failed_one_computes_everything(tmp_path: Path) -> None:
-    write_empty_tables(tmp_path)
     write(tmp_path, "listening_events", "2026-06-02", "a", plays("u", 0, 20, 1_500))
     assert "built from all events" in build(tmp_path).stdout
     write(tmp_path, "listening_events", "2026-06-02", "b", plays("u", 20, 3, 1_600))
     assert "built from all events" not in build(tmp_path).stdout
+    before = marts(tmp_path)
     bad = write(tmp_path, "listening_events", "2026-06-06", "bad", [event("z", "u", "hum", "1", 200)])
-    assert build(tmp_path, tests="relationships_events_behaviour").returncode != 0
+    run = build(tmp_path, tests="relationships_events_behaviour")
+    assert run.returncode != 0 and "relationships_events_behaviour" in run.stdout
+    assert marts(tmp_path) == before
     bad.unlink()
     assert "built from all events" in build(tmp_path).stdout
     assert len(marts(tmp_path)["plays.parquet"]) == 23

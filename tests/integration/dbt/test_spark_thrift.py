@@ -17,7 +17,7 @@ import pytest
 from local.ports import free_port
 from local.publish_marts import publish
 from tests.integration.dbt.test_marts import world
-from tests.integration.dbt.test_spark_marts import assert_equal, fields
+from tests.integration.dbt.test_spark_marts import assert_equal_tables
 from tests.support import spark
 from tests.support.landing_zone import built, event, write, write_empty_tables
 from tests.support.tiers import acceptance_only
@@ -88,9 +88,6 @@ def test_thrift_server_builds_the_same_marts_as_duckdb(server: str, tmp_path: Pa
     names = publish(homes["spark"] / "spark" / "marts", homes["spark"] / "marts")
     assert names == sorted(path.stem for path in (homes["duckdb"] / "marts").glob("*.parquet"))
     for name in names:
-        ours, theirs = (pq.read_table(homes[engine] / "marts" / f"{name}.parquet") for engine in ("spark", "duckdb"))
-        assert fields(ours.schema) == fields(theirs.schema), name
-        for column in theirs.column_names:
-            assert_equal(ours[column], theirs[column].cast(ours.schema.field(column).type), f"{name}: {column}")
+        assert_equal_tables(*(homes[engine] / "marts" / f"{name}.parquet" for engine in ("spark", "duckdb")))
     events = pq.read_table(homes["spark"] / "marts" / "events.parquet")["event_id"].to_pylist()
     assert {"late", "next"} < set(events)

@@ -8,7 +8,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import polars as pl
 
 from ingestion import simulate
@@ -114,8 +113,3 @@ def _tables(file: Path, user: str) -> Iterator[tuple[str, list[Any]]]:
         rows = connection.execute(f'select * from "{table}"').fetchall()
         yield table, sorted(row for row in map(repr, rows) if user not in row)
     connection.close()
-
-
-def mart_users(mart: Path) -> set[str]:
-    """Ids of the users in a mart."""
-    return {user for (user,) in duckdb.execute("select distinct user_id from read_parquet(?)", [str(mart)]).fetchall()}

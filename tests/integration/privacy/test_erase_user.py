@@ -160,15 +160,6 @@ def test_source_named_after_an_erased_user_is_anonymized(home: Path, tmp_path: P
     assert sorted(landed(home, "landings")["source"]) == ["forgotten", "own.jsonl"]
 
 
-def test_shared_sequence_arrays_are_deleted(home: Path, tmp_path: Path) -> None:
-    land(json_lines(tmp_path / "own.jsonl", [event()]), home)
-    kept = home / "training" / "kept" / "held_out-1" / "recent_events"
-    kept.mkdir(parents=True)
-    (kept / "users.json").write_text('["u1"]')
-    assert main(["u1"]) == 0
-    assert not kept.exists()
-
-
 def test_erasing_the_last_user_leaves_readable_tables(home: Path, tmp_path: Path) -> None:
     land(json_lines(tmp_path / "own.jsonl", [event()]), home)
     assert main(["u1"]) == 0

@@ -17,10 +17,14 @@ from storage.unfinished_erasures import UNFINISHED_FILE, add_unfinished
 from tests.support.log_sources import event, json_lines
 
 
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+
+
 def test_the_next_erasure_completes_a_failed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("SEGUE_BROKER", "redis://127.0.0.1:1")
     here = settings.load_settings()
     json_lines(here.event_log / "dt=2026-05-01" / "events-1-1.jsonl", [event(0, user_id="alice"), event(1)])
@@ -48,7 +52,6 @@ def test_the_next_erasure_completes_a_failed_one(
 def test_a_user_that_is_no_longer_suppressed_is_not_erased_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
 
     def fail(*_: object) -> None:
         raise BrokerUnavailable("the broker does not respond")
@@ -61,18 +64,14 @@ def test_a_user_that_is_no_longer_suppressed_is_not_erased_later(
 
 
 @pytest.mark.parametrize("arguments", [["--suppressed", "--lift"], ["alice", "--lift", "--anyway"]])
-def test_lifting_takes_no_other_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+def test_lifting_takes_no_other_option(tmp_path: Path, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as refused:
         erase.main(arguments)
     assert refused.value.code == 2 and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["serving/daily_lists.sqlite", "feast/online.db", "feast/materialized-sqlite.db"])
-def test_a_damaged_database_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+def test_a_damaged_database_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     (tmp_path / name).parent.mkdir()
     (tmp_path / name).write_bytes(b"damaged" * 1000)
     for arguments in (["alice", "--anyway"], ["--suppressed"]):
@@ -82,10 +81,7 @@ def test_a_damaged_database_is_named(
     assert erase.main(["--suppressed"]) == 0
 
 
-def test_a_damaged_file_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+def test_a_damaged_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / UNFINISHED_FILE).write_text("{")
     assert erase.main(["--suppressed"]) == 2
     assert UNFINISHED_FILE in capsys.readouterr().err

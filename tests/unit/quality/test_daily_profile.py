@@ -116,17 +116,6 @@ def test_changes_are_added_to_the_counts_of_the_last_profile(tmp_path: Path) -> 
     assert profile_marts(marts, times, AS_OF, state) == expected, "nothing was published since"
 
 
-def test_bins_are_chosen_again_after_a_week(tmp_path: Path) -> None:
-    marts, state, times = tmp_path / "marts", tmp_path / "counts.json", {"events": "known_at"}
-    _publish(marts, EVENTS)
-    profile_marts(marts, times, AS_OF, state)
-    (marts / "events.parquet").rename(tmp_path / "moved.parquet")
-    content = pq.read_table(tmp_path / "moved.parquet")
-    pq.write_table(content.slice(0, 10), marts / "events.parquet")  # with the same version
-    rows = [profile_marts(marts, times, AS_OF + timedelta(days=day), state)["tables"][0]["rows"] for day in (6, 7)]
-    assert rows == [60 * 200, 10]
-
-
 def test_an_empty_mart_has_no_days(tmp_path: Path) -> None:
     duckdb.sql(f"select * from ({EVENTS}) where false").write_parquet(str(tmp_path / "events.parquet"))
     (table,) = profile_marts(tmp_path, {"events": "known_at"}, AS_OF)["tables"]

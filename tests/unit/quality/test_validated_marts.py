@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -83,25 +82,6 @@ def test_metrics_after_changes_equal_those_of_all_rows(
     (number,) = engine.first_row(f"select count(*) from {read.source}") or (0,)
     assert number == 10 + 1 + 20, "rows that were computed again, a late one and those of the new day"
     engine.close()
-
-
-@pytest.mark.parametrize(
-    ("known", "inserted", "deleted", "expected"),
-    [
-        (5, None, 5, True),
-        (5, 4, 5, True),
-        (5, 5, 5, False),
-        (5, 6, 6, False),
-        (5, None, 4, False),
-        (5, None, None, False),
-        (None, None, 5, False),
-        ("2026-06-09T00:00:00", "2026-06-08T00:00:00", "2026-06-09T00:00:00", True),
-    ],
-)
-def test_the_newest_row_is_deleted_unless_one_as_new_is_inserted(
-    known: Any, inserted: Any, deleted: Any, expected: bool
-) -> None:
-    assert table_metrics.is_newest_deleted(known, inserted, deleted) == expected
 
 
 def test_all_rows_are_validated_if_the_newest_was_deleted(tmp_path: Path, rows: list[Row]) -> None:
