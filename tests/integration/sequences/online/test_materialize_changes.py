@@ -120,6 +120,16 @@ def run(store: Any, folder: Path, day: int, **options: Any) -> dict[str, int]:
     return materialize(store, as_of, folder, folder / "state.db", tuple(views.values()), **options) or {}
 
 
+@pytest.fixture
+def home(store: Any, tmp_path: Path, is_whole: list[str]) -> Home:
+    """Marts of the first day, which are materialized."""
+    home = Home(tmp_path)
+    home.add_day(0, USERS)
+    home.publish()
+    run(store, tmp_path, 0)
+    return home
+
+
 def assert_equal_to_definition(store: Any, home: Home, day: int, views: Any = None) -> None:
     midnight = (day + 1) * DAY_S
     reader = OnlineReader(store, views or VIEWS)
@@ -133,11 +143,9 @@ def assert_equal_to_definition(store: Any, home: Home, day: int, views: Any = No
         assert list(row["user_profile"]["plays_total"]) == [p["plays_total"] for p in known[-1:]], user
 
 
-def test_days_one_after_the_other_equal_the_definition(store: Any, tmp_path: Path, is_whole: list[str]) -> None:
-    home = Home(tmp_path)
-    home.add_day(0, USERS)
-    home.publish()
-    run(store, tmp_path, 0)
+def test_days_one_after_the_other_equal_the_definition(
+    store: Any, home: Home, tmp_path: Path, is_whole: list[str]
+) -> None:
     assert is_whole == ["events", "user_profiles"]
     for day in range(1, 7):
         home.add_day(day, "".join(home.random.sample(USERS, 4)))
@@ -174,11 +182,9 @@ def test_events_known_after_the_day_are_read_by_the_next_run(store: Any, tmp_pat
     assert is_whole == ["events", "user_profiles"] * 2, "an earlier day reads everything"
 
 
-def test_other_definition_or_rebuilt_mart_reads_everything(store: Any, tmp_path: Path, is_whole: list[str]) -> None:
-    home = Home(tmp_path)
-    home.add_day(0, USERS)
-    home.publish()
-    run(store, tmp_path, 0)
+def test_other_definition_or_rebuilt_mart_reads_everything(
+    store: Any, home: Home, tmp_path: Path, is_whole: list[str]
+) -> None:
     home.add_day(1, "ab")
     home.publish()
     longer = VIEWS | {"played_history": replace(VIEWS["played_history"], length=20)}
@@ -196,11 +202,9 @@ def test_other_definition_or_rebuilt_mart_reads_everything(store: Any, tmp_path:
     assert is_whole == ["events", "user_profiles"] * 3
 
 
-def test_row_that_was_replaced_is_computed_from_all_events(store: Any, tmp_path: Path, is_whole: list[str]) -> None:
-    home = Home(tmp_path)
-    home.add_day(0, USERS)
-    home.publish()
-    run(store, tmp_path, 0)
+def test_row_that_was_replaced_is_computed_from_all_events(
+    store: Any, home: Home, tmp_path: Path, is_whole: list[str]
+) -> None:
     view = store.get_feature_view("played_history")
     empty = {feature.name: StoredValue(b"") for feature in view.features}
     write_rows(store, view, [(user, empty, datetime.now(UTC)) for user in "ab"])
@@ -213,12 +217,8 @@ def test_row_that_was_replaced_is_computed_from_all_events(store: Any, tmp_path:
 
 @pytest.mark.parametrize("kill_at", [1, 4])
 def test_run_that_was_killed_reads_everything(
-    store: Any, tmp_path: Path, kill_at: int, is_whole: list[str], monkeypatch: pytest.MonkeyPatch
+    store: Any, home: Home, tmp_path: Path, kill_at: int, is_whole: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = Home(tmp_path)
-    home.add_day(0, USERS)
-    home.publish()
-    run(store, tmp_path, 0)
     home.add_day(1, USERS)
     home.publish()
     child = os.fork()
