@@ -25,7 +25,6 @@ from local.ports import free_port
 from storage.unfinished_erasures import UNFINISHED_FILE
 from tests.e2e import listening_evening, listening_page
 from tests.support import browser, documented_commands, screenshots
-from tests.support.tiers import acceptance_only
 
 pytestmark = [pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
@@ -249,15 +248,6 @@ def test_the_console_shows_the_reports_and_the_lineage_of_the_release(here):
 def service_pids(here):
     programs = {service.name: process.members(str(here.home), service.name) for service in services.SERVICES}
     return {name: min(member.pid for member in members) for name, members in programs.items()}
-
-
-@acceptance_only
-def test_a_second_run_reuses_models(home, here):
-    # The reported events are of today, so with the same as_of as before nothing is new.
-    as_of = next(here.training.glob("*-debug")).name.removesuffix("-debug")
-    home.command(f"make run RECIPE=debug AS_OF={as_of}")
-    logs = "\n".join(file.read_text() for file in here.airflow.glob("logs/dag_id=*/run_id=*/**/*.log"))
-    assert "unchanged" in logs
 
 
 def test_a_day_in_the_future_is_rejected(home, here):

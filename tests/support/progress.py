@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from tests.support import acceptance_plugin
 
@@ -22,15 +21,13 @@ class Progress:
     Args:
         name: Name of the test.
         total: Number of units, for instance kills.
-        folder: Folder of the state; None: that of the acceptance tests.
     """
 
-    def __init__(self, name: str, total: int, folder: Path | None = None) -> None:
+    def __init__(self, name: str, total: int) -> None:
         self.name, self.total = name, total
-        self._file = (folder or acceptance_plugin.HOME / "progress") / f"{name}.json"
-        self._is_kept = FULL or folder is not None
-        self._key = {**acceptance_plugin.key(), "total": str(total)} if self._is_kept else {}
-        stored = acceptance_plugin.read(self._file) if self._is_kept else {}
+        self._file = acceptance_plugin.HOME / "progress" / f"{name}.json"
+        self._key = {**acceptance_plugin.key(), "total": str(total)} if FULL else {}
+        stored = acceptance_plugin.read(self._file) if FULL else {}
         self.counts: dict[str, int] = stored["counts"] if stored.get("key") == self._key and stored else {"done": 0}
 
     def parts(self, size: int) -> Iterator[tuple[int, int]]:
@@ -44,7 +41,7 @@ class Progress:
         """Record a finished part."""
         for name, count in {"done": done, **counts}.items():
             self.counts[name] = self.counts.get(name, 0) + count
-        if self._is_kept:
+        if FULL:
             acceptance_plugin.write(self._file, {"key": self._key, "counts": self.counts})
         print(f"{self.name}: {self.counts['done']} of {self.total}, {self.counts}", flush=True)
 

@@ -27,7 +27,7 @@ def test_jumps_lose_and_repeat_no_event(tmp_path, monkeypatch):
         def now_us(offset=offset):
             return time.time_ns() // 1000 + offset[0]
 
-        opener = event_path.sqlite_opener(home / "feast")
+        opener = event_path.opener(home / "feast")
         with event_path.opened(monkeypatch, home, opener, now_us, users=10) as path:
             for _ in range(jumps):
                 offset[0] = chance.choice(JUMP_HOURS) * 3_600_000_000

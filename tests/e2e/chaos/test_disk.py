@@ -29,7 +29,7 @@ def test_events_are_refused_and_none_is_lost(tmp_path, monkeypatch):
         home = tmp_path / f"home{part}"
         with (
             small_disk.mounted(home / "live", 256),
-            event_path.opened(monkeypatch, home, event_path.sqlite_opener(home / "feast"), now_us, users=100) as path,
+            event_path.opened(monkeypatch, home, event_path.opener(home / "feast"), now_us, users=100) as path,
         ):
             for _ in range(fillings):
                 path.report_and_read()

@@ -1,6 +1,6 @@
-"""`kill -9` of recommender, release commands, consumers, landing and materialization, at random moments under load.
+"""`kill -9` of recommender, release commands and landing, at random moments under load.
 
-With `tests/e2e/test_service_kills.py`, which kills the HTTP service, `make acceptance` kills 1,000 processes. Airflow, its
+With `tests/e2e/test_service_kills.py`, which kills the HTTP service, `make acceptance` kills 760 processes. Airflow, its
 tasks and Celery workers are killed by `test_airflow_kills.py` and `test_compose.py`.
 """
 
@@ -10,12 +10,9 @@ import time
 
 import duckdb
 import pytest
-import redis
 
-from local.ports import free_port
 from serving.events.event_schema import read_event
 from serving.events.write_ahead_log import EventLog
-from tests.support import valkey
 from tests.support.chaos import checker, homes
 from tests.support.chaos.checker import Ledger
 from tests.support.progress import Progress, sized
@@ -24,9 +21,7 @@ from tests.support.tiers import acceptance_only
 from training.release.pointer import Pointer
 
 RECOMMENDER_KILLS = sized(560, 2)  # half of them of the recommender, half of the release command
-CONSUMER_KILLS = sized(120, 1)
 LANDING_KILLS = sized(160, 1)
-MATERIALIZATION_KILLS = sized(120, 1)
 PART = 20
 pytestmark = [acceptance_only, pytest.mark.timeout(7200)]
 
@@ -60,43 +55,6 @@ def test_recommender_and_release_commands(template, tmp_path):
         shutil.rmtree(home)
     assert progress.counts["events"] > RECOMMENDER_KILLS and progress.counts["answers"] > 0
     progress.report(f"{RECOMMENDER_KILLS} kills, 0 lost, 0 duplicate, 0 mixed")
-
-
-def test_consumers(template, tmp_path):
-    progress = Progress("kills_of_consumers", CONSUMER_KILLS)
-    for part, kills in progress.parts(PART):
-        home = homes.copy_home(template, tmp_path / f"home{part}")
-        chance, ledger = random.Random(part), Ledger()
-        with valkey.running() as server:
-            address = f"127.0.0.1:{server.port}"
-            broker = {"SEGUE_BROKER": f"redis://{address}/1", "SEGUE_ONLINE_STORE": "redis", "SEGUE_REDIS": address}
-            known = homes.variables(home, **broker)
-            running = homes.start_recommender(known, part, ledger)
-            homes.wait_for(running, ledger, "started")
-            consumers = [start_consumer(known) for _ in range(2)]
-            for _ in range(kills):
-                homes.observe(running, ledger, chance.uniform(0, 1.0))
-                consumers.pop(chance.randrange(2)).kill()
-                consumers.append(start_consumer(known))
-            homes.stop_recommender(running, ledger)
-            wait_until_empty(redis.Redis(port=server.port, db=1))
-            ledger.check(home, homes.stored_clicks(known))
-            for one in consumers:
-                one.kill()
-        progress.add(kills, events=len(ledger.acknowledged))
-        shutil.rmtree(home)
-    progress.report(f"{CONSUMER_KILLS} kills, 0 lost, 0 duplicate")
-
-
-def start_consumer(known):
-    return homes.start_command({**known, "SEGUE_CONSUMER_PORT": str(free_port())}, "sequences.streaming.consume")
-
-
-def wait_until_empty(broker):
-    deadline = time.monotonic() + homes.WAIT_S
-    while any(broker.xlen(stream) for stream in broker.keys("segue.events*") if broker.type(stream) == b"stream"):
-        assert time.monotonic() < deadline, "messages stay in the broker"
-        time.sleep(0.1)
 
 
 def write_live_log(home, events):
@@ -145,36 +103,3 @@ def test_landing(tmp_path):
         progress.add(kills, events=len(ids))
         shutil.rmtree(home)
     progress.report(f"{LANDING_KILLS} kills, 0 lost, 0 duplicate")
-
-
-def test_materialization(template, tmp_path):
-    progress = Progress("kills_of_materialization", MATERIALIZATION_KILLS)
-    days = days_of(template)
-    expected = {}
-    for day in days:
-        home = homes.copy_home(template, tmp_path / f"undisturbed{day}")
-        assert homes.run_command(homes.variables(home), "sequences.online.materialize", "--as-of", day, "--force") == 0
-        expected[day] = homes.stored_clicks(homes.variables(home))
-    assert expected[days[0]] != expected[days[1]]
-    for part, kills in progress.parts(PART):
-        home, chance = homes.copy_home(template, tmp_path / f"home{part}"), random.Random(part)
-        known = homes.variables(home)
-        for number in range(kills):
-            day = days[number // 4 % 2]
-            command = ("sequences.online.materialize", "--as-of", day, "--force")
-            running = homes.start_command(known, *command)
-            running.connection.poll(homes.WAIT_S)
-            time.sleep(chance.uniform(0, 0.6))
-            running.kill()
-        for day in reversed(days):
-            assert homes.run_command(known, "sequences.online.materialize", "--as-of", day, "--force") == 0
-            assert homes.stored_clicks(known) == expected[day]
-        progress.add(kills)
-        shutil.rmtree(home)
-    progress.report(f"{MATERIALIZATION_KILLS} kills, features equal to those of an undisturbed run")
-
-
-def days_of(home):
-    """The last day of the home's events, and an earlier one."""
-    last = duckdb.sql(f"select max(known_at)::date from '{home}/marts/events.parquet'").fetchone()[0]
-    return str(last), str(duckdb.sql(f"select date '{last}' - 4").fetchone()[0])

@@ -33,7 +33,7 @@ def test_event_log_without_file_descriptors(tmp_path, monkeypatch):
         def now_us(day=day):
             return time.time_ns() // 1000 + day[0] * DAY_US
 
-        opener = event_path.sqlite_opener(home / "feast")
+        opener = event_path.opener(home / "feast")
         with event_path.opened(monkeypatch, home, opener, now_us, users=20) as path:
             for _ in range(rounds):
                 path.report_and_read()

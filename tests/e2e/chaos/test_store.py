@@ -13,7 +13,7 @@ from serving.events.event_schema import read_event
 from serving.events.online_store import OnlineStore
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request
-from serving.pipeline.stages.hydrate import Hydrator, StoreUnavailable
+from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.user_state_cache import STATE_FROM_CACHE, STATE_FROM_STORE, STATE_UNAVAILABLE
 from tests.support import valkey
 from tests.support.chaos import event_path
@@ -40,26 +40,12 @@ def proxy():
 
 @pytest.fixture
 def store(proxy, tmp_path, monkeypatch):
-    monkeypatch.setattr(online_store, "open_store", event_path.redis_opener(tmp_path / "feast", proxy.port))
+    monkeypatch.setattr(online_store, "open_store", event_path.opener(tmp_path / "feast", proxy.port))
     store = OnlineStore(lambda _: None, degradation())
     row = {"event_id": "e", "user_id": "u", "target_type": "track", "target_id": "t1", "action": "click"}
     store.apply({"u": [read_event(row, now_us())]})
     assert list(store.read("u")["recent_clicks"]["event_id"]) == ["e"]
     return store
-
-
-def test_a_read_does_not_wait_for_a_slow_store(store, proxy):
-    proxy.set(delay_s=SLOW_S)
-    with pytest.raises(redis.TimeoutError):
-        store.read("u")
-    delayed = proxy.delayed_chunks
-    for call in (lambda: store.read("u"), lambda: store.apply({"u": []})):
-        with pytest.raises(StoreUnavailable):
-            call()
-    assert proxy.delayed_chunks == delayed
-    proxy.set()
-    store.check()
-    assert list(store.read("u")["recent_clicks"]["event_id"]) == ["e"]
 
 
 @pytest.mark.parametrize("fault", [{"is_stalled": True}, {"delay_s": SLOW_S}, {"is_refusing": True}], ids=str)
@@ -90,7 +76,7 @@ def test_answers_come_from_cached_states_while_the_store_fails(store, proxy, fau
 def test_flapping_store_loses_and_repeats_no_event(proxy, tmp_path, monkeypatch):
     monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 0.05)
     progress = Progress("flapping_store", FAULTS)
-    opener = event_path.redis_opener(tmp_path / "feast", proxy.port)
+    opener = event_path.opener(tmp_path / "feast", proxy.port)
     for part, faults in progress.parts(PART):
         chance, before = random.Random(part), proxy.delayed_chunks
         redis.Redis(port=proxy._target_port).flushall()

@@ -24,27 +24,18 @@ from tests.support.sequences.feast_stores import feature_store
 from tests.support.serving.small_release import degradation
 
 
-def redis_opener(folder: Path, port: int) -> Callable[..., feast.FeatureStore]:
-    """Replaces `open_store`: stores over a Redis at a port of this machine, with the options of `feature_store.yaml`."""
+def opener(folder: Path, port: int | None = None) -> Callable[..., feast.FeatureStore]:
+    """Replaces `open_store`: stores over a SQLite file, or over a Redis at a port of this machine."""
     folder.mkdir(parents=True, exist_ok=True)
     address = f"127.0.0.1:{port},socket_timeout=2,socket_connect_timeout=2"
+    redis = {"type": "redis", "connection_string": address, "skip_dedup": True}  # as in `feature_store.yaml`
 
     def open_store(redis_timeout_s: float | None = None) -> feast.FeatureStore:
-        online = {"type": "redis", "connection_string": address, "skip_dedup": True}
+        online = {"type": "sqlite", "path": str(folder / "online.db")} if port is None else redis
         store = feature_store(folder, SEQUENCE_VIEWS, online)
-        feast_store.configure_redis(store, redis_timeout_s)
+        if port is not None:
+            feast_store.configure_redis(store, redis_timeout_s)
         return store
-
-    return open_store
-
-
-def sqlite_opener(folder: Path) -> Callable[..., feast.FeatureStore]:
-    """Replaces `open_store`: stores over a SQLite file."""
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def open_store(redis_timeout_s: float | None = None) -> feast.FeatureStore:
-        online = {"type": "sqlite", "path": str(folder / "online.db")}
-        return feature_store(folder, SEQUENCE_VIEWS, online)
 
     return open_store
 

@@ -12,9 +12,6 @@ from sequences.feast_store import import_feast
 MODULES = (
     "tests.support.release_swap",
     "ingestion.land",
-    "sequences.online.materialize",
-    "sequences.streaming.consume",
-    "sequences.streaming.redis_streams",
     "serving.runtime",
     "tests.support.chaos.programs",
     "training.release.__main__",
