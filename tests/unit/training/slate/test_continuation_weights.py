@@ -6,7 +6,7 @@ import pytest
 from training.data.ragged import Ragged
 from training.recall.channel import Candidates
 from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
-from training.slate.continuation_weights import Continuation, PlaylistCases, range_key
+from training.slate.continuation_weights import Continuation, PlaylistCases
 from training.slate.reciprocal_rank import ReciprocalRank
 
 
@@ -33,11 +33,6 @@ RIGHT = [*range(50, 75), 9]
 SOURCES = {one.name: one for one in (Fixed("right", RIGHT), Fixed("wrong", range(100, 140)), Fixed("title", [8], True))}
 
 
-@pytest.mark.parametrize(("seeds", "key"), [(0, "0"), (1, "1"), (2, "2"), (9, "2"), (10, "10"), (99, "10")])
-def test_weights_are_those_of_the_range(seeds, key):
-    assert range_key(seeds) == key
-
-
 def test_fitted_weights_prefer_the_source_that_finds_the_targets():
     found = cases().recall(SOURCES, 50)
     assert {name: one.items_BK.shape for name, one in found.items()} == dict.fromkeys(SOURCES, (4, 50))
@@ -57,11 +52,6 @@ def test_a_title_has_a_share_of_the_weight_of_the_seeds(weights):
     assert fused.items_BK[0, :26].tolist() == RIGHT and fused.items_BK[0, 26] == 8
     no_seeds = Ragged(np.zeros(0, dtype=np.int64), np.zeros(5, dtype=np.int64))
     assert Continuation(weights).fuse(found, no_seeds, 30).items_BK[0, 0] == 8
-
-
-def test_sources_without_candidates_are_empty():
-    assert not cases().recall(SOURCES, 5)["title"].items_BK.any()
-    assert (cases(title="x").recall(SOURCES, 5)["title"].items_BK[:, 0] == 8).all()
 
 
 def test_saved_continuation_is_loaded(tmp_path):

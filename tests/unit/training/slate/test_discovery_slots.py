@@ -22,15 +22,6 @@ def test_share_of_slots_is_as_requested(share, count):
         assert not len(gaps) or gaps.max() - gaps.min() <= 1
 
 
-def test_slots_by_hand():
-    assert discovery_slots(0.25, 8).tolist() == [False, False, False, True] * 2
-    assert discovery_slots(0.5, 4).tolist() == [False, True, False, True]
-    assert discovery_slots(0.75, 4).tolist() == [False, True, True, True]
-    assert discovery_slots(0.0, 3).tolist() == [False] * 3 and discovery_slots(1.0, 3).tolist() == [True] * 3
-    with pytest.raises(ValueError, match=r"discovery share 1\.5 is outside"):
-        discovery_slots(1.5, 3)
-
-
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 60), st.integers(0, 20))
 def test_larger_shares_have_more_discoveries_in_every_prefix(one, other, count, first):
     low, high = sorted((one, other))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.training.recall_cases import Case, ragged, recall_cases
-from training.data.recall_cases import objective_draws, recall_table
+from training.data.recall_cases import recall_table
 from training.recall.channel import Candidates
 from training.slate.fusion import (
     DISCOVERY_SHARE_GRID,
@@ -18,14 +17,11 @@ from training.slate.fusion import (
     ChannelWeights,
     Fusion,
     choose_share,
-    discovery_slot_mask,
 )
 from training.slate.reciprocal_rank import (
     ZERO_WEIGHT_EPSILON,
     CandidatePool,
-    FusionTargets,
     ReciprocalRank,
-    _reciprocal_ranks,
     add_repeats,
 )
 from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
@@ -91,6 +87,9 @@ def test_fusion_equals_plain_python(seed: int) -> None:
         weights = fusion.scenes["daily"] if scene == "daily" else fusion
         expected = _slow(weights, lists, history[row], fusion.shares["daily" if scene == "daily" else ""])
         assert fused.items_BK[row].tolist() == expected + [0] * (50 - len(expected))
+        assert (np.diff(fused.scores_BK[row, : len(expected)]) < 0).all() and not fused.scores_BK[
+            row, len(expected) :
+        ].any()
         sources = fused.source_channels(row, len(expected))
         for position, item in enumerate(expected):
             kind = {
@@ -106,52 +105,6 @@ def test_fusion_equals_plain_python(seed: int) -> None:
         ["daily"],
     )
     assert single.items_BK[0].tolist() == fused.items_BK[1, :7].tolist()
-
-
-def test_scores_decrease_by_position_from_one() -> None:
-    candidates, history, fusion = _random(3)
-    fused = fusion.fuse(candidates, ragged(*history), 50)
-    assert (fused.scores_BK[:, 0] == 1).all()
-    assert ((fused.scores_BK > 0) == (fused.items_BK > 0)).all()
-    assert (np.diff(fused.scores_BK, axis=1)[fused.items_BK[:, 1:] > 0] < 0).all()
-
-
-def test_repeats_do_not_lower_the_rank_of_discoveries() -> None:
-    """Channel a has its only discovery after three repeats, b has one at the top: both have rank 0."""
-    candidates = {"a": _candidates([2, 3, 4, 9]), "b": _candidates([7, 8])}
-    fusion = Fusion(discoveries=ReciprocalRank({"a": 1.0, "b": 0.9}))
-    assert fusion.fuse(candidates, ragged([2, 3, 4]), 6, share=0.0).items_BK[0].tolist() == [2, 3, 4, 9, 7, 8]
-
-
-def test_discoveries_have_their_positions() -> None:
-    candidates = {"a": _candidates([*range(2, 102), *range(202, 302)])}
-    history = ragged(list(range(2, 102)))
-
-    def discoveries(share: float) -> list[int]:
-        (items,) = Fusion(shares={"": share}).fuse(candidates, history, 100).items_BK
-        assert Fusion().fuse(candidates, history, 100, share=share).items_BK[0].tolist() == items.tolist()
-        assert sorted(items[items < 200].tolist()) == items[items < 200].tolist()
-        return np.flatnonzero(items > 200).tolist()
-
-    assert discoveries(0.0) == []
-    assert discoveries(1.0) == list(range(100))
-    # Density ½ · √(x / 100) at x: x ** 1.5 / 30 of the first x positions; discovery n (from 1) is where that is n - ½.
-    assert discoveries(0.5)[:3] == [int((30 * (n - 0.5)) ** (2 / 3)) for n in (1, 2, 3)] == [6, 12, 17]
-
-
-@pytest.mark.parametrize("share", [0.1, 0.35, 0.5, 0.8])
-def test_slot_mask_is_a_prefix_of_longer_ones(share: float) -> None:
-    assert discovery_slot_mask(share, 700)[:200].tolist() == discovery_slot_mask(share, 200).tolist()
-
-
-def test_share_outside_the_unit_interval_raises() -> None:
-    with pytest.raises(ValueError, match=r"share 1\.5 is outside"):
-        Fusion().fuse({"a": _candidates([2])}, ragged([]), 1, share=1.5)
-
-
-def test_users_without_history_get_discoveries_in_order() -> None:
-    fused = Fusion().fuse({"popularity": _candidates([7, 3, 5])}, ragged([]), 4)
-    assert fused.items_BK[0].tolist() == [7, 3, 5, 0]
 
 
 def test_tracks_that_favourites_propose_are_repeats() -> None:
@@ -171,31 +124,6 @@ def test_empty_channels_give_padding(width: int) -> None:
     nothing = _candidates([0] * width)
     fused = Fusion().fuse({"a": nothing, "b": nothing}, ragged([[2]]), 4)
     assert fused.items_BK.tolist() == [[0, 0, 0, 0]] and fused.scores_BK.tolist() == [[0, 0, 0, 0]]
-
-
-def test_missing_channels_and_channels_without_weight() -> None:
-    fusion = Fusion(discoveries=ReciprocalRank({"a": 1.0, "b": 0.0}))
-    a, b = _candidates([5, 6]), _candidates([9, 6])
-    assert fusion.fuse({"a": a, "b": b}, ragged([]), 4).items_BK[0].tolist() == [5, 6, 9, 0]
-    assert fusion.fuse({"b": b}, ragged([]), 4).items_BK[0].tolist() == [9, 6, 0, 0]
-    with pytest.raises(ValueError, match="no channel"):
-        fusion.fuse({}, ragged([]), 4)
-
-
-def test_tuning_objective_equals_the_recall_of_the_list() -> None:
-    """The recall computed without sorting equals `recall_table` of the sorted list."""
-    candidates, history, fusion = _random(5)
-    targets = [[2, 5, 9], [3], [4, 7, 11, 13, 30], [8, 6]]
-    cases = recall_cases([Case(f"{n % 3}", one, [], []) for n, one in enumerate(targets)])
-    pool = CandidatePool.of(candidates, ragged(*history))
-    items = np.concatenate([[0], pool.item_M])[pool.top_k(fusion.repeats.scores(pool), 30)]
-    for k in (1, 3, 10):
-        expected = recall_table(items, cases, (k,))[f"recall_at_{k}/all"]
-        fusion_targets = FusionTargets.of(pool, cases.items["targets"], cases.user_C)
-        score_BX = fusion.repeats._weighted_sum(
-            _reciprocal_ranks(fusion_targets.rank_HBX, fusion.repeats.constant), pool.channels
-        )
-        assert fusion_targets.recall(score_BX, (k,)) == pytest.approx([expected])
 
 
 def test_tuning_weighs_the_right_channel_in_each_list(tmp_path: Path) -> None:
@@ -228,43 +156,6 @@ def test_tuning_weighs_the_right_channel_in_each_list(tmp_path: Path) -> None:
     )
     fusion.save(tmp_path / "fusion.json")
     assert Fusion.load(tmp_path / "fusion.json") == fusion
-
-
-def test_the_share_of_few_cases_of_one_user_is_chosen_too() -> None:
-    """The user plays known tracks only, so that each discovery costs a repeat."""
-    known, unknown = [*range(2, 202)], [*range(300, 500)]
-    cases = recall_cases([Case("u", known[150:], [], [], play_number=n) for n in range(20)])
-    candidates = {"remembers": _candidates(*[known] * 20), "explores": _candidates(*[unknown] * 20)}
-    assert Fusion.fit(candidates, ragged(*[known] * 20), cases)[0].shares == {"": 0.0}
-
-
-@pytest.mark.parametrize("users", [4, 30])
-def test_drawn_objectives_equal_plain_python(users: int) -> None:
-    random = np.random.default_rng(users)
-    numbers = random.integers(users, size=80)
-    cases = recall_cases(
-        [
-            Case(f"{user:02}", [1, 2, 3], [4, 5], [4] * int(user % 3 > 0 and random.random() < 0.8), play_number=n)
-            for n, user in enumerate(numbers)
-        ]
-    )
-    lists = [random.permuted(np.tile(np.arange(1, 9), (80, 1)), axis=1)[:, :4] for _ in range(2)]
-    unit_C = np.unique(numbers, return_inverse=True)[1] if users >= 10 else np.arange(80)
-    count_RU = np.random.default_rng(0).multinomial(
-        unit_C.max() + 1, np.full(unit_C.max() + 1, 1 / (unit_C.max() + 1)), 7
-    )
-    expected = np.zeros((7, 2))
-    for row, column in np.ndindex(7, 2):
-        for kind, k in (("targets", 2), ("targets", 3), ("reachable", 3)):
-            by_unit: dict[int, list[float]] = {}
-            for case in range(80):
-                targets = set(cases.items[kind][case].tolist())
-                if targets:
-                    hits = len(targets & set(lists[column][case, :k].tolist()))
-                    by_unit.setdefault(int(unit_C[case]), []).append(hits / len(targets))
-            drawn = [np.mean(values) for unit, values in by_unit.items() for _ in range(count_RU[row, unit])]
-            expected[row, column] += np.mean(drawn)
-    np.testing.assert_allclose(objective_draws(lists, cases, 7, (2, 3)), expected)
 
 
 def test_the_share_is_the_mean_of_the_best_shares_of_many_samples_of_users() -> None:
@@ -341,15 +232,6 @@ def test_scenes_with_other_good_channels_have_their_own_weights(tmp_path: Path) 
     assert "in night repeats by explores" in fusion.format_summary()
     fusion.save(tmp_path / "fusion.json")
     assert Fusion.load(tmp_path / "fusion.json") == fusion
-
-
-def test_files_without_scenes_can_be_loaded(tmp_path: Path) -> None:
-    """Old releases have no weights per scene."""
-    Fusion(shares={"": 0.3}).save(tmp_path / "fusion.json")
-    content = json.loads((tmp_path / "fusion.json").read_text())
-    del content["scenes"]
-    (tmp_path / "fusion.json").write_text(json.dumps(content))
-    assert Fusion.load(tmp_path / "fusion.json") == Fusion(shares={"": 0.3})
 
 
 def test_fit_without_cases_returns_the_default() -> None:

@@ -74,8 +74,3 @@ def test_every_user_contributes_the_newest_sessions(sessions: TrainingData) -> N
 def test_same_seed_gives_the_same_requests(sessions: TrainingData) -> None:
     first, again, other = (sample_past_requests(sessions, "train", 1_000, seed) for seed in (0, 0, 1))
     assert first.request_at_C.tolist() == again.request_at_C.tolist() != other.request_at_C.tolist()
-
-
-def test_a_part_without_sessions_has_no_requests(sessions: TrainingData) -> None:
-    everything = TrainingData(sessions.marts, "final", recipe("debug"))
-    assert len(sample_past_requests(everything, "validation", 10, seed=0)) == 0

@@ -43,66 +43,34 @@ def test_path_is_close_to_the_best_of_all_paths(seed):
     assert min(costs) - 1e-9 <= found <= min(costs) + 0.1 * (np.median(costs) - min(costs))
 
 
-@pytest.mark.parametrize("length", [2, 3, 10, 50])
-def test_path_has_both_ends_its_length_and_no_track_twice(length):
-    vector_CD, artist_C = random_candidates(300)
-    path = find_smooth_path(vector_CD, artist_C, length)
-    assert (path[0], path[-1], len(path), len(set(path))) == (0, 299, length, length)
-
-
-@pytest.mark.parametrize("count", [2, 3, 6])
-def test_path_is_shorter_with_few_candidates(count):
+@pytest.mark.parametrize(
+    ("count", "length", "shortest"), [*((300, length, length) for length in (2, 3, 10, 50)), (2, 10, 2), (6, 10, 2)]
+)
+def test_path_has_both_ends_and_no_track_twice_and_its_length_if_there_are_enough(count, length, shortest):
     vector_CD, artist_C = random_candidates(count)
-    path = find_smooth_path(vector_CD, artist_C, 10)
-    assert path[0] == 0 and path[-1] == count - 1 and 2 <= len(set(path)) == len(path) <= count
+    path = find_smooth_path(vector_CD, artist_C, length)
+    assert path[0] == 0 and path[-1] == count - 1
+    assert shortest <= len(set(path)) == len(path) <= min(count, length)
 
 
-def test_too_few_candidates_are_rejected():
-    with pytest.raises(ValueError, match="give at least 2"):
-        find_smooth_path(np.ones((1, 2)), np.array([2]), 5)
+def test_no_neighbors_by_one_artist():
+    for seed in range(20):
+        vector_CD, artist_C = random_candidates(200, seed=seed, artists=8)
+        path = find_smooth_path(vector_CD, artist_C, 12)
+        assert not any(artist_C[one] == artist_C[other] for one, other in pairwise(path))
 
 
-def test_no_neighbors_by_one_artist(monkeypatch):
-    def repeats():
-        total = 0
-        for seed in range(20):
-            vector_CD, artist_C = random_candidates(200, seed=seed, artists=8)
-            path = find_smooth_path(vector_CD, artist_C, 12)
-            total += sum(artist_C[one] == artist_C[other] for one, other in pairwise(path))
-        return total
-
-    assert repeats() == 0
-    monkeypatch.setattr("training.slate.smooth_path.NEIGHBOR_PENALTY", 0.0)
-    monkeypatch.setattr("training.slate.smooth_path.ARTIST_PENALTY", 0.0)
-    assert repeats() > 0
-
-
-def greedy_path(vector_CD, length):
-    """The candidate nearest to each point of the arc that was not taken before."""
-    path = [0]
-    for point_D in interpolate_on_sphere(vector_CD[0], vector_CD[-1], length)[1:-1]:
-        order = np.argsort(angles(point_D[None], vector_CD)[0])
-        path.append(next(int(one) for one in order if one not in path and one != len(vector_CD) - 1))
-    return [*path, len(vector_CD) - 1]
-
-
-def test_largest_step_is_smaller_than_that_of_random_and_greedy_paths(planted, tmp_path):
+def test_largest_step_of_a_fitted_model_is_smaller_than_that_of_a_random_path(planted, tmp_path):
     channel = Realtime.fit(planted.data, Realtime.config("debug"), tmp_path)
     generator = np.random.default_rng(0)
     catalog, artist_V = channel.catalog, planted.data.vocabulary.artist_of_track_V
-    largest = {"smooth": [], "greedy": [], "random": []}
+    smooth, by_chance = [], []
     for _ in range(30):
         first, last = generator.choice(catalog, 2, replace=False)
         between = channel.items_between(int(first), int(last), 8, 64)
         items, vector_ND = between.items_BK[0], between.vector_ND
         assert (items[0], items[-1]) == (first, last) and len(set(items.tolist())) == len(items)
         inner = generator.choice(np.arange(1, len(items) - 1), 8, replace=False)
-        paths = {
-            "smooth": find_smooth_path(vector_ND, artist_V[items], 10),
-            "greedy": greedy_path(vector_ND, 10),
-            "random": [0, *inner, len(items) - 1],
-        }
-        for name, path in paths.items():
-            largest[name].append(step_angles(vector_ND[path]).max())
-    mean = {name: np.mean(values) for name, values in largest.items()}
-    assert mean["smooth"] < mean["greedy"] < mean["random"], mean
+        smooth.append(step_angles(vector_ND[find_smooth_path(vector_ND, artist_V[items], 10)]).max())
+        by_chance.append(step_angles(vector_ND[[0, *inner, len(items) - 1]]).max())
+    assert np.mean(smooth) < 0.9 * np.mean(by_chance)
