@@ -58,13 +58,6 @@ def test_users_who_left_out_nothing_have_the_begin_of_their_own_history() -> Non
     assert UserBatch.concatenate([some, user(3, 1, FULL)]).left_out_begin_B.tolist() == [7, 0]
 
 
-def test_only_requests_with_the_same_features_are_concatenated() -> None:
-    without = UserBatch(["u"], np.array([1]), {}, [""])
-    for wrong in ([user(1, 1, 1), without], [user(1, 1, 1), user(2, 1, 1)][:0]):
-        with pytest.raises(ValueError, match="do not have the same features"):
-            UserBatch.concatenate(wrong)
-
-
 @dataclass(frozen=True)
 class Doubled:
     """A result with a row per request."""

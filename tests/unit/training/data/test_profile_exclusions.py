@@ -1,6 +1,5 @@
 """What users leave out of their taste profiles is neither a feature nor a training example, compared with plain Python."""
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -52,24 +51,6 @@ LEAVER, OTHER = "u0", "u1"
 )
 def test_the_tracks_of_a_target(target, expected):
     assert VOCABULARY.decode(TARGETS.items_of(target)) == expected
-
-
-class CountedList(list):
-    """A list that counts how often it is read from its beginning."""
-
-    reads = 0
-
-    def __iter__(self):
-        self.reads += 1
-        return super().__iter__()
-
-
-def test_many_unknown_interests_read_the_catalog_once():
-    artists, facets = CountedList(TARGETS.catalog.artist_names_V), CountedList(TARGETS.catalog.facets.names)
-    catalog = replace(TARGETS.catalog, artist_names_V=artists, facets=replace(TARGETS.catalog.facets, names=facets))
-    unknown = {("interest", f"unknown {number}"): None for number in range(1000)}
-    assert len(TargetTracks(catalog).left_out(Exclusions(profile=unknown))) == 0
-    assert (artists.reads, facets.reads) == (1, 1)
 
 
 def test_a_reset_ends_and_an_exclusion_does_not():

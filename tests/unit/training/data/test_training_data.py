@@ -8,10 +8,8 @@ import polars as pl
 import pytest
 
 from config import settings
-from tests.support.training.recall_cases import Case, recall_cases
 from tests.support.training.tiny_world import SERVICES, START, random_plays, write_marts
 from training.data.plays import PARTS
-from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.recipes import recipe
 
@@ -134,26 +132,6 @@ def test_refit_trains_on_validation_too_and_has_the_same_test_part(marts: Path, 
     assert cases.request_at_C.tolist() == expected.request_at_C.tolist()
     for kind, lists in cases.items.items():
         assert refit.vocabulary.decode(lists.items) == data.vocabulary.decode(expected.items[kind].items)
-
-
-def test_sample_keeps_the_order_and_the_limit_per_user(data: TrainingData) -> None:
-    cases = data.recall_cases("validation")
-    sample = cases.sample(1, seed=0)
-    assert np.unique(sample.user_C).tolist() == np.unique(cases.user_C).tolist()
-    assert np.bincount(sample.user_C).max() == 1
-    assert sample.take(np.arange(len(sample))).items["targets"].items.tolist() == sample.items["targets"].items.tolist()
-
-
-def test_few_users_have_more_cases_each() -> None:
-    def users(count: int) -> RecallCases:
-        return recall_cases([Case(f"u{number}", [2], [], []) for number in range(count)])
-
-    assert [users(count).number_per_user(10) for count in (0, 1, 3, 20, 21)] == [200, 200, 67, 10, 10]
-
-
-def test_unknown_fit_raises(marts: Path) -> None:
-    with pytest.raises(ValueError, match="held_out, refit, final"):
-        TrainingData(marts, "other", recipe("debug"))
 
 
 @pytest.mark.skipif(not CASES_SCRIPT.exists(), reason="needs the reference script ../shared/anchors/cases.py")

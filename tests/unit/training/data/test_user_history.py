@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from sequences import behaviours
 from sequences.sequence_batch import SequenceBatch
@@ -54,10 +53,3 @@ def test_history_is_the_union_of_both_views_without_unknown_tracks() -> None:
         {"played_history": _view([7, 3, 7, 1], [], [5]), "recent_events": _view([9, 3], [4, 1], [])}
     )
     assert [items[row].tolist() for row in range(3)] == [[3, 7, 9], [4], [5]]
-
-
-def test_other_views_are_ignored_and_one_history_view_suffices() -> None:
-    items = unique_history_items({"recent_events": _view([9]), "exclusions": _view([4])})
-    assert items[0].tolist() == [9]
-    with pytest.raises(KeyError, match="played_history, recent_events"):
-        unique_history_items({"exclusions": _view([4])})
