@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,11 +13,14 @@ import pytest
 
 from tests.support.training.evaluation_marts import Play, write
 from training.data.feature_services import ServiceContract
+from training.data.training_data import TrainingData
 from training.engine.workspace import Workspace
 from training.recall.registry import COLLECTIONS
+from training.recipes import recipe
 from training.train import train
 
 TRACKS, USERS, SESSIONS = 60, 24, 20
+ARTISTS = {f"{track:03}": f"a{track % 9}" for track in range(TRACKS)}
 VIEWS = ("recent_events", "recent_clicks", "recent_negatives", "played_history")
 
 
@@ -50,6 +54,15 @@ def plays(seed: int) -> list[Play]:
     return rows
 
 
+def small_data(folder: Path, change: str | None = None, seed: int = 0) -> TrainingData:
+    """Held-out data of marts of these plays; all plays of the part `change` have another track."""
+    rows = [
+        replace(play, track=f"{(int(play.track) + 7) % TRACKS:03}") if play.part == change else play
+        for play in plays(seed)
+    ]
+    return TrainingData(write(folder, rows, ARTISTS), "held_out", recipe("debug"))
+
+
 def workspace(
     home: Path, monkeypatch: pytest.MonkeyPatch, seed: int = 0, rankers: tuple[str, ...] = ("sum_pooling",)
 ) -> Workspace:
@@ -62,7 +75,7 @@ def workspace(
     monkeypatch.setenv("SEGUE_HOME", str(home))
     monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
     monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
-    write(home / "marts", plays(seed), {f"{track:03}": f"a{track % 9}" for track in range(TRACKS)})
+    write(home / "marts", plays(seed), ARTISTS)
     pl.DataFrame({"split": ["user_time"]}).write_parquet(home / "marts" / "time_split.parquet")
     landing = {"landing_id": ["l"], "format": ["play_log"], "split": ["user_time"], "landed": [9], "quarantined": [1]}
     pl.DataFrame(landing | {"landed_at": [datetime(2026, 6, 9)]}).write_parquet(home / "marts" / "landings.parquet")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+if TYPE_CHECKING:
+    from training.content.encoders.encoder import Encoder
 
 AUDIO_CODECS = {
     ".wav": "pcm_s16le",
@@ -54,6 +58,17 @@ def write_audio(
             container.mux(stream.encode(resampled))
         container.mux(stream.encode(None))
     return path
+
+
+def encode_file(encoder: Encoder[Path, Any], path: Path) -> NDArray[np.float32]:
+    """The vector of a file."""
+    vector_D: NDArray[np.float32] = encoder.encode([encoder.load(path)])[0]
+    assert np.isfinite(vector_D).all()
+    return vector_D
+
+
+def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
 
 
 def picture(size: tuple[int, int] = (320, 320)) -> Image.Image:

@@ -11,6 +11,7 @@ import polars as pl
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures, UserBatch
+from training.ranking.features.track_statistics import COUNTS
 from training.recall.registry import CHANNELS
 
 START = datetime(2024, 1, 1, 8)
@@ -91,6 +92,14 @@ def write_marts(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Pa
         folder / "knowledge_triples.parquet"
     )
     return folder
+
+
+def add_statistics(marts: Path) -> Path:
+    """Add statistics of one track to the marts, known from the first play on."""
+    rows = {"track_id": ["t3"], "known_at": [START], **{name: [2] for name in COUNTS}}
+    table = pl.DataFrame(rows).with_columns(pl.col("known_at").cast(pl.Datetime("us")))
+    table.write_parquet(marts / "track_statistics.parquet")
+    return marts
 
 
 def described(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Path:

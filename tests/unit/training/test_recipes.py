@@ -18,16 +18,6 @@ def test_recipes_train_all_rankers_that_they_do_not_exclude(recipe: str) -> None
     assert model_names("rankers", recipe) == [name for name in RANKERS if name not in excluded]
 
 
-def test_new_rankers_need_no_other_registration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RANKERS, "mine", RANKERS["sum_pooling"])
-    assert all("mine" in model_names("rankers", recipe) for recipe in RECIPES)
-
-
-def test_full_trains_all_rankers_and_small_the_most_complex_one() -> None:
-    assert model_names("rankers", "full") == list(RANKERS)
-    assert model_names("rankers", "small")[-1] == list(RANKERS)[-1] == "session_domains"
-
-
 def test_list_all_prints_every_table_of_the_recipe(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

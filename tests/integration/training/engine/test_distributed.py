@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
 from config import settings
 from tests.support.tiers import acceptance_only
 from tests.support.training import distributed_fits
-from tests.support.training.tiny_world import START, random_plays, write_marts
+from tests.support.training.tiny_world import add_statistics, random_plays, write_marts
 from training import train
 from training.engine import distributed, trainer
 from training.ranking.registry import RANKERS
@@ -34,13 +33,7 @@ pytestmark = pytest.mark.timeout(2 * SECONDS)  # the first test that uses the fi
 @pytest.fixture(scope="module")
 def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny world, with statistics of one track."""
-    folder = write_marts(tmp_path_factory.mktemp("ranks"), random_plays())
-    counts = ("plays_total", "listens_total", "full_plays_total", "skips_total", "plays_7d", "plays_28d")
-    rows = {"track_id": ["t3"], "known_at": [START], **{name: [2] for name in counts}}
-    pl.DataFrame(rows).with_columns(pl.col("known_at").cast(pl.Datetime("us"))).write_parquet(
-        folder / "track_statistics.parquet"
-    )
-    return folder
+    return add_statistics(write_marts(tmp_path_factory.mktemp("ranks"), random_plays()))
 
 
 def start_fits(marts: Path, out: Path, *models: str, before: tuple[str, ...] = (), pause: float = 0.0) -> Any:
@@ -170,61 +163,3 @@ def is_alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
-
-
-def as_rank(monkeypatch: pytest.MonkeyPatch, rank: int, ranks: int) -> None:
-    monkeypatch.setattr(distributed, "rank_and_world_size", lambda: (rank, ranks))
-
-
-@pytest.mark.parametrize(("count", "ranks"), [(0, 2), (1, 3), (7, 2), (8, 3)])
-def test_rank_slices_partition_the_rows(monkeypatch: pytest.MonkeyPatch, count: int, ranks: int) -> None:
-    taken: list[int] = []
-    for rank in range(ranks):
-        as_rank(monkeypatch, rank, ranks)
-        taken += range(count)[distributed.rank_slice(count)]
-    assert taken == list(range(count))
-
-
-def test_single_process_needs_no_communication() -> None:
-    value, rows = torch.tensor(float("nan")), torch.arange(3)
-    assert distributed.weight_for_global_mean(value, 0) is value and distributed.all_reduce_sum(rows) is rows
-    assert distributed.all_gather_rows(rows) == (rows, 0) and distributed.rank_slice(9) == slice(0, 9)
-    assert (
-        distributed.shared_generator() is None
-        and distributed.seed_step(17) == 17
-        and distributed.all_reduce_mean(0.1) == 0.1
-    )
-    distributed.require_rank0()
-
-
-def test_shared_draws_equal_those_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(distributed.seed_step(5))
-    one = torch.randperm(20)
-    for rank in range(2):
-        as_rank(monkeypatch, rank, 2)
-        own = distributed.seed_step(5)
-        assert torch.equal(torch.randperm(20, generator=distributed.shared_generator()), one) and own not in (
-            5,
-            distributed.seed_step(6),
-        )
-
-
-def test_require_rank0_raises_on_other_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
-    as_rank(monkeypatch, 1, 2)
-    with pytest.raises(distributed.NotRank0):
-        distributed.require_rank0()
-
-
-def test_launch_torchrun_runs_the_same_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    executed: list[list[str]] = []
-    monkeypatch.setattr(os, "execv", lambda _, command: executed.append(command))
-    monkeypatch.setattr(sys, "argv", ["train.py", "channel", "realtime"])
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", train.__spec__)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv(distributed.SEPARATE_STORE_VARIABLE, "")
-    monkeypatch.delenv(distributed.SEPARATE_STORE_VARIABLE)
-    distributed.launch_torchrun(3)
-    assert os.environ[distributed.SEPARATE_STORE_VARIABLE] == "1"
-    assert executed == [
-        [sys.executable, *TORCHRUN, "3", "--max-restarts", "3", "-m", "training.train", "channel", "realtime"]
-    ]

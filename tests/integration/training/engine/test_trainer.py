@@ -95,25 +95,3 @@ def test_fit_without_validation_runs_all_steps_once(tmp_path: Path) -> None:
     record = trainer.fit(Line(), batch_at, trainer.Schedule(15), tmp_path)
     assert record.steps == 15
     assert trainer.fit(Line(), batch_at, trainer.Schedule(15), tmp_path) == record
-
-
-def test_share_of_time_waiting_for_data_is_logged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = [0.0]
-    monkeypatch.setattr(trainer.time, "monotonic", lambda: now[0])
-    # In one thread, so that the fake clock is deterministic
-    monkeypatch.setattr(trainer, "Prefetcher", lambda batches: batches)
-
-    class Slow(Line):
-        def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
-            now[0] += 3
-            return super().training_step(batch, index)
-
-    def slow_batch_at(step: int) -> torch.Tensor:
-        now[0] += 1
-        return batch_at(step)
-
-    record = trainer.fit(Slow(), slow_batch_at, trainer.Schedule(8), tmp_path)
-    assert record.data_wait_share == 0.25
-    assert "8 steps, 25.0% of step time waiting for data" in capsys.readouterr().err

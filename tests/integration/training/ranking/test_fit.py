@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,22 +14,20 @@ import torch
 
 from sequences.offline.dense_reader import DenseReader
 from sequences.sequence_batch import SequenceBatch
-from tests.support.training.tiny_world import START, random_plays, write_marts
+from tests.support.training.tiny_world import START, add_statistics, random_plays, write_marts
 from training.data.feature_services import ServiceContract
 from training.data.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine.config_io import change_config
-from training.evaluation.trees_alone import TreesAlone
-from training.ranking import feature_cache, fit
+from training.ranking import feature_cache
 from training.ranking.boosted_trees import BoostedTrees
-from training.ranking.calibration import fit_temperatures
-from training.ranking.case_batches import CaseBatch, CaseBatches
+from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
 from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
 from training.ranking.features.schema_fields import load_track_statistics
 from training.ranking.fit import DENSE_BATCH_SIZE, RankerModule, fit_ranker
-from training.ranking.fitted_ranker import MANIFEST, FittedRanker, load_trees
+from training.ranking.fitted_ranker import FittedRanker, load_trees
 from training.ranking.ranker import FeatureConfig
 from training.ranking.registry import RANKERS
 from training.recipes import recipe
@@ -48,13 +44,7 @@ SERVICES = dict.fromkeys(RANKERS, ServiceContract(VIEWS))
 @pytest.fixture(scope="module")
 def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny log of the training tests, with statistics of one track."""
-    folder = write_marts(tmp_path_factory.mktemp("ranking_marts"), random_plays())
-    counts = ("plays_total", "listens_total", "full_plays_total", "skips_total", "plays_7d", "plays_28d")
-    rows = {"track_id": ["t3"], "known_at": [START], **{name: [2] for name in counts}}
-    pl.DataFrame(rows).with_columns(pl.col("known_at").cast(pl.Datetime("us"))).write_parquet(
-        folder / "track_statistics.parquet"
-    )
-    return folder
+    return add_statistics(write_marts(tmp_path_factory.mktemp("ranking_marts"), random_plays()))
 
 
 def open_data(marts: Path, fit: str = "held_out") -> TrainingData:
@@ -73,15 +63,6 @@ def test_every_play_is_a_case(marts: Path) -> None:
     assert cases.request_at_R.tolist() == plays["request_at"].dt.epoch("us").to_list()
     counted = {part: len(cases.filter_part(part)) for part in ("train", "validation", "test")}
     assert counted == dict(plays.group_by("part").len().iter_rows())
-
-
-def test_the_newest_cases_are_the_same_share_of_every_user(marts: Path) -> None:
-    cases = ranking_cases(open_data(marts)).filter_part("train")
-    newest = cases.newest_per_user(len(cases) // 4)
-    for user in np.unique(cases.user_R):
-        mine, chosen = cases.request_at_R[cases.user_R == user], newest.request_at_R[newest.user_R == user]
-        assert chosen.tolist() == mine[-len(chosen) :].tolist() and len(chosen) == len(mine) // 4
-    assert cases.newest_per_user(10**9) is cases
 
 
 def with_impressions(marts: Path, folder: Path) -> Path:
@@ -262,58 +243,6 @@ def test_the_final_fit_follows_the_learning_rates_up_to_the_best_step(
     assert final.resolved_config == ranker.resolved_config
 
 
-def test_each_phase_of_the_final_fit_has_the_steps_of_the_held_out_fit(
-    marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[int] = []
-    original = CaseBatches.dense_training_batch
-
-    def count(batches: CaseBatches, step: int, batch_size: int, seed: int) -> CaseBatch:
-        read.append(step)
-        return original(batches, step, batch_size, seed)
-
-    monkeypatch.setattr(CaseBatches, "dense_training_batch", count)
-    monkeypatch.setattr(fit, "DENSE_BATCH_SIZE", 16)
-    config = change_config(RANKERS["session_domains"].config("debug"), {**SHORT_FIT, "validation.every": 1_000})
-    ranker = fit_ranker("session_domains", open_data(marts), config, tmp_path / "a")
-    held_out = max(read)
-    read.clear()
-    final = fit_ranker("session_domains", open_data(marts, "final"), ranker.resolved_config, tmp_path / "b")
-    assert final.measures["cases"] > ranker.measures["cases"]
-    assert max(read) == held_out and final.resolved_config == ranker.resolved_config
-
-
-def test_a_ranker_of_an_earlier_version_without_a_stopping_step_is_read(marts: Path, tmp_path: Path) -> None:
-    config = change_config(RANKERS["sum_pooling"].config("debug"), {**SHORT_FIT, "training.steps": 2})
-    data = open_data(marts)
-    ranker = fit_ranker("sum_pooling", data, config, tmp_path / "fit")
-    ranker.save(tmp_path / "saved")
-    manifest = json.loads((tmp_path / "saved" / MANIFEST).read_text())
-    del manifest["config"]["validation"]["early_stopping_step"]
-    (tmp_path / "saved" / MANIFEST).write_text(json.dumps(manifest))
-    read = FittedRanker.load(tmp_path / "saved", data.vocabulary)
-    assert read.resolved_config == change_config(ranker.resolved_config, {"validation.early_stopping_step": None})
-
-
-def test_network_and_trees_have_their_own_numbers_of_cases(
-    marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    grown, original = [], BoostedTrees.fit
-
-    def count(features_RN: Any, *arguments: Any) -> BoostedTrees | None:
-        grown.append(len(features_RN))
-        return original(features_RN, *arguments)
-
-    monkeypatch.setattr(BoostedTrees, "fit", count)
-    config = RANKERS["session_domains"].config("debug")
-    train = ranking_cases(open_data(marts)).filter_part("train")
-    for network_cases, tree_cases in ((len(train) // 3, 10**9), (10**9, len(train) // 3)):
-        changes = {**SHORT_FIT, "training.steps": 2, "training.cases": network_cases, "trees.cases": tree_cases}
-        ranker = fit_ranker("session_domains", open_data(marts), change_config(config, changes), tmp_path / "fit")
-        assert ranker.measures["cases"] == len(train.newest_per_user(network_cases))
-        assert grown.pop() == len(train.newest_per_user(tree_cases))
-
-
 def test_the_trees_of_the_held_out_fit_are_copied(marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if the log has more tasks by now: these have no trees."""
     config = change_config(RANKERS["session_domains"].config("debug"), {**SHORT_FIT, "training.steps": 2})
@@ -380,13 +309,7 @@ def test_dense_epochs_do_not_train_ids_and_histories(marts: Path, tmp_path: Path
         assert dense_logits.std() > 1e-3
 
 
-def test_a_missing_sequence_view_is_named(marts: Path, tmp_path: Path) -> None:
-    data = TrainingData(marts, "held_out", recipe("debug"), services={"target_attention": ServiceContract(VIEWS[:1])})
-    with pytest.raises(LookupError, match="played_history"):
-        fit_ranker("target_attention", data, RANKERS["target_attention"].config("debug"), tmp_path)
-
-
-def test_trees_alone_read_the_dense_features_of_the_fit(
+def test_kept_dense_features_are_those_that_are_computed(
     marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feature_cache, "MIN_CASES", 1)
@@ -394,20 +317,11 @@ def test_trees_alone_read_the_dense_features_of_the_fit(
     config = change_config(RANKERS["session_domains"].config("debug"), {**SHORT_FIT, "training.steps": 2})
     ranker = fit_ranker("session_domains", data, config, tmp_path / "fit")
     (file,) = (tmp_path / "cache").glob("dense_features_*")
-    computed, original = [], CaseBatches.precompute_dense_features
-
-    def count(batches: CaseBatches, processes: int) -> None:
-        computed.append(len(batches))
-        original(batches, processes)
-
-    monkeypatch.setattr(CaseBatches, "precompute_dense_features", count)
-    TreesAlone.fit(OfflineFeatures(data), {"session_domains": ranker})
-    assert computed == [len(ranking_cases(data).filter_part("validation"))], "those of the train part are read"
-    fresh = CaseBatches(
-        ranking_cases(data).filter_part("train"), OfflineFeatures(data), "session_domains", ranker.features
+    fresh, read = (
+        CaseBatches(ranking_cases(data).filter_part("train"), OfflineFeatures(data), ranker.name, ranker.features)
+        for _ in range(2)
     )
-    original(fresh, 1)
-    read = CaseBatches(fresh.cases, OfflineFeatures(data), "session_domains", ranker.features)
+    fresh.precompute_dense_features(1)
     assert feature_cache.load(read, file) and read.dense_features is not None and fresh.dense_features is not None
     np.testing.assert_array_equal(read.dense_features.features_RN, fresh.dense_features.features_RN)
     assert read.dense_features.widths == fresh.dense_features.widths
@@ -448,20 +362,3 @@ def test_training_cuts_sequences_after_events_are_removed(marts: Path, removed: 
     for name, expected in vars(evaluated).items():
         assert torch.equal(getattr(trained, name), expected), name
     assert read == [("recent_events", None), ("played_history", 10 if removed == "nothing" else None)]
-
-
-def test_trees_alone_are_calibrated_on_validation(marts: Path, tmp_path: Path) -> None:
-    data = open_data(marts)
-    offline = OfflineFeatures(data)
-    config = change_config(RANKERS["target_attention"].config("debug"), {**SHORT_FIT, "training.steps": 2})
-    ranker = fit_ranker("target_attention", data, config, tmp_path, offline)
-    trees = TreesAlone.fit(offline, {"target_attention": ranker})
-    assert trees is not None and trees.temperatures
-    validation = ranking_cases(data).filter_part("validation")
-    batches = list(CaseBatches(validation, offline, "target_attention", ranker.features).iterate_in_order(256))
-    probability_NT = torch.from_numpy(np.concatenate([trees.predict(batch) for batch in batches]))
-    labels_NT = torch.cat([batch.labels_BT for batch in batches])[:, [ranker.tasks.index(task) for task in trees.tasks]]
-    temperatures = fit_temperatures(torch.logit(probability_NT.double()), labels_NT)
-    assert temperatures == pytest.approx([1] * len(trees.tasks), abs=0.02)
-    refit = TreesAlone.fit(offline, {"target_attention": ranker}, replace(trees, temperatures={"not_skipped": 3.0}))
-    assert refit is not None and refit.temperatures == {"not_skipped": 3.0}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,9 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from config import settings
 from research.public_data import knowledge_graph as benchmark
-from research.public_data.__main__ import main
 from research.public_data.light_gcn import LabeledPairs, LightGCN, LightGCNConfig
 from tests.support.training.lastfm_files import write_lastfm_files
-
-REAL = settings.ROOT.parent / "shared" / "data" / "lastfm_knowledge_graph"
 
 
 @pytest.fixture
@@ -68,38 +63,3 @@ def test_vectors_against_dense_matrices() -> None:
     np.testing.assert_allclose(network.vectors().detach().numpy(), expected, rtol=1e-4, atol=1e-6)
     score = network.score(LabeledPairs(np.array([1]), np.array([2]), np.array([1])))
     assert score[0] == pytest.approx(5 * expected[1] @ expected[4], rel=1e-4)
-
-
-def test_command_fits_both_groups_and_writes_mean_and_deviation(folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "result.json"
-    assert main(["knowledge_graph", "--folder", str(folder), "--seeds", "2", "--json", str(out)]) == 0
-    result = json.loads(out.read_text())
-    for protocol in ("kgcn", "mcclk"):
-        assert result[protocol]["auc"]["mean"] > 0.7 > 0.6 > result[protocol]["popularity_auc"]["mean"]
-        assert result[protocol]["auc"]["standard_deviation"] is not None
-        assert len(result[protocol]["runs"]) == 2
-
-
-def test_interrupting_writes_nothing(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(benchmark, "run_seed", interrupted)
-    out = tmp_path / "result.json"
-    assert main(["knowledge_graph", "--folder", str(folder), "--json", str(out)]) == 130
-    assert not out.exists()
-
-
-def test_missing_file_and_invalid_seeds_are_errors_with_a_remedy(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["knowledge_graph", "--folder", str(tmp_path)]) == 2
-    assert "kg.txt" in capsys.readouterr().err
-    assert main(["knowledge_graph", "--folder", str(tmp_path), "--seeds", "0"]) == 2
-    assert "--seeds 0" in capsys.readouterr().err
-
-
-@pytest.mark.skipif(not REAL.exists(), reason="the Last.FM files are not beside the repository")
-def test_real_files_have_the_published_size() -> None:
-    assert len(benchmark.kgcn_pairs(REAL, 0)) == len(benchmark.mcclk_pairs(REAL)) == 42_346
-    assert benchmark.read_triples(REAL / "kg.txt").max() == 9365

@@ -11,7 +11,6 @@ import pytest
 from config import settings
 from training.engine.import_closure import code_hash, import_closure
 from training.engine.workspace import DATA_MODULE
-from training.evaluate import evaluation_inputs
 from training.train import producer_modules
 
 PRODUCERS = {
@@ -120,50 +119,6 @@ def test_modules_outside_all_closures_change_no_key(tree, unchanged, closures):
     assert changed_keys(tree, unchanged, outside) == set()
 
 
-@pytest.mark.parametrize("module", ["training/slate/filters.py", "training/data/catalog.py"])
-def test_evaluation_depends_on_filters(module, closures):
-    assert module in closures["evaluation"]
-
-
-@pytest.mark.parametrize(
-    "module", ["training/data/unique_keys.py", "training/data/feature_services.py", "training/data/user_sampling.py"]
-)
-def test_models_depend_on_the_reading_of_features(module, closures):
-    assert all(module in closures[name] for name in PRODUCERS if name.startswith(("channel", "ranker")))
-
-
 @pytest.mark.parametrize("file", DATA_FILES)
 def test_evaluation_depends_on_the_data_files_of_its_modules(file, tree, unchanged):
     assert "evaluation" in changed_keys(tree, unchanged, [file])
-
-
-def test_evaluation_is_keyed_by_its_code(tmp_path, monkeypatch):
-    seen = []
-    monkeypatch.setattr("training.evaluate.code_hash", lambda *modules: seen.append(modules) or "the hash")
-    monkeypatch.setattr("training.evaluate.model_input_hashes", lambda *_: {})
-
-    class Recorded:
-        """A workspace that returns its arguments."""
-
-        recipe = "debug"
-
-        def inputs(self, **parts):
-            return parts
-
-    assert evaluation_inputs(Recorded())["code"] == "the hash"
-    assert seen == [("training.evaluate",)]
-
-
-def test_flat_imports_of_siblings_are_followed():
-    assert "feature_repo.sources" in import_closure("feature_repo.services")
-
-
-def test_relative_imports_raise(tmp_path):
-    (tmp_path / "one.py").write_text("from . import two\n")
-    with pytest.raises(ImportError, match="import by the full name"):
-        import_closure("one", root=tmp_path)
-
-
-def test_missing_modules_raise(tmp_path):
-    with pytest.raises(ModuleNotFoundError, match=r"no module training\.nothing"):
-        import_closure("training.nothing", root=tmp_path)

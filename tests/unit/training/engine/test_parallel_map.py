@@ -26,15 +26,6 @@ def test_results_are_in_order(processes: int | None) -> None:
     assert (os.getpid() in {result[2] for result in results}) == (processes == 1 or os.cpu_count() == 1)
 
 
-def test_processes_inherit_loaded_data() -> None:
-    loaded = {"at": torch.tensor([7])}
-    assert list(parallel_map(lambda piece: int(loaded["at"]) + piece, range(3), "test", 2)) == [7, 8, 9]
-
-
-def test_no_pieces() -> None:
-    assert list(parallel_map(work, [], "test")) == []
-
-
 def test_errors_are_raised_in_the_caller() -> None:
     def fails(piece: int) -> int:
         raise ValueError(f"piece {piece}")

@@ -18,7 +18,7 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine import distributed
 from training.engine.prefetch import Prefetcher, StepBatchDataset
-from training.ranking.case_batches import CaseBatches, CaseFeatures
+from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import ranking_cases
 from training.ranking.features.ranking_features import VIEWS, RankingFeatures
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics
@@ -153,8 +153,3 @@ def test_precomputed_dense_features_equal_computed_ones(data: TrainingData, batc
         assert all(torch.equal(getattr(part, name), getattr(whole, name)) for name in numbers)
     assert dense_only.users.plays.track_BL.shape == dense_only.users.event_track_BL.shape == (len(rows), 0)
     assert not dense_only.candidates.track_BC.any() and torch.equal(dense_only.labels_BT, cached.labels_BT)
-
-
-def test_missing_cases_raise() -> None:
-    with pytest.raises(ValueError, match="pass each case once"):
-        CaseFeatures.collect(3, [tuple(np.zeros((2, 1), np.float32) for _ in range(3))])

@@ -18,16 +18,14 @@ from training.evaluation.continuation_tuning import (
     fit_on_sessions,
     playlist_cases,
     read_titles,
-    session_cases,
     split_playlists,
     tune_neighbors,
-    tune_title_share,
 )
 from training.recall.channel import Candidates
 from training.recall.continuation.registry import all_sources
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recipes import recipe
-from training.slate.continuation_weights import DEFAULT_TITLE_SHARE, TITLE_SHARES, Continuation, PlaylistCases
+from training.slate.continuation_weights import DEFAULT_TITLE_SHARE, TITLE_SHARES
 
 COUNT = 150
 
@@ -125,24 +123,6 @@ def test_the_weight_of_titles_is_fitted_without_those_that_name_a_style_or_a_lan
     assert "0" in fitted.weights and fitted.title_share in TITLE_SHARES
 
 
-def test_the_share_of_titles_is_the_smallest_of_the_best():
-    class Fixed:
-        def __init__(self, items):
-            self.items = items
-
-        def continue_playlist(self, items_S, title, k):
-            return Candidates.pad_or_truncate(
-                np.array([self.items]), np.ones((1, len(self.items)), dtype=np.float32), k
-            )
-
-    ends = np.arange(21)
-    cases = PlaylistCases(Ragged(np.full(20, 2), ends), ["x"] * 20, Ragged(np.full(20, 500), ends))
-    sources = {"realtime": Fixed(range(3, 203)), "title_words": Fixed([500])}
-    # By hand: the target is among the first 200 if its score, share / 61, exceeds that of the last seed candidate, 1 / 260.
-    assert tune_title_share(Continuation(), sources, [cases]).title_share == 0.35
-    assert tune_title_share(Continuation(), sources, []) == Continuation()
-
-
 def test_neighbors_of_a_playlist_are_tracks_of_its_language(world, playlists):
     parts = split_playlists(playlists)
     config = tune_neighbors(playlists, parts["train"], parts["validation"], world.catalog_V)
@@ -176,14 +156,6 @@ class Finds:
         fixed = self.first + np.arange(60)
         found = np.concatenate([fixed[:25], items_S[-1] + np.arange(1, 4)]) if self.is_good else fixed
         return Candidates.pad_or_truncate(found[None, :], -np.arange(len(found), dtype=np.float32)[None, :], k)
-
-
-def test_the_first_tracks_of_a_session_are_the_seeds():
-    sessions = sessions_of([np.array([2, 3, 4]), np.array([5]), np.array([7, 6])])
-    cases = session_cases(sessions, 1)
-    assert [cases.seeds[case].tolist() for case in range(len(cases))] == [[2], [7]]
-    assert [cases.targets[case].tolist() for case in range(len(cases))] == [[3, 4], [6]]
-    assert cases.titles == ["", ""]
 
 
 def test_without_playlists_weights_are_fitted_on_sessions():

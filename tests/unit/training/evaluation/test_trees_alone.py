@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss
 
 from training.evaluation import trees_alone
 from training.evaluation.trees_alone import MAX_TREES, PATIENCE, TreesAlone
-from training.ranking.boosted_trees import BoostedTrees, lightgbm_parameters
+from training.ranking.boosted_trees import lightgbm_parameters
 from training.ranking.ranker import TreeConfig
 
 CONFIG = TreeConfig(count=MAX_TREES)
@@ -60,19 +60,6 @@ def test_trees_of_a_ranker_are_continued() -> None:
     assert losses[0] > losses[1] == pytest.approx(losses[2], abs=0.01) and fitted.num_trees() > 10
 
 
-def test_trees_of_a_ranker_that_dropped_some_are_not_continued() -> None:
-    train, validation = examples(0, 3_000), examples(1, 1_500)
-    every = TreeConfig(count=400)
-    trees = BoostedTrees.fit(train[0], train[1][:, None], every, 0, 1)
-    assert trees is not None
-    (grown,) = trees.keep_best(validation[0], validation[1][:, None]).boosters
-    assert grown is not None and grown.num_trees() < every.count
-    count = trees_alone._count(grown, every, None)
-    assert count == grown.num_trees() and trees_alone._count(trees.boosters[0], every, None) == MAX_TREES
-    parts, labels = [train[0], validation[0]], [train[1], validation[1]]
-    assert trees_alone._fit_task(parts, labels, replace(every, count=count), 0, 1, grown) is grown
-
-
 def test_cases_without_a_label_do_not_count_and_one_label_is_not_fitted() -> None:
     (features_RN, label_R), validation = examples(0, 3_000), examples(1, 1_500)
     is_known_R = np.arange(3_000) % 3 > 0
@@ -81,20 +68,6 @@ def test_cases_without_a_label_do_not_count_and_one_label_is_not_fitted() -> Non
     assert known is not None and with_unknown is not None
     assert with_unknown.model_to_string() == known.model_to_string()
     assert fit((features_RN, np.ones_like(label_R)), validation) is None
-
-
-def test_probabilities_are_those_of_the_trees_on_user_candidate_and_match_features() -> None:
-    train = examples(0, 3_000)
-    fitted = fit(train, examples(1, 1_500))
-    assert fitted is not None
-    features_RN, _ = examples(2, 7)
-    context_BU, own_BF, match_BM = (torch.from_numpy(part.copy()) for part in np.split(features_RN, [2, 3], axis=1))
-    batch: Any = SimpleNamespace(
-        users=SimpleNamespace(context_BU=context_BU),
-        candidates=SimpleNamespace(features_BCF=own_BF[:, None], matches_BCM=match_BM[:, None]),
-    )
-    found_BT = TreesAlone("any", {"not_skipped": fitted}).predict(batch)
-    assert found_BT[:, 0] == pytest.approx(fitted.predict(features_RN), rel=1e-5)
 
 
 def test_probabilities_are_calibrated_on_validation_as_those_of_rankers() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 import pytest
 
@@ -27,18 +25,3 @@ def test_against_the_inverse_over_tracks(power: float, users: int, monkeypatch: 
 
     scores_IC = EaseConfig(3, power).fit(listens(counts_UI)).scores(columns_T, counts_CT)
     np.testing.assert_allclose(scores_IC.T, past_CI @ weights_II, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(("users", "tracks", "limit"), [(2_000, 200, 0.1), (1_000, 1_200, 2.2)])
-def test_memory_is_that_of_two_matrices_over_the_fewer_of_users_and_tracks(
-    users: int, tracks: int, limit: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ease, "TRACK_BATCH_SIZE", 64)
-    counts_UI = (np.random.default_rng(0).random((users, tracks)) < 0.005).astype(np.float32)
-    counts_UI[0] = 1
-    matrix = listens(counts_UI)
-    tracemalloc.start()
-    EaseConfig(100, 0).fit(matrix)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < limit * users**2 * 8

@@ -64,12 +64,3 @@ def test_own_artists_unheard_is_popular_and_ignores_the_future(data: TrainingDat
 def test_popularity_counts_listens_before_the_test_parts(data: TrainingData) -> None:
     assert lists(data, "popularity")[0][:2] == ["F", "C"]
     assert not {"E", "G"} & set(lists(data, "popularity")[0])
-
-
-def test_lists_are_truncated(data: TrainingData) -> None:
-    assert lists(data, "last_played", k=2)[0] == ["B", "A"]
-
-
-def test_unknown_baseline_is_an_error(data: TrainingData) -> None:
-    with pytest.raises(ValueError, match="most_played"):
-        heuristics.recall(data, data.recall_cases("test"), 5, ["photographic"])

@@ -25,10 +25,3 @@ def test_against_all_similarities(config: ItemKNNConfig) -> None:
             )
     scores_IC = config.fit(listens(counts_UI)).scores(columns_T, counts_CT)
     np.testing.assert_allclose(scores_IC.T, past_CI @ similarity_II, rtol=1e-5, atol=1e-6)
-
-
-def test_tracks_with_few_listens_have_low_similarity() -> None:
-    counts_UI = np.array([[1, 1, 1], [1, 1, 0], [1, 1, 0], [0, 0, 4]])
-    scores_IC = ItemKNNConfig(5, 0).fit(listens(counts_UI)).scores(np.array([0]), np.array([[1]]))
-    assert scores_IC[1, 0] == pytest.approx(3 / 8)
-    assert scores_IC[2, 0] == pytest.approx(1 / np.sqrt(8 * 7))

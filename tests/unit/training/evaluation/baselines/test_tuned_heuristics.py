@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.support.training.evaluation_marts import FIRST, write
-from tests.support.training.fitted_workspace import TRACKS, plays
+from tests.support.training.evaluation_marts import FIRST
+from tests.support.training.fitted_workspace import TRACKS, small_data
 from training.data.training_data import TrainingData
 from training.evaluation.baselines import user_plays
 from training.evaluation.baselines.base_level_activation import BaseLevelActivationConfig
 from training.evaluation.baselines.decay_pop import DecayPopConfig
-from training.evaluation.baselines.heuristics import TUNED_BASELINES
 from training.evaluation.baselines.listen_matrix import ListenMatrix
 from training.evaluation.baselines.tifu_knn import TifuKnnConfig
-from training.evaluation.baselines.tuned_heuristics import GRIDS, TunedHeuristics, objective, recall
+from training.evaluation.baselines.tuned_heuristics import TunedHeuristics, recall
 from training.evaluation.baselines.up_cf import UpCfConfig
 from training.evaluation.baselines.user_plays import TrainSessions
-from training.recipes import recipe
 
 K = 12
-ARTISTS = {f"{track:03}": f"a{track % 9}" for track in range(TRACKS)}
 CONFIGS = (
     BaseLevelActivationConfig(0.7, 0.3),
     TifuKnnConfig(group_decay=0.6, group_sessions=3, within_decay=0.9, alpha=0.7, neighbors=4),
@@ -35,15 +31,6 @@ CONFIGS = (
     DecayPopConfig(4),
     DecayPopConfig(math.inf),
 )
-
-
-def world(folder: Path, change: str | None = None) -> TrainingData:
-    """The small world; all plays of the part `change` have another track."""
-    rows = [
-        replace(play, track=f"{(int(play.track) + 7) % TRACKS:03}") if play.part == change else play
-        for play in plays(seed=0)
-    ]
-    return TrainingData(write(folder, rows, ARTISTS), "held_out", recipe("debug"))
 
 
 class Oracle:
@@ -149,7 +136,7 @@ def up(config: UpCfConfig, sessions: list[set[str]]) -> dict[str, float]:
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{type(config).__name__}-{astext(config)}")
 def test_lists_are_those_of_plain_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Any) -> None:
     monkeypatch.setattr(user_plays, "CASE_BATCH_SIZE", 2)
-    data = world(tmp_path)
+    data = small_data(tmp_path)
     cases, oracle = data.recall_cases("test"), Oracle(tmp_path, data)
     lists = recall(data, TrainSessions.from_data(data, ListenMatrix.from_data(data)), [config], cases, K)[config]
     for case in range(0, len(cases), 5):
@@ -166,7 +153,7 @@ def astext(config: Any) -> str:
 
 
 def test_played_tracks_outside_the_catalog_are_recommended(tmp_path: Path) -> None:
-    data = world(tmp_path)
+    data = small_data(tmp_path)
     cases = data.recall_cases("test")
     removed = np.unique(cases.items["repeat"].items)[:5]
     data.catalog_V[removed] = False
@@ -177,33 +164,11 @@ def test_played_tracks_outside_the_catalog_are_recommended(tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> TunedHeuristics:
-    return TunedHeuristics.tune(world(tmp_path_factory.mktemp("marts")), K)
-
-
-def test_the_best_parameters_on_validation_are_chosen_in_turn(tuned: TunedHeuristics) -> None:
-    assert tuple(tuned.configs) == tuple(GRIDS) == TUNED_BASELINES
-    for name, (first, grid) in GRIDS.items():
-        metrics = {config: objective(table) for config, table in tuned.table[name].items()}
-        assert metrics[tuned.configs[name]] == max(metrics.values())
-        ((parameter, values),) = grid[0].items()
-        assert {replace(first, **{parameter: value}) for value in values} <= metrics.keys()
-        notes = tuned.notes()[name]
-        assert notes["chosen"] in notes["table"] and notes["cases"] == tuned.cases > 0
+    return TunedHeuristics.tune(small_data(tmp_path_factory.mktemp("marts")), K)
 
 
 @pytest.mark.parametrize(("part", "is_same"), [("test", True), ("validation", False)])
 def test_the_test_part_does_not_influence_the_choice(
     tmp_path: Path, tuned: TunedHeuristics, part: str, is_same: bool
 ) -> None:
-    assert (TunedHeuristics.tune(world(tmp_path, part), K).notes() == tuned.notes()) == is_same
-
-
-def test_a_user_without_listens_gets_no_list_of_next_baskets(tmp_path: Path) -> None:
-    rows = [play for play in plays(seed=0) if play.user != "00" or play.part == "test"]
-    data = TrainingData(write(tmp_path, rows, ARTISTS), "held_out", recipe("debug"))
-    cases = data.recall_cases("test")
-    first = int(np.flatnonzero(cases.user_ids == "00")[0])
-    lists = recall(data, TrainSessions.from_data(data, ListenMatrix.from_data(data)), CONFIGS, cases, K)
-    for config in CONFIGS[:3]:
-        assert not lists[config][first].any()
-    assert all(lists[config][first].any() for config in CONFIGS[3:])
+    assert (TunedHeuristics.tune(small_data(tmp_path, part), K).notes() == tuned.notes()) == is_same

@@ -16,11 +16,6 @@ def test_overlap_is_relative_to_the_first_list() -> None:
     assert found["other"]["one"] == pytest.approx(2 / 6)
 
 
-def test_same_item_in_another_case_is_no_overlap() -> None:
-    found = channel_overlap.overlap({"one": np.array([[2], [3]]), "other": np.array([[3], [2]])})
-    assert found["one"]["other"] == 0
-
-
 def test_unique_hits() -> None:
     cases = recall_cases([Case("a", [2, 3, 4], [], []), Case("b", [9], [], [])])
     found = channel_overlap.unique_hits(

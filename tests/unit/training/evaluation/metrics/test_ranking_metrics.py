@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import log
-
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
@@ -57,21 +55,6 @@ def test_calibration_error_by_hand() -> None:
     assert measured["ece"].value == pytest.approx((abs(0.61 - 1) + abs(1.94 - 2)) / 4)
     curve = ranking_metrics.calibration_curve(label, probability)
     assert curve == [pytest.approx((0.305, 0.5, 2)), pytest.approx((0.97, 1.0, 2))]
-
-
-def test_logloss_of_wrong_certain_predictions_is_finite() -> None:
-    measured = ranking_metrics.measure(np.array([1, 0]), np.array([0.0, 1.0]), np.array([0, 0]))
-    assert measured["logloss"].value == pytest.approx(-log(1e-7), rel=1e-3)
-
-
-def test_one_class_has_no_auc() -> None:
-    measured = ranking_metrics.measure(np.ones(5), np.full(5, 0.5), np.arange(5))
-    assert np.isnan(measured["auc"].interval()).all() and np.isnan(measured["gauc"].interval()).all()
-
-
-def test_values_outside_of_zero_and_one_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"outside \[0, 1\]"):
-        ranking_metrics.measure(np.array([1, 0]), np.array([2.5, 0.1]), np.array([0, 0]))
 
 
 def test_single_user_has_no_interval() -> None:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from tests.support.training.evaluation_marts import write
-from tests.support.training.fitted_workspace import TRACKS, plays
+from tests.support.training.fitted_workspace import small_data
 from training.data.training_data import TrainingData
 from training.evaluation.metrics import ranking_metrics
 from training.evaluation.metrics.ranking_metrics import measure_by_slice, slice_masks
 from training.ranking.cases import ranking_cases
-from training.recipes import recipe
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    folder: Path = tmp_path_factory.mktemp("marts")
-    write(folder, plays(3), {f"{track:03}": f"a{track % 9}" for track in range(TRACKS)})
-    return TrainingData(folder, "held_out", recipe("debug"))
+    return small_data(tmp_path_factory.mktemp("marts"), seed=3)
 
 
 def test_slices_against_a_loop_over_the_plays(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from tests.support.training.evaluation_content import by_part, evaluation, interval
+from tests.support.training.evaluation_content import evaluation, interval
 from training.evaluation.report.release_comparison import compare_metrics
 from training.evaluation.report.verdicts import Gate, build_tiles, difference_class, gate_baseline
 from training.release.gate import judge
@@ -25,10 +25,6 @@ def test_the_named_baseline_is_the_one_of_the_release_gate() -> None:
     assert baseline == "up_cf" != evaluation()["best_memory"]
 
 
-def test_a_slate_without_baselines_has_none() -> None:
-    assert gate_baseline({"slate": {"served": {"recall_at_30": by_part(0.3)}}}) == ""
-
-
 @pytest.mark.parametrize(
     ("difference", "metric", "expected"),
     [
@@ -43,16 +39,6 @@ def test_a_slate_without_baselines_has_none() -> None:
 )
 def test_colors_follow_the_better_direction(difference: list[float | None] | None, metric: str, expected: str) -> None:
     assert difference_class(difference, metric) == expected
-
-
-def test_tiles_say_what_is_compared_with_what() -> None:
-    tiles = {tile.title: tile for tile in build_tiles(evaluation(), None)}
-    assert tiles["Release gate"].text == "not decided yet" and "up_cf" in tiles["Release gate"].detail
-    served = tiles["Served list"]
-    assert (served.kind, served.text) == ("gain", "+0.0200")
-    assert served.detail == "recall@30, better than the gate's baseline (up_cf) [+0.0100, +0.0300]"
-    assert tiles["Discoveries"].kind == "loss" and tiles["Ranking"].text == "not compared"
-    assert "Previous release" not in tiles
 
 
 @pytest.mark.parametrize(
