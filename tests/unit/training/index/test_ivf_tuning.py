@@ -1,6 +1,5 @@
 """Choice of a channel's index and its description."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +9,11 @@ import torch
 from tests.support.training.tiny_world import users_at
 from training.data.training_data import TrainingData
 from training.engine.config_io import change_config
-from training.engine.workspace import MEASURES_FILE, Workspace
 from training.index.exact import ExactIndex
 from training.index.ivf import IVFIndex
 from training.index.ivf_tuning import MIN_RECALL, RecordedSearch, RecordingIndex, choose_index, recall_against_exact
 from training.recall.neural_channel import NeuralChannel
-from training.recall.realtime.channel import Realtime
 from training.recall.registry import CHANNELS
-from training.release.manifest import _indexes
 
 INDEXED = [name for name, channel in CHANNELS.items() if issubclass(channel, NeuralChannel)]
 
@@ -64,15 +60,6 @@ def test_large_indexes_are_approximate_with_high_recall() -> None:
     assert recall_against_exact(again, recording.searches) == recall_against_exact(index, recording.searches)
 
 
-def test_probes_increase_until_recall_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    recording = _recording_index()
-    monkeypatch.setattr("training.index.ivf_tuning.INITIAL_PROBES", 1)
-    index, known = choose_index(recording, 0, recording.searches, seed=0)
-    assert isinstance(index, IVFIndex)
-    assert index.probes > 1
-    assert recall_against_exact(IVFIndex.of(recording, 1, 0), recording.searches) < MIN_RECALL <= known["recall_at_200"]
-
-
 def test_index_stays_exact_if_recall_is_too_low(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -83,19 +70,6 @@ def test_index_stays_exact_if_recall_is_too_low(
     assert index is recording
     assert known["kind"] == "exact"
     assert "searches over 3000 vectors stay exact" in caplog.text
-
-
-def test_index_stays_exact_without_searches() -> None:
-    recording = _recording_index()
-    index, known = choose_index(recording, 0, [], seed=0)
-    assert index is recording
-    assert known["kind"] == "exact"
-
-
-@pytest.mark.parametrize("name", INDEXED)
-@pytest.mark.parametrize("recipe", ["debug", "small", "full"])
-def test_only_the_full_recipe_uses_approximate_search(name: str, recipe: str) -> None:
-    assert CHANNELS[name].config(recipe).index.exact_up_to == (200_000 if recipe == "full" else None)
 
 
 @pytest.mark.parametrize("name", INDEXED)
@@ -115,55 +89,3 @@ def test_channel_is_equal_after_save_and_load(name: str, data: TrainingData, tmp
     assert isinstance(loaded, NeuralChannel) and isinstance(loaded.index.warm, IVFIndex)
     users = users_at(data, kind.feature_service, ["u0", "u1", "u2"], [4_000_000_000_000_000] * 3)
     assert np.array_equal(channel.recall(users, 10).items_BK, loaded.recall(users, 10).items_BK)
-
-
-@pytest.mark.parametrize("name", INDEXED)
-def test_cold_items_need_the_threshold_with_either_index(
-    name: str, described_data: TrainingData, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-
-    kind = CHANNELS[name]
-    channel = kind.fit(
-        described_data,
-        change_config(kind.config("debug"), {"index.exact_up_to": 0, "discovery_share": 0.9}),
-        tmp_path / "fit",
-    )
-    assert isinstance(channel, NeuralChannel) and isinstance(channel.index.warm, IVFIndex)
-    cold, known = channel.index.cold.items, channel.measures()["index"]
-    assert (
-        cold.item_N.tolist() == np.flatnonzero(described_data.catalog_V & channel.item_codes.is_cold_V.numpy()).tolist()
-    )
-    assert known["cold_vectors"] == len(cold) > 0
-    assert f"{len(cold)} cold items exceed exact_up_to=0" in caplog.text
-    users = users_at(described_data, kind.feature_service, ["u0", "u1", "u2"], [4_000_000_000_000_000] * 3)
-    # All lists are probed, so a higher threshold can only remove cold tracks.
-    for probes in (None, 1_000):
-        found = {}
-        for least in (2.0, -1.0):
-            boundaries = dict.fromkeys(("next", "new"), least)
-            channel.resolved_config = change_config(
-                channel.resolved_config, {"index.probes": probes, "index.cold_item_thresholds": boundaries}
-            )
-            channel.save(tmp_path / "saved")
-            loaded = kind.load(tmp_path / "saved", described_data.vocabulary)
-            found[least] = loaded.recall(users, 60).items_BK
-        assert not np.isin(found[2.0], cold.item_N).any()
-        assert np.isin(found[-1.0], cold.item_N).any(axis=1).all()
-        for with_cold, without in zip(found[-1.0], found[2.0], strict=True):
-            assert np.isin(without, with_cold).all()
-
-
-def test_no_cold_vectors_without_content(data: TrainingData, tmp_path: Path) -> None:
-    channel = Realtime.fit(data, Realtime.config("debug"), tmp_path)
-    assert not len(channel.index.cold.items)
-    assert channel.measures()["index"].keys() == {"kind", "vectors", "recall_at_200"}
-
-
-def test_manifest_lists_each_index(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path, tmp_path, "2026-01-01", "full")
-    known = {"kind": "approximate", "recall_at_200": 0.981}
-    for name, measures in (("realtime", {"steps": 3, "index": known}), ("popularity", {})):
-        folder = workspace.channel_folder("final", name)
-        folder.mkdir(parents=True)
-        (folder / MEASURES_FILE).write_text(json.dumps(measures))
-    assert _indexes(workspace, ["popularity", "realtime"]) == {"realtime": known}

@@ -1,6 +1,5 @@
 """The favourites channel: activation against plain Python, features, the learned order, and older plays."""
 
-import copy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +17,6 @@ from training.data.user_batch import UserBatch
 from training.recall.favourites.candidate_features import FEATURE_NAMES
 from training.recall.favourites.channel import DECAY_GRID, SKIP_WEIGHT_GRID, Favourites
 from training.recall.favourites.config import FavouritesConfig, RepeatOrderConfig
-from training.recall.learned_order.candidate_order import CandidateOrder
 from training.recall.play_archive import PlayArchive
 
 ORDER = RepeatOrderConfig(trees=20, min_candidates_per_leaf=2, min_history_plays=5)
@@ -116,20 +114,6 @@ def test_learned_order_sorts_the_same_tracks(data: TrainingData, learned: Favour
     assert (first != second).any()
 
 
-def test_the_order_of_the_held_out_fit_is_copied(
-    data: TrainingData, learned: Favourites, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    learned.save(tmp_path)
-    later = copy.copy(data)
-    later.held_out_model = tmp_path
-    monkeypatch.setattr(CandidateOrder, "fit", None)
-    copied = Favourites.fit(later, learned.resolved_config, Path())
-    assert copied.order is not None and learned.order is not None
-    assert copied.order.booster.model_to_string() == CandidateOrder.load(tmp_path).booster.model_to_string()  # type: ignore[union-attr]
-    users = users_at(data, "favourites", ["u0", "u1"], [NEVER, NEVER])
-    assert np.array_equal(copied.recall(users, 9).items_BK, learned.recall(users, 9).items_BK)
-
-
 def test_older_plays_of_the_archive_complete_a_full_history_view(
     data: TrainingData, learned: Favourites, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -173,15 +157,6 @@ def test_older_plays_complete_a_history_view_that_was_full_before_plays_were_lef
     ((found, own_features),) = channel.candidate_features(recent.take([0]))
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_allclose(own_features, features, rtol=1e-5)
-
-
-def test_archive_keeps_the_newest_plays_of_each_user(data: TrainingData) -> None:
-    archive = PlayArchive.of(data, PARTS)
-    newest = archive.newest(5)
-    for user in range(len(archive.user_ids)):
-        own = archive.known_at_P[archive.offset_U1[user] : archive.offset_U1[user + 1]]
-        kept = newest.known_at_P[newest.offset_U1[user] : newest.offset_U1[user + 1]]
-        assert kept.tolist() == own[-5:].tolist()
 
 
 def test_saved_archive_has_plays_of_the_train_part_only(data: TrainingData, learned: Favourites) -> None:

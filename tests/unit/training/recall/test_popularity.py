@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from privacy.parquet import erase_from_file
 from sequences.sequence_batch import SequenceBatch
@@ -16,7 +14,7 @@ from tests.support.training.tiny_world import START, random_plays, write_marts
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
-from training.recall.popularity import COUNT_ARRAYS, ONLY_LISTENER_FILE, ItemLanguages, Popularity, PopularityConfig
+from training.recall.popularity import ONLY_LISTENER_FILE, ItemLanguages, Popularity, PopularityConfig
 from training.recall.reason import Reason
 from training.recipes import recipe
 
@@ -66,23 +64,6 @@ def test_counts_are_those_of_plain_python(tmp_path: Path) -> None:
     assert len(set(times.values())) > 2
     assert channel.times_N.tolist() == [times[track] for track in ids]
     assert channel.people_N.tolist() == [people[track] for track in ids]
-
-
-@pytest.mark.parametrize(("people", "times"), [(0, 0), (1, 1), (1, 37), (20_000, 90_000)])
-def test_reasons_survive_saving_and_older_releases_have_no_counts(tmp_path: Path, people: int, times: int) -> None:
-    items = np.array([2, 3])
-    languages = ItemLanguages(items, [], np.zeros((2, 0), dtype=bool))
-    weight = np.array([2.0, 1.0])
-    channel = Popularity(PopularityConfig(), items, weight, languages, np.full(2, people), np.full(2, times))
-    channel.save(tmp_path)
-    assert Popularity.load(tmp_path, EMPTY).reasons(None, [2, 3]) == channel.reasons(None, [2, 3])
-
-    with np.load(tmp_path / "popularity.npz") as arrays:
-        before = {name: array for name, array in arrays.items() if name not in COUNT_ARRAYS}
-    np.savez(tmp_path / "popularity.npz", **before)
-    file = tmp_path / "popularity.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"listeners": 20_000}))
-    assert Popularity.load(tmp_path, EMPTY).reasons(None, [2]) == [Reason("most_played")]
 
 
 def test_tracks_in_the_languages_of_recent_tracks_rank_higher(tmp_path: Path) -> None:

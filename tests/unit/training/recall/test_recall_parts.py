@@ -13,36 +13,6 @@ from training.nn.user_tower import GAP_BUCKETS, BlockKind, GatedBlock, Pooling, 
 from training.recall.sequence_merge import interleave, merge_clicks
 
 
-def test_index_equals_argsort_without_excluded_items() -> None:
-    generator = torch.Generator().manual_seed(0)
-    vectors, queries = torch.randn(50, 4, generator=generator), torch.randn(3, 4, generator=generator)
-    items = np.arange(10, 60)
-    found, scores = ExactIndex.of(items, vectors).search(queries, 5, np.array([[10, 59], [0, 0], [3, 20]]))
-    for row, excluded in enumerate(({10, 59}, set(), {20})):
-        inner = (vectors @ queries[row]).numpy()
-        expected = [item for item in items[np.argsort(-inner)].tolist() if item not in excluded][:5]
-        assert found[row].tolist() == expected
-        np.testing.assert_allclose(scores[row], inner[np.array(expected) - 10], rtol=1e-5)
-
-
-def test_duplicate_vectors_are_found_like_distinct_ones() -> None:
-    generator = torch.Generator().manual_seed(0)
-    distinct = torch.randn(12, 4, generator=generator)
-    of_item = torch.randint(0, 12, (60,), generator=generator)
-    vectors, queries, items = distinct[of_item], torch.randn(4, 4, generator=generator), np.arange(100, 160)
-    of_one_group = items[(of_item == 3).numpy()]
-    excluded = [set(of_one_group.tolist()), set(of_one_group[1:].tolist()), set(items[5:].tolist()), {100, 7}]
-    padded = np.array([sorted(row) + [0] * (60 - len(row)) for row in excluded])
-    found, scores = ExactIndex.of(items, vectors).search(queries, 30, padded)
-    for row, left_out in enumerate(excluded):
-        inner = (distinct @ queries[row])[of_item]
-        ordered = sorted(zip((-inner).tolist(), items.tolist(), strict=True))
-        expected = [item for _, item in ordered if item not in left_out][:30]
-        assert found[row].tolist() == expected + [0] * (30 - len(expected))
-        assert np.isneginf(scores[row, len(expected) :]).all()
-        assert (np.diff(scores[row, : len(expected)]) <= 0).all()
-
-
 def test_ties_at_the_last_position_are_broken_by_smaller_item() -> None:
     """Different vectors with equal scores, and items with equal vectors, some excluded; integers, so scores are exact."""
     vectors = torch.tensor([[1.0, float(number)] for number in (5, 3, 5, 4, 3, 1, 2, 0)] * 5)
@@ -55,52 +25,6 @@ def test_ties_at_the_last_position_are_broken_by_smaller_item() -> None:
             for row, score in enumerate((1.0, 0.0)):
                 assert found[row].tolist() == expected + [0] * (k - len(expected))
                 assert scores[row].tolist() == [score] * len(expected) + [-np.inf] * (k - len(expected))
-
-
-def test_batch_search_equals_single_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.index.exact.GROUPS_PER_CHUNK", 7)
-    monkeypatch.setattr("training.index.exact.SCORES_PER_CHUNK", 100)
-    generator = torch.Generator().manual_seed(0)
-    vectors, queries = torch.randn(45, 4, generator=generator), torch.randn(9, 3, 4, generator=generator)
-    index = ExactIndex.of(np.arange(5, 50), vectors)
-    excluded = np.random.default_rng(0).integers(0, 50, (9, 20))
-    found, _ = index.search_best(queries, 6, excluded)
-    for row in range(9):
-        best = (queries[row] @ vectors.T).amax(0)
-        best[torch.from_numpy(np.isin(index.items.item_N, excluded[row]))] = -torch.inf
-        assert found[row].tolist() == index.items.item_N[best.topk(6).indices.numpy()].tolist()
-
-
-def test_empty_index_returns_no_items() -> None:
-    found, scores = ExactIndex.of(np.zeros(0, dtype=np.int64), torch.zeros(0, 4)).search(
-        torch.zeros(2, 4), 3, np.array([[1], [2]])
-    )
-    assert found.tolist() == [[0] * 3] * 2
-    assert np.isneginf(scores).all()
-
-
-def test_search_without_queries_is_empty() -> None:
-    found, scores = ExactIndex.of(np.arange(2, 12), torch.ones(10, 4)).search_best(torch.zeros(2, 0, 4), 3)
-    assert found.tolist() == [[0] * 3] * 2
-    assert np.isneginf(scores).all()
-
-
-def test_search_best_equals_maximum_over_single_queries() -> None:
-    generator = torch.Generator().manual_seed(0)
-    vectors, queries = torch.randn(50, 4, generator=generator), torch.randn(3, 2, 4, generator=generator)
-    index = ExactIndex.of(np.arange(10, 60), vectors)
-    excluded = np.array([[10, 59], [0, 0], [3, 20]])
-    found, scores = index.search_best(queries, 6, excluded)
-    for row in range(3):
-        best: dict[int, float] = {}
-        for query in range(2):
-            alone = index.search(queries[row, query][None], 50, excluded[row][None])
-            for item, score in zip(alone[0][0].tolist(), alone[1][0].tolist(), strict=True):
-                best[item] = max(best.get(item, -np.inf), score)
-        best.pop(0, None)
-        expected = sorted(best, key=lambda item: -best[item])[:6]
-        assert found[row].tolist() == expected
-        np.testing.assert_allclose(scores[row], [best[item] for item in expected], rtol=1e-5)
 
 
 def test_interleave_gives_each_list_its_share() -> None:
@@ -148,11 +72,6 @@ def test_loss_is_zero_if_all_negatives_are_accidental_hits() -> None:
     (slope,) = torch.autograd.grad(loss, items)
     assert loss == 0
     assert torch.equal(slope, torch.zeros(2, 3))
-
-
-def test_logq_correction_raises_rarely_sampled_items() -> None:
-    log_draws = logq_correction(torch.tensor([0.9, 0.1]), torch.tensor([True, True]), 10, 2)
-    torch.testing.assert_close(log_draws.exp(), torch.tensor([10.0, 2.0]))
 
 
 def test_full_softmax_ignores_positives_outside_the_items() -> None:

@@ -67,15 +67,6 @@ def test_sessions_days_and_positions_are_counted() -> None:
     assert found["history_length"] == pytest.approx(math.log(6), rel=1e-5)
 
 
-def test_a_long_track_does_not_begin_a_session() -> None:
-    minute = HOUR_US // 60
-    listens = history((2, 80 * minute), (2, 48 * minute), (3, 15 * minute))
-    listens.columns["occurred_at"][0, :2] -= 20 * minute  # 12 minutes after the first track; 30 before the third
-    assert numbers(listens, 2)["sessions_ago"] == 0
-    listens.columns["occurred_at"][0, 2] += 1
-    assert numbers(listens, 2)["sessions_ago"] == pytest.approx(math.log(2))
-
-
 def test_cooccurrence_with_newest_listens_is_summed_by_distance() -> None:
     tracks = np.random.default_rng(1).integers(2, 9, 60).tolist()
     listens = history(*((track, (60 - n) * 200_000_000) for n, track in enumerate(tracks)))
@@ -114,13 +105,6 @@ def test_skips_count_a_fraction_and_have_features() -> None:
     assert (only_skipped["sessions"], only_skipped["days"], only_skipped["share_at_hour"]) == (0, 0, 0)
 
 
-def test_history_of_skips_only_has_no_items() -> None:
-    memory = repeat_consumption_features(
-        history((2, DAY_US), (3, HOUR_US), skipped=(0, 1)), np.array([NOW]), ARTISTS, 9
-    )
-    assert memory.item_BM.shape == (1, 0)
-
-
 def test_artist_features_sum_over_tracks() -> None:
     listens = history((2, 4 * DAY_US), (3, 3 * DAY_US), (4, 2 * DAY_US))
     assert ARTISTS[2] == ARTISTS[3]
@@ -145,19 +129,3 @@ def test_items_are_sorted_by_activation_truncated_and_padded() -> None:
         [3],
         [0],
     ]
-
-
-def test_features_do_not_depend_on_the_batch() -> None:
-    generator = np.random.default_rng(0)
-    tracks = generator.integers(2, 11, (6, 40))
-    ended = NOW - np.sort(generator.integers(1, 90 * DAY_US, (6, 40)), axis=1)[:, ::-1]
-    length = np.array([40, 3, 0, 17, 1, 40])
-    behaviour = generator.choice([CODE["full_play"], CODE["play"], CODE["skip"]], (6, 40))
-    columns = {"track_id": tracks, **times(ended), "behaviour": behaviour}
-    together = repeat_consumption_features(SequenceBatch(columns, length), np.full(6, NOW), ARTISTS, 8)
-    for row in range(6):
-        one = SequenceBatch({name: column[row : row + 1] for name, column in columns.items()}, length[row : row + 1])
-        alone = repeat_consumption_features(one, np.array([NOW]), ARTISTS, 8)
-        width = alone.item_BM.shape[1]
-        assert together.item_BM[row, :width].tolist() == alone.item_BM[0].tolist()
-        np.testing.assert_array_equal(together.feature_BMF[row, :width], alone.feature_BMF[0])

@@ -39,26 +39,10 @@ def described_channels(described_data, tmp_path_factory):
     return fit_both(described_data, tmp_path_factory.mktemp("described"))
 
 
+@pytest.mark.parametrize("items", [[2], [30], [2, 7, 30]])
 @pytest.mark.parametrize("kind", [Realtime, MultiInterest])
-def test_similar_items_are_nearest_by_vector(kind, channels):
-    channel = channels[kind]
-    for item in (2, 7, 30):
-        with torch.no_grad():
-            vector = {
-                int(one): channel.network.vectors(torch.tensor([int(one)]))[0] for one in (item, *channel.catalog)
-            }
-        score = {other: float(vector[other] @ vector[item]) for other in vector if other != item}
-        best = sorted(score, key=lambda other: (-round(score[other], 5), other))[:K]
-        found = channel.similar_items(np.array([item]), K)
-        assert [round(score[other], 5) for other in found.items_BK[0].tolist()] == [
-            round(score[one], 5) for one in best
-        ]
-        np.testing.assert_allclose(found.scores_BK[0], [score[one] for one in best], atol=1e-5)
-
-
-def test_items_similar_to_several_are_nearest_to_their_mean_vector(data, channels):
-    channel = channels[Realtime]
-    seeds = np.array([2, 7, 30])
+def test_similar_items_are_nearest_to_the_mean_vector(kind, items, data, channels):
+    channel, seeds = channels[kind], np.array(items)
     with torch.no_grad():
         vector_VD = channel.network.vectors(torch.arange(len(data.vocabulary)))
     score_V = (vector_VD @ vector_VD[seeds].mean(0)).numpy()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,9 +12,8 @@ import pytest
 from serving.messages.catalog import render_reason
 from training.data.vocabulary import Vocabulary
 from training.recall.knowledge_graph.config import HEARD_NEAR, WalkConfig
-from training.recall.knowledge_graph.graph import ENTITIES_FILE, KnowledgeGraph
+from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.segment_sum import SegmentSum
 from training.recall.knowledge_graph.walk import WalkGraph, top_k_ascending
 
 ARTIST_OF = {"t0": "a0", "t1": "a0", "t2": "a1", "t3": "a2", "t4": "a3", "t5": "a1"}
@@ -153,15 +151,6 @@ def test_shortest_path_has_fewest_hops_and_most_activation(graph, listeners_V) -
     assert 0 < reached < len(ARTIST_OF), "some are out of reach"
 
 
-def test_artists_with_a_common_soundtrack_are_reached_and_explained(graph, listeners_V) -> None:
-    walks, words = WalkGraph.build(graph, listeners_V, WALK), PathExplainer(graph, {})
-    item = graph.node("track:t2")
-    start = np.array([graph.node("track:t0"), graph.node("artist:a0")])
-    assert arrived_V(walks, start, np.ones(2))[item] > 0
-    sentence = render_reason(words.explain(walks.shortest_path(start, np.ones(2), item)), "en")
-    assert sentence == ("because you listen to Band a0: Band a0 and Band a1 both sang for the soundtrack of Moon River")
-
-
 def test_explanations_of_artist_album_cooccurrence_and_unnamed_relations(graph, listeners_V) -> None:
     walks, words = WalkGraph.build(graph, listeners_V, WALK), PathExplainer(graph, {"album:l1": "Blue"})
 
@@ -185,13 +174,6 @@ def test_explanations_of_artist_album_cooccurrence_and_unnamed_relations(graph, 
     assert sentence == "because you listen to Band a0: Band a0 toured with Band a3"
 
 
-def test_fan_out_keeps_the_heaviest_edges(graph, listeners_V) -> None:
-    walks = WalkGraph.build(graph, listeners_V, replace(WALK, fan_out=1, hops=1))
-    arrived = arrived_V(walks, np.array([graph.node("artist:a0")]), np.ones(1))
-    tracks = sorted((graph.node("track:t0"), graph.node("track:t1")), key=lambda track: listeners_V[track])
-    assert arrived[tracks[0]] == 0 < arrived[tracks[1]]
-
-
 def test_top_k_ascending_equals_sorting() -> None:
     random = np.random.default_rng(0)
     for _ in range(20):
@@ -205,26 +187,3 @@ def test_node_without_a_type_raises(vocabulary: Vocabulary) -> None:
     table = pl.DataFrame([("Radiohead", "has_genre", "genre:rock")], schema=["head", "relation", "tail"], orient="row")
     with pytest.raises(ValueError, match="Radiohead"):
         KnowledgeGraph.build(table, vocabulary)
-
-
-def test_a_saved_graph_with_fewer_entities_than_its_triples_is_rejected(graph: KnowledgeGraph, tmp_path: Path) -> None:
-    graph.save(tmp_path)
-    assert len(KnowledgeGraph.load(tmp_path, graph.vocabulary)) == len(graph)
-    pl.read_parquet(tmp_path / ENTITIES_FILE).head(-1).write_parquet(tmp_path / ENTITIES_FILE)
-    message = f"has node {len(graph) - 1}, but vocabulary and entities only {len(graph) - 1} nodes"
-    with pytest.raises(ValueError, match=message):
-        KnowledgeGraph.load(tmp_path, graph.vocabulary)
-
-
-def test_sums_and_positions_by_node_do_not_depend_on_earlier_calls() -> None:
-    random, sums = np.random.default_rng(0), SegmentSum(50)
-    for count in (200, 3, 0, 5, 40, 1):
-        node, value = random.integers(0, 50, count), random.integers(0, 3, count) / 7
-        found, total = sums.sum_by_node(node, value)
-        expected = np.bincount(node, value, 50)
-        assert found.tolist() == np.flatnonzero(expected).tolist()
-        assert total.tolist() == expected[found].tolist()
-        query_nodes = random.integers(0, 50, 30)
-        assert found[sums.positions_of(found, query_nodes)].tolist() == [
-            one for one in query_nodes.tolist() if expected[one] > 0
-        ]

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from sequences import behaviours
@@ -13,10 +12,10 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config
 from training.nn.item_tower import ItemCodes
-from training.recall.long_short.channel import LongShort, _CandidateLists
+from training.recall.long_short.channel import LongShort
 from training.recall.long_short.config import Lifting, LongShortConfig, long_short_config
 from training.recall.long_short.data import SessionSampler, build_requests
-from training.recall.long_short.model import LongShortNetwork, RequestBatch
+from training.recall.long_short.model import LongShortNetwork
 from training.recall.long_short.objective import repeat_loss
 
 DAY_US = 86_400_000_000
@@ -66,16 +65,6 @@ def test_untrained_lifting_ranks_an_old_favourite_high() -> None:
     assert rank_of_the_favourite("off") > 30
 
 
-def test_activation_is_a_mixture_of_power_laws() -> None:
-    network = LongShortNetwork(change_config(LongShortConfig(), {"items.width": 8}), codes(10))
-    numbers = torch.randn(2, 3, network.mean_F.shape[0])
-    with torch.no_grad():
-        network.mixture_P.copy_(torch.tensor([0.0, 1.0, 2.0, -1.0, 0.5]))
-        weight = network.mixture_P.softmax(0)
-        expected = (numbers[..., :5].exp() * weight).sum(-1).log()
-    torch.testing.assert_close(network.base_level_activation(numbers), expected)
-
-
 def test_gate_mixes_the_two_interests() -> None:
     torch.manual_seed(1)
     requests = build_requests(favourite_of_a_year_ago(), LongShortConfig(), np.maximum(np.arange(310) // 2 + 1, 0))
@@ -87,11 +76,6 @@ def test_gate_mixes_the_two_interests() -> None:
         torch.testing.assert_close(network.interests(requests).gated_BD, found.short_BD)
         network.gate.bias.fill_(-100.0)
         torch.testing.assert_close(network.interests(requests).gated_BD, found.long_BD)
-        half = LongShortNetwork(
-            change_config(LongShortConfig(), {"items.width": 16, "repeats.gate": False}), codes(310)
-        ).eval()
-        half.load_state_dict(network.state_dict())
-        torch.testing.assert_close(half.interests(requests).gated_BD, (found.short_BD + found.long_BD) / 2)
 
 
 def test_repeat_loss_by_hand() -> None:
@@ -101,24 +85,6 @@ def test_repeat_loss_by_hand() -> None:
     third = -torch.log(torch.tensor([3.0, 1.0, 2.0]).softmax(0))[[0, 2]].mean()
     torch.testing.assert_close(repeat_loss(score, again), (first + third) / 2)
     assert repeat_loss(score, torch.zeros_like(again)).item() == 0.0
-
-
-@pytest.mark.parametrize("nothing", ["events", "memory"])
-def test_missing_events_or_repeat_items_give_finite_interests(nothing: str) -> None:
-    requests = build_requests(favourite_of_a_year_ago(), LongShortConfig(), np.maximum(np.arange(310) // 2 + 1, 0))
-    given = vars(requests) | (
-        {"length_B": torch.zeros(1, dtype=torch.int64)}
-        if nothing == "events"
-        else {
-            "repeat_item_BM": torch.zeros((1, 0), dtype=torch.int64),
-            "feature_BMF": requests.feature_BMF[:, :0],
-        }
-    )
-    network = LongShortNetwork(change_config(LongShortConfig(), {"items.width": 16}), codes(310)).eval()
-    with torch.no_grad():
-        found = network.interests(RequestBatch(**given))
-    assert torch.isfinite(found.gated_BD).all()
-    assert not (found.short_BD if nothing == "events" else found.long_BD).any()
 
 
 def test_training_sessions_do_not_contain_their_own_events(data: TrainingData) -> None:
@@ -150,10 +116,3 @@ def test_discovery_share_of_candidates_is_new(data: TrainingData, tmp_path: Path
             some = found[row][found[row] > 0]
             new_count = int((~np.isin(some, played_BL[row])).sum())
             assert minimum <= new_count <= maximum
-
-
-def test_lists_of_any_width_are_merged_into_k() -> None:
-    lists = _CandidateLists(np.array([[3, 4]]), np.array([[5, 6, 7]]))
-    assert lists.merge(0.0, 4).tolist() == [[3, 4, 0, 0]]
-    assert lists.merge(0.5, 4).tolist() == [[3, 5, 4, 6]]
-    assert lists.merge(0.0, 1).tolist() == [[3]]

@@ -9,14 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from training.data.ragged import Ragged
-from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.engine.config_io import change_config
 from training.index.cold_start import ColdStartIndex
 from training.index.exact import ExactIndex
-from training.recall.flat_histories import Histories, concatenate_histories
-from training.recall.realtime import transition_tuning
+from training.recall.flat_histories import Histories
 from training.recall.realtime.blended_search import BlendedSearch
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.config import TransitionConfig
@@ -84,45 +81,6 @@ def test_scores_are_sums_of_weights_over_the_history(tmp_path: Path) -> None:
     assert np.array_equal(loaded.scores(queries, item_N), transitions.scores(queries, item_N))
 
 
-def test_histories_with_equal_items_are_equal_keys() -> None:
-    (one, lists), (same, _), (other, _) = histories(), histories(), histories(1)
-    assert one == same and hash(one) == hash(same) and one != other
-    assert fit_transitions(one, NUMBERS, LENGTH) is fit_transitions(same, NUMBERS, LENGTH)
-    rows = np.array([3, 0])
-    both = concatenate_histories([one, other]).take(np.array([3, len(lists)]))
-    assert one.take(rows).item_P.tolist() == lists[3] + lists[0]
-    assert both.item_P.tolist() == lists[3] + histories(1)[1][0]
-
-
-@pytest.mark.parametrize("max_items", [4, 100])
-def test_tuning_scores_like_the_fitted_model_and_returns_the_best(
-    monkeypatch: pytest.MonkeyPatch, max_items: int
-) -> None:
-    monkeypatch.setattr(transition_tuning, "MAX_ITEMS", max_items)
-    known, lists = histories()
-    by_frequency = sorted(
-        {item for mine in lists for item in mine}, key=lambda item: (-known.item_P.tolist().count(item), item)
-    )
-    restricted = known.restrict_to(np.array(sorted(by_frequency[:max_items])))
-    users = [user for user, mine in enumerate(lists) if len(mine) > 2]
-    queries, targets = known.take(np.array(users)), Ragged(np.full(len(users), 24), np.arange(len(users) + 1))
-    none = Ragged(np.zeros(0, dtype=np.int64), np.zeros(len(users) + 1, dtype=np.int64))
-    kinds = {"targets": targets, "repeat": none, "discovery": targets, "reachable": targets}
-    names, code = np.array(users).astype(str), np.arange(len(users))
-    cases = RecallCases(names, code, code, code, names, kinds)
-    given = []
-    monkeypatch.setattr(transition_tuning, "recall_table", lambda items_CK, *_: given.append(items_CK) or len(given))
-    monkeypatch.setattr(transition_tuning, "validation_objective", lambda table, _: -abs(table - 4))
-    best, tried = transition_tuning.tune_transitions(known, queries, cases, np.arange(30) != 6, LENGTH, (2, 3), False)
-    assert vars(best) == {name: value for name, value in tried[3].items() if name != "value"}
-    for items_CK, point in zip(given, tried, strict=True):
-        numbers = TransitionConfig(**{name: value for name, value in point.items() if name != "value"})
-        score_BI = fit_transitions(restricted, numbers, LENGTH).scores(queries, restricted.items)
-        score_BI[:, restricted.items == 6] = -np.inf
-        expected_CK = restricted.items[np.argsort(-score_BI, axis=1)[:, :3]]
-        np.testing.assert_array_equal(items_CK[expected_CK != 6], expected_CK[expected_CK != 6])
-
-
 @pytest.mark.parametrize("threshold", [np.inf, 0.1, 99.0])
 def test_blended_scores_are_sums_of_standardized_scores(threshold: float) -> None:
     known, _ = histories()
@@ -169,11 +127,6 @@ def test_too_many_items_disable_transitions_with_a_warning(
         channel = Realtime.fit(described_data, config, tmp_path)
     assert channel.transitions is None
     assert "exceed transitions.max_items=5" in caplog.text
-
-
-def test_transitions_with_approximate_index_raise() -> None:
-    with pytest.raises(ValueError, match="exact_up_to=100 allows approximate search"):
-        change_config(Realtime.config("debug"), {"transitions.is_enabled": True, "index.exact_up_to": 100})
 
 
 def test_parameters_and_weight_are_tuned_once(described_data: TrainingData, tmp_path: Path) -> None:
