@@ -78,25 +78,15 @@ def test_a_value_at_a_threshold_is_not_above_it() -> None:
     np.testing.assert_array_equal(scores[0], booster.predict(rows, raw_score=True))
 
 
-def test_trees_with_missing_values_are_scored_by_lightgbm() -> None:
-    booster, (context, features) = random_trees(3, missing=0.1), requests(2, 50)
+@pytest.mark.parametrize(
+    ("changes", "is_compiled"),
+    [({"missing": 0.1}, False), ({"num_leaves": 65}, False), ({"min_data_in_leaf": 4_000}, True)],
+    ids=["missing values", "more leaves than bits", "one leaf"],
+)
+def test_unusual_trees_have_the_scores_of_lightgbm(changes: dict[str, Any], is_compiled: bool) -> None:
+    booster, (context, features) = random_trees(3, **changes), requests(2, 50)
     scorer = TreeScorer(booster)
-    assert scorer.nodes is None
-    scores = scorer.predict(context, features)
-    np.testing.assert_array_equal(scores, lightgbm_scores(booster, context, features))
-
-
-def test_trees_with_more_leaves_than_bits_are_scored_by_lightgbm() -> None:
-    booster, (context, features) = random_trees(2, num_leaves=65), requests(2, 50)
-    scorer = TreeScorer(booster)
-    assert scorer.nodes is None
-    np.testing.assert_array_equal(scorer.predict(context, features), lightgbm_scores(booster, context, features))
-
-
-def test_a_tree_of_one_leaf_is_constant() -> None:
-    booster, (context, features) = random_trees(2, min_data_in_leaf=4_000), requests(1, 50)
-    scorer = TreeScorer(booster)
-    assert scorer.nodes is not None
+    assert (scorer.nodes is not None) == is_compiled
     np.testing.assert_array_equal(scorer.predict(context, features), lightgbm_scores(booster, context, features))
 
 

@@ -20,11 +20,6 @@ def test_missing_content_adds_nothing() -> None:
     assert not vector[0].any() and vector[1].all()
 
 
-def test_the_scale_does_not_depend_on_the_number_of_contents() -> None:
-    one, doubled = tower()(torch.tensor([[1.0, 0, 0, 0, 0], [2.0, 0, 0, 0, 0]]))
-    torch.testing.assert_close(one, doubled)
-
-
 def test_training_drops_whole_blocks_at_the_given_rate() -> None:
     made = tower(0.4).train()
     row = torch.tensor([0.6, 0.8, 0.0, 1.0, 0.0])
@@ -37,10 +32,3 @@ def test_training_drops_whole_blocks_at_the_given_rate() -> None:
     assert abs(sum(share.values()) - 1) < 1e-6
     assert abs(share["both"] - 0.36) < 0.04 and abs(share["none"] - 0.16) < 0.04
     assert abs(share["first"] - 0.24) < 0.04 and abs(share["second"] - 0.24) < 0.04
-
-
-def test_nothing_is_dropped_outside_of_training_or_with_a_single_block() -> None:
-    made, row = tower(0.9).eval(), torch.rand(50, 5)
-    torch.testing.assert_close(made(row), made(row))
-    single = ContentTower(torch.tensor([2, 2]), 4, 0.9).train()
-    torch.testing.assert_close(single(torch.ones(3, 2)), single.eval()(torch.ones(3, 2)))

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import torch
 
-from tests.support.training.tiny_world import random_plays, write_marts
-from training.data.training_data import TrainingData
 from training.nn.item_tower import ItemCodes, ItemTower
-from training.recipes import recipe
 
 
 def test_vectors_are_id_plus_artist_plus_mean_of_facets() -> None:
@@ -43,15 +37,6 @@ def codes_with_content() -> ItemCodes:
         torch.tensor([False, False, False, False, False, True]),
         torch.tensor([2, 4]),
     )
-
-
-def test_content_adds_its_projection() -> None:
-    torch.manual_seed(0)
-    tower = ItemTower(codes_with_content(), 4).eval()
-    ids = tower.track.weight[[1, 2, 3, 4, 1]] + tower.artist.weight[[1, 2, 3, 2, 3]]
-    content = tower.content(torch.tensor([[0.0, 0], [1, 0], [0, 1], [0, 0], [1, 1]]))
-    expected = ids + content
-    torch.testing.assert_close(tower(torch.tensor([1, 2, 3, 4, 5])), expected)
 
 
 def test_precomputed_vectors_equal_those_of_the_weights() -> None:
@@ -97,28 +82,3 @@ def test_id_dropout_treats_items_as_cold_consistently_within_a_step() -> None:
         ]
         seen[kind] += 1
     assert 300 < seen["own"] < 420 and 70 < seen["half"] < 170 and 70 < seen["none"] < 170
-
-
-def test_without_content_no_random_numbers_and_no_extra_tensors() -> None:
-    full = codes_with_content()
-    tower = ItemTower(ItemCodes(full.track_V, full.artist_V, full.facet_VF), 4, id_dropout=0.9).train()
-    before = torch.get_rng_state()
-    torch.testing.assert_close(tower(torch.tensor([2])), tower.track.weight[[2]] + tower.artist.weight[[2]])
-    assert torch.equal(before, torch.get_rng_state())
-    names = {"codes.track_V", "codes.artist_V", "codes.facet_VF", "track.weight", "artist.weight", "facet.weight"}
-    assert set(tower.state_dict()) == names
-
-
-def test_codes_from_a_state_dict() -> None:
-    saved = {f"items.codes.{name}": buffer for name, buffer in codes_with_content().state_dict().items()}
-    read = ItemCodes.from_state_dict(saved | {"items.track.weight": torch.zeros(1)}, "items.codes.")
-    for name, buffer in codes_with_content().state_dict().items():
-        assert torch.equal(read.state_dict()[name], buffer)
-
-
-def test_artists_can_be_left_out(tmp_path: Path) -> None:
-    data = TrainingData(write_marts(tmp_path, random_plays()), "held_out", recipe("debug"))
-    count_V = np.bincount(data.plays.track_P, minlength=len(data.vocabulary))
-    with_artists, without = (ItemCodes.of(data, count_V, 1, reads_artists=reads) for reads in (True, False))
-    assert with_artists.artist_V.any() and not without.artist_V.any()
-    assert torch.equal(with_artists.track_V, without.track_V)

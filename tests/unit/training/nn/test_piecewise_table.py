@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from training.nn.piecewise_table import PiecewiseTable
@@ -28,19 +27,3 @@ def test_products_equal_those_of_the_encodings() -> None:
     x = torch.cat([rows, outside, edges])
     expected = torch.cat([encodings[0](x[:, :2]), encodings[1](x[:, 2:])], dim=1) @ weight.T
     torch.testing.assert_close(PiecewiseTable.of(encodings, weight)(x), expected, atol=1e-4, rtol=1e-5)
-
-
-def test_encodings_without_features_add_nothing() -> None:
-    torch.manual_seed(0)
-    rows = torch.randn(50, 2)
-    encodings, weight = [fitted_encoding(rows), PiecewiseLinear(0, 6)], torch.randn(3, 12)
-    torch.testing.assert_close(PiecewiseTable.of(encodings, weight)(rows), encodings[0](rows) @ weight.T)
-
-
-@pytest.mark.parametrize("width", [1, 3])
-def test_rows_of_another_width_are_rejected(width: int) -> None:
-    table = PiecewiseTable.of([fitted_encoding(torch.randn(50, 2))], torch.randn(3, 12))
-    with pytest.raises(
-        ValueError, match=f"rows have {width} dense features, the fitted encodings 2; fit the model again"
-    ):
-        table(torch.randn(4, width))

@@ -46,9 +46,3 @@ def test_a_task_without_labels_or_with_useful_trees_keeps_all(trees: BoostedTree
     features_RN, labels_RT = examples(0, 4_000)  # rows of the fit: every tree makes their loss smaller
     labels_RT[:, 0] = np.nan
     assert trees.keep_best(features_RN, labels_RT).counts == (COUNT, COUNT)
-
-
-def test_given_numbers_of_trees_are_grown() -> None:
-    rows = examples(0, 4_000)
-    fitted = BoostedTrees.fit(*rows, TreeConfig(count=COUNT, counts=(0, 30)), 0, 1)
-    assert fitted is not None and fitted.counts == (0, 30)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -59,14 +58,6 @@ def head_of_ranker_features() -> LambdaMARTHead:
     return LambdaMARTHead.fit(learned, learned, CONFIG, threads=1)
 
 
-def test_likelier_candidates_rank_first() -> None:
-    unseen = requests(2)
-    scores = fitted().logits(unseen.features_RN).reshape(REQUESTS, CANDIDATES)
-    truth = unseen.features_RN[:, 0].reshape(REQUESTS, CANDIDATES)
-    best = np.take_along_axis(truth, scores.argmax(axis=1)[:, None], axis=1)
-    assert best.mean() > 1.5  # the maximum of twenty standard normal values is 1.87 on average
-
-
 def test_probabilities_are_calibrated() -> None:
     unseen = requests(3)
     probability = 1 / (1 + np.exp(-fitted().logits(unseen.features_RN)))
@@ -75,24 +66,10 @@ def test_probabilities_are_calibrated() -> None:
     assert probability[likely].mean() == pytest.approx(unseen.listened_R[likely].mean(), abs=0.06)
 
 
-def test_without_validation_the_resolved_scale_is_kept() -> None:
-    nothing = ListwiseDataset(np.zeros((0, 6), np.float32), np.zeros(0, bool), np.zeros(0, np.int64))
-    again = LambdaMARTHead.fit(requests(0), nothing, fitted().resolved_config, threads=1)
-    assert again.resolved_config == fitted().resolved_config and len(again.resolved_config.platt_scale) == 2
-
-
 def test_the_same_seed_gives_the_same_trees() -> None:
     again = LambdaMARTHead.fit(requests(0), requests(1), CONFIG, threads=1)
     unseen = requests(4).features_RN
     assert again.logits(unseen).tolist() == fitted().logits(unseen).tolist()
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_fitting_needs_listened_and_other_candidates(share: float) -> None:
-    learned = requests(0)
-    same = replace(learned, listened_R=np.full(len(learned.listened_R), bool(share)))
-    with pytest.raises(ValueError, match=r"400 past requests .* land more sessions"):
-        LambdaMARTHead.fit(same, same, CONFIG, threads=1)
 
 
 def test_a_saved_head_gives_the_same_logits(tmp_path: Path) -> None:

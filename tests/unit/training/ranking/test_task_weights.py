@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from training.evaluation import task_weight_search
-from training.evaluation.task_weight_search import fit_task_weights, gauc_by_task, weight_grid
+from training.evaluation.task_weight_search import fit_task_weights, gauc_by_task
 from training.ranking.task_weights import ANY_SCENE, LISTWISE_HEAD, TaskWeights, combine_log_odds
-from training.slate.blend import Blend
 
 TASKS = ("not_skipped", "full_play", "like")
 
@@ -38,7 +34,7 @@ def test_the_score_is_a_weighted_geometric_mean_of_odds() -> None:
         combine_log_odds(predicted, {"full_play": 1.0})
 
 
-def test_a_scene_with_enough_cases_has_its_own_weights(tmp_path: Path) -> None:
+def test_a_scene_with_enough_cases_has_its_own_weights() -> None:
     heads, table = fit_task_weights(*labeled_cases()[:2], TASKS, *labeled_cases()[2:])
     assert set(heads.weights) == set(table) == {"", "daily", "private_fm"}
     assert max(heads.for_scene("daily"), key=heads.for_scene("daily").__getitem__) == "like"
@@ -50,11 +46,6 @@ def test_a_scene_with_enough_cases_has_its_own_weights(tmp_path: Path) -> None:
             for name, values in row["gauc"].items()
         }
         assert worth["combined"] == pytest.approx(max(worth.values()), abs=1e-6)
-    Blend(0.3, heads).save(tmp_path / "blend.json")
-    assert Blend.load(tmp_path / "blend.json") == Blend(0.3, heads)
-    (tmp_path / "blend.json").write_text('{"weight": 0.1, "task": "not_skipped"}')
-    with pytest.raises(ValueError, match="make a new release"):
-        Blend.load(tmp_path / "blend.json")
 
 
 def test_one_or_two_tasks_are_enough() -> None:
@@ -67,32 +58,11 @@ def test_one_or_two_tasks_are_enough() -> None:
     assert unknown.for_scene("daily") == {"not_skipped": 1.0} and empty == {}
 
 
-def test_the_grid_has_every_single_task_and_weights_sum_to_one() -> None:
-    found = weight_grid(("click", "not_skipped", "like"), "not_skipped")
-    assert found[0] == {"not_skipped": 1.0}
-    assert all({task: 1.0} in found for task in ("click", "not_skipped", "like"))
-    assert len(found) == 15 and all(sum(weights.values()) == 1 for weights in found)
-
-
 def test_gauc_is_the_mean_auc_weighted_by_cases() -> None:
     score = np.array([0.1, 0.9, 0.5, 0.4, 0.3, 0.2, 0.7])
     label = np.array([0, 1, np.nan, 1, 0, 1, 1])
     found = gauc_by_task(score, {"a": label}, np.array([0, 0, 0, 1, 1, 1, 2]))
     assert found["a"] == pytest.approx((2 * 1.0 + 3 * 0.5) / 5)
-
-
-def test_invalid_weights_are_rejected() -> None:
-    for weights in ({"daily": {"like": 1.0}}, {"": {"like": -1.0}}, {"": {"like": 0.0}}, {"": {}}):
-        with pytest.raises(ValueError, match="scene"):
-            TaskWeights(weights)
-
-
-def test_task_importance_names_existing_scenes_and_tasks() -> None:
-    from training.ranking.cases import TASKS as KNOWN
-    from training.slate.scene_settings import SCENES
-
-    assert set(task_weight_search.TASK_IMPORTANCE) == {"", *SCENES}
-    assert all(set(wants) <= set(KNOWN) for wants in task_weight_search.TASK_IMPORTANCE.values())
 
 
 def test_the_listwise_head_has_its_share_in_every_scene() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +9,9 @@ import pytest
 
 from tests.support.training.ranking_cases import (
     CONTENT,
-    LISTEN,
     MINUTE,
     NOW,
     SKIP,
-    TRACKS,
     history,
     ranking_features,
     user_batch,
@@ -81,18 +78,3 @@ def test_rows_have_unit_length_and_are_restored_from_a_file(tmp_path: Path) -> N
     read = ContentRows.load(tmp_path)
     assert read is not None and np.array_equal(read.row_VW, rows.row_VW)
     assert ContentRows.load(tmp_path / "nothing") is None
-
-
-def test_names_alone_are_no_content() -> None:
-    row_VW = np.ones((TRACKS, 2), np.float16)
-    assert ContentRows.build(TrackContent(row_VW, np.zeros(TRACKS, bool), np.zeros(2, np.int64))) is None
-
-
-def test_the_activation_of_a_played_track_is_that_of_its_own_plays() -> None:
-    """A track far from all others: the kernel leaves its own plays only."""
-    row_VW = np.eye(TRACKS, dtype=np.float16)
-    features = replace(ranking_features(content=True), content=ContentRows(row_VW))
-    events = [(7, LISTEN, NOW - 240 * MINUTE), (9, LISTEN, NOW - 120 * MINUTE), (7, LISTEN, NOW - 60 * MINUTE)]
-    side = features.prepare_users(user_batch([events], length=8))
-    (found,) = features.prepare_candidates(side, np.array([[7]])).matches_BCM[0, :, MATCH_FEATURES:]
-    np.testing.assert_allclose(found[5], np.log2(1 + 1 + 4**-0.5), rtol=1e-3)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.training.ranking_cases import KINDS, MINUTE, NOW, SKIP, TRACKS, history, ranking_features, user_batch
+from tests.support.training.ranking_cases import KINDS, MINUTE, NOW, SKIP, history, ranking_features, user_batch
 from training.data.ragged import Ragged
 from training.ranking.features.genre_search import (
     EMOTIONS,
@@ -78,8 +78,3 @@ def test_genres_come_from_facets_and_are_restored_from_a_file(tmp_path: Path) ->
     np.testing.assert_array_equal(read.value_VK, genres.value_VK)
     np.testing.assert_array_equal(read.genre_type_U, genres.genre_type_U)
     assert TrackGenres.load(tmp_path / "nothing") is None
-
-
-def test_tracks_without_facets_have_no_genres() -> None:
-    nothing = ([], lists(*[[]] * TRACKS))
-    assert TrackGenres.build({"languages": nothing, "styles": nothing, "emotions": nothing}) is None

@@ -24,9 +24,7 @@ from training.ranking.features.user_features import (
     LAGS,
     USER_FEATURES,
     compute_user_features,
-    gap_bucket,
     long_history_listen_rates,
-    ratio_bucket,
 )
 
 NEVER = np.log2(1 + NEVER_US / MINUTE)
@@ -97,30 +95,6 @@ def test_negative_histories_are_counted_separately() -> None:
     np.testing.assert_allclose(neither, [0, NEVER] * 2, rtol=1e-5)
 
 
-def test_successors_of_the_newest_play_are_found() -> None:
-    played = [5, 6, 9, 5, 6, 7, 8, 5]  # 6 came after 5 twice; the newest is 5, last played at place 3 before
-    rows = [[(track, LISTEN, NOW - (9 - place) * MINUTE) for place, track in enumerate(played)], [], [(5, LISTEN, 1)]]
-    features = ranking_features()
-    items = np.array([[6, 7, 9, 5, 30, 1]] * 3)
-    found = features.prepare_candidates(features.prepare_users(user_batch(rows, length=12)), items).matches_BCM.numpy()
-    follows, stride, is_next = (found[:, :, column] for column in (13, 15, 16))
-    none = MISSING_DISTANCE
-    np.testing.assert_allclose(follows[0], [np.log2(3), 0, 0, 0, 0, 0], rtol=1e-5)
-    np.testing.assert_allclose(stride[0], [1, np.log2(3), -1, np.log2(5), none, none], rtol=1e-5)
-    assert is_next[0].tolist() == [1, 0, 0, 0, 0, 0]
-    assert (follows[1:] == 0).all() and (stride[1:] == none).all() and (is_next[1:] == 0).all()
-
-
-def test_an_unknown_track_matches_nothing() -> None:
-    features = ranking_features()
-    side = features.prepare_users(user_batch([[(1, LISTEN, NOW - MINUTE)]]))
-    candidates = features.prepare_candidates(side, np.array([[1, 10_000, 2]]))
-    found, own = candidates.matches_BCM.numpy()[0], candidates.features_BCF.numpy()[0]
-    assert found[:, 0].tolist() == [0, 0, 0] and own[:, -1].tolist() == [1, 1, 0]
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(own[0], own[1])
-
-
 def test_statistics_are_those_known_before_the_request() -> None:
     day = NOW // DAY_US
     rows = pl.DataFrame({"known_at": [day - 5, day - 2, day, day + 1, day - 1]}).with_columns(
@@ -166,11 +140,6 @@ def test_long_windows_are_shares_of_listens_among_the_last_plays() -> None:
     outcomes[1, :3] = [1, -1, 0]
     found = long_history_listen_rates(outcomes, np.array([2100, 3, 0]))
     np.testing.assert_allclose(found, [[0, 0, 0.6, 0.9], [0.5] * 4, [0] * 4], rtol=1e-6)
-
-
-def test_buckets_start_after_padding() -> None:
-    assert gap_bucket(np.array([-5, 0, 29_000_000, 31_000_000, 10**18])).tolist() == [1, 1, 1, 2, 27]
-    assert ratio_bucket(np.array([0, 0.05, 0.95, 1.0])).tolist() == [1, 1, 10, 11]
 
 
 def test_a_session_of_user_features_is_that_of_the_sequences() -> None:

@@ -17,7 +17,7 @@ from training.engine.config_io import change_config
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import ranking_cases
 from training.ranking.features.ranking_features import VIEWS
-from training.ranking.features.schema_fields import further_profile_fields, further_statistics_fields, signed_log2
+from training.ranking.features.schema_fields import signed_log2
 from training.ranking.features.track_statistics import COUNTS
 from training.ranking.fit import fit_ranker
 from training.ranking.fitted_ranker import FittedRanker
@@ -86,11 +86,3 @@ def test_new_columns_reach_every_ranker(name: str, marts: Path, tmp_path: Path) 
     loaded = FittedRanker.load(tmp_path / "saved", offline.data.vocabulary)
     assert loaded.resolved_config == ranker.resolved_config
     assert loaded.features.statistics.names == (*COUNTS, "shares_7d")
-
-
-def test_further_fields_are_those_without_an_encoding_of_their_own() -> None:
-    contract = ServiceContract(VIEWS, ("user_profile:plays_total", "user_profile:shares_total", "other_view:age"))
-    assert further_profile_fields(contract) == (FIELD, "other_view__age")
-    schema = pl.Schema({"track_id": pl.String, "plays_7d": pl.Int64, "likes_total": pl.Int64, "energy": pl.Float64})
-    assert further_statistics_fields(schema) == ("energy",)
-    assert signed_log2(np.array([-3, 0, 7])).tolist() == [-2, 0, 3]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from tests.support.training.ranking_cases import (
 from training.ranking.features import context_search, neighbor_search, recency_search, time_decay_search
 from training.ranking.features.history_match import MATCH_FEATURES
 from training.ranking.features.history_search import MISSING_DISTANCE
-from training.ranking.features.history_search_registry import SEARCHES, count_match_features, count_user_features
+from training.ranking.features.history_search_registry import SEARCHES
 
 Events = list[tuple[int, int, int]]
 ROWS: list[Events] = [
@@ -178,15 +177,6 @@ def test_candidate_features_equal_direct_counting(name: str, by_hand: Callable[[
     assert numbers.std((0, 1)).min() > 1e-3  # every column varies
 
 
-def test_the_current_streak_is_counted() -> None:
-    runs, _ = found("lately")
-    for events, (run,) in zip(ROWS, runs, strict=True):
-        listens = [is_listen(events, place) for place in range(len(events))][::-1]
-        ends = [place for place, (one, other) in enumerate(pairwise(listens), 1) if one != other]
-        length = ends[0] if ends else len(listens)
-        assert run == pytest.approx((1 if listens and listens[0] else -1) * np.log2(1 + length))
-
-
 def test_user_shares_are_time_decayed() -> None:
     shares, _ = found("fading")
     for events, row in zip(ROWS, shares, strict=True):
@@ -194,17 +184,3 @@ def test_user_shares_are_time_decayed() -> None:
             weight = [0.5 ** ((len(events) - 1 - place) / half_life) for place in range(len(events))]
             listens = sum(w for place, w in enumerate(weight) if is_listen(events, place))
             assert value == pytest.approx(share(listens, sum(weight)), rel=1e-4)
-
-
-def test_user_shares_by_familiarity() -> None:
-    shares, _ = found("situations")
-    assert shares.shape == (len(ROWS), context_search.FAMILIARITY_CODES)
-    np.testing.assert_allclose(shares[1], 0.7)
-    # One skipped play of a new track.
-    np.testing.assert_allclose(shares[2], [0.35] + [0.7] * (context_search.FAMILIARITY_CODES - 1))
-
-
-def test_unknown_searches_are_rejected() -> None:
-    with pytest.raises(ValueError, match="choose from lately"):
-        ranking_features(searches=("later",)).prepare_users(user_batch([[]]))
-    assert count_user_features(False, tuple(SEARCHES)) == count_match_features(False, tuple(SEARCHES)) == 0

@@ -10,13 +10,11 @@ import torch
 
 from sequences import behaviours
 from tests.support.training.ranking_cases import (
-    CODES,
     LEFT_ALONE,
     LISTEN,
     MINUTE,
     NOW,
     SKIP,
-    history,
     new_ranker,
     ranking_features,
     sequence,
@@ -49,12 +47,6 @@ def test_plays_have_a_session_and_explicit_feedback_is_not_a_play() -> None:
     assert inputs.explicit_feedback.mask_BL.sum(1).tolist() == [1, 0]
 
 
-def test_an_event_at_the_request_is_in_no_sequence() -> None:
-    users = user_batch([[*history(3, 0), (9, SKIP, NOW)]])
-    inputs = ranking_features(plays=8).prepare_users(users).inputs
-    assert inputs.plays is not None and inputs.plays.mask_BL.sum() == 3 and 9 not in inputs.plays.track_BL
-
-
 def test_without_negative_feedback_a_skip_changes_nothing() -> None:
     features = ranking_features(plays=8, negatives=False)
     listens = [(5, LISTEN, NOW - 9 * MINUTE), (6, LISTEN, NOW - 6 * MINUTE)]
@@ -79,26 +71,6 @@ def test_without_negative_feedback_a_skip_changes_nothing() -> None:
     assert not torch.equal(
         seeing.prepare_candidates(seeing.prepare_users(with_skip), items).matches_BCM, other.matches_BCM
     )
-
-
-def test_each_part_can_be_switched_off() -> None:
-    users = user_batch([[*history(8, 1), (5, LIKE, NOW - MINUTE)]], length=16)
-    items = np.arange(2, 20)[None]
-    whole = new_ranker("session_domains")
-    names = {name.split(".")[0] for name, _ in whole.model.named_parameters()}
-    assert {"wide_skip_connection", "decoders", "sessions", "head"} <= names
-    switches = (
-        {"groups.sessions": 0},
-        {"features.negative_feedback": False},
-        {"features.impressions": 0},
-        {"groups.denoise_impressions": False},
-        {"network.wide_skip_connection": False},
-    )
-    for switch in (*switches, {"features.genres": False}, {"network.experts": 0}):
-        other = new_ranker("session_domains", changes=switch)
-        assert np.isfinite(other.score(users, items)["not_skipped"]).all()
-        sizes = [sum(parameter.numel() for parameter in one.model.parameters()) for one in (whole, other)]
-        assert sizes[0] != sizes[1], switch
 
 
 def test_unclicked_impressions_are_a_sequence_and_a_searched_history() -> None:
@@ -146,16 +118,3 @@ def test_feedback_denoises_unclicked_impressions() -> None:
     (played, no_dislike), (other_played, _), (no_play, disliked) = found[1:]
     assert no_dislike.abs().max() == 0 and no_play.abs().max() == 0
     assert (played - other_played).abs().max() > 1e-4 and disliked.abs().max() > 1e-4
-
-
-def test_negative_and_play_codes() -> None:
-    assert SKIP in CODES.negative and LISTEN in CODES.play_codes
-
-
-def test_a_track_outside_the_vocabulary_has_an_unknown_artist() -> None:
-    features = ranking_features(plays=2)
-    inputs = features.prepare_users(
-        user_batch([[(10_000, LISTEN, NOW - 2 * MINUTE), (5, LISTEN, NOW - MINUTE)]], length=2)
-    ).inputs
-    assert inputs.plays is not None
-    assert inputs.plays.artist_BL.tolist() == inputs.event_artist_BL.tolist() == [[1, features.artist_of_track_V[5]]]

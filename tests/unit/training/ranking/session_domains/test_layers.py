@@ -9,8 +9,6 @@ import torch
 
 from training.ranking.session_domains.layers import (
     Attention,
-    CandidateDecoder,
-    Encoder,
     MultiGateExperts,
     SessionPooling,
 )
@@ -41,42 +39,6 @@ def test_attention_equals_a_loop() -> None:
                     expected[b, c, part] = sum(s * v for s, v in zip(score, values, strict=True)) / sum(score)
         expected = expected @ layer.output.weight.numpy().T
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
-
-
-def test_padding_changes_nothing_and_no_event_gives_zeros() -> None:
-    torch.manual_seed(0)
-    encoder, decoder = Encoder(D, HEADS, 0.0).eval(), CandidateDecoder(D, HEADS, 0.0).eval()
-    item, event = torch.randn(B, C, D), sequences(1)
-    other = torch.where(MASK[..., None], event, torch.full_like(event, 7.0))
-    with torch.no_grad():
-        encoded, encoded_other = encoder(event, MASK), encoder(other, MASK)
-        interest, interest_other = (
-            decoder(item, decoder.project_keys_values(values), MASK) for values in (event, other)
-        )
-    torch.testing.assert_close(encoded, encoded_other)
-    torch.testing.assert_close(interest, interest_other)
-    assert encoded[~MASK].abs().max() == 0
-    assert interest[1].abs().max() == 0 and interest[0].abs().max() > 0
-
-
-def test_a_batch_without_any_event_is_not_computed() -> None:
-    """As in the passes over dense features alone, which take as long as the others if it is."""
-    torch.manual_seed(0)
-    decoder, pooling = CandidateDecoder(D, HEADS, 0.0), SessionPooling(D, 3, HEADS, 0.0)
-    item, no_event, no_mask = torch.randn(B, C, D), torch.zeros(B, 0, D), torch.zeros(B, 0, dtype=torch.bool)
-    session, session_mask = pooling(no_event, torch.zeros(B, 0, dtype=torch.long))
-    interest = decoder(item, decoder.project_keys_values(session), session_mask)
-    assert torch.equal(session_mask, no_mask) and not interest.any() and interest.shape == item.shape
-    assert not interest.requires_grad
-
-
-def test_gradients_are_finite_for_a_row_without_events() -> None:
-    torch.manual_seed(0)
-    decoder, event = CandidateDecoder(D, HEADS, 0.0), sequences(1).requires_grad_()
-    item = torch.randn(B, C, D, requires_grad=True)
-    decoder(item, decoder.project_keys_values(event), MASK).square().sum().backward()
-    for tensor in (event, item, *decoder.parameters()):
-        assert tensor.grad is not None and tensor.grad.isfinite().all()
 
 
 def test_sessions_are_means_of_their_plays_before_self_attention() -> None:

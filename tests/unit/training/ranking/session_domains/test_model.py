@@ -23,30 +23,8 @@ def test_every_behaviour_that_is_feedback_is_in_exactly_one_group() -> None:
     assert sorted(found) == sorted(expected)
 
 
-def test_polarity_and_explicitness_come_from_the_table_of_behaviours() -> None:
-    table = behaviours.load_behaviours()
-    by_name = {group.name: group for group in list_behaviour_groups(50)}
-    negative = {"skip", "explicit_negative", "impression_without_click"}
-    assert set(by_name) == {"full_play", "play", "click", "explicit_positive"} | negative
-    assert by_name["explicit_positive"].codes == tuple(
-        table.encoder[name] for name in ("like", "collect", "share", "download")
-    )
-    assert by_name["explicit_negative"].codes == (table.encoder["dislike"], table.encoder["block"])
-    assert {name for name, group in by_name.items() if group.is_negative} == negative
-    assert {name for name, group in by_name.items() if group.sequence == "plays"} == {"full_play", "play", "skip"}
-    assert [name for name, group in by_name.items() if group.sequence == "unclicked_impressions"] == [
-        "impression_without_click"
-    ]
-
-
 def test_members_are_the_newest_events_of_the_group() -> None:
     group = BehaviourGroup("some", (3, 5), length=2, is_negative=False, sequence="plays")
     index_BN, mask_BN = select_group_events(events([[3, 4, 5, 3, 0], [4, 3, 0, 0, 0], [4, 4, 4, 0, 0]]), group)
     chosen = [sorted(index[mask].tolist()) for index, mask in zip(index_BN, mask_BN, strict=True)]
     assert chosen == [[2, 3], [1], []]
-
-
-def test_a_group_without_events_has_no_columns() -> None:
-    group = BehaviourGroup("some", (9,), length=20, is_negative=False, sequence="plays")
-    index_BN, mask_BN = select_group_events(events([[3, 4], [4, 0]]), group)
-    assert index_BN.shape == mask_BN.shape == (2, 0)
