@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.support.training.media import picture, png_of_size
+from tests.support.training.media import cosine, encode_file, picture, png_of_size
 from training.content.encoders.image import MAX_PIXELS, ImageEncoder
 from training.content.encoders.media_file import MediaError
 
@@ -21,17 +21,7 @@ def reference(image_encoder: ImageEncoder, tmp_path_factory: pytest.TempPathFact
     """The vector of the picture without compression."""
     path = tmp_path_factory.mktemp("reference") / "picture.png"
     picture().save(path)
-    return encode(image_encoder, path)
-
-
-def encode(image_encoder: ImageEncoder, path: Path) -> NDArray[np.float32]:
-    vector_D: NDArray[np.float32] = image_encoder.encode([image_encoder.load(path)])[0]
-    assert np.isfinite(vector_D).all()
-    return vector_D
-
-
-def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+    return encode_file(image_encoder, path)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -40,7 +30,7 @@ def test_format_hardly_changes_the_vector(
 ) -> None:
     path = tmp_path / f"picture{suffix}"
     picture().save(path, **({"quality": 95} if suffix == ".jpg" else {}))
-    assert cosine(encode(image_encoder, path), reference) > (0.8 if suffix == ".gif" else 0.9)
+    assert cosine(encode_file(image_encoder, path), reference) > (0.8 if suffix == ".gif" else 0.9)
 
 
 @pytest.mark.parametrize(

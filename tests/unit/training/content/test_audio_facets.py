@@ -9,9 +9,8 @@ import pytest
 
 from storage.content_tables import FACET_SCHEMA, facets_file
 from tests.support.training.tiny_world import random_plays, write_marts
-from training.content.audio_facets import RELATIONS, facet_triples, fill_facets, missing_facets, read_mapping
+from training.content.audio_facets import facet_triples, fill_facets, missing_facets
 from training.content.encoders.musicnn import TAGS
-from training.content.facets import FACETS
 from training.data.catalog import Catalog
 from training.data.training_data import TrainingData
 from training.recall.knowledge_graph.graph import KnowledgeGraph, read_triples
@@ -22,13 +21,6 @@ def content_of(**probabilities: dict[str, float] | None) -> pl.DataFrame:
     rows = [[tags.get(tag, 0.0) for tag in TAGS] if tags is not None else None for tags in probabilities.values()]
     schema = {"track_id": pl.String, "tag_probabilities": pl.List(pl.Float32)}
     return pl.DataFrame({"track_id": list(probabilities), "tag_probabilities": rows}, schema=schema)
-
-
-def test_the_mapping_names_tags_facets_and_probabilities() -> None:
-    mapping = read_mapping()
-    assert set(mapping["tag"]) <= set(TAGS) and set(mapping["facet"]) == set(RELATIONS) <= set(FACETS)
-    assert mapping["min_probability"].is_between(0.05, 0.95).all()
-    assert mapping.select("tag", "facet", "value").is_unique().all()
 
 
 def test_a_value_has_the_probability_of_its_most_probable_tag() -> None:

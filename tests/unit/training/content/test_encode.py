@@ -22,7 +22,6 @@ from tests.support.media_descriptions import described
 from tests.support.training import media
 from tests.support.training.content_home import ContentHome, FakeEncoder
 from training.content import encode as encode_module
-from training.content.encoders.encoder import Encoder
 from training.content.encoders.registry import ENCODERS
 from training.content.encoders.text import TextEncoder
 from training.content.vector_cache import VectorCache
@@ -47,11 +46,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ContentHome:
     monkeypatch.setattr(encode_module, "BATCH_SIZE", {"image": 2})
     monkeypatch.setattr(FakeEncoder, "version", "fake.1")
     return ContentHome(tmp_path)
-
-
-def test_every_encoder_has_a_table_limits_and_a_batch_size() -> None:
-    assert tuple(ENCODERS) == ENCODER_NAMES == tuple(encode_module.BATCH_SIZE)
-    assert all(set(limits) in ({*ENCODERS}, set()) for limits in encode_module.LIMITS.values())
 
 
 def test_equal_content_is_encoded_once(home: ContentHome) -> None:
@@ -125,27 +119,6 @@ def test_a_file_of_terabytes_is_not_read(home: ContentHome) -> None:
     os.truncate(home.media / "sparse.png", 1 << 41)
     home.write_tracks({"a": landed})
     assert home.encode().rejected == 1 and "media files have at most" in home.quarantine()[0]
-
-
-def test_a_misnamed_file_does_not_keep_its_copies_from_being_encoded(
-    home: ContentHome, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(FakeEncoder, "rejected_suffix", ".gif")
-    content = b"same"
-    misnamed = home.write("a.gif", content)
-    home.write_tracks({"a1": misnamed, "a2": misnamed, "b": home.write("b.png", content)})
-    counts = home.encode()
-    assert (counts.encoded, counts.with_vector, counts.remaining, counts.rejected) == (1, 1, 0, 1)
-    assert FakeEncoder.loaded == ["a.gif", "b.png"]
-    assert home.table()["track_id"].to_list() == ["b"] and "a.gif" in home.quarantine()[0]
-
-
-def test_another_version_reads_rejected_files_again(home: ContentHome, monkeypatch: pytest.MonkeyPatch) -> None:
-    home.write_tracks({"a": home.write("a.png", b"bad")})
-    home.encode()
-    monkeypatch.setattr(FakeEncoder, "version", "fake.2")
-    home.encode()
-    assert FakeEncoder.loaded == ["a.png"]
 
 
 def test_a_limited_run_encodes_the_most_played_tracks_and_the_next_one_continues(home: ContentHome) -> None:
@@ -227,20 +200,6 @@ def test_simulated_media_are_rendered_only_to_be_encoded(home: ContentHome, monk
     assert home.encode().encoded == 6
 
 
-def test_without_sources_the_table_is_empty(home: ContentHome, monkeypatch: pytest.MonkeyPatch) -> None:
-    home.write_tracks({"a": None})
-    monkeypatch.setattr(encode_module, "ENCODERS", {})
-    assert home.encode() == encode_module.EncodingCounts()
-    assert home.table().is_empty()
-
-
-def test_without_marts_the_command_fails(home: ContentHome, capsys: pytest.CaptureFixture[str]) -> None:
-    (home.home / "marts" / "tracks.parquet").unlink()
-    assert home.settings.home == home.home
-    assert encode_module.main(["--encoder", "image", "--recipe", "debug"]) == 2
-    assert "run `dbt build" in capsys.readouterr().err
-
-
 def test_a_text_is_encoded_again_if_it_changes_but_not_for_comments_after_validation(
     home: ContentHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,28 +244,17 @@ def test_real_media_become_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     sound = media.music(4.0)
     media.write_audio(home.media / "a.flac", sound)
     media.write_audio(home.media / "b.wav", sound[:, ::-1].copy())
-    (home.media / "c.flac").write_bytes((home.media / "a.flac").read_bytes()[:20_000])
     media.picture().save(home.media / "a.png")
     media.picture((64, 32)).save(home.media / "b.jpg")
-    (home.media / "c.png").write_text("no picture")
-    covers = {
-        track: f"{home.prefix}{track}.{extension}"
-        for track, extension in zip("abc", ("png", "jpg", "png"), strict=True)
-    }
-    audio = [f"{home.prefix}{track}" for track in ("a.flac", "b.wav", "c.flac")]
-    home.write_tracks(covers, audio_path=audio, title=["晚安", "Good night", None])
+    covers = {"a": f"{home.prefix}a.png", "b": f"{home.prefix}b.jpg"}
+    audio = [f"{home.prefix}{track}" for track in ("a.flac", "b.wav")]
+    home.write_tracks(covers, audio_path=audio, title=["晚安", "Good night"])
     assert home.settings.home == home.home
     assert encode_module.main(["--encoder", name, "--recipe", "small"]) == 0
-    table = home.table(name)
-    encoder: Encoder = ENCODERS[name]()
+    table, encoder = home.table(name), ENCODERS[name]()
     assert table["track_id"].to_list() == ["a", "b"]
     assert table["embedding"].list.len().to_list() == [encoder.dimension] * 2
     assert table["encoder_version"].to_list() == [encoder.version] * 2
-    first, second = (np.array(vector) for vector in table["embedding"])
-    assert np.isfinite(first).all() and not np.allclose(first, second)
+    assert np.isfinite(table["embedding"].to_list()).all() and table["embedding"].n_unique() == 2
     if name == "audio":
         assert pq.read_schema(home.home / "marts" / "track_facets.parquet").equals(FACET_SCHEMA)
-        assert table["tag_probabilities"].list.len().to_list() == [50, 50]
-    if name != "text":
-        (line,) = (home.home / "content" / f"{name}.quarantine.tsv").read_text().splitlines()[1:]
-        assert line.startswith(f"{home.prefix}c.")

@@ -15,56 +15,17 @@ from media.preview import encode_wav, render_preview
 from storage.content_tables import SCHEMA, table_file
 from tests.support.media_descriptions import described
 from tests.support.training.content_home import ContentHome
-from training.content import fit_music_detector, music_detection
 from training.content.audio_facets import read_mapping
 from training.content.encode import encode
 from training.content.encoders.audio import AudioEncoder
 from training.content.encoders.musicnn import TAGS, WIDTH
-from training.content.fit_music_detector import Clips
 from training.content.music_detection import (
     MIN_MUSIC_PROBABILITY,
-    detection_features,
     find_unheard,
     mark_music,
     music_probability,
     scan_music,
 )
-
-FEATURES = WIDTH + len(TAGS)
-TELLING = 20  # features that differ between music and other sounds
-
-
-def clips(random: np.random.Generator) -> Clips:
-    """Two sources of each kind; music has larger features at first, one source ten times as many files."""
-    files = {"song": 100, "tune": 10, "bird": 10, "talk": 10}
-    feature_NF = random.normal(size=(sum(files.values()), FEATURES))
-    source_N = np.repeat(list(files), list(files.values()))
-    is_music_N = np.isin(source_N, ["song", "tune"])
-    feature_NF[:, :TELLING] += np.where(is_music_N, 2, -2)[:, None]
-    return Clips(feature_NF, is_music_N, source_N)
-
-
-def test_a_fit_separates_sources_that_it_has_not_seen() -> None:
-    made = clips(np.random.default_rng(0))
-    probability_N = fit_music_detector.left_out_probabilities(made)
-    assert ((probability_N >= 0.5) == made.is_music_N).mean() > 0.95
-    weight_F, bias = fit_music_detector.fit(made)
-    assert weight_F[:TELLING].min() > weight_F[TELLING:].max()
-    assert abs(bias) < 0.5, "the 110 files of music count as much as the 20 others"
-
-
-def test_features_are_the_embedding_and_finite_log_odds_of_the_tags() -> None:
-    tags_NT = np.full((1, len(TAGS)), 0.5, dtype=np.float32)
-    tags_NT[0, :3] = [0, 1, 0.75]
-    feature_NF = detection_features(np.ones((1, WIDTH), dtype=np.float32), tags_NT)
-    assert feature_NF.shape == (1, FEATURES) and np.isfinite(feature_NF).all() and (feature_NF[0, :WIDTH] == 1).all()
-    assert feature_NF[0, WIDTH] < -5 and feature_NF[0, WIDTH + 1] > 5
-    assert feature_NF[0, WIDTH + 2 : WIDTH + 4] == pytest.approx([np.log(3), 0])
-
-
-def test_the_weights_of_the_repository_know_every_feature() -> None:
-    weight_F, _ = music_detection._weights()
-    assert weight_F.shape == (FEATURES,)
 
 
 def test_only_audio_that_is_not_music_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from training.content.encoders.log_mel import PATCH_SAMPLES, log_mel_patches
 from training.content.encoders.musicnn import FRAMES, MEL_BANDS, WEIGHTS, MusicNN, Weights
-
-SHA256 = "6437d106d25f800cfda04b679120575ceafff7a26827bcedc1281df95a620c71"
 
 
 @pytest.fixture(scope="module")
@@ -58,22 +53,8 @@ def original(mel_BTM: Tensor) -> tuple[Tensor, Tensor]:
     return embedding, torch.sigmoid(embedding @ weights["dense_1/kernel"] + weights["dense_1/bias"])
 
 
-def test_weights_are_those_that_were_converted() -> None:
-    assert hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() == SHA256
-
-
 def test_outputs_equal_the_original(network: MusicNN) -> None:
     torch.manual_seed(0)
     mel_BTM = torch.rand(2, FRAMES, MEL_BANDS) * torch.tensor([4.0, 1.0])[:, None, None]
     for actual, expected in zip(network(mel_BTM), original(mel_BTM), strict=True):
-        torch.testing.assert_close(actual.double(), expected, rtol=0, atol=1e-5)
-
-
-def test_silence_is_computed_without_subnormal_numbers(network: MusicNN) -> None:
-    """With the weights as they are in the file, silence took thirty times as long as music."""
-    kernels = [timbral.kernel_CKJO for timbral in network.timbral] + [dense.kernel_OFJ for dense in network.dense]
-    # Silent audio has spectra of 1e-8 by rounding; float32 is subnormal below 1e-38.
-    assert all(((kernel != 0) & (kernel.abs() < 1e-25)).float().mean() < 0.01 for kernel in kernels)
-    silence = log_mel_patches(torch.zeros(1, PATCH_SAMPLES))
-    for actual, expected in zip(network(silence), original(silence), strict=True):
         torch.testing.assert_close(actual.double(), expected, rtol=0, atol=1e-5)

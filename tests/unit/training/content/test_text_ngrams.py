@@ -8,7 +8,7 @@ from math import log
 
 import numpy as np
 
-from training.content.text_ngrams import NgramLSA, hash_ngrams, normalize_rows
+from training.content.text_ngrams import NgramLSA, normalize_rows
 
 TEXTS = [
     "Blue Train",
@@ -52,33 +52,3 @@ def test_rows_equal_a_dense_svd_up_to_signs() -> None:
         assert found.shape == expected.shape
         signs = np.sign((found * expected).sum(axis=0))
         np.testing.assert_allclose(found, expected * signs, atol=1e-4)
-
-
-def test_ngrams_equal_manual_counts() -> None:
-    found = [Counter() for _ in TEXTS]
-    for text_G, bucket_G in hash_ngrams(TEXTS):
-        for text, bucket in zip(text_G.tolist(), bucket_G.tolist(), strict=True):
-            found[text][bucket] += 1
-    for text, buckets in zip(TEXTS, found, strict=True):
-        assert sorted(buckets.values()) == sorted(counts(text).values())
-
-
-def test_empty_texts_are_zeros_and_similar_spelling_gives_similar_rows() -> None:
-    model = NgramLSA.fit(TEXTS, 4)
-    row = model.transform([*TEXTS, "   "])
-    assert not row[[4, 9]].any()
-    assert row[0] @ row[1] > 0.9 > row[0] @ row[2]
-    assert row[2] @ row[3] > row[2] @ row[7]
-
-
-def test_batches_equal_single_calls() -> None:
-    texts = [f"{TEXTS[number % len(TEXTS)]} {number}" for number in range(20_000)]
-    model = NgramLSA.fit(TEXTS, 4)
-    whole = model.transform(texts)
-    for index in (0, 8_191, 8_192, 19_999):
-        np.testing.assert_allclose(model.transform([texts[index]])[0], whole[index], atol=1e-6)
-
-
-def test_texts_without_shared_ngrams_have_no_columns() -> None:
-    for texts in ([], [""], ["one"], ["ab", "cd", "ef"]):
-        assert NgramLSA.fit(texts, 8).transform(texts).shape == (len(texts), 0)

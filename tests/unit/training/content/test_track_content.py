@@ -13,7 +13,7 @@ import pytest
 
 from storage.content_tables import SCHEMA, table_file
 from tests.support.training.tiny_world import random_plays, write_marts
-from training.content.track_content import BLOCKS, COMMENT_SCHEMA, MIN_BLOCK_WIDTH, WIDTH, TrackContent, pca_whiten
+from training.content.track_content import BLOCKS, COMMENT_SCHEMA, TrackContent, pca_whiten
 from training.data.training_data import TrainingData
 from training.engine.workspace import Workspace
 from training.recipes import recipe
@@ -25,13 +25,6 @@ def comments_of(*rows: tuple[str, str, datetime | None]) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=NO_COMMENTS.schema, orient="row")
 
 
-def test_tracks_without_metadata_have_no_content() -> None:
-    content = TrackContent.of(pl.DataFrame({"track_id": ["a", "b"]}), NO_COMMENTS)
-    assert content.row_VW.shape == (2, 0)
-    for use in ("off", "described", "all"):
-        assert not content.has_content(use).any()
-
-
 def test_names_are_content_only_with_use_all() -> None:
     titles = ["Blue Train", "Blue Trane", None, ""]
     tracks = pl.DataFrame({"track_id": list("abcd"), "title": titles, "artist_names": [["Jon"], ["Jon"], None, [None]]})
@@ -41,43 +34,6 @@ def test_names_are_content_only_with_use_all() -> None:
     assert not content.has_content("described").any()
     with pytest.raises(ValueError, match="content='some' is unknown; choose off, described or all"):
         content.has_content("some")
-
-
-def test_texts_and_vectors_count_as_descriptive_and_blocks_have_unit_length_or_are_zero() -> None:
-    random = np.random.default_rng(0)
-    tracks = pl.DataFrame(
-        {
-            "track_id": list("abcdef"),
-            "title": ["one day", "one night", "day", "night", "day night", "x"],
-            "lyrics": ["la la river", "la river", None, "", "river", None],
-            "audio_vector": [random.normal(size=5).tolist() for _ in range(4)] + [None, []],
-            "image_vector": [None] * 6,
-        },
-        schema_overrides={"image_vector": pl.List(pl.Float32)},
-    )
-    content = TrackContent.of(tracks, comments_of(("f", "river la", None)))
-    assert content.has_descriptive_content_V.tolist() == [True] * 6
-    assert np.bincount(content.block_W).max() <= max(WIDTH // 3, MIN_BLOCK_WIDTH)
-    audio = content.row_VW[:, -3:].astype(np.float32)
-    lengths = np.linalg.norm(audio, axis=1)
-    np.testing.assert_allclose(lengths[:4], 1, atol=2e-3)
-    assert not audio[4:].any()
-
-
-def test_only_the_newest_comments_and_the_start_of_the_lyrics_are_used() -> None:
-    tracks = pl.DataFrame({"track_id": ["a", "b", "c"], "lyrics": ["x" * 300 + "zebra", "", ""]})
-    times = [datetime(2024, 1, day) for day in range(1, 7)]
-    texts = ["zebra", "kind", "kind", "kind", "kind", "kind"]
-    comments = comments_of(*(("b", text, time) for text, time in zip(texts, times, strict=True)), ("c", "zebra", None))
-    row = TrackContent.of(tracks, comments).row_VW
-    # The other texts with "zebra" are cut off, so track c shares no n-gram with any text.
-    assert row.shape[1] == 0 or not row[2].any()
-
-
-def test_vectors_of_different_lengths_raise() -> None:
-    tracks = pl.DataFrame({"track_id": ["a", "b"], "audio_vector": [[1.0, 2.0], [1.0]]})
-    with pytest.raises(ValueError, match=r"audio_vector has vectors of lengths \[1, 2\]; land vectors of one model"):
-        TrackContent.of(tracks, NO_COMMENTS)
 
 
 def test_principal_components_equal_a_full_svd() -> None:
@@ -93,19 +49,6 @@ def test_principal_components_equal_a_full_svd() -> None:
         signs = np.sign((found[present] * expected).sum(0))
         np.testing.assert_allclose(found[present], expected * signs, atol=1e-3)
     assert pca_whiten(np.zeros((3, 4), dtype=np.float32), 8).shape == (3, 0)
-
-
-def test_cached_content_is_loaded_and_not_rebuilt(tmp_path: Path) -> None:
-    marts = write_marts(tmp_path / "marts", random_plays())
-    cache = tmp_path / "cache"
-    data = TrainingData(marts, "held_out", recipe("debug"), cache_folder=cache)
-    made = data.content
-    assert len(made.row_VW) == len(data.vocabulary) and not made.row_VW[:2].any()
-    pl.read_parquet(marts / "tracks.parquet").with_columns(title=pl.lit("same")).write_parquet(marts / "tracks.parquet")
-    again = TrainingData(marts, "held_out", recipe("debug"), cache_folder=cache).content
-    assert np.array_equal(again.row_VW, made.row_VW) and np.array_equal(
-        again.has_descriptive_content_V, made.has_descriptive_content_V
-    )
 
 
 def test_held_out_fits_ignore_comments_after_the_train_part(tmp_path: Path) -> None:
@@ -203,9 +146,3 @@ def test_an_absurd_number_does_not_determine_the_components(number: float) -> No
     assert found.shape == (500, 16)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
     assert vectors[7, 3] == np.float32(number), "the argument is unchanged"
-
-
-def test_names_with_a_single_common_ngram_are_content() -> None:
-    tracks = pl.DataFrame({"track_id": ["1", "2", "3"], "title": ["Ab", "Cb", "D"]})
-    content = TrackContent.of(tracks, NO_COMMENTS)
-    np.testing.assert_allclose(content.row_VW, [[1], [1], [0]])
