@@ -62,43 +62,15 @@ def content(evaluated: tuple[Workspace, Path]) -> dict[str, dict]:
 
 def test_content_of_evaluation_json(evaluated: tuple[Workspace, Path]) -> None:
     found = content(evaluated)
-    assert found["as_of"] == "2024-02-09" and found["split"] == "user_time"
     assert set(found["recall"]) == {"popularity", "favourites", "realtime", "fused", *BASELINES, *HEURISTIC_BASELINES}
-    for table in found["recall"].values():
-        assert set(table) == {"recall_at_50", "recall_at_200", "ndcg_at_10", "coverage"}
-        assert set(table["recall_at_50"]) == {"all", "repeat", "discovery", "reachable"}
-        assert len(table["recall_at_50"]["all"]) == 3
     assert {"served", "served_uncapped", "fused", *HEURISTIC_BASELINES} <= set(found["slate"])
-    assert len(found["differences"]["served - served_uncapped"]["recall_at_30"]) == 3
-    assert set(found["slate_lists"]) == set(found["slate"])
-    assert all(
-        row["tracks_per_artist"][1] <= 4 + 3 for name, row in found["slate_lists"].items() if name != "served_uncapped"
-    )
-    assert set(found["requested_shares"]) == {"0.0", "0.25", "0.5", "0.75", "1.0"}
     shares = [row["discovery_share"][0] for row in found["requested_shares"].values()]
     assert shares == sorted(shares) and shares[0] < shares[-1]
-    assert set(found["chosen"]["blend"]["discovery_shares"]) >= {""}
-    assert set(found["slate"]["served"]) == {"recall_at_30", "ndcg_at_10"}
-    assert set(found["ranking"]["sum_pooling"]["not_skipped"]) == {"auc", "gauc", "logloss", "ece"}
     assert set(found["ranking"]["trees_alone"]) == set(found["ranking"]["sum_pooling"])
-    assert len(found["differences"]["sum_pooling - trees_alone"]["not_skipped/gauc"]) == 3
     for other in ("last_played", *BASELINES):
         assert len(found["differences"][f"fused - {other}"]["recall_at_200/reachable"]) == 3
-    heads, blend = found["chosen"]["heads_table"], found["chosen"]["blend"]
-    assert heads[""]["weights"] == blend["heads"]["weights"][""] and set(heads[""]["gauc"]) >= {"combined"}
-    assert set(found["heads"]) == set(found["ranking"]["sum_pooling"])
-    by_slice = found["ranking_slices"]["track played before"]
-    assert "trees_alone" in by_slice["rankers"]
-    assert by_slice["cases"] >= 200 and len(by_slice["rankers"]["sum_pooling"]["ece"]) == 3
     assert set(found["chosen"]["baselines"]) == set(BASELINES)
-    assert set(found["share_curve"]) == set(found["chosen"]["share_table"])
-    assert found["share_curve"]["0.0"]["recall_at_200"]["repeat"][0] > 0
     assert set(found["chosen"]["heuristics"]) == set(TUNED_BASELINES)
-    assert set(found["exposure"]["recall"]) == set(found["recall"])
-    assert set(found["exposure"]["slate"]) == set(found["slate"])
-    assert found["search"]["k"] == 10 and found["search"]["tracks"] > 0
-    assert set(found["containers"]) == {"playlists", "mlogs"} and not found["containers"]["mlogs"]["recall"]
-    assert found["containers"]["playlists"]["containers"] == 5 and found["containers"]["playlists"]["openings"] > 24
     assert set(found["containers"]["playlists"]["recall"]) == {"playlists", "most_opened", "last_opened"}
     assert set(found["by_scene"]) == set(found["chosen"]["scene_cases"]) == {"daily", "private_fm"}
     assert sum(one["sessions"] for one in found["by_scene"].values()) == found["cases"]["test_sessions"]
@@ -190,50 +162,11 @@ def test_service_fuses_the_same(evaluated: tuple[Workspace, Path], monkeypatch: 
         assert fused.scores_C.tolist() == expected.scores_BK[case][items > 0].tolist()
 
 
-def test_report_has_all_sections_and_no_external_resources(evaluated: tuple[Workspace, Path]) -> None:
+def test_report_names_the_baseline_of_the_gate_and_has_no_external_resources(evaluated: tuple[Workspace, Path]) -> None:
     page = (evaluated[1] / "reports" / "evaluation.html").read_text()
-    for word in (
-        "recall@200",
-        "Slate",
-        "Calibration",
-        "tuned_base_level_activation",
-        "tifu_knn",
-        "item_knn",
-        "with played tracks",
-        "Exposure of tracks without plays",
-        "By scene",
-        "Heads in one score",
-        "Ranking by slice",
-        "Playlists and mlogs",
-        "last_opened",
-        "<svg",
-    ):
-        assert word in page
     assert f"the gate's baseline ({content(evaluated)['gate_baseline']})" in html.unescape(page)
     for remote in ("http://", "https://", "<script", '<link rel="stylesheet', "@import", "url("):
         assert remote not in page
-
-
-def test_blend_is_not_worse_than_the_fused_order_on_validation(evaluated: tuple[Workspace, Path]) -> None:
-    chosen = content(evaluated)["chosen"]
-    table = {
-        float(weight): figures["recall_at_30"] + figures["ndcg_at_10"]
-        for weight, figures in chosen["blend_table"].items()
-    }
-    assert table[chosen["blend"]["weight"]] >= table[0.0] - 1e-6
-
-
-def test_run_is_logged_to_mlflow(evaluated: tuple[Workspace, Path]) -> None:
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{evaluated[1]}/mlflow/mlflow.db")
-    experiment = client.get_experiment_by_name("segue")
-    assert experiment is not None
-    (run,) = [
-        one for one in client.search_runs([experiment.experiment_id]) if one.info.run_name.startswith("evaluation")
-    ]
-    value = content(evaluated)["recall"]["fused"]["recall_at_200"]["all"][0]
-    assert run.data.metrics["recall/fused/recall_at_200/all"] == pytest.approx(value)
 
 
 def test_every_fit_is_logged_once_with_its_times(
@@ -371,18 +304,3 @@ def test_another_seed_gives_other_models_and_leaves_the_reports(
     assert second["recall"]["popularity"] == first["recall"]["popularity"]
     assert json.loads((tmp_path / "home" / "reports" / "evaluation.json").read_text()) == first
     assert not train_module.train(here, "channel", "realtime", "held_out")
-
-
-def test_slates_by_ranker_are_compared_with_the_fused_order(evaluated: tuple[Workspace, Path]) -> None:
-    found = content(evaluated)["slates_by_ranker"]
-    assert found["requests"] > 20 and {"trees_alone", *found["rankers"]} == set(content(evaluated)["ranking"])
-    orders = found["rankers"]["sum_pooling"]
-    # sum_pooling has no hard-search features, which the listwise head requires.
-    assert set(orders) == {"fused", "case heads alone"}
-    fused = orders["fused"]
-    for metrics in orders.values():
-        for metric, one in metrics.items():
-            assert one["value"][0] == pytest.approx(one["difference"][0] + fused[metric]["value"][0])
-    assert fused["recall_at_30"]["difference"] == [0, 0, 0]
-    page = (evaluated[1] / "reports" / "evaluation.html").read_text()
-    assert "Each ranker's order of the same slates" in page

@@ -26,12 +26,3 @@ def modules_after(program):
 def test_models_are_evaluated_and_ordered_without_lightning(module, not_needed):
     modules = modules_after(f"import {module}")
     assert "torch" in modules and not modules & not_needed
-
-
-def test_a_fit_imports_no_plots_and_no_scikit_learn_but_can_import_them_later():
-    program = (
-        "import training.ranking.fit; fit = set(sys.modules); import matplotlib.pyplot, scipy.signal, sklearn.metrics"
-    )
-    checks = "assert {'lightning', 'lightgbm'} <= fit and not fit & {'matplotlib', 'scipy.signal', 'sklearn'}"
-    modules = modules_after(f"{program}; {checks}")
-    assert {"matplotlib.pyplot", "scipy.signal", "sklearn.metrics"} <= modules

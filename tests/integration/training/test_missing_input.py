@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from config import settings
-from training.engine.workspace import MissingInput, Workspace
 
 
 @pytest.mark.parametrize("command", [["prepare"], ["train", "channel", "popularity"], ["evaluate"]])
@@ -26,14 +25,3 @@ def test_missing_marts_are_reported_with_the_remedy(tmp_path: Path, command: lis
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"error: no mart plays in {tmp_path / 'marts'}; run `dbt build")
     assert "Traceback" not in done.stderr
-
-
-def test_marts_of_an_earlier_version_are_reported_with_the_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    (tmp_path / "marts").mkdir()
-    for mart in ("plays", "train_cuts"):
-        (tmp_path / "marts" / f"{mart}.parquet").touch()
-    with pytest.raises(MissingInput, match=r"no mart time_split in .*; run `dbt build"):
-        Workspace.open("2026-07-01")

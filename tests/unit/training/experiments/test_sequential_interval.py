@@ -49,12 +49,6 @@ def test_a_difference_of_the_expected_size_is_found():
     assert look < LOOKS / 2
 
 
-def test_the_interval_is_wider_than_a_fixed_one_and_shrinks_with_the_standard_error():
-    widths = [np.diff(sequential_interval(estimate(0.0, error), 0.1)[1:])[0] for error in (0.1, 0.01, 0.001)]
-    assert widths[0] > widths[1] > widths[2]
-    assert all(width > 2 * 1.96 * error for width, error in zip(widths, (0.1, 0.01, 0.001), strict=True))
-
-
 def test_undefined_differences_have_no_interval():
     assert np.isnan(sequential_interval(NO_ESTIMATE, 1)).tolist() == [True, True, True]
     assert sequential_interval(Estimate(0.5, np.array([0.4, math.nan])), 1)[0] == 0.5

@@ -24,22 +24,6 @@ def activate(pointer: Pointer, *names: str) -> None:
         pointer.activate(name, pointer.file.parent / name)
 
 
-def test_no_release_is_active_at_first(pointer: Pointer) -> None:
-    assert pointer.active is None and pointer.path is None
-    with pytest.raises(NothingToRollBack, match=r"training\.release"):
-        pointer.rollback()
-
-
-def test_rollback_goes_back_one_release_at_a_time(pointer: Pointer) -> None:
-    activate(pointer, "one", "two", "three")
-    assert pointer.rollback() == "two"
-    assert pointer.active == "two" and pointer.path == pointer.file.parent / "two"
-    assert pointer.rollback() == "one"
-    with pytest.raises(NothingToRollBack):
-        pointer.rollback()
-    assert pointer.active == "one"
-
-
 def test_history_has_earlier_releases_and_reasons(pointer: Pointer) -> None:
     activate(pointer, "one", "two")
     pointer.rollback()

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from training.search.concept import FULL_WEIGHT
-from training.search.lexicon import Lexicon, known_phrases, phrases_of
+from training.search.lexicon import Lexicon, known_phrases
 from training.search.text_normalization import normalize
 
 
@@ -123,11 +123,6 @@ def test_unread_words_and_content(lexicon):
     reading = lexicon.read(normalize("please play golden lantern, some happy xylophone without theremin"))
     assert reading.unread == [["golden", "lantern"], ["xylophone"]] and reading.refused == [["theremin"]]
     assert reading.content == ["golden", "lantern", "happy", "xylophone"]
-
-
-def test_a_value_without_phrases_has_its_own_name():
-    reading = Lexicon(phrases_of([("styles", "zydeco"), ("emotions", "sad")])).read("sad zydeco")
-    assert [set(concept.weights) for concept in reading.wanted] == [{("emotions", "sad")}, {("styles", "zydeco")}]
 
 
 def test_every_value_that_listeners_read_has_phrases():

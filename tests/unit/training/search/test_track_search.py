@@ -116,10 +116,6 @@ def test_chinese_names_with_a_wrong_character(tmp_path):
     assert items(search, "轻音乐")[0] == 1  # words that are understood are no names with an error
 
 
-def test_new_is_relative_to_the_catalog(search):
-    assert items(search, "new releases")[0] == 7
-
-
 def test_reasons(search):
     (name,) = search.search("golden lantern", 1, TODAY)
     assert (name.name_field, name.facets, name.words) == ("title", (), ())
@@ -164,14 +160,6 @@ def test_a_period_without_tracks_is_unknown(search):
     assert search.parse("1970年代", TODAY).unknown == ["1970年代"]
 
 
-def test_what_was_not_understood(search):
-    def unknown(query):
-        return search.parse(query, TODAY).unknown
-
-    assert unknown("sad songs with a xylophone, no qqqqzzz") == ["qqqqzzz"]  # lyrics have a xylophone
-    assert unknown("golden lantern") == unknown("woebegone songs") == []
-
-
 def test_tracks_that_are_not_allowed_are_not_found(search):
     for query in ("sad songs", "silver river", "not happy", "new"):
         found = items(search, query, is_allowed=lambda some: some != 2)
@@ -195,19 +183,6 @@ def test_without_the_encoder_of_the_release_there_is_no_search_by_meaning(tmp_pa
     write_search(catalog(), tmp_path / "search", encode, "v1")
     search = TrackSearch.load(tmp_path / "search", encode, "v2")
     assert items(search, "woebegone") == [] and items(search, "sad") == [0, 2]
-
-
-def test_the_folder_of_the_release_is_not_written(tmp_path):
-    write_search(catalog(), tmp_path / "search", encode, "v1")
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "search").rglob("*")}
-    search = TrackSearch.load(tmp_path / "search", encode, "v1")
-    assert items(search, "silver river")
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "search").rglob("*")} == before
-
-
-def test_a_catalog_without_texts_and_facets(tmp_path):
-    search = open_search(tmp_path, pl.DataFrame({"item": [2, 3]}))
-    assert len(search) == 2 and items(search, "sad songs") == []
 
 
 @pytest.mark.parametrize(
@@ -254,11 +229,6 @@ def test_text_vectors_equal_exhaustive_search(tmp_path, count):
     nearest = [item for item, _ in vectors.nearest(rows[3], 10, -1.0)]
     expected = (np.argsort(-(rows @ rows[3]))[:10] + 2).tolist()
     assert nearest[0] == expected[0] == 5 and len(set(nearest) & set(expected)) >= 8
-
-
-def test_no_text_vectors(tmp_path):
-    write_text_vectors(pl.DataFrame({"item": [], "embedding": []}), tmp_path)
-    assert TextVectors.load(tmp_path) is None and list(tmp_path.iterdir()) == []
 
 
 def test_a_rare_word_may_be_an_error_in_a_frequent_one(tmp_path):
