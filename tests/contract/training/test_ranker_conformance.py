@@ -15,7 +15,6 @@ from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.features.ranking_features import RankingFeatures
-from training.ranking.features.track_statistics import TrackStatistics
 from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.ranker import TreeConfig
 from training.ranking.registry import RANKERS
@@ -93,15 +92,6 @@ def test_prepared_inference_equals_the_layers(ranker: FittedRanker, count: int) 
 
 
 @pytest.mark.parametrize("name", sorted(RANKERS))
-def test_without_hard_search_there_are_no_match_features(name: str) -> None:
-    ranker = new_ranker(name, changes={"features.hard_search": False})
-    side = ranker.features.prepare_users(user_batch([history(6, 1)]))
-    assert ranker.features.prepare_candidates(side, ITEMS[None]).matches_BCM.shape == (1, len(ITEMS), 0)
-    read = {"recent_events", "played_history", "impressions_left"} if ranker.features.plays else {"recent_events"}
-    assert side.histories is None and set(ranker.features.views) == read
-
-
-@pytest.mark.parametrize("name", sorted(RANKERS))
 def test_hard_search_reads_the_matches(name: str) -> None:
     ranker = new_ranker(name, changes={"features.hard_search": True})
     side = ranker.features.prepare_users(user_batch([history(6, 1)]))
@@ -111,21 +101,6 @@ def test_hard_search_reads_the_matches(name: str) -> None:
         state = ranker.model.encode_user(side.inputs)
         moved = (ranker.model(state, candidates) - ranker.model(state, blind)).abs().max()
     assert moved > 1e-3
-
-
-def test_sum_pooling_has_one_interest_for_all_candidates() -> None:
-    """Two candidates that differ only in the user's history with them get the same score."""
-    ranker = new_ranker("sum_pooling")
-    rare, rarer = 30, 39  # too rare for an embedding of their own
-    features = replace(ranker.features, statistics=TrackStatistics(np.zeros(0, np.int64), np.zeros((0, 6), np.float32)))
-    features = replace(features, artist_of_track_V=np.ones(TRACKS, dtype=np.int64))
-    ranker.features = features
-    users = user_batch([[*history(5, 1), (rare, SKIP, NOW - MINUTE)]])
-    found = scores(ranker, users, np.array([rare, rarer]))
-    np.testing.assert_array_equal(found[:, 0], found[:, 1])
-    seeing = new_ranker("sum_pooling", changes={"features.hard_search": True})
-    seeing.features = replace(features, hard_search=True)
-    assert np.abs(np.diff(scores(seeing, users, np.array([rare, rarer])), axis=1)).max() > 1e-3
 
 
 def test_edge_case_users_get_finite_scores(ranker: FittedRanker) -> None:
@@ -196,29 +171,6 @@ def test_a_task_without_both_labels_has_no_trees(tmp_path: Path) -> None:
     assert logits_BCT.shape == (2, 4, 3) and logits_BCT[..., 0].any() and not logits_BCT[..., 1:].any()
     np.testing.assert_array_equal(read.predict_logits(*inputs), logits_BCT)
     assert BoostedTrees.load(tmp_path / "none", 3) is None
-
-
-def test_searches_without_trees_are_rejected() -> None:
-    with pytest.raises(ValueError, match="lately are read by trees only"):
-        new_ranker("session_domains", changes={"trees.count": 0, "features.searches": ("lately",)})
-
-
-def test_items_must_have_one_row_per_request(ranker: FittedRanker) -> None:
-    with pytest.raises(ValueError, match="one row per request"):
-        ranker.score(user_batch([[], []]), np.array([[2, 3]]))
-
-
-def test_a_missing_view_is_named(ranker: FittedRanker) -> None:
-    users = user_batch([[]])
-    del users.views["played_history"]
-    if ranker.features.hard_search:
-        with pytest.raises(KeyError, match="played_history"):
-            scores(ranker, users, ITEMS)
-    else:
-        scores(ranker, users, ITEMS)
-    del users.views["recent_events"]
-    with pytest.raises(KeyError, match="recent_events"):
-        scores(ranker, users, ITEMS)
 
 
 @pytest.mark.parametrize("name", sorted(RANKERS))

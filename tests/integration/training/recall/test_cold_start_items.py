@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from ingestion.simulate import WorldSize
 from sequences.sequence_batch import SequenceBatch
@@ -14,10 +13,6 @@ from tests.support.training.planted_world import PlantedWorld, described_world, 
 from training.content.track_content import ContentUse
 from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config
-from training.recall.long_short.channel import LongShort
-from training.recall.long_short.config import long_short_config
-from training.recall.multi_interest.channel import MultiInterest
-from training.recall.multi_interest.config import multi_interest_config
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.config import realtime_config
 
@@ -105,64 +100,3 @@ def test_new_artists_are_recalled_for_matching_users_and_only_with_content(
     assert right > 0.35
     assert wrong < 0.02
     assert reached(world, realtime(world, tmp_path, content="off"), is_new_V)[0] < 0.05
-
-
-def test_unplayed_track_is_nearest_to_tracks_of_its_interest(
-    world: PlantedWorld, channel: Realtime, is_new_V: np.ndarray
-) -> None:
-    with torch.no_grad():
-        vector_VD = channel.network.vectors(torch.arange(len(is_new_V))).numpy()
-    assert (np.linalg.norm(vector_VD[is_new_V], axis=1) > 0.99).all()
-    known = np.flatnonzero(~is_new_V & (np.arange(len(is_new_V)) > 1))
-    nearest = known[np.argsort(-vector_VD[is_new_V] @ vector_VD[known].T, axis=1)[:, :5]]
-    assert (world.interest_V[nearest] == world.interest_V[is_new_V][:, None]).mean() > 0.9
-
-
-def test_threshold_controls_the_share_of_cold_items(
-    world: PlantedWorld, channel: Realtime, is_new_V: np.ndarray
-) -> None:
-    users = [user for _, user in listeners(world, is_new_V)]
-    chosen, share = channel.resolved_config, {}
-    for name, boundaries in (
-        ("none", {}),
-        ("strict", {task: least + 0.2 for task, least in chosen.index.cold_item_thresholds.items()}),
-        ("chosen", chosen.index.cold_item_thresholds),
-        ("all", dict.fromkeys(chosen.index.cold_item_thresholds, -1.0)),
-    ):
-        channel.resolved_config = change_config(chosen, {"index.cold_item_thresholds": boundaries})
-        items = np.concatenate([channel.recall(user, FOUND).items_BK for user in users])
-        share[name] = is_new_V[items].mean()
-    channel.resolved_config = chosen
-    assert share["none"] == 0 < share["strict"] < share["chosen"] <= share["all"]
-
-
-@pytest.mark.parametrize(
-    ("kind", "config"),
-    [(MultiInterest, multi_interest_config("debug")), (LongShort, long_short_config("debug"))],
-    ids=["multi_interest", "long_short"],
-)
-def test_other_channels_apply_thresholds_to_cold_items(
-    kind: type, config, world: PlantedWorld, is_new_V: np.ndarray, tmp_path: Path
-) -> None:
-    config = change_config(config, {"discovery_share": 1.0, "validation.early_stopping_step": config.optimizer.steps})
-    channel = kind.fit(world.data, config, tmp_path)
-    learned = channel.resolved_config.index.cold_item_thresholds
-    users = [user for _, user in listeners(world, is_new_V)]
-    share = []
-    for least in (2.0, -1.0):
-        channel.resolved_config = change_config(
-            channel.resolved_config, {"index.cold_item_thresholds": dict.fromkeys(learned, least)}
-        )
-        share.append(is_new_V[np.concatenate([channel.recall(user, FOUND).items_BK for user in users])].mean())
-    assert share[0] == 0 < share[1]
-
-
-def test_final_fits_keep_the_thresholds_of_the_held_out_fit(
-    world: PlantedWorld, channel: Realtime, tmp_path: Path
-) -> None:
-    again = Realtime.fit(
-        world.data,
-        change_config(channel.resolved_config, {"optimizer.steps": 1, "validation.early_stopping_step": 1}),
-        tmp_path,
-    )
-    assert again.resolved_config.index.cold_item_thresholds == channel.resolved_config.index.cold_item_thresholds

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,8 +11,6 @@ import polars as pl
 import pytest
 import torch
 
-from sequences import behaviours
-from sequences.sequence_batch import SequenceBatch
 from serving.messages.catalog import render_reason
 from tests.support.training.collection_world import MLOGS, PLAYLISTS, add_events, collection_marts, of
 from tests.support.training.planted_world import PlantedWorld
@@ -29,7 +25,6 @@ from training.evaluation.recall_evaluation import measure_collections
 from training.recall.collection_recall import OPENING_DECAY, CollectionConfig, Mlogs, Playlists
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.config import realtime_config
-from training.recall.reason import Reason
 
 NEVER = 4_000_000_000_000_000
 NOON = datetime(2024, 1, 20, 12)
@@ -59,12 +54,6 @@ def test_collections_hold_catalog_tracks(tmp_path: Path) -> None:
         assert found.tracks[number].tolist() == known != []
     assert {"p91", "p92"}.isdisjoint(found.number_by_id)
     assert data.vocabulary.collection_ids_N[2:].tolist() == sorted({*PLAYLISTS, *MLOGS})
-    found.save(tmp_path)
-    again = Collections.load(tmp_path, "playlist")
-    assert again.ids_N.tolist() == found.ids_N.tolist() and again.titles_N.tolist() == found.titles_N.tolist()
-    assert [again.tracks[n].tolist() for n in range(len(again))] == [
-        found.tracks[n].tolist() for n in range(len(found))
-    ]
 
 
 def test_opening_is_a_click_or_play_until_a_session_gap(tmp_path: Path) -> None:
@@ -158,16 +147,6 @@ def test_recall_is_nearest_to_realtime_query_and_openings(small: tuple[TrainingD
         np.testing.assert_allclose(found.scores_BK[row][: len(expected)], [score[name] for name in expected], rtol=1e-4)
 
 
-def test_unknown_user_gets_most_opened_collections_with_reason(small: tuple[TrainingData, Realtime]) -> None:
-    data, realtime = small
-    recaller = Playlists.fit(data, Playlists.config("debug"), realtime)
-    stranger = users_at(data, "realtime", ["unknown_user"], [NEVER])
-    items = recaller.recall(stranger, 3).items_BK[0].tolist()
-    assert [recaller.collections.ids_N[number] for number in items[:2]] == ["p3", "p4"]
-    assert recaller.reasons(stranger, items) == [Reason("often_opened")] * 3
-    assert recaller.reasons(stranger, []) == []
-
-
 def test_recall_does_not_depend_on_batch_and_survives_saving(
     small: tuple[TrainingData, Realtime], tmp_path: Path
 ) -> None:
@@ -185,9 +164,6 @@ def test_recall_does_not_depend_on_batch_and_survives_saving(
             real = alone[alone > 0]
             assert len(set(real.tolist())) == len(real) == len(recaller.collections) - 2
             assert all(render_reason(reason, "en") for reason in recaller.reasons(users.take([row]), real.tolist()))
-    first = Playlists.fit(data, Playlists.config("debug"), realtime)
-    u0 = users_at(data, "realtime", ["u0"], [NEVER])
-    assert first.reasons(u0, [first.collections.number_by_id["p5"]]) == [Reason("opened_recently")]
 
 
 def test_without_collections_recall_is_empty(data: TrainingData, tmp_path: Path) -> None:
@@ -254,37 +230,3 @@ def test_recall_of_openings_exceeds_popularity(
     difference = measured["difference"]["most_opened"]["recall_at_10"]["all"]
     assert difference[0] == pytest.approx(mine["recall_at_10/all"] - theirs["recall_at_10/all"])
     assert "last_opened" in measured["recall"]
-
-
-def test_click_on_electronic_playlist_changes_the_next_response(
-    opened_world: tuple[PlantedWorld, Realtime], tmp_path: Path
-) -> None:
-    """A user with a history of Cantonese pop opens one electronic playlist without playing a track of it."""
-    world, realtime = opened_world
-    recaller = Playlists.fit(world.data, Playlists.config("small"), realtime)
-    truth = [
-        Counter(world.interest_V[recaller.collections.tracks[n]].tolist()).most_common(1)
-        for n in range(2, len(recaller.collections))
-    ]
-    interest_N = np.array([-1, -1, *(found[0][0] for found in truth)])
-    electronic, pop = world.number("Western", "electronic"), world.number("Cantonese", "pop")
-    listener = world.listener([pop], 15, seed=0)
-    views = dict(listener.views)
-
-    def electronic_of_ten(opened: list[int]) -> int:
-        code = world.data.vocabulary.collection_code
-        columns = {
-            "target_type": np.full((1, len(opened)), 3),
-            "target_id": np.array([[code[recaller.collections.ids_N[one]] for one in opened]], dtype=np.int64),
-            "track_id": np.ones((1, len(opened)), dtype=np.int64),
-            "behaviour": np.full((1, len(opened)), behaviours.load_behaviours().encoder["click"]),
-            "occurred_at": np.full((1, len(opened)), listener.request_at_B[0] - 1),
-            "ended_at": np.full((1, len(opened)), listener.request_at_B[0] - 1),
-        }
-        asking = replace(listener, views=views | {"recent_clicks": SequenceBatch(columns, np.array([len(opened)]))})
-        items = recaller.recall(asking, 10).items_BK[0]
-        assert recaller.reasons(asking, items[:1].tolist())
-        return int((interest_N[items] == electronic).sum())
-
-    first = int(np.flatnonzero(interest_N == electronic)[0])
-    assert electronic_of_ten([first]) > electronic_of_ten([])

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from tests.support.training.planted_world import PlantedWorld
-from training.data.recall_cases import recall_table
-from training.data.user_batch import OfflineFeatures, UserBatch
+from training.data.user_batch import UserBatch
 from training.data.user_history import concat_history_items
 from training.engine.config_io import change_config
 from training.recall.multi_interest.channel import MultiInterest
 from training.recall.multi_interest.config import multi_interest_config
-from training.recall.multi_interest.model import MultiInterestNetwork
-from training.recall.popularity import Popularity
 
 THREE = [("Cantonese", "pop"), ("Western", "britpop"), ("Western", "electronic")]
 SEEDS = 10
@@ -105,41 +99,3 @@ def test_reason_names_the_interest_of_the_track(
         assert any(name.issuperset(shared) for name in names)
         fits.append(list(shared[:2]) == list(world.names[world.interest_V[item]]))
     assert np.mean(fits) > 0.8
-
-
-def test_loaded_channel_caches_interests_between_recall_and_reasons(
-    world: PlantedWorld,
-    channel: MultiInterest,
-    listeners: list[UserBatch],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    channel.save(tmp_path)
-    loaded = MultiInterest.load(tmp_path, world.data.vocabulary)
-    found_by = MultiInterestNetwork.interests
-    looked: list[object] = []
-    monkeypatch.setattr(
-        MultiInterestNetwork, "interests", lambda self, item_BL: looked.append(self) or found_by(self, item_BL)
-    )
-    reasons = []
-    for one in (channel, loaded):
-        user = replace(listeners[0])
-        items = one.recall(user, 30).items_BK[0].tolist()
-        reasons.append(one.reasons(user, items))
-    assert reasons[0] == reasons[1]
-    assert looked == [channel.network, channel.network, loaded.network]
-
-
-def test_recall_exceeds_popularity(world: PlantedWorld, channel: MultiInterest, tmp_path: Path) -> None:
-    """On validation sessions: recall of discoveries is 1.5 times, and of all targets 1.14 times, that of popularity."""
-    cases = world.data.recall_cases("validation")
-    tables = {}
-    for one in (channel, Popularity.fit(world.data, Popularity.config("small"), tmp_path)):
-        users = OfflineFeatures(world.data).load_user_batch(
-            one.feature_service, cases.user_ids.tolist(), cases.request_at_C
-        )
-        tables[one.name] = recall_table(one.recall(users, 50).items_BK, cases, cutoffs=(20, 50))
-    mine, popular = tables["multi_interest"], tables["popularity"]
-    for k in (20, 50):
-        assert mine[f"recall_at_{k}/reachable"] > 1.5 * popular[f"recall_at_{k}/reachable"]
-        assert mine[f"recall_at_{k}/all"] > 1.15 * popular[f"recall_at_{k}/all"]
