@@ -7,7 +7,9 @@ from collections import Counter
 from math import log
 
 import numpy as np
+import pytest
 
+from training.content import text_ngrams
 from training.content.text_ngrams import NgramLSA, normalize_rows
 
 TEXTS = [
@@ -46,7 +48,8 @@ def dense_rows(texts: list[str], width: int) -> np.ndarray:
     return normalize_rows(np.array([weight[text] for text in texts]) @ basis)
 
 
-def test_rows_equal_a_dense_svd_up_to_signs() -> None:
+def test_rows_equal_a_dense_svd_up_to_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_ngrams, "TEXT_BATCH_SIZE", 4)
     for width in (2, 4, 64):
         found, expected = NgramLSA.fit(TEXTS, width).transform(TEXTS), dense_rows(TEXTS, width)
         assert found.shape == expected.shape

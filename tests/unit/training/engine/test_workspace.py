@@ -39,22 +39,6 @@ def test_opening_a_workspace_of_another_version_fails(tmp_path: Path, monkeypatc
     assert Workspace.open("2026-06-02", "debug").as_of == "2026-06-02"
 
 
-def test_models_of_other_marts_are_not_listed(tmp_path: Path) -> None:
-    marts = write_marts(tmp_path / "marts", random_plays())
-    before = Workspace(tmp_path / "training", marts, "2024-02-01", "debug")
-    for name in ("popularity", "realtime"):
-        mark_done(before.channel_folder("final", name), before.inputs(name=name, code="1"))
-    assert before.list_fitted("channel", "final", ["popularity", "realtime", "favourites"]) == [
-        "popularity",
-        "realtime",
-    ]
-    write_marts(marts, random_plays()[1:])
-    now = replace(before)
-    assert now.list_fitted("channel", "final", ["popularity", "realtime"]) == []
-    mark_done(now.channel_folder("final", "realtime"), now.inputs(name="realtime", code="2"))
-    assert now.list_fitted("channel", "final", ["popularity", "realtime"]) == ["realtime"]
-
-
 @pytest.mark.parametrize("change", [{"session_gap_minutes": 45}, {"skip_below_ms": 10_000}, {"rows": ()}])
 def test_cache_keys_depend_on_the_table_of_behaviors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]

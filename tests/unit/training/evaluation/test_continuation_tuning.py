@@ -79,9 +79,6 @@ def test_cases_have_the_first_tracks_as_seeds(playlists):
     assert len(cases) == len(numbers) and cases.titles[0] == playlists.titles_N[numbers[0]]
     tracks = playlists.tracks[numbers[0]]
     assert cases.seeds[0].tolist() == tracks[:3].tolist() and cases.targets[0].tolist() == tracks[3:].tolist()
-    both = playlist_cases(playlists, numbers, (1, 3), has_title=False)
-    assert len(both) == 2 * len(numbers) and set(both.titles) == {""}
-    assert both.seeds[len(numbers)].tolist() == tracks[:3].tolist() and len(both.seeds[0]) == 1
     longest = int(playlists.tracks.count_C.max())
     assert len(playlist_cases(playlists, numbers, (longest,), has_title=False)) == 0
 

@@ -61,6 +61,8 @@ def test_production_is_compared_on_common_requests() -> None:
     lucky = pl.concat([shifted(0), slate({"u1": [0.9] * 50}, day=1000)])
     verdict = judge(slate(SLATE), {"last_played": shifted(-0.1)}, lucky)
     assert verdict.is_passed and "on 80 common requests" in verdict.reasons[1]
+    elsewhere = slate({"another": [0.9, 0.9]}, day=5000)
+    assert judge(slate(SLATE), {"last_played": shifted(-0.1)}, elsewhere).is_passed
 
 
 def test_empty_slate_is_an_error() -> None:

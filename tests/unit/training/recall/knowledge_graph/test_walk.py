@@ -174,6 +174,13 @@ def test_explanations_of_artist_album_cooccurrence_and_unnamed_relations(graph, 
     assert sentence == "because you listen to Band a0: Band a0 toured with Band a3"
 
 
+def test_fan_out_keeps_the_heaviest_edges(graph, listeners_V) -> None:
+    walks = WalkGraph.build(graph, listeners_V, replace(WALK, fan_out=1, hops=1))
+    arrived = arrived_V(walks, np.array([graph.node("artist:a0")]), np.ones(1))
+    tracks = sorted((graph.node("track:t0"), graph.node("track:t1")), key=lambda track: listeners_V[track])
+    assert arrived[tracks[0]] == 0 < arrived[tracks[1]]
+
+
 def test_top_k_ascending_equals_sorting() -> None:
     random = np.random.default_rng(0)
     for _ in range(20):

@@ -116,6 +116,17 @@ def test_similar_interests_are_merged_and_small_ones_dropped() -> None:
     assert of_listen[11] in (0, 1), "remaining listens belong to an active interest"
 
 
+def test_merging_is_transitive() -> None:
+    """The first and third interests are similar only through the second."""
+    angle = torch.tensor([0.0, 0.6, 1.2, 3.0])
+    vector = torch.stack([angle.cos(), angle.sin()], dim=-1)[None]
+    share = torch.full((1, 4, 8), 0.25)
+    found = Interests(vector, share, torch.ones(1, 4, dtype=torch.bool)).merge_similar(
+        merge_cosine_threshold=0.8, min_interest_share=0.0
+    )
+    assert found.share_BKL.sum(-1).tolist() == [[6.0, 0.0, 0.0, 2.0]]
+
+
 def test_label_aware_attention_is_hard_or_soft() -> None:
     torch.manual_seed(0)
     config = change_config(MultiInterestConfig(), {"items.width": 8, "encoder.interests": 3})
