@@ -9,6 +9,8 @@ import torch
 
 from training.ranking.session_domains.layers import (
     Attention,
+    CandidateDecoder,
+    Encoder,
     MultiGateExperts,
     SessionPooling,
 )
@@ -39,6 +41,16 @@ def test_attention_equals_a_loop() -> None:
                     expected[b, c, part] = sum(s * v for s, v in zip(score, values, strict=True)) / sum(score)
         expected = expected @ layer.output.weight.numpy().T
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
+
+
+def test_padding_and_rows_without_events_give_zeros() -> None:
+    torch.manual_seed(0)
+    encoder, decoder = Encoder(D, HEADS, 0.0).eval(), CandidateDecoder(D, HEADS, 0.0).eval()
+    item, event = torch.randn(B, C, D), sequences(1)
+    with torch.no_grad():
+        encoded, interest = encoder(event, MASK), decoder(item, decoder.project_keys_values(event), MASK)
+    assert encoded[~MASK].abs().max() == 0
+    assert interest[1].abs().max() == 0 and interest[0].abs().max() > 0
 
 
 def test_sessions_are_means_of_their_plays_before_self_attention() -> None:
