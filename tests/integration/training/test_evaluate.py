@@ -48,12 +48,14 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path
     return here, home
 
 
-def use_copy(home: Path, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a copy of a home the one of this process."""
-    shutil.copytree(home, copy)
-    monkeypatch.setenv("SEGUE_HOME", str(copy))
+@pytest.fixture
+def copied(evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A copy of the evaluated workspace, whose home is the one of this process."""
+    home = shutil.copytree(evaluated[1], tmp_path / "home")
+    monkeypatch.setenv("SEGUE_HOME", str(home))
     monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
     monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
+    return Workspace.open(recipe="debug")
 
 
 def content(evaluated: tuple[Workspace, Path]) -> dict[str, dict]:
@@ -208,13 +210,9 @@ def test_log_without_listens_has_no_listwise_head(
 
 
 def test_models_of_other_marts_are_neither_evaluated_nor_released(
-    evaluated: tuple[Workspace, Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    copied: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    use_copy(evaluated[1], tmp_path / "home", monkeypatch)
-    marts = tmp_path / "home" / "marts" / "plays.parquet"
+    marts = copied.marts / "plays.parquet"
     plays = pl.read_parquet(marts)
     plays.filter(pl.col("track_id") != plays["track_id"][0]).write_parquet(marts)  # the codes of tracks change
     here = Workspace.open(recipe="debug")
@@ -233,45 +231,37 @@ def kill(*_: object) -> None:
 
 
 def test_half_replaced_models_and_evaluations_are_not_finished(
-    evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_copy(evaluated[1], tmp_path / "home", monkeypatch)
-    here = Workspace.open(recipe="debug")
     monkeypatch.setattr(Popularity, "config", lambda _: PopularityConfig(half_life_days=10))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Popularity, "save", kill)
-        train_module.train(here, "channel", "popularity", "held_out")
-    assert here.list_fitted("channel", "held_out", ["popularity"]) == []
-    assert train_module.train(here, "channel", "popularity", "held_out")
+        train_module.train(copied, "channel", "popularity", "held_out")
+    assert copied.list_fitted("channel", "held_out", ["popularity"]) == []
+    assert train_module.train(copied, "channel", "popularity", "held_out")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("training.evaluate.tune_continuation", kill)
-        evaluate(here)
-    assert not (here.folder / "evaluation" / INPUTS_FILE).exists()
+        evaluate(copied)
+    assert not (copied.folder / "evaluation" / INPUTS_FILE).exists()
 
 
-def test_checkpoints_are_kept_until_the_fit_is_finished(
-    evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    use_copy(evaluated[1], tmp_path / "home", monkeypatch)
-    here = Workspace.open(recipe="debug")
-    assert not list(here.folder.rglob("checkpoints"))
-    folder = here.channel_folder("held_out", "realtime")
+def test_checkpoints_are_kept_until_the_fit_is_finished(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not list(copied.folder.rglob("checkpoints"))
+    folder = copied.channel_folder("held_out", "realtime")
     (folder / INPUTS_FILE).unlink()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Realtime, "save", kill)
-        train_module.train(here, "channel", "realtime", "held_out")
+        train_module.train(copied, "channel", "realtime", "held_out")
     assert list((folder / "checkpoints").glob(f"*/{FIT_RECORD_FILE}"))
-    assert train_module.train(here, "channel", "realtime", "held_out")
+    assert train_module.train(copied, "channel", "realtime", "held_out")
     assert not (folder / "checkpoints").exists()
 
 
 def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
-    evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    evaluated: tuple[Workspace, Path], copied: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_copy(evaluated[1], tmp_path / "home", monkeypatch)
     monkeypatch.setitem(RECIPES, "debug", replace(RECIPES["debug"], refits_before_test=True))
-    here = Workspace.open(recipe="debug")
-    assert evaluate(here) and not evaluate(here)
+    assert evaluate(copied) and not evaluate(copied)
     found, before = (
         json.loads((home / "reports" / "evaluation.json").read_text()) for home in (tmp_path / "home", evaluated[1])
     )
@@ -290,17 +280,13 @@ def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
     assert "Fitted again on train and validation" in (tmp_path / "home" / "reports" / "evaluation.html").read_text()
 
 
-def test_another_seed_gives_other_models_and_leaves_the_reports(
-    evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    use_copy(evaluated[1], tmp_path / "home", monkeypatch)
-    here = Workspace.open(recipe="debug")
-    other = here.with_seed(1)
+def test_another_seed_gives_other_models_and_leaves_the_reports(copied: Workspace, tmp_path: Path) -> None:
+    other = copied.with_seed(1)
     for channel in ("popularity", "realtime"):
         assert train_module.train(other, "channel", channel, "held_out")
     assert evaluate(other) and not evaluate(other)
-    first, second = (json.loads((run.folder / "evaluation" / "evaluation.json").read_text()) for run in (here, other))
+    first, second = (json.loads((run.folder / "evaluation" / "evaluation.json").read_text()) for run in (copied, other))
     assert second["recall"]["realtime"] != first["recall"]["realtime"]
     assert second["recall"]["popularity"] == first["recall"]["popularity"]
     assert json.loads((tmp_path / "home" / "reports" / "evaluation.json").read_text()) == first
-    assert not train_module.train(here, "channel", "realtime", "held_out")
+    assert not train_module.train(copied, "channel", "realtime", "held_out")

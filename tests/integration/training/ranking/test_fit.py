@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,7 @@ def test_every_play_is_a_case(marts: Path) -> None:
 
 def with_impressions(marts: Path, folder: Path) -> Path:
     """Return the same log with impressions of two users: clicked, unclicked, and played without a click."""
-    for path in marts.glob("*.parquet"):
-        (folder / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(marts, folder, dirs_exist_ok=True)
     shown = {
         "user_id": ["u1", "u1", "u1", "unknown"],
         "track_id": ["t5", "t6", "t7", "t5"],
@@ -146,8 +146,7 @@ def test_impressions_and_likes_become_tasks(marts: Path, tmp_path: Path) -> None
 def test_a_like_label_depends_on_the_events_of_its_window_only(
     marts: Path, tmp_path: Path, reports: list[tuple[str, int]], is_liked: bool
 ) -> None:
-    for path in marts.glob("*.parquet"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(marts, tmp_path, dirs_exist_ok=True)
     first = pl.read_parquet(marts / "plays.parquet").filter(user_id="u0").sort("play_number").row(0, named=True)
     at = first["request_at"]
     # A like of another track, so that the task exists.
