@@ -8,9 +8,15 @@ import errno
 import socket
 from collections.abc import Callable
 
-from config.http_settings import load_http_settings
-from config.jwt_settings import load_jwt_settings
-from config.settings import SettingError, Settings, is_loopback, load_api_keys, load_operator_password
+from config.settings import (
+    HttpSettings,
+    SettingError,
+    Settings,
+    is_loopback,
+    load_api_keys,
+    load_jwt_settings,
+    load_operator_password,
+)
 
 _CREDENTIALS: dict[str, tuple[str, Callable[[], bool]]] = {
     "recommender": ("SEGUE_API_KEYS=KEY (or SEGUE_JWT_KEY_FILE)", lambda: bool(load_api_keys() or load_jwt_settings())),
@@ -32,7 +38,7 @@ def check_bind_address(settings: Settings, service: str) -> None:
     setting, is_set = _CREDENTIALS.get(service, ("", lambda: True))
     missing = [] if settings.allow_remote else ["SEGUE_ALLOW_REMOTE=yes"]
     missing += [] if is_set() else [setting]
-    if service == "recommender" and not (settings.without_proxy or load_http_settings().trusted_proxies):
+    if service == "recommender" and not (settings.without_proxy or HttpSettings().trusted_proxies):
         missing.append("SEGUE_TRUSTED_PROXIES=ADDRESS of a reverse proxy (or SEGUE_WITHOUT_PROXY=yes)")
     if missing:
         raise SettingError(

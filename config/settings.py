@@ -1,27 +1,40 @@
-"""Settings from the environment: paths, ports, engines, stores and limits.
+"""Settings from environment variables, one class per process, read and validated by pydantic-settings.
 
+A variable that is empty counts as not set. `python docs/settings_page.py` writes the table in `docs/settings.md` from the fields.
 Hyperparameters are not settings: they live in the config dataclasses of the models (see `training/recipes.py`).
 """
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import ipaddress
 import os
 import re
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import cast
+from typing import Annotated, Any, Literal, cast, get_args
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    DirectoryPath,
+    Field,
+    FilePath,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[1]
 
-ENGINES = ("duckdb", "spark")
+Engine = Literal["duckdb", "spark"]
+ENGINES: tuple[str, ...] = get_args(Engine)
 """Engines that build marts, validate tables and compute features: one process on one machine, or a cluster."""
 
 
-ONLINE_STORES = ("sqlite", "redis")
+OnlineStoreKind = Literal["sqlite", "redis"]
+ONLINE_STORES: tuple[str, ...] = get_args(OnlineStoreKind)
 """Stores of the features for serving: a file on one machine, or a Redis server shared by several machines."""
 
 
@@ -41,10 +54,6 @@ REQUESTS_PER_MODEL_WORKER = 4
 """Default number of concurrent requests per model worker; those that wait for a worker run as a batch."""
 
 
-MAX_TRAINING_RANKS = 64
-"""Maximum number of data-parallel training processes on one machine."""
-
-
 SERVICES = ("airflow", "recommender", "mlflow", "consumer")
 """Services that the console reads."""
 
@@ -61,6 +70,22 @@ MIN_PASSWORD_LENGTH = 16
 """Minimum length of the operator's password."""
 
 
+FOREVER = 0
+"""Lifetime of what is not removed."""
+
+
+MIN_LANDED_DAYS = 28
+"""Days of events that the marts of one day read: `plays_28d` of `track_statistics`."""
+
+
+MIN_LOG_DAYS = 2
+"""A day of the recommender's logs is read on the next day, by landing and by the skew comparison."""
+
+
+class SettingError(ValueError):
+    """A setting has an invalid value; the message names the setting and the remedy."""
+
+
 def remote_folder(url: str) -> Path:
     """The folder `s3://bucket/prefix` as an object with `Path`'s interface (`/`, `exists`, `open`, `stat`, `unlink`)."""
     from upath import UPath  # optional dependency
@@ -69,56 +94,290 @@ def remote_folder(url: str) -> Path:
     return cast(Path, UPath(url, use_listings_cache=False))
 
 
-class SettingError(ValueError):
-    """A setting has an invalid value; the message names the setting and the remedy."""
+def check_home(home: Path) -> Path:
+    """Return the absolute path of a home folder.
+
+    Raises:
+        SettingError: It has one of `HOME_EXCLUDED_CHARACTERS`.
+    """
+    home = home.resolve()
+    if found := next((character for character in str(home) if character in HOME_EXCLUDED_CHARACTERS), None):
+        raise SettingError(
+            f"the path of the home, {home}, contains the character {found}, which SQL and file patterns would misread; set "
+            f"SEGUE_HOME to a path without {' '.join(HOME_EXCLUDED_CHARACTERS)}"
+        )
+    return home
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Settings of one installation.
+def _matching(pattern: str, what: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if text and not re.fullmatch(pattern, text, re.ASCII):
+            raise ValueError(f"is not {what}")
+        return text
 
-    API keys are not included, so that settings can be printed; see `load_api_keys`.
+    return AfterValidator(check)
+
+
+def _split(text: object) -> object:
+    return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
+
+
+def _split_pairs(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    pairs = [part.strip().partition("=") for part in text.split(",")]
+    if incomplete := [name for name, _, value in pairs if not value]:
+        raise ValueError(f"has no value of {incomplete[0]!r}; write NAME=VALUE, separated by commas")
+    return {name: value for name, _, value in pairs}
+
+
+def _file(text: str) -> str:
+    if text and not Path(text).is_file():
+        raise ValueError("is not a file; set it to the path of a PEM file")
+    return str(Path(text).resolve()) if text else ""
+
+
+def _read_lines(file: object) -> object:
+    try:
+        return ",".join(Path(file).read_text(encoding="utf-8").splitlines()) if isinstance(file, str) else file
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot be read ({error}); set it to a UTF-8 file with one key per line") from error
+
+
+def _password(password: str) -> str:
+    if 0 < len(password) < MIN_PASSWORD_LENGTH:
+        raise SettingError(
+            f"SEGUE_OPERATOR_PASSWORD has {len(password)} characters, at least {MIN_PASSWORD_LENGTH} are required; generate it with "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(24))', or unset it"
+        )
+    return password
+
+
+def _broker(url: str) -> str:
+    if url and not url.startswith(BROKER_SCHEME):  # without the URL, which may contain a password
+        raise SettingError(f"SEGUE_BROKER must start with {BROKER_SCHEME}; set it to redis://host:port/db, or unset it")
+    return url
+
+
+def _need_s3fs(url: str) -> str:
+    if url and importlib.util.find_spec("s3fs") is None:
+        raise ValueError("needs s3fs; run: pip install -c requirements.lock -e '.[s3]'")
+    return url
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text) if "/" in text else ipaddress.ip_address(text))
+    except ValueError as error:
+        raise ValueError(f"is invalid ({error}); write addresses like 10.0.0.7 or 10.0.0.0/24") from error
+
+
+def _at_least(minimum: int) -> AfterValidator:
+    def check(days: int) -> int:
+        if FOREVER < days < minimum:
+            raise ValueError(
+                f"is less than the {minimum} days that the pipeline reads; set it to at least {minimum}, or to {FOREVER} to keep "
+                "everything"
+            )
+        return days
+
+    return AfterValidator(check)
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Threads = Annotated[int, Field(ge=1, le=65_536)]
+Days = Annotated[int, Field(ge=0, le=36_500)]
+PemFile = Annotated[str, AfterValidator(_file)]
+Day = Annotated[
+    str,
+    _matching(r"\d{4}-\d\d-\d\d", "a day such as 2026-06-30"),
+    AfterValidator(lambda text: text and date.fromisoformat(text).isoformat()),
+]
+Country = Annotated[
+    str,
+    _matching("[A-Za-z]{2}", "a country code, two letters of ISO 3166-1 such as DE"),
+    StringConstraints(to_upper=True),
+]
+Origin = Annotated[
+    str,
+    _matching(
+        r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?",
+        "an origin; write it in lower case like https://music.example.org or http://localhost:8090, without a path",
+    ),
+]
+ServiceHosts = Annotated[
+    dict[
+        Annotated[str, _matching("|".join(SERVICES), f"one of {', '.join(SERVICES)}")],
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")],
+    ],
+    NoDecode,
+    BeforeValidator(_split_pairs),
+]
+TablesUrl = Annotated[
+    str,
+    AfterValidator(lambda url: url.rstrip("/")),
+    _matching(
+        OBJECT_STORE_SCHEME + r"[a-z0-9][a-z0-9.-]+(/[\w.=-]+)*",
+        "a URL of object storage; set it to s3://bucket/prefix",
+    ),
+    AfterValidator(_need_s3fs),
+]
+
+
+class EnvironmentSettings(BaseSettings):
+    """Settings from environment variables.
+
+    Raises:
+        SettingError: A variable has an invalid value; the message names it, the value unless it may be secret, and the remedy.
     """
 
-    home: Path  # folder of everything that Segue writes
-    host: str  # address that the services listen on; loopback by default
-    airflow_port: int  # Airflow's web server
-    recommender_port: int  # recommender service and listening page
-    mlflow_port: int  # MLflow's tracking server
-    console_port: int  # operator console
-    feature_log_share: float = 1.0  # fraction of requests whose features are logged, 0 to 1
-    engine: str = "duckdb"  # one of ENGINES
-    spark_master: str = "local[*]"  # URL of the Spark master
-    spark_memory: str = "2g"  # memory of the Spark driver
-    spark_server: str = (
-        ""  # host:port of the Spark Thrift server that dbt uses; empty: a Spark session in dbt's process
+    model_config = SettingsConfigDict(
+        frozen=True,
+        case_sensitive=True,
+        env_ignore_empty=True,
+        populate_by_name=True,
+        env_prefix="SEGUE_",
+        alias_generator=lambda name: f"SEGUE_{name.upper()}",
     )
-    online_store: str = "sqlite"  # one of ONLINE_STORES
-    redis: str = "127.0.0.1:6379"  # connection string as Feast writes it: host:port,db=1,password=…
-    recall_deadline_ms: int = 400  # time that a request waits for its recall channels
-    concurrent_requests: int = 2  # requests that one process handles concurrently
-    model_workers: int = 0  # processes that run the models of a release; 0: the recommender's own process
-    territory: str = ""  # ISO 3166-1 country of requests that do not name one; empty: unknown
-    explicit: bool = True  # requests that do not say otherwise get tracks with an advisory label
-    other_sounds: bool = False  # whether clips that are not music, such as speech, are recommended
-    broker: str = ""  # URL of the event broker; empty: the recommender applies events itself
-    consumer_port: int = 9180  # metrics port of the event consumer
-    training_ranks: int = 1  # number of data-parallel training processes
-    training_plays: int = 20_000_000  # maximum number of plays that one training process holds in memory
-    release_public_key: str = ""  # PEM file of the key that signs releases; empty: signatures are not checked
-    release_private_key: str = ""  # PEM file of the key to sign releases with; empty: releases are not signed
-    tables_url: str = ""  # s3:// URL of landing zone, quarantine and marts; empty: below `home`
-    media_root: Path | None = None  # folder that media paths of logs are relative to; None: the landed folder
-    simulated_last_day: str = ""  # last day of a world that is simulated, YYYY-MM-DD; empty: yesterday (UTC)
-    allow_remote: bool = False  # whether services may listen on a `host` that other machines can reach
-    without_proxy: bool = False  # whether other machines may reach the recommender without a reverse proxy
-    service_hosts: tuple[tuple[str, str], ...] = ()  # service → host at which the console reaches it; others: `host`
-    grafana_url: str = ""  # address of Grafana, which the console links; empty: no link
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingError(_explain(error.errors()[0])) from None
+
+
+def _explain(problem: ErrorDetails) -> str:
+    cause, name = problem.get("ctx", {}).get("error"), str(problem["loc"][0])
+    if isinstance(cause, SettingError):
+        return str(cause)
+    return f"{name}={os.environ.get(name, '')!r} {cause or 'is invalid: ' + problem['msg']}; correct it, or unset it for the default"
+
+
+class Settings(EnvironmentSettings):
+    """Settings of one installation. They have no keys and passwords, so that they can be printed."""
+
+    home: Annotated[Path, AfterValidator(check_home)] = Field(
+        default=ROOT / "var",
+        description="folder for everything that is written; its path may not contain `'`, `*`, `?` or `[`",
+    )
+    tables_url: TablesUrl = Field(
+        default="",
+        validation_alias="SEGUE_TABLES",
+        description="`s3://bucket/prefix` for landed tables, quarantine and marts "
+        "([operations](operations.md#tables-on-object-storage)); empty: `SEGUE_HOME`",
+    )
+    media_root: Annotated[DirectoryPath, AfterValidator(Path.resolve)] | None = Field(
+        default=None,
+        description="folder that `audio_path` and `cover_path` of logs are relative to ([content](content.md#media-files)); "
+        "empty: the landed folder",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        description="address that services listen on; other addresses require `SEGUE_ALLOW_REMOTE` and a credential of each "
+        "service ([operations](operations.md#access-from-other-machines))",
+    )
+    allow_remote: bool = Field(
+        default=False, description="`yes`: services may listen on an address that other machines can reach"
+    )
+    without_proxy: bool = Field(
+        default=False,
+        description="`yes`: the recommender starts on such an address without `SEGUE_TRUSTED_PROXIES`; nothing then limits "
+        "slow clients",
+    )
+    airflow_port: Port = Field(default=8080, description="port of Airflow's web server")
+    recommender_port: Port = Field(default=3000, description="port of the recommender and the listening page")
+    mlflow_port: Port = Field(default=5000, description="port of MLflow's tracking server")
+    console_port: Port = Field(default=8090, validation_alias="SEGUE_PAGES_PORT", description="port of the console")
+    service_hosts: ServiceHosts = Field(
+        default={},
+        description="hosts at which the console reaches services in other containers: "
+        "`airflow=HOST,recommender=HOST,mlflow=HOST,consumer=HOST`; of others `SEGUE_HOST`",
+    )
+    grafana_url: str = Field(default="", description="address of Grafana, which the console links")
+    consumer_port: Port = Field(default=9180, description="metrics port of an event consumer")
+    engine: Engine = Field(
+        default="duckdb",
+        description="or `spark`: the engine of marts, validation and features ([operations](operations.md#spark))",
+    )
+    spark_master: str = Field(
+        default="local[*]", description="Spark master URL: `spark://host:7077`, `yarn`, `k8s://...`"
+    )
+    spark_memory: str = Field(default="2g", description="Spark driver memory")
+    spark_server: str = Field(
+        default="", description="`host:port` of a Thrift server for dbt; empty: dbt opens its own session"
+    )
+    online_store: OnlineStoreKind = Field(default="sqlite", description="or `redis`")
+    redis: str = Field(
+        default="127.0.0.1:6379", repr=False, description="in Feast's notation: `host:port,db=1,password=...`"
+    )
+    broker: Annotated[str, AfterValidator(_broker)] = Field(
+        default="",
+        repr=False,
+        description="`redis://host:port/db`: events go through the broker to `python -m sequences.streaming.consume`; empty: "
+        "the recommender applies them",
+    )
+    recall_deadline_ms: Annotated[int, Field(ge=1, le=30_000)] = Field(
+        default=400, description="time that a request waits for its recall channels, 1 to 30,000"
+    )
+    model_workers: Annotated[int, Field(ge=0, le=MAX_CONCURRENT_REQUESTS - 1)] = Field(
+        default=0,
+        description="processes that run the models of a release, 0 to 11; one per core is a good number; 0: the recommender's "
+        "own process ([operations](operations.md#several-cores))",
+    )
+    concurrent_requests: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_REQUESTS)] = Field(
+        default_factory=lambda values: min(
+            max(2, os.cpu_count() or 2, REQUESTS_PER_MODEL_WORKER * values["model_workers"]), MAX_CONCURRENT_REQUESTS
+        ),
+        validation_alias="SEGUE_ANSWERED_AT_ONCE",
+        description="requests processed concurrently, 1 to 12; by default the number of cores, or four per model worker, at "
+        "least 2; more than there are model workers, so that [calls run as batches](operations.md#several-cores)",
+    )
+    release_public_key: PemFile = Field(
+        default="",
+        description="PEM file of an Ed25519 public key: only releases signed with its private key are activated and served "
+        "([operations](operations.md#releases))",
+    )
+    release_private_key: PemFile = Field(default="", description="PEM file of the private key: new releases are signed")
+    simulated_last_day: Day = Field(
+        default="",
+        description="last day of a simulated world (UTC), such as 2026-06-30, for results that can be repeated; empty: "
+        "yesterday",
+    )
+    territory: Country = Field(default="", description="country of users whose request does not give one")
+    explicit: bool = Field(
+        default=True, description="whether tracks with an advisory label are allowed when the request does not say"
+    )
+    other_sounds: bool = Field(
+        default=False,
+        description="whether the next release recommends clips that [are not music](content.md#not-music), such as speech, "
+        "also to users who have not listened to them twice",
+    )
+    feature_log_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=1.0, description="fraction of requests whose features are logged for the daily skew comparison, 0 to 1"
+    )
+    training_ranks: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1,
+        description="processes on this machine that train each network together "
+        "([operations](operations.md#training-by-several-processes)), 1 to 64",
+    )
+    training_plays: Annotated[int, Field(ge=1, le=1_000_000_000)] = Field(
+        default=20_000_000,
+        description="plays that one training holds in memory; of a larger log, whole users are sampled ([scale](scale.md))",
+    )
+    local_marts: str = Field(
+        default="",
+        repr=False,
+        validation_alias="SEGUE_MARTS",
+        description="where Feast reads published marts in programs that were started without `python -m local.environment`, "
+        "which sets it; marts are published to `SEGUE_HOME/marts` or `SEGUE_TABLES` in any case",
+    )
 
     def service_url(self, service: str) -> str:
         """Address of a service, one of SERVICES, for other services; browsers may reach it at another one."""
         ports = (self.airflow_port, self.recommender_port, self.mlflow_port, self.consumer_port)
-        host = dict(self.service_hosts).get(service, self.host)
+        host = self.service_hosts.get(service, self.host)
         return f"http://{url_host(host)}:{dict(zip(SERVICES, ports, strict=True))[service]}"
 
     def url(self, port: int) -> str:
@@ -228,90 +487,157 @@ class Settings:
         return self.home / "logs"
 
 
+class AccessSettings(EnvironmentSettings):
+    """Credentials of clients and of the operator. They are not printed."""
+
+    api_keys: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(),
+        repr=False,
+        description="API keys of the recommender's clients, separated by commas; a client with a key may act for every user",
+    )
+    api_keys_file: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), BeforeValidator(_read_lines)] = Field(
+        default=(), repr=False, description="the same in a file, one per line"
+    )
+    operator_password: Annotated[str, AfterValidator(_password)] = Field(
+        default="",
+        repr=False,
+        description="password of the user `segue` for console and MLflow, at least 16 characters; empty: none is required, and "
+        "they listen on loopback only",
+    )
+
+
+class JwtSettings(EnvironmentSettings):
+    """User tokens of the recommender: JSON Web Tokens that restrict a client to one user."""
+
+    model_config = SettingsConfigDict(env_prefix="SEGUE_JWT_", alias_generator=lambda name: f"SEGUE_JWT_{name.upper()}")
+
+    key_file: Annotated[FilePath, AfterValidator(Path.resolve)] = Field(
+        default=...,
+        description="PEM file of a public key, or JSON Web Key Set: the recommender accepts user tokens signed with these "
+        "keys, whose clients may act for one user only ([access control](../serving/README.md#access-control))",
+    )
+    issuer: str = Field(
+        default=...,
+        description="issuer (`iss`) of user tokens; required with a key file, so that tokens issued for other services are "
+        "rejected",
+    )
+    audience: str = Field(default=..., description="audience (`aud`) of user tokens; required with a key file")
+    algorithms: Annotated[
+        tuple[Literal["RS256", "ES256", "EdDSA", "HS256"], ...], NoDecode, BeforeValidator(_split)
+    ] = Field(
+        default=("RS256", "ES256", "EdDSA"),
+        description="allowed signature algorithms; `HS256`, which shares its secret with the issuer, is supported too",
+    )
+    user_claim: str = Field(default="sub", description="claim with the user id")
+    leeway_s: Annotated[int, Field(ge=0, le=60)] = Field(
+        default=10, description="accepted difference of clocks when a token expires, 0 to 60 seconds"
+    )
+
+
+class HttpSettings(EnvironmentSettings):
+    """The recommender's HTTP layer: limits of requests, and which browsers and proxies are trusted.
+
+    The reverse proxy in `deploy/nginx` has the same limits, and those of headers and slow clients; a test compares them.
+    """
+
+    requests_per_s: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
+        default=None,
+        description="rate limit per client in requests per second; 0: unlimited; by default 0 on loopback, otherwise 100",
+    )
+    allowed_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(),
+        description="origins of other sites whose pages may call the recommender (CORS), separated by commas: "
+        "`https://music.example.org`",
+    )
+    trusted_proxies: Annotated[
+        tuple[Annotated[str, AfterValidator(_address)], ...], NoDecode, BeforeValidator(_split)
+    ] = Field(
+        default=(),
+        description="addresses or networks of reverse proxies whose `X-Forwarded-For` is trusted, separated by commas; that of "
+        "others is ignored",
+    )
+    max_body_bytes: Annotated[int, Field(ge=1 << 10, le=1 << 30)] = Field(
+        default=1 << 20, description="size of a body; larger ones get 413"
+    )
+    body_timeout_s: Annotated[int, Field(ge=1, le=300)] = Field(
+        default=10, description="seconds to send the body; then 408"
+    )
+    client_connections: Count = Field(
+        default=128, description="unfinished bodies of one client; beyond that the oldest gets 408"
+    )
+    client_requests: Count = Field(
+        default=48,
+        description="requests of one client in progress or queued, of which one is `/export` or `/erase`; further ones get 429",
+    )
+
+
+class TrainingSettings(EnvironmentSettings):
+    """A process that trains or evaluates."""
+
+    openmp_threads: Threads = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        validation_alias="OMP_NUM_THREADS",
+        description="threads of OpenMP, such as LightGBM's, in every process; by default all cores",
+    )
+    threads: Threads = Field(
+        default_factory=lambda values: values["openmp_threads"],
+        description="threads of one training process, or of each rank; by default `OMP_NUM_THREADS`",
+    )
+    behavior_floors: Annotated[dict[str, float], NoDecode, BeforeValidator(_split_pairs)] = Field(
+        default={},
+        description="floors of [behavioral tests](operations.md#releases) that differ from the defaults, such as "
+        "`style_after_3_skips=0.7,daily_new_artists=0.1`; `evaluation.json` lists all of them",
+    )
+
+
+class Lifetimes(EnvironmentSettings):
+    """Number of days that `make prune` keeps what a home accumulates; FOREVER: it is not removed."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SEGUE_KEEP_", alias_generator=lambda name: f"SEGUE_KEEP_{name.upper()}_DAYS"
+    )
+
+    landed: Annotated[Days, _at_least(MIN_LANDED_DAYS)] = Field(
+        default=FOREVER,
+        description="days of landed events before the newest one that `make prune` keeps, in whole months; at least 28; 0: "
+        "forever. The next build removes older events from the marts ([operations](operations.md#retention))",
+    )
+    event_log: Annotated[Days, _at_least(MIN_LOG_DAYS)] = Field(
+        default=30,
+        description="days that the recommender's event log is kept after landing; 0: forever, here and below",
+    )
+    feature_log: Annotated[Days, _at_least(MIN_LOG_DAYS)] = Field(
+        default=30, description="days that logged features of requests are kept"
+    )
+    workspaces: Days = Field(default=14, description="days that training workspaces and their cached arrays are kept")
+    releases: Days = Field(
+        default=30, description="days that releases are kept that are neither served nor reachable by a rollback"
+    )
+    mlflow: Days = Field(default=90, description="days that MLflow runs are kept")
+    reports: Days = Field(default=90, description="days that pages in folders of `reports` are kept")
+
+
 def load_settings() -> Settings:
-    """Return the settings from `SEGUE_*` environment variables; defaults suit a laptop.
+    """Return the settings of the installation.
 
     Files that this process and its children create from now on are not readable for other users of the machine.
 
     Raises:
-        SettingError: The path of the home has a quote or wildcard, a number is out of range, the territory is not a country
-            code, a choice is not among the alternatives, a URL has an unsupported scheme, a key file does not exist, or
-            `SEGUE_TABLES` requires a package that is not installed.
+        SettingError: A value is invalid, a file does not exist, or `SEGUE_TABLES` requires a package that is not installed.
     """
     # Here, because every process that writes below `home` loads the settings. A stricter umask is kept.
     os.umask(os.umask(UMASK) | UMASK)
-    workers = read_number("SEGUE_MODEL_WORKERS", 0, 0, MAX_CONCURRENT_REQUESTS - 1)
-    return Settings(
-        home=check_home(Path(os.environ.get("SEGUE_HOME") or ROOT / "var")),
-        host=os.environ.get("SEGUE_HOST") or "127.0.0.1",
-        airflow_port=_port("SEGUE_AIRFLOW_PORT", 8080),
-        recommender_port=_port("SEGUE_RECOMMENDER_PORT", 3000),
-        mlflow_port=_port("SEGUE_MLFLOW_PORT", 5000),
-        console_port=_port("SEGUE_PAGES_PORT", 8090),
-        feature_log_share=_share("SEGUE_FEATURE_LOG_SHARE", 1.0),
-        engine=_choice("SEGUE_ENGINE", ENGINES),
-        spark_master=os.environ.get("SEGUE_SPARK_MASTER") or "local[*]",
-        spark_memory=os.environ.get("SEGUE_SPARK_MEMORY") or "2g",
-        spark_server=os.environ.get("SEGUE_SPARK_SERVER") or "",
-        online_store=_choice("SEGUE_ONLINE_STORE", ONLINE_STORES),
-        redis=os.environ.get("SEGUE_REDIS") or "127.0.0.1:6379",
-        recall_deadline_ms=read_number("SEGUE_RECALL_DEADLINE_MS", 400, 1, 30_000),
-        concurrent_requests=read_number(
-            "SEGUE_ANSWERED_AT_ONCE",
-            min(max(2, os.cpu_count() or 2, REQUESTS_PER_MODEL_WORKER * workers), MAX_CONCURRENT_REQUESTS),
-            1,
-            MAX_CONCURRENT_REQUESTS,
-        ),
-        model_workers=workers,
-        territory=_country("SEGUE_TERRITORY"),
-        explicit=_choice("SEGUE_EXPLICIT", ("yes", "no")) == "yes",
-        other_sounds=_choice("SEGUE_OTHER_SOUNDS", ("no", "yes")) == "yes",
-        broker=_broker("SEGUE_BROKER"),
-        consumer_port=_port("SEGUE_CONSUMER_PORT", 9180),
-        training_ranks=read_number("SEGUE_TRAINING_RANKS", 1, 1, MAX_TRAINING_RANKS),
-        training_plays=read_number("SEGUE_TRAINING_PLAYS", 20_000_000, 1, 1_000_000_000),
-        release_public_key=_file("SEGUE_RELEASE_PUBLIC_KEY"),
-        release_private_key=_file("SEGUE_RELEASE_PRIVATE_KEY"),
-        tables_url=_object_store_url("SEGUE_TABLES"),
-        media_root=_folder("SEGUE_MEDIA_ROOT"),
-        simulated_last_day=_day("SEGUE_SIMULATED_LAST_DAY"),
-        allow_remote=_choice("SEGUE_ALLOW_REMOTE", ("no", "yes")) == "yes",
-        without_proxy=_choice("SEGUE_WITHOUT_PROXY", ("no", "yes")) == "yes",
-        service_hosts=_service_hosts("SEGUE_SERVICE_HOSTS"),
-        grafana_url=os.environ.get("SEGUE_GRAFANA_URL") or "",
-    )
-
-
-def check_home(home: Path) -> Path:
-    """Return the absolute path of a home folder.
-
-    Raises:
-        SettingError: It has one of `HOME_EXCLUDED_CHARACTERS`.
-    """
-    home = home.resolve()
-    if found := next((character for character in str(home) if character in HOME_EXCLUDED_CHARACTERS), None):
-        raise SettingError(
-            f"the path of the home, {home}, contains the character {found}, which SQL and file patterns would misread; set "
-            f"SEGUE_HOME to a path without {' '.join(HOME_EXCLUDED_CHARACTERS)}"
-        )
-    return home
+    return Settings()
 
 
 def load_api_keys() -> tuple[str, ...]:
-    """Return the recommender's API keys: `SEGUE_API_KEYS`, separated by commas, and the lines of `SEGUE_API_KEYS_FILE`.
+    """Return the recommender's API keys, of `SEGUE_API_KEYS` and `SEGUE_API_KEYS_FILE`.
 
     Raises:
         SettingError: The file cannot be read.
     """
-    text, file = os.environ.get("SEGUE_API_KEYS", ""), os.environ.get("SEGUE_API_KEYS_FILE")
-    if file:
-        try:
-            text += "," + ",".join(Path(file).read_text(encoding="utf-8").splitlines())
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingError(
-                f"SEGUE_API_KEYS_FILE={file!r} cannot be read ({error}); set it to a UTF-8 file with one key per line, or unset it"
-            ) from error
-    return tuple(key.strip() for key in text.split(",") if key.strip())
+    access = AccessSettings()
+    return access.api_keys + access.api_keys_file
 
 
 def load_operator_password() -> str:
@@ -320,13 +646,16 @@ def load_operator_password() -> str:
     Raises:
         SettingError: It is too short.
     """
-    password = os.environ.get("SEGUE_OPERATOR_PASSWORD", "")
-    if 0 < len(password) < MIN_PASSWORD_LENGTH:
-        raise SettingError(
-            f"SEGUE_OPERATOR_PASSWORD has {len(password)} characters, at least {MIN_PASSWORD_LENGTH} are required; generate it with "
-            "python3 -c 'import secrets; print(secrets.token_urlsafe(24))', or unset it"
-        )
-    return password
+    return AccessSettings().operator_password
+
+
+def load_jwt_settings() -> JwtSettings | None:
+    """Return the settings of user tokens; None without `SEGUE_JWT_KEY_FILE`.
+
+    Raises:
+        SettingError: The key file does not exist, issuer or audience is missing, or an algorithm is not supported.
+    """
+    return JwtSettings() if os.environ.get("SEGUE_JWT_KEY_FILE") else None
 
 
 def url_host(host: str) -> str:
@@ -351,104 +680,3 @@ def is_loopback_authority(authority: str) -> bool:
     """
     match = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::\d{1,5})?", authority.lower(), re.ASCII)
     return match is not None and is_loopback(match[1] or match[2])
-
-
-def _port(name: str, default: int) -> int:
-    return read_number(name, default, 1, 65535, "port")
-
-
-def read_number(name: str, default: int, minimum: int, maximum: int, kind: str = "number in range") -> int:
-    """Return the whole number in the environment variable `name`, `default` without it.
-
-    Raises:
-        SettingError: It is not a number from `minimum` to `maximum`.
-    """
-    text = os.environ.get(name) or str(default)
-    if not text.isdecimal() or not minimum <= int(text) <= maximum:
-        raise SettingError(
-            f"{name}={text!r} is not a {kind}; set it to {minimum} to {maximum}, or unset it for {default}"
-        )
-    return int(text)
-
-
-def _share(name: str, default: float) -> float:
-    text = os.environ.get(name) or str(default)
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise SettingError(
-            f"{name}={text!r} is not a fraction; set it to 0 (none) to 1 (all), or unset it for {default:g}"
-        )
-    return share
-
-
-def _day(name: str) -> str:
-    text = os.environ.get(name, "")
-    try:
-        return date.fromisoformat(text).isoformat() if text else ""
-    except ValueError:
-        raise SettingError(f"{name} is {text!r}; write a day as 2026-06-30, or leave it out") from None
-
-
-def _country(name: str) -> str:
-    text = os.environ.get(name) or ""
-    if text and not re.fullmatch("[A-Za-z]{2}", text):
-        raise SettingError(
-            f"{name}={text!r} is not a country code; set it to two letters of ISO 3166-1 such as DE, or unset it"
-        )
-    return text.upper()
-
-
-def _service_hosts(name: str) -> tuple[tuple[str, str], ...]:
-    text = os.environ.get(name) or ""
-    pairs = [pair.strip().partition("=") for pair in text.split(",")] if text else []
-    for service, _, host in pairs:
-        if service not in SERVICES or not re.fullmatch(r"[A-Za-z0-9.-]+", host):
-            raise SettingError(
-                f"{name}={text!r} does not name hosts of {', '.join(SERVICES)}; "
-                "set it to airflow=HOST,recommender=HOST, or unset it"
-            )
-    return tuple((service, host) for service, _, host in pairs)
-
-
-def _broker(name: str) -> str:
-    text = os.environ.get(name) or ""
-    if text and not text.startswith(BROKER_SCHEME):
-        raise SettingError(f"{name} must start with {BROKER_SCHEME}; set it to redis://host:port/db, or unset it")
-    return text
-
-
-def _object_store_url(name: str) -> str:
-    text = (os.environ.get(name) or "").rstrip("/")
-    if not text:
-        return ""
-    if not re.fullmatch(OBJECT_STORE_SCHEME + r"[a-z0-9][a-z0-9.-]+(/[\w.=-]+)*", text, re.ASCII):
-        raise SettingError(
-            f"{name}={text!r} is not a URL of object storage; set it to s3://bucket/prefix, or unset it for SEGUE_HOME"
-        )
-    if importlib.util.find_spec("s3fs") is None:
-        raise SettingError(f"{name}={text!r} needs s3fs; run: pip install -c requirements.lock -e '.[s3]', or unset it")
-    return text
-
-
-def _file(name: str) -> str:
-    text = os.environ.get(name) or ""
-    if text and not Path(text).is_file():
-        raise SettingError(f"{name}={text!r} is not a file; set it to the path of a PEM file, or unset it")
-    return str(Path(text).resolve()) if text else ""
-
-
-def _folder(name: str) -> Path | None:
-    text = os.environ.get(name) or ""
-    if text and not Path(text).is_dir():
-        raise SettingError(f"{name}={text!r} is not a folder; set it to the folder of the media files, or unset it")
-    return Path(text).resolve() if text else None
-
-
-def _choice(name: str, choices: tuple[str, ...]) -> str:
-    text = os.environ.get(name) or choices[0]
-    if text not in choices:
-        raise SettingError(f"{name}={text!r} is not one of {', '.join(choices)}; unset it for {choices[0]}")
-    return text

@@ -16,7 +16,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
@@ -254,7 +253,7 @@ class Handler(SimpleHTTPRequestHandler):
     def _settings_for_client(self) -> Settings:
         """Settings with the host that the client used: in a container the server listens on 0.0.0.0."""
         name = re.sub(r":\d*$", "", self.headers.get("Host", ""))
-        return replace(self.settings, host=name) if name else self.settings
+        return self.settings.model_copy(update={"host": name}) if name else self.settings
 
     def end_headers(self) -> None:
         """Add the headers of every response, also of files and errors."""

@@ -15,8 +15,7 @@ from typing import Any
 import duckdb
 import httpx
 
-from config.jwt_settings import load_jwt_settings
-from config.settings import SettingError, Settings, load_api_keys, load_settings
+from config.settings import SettingError, Settings, load_api_keys, load_jwt_settings, load_settings
 from console.mlflow_runs import runs_url
 from console.reports import REPORTS, report_links
 from dags.task_catalog import PIPELINE_DAGS

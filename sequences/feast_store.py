@@ -33,7 +33,8 @@ def local_marts_folder(*, are_changes_applied: bool = True) -> Path:
     Raises:
         SettingError: `SEGUE_MARTS` is on object storage but `SEGUE_TABLES` is not.
     """
-    marts, current = os.environ.get("SEGUE_MARTS"), settings.load_settings()
+    current = settings.load_settings()
+    marts = current.local_marts
     if current.tables_url or not marts:
         return object_store.fetch_marts(current, are_changes_applied=are_changes_applied)
     if marts.startswith(settings.OBJECT_STORE_SCHEME):

@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 
-from config import http_settings, jwt_settings, settings
+from config import settings
 from config.bind_address import check_bind_address, check_port_is_free
 from config.tool_environment import tool_environment
 from serving.http.access_policy import load_rate_limit
@@ -26,11 +26,11 @@ def main() -> None:
     argparse.ArgumentParser(prog="python -m serving", description="Start the recommender").parse_args()
     try:
         current = settings.load_settings()
-        if tokens := jwt_settings.load_jwt_settings():
+        if tokens := settings.load_jwt_settings():
             UserTokens(tokens)
         ApiKeys(settings.load_api_keys())
         check_bind_address(current, "recommender")
-        http_settings.load_http_settings()
+        settings.HttpSettings()
         load_rate_limit()
         check_port_is_free(current, "recommender", current.recommender_port, "SEGUE_RECOMMENDER_PORT")
     except ValueError as error:

@@ -17,7 +17,7 @@ import bentoml
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from config import garbage_collector, http_settings, jwt_settings, settings
+from config import garbage_collector, settings
 from config.bind_address import check_bind_address
 from serving import supervisor
 from serving.errors import NoCollections, NoItemVectors, NoSearch, NotReady, RequestRejected, UnknownTrack
@@ -104,7 +104,7 @@ class LimitedService(bentoml.Service[Any]):
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """The ASGI application; BentoML's workers call it before they configure uvicorn."""
         supervisor.follow()
-        configure_uvicorn(http_settings.load_http_settings().trusted_proxies)
+        configure_uvicorn(settings.HttpSettings().trusted_proxies)
         app: Any = super().to_asgi(is_main)
         # A redirect to the path without its last slash would lead to the host that the request names.
         app.router.redirect_slashes = False
@@ -438,22 +438,22 @@ def _count_shed_request(path: str) -> None:
 
 
 def _access_policy() -> AccessPolicy:
-    tokens = jwt_settings.load_jwt_settings()
+    tokens = settings.load_jwt_settings()
     return AccessPolicy(
         ApiKeys(settings.load_api_keys()), load_rate_limit(), _allowed_origins(), UserTokens(tokens) if tokens else None
     )
 
 
 def _allowed_origins() -> tuple[str, ...]:
-    return http_settings.load_http_settings().allowed_origins
+    return settings.HttpSettings().allowed_origins
 
 
 def _client_requests() -> int:
-    return http_settings.load_http_settings().client_requests
+    return settings.HttpSettings().client_requests
 
 
 def _load_body_limits() -> BodyLimits:
-    http = http_settings.load_http_settings()
+    http = settings.HttpSettings()
     return BodyLimits(http.max_body_bytes, http.body_timeout_s, http.client_connections)
 
 

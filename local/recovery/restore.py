@@ -97,7 +97,7 @@ def _fill(
     if users is None:
         return ""
     users.write(staging / settings.suppression_list.name)
-    return _erase_suppressed(replace(settings, home=staging))
+    return _erase_suppressed(settings.model_copy(update={"home": staging}))
 
 
 def _publish(staging: Path, home: Path, list_name: str) -> None:

@@ -1,1 +1,1 @@
-"""Removal of what is older than its lifetime (`config/retention_settings.py`)."""
+"""Removal of what is older than its lifetime (`config/settings.py`)."""

@@ -14,8 +14,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from config.retention_settings import Lifetimes, load_lifetimes
-from config.settings import SettingError, Settings, load_settings
+from config.settings import Lifetimes, SettingError, Settings, load_settings
 from ingestion.landing_zone import landing_lock
 from local.process_lock import ALL_TASKS
 from local.recovery.backup import LOCK_NAMES
@@ -103,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="print what would be removed")
     options = parser.parse_args(arguments)
     try:
-        here, lifetimes = load_settings(), load_lifetimes()
+        here, lifetimes = load_settings(), Lifetimes()
     except SettingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

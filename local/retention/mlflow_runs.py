@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from config.retention_settings import FOREVER
-from config.settings import Settings
+from config.settings import FOREVER, Settings
 from config.tool_environment import tool_environment
 
 GC_RUNS = 500

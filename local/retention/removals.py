@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-from config.retention_settings import FOREVER, Lifetimes
-from config.settings import Settings
+from config.settings import FOREVER, Lifetimes, Settings
 from ingestion.landing_zone import EMPTY_PARTITION, Landing
 from storage import daily_files, object_store
 from storage.files import read_json

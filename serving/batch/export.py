@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def open_runtime(settings: Settings, metrics: Metrics) -> Runtime:
     Raises:
         BatchError: No release is in service.
     """
-    runtime = Runtime(replace(settings, recall_deadline_ms=NO_DEADLINE_MS), metrics, is_service=False)
+    runtime = Runtime(settings.model_copy(update={"recall_deadline_ms": NO_DEADLINE_MS}), metrics, is_service=False)
     status = runtime.status()
     if not status["release"]:
         runtime.close()

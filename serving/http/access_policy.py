@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from config.settings import is_loopback, load_settings, read_number
+from config.settings import HttpSettings, is_loopback, load_settings
 from serving.http.api_keys import ApiKeys
 from serving.http.asgi import App, Message, Receive, Send, client_address, send_error, set_client
 from serving.http.cross_origin import describe_foreign_host, describe_foreign_origin
@@ -78,8 +78,9 @@ def load_rate_limit() -> RateLimit | None:
     Raises:
         SettingError: The value is not a number, or out of range.
     """
-    default = 0 if is_loopback(load_settings().host) else DEFAULT_REQUESTS_PER_S
-    per_s = read_number("SEGUE_REQUESTS_PER_S", default, 0, 1_000_000)
+    per_s = HttpSettings().requests_per_s
+    if per_s is None:
+        per_s = 0 if is_loopback(load_settings().host) else DEFAULT_REQUESTS_PER_S
     return RateLimit(per_s) if per_s else None
 
 

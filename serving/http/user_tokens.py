@@ -18,8 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from config.jwt_settings import JwtSettings
-from config.settings import SettingError
+from config.settings import JwtSettings, SettingError
 from storage.printable_text import is_printable
 
 USER_PATHS = (

@@ -26,7 +26,13 @@ class Installation:
     """Segue in `home`, on free ports."""
 
     def __init__(self, home: Path) -> None:
-        self.settings = settings.Settings(home, "127.0.0.1", free_port(), free_port(), free_port(), free_port())
+        self.settings = settings.Settings(
+            home=home,
+            airflow_port=free_port(),
+            recommender_port=free_port(),
+            mlflow_port=free_port(),
+            console_port=free_port(),
+        )
 
     def start(self) -> None:
         """Start the services unless they run, like `make run`."""

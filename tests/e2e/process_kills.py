@@ -17,7 +17,7 @@ from local.environment import environment
 
 def home_environment(home: Path) -> dict[str, str]:
     """Environment of the pipeline's commands, with everything below `home`."""
-    return environment(settings.Settings(home, "127.0.0.1", 1, 1, 1, 1))
+    return environment(settings.Settings(home=home))
 
 
 def run_and_kill(

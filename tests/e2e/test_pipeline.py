@@ -62,7 +62,9 @@ class Home:
         """Pause a DAG as soon as Airflow has read it, like the switch of its page."""
         airflow, recommender, mlflow, pages = (int(self.environment[name]) for name in PORTS)
         home = Path(self.environment["SEGUE_HOME"])
-        here = settings.Settings(home, "127.0.0.1", airflow, recommender, mlflow, pages)
+        here = settings.Settings(
+            home=home, airflow_port=airflow, recommender_port=recommender, mlflow_port=mlflow, console_port=pages
+        )
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             with contextlib.suppress(AirflowError, httpx.HTTPError):

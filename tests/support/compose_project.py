@@ -66,9 +66,9 @@ class ComposeProject:
             "COMPOSE_FILE": f"{ROOT / 'docker-compose.yml'}:{override}",
             "DOCKER_HOST": f"unix://{socket}",
         }
-        ports = [int(self.variables[name]) for name in PORTS]
+        ports = {name: int(self.variables[name]) for name in PORTS}
         self.keep_volumes = False
-        self.settings = Settings(folder / "client", "127.0.0.1", *ports)
+        self.settings = Settings(home=folder / "client", **ports)
 
     def run(self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> str:
         """Output of a docker-compose command, which must succeed."""

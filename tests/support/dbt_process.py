@@ -96,7 +96,7 @@ def dbt_on(engine: str) -> DbtProcess:
     """The process that builds with `duckdb` or `spark`, started on first use."""
     folder = Path(tempfile.mkdtemp(prefix="segue-dbt-"))
     home = folder / "home"
-    here = settings.Settings(home, "127.0.0.1", 1, 1, 1, 1)
+    here = settings.Settings(home=home)
     return DbtProcess(folder, spark.environment(home) if engine == "spark" else tool_environment(here))
 
 

@@ -5,14 +5,10 @@ Apart from the fitting loop, because importing Lightning takes longer than the w
 
 from __future__ import annotations
 
-import os
-
 import torch
 
-from config.settings import read_number
+from config.settings import TrainingSettings
 from training.engine.process_memory import retain_freed_memory
-
-MAX_THREADS = 65_536
 
 
 def configure_threads() -> int:
@@ -26,8 +22,7 @@ def configure_threads() -> int:
     Raises:
         SettingError: One of them is not a number of threads.
     """
-    available = read_number("OMP_NUM_THREADS", os.cpu_count() or 1, 1, MAX_THREADS, "number of threads")
-    threads = read_number("SEGUE_THREADS", available, 1, MAX_THREADS, "number of threads")
+    threads = TrainingSettings().threads
     torch.set_num_threads(threads)
     retain_freed_memory()
     return threads

@@ -8,13 +8,12 @@ reported only.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from config.settings import SettingError
+from config.settings import SettingError, TrainingSettings
 from storage.files import atomic_write
 from training.engine.workspace import Workspace, write_json
 from training.evaluate import HTML_FILE, JSON_FILE, publish_reports
@@ -65,16 +64,13 @@ def read_floors() -> Mapping[str, Floor]:
     Raises:
         SettingError: It names no test, or a value is not a number.
     """
-    text, floors = os.environ.get("SEGUE_BEHAVIOR_FLOORS") or "", dict(FLOORS)
-    for pair in text.split(",") if text else ():
-        name, _, value = pair.strip().partition("=")
-        try:
-            floors[name] = replace(floors[name], value=float(value))
-        except (KeyError, ValueError):
-            raise SettingError(
-                f"SEGUE_BEHAVIOR_FLOORS={text!r}: {pair!r} is no floor; write TEST=NUMBER with one of {', '.join(FLOORS)}"
-            ) from None
-    return floors
+    chosen = TrainingSettings().behavior_floors
+    if unknown := [name for name in chosen if name not in FLOORS]:
+        raise SettingError(
+            f"SEGUE_BEHAVIOR_FLOORS has {unknown[0]}={chosen[unknown[0]]}, which is no floor; write TEST=NUMBER with one of "
+            f"{', '.join(FLOORS)}"
+        )
+    return {**FLOORS, **{name: replace(FLOORS[name], value=value) for name, value in chosen.items()}}
 
 
 def read_behavior(workspace: Workspace, identity: str) -> Mapping[str, Any] | None:

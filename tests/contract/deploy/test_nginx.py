@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from config.http_settings import HttpSettings
-from config.settings import ROOT
+from config.settings import ROOT, HttpSettings
 from serving.http.access_policy import DEFAULT_REQUESTS_PER_S
 from serving.service import TIMEOUT_S
 from web.rate_limit import BURST_S

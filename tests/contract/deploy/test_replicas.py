@@ -12,8 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from config.retention_settings import Lifetimes
-from config.settings import Settings, load_settings
+from config.settings import Lifetimes, Settings, load_settings
 from ingestion.land import land
 from local.recovery.backup import backup
 from local.retention.removals import find_removals
@@ -61,7 +60,7 @@ def test_users_are_erased_from_the_files_of_every_replica(tmp_path: Path, monkey
 
 
 def test_the_log_of_every_replica_is_pruned_when_it_is_in_the_online_store(tmp_path: Path) -> None:
-    here, now = Settings(tmp_path / "home", "127.0.0.1", 1, 1, 1, 1), datetime.now(UTC)
+    here, now = Settings(home=tmp_path / "home"), datetime.now(UTC)
     old = (now - timedelta(days=60)).timestamp()
     for replica in ("recommender-0", "recommender-1"):
         log = here.event_log / replica / f"dt={now - timedelta(days=60):%Y-%m-%d}" / "events-1-1.jsonl"

@@ -97,7 +97,7 @@ def test_service_starts_with_damaged_files(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     (tmp_path / "bentoml").mkdir()
     pointer = json.dumps({"release": "r1", "path": "made by hand", "activated_at": "now", "history": []})
-    here = settings.Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
+    here = settings.Settings(home=tmp_path)
     progress = Progress("torn_service_files", ROUNDS)
     acknowledged = 0
     for part, rounds in progress.parts(PART):

@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -137,7 +136,7 @@ def test_the_first_page_shows_degraded_parts_of_the_recommender(here, monkeypatc
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Status) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with console_home.serve_console(replace(here, recommender_port=server.server_address[1])) as url:
+        with console_home.serve_console(here.model_copy(update={"recommender_port": server.server_address[1]})) as url:
             index = httpx.get(url).text
         server.shutdown()
     assert "<strong>online_store</strong>: does not respond <small>(&lt;late&gt;)</small>" in index
@@ -153,7 +152,7 @@ def test_missing_metrics_are_an_error_although_all_services_answer(here):
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Recommender) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        here = replace(here, recommender_port=server.server_address[1])
+        here = here.model_copy(update={"recommender_port": server.server_address[1]})
         sampler = MetricsSampler(here)
         sampler.sample()
         with console_home.serve_console(here, sampler=sampler) as url, browser.open_page() as page:
@@ -248,7 +247,7 @@ def test_files_that_are_not_reports_are_private(console, path):
 
 def test_services_are_linked_with_the_host_of_the_request(here, console):
     assert f"http://localhost:{here.airflow_port}" in httpx.get(console, headers={"Host": "localhost:8090"}).text
-    with console_home.serve_console(replace(here, host="0.0.0.0")) as url:  # as in a container
+    with console_home.serve_console(here.model_copy(update={"host": "0.0.0.0"})) as url:  # as in a container
         index = httpx.get(url, headers={"Host": 'segue.example"><script>:8090'}).text
     assert str(escape(f'http://segue.example"><script>:{here.airflow_port}')) in index
     assert "<script>" not in index
@@ -264,14 +263,14 @@ def test_services_are_linked_with_the_host_of_the_request(here, console):
     ],
 )
 def test_services_are_linked_with_any_notation_of_the_host(here, host, linked):
-    with console_home.serve_console(replace(here, host="0.0.0.0")) as url:
+    with console_home.serve_console(here.model_copy(update={"host": "0.0.0.0"})) as url:
         location = httpx.get(f"{url}/mlflow", headers={"Host": host}).headers["location"]
     assert location == f"http://{linked}:{here.mlflow_port}"
 
 
 @pytest.mark.parametrize(("host", "in_url"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
 def test_the_console_listens_on_any_notation_of_an_address(here, host, in_url):
-    handler = partial(Handler, settings=replace(here, host=host), password=OperatorPassword(""))
+    handler = partial(Handler, settings=here.model_copy(update={"host": host}), password=OperatorPassword(""))
     with Server((host, 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         assert httpx.get(f"http://{in_url}:{server.server_address[1]}/livez").status_code == 200

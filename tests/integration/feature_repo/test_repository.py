@@ -22,7 +22,7 @@ from training.recall.registry import CHANNELS
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> feast.FeatureStore:
     home = tmp_path_factory.mktemp("home")
-    here = settings.Settings(home, "127.0.0.1", 1, 1, 1, 1)
+    here = settings.Settings(home=home)
     write_events(home / "marts" / "events.parquet", [])
     write_profiles(home / "marts" / "user_profiles.parquet")
     command(here, *FEAST, "-c", "feature_repo", "apply")
@@ -64,7 +64,7 @@ def test_every_view_is_used_by_a_service(applied: feast.FeatureStore) -> None:
 
 
 def test_unset_home_is_reported_before_anything_is_written(tmp_path: Path) -> None:
-    variables = {**os.environ, **tool_environment(settings.Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1))}
+    variables = {**os.environ, **tool_environment(settings.Settings(home=tmp_path))}
     environment = {name: value for name, value in variables.items() if name != "SEGUE_HOME"}
     done = subprocess.run(
         [str(Path(sys.executable).parent / "feast"), "-c", str(settings.ROOT / "feature_repo"), "apply"],

@@ -31,7 +31,7 @@ def write_runs(here: Settings, *days_old: int) -> tuple[MlflowClient, str, list[
 
 @pytest.fixture
 def here(tmp_path: Path) -> Settings:
-    return Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
+    return Settings(home=tmp_path)
 
 
 def test_old_mlflow_runs_are_removed_with_their_metrics(here: Settings) -> None:

@@ -32,7 +32,7 @@ def test_a_taken_port_is_reported_with_its_setting_before_anything_starts(here):
         other.listen()
         taken = other.getsockname()[1]
         ports = {name: free_port() for name in ("airflow_port", "recommender_port", "console_port")}
-        chosen = dataclasses.replace(here, mlflow_port=taken, **ports)
+        chosen = here.model_copy(update={"mlflow_port": taken, **ports})
         with pytest.raises(settings.SettingError, match=rf"port {taken} .*mlflow.*SEGUE_MLFLOW_PORT=NUMBER"):
             services.start(chosen)
     assert not services.is_running(chosen)
@@ -83,9 +83,8 @@ def test_the_token_of_a_queued_task_is_valid_for_a_day(here):
 
 
 def test_a_child_process_loads_the_same_settings(here):
-    chosen = dataclasses.replace(
-        here, airflow_port=1, recommender_port=2, mlflow_port=3, console_port=4, host="127.0.0.9"
-    )
+    ports = {"airflow_port": 1, "recommender_port": 2, "mlflow_port": 3, "console_port": 4}
+    chosen = here.model_copy(update=ports | {"host": "127.0.0.9"})
     command = [
         sys.executable,
         "-m",

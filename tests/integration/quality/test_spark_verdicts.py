@@ -49,7 +49,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def verdicts(home: Path, engine: str) -> dict[str, Any]:
     """Results by suite, without row examples and error traces, which differ between engines."""
-    here = settings.Settings(home, "127.0.0.1", 1, 1, 1, 1)
+    here = settings.Settings(home=home)
     judge = create_engine(engine)
     try:
         validator = Validator(judge)

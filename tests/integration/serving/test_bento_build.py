@@ -38,7 +38,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def environment(home):
-    here = settings.Settings(home, "127.0.0.1", 1, 1, 1, 1)
+    here = settings.Settings(home=home)
     return os.environ | tool_environment(here)
 
 

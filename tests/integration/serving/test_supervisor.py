@@ -21,7 +21,7 @@ END_S = 20
 
 @pytest.fixture
 def place(tmp_path):
-    here = settings.Settings(tmp_path, "127.0.0.1", 1, free_port(), 1, 1)
+    here = settings.Settings(home=tmp_path, recommender_port=free_port())
     return recommender_service.Place(tmp_path, here.recommender_port, environment(here))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 import subprocess
@@ -135,7 +134,10 @@ def test_only_changed_tables_are_fetched_and_removed_ones_deleted(
 
 
 def test_only_spark_keeps_copies_of_the_landing_zone(here: settings.Settings) -> None:
-    spark, names = dataclasses.replace(here, engine="spark"), [f"events/dt=2026-06-0{day}/a.parquet" for day in (1, 2)]
+    spark, names = (
+        here.model_copy(update={"engine": "spark"}),
+        [f"events/dt=2026-06-0{day}/a.parquet" for day in (1, 2)],
+    )
     for name in names:
         object_store.write(here.landing / name, name.encode())
     copies = object_store.fetch_landing(spark)
@@ -147,7 +149,7 @@ def test_only_spark_keeps_copies_of_the_landing_zone(here: settings.Settings) ->
     assert [path.read_bytes() for path in object_store.list_files(copies, "*/*/*.parquet")] == [b"another"]
     assert len(list(copies.rglob(".*.etag"))) == 1
     assert object_store.fetch_landing(here) == here.landing and not copies.exists()
-    on_disk = dataclasses.replace(spark, tables_url="")
+    on_disk = spark.model_copy(update={"tables_url": ""})
     assert object_store.fetch_landing(on_disk) == on_disk.landing and not copies.exists()
 
 

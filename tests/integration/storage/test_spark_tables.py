@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -32,7 +31,7 @@ def on_spark(here: settings.Settings, monkeypatch: pytest.MonkeyPatch) -> settin
     for name, value in spark.environment(here.home).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SEGUE_TABLES", here.tables_url)
-    return dataclasses.replace(here, engine="spark", spark_master="local[2]", spark_memory="1g")
+    return here.model_copy(update={"engine": "spark", "spark_master": "local[2]", "spark_memory": "1g"})
 
 
 def played(day: int, minute: int) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def copy_home(original: Path, folder: Path) -> Path:
 
 def variables(home: Path, **more: str) -> dict[str, str]:
     """Environment of commands and services of a home."""
-    known = environment(settings.Settings(home, "127.0.0.1", 1, 1, 1, 1))
+    known = environment(settings.Settings(home=home))
     known.pop("SEGUE_MARTS", None)
     return known | {
         "SEGUE_HOME": str(home),

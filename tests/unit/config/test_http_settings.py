@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from config.http_settings import HttpSettings, load_http_settings
-from config.settings import SettingError
+from config.settings import HttpSettings, SettingError
 
 
 def test_without_settings_no_proxy_and_no_other_site_is_trusted() -> None:
-    assert load_http_settings() == HttpSettings()
+    assert HttpSettings() == HttpSettings()
     assert HttpSettings().allowed_origins == HttpSettings().trusted_proxies == ()
 
 
@@ -17,7 +16,7 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_ALLOWED_ORIGINS", "https://music.example.org, http://[::1]:8090,")
     monkeypatch.setenv("SEGUE_TRUSTED_PROXIES", "10.0.0.7, 10.1.0.0/16, ::1")
     monkeypatch.setenv("SEGUE_BODY_TIMEOUT_S", "7")
-    assert load_http_settings() == HttpSettings(
+    assert HttpSettings() == HttpSettings(
         body_timeout_s=7,
         allowed_origins=("https://music.example.org", "http://[::1]:8090"),
         trusted_proxies=("10.0.0.7", "10.1.0.0/16", "::1"),
@@ -44,4 +43,4 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_invalid_value_is_an_error_that_names_the_setting(monkeypatch: pytest.MonkeyPatch, name: str, bad: str) -> None:
     monkeypatch.setenv(name, bad)
     with pytest.raises(SettingError, match=name):
-        load_http_settings()
+        HttpSettings()

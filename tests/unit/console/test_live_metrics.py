@@ -1,7 +1,6 @@
 """Rates of the console from two readings of Prometheus metrics."""
 
 import math
-from dataclasses import replace
 
 import httpx
 import pytest
@@ -130,7 +129,7 @@ def test_a_recommender_that_does_not_answer_leaves_a_gap(tmp_path, monkeypatch):
 
 def test_a_consumer_that_does_not_answer_leaves_the_lag_unknown(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    here = replace(settings.load_settings(), broker="redis")
+    here = settings.load_settings().model_copy(update={"broker": "redis"})
     registry = CollectorRegistry()
     ConsumerMetrics(registry).oldest_message_seconds.labels("0").set(4)
     consumer = [generate_latest(registry).decode(), generate_latest(registry).decode(), None, "no metrics {"]

@@ -10,7 +10,7 @@ from console.quality_page import render_quality_page
 
 
 def test_page_counts_matches_and_lists_conflicts_and_other_sounds(tmp_path: Path) -> None:
-    here = Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
+    here = Settings(home=tmp_path)
     here.marts.mkdir()
     tables: dict[str, dict[str, list[Any]]] = {
         "tracks": {"track_id": ["f1", "l2", "f3"], "title": ["One", None, "Whale <b>"]},

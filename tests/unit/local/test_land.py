@@ -28,5 +28,5 @@ def test_the_simulated_world_ends_yesterday_unless_a_day_is_set(last_day, tmp_pa
 
 def test_a_day_that_is_none_is_rejected(monkeypatch):
     monkeypatch.setenv("SEGUE_SIMULATED_LAST_DAY", "yesterday")
-    with pytest.raises(SettingError, match="write a day as 2026-06-30"):
+    with pytest.raises(SettingError, match="a day such as 2026-06-30"):
         load_settings()

@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from config.retention_settings import FOREVER, Lifetimes, load_lifetimes
-from config.settings import SettingError, Settings
+from config.settings import FOREVER, Lifetimes, SettingError, Settings
 from dags.task_catalog import TASKS
 from ingestion import contract
 from local.retention import __main__ as command
@@ -29,7 +28,7 @@ LIFETIMES = Lifetimes(landed=30, event_log=10, feature_log=10, workspaces=10, re
 
 @pytest.fixture
 def here(tmp_path: Path) -> Settings:
-    return Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
+    return Settings(home=tmp_path)
 
 
 def write(path: Path, text: str = "x", days_old: float = 0) -> Path:
@@ -247,7 +246,7 @@ def test_command_reads_the_settings(
     assert not old.exists()
     monkeypatch.setenv("SEGUE_KEEP_REPORTS_DAYS", "many")
     assert command.main([]) == 2
-    assert "SEGUE_KEEP_REPORTS_DAYS='many' is not a number of days" in capsys.readouterr().err
+    assert "SEGUE_KEEP_REPORTS_DAYS='many' is invalid" in capsys.readouterr().err
 
 
 def test_prune_waits_for_a_task_of_the_pipeline(
@@ -293,9 +292,9 @@ def start_task(here: Settings) -> subprocess.Popen[str]:
 
 
 def test_lifetimes_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load_lifetimes() == Lifetimes()
+    assert Lifetimes() == Lifetimes()
     monkeypatch.setenv("SEGUE_KEEP_RELEASES_DAYS", "5")
-    assert load_lifetimes().releases == 5
+    assert Lifetimes().releases == 5
     monkeypatch.setenv("SEGUE_KEEP_LANDED_DAYS", "27")
-    with pytest.raises(SettingError, match="SEGUE_KEEP_LANDED_DAYS=27 is less than the 28 days"):
-        load_lifetimes()
+    with pytest.raises(SettingError, match="SEGUE_KEEP_LANDED_DAYS='27' is less than the 28 days"):
+        Lifetimes()

@@ -26,7 +26,7 @@ KEY = ("user_id", "play_number")
 
 
 def test_user_is_erased_from_whole_marts_and_changes(tmp_path: Path) -> None:
-    here = settings.Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
+    here = settings.Settings(home=tmp_path)
     rows: list[Row] = [{"user_id": user, "play_number": number} for user in ("ann", "bob") for number in range(3)]
     publish_whole(here.marts, "plays", rows[1:4], SCHEMA, "1")
     publish_changes(here.marts, "plays", rows[1:4], rows, SCHEMA, KEY, "2")
@@ -39,7 +39,7 @@ def test_user_is_erased_from_whole_marts_and_changes(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_killed_builds_are_deleted(tmp_path: Path) -> None:
-    here = settings.Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
+    here = settings.Settings(home=tmp_path)
     for name in LEFTOVERS:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"bob")
@@ -48,7 +48,7 @@ def test_leftovers_of_killed_builds_are_deleted(tmp_path: Path) -> None:
 
 
 def test_a_running_validation_keeps_what_it_has_spilled(tmp_path: Path) -> None:
-    here = settings.Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
+    here = settings.Settings(home=tmp_path)
     spilled, lock = tmp_path / "quality.spill" / "0.tmp", tmp_path / "run" / "validate_marts.lock"
     spilled.parent.mkdir()
     spilled.write_bytes(b"bob")

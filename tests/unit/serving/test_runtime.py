@@ -32,7 +32,7 @@ class Started:
     def start(self):
         self.stop()
         self.registry = CollectorRegistry()
-        here = settings.Settings(self.home, "127.0.0.1", 1, 1, 1, 1)
+        here = settings.Settings(home=self.home)
         self.running = Runtime(here, Metrics(self.registry))
         return self.running
 
@@ -102,7 +102,7 @@ def test_second_recommender_answers_without_writing_and_takes_over(started, monk
     (started.home / "bentoml").mkdir()
     (started.home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
     first = started.start()
-    second = Runtime(settings.Settings(started.home, "127.0.0.1", 1, 1, 1, 1), Metrics(CollectorRegistry()))
+    second = Runtime(settings.Settings(home=started.home), Metrics(CollectorRegistry()))
     try:
         answer = second.recommend("u", "daily", 3)
         assert len(answer.items) == 3 and "another recommender" in answer.trace.degraded["event_log"]
@@ -136,7 +136,7 @@ def test_a_takeover_that_fails_leaves_no_threads(started, monkeypatch):
     monkeypatch.setattr(runtime_module, "LOCK_TIMEOUT_S", 0.0)
     monkeypatch.setattr(runtime_module, "PeriodicTask", lambda name, every_s, _: PeriodicTask(name, every_s, int))
     first = started.start()
-    second = Runtime(settings.Settings(started.home, "127.0.0.1", 1, 1, 1, 1), Metrics(CollectorRegistry()))
+    second = Runtime(settings.Settings(home=started.home), Metrics(CollectorRegistry()))
     try:
         first.close()
         before = threads()

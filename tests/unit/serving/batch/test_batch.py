@@ -47,7 +47,7 @@ class Home:
 
     def open(self, is_service=False):
         self.close()
-        here = replace(self.settings, recall_deadline_ms=30_000)
+        here = self.settings.model_copy(update={"recall_deadline_ms": 30_000})
         metrics = Metrics(CollectorRegistry())
         opened = Runtime(here, metrics) if is_service else batch.open_runtime(here, metrics)
         opened._online.users.update(self.histories)

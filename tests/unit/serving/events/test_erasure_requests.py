@@ -14,7 +14,7 @@ from storage.unfinished_erasures import UNSIGNED_EXIT_CODE, read_unfinished, rem
 
 @pytest.fixture
 def here(tmp_path):
-    return settings.Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
+    return settings.Settings(home=tmp_path)
 
 
 def test_a_user_is_suppressed_at_once_and_others_are_not(here):

@@ -120,7 +120,7 @@ def test_erasure_waits_for_the_running_service(place: Place, tmp_path: Path) -> 
     place.forget("u")
     wait_for_acknowledgement(place.file, place.state, 0)  # no service is running
     log = EventLog(tmp_path / "live", place.state, lambda: NOW)
-    here = settings.Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
+    here = settings.Settings(home=tmp_path)
     with pytest.raises(SuppressionNotAcknowledged, match=r"process \d+ runs the recommender.*make stop"):
         erase_users(["u"], here, timeout_s=0)
     following = place.follow()

@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import OKPAlgorithm
 
-from config.jwt_settings import JwtSettings, load_jwt_settings
-from config.settings import SettingError
+from config.settings import JwtSettings, SettingError, load_jwt_settings
 from serving.http.user_tokens import USER_PATHS, UserTokens
 from tests.unit.serving.http.test_access_policy import KEY, House
 
@@ -62,7 +60,7 @@ def token(algorithm: str = "EdDSA", key: Any = None, headers: dict[str, Any] | N
 
 def tokens(folder: Path, content: bytes, **changes: Any) -> UserTokens:
     (folder / "key").write_bytes(content)
-    return UserTokens(replace(JwtSettings(folder / "key", ISSUER, AUDIENCE), **changes))
+    return UserTokens(JwtSettings(**{"key_file": folder / "key", "issuer": ISSUER, "audience": AUDIENCE} | changes))
 
 
 @pytest.mark.parametrize("algorithm", list(PRIVATE))
@@ -229,11 +227,23 @@ def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch,
     for name, value in variables.items():
         monkeypatch.setenv(f"SEGUE_JWT_{name}", value)
     assert load_jwt_settings() == JwtSettings(
-        tmp_path / "key", ISSUER, AUDIENCE, ("RS256", "ES256", "EdDSA"), "sub", 10
+        key_file=tmp_path / "key",
+        issuer=ISSUER,
+        audience=AUDIENCE,
+        algorithms=("RS256", "ES256", "EdDSA"),
+        user_claim="sub",
+        leeway_s=10,
     )
     for name, value in {"ALGORITHMS": "ES256, HS256", "USER_CLAIM": "listener", "LEEWAY_S": "60"}.items():
         monkeypatch.setenv(f"SEGUE_JWT_{name}", value)
-    assert load_jwt_settings() == JwtSettings(tmp_path / "key", ISSUER, AUDIENCE, ("ES256", "HS256"), "listener", 60)
+    assert load_jwt_settings() == JwtSettings(
+        key_file=tmp_path / "key",
+        issuer=ISSUER,
+        audience=AUDIENCE,
+        algorithms=("ES256", "HS256"),
+        user_claim="listener",
+        leeway_s=60,
+    )
 
 
 @pytest.mark.parametrize(

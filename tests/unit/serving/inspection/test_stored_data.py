@@ -16,7 +16,7 @@ ME, OTHER = "ü 1", "ü 11"
 
 @pytest.fixture
 def here(tmp_path):
-    here = settings.Settings(tmp_path, "127.0.0.1", 1, 1, 1, 1)
+    here = settings.Settings(home=tmp_path)
     day = here.event_log / "dt=2026-07-01"
     day.mkdir(parents=True)
     lines = [json.dumps({"event_id": f"e{number}", "user_id": user}) for number, user in enumerate([ME, OTHER, ME])]
