@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from config.dbt_variables import DBT_FOLDER, load_dbt_variables
+from config.tool_environment import DBT_FOLDER, load_dbt_variables
 from event_store.behaviours import BEHAVIOURS, Behaviour
 
 MINUTE_US = 60_000_000

@@ -29,6 +29,7 @@ from sequences.offline.entities_in_range import entities_in_range
 from sequences.offline.entity_rows import EntityRows
 from sequences.offline.joined_views import (
     JoinedView,
+    append_rows,
     is_parquet,
     join_view,
     localize_source,
@@ -37,7 +38,6 @@ from sequences.offline.joined_views import (
 )
 from sequences.offline.list_reader import read_latest
 from sequences.offline.retrieval_job import SequenceRetrievalJob
-from sequences.offline.write_rows import append_rows
 from sequences.views import SequenceViewError
 
 MAX_ROWS_PER_CHUNK = 16_384

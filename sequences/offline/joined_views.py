@@ -3,14 +3,17 @@
 An ordinary view is joined as a whole, because it has a few scalars per row. A sequence view is computed slice by slice,
 because rows × L values would not fit in memory; its reader holds the events of the requested users, or only a block of
 them if the rows are sorted by user.
+
+Rows that Feast writes to the offline store: `write_to_offline_store`, and `push` with `to=PushMode.OFFLINE`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from glob import iglob
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
@@ -19,13 +22,15 @@ import pyarrow.parquet as pq
 from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.feature_view import FeatureView
+from feast.infra.offline_stores.duckdb import DuckDBOfflineStore
 from feast.infra.offline_stores.file_source import FileSource
+from feast.repo_config import RepoConfig
 
 from config import settings
 from sequences.offline import point_in_time_join
 from sequences.offline.entity_rows import EntityRows, require_distinct_names
 from sequences.offline.list_reader import BlockReader
-from sequences.views import SEQUENCE_TAG, SequenceView
+from sequences.views import SEQUENCE_TAG, SequenceView, SequenceViewError
 from storage import object_store
 
 
@@ -195,3 +200,25 @@ def localize_source(repo_path: Path | None, source: DataSource) -> DataSource:
     copied: FileSource = FileSource.from_proto(source.to_proto())
     copied.file_options.uri = parquet_path(repo_path, source)
     return copied
+
+
+def append_rows(config: RepoConfig, view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None) -> None:
+    """Append rows to the Parquet file of an ordinary view, as Feast's own DuckDB store does.
+
+    Raises:
+        SequenceViewError: The view is read from the event table, which must stay sorted and without duplicates.
+        ValueError: The source of the view is not a Parquet file on this machine.
+    """
+    source = view.batch_source
+    if sequence_view_of(source) is not None:
+        raise SequenceViewError(
+            f"view {view.name!r} cannot be written offline: it is read from the event table, which dbt builds from "
+            "landed logs; land the events (`python -m ingestion.land`)"
+        )
+    if not isinstance(source, FileSource) or not is_parquet(source) or is_remote(source.path):
+        raise ValueError(f"view {view.name!r} cannot be written offline: its source is not a Parquet file here")
+    if (path := Path(source_path(config.repo_path, source))).is_dir():
+        raise ValueError(f"view {view.name!r} is the folder {path}; write the rows to a further Parquet file in it")
+    local_view = copy.copy(view)
+    local_view.batch_source = localize_source(config.repo_path, source)
+    DuckDBOfflineStore.offline_write_batch(config, local_view, table, progress)

@@ -2,6 +2,10 @@
 
 Returns exactly the same values as `duckdb_store.py` for the same views and Parquet files. Sources remain `FileSource`s, so
 `feature_repo/` is independent of the configured store.
+
+Entity rows of a retrieval on Spark: the users (or other entities) and times for which features are requested.
+
+Independent of features.
 """
 
 # ruff: noqa: ARG002 - the signatures are Feast's
@@ -17,7 +21,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast.data_source import DataSource
+from feast.errors import FeastEntityDFMissingColumnsError
 from feast.feature_view import FeatureView
+from feast.infra.offline_stores import offline_utils
 from feast.infra.offline_stores.contrib.spark_offline_store.spark import (
     SparkOfflineStore,
     SparkOfflineStoreConfig,
@@ -31,19 +37,18 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from feast.saved_dataset import SavedDatasetStorage
+from feast.type_map import spark_schema_to_np_dtypes
 from pydantic import StrictStr, field_validator
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sequences.feast_store import require_absolute_home
 from sequences.offline.entities_in_range import entities_in_range
-from sequences.offline.entity_rows import require_distinct_names
-from sequences.offline.joined_views import RequestedView, is_parquet, sequence_view_of, source_path
-from sequences.offline.point_in_time_join import ROW, OrdinaryView
+from sequences.offline.entity_rows import EntityRows, require_distinct_names
+from sequences.offline.joined_views import RequestedView, append_rows, is_parquet, sequence_view_of, source_path
+from sequences.offline.point_in_time_join import ROW, TIME, OrdinaryView
 from sequences.offline.retrieval_job import save_dataset
 from sequences.offline.spark import view_joins
-from sequences.offline.spark.entity_rows import SparkEntityRows
-from sequences.offline.write_rows import append_rows
 from sequences.views import SequenceViewError
 
 
@@ -252,3 +257,60 @@ def _spark_source(source: DataSource, repo_path: Path | None) -> SparkSource:
         created_timestamp_column=source.created_timestamp_column,
         field_mapping=source.field_mapping,
     )
+
+
+class SparkEntityRows:
+    """Entity rows with row numbers and times for joining.
+
+    Args:
+        entity_df: A pandas or Spark data frame, or Spark SQL that returns one. Times without an offset are UTC.
+
+    Attributes:
+        table: The rows with the time column as `timestamp_ltz`, and the columns `ROW` and `TIME` (naive UTC).
+        time_column: Name of the time column.
+
+    Raises:
+        EntityTimestampInferenceError: There is no `event_timestamp` and not exactly one other time column.
+        ValueError: The time column contains numbers.
+    """
+
+    def __init__(self, session: SparkSession, entity_df: pd.DataFrame | str | DataFrame) -> None:
+        if isinstance(entity_df, pd.DataFrame):
+            rows = EntityRows(entity_df)
+            self.time_column = rows.time_column
+            self.table = session.createDataFrame(rows.input_table.append_column(ROW, rows.table[ROW]))
+        else:
+            frame = session.sql(entity_df) if isinstance(entity_df, str) else entity_df
+            types = dict(zip(frame.columns, spark_schema_to_np_dtypes(frame.dtypes), strict=True))
+            self.time_column = offline_utils.infer_event_timestamp_from_entity_df(types)
+            view_joins.require_times(frame, self.time_column, "the entity rows")
+            # The checkpoint keeps row numbers stable when Spark recomputes the frame.
+            self.table = frame.withColumn(ROW, F.monotonically_increasing_id()).localCheckpoint()
+        quoted = "`" + self.time_column.replace("`", "``") + "`"
+        instant = F.col(quoted).cast("timestamp_ltz")
+        self.table = self.table.withColumn(self.time_column, instant).withColumn(TIME, instant.cast("timestamp_ntz"))
+
+    @property
+    def input_columns(self) -> list[str]:
+        """The columns of the input."""
+        return [column for column in self.table.columns if column not in (ROW, TIME)]
+
+    @property
+    def keys(self) -> list[str]:
+        """All input columns except the time."""
+        return [column for column in self.input_columns if column != self.time_column]
+
+    def time_range(self) -> tuple[datetime | None, datetime | None]:
+        """Earliest and latest time; runs a Spark job."""
+        first, last = self.table.agg(F.min(TIME), F.max(TIME)).collect()[0]
+        return first and first.replace(tzinfo=UTC), last and last.replace(tzinfo=UTC)
+
+    def require(self, columns: list[str]) -> None:
+        """Check that the join columns exist.
+
+        Raises:
+            FeastEntityDFMissingColumnsError: Columns are missing.
+        """
+        missing = set(columns) - set(self.input_columns)
+        if missing:
+            raise FeastEntityDFMissingColumnsError(set(columns), missing)

@@ -24,7 +24,7 @@ from ingestion.land import land
 from sequences.feast_store import open_store
 from sequences.online import materialize
 from sequences.online.materialization_state import MATERIALIZATION_LOG
-from sequences.skew import compare, daily_check, feature_log
+from sequences.skew import __main__, compare, feature_log
 from sequences.skew.feature_log import LoggedRequest, nan_to_none
 from sequences.views import SEQUENCE_VIEWS
 from serving.events.event_pusher import EventPusher
@@ -260,15 +260,15 @@ def test_wrong_reader_is_detected(replayed: Replayed) -> None:
 def test_command_fails_on_skew_only(replayed: Replayed, capsys: pytest.CaptureFixture[str]) -> None:
     report = replayed.home / "reports" / "skew.json"
     tomorrow = str(DAY + timedelta(days=1))
-    assert daily_check.main(["--as-of", tomorrow]) == 0
+    assert __main__.main(["--as-of", tomorrow]) == 0
     assert json.loads(report.read_text())["skew_rate"] == 0 and json.loads(report.read_text())["compared"] == REQUESTS
     (file,) = (replayed.home / "requests").glob(f"dt={DAY}/*.jsonl")
     good = file.read_bytes()
     file.write_bytes(good.replace(b'"full_play"', b'"wrong"'))
     assert good != file.read_bytes()
-    assert daily_check.main(["--as-of", tomorrow]) == 1
+    assert __main__.main(["--as-of", tomorrow]) == 1
     assert "most often played_history:behaviour" in capsys.readouterr().err
     file.write_bytes(good)
-    assert daily_check.main(["--as-of", "2026-05-01"]) == 0
+    assert __main__.main(["--as-of", "2026-05-01"]) == 0
     assert "no request was logged on 2026-04-30" in capsys.readouterr().out
     assert json.loads(report.read_text())["requests"] == 0

@@ -22,11 +22,11 @@ from ingestion.simulate import WorldSize, simulate
 from local.land import list_landed_sources
 from local.publish_marts import upload
 from quality import table_metrics
-from quality.duckdb_engine import DuckDBEngine
+from quality.engine import DuckDBEngine
 from quality.tables import find_landed_events
 from sequences.feast_store import open_store
 from sequences.offline.duckdb_store import SequenceOfflineStore
-from sequences.skew import arrivals
+from sequences.skew import causes
 from sequences.views import SEQUENCE_VIEWS
 from storage import object_store
 from tests.support.log_sources import event, json_lines
@@ -163,7 +163,7 @@ def newest_profiles(store: feast.FeatureStore) -> pl.DataFrame:
 
 
 def arrived(here: settings.Settings, users: pd.Series) -> set[str]:
-    found = arrivals.Arrivals.load(users, here.home, AS_OF, here.landing).landed_us
+    found = causes.Arrivals.load(users, here.home, AS_OF, here.landing).landed_us
     assert all(time > 1_700_000_000_000_000 for time in found.values())
     return set(found)
 

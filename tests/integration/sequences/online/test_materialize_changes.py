@@ -14,11 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from sequences.online import mart_rows
 from sequences.online.batch_writer import BatchWriter
 from sequences.online.codec import StoredValue
-from sequences.online.mart_rows import EventRows, ProfileRows
-from sequences.online.materialize import materialize
+from sequences.online.materialize import EventRows, ProfileRows, materialize
 from sequences.online.reader_writer import OnlineReader
 from sequences.online.store_rows import write_rows
 from sequences.views import SEQUENCE_VIEWS
@@ -230,7 +228,7 @@ def test_run_that_was_killed_reads_everything(
     assert is_whole == ["events", "user_profiles"] * 2
     home.add_day(2, "cd")
     home.publish()
-    monkeypatch.setattr(mart_rows, "APPENDED_EVENTS_PER_CHUNK", 1)
+    monkeypatch.setattr("sequences.online.materialize.APPENDED_EVENTS_PER_CHUNK", 1)
     run(store, tmp_path, 2)
     assert_equal_to_definition(store, home, 2)
     assert is_whole == ["events", "user_profiles"] * 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sequences.skew import daily_check
+from sequences.skew import __main__
 from sequences.skew.compare import SkewReport
 from sequences.skew.feature_log import LoggedRequest
 
@@ -20,7 +20,7 @@ REQUEST = LoggedRequest("q", "u", AT_US, "r", None, {}, {}, is_read=False)
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    monkeypatch.setattr(daily_check, "open_store", lambda: None)
+    monkeypatch.setattr(__main__, "open_store", lambda: None)
     file = tmp_path / "requests" / "dt=2026-05-01" / "requests-1-1.jsonl"
     file.parent.mkdir(parents=True)
     file.write_bytes(REQUEST.to_line() + replace(REQUEST, request_id="p").to_line())
@@ -38,10 +38,10 @@ def test_a_day_without_a_comparable_request_fails_and_is_not_recorded(
     counts: dict[str, int],
     remedy: str,
 ) -> None:
-    monkeypatch.setattr(daily_check, "compare_requests", lambda _, found, *__: SkewReport(len(list(found)), **counts))
+    monkeypatch.setattr(__main__, "compare_requests", lambda _, found, *__: SkewReport(len(list(found)), **counts))
     (home / "reports").mkdir()
     (home / "reports" / "skew.json").write_text("earlier")
-    assert daily_check.main(["--as-of", "2026-05-02"]) == 1
+    assert __main__.main(["--as-of", "2026-05-02"]) == 1
     error = capsys.readouterr().err
     assert f"none of 2 requests of 2026-05-01 could be compared: unread {counts['unread']}" in error
     assert remedy in error
@@ -50,7 +50,7 @@ def test_a_day_without_a_comparable_request_fails_and_is_not_recorded(
 
 
 def test_a_day_with_a_compared_request_is_recorded(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daily_check, "compare_requests", lambda *_: SkewReport(2, compared=1, unread=1, values=5))
-    assert daily_check.main(["--as-of", "2026-05-02"]) == 0
+    monkeypatch.setattr(__main__, "compare_requests", lambda *_: SkewReport(2, compared=1, unread=1, values=5))
+    assert __main__.main(["--as-of", "2026-05-02"]) == 0
     assert json.loads((home / "reports" / "history" / "skew.jsonl").read_text())["skew_rate"] == 0
     assert json.loads((home / "reports" / "skew.json").read_text())["compared"] == 1
