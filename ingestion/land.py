@@ -2,11 +2,14 @@
 
 Landing is idempotent: landing the same files again changes nothing, and an interrupted landing is completed by running
 the command again.
+
+Recognizes files that cannot be landed, so that the error message can explain why.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from datetime import UTC, datetime, timedelta
@@ -17,10 +20,11 @@ from tqdm import tqdm
 from config import settings
 from ingestion import source_files
 from ingestion.landing_zone import Landing, LandingCounts, landing_lock
-from ingestion.readers import READERS, unsupported_formats
+from ingestion.readers import READERS
+from ingestion.readers.parsing import column_mapping, delimited
 from ingestion.readers.parsing.reader import MediaFolders, ReadContext
 from ingestion.row_validation import LATEST
-from ingestion.source_files import Member, SourceError
+from ingestion.source_files import READ_ERRORS, Member, SourceError
 from media import track_description
 from storage import object_store, suppression_list
 from storage.errors import StorageError
@@ -32,6 +36,20 @@ HOST_CLOCK_SKEW = timedelta(hours=1)  # maximum clock skew between the machines 
 SIMULATION_MANIFEST = "world.json"  # written by `ingestion.simulate`
 SIMULATION_KEYS = {"seed", "days", "last_day", "version"}
 SIMULATION_FILES = ("truth", SIMULATION_MANIFEST)  # files of a simulation that are not landed
+
+
+PARQUET_MAGIC = b"PAR1"
+TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+KKBOX_PLAYS = {"msno", "song_id", "source_system_tab"}
+KKBOX_DAYS = {"msno", "date", "num_25", "num_unq"}
+UNSUPPORTED_REASONS = {
+    frozenset(KKBOX_PLAYS): (
+        "is from KKBox's WSDM Cup 2018 data (music recommendation): its rows have no time, so it contains no sequences"
+    ),
+    frozenset(KKBOX_DAYS): (
+        "is from KKBox's WSDM Cup 2018 data (churn): it counts plays per day and does not name the songs"
+    ),
+}
 
 
 def land(
@@ -67,10 +85,10 @@ def land(
     files = [] if path == home.resolve() / "live" and not path.exists() else source_files.list_members(path)
     by_format = {name: selected for name, reader in READERS.items() if (selected := reader.select_files(files))}
     ignored = _ignored_files(files, by_format)
-    if truncated := unsupported_formats.find_truncated(ignored):
+    if truncated := find_truncated(ignored):
         raise SourceError(truncated)
     if not by_format and not is_live:
-        raise SourceError(unsupported_formats.explain_unsupported(files) or _unknown_format_message(path, ignored))
+        raise SourceError(explain_unsupported(files) or _unknown_format_message(path, ignored))
     if ignored and by_format:
         print(f"ignored files of unknown format: {_format_files(ignored)}", file=sys.stderr)
     counts: dict[str, LandingCounts] = {}
@@ -201,6 +219,41 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {options.path} has no valid row; fix the log or land another one", file=sys.stderr)
         return 2
     return 0
+
+
+def explain_unsupported(files: list[Member]) -> str | None:
+    """Why the files cannot be landed, from the first one that is recognized; None if none is."""
+    for member in files:
+        if member.file.endswith(".zip"):
+            return f"{member.name} is a zip within a zip; unpack the outer one and land its folder"
+        if member.file.endswith((".csv", ".csv.gz")):
+            columns = set(delimited.read_header(member, ","))
+            for unsupported_columns, reason in UNSUPPORTED_REASONS.items():
+                if unsupported_columns <= columns:
+                    return f"{member.name} {reason}; land a log with users, tracks and times"
+    if table := next((member.name for member in files if member.file.endswith(TABLE_SUFFIXES)), None):
+        return (
+            f"the columns of {table} are unknown; write a {column_mapping.MAPPING_FILE} in the same folder (see "
+            f"{column_mapping.GUIDE}) and land the folder"
+        )
+    return None
+
+
+def find_truncated(files: list[Member]) -> str | None:
+    """Error message for the first truncated Parquet file, whose content cannot be determined; None if there is none."""
+    for member in files:
+        if member.file.endswith(".parquet") and not _is_whole(member):
+            return f"{member.name} is damaged (a Parquet file without its footer); get the file again"
+    return None
+
+
+def _is_whole(member: Member) -> bool:
+    try:
+        with member.opener() as file:
+            file.seek(-len(PARQUET_MAGIC), io.SEEK_END)
+            return file.read() == PARQUET_MAGIC
+    except (*READ_ERRORS, ValueError):
+        return False
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from config.dbt_variables import load_dbt_variables
+from config.tool_environment import load_dbt_variables
 from quality import tables
 from quality.engine import Engine
 from quality.tables import LandedEvents, Table

@@ -2,6 +2,8 @@
 
 Queries are written once; an engine supplies the few expressions in which the two SQL dialects differ.
 `quality.validate.create_engine` creates the one that the settings choose.
+
+Validation engine for one machine: DuckDB computes metrics over all rows, pandas holds the validated rows.
 """
 
 from __future__ import annotations
@@ -9,6 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+
+import pandas as pd
+
+from config import settings
+from storage import object_store
 
 MAX_ROWS = 200_000
 """Maximum number of rows of a table that Great Expectations validates; table metrics are computed over all rows."""
@@ -51,3 +58,79 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Release connections and sessions."""
+
+
+class DuckDBEngine:
+    """`Engine` with a memory limit of 1 GB.
+
+    Args:
+        tables: Root folder of the tables, which may be on object storage; None for the local disk.
+    """
+
+    def __init__(self, tables: Path | None = None) -> None:
+        # By default DuckDB would spill into the current working directory.
+        spill = settings.load_settings().home / "quality.spill"
+        config = {"threads": 2, "memory_limit": "1GB", "temp_directory": str(spill)}
+        self._connection = object_store.connect_duckdb(tables or Path(), config=config)
+        self._views = 0
+
+    def parquet_relation(self, paths: Sequence[str]) -> str:
+        """See `Engine`."""
+        return "read_parquet([{}], union_by_name = true)".format(", ".join(f"'{path}'" for path in paths))
+
+    def create_view(self, query: str) -> str:
+        """See `Engine`. Creates a temporary view."""
+        self._views += 1
+        name = f"quality_{self._views}"
+        self._connection.execute(f"create temporary view {name} as {query}")
+        return name
+
+    def select_rows(self, source: str, columns: set[str], condition: str) -> str:
+        """See `Engine`. Creates a temporary table of the columns, because several queries read it."""
+        self._views += 1
+        name, wanted = f"quality_{self._views}", ", ".join(f"'{column}'" for column in sorted(columns))
+        self._connection.execute(
+            f"create temporary table {name} as select columns(lambda name: name in [{wanted}]) from {source} where {condition}"  # noqa: S608
+        )
+        return name
+
+    def epoch_micros(self, column: str) -> str:
+        """See `Engine`."""
+        return f"epoch_us({column})"
+
+    def first_row(self, query: str) -> tuple[Any, ...] | None:
+        """See `Engine`."""
+        return self._connection.execute(query).fetchone()
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """See `Engine`."""
+        return self._connection.execute(query).fetchall()
+
+    def has_rows(self, partition: Path) -> bool:
+        """See `Engine`. Reads only the footers of the files."""
+        row = self.first_row(
+            f"select coalesce(sum(num_rows), 0) from parquet_file_metadata('{partition}/*.parquet')"  # noqa: S608
+        )
+        return bool(row and row[0])
+
+    def newest_rows(
+        self, source: str, columns: set[str], newest: str | None, metrics: Mapping[str, float | None]
+    ) -> pd.DataFrame:
+        """See `Engine`."""
+        present = [row[0] for row in self._connection.execute(f"describe select * from {source}").fetchall()]  # noqa: S608
+        # Without a required column, read the first one, so that the number of rows is right.
+        selected = [f'"{name}"' for name in present if name in columns] or [f'"{present[0]}"']
+        order = f"order by {newest} desc" if newest in present else ""
+        query = f"select {', '.join(selected)} from {source} {order} limit {MAX_ROWS}"  # noqa: S608
+        frame = self._connection.execute(query).df()
+        for name, value in metrics.items():
+            frame[f"table_{name}"] = pd.Series(value, index=frame.index, dtype="float64")
+        return frame
+
+    def data_source(self, context: Any) -> Any:
+        """See `Engine`."""
+        return context.data_sources.add_pandas("segue")
+
+    def close(self) -> None:
+        """See `Engine`."""
+        self._connection.close()

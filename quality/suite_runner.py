@@ -13,7 +13,7 @@ import great_expectations as gx
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from config import settings
-from quality import bots, content_metrics, suites, table_metrics, tables
+from quality import bots, suites, table_metrics, tables
 from quality.engine import Engine
 from quality.expectation_results import Check, build_check
 from quality.suites import Suite
@@ -212,7 +212,7 @@ def validate_content(
         table = Table(file.stem, validator.engine.parquet_relation([str(file)]))
         metrics = table_metrics.TableMetrics()
         if suite is suites.TRACK_CONTENT:
-            metrics.values |= content_metrics.vector_metrics(file, file.stem.removeprefix("track_content_"))
+            metrics.values |= table_metrics.vector_metrics(file, file.stem.removeprefix("track_content_"))
         metrics.values["duplicate_keys"] = table_metrics.duplicate_keys(validator.engine, table, suite.key)
         results.append(validator.run(file.stem, _frame(validator.engine, table, suite, metrics), suite, metrics))
     return results

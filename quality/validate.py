@@ -42,7 +42,7 @@ def create_engine(name: str, tables: Path | None = None) -> Engine:
         from quality.spark_engine import SparkEngine  # PySpark is an optional dependency
 
         return SparkEngine()
-    from quality.duckdb_engine import DuckDBEngine  # pandas takes long to import
+    from quality.engine import DuckDBEngine  # pandas takes long to import
 
     return DuckDBEngine(tables)
 

@@ -1,4 +1,7 @@
-"""Ground truth of a simulation: latent variables that a model should recover. For tests only; landing ignores it."""
+"""Ground truth of a simulation: latent variables that a model should recover. For tests only; landing ignores it.
+
+A simulated catalog without what says how a track sounds: for models that must learn it from audio, cover and text.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,16 @@ from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import World
 
 INTEREST_INTERVAL_DAYS = 7  # the drifting interests are written weekly
+
+
+TRACK_COLUMNS = ("title", "language", "styles", "scenes", "emotions", "themes", "audio_vector", "image_vector")
+NAMES = {
+    "artists": ("artist_id", "name"),
+    "albums": ("album_id", "title"),
+    "playlists": ("playlist_id", "title"),
+    "mlogs": ("mlog_id", "title"),
+}
+"""Tables with names, which become the id."""
 
 
 def build_tables(world: World, users: SimulatedUsers, writer: RowWriter) -> dict[str, pa.Table]:
@@ -67,3 +80,19 @@ def build_events(columns: Columns, writer: RowWriter, number: int) -> pa.Table:
             "mood_emotion": emotions.take(pa.array(columns["mood_emotion"][is_included])),
         }
     )
+
+
+def hide_facets(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """The catalog tables with null in TRACK_COLUMNS and ids as names; lyrics, comments and media paths stay."""
+    hidden = dict(tables)
+    for column in TRACK_COLUMNS:
+        hidden["tracks"] = _replace(hidden["tracks"], column, None)
+    for table, (key, name) in NAMES.items():
+        hidden[table] = _replace(hidden[table], name, tables[table][key])
+    return hidden
+
+
+def _replace(table: pa.Table, column: str, values: pa.ChunkedArray | None) -> pa.Table:
+    place = table.schema.get_field_index(column)
+    field = table.schema.field(place)
+    return table.set_column(place, field, pa.nulls(len(table), field.type) if values is None else values)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from config.dbt_variables import load_dbt_variables
+from config.tool_environment import load_dbt_variables
 from event_store.behaviours import ACTIONS, TARGET_TYPES
 from ingestion.simulation.event_buffer import EventBuffer
 from ingestion.simulation.sessions import Moods

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from config.dbt_variables import load_dbt_variables
+from config.tool_environment import load_dbt_variables
 from ingestion.readers.parsing.reader import BATCH_ROWS, Rows, open_staging_database
 from ingestion.row_validation import LATEST, conform
 

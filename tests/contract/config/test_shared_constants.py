@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from config import settings
-from config.dbt_variables import load_dbt_variables
+from config.tool_environment import load_dbt_variables
 from ingestion.readers.parsing import play_timestamps
 from sequences.behaviours import load_behaviours
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from markupsafe import escape
 
-from quality.duckdb_engine import DuckDBEngine
+from quality.engine import DuckDBEngine
 from quality.expectation_results import Check
 from quality.suite_runner import SuiteResult
 from quality.validate import main, render_page

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from quality import table_metrics, tables
-from quality.duckdb_engine import DuckDBEngine
+from quality.engine import DuckDBEngine
 from tests.support.published_changes import Row, publish_changes, publish_whole
 
 SCHEMA = pa.schema([("event_id", pa.string()), ("known_at", pa.timestamp("us"))])

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from quality import suites, table_metrics, tables
-from quality.duckdb_engine import DuckDBEngine
+from quality.engine import DuckDBEngine
 from quality.validated_marts import ValidatedMarts, add_changes
 from tests.support.published_changes import Row, publish_changes, publish_whole
 
