@@ -24,9 +24,8 @@ from serving.events.write_ahead_log import LOCK_TIMEOUT_S, EventLog, LogBusy
 from serving.inspection.user_inspector import UserInspector
 from serving.observability.degraded_parts import EVENT_LOG, ONLINE_STORE, Degradation
 from serving.observability.metrics import Metrics
-from serving.observability.monitors import ServiceMonitor
+from serving.observability.monitors import ServiceMonitor, describe_response, log_request
 from serving.observability.periodic_task import PeriodicTask
-from serving.observability.request_log import describe_response, log_request
 from serving.pipeline.daily_lists import DailyLists
 from serving.pipeline.exposure_writer import ExposureWriter
 from serving.pipeline.pipelines import NoExposures, Pipelines

@@ -34,15 +34,13 @@ from serving.http.admission import (
 )
 from serving.http.api_keys import ApiKeys
 from serving.http.asgi import NO_SEARCH_TYPE, PROBLEM_MEDIA_TYPE, RETRY_AFTER_S, problem
-from serving.http.catch_all import CatchAll
 from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
-from serving.http.problems import ProblemDetails, ValidationLogFilter
+from serving.http.problems import CatchAll, ProblemDetails, ValidationLogFilter
 from serving.http.protocols.gateway import Protocols
 from serving.http.request_body import BodyLimits
 from serving.http.request_guard import RequestGuard
 from serving.http.route_labels import label_by_route
-from serving.http.server_options import configure_uvicorn
 from serving.http.static_page import ListeningPage
 from serving.http.user_tokens import (
     AUTHENTICATED_USER,
@@ -84,6 +82,7 @@ from serving.response_schemas import (
     render_recommendation,
     render_search,
 )
+from serving.supervisor import configure_uvicorn
 from storage.suppression_list import SuppressionListError
 
 if TYPE_CHECKING:

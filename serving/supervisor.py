@@ -3,6 +3,8 @@
 BentoML's process manager, circus, accepts commands on TCP ports of loopback from every user of the machine, and metrics are
 memory-mapped files below BENTOML_HOME, where a full disk kills the process that writes one. Here both are in a folder in memory that only
 this user can open. BentoML calls `prepare` (`bentoml.on_deployment`) before it creates the process manager, however the service is started.
+
+Options of uvicorn that BentoML does not pass on.
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ import shutil
 import signal
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from uvicorn.config import HTTP_PROTOCOLS, WS_PROTOCOLS
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # the folder in it is not shared
 PREFIX = "segue-recommender-"
@@ -83,3 +88,15 @@ def _end_with_supervisor() -> None:
     logger.error("the supervisor has ended, so this worker ends: start the service again")
     shutil.rmtree(os.environ[FOLDER], ignore_errors=True)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def configure_uvicorn(trusted_proxies: Sequence[str]) -> None:
+    """Make uvicorn servers that start later in this process limit headers, accept no WebSockets, and believe
+    `X-Forwarded-For` of the trusted proxies only.
+    """
+    # By default uvicorn trusts every program of this machine.
+    os.environ["FORWARDED_ALLOW_IPS"] = ",".join(trusted_proxies)
+    # The default parser, httptools, buffers headers without end; h11 ends the connection after 16 KiB.
+    HTTP_PROTOCOLS["auto"] = HTTP_PROTOCOLS["h11"]
+    # Access control is for HTTP requests only.
+    WS_PROTOCOLS["auto"] = WS_PROTOCOLS["none"]

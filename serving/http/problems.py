@@ -3,6 +3,8 @@
 Unknown paths and methods get a suggestion, and BentoML's list of validation errors becomes one sentence per field. ASGI
 application around the whole service; responses that are problem documents already, and all without an error, pass unchanged.
 Headers that are not text, which BentoML's tracing cannot read, are rejected here.
+
+Responds to requests whose handling fails: ASGI middleware outside all others of a service.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ REQUEST_MODEL = "Request"
 """End of the names of request models. A response that does not match its model is a server error."""
 BENTOML_MODEL = "IODescriptor"
 """What BentoML appends to the name of a model."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class ProblemDetails:
@@ -157,3 +162,32 @@ def _sentence(error: Mapping[str, Any], fields: Sequence[str]) -> str:
     if error.get("type") == "extra_forbidden":
         return f"unknown field{did_you_mean(_location(error)[-1], fields)}"
     return str(error.get("msg", "is not valid"))
+
+
+class CatchAll:
+    """Logs an exception with its traceback and responds with 500; the connection is closed.
+
+    BentoML's timeout middleware, which is outside, waits for the first message of a response: without this class it would
+    wait its 30 s after an exception, too, and nobody would see the traceback.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        is_started = scope["type"] != "http"
+
+        async def forward(message: Message) -> None:
+            nonlocal is_started
+            is_started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, forward)
+        except Exception:
+            if is_started:  # the server logs it and ends the connection
+                raise
+            logger.exception("%s %s failed", scope["method"], scope["path"][:80])
+            why = "the request failed unexpectedly; the log of the service has the traceback"
+            await send_error(send, 500, why, CLOSE_CONNECTION)

@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 import uvicorn.config
 
-from serving.http.server_options import configure_uvicorn
+from serving.supervisor import configure_uvicorn
 
 START = b"POST /x HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = START + b"Transfer-Encoding: chunked\r\n\r\n"

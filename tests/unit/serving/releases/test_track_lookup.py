@@ -13,8 +13,7 @@ from serving.errors import NotReady
 from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
 from serving.releases.manager import ReleaseManager
-from serving.releases.track_lookup import TrackLookup
-from serving.releases.track_names import TrackNames
+from serving.releases.track_lookup import TrackLookup, TrackNames
 from tests.support.serving.small_release import ListChannel, release, tracks
 from training.release import traffic_split
 from training.release.traffic_split import CanaryRelease, TrafficSplit

@@ -9,8 +9,7 @@ from prometheus_client import CollectorRegistry
 from serving.observability.metrics import Metrics
 from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
-from serving.workers.batch_ranking import score_together
-from serving.workers.batch_recall import recall_together
+from serving.workers.model_calls import recall_together, score_together
 from tests.support.serving.small_release import ListChannel, release, tracks
 from tests.support.serving.worker_requests import PlayedChannel, load_requests
 

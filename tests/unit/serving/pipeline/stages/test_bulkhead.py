@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from serving.pipeline.stages.bulkhead import BulkheadExecutor
+from serving.pipeline.stages.recall import BulkheadExecutor
 
 
 def test_calls_run_in_parallel_and_propagate_errors():
