@@ -4,6 +4,14 @@ The test for a sample-ratio mismatch checks whether the arms have the planned sh
 assignment was not random, and differences between the arms are not valid. It is Pearson's chi-square test with the
 strict significance level that is usual for this check, because it is repeated often (Fabijan et al., 2019, "Diagnosing
 Sample Ratio Mismatch in Online Controlled Experiments", KDD).
+
+Confidence intervals that stay valid when an experiment is looked at every day.
+
+A fixed-sample 95 % interval covers the true difference in 95 % of experiments that are looked at once. Stopping as soon as it
+excludes zero finds a difference in far more than 5 % of experiments without one. A sequential interval covers the true
+difference at all looks together with 95 %. This one inverts the mixture sequential probability ratio test (Johari, Pekelis,
+Walsh, 2015, "Always Valid Inference", arXiv 1512.04922) with a normal mixture, on the bootstrap variance of the difference;
+it is asymptotic, so it needs some hundred users.
 """
 
 from __future__ import annotations
@@ -15,18 +23,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from scipy.stats import chi2
 
 from training.evaluation.metrics.bootstrap import Estimate
 from training.experiments.arm_exposures import ArmExposures, Period, load_arm_exposures
 from training.experiments.metrics import METRICS, measure_arm
 from training.experiments.plan import ExperimentPlan
-from training.experiments.sequential_interval import sequential_interval
 from training.release.traffic_split import PRODUCTION
 
 LOOKBACK_DAYS = 28  # period of a comparison without an experiment
 SIGNIFICANCE_LEVEL = 0.001  # of the test for a sample-ratio mismatch
 MIN_EXPECTED_USERS = 5  # of an arm, for the test
+
+
+ERROR_RATE = 0.05
 
 
 class NoExposures(LookupError):
@@ -151,3 +162,31 @@ def _intervals(estimates: Mapping[str, Estimate]) -> dict[str, list[float | None
 def _finite(interval: Sequence[float]) -> list[float | None]:
     """The interval with None for values that are not finite, e.g. if a bootstrap sample has no exposure."""
     return [value if math.isfinite(value) else None for value in interval]
+
+
+def sequential_interval(difference: Estimate, expected_size: float) -> list[float]:
+    """[value, low, high] of a difference, valid at every look; NaN without an estimate.
+
+    Args:
+        difference: Difference of two arms with its bootstrap samples.
+        expected_size: Standard deviation of the normal mixture: about the size of the differences to be found. It must not
+            depend on the data. The interval is valid for any size, and narrowest for differences of about this size.
+
+    Raises:
+        ValueError: `expected_size` is not above 0.
+    """
+    if expected_size <= 0:
+        raise ValueError(f"expected_size {expected_size} is not above 0")
+    value = float(difference.value)
+    if len(difference.draws_R) == 0 or not np.isfinite(difference.draws_R).all():
+        return [value, math.nan, math.nan]
+    variance, mixture = float(np.var(difference.draws_R)), expected_size**2
+    if variance == 0:
+        return [value, value, value]
+    width = math.sqrt(
+        variance
+        * (variance + mixture)
+        / mixture
+        * (math.log((variance + mixture) / variance) - 2 * math.log(ERROR_RATE))
+    )
+    return [value, value - width, value + width]

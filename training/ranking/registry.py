@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.ranking.interest_evolution.model import InterestEvolution
+from training.ranking.interest_evolution import InterestEvolution
 from training.ranking.ranker import Ranker, RankerConfig
 from training.ranking.session_domains.model import SessionDomains
 from training.ranking.sum_pooling import SumPooling

@@ -25,8 +25,7 @@ from training.engine.config_io import change_config, config_from_dict
 from training.engine.workspace import write_json
 from training.index.cold_start import ColdStartIndex, compute_cold_item_thresholds
 from training.index.exact import ExactIndex
-from training.index.ivf import IVFIndex
-from training.index.ivf_tuning import RECALL_CUTOFF, RecordingIndex, choose_index
+from training.index.ivf import RECALL_CUTOFF, IVFIndex, RecordingIndex, choose_index
 from training.index.sphere import interpolate_on_sphere
 from training.nn.item_tower import ItemCodes
 from training.recall.channel import Candidates, RecallChannel

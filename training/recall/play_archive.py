@@ -4,6 +4,10 @@ A history view has a maximum length. Users with more plays return to tracks that
 a channel that recommends repeats keeps older plays with the model. A request reads them up to its own time.
 
 Legend: U users, P plays of all users, N plays of one user.
+
+Lists per user, stored as one Parquet file with a row per user, so that erasure finds the users.
+
+Legend: U users, P elements of all lists.
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import polars as pl
+import pyarrow as pa
 
 from sequences.sequence_batch import SequenceBatch
 from sequences.sessions import begins_session, sessionize
@@ -21,7 +27,6 @@ from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.user_history import HISTORY_VIEW, full_history_begin, has_behaviour, is_listened
-from training.recall.user_lists import read_user_lists, write_user_lists
 
 ARCHIVE_FILE = "past_plays.parquet"
 SKIPPED, LISTENED, FULL_PLAY = 0, 1, 2
@@ -153,3 +158,22 @@ def _outcomes(history: SequenceBatch) -> np.ndarray:
     outcome_BL = is_listened(history).astype(np.int8)
     outcome_BL[has_behaviour(history, ("full_play",))] = FULL_PLAY
     return outcome_BL
+
+
+def write_user_lists(path: Path, user_ids: tuple[str, ...], offset_U1: np.ndarray, **columns_P: np.ndarray) -> None:
+    """Write the columns; those of user u are the elements `offset_U1[u]:offset_U1[u + 1]`."""
+    lists = [_to_lists(name, values_P, offset_U1) for name, values_P in columns_P.items()]
+    pl.DataFrame([pl.Series("user_id", list(user_ids), dtype=pl.String), *lists]).write_parquet(path)
+
+
+def read_user_lists(path: Path, *names: str) -> tuple[tuple[str, ...], np.ndarray, list[np.ndarray]]:
+    """User ids, offsets [U + 1] and the named columns [P] that `write_user_lists` wrote."""
+    rows = pl.read_parquet(path)
+    offset_U1 = np.concatenate([[0], np.cumsum(rows[names[0]].list.len().to_numpy())]).astype(np.int64)
+    columns = [rows[name].explode(empty_as_null=False).to_numpy() for name in names]
+    return tuple(rows["user_id"].to_list()), offset_U1, columns
+
+
+def _to_lists(name: str, values_P: np.ndarray, offset_U1: np.ndarray) -> pl.Series:
+    """One list per user. Built from offsets, because polars turns arrays of equal length into another type than lists."""
+    return pl.Series(name, pa.LargeListArray.from_arrays(pa.array(offset_U1), pa.array(values_P)))

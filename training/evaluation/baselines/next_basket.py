@@ -4,11 +4,37 @@ A session is a basket: the set of tracks listened to in it. Own vectors are poin
 the train part, so the lists of a case never depend on the validation or test plays of others.
 
 Legend: C cases, K candidates or known tracks, T tracks of one user, I tracks of the listen matrix, U users, M further candidates.
+
+UP-CF: popularity of a track in the user's newest sessions, plus that in the sessions of similar users.
+
+Faggioli, Polato, Aiolli, "Recency Aware Collaborative Filtering for Next Basket Recommendation" (UMAP 2020). The recency
+of a track for a user is the fraction of their `recency` newest sessions that contain it. A track scores
+`Σ_v similarity(u, v) ** locality · recency_v` over the users v, u included with similarity 1. The similarity is the
+asymmetric cosine of the sets of tracks that both have listened to, `|u ∩ v| / (|u| ** alpha · |v| ** (1 - alpha))`.
+
+Difference: a user's own sets are those before the request, those of other users are of the train part.
+
+Legend: C cases, T tracks of one user, I tracks of the listen matrix, U users, S sessions.
+
+TIFU-KNN: temporal item frequencies of a user, mixed with those of the nearest users.
+
+Hu, He, Gao, Zhang, "Modeling Personalized Item Frequency Information for Next-basket Recommendation" (SIGIR 2020), arXiv
+2006.00556. The vector of a user is the mean of their sessions' binary vectors, weighted by
+`within_decay ** (place in its group) · group_decay ** (number of the group)`, both counted back from the newest
+session. A track scores `alpha · own + (1 - alpha) · mean over the nearest users` by Euclidean distance.
+
+Differences: groups have a fixed number of sessions instead of being a fixed number of groups, because histories here
+have thousands of sessions instead of tens; weights of a user sum to 1, so that vectors of long and short histories are
+comparable.
+
+Legend: C cases, T tracks of one user, I tracks of the listen matrix, U users, N neighbors,
+S sessions.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,3 +103,99 @@ def _kth_score(score_TC: NDArray[np.float32], k: int) -> float:
     if len(score_TC) < k:
         return 0.0
     return float(np.partition(score_TC, len(score_TC) - k, axis=0)[len(score_TC) - k].min())
+
+
+@dataclass(frozen=True)
+class UpCfConfig:
+    """Parameters of UP-CF."""
+
+    recency: int = 100  # newest sessions of a user that count
+    locality: float = 10.0  # exponent of the similarity
+    alpha: float = 0.5  # asymmetry of the similarity, 0..1
+
+    def fit(self, sessions: TrainSessions) -> UpCf:
+        """Fit the baseline."""
+        return UpCf(sessions, self)
+
+
+class UpCf(NextBasketBaseline):
+    """Fitted UP-CF."""
+
+    def __init__(self, sessions: TrainSessions, config: UpCfConfig) -> None:
+        super().__init__(sessions)
+        self.config = config
+        counted_U = np.maximum(np.minimum(sessions.sessions_U, config.recency), 1)
+        self.vectors_IU = sessions.vectors((sessions.age_E < config.recency) / counted_U[sessions.user_E])
+        self.tracks_U = np.diff(sessions.listens.counts_UI.indptr)
+
+    def score_parts(self, cases: UserCases, known: Ints, known_KU: csr_array) -> tuple[Floats, Floats]:
+        """Fraction of the user's newest sessions with each track [T, C], `similarity ** locality` of others [U, C]."""
+        del known_KU  # has the newest sessions of other users only
+        plays, numbers = cases.plays, cases.play_number_C.tolist()
+        counted_C = np.array([max(min(plays.count_sessions(number), self.config.recency), 1) for number in numbers])
+        is_recent_S = (np.arange(plays.sessions) < self.config.recency).astype(np.float64)
+        own_TC = np.stack([plays.sum_over_sessions(number, is_recent_S) for number in numbers], axis=1) / counted_C
+        common_UC, listened_C = self.sessions.count_common_tracks(cases, known)
+        alpha = self.config.alpha
+        similarity_UC = common_UC / (listened_C**alpha * np.maximum(self.tracks_U, 1)[:, None] ** (1 - alpha))
+        similarity_UC[plays.user] = 0
+        return own_TC, similarity_UC**self.config.locality
+
+
+@dataclass(frozen=True)
+class TifuKnnConfig:
+    """Parameters of TIFU-KNN."""
+
+    group_decay: float = 0.9  # weight of a group relative to the next newer one
+    group_sessions: int = 7  # sessions of a group
+    within_decay: float = 1.0  # weight of a session relative to the next newer one in its group
+    alpha: float = 0.9  # share of the user's own vector
+    neighbors: int = 100  # users whose vectors are averaged
+
+    def fit(self, sessions: TrainSessions) -> TifuKnn:
+        """Fit the baseline."""
+        return TifuKnn(sessions, self)
+
+    def session_weights(self, age: Ints) -> Floats:
+        """Weights of sessions by age, 0 for the newest, before normalization."""
+        group, place = np.divmod(age, self.group_sessions)
+        weights: Floats = self.within_decay**place * self.group_decay**group
+        return weights
+
+
+class TifuKnn(NextBasketBaseline):
+    """Fitted TIFU-KNN."""
+
+    def __init__(self, sessions: TrainSessions, config: TifuKnnConfig) -> None:
+        super().__init__(sessions)
+        self.config = config
+        longest = int(sessions.sessions_U.max(initial=0))
+        total_S = np.concatenate([[1.0], np.cumsum(config.session_weights(np.arange(longest)))])
+        total_E = total_S[sessions.sessions_U[sessions.user_E]]
+        self.vectors_IU = sessions.vectors(config.session_weights(sessions.age_E) / total_E)
+        self.square_U = self.vectors_IU.power(2).sum(0)
+
+    def score_parts(self, cases: UserCases, known: Ints, known_KU: csr_array) -> tuple[Floats, Floats]:
+        """`alpha` times the user's vectors [T, C], and `(1 - alpha) / neighbors` for the nearest users [U, C]."""
+        own_TC = self._own_vectors(cases)
+        # The own vector's length is the same for all users, so the order of distances does not need it.
+        distance_UC = self.square_U[:, None] - 2 * (known_KU.T @ own_TC[known])
+        is_neighbor_U = self.sessions.sessions_U > 0
+        is_neighbor_U[cases.plays.user] = False
+        distance_UC[~is_neighbor_U] = np.inf
+        neighbors = min(self.config.neighbors, int(is_neighbor_U.sum()))
+        nearest_NC = np.argsort(distance_UC, axis=0, kind="stable")[:neighbors]
+        weights_UC = np.zeros(distance_UC.shape)
+        np.put_along_axis(weights_UC, nearest_NC, (1 - self.config.alpha) / max(neighbors, 1), axis=0)
+        return self.config.alpha * own_TC, weights_UC
+
+    def _own_vectors(self, cases: UserCases) -> Floats:
+        weight_S = self.config.session_weights(np.arange(cases.plays.sessions))
+        total_S = np.concatenate([[1.0], np.cumsum(weight_S)])
+        return np.stack(
+            [
+                cases.plays.sum_over_sessions(number, weight_S) / total_S[cases.plays.count_sessions(number)]
+                for number in cases.play_number_C.tolist()
+            ],
+            axis=1,
+        )

@@ -18,9 +18,8 @@ from training.engine.parallel_map import parallel_map
 from training.evaluation.baselines.base_level_activation import BaseLevelActivationConfig
 from training.evaluation.baselines.decay_pop import DecayPopConfig
 from training.evaluation.baselines.listen_matrix import ListenMatrix
-from training.evaluation.baselines.tifu_knn import TifuKnnConfig
+from training.evaluation.baselines.next_basket import TifuKnnConfig, UpCfConfig
 from training.evaluation.baselines.tuned import VALIDATION_CASES_PER_USER, Stage, describe_config, tune_in_stages
-from training.evaluation.baselines.up_cf import UpCfConfig
 from training.evaluation.baselines.user_plays import Ints, TrainSessions, UserCases, iterate_user_batches
 
 DECAY_POP = "decay_pop"

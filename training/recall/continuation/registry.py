@@ -1,4 +1,9 @@
-"""All sources of playlist continuation that the fitted models of a release allow."""
+"""All sources of playlist continuation that the fitted models of a release allow.
+
+Tracks that sound, look and read like the seeds, also those without plays, by the content that `realtime` has learned from.
+
+Tracks that users play after the seeds, by the linear transition model of the channel `realtime`.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import torch
+from torch.nn import functional
 
 from training.data.collections import Collections
 from training.data.vocabulary import Vocabulary
-from training.recall.channel import RecallChannel
-from training.recall.continuation.content_neighbors import ContentNeighbors
+from training.index.exact import ExactIndex
+from training.recall.channel import Candidates, RecallChannel
 from training.recall.continuation.playlist_neighbors import PlaylistNeighbors, PlaylistNeighborsConfig
-from training.recall.continuation.source import ContinuationSource, SimilarItems
+from training.recall.continuation.source import ContinuationSource, SimilarItems, top_k_items
 from training.recall.continuation.titles import (
     ArtistNames,
     FacetTracks,
@@ -25,9 +32,12 @@ from training.recall.continuation.titles import (
     facet_lists,
     title_lists,
 )
-from training.recall.continuation.transition_neighbors import TransitionNeighbors
+from training.recall.flat_histories import Histories
 from training.recall.realtime.channel import Realtime
 from training.search.query_parser import QueryParser
+
+MAX_TRACKS = 200_000
+"""The most played tracks that are compared; 256 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -93,3 +103,61 @@ def all_sources(
         lists = titles.vectors.select(title_lists(playlists, numbers))
         sources[TitlePlaylists.name] = TitlePlaylists(lists, facets, is_servable_V)
     return {words.name: words} | {name: WithoutUnwanted(source, words) for name, source in sources.items()}
+
+
+class ContentNeighbors:
+    """Tracks of the catalog by the cosine between their content and the mean content of the seeds.
+
+    Args:
+        realtime: A channel with content.
+    """
+
+    name = "content"
+
+    def __init__(self, realtime: Realtime) -> None:
+        self._codes = realtime.item_codes
+        # Items are numbered by decreasing play count.
+        items = realtime.catalog[:MAX_TRACKS]
+        row_NW = self._content(items)
+        has_content_N = row_NW.any(dim=1)
+        self._index = ExactIndex.of(items[has_content_N.numpy()], row_NW[has_content_N])
+
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+        """See `ContinuationSource`; ignores the title, and seeds without content."""
+        del title
+        mean_1W = self._content(items_S).sum(0, keepdim=True)
+        if not mean_1W.any():
+            return Candidates.empty(k)
+        found = self._index.search(functional.normalize(mean_1W, dim=1), k, items_S[None])
+        return Candidates.pad_or_truncate(*found, k)
+
+    def _content(self, items: np.ndarray) -> torch.Tensor:
+        """Content of items as rows of unit length, or of zeros [N, W]."""
+        content_V, content_RW = self._codes.content_V, self._codes.content_RW
+        if content_V is None or content_RW is None:
+            return torch.zeros(len(items), 0)
+        return functional.normalize(content_RW[content_V[torch.from_numpy(items)]].float(), dim=1)
+
+
+class TransitionNeighbors:
+    """Tracks of the catalog by their transition score after the seeds, as if a user had just played them in order.
+
+    Args:
+        realtime: A channel with transitions.
+    """
+
+    name = "transitions"
+
+    def __init__(self, realtime: Realtime) -> None:
+        self._realtime = realtime
+
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+        """See `ContinuationSource`; ignores the title."""
+        del title
+        transitions = self._realtime.transitions
+        if transitions is None or not len(items_S):
+            return Candidates.empty(k)
+        catalog = self._realtime.catalog
+        score_V = np.zeros(len(self._realtime.vocabulary), dtype=np.float32)
+        score_V[catalog] = transitions.scores(Histories(items_S, np.array([0, len(items_S)])), catalog)[0]
+        return top_k_items(score_V, items_S, k)

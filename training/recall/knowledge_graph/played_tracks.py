@@ -16,7 +16,7 @@ import numpy as np
 
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
-from training.recall.user_lists import read_user_lists, write_user_lists
+from training.recall.play_archive import read_user_lists, write_user_lists
 
 HISTORY_FILE = "heard.parquet"
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from training.content.encoders.efficientnet import SIZE, WIDTH, load_network, load_original
+from training.content.encoders.image import SIZE, WIDTH, load_network, load_original
 
 
 def test_outputs_equal_those_of_the_package() -> None:

@@ -17,7 +17,7 @@ from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine import distributed
-from training.engine.prefetch import Prefetcher, StepBatchDataset
+from training.engine.trainer import Prefetcher, StepBatchDataset
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import ranking_cases
 from training.ranking.features.ranking_features import VIEWS, RankingFeatures

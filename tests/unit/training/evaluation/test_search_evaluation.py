@@ -9,8 +9,7 @@ from rapidfuzz.distance import OSA
 
 from research.search_quality import format_table
 from training.evaluation.search import evaluation
-from training.evaluation.search.evaluation import evaluate, measure_catalog
-from training.evaluation.search.name_queries import misspell, sample_names
+from training.evaluation.search.evaluation import evaluate, measure_catalog, misspell, sample_names
 from training.evaluation.search.queries import EvaluationQuery, read_queries
 
 SAD = {"facet": "emotions", "any_of": ["sad"]}

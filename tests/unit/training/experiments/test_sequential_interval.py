@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.evaluation.metrics.bootstrap import NO_ESTIMATE, Estimate
-from training.experiments.sequential_interval import sequential_interval
+from training.experiments.compare import sequential_interval
 
 EXPERIMENTS, LOOKS, USERS_PER_LOOK = 1000, 60, 50
 

@@ -10,8 +10,7 @@ from tests.support.training.tiny_world import users_at
 from training.data.training_data import TrainingData
 from training.engine.config_io import change_config
 from training.index.exact import ExactIndex
-from training.index.ivf import IVFIndex
-from training.index.ivf_tuning import MIN_RECALL, RecordedSearch, RecordingIndex, choose_index, recall_against_exact
+from training.index.ivf import MIN_RECALL, IVFIndex, RecordedSearch, RecordingIndex, choose_index, recall_against_exact
 from training.recall.neural_channel import NeuralChannel
 from training.recall.registry import CHANNELS
 
@@ -60,12 +59,21 @@ def test_large_indexes_are_approximate_with_high_recall() -> None:
     assert recall_against_exact(again, recording.searches) == recall_against_exact(index, recording.searches)
 
 
+def test_probes_increase_until_recall_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = _recording_index()
+    monkeypatch.setattr("training.index.ivf.INITIAL_PROBES", 1)
+    index, known = choose_index(recording, 0, recording.searches, seed=0)
+    assert isinstance(index, IVFIndex)
+    assert index.probes > 1
+    assert recall_against_exact(IVFIndex.of(recording, 1, 0), recording.searches) < MIN_RECALL <= known["recall_at_200"]
+
+
 def test_index_stays_exact_if_recall_is_too_low(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     recording = _recording_index()
-    monkeypatch.setattr("training.index.ivf_tuning.INITIAL_PROBES", 1)
-    monkeypatch.setattr("training.index.ivf_tuning.MAX_PROBED_FRACTION", 0.02)
+    monkeypatch.setattr("training.index.ivf.INITIAL_PROBES", 1)
+    monkeypatch.setattr("training.index.ivf.MAX_PROBED_FRACTION", 0.02)
     index, known = choose_index(recording, 0, recording.searches, seed=0)
     assert index is recording
     assert known["kind"] == "exact"

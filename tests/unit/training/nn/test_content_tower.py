@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from training.nn.content_tower import ContentTower
+from training.nn.item_tower import ContentTower
 
 BLOCK_W = torch.tensor([1, 1, 3, 3, 3])
 

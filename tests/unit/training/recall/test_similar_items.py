@@ -7,8 +7,7 @@ import torch
 
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
-from training.recall.continuation.registry import channel_sources
-from training.recall.continuation.transition_neighbors import TransitionNeighbors
+from training.recall.continuation.registry import TransitionNeighbors, channel_sources
 from training.recall.flat_histories import Histories
 from training.recall.knowledge_graph.candidate_features import NO_LISTEN
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.search.name_similarity import match_name
+from training.search.named_tracks import match_name
 
 
 @pytest.mark.parametrize(

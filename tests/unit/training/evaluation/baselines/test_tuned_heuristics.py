@@ -18,9 +18,8 @@ from training.evaluation.baselines import user_plays
 from training.evaluation.baselines.base_level_activation import BaseLevelActivationConfig
 from training.evaluation.baselines.decay_pop import DecayPopConfig
 from training.evaluation.baselines.listen_matrix import ListenMatrix
-from training.evaluation.baselines.tifu_knn import TifuKnnConfig
+from training.evaluation.baselines.next_basket import TifuKnnConfig, UpCfConfig
 from training.evaluation.baselines.tuned_heuristics import TunedHeuristics, recall
-from training.evaluation.baselines.up_cf import UpCfConfig
 from training.evaluation.baselines.user_plays import TrainSessions
 
 K = 12

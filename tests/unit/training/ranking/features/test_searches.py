@@ -18,7 +18,7 @@ from tests.support.training.ranking_cases import (
     ranking_features,
     user_batch,
 )
-from training.ranking.features import context_search, neighbor_search, recency_search, time_decay_search
+from training.ranking.features import context_search, history_search_registry, neighbor_search
 from training.ranking.features.history_match import MATCH_FEATURES
 from training.ranking.features.history_search import MISSING_DISTANCE
 from training.ranking.features.history_search_registry import SEARCHES
@@ -79,10 +79,10 @@ def recency_by_hand(events: Events, item: int) -> list[float]:
     for _, _, places in facets(events, item):
         newest_first = [is_listen(events, place) for place in reversed(places)]
         ago = [len(events) - 1 - place for place in reversed(places)]
-        columns += [share(sum(newest_first[:k]), len(newest_first[:k])) for k in recency_search.OWN_WINDOWS]
-        ratios = [1.0 if listened else 0.1 for listened in newest_first[: recency_search.RATIO_WINDOW]]
+        columns += [share(sum(newest_first[:k]), len(newest_first[:k])) for k in history_search_registry.OWN_WINDOWS]
+        ratios = [1.0 if listened else 0.1 for listened in newest_first[: history_search_registry.RATIO_WINDOW]]
         columns.append(sum(ratios) / len(ratios) if ratios else -1)
-        for k in recency_search.RECENT_WINDOWS:
+        for k in history_search_registry.RECENT_WINDOWS:
             inside = [listened for listened, one in zip(newest_first, ago, strict=True) if one < k]
             columns += [np.log2(1 + len(inside)), share(sum(inside), len(inside))]
         for wanted in ((True, False), (True,), (False,)):
@@ -101,10 +101,13 @@ def time_decay_by_hand(events: Events, item: int) -> list[float]:
         day = 24 * 60 * MINUTE
         age = {place: NOW - events[place][2] for place in places}
         weights = [
-            {p: 0.5 ** ((len(events) - 1 - p) / half) for p in places} for half in time_decay_search.PLAY_HALF_LIVES
+            {p: 0.5 ** ((len(events) - 1 - p) / half) for p in places}
+            for half in history_search_registry.PLAY_HALF_LIVES
         ]
-        weights += [{p: 0.5 ** (age[p] / (half * day)) for p in places} for half in time_decay_search.DAY_HALF_LIVES]
-        near = time_decay_search.HOUR_WINDOW * 60 * MINUTE
+        weights += [
+            {p: 0.5 ** (age[p] / (half * day)) for p in places} for half in history_search_registry.DAY_HALF_LIVES
+        ]
+        near = history_search_registry.HOUR_WINDOW * 60 * MINUTE
         weights.append({p: float(age[p] % day <= near or day - age[p] % day <= near) for p in places})
         for weight in weights:
             plays, listens = sum(weight.values()), sum(weight[p] for p in places if is_listen(events, p))
@@ -180,7 +183,7 @@ def test_candidate_features_equal_direct_counting(name: str, by_hand: Callable[[
 def test_user_shares_are_time_decayed() -> None:
     shares, _ = found("fading")
     for events, row in zip(ROWS, shares, strict=True):
-        for half_life, value in zip(time_decay_search.USER_HALF_LIVES, row, strict=True):
+        for half_life, value in zip(history_search_registry.USER_HALF_LIVES, row, strict=True):
             weight = [0.5 ** ((len(events) - 1 - place) / half_life) for place in range(len(events))]
             listens = sum(w for place, w in enumerate(weight) if is_listen(events, place))
             assert value == pytest.approx(share(listens, sum(weight)), rel=1e-4)

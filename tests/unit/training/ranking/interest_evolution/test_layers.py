@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.ranking.interest_evolution.layers import (
+from training.ranking.interest_evolution import (
     AUGRU,
     CandidateAttention,
 )

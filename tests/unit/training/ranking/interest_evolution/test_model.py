@@ -12,8 +12,7 @@ from training.ranking.case_batches import CaseBatch
 from training.ranking.fit import RankerModule
 from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.inputs import UserInputs
-from training.ranking.interest_evolution.layers import sample_positions
-from training.ranking.interest_evolution.model import EvolutionState, InterestEvolution
+from training.ranking.interest_evolution import EvolutionState, InterestEvolution, sample_positions
 
 SKIPPED = [(9, SKIP, NOW - (20 - place) * MINUTE) for place in range(12)]
 LISTENED = [(track, LISTEN, NOW - (7 - place) * MINUTE) for place, track in enumerate((5, 6, 5, 8))]

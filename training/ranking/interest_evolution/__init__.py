@@ -1,1 +1,0 @@
-"""DIEN-style ranker: interest extraction and AUGRU."""
