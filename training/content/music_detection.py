@@ -1,6 +1,6 @@
 """How probably audio is music, from its embedding and tags: speech and other sounds are no tracks to compare or describe.
 
-A logistic regression over the embedding of `AudioEncoder` and the log-odds of its tags; `fit_music_detector` fits it.
+A logistic regression over the embedding of `AudioEncoder` and the log-odds of its tags; `research/music_detector.py` fits it.
 Legend: N tracks, D width of embeddings, T tags, F features.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m training.content.fit_music_detector --music FOLDER --other FOLDER`: fit `music_detection`.
+"""`python -m research.music_detector --music FOLDER --other FOLDER`: fit `music_detection`.
 
 Each folder has one folder per source, for example an unpacked package, with audio files at any depth; files that cannot
 be read are skipped. All sources count the same. Prints, for each source, how much of it is taken for music by a detector
@@ -86,7 +86,7 @@ def _read_features(encoder: AudioEncoder, source: Path) -> Iterator[NDArray[np.f
 
 def main() -> None:
     """Fit on the folders that the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m training.content.fit_music_detector", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m research.music_detector", description=__doc__)
     parser.add_argument("--music", type=Path, required=True)
     parser.add_argument("--other", type=Path, required=True)
     options = parser.parse_args()
