@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from web.jinja_environment import format_utc_minute
+from web import format_utc_minute
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from console.templates import render
 from training.evaluation.report.charts import Bar, by_value, interval_chart
 from training.evaluation.report.release_comparison import compare_choices, compare_metrics
 from training.evaluation.report.verdicts import difference_class
-from web.jinja_environment import format_utc_minute
+from web import format_utc_minute
 
 DIFFERENCE_NAMES = {
     "play_rate": "plays per exposure",

@@ -22,7 +22,7 @@ from config import settings
 from config.tool_environment import tool_environment
 from storage import object_store
 from storage.report_history import append_to_history
-from web.jinja_environment import create_environment
+from web import create_environment
 
 if TYPE_CHECKING:
     from quality.engine import Engine

@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, Response
 
 from serving.errors import NotReady, UnknownTrack
 from serving.http.asgi import RETRY_AFTER, RETRY_AFTER_S, App, Message, Receive, Send, header_values, send_error
-from serving.releases.track_media import COVER, PREVIEW
+from serving.releases.track_details import COVER, PREVIEW
 
 PREFIX = "/media/"
 PATH = re.compile(rf"{PREFIX}({PREVIEW}|{COVER})/(.+)", re.DOTALL)

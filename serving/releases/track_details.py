@@ -1,14 +1,30 @@
-"""What responses say about a track: names, duration, facets and media."""
+"""What responses say about a track: names, duration, facets and media.
+
+URLs and files of the media of tracks.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from serving.releases.track_media import audio_url, cover_url
+if TYPE_CHECKING:
+    from serving.releases.served_release import ServedRelease
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from serving.errors import UnknownTrack
+from storage.media_paths import MediaPathError, MediaPaths, MediaRootError
 
 if TYPE_CHECKING:
     from serving.releases.served_release import ServedRelease
+
+
+PREVIEW, COVER = "preview", "cover"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,3 +64,40 @@ def detail_fields(release: ServedRelease, item: int) -> dict[str, Any]:
         "audio_url": audio_url(release, item),
         "cover_url": cover_url(release, item),
     }
+
+
+def audio_url(release: ServedRelease, item: int) -> str | None:
+    """URL of the audio of a track: that of the catalog, or of the file that the catalog names; None without both."""
+    catalog = release.catalog
+    return catalog.audio_urls_V[item] or (_url(release, PREVIEW, item) if catalog.audio_paths_V[item] else None)
+
+
+def cover_url(release: ServedRelease, item: int) -> str | None:
+    """URL of the cover of a track; None without one."""
+    return _url(release, COVER, item) if release.catalog.cover_paths_V[item] else None
+
+
+def _url(release: ServedRelease, kind: str, item: int) -> str:
+    return f"media/{kind}/{quote(str(release.vocabulary.track_ids_V[item]), safe='')}"
+
+
+def find_file(release: ServedRelease, kind: str, track_id: str, paths: MediaPaths) -> Path:
+    """The file with the audio or the cover of a track, which need not exist.
+
+    Raises:
+        UnknownTrack: The release does not have the track.
+        FileNotFoundError: The track has no such file; the message does not name it, because clients read it.
+    """
+    item = release.vocabulary.track_code.get(track_id)
+    if item is None or not release.catalog.is_served_V[item]:
+        raise UnknownTrack(f"track {track_id[:80]!r} is not in release {release.release_id}")
+    catalog = release.catalog
+    landed = (catalog.audio_paths_V if kind == PREVIEW else catalog.cover_paths_V)[item]
+    nothing = FileNotFoundError(f"there is no {kind} of the track {track_id[:80]!r}")
+    if not landed:
+        raise nothing
+    try:
+        return paths.resolve(landed)
+    except (MediaPathError, MediaRootError) as error:
+        logger.warning("%s of %s: %s", kind, track_id, error)
+        raise nothing from error

@@ -13,7 +13,7 @@ import numpy as np
 
 from config.settings import Settings
 from serving.errors import NotReady
-from serving.releases import track_media
+from serving.releases import track_details
 from serving.releases.manager import ReleaseManager
 from storage.media_paths import MediaPaths
 
@@ -92,7 +92,7 @@ class TrackLookup:
         """
         # A new object for each request, so that folders that were landed again are found.
         paths = MediaPaths(self._settings.media, self._settings.media_root, simulations=self._simulations)
-        return track_media.find_file(self._releases.serving_release(""), kind, track_id, paths)
+        return track_details.find_file(self._releases.serving_release(""), kind, track_id, paths)
 
 
 class TrackNames:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from web.jinja_environment import format_metric_name, is_lower_better
+from web import format_metric_name, is_lower_better
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ from training.engine.parallel_map import parallel_map
 from training.evaluation.baselines.ease import EaseConfig
 from training.evaluation.baselines.ials import IALSConfig
 from training.evaluation.baselines.listen_matrix import ListeningHistory, ListenMatrix, raise_counts
-from training.evaluation.baselines.top_k import top_k
 from training.evaluation.baselines.user_plays import iterate_user_batches
+from training.index.top_k import top_k
 
 
 @dataclass(frozen=True)

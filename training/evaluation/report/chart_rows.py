@@ -10,7 +10,7 @@ from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES
 from training.evaluation.baselines.tuned import BASELINES
 from training.evaluation.report.charts import Bar, by_value
 from training.evaluation.report.verdicts import OWN_LISTS, REACHABLE, difference_class
-from web.jinja_environment import format_metric_name
+from web import format_metric_name
 
 BASELINE_NAMES = (*BASELINES, *HEURISTIC_BASELINES, "artist_popularity")
 # Over all targets, differences to these baselines are large and significant; in a chart they would dwarf the others.

@@ -23,8 +23,7 @@ from training.evaluation.report.chart_rows import (
 from training.evaluation.report.release_comparison import compare_choices, compare_metrics
 from training.evaluation.report.sweeps import recall_sweeps, slate_sweeps
 from training.evaluation.report.verdicts import Gate, build_tiles, difference_class, gate_baseline
-from web import create_environment
-from web.jinja_environment import format_metric_name
+from web import create_environment, format_metric_name
 
 SPLITS = {
     "user_time": "per-user time split: the first 80 % of a user's plays train, the next 10 % validate, the last 10 % test. "

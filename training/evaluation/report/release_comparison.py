@@ -11,7 +11,7 @@ from typing import Any
 
 from training.evaluation.report.charts import format_interval
 from training.evaluation.report.verdicts import difference_class
-from web.jinja_environment import format_metric_name, is_lower_better
+from web import format_metric_name, is_lower_better
 
 LIST_METRICS = (("served", "recall_at_30", "all"), ("served", "recall_at_30", "repeat"),
                 ("served", "recall_at_30", "reachable"), ("served", "ndcg_at_10", "all"))  # fmt: skip

@@ -12,7 +12,7 @@ from training.evaluation.report.charts import SweepPoint, sweep_chart
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.slate.artist_cap import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 from training.slate.fusion import ANY_SCENE
-from web.jinja_environment import format_metric_name
+from web import format_metric_name
 
 SLATE_METRICS = ("recall_at_30", "ndcg_at_10")
 PARTS = ("recall_at_50/all", "recall_at_200/all", "recall_at_200/repeat", "recall_at_200/reachable")

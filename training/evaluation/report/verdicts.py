@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.evaluation.report.charts import format_interval
-from web.jinja_environment import format_metric_name, is_lower_better
+from web import format_metric_name, is_lower_better
 
 OWN_LISTS = ("served", "served_uncapped", "served_unspaced", "served_without_reactions", "fused", "ranker")
 """Lists of the slate that are not heuristic baselines."""

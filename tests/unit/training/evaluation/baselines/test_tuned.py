@@ -16,12 +16,12 @@ from training.evaluation.baselines import user_plays
 from training.evaluation.baselines.ease import EaseConfig
 from training.evaluation.baselines.ials import IALSConfig
 from training.evaluation.baselines.listen_matrix import ListenMatrix
-from training.evaluation.baselines.top_k import GROUPS, top_k
 from training.evaluation.baselines.tuned import (
     BASELINES,
     Baselines,
     tune_in_stages,
 )
+from training.index.top_k import GROUPS, top_k
 from training.recipes import recipe
 
 K = 10
