@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 SHARED_TEMPLATES = Path(__file__).parent / "templates"
 
 
-NAMES = {
+METRIC_NAMES = {
     "all": "",
     "auc": "AUC",
     "discovery": "discoveries",
@@ -64,7 +64,8 @@ def format_utc_minute(timestamp: str) -> str:
 def format_metric_name(name: str) -> str:
     """A metric key as pages show it; parts that are separated by `/` are separated by commas, and all targets go without saying."""
     words = [
-        NAMES.get(part, CUTOFF.sub("@", part).replace("_", " ").replace("ndcg", "NDCG")) for part in name.split("/")
+        METRIC_NAMES.get(part, CUTOFF.sub("@", part).replace("_", " ").replace("ndcg", "NDCG"))
+        for part in name.split("/")
     ]
     return ", ".join(word for word in words if word)
 

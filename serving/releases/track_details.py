@@ -1,18 +1,11 @@
-"""What responses say about a track: names, duration, facets and media.
-
-URLs and files of the media of tracks.
-"""
+"""What responses say about a track: names, duration, facets, and URLs and files of its media."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from serving.releases.served_release import ServedRelease
 import logging
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from serving.errors import UnknownTrack
