@@ -89,7 +89,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from training.ranking.ranker import UserState
-from training.ranking.sum_pooling import SumPooling
+from training.ranking.target_attention import SumPooling
 
 
 class PlainSum(SumPooling):

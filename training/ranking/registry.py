@@ -5,8 +5,7 @@ from __future__ import annotations
 from training.ranking.interest_evolution import InterestEvolution
 from training.ranking.ranker import Ranker, RankerConfig
 from training.ranking.session_domains.model import SessionDomains
-from training.ranking.sum_pooling import SumPooling
-from training.ranking.target_attention import TargetAttention
+from training.ranking.target_attention import SumPooling, TargetAttention
 
 RANKERS: dict[str, type[Ranker[RankerConfig]]] = {
     ranker.name: ranker for ranker in (SumPooling, TargetAttention, InterestEvolution, SessionDomains)

@@ -4,6 +4,12 @@ Soft attention weighs each recent event by its relevance to the candidate: Zhou 
 Click-Through Rate Prediction", 1706.06978. Differs: an event carries its behavior, its age and its played ratio in
 addition to its ids; the candidate's dense features are concatenated with the interest. Hard search finds exact matches of track and artist
 (`features/history_match.py`); without `features.hard_search` this is DIN alone.
+
+Sum-pooling ranker, the baseline: the interest is the mean of the history's events, the same for every candidate.
+
+Covington, Adams, Sargin 2016, "Deep Neural Networks for YouTube Recommendations" (its ranking network averages the
+embeddings of watched videos). Differs: multi-task logits instead of weighted watch time, piecewise-linear dense
+features instead of their powers. The candidate has its own statistics and embedding.
 """
 
 from __future__ import annotations
@@ -13,7 +19,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from training.nn.ranker_layers import AttentionUnit
+from training.nn.ranker_layers import AttentionUnit, masked_mean
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.ranker import Ranker, RankerConfig, UserState, extend_config, ranker_config
 
@@ -48,3 +54,19 @@ class TargetAttention(Ranker[TargetAttentionConfig]):
         """Return the attention-weighted sum of the events, divided by their number [B, C, D]."""
         length_B11 = state.mask_BL.sum(1).clamp(min=1)[:, None, None]
         return self.attention(item_BCD, state.events_BLD, state.mask_BL) / length_B11  # type: ignore[no-any-return]
+
+
+class SumPooling(Ranker[RankerConfig]):
+    """One interest for all candidates."""
+
+    name: ClassVar[str] = "sum_pooling"
+    feature_service: ClassVar[str] = "sum_pooling"
+
+    @classmethod
+    def config(cls, recipe: str) -> RankerConfig:
+        """Return the shared config, without hard search."""
+        return ranker_config(recipe)
+
+    def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
+        """Return the mean of the valid events, the same for every candidate."""
+        return masked_mean(state.events_BLD, state.mask_BL).unsqueeze(1).expand_as(item_BCD)
