@@ -10,20 +10,21 @@ ARG TORCH_INDEX=
 ARG PACKAGE_INDEX=
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends binutils ca-certificates \
-    && rm -rf /var/lib/apt/lists/* \
-    && pip install --no-cache-dir --root-user-action ignore uv==0.13.9
+    && rm -rf /var/lib/apt/lists/*
 ENV PATH=/opt/venv/bin:$PATH UV_NO_CACHE=1 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 WORKDIR /opt/segue
-COPY pyproject.toml requirements.lock LICENSE README.md ./
+COPY pyproject.toml uv.lock LICENSE README.md ./
 COPY deploy/image/reduce.sh /tmp/
-# torch first and by pip, which also takes a local wheel. The editable install needs the package folders; the code is copied after it,
+# torch last and by pip, which also takes a local wheel. The editable install needs the package folders; the code is copied after it,
 # so that a change of code keeps this layer.
-RUN python -m venv --without-pip /opt/venv \
-    && { pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --no-deps --retries 1 \
-        ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep '^torch[>=]' requirements.lock)" \
-        || { echo "no torch at ${TORCH_INDEX:-the index of pip}; name another one: --build-arg TORCH_INDEX=URL, or empty"; exit 1; }; } \
+RUN pip install --no-cache-dir --root-user-action ignore "$(sed -n '/^name = "uv"$/ { n; s/version = "\(.*\)"/uv==\1/p }' uv.lock)" \
+    && python -m venv --without-pip /opt/venv \
     && mkdir config web media storage event_store ingestion quality sequences training serving privacy console local dags \
-    && uv pip install ${PACKAGE_INDEX:+--default-index "$PACKAGE_INDEX"} --python /opt/venv/bin/python --constraint requirements.lock --editable '.[cluster]' \
+    && uv export --quiet --locked --extra cluster --no-emit-package torch --output-file /tmp/requirements.txt \
+    && uv pip install ${PACKAGE_INDEX:+--default-index "$PACKAGE_INDEX"} --python /opt/venv/bin/python --requirement /tmp/requirements.txt \
+    && { pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --retries 1 \
+        ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(sed -n 's/^ *"\(torch[<>=].*\)",$/\1/p' pyproject.toml)" \
+        || { echo "no torch at ${TORCH_INDEX:-the index of pip}; name another one: --build-arg TORCH_INDEX=URL, or empty"; exit 1; }; } \
     && sh /tmp/reduce.sh /opt/venv
 COPY . .
 # Commands of Segue write files that others cannot read; here this would be the bytecode.

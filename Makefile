@@ -20,6 +20,7 @@ DATA ?=
 
 PYTHON ?= python3.11
 BIN := .venv/bin
+UV := $(BIN)/uv
 SEGUE_HOME ?= var
 # An empty home is the default one, as for the commands: `cd ''` stays in the repository, whose folders `make clean` would delete.
 ifeq ($(strip $(SEGUE_HOME)),)
@@ -27,7 +28,6 @@ override SEGUE_HOME := var
 endif
 export SEGUE_HOME
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-COMMA := ,
 # Quotes a value of the user as a single word, so that the shell does not interpret it.
 quoted = '$(subst ','\'',$(1))'
 PARAMETERS = --logs $(call quoted,$(LOGS)) --recipe $(call quoted,$(RECIPE)) --as-of $(call quoted,$(AS_OF)) --channels $(call quoted,$(CHANNELS))
@@ -44,7 +44,7 @@ endif
 .DEFAULT_GOAL := help
 .PHONY: setup simulate run pipeline serve backup restore prune stop check unit test lint acceptance bench golden profile ablation leaderboard docs clients screenshots clean lock audit sbom help
 
-setup: .venv/stamp ## Create .venv from requirements.lock (does nothing if it is up to date)
+setup: .venv/stamp ## Create .venv from uv.lock (does nothing if it is up to date)
 
 simulate: setup ## Generate a simulated world in SEGUE_HOME/simulated/own (USERS, TRACKS, DAYS, SEED)
 	@$(BIN)/python -m ingestion.simulate --users $(USERS) --tracks $(TRACKS) --days $(DAYS) --seed $(SEED) --out $(call quoted,$(SEGUE_HOME)/simulated/own)
@@ -124,11 +124,7 @@ leaderboard: setup ## Measure the models on public data (DATA), into SEGUE_HOME/
 .DEFAULT:
 	$(error there is no target '$@'; `make help` lists the targets)
 
-# Installs the project with extras; archives that are not the locked ones are rejected.
-install = $(PYTHON) -I -S local/dependencies/install.py '$(1)'
-
-docs: setup ## Build the documentation as a site, into SEGUE_HOME/docs
-	@$(BIN)/python -c 'import mkdocs, material' 2> /dev/null || { $(call install,test$(COMMA)docs); }
+docs: .venv/docs ## Build the documentation as a site, into SEGUE_HOME/docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --strict --site-dir "$$(realpath -m $(call quoted,$(SEGUE_HOME)))/docs"
 	@echo $(call quoted,$(SEGUE_HOME)/docs/index.html)
 
@@ -148,37 +144,31 @@ clean: stop ## Stop the services, delete landed and recorded events, releases an
 	@cd $(call quoted,$(SEGUE_HOME)) 2> /dev/null && rm -rf $(WRITTEN) || true
 	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-lock: setup .venv/spark .venv/tools ## Write requirements.lock from the installed packages (torch stays a range), and the hashes of their archives
-	@$(call install,test$(COMMA)docs)
-	@{ sed -n '/^#/p' requirements.lock; $(BIN)/pip freeze --exclude-editable | grep -viE '^(torch|pip|setuptools|segue)[=@ ]'; } > .venv/lock && mv .venv/lock requirements.lock
-	@grep -v '^torch[<>=]' requirements.lock | .venv/tools/bin/uv pip compile - --quiet --no-deps --generate-hashes --no-annotate --python $(BIN)/python \
-	  --custom-compile-command 'make lock' --output-file requirements.hashes.lock
+# Not after `setup`, which rejects a lock that differs from pyproject.toml
+lock: ## Write uv.lock after a change of pyproject.toml, from the public package index
+	@[ -x $(UV) ] || $(MAKE) --no-print-directory setup
+	@$(UV) lock --default-index https://pypi.org/simple
 
-audit: setup .venv/tools ## Report known vulnerabilities of the locked packages (exit code 3: the service was not reached)
-	@$(BIN)/python -m local.dependencies.audit .venv/tools/bin/pip-audit requirements.lock
+audit: setup ## Report known vulnerabilities of the locked packages (exit code 1; 2: the service was not reached)
+	@$(UV) audit --locked --default-index https://pypi.org/simple --preview-features audit-command
 
-sbom: setup .venv/tools ## Write the installed packages as a CycloneDX SBOM, SEGUE_HOME/reports/sbom.cdx.json
+sbom: setup ## Write the locked packages as a CycloneDX SBOM, SEGUE_HOME/reports/sbom.cdx.json
 	@mkdir -p $(call quoted,$(SEGUE_HOME)/reports)
-	@.venv/tools/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible --output-file $(call quoted,$(SEGUE_HOME)/reports/sbom.cdx.json)
+	@$(UV) export --quiet --locked --all-extras --default-index https://pypi.org/simple --format cyclonedx1.5 --preview-features sbom-export \
+	  --output-file $(call quoted,$(SEGUE_HOME)/reports/sbom.cdx.json)
 	@echo $(call quoted,$(SEGUE_HOME)/reports/sbom.cdx.json)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
-.venv/stamp: pyproject.toml requirements.lock requirements.hashes.lock
-	@command -v $(PYTHON) > /dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
-	  || { echo "Segue requires Python 3.11, because requirements.lock is for this version only, and '$(PYTHON)' is not Python 3.11: install it, or name its path: make setup PYTHON=/path/to/python3.11"; exit 1; }
-	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
-	@$(call install,test)
+.venv/stamp: pyproject.toml uv.lock local/install.sh
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 \
+	  || { $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' > /dev/null 2>&1 && $(PYTHON) -m venv .venv; } \
+	  || { echo "Segue requires Python 3.11, 3.12 or 3.13 with venv, which '$(PYTHON)' is not: install it, or name its path: make setup PYTHON=/path/to/python3.12"; exit 1; }
+	@sh local/install.sh test
 	@touch $@
 
-# Spark (430 MB) is needed by the cluster profile and its tests only; `make run` works without it.
-.venv/spark: .venv/stamp
-	@$(call install,test$(COMMA)spark)
-	@touch $@
-
-# In an environment of their own, so that they do not change the locked versions.
-.venv/tools: .venv/stamp
-	@$(PYTHON) -m venv $@
-	@$@/bin/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7.5,<8' 'pip-audit>=2.10,<3' 'uv>=0.9'
+# Spark (430 MB) is needed by the cluster profile and its tests only, MkDocs by `make docs`; `make run` works without them.
+.venv/docs .venv/spark: .venv/%: .venv/stamp
+	@sh local/install.sh test $*
 	@touch $@

@@ -161,7 +161,7 @@ def _broker(url: str) -> str:
 
 def _need_s3fs(url: str) -> str:
     if url and importlib.util.find_spec("s3fs") is None:
-        raise ValueError("needs s3fs; run: pip install -c requirements.lock -e '.[s3]'")
+        raise ValueError("needs s3fs; run: sh local/install.sh s3")
     return url
 
 

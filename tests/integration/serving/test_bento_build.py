@@ -1,6 +1,7 @@
 """`bentoml build`: the bento is complete and starts."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from config.tool_environment import tool_environment
 from local.ports import free_port
 
 PROGRAM = str(Path(sys.executable).parent / "bentoml")
+UV = str(Path(sys.executable).parent / "uv")
 START_S = 120
 IMPORTED = """
 import sys
@@ -44,6 +46,8 @@ def environment(home):
 
 @pytest.fixture(scope="module")
 def source(home, environment):
+    exported = re.search(r"^ *uv (export .+)$", (settings.ROOT / "deploy/README.md").read_text(), re.MULTILINE)[1]
+    subprocess.run([UV, *exported.split()], cwd=settings.ROOT, check=True)
     built = subprocess.run(
         [PROGRAM, "build", "--output", "tag"],
         cwd=settings.ROOT,

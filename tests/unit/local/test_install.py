@@ -1,148 +1,65 @@
-"""Installation of the locked packages: uv, or pip without it, with progress, and other archives are rejected."""
+"""`local/install.sh`: what uv and pip are called with, and the remedy if they fail."""
 
-import io
-import json
-import os
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from config.settings import ROOT
-from local.dependencies import install
 
-LOCK = "# comment\nsix==1.17.0\ntorch>=2.13,<2.14\nidna==3\n"
+PIP = """#!/bin/sh
+echo "pip $* index=$PIP_INDEX_URL" >> calls
+[ "$3" != config ] || echo "global.extra-index-url='https://extra/simple'
+global.index-url='$PIP_CONF_INDEX'" | grep -v "''"
+"""
+UV = '#!/bin/sh\necho "uv $* index=$UV_DEFAULT_INDEX" >> calls\nexit ${UV_FAILS:-0}\n'
+MIRROR = "https://mirror.invalid/simple"
 
 
 @pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    """Function that writes an installer with a shell script's body, in a tree with a lock and an empty environment."""
-    monkeypatch.chdir(tmp_path)
+def install(tmp_path):
+    """Function that runs the script with recording programs instead of Python and uv; returns the process and the calls."""
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
-    (tmp_path / "tools").mkdir()
-    (tmp_path / install.LOCK).write_text(LOCK)
-    (tmp_path / install.HASHES).write_text(f"six==1.17.0 \\\n    --hash=sha256:{'a' * 64}\n")
-    monkeypatch.setenv("PATH", f"{tmp_path / 'tools'}{os.pathsep}/usr/bin{os.pathsep}/bin")
-    monkeypatch.setattr(
-        shutil, "which", lambda name: str(found) if (found := tmp_path / "tools" / name).exists() else None
+    for name, text in (("python", PIP), ("uv", UV)):
+        (tmp_path / ".venv" / "bin" / name).write_text(text)
+        (tmp_path / ".venv" / "bin" / name).chmod(0o755)
+    for name in ("pyproject.toml", "uv.lock"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+
+    def run(**variables):
+        command = ["sh", str(ROOT / "local" / "install.sh"), "test", "spark"]
+        environment = {"PATH": "/usr/bin:/bin", **variables}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        return done, (tmp_path / "calls").read_text().splitlines()
+
+    return run
+
+
+def test_the_lock_is_installed_from_the_public_index(install, tmp_path):
+    done, calls = install()
+    assert done.returncode == 0, done.stderr
+    (sync,) = [call for call in calls if call.startswith("uv ")]
+    assert sync.startswith(
+        "uv sync --locked --inexact --default-index https://pypi.org/simple --no-install-package torch"
     )
-
-    def write(path, body):
-        (tmp_path / path).write_text(f"#!/bin/sh\n{body}\n")
-        (tmp_path / path).chmod(0o755)
-
-    return write
-
-
-def report(sha256):
-    archive = {"archive_info": {"hashes": {"sha256": sha256}}}
-    return json.dumps({"install": [{"metadata": {"name": "six", "version": "1.17.0"}, "download_info": archive}]})
+    assert sync.endswith("--extra test --extra spark index=")
+    assert calls[-1] == "pip -m pip install --quiet --disable-pip-version-check torch>=2.8,<2.14 index="
+    pinned, *hashes = (tmp_path / ".venv" / "uv.txt").read_text().splitlines()
+    assert pinned.startswith("uv==") and len(hashes) > 5
+    assert all(line.startswith("    --hash=sha256:") for line in hashes)
 
 
-def test_uv_gets_the_hashes_and_pip_is_not_used(checkout):
-    checkout("tools/uv", 'echo "$@" > arguments')
-    checkout(".venv/bin/python", "touch pip_was_used")
-    install.install("test,spark")
-    arguments = Path("arguments").read_text().split()
-    assert arguments[:2] == ["pip", "install"]
-    assert arguments[5:9] == ["--constraint", "requirements.hashes.lock", "--constraint", "requirements.lock"]
-    assert arguments[-1] == ".[test,spark]"
-    assert not Path("pip_was_used").exists()
+@pytest.mark.parametrize("name", ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_CONF_INDEX"])
+def test_behind_a_mirror_the_exported_lock_is_installed_from_it(install, name):
+    done, calls = install(**{name: MIRROR})
+    assert done.returncode == 0, done.stderr
+    export, installation = [call for call in calls if call.startswith("uv ")]
+    assert export.startswith("uv export --quiet --locked --offline --default-index https://pypi.org/simple")
+    assert installation.startswith("uv pip install") and installation.endswith(f"index={MIRROR}")
+    assert calls[-1].endswith(f"torch>=2.8,<2.14 index={MIRROR}")
 
 
-def test_a_hash_mismatch_of_uv_does_not_continue_with_pip(checkout):
-    checkout("tools/uv", "echo 'Hash mismatch for `six==1.17.0`' >&2; exit 1")
-    checkout(".venv/bin/python", "touch pip_was_used")
-    with pytest.raises(install.InstallError, match="Hash mismatch for `six"):
-        install.install("test")
-    assert not Path("pip_was_used").exists()
-
-
-def test_pip_is_used_where_uv_cannot_reach_its_index(checkout, capsys):
-    checkout("tools/uv", "echo 'error: dns error' >&2; exit 2")
-    checkout(".venv/bin/python", f"echo '{report('a' * 64)}' > {install.PIP_REPORT}")
-    install.install("test")
-    captured = capsys.readouterr()
-    assert "dns error" in captured.err
-    assert "Continuing with pip" in captured.err
-
-
-@pytest.mark.parametrize("sha256", ["a" * 64, "b" * 64])
-def test_archives_that_pip_installed_are_compared_with_the_lock(checkout, sha256):
-    checkout(".venv/bin/python", f"echo '{report(sha256)}' > {install.PIP_REPORT}")
-    if sha256[0] == "a":
-        install.install("test")
-    else:
-        with pytest.raises(install.InstallError, match="was removed"):
-            install.install("test")
-    assert Path(".venv").exists() == (sha256[0] == "a")
-
-
-def test_archives_of_an_installation_that_failed_are_compared(checkout):
-    checkout(".venv/bin/python", f"echo '{report('b' * 64)}' > {install.PIP_REPORT}; exit 1")
-    with pytest.raises(install.InstallError, match="was removed"):
-        install.install("test")
-    assert not Path(".venv").exists()
-
-
-@pytest.mark.parametrize("sha256", ["a" * 64, "b" * 64])
-def test_archives_of_an_installation_that_was_killed_are_compared_before_they_are_used(checkout, sha256):
-    install.PIP_REPORT.write_text(report(sha256))
-    second = f"echo '{json.dumps({'install': []})}' > {install.PIP_REPORT}; touch pip_was_used"
-    checkout(".venv/bin/python", second)
-    if sha256[0] == "a":
-        install.install("test")
-    else:
-        with pytest.raises(install.InstallError, match="was removed"):
-            install.install("test")
-    assert Path(".venv").exists() == Path("pip_was_used").exists() == (sha256[0] == "a")
-
-
-def test_an_installation_that_failed_before_it_installed_anything_continues(checkout):
-    checkout(".venv/bin/python", "echo 'no network'; exit 1")
-    with pytest.raises(install.InstallError, match="no network"):
-        install.install("test")
-    assert Path(".venv").exists()
-
-
-@pytest.mark.parametrize("is_terminal", [True, False])
-def test_progress_is_printed_until_the_installer_ends(checkout, monkeypatch, is_terminal):
-    monkeypatch.setattr(install, "INTERVAL_S", 0.01)
-    screen = io.StringIO()
-    monkeypatch.setattr(screen, "isatty", lambda: is_terminal)
-    monkeypatch.setattr(sys, "stderr", screen)
-    package = ".venv/lib/python3.11/site-packages/six-1.17.0.dist-info"
-    checkout("tools/uv", f"while [ ! -e go ]; do :; done; mkdir -p {package}; while [ ! -e end ]; do :; done")
-    written = screen.write
-
-    def write(text):
-        if "0 of about 2" in text:
-            Path("go").touch()
-        if "1 of about 2" in text:
-            Path("end").touch()
-        return written(text)
-
-    monkeypatch.setattr(screen, "write", write)
-    install.install("test")
-    assert "00:00 elapsed, usually less than 2 min in total" in screen.getvalue()
-    assert ("\r" in screen.getvalue()) == is_terminal
-
-
-def test_the_command_runs_without_installed_packages(tmp_path):
-    script = ROOT / "local" / "dependencies" / "install.py"
-    (tmp_path / ".venv" / "bin").mkdir(parents=True)
-    (tmp_path / install.LOCK).write_text(LOCK)
-    (tmp_path / ".venv" / "bin" / "python").write_text("#!/bin/sh\necho no network\nexit 1\n")
-    (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", str(script), "test"],
-        cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin"} if not Path("/usr/bin/uv").exists() else {"PATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "no network" in done.stderr
+def test_the_remedy_is_named_if_an_index_is_not_reached(install):
+    done, calls = install(UV_FAILS="2")
+    assert done.returncode == 2
+    assert "UV_DEFAULT_INDEX=URL make setup" in done.stderr
+    assert calls[-1].startswith("uv ")

@@ -1,1 +1,0 @@
-"""Installed packages: hashes of their archives, and known vulnerabilities."""
