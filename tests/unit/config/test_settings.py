@@ -93,7 +93,7 @@ def test_tables_are_in_the_home_folder_or_a_bucket(monkeypatch: pytest.MonkeyPat
 def test_tables_in_a_bucket_need_s3fs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_TABLES", "s3://bucket/prefix")
     monkeypatch.setattr(settings.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(settings.SettingError, match="local/install.sh s3"):
+    with pytest.raises(settings.SettingError, match=r"local/install\.sh s3"):
         settings.load_settings()
 
 
