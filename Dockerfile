@@ -21,7 +21,7 @@ RUN pip install --no-cache-dir --root-user-action ignore "$(sed -n '/^name = "uv
     && python -m venv --without-pip /opt/venv \
     && mkdir config web media storage event_store ingestion quality sequences training serving privacy console local dags \
     && uv export --quiet --locked --extra cluster --no-emit-package torch --output-file /tmp/requirements.txt \
-    && uv pip install ${PACKAGE_INDEX:+--default-index "$PACKAGE_INDEX"} --python /opt/venv/bin/python --requirement /tmp/requirements.txt \
+    && uv pip install ${PACKAGE_INDEX:+--default-index "$PACKAGE_INDEX"} --no-deps --python /opt/venv/bin/python --requirement /tmp/requirements.txt \
     && { pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --retries 1 \
         ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(sed -n 's/^ *"\(torch[<>=].*\)",$/\1/p' pyproject.toml)" \
         || { echo "no torch at ${TORCH_INDEX:-the index of pip}; name another one: --build-arg TORCH_INDEX=URL, or empty"; exit 1; }; } \

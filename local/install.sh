@@ -25,6 +25,6 @@ if [ -z "$index" ]; then
     "$uv" sync --locked --inexact --default-index $public_index --no-install-package torch $options
 else
     "$uv" export --quiet --locked --offline --default-index $public_index --no-emit-package torch $options --output-file .venv/requirements.txt
-    "$uv" pip install --python "$python" --requirement .venv/requirements.txt
+    "$uv" pip install --no-deps --python "$python" --requirement .venv/requirements.txt
 fi
 "$python" -m pip install --quiet --disable-pip-version-check "$(sed -n 's/^ *"\(torch[<>=].*\)",$/\1/p' pyproject.toml)"
