@@ -12,7 +12,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from research.serving import synthetic_release
-from research.serving.synthetic_channels import SyntheticWorld
 from serving.observability.metrics import Metrics
 from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
@@ -63,28 +62,6 @@ def similar(workers, metrics, item, timeout_s=TIMEOUT_S):
     return workers.call(metrics, timeout_s, "recall_continuation", np.array([item]), "", 10)
 
 
-def test_results_equal_those_of_this_process(workers, folder, metrics):
-    release = load_release(folder, EVERY_VIEW)
-    here = Recall(metrics, 30.0, 1)
-    for item in range(2, 8):
-        expected = here.recall_continuation(release, np.array([item]), "", 10).candidates
-        found = similar(workers, metrics, item).candidates
-        assert list(found) == list(expected) == list(release.continuation_sources)
-        assert "realtime" in found
-        for name in expected:
-            np.testing.assert_array_equal(found[name].items_BK, expected[name].items_BK)
-            np.testing.assert_array_equal(found[name].scores_BK, expected[name].scores_BK)
-
-
-def test_concurrent_calls_are_distributed(workers, metrics):
-    expected = {item: similar(workers, metrics, item).candidates["realtime"].items_BK for item in range(2, 10)}
-    items = list(range(2, 10)) * 5
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda item: similar(workers, metrics, item).candidates["realtime"].items_BK, items))
-    assert all((one == expected[item]).all() for item, one in zip(items, found, strict=True))
-    assert len(children(workers)) == WORKERS
-
-
 def test_killed_workers_are_replaced_and_their_calls_repeated(workers, metrics):
     before = {child.pid for child in children(workers)}
     for child in children(workers):
@@ -109,18 +86,6 @@ def test_a_worker_that_hangs_is_replaced(workers, metrics):
         if child.status() == psutil.STATUS_STOPPED:
             child.resume()
     assert similar(workers, metrics, 2).left_out == {}
-
-
-def test_features_are_kept_for_a_request_and_dropped_for_an_erasure(workers, metrics):
-    users = SyntheticWorld(400, "debug").requests(1, seed=1)
-    found = workers.call(metrics, TIMEOUT_S, "recall_for_users", 10, ["favourites"], users=users)
-    item = int(found.candidates["favourites"].items_BK[0, 0])
-    (kept,) = {key for worker in workers._queue.workers for key in worker.keys}
-    reasons = workers.call(metrics, TIMEOUT_S, "reasons", {"favourites": [item]}, users=users)
-    assert [worker.keys.count(kept) for worker in workers._queue.workers] in ([1, 0], [0, 1])
-    workers.forget_users()
-    assert not any(worker.keys for worker in workers._queue.workers)
-    assert workers.call(metrics, TIMEOUT_S, "reasons", {"favourites": [item]}, users=users) == reasons
 
 
 def load_user(release, number):
@@ -243,11 +208,6 @@ def test_users_of_a_batch_are_dropped_for_an_erasure(workers, folder, metrics):
     expected = Ranking().score(release, load_user(release, 2), np.array([2, 3]))
     for task in expected:
         np.testing.assert_allclose(scores[task], expected[task], atol=1e-6)
-
-
-def test_an_error_of_the_release_is_raised(workers, metrics):
-    with pytest.raises(ValueError, match="no call 'drop'"):
-        workers.call(metrics, TIMEOUT_S, "drop")
 
 
 def test_a_damaged_release_is_not_loaded(folder, tmp_path):

@@ -65,18 +65,6 @@ def test_without_a_release_events_are_accepted(started):
     assert runtime.ingest_events([EVENT, {"user_id": "u"}]).accepted == 1
 
 
-def test_every_request_is_logged(started, caplog):
-    caplog.set_level("INFO", logger="serving")
-    runtime = started.start()
-    for call in (lambda: runtime.recommend("u", "shower", None), lambda: runtime.similar("t", None, None)):
-        with pytest.raises((NotReady, RequestRejected)):
-            call()
-    refused, early = (record.fields for record in caplog.records if record.message == "request")
-    assert (refused["outcome"], refused["scene"]) == ("RequestRejected", "shower")
-    assert refused["error"].startswith("scene 'shower' is not one of")
-    assert (early["outcome"], early["scene"]) == ("NotReady", "similar") and "ms" in early
-
-
 def test_accepted_events_survive_a_restart(started):
     assert started.start().ingest_events([EVENT]).accepted == 1
     started.stop()

@@ -80,15 +80,6 @@ def test_an_erasure_that_leaves_a_release_unsigned_is_not_repeated(here):
     assert runs == [1]
 
 
-def test_a_closed_service_does_not_repeat_an_erasure(here):
-    runs = []
-    requests = ErasureRequests(here, run=lambda _: runs.append(1) or 2, pauses_s=(60.0,))
-    requests.start()
-    requests.close()
-    requests.join()
-    assert len(runs) <= 1
-
-
 def test_the_request_of_an_erased_user_starts_nothing(here):
     runs = []
     requests = ErasureRequests(here, run=lambda here: runs.append(1) or remove_unfinished(here.home, ["u"]) or 0)

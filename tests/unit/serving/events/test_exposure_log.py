@@ -1,19 +1,15 @@
 """Exposure log: one record per response, landed as impressions and exposures."""
 
 import json
-import threading
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from ingestion.land import land
-from serving.events.daily_jsonl import DailyJsonlFile
 from serving.events.exposure_log import Exposure, ExposureLog, hash_features
-from serving.pipeline.daily_lists import ListedTrack
 from serving.pipeline.request import read_request
 from serving.pipeline.response import TrackItem
-from serving.pipeline.stages.fuse import RequestCandidates
 from tests.support.log_sources import landed
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import ListChannel, history, release, tracks
@@ -40,41 +36,6 @@ def written(folder, *exposures):
     return [json.loads(line) for path in sorted(folder.glob("dt=*/exposures-*")) for line in path.open()]
 
 
-def test_one_record_per_non_empty_response(tmp_path):
-    explored = item("t2", [], propensity=0.1, is_exploration=True)
-    first, second = written(tmp_path, exposure("q", item("t1"), explored), exposure("p"), exposure("o", item("t1")))
-    assert (first["request_id"], second["request_id"]) == ("q", "o")
-    assert {name: first[name] for name in ("user_id", "scene", "shown_at", "release", "arm")} == {
-        "user_id": "u", "scene": "daily", "shown_at": AT, "release": "r1", "arm": "r1",
-    }  # fmt: skip
-    same = {"target_type": "track"}
-    assert first["items"] == [
-        same | {"target_id": "t1", "position": 0, "channels": ["popularity"], "propensity": 1, "is_exploration": False},
-        same | {"target_id": "t2", "position": 1, "channels": [], "propensity": 0.1, "is_exploration": True},
-    ]
-
-
-def test_failed_write_is_retried_with_the_next_record(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.events.exposure_log.SYNC_INTERVAL_S", 0.0)
-    tried, again = [], threading.Event()
-
-    def sync(file):
-        tried.append(file)
-        if len(tried) == 1:
-            raise OSError("input/output error")
-        again.set()
-
-    monkeypatch.setattr(DailyJsonlFile, "sync", sync)
-    log = ExposureLog(tmp_path, lambda: NOW)
-    assert again.wait(30)
-    log.close()
-
-
-def test_record_has_the_arm(tmp_path):
-    (record,) = written(tmp_path, exposure("q", item("t1"), arm="r2"))
-    assert (record["release"], record["arm"]) == ("r1", "r2")
-
-
 def test_item_of_another_release_names_it(tmp_path):
     (record,) = written(tmp_path / "live", exposure("q", item("t1", release="r0"), item("t2", release="r1")))
     assert [shown.get("release") for shown in record["items"]] == ["r0", None]
@@ -84,7 +45,7 @@ def test_item_of_another_release_names_it(tmp_path):
 
 def test_items_are_landed_as_impressions_and_exposures(tmp_path):
     explored = item("t2", ["popularity", "realtime"], propensity=0.25, is_exploration=True)
-    written(tmp_path / "live", exposure("q", item("t1"), explored), exposure("o", item("t1")))
+    written(tmp_path / "live", exposure("q", item("t1"), explored, arm="r2"), exposure("p"), exposure("o", item("t1")))
     for times in (1, 2):
         counts = land(tmp_path / "live", tmp_path)["exposure_log"]
         assert (counts.landed, counts.duplicate, counts.quarantined) == ((6, 0, 0) if times == 1 else (0, 6, 0))
@@ -92,7 +53,7 @@ def test_items_are_landed_as_impressions_and_exposures(tmp_path):
     assert shown["event_id"].to_list() == ["o-0", "q-0", "q-1"]
     assert shown.row(2, named=True) | {"shown_at": None} == {
         "event_id": "q-1", "request_id": "q", "user_id": "u", "scene": "daily", "shown_at": None, "release": "r1",
-        "arm": "r1", "features_hash": "f" * 32, "target_type": "track", "target_id": "t2", "position": 1,
+        "arm": "r2", "features_hash": "f" * 32, "target_type": "track", "target_id": "t2", "position": 1,
         "channels": ["popularity", "realtime"], "propensity": 0.25, "is_exploration": True,
     }  # fmt: skip
     assert (shown["shown_at"].dt.epoch("us") == AT).all()
@@ -149,30 +110,3 @@ def test_feature_hash_ignores_padding(tmp_path):
 
     assert hashed("t0", "t1") == hashed("t0", "t1") == hashed("t0", "t1", padding=3)
     assert len({hashed(), hashed("t0"), hashed("t1"), hashed("t0", "t1"), hashed("t1", "t0")}) == 5
-
-
-def test_propensity_is_kept_by_candidate_operations():
-    def candidates(*items, **chance):
-        return RequestCandidates(np.array(items), np.zeros(len(items)), [["popularity"]] * len(items), **chance)
-
-    fused = candidates(2, 3, 4, exploration_propensity={3: 0.2})
-    assert (
-        fused.take([1]).exploration_propensity
-        == fused.top_k(2).exploration_propensity
-        == fused.with_scores(np.ones(3)).exploration_propensity
-        == {3: 0.2}
-    )
-    assert fused.concatenate(candidates(9, exploration_propensity={9: 0.5})).exploration_propensity == {3: 0.2, 9: 0.5}
-
-
-def test_daily_list_keeps_propensities(tmp_path):
-    bench, of = Bench(tmp_path), release(tracks(8), [POPULARITY])
-    given = [ListedTrack("t1", 0.5, ["popularity"], 0), ListedTrack("t2", 0.4, [], 1, 0.1, True)]
-    bench.lists.write("u", NOW, None, given, 7)
-    bench.answer(of, limit=3)
-    (record,) = bench.shown.exposures
-    assert [(one.track_id, one.propensity, one.is_exploration) for one in record.items] == [
-        ("t1", 1.0, False), ("t2", 0.1, True), ("t0", 1.0, False),
-    ]  # fmt: skip
-    bench.start()  # the records written with the extended list
-    assert bench.answer(of, limit=3).items == list(record.items)

@@ -62,12 +62,6 @@ def test_an_event_that_was_kept_private_is_not_recorded_when_it_is_sent_again(re
     assert (repeated.private, repeated.accepted) == (1, 1)
 
 
-def test_a_row_with_a_huge_number_is_rejected_alone(reports):
-    row = {"user_id": "u", "target_type": "track", "target_id": "t", "action": "like"}
-    report = reports.ingestor.ingest([row | {"propensity": 10**400}, row])
-    assert report.accepted == 1 and [rejected.index for rejected in report.rejected] == [0]
-
-
 def test_a_report_that_is_not_logged_begins_no_private_session(reports, monkeypatch):
     def fail(events):
         raise OSError("the disk is full")

@@ -31,12 +31,11 @@ class Registry:
     """Replaces `open_store`: fails until applied, then returns a new store for each call."""
 
     def __init__(self, folder):
-        self.folder, self.is_applied, self.opened = folder, False, 0
+        self.folder, self.is_applied = folder, False
 
     def open(self, **_):
         if not self.is_applied:
             raise FileNotFoundError("run `feast apply`")
-        self.opened += 1
         return sqlite_store(self.folder, SEQUENCE_VIEWS)
 
 
@@ -47,29 +46,35 @@ def registry(tmp_path, monkeypatch):
     return registry
 
 
-def test_fails_until_a_registry_exists(registry):
-    store = OnlineStore(lambda track: 200_000, degradation())
+@pytest.fixture
+def parts():
+    return degradation()
+
+
+@pytest.fixture
+def store(registry, parts):
+    """A store whose registry exists."""
+    registry.is_applied = True
+    return OnlineStore(lambda track: None, parts)
+
+
+def event_ids(store):
+    return list(store.read("u")["recent_events"]["event_id"])
+
+
+def test_fails_until_a_registry_exists(registry, parts):
+    store = OnlineStore(lambda track: 200_000, parts)
     for call in (lambda: store.read("u"), lambda: store.apply({"u": [EVENT]})):
         with pytest.raises(FileNotFoundError, match="feast apply"):
             call()
     registry.is_applied = True
     store.apply({"u": [EVENT]})
-    assert list(store.read("u")["recent_events"]["event_id"]) == ["e"]
+    assert event_ids(store) == ["e"]
     assert list(store.read("u")["recent_events"]["behaviour"]) == ["full_play"]
 
 
-def test_writer_and_reader_keep_their_connections(registry):
-    registry.is_applied = True
-    store = OnlineStore(lambda track: None, degradation())
-    for _ in range(3):
-        store.apply({"u": [EVENT]})
-        store.read("u")
-    assert registry.opened == 2
-
-
-def test_contract_excludes_the_live_part(registry):
-    registry.is_applied = True
-    contract = OnlineStore(lambda track: None, degradation()).contract()
+def test_contract_excludes_the_live_part(store):
+    contract = store.contract()
     assert contract.sequence_views == tuple(SEQUENCE_VIEWS)
     assert contract.features == ("user_profile:plays_total",)
 
@@ -77,8 +82,8 @@ def test_contract_excludes_the_live_part(registry):
 class Rows:
     """Replaces the reader of the store: fails with a given error, for one user or for all."""
 
-    def __init__(self):
-        self.error, self.user, self.reads = None, None, []
+    def __init__(self, error, user=None):
+        self.error, self.user, self.reads = error, user, []
 
     def read(self, user_id):
         self.reads.append(user_id)
@@ -90,11 +95,8 @@ class Rows:
 @pytest.mark.parametrize(
     "error", [ConnectionError("refused"), TimeoutError("late"), redis.TimeoutError("late")], ids=str
 )
-def test_unavailable_store_is_not_asked_again_until_a_check_succeeds(registry, error):
-    registry.is_applied = True
-    parts = degradation()
-    store, rows = OnlineStore(lambda track: None, parts), Rows()
-    store._reader, rows.error = rows, error
+def test_unavailable_store_is_not_asked_again_until_a_check_succeeds(store, parts, error):
+    store._reader = rows = Rows(error)
     with pytest.raises(type(error)):
         store.read("u")
     for call in (lambda: store.read("v"), lambda: store.apply({"u": [EVENT]})):
@@ -109,11 +111,8 @@ def test_unavailable_store_is_not_asked_again_until_a_check_succeeds(registry, e
     assert not parts.parts and store.read("v") == {}
 
 
-def test_damaged_rows_concern_their_user_only_and_are_reported_until_they_can_be_read(registry):
-    registry.is_applied = True
-    parts = degradation()
-    store, rows = OnlineStore(lambda track: None, parts), Rows()
-    store._reader, rows.error, rows.user = rows, sqlite3.DatabaseError("database disk image is malformed"), "u"
+def test_damaged_rows_concern_their_user_only_and_are_reported_until_they_can_be_read(store, parts):
+    store._reader = rows = Rows(sqlite3.DatabaseError("database disk image is malformed"), "u")
     with pytest.raises(sqlite3.DatabaseError):
         store.read("u")
     assert store.read("v") == {}
@@ -125,10 +124,7 @@ def test_damaged_rows_concern_their_user_only_and_are_reported_until_they_can_be
     assert not parts.parts
 
 
-def test_a_write_conflict_names_no_user_and_is_no_failure_of_reads(registry, monkeypatch):
-    registry.is_applied = True
-    parts = degradation()
-    store = OnlineStore(lambda track: None, parts)
+def test_a_write_conflict_names_no_user_and_is_no_failure_of_reads(store, parts, monkeypatch):
     store.open()
     monkeypatch.setattr(store._writer, "_attempt_write", lambda new: (dict.fromkeys(new, 1), ["anna@example.org"]))
     with pytest.raises(WriteConflict) as conflict:
@@ -137,10 +133,7 @@ def test_a_write_conflict_names_no_user_and_is_no_failure_of_reads(registry, mon
     assert not parts.parts
 
 
-def test_missing_tables_are_reported_and_events_can_be_pushed_later(registry, tmp_path):
-    registry.is_applied = True
-    parts = degradation()
-    store = OnlineStore(lambda track: None, parts)
+def test_missing_tables_are_reported_and_events_can_be_pushed_later(store, parts, tmp_path):
     store.open()
     store.check()
     assert not parts.parts
@@ -156,22 +149,16 @@ def test_missing_tables_are_reported_and_events_can_be_pushed_later(registry, tm
     connection.close()
     store.check()
     store.apply({"u": [EVENT]})
-    assert not parts.parts and list(store.read("u")["recent_events"]["event_id"]) == ["e"]
+    assert not parts.parts and event_ids(store) == ["e"]
 
 
-def test_materialized_store_is_not_degraded(registry, tmp_path):
-    registry.is_applied = True
+def test_materialized_store_is_not_degraded(store, parts, registry, tmp_path):
     MaterializationState(tmp_path / "digests.db", registry.open()).close()  # writes the marker row
-    parts = degradation()
-    store = OnlineStore(lambda track: None, parts)
     store.check()
     assert not parts.parts
 
 
-def test_damaged_file_is_reported(registry, tmp_path):
-    registry.is_applied = True
-    parts = degradation()
-    store = OnlineStore(lambda track: None, parts)
+def test_damaged_file_is_reported(store, parts, tmp_path):
     (tmp_path / "online.db").write_bytes(b"damaged " * 1024)
     for suffix in ("-wal", "-shm"):
         (tmp_path / f"online.db{suffix}").unlink(missing_ok=True)
@@ -179,16 +166,14 @@ def test_damaged_file_is_reported(registry, tmp_path):
     assert "sequences.online.rebuild" in parts.parts["online_store"].why
 
 
-def test_replaced_file_is_opened_again(registry, tmp_path):
-    registry.is_applied = True
-    store = OnlineStore(lambda track: None, degradation())
+def test_replaced_file_is_opened_again(store, tmp_path):
     store.apply({"u": [EVENT]})
-    assert list(store.read("u")["recent_events"]["event_id"]) == ["e"]
+    assert event_ids(store) == ["e"]
     for file in tmp_path.glob("online.db*"):
         file.unlink()
     (tmp_path / "registry.db").unlink()
     sqlite_store(tmp_path, SEQUENCE_VIEWS)
     store.check()
-    assert list(store.read("u")["recent_events"]["event_id"]) == []
+    assert event_ids(store) == []
     store.apply({"u": [EVENT]})
-    assert list(store.read("u")["recent_events"]["event_id"]) == ["e"]
+    assert event_ids(store) == ["e"]

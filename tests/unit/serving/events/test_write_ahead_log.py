@@ -8,12 +8,12 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
-from pathlib import Path
 
 import pytest
 
+from serving.events import event_pusher
 from serving.events.daily_jsonl import DailyJsonlFile
-from serving.events.event_pusher import MAX_PUSH_WAIT_S, PUSH_TIMEOUT_PER_EVENT_S, PUSH_TIMEOUT_S, EventPusher
+from serving.events.event_pusher import EventPusher
 from serving.events.event_schema import MICROSECONDS_PER_SECOND, read_event
 from serving.events.user_writers import UserWriters
 from serving.events.write_ahead_log import (
@@ -31,50 +31,104 @@ DAY = 86_400 * MICROSECONDS_PER_SECOND
 
 
 def event(event_id, user_id="u", **columns):
-    row = {
-        "event_id": event_id,
-        "user_id": user_id,
-        "target_type": "track",
-        "target_id": "t",
-        "action": "click",
-    } | columns
-    return read_event(row, NOW)
+    row = {"event_id": event_id, "user_id": user_id, "target_type": "track", "target_id": "t", "action": "click"}
+    return read_event(row | columns, NOW)
 
 
-def open_log(home: Path, now_us=lambda: NOW) -> EventLog:
-    return EventLog(home / "live", home / "serving", now_us, lock_timeout_s=0.2)
+class Store:
+    """An online store that keeps events by id and can fail.
+
+    When it has `after` events, it keeps the low watermark that is on the disk, with which a killed process would continue.
+    """
+
+    def __init__(self, watermark, after=0):
+        self.events, self.is_away = {}, False
+        self.watermark, self.after, self.saved = watermark, after, None
+
+    def apply(self, events_of):
+        if self.is_away:
+            raise ConnectionError("store is away")
+        for user_id, events in events_of.items():
+            for one in events:
+                assert one["user_id"] == user_id
+                self.events[one["event_id"]] = one
+        if len(self.events) == self.after:
+            self.saved = json.loads(self.watermark.read_text())
 
 
-def logged(home: Path) -> list[dict]:
-    return [
-        json.loads(line)
-        for path in daily_files.list_files(home / "live", EVENT_LOG_PREFIX)
-        for line, _ in daily_files.read_lines(path)
-    ]
+class Home:
+    """The log and the pusher of one process after another; each closes those of the process before."""
+
+    def __init__(self, folder):
+        self.folder, self.now, self.parts, self.excluded = folder, NOW, degradation(), []
+        self.store = Store(folder / "serving" / "pushed.json")
+        self.log = self.push = None
+
+    def open(self):
+        self.close()
+        self.log = EventLog(self.folder / "live", self.folder / "serving", lambda: self.now, lock_timeout_s=0.2)
+        return self.log
+
+    def start(self, writers=None):
+        """Start the log and the pusher; returns the number of replayed events."""
+        writers = writers or UserWriters(self.store.apply)
+        self.push = EventPusher(self.open(), writers, self.parts, self.excluded.extend)
+        return self.push.start()
+
+    def report(self, *names, user_id="u"):
+        """Whether the events of a report are in the store when it is answered."""
+        return self.push.push(self.log.append([event(name, user_id) for name in names]))
+
+    def close(self):
+        for part in filter(None, (self.push, self.log)):
+            part.close()
+        self.push = self.log = None
+
+    @property
+    def files(self):
+        return daily_files.list_files(self.folder / "live", EVENT_LOG_PREFIX)
+
+    def logged(self):
+        return [json.loads(line) for path in self.files for line, _ in daily_files.read_lines(path)]
+
+    def logged_ids(self):
+        return [row["event_id"] for row in self.logged()]
 
 
-def test_events_are_deduplicated_within_and_across_reports_and_restarts(tmp_path):
-    log = open_log(tmp_path)
+@pytest.fixture
+def home(tmp_path):
+    made = Home(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def no_retries(monkeypatch):
+    """The pusher retries only when it is told to."""
+    monkeypatch.setattr(event_pusher, "RETRY_INTERVAL_S", 3600)
+
+
+def _raise_disk_full(*_):
+    raise OSError("disk full")
+
+
+def wait_until(is_so):
+    for _ in range(500):
+        if is_so():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("it never was so")
+
+
+def test_events_are_deduplicated_within_and_across_reports_and_restarts(home):
+    log = home.open()
     assert [len(log.append([event("a"), event("b"), event("a")]).events), log.append([event("b")]).duplicate] == [2, 1]
-    log.close()
-    log = open_log(tmp_path)
-    answer = log.append([event("a"), event("c")])
-    log.close()
+    answer = home.open().append([event("a"), event("c")])
     assert (answer.duplicate, [one["event_id"] for one in answer.events]) == (1, ["c"])
-    assert [row["event_id"] for row in logged(tmp_path)] == ["a", "b", "c"]
+    assert home.logged_ids() == ["a", "b", "c"]
 
 
-def test_sequence_numbers_increase_and_given_ones_are_kept(tmp_path):
-    log = open_log(tmp_path)
-    log.append([event("a"), event("b", sequence_number=7)])
-    log.append([event("c")])
-    log.close()
-    numbers = [row["sequence_number"] for row in logged(tmp_path)]
-    assert numbers[1] == 7
-    assert numbers[0] < numbers[2]
-
-
-def test_group_commit_shares_a_sync(tmp_path, monkeypatch):
+def test_group_commit_shares_a_sync(home, monkeypatch):
     syncs = []
     held = threading.Event()
     sync = DailyJsonlFile.sync
@@ -86,7 +140,7 @@ def test_group_commit_shares_a_sync(tmp_path, monkeypatch):
         sync(self)
 
     monkeypatch.setattr(DailyJsonlFile, "sync", counted)
-    log = open_log(tmp_path)
+    log = home.open()
     with ThreadPoolExecutor(40) as clients:
         answers = [clients.submit(log.append, [event("e0")])]
         while not syncs:
@@ -97,273 +151,157 @@ def test_group_commit_shares_a_sync(tmp_path, monkeypatch):
             time.sleep(0.001)
         held.set()
         assert all(len(answer.result().events) == 1 for answer in answers)
-    taken = len(syncs)
-    log.close()
-    assert taken == 2
-    assert {row["event_id"] for row in logged(tmp_path)} == {f"e{number}" for number in range(40)}
+    assert len(syncs) == 2
+    assert set(home.logged_ids()) == {f"e{number}" for number in range(40)}
 
 
-def test_incomplete_last_line_is_removed(tmp_path):
-    log = open_log(tmp_path)
-    log.append([event("a")])
-    log.close()
-    (path,) = daily_files.list_files(tmp_path / "live", EVENT_LOG_PREFIX)
-    with path.open("ab") as file:
-        file.write(b'{"event_id":"torn","user_')
-    log = open_log(tmp_path)
-    assert log.repaired_files == [path]
+@pytest.mark.parametrize(
+    "torn", [b'{"event_id":"torn","user_', b"x" * (daily_files.TAIL_BYTES + 9)], ids=["row", "long"]
+)
+def test_incomplete_last_line_is_removed(home, torn):
+    home.open().append([event("a")])
+    home.close()
+    (path,) = home.files
+    whole = path.read_bytes()
+    path.write_bytes(whole + torn)
+    log = home.open()
+    assert log.repaired_files == [path] and path.read_bytes() == whole
     assert len(log.append([event("torn")]).events) == 1
-    log.close()
-    assert [row["event_id"] for row in logged(tmp_path)] == ["a", "torn"]
+    assert home.logged_ids() == ["a", "torn"]
 
 
-@pytest.mark.parametrize("text", [b"", b"torn", b"a\n", b"a\nb", b"a\n" + b"x" * (daily_files.TAIL_BYTES + 9)])
-def test_repair_keeps_exactly_the_whole_lines(tmp_path, text):
-    path = tmp_path / "log"
-    path.write_bytes(text)
-    cut = daily_files.truncate_torn_line(path)
-    whole = text[: text.rfind(b"\n") + 1]
-    assert path.read_bytes() == whole
-    assert cut == len(text) - len(whole)
-
-
-def test_each_day_has_its_own_file(tmp_path):
-    days = iter([NOW] * 4 + [NOW + DAY] * 9)
-    log = open_log(tmp_path, lambda: next(days))
-    for name in ("a", "b", "c", "d"):
+def test_each_day_has_its_own_file(home):
+    log = home.open()
+    for name in ("a", "b"):
         log.append([event(name)])
-    log.close()
-    folders = {path.parent.name for path in daily_files.list_files(tmp_path / "live", EVENT_LOG_PREFIX)}
-    assert folders == {"dt=2027-01-15", "dt=2027-01-16"}
+        home.now += DAY
+    assert {path.parent.name for path in home.files} == {"dt=2027-01-15", "dt=2027-01-16"}
 
 
-def test_failed_write_acknowledges_nothing_and_can_be_repeated(tmp_path, monkeypatch):
-    log = open_log(tmp_path)
+def test_failed_writes_leave_no_file_and_no_line(home, monkeypatch):
+    log, write = home.open(), os.write
     log.append([event("a")])
-    with monkeypatch.context() as broken:
-        broken.setattr(DailyJsonlFile, "sync", lambda self: (_ for _ in ()).throw(OSError("disk full")))
-        with pytest.raises(OSError, match="disk full"):
-            log.append([event("b")])
+    for part, name, fail in (
+        (os, "write", lambda descriptor, lines: write(descriptor, lines[:9]) and _raise_disk_full()),
+        (DailyJsonlFile, "sync", _raise_disk_full),
+    ):
+        with monkeypatch.context() as broken:
+            broken.setattr(part, name, fail)
+            for _ in range(3):
+                with pytest.raises(OSError, match="disk full"):
+                    log.append([event("b")])
     assert len(log.append([event("b")]).events) == 1
-    log.close()
+    home.close()
+    assert home.logged_ids() == ["a", "b"]
+    assert all(path.stat().st_size for path in home.files)
 
 
-def test_failed_writes_leave_no_file_and_no_line(tmp_path, monkeypatch):
-    log = open_log(tmp_path)
-    log.append([event("a")])
-    write, sync = os.write, DailyJsonlFile.sync
-    with monkeypatch.context() as full:
-        full.setattr(os, "write", lambda descriptor, lines: write(descriptor, lines[:9]) and _raise_disk_full())
-        for _ in range(3):
-            with pytest.raises(OSError, match="disk full"):
-                log.append([event("b")])
-    with monkeypatch.context() as broken:
-        broken.setattr(DailyJsonlFile, "sync", lambda self: _raise_disk_full())
-        for _ in range(3):
-            with pytest.raises(OSError, match="disk full"):
-                log.append([event("b")])
-    assert DailyJsonlFile.sync is sync
-    assert len(log.append([event("b")]).events) == 1
-    log.close()
-    assert [row["event_id"] for row in logged(tmp_path)] == ["a", "b"]
-    assert all(path.stat().st_size for path in daily_files.list_files(tmp_path / "live", EVENT_LOG_PREFIX))
-
-
-def _raise_disk_full():
-    raise OSError("disk full")
-
-
-def test_log_has_a_single_writer(tmp_path):
-    log = open_log(tmp_path)
+def test_log_has_a_single_writer(home):
+    home.open()
     with pytest.raises(LockHeld, match=str(os.getpid())):
-        open_log(tmp_path)
-    log.close()
-    open_log(tmp_path).close()
+        Home(home.folder).open()
+    home.open()
 
 
-def test_a_log_that_cannot_save_its_watermark_releases_the_lock(tmp_path, monkeypatch):
-    log = open_log(tmp_path)
+def test_a_log_that_cannot_save_its_watermark_releases_the_lock(home, monkeypatch):
+    log = home.open()
     log.append([event("a")])
-    monkeypatch.setattr(log.low_watermark, "save", _raise_disk_full)
-    with pytest.raises(OSError, match="disk full"):
-        log.close()
-    open_log(tmp_path).close()
-
-
-class Store:
-    """An online store that keeps events by id and can fail."""
-
-    def __init__(self):
-        self.events, self.is_away = {}, False
-
-    def apply(self, events_of):
-        if self.is_away:
-            raise ConnectionError("store is away")
-        for user_id, events in events_of.items():
-            for one in events:
-                assert one["user_id"] == user_id
-                self.events[one["event_id"]] = one
-
-
-def test_unpushed_events_are_replayed_at_the_next_start(tmp_path):
-    store = Store()
-    log = open_log(tmp_path)
-    push = EventPusher(log, UserWriters(store.apply), degradation())
-    assert push.start() == 0
-    assert push.push(log.append([event("a"), event("b", "v")]))
-    store.is_away = True
-    assert not push.push(log.append([event("c")]))
-    assert push.pending_reports == 1
-    push.close()
-    log.close()
-
-    store.events.clear()
-    store.is_away = False
-    log = open_log(tmp_path)
-    push = EventPusher(log, UserWriters(store.apply), degradation())
-    assert push.start() == 1
-    assert set(store.events) == {"c"}
-    push.close()
-    log.close()
-    log = open_log(tmp_path)
-    assert list(log.read_unpushed()) == []
-    log.close()
-
-
-class KillsAfter(Store):
-    """A store that keeps the low watermark that is on the disk, as if the process was killed, after a number of events."""
-
-    def __init__(self, watermark, after):
-        super().__init__()
-        self.watermark, self.after, self.saved = watermark, after, None
-
-    def apply(self, events_of):
-        super().apply(events_of)
-        if len(self.events) == self.after:
-            self.saved = self.watermark.read_text() if self.watermark.exists() else None
-
-
-def test_a_replay_that_is_killed_is_continued(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.events.event_pusher.REPLAY_BATCH_SIZE", 2)
-    log = open_log(tmp_path)
-    positions = [log.append([event(f"e{number}")]).position for number in range(6)]
-    log.close()
-    log = open_log(tmp_path)
-    store = KillsAfter(log.low_watermark._path, 6)
-    push = EventPusher(log, UserWriters(store.apply), degradation())
-    assert push.start() == 6
-    assert json.loads(store.saved) == {"file": positions[3][0], "offset": positions[3][1]}
-    push.close()
-    log.close()
-
-
-def test_a_replay_of_events_that_were_not_kept_is_continued(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
-    monkeypatch.setattr("serving.events.event_pusher.MAX_DEFERRED_EVENTS", 0)
-    monkeypatch.setattr("serving.events.event_pusher.REPLAY_BATCH_SIZE", 2)
-    log = open_log(tmp_path)
-    store = KillsAfter(log.low_watermark._path, 6)
-    push = EventPusher(log, UserWriters(store.apply), degradation())
-    push.start()
-    store.is_away = True
-    appended = [log.append([event(f"e{number}")]) for number in range(6)]
-    assert not any(push.push(one) for one in appended)
-    store.is_away = False
-    push._is_failing = False
-    push._retry()
-    file, offset = appended[3].position
-    assert json.loads(store.saved) == {"file": file, "offset": offset}
-    push.close()
-    log.close()
-
-
-def test_a_replay_goes_on_if_its_progress_cannot_be_saved(tmp_path, monkeypatch):
-    log = open_log(tmp_path)
-    log.append([event("a")])
-    log.close()
-    store, log = Store(), open_log(tmp_path)
-    push = EventPusher(log, UserWriters(store.apply), degradation())
-    with monkeypatch.context() as full:
+    with monkeypatch.context() as full, pytest.raises(OSError, match="disk full"):
         full.setattr(log.low_watermark, "save", _raise_disk_full)
-        assert push.start() == 1
-    assert set(store.events) == {"a"}
-    push.close()
-    log.close()
+        log.close()
+    home.open()
 
 
-def test_a_replayed_chunk_is_marked_without_reading_all_pending_commits(tmp_path, monkeypatch):
-    mark, compared, sort_key = LowWatermark(tmp_path / "pushed.json"), [], daily_files.sort_key
-    monkeypatch.setattr(daily_files, "sort_key", lambda path: compared.append(path) or sort_key(path))
-    day, name = "dt=2027-01-15", "events-{}-1.jsonl"
-    positions = [(f"{day}/{name.format(file)}", offset) for file in (9, 10) for offset in range(1, 1001)]
+def test_unpushed_events_are_replayed_at_the_next_start(home):
+    assert home.start() == 0
+    assert home.push.push(home.log.append([event("a"), event("b", "v")]))
+    home.store.is_away = True
+    assert not home.report("c")
+    assert home.push.pending_reports == 1
+    home.close()
+    home.store.events.clear()
+    home.store.is_away = False
+    assert home.start() == 1
+    assert set(home.store.events) == {"c"}
+    home.close()
+    assert list(home.open().read_unpushed()) == []
+
+
+def test_a_replay_that_is_killed_is_continued(home, monkeypatch):
+    monkeypatch.setattr(event_pusher, "REPLAY_BATCH_SIZE", 2)
+    log = home.open()
+    positions = [log.append([event(f"e{number}")]).position for number in range(6)]
+    home.store.after = 6
+    assert home.start() == 6
+    assert home.store.saved == {"file": positions[3][0], "offset": positions[3][1]}
+
+
+def test_a_replay_goes_on_if_its_progress_cannot_be_saved(home, monkeypatch):
+    home.open().append([event("a")])
+    home.close()
+    with monkeypatch.context() as full:
+        full.setattr(LowWatermark, "save", _raise_disk_full)
+        assert home.start() == 1
+    assert set(home.store.events) == {"a"}
+
+
+def test_a_replayed_chunk_marks_the_commits_up_to_its_end(tmp_path):
+    mark = LowWatermark(tmp_path / "pushed.json")
+    positions = [(f"dt=2027-01-15/events-{file}-1.jsonl", offset) for file in (9, 10) for offset in range(1, 9)]
     for position in positions:
         mark.mark_logged(position)
-    for place in (1, 5):
-        mark.mark_pushed(positions[place])
-    for last, place in ((0, 1), (1000, 1000), (1500, 1500)):
-        compared.clear()
-        before = mark.pending_commits
+    mark.mark_pushed(positions[1])
+    mark.mark_pushed(positions[5])
+    for last, place in ((0, 1), (8, 8), (12, 12), (15, 15)):
         mark.mark_pushed_through(positions[last])
         assert (mark.position, mark.pending_commits) == (positions[place], len(positions) - place - 1)
-        assert len(compared) <= before - mark.pending_commits + 2
-    mark.mark_pushed_through(positions[-1])
-    assert (mark.position, mark.pending_commits) == (positions[-1], 0)
 
 
 @pytest.mark.parametrize("hours", [1, 48], ids=["the same day", "two days"])
-def test_clock_that_was_set_back_loses_no_event_at_the_next_start(tmp_path, hours):
-    now = [NOW]
-    log = open_log(tmp_path, lambda: now[0])
-    push = EventPusher(log, UserWriters(Store().apply), degradation())
-    push.start()
-    assert push.push(log.append([event("a")]))
-    push.close()
-    log.close()
-    now[0] = NOW - hours * 3600 * MICROSECONDS_PER_SECOND
-    log = open_log(tmp_path, lambda: now[0])
-    log.append([event("b")])  # never pushed, as if the process was killed
-    log.close()
-    log = open_log(tmp_path, lambda: now[0])
+def test_clock_that_was_set_back_loses_no_event_at_the_next_start(home, hours):
+    home.start()
+    assert home.report("a")
+    home.close()
+    home.now = NOW - hours * 3600 * MICROSECONDS_PER_SECOND
+    home.open().append([event("b")])  # never pushed, as if the process was killed
+    log = home.open()
     assert [one["event_id"] for one, _ in log.read_unpushed()] == ["b"]
     log.append([event("c")])
-    log.close()
-    rows = logged(tmp_path)
-    assert [row["event_id"] for row in rows] == ["a", "b", "c"]
+    assert home.logged_ids() == ["a", "b", "c"]
 
 
-def test_sequence_numbers_increase_after_the_clock_was_set_back(tmp_path):
-    now = [time.time_ns() // 1000]
+def test_sequence_numbers_increase_after_the_clock_was_set_back_and_given_ones_are_kept(home):
+    home.now = time.time_ns() // 1000
     for number in range(3):
-        log = open_log(tmp_path, lambda: now[0])
+        log = home.open()
         log.append([event(f"{number}a")])
-        now[0] -= DAY
+        home.now -= DAY
         log.append([event(f"{number}b", sequence_number=2**62)])
         log.append([event(f"{number}c")])
-        log.close()
-        for path in daily_files.list_files(tmp_path / "live", EVENT_LOG_PREFIX):
-            os.utime(path, ns=(now[0] * 1000, now[0] * 1000))
-    numbers = [row["sequence_number"] for row in logged(tmp_path) if row["event_id"][1] != "b"]
-    assert numbers == sorted(set(numbers))
+        home.close()
+        for path in home.files:
+            os.utime(path, ns=(home.now * 1000, home.now * 1000))
+    numbers = {row["event_id"]: row["sequence_number"] for row in home.logged()}
+    assert [numbers.pop(f"{number}b") for number in range(3)] == [2**62] * 3
+    assert list(numbers.values()) == sorted(set(numbers.values()))
 
 
 @pytest.mark.parametrize("content", [None, "", "x"])
-def test_without_reserved_numbers_events_follow_the_times_of_the_files(tmp_path, content):
-    now = [time.time_ns() // 1000]
+def test_without_reserved_numbers_events_follow_the_times_of_the_files(home, content):
+    home.now = time.time_ns() // 1000
     for name in "ab":
-        log = open_log(tmp_path, lambda: now[0])
-        log.append([event(name)])
-        log.close()
-        (tmp_path / "serving" / RESERVED_NUMBERS_FILE).unlink()
+        home.open().append([event(name)])
+        home.close()
+        (home.folder / "serving" / RESERVED_NUMBERS_FILE).unlink()
         if content is not None:
-            (tmp_path / "serving" / RESERVED_NUMBERS_FILE).write_text(content)
-        now[0] -= DAY
-    first, second = (row["sequence_number"] for row in logged(tmp_path))
+            (home.folder / "serving" / RESERVED_NUMBERS_FILE).write_text(content)
+        home.now -= DAY
+    first, second = (row["sequence_number"] for row in home.logged())
     assert first < second
 
 
-def test_reports_do_not_wait_for_a_store_that_failed(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
-    monkeypatch.setattr("serving.events.event_pusher.PUSH_TIMEOUT_S", 0.01)
+def test_reports_do_not_wait_for_a_store_that_failed(home, monkeypatch, no_retries):
+    monkeypatch.setattr(event_pusher, "PUSH_TIMEOUT_S", 0.01)
     hangs, submitted = threading.Event(), []
 
     class Writers(UserWriters):
@@ -371,23 +309,16 @@ def test_reports_do_not_wait_for_a_store_that_failed(tmp_path, monkeypatch):
             submitted.append(events)
             return super().submit(user_id, events)
 
-    log, parts = open_log(tmp_path), degradation()
-    push = EventPusher(log, Writers(lambda _: hangs.wait()), parts)
-    push.start()
-    assert not push.push(log.append([event("a")]))
-    for name in ("b", "c"):
-        assert not push.push(log.append([event(name)]))
-    assert (len(submitted), push.pending_reports) == (1, 3)
-    assert "no response" in parts.parts["events"].error
+    home.start(Writers(lambda _: hangs.wait()))
+    assert [home.report(name) for name in "abc"] == [False] * 3
+    assert (len(submitted), home.push.pending_reports) == (1, 3)
+    assert "no response" in home.parts.parts["events"].error
     hangs.set()
-    push._retry()
-    assert (push.pending_reports, parts.parts) == (0, {})
-    push.close()
-    log.close()
+    home.push._retry()
+    assert (home.push.pending_reports, home.parts.parts) == (0, {})
 
 
-def test_reports_wait_while_other_writes_complete(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
+def test_reports_wait_while_other_writes_complete(home, monkeypatch, no_retries):
     monkeypatch.setattr("serving.events.user_writers.MAX_BATCH_JOBS", 1)
     applied, may_apply = [], threading.Semaphore(0)
 
@@ -402,146 +333,83 @@ def test_reports_wait_while_other_writes_complete(tmp_path, monkeypatch):
             return wait(futures, timeout=0)
         return wait(futures, timeout=60)
 
-    monkeypatch.setattr("serving.events.event_pusher.wait", wait_for_one_write)
-    writers, log = UserWriters(apply), open_log(tmp_path)
-    push = EventPusher(log, writers, degradation())
-    push.start()
+    monkeypatch.setattr(event_pusher, "wait", wait_for_one_write)
+    writers = UserWriters(apply)
+    home.start(writers)
     earlier = [writers.submit("other", [event(f"o{number}", "other")]) for number in range(4)]
     # Four timeouts pass before the report is applied, each with a completed write.
-    assert push.push(log.append([event("a")]))
-    assert (len(applied), push.pending_reports) == (5, 0)
-    push.close()
-    log.close()
+    assert home.report("a")
+    assert (len(applied), home.push.pending_reports) == (5, 0)
 
 
-def test_replayed_events_are_excluded_before_they_are_pushed(tmp_path):
-    log, store, excluded = open_log(tmp_path), Store(), []
-    log.append([event("a", action="block")])
-    log.close()
-    store.is_away = True
-    log = open_log(tmp_path)
-    push = EventPusher(log, UserWriters(store.apply), degradation(), excluded.extend)
-    push.start()
-    assert [one["event_id"] for one in excluded] == ["a"]
-    assert push.pending_reports == 1
-    push.close()
-    log.close()
+def test_replayed_events_are_excluded_before_they_are_pushed(home):
+    home.open().append([event("a", action="block")])
+    home.store.is_away = True
+    home.start()
+    assert [one["event_id"] for one in home.excluded] == ["a"]
+    assert home.push.pending_reports == 1
 
 
 @pytest.mark.parametrize("column", ["event_id", "user_id", "target_type", "action", "occurred_at"])
-def test_damaged_line_is_not_replayed(tmp_path, column):
-    log = open_log(tmp_path)
-    log.append([event("a"), event("b")])
-    log.close()
-    (path,) = daily_files.list_files(tmp_path / "live", EVENT_LOG_PREFIX)
+def test_damaged_line_is_not_replayed(home, column):
+    home.open().append([event("a"), event("b")])
+    home.close()
+    (path,) = home.files
     first, second = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first.replace(f'"{column}"'.encode(), f'"{column[:-1]}?"'.encode()) + second)
-    log = open_log(tmp_path)
-    assert [one.get("event_id") for one, _ in log.read_unpushed()] == ["b"]
-    log.close()
+    assert [one.get("event_id") for one, _ in home.open().read_unpushed()] == ["b"]
 
 
-def test_a_retry_waits_longer_than_a_report(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
-    timeouts, hangs = [], threading.Event()
-
-    def wait_in_vain(futures, timeout):
-        timeouts.append(timeout)
-        return wait(futures, timeout=0)
-
-    monkeypatch.setattr("serving.events.event_pusher.wait", wait_in_vain)
-    log = open_log(tmp_path)
-    push = EventPusher(log, UserWriters(lambda _: hangs.wait()), degradation())
-    push.start()
-    assert not push.push(log.append([event("a"), event("b")]))
-    push._retry()
-    report, retry = timeouts
-    assert report == pytest.approx(PUSH_TIMEOUT_S + 2 * PUSH_TIMEOUT_PER_EVENT_S)
-    assert retry == pytest.approx(MAX_PUSH_WAIT_S + 4 * PUSH_TIMEOUT_PER_EVENT_S)
-    hangs.set()
-    push.close()
-    log.close()
-
-
-def test_events_beyond_the_limit_are_read_from_the_log(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
-    monkeypatch.setattr("serving.events.event_pusher.MAX_DEFERRED_EVENTS", 4)
-    monkeypatch.setattr("serving.events.event_pusher.REPLAY_BATCH_SIZE", 2)
-    store, log = Store(), open_log(tmp_path)
-    push = EventPusher(log, UserWriters(store.apply), degradation())
-    push.start()
-    store.is_away = True
+def test_events_beyond_the_limit_are_read_from_the_log(home, monkeypatch, no_retries):
+    monkeypatch.setattr(event_pusher, "MAX_DEFERRED_EVENTS", 4)
+    monkeypatch.setattr(event_pusher, "REPLAY_BATCH_SIZE", 2)
+    home.start()
+    home.store.is_away, home.store.after = True, 9
     names = [f"e{number}" for number in range(9)]
-    for first in range(0, 9, 3):
-        push.push(log.append([event(name) for name in names[first : first + 3]]))
+    appended = [home.log.append([event(name) for name in names[first : first + 3]]) for first in range(0, 9, 3)]
+    assert not any(home.push.push(one) for one in appended)
     for _ in range(2):
-        assert [len(one.events) for one in push._deferred] == [3]
-        push._retry()
-    store.is_away = False
-    push._retry()
-    assert (sorted(store.events), push.pending_reports, len(push._deferred)) == (names, 0, 0)
-    store.is_away = True
-    push.push(log.append([event("later")]))
-    assert len(push._deferred) == 1
-    push.close()
-    log.close()
+        assert [len(one.events) for one in home.push._deferred] == [3]
+        home.push._retry()
+    home.store.is_away = False
+    home.push._retry()
+    assert (sorted(home.store.events), home.push.pending_reports, len(home.push._deferred)) == (names, 0, 0)
+    file, offset = appended[1].position
+    assert home.store.saved == {"file": file, "offset": offset}, "a killed process goes on from here"
+    home.store.is_away = True
+    home.report("later")
+    assert len(home.push._deferred) == 1
 
 
-def test_an_invalid_event_does_not_delay_others(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 3600)
-
+def test_an_invalid_event_does_not_delay_others(home, no_retries):
     def apply(events_of):
         if any(one["event_id"] == "bad" for events in events_of.values() for one in events):
             raise ValueError("what is this?")
 
-    log, parts = open_log(tmp_path), degradation()
-    push = EventPusher(log, UserWriters(apply), parts)
-    push.start()
-    assert not push.push(log.append([event("bad")]))
-    assert push.push(log.append([event("good", "v")]))
-    assert not parts.parts
-    push.close()
-    log.close()
+    home.start(UserWriters(apply))
+    assert [home.report("bad"), home.report("good", user_id="v")] == [False, True]
+    assert not home.parts.parts
 
 
-def test_events_are_pushed_when_the_store_recovers(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 0.01)
-    store = Store()
-    log = open_log(tmp_path)
-    push = EventPusher(log, UserWriters(store.apply), degradation())
-    push.start()
-    store.is_away = True
-    for name in ("a", "b", "c"):
-        assert not push.push(log.append([event(name)]))
-    save, failed = log.low_watermark.save, []
+def test_events_are_pushed_when_the_store_recovers(home, monkeypatch):
+    monkeypatch.setattr(event_pusher, "RETRY_INTERVAL_S", 0.01)
+    home.start()
+    save, failed = home.log.low_watermark.save, []
 
     def on_a_full_disk():
         if len(failed) < 2:
             failed.append(None)
-            raise OSError("no space left on device")
+            _raise_disk_full()
         save()
 
-    monkeypatch.setattr(log.low_watermark, "save", on_a_full_disk)
-    store.is_away = False
-    for _ in range(500):
-        if push.pending_reports == 0:
-            break
-        threading.Event().wait(0.01)
-    assert set(store.events) == {"a", "b", "c"}
-    for _ in range(500):
-        if len(failed) == 2:
-            break
-        threading.Event().wait(0.01)
-    store.is_away = True
-    assert not push.push(log.append([event("d")]))
-    store.is_away = False
-    for _ in range(500):
-        if push.pending_reports == 0:
-            break
-        threading.Event().wait(0.01)
-    assert "d" in store.events
-    push.close()
-    log.close()
+    for names in ("abc", "d"):
+        home.store.is_away = True
+        assert not any(home.report(name) for name in names)
+        monkeypatch.setattr(home.log.low_watermark, "save", on_a_full_disk)
+        home.store.is_away = False
+        wait_until(lambda: home.push.pending_reports == 0)
+        wait_until(lambda: len(failed) == 2)
+    assert set(home.store.events) == set("abcd")
 
 
 def test_events_of_a_user_are_applied_in_order_by_one_thread():
@@ -599,13 +467,13 @@ with ThreadPoolExecutor(8) as clients:
 """
 
 
-def test_kill_9_loses_and_duplicates_no_acknowledged_event(tmp_path):
+def test_kill_9_loses_and_duplicates_no_acknowledged_event(home):
     acknowledged = set()
     for round_number in range(3):
         # The second round begins before where the first ended: the client repeats unacknowledged events.
         first = max((int(name[1:]) for name in acknowledged), default=0)
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path), str(max(0, first - 50))], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WRITER, str(home.folder), str(max(0, first - 50))], stdout=subprocess.PIPE, text=True
         )
         try:
             seen = []
@@ -619,7 +487,7 @@ def test_kill_9_loses_and_duplicates_no_acknowledged_event(tmp_path):
         process.wait()
         process.stdout.close()
         acknowledged |= {line.strip() for line in seen if line.endswith("\n")}
-    open_log(tmp_path).close()
-    names = [row["event_id"] for row in logged(tmp_path)]
+    home.open()
+    names = home.logged_ids()
     assert acknowledged <= set(names)
     assert len(names) == len(set(names))

@@ -1,6 +1,5 @@
 """User profile: events, sessions, short- and long-term summaries."""
 
-import numpy as np
 from prometheus_client import CollectorRegistry
 
 from serving.inspection.user_profile import describe_user
@@ -76,10 +75,3 @@ def test_unknown_track_is_an_event_without_title():
     profile = seen(**recent(("elsewhere", "full_play", 0)))
     assert [(one.title, one.artists) for one in profile.events] == [("", [])]
     assert profile.short_term is None
-
-
-def test_artists_of_an_item_by_id():
-    served = release(tracks(4, artist_ids=[["a0", "a9"], ["a0"], ["a1"], []]), [])
-    item_of = served.vocabulary.track_code
-    assert [served.catalog.artist_ids_of(item_of[f"t{n}"]) for n in range(4)] == [["a0", "a9"], ["a0"], ["a1"], []]
-    assert served.catalog.artist_ids_of(0) == [] and np.asarray(served.catalog.artists_of(0)).size == 0

@@ -63,25 +63,6 @@ def test_playlist_has_reason_and_playable_tracks(bench):
     assert (record["scene"], record["items"][0]["channels"]) == ("playlists", ["playlists"])
 
 
-def test_mlog_with_unplayable_track_is_excluded(bench):
-    source = ListSource("mlog", [[2, 3], [4], [5]], [2, 3, 4])
-    bench.store.users["u"] = excluded(("track", "t1"))
-    assert [item.mlog_id for item in ask(bench, source, "mlog").items] == ["m3", "m4"]
-    explicit = tracks(8, is_explicit=[False, False, True, *[False] * 5])
-    shown = ask(bench, source, "mlog", "another user", catalogue=explicit, is_explicit_wanted=False).items
-    assert [item.mlog_id for item in shown] == ["m2", "m4"]
-
-
-@pytest.mark.parametrize("kind", ["playlist", "mlog"])
-def test_blocked_collections_are_excluded_by_kind(bench, kind):
-    source = ListSource(kind, [[2], [3], [4]], [2, 3, 4])
-    other = {"playlist": "mlog", "mlog": "playlist"}[kind]
-    bench.store.users["u"] = excluded((kind, f"{kind[0]}3"), (other, f"{kind[0]}2"), ("track", f"{kind[0]}4"))
-    answer = ask(bench, source, {"playlist": "playlists", "mlog": "mlog"}[kind])
-    assert [item.target for item in answer.items] == [(kind, f"{kind[0]}2"), (kind, f"{kind[0]}4")]
-    assert answer.trace.removed == {f"excluded_{kind}s": 1}
-
-
 @pytest.mark.parametrize(("kind", "scene"), [("playlist", "playlists"), ("mlog", "mlog")])
 def test_what_an_erased_user_is_shown_is_not_recorded(bench, kind, scene):
     source = ListSource(kind, [[2], [3]], [2, 3])
@@ -98,12 +79,6 @@ def test_most_opened_is_returned_when_the_source_fails(bench):
     assert [item.playlist_id for item in answer.items] == ["p2", "p3"]
     assert {(item.reason, *item.channels) for item in answer.items} == {(Reason("most_opened"),)}
     assert answer.trace.left_out == {"playlists": "failed"}
-
-
-def test_store_failure_still_gives_a_response(bench):
-    bench.store.is_away = True
-    answer = ask(bench, ListSource("mlog", [[2], [3]], [3, 2]), "mlog")
-    assert [item.mlog_id for item in answer.items] == ["m3", "m2"]
 
 
 def test_release_without_collections_and_discovery_are_rejected(bench):

@@ -10,7 +10,7 @@ from serving.errors import RequestRejected, UnknownTrack
 from serving.messages.catalog import render_reason
 from serving.pipeline.request import MAX_EXCLUDED, MAX_SEEDS, read_request
 from tests.support.serving.pipeline_harness import NOW, Bench
-from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
+from tests.support.serving.small_release import FavourRanker, ListChannel, release, tracks
 from training.data.vocabulary import Vocabulary
 from training.recall.channel import Candidates
 from training.slate.blend import Blend
@@ -107,20 +107,6 @@ def test_several_seeds_are_the_reason_together(bench):
     assert set(reasons(ask(bench, served(), seeds=("t3", "t2")))) == {"because it fits the tracks of the playlist"}
 
 
-@pytest.mark.parametrize("seeds", [("t3",), ("t3", "t7", "t3"), tuple(f"t{n}" for n in range(8))])
-def test_seeds_and_excluded_tracks_never_appear(bench, seeds):
-    answer = ask(bench, served(), seeds=seeds, exclude=("t5", "nowhere", "t5"), limit=100)
-    assert set(ids(answer)) == {f"t{n}" for n in range(8)} - {*seeds, "t5"}
-
-
-def test_blocked_duplicate_and_unserved_tracks_are_left_out(bench):
-    bench.store.users["u"] = history("t0") | excluded(("track", "t5"), ("artist", "a0"))
-    recordings = [None, None, None, "x", None, None, None, "x"]
-    of = served(tracks(8, recording_id=recordings, is_in_catalogue=[True] * 6 + [False, True]))
-    assert set(ids(ask(bench, of, limit=8))) == {"t0", "t1", "t2", "t4", "t5"}
-    assert set(ids(ask(bench, of, limit=8, user_id="u"))) == {"t2", "t4"}
-
-
 def test_exposures_are_recorded_with_a_user_only(bench):
     ask(bench, served())
     assert bench.shown.rows == []
@@ -156,12 +142,6 @@ def test_all_unknown_seeds_are_named(bench):
         ask(bench, served(), seeds=("t1", "no"))
     with pytest.raises(UnknownTrack, match=r"tracks 'x0', .*'x9' and 2 more are not in release r1"):
         ask(bench, served(), seeds=tuple(f"x{n}" for n in range(12)))
-
-
-@pytest.mark.parametrize("title", ["夜晚\u3000音乐", "late\u00a0nights", "👨\u200d👩\u200d👧", "می\u200cخواهم"])
-def test_spaces_and_joiners_of_all_scripts_are_printable(title):
-    assert read_request("u", "daily", 3, NOW, title=title).title == title
-    assert read_request("u", "daily", 3, NOW, seeds=[title]).seeds == (title,)
 
 
 def test_empty_lists_are_a_request_for_recommendations():

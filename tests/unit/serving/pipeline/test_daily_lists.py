@@ -79,29 +79,12 @@ def test_listed_tracks_keep_their_release_and_texts(bench):
     assert [exposure.release for exposure in bench.shown.exposures] == ["r1", "r2", "r1"]
 
 
-def test_blocked_track_leaves_the_list_immediately(bench):
-    assert bench.ask(EARLY, limit=4) == ["t0", "t1", "t2", "t3"]
-    bench.store.users["u"] = history("t9") | excluded(("track", "t1"), ("artist", "a2"))
-    again = bench.ask(EARLY, limit=4)
-    assert (again[0], again[3]) == ("t0", "t3")
-    assert not {"t1", "t2"} & set(bench.ask(EARLY, limit=20))
-
-
 def test_tracks_of_seven_days_are_excluded(bench):
     for day in range(8):
         bench.now = NOW + day * DAY
         assert bench.ask(EARLY, limit=2) == [f"t{2 * day}", f"t{2 * day + 1}"]
     bench.now += DAY
     assert bench.ask(EARLY, limit=2) == ["t0", "t1"]
-
-
-def test_other_releases_of_an_excluded_recording_are_excluded(bench):
-    of = popular(*range(5), recording_id=["x", "y", "x", "z", "w"] + [None] * (COUNT - 5))
-    assert bench.ask(of, limit=1) == ["t0"]
-    bench.now += DAY
-    assert bench.ask(of, limit=1) == ["t1"]
-    bench.now += DAY
-    assert bench.ask(of, limit=1) == ["t3"]
 
 
 def test_repeat_requests_get_played_tracks_but_no_discovery_twice(bench):

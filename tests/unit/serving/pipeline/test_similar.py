@@ -6,7 +6,7 @@ from serving.errors import RequestRejected, UnknownTrack
 from serving.messages.catalog import render_reason
 from serving.pipeline.request import read_similar
 from tests.support.serving.pipeline_harness import NOW, Bench
-from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
+from tests.support.serving.small_release import FavourRanker, ListChannel, release, tracks
 from training.slate.blend import Blend
 from training.slate.continuation_weights import Continuation
 from training.slate.reciprocal_rank import ReciprocalRank
@@ -54,16 +54,6 @@ def test_exposures_are_recorded_with_a_user_only(bench):
     assert bench.shown.rows == []
     answer = similar(bench, of, user_id="u")
     assert bench.shown.rows == [(answer.request_id, ["t5", "t6", "t7"])]
-
-
-def test_blocked_duplicate_and_unserved_tracks_are_excluded(bench):
-    bench.store.users["u"] = history("t0") | excluded(("track", "t5"), ("artist", "a0"))
-    table = tracks(8, recording_id=[None, None, None, "x", None, None, None, "x"])
-    of = release(table, [VECTORS, GRAPH])
-    assert set(ids(similar(bench, of))) == {"t0", "t1", "t5", "t6"}
-    assert ids(similar(bench, of, user_id="u")) == ["t6"]
-    gone = release(tracks(8, is_in_catalogue=[True] * 7 + [False]), [VECTORS])
-    assert ids(similar(bench, gone)) == ["t5", "t6"]
 
 
 def test_short_response_is_not_filled_with_popular_tracks(bench):

@@ -106,14 +106,6 @@ def test_requests_that_fail_one_by_one_respect_the_deadline(requests):
     assert [result.left_out for result in results] == [{"slow": "late"}] * len(requests)
 
 
-def test_results_cached_by_a_channel_are_kept_for_each_request(requests):
-    channel = PlayedChannel("played")
-    recall_together(made(channel), requests, 5, None, 30.0)
-    for users in requests:
-        plays = int(users.views["played_history"].length_B[0])
-        assert users.get_or_compute(channel, lambda: pytest.fail("nothing is cached")).count_B.tolist() == [plays]
-
-
 def test_candidates_of_different_numbers_are_scored_together(requests):
     items = [np.array([2]), np.array([3, 4, 5]), np.array([6, 7]), np.array([5, 2, 3, 9])]
     of = made()

@@ -1,9 +1,7 @@
 """Waiting calls of model workers: sent at once to an idle worker, else as batches; every thread gets its own answer."""
 
-import gc
 import threading
 import time
-import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -159,24 +157,3 @@ def test_calls_wait_for_new_workers_and_old_ones_leave():
     assert crowd.waiting[0].result().result == 1
     crowd.release()
     assert crowd.worker.keys == [] and crowd.queue._idle == [new]
-
-
-class FailingWorker(HeldWorker):
-    """Ends during every call."""
-
-    def call(self, calls, timeout_s):
-        raise WorkerFailed("ended")
-
-
-def test_a_failed_call_does_not_keep_its_queue_in_memory():
-    queue = CallQueue()
-    queue.replace_workers([FailingWorker()])
-    gone = weakref.ref(queue)
-    gc.disable()
-    try:
-        with pytest.raises(WorkerFailed, match="ended"):
-            queue.run(recall(0), TIMEOUT_S)
-        del queue
-        assert gone() is None
-    finally:
-        gc.enable()

@@ -1,7 +1,6 @@
 """Calls of a model worker: equal to local ones, features sent once, metrics repeated by the caller."""
 
 import pickle
-import threading
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +10,6 @@ from prometheus_client import CollectorRegistry
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.recall import Recall
-from serving.workers.metric_updates import MetricRecorder
 from serving.workers.model_calls import KEPT_USERS, ModelCall, ModelCalls
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, history, release, tracks
@@ -65,26 +63,6 @@ def test_results_and_metrics_equal_those_of_this_process(calls, users):
         assert registries[0].get_sample_value(name, labels) == registries[1].get_sample_value(name, labels) != None  # noqa: E711
 
 
-def test_channels_after_the_deadline_are_left_out(users):
-    until = threading.Event()
-    after = ListChannel("long_short", [2])
-    slow = release(tracks(8), [ListChannel("popularity", [2]), ListChannel("realtime", [3], until=until), after])
-    calls = ModelCalls(slow, 0.05)
-    threading.Timer(0.1, until.set).start()
-    answer = send(calls, ModelCall("recall_for_users", (5, None), 1, users))
-    assert list(answer.result.candidates) == ["popularity", "realtime"]
-    assert answer.result.left_out == {"long_short": "late"} and after.calls == 0
-    assert ("cut_off", ("long_short", "late")) in {(update.metric, update.labels) for update in answer.updates}
-
-
-def test_features_are_sent_once_per_request(calls, users):
-    scores = send(calls, ModelCall("score", (users.history_items.items,), 7, users)).result
-    again = send(calls, ModelCall("score", (users.history_items.items,), 7)).result
-    assert scores.keys() == again.keys() and all((scores[task] == again[task]).all() for task in scores)
-    reasons = send(calls, ModelCall("reasons", ({"popularity": [2, 3]},), 7)).result
-    assert reasons == Recall(Metrics(CollectorRegistry()), 30.0, 1).reasons(RELEASE, users, {"popularity": [2, 3]})
-
-
 def test_features_of_the_oldest_request_are_dropped(calls, users):
     for key in range(KEPT_USERS + 1):
         assert run(calls, ModelCall("reasons", ({"popularity": [2]},), key, users)).error is None
@@ -96,14 +74,6 @@ def test_features_of_the_oldest_request_are_dropped(calls, users):
 
 def test_unknown_methods_are_rejected(calls):
     assert isinstance(run(calls, ModelCall("__init__", ())).error, ValueError)
-
-
-def test_metric_updates_are_taken_once():
-    recorder = MetricRecorder()
-    recorder.cut_off.labels("realtime", "late").inc()
-    (update,) = recorder.take()
-    assert (update.metric, update.labels, update.method, update.value) == ("cut_off", ("realtime", "late"), "inc", 1)
-    assert recorder.take() == []
 
 
 class NeedsTwo(Exception):
@@ -123,21 +93,6 @@ def test_errors_that_cannot_be_sent_are_replaced(calls, users, monkeypatch):
 @pytest.fixture
 def requests(tmp_path):
     return load_requests(tmp_path / "requests", {"u0": 0, "u1": 1, "u2": 6})
-
-
-def test_a_batch_gives_every_call_the_answer_that_it_gets_alone(calls, requests):
-    batch = [ModelCall("recall_for_users", (5, None), key, users) for key, users in enumerate(requests)]
-    for call, answer in zip(batch, calls.run_together(batch), strict=True):
-        alone = run(ModelCalls(RELEASE, 30.0), call)
-        assert answer.error is None and answer.result.left_out == alone.result.left_out == {"long_short": "failed"}
-        (found,), (expected,) = answer.result.candidates.values(), alone.result.candidates.values()
-        assert found.items_BK.tolist() == expected.items_BK.tolist()
-        assert [(one.metric, one.labels) for one in answer.updates] == [
-            (one.metric, one.labels) for one in alone.updates
-        ]
-    scores = [ModelCall("score", (np.arange(2, 4 + key),), key) for key in range(len(requests))]
-    for call, answer in zip(scores, calls.run_together(scores), strict=True):
-        assert answer.result["not_skipped"].tolist() == [[item == 6 for item in call.arguments[0]]]
 
 
 def test_one_failing_call_of_a_batch_does_not_fail_the_others(requests, monkeypatch):
@@ -168,19 +123,3 @@ def test_features_that_a_later_call_of_the_batch_drops_are_still_used(calls, req
     batch = [ModelCall("score", (np.array([6]),), 0), ModelCall("score", (np.array([6]),), 99, requests[1])]
     assert [answer.error for answer in calls.run_together(batch)] == [None, None]
     assert isinstance(run(calls, batch[0]).error, KeyError)
-
-
-def test_calls_with_equal_arguments_are_of_one_group(users):
-    def group(method, *arguments, key=1):
-        return ModelCall(method, arguments, key, users).batch_group
-
-    assert group("recall_for_users", 5, ["a"]) == group("recall_for_users", 5, ("a",), key=2) != None  # noqa: E711
-    groups = [
-        ("recall_for_users", 5, None),
-        ("recall_for_users", 6, None),
-        ("recall_for_users", 5, ["a"]),
-        ("score", [2]),
-    ]
-    assert len({group(*one) for one in groups}) == len(groups)
-    assert group("score", [2]) == group("score", [3, 4])
-    assert {group("reasons", {}), group("warm", 5), group("recall_continuation", 5, key=None)} == {None}

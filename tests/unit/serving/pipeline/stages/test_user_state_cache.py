@@ -49,16 +49,6 @@ def test_cached_state_is_used_when_the_store_fails(bench):
         assert (unknown_user.state_from, unknown_user.is_known) == ("nothing", False)
 
 
-def test_response_from_cached_state_equals_that_from_the_store(bench):
-    bench.store.users["u"] = history("t3", "t5")
-    before = bench.ask(OF, scene="private_fm")
-    bench.store.is_away = True
-    answer = bench.answer(OF, scene="private_fm")
-    assert [item.track_id for item in answer.items] == before
-    assert answer.trace.state_from == "memory"
-    assert bench.count("segue_skipped", part="online_store") == 1
-
-
 def test_cache_is_bounded_and_evicts_the_oldest(bench):
     some = {name: users(bench, name, "t1", "t2") for name in "abc"}
     size = 0
@@ -74,12 +64,3 @@ def test_cache_is_bounded_and_evicts_the_oldest(bench):
     last.put("r1", some["a"])
     last.put("r1", some["c"])
     assert [last.get("r1", name, NOW, "daily") is not None for name in "abc"] == [True, False, True]
-
-
-def test_newer_state_replaces_older(bench):
-    last = UserStateCache()
-    for track_ids in (("t1", "t2"), ("t4",)):
-        last.put("r1", users(bench, "u", *track_ids))
-    found = last.get("r1", "u", NOW, "daily")
-    assert found.views["played_history"].length_B.tolist() == [1]
-    assert found.views["played_history"].columns["track_id"][0, 0] == 6
