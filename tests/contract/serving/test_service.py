@@ -2,54 +2,29 @@
 
 import io
 import json
-import logging
 import threading
 from dataclasses import replace
 
 import bentoml
 import numpy as np
 import pytest
-from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client import REGISTRY
 
 from config import settings
-from config.tool_environment import tool_environment
-from serving import runtime, service
 from serving.events import erasure_requests
 from serving.http.admission import Admission
 from serving.http.route_labels import PATHS, TEMPLATES
 from serving.observability import structured_log
-from serving.observability.metrics import Metrics
 from storage.unfinished_erasures import UNFINISHED_FILE, remove_unfinished
-from tests.support.serving.asgi_client import client_of
+from tests.support.serving.asgi_client import serving_client
 from tests.support.serving.release_search import with_search
-from tests.support.serving.small_release import ListChannel, MemoryStore, history, release, tracks
+from tests.support.serving.small_release import ListChannel, release, tracks
 from training.recall.channel import Candidates
 from training.recall.continuation.source import SimilarItems
 from training.recall.neural_channel import ItemsBetween
 from training.release.traffic_split import CanaryRelease, TrafficSplit
 
-
-class Store(MemoryStore):
-    """A store as the runtime opens it; ignores reported events."""
-
-    def __init__(self, duration_of, degradation):
-        super().__init__()
-        self.users["u"] = history("t0", "t1")
-
-    def open(self):
-        pass
-
-    def start(self):
-        pass
-
-    def close(self):
-        pass
-
-    def apply(self, events_of):
-        pass
-
-    def contract(self):
-        raise AssertionError("the release is made by hand")
+JSON = {"Content-Type": "application/json"}
 
 
 class Realtime(ListChannel):
@@ -78,24 +53,12 @@ def served(folder):
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        patch.setenv("SEGUE_HOME", str(home))
-        patch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
-        for name, value in tool_environment(settings.load_settings()).items():
-            patch.setenv(name, value)
-        (home / "bentoml").mkdir()
-        (home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
-        patch.setattr(runtime, "OnlineStore", Store)
-        patch.setattr(runtime.Runtime, "_load", lambda self, folder: served(folder))
-        patch.setattr(runtime, "warm_up", lambda *_: None)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        serving_client(tmp_path_factory.mktemp("home"), served) as client,
+    ):
         patch.setattr(erasure_requests, "_run_erasure", lambda here: 0)  # no process of its own
-        patch.setattr(service, "Metrics", lambda: Metrics(CollectorRegistry()))
-        logger = logging.getLogger(structured_log.PACKAGE)
-        before = logger.handlers, logger.propagate, logger.level
-        with client_of(service.Recommender.to_asgi()) as client:
-            yield client
-        logger.handlers, logger.propagate, logger.level = before
+        yield client
 
 
 @pytest.fixture
@@ -117,7 +80,7 @@ def ids(answer):
 
 
 def test_response_fields(client):
-    answer = ask(client, limit=2)
+    answer = ask(client, limit=2.0)  # in JSON an integer
     assert list(answer) == ["request_id", "release", "items"]
     assert answer["items"][0] == {
         "track_id": "t0",
@@ -169,26 +132,16 @@ def test_a_request_without_a_body_gets_the_defaults(client, path):
     assert client.post(path).json() == client.post(path, json={}).json()
 
 
-def test_an_integer_may_be_written_with_a_decimal_point(client):
-    assert len(ask(client, limit=2.0)["items"]) == 2
-
-
 def test_discovery_parameter(client):
     assert ids(ask(client, scene="private_fm", limit=1, discovery=0)) == ["t0"]
     assert ids(ask(client, scene="private_fm", limit=1, discovery=1)) == ["t2"]
-    refused = client.post("/recommend", json={"user_id": "u", "discovery": 1.5})
-    assert refused.status_code == 400 and "less than or equal to 1" in refused.text
 
 
 def test_territory_and_explicit_parameters(client):
     body = {"scene": "private_fm", "limit": 4, "user_id": "traveller"}
     assert ids(ask(client, **body)) == ["t0", "t2", "t4", "t6"]
-    assert ids(ask(client, **body, territory="de")) == ["t0", "t2", "t4", "t6"]
     assert ids(ask(client, **body, territory="DE", explicit=False)) == ["t0", "t3", "t4", "t6"]
     assert "t1" in ids(ask(client, user_id="at home", territory="DE"))
-    assert "t1" not in ids(ask(client, user_id="nowhere"))
-    refused = client.post("/recommend", json={"user_id": "u", "territory": "Germany"})
-    assert refused.status_code == 400 and "territory" in refused.text
 
 
 def test_language_parameter(client):
@@ -196,8 +149,6 @@ def test_language_parameter(client):
     assert near["reason"] == "因为它与 Artist 0 的《Song 0》 相近"
     (unknown,) = ask(client, limit=1, language="zh")["items"]
     assert unknown["reason"] == "因为它符合标题“popularity”"
-    refused = client.post("/recommend", json={"user_id": "u", "language": "nl"})
-    assert refused.status_code == 400 and "language" in refused.text
 
 
 def test_status(client):
@@ -222,67 +173,28 @@ def test_debug_parameter_adds_a_trace(client):
     assert (trace["release"], trace["discovery"]) == ("r1", 0.5)
     assert (trace["candidates"], trace["left_out"]) == ({"popularity": 8}, {"realtime": "failed"})
     assert (trace["fused"], trace["ranked"]) == (8, 7)  # t1 is available in Germany only
-    assert set(trace["removed"]) >= {"unavailable", "excluded_tracks", "duplicate_recordings"}
-    assert list(trace["stage_ms"]) == ["hydrate", "recall", "fuse", "filter", "rank", "select", "side_effects"]
 
 
 def test_similar(client):
-    answer = client.post("/similar", json={"track_id": "t0", "limit": 2})
-    assert answer.status_code == 200 and list(answer.json()) == ["request_id", "release", "items"]
-    assert ids(answer.json()) == ["t7", "t5"]
+    answer = client.post("/similar", json={"track_id": "t0", "limit": 2}).json()
+    assert list(answer) == ["request_id", "release", "items"] and ids(answer) == ["t7", "t5"]
     assert ask(client, "/similar", track_id="t0", debug=True)["trace"]["discovery"] is None
-    unknown = client.post("/similar", json={"track_id": "nowhere"})
-    assert unknown.status_code == 404
-    assert unknown.json()["error"] == "track 'nowhere' is not in release r1; use the id of another track"
-    assert client.post("/similar", json={"track_id": "t0", "limit": 101}).status_code == 400
 
 
 def test_playlist_continuation(client):
-    answer = client.post("/recommend", json={"seeds": ["t0"], "limit": 2, "debug": True})
-    assert answer.status_code == 200 and ids(answer.json()) == ["t7", "t5"]
-    assert answer.json()["trace"]["discovery"] is None
+    answer = client.post("/recommend", json={"seeds": ["t0"], "limit": 2, "debug": True}).json()
+    assert ids(answer) == ["t7", "t5"] and answer["trace"]["discovery"] is None
     body = {"seeds": ["t0"], "title": "Calm", "exclude": ["t7", "nowhere"], "limit": 3}
     assert "t7" not in ids(client.post("/recommend", json=body).json())
     assert len(ids(client.post("/recommend", json={"title": "安静", "limit": 3}).json())) == 3
     assert len(ids(ask(client, seeds=[], title="", exclude=[], limit=2))) == 2
-    unknown = client.post("/recommend", json={"seeds": ["t0", "x", "y"]})
-    assert (unknown.status_code, unknown.json()["error"]) == (
-        404,
-        "tracks 'x', 'y' are not in release r1; omit them from seeds",
-    )
-    for refused, message in (
-        ({}, "user_id is missing"),
-        ({"seeds": ["t"] * 101}, "at most 100"),
-        ({"seeds": [""]}, "at least 1"),
-        ({"seeds": "t0"}, "valid array"),
-        ({"title": "x" * 201}, "at most 200"),
-        ({"seeds": ["t0"], "scene": "private_fm"}, "not defined for a playlist"),
-    ):
-        answer = client.post("/recommend", json=refused)
-        assert answer.status_code == 400 and message in answer.json()["error"], answer.text
 
 
 def test_path(client):
-    answer = client.post("/path", json={"from": "t2", "to": "t7", "length": 4, "debug": True})
-    assert answer.status_code == 200, answer.text
-    assert ids(answer.json())[0] == "t2" and ids(answer.json())[-1] == "t7"
-    assert len(set(ids(answer.json()))) == 4 and answer.json()["trace"]["candidates"] == {"realtime": 8}
+    answer = client.post("/path", json={"from": "t2", "to": "t7", "length": 4, "debug": True}).json()
+    assert (ids(answer)[0], ids(answer)[-1], len(set(ids(answer)))) == ("t2", "t7", 4)
+    assert answer["trace"]["candidates"] == {"realtime": 8}
     assert "t1" not in ids(client.post("/path", json={"from": "t0", "to": "t7", "length": 8}).json())  # Germany only
-    unknown = client.post("/path", json={"from": "t2", "to": "nowhere"})
-    assert (unknown.status_code, unknown.json()["error"]) == (
-        404,
-        "track 'nowhere' is not in release r1; use the id of another track",
-    )
-    for refused, message in (
-        ({"from": "t2"}, "to: Field required"),
-        ({"from_track": "t2", "to": "t3"}, "from: Field required"),
-        ({"from_track": "t2", "to": "t3"}, "from_track: unknown field; did you mean `from`?"),
-        ({"from": "t2", "to": "t2"}, "give two tracks"),
-        ({"from": "t2", "to": "t7", "length": 51}, "less than or equal to 50"),
-        ({"from": "t1", "to": "t7"}, "from 't1' may not be played (filter outside_territory)"),
-    ):
-        answer = client.post("/path", json=refused)
-        assert answer.status_code == 400 and message in answer.json()["error"], answer.text
 
 
 def test_listener_profile(client):
@@ -290,8 +202,6 @@ def test_listener_profile(client):
     assert known["is_known"] and known["release"] == "r1"
     assert sorted(known["long_term"]["titles"]) == ["Song 0", "Song 1"]
     assert client.post("/listener", json={"user_id": "unknown_user"}).json()["is_known"] is False
-    refused = client.post("/listener", json={"user_id": "\u0007"})
-    assert refused.status_code == 400 and "printable" in refused.json()["error"]
 
 
 def test_search_by_name(client):
@@ -314,55 +224,37 @@ def test_explanation_names_channels_ranks_and_reasons(client):
     answer = client.post("/explain", json={"user_id": "u", "track_id": "t2"}).json()
     assert answer["channels"] == [{"name": "popularity", "rank": 3, "reason": "because it fits the title popularity"}]
     assert (answer["track"]["title"], answer["tasks"], answer["graph"]) == ("Song 2", {}, [])
-    assert client.post("/explain", json={"user_id": "u", "track_id": "unknown"}).status_code == 404
 
 
 def test_library_of_an_unknown_user_is_empty(client):
     lists = {name: [] for name in ("liked", "collected", "disliked", "blocked")}
     assert client.post("/library", json={"user_id": "nobody"}).json() == {"user_id": "nobody", **lists}
-    assert client.post("/library", json={"user_id": "\u0007"}).status_code == 400
 
 
 def test_search_by_facet_applies_the_filters(client):
     found = ask(client, "/search", query="something calm", user_id="somebody")["items"]
     assert [track["track_id"] for track in found] == ["t0", "t2", "t4", "t5"]  # t1 is available in Germany only
     assert found[0]["reason"] == "because it is quiet"
-    assert ids(ask(client, "/search", query="calm", territory="DE", explicit=False, user_id="x")) == [
-        "t0",
-        "t1",
-        "t4",
-        "t5",
-    ]
     (first, *_) = ask(client, "/search", query="放点安静的歌", user_id="y", language="zh", limit=1)["items"]
     assert first["reason"] == "因为它属于 安静"
 
 
-def test_search_excludes_what_the_user_blocked(client):
+def test_a_blocked_track_is_gone_before_the_store_has_the_event(client):
+    first = ids(ask(client, limit=3, user_id="blocker"))
+    assert first[0] == "t0"
     event = {"user_id": "blocker", "action": "block", "target_type": "track", "target_id": "t0"}
     assert client.post("/events", json={"events": [event]}).json()["accepted"] == 1
-    assert ids(ask(client, "/search", query="calm", user_id="blocker")) == ["t2", "t4", "t5"]
-    assert "t0" not in ids(ask(client, "/search", query="song 0", user_id="blocker"))
-    assert "t0" not in ids(ask(client, "/search", query="", user_id="blocker"))
+    after = ids(ask(client, limit=3, user_id="blocker"))
+    assert after[1:] == first[1:] and after[0] != "t0"
+    for query, found in (("calm", {"t2", "t4", "t5"}), ("song 0", set()), ("", set())):
+        shown = set(ids(ask(client, "/search", query=query, user_id="blocker")))
+        assert found <= shown and "t0" not in shown
 
 
-def test_search_without_query_returns_the_most_played_tracks(client):
-    found = client.post("/search", json={"limit": 2}).json()["items"]
-    assert [track["track_id"] for track in found] == ["t0", "t2"]
-    assert found[0]["reason"] == "because it is among the most played tracks"
-
-
-def test_search_rejects_what_is_out_of_bounds(client):
-    for body in (
-        {"limit": 51},
-        {"query": "x" * 201},
-        {"query": "x", "user_id": ""},
-        {"query": "x", "territory": "Germany"},
-    ):
-        assert client.post("/search", json=body).status_code == 400, body
-    assert client.post("/search", json={"query": "x", "user_id": "\u0007"}).status_code == 400
+def test_search_accepts_any_text(client):
     strange = {"query": "\u0000 | * ( \" AND title: 2015 ~ 9999 😀 '"}
     assert client.post("/search", json=strange).status_code == 200
-    surrogate = client.post("/search", content=rb'{"query": "\ud800"}', headers={"Content-Type": "application/json"})
+    surrogate = client.post("/search", content=rb'{"query": "\ud800"}', headers=JSON)
     assert surrogate.status_code in (200, 400)
 
 
@@ -375,27 +267,9 @@ def test_search_of_a_release_without_an_index(client, monkeypatch):
     assert client.post("/search", json={"query": ""}).status_code == 200
 
 
-def test_no_listeners_before_materialization(client):
-    assert client.post("/listeners", json={}).json() == {"user_ids": []}
-
-
 def test_page_and_api_documentation_are_served(client):
     assert "./page/app.js" in client.get("/").text
     assert "swagger" in client.get("/docs").text
-
-
-def test_daily_list_is_stable_and_grows(client):
-    first = ask(client, limit=2, user_id="another user")["items"]
-    assert ask(client, limit=4, user_id="another user", debug=True)["trace"]["listed"] == 2
-    assert ask(client, limit=4, user_id="another user")["items"][:2] == first
-
-
-def test_blocked_track_leaves_the_daily_list_before_the_store_has_the_event(client):
-    first = ids(ask(client, limit=3, user_id="w"))
-    event = {"user_id": "w", "action": "block", "target_type": "track", "target_id": first[0]}
-    assert client.post("/events", json={"events": [event]}).json()["accepted"] == 1
-    after = ids(ask(client, limit=3, user_id="w"))
-    assert after[1:] == first[1:] and after[0] != first[0]
 
 
 def test_request_and_failures_are_logged_with_the_request_id(client, log):
@@ -437,27 +311,13 @@ def test_report_whose_events_are_all_rejected_is_a_problem_with_the_report(clien
     )
 
 
-JSON = {"Content-Type": "application/json"}
-
-
 def test_invalid_body_gets_readable_errors_without_traceback(client, caplog):
-    wrong = {"user_id": "u", "limit": 0, "territory": "Germany"}
-    answer = client.post("/recommend", json=wrong)
-    assert answer.status_code == 400
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert [error["pointer"] for error in answer.json()["errors"]] == ["/limit", "/territory"]
-    limit, territory = answer.json()["error"].split("; ")
-    assert limit == "limit: Input should be greater than or equal to 1" and territory.startswith(
-        "territory: String should"
-    )
-    for content, message in ((b"{", "the body: Invalid JSON"), (b"[]", "the body: Input should be an object")):
-        error = client.post("/recommend", content=content, headers=JSON).json()["error"]
-        assert error.startswith(message)
+    answer = client.post("/recommend", json={"user_id": "u", "limit": 0, "territory": "Germany"}).json()
+    assert [error["pointer"] for error in answer["errors"]] == ["/limit", "/territory"]
+    limit, territory = answer["error"].split("; ")
+    assert limit == "limit: Input should be greater than or equal to 1" and territory.startswith("territory: String")
     listed = client.post("/events", json={"events": [], **{f"x{n}": 1 for n in range(9)}})
     assert listed.status_code == 400 and "events: List should have at least 1 item" in listed.json()["error"]
-    assert (
-        client.post("/recommend", json={"user_id": "u", "scene": "shower"}).json()["error"].startswith("scene 'shower'")
-    )
     assert not [record for record in caplog.records if record.name.startswith("bentoml") and record.exc_info]
 
 

@@ -1,19 +1,82 @@
-"""Test client of the service in this process, over ASGI."""
+"""The service in this process over ASGI, with a release made by hand."""
 
-from collections.abc import Iterator
+import json
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from prometheus_client import REGISTRY
+import pytest
+from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.testclient import TestClient
+
+from config import settings
+from config.tool_environment import tool_environment
+from serving import runtime, service
+from serving.observability import structured_log
+from serving.observability.metrics import Metrics
+from serving.releases.served_release import ServedRelease
+from tests.support.serving.small_release import MemoryStore, history
+
+
+class Store(MemoryStore):
+    """A store as the runtime opens it: the user `u` has two plays; ignores reported events."""
+
+    def __init__(self, duration_of, degradation):
+        super().__init__()
+        self.users["u"] = history("t0", "t1")
+
+    def open(self):
+        pass
+
+    def start(self):
+        pass
+
+    def close(self):
+        pass
+
+    def apply(self, events_of):
+        pass
+
+    def contract(self):
+        raise AssertionError("the release is made by hand")
+
+
+def use_home(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """Settings and variables of tools are those of `home`."""
+    patch.setenv("SEGUE_HOME", str(home))
+    for name, value in tool_environment(settings.load_settings()).items():
+        patch.setenv(name, value)
+
+
+def put_in_service(patch: pytest.MonkeyPatch, home: Path, load: Callable[[Path], ServedRelease]) -> None:
+    """Recommenders in `home` serve what `load` returns, without warming it up."""
+    (home / "bentoml").mkdir(parents=True)
+    (home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
+    patch.setattr(runtime.Runtime, "_load", lambda self, folder: load(folder))
+    patch.setattr(runtime, "warm_up", lambda *_: None)
 
 
 @contextmanager
-def client_of(app) -> Iterator[TestClient]:
-    """A local client of an app, from start to shutdown. Unregisters the app's metrics, so that another app can start."""
+def serving_client(
+    home: Path, load: Callable[[Path], ServedRelease], store: type[MemoryStore] = Store
+) -> Iterator[TestClient]:
+    """A local client of the service, from start to shutdown. Unregisters its metrics, so that another one can start."""
     before = set(REGISTRY._collector_to_names)
+    logger = logging.getLogger(structured_log.PACKAGE)
+    logging_before = logger.handlers, logger.propagate, logger.level
+    service._metrics.cache_clear()
     try:
-        with TestClient(app, base_url="http://127.0.0.1") as client:
-            yield client
+        with pytest.MonkeyPatch.context() as patch:
+            use_home(patch, home)
+            patch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
+            put_in_service(patch, home, load)
+            patch.setattr(runtime, "OnlineStore", store)
+            patch.setattr(service, "Metrics", lambda: Metrics(CollectorRegistry()))
+            with TestClient(service.Recommender.to_asgi(), base_url="http://127.0.0.1") as client:
+                yield client
     finally:
+        service._metrics.cache_clear()
+        logger.handlers, logger.propagate, logger.level = logging_before
         for collector in set(REGISTRY._collector_to_names) - before:
             REGISTRY.unregister(collector)

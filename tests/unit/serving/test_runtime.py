@@ -3,12 +3,12 @@
 import json
 import threading
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
-from config.tool_environment import tool_environment
 from serving import runtime as runtime_module
 from serving.errors import NotReady, RequestRejected
 from serving.events import event_writing
@@ -16,10 +16,11 @@ from serving.events.private_sessions import PRIVATE_SESSIONS_FILE
 from serving.events.write_ahead_log import LogBusy
 from serving.observability.degraded_parts import PRIVATE_SESSIONS
 from serving.observability.metrics import Metrics
-from serving.observability.periodic_task import PeriodicTask
 from serving.runtime import Runtime
+from tests.support.serving.asgi_client import put_in_service, use_home
 from tests.support.serving.small_release import ListChannel, release, tracks
 
+RELEASE = release(tracks(8), [ListChannel("popularity", range(2, 10))])
 EVENT = {"event_id": "e", "user_id": "u", "target_type": "track", "target_id": "t", "action": "like"}
 
 
@@ -44,9 +45,7 @@ class Started:
 
 @pytest.fixture
 def started(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    for name, value in tool_environment(settings.load_settings()).items():
-        monkeypatch.setenv(name, value)
+    use_home(monkeypatch, tmp_path)
     started = Started(tmp_path)
     yield started
     started.stop()
@@ -82,13 +81,16 @@ def test_unpushed_reports_are_counted_until_pushed(started):
 
 
 def test_second_recommender_answers_without_writing_and_takes_over(started, monkeypatch):
-    of = release(tracks(8), [ListChannel("popularity", range(2, 10))])
     monkeypatch.setattr(runtime_module, "LOCK_TIMEOUT_S", 0.0)
     monkeypatch.setattr(runtime_module, "TAKEOVER_INTERVAL_S", 0.01)
-    monkeypatch.setattr(runtime_module, "warm_up", lambda *_: None)
-    monkeypatch.setattr(Runtime, "_load", lambda self, folder: of)
-    (started.home / "bentoml").mkdir()
-    (started.home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
+    put_in_service(monkeypatch, started.home, lambda folder: RELEASE)
+    sessions, failures = event_writing.PrivateSessions, [OSError("disk full")]
+
+    def fail_once(*arguments):
+        if failures:
+            raise failures.pop()
+        return sessions(*arguments)
+
     first = started.start()
     second = Runtime(settings.Settings(home=started.home), Metrics(CollectorRegistry()))
     try:
@@ -102,39 +104,16 @@ def test_second_recommender_answers_without_writing_and_takes_over(started, monk
         assert not list(started.home.glob("live/dt=*/exposures-*.jsonl"))
         assert "event_log" not in first.recommend("u", "daily", 3).trace.degraded
         assert len(list(started.home.glob("live/dt=*/exposures-*.jsonl"))) == 1
+        monkeypatch.setattr(event_writing, "PrivateSessions", fail_once)
         first.close()
         waiting = threading.Event()
         for _ in range(3000):
             if second.is_ready:
                 break
             waiting.wait(0.01)
+        assert not failures
         assert second.ingest_events([EVENT]).accepted == 1
         assert "event_log" not in second.recommend("u", "daily", 3).trace.degraded
-    finally:
-        second.close()
-
-
-def test_a_takeover_that_fails_leaves_no_threads(started, monkeypatch):
-    def fail(*_):
-        raise OSError("disk full")
-
-    def threads():
-        return sorted(thread.name for thread in threading.enumerate())
-
-    monkeypatch.setattr(runtime_module, "LOCK_TIMEOUT_S", 0.0)
-    monkeypatch.setattr(runtime_module, "PeriodicTask", lambda name, every_s, _: PeriodicTask(name, every_s, int))
-    first = started.start()
-    second = Runtime(settings.Settings(home=started.home), Metrics(CollectorRegistry()))
-    try:
-        first.close()
-        before = threads()
-        for part in ("PrivateSessions", "ExposureLog", "FeatureLog"):
-            with monkeypatch.context() as full, pytest.raises(OSError, match="disk full"):
-                full.setattr(event_writing, part, fail)
-                second._take_over()
-            assert threads() == before
-        second._take_over()
-        assert second.ingest_events([EVENT]).accepted == 1
     finally:
         second.close()
 
@@ -166,11 +145,7 @@ def test_closed_runtime_rejects_events(started):
 
 
 def test_no_features_are_logged_in_a_private_session(started, monkeypatch):
-    of = release(tracks(8), [ListChannel("popularity", range(2, 10))])
-    monkeypatch.setattr(runtime_module, "warm_up", lambda *_: None)
-    monkeypatch.setattr(Runtime, "_load", lambda self, folder: of)
-    (started.home / "bentoml").mkdir()
-    (started.home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
+    put_in_service(monkeypatch, started.home, lambda folder: RELEASE)
     runtime = started.start()
 
     def ask_and_count_logged():
@@ -199,27 +174,10 @@ def test_lost_private_sessions_are_degraded_and_nothing_is_recorded(started):
     assert runtime.ingest_events(plays).private == 2
 
 
-class CountingWorkers:
-    """Model workers that count their calls."""
-
-    def __init__(self):
-        self.forgotten = self.closed = 0
-
-    def forget_users(self):
-        self.forgotten += 1
-
-    def close(self):
-        self.closed += 1
-
-
 def test_model_workers_forget_erased_users_and_end_with_the_runtime(started, monkeypatch):
-    workers = CountingWorkers()
-    of = replace(release(tracks(8), [ListChannel("popularity", range(2, 10))]), workers=workers)
-    monkeypatch.setattr(runtime_module, "warm_up", lambda *_: None)
-    monkeypatch.setattr(Runtime, "_load", lambda self, folder: of)
-    (started.home / "bentoml").mkdir()
-    (started.home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
+    workers = mock.Mock()
+    put_in_service(monkeypatch, started.home, lambda folder: replace(RELEASE, workers=workers))
     started.start()._erase_users({"u"})
-    assert (workers.forgotten, workers.closed) == (1, 0)
+    assert [call[0] for call in workers.method_calls] == ["forget_users"]
     started.stop()
-    assert workers.closed == 1
+    assert [call[0] for call in workers.method_calls] == ["forget_users", "close"]

@@ -12,7 +12,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
-from config.tool_environment import tool_environment
 from sequences.online import materialization_state
 from serving import runtime as runtime_module
 from serving.batch import export as batch
@@ -22,7 +21,7 @@ from serving.batch.part_files import DESCRIPTION_FILE, BatchError
 from serving.observability.metrics import Metrics
 from serving.runtime import Runtime
 from storage.suppression_list import SuppressionList
-from tests.contract.serving.test_service import Store
+from tests.support.serving.asgi_client import Store, put_in_service, use_home
 from tests.support.serving.collection_release import opened_release
 from tests.support.serving.small_release import history
 
@@ -39,9 +38,9 @@ class Home:
         self.settings = settings.load_settings()
         track_ids = of.vocabulary.track_ids_V[2:].tolist()
         self.histories = {user: history(*track_ids[n : n + 2 + n]) for n, user in enumerate(USERS[:-1])}
-        file = materialization_state.digests_file(self.settings.feast, self.settings.online_store)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(file) as database:
+        self.record = materialization_state.digests_file(self.settings.feast, self.settings.online_store)
+        self.record.parent.mkdir(parents=True, exist_ok=True)
+        with sqlite3.connect(self.record) as database:
             database.execute("create table digests (view text, user_id text, digest blob)")
             database.executemany("insert into digests values ('v', ?, '')", [(user,) for user in USERS])
 
@@ -71,15 +70,10 @@ def fitted(tmp_path_factory):
 
 @pytest.fixture
 def home(tmp_path, monkeypatch, fitted):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
-    for name, value in tool_environment(settings.load_settings()).items():
-        monkeypatch.setenv(name, value)
-    (tmp_path / "home" / "bentoml").mkdir(parents=True)
-    (tmp_path / "home" / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
-    monkeypatch.setattr(runtime_module, "OnlineStore", Store)
-    monkeypatch.setattr(runtime_module, "warm_up", lambda *_: None)
+    use_home(monkeypatch, tmp_path / "home")
     home = Home(tmp_path / "home", fitted)
-    monkeypatch.setattr(Runtime, "_load", lambda self, folder: home.release)
+    put_in_service(monkeypatch, home.folder, lambda folder: home.release)
+    monkeypatch.setattr(runtime_module, "OnlineStore", Store)
     yield home
     home.close()
 
@@ -141,20 +135,15 @@ def test_interrupted_run_continues_with_the_same_result(home, tmp_path, monkeypa
         assert read(tmp_path / "out", kind) == read(tmp_path / "whole", kind), kind
 
 
-def test_a_finished_run_is_computed_again(home, tmp_path):
-    home.run(tmp_path / "out")
-    later = NOW + 86_400_000_000
-    home.run(tmp_path / "out", now_us=later)
-    assert json.loads((tmp_path / "out" / DESCRIPTION_FILE).read_text())["at_us"] == later
-
-
 def test_another_release_or_option_begins_anew(home, tmp_path):
-    home.run(tmp_path / "out")
+    for at_us in (NOW, NOW + 86_400_000_000):  # a finished run is computed again
+        home.run(tmp_path / "out", now_us=at_us)
+        assert json.loads((tmp_path / "out" / DESCRIPTION_FILE).read_text())["at_us"] == at_us
     home.release = replace(home.release, release_id="r2")
     (home.folder / "bentoml" / "active.json").write_text(json.dumps({"release": "r2", "path": "made by hand"}))
-    home.run(tmp_path / "out", now_us=NOW + 1)
+    home.run(tmp_path / "out")
     assert {row["release"] for row in read(tmp_path / "out", "lists")} == {"r2"}
-    home.run(tmp_path / "out", replace(OPTIONS, limit=2, users_per_part=5), NOW + 2)
+    home.run(tmp_path / "out", replace(OPTIONS, limit=2, users_per_part=5))
     assert len(list((tmp_path / "out" / "lists").glob("*.parquet"))) == 2
     assert {row["release"] for row in read(tmp_path / "out", "item_embeddings")} == {"r2"}
 
@@ -182,8 +171,7 @@ def test_erased_users_have_no_rows(home, tmp_path):
 
 
 def test_users_who_are_missing_from_the_record_later_on_end_the_run(home, tmp_path, monkeypatch):
-    file = materialization_state.digests_file(home.settings.feast, home.settings.online_store)
-    record, answer = file.read_bytes(), batch._answer
+    file, record, answer = home.record, home.record.read_bytes(), batch._answer
 
     def lose_record(*arguments):
         file.unlink(missing_ok=True)  # as `python -m sequences.online.rebuild` does
@@ -200,12 +188,12 @@ def test_users_who_are_missing_from_the_record_later_on_end_the_run(home, tmp_pa
 
 
 def test_users_who_are_erased_during_the_run_do_not_end_it(home, tmp_path, monkeypatch):
-    file, answer = materialization_state.digests_file(home.settings.feast, home.settings.online_store), batch._answer
+    answer = batch._answer
 
     def erase(runtime, request, *others):
         if request.user_id == "u0":
             SuppressionList().with_users(["u6"]).write(home.settings.suppression_list)
-            with sqlite3.connect(file) as database:
+            with sqlite3.connect(home.record) as database:
                 database.execute("delete from digests where user_id = 'u6'")
         return answer(runtime, request, *others)
 
@@ -215,8 +203,7 @@ def test_users_who_are_erased_during_the_run_do_not_end_it(home, tmp_path, monke
 
 
 def test_users_whose_ids_requests_may_not_have_are_skipped_and_counted(home, tmp_path):
-    file = materialization_state.digests_file(home.settings.feast, home.settings.online_store)
-    with sqlite3.connect(file) as database:
+    with sqlite3.connect(home.record) as database:
         database.executemany("insert into digests values ('v', ?, '')", [("u2\u2028b",), ("u\ue000",)])
     lines = home.run(tmp_path / "out")
     assert {row["user_id"] for row in read(tmp_path / "out", "lists")} == set(USERS)
