@@ -26,9 +26,10 @@ def settings_of(home: Path, **options: Any) -> settings.Settings:
     return settings.Settings(home=home, **options)
 
 
-def test_no_model_seed_or_test_depends_on_the_engine() -> None:
-    engine_pattern = re.compile(r"target\.type|adapter\.|spark|duckdb", re.IGNORECASE)
+def test_no_model_seed_test_or_feature_depends_on_the_engine() -> None:
+    engine_pattern = re.compile(r"target\.type|adapter\.|spark|duckdb|SEGUE_ENGINE", re.IGNORECASE)
     files = [path for folder in ("models", "seeds", "tests") for path in (ROOT / "dbt" / folder).rglob("*.*")]
+    files += (ROOT / "feature_repo").glob("*.py")
     assert [path.name for path in files if engine_pattern.search(path.read_text())] == []
     assert len(files) > 60
 
@@ -54,12 +55,6 @@ def test_one_feast_file_serves_every_engine_and_online_store(
         assert config.online_store.path == str(tmp_path / "feast" / "online.db")
 
 
-def test_feature_definitions_do_not_depend_on_the_engine() -> None:
-    files = list((ROOT / "feature_repo").glob("*.py"))
-    assert [path.name for path in files if re.search("spark|SEGUE_ENGINE", path.read_text(), re.IGNORECASE)] == []
-    assert len(files) > 2
-
-
 def test_the_engine_setting_reaches_every_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("JAVA_HOME", "SPARK_LOCAL_IP", "PYSPARK_PYTHON", "PYSPARK_SUBMIT_ARGS"):
         monkeypatch.delenv(name, raising=False)
@@ -77,16 +72,3 @@ def test_the_engine_setting_reaches_every_tool(tmp_path: Path, monkeypatch: pyte
     assert "SPARK_LOCAL_IP" not in variables
     monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "mine")
     assert tool_environment(settings.load_settings())["PYSPARK_SUBMIT_ARGS"] == "mine"
-
-
-def test_threads_of_tasks_do_not_spin_unless_the_user_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    assert tool_environment(settings.load_settings())["OMP_WAIT_POLICY"] == "passive"
-    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
-    assert tool_environment(settings.load_settings())["OMP_WAIT_POLICY"] == "active"
-
-
-def test_unknown_engine_is_an_error_that_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEGUE_ENGINE", "flink")
-    with pytest.raises(settings.SettingError, match=r"SEGUE_ENGINE='flink' .*'duckdb' or 'spark'"):
-        settings.load_settings()

@@ -1,6 +1,5 @@
 """Prometheus and Grafana configuration: file locations, and panels with existing metrics."""
 
-import copy
 import json
 import re
 
@@ -36,6 +35,7 @@ def mounted(service):
 
 @pytest.mark.parametrize(("board", "panel"), PANELS)
 def test_panels_use_existing_metrics_and_labels(board, panel):
+    assert panel["datasource"] == {"type": SOURCE["type"], "uid": SOURCE["uid"]}
     variables = {variable["name"] for variable in board["templating"]["list"]}
     for target in panel["targets"]:
         expression = target["expr"]
@@ -46,37 +46,12 @@ def test_panels_use_existing_metrics_and_labels(board, panel):
         assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= promql.grouped(expression)
 
 
-@pytest.mark.parametrize("wrong", ["segue_gone_total", "rate(segue_events_total{scene=\"x\"}[5m])",
-                                   "sum by (channel) (segue_events_total)", "sum(segue_events_total"])  # fmt: skip
-def test_unknown_metrics_and_labels_are_detected(wrong):
-    assert promql.unknown(wrong, promql.registered()) != []
-
-
-@pytest.mark.parametrize(("board", "panel"), PANELS)
-def test_panels_are_valid(board, panel):
-    assert panel["type"] in ("timeseries", "stat")
-    assert panel["datasource"] == {"type": SOURCE["type"], "uid": SOURCE["uid"]}
-    refs = [target["refId"] for target in panel["targets"]]
-    assert refs and len(set(refs)) == len(refs)
-    assert all(target["datasource"] == panel["datasource"] for target in panel["targets"])
-    assert panel["fieldConfig"]["defaults"]["unit"] and panel["fieldConfig"]["overrides"] == []
-
-
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_dashboards_have_the_provisioned_structure(name):
     board = DASHBOARDS[name]
     assert board["title"].startswith("Segue: ") and board["schemaVersion"] >= 39
     assert "id" not in board  # assigned by Grafana; an id in the file could collide
     assert re.fullmatch(r"[a-z-]{1,40}", board["uid"])
-    ids = [panel["id"] for panel in board["panels"]]
-    assert len(set(ids)) == len(ids)
-    taken = set()
-    for panel in board["panels"]:
-        place = panel["gridPos"]
-        assert place["x"] + place["w"] <= 24
-        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
-        assert not cells & taken, panel["title"]
-        taken |= cells
     for variable in board["templating"]["list"]:
         metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["definition"]).groups()
         assert label in promql.registered()[metric]
@@ -110,18 +85,6 @@ def _lost(ours, theirs, path):
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_dashboards_match_grafana_types(name):
     assert unknown_to_grafana(DASHBOARDS[name]) == []
-
-
-@pytest.mark.parametrize(
-    "where", [("titel",), ("options", "legned"), ("fieldConfig", "defaults", "units"),
-              ("fieldConfig", "defaults", "custom", "lineWidht"), ("targets", 0, "exprr")])  # fmt: skip
-def test_unknown_dashboard_fields_are_detected(where):
-    board = copy.deepcopy(DASHBOARDS["recommender"])
-    place = next(panel for panel in board["panels"] if panel["type"] == "timeseries")
-    for key in where[:-1]:
-        place = place[key]
-    place[where[-1]] = "x"
-    assert [path.rpartition(".")[2] for path in unknown_to_grafana(board)] == [where[-1]]
 
 
 def test_every_metric_is_on_a_dashboard():

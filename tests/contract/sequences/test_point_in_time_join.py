@@ -13,7 +13,6 @@ import pytest
 from feast import Entity, FeatureView, Field, FileSource, ValueType
 from feast.data_format import ParquetFormat
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore
-from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.types import Int64, String
 
 from sequences.offline.duckdb_store import SequenceOfflineStore
@@ -137,12 +136,6 @@ def test_sequences_and_ordinary_views_in_one_call_with_full_names(tmp_path: Path
     assert table["played_history__event_id"].to_pylist() == [["e"], []]
     assert table["values__value"].to_pylist() == [4, None]
     assert len(job.to_df()) == 2
-
-
-def test_persist_streams_to_a_file(tmp_path: Path) -> None:
-    job = store_with(tmp_path, FOREVER).get_historical_features(frame(("a", 300)), ["values:value"])
-    job.persist(SavedDatasetFileStorage(path=str(tmp_path / "saved.parquet")))
-    assert pq.read_table(tmp_path / "saved.parquet")["value"].to_pylist() == [4]
 
 
 def test_no_entity_rows_give_no_rows(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -26,6 +26,9 @@ from tests.e2e.installation import wait_until
 from tests.support import browser, console_home
 from tests.support.console_home import LANDED, MANIFEST
 from web.basic_authentication import GUESSES, OperatorPassword
+
+PASSWORD = "p" * 20
+AUTH = ("segue", PASSWORD)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,6 +50,32 @@ def console(here):
         yield url
 
 
+@pytest.fixture
+def guarded(here):
+    """A console with a password."""
+    console_home.write_reports(here)
+    with console_home.serve_console(here, PASSWORD) as url:
+        yield url
+
+
+@contextmanager
+def recommender(metrics=None, degraded=()):
+    """Port of a server with the status and the metrics of a recommender."""
+    answers = {"/status": json.dumps({"degraded": degraded}).encode(), "/metrics": metrics, "/readyz": b""}
+
+    class Recommender(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = answers.get(self.path)
+            self.send_response(200 if body is not None else 404)
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Recommender) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
 def test_reports_that_exist_are_linked_and_others_name_their_command(console):
     page = httpx.get(console).text
     assert '<a href="/reports/evaluation.html">evaluation</a>' in page and "dbt docs" not in page
@@ -62,28 +91,30 @@ def test_a_loopback_console_does_not_answer_to_other_names(here, console, host):
     assert httpx.get(console, headers={"Host": "localhost:1"}).status_code == 200
 
 
-def test_a_console_with_a_password_answers_the_operator_only(here):
-    console_home.write_reports(here)
-    password = "p" * 20
-    with console_home.serve_console(here, password) as url:
-        for path in ("/", "/quality", "/reports/evaluation.html", "/nowhere", "/favicon.ico"):
-            denied = httpx.get(url + path)
-            assert denied.status_code == 401 and denied.headers["www-authenticate"].startswith("Basic ")
-            assert httpx.get(url + path, auth=("segue", "wrong")).status_code == 401
-            assert httpx.head(url + path).status_code == 401
-        assert httpx.get(f"{url}/reports/evaluation.html", auth=("segue", password)).text == "the report"
-        assert httpx.get(f"{url}/livez").status_code == 200
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/quality", "/releases", "/actions/roll_back", "/nowhere", "/favicon.ico"),
+        *("/reports/evaluation.html", "/static/charts.js", "/live.json", "/live.json?health"),
+    ],
+)
+def test_a_console_with_a_password_answers_the_operator_only(guarded, path):
+    denied = httpx.get(guarded + path)
+    assert denied.status_code == 401 and denied.headers["www-authenticate"].startswith("Basic ")
+    assert httpx.get(guarded + path, auth=("segue", "wrong")).status_code == 401
+    assert httpx.head(guarded + path).status_code == 401
+    status = {"/nowhere": 404, "/favicon.ico": 204}.get(path, 200)
+    assert httpx.get(guarded + path, auth=AUTH).status_code == status
+    assert httpx.get(f"{guarded}/livez").status_code == 200
 
 
-def test_guesses_of_the_password_are_limited(here):
-    password = "p" * 20
-    with console_home.serve_console(here, password) as url:
-        guesses = [httpx.get(url, auth=("segue", f"guess {number}")) for number in range(GUESSES + 3)]
-        assert [guess.status_code for guess in guesses] == [401] * GUESSES + [429] * 3
-        assert 0 < int(guesses[-1].headers["retry-after"]) <= 6 and "retry in" in guesses[-1].text
-        assert httpx.get(url, auth=("segue", password)).status_code == 429, "or a guess would tell"
-        assert httpx.post(f"{url}/actions/roll_back", auth=("segue", password)).status_code == 429
-        assert (httpx.get(url).status_code, httpx.get(f"{url}/livez").status_code) == (401, 200)
+def test_guesses_of_the_password_are_limited(guarded):
+    guesses = [httpx.get(guarded, auth=("segue", f"guess {number}")) for number in range(GUESSES + 3)]
+    assert [guess.status_code for guess in guesses] == [401] * GUESSES + [429] * 3
+    assert 0 < int(guesses[-1].headers["retry-after"]) <= 6 and "retry in" in guesses[-1].text
+    assert httpx.get(guarded, auth=AUTH).status_code == 429, "or a guess would tell"
+    assert httpx.post(f"{guarded}/actions/roll_back", auth=AUTH).status_code == 429
+    assert (httpx.get(guarded).status_code, httpx.get(f"{guarded}/livez").status_code) == (401, 200)
 
 
 @pytest.mark.parametrize("path", ["/", "/releases", "/reports/evaluation.html", "/nowhere", "/live.json"])
@@ -113,7 +144,7 @@ def test_a_client_that_sends_no_whole_request_is_disconnected(here, monkeypatch,
             + b"cHBwcHBwcHBwcHBwcHBwcHBwcHA="
         )
         sent += b"\r\nContent-Length: 9\r\n\r\n"
-    with console_home.serve_console(here, "p" * 20) as url:
+    with console_home.serve_console(here, PASSWORD) as url:
         host, _, port = url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=10) as client:
             client.sendall(sent)
@@ -126,42 +157,25 @@ def test_pages_of_a_new_home_name_the_command(here):
             assert "<code>make run</code>" in httpx.get(url + path).text
 
 
-def test_the_first_page_shows_degraded_parts_of_the_recommender(here, monkeypatch):
-    class Status(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = json.dumps({"degraded": [{"part": "online_store", "why": "does not respond", "error": "<late>"}]})
-            self.send_response(200 if self.path == "/status" else 404)
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Status) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with console_home.serve_console(here.model_copy(update={"recommender_port": server.server_address[1]})) as url:
-            index = httpx.get(url).text
-        server.shutdown()
-    assert "<strong>online_store</strong>: does not respond <small>(&lt;late&gt;)</small>" in index
+def test_the_first_page_shows_degraded_parts_of_the_recommender(here):
+    degraded = [{"part": "online_store", "why": "does not respond", "error": "<late>"}]
+    with (
+        recommender(degraded=degraded) as port,
+        console_home.serve_console(here.model_copy(update={"recommender_port": port})) as url,
+    ):
+        assert "<strong>online_store</strong>: does not respond <small>(&lt;late&gt;)</small>" in httpx.get(url).text
 
 
 def test_missing_metrics_are_an_error_although_all_services_answer(here):
-    class Recommender(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = b'{"degraded": []}' if self.path == "/status" else b"not metrics {"
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(body)
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Recommender) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        here = here.model_copy(update={"recommender_port": server.server_address[1]})
+    with recommender(metrics=b"not metrics {") as port:
+        here = here.model_copy(update={"recommender_port": port})
         sampler = MetricsSampler(here)
         sampler.sample()
         with console_home.serve_console(here, sampler=sampler) as url, browser.open_page() as page:
             state = httpx.get(f"{url}/live.json").json()
-            assert "<strong>metrics</strong>: live values are missing" in httpx.get(url).text
             page.goto(url)
             page.get_by_text("no metrics").wait_for()
             assert "/metrics cannot be read" in page.text_content("#health .notice")
-        server.shutdown()
     assert state["services"]["recommender"] and [part["part"] for part in state["degraded"]] == ["metrics"]
 
 
@@ -182,16 +196,12 @@ def test_a_release_page_shows_the_whole_lineage_of_its_manifest(console):
     text = httpx.get(f"{console}/releases/second").text
     assert re.findall(r"<h3>(\w+)</h3>", text) == ["Logs", "Marts", "Features", "Models", "Release"]
     assert "my &lt;logs&gt;.zip" in text
-    assert "2026-06-09 08:15 UTC, 900 rows" in text
     hashes = [LANDED["landing_id"], MANIFEST["inputs"], *MANIFEST["marts"].values(), MANIFEST["vocabulary"]]
     hashes += [*MANIFEST["models"]["final"].values(), *MANIFEST["models"]["held_out"].values(), MANIFEST["revision"]]
     hashes.append(MANIFEST["lineage"]["feature_definitions"])
     assert [value for value in hashes if f'title="{value}"' not in text] == []
-    assert "<dt>audio vectors</dt><dd>1,200 tracks, version mtt_musicnn.1</dd>" in text and "image vectors" not in text
     assert '<a href="/releases/first">first</a>' in text
     assert "0.3100 &lt;b&gt;" in text
-    assert '<a href="/reports/evaluation.html">' in text
-    assert "active since 2026-06-10" in text
 
 
 def test_values_that_a_manifest_lacks_are_shown_as_not_recorded(here, console):
@@ -236,7 +246,7 @@ def test_a_page_that_cannot_be_made_is_answered_with_the_reason(here, console):
     [
         *("/airflow/passwords.json", "/reports/../airflow/passwords.json", "/reports%2f..%2fairflow"),
         *("/static/../../airflow/passwords.json", "/releases/..", "/releases/second/manifest.json"),
-        *("/reports/%00", "/reports/evaluation.html%00"),
+        *("/reports/%00", "/reports/evaluation.html%00", "/static/..%2fserver.py"),
     ],
 )
 def test_files_that_are_not_reports_are_private(console, path):
@@ -307,11 +317,6 @@ def test_mlflow_opens_on_the_runs_of_the_experiment(here):
         assert f'href="{mlflow}/#/experiments/7/runs"' in get(url).text
 
 
-def test_manifests_have_the_keys_that_the_page_reads():
-    source = (settings.ROOT / "training" / "release" / "manifest.py").read_text()
-    assert [key for key in [*MANIFEST, *MANIFEST["lineage"]] if f'"{key}"' not in source] == []
-
-
 def test_the_server_ends_on_sigterm(tmp_path):
     port = free_port()
     environment = {**os.environ, "SEGUE_HOME": str(tmp_path), "SEGUE_PAGES_PORT": str(port)}
@@ -321,18 +326,12 @@ def test_the_server_ends_on_sigterm(tmp_path):
     assert server.wait(timeout=60) == 0
 
 
-def test_live_values_and_charts_are_served_to_the_operator_only(here):
-    console_home.write_reports(here)
-    with console_home.serve_console(here, "p" * 20) as url:
-        for path in ("/live.json", "/live.json?health", "/releases", "/static/charts.js", "/actions/roll_back"):
-            assert httpx.get(url + path).status_code == 401
-            assert httpx.get(url + path, auth=("segue", "p" * 20)).status_code == 200
-        state = httpx.get(f"{url}/live.json", auth=("segue", "p" * 20)).json()
-        assert state["release"] == "second"
-        assert state["services"] == {"Airflow": False, "recommender": False, "MLflow": False}
-        assert state["evaluated_s"] == pytest.approx(time.time(), abs=60) and state["health"] is None
-        assert [part["part"] for part in state["degraded"]] == ["marts", "release"]
-        assert httpx.get(f"{url}/static/..%2fserver.py", auth=("segue", "p" * 20)).status_code == 404
+def test_live_values(console):
+    state = httpx.get(f"{console}/live.json").json()
+    assert state["release"] == "second"
+    assert state["services"] == {"Airflow": False, "recommender": False, "MLflow": False}
+    assert state["evaluated_s"] == pytest.approx(time.time(), abs=60) and state["health"] is None
+    assert [part["part"] for part in state["degraded"]] == ["marts", "release"]
 
 
 def test_the_header_does_not_show_old_samples(here):
@@ -348,11 +347,11 @@ def test_the_header_does_not_show_old_samples(here):
 @pytest.mark.parametrize(
     ("headers", "content", "password", "status"),
     [
-        ({}, b"", "p" * 20, 403),  # without Origin
-        ({"Origin": "https://evil.example"}, b"", "p" * 20, 403),
+        ({}, b"", PASSWORD, 403),  # without Origin
+        ({"Origin": "https://evil.example"}, b"", PASSWORD, 403),
         ({"Origin": "same"}, b"", "", 403),  # no password is set
-        ({"Origin": "same"}, b"x" * 2000, "p" * 20, 413),
-        ({"Origin": "same"}, b"release=../x", "p" * 20, 400),
+        ({"Origin": "same"}, b"x" * 2000, PASSWORD, 413),
+        ({"Origin": "same"}, b"release=../x", PASSWORD, 400),
     ],
 )
 def test_actions_need_a_password_and_the_console_as_origin(here, headers, content, password, status):
@@ -364,48 +363,29 @@ def test_actions_need_a_password_and_the_console_as_origin(here, headers, conten
     assert read_actions(here) == []
 
 
-def test_an_operator_confirms_a_rollback_and_sees_its_result(here):
-    console_home.write_reports(here)
-    credentials = {"username": "segue", "password": "p" * 20}
-    with console_home.serve_console(here, "p" * 20) as url, browser.open_page(http_credentials=credentials) as page:
-        page.goto(url)
-        page.get_by_role("link", name="Roll back").click()
-        assert "All users get the previous release" in page.text_content("body")
-        assert page.locator("input[name=active]").get_attribute("value") == "second"
-        assert read_actions(here) == []
-        page.get_by_role("button", name="Roll back").click()
-        page.get_by_text("Nothing was changed.").wait_for()
-        assert "first" in page.text_content("pre")
-    finished, started = read_actions(here)
-    assert finished["arguments"] == started["arguments"] == ["rollback"] and finished["code"] == 2
-
-
-def test_an_operator_starts_and_stops_an_experiment_and_both_are_logged(here):
-    console_home.write_reports(here)
-    credentials = {"username": "segue", "password": "p" * 20}
-    with console_home.serve_console(here, "p" * 20) as url, browser.open_page(http_credentials=credentials) as page:
-        page.goto(f"{url}/releases")
+def test_an_operator_confirms_actions_and_both_are_logged(here, guarded):
+    credentials = {"username": "segue", "password": PASSWORD}
+    with browser.open_page(http_credentials=credentials) as page:
+        page.goto(f"{guarded}/releases")
         page.get_by_role("link", name="Experiment …").click()
         page.get_by_label("Name of the experiment").fill("more discoveries")
         page.get_by_label("Percent of the users").fill("10")
         assert read_actions(here) == [], "it needs the confirmation"
         page.get_by_role("button", name="Start experiment").click()
         page.get_by_text("The command failed").wait_for()  # the hand-made release has no files
-        page.goto(f"{url}/actions/stop_experiment")
-        page.get_by_role("button", name="Stop experiment").click()
-        page.get_by_text("Done.").wait_for()
-    stopped, _, started, _ = read_actions(here)
+        page.goto(guarded)
+        page.get_by_role("link", name="Roll back").click()
+        assert page.locator("input[name=active]").get_attribute("value") == "second"
+        page.get_by_role("button", name="Roll back").click()
+        page.get_by_text("Nothing was changed.").wait_for()
+    rolled_back, _, started, _ = read_actions(here)
     assert started["arguments"] == ["canary", "first", "--share", "0.1", "--experiment", "more discoveries"]
-    assert stopped["arguments"] == ["end"] and stopped["code"] == 0 and stopped["client"] == "127.0.0.1"
+    assert (rolled_back["arguments"], rolled_back["code"], rolled_back["client"]) == (["rollback"], 2, "127.0.0.1")
 
 
-def test_an_action_that_cannot_be_recorded_is_not_run(here):
-    console_home.write_reports(here)
+def test_an_action_that_cannot_be_recorded_is_not_run(here, guarded):
     here.logs.parent.mkdir(parents=True, exist_ok=True)
     here.logs.write_text("a file instead of the folder")
-    with console_home.serve_console(here, "p" * 20) as url:
-        response = httpx.post(
-            f"{url}/actions/roll_back", headers={"Origin": url}, content=b"", auth=("segue", "p" * 20)
-        )
+    response = httpx.post(f"{guarded}/actions/roll_back", headers={"Origin": guarded}, content=b"", auth=AUTH)
     assert response.status_code == 500
     assert "use the DAG set_release instead" in response.text

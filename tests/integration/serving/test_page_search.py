@@ -1,17 +1,15 @@
 """Search boxes, playback, library and loading states of the listening page, in Chromium, with answers made by hand."""
 
 import json
-import threading
 
 import pytest
-import uvicorn
 from playwright.sync_api import expect
 from starlette.responses import PlainTextResponse
 
-from local.ports import free_port
 from sequences.behaviours import load_behaviours
 from serving.http.static_page import ListeningPage
 from tests.support import browser
+from tests.support.serving.http_server import serve
 
 WHY = "because it is quiet · night"
 SONG = {
@@ -36,30 +34,36 @@ ANSWERS = {
 
 @pytest.fixture(scope="module")
 def url():
-    port = free_port()
-    app = ListeningPage(PlainTextResponse("", status_code=404))
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    with browser.shared():
-        yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join()
+    with serve(ListeningPage(PlainTextResponse("", status_code=404))) as url, browser.shared():
+        yield f"{url}/"
 
 
-def answer_by_hand(page):
+@pytest.fixture
+def page(request):
+    """A page whose requests are answered by hand."""
+    with browser.open_page(locale=getattr(request, "param", "en-US")) as page:
+        page.route("**/favicon.ico", lambda route: route.fulfill(body=""))
+        yield page
+
+
+@pytest.fixture
+def bodies(page):
     """Bodies of the requests by path."""
-    bodies = {path: [] for path in ANSWERS}
+    found = {path: [] for path in ANSWERS}
 
     def answer(route):
         path = route.request.url.rpartition("/")[2]
-        bodies[path].append(json.loads(route.request.post_data))
+        found[path].append(json.loads(route.request.post_data))
         route.fulfill(json=ANSWERS[path])
 
     for path in ANSWERS:
         page.route(f"**/{path}", answer)
-    page.route("**/favicon.ico", lambda route: route.fulfill(body=""))
-    return bodies
+    return found
+
+
+def answer_with(page, path, **changes):
+    """Answer the requests of a path with a changed answer."""
+    page.route(f"**/{path}", lambda route: route.fulfill(json=ANSWERS[path] | changes))
 
 
 def song_of(page, title):
@@ -68,7 +72,7 @@ def song_of(page, title):
 
 def show_songs(page, url, place="search/song"):
     """Open a list of `SONGS`; returns the player."""
-    page.route("**/search", lambda route: route.fulfill(json={"items": SONGS}))
+    answer_with(page, "search", items=SONGS)
     page.goto(f"{url}?user=u1#/{place}")
     expect(page.locator(".song")).to_have_count(len(SONGS))
     return page.get_by_role("region", name="Now playing")
@@ -79,274 +83,228 @@ def reported_plays(bodies):
     return [event["target_id"] for event in events if event["action"] == "play"]
 
 
-def test_a_listener_searches_and_plays_what_was_found(url):
-    with browser.open_page(locale="en-US") as page:
-        bodies = answer_by_hand(page)
-        page.goto(f"{url}?user=u1#/search")
-        page.get_by_role("searchbox").fill("something calm for the night")
-        expect(page.locator(".song .note")).to_contain_text(WHY)
-        assert bodies["search"][-1] == {
-            "query": "something calm for the night", "language": "en", "limit": 20, "user_id": "u1"
-        }  # fmt: skip
-        assert browser.accessibility_violations(page) == []
-        page.locator(".song .start").click()
-        player = page.get_by_role("region", name="Now playing")
-        expect(player).to_contain_text("Silver River")
-        player.get_by_role("button", name="Like").click()
-        expect(player.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "true")
-        assert bodies["events"] and all("request_id" not in event for event in bodies["events"][0]["events"])
-        player.get_by_role("button", name="Like").click()
-        expect(player.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "false")
-        assert [one["events"][0]["action"] for one in bodies["events"]] == ["like", "unlike"]
+def test_a_listener_searches_and_plays_what_was_found(page, bodies, url):
+    page.goto(f"{url}?user=u1#/search")
+    page.get_by_role("searchbox").fill("something calm for the night")
+    expect(page.locator(".song .note")).to_contain_text(WHY)
+    assert bodies["search"][-1] == {
+        "query": "something calm for the night", "language": "en", "limit": 20, "user_id": "u1"
+    }  # fmt: skip
+    assert browser.accessibility_violations(page) == []
+    page.locator(".song .start").click()
+    player = page.get_by_role("region", name="Now playing")
+    expect(player).to_contain_text("Silver River")
+    player.get_by_role("button", name="Like").click()
+    expect(player.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "true")
+    assert bodies["events"] and all("request_id" not in event for event in bodies["events"][0]["events"])
+    player.get_by_role("button", name="Like").click()
+    expect(player.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "false")
+    assert [one["events"][0]["action"] for one in bodies["events"]] == ["like", "unlike"]
 
 
-def test_an_action_that_the_service_rejects_is_taken_back(url):
-    with browser.open_page(locale="en-US") as page:
-        answer_by_hand(page)
-        rejected = {"accepted": 0, "duplicate": 0, "rejected": [{"index": 0, "reason": "the disk is full"}]}
-        page.route("**/events", lambda route: route.fulfill(json=rejected))
+def test_an_action_that_the_service_rejects_is_taken_back(page, bodies, url):
+    rejected = {"accepted": 0, "duplicate": 0, "rejected": [{"index": 0, "reason": "the disk is full"}]}
+    answer_with(page, "events", **rejected)
+    page.goto(f"{url}?user=u1#/search/river")
+    page.locator(".song").get_by_role("button", name="Like").click()
+    expect(page.get_by_role("alert")).to_contain_text("the disk is full")
+    expect(page.locator(".song").get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_blocked_artist_disappears_until_the_block_is_undone(page, bodies, url):
+    page.goto(f"{url}?user=u1#/search/river")
+    page.locator(".song").get_by_role("button", name="More").click()
+    page.get_by_role("menuitem", name="Never play Anna").click()
+    expect(page.locator(".song")).to_have_count(0)
+    page.locator(".toast").get_by_role("button", name="Undo").click()
+    expect(page.locator(".song")).to_have_count(1)
+    acts = [one["events"][0] for one in bodies["events"]]
+    assert [(act["target_type"], act["target_id"], act["action"]) for act in acts] == [
+        ("artist", "a1", "block"),
+        ("artist", "a1", "unblock"),
+    ]
+
+
+def test_the_reason_of_a_list_is_not_repeated_with_newer_numbers(page, bodies, url):
+    song = SONG | {"reason": "you have listened to it 4 times"}
+    answer_with(page, "search", items=[song])
+    newer = ["you have listened to it 8 times", "you played it just now"]
+    channels = [{"name": name, "rank": 1, "reason": reason} for name, reason in zip("ab", newer, strict=True)]
+    explanation = {"track": song, "channels": channels, "tasks": {}, "graph": []}
+    page.route("**/explain", lambda route: route.fulfill(json=explanation))
+    page.goto(f"{url}?user=u1#/search/river")
+    page.locator(".song").get_by_role("button", name="More").click()
+    page.get_by_role("menuitem", name="Why this?").click()
+    expect(page.locator(".why .reason")).to_contain_text("4 times")
+    expect(page.locator(".why .reasons li")).to_have_count(1)
+    expect(page.locator(".why .reasons li")).to_contain_text("just now")
+
+
+@pytest.mark.parametrize("page", ["zh-CN"], indirect=True)
+def test_a_new_listener_sees_reasons_of_a_query_only(page, bodies, url):
+    page.goto(url)
+    expect(page.locator(".picks button")).to_have_count(1)
+    expect(page.locator(".picks .why-found")).to_have_count(0)
+    with page.expect_response("**/search"):
+        page.get_by_role("searchbox").fill("放点安静的歌")
+    expect(page.locator(".picks .why-found")).to_have_text(WHY)
+    assert bodies["search"][-1] == {"query": "放点安静的歌", "language": "zh", "limit": 20}
+
+
+def test_liked_songs_lead_to_more_like_these(page, bodies, url):
+    liked = {"target_type": "track", "target_id": "t1", "track": SONG}
+    answer_with(page, "library", liked=[liked])
+    answer_with(page, "recommend", request_id="q2", items=[SONG | {"track_id": "t2", "title": "Golden River"}])
+    with page.expect_request("**/recommend") as request:
+        page.goto(f"{url}?user=u1#/liked")
+    assert request.value.post_data_json["seeds"] == ["t1"]
+    expect(page.get_by_text("1 song", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="More like these")).to_be_visible()
+    song = page.locator(".song").filter(has_text="Golden River")
+    song.get_by_role("button", name="Like").click()
+    expect(song.first.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "true")
+    (event,) = bodies["events"][-1]["events"]
+    assert (event["target_id"], event["request_id"], event["scene"]) == ("t2", "q2", "continuation")
+
+
+def test_a_listener_without_a_known_taste_is_not_named_by_an_id(page, bodies, url):
+    page.goto(url)
+    expect(page.locator(".listener .tile-title")).to_have_text("Taste not known yet")
+
+
+def test_placeholders_are_shown_until_the_answer_arrives(page, bodies, url):
+    waiting = []
+    page.route("**/search", waiting.append)
+    with page.expect_request("**/search"):
         page.goto(f"{url}?user=u1#/search/river")
-        page.locator(".song").get_by_role("button", name="Like").click()
-        expect(page.get_by_role("alert")).to_contain_text("the disk is full")
-        expect(page.locator(".song").get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator(".placeholders li").first).to_be_visible()
+    assert page.locator(".song").count() == 0
+    waiting[0].fulfill(json=ANSWERS["search"])
+    expect(page.locator(".song")).to_have_count(1)
+    expect(page.locator(".placeholders")).to_have_count(0)
 
 
-def test_a_blocked_artist_disappears_until_the_block_is_undone(url):
-    with browser.open_page(locale="en-US") as page:
-        bodies = answer_by_hand(page)
-        page.goto(f"{url}?user=u1#/search/river")
-        page.locator(".song").get_by_role("button", name="More").click()
-        page.get_by_role("menuitem", name="Never play Anna").click()
-        expect(page.locator(".song")).to_have_count(0)
-        page.locator(".toast").get_by_role("button", name="Undo").click()
-        expect(page.locator(".song")).to_have_count(1)
-        acts = [one["events"][0] for one in bodies["events"]]
-        assert [(act["target_type"], act["target_id"], act["action"]) for act in acts] == [
-            ("artist", "a1", "block"),
-            ("artist", "a1", "unblock"),
-        ]
+def test_a_song_that_started_while_another_was_hidden_keeps_playing(page, bodies, url):
+    waiting = []
 
-
-def test_the_reason_of_a_list_is_not_repeated_with_newer_numbers(url):
-    with browser.open_page(locale="en-US") as page:
-        answer_by_hand(page)
-        song = SONG | {"reason": "you have listened to it 4 times"}
-        page.route("**/search", lambda route: route.fulfill(json={"items": [song]}))
-        newer = ["you have listened to it 8 times", "you played it just now"]
-        channels = [{"name": name, "rank": 1, "reason": reason} for name, reason in zip("ab", newer, strict=True)]
-        explanation = {"track": song, "channels": channels, "tasks": {}, "graph": []}
-        page.route("**/explain", lambda route: route.fulfill(json=explanation))
-        page.goto(f"{url}?user=u1#/search/river")
-        page.locator(".song").get_by_role("button", name="More").click()
-        page.get_by_role("menuitem", name="Why this?").click()
-        expect(page.locator(".why .reason")).to_contain_text("4 times")
-        expect(page.locator(".why .reasons li")).to_have_count(1)
-        expect(page.locator(".why .reasons li")).to_contain_text("just now")
-
-
-def test_a_new_listener_sees_reasons_of_a_query_only(url):
-    with browser.open_page(locale="zh-CN") as page:
-        bodies = answer_by_hand(page)
-        page.goto(url)
-        expect(page.locator(".picks button")).to_have_count(1)
-        expect(page.locator(".picks .why-found")).to_have_count(0)
-        with page.expect_response("**/search"):
-            page.get_by_role("searchbox").fill("放点安静的歌")
-        expect(page.locator(".picks .why-found")).to_have_text(WHY)
-        assert bodies["search"][-1] == {"query": "放点安静的歌", "language": "zh", "limit": 20}
-
-
-def test_liked_songs_lead_to_more_like_these(url):
-    with browser.open_page(locale="en-US") as page:
-        bodies = answer_by_hand(page)
-        liked = {"target_type": "track", "target_id": "t1", "track": SONG}
-        page.route("**/library", lambda route: route.fulfill(json=ANSWERS["library"] | {"liked": [liked]}))
-        more = {"request_id": "q2", "release": "r1", "items": [SONG | {"track_id": "t2", "title": "Golden River"}]}
-        page.route("**/recommend", lambda route: route.fulfill(json=more))
-        with page.expect_request("**/recommend") as request:
-            page.goto(f"{url}?user=u1#/liked")
-        assert request.value.post_data_json["seeds"] == ["t1"]
-        expect(page.get_by_text("1 song", exact=True)).to_be_visible()
-        expect(page.get_by_role("heading", name="More like these")).to_be_visible()
-        song = page.locator(".song").filter(has_text="Golden River")
-        song.get_by_role("button", name="Like").click()
-        expect(song.first.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "true")
-        (event,) = bodies["events"][-1]["events"]
-        assert (event["target_id"], event["request_id"], event["scene"]) == ("t2", "q2", "continuation")
-
-
-def test_a_listener_without_a_known_taste_is_not_named_by_an_id(url):
-    with browser.open_page(locale="en-US") as page:
-        answer_by_hand(page)
-        page.goto(url)
-        expect(page.locator(".listener .tile-title")).to_have_text("Taste not known yet")
-
-
-def test_placeholders_are_shown_until_the_answer_arrives(url):
-    with browser.open_page(locale="en-US") as page:
-        answer_by_hand(page)
-        waiting = []
-
-        def wait(route):
+    def hold_dislike(route):
+        if json.loads(route.request.post_data)["events"][0]["action"] == "dislike":
             waiting.append(route)
+        else:
+            route.fallback()
 
-        page.route("**/search", wait)
-        with page.expect_request("**/search"):
-            page.goto(f"{url}?user=u1#/search/river")
-        expect(page.locator(".placeholders li").first).to_be_visible()
-        assert page.locator(".song").count() == 0
-        waiting[0].fulfill(json=ANSWERS["search"])
-        expect(page.locator(".song")).to_have_count(1)
-        expect(page.locator(".placeholders")).to_have_count(0)
-
-
-def test_a_song_that_started_while_another_was_hidden_keeps_playing(url):
-    with browser.open_page(locale="en-US") as page:
-        bodies = answer_by_hand(page)
-        waiting = []
-
-        def hold_dislike(route):
-            if json.loads(route.request.post_data)["events"][0]["action"] == "dislike":
-                waiting.append(route)
-            else:
-                route.fallback()
-
-        page.route("**/events", hold_dislike)
-        player = show_songs(page, url)
-        song_of(page, "Song 0").locator(".start").click()
-        song_of(page, "Song 2").get_by_role("button", name="More").click()
-        with page.expect_request("**/events"):
-            page.get_by_role("menuitem", name="Not interested").click()
-        player.get_by_role("button", name="Next").click()
-        expect(player).to_contain_text("Song 1")
-        waiting[0].fulfill(json=ANSWERS["events"])
-        expect(page.locator(".toast")).to_be_visible()
-        expect(player).to_contain_text("Song 1")
-        player.get_by_role("button", name="Next").click()
-        expect(player).to_contain_text("Song 3")
-        assert reported_plays(bodies) == ["s0", "s1"]
-
-
-def test_a_song_that_is_left_for_another_one_is_reported_as_played(url):
-    with browser.open_page(locale="en-US") as page:
-        bodies = answer_by_hand(page)
-        player = show_songs(page, url)
-        song_of(page, "Song 0").locator(".start").click()
-        expect(player).to_contain_text("0:01")
-        with page.expect_response("**/events"):
-            song_of(page, "Song 1").locator(".start").click()
-        assert bodies["events"][0]["events"][0]["played_ms"] >= 750
-        with page.expect_response("**/events"):
-            player.get_by_role("button", name="Previous").click()
-        expect(player).to_contain_text("Song 0")
-        player.get_by_role("button", name="More").click()
+    page.route("**/events", hold_dislike)
+    player = show_songs(page, url)
+    song_of(page, "Song 0").locator(".start").click()
+    song_of(page, "Song 2").get_by_role("button", name="More").click()
+    with page.expect_request("**/events"):
         page.get_by_role("menuitem", name="Not interested").click()
-        expect(player).to_contain_text("Song 1")
-        page.get_by_role("button", name="Queue").first.click()
-        with page.expect_response("**/events"):
-            page.locator(".queue").get_by_role("button", name="Play Song 2").click()
-        assert reported_plays(bodies) == ["s0", "s1", "s0", "s1"]
+    player.get_by_role("button", name="Next").click()
+    expect(player).to_contain_text("Song 1")
+    waiting[0].fulfill(json=ANSWERS["events"])
+    expect(page.locator(".toast")).to_be_visible()
+    expect(player).to_contain_text("Song 1")
+    player.get_by_role("button", name="Next").click()
+    expect(player).to_contain_text("Song 3")
+    assert reported_plays(bodies) == ["s0", "s1"]
 
 
-def test_a_preview_counts_as_the_whole_song_only_if_it_is_heard_to_its_end(url, monkeypatch):
+def test_a_song_that_is_left_for_another_one_is_reported_as_played(page, bodies, url):
+    player = show_songs(page, url)
+    song_of(page, "Song 0").locator(".start").click()
+    expect(player).to_contain_text("0:01")
+    with page.expect_response("**/events"):
+        song_of(page, "Song 1").locator(".start").click()
+    assert bodies["events"][0]["events"][0]["played_ms"] >= 750
+    with page.expect_response("**/events"):
+        player.get_by_role("button", name="Previous").click()
+    expect(player).to_contain_text("Song 0")
+    player.get_by_role("button", name="More").click()
+    page.get_by_role("menuitem", name="Not interested").click()
+    expect(player).to_contain_text("Song 1")
+    page.get_by_role("button", name="Queue").first.click()
+    with page.expect_response("**/events"):
+        page.locator(".queue").get_by_role("button", name="Play Song 2").click()
+    assert reported_plays(bodies) == ["s0", "s1", "s0", "s1"]
+
+
+def test_a_preview_counts_as_the_whole_song_only_if_it_is_heard_to_its_end(page, bodies, url, monkeypatch):
     monkeypatch.setattr(f"{__name__}.SONGS", [song | {"duration_ms": 257_000} for song in SONGS])
-    with browser.open_page(locale="en-US") as page:
-        page.clock.install()
-        bodies = answer_by_hand(page)
-        player = show_songs(page, url)
-        song_of(page, "Song 0").locator(".start").click()
-        page.clock.run_for(3_000)
+    page.clock.install()
+    player = show_songs(page, url)
+    song_of(page, "Song 0").locator(".start").click()
+    page.clock.run_for(3_000)
+    with page.expect_response("**/events"):
+        player.get_by_role("button", name="Next").click()
+    with page.expect_response("**/events"):
+        page.clock.run_for(13_000)
+    played = [one["events"][0]["played_ms"] for one in bodies["events"]]
+    assert 2_500 <= played[0] <= 6_000
+    assert [load_behaviours().behaviour_of("play", one, 257_000) for one in played] == ["skip", "full_play"]
+
+
+def test_the_song_liked_last_is_the_first_of_the_liked_songs(page, bodies, url):
+    show_songs(page, url)
+    for number in (0, 1):
         with page.expect_response("**/events"):
-            player.get_by_role("button", name="Next").click()
-        with page.expect_response("**/events"):
-            page.clock.run_for(13_000)
-        played = [one["events"][0]["played_ms"] for one in bodies["events"]]
-        assert 2_500 <= played[0] <= 6_000
-        assert [load_behaviours().behaviour_of("play", one, 257_000) for one in played] == ["skip", "full_play"]
+            song_of(page, f"Song {number}").get_by_role("button", name="Like").click()
+    page.get_by_role("link", name="Liked", exact=True).first.click()
+    expect(page.locator(".song .title")).to_have_text(["Song 1", "Song 0"])
 
 
-def test_the_song_liked_last_is_the_first_of_the_liked_songs(url):
-    with browser.open_page(locale="en-US") as page:
-        answer_by_hand(page)
-        show_songs(page, url)
-        for number in (0, 1):
-            with page.expect_response("**/events"):
-                song_of(page, f"Song {number}").get_by_role("button", name="Like").click()
-        page.get_by_role("link", name="Liked", exact=True).first.click()
-        expect(page.locator(".song .title")).to_have_text(["Song 1", "Song 0"])
+def test_events_about_tracks_that_the_release_lacks_are_not_shown(page, bodies, url):
+    event = {"ended_at": 1_700_000_000_000_000, "played_ratio": 1.0, "session": 1, "album_id": "", "album": ""}
+    played = SONG | event | {"behaviour": "full_play"}
+    unknown = event | {"track_id": "", "title": "", "artists": [], "artist_ids": []}
+    events = [played, *(unknown | {"behaviour": name} for name in ("full_play", "like"))]
+    answer_with(page, "listener", events=events)
+    page.route("**/page/scenes.json", lambda route: route.fulfill(json=[]))
+    with page.expect_response("**/page/scenes.json"):  # after all shelves
+        page.goto(f"{url}?user=u1#/")
+    assert [body["track_id"] for body in bodies["similar"]] == ["t1"]
+    assert "playlists" in [body["scene"] for body in bodies["recommend"]]
+    expect(page.locator("#repeat")).to_have_count(0)
+    page.get_by_role("link", name="History", exact=True).first.click()
+    expect(page.locator(".song .title")).to_have_text(["Silver River"])
 
 
-def test_events_about_tracks_that_the_release_lacks_are_not_shown(url):
-    with browser.open_page(locale="en-US") as page:
-        bodies = answer_by_hand(page)
-        event = {"ended_at": 1_700_000_000_000_000, "played_ratio": 1.0, "session": 1, "album_id": "", "album": ""}
-        played = SONG | event | {"behaviour": "full_play"}
-        unknown = event | {"track_id": "", "title": "", "artists": [], "artist_ids": []}
-        events = [played, *(unknown | {"behaviour": name} for name in ("full_play", "like"))]
-        page.route("**/listener", lambda route: route.fulfill(json=ANSWERS["listener"] | {"events": events}))
-        page.route("**/page/scenes.json", lambda route: route.fulfill(json=[]))
-        with page.expect_response("**/page/scenes.json"):  # after all shelves
-            page.goto(f"{url}?user=u1#/")
-        assert [body["track_id"] for body in bodies["similar"]] == ["t1"]
-        assert "playlists" in [body["scene"] for body in bodies["recommend"]]
-        expect(page.locator("#repeat")).to_have_count(0)
-        page.get_by_role("link", name="History", exact=True).first.click()
-        expect(page.locator(".song .title")).to_have_text(["Silver River"])
+def test_a_catalog_of_ones_own_plays_has_nothing_new(page, bodies, url):
+    answer_with(page, "listener", is_own_catalog=True)
+    page.route("**/page/scenes.json", lambda route: route.fulfill(json=[]))
+    with page.expect_response("**/page/scenes.json"):  # after all shelves
+        page.goto(f"{url}?user=u1#/")
+    expect(page.locator(".shelf .notice")).to_contain_text("make run LOGS=")
+    assert browser.accessibility_violations(page) == []
+    assert not any(body.get("discovery") for body in bodies["recommend"])
 
 
-def test_a_catalog_of_ones_own_plays_has_nothing_new(url):
-    with browser.open_page(locale="en-US") as page:
-        bodies = answer_by_hand(page)
-        profile = ANSWERS["listener"] | {"is_own_catalog": True}
-        page.route("**/listener", lambda route: route.fulfill(json=profile))
-        page.route("**/page/scenes.json", lambda route: route.fulfill(json=[]))
-        with page.expect_response("**/page/scenes.json"):  # after all shelves
-            page.goto(f"{url}?user=u1#/")
-        expect(page.locator(".shelf .notice")).to_contain_text("make run LOGS=")
-        assert browser.accessibility_violations(page) == []
-        assert not any(body.get("discovery") for body in bodies["recommend"])
+def test_an_address_that_is_not_percent_encoded_is_read_as_text(page, bodies, url):
+    page.goto(f"{url}?user=u1#/search/100%")
+    expect(page.get_by_role("searchbox")).to_have_value("100%")
 
 
-def test_an_address_that_is_not_percent_encoded_is_read_as_text(url):
-    with browser.open_page(locale="en-US") as page:
-        answer_by_hand(page)
-        page.goto(f"{url}?user=u1#/search/100%")
-        expect(page.get_by_role("searchbox")).to_have_value("100%")
+def test_a_new_listener_starts_without_a_secure_context(page, bodies, url):
+    page.add_init_script("delete Crypto.prototype.randomUUID")
+    answer_with(page, "search", items=SONGS)
+    page.goto(url)
+    for number in range(3):
+        page.locator(".picks button").nth(number).click()
+    with page.expect_request("**/recommend"):
+        page.get_by_role("button", name="Begin", exact=True).click()
+    (user,) = {one["events"][0]["user_id"] for one in bodies["events"]}
+    assert len(user) == len("guest-") + 32
 
 
-def test_a_new_listener_starts_without_a_secure_context(url):
-    with browser.open_page(locale="en-US") as page:
-        bodies = answer_by_hand(page)
-        page.add_init_script("delete Crypto.prototype.randomUUID")
-        page.route("**/search", lambda route: route.fulfill(json={"items": SONGS}))
-        page.goto(url)
-        for number in range(3):
-            page.locator(".picks button").nth(number).click()
-        with page.expect_request("**/recommend"):
-            page.get_by_role("button", name="Begin", exact=True).click()
-        (user,) = {one["events"][0]["user_id"] for one in bodies["events"]}
-        assert len(user) == len("guest-") + 32
-
-
-LONG_NAME = "🎵" * 201
-
-
-def test_the_songs_of_an_artist_with_a_long_name_are_found(url):
-    with browser.open_page(locale="en-US") as page:
-        bodies = answer_by_hand(page)
-        page.goto(f"{url}?user=u1#/artist/a1/{LONG_NAME}")
-        expect(page.locator(".song")).to_have_count(1)
-        assert bodies["search"][-1]["query"] == LONG_NAME[:200]
-
-
-def test_a_playlist_with_a_long_title_is_continued(url):
-    with browser.open_page(locale="en-US") as page:
-        bodies = answer_by_hand(page)
-        playlist = {"playlist_id": "p1", "title": LONG_NAME, "tracks": [SONG], "reason": "", "score": 1.0}
-        listed = ANSWERS["recommend"] | {"items": [playlist]}
-        page.route("**/recommend", lambda route: route.fulfill(json=listed), times=1)
-        page.goto(f"{url}?user=u1#/playlists")
-        expect(page.locator(".tile a").first).to_be_visible()
-        with page.expect_response("**/recommend"):
-            page.locator(".tile a").first.click()
-        assert bodies["recommend"][-1]["title"] == LONG_NAME[:200]
+def test_long_names_are_cut_to_what_the_service_accepts(page, bodies, url):
+    name = "🎵" * 201
+    page.goto(f"{url}?user=u1#/artist/a1/{name}")
+    expect(page.locator(".song")).to_have_count(1)
+    assert bodies["search"][-1]["query"] == name[:200]
+    playlist = {"playlist_id": "p1", "title": name, "tracks": [SONG], "reason": "", "score": 1.0}
+    listed = ANSWERS["recommend"] | {"items": [playlist]}
+    page.route("**/recommend", lambda route: route.fulfill(json=listed), times=1)
+    page.goto(f"{url}?user=u1#/playlists")
+    expect(page.locator(".tile a").first).to_be_visible()
+    with page.expect_response("**/recommend"):
+        page.locator(".tile a").first.click()
+    assert bodies["recommend"][-1]["title"] == name[:200]

@@ -6,6 +6,15 @@ import json
 import pytest
 
 from serving.http.admission import Admission, RequestQueue
+from tests.support.serving.asgi_call import call, respond
+
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
 
 
 class House:
@@ -22,20 +31,11 @@ class House:
         await self.go.setdefault(scope["name"], asyncio.Event()).wait()
         if scope.get("is_failing"):
             raise RuntimeError("the app fails")
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
+        await respond(send)
 
     def ask(self, name, path="/recommend", method="POST", scope_type="http", **more):
-        sent = []
-
-        async def send(message):
-            sent.append(message)
-
-        async def call():
-            await self.admission({"type": scope_type, "method": method, "path": path, "name": name, **more}, None, send)
-            return sent
-
-        return asyncio.create_task(call())
+        scope = {"type": scope_type, "method": method, "path": path, "name": name, **more}
+        return asyncio.create_task(call(self.admission, scope))
 
     def let_go(self, name):
         self.go.setdefault(name, asyncio.Event()).set()
@@ -46,108 +46,90 @@ async def run_pending_tasks():
         await asyncio.sleep(0)
 
 
-def test_request_beyond_capacity_is_rejected_immediately():
-    async def scene():
-        house = House()
-        inside = [house.ask("a"), house.ask("b", path="/similar"), house.ask("c")]
-        await run_pending_tasks()
-        status, body = await house.ask("d")
-        assert (status["status"], dict(status["headers"])[b"retry-after"]) == (503, b"1")
-        assert json.loads(body["body"])["error"] == "3 requests are in progress or queued; retry in 1 s"
-        assert (house.begun, house.refused) == (["a", "b"], ["/recommend"])
-        house.let_go("b")
-        await run_pending_tasks()
-        assert house.begun == ["a", "b", "c"] and inside[1].done() and not inside[0].done()
-        house.let_go("a"), house.let_go("c"), house.let_go("e")
-        assert (await house.ask("e"))[0]["status"] == 200
-        assert [(await one)[0]["status"] for one in inside] == [200, 200, 200]
-        assert house.refused == ["/recommend"]
-
-    asyncio.run(scene())
+async def test_request_beyond_capacity_is_rejected_immediately():
+    house = House()
+    inside = [house.ask("a"), house.ask("b", path="/similar"), house.ask("c")]
+    await run_pending_tasks()
+    status, headers, body = await house.ask("d")
+    assert (status, headers[b"retry-after"]) == (503, b"1")
+    assert json.loads(body)["error"] == "3 requests are in progress or queued; retry in 1 s"
+    assert (house.begun, house.refused) == (["a", "b"], ["/recommend"])
+    house.let_go("b")
+    await run_pending_tasks()
+    assert house.begun == ["a", "b", "c"] and inside[1].done() and not inside[0].done()
+    house.let_go("a"), house.let_go("c"), house.let_go("e")
+    assert (await house.ask("e"))[0] == 200
+    assert [(await one)[0] for one in inside] == [200, 200, 200]
+    assert house.refused == ["/recommend"]
 
 
-def test_one_client_cannot_take_every_place():
-    async def scene():
-        house = House(client_requests=2)
-        mine, other = {"state": {"client": "mine"}}, {"client": ("10.0.0.2", 5)}
-        inside = [house.ask("a", **mine), house.ask("b", path="/events", **mine)]
-        await run_pending_tasks()
-        status, body = await house.ask("c", **mine)
-        assert (status["status"], dict(status["headers"])[b"retry-after"]) == (429, b"1")
-        assert "2 requests of this client" in json.loads(body["body"])["error"]
-        inside.append(house.ask("d", **other))
-        await run_pending_tasks()
-        assert (house.begun, house.refused) == (["a", "b", "d"], ["/recommend"])
-        for name in "abde":
-            house.let_go(name)
-        assert [(await one)[0]["status"] for one in inside] == [200, 200, 200]
-        assert (await house.ask("e", **mine))[0]["status"] == 200
-        assert house.admission._in_flight == {}
-
-    asyncio.run(scene())
+async def test_one_client_cannot_take_every_place():
+    house = House(client_requests=2)
+    mine, other = {"state": {"client": "mine"}}, {"client": ("10.0.0.2", 5)}
+    inside = [house.ask("a", **mine), house.ask("b", path="/events", **mine)]
+    await run_pending_tasks()
+    status, headers, body = await house.ask("c", **mine)
+    assert (status, headers[b"retry-after"]) == (429, b"1")
+    assert "2 requests of this client" in json.loads(body)["error"]
+    inside.append(house.ask("d", **other))
+    await run_pending_tasks()
+    assert (house.begun, house.refused) == (["a", "b", "d"], ["/recommend"])
+    for name in "abde":
+        house.let_go(name)
+    assert [(await one)[0] for one in inside] == [200, 200, 200]
+    assert (await house.ask("e", **mine))[0] == 200
+    assert house.admission._in_flight == {}
 
 
-def test_a_queue_may_have_a_limit_per_client():
-    async def scene():
-        house = House(client_requests=2)
-        mine, other, third = ({"client": (f"10.0.0.{n}", 5)} for n in range(3))
-        inside = [house.ask("a", path="/export", **mine)]
-        await run_pending_tasks()
-        status, body = await house.ask("b", path="/erase", **mine)
-        assert (status["status"], dict(status["headers"])[b"retry-after"]) == (429, b"1")
-        assert "a client may have 1 of /export and /erase" in json.loads(body["body"])["error"]
-        inside += [house.ask("c", **mine), house.ask("d", path="/export", **other)]
-        await run_pending_tasks()
-        assert (await house.ask("e", path="/erase", **third))[0]["status"] == 503
-        assert house.begun == ["a", "c"]  # other paths do not wait for exports
-        for name in "acd":
-            house.let_go(name)
-        assert [(await one)[0]["status"] for one in inside] == [200, 200, 200]
-        house.let_go("f")
-        assert (await house.ask("f", path="/erase", **mine))[0]["status"] == 200
-
-    asyncio.run(scene())
+async def test_a_queue_may_have_a_limit_per_client():
+    house = House(client_requests=2)
+    mine, other, third = ({"client": (f"10.0.0.{n}", 5)} for n in range(3))
+    inside = [house.ask("a", path="/export", **mine)]
+    await run_pending_tasks()
+    status, headers, body = await house.ask("b", path="/erase", **mine)
+    assert (status, headers[b"retry-after"]) == (429, b"1")
+    assert "a client may have 1 of /export and /erase" in json.loads(body)["error"]
+    inside += [house.ask("c", **mine), house.ask("d", path="/export", **other)]
+    await run_pending_tasks()
+    assert (await house.ask("e", path="/erase", **third))[0] == 503
+    assert house.begun == ["a", "c"]  # other paths do not wait for exports
+    for name in "acd":
+        house.let_go(name)
+    assert [(await one)[0] for one in inside] == [200, 200, 200]
+    house.let_go("f")
+    assert (await house.ask("f", path="/erase", **mine))[0] == 200
 
 
-def test_queued_requests_run_in_order_of_arrival():
-    async def scene():
-        house = House()
-        queues = [RequestQueue(("/recommend",), 1, 9)]
-        house.admission = Admission(house.app, lambda: queues, lambda: 100, house.refused.append)
-        names = list("abcde")
-        inside = [house.ask(name) for name in names]
-        for name in names:
-            house.let_go(name)
-        await asyncio.gather(*inside)
-        assert house.begun == names
-
-    asyncio.run(scene())
+async def test_queued_requests_run_in_order_of_arrival():
+    house = House()
+    queues = [RequestQueue(("/recommend",), 1, 9)]
+    house.admission = Admission(house.app, lambda: queues, lambda: 100, house.refused.append)
+    names = list("abcde")
+    inside = [house.ask(name) for name in names]
+    for name in names:
+        house.let_go(name)
+    await asyncio.gather(*inside)
+    assert house.begun == names
 
 
-def test_other_paths_methods_and_connections_are_not_queued():
-    async def scene():
-        house = House()
-        for name in "abc":
-            house.ask(name)
-        others = [house.ask("events", path="/events"), house.ask("ready", path="/readyz")]
-        others += [house.ask("get", method="GET"), house.ask("life", scope_type="lifespan")]
-        await run_pending_tasks()
-        assert house.begun == ["a", "b", "events", "ready", "get", "life"] and house.refused == []
-        for name in ("a", "b", "c", "events", "ready", "get", "life"):
-            house.let_go(name)
-        await asyncio.gather(*others)
-
-    asyncio.run(scene())
+async def test_other_paths_methods_and_connections_are_not_queued():
+    house = House()
+    for name in "abc":
+        house.ask(name)
+    others = [house.ask("events", path="/events"), house.ask("ready", path="/readyz")]
+    others += [house.ask("get", method="GET"), house.ask("life", scope_type="lifespan")]
+    await run_pending_tasks()
+    assert house.begun == ["a", "b", "events", "ready", "get", "life"] and house.refused == []
+    for name in ("a", "b", "c", "events", "ready", "get", "life"):
+        house.let_go(name)
+    await asyncio.gather(*others)
 
 
-def test_failing_request_releases_its_slot():
-    async def scene():
-        house = House()
-        for number in range(5):
-            failing = house.ask(f"f{number}", path="/events", is_failing=True)
-            house.let_go(f"f{number}")
-            with pytest.raises(RuntimeError, match="the app fails"):
-                await failing
-        assert house.refused == []
-
-    asyncio.run(scene())
+async def test_failing_request_releases_its_slot():
+    house = House()
+    for number in range(5):
+        failing = house.ask(f"f{number}", path="/events", is_failing=True)
+        house.let_go(f"f{number}")
+        with pytest.raises(RuntimeError, match="the app fails"):
+            await failing
+    assert house.refused == []

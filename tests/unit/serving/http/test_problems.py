@@ -7,24 +7,20 @@ import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 
 from serving.http.problems import ProblemDetails
+from tests.support.serving.asgi_call import call
 
 PROBLEM = "application/problem+json"
 
 
-def call(response, method="GET", path="/recommend"):
-    """Status, headers and body of what the wrapped response becomes."""
+def render(response, method="GET", path="/recommend"):
+    """Status, headers and body of what the wrapped response becomes; neither a body nor a disconnect arrives."""
     app = ProblemDetails(response, lambda: {"/recommend": "POST", "/status": "GET"}, lambda: {"/recommend": ["limit"]})
-    sent = []
 
-    async def receive():
-        await asyncio.Event().wait()  # neither a body nor a disconnect
+    async def ask():
+        return await call(app, {"method": method, "path": path}, until=asyncio.Event())
 
-    async def send(message):
-        sent.append(message)
-
-    asyncio.run(app({"type": "http", "method": method, "path": path, "headers": []}, receive, send))
-    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:])
+    status, headers, body = asyncio.run(ask())
+    return status, {name.decode(): value.decode() for name, value in headers.items()}, body
 
 
 @pytest.mark.parametrize(
@@ -39,7 +35,7 @@ def call(response, method="GET", path="/recommend"):
 )
 def test_other_errors_become_problems_with_their_headers(response, detail):
     response.headers["retry-after"] = "7"
-    status, headers, body = call(response)
+    status, headers, body = render(response)
     problem = json.loads(body)
     assert (status, headers["content-type"], headers["retry-after"]) == (response.status_code, PROBLEM, "7")
     assert int(headers["content-length"]) == len(body)
@@ -47,28 +43,30 @@ def test_other_errors_become_problems_with_their_headers(response, detail):
 
 
 def test_responses_without_an_error_and_problems_pass_unchanged():
-    assert call(PlainTextResponse("well"))[::2] == (200, b"well")
-    assert call(JSONResponse({"mine": 1}, 404, media_type=PROBLEM))[::2] == (404, b'{"mine":1}')
+    assert render(PlainTextResponse("well"))[::2] == (200, b"well")
+    assert render(JSONResponse({"mine": 1}, 404, media_type=PROBLEM))[::2] == (404, b'{"mine":1}')
 
 
 def test_method_and_path_get_a_suggestion():
-    wrong = json.loads(call(PlainTextResponse("", 405))[2])
+    wrong = json.loads(render(PlainTextResponse("", 405))[2])
     assert wrong["detail"].startswith("GET is not allowed for /recommend; send POST")
-    assert json.loads(call(PlainTextResponse("", 405), "PUT", "/page/x")[2])["detail"].startswith("PUT is not allowed")
-    status, headers, body = call(PlainTextResponse("", 404), "POST", "/status")
+    assert json.loads(render(PlainTextResponse("", 405), "PUT", "/page/x")[2])["detail"].startswith(
+        "PUT is not allowed"
+    )
+    status, headers, body = render(PlainTextResponse("", 404), "POST", "/status")
     assert (status, headers["allow"]) == (405, "GET") and "send GET" in json.loads(body)["detail"]
-    near = json.loads(call(PlainTextResponse("", 404), path="/Status/")[2])
+    near = json.loads(render(PlainTextResponse("", 404), path="/Status/")[2])
     assert near["detail"] == "there is no path '/Status/'; did you mean /status?"
 
 
 def test_invalid_fields_are_listed_up_to_a_limit():
     errors = [{"type": "extra_forbidden", "loc": [f"x{n}"], "msg": "no"} for n in range(7)]
-    problem = json.loads(call(JSONResponse({"detail": errors}, 400), "POST")[2])
+    problem = json.loads(render(JSONResponse({"detail": errors}, 400), "POST")[2])
     assert problem["detail"].startswith("x0: unknown field; allowed are limit; x1:")
     assert problem["detail"].endswith("; and 2 more")
     assert [error["pointer"] for error in problem["errors"]] == [f"/x{n}" for n in range(5)]
 
 
 def test_head_has_the_headers_only():
-    status, headers, body = call(PlainTextResponse("", 404), "HEAD")
+    status, headers, body = render(PlainTextResponse("", 404), "HEAD")
     assert (status, headers["content-type"], body) == (404, PROBLEM, b"")

@@ -8,6 +8,7 @@ import pytest
 
 from serving.http.request_body import BodyLimits
 from serving.http.request_guard import RequestGuard
+from tests.support.serving.asgi_call import call, respond
 
 
 class Server:
@@ -22,30 +23,16 @@ class Server:
         body = (await receive())["body"] if scope.get("method") == "POST" else b""
         self.seen.append((scope["type"], body))
         self.passed_headers = scope.get("headers")
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": body})
+        await respond(send, body)
 
     def ask(self, method, path="/events", body=(b"",), kinds=(b"application/json",), scope_type="http", length=None):
         return asyncio.run(self.call(method, path, body, kinds, scope_type, length))
 
-    async def call(self, method, path, body, kinds, scope_type="http", length=None, client="10.0.0.1", blocked=None):
-        parts = [{"type": "http.request", "body": part, "more_body": True} for part in body]
-        parts[-1]["more_body"] = False
-        sent = []
-
-        async def receive():
-            if blocked is not None:
-                await blocked.wait()
-            return parts.pop(0) if parts else {"type": "http.disconnect"}
-
-        async def send(message):
-            sent.append(message)
-
+    async def call(self, method, path, body, kinds, scope_type="http", length=None, client="10.0.0.1", until=None):
         sent_length = sum(map(len, body)) if length is None else length
         headers = [(b"content-length", b"%d" % sent_length), *((b"Content-Type", kind) for kind in kinds)]
         scope = {"type": scope_type, "method": method, "path": path, "headers": headers, "client": (client, 5)}
-        await self.guard(scope, receive, send)
-        return sent[0].get("status"), dict(sent[0]["headers"]), b"".join(m.get("body", b"") for m in sent[1:])
+        return await call(self.guard, scope, *body, until=until)
 
 
 @pytest.fixture
@@ -57,35 +44,28 @@ def test_chunked_body_is_reassembled(server):
     assert server.ask("POST", body=(b"12345", b"", b"67890"))[::2] == (200, b"1234567890")
 
 
-def test_oversized_body_is_rejected_early(server):
-    status, headers, body = server.ask("POST", body=(b"123456", b"78901", b"never read"))
+@pytest.mark.parametrize(
+    ("body", "length"), [((b"123456", b"78901", b"never read"), None), ((b"123456",), 11)], ids=["sent", "declared"]
+)
+def test_oversized_body_is_rejected_early(server, body, length):
+    status, headers, answer = server.ask("POST", body=body, length=length)
     assert (status, headers[b"content-type"], server.seen) == (413, b"application/problem+json", [])
-    assert "larger than 10 bytes" in json.loads(body)["error"]
-
-
-def test_body_declared_too_large_is_rejected_unread(server):
-    status, _, body = server.ask("POST", body=(b"123456",), length=11)
-    assert (status, server.seen) == (413, []) and "larger than 10 bytes" in json.loads(body)["error"]
+    assert "larger than 10 bytes" in json.loads(answer)["error"]
 
 
 @pytest.mark.parametrize("digit", [b"0", b"9"])
 def test_long_content_length_is_rejected(server, digit):
     """Python's `int` raises an error for more than 4,300 digits."""
-    scope = {"type": "http", "method": "POST", "path": "/events", "client": ("10.0.0.1", 5)}
     headers = [(b"content-type", b"application/json"), (b"content-length", digit * 4301)]
-    sent = []
-
-    async def send(message):
-        sent.append(message)
-
-    asyncio.run(server.guard(scope | {"headers": headers}, None, send))
-    assert sent[0]["status"] == 413 and "4301 characters" in json.loads(sent[1]["body"])["error"]
+    scope = {"method": "POST", "path": "/events", "client": ("10.0.0.1", 5), "headers": headers}
+    status, _, body = asyncio.run(call(server.guard, scope))
+    assert status == 413 and "4301 characters" in json.loads(body)["error"]
 
 
 def test_late_body_is_rejected():
     server = Server(timeout_s=0)
     status, headers, body = asyncio.run(
-        server.call("POST", "/events", (b"{}",), (b"application/json",), blocked=asyncio.Event())
+        server.call("POST", "/events", (b"{}",), (b"application/json",), until=asyncio.Event())
     )
     assert (status, headers[b"connection"], server.seen) == (408, b"close", [])
     assert "did not arrive" in json.loads(body)["error"]
@@ -95,7 +75,7 @@ def test_client_with_too_many_unfinished_bodies_loses_its_oldest():
     async def scene():
         server, kinds = Server(max_incomplete=2), (b"application/json",)
         slow = [
-            asyncio.create_task(server.call("POST", "/events", (b"{}",), kinds, client=client, blocked=asyncio.Event()))
+            asyncio.create_task(server.call("POST", "/events", (b"{}",), kinds, client=client, until=asyncio.Event()))
             for client in ("10.0.0.2", *["10.0.0.1"] * 5)
         ]
         for _ in range(20):
@@ -113,52 +93,32 @@ def test_client_with_too_many_unfinished_bodies_loses_its_oldest():
 
 
 def test_disconnected_client_does_not_reach_the_service(server):
-    parts = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
-    sent = []
-
-    async def receive():
-        return parts.pop(0)
-
-    async def send(message):
-        sent.append(message)
-
     headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
-    scope = {"type": "http", "method": "POST", "path": "/events", "headers": headers}
-    asyncio.run(server.guard(scope, receive, send))
-    assert server.seen == [] and sent[0]["status"] == 400
+    scope = {"method": "POST", "path": "/events", "headers": headers}
+    assert asyncio.run(call(server.guard, scope))[0] == 400 and server.seen == []
 
 
-@pytest.mark.parametrize("kind", [b"text/plain", b"multipart/form-data; boundary=x", b"", b"application/jsonx"])
-def test_other_content_types_are_rejected(server, kind):
-    status, _, body = server.ask("POST", kinds=(kind,))
-    assert (status, server.seen) == (415, [])
-    assert json.loads(body)["error"].endswith("send application/json")
-
-
-@pytest.mark.parametrize("kind", [b"\xff\xfe", b"application/json; charset=\xff"])
-def test_content_type_outside_ascii_is_rejected(server, kind):
-    status, _, body = server.ask("POST", kinds=(kind,))
-    assert (status, server.seen) == (400, []) and "ASCII" in json.loads(body)["error"]
+PICKLE = b"application/vnd.bentoml+pickle"
 
 
 @pytest.mark.parametrize(
-    "kinds",
+    ("kinds", "status", "error"),
     [
-        (b"application/vnd.bentoml+pickle", b"application/json"),
-        (b"application/json", b"application/vnd.bentoml+pickle"),
-        (b"application/json", b"application/json"),
+        *(
+            ((kind,), 415, "; send application/json")
+            for kind in (b"text/plain", b"multipart/form-data; boundary=x", b"")
+        ),
+        ((b"application/jsonx",), 415, "; send application/json"),
+        ((), 415, "no content type; send Content-Type: application/json"),
+        *(((kind,), 400, "ASCII") for kind in (b"\xff\xfe", b"application/json; charset=\xff")),
+        ((PICKLE, b"application/json"), 400, "2 headers Content-Type"),
+        ((b"application/json", PICKLE), 400, "2 headers Content-Type"),
+        ((b"application/json", b"application/json"), 400, "2 headers Content-Type"),
     ],
 )
-def test_several_content_types_are_rejected(server, kinds):
-    status, _, body = server.ask("POST", kinds=kinds)
-    assert (status, server.seen) == (400, []) and "2 headers Content-Type" in json.loads(body)["error"]
-
-
-def test_body_without_content_type_is_rejected(server):
-    status, _, body = server.ask("POST", body=(b"{}",), kinds=())
-    assert (status, server.seen) == (415, [])
-    assert json.loads(body)["error"] == "no content type; send Content-Type: application/json"
-    assert server.ask("POST", kinds=())[0] == 200
+def test_other_content_types_are_rejected(server, kinds, status, error):
+    found, _, body = server.ask("POST", body=(b"{}",), kinds=kinds)
+    assert (found, server.seen) == (status, []) and error in json.loads(body)["error"]
 
 
 @pytest.mark.parametrize("kind", [b"application/json", b"Application/JSON; charset=utf-8"])
@@ -169,10 +129,11 @@ def test_json_passes_with_the_plain_content_type(server, kind):
 
 
 def test_other_requests_pass_unchanged(server):
+    assert server.ask("POST", kinds=())[0] == 200
     assert server.ask("GET", "/readyz", kinds=(b"text/plain",))[0] == 200
     assert server.ask("DELETE", "/")[0] == 200
     server.ask("POST", scope_type="lifespan")
-    assert [kind for kind, _ in server.seen] == ["http", "http", "lifespan"]
+    assert [kind for kind, _ in server.seen] == ["http", "http", "http", "lifespan"]
 
 
 def test_api_page_has_no_external_resources(server):

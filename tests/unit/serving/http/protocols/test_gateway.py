@@ -11,6 +11,7 @@ from serving.http.admission import Admission, RequestQueue
 from serving.http.api_keys import ApiKeys
 from serving.http.protocols.gateway import Protocols
 from serving.http.request_body import BodyLimits
+from tests.support.serving.asgi_call import call, respond
 from web.rate_limit import RateLimit
 
 KEY = "k" * 20
@@ -52,23 +53,25 @@ class Service:
         body = json.loads((await receive())["body"])
         self.calls.append((scope["path"], body))
         answer = {"items": [], "accepted": 1, "duplicate": 0, "rejected": []}
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+        await respond(send, json.dumps(answer).encode())
 
     def ask(self, method, path, query=b"", body=b"", *headers):
-        sent = []
+        async def app(scope, receive, send):
+            async def count_and_receive():
+                self.reads += 1
+                return await receive()
 
-        async def receive():
-            self.reads += 1
-            return {"type": "http.request", "body": body, "more_body": False}
+            await self.app(scope, count_and_receive, send)
 
-        async def send(message):
-            sent.append(message)
+        scope = {"method": method, "path": path, "query_string": query, "headers": list(headers)}
+        scope |= {"client": ("10.0.0.1", 1), "server": ("10.0.0.7", 3000)}
+        status, self.headers, content = asyncio.run(call(app, scope, body))
+        return status, content
 
-        scope = {"type": "http", "method": method, "path": path, "query_string": query, "headers": list(headers)}
-        asyncio.run(self.app(scope | {"client": ("10.0.0.1", 1), "server": ("10.0.0.7", 3000)}, receive, send))
-        self.headers = dict(sent[0]["headers"])
-        return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
+    def submit(self, submission, token=f"{KEY}:u"):
+        """Status and body of the response to a submission of listens."""
+        headers = (b"authorization", f"Token {token}".encode())
+        return self.ask("POST", "/1/submit-listens", b"", json.dumps(submission).encode(), headers)
 
 
 @pytest.fixture
@@ -80,9 +83,7 @@ def service():
     ("token", "user"), [(f"{KEY}:u:1", "u:1"), ("TOKEN", "me"), ("TOKEN:you", "me")], ids=["key", "token", "other user"]
 )
 def test_listens_are_those_of_the_user_of_the_credential(service, token, user):
-    header = (b"authorization", f"Token {token}".encode())
-    status, _ = service.ask("POST", "/1/submit-listens", b"", json.dumps(SUBMISSION).encode(), header)
-    assert status == 200 and service.calls[-1][0] == "/events"
+    assert service.submit(SUBMISSION, token)[0] == 200 and service.calls[-1][0] == "/events"
     (event,) = service.calls[-1][1]["events"]
     assert (event["user_id"], event["target_id"], event["action"]) == (user, "m1", "play")
 
@@ -98,54 +99,48 @@ def test_body_is_not_read_without_a_credential(service, token):
 def imported(count):
     names = [{"artist_name": "Known", "track_name": f"t{number}"} for number in range(count)]
     payload = [{"listened_at": 1_700_000_000 + number, "track_metadata": name} for number, name in enumerate(names)]
-    return json.dumps({"listen_type": "import", "payload": payload}).encode()
+    return {"listen_type": "import", "payload": payload}
 
 
 def test_an_import_is_one_lookup_and_one_report_and_counts_as_its_listens():
     now = [0.0]
     service = Service(rate_limit=RateLimit(10, clock_s=lambda: now[0]))
-    header = (b"authorization", f"Token {KEY}:u".encode())
-    assert service.ask("POST", "/1/submit-listens", b"", imported(100), header)[0] == 200
+    assert service.submit(imported(100))[0] == 200
     assert service.lookups == [(100, "u")] and [path for path, _ in service.calls] == ["/events"]
     assert [event["target_id"] for event in service.calls[0][1]["events"]] == [f"t{number}" for number in range(100)]
-    status, _ = service.ask("POST", "/1/submit-listens", b"", imported(1), header)
+    status, _ = service.submit(imported(1))
     assert (status, service.headers[b"retry-after"]) == (429, b"9"), "20 at once, 10 per second"
     now[0] = 9.0
-    assert service.ask("POST", "/1/submit-listens", b"", imported(1), header)[0] == 200
+    assert service.submit(imported(1))[0] == 200
 
 
 def test_an_interrupted_import_is_continued_by_sending_it_again():
-    header = (b"authorization", f"Token {KEY}:u".encode())
     broken, service = Service([RequestQueue(("/events",), 0, 0)]), Service()
-    assert broken.ask("POST", "/1/submit-listens", b"", imported(50), header)[0] == 503
+    assert broken.submit(imported(50))[0] == 503
     for _ in range(2):
-        assert service.ask("POST", "/1/submit-listens", b"", imported(50), header)[0] == 200
+        assert service.submit(imported(50))[0] == 200
     first, second = ([event["event_id"] for event in body["events"]] for _, body in service.calls)
     assert first == second and len(set(first)) == 50
 
 
 def test_listens_are_not_acknowledged_without_a_release():
     service = Service(is_ready=False)
-    status, body = service.ask(
-        "POST", "/1/submit-listens", b"", json.dumps(SUBMISSION).encode(), (b"authorization", b"Token TOKEN")
-    )
+    status, body = service.submit(SUBMISSION)
     assert (status, service.headers[b"retry-after"], service.calls) == (503, b"1", [])
     assert "no release" in json.loads(body)["detail"]
-    now = json.dumps({"listen_type": "playing_now", "payload": [{"track_metadata": LISTEN}]}).encode()
-    assert service.ask("POST", "/1/submit-listens", b"", now, (b"authorization", b"Token TOKEN"))[0] == 200
+    now = {"listen_type": "playing_now", "payload": [{"track_metadata": LISTEN}]}
+    assert service.submit(now)[0] == 200
 
 
 def test_listens_are_not_acknowledged_while_the_queue_is_full():
     service = Service([RequestQueue(("/events",), 0, 0)])
-    header = (b"authorization", b"Token TOKEN")
-    status, body = service.ask("POST", "/1/submit-listens", b"", json.dumps(SUBMISSION).encode(), header)
+    status, body = service.submit(SUBMISSION)
     assert (status, service.headers[b"retry-after"], service.calls) == (503, b"1", [])
     assert "in progress or queued" in json.loads(body)["detail"]
 
 
 def test_large_bodies_are_rejected(service):
-    header = (b"authorization", f"Token {KEY}:u".encode())
-    assert service.ask("POST", "/1/submit-listens", b"", b"x" * 20_001, header)[0] == 413
+    assert service.submit("x" * 20_001)[0] == 413
     assert service.ask("POST", "/rest/ping", f"apiKey={KEY}".encode(), b"x" * 20_001)[0] == 413
     assert service.calls == []
 
