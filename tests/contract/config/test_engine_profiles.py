@@ -56,8 +56,7 @@ def test_one_feast_file_serves_every_engine_and_online_store(
 
 
 def test_the_engine_setting_reaches_every_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("JAVA_HOME", "SPARK_LOCAL_IP", "PYSPARK_PYTHON", "PYSPARK_SUBMIT_ARGS"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("PYSPARK_SUBMIT_ARGS", raising=False)
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     assert "PYSPARK_SUBMIT_ARGS" not in tool_environment(settings.load_settings())
     monkeypatch.setenv("SEGUE_ENGINE", "spark")
@@ -69,6 +68,3 @@ def test_the_engine_setting_reaches_every_tool(tmp_path: Path, monkeypatch: pyte
     submit_args = variables["PYSPARK_SUBMIT_ARGS"]
     assert submit_args.startswith("--master spark://master:7077 ")
     assert "spark.driver.memory=3g" in submit_args
-    assert "SPARK_LOCAL_IP" not in variables
-    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "mine")
-    assert tool_environment(settings.load_settings())["PYSPARK_SUBMIT_ARGS"] == "mine"

@@ -1,11 +1,6 @@
-"""Values for Airflow's Helm chart: keys of the chart, settings of Airflow, valid Kubernetes objects.
-
-The chart is not available in tests. `CHART` has the schema of the used values as of chart 1.22.0.
-"""
+"""Values for Airflow's Helm chart: settings of Airflow, valid Kubernetes objects, no secrets."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -16,67 +11,6 @@ from tests.contract.deploy.test_kubernetes import OBJECTS, PAGES, SECRET, contai
 
 VALUES = yaml.safe_load((settings.ROOT / "deploy" / "airflow" / "values.yaml").read_text())
 COMPOSE = yaml.safe_load((settings.ROOT / "docker-compose.yml").read_text())["x-airflow-environment"]
-GROOMER = {"enabled": bool}
-BUNDLE = {"name": str, "classpath": str, "kwargs": dict}
-CHART: dict[str, Any] = {
-    "airflowVersion": str,
-    "executor": str,
-    "images": {"airflow": {"repository": str, "tag": str}},
-    "uid": int,
-    "gid": int,
-    "airflowHome": str,
-    "postgresql": {"enabled": bool},
-    "redis": {"enabled": bool},
-    "data": {"metadataSecretName": str, "resultBackendSecretName": str, "brokerUrlSecretName": str},
-    "fernetKeySecretName": str,
-    "apiSecretKeySecretName": str,
-    "jwtSecretName": str,
-    "extraEnvFrom": str,  # a template, not a list
-    "secret": [{"envName": str, "secretName": str, "secretKey": str}],
-    "env": list,
-    "volumes": list,
-    "volumeMounts": list,
-    "securityContexts": {"pod": dict, "containers": dict},
-    "dags": {"persistence": {"enabled": bool}, "gitSync": {"enabled": bool}},
-    "config": dict,
-    "dagProcessor": {"dagBundleConfigList": [BUNDLE], "resources": dict, "logGroomerSidecar": GROOMER},
-    "workers": {
-        "logGroomerSidecar": GROOMER,
-        "celery": {
-            "replicas": int,
-            "terminationGracePeriodSeconds": int,
-            "persistence": {"enabled": bool},
-            "resources": dict,
-        },
-    },
-    "scheduler": {"resources": dict, "logGroomerSidecar": GROOMER},
-    "apiServer": {"replicas": int, "resources": dict, "networkPolicy": {"ingress": {"from": list}}},
-    "triggerer": {"persistence": {"enabled": bool}, "resources": dict, "logGroomerSidecar": GROOMER},
-    "statsd": {"enabled": bool},
-    "createUserJob": {"enabled": bool},
-    "networkPolicies": {"enabled": bool},
-}
-
-
-def find_unknown(values: Any, chart: Any, path: str = "") -> list[str]:
-    """Paths of keys that the chart does not have, and of values of another type."""
-    if isinstance(chart, type):
-        return [] if type(values) is chart else [f"{path} is not {chart.__name__}"]
-    if isinstance(chart, list):
-        return [
-            place for index, value in enumerate(values) for place in find_unknown(value, chart[0], f"{path}[{index}]")
-        ]
-    unknown = [f"{path}.{name}" for name in values if name not in chart]
-    return unknown + [
-        place
-        for name, value in values.items()
-        if name in chart
-        for place in find_unknown(value, chart[name], f"{path}.{name}")
-    ]
-
-
-def test_every_key_is_in_the_chart() -> None:
-    assert find_unknown(VALUES, CHART) == []
 
 
 def test_tasks_and_the_console_reach_the_api_server() -> None:

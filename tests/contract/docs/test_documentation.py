@@ -50,13 +50,6 @@ def test_every_make_target_and_module_exists(page: Path) -> None:
     assert [name for name in modules if find_spec(name) is None] == []
 
 
-def test_ten_typical_changes_name_files_that_exist() -> None:
-    section = (ROOT / "docs" / "contributing.md").read_text().split("## Ten typical changes")[1].split("## ")[0]
-    rows = re.findall(r"^\| (?!change \||---)[^|]+\| `([^`]+)`", section, flags=re.MULTILINE)
-    assert len(rows) == 10
-    assert [path for path in rows if not (ROOT / path).is_file()] == []
-
-
 @pytest.mark.parametrize("page", documented_commands.PAGES)
 def test_every_command_is_executed_by_a_test(page: str) -> None:
     known = {*documented_commands.QUICK, *documented_commands.ELSEWHERE}

@@ -24,12 +24,3 @@ def test_every_model_has_a_diagram_and_a_measured_result(name: str) -> None:
 
 def test_no_section_describes_a_removed_model() -> None:
     assert set(SECTIONS) == set(MODELS)
-
-
-def test_every_quoted_entry_of_the_experiment_log_exists() -> None:
-    page = re.sub(r"```.*?```", "", (DOCS / "models.md").read_text(encoding="utf-8"), flags=re.DOTALL)
-    logs = "\n".join(file.read_text(encoding="utf-8") for file in (DOCS / "log").glob("*.md"))
-    titles = set(re.findall(r"^## \S+ · (.+)$", logs, flags=re.MULTILINE))
-    quoted = set(re.findall(r'entry "([^"]+)"', " ".join(page.split())))
-    assert quoted
-    assert quoted <= titles

@@ -204,12 +204,6 @@ class RetrievalCases(DriverStatsCases):
         answer = self.open_store(folder).get_historical_features(rows, [f"{LIVE_SOURCE}:event_id"]).to_arrow()
         assert answer["event_id"].to_pylist() == [[]]
 
-    def test_the_job_has_no_sql(self, folder: Path) -> None:
-        """`RetrievalJob.to_sql` of Feast's DuckDB store raises this error, too."""
-        job = self.open_store(folder).get_historical_features(rows_of(1, 2), ["driver_stats:trips"])
-        with pytest.raises(NotImplementedError, match="SQL"):
-            job.to_sql()
-
 
 class TestDuckDB(RetrievalCases):
     """The cases on DuckDB."""

@@ -118,16 +118,6 @@ def test_historical_features_main_entity_mapping(universal: Any) -> None:
 
 
 @both_names
-def test_historical_features_with_entities_from_query(universal: Any, tmp_path: Path, full_feature_names: bool) -> None:
-    store, universals, _ = universal
-    queries = entity_rows()
-    queries.to_parquet(tmp_path / "orders.parquet")
-    query = f"select * from '{tmp_path / 'orders.parquet'}' order by order_id"
-    answer = store.get_historical_features(query, FEATURES, full_feature_names=full_feature_names).to_df()
-    assert_result(answer, universals, queries, FEATURES, full_feature_names)
-
-
-@both_names
 def test_historical_features_with_no_ttl(tmp_path: Path, full_feature_names: bool) -> None:
     universals = world(has_time_to_live=False)
     store, _ = open_world(tmp_path, universals)
@@ -229,40 +219,3 @@ def test_historical_features_from_parquet_sources_missing_join_key(universal: An
     store, _, _ = universal
     with pytest.raises(FeastEntityDFMissingColumnsError, match="customer_id"):
         store.get_historical_features(entity_rows().rename(columns={"customer_id": "customer"}), FEATURES)
-
-
-def test_non_entity_mode_basic(universal: Any) -> None:
-    """From `test_non_entity_mode.py`; Feast's DuckDB store does not have that mode, its Spark and Dask stores have."""
-    store, universals, _ = universal
-    end, start = NOW - timedelta(hours=3), NOW - timedelta(hours=4)
-    answer = store.get_historical_features(None, FEATURES[:2], start_date=start, end_date=end).to_df()
-    frame = universals["driver_stats"].frame
-    drivers = sorted(frame[frame["event_timestamp"].between(start, end)]["driver_id"].unique())
-    assert len(drivers) > 1
-    rows = pd.DataFrame({"driver_id": drivers, "event_timestamp": [end] * len(drivers)})
-    assert_result(answer, universals, rows, FEATURES[:2], full_feature_names=False)
-
-
-@pytest.mark.parametrize(("ids", "expected"), [([1, 2], Int64), (["1", "2"], String)], ids=["int", "string"])
-def test_entity_inference_types_match(tmp_path: Path, ids: list[Any], expected: Any) -> None:
-    """From `test_universal_types.py`: the type of a join key without a `Field`."""
-    rows = pd.DataFrame({"driver_id": ids, "event_timestamp": NOW, "created": NOW, "value": [1, 2]})
-    store = store_over(tmp_path, "inferred", rows, [Field(name="value", dtype=Int64)], ValueType.UNKNOWN)
-    assert [column.dtype for column in store.get_feature_view("inferred").entity_columns] == [expected]
-    queries = pd.DataFrame({"driver_id": ids, "event_timestamp": [NOW] * 2})
-    assert store.get_historical_features(queries, ["inferred:value"]).to_df()["value"].tolist() == [1, 2]
-
-
-def test_ordinary_sources_are_pulled_by_feast(universal: Any) -> None:
-    """`pull_latest_from_table_or_query` and `pull_all_from_table_or_query` of an ordinary source."""
-    store, universals, views = universal
-    frame = universals["driver_stats"].frame
-    began, ended = NOW - timedelta(days=1), NOW - timedelta(hours=3)
-    offline, source = store._get_provider().offline_store, views["driver_stats"].batch_source
-    names = (["driver_id"], ["conv_rate"], "event_timestamp", "created")
-    every = offline.pull_all_from_table_or_query(store.config, source, *names, began, ended).to_arrow()
-    between = frame[frame["event_timestamp"].between(began, ended)]
-    assert sorted(every["conv_rate"].to_pylist()) == sorted(between["conv_rate"])
-    newest = offline.pull_latest_from_table_or_query(store.config, source, *names, began, ended).to_arrow()
-    wanted = between.sort_values(["event_timestamp", "created"]).groupby("driver_id").last()["conv_rate"].to_dict()
-    assert dict(zip(newest["driver_id"].to_pylist(), newest["conv_rate"].to_pylist(), strict=True)) == wanted

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from sequences import behaviours
 from sequences.offline.dense_reader import DenseReader
@@ -128,28 +126,6 @@ def dense_equals(
         np.testing.assert_array_equal(read.columns[column], encoded.columns[column], err_msg=column)
 
 
-@examples(8, 200)
-@given(history=histories(), arrivals=histories(prefix="f"), data=st.data())
-def test_live_events_in_any_order_equal_the_event_table(
-    history: list[dict[str, Any]], arrivals: list[dict[str, Any]], data: st.DataObject
-) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_events(folder / "events.parquet", event_rows(history))
-        store = sqlite_store(folder, VIEWS)
-        materialize(store, date(2024, 1, 2), folder, folder / "progress.json", tuple(VIEWS.values()))
-        again = data.draw(st.lists(st.sampled_from([*arrivals, *history]), max_size=5))
-        writer = OnlineWriter(store, lambda _: DURATION_MS, VIEWS)
-        for one in [*arrivals, *again]:
-            writer.apply(one["user_id"], [contract_row(one)])
-        rows = event_rows([*history, *arrivals])
-        reader = OnlineReader(store, VIEWS)
-        for user in USERS:
-            found = reader.read(user)
-            for view in VIEWS.values():
-                assert_equal_lists(found[view.name], oracle_values(rows, view, user, us(DAY)))
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Any:
     write_events(tmp_path / "events.parquet", [])
@@ -170,16 +146,6 @@ def play(n: int) -> dict[str, Any]:
             "second": n % 17,
         }
     )
-
-
-def test_fifty_threads_writing_one_user_lose_no_event(store: Any) -> None:
-    writer = OnlineWriter(store, lambda _: DURATION_MS)
-    with ThreadPoolExecutor(50) as threads:
-        applied = list(threads.map(lambda n: writer.apply("u1", [play(n)]), range(300)))
-    assert applied == [1] * 300
-    history = OnlineReader(store).read("u1")["played_history"]
-    expected = sorted((play(n) for n in range(300)), key=lambda e: (e["ended_at"], e["sequence_number"], e["event_id"]))
-    assert history["event_id"] == [event["event_id"] for event in expected]
 
 
 def test_duplicates_change_nothing_and_count_as_zero(store: Any) -> None:

@@ -5,22 +5,16 @@ from __future__ import annotations
 import io
 import os
 import wave
-from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, given
-from hypothesis import settings as hypothesis_settings
 from PIL import Image
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
 from media.track_description import cover_path, preview_path, write_descriptions
-from serving import runtime, service
-from serving.http import media_files, openapi
+from serving import runtime
+from serving.http import media_files
 from storage.media_paths import register_root
 from tests.support.media_descriptions import described
 from tests.support.serving.asgi_client import serving_client
@@ -151,52 +145,8 @@ def test_a_player_can_seek(client):
         assert (read(ignored).status_code, read(ignored).content) == (200, SOUND)
 
 
-def test_other_methods_are_not_accepted(client):
-    assert client.post(f"/media/preview/{FILES}", json={}).status_code in (404, 405)
-    assert client.delete(f"/media/preview/{FILES}").status_code in (404, 405)
-
-
-def test_a_folder_that_was_landed_again_is_found(client):
-    source, moved = client.home / "source", client.home / "moved"
-    source.rename(moved)
-    try:
-        assert client.get(f"/media/preview/{FILES}").status_code == 404
-    finally:
-        moved.rename(source)
-    assert client.get(f"/media/preview/{FILES}").status_code == 200
-
-
 def test_requests_beyond_the_queue_are_shed(client, monkeypatch):
     monkeypatch.setattr(media_files, "MAX_WAITING", -media_files.MAX_CONCURRENT)
     answer = client.get(f"/media/preview/{FILES}")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert client.post("/recommend", json={"user_id": "u"}).status_code == 200
-
-
-def test_concurrent_requests_get_the_same_file(client):
-    for file in (client.home / "media" / "rendered").glob("*.wav"):
-        file.unlink()
-    with ThreadPoolExecutor(6) as threads:
-        contents = set(threads.map(lambda _: client.get(f"/media/preview/{SIMULATED}").content, range(12)))
-    assert len(contents) == 1 and len(contents.pop()) > 300_000
-
-
-SCHEMA = schemathesis.openapi.from_dict(openapi.build_openapi_document(service.Recommender.apis))
-
-
-@pytest.mark.parametrize("path", media_files.PATHS)
-def test_generated_requests_get_documented_responses(client, path):
-    @hypothesis_settings(
-        max_examples=40,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(SCHEMA[path]["GET"].as_strategy())
-    def ask(case):
-        answer = client.request(**case.as_transport_kwargs(base_url="http://127.0.0.1"))
-        case.validate_response(answer, checks=[not_a_server_error, status_code_conformance, content_type_conformance])
-
-    ask()

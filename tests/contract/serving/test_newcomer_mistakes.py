@@ -106,6 +106,14 @@ def test_body(client, content, media_type, status, message):  # noqa: F811
     assert message in answer.json()["detail"]
 
 
+@pytest.fixture
+def variables():
+    """Those of make, without an outer make."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    return {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -114,23 +122,17 @@ def test_body(client, content, media_type, status, message):  # noqa: F811
         (["start"], "there is no target 'start'; `make help` lists the targets"),
     ],
 )
-def test_make(arguments, message):
-    if shutil.which("make") is None:
-        pytest.skip("make is not installed")
-    variables = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+def test_make(variables, arguments, message):
     command = ["make", "--dry-run", f"PYTHON={sys.executable}", *arguments]
     done = subprocess.run(command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode != 0 and message in done.stderr
 
 
 @pytest.mark.parametrize(("home", "status"), [("", 0), (".", 2)])
-def test_make_clean_keeps_the_source_code(tmp_path, home, status):
-    if shutil.which("make") is None:
-        pytest.skip("make is not installed")
+def test_make_clean_keeps_the_source_code(tmp_path, variables, home, status):
     shutil.copy(settings.ROOT / "Makefile", tmp_path)
     for folder in ("dbt", "training", "var/landing"):
         (tmp_path / folder).mkdir(parents=True)
-    variables = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
     for command in (["make", "clean", f"SEGUE_HOME={home}"], ["env", f"SEGUE_HOME={home}", "make", "clean"]):
         done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == status, done.stderr

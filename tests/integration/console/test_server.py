@@ -1,12 +1,9 @@
 """Console: health, lineage of releases, reports, private files, actions, accessibility."""
 
 import json
-import os
 import re
 import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from contextlib import closing, contextmanager
@@ -21,8 +18,6 @@ from config import settings
 from console.actions import read_actions
 from console.live_metrics import MetricsSampler, Totals, compare_totals
 from console.server import Handler, Server
-from local.ports import free_port, is_free
-from tests.e2e.installation import wait_until
 from tests.support import browser, console_home
 from tests.support.console_home import LANDED, MANIFEST
 from web.basic_authentication import GUESSES, OperatorPassword
@@ -315,15 +310,6 @@ def test_mlflow_opens_on_the_runs_of_the_experiment(here):
             database.commit()
         assert get(f"{url}/mlflow").headers["location"] == f"{mlflow}/#/experiments/7/runs"
         assert f'href="{mlflow}/#/experiments/7/runs"' in get(url).text
-
-
-def test_the_server_ends_on_sigterm(tmp_path):
-    port = free_port()
-    environment = {**os.environ, "SEGUE_HOME": str(tmp_path), "SEGUE_PAGES_PORT": str(port)}
-    server = subprocess.Popen([sys.executable, "-m", "console.server"], cwd=settings.ROOT, env=environment)
-    wait_until(lambda: not is_free("127.0.0.1", port), "the console")
-    server.terminate()
-    assert server.wait(timeout=60) == 0
 
 
 def test_live_values(console):

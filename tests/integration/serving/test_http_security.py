@@ -1,6 +1,7 @@
 """Attacks on really running recommenders: without API keys, and with keys and user tokens."""
 
 import contextlib
+import functools
 import http.client
 import http.server
 import json
@@ -22,6 +23,7 @@ from local.environment import environment
 from local.ports import free_port
 from tests.support import browser, recommender_service
 from tests.support.recommender_service import Place
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.timeout(600)]
 KEYS = ("k" * 20, "o" * 20)
@@ -179,25 +181,15 @@ def read_blocks(home):
 
 
 @contextlib.contextmanager
-def page_server(origin):
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    port = int(origin.rpartition(":")[2])
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+def page_server(origin, folder):
+    """Serves the files of a folder at an origin on this machine."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", int(origin.rpartition(":")[2])), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
         try:
-            yield port
+            yield server.server_port
         finally:
             server.shutdown()
-            thread.join()
 
 
 def block_event(user):
@@ -205,12 +197,12 @@ def block_event(user):
     return json.dumps({"events": [event]})
 
 
-def test_pages_of_other_origins_neither_write_nor_read(without_keys):
+def test_pages_of_other_origins_neither_write_nor_read(without_keys, tmp_path):
     if browser.find_chromium() is None:
         pytest.skip("Chromium is not installed; install Debian's package chromium")
     port, origin = without_keys.place.port, without_keys.allowed_origin
     service = f"http://127.0.0.1:{port}"
-    with page_server(origin) as page_port, browser.launch() as chromium:
+    with page_server(origin, tmp_path) as page_port, browser.launch() as chromium:
         page = chromium.new_page()
 
         def write(user, media_type, **options):
@@ -261,37 +253,17 @@ def test_user_token_acts_for_its_own_user_only(with_keys):
     def call(path, body, credential):
         return post(port, path, json.dumps(body).encode(), "Content-Type: application/json", credential)[0]
 
-    like = {"action": "like", "target_type": "track", "target_id": "t1"}
-    for path, body in [
-        ("/recommend", {"user_id": "u1"}),
-        ("/listener", {"user_id": "u1"}),
-        ("/similar", {"user_id": "u1", "track_id": "t1"}),
-        ("/recommend", {"user_id": "u1", "seeds": ["t1"]}),
-        ("/path", {"user_id": "u1", "from": "t1", "to": "t2"}),
-    ]:
-        statuses = [
-            call(path, body, credential) for credential in (user_token("u1"), user_token("u2"), user_token("u1", -60))
-        ]
-        assert statuses == [503, 403, 401], path  # 503: no release
+    credentials = (user_token("u1"), user_token("u2"), user_token("u1", -60), f"Authorization: Bearer {KEYS[0]}")
+    statuses = [call("/recommend", {"user_id": "u1"}, credential) for credential in credentials]
+    assert statuses == [503, 403, 401, 503]  # 503: no release
     twice = b'{"user_id": "u1", "user_id": "u2"}'
     assert post(port, "/recommend", twice, "Content-Type: application/json", user_token("u1"))[0] == 403
-    for path, body in [
-        ("/search", {}),
-        ("/similar", {"track_id": "t1"}),
-        ("/recommend", {"title": "Calm"}),
-        ("/path", {"from": "t1", "to": "t2"}),
-    ]:
-        assert call(path, body, user_token("u1")) == 503, path
-    assert call("/events", {"events": [like | {"user_id": "u1"}, like | {"user_id": "u2"}]}, user_token("u1")) == 403
-    assert call("/events", {"events": [like | {"user_id": "u1"}]}, user_token("u1")) == 200
-    assert b'"u1"' in logged_events(with_keys) and b'"u2"' not in logged_events(with_keys)
-    for path in ("/listeners", "/status"):
-        assert call(path, {}, user_token("u1")) == 403
-    assert call("/recommend", {"user_id": "u1"}, f"Authorization: Bearer {KEYS[0]}") == 503
-
-
-def logged_events(running):
-    return b"".join(path.read_bytes() for path in (running.place.home / "live").rglob("events-*.jsonl"))
+    events = [{"action": "like", "target_type": "track", "target_id": "t1", "user_id": user} for user in ("u1", "u2")]
+    assert call("/events", {"events": events}, user_token("u1")) == 403
+    assert call("/events", {"events": events[:1]}, user_token("u1")) == 200
+    logged = b"".join(path.read_bytes() for path in (with_keys.place.home / "live").rglob("events-*.jsonl"))
+    assert b'"u1"' in logged and b'"u2"' not in logged
+    assert call("/status", {}, user_token("u1")) == 403
 
 
 def test_slow_bodies_do_not_block_requests_of_the_same_address(without_keys):
@@ -302,39 +274,6 @@ def test_slow_bodies_do_not_block_requests_of_the_same_address(without_keys):
         assert connections[0].recv(100).startswith(b"HTTP/1.1 408 ")
 
 
-def test_slow_clients_without_a_key_are_rejected_before_their_body(with_keys):
-    port = with_keys.place.port
-    with slow_bodies(port) as connections:
-        assert connections[-1].recv(100).startswith(b"HTTP/1.1 401 ")
-        status, error = recommend(port, f"Authorization: Bearer {KEYS[0]}")
-        assert status == 503 and error.startswith(NO_RELEASE)
-
-
-def test_slow_client_does_not_block_another_client(with_keys):
-    port = with_keys.place.port
-    with slow_bodies(port, f"Authorization: Bearer {KEYS[0]}"):
-        for key in (KEYS[1], KEYS[0]):
-            status, error = recommend(port, f"Authorization: Bearer {key}")
-            assert status == 503 and error.startswith(NO_RELEASE)
-
-
-def wait_for_log(running, text):
-    deadline = time.monotonic() + PATIENCE_S
-    while text not in running.log():
-        assert time.monotonic() < deadline, running.log()[-2000:]
-        time.sleep(0.05)
-
-
-def test_clients_cannot_forge_the_log(without_keys):
-    port = without_keys.place.port
-    forwarded = "X-Forwarded-For: 203.0.113.9"
-    assert post(port, "/forged%0Aline%1b[31m%0d", b"{}", forwarded, "Content-Type: application/json")[0] == 404
-    wait_for_log(without_keys, "path=/forged")
-    (line,) = [line for line in without_keys.log().splitlines() if "path=/forged" in line]
-    assert r"path=/forged\nline\x1b[31m\r" in line and " 127.0.0.1:" in line
-    assert "203.0.113.9" not in without_keys.log()
-
-
 def test_header_with_invalid_bytes_leaves_no_traceback(without_keys):
     port = without_keys.place.port
     for header in ("Content-Type: \xff\xfe", "Content-Type: application/json; \xc3", "User-Agent: \xff\\x"):
@@ -342,5 +281,5 @@ def test_header_with_invalid_bytes_leaves_no_traceback(without_keys):
     utf8 = "Content-Type: application/é".encode().decode("latin-1")
     assert post(port, "/listeners", b"{}", utf8)[0] == 400
     assert recommend(port)[0] == 503
-    wait_for_log(without_keys, "path=/listeners")
+    wait_until(lambda: "path=/listeners" in without_keys.log(), "the line in the log")
     assert "UnicodeDecodeError" not in without_keys.log()

@@ -2,7 +2,6 @@
 
 import shutil
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -20,6 +19,7 @@ from serving.workers.call_queue import MAX_BATCH
 from serving.workers.release_process import EVERY_VIEW
 from serving.workers.release_workers import ReleaseNotLoaded, ReleaseWorkers
 from serving.workers.worker_connection import WorkerConnection, WorkerFailed
+from tests.support.waiting import wait_until
 from training.data.user_batch import user_batch_from_online
 
 pytestmark = [pytest.mark.timeout(900)]
@@ -60,19 +60,6 @@ def children(workers):
 
 def similar(workers, metrics, item, timeout_s=TIMEOUT_S):
     return workers.call(metrics, timeout_s, "recall_continuation", np.array([item]), "", 10)
-
-
-def test_killed_workers_are_replaced_and_their_calls_repeated(workers, metrics):
-    before = {child.pid for child in children(workers)}
-    for child in children(workers):
-        child.kill()
-    for item in range(2, 2 + 2 * WORKERS):
-        assert similar(workers, metrics, item).left_out == {}
-    deadline = time.monotonic() + TIMEOUT_S  # one new worker may answer all calls before the other one is forked
-    while before & (now := {child.pid for child in children(workers)}) or len(now) < WORKERS:
-        assert time.monotonic() < deadline, f"workers {before} were not replaced, but are {now}"
-        time.sleep(0.05)
-    assert len(now) == WORKERS
 
 
 def test_a_worker_that_hangs_is_replaced(workers, metrics):
@@ -130,10 +117,7 @@ def busy(workers, metrics):
             child.suspend()
         for item in range(2, 2 + WORKERS):
             pool.submit(similar, workers, metrics, item)
-        until = time.monotonic() + TIMEOUT_S
-        while workers._queue._idle:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_until(lambda: not workers._queue._idle, "busy workers")
         yield
         for child in stopped:
             child.resume()
@@ -147,10 +131,7 @@ def call_together(workers, metrics, method, arguments_of_users):
                 pool.submit(workers.call, metrics, TIMEOUT_S, method, *arguments, users=users)
                 for users, *arguments in arguments_of_users
             ]
-            until = time.monotonic() + TIMEOUT_S
-            while len(workers._queue._waiting) < len(waiting):
-                assert time.monotonic() < until
-                time.sleep(0.01)
+            wait_until(lambda: len(workers._queue._waiting) >= len(waiting), "the calls")
         return [one.result() for one in waiting]
 
 
@@ -195,19 +176,7 @@ def test_calls_of_a_batch_whose_worker_is_killed_are_repeated_one_by_one(workers
     assert [result.left_out for result in results] == [{}] * 3
     killed = [size for size in batches.sizes if size > 1]  # two workers may share the calls
     assert killed and sum(batches.sizes) == 1 + WORKERS + len(users) + sum(killed)
-
-
-def test_users_of_a_batch_are_dropped_for_an_erasure(workers, folder, metrics):
-    release = load_release(folder, EVERY_VIEW)
-    users = [load_user(release, number) for number in (1, 2, 3)]
-    call_together(workers, metrics, "recall_for_users", [(user, 5, ["popularity"]) for user in users])
-    assert sum(len(worker.keys) for worker in workers._queue.workers) >= 3
-    workers.forget_users()
-    assert not any(worker.keys for worker in workers._queue.workers)
-    scores = workers.call(metrics, TIMEOUT_S, "score", np.array([2, 3]), users=users[1])
-    expected = Ranking().score(release, load_user(release, 2), np.array([2, 3]))
-    for task in expected:
-        np.testing.assert_allclose(scores[task], expected[task], atol=1e-6)
+    assert len(children(workers)) == WORKERS
 
 
 def test_a_damaged_release_is_not_loaded(folder, tmp_path):

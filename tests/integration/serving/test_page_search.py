@@ -174,7 +174,7 @@ def test_a_listener_without_a_known_taste_is_not_named_by_an_id(page, bodies, ur
 
 def test_placeholders_are_shown_until_the_answer_arrives(page, bodies, url):
     waiting = []
-    page.route("**/search", waiting.append)
+    page.route("**/search", lambda route: waiting.append(route))  # noqa: PLW0108 (Playwright sets attributes of handlers)
     with page.expect_request("**/search"):
         page.goto(f"{url}?user=u1#/search/river")
     expect(page.locator(".placeholders li").first).to_be_visible()

@@ -7,7 +7,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,15 +18,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
-from config.tool_environment import tool_environment
 from ingestion import simulate
 from ingestion.land import land
 from sequences.feast_store import open_store
 from sequences.online import materialize
 from sequences.online.materialization_state import MATERIALIZATION_LOG
 from sequences.skew import __main__, compare, feature_log
-from sequences.skew.feature_log import LoggedRequest, nan_to_none
-from sequences.views import SEQUENCE_VIEWS
+from sequences.skew.feature_log import LoggedRequest
 from serving.events.event_pusher import EventPusher
 from serving.events.exposure_log import ExposureLog
 from serving.events.feature_log import FeatureLog
@@ -41,7 +39,7 @@ from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import TrackPipeline
 from tests.support.landing_zone import built
-from tests.support.sequences.event_rows import oracle_values
+from tests.support.serving.asgi_client import use_home
 from tests.support.serving.small_release import ListChannel, degradation, release
 
 DAY = date(2026, 6, 30)
@@ -152,9 +150,7 @@ def landed_at(home: Path, known: set[Path], moment: datetime) -> set[Path]:
 def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEGUE_HOME", str(home))
-        for name, value in tool_environment(settings.load_settings()).items():
-            patch.setenv(name, value)
+        use_home(patch, home)
         world = tmp_path_factory.mktemp("world")
         simulate.main(
             [f"--users={USERS}", "--tracks=200", f"--days={DAYS}", "--seed=5", f"--last-day={DAY}", f"--out={world}"]
@@ -191,70 +187,13 @@ def test_simulated_day_has_every_kind_of_arrival(replayed: Replayed) -> None:
     assert max(left) > 20 and min(left) < 20
 
 
-@pytest.fixture(scope="module")
-def found(replayed: Replayed) -> compare.SkewReport:
-    return compared(replayed, replayed.requests)
-
-
-def compared(replayed: Replayed, requests: list[LoggedRequest]) -> compare.SkewReport:
-    return compare.compare_requests(open_store(), requests, replayed.home / "marts", replayed.home)
-
-
-def test_no_feature_value_differs(found: compare.SkewReport) -> None:
+def test_no_feature_value_differs(replayed: Replayed) -> None:
+    found = compare.compare_requests(open_store(), replayed.requests, replayed.home / "marts", replayed.home)
     assert found.unequal == 0, found.examples
     assert found.compared == found.requests == REQUESTS
     assert found.values > 50_000
     assert found.late > 0 and found.early > 0
     assert found.restated == found.pending == found.unread == found.stale == 0
-
-
-def test_only_late_and_future_events_differ_from_the_definition(replayed: Replayed, found: compare.SkewReport) -> None:
-    rows = pl.read_parquet(replayed.home / "marts" / "events.parquet").to_dicts()
-    of_user: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        of_user.setdefault(row["user_id"], []).append(row)
-    odd = 0
-    for request in replayed.requests:
-        for name, view in SEQUENCE_VIEWS.items():
-            wanted = oracle_values(of_user.get(request.user_id, []), view, request.user_id, request.at_us)
-            if request.views[name] != {one: nan_to_none(one, values) for one, values in wanted.items()}:
-                odd += 1
-                break
-    assert max(found.late, found.early) <= odd <= found.late + found.early
-
-
-def with_history(replayed: Replayed) -> LoggedRequest:
-    """A request of a user with reported events, after which no event arrived late."""
-    return next(
-        request
-        for request in replayed.requests
-        if len(request.views["recent_events"]["event_id"]) > 5
-        and request.applied
-        and compared(replayed, [request]).late == 0
-        and request.views["recent_events"]["played_ratio"][-1] is not None
-    )
-
-
-def changed(request: LoggedRequest, change: Callable[[dict[str, list[Any]]], dict[str, list[Any]]]) -> LoggedRequest:
-    return replace(request, views=request.views | {"recent_events": change(request.views["recent_events"])})
-
-
-def test_wrong_reader_is_detected(replayed: Replayed) -> None:
-    request = with_history(replayed)
-    attributes = len(request.views["recent_events"])
-    without_newest = changed(request, lambda view: {name: values[:-1] for name, values in view.items()})
-    swapped = changed(
-        request, lambda view: {name: [*values[:-2], values[-1], values[-2]] for name, values in view.items()}
-    )
-    other = changed(request, lambda view: view | {"played_ratio": [*view["played_ratio"][:-1], 0.1234]})
-    assert compared(replayed, [request]).unequal == 0
-    assert compared(replayed, [without_newest]).unequal > attributes
-    assert compared(replayed, [swapped]).by_feature["recent_events:event_id"] == 2
-    found = compared(replayed, [other])
-    assert dict(found.by_feature) == {"recent_events:played_ratio": 1}
-    assert found.examples[0]["online"] == 0.1234 and found.examples[0]["ago"] == 1
-    wrong_profile = replace(request, profile=request.profile | {"user_profile__plays_total": 10**6})
-    assert dict(compared(replayed, [wrong_profile]).by_feature) == {"user_profile:plays_total": 1}
 
 
 def test_command_fails_on_skew_only(replayed: Replayed, capsys: pytest.CaptureFixture[str]) -> None:

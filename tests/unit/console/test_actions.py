@@ -6,16 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from config import settings
 from console import actions
 from console.actions import InvalidActionError, Outcome, check_action, read_actions, run_action
 from console.templates import render
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    return settings.load_settings()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from config import settings
 from console import live_metrics
 from console.live_metrics import MetricsSampler, Sample, Totals, compare_totals, histogram_quantile, read_totals
 from sequences.streaming.metrics import ConsumerMetrics
@@ -99,50 +98,39 @@ def test_quantiles_of_a_histogram(buckets, quantile, expected):
     assert histogram_quantile(buckets, quantile) == expected
 
 
-def test_a_recommender_that_does_not_answer_leaves_a_gap(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    pages = [
-        page(answer),
-        page(lambda metrics: answer(metrics, 3)),
-        None,
-        page(answer),
-        "no metrics {",
-        page(answer),
-        page(answer),
-    ]
+@pytest.fixture
+def read(monkeypatch):
+    """Reads pages of metrics one after another, of services by name; None: no answer. Returns the sampler and its problems."""
 
-    def get(url, timeout):
-        text = pages.pop(0)
-        if text is None:
-            raise httpx.ConnectError("away")
-        return httpx.Response(200, text=text, request=httpx.Request("GET", url))
+    def sample(settings, **pages_of):
+        def get(url, timeout):
+            text = next(pages for name, pages in pages_of.items() if url.startswith(settings.service_url(name))).pop(0)
+            if text is None:
+                raise httpx.ConnectError("away")
+            return httpx.Response(200, text=text, request=httpx.Request("GET", url))
 
-    monkeypatch.setattr(live_metrics.httpx, "get", get)
-    sampler, times, problems = MetricsSampler(settings.load_settings()), iter(range(10, 100, 2)), []
-    for _ in range(7):
-        sampler.sample(lambda: next(times))
-        problems.append(sampler.problem)
+        monkeypatch.setattr(live_metrics.httpx, "get", get)
+        sampler, times, problems = MetricsSampler(settings), iter(range(10, 100, 2)), []
+        while pages_of["recommender"]:
+            sampler.sample(lambda: next(times))
+            problems.append(sampler.problem)
+        return sampler, problems
+
+    return sample
+
+
+def test_a_recommender_that_does_not_answer_leaves_a_gap(here, read):
+    once, more = page(answer), page(lambda metrics: answer(metrics, 3))
+    sampler, problems = read(here, recommender=[once, more, None, once, "no metrics {", once, once])
     assert [sample["requests_per_s"] for sample in sampler.samples()] == [1.0, 0.0]
     assert [bool(problem) for problem in problems] == [False, False, True, False, True, False, False]
     assert "/metrics cannot be read" in problems[2] and "ConnectError: away" in problems[2]
 
 
-def test_a_consumer_that_does_not_answer_leaves_the_lag_unknown(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    here = settings.load_settings().model_copy(update={"broker": "redis"})
-    registry = CollectorRegistry()
+def test_a_consumer_that_does_not_answer_leaves_the_lag_unknown(here, read):
+    here, registry = here.model_copy(update={"broker": "redis"}), CollectorRegistry()
     ConsumerMetrics(registry).oldest_message_seconds.labels("0").set(4)
-    consumer = [generate_latest(registry).decode(), generate_latest(registry).decode(), None, "no metrics {"]
-
-    def get(url, timeout):
-        text = page(answer) if url.startswith(here.service_url("recommender")) else consumer.pop(0)
-        if text is None:
-            raise httpx.ConnectError("away")
-        return httpx.Response(200, text=text, request=httpx.Request("GET", url))
-
-    monkeypatch.setattr(live_metrics.httpx, "get", get)
-    sampler, times = MetricsSampler(here), iter(range(10, 100))
-    for _ in range(4):
-        sampler.sample(lambda: next(times))
+    lag = generate_latest(registry).decode()
+    sampler, _ = read(here, recommender=[page(answer)] * 4, consumer=[lag, lag, None, "no metrics {"])
     assert [sample["lag_s"] for sample in sampler.samples()] == [4.0, None, None]
     assert here.service_url("consumer") in sampler.problem

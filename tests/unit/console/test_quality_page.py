@@ -4,19 +4,16 @@ import json
 
 import pytest
 
-from config import settings
 from console.charts import sparkline
 from console.quality_page import render_quality_page, render_table_page
 from tests.support.console_home import QUALITY
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    found = settings.load_settings()
-    found.reports.mkdir(parents=True)
-    (found.reports / "data_quality.json").write_text(json.dumps(QUALITY))
-    return found
+def here(here):
+    here.reports.mkdir(parents=True)
+    (here.reports / "data_quality.json").write_text(json.dumps(QUALITY))
+    return here
 
 
 def test_marts_are_listed_with_freshness_change_and_columns_that_moved(here):

@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from config import settings
 from console.releases import list_releases
 from console.releases_page import render_comparison_page, render_releases_page
 from tests.support import console_home
@@ -28,11 +27,9 @@ COMPARISON = {
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    found = settings.load_settings()
-    console_home.write_reports(found)
-    return found
+def here(here):
+    console_home.write_reports(here)
+    return here
 
 
 def test_an_experiment_can_be_started_with_each_other_release(here):
@@ -59,23 +56,14 @@ def test_the_running_experiment_shows_its_shares_and_can_be_stopped(here):
     assert "first 20.0%" in page
 
 
-def test_the_share_of_each_arm_can_be_changed(here):
+def test_the_share_of_each_arm_can_be_changed_and_is_not_rounded_to_zero(here):
     console_home.add_release(here, {"release": "newest", "released_at": "2026-06-12T03:00:00+00:00"})
-    split = {
-        "experiment": "x",
-        "beside": [{"release": "first", "path": "", "share": 0.004}],
-        "since": "2026-06-11T00:00:00",
-    }
-    console_home.write(here.releases / "shares.json", split)
-    assert re.findall(r"Change the share of (\w+)", render_releases_page(here)) == ["first"]
-
-
-def test_small_shares_are_not_rounded_to_zero(here):
     arm = {"release": "first", "path": "", "share": 0.004}
     past = {"experiment": "old", "beside": [arm], "since": "2026-06-01T08:00:00", "until": "2026-06-08T09:30:00"}
     split = {"experiment": "x", "beside": [arm], "since": "2026-06-11T00:00:00", "history": [past]}
     console_home.write(here.releases / "shares.json", split)
-    assert "<td>first 0.4%</td>" in render_releases_page(here)
+    page = render_releases_page(here)
+    assert re.findall(r"Change the share of (\w+)", page) == ["first"] and "<td>first 0.4%</td>" in page
     assert "canary for 0.4% of the users since" in [release.state.text for release in list_releases(here)]
 
 

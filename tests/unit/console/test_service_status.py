@@ -1,21 +1,19 @@
 """Degraded parts that the console finds: parts left out of recent answers, missing marts, an old release."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 
-from config import settings
 from console.releases import Release, ReleaseState, find_active, list_releases
 from console.service_status import find_degraded_parts, missing_marts, old_release, skipped_parts
 from tests.support import console_home
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    monkeypatch.setenv("SEGUE_RECOMMENDER_PORT", "9")  # nothing listens there
-    return settings.load_settings()
+def here(here):
+    return replace(here, recommender_port=9)  # nothing listens there
 
 
 def release(**manifest):
@@ -34,20 +32,15 @@ def test_a_channel_that_is_left_out_of_one_percent_of_the_recent_answers_is_degr
     assert skipped_parts(samples, 2000) == []
 
 
-def test_marts_of_the_release_that_are_no_longer_published_are_named(here):
-    trained = release(marts={"events": "1", "plays": "2"})
+@pytest.mark.parametrize(
+    ("mart", "file"), [("plays", "plays"), ("train_cuts", "time_split")], ids=["now", "as it was named"]
+)
+def test_marts_of_the_release_that_are_no_longer_published_are_named(here, mart, file):
+    trained = release(marts={"events": "1", mart: "2"})
     here.marts.mkdir(parents=True)
     (here.marts / "events.parquet").touch()
-    assert missing_marts(trained, here)[0]["why"] == "missing: plays; run the DAG build_features"
-    (here.marts / "plays.parquet").touch()
-    assert missing_marts(trained, here) == []
-
-
-def test_a_release_of_an_earlier_version_names_a_mart_as_it_was_named_then(here):
-    trained = release(marts={"train_cuts": "1"})
-    here.marts.mkdir(parents=True)
-    assert missing_marts(trained, here)[0]["why"] == "missing: time_split; run the DAG build_features"
-    (here.marts / "time_split.parquet").touch()
+    assert missing_marts(trained, here)[0]["why"] == f"missing: {file}; run the DAG build_features"
+    (here.marts / f"{file}.parquet").touch()
     assert missing_marts(trained, here) == []
 
 

@@ -1,7 +1,6 @@
 """A complete recommender in one process, without a release and without a registry."""
 
 import json
-import threading
 from dataclasses import replace
 from unittest import mock
 
@@ -19,6 +18,7 @@ from serving.observability.metrics import Metrics
 from serving.runtime import Runtime
 from tests.support.serving.asgi_client import put_in_service, use_home
 from tests.support.serving.small_release import ListChannel, release, tracks
+from tests.support.waiting import wait_until
 
 RELEASE = release(tracks(8), [ListChannel("popularity", range(2, 10))])
 EVENT = {"event_id": "e", "user_id": "u", "target_type": "track", "target_id": "t", "action": "like"}
@@ -65,19 +65,17 @@ def test_without_a_release_events_are_accepted(started):
 
 
 def test_accepted_events_survive_a_restart(started):
-    assert started.start().ingest_events([EVENT]).accepted == 1
+    runtime = started.start()
+    assert runtime.ingest_events([EVENT]).accepted == 1
     started.stop()
+    with pytest.raises(LogBusy):
+        runtime.ingest_events([EVENT])
+    assert not runtime.is_alive
     (file,) = started.home.glob("live/dt=*/events-*.jsonl")
     assert [json.loads(line)["event_id"] for line in file.read_text().splitlines()] == ["e"]
-    report = started.start().ingest_events([EVENT])
-    assert (report.accepted, report.duplicate) == (0, 1)
-
-
-def test_unpushed_reports_are_counted_until_pushed(started):
-    started.start().ingest_events([EVENT])
-    assert started.registry.get_sample_value("segue_unpushed_reports") == 1
-    started.start().ingest_events([EVENT | {"event_id": "f"}])
-    assert started.registry.get_sample_value("segue_unpushed_reports") == 2
+    report = started.start().ingest_events([EVENT, EVENT | {"event_id": "f"}])
+    assert (report.accepted, report.duplicate) == (1, 1)
+    assert started.registry.get_sample_value("segue_unpushed_reports") == 2, "there is no online store"
 
 
 def test_second_recommender_answers_without_writing_and_takes_over(started, monkeypatch):
@@ -106,11 +104,7 @@ def test_second_recommender_answers_without_writing_and_takes_over(started, monk
         assert len(list(started.home.glob("live/dt=*/exposures-*.jsonl"))) == 1
         monkeypatch.setattr(event_writing, "PrivateSessions", fail_once)
         first.close()
-        waiting = threading.Event()
-        for _ in range(3000):
-            if second.is_ready:
-                break
-            waiting.wait(0.01)
+        wait_until(lambda: second.is_ready, "the takeover")
         assert not failures
         assert second.ingest_events([EVENT]).accepted == 1
         assert "event_log" not in second.recommend("u", "daily", 3).trace.degraded
@@ -119,29 +113,14 @@ def test_second_recommender_answers_without_writing_and_takes_over(started, monk
 
 
 def test_everything_is_closed_when_a_part_cannot_write(started, monkeypatch):
-    runtime, closed = started.start(), []
-    writing = runtime._writing
-    for name in ("log", "exposures", "feature_log"):
-        part = getattr(writing, name)
-        monkeypatch.setattr(part, "close", lambda name=name, close=part.close: (close(), closed.append(name)))
-
-    def fail():
-        raise OSError("disk full")
-
-    with monkeypatch.context() as full:
-        full.setattr(writing.log.low_watermark, "save", fail)
-        with pytest.raises(OSError, match="disk full"):
-            writing.close()
-    assert {"exposures", "feature_log"} <= set(closed)
-    assert not writing.log.is_alive
-
-
-def test_closed_runtime_rejects_events(started):
-    runtime = started.start()
-    started.stop()
-    with pytest.raises(LogBusy):
-        runtime.ingest_events([EVENT])
-    assert not runtime.is_alive
+    writing = started.start()._writing
+    closes = {name: mock.Mock(wraps=getattr(writing, name).close) for name in ("exposures", "feature_log")}
+    for name, close in closes.items():
+        monkeypatch.setattr(getattr(writing, name), "close", close)
+    with monkeypatch.context() as full, pytest.raises(OSError, match="disk full"):
+        full.setattr(writing.log.low_watermark, "save", mock.Mock(side_effect=OSError("disk full")))
+        writing.close()
+    assert all(close.called for close in closes.values()) and not writing.log.is_alive
 
 
 def test_no_features_are_logged_in_a_private_session(started, monkeypatch):

@@ -15,11 +15,8 @@ def render(templates: Path, text: str, **context: object) -> str:
     return create_environment(templates).get_template("page.html").render(**context)
 
 
-def test_values_are_escaped(tmp_path: Path) -> None:
+def test_values_are_escaped_and_undefined_variables_are_errors(tmp_path: Path) -> None:
     assert render(tmp_path, "<b>{{ name }}</b>", name="<script>") == "<b>&lt;script&gt;</b>"
-
-
-def test_undefined_variable_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UndefinedError, match="name"):
         render(tmp_path, "{{ name }}")
 
@@ -33,11 +30,6 @@ def test_page_extends_base_with_inlined_style(tmp_path: Path) -> None:
     assert page.startswith("<!doctype html>") and "<h1>&lt;b&gt;</h1>" in page
     assert "<title>A & &lt;b&gt;</title>" in page and ".wide { overflow-x: auto; }" in page
     assert "http" not in page and "src=" not in page  # nothing is loaded from the network
-
-
-def test_template_of_the_package_overrides_a_shared_one(tmp_path: Path) -> None:
-    (tmp_path / "style.css").write_text("p { color: red; }")
-    assert "p { color: red; }" in render(tmp_path, '{% extends "base.html" %}')
 
 
 def test_table_escapes_cells_and_aligns_numbers(tmp_path: Path) -> None:
@@ -55,7 +47,3 @@ def test_table_escapes_cells_and_aligns_numbers(tmp_path: Path) -> None:
 )
 def test_timestamps_are_shown_to_the_minute(tmp_path: Path, timestamp: str, expected: str) -> None:
     assert render(tmp_path, "{{ timestamp | utc_minute }}", timestamp=timestamp) == expected
-
-
-def test_metric_names_are_shown_with_their_cutoff(tmp_path: Path) -> None:
-    assert render(tmp_path, "{{ 'recall_at_30' | metric_name }}") == "recall@30"

@@ -1,6 +1,7 @@
 """Files of a resumable run."""
 
 import shutil
+from unittest import mock
 
 import pytest
 
@@ -12,11 +13,8 @@ DESCRIPTION = BatchDescription("daily", 4, None, "en", "", True, ["r1"], 1, "d",
 def test_a_start_that_ends_while_it_removes_a_finished_run_leaves_no_success(tmp_path, monkeypatch):
     PartFolder(tmp_path, ["lists"], DESCRIPTION, at_us=1).finish()
 
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(shutil, "rmtree", interrupt)
+        patched.setattr(shutil, "rmtree", mock.Mock(side_effect=KeyboardInterrupt))
         PartFolder(tmp_path, ["lists"], DESCRIPTION, at_us=2)
     assert not (tmp_path / SUCCESS_FILE).exists()
     again = PartFolder(tmp_path, ["lists"], DESCRIPTION, at_us=3)

@@ -2,6 +2,7 @@
 
 import fcntl
 import threading
+from unittest import mock
 
 import pytest
 
@@ -57,27 +58,17 @@ def test_without_the_command_an_operator_erases(here, monkeypatch):
     assert not ErasureRequests(here, run=lambda _: pytest.fail("it is not installed")).start()
 
 
-def test_a_failed_erasure_is_repeated(here):
-    outcomes = [OSError("no space left on device"), 2, 0]
-
-    def run(_):
-        outcome = outcomes.pop(0)
-        if isinstance(outcome, OSError):
-            raise outcome
-        return outcome
-
-    requests = ErasureRequests(here, run, pauses_s=(0.01,))
+@pytest.mark.parametrize(
+    ("outcomes", "runs"),
+    [([OSError("no space left on device"), 2, 0], 3), ([UNSIGNED_EXIT_CODE, 0], 1)],
+    ids=["failed", "a release is left unsigned"],
+)
+def test_a_failed_erasure_is_repeated(here, outcomes, runs):
+    command = mock.Mock(side_effect=outcomes)
+    requests = ErasureRequests(here, command, pauses_s=(0.01,))
     assert requests.start()
     requests.join()
-    assert outcomes == []
-
-
-def test_an_erasure_that_leaves_a_release_unsigned_is_not_repeated(here):
-    runs = []
-    requests = ErasureRequests(here, run=lambda _: runs.append(1) or UNSIGNED_EXIT_CODE, pauses_s=(0.01,))
-    requests.start()
-    requests.join()
-    assert runs == [1]
+    assert command.call_count == runs
 
 
 def test_the_request_of_an_erased_user_starts_nothing(here):
@@ -125,12 +116,9 @@ def test_data_that_came_back_is_searched_once_in_a_while(here):
 
 
 def test_a_request_that_is_killed_is_carried_out_when_it_is_repeated(here, monkeypatch):
-    def kill(*_):
-        raise KeyboardInterrupt
-
     for module, name in ((unfinished_erasures, "add_unfinished"), (SuppressionList, "write")):
         with monkeypatch.context() as patch:
-            patch.setattr(module, name, kill)
+            patch.setattr(module, name, mock.Mock(side_effect=KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 ErasureRequests(here).suppress("u")
         assert "u" not in read_suppression_list(here.suppression_list)
@@ -144,8 +132,6 @@ def test_an_unfinished_erasure_is_resumed_by_the_next_service(here):
     resumed.resume()
     resumed.join()
     assert read_unfinished(here.home) == set()
-    runs = []
-    idle = ErasureRequests(here, run=lambda _: runs.append(1) or 0)
+    idle = ErasureRequests(here, run=lambda _: pytest.fail("nothing is unfinished"))
     idle.resume()
     idle.join()
-    assert runs == []

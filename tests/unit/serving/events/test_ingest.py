@@ -1,5 +1,7 @@
 """Reports that are sent again or fail, with the real log and private sessions."""
 
+from unittest import mock
+
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -63,11 +65,8 @@ def test_an_event_that_was_kept_private_is_not_recorded_when_it_is_sent_again(re
 
 
 def test_a_report_that_is_not_logged_begins_no_private_session(reports, monkeypatch):
-    def fail(events):
-        raise OSError("the disk is full")
-
     with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
-        patch.setattr(reports.log, "append", fail)
+        patch.setattr(reports.log, "append", mock.Mock(side_effect=OSError("the disk is full")))
         reports.send("e1", "start_private")
     assert reports.sessions.current("u") is None
     assert reports.send("e1", "start_private").accepted == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,8 +18,7 @@ from storage import suppression_list
 from storage.suppression_list import SuppressionList, SuppressionListError
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
-
-WAIT_S = 60
+from tests.support.waiting import wait_until
 
 
 class Place:
@@ -53,26 +51,17 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return Place(tmp_path)
 
 
-def wait_until(is_so) -> None:
-    ended = threading.Event()
-    for _ in range(WAIT_S * 100):
-        if is_so():
-            return
-        ended.wait(0.01)
-    raise AssertionError("it never was so")
-
-
 def test_new_version_waits_for_snapshots_of_the_previous_one(place: Place) -> None:
     following = place.follow()
     assert place.is_acknowledged
     with ExitStack() as older:
         seen = older.enter_context(following.snapshot())
         place.forget("u")
-        wait_until(lambda: following._version.users is not seen)
+        wait_until(lambda: following._version.users is not seen, "the new version")
         with following.snapshot() as users:
             assert "u" in users
         assert "u" not in seen and not place.dropped and not place.is_acknowledged
-    wait_until(lambda: place.is_acknowledged)
+    wait_until(lambda: place.is_acknowledged, "the new version")
     assert ["u" in users for users in place.dropped] == [True]
     following.close()
 
@@ -94,7 +83,7 @@ def test_damaged_update_keeps_the_previous_version(place: Place, caplog: pytest.
     place.forget("u")
     following = place.follow()
     place.file.write_text("{")
-    wait_until(lambda: "cannot be read" in caplog.text)
+    wait_until(lambda: "cannot be read" in caplog.text, "the new version")
     with following.snapshot() as users:
         assert "u" in users
     following.close()
@@ -111,7 +100,7 @@ def test_no_acknowledgement_until_caches_are_dropped(place: Place) -> None:
     following.acknowledge()
     following.start(drop)
     place.forget("u")
-    wait_until(lambda: place.is_acknowledged)
+    wait_until(lambda: place.is_acknowledged, "the new version")
     assert len(tries) == 3
     following.close()
 

@@ -2,9 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -25,6 +22,7 @@ from serving.events.write_ahead_log import (
 from storage import daily_files
 from storage.file_lock import LockHeld
 from tests.support.serving.small_release import degradation
+from tests.support.waiting import wait_until
 
 NOW = 1_800_000_000 * MICROSECONDS_PER_SECOND
 DAY = 86_400 * MICROSECONDS_PER_SECOND
@@ -112,14 +110,6 @@ def _raise_disk_full(*_):
     raise OSError("disk full")
 
 
-def wait_until(is_so):
-    for _ in range(500):
-        if is_so():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("it never was so")
-
-
 def test_events_are_deduplicated_within_and_across_reports_and_restarts(home):
     log = home.open()
     assert [len(log.append([event("a"), event("b"), event("a")]).events), log.append([event("b")]).duplicate] == [2, 1]
@@ -143,12 +133,10 @@ def test_group_commit_shares_a_sync(home, monkeypatch):
     log = home.open()
     with ThreadPoolExecutor(40) as clients:
         answers = [clients.submit(log.append, [event("e0")])]
-        while not syncs:
-            time.sleep(0.001)
+        wait_until(lambda: syncs, "the first commit")
         # The first commit waits in its sync, so that the other reports are in the queue together.
         answers += [clients.submit(log.append, [event(f"e{number}")]) for number in range(1, 40)]
-        while log._reports.qsize() < 39:
-            time.sleep(0.001)
+        wait_until(lambda: log._reports.qsize() == 39, "the other reports")
         held.set()
         assert all(len(answer.result().events) == 1 for answer in answers)
     assert len(syncs) == 2
@@ -407,8 +395,8 @@ def test_events_are_pushed_when_the_store_recovers(home, monkeypatch):
         assert not any(home.report(name) for name in names)
         monkeypatch.setattr(home.log.low_watermark, "save", on_a_full_disk)
         home.store.is_away = False
-        wait_until(lambda: home.push.pending_reports == 0)
-        wait_until(lambda: len(failed) == 2)
+        wait_until(lambda: home.push.pending_reports == 0, "the push")
+        wait_until(lambda: len(failed) == 2, "both failures")
     assert set(home.store.events) == set("abcd")
 
 
@@ -447,47 +435,3 @@ def test_queued_users_are_batched_and_an_invalid_event_fails_alone():
     assert [answer.exception(5) is None for answer in (first, *rest)] == [True, True, True, False, True]
     writers.close()
     assert calls[:2] == [["first"], ["u0", "u1", "u2", "u3"]]
-
-
-WRITER = """
-import os, sys, time
-from pathlib import Path
-from serving.events.write_ahead_log import EventLog
-from serving.events.event_schema import read_event
-from concurrent.futures import ThreadPoolExecutor
-home, first = Path(sys.argv[1]), int(sys.argv[2])
-clock = lambda: time.time_ns() // 1000
-log = EventLog(home / "live", home / "serving", clock)
-def report(number):
-    row = {"event_id": f"e{number}", "user_id": "u", "target_type": "track", "target_id": "t", "action": "click"}
-    log.append([read_event(row, clock())])
-    os.write(1, f"e{number}\\n".encode())
-with ThreadPoolExecutor(8) as clients:
-    list(clients.map(report, range(first, first + 100_000)))
-"""
-
-
-def test_kill_9_loses_and_duplicates_no_acknowledged_event(home):
-    acknowledged = set()
-    for round_number in range(3):
-        # The second round begins before where the first ended: the client repeats unacknowledged events.
-        first = max((int(name[1:]) for name in acknowledged), default=0)
-        process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(home.folder), str(max(0, first - 50))], stdout=subprocess.PIPE, text=True
-        )
-        try:
-            seen = []
-            while len(seen) < 200 + 37 * round_number:
-                line = process.stdout.readline()
-                assert line, "the writer ended by itself"
-                seen.append(line)
-        finally:
-            process.send_signal(signal.SIGKILL)
-        seen += process.stdout.readlines()
-        process.wait()
-        process.stdout.close()
-        acknowledged |= {line.strip() for line in seen if line.endswith("\n")}
-    home.open()
-    names = home.logged_ids()
-    assert acknowledged <= set(names)
-    assert len(names) == len(set(names))

@@ -43,103 +43,96 @@ class House:
         return asyncio.run(call(self.clients, scope | {"server": server, "client": client}))
 
 
-@pytest.mark.parametrize(
-    "server", [("127.0.0.1", 3000), ("::1", 3000), ("127.8.8.8", 1), ("/run/segue.sock", None), None]
-)
-def test_without_keys_local_requests_are_answered(server):
-    assert House().ask(server=server)[0] == 200
+LOCAL = (b"host", b"localhost:3000")
+BEARER = (b"authorization", f"Bearer {KEY}".encode())
+
+
+def origin(*pages, host=b"localhost:3000"):
+    """Headers of a request of these pages."""
+    return [(b"host", host), *((b"origin", page) for page in pages)]
 
 
 @pytest.mark.parametrize(
-    "server", [("10.0.0.7", 3000), ("::ffff:10.0.0.7", 3000), ("0.0.0.0", 3000), ("testserver", 80)]
-)
-def test_without_keys_remote_requests_are_rejected_on_any_address(server):
-    house = House()
-    status, _, body = house.ask(server=server)
-    assert (status, house.came, house.away) == (403, [], ["not_local"])
-    assert "SEGUE_API_KEYS" in json.loads(body)["error"]
-
-
-@pytest.mark.parametrize(
-    "host", [b"localhost:3000", b"LOCALHOST", b"127.0.0.1:3000", b"127.8.8.8", b"[::1]:3000", b"[::1]"]
-)
-def test_without_keys_hosts_of_this_machine_are_answered(host):
-    assert House().ask(headers=[(b"host", host)])[0] == 200
-
-
-@pytest.mark.parametrize("path", ["/recommend", "/listener", "/", "/metrics"])
-@pytest.mark.parametrize(
-    "hosts",
+    ("house", "request_options"),
     [
-        [b"evil.example:3000"],
-        [b"localhost.evil.example"],
-        [b"127.0.0.1.evil.example"],
-        [b"127.0.0.1@evil.example"],
-        [b"10.0.0.7:3000"],
-        [b"[::1"],
-        [b"::1"],
-        [b"\xff"],
-        [b""],
-        [],
-        [b"localhost", b"evil.example"],
+        *(
+            ({}, {"server": server})
+            for server in (("127.0.0.1", 3000), ("::1", 3000), ("127.8.8.8", 1), ("/run/segue.sock", None), None)
+        ),
+        *(
+            ({}, {"headers": [(b"host", host)]})
+            for host in (b"localhost:3000", b"LOCALHOST", b"127.0.0.1:3000", b"127.8.8.8", b"[::1]:3000", b"[::1]")
+        ),
+        *(
+            ({}, {"headers": origin(b"http://" + host, host=host)})
+            for host in (b"localhost:3000", b"127.0.0.1:3000", b"[::1]:3000")
+        ),
+        *(({}, {"headers": [LOCAL, (b"sec-fetch-site", site)]}) for site in (b"same-origin", b"none")),
+        *(
+            ({}, {"headers": [LOCAL, (b"sec-fetch-site", site)], "method": "GET"})
+            for site in (b"cross-site", b"same-site")
+        ),
+        ({"origins": ("https://music.example",)}, {"headers": origin(b"https://music.example")}),
+        ({"keys": [KEY]}, {"headers": [(b"host", b"music.example"), BEARER]}),
     ],
 )
-def test_without_keys_other_hosts_are_rejected(path, hosts):
-    house = House()
-    status, _, body = house.ask(path, "GET", headers=[(b"host", host) for host in hosts])
-    assert (status, house.came, house.away) == (403, [], ["foreign_host"])
-    assert "header Host is" in json.loads(body)["error"]
-
-
-def test_with_keys_any_host_is_answered():
-    assert House([KEY]).ask(key=f"Bearer {KEY}".encode(), headers=[(b"host", b"music.example")])[0] == 200
-
-
-@pytest.mark.parametrize("host", [b"localhost:3000", b"127.0.0.1:3000", b"[::1]:3000"])
-def test_without_keys_own_pages_are_answered(host):
-    assert House().ask(headers=[(b"host", host), (b"origin", b"http://" + host)])[0] == 200
+def test_requests_of_this_machine_of_own_pages_and_with_keys_are_answered(house, request_options):
+    assert House(**house).ask("/", **request_options)[0] == 200
 
 
 @pytest.mark.parametrize(
-    "origins",
+    ("reason", "remedy", "request_options"),
     [
-        [b"https://evil.example"],
-        [b"http://localhost:8090"],
-        [b"http://127.0.0.1:3000"],
-        [b"null"],
-        [b""],
-        [b"http://[::1"],
-        [b"http://localhost:3000", b"https://evil.example"],
+        *(
+            ("not_local", "SEGUE_API_KEYS", {"server": server})
+            for server in (("10.0.0.7", 3000), ("::ffff:10.0.0.7", 3000), ("0.0.0.0", 3000), ("testserver", 80))
+        ),
+        *(
+            ("foreign_host", "header Host is", {"headers": [(b"host", host) for host in hosts]})
+            for hosts in (
+                [b"evil.example:3000"],
+                [b"localhost.evil.example"],
+                [b"127.0.0.1.evil.example"],
+                [b"127.0.0.1@evil.example"],
+                [b"10.0.0.7:3000"],
+                [b"[::1"],
+                [b"::1"],
+                [b"\xff"],
+                [b""],
+                [],
+                [b"localhost", b"evil.example"],
+            )
+        ),
+        *(
+            ("foreign_origin", "SEGUE_ALLOWED_ORIGINS", {"headers": origin(*pages)})
+            for pages in (
+                [b"https://evil.example"],
+                [b"http://localhost:8090"],
+                [b"http://127.0.0.1:3000"],
+                [b"null"],
+                [b""],
+                [b"http://[::1"],
+                [b"http://localhost:3000", b"https://evil.example"],
+                [b"http://music.example"],
+            )
+        ),
+        *(
+            ("foreign_origin", "SEGUE_ALLOWED_ORIGINS", {"headers": [LOCAL, (b"sec-fetch-site", site)]})
+            for site in (b"cross-site", b"same-site")
+        ),
     ],
 )
-def test_without_keys_other_pages_are_rejected(origins):
-    house = House()
-    headers = [(b"host", b"localhost:3000"), *((b"origin", origin) for origin in origins)]
-    status, _, body = house.ask("/events", headers=headers)
-    assert (status, house.came, house.away) == (403, [], ["foreign_origin"])
-    assert "SEGUE_ALLOWED_ORIGINS" in json.loads(body)["error"]
-
-
-@pytest.mark.parametrize("site", [b"cross-site", b"same-site"])
-def test_without_keys_posts_of_pages_that_hide_their_origin_are_rejected(site):
-    house, headers = House(), [(b"host", b"localhost:3000"), (b"sec-fetch-site", site)]
-    assert house.ask("/events", headers=headers)[0] == 403 and house.away == ["foreign_origin"]
-    assert house.ask("/", "GET", headers=headers)[0] == 200, "a link to the listening page"
-    for own in (b"same-origin", b"none"):
-        assert house.ask("/events", headers=[(b"host", b"localhost:3000"), (b"sec-fetch-site", own)])[0] == 200
-
-
-def test_without_keys_pages_of_allowed_origins_are_answered():
+@pytest.mark.parametrize("path", ["/events", "/listener", "/", "/metrics"])
+def test_without_keys_other_machines_hosts_and_pages_are_rejected(reason, remedy, request_options, path):
     house = House(origins=("https://music.example",))
-    host = (b"host", b"localhost:3000")
-    assert house.ask(headers=[host, (b"origin", b"https://music.example")])[0] == 200
-    assert house.ask(headers=[host, (b"origin", b"http://music.example")])[0] == 403
+    status, _, body = house.ask(path, **request_options)
+    assert (status, house.came, house.away) == (403, [], [reason])
+    assert remedy in json.loads(body)["error"]
 
 
 def test_several_authorization_headers_are_no_key():
-    headers = [(b"authorization", f"Bearer {KEY}".encode())]
-    assert House([KEY]).ask(headers=headers)[0] == 200
-    assert House([KEY]).ask(headers=headers * 2)[0] == 401
+    assert House([KEY]).ask(headers=[BEARER])[0] == 200
+    assert House([KEY]).ask(headers=[BEARER] * 2)[0] == 401
 
 
 @pytest.mark.parametrize(

@@ -19,15 +19,10 @@ from storage.suppression_list import SuppressionList
 from tests.support.serving.asgi_client import Store, serving_client
 from tests.support.serving.collection_release import opened_release
 from tests.support.serving.list_source import ListSource
-from tests.support.serving.pipeline_harness import NOW, Bench
+from tests.support.serving.pipeline_harness import NOW
 from tests.support.serving.small_release import excluded, release, tracks
 from tests.support.training.collection_world import PLAYLISTS
 from training.recall.reason import Reason
-
-
-@pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path)
 
 
 def ask(bench, source, scene, user_id="u", limit=10, catalogue=None, **wanted):

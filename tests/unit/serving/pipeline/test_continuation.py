@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from serving.errors import RequestRejected, UnknownTrack
+from serving.errors import UnknownTrack
 from serving.messages.catalog import render_reason
-from serving.pipeline.request import MAX_EXCLUDED, MAX_SEEDS, read_request
-from tests.support.serving.pipeline_harness import NOW, Bench
+from serving.pipeline.request import read_request
+from tests.support.serving.pipeline_harness import NOW
 from tests.support.serving.small_release import FavourRanker, ListChannel, release, tracks
 from training.data.vocabulary import Vocabulary
 from training.recall.channel import Candidates
@@ -37,11 +37,6 @@ class ListSource:
 
 VECTORS, GRAPH = ListSource("realtime", [7, 8, 9]), ListSource("knowledge_graph", [9, 2, 3])
 WORDS = ListSource("title_words", [6, 9], needs_title=True)
-
-
-@pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path)
 
 
 def served(table=None, sources=(VECTORS, GRAPH, WORDS), **parts):
@@ -142,31 +137,3 @@ def test_all_unknown_seeds_are_named(bench):
         ask(bench, served(), seeds=("t1", "no"))
     with pytest.raises(UnknownTrack, match=r"tracks 'x0', .*'x9' and 2 more are not in release r1"):
         ask(bench, served(), seeds=tuple(f"x{n}" for n in range(12)))
-
-
-def test_empty_lists_are_a_request_for_recommendations():
-    request = read_request("u", "private_fm", 3, NOW, seeds=[], title="  ", exclude=[])
-    assert (request.scene.name, request.is_about_tracks) == ("private_fm", False)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"user_id": None}, "user_id is missing; give it, or seeds or a title"),
-        ({"user_id": "", "title": "x"}, "user_id is blank or not printable; give"),
-        ({"seeds": ["t1", " "]}, "seeds: track id ' ' is blank or not printable; give"),
-        ({"exclude": ["t" * 257]}, "exclude: track id"),
-        ({"seeds": ["t"] * (MAX_SEEDS + 1)}, f"seeds has {MAX_SEEDS + 1} tracks; give at most {MAX_SEEDS}"),
-        ({"exclude": ["t"] * (MAX_EXCLUDED + 1)}, "exclude has"),
-        ({"seeds": ["t1"], "scene": "mlog"}, "scene 'mlog' is not defined for a playlist"),
-        ({"seeds": ["t1"], "discovery": 0.5}, "discovery is not defined for a playlist"),
-        ({"title": "x" * 201}, "title has 201 characters; give at most 200"),
-        ({"title": "a\nb"}, "title has an unprintable character; remove it"),
-        ({"seeds": ["t1"], "limit": 101}, "limit 101"),
-        ({"scene": "playlists", "exclude": ["t1"]}, "exclude names tracks; omit exclude"),
-    ],
-)
-def test_invalid_request_is_rejected(arguments, message):
-    values = {"user_id": "u", "scene": "daily", "limit": None} | arguments
-    with pytest.raises(RequestRejected, match=message):
-        read_request(now_us=NOW, **values)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from serving.pipeline.daily_lists import DAILY_LISTS_FILE, DailyLists, ListedTrack
-from tests.support.serving.pipeline_harness import DAY, NOW, Bench
+from tests.support.serving.pipeline_harness import DAY, NOW
 from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
 
 COUNT = 30
@@ -25,11 +25,6 @@ def popular(*numbers, release_id="r1", **columns):
     return replace(whole, channels={"popularity": ListChannel("popularity", items)})
 
 
-@pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path)
-
-
 EARLY, LATER = popular(*range(20)), popular(*reversed(range(COUNT)), release_id="r2")
 
 
@@ -39,21 +34,13 @@ def test_list_is_stable_within_the_utc_day(bench):
     assert [item.track_id for item in first.items] == ["t0", "t1", "t2"]
     bench.store.users["u"] = history("t9")
     bench.now += DAY - 1
+    bench.start()
     again = bench.answer(LATER, limit=3)
     assert again.items == first.items
     assert (again.trace.listed, again.trace.candidates, again.release) == (3, {}, "r1")
     bench.now += 1
     assert bench.ask(EARLY, limit=3) == ["t9", "t3", "t4"]
     assert bench.ask(EARLY, limit=3, user_id="v") == ["t0", "t1", "t2"]
-
-
-def test_list_survives_a_restart(bench):
-    first = bench.answer(EARLY, limit=3)
-    bench.start()
-    assert bench.answer(LATER, limit=3).items == first.items
-    bench.now += DAY
-    bench.start()
-    assert bench.ask(EARLY, limit=3) == ["t3", "t4", "t5"]
 
 
 def test_list_only_grows_at_the_end(bench):
@@ -81,6 +68,7 @@ def test_listed_tracks_keep_their_release_and_texts(bench):
 
 def test_tracks_of_seven_days_are_excluded(bench):
     for day in range(8):
+        bench.start()
         bench.now = NOW + day * DAY
         assert bench.ask(EARLY, limit=2) == [f"t{2 * day}", f"t{2 * day + 1}"]
     bench.now += DAY
@@ -218,20 +206,6 @@ def test_a_damaged_list_is_made_anew(bench, change):
     change_row(bench.lists, change)
     again = bench.ask(LATER, limit=3)
     assert again == ["t29", "t28", "t27"] == bench.ask(EARLY, limit=3)
-
-
-def test_a_file_that_cannot_be_opened_is_kept(tmp_path):
-    lists = DailyLists(tmp_path)
-    lists.write("u", NOW, None, listed("t1"), 7)
-    lists.close()
-    obstacle = tmp_path / f"{DAILY_LISTS_FILE}-wal"
-    obstacle.mkdir()
-    with pytest.raises(OSError, match=r"daily_lists.sqlite cannot be opened: .*; check the space"):
-        DailyLists(tmp_path)
-    obstacle.rmdir()
-    lists = DailyLists(tmp_path)
-    assert lists.read("u", NOW, None, 7).today == listed("t1")
-    lists.close()
 
 
 def test_damaged_file_is_replaced(tmp_path, caplog):

@@ -8,7 +8,7 @@ from serving.messages.catalog import render_reason
 from serving.pipeline.request import read_path
 from serving.pipeline.smooth_path_pipeline import PathPipeline
 from serving.pipeline.stages.recall import Recall
-from tests.support.serving.pipeline_harness import NOW, Bench
+from tests.support.serving.pipeline_harness import NOW
 from tests.support.serving.small_release import ListChannel, excluded, release, tracks
 from training.recall.channel import Candidates
 from training.recall.neural_channel import ItemsBetween
@@ -30,8 +30,7 @@ class Quarter(ListChannel):
 
 
 @pytest.fixture
-def bench(tmp_path):
-    bench = Bench(tmp_path)
+def bench(bench):
     bench.path = PathPipeline(bench.hydrate, Recall(bench.metrics, 60, 1), bench.shown, bench.metrics)
     return bench
 
@@ -98,19 +97,3 @@ def test_unknown_tracks_and_missing_vectors_are_named(bench):
         path(bench, served(ListChannel("popularity", [2])))
     with pytest.raises(NotReady, match="channel realtime did not respond"):
         path(bench, served(Quarter("realtime", [], is_failing=True)))
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "length", "user_id", "message"),
-    [
-        ("", "t1", None, None, "from is blank or not printable; give"),
-        ("t1", "\n", None, None, "to is blank or not printable; give"),
-        ("t1", "t1", None, None, "from and to are both 't1'"),
-        ("t1", "t2", 1, None, "length 1 is not between 2 and 50"),
-        ("t1", "t2", 51, None, "length 51"),
-        ("t1", "t2", None, "", "user_id is blank or not printable; give"),
-    ],
-)
-def test_invalid_request_is_rejected(first, last, length, user_id, message):
-    with pytest.raises(RequestRejected, match=message):
-        read_path(first, last, length, user_id, NOW)

@@ -1,10 +1,8 @@
 """Each id of a track works wherever a client names the track."""
 
-import pytest
-
 from serving.inspection.library import describe_library
 from serving.pipeline.request import read_similar
-from tests.support.serving.pipeline_harness import NOW, Bench
+from tests.support.serving.pipeline_harness import NOW
 from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
 from training.data.vocabulary import Vocabulary
 
@@ -15,11 +13,6 @@ OF = release(
     [ListChannel("popularity", range(2, 10)), ListChannel("realtime", [9], near={5: [7, 8]})],
     vocabulary=VOCABULARY,
 )
-
-
-@pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path)
 
 
 def test_requests_name_a_track_by_any_id(bench):

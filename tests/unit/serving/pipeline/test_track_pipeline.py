@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from serving.errors import RequestRejected
 from serving.observability.metrics import Metrics
-from serving.pipeline.request import read_request, read_similar
+from serving.pipeline.request import read_similar
 from serving.pipeline.stages.rank import RANKER_FAILED, Ranking
 from serving.pipeline.stages.recall import Recall, WarmUpFailed
 from serving.releases.warm_up import warm_up
@@ -17,17 +16,11 @@ from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.ranking.task_weights import TaskWeights
 from training.recall.reason import Reason
-from training.slate.artist_cap import MAX_TRACKS_PER_ARTIST
 from training.slate.blend import Blend
 from training.slate.fusion import DEFAULT_DISCOVERY_SHARE, Fusion
 from training.slate.reciprocal_rank import ReciprocalRank
 
 RECALL = Recall(Metrics(CollectorRegistry()), deadline_s=60, threads=1)
-
-
-@pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path)
 
 
 POPULARITY, REALTIME = ListChannel("popularity", range(2, 10)), ListChannel("realtime", [9, 8, 7])
@@ -103,12 +96,6 @@ def test_late_channel_is_left_out_until_its_call_ends(tmp_path):
         pass
 
 
-def test_hanging_popularity_is_left_out(tmp_path):
-    bench = Bench(tmp_path, deadline_s=1.0)
-    of = release(tracks(4), [ListChannel("popularity", [5], until=threading.Event())])
-    assert bench.ask(of) == bench.ask(of) == ["t0", "t2", "t1", "t3"]
-
-
 def test_ranker_changes_the_order_by_its_weight(bench):
     bench.store.users["u"] = history("t0", "t1", "t4")
     channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
@@ -146,15 +133,6 @@ def test_failing_ranker_keeps_the_fused_order_and_is_counted(bench):
     assert bench.count("segue_skipped", part="ranker") == 1
 
 
-def test_exclusions_are_cached_when_the_store_fails(bench):
-    bench.store.users["u"] = history("t0") | excluded(("track", "t0"))
-    of = release(tracks(8), [POPULARITY])
-    assert "t0" not in bench.ask(of)
-    bench.store.is_away = True
-    assert bench.ask(of, limit=2) == ["t2", "t4"]  # t1 is by an artist that the user knows
-    assert bench.count("segue_skipped", part="online_store") == 1
-
-
 def test_block_takes_effect_while_the_store_fails(bench):
     of = release(tracks(8), [POPULARITY])
     bench.store.users["u"] = history("t0") | excluded(("track", "t5"))
@@ -186,15 +164,6 @@ def test_a_taken_back_block_ends_before_the_store_has_the_event(bench):
     assert "t0" not in bench.ask(of)
 
 
-def test_artist_cap_depends_on_the_scene(bench):
-    many = MAX_TRACKS_PER_ARTIST + 2  # there are as many tracks within the cap of the daily list
-    table = tracks(many + 2, artist_ids=[["a"]] * many + [["b"], ["b"]])
-    of = release(table, [ListChannel("popularity", range(2, many + 4))])
-    for scene, most in (("private_fm", 1), ("daily", MAX_TRACKS_PER_ARTIST)):
-        answer = bench.ask(of, scene=scene, limit=many)
-        assert sum(track not in (f"t{many}", f"t{many + 1}") for track in answer) == most
-
-
 def test_stream_excludes_tracks_of_the_current_session(bench):
     minute = 60_000_000
     happened = [("t0", "full_play", 300), ("t1", "skip", 20), ("t2", "full_play", 10), ("t3", "like", 5)]  # minutes ago
@@ -218,16 +187,6 @@ def test_stream_excludes_tracks_of_the_current_session(bench):
         "t2",
         "t0",
     ]  # one track per artist: t0 and t1 have the same; t2 was played last
-
-
-def test_request_overrides_the_discovery_share(bench):
-    bench.store.users["u"] = history("t0", "t1", "t2", "t3")
-    of = release(tracks(8), [POPULARITY], fusion=Fusion(shares={"": 0.0, "private_fm": 1.0}))
-    known, new = ["t0", "t2", "t1", "t3"], ["t4", "t6", "t5", "t7"]
-    assert bench.ask(of) == bench.ask(of, discovery=0.0) == known + new
-    assert bench.ask(of, discovery=1.0) == new + known
-    for scene, requested, used in (("daily", None, 0.0), ("private_fm", None, 1.0), ("private_fm", 0.3, 0.3)):
-        assert bench.answer(of, scene=scene, discovery=requested).trace.discovery == used
 
 
 def test_trace_counts_candidates(bench):
@@ -266,44 +225,22 @@ def test_reasons_of_a_failing_channel_come_from_the_next_one(bench, reasons_of):
     assert bench.count("segue_skipped", part="reason_realtime") == 1
 
 
-@pytest.mark.parametrize("discovery", [-0.1, 1.1, float("nan")])
-def test_invalid_discovery_is_rejected(discovery):
-    with pytest.raises(RequestRejected, match=r"discovery .* is not between 0"):
-        read_request("u", "daily", None, NOW, discovery)
-
-
-@pytest.mark.parametrize(
-    ("user_id", "scene", "limit", "message"),
-    [
-        ("u", "shower", None, "'shower' is not one of daily, private_fm"),
-        ("u", "daily", 0, "limit 0 is not between 1 and 100"),
-        ("u", "private_fm", 31, "limit 31 is not between 1 and 30"),
-        (" ", "daily", 1, "user_id is blank or not printable; give 1 to 256 bytes"),
-        (" u", "daily", 1, "user_id begins or ends with white space"),
-        ("u" * 257, "daily", 1, "user_id has 257 bytes; give at most 256"),
-        ("\ud800", "daily", 1, "user_id is blank or not printable"),
-    ],
-)
-def test_invalid_request_is_rejected_with_a_remedy(user_id, scene, limit, message):
-    with pytest.raises(RequestRejected, match=message):
-        read_request(user_id, scene, limit, NOW)
-
-
-def test_warm_up_accepts_zero_popularity_weight():
-    fusion = Fusion(ONLY_REALTIME, ONLY_REALTIME)
-    warm_up(release(tracks(8), [POPULARITY, ListChannel("realtime", [])], fusion=fusion), NOW, RECALL, Ranking())
-
-
-def test_warm_up_names_the_failing_part():
-    warm_up(release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2)), NOW, RECALL, Ranking())
-    with pytest.raises(WarmUpFailed, match="fails in realtime"):
-        warm_up(release(tracks(8), [POPULARITY, ListChannel("realtime", [], is_failing=True)]), NOW, RECALL, Ranking())
-    with pytest.raises(WarmUpFailed, match="fails in ranker"):
-        warm_up(release(tracks(8), [POPULARITY], ranker=FavourRanker(2, is_failing=True)), NOW, RECALL, Ranking())
-    with pytest.raises(WarmUpFailed, match="fails in search"):
-        warm_up(release(tracks(8), [POPULARITY], search=object()), NOW, RECALL, Ranking())
-    with pytest.raises(WarmUpFailed, match="no candidates that may be shown"):
-        warm_up(release(tracks(8, is_in_catalogue=[False] * 8), [POPULARITY]), NOW, RECALL, Ranking())
+def test_warm_up_rejects_a_release_and_names_the_failing_part():
+    fusion = Fusion(ONLY_REALTIME, ONLY_REALTIME)  # popularity has no weight
+    for of in (
+        release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2)),
+        release(tracks(8), [POPULARITY, ListChannel("realtime", [])], fusion=fusion),
+    ):
+        warm_up(of, NOW, RECALL, Ranking())
+    failing = ListChannel("realtime", [], is_failing=True)
+    for of, message in (
+        (release(tracks(8), [POPULARITY, failing]), "fails in realtime"),
+        (release(tracks(8), [POPULARITY], ranker=FavourRanker(2, is_failing=True)), "fails in ranker"),
+        (release(tracks(8), [POPULARITY], search=object()), "fails in search"),
+        (release(tracks(8, is_in_catalogue=[False] * 8), [POPULARITY]), "no candidates that may be shown"),
+    ):
+        with pytest.raises(WarmUpFailed, match=message):
+            warm_up(of, NOW, RECALL, Ranking())
 
 
 def test_failed_store_and_lists_are_named_in_the_response(bench):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from serving.response_schemas import render_recommendation
-from tests.support.serving.pipeline_harness import DAY, NOW, Bench
+from tests.support.serving.pipeline_harness import DAY, NOW
 from tests.support.serving.small_release import FavourRanker, ListChannel, history, release, tracks
 from training.data.vocabulary import Vocabulary
 from training.slate.artist_cap import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
@@ -17,11 +17,6 @@ from training.slate.fusion import Fusion
 COUNT, KNOWN = 200, 100
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 MINUTE = 60_000_000
-
-
-@pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path)
 
 
 class PreferPlayed(FavourRanker):
@@ -34,12 +29,17 @@ class PreferPlayed(FavourRanker):
         return {"not_skipped": 1 - items_BC.astype(np.float32) / (COUNT + 2)}
 
 
+def numbered_release(artist_ids, **parts):
+    """A track of each artist, in this order; the popularity channel finds them in order of their number."""
+    count = len(artist_ids)
+    table = tracks(count, track_id=played(count), artist_ids=[[artist] for artist in artist_ids])
+    channels = parts.pop("channels", [ListChannel("popularity", range(2, count + 2))])
+    return release(table, channels, vocabulary=Vocabulary.build(table, table.select("track_id")), **parts)
+
+
 def wide_release(**parts):
-    """Tracks of one artist each; the popularity channel finds all of them in order of their number."""
-    names = [f"t{n:03}" for n in range(COUNT)]
-    table = tracks(COUNT, track_id=names, artist_ids=[[f"a{n}"] for n in range(COUNT)])
-    channel = ListChannel("popularity", range(2, COUNT + 2))
-    return release(table, [channel], vocabulary=Vocabulary.build(table, table.select("track_id")), **parts)
+    """Tracks of one artist each."""
+    return numbered_release([f"a{n}" for n in range(COUNT)], **parts)
 
 
 def played(count=KNOWN):
@@ -69,19 +69,11 @@ def test_share_of_new_tracks_is_as_requested_and_monotonic(bench, fusion_share, 
 
 def test_older_tracks_than_those_of_the_history_view_are_no_discoveries(bench):
     bench.store.users["u"] = history(*played(2))
-    table = tracks(COUNT, track_id=played(COUNT), artist_ids=[[f"a{n}"] for n in range(COUNT)])
     channels = [ListChannel("favourites", range(4, 14)), ListChannel("popularity", range(2, 40))]
-    of = release(table, channels, vocabulary=Vocabulary.build(table, table.select("track_id")))
+    of = wide_release(channels=channels)
     answer = bench.answer(of, limit=10, discovery=0.5)
     known = played(12)
     assert new_share([item.track_id for item in answer.items], known) == 0.5 and not answer.trace.unmet
-
-
-def test_new_tracks_are_spread_evenly(bench):
-    known = played()
-    bench.store.users["u"] = history(*known)
-    is_new = [track not in known for track in bench.ask(wide_release(), limit=20, discovery=0.25)]
-    assert is_new == [False, False, False, True] * 5
 
 
 def test_default_share_is_that_of_the_scene_in_the_release(bench):
@@ -104,12 +96,6 @@ def test_answer_states_a_share_that_the_candidates_do_not_allow(bench):
     assert answer.trace.unmet["discovery"] == "0 of 10 tracks are new to the user; there are not enough new tracks"
     plain = bench.answer(wide_release(), limit=10)
     assert "unmet" not in render_recommendation(plain, "en", False).model_dump()
-
-
-def test_few_known_tracks_are_spread_over_the_list(bench):
-    bench.store.users["u"] = history(*played(3))
-    shown = bench.ask(wide_release(blend=Blend(0.0, discovery_shares={"": 0.2})), limit=30)
-    assert [place for place, track in enumerate(shown) if track in played(3)] == [0, 10, 20]
 
 
 def test_stream_continues_the_slots_of_its_session(bench):
@@ -177,15 +163,8 @@ def test_new_user_does_not_get_the_onboarding_picks_back(bench, scene):
 
 
 def test_daily_list_has_at_most_four_known_and_three_new_tracks_of_an_artist(bench):
-    table = tracks(
-        60,
-        track_id=[f"t{n:03}" for n in range(60)],
-        artist_ids=[[f"a{n // 15}"] for n in range(30)] + [[f"b{n}"] for n in range(30)],
-    )
-    of = release(
-        table, [ListChannel("popularity", range(2, 62))], vocabulary=Vocabulary.build(table, table.select("track_id"))
-    )
-    heard = [f"t{n:03}" for n in range(8)]
+    of = numbered_release([f"a{n // 15}" for n in range(30)] + [f"b{n}" for n in range(30)])
+    heard = played(8)
     bench.store.users["u"] = history(*heard, "t050")
     answer = bench.answer(of, limit=30, discovery=0.5)
     artists = Counter((item.artist_ids[0], item.track_id in heard) for item in answer.items)
@@ -196,13 +175,8 @@ def test_daily_list_has_at_most_four_known_and_three_new_tracks_of_an_artist(ben
 
 
 def test_new_tracks_of_the_list_still_count_as_new_after_they_were_played(bench):
-    table = tracks(
-        60, track_id=[f"t{n:03}" for n in range(60)], artist_ids=[[f"a{n // 20 if n < 40 else n}"] for n in range(60)]
-    )
-    of = release(
-        table, [ListChannel("popularity", range(2, 62))], vocabulary=Vocabulary.build(table, table.select("track_id"))
-    )
-    heard = [f"t{n:03}" for n in range(8)]
+    of = numbered_release([f"a{n // 20 if n < 40 else n}" for n in range(60)])
+    heard = played(8)
     bench.store.users["u"] = history(*heard, "t050")
     morning = bench.answer(of, limit=20, discovery=0.5)
     new = [item.track_id for item in morning.items if item.artist_ids[0] == "a0" and item.track_id not in heard]
@@ -217,10 +191,7 @@ def test_new_tracks_of_the_list_still_count_as_new_after_they_were_played(bench)
 
 
 def test_small_catalog_exceeds_the_artist_cap_as_little_as_possible_and_says_so(bench):
-    table = tracks(30, track_id=[f"t{n:03}" for n in range(30)], artist_ids=[[f"a{n % 3}"] for n in range(30)])
-    of = release(
-        table, [ListChannel("popularity", range(2, 32))], vocabulary=Vocabulary.build(table, table.select("track_id"))
-    )
+    of = numbered_release([f"a{n % 3}" for n in range(30)])
     bench.store.users["u"] = history("t000")
     answer = bench.answer(of, limit=18)
     artists = Counter(item.artist_ids[0] for item in answer.items)

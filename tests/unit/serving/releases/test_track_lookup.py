@@ -2,10 +2,7 @@
 
 import json
 
-import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from config import settings
@@ -13,7 +10,7 @@ from serving.errors import NotReady
 from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
 from serving.releases.manager import ReleaseManager
-from serving.releases.track_lookup import TrackLookup, TrackNames
+from serving.releases.track_lookup import TrackLookup
 from tests.support.serving.small_release import ListChannel, release, tracks
 from training.release import traffic_split
 from training.release.traffic_split import CanaryRelease, TrafficSplit
@@ -60,25 +57,3 @@ def test_names_are_those_of_the_release_that_serves_the_user(releases, tmp_path)
     releases.poll()
     assert lookup.find_by_names(names[:2], "u") == ["t1", None]
     assert lookup.find_by_names([], "u") == []
-
-
-NAMES = st.sampled_from(["A", "a", "B", "A  b", "ab", "", "Ü"])
-ROWS = st.lists(st.tuples(NAMES, st.lists(NAMES, max_size=2), st.booleans()), min_size=1, max_size=8)
-
-
-@given(ROWS, NAMES, NAMES)
-def test_names_are_found_as_by_comparing_every_track(rows, title, artist):
-    def plain(name):
-        return " ".join(name.casefold().split())
-
-    def matches(name, artists):
-        artists = [one for one in artists if one]
-        return plain(name) == plain(title) != "" and plain(artist) in map(plain, (*artists, ", ".join(artists)))
-
-    titles, artists, served = ([row[part] for row in rows] for part in range(3))
-    table = tracks(
-        len(rows), title=titles, artist_names=pl.Series(artists, dtype=pl.List(pl.String)), is_in_catalogue=served
-    )
-    matching = [(not row[2], number) for number, row in enumerate(rows) if matches(row[0], row[1])]
-    expected = min(matching)[1] + 2 if matching else None
-    assert TrackNames(release(table, []).catalog).find(title, artist) == expected

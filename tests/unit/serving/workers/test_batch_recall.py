@@ -100,12 +100,6 @@ def test_channels_after_the_deadline_are_left_out_of_every_request(requests):
     assert after.calls == 0
 
 
-def test_requests_that_fail_one_by_one_respect_the_deadline(requests):
-    of = made(ListChannel("slow", [], until=PastDeadline(), is_failing=True))
-    results = [result for result, _ in recall_together(of, requests, 5, None, DEADLINE_S)]
-    assert [result.left_out for result in results] == [{"slow": "late"}] * len(requests)
-
-
 def test_candidates_of_different_numbers_are_scored_together(requests):
     items = [np.array([2]), np.array([3, 4, 5]), np.array([6, 7]), np.array([5, 2, 3, 9])]
     of = made()

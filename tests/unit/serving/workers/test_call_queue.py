@@ -1,14 +1,12 @@
 """Waiting calls of model workers: sent at once to an idle worker, else as batches; every thread gets its own answer."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
-
-import pytest
 
 from serving.workers.call_queue import MAX_BATCH, CallQueue
 from serving.workers.model_calls import ModelAnswer, ModelCall
 from serving.workers.worker_connection import WorkerFailed
+from tests.support.waiting import wait_until
 
 TIMEOUT_S = 10.0
 
@@ -47,10 +45,7 @@ class Crowd:
 
     def add(self, call, timeout_s=TIMEOUT_S, is_alone=False):
         self.waiting.append(self.pool.submit(self.queue.run, call, timeout_s, is_alone))
-        until = time.monotonic() + TIMEOUT_S
-        while len(self.queue._waiting) < len(self.waiting):
-            assert time.monotonic() < until
-            time.sleep(0.001)
+        wait_until(lambda: len(self.queue._waiting) >= len(self.waiting), "the call")
 
     def release(self):
         self.worker.release.set()
@@ -64,18 +59,6 @@ def recall(key, k=5, only=None):
 
 def score(key):
     return ModelCall("score", ([2, 3],), key)
-
-
-def test_an_idle_worker_takes_a_call_at_once_and_alone():
-    workers, queue = [HeldWorker(), HeldWorker()], CallQueue()
-    queue.replace_workers(workers)
-    with ThreadPoolExecutor(2) as pool:
-        answers = [pool.submit(queue.run, recall(key), TIMEOUT_S) for key in range(2)]
-        for worker in workers:
-            assert worker.is_called.wait(TIMEOUT_S)
-            worker.release.set()
-    assert [answer.result().result for answer in answers] == [0, 1]
-    assert sorted(worker.batches for worker in workers) == [[[0]], [[1]]]
 
 
 def test_waiting_calls_run_as_batches_and_get_their_own_answers():
@@ -97,22 +80,6 @@ def test_only_calls_of_one_kind_are_combined_the_oldest_call_first():
     assert crowd.worker.batches == [[0], [1, 7], [2, 6], [3], [4], [5], [8], [None]]
 
 
-def test_calls_whose_users_the_worker_has_are_preferred():
-    crowd = Crowd(HeldWorker(9))
-    for key in (1, 2, 3, 4, 9):
-        crowd.add(score(key))
-    crowd.release()
-    assert crowd.worker.batches == [[0], [1, 9, *range(2, MAX_BATCH)], list(range(MAX_BATCH, 5))]
-
-
-def test_a_worker_that_has_the_users_is_preferred():
-    workers, queue = [HeldWorker(7), HeldWorker()], CallQueue()
-    queue.replace_workers(workers)
-    workers[0].release.set()
-    assert queue.run(score(7), TIMEOUT_S).result == 7
-    assert workers[0].batches == [[7]]
-
-
 def test_all_calls_of_a_failed_batch_fail_and_can_be_repeated_alone():
     crowd = Crowd(HeldWorker())
     crowd.worker.error = WorkerFailed("killed", is_timeout=True)
@@ -126,18 +93,6 @@ def test_all_calls_of_a_failed_batch_fail_and_can_be_repeated_alone():
     assert crowd.worker.batches == [[0], [1, 2], [3]]
     crowd.worker.error = None
     assert crowd.queue.run(score(1), TIMEOUT_S, is_alone=True).result == 1
-
-
-def test_an_error_while_sending_reaches_its_thread_only():
-    crowd = Crowd(HeldWorker())
-    crowd.worker.error = TypeError("cannot be sent")
-    crowd.add(score(1))
-    crowd.add(score(2))
-    crowd.worker.release.set()
-    with pytest.raises(TypeError, match="cannot be sent"):
-        crowd.waiting[0].result()
-    with pytest.raises(WorkerFailed, match="score was not answered"):
-        crowd.waiting[1].result()
 
 
 def test_a_busy_worker_forgets_users_after_its_batch():

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from serving.workers.model_calls import KEPT_USERS, ModelCall, ModelCalls
-from serving.workers.worker_connection import WorkerConnection, WorkerFailed
+from serving.workers.worker_connection import WorkerConnection
 from tests.support.serving.small_release import FavourRanker, ListChannel, release, tracks
 from tests.support.serving.worker_requests import load_requests
 
@@ -69,21 +69,3 @@ def test_an_outdated_worker_drops_all_users_before_its_next_batch(worker, users,
     worker.call([score(2, users), score(3, users)], 1.0)
     assert first.is_closed and not first.calls._users
     assert [call.users is None for call in second.sent[0]] == [False, False] and list(worker.keys) == [2, 3]
-
-
-def test_a_worker_that_ends_fails_the_batch_and_has_no_users(worker, users):
-    worker.call([score(1, users)], 1.0)
-    worker._connection.is_closed = True
-    with pytest.raises(WorkerFailed, match="ended during score") as failure:
-        worker.call([score(1, users), score(2, users)], 1.0)
-    assert not failure.value.is_timeout and not worker.keys and worker._connection is None
-
-
-def test_a_batch_that_cannot_be_sent_leaves_no_users(worker, users, monkeypatch):
-    def fail(_):
-        raise TypeError("cannot pickle")
-
-    monkeypatch.setattr(worker._connection, "send", fail)
-    with pytest.raises(TypeError, match="cannot pickle"):
-        worker.call([score(1, users)], 1.0)
-    assert not worker.keys and worker._connection is None

@@ -9,7 +9,6 @@ import pytest
 
 from serving.pipeline.stages.explore import explore
 from serving.pipeline.stages.fuse import RequestCandidates
-from tests.support.serving.pipeline_harness import Bench
 from tests.support.serving.small_release import ListChannel, history, release, tracks
 from training.data.catalog import NEW_TRACK_PLAY_THRESHOLD, Catalog
 from training.data.vocabulary import Vocabulary
@@ -57,18 +56,6 @@ def test_empirical_frequency_matches_propensity(share):
     assert {place for _, place in frequencies} == {1: {3}, 2: {3, 2}, 3: {3, 2, 1}}[int(np.ceil(share * 4))]
 
 
-def test_draws_depend_on_the_seed_only():
-    of, candidates = catalogue((5, 6, 7, 8)), fused()
-    again = [
-        explore(candidates.top_k(4), candidates, of, 0.25, np.arange(4), "same").items_C.tolist() for _ in range(5)
-    ]
-    assert all(items == again[0] for items in again)
-    other = {
-        tuple(explore(candidates.top_k(4), candidates, of, 0.25, np.arange(4), f"r{n}").items_C) for n in range(50)
-    }
-    assert len(other) == 4
-
-
 @pytest.mark.parametrize(
     ("share", "new", "first"), [(0.0, (5, 6), 0), (0.5, (), 0), (0.5, (6,), 0), (0.5, (0, 1), 0), (0.5, (5, 6), 4)]
 )
@@ -89,9 +76,8 @@ def test_exploration_shows_artists_who_are_not_in_the_response():
     assert set(propensities.values()) == {0.5}
 
 
-def test_daily_list_keeps_explored_tracks_and_propensities(tmp_path, monkeypatch):
+def test_daily_list_keeps_explored_tracks_and_propensities(bench, monkeypatch):
     monkeypatch.setitem(SCENES, "daily", replace(SCENES["daily"], exploration_rate=0.25))
-    bench = Bench(tmp_path)
     bench.store.users["u"] = history("t0")
     artists = [[name] for name in "abcdxxyy"]
     table = tracks(8, plays_total=[NEW_TRACK_PLAY_THRESHOLD] * 4 + [0] * 4, artist_ids=artists)

@@ -1,14 +1,11 @@
 """Cached exclusions: how many are kept, and that users do not wait for each other."""
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
-
 import pytest
 
 from sequences.views import SEQUENCE_VIEWS
 from serving.pipeline.request import read_request
 from serving.pipeline.stages import hydrate
-from tests.support.serving.pipeline_harness import NOW, Bench
+from tests.support.serving.pipeline_harness import NOW
 from tests.support.serving.small_release import ListChannel, release, tracks
 
 LENGTH = SEQUENCE_VIEWS["exclusions"].length
@@ -16,10 +13,9 @@ OF = release(tracks(8), [ListChannel("popularity", range(2, 10))])
 
 
 @pytest.fixture
-def bench(tmp_path):
-    made = Bench(tmp_path)
-    made.store.is_away = True
-    return made
+def bench(bench):
+    bench.store.is_away = True
+    return bench
 
 
 def event(action, target_id, at_us, user_id="u", target_type="track"):
@@ -57,26 +53,3 @@ def test_users_who_were_asked_for_least_recently_are_dropped(bench, monkeypatch)
     bench.hydrate.erase_users({"b"})
     bench.hydrate.record_exclusions([event("block", f"d{n}", n, "d") for n in range(3)])
     assert [len(exclusions(bench, user_id).track_ids) for user_id in "bcd"] == [0, 2, 3]
-
-
-def test_users_do_not_wait_while_exclusions_of_another_are_merged(bench, monkeypatch):
-    has_begun, may_end = Event(), Event()
-    merge = hydrate.merge_marks
-
-    def merge_slowly(known, more):
-        if ("block", "track", "slow") in more:
-            has_begun.set()
-            assert may_end.wait(10)
-        return merge(known, more)
-
-    monkeypatch.setattr(hydrate, "merge_marks", merge_slowly)
-    with ThreadPoolExecutor() as pool:
-        slow = pool.submit(bench.hydrate.record_exclusions, [event("block", "slow", NOW)])
-        assert has_begun.wait(10)
-        try:
-            pool.submit(exclusions, bench, "v").result(5)
-            pool.submit(bench.hydrate.record_exclusions, [event("block", "quick", NOW)]).result(10)
-        finally:
-            may_end.set()
-        slow.result(10)
-    assert exclusions(bench).track_ids == {"slow", "quick"}

@@ -1,21 +1,15 @@
 """Cached user states during failures of the online store, and the bound of the cache."""
 
 import numpy as np
-import pytest
 
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.user_state_cache import UserStateCache
-from tests.support.serving.pipeline_harness import DAY, NOW, Bench
+from tests.support.serving.pipeline_harness import DAY, NOW
 from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
 from training.data.user_batch import UserBatch
 
 OF = release(tracks(8), [ListChannel("popularity", range(2, 10))])
-
-
-@pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path)
 
 
 def users(bench, user_id, *track_ids) -> UserBatch:
@@ -50,17 +44,9 @@ def test_cached_state_is_used_when_the_store_fails(bench):
 
 
 def test_cache_is_bounded_and_evicts_the_oldest(bench):
-    some = {name: users(bench, name, "t1", "t2") for name in "abc"}
-    size = 0
-    for most in range(0, 20_000, 50):
-        last = UserStateCache(most)
-        last.put("r1", some["a"])
-        if last.get("r1", "a", NOW, "daily") is not None:
-            size = most
-            break
-    last = UserStateCache(2 * size)
-    for name in "abab":
+    some, whole = {name: users(bench, name, "t1", "t2") for name in "abc"}, UserStateCache()
+    whole.put("r1", some["a"])
+    last = UserStateCache(2 * whole._bytes)
+    for name in "abaca":
         last.put("r1", some[name])
-    last.put("r1", some["a"])
-    last.put("r1", some["c"])
     assert [last.get("r1", name, NOW, "daily") is not None for name in "abc"] == [True, False, True]
