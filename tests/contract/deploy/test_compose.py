@@ -40,14 +40,11 @@ def test_readers_mount_the_home_read_only(name: str) -> None:
     assert SERVICES[name]["volumes"] == ["segue:/var/segue:ro"]
 
 
-def test_clients_reach_the_recommender_through_nginx_only() -> None:
+def test_clients_reach_the_recommender_through_nginx_only_and_the_console_shows_its_store() -> None:
     assert "ports" not in SERVICES["recommender"]
     assert SERVICES["recommender"]["environment"]["SEGUE_TRUSTED_PROXIES"]
-
-
-def test_the_console_shows_the_online_store_of_the_recommender() -> None:
-    assert SERVICES["pages"]["environment"]["SEGUE_ONLINE_STORE"] == "redis"
-    assert SERVICES["recommender"]["environment"]["SEGUE_ONLINE_STORE"] == "redis"
+    for name in ("recommender", "pages"):
+        assert SERVICES[name]["environment"]["SEGUE_ONLINE_STORE"] == "redis"
 
 
 def test_the_base_image_can_be_pinned_by_digest() -> None:

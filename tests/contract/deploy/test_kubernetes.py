@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from config import settings
-from sequences.streaming.message import TOPIC
 from serving.http.access_policy import PUBLIC_PATHS
 
 FOLDER = settings.ROOT / "deploy" / "kubernetes"
@@ -152,11 +151,6 @@ def test_temporary_folders_are_limited() -> None:
     in_memory = [volume["name"] for volume in volumes if volume.get("emptyDir", {}).get("medium") == "Memory"]
     assert in_memory == ["shared-memory"]  # /dev/shm of the recommender
     assert sum("emptyDir" in volume for volume in volumes) == len(WORKLOADS) + len(in_memory)
-
-
-def test_there_are_at_most_as_many_consumers_as_partitions() -> None:
-    (consumer,) = (workload for workload in WORKLOADS if workload["metadata"]["name"] == "consumer")
-    assert 1 < consumer["spec"]["replicas"] <= TOPIC.partitions
 
 
 def test_a_recommender_writes_to_a_folder_of_its_own_pod() -> None:

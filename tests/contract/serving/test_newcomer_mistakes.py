@@ -1,6 +1,5 @@
 """Mistakes of people who use Segue for the first time: each gets a message that names the value and the remedy."""
 
-import argparse
 import os
 import shutil
 import socket
@@ -10,7 +9,6 @@ import sys
 import pytest
 
 from config import settings
-from local.run_parameters import parse_run_parameters
 from tests.contract.serving.test_service import client  # noqa: F401
 
 LIKE = {"user_id": "u", "action": "like", "target_type": "track", "target_id": "t0"}
@@ -138,20 +136,6 @@ def test_make_clean_keeps_the_source_code(tmp_path, variables, home, status):
         assert done.returncode == status, done.stderr
         assert (tmp_path / "dbt").exists() and (tmp_path / "training").exists()
     assert (tmp_path / "var/landing").exists() == (home == ".")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--recipe", "smal"], "invalid choice: 'smal' (choose from"),
-        (["--as-of", "30.06.2026"], "write AS_OF as 2026-06-30"),
-        (["--logs", "/nowhere/log.csv"], "there are no logs at /nowhere/log.csv"),
-    ],
-)
-def test_run_parameters(capsys, arguments, message):
-    with pytest.raises(SystemExit):
-        parse_run_parameters(argparse.ArgumentParser(), arguments)
-    assert message in capsys.readouterr().err
 
 
 def start_recommender(home, port):

@@ -13,7 +13,7 @@ from serving.pipeline.request import read_request
 from serving.service import Recommender
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import ListChannel, release, tracks
-from training.slate.scene_settings import SCENES, SIMILAR, Scene
+from training.slate.scene_settings import SCENES, Scene
 
 WORKOUT = Scene(name="workout", limit=4, max_limit=8, max_per_artist=1)
 
@@ -35,10 +35,3 @@ def test_a_new_row_appears_in_openapi_and_is_served(tmp_path: Path, monkeypatch:
     assert [item.track_id for item in response.items] == ["t0", "t2", "t4", "t6"]  # t0 and t1 are of one artist
     with pytest.raises(RequestRejected, match="limit 9 is not between 1 and 8"):
         read_request("u", "workout", 9, NOW)
-
-
-def test_names_and_limits_are_consistent() -> None:
-    for name, scene in [*SCENES.items(), ("similar", SIMILAR)]:
-        assert scene.name == name
-        assert 1 <= scene.limit <= scene.max_limit
-        assert scene.target_type in ("track", "playlist", "mlog")

@@ -187,13 +187,6 @@ def test_path(client):
     assert "t1" not in ids(client.post("/path", json={"from": "t0", "to": "t7", "length": 8}).json())  # Germany only
 
 
-def test_listener_profile(client):
-    known = client.post("/listener", json={"user_id": "u"}).json()
-    assert known["is_known"] and known["release"] == "r1"
-    assert sorted(known["long_term"]["titles"]) == ["Song 0", "Song 1"]
-    assert client.post("/listener", json={"user_id": "unknown_user"}).json()["is_known"] is False
-
-
 def test_search_by_name(client):
     found = client.post("/search", json={"query": "artst 1"}).json()["items"]
     assert [track["track_id"] for track in found] == ["t2", "t3"]
@@ -208,17 +201,6 @@ def test_search_by_name(client):
         "reason": "because its artist matches",
     }
     assert client.post("/search", json={"words": "artst 1"}).json()["items"][0]["track_id"] == "t2"  # the former name
-
-
-def test_explanation_names_channels_ranks_and_reasons(client):
-    answer = client.post("/explain", json={"user_id": "u", "track_id": "t2"}).json()
-    assert answer["channels"] == [{"name": "popularity", "rank": 3, "reason": "because it fits the title popularity"}]
-    assert (answer["track"]["title"], answer["tasks"], answer["graph"]) == ("Song 2", {}, [])
-
-
-def test_library_of_an_unknown_user_is_empty(client):
-    lists = {name: [] for name in ("liked", "collected", "disliked", "blocked")}
-    assert client.post("/library", json={"user_id": "nobody"}).json() == {"user_id": "nobody", **lists}
 
 
 def test_search_by_facet_applies_the_filters(client):

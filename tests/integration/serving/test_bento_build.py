@@ -1,11 +1,11 @@
 """`bentoml build`: the bento is complete and starts."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -15,6 +15,7 @@ import pytest
 from config import settings
 from config.tool_environment import tool_environment
 from local.ports import free_port
+from tests.support.waiting import wait_until
 
 PROGRAM = str(Path(sys.executable).parent / "bentoml")
 UV = str(Path(sys.executable).parent / "uv")
@@ -84,7 +85,7 @@ def test_bento_starts_and_accepts_events_without_a_release(source, home, environ
         service = subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            wait_until_alive(client, service, home / "serve.log")
+            wait_until(lambda: is_alive(client, service, home / "serve.log"), f"{home}/serve.log", START_S)
             event = {"user_id": "u", "target_type": "track", "target_id": "t", "action": "like"}
             assert client.post("/events", json={"events": [event]}).json()["accepted"] == 1
             answer = client.post("/recommend", json={"user_id": "u"})
@@ -100,14 +101,8 @@ def test_bento_starts_and_accepts_events_without_a_release(source, home, environ
     assert "like" in next((home / "live").glob("dt=*/events-*.jsonl")).read_text()
 
 
-def wait_until_alive(client, service, log):
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        assert service.poll() is None, log.read_text()
-        try:
-            if client.get("/livez").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.3)
-    raise AssertionError(f"not alive after {START_S} s:\n{log.read_text()}")
+def is_alive(client, service, log):
+    assert service.poll() is None, log.read_text()
+    with contextlib.suppress(httpx.TransportError):
+        return client.get("/livez").status_code == 200
+    return False

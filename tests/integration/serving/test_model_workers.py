@@ -93,18 +93,17 @@ def load_user(release, number):
     )
 
 
-class BatchSizes:
-    """Records how many calls each worker gets at once; `before` is called with a worker and its batch."""
+def spy_on_batches(monkeypatch, before=lambda worker, calls: None):
+    """The sizes of the batches that workers get from now on; `before` is called with a worker and its batch."""
+    sizes, original = [], WorkerConnection.call
 
-    def __init__(self, monkeypatch, before=lambda worker, calls: None):
-        self.sizes, original = [], WorkerConnection.call
+    def call(worker, calls, timeout_s):
+        sizes.append(len(calls))
+        before(worker, calls)
+        return original(worker, calls, timeout_s)
 
-        def call(worker, calls, timeout_s):
-            self.sizes.append(len(calls))
-            before(worker, calls)
-            return original(worker, calls, timeout_s)
-
-        monkeypatch.setattr(WorkerConnection, "call", call)
+    monkeypatch.setattr(WorkerConnection, "call", call)
+    return sizes
 
 
 @contextmanager
@@ -141,7 +140,7 @@ def test_concurrent_calls_run_as_batches_with_the_results_of_single_ones(workers
     numbers = [0, 1, 3, 10, 40, 70]
     expected = [here.recall_for_users(release, load_user(release, number), 20) for number in numbers]
     items = [np.arange(2, 12 + number) for number in numbers]
-    batches, users = BatchSizes(monkeypatch), [load_user(release, number) for number in numbers]
+    batches, users = spy_on_batches(monkeypatch), [load_user(release, number) for number in numbers]
     for one, other in zip(
         call_together(workers, metrics, "recall_for_users", [(user, 20, None) for user in users]), expected, strict=True
     ):
@@ -149,7 +148,7 @@ def test_concurrent_calls_run_as_batches_with_the_results_of_single_ones(workers
         for name, found in one.candidates.items():
             np.testing.assert_array_equal(found.items_BK, other.candidates[name].items_BK)
             np.testing.assert_allclose(found.scores_BK, other.candidates[name].scores_BK, rtol=1e-6)
-    assert max(batches.sizes) == MAX_BATCH
+    assert max(batches) == MAX_BATCH
     for user, items_C, scores in zip(
         users, items, call_together(workers, metrics, "score", list(zip(users, items, strict=True))), strict=True
     ):
@@ -171,11 +170,11 @@ def test_calls_of_a_batch_whose_worker_is_killed_are_repeated_one_by_one(workers
 
     release = load_release(folder, EVERY_VIEW)
     users = [load_user(release, number) for number in (1, 2, 3)]
-    batches = BatchSizes(monkeypatch, kill)
+    batches = spy_on_batches(monkeypatch, kill)
     results = call_together(workers, metrics, "recall_for_users", [(user, 5, ["popularity"]) for user in users])
     assert [result.left_out for result in results] == [{}] * 3
-    killed = [size for size in batches.sizes if size > 1]  # two workers may share the calls
-    assert killed and sum(batches.sizes) == 1 + WORKERS + len(users) + sum(killed)
+    killed = [size for size in batches if size > 1]  # two workers may share the calls
+    assert killed and sum(batches) == 1 + WORKERS + len(users) + sum(killed)
     assert len(children(workers)) == WORKERS
 
 

@@ -23,6 +23,15 @@ TIMEOUT_S = 60.0
 BLOCKS = 40
 
 
+def post(port, path, body):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    content = json.loads(response.read())
+    assert response.status == 200, content
+    return content
+
+
 def answers(port):
     """Yield the deterministic part of each response: every scene and similar tracks, for known users and an unknown one.
 
@@ -41,12 +50,8 @@ def answers(port):
         for scene in others
     ]
     questions += [("/similar", {"track_id": f"t{track}", "limit": 10}) for track in range(3)]
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     for path, body in questions:
-        connection.request("POST", path, json.dumps(body | {"debug": True}), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        content = json.loads(answer.read())
-        assert answer.status == 200, content
+        content = post(port, path, body | {"debug": True})
         has_exploration = body.get("discovery") or body.get("scene") == "daily"
         deterministic = content["items"][: 3 if has_exploration else 10]
         yield content["release"], deterministic, content["trace"]["candidates"], content["trace"]["left_out"]
@@ -54,13 +59,7 @@ def answers(port):
 
 def profiles(port):
     """Profiles of users."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    for user in ("u000000", "u000001", "unknown"):
-        connection.request("POST", "/listener", json.dumps({"user_id": user}), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        content = json.loads(answer.read())
-        assert answer.status == 200, content
-        yield content
+    return [post(port, "/listener", {"user_id": user}) for user in ("u000000", "u000001", "unknown")]
 
 
 def with_collections(folder):
@@ -87,7 +86,7 @@ class OneProcess:
     def check_equal(self, port):
         """The responses of another service on the home are the same."""
         assert list(answers(port)) == self.responses
-        assert list(profiles(port)) == self.listeners
+        assert profiles(port) == self.listeners
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +95,7 @@ def one(tmp_path_factory):
     with release_swap.prepare_service(home, 400, "debug", release_swap.RETURNING_USERS, with_collections) as prepared:
         place = with_fixed_clock(prepared, home / "clock")
         with recommender_service.started(place, "/readyz") as service:
-            responses, listeners = list(answers(place.port)), list(profiles(place.port))
+            responses, listeners = list(answers(place.port)), profiles(place.port)
             single = OneProcess(place, responses, listeners, len(service.process.members()))
         yield single
 
@@ -135,15 +134,6 @@ def test_a_recommender_with_workers_responds_like_one_process(one, place):
         assert seen.releases == {RELEASE_A, RELEASE_B} and seen.requests > 50
         assert (seen.failed_requests, seen.mismatched_responses, seen.mixed_responses) == ([], [], [])
         check_end_of_workers(service)
-
-
-def post(port, path, body):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    content = json.loads(response.read())
-    assert response.status == 200, content
-    return content
 
 
 def check_read_your_writes(port):

@@ -42,7 +42,7 @@ def grouped(expression: str) -> set[str]:
 
 
 def unknown(expression: str, metrics: dict[str, set[str]]) -> list[str]:
-    """Unknown metrics and labels in an expression, and unbalanced brackets."""
+    """Unknown metrics and labels in an expression."""
     known = metrics | PROMETHEUS_OWN
     wrong = [
         f"{name}{{{label}}}"
@@ -51,7 +51,6 @@ def unknown(expression: str, metrics: dict[str, set[str]]) -> list[str]:
         if label not in known.get(name, set())
     ]
     bare = re.sub(r'"[^"]*"|\[[^\]]*\]', "", expression)
-    wrong += [pair for pair in ("()", "{}") if bare.count(pair[0]) != bare.count(pair[1])]
     names = set(re.findall(r"[a-z_]+", bare)) - WORDS
     used = names & set(known)
     labels = set().union(*(known[name] for name in used))

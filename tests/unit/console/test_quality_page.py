@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from console.charts import sparkline
 from console.quality_page import render_quality_page, render_table_page
 from tests.support.console_home import QUALITY
 
@@ -50,8 +49,3 @@ def test_marts_without_rows_have_no_page(here, name):
 def test_a_malformed_profile_has_no_marts(here, broken):
     (here.reports / "data_quality.json").write_text(broken)
     assert "Not measured yet" in render_quality_page(here) and render_table_page("events", here) is None
-
-
-def test_gaps_interrupt_a_sparkline():
-    assert sparkline([0.0, 1.0, None, 2.0, 2.0]) == ["1.0,24.0 30.5,13.0", "89.5,2.0 119.0,2.0"]
-    assert sparkline([]) == [] and sparkline([0, 0]) == ["1.0,24.0 119.0,24.0"]

@@ -8,7 +8,6 @@ import pytest
 from serving.http.admission import Admission, RequestQueue
 from tests.support.serving.asgi_call import call, respond
 
-
 pytestmark = pytest.mark.anyio
 
 

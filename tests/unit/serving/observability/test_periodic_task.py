@@ -35,7 +35,3 @@ def test_close_signals_and_waits_for_running_work():
     assert begun.wait(30)
     polling.close()
     assert seen == [True]
-
-
-def test_close_before_start():
-    PeriodicTask("watch", 3600, list).close()

@@ -44,11 +44,6 @@ def test_line_has_request_id_fields_and_traceback(stream):
     assert (second["message"], "request_id" in second, "traceback" in second) == ("later", False, False)
 
 
-def test_other_packages_keep_their_handlers(stream):
-    logging.getLogger("another.package").warning("not ours")
-    assert lines(stream) == []
-
-
 @pytest.fixture
 def server_log(stream):
     """The text lines of BentoML."""

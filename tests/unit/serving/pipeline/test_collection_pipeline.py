@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from sequences.views import SEQUENCE_VIEWS
-from serving.errors import NoCollections, RequestRejected
+from serving.errors import NoCollections
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
 from serving.pipeline.request import anonymize_erased_user, read_request
@@ -71,14 +71,10 @@ def test_most_opened_is_returned_when_the_source_fails(bench):
     assert answer.trace.left_out == {"playlists": "failed"}
 
 
-def test_release_without_collections_and_discovery_are_rejected(bench):
+def test_release_without_collections_is_rejected(bench):
     for source in (ListSource("mlog", [], []), ListSource("playlist", [[2]], [2])):
         with pytest.raises(NoCollections, match="release r1 has no mlogs; land and train some"):
             ask(bench, source, "mlog")
-    with pytest.raises(RequestRejected, match="scene mlog has mlogs, for which discovery is not defined"):
-        read_request("u", "mlog", None, NOW, 0.5)
-    with pytest.raises(RequestRejected, match="'shower' is not one of daily, private_fm, playlists, mlog"):
-        read_request("u", "shower", None, NOW)
 
 
 class LiveStore(Store):

@@ -159,12 +159,6 @@ def test_concurrent_requests_get_the_same_list(bench):
     assert answers[0] == answers[1]
 
 
-def test_unusable_file_does_not_fail_requests(bench):
-    bench.lists.close()
-    assert bench.ask(EARLY, limit=2) == ["t0", "t1"]
-    assert bench.count("segue_skipped", part="daily_lists") == 2
-
-
 def test_old_days_are_deleted_and_shares_have_two_decimals(tmp_path):
     lists = DailyLists(tmp_path)
     for day in range(10):

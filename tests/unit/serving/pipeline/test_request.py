@@ -12,6 +12,7 @@ from tests.support.serving.pipeline_harness import NOW
     [
         *(({"discovery": share}, r"discovery .* is not between 0") for share in (-0.1, 1.1, float("nan"))),
         ({"scene": "shower"}, "'shower' is not one of daily, private_fm"),
+        ({"scene": "mlog", "discovery": 0.5}, "scene mlog has mlogs, for which discovery is not defined"),
         ({"limit": 0}, "limit 0 is not between 1 and 100"),
         ({"scene": "private_fm", "limit": 31}, "limit 31 is not between 1 and 30"),
         ({"user_id": " "}, "user_id is blank or not printable; give 1 to 256 bytes"),

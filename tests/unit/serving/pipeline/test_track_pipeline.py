@@ -17,7 +17,7 @@ from tests.support.serving.small_release import FavourRanker, ListChannel, exclu
 from training.ranking.task_weights import TaskWeights
 from training.recall.reason import Reason
 from training.slate.blend import Blend
-from training.slate.fusion import DEFAULT_DISCOVERY_SHARE, Fusion
+from training.slate.fusion import Fusion
 from training.slate.reciprocal_rank import ReciprocalRank
 
 RECALL = Recall(Metrics(CollectorRegistry()), deadline_s=60, threads=1)
@@ -43,14 +43,6 @@ def test_channels_are_fused_by_rank_and_named(bench):
 def test_unknown_user_gets_popularity_with_zero_weight(bench):
     of = release(tracks(8), [POPULARITY, REALTIME], fusion=Fusion(discoveries=ONLY_REALTIME))
     assert bench.ask(of, limit=3) == ["t0", "t2", "t1"]
-
-
-def test_failing_channel_is_left_out_and_counted(bench):
-    bench.store.users["u"] = history("t0")
-    of = release(tracks(8), [POPULARITY, ListChannel("realtime", [9], is_failing=True)])
-    answer = bench.answer(of, limit=2)
-    assert [item.track_id for item in answer.items] == ["t0", "t2"] and answer.trace.degraded == {}
-    assert bench.count("segue_skipped", part="realtime") == 1
 
 
 EVENT_COLUMNS = ("user_id", "action", "target_type", "target_id", "ended_at")
@@ -187,20 +179,6 @@ def test_stream_excludes_tracks_of_the_current_session(bench):
         "t2",
         "t0",
     ]  # one track per artist: t0 and t1 have the same; t2 was played last
-
-
-def test_trace_counts_candidates(bench):
-    bench.store.users["u"] = history("t0") | excluded(("track", "t1"), ("artist", "a2"))
-    table = tracks(8, recording_id=["x", *"abcdef", "x"])
-    channels = [POPULARITY, ListChannel("realtime", [9, 8, 7]), ListChannel("favourites", [], is_failing=True)]
-    trace = bench.answer(release(table, channels), limit=4).trace
-    assert (trace.release, trace.discovery) == ("r1", DEFAULT_DISCOVERY_SHARE)
-    assert list(trace.stage_ms) == ["hydrate", "recall", "fuse", "filter", "rank", "select", "side_effects"]
-    assert (trace.candidates, trace.left_out) == ({"popularity": 8, "realtime": 3}, {"favourites": "failed"})
-    # t1 is disliked, t4 and t5 are by a2, t7 is the recording of t0 again: t0, t2, t3 and t6 stay.
-    removed = {"excluded_tracks": 1, "excluded_artists": 2, "duplicate_recordings": 1}
-    assert {name: count for name, count in trace.removed.items() if count} == removed
-    assert (trace.fused, trace.ranked) == (8, 4)
 
 
 class WithoutReasons(ListChannel):
