@@ -126,10 +126,10 @@ def _record_response(seen: LoadObservations, exchange: tuple[int, dict[str, Any]
         seen.failed_requests.append(f"{status} {request} {response}")
         return
     seen.releases.add(response["release"])
-    if len({item.get("release", response["release"]) for item in response["items"]}) > 1:
-        # A daily list that began under another release ends with tracks of the named one.
-        if request["scene"] != "daily" or "release" in response["items"][-1]:
-            seen.mixed_responses.append(json.dumps(response))
+    is_mixed = len({item.get("release", response["release"]) for item in response["items"]}) > 1
+    # A daily list that began under another release ends with tracks of the named one.
+    if is_mixed and (request["scene"] != "daily" or "release" in response["items"][-1]):
+        seen.mixed_responses.append(json.dumps(response))
     if has_mismatched_release(response):
         seen.mismatched_responses.append(json.dumps(response))
 
