@@ -24,14 +24,11 @@ class FakeEncoder(Encoder[Path, bytes]):
 
     name, dimension, version = "image", DIMENSION, "fake.1"
     may_kill = False  # set in a process of its own
-    rejected_suffix = ".wrong"
     loaded: list[str] = []  # noqa: RUF012 - of all instances
 
     def load(self, source: Path) -> bytes:
         self.loaded.append(source.name)
         content = source.read_bytes()
-        if source.suffix == self.rejected_suffix:
-            raise MediaError(source, "wrong extension")
         if content.startswith(b"bad"):
             raise MediaError(source, "a bad file")
         if content.startswith(b"kill"):
