@@ -126,7 +126,7 @@ def test_two_starts_at_once_start_the_services_once_and_without_a_control_socket
             command.result()
     assert sorted("was running" in line for line in lines) == [False, True]
     assert only_process(here, "").net_connections("all") == []
-    other = dataclasses.replace(here, console_port=free_port())
+    other = here.model_copy(update={"console_port": free_port()})
     found = rf"port {here.console_port}, and not on .*port {other.console_port}:"
     with pytest.raises(services.ServiceError, match=found):
         services.start(other)

@@ -1,6 +1,5 @@
 """Degraded parts that the console finds: parts left out of recent answers, missing marts, an old release."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -13,7 +12,7 @@ from tests.support import console_home
 
 @pytest.fixture
 def here(here):
-    return replace(here, recommender_port=9)  # nothing listens there
+    return here.model_copy(update={"recommender_port": 9})  # nothing listens there
 
 
 def release(**manifest):
