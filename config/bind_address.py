@@ -1,11 +1,13 @@
-"""The rule for the addresses that services listen on: loopback, or another address with an explicit opt-in and a credential; the
+"""Addresses that services listen on. The rule: loopback, or another address with an explicit opt-in and a credential; the
 recommender also behind a proxy, because only a proxy limits slow clients.
 """
 
 from __future__ import annotations
 
 import errno
+import random
 import socket
+import time
 from collections.abc import Callable
 
 from config.settings import (
@@ -71,3 +73,26 @@ def is_port_taken(host: str, port: int) -> bool:
         except OSError as error:
             return error.errno == errno.EADDRINUSE
     return False
+
+
+def is_free(host: str, port: int) -> bool:
+    """True if nothing listens on `host:port`."""
+    return not is_port_taken(host, port)
+
+
+def wait_until_free(host: str, port: int, timeout_s: float = 10) -> None:
+    """Return when the port is free, or after `timeout_s`: a killed program releases its port with a delay."""
+    deadline = time.monotonic() + timeout_s
+    while not is_free(host, port) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A random port that is free at the time of the call.
+
+    It is below the ephemeral port range (from 32768 on Linux, from 49152 elsewhere), so that no outgoing connection takes it
+    before the caller listens on it.
+    """
+    while not is_free(host, port := random.randrange(20_000, 32_000)):
+        continue
+    return port

@@ -20,12 +20,11 @@ from typing import NoReturn
 
 import httpx
 
-from config.bind_address import check_bind_address, check_port_is_free
+from config.bind_address import check_bind_address, check_port_is_free, wait_until_free
 from config.settings import ROOT, SettingError, Settings, load_settings
 from local import airflow_server, process
 from local.environment import environment
 from local.home import HomeFormatError, check_home_format, restrict_access
-from local.ports import wait_until_free
 from storage.disk_space import DiskSpaceError, check_disk_space
 from storage.file_lock import LockHeld, file_lock, lock_holder
 
@@ -97,7 +96,7 @@ SERVICES = (
     ),
     Service(
         name="mlflow",
-        module="local.mlflow_server",
+        module="local.wrappers.mlflow_server",
         port=lambda settings: settings.mlflow_port,
         setting="SEGUE_MLFLOW_PORT",
         health_path="/health",

@@ -51,7 +51,7 @@ import psutil
 from redis import Redis
 
 from config import settings
-from local.ports import free_port
+from config.bind_address import free_port
 from research.result import Result, result_with_limit
 from research.serving import ranking_latency, recall_latency, synthetic_release
 from serving.workers import release_workers

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from local.ports import free_port
+from config.bind_address import free_port
 from tests.e2e import pipeline_runs
 from tests.support import acceptance_plugin
 from tests.support.acceptance_plugin import HOME, IS_FULL_SIZE, LOGS, RECIPE, ROWS, report

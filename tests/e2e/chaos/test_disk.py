@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from local.ports import free_port
+from config.bind_address import free_port
 from tests.e2e.chaos.test_kills import landed_ids, write_live_log
 from tests.support import recommender_service
 from tests.support.chaos import checker, event_path, homes, small_disk

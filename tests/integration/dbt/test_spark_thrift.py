@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from local.ports import free_port
+from config.bind_address import free_port
 from local.publish_marts import publish
 from tests.integration.dbt.test_marts import world
 from tests.integration.dbt.test_spark_marts import assert_equal_tables

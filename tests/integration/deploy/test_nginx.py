@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from config.bind_address import free_port, is_free
 from config.settings import ROOT
-from local.ports import free_port, is_free
 from tests.e2e.installation import wait_until
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")

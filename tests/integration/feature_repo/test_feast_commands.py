@@ -21,8 +21,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from config import settings
+from config.bind_address import free_port
 from local.environment import environment
-from local.ports import free_port
 from tests.support import documented_commands
 from tests.support.sequences.event_rows import EPOCH, event_rows, write_events, write_profiles
 

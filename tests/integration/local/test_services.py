@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from config import settings
+from config.bind_address import free_port, is_free, wait_until_free
 from local import airflow_server, process, services
-from local.ports import free_port, is_free, wait_until_free
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from config import settings
+from config.bind_address import free_port
 from config.tool_environment import tool_environment
-from local.ports import free_port
 from tests.support.waiting import wait_until
 
 PROGRAM = str(Path(sys.executable).parent / "bentoml")

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from config import settings
+from config.bind_address import free_port
 from local.environment import environment
-from local.ports import free_port
 from tests.support import browser, recommender_service
 from tests.support.recommender_service import Place
 from tests.support.waiting import wait_until

@@ -8,8 +8,8 @@ import psutil
 import pytest
 
 from config import settings
+from config.bind_address import free_port, wait_until_free
 from local.environment import environment
-from local.ports import free_port, wait_until_free
 from serving.supervisor import FOLDER, PREFIX, create_folder
 from storage.file_lock import lock_holder
 from tests.support import recommender_service

@@ -13,8 +13,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from config import settings
-from local import mlflow_server
-from local.wrappers import mlflow_app
+from local.wrappers import mlflow_app, mlflow_server
 from local.wrappers.mlflow_app import PasswordRequired
 from web.basic_authentication import CHALLENGE, GUESSES, OperatorPassword
 from web.rate_limit import RateLimit

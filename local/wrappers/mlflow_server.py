@@ -1,4 +1,4 @@
-"""`python -m local.mlflow_server`: MLflow server with its data in SEGUE_HOME/mlflow; one worker, no job runners."""
+"""`python -m local.wrappers.mlflow_server`: MLflow server with its data in SEGUE_HOME/mlflow; one worker, no job runners."""
 
 from __future__ import annotations
 
