@@ -108,10 +108,6 @@ class AirflowClient:
                     return DagRun(dag_id, row["run_id"], row["state"])
         return None
 
-    def list_task_ids(self, dag_id: str) -> list[str]:
-        """Ids of all tasks of a DAG; a mapped task has one."""
-        return [row["task_id"] for row in self._request_json("GET", f"/dags/{dag_id}/tasks")["tasks"]]
-
     def list_tasks(self, run: DagRun) -> list[TaskState]:
         """All tasks of a run."""
         path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances"

@@ -23,7 +23,6 @@ from local import airflow_server, services
 from local.airflow_api import AirflowClient, AirflowError, DagRun, RunQueuedError, TaskState
 from local.environment import environment
 from local.home import HomeFormatError
-from local.progress import PipelineProgress, StatusLine
 from local.run_parameters import RunParameters, StepError, build_dag_conf, check_channels, parse_run_parameters
 from storage import object_store
 from storage.disk_space import DiskSpaceError
@@ -36,6 +35,9 @@ STATE_LABELS = {
     "up_for_reschedule": "waiting",
     "skipped": "skipped",
 }
+ENDED = ("success", "failed", "skipped", "upstream_failed")
+"""States of a task instance that has ended."""
+
 POLL_INTERVAL_S = 1.5
 """Seconds between requests for the state of a run, which cost Airflow's API server processor time."""
 
@@ -59,21 +61,16 @@ def run(settings: Settings, parameters: RunParameters) -> None:
     """
     print_flushed(f"Segue in {settings.home}")
     check_channels(parameters, environment(settings))
-    with StatusLine() as status:
-        status.wait_for("Starting the services, usually 20 to 60 s")
-        services.start(settings, status.write)
-        status.write(
-            f"Logs: {parameters.logs or 'none given; using landed logs, otherwise a simulated listening world'}"
-        )
-        with AirflowClient(settings) as airflow:
-            status.wait_for("Airflow reads the DAGs, usually 5 to 20 s")
-            wait_for_dags(airflow)
-            first = airflow.trigger(PIPELINE_DAGS[0], build_dag_conf(parameters))
-            follow_pipeline(airflow, first, status.write, status.show)
-        status.wait_for("The recommender loads the release, usually 5 to 20 s")
-        wait_for_recommender(settings)
-        sample = describe_sample(settings)
-    print_flushed(f"\n{sample}\n")
+    print_flushed("Starting the services, usually 20 to 60 s")
+    services.start(settings, print_flushed)
+    print_flushed(f"Logs: {parameters.logs or 'none given; using landed logs, otherwise a simulated listening world'}")
+    with AirflowClient(settings) as airflow:
+        wait_for_dags(airflow)
+        first = airflow.trigger(PIPELINE_DAGS[0], build_dag_conf(parameters))
+        follow_pipeline(airflow, first, print_flushed)
+    print_flushed("The recommender loads the release, usually 5 to 20 s")
+    wait_for_recommender(settings)
+    print_flushed(f"\n{describe_sample(settings)}\n")
     print_flushed(format_addresses(settings))
 
 
@@ -112,34 +109,24 @@ def wait_for_dags(airflow: AirflowClient, timeout_s: float = 120) -> None:
         time.sleep(1)
 
 
-def follow_pipeline(
-    airflow: AirflowClient,
-    first: DagRun,
-    write: Callable[[str], None],
-    show: Callable[[object], None] | None = None,
-    timeout_s: float = 90,
-) -> None:
+def follow_pipeline(airflow: AirflowClient, first: DagRun, write: Callable[[str], None], timeout_s: float = 90) -> None:
     """Return when the run of the last DAG, triggered by `first` through the other DAGs, has succeeded.
 
     Args:
         airflow: Client of the Airflow server.
         first: Run of the first DAG.
         write: Receives lines of progress.
-        show: Receives, once, an object whose text is the state of all tasks at any time.
         timeout_s: Maximum time between the end of a run and the start of the next.
 
     Raises:
         PipelineError: A run failed, or its asset event did not start the next DAG in time.
     """
     dag_run = first
-    progress = PipelineProgress({dag_id: airflow.list_task_ids(dag_id) for dag_id in PIPELINE_DAGS})
-    if show is not None:
-        show(progress)
     for number, dag_id in enumerate(PIPELINE_DAGS):
         if number:
             dag_run = _wait_for_triggered_run(airflow, dag_id, dag_run, write, timeout_s)
         write(f"{dag_id}  {airflow.url}/dags/{dag_id}/runs/{dag_run.run_id}")
-        dag_run = _wait_until_finished(airflow, dag_run, write, progress)
+        dag_run = _wait_until_finished(airflow, dag_run, write)
         if dag_run.state == "failed":
             raise PipelineError(_failure_reason(airflow, dag_run))
 
@@ -237,21 +224,22 @@ def _wait_for_triggered_run(
     )
 
 
-def _wait_until_finished(
-    airflow: AirflowClient, dag_run: DagRun, say: Callable[[str], None], progress: PipelineProgress
-) -> DagRun:
+def _wait_until_finished(airflow: AirflowClient, dag_run: DagRun, say: Callable[[str], None]) -> DagRun:
+    """Say which tasks have started and ended, with the number of finished ones; a mapped task counts as one."""
     printed: dict[tuple[str, int], str | None] = {}
     while True:
         # Before its tasks, so that the last list of tasks is complete.
         dag_run = airflow.get_run(dag_run.dag_id, dag_run.run_id)
         tasks = airflow.list_tasks(dag_run)
-        progress.update(dag_run.dag_id, tasks)
+        names = {task.task_id for task in tasks}
+        finished = len(names - {task.task_id for task in tasks if task.state not in ENDED})
         for task in tasks:
             if task.state == "running" and not task.is_named:
                 continue  # it has a name at the next poll
             key = (task.task_id, task.map_index)
             if task.state in STATE_LABELS and printed.get(key) != task.state:
-                say(f"  {task.name:<44} {STATE_LABELS[task.state]}{_format_duration(task)}")
+                state = f"{STATE_LABELS[task.state]}{_format_duration(task)}"
+                say(f"{finished:>4} of {len(names)}  {task.name:<44} {state}")
             printed[key] = task.state
         if dag_run.is_finished:
             return dag_run

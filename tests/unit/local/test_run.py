@@ -6,7 +6,6 @@ import pytest
 from config import settings
 from local import airflow_api, airflow_server, run, services
 from local.airflow_api import AirflowClient, AirflowError, DagRun
-from local.progress import PipelineProgress
 
 
 @pytest.fixture
@@ -113,20 +112,19 @@ def test_a_mapped_task_is_first_printed_once_it_has_a_name(connect, monkeypatch)
         responses.append({"task_instances": [task(0, *one) for one in tasks]})
     airflow, _ = connect(*responses)
     lines = []
-    progress = PipelineProgress({"train_models": ["rankers.train_ranker"]})
-    run._wait_until_finished(airflow, DagRun("train_models", "one", "running"), lines.append, progress)
-    assert progress.finished == 1
-    assert [line.split() for line in lines] == [
-        ["rankers.train_ranker", "target_attention", "running"],
-        ["rankers.train_ranker", "target_attention", "done"],
+    run._wait_until_finished(airflow, DagRun("train_models", "one", "running"), lines.append)
+    assert [" ".join(line.split()) for line in lines] == [
+        "0 of 1 rankers.train_ranker target_attention running",
+        "1 of 1 rankers.train_ranker target_attention done",
     ]
 
 
 def test_a_mapped_task_that_ended_without_a_name_is_printed_with_its_index(connect):
-    airflow, _ = connect(RUN, {"task_instances": [task(3, "3", "failed")]})
+    """It is not finished: another instance of its task waits."""
+    airflow, _ = connect(RUN, {"task_instances": [task(3, "3", "failed"), task(4, "4", None)]})
     lines = []
-    run._wait_until_finished(airflow, DagRun("train_models", "one", "running"), lines.append, PipelineProgress({}))
-    assert [line.split() for line in lines] == [["rankers.train_ranker", "3", "FAILED"]]
+    run._wait_until_finished(airflow, DagRun("train_models", "one", "running"), lines.append)
+    assert [" ".join(line.split()) for line in lines] == ["0 of 1 rankers.train_ranker 3 FAILED"]
 
 
 def test_an_unreachable_recommender_ends_in_an_error_with_a_remedy(tmp_path, monkeypatch):
