@@ -114,6 +114,12 @@ class RetrievalCases(DriverStatsCases):
         assert answer["event_id"].to_pylist() == [["10", "11"], None, ["10"], None]
         assert answer["event_timestamp"].null_count == 2
 
+    def test_rows_without_any_time(self, folder: Path) -> None:
+        rows = pd.DataFrame({"driver_id": [1], "event_timestamp": [None]})
+        job = self.open_store(folder).get_historical_features(rows, ["driver_stats:trips"])
+        assert job.to_arrow()["trips"].to_pylist() == [None]
+        assert (job.metadata.min_event_timestamp, job.metadata.max_event_timestamp) == (None, None)
+
     def test_an_entity_column_with_the_name_of_a_feature_is_refused(self, folder: Path) -> None:
         """Feast's DuckDB store fails with a duplicate column; full names tell the columns apart."""
         store, rows = self.open_store(folder), rows_of(1, 2).assign(trips=7)
@@ -197,6 +203,12 @@ class RetrievalCases(DriverStatsCases):
         rows = pd.DataFrame({"user_id": ["1"], "event_timestamp": [moment(9)]})
         answer = self.open_store(folder).get_historical_features(rows, [f"{LIVE_SOURCE}:event_id"]).to_arrow()
         assert answer["event_id"].to_pylist() == [[]]
+
+    def test_the_job_has_no_sql(self, folder: Path) -> None:
+        """`RetrievalJob.to_sql` of Feast's DuckDB store raises this error, too."""
+        job = self.open_store(folder).get_historical_features(rows_of(1, 2), ["driver_stats:trips"])
+        with pytest.raises(NotImplementedError, match="SQL"):
+            job.to_sql()
 
 
 class TestDuckDB(RetrievalCases):

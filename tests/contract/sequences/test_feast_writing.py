@@ -8,22 +8,33 @@ from __future__ import annotations
 from datetime import UTC, timedelta, timezone
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast import FeatureView, Field
+from feast import FeatureService, FeatureView, Field
 from feast.data_source import PushMode
 from feast.errors import SavedDatasetLocationAlreadyExists
-from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
+from feast.feature_logging import (
+    LOG_DATE_FIELD,
+    LOG_TIMESTAMP_FIELD,
+    REQUEST_ID_FIELD,
+    FeatureServiceLoggingSource,
+    LoggingConfig,
+)
+from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
 from feast.types import Int64
 
 from sequences.views import LIVE_SOURCE, SequenceViewError
 from tests.support.sequences.driver_stats import DriverStatsCases, moment, rows_of, stats
 from tests.support.sequences.event_rows import at
 from tests.support.sequences.feast_stores import DUCKDB, live_row
+
+
+def fail(*_: Any, **__: Any) -> None:
+    """Stand for a full disk."""
+    raise OSError("the disk is full")
 
 
 class WritingCases(DriverStatsCases):
@@ -64,8 +75,8 @@ class WritingCases(DriverStatsCases):
         before = path.read_bytes()
         job = store.get_historical_features(rows_of(1, 2, 4), ["driver_stats:trips"])
         with pytest.MonkeyPatch.context() as patch:
-            for method in ("write_batch", "write_table"):
-                patch.setattr(pq.ParquetWriter, method, mock.Mock(side_effect=OSError("the disk is full")))
+            patch.setattr(pq.ParquetWriter, "write_batch", fail)
+            patch.setattr(pq.ParquetWriter, "write_table", fail)
             with pytest.raises(OSError, match="disk is full"):
                 job.persist(SavedDatasetFileStorage(path=str(path)), allow_overwrite=True)
         assert path.read_bytes() == before
@@ -101,6 +112,12 @@ class WritingCases(DriverStatsCases):
         store.write_to_offline_store("driver_stats", stats([7]).to_pandas()[["trips", "event_timestamp", "driver_id"]])
         assert len(pq.read_table(folder / "stats.parquet")) == 4
         assert self.trips(store, rows_of(1, 2, 4, 6)) == [0, 1, 0]
+
+    def test_rows_with_other_columns_are_refused(self, folder: Path) -> None:
+        """`test_offline_write.py::test_writing_incorrect_schema_fails`."""
+        rows = stats([5]).to_pandas().rename(columns={"trips": "incorrect"})
+        with pytest.raises(ValueError, match="missing_expected_columns"):
+            self.open_store(folder).write_to_offline_store("driver_stats", rows)
 
     def test_push_to_an_ordinary_view(self, folder: Path) -> None:
         """`test_push_features_to_offline_store.py::test_push_features_and_read`, online and offline."""
@@ -194,3 +211,32 @@ class TestDuckDB(WritingCases):
     """The cases on DuckDB."""
 
     engine = DUCKDB
+
+    @pytest.mark.parametrize("is_path", [True, False])
+    def test_logged_features_are_read_back(self, folder: Path, is_path: bool) -> None:
+        """`test_feature_logging.py::test_feature_service_logging`; Feast's Spark store does not write logs."""
+        store = self.open_store(folder)
+        (folder / "logs").mkdir()
+        destination = FileLoggingDestination(path=str(folder / "logs"))
+        view = store.get_feature_view("driver_stats")
+        service = FeatureService(name="logged", features=[view], logging_config=LoggingConfig(destination=destination))
+        store.apply([service])
+        schema = FeatureServiceLoggingSource(feature_service=service, project="tests").get_schema(store.registry)
+        for hour in (1, 2):
+            values: dict[str, Any] = {
+                "driver_id": hour,
+                "driver_stats__trips": 10 * hour,
+                "driver_stats__trips__timestamp": moment(0).replace(tzinfo=None),
+                "driver_stats__trips__status": 1,
+                LOG_TIMESTAMP_FIELD: moment(hour),
+                LOG_DATE_FIELD: moment(hour).date(),
+                REQUEST_ID_FIELD: str(hour),
+            }
+            logs = pa.Table.from_pylist([values], schema)
+            if is_path:
+                pq.write_to_dataset(logs, folder / f"batch{hour}")
+            store.write_logged_features(folder / f"batch{hour}" if is_path else logs, service)
+        found = store._get_provider().retrieve_feature_service_logs(
+            service, moment(0), moment(1.5), store.config, store.registry
+        )
+        assert found.to_arrow()["driver_stats__trips"].to_pylist() == [10]
