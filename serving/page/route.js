@@ -14,6 +14,13 @@ const read = () => location.hash.replace(/^#\/?/, "").split("/").map(decode);
 
 export const address = (...parts) => `#/${parts.map(encodeURIComponent).join("/")}`;
 
+// Where a listener finds a song outside of Segue: its own URL, or a search of the web for its title and artists.
+export function externalAddress(track) {
+  if (track.audio_url?.startsWith("https:")) return track.audio_url;
+  const words = [track.title, ...track.artists].filter(Boolean).join(" ");
+  return words && `https://duckduckgo.com/?q=${encodeURIComponent(words)}`;
+}
+
 export function useRoute() {
   const [route, setRoute] = useState(read);
   useEffect(() => {

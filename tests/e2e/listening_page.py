@@ -183,7 +183,7 @@ def check_keyboard(url: str, user_id: str) -> None:
 
 
 def check_audio_url(url: str, user_id: str) -> None:
-    """A preview is played and counts as the whole track; with a broken URL a generated piece is played."""
+    """A preview is played and counts as the whole track; a song with a broken URL has no audio."""
     sound = io.BytesIO()
     with wave.open(sound, "wb") as file:
         file.setparams((1, 2, 8_000, 0, "NONE", ""))
@@ -209,7 +209,7 @@ def check_audio_url(url: str, user_id: str) -> None:
         player = player_of(page)
         expect(player).to_contain_text("0:01")
         # The track ends, and the next one has a broken URL
-        expect(player).to_contain_text("Generated")
+        expect(player).to_contain_text("This song has no audio.")
         (play,) = [event for event in events if event["action"] == "play"]
         assert 0.9 <= play["played_ms"] / durations[play["target_id"]] <= 1.1, (name, play)
 

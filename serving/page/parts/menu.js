@@ -44,7 +44,7 @@ export function Menu({ label, items }) {
     ${isOpen &&
     html`<ul class="menu" role="menu" aria-label=${label}>
       ${items.map((item) => html`<li role="none" key=${item.text}>${item.href
-        ? html`<a role="menuitem" tabindex="-1" href=${item.href} onClick=${choose(item)}><${Icon} name=${item.icon} />${item.text}</a>`
+        ? html`<a role="menuitem" tabindex="-1" href=${item.href} target=${item.target} rel=${item.target && "noreferrer"} onClick=${choose(item)}><${Icon} name=${item.icon} />${item.text}</a>`
         : html`<button type="button" role="menuitem" tabindex="-1" onClick=${choose(item)}><${Icon} name=${item.icon} />${item.text}</button>`}
       </li>`)}
     </ul>`}

@@ -2,7 +2,7 @@
 import { html } from "../html.js";
 import { clock, format } from "../messages.js";
 import { useSession } from "../playback/session.js";
-import { address } from "../route.js";
+import { address, externalAddress } from "../route.js";
 import { Cover } from "./cover.js";
 import { Icon } from "./icons.js";
 import { Menu } from "./menu.js";
@@ -34,6 +34,7 @@ export function TrackMenu({ track, shown, onWhy }) {
     { icon: isSaved ? "saved" : "save", text: isSaved ? texts.uncollect : texts.collect, act: () => toggleSave(trackTarget(track), shown) },
     { icon: "similar", text: texts.moreLikeThis, href: address("track", track.track_id) },
     { icon: "path", text: texts.pathFrom, href: address("path", track.track_id) },
+    !track.audio_url && externalAddress(track) && { icon: "search", text: texts.findElsewhere, href: externalAddress(track), target: "_blank" },
     { icon: "hide", text: texts.dislike, act: () => dislike(track, shown) },
     track.album_id && {
       icon: isAlbumOut ? "count" : "leave", text: format(isAlbumOut ? texts.countAlbum : texts.leaveOutAlbum, { name: album }),

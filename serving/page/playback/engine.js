@@ -1,7 +1,4 @@
-// Plays one track: its audio if there is a URL, otherwise a short piece that stands for the song. Independent of the queue.
-import { compose, SYNTH_MS } from "./synth.js";
-
-const TICK_MS = 250;
+// Plays the audio of one track; a track without audio stays silent until another one is loaded. Independent of the queue.
 
 // Audio shorter than this share of the song is a preview.
 const PREVIEW_SHARE = 0.5;
@@ -20,14 +17,12 @@ function addressOf(track) {
   return url.protocol === "https:" || url.origin === location.origin ? url.href : null;
 }
 
+// `kind`: "audio", "preview", "missing" (no URL, or it cannot be played), or "none" without a track.
 const EMPTY = { track: null, positionMs: 0, wholeMs: 0, isPaused: true, kind: "none" };
 
 export class Engine {
   #listeners = new Set();
   #audio = null;
-  #timer = 0;
-  #context = null;
-  #source = null;
   #listenedMs = 0;
   onEnd = () => {};
   state = EMPTY;
@@ -47,9 +42,8 @@ export class Engine {
     this.stop();
     this.#listenedMs = 0;
     const address = addressOf(track);
-    this.#set({ track, positionMs: 0, wholeMs: track.duration_ms || SYNTH_MS, isPaused: false, kind: address ? "audio" : "synth" });
+    this.#set({ track, positionMs: 0, wholeMs: track.duration_ms || 0, isPaused: !address, kind: address ? "audio" : "missing" });
     if (address) this.#loadAudio(track, address);
-    else this.#loadSynth(track);
   }
 
   #loadAudio(track, address) {
@@ -67,50 +61,11 @@ export class Engine {
     audio.onerror = () => {
       if (!isCurrent()) return;
       this.#audio = null;
-      this.#loadSynth(track);
+      this.#set({ kind: "missing", isPaused: true });
     };
     audio.src = address;
     // Browsers that block autoplay leave the song paused. Other failures are handled by onerror.
     audio.play().catch((error) => error.name === "NotAllowedError" && isCurrent() && this.#set({ isPaused: true }));
-  }
-
-  #loadSynth(track) {
-    this.#set({ kind: "synth", positionMs: 0, wholeMs: SYNTH_MS });
-    if (!this.state.isPaused) this.#startClock();
-    compose(track).then(
-      (buffer) => {
-        if (this.state.track !== track || this.state.kind !== "synth") return;
-        this.buffer = buffer;
-        if (!this.state.isPaused) this.#startSound();
-      },
-      () => {}, // a browser without WebAudio plays silence
-    );
-  }
-
-  #startClock() {
-    let before = performance.now();
-    clearInterval(this.#timer);
-    this.#timer = setInterval(() => {
-      const now = performance.now();
-      this.#advance(Math.min(this.state.positionMs + now - before, this.state.wholeMs));
-      before = now;
-      if (this.state.positionMs >= this.state.wholeMs) this.#end();
-    }, TICK_MS);
-  }
-
-  #startSound() {
-    this.#stopSound();
-    if (!this.buffer) return;
-    this.#context ??= new AudioContext();
-    this.#context.resume();
-    this.#source = new AudioBufferSourceNode(this.#context, { buffer: this.buffer });
-    this.#source.connect(this.#context.destination);
-    this.#source.start(0, this.state.positionMs / 1000);
-  }
-
-  #stopSound() {
-    this.#source?.stop();
-    this.#source = null;
   }
 
   #advance(positionMs) {
@@ -126,45 +81,32 @@ export class Engine {
     this.onEnd(playedMs);
   }
 
-  // The time heard in ms; for a preview heard to its end, the length of the song.
+  // The time heard in ms; for a preview heard to its end, the length of the song. Null if there was nothing to hear.
   get playedMs() {
     const { track, wholeMs, kind } = this.state;
+    if (kind === "missing" && !this.#listenedMs) return null;
     if (!track) return 0;
-    const isShort = kind === "preview" || kind === "synth";
-    const isWhole = isShort && this.#listenedMs >= FULL_PLAY_SHARE * wholeMs;
+    const isWhole = kind === "preview" && this.#listenedMs >= FULL_PLAY_SHARE * wholeMs;
     return isWhole && track.duration_ms ? track.duration_ms : Math.round(Math.min(this.#listenedMs, wholeMs || Infinity));
   }
 
   toggle() {
-    const { track, isPaused, kind } = this.state;
-    if (!track) return;
+    if (!this.#audio) return;
+    const { isPaused } = this.state;
     this.#set({ isPaused: !isPaused });
-    if (this.#audio) {
-      if (isPaused) this.#audio.play().catch(() => this.#set({ isPaused: true }));
-      else this.#audio.pause();
-    } else if (kind === "synth") {
-      if (isPaused) {
-        this.#startClock();
-        this.#startSound();
-      } else {
-        clearInterval(this.#timer);
-        this.#stopSound();
-      }
-    }
+    if (isPaused) this.#audio.play().catch(() => this.#set({ isPaused: true }));
+    else this.#audio.pause();
   }
 
   seek(positionMs) {
+    if (!this.#audio) return;
     this.#set({ positionMs });
-    if (this.#audio) this.#audio.currentTime = positionMs / 1000;
-    else if (!this.state.isPaused) this.#startSound();
+    this.#audio.currentTime = positionMs / 1000;
   }
 
   stop() {
-    clearInterval(this.#timer);
-    this.#stopSound();
     this.#audio?.pause();
     this.#audio = null;
-    this.buffer = null;
     this.#set(EMPTY);
   }
 }

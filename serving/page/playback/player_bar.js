@@ -5,6 +5,7 @@ import { clock } from "../messages.js";
 import { Cover } from "../parts/cover.js";
 import { Icon } from "../parts/icons.js";
 import { Artists, LikeButton, TrackMenu } from "../parts/rows.js";
+import { externalAddress } from "../route.js";
 import { usePlayback, useSession } from "./session.js";
 
 // Space: play or pause; right arrow: next; l: like. In fields and on buttons keys keep their meaning.
@@ -36,8 +37,15 @@ function useMediaSession(session, track) {
   }, [track?.track_id]);
 }
 
+// Says that a song has no audio, with a link to look for it elsewhere.
+function NoAudio({ track, texts }) {
+  const address = externalAddress(track);
+  return html`<p class="no-audio" role="status">${texts.noAudio} ${address && html`<a href=${address} target="_blank" rel="noreferrer">${texts.findElsewhere}</a>`}</p>`;
+}
+
 export function Position({ engine, texts }) {
-  const { positionMs, wholeMs, kind } = usePlayback(engine);
+  const { track, positionMs, wholeMs, kind } = usePlayback(engine);
+  if (kind === "missing") return html`<${NoAudio} track=${track} texts=${texts} />`;
   return html`<div class="position">
     <span class="clock">${clock(positionMs)}</span>
     <input type="range" min="0" max=${Math.max(wholeMs, 1)} step="100" value=${positionMs} aria-label=${texts.seek}
@@ -45,14 +53,13 @@ export function Position({ engine, texts }) {
       onInput=${(event) => engine.seek(Number(event.target.value))} />
     <span class="clock">${clock(wholeMs)}</span>
     ${kind === "preview" && html`<span class="badge" title=${texts.previewHint}>${texts.preview}</span>`}
-    ${kind === "synth" && html`<span class="badge" title=${texts.simulatedHint}>${texts.simulated}</span>`}
   </div>`;
 }
 
 export function PlayButton({ class: name = "" }) {
   const { engine, texts } = useSession();
-  const { isPaused } = usePlayback(engine);
-  return html`<button type="button" class=${`round main ${name}`} aria-label=${isPaused ? texts.play : texts.pause} onClick=${() => engine.toggle()}>
+  const { isPaused, kind } = usePlayback(engine);
+  return html`<button type="button" class=${`round main ${name}`} disabled=${kind === "missing"} aria-label=${isPaused ? texts.play : texts.pause} onClick=${() => engine.toggle()}>
     <${Icon} name=${isPaused ? "play" : "pause"} /></button>`;
 }
 

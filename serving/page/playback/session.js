@@ -66,13 +66,14 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     setQueue(next);
   };
 
-  // Plays a track, or nothing, and reports the track that it replaces.
+  // Plays a track, or nothing, and reports the track that it replaces, unless that has no audio.
   async function play(entry, upcoming, past = latest.current.queue.past, playedMs = engine.playedMs) {
     const { current } = latest.current.queue;
+    if (current) current.isUnheard = playedMs === null;
     change({ past, current: entry, upcoming });
     if (entry) engine.load(entry.track);
     else engine.stop();
-    if (!current) return;
+    if (!current || current.isUnheard) return;
     await api.report(userId, "track", current.track.track_id, "play", current.shown, playedMs);
     setVersion((one) => one + 1);
   }
@@ -92,9 +93,9 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     const requested = (latest.current.requested || 0) + 1;
     latest.current.requested = requested;
     const { current } = latest.current.queue;
-    const exclude = current ? [current.track.track_id] : [];
-    // The service does not know what a private session has played.
-    if (latest.current.isPrivate) exclude.push(...latest.current.queue.past.map((entry) => entry.track.track_id));
+    // The service knows neither what a private session has played nor what had no audio.
+    const unknown = latest.current.queue.past.filter((entry) => latest.current.isPrivate || entry.isUnheard);
+    const exclude = [...unknown, ...(current ? [current] : [])].map((entry) => entry.track.track_id);
     const answer = await api.recommend(userId, RADIO, latest.current.language, { discovery: latest.current.discovery, limit: RADIO_LENGTH, exclude });
     if (requested !== latest.current.requested) return;
     const { past, current: now, upcoming } = latest.current.queue;
@@ -117,13 +118,15 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     playList(answer.items, place, (position) => ({ request_id: answer.request_id, position, scene: RADIO }), "radio");
   }
 
-  // Goes on to the next track after `playedMs` of the current one; with an empty queue, the radio follows.
+  // Goes on to the next track after `playedMs` of the current one; with an empty queue, the radio follows. A track that was
+  // not heard changes nothing that follows.
   async function advance(playedMs, why) {
     const { past, current, upcoming } = latest.current.queue;
     if (!current) return;
     const wasRadio = current.kind === "radio";
     await play(upcoming[0] || null, upcoming.slice(1), [...past, current].slice(-50), playedMs);
-    if (wasRadio || upcoming.length < 2) await refill(wasRadio ? why : "");
+    const isFollowed = wasRadio && playedMs !== null;
+    if (isFollowed || upcoming.length < 2) await refill(isFollowed ? why : "");
     const { current: now, upcoming: then } = latest.current.queue;
     if (!now && then.length) await play(then[0], then.slice(1));
   }

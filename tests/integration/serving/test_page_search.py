@@ -1,6 +1,9 @@
 """Search boxes, playback, library and loading states of the listening page, in Chromium, with answers made by hand."""
 
+import io
 import json
+import re
+import wave
 
 import pytest
 from playwright.sync_api import expect
@@ -16,7 +19,8 @@ SONG = {
     "track_id": "t1", "title": "Silver River", "artists": ["Anna"], "artist_ids": ["a1"], "facets": ["quiet"], "duration_ms": 0,
     "score": 2.0, "reason": WHY,
 }  # fmt: skip
-SONGS = [SONG | {"track_id": f"s{number}", "title": f"Song {number}"} for number in range(5)]
+SILENT_SONGS = [SONG | {"track_id": f"s{number}", "title": f"Song {number}"} for number in range(5)]
+SONGS = [song | {"audio_url": "audio/song.wav"} for song in SILENT_SONGS]
 ANSWERS = {
     "search": {"items": [SONG]},
     "similar": {"request_id": "q3", "release": "r1", "items": []},
@@ -70,11 +74,21 @@ def song_of(page, title):
     return page.locator(".song").filter(has_text=title)
 
 
-def show_songs(page, url, place="search/song"):
-    """Open a list of `SONGS`; returns the player."""
-    answer_with(page, "search", items=SONGS)
-    page.goto(f"{url}?user=u1#/{place}")
-    expect(page.locator(".song")).to_have_count(len(SONGS))
+def silence(seconds):
+    """A WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, 8_000, 0, "NONE", ""))
+        writer.writeframes(bytes(2 * 8_000 * seconds))
+    return file.getvalue()
+
+
+def show_songs(page, url, songs=SONGS, seconds=60):
+    """Open a list of songs, whose audio has so many seconds; returns the player."""
+    answer_with(page, "search", items=songs)
+    page.route("**/audio/song.wav", lambda route: route.fulfill(body=silence(seconds), content_type="audio/wav"))
+    page.goto(f"{url}?user=u1#/search/song")
+    expect(page.locator(".song")).to_have_count(len(songs))
     return page.get_by_role("region", name="Now playing")
 
 
@@ -228,19 +242,46 @@ def test_a_song_that_is_left_for_another_one_is_reported_as_played(page, bodies,
     assert reported_plays(bodies) == ["s0", "s1", "s0", "s1"]
 
 
-def test_a_preview_counts_as_the_whole_song_only_if_it_is_heard_to_its_end(page, bodies, url, monkeypatch):
-    monkeypatch.setattr(f"{__name__}.SONGS", [song | {"duration_ms": 257_000} for song in SONGS])
-    page.clock.install()
-    player = show_songs(page, url)
+def test_a_preview_counts_as_the_whole_song_only_if_it_is_heard_to_its_end(page, bodies, url):
+    player = show_songs(page, url, [song | {"duration_ms": 257_000} for song in SONGS], seconds=5)
     song_of(page, "Song 0").locator(".start").click()
-    page.clock.run_for(3_000)
+    expect(player).to_contain_text("0:01")
     with page.expect_response("**/events"):
         player.get_by_role("button", name="Next").click()
     with page.expect_response("**/events"):
-        page.clock.run_for(13_000)
+        expect(player).to_contain_text("Song 2")
     played = [one["events"][0]["played_ms"] for one in bodies["events"]]
-    assert 2_500 <= played[0] <= 6_000
+    assert 750 <= played[0] < 5_000
     assert [load_behaviours().behaviour_of("play", one, 257_000) for one in played] == ["skip", "full_play"]
+
+
+def test_a_song_without_audio_has_a_link_and_is_not_reported_as_played(page, bodies, url):
+    player = show_songs(page, url, SILENT_SONGS)
+    song_of(page, "Song 0").locator(".start").click()
+    expect(player).to_contain_text("This song has no audio.")
+    link = player.get_by_role("link", name="Find it on the web")
+    expect(link).to_have_attribute("href", re.compile(r"q=Song%200%20Anna$"))
+    expect(player.get_by_role("button", name="Play")).to_be_disabled()
+    assert browser.accessibility_violations(page) == []
+    player.get_by_role("button", name="Next").click()
+    expect(player).to_contain_text("Song 1")
+    with page.expect_response("**/events"):
+        player.get_by_role("button", name="Like").click()
+    assert [one["events"][0]["action"] for one in bodies["events"]] == ["like"]
+
+
+def test_the_radio_does_not_repeat_songs_without_audio(page, bodies, url):
+    listed = ANSWERS["recommend"] | {"items": SILENT_SONGS}
+    page.route("**/recommend", lambda route: route.fulfill(json=listed), times=1)
+    page.goto(f"{url}?user=u1#/radio")
+    page.get_by_role("button", name="Start the radio").click()
+    player = page.get_by_role("region", name="Now playing")
+    for number in range(4):
+        expect(player).to_contain_text(f"Song {number}")
+        player.get_by_role("button", name="Next").click()
+    expect(player).to_contain_text("Song 4")
+    assert [body["exclude"] for body in bodies["recommend"]] == [["s0", "s1", "s2", "s3", "s4"]]
+    assert reported_plays(bodies) == []
 
 
 def test_the_song_liked_last_is_the_first_of_the_liked_songs(page, bodies, url):
