@@ -103,7 +103,7 @@ def compose(track: TrackDescription, seconds: float) -> list[Note]:
         for number in range(2):
             add(style.bass, first + 8 * number, 8, triad[2 * number], 0.16, -24)
         for number in range(3):
-            add(region.color, first + 8 + 2 * number, 4 * region.length, triad[-number], 0.25, 2 * region.register)
+            add(region.color, first + 8 + 2 * number, 4 * region.length, triad[-number], 0.28, 2 * region.register)
             add("bell" if valence > 0 else "strings", first, 16, triad[number], 0.1 * abs(valence), 12)
         for name, pattern in style.drums.items():
             for step in (step for step in range(16) if pattern[step] != "."):
@@ -113,6 +113,6 @@ def compose(track: TrackDescription, seconds: float) -> list[Note]:
             add(lead, first + step, steps, degree + chord, loudness, 12 * octaves)
             # A voice hums in instrumental styles too, because it identifies the language.
             vowels = region.vowels[(bar + number) % len(region.vowels)]
-            loudness, register = 0.3 * max(style.voice, 0.45), region.register + singer
+            loudness, register = 0.3 * max(style.voice, 0.4), region.register + singer
             add("voice", first + step, steps * region.length, degree + chord, loudness, register, vowels)
     return notes

@@ -53,6 +53,8 @@ INSTRUMENTS = {
     "choir": Instrument(0.6, 1.3, 1.0, 0.35, (600, 1000), 0.08),
     "electric bass": Instrument(0.4, 1.4, 0.4),
     "upright bass": Instrument(0.3, 2.0, 0.1, 0.01, noise=0.03),
+    "synth bass": Instrument(0.15, 0.6, 0.5),
+    "drone": Instrument(0.5, 1.0, 1.0, 0.3, (400,)),
     "sub bass": Instrument(0.6, 3.2, 0.7, 0.01),
     "voice": Instrument(0.2, 0.8, 0.9, 0.04, noise=0.05),
     "kick": Instrument(0.1, 9.0, noise=0.05, hz=55),
