@@ -107,12 +107,12 @@ def compose(track: TrackDescription, seconds: float) -> list[Note]:
             add("bell" if valence > 0 else "strings", first, 16, triad[number], 0.1 * abs(valence), 12)
         for name, pattern in style.drums.items():
             for step in (step for step in range(16) if pattern[step] != "."):
-                add(name, first + step, 2, 0, (0.65 + 0.35 * energy) * (1.0 if pattern[step] == "x" else 0.5))
+                add(name, first + step, 2, 0, (0.55 + 0.3 * energy) * (1.0 if pattern[step] == "x" else 0.5))
         for number, (step, degree, steps) in enumerate(line):
             loudness, octaves = 0.07 if style.voice >= 0.5 else 0.16, 2 if valence > 0 else 1
             add(lead, first + step, steps, degree + chord, loudness, 12 * octaves)
             # A voice hums in instrumental styles too, because it identifies the language.
             vowels = region.vowels[(bar + number) % len(region.vowels)]
-            loudness, register = 0.3 * max(style.voice, 0.4), region.register + singer
+            loudness, register = 0.12 * (1 + style.voice), region.register + singer
             add("voice", first + step, steps * region.length, degree + chord, loudness, register, vowels)
     return notes
