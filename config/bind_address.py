@@ -57,7 +57,7 @@ def check_port_is_free(settings: Settings, service: str, port: int, setting: str
     """
     if is_port_taken(settings.host, port):
         raise SettingError(
-            f"port {port} on {settings.host}, where the {service} should listen, is taken by another program; if that "
+            f"port {port} on {settings.host}, where {service} should listen, is taken by another program; if that "
             f"is a running Segue, `make stop` ends it; otherwise choose another port: {setting}=NUMBER"
         )
 
