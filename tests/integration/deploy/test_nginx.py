@@ -8,10 +8,12 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import Path
 
 import httpx
@@ -68,8 +70,9 @@ Proxy = tuple[str, type[Backend]]
 def running(folder: Path, name: str, changes: dict[str, str]) -> Iterator[Proxy]:
     """An nginx with a configuration of the repository, in which some limits are changed."""
     # The worker processes of a root nginx run as another user.
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
+    outside = Path(tempfile.gettempdir())
+    for one in takewhile(lambda parent: parent not in (outside, Path("/")), (folder, *folder.parents)):
+        one.chmod(0o755)
     handler = type("Handler", (Backend,), {"seen": [], "go": threading.Event()})
     backend = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=backend.serve_forever, daemon=True).start()
