@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from storage.media_paths import is_link_loop
+
 MAX_MEMBER_BYTES = 1 << 30  # uncompressed size of one file of a zip; real exports stay below 20 MB
 MAX_ZIP_BYTES = 8 << 30
 MAX_MEMBERS = 100_000
@@ -243,10 +245,7 @@ def _file_member(file: Path, name: str) -> Member:
 
 
 def _leads_within(link: Path, source: Path) -> bool:
-    try:
-        return link.resolve().is_relative_to(source.resolve())
-    except (OSError, RuntimeError):  # a loop of links
-        return False
+    return not is_link_loop(link) and link.resolve().is_relative_to(source.resolve())
 
 
 def _outside_member(link: Path, name: str, source: Path) -> Member:

@@ -8,6 +8,7 @@ reasons.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -42,6 +43,15 @@ class MediaPathError(ValueError):
 
 class MediaRootError(ValueError):
     """The folder of a path is not there, so that no file below it is; the message names the folder and the remedy."""
+
+
+def is_link_loop(path: Path) -> bool:
+    """Whether the symbolic links of a path lead in a circle."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def register_root(media: Path, folder: Path) -> str:
@@ -126,10 +136,9 @@ class MediaPaths:
         root = self._root(prefix)
         if re.search(NOT_WITHIN.replace(r"\x{fffd}", "\ufffd"), relative):
             raise MediaPathError(f"{landed!r} is not a path within its root; write it relative and without `..`")
-        try:
-            file = (root / relative).resolve()
-        except RuntimeError as error:
-            raise MediaPathError(f"{landed!r} is a loop of symbolic links; copy the file into the folder") from error
+        if is_link_loop(root / relative):
+            raise MediaPathError(f"{landed!r} is a loop of symbolic links; copy the file into the folder")
+        file = (root / relative).resolve()
         if not file.is_relative_to(root):
             raise MediaPathError(f"{landed!r} is a symbolic link out of {root}; copy the file into the folder")
         return root, relative, file

@@ -16,6 +16,8 @@ RETRY_AFTER_S = 1
 RETRY_AFTER = (b"retry-after", str(RETRY_AFTER_S).encode())
 """Header of responses to requests that may be sent again."""
 CLOSE_CONNECTION = (b"connection", b"close")
+TITLES = {413: "Request Entity Too Large"}
+"""Titles of problem documents that differ from those of newer versions of Python."""
 NO_SEARCH_TYPE = "urn:segue:problem:no-search"
 """Type of the 503 of a release without search, which unlike every other 503 does not pass."""
 
@@ -54,7 +56,7 @@ def get_client(scope: Message) -> str:
 
 def problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
     """A problem document (RFC 9457) with further `members`; `error` repeats `detail` for clients of earlier versions."""
-    title = HTTPStatus(status).phrase
+    title = TITLES.get(status) or HTTPStatus(status).phrase
     return {"type": "about:blank", "title": title, "status": status, "detail": detail, "error": detail, **members}
 
 
