@@ -83,7 +83,7 @@ class Synthesizer:
     def __init__(self, artist: np.random.Generator, brightness: float) -> None:
         self._brightness = brightness + float(artist.uniform(-0.4, 0.25))
         self._peak_P = (np.geomspace(220, 4500, 4) * artist.uniform(0.75, 1.33, 4)).tolist()  # Hz of resonances
-        self._decibel_P = artist.choice((-1.0, 1.0), 4) * artist.uniform(2, 6.5, 4)
+        self._decibel_P = artist.choice((-1.0, 1.0), 4) * artist.uniform(1.5, 6, 4)
         self._vibrato, self._decay, self._tuning = artist.uniform((0.4, 0.7, 0.9), (1.8, 1.4, 1.12)).tolist()
         self._noise_S = artist.standard_normal(10 * RATE, np.float32)
 

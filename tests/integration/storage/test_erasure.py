@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import polars as pl
 import pytest
 from s3fs import S3FileSystem
@@ -49,7 +47,7 @@ def tables(here: settings.Settings) -> dict[str, pl.DataFrame]:
 def test_erasure_removes_a_user_from_every_object_and_keeps_the_others(
     filled: settings.Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    of_spark = object_store.fetch_landing(dataclasses.replace(filled, engine="spark"))
+    of_spark = object_store.fetch_landing(filled.model_copy(update={"engine": "spark"}))
     before = tables(filled)
     assert main(["ann"]) == 0
     assert "ann: erased, 21 rows" in capsys.readouterr().out
