@@ -16,8 +16,8 @@ RETRY_AFTER_S = 1
 RETRY_AFTER = (b"retry-after", str(RETRY_AFTER_S).encode())
 """Header of responses to requests that may be sent again."""
 CLOSE_CONNECTION = (b"connection", b"close")
-TITLES = {413: "Request Entity Too Large"}
-"""Titles of problem documents that differ from those of newer versions of Python."""
+TITLES = {413: "Request Entity Too Large", 416: "Requested Range Not Satisfiable", 422: "Unprocessable Entity"}
+"""Titles of problem documents, of which Python 3.13 has newer ones."""
 NO_SEARCH_TYPE = "urn:segue:problem:no-search"
 """Type of the 503 of a release without search, which unlike every other 503 does not pass."""
 
