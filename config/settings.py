@@ -37,46 +37,35 @@ OnlineStoreKind = Literal["sqlite", "redis"]
 ONLINE_STORES: tuple[str, ...] = get_args(OnlineStoreKind)
 """Stores of the features for serving: a file on one machine, or a Redis server shared by several machines."""
 
-
 OBJECT_STORE_SCHEME = "s3://"
 """URL scheme of object storage (`SEGUE_TABLES`)."""
-
 
 BROKER_SCHEME = "redis://"
 """URL scheme of the message broker (`SEGUE_BROKER`)."""
 
-
 MAX_CONCURRENT_REQUESTS = 12
 """Maximum number of requests that one process handles concurrently."""
-
 
 REQUESTS_PER_MODEL_WORKER = 4
 """Default number of concurrent requests per model worker; those that wait for a worker run as a batch."""
 
-
 SERVICES = ("airflow", "recommender", "mlflow", "consumer")
 """Services that the console reads."""
-
 
 UMASK = 0o027
 """New files have at most mode 0640, new folders 0750."""
 
-
 HOME_EXCLUDED_CHARACTERS = "'*?["
 """Characters that the path of the home may not have: SQL and file patterns of DuckDB and dbt contain it."""
-
 
 MIN_PASSWORD_LENGTH = 16
 """Minimum length of the operator's password."""
 
-
 FOREVER = 0
 """Lifetime of what is not removed."""
 
-
 MIN_LANDED_DAYS = 28
 """Days of events that the marts of one day read: `plays_28d` of `track_statistics`."""
-
 
 MIN_LOG_DAYS = 2
 """A day of the recommender's logs is read on the next day, by landing and by the skew comparison."""
@@ -537,7 +526,7 @@ class JwtSettings(EnvironmentSettings):
 class HttpSettings(EnvironmentSettings):
     """The recommender's HTTP layer: limits of requests, and which browsers and proxies are trusted.
 
-    The reverse proxy in `deploy/nginx` has the same limits, and those of headers and slow clients; a test compares them.
+    The reverse proxy in `deploy/nginx` has the same limits, which a test compares, and also limits headers and slow clients.
     """
 
     requests_per_s: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
@@ -553,8 +542,8 @@ class HttpSettings(EnvironmentSettings):
         tuple[Annotated[str, AfterValidator(_address)], ...], NoDecode, BeforeValidator(_split)
     ] = Field(
         default=(),
-        description="addresses or networks of reverse proxies whose `X-Forwarded-For` is trusted, separated by commas; that of "
-        "others is ignored",
+        description="addresses or networks of reverse proxies whose `X-Forwarded-For` is trusted, separated by commas; from "
+        "others the header is ignored",
     )
     max_body_bytes: Annotated[int, Field(ge=1 << 10, le=1 << 30)] = Field(
         default=1 << 20, description="size of a body; larger ones get 413"
@@ -659,7 +648,7 @@ def load_jwt_settings() -> JwtSettings | None:
 
 
 def url_host(host: str) -> str:
-    """A host as in a URL: IPv6 addresses are in brackets, and that of all interfaces is reached as `localhost`."""
+    """A host as in a URL: IPv6 addresses are in brackets, and the address of all interfaces becomes `localhost`."""
     if host in ("0.0.0.0", "::"):  # noqa: S104
         return "localhost"
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
