@@ -1,7 +1,7 @@
 """Background programs with all processes that they start, which are found by a mark in their environment.
 
-The process id or the session alone would miss children in other sessions (Airflow starts one per task), and could be those of
-an unrelated program after a reboot.
+A process id or a session would miss children in other sessions (Airflow starts one per task), and can belong to an unrelated
+program after a reboot.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MARK, PROGRAM = "SEGUE_SERVICE_MARK", "SUPERVISOR_PROCESS_NAME"
 def start(
     command: Sequence[str], variables: Mapping[str, str], folder: Path, log: Path, mark: str, **options: Any
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in `folder` in a new session and append its output to `log`; `options` are those of `Popen`."""
+    """Start `command` in `folder` in a new session and append its output to `log`; `options` go to `Popen`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     # SPT_NOENV: setproctitle (used by Airflow) leaves the environment, and so the mark, readable
     environment = {**variables, MARK: mark, PROGRAM: "", "SPT_NOENV": "1"}
@@ -41,7 +41,7 @@ def start(
 
 
 def members(mark: str, program: str | None = None) -> list[psutil.Process]:
-    """Living processes with the mark except this one; those of one of supervisord's programs, "" for supervisord itself."""
+    """Living processes with the mark except this one; only of one of supervisord's programs if given, "" for supervisord itself."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):

@@ -41,32 +41,20 @@ def build_dag_conf(parameters: RunParameters) -> dict[str, Any]:
     }
 
 
-def read_model_tables(parameters: RunParameters, variables: dict[str, str]) -> dict[str, list[str]]:
-    """Names of the channels, collections, rankers and heads that the recipe trains."""
-    tables: dict[str, list[str]] = json.loads(
-        read_last_output_line(["training.train", "list", "all", "--recipe", parameters.recipe], variables)
-    )
-    return tables
-
-
-def check_channels(parameters: RunParameters, variables: dict[str, str]) -> dict[str, list[str]] | None:
+def check_channels(parameters: RunParameters, variables: dict[str, str]) -> None:
     """Check that every requested channel exists; skipped if none is requested, because listing them takes seconds.
-
-    Returns:
-        The model tables, if they were read.
 
     Raises:
         StepError: A requested channel does not exist.
     """
     if not parameters.channels:
-        return None
-    tables = read_model_tables(parameters, variables)
-    available = tables["channels"]
+        return
+    command = ["training.train", "list", "all", "--recipe", parameters.recipe]
+    available = json.loads(read_last_output_line(command, variables))["channels"]
     if unknown := [name for name in parameters.channels if name not in available]:
         raise StepError(
             f"unknown channel {', '.join(unknown)}; set CHANNELS to some of {', '.join(available)}, or omit it"
         )
-    return tables
 
 
 def read_last_output_line(module: list[str], variables: dict[str, str]) -> str:
