@@ -130,19 +130,21 @@ def _record_response(seen: LoadObservations, exchange: tuple[int, dict[str, Any]
     # A daily list that began under another release ends with tracks of the named one.
     if is_mixed and (request["scene"] != "daily" or "release" in response["items"][-1]):
         seen.mixed_responses.append(json.dumps(response))
-    if has_mismatched_release(response):
+    if has_mismatched_release(response, is_daily=request["scene"] == "daily"):
         seen.mismatched_responses.append(json.dumps(response))
 
 
-def has_mismatched_release(response: dict[str, Any]) -> bool:
-    """Return whether an item is of another release than the one it names, or a reason is not of the present release."""
-    present = response["release"]
-    for item in response["items"]:
-        if set(RELEASE_MARK.findall(item["title"])) != {item.get("release", present)}:
-            return True
-        if not set(RELEASE_MARK.findall(item["reason"])) <= {present}:
-            return True
-    return False
+def has_mismatched_release(response: dict[str, Any], is_daily: bool) -> bool:
+    """Return whether an item is of another release than the one it names, or a reason of another one than computed it.
+
+    A daily list that an earlier release completed names that one, and its reasons are those of the present release.
+    """
+    present, items = response["release"], response["items"]
+    if any(set(RELEASE_MARK.findall(item["title"])) != {item.get("release", present)} for item in items):
+        return True
+    computed_by = set(RELEASE_MARK.findall(" ".join(item["reason"] for item in items)))
+    may_be_earlier = is_daily and not any("release" in item for item in items)
+    return len(computed_by) > 1 or not (may_be_earlier or computed_by <= {present})
 
 
 def _is_applied(place: Place, change: tuple[str, ...]) -> bool:
