@@ -406,6 +406,11 @@ class Settings(EnvironmentSettings):
         return self.home / "live"
 
     @property
+    def serving_folder(self) -> Path:
+        """The stores of events and of the recommender's own data, on a local disk."""
+        return self.home / "serving"
+
+    @property
     def event_log_lock(self) -> Path:
         """Lock of the process that writes the event log and the online store."""
         return self.home / "serving" / "writer.lock"

@@ -30,7 +30,7 @@ class SuppressionList:
     hashes: frozenset[str] = frozenset()
 
     def __contains__(self, user_id: object) -> bool:
-        return bool(self.hashes) and isinstance(user_id, str) and self._hash(user_id) in self.hashes
+        return bool(self.hashes) and isinstance(user_id, str) and self.code(user_id) in self.hashes
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -41,11 +41,11 @@ class SuppressionList:
 
     def with_users(self, user_ids: Iterable[str]) -> SuppressionList:
         """Return the list with additional users."""
-        return SuppressionList(self.salt, self.hashes.union(map(self._hash, user_ids)))
+        return SuppressionList(self.salt, self.hashes.union(map(self.code, user_ids)))
 
     def without_users(self, user_ids: Iterable[str]) -> SuppressionList:
         """Return the list without these users, whose data may then be landed again."""
-        return SuppressionList(self.salt, self.hashes.difference(map(self._hash, user_ids)))
+        return SuppressionList(self.salt, self.hashes.difference(map(self.code, user_ids)))
 
     def to_bytes(self) -> bytes:
         """Content of the file: JSON with the salt and the sorted hashes."""
@@ -56,7 +56,8 @@ class SuppressionList:
         """Write the file atomically and durably."""
         atomic_write(path, self.to_bytes(), is_durable=True)
 
-    def _hash(self, user_id: str) -> str:
+    def code(self, user_id: str) -> str:
+        """The hash of a user."""
         return hashlib.blake2b(user_id.encode("utf-8", "surrogatepass"), key=self.salt, digest_size=16).hexdigest()
 
 

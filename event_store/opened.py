@@ -1,0 +1,34 @@
+"""The stores of an installation, as its settings say: on one machine SQLite files in `SEGUE_HOME/serving`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from config.settings import Settings
+from event_store.sqlite_events import SqliteEventStore
+from event_store.sqlite_state import SqliteServingState
+from event_store.store import EventStore, ServingState
+
+
+def now_us() -> int:
+    """Current time, µs since 1970, UTC."""
+    return time.time_ns() // 1000
+
+
+def open_event_store(settings: Settings, clock: Callable[[], int] = now_us) -> EventStore:
+    """The store of events.
+
+    Raises:
+        StoreUnavailable: It cannot be opened.
+    """
+    return SqliteEventStore(settings.serving_folder, clock)
+
+
+def open_serving_state(settings: Settings, clock: Callable[[], int] = now_us) -> ServingState:
+    """The store of what the workers of the recommender share.
+
+    Raises:
+        StoreUnavailable: It cannot be opened.
+    """
+    return SqliteServingState(settings.serving_folder, clock)

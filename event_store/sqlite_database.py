@@ -1,0 +1,187 @@
+"""A SQLite file that several processes write: writers wait in the kernel, users of the suppression list are left out, and erased
+bytes leave the disk.
+
+SQLite's own busy handler sleeps without a queue, so that one of several writers may wait for a second; here they queue for a file
+lock before the transaction.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psutil
+
+from event_store.store import ErasureUnfinished, StoreUnavailable
+from storage.suppression_list import SuppressionList
+
+BUSY_TIMEOUT_S = 10.0
+ERASURE_TIMEOUT_S = 60.0
+CHECKPOINT_PAUSE_S = 0.02
+SHARED_FILE_SYSTEMS = ("9p", "afs", "ceph", "cifs", "fuse", "gluster", "lustre", "ncpfs", "nfs", "smb")
+"""Beginnings of the names of file systems whose locks or memory maps other machines do not see."""
+COMMON_TABLES = (
+    "create table if not exists facts (name text primary key, value) without rowid",
+    "create table if not exists suppressed (code text primary key) without rowid",
+)
+
+
+class SqliteDatabase:
+    """Connections to one file, one per thread; a transaction of this object is the only one of its file.
+
+    Args:
+        path: The file; it is created if it is missing.
+        synchronous: `full` if a commit must survive a machine failure, else `normal`.
+        tables: Statements that create its tables unless they exist. Tables with a column `user_id` are those of users.
+        setting: Setting that names the folder, for messages.
+
+    Raises:
+        StoreUnavailable: The file cannot be opened, is damaged, or is on a file system of other machines.
+    """
+
+    def __init__(self, path: Path, synchronous: str, tables: Sequence[str], setting: str = "SEGUE_HOME") -> None:
+        self.path, self._synchronous = path, synchronous
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._require_local_disk(setting)
+        self._local, self._connections = threading.local(), list[sqlite3.Connection]()
+        self._lock = threading.Lock()
+        self._lock_file = path.with_suffix(".lock").open("w")
+        with self.write() as database:
+            for statement in (*COMMON_TABLES, *tables):
+                database.execute(statement)
+            database.execute("insert or ignore into facts values ('id', ?)", (uuid.uuid4().hex,))
+        self.id = str(self.fact("id"))
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """The connection of this thread, each statement of which sees the last commit.
+
+        Raises:
+            StoreUnavailable: A statement failed.
+        """
+        try:
+            yield self._connection()
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise StoreUnavailable(
+                f"{self.path} cannot be read or written: {error}; check the space on the disk, and restore a backup if the file "
+                "is damaged"
+            ) from error
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """The connection of this thread in a transaction, which is committed at the end of the block.
+
+        Raises:
+            StoreUnavailable: A statement failed; nothing is written.
+        """
+        with self._lock, self._locked_file(), self.read() as database:
+            database.execute("begin immediate")
+            try:
+                yield database
+                database.execute("commit")
+            except BaseException:
+                if database.in_transaction:
+                    database.execute("rollback")
+                raise
+
+    def fact(self, name: str) -> str | int | None:
+        """A value that is kept in the file; None without it."""
+        with self.read() as database:
+            row = database.execute("select value from facts where name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def renew_id(self) -> None:
+        """Give the file a new id, because positions of others do not hold for its content any more."""
+        with self.write() as database:
+            database.execute("update facts set value = ? where name = 'id'", (uuid.uuid4().hex,))
+        self.id = str(self.fact("id"))
+
+    def suppress(self, users: SuppressionList) -> None:
+        """Copy the suppression list, which later transactions check."""
+        with self.write() as database:
+            database.execute("delete from suppressed")
+            database.executemany("insert into suppressed values (?)", [(code,) for code in users.hashes])
+            database.execute("insert or replace into facts values ('salt', ?)", (users.salt,))
+
+    def suppressed(self, database: sqlite3.Connection, user_ids: Iterable[str]) -> set[str]:
+        """Which of the users are in the suppression list."""
+        if not database.execute("select 1 from suppressed limit 1").fetchone():
+            return set()
+        (salt,) = database.execute("select value from facts where name = 'salt'").fetchone()
+        query, users = "select 1 from suppressed where code = ?", SuppressionList(salt)
+        return {one for one in set(user_ids) if database.execute(query, (users.code(one),)).fetchone()}
+
+    def erase(self, user_ids: Sequence[str]) -> None:
+        """Delete the rows of these users from all tables of users, and their bytes from the file and its log.
+
+        Raises:
+            ErasureUnfinished: A process has kept reading the log for `ERASURE_TIMEOUT_S`.
+        """
+        query = "select m.name from sqlite_master m, pragma_table_info(m.name) c where m.type = 'table' and c.name = 'user_id'"
+        with self.write() as database:
+            for (table,) in database.execute(query).fetchall():
+                rows = [(user,) for user in user_ids]
+                database.executemany(f"delete from {table} where user_id = ?", rows)  # noqa: S608
+        until = time.monotonic() + ERASURE_TIMEOUT_S
+        # A checkpoint while another connection reads the log returns "busy" without an error, and the bytes stay in it.
+        while self._checkpoint():
+            if time.monotonic() > until:
+                raise ErasureUnfinished(
+                    f"erased rows are still in {self.path}-wal, which a process keeps reading; end it and erase again"
+                )
+            time.sleep(CHECKPOINT_PAUSE_S)
+
+    def backup(self, to: Path) -> None:
+        """Copy the file while it is in use."""
+        with closing(sqlite3.connect(to)) as copy, self.read() as database:
+            database.backup(copy)
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        for connection in self._connections:
+            connection.close()
+        self._lock_file.close()
+
+    def _checkpoint(self) -> bool:
+        """Empty the log; return whether a reader has kept it from being empty."""
+        with self._lock, self._locked_file(), self.read() as database:
+            (is_busy, *_) = database.execute("pragma wal_checkpoint(truncate)").fetchone()
+        return bool(is_busy)
+
+    @contextmanager
+    def _locked_file(self) -> Iterator[None]:
+        fcntl.flock(self._lock_file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+    def _connection(self) -> sqlite3.Connection:
+        if not hasattr(self._local, "connection"):
+            database = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+            for pragma in (
+                "journal_mode = wal",
+                f"synchronous = {self._synchronous}",
+                "secure_delete = on",
+            ):
+                database.execute(f"pragma {pragma}").fetchall()
+            self._local.connection = database
+            self._connections.append(database)
+        connection: sqlite3.Connection = self._local.connection
+        return connection
+
+    def _require_local_disk(self, setting: str) -> None:
+        places = {one.mountpoint: one.fstype for one in psutil.disk_partitions(all=True)}
+        folders = (str(one) for one in (self.path.parent.resolve(), *self.path.parent.resolve().parents))
+        kind = next((places[one] for one in folders if one in places), "")
+        if kind.startswith(SHARED_FILE_SYSTEMS):
+            raise StoreUnavailable(
+                f"{self.path} is on a file system of type {kind}, where processes do not see the locks of others and events "
+                f"would be lost; set {setting} to a folder on a local disk"
+            )

@@ -1,0 +1,164 @@
+"""What the stores of events and of the recommender's own data guarantee, wherever they keep them.
+
+`EventStore`: an event that `append` has returned is durable, is read by every process, and is in the store once. Events are
+numbered in the order of commit (`seq`); a store has an id that is new after its creation, a restore and a failover, because a
+position of another store says nothing about this one.
+
+`ServingState`: responses that were shown, daily lists and live workers, which may lose the last second in a machine failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from storage.suppression_list import SuppressionList
+
+Event = dict[str, Any]
+"""A row with every column of the contract: times in µs UTC, None if absent. A stored event also has `behaviour` (None if it is not
+known from the event alone, as of an impression) and `played_ratio`."""
+
+DAY_US = 86_400_000_000
+MAX_AGE_US = 30 * DAY_US
+"""Age of the oldest event that is accepted, so ids are kept longer than that."""
+MAX_EVENTS_OF_KIND = 2000
+"""Events of one behavior and target type that a user's read returns, the newest: no view shows more."""
+VISIBLE_FOR_US = DAY_US
+"""Time for which an event stays in the store after it was received, at least."""
+
+
+class StoreUnavailable(OSError):
+    """The store cannot be read or written; the message has the reason and the remedy."""
+
+
+class StoreBusy(StoreUnavailable):
+    """Too many reports wait for the store; the client should retry."""
+
+
+class ErasureUnfinished(RuntimeError):
+    """Bytes of erased users are still in a file, because a process keeps reading it."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """All events of a store up to a number, in the order of commit."""
+
+    store: str
+    seq: int
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What became of the events of one report; each event is counted once."""
+
+    accepted: int = 0  # durable, and new
+    duplicate: int = 0  # their ids are known
+    private: int = 0  # of private sessions, so that they are kept nowhere
+    erased: int = 0  # of users who are erased
+
+
+@dataclass(frozen=True)
+class UserEvents:
+    """A user's events after a position, in the contract's order, and the last number among them (0: there is none)."""
+
+    store: str
+    last_seq: int
+    events: Sequence[Event] = ()
+
+
+class EventStore(Protocol):
+    """Events of users; safe to use from all threads and processes."""
+
+    @property
+    def id(self) -> str:
+        """Id of the store."""
+
+    def append(self, events: Sequence[Event]) -> Appended:
+        """Add events, in order; they are durable when this returns, and each id is added once in 30 days.
+
+        Raises:
+            StoreUnavailable: Nothing was added.
+        """
+
+    def of_user(self, user_id: str, after: Position | None = None) -> UserEvents:
+        """The user's events with a behavior that some view can show: all of the store, or those after a position of it.
+
+        Raises:
+            StoreUnavailable: The store cannot be read.
+        """
+
+    def read(self, after: Position | None, limit: int) -> list[tuple[int, Event]]:
+        """The next events in the order of commit with their numbers, after a position of this store or from the start.
+
+        Raises:
+            StoreUnavailable: The store cannot be read.
+        """
+
+    def last_before(self, received_us: int) -> int:
+        """The highest number up to which every event was received before a time, µs UTC; 0 without one."""
+
+    def remove(self, through: Position) -> int:
+        """Remove events up to a position that were received more than a day ago; return their number."""
+
+    def is_private(self, user_id: str) -> bool:
+        """Whether the user is in a private session now."""
+
+    def suppress(self, users: SuppressionList) -> None:
+        """Add no further event of these users; replaces the previous list."""
+
+    def erase(self, user_ids: Sequence[str]) -> None:
+        """Erase everything of these users; no byte of them is left when this returns.
+
+        Raises:
+            ErasureUnfinished: The bytes are not reachable any more, and still in a file.
+        """
+
+    def close(self) -> None:
+        """Release connections."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A live process that answers requests."""
+
+    name: str  # host and process
+    seen_us: int  # last sign of life, µs UTC
+    state: Mapping[str, Any]  # releases that it has loaded, digest of its suppression list
+
+
+class ServingState(Protocol):
+    """What the workers of a recommender share; safe to use from all threads and processes."""
+
+    def add_exposure(self, user_id: str, record: Mapping[str, Any]) -> None:
+        """Add the record of a response, unless the user is erased."""
+
+    def read_exposures(self, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
+        """The next records in the order of commit with their numbers, after a position or from the start."""
+
+    def remove_exposures(self, through: Position) -> None:
+        """Remove the records up to a position, which are landed."""
+
+    def replace_list(self, user_id: str, day: int, key: str, before: str | None, text: str) -> bool:
+        """Store a user's text of a day if the current one is `before`; False if another worker has replaced it meanwhile.
+
+        A user who is erased has no texts. Texts of earlier weeks are removed.
+        """
+
+    def read_lists(self, user_id: str, since_day: int) -> list[tuple[int, str, str]]:
+        """Day, key and text of the user's lists since a day."""
+
+    def suppress(self, users: SuppressionList) -> None:
+        """Keep nothing more of these users; replaces the previous list."""
+
+    def erase(self, user_ids: Sequence[str]) -> None:
+        """See `EventStore.erase`."""
+
+    def report_worker(self, name: str, state: Mapping[str, Any]) -> None:
+        """Note that a worker is alive, and its state."""
+
+    def workers(self) -> list[Worker]:
+        """The workers that were alive a moment ago."""
+
+    def agree(self, name: str, value: str) -> str:
+        """The value that the first caller gave for a name."""
