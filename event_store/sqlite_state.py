@@ -43,7 +43,7 @@ class SqliteServingState:
         now_us: Clock, µs UTC.
 
     Raises:
-        StoreUnavailable: The file cannot be opened.
+        StoreUnavailable: The file cannot be opened, for instance on a full disk.
     """
 
     def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
@@ -113,6 +113,10 @@ class SqliteServingState:
             (agreed,) = database.execute("select value from agreed where name = ?", (name,)).fetchone()
         return str(agreed)
 
+    def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
+        """See `ServingState.export`."""
+        return self.database.export(user_id)
+
     def suppress(self, users: SuppressionList) -> None:
         """See `ServingState.suppress`."""
         self.database.suppress(users)
@@ -132,11 +136,14 @@ class SqliteServingState:
 def _open(path: Path) -> SqliteDatabase:
     with file_lock(path.with_suffix(".opening")):
         try:
-            return SqliteDatabase(path, "normal", TABLES)
+            database = SqliteDatabase(path, "normal", TABLES)
+            database.export("")
         except StoreUnavailable as error:
             if not isinstance(error.__cause__, DAMAGED) or isinstance(error.__cause__, sqlite3.OperationalError):
                 raise
             logger.warning("replacing the damaged %s by an empty file: %s", path, error.__cause__)
+        else:
+            return database
         for part in path.parent.glob(f"{path.name}*"):
             part.unlink()  # not kept under another name, because users could not be erased from it
         return SqliteDatabase(path, "normal", TABLES)

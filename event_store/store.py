@@ -59,6 +59,18 @@ class Appended:
 
 
 @dataclass(frozen=True)
+class PrivateSession:
+    """A private session of a user, µs since 1970, UTC; `until_us` is its latest end while it lasts."""
+
+    since_us: int
+    until_us: int
+
+    def overlaps(self, event: Event) -> bool:
+        """Whether a part of the event is within the session."""
+        return int(event["occurred_at"]) <= self.until_us and int(event["ended_at"]) >= self.since_us
+
+
+@dataclass(frozen=True)
 class UserEvents:
     """A user's events after a position, in the contract's order, and the last number among them (0: there is none)."""
 
@@ -101,8 +113,11 @@ class EventStore(Protocol):
     def remove(self, through: Position) -> int:
         """Remove events up to a position that were received more than a day ago; return their number."""
 
-    def is_private(self, user_id: str) -> bool:
-        """Whether the user is in a private session now."""
+    def private_session(self, user_id: str) -> PrivateSession | None:
+        """The private session of the user that lasts now; None if there is none."""
+
+    def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
+        """Everything that is stored of a user: table → rows."""
 
     def suppress(self, users: SuppressionList) -> None:
         """Add no further event of these users; replaces the previous list."""
@@ -160,5 +175,11 @@ class ServingState(Protocol):
     def workers(self) -> list[Worker]:
         """The workers that were alive a moment ago."""
 
+    def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
+        """See `EventStore.export`."""
+
     def agree(self, name: str, value: str) -> str:
         """The value that the first caller gave for a name."""
+
+    def close(self) -> None:
+        """Release connections."""

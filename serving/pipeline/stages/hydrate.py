@@ -100,12 +100,10 @@ class Hydrator:
         log = self.log
         if log is not None and (request.is_private or not (request.user_id and log.is_sampled(request))):
             log = None
-        # Before reading: everything up to this position must be part of the features.
-        applied = log.read_applied_position() if log is not None else None
         known = self._read(request.user_id)
         sequences, profile = _sequences(release.contract, known or {}), _profile(release.contract, known or {})
         if log is not None:
-            log.write(request, release.release_id, applied, None if known is None else sequences, profile)
+            log.write(request, release.release_id, None, None if known is None else sequences, profile)
         users = user_batch_from_online(
             release.vocabulary,
             release.contract,

@@ -24,7 +24,7 @@ class Bench:
 
     def __init__(self, folder, share=1.0, **limits):
         self.folder, self.now = folder, NOON
-        self.log = FeatureLog(folder, share, lambda: self.now, lambda: MARK, **limits)
+        self.log = FeatureLog(folder, share, lambda: self.now, **limits)
 
     def write(self, views=None, profile=None):
         request = read_request("u", "daily", 3, self.now)
