@@ -80,7 +80,8 @@ def with_fixed_clock(place, folder):
 class OneProcess:
     """A home, and the responses and number of processes of a service without further processes."""
 
-    place: recommender_service.Place
+    place: recommender_service.Place  # its clock stands still
+    ticking: recommender_service.Place
     responses: list
     listeners: list
     processes: int
@@ -98,7 +99,7 @@ def one(tmp_path_factory):
         place = with_fixed_clock(prepared, home / "clock")
         with recommender_service.started(place, "/readyz") as service:
             responses, listeners = list(answers(place.port)), profiles(place.port)
-            single = OneProcess(place, responses, listeners, len(service.process.members()))
+            single = OneProcess(place, prepared, responses, listeners, len(service.process.members()))
         yield single
 
 
@@ -117,7 +118,6 @@ def test_responses_have_every_channel(one):
 
 
 def test_a_recommender_with_workers_responds_like_one_process(one, place):
-    """Then release changes under load, reported events, and killed workers."""
     place = replace(place, variables=place.variables | {"SEGUE_WORKERS": str(WORKERS)})
     with recommender_service.started(place, "/readyz") as service:
         one.check_equal(place.port)
@@ -132,6 +132,13 @@ def test_a_recommender_with_workers_responds_like_one_process(one, place):
         ]
         assert all(is_loopback(address.ip) for address in listening)
         assert {address.port for address in listening} == {place.port}
+
+
+def test_workers_swap_releases_together_and_read_each_others_events(one, place):
+    """Also after one of them was killed."""
+    place = replace(one.ticking, variables=one.ticking.variables | {"SEGUE_WORKERS": str(WORKERS)})
+    with recommender_service.started(place, "/readyz") as service:
+        wait_until(lambda: len(status(place.port)["workers"]) == WORKERS, "all workers")
         check_read_your_writes(place.port)
         seen = release_swap.measure_changes(place)
         assert seen.releases == {RELEASE_A, RELEASE_B} and seen.requests > 50
