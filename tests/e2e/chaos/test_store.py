@@ -46,9 +46,9 @@ def store(proxy, tmp_path, monkeypatch):
 
     monkeypatch.setattr(online_store, "open_store", open_store)
     written = open_store()
-    values = {
-        name: to_list_value(ATTRIBUTES[name].kind, []) for name in SEQUENCE_VIEWS["recent_clicks"].attribute_names
-    }
+    sample = {"string": "t1", "time": 1, "order": 1, "ratio": 1.0}
+    kinds = {name: ATTRIBUTES[name].kind for name in SEQUENCE_VIEWS["recent_clicks"].attribute_names}
+    values = {name: to_list_value(kind, [sample[kind]]) for name, kind in kinds.items()}
     write_rows(written, written.get_feature_view("recent_clicks"), [("u", values, datetime.now(UTC))])
     return OnlineStore(degradation())
 
