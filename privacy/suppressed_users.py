@@ -13,15 +13,12 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from config import settings
+from event_store.opened import open_event_store, open_serving_state
 from privacy import UnreadableFile, marts, parquet, print_progress, sqlite
 from storage import daily_files, suppression_list
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
 
-SQLITE_FILES = (
-    "feast/materialized-*.db",
-    *("serving/daily_lists.sqlite", "serving/private_sessions.sqlite"),
-    *("serving/*/daily_lists.sqlite", "serving/*/private_sessions.sqlite"),  # of the replicas of a cluster
-)
+SQLITE_FILES = ("feast/materialized-*.db",)
 
 
 def find_suppressed_users(here: settings.Settings) -> list[str]:
@@ -30,7 +27,7 @@ def find_suppressed_users(here: settings.Settings) -> list[str]:
     Raises:
         SuppressionListError: The list is damaged.
         StorageError: Object storage failed.
-        FileBusy, UnreadableFile: A SQLite file is locked or damaged.
+        FileBusy, UnreadableFile, StoreUnavailable: A SQLite file is locked or damaged.
     """
     suppressed = suppression_list.read_suppression_list(here.suppression_list)
     if not suppressed:
@@ -44,10 +41,12 @@ def find_suppressed_users(here: settings.Settings) -> list[str]:
 def _user_ids(here: settings.Settings) -> Iterator[set[str]]:
     for _, path in list_user_tables(here):
         yield from _ids_of_table(path)
-    for folder in (here.event_log, here.feature_log):
-        for path in sorted(folder.rglob("dt=*/*.jsonl")):
-            rows = daily_files.read_rows(path)
-            yield {row[USER_COLUMN] for row, _ in rows if isinstance(row.get(USER_COLUMN), str)}
+    for open_store in (open_event_store, open_serving_state):
+        with closing(open_store(here)) as store:
+            yield store.users()
+    for path in sorted(here.feature_log.rglob("dt=*/*.jsonl")):
+        rows = daily_files.read_rows(path)
+        yield {row[USER_COLUMN] for row, _ in rows if isinstance(row.get(USER_COLUMN), str)}
     try:
         yield from marts.cached_users(here)
     except (ValueError, OSError) as error:
