@@ -1,4 +1,4 @@
-"""Erasure of users from the online stores and from the record of materialized rows.
+"""Erasure of users from the online stores.
 
 Run it after the marts, so that no materialization restores the rows.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from config import settings
 from privacy import ErasureError, sqlite
 from sequences.feast_store import open_store
-from sequences.online.materialization_state import digests_file, materialization_lock
+from sequences.online.materialization_state import materialization_lock
 from sequences.online.store_rows import user_key
 
 if TYPE_CHECKING:
@@ -37,18 +37,17 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> dict[str, C
     return {
         "online store (SQLite)": _erase_sqlite(user_ids, here.feast / "online.db"),
         **({"online store (Redis)": _erase_redis(user_ids, here)} if here.online_store == "redis" else {}),
-        "materialization digests": _erase_digests(user_ids, here.feast),
     }
 
 
 def _erase_sqlite(user_ids: Sequence[str], path: Path) -> Counter[str]:
-    with materialization_lock(digests_file(path.parent, "sqlite")):
+    with materialization_lock(path.parent, "sqlite"):
         return sqlite.erase(path, "entity_key", {user: _entity_key(user) for user in user_ids})
 
 
 def _erase_redis(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
     store = open_store()
-    with materialization_lock(digests_file(here.feast, "redis")):
+    with materialization_lock(here.feast, "redis"):
         return erase_redis_hashes(store, user_ids)
 
 
@@ -77,12 +76,3 @@ def _entity_key(user_id: str) -> bytes:
     from feast.infra.key_encoding_utils import serialize_entity_key
 
     return serialize_entity_key(user_key(user_id), entity_key_serialization_version=ENTITY_KEY_VERSION)
-
-
-def _erase_digests(user_ids: Sequence[str], folder: Path) -> Counter[str]:
-    erased: Counter[str] = Counter()
-    for kind in settings.ONLINE_STORES:
-        path = digests_file(folder, kind)
-        with materialization_lock(path):
-            erased += sqlite.erase(path, "user_id", {user: user for user in user_ids})
-    return erased
