@@ -48,10 +48,10 @@ RELEASES = "bentoml/models/segue"
 CHECKSUM_FILE = "files.sha256"
 """Written last in the folder of a release: without it the release is incomplete."""
 SQLITE_FILES = (
-    *("feast/materialized-*.db", "feast/online.db"),
+    "feast/online.db",
     *(f"serving/{EVENTS_FILE}", f"serving/{SERVING_FILE}"),
 )
-"""In this order: what the online store has may be older than the events, and digests of its rows older than the rows."""
+"""In this order: what the online store has may be older than the events."""
 FEATURE_FILES = ("feast/registry.db", "feast/materialized.jsonl")
 TABLE_FOLDERS = ("landing", "quarantine", "marts", "media", "reports")
 FEATURE_LOG_FOLDER = "requests"
@@ -186,8 +186,8 @@ class _Copier:
             ) from error
         except sqlite3.DatabaseError as error:
             raise BackupError(
-                f"{path} is damaged ({error}); rebuild the online store (python -m sequences.online.rebuild), or move the file away if "
-                "it is one of the recommender, then run this again"
+                f"{path} is damaged ({error}); stop the recommender and move the file away (python -m sequences.online.materialize "
+                "--as-of DAY --force writes the online store again), then run this again"
             ) from error
         self._record(copy, modified_ns)
 
@@ -246,7 +246,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"the tables in {manifest.tables_url} are not included; back up the bucket")
     if manifest.online_store == "redis":
         print(
-            "the features in Redis are not included; `python -m sequences.online.rebuild` writes them after a restore"
+            "the features in Redis are not included; `python -m sequences.online.materialize --as-of DAY --force` writes them after "
+            "a restore"
         )
     return 0
 

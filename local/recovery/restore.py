@@ -218,7 +218,9 @@ def main(arguments: list[str] | None = None) -> int:
     if manifest.tables_url:
         print(f"the tables are those in {manifest.tables_url}")
     if settings.online_store == "redis" or manifest.online_store == "redis":
-        print("write the online store: python -m local.environment python -m sequences.online.rebuild")
+        print(
+            "write the online store: python -m local.environment python -m sequences.online.materialize --as-of DAY --force"
+        )
     return 0
 
 

@@ -32,7 +32,6 @@ from event_store.store import EventStore
 from sequences.online.reader_writer import FEATURE_SERVICE
 from sequences.skew.causes import Difference, SkewClassifier
 from sequences.skew.feature_log import FeatureLists, LoggedRequest, nan_to_none
-from sequences.views import LIVE_SOURCE
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -138,14 +137,8 @@ def count_values(request: LoggedRequest) -> int:
 
 
 def _feature_refs(store: FeatureStore) -> list[str]:
-    # Live events are merged into the sequences online; offline sequences contain them already.
     projections = store.get_feature_service(FEATURE_SERVICE).feature_view_projections
-    return [
-        f"{view.name_to_use()}:{feature.name}"
-        for view in projections
-        if view.name_to_use() != LIVE_SOURCE
-        for feature in view.features
-    ]
+    return [f"{view.name_to_use()}:{feature.name}" for view in projections for feature in view.features]
 
 
 def _leave_out_removed(request: LoggedRequest, names: Container[str], removed: Counter[str]) -> LoggedRequest:

@@ -167,7 +167,7 @@ def test_backup_is_refused_where_it_would_be_incomplete(here: settings.Settings,
         backup(here, tmp_path / "backup")
     (here.home / RELEASE / "files.sha256").touch()
     (here.home / "feast" / "online.db").write_bytes(b"damaged" * 1000)
-    with pytest.raises(BackupError, match=r"online.db is damaged.*sequences.online.rebuild"):
+    with pytest.raises(BackupError, match=r"online.db is damaged.*sequences.online.materialize"):
         backup(here, tmp_path / "backup")
     assert not list(tmp_path.glob("backup*"))
 

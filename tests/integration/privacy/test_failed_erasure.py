@@ -73,7 +73,7 @@ def test_lifting_takes_no_other_option(tmp_path: Path, arguments: list[str]) -> 
     assert refused.value.code == 2 and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["serving/events.db", "feast/online.db", "feast/materialized-sqlite.db"])
+@pytest.mark.parametrize("name", ["serving/events.db", "feast/online.db"])
 def test_a_damaged_database_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     (tmp_path / name).parent.mkdir()
     (tmp_path / name).write_bytes(b"damaged" * 1000)
