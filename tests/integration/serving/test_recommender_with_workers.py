@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -153,7 +154,7 @@ def check_read_your_writes(port):
         request = {"user_id": f"u{number % USERS:06d}", "scene": "private_fm", "limit": 5, "discovery": 0.0}
         shown = post(port, "/recommend", request)["items"][0]["track_id"]
         event = {"target_type": "track", "target_id": shown, "action": "block", "user_id": request["user_id"]}
-        report = post(port, "/events", {"events": [event | {"event_id": f"block{number}"}]})
+        report = post(port, "/events", {"events": [event | {"event_id": str(uuid.uuid4())}]})
         assert report["accepted"] == 1, report
         return shown not in {item["track_id"] for item in post(port, "/recommend", request)["items"]}
 
