@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from config import settings
+from event_store.opened import open_event_store, open_serving_state
 from serving.events import erasure_requests
 from serving.http.admission import Admission
 from serving.http.route_labels import PATHS, TEMPLATES
@@ -144,7 +145,9 @@ def test_parameters_of_a_request(client):
 def test_status(client):
     answer = client.get("/status")
     expected = {"is_ready": True, "degraded": [], "release": "r1", "experiment": None, "beside": [], "refused": []}
-    assert (answer.status_code, answer.json()) == (200, expected)
+    (worker,) = answer.json()["workers"]
+    assert (answer.status_code, answer.json()) == (200, expected | {"workers": [worker]})
+    assert worker["release"] == "r1"
     assert client.head("/status").content == b""
 
 
@@ -315,11 +318,8 @@ def report(client, action, kind="track", target="t0", **columns):
 
 
 def logged(action):
-    home = settings.load_settings().home
-    lines = [line for file in home.glob("live/dt=*/events-*.jsonl") for line in file.read_text().splitlines()]
-    return [
-        row["event_id"] for row in map(json.loads, lines) if (row["user_id"], row["action"]) == ("listener", action)
-    ]
+    rows = [event for _, event in open_event_store(settings.load_settings()).read(None, 1000)]
+    return [row["event_id"] for row in rows if (row["user_id"], row["action"]) == ("listener", action)]
 
 
 def test_a_private_session_is_neither_logged_nor_recorded_as_shown(client):
@@ -334,8 +334,8 @@ def test_a_private_session_is_neither_logged_nor_recorded_as_shown(client):
     assert ask(client, "/taste", user_id="listener")["private_session"] is None
     assert report(client, "play", played_ms=1, event_id="after", ended_at="2099-01-01")["rejected"]
     assert logged("play") == ["before"] and len(logged("start_private")) == len(logged("end_private")) == 1
-    exposures = "".join(file.read_text() for file in settings.load_settings().home.glob("live/dt=*/exposures-*.jsonl"))
-    assert shown not in exposures
+    exposures = open_serving_state(settings.load_settings()).read_exposures(None, 1000)
+    assert exposures and shown not in [record["request_id"] for _, record in exposures]
     assert ask(client, user_id="listener", scene="private_fm")["request_id"] != shown
 
 
@@ -361,7 +361,7 @@ def test_users_download_and_erase_their_data(client, monkeypatch):
     monkeypatch.setattr(erasure_requests, "_run_erasure", erase)
     assert report(client, "like", user_id="leaver", event_id="of the leaver")["accepted"] == 1
     data = ask(client, "/export", user_id="leaver")
-    assert [row["event_id"] for row in data["stores"]["event_log"]] == ["of the leaver"] and data["cut"] == []
+    assert [row["body"]["event_id"] for row in data["stores"]["events"]] == ["of the leaver"] and data["cut"] == []
     wrong = client.post("/erase", json={"user_id": "leaver", "confirm": "listener"})
     assert wrong.status_code == 400 and "twice" in wrong.json()["detail"]
     assert ask(client, "/erase", user_id="leaver", confirm="leaver") == {"user_id": "leaver", "is_erasing": True}

@@ -12,6 +12,8 @@ from starlette.testclient import TestClient
 
 from config import settings
 from config.tool_environment import tool_environment
+from sequences.online.live_events import live_events
+from sequences.views import SEQUENCE_VIEWS
 from serving import runtime, service
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
@@ -20,11 +22,24 @@ from tests.support.serving.small_release import MemoryStore, history
 
 
 class Store(MemoryStore):
-    """A store as the runtime opens it: the user `u` has two plays; ignores reported events."""
+    """A store as the runtime opens it: the user `u` has two plays, and everyone their reported events."""
 
     def __init__(self, degradation, events):
         super().__init__()
         self.users["u"] = history("t0", "t1")
+        self.events = events
+
+    def read(self, user_id):
+        stored, live = super().read(user_id), live_events(self.events.of_user(user_id))
+        for name, view in SEQUENCE_VIEWS.items():
+            members = [event for event in live if view.matches(event["behaviour"], event["target_type"])]
+            if members:
+                empty = {attribute: [] for attribute in view.attribute_names}
+                stored[name] = {
+                    attribute: [*column, *(event[attribute] for event in members)]
+                    for attribute, column in (stored.get(name) or empty).items()
+                }
+        return stored
 
     def open(self):
         pass
@@ -33,9 +48,6 @@ class Store(MemoryStore):
         pass
 
     def close(self):
-        pass
-
-    def apply(self, events_of):
         pass
 
     def contract(self):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sqlite3
 from dataclasses import replace
 from unittest import mock
 
@@ -12,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from event_store.sqlite_state import SqliteServingState
 from sequences.online import materialization_state
 from serving import runtime as runtime_module
 from serving.batch import export as batch
@@ -105,9 +105,9 @@ def test_lists_equal_the_answers_of_the_service(home, tmp_path, monkeypatch, sce
 
 def test_nothing_is_recorded_as_shown(home, tmp_path):
     home.run(tmp_path / "out")
-    assert not list(home.folder.glob("live/**/*.jsonl")) and not list(home.folder.glob("requests/**/*"))
-    with sqlite3.connect(home.folder / "serving" / "daily_lists.sqlite") as database:
-        assert database.execute("select count(*) from daily_lists").fetchone() == (0,)
+    assert not list(home.folder.glob("requests/**/*"))
+    state = SqliteServingState(home.folder / "serving", lambda: NOW)
+    assert state.read_exposures(None, 1) == [] and state.users() == set()
 
 
 def test_interrupted_run_continues_with_the_same_result(home, tmp_path, monkeypatch):

@@ -5,7 +5,6 @@ import sqlite3
 import pytest
 import redis
 
-from sequences.online.materialization_state import MaterializationState
 from sequences.views import SEQUENCE_VIEWS
 from serving.events import online_store
 from serving.events.online_store import OnlineStore
@@ -121,12 +120,6 @@ def test_missing_tables_are_reported(store, parts, tmp_path):
     connection.close()
     store.check()
     assert not parts.parts and event_ids(store) == []
-
-
-def test_materialized_store_is_not_degraded(store, parts, registry, tmp_path):
-    MaterializationState(tmp_path / "digests.db", registry.open()).close()  # writes the marker row
-    store.check()
-    assert not parts.parts
 
 
 def test_damaged_file_is_reported(store, parts, tmp_path):

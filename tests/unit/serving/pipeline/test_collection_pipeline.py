@@ -2,12 +2,9 @@
 answer, over HTTP on a release of small fitted models.
 """
 
-import json
-
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sequences.views import SEQUENCE_VIEWS
 from serving.errors import NoCollections
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
@@ -16,7 +13,7 @@ from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
 from serving.releases.warm_up import warm_up
 from storage.suppression_list import SuppressionList
-from tests.support.serving.asgi_client import Store, serving_client
+from tests.support.serving.asgi_client import serving_client
 from tests.support.serving.collection_release import opened_release
 from tests.support.serving.list_source import ListSource
 from tests.support.serving.pipeline_harness import NOW
@@ -45,7 +42,7 @@ def test_playlist_has_reason_and_playable_tracks(bench):
     assert second.playlist_id == "p2" and [track.title for track in second.tracks] == ["Song 0", "Song 1"]
     assert answer.trace.removed == {"unplayable_playlists": 1}
     (shown,) = bench.shown.exposures
-    record = json.loads(shown.to_line())
+    record = shown.to_record()
     assert [(one["target_type"], one["target_id"], one["position"]) for one in record["items"]] == [
         ("playlist", "p3", 0),
         ("playlist", "p2", 1),
@@ -77,24 +74,10 @@ def test_release_without_collections_is_rejected(bench):
             ask(bench, source, "mlog")
 
 
-class LiveStore(Store):
-    """Stores reported clicks."""
-
-    def apply(self, events_of):
-        view = SEQUENCE_VIEWS["recent_clicks"]
-        for user_id, events in events_of.items():
-            rows = self.users.setdefault(user_id, {}).setdefault(view.name, {name: [] for name in view.attribute_names})
-            for event in events:
-                if view.matches(event["action"], event["target_type"]):
-                    known = event | {"behaviour": event["action"], "track_id": "", "played_ratio": None, "scene": ""}
-                    for name, column in rows.items():
-                        column.append(known[name])
-
-
 def test_click_changes_the_next_response_over_http(tmp_path):
     served = opened_release(tmp_path / "marts")
     warm_up(served, NOW, Recall(Metrics(CollectorRegistry()), 60.0, threads=1), Ranking())
-    with serving_client(tmp_path / "home", lambda _: served, LiveStore) as client:
+    with serving_client(tmp_path / "home", lambda _: served) as client:
 
         def recommend_scene(scene):
             answer = client.post("/recommend", json={"user_id": "u2", "scene": scene, "limit": 4, "debug": True})
