@@ -44,10 +44,7 @@ BROKER_SCHEME = "redis://"
 """URL scheme of the message broker (`SEGUE_BROKER`)."""
 
 MAX_CONCURRENT_REQUESTS = 12
-"""Maximum number of requests that one process handles concurrently."""
-
-REQUESTS_PER_MODEL_WORKER = 4
-"""Default number of concurrent requests per model worker; those that wait for a worker run as a batch."""
+"""Maximum number of requests that one worker handles concurrently."""
 
 SERVICES = ("airflow", "recommender", "mlflow", "consumer")
 """Services that the console reads."""
@@ -310,18 +307,15 @@ class Settings(EnvironmentSettings):
     recall_deadline_ms: Annotated[int, Field(ge=1, le=30_000)] = Field(
         default=400, description="time that a request waits for its recall channels, 1 to 30,000"
     )
-    model_workers: Annotated[int, Field(ge=0, le=MAX_CONCURRENT_REQUESTS - 1)] = Field(
-        default=0,
-        description="processes that run the models of a release, 0 to 11; one per core is a good number; 0: the recommender's "
-        "own process ([operations](operations.md#several-cores))",
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1,
+        description="processes of the recommender, 1 to 64; one per core is a good number, each takes the memory of a release "
+        "([operations](operations.md#several-cores))",
     )
     concurrent_requests: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_REQUESTS)] = Field(
-        default_factory=lambda values: min(
-            max(2, os.cpu_count() or 2, REQUESTS_PER_MODEL_WORKER * values["model_workers"]), MAX_CONCURRENT_REQUESTS
-        ),
+        default=2,
         validation_alias="SEGUE_ANSWERED_AT_ONCE",
-        description="requests processed concurrently, 1 to 12; by default the number of cores, or four per model worker, at "
-        "least 2; more than there are model workers, so that [calls run as batches](operations.md#several-cores)",
+        description="requests that each worker processes concurrently, 1 to 12",
     )
     release_public_key: PemFile = Field(
         default="",
@@ -404,6 +398,10 @@ class Settings(EnvironmentSettings):
     def event_log(self) -> Path:
         """The recommender's durable event log, JSON lines in the contract: `live/dt=*/*.jsonl`."""
         return self.home / "live"
+
+    def share(self, limit: int) -> int:
+        """The share of each worker in a limit of the recommender."""
+        return -(-limit // self.workers)
 
     @property
     def serving_folder(self) -> Path:

@@ -8,10 +8,9 @@ Pure functions, independent of stores.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from event_store.behaviours import BEHAVIOURS
-from event_store.store import MAX_AGE_US, Event
+from event_store.store import MAX_AGE_US, Event, PrivateSession
 
 MAX_SESSION_US = 12 * 3600 * 1_000_000
 MAX_SESSIONS = 100
@@ -21,18 +20,6 @@ EVERYONE = ""
 private session, which `end_private` ends as any other."""
 HIDDEN_ACTIONS = frozenset({"impression"} | {row.action for row in BEHAVIOURS if not row.is_explicit})
 """Actions that a private session keeps private; explicit feedback is kept."""
-
-
-@dataclass(frozen=True)
-class PrivateSession:
-    """A private session, µs since 1970, UTC; `until_us` is its latest end while it lasts."""
-
-    since_us: int
-    until_us: int
-
-    def overlaps(self, event: Event) -> bool:
-        """Whether a part of the event is within the session."""
-        return int(event["occurred_at"]) <= self.until_us and int(event["ended_at"]) >= self.since_us
 
 
 def is_hidden(event: Event, sessions: Sequence[PrivateSession]) -> bool:

@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,28 +38,36 @@ COMMON_TABLES = (
 class SqliteDatabase:
     """Connections to one file, one per thread; a transaction of this object is the only one of its file.
 
+    The file is opened by the first call. As long as it cannot be, every call tries again and fails.
+
     Args:
         path: The file; it is created if it is missing.
         synchronous: `full` if a commit must survive a machine failure, else `normal`.
         tables: Statements that create its tables unless they exist. Tables with a column `user_id` are those of users.
-        setting: Setting that names the folder, for messages.
-
-    Raises:
-        StoreUnavailable: The file cannot be opened, is damaged, or is on a file system of other machines.
+        prepare: Called in the first transaction, with the connection and whether the file is new.
     """
 
-    def __init__(self, path: Path, synchronous: str, tables: Sequence[str], setting: str = "SEGUE_HOME") -> None:
+    def __init__(
+        self,
+        path: Path,
+        synchronous: str,
+        tables: Sequence[str],
+        prepare: Callable[[sqlite3.Connection, bool], None] = lambda *_: None,
+    ) -> None:
         self.path, self._synchronous = path, synchronous
+        self._tables, self._prepare = (*COMMON_TABLES, *tables), prepare
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._require_local_disk(setting)
         self._local, self._connections = threading.local(), list[sqlite3.Connection]()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._lock_file = path.with_suffix(".lock").open("w")
-        with self.write() as database:
-            for statement in (*COMMON_TABLES, *tables):
-                database.execute(statement)
-            database.execute("insert or ignore into facts values ('id', ?)", (uuid.uuid4().hex,))
-        self.id = str(self.fact("id"))
+        self._is_open = False
+
+    @property
+    def id(self) -> str:
+        """Id of the file: of its creation, or its last restore."""
+        with self.read() as database:
+            (found,) = database.execute("select value from facts where name = 'id'").fetchone()
+        return str(found)
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -68,8 +76,14 @@ class SqliteDatabase:
         Raises:
             StoreUnavailable: A statement failed.
         """
-        try:
+        self._open()
+        with self._readable_errors():
             yield self._connection()
+
+    @contextmanager
+    def _readable_errors(self) -> Iterator[None]:
+        try:
+            yield
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise StoreUnavailable(
                 f"{self.path} cannot be read or written: {error}; check the space on the disk, and restore a backup if the file "
@@ -83,6 +97,7 @@ class SqliteDatabase:
         Raises:
             StoreUnavailable: A statement failed; nothing is written.
         """
+        self._open()
         with self._lock, self._locked_file(), self.read() as database:
             database.execute("begin immediate")
             try:
@@ -93,17 +108,10 @@ class SqliteDatabase:
                     database.execute("rollback")
                 raise
 
-    def fact(self, name: str) -> str | int | None:
-        """A value that is kept in the file; None without it."""
-        with self.read() as database:
-            row = database.execute("select value from facts where name = ?", (name,)).fetchone()
-        return row[0] if row else None
-
     def renew_id(self) -> None:
         """Give the file a new id, because positions of others do not hold for its content any more."""
         with self.write() as database:
             database.execute("update facts set value = ? where name = 'id'", (uuid.uuid4().hex,))
-        self.id = str(self.fact("id"))
 
     def suppress(self, users: SuppressionList) -> None:
         """Copy the suppression list, which later transactions check."""
@@ -189,6 +197,22 @@ class SqliteDatabase:
         finally:
             fcntl.flock(self._lock_file, fcntl.LOCK_UN)
 
+    def _open(self) -> None:
+        """Create the tables, by the first call that can."""
+        if self._is_open:
+            return
+        self._require_local_disk()
+        with self._lock, self._locked_file(), self._readable_errors():
+            is_new = not self.path.exists()
+            database = self._connection()
+            with database:
+                database.execute("begin immediate")
+                for statement in self._tables:
+                    database.execute(statement)
+                database.execute("insert or ignore into facts values ('id', ?)", (uuid.uuid4().hex,))
+                self._prepare(database, is_new)
+            self._is_open = True
+
     def _connection(self) -> sqlite3.Connection:
         if not hasattr(self._local, "connection"):
             database = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
@@ -203,14 +227,14 @@ class SqliteDatabase:
         connection: sqlite3.Connection = self._local.connection
         return connection
 
-    def _require_local_disk(self, setting: str) -> None:
+    def _require_local_disk(self) -> None:
         places = {one.mountpoint: one.fstype for one in psutil.disk_partitions(all=True)}
         folders = (str(one) for one in (self.path.parent.resolve(), *self.path.parent.resolve().parents))
         kind = next((places[one] for one in folders if one in places), "")
         if kind.startswith(SHARED_FILE_SYSTEMS):
             raise StoreUnavailable(
                 f"{self.path} is on a file system of type {kind}, where processes do not see the locks of others and events "
-                f"would be lost; set {setting} to a folder on a local disk"
+                "would be lost; set SEGUE_HOME to a folder on a local disk"
             )
 
 

@@ -23,7 +23,6 @@ from event_store.private_sessions import (
     HIDDEN_ACTIONS,
     MAX_SESSION_US,
     START,
-    PrivateSession,
     current_session,
     is_hidden,
     sessions_after,
@@ -37,6 +36,7 @@ from event_store.store import (
     Appended,
     Event,
     Position,
+    PrivateSession,
     StoreBusy,
     UserEvents,
 )
@@ -82,20 +82,14 @@ class SqliteEventStore:
     Args:
         folder: Folder of the file and the key, on a local disk.
         now_us: Clock, µs UTC.
-
-    Raises:
-        StoreUnavailable: The file cannot be opened.
     """
 
     def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
         self._now_us = now_us
-        self._key, is_new_key = _read_or_create_key(folder / KEY_FILE)
-        is_new_file = not (folder / EVENTS_FILE).exists()
-        self.database = SqliteDatabase(folder / EVENTS_FILE, "full", TABLES)
+        self._folder, self._key = folder, b""
+        self.database = SqliteDatabase(folder / EVENTS_FILE, "full", TABLES, self._prepare)
         self._reports: list[_Report] = []
         self._commit_lock = threading.Lock()
-        if is_new_file != is_new_key:
-            self._hide_everyone()
 
     @property
     def id(self) -> str:
@@ -158,10 +152,10 @@ class SqliteEventStore:
             query = "delete from events where seq <= ? and received_at < ?"
             return database.execute(query, (self._seq(through), self._now_us() - VISIBLE_FOR_US)).rowcount
 
-    def is_private(self, user_id: str) -> bool:
-        """See `EventStore.is_private`."""
+    def private_session(self, user_id: str) -> PrivateSession | None:
+        """See `EventStore.private_session`."""
         with self.database.read() as database:
-            return current_session(_sessions_of(database, user_id), self._now_us()) is not None
+            return current_session(_sessions_of(database, user_id), self._now_us())
 
     def renew_id(self) -> None:
         """See `Store.renew_id`."""
@@ -190,10 +184,11 @@ class SqliteEventStore:
     def _seq(self, position: Position | None) -> int:
         return position.seq if position is not None and position.store == self.id else 0
 
-    def _hide_everyone(self) -> None:
-        now_us = self._now_us()
-        with self.database.write() as database:
-            row = (EVERYONE, now_us - MAX_AGE_US, now_us + MAX_SESSION_US)
+    def _prepare(self, database: sqlite3.Connection, is_new_file: bool) -> None:
+        """Read the key; after a loss of the key or the file, begin a private session of everyone."""
+        self._key, is_new_key = _read_or_create_key(self._folder / KEY_FILE)
+        if is_new_file != is_new_key:
+            row = (EVERYONE, self._now_us() - MAX_AGE_US, self._now_us() + MAX_SESSION_US)
             database.execute("insert or replace into private_sessions values (?, ?, ?)", row)
 
 

@@ -44,7 +44,7 @@ class SqliteServingState:
         now_us: Clock, µs UTC.
 
     Raises:
-        StoreUnavailable: The file cannot be opened.
+        StoreUnavailable: The file cannot be opened, for instance on a full disk.
     """
 
     def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
@@ -150,11 +150,14 @@ class SqliteServingState:
 def _open(path: Path) -> SqliteDatabase:
     with file_lock(path.with_suffix(".opening")):
         try:
-            return SqliteDatabase(path, "normal", TABLES)
+            database = SqliteDatabase(path, "normal", TABLES)
+            database.export("")
         except StoreUnavailable as error:
             if not isinstance(error.__cause__, DAMAGED) or isinstance(error.__cause__, sqlite3.OperationalError):
                 raise
             logger.warning("replacing the damaged %s by an empty file: %s", path, error.__cause__)
+        else:
+            return database
         for part in path.parent.glob(f"{path.name}*"):
             part.unlink()  # not kept under another name, because users could not be erased from it
         return SqliteDatabase(path, "normal", TABLES)

@@ -60,6 +60,18 @@ class Appended:
 
 
 @dataclass(frozen=True)
+class PrivateSession:
+    """A private session of a user, µs since 1970, UTC; `until_us` is its latest end while it lasts."""
+
+    since_us: int
+    until_us: int
+
+    def overlaps(self, event: Event) -> bool:
+        """Whether a part of the event is within the session."""
+        return int(event["occurred_at"]) <= self.until_us and int(event["ended_at"]) >= self.since_us
+
+
+@dataclass(frozen=True)
 class UserEvents:
     """A user's events after a position, in the contract's order, and the last number among them (0: there is none)."""
 
@@ -128,8 +140,8 @@ class EventStore(Store, Protocol):
     def remove(self, through: Position) -> int:
         """Remove events up to a position that were received more than a day ago; return their number."""
 
-    def is_private(self, user_id: str) -> bool:
-        """Whether the user is in a private session now."""
+    def private_session(self, user_id: str) -> PrivateSession | None:
+        """The private session of the user that lasts now; None if there is none."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
-"""Runtime: the parts of a running recommender, wired once per process. Independent of HTTP.
+"""Runtime: the parts of a running recommender, wired once per worker. Independent of HTTP.
 
-One process per home accepts events and writes data of users: the one with the lock of the event log. A second process answers
-requests without writing anything, and takes over when the first one ends.
+Every worker is a whole recommender; what they share is in the stores of events and of the serving state.
 """
 
 from __future__ import annotations
@@ -14,20 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config.settings import Settings
-from sequences.streaming.publisher import Publisher
+from event_store.opened import open_event_store, open_serving_state
+from event_store.private_sessions import EVERYONE
+from event_store.store import PrivateSession, StoreBusy, StoreUnavailable
 from serving.events.erasure_requests import ErasureRequests
-from serving.events.event_writing import EventTarget, EventWriting
-from serving.events.ingest import IngestResult
+from serving.events.exposure_log import ExposureLog
+from serving.events.feature_log import FeatureLog
+from serving.events.ingest import EventIngestor, IngestResult
 from serving.events.online_store import OnlineStore
 from serving.events.suppression import SuppressionListFollower
-from serving.events.write_ahead_log import LOCK_TIMEOUT_S, EventLog, LogBusy
 from serving.inspection.user_inspector import UserInspector
-from serving.observability.degraded_parts import EVENT_LOG, ONLINE_STORE, Degradation
+from serving.observability.degraded_parts import EVENT_STORE, ONLINE_STORE, PRIVATE_SESSIONS, Degradation
 from serving.observability.metrics import Metrics
 from serving.observability.monitors import ServiceMonitor, describe_response, log_request
 from serving.observability.periodic_task import PeriodicTask
 from serving.pipeline.daily_lists import DailyLists
-from serving.pipeline.exposure_writer import ExposureWriter
 from serving.pipeline.pipelines import NoExposures, Pipelines
 from serving.pipeline.request import (
     Request,
@@ -45,21 +45,24 @@ from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
 from serving.releases.manager import ReleaseManager
-from serving.releases.served_release import ALL_PARTS, ReleaseParts, ServedRelease, load_release
+from serving.releases.served_release import ServedRelease, load_release
 from serving.releases.track_lookup import TrackLookup
 from serving.releases.warm_up import warm_up
-from storage.file_lock import LockHeld
+from serving.workers import Workers
 from storage.suppression_list import SuppressionList
 from training.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 
 if TYPE_CHECKING:
-    from serving.workers.release_workers import ReleaseWorkers
     from training.data.user_batch import UserBatch
 
-TAKEOVER_INTERVAL_S = 1.0
+REPORT_INTERVAL_S = 1.0
 RECENT_FAILURE_S = 60.0
 """Time after its last failure during which a part without its own check is reported as degraded."""
-OTHER_RECOMMENDER = "another recommender writes the event log of this home; this one answers, but accepts no events"
+SESSIONS_LOST = (
+    "the private sessions were lost, so no plays, clicks and impressions are recorded until every session must have ended; those "
+    "of a user are after the event end_private"
+)
+NO_EVENTS = "the store of events fails; requests are answered without the newest events, and reports are rejected"
 
 logger = logging.getLogger(__name__)
 
@@ -70,137 +73,115 @@ def now_us() -> int:
 
 
 class Runtime:
-    """Opens the event log, replays events that the online store lacks, and follows the active releases.
+    """Opens the stores and follows the active releases.
 
     Args:
         settings: Settings of the service.
         metrics: Metrics of the service.
-        recall: Recall stage; default: the channels in this process.
-        ranking: Ranking stage; default: the ranker in this process.
-        parts: Models of a release to load in this process.
         is_service: False for a program that only computes responses (`compute`): it accepts no events, writes no data of
             users, and keeps the releases that it began with.
-        start_workers: Starts the processes that run the models of the release in a folder; None: there are none.
 
     Attributes:
         tracks: What the production release has of single tracks.
         inspector: What is known and stored of users.
+
+    Raises:
+        StoreUnavailable: The store of events cannot be opened.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        metrics: Metrics,
-        recall: Recall | None = None,
-        ranking: Ranking | None = None,
-        parts: ReleaseParts = ALL_PARTS,
-        is_service: bool = True,
-        start_workers: Callable[[Path], ReleaseWorkers] | None = None,
-    ) -> None:
-        self._start_workers = start_workers
-        self._metrics, self._settings, self._parts = metrics, settings, parts
-        self._recall = recall or Recall(metrics, settings.recall_deadline_ms / 1000, settings.concurrent_requests)
-        self._ranking = ranking or Ranking()
+    def __init__(self, settings: Settings, metrics: Metrics, is_service: bool = True) -> None:
+        self._metrics, self._settings, self._is_service = metrics, settings, is_service
+        self._recall = Recall(metrics, settings.recall_deadline_ms / 1000, settings.concurrent_requests)
+        self._ranking = Ranking()
         self._degradation = Degradation(metrics)
+        self._events, self._state = open_event_store(settings, now_us), open_serving_state(settings, now_us)
+        self._suppression = SuppressionListFollower(settings.suppression_list)
+        self._workers = Workers(self._state, self._describe_worker, now_us)
         self._release_manager = ReleaseManager(
-            settings.releases / "active.json", self._load, self._warm_up, metrics, self._degradation
+            settings.releases / "active.json", self._load, self._warm_up, metrics, self._degradation, self._agree
         )
         self.tracks = TrackLookup(settings, self._release_manager)
-        self._online = OnlineStore(self.tracks.duration_of, self._degradation)
+        self._ingestor = EventIngestor(self._events, self.tracks, metrics, now_us)
+        self._online = OnlineStore(self._degradation, self._events)
         self._online.open()
-        self._publisher = Publisher(settings.broker, self.tracks.duration_of) if settings.broker else None
-        if self._publisher:
-            self._publisher.open()
-        log = self._open_log(LOCK_TIMEOUT_S) if is_service else None
-        # Start after taking the log lock: an eraser that holds the lock does not have to notify the service.
-        self._suppression = SuppressionListFollower(settings.suppression_list, settings.home / "serving")
-        # Before the replay: full plays are recognized by the track durations of the release.
         self._release_manager.poll()
-        self._lists = DailyLists(settings.home / "serving")
         self._erasures = ErasureRequests(settings)
-        self._hydrator = Hydrator(self._online, metrics)
-        self._writing: EventWriting | None = None
+        feature_log = None
+        if is_service:
+            feature_log = FeatureLog(settings.feature_log, settings.feature_log_share, now_us)
+        self._hydrator = Hydrator(self._online, metrics, feature_log)
         self.inspector = UserInspector(
             *(settings, self._release_manager, self._suppression, self._hydrator, self._recall, self._ranking),
             now_us=now_us,
-            writing=lambda: self._writing,
+            private_session=self._private_session,
+            stored=lambda user_id: self._events.export(user_id) | self._state.export(user_id),
         )
-        self._pipelines = self._build_pipelines(NoExposures())
-        if log is not None:
-            self._start_writing(log)
+        exposures = ExposureLog(self._state) if is_service else NoExposures()
+        lists = DailyLists(self._state)
+        self._pipelines = Pipelines.build(self._hydrator, self._recall, self._ranking, lists, metrics, exposures)
         self._monitor = ServiceMonitor(
-            metrics,
-            settings.reports / "skew.json",
-            self._pending_reports,
-            lambda: self._release_manager.current,
-            self._degradation,
+            metrics, settings.reports / "skew.json", lambda: self._release_manager.current, self._degradation
         )
-        self._takeover_task = PeriodicTask("event-log-takeover", TAKEOVER_INTERVAL_S, self._take_over)
+        self._report_task = PeriodicTask("worker-report", REPORT_INTERVAL_S, self._report)
+        self._suppress(self._suppression.users)
         self._suppression.start(self._erase_users)
         self._online.start()
         if is_service:
+            self._report_task.start()
             self._release_manager.start()
             self._monitor.start()
-            self._takeover_task.start()
+            self._erasures.resume()
 
-    def _open_log(self, lock_timeout_s: float) -> EventLog | None:
-        """The event log; None if another process has its lock."""
-        here = self._settings
+    def _describe_worker(self) -> dict[str, Any]:
+        release = self._release_manager.current
+        return {
+            "release": release.release_id if release else None,
+            "suppressed": self._suppression.digest,
+        }
+
+    def _report(self) -> None:
+        self._workers.report()
         try:
-            log = EventLog(here.event_log, here.home / "serving", now_us, lock_timeout_s)
-        except LockHeld as error:
-            self._degradation.report(EVENT_LOG, OTHER_RECOMMENDER, error)
-            return None
-        for path in log.repaired_files:
-            logger.warning("removed an incomplete, unacknowledged last line of %s", path)
-        return log
-
-    def _start_writing(self, log: EventLog) -> None:
-        """Replay events that the online store lacks, then accept events and write data of users."""
-        self._suppression.acknowledge()
-        target = EventTarget(self._online, self._publisher, self._suppression, self._hydrator)
-        self._writing = EventWriting.start(
-            self._settings, log, target, self._metrics, self._degradation, now_us, self.tracks.is_known
-        )
-        self._hydrator.log = self._writing.feature_log
-        self._pipelines = self._build_pipelines(self._writing.exposures)
-        self._degradation.clear(EVENT_LOG)
-        self._erasures.resume()
-
-    def _build_pipelines(self, exposures: ExposureWriter) -> Pipelines:
-        return Pipelines.build(self._hydrator, self._recall, self._ranking, self._lists, self._metrics, exposures)
-
-    def _take_over(self) -> None:
-        """Become the writer when the process that had the lock of the event log has ended."""
-        if self._writing is not None or (log := self._open_log(lock_timeout_s=0)) is None:
+            everyones = self._events.private_session(EVERYONE)
+        except StoreUnavailable as error:
+            self._degradation.report(EVENT_STORE, NO_EVENTS, error)
             return
+        self._degradation.clear(EVENT_STORE)
+        if everyones is None:
+            self._degradation.clear(PRIVATE_SESSIONS)
+        else:
+            self._degradation.report(PRIVATE_SESSIONS, SESSIONS_LOST)
+
+    def _agree(self, version: str, rejected: list[str]) -> tuple[int, set[str]] | None:
+        """See `Workers.switch_time`; at once if this process is none of the workers, or the workers cannot be read."""
         try:
-            self._start_writing(log)
-        except BaseException:
-            log.close()
-            raise
+            return self._workers.switch_time(version, rejected) if self._is_service else (0, set())
+        except StoreUnavailable:
+            logger.exception("the live workers cannot be read; this one switches to another release at once")
+            return 0, set()
 
-    def _is_private(self, user_id: str) -> bool:
-        """Whether the user is in a private session."""
-        return self._writing is not None and self._writing.private_session(user_id) is not None
-
-    def _pending_reports(self) -> int:
-        return self._writing.pusher.pending_reports if self._writing else 0
+    def _private_session(self, user_id: str) -> PrivateSession | None:
+        """The private session of a user that lasts now; while it is not known, one that began now."""
+        try:
+            return self._events.private_session(user_id) if user_id else None
+        except StoreUnavailable as error:
+            self._degradation.report(EVENT_STORE, NO_EVENTS, error)
+            return PrivateSession(now_us(), now_us())
 
     @property
     def is_ready(self) -> bool:
-        """Whether a warm release is in service and events can be logged."""
-        return self._release_manager.current is not None and self._writing is not None and self._writing.log.is_alive
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether the event log can commit or is another process's; if not, only a restart helps."""
-        return self._writing is None or self._writing.log.is_alive
+        """Whether a warm release is in service in every live worker."""
+        try:
+            live = [one.state["release"] for one in self._workers.live()]
+        except StoreUnavailable:
+            live = []
+        return self._release_manager.current is not None and None not in live
 
     def status(self) -> dict[str, Any]:
-        """Releases in service with their shares, rejected releases and degraded parts with reasons."""
+        """Releases in service with their shares, rejected releases, live workers, and degraded parts with reasons."""
         degraded = [part.to_json() for part in self._degradation.parts.values()]
-        return {"is_ready": self.is_ready, "degraded": degraded, **self._release_manager.status()}
+        workers = [{"name": one.name, "release": one.state["release"]} for one in self._workers.live()]
+        return {"is_ready": self.is_ready, "degraded": degraded, "workers": workers, **self._release_manager.status()}
 
     def recommend(
         self,
@@ -284,8 +265,8 @@ class Runtime:
                     request = anonymize_erased_user(read(now_us(), request_id), erased)
                     release, arm = self._release_manager.release_for(request.user_id)
                     pipeline = self._pipelines.of(request)
-                    request = replace(request, arm=arm, is_private=self._is_private(request.user_id))
-                    is_shown = self._writing is not None and not request.is_private
+                    request = replace(request, arm=arm, is_private=self._private_session(request.user_id) is not None)
+                    is_shown = self._is_service and not request.is_private
                     response = pipeline.recommend(request, release, is_shown=is_shown)
                 self._record_degraded(response)
                 self._metrics.requests.labels(scene, "answered", release.release_id).inc()
@@ -326,8 +307,6 @@ class Runtime:
         for part, why in degraded.items():
             if part != ONLINE_STORE:  # it reports itself
                 self._degradation.report(part, why, lasting_s=RECENT_FAILURE_S)
-        if self._writing is None:
-            degraded[EVENT_LOG] = OTHER_RECOMMENDER
 
     def erase_data(self, user_id: str) -> bool:
         """Suppress the user from now on, and erase what is stored in the background, once.
@@ -363,7 +342,7 @@ class Runtime:
         request = read_search(user_id, now_us(), *policy)
         with self._suppression.snapshot() as erased:
             request = anonymize_erased_user(request, erased)
-            request = replace(request, is_private=self._is_private(request.user_id))
+            request = replace(request, is_private=self._private_session(request.user_id) is not None)
             release = self._release_manager.serving_release(request.user_id)
             user = self._hydrator.load_user_state(request, release) if request.user_id else None
             context = replace(
@@ -375,44 +354,47 @@ class Runtime:
         """See `EventIngestor.ingest`.
 
         Raises:
-            LogBusy: Too many reports are queued, or another recommender writes the event log.
-            OSError: The write failed; nothing was accepted.
+            StoreUnavailable: Nothing was accepted.
         """
-        if self._writing is None:
-            raise LogBusy(OTHER_RECOMMENDER)
-        with self._suppression.snapshot() as erased:
-            return self._writing.ingestor.ingest(rows, erased)
+        try:
+            with self._suppression.snapshot() as erased:
+                return self._ingestor.ingest(rows, erased)
+        except StoreBusy:
+            raise
+        except StoreUnavailable as error:
+            self._degradation.report(EVENT_STORE, NO_EVENTS, error)
+            raise
 
     def close(self) -> None:
-        """Stop the background tasks, write and push pending events, and close the files."""
-        self._takeover_task.close()
+        """Stop the background tasks and close the stores."""
+        self._report_task.close()
         self._erasures.close()
         self._monitor.close()
         self._suppression.close()
         self._release_manager.close()
         self._online.close()
-        if self._writing:
-            self._writing.close()
-        if self._publisher:
-            self._publisher.close()
-        self._lists.close()
-        for release in self._release_manager.releases:
-            if release.workers is not None:
-                release.workers.close()
+        if self._hydrator.log is not None:
+            self._hydrator.log.close()
+        self._state.close()
+        self._events.close()
+
+    def _suppress(self, erased: SuppressionList) -> None:
+        """Let the stores, which may be older than the list, accept nothing of erased users."""
+        try:
+            self._events.suppress(erased)
+            self._state.suppress(erased)
+        except StoreUnavailable as error:
+            self._degradation.report(EVENT_STORE, NO_EVENTS, error)
 
     def _erase_users(self, erased: SuppressionList) -> None:
         """Drop cached data of erased users, and flush the feature log so that the eraser finds its records on the disk."""
+        self._suppress(erased)
         self._hydrator.erase_users(erased)
-        for release in self._release_manager.releases:
-            if release.workers is not None:
-                release.workers.forget_users()
-        if self._writing:
-            self._writing.private_sessions.erase_users(erased)
-            self._writing.feature_log.flush()
+        if self._hydrator.log is not None:
+            self._hydrator.log.flush()
 
     def _load(self, folder: Path) -> ServedRelease:
-        release = load_release(folder, self._online.contract(), self._parts, self._settings.release_public_key)
-        return replace(release, workers=self._start_workers(folder)) if self._start_workers else release
+        return load_release(folder, self._online.contract(), self._settings.release_public_key)
 
     def _warm_up(self, release: ServedRelease) -> None:
         warm_up(release, now_us(), self._recall, self._ranking)

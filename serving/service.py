@@ -22,7 +22,6 @@ from config.bind_address import check_bind_address
 from serving import supervisor
 from serving.errors import NoCollections, NoItemVectors, NoSearch, NotReady, RequestRejected, UnknownTrack
 from serving.events.erasure_requests import ErasureBusy
-from serving.events.write_ahead_log import LogBusy
 from serving.http import openapi
 from serving.http.access_policy import OTHER_USER, AccessControl, AccessPolicy, load_rate_limit
 from serving.http.admission import (
@@ -92,7 +91,8 @@ T = TypeVar("T")
 
 USER_DATA_QUEUE = RequestQueue(("/export", "/erase"), max_concurrent=1, max_waiting=4, max_per_client=1)
 """An export reads all logs, so it must not take the slots of recommendations."""
-THREADS = settings.MAX_CONCURRENT_REQUESTS + MAX_CONCURRENT_REPORTS + USER_DATA_QUEUE.max_concurrent
+HERE = settings.load_settings()
+THREADS = HERE.concurrent_requests + HERE.share(MAX_CONCURRENT_REPORTS) + USER_DATA_QUEUE.max_concurrent
 TIMEOUT_S = 30
 ERASE_MESSAGE = "an API key must not erase users; send a token of the user, or run `python -m privacy.erase USER`"
 
@@ -113,7 +113,7 @@ class LimitedService(bentoml.Service[Any]):
 
 
 # Without `max_concurrency`: BentoML would count requests before they are authenticated and before their body has arrived.
-@bentoml.service(workers=1, threads=THREADS, traffic={"timeout": TIMEOUT_S}, service_class=LimitedService)
+@bentoml.service(workers=HERE.workers, threads=THREADS, traffic={"timeout": TIMEOUT_S}, service_class=LimitedService)
 class Recommender:
     """Recommends tracks and logs the events that follow.
 
@@ -129,18 +129,11 @@ class Recommender:
         logging.getLogger("bentoml._internal.server.http_app").addFilter(ValidationLogFilter())
         here = settings.load_settings()
         check_bind_address(here, "recommender")
-        self._runtime = self._build_runtime(here, _metrics())
-        garbage_collector.freeze_gc()
-
-    def _build_runtime(self, here: settings.Settings, metrics: Metrics) -> Runtime:
         # BentoML's supervisor imports this file, too, but needs neither the models nor their libraries.
         from serving.runtime import Runtime
 
-        if not here.model_workers:
-            return Runtime(here, metrics)
-        from serving.workers.client import build_runtime
-
-        return build_runtime(here, metrics)
+        self._runtime = Runtime(here, _metrics())
+        garbage_collector.freeze_gc()
 
     @bentoml.api(input_spec=RecommendRequest, output_spec=Recommendation)
     def recommend(
@@ -256,7 +249,7 @@ class Recommender:
             return denied
         try:
             report = asdict(self._runtime.ingest_events(events))
-        except (LogBusy, OSError) as error:
+        except OSError as error:
             return _error(503, error)
         if report["accepted"] or report["duplicate"] or report["private"]:
             return EventReport(**report)
@@ -371,16 +364,12 @@ class Recommender:
         return UserIds(user_ids=self._runtime.inspector.list_users(limit))
 
     async def __is_ready__(self) -> bool:
-        """Answer of `/readyz`: whether a warm release is in service."""
+        """Answer of `/readyz`: whether a warm release is in service in every worker."""
         return self._runtime.is_ready
-
-    async def __is_alive__(self) -> bool:
-        """Answer of `/livez`: whether events can be logged, with or without a release."""
-        return self._runtime.is_alive
 
     @bentoml.on_shutdown
     def close(self) -> None:
-        """Graceful shutdown: flush everything that was acknowledged before the process ends."""
+        """Graceful shutdown: finish what runs and close the stores."""
         self._runtime.close()
 
 
@@ -426,10 +415,11 @@ def _queues() -> list[RequestQueue]:
             "/explain",
             "/search",
         ),
-        settings.load_settings().concurrent_requests,
-        MAX_WAITING_REQUESTS,
+        HERE.concurrent_requests,
+        HERE.share(MAX_WAITING_REQUESTS),
     )
-    return [recommendations, RequestQueue(("/events",), MAX_CONCURRENT_REPORTS, MAX_WAITING_REPORTS), USER_DATA_QUEUE]
+    reports = RequestQueue(("/events",), HERE.share(MAX_CONCURRENT_REPORTS), HERE.share(MAX_WAITING_REPORTS))
+    return [recommendations, reports, USER_DATA_QUEUE]
 
 
 def _count_shed_request(path: str) -> None:
@@ -448,12 +438,12 @@ def _allowed_origins() -> tuple[str, ...]:
 
 
 def _client_requests() -> int:
-    return settings.HttpSettings().client_requests
+    return HERE.share(settings.HttpSettings().client_requests)
 
 
 def _load_body_limits() -> BodyLimits:
     http = settings.HttpSettings()
-    return BodyLimits(http.max_body_bytes, http.body_timeout_s, http.client_connections)
+    return BodyLimits(http.max_body_bytes, http.body_timeout_s, HERE.share(http.client_connections))
 
 
 def _count_denied_request(reason: str) -> None:

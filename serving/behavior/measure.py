@@ -11,6 +11,7 @@ ones.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from event_store.sqlite_state import SqliteServingState
 from serving.behavior.listeners import Listener, Listeners
 from serving.behavior.reason_truth import ReasonTruth, TrackFacts
 from serving.observability.metrics import Metrics
@@ -69,7 +71,7 @@ class BehaviorTests:
         self._release, self._listeners, self._facts = release, listeners, TrackFacts.read(marts)
         self._metrics = Metrics(CollectorRegistry())
         self._folder = tempfile.TemporaryDirectory(prefix="segue-behavior-")
-        self._lists = DailyLists(Path(self._folder.name))
+        self._lists = DailyLists(SqliteServingState(Path(self._folder.name), lambda: time.time_ns() // 1000))
         self._tracks_of_style: dict[str, list[str]] = defaultdict(list)
         catalog, vocabulary = release.catalog, release.vocabulary
         for item in np.flatnonzero(catalog.is_served_V).tolist():

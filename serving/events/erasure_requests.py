@@ -148,7 +148,9 @@ class ErasureRequests:
 
     def _succeeds(self) -> bool:
         try:
-            code = (self._run or _run_erasure)(self._here)
+            # One of the workers erases at a time, also what the others were asked for meanwhile.
+            with file_lock(self._here.home / "run" / "erasing.lock"):
+                code = (self._run or _run_erasure)(self._here)
         except OSError:
             logger.exception("the erasure could not be started")
             return False

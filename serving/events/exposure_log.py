@@ -1,29 +1,21 @@
-"""Exposure log: one record per response, which ingestion lands as impressions and as rows of the table of exposures.
+"""Exposures: one record per response, which ingestion lands as impressions and as rows of the table of exposures.
 
-Records are written immediately and synced every second: a killed process loses none, a machine failure at most one second
-of records. Files: `live/dt=<day>/exposures-*.jsonl`. Independent of HTTP.
+Independent of HTTP.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from serving.events.daily_jsonl import DailyJsonlFile
-from serving.observability.periodic_task import PeriodicTask
+from event_store.store import ServingState
 from serving.pipeline.request import Request
 from serving.pipeline.response import ResponseItem
-from storage import daily_files
 from training.data.user_batch import UserBatch
-
-EXPOSURE_LOG_PREFIX = "exposures"
-SYNC_INTERVAL_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,10 +27,10 @@ class Exposure:
     features_hash: str
     items: Sequence[ResponseItem]
 
-    def to_line(self) -> bytes:
-        """The record as a JSON line: `shown_at` in µs UTC, positions from 0; items of another release name it."""
+    def to_record(self) -> dict[str, Any]:
+        """The record: `shown_at` in µs UTC, positions from 0; items of another release name it."""
         request = self.request
-        record = {
+        return {
             "request_id": request.request_id,
             "user_id": request.user_id,
             "scene": request.scene.name,
@@ -59,41 +51,22 @@ class Exposure:
                 for position, item in enumerate(self.items)
             ],
         }
-        return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
 
 class ExposureLog:
-    """Appends records; thread-safe."""
+    """Adds records to what the workers share."""
 
-    def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in daily_files.list_files(folder, EXPOSURE_LOG_PREFIX):
-            daily_files.truncate_torn_line(path)
-        self._file = DailyJsonlFile(folder, EXPOSURE_LOG_PREFIX, now_us)
-        self._lock = threading.Lock()
-        self._sync_task = PeriodicTask("exposures", SYNC_INTERVAL_S, self._sync)
-        self._sync_task.start()
+    def __init__(self, state: ServingState) -> None:
+        self._state = state
 
     def write(self, exposure: Exposure) -> None:
-        """Append one record; nothing for a response without items.
+        """Add one record; nothing for a response without items.
 
         Raises:
-            OSError: The write failed.
+            StoreUnavailable: The write failed.
         """
         if exposure.items:
-            line = exposure.to_line()
-            with self._lock:
-                self._file.append(line)
-
-    def close(self) -> None:
-        """Sync and close."""
-        self._sync_task.close()
-        with self._lock:
-            self._file.close()
-
-    def _sync(self) -> None:
-        with self._lock:
-            self._file.sync()
+            self._state.add_exposure(exposure.request.user_id, exposure.to_record())
 
 
 def hash_features(users: UserBatch) -> str:

@@ -34,7 +34,6 @@ class FeatureLog:
         folder: `SEGUE_HOME/requests`.
         share: Fraction of the requests, 0 to 1.
         now_us: Clock, µs UTC.
-        applied: Position up to which all events of the live log are in the online store.
         max_bytes_per_hour: Limit of the log's size.
     """
 
@@ -43,10 +42,9 @@ class FeatureLog:
         folder: Path,
         share: float,
         now_us: Callable[[], int],
-        applied: Callable[[], LogPosition | None],
         max_bytes_per_hour: int = MAX_BYTES_PER_HOUR,
     ) -> None:
-        self._folder, self._sampling_rate, self._now_us, self.read_applied_position = folder, share, now_us, applied
+        self._folder, self._sampling_rate, self._now_us = folder, share, now_us
         self._max_bytes_per_hour = max_bytes_per_hour
         self._hour, self._written = -1, 0
         for path in daily_files.list_files(folder, FEATURE_LOG_PREFIX):
@@ -70,7 +68,7 @@ class FeatureLog:
         views: Mapping[str, Mapping[str, Sequence[Any]]] | None,
         profile: Mapping[str, float | None],
     ) -> None:
-        """Log the features of a request, read after `applied` was determined; `views` is None if the store failed."""
+        """Log the features of a request, with the last event that they contain; `views` is None if the store failed."""
         logged = LoggedRequest(
             request_id=request.request_id,
             user_id=request.user_id,

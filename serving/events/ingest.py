@@ -1,17 +1,14 @@
-"""Ingestion of reported events: validate each row, log new events, push them to the online store.
-
-Independent of HTTP.
-"""
+"""Reported events: validate each row, add its behavior, and commit the report to the event store. Independent of HTTP."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from serving.events.event_pusher import EventPusher
-from serving.events.event_schema import Event, EventRejected, read_event
-from serving.events.write_ahead_log import EventLog
+from event_store.store import Appended, Event, EventStore
+from sequences.behaviours import load_behaviours, played_ratio
+from serving.events.event_schema import EventRejected, read_event
 from serving.observability.metrics import Metrics
 
 ERASED_USER_REASON = (
@@ -41,45 +38,44 @@ class IngestResult:
     rows that were not recorded, because they are of private sessions.
     """
 
-    accepted: int
-    duplicate: int
-    rejected: list[RejectedRow]
-    unknown_tracks: list[UnknownTrackRow]
+    accepted: int = 0
+    duplicate: int = 0
+    rejected: list[RejectedRow] = field(default_factory=list)
+    unknown_tracks: list[UnknownTrackRow] = field(default_factory=list)
     private: int = 0
 
 
-class EventIngestor:
-    """Ingests reports; thread-safe. Calls `exclude` with new events before they are pushed to the online store.
+class Tracks(Protocol):
+    """What the release in service has of tracks."""
 
-    `is_known_track` says whether the release in service has a track; events about others are accepted, because the track may
-    have been landed since, and named in the result. `without_private` yields the events without those of private sessions;
-    it is given a function that says which ids the log knows.
+    def duration_of(self, track_id: str) -> int | None:
+        """Duration in ms; None if it is unknown."""
+
+    def is_known(self, track_id: str) -> bool:
+        """Whether the release has the track."""
+
+
+class EventIngestor:
+    """Ingests reports; thread-safe.
+
+    Args:
+        store: Where events are committed.
+        tracks: Durations, by which full plays are recognized. Events about unknown tracks are accepted, because the track may have
+            been landed since, and named in the result.
+        metrics: Metrics of the service.
+        now_us: Clock, µs UTC.
     """
 
-    def __init__(
-        self,
-        log: EventLog,
-        push: EventPusher,
-        exclude: Callable[[Sequence[Event]], None],
-        metrics: Metrics,
-        now_us: Callable[[], int],
-        is_known_track: Callable[[str], bool] = lambda _: True,
-        without_private: Callable[
-            [list[Event], Callable[[str], bool]], AbstractContextManager[list[Event]]
-        ] = lambda events, _: nullcontext(events),
-    ) -> None:
-        self._log, self._push, self._exclude, self._metrics, self._now_us = log, push, exclude, metrics, now_us
-        self._is_known_track, self._without_private = is_known_track, without_private
+    def __init__(self, store: EventStore, tracks: Tracks, metrics: Metrics, now_us: Callable[[], int]) -> None:
+        self._store, self._tracks, self._metrics, self._now_us = store, tracks, metrics, now_us
 
     def ingest(self, rows: Sequence[object], erased: Container[str] = ()) -> IngestResult:
-        """Validate, log and push a report.
+        """Validate and commit a report. Accepted events are durable and visible to the next request of any process.
 
-        Accepted events are durable and, if the online store works, visible to the user's next request. Their exclusions
-        (block, dislike) take effect in any case. Events of `erased` users are rejected.
+        Events of `erased` users are rejected.
 
         Raises:
-            LogBusy: Too many reports are queued.
-            OSError: The write failed; nothing was accepted.
+            StoreUnavailable: Nothing was accepted.
         """
         events: list[Event] = []
         rejected: list[RejectedRow] = []
@@ -95,25 +91,19 @@ class EventIngestor:
                 if event["user_id"] in erased:
                     rejected.append(RejectedRow(index, ERASED_USER_REASON))
                     continue
-                events.append(event)
-                if event["target_type"] == "track" and not self._is_known_track(event["target_id"]):
+                events.append(self._describe(event))
+                if event["target_type"] == "track" and not self._tracks.is_known(event["target_id"]):
                     unknown.append(UnknownTrackRow(index, event["target_id"]))
-            accepted = duplicate = 0
-            with self._without_private(events, self._log.knows) as recorded:
-                appended = self._log.append(recorded) if recorded else None
-            if appended:
-                accepted, duplicate = len(appended.events), appended.duplicate
-                self._exclude(appended.events)
-                if not self._push.push(appended):
-                    self._metrics.events.labels("pushed_later").inc(accepted)
-        self._metrics.unpushed.set(self._push.pending_reports)
-        counts = {
-            "accepted": accepted,
-            "duplicate": duplicate,
-            "rejected": len(rejected),
-            "unknown_track": len(unknown),
-            "private": len(events) - len(recorded),
-        }
+            appended = self._store.append(events) if events else Appended()
+        counts = vars(appended) | {"rejected": len(rejected), "unknown_track": len(unknown)}
         for outcome, count in counts.items():
             self._metrics.events.labels(outcome).inc(count)
-        return IngestResult(accepted, duplicate, rejected, unknown, len(events) - len(recorded))
+        return IngestResult(appended.accepted, appended.duplicate, rejected, unknown, appended.private)
+
+    def _describe(self, event: Event) -> Event:
+        """The event with its behavior, and the fraction of the track that was played."""
+        action, played_ms = event["action"], event["played_ms"]
+        is_track_play = action == "play" and event["target_type"] == "track"
+        duration_ms = self._tracks.duration_of(event["target_id"]) if is_track_play else None
+        behaviour = load_behaviours().behaviour_of(action, played_ms, duration_ms)
+        return event | {"behaviour": behaviour, "played_ratio": played_ratio(played_ms, duration_ms)}

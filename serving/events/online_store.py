@@ -1,8 +1,7 @@
-"""Access of the service to Feast's online store: one connection for writes and one for reads, opened at the start.
+"""Reads of the service from Feast's online store, by one connection that is opened at the start.
 
-Before the first `feast apply` the store cannot be opened: every call retries and fails until then, and failed writes are
-pushed again later. A store that does not respond is not queried until a check in the background succeeds, so that no
-further request waits for a timeout. Independent of tensors or HTTP.
+Before the first `feast apply` the store cannot be opened: every call retries and fails until then. A store that does not respond is
+not queried until a check in the background succeeds, so that no further request waits for a timeout. Independent of tensors or HTTP.
 """
 
 from __future__ import annotations
@@ -11,17 +10,15 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from event_store.store import EventStore
 from sequences.feast_store import open_store
-from sequences.online.reader_writer import OnlineReader, OnlineWriter, WriteConflict
-from sequences.views import LIVE_SOURCE
-from serving.events.event_schema import Event
+from sequences.online.reader_writer import OnlineReader, UserFeatures
 from serving.observability.degraded_parts import ONLINE_STORE, Degradation
 from serving.observability.periodic_task import PeriodicTask
-from serving.pipeline.stages.hydrate import FeatureRows, StoreUnavailable
+from serving.pipeline.stages.hydrate import StoreUnavailable
 from training.data.feature_services import ServiceContract
 
 if TYPE_CHECKING:
@@ -30,31 +27,25 @@ if TYPE_CHECKING:
 SERVICE = "recommender"
 CHECK_INTERVAL_S = 0.25
 READ_TIMEOUT_S = 0.25
-"""Time that a read waits for Redis before the request is answered from the cached user state. Writes have the timeout of
-`feature_store.yaml`, because reports wait for them in another thread."""
+"""Time that a read waits for Redis before the request is answered from the cached user state."""
 CHECKED_USER = "\0"
 """User id that no user has, because it is not printable: reading it fails if the store does not respond or lacks tables."""
 
 logger = logging.getLogger(__name__)
 
 
-class DamagedRows(ValueError):
-    """Rows of these users cannot be written, or the store lacks tables. Like an invalid event, it may not concern others."""
-
-
 class OnlineStore:
     """Feast's online store; thread-safe.
 
     Args:
-        duration_of: track_id ▸ length in ms, None if unknown.
         degradation: Where failures are reported.
+        events: Where later events of users are; default: the store of the settings.
     """
 
-    def __init__(self, duration_of: Callable[[str], int | None], degradation: Degradation) -> None:
-        self._duration_of, self._degradation = duration_of, degradation
+    def __init__(self, degradation: Degradation, events: EventStore | None = None) -> None:
+        self._degradation, self._events = degradation, events
         self._open_lock = threading.Lock()
         self._reader: OnlineReader | None = None
-        self._writer: OnlineWriter | None = None
         self._file: Path | None = None
         self._inode = 0
         self._unavailable = ""
@@ -62,9 +53,8 @@ class OnlineStore:
         self._check_task = PeriodicTask("online-store-check", CHECK_INTERVAL_S, self.check)
 
     def open(self) -> None:
-        """Open the connections, so that the first request and the first event do not have to."""
+        """Open the connection, so that the first request does not have to."""
         try:
-            self._get_writer()
             self._get_reader()
         except Exception as error:
             logger.warning("the online store cannot be opened; run `feast apply` if it has not run yet: %s", error)
@@ -77,28 +67,8 @@ class OnlineStore:
         """Stop checking the store."""
         self._check_task.close()
 
-    def apply(self, events_of: Mapping[str, list[Event]]) -> None:
-        """Apply events (user → events), so that reads see them.
-
-        Raises:
-            StoreUnavailable: The store did not respond a moment ago.
-            DamagedRows: Rows of these users are damaged.
-            ValueError: An event is invalid.
-            WriteConflict: Another process keeps writing the rows of these users; the store itself works.
-        """
-        self._require_available()
-        try:
-            self._get_writer().apply_batch(events_of)
-        except (ValueError, WriteConflict):
-            raise
-        except Exception as error:
-            self._record_failure(error, next(iter(events_of), CHECKED_USER))
-            if _is_damage(error):
-                raise DamagedRows(f"the rows of some of {len(events_of)} users cannot be written: {error}") from error
-            raise
-
-    def read(self, user_id: str) -> FeatureRows:
-        """All views of the user, with the batch and live parts merged.
+    def read(self, user_id: str) -> UserFeatures:
+        """All views of the user, with the newest events.
 
         Raises:
             StoreUnavailable: The store did not respond a moment ago.
@@ -128,9 +98,7 @@ class OnlineStore:
         registered = ServiceContract.of(open_store(), SERVICE)
         if self._reader is not None:
             self._reader.refresh()
-        # The reader merges the live part into the sequences.
-        features = tuple(one for one in registered.features if not one.startswith(f"{LIVE_SOURCE}:"))
-        return ServiceContract(registered.sequence_views, features)
+        return registered
 
     def _require_available(self) -> None:
         if self._unavailable:
@@ -140,7 +108,7 @@ class OnlineStore:
         self._failed_user = user_id
         if _is_connection_error(error):
             self._unavailable = str(error) or type(error).__name__
-            why = "the online store does not respond; answers use cached states of users, and events wait in the log"
+            why = "the online store does not respond; answers use cached states of users"
         elif _is_damage(error):
             why = (
                 "the online store is damaged or lacks tables; users whose rows cannot be read get answers from cached states; "
@@ -150,13 +118,6 @@ class OnlineStore:
             why = "the online store cannot be read; run `feast apply` if it has not run yet"
         self._degradation.report(ONLINE_STORE, why, error)
 
-    def _get_writer(self) -> OnlineWriter:
-        writer = self._writer
-        if writer is None:
-            with self._open_lock:
-                self._writer = writer = self._writer or OnlineWriter(open_store(), self._duration_of)
-        return writer
-
     def _get_reader(self) -> OnlineReader:
         reader = self._reader
         if reader is None:
@@ -165,7 +126,7 @@ class OnlineStore:
                     store = open_store(redis_timeout_s=READ_TIMEOUT_S)
                     self._file = _sqlite_file(store)
                     self._inode = _inode(self._file)
-                    self._reader = OnlineReader(store)
+                    self._reader = OnlineReader(store, self._events)
                 reader = self._reader
         return reader
 
@@ -174,7 +135,7 @@ class OnlineStore:
         if self._file is not None and _inode(self._file) != self._inode:
             logger.warning("%s was replaced; opening it again", self._file)
             with self._open_lock:
-                self._reader = self._writer = self._file = None
+                self._reader = self._file = None
 
 
 def _is_connection_error(error: Exception) -> bool:

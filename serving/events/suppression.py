@@ -1,26 +1,22 @@
 """Follows the suppression list of erased users, with snapshot semantics: an operation sees one version of the list.
 
 `python -m privacy.erase` changes the list. When all operations that began with the previous version have ended, no data of
-an erased user is written anymore. Then cached data is dropped and the new version acknowledged, after which the eraser may
-rewrite the files on the disk. Independent of requests or events.
+an erased user is written anymore. Then cached data is dropped, and the worker reports the digest of the new version, after which
+the eraser may rewrite the files on the disk. Independent of requests or events.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from storage import suppression_list
-from storage.files import atomic_write
 from storage.suppression_list import SuppressionList, SuppressionListError
 
 POLL_INTERVAL_S = 1.0
-ACKNOWLEDGEMENT_FILE = "forgotten.json"
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +33,13 @@ class SuppressionListFollower:
 
     Args:
         file: The list, `SEGUE_HOME/forgotten.json`.
-        state: Folder of the acknowledgement.
 
     Raises:
         SuppressionListError: The list is damaged at the start. Later, the previous version stays in use.
     """
 
-    def __init__(self, file: Path, state: Path) -> None:
-        self._file, self._acknowledgement_file = file, state / ACKNOWLEDGEMENT_FILE
+    def __init__(self, file: Path) -> None:
+        self._file = file
         self._readers_changed = threading.Condition()
         self._stop = threading.Event()
         self._on_change: Callable[[SuppressionList], None] = lambda _: None
@@ -52,7 +47,16 @@ class SuppressionListFollower:
         self._content = suppression_list.read_content(file)
         self._version = _ListVersion(suppression_list.parse_content(self._content, file))
         self._reload_lock = threading.Lock()
-        self._is_acknowledging = False
+
+    @property
+    def users(self) -> SuppressionList:
+        """The current version."""
+        return self._version.users
+
+    @property
+    def digest(self) -> str:
+        """Digest of the version that all operations use, whose users have left the caches."""
+        return suppression_list.content_digest(self._content)
 
     @contextmanager
     def snapshot(self) -> Iterator[SuppressionList]:
@@ -66,17 +70,6 @@ class SuppressionListFollower:
             with self._readers_changed:
                 version.readers -= 1
                 self._readers_changed.notify_all()
-
-    def acknowledge(self) -> None:
-        """Acknowledge the current version and every later one; call when this process may write data of users.
-
-        Raises:
-            SuppressionListError, OSError: The list cannot be read.
-        """
-        self.reload()
-        with self._reload_lock:
-            self._is_acknowledging = True
-            self._acknowledge()
 
     def start(self, drop: Callable[[SuppressionList], None]) -> None:
         """Start following; `drop` is called with each new version once no operation uses an older one."""
@@ -92,7 +85,7 @@ class SuppressionListFollower:
             self._thread.join()
 
     def reload(self) -> None:
-        """Switch to a changed list and acknowledge it.
+        """Switch to a changed list.
 
         Raises:
             SuppressionListError, OSError: The list cannot be read; the previous version stays in use.
@@ -112,16 +105,10 @@ class SuppressionListFollower:
             return
         self._on_change(users)
         self._content = content
-        self._acknowledge()
         logger.info(
             "%d users are erased: their events are rejected, and their requests are answered as those of unknown users",
             len(users),
         )
-
-    def _acknowledge(self) -> None:
-        if self._is_acknowledging:
-            content = {"process": os.getpid(), "list": suppression_list.content_digest(self._content)}
-            atomic_write(self._acknowledgement_file, json.dumps(content))
 
     def _poll_forever(self) -> None:
         while not self._stop.wait(POLL_INTERVAL_S):
@@ -131,11 +118,3 @@ class SuppressionListFollower:
                 logger.exception("the changed suppression list cannot be read; the previous version stays in use")
             except Exception:
                 logger.exception("cached data of erased users could not be dropped; retrying")
-
-
-def read_acknowledgement(state: Path) -> str:
-    """Digest of the list version that the service uses; empty if there is none."""
-    try:
-        return str(json.loads((state / ACKNOWLEDGEMENT_FILE).read_text())["list"])
-    except (FileNotFoundError, ValueError, KeyError):
-        return ""

@@ -73,15 +73,15 @@ class AccessPolicy:
 
 
 def load_rate_limit() -> RateLimit | None:
-    """The rate limit of `SEGUE_REQUESTS_PER_S`; None for 0, the default on loopback.
+    """This worker's share in the rate limit of `SEGUE_REQUESTS_PER_S`; None for 0, the default on loopback.
 
     Raises:
         SettingError: The value is not a number, or out of range.
     """
-    per_s = HttpSettings().requests_per_s
+    here, per_s = load_settings(), HttpSettings().requests_per_s
     if per_s is None:
-        per_s = 0 if is_loopback(load_settings().host) else DEFAULT_REQUESTS_PER_S
-    return RateLimit(per_s) if per_s else None
+        per_s = 0 if is_loopback(here.host) else DEFAULT_REQUESTS_PER_S
+    return RateLimit(per_s / here.workers) if per_s else None
 
 
 class AccessControl:

@@ -6,9 +6,7 @@ Independent of HTTP.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +15,6 @@ import polars as pl
 
 from config.settings import Settings
 from sequences.skew.feature_log import FEATURE_LOG_PREFIX
-from serving.events.exposure_log import EXPOSURE_LOG_PREFIX
-from serving.events.private_sessions import PRIVATE_SESSIONS_FILE
-from serving.events.write_ahead_log import EVENT_LOG_PREFIX
-from serving.pipeline.daily_lists import DAILY_LISTS_FILE
 from storage import daily_files, object_store
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
 
@@ -38,17 +32,20 @@ class StoredData:
     cut: list[str]
 
 
-def collect_stored_data(user_id: str, here: Settings, online: Mapping[str, Mapping[str, Sequence[Any]]]) -> StoredData:
+def collect_stored_data(
+    user_id: str, here: Settings, stored: Mapping[str, Rows], online: Mapping[str, Mapping[str, Sequence[Any]]]
+) -> StoredData:
     """What is stored about a user; stores without anything are left out.
 
     Args:
         user_id: The user.
         here: Settings of the home.
+        stored: Rows of the user in the stores of events and of the serving state, by table.
         online: Rows of the online store of the user.
     """
     stores: dict[str, Any] = {}
     cut = []
-    for name, rows in _stores(user_id, here):
+    for name, rows in _stores(user_id, here, stored):
         found: Rows = stores.get(name, [])
         for row in rows:
             if len(found) == MAX_ROWS:
@@ -62,14 +59,9 @@ def collect_stored_data(user_id: str, here: Settings, online: Mapping[str, Mappi
     return StoredData(stores | ({"online_store": features} if features else {}), sorted(set(cut)))
 
 
-def _stores(user_id: str, here: Settings) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
-    for log in daily_files.log_folders(here.event_log):
-        for name, prefix in (("event_log", EVENT_LOG_PREFIX), ("exposure_log", EXPOSURE_LOG_PREFIX)):
-            for path in daily_files.list_files(log, prefix):
-                yield name, _rows_of_log(path, user_id)
-        state = here.home / "serving" / log.relative_to(here.event_log)
-        yield "daily_lists", _rows_of_database(state / DAILY_LISTS_FILE, user_id)
-        yield "private_sessions", _rows_of_database(state / PRIVATE_SESSIONS_FILE, user_id)
+def _stores(user_id: str, here: Settings, stored: Mapping[str, Rows]) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
+    for table, rows in stored.items():
+        yield table, iter(rows)
     for path in daily_files.list_files(here.feature_log, FEATURE_LOG_PREFIX):
         yield "feature_log", _rows_of_log(path, user_id)
     for name, path in list_user_tables(here):
@@ -88,15 +80,6 @@ def _rows_of_log(path: Path, user_id: str) -> Iterator[dict[str, Any]]:
                     continue
                 if isinstance(row, dict) and row.get(USER_COLUMN) == user_id:
                     yield row
-
-
-def _rows_of_database(path: Path, user_id: str) -> Iterator[dict[str, Any]]:
-    if not path.exists():
-        return
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-        connection.row_factory = sqlite3.Row
-        for row in connection.execute(f"select * from {path.stem} where {USER_COLUMN} = ?", (user_id,)):  # noqa: S608
-            yield dict(row)
 
 
 def _rows_of_table(path: Path, user_id: str) -> Iterator[dict[str, Any]]:

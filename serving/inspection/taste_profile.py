@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from event_store.store import PrivateSession
 from sequences.sequence_batch import FIRST_CODE
 from serving.inspection.library import collection_title
 from serving.releases.track_details import TrackDetails, track_details
@@ -17,7 +18,6 @@ from training.data.exclusions import EXCLUSIONS_VIEW, Target, marks_of_view, nam
 from training.data.user_history import HISTORY_VIEW, is_listened
 
 if TYPE_CHECKING:
-    from serving.events.private_sessions import PrivateSession
     from serving.pipeline.stages.hydrate import UserState
     from serving.pipeline.stages.recall import Recall
     from serving.releases.served_release import ServedRelease

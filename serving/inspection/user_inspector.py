@@ -6,13 +6,13 @@ Nothing of an erased user is read. Independent of HTTP.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from config.settings import Settings
+from event_store.store import PrivateSession
 from sequences.online import materialization_state
 from serving.errors import NotReady
 from serving.inspection.explain import Explanation, explain
@@ -22,10 +22,10 @@ from serving.inspection.taste_profile import Taste, describe_taste
 from serving.inspection.user_profile import UserProfile, describe_user
 from serving.pipeline.request import Request, anonymize_erased_user, read_request
 from serving.pipeline.track_pipeline import encode_tracks
+from storage.file_lock import LockHeld, file_lock
 from training.slate.scene_settings import SCENES
 
 if TYPE_CHECKING:
-    from serving.events.event_writing import EventWriting
     from serving.events.suppression import SuppressionListFollower
     from serving.pipeline.stages.hydrate import FeatureRows, Hydrator
     from serving.pipeline.stages.rank import Ranking
@@ -47,7 +47,8 @@ class UserInspector:
         recall: Recall stage.
         ranking: Ranking stage.
         now_us: Clock, µs UTC.
-        writing: What this process writes of users; returns None in a process that writes nothing.
+        private_session: The private session of a user that lasts now; None without one.
+        stored: Rows of a user in the stores that the workers share, by table.
     """
 
     def __init__(
@@ -59,12 +60,13 @@ class UserInspector:
         recall: Recall,
         ranking: Ranking,
         now_us: Callable[[], int],
-        writing: Callable[[], EventWriting | None],
+        private_session: Callable[[str], PrivateSession | None],
+        stored: Callable[[str], dict[str, list[dict[str, Any]]]],
     ) -> None:
         self._settings, self._releases, self._suppression = settings, releases, suppression
         self._hydrator, self._recall, self._ranking = hydrator, recall, ranking
-        self._now_us, self._writing = now_us, writing
-        self._export_lock = threading.Lock()
+        self._now_us, self._private_session = now_us, private_session
+        self._stored = stored
 
     def describe_user(self, user_id: str) -> UserProfile:
         """The profile of a user.
@@ -88,9 +90,7 @@ class UserInspector:
         with self._served(user_id) as (request, release):
             rows = self._read_views(request)
             user = self._hydrator.load_user_state(request, release)
-            writing = self._writing()
-            private_session = writing.private_session(request.user_id) if writing else None
-            taste = describe_taste(user, rows, release, self._recall, private_session)
+            taste = describe_taste(user, rows, release, self._recall, self._private_session(request.user_id))
         return replace(taste, user_id=user_id)
 
     def describe_library(self, user_id: str) -> Library:
@@ -129,14 +129,14 @@ class UserInspector:
         with self._requested(user_id) as request:
             if not request.user_id:
                 return StoredData({}, [])
-            if not self._export_lock.acquire(blocking=False):
-                raise NotReady("another export is running; send the request again in a minute")
             try:
-                if writing := self._writing():
-                    writing.feature_log.flush()
-                return collect_stored_data(user_id, self._settings, self._read_views(request))
-            finally:
-                self._export_lock.release()
+                lock = file_lock(self._settings.home / "run" / "export.lock", timeout_s=0)
+            except LockHeld as error:
+                raise NotReady("another export is running; send the request again in a minute") from error
+            with lock:
+                if self._hydrator.log is not None:
+                    self._hydrator.log.flush()
+                return collect_stored_data(user_id, self._settings, self._stored(user_id), self._read_views(request))
 
     def list_users(self, limit: int, after: str = "") -> list[str]:
         """At most `limit` sorted ids, greater than `after`, of users whose features were materialized.

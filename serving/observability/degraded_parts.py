@@ -15,7 +15,7 @@ from typing import Any
 
 from serving.observability.metrics import Metrics
 
-EVENT_LOG, EVENT_PUSH, ONLINE_STORE, RELEASE = "event_log", "events", "online_store", "release"
+EVENT_STORE, ONLINE_STORE, RELEASE = "event_store", "online_store", "release"
 PRIVATE_SESSIONS = "private_sessions"
 """Parts; those of a response are in its trace."""
 

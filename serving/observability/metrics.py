@@ -61,12 +61,6 @@ class Metrics:
             buckets=LATENCY_BUCKETS_S,
             registry=registry,
         )
-        self.unpushed = Gauge(
-            "segue_unpushed_reports",
-            "Logged reports that are not in the online store",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
         self.degraded = Gauge(
             "segue_degraded",
             "1 for a part of the service that does not work at the moment",

@@ -1,4 +1,4 @@
-"""Periodic updates of metrics that do not depend on requests: lag of the online store, age of the release, feature skew.
+"""Periodic updates of metrics that do not depend on requests: age of the release, feature skew.
 
 Independent of requests.
 
@@ -41,7 +41,6 @@ class ServiceMonitor:
     Args:
         metrics: Metrics of the service.
         skew: Report of `python -m sequences.skew`; may not exist yet.
-        waiting: Returns the number of reports that are not in the online store.
         release: Returns the production release, None before the first.
         degradation: Degraded parts, whose expired entries are removed.
     """
@@ -50,11 +49,10 @@ class ServiceMonitor:
         self,
         metrics: Metrics,
         skew: Path,
-        waiting: Callable[[], int],
         release: Callable[[], ServedRelease | None],
         degradation: Degradation,
     ) -> None:
-        self._metrics, self._skew, self._pending_reports, self._release = metrics, skew, waiting, release
+        self._metrics, self._skew, self._release = metrics, skew, release
         self._degradation = degradation
         self._task = PeriodicTask("watch", POLL_INTERVAL_S, self.update_metrics)
 
@@ -68,7 +66,6 @@ class ServiceMonitor:
 
     def update_metrics(self) -> None:
         """Update all metrics; unknown values stay unchanged."""
-        self._metrics.unpushed.set(self._pending_reports())
         self._degradation.remove_expired()
         release = self._release()
         if release is not None and release.as_of:

@@ -7,19 +7,18 @@ folder; this module orders, times and counts them. Independent of HTTP.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from event_store.store import StoreUnavailable
 from sequences.sequence_batch import FIRST_CODE
 from serving.errors import UnknownTrack
 from serving.events.exposure_log import Exposure, hash_features
 from serving.observability.metrics import Metrics
 from serving.pipeline import response
-from serving.pipeline.daily_lists import DailyListHistory, DailyLists, ListedTrack
+from serving.pipeline.daily_lists import DailyListHistory, DailyLists, ListChanged, ListedTrack
 from serving.pipeline.exposure_writer import ExposureWriter, write_exposure
 from serving.pipeline.request import Request
 from serving.pipeline.request_filters import build_filter_context
@@ -63,6 +62,7 @@ class RequestContext:
     seed_items: np.ndarray = field(
         default_factory=lambda: np.zeros(0, dtype=np.int64)
     )  # the item of a request for similar tracks, or those of the playlist to continue
+    lists: DailyListHistory = field(default_factory=DailyListHistory)
     todays_tracks: dict[int, ListedTrack] = field(default_factory=dict)  # item → track of today's list, in list order
     excluded_items: np.ndarray = field(
         default_factory=lambda: np.zeros(0, dtype=np.int64)
@@ -107,10 +107,7 @@ class TrackPipeline:
         """
         metrics, scene = self._metrics, request.scene
         trace = Trace(release.release_id, None)
-        user_lock: AbstractContextManager[object] = (
-            self._lists.user_lock(request.user_id) if scene.repeat_cooldown_days else nullcontext()
-        )
-        with metrics.request_seconds.labels(scene.name, release.release_id).time(), user_lock:
+        with metrics.request_seconds.labels(scene.name, release.release_id).time():
             with trace.time_stage("hydrate", metrics):
                 context = self._build_context(request, release, trace)
                 listed, slots = self._listed_candidates(context)
@@ -131,8 +128,11 @@ class TrackPipeline:
                     metrics,
                 )
             if is_shown:
-                with trace.time_stage("side_effects", metrics):
-                    self._side_effects(context, chosen, items)
+                try:
+                    with trace.time_stage("side_effects", metrics):
+                        self._side_effects(context, chosen, items)
+                except ListChanged:
+                    return self.recommend(request, release)
         return RecommendationResponse(request.request_id, _response_release(items, release), items, trace, request.arm)
 
     def _build_context(self, request: Request, release: ServedRelease, trace: Trace) -> RequestContext:
@@ -166,6 +166,7 @@ class TrackPipeline:
             release,
             user,
             trace,
+            lists=lists,
             todays_tracks=todays_tracks,
             excluded_items=excluded,
             requested=requested,
@@ -312,26 +313,20 @@ class TrackPipeline:
             return self._lists.read(
                 request.user_id, request.at_us, request.discovery, request.scene.repeat_cooldown_days
             )
-        except sqlite3.Error:
+        except StoreUnavailable:
             logger.exception("Could not read the stored daily lists of this user; generating a new list.")
             self._metrics.skipped.labels("daily_lists").inc()
             trace.degraded["daily_lists"] = DAILY_LISTS_FAILED
             return DailyListHistory()
 
     def _side_effects(self, context: RequestContext, chosen: RequestCandidates, items: list[TrackItem]) -> None:
-        """Count exposures, write the exposure record and, for scenes with a daily list, the list."""
+        """For scenes with a daily list, write the list; count exposures and write the exposure record."""
         request, cooldown_days = context.request, context.request.scene.repeat_cooldown_days
-        self._metrics.exposures.labels(request.scene.name, context.release.release_id).inc(len(items))
-        if not request.user_id:
-            return
-        shown_release, features_hash = _response_release(items, context.release), hash_features(context.user.users)
-        exposure = Exposure(request, shown_release, features_hash, items)
-        write_exposure(self._exposures, exposure, context.trace, self._metrics)
         # A list generated without the user's state, without any channel, or without the tracks that one request excludes,
         # must not be kept for the rest of the day.
         has_all_parts = context.user.state_from != STATE_UNAVAILABLE and not context.trace.has_no_channel
         is_kept = has_all_parts and not request.excluded
-        if cooldown_days and is_kept and len(items) > context.trace.listed:
+        if request.user_id and cooldown_days and is_kept and len(items) > context.trace.listed:
             is_new_C = rank.find_discoveries(context.user.users, chosen).tolist()
             place_of = {track.track_id: track.place for track in context.todays_tracks.values()}
             taken = {place_of[item.track_id] for item in items if item.track_id in place_of}
@@ -344,11 +339,16 @@ class TrackPipeline:
                 if item.track_id not in place_of
             ]
             try:
-                self._lists.write(request.user_id, request.at_us, request.discovery, tracks, cooldown_days)
-            except sqlite3.Error:
+                self._lists.write(request.user_id, request.at_us, request.discovery, tracks, context.lists)
+            except StoreUnavailable:
                 logger.exception("could not write the daily list of %s; the next one may differ", request.request_id)
                 self._metrics.skipped.labels("daily_lists").inc()
                 context.trace.degraded["daily_lists"] = DAILY_LISTS_FAILED
+        self._metrics.exposures.labels(request.scene.name, context.release.release_id).inc(len(items))
+        if request.user_id:
+            shown_release, features_hash = _response_release(items, context.release), hash_features(context.user.users)
+            exposure = Exposure(request, shown_release, features_hash, items)
+            write_exposure(self._exposures, exposure, context.trace, self._metrics)
 
 
 def _skipped_unheard(users: UserBatch) -> np.ndarray:

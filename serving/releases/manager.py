@@ -1,17 +1,19 @@
 """Release manager: follows `active.json` and `shares.json`, loads and warms new releases, and swaps them in atomically.
 
-A request takes its release once and keeps it, so a response never mixes releases, and a swap waits for no request. A release
+A request takes its release once and keeps it, so a response never mixes releases, and a swap waits for no request. All workers of
+a service switch at the same time, when each of them has loaded what is new. A release
 that cannot be loaded or fails its warm-up is rejected and counted, and the previous one stays in service. Releases without
 users are dropped, so memory holds those in service and, while loading, one more.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ POLL_INTERVAL_S = 1.0
 
 logger = logging.getLogger(__name__)
 
+Agree = Callable[[str, list[str]], "tuple[int, set[str]] | None"]
 LoadRelease = Callable[[Path], ServedRelease]
 WarmUp = Callable[[ServedRelease], None]
 
@@ -40,6 +43,12 @@ class ActiveReleases:
     production: ServedRelease | None = None
     canaries: Mapping[str, ServedRelease] = field(default_factory=dict)
     traffic_split: TrafficSplit = field(default_factory=TrafficSplit)
+
+    def without(self, rejected: Collection[str], before: ActiveReleases) -> ActiveReleases:
+        """This without the rejected releases; production stays as `before` instead."""
+        is_rejected = self.production is not None and self.production.release_id in rejected
+        canaries = {name: one for name, one in self.canaries.items() if name not in rejected}
+        return ActiveReleases(before.production if is_rejected else self.production, canaries, self.traffic_split)
 
     def release_for(self, user_id: str) -> tuple[ServedRelease | None, str]:
         """The release that serves a user, and the user's arm of the experiment.
@@ -66,6 +75,8 @@ class ReleaseManager:
         warm_up: Raises if the release cannot answer requests.
         metrics: Metrics of the service.
         degradation: Where rejected releases are reported.
+        agree: When to switch to a version of the files whose releases are loaded, see `serving.workers.Workers.switch_time`; the
+            default is at once.
         poll_interval_s: Seconds between looks at the files.
     """
 
@@ -76,15 +87,18 @@ class ReleaseManager:
         warm_up: WarmUp,
         metrics: Metrics,
         degradation: Degradation,
+        agree: Agree = lambda *_: (0, set()),
         poll_interval_s: float = POLL_INTERVAL_S,
     ) -> None:
         self._active, self._traffic_split_file = active, active.with_name(traffic_split.TRAFFIC_SPLIT_FILE)
-        self._load, self._warm_up, self._metrics = load, warm_up, metrics
+        self._load, self._warm_up, self._metrics, self._agree = load, warm_up, metrics, agree
         self._degradation = degradation
-        self._now = ActiveReleases()
+        self._now = self._settled = ActiveReleases()
+        self._prepared: ActiveReleases | None = None
+        self._scheduled: tuple[int, ActiveReleases] | None = None
         self._loaded: dict[tuple[str, str], ServedRelease] = {}
         self._rejected: dict[str, dict[str, Any]] = {}
-        self._last_read: tuple[str, str] = ("", "")
+        self._last_read: tuple[tuple[str, int], ...] = (("", 0), ("", 0))
         self._is_gc_frozen = True
         self._reported_shares: dict[str, float] = {}
         self._poll_task = PeriodicTask("release-holder", poll_interval_s, self.poll)
@@ -92,12 +106,12 @@ class ReleaseManager:
     @property
     def current(self) -> ServedRelease | None:
         """The production release; None before the first."""
-        return self._now.production
+        return self._snapshot().production
 
     @property
     def releases(self) -> list[ServedRelease]:
         """The production release and the canaries in service."""
-        now = self._now
+        now = self._snapshot()
         others = [
             one for name, one in now.canaries.items() if now.production is None or name != now.production.release_id
         ]
@@ -109,7 +123,7 @@ class ReleaseManager:
         Raises:
             NotReady: No release is in service yet.
         """
-        release, arm = self._now.release_for(user_id)
+        release, arm = self._snapshot().release_for(user_id)
         if release is None:
             raise NotReady(NO_RELEASE_MESSAGE)
         return release, arm
@@ -124,7 +138,7 @@ class ReleaseManager:
 
     def status(self) -> dict[str, Any]:
         """Releases in service and rejected releases, for operators."""
-        now, rejected = self._now, self._rejected
+        now, rejected = self._snapshot(), self._rejected
         return {
             "release": now.production.release_id if now.production else None,
             "experiment": now.traffic_split.experiment or None,
@@ -144,7 +158,7 @@ class ReleaseManager:
         self._poll_task.close()
 
     def poll(self) -> bool:
-        """Apply changes of the files; return whether the releases in service changed.
+        """Load what the files name, and switch to it at the agreed time; return whether the releases in service changed.
 
         Rejected releases are retried when one of the files changes.
         """
@@ -152,48 +166,57 @@ class ReleaseManager:
             # No request uses the dropped release anymore, and the frozen collector would not find its cycles.
             garbage_collector.freeze_gc()
             self._is_gc_frozen = True
-        texts = _text(self._active), _text(self._traffic_split_file)
-        if texts == self._last_read:
-            return False
-        before, self._last_read, self._rejected = self._now, texts, {}
-        self._take_production(texts[0])
-        self._take_traffic_split(texts[1])
+        read = _text(self._active), _text(self._traffic_split_file)
+        if read != self._last_read:
+            self._last_read, self._rejected, self._scheduled = read, {}, None
+            self._prepared = self._prepare(read[0][0], read[1][0])
+        if self._prepared is not None:
+            version = hashlib.sha256(repr(self._last_read).encode()).hexdigest()
+            agreed = self._agree(version, list(self._rejected))
+            if agreed is not None:
+                self._scheduled = agreed[0], self._prepared.without(agreed[1], self._now)
+                self._prepared = None
+        before, now = self._settled, self._snapshot()
+        self._settled = now
         self._evict_unused()
+        if now != before:
+            self._log_changes(before, now)
         self._update_metrics()
-        return self._now != before
+        return now != before
 
-    def _take_production(self, text: str) -> None:
-        if not text:
-            return
+    def _snapshot(self) -> ActiveReleases:
+        """The releases in service now; the scheduled ones from their time on."""
+        scheduled = self._scheduled
+        if scheduled is not None and time.time_ns() // 1000 >= scheduled[0]:
+            self._now, self._scheduled = scheduled[1], None
+        return self._now
+
+    def _prepare(self, active: str, split: str) -> ActiveReleases:
+        """The releases that the files name, loaded; the present ones instead of what is damaged or rejected."""
+        now = self._now
+        production, wanted = now.production, now.traffic_split
         try:
-            pointer = json.loads(text)
-            key = self._key(str(pointer["release"]), str(pointer["path"]))
+            if active:
+                pointer = json.loads(active)
+                key = self._key(str(pointer["release"]), str(pointer["path"]))
+                production = self._warm(key) or production
         except Exception as error:
             self._reject(str(self._active), error)
-            return
-        production = self._warm(key)
-        if production is not None and production is not self._now.production:
-            self._now = replace(self._now, production=production)
-            self._metrics.release_loaded_at.set(time.time())
-            logger.info("release %s is in service", production.release_id)
-
-    def _take_traffic_split(self, text: str) -> None:
-        """Apply a traffic split. Users of an ended canary return to production immediately, before anything is loaded."""
         try:
-            wanted = traffic_split.parse(text) if text else TrafficSplit()
+            wanted = traffic_split.parse(split) if split else TrafficSplit()
             keys = {one.release: self._key(one.release, one.path) for one in wanted.canaries}
         except Exception as error:
             self._reject(str(self._traffic_split_file), error)
-            return
-        warm = {name: self._loaded[key] for name, key in keys.items() if key in self._loaded}
-        if wanted != self._now.traffic_split:
-            logger.info("the traffic split is now %s", {one.release: one.share for one in wanted.canaries})
-        self._now = replace(self._now, canaries=warm, traffic_split=wanted)
-        self._evict_unused()
-        for name, key in keys.items():
-            release = self._warm(key)
-            if release is not None:
-                self._now = replace(self._now, canaries={**self._now.canaries, name: release})
+            return ActiveReleases(production, now.canaries, now.traffic_split)
+        canaries = {name: release for name, key in keys.items() if (release := self._warm(key)) is not None}
+        return ActiveReleases(production, canaries, wanted)
+
+    def _log_changes(self, before: ActiveReleases, now: ActiveReleases) -> None:
+        if now.production is not None and now.production is not before.production:
+            self._metrics.release_loaded_at.set(time.time())
+            logger.info("release %s is in service", now.production.release_id)
+        if now.traffic_split != before.traffic_split:
+            logger.info("the traffic split is now %s", {one.release: one.share for one in now.traffic_split.canaries})
 
     def _key(self, release: str, path: str) -> tuple[str, str]:
         """Id and folder of a release that one of the files names."""
@@ -226,7 +249,9 @@ class ReleaseManager:
 
     def _evict_unused(self) -> None:
         """Drop releases without users; running requests keep theirs until they end."""
-        active = [self._now.production, *self._now.canaries.values()]
+        scheduled = self._scheduled[1] if self._scheduled is not None else None
+        used = [one for one in (self._now, self._prepared, scheduled) if one is not None]
+        active = [release for one in used for release in (one.production, *one.canaries.values())]
         for key, release in list(self._loaded.items()):
             if not any(release is one for one in active):
                 del self._loaded[key]
@@ -254,8 +279,10 @@ class ReleaseManager:
             self._degradation.clear(RELEASE)
 
 
-def _text(file: Path) -> str:
+def _text(file: Path) -> tuple[str, int]:
+    """Text and time of a file, which tells an earlier version from the same one that is activated again."""
     try:
-        return file.read_text(encoding="utf-8", errors="replace")  # damaged content is rejected by its parser
+        # Damaged content is rejected by its parser.
+        return file.read_text(encoding="utf-8", errors="replace"), file.stat().st_mtime_ns
     except FileNotFoundError:
-        return ""
+        return "", 0

@@ -27,34 +27,28 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-REMOTE_MODEL = "elsewhere"
-"""Placeholder for a model that another process has loaded."""
-
 
 @dataclass(frozen=True)
 class ServedRelease:
     """Everything that a response needs; immutable and shared by all requests."""
 
     release_id: str
-    channels: Mapping[str, Any]  # name → `RecallChannel`, or REMOTE_MODEL
+    channels: Mapping[str, Any]  # name → `RecallChannel`
     fusion: Fusion
-    ranker: Any  # fitted ranker, REMOTE_MODEL, or None
+    ranker: Any  # fitted ranker, or None
     blend: Blend
     vocabulary: Vocabulary
     catalog: Catalog
     contract: ServiceContract  # features that the models may see
     as_of: str = ""  # last day of the training data, YYYY-MM-DD; empty if unknown
     is_own_catalog: bool = False  # one user has played every track
-    collection_channels: Mapping[str, Any] = field(default_factory=dict)  # name → `CollectionRecall`; empty if remote
+    collection_channels: Mapping[str, Any] = field(default_factory=dict)  # name → `CollectionRecall`
     collection_indexes: Mapping[str, CollectionIndex] = field(
         default_factory=dict
     )  # `playlists`, `mlogs` → collections
-    search: TrackSearch | None = None  # None if the process does not search, or the release was built without it
+    search: TrackSearch | None = None  # None if the release was built without it
     continuation: Continuation = field(default_factory=Continuation)  # how sources of playlist continuation are fused
-    continuation_sources: Mapping[str, Any] = field(default_factory=dict)  # name → source, or REMOTE_MODEL
-    workers: Any = field(
-        default=None, repr=False, compare=False
-    )  # `ReleaseWorkers` that run the models; None: this process
+    continuation_sources: Mapping[str, Any] = field(default_factory=dict)  # name → source
 
     def discovery_share(self, scene: str) -> float:
         """Fraction of new tracks in a list of a scene; of a release without tuned shares, that of its candidates."""
@@ -81,26 +75,12 @@ class ServedRelease:
         return self.collection_channels[name] if name in self.collection_channels else self.channels[name]
 
 
-@dataclass(frozen=True)
-class ReleaseParts:
-    """Which parts of a release a process loads. Without models, channels and ranker are REMOTE_MODEL."""
-
-    has_models: bool = True
-    has_search: bool = True
-
-
-ALL_PARTS = ReleaseParts()
-
-
-def load_release(
-    folder: Path, contract: ServiceContract, parts: ReleaseParts = ALL_PARTS, public_key: str = ""
-) -> ServedRelease:
+def load_release(folder: Path, contract: ServiceContract, public_key: str = "") -> ServedRelease:
     """Verify and load the release in `folder`.
 
     Args:
         folder: Release folder that `training.release` wrote.
         contract: Features that the models may see.
-        parts: Parts to load.
         public_key: PEM file of the key that must have signed the release; empty: signatures are not checked.
 
     Raises:
@@ -116,10 +96,10 @@ def load_release(
         verified.seconds,
         "checked" if verified.is_signed else "not checked",
     )
-    return served_release(folder, contract, parts)
+    return served_release(folder, contract)
 
 
-def served_release(folder: Path, contract: ServiceContract, parts: ReleaseParts = ALL_PARTS) -> ServedRelease:
+def served_release(folder: Path, contract: ServiceContract) -> ServedRelease:
     """Load the release in `folder`, which this process has written or verified; see `load_release`."""
     import torch  # imported late: the service answers /livez before it needs a release
 
@@ -127,18 +107,12 @@ def served_release(folder: Path, contract: ServiceContract, parts: ReleaseParts 
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # channels run in parallel; `python -m serving` sets the same for other libraries
-    release = Release.load(folder, parts.has_models)
-    channels: Mapping[str, Any] = release.channels
-    sources: Mapping[str, Any] = release.continuation_sources
-    ranker: Any = release.ranker
-    if not parts.has_models:
-        channels = sources = dict.fromkeys(release.manifest["channels"], REMOTE_MODEL)
-        ranker = REMOTE_MODEL if release.manifest["ranker"] else None
+    release = Release.load(folder)
     return ServedRelease(
         release_id=str(release.manifest["release"]),
-        channels=channels,
+        channels=release.channels,
         fusion=release.fusion,
-        ranker=ranker,
+        ranker=release.ranker,
         blend=release.blend,
         vocabulary=release.vocabulary,
         catalog=Catalog.build(release.catalog, release.vocabulary),
@@ -147,9 +121,9 @@ def served_release(folder: Path, contract: ServiceContract, parts: ReleaseParts 
         is_own_catalog=bool(release.manifest.get("is_own_catalog", False)),
         collection_channels=release.collection_recallers,
         collection_indexes=release.collection_indexes,
-        search=_load_search(folder / SEARCH) if parts.has_search else None,
+        search=_load_search(folder / SEARCH),
         continuation=release.continuation,
-        continuation_sources=sources,
+        continuation_sources=release.continuation_sources,
     )
 
 

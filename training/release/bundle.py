@@ -33,7 +33,7 @@ from training.recall.continuation.playlist_neighbors import PlaylistNeighborsCon
 from training.recall.continuation.registry import TitleData, all_sources
 from training.recall.continuation.source import ContinuationSource
 from training.recall.continuation.titles import MAX_PLAYLIST_TITLES, TextVectors
-from training.recall.registry import CHANNELS, load_collection_indexes, load_collection_recall
+from training.recall.registry import CHANNELS, load_collection_recall
 from training.recipes import recipe
 from training.release.pointer import MANIFEST, check_format
 from training.search.query_parser import QueryParser
@@ -87,12 +87,11 @@ class Release:
     continuation_sources: Mapping[str, ContinuationSource] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, folder: Path, has_models: bool = True) -> Release:
+    def load(cls, folder: Path) -> Release:
         """Load a release written by `write`.
 
         Args:
             folder: The release.
-            has_models: Whether to load the recall channels and the ranker.
 
         Raises:
             FileNotFoundError: A part is missing; the message names it.
@@ -107,30 +106,23 @@ class Release:
         manifest = json.loads((folder / MANIFEST).read_text())
         vocabulary = Vocabulary.load(folder / "vocabulary")
         channels: dict[str, RecallChannel] = {
-            name: CHANNELS[name].load(folder / "channels" / name, vocabulary)
-            for name in (manifest["channels"] if has_models else [])
+            name: CHANNELS[name].load(folder / "channels" / name, vocabulary) for name in manifest["channels"]
         }
         folders = {name: folder / "collections" / name for name in manifest["collections"]}
         recallers = load_collection_recall(folders, channels)
-        indexes = (
-            {name: recaller.collection_index for name, recaller in recallers.items()}
-            if has_models
-            else load_collection_indexes(folders)
-        )
+        indexes = {name: recaller.collection_index for name, recaller in recallers.items()}
         blend = Blend.load(folder / BLEND)
         catalog = pl.read_parquet(folder / CATALOG)
         continuation = Continuation.load(folder / CONTINUATION)
         playlists = indexes[Playlists.name].collections if Playlists.name in indexes else None
-        sources: Mapping[str, ContinuationSource] = {}
-        if has_models:
-            titles = _load_titles(folder, catalog, vocabulary)
-            sources = continuation_sources(channels, vocabulary, catalog, playlists, titles, continuation.neighbors)
+        titles = _load_titles(folder, catalog, vocabulary)
+        sources = continuation_sources(channels, vocabulary, catalog, playlists, titles, continuation.neighbors)
         return cls(
             channels=channels,
             collection_recallers=recallers,
             collection_indexes=indexes,
             fusion=Fusion.load(folder / FUSION),
-            ranker=_ranker(folder, vocabulary, blend) if manifest["ranker"] and has_models else None,
+            ranker=_ranker(folder, vocabulary, blend) if manifest["ranker"] else None,
             blend=blend,
             vocabulary=vocabulary,
             catalog=catalog,

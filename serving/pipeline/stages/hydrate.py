@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sequences.skew.feature_log import LogPosition
 from sequences.views import SEQUENCE_VIEWS
 from serving.events.feature_log import FeatureLog
 from serving.observability.metrics import Metrics
@@ -100,12 +101,10 @@ class Hydrator:
         log = self.log
         if log is not None and (request.is_private or not (request.user_id and log.is_sampled(request))):
             log = None
-        # Before reading: everything up to this position must be part of the features.
-        applied = log.read_applied_position() if log is not None else None
         known = self._read(request.user_id)
         sequences, profile = _sequences(release.contract, known or {}), _profile(release.contract, known or {})
         if log is not None:
-            log.write(request, release.release_id, applied, None if known is None else sequences, profile)
+            log.write(request, release.release_id, _applied(known), None if known is None else sequences, profile)
         users = user_batch_from_online(
             release.vocabulary,
             release.contract,
@@ -209,6 +208,12 @@ def _leave_out(
     gone = np.setdiff1d(event_items, users.history_items.items)
     hidden = np.union1d(left_out.item_N[left_out.until_N == FOREVER], gone)
     return users, exclusions, is_known, LeftOutEvents(event_items, hidden)
+
+
+def _applied(known: FeatureRows | None) -> LogPosition | None:
+    """The last event of the user that the features contain."""
+    position = getattr(known, "applied", None)
+    return None if position is None else (position.store, position.seq)
 
 
 def _sequences(contract: ServiceContract, known: FeatureRows) -> FeatureRows:

@@ -1,10 +1,12 @@
-"""A recommender with model workers instead of one process: equal responses, reachable from this machine only."""
+"""A recommender of several workers: equal responses, one release at a time, events that every worker reads."""
 
 import http.client
 import json
 import os
 import shutil
+import signal
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -15,6 +17,7 @@ from config.settings import is_loopback
 from tests.support import recommender_service, release_swap
 from tests.support.release_swap import RELEASE_A, RELEASE_B
 from tests.support.serving.synthetic_collections import add_collections
+from tests.support.waiting import wait_until
 from training.slate.scene_settings import SCENES
 
 pytestmark = [pytest.mark.timeout(900)]
@@ -78,7 +81,8 @@ def with_fixed_clock(place, folder):
 class OneProcess:
     """A home, and the responses and number of processes of a service without further processes."""
 
-    place: recommender_service.Place
+    place: recommender_service.Place  # its clock stands still
+    ticking: recommender_service.Place
     responses: list
     listeners: list
     processes: int
@@ -96,7 +100,7 @@ def one(tmp_path_factory):
         place = with_fixed_clock(prepared, home / "clock")
         with recommender_service.started(place, "/readyz") as service:
             responses, listeners = list(answers(place.port)), profiles(place.port)
-            single = OneProcess(place, responses, listeners, len(service.process.members()))
+            single = OneProcess(place, prepared, responses, listeners, len(service.process.members()))
         yield single
 
 
@@ -115,12 +119,12 @@ def test_responses_have_every_channel(one):
 
 
 def test_a_recommender_with_workers_responds_like_one_process(one, place):
-    """Then release changes under load, reported events, and the end of a killed recommender."""
-    place = replace(place, variables=place.variables | {"SEGUE_MODEL_WORKERS": str(WORKERS)})
+    place = replace(place, variables=place.variables | {"SEGUE_WORKERS": str(WORKERS)})
     with recommender_service.started(place, "/readyz") as service:
         one.check_equal(place.port)
         members = service.process.members()
-        assert len(members) == one.processes + 1 + WORKERS
+        assert len(members) == one.processes + WORKERS - 1
+        wait_until(lambda: len(status(place.port)["workers"]) == WORKERS, "all workers")
         listening = [
             connection.laddr
             for member in members
@@ -129,11 +133,18 @@ def test_a_recommender_with_workers_responds_like_one_process(one, place):
         ]
         assert all(is_loopback(address.ip) for address in listening)
         assert {address.port for address in listening} == {place.port}
+
+
+def test_workers_swap_releases_together_and_read_each_others_events(one, place):
+    """Also after one of them was killed."""
+    place = replace(one.ticking, variables=one.ticking.variables | {"SEGUE_WORKERS": str(WORKERS)})
+    with recommender_service.started(place, "/readyz") as service:
+        wait_until(lambda: len(status(place.port)["workers"]) == WORKERS, "all workers")
         check_read_your_writes(place.port)
         seen = release_swap.measure_changes(place)
         assert seen.releases == {RELEASE_A, RELEASE_B} and seen.requests > 50
         assert (seen.failed_requests, seen.mismatched_responses, seen.mixed_responses) == ([], [], [])
-        check_end_of_workers(service)
+        check_killed_workers(place.port, service)
 
 
 def check_read_your_writes(port):
@@ -143,7 +154,7 @@ def check_read_your_writes(port):
         request = {"user_id": f"u{number % USERS:06d}", "scene": "private_fm", "limit": 5, "discovery": 0.0}
         shown = post(port, "/recommend", request)["items"][0]["track_id"]
         event = {"target_type": "track", "target_id": shown, "action": "block", "user_id": request["user_id"]}
-        report = post(port, "/events", {"events": [event | {"event_id": f"block{number}"}]})
+        report = post(port, "/events", {"events": [event | {"event_id": str(uuid.uuid4())}]})
         assert report["accepted"] == 1, report
         return shown not in {item["track_id"] for item in post(port, "/recommend", request)["items"]}
 
@@ -151,12 +162,18 @@ def check_read_your_writes(port):
         assert list(pool.map(block_first, range(BLOCKS))) == [True] * BLOCKS
 
 
-def check_end_of_workers(service):
-    """A killed recommender leaves no model process behind."""
+def check_killed_workers(port, service):
+    """Other workers answer while a killed one starts again, and none outlives the supervisor."""
+    before = {worker["name"] for worker in status(port)["workers"]}
+    psutil.Process(int(before.copy().pop().rpartition("-")[2])).kill()
+    wait_until(lambda: {worker["name"] for worker in status(port)["workers"]} not in (before, set()), "another worker")
+    check_read_your_writes(port)
     members = service.process.members()
-    models = [one for one in members if "serving.workers.release_process" in one.cmdline()]
-    assert len(models) >= 1 + WORKERS
-    for process in members:
-        if process not in models:
-            process.kill()
-    assert not psutil.wait_procs(models, TIMEOUT_S)[1]
+    os.kill(service.process.pid, signal.SIGKILL)
+    assert not psutil.wait_procs(members, TIMEOUT_S)[1]
+
+
+def status(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection.request("GET", "/status")
+    return json.loads(connection.getresponse().read())

@@ -16,6 +16,9 @@ from typing import Any
 import polars as pl
 import pytest
 from prometheus_client import CollectorRegistry
+from serving.events.event_pusher import EventPusher
+from serving.events.user_writers import UserWriters
+from serving.events.write_ahead_log import EventLog
 
 from config import settings
 from ingestion import simulate
@@ -25,13 +28,10 @@ from sequences.online import materialize
 from sequences.online.materialization_state import MATERIALIZATION_LOG
 from sequences.skew import __main__, compare, feature_log
 from sequences.skew.feature_log import LoggedRequest
-from serving.events.event_pusher import EventPusher
 from serving.events.exposure_log import ExposureLog
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor
 from serving.events.online_store import OnlineStore
-from serving.events.user_writers import UserWriters
-from serving.events.write_ahead_log import EventLog
 from serving.observability.metrics import Metrics
 from serving.pipeline.daily_lists import DailyLists
 from serving.pipeline.request import read_request

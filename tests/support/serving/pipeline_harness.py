@@ -1,7 +1,10 @@
 """Track pipeline over an in-memory store, with a manual clock."""
 
+import time
+
 from prometheus_client import CollectorRegistry
 
+from event_store.sqlite_state import SqliteServingState
 from serving.observability.metrics import Metrics
 from serving.pipeline.daily_lists import DailyLists
 from serving.pipeline.request import read_request
@@ -37,7 +40,7 @@ class Bench:
         """Restart: only the disk and the store keep their state."""
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
-        self.lists = DailyLists(self.folder / "serving")
+        self.lists = DailyLists(SqliteServingState(self.folder / "serving", lambda: time.time_ns() // 1000))
         recall = Recall(self.metrics, self.deadline_s, threads=1)
         self.hydrate = Hydrator(self.store, self.metrics)
         self.path = TrackPipeline(self.hydrate, recall, self.lists, self.shown, self.metrics)

@@ -115,10 +115,10 @@ def test_ids_are_kept_for_thirty_days_and_not_for_ever(store, clock):
 def test_a_private_session_keeps_plays_nowhere_but_feedback(store, clock):
     start, play, like = event(1, action="start_private"), event(2222), event(3, action="like")
     assert store.append([start, play, like]) == Appended(accepted=2, private=1)
-    assert store.is_private("u1") and not store.is_private("u2")
+    assert store.private_session("u1") and not store.private_session("u2")
     clock.now_us += 10
     assert store.append([event(4, action="end_private", at_us=NOW_US + 10)]).accepted == 1
-    assert not store.is_private("u1")
+    assert not store.private_session("u1")
     assert store.append([event(2222, at_us=NOW_US + 20), event(5, at_us=NOW_US + 20)]) == Appended(
         accepted=1, duplicate=1
     )
@@ -130,7 +130,7 @@ def test_a_private_session_keeps_plays_nowhere_but_feedback(store, clock):
 def test_a_private_session_ends_by_itself(store, clock):
     store.append([event(1, action="start_private")])
     clock.now_us += MAX_SESSION_US
-    assert not store.is_private("u1")
+    assert not store.private_session("u1")
 
 
 @pytest.mark.parametrize("lost", [EVENTS_FILE, KEY_FILE])
@@ -140,7 +140,7 @@ def test_a_loss_of_the_private_sessions_hides_everyone(store, clock, tmp_path, l
     for path in tmp_path.glob(f"{lost}*"):
         path.unlink()
     again = SqliteEventStore(tmp_path, clock)
-    assert again.is_private("u2") and again.append([event(2)]).private == 1
+    assert again.private_session("u2") and again.append([event(2)]).private == 1
     assert (
         again.append([event(3, user="u2", action="end_private"), event(4, user="u2", at_us=NOW_US + 1)]).accepted == 2
     )

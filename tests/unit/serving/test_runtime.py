@@ -1,19 +1,14 @@
 """A complete recommender in one process, without a release and without a registry."""
 
-import json
-from dataclasses import replace
-from unittest import mock
-
 import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from event_store.sqlite_events import KEY_FILE
+from event_store.store import StoreUnavailable
 from serving import runtime as runtime_module
 from serving.errors import NotReady, RequestRejected
-from serving.events import event_writing
-from serving.events.private_sessions import PRIVATE_SESSIONS_FILE
-from serving.events.write_ahead_log import LogBusy
-from serving.observability.degraded_parts import PRIVATE_SESSIONS
+from serving.observability.degraded_parts import EVENT_STORE, PRIVATE_SESSIONS
 from serving.observability.metrics import Metrics
 from serving.runtime import Runtime
 from tests.support.serving.asgi_client import put_in_service, use_home
@@ -53,7 +48,7 @@ def started(tmp_path, monkeypatch):
 
 def test_without_a_release_events_are_accepted(started):
     runtime = started.start()
-    assert runtime.is_alive and not runtime.is_ready
+    assert not runtime.is_ready
     with pytest.raises(NotReady, match="make run"):
         runtime.recommend("u", "daily", None)
     with pytest.raises(RequestRejected, match="scene 'shower'"):
@@ -64,63 +59,13 @@ def test_without_a_release_events_are_accepted(started):
     assert runtime.ingest_events([EVENT, {"user_id": "u"}]).accepted == 1
 
 
-def test_accepted_events_survive_a_restart(started):
-    runtime = started.start()
-    assert runtime.ingest_events([EVENT]).accepted == 1
-    started.stop()
-    with pytest.raises(LogBusy):
-        runtime.ingest_events([EVENT])
-    assert not runtime.is_alive
-    (file,) = started.home.glob("live/dt=*/events-*.jsonl")
-    assert [json.loads(line)["event_id"] for line in file.read_text().splitlines()] == ["e"]
-    report = started.start().ingest_events([EVENT, EVENT | {"event_id": "f"}])
+def test_accepted_events_survive_a_restart_and_each_worker_reads_them(started):
+    assert started.start().ingest_events([EVENT]).accepted == 1
+    runtime, other = started.start(), Runtime(settings.Settings(home=started.home), Metrics(CollectorRegistry()))
+    report = runtime.ingest_events([EVENT, EVENT | {"event_id": "f"}])
     assert (report.accepted, report.duplicate) == (1, 1)
-    assert started.registry.get_sample_value("segue_unpushed_reports") == 2, "there is no online store"
-
-
-def test_second_recommender_answers_without_writing_and_takes_over(started, monkeypatch):
-    monkeypatch.setattr(runtime_module, "LOCK_TIMEOUT_S", 0.0)
-    monkeypatch.setattr(runtime_module, "TAKEOVER_INTERVAL_S", 0.01)
-    put_in_service(monkeypatch, started.home, lambda folder: RELEASE)
-    sessions, failures = event_writing.PrivateSessions, [OSError("disk full")]
-
-    def fail_once(*arguments):
-        if failures:
-            raise failures.pop()
-        return sessions(*arguments)
-
-    first = started.start()
-    second = Runtime(settings.Settings(home=started.home), Metrics(CollectorRegistry()))
-    try:
-        answer = second.recommend("u", "daily", 3)
-        assert len(answer.items) == 3 and "another recommender" in answer.trace.degraded["event_log"]
-        assert (second.is_alive, second.is_ready, first.is_ready) == (True, False, True)
-        (part,) = [one for one in second.status()["degraded"] if one["part"] == "event_log"]
-        assert "writer.lock" in part["error"]
-        with pytest.raises(LogBusy, match="another recommender"):
-            second.ingest_events([EVENT])
-        assert not list(started.home.glob("live/dt=*/exposures-*.jsonl"))
-        assert "event_log" not in first.recommend("u", "daily", 3).trace.degraded
-        assert len(list(started.home.glob("live/dt=*/exposures-*.jsonl"))) == 1
-        monkeypatch.setattr(event_writing, "PrivateSessions", fail_once)
-        first.close()
-        wait_until(lambda: second.is_ready, "the takeover")
-        assert not failures
-        assert second.ingest_events([EVENT]).accepted == 1
-        assert "event_log" not in second.recommend("u", "daily", 3).trace.degraded
-    finally:
-        second.close()
-
-
-def test_everything_is_closed_when_a_part_cannot_write(started, monkeypatch):
-    writing = started.start()._writing
-    closes = {name: mock.Mock(wraps=getattr(writing, name).close) for name in ("exposures", "feature_log")}
-    for name, close in closes.items():
-        monkeypatch.setattr(getattr(writing, name), "close", close)
-    with monkeypatch.context() as full, pytest.raises(OSError, match="disk full"):
-        full.setattr(writing.log.low_watermark, "save", mock.Mock(side_effect=OSError("disk full")))
-        writing.close()
-    assert all(close.called for close in closes.values()) and not writing.log.is_alive
+    assert [one["event_id"] for one in other._events.of_user("u").events] == ["e", "f"]
+    other.close()
 
 
 def test_no_features_are_logged_in_a_private_session(started, monkeypatch):
@@ -133,7 +78,7 @@ def test_no_features_are_logged_in_a_private_session(started, monkeypatch):
             runtime.search("song", 3, "u")
         runtime.inspector.describe_user("u")
         runtime.inspector.explain("u", "t1", "daily")
-        runtime._writing.feature_log.flush()
+        runtime._hydrator.log.flush()
         return sum(len(path.read_text().splitlines()) for path in started.home.glob("requests/dt=*/*.jsonl"))
 
     start = {"user_id": "u", "target_type": "session", "target_id": "s", "action": "start_private"}
@@ -143,20 +88,38 @@ def test_no_features_are_logged_in_a_private_session(started, monkeypatch):
     assert ask_and_count_logged() == 2  # the recommendation and the search; an inspection is never logged
 
 
-def test_lost_private_sessions_are_degraded_and_nothing_is_recorded(started):
-    started.start().ingest_events([EVENT | {"target_type": "session", "action": "start_private"}])
+def test_damaged_events_are_degraded_and_responses_go_on(started, monkeypatch):
+    put_in_service(monkeypatch, started.home, lambda folder: RELEASE)
+    started.start()
     started.stop()
-    (started.home / "serving" / PRIVATE_SESSIONS_FILE).write_bytes(b"damaged" * 1000)
+    for path in started.home.glob("serving/events.db*"):
+        path.write_bytes(b"damaged" * 1000)
     runtime = started.start()
-    assert PRIVATE_SESSIONS in [one["part"] for one in runtime.status()["degraded"]]
+    with pytest.raises(StoreUnavailable, match=r"events\.db cannot be read"):
+        runtime.ingest_events([EVENT])
+    assert len(runtime.recommend("u", "daily", 3).items) == 3
+    assert EVENT_STORE in [one["part"] for one in runtime.status()["degraded"]]
+
+
+def test_lost_private_sessions_are_degraded_and_nothing_is_recorded(started):
+    started.start()
+    started.stop()
+    (started.home / "serving" / KEY_FILE).unlink()
+    runtime = started.start()
+    wait_until(lambda: PRIVATE_SESSIONS in [one["part"] for one in runtime.status()["degraded"]], "the report")
     plays = [{"user_id": user, "target_type": "track", "target_id": "t", "action": "click"} for user in "uv"]
     assert runtime.ingest_events(plays).private == 2
 
 
-def test_model_workers_forget_erased_users_and_end_with_the_runtime(started, monkeypatch):
-    workers = mock.Mock()
-    put_in_service(monkeypatch, started.home, lambda folder: replace(RELEASE, workers=workers))
-    started.start()._erase_users({"u"})
-    assert [call[0] for call in workers.method_calls] == ["forget_users"]
-    started.stop()
-    assert [call[0] for call in workers.method_calls] == ["forget_users", "close"]
+def test_workers_switch_to_a_release_together(started, monkeypatch):
+    put_in_service(monkeypatch, started.home, lambda folder: RELEASE)
+    first, second = started.start(), Runtime(settings.Settings(home=started.home), Metrics(CollectorRegistry()))
+    second._workers._name = "other"
+    first._report()
+    second._report()
+    assert len(first.status()["workers"]) == 2
+    assert first._agree("new", []) is None, "the other worker is not prepared"
+    at_us, rejected = second._agree("new", ["broken"])
+    assert at_us > runtime_module.now_us() and rejected == {"broken"}
+    assert first._agree("new", []) == (at_us, rejected)
+    second.close()

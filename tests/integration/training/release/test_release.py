@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from config.settings import load_settings
-from serving.releases.served_release import ReleaseParts, load_release
+from serving.releases.served_release import load_release
 from tests.support.training.fitted_workspace import workspace
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
@@ -137,7 +137,6 @@ def test_search_of_the_release_finds_its_tracks(released_workspace: Workspace) -
     assert served.search is not None and len(served.search) == int(served.catalog.is_served_V.sum())
     (match, *_) = served.search.search("sonng 003", 5, date(2026, 6, 9))
     assert (served.vocabulary.track_ids_V[match.item], match.name_field) == ("003", "title")
-    assert load_release(active_path(), ServiceContract((), ()), ReleaseParts(has_search=False)).search is None
 
 
 def test_manifest_has_the_lineage(released_workspace: Workspace) -> None:

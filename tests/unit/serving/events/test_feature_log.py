@@ -24,7 +24,7 @@ class Bench:
 
     def __init__(self, folder, share=1.0, **limits):
         self.folder, self.now = folder, NOON
-        self.log = FeatureLog(folder, share, lambda: self.now, lambda: MARK, **limits)
+        self.log = FeatureLog(folder, share, lambda: self.now, **limits)
 
     def write(self, views=None, profile=None):
         request = read_request("u", "daily", 3, self.now)
@@ -119,5 +119,5 @@ def test_hydrator_logs_model_inputs_and_store_failures(bench):
     hydrate.load_user_state(read_request("u", "daily", 3, NOON), of)
     known, unknown = bench.written()
     assert known.views == {"played_history": history("t0", "t1")["played_history"]}
-    assert (known.profile, known.applied, known.is_read) == ({"user_profile__plays_total": 5}, MARK, True)
+    assert (known.profile, known.is_read) == ({"user_profile__plays_total": 5}, True)
     assert (unknown.views, unknown.is_read) == ({}, False)

@@ -1,73 +1,44 @@
-"""Reports that are sent again or fail, with the real log and private sessions."""
+"""Reports: what is committed of them, and what is said about them."""
 
-from unittest import mock
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from serving.events.event_pusher import EventPusher
+from event_store.sqlite_events import SqliteEventStore
 from serving.events.ingest import EventIngestor
-from serving.events.private_sessions import PrivateSessions
-from serving.events.user_writers import UserWriters
-from serving.events.write_ahead_log import EventLog
-from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
 
-MINUTE = 60_000_000
 NOW = 1_800_000_000_000_000
-
-
-class Reports:
-    """The parts that a report passes, with a manual clock."""
-
-    def __init__(self, home):
-        self.now, metrics = NOW, Metrics(CollectorRegistry())
-        self.log = EventLog(home / "live", home / "serving", lambda: self.now)
-        self.sessions = PrivateSessions(home / "serving", lambda: self.now)
-        pusher = EventPusher(self.log, UserWriters(lambda _: None), Degradation(metrics))
-        self.parts = (pusher, self.log, self.sessions)
-        self.ingestor = EventIngestor(
-            *(self.log, pusher, lambda _: None, metrics, lambda: self.now),
-            without_private=self.sessions.without_private,
-        )
-
-    def send(self, event_id, action):
-        row = {"event_id": event_id, "user_id": "u", "target_type": "session", "target_id": "s", "action": action}
-        return self.ingestor.ingest([row])
+PLAY = {"user_id": "u", "target_type": "track", "target_id": "t", "action": "play", "played_ms": 150_000}
 
 
 @pytest.fixture
-def reports(tmp_path):
-    made = Reports(tmp_path)
-    yield made
-    for part in made.parts:
-        part.close()
+def store(tmp_path):
+    store = SqliteEventStore(tmp_path, lambda: NOW)
+    yield store
+    store.close()
 
 
-def test_a_repeated_report_begins_no_private_session(reports):
-    assert reports.send("e1", "start_private").accepted == 1
-    reports.now += MINUTE
-    assert reports.send("e2", "end_private").accepted == 1
-    reports.now += MINUTE
-    assert reports.send("e1", "start_private").duplicate == 1
-    assert reports.sessions.current("u") is None
+@pytest.fixture
+def ingestor(store):
+    tracks = SimpleNamespace(duration_of={"t": 200_000}.get, is_known=lambda track: track == "t")
+    return EventIngestor(store, tracks, Metrics(CollectorRegistry()), lambda: NOW)
 
 
-def test_an_event_that_was_kept_private_is_not_recorded_when_it_is_sent_again(reports):
-    row = {"event_id": "e2", "user_id": "u", "target_type": "track", "target_id": "t", "action": "play", "played_ms": 1}
-    reports.send("e1", "start_private")
-    reports.now += MINUTE
-    assert reports.ingestor.ingest([row]).private == 1
-    reports.send("e3", "end_private")
-    reports.now += MINUTE
-    repeated = reports.ingestor.ingest([row, row | {"event_id": "e4"}])
-    assert (repeated.private, repeated.accepted) == (1, 1)
+def test_valid_rows_are_committed_with_their_behavior_and_the_others_are_named(ingestor, store):
+    rows = [PLAY, PLAY | {"target_id": "x"}, {"user_id": "u"}, PLAY | {"user_id": "gone"}]
+    report = ingestor.ingest(rows, erased={"gone"})
+    assert (report.accepted, report.duplicate) == (2, 0)
+    assert [row.index for row in report.rejected] == [2, 3] and "was erased" in report.rejected[1].reason
+    assert [(row.index, row.track_id) for row in report.unknown_tracks] == [(1, "x")]
+    behaviours = [(one["behaviour"], one.get("played_ratio")) for _, one in store.read(None, 9)]
+    assert behaviours == [("play", 0.75), ("play", None)]
 
 
-def test_a_report_that_is_not_logged_begins_no_private_session(reports, monkeypatch):
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
-        patch.setattr(reports.log, "append", mock.Mock(side_effect=OSError("the disk is full")))
-        reports.send("e1", "start_private")
-    assert reports.sessions.current("u") is None
-    assert reports.send("e1", "start_private").accepted == 1
-    assert reports.sessions.current("u").since_us == NOW
+def test_a_report_that_is_sent_again_changes_nothing(ingestor, store):
+    start = {"event_id": "s", "user_id": "u", "target_type": "session", "target_id": "s", "action": "start_private"}
+    assert ingestor.ingest([start, PLAY]).private == 1
+    assert ingestor.ingest([start | {"event_id": "e", "action": "end_private"}]).accepted == 1
+    assert ingestor.ingest([start]).duplicate == 1
+    assert store.private_session("u") is None

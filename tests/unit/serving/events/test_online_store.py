@@ -6,25 +6,12 @@ import pytest
 import redis
 
 from sequences.online.materialization_state import MaterializationState
-from sequences.online.reader_writer import WriteConflict
 from sequences.views import SEQUENCE_VIEWS
 from serving.events import online_store
-from serving.events.online_store import DamagedRows, OnlineStore
+from serving.events.online_store import OnlineStore
 from serving.pipeline.stages.hydrate import StoreUnavailable
 from tests.support.sequences.feast_stores import sqlite_store
 from tests.support.serving.small_release import degradation
-
-EVENT = {
-    "event_id": "e",
-    "user_id": "u",
-    "sequence_number": 1,
-    "target_type": "track",
-    "target_id": "t",
-    "occurred_at": 1_700_000_000_000_000,
-    "ended_at": 1_700_000_180_000_000,
-    "action": "play",
-    "played_ms": 180_000,
-}
 
 
 class Registry:
@@ -55,7 +42,7 @@ def parts():
 def store(registry, parts):
     """A store whose registry exists."""
     registry.is_applied = True
-    return OnlineStore(lambda track: None, parts)
+    return OnlineStore(parts)
 
 
 def event_ids(store):
@@ -63,14 +50,11 @@ def event_ids(store):
 
 
 def test_fails_until_a_registry_exists(registry, parts):
-    store = OnlineStore(lambda track: 200_000, parts)
-    for call in (lambda: store.read("u"), lambda: store.apply({"u": [EVENT]})):
-        with pytest.raises(FileNotFoundError, match="feast apply"):
-            call()
+    store = OnlineStore(parts)
+    with pytest.raises(FileNotFoundError, match="feast apply"):
+        store.read("u")
     registry.is_applied = True
-    store.apply({"u": [EVENT]})
-    assert event_ids(store) == ["e"]
-    assert list(store.read("u")["recent_events"]["behaviour"]) == ["full_play"]
+    assert event_ids(store) == []
 
 
 def test_contract_excludes_the_live_part(store):
@@ -99,9 +83,8 @@ def test_unavailable_store_is_not_asked_again_until_a_check_succeeds(store, part
     store._reader = rows = Rows(error)
     with pytest.raises(type(error)):
         store.read("u")
-    for call in (lambda: store.read("v"), lambda: store.apply({"u": [EVENT]})):
-        with pytest.raises(StoreUnavailable, match=str(error)):
-            call()
+    with pytest.raises(StoreUnavailable, match=str(error)):
+        store.read("v")
     assert rows.reads == ["u"]
     assert "does not respond" in parts.parts["online_store"].why
     store.check()
@@ -124,32 +107,20 @@ def test_damaged_rows_concern_their_user_only_and_are_reported_until_they_can_be
     assert not parts.parts
 
 
-def test_a_write_conflict_names_no_user_and_is_no_failure_of_reads(store, parts, monkeypatch):
-    store.open()
-    monkeypatch.setattr(store._writer, "_attempt_write", lambda new: (dict.fromkeys(new, 1), ["anna@example.org"]))
-    with pytest.raises(WriteConflict) as conflict:
-        store.apply({user: [EVENT | {"user_id": user}] for user in ("anna@example.org", "ben@example.org")})
-    assert "the rows of 1 of 2 users" in str(conflict.value) and "@" not in str(conflict.value)
-    assert not parts.parts
-
-
-def test_missing_tables_are_reported_and_events_can_be_pushed_later(store, parts, tmp_path):
+def test_missing_tables_are_reported(store, parts, tmp_path):
     store.open()
     store.check()
     assert not parts.parts
     connection = sqlite3.connect(tmp_path / "online.db")
-    connection.execute("alter table tests_live_events rename to elsewhere")
+    connection.execute("alter table tests_recent_events rename to elsewhere")
     connection.commit()
     store.check()
     assert "no such table" in parts.parts["online_store"].error
-    with pytest.raises(DamagedRows, match="no such table"):
-        store.apply({"u": [EVENT]})
-    connection.execute("alter table elsewhere rename to tests_live_events")
+    connection.execute("alter table elsewhere rename to tests_recent_events")
     connection.commit()
     connection.close()
     store.check()
-    store.apply({"u": [EVENT]})
-    assert not parts.parts and event_ids(store) == ["e"]
+    assert not parts.parts and event_ids(store) == []
 
 
 def test_materialized_store_is_not_degraded(store, parts, registry, tmp_path):
@@ -167,13 +138,11 @@ def test_damaged_file_is_reported(store, parts, tmp_path):
 
 
 def test_replaced_file_is_opened_again(store, tmp_path):
-    store.apply({"u": [EVENT]})
-    assert event_ids(store) == ["e"]
+    store.open()
+    reader = store._reader
     for file in tmp_path.glob("online.db*"):
         file.unlink()
     (tmp_path / "registry.db").unlink()
     sqlite_store(tmp_path, SEQUENCE_VIEWS)
     store.check()
-    assert event_ids(store) == []
-    store.apply({"u": [EVENT]})
-    assert event_ids(store) == ["e"]
+    assert event_ids(store) == [] and store._reader is not reader

@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from config import settings
-from privacy.recommender_files import SuppressionNotAcknowledged, erase_users, wait_for_acknowledgement
 from serving.events import suppression
-from serving.events.suppression import SuppressionListFollower, read_acknowledgement
-from serving.events.write_ahead_log import EventLog
+from serving.events.suppression import SuppressionListFollower
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
 from storage import suppression_list
@@ -25,24 +22,19 @@ class Place:
     """A suppression list and its followers."""
 
     def __init__(self, home: Path) -> None:
-        self.file, self.state = home / "forgotten.json", home / "serving"
-        self.state.mkdir()
+        self.file = home / "forgotten.json"
         self.dropped: list[SuppressionList] = []
 
     def forget(self, *users: str) -> None:
         suppression_list.read_suppression_list(self.file).with_users(users).write(self.file)
 
     def follow(self) -> SuppressionListFollower:
-        following = SuppressionListFollower(self.file, self.state)
-        following.acknowledge()
+        following = SuppressionListFollower(self.file)
         following.start(self.dropped.append)
         return following
 
-    @property
-    def is_acknowledged(self) -> bool:
-        return read_acknowledgement(self.state) == suppression_list.content_digest(
-            suppression_list.read_content(self.file)
-        )
+    def is_acknowledged(self, following: SuppressionListFollower) -> bool:
+        return following.digest == suppression_list.content_digest(suppression_list.read_content(self.file))
 
 
 @pytest.fixture
@@ -53,30 +45,24 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 def test_new_version_waits_for_snapshots_of_the_previous_one(place: Place) -> None:
     following = place.follow()
-    assert place.is_acknowledged
+    assert place.is_acknowledged(following)
     with ExitStack() as older:
         seen = older.enter_context(following.snapshot())
         place.forget("u")
         wait_until(lambda: following._version.users is not seen, "the new version")
         with following.snapshot() as users:
             assert "u" in users
-        assert "u" not in seen and not place.dropped and not place.is_acknowledged
-    wait_until(lambda: place.is_acknowledged, "the new version")
+        assert "u" not in seen and not place.dropped and not place.is_acknowledged(following)
+    wait_until(lambda: place.is_acknowledged(following), "the new version")
     assert ["u" in users for users in place.dropped] == [True]
     following.close()
 
 
-def test_start_acknowledges_the_list_and_rejects_a_damaged_one(place: Place) -> None:
-    place.forget("u")
-    following = SuppressionListFollower(place.file, place.state)
-    assert not place.is_acknowledged  # this process may not write yet
-    following.acknowledge()
-    assert place.is_acknowledged
-    following.close()
+def test_a_damaged_list_is_rejected_at_the_start(place: Place) -> None:
     for damaged in ("", "{", '{"salt": "xyz", "users": []}'):
         place.file.write_text(damaged)
         with pytest.raises(SuppressionListError, match=r"forgotten.json is damaged.*backup"):
-            SuppressionListFollower(place.file, place.state)
+            SuppressionListFollower(place.file)
 
 
 def test_damaged_update_keeps_the_previous_version(place: Place, caplog: pytest.LogCaptureFixture) -> None:
@@ -90,39 +76,18 @@ def test_damaged_update_keeps_the_previous_version(place: Place, caplog: pytest.
 
 
 def test_no_acknowledgement_until_caches_are_dropped(place: Place) -> None:
-    following, tries = SuppressionListFollower(place.file, place.state), []
+    following, tries = SuppressionListFollower(place.file), []
 
     def drop(_: SuppressionList) -> None:
         tries.append(1)
         if len(tries) < 3:
             raise RuntimeError("not now")
 
-    following.acknowledge()
     following.start(drop)
     place.forget("u")
-    wait_until(lambda: place.is_acknowledged, "the new version")
+    wait_until(lambda: place.is_acknowledged(following), "the new version")
     assert len(tries) == 3
     following.close()
-
-
-def test_erasure_waits_for_the_running_service(place: Place, tmp_path: Path) -> None:
-    place.forget("u")
-    wait_for_acknowledgement(place.file, place.state, 0)  # no service is running
-    log = EventLog(tmp_path / "live", place.state, lambda: NOW)
-    here = settings.Settings(home=tmp_path)
-    with pytest.raises(SuppressionNotAcknowledged, match=r"process \d+ runs the recommender.*make stop"):
-        erase_users(["u"], here, timeout_s=0)
-    following = place.follow()
-    assert set(erase_users(["u"], here, timeout_s=0)) == {
-        "event log",
-        "exposure log",
-        "daily lists",
-        "private sessions",
-    }
-    following.close()
-    log.close()
-    place.forget("v")
-    wait_for_acknowledgement(place.file, place.state, 0)
 
 
 def test_cached_user_state_is_dropped(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Export of what is stored about a user: rows of this user from every kind of store, and of no other."""
 
 import json
-import sqlite3
 from datetime import UTC, datetime
 
 import polars as pl
@@ -17,15 +16,10 @@ ME, OTHER = "ü 1", "ü 11"
 @pytest.fixture
 def here(tmp_path):
     here = settings.Settings(home=tmp_path)
-    day = here.event_log / "dt=2026-07-01"
+    day = here.feature_log / "dt=2026-07-01"
     day.mkdir(parents=True)
-    lines = [json.dumps({"event_id": f"e{number}", "user_id": user}) for number, user in enumerate([ME, OTHER, ME])]
-    (day / "events-1-1.jsonl").write_text("\n".join([*lines, " " * 20, '{"user_id": "\u00fc 1", "torn']))
-    (day / "exposures-1-1.jsonl").write_text(json.dumps({"user_id": ME, "items": [1]}, ensure_ascii=False) + "\n")
-    (tmp_path / "serving").mkdir()
-    with sqlite3.connect(tmp_path / "serving" / "daily_lists.sqlite") as database:
-        database.execute("create table daily_lists (user_id text, day integer)")
-        database.executemany("insert into daily_lists values (?, ?)", [(ME, 1), (OTHER, 2)])
+    lines = [json.dumps({"request_id": f"r{number}", "user_id": user}) for number, user in enumerate([ME, OTHER, ME])]
+    (day / "requests-1-1.jsonl").write_text("\n".join([*lines, " " * 20, '{"user_id": "\u00fc 1", "torn']))
     table = pl.DataFrame({"user_id": [ME, OTHER], "at": [datetime(2026, 7, 1, tzinfo=UTC)] * 2, "ids": [["a"], ["b"]]})
     for path in (
         "landing/listening_events/dt=2026-07/x.parquet",
@@ -40,12 +34,11 @@ def here(tmp_path):
 
 def test_rows_of_the_user_are_collected_from_every_store(here):
     online = {"recent_events": {"track_id": ("t1",)}, "recent_clicks": {"track_id": ()}}
-    data = collect_stored_data(ME, here, online)
+    data = collect_stored_data(ME, here, {"events": [{"user_id": ME, "seq": 1}], "exposures": []}, online)
     row = {"user_id": ME, "at": "2026-07-01 00:00:00+00:00", "ids": ["a"]}
     assert data.stores == {
-        "event_log": [{"event_id": "e0", "user_id": ME}, {"event_id": "e2", "user_id": ME}],
-        "exposure_log": [{"user_id": ME, "items": [1]}],
-        "daily_lists": [{"user_id": ME, "day": 1}],
+        "events": [{"user_id": ME, "seq": 1}],
+        "feature_log": [{"request_id": "r0", "user_id": ME}, {"request_id": "r2", "user_id": ME}],
         "landing/listening_events": [row],
         "marts/events": [row],
         "simulated/w/events": [row],
@@ -56,7 +49,7 @@ def test_rows_of_the_user_are_collected_from_every_store(here):
 
 
 def test_an_unknown_user_has_nothing_and_large_stores_are_cut(here, monkeypatch):
-    assert collect_stored_data("unknown", here, {}).stores == {}
+    assert collect_stored_data("unknown", here, {}, {}).stores == {}
     monkeypatch.setattr(stored_data, "MAX_ROWS", 1)
-    data = collect_stored_data(ME, here, {})
-    assert data.cut == ["event_log"] and len(data.stores["event_log"]) == 1
+    data = collect_stored_data(ME, here, {}, {})
+    assert data.cut == ["feature_log"] and len(data.stores["feature_log"]) == 1

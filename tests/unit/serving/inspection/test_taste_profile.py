@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
-from serving.events.private_sessions import PrivateSession
+from event_store.store import PrivateSession
 from serving.inspection.taste_profile import describe_taste
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request

@@ -1,31 +1,34 @@
 """Exports of everything that is stored about a user."""
 
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from config import settings
 from serving.errors import NotReady
 from serving.inspection import user_inspector
 from serving.inspection.stored_data import StoredData
 from serving.inspection.user_inspector import UserInspector
 
 
-def test_one_export_runs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_export_runs_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Also if the request of a running one was given up, which frees its place in the queue."""
     unused: Any = None
     suppression: Any = SimpleNamespace(snapshot=lambda: nullcontext(frozenset()))
-    hydrator: Any = SimpleNamespace(read_views=lambda user_id: {})
+    hydrator: Any = SimpleNamespace(read_views=lambda user_id: {}, log=None)
     inspector = UserInspector(
-        unused,
+        settings.Settings(home=tmp_path),
         unused,
         suppression,
         hydrator,
         unused,
         unused,
         now_us=lambda: 1_800_000_000_000_000,
-        writing=lambda: None,
+        private_session=lambda user_id: None,
+        stored=lambda user_id: {},
     )
     stored = StoredData({"event_log": []}, [])
 

@@ -1,11 +1,13 @@
 """Track pipeline on a hand-made release: order, reasons, failing parts, exclusions."""
 
 import threading
+from unittest import mock
 
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from event_store.store import StoreUnavailable
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_similar
 from serving.pipeline.stages.rank import RANKER_FAILED, Ranking
@@ -226,7 +228,8 @@ def test_failed_store_and_lists_are_named_in_the_response(bench):
     bench.store.users["u"] = history("t0")
     assert render_recommendation(bench.answer(of), "en", False).model_dump().get("degraded") is None
     bench.store.is_away = True
-    bench.lists.close()
+    failing = mock.Mock(side_effect=StoreUnavailable("disk full"))
+    bench.lists.read = bench.lists.write = failing
     for user, lack in (("u", "from an earlier request"), ("v", "like an unknown one")):
         sent = render_recommendation(bench.answer(of, user_id=user), "en", True).model_dump()
         assert lack in sent["degraded"]["online_store"] and "list of today" in sent["degraded"]["daily_lists"]

@@ -26,7 +26,9 @@ class Held:
         self.registry, self.loaded = CollectorRegistry(), []
         metrics = Metrics(self.registry)
         self.degradation = Degradation(metrics)
-        self.holder = ReleaseManager(self.pointer, self.load, self.warm_up, metrics, self.degradation, poll_s)
+        self.holder = ReleaseManager(
+            self.pointer, self.load, self.warm_up, metrics, self.degradation, poll_interval_s=poll_s
+        )
 
     def load(self, folder):
         self.loaded.append(folder.name)
