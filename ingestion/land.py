@@ -14,6 +14,7 @@ import argparse
 import io
 import json
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -189,7 +190,8 @@ def main(arguments: list[str] | None = None) -> int:
         here = here.model_copy(update={"home": settings.check_home(options.home or here.home)})
         object_store.check_bucket_access(here.tables)
         if options.events:
-            counts = land_recorded(open_event_store(here), open_serving_state(here), here.home, here.tables)
+            with closing(open_event_store(here)) as events, closing(open_serving_state(here)) as state:
+                counts = land_recorded(events, state, here.home, here.tables)
         else:
             landed = land(options.path, here.home, options.user, tables=here.tables, media_root=here.media_root)
             counts = list(landed.items())

@@ -408,11 +408,12 @@ class _CatalogRows:
         return "chunks"
 
 
-def last_position(tables: Path, store: str) -> Position | None:
-    """The position up to which the store with this id is landed; None if nothing of it is."""
+def last_positions(tables: Path) -> dict[str, Position]:
+    """Id of a store of the recommender ▸ the position up to which it is landed."""
     files = _files(tables / "landing" / "landings", "*")
-    rows = [row for file in files for row in _read(file, None).to_pylist() if row.get("event_store") == store]
-    return Position(store, max(row["event_seq"] for row in rows)) if rows else None
+    rows = [row for file in files for row in _read(file, None).to_pylist() if row.get("event_store") is not None]
+    rows.sort(key=lambda row: row["event_seq"])
+    return {row["event_store"]: Position(row["event_store"], row["event_seq"]) for row in rows}
 
 
 def write_parquet(folder: Path, table: pa.Table) -> Path:

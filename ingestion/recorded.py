@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from event_store.store import EventStore, Position, ServingState
-from ingestion.landing_zone import CLOCK_SKEW, Landing, LandingCounts, landing_lock, last_position
+from ingestion.landing_zone import CLOCK_SKEW, Landing, LandingCounts, landing_lock, last_positions
 from ingestion.readers.parsing import json_rows
 from ingestion.readers.parsing.reader import Rows
 from storage import suppression_list
@@ -55,11 +55,12 @@ def land_recorded(
         suppressed = suppression_list.read_suppression_list(home / "forgotten.json")
         new_landing = partial(Landing, tables, "day", now, now + CLOCK_SKEW, suppressed)
         new_landing().finish()  # the tables of a home without logs
-        after = last_position(tables, events.id)
+        landed_before = last_positions(tables)
+        after = landed_before.get(events.id)
         while page := events.read(after, PAGE_EVENTS):
             after = Position(events.id, page[-1][0])
             landed.append((EVENTS, _land_page(new_landing(), EVENTS, _event_rows(page), after)))
-        after = last_position(tables, state.id)
+        after = landed_before.get(state.id)
         while responses := state.read_exposures(after, PAGE_RESPONSES):
             after = Position(state.id, responses[-1][0])
             landed.append((RESPONSES, _land_page(new_landing(), RESPONSES, _response_rows(responses), after)))
