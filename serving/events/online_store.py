@@ -150,7 +150,7 @@ def _is_damage(error: Exception) -> bool:
 
 def _sqlite_file(store: feast.FeatureStore) -> Path | None:
     online = store.config.online_store
-    return Path(online.path) if online.type == "sqlite" else None
+    return Path(online.path) if hasattr(online, "path") else None
 
 
 def _inode(file: Path | None) -> int:
