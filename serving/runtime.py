@@ -27,8 +27,8 @@ from serving.observability.metrics import Metrics
 from serving.observability.monitors import ServiceMonitor, describe_response, log_request
 from serving.observability.periodic_task import PeriodicTask
 from serving.pipeline.daily_lists import DailyLists
-from serving.pipeline.exposure_writer import ExposureWriter
-from serving.pipeline.pipelines import NoExposures, Pipelines
+from serving.pipeline.pipeline import ExposureWriter, NoExposures
+from serving.pipeline.pipelines import Pipelines
 from serving.pipeline.request import (
     Request,
     anonymize_erased_user,
@@ -38,12 +38,12 @@ from serving.pipeline.request import (
     read_search,
     read_similar,
 )
-from serving.pipeline.request_filters import build_filter_context
 from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchAnswer, search
 from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
+from serving.pipeline.user_state import filter_context
 from serving.releases.manager import ReleaseManager
 from serving.releases.served_release import ALL_PARTS, ReleaseParts, ServedRelease, load_release
 from serving.releases.track_lookup import TrackLookup
@@ -99,7 +99,7 @@ class Runtime:
     ) -> None:
         self._start_workers = start_workers
         self._metrics, self._settings, self._parts = metrics, settings, parts
-        self._recall = recall or Recall(metrics, settings.recall_deadline_ms / 1000, settings.concurrent_requests)
+        self._recall = recall or Recall(metrics, settings.recall_deadline_ms / 1000)
         self._ranking = ranking or Ranking()
         self._degradation = Degradation(metrics)
         self._release_manager = ReleaseManager(
@@ -283,10 +283,9 @@ class Runtime:
                 with self._suppression.snapshot() as erased:
                     request = anonymize_erased_user(read(now_us(), request_id), erased)
                     release, arm = self._release_manager.release_for(request.user_id)
-                    pipeline = self._pipelines.of(request)
                     request = replace(request, arm=arm, is_private=self._is_private(request.user_id))
                     is_shown = self._writing is not None and not request.is_private
-                    response = pipeline.recommend(request, release, is_shown=is_shown)
+                    response = self._pipelines.recommend(request, release, is_shown=is_shown)
                 self._record_degraded(response)
                 self._metrics.requests.labels(scene, "answered", release.release_id).inc()
                 line.update(describe_response(request, response))
@@ -304,7 +303,7 @@ class Runtime:
         with self._suppression.snapshot() as erased:
             request = anonymize_erased_user(request, erased)
             release, arm = self._release_manager.release_for(request.user_id)
-            return self._pipelines.of(request).recommend(replace(request, arm=arm), release, is_shown=False)
+            return self._pipelines.recommend(replace(request, arm=arm), release, is_shown=False)
 
     def releases(self) -> list[ServedRelease]:
         """The production release and the canaries; empty before the first."""
@@ -366,9 +365,7 @@ class Runtime:
             request = replace(request, is_private=self._is_private(request.user_id))
             release = self._release_manager.serving_release(request.user_id)
             user = self._hydrator.load_user_state(request, release) if request.user_id else None
-            context = replace(
-                build_filter_context(request, release, user), wanted_sounds=None
-            )  # a search finds all tracks
+            context = replace(filter_context(request, release, user), wanted_sounds=None)  # a search finds all tracks
             return search(query, limit, release, context, user.users if user else None)
 
     def ingest_events(self, rows: list[object]) -> IngestResult:

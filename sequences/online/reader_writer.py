@@ -2,7 +2,7 @@
 
     writer = OnlineWriter(open_store(), duration_of)      # duration_of(track_id) -> ms or None
     writer.apply(user_id, contract_rows)                  # visible to the next read when it returns
-    OnlineReader(open_store()).read(user_id)              # {view: {attribute: list}}
+    OnlineReader(open_store()).read(user_id).views        # {view: {attribute: list}}
 
 Give each its own store: a SQLite store has one connection, and the reader must not wait for the writer. Both are
 thread-safe. All events of a user go to one process (with a broker: the owner of the partition), which is the user's writer.
@@ -12,10 +12,10 @@ the row again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from threading import Lock
 from typing import Any
 
@@ -145,6 +145,27 @@ class OnlineWriter:
         }
 
 
+StoredViews = Mapping[str, Mapping[str, Sequence[Any]]]
+"""View ▸ attribute ▸ list, oldest first; an ordinary view has one value per list, or none."""
+
+
+class StoredUser:
+    """What the store has of a user; all lists of an unknown user are empty.
+
+    Args:
+        make_views: Decodes the views, at the first access.
+        version: Equal for equal content, within one process; None: unknown.
+    """
+
+    def __init__(self, make_views: Callable[[], StoredViews], version: Hashable = None) -> None:
+        self._make_views, self.version = make_views, version
+
+    @cached_property
+    def views(self) -> StoredViews:
+        """All views of the feature service; lists are decoded at the first access (`LazyColumn`)."""
+        return self._make_views()
+
+
 class OnlineReader:
     """Reader of all features of a user, with one read of the online store."""
 
@@ -158,20 +179,18 @@ class OnlineReader:
         self._store.refresh_registry()
         self._rows = self._open_service_rows()
 
-    def read(self, user_id: str) -> dict[str, Mapping[str, Sequence[Any]]]:
-        """All views of the feature service as view ▸ attribute ▸ list, equal to the offline store at the current time.
-
-        Sequences are oldest first. `user_profile` has one value per list, or none for a user without a profile. All
-        lists of an unknown user are empty. Lists are decoded on first access (`LazyColumn`).
-        """
+    def read(self, user_id: str) -> StoredUser:
+        """All views of the feature service, equal to the offline store at the current time."""
         row = self._rows.read([user_id])[0]
-        features: dict[str, Mapping[str, Sequence[Any]]] = {
+        version = hash(tuple(value for part in row.values() for value in part.values.values()))
+        return StoredUser(partial(self._merge_parts, row), version)
+
+    def _merge_parts(self, row: Mapping[str, OnlineRow]) -> StoredViews:
+        views: dict[str, Mapping[str, Sequence[Any]]] = {
             view: _lazy_columns(part) for view, part in row.items() if view != LIVE_SOURCE
         }
         events = live_events.decode_live_events(row[LIVE_SOURCE])
-        for name, view in self._views.items():
-            features[name] = live_events.merge_parts(view, features[name], events)
-        return features
+        return views | {name: live_events.merge_parts(view, views[name], events) for name, view in self._views.items()}
 
     def _open_service_rows(self) -> OnlineRowReader:
         projections = self._store.get_feature_service(FEATURE_SERVICE).feature_view_projections

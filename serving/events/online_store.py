@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sequences.feast_store import open_store
-from sequences.online.reader_writer import OnlineReader, OnlineWriter, WriteConflict
+from sequences.online.reader_writer import OnlineReader, OnlineWriter, StoredUser, WriteConflict
 from sequences.views import LIVE_SOURCE
 from serving.events.event_schema import Event
 from serving.observability.degraded_parts import ONLINE_STORE, Degradation
 from serving.observability.periodic_task import PeriodicTask
-from serving.pipeline.stages.hydrate import FeatureRows, StoreUnavailable
+from serving.pipeline.stages.hydrate import StoreUnavailable
 from training.data.feature_services import ServiceContract
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class OnlineStore:
                 raise DamagedRows(f"the rows of some of {len(events_of)} users cannot be written: {error}") from error
             raise
 
-    def read(self, user_id: str) -> FeatureRows:
+    def read(self, user_id: str) -> StoredUser:
         """All views of the user, with the batch and live parts merged.
 
         Raises:

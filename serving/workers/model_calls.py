@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from serving.pipeline.stages.rank import Ranking
-from serving.pipeline.stages.recall import RecallResult, SequentialRecall, sources_to_call
+from serving.pipeline.stages.recall import Recall, RecallResult, candidates_of, sources_to_call
 from serving.releases.served_release import ServedRelease
 from serving.workers.metric_updates import MetricRecorder, MetricUpdate
 from training.data.user_batch import UserBatch
@@ -95,7 +95,7 @@ class ModelCalls:
         self._release, self._deadline_s = release, deadline_s
         self._recorder = MetricRecorder()
         metrics: Any = self._recorder
-        self._recall, self._ranking = SequentialRecall(metrics, deadline_s), Ranking()
+        self._recall, self._ranking = Recall(metrics, deadline_s), Ranking()
         self._users: OrderedDict[int, UserBatch] = OrderedDict()
 
     def run_together(self, calls: Sequence[ModelCall]) -> list[ModelAnswer]:
@@ -183,7 +183,7 @@ def score_together(
 def recall_together(
     release: ServedRelease, users: Sequence[UserBatch], k: int, only: Sequence[str] | None, deadline_s: float
 ) -> list[tuple[RecallResult, list[MetricUpdate]]]:
-    """`SequentialRecall.recall_for_users` of each request, with its updates of metrics.
+    """`Recall.recall_for_users` of each request, with its updates of metrics.
 
     A channel that fails for all requests together is called for each of them. The time of a channel is that of its batch,
     for which each request has waited. Results that a channel caches are cached for each request, for its reasons.
@@ -216,7 +216,7 @@ def recall_together(
 def _recall_batch(name: str, source: CandidateSource, batch: UserBatch, k: int) -> Candidates | None:
     """Candidates [B, K] of the batch; None if the source fails."""
     try:
-        found = source.recall(batch, k)
+        found = candidates_of(source, batch, k)
         if len(found.items_BK) != len(batch):
             raise ValueError(f"{name} has candidates for {len(found.items_BK)} of {len(batch)} requests")
     except Exception:
@@ -225,7 +225,7 @@ def _recall_batch(name: str, source: CandidateSource, batch: UserBatch, k: int) 
     return found
 
 
-class _RequestOfBatch(SequentialRecall):
+class _RequestOfBatch(Recall):
     """The result of one request of a batch, and its updates of metrics."""
 
     def __init__(self, users: UserBatch, until: float) -> None:
@@ -242,6 +242,6 @@ class _RequestOfBatch(SequentialRecall):
 
     def call(self, name: str, source: CandidateSource, k: int) -> None:
         """Call a channel for this request alone; it is left out after the deadline or if it fails."""
-        one = self.run_channels_until(self._until, {name: source}, lambda source: source.recall(self._users, k))
+        one = self.run_channels_until(self._until, {name: source}, lambda source: candidates_of(source, self._users, k))
         self.result.candidates.update(one.candidates)
         self.result.left_out.update(one.left_out)

@@ -22,7 +22,7 @@ from config import garbage_collector
 from sequences.views import SEQUENCE_VIEWS
 from serving.observability import structured_log
 from serving.pipeline.stages.rank import Ranking
-from serving.pipeline.stages.recall import SequentialRecall
+from serving.pipeline.stages.recall import Recall
 from serving.releases.served_release import ReleaseParts, ServedRelease, load_release
 from serving.releases.warm_up import warm_up
 from serving.workers.metric_updates import MetricRecorder
@@ -56,7 +56,7 @@ def main() -> None:
         release = load_release(options.folder, EVERY_VIEW, ReleaseParts(has_search=False), options.public_key)
         # Before forking, so that the workers share what is computed on first use; without threads, which do not survive it.
         metrics: Any = MetricRecorder()
-        warm_up(release, time.time_ns() // 1000, SequentialRecall(metrics, options.deadline_s), Ranking())
+        warm_up(release, time.time_ns() // 1000, Recall(metrics, options.deadline_s), Ranking())
     except Exception as error:
         print(f"{type(error).__name__}: {error}".splitlines()[0], flush=True)  # the last line is the reason
         raise SystemExit(1) from error

@@ -96,7 +96,7 @@ def test_acknowledged_events_are_stored_exactly_once(tmp_path, store):
         assert len(logged) == len(set(logged))
         reader = OnlineReader(open_store())
         for user in range(USERS):
-            clicks = reader.read(f"u{user:06d}")["recent_clicks"]["event_id"]
+            clicks = reader.read(f"u{user:06d}").views["recent_clicks"]["event_id"]
             stored = [event_id for event_id in clicks if event_id.startswith("kill")]
             assert len(stored) == len(set(stored))
             assert set(stored) == {

@@ -8,22 +8,18 @@ from __future__ import annotations
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
 
+from sequences.online.reader_writer import StoredUser, StoredViews
 from sequences.views import SEQUENCE_VIEWS
 from serving.events.feature_log import FeatureLog
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request
-from serving.pipeline.stages.user_state_cache import (
-    STATE_FROM_CACHE,
-    STATE_FROM_STORE,
-    STATE_UNAVAILABLE,
-    UserStateCache,
-)
+from serving.pipeline.user_state import STATE_FROM_CACHE, STATE_FROM_STORE, STATE_UNAVAILABLE, StateCache, UserState
 from serving.releases.served_release import ServedRelease
 from training.data.exclusions import (
     EXCLUSIONS_VIEW,
@@ -44,9 +40,7 @@ MAX_MARKS = SEQUENCE_VIEWS[EXCLUSIONS_VIEW].length
 MAX_CACHED_MARKS = 1_000_000
 """Cached marks of all users; beyond it, those of the least recently used users are dropped."""
 NO_MARKS: Marks = {}
-
-FeatureRows = Mapping[str, Mapping[str, Sequence[Any]]]
-"""View → attribute → values, oldest first; an ordinary view has one value per attribute, or none."""
+NO_USER = StoredUser(dict)
 
 logger = logging.getLogger(__name__)
 
@@ -58,39 +52,21 @@ class StoreUnavailable(RuntimeError):
 class OnlineFeatureReader(Protocol):
     """The part of the online store that the pipeline needs."""
 
-    def read(self, user_id: str) -> FeatureRows:
+    def read(self, user_id: str) -> StoredUser:
         """All views of the user; empty for an unknown user."""
-
-
-@dataclass(frozen=True)
-class LeftOutEvents:
-    """What the user left out of the taste profile, which `UserState.users` does not contain."""
-
-    event_items: np.ndarray = field(default_factory=lambda: NO_ITEMS)  # of the events left out, with repetitions
-    items: np.ndarray = field(default_factory=lambda: NO_ITEMS)  # not to recommend to the user, ascending
-
-
-@dataclass(frozen=True)
-class UserState:
-    """The user of one request."""
-
-    users: UserBatch  # the request, B = 1
-    exclusions: Exclusions  # blocked and disliked targets
-    is_known: bool  # False if the store has no event of the user
-    left_out: LeftOutEvents = field(default_factory=LeftOutEvents)
-    state_from: str = STATE_FROM_STORE  # if the store failed: STATE_FROM_CACHE or STATE_UNAVAILABLE
 
 
 class Hydrator:
     """Reads and encodes user state.
 
-    If the online store fails, uses the cached user state, else treats the user as new. Exclusions are cached separately and
-    longer. Features of sampled requests are written to the feature log, if there is one.
+    A state that was computed from the same rows a moment ago is used again. If the online store fails, uses the last state of
+    the user, else treats the user as new. Exclusions are cached separately and longer. Features of sampled requests are
+    written to the feature log, if there is one.
     """
 
     def __init__(self, online: OnlineFeatureReader, metrics: Metrics, log: FeatureLog | None = None) -> None:
         self._online, self._metrics, self.log = online, metrics, log
-        self._state_cache = UserStateCache()
+        self._states = StateCache()
         self._excluded: OrderedDict[str, Marks] = OrderedDict()
         self._marks = 0  # number of marks in `_excluded`
         self._lock = Lock()
@@ -102,52 +78,74 @@ class Hydrator:
             log = None
         # Before reading: everything up to this position must be part of the features.
         applied = log.read_applied_position() if log is not None else None
-        known = self._read(request.user_id)
-        sequences, profile = _sequences(release.contract, known or {}), _profile(release.contract, known or {})
+        stored = self._read(request.user_id)
         if log is not None:
-            log.write(request, release.release_id, applied, None if known is None else sequences, profile)
+            views = (stored or NO_USER).views
+            sequences, profile = _sequences(release.contract, views), _profile(release.contract, views)
+            log.write(request, release.release_id, applied, None if stored is None else sequences, profile)
+        if stored is None:
+            return self._state_without_store(request, release)
+        state = self._states.get(release, request.user_id, stored.version, request.at_us)
+        if state is not None:
+            return state
+        try:
+            state = self._build_state(request, release, stored)
+        except Exception:
+            self._count_failure()
+            return self._state_without_store(request, release)
+        if state.is_known and stored.version is not None:
+            self._states.put(release, stored.version, state)
+        return state
+
+    def _build_state(self, request: Request, release: ServedRelease, stored: StoredUser) -> UserState:
         users = user_batch_from_online(
             release.vocabulary,
             release.contract,
             [request.user_id],
             np.array([request.at_us], dtype=np.int64),
-            sequences=[sequences],
-            profiles=[profile],
-            scenes=[request.scene.name],
+            sequences=[_sequences(release.contract, stored.views)],
+            profiles=[_profile(release.contract, stored.views)],
         )
-        stored = marks_of_view((known or {}).get(EXCLUSIONS_VIEW) or {})
-        marks = self._merge_exclusions(request.user_id, stored)
-        exclusions = Exclusions.of_marks(canonical_marks(marks, release.vocabulary.canonical_id))
-        if known is None:
-            cached = self._state_cache.get(release.release_id, request.user_id, request.at_us, request.scene.name)
-            if cached is None:
-                return UserState(users, exclusions, False, state_from=STATE_UNAVAILABLE)
-            return UserState(*_leave_out(cached, exclusions, release, is_known=True), STATE_FROM_CACHE)
-        is_known = any(len(rows.get("ended_at", ())) for rows in known.values())
-        if is_known:
-            self._state_cache.put(release.release_id, users)
-        return UserState(*_leave_out(users, exclusions, release, is_known))
+        exclusions = self._read_exclusions(request, release, stored)
+        is_known = any(len(rows.get("ended_at", ())) for rows in stored.views.values())
+        return _leave_out(users, exclusions, release, is_known, STATE_FROM_STORE)
 
-    def _read(self, user_id: str) -> FeatureRows | None:
+    def _state_without_store(self, request: Request, release: ServedRelease) -> UserState:
+        """The last state of the user as of now, or a state of an unknown user, with the exclusions that are known."""
+        known = self._states.latest(release, request.user_id)
+        if known is None:
+            return replace(self._build_state(request, release, NO_USER), state_from=STATE_UNAVAILABLE)
+        users = replace(known.users, request_at_B=np.array([request.at_us], dtype=np.int64))
+        exclusions = self._read_exclusions(request, release, NO_USER)
+        return _leave_out(users, exclusions, release, True, STATE_FROM_CACHE)
+
+    def _read_exclusions(self, request: Request, release: ServedRelease, stored: StoredUser) -> Exclusions:
+        marks = self._merge_exclusions(request.user_id, marks_of_view(stored.views.get(EXCLUSIONS_VIEW) or {}))
+        return Exclusions.of_marks(canonical_marks(marks, release.vocabulary.canonical_id))
+
+    def _read(self, user_id: str) -> StoredUser | None:
         if not user_id:
-            return {}
+            return NO_USER
         try:
             return self._online.read(user_id)
         except StoreUnavailable:
             self._metrics.skipped.labels("online_store").inc()
             return None
         except Exception:
-            logger.exception("The online store failed; using the cached user state, or treating the user as new.")
-            self._metrics.skipped.labels("online_store").inc()
+            self._count_failure()
             return None
 
-    def read_views(self, user_id: str) -> FeatureRows:
+    def _count_failure(self) -> None:
+        logger.exception("The online store failed; using the cached user state, or treating the user as new.")
+        self._metrics.skipped.labels("online_store").inc()
+
+    def read_views(self, user_id: str) -> StoredViews:
         """All views of the user as rows, for display.
 
         Raises:
             StoreUnavailable: The store did not respond a moment ago.
         """
-        return self._online.read(user_id) if user_id else {}
+        return self._online.read(user_id).views if user_id else {}
 
     def record_exclusions(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Cache the exclusions of reported events, which take effect before the online store has the events."""
@@ -158,10 +156,11 @@ class Hydrator:
                 events_of.setdefault(event["user_id"], []).append(row)
         for user_id, rows in events_of.items():
             self._merge_exclusions(user_id, marks_of(rows))
+            self._states.outdate(user_id)
 
     def erase_users(self, users: Container[str]) -> None:
         """Remove cached state of these users."""
-        self._state_cache.erase_users(users)
+        self._states.erase_users(users)
         with self._lock:
             for user_id in [one for one in self._excluded if one in users]:
                 self._marks -= len(self._excluded.pop(user_id))
@@ -198,25 +197,23 @@ def _newest_marks(marks: Marks) -> Marks:
 
 
 def _leave_out(
-    users: UserBatch, exclusions: Exclusions, release: ServedRelease, is_known: bool
-) -> tuple[UserBatch, Exclusions, bool, LeftOutEvents]:
+    users: UserBatch, exclusions: Exclusions, release: ServedRelease, is_known: bool, state_from: str
+) -> UserState:
     """The state without the events that the user left out of the taste profile."""
     left_out = release.target_tracks.left_out(exclusions)
-    if not len(left_out):
-        return users, exclusions, is_known, LeftOutEvents()
     users, event_items = users.leave_out([left_out])
     # A track that was played again after a reset is a known one.
-    gone = np.setdiff1d(event_items, users.history_items.items)
-    hidden = np.union1d(left_out.item_N[left_out.until_N == FOREVER], gone)
-    return users, exclusions, is_known, LeftOutEvents(event_items, hidden)
+    gone = np.setdiff1d(event_items, users.history_items.items) if len(event_items) else event_items
+    hidden = np.union1d(left_out.item_N[left_out.until_N == FOREVER], gone) if len(left_out) else NO_ITEMS
+    return UserState(users, exclusions, is_known, event_items, hidden, state_from)
 
 
-def _sequences(contract: ServiceContract, known: FeatureRows) -> FeatureRows:
+def _sequences(contract: ServiceContract, known: StoredViews) -> StoredViews:
     """The sequence views of the contract."""
     return {name: known[name] for name in contract.sequence_views if name in known}
 
 
-def _profile(contract: ServiceContract, known: FeatureRows) -> dict[str, float | None]:
+def _profile(contract: ServiceContract, known: StoredViews) -> dict[str, float | None]:
     """`view__feature` → value of the contract's ordinary features."""
     values: dict[str, float | None] = {}
     for feature in contract.features:

@@ -89,7 +89,7 @@ def test_offline_dense_and_materialized_equal_the_oracle(history: list[dict[str,
         materialize(store, date(2024, 1, 2), folder, folder / "progress.json", tuple(VIEWS.values()))
         reader = OnlineReader(store, VIEWS)
         for user in (*USERS, "unknown_user"):
-            found = reader.read(user)
+            found = reader.read(user).views
             for view in VIEWS.values():
                 assert_equal_lists(found[view.name], oracle_values(rows, view, user, us(DAY)))
 
@@ -151,9 +151,9 @@ def play(n: int) -> dict[str, Any]:
 def test_duplicates_change_nothing_and_count_as_zero(store: Any) -> None:
     writer = OnlineWriter(store, lambda _: DURATION_MS)
     assert writer.apply("u1", [play(1), play(2)]) == 2
-    before = OnlineReader(store).read("u1")
+    before = OnlineReader(store).read("u1").views
     assert writer.apply("u1", [play(2)]) == 0
-    assert OnlineReader(store).read("u1") == before
+    assert OnlineReader(store).read("u1").views == before
 
 
 def test_apply_time_increases_regardless_of_event_times_and_clock(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,4 +179,4 @@ def test_an_invalid_row_rejects_the_whole_call(store: Any) -> None:
     writer = OnlineWriter(store, lambda _: DURATION_MS)
     with pytest.raises(behaviours.BehaviourError):
         writer.apply("u1", [play(1), {**play(2), "action": "hum"}])
-    assert OnlineReader(store).read("u1")["recent_events"]["event_id"] == []
+    assert OnlineReader(store).read("u1").views["recent_events"]["event_id"] == []

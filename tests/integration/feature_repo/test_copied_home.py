@@ -68,7 +68,7 @@ def test_apply_in_a_copy_leaves_the_original_and_restores_dropped_tables(
     assert open_store().get_feature_view("recent_clicks").batch_source.path == str(copy / "marts" / "events.parquet")
     shutil.rmtree(copy)
     use(home, monkeypatch)
-    assert list(OnlineReader(open_store()).read("u1")["recent_clicks"]["track_id"]) == ["t1"]
+    assert list(OnlineReader(open_store()).read("u1").views["recent_clicks"]["track_id"]) == ["t1"]
 
     connection = sqlite3.connect(home / "feast" / "online.db")
     for name in before:
@@ -76,7 +76,7 @@ def test_apply_in_a_copy_leaves_the_original_and_restores_dropped_tables(
     connection.close()
     command(settings.load_settings(), sys.executable, "-m", "sequences.online.materialize", "--as-of", str(DAY))
     assert tables(home) == before
-    assert list(OnlineReader(open_store()).read("a")["recent_events"]["event_id"]) == ["a0"]
+    assert list(OnlineReader(open_store()).read("a").views["recent_events"]["event_id"]) == ["a0"]
     (home / "feast" / "online.db").unlink()
     command(settings.load_settings(), *FEAST, "-c", "feature_repo", "apply")
     assert tables(home) == before
@@ -102,10 +102,10 @@ def test_rebuild_restores_both_parts_without_erased_users(home: Path) -> None:
     assert (rebuilt.events, rebuilt.invalid) == (2, 1)
     assert rebuilt.rows["recent_events"] == 2
     reader = OnlineReader(open_store())
-    assert list(reader.read("a")["recent_clicks"]["event_id"]) == ["e1"]
-    assert list(reader.read("a")["recent_events"]["event_id"]) == ["e1", "a0", "p"]
-    assert list(reader.read("a")["recent_events"]["behaviour"])[-1] == "full_play"
-    assert list(reader.read("gone")["recent_clicks"]["event_id"]) == []
+    assert list(reader.read("a").views["recent_clicks"]["event_id"]) == ["e1"]
+    assert list(reader.read("a").views["recent_events"]["event_id"]) == ["e1", "a0", "p"]
+    assert list(reader.read("a").views["recent_events"]["behaviour"])[-1] == "full_play"
+    assert list(reader.read("gone").views["recent_clicks"]["event_id"]) == []
 
 
 def test_rebuild_needs_a_stopped_recommender_and_a_day(home: Path) -> None:

@@ -28,7 +28,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def write_and_read_click() -> list[str]:
     row = {"event_id": "e1", "target_type": "track", "target_id": "t1", "action": "click", "occurred_at": 10**15}
     OnlineWriter(open_store(), lambda _: None).apply("u1", [row])
-    return list(OnlineReader(open_store()).read("u1")["recent_clicks"]["track_id"])
+    return list(OnlineReader(open_store()).read("u1").views["recent_clicks"]["track_id"])
 
 
 def test_redis_if_selected(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,8 @@ def test_acknowledged_events_are_stored_exactly_once(tmp_path, kind, is_written)
         assert push.pending_reports == 0
         push.close()
         log.close()
-        found = [one for user in range(3) for one in OnlineReader(store).read(f"u{user}")["recent_clicks"]["event_id"]]
+        found = [
+            one for user in range(3) for one in OnlineReader(store).read(f"u{user}").views["recent_clicks"]["event_id"]
+        ]
         assert sorted(found) == sorted(f"e{number}" for number in range(EVENTS))
         assert {f"e{number}" for number in answered} <= set(logged)

@@ -136,7 +136,7 @@ def call_together(workers, metrics, method, arguments_of_users):
 
 def test_concurrent_calls_run_as_batches_with_the_results_of_single_ones(workers, folder, metrics, monkeypatch):
     release = load_release(folder, EVERY_VIEW)
-    here, ranking = Recall(metrics, 30.0, 1), Ranking()
+    here, ranking = Recall(metrics, 30.0), Ranking()
     numbers = [0, 1, 3, 10, 40, 70]
     expected = [here.recall_for_users(release, load_user(release, number), 20) for number in numbers]
     items = [np.arange(2, 12 + number) for number in numbers]

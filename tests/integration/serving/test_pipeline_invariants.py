@@ -201,7 +201,7 @@ def test_no_response_contains_excluded_collections(
 
     for scene, (kind, names) in CONTAINERS.items():
         source = ListSource(kind, held, found, is_failing)
-        path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0, threads=1), bench.shown, bench.metrics)
+        path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.shown, bench.metrics)
         served = replace(
             of, collection_channels={source.name: source}, collection_indexes={source.name: source.collection_index}
         )

@@ -97,7 +97,7 @@ class EventPath:
         if reported is None or not reported[1]:
             return
         try:
-            clicks = self.store.read(self.user_of(reported[0]))["recent_clicks"]["event_id"]
+            clicks = self.store.read(self.user_of(reported[0])).views["recent_clicks"]["event_id"]
         except Exception:
             return
         assert reported[0] in list(clicks), f"{reported[0]} is missing from the next read"

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from prometheus_client import CollectorRegistry
 
+from sequences.online.reader_writer import StoredUser
 from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
 from serving.releases.served_release import ServedRelease
@@ -117,7 +118,8 @@ class MemoryStore:
     def read(self, user_id):
         if self.is_away:
             raise ConnectionError("store is away")
-        return {"user_profile": {"plays_total": [5]}} | self.users.get(user_id, {})
+        views = {"user_profile": {"plays_total": [5]}} | self.users.get(user_id, {})
+        return StoredUser(lambda: views, repr(views))
 
 
 def history(*track_ids: str) -> dict:

@@ -156,7 +156,7 @@ def test_reads_equal_the_oracle_for_any_order_of_reports_landings_and_materializ
             materialize(store, date(2024, 1, 2), folder, folder / "state.db", tuple(VIEWS.values()))
         rows = event_rows(map(mart_row, {**landed, **reported}.values()))
         for user in USERS:
-            found = reader.read(prefix + user)
+            found = reader.read(prefix + user).views
             for view in VIEWS.values():
                 assert_equal_lists(found[view.name], oracle_values(rows, view, prefix + user, us(DAY)))
 
@@ -168,7 +168,7 @@ def test_fifty_concurrent_clients_of_one_user_lose_no_event(store: feast.Feature
         applied = list(clients.map(lambda row: writer.apply(user, [row]), rows))
     assert applied == [1] * 200
     expected = sorted(rows, key=lambda row: (row["ended_at"], row["sequence_number"], row["event_id"]))
-    history = OnlineReader(store).read(user)["played_history"]
+    history = OnlineReader(store).read(user).views["played_history"]
     assert list(history["event_id"]) == [row["event_id"] for row in expected]
 
 

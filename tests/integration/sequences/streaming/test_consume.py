@@ -76,11 +76,11 @@ def test_acknowledged_events_are_applied_by_a_consumer(tmp_path: Path) -> None:
                 assert json.loads(connection.getresponse().read())["accepted"] == 3
             stream = TOPIC.stream(TOPIC.partition_of("u000001"))
             assert client.xlen(stream) == 1
-            assert "e0" not in reader.read("u000001")["recent_clicks"]["event_id"]
+            assert "e0" not in reader.read("u000001").views["recent_clicks"]["event_id"]
             with consumer(place) as port:
                 until(lambda: client.xlen(stream) == 0)
                 metrics_text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
-            assert list(reader.read("u000001")["recent_clicks"]["event_id"])[-3:] == ["e0", "e1", "e2"]
+            assert list(reader.read("u000001").views["recent_clicks"]["event_id"])[-3:] == ["e0", "e1", "e2"]
             assert 'segue_broker_events_total{outcome="applied"} 3.0' in metrics_text
             assert "faststream_received_messages_total" in metrics_text
             assert client.exists(f"{stream}:owner") == 0  # released

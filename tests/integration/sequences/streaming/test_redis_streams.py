@@ -127,7 +127,7 @@ def test_only_poison_and_foreign_messages_become_dead_letters(
     for user in users:
         ids = [one for one in consumers.applied_in_order(tmp_path / "notes")[user] if one != "deadly"]
         assert ids == [f"{user}:{number}" for number in range(3)]
-        assert sorted(OnlineReader(store).read(user)["recent_events"]["event_id"]) == ids
+        assert sorted(OnlineReader(store).read(user).views["recent_events"]["event_id"]) == ids
     assert client.keys("*:tries") == []  # all attempt counters are deleted
 
 
@@ -143,7 +143,7 @@ def test_users_are_erased_from_the_broker(
     # A message that arrives later is dropped by the consumer.
     publisher.publish({"u1": [event(5, "u1")]})
     with_consumer(url, store, tmp_path, lambda: until(lambda: waiting(client) == 0))
-    assert list(OnlineReader(store).read("u1")["recent_events"]["event_id"]) == []
+    assert list(OnlineReader(store).read("u1").views["recent_events"]["event_id"]) == []
     assert "u1" not in json.dumps([str(row) for row in client.xrange(TOPIC.dead_letter_name)])
 
 

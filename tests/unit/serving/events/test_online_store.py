@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from sequences.online.materialization_state import MaterializationState
-from sequences.online.reader_writer import WriteConflict
+from sequences.online.reader_writer import StoredUser, WriteConflict
 from sequences.views import SEQUENCE_VIEWS
 from serving.events import online_store
 from serving.events.online_store import DamagedRows, OnlineStore
@@ -59,7 +59,7 @@ def store(registry, parts):
 
 
 def event_ids(store):
-    return list(store.read("u")["recent_events"]["event_id"])
+    return list(store.read("u").views["recent_events"]["event_id"])
 
 
 def test_fails_until_a_registry_exists(registry, parts):
@@ -70,7 +70,7 @@ def test_fails_until_a_registry_exists(registry, parts):
     registry.is_applied = True
     store.apply({"u": [EVENT]})
     assert event_ids(store) == ["e"]
-    assert list(store.read("u")["recent_events"]["behaviour"]) == ["full_play"]
+    assert list(store.read("u").views["recent_events"]["behaviour"]) == ["full_play"]
 
 
 def test_contract_excludes_the_live_part(store):
@@ -89,7 +89,7 @@ class Rows:
         self.reads.append(user_id)
         if self.error is not None and self.user in (None, user_id):
             raise self.error
-        return {}
+        return StoredUser(dict)
 
 
 @pytest.mark.parametrize(
@@ -108,14 +108,14 @@ def test_unavailable_store_is_not_asked_again_until_a_check_succeeds(store, part
     assert "online_store" in parts.parts
     rows.error = None
     store.check()
-    assert not parts.parts and store.read("v") == {}
+    assert not parts.parts and store.read("v").views == {}
 
 
 def test_damaged_rows_concern_their_user_only_and_are_reported_until_they_can_be_read(store, parts):
     store._reader = rows = Rows(sqlite3.DatabaseError("database disk image is malformed"), "u")
     with pytest.raises(sqlite3.DatabaseError):
         store.read("u")
-    assert store.read("v") == {}
+    assert store.read("v").views == {}
     store.check()
     part = parts.parts["online_store"]
     assert "sequences.online.rebuild" in part.why and "malformed" in part.error

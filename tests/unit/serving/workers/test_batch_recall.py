@@ -56,7 +56,7 @@ def test_each_request_gets_its_own_candidates_and_metrics(requests, only):
     for users, (result, updates) in zip(requests, together, strict=True):
         registries = CollectorRegistry(), CollectorRegistry()
         alone, repeated = (Metrics(registry) for registry in registries)
-        assert_equal(result, Recall(alone, 30.0, 1).recall_for_users(of, users, 5, only))
+        assert_equal(result, Recall(alone, 30.0).recall_for_users(of, users, 5, only))
         for update in updates:
             update.apply(repeated)
         for name, labels in (
@@ -88,7 +88,7 @@ def test_a_channel_without_a_row_for_each_request_is_called_for_each(requests):
 
     of = made(OneRow("played"))
     for users, (result, _) in zip(requests, recall_together(of, requests, 5, None, 30.0), strict=True):
-        assert_equal(result, Recall(Metrics(CollectorRegistry()), 30.0, 1).recall_for_users(of, users, 5))
+        assert_equal(result, Recall(Metrics(CollectorRegistry()), 30.0).recall_for_users(of, users, 5))
 
 
 def test_channels_after_the_deadline_are_left_out_of_every_request(requests):
