@@ -27,7 +27,7 @@ from training.evaluation.metrics.ranking_metrics import auc_per_group
 from training.evaluation.serving_filter import ServingFilter
 from training.evaluation.slate_evaluation import predict_tasks
 from training.slate.blend import Blend, blend_scores, fused_scores
-from training.slate.feedback import feedback_evidence
+from training.slate.candidate_table import CandidateTable
 from training.slate.fusion import Fusion
 from training.slate.scene_settings import MIN_RANKED_DISCOVERY_SHARE
 
@@ -58,8 +58,11 @@ def report(workspace: Workspace, folder: Path) -> str:
     task_scores_R = blend.heads.score(predict_tasks(held_out, ranker, cases, track_R1), SCENE)[:, 0]
     weight_R = np.where(is_discovery_R, blend.discovery_weight, blend.weight)
     without_R = blend_scores(fused_R, task_scores_R, weight_R)
-    catalog, users = ServingFilter.from_data(data).catalog, cases.user_ids.tolist()
-    evidence_RF = feedback_evidence(data, catalog, users, cases.request_at_C, track_R1)[:, 0]
+    servable = ServingFilter.from_data(data)
+    requests = zip(track_R1, servable.read_requests(cases), strict=True)
+    evidence_RF = np.concatenate(
+        [reactions.evidence(track_1, servable.catalog) for track_1, (_, reactions) in requests]
+    )
     with_R = without_R * np.exp(blend.feedback.log_factors(evidence_RF))
     label_R, sessions = plays.is_listened_P[rows].astype(np.float64), len(np.unique(plays.session_start_P[rows]))
     before, after = (_mean_auc(label_R, score_R, cases.user_C) for score_R in (without_R, with_R))
@@ -113,9 +116,10 @@ def _fused_scores(
     """Fused score of each played track, 0 if no channel found it, and whether it was new to the user."""
     candidates = held_out.recall(cases, NAME)
     history = held_out.read_user_history(cases, candidates)
-    width = sum(one.items_BK.shape[1] for one in candidates.values())
-    fusion = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE)
-    items_RK = fusion.fuse(candidates, history, width, cases.scenes.tolist()).items_BK
+    fused = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE).fuse(
+        CandidateTable.merge(candidates, history), cases.scenes.tolist()
+    )
+    items_RK = fused.items(sum(one.items_BK.shape[1] for one in candidates.values()))
     score_RK = np.where(items_RK == track_R1, fused_scores(~history.contains(items_RK)), 0.0)
     return score_RK.max(axis=1, initial=0.0), ~history.contains(track_R1)[:, 0]
 

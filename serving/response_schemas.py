@@ -103,7 +103,7 @@ class Trace(BaseModel):
     stage_ms: dict[str, float] = Field(description="Stage of the pipeline, in order → milliseconds")
     candidates: dict[str, int] = Field(description="Recall channel → number of candidates")
     left_out: dict[str, str] = Field(
-        description="Recall channel without a part in the response → reason: failed, late, or busy with an earlier request"
+        description="Recall channel without a part in the response → reason: failed or late"
     )
     fused: int = Field(description="Distinct candidates of all channels")
     removed: dict[str, int] = Field(description="Filter → number of candidates removed")

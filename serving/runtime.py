@@ -28,7 +28,8 @@ from serving.observability.metrics import Metrics
 from serving.observability.monitors import ServiceMonitor, describe_response, log_request
 from serving.observability.periodic_task import PeriodicTask
 from serving.pipeline.daily_lists import DailyLists
-from serving.pipeline.pipelines import NoExposures, Pipelines
+from serving.pipeline.pipeline import NoExposures
+from serving.pipeline.pipelines import Pipelines
 from serving.pipeline.request import (
     Request,
     anonymize_erased_user,
@@ -38,12 +39,12 @@ from serving.pipeline.request import (
     read_search,
     read_similar,
 )
-from serving.pipeline.request_filters import build_filter_context
 from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchAnswer, search
 from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
+from serving.pipeline.user_state import filter_context
 from serving.releases.manager import ReleaseManager
 from serving.releases.served_release import ServedRelease, load_release
 from serving.releases.track_lookup import TrackLookup
@@ -91,7 +92,7 @@ class Runtime:
 
     def __init__(self, settings: Settings, metrics: Metrics, is_service: bool = True) -> None:
         self._metrics, self._settings, self._is_service = metrics, settings, is_service
-        self._recall = Recall(metrics, settings.recall_deadline_ms / 1000, settings.concurrent_requests)
+        self._recall = Recall(metrics, settings.recall_deadline_ms / 1000)
         self._ranking = Ranking()
         self._degradation = Degradation(metrics)
         self._events, self._state = open_event_store(settings, now_us), open_serving_state(settings, now_us)
@@ -264,10 +265,9 @@ class Runtime:
                 with self._suppression.snapshot() as erased:
                     request = anonymize_erased_user(read(now_us(), request_id), erased)
                     release, arm = self._release_manager.release_for(request.user_id)
-                    pipeline = self._pipelines.of(request)
                     request = replace(request, arm=arm, is_private=self._private_session(request.user_id) is not None)
                     is_shown = self._is_service and not request.is_private
-                    response = pipeline.recommend(request, release, is_shown=is_shown)
+                    response = self._pipelines.recommend(request, release, is_shown=is_shown)
                 self._record_degraded(response)
                 self._metrics.requests.labels(scene, "answered", release.release_id).inc()
                 line.update(describe_response(request, response))
@@ -285,7 +285,7 @@ class Runtime:
         with self._suppression.snapshot() as erased:
             request = anonymize_erased_user(request, erased)
             release, arm = self._release_manager.release_for(request.user_id)
-            return self._pipelines.of(request).recommend(replace(request, arm=arm), release, is_shown=False)
+            return self._pipelines.recommend(replace(request, arm=arm), release, is_shown=False)
 
     def releases(self) -> list[ServedRelease]:
         """The production release and the canaries; empty before the first."""
@@ -345,9 +345,7 @@ class Runtime:
             request = replace(request, is_private=self._private_session(request.user_id) is not None)
             release = self._release_manager.serving_release(request.user_id)
             user = self._hydrator.load_user_state(request, release) if request.user_id else None
-            context = replace(
-                build_filter_context(request, release, user), wanted_sounds=None
-            )  # a search finds all tracks
+            context = replace(filter_context(request, release, user), wanted_sounds=None)  # a search finds all tracks
             return search(query, limit, release, context, user.users if user else None)
 
     def ingest_events(self, rows: list[object]) -> IngestResult:

@@ -54,12 +54,12 @@ def run(reads: int) -> list[Result]:
                 pipe.execute()
 
         def lists(turn: int) -> None:
-            for attributes in reader.read(_user_id(turn)).values():
+            for attributes in reader.read(_user_id(turn)).views.values():
                 for attribute, values in attributes.items():
                     if attribute not in UNREAD_ATTRIBUTES:
                         len(values)
 
-        works = [_read_through_feast(redis), raw, lambda turn: reader.read(_user_id(turn)), lists]
+        works = [_read_through_feast(redis), raw, lambda turn: reader.read(_user_id(turn)).views, lists]
         feasts_ms, raw_ms, ours_ms, lists_ms = _measure_medians(reads, works)
         sqlite = _materialized_store(folder, sqlite_online_store(folder))
         (sqlite_ms,) = _measure_medians(reads, [_read_through_feast(sqlite)])

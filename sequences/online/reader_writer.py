@@ -1,17 +1,17 @@
 """Online reader of all features of a user: the materialized rows, and the events that the event store has beyond them.
 
-OnlineReader(open_store()).read(user_id)              # {view: {attribute: list}}
+OnlineReader(open_store()).read(user_id).views        # {view: {attribute: list}}
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import feast
 
-from event_store.store import EventStore, Position, StoreUnavailable, UserEvents
+from event_store.store import EventStore, StoreUnavailable, UserEvents
 from sequences.online.codec import LazyColumn, decode_values
 from sequences.online.live_events import live_events, merge_parts
 from sequences.online.materialization_state import STATE_FEATURES, STATE_VIEW, position_of
@@ -19,24 +19,35 @@ from sequences.online.store_rows import STATE_USER, OnlineRow, OnlineRowReader
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 
 FEATURE_SERVICE = "recommender"
-NO_POSITION = Position("", 0)
 
 
-class UserFeatures(dict[str, Mapping[str, Sequence[Any]]]):
-    """The features of a user as view ▸ attribute ▸ list.
+StoredViews = Mapping[str, Mapping[str, Sequence[Any]]]
+"""View ▸ attribute ▸ list, oldest first; `user_profile` has one value per list, or none for a user without a profile."""
 
-    Sequences are oldest first. `user_profile` has one value per list, or none for a user without a profile. All lists of an unknown
-    user are empty. Lists are decoded on first access.
 
-    Attributes:
-        version: Equal for reads with equal features.
-        applied: The user's events of the event store up to here are in the features.
+class StoredUser:
+    """What the stores have of a user; all lists of an unknown user are empty.
+
+    Args:
+        make_views: Decodes the views, at the first access.
+        version: Equal for reads with equal features; None: unknown.
+        applied: The user's events of the event store up to here (id of the store, number) are in the features.
         events_error: Why the event store could not be read, so that the features are the materialized ones; None: it was read.
     """
 
-    version: Hashable = None
-    applied: Position = NO_POSITION
-    events_error: StoreUnavailable | None = None
+    def __init__(
+        self,
+        make_views: Callable[[], StoredViews],
+        version: Hashable = None,
+        applied: tuple[str, int] | None = None,
+        events_error: StoreUnavailable | None = None,
+    ) -> None:
+        self._make_views, self.version, self.applied, self.events_error = make_views, version, applied, events_error
+
+    @cached_property
+    def views(self) -> StoredViews:
+        """All views of the feature service; lists are decoded at the first access (`LazyColumn`)."""
+        return self._make_views()
 
 
 class OnlineReader:
@@ -62,37 +73,35 @@ class OnlineReader:
         self._store.refresh_registry()
         self._open_rows()
 
-    def read(self, user_id: str) -> UserFeatures:
+    def read(self, user_id: str) -> StoredUser:
         """All views of the feature service, equal to the offline store at the current time."""
         state, row = self._rows.read([STATE_USER, user_id])
         position = position_of({name: decode_values(value) for name, value in state[STATE_VIEW.name].values.items()})
         try:
             found, error = self._open_events().of_user(user_id, position), None
         except StoreUnavailable as unavailable:
-            found, error = UserEvents(NO_POSITION.store, 0), unavailable
-        features = self._merge({view: _lazy_columns(row[view]) for view in self._names}, found)
-        features.version = found.store, found.last_seq, tuple(row[view].version for view in self._names)
+            found, error = UserEvents("", 0), unavailable
+        version = found.store, found.last_seq, tuple(row[view].version for view in self._names)
         is_covered = position is not None and position.store == found.store
-        features.applied = Position(found.store, max(found.last_seq, position.seq if position and is_covered else 0))
-        features.events_error = error
-        return features
+        applied = found.store, max(found.last_seq, position.seq if position and is_covered else 0)
+        return StoredUser(partial(self._merge, row, found), version, applied, error)
 
-    def read_events(self, user_id: str) -> UserFeatures:
+    def read_events(self, user_id: str) -> StoredUser:
         """The views with the events of the event store alone, for when the online store does not respond.
 
         Raises:
             StoreUnavailable: The event store cannot be read.
         """
         found = self._open_events().of_user(user_id)
-        features = self._merge({view: {name: [] for name in names} for view, names in self._names.items()}, found)
-        features.version, features.applied = (found.store, found.last_seq, None), Position(found.store, found.last_seq)
-        return features
+        return StoredUser(partial(self._merge, {}, found), applied=(found.store, found.last_seq))
 
-    def _merge(self, batch: Mapping[str, Mapping[str, Sequence[Any]]], found: UserEvents) -> UserFeatures:
-        features, live = UserFeatures(batch), live_events(found)
-        for name, view in self._views.items():
-            features[name] = merge_parts(view, batch[name], live)
-        return features
+    def _merge(self, row: Mapping[str, OnlineRow], found: UserEvents) -> StoredViews:
+        batch: dict[str, Mapping[str, Sequence[Any]]] = {
+            view: _lazy_columns(row[view]) if view in row else dict[str, Sequence[Any]].fromkeys(names, ())
+            for view, names in self._names.items()
+        }
+        live = live_events(found)
+        return batch | {name: merge_parts(view, batch[name], live) for name, view in self._views.items()}
 
     def _open_events(self) -> EventStore:
         if self._events is None:

@@ -28,7 +28,7 @@ from serving.errors import NO_RELEASE_MESSAGE, RequestRejected
 from serving.messages.catalog import Language, render_reason
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request, read_request
-from serving.pipeline.stages.user_state_cache import STATE_FROM_STORE
+from serving.pipeline.user_state import STATE_FROM_STORE
 from serving.releases.served_release import ServedRelease
 from serving.runtime import Runtime
 from storage.suppression_list import read_suppression_list

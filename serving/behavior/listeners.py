@@ -13,8 +13,8 @@ from typing import Any
 
 import polars as pl
 
+from sequences.online.reader_writer import StoredUser
 from sequences.views import SEQUENCE_VIEWS
-from serving.pipeline.stages.hydrate import FeatureRows
 from training.data.user_history import LISTEN_BEHAVIOURS
 
 FULL_PLAY_MS, SKIP_MS, GAP_MS = 200_000, 5_000, 2_000
@@ -61,14 +61,18 @@ class Listener:
         listens = {one["track_id"]: one["ended_at"] for one in added if behaviour in LISTEN_BEHAVIOURS}
         return replace(self, views=views, tracks=tracks, last_listens={**self.last_listens, **listens}, now_us=now_us)
 
-    def read(self, user_id: str) -> FeatureRows:
+    def read_events(self, user_id: str) -> StoredUser:
+        """See `OnlineFeatureReader`."""
+        return self.read(user_id)
+
+    def read(self, user_id: str) -> StoredUser:
         """The views of this user, whatever the id: what `OnlineFeatureReader` asks for."""
         del user_id
         rows: dict[str, Mapping[str, Sequence[Any]]] = {"user_profile": self.profile}
         for name, view in SEQUENCE_VIEWS.items():
             found = [one for one in self.views[name] if one["ended_at"] < view.cutoff_us(self.now_us)][-view.length :]
             rows[name] = {attribute: [one[attribute] for one in found] for attribute in view.attribute_names}
-        return rows
+        return StoredUser(lambda: rows)
 
     def count(self, behaviours: Sequence[str]) -> Counter[str]:
         """Number of events with these behaviors by track."""

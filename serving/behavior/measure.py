@@ -27,11 +27,11 @@ from serving.behavior.listeners import Listener, Listeners
 from serving.behavior.reason_truth import ReasonTruth, TrackFacts
 from serving.observability.metrics import Metrics
 from serving.pipeline.daily_lists import DailyLists
-from serving.pipeline.pipelines import NoExposures
+from serving.pipeline.pipeline import NoExposures
 from serving.pipeline.request import read_request
 from serving.pipeline.response import TrackItem
 from serving.pipeline.stages.hydrate import Hydrator
-from serving.pipeline.stages.recall import SequentialRecall
+from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import TrackPipeline
 from serving.releases.served_release import ServedRelease
 from training.data.user_history import KEPT_BEHAVIOURS, LISTEN_BEHAVIOURS
@@ -210,7 +210,7 @@ class BehaviorTests:
         """A response to the listener, which is not recorded."""
         # A hydrator of its own, because it remembers dislikes and blocks of a user.
         hydrator = Hydrator(listener, self._metrics)
-        recall = SequentialRecall(self._metrics, NO_DEADLINE_S)
+        recall = Recall(self._metrics, NO_DEADLINE_S)
         pipeline = TrackPipeline(hydrator, recall, self._lists, NoExposures(), self._metrics)
         request = read_request(listener.user_id, scene, limit, listener.now_us, request_id="behavior")
         items = pipeline.recommend(request, self._release, is_shown=False).items

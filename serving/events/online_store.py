@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from event_store.store import EventStore
 from sequences.feast_store import open_store
-from sequences.online.reader_writer import OnlineReader, UserFeatures
+from sequences.online.reader_writer import OnlineReader, StoredUser
 from serving.observability.degraded_parts import ONLINE_STORE, Degradation
 from serving.observability.periodic_task import PeriodicTask
 from serving.pipeline.stages.hydrate import StoreUnavailable
@@ -67,7 +67,7 @@ class OnlineStore:
         """Stop checking the store."""
         self._check_task.close()
 
-    def read(self, user_id: str) -> UserFeatures:
+    def read(self, user_id: str) -> StoredUser:
         """All views of the user, with the newest events.
 
         Raises:
@@ -79,6 +79,10 @@ class OnlineStore:
         except Exception as error:
             self._record_failure(error, user_id)
             raise
+
+    def read_events(self, user_id: str) -> StoredUser:
+        """The views of the user with recent events alone; also works while the store does not respond."""
+        return self._get_reader().read_events(user_id)
 
     def check(self) -> None:
         """Read an unknown user, and the user whose read or write failed last; report the result."""

@@ -18,8 +18,8 @@ from training.recall.reason import Reason, ReasonParameter
 if TYPE_CHECKING:
     from serving.pipeline.stages.rank import Ranking
     from serving.pipeline.stages.recall import Recall
+    from serving.pipeline.user_state import UserState
     from serving.releases.served_release import ServedRelease
-    from training.data.user_batch import UserBatch
     from training.recall.channel import Candidates
 
 CANDIDATES = 200  # of each channel, as many as a request fuses
@@ -55,29 +55,31 @@ class Explanation:
     graph: list[GraphStep]
 
 
-def explain(item: int, users: UserBatch, release: ServedRelease, recall: Recall, ranking: Ranking) -> Explanation:
-    """The explanation of an item for the one request in `users`. Parts that fail are empty."""
-    found = recall.recall_for_users(release, users, CANDIDATES).candidates
+def explain(
+    item: int, user: UserState, scene: str, release: ServedRelease, recall: Recall, ranking: Ranking
+) -> Explanation:
+    """The explanation of an item for a user in a scene. Parts that fail are empty."""
+    found = recall.recall_for_users(release, user.users, CANDIDATES).candidates
     ranks = {name: rank for name, candidates in found.items() if (rank := _rank(candidates, item))}
-    reasons = recall.reasons(release, users, {name: [item] for name in ranks})
+    reasons = recall.reasons(release, user.users, {name: [item] for name in ranks})
     channels = [
         ChannelFinding(name, rank, true_reason(reasons[name][0], item, release) if name in reasons else None)
         for name, rank in sorted(ranks.items(), key=lambda pair: pair[1])
     ]
     graph = next((steps for one in channels if (steps := _graph_steps(one.reason))), [])
-    return Explanation(track_details(release, item), channels, _tasks(item, users, release, ranking), graph)
+    return Explanation(track_details(release, item), channels, _tasks(item, user, scene, release, ranking), graph)
 
 
 def _rank(candidates: Candidates, item: int) -> int:
-    places = np.flatnonzero(candidates.items_BK[0] == item)
+    places = np.flatnonzero(candidates.items_BK[0, :CANDIDATES] == item)
     return int(places[0]) + 1 if len(places) else 0
 
 
-def _tasks(item: int, users: UserBatch, release: ServedRelease, ranking: Ranking) -> dict[str, float]:
+def _tasks(item: int, user: UserState, scene: str, release: ServedRelease, ranking: Ranking) -> dict[str, float]:
     if release.ranker is None:
         return {}
     try:
-        scores = ranking.score(release, users, np.array([item], dtype=np.int64))
+        scores = ranking.score(release, user.in_scene(scene), np.array([item], dtype=np.int64))
     except Exception:
         logger.exception("the ranker failed to score a track")
         return {}

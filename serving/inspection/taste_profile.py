@@ -18,8 +18,8 @@ from training.data.exclusions import EXCLUSIONS_VIEW, Target, marks_of_view, nam
 from training.data.user_history import HISTORY_VIEW, is_listened
 
 if TYPE_CHECKING:
-    from serving.pipeline.stages.hydrate import UserState
     from serving.pipeline.stages.recall import Recall
+    from serving.pipeline.user_state import UserState
     from serving.releases.served_release import ServedRelease
 
 MAX_EXAMPLES = 4
@@ -90,7 +90,7 @@ def describe_taste(
     paused = [target for kind, target in profile if kind == INTEREST and profile[kind, target] is None]
     interests = _active_interests(user, release, recall, names)
     found = {interest.interest_id for interest in interests}
-    left_out_items = Counter(user.left_out.event_items.tolist())
+    left_out_items = Counter(user.left_out_events.tolist())
     for interest in paused:
         items = set(release.target_tracks.items_of((INTEREST, interest)).tolist())
         played = [item for item, _ in left_out_items.most_common() if item in items]

@@ -20,14 +20,15 @@ from serving.inspection.library import Library, describe_library
 from serving.inspection.stored_data import StoredData, collect_stored_data
 from serving.inspection.taste_profile import Taste, describe_taste
 from serving.inspection.user_profile import UserProfile, describe_user
+from serving.pipeline.pipeline import encode_tracks
 from serving.pipeline.request import Request, anonymize_erased_user, read_request
-from serving.pipeline.track_pipeline import encode_tracks
 from storage.file_lock import LockHeld, file_lock
 from training.slate.scene_settings import SCENES
 
 if TYPE_CHECKING:
+    from sequences.online.reader_writer import StoredViews
     from serving.events.suppression import SuppressionListFollower
-    from serving.pipeline.stages.hydrate import FeatureRows, Hydrator
+    from serving.pipeline.stages.hydrate import Hydrator
     from serving.pipeline.stages.rank import Ranking
     from serving.pipeline.stages.recall import Recall
     from serving.releases.manager import ReleaseManager
@@ -115,7 +116,7 @@ class UserInspector:
         with self._served(user_id, scene) as (request, release):
             item = int(encode_tracks([track_id], release, "use the id of another track")[0])
             user = self._hydrator.load_user_state(request, release)
-            return explain(item, user.users, release, self._recall, self._ranking)
+            return explain(item, user, request.scene.name, release, self._recall, self._ranking)
 
     def export_data(self, user_id: str) -> StoredData:
         """Everything that is stored about the user; nothing for an erased one.
@@ -169,7 +170,7 @@ class UserInspector:
         with self._requested(user_id, scene) as request:
             yield request, self._releases.serving_release(user_id)
 
-    def _read_views(self, request: Request) -> FeatureRows:
+    def _read_views(self, request: Request) -> StoredViews:
         """All views of the request's user.
 
         Raises:

@@ -20,8 +20,8 @@ from serving.releases.track_details import TrackDetails, track_details
 from training.data.user_history import HISTORY_VIEW, is_listened
 
 if TYPE_CHECKING:
-    from serving.pipeline.stages.hydrate import UserState
     from serving.pipeline.stages.recall import Recall, UserInterests
+    from serving.pipeline.user_state import UserState
     from serving.releases.served_release import ServedRelease
 
 T = TypeVar("T")

@@ -41,7 +41,7 @@ class Metrics:
         )
         self.cut_off = Counter(
             "segue_cut_off",
-            "Channels left out of a response: late, or busy with an earlier request",
+            "Channels left out of a response because the channels before took all of the time",
             ["channel", "why"],
             registry=registry,
         )

@@ -29,11 +29,8 @@ class ListedTrack:
     channels: list[str]
     place: int  # in the list, from 0; a track that takes the place of a disliked one shares it
     propensity: float = 1.0  # probability of an explored track, otherwise 1
-    is_exploration: bool = False
     release: str = ""  # release that chose the track
     is_new: bool = False  # the user had not played it when it was listed
-    title: str = ""
-    artists: list[str] = field(default_factory=list)
 
 
 FIELDS = tuple(one.name for one in fields(ListedTrack))

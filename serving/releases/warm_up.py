@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from sequences.views import SEQUENCE_VIEWS, SequenceView
-from serving.pipeline.stages import fuse
 from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall, WarmUpFailed
 from serving.releases.served_release import ServedRelease
 from training.data.exclusions import Exclusions
 from training.data.user_batch import UserBatch, user_batch_from_online
+from training.slate.candidate_table import CandidateTable
 from training.slate.filters import FilterContext, apply_filters
-from training.slate.mmr_selection import select_slots
 from training.slate.scene_settings import SCENES, Scene
+from training.slate.slots import Slots
 
 SYNTHETIC_TRACK_US = 200_000_000
 SYNTHETIC_HISTORY_LENGTH = 20
@@ -49,18 +49,16 @@ def _check_release(release: ServedRelease, users: UserBatch, scene: Scene, recal
     found, now_us = recall.warm(release, users, scene.candidates_per_channel), int(users.request_at_B[0])
     part = "fusion"
     try:
-        fused = fuse.fuse(release, scene, users, found)
+        fused = release.fusion.fuse(CandidateTable.merge(found, users.history_items), [scene.name])
         shown = FilterContext(release.catalog, Exclusions(), release.vocabulary.track_code, now_us)
-        fused = fused.take(apply_filters(fused.items_C, shown)[0]).top_k(scene.max_ranked_candidates)
+        fused = fused.take(apply_filters(fused.item_C, shown)[0][: scene.max_ranked_candidates])
         part = "ranker"
         if release.ranker is not None and len(fused):
-            probabilities = ranking.warm(release, users, fused.items_C)
+            probabilities = ranking.warm(release, users, fused.item_C)
             if not np.isfinite(release.blend.heads.score(probabilities, scene.name)).all():
                 raise ValueError("some of its scores are not finite")
         part = "selection"
-        is_new_C = np.zeros(len(fused), dtype=bool)
-        artist_C = release.catalog.main_artist_V[fused.items_C]
-        select_slots(fused.scores_C, is_new_C, artist_C, np.zeros(1, dtype=bool), scene.artist_cap)
+        Slots.of(fused, release.catalog, scene, 1, 0.0, release.blend.diversity).select(fused)
     except Exception as error:
         raise WarmUpFailed(f"release {release.release_id} fails in {part}: {error}") from error
     if not len(fused):

@@ -1,4 +1,4 @@
-"""Distinct integer keys, ascending; several times as fast as `np.unique` for some thousand keys.
+"""Sets of integer keys; several times as fast as `np.unique` and `np.isin` for some thousand keys.
 
 Legend: N keys, M distinct keys.
 """
@@ -47,3 +47,12 @@ def _argsort(key_N: np.ndarray) -> np.ndarray:
     position_bits = (1 << bits) - 1
     order_N: np.ndarray = np.sort(key_N.astype(np.int64) << bits | np.arange(len(key_N))) & position_bits
     return order_N
+
+
+def is_among(key_N: np.ndarray, value_M: np.ndarray) -> np.ndarray:
+    """Which of the keys are among the values, bool [N]; several times as fast as `np.isin` for some hundred keys."""
+    if not len(value_M):
+        return np.zeros(len(key_N), dtype=bool)
+    value_M = np.sort(value_M)
+    is_found_N: np.ndarray = value_M[np.minimum(value_M.searchsorted(key_N), len(value_M) - 1)] == key_N
+    return is_found_N

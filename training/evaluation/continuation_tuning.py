@@ -128,7 +128,7 @@ def tune_title_share(
     return max(
         tried,
         key=lambda one: sum(
-            _recall(one.fuse(candidates, cases.seeds, max(CUTOFFS)).items_BK, cases) for cases, candidates in found
+            _recall(one.fuse(candidates, cases.seeds).items(max(CUTOFFS)), cases) for cases, candidates in found
         ),
     )
 

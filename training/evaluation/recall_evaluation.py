@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
 from training.data.collections import build_collection_cases
-from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.data.user_batch import load_user_batches
@@ -41,6 +40,7 @@ from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall.channel import Candidates
 from training.recall.collection_recall import CollectionRecall
 from training.slate.candidate_lists import case_scenes
+from training.slate.candidate_table import CandidateTable
 from training.slate.feedback import NO_FEEDBACK
 from training.slate.fusion import ANY_SCENE
 from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
@@ -67,9 +67,9 @@ def measure_recall(
     candidates = held_out.recall(cases, "test")
     lists = {name: channel.items_BK for name, channel in candidates.items()}
     channels = dict(lists)
-    history = held_out.read_user_history(cases, candidates)
-    lists["fused"] = choice.fusion.fuse(candidates, history, CANDIDATES_PER_CHANNEL, case_scenes(cases)).items_BK
-    overall = choice.fusion.fuse(candidates, history, CANDIDATES_PER_CHANNEL).items_BK
+    table = CandidateTable.merge(candidates, held_out.read_user_history(cases, candidates))
+    lists["fused"] = choice.fusion.fuse(table, case_scenes(cases)).items(CANDIDATES_PER_CHANNEL)
+    overall = choice.fusion.fuse(table).items(CANDIDATES_PER_CHANNEL)
     lists |= choice.baselines.recall(cases, CANDIDATES_PER_CHANNEL)
     lists |= choice.heuristics.recall(cases, CANDIDATES_PER_CHANNEL)
     missing = [name for name in heuristics.UNTUNED_BASELINES if name not in lists]
@@ -86,7 +86,7 @@ def measure_recall(
         "cases": {"test_sessions": len(cases), "test_users": len(np.unique(cases.user_C))},
         "by_history": {name: channel_overlap.recall_by_history(values_C, cases) for name, values_C in at_50.items()},
         "by_scene": channel_overlap.recall_by_scene(lists["fused"], overall, cases),
-        "share_curve": measure_shares(choice, cases, candidates, history),
+        "share_curve": measure_shares(choice, cases, table),
         "by_facet": {name: by_facet.measure(items) for name, items in lists.items()},
         "cold_start": measure_cold_start(held_out.data, cases, lists),
         "overlap_at_50": channel_overlap.overlap(channels),
@@ -154,15 +154,13 @@ def _measure_slates(
     return shown, rows
 
 
-def measure_shares(
-    choice: Choice, cases: RecallCases, candidates: Mapping[str, Candidates], history: Ragged
-) -> dict[str, Any]:
+def measure_shares(choice: Choice, cases: RecallCases, candidates: CandidateTable) -> dict[str, Any]:
     """Section `share_curve` of `evaluation.json`: recall of the fused list with each discovery share in all scenes.
 
     Returns:
         Share → metric → part → [value, low, high].
     """
-    lists = choice.fusion.fuse_by_share(candidates, history, CANDIDATES_PER_CHANNEL, case_scenes(cases))
+    lists = choice.fusion.fuse_by_share(candidates, CANDIDATES_PER_CHANNEL, case_scenes(cases))
     tables = {share: recall_metrics.measure(items, cases, RECALL_METRICS[:2]) for share, items in lists.items()}
     return {
         str(share): {

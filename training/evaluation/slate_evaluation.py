@@ -1,9 +1,9 @@
 """Slates of held-out requests: fused candidates, filters, ranker, blend, first LENGTH slots with a cap per artist.
 
-Fusion, blend and selection are the functions that the service calls. `served` is the list that a user would get,
-`ranker` the same with the order of the ranker alone, `fused` the candidates in fused order. All have the cap of the
-daily scene, except `served_uncapped`; the artists of `served_unspaced` are not spaced, and reactions have no say in
-`served_without_reactions`. Slates are computed for a sample of each user's requests, selected by a hash of
+Fusion, filters, reactions, blend and slots are the functions that the service calls, on the same table. `served` is the list
+that a user would get, `ranker` the same with the order of the ranker alone, `fused` the candidates in fused order. All have
+the cap of the daily scene, except `served_uncapped`; the artists of `served_unspaced` are not spaced, and reactions have no
+say in `served_without_reactions`. Slates are computed for a sample of each user's requests, selected by a hash of
 user and time: requests stay in the sample when the time window moves, so that releases can be compared on common ones.
 Legend: C cases, K candidates, L slate length.
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
-from training.data.catalog import TrackFacets
+from training.data.catalog import Catalog
 from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
+from training.data.unique_keys import is_among
 from training.engine.parallel_map import parallel_map
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import recall_metrics
@@ -36,17 +36,19 @@ from training.slate import blend
 from training.slate.artist_cap import ArtistCap
 from training.slate.blend import Blend
 from training.slate.candidate_lists import case_scenes
-from training.slate.discovery_slots import discovery_slots, feasible_share, new_artist_slots
-from training.slate.feedback import EVIDENCE, feedback_evidence
-from training.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, Fusion, interleave_discoveries
-from training.slate.mmr_selection import select_slots
+from training.slate.candidate_table import CandidateTable
+from training.slate.feedback import FeedbackWeights, Reactions
+from training.slate.filters import FilterContext, apply_filters
+from training.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, Fusion, interleave
 from training.slate.scene_settings import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE, SCENES
+from training.slate.slots import Slots
 
 LENGTH = 30  # tracks of a slate
 METRICS = ("recall_at_30", "ndcg_at_10")
 CASE_BATCH_SIZE = 16
 FUSION_BATCH_SIZE = 256  # requests whose candidates are held before the cut
-ARTIST_CAP = SCENES["daily"].artist_cap
+DAILY = SCENES["daily"]
+ARTIST_CAP = DAILY.artist_cap
 UNSPACED = replace(ARTIST_CAP, is_spaced=False)
 NO_ARTIST_CAP = ArtistCap(LENGTH, head_tracks=LENGTH)
 ARTIST_CAPS = (2, 3, 4, 5, 7, 10, 15, LENGTH)  # LENGTH: known tracks have no cap
@@ -64,21 +66,19 @@ LIST_RULES = (
 REACHABLE = "reachable_recall_at_30"
 DIVERSITY_STRENGTHS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
-Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Slate:
-    """C requests with K candidates each."""
+    """C requests with up to K candidates each."""
 
     cases: RecallCases
-    items_CK: Ints  # in fused order, padded with 0
-    history: Ragged  # items that the user of each request had played; other candidates are discoveries
+    tables: Sequence[CandidateTable]  # candidates of each request, in fused order
+    history: Ragged  # items that the user of each request had played
+    catalog: Catalog
+    evidence: Sequence[NDArray[np.floating]]  # [K, F] of each user's reactions, see `training.slate.feedback`
     ranker_CK: NDArray[np.floating]  # combined scores of the ranker's heads
-    evidence_CKF: NDArray[np.floating]  # of the user's reactions, see `training.slate.feedback`
-    artist_of_track_V: Ints
-    facets: TrackFacets | None = None
     task_probabilities: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)  # head → [C, K]
 
     @classmethod
@@ -93,41 +93,44 @@ class Slate:
         servable: ServingFilter,
         share: float | None = None,
     ) -> Slate:
-        """Run the request path up to the combined score of the ranker, which is 0 without a ranker.
+        """Run the stages of the service up to the combined score of the ranker, which is 0 without a ranker.
 
         `share` is the share of discoveries that requests ask for; None if they do not.
         """
         history = held_out.read_user_history(cases, candidates)
-        items = _select_ranked(fusion, candidates, history, cases, servable, share)
-        probabilities = {} if ranker is None else predict_tasks(held_out, ranker, cases, items)
-        artist_V, facets = held_out.data.vocabulary.artist_of_track_V, servable.catalog.facets
-        zeros_CK = np.zeros(items.shape, dtype=np.float32)
-        evidence = _evidence(held_out, servable, cases, items)
-        slate = cls(cases, items, history, zeros_CK, evidence, artist_V, facets, probabilities)
-        return slate.with_task_weights(heads) if ranker is not None else slate
+        fusion = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE)
 
-    @cached_property
-    def is_discovery_CK(self) -> Bools:
-        """Whether the user had not played the item; True for padding."""
-        is_discovery_CK: Bools = ~self.history.contains(self.items_CK)
-        return is_discovery_CK
+        def build_batch(start: int) -> list[tuple[CandidateTable, NDArray[np.floating]]]:
+            rows = np.arange(start, min(start + FUSION_BATCH_SIZE, len(cases)))
+            part, found = cases.take(rows), {name: lists.take(rows) for name, lists in candidates.items()}
+            scenes = case_scenes(part)
+            fused = fusion.fuse(CandidateTable.merge(found, history.take(rows)), scenes, share)
+            requests = zip(fused.split(), scenes, servable.read_requests(part), strict=True)
+            return [_keep_ranked(table, scene, *request, servable.catalog) for table, scene, request in requests]
+
+        parts = list(parallel_map(build_batch, range(0, len(cases), FUSION_BATCH_SIZE), "slates"))
+        tables, evidence = [one for part in parts for one, _ in part], [one for part in parts for _, one in part]
+        items_CK = _pad([table.item_C for table in tables])
+        probabilities = {} if ranker is None else predict_tasks(held_out, ranker, cases, items_CK)
+        slate = cls(cases, tables, history, servable.catalog, evidence, np.zeros(items_CK.shape), probabilities)
+        return slate.with_task_weights(heads) if ranker is not None else slate
 
     def take(self, rows: Ints) -> Slate:
         """The requests of `rows`, in that order."""
         return replace(
             self,
             cases=self.cases.take(rows),
-            items_CK=self.items_CK[rows],
+            tables=[self.tables[row] for row in rows],
             history=self.history.take(rows),
+            evidence=[self.evidence[row] for row in rows],
             ranker_CK=self.ranker_CK[rows],
-            evidence_CKF=self.evidence_CKF[rows],
             task_probabilities={task: values[rows] for task, values in self.task_probabilities.items()},
         )
 
     def with_task_weights(self, heads: TaskWeights) -> Slate:
         """A copy whose combined scores use other task weights."""
         scene_C = np.array(case_scenes(self.cases), dtype=object)
-        score_CK = np.zeros(self.items_CK.shape)
+        score_CK = np.zeros(self.ranker_CK.shape)
         for scene in np.unique(scene_C):
             rows = np.flatnonzero(scene_C == scene)
             score_CK[rows] = heads.score(
@@ -144,83 +147,65 @@ class Slate:
         """
         return self.select_by_diversity(order, (order.diversity,), cap)[order.diversity]
 
-    def select_fused(self, fusion: Fusion, cap: ArtistCap = ARTIST_CAP) -> Ints:
-        """Slates [C, L] in fused order, with the shares of the fusion instead of slots."""
-        slates = np.zeros((len(self.items_CK), LENGTH), dtype=np.int64)
-        for row, scene in enumerate(case_scenes(self.cases)):
-            items = self.items_CK[row]
-            is_discovery = self.is_discovery_CK[row]
-            repeats, discoveries = items[(items > 0) & ~is_discovery], items[(items > 0) & is_discovery]
-            share = fusion.discovery_share(scene)
-            merged = interleave_discoveries(repeats[None, :], discoveries[None, :], share, len(items))[0]
-            shown = self._cap_artists(merged[merged > 0], np.isin(merged[merged > 0], discoveries), cap)
-            slates[row, : len(shown)] = shown
-        return slates
-
-    def show_list(self, items_CK: Ints, servable: ServingFilter, order: Blend, cap: ArtistCap = ARTIST_CAP) -> Ints:
-        """Slates [C, L] of other lists of the same requests: with the filters, slots and spacing of the served list."""
-        filtered_CK, _ = servable.filter_candidates(items_CK, self.cases, np.zeros(items_CK.shape))
-        shown = replace(self, items_CK=filtered_CK, facets=None)
-        slates = np.zeros((len(items_CK), LENGTH), dtype=np.int64)
-        for row, scene in enumerate(case_scenes(self.cases)):
-            share = order.discovery_share(scene)
-            share = DEFAULT_DISCOVERY_SHARE if share is None else share
-            by_rank_K = 1.0 / np.arange(1, filtered_CK.shape[1] + 1)
-            items = shown._select_request(row, by_rank_K, share, cap, (0.0,))[0.0]
-            slates[row, : len(items)] = items
-        return slates
-
-    def _cap_artists(self, items: Ints, is_new: Bools, cap: ArtistCap) -> Ints:
-        """The first LENGTH items of one request within the cap per artist."""
-        return items[cap.first_tracks(self.artist_of_track_V[items], is_new)[:LENGTH]]
-
     def select_by_diversity(
         self, order: Blend, strengths: Sequence[float], cap: ArtistCap = ARTIST_CAP
     ) -> dict[float, Ints]:
-        """Slates by diversity strength, as `select_items`, computing the similarities of each request once."""
-        scores_CK = order.score(self.is_discovery_CK, self.ranker_CK)
-        scores_CK = scores_CK * np.exp(order.feedback.log_factors(self.evidence_CKF))
-        tuned = [order.discovery_share(scene) for scene in case_scenes(self.cases)]
-        shares = [DEFAULT_DISCOVERY_SHARE if share is None else share for share in tuned]
+        """Slates by diversity strength, as `select_items`."""
 
-        def select_rows(rows: range) -> dict[float, Ints]:
-            slates = {strength: np.zeros((len(rows), LENGTH), dtype=np.int64) for strength in strengths}
-            for number, row in enumerate(rows):
-                selected = self._select_request(row, scores_CK[row], shares[row], cap, strengths)
-                for strength, items in selected.items():
-                    slates[strength][number, : len(items)] = items
-            return slates
+        def select_rows(rows: range) -> dict[float, list[Ints]]:
+            tables = [
+                order.rank(
+                    self.tables[row],
+                    self.ranker_CK[row, : len(self.tables[row])],
+                    order.feedback.log_factors(self.evidence[row]),
+                )
+                for row in rows
+            ]
+            return {strength: self._fill_slots(rows, tables, order, cap, strength) for strength in strengths}
 
         row_ranges = [
-            range(start, min(start + CASE_BATCH_SIZE, len(self.items_CK)))
-            for start in range(0, len(self.items_CK), CASE_BATCH_SIZE)
+            range(start, min(start + CASE_BATCH_SIZE, len(self.tables)))
+            for start in range(0, len(self.tables), CASE_BATCH_SIZE)
         ]
         # Starting processes only pays off for MMR, which compares all candidates in each slot.
         parts = list(
             parallel_map(select_rows, row_ranges, "slates") if any(strengths) else map(select_rows, row_ranges)
         )
-        empty = np.zeros((0, LENGTH), dtype=np.int64)
-        return {strength: np.concatenate([empty, *(part[strength] for part in parts)]) for strength in strengths}
+        return {strength: _pad([one for part in parts for one in part[strength]], LENGTH) for strength in strengths}
 
-    def _select_request(
-        self, row: int, scores_K: NDArray[np.floating], share: float, cap: ArtistCap, strengths: Sequence[float]
-    ) -> dict[float, Ints]:
-        """Items of one slate by diversity strength, as `serving/pipeline/stages/select.py` selects them."""
-        count = int((self.items_CK[row] > 0).sum())
-        best_first = blend.argsort_descending(scores_K[:count])
-        items, is_discovery = self.items_CK[row, best_first], self.is_discovery_CK[row, best_first]
-        similarity = self.facets.similarity(items) if self.facets is not None and any(strengths) else None
-        slots = discovery_slots(feasible_share(share, is_discovery, LENGTH), LENGTH)
-        artists, scores = self.artist_of_track_V[items], scores_K[best_first]
-        is_new_artist = ~np.isin(artists, self.artist_of_track_V[self.history[row]])
-        new_artists = is_new_artist, new_artist_slots(slots)
-        places = {
-            strength: select_slots(
-                scores, is_discovery, artists, slots, cap, similarity, strength, new_artists=new_artists
-            )
-            for strength in strengths
-        }
-        return {strength: items[places_L[places_L >= 0]] for strength, places_L in places.items()}
+    def _fill_slots(
+        self, rows: range, tables: Sequence[CandidateTable], order: Blend, cap: ArtistCap, strength: float
+    ) -> list[Ints]:
+        """The items of one slate per table, which has the candidates of one of `rows`, best first."""
+        scenes, slates = case_scenes(self.cases), []
+        for row, table in zip(rows, tables, strict=True):
+            share = order.discovery_share(scenes[row])
+            share = DEFAULT_DISCOVERY_SHARE if share is None else share
+            slots = Slots.of(table, self.catalog, DAILY, LENGTH, share, strength, self.history[row])
+            place_L = replace(slots, cap=cap).select(table)
+            slates.append(table.item_C[place_L[place_L >= 0]])
+        return slates
+
+    def select_fused(self, fusion: Fusion, cap: ArtistCap = ARTIST_CAP) -> Ints:
+        """Slates [C, L] in fused order, with the shares of the fusion instead of slots."""
+        slates = []
+        for table, scene in zip(self.tables, case_scenes(self.cases), strict=True):
+            by_kind = table.take(np.argsort(table.is_discovery_C, kind="stable"))
+            merged = interleave(by_kind, [fusion.discovery_share(scene)])
+            artist_C = self.catalog.main_artist_V[merged.item_C]
+            slates.append(merged.item_C[cap.first_tracks(artist_C, merged.is_discovery_C)[:LENGTH]])
+        return _pad(slates, LENGTH)
+
+    def show_list(self, items_CK: Ints, servable: ServingFilter, order: Blend, cap: ArtistCap = ARTIST_CAP) -> Ints:
+        """Slates [C, L] of other lists of the same requests: with the filters, slots and spacing of the served list."""
+        tables = []
+        for row, (context, _) in enumerate(servable.read_requests(self.cases)):
+            items_C = items_CK[row][items_CK[row] > 0]
+            items_C = items_C[apply_filters(items_C, context)[0]]
+            zeros_C, rank_CH = np.zeros_like(items_C), np.zeros((len(items_C), 0), dtype=np.int32)
+            table = CandidateTable.of((), 1, zeros_C, items_C, ~is_among(items_C, self.history[row]), rank_CH)
+            tables.append(table.scored(1.0 / np.arange(1, len(items_C) + 1)))
+        return _pad(self._fill_slots(range(len(tables)), tables, order, cap, 0.0), LENGTH)
 
     def choose_weight(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
         """Ranker weight of BLEND_WEIGHT_GRID with the best recall@30 + NDCG@10 (ties: the smallest), and all metrics."""
@@ -278,10 +263,7 @@ class Slate:
         """
         table: dict[float, dict[str, Any]] = {}
         chosen, is_acceptable = 0.0, True
-        by_strength = self.select_by_diversity(
-            order, DIVERSITY_STRENGTHS if self.facets is not None else DIVERSITY_STRENGTHS[:1]
-        )
-        for strength, items_CL in by_strength.items():
+        for strength, items_CL in self.select_by_diversity(order, DIVERSITY_STRENGTHS).items():
             metrics = recall_metrics.measure(items_CL, self.cases, METRICS)
             if strength == 0:
                 baseline = metrics
@@ -291,7 +273,7 @@ class Slate:
                 for name, (value, _, high) in change.items()
             )
             chosen = strength if is_acceptable else chosen
-            diversity = self.facets.intra_list_diversity(items_CL) if self.facets is not None else np.array([np.nan])
+            diversity = self.catalog.facets.intra_list_diversity(items_CL)
             table[strength] = {name: metrics[name]["all"].value for name in METRICS}
             table[strength] |= {f"{name}_change": interval for name, interval in change.items()}
             table[strength]["diversity"] = nanmean_or_none(diversity)
@@ -315,7 +297,7 @@ class Slate:
         shown_CL = items_CL > 0
         is_new_CL = shown_CL & ~self.history.contains(items_CL)
         share_C = is_new_CL.sum(1) / np.maximum(shown_CL.sum(1), 1)
-        most_C = np.array([_most_frequent(self.artist_of_track_V[row[row > 0]]) for row in items_CL])
+        most_C = np.array([_most_frequent(self.catalog.main_artist_V[row[row > 0]]) for row in items_CL])
         return {
             "discovery_share": [float(share_C.mean()), float(share_C.min()), float(share_C.max())],
             "tracks_per_artist": [float(np.median(most_C)), int(most_C.max())],
@@ -369,42 +351,23 @@ def measure_by_request(items_CK: Ints, cases: RecallCases, track_ids_V: NDArray[
     return pl.DataFrame(columns | {name: metrics[name]["all"] for name in METRICS}).with_columns(rules)
 
 
-def _select_ranked(
-    fusion: Fusion,
-    candidates: Mapping[str, Candidates],
-    history: Ragged,
-    cases: RecallCases,
-    servable: ServingFilter,
-    share: float | None,
-) -> Ints:
-    """Candidates [C, K] to rank, in fused order: those that pass the filters, at most as many as the scene ranks."""
-    fusion = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE)
-    width = sum(one.items_BK.shape[1] for one in candidates.values())
-    parts = []
-    for start in range(0, max(len(cases), 1), FUSION_BATCH_SIZE):
-        rows = np.arange(start, min(start + FUSION_BATCH_SIZE, len(cases)))
-        part, part_candidates = cases.take(rows), {name: lists.take(rows) for name, lists in candidates.items()}
-        fused = fusion.fuse(part_candidates, history.take(rows), width, case_scenes(part), share)
-        items_CK, _ = servable.filter_candidates(fused.items_BK, part, fused.scores_BK)
-        parts.append(items_CK[:, :MAX_RANKED_CANDIDATES])
-    items_CK, scenes = np.concatenate(parts), case_scenes(cases)
-    limits = [SCENES[scene].max_ranked_candidates if scene in SCENES else MAX_RANKED_CANDIDATES for scene in scenes]
-    ranked_CK: Ints = np.where(np.arange(items_CK.shape[1]) < np.array(limits)[:, None], items_CK, 0)
-    return ranked_CK
+def _keep_ranked(
+    table: CandidateTable, scene: str, context: FilterContext, reactions: Reactions, catalog: Catalog
+) -> tuple[CandidateTable, NDArray[np.floating]]:
+    """The candidates of one request that pass the filters and are ranked, and the evidence of the user's reactions."""
+    table = table.take(apply_filters(table.item_C, context)[0])
+    evidence_CF = reactions.evidence(table.item_C, catalog)
+    count = SCENES[scene].max_ranked_candidates if scene in SCENES else MAX_RANKED_CANDIDATES
+    is_ranked_C = blend.cut(table, FeedbackWeights().log_factors(evidence_CF), count)
+    return table.take(is_ranked_C), evidence_CF[is_ranked_C].astype(np.float32)
 
 
-def _evidence(
-    held_out: HeldOutModels, servable: ServingFilter, cases: RecallCases, items_CK: Ints
-) -> NDArray[np.float32]:
-    """Evidence of the users' reactions for every candidate, [C, K, F]."""
-
-    def read_batch(start: int) -> NDArray[np.float32]:
-        part = slice(start, start + CASE_BATCH_SIZE)
-        users, times = cases.user_ids[part].tolist(), cases.request_at_C[part]
-        return feedback_evidence(held_out.data, servable.catalog, users, times, items_CK[part]).astype(np.float32)
-
-    parts = list(parallel_map(read_batch, range(0, len(cases), CASE_BATCH_SIZE), "reactions"))
-    return np.concatenate(parts) if parts else np.zeros((*items_CK.shape, len(EVIDENCE)), dtype=np.float32)
+def _pad(lists: Sequence[Ints], length: int = 0) -> Ints:
+    """The lists as rows, padded right with 0 to `length` or the longest."""
+    items_CK = np.zeros((len(lists), max([length, *(len(items) for items in lists)])), dtype=np.int64)
+    for row, items in enumerate(lists):
+        items_CK[row, : len(items)] = items
+    return items_CK
 
 
 def predict_tasks(held_out: HeldOutModels, ranker: FittedRanker, cases: RecallCases, items_CK: Ints) -> dict[str, Any]:

@@ -56,6 +56,10 @@ class Candidates:
         scores[items == 0] = -np.inf
         return cls(items, scores)
 
+    def first(self, k: int) -> Candidates:
+        """The best `k` candidates of each request."""
+        return Candidates(self.items_BK[:, :k], self.scores_BK[:, :k])
+
     def take(self, rows: np.ndarray) -> Candidates:
         """The candidates of some requests."""
         return Candidates(self.items_BK[rows], self.scores_BK[rows])

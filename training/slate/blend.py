@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from training.engine.workspace import write_json
 from training.ranking.task_weights import TaskWeights
+from training.slate.candidate_table import CandidateTable
 from training.slate.feedback import FeedbackWeights
 from training.slate.fusion import ANY_SCENE, SCORE_HALF_LIFE
 
@@ -66,6 +67,13 @@ def argsort_descending(scores_BC: Floats) -> NDArray[np.int64]:
     return np.argsort(-scores_BC, axis=-1, kind="stable")
 
 
+def cut(table: CandidateTable, change_C: Floats | float, count: int) -> Bools:
+    """Which fused candidates of one request are ranked: the best `count` after the user's reactions, bool [C]."""
+    is_ranked_C = np.zeros(len(table), dtype=bool)
+    is_ranked_C[argsort_descending(table.score_C * np.exp(change_C))[:count]] = True
+    return is_ranked_C
+
+
 @dataclass(frozen=True)
 class Blend:
     """Tuned parameters of the served order."""
@@ -98,6 +106,21 @@ class Blend:
         """Scores of candidates in fused order, comparable within repeats and within discoveries."""
         weight_BC = np.where(is_discovery_BC, self.discovery_weight, self.weight)
         return blend_scores(fused_scores(is_discovery_BC), probability_BC, weight_BC)
+
+    def rank(
+        self, table: CandidateTable, task_score_C: Floats | None, change_C: Floats | float = 0.0
+    ) -> CandidateTable:
+        """The fused candidates of one request by their blended scores, best first.
+
+        Args:
+            table: Candidates in fused order.
+            task_score_C: Combined scores of the ranker's heads; None: fused scores alone.
+            change_C: Change of the logarithm of each score, by the user's reactions.
+        """
+        is_discovery_C = table.is_discovery_C
+        score_C = fused_scores(is_discovery_C) if task_score_C is None else self.score(is_discovery_C, task_score_C)
+        score_C = score_C * np.exp(change_C)
+        return table.scored(score_C).take(argsort_descending(score_C))
 
     def save(self, path: Path) -> None:
         """Write one JSON file."""

@@ -14,11 +14,11 @@ from sequences.reversals import drop_reversed
 from training.data.ragged import Ragged, concatenate_ragged
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
+from training.data.unique_keys import unique_values
 from training.data.user_batch import OfflineFeatures
 from training.data.user_history import USER_HISTORY_VIEWS, unique_history_items
 from training.engine.parallel_map import parallel_map
-from training.recall.channel import Candidates, RecallChannel
-from training.slate.reciprocal_rank import add_repeats
+from training.recall.channel import REPEAT_CHANNELS, Candidates, RecallChannel
 from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
 CASE_BATCH_SIZE = 256
@@ -52,6 +52,21 @@ def load_case_history(data: TrainingData, cases: RecallCases, candidates: Mappin
         views = {view: drop_reversed(data.reader(view).read(users, batch.request_at_C)) for view in USER_HISTORY_VIEWS}
         parts.append(unique_history_items(data.profile_exclusions.leave_out(views, users)))
     return add_repeats(concatenate_ragged(parts), candidates)
+
+
+def add_repeats(history: Ragged, candidates: Mapping[str, Candidates]) -> Ragged:
+    """Items in the user's history of each request, with those that REPEAT_CHANNELS propose.
+
+    A history view has a maximum length, and these channels know older plays.
+    """
+    lists = [candidates[name].items_BK for name in REPEAT_CHANNELS if name in candidates]
+    size = np.int64(max([history.items.max(initial=0), *(items_BK.max(initial=0) for items_BK in lists)]) + 1)
+    keys = [history.case_per_item * size + history.items]
+    for items_BK in lists:
+        row, column = np.nonzero(items_BK)
+        keys.append(row * size + items_BK[row, column])
+    row, item = np.divmod(unique_values(np.concatenate(keys)), size)
+    return Ragged.of(item, row, len(history.offset_C1) - 1)
 
 
 def case_scenes(cases: RecallCases) -> list[str]:

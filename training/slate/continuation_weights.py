@@ -22,8 +22,9 @@ from training.engine.workspace import write_json
 from training.recall.channel import Candidates
 from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
 from training.recall.continuation.source import TITLE_SOURCES, ContinuationSource
-from training.slate.fusion import FusedCandidates, Fusion
-from training.slate.reciprocal_rank import CandidatePool, ReciprocalRank
+from training.slate.candidate_table import CandidateTable
+from training.slate.fusion import Fusion
+from training.slate.reciprocal_rank import ReciprocalRank
 
 SEED_RANGES = (0, 1, 2, 10)
 """Smallest number of seeds of each range."""
@@ -76,20 +77,20 @@ class Continuation:
     neighbors: PlaylistNeighborsConfig = field(default_factory=PlaylistNeighborsConfig)
     title_share: float = DEFAULT_TITLE_SHARE
 
-    def fuse(self, candidates: Mapping[str, Candidates], seeds: Ragged, k: int) -> FusedCandidates:
-        """The best `k` of the candidates of each playlist; all playlists have a number of seeds of the same range.
+    def fuse(self, candidates: Mapping[str, Candidates], seeds: Ragged, sources: Sequence[str] = ()) -> CandidateTable:
+        """The candidates of each playlist, best first; all playlists have a number of seeds of the same range.
 
         Args:
-            candidates: Candidates by source, at least one.
+            candidates: Candidates by source.
             seeds: Seeds of each playlist.
-            k: Number of candidates.
+            sources: Sources of the table, see `CandidateTable.merge`.
         """
         count = int(seeds.count_C.max(initial=0))
         weights = self.weights.get(range_key(count), ReciprocalRank())
         if count:
             weights = self._with_titles(weights, candidates)
-        fusion = Fusion(discoveries=weights, shares={})
-        return fusion.fuse(candidates, _no_history(len(seeds.count_C)), k, share=1.0)
+        table = CandidateTable.merge(candidates, _no_history(len(seeds.count_C)), sources)
+        return Fusion(discoveries=weights).fuse(table, share=1.0)
 
     def _with_titles(self, weights: ReciprocalRank, names: Collection[str]) -> ReciprocalRank:
         """The weights of sources that read seeds, with those of the sources that read the title."""
@@ -109,8 +110,8 @@ class Continuation:
         """The weights with the highest recall of the targets."""
         if not len(cases) or not candidates:
             return ReciprocalRank()
-        pool = CandidatePool.of(candidates, _no_history(len(cases)))
-        return ReciprocalRank.fit(pool, cases.targets, np.arange(len(cases)), CUTOFFS)
+        table = CandidateTable.merge(candidates, _no_history(len(cases)))
+        return ReciprocalRank.fit(table, cases.targets, np.arange(len(cases)), CUTOFFS)
 
     def save(self, path: Path) -> None:
         """Write as JSON."""

@@ -20,7 +20,7 @@ Evaluation and serving call the same functions. Legend: E reactions of one user,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 
@@ -28,12 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequences import behaviours, sessions
-from sequences.reversals import drop_reversed
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from training.content.facets import FACETS
 from training.data.catalog import Catalog
 from training.data.ragged import concatenate_ranges
-from training.data.training_data import TrainingData
+from training.data.unique_keys import is_among
 from training.data.user_batch import UserBatch
 from training.data.user_history import HISTORY_VIEW, KEPT_BEHAVIOURS, RECENT_VIEW
 
@@ -130,32 +129,38 @@ class Reactions:
         half_life_E = np.where(self.is_explicit_E, EXPLICIT_HALF_LIFE_DAYS, HALF_LIFE_DAYS)
         later_E, is_chosen_E = np.arange(len(self.item_E))[::-1], self._is_chosen_E
         days_E = self.strength_E * 0.5 ** (self.age_days_E / half_life_E)
-        of_session_E = self.strength_E * 0.5 ** (later_E / HALF_LIFE_REACTIONS) * (self.is_in_session_E & ~is_chosen_E)
-        of_plays_E, of_chosen_E = days_E * ~self.is_explicit_E, days_E * is_chosen_E
-        of_rejected_E = days_E * (self.is_explicit_E & (self.strength_E < 0))
+        weight_PE = np.stack(
+            [
+                self.strength_E * 0.5 ** (later_E / HALF_LIFE_REACTIONS) * (self.is_in_session_E & ~is_chosen_E),
+                days_E * ~self.is_explicit_E,
+                days_E * (self.is_explicit_E & (self.strength_E < 0)),
+                days_E * is_chosen_E,
+            ]
+        )
         columns: dict[str, Floats] = {}
         for group, facets in GROUPS.items():
             values, own = (_values(items, catalog, facets) for items in (self.item_E, items_C))
-            session_C, plays_C, rejected_C, chosen_C = (
-                self._mean_evidence(weight_E, values, own, len(items_C))
-                for weight_E in (of_session_E, of_plays_E, of_rejected_E, of_chosen_E)
-            )
+            session_C, plays_C, rejected_C, chosen_C = self._mean_evidence(weight_PE, values, own, len(items_C))
             columns[f"session_{group}"], columns[f"chosen_{group}"] = session_C, chosen_C
             columns[f"days_{group}"] = np.minimum(plays_C, 0) + rejected_C
         return np.stack([columns[name] for name in EVIDENCE], axis=1)
 
-    def _mean_evidence(self, weight_E: Floats, values: tuple[Ints, Ints], own: tuple[Ints, Ints], items: int) -> Floats:
-        """Mean evidence of the values of each item, [C]; 0 without a value. `values` and `own` are `_values` of the reactions
-        and of the items.
+    def _mean_evidence(
+        self, weight_PE: Floats, values: tuple[Ints, Ints], own: tuple[Ints, Ints], items: int
+    ) -> Floats:
+        """Mean evidence of the values of each item by each of P weights, [P, C]; 0 without a value. `values` and `own` are
+        `_values` of the reactions and of the items.
         """
         (value_N, of_N), (own_M, of_M) = values, own
         size, usual = int(max(value_N.max(initial=0), own_M.max(initial=0))) + 1, self.usual_listens
-        liked_G = np.bincount(value_N, np.maximum(weight_E, 0)[of_N], size)
-        disliked_G = np.bincount(value_N, np.maximum(-weight_E, 0)[of_N], size)
-        evidence_G = np.log1p(liked_G / (PRIOR * usual)) - np.log1p(disliked_G / (PRIOR * (1 - usual)))
-        count_C = np.bincount(of_M, minlength=items)
-        mean_C: Floats = np.bincount(of_M, evidence_G[own_M], items) / np.maximum(count_C, 1)
-        return mean_C
+        count_C = np.maximum(np.bincount(of_M, minlength=items), 1)
+        mean_PC = np.empty((len(weight_PE), items))
+        for mean_C, weight_N in zip(mean_PC, weight_PE[:, of_N], strict=True):
+            liked_G = np.bincount(value_N, np.maximum(weight_N, 0), size)
+            disliked_G = np.bincount(value_N, np.maximum(-weight_N, 0), size)
+            evidence_G = np.log1p(liked_G / (PRIOR * usual)) - np.log1p(disliked_G / (PRIOR * (1 - usual)))
+            mean_C[:] = np.bincount(of_M, evidence_G[own_M], items) / count_C
+        return mean_PC
 
     def resting_artists(self, catalog: Catalog) -> Ints:
         """Main artists to whom the last reaction in the current session was a skip or a dislike."""
@@ -175,20 +180,28 @@ class Reactions:
         return is_first_E & self.is_explicit_E & (self.strength_E > 0)
 
 
+def score_changes(
+    reactions: Reactions, weights: FeedbackWeights, catalog: Catalog, items_C: Ints, rests: bool
+) -> Floats:
+    """Change of the logarithm of each item's score by the user's reactions, [C].
+
+    Args:
+        reactions: Reactions of the user.
+        weights: Weight of each evidence.
+        catalog: Catalog of the release.
+        items_C: Items.
+        rests: Whether artists of skipped tracks rest, as in a stream.
+    """
+    changes_C = weights.log_factors(reactions.evidence(items_C, catalog))
+    if rests:
+        resting = reactions.resting_artists(catalog)
+        changes_C = np.where(is_among(catalog.main_artist_V[items_C], resting), RESTING, changes_C)
+    return changes_C
+
+
 def reactions_of(users: UserBatch) -> Reactions:
     """Reactions of the one request in `users`, cached in it."""
     return users.get_or_compute(Reactions, lambda: Reactions.of(users.views, users.request_at_B))
-
-
-def feedback_evidence(
-    data: TrainingData, catalog: Catalog, users: Sequence[str], request_at_C: Ints, items_CK: Ints
-) -> Floats:
-    """Evidence for the candidates of past requests [C, K, F], from what was known before each."""
-    views = {name: drop_reversed(data.reader(name).read(users, request_at_C)) for name in READ_FROM}
-    views = data.profile_exclusions.leave_out(views, users)
-    reactions = (Reactions.of(views, request_at_C, row) for row in range(len(users)))
-    evidence = [one.evidence(items_K, catalog) for one, items_K in zip(reactions, items_CK, strict=True)]
-    return np.stack(evidence) if evidence else np.zeros((*items_CK.shape, len(EVIDENCE)))
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,8 @@ import numpy as np
 
 from training.data.catalog import Catalog
 from training.data.exclusions import Exclusions
+from training.data.ragged import concatenate_ranges
+from training.data.unique_keys import first_occurrence_mask, is_among
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,9 @@ def outside_territory(items_C: np.ndarray, context: FilterContext) -> np.ndarray
     """Tracks that may not be served in the territory; if it is unknown, all tracks with a territory restriction."""
     if context.territory is None:
         return np.zeros(len(items_C), dtype=bool)
-    sets, set_C = np.unique(context.catalog.territories_V[items_C], return_inverse=True)
-    territories = [context.catalog.territories[number] for number in sets]
-    is_outside = np.array(
-        [bool(countries) and context.territory not in countries for countries in territories], dtype=bool
-    )
-    removed: np.ndarray = is_outside[set_C]
+    sets = context.catalog.territories
+    is_outside_S = np.array([bool(countries) and context.territory not in countries for countries in sets], dtype=bool)
+    removed: np.ndarray = is_outside_S[context.catalog.territories_V[items_C]]
     return removed
 
 
@@ -72,8 +71,7 @@ def excluded_tracks(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     if not codes:
         return np.zeros(len(items_C), dtype=bool)
     recordings = context.catalog.recording_V
-    removed: np.ndarray = np.isin(recordings[items_C], recordings[np.array(codes, dtype=np.int64)])
-    return removed
+    return is_among(recordings[items_C], recordings[np.array(codes, dtype=np.int64)])
 
 
 def excluded_artists(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
@@ -83,45 +81,44 @@ def excluded_artists(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
         for artist in context.exclusions.artist_ids
         if (code := context.catalog.artist_code.get(artist)) is not None
     }
-    if not codes:
-        return np.zeros(len(items_C), dtype=bool)
-    return np.array([not codes.isdisjoint(context.catalog.artists_of(item).tolist()) for item in items_C], dtype=bool)
+    removed = np.zeros(len(items_C), dtype=bool)
+    if codes:
+        offset_V1 = context.catalog.artist_offset_V1
+        place_N, of_N = concatenate_ranges(offset_V1[items_C], offset_V1[items_C + 1])
+        removed[of_N[is_among(context.catalog.artist_F[place_N], np.array(list(codes)))]] = True
+    return removed
 
 
 def already_shown(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """Tracks that were shown already, in any release of the recording."""
-    if not len(context.already_shown_items):
-        return np.zeros(len(items_C), dtype=bool)
     recordings = context.catalog.recording_V
-    removed: np.ndarray = np.isin(recordings[items_C], recordings[context.already_shown_items])
-    return removed
+    return is_among(recordings[items_C], recordings[context.already_shown_items])
 
 
 def left_out_of_profile(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """Tracks that the user left out of the taste profile: as the models do not see their plays, they would seem new."""
-    removed: np.ndarray = np.isin(items_C, context.left_out_items)
-    return removed
+    return is_among(items_C, context.left_out_items)
 
 
 def skipped_unheard(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """Tracks that the user skipped and never listened to: they are neither familiar nor new."""
-    removed: np.ndarray = np.isin(items_C, context.skipped_unheard_items)
-    return removed
+    return is_among(items_C, context.skipped_unheard_items)
 
 
 def not_music(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """Speech, silence and other sounds. As singing without instruments may look like them, the user's own are kept."""
     if context.wanted_sounds is None:
         return np.zeros(len(items_C), dtype=bool)
-    removed: np.ndarray = ~context.catalog.is_music_V[items_C] & ~np.isin(items_C, context.wanted_sounds)
+    removed: np.ndarray = ~context.catalog.is_music_V[items_C] & ~is_among(items_C, context.wanted_sounds)
     return removed
 
 
 def duplicate_recordings(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """All but the first item of each recording."""
-    removed = np.ones(len(items_C), dtype=bool)
-    _, first = np.unique(context.catalog.recording_V[items_C], return_index=True)
-    removed[first] = False
+    recording_C = context.catalog.recording_V[items_C]
+    order = np.argsort(recording_C, kind="stable")
+    removed = np.empty(len(items_C), dtype=bool)
+    removed[order] = ~first_occurrence_mask(recording_C[order])
     return removed
 
 
@@ -150,6 +147,6 @@ def apply_filters(items_C: np.ndarray, context: FilterContext) -> tuple[np.ndarr
     removed: dict[str, int] = {}
     for name, mark in FILTERS.items():
         is_removed = mark(items_C[positions], context)
-        removed[name] = int(is_removed.sum())
+        removed[name] = int(np.count_nonzero(is_removed))
         positions = positions[~is_removed]
     return positions, removed

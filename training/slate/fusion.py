@@ -9,7 +9,7 @@ The first repeats are many times more likely to be listened to than any discover
 Discoveries therefore become denser further down: at position x they have `share * min(1, x / FULL_DENSITY_POSITION) **
 (1 - share)` of the positions, which is none for share 0 and all for share 1.
 
-Legend: B requests, K candidates, M candidates of all requests, H channels.
+Legend: B requests, K candidates of a request, C candidates of all requests.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,7 +28,8 @@ from training.data.ragged import Ragged
 from training.data.recall_cases import MIN_USERS, RecallCases, objective_draws, recall_draws, recall_table
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
-from training.slate.reciprocal_rank import CandidatePool, ReciprocalRank
+from training.slate.candidate_table import CandidateTable
+from training.slate.reciprocal_rank import ReciprocalRank
 from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
 ANY_SCENE = ""
@@ -48,29 +49,6 @@ Curve = dict[float, dict[str, float]]
 
 
 @dataclass(frozen=True)
-class FusedCandidates:
-    """Fused candidates of B requests, best first."""
-
-    items_BK: np.ndarray  # 0: padding
-    scores_BK: np.ndarray  # by position: 1 for the first, half of it SCORE_HALF_LIFE positions later, 0 for padding
-    rank_BKH: np.ndarray  # int32 rank (from 0) among the channel's repeats or discoveries; -1: not found by the channel
-    channels: tuple[str, ...]
-
-    def source_channels(self, row: int, count: int) -> list[list[str]]:
-        """The channels that found each of a request's first `count` candidates, best rank first."""
-        rank_CH, H = self.rank_BKH[row, :count], len(self.channels)
-        order_CH = np.argsort(rank_CH, axis=1, kind="stable")
-        order_CH[np.take_along_axis(rank_CH, order_CH, axis=1) < 0] = (
-            H  # channels that did not find the item come first
-        )
-        # Most candidates share their channels with others, so each distinct order is named once.
-        _, first, number_C = np.unique(order_CH @ (H + 1) ** np.arange(H), return_index=True, return_inverse=True)
-        named = [[self.channels[channel] for channel in order if channel < H] for order in order_CH[first].tolist()]
-        found: list[list[str]] = np.fromiter(named, dtype=object, count=len(named))[number_C].tolist()
-        return found
-
-
-@dataclass(frozen=True)
 class ChannelWeights:
     """Channel weights of the list of repeats and the list of discoveries."""
 
@@ -81,6 +59,10 @@ class ChannelWeights:
         """Weights of one of the lists."""
         return self.repeats if is_repeat else self.discoveries
 
+    def scores(self, table: CandidateTable) -> Floats:
+        """Scores of all candidates, each by the weights of its list, [C]."""
+        return np.where(table.is_discovery_C, self.discoveries.scores(table), self.repeats.scores(table))
+
 
 @dataclass(frozen=True)
 class Fusion(ChannelWeights):
@@ -90,56 +72,30 @@ class Fusion(ChannelWeights):
     shares: Mapping[str, float] = field(default_factory=lambda: {ANY_SCENE: DEFAULT_DISCOVERY_SHARE})
     scenes: Mapping[str, ChannelWeights] = field(default_factory=dict)  # scenes with their own weights
 
-    def fuse_by_share(
-        self, candidates: Mapping[str, Candidates], history: Ragged, k: int, scenes: Sequence[str] | None = None
-    ) -> dict[float, Ints]:
-        """The best `k` items of each request [B, K], as `fuse` gives them, for every share of DISCOVERY_SHARE_GRID and the
-        chosen one.
-        """
-        pool = CandidatePool.of(candidates, history)
-        scene_B = np.array(list(scenes or [ANY_SCENE] * pool.request_count), dtype=object)
-        return self._merge_by_share(pool, scene_B, k, sorted({*DISCOVERY_SHARE_GRID, self.discovery_share(ANY_SCENE)}))
-
-    def _merge_by_share(
-        self, pool: CandidatePool, scene_B: NDArray[np.object_], k: int, shares: Sequence[float]
-    ) -> dict[float, Ints]:
-        lists, item_M = self._top_candidates(pool, scene_B, k), np.concatenate([[0], pool.item_M])
-        return {share: item_M[interleave_discoveries(*lists, share, k)] for share in shares}
-
     def fuse(
-        self,
-        candidates: Mapping[str, Candidates],
-        history: Ragged,
-        k: int,
-        scenes: Sequence[str] | None = None,
-        share: float | None = None,
-    ) -> FusedCandidates:
-        """The best `k` candidates of each request.
+        self, table: CandidateTable, scenes: Sequence[str] | None = None, share: float | None = None
+    ) -> CandidateTable:
+        """The candidates of each request, best first; scores by place, see `SCORE_HALF_LIFE`.
 
         Args:
-            candidates: Candidates by channel; failed channels may be missing.
-            history: Items in each user's history, which make a candidate a repeat.
-            k: Number of candidates.
-            scenes: Scene of each request.
+            table: Merged candidates of the sources; those of a source that failed may be missing.
+            scenes: Scene of each request; None: no scene.
             share: Share of discoveries; None: the share of the scene.
 
         Raises:
-            ValueError: `candidates` is empty, or `share` is outside [0, 1].
+            ValueError: `share` is outside [0, 1].
         """
-        if not candidates:
-            raise ValueError("no channel gave candidates; give at least one to fuse")
-        pool = CandidatePool.of(candidates, history)
-        scene_B = np.array(list(scenes or [ANY_SCENE] * pool.request_count), dtype=object)
-        repeats_BK, discoveries_BK = self._top_candidates(pool, scene_B, k)
-        share_B = np.array([self.discovery_share(scene) if share is None else share for scene in scene_B])
-        number_BK = np.zeros((pool.request_count, k), dtype=np.int64)
-        for scene_share in np.unique(share_B):
-            rows = share_B == scene_share
-            number_BK[rows] = interleave_discoveries(repeats_BK[rows], discoveries_BK[rows], float(scene_share), k)
-        item_M = np.concatenate([[0], pool.item_M])
-        rank_MH = np.concatenate([np.full((1, len(pool.channels)), -1, dtype=np.int32), pool.rank_MH])
-        scores_BK = np.where(number_BK > 0, SCORE_HALF_LIFE / (SCORE_HALF_LIFE + np.arange(k)), 0).astype(np.float32)
-        return FusedCandidates(item_M[number_BK], scores_BK, rank_MH[number_BK], pool.channels)
+        names = list(scenes or [ANY_SCENE] * table.requests)
+        share_B = [self.discovery_share(name) if share is None else share for name in names]
+        return interleave(self._order_lists(table, names), share_B)
+
+    def fuse_by_share(self, table: CandidateTable, k: int, scenes: Sequence[str] | None = None) -> dict[float, Ints]:
+        """The best `k` items of each request [B, k], as `fuse` gives them, for every share of DISCOVERY_SHARE_GRID and the
+        chosen one.
+        """
+        ordered = self._order_lists(table, list(scenes or [ANY_SCENE] * table.requests))
+        shares = sorted({*DISCOVERY_SHARE_GRID, self.discovery_share(ANY_SCENE)})
+        return {share: interleave(ordered, [share] * table.requests).items(k) for share in shares}
 
     def with_min_share(self, share: float) -> Self:
         """A copy whose candidates have at least this share of discoveries in every scene."""
@@ -150,23 +106,13 @@ class Fusion(ChannelWeights):
         """Share of discoveries among the candidates of a scene."""
         return self.shares.get(scene, self.shares.get(ANY_SCENE, DEFAULT_DISCOVERY_SHARE))
 
-    def _top_candidates(self, pool: CandidatePool, scene_B: NDArray[np.object_], k: int) -> tuple[Ints, Ints]:
-        """Indices (from 1) in the pool of each request's `k` best repeats and discoveries, [B, k] each; 0: padding."""
-        lists = []
-        for is_repeat in LIST_TARGET_KIND:
-            number_M = np.concatenate([[0], np.flatnonzero(pool.is_repeat_M == is_repeat) + 1])
-            part = pool.filter_by_repeat(is_repeat)
-            lists.append(number_M[part.top_k(self._scores(part, scene_B, is_repeat), k)])
-        return lists[0], lists[1]
-
-    def _scores(self, pool: CandidatePool, scene_B: NDArray[np.object_], is_repeat: bool) -> Floats:
-        """Scores of repeats or of discoveries by the weights of each request's scene, [M]."""
-        score_M = self.for_list(is_repeat).scores(pool)
-        for scene, weights in self.scenes.items():
-            is_scene_B = scene_B == scene
-            if is_scene_B.any():
-                score_M = np.where(is_scene_B[pool.row_M], weights.for_list(is_repeat).scores(pool), score_M)
-        return score_M
+    def _order_lists(self, table: CandidateTable, scenes: Sequence[str]) -> CandidateTable:
+        """The repeats and then the discoveries of each request, by the weights of its scene; ties by smaller item."""
+        score_C = self.scores(table)
+        for scene in self.scenes.keys() & set(scenes):
+            is_scene_B = np.array([one == scene for one in scenes])
+            score_C = np.where(is_scene_B[table.row_C], self.scenes[scene].scores(table), score_C)
+        return table.take(np.lexsort((-score_C, table.is_discovery_C, table.row_C)))
 
     @classmethod
     def fit(
@@ -188,7 +134,7 @@ class Fusion(ChannelWeights):
         """
         if not len(cases):
             return cls(), {}
-        pool = CandidatePool.of(candidates, history)
+        pool = CandidateTable.merge(candidates, history)
         has_few_users = len(np.unique(cases.user_C)) < MIN_USERS
         fit_list = _fit_list_of_few_users if has_few_users else _fit_list
         fitted = {is_repeat: fit_list(pool, cases, is_repeat) for is_repeat in LIST_TARGET_KIND}
@@ -198,14 +144,18 @@ class Fusion(ChannelWeights):
             for scene in sorted({str(name) for name in cases.scenes if name})
         }
         rows = {scene: scene_rows for scene, scene_rows in rows.items() if len(scene_rows) >= MIN_SCENE_CASES}
-        own = {scene: _fit_scene_weights(pool.take(part), cases.take(part), overall) for scene, part in rows.items()}
+        own = {
+            scene: _fit_scene_weights(pool.take_requests(part), cases.take(part), overall)
+            for scene, part in rows.items()
+        }
         scenes = {scene: weights for scene, weights in own.items() if weights is not None}
         weighted = replace(overall, scenes=scenes)
-        merge = partial(weighted._merge_by_share, pool, cases.scenes, CANDIDATES_PER_CHANNEL)
-        merged = merge(DISCOVERY_SHARE_GRID)
+        merged = weighted.fuse_by_share(pool, CANDIDATES_PER_CHANNEL, cases.scenes.tolist())
+        merged = {share: merged[share] for share in DISCOVERY_SHARE_GRID}
         share, curve = choose_share(merged, cases, baseline)
         if share not in curve:
-            curve[share] = recall_table(merge([share])[share], cases)
+            fused = weighted.fuse(pool, cases.scenes.tolist(), share)
+            curve[share] = recall_table(fused.items(CANDIDATES_PER_CHANNEL), cases)
         shares = {ANY_SCENE: share}
         for scene, part in rows.items():
             of_scene = {share: items[part] for share, items in merged.items()}
@@ -244,52 +194,60 @@ def discovery_slot_mask(share: float, k: int) -> NDArray[np.bool_]:
     return is_discovery_K
 
 
-def interleave_discoveries(repeats_BK: Ints, discoveries_BK: Ints, share: float, k: int) -> Ints:
-    """One list of `k` items from two disjoint lists, padded with 0; if one ends, the other fills the rest."""
+def interleave(ordered: CandidateTable, share_B: Sequence[float]) -> CandidateTable:
+    """One list per request from its repeats and then its discoveries, each in order; if one kind ends, the other fills the
+    rest. Scores are by place.
+
+    Args:
+        ordered: Candidates of B requests.
+        share_B: Share of discoveries of each request.
+    """
+    place_C = ordered.place_C
+    size = 1 << int(place_C.max(initial=0) + 1).bit_length()  # few different ones, so that slots are cached
+    # Within a request, repeats come first: the number of a discovery counts from the end of the repeats.
+    repeats_B = np.bincount(ordered.row_C[~ordered.is_discovery_C], minlength=ordered.requests)
+    number_C = place_C - repeats_B[ordered.row_C] * ordered.is_discovery_C
+    slot_C = np.zeros(len(ordered), dtype=np.int64)
+    for share in set(share_B):
+        slots_2K = _slots(share, size)
+        is_own_C = (np.array(share_B) == share)[ordered.row_C]
+        slot_C[is_own_C] = slots_2K[ordered.is_discovery_C[is_own_C].astype(np.int64), number_C[is_own_C]]
+    table = ordered.take(np.lexsort((slot_C, ordered.row_C)))
+    return table.scored(SCORE_HALF_LIFE / (SCORE_HALF_LIFE + table.place_C))
+
+
+@lru_cache(maxsize=64)
+def _slots(share: float, k: int) -> Ints:
+    """Slots of the first `k` repeats and of the first `k` discoveries [2, k]: their own slots, then those after all."""
     is_discovery_K = discovery_slot_mask(share, k)
-    position_2K = np.concatenate(
-        [
-            _slot_positions(~is_discovery_K, repeats_BK.shape[1]),
-            _slot_positions(is_discovery_K, discoveries_BK.shape[1]),
-        ]
-    )
-    both_BK = np.concatenate([repeats_BK, discoveries_BK], axis=1)
-    order_BK = np.argsort(np.where(both_BK > 0, position_2K, np.iinfo(np.int64).max), axis=1, kind="stable")[:, :k]
-    merged_BK = np.zeros((len(both_BK), k), dtype=np.int64)
-    merged_BK[:, : order_BK.shape[1]] = np.take_along_axis(both_BK, order_BK, axis=1)
-    return merged_BK
-
-
-def _slot_positions(is_own_K: NDArray[np.bool_], count: int) -> Ints:
-    """Positions of the first `count` items of a list: its own slots, then after all slots."""
-    slots = np.flatnonzero(is_own_K)[:count]
-    return np.concatenate([slots, len(is_own_K) + np.arange(len(slots), count)])
+    own = [np.flatnonzero(is_own_K) for is_own_K in (~is_discovery_K, is_discovery_K)]
+    return np.stack([np.concatenate([slots, k + np.arange(len(slots), k)]) for slots in own])
 
 
 def _parse_weights(content: Mapping[str, Any]) -> tuple[ReciprocalRank, ReciprocalRank]:
     return ReciprocalRank(**content["repeats"]), ReciprocalRank(**content["discoveries"])
 
 
-def _fit_list(pool: CandidatePool, cases: RecallCases, is_repeat: bool) -> ReciprocalRank:
+def _fit_list(pool: CandidateTable, cases: RecallCases, is_repeat: bool) -> ReciprocalRank:
     return ReciprocalRank.fit(
-        pool.filter_by_repeat(is_repeat), cases.items[LIST_TARGET_KIND[is_repeat]], cases.user_C, CUTOFFS
+        pool.take(pool.is_discovery_C != is_repeat), cases.items[LIST_TARGET_KIND[is_repeat]], cases.user_C, CUTOFFS
     )
 
 
-def _fit_list_of_few_users(pool: CandidatePool, cases: RecallCases, is_repeat: bool) -> ReciprocalRank:
+def _fit_list_of_few_users(pool: CandidateTable, cases: RecallCases, is_repeat: bool) -> ReciprocalRank:
     """Tuned weights if they improve held-out recall over the best of the untuned ones: one channel alone, or all alike.
 
     The validation part of one person is small enough for weights that fit it by chance.
     """
-    part = pool.filter_by_repeat(is_repeat), cases.items[LIST_TARGET_KIND[is_repeat]], cases.user_C, CUTOFFS
-    starts = (pool.channels, *((name,) for name in pool.channels))
-    untuned = [ReciprocalRank({name: float(name in start) for name in pool.channels}) for start in starts]
+    part = pool.take(pool.is_discovery_C != is_repeat), cases.items[LIST_TARGET_KIND[is_repeat]], cases.user_C, CUTOFFS
+    starts = (pool.sources, *((name,) for name in pool.sources))
+    untuned = [ReciprocalRank({name: float(name in start) for name in pool.sources}) for start in starts]
     best = max(untuned, key=lambda weights: weights.recall(*part))
     is_better = _improves_held_out(pool, cases, ChannelWeights(best, best), is_repeat)
     return ReciprocalRank.fit(*part) if is_better else best
 
 
-def _fit_scene_weights(pool: CandidatePool, cases: RecallCases, overall: ChannelWeights) -> ChannelWeights | None:
+def _fit_scene_weights(pool: CandidateTable, cases: RecallCases, overall: ChannelWeights) -> ChannelWeights | None:
     """Weights tuned on the cases of one scene for the lists that they improve; None if they improve neither."""
     own = {
         kind: _fit_list(pool, cases, kind) if _improves_held_out(pool, cases, overall, kind) else None
@@ -300,7 +258,7 @@ def _fit_scene_weights(pool: CandidatePool, cases: RecallCases, overall: Channel
     return ChannelWeights(own[True] or overall.repeats, own[False] or overall.discoveries)
 
 
-def _improves_held_out(pool: CandidatePool, cases: RecallCases, overall: ChannelWeights, is_repeat: bool) -> bool:
+def _improves_held_out(pool: CandidateTable, cases: RecallCases, overall: ChannelWeights, is_repeat: bool) -> bool:
     """Whether weights tuned on half of the users (of the cases of fewer than MIN_USERS users) improve recall of the other
     half over the overall weights.
 
@@ -313,8 +271,9 @@ def _improves_held_out(pool: CandidatePool, cases: RecallCases, overall: Channel
         tuned, tested = np.flatnonzero(is_tuned_C), np.flatnonzero(~is_tuned_C)
         if not len(tuned) or not len(tested):
             return False
-        weights = _fit_list(pool.take(tuned), cases.take(tuned), is_repeat)
-        test_pool, test_cases = pool.take(tested).filter_by_repeat(is_repeat), cases.take(tested)
+        weights = _fit_list(pool.take_requests(tuned), cases.take(tuned), is_repeat)
+        test_cases, test_pool = cases.take(tested), pool.take_requests(tested)
+        test_pool = test_pool.take(test_pool.is_discovery_C != is_repeat)
         test = test_pool, test_cases.items[LIST_TARGET_KIND[is_repeat]], test_cases.user_C, CUTOFFS
         gain += weights.recall(*test) - overall.for_list(is_repeat).recall(*test)
     return gain > 0

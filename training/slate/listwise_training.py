@@ -32,6 +32,7 @@ from training.ranking.ranker import FeatureConfig
 from training.ranking.target_attention import TargetAttention
 from training.recall.channel import RecallChannel
 from training.slate.candidate_lists import case_scenes, load_case_history, recall_candidates
+from training.slate.candidate_table import CandidateTable
 from training.slate.fusion import Fusion
 
 CANDIDATES_PER_REQUEST = 150  # training candidates per request; lower ones hardly ever reach the top of a slate
@@ -97,13 +98,8 @@ def _build_requests(
 ) -> ListwiseDataset:
     """Candidates of every case, fused with default weights, since fusion is tuned later."""
     candidates = recall_candidates(channels, offline, cases, part)
-    items_CK = (
-        Fusion()
-        .fuse(
-            candidates, load_case_history(offline.data, cases, candidates), CANDIDATES_PER_REQUEST, case_scenes(cases)
-        )
-        .items_BK
-    )
+    table = CandidateTable.merge(candidates, load_case_history(offline.data, cases, candidates))
+    items_CK = Fusion().fuse(table, case_scenes(cases)).items(CANDIDATES_PER_REQUEST)
     is_hit_CK, service = cases.items["targets"].contains(items_CK), TargetAttention.feature_service
     offline.preload(service)
     profile = load_profiles(offline, service, cases.user_ids, cases.request_at_C)

@@ -15,59 +15,48 @@ from dataclasses import replace
 import numpy as np
 
 from sequences.sequence_batch import FIRST_CODE
-from serving.pipeline.stages.fuse import RequestCandidates
 from training.data.catalog import Catalog
+from training.slate.candidate_table import CandidateTable
 
 
 def explore(
-    chosen: RequestCandidates,
-    candidates: RequestCandidates,
-    catalog: Catalog,
-    rate: float,
-    open_slots: np.ndarray,
-    seed: str,
-) -> RequestCandidates:
-    """The chosen tracks, with random new candidates in some of the last slots.
+    chosen: CandidateTable, candidates: CandidateTable, catalog: Catalog, rate: float, seed: str
+) -> CandidateTable:
+    """The chosen tracks, with random new candidates in some of the last slots that no track of today's list has.
 
-    Of the open slots a fraction `rate` is explored, the last ones first: the integer part of the expected number always,
-    one more with the fractional part as probability.
+    Of these slots a fraction `rate` is explored, the last ones first: the integer part of the expected number always, one
+    more with the fractional part as probability.
 
     Args:
         chosen: Response without exploration.
-        candidates: All candidates that may be shown, including the chosen ones.
+        candidates: Candidates that may be shown, including the chosen ones.
         catalog: Catalog of the release.
         rate: Fraction of the slots, 0 to 1.
-        open_slots: Slots that may be explored, ascending.
         seed: Equal seeds give equal draws.
-
-    Returns:
-        Candidates whose `exploration_propensity` has the probability of each explored track.
     """
-    pool = _new_track_pool(chosen, candidates, catalog)
+    open_slots = np.flatnonzero(chosen.slot_C < 0)
     expected = rate * len(open_slots)
+    pool = _new_track_pool(chosen, candidates, catalog) if expected > 0 else []
     certain = math.floor(expected)
-    if expected <= 0 or len(pool) < 2:  # a single track would not be a random choice
+    if len(pool) < 2:  # a single track would not be a random choice
         return chosen
     generator = np.random.default_rng(int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=16).digest(), "big"))
     has_extra_slot = generator.random() < expected - certain
-    explored_places = generator.permutation(pool)[: min(certain + has_extra_slot, len(open_slots))]
-    propensity = dict(chosen.exploration_propensity)
-    for number, place in enumerate(explored_places.tolist()):
-        slot_probability = 1.0 if number < certain else expected - certain
-        propensity[int(candidates.items_C[place])] = slot_probability / len(pool)
+    explored = candidates.take(generator.permutation(pool)[: min(certain + has_extra_slot, len(open_slots))])
+    slot_probability_C = np.where(np.arange(len(explored)) < certain, 1.0, expected - certain)
+    explored = replace(explored, propensity_C=slot_probability_C / len(pool))
     order = np.arange(len(chosen))
-    order[open_slots[len(open_slots) - len(explored_places) :]] = len(chosen) + np.arange(len(explored_places))[::-1]
-    explored = chosen.concatenate(candidates.take(explored_places)).take(order)
-    return replace(explored, exploration_propensity=propensity)
+    order[open_slots[len(open_slots) - len(explored) :]] = len(chosen) + np.arange(len(explored))[::-1]
+    return chosen.then(explored).take(order)
 
 
-def _new_track_pool(chosen: RequestCandidates, candidates: RequestCandidates, catalog: Catalog) -> list[int]:
+def _new_track_pool(chosen: CandidateTable, candidates: CandidateTable, catalog: Catalog) -> list[int]:
     """Positions of new candidates, the best one of each artist who is not in the response: any subset may be added."""
-    chosen_items, artists = set(chosen.items_C.tolist()), set(catalog.main_artist_V[chosen.items_C].tolist())
+    chosen_items, artists = set(chosen.item_C.tolist()), set(catalog.main_artist_V[chosen.item_C].tolist())
     pool: list[int] = []
-    for place in np.flatnonzero(catalog.is_new_V[candidates.items_C]).tolist():
-        item = int(candidates.items_C[place])
-        artist = int(catalog.main_artist_V[item])
+    places = np.flatnonzero(catalog.is_new_V[candidates.item_C] & candidates.is_discovery_C)
+    items = candidates.item_C[places]
+    for place, item, artist in zip(places.tolist(), items.tolist(), catalog.main_artist_V[items].tolist(), strict=True):
         if item in chosen_items or (artist >= FIRST_CODE and artist in artists):
             continue
         pool.append(place)

@@ -8,17 +8,17 @@ from collections.abc import Mapping
 import numpy as np
 
 from serving.observability.metrics import Metrics
-from serving.pipeline.stages.fuse import RequestCandidates
+from serving.pipeline.user_state import UserState
 from serving.releases.served_release import ServedRelease
+from training.data.unique_keys import is_among
 from training.data.user_batch import UserBatch
-from training.recall.channel import REPEAT_CHANNELS
-from training.slate.blend import argsort_descending, fused_scores
-from training.slate.feedback import RESTING, reactions_of
+from training.slate.blend import cut
+from training.slate.candidate_table import CandidateTable
+from training.slate.feedback import reactions_of, score_changes
 from training.slate.scene_settings import Scene
 
 logger = logging.getLogger(__name__)
 
-REPEATS = frozenset(REPEAT_CHANNELS)
 RANKER_FAILED = "the ranker failed; tracks are in the order of the recall channels"
 
 
@@ -39,55 +39,39 @@ def rank(
     ranking: Ranking,
     release: ServedRelease,
     scene: Scene,
-    users: UserBatch,
-    fused: RequestCandidates,
-    changes_C: np.ndarray,
+    user: UserState,
+    fused: CandidateTable,
     metrics: Metrics,
     degraded: dict[str, str],
-) -> RequestCandidates:
-    """Rank the candidates with the release's blend, the function that the evaluation uses.
+) -> tuple[CandidateTable, CandidateTable]:
+    """The best candidates of the scene by the release's blend, and the others in fused order, with scores of 0.
 
-    Scores are comparable among tracks that the user has played, and among others. The user's reactions raise and
-    lower them by `changes_C`, see `read_reactions`. With weights of 0 the ranker is not
+    The user's reactions raise and lower candidates before the cut and in the scores. With weights of 0 the ranker is not
     called. If it fails, the fused order is kept, and the failure is counted and added to `degraded`, see `Trace`.
     """
-    if len(fused) == 0:
-        return fused
-    is_discovery_C = find_discoveries(users, fused)
-    scores_C = fused_scores(is_discovery_C)
-    if release.ranker is not None and release.blend.uses_ranker:
+    blend, catalog = release.blend, release.catalog
+    reactions = reactions_of(user.users)
+    change_C = score_changes(reactions, blend.feedback, catalog, fused.item_C, scene.excludes_session_plays)
+    is_ranked_C = cut(fused, change_C, scene.max_ranked_candidates)
+    ranked, others, task_score_C = fused.take(is_ranked_C), fused.take(~is_ranked_C), None
+    if release.ranker is not None and blend.uses_ranker and len(ranked):
         try:
-            task_scores_C = release.blend.heads.score(ranking.score(release, users, fused.items_C), scene.name)[0]
-            scores_C = release.blend.score(is_discovery_C, task_scores_C)
+            task_score_C = _task_scores(ranking, release, scene.name, user, ranked.item_C)
         except Exception:
             logger.exception("The ranker failed; keeping the fused order.")
             metrics.skipped.labels("ranker").inc()
             degraded["ranker"] = RANKER_FAILED
-    scores_C = scores_C * np.exp(changes_C)
-    return fused.with_scores(scores_C).take(argsort_descending(scores_C))
+    return blend.rank(ranked, task_score_C, change_C[is_ranked_C]), others.scored(np.zeros(len(others)))
 
 
-def read_reactions(release: ServedRelease, scene: Scene, users: UserBatch, items_C: np.ndarray) -> np.ndarray:
-    """Change of the logarithm of each candidate's score by the user's reactions, [C]."""
-    reactions = reactions_of(users)
-    changes_C = release.blend.feedback.log_factors(reactions.evidence(items_C, release.catalog))
-    if scene.excludes_session_plays:
-        resting = reactions.resting_artists(release.catalog)
-        changes_C = np.where(np.isin(release.catalog.main_artist_V[items_C], resting), RESTING, changes_C)
-    return changes_C
-
-
-def best_after_reactions(fused: RequestCandidates, changes_C: np.ndarray, count: int) -> np.ndarray:
-    """Places of the best `count` fused candidates after the user's reactions, in fused order."""
-    places: np.ndarray = np.sort(argsort_descending(fused.scores_C * np.exp(changes_C))[:count])
-    return places
-
-
-def find_discoveries(users: UserBatch, candidates: RequestCandidates) -> np.ndarray:
-    """Which candidates are new to the user of the one request in `users`, or were when they were listed today, bool [C]."""
-    is_played_C: np.ndarray = users.history_items.contains(candidates.items_C[None, :])[0]
-    is_repeat = [not REPEATS.isdisjoint(channels) for channels in candidates.channels_C]
-    is_discovery_C: np.ndarray = ~(is_played_C | np.array(is_repeat, dtype=bool))
-    if candidates.new_when_listed:
-        is_discovery_C |= np.isin(candidates.items_C, list(candidates.new_when_listed))
-    return is_discovery_C
+def _task_scores(
+    ranking: Ranking, release: ServedRelease, scene: str, user: UserState, items_C: np.ndarray
+) -> np.ndarray:
+    """The combined score of the ranker's heads for each item; those of the last call are kept in the state."""
+    known = user.task_scores.get(scene)
+    if known is None or not is_among(items_C, known[0]).all():
+        scores_C = release.blend.heads.score(ranking.score(release, user.in_scene(scene), items_C), scene)[0]
+        order = np.argsort(items_C)
+        known = user.task_scores[scene] = items_C[order], scores_C[order]
+    task_score_C: np.ndarray = known[1][known[0].searchsorted(items_C)]
+    return task_score_C

@@ -1,25 +1,15 @@
-"""Recall stage: candidates of all channels under a deadline.
+"""Recall stage: candidates of all sources, one after the other, until a deadline.
 
-Channels run in parallel, or one after the other in a model worker. One that fails or exceeds the deadline is left out and
-counted. Independent of how channels work.
-
-Bulkhead: a dedicated thread pool per recall channel, so a slow channel cannot exhaust the threads of the others.
-
-Independent of candidates.
+A source that fails is left out and counted, and so are those that a deadline leaves no time for. Independent of how sources work.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
-import threading
 import time
-import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from typing import TypeVar
 
 import numpy as np
 
@@ -33,22 +23,21 @@ from training.recall.neural_channel import ItemsBetween
 from training.recall.reason import Reason
 
 POPULARITY = "popularity"
-"""Channel for unknown users, and the fallback when no other candidates are left."""
+"""Channel for unknown users, which also fills lists."""
+FALLBACK_CANDIDATES = 1000
+"""Candidates of POPULARITY: those after the number of the scene fill lists only."""
 INTEREST_CHANNEL = MultiInterest.name
 """Channel that names interests."""
 
 WARM_UP_TITLE = "Calm night"
 
-FAILED, LATE, BUSY = "failed", "late", "busy"
-"""Why a channel is left out: it raised; it missed the deadline; an earlier call that missed its deadline is still running."""
+FAILED, LATE = "failed", "late"
+"""Why a source is left out: it raised; the sources before it took all of the time."""
 
 AnySource = CandidateSource | ContinuationSource
 Source = TypeVar("Source", bound=AnySource)
 
 logger = logging.getLogger(__name__)
-
-
-JobQueue = queue.SimpleQueue["tuple[Future[Any], Callable[[], Any]] | None"]
 
 
 class WarmUpFailed(RuntimeError):
@@ -57,7 +46,7 @@ class WarmUpFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class RecallResult:
-    """Channel → candidates, in the release's order, and channel → why it was left out."""
+    """Source → candidates, in the release's order, and source → why it was left out."""
 
     candidates: dict[str, Candidates]
     left_out: dict[str, str]
@@ -80,26 +69,27 @@ def sources_to_call(release: ServedRelease, only: Sequence[str] | None) -> Mappi
     return release.channels if only is None else {name: release.source(name) for name in only}
 
 
+def candidates_of(source: CandidateSource, users: UserBatch, k: int) -> Candidates:
+    """The best `k` of a source for each request; more of POPULARITY."""
+    return source.recall(users, FALLBACK_CANDIDATES if source.name == POPULARITY else k)
+
+
 class Recall:
-    """Calls the channels of a release; thread-safe.
+    """Calls the sources of a release; thread-safe.
 
     Args:
         metrics: Metrics of the service.
-        deadline_s: How long one response waits for its channels.
-        threads: Threads per channel: the number of requests computed at the same time.
+        deadline_s: Time after which no further source is called.
     """
 
-    def __init__(self, metrics: Metrics, deadline_s: float, threads: int) -> None:
-        self._metrics, self._deadline_s, self._threads = metrics, deadline_s, threads
-        # Weak keys: the threads of a channel end when its release leaves service.
-        self._bulkheads: WeakKeyDictionary[AnySource, BulkheadExecutor] = WeakKeyDictionary()
-        self._bulkheads_lock = threading.Lock()
+    def __init__(self, metrics: Metrics, deadline_s: float) -> None:
+        self._metrics, self._deadline_s = metrics, deadline_s
 
     def recall_for_users(
         self, release: ServedRelease, users: UserBatch, k: int, only: Sequence[str] | None = None
     ) -> RecallResult:
-        """The best `k` of every channel (or of `only` these sources) for the one request in `users`."""
-        return self.run_channels(sources_to_call(release, only), lambda source: source.recall(users, k))
+        """See `candidates_of`, for every channel (or `only` these sources) and the one request in `users`."""
+        return self.run_channels(sources_to_call(release, only), lambda source: candidates_of(source, users, k))
 
     def recall_continuation(self, release: ServedRelease, items: np.ndarray, title: str, k: int) -> RecallResult:
         """The best `k` of every source for a playlist with these seeds and this title, of which one may be empty."""
@@ -175,24 +165,30 @@ class Recall:
         return {name: found[name] for name in release.channels}
 
     def run_channels(self, channels: Mapping[str, Source], query: Callable[[Source], Candidates]) -> RecallResult:
-        """Run `query` on each channel in parallel and collect what arrives before the deadline."""
-        bulkheads = {name: self._bulkhead(name, channel) for name, channel in channels.items()}
-        futures = {
-            name: bulkhead.submit(self._timed(name, channels[name], query)) for name, bulkhead in bulkheads.items()
-        }
-        wait([future for future in futures.values() if future is not None], timeout=self._deadline_s)
+        """Run `query` on one source after the other until the deadline."""
+        return self.run_channels_until(time.perf_counter() + self._deadline_s, channels, query)
+
+    def run_channels_until(
+        self, until: float, channels: Mapping[str, Source], query: Callable[[Source], Candidates]
+    ) -> RecallResult:
+        """Run `query` on one channel after the other until a value of `time.perf_counter`."""
         candidates: dict[str, Candidates] = {}
         left_out: dict[str, str] = {}
-        for name, future in futures.items():
-            if future is None or not future.done():
-                left_out[name] = BUSY if future is None else LATE
-                self._metrics.cut_off.labels(name, left_out[name]).inc()
-                if future is not None:
-                    bulkheads[name].abandon(future)
-            elif (error := future.exception()) is not None:
-                left_out[name] = self._count_failure(name, error)
-            else:
-                candidates[name] = self._count_candidates(name, future.result())
+        for name, channel in channels.items():
+            began = time.perf_counter()
+            if began > until:
+                left_out[name] = LATE
+                self._metrics.cut_off.labels(name, LATE).inc()
+                continue
+            try:
+                found = query(channel)
+            except Exception:
+                logger.exception("channel %s failed and is left out of this response", name)
+                self._metrics.skipped.labels(name).inc()
+                left_out[name] = FAILED
+                continue
+            self._metrics.channel_seconds.labels(name).observe(time.perf_counter() - began)
+            candidates[name] = self._count_candidates(name, found)
         return RecallResult(candidates, left_out)
 
     def _leave_out(self, channels: Collection[str], is_late: bool) -> RecallResult:
@@ -204,126 +200,6 @@ class Recall:
                 self._metrics.skipped.labels(channel).inc()
         return RecallResult({}, dict.fromkeys(channels, LATE if is_late else FAILED))
 
-    def _bulkhead(self, name: str, channel: AnySource) -> BulkheadExecutor:
-        with self._bulkheads_lock:
-            bulkhead = self._bulkheads.get(channel)
-            if bulkhead is None:
-                bulkhead = self._bulkheads[channel] = BulkheadExecutor(name, self._threads)
-            return bulkhead
-
-    def _timed(self, name: str, channel: Source, query: Callable[[Source], Candidates]) -> Callable[[], Candidates]:
-        def work() -> Candidates:
-            began = time.perf_counter()
-            candidates = query(channel)
-            self._metrics.channel_seconds.labels(name).observe(time.perf_counter() - began)
-            return candidates
-
-        return work
-
-    def _count_failure(self, name: str, error: BaseException) -> str:
-        """Log and count that a channel has failed; returns why it is left out."""
-        logger.error("channel %s failed and is left out of this response", name, exc_info=error)
-        self._metrics.skipped.labels(name).inc()
-        return FAILED
-
     def _count_candidates(self, name: str, candidates: Candidates) -> Candidates:
         self._metrics.candidates.labels(name).inc(int((candidates.items_BK > 0).sum()))
         return candidates
-
-
-class SequentialRecall(Recall):
-    """Calls the channels one after the other in the calling thread, for a process that answers one request at a time.
-
-    Threads would pass the interpreter lock to each other at every operator, which takes processor time. A running channel
-    cannot be left out, only those after it: the caller bounds the time of the whole call.
-
-    Args:
-        metrics: Metrics of the service.
-        deadline_s: Time after which no further channel is called.
-    """
-
-    def __init__(self, metrics: Metrics, deadline_s: float) -> None:
-        self._metrics, self._deadline_s = metrics, deadline_s
-
-    def run_channels(self, channels: Mapping[str, Source], query: Callable[[Source], Candidates]) -> RecallResult:
-        """Run `query` on one channel after the other until the deadline."""
-        return self.run_channels_until(time.perf_counter() + self._deadline_s, channels, query)
-
-    def run_channels_until(
-        self, until: float, channels: Mapping[str, Source], query: Callable[[Source], Candidates]
-    ) -> RecallResult:
-        """Run `query` on one channel after the other until a value of `time.perf_counter`."""
-        candidates: dict[str, Candidates] = {}
-        left_out: dict[str, str] = {}
-        for name, channel in channels.items():
-            if time.perf_counter() > until:
-                left_out[name] = LATE
-                self._metrics.cut_off.labels(name, LATE).inc()
-                continue
-            try:
-                found = self._timed(name, channel, query)()
-            except Exception as error:
-                left_out[name] = self._count_failure(name, error)
-            else:
-                candidates[name] = self._count_candidates(name, found)
-        return RecallResult(candidates, left_out)
-
-
-class BulkheadExecutor:
-    """Fixed pool of daemon threads that rejects work while timed-out calls are still running.
-
-    A hanging channel therefore occupies at most its own threads, and no calls queue up behind it. The threads stop when
-    the executor is garbage-collected.
-
-    Args:
-        name: Channel name, used in thread names.
-        threads: Number of worker threads.
-    """
-
-    def __init__(self, name: str, threads: int) -> None:
-        self._queue: JobQueue = queue.SimpleQueue()
-        self._abandoned_count = 0
-        self._lock = threading.Lock()
-        for number in range(threads):
-            target = threading.Thread(
-                target=_run_worker, args=(self._queue,), name=f"recall-{name}-{number}", daemon=True
-            )
-            target.start()
-        weakref.finalize(self, _stop_workers, self._queue, threads)
-
-    def submit(self, function: Callable[[], Any]) -> Future[Any] | None:
-        """Schedule `function`; return None if an abandoned call is still running (circuit open)."""
-        if self._abandoned_count:
-            return None
-        future: Future[Any] = Future()
-        self._queue.put((future, function))
-        return future
-
-    def abandon(self, future: Future[Any]) -> None:
-        """Give up on a call: cancel it if it has not started, otherwise discard its result."""
-        if future.cancel():
-            return
-        with self._lock:
-            self._abandoned_count += 1
-        future.add_done_callback(self._on_abandoned_done)
-
-    def _on_abandoned_done(self, _: Future[Any]) -> None:
-        with self._lock:
-            self._abandoned_count -= 1
-
-
-def _run_worker(jobs: JobQueue) -> None:
-    while (job := jobs.get()) is not None:
-        future, function = job
-        if future.set_running_or_notify_cancel():
-            try:
-                future.set_result(function())
-            except BaseException as error:
-                future.set_exception(error)
-        # Without this, the last job and the release it refers to would stay in memory until the next one.
-        del job, future, function
-
-
-def _stop_workers(jobs: JobQueue, threads: int) -> None:
-    for _ in range(threads):
-        jobs.put(None)

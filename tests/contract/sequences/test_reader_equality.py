@@ -85,7 +85,7 @@ def test_offline_dense_and_materialized_equal_the_oracle(history: list[dict[str,
         materialize(store, date(2024, 1, 2), folder, tuple(VIEWS.values()))
         reader = OnlineReader(store, views=VIEWS)
         for user in (*USERS, "unknown_user"):
-            found = reader.read(user)
+            found = reader.read(user).views
             for view in VIEWS.values():
                 assert_equal_lists(found[view.name], oracle_values(rows, view, user, us(DAY)))
 

@@ -14,7 +14,7 @@ from serving.events.online_store import OnlineStore
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
-from serving.pipeline.stages.user_state_cache import STATE_FROM_CACHE, STATE_FROM_STORE, STATE_UNAVAILABLE
+from serving.pipeline.user_state import STATE_FROM_CACHE, STATE_FROM_STORE, STATE_UNAVAILABLE
 from tests.support import valkey
 from tests.support.chaos.tcp_proxy import proxy_to
 from tests.support.sequences.feast_stores import feature_store

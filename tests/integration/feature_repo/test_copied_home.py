@@ -71,7 +71,7 @@ def test_apply_in_a_copy_leaves_the_original_and_restores_dropped_tables(
     assert open_store().get_feature_view("recent_clicks").batch_source.path == str(copy / "marts" / "events.parquet")
     shutil.rmtree(copy)
     use(home, monkeypatch)
-    assert list(OnlineReader(open_store()).read("u1")["recent_clicks"]["track_id"]) == ["t1"]
+    assert list(OnlineReader(open_store()).read("u1").views["recent_clicks"]["track_id"]) == ["t1"]
 
     connection = sqlite3.connect(home / "feast" / "online.db")
     for name in before:
@@ -79,7 +79,7 @@ def test_apply_in_a_copy_leaves_the_original_and_restores_dropped_tables(
     connection.close()
     command(settings.load_settings(), sys.executable, "-m", "sequences.online.materialize", "--as-of", str(DAY))
     assert tables(home) == before
-    assert list(OnlineReader(open_store()).read("a")["recent_events"]["event_id"]) == ["a0"]
+    assert list(OnlineReader(open_store()).read("a").views["recent_events"]["event_id"]) == ["a0"]
     remove_online_store(home)
     command(settings.load_settings(), *FEAST, "-c", "feature_repo", "apply")
     assert tables(home) == before
@@ -98,5 +98,5 @@ def test_a_lost_store_is_written_anew(home: Path) -> None:
     remove_online_store(home)
     command(settings.load_settings(), *materialization)
     reader = OnlineReader(open_store())
-    assert list(reader.read("a")["recent_events"]["event_id"]) == ["a0"]
-    assert list(reader.read("u1")["recent_clicks"]["event_id"]) == ["e1"]
+    assert list(reader.read("a").views["recent_events"]["event_id"]) == ["a0"]
+    assert list(reader.read("u1").views["recent_clicks"]["event_id"]) == ["e1"]

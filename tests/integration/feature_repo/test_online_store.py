@@ -29,7 +29,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def report_and_read_click() -> list[str]:
     open_event_store(settings.load_settings()).append([reported_event("e1", "u1", 5, action="click")])
-    return list(OnlineReader(open_store()).read("u1")["recent_clicks"]["track_id"])
+    return list(OnlineReader(open_store()).read("u1").views["recent_clicks"]["track_id"])
 
 
 def test_redis_if_selected(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

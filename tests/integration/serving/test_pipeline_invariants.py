@@ -178,7 +178,7 @@ def test_no_response_contains_excluded_collections(
     reported = [(target, "collect") for target in liked]
     if known_as == "reported":
         reported += [(target, "dislike") for target in gone]
-    bench.hydrate.record_exclusions(
+    bench.store.report(
         [
             {"user_id": user, "action": did, "target_type": kind, "target_id": name, "ended_at": NOW}
             for (kind, name), did in reported
@@ -201,7 +201,7 @@ def test_no_response_contains_excluded_collections(
 
     for scene, (kind, names) in CONTAINERS.items():
         source = ListSource(kind, held, found, is_failing)
-        path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0, threads=1), bench.shown, bench.metrics)
+        path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.shown, bench.metrics)
         served = replace(
             of, collection_channels={source.name: source}, collection_indexes={source.name: source.collection_index}
         )

@@ -107,7 +107,7 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
         home / "requests", 1.0, lambda: clock[0], lambda: log.low_watermark.position, max_bytes_per_hour=1 << 30
     )
     exposures = ExposureLog(home / "live", lambda: clock[0])
-    recall = Recall(metrics, deadline_s=60, threads=1)
+    recall = Recall(metrics, deadline_s=60)
     lists = DailyLists(home / "serving")
     hydrate = Hydrator(online, metrics, features)
     path = TrackPipeline(hydrate, recall, lists, exposures, metrics)

@@ -13,8 +13,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from serving.pipeline.stages.fuse import fuse
-from tests.support.serving.small_release import release, tracks
 from tests.support.training import reference_metrics
 from tests.support.training.fitted_workspace import VIEWS, workspace
 from training import train as train_module
@@ -33,9 +31,10 @@ from training.recall.realtime.channel import Realtime
 from training.recipes import RECIPES, recipe
 from training.release.manifest import release_inputs
 from training.slate.candidate_lists import case_scenes
+from training.slate.candidate_table import CandidateTable
 from training.slate.fusion import ChannelWeights, Fusion
 from training.slate.reciprocal_rank import ReciprocalRank
-from training.slate.scene_settings import CANDIDATES_PER_CHANNEL, MIN_RANKED_DISCOVERY_SHARE, SCENES
+from training.slate.scene_settings import CANDIDATES_PER_CHANNEL, MIN_RANKED_DISCOVERY_SHARE
 
 
 @pytest.fixture(scope="module")
@@ -149,19 +148,17 @@ def test_service_fuses_the_same(evaluated: tuple[Workspace, Path], monkeypatch: 
     )
     chosen = Fusion.load(here.folder / "evaluation" / "fusion.json")
     fusion = replace(chosen, shares={"": 0.3, "daily": 0.1}, scenes={"private_fm": remembering})
-    served = release(tracks(4), [], fusion=fusion)
+    fusion = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE)
     cases = held_out.data.recall_cases("test")
     candidates = held_out.recall(cases, "test")
-    expected = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE).fuse(
-        candidates, held_out.read_user_history(cases, candidates), CANDIDATES_PER_CHANNEL, case_scenes(cases)
-    )
+    history = held_out.read_user_history(cases, candidates)
+    expected = fusion.fuse(CandidateTable.merge(candidates, history), case_scenes(cases)).split()
     for case in range(0, len(cases), 7):
         users = held_out.offline.load_user_batch("recommender", [cases.user_ids[case]], cases.request_at_C[[case]])
         found = {name: channel.recall(users, CANDIDATES_PER_CHANNEL) for name, channel in held_out.channels.items()}
-        fused = fuse(served, SCENES[cases.scenes[case]], users, found).top_k(CANDIDATES_PER_CHANNEL)
-        items = expected.items_BK[case]
-        assert fused.items_C.tolist() == items[items > 0].tolist()
-        assert fused.scores_C.tolist() == expected.scores_BK[case][items > 0].tolist()
+        fused = fusion.fuse(CandidateTable.merge(found, users.history_items), [cases.scenes[case]])
+        assert fused.item_C.tolist() == expected[case].item_C.tolist()
+        assert fused.score_C.tolist() == expected[case].score_C.tolist()
 
 
 def test_report_names_the_baseline_of_the_gate_and_has_no_external_resources(evaluated: tuple[Workspace, Path]) -> None:

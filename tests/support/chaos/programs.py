@@ -177,7 +177,7 @@ def read_clicks(connection: Connection, users: int) -> None:
     reader = OnlineReader(open_store())
     found = {}
     for user in (f"u{number:06d}" for number in range(users)):
-        rows = reader.read(user)
+        rows = reader.read(user).views
         found[user] = [*rows["recent_clicks"]["event_id"], *rows["exclusions"]["event_id"]]
     connection.send(found)
 

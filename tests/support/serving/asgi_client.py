@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from config import settings
 from config.tool_environment import tool_environment
 from sequences.online.live_events import live_events
+from sequences.online.reader_writer import StoredUser
 from sequences.views import SEQUENCE_VIEWS
 from serving import runtime, service
 from serving.observability import structured_log
@@ -30,7 +31,7 @@ class Store(MemoryStore):
         self.events = events
 
     def read(self, user_id):
-        stored, live = super().read(user_id), live_events(self.events.of_user(user_id))
+        stored, live = super().read(user_id).views, live_events(self.events.of_user(user_id))
         for name, view in SEQUENCE_VIEWS.items():
             members = [event for event in live if view.matches(event["behaviour"], event["target_type"])]
             if members:
@@ -39,7 +40,7 @@ class Store(MemoryStore):
                     attribute: [*column, *(event[attribute] for event in members)]
                     for attribute, column in (stored.get(name) or empty).items()
                 }
-        return stored
+        return StoredUser(lambda: stored, repr(stored))
 
     def open(self):
         pass

@@ -7,10 +7,11 @@ from prometheus_client import CollectorRegistry
 from event_store.sqlite_state import SqliteServingState
 from serving.observability.metrics import Metrics
 from serving.pipeline.daily_lists import DailyLists
+from serving.pipeline.pipelines import Pipelines
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
-from serving.pipeline.track_pipeline import TrackPipeline
 from tests.support.serving.small_release import MemoryStore
 
 NOW = 1_800_000_000_000_000
@@ -41,9 +42,9 @@ class Bench:
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
         self.lists = DailyLists(SqliteServingState(self.folder / "serving", lambda: time.time_ns() // 1000))
-        recall = Recall(self.metrics, self.deadline_s, threads=1)
+        recall = Recall(self.metrics, self.deadline_s)
         self.hydrate = Hydrator(self.store, self.metrics)
-        self.path = TrackPipeline(self.hydrate, recall, self.lists, self.shown, self.metrics)
+        self.path = Pipelines.build(self.hydrate, recall, Ranking(), self.lists, self.metrics, self.shown)
 
     def answer(self, of, user_id="u", limit=10, scene="daily", discovery=None):
         return self.path.recommend(read_request(user_id, scene, limit, self.now, discovery), of)

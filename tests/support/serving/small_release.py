@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from prometheus_client import CollectorRegistry
 
+from sequences.online.reader_writer import StoredUser
 from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
 from serving.releases.served_release import ServedRelease
@@ -108,16 +109,35 @@ def degradation() -> Degradation:
     return Degradation(Metrics(CollectorRegistry()))
 
 
+EXCLUSION_COLUMNS = ("event_id", "target_type", "target_id", "track_id", "behaviour", "ended_at")
+
+
 class MemoryStore:
     """An in-memory online store: user → views."""
 
     def __init__(self):
-        self.users, self.is_away = {}, False
+        self.users, self.recent, self.is_away = {}, {}, False
+
+    def report(self, events):
+        """Add blocks, dislikes and the like, which are read from the event store."""
+        for event in events:
+            rows = self.recent.setdefault(event["user_id"], {name: [] for name in EXCLUSION_COLUMNS})
+            is_track = event["target_type"] == "track"
+            row = event | {"behaviour": event["action"], "track_id": event["target_id"] if is_track else ""}
+            for name, column in rows.items():
+                column.append(row.get(name) or f"e{len(column)}")
 
     def read(self, user_id):
         if self.is_away:
             raise ConnectionError("store is away")
-        return {"user_profile": {"plays_total": [5]}} | self.users.get(user_id, {})
+        views = {"user_profile": {"plays_total": [5]}} | self.users.get(user_id, {})
+        if recent := self.recent.get(user_id):
+            before = views.get("exclusions") or {name: [] for name in EXCLUSION_COLUMNS}
+            views = views | {"exclusions": {name: [*before[name], *recent[name]] for name in EXCLUSION_COLUMNS}}
+        return StoredUser(lambda: views, repr(views))
+
+    def read_events(self, user_id):
+        return StoredUser(lambda: {"exclusions": self.recent.get(user_id, {})})
 
 
 def history(*track_ids: str) -> dict:

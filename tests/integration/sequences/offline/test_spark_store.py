@@ -134,7 +134,12 @@ def test_spark_materializes_the_same_as_duckdb_into_redis(tmp_path: Path) -> Non
             store.materialize(began, ended, feature_views=names)
             reader = OnlineReader(store, SEQUENCE_VIEWS)
             read[engine] = [
-                repr({view: {name: list(one) for name, one in of.items()} for view, of in reader.read(user).items()})
+                repr(
+                    {
+                        view: {name: list(one) for name, one in of.items()}
+                        for view, of in reader.read(user).views.items()
+                    }
+                )
                 for user in (*USERS, "unknown_user")
             ]
     assert read["spark"] == read["duckdb"]

@@ -111,7 +111,7 @@ def test_later_events_are_merged(store: Any) -> None:
     assert found["played_ratio"][0][4] == pytest.approx(0.33333, rel=1e-6)
     names = [f"{view.name}:{name}" for view in VIEWS.values() for name in view.attribute_names]
     found = store.get_online_features(names, [{"user_id": "a"}], full_feature_names=True).to_dict()
-    expected = OnlineReader(store, views=VIEWS).read("a")
+    expected = OnlineReader(store, views=VIEWS).read("a").views
     for name, view in VIEWS.items():
         lists = {attribute: list(expected[name][attribute]) for attribute in view.attribute_names}
         assert repr(lists) == repr({one: found[f"{name}__{one}"][0] for one in lists})  # repr: NaN equals itself

@@ -130,7 +130,7 @@ def assert_equal_to_definition(store: Any, home: Home, day: int, views: Any = No
     midnight = (day + 1) * DAY_S
     reader = OnlineReader(store, views=views or VIEWS)
     for user in USERS:
-        row = reader.read(user)
+        row = reader.read(user).views
         for name, view in (views or VIEWS).items():
             expected = oracle_values(home.rows, view, user, us(midnight))
             found = {attribute: list(row[name][attribute]) for attribute in expected}

@@ -96,7 +96,7 @@ class Home:
 
     def check(self) -> None:
         for user in map(self.user, USERS):
-            found = self.reader.read(user)
+            found = self.reader.read(user).views
             for name, view in VIEWS.items():
                 assert any(equal(found[name], values) for values in self.expected(user, view)), (user, name)
 
@@ -206,13 +206,13 @@ def test_version_and_position_of_a_read(opened_store: tuple[Any, Path]) -> None:
     home.report("b", "u2", 1)
     home.second = 3 * DAY
     features = home.reader.read(user)
-    assert features.applied == Position(home.events.id, 1)
+    assert features.applied == (home.events.id, 1)
     versions.append(features.version)
     assert home.reader.read(user).version == features.version
     home.land(2)
     home.materialize(2, is_forced=True)
     features = home.reader.read(user)
-    assert features.applied == Position(home.events.id, 2)
+    assert features.applied == (home.events.id, 2)
     versions.append(features.version)
     home.report("c", "u1", 5)
     versions.append(home.reader.read(user).version)
@@ -238,16 +238,17 @@ def test_one_of_the_stores_fails(opened_store: tuple[Any, Path], monkeypatch: py
     def ids(features: Any) -> list[str]:
         return [one.split("-")[0] for one in features["exclusions"]["event_id"]]
 
-    assert ids(home.reader.read(user)) == ["a", "b"]
+    assert ids(home.reader.read(user).views) == ["a", "b"]
     features = home.reader.read_events(user)
-    assert (ids(features), features["user_profile"], features.applied.seq) == (["a", "b"], {"plays_total": []}, 2)
+    assert (ids(features.views), features.views["user_profile"]) == (["a", "b"], {"plays_total": ()})
+    assert features.applied == (home.events.id, 2)
 
     def fail(*_: Any) -> None:
         raise StoreUnavailable("the disk is full")
 
     monkeypatch.setattr(home.events, "of_user", fail)
     features = home.reader.read(user)
-    assert (ids(features), str(features.events_error)) == (["a"], "the disk is full")
+    assert (ids(features.views), str(features.events_error)) == (["a"], "the disk is full")
 
 
 def test_position_needs_a_complete_publication(tmp_path: Path) -> None:

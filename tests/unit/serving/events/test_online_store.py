@@ -45,7 +45,7 @@ def store(registry, parts):
 
 
 def event_ids(store):
-    return list(store.read("u")["recent_events"]["event_id"])
+    return list(store.read("u").views["recent_events"]["event_id"])
 
 
 def test_fails_until_a_registry_exists(registry, parts):

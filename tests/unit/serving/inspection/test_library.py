@@ -3,7 +3,9 @@
 from serving.inspection.explain import explain
 from serving.inspection.library import describe_library
 from serving.pipeline.stages.recall import RecallResult
+from serving.pipeline.user_state import UserState
 from tests.support.serving.small_release import ListChannel, release, tracks
+from training.data.exclusions import Exclusions
 from training.recall.reason import Reason
 
 OF = release(tracks(8), [ListChannel("popularity", range(2, 10))])
@@ -55,6 +57,6 @@ def test_a_way_through_the_graph_names_each_node():
         def reasons(self, *_):
             return {"knowledge_graph": [reason]}
 
-    found = explain(4, None, OF, Recall(), None)
+    found = explain(4, UserState(None, Exclusions(), True), "daily", OF, Recall(), None)
     assert [(one.name, one.rank) for one in found.channels] == [("knowledge_graph", 2)]
     assert [(step.relation, step.node) for step in found.graph] == [("", "A"), (steps[0], "B"), (steps[1], "C")]

@@ -42,7 +42,7 @@ def taste(plays, *events, session=None):
     store.users["u"] = history(*plays) | {"exclusions": controls}
     served = release(TABLE, [])
     user = Hydrator(store, Metrics(CollectorRegistry())).load_user_state(read_request("u", "daily", 3, NOW), served)
-    return describe_taste(user, store.read("u"), served, Interests(), session)
+    return describe_taste(user, store.read("u").views, served, Interests(), session)
 
 
 def ids(one):

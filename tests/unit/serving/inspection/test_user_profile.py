@@ -34,7 +34,7 @@ def seen(**views):
     store.users["u"] = views
     hydrate = Hydrator(store, Metrics(CollectorRegistry()))
     served = release(tracks(8), [])
-    recall = Recall(Metrics(CollectorRegistry()), 60.0, threads=1)
+    recall = Recall(Metrics(CollectorRegistry()), 60.0)
     return describe_user(hydrate.load_user_state(read_request("u", "daily", 3, NOW), served), served, recall)
 
 

@@ -23,7 +23,7 @@ from training.recall.reason import Reason
 
 
 def ask(bench, source, scene, user_id="u", limit=10, catalogue=None, **wanted):
-    path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0, threads=1), bench.shown, bench.metrics)
+    path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.shown, bench.metrics)
     of_release = release(
         catalogue if catalogue is not None else tracks(8), [], collection_channels={source.name: source}
     )
@@ -53,7 +53,7 @@ def test_playlist_has_reason_and_playable_tracks(bench):
 @pytest.mark.parametrize(("kind", "scene"), [("playlist", "playlists"), ("mlog", "mlog")])
 def test_what_an_erased_user_is_shown_is_not_recorded(bench, kind, scene):
     source = ListSource(kind, [[2], [3]], [2, 3])
-    path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0, threads=1), bench.shown, bench.metrics)
+    path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.shown, bench.metrics)
     erased = SuppressionList().with_users(["u"])
     request = anonymize_erased_user(read_request("u", scene, 10, NOW), erased)
     assert len(path.recommend(request, release(tracks(8), [], collection_channels={source.name: source})).items) == 2
@@ -76,7 +76,7 @@ def test_release_without_collections_is_rejected(bench):
 
 def test_click_changes_the_next_response_over_http(tmp_path):
     served = opened_release(tmp_path / "marts")
-    warm_up(served, NOW, Recall(Metrics(CollectorRegistry()), 60.0, threads=1), Ranking())
+    warm_up(served, NOW, Recall(Metrics(CollectorRegistry()), 60.0), Ranking())
     with serving_client(tmp_path / "home", lambda _: served) as client:
 
         def recommend_scene(scene):

@@ -31,7 +31,7 @@ class Quarter(ListChannel):
 
 @pytest.fixture
 def bench(bench):
-    bench.path = PathPipeline(bench.hydrate, Recall(bench.metrics, 60, 1), bench.shown, bench.metrics)
+    bench.path = PathPipeline(bench.hydrate, Recall(bench.metrics, 60), bench.shown, bench.metrics)
     return bench
 
 

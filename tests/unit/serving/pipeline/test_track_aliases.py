@@ -26,7 +26,7 @@ def test_a_block_by_one_id_is_taken_back_by_another(bench):
     blocked = bench.ask(OF)
     assert blocked[0] == "t0" and "t3" not in blocked
     event = {"user_id": "u", "action": "undislike", "target_type": "track", "target_id": "t3", "ended_at": NOW}
-    bench.hydrate.record_exclusions([event, event | {"action": "unblock"}])
+    bench.store.report([event, event | {"action": "unblock"}])
     assert "t3" in bench.ask(OF)
 
 

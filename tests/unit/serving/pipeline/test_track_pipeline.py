@@ -1,6 +1,7 @@
 """Track pipeline on a hand-made release: order, reasons, failing parts, exclusions."""
 
-import threading
+import time
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -22,7 +23,7 @@ from training.slate.blend import Blend
 from training.slate.fusion import Fusion
 from training.slate.reciprocal_rank import ReciprocalRank
 
-RECALL = Recall(Metrics(CollectorRegistry()), deadline_s=60, threads=1)
+RECALL = Recall(Metrics(CollectorRegistry()), deadline_s=60)
 
 
 POPULARITY, REALTIME = ListChannel("popularity", range(2, 10)), ListChannel("realtime", [9, 8, 7])
@@ -75,19 +76,17 @@ def test_other_sounds_are_recommended_to_users_who_listened_to_them_twice(bench)
     assert bench.count("segue_removed", filter="not_music") > 0
 
 
-def test_late_channel_is_left_out_until_its_call_ends(tmp_path):
-    bench, until = Bench(tmp_path, deadline_s=1.0), threading.Event()
-    bench.store.users["u"] = history("t0")
-    late = ListChannel("realtime", [9, 8, 7], until=until)
-    of = release(tracks(8), [POPULARITY, late])
-    assert bench.ask(of, limit=2, scene="private_fm") == ["t0", "t2"]
-    assert bench.ask(of, limit=2, scene="private_fm") == ["t0", "t2"]
-    assert late.calls == 1
-    assert bench.count("segue_cut_off", channel="realtime", why="late") == 1
-    assert bench.count("segue_cut_off", channel="realtime", why="busy") == 1
-    until.set()
-    while bench.ask(of, limit=2, scene="private_fm") != ["t0", "t7"]:
-        pass
+def test_channels_after_the_deadline_are_left_out_of_one_response(tmp_path):
+    bench = Bench(tmp_path, deadline_s=0.2)
+    slow = SimpleNamespace(wait=lambda: time.sleep(0.3))
+    channels = [ListChannel("realtime", range(2, 10), until=slow), POPULARITY]
+    of, bench.store.users["u"] = release(tracks(8), channels), history("t0")
+    answer = bench.answer(of, limit=3)
+    assert answer.trace.left_out == {"popularity": "late"} and len(answer.items) == 3
+    assert bench.count("segue_cut_off", channel="popularity", why="late") == 1
+    # The next request of the same state calls only what it lacks.
+    again = bench.answer(of, limit=3, scene="private_fm")
+    assert set(again.trace.candidates) == {"realtime", "popularity"} and channels[0].calls == 1
 
 
 def test_ranker_changes_the_order_by_its_weight(bench):
@@ -138,7 +137,7 @@ def test_block_takes_effect_while_the_store_fails(bench):
         ("like", "track", "t6"),
         ("block", "playlist", "t7"),
     ]
-    bench.hydrate.record_exclusions([dict(zip(EVENT_COLUMNS, ("u", *one, NOW), strict=True)) for one in events])
+    bench.store.report([dict(zip(EVENT_COLUMNS, ("u", *one, NOW), strict=True)) for one in events])
     assert set(bench.ask(of)) == {"t1", "t4", "t6", "t7"}
     bench.store.is_away = False  # and does not have the events yet
     assert set(bench.ask(of)) == {"t1", "t4", "t6", "t7"}
@@ -150,11 +149,11 @@ def test_a_taken_back_block_ends_before_the_store_has_the_event(bench):
     bench.store.users["u"] = history("t9") | excluded(("track", "t0"))
     assert "t0" not in bench.ask(of)
     unblock = dict(zip(EVENT_COLUMNS, ("u", "unblock", "track", "t0", NOW), strict=True))
-    bench.hydrate.record_exclusions([unblock])
+    bench.store.report([unblock])
     assert "t0" in bench.ask(of)
-    bench.hydrate.record_exclusions([unblock | {"action": "block", "ended_at": NOW - 1}])  # an older one arrives late
+    bench.store.report([unblock | {"action": "block", "ended_at": NOW - 1}])  # an older one arrives late
     assert "t0" in bench.ask(of)
-    bench.hydrate.record_exclusions([unblock | {"action": "block", "ended_at": NOW + 1}])
+    bench.store.report([unblock | {"action": "block", "ended_at": NOW + 1}])
     assert "t0" not in bench.ask(of)
 
 

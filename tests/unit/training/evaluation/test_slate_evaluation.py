@@ -25,6 +25,7 @@ from training.recipes import recipe
 from training.slate import blend
 from training.slate.artist_cap import MAX_TRACKS_PER_ARTIST
 from training.slate.blend import Blend
+from training.slate.candidate_table import CandidateTable
 from training.slate.feedback import EVIDENCE
 from training.slate.filters import Exclusions, FilterContext, apply_filters
 from training.slate.fusion import SCORE_HALF_LIFE, Fusion
@@ -35,11 +36,20 @@ START = int((FIRST - FIRST.__class__(1970, 1, 1)).total_seconds()) * 1_000_000
 
 
 def slate_of(cases: list[Case], items: list[list[int]], history: list[list[int]], **parts: Any) -> Slate:
-    """A slate of items in fused order; without a ranker, and of unknown artists, unless `parts` says otherwise."""
-    items_CK = np.array(items)
-    whole = {"ranker_CK": np.zeros(items_CK.shape), "artist_of_track_V": np.zeros(items_CK.max() + 1, np.int64)}
-    whole |= {"evidence_CKF": np.zeros((*items_CK.shape, len(EVIDENCE)))}
-    return Slate(recall_cases(cases), items_CK, ragged(*history), **(whole | parts))
+    """A slate of items in fused order; without a ranker, and of unknown artists and facets, unless `parts` says otherwise."""
+    size = max(map(max, items)) + 1
+    artist_V = parts.pop("artist_V", np.zeros(size, np.int64))
+    facets = parts.pop("facets", TrackFacets.build(pl.DataFrame({"styles": [[]] * size})))
+    catalog: Any = SimpleNamespace(main_artist_V=artist_V, facets=facets)
+    found = {"": Candidates.from_ranking(np.array(items))}
+    merged = CandidateTable.merge(found, ragged(*history)).split()
+    tables = [
+        table.take(table.item_C.searchsorted([item for item in order if item]))
+        for table, order in zip(merged, items, strict=True)
+    ]
+    whole = {"ranker_CK": np.zeros(np.shape(items))}
+    whole |= {"evidence": [np.zeros((len(table), len(EVIDENCE))) for table in tables]}
+    return Slate(recall_cases(cases), tables, ragged(*history), catalog, **(whole | parts))
 
 
 def repeats_first(share: float = 0.0, weight: float = 0.0, **order: Any) -> Blend:
@@ -79,8 +89,8 @@ def test_fused_slate_has_the_shares_of_the_fusion() -> None:
 
 def test_tracks_per_artist_are_capped() -> None:
     items = [*range(2, 42)]
-    artist_of_track_V = np.where(np.arange(42) < 7, 7, np.arange(42))
-    full_slate = slate_of([Case("a", [5], [], [])], [items], [items], artist_of_track_V=artist_of_track_V)
+    artist_V = np.where(np.arange(42) < 7, 7, np.arange(42))
+    full_slate = slate_of([Case("a", [5], [], [])], [items], [items], artist_V=artist_V)
     shown = [item for item in full_slate.select_items(repeats_first())[0].tolist() if item]
     # Two at the head, apart, and the others after it.
     assert shown == [2, 8, 3, 9, 10, 11, 12, 13, 4, 14, 5, *range(15, 34)]
@@ -110,8 +120,7 @@ def test_diversity_is_the_largest_without_loss() -> None:
     # If only the first track is a target, diversity costs nothing.
     free = replace(full_slate, cases=recall_cases([Case(f"u{n}", [2], [], []) for n in range(10)]))
     assert free.choose_diversity(repeats_first())[0] == slate_evaluation.DIVERSITY_STRENGTHS[-1]
-    assert replace(full_slate, facets=None).choose_diversity(repeats_first())[1].keys() == {0.0}
-    nothing = replace(free, facets=TrackFacets.build(pl.DataFrame({"styles": [[]] * 42})))
+    nothing = slate_of(cases, items, items)
     assert nothing.choose_diversity(repeats_first())[0] == 0.0
 
 
@@ -188,10 +197,8 @@ def data(tmp_path: Path) -> TrainingData:
 def test_service_applies_the_same_filters(data: TrainingData, hours: float) -> None:
     at = START + int(hours * HOUR)
     items = np.random.default_rng(int(hours)).permutation(np.arange(2, 12))[None, :]
-    scores = np.linspace(1, 0.1, 10)[None, :]
-    items_left, scores_left = ServingFilter.from_data(data).filter_candidates(
-        items, recall_cases([Case("u", [2], [], [], request_at=at)]), scores
-    )
+    ((read, _),) = ServingFilter.from_data(data).read_requests(recall_cases([Case("u", [2], [], [], request_at=at)]))
+    left = apply_filters(items[0], read)[0]
 
     before = [
         (time, kind, name)
@@ -205,9 +212,7 @@ def test_service_applies_the_same_filters(data: TrainingData, hours: float) -> N
     tracks = data.track_rows
     context = FilterContext(Catalog.build(tracks, data.vocabulary), exclusions, data.vocabulary.track_code, at)
     places, _ = apply_filters(items[0], context)
-    assert items_left[0, : len(places)].tolist() == items[0, places].tolist()
-    assert not items_left[0, len(places) :].any()
-    assert scores_left[0, : len(places)] == pytest.approx(scores[0, places])
+    assert left.tolist() == places.tolist()
 
 
 def test_filters_remove_tracks_left_out_of_the_profile(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,9 +220,8 @@ def test_filters_remove_tracks_left_out_of_the_profile(data: TrainingData, monke
     left_out = LeftOut(data.vocabulary.encode(["0", "6", "7"]), np.array([FOREVER, at, at - 1]))
     monkeypatch.setitem(vars(data), "profile_exclusions", ProfileExclusions({"u": left_out}))
     cases = recall_cases([Case(user, [2], [], [], request_at=at) for user in ("u", "other")])
-    left, _ = ServingFilter.from_data(data).filter_candidates(
-        np.tile(np.arange(2, 12), (2, 1)), cases, np.ones((2, 10))
-    )
+    items = np.arange(2, 12)
+    left = [items[apply_filters(items, read)[0]] for read, _ in ServingFilter.from_data(data).read_requests(cases)]
     removed = set(data.vocabulary.decode(np.setdiff1d(left[1], left[0])))
     assert removed == {"0", "6"}, "7 was reset before the request"
 
@@ -251,8 +255,8 @@ def test_candidates_are_filtered_before_the_cut_of_the_scene(
         TaskWeights(),
         ServingFilter.from_data(data),
     )
-    for scene, items_K in zip(("daily", "daily", "private_fm"), slate.items_CK, strict=True):
-        assert items_K[items_K > 0].tolist() == items[150:][: SCENES[scene].max_ranked_candidates].tolist()
+    for scene, table in zip(("daily", "daily", "private_fm"), slate.tables, strict=True):
+        assert table.item_C.tolist() == items[150:][: SCENES[scene].max_ranked_candidates].tolist()
 
 
 def test_listwise_head_gets_the_share_chosen_on_validation() -> None:

@@ -37,10 +37,10 @@ def test_fitted_weights_prefer_the_source_that_finds_the_targets():
     found = cases().recall(SOURCES, 50)
     assert {name: one.items_BK.shape for name, one in found.items()} == dict.fromkeys(SOURCES, (4, 50))
     weights = Continuation.fit_range(found, cases())
-    fused = Continuation({"1": weights}).fuse(found, cases().seeds, 30)
-    assert (fused.items_BK == 9).any(1).all() and fused.source_channels(0, 1) == [["right"]]
+    fused = Continuation({"1": weights}).fuse(found, cases().seeds)
+    assert (fused.items(30) == 9).any(1).all() and fused.found_by()[0] == ["right"]
     # Without weights for this range, all sources count the same.
-    assert not (Continuation({"10": weights}).fuse(found, cases().seeds, 30).items_BK == 9).any()
+    assert not (Continuation({"10": weights}).fuse(found, cases().seeds).items(30) == 9).any()
     assert Continuation.fit_range({}, cases()) == ReciprocalRank()
 
 
@@ -48,10 +48,10 @@ def test_fitted_weights_prefer_the_source_that_finds_the_targets():
 def test_a_title_has_a_share_of_the_weight_of_the_seeds(weights):
     found = cases(title="x").recall({name: SOURCES[name] for name in ("right", "title")}, 50)
     found |= {"title_words": found.pop("title")}
-    fused = Continuation(weights, title_share=0.5).fuse(found, cases().seeds, 30)
-    assert fused.items_BK[0, :26].tolist() == RIGHT and fused.items_BK[0, 26] == 8
+    fused = Continuation(weights, title_share=0.5).fuse(found, cases().seeds)
+    assert fused.items(27)[0].tolist() == [*RIGHT, 8]
     no_seeds = Ragged(np.zeros(0, dtype=np.int64), np.zeros(5, dtype=np.int64))
-    assert Continuation(weights).fuse(found, no_seeds, 30).items_BK[0, 0] == 8
+    assert Continuation(weights).fuse(found, no_seeds).item_C[0] == 8
 
 
 def test_saved_continuation_is_loaded(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from tests.support.training.recall_cases import Case, ragged, recall_cases
 from training.data.recall_cases import recall_table
 from training.recall.channel import Candidates
+from training.slate.candidate_table import CandidateTable
 from training.slate.fusion import (
     DISCOVERY_SHARE_GRID,
     FULL_DENSITY_POSITION,
@@ -18,12 +19,7 @@ from training.slate.fusion import (
     Fusion,
     choose_share,
 )
-from training.slate.reciprocal_rank import (
-    ZERO_WEIGHT_EPSILON,
-    CandidatePool,
-    ReciprocalRank,
-    add_repeats,
-)
+from training.slate.reciprocal_rank import ZERO_WEIGHT_EPSILON, ReciprocalRank
 from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
 
@@ -81,16 +77,16 @@ def _random(seed: int) -> tuple[dict[str, Candidates], list[list[int]], Fusion]:
 def test_fusion_equals_plain_python(seed: int) -> None:
     candidates, history, fusion = _random(seed)
     scenes = ["", "daily", "elsewhere", "daily"]
-    fused = fusion.fuse(candidates, ragged(*history), 50, scenes)
+    fused = fusion.fuse(CandidateTable.merge(candidates, ragged(*history)), scenes)
+    found_by = fused.found_by()
     for row, scene in enumerate(scenes):
         lists = {name: [item for item in one.items_BK[row].tolist() if item] for name, one in candidates.items()}
         weights = fusion.scenes["daily"] if scene == "daily" else fusion
         expected = _slow(weights, lists, history[row], fusion.shares["daily" if scene == "daily" else ""])
-        assert fused.items_BK[row].tolist() == expected + [0] * (50 - len(expected))
-        assert (np.diff(fused.scores_BK[row, : len(expected)]) < 0).all() and not fused.scores_BK[
-            row, len(expected) :
-        ].any()
-        sources = fused.source_channels(row, len(expected))
+        assert fused.items(50)[row].tolist() == expected + [0] * (50 - len(expected))
+        places = np.flatnonzero(fused.row_C == row)
+        assert fused.item_C[places].tolist() == expected and (np.diff(fused.score_C[places]) < 0).all()
+        sources = [found_by[place] for place in places]
         for position, item in enumerate(expected):
             kind = {
                 name: [one for one in items if (one in history[row]) == (item in history[row])]
@@ -98,32 +94,27 @@ def test_fusion_equals_plain_python(seed: int) -> None:
             }
             names = [name for name in sorted(kind) if item in kind[name]]
             assert sources[position] == sorted(names, key=lambda name: kind[name].index(item))
-    single = fusion.fuse(
-        {name: Candidates(one.items_BK[1:2], one.scores_BK[1:2]) for name, one in candidates.items()},
-        ragged(history[1]),
-        7,
-        ["daily"],
-    )
-    assert single.items_BK[0].tolist() == fused.items_BK[1, :7].tolist()
+    one_request = {name: one.take(np.array([1])) for name, one in candidates.items()}
+    single = fusion.fuse(CandidateTable.merge(one_request, ragged(history[1])), ["daily"])
+    assert single.items(7)[0].tolist() == fused.items(7)[1].tolist()
 
 
 def test_tracks_that_favourites_propose_are_repeats() -> None:
     """They may be older than the history view; the same track by another channel only is a discovery."""
     candidates = {"favourites": _candidates([5, 7], [9, 0]), "popularity": _candidates([7, 8], [5, 9])}
-    history = add_repeats(ragged([5], []), candidates)
-    assert [history[0].tolist(), history[1].tolist()] == [[5, 7], [9]]
-    pool = CandidatePool.of(candidates, history)
-    found = zip(pool.row_M.tolist(), pool.item_M.tolist(), pool.is_repeat_M.tolist(), strict=True)
-    assert list(found) == [(0, 5, True), (0, 7, True), (0, 8, False), (1, 5, False), (1, 9, True)]
-    without = add_repeats(ragged([5], []), {"popularity": candidates["popularity"]})
-    assert [without[0].tolist(), without[1].tolist()] == [[5], []]
+    table = CandidateTable.merge(candidates, ragged([5], []), ["a", "favourites", "popularity"])
+    found = zip(table.row_C.tolist(), table.item_C.tolist(), table.is_discovery_C.tolist(), strict=True)
+    assert list(found) == [(0, 5, False), (0, 7, False), (0, 8, True), (1, 5, True), (1, 9, False)]
+    assert table.rank_CH.tolist() == [[-1, 0, -1], [-1, 1, 0], [-1, -1, 0], [-1, -1, 0], [-1, 0, 0]]
+    without = CandidateTable.merge({"popularity": candidates["popularity"]}, ragged([5], []))
+    assert without.is_discovery_C.all()
 
 
 @pytest.mark.parametrize("width", [0, 3])
 def test_empty_channels_give_padding(width: int) -> None:
     nothing = _candidates([0] * width)
-    fused = Fusion().fuse({"a": nothing, "b": nothing}, ragged([[2]]), 4)
-    assert fused.items_BK.tolist() == [[0, 0, 0, 0]] and fused.scores_BK.tolist() == [[0, 0, 0, 0]]
+    fused = Fusion().fuse(CandidateTable.merge({"a": nothing, "b": nothing}, ragged([[2]])))
+    assert not len(fused) and fused.items(4).tolist() == [[0, 0, 0, 0]]
 
 
 def test_tuning_weighs_the_right_channel_in_each_list(tmp_path: Path) -> None:
@@ -140,20 +131,13 @@ def test_tuning_weighs_the_right_channel_in_each_list(tmp_path: Path) -> None:
     fusion, curve = Fusion.fit(candidates, ragged(*history), recall_cases(cases))
     assert fusion.repeats.weights["remembers"] > fusion.repeats.weights["explores"]
     assert fusion.discoveries.weights["explores"] > fusion.discoveries.weights["remembers"]
-    tables = {
-        share: recall_table(
-            fusion.fuse(candidates, ragged(*history), CANDIDATES_PER_CHANNEL, share=share).items_BK, recall_cases(cases)
-        )
-        for share in DISCOVERY_SHARE_GRID
-    }
+    table = CandidateTable.merge(candidates, ragged(*history))
+    by_share = fusion.fuse_by_share(table, CANDIDATES_PER_CHANNEL)
+    tables = {share: recall_table(by_share[share], recall_cases(cases)) for share in DISCOVERY_SHARE_GRID}
     assert {share: {name: row[name] for name in tables[share]} for share, row in curve.items()} == tables
-    assert fusion.fuse_by_share(candidates, ragged(*history), 30)[0.2].tolist() == (
-        fusion.fuse(candidates, ragged(*history), 30, share=0.2).items_BK.tolist()
-    )
+    assert by_share[0.2].tolist() == fusion.fuse(table, share=0.2).items(CANDIDATES_PER_CHANNEL).tolist()
     assert fusion.shares[""] >= 0.4, "half of the targets are discoveries"
-    assert replace(fusion, shares={"": 0.23}).fuse_by_share(candidates, ragged(*history), 30)[0.23].tolist() == (
-        fusion.fuse(candidates, ragged(*history), 30, share=0.23).items_BK.tolist()
-    )
+    assert 0.23 in replace(fusion, shares={"": 0.23}).fuse_by_share(table, 30)
     fusion.save(tmp_path / "fusion.json")
     assert Fusion.load(tmp_path / "fusion.json") == fusion
 

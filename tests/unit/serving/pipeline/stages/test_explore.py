@@ -8,10 +8,12 @@ import polars as pl
 import pytest
 
 from serving.pipeline.stages.explore import explore
-from serving.pipeline.stages.fuse import RequestCandidates
 from tests.support.serving.small_release import ListChannel, history, release, tracks
+from tests.support.training.recall_cases import ragged
 from training.data.catalog import NEW_TRACK_PLAY_THRESHOLD, Catalog
 from training.data.vocabulary import Vocabulary
+from training.recall.channel import Candidates
+from training.slate.candidate_table import CandidateTable
 from training.slate.scene_settings import SCENES
 
 COUNT, DRAWS = 9, 4000
@@ -26,22 +28,24 @@ def catalogue(new=(), **columns):
 
 
 def fused(count=COUNT):
-    return RequestCandidates(np.arange(2, 2 + count), np.linspace(1, 0.5, count), [["popularity"]] * count)
+    found = {"popularity": Candidates.from_ranking(np.arange(2, 2 + count)[None, :])}
+    return CandidateTable.merge(found, ragged([])).scored(np.linspace(1, 0.5, count))
 
 
 def draws(shares, new, chosen=4, first=0, **columns):
     """Item → slot → number of explorations in DRAWS draws, and the propensities."""
     of, candidates = catalogue(new, **columns), fused()
+    candidates = replace(candidates, slot_C=np.where(np.arange(COUNT) < first, np.arange(COUNT), -1))
     frequencies, propensities = Counter(), {}
     for seed in range(DRAWS):
-        answer = explore(candidates.top_k(chosen), candidates, of, shares, np.arange(first, chosen), f"r{seed}")
-        assert len(set(answer.items_C.tolist())) == len(answer) == chosen
-        for item, propensity in answer.exploration_propensity.items():
-            place = answer.items_C.tolist().index(item)
-            frequencies[item, place] += 1
-            propensities[item, place] = propensity
-        kept = [item for item in answer.items_C.tolist() if item not in answer.exploration_propensity]
-        assert kept == candidates.items_C[: len(kept)].tolist()
+        answer = explore(candidates.take(slice(chosen)), candidates, of, shares, f"r{seed}")
+        items = answer.item_C.tolist()
+        assert len(set(items)) == len(answer) == chosen
+        for place in np.flatnonzero(answer.propensity_C < 1).tolist():
+            frequencies[items[place], place] += 1
+            propensities[items[place], place] = answer.propensity_C[place]
+        kept = answer.item_C[answer.propensity_C == 1].tolist()
+        assert kept == candidates.item_C[: len(kept)].tolist()
     return frequencies, propensities
 
 

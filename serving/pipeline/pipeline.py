@@ -1,0 +1,137 @@
+"""What the pipelines of all kinds of requests share: timing, exposures, metrics."""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from serving.errors import UnknownTrack
+from serving.events.exposure_log import Exposure, hash_features
+from serving.observability.metrics import Metrics
+from serving.pipeline.request import Request
+from serving.pipeline.response import RecommendationResponse, ResponseItem, Trace
+from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages.recall import Recall, RecallResult
+from serving.pipeline.user_state import UserState
+from serving.releases.served_release import ServedRelease
+
+MAX_NAMED_TRACKS = 10
+EXPOSURES_FAILED = "the exposure record was not written"
+
+logger = logging.getLogger(__name__)
+
+
+class ExposureWriter(Protocol):
+    """Log of what was shown."""
+
+    def write(self, exposure: Exposure) -> None:
+        """Append one record."""
+
+
+class NoExposures:
+    """The exposure log of a process that must not write."""
+
+    def write(self, exposure: Exposure) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The items of a response, and the user who gets them."""
+
+    user: UserState
+    items: Sequence[ResponseItem]
+
+
+class Pipeline(ABC):
+    """Stages that answer one kind of request from one release, which it holds from start to end. Independent of HTTP.
+
+    Thread-safe: the state of a request is local to its call.
+    """
+
+    def __init__(self, hydrator: Hydrator, recall: Recall, exposures: ExposureWriter, metrics: Metrics) -> None:
+        self._hydrator, self._recall, self._exposures, self._metrics = hydrator, recall, exposures, metrics
+
+    @abstractmethod
+    def answer(self, request: Request, release: ServedRelease, trace: Trace) -> Answer:
+        """At most `request.limit` items, best first; nothing is recorded."""
+
+    def recommend(self, request: Request, release: ServedRelease, is_shown: bool = True) -> RecommendationResponse:
+        """The response to a request.
+
+        Args:
+            request: The request.
+            release: Release that answers it.
+            is_shown: Whether to write the exposure record and the daily list.
+
+        Raises:
+            UnknownTrack: The request is about tracks that the release does not have.
+            NoCollections, NoItemVectors: The release lacks what the scene needs.
+        """
+        trace, began = Trace(release.release_id), time.perf_counter()
+        try:
+            answer = self.answer(request, release, trace)
+            if is_shown:
+                with trace.time_stage("side_effects"):
+                    self.record(request, release, answer, trace)
+        finally:
+            trace.count(request.scene.name, time.perf_counter() - began, self._metrics)
+        return RecommendationResponse(
+            request.request_id, response_release(answer.items, release), answer.items, trace, request.arm
+        )
+
+    def record(self, request: Request, release: ServedRelease, answer: Answer, trace: Trace) -> None:
+        """Count exposures, and write the exposure record of a user. A response without it is better than no response."""
+        self._metrics.exposures.labels(request.scene.name, release.release_id).inc(len(answer.items))
+        if not request.user_id:
+            return
+        users = answer.user.users
+        features_hash = users.get_or_compute(hash_features, lambda: hash_features(users))
+        try:
+            shown_by = response_release(answer.items, release)
+            self._exposures.write(Exposure(request, shown_by, features_hash, answer.items))
+        except OSError:
+            logger.exception("could not write the exposure record of %s", request.request_id)
+            self._metrics.skipped.labels("exposures").inc()
+            trace.degraded["exposures"] = EXPOSURES_FAILED
+
+    def load_user(self, request: Request, release: ServedRelease, trace: Trace) -> UserState:
+        """The state of the request's user."""
+        user = self._hydrator.load_user_state(request, release)
+        trace.record_state(user.state_from)
+        return user
+
+    def recall(self, user: UserState, release: ServedRelease, k: int, sources: Sequence[str]) -> RecallResult:
+        """The candidates of these sources, which are kept in the state."""
+        missing = [name for name in sources if name not in user.found]
+        recalled = self._recall.recall_for_users(release, user.users, k, missing) if missing else RecallResult({}, {})
+        user.found.update(recalled.candidates)
+        return RecallResult({name: user.found[name] for name in sources if name in user.found}, recalled.left_out)
+
+
+def response_release(items: Sequence[ResponseItem], release: ServedRelease) -> str:
+    """The release that chose all items: an earlier one if all of them are from an earlier list."""
+    releases = {item.release or release.release_id for item in items}
+    return releases.pop() if len(releases) == 1 else release.release_id
+
+
+def encode_tracks(track_ids: Sequence[str], release: ServedRelease, remedy: str) -> np.ndarray:
+    """The items of tracks, in order.
+
+    Raises:
+        UnknownTrack: The release does not have some of them; the message names up to 10 and the remedy.
+    """
+    code = release.vocabulary.track_code
+    unknown = [track for track in track_ids if track not in code]
+    if not unknown:
+        return np.array([code[track] for track in track_ids], dtype=np.int64)
+    names = ", ".join(repr(track) for track in unknown[:MAX_NAMED_TRACKS])
+    more = f" and {len(unknown) - MAX_NAMED_TRACKS} more" if len(unknown) > MAX_NAMED_TRACKS else ""
+    are = f"track {names} is" if len(unknown) == 1 else f"tracks {names}{more} are"
+    raise UnknownTrack(f"{are} not in release {release.release_id}; {remedy}")

@@ -1,0 +1,105 @@
+"""Slots of one list: which candidate gets which slot.
+
+Kinds of slots (`training.slate.discovery_slots`), spacing of artists and diversity (`training.slate.mmr_selection`) for one
+request, in evaluation and serving. Legend: C candidates, L slots.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.catalog import Catalog
+from training.data.profile_exclusions import NO_ITEMS
+from training.data.unique_keys import is_among
+from training.slate.artist_cap import ArtistCap
+from training.slate.candidate_table import CandidateTable
+from training.slate.discovery_slots import discovery_slots, feasible_share, new_artist_slots
+from training.slate.mmr_selection import select_slots
+from training.slate.scene_settings import Scene
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How the slots of one list are filled.
+
+    Attributes:
+        catalog: Artists and facets of the items.
+        is_discovery_L: Which slots are for discoveries.
+        cap: Maximum numbers of tracks per artist.
+        strength: Strength of diversity.
+        artist_before: Artist of the last track of the session that a stream continues; 0 without one.
+        known_artists: Artists that the user has played, if some slots are for others; None: no slots are.
+    """
+
+    catalog: Catalog
+    is_discovery_L: NDArray[np.bool_]
+    cap: ArtistCap
+    strength: float = 0.0
+    artist_before: int = 0
+    known_artists: Ints | None = None
+
+    @classmethod
+    def of(
+        cls,
+        table: CandidateTable,
+        catalog: Catalog,
+        scene: Scene,
+        limit: int,
+        share: float,
+        diversity: float = 0.0,
+        history: Ints = NO_ITEMS,
+        session: Ints = NO_ITEMS,
+    ) -> Self:
+        """The slots of a list.
+
+        Args:
+            table: Candidates of the request.
+            catalog: Catalog of the release.
+            scene: Scene of the request.
+            limit: Number of slots.
+            share: Fraction of discoveries.
+            diversity: Strength of diversity, for scenes that are diverse.
+            history: Items that the user has played.
+            session: Items of the session that a stream continues, oldest first.
+        """
+        # A stream is one long list, whose rarer kind is spread over the largest response.
+        length = scene.max_limit if scene.excludes_session_plays else limit
+        return cls(
+            catalog,
+            discovery_slots(feasible_share(share, table.is_discovery_C, length), limit, len(session)),
+            scene.artist_cap,
+            diversity if scene.is_diverse else 0.0,
+            int(catalog.main_artist_V[session[-1]]) if len(session) else 0,
+            catalog.main_artist_V[history] if scene.seeks_new_artists else None,
+        )
+
+    def select(self, table: CandidateTable, place_L: Ints | None = None, excess: int = 0) -> Ints:
+        """Place of the candidate of each slot, int64 [L]; -1 for a slot without one.
+
+        Args:
+            table: Candidates with scores that are comparable within a kind.
+            place_L: Places of the candidates that have a slot already; -1 for the other slots.
+            excess: Tracks per artist that are allowed beyond the cap.
+        """
+        artist_C = self.catalog.main_artist_V[table.item_C]
+        new_artists = None
+        if self.known_artists is not None:
+            new_artists = ~is_among(artist_C, self.known_artists), new_artist_slots(self.is_discovery_L)
+        return select_slots(
+            table.score_C,
+            table.is_discovery_C,
+            artist_C,
+            self.is_discovery_L,
+            self.cap.relaxed_by(excess) if excess else self.cap,
+            self.catalog.facets.similarity(table.item_C) if self.strength else None,
+            self.strength,
+            place_L,
+            self.artist_before,
+            new_artists,
+        )
