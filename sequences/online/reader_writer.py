@@ -96,10 +96,10 @@ class OnlineReader:
         return StoredUser(partial(self._merge, {}, found), applied=(found.store, found.last_seq))
 
     def _merge(self, row: Mapping[str, OnlineRow], found: UserEvents) -> StoredViews:
-        batch: dict[str, Mapping[str, Sequence[Any]]] = {
-            view: _lazy_columns(row[view]) if view in row else dict[str, Sequence[Any]].fromkeys(names, ())
-            for view, names in self._names.items()
+        empty: dict[str, Mapping[str, Sequence[Any]]] = {
+            view: dict.fromkeys(names, ()) for view, names in self._names.items()
         }
+        batch = empty | {view: _lazy_columns(row[view]) for view in self._names if view in row}
         live = live_events(found)
         return batch | {name: merge_parts(view, batch[name], live) for name, view in self._views.items()}
 

@@ -144,19 +144,6 @@ def test_block_takes_effect_while_the_store_fails(bench):
     assert "t0" in bench.ask(of, user_id="v")
 
 
-def test_a_taken_back_block_ends_before_the_store_has_the_event(bench):
-    of = release(tracks(8), [POPULARITY])
-    bench.store.users["u"] = history("t9") | excluded(("track", "t0"))
-    assert "t0" not in bench.ask(of)
-    unblock = dict(zip(EVENT_COLUMNS, ("u", "unblock", "track", "t0", NOW), strict=True))
-    bench.store.report([unblock])
-    assert "t0" in bench.ask(of)
-    bench.store.report([unblock | {"action": "block", "ended_at": NOW - 1}])  # an older one arrives late
-    assert "t0" in bench.ask(of)
-    bench.store.report([unblock | {"action": "block", "ended_at": NOW + 1}])
-    assert "t0" not in bench.ask(of)
-
-
 def test_stream_excludes_tracks_of_the_current_session(bench):
     minute = 60_000_000
     happened = [("t0", "full_play", 300), ("t1", "skip", 20), ("t2", "full_play", 10), ("t3", "like", 5)]  # minutes ago
