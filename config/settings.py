@@ -394,11 +394,6 @@ class Settings(EnvironmentSettings):
         """Covers that landing extracted from audio files, and the folders of landed media (`storage.media_paths`)."""
         return self.home / "media"
 
-    @property
-    def event_log(self) -> Path:
-        """The recommender's durable event log, JSON lines in the contract: `live/dt=*/*.jsonl`."""
-        return self.home / "live"
-
     def share(self, limit: int) -> int:
         """The share of each worker in a limit of the recommender."""
         return -(-limit // self.workers)
@@ -407,11 +402,6 @@ class Settings(EnvironmentSettings):
     def serving_folder(self) -> Path:
         """The stores of events and of the recommender's own data, on a local disk."""
         return self.home / "serving"
-
-    @property
-    def event_log_lock(self) -> Path:
-        """Lock of the process that writes the event log and the online store."""
-        return self.home / "serving" / "writer.lock"
 
     @property
     def feature_log(self) -> Path:

@@ -68,7 +68,7 @@ def _logged(settings: Settings, name: str) -> Iterator[tuple[int, list[dict[str,
     replicas = [path for path in sorted(live.glob("*")) if path.is_dir() and not path.name.startswith("dt=")]
     for path in (path for log in (live, *replicas) for path in daily_files.list_files(log, name)):
         day = (date.fromisoformat(path.parent.name.removeprefix("dt=")) - EPOCH).days
-        lines = (row for row, _ in daily_files.read_rows(path))
+        lines = daily_files.read_rows(path)
         while rows := list(islice(lines, EVENTS_PER_REPORT)):
             ids = [row.get("event_id") or f"{row.get('request_id')}-0" for row in rows]
             landed = _landed(settings.landing, table, ids)

@@ -43,7 +43,7 @@ def _user_ids(here: settings.Settings) -> Iterator[set[str]]:
             yield store.users()
     for path in sorted(here.feature_log.rglob("dt=*/*.jsonl")):
         rows = daily_files.read_rows(path)
-        yield {row[USER_COLUMN] for row, _ in rows if isinstance(row.get(USER_COLUMN), str)}
+        yield {row[USER_COLUMN] for row in rows if isinstance(row.get(USER_COLUMN), str)}
     try:
         yield from marts.cached_users(here)
     except (ValueError, OSError) as error:

@@ -17,18 +17,7 @@ TAIL_BYTES = 1 << 20
 
 def list_files(folder: Path, name: str) -> list[Path]:
     """All files of a name, oldest first."""
-    return sorted(folder.glob(f"dt=*/{name}-*.jsonl"), key=lambda path: sort_key(path.name))
-
-
-def log_folders(folder: Path) -> list[Path]:
-    """The folders with a log of one writer: the folder itself, and that of each replica of a cluster below it."""
-    return [folder, *sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("dt="))]
-
-
-def sort_key(path: str) -> tuple[int, str]:
-    """Sort key of a file by age, given its name or its path."""
-    name = path.rpartition("/")[2]
-    return number_of(name), name
+    return sorted(folder.glob(f"dt=*/{name}-*.jsonl"), key=lambda path: (number_of(path.name), path.name))
 
 
 def number_of(path: str) -> int:
@@ -53,23 +42,13 @@ def truncate_torn_line(path: Path) -> int:
     return size - kept_size
 
 
-def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
-    """Each whole line from `offset` (the start of a line) on, with the offset after it."""
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Each JSON object of a file; incomplete and damaged lines, and the blanks of erased ones, are left out."""
     with path.open("rb") as file:
-        file.seek(offset)
         for line in file:
-            if not line.endswith(b"\n"):
-                return
-            offset += len(line)
-            yield line, offset
-
-
-def read_rows(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
-    """Each JSON object of a file with the offset after its line; damaged lines and the blanks of erased ones are left out."""
-    for line, offset in read_lines(path):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            yield row, offset
+            try:
+                row = json.loads(line) if line.endswith(b"\n") else None
+            except ValueError:
+                continue
+            if isinstance(row, dict):
+                yield row

@@ -28,5 +28,5 @@ def append_to_history(file: Path, as_of: str, values: Mapping[str, float | None]
 
 def read_history(file: Path) -> list[dict[str, object]]:
     """Rows of the history by date; lines that are not JSON objects with a date are left out."""
-    rows = (row for row, _ in daily_files.read_rows(file)) if file.exists() else ()
+    rows = daily_files.read_rows(file) if file.exists() else ()
     return [row for row in rows if isinstance(row.get("as_of"), str)]

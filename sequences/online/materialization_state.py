@@ -194,4 +194,4 @@ def read_materializations(feast_folder: Path) -> list[MaterializationRun]:
     """The finished runs, oldest first, without a line that could not be written whole."""
     path = feast_folder / MATERIALIZATION_LOG
     rows = daily_files.read_rows(path) if path.exists() else ()
-    return [MaterializationRun(**row) for row, _ in rows]
+    return [MaterializationRun(**row) for row in rows]

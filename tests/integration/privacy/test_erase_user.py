@@ -135,7 +135,7 @@ def test_files_that_cannot_be_read_do_not_keep_the_rest_from_being_erased(
     draft.write_bytes(b"PAR1half")
     (home / "training" / "x" / "y.parquet").symlink_to(home / "removed.parquet")
     pl.DataFrame({"user_id": ["ann", "bob"]}).write_parquet(torn.with_name("whole.parquet"))
-    assert len(collect_stored_data("ann", settings.load_settings(), {}).stores) == 4
+    assert len(collect_stored_data("ann", settings.load_settings(), {}, {}).stores) == 4
     wanted = others(rows(home))
     assert main(["ann"]) == 2
     assert f"{torn} is no readable Parquet file; delete it" in capsys.readouterr().err
@@ -271,7 +271,7 @@ def test_invalid_rows_of_users_with_odd_ids_are_erased_and_not_landed_again(home
     own = json_lines(tmp_path / "own.jsonl", [event(9, user_id="zoë"), *torn])
     land(log, home), land(own, home)
     assert quarantined(home).height == 9
-    exported = [collect_stored_data(user, settings.load_settings(), {}).stores for user in ODD_USERS]
+    exported = [collect_stored_data(user, settings.load_settings(), {}, {}).stores for user in ODD_USERS]
     assert [len(stores["quarantine/listening_events"]) for stores in exported] == [2, 2, 2, 1]
     assert main([*ODD_USERS]) == 0
     assert [("bob" in raw) for raw in quarantined(home)["raw"]] == [True, True]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from config import settings
+from event_store.opened import now_us, open_event_store, open_serving_state
+from event_store.store import DAY_US
 from privacy import erase
 from serving.inspection.stored_data import collect_stored_data
 from storage.user_data import PARQUET_FOLDERS
 from tests.support.log_sources import json_lines
+from tests.support.recorded import record, recorded_event, shown
 
 TABLES = (
     "landing/listening_events/dt=2026-05-01/a.parquet",
@@ -23,6 +28,11 @@ TABLES = (
 )
 NAMES = {"landed events": "landing", "releases": "bentoml"}
 """Names of stores that an export calls differently."""
+STORES = {
+    **dict.fromkeys(("events", "private_sessions"), "event_store"),
+    **dict.fromkeys(("exposures", "daily_lists"), "serving_state"),
+}
+"""Table of an export ▸ name of its store."""
 
 
 @pytest.fixture
@@ -37,7 +47,17 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
     no_users = pl.Series([None] * len(raws), dtype=pl.String)
     write(tmp_path / "quarantine" / "listening_events" / "dt=2026-05-01" / "a.parquet", user_id=no_users, raw=raws)
     write(tmp_path / "quarantine" / "tracks" / "dt=2026-05-01" / "a.parquet", raw=raws)
+    record(
+        tmp_path, [recorded_event(1, "alice", action="start_private"), recorded_event(2, "bob")], [shown(1, "alice")]
+    )
+    with closing(open_serving_state(here)) as state:
+        state.replace_list("alice", now_us() // DAY_US, "", None, "[]")
     return here
+
+
+def export(here: settings.Settings) -> dict[str, Any]:
+    with closing(open_event_store(here)) as events, closing(open_serving_state(here)) as state:
+        return collect_stored_data("alice", here, events.export("alice") | state.export("alice"), {}).stores
 
 
 def write(path: Path, **columns: object) -> None:
@@ -55,8 +75,8 @@ def test_export_has_every_store_of_the_erasure(here: settings.Settings, tmp_path
                 (tmp_path / name).rename(moved)
                 (tmp_path / name).mkdir()
                 (tmp_path / name / "moved").symlink_to(moved)
-    stores = collect_stored_data("alice", here, {}).stores
-    assert {"marts/plays", "marts/changes/likes", "quarantine/tracks"} <= stores.keys()
+    stores = export(here)
+    assert {"marts/plays", "marts/changes/likes", "quarantine/tracks", *STORES} <= stores.keys()
     assert [row["raw"] for row in stores["quarantine/listening_events"]] == [
         '{"user_id": "alice", "track": "t"}',
         "x,alice,1",
@@ -64,5 +84,6 @@ def test_export_has_every_store_of_the_erasure(here: settings.Settings, tmp_path
     assert json.loads(json.dumps(stores)) == stores
     counts = erase.erase_users(["alice"], here)
     erased = {NAMES.get(name, name.replace(" ", "_")) for name, rows in counts.items() if rows["alice"]}
-    assert {name.split("/")[0] for name in stores} == erased >= {*PARQUET_FOLDERS, "feature_log"}
-    assert collect_stored_data("alice", here, {}).stores == {}
+    exported = {name.split("/")[0] for name in stores}
+    assert {STORES.get(name, name) for name in exported} == erased >= {*PARQUET_FOLDERS, "feature_log"}
+    assert export(here) == {}

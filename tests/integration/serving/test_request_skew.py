@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,13 +17,12 @@ from typing import Any
 import polars as pl
 import pytest
 from prometheus_client import CollectorRegistry
-from serving.events.event_pusher import EventPusher
-from serving.events.user_writers import UserWriters
-from serving.events.write_ahead_log import EventLog
 
 from config import settings
+from event_store.opened import open_event_store, open_serving_state
 from ingestion import simulate
 from ingestion.land import land
+from ingestion.land import main as land_command
 from sequences.feast_store import open_store
 from sequences.online import materialize
 from sequences.online.materialization_state import MATERIALIZATION_LOG
@@ -38,6 +38,7 @@ from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import TrackPipeline
+from serving.releases.served_release import ServedRelease
 from tests.support.landing_zone import built
 from tests.support.serving.asgi_client import use_home
 from tests.support.serving.small_release import ListChannel, degradation, release
@@ -89,29 +90,33 @@ def reports_of(rows: list[dict[str, Any]], chance: random.Random) -> list[tuple[
     return reports
 
 
+class ReleasedTracks:
+    """Durations of the tracks of a release."""
+
+    def __init__(self, served: ServedRelease) -> None:
+        self._code, self._duration_ms_V = served.vocabulary.track_code, served.catalog.duration_ms_V
+
+    def duration_of(self, track_id: str) -> int | None:
+        return int(self._duration_ms_V[self._code[track_id]]) if self.is_known(track_id) else None
+
+    def is_known(self, track_id: str) -> bool:
+        return track_id in self._code
+
+
 def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
     """Sends reports and requests in time order through the parts of the service."""
     chance, clock, metrics = random.Random(7), [us(MIDNIGHT)], Metrics(CollectorRegistry())
     tracks = pl.read_parquet(home / "marts" / "tracks.parquet")
     served = release(tracks, [ListChannel("popularity", range(2, 40))])
-    code = served.vocabulary.track_code
-    online = OnlineStore(
-        lambda track: int(served.catalog.duration_ms_V[code[track]]) if track in code else None,
-        degradation(),
-    )
+    here = settings.load_settings()
+    store, state = open_event_store(here, lambda: clock[0]), open_serving_state(here, lambda: clock[0])
+    online = OnlineStore(degradation(), store)
     served = replace(served, contract=online.contract())
-    log = EventLog(home / "live", home / "serving", lambda: clock[0])
-    push = EventPusher(log, UserWriters(online.apply), degradation())
-    push.start()
-    features = FeatureLog(
-        home / "requests", 1.0, lambda: clock[0], lambda: log.low_watermark.position, max_bytes_per_hour=1 << 30
-    )
-    exposures = ExposureLog(home / "live", lambda: clock[0])
-    recall = Recall(metrics, deadline_s=60)
-    lists = DailyLists(home / "serving")
+    features = FeatureLog(home / "requests", 1.0, lambda: clock[0], max_bytes_per_hour=1 << 30)
+    recall = Recall(metrics, deadline_s=60, threads=1)
     hydrate = Hydrator(online, metrics, features)
-    path = TrackPipeline(hydrate, recall, lists, exposures, metrics)
-    reporter = EventIngestor(log, push, hydrate.record_exclusions, metrics, lambda: clock[0])
+    path = TrackPipeline(hydrate, recall, DailyLists(state), ExposureLog(state), metrics)
+    reporter = EventIngestor(store, ReleasedTracks(served), metrics, lambda: clock[0])
 
     steps: list[tuple[int, Any]] = list(reports_of(rows, chance))
     users = [row["user_id"] for row in rows]
@@ -130,11 +135,9 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
             counts["duplicate"] += result.duplicate
             counts["late"] += clock[0] > step["ended_at"] + 10 * MINUTE
             counts["early"] += clock[0] < step["ended_at"]
-    push.close()
-    log.close()
-    lists.close()
-    exposures.close()
     features.close()
+    store.close()
+    state.close()
     return Replayed(home, list(feature_log.read_requests(home / "requests", DAY, DAY)), **counts)
 
 
@@ -171,7 +174,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
             json.dumps({"as_of_us": us(MIDNIGHT), "events_us": then, "finished_us": then + 10 * MINUTE}) + "\n"
         )
         done = replay(home, rows)
-        land(home / "live", home)
+        assert land_command(["--events"]) == 0
         landed_at(home, files, MIDNIGHT + timedelta(days=1, minutes=5))
         built(home, *MARTS, as_of=str(DAY + timedelta(days=1)))
         yield done
@@ -188,7 +191,10 @@ def test_simulated_day_has_every_kind_of_arrival(replayed: Replayed) -> None:
 
 
 def test_no_feature_value_differs(replayed: Replayed) -> None:
-    found = compare.compare_requests(open_store(), replayed.requests, replayed.home / "marts", replayed.home)
+    with closing(open_event_store(settings.load_settings())) as events:
+        found = compare.compare_requests(
+            open_store(), events, replayed.requests, replayed.home / "marts", replayed.home
+        )
     assert found.unequal == 0, found.examples
     assert found.compared == found.requests == REQUESTS
     assert found.values > 50_000

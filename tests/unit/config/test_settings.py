@@ -81,7 +81,7 @@ def test_tables_are_in_the_home_folder_or_a_bucket(monkeypatch: pytest.MonkeyPat
     assert {name: str(place) for name, place in places.items()} == {
         name: f"s3://bucket/of/ours/{name}" for name in places
     }
-    assert here.built_marts.parent == here.suppression_list.parent == here.event_log.parent == tmp_path
+    assert here.built_marts.parent == here.suppression_list.parent == tmp_path
     variables = tool_environment(here)
     assert (variables["SEGUE_TABLES"], variables["SEGUE_MARTS"]) == ("s3://bucket/of/ours", "s3://bucket/of/ours/marts")
     for bad in ("bucket", "/bucket", "s3://", "gs://bucket/x", "s3://bucket/a b", "s3://bucket/it's", "s3://bucket//x"):

@@ -141,7 +141,7 @@ def test_records_of_earlier_formats_are_moved_into_the_stores(tmp_path, monkeypa
             0.9,
             7,
         )
-        assert store.is_private("u1") and not store.is_private("u2")
+        assert store.private_session("u1") and not store.private_session("u2")
         again = [
             one | {"behaviour": "full_play", "played_ratio": None} for one in (play, play | {"event_id": "private"})
         ]
