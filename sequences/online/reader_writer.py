@@ -182,7 +182,7 @@ class OnlineReader:
     def read(self, user_id: str) -> StoredUser:
         """All views of the feature service, equal to the offline store at the current time."""
         row = self._rows.read([user_id])[0]
-        version = hash(tuple(value for part in row.values() for value in part.values.values()))
+        version = hash(tuple([tuple(part.values.values()) for part in row.values()]))
         return StoredUser(partial(self._merge_parts, row), version)
 
     def _merge_parts(self, row: Mapping[str, OnlineRow]) -> StoredViews:

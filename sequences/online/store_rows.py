@@ -91,15 +91,15 @@ class OnlineRowReader:
                 f" where entity_key in ({','.join('?' * len(encoded_keys))})",
                 encoded_keys,
             )
-            values: dict[bytes, dict[str, bytes]] = {}
+            values: dict[bytes, dict[str, bytes | None]] = {key: dict.fromkeys(names) for key in encoded_keys}
             written_at: dict[bytes, int] = {}
             for key, name, value, time in found:
-                values.setdefault(key, {})[name] = value
+                if name in values[key]:
+                    values[key][name] = value
                 written_at[key] = time
             for row, key in zip(rows, encoded_keys, strict=True):
-                stored = values.get(key, {})
-                time = datetime.fromtimestamp(written_at[key], UTC) if stored else None
-                row[view.name] = OnlineRow(time, {name: stored.get(name) for name in names})
+                time = datetime.fromtimestamp(written_at[key], UTC) if key in written_at else None
+                row[view.name] = OnlineRow(time, values[key])
         return rows
 
 
