@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -175,12 +176,17 @@ class RecommendationResponse:
 
 def true_reason(reason: Reason | None, item: int, release: ServedRelease) -> Reason | None:
     """The reason; None if it says that a track that was at most skipped is among the most played."""
-    return None if reason == MOST_PLAYED and not release.catalog.is_listened_V[item] else reason
+    return (
+        None
+        if reason is not None and reason.code == MOST_PLAYED.code and not release.catalog.is_listened_V[item]
+        else reason
+    )
 
 
 def build_items(
     chosen: CandidateTable,
     release: ServedRelease,
+    found_by: Sequence[list[str]],
     reasons: Sequence[Reason | None],
     chosen_by: Mapping[int, str] | None = None,
 ) -> list[TrackItem]:
@@ -189,11 +195,13 @@ def build_items(
     Args:
         chosen: Tracks of the response, in order.
         release: Release that computes the response.
-        reasons: Why each track is in it.
+        found_by: Sources that found each track, the one that ranked it highest first.
+        reasons: Why each track is in the response.
         chosen_by: Item → release that chose it, if that is another one.
     """
-    columns = chosen.item_C, np.nan_to_num(chosen.score_C).round(6), chosen.propensity_C
-    rows = zip(*(column.tolist() for column in columns), chosen.found_by(), reasons, strict=True)
+    score_C = np.where(np.isnan(chosen.score_C), 0.0, chosen.score_C).round(6)
+    columns = chosen.item_C.tolist(), score_C.tolist(), chosen.propensity_C.tolist()
+    own, other = release.release_id, chosen_by or {}
     return [
         TrackItem(
             **detail_fields(release, item),
@@ -202,9 +210,9 @@ def build_items(
             reason=true_reason(reason, item, release),
             propensity=propensity,
             is_exploration=propensity < 1,
-            release=(chosen_by or {}).get(item) or release.release_id,
+            release=other.get(item) or own if other else own,
         )
-        for item, score, propensity, sources, reason in rows
+        for item, score, propensity, sources, reason in zip(*columns, found_by, reasons, strict=True)
     ]
 
 
@@ -220,20 +228,25 @@ def collect_reasons(
 
     Each source is called once for all of its items, without those whose reason the state has.
     """
-    failed: set[str] = set()
+    found_once = {item for item, names in found_by.items() if names}
+    found_by = dict(found_by)
     while True:
-        first = {item: next((one for one in names if one not in failed), "") for item, names in found_by.items()}
-        asked: dict[str, list[int]] = {}
-        for item, name in first.items():
-            if name and item not in user.reasons.setdefault(name, {}):
-                asked.setdefault(name, []).append(item)
+        asked: dict[str, list[int]] = defaultdict(list)
+        for item, names in found_by.items():
+            if names and item not in user.reasons[names[0]]:
+                asked[names[0]].append(item)
         if not asked:
             break
         found = recall.reasons(release, user.users, asked)
         for name, items in asked.items():
             if name in found:
                 user.reasons[name] |= zip(items, found[name], strict=True)
-            else:
-                failed.add(name)
-                metrics.skipped.labels(f"reason_{name}").inc()
-    return [user.reasons[name][item] if name else None if found_by[item] else default for item, name in first.items()]
+                continue
+            metrics.skipped.labels(f"reason_{name}").inc()
+            found_by |= {
+                item: [one for one in names if one != name] for item, names in found_by.items() if name in names
+            }
+    return [
+        user.reasons[names[0]][item] if names else None if item in found_once else default
+        for item, names in found_by.items()
+    ]

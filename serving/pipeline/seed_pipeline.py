@@ -70,9 +70,10 @@ class SeedPipeline(Pipeline):
             chosen = fill_slots(slots, fused, None if is_similar else popular, request.scene.relaxes_artist_cap)
             trace.unmet |= find_unmet(request, release.catalog, chosen)
             trace.unmet |= find_unmet_title(request.title, release, request.at_us)
-            found_by = [names if score else [] for names, score in zip(chosen.found_by(), chosen.score_C, strict=True)]
-            reasons = [_reason(request, seeds, names, release) for names in found_by]
-            return Answer(user, build_items(chosen, release, reasons))
+            found_by = chosen.found_by()
+            names_of = [names if score else [] for names, score in zip(found_by, chosen.score_C.tolist(), strict=True)]
+            reasons = [_reason(request, seeds, names, release) for names in names_of]
+            return Answer(user, build_items(chosen, release, found_by, reasons))
 
 
 def _reason(request: Request, seeds: np.ndarray, found_by: list[str], release: ServedRelease) -> Reason:

@@ -77,7 +77,7 @@ class PathPipeline(Pipeline):
             phrases = {name: track_phrase(release.vocabulary, end) for name, end in (("x", first), ("y", last))}
             between_tracks, end = Reason("between_tracks", phrases), Reason("end_of_path")
             reasons = [end if item in (first, last) else between_tracks for item in chosen.item_C.tolist()]
-            return Answer(user, build_items(chosen, release, reasons))
+            return Answer(user, build_items(chosen, release, chosen.found_by(), reasons))
 
 
 def _check_ends(ends: np.ndarray, request: Request, context: FilterContext) -> None:

@@ -86,11 +86,12 @@ class TrackPipeline(Pipeline):
         with trace.time_stage("select"):
             chosen = self._choose(call, ranked, others)
             trace.unmet |= find_unmet(request, release.catalog, chosen)
-            found_by = dict(zip(chosen.item_C.tolist(), chosen.found_by(), strict=True))
+            found_by = chosen.found_by()
+            names_of = dict(zip(chosen.item_C.tolist(), found_by, strict=True))
             # Also of listed tracks: what was true in the morning need not be true in the evening.
-            reasons = collect_reasons(found_by, user, release, self._recall, self._metrics)
+            reasons = collect_reasons(names_of, user, release, self._recall, self._metrics)
             chosen_by = {item: track.release for item, track in call.todays_tracks.items()}
-            items = build_items(chosen, release, reasons, chosen_by)
+            items = build_items(chosen, release, found_by, reasons, chosen_by)
         return TrackAnswer(user, items, chosen, lists)
 
     def _rank_new(self, call: _Call) -> tuple[CandidateTable, CandidateTable]:
@@ -187,7 +188,7 @@ class _Call:
             recent = recent[~is_among(recent, user.history)]
         self.excluded = np.concatenate([recent, user.unplayed_picks, self.session, self.requested])
         listed_by = {name for track in self.todays_tracks.values() for name in track.channels}
-        self.no_candidates = CandidateTable.merge({}, user.users.history_items, sorted({*release.channels, *listed_by}))
+        self.no_candidates = CandidateTable.empty(sorted({*release.channels, *listed_by}))
 
     def listed(self) -> CandidateTable:
         """Tracks of today's list that may still be shown."""
@@ -213,15 +214,17 @@ class _Call:
 
     def fuse(self) -> CandidateTable:
         """The candidates of all sources in fused order."""
-        release, scene = self.release, self.request.scene
-        found = {
-            name: one.first(scene.candidates_per_channel)
-            for name, one in self.user.found.items()
-            if name in release.channels
-        }
-        table = CandidateTable.merge(found, self.user.users.history_items, self.no_candidates.sources)
+        release, scene, user = self.release, self.request.scene, self.user
+        names, sources = [name for name in user.found if name in release.channels], self.no_candidates.sources
+        depends_on, known = (self.request.discovery, sources, names), user.fused.get(scene.name)
+        if known is not None and known[0] == depends_on:
+            return known[1]
+        found = {name: user.found[name].first(scene.candidates_per_channel) for name in names}
+        table = CandidateTable.merge(found, user.users.history_items, sources)
         fusion = release.fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE)
-        return fusion.fuse(table, [scene.name], self.request.discovery)
+        fused = fusion.fuse(table, [scene.name], self.request.discovery)
+        user.fused[scene.name] = depends_on, fused
+        return fused
 
     def popular(self, table: CandidateTable) -> CandidateTable:
         """Popular tracks that pass the filters and are not in the table: the further candidates of POPULARITY; without that

@@ -8,11 +8,12 @@ the store.
 from __future__ import annotations
 
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Container, Hashable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from training.data.user_batch import UserBatch
 from training.data.user_history import current_session_items, items_listened_twice, skipped_unheard_items
 from training.recall.channel import Candidates
 from training.recall.reason import Reason
+from training.slate.candidate_table import CandidateTable
 from training.slate.filters import FilterContext
 from training.slate.new_user import unplayed_items_of_new_user
 
@@ -51,9 +53,12 @@ class UserState:
     marks: Marks = field(default_factory=dict)  # what `exclusions` were made from
     state_from: str = STATE_FROM_STORE  # if the store failed: STATE_FROM_CACHE or STATE_UNAVAILABLE
     found: dict[str, Candidates] = field(default_factory=dict)  # source → candidates
-    reasons: dict[str, dict[int, Reason]] = field(default_factory=dict)  # source → item → why it was found
-    task_scores: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    """Scene → items, ascending, and their combined scores by the ranker."""
+    reasons: dict[str, dict[int, Reason]] = field(default_factory=lambda: defaultdict(dict))
+    """Source → item → why it was found."""
+    fused: dict[str, tuple[tuple[Any, ...], CandidateTable]] = field(default_factory=dict)
+    """Scene → what the last fusion depended on besides the state, and its result."""
+    ranked: dict[str, tuple[CandidateTable, tuple[CandidateTable, CandidateTable]]] = field(default_factory=dict)
+    """Scene → the last candidates that were ranked, and the result."""
     _in_scene: dict[str, UserBatch] = field(default_factory=dict)
 
     @property

@@ -56,6 +56,11 @@ class ServedRelease:
         return self.fusion.discovery_share(scene) if share is None else share
 
     @cached_property
+    def detail_fields(self) -> dict[int, dict[str, Any]]:
+        """Item → fields of its `TrackDetails`, of tracks that were shown."""
+        return {}
+
+    @cached_property
     def target_tracks(self) -> TargetTracks:
         """The tracks of what a user may leave out of the taste profile."""
         index = self.collection_indexes.get("playlists")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 PREVIEW, COVER = "preview", "cover"
+MAX_KEPT_DETAILS = 20_000
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,16 @@ def track_details(release: ServedRelease, item: int) -> TrackDetails:
 
 
 def detail_fields(release: ServedRelease, item: int) -> dict[str, Any]:
-    """The fields of an item's `TrackDetails`."""
+    """The fields of an item's `TrackDetails`; those of tracks that were shown are kept, and must not be changed."""
+    fields = release.detail_fields.get(item)
+    if fields is None:
+        if len(release.detail_fields) >= MAX_KEPT_DETAILS:
+            release.detail_fields.clear()
+        fields = release.detail_fields[item] = _detail_fields(release, item)
+    return fields
+
+
+def _detail_fields(release: ServedRelease, item: int) -> dict[str, Any]:
     catalog = release.catalog
     album_id = catalog.album_ids_V[item]
     return {
@@ -71,7 +81,8 @@ def cover_url(release: ServedRelease, item: int) -> str | None:
 
 
 def _url(release: ServedRelease, kind: str, item: int) -> str:
-    return f"media/{kind}/{quote(str(release.vocabulary.track_ids_V[item]), safe='')}"
+    track_id = str(release.vocabulary.track_ids_V[item])
+    return f"media/{kind}/{track_id if track_id.isascii() and track_id.isalnum() else quote(track_id, safe='')}"
 
 
 def find_file(release: ServedRelease, kind: str, track_id: str, paths: MediaPaths) -> Path:

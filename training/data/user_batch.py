@@ -7,6 +7,7 @@ reader (offline) or as lists from the online store; ordinary views from Feast's 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
@@ -253,7 +254,7 @@ def user_batch_from_online(
     views = {}
     for name in contract.sequence_views:
         view = SEQUENCE_VIEWS[name]
-        no_events: dict[str, Sequence[Any]] = {attribute: [] for attribute in view.attribute_names}
+        no_events: dict[str, Sequence[Any]] = defaultdict(list)
         views[name] = drop_reversed(encode(view, [user.get(name) or no_events for user in sequences], encoders))
     rows = list(profiles) or [empty] * len(user_ids)
     names = [_column_name(feature) for feature in contract.features]

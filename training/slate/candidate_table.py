@@ -59,6 +59,12 @@ class CandidateTable:
         return cls(tuple(sources), requests, row_C, item_C, is_discovery_C, rank_CH, zeros_C, slot_C, zeros_C + 1)
 
     @classmethod
+    def empty(cls, sources: Sequence[str]) -> Self:
+        """No candidates for one request."""
+        no_items = np.zeros(0, dtype=np.int64)
+        return cls.of(sources, 1, no_items, no_items, no_items > 0, np.zeros((0, len(sources)), dtype=np.int32))
+
+    @classmethod
     def merge(cls, found: Mapping[str, Candidates], history: Ragged, sources: Sequence[str] = ()) -> Self:
         """The distinct candidates of all sources, sorted by request, then item.
 
@@ -139,6 +145,14 @@ class CandidateTable:
     def scored(self, score_C: Floats) -> Self:
         """The same candidates with other scores."""
         return replace(self, score_C=score_C)
+
+    def has_order_of(self, other: Self) -> bool:
+        """Whether the other table of one request has the same items with the same scores, in this order, from the same sources."""
+        return (
+            self.sources == other.sources
+            and np.array_equal(self.item_C, other.item_C)
+            and np.array_equal(self.score_C, other.score_C)
+        )
 
     @property
     def place_C(self) -> Ints:

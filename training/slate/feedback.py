@@ -21,8 +21,8 @@ Evaluation and serving call the same functions. Legend: E reactions of one user,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from training.data.catalog import Catalog
 from training.data.ragged import concatenate_ranges
 from training.data.unique_keys import is_among
 from training.data.user_batch import UserBatch
-from training.data.user_history import HISTORY_VIEW, KEPT_BEHAVIOURS, RECENT_VIEW
+from training.data.user_history import HISTORY_VIEW, KEPT_BEHAVIOURS, RECENT_VIEW, has_behaviour
 
 NEGATIVES_VIEW = "recent_negatives"
 STRENGTHS: Mapping[str, float] = {
@@ -77,7 +77,7 @@ class FeedbackWeights:
 
     def log_factors(self, evidence_CF: NDArray[np.floating]) -> Floats:
         """Change of the logarithm of each score, [C]."""
-        changes_C: Floats = np.clip(evidence_CF @ np.array(astuple(self)), -MAX_LOWERING, MAX_RAISE)
+        changes_C: Floats = np.clip(evidence_CF @ np.array([*vars(self).values()]), -MAX_LOWERING, MAX_RAISE)
         return changes_C
 
 
@@ -97,14 +97,12 @@ class Reactions:
     @classmethod
     def of(cls, views: Views, request_at_B: Ints, row: int = 0) -> Reactions:
         """Of the user of one request; none without the views of READ_FROM."""
-        code_of = behaviours.load_behaviours().encoder
         parts = [np.zeros((3, 0), dtype=np.int64)]
         for name, own in READ_FROM.items():
             if name not in views:
                 continue
             columns = np.stack([views[name].columns[key][row] for key in ("ended_at", "track_id", "behaviour")])
-            is_read_L = np.isin(columns[2], [code_of[one] for one in own]) & (columns[1] >= FIRST_CODE)
-            parts.append(columns[:, is_read_L])
+            parts.append(columns[:, has_behaviour(views[name], own)[row] & (columns[1] >= FIRST_CODE)])
         ended_E, item_E, behaviour_E = (found := np.concatenate(parts, axis=1))[:, found[0].argsort(kind="stable")]
         strength_B, is_explicit_B = _strengths()
         return cls(
@@ -115,7 +113,7 @@ class Reactions:
             ended_E >= _session_begin(views, request_at_B, row),
         )
 
-    @property
+    @cached_property
     def usual_listens(self) -> float:
         """Smoothed share of plays that are not skipped, before the current session."""
         is_play_E = ~self.is_explicit_E & ~self.is_in_session_E
@@ -172,7 +170,7 @@ class Reactions:
         """Number of tracks that were liked or saved before they were ever played, fading over days."""
         return float((0.5 ** (self.age_days_E[self._is_chosen_E] / EXPLICIT_HALF_LIFE_DAYS)).sum())
 
-    @property
+    @cached_property
     def _is_chosen_E(self) -> NDArray[np.bool_]:
         """Which reactions are the first one to a track, and like or save it."""
         is_first_E = np.zeros(len(self.item_E), dtype=bool)
@@ -234,5 +232,5 @@ def _values(items_C: Ints, catalog: Catalog, facets: tuple[str, ...]) -> tuple[I
         return artist_C[known], known
     table = catalog.facets
     place_N, of_N = concatenate_ranges(table.offset_V1[items_C], table.offset_V1[items_C + 1])
-    is_kept_N = np.isin(table.facet_N[place_N], [FACETS.index(name) for name in facets])
+    is_kept_N = np.array([name in facets for name in FACETS])[table.facet_N[place_N]]
     return table.value_N[place_N[is_kept_N]].astype(np.int64), of_N[is_kept_N]

@@ -81,7 +81,8 @@ def select_slots(
     """
     C, L = len(scores_C), len(is_discovery_L)
     position_L = np.full(L, -1) if given_L is None else np.array(given_L, dtype=np.int64)
-    is_left_C = ~np.isin(np.arange(C), position_L)
+    is_left_C = np.ones(C, dtype=bool)
+    is_left_C[position_L[position_L >= 0]] = False
     score_C = np.zeros(C)
     for is_discovery in (True, False):
         is_scaled_C = is_left_C & (is_discovery_C == is_discovery)
@@ -233,6 +234,9 @@ def _find_best(is_left_C: Bools, tier_C: Ints, score_C: NDArray[np.float64], pen
 
 def _replace_unknown(similarity_CC: Floats) -> Floats:
     """Similarities with the mean of two different candidates instead of NaN."""
-    valid = similarity_CC[~np.isnan(similarity_CC) & ~np.eye(len(similarity_CC), dtype=bool)]
-    filled_CC: Floats = np.nan_to_num(similarity_CC, nan=float(valid.mean()) if len(valid) else 0.0)
+    is_unknown_CC = np.isnan(similarity_CC)
+    filled_CC: Floats = np.where(is_unknown_CC, similarity_CC.dtype.type(0), similarity_CC)
+    pairs = is_unknown_CC.size - len(filled_CC) - np.count_nonzero(is_unknown_CC) + int(is_unknown_CC.trace())
+    mean = (filled_CC.sum(dtype=np.float64) - filled_CC.trace(dtype=np.float64)) / max(pairs, 1)
+    filled_CC[is_unknown_CC] = mean
     return filled_CC

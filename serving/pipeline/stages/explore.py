@@ -16,6 +16,8 @@ import numpy as np
 
 from sequences.sequence_batch import FIRST_CODE
 from training.data.catalog import Catalog
+from training.data.profile_exclusions import NO_ITEMS
+from training.data.unique_keys import is_among
 from training.slate.candidate_table import CandidateTable
 
 
@@ -36,7 +38,7 @@ def explore(
     """
     open_slots = np.flatnonzero(chosen.slot_C < 0)
     expected = rate * len(open_slots)
-    pool = _new_track_pool(chosen, candidates, catalog) if expected > 0 else []
+    pool = _new_track_pool(chosen, candidates, catalog) if expected > 0 else NO_ITEMS
     certain = math.floor(expected)
     if len(pool) < 2:  # a single track would not be a random choice
         return chosen
@@ -50,15 +52,14 @@ def explore(
     return chosen.then(explored).take(order)
 
 
-def _new_track_pool(chosen: CandidateTable, candidates: CandidateTable, catalog: Catalog) -> list[int]:
+def _new_track_pool(chosen: CandidateTable, candidates: CandidateTable, catalog: Catalog) -> np.ndarray:
     """Positions of new candidates, the best one of each artist who is not in the response: any subset may be added."""
-    chosen_items, artists = set(chosen.item_C.tolist()), set(catalog.main_artist_V[chosen.item_C].tolist())
-    pool: list[int] = []
-    places = np.flatnonzero(catalog.is_new_V[candidates.item_C] & candidates.is_discovery_C)
-    items = candidates.item_C[places]
-    for place, item, artist in zip(places.tolist(), items.tolist(), catalog.main_artist_V[items].tolist(), strict=True):
-        if item in chosen_items or (artist >= FIRST_CODE and artist in artists):
-            continue
-        pool.append(place)
-        artists.add(artist)
+    places = (catalog.is_new_V[candidates.item_C] & candidates.is_discovery_C).nonzero()[0]
+    artist_C, chosen_artists = (catalog.main_artist_V[table.item_C] for table in (candidates.take(places), chosen))
+    is_known_C = artist_C >= FIRST_CODE
+    _, first, number_C = np.unique(artist_C, return_index=True, return_inverse=True)
+    is_taken_C = np.where(
+        is_known_C, is_among(artist_C, chosen_artists), is_among(candidates.item_C[places], chosen.item_C)
+    )
+    pool: np.ndarray = places[~is_taken_C & (~is_known_C | (first[number_C] == np.arange(len(places))))]
     return pool

@@ -10,7 +10,6 @@ import numpy as np
 from serving.observability.metrics import Metrics
 from serving.pipeline.user_state import UserState
 from serving.releases.served_release import ServedRelease
-from training.data.unique_keys import is_among
 from training.data.user_batch import UserBatch
 from training.slate.blend import cut
 from training.slate.candidate_table import CandidateTable
@@ -47,31 +46,26 @@ def rank(
     """The best candidates of the scene by the release's blend, and the others in fused order, with scores of 0.
 
     The user's reactions raise and lower candidates before the cut and in the scores. With weights of 0 the ranker is not
-    called. If it fails, the fused order is kept, and the failure is counted and added to `degraded`, see `Trace`.
+    called. If it fails, the fused order is kept, and the failure is counted and added to `degraded`, see `Trace`. The last result of
+    the scene is kept in the state.
     """
-    blend, catalog = release.blend, release.catalog
+    known = user.ranked.get(scene.name)
+    if known is not None and known[0].has_order_of(fused):
+        return known[1]
+    blend, catalog, is_complete = release.blend, release.catalog, True
     reactions = reactions_of(user.users)
     change_C = score_changes(reactions, blend.feedback, catalog, fused.item_C, scene.excludes_session_plays)
     is_ranked_C = cut(fused, change_C, scene.max_ranked_candidates)
     ranked, others, task_score_C = fused.take(is_ranked_C), fused.take(~is_ranked_C), None
     if release.ranker is not None and blend.uses_ranker and len(ranked):
         try:
-            task_score_C = _task_scores(ranking, release, scene.name, user, ranked.item_C)
+            probabilities = ranking.score(release, user.in_scene(scene.name), ranked.item_C)
+            task_score_C = blend.heads.score(probabilities, scene.name)[0]
         except Exception:
             logger.exception("The ranker failed; keeping the fused order.")
             metrics.skipped.labels("ranker").inc()
-            degraded["ranker"] = RANKER_FAILED
-    return blend.rank(ranked, task_score_C, change_C[is_ranked_C]), others.scored(np.zeros(len(others)))
-
-
-def _task_scores(
-    ranking: Ranking, release: ServedRelease, scene: str, user: UserState, items_C: np.ndarray
-) -> np.ndarray:
-    """The combined score of the ranker's heads for each item; those of the last call are kept in the state."""
-    known = user.task_scores.get(scene)
-    if known is None or not is_among(items_C, known[0]).all():
-        scores_C = release.blend.heads.score(ranking.score(release, user.in_scene(scene), items_C), scene)[0]
-        order = np.argsort(items_C)
-        known = user.task_scores[scene] = items_C[order], scores_C[order]
-    task_score_C: np.ndarray = known[1][known[0].searchsorted(items_C)]
-    return task_score_C
+            degraded["ranker"], is_complete = RANKER_FAILED, False
+    result = blend.rank(ranked, task_score_C, change_C[is_ranked_C]), others.scored(np.zeros(len(others)))
+    if is_complete:
+        user.ranked[scene.name] = fused, result
+    return result

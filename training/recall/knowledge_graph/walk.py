@@ -12,6 +12,7 @@ Legend: N nodes, M directed edges, G groups of edges, S start nodes, V vocabular
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -122,7 +123,7 @@ class WalkGraph:
         """
         starts = dict(zip(start_S.tolist(), activation_S.tolist(), strict=True))
         carried: dict[int, float] = {item: 1.0}
-        steps: list[dict[int, Step]] = []
+        steps: list[dict[int, tuple[int, int]]] = []  # per hop: node → code of the edge and its target
         for _ in range(self.config.hops):
             node = np.array(sorted(carried), dtype=np.int64)
             value = np.array([carried[one] for one in node.tolist()])
@@ -136,19 +137,28 @@ class WalkGraph:
             best = order[first_occurrence_mask(source[order])]
             source = source[best]
             carried = dict(zip(source.tolist(), gives[best].tolist(), strict=True))
-            targets = node[place[best]]
+            targets = node[place[best]].tolist()
             steps.append(
-                {
-                    int(one): Step(int(one), self.graph.relations[code // 2], code % 2 == 0, int(target))
-                    for one, code, target in zip(
-                        source, self.relation_code_M[edge[best]].tolist(), targets, strict=True
+                dict(
+                    zip(
+                        source.tolist(),
+                        zip(self.relation_code_M[edge[best]].tolist(), targets, strict=True),
+                        strict=True,
                     )
-                }
+                )
             )
             met = sorted((-carried[one] * starts[one], one) for one in source.tolist() if one in starts)
             if met:
-                return _reconstruct_path(steps, met[0][1])
+                return self._path(steps, met[0][1])
         return []
+
+    def _path(self, steps: Sequence[Mapping[int, tuple[int, int]]], start: int) -> list[Step]:
+        path, node = [], start
+        for found in reversed(steps):
+            code, target = found[node]
+            path.append(Step(node, self.graph.relations[code // 2], code % 2 == 0, target))
+            node = target
+        return path
 
     def edges(self, node: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Edges out of the nodes, and for each edge the position of its source in `node`."""
@@ -178,14 +188,6 @@ def top_k_ascending(activation: np.ndarray, count: int) -> np.ndarray:
     equal = (activation == floor).nonzero()[0]
     is_kept[equal[: count - np.count_nonzero(is_kept)]] = True
     return np.flatnonzero(is_kept)
-
-
-def _reconstruct_path(steps: list[dict[int, Step]], start: int) -> list[Step]:
-    path, node = [], start
-    for found in reversed(steps):
-        path.append(found[node])
-        node = path[-1].target
-    return path
 
 
 def _top_weight_mask(weight_M: np.ndarray, group_G: np.ndarray, group_M: np.ndarray, count: int) -> np.ndarray:
