@@ -29,9 +29,10 @@ class MergedSequences:
     columns: dict[str, np.ndarray]
     length_B: np.ndarray
 
-    def take(self, rows: np.ndarray) -> MergedSequences:
-        """The sequences of `rows`."""
-        return MergedSequences({name: column[rows] for name, column in self.columns.items()}, self.length_B[rows])
+    def events(self, row: int) -> tuple[np.ndarray, ...]:
+        """Tracks, behaviors, ends and gaps [L] of one sequence, without padding."""
+        names = "track_id", "behaviour", "ended_at", "gap"
+        return tuple(self.columns[name][row, : self.length_B[row]] for name in names)
 
 
 def merge_clicks(users: UserBatch, length: int) -> MergedSequences:

@@ -1,0 +1,305 @@
+"""Layers of networks for one request, compiled: a call instead of a dozen operators.
+
+A request runs networks over some dozen rows, where torch takes longer between operators than in them. These functions
+compute the same as the modules that were trained, up to rounding, on arrays of float32. They are all in this file, because
+Numba does not notice changes of functions in other files that a compiled function calls.
+
+Shape letters: N rows, C queries, D width, I inputs, O outputs, H heads, d width of a head.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from training.engine.numba_compile import compiled, compiled_reordering
+
+Floats = NDArray[np.float32]
+
+EPSILON = np.float32(1e-5)
+"""Added to variances, as in `nn.LayerNorm`."""
+
+
+class Dense(NamedTuple):
+    """A linear layer; without rows, none."""
+
+    weight_IO: Floats
+    bias_O: Floats
+
+    @classmethod
+    def of(cls, linear: nn.Linear | None, norm: nn.LayerNorm | None = None) -> Dense:
+        """The layer, with the affine part of the normalization before it: its input has mean 0 and variance 1."""
+        if linear is None:
+            return cls(np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
+        weight_OI = to_array(linear.weight)
+        bias_O = np.zeros(len(weight_OI), np.float32) if linear.bias is None else to_array(linear.bias)
+        if norm is not None:
+            bias_O, weight_OI = bias_O + weight_OI @ to_array(norm.bias), weight_OI * to_array(norm.weight)
+        return cls(np.ascontiguousarray(weight_OI.T), bias_O)
+
+    def scale_first(self, outputs: int, factor: float) -> Dense:
+        """The layer with its first outputs multiplied by a factor."""
+        factor_O = np.where(np.arange(len(self.bias_O)) < outputs, np.float32(factor), np.float32(1))
+        return Dense(self.weight_IO * factor_O, self.bias_O * factor_O)
+
+
+class Block(NamedTuple):
+    """A pre-norm attention block with its normalizations and the scale of the logits merged. See `TransformerBlock`."""
+
+    projections: Dense  # queries, keys and values
+    output: Dense
+    inner: Dense
+    outer: Dense
+    attention_gate: Dense  # without rows: no gates
+    feed_gate: Dense
+
+
+def to_array(tensor: Tensor) -> Floats:
+    """The values of a tensor, contiguous."""
+    values: Floats = np.ascontiguousarray(tensor.detach().numpy(), dtype=np.float32)
+    return values
+
+
+@compiled_reordering
+def exponential(x: np.float32) -> np.float32:
+    """exp(x) of x below 88, to 1e-7 of its value: 2 ** n times a polynomial (Cephes), which is computed for many x at once."""
+    x = max(x, np.float32(-87))
+    n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
+    x = x - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
+    y = np.float32(1.9875691500e-4)
+    y = y * x + np.float32(1.3981999507e-3)
+    y = y * x + np.float32(8.3334519073e-3)
+    y = y * x + np.float32(4.1665795894e-2)
+    y = y * x + np.float32(1.6666665459e-1)
+    y = y * x + np.float32(5.0000001201e-1)
+    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+    return (y * x * x + x + np.float32(1)) * power
+
+
+@compiled_reordering
+def sigmoid(x: np.float32) -> np.float32:
+    """1 / (1 + exp(-x))."""
+    return np.float32(1) / (np.float32(1) + exponential(-x))
+
+
+@compiled_reordering
+def gelu(x_NO: Floats) -> None:
+    """Replace each x by x times the normal distribution function of x, to 5e-7 (Abramowitz and Stegun, 7.1.26)."""
+    for row_O in x_NO:
+        for o in range(len(row_O)):
+            x = row_O[o]
+            z = abs(x) * np.float32(0.70710678)
+            t = np.float32(1) / (np.float32(1) + np.float32(0.3275911) * z)
+            y = np.float32(1.061405429) * t - np.float32(1.453152027)
+            y = y * t + np.float32(1.421413741)
+            y = y * t - np.float32(0.284496736)
+            tail = np.float32(0.5) * (y * t + np.float32(0.254829592)) * t * exponential(-z * z)
+            row_O[o] = x * (np.float32(1) - tail) if x > 0 else x * tail
+
+
+@compiled_reordering
+def softmax(x_NC: Floats) -> None:
+    """Replace each row by its softmax."""
+    for row_C in x_NC:
+        largest = np.float32(-np.inf)
+        for c in range(len(row_C)):
+            largest = max(largest, row_C[c])
+        for c in range(len(row_C)):
+            row_C[c] = exponential(row_C[c] - largest)
+        total = np.float32(0)
+        for c in range(len(row_C)):
+            total += row_C[c]
+        share = np.float32(1) / total
+        for c in range(len(row_C)):
+            row_C[c] *= share
+
+
+@compiled_reordering
+def normalize(x_ND: Floats) -> Floats:
+    """Rows with mean 0 and variance 1."""
+    D = np.float32(x_ND.shape[1])
+    normal_ND = np.empty_like(x_ND)
+    for n in range(len(x_ND)):
+        total, square = np.float32(0), np.float32(0)
+        for x in x_ND[n]:
+            total += x
+        mean = total / D
+        for x in x_ND[n]:
+            square += (x - mean) * (x - mean)
+        scale = np.float32(1) / np.sqrt(square / D + EPSILON)
+        for d in range(x_ND.shape[1]):
+            normal_ND[n, d] = (x_ND[n, d] - mean) * scale
+    return normal_ND
+
+
+@compiled
+def dense(x_NI: Floats, layer: Dense) -> Floats:
+    """Outputs [N, O] of a linear layer."""
+    y_NO: Floats = np.dot(x_NI, layer.weight_IO)
+    for row_O in y_NO:
+        for o in range(len(row_O)):
+            row_O[o] += layer.bias_O[o]
+    return y_NO
+
+
+@compiled
+def feed_forward(x_NI: Floats, inner: Dense, outer: Dense) -> Floats:
+    """Two linear layers with GELU between them [N, O]."""
+    hidden_NO = dense(x_NI, inner)
+    gelu(hidden_NO)
+    return dense(hidden_NO, outer)
+
+
+@compiled
+def attend(query_CD: Floats, key_ND: Floats, value_ND: Floats, heads: int, is_causal: bool) -> Floats:
+    """Values [C, D] weighted by the softmax of inner products, head by head.
+
+    With `is_causal`, query c reads the first c + 1 values. The scale of the logits is part of the queries.
+    """
+    C, N, d = len(query_CD), len(key_ND), query_CD.shape[1] // heads
+    read_CD = np.empty((C, query_CD.shape[1]), dtype=np.float32)
+    for h in range(heads):
+        columns = slice(h * d, (h + 1) * d)
+        weight_CN = np.dot(query_CD[:, columns].copy(), key_ND[:, columns].T.copy())
+        if is_causal:
+            for c in range(C):
+                softmax(weight_CN[c : c + 1, : c + 1])
+                for n in range(c + 1, N):
+                    weight_CN[c, n] = 0
+        else:
+            softmax(weight_CN)
+        read_Cd = np.dot(weight_CN, value_ND[:, columns].copy())
+        for c in range(C):
+            for i in range(d):
+                read_CD[c, h * d + i] = read_Cd[c, i]
+    return read_CD
+
+
+@compiled
+def transformer_block(token_ND: Floats, block: Block, heads: int, is_last_only: bool) -> Floats:
+    """`TransformerBlock` or `GatedBlock` of one sequence without padding [N, D], or of its last position [1, D]."""
+    N, D = token_ND.shape
+    first = N - 1 if is_last_only else 0
+    read_N3D = dense(normalize(token_ND), block.projections)
+    attended_CD = attend(read_N3D[first:, :D], read_N3D[:, D : 2 * D], read_N3D[:, 2 * D :], heads, not is_last_only)
+    token_CD = token_ND[first:].copy()
+    add_gated(token_CD, dense(attended_CD, block.output), block.attention_gate)
+    add_gated(token_CD, feed_forward(normalize(token_CD), block.inner, block.outer), block.feed_gate)
+    return token_CD
+
+
+@compiled
+def add_gated(x_ND: Floats, change_ND: Floats, gate: Dense) -> None:
+    """Add a change, multiplied by the sigmoid of the gate's projection of x if there is a gate."""
+    if len(gate.bias_O):
+        gate_ND = dense(x_ND, gate)
+        for n in range(len(x_ND)):
+            for d in range(x_ND.shape[1]):
+                change_ND[n, d] *= sigmoid(gate_ND[n, d])
+    x_ND += change_ND
+
+
+def unit_rows(x_ND: Floats) -> Floats:
+    """Rows divided by their length, as `functional.normalize`."""
+    length_N1 = np.sqrt(np.einsum("nd,nd->n", x_ND, x_ND))[:, None]
+    unit_ND: Floats = x_ND / np.maximum(length_N1, np.float32(1e-12))
+    return unit_ND
+
+
+@compiled
+def route_interests(
+    listen_LD: Floats, weight_L: Floats, start_DJ: Floats, interests: int, iterations: int, sharpness: float
+) -> tuple[Floats, Floats]:
+    """Interest vectors [K, D] and their shares of the listens [K, L]; see `DynamicRouting`.
+
+    Args:
+        listen_LD: Unit-length vectors of the listens, at least one.
+        weight_L: Weights of the listens.
+        start_DJ: Projections to the initial logits of each interest of each restart, restart by restart.
+        interests: K.
+        iterations: Number of iterations.
+        sharpness: Factor on the agreement that is added to the logits.
+    """
+    K, listen_DL = interests, listen_LD.T.copy()
+    logit_JL = np.dot(start_DJ.T.copy(), listen_DL)
+    standardize(logit_JL)
+    for _ in range(iterations - 1):
+        agreement_JL = np.dot(interest_vectors(logit_JL, weight_L, listen_LD, K), listen_DL)
+        for j in range(len(logit_JL)):
+            for n in range(len(weight_L)):
+                logit_JL[j, n] += np.float32(sharpness) * agreement_JL[j, n]
+    agreement_JL = np.dot(interest_vectors(logit_JL, weight_L, listen_LD, K), listen_DL)
+    best, best_total = 0, np.float32(-np.inf)
+    for first in range(0, len(logit_JL), K):
+        total = np.float32(0)
+        for n in range(len(weight_L)):
+            largest = np.float32(-1)
+            for j in range(first, first + K):
+                largest = max(largest, agreement_JL[j, n])
+            total += largest * weight_L[n]
+        if total > best_total:
+            best, best_total = first, total
+    chosen_KL = logit_JL[best : best + K].copy()
+    vector_KD = interest_vectors(chosen_KL, weight_L, listen_LD, K)
+    agreement_KL = np.dot(vector_KD, listen_DL)
+    for k in range(K):
+        for n in range(len(weight_L)):
+            chosen_KL[k, n] += np.float32(sharpness) * agreement_KL[k, n]
+    return vector_KD, softmax_groups(chosen_KL, K)
+
+
+@compiled_reordering
+def standardize(x_JL: Floats) -> None:
+    """Replace each row by values with mean 0 and standard deviation 1; almost equal values become almost 0."""
+    for row_L in x_JL:
+        total, square = np.float32(0), np.float32(0)
+        for x in row_L:
+            total += x
+        mean = total / np.float32(len(row_L))
+        for x in row_L:
+            square += (x - mean) * (x - mean)
+        deviation = max(np.sqrt(square / np.float32(len(row_L))), np.float32(1e-6))
+        for n in range(len(row_L)):
+            row_L[n] = (row_L[n] - mean) / deviation
+
+
+@compiled_reordering
+def softmax_groups(logit_JL: Floats, group: int) -> Floats:
+    """The softmax of each column over groups of successive rows [J, L]."""
+    share_JL = np.empty_like(logit_JL)
+    L = logit_JL.shape[1]
+    largest_L, total_L = np.empty(L, dtype=np.float32), np.empty(L, dtype=np.float32)
+    for first in range(0, len(logit_JL), group):
+        largest_L[:], total_L[:] = np.float32(-np.inf), np.float32(0)
+        for j in range(first, first + group):
+            for n in range(L):
+                largest_L[n] = max(largest_L[n], logit_JL[j, n])
+        for j in range(first, first + group):
+            for n in range(L):
+                share_JL[j, n] = exponential(logit_JL[j, n] - largest_L[n])
+                total_L[n] += share_JL[j, n]
+        for j in range(first, first + group):
+            for n in range(L):
+                share_JL[j, n] /= total_L[n]
+    return share_JL
+
+
+@compiled
+def interest_vectors(logit_JL: Floats, weight_L: Floats, listen_LD: Floats, group: int) -> Floats:
+    """Squashed sums of the listens by the softmax of the logits, times their weights [J, D]."""
+    share_JL = softmax_groups(logit_JL, group)
+    for row_L in share_JL:
+        for n in range(len(row_L)):
+            row_L[n] *= weight_L[n]
+    vector_JD: Floats = np.dot(share_JL, listen_LD)
+    for row_D in vector_JD:
+        square = np.float32(0)
+        for x in row_D:
+            square += x * x
+        scale = np.sqrt(max(square, np.float32(1e-12))) / (np.float32(1) + square)
+        for d in range(len(row_D)):
+            row_D[d] *= scale
+    return vector_JD
