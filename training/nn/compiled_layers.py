@@ -2,7 +2,8 @@
 
 A request runs networks over some dozen rows, where torch takes longer between operators than in them. These functions
 compute the same as the modules that were trained, up to rounding, on arrays of float32. They are all in this file, because
-Numba does not notice changes of functions in other files that a compiled function calls.
+Numba does not notice changes of functions in other files that a compiled function calls. Loops index arrays, since loops over
+rows are not computed for several numbers at once.
 
 Shape letters: N rows, C queries, D width, I inputs, O outputs, H heads, d width of a head.
 """
@@ -57,6 +58,17 @@ class Block(NamedTuple):
     feed_gate: Dense
 
 
+class Decoder(NamedTuple):
+    """A `CandidateDecoder` with its normalizations and the scale of the logits merged, and the layer after it."""
+
+    query: Dense
+    keys_values: Dense
+    output: Dense
+    inner: Dense
+    outer: Dense
+    hidden_XO: Floats  # weights of the interest, then of its product with the candidate
+
+
 def to_array(tensor: Tensor) -> Floats:
     """The values of a tensor, contiguous."""
     values: Floats = np.ascontiguousarray(tensor.detach().numpy(), dtype=np.float32)
@@ -88,49 +100,48 @@ def sigmoid(x: np.float32) -> np.float32:
 @compiled_reordering
 def gelu(x_NO: Floats) -> None:
     """Replace each x by x times the normal distribution function of x, to 5e-7 (Abramowitz and Stegun, 7.1.26)."""
-    for row_O in x_NO:
-        for o in range(len(row_O)):
-            x = row_O[o]
+    for n in range(len(x_NO)):
+        for o in range(x_NO.shape[1]):
+            x = x_NO[n, o]
             z = abs(x) * np.float32(0.70710678)
             t = np.float32(1) / (np.float32(1) + np.float32(0.3275911) * z)
             y = np.float32(1.061405429) * t - np.float32(1.453152027)
             y = y * t + np.float32(1.421413741)
             y = y * t - np.float32(0.284496736)
             tail = np.float32(0.5) * (y * t + np.float32(0.254829592)) * t * exponential(-z * z)
-            row_O[o] = x * (np.float32(1) - tail) if x > 0 else x * tail
+            x_NO[n, o] = x * (np.float32(1) - tail) if x > 0 else x * tail
 
 
 @compiled_reordering
 def softmax(x_NC: Floats) -> None:
     """Replace each row by its softmax."""
-    for row_C in x_NC:
-        largest = np.float32(-np.inf)
-        for c in range(len(row_C)):
-            largest = max(largest, row_C[c])
-        for c in range(len(row_C)):
-            row_C[c] = exponential(row_C[c] - largest)
-        total = np.float32(0)
-        for c in range(len(row_C)):
-            total += row_C[c]
-        share = np.float32(1) / total
-        for c in range(len(row_C)):
-            row_C[c] *= share
+    C = x_NC.shape[1]
+    for n in range(len(x_NC)):
+        largest, total = np.float32(-np.inf), np.float32(0)
+        for c in range(C):
+            largest = max(largest, x_NC[n, c])
+        for c in range(C):
+            x_NC[n, c] = exponential(x_NC[n, c] - largest)
+        for c in range(C):
+            total += x_NC[n, c]
+        for c in range(C):
+            x_NC[n, c] /= total
 
 
 @compiled_reordering
 def normalize(x_ND: Floats) -> Floats:
     """Rows with mean 0 and variance 1."""
-    D = np.float32(x_ND.shape[1])
+    N, D = x_ND.shape
     normal_ND = np.empty_like(x_ND)
-    for n in range(len(x_ND)):
+    for n in range(N):
         total, square = np.float32(0), np.float32(0)
-        for x in x_ND[n]:
-            total += x
-        mean = total / D
-        for x in x_ND[n]:
-            square += (x - mean) * (x - mean)
-        scale = np.float32(1) / np.sqrt(square / D + EPSILON)
-        for d in range(x_ND.shape[1]):
+        for d in range(D):
+            total += x_ND[n, d]
+        mean = total / np.float32(D)
+        for d in range(D):
+            square += (x_ND[n, d] - mean) * (x_ND[n, d] - mean)
+        scale = np.float32(1) / np.sqrt(square / np.float32(D) + EPSILON)
+        for d in range(D):
             normal_ND[n, d] = (x_ND[n, d] - mean) * scale
     return normal_ND
 
@@ -139,9 +150,9 @@ def normalize(x_ND: Floats) -> Floats:
 def dense(x_NI: Floats, layer: Dense) -> Floats:
     """Outputs [N, O] of a linear layer."""
     y_NO: Floats = np.dot(x_NI, layer.weight_IO)
-    for row_O in y_NO:
-        for o in range(len(row_O)):
-            row_O[o] += layer.bias_O[o]
+    for n in range(len(y_NO)):
+        for o in range(y_NO.shape[1]):
+            y_NO[n, o] += layer.bias_O[o]
     return y_NO
 
 
@@ -179,16 +190,54 @@ def attend(query_CD: Floats, key_ND: Floats, value_ND: Floats, heads: int, is_ca
 
 
 @compiled
-def transformer_block(token_ND: Floats, block: Block, heads: int, is_last_only: bool) -> Floats:
-    """`TransformerBlock` or `GatedBlock` of one sequence without padding [N, D], or of its last position [1, D]."""
-    N, D = token_ND.shape
-    first = N - 1 if is_last_only else 0
+def transformer_block(token_ND: Floats, block: Block, heads: int, first: int, is_causal: bool) -> Floats:
+    """A block of one sequence without padding, from position `first` on; causal only from the beginning."""
+    D = token_ND.shape[1]
     read_N3D = dense(normalize(token_ND), block.projections)
-    attended_CD = attend(read_N3D[first:, :D], read_N3D[:, D : 2 * D], read_N3D[:, 2 * D :], heads, not is_last_only)
+    attended_CD = attend(read_N3D[first:, :D], read_N3D[:, D : 2 * D], read_N3D[:, 2 * D :], heads, is_causal)
     token_CD = token_ND[first:].copy()
     add_gated(token_CD, dense(attended_CD, block.output), block.attention_gate)
     add_gated(token_CD, feed_forward(normalize(token_CD), block.inner, block.outer), block.feed_gate)
     return token_CD
+
+
+@compiled
+def add_interest(
+    hidden_CO: Floats, item_CD: Floats, query_CD: Floats, read_N2D: Floats, decoder: Decoder, heads: int
+) -> Floats:
+    """The interest [C, D] of a sequence in candidates; adds what the layer after it makes of the interest.
+
+    Args:
+        hidden_CO: Outputs of that layer, added to.
+        item_CD: Candidates, whose products with the interest are inputs of the layer, too.
+        query_CD: Normalized queries of the candidates.
+        read_N2D: Keys and values of the sequence, at least one.
+        decoder: Weights.
+        heads: Number of heads.
+    """
+    C, D = item_CD.shape
+    attended_CD = attend(dense(query_CD, decoder.query), read_N2D[:, :D], read_N2D[:, D:], heads, False)
+    interest_CD = dense(attended_CD, decoder.output)
+    change_CD = feed_forward(normalize(interest_CD), decoder.inner, decoder.outer)
+    both_CX = np.empty((C, 2 * D), dtype=np.float32)
+    for c in range(C):
+        for d in range(D):
+            interest_CD[c, d] += change_CD[c, d]
+            both_CX[c, d], both_CX[c, D + d] = interest_CD[c, d], interest_CD[c, d] * item_CD[c, d]
+    change_CO = np.dot(both_CX, decoder.hidden_XO)
+    for c in range(C):
+        for o in range(hidden_CO.shape[1]):
+            hidden_CO[c, o] += change_CO[c, o]
+    return interest_CD
+
+
+@compiled_reordering
+def activate_dice(x_CO: Floats, scale_O: Floats, shift_O: Floats, alpha_O: Floats) -> None:
+    """Replace x by its Dice activation; scale and shift normalize it."""
+    for c in range(len(x_CO)):
+        for o in range(x_CO.shape[1]):
+            gate = sigmoid(x_CO[c, o] * scale_O[o] + shift_O[o])
+            x_CO[c, o] *= alpha_O[o] + gate * (np.float32(1) - alpha_O[o])
 
 
 @compiled
@@ -199,7 +248,9 @@ def add_gated(x_ND: Floats, change_ND: Floats, gate: Dense) -> None:
         for n in range(len(x_ND)):
             for d in range(x_ND.shape[1]):
                 change_ND[n, d] *= sigmoid(gate_ND[n, d])
-    x_ND += change_ND
+    for n in range(len(x_ND)):
+        for d in range(x_ND.shape[1]):
+            x_ND[n, d] += change_ND[n, d]
 
 
 def unit_rows(x_ND: Floats) -> Floats:
@@ -254,16 +305,17 @@ def route_interests(
 @compiled_reordering
 def standardize(x_JL: Floats) -> None:
     """Replace each row by values with mean 0 and standard deviation 1; almost equal values become almost 0."""
-    for row_L in x_JL:
+    L = x_JL.shape[1]
+    for j in range(len(x_JL)):
         total, square = np.float32(0), np.float32(0)
-        for x in row_L:
-            total += x
-        mean = total / np.float32(len(row_L))
-        for x in row_L:
-            square += (x - mean) * (x - mean)
-        deviation = max(np.sqrt(square / np.float32(len(row_L))), np.float32(1e-6))
-        for n in range(len(row_L)):
-            row_L[n] = (row_L[n] - mean) / deviation
+        for n in range(L):
+            total += x_JL[j, n]
+        mean = total / np.float32(L)
+        for n in range(L):
+            square += (x_JL[j, n] - mean) * (x_JL[j, n] - mean)
+        deviation = max(np.sqrt(square / np.float32(L)), np.float32(1e-6))
+        for n in range(L):
+            x_JL[j, n] = (x_JL[j, n] - mean) / deviation
 
 
 @compiled_reordering
@@ -291,15 +343,15 @@ def softmax_groups(logit_JL: Floats, group: int) -> Floats:
 def interest_vectors(logit_JL: Floats, weight_L: Floats, listen_LD: Floats, group: int) -> Floats:
     """Squashed sums of the listens by the softmax of the logits, times their weights [J, D]."""
     share_JL = softmax_groups(logit_JL, group)
-    for row_L in share_JL:
-        for n in range(len(row_L)):
-            row_L[n] *= weight_L[n]
+    for j in range(len(share_JL)):
+        for n in range(len(weight_L)):
+            share_JL[j, n] *= weight_L[n]
     vector_JD: Floats = np.dot(share_JL, listen_LD)
-    for row_D in vector_JD:
+    for j in range(len(vector_JD)):
         square = np.float32(0)
-        for x in row_D:
-            square += x * x
+        for d in range(vector_JD.shape[1]):
+            square += vector_JD[j, d] * vector_JD[j, d]
         scale = np.sqrt(max(square, np.float32(1e-12))) / (np.float32(1) + square)
-        for d in range(len(row_D)):
-            row_D[d] *= scale
+        for d in range(vector_JD.shape[1]):
+            vector_JD[j, d] *= scale
     return vector_JD

@@ -183,7 +183,8 @@ class UserTowerProgram:
         else:
             token_LD += self.position_LD[: len(token_LD)]
         for number, block in enumerate(self.blocks, start=1):
-            token_LD = transformer_block(token_LD, block, self.heads, number == len(self.blocks))
+            is_last = number == len(self.blocks)
+            token_LD = transformer_block(token_LD, block, self.heads, len(token_LD) - 1 if is_last else 0, not is_last)
         return normalize(token_LD) * self.norm_D + self.bias_D
 
 
