@@ -61,8 +61,7 @@ class FittedRanker:
     listwise_head: LambdaMARTHead | None = None
 
     def __post_init__(self) -> None:
-        self.model.prepare_inference()
-        self.program = self.model.program()
+        self.program = self.model.eval().program()
 
     @property
     def name(self) -> str:

@@ -62,11 +62,16 @@ class SessionDomainsProgram:
         # The first layer, in parts.
         times, width = (model.hour, model.weekday, model.scene), model.context.width
         user_HX, *time_HX = model.from_user.weight.split([width, *(table.embedding_dim for table in times)], dim=1)
-        self.context = model.table_of([model.context], [user_HX], 0, width)
+        wide_TY = torch.zeros(0, width + model.features.width + model.matches.width)
+        if model.wide_skip_connection is not None:
+            wide_TY = model.wide_skip_connection.weight
+        self.context = PiecewiseTable.of([model.context], torch.cat([user_HX, wide_TY[:, :width]]))
         self.time_XH = [to_array(table.weight @ part_HX.T) for table, part_HX in zip(times, time_HX, strict=True)]
         self.bias_H = to_array(model.from_user.bias + model.from_candidate.bias)
-        self.dense = cast(PiecewiseTable, model.dense_table)
-        item_DH, *parts_DH = to_array(model.split_candidate_weight()[1].T).reshape(-1, D, len(self.bias_H))
+        own_HX, parts_HX, match_HX = model.split_candidate_weight()
+        dense_XY = torch.cat([torch.cat([own_HX, match_HX], dim=1), wide_TY[:, width:]])
+        self.dense = PiecewiseTable.of([model.features, model.matches], dense_XY)
+        item_DH, *parts_DH = to_array(parts_HX.T).reshape(-1, D, len(self.bias_H))
         self.item_DH, interests = item_DH, len(model.decoders)
         pairs = zip(parts_DH[:interests], parts_DH[interests:], strict=True)
         self.decoders = [

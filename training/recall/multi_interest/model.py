@@ -31,7 +31,7 @@ from torch.nn import functional
 
 from training.data.unique_keys import unique_values
 from training.nn.byte_dropout import ByteDropout
-from training.nn.compiled_layers import Dense, Floats, dense, route_interests, to_array, unit_rows
+from training.nn.compiled_layers import Dense, Floats, dense, to_array, unit_rows
 from training.nn.item_tower import ItemCodes, ItemTower
 from training.nn.user_tower import Ints
 from training.recall.multi_interest.config import MultiInterestConfig
@@ -165,7 +165,7 @@ class MultiInterestNetwork(RecallNetwork):
 
 
 class MultiInterestProgram:
-    """A trained `MultiInterestNetwork` for one history, compiled."""
+    """A trained `MultiInterestNetwork` for one history, in a few NumPy calls."""
 
     def __init__(self, network: MultiInterestNetwork) -> None:
         self.settings, self.items, self.extract = network.settings.encoder, network.items, network.extract
@@ -186,8 +186,9 @@ class MultiInterestProgram:
         if isinstance(self.extract, DynamicRouting):
             mapped_LD = unit_rows(dense(item_LD, self.bilinear))
             start_DJ = self.start_SDK[..., :K].swapaxes(0, 1).reshape(item_LD.shape[1], -1)
-            options = K, settings.routing_iterations, settings.routing_sharpness
-            vector_KD, share_KL = route_interests(mapped_LD, weight_L, start_DJ, *options)
+            vector_KD, share_KL = self._route(
+                (start_DJ.T @ mapped_LD.T).reshape(-1, K, len(item_L)), mapped_LD, weight_L
+            )
         else:
             is_active_1K = torch.arange(settings.interests)[None] < K
             inputs = torch.from_numpy(item_LD)[None], torch.from_numpy(weight_L)[None], is_active_1K
@@ -196,9 +197,40 @@ class MultiInterestProgram:
             vector_KD, share_KL, settings.merge_cosine_threshold, settings.min_interest_share
         )
 
+    def _route(self, logit_SKL: Floats, listen_LD: Floats, weight_L: Floats) -> tuple[Floats, Floats]:
+        """Interest vectors [K, D] and their shares of the listens [K, L]; see `DynamicRouting`."""
+        logit_SKL = logit_SKL - logit_SKL.mean(2, keepdims=True)
+        logit_SKL /= np.maximum(np.sqrt(np.square(logit_SKL).mean(2, keepdims=True)), np.float32(1e-6))
+
+        def agreement(logit_SKL: Floats) -> Floats:
+            added: Floats = _weighted_sums(logit_SKL, listen_LD, weight_L) @ listen_LD.T
+            return added
+
+        for _ in range(self.settings.routing_iterations - 1):
+            logit_SKL += np.float32(self.settings.routing_sharpness) * agreement(logit_SKL)
+        best = int((agreement(logit_SKL).max(1) @ weight_L).argmax())
+        best_1KL = logit_SKL[best : best + 1]
+        share_1KL = _shares(best_1KL + np.float32(self.settings.routing_sharpness) * agreement(best_1KL))
+        return _weighted_sums(best_1KL, listen_LD, weight_L)[0], share_1KL[0]
+
     def query(self, task: str, vector_KD: Floats) -> Floats:
         """Unit-length queries [K, D] for interest vectors."""
         return unit_rows(dense(vector_KD, self.heads[task]))
+
+
+def _shares(logit_SKL: Floats) -> Floats:
+    """Softmax over the interests."""
+    power_SKL = np.exp(logit_SKL - logit_SKL.max(1, keepdims=True))
+    share_SKL: Floats = power_SKL / power_SKL.sum(1, keepdims=True)
+    return share_SKL
+
+
+def _weighted_sums(logit_SKL: Floats, listen_LD: Floats, weight_L: Floats) -> Floats:
+    """Squashed sums of the listens by their shares and weights [S, K, D]; see `_squash`."""
+    sum_SKD = (_shares(logit_SKL) * weight_L) @ listen_LD
+    square_SK1 = np.square(sum_SKD).sum(2, keepdims=True)
+    squashed_SKD: Floats = sum_SKD * np.sqrt(np.maximum(square_SK1, np.float32(1e-12))) / (1 + square_SK1)
+    return squashed_SKD
 
 
 class DynamicRouting(nn.Module):
